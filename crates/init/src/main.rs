@@ -1,0 +1,3 @@
+//! casemate-init.
+mod files;
+fn main(){}

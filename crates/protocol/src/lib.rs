@@ -1,0 +1,64 @@
+//! What the server and casemate-init say to each other: the messages of
+//! `proto/sandbox.proto`, their bounds, and the way a [`Failure`] travels in a
+//! gRPC status.
+
+#[allow(missing_docs, clippy::all, clippy::pedantic)]
+mod generated {
+    include!("generated/casemate.v1.rs");
+}
+
+mod failure;
+
+pub use failure::FailureExt;
+pub use generated::*;
+
+/// Major version of the protocol. Two sides with the same one can work together.
+pub const PROTOCOL: u32 = 1;
+
+/// Largest gRPC message either side decodes. The largest legitimate one is a
+/// file of 3 MiB with its path, or a script and a standard input of 1 MiB each.
+pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
+
+/// HTTP/2 flow-control window of one stream, 256 KiB.
+pub const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// HTTP/2 flow-control window of the connection, 4 MiB.
+pub const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
+/// The script of a command, in bytes. The tool contract names this bound.
+pub const MAX_SCRIPT: usize = 1024 * 1024;
+
+/// The standard input of a command, in bytes.
+pub const MAX_STDIN: usize = 1024 * 1024;
+
+/// Names and values of a command's environment together, in bytes. The kernel
+/// takes a quarter of the stack limit (2 MiB) for arguments and environment.
+pub const MAX_ENV: usize = 128 * 1024;
+
+/// The content of one `WriteFile`, in bytes.
+pub const MAX_WRITE: usize = 3 * 1024 * 1024;
+
+/// Data of one `ReadBytes`, in bytes.
+pub const MAX_READ: usize = 3 * 1024 * 1024;
+
+/// User id of the bridge. PID 1 serves nobody else.
+pub const BRIDGE_UID: u32 = 65534;
+
+/// Where casemate-init is in every container.
+pub const INIT_PATH: &str = "/casemate-init";
+
+/// Where the workspace is in every container.
+pub const WORKSPACE: &str = "/workspace";
+
+/// Name of PID 1's socket in the abstract namespace, without the leading NUL.
+pub const SOCKET_NAME: &[u8] = b"casemate";
+
+/// How PID 1 ends: the container's exit code.
+pub mod exit {
+    /// PID 1 panicked: a bug.
+    pub const PANIC: i64 = 70;
+    /// PID 1 was asked to end by `Retire`.
+    pub const RETIRED: i64 = 75;
+    /// Nothing ran and nobody called for the idle timeout.
+    pub const IDLE: i64 = 76;
+}

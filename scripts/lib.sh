@@ -1,0 +1,108 @@
+# Functions that the scripts share. Source this file; it runs nothing by itself.
+# shellcheck shell=bash
+#
+# The scripts also run on macOS next to Docker Desktop, so they keep to bash 3.2 and to the options that
+# both GNU and BSD tools have, but for the parts that only Debian reaches.
+
+set -euo pipefail
+
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+    bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' plain=$'\e[0m'
+else
+    bold='' dim='' red='' plain=''
+fi
+
+# say TEXT: one line about what is done or found.
+say() {
+    printf '%s\n' "$*"
+}
+
+# fail WHAT MEND: ends the script with what went wrong and what to do about it.
+fail() {
+    printf '%serror:%s %s\n' "$red" "$plain" "$1" >&2
+    printf '  to mend it: %s\n' "$2" >&2
+    exit 1
+}
+
+step_number=0
+step_started=0
+steps=0
+
+# step TEXT: begins the next numbered step; `steps` holds how many there are.
+step() {
+    step_number=$((step_number + 1))
+    step_started=$SECONDS
+    printf '%s[%s/%s]%s %s\n' "$bold" "$step_number" "$steps" "$plain" "$*"
+}
+
+# step_done TEXT: ends the step with its result and the time it took.
+step_done() {
+    printf '      %s %s(%s s)%s\n' "$*" "$dim" "$((SECONDS - step_started))" "$plain"
+}
+
+# show_tail FILE: the end of a log, indented, on stderr.
+show_tail() {
+    printf '  the end of the log:\n' >&2
+    tail -n 25 "$1" | sed 's/^/  | /' >&2
+}
+
+# with_deadline SECONDS COMMAND...: macOS has no timeout(1); there the command runs without a deadline.
+with_deadline() {
+    local seconds=$1
+    shift
+    if command -v timeout >/dev/null; then
+        timeout --kill-after=5 "$seconds" "$@"
+    else
+        "$@"
+    fi
+}
+
+# engine_version: prints the version of the Engine that the docker client reaches (DOCKER_HOST, then the
+# docker context, then the usual socket). Fails where none answers within 5 s.
+engine_version() {
+    command -v docker >/dev/null || return 1
+    with_deadline 5 docker version --format '{{.Server.Version}}' 2>/dev/null
+}
+
+engine_answers() {
+    engine_version >/dev/null
+}
+
+need_engine() {
+    engine_answers || fail "no Docker Engine answers" "run \`make setup\`, which starts one where it can"
+}
+
+is_root() {
+    [ "$(id -u)" -eq 0 ]
+}
+
+has_apt() {
+    command -v apt-get >/dev/null
+}
+
+# apt_install PACKAGE...: as root on Debian or Ubuntu, without questions and without recommended packages.
+apt_install() {
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" </dev/null
+}
+
+# sha256: the hash of stdin.
+sha256() {
+    if command -v sha256sum >/dev/null; then
+        sha256sum
+    else
+        shasum -a 256
+    fi | cut -d' ' -f1
+}
+
+# need_rust: cargo and the C linker that rustc calls.
+need_rust() {
+    command -v cargo >/dev/null ||
+        fail "cargo is missing" "install Rust with rustup (https://rustup.rs), then run this again"
+    command -v cc >/dev/null && return
+    if ! is_root || ! has_apt; then
+        fail "no C linker (cc), which rustc needs" "install gcc and the C library's headers (Debian: gcc libc6-dev)"
+    fi
+    say "Install gcc and libc6-dev: rustc needs a C linker."
+    { apt-get update && apt_install gcc libc6-dev; } >/dev/null ||
+        fail "apt-get could not install gcc and libc6-dev" "install them by hand; apt's message is above"
+}
