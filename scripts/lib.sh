@@ -72,6 +72,18 @@ need_engine() {
     engine_answers || fail "no Docker Engine answers" "run \`make setup\`, which starts one where it can"
 }
 
+# lock NAME: one run of the script at a time; the others wait here. The lock goes with file descriptor 9, so
+# a process that outlives the script must not inherit it. macOS has no flock(1), and nothing there needs one.
+lock() {
+    command -v flock >/dev/null || return 0
+    local directory=${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}}
+    ! is_root || directory=/var/run
+    exec 9>"$directory/casemate-$1.lock"
+    flock --nonblock 9 && return
+    say "Another run of this script is at work; wait for it."
+    flock 9
+}
+
 is_root() {
     [ "$(id -u)" -eq 0 ]
 }

@@ -1,11 +1,11 @@
 """Run inside a sandbox: what does the kernel answer to each system call?
 
-Prints one JSON object, name -> 0 (it worked), the errno, or -N (killed by signal N). Each attempt runs in a child of
-its own, so one that works by mistake changes nothing for the next. Needs python3 with ctypes on x86_64 or aarch64;
-the names that only one of them has are left out on the other.
+Prints one JSON object, name -> 0 (it worked), the errno, -N (killed by signal N) or 255 (the attempt itself is broken).
+Each runs in a child of its own, so one that works by mistake changes nothing for the next. Needs python3 with ctypes on
+x86_64 or aarch64. The int80_ and x32_ attempts are there on x86_64 only; SIGSYS (-31) is the filter's answer to them,
+SIGSEGV (-11) that of a kernel without 32-bit programs.
 """
 import ctypes
-import errno
 import json
 import os
 import platform
@@ -13,10 +13,11 @@ import resource
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 
 X86 = platform.machine() == "x86_64"
-EPERM, ENOSYS = errno.EPERM, errno.ENOSYS
+SOCKET, SOCKETPAIR, PRLIMIT, RENAMEAT2 = (41, 53, 302, 316) if X86 else (198, 199, 261, 276)
 HIGH = 1 << 32  # the kernel takes an int: bits above it must not get round a comparison
 NEWUSER = 0x10000000
 libc = ctypes.CDLL(None, use_errno=True)
@@ -43,16 +44,18 @@ CALLS = {
     "init_module": (175, 105, buffer), "kexec_load": (246, 104), "reboot": (169, 142), "swapon": (167, 224, text),
     "acct": (163, 89, 0), "quotactl": (179, 60), "settimeofday": (164, 170, buffer), "sethostname": (170, 161, text, 1),
     "mbind": (237, 235), "move_pages": (279, 239), "no_aslr": (135, 92, 0x40000),
-    "mknod_device": (259, 33, -100, ctypes.c_char_p(b"/tmp/probe.dev"), 0o20666, 0x103),
+    "mknod_device": (259, 33, -100, ctypes.c_char_p(b"device"), 0o20666, 0x103),
     "prlimit_pid1": (302, 261, 1, 7, 0, buffer), "prlimit_pid1_high": (302, 261, HIGH | 1, 7, 0, buffer),
     "prlimit_self": (302, 261, 0, 7, 0, buffer), "prlimit_self_high": (302, 261, HIGH, 7, 0, buffer),
     "unknown_call": (1000, 1000), "personality_ask": (135, 92, 0xFFFFFFFF),
-    "openat2": (437, 437, -100, path, buffer, 24), "memfd_create": (319, 279, text, 0), "statx": (332, 291, -100, path, 0, 0, buffer),
-    "close_range": (436, 436, 900, 901, 0), "getrandom": (318, 278, buffer, 8, 0), "faccessat2": (439, 439, -100, path, 0, 0),
+    "openat2": (437, 437, -100, path, buffer, 24), "memfd_create": (319, 279, text, 0),
+    "statx": (332, 291, -100, path, 0, 0, buffer), "close_range": (436, 436, 900, 901, 0),
+    "getrandom": (318, 278, buffer, 8, 0), "faccessat2": (439, 439, -100, path, 0, 0),
     "ptrace_traceme": (101, 117, 0, 0, 0, 0), "epoll_create1": (291, 20, 0), "eventfd2": (290, 19, 0, 0),
     "inotify_init1": (294, 26, 0), "timerfd_create": (283, 85, 1, 0), "pidfd_open_self": (434, 434, os.getpid(), 0),
 }
-FAMILIES = {"unix": 1, "inet": 2, "inet6": 10, "netlink": 16, "packet": 17, "can": 29, "tipc": 30, "alg": 38, "vsock": 40, "xdp": 44}
+FAMILIES = {"unix": 1, "inet": 2, "inet6": 10, "netlink": 16, "packet": 17, "can": 29, "tipc": 30, "alg": 38,
+            "vsock": 40}
 
 
 def call(number, *args):
@@ -67,7 +70,7 @@ def call32(number, *args):
     """The same by the 32-bit gate (int 0x80): the way round a filter that knows only 64-bit numbers."""
     page = libc.mmap(None, 4096, 7, 0x62, -1, 0)  # private, anonymous, below 4 GiB
     # push rbx; mov eax, edi; mov ebx, esi; xchg ecx, edx; int 0x80; cdqe; pop rbx; ret
-    ctypes.memmove(page, bytes.fromhex("53 89f8 89f3 87d1 cd80 4898 5b c3"), 14)
+    ctypes.memmove(page, bytes.fromhex("53 89f8 89f3 87d1 cd80 4898 5b c3"), 13)
     ctypes.memmove(page + 64, (ctypes.c_uint32 * 3)(FAMILIES["vsock"], 1, 0), 12)
     gate = ctypes.CFUNCTYPE(ctypes.c_long, *[ctypes.c_uint] * 4)(page)
     return max(0, -gate(number, *(page + 64 if a == "arguments" else a for a in args)))
@@ -82,7 +85,7 @@ def outcome(attempt):
         except OSError as error:
             os._exit(error.errno or 255)
         except BaseException:
-            os._exit(255)  # no errno: the attempt itself is broken
+            os._exit(255)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
@@ -99,54 +102,43 @@ def pidfd_signal():
     return 0 if os.waitid(os.P_PID, child, os.WEXITED).si_status == signal.SIGKILL else 255
 
 
-def thread():
-    ran = []
-    one = threading.Thread(target=ran.append, args=(1,))
-    one.start()
-    one.join()
-    return 0 if ran else 255
-
-
 def other_thread():
     done = threading.Event()
     one = threading.Thread(target=done.wait)
     one.start()
-    answer = call((302 if X86 else 261), one.native_id, 7, 0, buffer)
+    answer = call(PRLIMIT, one.native_id, 7, 0, buffer)
     done.set()
     return answer
-
-
-def rename_exchange():
-    for name in ("a", "b"):
-        open(f"/tmp/probe.{name}", "w").close()
-    return call(316 if X86 else 276, -100, ctypes.c_char_p(b"/tmp/probe.a"), -100, ctypes.c_char_p(b"/tmp/probe.b"), 2)
 
 
 def main():
     attempts = {name: lambda c=c: call(c[0 if X86 else 1], *c[2:]) for name, c in CALLS.items()}
     for name, family in FAMILIES.items():
-        kind = 3 if name in ("packet", "can", "netlink", "xdp") else 5 if name == "alg" else 1
-        pair = 53 if X86 else 199
-        attempts[f"socket_{name}"] = lambda f=family, k=kind: call(41 if X86 else 198, f, k, 0)
-        attempts[f"socket_{name}_high"] = lambda f=family, k=kind: call(41 if X86 else 198, HIGH | f, k, 0)
-        attempts[f"socketpair_{name}"] = lambda f=family, k=kind, n=pair: call(n, f, k, 0, buffer)
+        kind = 3 if name in ("packet", "can", "netlink") else 5 if name == "alg" else 1
+        attempts[f"socket_{name}"] = lambda f=family, k=kind: call(SOCKET, f, k, 0)
+        attempts[f"socket_{name}_high"] = lambda f=family, k=kind: call(SOCKET, HIGH | f, k, 0)
+        attempts[f"socketpair_{name}"] = lambda f=family, k=kind: call(SOCKETPAIR, f, k, 0, buffer)
     if X86:
         attempts["int80_getpid"] = lambda: call32(20, 0, 0, 0)
         attempts["int80_socket_vsock"] = lambda: call32(359, FAMILIES["vsock"], 1, 0)
         attempts["int80_socketcall_vsock"] = lambda: call32(102, 1, "arguments", 0)
-        attempts["x32_socket_vsock"] = lambda: call(0x40000000 | 41, FAMILIES["vsock"], 1, 0)
+        attempts["x32_socket_vsock"] = lambda: call(0x40000000 | SOCKET, FAMILIES["vsock"], 1, 0)
     pid1_thread = int(max(os.listdir("/proc/1/task"), key=int))
     attempts |= {
-        "prlimit_pid1_thread": lambda: call(302 if X86 else 261, pid1_thread, 7, 0, buffer),
+        "prlimit_pid1_thread": lambda: call(PRLIMIT, pid1_thread, 7, 0, buffer),
         "prlimit_other_thread": other_thread,
         "setrlimit": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)),
         "ulimit": lambda: subprocess.run(["sh", "-c", "ulimit -n 100"]).returncode,
-        "tcp_loopback": loopback, "pidfd_send_signal": pidfd_signal, "thread": thread, "renameat2": rename_exchange,
+        "tcp_loopback": loopback, "pidfd_send_signal": pidfd_signal,
+        "thread": lambda: threading.Thread(target=int).start(),
+        "renameat2": lambda: os.mkdir("user") or call(RENAMEAT2, -100, text, -100, ctypes.c_char_p(b"b"), 1),
         "fork_exec": lambda: subprocess.run(["true"]).returncode,
         "posix_spawn": lambda: os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)[1],
-        "mkfifo": lambda: os.mkfifo(f"/tmp/probe.{os.getpid()}"),
+        "mkfifo": lambda: os.mkfifo("fifo"),
     }
-    print(json.dumps({name: outcome(attempt) for name, attempt in attempts.items()}))
+    with tempfile.TemporaryDirectory() as directory:
+        os.chdir(directory)
+        print(json.dumps({name: outcome(attempt) for name, attempt in attempts.items()}))
 
 
 main()

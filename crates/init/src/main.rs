@@ -1,3 +1,49 @@
-//! casemate-init.
+//! casemate-init: what runs in every Casemate container besides the user's
+//! own code. One static binary with three roles, by its first argument:
+//!
+//! | role | runs as | what it does |
+//! |---|---|---|
+//! | `pid1` | the user, PID 1 | accepts commands and file work over its socket, reaps, kills, ends itself when idle |
+//! | `supervise` | the user, a child of PID 1 | one per command: starts it, reaps what descends from it, reports |
+//! | `bridge` | uid 65534, by `docker exec` | joins its stdin and stdout to PID 1's socket |
+//!
+//! The user's code is hostile and has the same uid as `pid1` and `supervise`.
+//! It cannot look into them: the binary is execute-only, which makes the
+//! process non-dumpable from its first instruction, and [`lockdown`] says so
+//! to the kernel once more.
+
+mod bridge;
+mod capture;
 mod files;
-fn main(){}
+mod lockdown;
+mod peer;
+mod pid1;
+mod procfs;
+mod supervisor;
+mod sys;
+mod tree;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Err(error) = lockdown::apply() {
+        complain(&format!("cannot become non-dumpable: {error}"));
+        return ExitCode::from(71);
+    }
+    let mut args = std::env::args().skip(1);
+    match args.next().as_deref() {
+        Some("pid1") => pid1::main(args),
+        Some("supervise") => supervisor::main(args),
+        Some("bridge") => bridge::main(),
+        _ => {
+            complain("usage: casemate-init pid1|supervise|bridge; it is started by Casemate");
+            ExitCode::from(64)
+        }
+    }
+}
+
+/// The one way to say something: stderr, which nobody may be reading.
+fn complain(message: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "casemate-init: {message}");
+}

@@ -7,10 +7,10 @@ mod generated {
     include!("generated/casemate.v1.rs");
 }
 
-mod failure;
+mod status;
 
-pub use failure::FailureExt;
 pub use generated::*;
+pub use status::FailureExt;
 
 /// Major version of the protocol. Two sides with the same one can work together.
 pub const PROTOCOL: u32 = 1;

@@ -23,7 +23,11 @@ impl FailureExt for Failure {
 
     fn into_status(self) -> Status {
         let message = self.code().as_str_name();
-        Status::with_details(Code::FailedPrecondition, message, self.encode_to_vec().into())
+        Status::with_details(
+            Code::FailedPrecondition,
+            message,
+            self.encode_to_vec().into(),
+        )
     }
 
     fn from_status(status: &Status) -> Option<Self> {

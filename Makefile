@@ -1,0 +1,49 @@
+# `make` lists the targets. The work is in scripts/; this file only says what follows what.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Where rustup puts cargo, which a shell that is not a login shell may lack.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.PHONY: help setup image build demo test bench lint clean-engine rust
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## have a Docker Engine that answers, and the image that sandboxes run in
+	@scripts/setup-engine
+	@scripts/build-tools-image
+
+image: ## make the image casemate-tools:latest unless it is up to date
+	@scripts/build-tools-image
+
+build: rust ## build the server
+	cargo build --release --locked
+
+demo: rust setup ## watch a client use the server
+	cargo run --release --locked --example demo
+
+# The comparison also runs after a failure, but then the exit code is that of the tests.
+test: rust setup ## run all tests, and prove that they left nothing behind
+	@snapshot=$$(mktemp); trap 'rm -f "$$snapshot"' EXIT; \
+	scripts/check-leftovers snapshot "$$snapshot"; \
+	echo "cargo test --workspace --locked"; \
+	tests=0; cargo test --workspace --locked || tests=$$?; \
+	leftovers=0; scripts/check-leftovers compare "$$snapshot" || leftovers=$$?; \
+	exit $$((tests ? tests : leftovers))
+
+bench: rust setup ## measure
+	cargo bench --locked
+
+lint: rust ## check format, lints and documentation
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+clean-engine: ## remove Casemate's containers and prepared images, and its volumes after a question (YES=1: without)
+	@scripts/clean-engine
+
+rust:
+	@source scripts/lib.sh; need_rust

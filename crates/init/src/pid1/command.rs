@@ -1,0 +1,326 @@
+//! One command from acceptance to outcome.
+//!
+//! ```text
+//! accepted ─► running ─┬─ it ends ──────────────► drain ─────► exited, signaled, out_of_memory
+//!                      ├─ its deadline ─► end_tree ─► drain ─► timed_out
+//!                      └─ Kill, unwatched ─► end_tree ─► drain ─► cancelled
+//! ```
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use casemate_protocol::{Captured, Failure, Finished, Outcome, Usage};
+use tokio::sync::{Notify, watch};
+
+use crate::capture::{self, Capture};
+use crate::supervisor::Ended;
+
+/// How long a command is kept that nobody watches: a server that lost its
+/// connection is back sooner, one that died never is.
+const UNWATCHED_GRACE: Duration = Duration::from_secs(10);
+
+/// A command that PID 1 accepted.
+#[derive(Debug)]
+pub struct Command {
+    /// Chosen by the server.
+    pub id: String,
+    captured: Mutex<Streams>,
+    chars: usize,
+    finished: watch::Sender<Option<Arc<Finished>>>,
+    watchers_seen: AtomicU64,
+    /// Whether its outcome reached a watcher.
+    pub delivered: AtomicBool,
+    killed: Notify,
+    /// Hit by the last resort against another command.
+    doomed: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Streams {
+    stdout: Capture,
+    stderr: Capture,
+    newest: Stream,
+}
+
+/// One of a command's two output streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Why a command did not end by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interruption {
+    /// Its deadline.
+    Deadline,
+    /// Kill, or nobody watches it.
+    Cancelled,
+}
+
+impl Command {
+    /// Accepted, with room for `chars` characters of output.
+    pub fn new(id: String, chars: usize) -> Self {
+        Self {
+            id,
+            captured: Mutex::new(Streams {
+                stdout: Capture::new(chars),
+                stderr: Capture::new(chars),
+                newest: Stream::Stdout,
+            }),
+            chars,
+            finished: watch::Sender::new(None),
+            watchers_seen: AtomicU64::new(0),
+            delivered: AtomicBool::new(false),
+            killed: Notify::new(),
+            doomed: AtomicBool::new(false),
+        }
+    }
+
+    fn streams(&self) -> MutexGuard<'_, Streams> {
+        self.captured.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in output.
+    pub fn push(&self, stream: Stream, bytes: &[u8]) {
+        let mut streams = self.streams();
+        streams.newest = stream;
+        match stream {
+            Stream::Stdout => streams.stdout.push(bytes),
+            Stream::Stderr => streams.stderr.push(bytes),
+        }
+    }
+
+    /// Bytes of output so far, and the newest `count` of them.
+    pub fn newest(&self, count: usize) -> (u64, Vec<u8>) {
+        let streams = self.streams();
+        let newest = match streams.newest {
+            Stream::Stdout => &streams.stdout,
+            Stream::Stderr => &streams.stderr,
+        };
+        let total = streams.stdout.total() + streams.stderr.total();
+        (total, newest.newest(count))
+    }
+
+    /// Bytes of output so far.
+    pub fn total(&self) -> u64 {
+        let streams = self.streams();
+        streams.stdout.total() + streams.stderr.total()
+    }
+
+    /// The output as the result shows it. What was kept for it is given back.
+    pub fn cut(&self) -> (Captured, Captured) {
+        let mut streams = self.streams();
+        let cut = capture::cut(&streams.stdout, &streams.stderr, self.chars);
+        streams.stdout = Capture::new(0);
+        streams.stderr = Capture::new(0);
+        cut
+    }
+
+    /// Follows the command. As long as the receiver lives, it is watched.
+    pub fn watch(&self) -> watch::Receiver<Option<Arc<Finished>>> {
+        self.watchers_seen.fetch_add(1, Ordering::Relaxed);
+        self.finished.subscribe()
+    }
+
+    /// The outcome is known.
+    pub fn finish(&self, finished: Finished) {
+        self.finished.send_replace(Some(Arc::new(finished)));
+    }
+
+    /// Whether the outcome is known.
+    pub fn is_finished(&self) -> bool {
+        self.finished.borrow().is_some()
+    }
+
+    /// Asks for its end.
+    pub fn kill(&self) {
+        self.killed.notify_one();
+    }
+
+    /// Marks it as hit by the last resort against another.
+    pub fn doom(&self) {
+        self.doomed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was hit by the last resort against another.
+    pub fn is_doomed(&self) -> bool {
+        self.doomed.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when the command is to be interrupted.
+    pub async fn interrupted(&self, deadline: Duration) -> Interruption {
+        tokio::select! {
+            () = tokio::time::sleep(deadline) => Interruption::Deadline,
+            () = self.killed.notified() => Interruption::Cancelled,
+            () = self.unwatched() => Interruption::Cancelled,
+        }
+    }
+
+    /// Resolves when nobody has watched for the grace.
+    async fn unwatched(&self) {
+        loop {
+            self.finished.closed().await;
+            let seen = self.watchers_seen.load(Ordering::Relaxed);
+            tokio::time::sleep(UNWATCHED_GRACE).await;
+            let unseen = self.watchers_seen.load(Ordering::Relaxed) == seen;
+            if unseen && self.finished.receiver_count() == 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// The outcome of a command that was accepted and could not be started.
+pub fn not_started(failure: Failure) -> Finished {
+    Finished {
+        failure: Some(failure),
+        ..Finished::default()
+    }
+}
+
+/// What is known when a command has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct End {
+    /// How its process ended.
+    pub ended: Ended,
+    /// What interrupted it, if something did.
+    pub interruption: Option<Interruption>,
+    /// Whether it was hit by the last resort against another.
+    pub doomed: bool,
+    /// Kills for memory in the container while it ran.
+    pub oom_kills: u64,
+}
+
+/// A shell reports a child that a signal killed as 128 + the signal.
+const SHELL_SAYS_KILLED: i32 = 128 + libc::SIGKILL;
+
+impl End {
+    /// What the result says. A pure rule, tested for its cases:
+    /// `out_of_memory` only where the main process died of a KILL that was not
+    /// ours (or its shell said 137) while the kernel killed for memory.
+    pub fn outcome(&self) -> Outcome {
+        match self.interruption {
+            Some(Interruption::Deadline) => return Outcome::TimedOut,
+            Some(Interruption::Cancelled) => return Outcome::Cancelled,
+            None => {}
+        }
+        let killed = self.ended.signal == Some(libc::SIGKILL);
+        if killed && self.doomed {
+            return Outcome::Lost;
+        }
+        if self.oom_kills > 0 && (killed || self.ended.code == Some(SHELL_SAYS_KILLED)) {
+            return Outcome::OutOfMemory;
+        }
+        match self.ended.signal {
+            Some(_) => Outcome::Signaled,
+            None => Outcome::Exited,
+        }
+    }
+
+    /// The exit code as a shell would say it.
+    pub fn exit_code(&self) -> i32 {
+        let signaled = || 128 + self.ended.signal.unwrap_or_default();
+        self.ended.code.unwrap_or_else(signaled)
+    }
+
+    /// What it used.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            cpu_ms: self.ended.cpu_ms,
+            max_rss_kib: self.ended.max_rss_kib,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(code: Option<i32>, signal: Option<i32>, oom_kills: u64) -> End {
+        End {
+            ended: Ended {
+                code,
+                signal,
+                ..Ended::default()
+            },
+            interruption: None,
+            doomed: false,
+            oom_kills,
+        }
+    }
+
+    #[test]
+    fn memory_is_blamed_only_for_a_kill_while_the_kernel_counted_one() {
+        assert_eq!(end(None, Some(9), 1).outcome(), Outcome::OutOfMemory);
+        assert_eq!(end(Some(137), None, 1).outcome(), Outcome::OutOfMemory);
+        assert_eq!(end(None, Some(9), 0).outcome(), Outcome::Signaled);
+        assert_eq!(end(Some(137), None, 0).outcome(), Outcome::Exited);
+        assert_eq!(end(Some(0), None, 3).outcome(), Outcome::Exited);
+        assert_eq!(end(None, Some(11), 3).outcome(), Outcome::Signaled);
+    }
+
+    #[test]
+    fn an_interruption_is_the_outcome_whatever_the_process_said() {
+        for (interruption, outcome) in [
+            (Interruption::Deadline, Outcome::TimedOut),
+            (Interruption::Cancelled, Outcome::Cancelled),
+        ] {
+            let end = End {
+                interruption: Some(interruption),
+                ..end(Some(0), None, 1)
+            };
+            assert_eq!(end.outcome(), outcome);
+        }
+    }
+
+    #[test]
+    fn who_was_hit_by_the_last_resort_is_lost() {
+        let hit = End {
+            doomed: true,
+            ..end(None, Some(9), 0)
+        };
+        assert_eq!(hit.outcome(), Outcome::Lost);
+        let survived = End {
+            doomed: true,
+            ..end(Some(0), None, 0)
+        };
+        assert_eq!(survived.outcome(), Outcome::Exited);
+    }
+
+    #[test]
+    fn a_signal_has_the_exit_code_a_shell_would_give() {
+        assert_eq!(end(None, Some(15), 0).exit_code(), 143);
+        assert_eq!(end(Some(3), None, 0).exit_code(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_nobody_watches_is_interrupted_after_the_grace() {
+        let command = Command::new("a".into(), 10);
+        let watcher = command.watch();
+        let hour = Duration::from_secs(3600);
+        let start = tokio::time::Instant::now();
+        let interrupted = command.interrupted(hour);
+        tokio::pin!(interrupted);
+        let watched = tokio::time::timeout(Duration::from_secs(60), interrupted.as_mut());
+        assert!(watched.await.is_err());
+        drop(watcher);
+        assert_eq!(interrupted.await, Interruption::Cancelled);
+        assert_eq!(start.elapsed().as_secs(), 70);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watcher_that_comes_back_in_time_saves_the_command() {
+        let command = Command::new("a".into(), 10);
+        drop(command.watch());
+        let interrupted = command.interrupted(Duration::from_secs(30));
+        tokio::pin!(interrupted);
+        let early = tokio::time::timeout(Duration::from_secs(9), interrupted.as_mut());
+        assert!(early.await.is_err());
+        let _watcher = command.watch();
+        assert_eq!(interrupted.await, Interruption::Deadline);
+    }
+}

@@ -1,0 +1,337 @@
+//! All commands of the container: accepted once, run, kept.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use casemate_protocol::{
+    Failure, FailureExt as _, Finished, MAX_ENV, MAX_SCRIPT, MAX_STDIN, StartRequest, failure::Code,
+};
+use tokio::net::unix::pipe;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+use super::background;
+use super::command::{Command, End, Stream, not_started};
+use super::ending::{Ending, end_tree};
+use super::life::{Busy, Life};
+use super::memory::oom_kills;
+use super::process::{Output, Process};
+use super::reaper::Reaper;
+use super::shell::Shell;
+use crate::tree;
+
+/// Commands that run at once. Each has a supervisor, and the container's limit
+/// of processes is met before.
+const MAX_RUNNING: usize = 128;
+
+/// Results kept for a server that lost its connection.
+const KEPT: usize = 64;
+
+/// Results kept at most, when none of them reached anybody.
+const KEPT_UNDELIVERED: usize = 256;
+
+/// How long a result is kept.
+const KEPT_FOR: Duration = Duration::from_secs(600);
+
+/// Ids remembered for `Ending`: more than can be unanswered at any server.
+const REMEMBERED_IDS: usize = 4096;
+
+/// After a command has ended, what was written before is read within this time,
+/// also when a child holds the pipe open.
+const DRAIN: Duration = Duration::from_millis(100);
+
+/// How long output is drained that is known to end.
+const DRAIN_TO_END: Duration = Duration::from_secs(2);
+
+/// How long a command's own supervisor takes to say that nothing is left.
+const ALONE: Duration = Duration::from_millis(20);
+
+/// Bytes a pipe holds: what was written before the end is within so many.
+const PIPE: usize = 64 * 1024;
+
+/// The commands of this PID 1.
+#[derive(Debug)]
+pub struct Commands {
+    pub(super) life: Arc<Life>,
+    pub(super) background_ttl: Duration,
+    reaper: Reaper,
+    shell: Shell,
+    table: Mutex<Table>,
+    /// What is read from pipes passes through here: one thread, one buffer.
+    scratch: Mutex<Box<[u8]>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    commands: HashMap<String, Arc<Command>>,
+    running: usize,
+    /// In the order they finished.
+    finished: VecDeque<(String, Instant)>,
+    accepted: VecDeque<String>,
+}
+
+impl Commands {
+    /// None yet.
+    pub fn new(life: Arc<Life>, reaper: Reaper, shell: Shell, background_ttl: Duration) -> Self {
+        Self {
+            life,
+            background_ttl,
+            reaper,
+            shell,
+            table: Mutex::default(),
+            scratch: Mutex::new(vec![0; PIPE].into_boxed_slice()),
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Accepts a command and starts it, or finds the one with this id.
+    ///
+    /// # Errors
+    /// `ENDING` and `TOO_MANY_COMMANDS` (it was not accepted), `INVALID`.
+    pub fn start(self: &Arc<Self>, request: StartRequest) -> Result<Arc<Command>, Failure> {
+        if let Some(known) = self.table().commands.get(&request.id) {
+            return Ok(known.clone());
+        }
+        check(&request)?;
+        let busy = self.life.enter()?;
+        let chars = usize::try_from(request.output_chars)
+            .unwrap_or(0)
+            .min(MAX_OUTPUT_CHARS);
+        let command = Arc::new(Command::new(request.id.clone(), chars));
+        self.table().accept(&command)?;
+        let (this, accepted) = (self.clone(), command.clone());
+        tokio::spawn(async move { this.run(accepted, request, busy).await });
+        Ok(command)
+    }
+
+    /// The command with this id.
+    ///
+    /// # Errors
+    /// `UNKNOWN_COMMAND`: never accepted, or no longer kept.
+    pub fn find(&self, id: &str) -> Result<Arc<Command>, Failure> {
+        let mut table = self.table();
+        table.forget_old();
+        let unknown = || Failure::new(Code::UnknownCommand, "no such command is known");
+        table.commands.get(id).cloned().ok_or_else(unknown)
+    }
+
+    /// Ids of the commands that were accepted, as many as are remembered.
+    pub fn accepted(&self) -> Vec<String> {
+        self.table().accepted.iter().cloned().collect()
+    }
+
+    async fn run(self: Arc<Self>, command: Arc<Command>, request: StartRequest, busy: Busy) {
+        let finished = match self.execute(&command, &request).await {
+            Ok((finished, process)) => {
+                if process.is_empty() {
+                    drop(busy);
+                } else {
+                    tokio::spawn(background::keep(process, self.clone(), busy));
+                }
+                finished
+            }
+            Err(failure) => not_started(failure),
+        };
+        command.finish(finished);
+        self.table().finished(&command.id);
+    }
+
+    async fn execute(
+        self: &Arc<Self>,
+        command: &Arc<Command>,
+        request: &StartRequest,
+    ) -> Result<(Finished, Process), Failure> {
+        let started = Instant::now();
+        let oom_before = oom_kills();
+        let (order, by_descriptor) = self.shell.order(request)?;
+        let script = by_descriptor.then_some(request.script.as_ref());
+        let (mut process, output) =
+            Process::start(&self.reaper, &order, &request.stdin, script).await?;
+        let readers = self.read_output(command, output);
+
+        let deadline = Duration::from_millis(request.timeout_ms);
+        let (ended, interruption) = tokio::select! {
+            ended = process.ended() => (ended?, None),
+            interruption = command.interrupted(deadline) => {
+                self.end_tree(&mut process, Some(command)).await;
+                (process.ended_after_kill().await, Some(interruption))
+            }
+        };
+        self.drain(&mut process, readers).await;
+        let end = End {
+            ended,
+            interruption,
+            doomed: command.is_doomed(),
+            oom_kills: oom_kills().saturating_sub(oom_before),
+        };
+        let survivors = if process.is_empty() {
+            0
+        } else {
+            tree::descendants(process.supervisor).len()
+        };
+        let (stdout, stderr) = command.cut();
+        let finished = Finished {
+            outcome: end.outcome().into(),
+            exit_code: end.exit_code(),
+            signal: ended.signal.unwrap_or_default(),
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            usage: Some(end.usage()),
+            survivors: u32::try_from(survivors).unwrap_or(u32::MAX),
+            oom_kills: u32::try_from(end.oom_kills).unwrap_or(u32::MAX),
+            failure: None,
+            detail: String::new(),
+        };
+        Ok((finished, process))
+    }
+
+    /// Ends everything that `process` started; the last resort hits the other
+    /// commands too, and they will say so.
+    pub(super) async fn end_tree(&self, process: &mut Process, command: Option<&Arc<Command>>) {
+        let doom_others = || {
+            let table = self.table();
+            let others = table.commands.values().filter(|other| !other.is_finished());
+            for other in others {
+                if !command.is_some_and(|this| Arc::ptr_eq(this, other)) {
+                    other.doom();
+                }
+            }
+        };
+        if end_tree(process, doom_others).await == Ending::LastResort {
+            crate::complain("a command outran its end: everything was killed");
+        }
+    }
+
+    fn read_output(
+        self: &Arc<Self>,
+        command: &Arc<Command>,
+        output: Output,
+    ) -> [JoinHandle<()>; 2] {
+        [
+            (Stream::Stdout, output.stdout),
+            (Stream::Stderr, output.stderr),
+        ]
+        .map(|(stream, pipe)| {
+            let (this, command) = (self.clone(), command.clone());
+            tokio::spawn(async move { this.read(&command, stream, &pipe).await })
+        })
+    }
+
+    /// Reads until the end, also after the outcome is known: who still writes
+    /// then must not die of a closed pipe.
+    async fn read(&self, command: &Command, stream: Stream, pipe: &pipe::Receiver) {
+        while pipe.readable().await.is_ok() {
+            let count = {
+                let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+                match pipe.try_read(&mut scratch) {
+                    Ok(0) => return,
+                    Ok(count) => {
+                        command.push(stream, &scratch[..count]);
+                        count
+                    }
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => 0,
+                    Err(_) => return,
+                }
+            };
+            // A flood must not keep the others from their turn.
+            if count > 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Waits for the output to be complete: to its end where nothing is left
+    /// that could write, else for a short while.
+    async fn drain(&self, process: &mut Process, readers: [JoinHandle<()>; 2]) {
+        let [stdout, stderr] = readers;
+        let both = async { (stdout.await, stderr.await) };
+        tokio::pin!(both);
+        if timeout(ALONE, process.emptied()).await.is_ok() {
+            let _ = timeout(DRAIN_TO_END, both).await;
+        } else {
+            let _ = timeout(DRAIN, both).await;
+        }
+    }
+}
+
+/// Characters of output that a request may ask to be kept.
+const MAX_OUTPUT_CHARS: usize = 100_000;
+
+fn check(request: &StartRequest) -> Result<(), Failure> {
+    let env: usize = request
+        .env
+        .iter()
+        .map(|var| var.name.len() + var.value.len() + 2)
+        .sum();
+    let has_nul = request.script.contains(&0)
+        || request.cwd.contains('\0')
+        || request.env.iter().any(|var| var.value.contains(&0));
+    let bad_name = |name: &str| name.is_empty() || name.contains(['=', '\0']);
+    let problem = if request.id.len() != 32 || !request.id.bytes().all(|b| b.is_ascii_hexdigit()) {
+        "the id is not 32 hexadecimal digits"
+    } else if request.script.len() > MAX_SCRIPT {
+        "the script is too long"
+    } else if request.stdin.len() > MAX_STDIN {
+        "the standard input is too long"
+    } else if env > MAX_ENV {
+        "the environment is too long"
+    } else if has_nul {
+        "a NUL byte in script, cwd or environment"
+    } else if request.env.iter().any(|var| bad_name(&var.name)) {
+        "an empty name, or one with = or NUL, in the environment"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(Code::Invalid, problem))
+}
+
+impl Table {
+    fn accept(&mut self, command: &Arc<Command>) -> Result<(), Failure> {
+        if self.running >= MAX_RUNNING {
+            let detail = format!("{MAX_RUNNING} commands run already");
+            return Err(Failure::new(Code::TooManyCommands, detail));
+        }
+        self.running += 1;
+        self.commands.insert(command.id.clone(), command.clone());
+        self.accepted.push_back(command.id.clone());
+        if self.accepted.len() > REMEMBERED_IDS {
+            self.accepted.pop_front();
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self, id: &str) {
+        self.running -= 1;
+        self.finished.push_back((id.to_owned(), Instant::now()));
+        self.forget_old();
+    }
+
+    /// Results beyond the bounds go, those first that reached somebody.
+    fn forget_old(&mut self) {
+        while let Some((id, _)) = self
+            .finished
+            .front()
+            .filter(|(_, at)| at.elapsed() > KEPT_FOR)
+        {
+            self.commands.remove(id);
+            self.finished.pop_front();
+        }
+        while self.finished.len() > KEPT {
+            let delivered = self.finished.iter().position(|(id, _)| {
+                let command = self.commands.get(id);
+                command.is_none_or(|command| command.delivered.load(Ordering::Relaxed))
+            });
+            let oldest = (self.finished.len() > KEPT_UNDELIVERED).then_some(0);
+            let Some((id, _)) = delivered.or(oldest).and_then(|at| self.finished.remove(at)) else {
+                break;
+            };
+            self.commands.remove(&id);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! How everything that a command started is ended.
+
+use std::time::Duration;
+
+use rustix::process::{Signal, kill_process};
+use tokio::time::timeout;
+
+use super::process::Process;
+use crate::{sys, tree};
+
+/// What a process gets to clean up after TERM.
+const TERM_GRACE: Duration = Duration::from_millis(300);
+
+/// Between two passes of killing.
+const PASS_PAUSE: Duration = Duration::from_millis(10);
+
+/// Passes before the last resort: half a second with the pauses, and by then a
+/// tree that can be outrun has been.
+const PASSES: usize = 50;
+
+/// Passes that find nothing although the supervisor has not ended: then it is
+/// the supervisor itself that hangs.
+const IDLE_PASSES: usize = 5;
+
+/// What the kernel may take to end what was killed: a process in uninterruptible
+/// sleep ends when its device answers.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// How the end was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Only this command's processes were touched.
+    Clean,
+    /// The tree outran the killing: everything in the container was killed.
+    LastResort,
+}
+
+/// TERM to the whole tree, 300 ms, then KILL until it is empty. `before_last_resort`
+/// is called before every process of the container is killed.
+pub async fn end_tree(process: &mut Process, before_last_resort: impl FnOnce()) -> Ending {
+    for descendant in tree::descendants(process.supervisor) {
+        tree::signal(&descendant, Signal::TERM);
+    }
+    if timeout(TERM_GRACE, process.emptied()).await.is_ok() {
+        return Ending::Clean;
+    }
+    let mut idle = 0;
+    for _ in 0..PASSES {
+        if tree::kill_pass(process.supervisor) {
+            idle += 1;
+        }
+        if idle == IDLE_PASSES {
+            let _ = kill_process(process.supervisor, Signal::KILL);
+        }
+        if timeout(PASS_PAUSE, process.emptied()).await.is_ok() {
+            return Ending::Clean;
+        }
+    }
+    before_last_resort();
+    sys::kill_everything();
+    let _ = timeout(LAST_WAIT, process.emptied()).await;
+    Ending::LastResort
+}

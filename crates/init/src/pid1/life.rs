@@ -1,0 +1,217 @@
+//! Whether PID 1 is needed: what is busy, since when nothing is, and the end.
+//!
+//! ```text
+//!          enter / leave
+//!         ┌────────────┐
+//!         ▼            │        retire, idle timeout
+//!       idle ──────► busy       (only from idle, atomically)
+//!         └───────────────────────────► ending ─► announce ─► exit
+//! ```
+//!
+//! From `ending` on nothing is accepted, and everybody who listens is told which
+//! commands had been.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use casemate_protocol::{Ending, Event, Failure, FailureExt as _, event, exit, failure::Code};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+/// The life of this PID 1.
+#[derive(Debug)]
+pub struct Life {
+    idle_timeout: Duration,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    busy: usize,
+    /// When `busy` last became 0, or somebody last connected.
+    quiet_since: Instant,
+    /// When a call last came in.
+    last_call: Instant,
+    ending: Option<i64>,
+    listeners: Vec<mpsc::Sender<Event>>,
+}
+
+/// Something that runs. While it exists, PID 1 does not end itself.
+#[derive(Debug)]
+pub struct Busy(Arc<Life>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.busy -= 1;
+        state.quiet_since = Instant::now();
+        drop(state);
+        self.0.changed.notify_waiters();
+    }
+}
+
+impl Life {
+    /// Idle, from now on.
+    pub fn new(idle_timeout: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            idle_timeout,
+            state: Mutex::new(State {
+                busy: 0,
+                quiet_since: now,
+                last_call: now,
+                ending: None,
+                listeners: Vec::new(),
+            }),
+            changed: Notify::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call came in.
+    ///
+    /// # Errors
+    /// `ENDING`: nothing is accepted any more, the call did not happen.
+    pub fn enter(self: &Arc<Self>) -> Result<Busy, Failure> {
+        let mut state = self.state();
+        if state.ending.is_some() {
+            return Err(Failure::new(Code::Ending, "the sandbox is ending itself"));
+        }
+        state.busy += 1;
+        state.last_call = Instant::now();
+        Ok(Busy(self.clone()))
+    }
+
+    /// Somebody connected: what follows is likely a call.
+    pub fn touch(&self) {
+        self.state().quiet_since = Instant::now();
+    }
+
+    /// When a call last came in.
+    pub fn last_call(&self) -> Instant {
+        self.state().last_call
+    }
+
+    /// Ends if nothing runs and nothing did for `idle_for`. `false`: busy.
+    pub fn retire(&self, idle_for: Duration) -> bool {
+        self.end_if_quiet_for(idle_for, exit::RETIRED)
+    }
+
+    fn end_if_quiet_for(&self, time: Duration, code: i64) -> bool {
+        let mut state = self.state();
+        if state.busy > 0 || state.quiet_since.elapsed() < time {
+            return false;
+        }
+        state.ending.get_or_insert(code);
+        drop(state);
+        self.changed.notify_waiters();
+        true
+    }
+
+    /// Waits for the end, by [`Self::retire`] or by the idle timeout. Returns
+    /// the code to exit with.
+    pub async fn ended(&self) -> i64 {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let (busy, quiet_since) = {
+                let state = self.state();
+                if let Some(code) = state.ending {
+                    return code;
+                }
+                (state.busy > 0, state.quiet_since)
+            };
+            if busy {
+                changed.await;
+                continue;
+            }
+            tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep_until(quiet_since + self.idle_timeout) => {
+                    self.end_if_quiet_for(self.idle_timeout, exit::IDLE);
+                }
+            }
+        }
+    }
+
+    /// Events for one connection. Ended at once when PID 1 is ending.
+    pub fn listen(&self) -> mpsc::Receiver<Event> {
+        let (sender, receiver) = mpsc::channel(1);
+        let mut state = self.state();
+        state.listeners.retain(|listener| !listener.is_closed());
+        if state.ending.is_none() {
+            state.listeners.push(sender);
+        }
+        receiver
+    }
+
+    /// Tells everybody who listens that this is the end.
+    pub fn announce(&self, accepted: Vec<String>) {
+        let ending = Event {
+            event: Some(event::Event::Ending(Ending { accepted })),
+        };
+        for listener in std::mem::take(&mut self.state().listeners) {
+            // The only event there is: the channel has room.
+            let _ = listener.try_send(ending.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn life() -> Arc<Life> {
+        Arc::new(Life::new(Duration::from_secs(900)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_ends_by_itself_when_nothing_happened_for_the_idle_timeout() {
+        let life = life();
+        let start = Instant::now();
+        assert_eq!(life.ended().await, exit::IDLE);
+        assert_eq!(start.elapsed().as_secs(), 900);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_never_ends_while_something_runs() {
+        let life = life();
+        let busy = life.enter().expect("accepted");
+        let waiting = tokio::time::timeout(Duration::from_secs(10_000), life.ended());
+        assert!(waiting.await.is_err());
+        assert!(!life.retire(Duration::ZERO));
+        drop(busy);
+        let start = Instant::now();
+        assert_eq!(life.ended().await, exit::IDLE);
+        assert_eq!(start.elapsed().as_secs(), 900);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_retires_it_waits_for_the_quiet_that_was_asked_for() {
+        let life = life();
+        assert!(!life.retire(Duration::from_secs(30)));
+        tokio::time::advance(Duration::from_secs(31)).await;
+        assert!(life.retire(Duration::from_secs(30)));
+        assert_eq!(life.ended().await, exit::RETIRED);
+    }
+
+    #[tokio::test]
+    async fn after_the_end_nothing_is_accepted_and_listeners_know_what_was() {
+        let life = life();
+        let mut events = life.listen();
+        assert!(life.retire(Duration::ZERO));
+        let refused = life.enter().expect_err("refused");
+        assert_eq!(refused.code(), Code::Ending);
+        life.announce(vec!["a".into()]);
+        let Some(event::Event::Ending(ending)) = events.recv().await.and_then(|e| e.event) else {
+            panic!("no ending");
+        };
+        assert_eq!(ending.accepted, ["a"]);
+        assert!(life.listen().recv().await.is_none());
+    }
+}

@@ -1,0 +1,128 @@
+//! PID 1 of the container: owns every command, every result and all file work,
+//! and ends itself when nothing needs it any more.
+//!
+//! ```text
+//! socket ─► service ─► commands ─► command ──spawn──► supervisor ─► command
+//!              │           │          └─ reaper, tree (kill)
+//!              │           └─ life (busy, idle, ending)
+//!              └─► files (their own threads)
+//! ```
+//!
+//! Rules of this module:
+//! - One thread runs all of it, and the file threads exist before the socket is
+//!   served: at the limit of processes nothing here needs a new one.
+//! - [`reaper`] alone waits for children.
+//! - No handler but SIGCHLD's: the kernel drops every other signal that user
+//!   code sends to PID 1.
+//! - When PID 1 ends, the kernel kills all of the container; the Engine removes
+//!   it. So ending is always clean.
+
+mod background;
+mod command;
+mod commands;
+mod ending;
+mod life;
+mod memory;
+mod options;
+mod process;
+mod reaper;
+mod service;
+mod shell;
+mod socket;
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use casemate_protocol::{WORKSPACE, exit};
+
+use self::commands::Commands;
+use self::life::Life;
+use self::options::Options;
+use self::reaper::Reaper;
+use self::service::Service;
+use self::shell::Shell;
+use crate::files::{Pool, Workspace};
+
+/// Threads for file work: reads overlap while one waits for the disk. More
+/// would only queue at the container's one CPU.
+const FILE_THREADS: usize = 4;
+
+pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
+    let options = match Options::parse(args) {
+        Ok(options) => options,
+        Err(message) => {
+            crate::complain(&message);
+            return ExitCode::from(64);
+        }
+    };
+    exit_with_its_own_code_on_panic();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let code = runtime.and_then(|runtime| runtime.block_on(run(options)));
+    match code {
+        Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
+        Err(error) => {
+            crate::complain(&format!("cannot serve: {error}"));
+            ExitCode::from(71)
+        }
+    }
+}
+
+/// A bug must not look like an end that was asked for.
+fn exit_with_its_own_code_on_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        crate::complain(&format!("panic: {panic}"));
+        crate::sys::exit_now(i32::try_from(exit::PANIC).unwrap_or(i32::MAX));
+    }));
+}
+
+async fn run(options: Options) -> io::Result<i64> {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let workspace = Arc::new(Workspace::open(Path::new(WORKSPACE))?);
+    make_own_directories();
+    let pool = Pool::start(FILE_THREADS)?;
+    let life = Arc::new(Life::new(options.idle_timeout));
+    let reaper = Reaper::start()?;
+    let shell = Shell::find();
+    let commands = Arc::new(Commands::new(
+        life.clone(),
+        reaper,
+        shell,
+        options.background_ttl,
+    ));
+    let features = workspace.features();
+    let service = Service {
+        workspace,
+        pool: Arc::new(pool),
+        commands: commands.clone(),
+        life: life.clone(),
+        spec: options.spec,
+        features,
+        boot_id: random_id(),
+    };
+    let connections = socket::serve(service, life.clone())?;
+    let code = life.ended().await;
+    life.announce(commands.accepted());
+    connections.drained().await;
+    Ok(code)
+}
+
+/// HOME and our own corner of the workspace. On a full disk they are missing,
+/// and everything else still works.
+fn make_own_directories() {
+    for name in [".home", ".casemate"] {
+        let _ = std::fs::create_dir(Path::new(WORKSPACE).join(name));
+    }
+}
+
+/// 128 random bits in hexadecimal.
+fn random_id() -> String {
+    let mut bytes = [0; 16];
+    // Blocks at most until the kernel's generator is ready, early in the host's
+    // boot; on failure the id is constant, and only reconnects see it.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,65 @@
+//! The arguments of `casemate-init pid1`: part of the container's specification.
+
+use std::time::Duration;
+
+/// What the server decided when it made the container.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Options {
+    /// PID 1 ends itself after this long without anything to do.
+    pub idle_timeout: Duration,
+    /// What a command left in the background is ended this long after the last call.
+    pub background_ttl: Duration,
+    /// Hash of the specification, told back in Hello.
+    pub spec: String,
+}
+
+impl Options {
+    /// Parses `--name=value` arguments; all are required.
+    pub fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
+        let (mut idle_timeout, mut background_ttl, mut spec) = (None, None, None);
+        for arg in args {
+            let (name, value) = arg.split_once('=').ok_or(format!("{arg}: no value"))?;
+            match name {
+                "--idle-timeout-ms" => idle_timeout = Some(millis(name, value)?),
+                "--background-ttl-ms" => background_ttl = Some(millis(name, value)?),
+                "--spec" => spec = Some(value.to_owned()),
+                _ => return Err(format!("{name}: unknown argument")),
+            }
+        }
+        Ok(Self {
+            idle_timeout: idle_timeout.ok_or("--idle-timeout-ms is missing")?,
+            background_ttl: background_ttl.ok_or("--background-ttl-ms is missing")?,
+            spec: spec.ok_or("--spec is missing")?,
+        })
+    }
+}
+
+fn millis(name: &str, value: &str) -> Result<Duration, String> {
+    let millis = value.parse();
+    millis
+        .map(Duration::from_millis)
+        .map_err(|_| format!("{name}: {value}: not a number of milliseconds"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Options, String> {
+        Options::parse(args.iter().map(ToString::to_string))
+    }
+
+    #[test]
+    fn all_arguments_are_required_and_no_other_is_taken() {
+        let good = [
+            "--idle-timeout-ms=900000",
+            "--background-ttl-ms=5",
+            "--spec=ab",
+        ];
+        let options = parse(&good).expect("parses");
+        assert_eq!(options.idle_timeout, Duration::from_secs(900));
+        assert!(parse(&good[1..]).is_err_and(|error| error.contains("idle-timeout")));
+        assert!(parse(&["--spec=a", "--else=1"]).is_err_and(|error| error.contains("--else")));
+        assert!(parse(&["--idle-timeout-ms=soon"]).is_err_and(|error| error.contains("soon")));
+    }
+}

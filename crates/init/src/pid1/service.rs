@@ -1,0 +1,219 @@
+//! The calls of the protocol: verify, do, convert. Nothing is decided here.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use casemate_protocol::{
+    Accepted, CommandEvent, Event, EventsRequest, Failure, FailureExt as _, Finished, HelloReply,
+    HelloRequest, KillReply, KillRequest, ListFilesReply, ListFilesRequest, PROTOCOL, Progress,
+    ReadBytesReply, ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireReply, RetireRequest,
+    StartRequest, WatchRequest, WriteFileReply, WriteFileRequest, command_event,
+    sandbox_server::Sandbox,
+};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::{Request, Response, Status};
+
+use super::command::Command;
+use super::commands::Commands;
+use super::life::Life;
+use crate::files::{Cancel, Pool, Workspace};
+
+/// The newest output that one progress event carries, in bytes.
+const NEWEST: usize = 1024;
+
+/// At most four progress events a second: a person reads no faster.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+
+/// What the calls work on.
+#[derive(Debug)]
+pub struct Service {
+    /// The user's files.
+    pub workspace: Arc<Workspace>,
+    /// The threads that file work runs on.
+    pub pool: Arc<Pool>,
+    /// All commands.
+    pub commands: Arc<Commands>,
+    /// Busy, idle, ending.
+    pub life: Arc<Life>,
+    /// Hash of the container's specification.
+    pub spec: String,
+    /// What the kernel can do, found by trying.
+    pub features: Vec<String>,
+    /// New for every PID 1.
+    pub boot_id: String,
+}
+
+type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl Service {
+    /// Runs file work on its threads; it stops when the caller goes away.
+    async fn on_files<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Workspace, &Cancel) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<Response<T>, Status> {
+        let _busy = self.life.enter().map_err(Failure::into_status)?;
+        let workspace = self.workspace.clone();
+        let work = self.pool.run(move |cancel| job(&workspace, cancel));
+        let done = work.await.and_then(|done| done);
+        done.map(Response::new).map_err(Failure::into_status)
+    }
+}
+
+#[tonic::async_trait]
+impl Sandbox for Service {
+    type EventsStream = Events<Event>;
+    type StartStream = Events<CommandEvent>;
+    type WatchStream = Events<CommandEvent>;
+
+    async fn hello(&self, _: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
+        self.life.touch();
+        Ok(Response::new(HelloReply {
+            protocol: PROTOCOL,
+            init_version: env!("CARGO_PKG_VERSION").into(),
+            spec: self.spec.clone(),
+            features: self.features.clone(),
+            boot_id: self.boot_id.clone(),
+        }))
+    }
+
+    async fn events(
+        &self,
+        _: Request<EventsRequest>,
+    ) -> Result<Response<Self::EventsStream>, Status> {
+        let events = ReceiverStream::new(self.life.listen()).map(Ok);
+        Ok(Response::new(Box::pin(events)))
+    }
+
+    async fn start(
+        &self,
+        request: Request<StartRequest>,
+    ) -> Result<Response<Self::StartStream>, Status> {
+        let command = self.commands.start(request.into_inner());
+        let command = command.map_err(Failure::into_status)?;
+        let accepted = event(command_event::Event::Accepted(Accepted {}));
+        let events = tokio_stream::once(Ok(accepted)).chain(follow(command, 0));
+        Ok(Response::new(Box::pin(events)))
+    }
+
+    async fn watch(
+        &self,
+        request: Request<WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let request = request.into_inner();
+        let command = self.commands.find(&request.id);
+        let command = command.map_err(Failure::into_status)?;
+        Ok(Response::new(Box::pin(follow(command, request.offset))))
+    }
+
+    async fn kill(&self, request: Request<KillRequest>) -> Result<Response<KillReply>, Status> {
+        let command = self.commands.find(&request.into_inner().id);
+        command.map_err(Failure::into_status)?.kill();
+        Ok(Response::new(KillReply {}))
+    }
+
+    async fn retire(
+        &self,
+        request: Request<RetireRequest>,
+    ) -> Result<Response<RetireReply>, Status> {
+        let idle_for = Duration::from_millis(request.into_inner().idle_for_ms);
+        let busy = !self.life.retire(idle_for);
+        Ok(Response::new(RetireReply { busy }))
+    }
+
+    async fn read_lines(
+        &self,
+        request: Request<ReadLinesRequest>,
+    ) -> Result<Response<ReadLinesReply>, Status> {
+        let request = request.into_inner();
+        self.on_files(move |files, cancel| files.read_lines(&request, cancel))
+            .await
+    }
+
+    async fn read_bytes(
+        &self,
+        request: Request<ReadBytesRequest>,
+    ) -> Result<Response<ReadBytesReply>, Status> {
+        let request = request.into_inner();
+        self.on_files(move |files, cancel| files.read_bytes(&request, cancel))
+            .await
+    }
+
+    async fn write_file(
+        &self,
+        request: Request<WriteFileRequest>,
+    ) -> Result<Response<WriteFileReply>, Status> {
+        let request = request.into_inner();
+        self.on_files(move |files, cancel| files.write_file(&request, cancel))
+            .await
+    }
+
+    async fn list_files(
+        &self,
+        request: Request<ListFilesRequest>,
+    ) -> Result<Response<ListFilesReply>, Status> {
+        let request = request.into_inner();
+        self.on_files(move |files, cancel| files.list_files(&request, cancel))
+            .await
+    }
+}
+
+fn event(event: command_event::Event) -> CommandEvent {
+    CommandEvent { event: Some(event) }
+}
+
+/// Progress from `offset` on, then the outcome. While the stream lives, the
+/// command is watched.
+fn follow(command: Arc<Command>, offset: u64) -> ReceiverStream<Result<CommandEvent, Status>> {
+    let (events, stream) = mpsc::channel(1);
+    // Here and not in the task: a command must be watched from the first moment.
+    let finished = command.watch();
+    tokio::spawn(tell(command, offset, finished, events));
+    ReceiverStream::new(stream)
+}
+
+/// The outcome, when it is known.
+async fn outcome(finished: &mut watch::Receiver<Option<Arc<Finished>>>) -> Option<Finished> {
+    let known = finished.wait_for(Option::is_some).await.ok()?;
+    known.as_deref().cloned()
+}
+
+async fn tell(
+    command: Arc<Command>,
+    mut offset: u64,
+    mut finished: watch::Receiver<Option<Arc<Finished>>>,
+    events: mpsc::Sender<Result<CommandEvent, Status>>,
+) {
+    loop {
+        let next = tokio::select! {
+            biased;
+            outcome = outcome(&mut finished) => {
+                let Some(outcome) = outcome else { return };
+                let outcome = event(command_event::Event::Finished(outcome));
+                if events.send(Ok(outcome)).await.is_ok() {
+                    command.delivered.store(true, Ordering::Relaxed);
+                }
+                return;
+            }
+            () = events.closed() => return,
+            () = tokio::time::sleep(PROGRESS_EVERY) => {
+                if command.total() <= offset {
+                    continue;
+                }
+                let (total, newest) = command.newest(NEWEST);
+                offset = total;
+                event(command_event::Event::Progress(Progress {
+                    offset,
+                    newest: Bytes::from(newest),
+                }))
+            }
+        };
+        if events.send(Ok(next)).await.is_err() {
+            return;
+        }
+    }
+}

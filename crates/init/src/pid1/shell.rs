@@ -1,0 +1,135 @@
+//! Which shell runs a command, and what it is given.
+
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use casemate_protocol::{EnvVar, Failure, FailureExt as _, StartRequest, WORKSPACE, failure::Code};
+use rustix::fs::{Access, access};
+
+use crate::supervisor::{Order, SCRIPT_FD};
+
+/// Longest script passed as an argument: the kernel takes 128 KiB
+/// (`MAX_ARG_STRLEN`), and the margin is free.
+const MAX_ARGUMENT: usize = 96 * 1024;
+
+/// The shell of this container and the environment its commands start from.
+#[derive(Debug)]
+pub struct Shell {
+    program: Option<PathBuf>,
+    env: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Shell {
+    /// Looks for `bash`, then `sh`, along PATH and in the usual places. What
+    /// user code could have put there (the workspace, `/tmp`) does not count.
+    pub fn find() -> Self {
+        let env: Vec<_> = std::env::vars_os()
+            .map(|(name, value)| (name.into_vec(), value.into_vec()))
+            .collect();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let places: Vec<PathBuf> = std::env::split_paths(&path)
+            .chain(["/bin".into(), "/usr/bin".into()])
+            .filter(|place| place.is_absolute())
+            .filter(|place| !place.starts_with(WORKSPACE) && !place.starts_with("/tmp"))
+            .collect();
+        let program = ["bash", "sh"].iter().find_map(|name| {
+            let candidates = places.iter().map(|place| place.join(name));
+            candidates.into_iter().find(|path| is_program(path))
+        });
+        Self { program, env }
+    }
+
+    /// What the supervisor is to run for this request, and whether the script
+    /// goes by descriptor.
+    ///
+    /// # Errors
+    /// `NO_SHELL` where the image has none.
+    pub fn order(&self, request: &StartRequest) -> Result<(Order, bool), Failure> {
+        let program = self
+            .program
+            .as_ref()
+            .ok_or_else(|| Failure::new(Code::NoShell, "no bash and no sh along PATH"))?;
+        let by_descriptor = request.script.len() > MAX_ARGUMENT;
+        let script = if by_descriptor {
+            format!(". /proc/self/fd/{SCRIPT_FD}").into()
+        } else {
+            request.script.clone()
+        };
+        let name = program.file_name().unwrap_or_default().as_bytes();
+        let order = Order {
+            program: Bytes::copy_from_slice(program.as_os_str().as_bytes()),
+            args: vec![
+                Bytes::copy_from_slice(name),
+                Bytes::from_static(b"-c"),
+                script,
+            ],
+            env: self.environment(&request.env),
+            cwd: Bytes::copy_from_slice(request.cwd.as_bytes()),
+        };
+        Ok((order, by_descriptor))
+    }
+
+    fn environment(&self, added: &[EnvVar]) -> Vec<Bytes> {
+        let is_added = |name: &[u8]| added.iter().any(|var| var.name.as_bytes() == name);
+        let kept = self.env.iter().filter(|(name, _)| !is_added(name));
+        kept.map(|(name, value)| [name, b"=".as_slice(), value].concat().into())
+            .chain(
+                added
+                    .iter()
+                    .map(|var| [var.name.as_bytes(), b"=", &var.value].concat().into()),
+            )
+            .collect()
+    }
+}
+
+fn is_program(path: &Path) -> bool {
+    path.is_file() && access(path, Access::EXEC_OK).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(script: &[u8]) -> StartRequest {
+        StartRequest {
+            script: Bytes::copy_from_slice(script),
+            env: vec![EnvVar {
+                name: "PATH".into(),
+                value: Bytes::from_static(b"/mine"),
+            }],
+            ..StartRequest::default()
+        }
+    }
+
+    #[test]
+    fn a_long_script_goes_by_descriptor() {
+        let shell = Shell::find();
+        let (short, by_descriptor) = shell.order(&request(b"true")).expect("order");
+        assert!(!by_descriptor && short.args[2] == "true");
+        let long = vec![b'#'; MAX_ARGUMENT + 1];
+        let (order, by_descriptor) = shell.order(&request(&long)).expect("order");
+        assert!(by_descriptor && order.args[2] == ". /proc/self/fd/3");
+    }
+
+    #[test]
+    fn a_given_variable_replaces_the_containers() {
+        let (order, _) = Shell::find().order(&request(b"")).expect("order");
+        let paths: Vec<_> = order
+            .env
+            .iter()
+            .filter(|v| v.starts_with(b"PATH="))
+            .collect();
+        assert_eq!(paths, ["PATH=/mine"]);
+    }
+
+    #[test]
+    fn without_a_shell_the_failure_says_so() {
+        let shell = Shell {
+            program: None,
+            env: Vec::new(),
+        };
+        let failure = shell.order(&request(b"true")).expect_err("no shell");
+        assert_eq!(failure.code(), Code::NoShell);
+    }
+}

@@ -1,0 +1,141 @@
+//! PID 1's socket: abstract, so that there is nothing to unlink, and nobody can
+//! bind the name while PID 1 lives. Only the bridge's user is served.
+
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener as StdListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use casemate_protocol::sandbox_server::SandboxServer;
+use casemate_protocol::{BRIDGE_UID, CONNECTION_WINDOW, MAX_MESSAGE, SOCKET_NAME, STREAM_WINDOW};
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustix::io::Errno;
+use tokio::io::Interest;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::life::Life;
+use super::service::Service;
+use crate::peer;
+
+/// Bridges served at once: several servers, each with a standing one and some
+/// transfers.
+const MAX_BRIDGES: usize = 16;
+
+/// Connections whose first byte is awaited. User code can connect too; it is
+/// turned away with its first byte, or after [`FIRST_BYTE`].
+const MAX_STRANGERS: usize = 256;
+
+/// How long a peer may take to send its first byte. The bridge sends it at once.
+const FIRST_BYTE: Duration = Duration::from_secs(2);
+
+/// A stream that is silent for this long is asked for a sign of life.
+const PING_EVERY: Duration = Duration::from_secs(10);
+
+/// A server that gives none is treated as gone: 90 s of silence in all.
+const PING_TIMEOUT: Duration = Duration::from_secs(80);
+
+/// Calls at once over one bridge.
+const MAX_STREAMS: u32 = 512;
+
+/// How long an end waits for what was said last to be taken.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The connections that are served.
+#[derive(Debug)]
+pub struct Connections(Arc<Semaphore>);
+
+impl Connections {
+    /// Waits until none is left, for as long as last words may take.
+    pub async fn drained(&self) {
+        let all = u32::try_from(MAX_BRIDGES).unwrap_or(u32::MAX);
+        let _ = timeout(LAST_WORDS, self.0.acquire_many(all)).await;
+    }
+}
+
+/// Starts to serve.
+///
+/// # Errors
+/// When the socket's name is taken: there is another PID 1 in this network
+/// namespace.
+pub fn serve(service: Service, life: Arc<Life>) -> io::Result<Connections> {
+    let listener = StdListener::bind_addr(&SocketAddr::from_abstract_name(SOCKET_NAME)?)?;
+    listener.set_nonblocking(true)?;
+    peer::ask(&listener)?;
+    let listener = UnixListener::from_std(listener)?;
+    let server = SandboxServer::new(service)
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE);
+    let bridges = Arc::new(Semaphore::new(MAX_BRIDGES));
+    let connections = Connections(bridges.clone());
+    tokio::spawn(accept(listener, server, life, bridges));
+    Ok(connections)
+}
+
+async fn accept(
+    listener: UnixListener,
+    server: SandboxServer<Service>,
+    life: Arc<Life>,
+    bridges: Arc<Semaphore>,
+) {
+    let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors: some will be given back.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let Ok(stranger) = strangers.clone().try_acquire_owned() else {
+            continue;
+        };
+        let (server, life, bridges) = (server.clone(), life.clone(), bridges.clone());
+        tokio::spawn(async move {
+            let known = matches!(timeout(FIRST_BYTE, greet(&stream)).await, Ok(Ok(true)));
+            drop(stranger);
+            let Ok(_bridge) = bridges.try_acquire() else {
+                return;
+            };
+            if known {
+                converse(stream, server, &life).await;
+            }
+        });
+    }
+}
+
+/// Whether the peer is a bridge; if so it is told who this is.
+async fn greet(stream: &UnixStream) -> io::Result<bool> {
+    peer::ask(stream)?;
+    let credentials = stream
+        .async_io(Interest::READABLE, || {
+            peer::receive(stream).map_err(Errno::into)
+        })
+        .await?;
+    if credentials.is_none_or(|credentials| credentials.uid.as_raw() != BRIDGE_UID) {
+        return Ok(false);
+    }
+    peer::send(stream)?;
+    Ok(true)
+}
+
+async fn converse(stream: UnixStream, server: SandboxServer<Service>, life: &Life) {
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(MAX_STREAMS)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(server));
+    tokio::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        _ = life.ended() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = timeout(LAST_WORDS, connection).await;
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The processes of the container, read from `/proc/<pid>/stat`, which every
+//! process may read of every other.
+
+use rustix::process::Pid;
+
+/// One process as `/proc/<pid>/stat` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub pid: Pid,
+    /// Its parent; `None` when that is outside of the container.
+    pub parent: Option<Pid>,
+    /// `Z` or `X`: it has ended and waits to be reaped.
+    pub dead: bool,
+    /// `T` or `t`: stopped.
+    pub stopped: bool,
+    /// When it started: with the id it names a process for good.
+    pub started: u64,
+}
+
+/// All processes that can be seen now. Processes may come and go meanwhile.
+pub fn processes() -> Vec<Process> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| process(Pid::from_raw(pid)?))
+        .collect()
+}
+
+/// The process `pid`, if it is there.
+pub fn process(pid: Pid) -> Option<Process> {
+    let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    parse(pid, &stat)
+}
+
+/// The second field is the command in parentheses and may hold anything, also
+/// `)` and newlines: what follows the last `)` is safe (proc_pid_stat(5)).
+fn parse(pid: Pid, stat: &[u8]) -> Option<Process> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let state = *fields.first()?;
+    Some(Process {
+        pid,
+        parent: Pid::from_raw(fields.get(1)?.parse().ok()?),
+        dead: matches!(state, "Z" | "X"),
+        stopped: matches!(state, "T" | "t"),
+        // Field 22 of the line; the state is field 3.
+        started: fields.get(19)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_name_cannot_forge_the_fields_behind_it() {
+        let stat = b"7 (x) S 1 1) Z 3 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
+        let process = parse(Pid::INIT, stat).expect("parses");
+        assert_eq!(process.parent, Pid::from_raw(3));
+        assert!(process.dead && !process.stopped);
+        assert_eq!(process.started, 4242);
+    }
+
+    #[test]
+    fn the_own_process_is_among_all() {
+        let me = rustix::process::getpid();
+        assert!(processes().iter().any(|process| process.pid == me));
+        assert!(!process(me).expect("own stat").dead);
+    }
+}

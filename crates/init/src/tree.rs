@@ -1,0 +1,135 @@
+//! Process trees: who descends from a supervisor, and how a tree is ended.
+
+use std::collections::{HashMap, HashSet};
+
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+
+use crate::procfs::{self, Process};
+
+/// Living descendants of `root`, without `root` itself.
+///
+/// The supervisor is a subreaper, so that double forks and new sessions stay
+/// below it.
+pub fn descendants(root: Pid) -> Vec<Process> {
+    below(&procfs::processes(), root)
+}
+
+/// Children of PID 1 that are not among `ours`: orphans of a supervisor that
+/// user code killed. Their own children follow when they are gone.
+pub fn orphans(ours: &HashSet<Pid>) -> Vec<Process> {
+    let mut all = procfs::processes();
+    all.retain(|process| {
+        process.parent == Some(Pid::INIT) && !process.dead && !ours.contains(&process.pid)
+    });
+    all
+}
+
+fn below(all: &[Process], root: Pid) -> Vec<Process> {
+    let mut children: HashMap<Pid, Vec<&Process>> = HashMap::new();
+    for process in all {
+        if let Some(parent) = process.parent {
+            children.entry(parent).or_default().push(process);
+        }
+    }
+    let mut found = Vec::new();
+    let mut seen = HashSet::from([root]);
+    let mut todo = vec![root];
+    while let Some(parent) = todo.pop() {
+        for child in children.get(&parent).into_iter().flatten() {
+            // A snapshot taken while processes come and go may hold a circle.
+            if seen.insert(child.pid) {
+                todo.push(child.pid);
+                if !child.dead {
+                    found.push(**child);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Sends `signal` to exactly this process: its id may be another's by now, so
+/// it is pinned by a pidfd and its start time compared. Without pidfds (a
+/// kernel that lacks them) the comparison alone must do.
+pub fn signal(process: &Process, signal: Signal) {
+    let same = || procfs::process(process.pid).is_some_and(|now| now.started == process.started);
+    match pidfd_open(process.pid, PidfdFlags::empty()) {
+        Ok(fd) if same() => {
+            let _ = pidfd_send_signal(fd, signal);
+        }
+        Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM | rustix::io::Errno::INVAL)
+            if same() =>
+        {
+            let _ = kill_process(process.pid, signal);
+        }
+        _ => {}
+    }
+}
+
+/// Stops everything below `root` and then kills it. One pass; `true` when there
+/// was nothing to kill.
+///
+/// Stopping first keeps a fork bomb at its limit of processes, where it cannot
+/// fork, instead of making room for it with every kill.
+pub fn kill_pass(root: Pid) -> bool {
+    let mut known: HashSet<Pid> = HashSet::new();
+    for _ in 0..STOP_ROUNDS {
+        let fresh: Vec<Process> = descendants(root)
+            .into_iter()
+            .filter(|process| known.insert(process.pid))
+            .collect();
+        if fresh.is_empty() {
+            break;
+        }
+        for process in &fresh {
+            signal(process, Signal::STOP);
+        }
+    }
+    let tree = descendants(root);
+    for process in &tree {
+        signal(process, Signal::KILL);
+    }
+    tree.is_empty()
+}
+
+/// Rounds of stopping before the kill: a tree that outruns them is met again in
+/// the next pass.
+const STOP_ROUNDS: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(pid: i32, parent: i32, dead: bool) -> Process {
+        Process {
+            pid: Pid::from_raw(pid).expect("pid"),
+            parent: Pid::from_raw(parent),
+            dead,
+            stopped: false,
+            started: 1,
+        }
+    }
+
+    #[test]
+    fn a_tree_is_followed_through_the_dead_and_ends_in_circles() {
+        let all = [
+            process(2, 1, false),
+            process(3, 2, true),
+            process(4, 3, false),
+            process(5, 6, false),
+            process(6, 5, false),
+            process(7, 1, false),
+        ];
+        let pids = |root| {
+            let mut pids: Vec<i32> = below(&all, Pid::from_raw(root).expect("pid"))
+                .iter()
+                .map(|process| process.pid.as_raw_nonzero().get())
+                .collect();
+            pids.sort_unstable();
+            pids
+        };
+        assert_eq!(pids(2), [4]);
+        assert_eq!(pids(1), [2, 4, 7]);
+        assert_eq!(pids(5), [6]);
+    }
+}

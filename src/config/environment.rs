@@ -1,0 +1,118 @@
+//! The process's surroundings behind a trait, so that tests pass a map. Nothing else in the server
+//! reads a variable.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+/// The list of users, passwd(5).
+const PASSWD: &str = "/etc/passwd";
+
+/// Where settings come from besides flags and file.
+pub trait Environment {
+    /// All variables, sorted: the first error is then always the same one.
+    fn variables(&self) -> BTreeMap<OsString, OsString>;
+
+    /// The name of the user this process runs as; `uid-<number>` where the host has none for it.
+    fn os_user(&self) -> String;
+
+    /// One variable. An empty one counts as not set, as a shell's `VAR= command` means it.
+    fn variable(&self, name: &str) -> Option<OsString> {
+        let value = self.variables().remove(&OsString::from(name))?;
+        (!value.is_empty()).then_some(value)
+    }
+}
+
+/// The real one.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessEnvironment;
+
+impl Environment for ProcessEnvironment {
+    #[expect(clippy::disallowed_methods, reason = "the one place that may")]
+    fn variables(&self) -> BTreeMap<OsString, OsString> {
+        std::env::vars_os().collect()
+    }
+
+    /// From the list of users, not from `USER`: a variable that a parent passed on says nothing
+    /// about who runs this.
+    fn os_user(&self) -> String {
+        let uid = rustix::process::getuid().as_raw();
+        let passwd = std::fs::read(PASSWD).unwrap_or_default();
+        user_name(&passwd, uid).unwrap_or_else(|| format!("uid-{uid}"))
+    }
+}
+
+/// One for tests: these variables, and nothing of the machine.
+#[derive(Debug, Clone, Default)]
+pub struct MapEnvironment {
+    /// Names and values.
+    pub variables: BTreeMap<OsString, OsString>,
+    /// What [`Environment::os_user`] says.
+    pub os_user: String,
+}
+
+impl Environment for MapEnvironment {
+    fn variables(&self) -> BTreeMap<OsString, OsString> {
+        self.variables.clone()
+    }
+
+    fn os_user(&self) -> String {
+        self.os_user.clone()
+    }
+}
+
+/// The first name with this uid, as getpwuid(3) answers. Lines that are not passwd(5), or whose
+/// name is not UTF-8, are skipped.
+fn user_name(passwd: &[u8], uid: u32) -> Option<String> {
+    passwd
+        .split(|&b| b == b'\n')
+        .filter_map(|line| std::str::from_utf8(line).ok())
+        .filter_map(|line| {
+            let mut fields = line.split(':');
+            let (name, _password, id) = (fields.next()?, fields.next()?, fields.next()?);
+            Some((name, id.parse::<u32>().ok()?))
+        })
+        .find(|&(name, id)| id == uid && !name.is_empty())
+        .map(|(name, _)| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/bash\n\
+        # a comment\n\n:x:7:7::/:\nshort:x\nbad:x:seven:7::/:\n+::::::\n\
+        latin\xe9:x:1001:1001::/:\n\
+        alice:x:1000:1000:Alice,,,:/home/alice:/bin/zsh\n\
+        alice2:x:1000:1000::/home/alice:/bin/zsh\n\
+        last:x:1002:1002::/:/bin/sh";
+
+    #[test]
+    fn a_user_is_found_by_uid_and_the_first_line_wins() {
+        for (uid, name) in [(0, "root"), (1000, "alice"), (1002, "last")] {
+            assert_eq!(user_name(PASSWD, uid).as_deref(), Some(name));
+        }
+    }
+
+    #[test]
+    fn a_uid_without_a_readable_name_is_not_found() {
+        for uid in [7, 1001, 4_294_967_294] {
+            assert_eq!(user_name(PASSWD, uid), None);
+        }
+        assert_eq!(user_name(b"", 0), None);
+    }
+
+    #[test]
+    fn an_empty_variable_is_not_set() {
+        let mut environment = MapEnvironment::default();
+        environment.variables.insert("A".into(), "".into());
+        environment.variables.insert("B".into(), "b".into());
+        assert_eq!(environment.variable("A"), None);
+        assert_eq!(environment.variable("B"), Some("b".into()));
+        assert_eq!(environment.variable("C"), None);
+    }
+
+    #[test]
+    fn the_process_has_a_user() {
+        assert!(!ProcessEnvironment.os_user().is_empty());
+    }
+}

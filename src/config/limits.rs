@@ -1,0 +1,165 @@
+//! The server's bounds and defaults, each with its reason. Nothing else in the server has a number
+//! of its own for these.
+//!
+//! What casemate-init enforces has its bounds there; what both ends must agree on comes from
+//! `casemate_protocol`.
+
+use std::time::Duration;
+
+use super::units::{Bytes, NanoCpus};
+
+pub use casemate_protocol::{MAX_ENV, MAX_SCRIPT, MAX_STDIN, MAX_WRITE};
+
+/// A number that somebody outside may choose: what it is when nobody does, and how far it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds<T> {
+    /// When nothing was said.
+    pub default: T,
+    /// The least allowed.
+    pub least: T,
+    /// The most allowed.
+    pub most: T,
+}
+
+impl<T: PartialOrd> Bounds<T> {
+    /// Whether `value` is allowed.
+    pub fn contains(&self, value: &T) -> bool {
+        (&self.least..=&self.most).contains(&value)
+    }
+}
+
+// --- Settings -----------------------------------------------------------------------------------
+
+/// The image that `scripts/build-tools-image` makes.
+pub const IMAGE: &str = "casemate-tools:latest";
+
+/// What is logged: starts, ends and what the operator should act on.
+pub const LOG: &str = "info";
+
+/// Memory of one sandbox, swap included. 512 MiB is enough for a compiler or a data frame; below
+/// 32 MiB an interpreter does not start beside PID 1; above 1 PiB it is a typing error.
+pub const MEMORY: Bounds<Bytes> = Bounds {
+    default: Bytes(512 << 20),
+    least: Bytes(32 << 20),
+    most: Bytes(1 << 50),
+};
+
+/// CPU time of one sandbox. Docker refuses less than 0.01 and more than its host has; more than 256
+/// is a typing error.
+pub const CPUS: Bounds<NanoCpus> = Bounds {
+    default: NanoCpus(1_000_000_000),
+    least: NanoCpus(10_000_000),
+    most: NanoCpus(256_000_000_000),
+};
+
+/// Processes and threads of one sandbox. npm and `gcc -j` need 50 to 100; below 16 there is no room
+/// for PID 1's threads, the bridges, a supervisor and a pipeline; 32,768 is the kernel's usual
+/// `pid_max` (proc(5)).
+pub const PIDS: Bounds<u32> = Bounds {
+    default: 256,
+    least: 16,
+    most: 32_768,
+};
+
+/// How long a sandbox without work stays. A conversation pauses for minutes; a week is a service,
+/// not a sandbox.
+pub const IDLE_TIMEOUT: Bounds<Duration> = Bounds {
+    default: Duration::from_secs(15 * 60),
+    least: Duration::from_secs(1),
+    most: WEEK,
+};
+
+/// How long what a command left behind may run after its user's last call: a development server
+/// outlasts a break, a forgotten loop does not outlast the day. 0: not at all.
+pub const BACKGROUND_TTL: Bounds<Duration> = Bounds {
+    default: Duration::from_secs(60 * 60),
+    least: Duration::ZERO,
+    most: WEEK,
+};
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Calls of one user that run at once. Agents send a handful in parallel; every command holds a
+/// supervisor beside itself, so half of 256 fill the default [`PIDS`].
+pub const CALLS_PER_USER: Bounds<u32> = Bounds {
+    default: 16,
+    least: 1,
+    most: 256,
+};
+
+/// Calls of one user that wait for one of [`CALLS_PER_USER`]; more are answered `busy`.
+pub const CALLS_WAITING_PER_USER: usize = 256;
+
+/// Calls of all users that wait: each holds its arguments, 3 MiB for the largest file.
+pub const CALLS_WAITING: usize = 4_096;
+
+/// Size of the settings file: a few kB for all settings, the rest for users of their own.
+pub const CONFIG_FILE_BYTES: u64 = 1 << 20;
+
+// --- Tools --------------------------------------------------------------------------------------
+
+/// When a command is killed, in seconds. Most end in 30; an hour is a build.
+pub const TIMEOUT_SECONDS: Bounds<u32> = Bounds {
+    default: 30,
+    least: 1,
+    most: 3_600,
+};
+
+/// After how many seconds a command that still runs is answered `running`. Desktop clients give a
+/// call up after 60; 0 starts a command and does not wait.
+pub const WAIT_SECONDS: Bounds<u32> = Bounds {
+    default: 50,
+    least: 0,
+    most: 3_600,
+};
+
+/// stdout and stderr of one command together, in characters. Claude Code cuts a result at 25,000
+/// tokens; a model reads a few kB, and the rest is in a file.
+pub const OUTPUT_CHARS: u32 = 30_000;
+
+/// Shortest time between two progress messages of one call: four a second are live for a person.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A call without news still says that it lives: clients and proxies give up on silence.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Text of one `read_file`, in characters: about 12,000 tokens, half of what Claude Code keeps.
+pub const READ_CHARS: u32 = 50_000;
+
+/// Lines of one `read_file`. A line has at least its line break, so [`READ_CHARS`] hold no more.
+pub const READ_LINES: Bounds<u32> = Bounds {
+    default: 2_000,
+    least: 1,
+    most: READ_CHARS,
+};
+
+/// Characters shown of one line: minified code has lines of megabytes.
+pub const READ_LINE_CHARS: u32 = 2_000;
+
+/// Bytes of one `read_file` in base64, which makes 4 characters of 3 bytes: [`READ_CHARS`] again.
+pub const READ_BASE64_BYTES: u32 = READ_CHARS / 4 * 3;
+
+/// Largest image that `read_file` returns as one, in bytes: in base64 it is 933,336, which leaves
+/// room below [`RESULT_BYTES`].
+pub const READ_IMAGE_BYTES: u32 = 700_000;
+
+/// Entries of one `list_files`.
+pub const LIST_LIMIT: Bounds<u32> = Bounds {
+    default: 500,
+    least: 1,
+    most: 5_000,
+};
+
+/// Levels of one `list_files`. Nobody looks for something 64 directories deep by listing.
+pub const LIST_DEPTH: Bounds<u32> = Bounds {
+    default: 1,
+    least: 1,
+    most: 64,
+};
+
+/// Characters of all entries of one `list_files` together, as for [`READ_CHARS`].
+pub const LIST_CHARS: u32 = 50_000;
+
+/// A result stays below this many bytes as JSON: Claude Desktop breaks at 1,048,576 characters and
+/// the Python SDK refuses an event over 1 MiB.
+pub const RESULT_BYTES: usize = 1_000_000;

@@ -1,0 +1,58 @@
+//! What the tests of both phases share.
+
+use std::path::PathBuf;
+
+use super::*;
+use clap::Parser;
+
+mod given;
+mod valid;
+
+#[derive(Parser)]
+struct Verb {
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// A settings file that is gone when the test is.
+struct TempFile(PathBuf);
+
+impl TempFile {
+    fn new(name: &str, content: impl AsRef<[u8]>) -> Self {
+        let name = format!("casemate-{}-{name}.toml", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, content).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn environment(variables: &[(&str, &str)]) -> MapEnvironment {
+    MapEnvironment {
+        variables: variables
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
+        os_user: "alice".to_owned(),
+    }
+}
+
+fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let verb = Verb::try_parse_from([&["verb"], flags].concat()).unwrap();
+    Config::load(verb.settings, &environment(variables))
+}
+
+/// The whole message, as a person reads it.
+fn refused(flags: &[&str], variables: &[(&str, &str)]) -> String {
+    load(flags, variables).unwrap_err().to_string()
+}
+
+fn load_file(name: &str, content: &str) -> Result<Config, ConfigError> {
+    let file = TempFile::new(name, content);
+    load(&["--config", file.0.to_str().unwrap()], &[])
+}

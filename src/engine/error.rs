@@ -1,0 +1,196 @@
+//! What can go wrong with an Engine, and how bollard's errors become that.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use bollard::errors::Error as BollardError;
+
+use super::verify::Difference;
+
+/// A cause whose type is no part of the interface.
+pub type Cause = Box<dyn StdError + Send + Sync>;
+
+/// Characters of an Engine's own message that are kept: it may quote what an
+/// image or a volume driver says.
+const MAX_MESSAGE: usize = 1000;
+
+/// A call to the Engine that did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// No Engine was found. Holds what was tried and what to do.
+    #[error("no Docker Engine was found: {tried}; start Docker, or set DOCKER_HOST")]
+    NotFound {
+        /// Each place with what is wrong there.
+        tried: String,
+    },
+    /// The address of the Engine cannot be used.
+    #[error("the Engine's address {address} (from {found_by}) cannot be used: {reason}")]
+    Address {
+        /// The address as given.
+        address: String,
+        /// Where it was found.
+        found_by: String,
+        /// Why, and what can be used.
+        reason: String,
+    },
+    /// The Engine does not answer, or its answer broke off.
+    #[error("the Docker Engine at {address} does not answer")]
+    Unavailable {
+        /// Where it should be.
+        address: String,
+        /// What the connection said.
+        #[source]
+        source: Cause,
+    },
+    /// The Engine took too long. It may still do what it was asked.
+    #[error("the Docker Engine did not finish `{call}` in {after:?}")]
+    Deadline {
+        /// The call.
+        call: &'static str,
+        /// How long it had.
+        after: Duration,
+    },
+    /// The Engine has no such image and could not pull it.
+    #[error("the Engine has no image {image} ({reason}); pull or build it there")]
+    ImageMissing {
+        /// The image as it was named.
+        image: String,
+        /// Why it was not pulled.
+        reason: String,
+    },
+    /// The image exists and no sandbox can be made from it.
+    #[error("the image {image} cannot be used: {reason}")]
+    ImageUnusable {
+        /// The image as it was named.
+        image: String,
+        /// The property of the image, and why it is refused.
+        reason: String,
+    },
+    /// The container's name is in use.
+    #[error("the container name {name} is in use")]
+    Conflict {
+        /// The name.
+        name: String,
+    },
+    /// Something of our name exists without our labels. It was not touched.
+    #[error("the {kind} {name} exists but belongs to someone else; it was left alone")]
+    Foreign {
+        /// `volume`, `container` or `image`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// There is no such container or volume (any more).
+    #[error("there is no {kind} {name}")]
+    Missing {
+        /// `volume` or `container`.
+        kind: &'static str,
+        /// Its name or id.
+        name: String,
+    },
+    /// The container exists and does not run.
+    #[error("the container {id} is not running")]
+    NotRunning {
+        /// Its name or id.
+        id: String,
+    },
+    /// The volume is in use by a container.
+    #[error("the volume {name} is in use")]
+    InUse {
+        /// Its name.
+        name: String,
+    },
+    /// The Engine stored a container with less hardening than was asked. It was removed.
+    #[error("the Engine stored the container {name} weaker than asked: {}", fields(.differences))]
+    Weakened {
+        /// Its name.
+        name: String,
+        /// What differs.
+        differences: Vec<Difference>,
+    },
+    /// The Engine could not run the program of an exec.
+    #[error("the Engine could not run the program in the container: {message}")]
+    Exec {
+        /// The Engine's or the runtime's words.
+        message: String,
+    },
+    /// The name cannot be one of the Engine's: it was not sent.
+    #[error("{name:?} is no name of a {kind}")]
+    Name {
+        /// `volume`, `container` or `image`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// The Engine refused the call.
+    #[error("the Docker Engine refused `{call}` ({status}): {message}")]
+    Refused {
+        /// The call.
+        call: &'static str,
+        /// The HTTP status.
+        status: u16,
+        /// The Engine's words.
+        message: String,
+    },
+    /// The Engine's answer was not understood.
+    #[error("the Docker Engine answered `{call}` with something unexpected")]
+    Answer {
+        /// The call.
+        call: &'static str,
+        /// What was not understood.
+        #[source]
+        source: Cause,
+    },
+}
+
+impl EngineError {
+    /// Whether the same call can succeed later without anybody changing anything.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Deadline { .. })
+    }
+
+    /// The HTTP status, where the Engine refused.
+    pub(super) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// A refusal in the Engine's words, cut to a bounded length.
+    pub(super) fn refused(call: &'static str, status: u16, message: &str) -> Self {
+        Self::Refused { call, status, message: shorten(message) }
+    }
+
+    /// What bollard says, as an error of ours.
+    pub(super) fn from_bollard(
+        call: &'static str,
+        address: &str,
+        after: Duration,
+        error: BollardError,
+    ) -> Self {
+        match error {
+            BollardError::DockerResponseServerError { status_code, message } => {
+                Self::refused(call, status_code, &message)
+            }
+            BollardError::RequestTimeoutError => Self::Deadline { call, after },
+            BollardError::HyperLegacyError { .. }
+            | BollardError::HyperResponseError { .. }
+            | BollardError::IOError { .. }
+            | BollardError::SocketNotFoundError(_) => {
+                Self::Unavailable { address: address.to_owned(), source: Box::new(error) }
+            }
+            other => Self::Answer { call, source: Box::new(other) },
+        }
+    }
+}
+
+/// `text` without a trailing line end, at most [`MAX_MESSAGE`] characters of it.
+pub(super) fn shorten(text: &str) -> String {
+    text.trim_end().chars().take(MAX_MESSAGE).collect()
+}
+
+fn fields(differences: &[Difference]) -> String {
+    let names: Vec<_> = differences.iter().map(|difference| difference.field.as_str()).collect();
+    names.join(", ")
+}

@@ -1,0 +1,119 @@
+//! The labels that say whose a container or volume is. They are the only state that lives outside
+//! of the containers, and they cannot be added later.
+
+use std::collections::BTreeMap;
+
+/// Namespace of the deployment that owns it.
+pub const INSTANCE: &str = "io.casemate.instance";
+/// The full subject of the user.
+pub const USER: &str = "io.casemate.user";
+/// Who vouches for the subject.
+pub const ISSUER: &str = "io.casemate.issuer";
+/// `persistent`, `bind` or `ephemeral`.
+pub const MODE: &str = "io.casemate.mode";
+/// The hash of the container's specification: see [`super::ContainerSpec::hash`].
+pub const SPEC: &str = "io.casemate.spec";
+/// Version of the server that made it.
+pub const VERSION: &str = "io.casemate.version";
+/// The machine whose server made it.
+pub const NODE: &str = "io.casemate.node";
+/// How often the user's ownership moved between nodes: 0 with one node.
+pub const EPOCH: &str = "io.casemate.epoch";
+/// When the server that made it started, RFC 3339.
+pub const SINCE: &str = "io.casemate.since";
+/// On a prepared image: the id of the image it was made from.
+pub const PREPARED: &str = "io.casemate.prepared";
+/// On a prepared image: the name that its base was given by.
+pub const PREPARED_FROM: &str = "io.casemate.prepared.from";
+/// On a container that an image is prepared in: `yes`.
+pub const PREPARING: &str = "io.casemate.preparing";
+
+/// What an owner writes on all that is its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labels {
+    /// See [`INSTANCE`].
+    pub instance: String,
+    /// See [`USER`].
+    pub user: String,
+    /// See [`ISSUER`].
+    pub issuer: String,
+    /// See [`MODE`].
+    pub mode: String,
+    /// See [`VERSION`].
+    pub version: String,
+    /// See [`NODE`].
+    pub node: String,
+    /// See [`EPOCH`].
+    pub epoch: u64,
+    /// See [`SINCE`].
+    pub since: String,
+}
+
+impl Labels {
+    /// All of them, for the Engine.
+    pub fn to_map(&self) -> BTreeMap<String, String> {
+        [
+            (INSTANCE, self.instance.clone()),
+            (USER, self.user.clone()),
+            (ISSUER, self.issuer.clone()),
+            (MODE, self.mode.clone()),
+            (VERSION, self.version.clone()),
+            (NODE, self.node.clone()),
+            (EPOCH, self.epoch.to_string()),
+            (SINCE, self.since.clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// Whether `found` names the same owner: instance, user and issuer, each exactly.
+    pub fn own(&self, found: &BTreeMap<String, String>) -> bool {
+        [
+            (INSTANCE, &self.instance),
+            (USER, &self.user),
+            (ISSUER, &self.issuer),
+        ]
+        .into_iter()
+        .all(|(name, value)| found.get(name) == Some(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels() -> Labels {
+        Labels {
+            instance: "default".to_owned(),
+            user: "a/b".to_owned(),
+            issuer: "local".to_owned(),
+            mode: "persistent".to_owned(),
+            version: "0.1.0".to_owned(),
+            node: "n".to_owned(),
+            epoch: 0,
+            since: "2026-01-01T00:00:00Z".to_owned(),
+        }
+    }
+
+    #[test]
+    fn ownership_needs_instance_user_and_issuer() {
+        assert!(labels().own(&labels().to_map()));
+        for name in [INSTANCE, USER, ISSUER] {
+            let mut missing = labels().to_map();
+            missing.remove(name);
+            assert!(!labels().own(&missing), "{name}");
+            let mut foreign = labels().to_map();
+            foreign.insert(name.to_owned(), "other".to_owned());
+            assert!(!labels().own(&foreign), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_later_version_or_start_changes_no_owner() {
+        let mut found = labels().to_map();
+        for name in [MODE, VERSION, NODE, EPOCH, SINCE] {
+            found.insert(name.to_owned(), "other".to_owned());
+        }
+        assert!(labels().own(&found));
+    }
+}

@@ -1,0 +1,260 @@
+//! The seccomp profile of every sandbox, in Docker's own format.
+//!
+//! Source: `seccomp/default.json` of [moby/profiles] (Apache-2.0) at commit `02e898b1`, resolved for
+//! a container without capabilities on x86_64 and aarch64. Left out beyond that:
+//!
+//! | what | why |
+//! |---|---|
+//! | the 32-bit ABIs (x86, x32, arm) and their names | `socketcall` hides the address family behind a pointer; such a call ends its thread with SIGSYS |
+//! | `socket` but for UNIX, INET, INET6, NETLINK | VSOCK reaches the hypervisor and its machines, ALG was a way to root (CVE-2026-31431): moby too leaves out these two; PACKET and the rest are kernel code nobody here needs |
+//! | `socketpair` but for UNIX | moby leaves it open: the kernel makes sockets of the family before it refuses |
+//! | `prlimit64` on any process but the caller | the kernel asks only for the same uid: RLIMIT_CPU kills PID 1, RLIMIT_NOFILE blinds it |
+//!
+//! moby's default already denies without capabilities: io_uring, keyctl, add_key, request_key,
+//! userfaultfd, bpf, perf_event_open, mount and its kin, unshare, setns, `clone` into a namespace.
+//! An Engine's built-in default may be older (20.10 allows io_uring and VSOCK), so it is never relied on.
+//!
+//! What to know before changing a rule (seen on Engine 20.10.24, runc 1.1.5, libseccomp 2.5.4):
+//!
+//! - A comparison sees all 64 bits of an argument, the kernel often only 32. `NE 40` and `GT 40`
+//!   pass family `1 << 32 | 40`, which the kernel reads as 40. Allow by `EQ`, or mask.
+//! - `MASKED_EQ` passes if `argument & value == valueTwo`. Swapped, the mask is 0 and all pass.
+//! - Rules for one name are ORed. Conditions in one rule are ANDed, but runc ORs them when two are
+//!   on the same argument.
+//! - A name that the Engine's libseccomp does not know is skipped without a word. runc answers
+//!   ENOSYS to every number above the highest it resolved from this list, the default EPERM below:
+//!   programs fall back from what is newer than the Engine. For this stub the architectures must
+//!   be named: without `archMap` newer calls are EPERM too.
+//! - `errnoRet` needs Engine 20.10.10 (moby #42836); before, `clone3` is EPERM, and a glibc from
+//!   2.34 on starts no thread.
+//!   20.10 does not know `defaultErrnoRet` and ignores it; its default is the same EPERM.
+//!
+//! [moby/profiles]: https://github.com/moby/profiles
+
+use std::sync::LazyLock;
+
+const SOURCE: &str = include_str!("seccomp.json");
+
+/// The profile as JSON on one line (6.5 kB), for `security_opt: ["seccomp=<json>"]`: the Engine's API
+/// takes the content, not a path.
+pub fn profile() -> &'static str {
+    // A JSON string holds no raw line break, so joining the lines changes no value.
+    static COMPACT: LazyLock<String> = LazyLock::new(|| SOURCE.lines().map(str::trim).collect());
+    &COMPACT
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    // `deny_unknown_fields`: the fields below are those that Engine 20.10 reads. It ignores
+    // others, and a condition that is ignored allows.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Profile {
+        default_action: String,
+        default_errno_ret: u32, // the one exception: see the module's documentation
+        arch_map: Value,
+        syscalls: Vec<Rule>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Rule {
+        names: Vec<String>,
+        action: String,
+        errno_ret: Option<u32>,
+        #[serde(default)]
+        args: Vec<Value>,
+        #[serde(rename = "comment")]
+        _comment: Option<String>,
+        includes: Option<Includes>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Includes {
+        arches: Option<Vec<String>>,
+        min_kernel: Option<String>,
+    }
+
+    fn parsed() -> Profile {
+        serde_json::from_str(profile()).expect("the profile is of Docker's format")
+    }
+
+    fn rules_by_name(profile: &Profile) -> BTreeMap<&str, Vec<&Rule>> {
+        let mut rules = BTreeMap::<_, Vec<_>>::new();
+        for rule in &profile.syscalls {
+            for name in &rule.names {
+                rules.entry(name.as_str()).or_default().push(rule);
+            }
+        }
+        rules
+    }
+
+    fn conditions<'a>(profile: &'a Profile, name: &str) -> Vec<&'a [Value]> {
+        rules_by_name(profile)[name]
+            .iter()
+            .map(|rule| rule.args.as_slice())
+            .collect()
+    }
+
+    fn equals(value: u64) -> [Value; 1] {
+        [json!({ "index": 0, "value": value, "op": "SCMP_CMP_EQ" })]
+    }
+
+    fn masked(mask: u64) -> [Value; 1] {
+        [json!({ "index": 0, "value": mask, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ" })]
+    }
+
+    #[test]
+    fn joining_the_lines_changes_no_value() {
+        let [source, compact] = [SOURCE, profile()]
+            .map(|text| serde_json::from_str::<Value>(text).expect("the profile is JSON"));
+        assert_eq!(source, compact);
+        assert!(!profile().contains('\n'));
+    }
+
+    #[test]
+    fn what_no_rule_names_is_denied() {
+        let profile = parsed();
+        assert_eq!(profile.default_action, "SCMP_ACT_ERRNO");
+        assert_eq!(profile.default_errno_ret, 1);
+    }
+
+    #[test]
+    fn the_kernel_interfaces_left_out_are_named_by_no_rule() {
+        let profile = parsed();
+        let rules = rules_by_name(&profile);
+        let left_out = "io_uring_setup io_uring_enter io_uring_register keyctl add_key request_key \
+            userfaultfd bpf perf_event_open unshare setns mount umount umount2 pivot_root chroot \
+            fsopen fsmount fsconfig fspick open_tree move_mount mount_setattr open_by_handle_at \
+            pidfd_getfd process_madvise kcmp init_module finit_module delete_module kexec_load \
+            kexec_file_load reboot swapon swapoff acct quotactl quotactl_fd syslog fanotify_init \
+            mbind set_mempolicy get_mempolicy migrate_pages move_pages iopl ioperm settimeofday \
+            clock_settime sethostname setdomainname lookup_dcookie vhangup nfsservctl uselib";
+        for name in left_out.split_whitespace() {
+            assert!(!rules.contains_key(name), "{name} has a rule");
+        }
+    }
+
+    #[test]
+    fn only_the_two_64_bit_abis_are_let_in() {
+        let profile = parsed();
+        assert_eq!(
+            profile.arch_map,
+            json!([
+                { "architecture": "SCMP_ARCH_X86_64", "subArchitectures": [] },
+                { "architecture": "SCMP_ARCH_AARCH64", "subArchitectures": [] },
+            ])
+        );
+        let rules = rules_by_name(&profile);
+        for name in ["socketcall", "ipc", "sigreturn", "mmap2", "ugetrlimit"] {
+            assert!(!rules.contains_key(name), "{name} is of a 32-bit ABI");
+        }
+    }
+
+    #[test]
+    fn sockets_are_allowed_by_family_and_never_by_what_a_family_is_not() {
+        let profile = parsed();
+        let families = [1, 2, 10, 16].map(equals); // UNIX, INET, INET6, NETLINK
+        assert_eq!(conditions(&profile, "socket"), families);
+        assert_eq!(conditions(&profile, "socketpair"), [equals(1)]);
+    }
+
+    #[test]
+    fn prlimit_is_allowed_where_the_low_half_of_the_pid_is_zero() {
+        assert_eq!(conditions(&parsed(), "prlimit64"), [masked(0xffff_ffff)]);
+    }
+
+    #[test]
+    fn clone_makes_no_namespace_and_clone3_is_not_there() {
+        // NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. NEWTIME is of clone3 only.
+        let namespaces = [17, 25, 26, 27, 28, 29, 30]
+            .map(|bit| 1 << bit)
+            .iter()
+            .sum();
+        let profile = parsed();
+        assert_eq!(conditions(&profile, "clone"), [masked(namespaces)]);
+
+        let clone3 = &rules_by_name(&profile)["clone3"];
+        assert_eq!(clone3.len(), 1);
+        assert_eq!(clone3[0].action, "SCMP_ACT_ERRNO");
+        assert_eq!(clone3[0].errno_ret, Some(38));
+        assert!(clone3[0].args.is_empty());
+    }
+
+    #[test]
+    fn no_two_rules_for_a_name_contradict_or_hide_each_other() {
+        let profile = parsed();
+        for (name, rules) in rules_by_name(&profile) {
+            let conditions: Vec<_> = rules.iter().map(|rule| &rule.args).collect();
+            assert!(
+                rules.len() == 1 || conditions.iter().all(|args| !args.is_empty()),
+                "{name}: a rule without a condition makes the others void"
+            );
+            assert!(
+                rules.iter().all(|rule| rule.action == rules[0].action),
+                "{name}: two actions"
+            );
+            for (i, args) in conditions.iter().enumerate() {
+                assert!(
+                    args.len() <= 1,
+                    "{name}: runc may OR the conditions of one rule"
+                );
+                assert!(
+                    !conditions[..i].contains(args),
+                    "{name}: the same rule twice"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_rule_depends_on_architecture_or_kernel_but_never_on_a_capability() {
+        // `Includes` has no field for capabilities, and `Rule` none for excludes.
+        for rule in parsed().syscalls {
+            match rule.includes {
+                None => assert!(rule.errno_ret.is_none() || rule.action == "SCMP_ACT_ERRNO"),
+                Some(Includes {
+                    arches: Some(arches),
+                    min_kernel: None,
+                }) => {
+                    assert_eq!(
+                        (arches, rule.names[0].as_str()),
+                        (vec!["amd64".into()], "arch_prctl")
+                    );
+                }
+                Some(Includes {
+                    arches: None,
+                    min_kernel: Some(version),
+                }) => {
+                    assert_eq!(version, "4.8");
+                    assert!(rule.names.contains(&"ptrace".into()));
+                }
+                Some(_) => panic!("{:?} depends on nothing or on two things", rule.names),
+            }
+        }
+    }
+
+    #[test]
+    fn what_casemate_init_needs_is_allowed_without_condition() {
+        let profile = parsed();
+        let rules = rules_by_name(&profile);
+        let needed = "openat2 pidfd_open pidfd_send_signal waitid prctl memfd_create epoll_pwait \
+            epoll_ctl renameat2 statx close_range execve getrandom vfork kill setrlimit mknodat \
+            bind listen accept4 sendmsg recvmsg futex rt_sigaction signalfd4 timerfd_create";
+        for name in needed.split_whitespace() {
+            assert!(
+                rules[name].iter().all(|rule| rule.args.is_empty()),
+                "{name} is conditional"
+            );
+            assert_eq!(rules[name][0].action, "SCMP_ACT_ALLOW", "{name}");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Who calls, and what that caller's sandbox is named.
+//!
+//! ```text
+//! (issuer, subject) ──► User ──┐
+//!                  instance ───┴──► casemate-<instance>-<slug>-<12 hex>
+//! ```
+//!
+//! Invariants:
+//!
+//! - Exact bytes decide. Nothing is trimmed, folded or normalised: `a` and `a ` are two users, and
+//!   so are the composed and the decomposed `é`. An id that cannot be kept exactly is refused.
+//! - A name depends on instance, issuer and subject alone, so every server computes the same one.
+//! - A name finds a sandbox, it proves nothing: whoever may choose ids can make two that share 48
+//!   bits of hash. The labels with the full issuer and subject prove whose a container is.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+/// Longest subject or issuer, in bytes. OpenID Connect Core section 2 keeps a subject below 256
+/// ASCII characters and an issuer is a URL; both become label values, which every listing of the
+/// Engine repeats.
+pub const ID_BYTES: usize = 1_024;
+
+/// Longest instance, in characters: with it a sandbox name stays below 80.
+pub const INSTANCE_CHARS: usize = 32;
+
+/// Longest readable part of a sandbox name, in characters: for people who read `docker ps`.
+pub const SLUG_CHARS: usize = 24;
+
+/// Bytes of the hash that a sandbox name shows, as twice as many hexadecimal digits: two of a
+/// million users with the same slug meet with a chance of 1 in 560, and the labels then keep
+/// them apart.
+const HASH_BYTES: usize = 6;
+
+/// Why a text is not an id. The text is not repeated: it may be long.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum IdentityError {
+    /// Nothing, or only white space.
+    #[error("the {0} is blank")]
+    Blank(&'static str),
+    /// Above [`ID_BYTES`].
+    #[error("the {what} has {bytes} bytes; at most {ID_BYTES} are allowed")]
+    TooLong {
+        /// `subject` or `issuer`.
+        what: &'static str,
+        /// Its length.
+        bytes: usize,
+    },
+    /// NUL, a line break or another control character (Unicode category Cc).
+    #[error("the {what} contains the control character U+{code:04X}")]
+    Control {
+        /// `subject` or `issuer`.
+        what: &'static str,
+        /// The character.
+        code: u32,
+    },
+    /// Not `[a-z0-9][a-z0-9_-]*`, or above [`INSTANCE_CHARS`].
+    #[error(
+        "an instance has 1 to {INSTANCE_CHARS} of the characters a-z, 0-9, `_` and `-`, \
+         and begins with a letter or digit"
+    )]
+    Instance,
+}
+
+/// The id of a user at its issuer: 1 to [`ID_BYTES`] bytes, not blank, no control characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject(String);
+
+/// Who vouches for a subject: `local` for the one who launched the process, else a URL. Bounds as
+/// for [`Subject`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Issuer(String);
+
+/// One user: the same subject at two issuers is two users.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct User {
+    /// Who vouches for the subject.
+    pub issuer: Issuer,
+    /// The id at that issuer.
+    pub subject: Subject,
+}
+
+/// Namespace of names and labels: deployments and test runs share an Engine.
+/// `[a-z0-9][a-z0-9_-]{0,31}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instance(String);
+
+/// Name of a user's container and volume. Valid for both: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`
+/// (moby, `daemon/names/names.go`), 79 characters at most.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SandboxName(String);
+
+impl Subject {
+    /// The exact text, as it stands in the label.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Issuer {
+    /// The issuer of whoever launched the process, for stdio.
+    pub fn local() -> Self {
+        Self("local".to_owned())
+    }
+
+    /// The exact text, as it stands in the label.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl User {
+    /// The user of a stdio server.
+    pub fn local(subject: Subject) -> Self {
+        Self {
+            issuer: Issuer::local(),
+            subject,
+        }
+    }
+
+    /// SHA-256 of issuer and subject, each behind its length: without it, (`ab`, `c`) and
+    /// (`a`, `bc`) would be one.
+    fn hash(&self) -> impl AsRef<[u8]> {
+        let mut hash = Sha256::new();
+        for part in [self.issuer.as_str(), self.subject.as_str()] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize()
+    }
+}
+
+impl Instance {
+    /// The text, as it stands in names and in the label.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Instance {
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+impl SandboxName {
+    /// The name of `user`'s sandbox in `instance`.
+    pub fn new(instance: &Instance, user: &User) -> Self {
+        let slug = slug(user.subject.as_str());
+        let hash = user.hash();
+        let hex: String = hash.as_ref()[..HASH_BYTES]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self(format!("casemate-{}-{slug}-{hex}", instance.as_str()))
+    }
+
+    /// The name, for the Engine.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What people recognise of a subject: its ASCII letters and digits in lower case, one `-` for
+/// all between. Many subjects share one.
+fn slug(subject: &str) -> String {
+    let words: Vec<&str> = subject
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let mut slug = words.join("-").to_ascii_lowercase();
+    slug.truncate(SLUG_CHARS);
+    match slug.trim_end_matches('-') {
+        "" => "user".to_owned(),
+        slug => slug.to_owned(),
+    }
+}
+
+fn checked(what: &'static str, text: &str) -> Result<String, IdentityError> {
+    if text.len() > ID_BYTES {
+        let bytes = text.len();
+        return Err(IdentityError::TooLong { what, bytes });
+    }
+    if let Some(control) = text.chars().find(|c| c.is_control()) {
+        let code = u32::from(control);
+        return Err(IdentityError::Control { what, code });
+    }
+    if text.trim().is_empty() {
+        return Err(IdentityError::Blank(what));
+    }
+    Ok(text.to_owned())
+}
+
+impl FromStr for Subject {
+    type Err = IdentityError;
+
+    fn from_str(text: &str) -> Result<Self, IdentityError> {
+        checked("subject", text).map(Self)
+    }
+}
+
+impl FromStr for Issuer {
+    type Err = IdentityError;
+
+    fn from_str(text: &str) -> Result<Self, IdentityError> {
+        checked("issuer", text).map(Self)
+    }
+}
+
+impl FromStr for Instance {
+    type Err = IdentityError;
+
+    fn from_str(text: &str) -> Result<Self, IdentityError> {
+        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+        let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if starts_well && text.len() <= INSTANCE_CHARS && text.bytes().all(inner) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdentityError::Instance)
+        }
+    }
+}
+
+/// Quoted and escaped: quotes, bidi controls and terminal tricks in an id cannot change the log
+/// line or the message around it. The derived `Debug` escapes as well.
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} of {:?}", self.subject.0, self.issuer.0)
+    }
+}
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for SandboxName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests;
