@@ -1,1 +1,27 @@
+//! Casemate: an MCP tool server that gives every user a private, hardened
+//! container with a private workspace.
+//!
+//! The map, from the outside in; each layer uses only those below it:
+//!
+//! ```text
+//! cli                 one verb a file
+//! stdio               MCP over standard input and output
+//! tools               parse, call, convert
+//! sandbox             one owner task a sandbox; adoption, replacement, admission
+//! channel             gRPC to PID 1 over one `docker exec` stream
+//! engine              the Docker Engine: containers, volumes, images
+//! config, identity, workspace      values that are valid once they exist
+//! ```
+//!
+//! What runs in the container is another program, `crates/init`; what the two
+//! say to each other is `crates/protocol`.
 
+pub mod channel;
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod identity;
+pub mod sandbox;
+pub mod stdio;
+pub mod tools;
+pub mod workspace;

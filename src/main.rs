@@ -1,1 +1,20 @@
-fn main() {}
+//! `casemate`: parse, run, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match casemate::cli::Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "what the person at the terminal reads")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("casemate: {error:#}");
+}

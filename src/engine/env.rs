@@ -73,7 +73,13 @@ mod tests {
 
     #[test]
     fn what_is_ours_stands_once() {
-        let env = of(&["HOME=/root", "TMPDIR=/var/tmp", "LANG=de_DE.UTF-8", "A=b=c", "GONE"]);
+        let env = of(&[
+            "HOME=/root",
+            "TMPDIR=/var/tmp",
+            "LANG=de_DE.UTF-8",
+            "A=b=c",
+            "GONE",
+        ]);
         for name in ["HOME", "TMPDIR", "PATH", "LANG", "A"] {
             let count = env.iter().filter(|v| name_of(v) == Some(name)).count();
             assert_eq!(count, 1, "{name} in {env:?}");

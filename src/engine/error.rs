@@ -159,7 +159,11 @@ impl EngineError {
 
     /// A refusal in the Engine's words, cut to a bounded length.
     pub(super) fn refused(call: &'static str, status: u16, message: &str) -> Self {
-        Self::Refused { call, status, message: shorten(message) }
+        Self::Refused {
+            call,
+            status,
+            message: shorten(message),
+        }
     }
 
     /// What bollard says, as an error of ours.
@@ -170,17 +174,24 @@ impl EngineError {
         error: BollardError,
     ) -> Self {
         match error {
-            BollardError::DockerResponseServerError { status_code, message } => {
-                Self::refused(call, status_code, &message)
-            }
+            BollardError::DockerResponseServerError {
+                status_code,
+                message,
+            } => Self::refused(call, status_code, &message),
+            // An error in the middle of an answer that began as a success: a pull.
+            BollardError::DockerStreamError { error } => Self::refused(call, 500, &error),
             BollardError::RequestTimeoutError => Self::Deadline { call, after },
             BollardError::HyperLegacyError { .. }
             | BollardError::HyperResponseError { .. }
             | BollardError::IOError { .. }
-            | BollardError::SocketNotFoundError(_) => {
-                Self::Unavailable { address: address.to_owned(), source: Box::new(error) }
-            }
-            other => Self::Answer { call, source: Box::new(other) },
+            | BollardError::SocketNotFoundError(_) => Self::Unavailable {
+                address: address.to_owned(),
+                source: Box::new(error),
+            },
+            other => Self::Answer {
+                call,
+                source: Box::new(other),
+            },
         }
     }
 }
@@ -191,6 +202,9 @@ pub(super) fn shorten(text: &str) -> String {
 }
 
 fn fields(differences: &[Difference]) -> String {
-    let names: Vec<_> = differences.iter().map(|difference| difference.field.as_str()).collect();
+    let names: Vec<_> = differences
+        .iter()
+        .map(|difference| difference.field.as_str())
+        .collect();
     names.join(", ")
 }

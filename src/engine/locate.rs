@@ -65,14 +65,19 @@ fn locate_with(
         return checked(uri, "DOCKER_HOST".to_owned(), tls);
     }
     let home = env("HOME").map(PathBuf::from);
-    let config =
-        env("DOCKER_CONFIG").map(PathBuf::from).or(home.as_ref().map(|home| home.join(".docker")));
+    let config = env("DOCKER_CONFIG")
+        .map(PathBuf::from)
+        .or(home.as_ref().map(|home| home.join(".docker")));
     if let Some(config) = config
         && let Some(context) = current_context(env("DOCKER_CONTEXT"), &config)?
     {
         return context_address(&context, &config);
     }
-    usual_socket(home.as_deref(), env("XDG_RUNTIME_DIR").as_deref().map(Path::new), probe)
+    usual_socket(
+        home.as_deref(),
+        env("XDG_RUNTIME_DIR").as_deref().map(Path::new),
+        probe,
+    )
 }
 
 fn checked(uri: String, found_by: String, tls: bool) -> Result<EngineAddress, EngineError> {
@@ -99,11 +104,15 @@ impl Endpoint {
         };
         match scheme {
             "unix" if rest.starts_with('/') => Ok(Self::Unix(PathBuf::from(rest))),
-            "unix" => Err(format!("the path of the socket is not absolute; {ACCEPTED}")),
+            "unix" => Err(format!(
+                "the path of the socket is not absolute; {ACCEPTED}"
+            )),
             "tcp" | "http" => Self::parse_authority(rest),
             "https" => Err(TLS.to_owned()),
-            "ssh" => Err(format!("ssh is not supported yet; forward the socket \
-                 (ssh -L ./docker.sock:/var/run/docker.sock HOST) and use that: {ACCEPTED}")),
+            "ssh" => Err(format!(
+                "ssh is not supported yet; forward the socket \
+                 (ssh -L ./docker.sock:/var/run/docker.sock HOST) and use that: {ACCEPTED}"
+            )),
             _ => Err(format!("the scheme {scheme} is not supported; {ACCEPTED}")),
         }
     }
@@ -148,10 +157,7 @@ struct DockerEndpoint {
 }
 
 /// The context in use, unless it is `default`, which means the usual socket.
-fn current_context(
-    given: Option<String>,
-    config: &Path,
-) -> Result<Option<String>, EngineError> {
+fn current_context(given: Option<String>, config: &Path) -> Result<Option<String>, EngineError> {
     let name = match given {
         Some(name) => name,
         None => {
@@ -170,7 +176,10 @@ fn context_address(context: &str, config: &Path) -> Result<EngineAddress, Engine
     let contexts = config.join("contexts");
     let path = contexts.join("meta").join(&key).join("meta.json");
     let text = fs::read(&path).map_err(|error| {
-        unusable(&path, format!("the docker context {context} cannot be read: {error}"))
+        unusable(
+            &path,
+            format!("the docker context {context} cannot be read: {error}"),
+        )
     })?;
     let host = parse::<Meta>(&path, &text)?.endpoints.docker.host;
     let tls = contexts.join("tls").join(&key).join("docker").exists();
@@ -209,7 +218,10 @@ fn usual_socket(
         match probe(&path) {
             Socket::Usable => {
                 let uri = format!("unix://{}", path.display());
-                return Ok(EngineAddress { uri, found_by: "the usual socket".to_owned() });
+                return Ok(EngineAddress {
+                    uri,
+                    found_by: "the usual socket".to_owned(),
+                });
             }
             Socket::Forbidden => tried.push(format!(
                 "{} may not be opened by this user (add them to the group docker)",
@@ -218,7 +230,9 @@ fn usual_socket(
             Socket::Absent => tried.push(format!("{} is not there", path.display())),
         }
     }
-    Err(EngineError::NotFound { tried: tried.join(", ") })
+    Err(EngineError::NotFound {
+        tried: tried.join(", "),
+    })
 }
 
 /// Looks without connecting: an Engine that is about to start is found too.

@@ -11,7 +11,6 @@ use bollard::models::{
     RestartPolicy, RestartPolicyNameEnum,
 };
 use casemate_protocol::{INIT_PATH, WORKSPACE};
-use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -48,7 +47,10 @@ pub struct RunAs {
 
 impl RunAs {
     /// The user of every sandbox but one whose workspace is a directory of the host.
-    pub const DEFAULT: Self = Self { uid: 1000, gid: 1000 };
+    pub const DEFAULT: Self = Self {
+        uid: 1000,
+        gid: 1000,
+    };
 
     /// `None` for root and for root's group.
     pub fn new(uid: u32, gid: u32) -> Option<Self> {
@@ -97,6 +99,8 @@ pub struct ContainerSpec {
     pub runtime: String,
     /// Whether the Engine's host has AppArmor: [`super::Capabilities::apparmor`].
     pub apparmor: bool,
+    /// Whether its kernel can limit swap: [`super::Capabilities::swap_limit`].
+    pub swap_limit: bool,
 }
 
 impl ContainerSpec {
@@ -108,7 +112,7 @@ impl ContainerSpec {
             "init": self.image.init_digest,
             "body": ContainerCreateBody { image: None, ..self.unlabelled() },
         });
-        let mut digits = hex(&Sha256::digest(canonical(&inputs)));
+        let mut digits = hex(&Sha256::digest(canonical(inputs)));
         digits.truncate(HASH_DIGITS);
         digits
     }
@@ -172,8 +176,8 @@ impl ContainerSpec {
             security_opt: Some(self.security_opt()),
             privileged: Some(false),
             memory: Some(memory),
-            // The same: no escape into swap.
-            memory_swap: Some(memory),
+            // The same: no escape into swap. Where the kernel cannot, the Engine stores -1.
+            memory_swap: Some(if self.swap_limit { memory } else { -1 }),
             nano_cpus: Some(signed(self.limits.nano_cpus)),
             // A fork bomb stays in its own limit.
             pids_limit: Some(self.limits.pids.into()),
@@ -246,7 +250,11 @@ impl ContainerSpec {
     }
 
     fn tmpfs(&self) -> HashMap<String, String> {
-        let covers = self.image.volumes.iter().map(|path| (path.clone(), VOLUME_OPTIONS));
+        let covers = self
+            .image
+            .volumes
+            .iter()
+            .map(|path| (path.clone(), VOLUME_OPTIONS));
         covers
             .chain([("/tmp".to_owned(), TMP_OPTIONS)])
             .map(|(path, options)| (path, options.to_owned()))
@@ -281,7 +289,7 @@ fn signed(value: u64) -> i64 {
 }
 
 /// JSON with sorted keys, also where serde_json keeps the order of a `HashMap`.
-fn canonical(value: &impl Serialize) -> String {
+fn canonical(value: Value) -> String {
     fn sorted(value: Value) -> Value {
         match value {
             Value::Object(map) => {
@@ -292,6 +300,9 @@ fn canonical(value: &impl Serialize) -> String {
             other => other,
         }
     }
-    // A `Value` made of our own structs: keys are strings, so this cannot fail.
-    serde_json::to_value(value).map(sorted).unwrap_or_default().to_string()
+    sorted(value).to_string()
 }
+
+#[cfg(test)]
+#[path = "spec_tests.rs"]
+mod tests;

@@ -36,6 +36,8 @@ pub struct Process {
     gone: oneshot::Receiver<()>,
     /// The command's end, should PID 1 inherit it.
     inherited: Option<(Pid, oneshot::Receiver<Ended>)>,
+    /// How the command ended, or why it could not be started.
+    end: Option<Result<Ended, Failure>>,
     empty: bool,
 }
 
@@ -67,6 +69,7 @@ impl Process {
             reaper: reaper.clone(),
             reports: Reports::default(),
             inherited: None,
+            end: None,
             empty: false,
         };
         let order = order.encode_to_vec();
@@ -88,19 +91,11 @@ impl Process {
     /// Why it could not be started.
     pub async fn ended(&mut self) -> Result<Ended, Failure> {
         loop {
-            match self.reports.next().await {
-                Some(Fact::Started(pid)) => {
-                    self.inherited = Pid::from_raw(pid).map(|pid| (pid, self.reaper.command(pid)));
-                }
-                Some(Fact::Failed(failed)) => return Err(from_step(&failed)),
-                Some(Fact::Ended(ended)) => {
-                    if let Some((pid, _)) = self.inherited.take() {
-                        self.reaper.forget(pid);
-                    }
-                    return Ok(ended);
-                }
-                Some(Fact::Empty(_)) => self.empty = true,
-                None => return self.inherited_end().await,
+            if let Some(end) = &self.end {
+                return end.clone();
+            }
+            if !self.advance().await {
+                self.end = Some(self.inherited_end().await);
             }
         }
     }
@@ -115,6 +110,38 @@ impl Process {
         ended.ok().and_then(Result::ok).unwrap_or(killed)
     }
 
+    /// Waits until nothing of the command is left. Can be dropped and called
+    /// again.
+    pub async fn emptied(&mut self) {
+        while !self.empty {
+            if !self.advance().await {
+                // An error: the reaper told it before.
+                let _ = (&mut self.gone).await;
+                self.empty = true;
+            }
+        }
+    }
+
+    /// Takes in one report. `false` when no more will come.
+    async fn advance(&mut self) -> bool {
+        match self.reports.next().await {
+            Some(Fact::Started(pid)) => {
+                self.inherited = Pid::from_raw(pid).map(|pid| (pid, self.reaper.command(pid)));
+            }
+            Some(Fact::Failed(failed)) => self.end = Some(Err(from_step(&failed))),
+            Some(Fact::Ended(ended)) => {
+                // One that could not be started ends too: the first word counts.
+                self.end.get_or_insert(Ok(ended));
+                if let Some((pid, _)) = self.inherited.take() {
+                    self.reaper.forget(pid);
+                }
+            }
+            Some(Fact::Empty(_)) => self.empty = true,
+            None => return false,
+        }
+        true
+    }
+
     /// The supervisor was killed by user code. PID 1 inherited the command,
     /// ends it, and knows what `waitid` said of it.
     async fn inherited_end(&mut self) -> Result<Ended, Failure> {
@@ -123,24 +150,7 @@ impl Process {
             return Err(Failure::new(Code::Other, detail));
         };
         let ended = inherited.await;
-        self.inherited = None;
         ended.map_err(|_| Failure::new(Code::Other, "the command's end was lost"))
-    }
-
-    /// Waits until nothing of the command is left. Can be dropped and called
-    /// again.
-    pub async fn emptied(&mut self) {
-        while !self.empty {
-            match self.reports.next().await {
-                Some(Fact::Empty(_)) => self.empty = true,
-                Some(_) => {}
-                None => {
-                    // An error: the reaper has dropped its end, having told it before.
-                    let _ = (&mut self.gone).await;
-                    self.empty = true;
-                }
-            }
-        }
     }
 
     /// Whether nothing of the command is known to be left.

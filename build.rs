@@ -1,0 +1,72 @@
+//! Builds casemate-init, which is embedded in the server and runs in every
+//! container: static, for size and speed, whatever profile the server has.
+
+use std::env;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    for input in ["crates/init", "crates/protocol/src", "Cargo.toml", "Cargo.lock"] {
+        println!("cargo::rerun-if-changed={input}");
+    }
+    let arch = variable("CARGO_CFG_TARGET_ARCH")?;
+    let target = init_target(&arch)?;
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    // One build for all profiles, lints and tests. A folder of its own: cargo
+    // holds the lock of the one it works in.
+    let folder = out
+        .ancestors()
+        .find(|folder| folder.ends_with("build"))
+        .and_then(|build| build.parent()?.parent())
+        .map_or_else(|| out.join("init"), |target| target.join("init-build"));
+    build(&target, &folder)?;
+    let binary = folder.join(&target).join("init/casemate-init");
+    std::fs::copy(&binary, out.join("casemate-init"))?;
+    Ok(())
+}
+
+/// musl where it is installed; glibc can be linked statically too.
+fn init_target(arch: &str) -> Result<String, Box<dyn Error>> {
+    let musl = format!("{arch}-unknown-linux-musl");
+    let answer = Command::new(variable("RUSTC")?)
+        .args(["--print", "target-libdir", "--target", &musl])
+        .output()?;
+    let libraries = String::from_utf8(answer.stdout)?;
+    if Path::new(libraries.trim()).is_dir() {
+        Ok(musl)
+    } else {
+        Ok(format!("{arch}-unknown-linux-gnu"))
+    }
+}
+
+fn build(target: &str, folder: &Path) -> Result<(), Box<dyn Error>> {
+    let mut cargo = Command::new(variable("CARGO")?);
+    cargo
+        .args(["build", "--package", "casemate-init", "--profile", "init"])
+        .args(["--target", target, "--target-dir"])
+        .arg(folder)
+        .env("RUSTFLAGS", "-C target-feature=+crt-static");
+    // What cargo set for this build would be taken for wishes for that one.
+    for name in [
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_RUSTFLAGS",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTC_WRAPPER",
+        "CLIPPY_ARGS",
+        "__CARGO_DEFAULT_LIB_METADATA",
+    ] {
+        cargo.env_remove(name);
+    }
+    let output = cargo.output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(format!("casemate-init could not be built for {target}:\n{log}").into())
+}
+
+#[expect(clippy::disallowed_methods, reason = "how cargo talks to a build script")]
+fn variable(name: &str) -> Result<String, env::VarError> {
+    env::var(name)
+}

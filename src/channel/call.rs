@@ -1,0 +1,136 @@
+//! The calls, each with its deadline.
+
+use std::future::Future;
+use std::time::Duration;
+
+use casemate_protocol::{
+    CommandEvent, KillRequest, ListFilesReply, ListFilesRequest, ReadBytesReply, ReadBytesRequest,
+    ReadLinesReply, ReadLinesRequest, RetireRequest, StartRequest, WatchRequest, WriteFileReply,
+    WriteFileRequest, command_event::Event,
+};
+use tokio::time::timeout;
+use tonic::{Response, Status, Streaming};
+
+use super::{CallError, Channel, QUICK};
+
+/// What follows a command: progress, then its outcome.
+#[derive(Debug)]
+pub struct CommandEvents(Streaming<CommandEvent>);
+
+impl CommandEvents {
+    /// The next event. Can be dropped and called again.
+    ///
+    /// # Errors
+    /// [`CallError::Lost`] also when the stream ends without an outcome.
+    pub async fn next(&mut self) -> Result<Event, CallError> {
+        match self.0.message().await? {
+            Some(CommandEvent { event: Some(event) }) => Ok(event),
+            _ => Err(Status::unavailable("the events ended without an outcome").into()),
+        }
+    }
+}
+
+impl Channel {
+    /// Starts a command, or follows the one that has this id already.
+    ///
+    /// # Errors
+    /// `ENDING` and `TOO_MANY_COMMANDS`: it was not accepted.
+    pub async fn start(&self, request: StartRequest) -> Result<CommandEvents, CallError> {
+        let mut client = self.client.clone();
+        within(QUICK, client.start(request)).await.map(CommandEvents)
+    }
+
+    /// Follows a command that was accepted.
+    ///
+    /// # Errors
+    /// `UNKNOWN_COMMAND`.
+    pub async fn watch(&self, id: &str, offset: u64) -> Result<CommandEvents, CallError> {
+        let request = WatchRequest { id: id.to_owned(), offset };
+        let mut client = self.client.clone();
+        within(QUICK, client.watch(request)).await.map(CommandEvents)
+    }
+
+    /// Ends a command. Its outcome comes to who follows it.
+    ///
+    /// # Errors
+    /// `UNKNOWN_COMMAND`.
+    pub async fn kill(&self, id: &str) -> Result<(), CallError> {
+        let request = KillRequest { id: id.to_owned() };
+        let mut client = self.client.clone();
+        within(QUICK, client.kill(request)).await.map(drop)
+    }
+
+    /// Asks PID 1 to end itself if nothing ran for `idle_for`. `false`: it is
+    /// busy and goes on.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn retire(&self, idle_for: Duration) -> Result<bool, CallError> {
+        let idle_for_ms = u64::try_from(idle_for.as_millis()).unwrap_or(u64::MAX);
+        let mut client = self.client.clone();
+        let reply = within(QUICK, client.retire(RetireRequest { idle_for_ms })).await?;
+        Ok(!reply.busy)
+    }
+
+    /// Lines of a text file.
+    ///
+    /// # Errors
+    /// What is wrong with the file, in [`CallError::Failed`].
+    pub async fn read_lines(
+        &self,
+        request: ReadLinesRequest,
+        deadline: Duration,
+    ) -> Result<ReadLinesReply, CallError> {
+        let mut client = self.client.clone();
+        within(deadline, client.read_lines(request)).await
+    }
+
+    /// Bytes of a file.
+    ///
+    /// # Errors
+    /// What is wrong with the file, in [`CallError::Failed`].
+    pub async fn read_bytes(
+        &self,
+        request: ReadBytesRequest,
+        deadline: Duration,
+    ) -> Result<ReadBytesReply, CallError> {
+        let mut client = self.client.clone();
+        within(deadline, client.read_bytes(request)).await
+    }
+
+    /// Replaces a file, or makes it.
+    ///
+    /// # Errors
+    /// What is wrong with the file, in [`CallError::Failed`].
+    pub async fn write_file(
+        &self,
+        request: WriteFileRequest,
+        deadline: Duration,
+    ) -> Result<WriteFileReply, CallError> {
+        let mut client = self.client.clone();
+        within(deadline, client.write_file(request)).await
+    }
+
+    /// Entries of a directory.
+    ///
+    /// # Errors
+    /// What is wrong with the directory, in [`CallError::Failed`].
+    pub async fn list_files(
+        &self,
+        request: ListFilesRequest,
+        deadline: Duration,
+    ) -> Result<ListFilesReply, CallError> {
+        let mut client = self.client.clone();
+        within(deadline, client.list_files(request)).await
+    }
+}
+
+async fn within<T>(
+    deadline: Duration,
+    call: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, CallError> {
+    match timeout(deadline, call).await {
+        Ok(answer) => Ok(answer?.into_inner()),
+        Err(_) => Err(CallError::Deadline(deadline)),
+    }
+}

@@ -1,0 +1,50 @@
+use std::time::Duration;
+
+use casemate_protocol::{Failure, FailureExt as _, PROTOCOL};
+use tonic::Status;
+
+/// A channel that could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    /// PID 1 did not answer.
+    #[error("PID 1 of the container did not answer in {after:?}")]
+    Silent {
+        /// How long it had.
+        after: Duration,
+    },
+    /// PID 1 speaks another major version of the protocol.
+    #[error("PID 1 of the container speaks protocol {theirs}, this server {PROTOCOL}")]
+    Incompatible {
+        /// The version it speaks.
+        theirs: u32,
+    },
+    /// HTTP/2 over the stream failed.
+    #[error("the stream to PID 1 broke while it was opened")]
+    Http(#[from] hyper::Error),
+    /// The first call failed.
+    #[error("the first call to PID 1 failed")]
+    Call(#[from] Status),
+}
+
+/// A call to PID 1 without the answer that was hoped for.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// PID 1 did what it could and says why it failed.
+    #[error("PID 1 says {}: {}", .0.code().as_str_name(), .0.detail)]
+    Failed(Failure),
+    /// The channel broke before the answer: whether the call happened is unknown.
+    #[error("the channel to PID 1 broke")]
+    Lost(#[source] Box<Status>),
+    /// No answer in time.
+    #[error("PID 1 did not answer in {0:?}")]
+    Deadline(Duration),
+}
+
+impl From<Status> for CallError {
+    fn from(status: Status) -> Self {
+        match Failure::from_status(&status) {
+            Some(failure) => Self::Failed(failure),
+            None => Self::Lost(Box::new(status)),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The channel to PID 1 of one container: gRPC over the streams of one
+//! `docker exec` of `casemate-init bridge`.
+//!
+//! ```text
+//! Channel ─► gRPC, HTTP/2 ─► stdin/stdout of the exec ─► Engine ─► bridge ─► PID 1
+//! ```
+//!
+//! Invariants:
+//! - A channel never reconnects: it is open, and then closed for ever. The owner
+//!   of the sandbox opens the next one.
+//! - Every message is bounded and every answer has a deadline.
+//! - The stream is drained as long as the channel lives: its own task reads it.
+//! - What PID 1 says decides nothing about another user or the host.
+
+mod call;
+mod connection;
+mod error;
+mod stream;
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use casemate_protocol::sandbox_client::SandboxClient;
+use casemate_protocol::{EventsRequest, HelloReply, HelloRequest, MAX_MESSAGE, PROTOCOL, event};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::Streaming;
+
+pub use call::CommandEvents;
+pub use error::{CallError, ChannelError};
+
+use crate::engine::ExecStream;
+use connection::Connection;
+
+/// From the exec to the first answer. Connecting costs about 70 ms; a container
+/// at its CPU limit takes seconds.
+const OPEN: Duration = Duration::from_secs(10);
+
+/// What PID 1 answers from memory: kill, retire, an accepted command.
+const QUICK: Duration = Duration::from_secs(5);
+
+/// An open channel. Cheap to clone; the last clone closes it.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    client: SandboxClient<Connection>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    hello: HelloReply,
+    closed: CancellationToken,
+    ending: watch::Receiver<Option<Arc<HashSet<String>>>>,
+    _open: DropGuard,
+}
+
+impl Channel {
+    /// Opens a channel over the streams of a bridge.
+    ///
+    /// # Errors
+    /// [`ChannelError::Silent`] when PID 1 does not answer in 10 s,
+    /// [`ChannelError::Incompatible`] when it speaks another protocol.
+    pub async fn open(stream: ExecStream) -> Result<Self, ChannelError> {
+        timeout(OPEN, Self::greet(stream))
+            .await
+            .map_err(|_| ChannelError::Silent { after: OPEN })?
+    }
+
+    async fn greet(stream: ExecStream) -> Result<Self, ChannelError> {
+        let open = CancellationToken::new();
+        let closed = CancellationToken::new();
+        let guard = open.clone().drop_guard();
+        let connection = Connection::start(stream::join(stream), open, closed.clone()).await?;
+        // HTTP/2 wants an origin; nobody looks at it.
+        let origin = http::Uri::from_static("http://casemate");
+        let mut client = SandboxClient::with_origin(connection, origin)
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE);
+        let hello = client.hello(HelloRequest { protocol: PROTOCOL }).await?.into_inner();
+        if hello.protocol != PROTOCOL {
+            return Err(ChannelError::Incompatible { theirs: hello.protocol });
+        }
+        let events = client.events(EventsRequest {}).await?.into_inner();
+        let (sender, ending) = watch::channel(None);
+        tokio::spawn(listen(events, sender));
+        let shared = Shared { hello, closed, ending, _open: guard };
+        Ok(Self { client, shared: Arc::new(shared) })
+    }
+
+    /// What PID 1 said of itself.
+    pub fn hello(&self) -> &HelloReply {
+        &self.shared.hello
+    }
+
+    /// Whether calls can still be answered.
+    pub fn is_open(&self) -> bool {
+        !self.shared.closed.is_cancelled() && self.shared.ending.borrow().is_none()
+    }
+
+    /// Waits until the stream is gone.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.shared.closed.clone().cancelled_owned()
+    }
+
+    /// As [`Self::last_words`], of what was read until now.
+    pub fn last_words_now(&self) -> Option<Arc<HashSet<String>>> {
+        self.shared.ending.borrow().clone()
+    }
+
+    /// The commands that PID 1 had accepted when it announced its end; `None`
+    /// when it was gone without a word. Waits until the channel's last message
+    /// was read.
+    pub async fn last_words(&self) -> Option<Arc<HashSet<String>>> {
+        let mut ending = self.shared.ending.clone();
+        // An error: the channel is gone and nothing more will come.
+        let _ = timeout(QUICK, ending.wait_for(Option::is_some)).await;
+        self.last_words_now()
+    }
+}
+
+/// Waits for the one event there is. The stream ends with the connection.
+async fn listen(
+    mut events: Streaming<casemate_protocol::Event>,
+    ending: watch::Sender<Option<Arc<HashSet<String>>>>,
+) {
+    while let Ok(Some(event)) = events.message().await {
+        if let Some(event::Event::Ending(end)) = event.event {
+            ending.send_replace(Some(Arc::new(end.accepted.into_iter().collect())));
+        }
+    }
+}

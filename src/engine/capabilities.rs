@@ -1,0 +1,136 @@
+//! What an Engine is and what its host can do.
+
+use std::sync::Arc;
+
+use bollard::models::SystemInfo;
+
+use super::error::EngineError;
+use super::{Engine, QUICK};
+
+/// Which Engine answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineVersion {
+    /// The Engine's own version: `20.10.24`.
+    pub version: String,
+    /// The newest version of the API that it speaks: `1.41`.
+    pub api: String,
+    /// Its operating system: `linux`.
+    pub os: String,
+    /// Its architecture, in Go's words: `amd64`.
+    pub arch: String,
+    /// Its kernel.
+    pub kernel: String,
+    /// Its parts and their versions: `runc`, `containerd`.
+    pub components: Vec<(String, String)>,
+}
+
+/// What matters of an Engine's `info`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Whether containers can be confined by AppArmor.
+    pub apparmor: bool,
+    /// Whether containers can be confined by seccomp.
+    pub seccomp: bool,
+    /// Whether the Engine runs without root.
+    pub rootless: bool,
+    /// Whether container root is another user on the host.
+    pub user_namespaces: bool,
+    /// Whether the kernel can keep a container from using swap.
+    pub swap_limit: bool,
+    /// 1 or 2.
+    pub cgroup_version: u8,
+    /// The OCI runtimes that it knows, sorted.
+    pub runtimes: Vec<String>,
+    /// The one that it takes when none is named.
+    pub default_runtime: String,
+    /// CPUs of the host.
+    pub cpus: u32,
+    /// Memory of the host, in bytes.
+    pub memory: u64,
+    /// Where images and containers are kept: `overlay2`.
+    pub storage_driver: String,
+    /// The operating system: `linux`.
+    pub os: String,
+}
+
+impl Engine {
+    /// Asks for the Engine's version.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn version(&self) -> Result<EngineVersion, EngineError> {
+        let docker = self.docker().await?;
+        let version = self.bounded("version", QUICK, docker.version()).await?;
+        let components = version.components.unwrap_or_default();
+        Ok(EngineVersion {
+            version: version.version.unwrap_or_default(),
+            api: version.api_version.unwrap_or_default(),
+            os: version.os.unwrap_or_default(),
+            arch: version.arch.unwrap_or_default(),
+            kernel: version.kernel_version.unwrap_or_default(),
+            components: components
+                .into_iter()
+                .map(|part| (part.name, part.version))
+                .collect(),
+        })
+    }
+
+    /// What the Engine can do, asked once a connection.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn capabilities(&self) -> Result<Arc<Capabilities>, EngineError> {
+        let connection = self.connect().await?;
+        if let Some(known) = connection.capabilities.get() {
+            return Ok(Arc::clone(known));
+        }
+        let info = self
+            .bounded("info", QUICK, connection.docker.info())
+            .await?;
+        Ok(Arc::clone(
+            connection
+                .capabilities
+                .get_or_init(|| Arc::new(Capabilities::from(info))),
+        ))
+    }
+}
+
+impl From<SystemInfo> for Capabilities {
+    fn from(info: SystemInfo) -> Self {
+        let security = info.security_options.unwrap_or_default();
+        // `name=seccomp,profile=default`
+        let has = |name: &str| {
+            security
+                .iter()
+                .any(|option| option.split(',').any(|part| part == name))
+        };
+        let mut runtimes: Vec<_> = info.runtimes.unwrap_or_default().into_keys().collect();
+        runtimes.sort();
+        let cgroups = info.cgroup_version.map(|version| version.to_string());
+        Self {
+            apparmor: has("name=apparmor"),
+            seccomp: has("name=seccomp"),
+            rootless: has("name=rootless"),
+            user_namespaces: has("name=userns"),
+            swap_limit: info.swap_limit.unwrap_or(false),
+            // Absent: an Engine before 20.10, which knows only the first.
+            cgroup_version: if cgroups.as_deref() == Some("2") {
+                2
+            } else {
+                1
+            },
+            runtimes,
+            default_runtime: info.default_runtime.unwrap_or_else(|| "runc".to_owned()),
+            cpus: info
+                .ncpu
+                .and_then(|count| u32::try_from(count).ok())
+                .unwrap_or(1),
+            memory: info
+                .mem_total
+                .and_then(|bytes| u64::try_from(bytes).ok())
+                .unwrap_or(0),
+            storage_driver: info.driver.unwrap_or_default(),
+            os: info.os_type.unwrap_or_default(),
+        }
+    }
+}

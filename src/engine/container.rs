@@ -1,0 +1,138 @@
+//! What the Engine says about a container, as plain data.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::error::EngineError;
+
+/// Where a container is in its life, in the Engine's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Exists, and was never started.
+    Created,
+    /// Runs.
+    Running,
+    /// Frozen.
+    Paused,
+    /// Between two runs.
+    Restarting,
+    /// Is being taken away; its name is not free yet.
+    Removing,
+    /// Ended.
+    Exited,
+    /// Ended, and could not be taken away wholly.
+    Dead,
+    /// A word that we do not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// One container, as inspect shows it.
+#[derive(Debug, Clone)]
+pub struct Container {
+    /// Its id, 64 hex digits.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Where it is in its life.
+    pub state: State,
+    /// What PID 1 ended with, once it has.
+    pub exit_code: Option<i64>,
+    /// Whether the kernel killed PID 1 for memory.
+    pub oom_killed: bool,
+    /// When it was made, RFC 3339.
+    pub created: String,
+    /// When it was started, RFC 3339; the year 1 when it never was.
+    pub started: String,
+    /// All its labels, those of the image among them.
+    pub labels: BTreeMap<String, String>,
+    /// All that the Engine stored, for [`super::Engine::differences`].
+    pub(super) stored: Value,
+}
+
+/// One container, as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// All its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Where it is in its life.
+    pub state: State,
+    /// When it was made, in seconds since 1970.
+    pub created: i64,
+}
+
+/// A container that was made and is not started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// Its id.
+    pub id: String,
+    /// What the Engine remarked, for example a limit that the kernel lacks.
+    pub warnings: Vec<String>,
+    /// What was stored otherwise than asked, and weakens nothing.
+    pub differences: Vec<super::Difference>,
+}
+
+/// A container that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removed {
+    /// What PID 1 ended with; `None` when it was gone before we asked, or never started.
+    pub exit_code: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Inspected {
+    id: String,
+    name: String,
+    state: InspectedState,
+    created: String,
+    config: Config,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InspectedState {
+    status: State,
+    exit_code: i64,
+    #[serde(rename = "OOMKilled", default)]
+    oom_killed: bool,
+    #[serde(default)]
+    started_at: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Config {
+    labels: Option<BTreeMap<String, String>>,
+}
+
+impl Container {
+    pub(super) fn parse(stored: Value) -> Result<Self, EngineError> {
+        let seen = Inspected::deserialize(&stored).map_err(|error| EngineError::Answer {
+            call: "inspect",
+            source: error.into(),
+        })?;
+        let ended = matches!(
+            seen.state.status,
+            State::Exited | State::Dead | State::Removing
+        );
+        Ok(Self {
+            id: seen.id,
+            name: seen.name.trim_start_matches('/').to_owned(),
+            state: seen.state.status,
+            exit_code: ended.then_some(seen.state.exit_code),
+            oom_killed: seen.state.oom_killed,
+            created: seen.created,
+            started: seen.state.started_at,
+            labels: seen.config.labels.unwrap_or_default(),
+            stored,
+        })
+    }
+}

@@ -1,0 +1,272 @@
+//! The calls about containers.
+
+use std::collections::HashMap;
+use std::future::Future;
+
+use bollard::errors::Error as BollardError;
+use bollard::models::{ContainerCreateBody, ContainerSummary, ContainerWaitResponse};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, KillContainerOptions, ListContainersOptionsBuilder,
+    RemoveContainerOptionsBuilder, StartContainerOptions, WaitContainerOptionsBuilder,
+};
+use futures_util::StreamExt;
+use serde::Deserialize;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+use tracing::debug;
+
+use super::container::{Container, Created, Removed, Row, State};
+use super::error::EngineError;
+use super::spec::ContainerSpec;
+use super::verify::{self, Difference};
+use super::{BOLLARD, CHANGE, Engine, Kind, QUICK, lock, segment};
+
+impl Engine {
+    /// The container of this name or id; `None` where there is none.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn inspect(&self, name_or_id: &str) -> Result<Option<Container>, EngineError> {
+        let path = format!("/containers/{}/json", segment("container", name_or_id)?);
+        match self.get("inspect", &path).await {
+            Ok(stored) => Container::parse(stored).map(Some),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a container, not started, and compares what the Engine stored with `spec`. A caller
+    /// that gives up half-way may leave one behind, created: the sweep by label takes it.
+    ///
+    /// # Errors
+    /// [`EngineError::Conflict`] for a name in use, [`EngineError::ImageMissing`] for an image that
+    /// is gone, [`EngineError::Weakened`] where hardening was lost (the container is removed).
+    pub async fn create(&self, name: &str, spec: &ContainerSpec) -> Result<Created, EngineError> {
+        let body = spec.body();
+        let created = self.create_body(name, body.clone()).await?;
+        match self.check_fresh(name, &body, &created.id).await {
+            Ok(differences) => Ok(Created {
+                differences,
+                ..created
+            }),
+            Err(error) => {
+                if let Err(error) = self.remove(&created.id).await {
+                    debug!(
+                        name,
+                        error = &error as &dyn std::error::Error,
+                        "left a container"
+                    );
+                }
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) async fn create_body(
+        &self,
+        name: &str,
+        body: ContainerCreateBody,
+    ) -> Result<Created, EngineError> {
+        let options = CreateContainerOptionsBuilder::new()
+            .name(segment("container", name)?)
+            .build();
+        let image = body.image.clone().unwrap_or_default();
+        let docker = self.docker().await?;
+        let created = self
+            .bounded(
+                "create",
+                CHANGE,
+                docker.create_container(Some(options), body),
+            )
+            .await
+            .map_err(|error| match error.status() {
+                Some(409) => EngineError::Conflict {
+                    name: name.to_owned(),
+                },
+                Some(404) => EngineError::ImageMissing {
+                    image,
+                    reason: "it was removed".to_owned(),
+                },
+                _ => error,
+            })?;
+        Ok(Created {
+            id: created.id,
+            warnings: created.warnings,
+            differences: Vec::new(),
+        })
+    }
+
+    async fn check_fresh(
+        &self,
+        name: &str,
+        body: &ContainerCreateBody,
+        id: &str,
+    ) -> Result<Vec<Difference>, EngineError> {
+        let container = self
+            .inspect(id)
+            .await?
+            .ok_or_else(|| EngineError::Missing {
+                kind: "container",
+                name: name.to_owned(),
+            })?;
+        lock(&self.shared.unknown).learn(&container.stored);
+        let differences = self.compare(body, &container);
+        if differences
+            .iter()
+            .any(|difference| difference.kind == Kind::Hardening)
+        {
+            return Err(EngineError::Weakened {
+                name: name.to_owned(),
+                differences,
+            });
+        }
+        Ok(differences)
+    }
+
+    /// What the Engine stored of `container` otherwise than `spec` wants. A container with a
+    /// difference of [`Kind::Hardening`] must not be used.
+    pub fn differences(&self, spec: &ContainerSpec, container: &Container) -> Vec<Difference> {
+        self.compare(&spec.body(), container)
+    }
+
+    fn compare(&self, body: &ContainerCreateBody, container: &Container) -> Vec<Difference> {
+        verify::compare(body, &container.stored, &lock(&self.shared.unknown))
+    }
+
+    /// Starts it. One that runs already is fine.
+    ///
+    /// # Errors
+    /// [`EngineError::Missing`] where it is gone.
+    pub async fn start(&self, id: &str) -> Result<(), EngineError> {
+        let docker = self.docker().await?;
+        let call = docker.start_container(segment("container", id)?, None::<StartContainerOptions>);
+        self.bounded("start", CHANGE, call)
+            .await
+            .map_err(|error| missing(error, id))
+    }
+
+    /// Takes it away with its anonymous volumes, killing what runs. One that is gone, or going, is
+    /// fine: its name may then not be free yet.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn remove(&self, id: &str) -> Result<(), EngineError> {
+        let options = RemoveContainerOptionsBuilder::new()
+            .force(true)
+            .v(true)
+            .build();
+        let docker = self.docker().await?;
+        let call = docker.remove_container(segment("container", id)?, Some(options));
+        match self.bounded("remove", CHANGE, call).await {
+            // 409: "removal of container … is already in progress".
+            Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Kills PID 1. One that does not run, or is gone, is fine.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn kill(&self, id: &str) -> Result<(), EngineError> {
+        let docker = self.docker().await?;
+        let call = docker.kill_container(segment("container", id)?, None::<KillContainerOptions>);
+        match self.bounded("kill", CHANGE, call).await {
+            Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Waits until it is gone. No deadline of its own. Asked after it was gone, the exit code is
+    /// `None`: ask before the start.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`] when the Engine goes first.
+    pub fn wait_removed(
+        &self,
+        id: &str,
+    ) -> impl Future<Output = Result<Removed, EngineError>> + Send + 'static {
+        let (engine, id) = (self.clone(), id.to_owned());
+        async move {
+            let options = WaitContainerOptionsBuilder::new()
+                .condition("removed")
+                .build();
+            let docker = engine.docker().await?;
+            let mut answers =
+                Box::pin(docker.wait_container(segment("container", &id)?, Some(options)));
+            match answers.next().await {
+                None => Err(engine.unavailable("the wait ended without an answer")),
+                Some(Ok(ContainerWaitResponse { status_code, .. })) => Ok(Removed {
+                    exit_code: Some(status_code),
+                }),
+                // bollard's form of a code other than 0.
+                Some(Err(BollardError::DockerContainerWaitError { code, .. })) => Ok(Removed {
+                    exit_code: Some(code),
+                }),
+                Some(Err(error)) => match engine.bollard_error("wait", BOLLARD, error) {
+                    error if error.status() == Some(404) => Ok(Removed { exit_code: None }),
+                    error => Err(error),
+                },
+            }
+        }
+    }
+
+    /// All containers, running or not, that have every one of these labels.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn list_containers(&self, labels: &[(&str, &str)]) -> Result<Vec<Row>, EngineError> {
+        let options = ListContainersOptionsBuilder::new()
+            .all(true)
+            .filters(&label_filters(labels))
+            .build();
+        let docker = self.docker().await?;
+        let rows = self
+            .bounded("list", QUICK, docker.list_containers(Some(options)))
+            .await?;
+        Ok(rows.into_iter().filter_map(row).collect())
+    }
+}
+
+/// The Engine's filter for labels, all of which must be there.
+pub(super) fn label_filters(labels: &[(&str, &str)]) -> HashMap<String, Vec<String>> {
+    let filters = labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    HashMap::from([("label".to_owned(), filters)])
+}
+
+fn row(summary: ContainerSummary) -> Option<Row> {
+    let name = summary
+        .names
+        .unwrap_or_default()
+        .into_iter()
+        .next()
+        .unwrap_or_default();
+    let state = summary
+        .state
+        .map(|state| state.to_string())
+        .unwrap_or_default();
+    let state = StrDeserializer::<ValueError>::new(&state);
+    Some(Row {
+        id: summary.id?,
+        name: name.trim_start_matches('/').to_owned(),
+        labels: summary.labels.unwrap_or_default().into_iter().collect(),
+        state: State::deserialize(state).unwrap_or(State::Unknown),
+        created: summary.created.unwrap_or_default(),
+    })
+}
+
+fn missing(error: EngineError, id: &str) -> EngineError {
+    match error.status() {
+        Some(404) => EngineError::Missing {
+            kind: "container",
+            name: id.to_owned(),
+        },
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+#[path = "docker_tests.rs"]
+mod tests;

@@ -1,0 +1,134 @@
+//! A program in a running container, with its standard streams.
+
+use std::future::ready;
+use std::pin::Pin;
+
+use bollard::container::LogOutput;
+use bollard::errors::Error as BollardError;
+use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio::io::AsyncWrite;
+use tracing::debug;
+
+use super::error::{EngineError, shorten};
+use super::{BOLLARD, CHANGE, Engine, segment};
+
+/// Buffer for the program's output, in bytes. The Engine sends frames of at most 32 KiB; smaller
+/// buffers cost a copy a frame.
+const OUTPUT_BYTES: usize = 64 << 10;
+
+/// What is logged of the program's stderr, in bytes: it may be hostile, and endless.
+const LOGGED_BYTES: usize = 4 << 10;
+
+/// How the Engine begins when the runtime could not run the program: it says so on the program's
+/// stdout (seen on 20.10). Only the first bytes are taken for that.
+const FAILED: &[u8] = b"OCI runtime exec failed";
+
+/// The streams of a program. The Engine does not let go of one that nobody drains: read `output`
+/// to its end, or drop both, before the container is removed.
+pub struct ExecStream {
+    /// Its standard input. Shutting it down is the end of file.
+    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+    /// Its standard output, in chunks of at most 32 KiB. It ends with the program.
+    pub output: Pin<Box<dyn Stream<Item = Result<Bytes, EngineError>> + Send>>,
+}
+
+impl Engine {
+    /// Runs `command` in the container as `user` (`uid` or `uid:gid`), without a terminal. Returns
+    /// once the streams are there; a program that cannot be run is an error of `output`.
+    ///
+    /// # Errors
+    /// [`EngineError::Missing`] or [`EngineError::NotRunning`] for the container.
+    pub async fn exec(
+        &self,
+        id: &str,
+        user: &str,
+        command: &[&str],
+    ) -> Result<ExecStream, EngineError> {
+        let config = CreateExecOptions {
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            tty: Some(false),
+            user: Some(user),
+            cmd: Some(command.to_vec()),
+            ..CreateExecOptions::default()
+        };
+        let docker = self.docker().await?;
+        let exec = self
+            .bounded(
+                "exec",
+                CHANGE,
+                docker.create_exec(segment("container", id)?, config),
+            )
+            .await
+            .map_err(|error| not_running(error, id))?;
+        let options = StartExecOptions {
+            output_capacity: Some(OUTPUT_BYTES),
+            ..StartExecOptions::default()
+        };
+        let started = self
+            .bounded("exec", CHANGE, docker.start_exec(&exec.id, Some(options)))
+            .await
+            .map_err(|error| not_running(error, id))?;
+        match started {
+            StartExecResults::Attached { output, input } => Ok(ExecStream {
+                input,
+                output: Box::pin(self.clone().stdout(output)),
+            }),
+            StartExecResults::Detached => Err(EngineError::Exec {
+                message: "the Engine attached nothing".to_owned(),
+            }),
+        }
+    }
+
+    fn stdout(
+        self,
+        frames: impl Stream<Item = Result<LogOutput, BollardError>>,
+    ) -> impl Stream<Item = Result<Bytes, EngineError>> {
+        let (mut left, mut first) = (LOGGED_BYTES, true);
+        frames.filter_map(move |frame| {
+            ready(match frame {
+                Ok(LogOutput::StdOut { message }) => {
+                    let failed = std::mem::take(&mut first) && message.starts_with(FAILED);
+                    Some(if failed { Err(exec_error(&message)) } else { Ok(message) })
+                }
+                Ok(LogOutput::StdErr { message }) => {
+                    log_stderr(&message, &mut left);
+                    None
+                }
+                Ok(LogOutput::StdIn { .. }) => None,
+                // What is in no frame is the Engine's own message, or the rest of a frame that
+                // broke off: the end, either way.
+                Ok(LogOutput::Console { message }) => Some(Err(exec_error(&message))),
+                Err(error) => Some(Err(self.bollard_error("exec", BOLLARD, error))),
+            })
+        })
+    }
+}
+
+fn exec_error(message: &[u8]) -> EngineError {
+    EngineError::Exec {
+        message: shorten(&String::from_utf8_lossy(message)),
+    }
+}
+
+fn log_stderr(message: &[u8], left: &mut usize) {
+    let shown = &message[..message.len().min(*left)];
+    *left -= shown.len();
+    if !shown.is_empty() {
+        debug!(stderr = %shown.escape_ascii(), "the program in the container said");
+    }
+}
+
+fn not_running(error: EngineError, id: &str) -> EngineError {
+    match error.status() {
+        Some(404) => EngineError::Missing {
+            kind: "container",
+            name: id.to_owned(),
+        },
+        Some(409) => EngineError::NotRunning { id: id.to_owned() },
+        _ => error,
+    }
+}

@@ -1,0 +1,240 @@
+//! From any Linux image to one that sandboxes can run from: the prepared image.
+//!
+//! ```text
+//! image's name ─► base (pulled where missing) ─► checked ─► tag by hash ─► there? use it
+//!                                                                     └──► prepare
+//! ```
+//!
+//! The tag `casemate-prepared:<12 hex>` is a hash over the base image's id, the init binary and
+//! [`RECIPE`]: one that exists is what would be made. Several servers may prepare at once; each
+//! makes the same, and the last one has the tag.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Component, Path, PathBuf};
+
+use casemate_protocol::{INIT_PATH, WORKSPACE};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::error::EngineError;
+use super::{Engine, hex, labels};
+
+/// The repository of all prepared images. Never pushed.
+pub(super) const REPOSITORY: &str = "casemate-prepared";
+
+/// Version of what is done to a base image. Raised when that changes.
+const RECIPE: u32 = 1;
+
+/// Hex digits of the tag: 48 bits. Nobody but the operator chooses what is hashed.
+const TAG_DIGITS: usize = 12;
+
+/// An image with casemate-init in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedImage {
+    /// Its id: `sha256:…`.
+    pub id: String,
+    /// Its name: `casemate-prepared:<12 hex>`.
+    pub tag: String,
+    /// The image that it was made from, as the operator names it.
+    pub from: String,
+    /// The id of that image.
+    pub base_id: String,
+    /// SHA-256 of the init binary, in hex.
+    pub init_digest: String,
+    /// The environment of the base image.
+    pub env: Vec<String>,
+    /// The VOLUMEs of the base image that a tmpfs must cover, as clean absolute paths.
+    pub volumes: Vec<String>,
+}
+
+/// What matters of an image's inspect.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Image {
+    pub(super) id: String,
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    pub(super) config: Option<ImageConfig>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ImageConfig {
+    env: Option<Vec<String>>,
+    pub(super) cmd: Option<Vec<String>>,
+    pub(super) entrypoint: Option<Vec<String>>,
+    pub(super) labels: Option<BTreeMap<String, String>>,
+    pub(super) volumes: Option<HashMap<String, serde_json::Value>>,
+    on_build: Option<Vec<String>>,
+}
+
+impl Engine {
+    /// The prepared image of `image`, made where it does not exist yet: that takes some seconds,
+    /// and minutes where the image has to be pulled. `init` is the casemate-init binary, built for
+    /// the Engine's architecture. `progress` is told what happens, in words for people.
+    ///
+    /// # Errors
+    /// [`EngineError::ImageMissing`], or [`EngineError::ImageUnusable`] for what is not Linux, has
+    /// ONBUILD, or a VOLUME in a place that is ours.
+    pub async fn prepared_image(
+        &self,
+        image: &str,
+        init: &[u8],
+        progress: impl Fn(&str) + Send + Sync,
+    ) -> Result<PreparedImage, EngineError> {
+        let base = self.base_image(image, &progress).await?;
+        let config = base.config.clone().unwrap_or_default();
+        let init_digest = hex(&Sha256::digest(init));
+        let tag = format!("{REPOSITORY}:{}", tag(&base.id, &init_digest));
+        let volumes = usable(&base.os, &config).map_err(|reason| EngineError::ImageUnusable {
+            image: image.to_owned(),
+            reason,
+        })?;
+        let id = match self.find_prepared(&tag, &base.id).await? {
+            Some(id) => id,
+            None => {
+                progress(&format!("preparing {image}, once"));
+                self.prepare(&base, image, init, &tag).await?
+            }
+        };
+        Ok(PreparedImage {
+            id,
+            tag,
+            from: image.to_owned(),
+            base_id: base.id,
+            init_digest,
+            env: config.env.unwrap_or_default(),
+            volumes,
+        })
+    }
+
+    async fn base_image(
+        &self,
+        image: &str,
+        progress: &(impl Fn(&str) + Send + Sync),
+    ) -> Result<Image, EngineError> {
+        if let Some(base) = self.inspect_image(image).await? {
+            return Ok(base);
+        }
+        self.pull(image, progress).await?;
+        self.inspect_image(image)
+            .await?
+            .ok_or_else(|| EngineError::ImageMissing {
+                image: image.to_owned(),
+                reason: "it was pulled, and is gone again".to_owned(),
+            })
+    }
+
+    pub(super) async fn inspect_image(&self, image: &str) -> Result<Option<Image>, EngineError> {
+        let path = format!("/images/{}/json", path_of(image)?);
+        match self.get("inspect image", &path).await {
+            Ok(found) => Image::deserialize(found)
+                .map(Some)
+                .map_err(|error| EngineError::Answer {
+                    call: "inspect image",
+                    source: error.into(),
+                }),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn find_prepared(&self, tag: &str, base: &str) -> Result<Option<String>, EngineError> {
+        let Some(found) = self.inspect_image(tag).await? else {
+            return Ok(None);
+        };
+        let labels = found.config.unwrap_or_default().labels.unwrap_or_default();
+        if labels.get(labels::PREPARED).is_some_and(|of| of == base) {
+            Ok(Some(found.id))
+        } else {
+            Err(EngineError::Foreign {
+                kind: "image",
+                name: tag.to_owned(),
+            })
+        }
+    }
+}
+
+fn tag(base: &str, init_digest: &str) -> String {
+    let mut digits = hex(&Sha256::digest(format!("{RECIPE}\n{base}\n{init_digest}")));
+    digits.truncate(TAG_DIGITS);
+    digits
+}
+
+/// An image's name may have slashes, but nothing that leads to another path of the API.
+fn path_of(image: &str) -> Result<&str, EngineError> {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b"_.-/:@[]".contains(&b);
+    let starts_well = image.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[');
+    let parts_good = image
+        .split('/')
+        .all(|part| !["", ".", ".."].contains(&part));
+    if starts_well && parts_good && image.bytes().all(inner) {
+        Ok(image)
+    } else {
+        Err(EngineError::Name {
+            kind: "image",
+            name: super::error::shorten(image),
+        })
+    }
+}
+
+/// The VOLUMEs that a tmpfs must cover; the error says why the image cannot be used.
+fn usable(os: &str, config: &ImageConfig) -> Result<Vec<String>, String> {
+    if os != "linux" {
+        return Err(format!(
+            "its operating system is {os:?}, and casemate-init is for linux"
+        ));
+    }
+    if config.on_build.iter().flatten().next().is_some() {
+        return Err(
+            "it has ONBUILD instructions: it is meant to be built upon, not run".to_owned(),
+        );
+    }
+    let mut covered = Vec::new();
+    for volume in config.volumes.iter().flat_map(HashMap::keys) {
+        covered.extend(coverable(volume)?);
+    }
+    covered.sort();
+    covered.dedup();
+    Ok(covered)
+}
+
+/// `None` where the workspace or the sandbox's own tmpfs covers it already.
+fn coverable(volume: &str) -> Result<Option<String>, String> {
+    let path = clean(volume);
+    let refuse = |why: String| Err(format!("its VOLUME {volume} {why}"));
+    for ours in [WORKSPACE, "/tmp"] {
+        if path == Path::new(ours) {
+            return Ok(None);
+        }
+        if Path::new(ours).starts_with(&path) || path.starts_with(ours) {
+            return refuse(format!("is above or below {ours}"));
+        }
+    }
+    for kept in [INIT_PATH, "/proc", "/sys", "/dev"] {
+        if path.starts_with(kept) {
+            return refuse(format!("would cover {kept}"));
+        }
+    }
+    Ok(Some(path.to_string_lossy().into_owned()))
+}
+
+/// The path as the Engine takes it: absolute, without `.` and `..`.
+fn clean(path: &str) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for component in Path::new(path).components() {
+        match component {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    clean
+}
+
+#[cfg(test)]
+#[path = "image_tests.rs"]
+mod tests;

@@ -1,0 +1,229 @@
+//! The Docker Engine: containers, volumes, images and exec streams, as plain data.
+//!
+//! ```text
+//! Engine ─► connect (negotiates the API version) ─► bollard, raw ─► Engine's socket
+//!   docker, volumes, exec     calls
+//!   image, pull, prepare      from any Linux image to one with casemate-init in it
+//!   spec ─► verify            what is wanted ─► what was stored of it
+//! ```
+//!
+//! Invariants:
+//!
+//! - Nothing outside of this directory names bollard, or sees one of its types.
+//! - An [`Engine`] is a value, not a global. Making one does no I/O: the Engine may be down.
+//! - Every call has a deadline, named below, but for [`Engine::wait_removed`].
+//! - A container that is stored with less hardening than asked is never handed out.
+
+mod capabilities;
+mod container;
+mod docker;
+mod env;
+mod error;
+mod exec;
+mod image;
+mod labels;
+mod locate;
+mod prepare;
+mod pull;
+mod raw;
+mod rootfs;
+mod seccomp;
+mod spec;
+mod verify;
+mod volumes;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bollard::errors::Error as BollardError;
+use bollard::{API_DEFAULT_VERSION, Docker};
+
+pub use capabilities::{Capabilities, EngineVersion};
+pub use container::{Container, Created, Removed, Row, State};
+pub use error::{Cause, EngineError};
+pub use exec::ExecStream;
+pub use image::PreparedImage;
+pub use labels::Labels;
+pub use locate::{EngineAddress, locate};
+pub use spec::{ContainerSpec, Limits, RunAs, Workspace};
+pub use verify::{Difference, Kind};
+pub use volumes::{VolumeDriver, VolumeRow};
+
+/// The names of the labels.
+pub mod label {
+    pub use super::labels::{
+        EPOCH, INSTANCE, ISSUER, MODE, NODE, PREPARED, PREPARED_FROM, PREPARING, SINCE, SPEC, USER,
+        VERSION,
+    };
+}
+
+use locate::Endpoint;
+
+/// What the Engine answers from its memory: inspect, list, version. It takes milliseconds; an
+/// Engine that is busy with a hundred containers takes seconds.
+const QUICK: Duration = Duration::from_secs(10);
+
+/// What the Engine does with the kernel and the runtime: create, start, remove, exec. `rm -f` of a
+/// container whose exec stream nobody drains was seen to take 20 s.
+const CHANGE: Duration = Duration::from_secs(30);
+
+/// What moves data: upload and commit of an image's layer, some MB to a slow disk.
+const BULK: Duration = Duration::from_secs(120);
+
+/// bollard's own limit, from the request to the head of the answer. Above all of ours, and never
+/// reached: the streams send their heads at once, and their bodies have no limit there.
+const BOLLARD: Duration = Duration::from_secs(3600);
+
+/// A Docker Engine. Cheap to clone; all clones share one connection's facts.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    address: EngineAddress,
+    endpoint: Endpoint,
+    connection: Mutex<Option<Arc<Connection>>>,
+    /// Fields that we do not know and that the Engine fills in by itself. See [`verify`].
+    unknown: Mutex<verify::Unknown>,
+}
+
+/// What holds until the Engine was gone: after that it may be another one.
+#[derive(Debug)]
+struct Connection {
+    docker: Docker,
+    capabilities: OnceLock<Arc<Capabilities>>,
+}
+
+impl Engine {
+    /// The Engine at `address`, which is reached with the first call.
+    ///
+    /// # Errors
+    /// [`EngineError::Address`] for an address that cannot be one.
+    pub fn new(address: EngineAddress) -> Result<Self, EngineError> {
+        let endpoint = Endpoint::parse(&address.uri).map_err(|reason| EngineError::Address {
+            address: address.uri.clone(),
+            found_by: address.found_by.clone(),
+            reason,
+        })?;
+        let shared = Shared {
+            address,
+            endpoint,
+            connection: Mutex::default(),
+            unknown: Mutex::default(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> &EngineAddress {
+        &self.shared.address
+    }
+
+    /// bollard with a negotiated API version: on first use, and again after the Engine was gone.
+    /// Callers at the same time negotiate for themselves: none waits for another's deadline.
+    async fn connect(&self) -> Result<Arc<Connection>, EngineError> {
+        if let Some(connection) = &*lock(&self.shared.connection) {
+            return Ok(Arc::clone(connection));
+        }
+        let docker = self
+            .client()
+            .map_err(|error| self.bollard_error("connect", QUICK, error))?;
+        let docker = self
+            .bounded("version", QUICK, docker.negotiate_version())
+            .await?;
+        let connection = Arc::new(Connection {
+            docker,
+            capabilities: OnceLock::new(),
+        });
+        *lock(&self.shared.connection) = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    async fn docker(&self) -> Result<Docker, EngineError> {
+        Ok(self.connect().await?.docker.clone())
+    }
+
+    fn client(&self) -> Result<Docker, BollardError> {
+        let seconds = BOLLARD.as_secs();
+        match &self.shared.endpoint {
+            Endpoint::Unix(path) => {
+                Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)
+            }
+            Endpoint::Tcp(host) => Docker::connect_with_http(host, seconds, API_DEFAULT_VERSION),
+        }
+    }
+
+    /// Runs one call of bollard's under a deadline.
+    async fn bounded<T>(
+        &self,
+        call: &'static str,
+        after: Duration,
+        future: impl Future<Output = Result<T, BollardError>>,
+    ) -> Result<T, EngineError> {
+        match tokio::time::timeout(after, future).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(self.bollard_error(call, after, error)),
+            Err(_) => Err(EngineError::Deadline { call, after }),
+        }
+    }
+
+    fn bollard_error(
+        &self,
+        call: &'static str,
+        after: Duration,
+        error: BollardError,
+    ) -> EngineError {
+        let error = EngineError::from_bollard(call, &self.shared.address.uri, after, error);
+        self.noted(error)
+    }
+
+    /// Forgets the connection where the error says that the Engine was gone.
+    fn noted(&self, error: EngineError) -> EngineError {
+        if matches!(error, EngineError::Unavailable { .. }) {
+            *lock(&self.shared.connection) = None;
+        }
+        error
+    }
+}
+
+/// None of what our locks guard can be left half-written.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A name of a container or a volume that may stand in a path: bollard puts it there as it is.
+/// The Engine's own rule (moby, `daemon/names/names.go`); ids are of it too.
+fn segment<'a>(kind: &'static str, name: &'a str) -> Result<&'a str, EngineError> {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if starts_well && name.len() <= MAX_NAME && name.bytes().all(inner) {
+        Ok(name)
+    } else {
+        Err(EngineError::Name {
+            kind,
+            name: error::shorten(name),
+        })
+    }
+}
+
+/// Longest name that is sent, in bytes: the Engine has no bound, a file name has 255.
+const MAX_NAME: usize = 255;

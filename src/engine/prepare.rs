@@ -1,0 +1,280 @@
+//! Makes a prepared image: a container that never starts, one upload, one commit.
+//!
+//! No RUN and no shell, so images without one work too. The container never ran, so nothing can
+//! race the archive calls, which resolve paths as root.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bollard::body_full;
+use bollard::models::{ContainerConfig, ContainerCreateBody, HostConfig};
+use bollard::query_parameters::{
+    CommitContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, ListImagesOptionsBuilder,
+    RemoveImageOptionsBuilder, UploadToContainerOptionsBuilder,
+};
+use futures_util::StreamExt;
+use tracing::{debug, warn};
+
+use super::error::EngineError;
+use super::image::{Image, PreparedImage, REPOSITORY};
+use super::labels::{PREPARED, PREPARED_FROM, PREPARING};
+use super::rootfs::{self, Accounts, MAX_FILE};
+use super::{BULK, CHANGE, Engine, QUICK};
+
+/// How the containers are named. They are ours where name and label say so.
+const NAME_PREFIX: &str = "casemate-preparing-";
+
+/// After how long one that is left was left by a server that died: preparing takes seconds.
+const ABANDONED: Duration = Duration::from_secs(600);
+
+/// How long a prepared image is kept although nothing seems to need it: a server may be between
+/// preparing it and its first container.
+const UNUSED: Duration = Duration::from_secs(3600);
+
+impl Engine {
+    /// Prepares `base` under the name `tag`. Returns the id.
+    pub(super) async fn prepare(
+        &self,
+        base: &Image,
+        from: &str,
+        init: &[u8],
+        tag: &str,
+    ) -> Result<String, EngineError> {
+        self.sweep_preparing().await;
+        let container = Preparing::create(self, base).await?;
+        let prepared = container.fill_and_commit(base, from, init, tag).await;
+        container.close().await;
+        prepared
+    }
+
+    async fn sweep_preparing(&self) {
+        let rows = self
+            .list_containers(&[(PREPARING, "yes")])
+            .await
+            .unwrap_or_default();
+        let abandoned = rows
+            .iter()
+            .filter(|row| row.name.starts_with(NAME_PREFIX) && is_older(row.created, ABANDONED));
+        for row in abandoned {
+            if let Err(error) = self.remove(&row.id).await {
+                debug!(
+                    name = row.name,
+                    error = &error as &dyn std::error::Error,
+                    "not swept"
+                );
+            }
+        }
+    }
+
+    /// Removes the prepared images that `keep` has replaced, and those whose base is gone. One that
+    /// a container uses, or that is less than an hour old, stays. Returns the names of the removed.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn collect_prepared(&self, keep: &PreparedImage) -> Result<Vec<String>, EngineError> {
+        let filters = HashMap::from([("label", vec![PREPARED])]);
+        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+        let docker = self.docker().await?;
+        let images = self
+            .bounded("list images", QUICK, docker.list_images(Some(options)))
+            .await?;
+        let mut removed = Vec::new();
+        for image in images {
+            let old = image.id != keep.id && is_older(image.created, UNUSED);
+            if !old || !self.is_replaced(&image.labels, keep).await? {
+                continue;
+            }
+            let ours = |tag: &&String| tag.starts_with(&format!("{REPOSITORY}:"));
+            let name = image.repo_tags.iter().find(ours).unwrap_or(&image.id);
+            // The base is the operator's, also where it has no name any more: noprune.
+            let options = RemoveImageOptionsBuilder::new().noprune(true).build();
+            match self
+                .bounded(
+                    "remove image",
+                    CHANGE,
+                    docker.remove_image(name, Some(options), None),
+                )
+                .await
+            {
+                Ok(_) => removed.push(name.clone()),
+                // 409: a container uses it.
+                Err(error) if matches!(error.status(), Some(404 | 409)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn is_replaced(
+        &self,
+        labels: &HashMap<String, String>,
+        keep: &PreparedImage,
+    ) -> Result<bool, EngineError> {
+        if labels.get(PREPARED_FROM) == Some(&keep.from) {
+            return Ok(true);
+        }
+        match labels.get(PREPARED) {
+            Some(base) => Ok(self.inspect_image(base).await?.is_none()),
+            None => Ok(false),
+        }
+    }
+}
+
+fn is_older(created: i64, than: Duration) -> bool {
+    let created = UNIX_EPOCH + Duration::from_secs(u64::try_from(created).unwrap_or(0));
+    SystemTime::now()
+        .duration_since(created)
+        .is_ok_and(|age| age > than)
+}
+
+/// The container that an image is prepared in. Removed by `close`, and also when dropped.
+struct Preparing<'a> {
+    engine: &'a Engine,
+    name: String,
+    open: bool,
+}
+
+impl<'a> Preparing<'a> {
+    async fn create(engine: &'a Engine, base: &Image) -> Result<Self, EngineError> {
+        let random = RandomState::new().hash_one(&base.id);
+        let name = format!("{NAME_PREFIX}{random:016x}");
+        // Before the call: it may be dropped after the Engine did it.
+        let container = Self {
+            engine,
+            name,
+            open: true,
+        };
+        let config = base.config.clone().unwrap_or_default();
+        // Over each VOLUME, or the upload would go into an anonymous volume and not into the layer.
+        let volumes = config.volumes.unwrap_or_default().into_keys();
+        let tmpfs = volumes.map(|path| (path, String::new())).collect();
+        let body = ContainerCreateBody {
+            image: Some(base.id.clone()),
+            // Never run. As entrypoint, so that the image's CMD is not taken over.
+            entrypoint: Some(vec!["/casemate-never-runs".to_owned()]),
+            cmd: Some(Vec::new()),
+            labels: Some(HashMap::from([(PREPARING.to_owned(), "yes".to_owned())])),
+            host_config: Some(HostConfig {
+                network_mode: Some("none".to_owned()),
+                tmpfs: Some(tmpfs),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        };
+        engine.create_body(&container.name, body).await?;
+        Ok(container)
+    }
+
+    async fn fill_and_commit(
+        &self,
+        base: &Image,
+        from: &str,
+        init: &[u8],
+        tag: &str,
+    ) -> Result<String, EngineError> {
+        let accounts = Accounts {
+            passwd: self.read("/etc/passwd", from).await?,
+            group: self.read("/etc/group", from).await?,
+            gitconfig: self.read("/etc/gitconfig", from).await?,
+        };
+        let layer = rootfs::layer(init, &accounts).map_err(|error| EngineError::Answer {
+            call: "prepare",
+            source: error.into(),
+        })?;
+        let docker = self.engine.docker().await?;
+        let options = UploadToContainerOptionsBuilder::new().path("/").build();
+        let upload = docker.upload_to_container(&self.name, Some(options), body_full(layer.into()));
+        self.engine.bounded("upload", BULK, upload).await?;
+        self.commit(base, from, tag).await
+    }
+
+    /// Commits with what the container does not have of its base. The rest it inherits.
+    async fn commit(&self, base: &Image, from: &str, tag: &str) -> Result<String, EngineError> {
+        let config = base.config.clone().unwrap_or_default();
+        let labels = [
+            (PREPARED, base.id.as_str()),
+            (PREPARED_FROM, from),
+            // The container's label is inherited. Emptied: no sandbox is taken for one.
+            (PREPARING, ""),
+        ];
+        let config = ContainerConfig {
+            // Empty and not missing, or the container's would be taken over.
+            entrypoint: Some(config.entrypoint.unwrap_or_default()),
+            cmd: Some(config.cmd.unwrap_or_default()),
+            labels: Some(labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into()),
+            ..ContainerConfig::default()
+        };
+        let version = tag.rsplit(':').next().unwrap_or(tag);
+        let options = CommitContainerOptionsBuilder::new()
+            .container(&self.name)
+            .repo(REPOSITORY)
+            .tag(version)
+            .pause(false)
+            .build();
+        let docker = self.engine.docker().await?;
+        let commit = docker.commit_container(options, config);
+        Ok(self.engine.bounded("commit", BULK, commit).await?.id)
+    }
+
+    /// The content of a regular file; `None` where there is none, or a link.
+    async fn read(&self, path: &str, image: &str) -> Result<Option<Vec<u8>>, EngineError> {
+        let options = DownloadFromContainerOptionsBuilder::new()
+            .path(path)
+            .build();
+        let docker = self.engine.docker().await?;
+        let mut chunks = docker.download_from_container(&self.name, Some(options));
+        let mut archive = Vec::new();
+        let unusable = |reason: String| EngineError::ImageUnusable {
+            image: image.to_owned(),
+            reason,
+        };
+        while let Some(chunk) = self.next_chunk(&mut chunks).await? {
+            archive.extend_from_slice(&chunk);
+            if archive.len() > MAX_FILE {
+                return Err(unusable(format!(
+                    "its {path} is larger than {MAX_FILE} bytes"
+                )));
+            }
+        }
+        rootfs::only_file(&archive)
+            .map_err(|error| unusable(format!("its {path} cannot be read: {error}")))
+    }
+
+    async fn next_chunk(
+        &self,
+        chunks: &mut (
+                 impl futures_util::Stream<Item = Result<bytes::Bytes, bollard::errors::Error>> + Unpin
+             ),
+    ) -> Result<Option<bytes::Bytes>, EngineError> {
+        let next = async { chunks.next().await.transpose() };
+        match self.engine.bounded("download", CHANGE, next).await {
+            Err(error) if error.status() == Some(404) => Ok(None),
+            other => other,
+        }
+    }
+
+    async fn close(mut self) {
+        self.open = false;
+        if let Err(error) = self.engine.remove(&self.name).await {
+            warn!(
+                name = self.name,
+                error = &error as &dyn std::error::Error,
+                "the container an image was prepared in is left; the next server removes it"
+            );
+        }
+    }
+}
+
+impl Drop for Preparing<'_> {
+    fn drop(&mut self) {
+        if let (true, Ok(runtime)) = (self.open, tokio::runtime::Handle::try_current()) {
+            let (engine, name) = (self.engine.clone(), std::mem::take(&mut self.name));
+            runtime.spawn(async move { engine.remove(&name).await });
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "prepare_tests.rs"]
+mod tests;

@@ -1,0 +1,104 @@
+//! Reads JSON from the Engine as it is.
+//!
+//! bollard parses answers into its own structs, which drop every field that they do not know. For
+//! what the Engine stored of a container that is too little: a field unknown to us may weaken it.
+
+use std::future::poll_fn;
+use std::pin::pin;
+
+use hyper::body::Body;
+use hyper::client::conn::http1;
+use hyper::header::HOST;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::error::{Cause, EngineError};
+use super::locate::Endpoint;
+use super::{Engine, QUICK};
+
+/// Largest answer, in bytes: an inspect has some 10 kB, an image's history and labels more.
+const MAX_ANSWER: usize = 4 << 20;
+
+/// The Engine's form of an error.
+#[derive(Deserialize)]
+struct Message {
+    message: String,
+}
+
+impl Engine {
+    /// GET `path`, in the negotiated version.
+    ///
+    /// # Errors
+    /// Those of every call. `Refused` for every status but 200.
+    pub(super) async fn get(&self, call: &'static str, path: &str) -> Result<Value, EngineError> {
+        let version = self.docker().await?.client_version();
+        let path = format!("/v{version}{path}");
+        let exchange = async {
+            match &self.shared.endpoint {
+                Endpoint::Unix(socket) => exchange(UnixStream::connect(socket).await?, &path).await,
+                Endpoint::Tcp(host) => exchange(TcpStream::connect(host).await?, &path).await,
+            }
+        };
+        let (status, body) = tokio::time::timeout(QUICK, exchange)
+            .await
+            .map_err(|_| EngineError::Deadline { call, after: QUICK })?
+            .map_err(|source| self.unavailable(source))?;
+        if status != 200 {
+            let text = match serde_json::from_slice::<Message>(&body) {
+                Ok(Message { message }) => message,
+                Err(_) => String::from_utf8_lossy(&body).into_owned(),
+            };
+            return Err(EngineError::refused(call, status, &text));
+        }
+        serde_json::from_slice(&body).map_err(|error| EngineError::Answer {
+            call,
+            source: error.into(),
+        })
+    }
+
+    pub(super) fn unavailable(&self, source: impl Into<Cause>) -> EngineError {
+        self.noted(EngineError::Unavailable {
+            address: self.shared.address.uri.clone(),
+            source: source.into(),
+        })
+    }
+}
+
+/// One request on a connection of its own, as bollard does it: the Engine closes idle ones.
+async fn exchange<S>(stream: S, path: &str) -> Result<(u16, Vec<u8>), Cause>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::get(path)
+        .header(HOST, "docker")
+        .body(String::new())?;
+    let answer = async move {
+        let response = sender.send_request(request).await?;
+        collect(response).await
+    };
+    // The connection is what moves the bytes. It ends by itself once `sender` is gone.
+    let (answer, _) = tokio::join!(answer, connection);
+    answer
+}
+
+async fn collect(
+    response: Response<impl Body<Data = bytes::Bytes, Error: Into<Cause>>>,
+) -> Result<(u16, Vec<u8>), Cause> {
+    let status = response.status().as_u16();
+    let mut body = pin!(response.into_body());
+    let mut collected = Vec::new();
+    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        if let Ok(data) = frame.map_err(Into::into)?.into_data() {
+            if collected.len() + data.len() > MAX_ANSWER {
+                return Err(format!("an answer of more than {MAX_ANSWER} bytes").into());
+            }
+            collected.extend_from_slice(&data);
+        }
+    }
+    Ok((status, collected))
+}

@@ -1,0 +1,160 @@
+//! What a prepared image has that its base has not: pure, from the base's files to one tar.
+
+use std::io::{self, Read};
+
+use casemate_protocol::{BRIDGE_UID, INIT_PATH, WORKSPACE};
+use tar::{Archive, Builder, EntryType, Header};
+
+/// Largest file of the base that is merged, with its tar headers, in bytes. /etc/passwd of a host
+/// with thousands of users has some 100 kB.
+pub(super) const MAX_FILE: usize = 1 << 20;
+
+/// User and group of a sandbox's files.
+const ID: u32 = 1000;
+
+/// Names for them, in the order of preference: an image may have the first already.
+const NAMES: [&str; 3] = ["casemate", "casemate1000", "sandbox1000"];
+
+/// /etc/gitconfig: a workspace of another owner is still the user's own.
+const GIT_SAFE: &str = "[safe]\n\tdirectory = *\n";
+
+/// Files of the base image that are merged; `None` where it has none.
+#[derive(Debug, Default)]
+pub(super) struct Accounts {
+    pub(super) passwd: Option<Vec<u8>>,
+    pub(super) group: Option<Vec<u8>>,
+    pub(super) gitconfig: Option<Vec<u8>>,
+}
+
+/// The layer, as a tar to unpack at `/`. Owners and modes are exact; times are 1970, so that the
+/// same inputs make the same bytes.
+pub(super) fn layer(init: &[u8], accounts: &Accounts) -> io::Result<Vec<u8>> {
+    let mut tar = Builder::new(Vec::new());
+    let mut file = |path: &str, mode: u32, content: &[u8]| {
+        let header = header(EntryType::Regular, mode, 0, content.len());
+        append(&mut tar, header, path, content)
+    };
+    if let Some(passwd) = merged_passwd(accounts.passwd.as_deref()) {
+        file("etc/passwd", 0o644, &passwd)?;
+    }
+    if let Some(group) = merged_group(accounts.group.as_deref()) {
+        file("etc/group", 0o644, &group)?;
+    }
+    if let Some(gitconfig) = merged_gitconfig(accounts.gitconfig.as_deref()) {
+        file("etc/gitconfig", 0o644, &gitconfig)?;
+    }
+    // Execute-only: a program that cannot be read cannot be traced or copied either.
+    file(INIT_PATH, 0o711, init)?;
+    append(
+        &mut tar,
+        header(EntryType::Directory, 0o755, ID, 0),
+        WORKSPACE,
+        &[],
+    )?;
+    tar.into_inner()
+}
+
+fn header(kind: EntryType, mode: u32, owner: u32, size: usize) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_uid(owner.into());
+    header.set_gid(owner.into());
+    header.set_size(size as u64);
+    header.set_mtime(0);
+    header
+}
+
+fn append(
+    tar: &mut Builder<Vec<u8>>,
+    mut header: Header,
+    path: &str,
+    content: &[u8],
+) -> io::Result<()> {
+    tar.append_data(&mut header, path.trim_start_matches('/'), content)
+}
+
+/// The content of the one entry of `archive`; `None` where it is no regular file, or nothing.
+pub(super) fn only_file(archive: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    let mut archive = Archive::new(archive);
+    let Some(entry) = archive.entries()?.next() else {
+        return Ok(None);
+    };
+    let mut entry = entry?;
+    if entry.header().entry_type() != EntryType::Regular {
+        return Ok(None);
+    }
+    let mut content = Vec::new();
+    entry.read_to_end(&mut content)?;
+    // The end of the archive is no error to the reader of an entry.
+    if content.len() as u64 != entry.size() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(Some(content))
+}
+
+/// `None` where the base has a user of our id already.
+fn merged_passwd(base: Option<&[u8]>) -> Option<Vec<u8>> {
+    let missing = format!(
+        "root:x:0:0:root:/root:/bin/sh\n\
+         nobody:x:{BRIDGE_UID}:{BRIDGE_UID}:nobody:/nonexistent:/bin/false\n"
+    );
+    let base = base.unwrap_or(missing.as_bytes());
+    let name = free_name(base)?;
+    Some(with_line(
+        base,
+        &format!("{name}:x:{ID}:{ID}::{WORKSPACE}/.home:/bin/sh\n"),
+    ))
+}
+
+/// `None` where the base has a group of our id already.
+fn merged_group(base: Option<&[u8]>) -> Option<Vec<u8>> {
+    let missing = format!("root:x:0:\nnogroup:x:{BRIDGE_UID}:\n");
+    let base = base.unwrap_or(missing.as_bytes());
+    let name = free_name(base)?;
+    Some(with_line(base, &format!("{name}:x:{ID}:\n")))
+}
+
+fn merged_gitconfig(base: Option<&[u8]>) -> Option<Vec<u8>> {
+    let base = base.unwrap_or_default();
+    let says_so = |line: &[u8]| {
+        let line: Vec<u8> = line
+            .iter()
+            .copied()
+            .filter(|b| !b.is_ascii_whitespace())
+            .collect();
+        line == b"directory=*"
+    };
+    if base.split(|&b| b == b'\n').any(says_so) {
+        return None;
+    }
+    Some(with_line(base, GIT_SAFE))
+}
+
+/// A name that no line has, or `None` where one has our id: the third field of both files.
+fn free_name(base: &[u8]) -> Option<&'static str> {
+    let field = |line: &'_ [u8], index| line.split(|&b| b == b':').nth(index).map(<[u8]>::to_vec);
+    let all = |index| {
+        base.split(|&b| b == b'\n')
+            .filter_map(move |line| field(line, index))
+    };
+    if all(2).any(|id| id == ID.to_string().as_bytes()) {
+        return None;
+    }
+    NAMES
+        .into_iter()
+        .find(|name| !all(0).any(|taken| taken == name.as_bytes()))
+}
+
+fn with_line(base: &[u8], line: &str) -> Vec<u8> {
+    let mut merged = base.to_vec();
+    if !merged.is_empty() && !merged.ends_with(b"\n") {
+        merged.push(b'\n');
+    }
+    merged.extend_from_slice(line.as_bytes());
+    merged
+}
+
+#[cfg(test)]
+#[path = "rootfs_tests.rs"]
+mod tests;

@@ -1,0 +1,136 @@
+use std::collections::BTreeMap;
+
+use super::*;
+
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\n";
+const GROUP: &str = "root:x:0:\n";
+
+fn accounts(passwd: &str, group: &str) -> Accounts {
+    Accounts {
+        passwd: Some(passwd.as_bytes().to_vec()),
+        group: Some(group.as_bytes().to_vec()),
+        gitconfig: None,
+    }
+}
+
+/// Path, mode, owner and content of each entry.
+fn entries(accounts: &Accounts) -> BTreeMap<String, (u32, u64, String)> {
+    let layer = layer(b"init", accounts).unwrap();
+    let mut archive = Archive::new(layer.as_slice());
+    archive
+        .entries()
+        .unwrap()
+        .map(|entry| {
+            let mut entry = entry.unwrap();
+            let mut content = String::new();
+            entry.read_to_string(&mut content).unwrap();
+            let header = entry.header();
+            assert_eq!(header.uid().unwrap(), header.gid().unwrap());
+            let path = entry.path().unwrap().to_str().unwrap().to_owned();
+            (
+                path,
+                (header.mode().unwrap(), header.uid().unwrap(), content),
+            )
+        })
+        .collect()
+}
+
+fn text(merged: Option<Vec<u8>>) -> String {
+    String::from_utf8(merged.expect("something to add")).unwrap()
+}
+
+#[test]
+fn the_layer_has_the_init_the_workspace_and_the_merged_files() {
+    let entries = entries(&accounts(PASSWD, GROUP));
+    assert_eq!(entries["casemate-init"], (0o711, 0, "init".to_owned()));
+    let (mode, owner, _) = &entries["workspace"];
+    assert_eq!((*mode, *owner), (0o755, 1000));
+    let passwd = format!("{PASSWD}casemate:x:1000:1000::/workspace/.home:/bin/sh\n");
+    assert_eq!(entries["etc/passwd"], (0o644, 0, passwd));
+    assert_eq!(
+        entries["etc/group"],
+        (0o644, 0, format!("{GROUP}casemate:x:1000:\n"))
+    );
+    assert_eq!(entries["etc/gitconfig"], (0o644, 0, GIT_SAFE.to_owned()));
+    assert_eq!(entries.len(), 5);
+}
+
+#[test]
+fn the_same_inputs_make_the_same_bytes() {
+    let accounts = accounts(PASSWD, GROUP);
+    assert_eq!(
+        layer(b"init", &accounts).unwrap(),
+        layer(b"init", &accounts).unwrap()
+    );
+}
+
+#[test]
+fn a_user_or_group_of_our_id_stays_as_it_is() {
+    let node = "node:x:1000:1000::/home/node:/bin/bash\n";
+    let entries = entries(&accounts(node, GROUP));
+    assert!(!entries.contains_key("etc/passwd"));
+    assert!(entries.contains_key("etc/group"));
+    assert!(merged_group(Some(b"node:x:1000:\n")).is_none());
+}
+
+#[test]
+fn an_image_without_accounts_gets_the_ones_that_are_needed() {
+    let passwd = text(merged_passwd(None));
+    for id in [":0:0:", ":65534:65534:", ":1000:1000:"] {
+        assert!(passwd.contains(id), "{id} is not in {passwd}");
+    }
+    let group = text(merged_group(None));
+    assert_eq!(group, "root:x:0:\nnogroup:x:65534:\ncasemate:x:1000:\n");
+}
+
+#[test]
+fn a_name_that_is_taken_is_not_given_twice() {
+    let passwd = text(merged_passwd(Some(b"casemate:x:5:5::/:/bin/sh")));
+    assert!(passwd.ends_with("sh\ncasemate1000:x:1000:1000::/workspace/.home:/bin/sh\n"));
+    let all = b"casemate:x:5:\ncasemate1000:x:6:\nsandbox1000:x:7:\n";
+    assert!(merged_group(Some(all)).is_none());
+}
+
+#[test]
+fn git_is_told_once() {
+    let merged = text(merged_gitconfig(Some(b"[user]\n\tname = a")));
+    assert_eq!(merged, format!("[user]\n\tname = a\n{GIT_SAFE}"));
+    assert!(merged_gitconfig(Some(merged.as_bytes())).is_none());
+}
+
+#[test]
+fn what_is_no_regular_file_is_taken_for_none() {
+    assert_eq!(only_file(&[]).unwrap(), None);
+    let mut link = header(EntryType::Symlink, 0o777, 0, 0);
+    let mut tar = Builder::new(Vec::new());
+    tar.append_link(&mut link, "passwd", "/nix/store/passwd")
+        .unwrap();
+    assert_eq!(only_file(&tar.into_inner().unwrap()).unwrap(), None);
+
+    let mut tar = Builder::new(Vec::new());
+    append(
+        &mut tar,
+        header(EntryType::Regular, 0o644, 0, 1),
+        "passwd",
+        b"a",
+    )
+    .unwrap();
+    assert_eq!(
+        only_file(&tar.into_inner().unwrap()).unwrap(),
+        Some(b"a".to_vec())
+    );
+}
+
+#[test]
+fn an_archive_that_breaks_off_is_an_error() {
+    let mut tar = Builder::new(Vec::new());
+    append(
+        &mut tar,
+        header(EntryType::Regular, 0o644, 0, 600),
+        "passwd",
+        &[b'a'; 600],
+    )
+    .unwrap();
+    let whole = tar.into_inner().unwrap();
+    assert!(only_file(&whole[..700]).is_err());
+}

@@ -1,0 +1,165 @@
+//! What the Engine stored of a container, compared with what was wanted of it.
+//!
+//! Both sides become one flat list of named fields ([`fields`]), in which values that the Engine
+//! takes for the same are the same. A table says for each field what a difference means ([`table`]).
+//!
+//! Invariant: the world is closed. A field that the table does not name is a difference of
+//! [`Kind::Hardening`] as soon as it holds anything, unless the Engine fills it in by itself: that
+//! shows in the containers that we have just made ([`Unknown`]).
+
+mod fields;
+mod profile;
+mod table;
+
+#[cfg(test)]
+mod engine_tests;
+#[cfg(test)]
+mod mutations;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use bollard::models::ContainerCreateBody;
+use serde_json::Value;
+
+use fields::Fields;
+use table::Rule;
+
+/// Characters of a value that a difference shows: the seccomp profile has thousands.
+const SHOWN: usize = 120;
+
+/// What a difference means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The container is less isolated than wanted, or may be: never use it.
+    Hardening,
+    /// Another bound, for example after the operator changed one.
+    Limit,
+    /// Another version, image or label: it is as safe.
+    Identity,
+}
+
+/// One field that was stored otherwise than wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Its name in an inspect: `HostConfig.CapDrop`.
+    pub field: String,
+    /// What was wanted, as JSON, cut.
+    pub wanted: String,
+    /// What is stored, as JSON, cut.
+    pub stored: String,
+    /// What it means.
+    pub kind: Kind,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            field,
+            wanted,
+            stored,
+            ..
+        } = self;
+        write!(f, "{field} is {stored} instead of {wanted}")
+    }
+}
+
+/// Fields that the table does not name and that the Engine fills in by itself, with their values.
+/// An Engine newer than this server has some.
+#[derive(Debug, Default)]
+pub(super) struct Unknown(BTreeMap<String, Value>);
+
+impl Unknown {
+    /// Takes over those of a container that we have just made. We never ask for one.
+    pub(super) fn learn(&mut self, inspect: &Value) {
+        let unknown = fields::stored(inspect)
+            .into_iter()
+            .filter(|(field, _)| table::rule(field).is_none());
+        self.0.extend(unknown);
+    }
+
+    fn knows(&self, field: &str, value: &Value) -> bool {
+        self.0.get(field) == Some(value)
+    }
+}
+
+/// All differences, sorted by field.
+pub(super) fn compare(
+    body: &ContainerCreateBody,
+    inspect: &Value,
+    unknown: &Unknown,
+) -> Vec<Difference> {
+    let (wanted, stored) = (fields::wanted(body), fields::stored(inspect));
+    let names = wanted.keys().chain(stored.keys()).map(String::as_str);
+    let names: BTreeSet<_> = names.chain(table::always()).collect();
+    let differences = names.into_iter().filter_map(|field| {
+        let pair = Pair {
+            wanted: wanted.get(field).unwrap_or(&Value::Null),
+            stored: stored.get(field).unwrap_or(&Value::Null),
+        };
+        let kind = match table::rule(field) {
+            Some(rule) => pair.judge(rule, &stored),
+            None if pair.same() || unknown.knows(field, pair.stored) => None,
+            None => Some(Kind::Hardening),
+        }?;
+        Some(Difference {
+            field: field.to_owned(),
+            wanted: shown(pair.wanted),
+            stored: shown(pair.stored),
+            kind,
+        })
+    });
+    differences.collect()
+}
+
+struct Pair<'a> {
+    wanted: &'a Value,
+    stored: &'a Value,
+}
+
+impl Pair<'_> {
+    fn same(&self) -> bool {
+        self.wanted == self.stored
+    }
+
+    /// `None` where the field is as wanted.
+    fn judge(&self, rule: Rule, stored: &Fields) -> Option<Kind> {
+        match rule {
+            Rule::Neutral => None,
+            Rule::AtLeast(paths) => {
+                (!fields::holds_all(self.stored, paths)).then_some(Kind::Hardening)
+            }
+            Rule::WhereWanted if self.wanted.is_null() => None,
+            _ if self.same() => None,
+            Rule::Hardening => Some(Kind::Hardening),
+            Rule::Identity | Rule::WhereWanted => Some(Kind::Identity),
+            Rule::Limit if self.is_lifted() => Some(Kind::Hardening),
+            Rule::Limit => Some(Kind::Limit),
+            // Equal to memory: another limit. Otherwise it is an escape into swap.
+            Rule::Swap if stored.get("HostConfig.Memory") == Some(self.stored) => Some(Kind::Limit),
+            Rule::Swap => Some(Kind::Hardening),
+            Rule::Seccomp if profile::allows_no_more(self.stored, self.wanted) => {
+                Some(Kind::Identity)
+            }
+            Rule::Seccomp => Some(Kind::Hardening),
+        }
+    }
+
+    /// Whether a limit was wanted and there is none. The Engine writes none as 0, -1 or nothing.
+    fn is_lifted(&self) -> bool {
+        let unlimited = |value: &Value| value.as_i64().is_some_and(|number| number < 0);
+        let stored = self.stored;
+        !self.wanted.is_null()
+            && (stored.is_null() || unlimited(stored) || unlimited(&stored["Hard"]))
+    }
+}
+
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

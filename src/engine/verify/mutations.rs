@@ -1,0 +1,320 @@
+//! The isolation profile with one hardening taken away, a mutation each.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, DeviceMapping, DeviceRequest, HealthConfig, HostConfig,
+    HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount, MountType, PortBinding,
+    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+};
+
+/// The field that must be noticed, and what weakens it.
+pub(super) type Mutation = (&'static str, fn(&mut ContainerCreateBody));
+
+fn strings(list: &[&str]) -> Option<Vec<String>> {
+    Some(list.iter().map(|&item| item.to_owned()).collect())
+}
+
+fn host(body: &mut ContainerCreateBody) -> &mut HostConfig {
+    body.host_config.get_or_insert_default()
+}
+
+fn security(body: &mut ContainerCreateBody) -> &mut Vec<String> {
+    host(body).security_opt.get_or_insert_default()
+}
+
+fn without_ulimit(body: &mut ContainerCreateBody, name: &str) {
+    let ulimits = host(body).ulimits.get_or_insert_default();
+    ulimits.retain(|ulimit| ulimit.name.as_deref() != Some(name));
+}
+
+/// All of them. Every one must be found with a difference of `Hardening`.
+pub(super) fn mutations() -> Vec<Mutation> {
+    [
+        identity(),
+        isolation(),
+        namespaces(),
+        network(),
+        files(),
+        limits(),
+        life(),
+    ]
+    .concat()
+}
+
+fn identity() -> Vec<Mutation> {
+    vec![
+        ("Config.User", |body| body.user = None),
+        ("Config.User", |body| body.user = Some("0:0".to_owned())),
+        ("Config.User", |body| body.user = Some("1000:0".to_owned())),
+        ("Config.Entrypoint", |body| {
+            body.entrypoint = strings(&["/bin/sh"])
+        }),
+        ("Config.Cmd", |body| body.cmd = strings(&["--more"])),
+        ("Config.Healthcheck", |body| {
+            body.healthcheck = Some(HealthConfig {
+                test: strings(&["CMD", "/bin/true"]),
+                ..HealthConfig::default()
+            });
+        }),
+        ("HostConfig.GroupAdd", |body| {
+            host(body).group_add = strings(&["0"])
+        }),
+    ]
+}
+
+fn isolation() -> Vec<Mutation> {
+    vec![
+        ("HostConfig.CapDrop", |body| host(body).cap_drop = None),
+        ("HostConfig.CapDrop", |body| {
+            host(body).cap_drop = strings(&["NET_RAW"])
+        }),
+        ("HostConfig.CapAdd", |body| {
+            host(body).cap_add = strings(&["SYS_ADMIN"])
+        }),
+        ("HostConfig.SecurityOpt.no-new-privileges", |body| {
+            security(body).retain(|option| !option.starts_with("no-new-privileges"));
+        }),
+        ("HostConfig.SecurityOpt.no-new-privileges", |body| {
+            security(body)[0] = "no-new-privileges:false".to_owned();
+        }),
+        ("HostConfig.SecurityOpt.seccomp", |body| {
+            security(body).retain(|option| !option.starts_with("seccomp"));
+        }),
+        ("HostConfig.SecurityOpt.seccomp", |body| {
+            security(body)[1] = "seccomp=unconfined".to_owned();
+        }),
+        ("HostConfig.SecurityOpt.seccomp", |body| {
+            security(body)[1] = r#"seccomp={"defaultAction":"SCMP_ACT_ALLOW"}"#.to_owned();
+        }),
+        ("HostConfig.SecurityOpt.seccomp", |body| {
+            security(body).push("seccomp=unconfined".to_owned());
+        }),
+        ("HostConfig.SecurityOpt.apparmor", |body| {
+            security(body).push("apparmor=unconfined".to_owned());
+        }),
+        ("HostConfig.SecurityOpt.label", |body| {
+            security(body).push("label=disable".to_owned())
+        }),
+        ("HostConfig.Privileged", |body| {
+            host(body).privileged = Some(true)
+        }),
+        ("HostConfig.Devices", |body| {
+            host(body).devices = Some(vec![DeviceMapping {
+                path_on_host: Some("/dev/null".to_owned()),
+                path_in_container: Some("/dev/more".to_owned()),
+                cgroup_permissions: Some("rwm".to_owned()),
+            }]);
+        }),
+        ("HostConfig.DeviceRequests", |body| {
+            host(body).device_requests = Some(vec![DeviceRequest {
+                count: Some(-1),
+                ..DeviceRequest::default()
+            }]);
+        }),
+        ("HostConfig.DeviceCgroupRules", |body| {
+            host(body).device_cgroup_rules = strings(&["c 1:3 rwm"]);
+        }),
+        ("HostConfig.MaskedPaths", |body| {
+            host(body).masked_paths = Some(Vec::new())
+        }),
+        ("HostConfig.MaskedPaths", |body| {
+            host(body).masked_paths = strings(&["/proc/acpi"])
+        }),
+        ("HostConfig.ReadonlyPaths", |body| {
+            host(body).readonly_paths = Some(Vec::new())
+        }),
+        ("HostConfig.Runtime", |body| {
+            host(body).runtime = Some("other".to_owned())
+        }),
+        ("HostConfig.Annotations", |body| {
+            host(body).annotations = Some(HashMap::from([("a".to_owned(), "b".to_owned())]));
+        }),
+        ("HostConfig.Sysctls", |body| {
+            let sysctl = ("net.ipv4.ip_forward".to_owned(), "1".to_owned());
+            host(body).sysctls = Some(HashMap::from([sysctl]));
+        }),
+    ]
+}
+
+fn namespaces() -> Vec<Mutation> {
+    vec![
+        ("HostConfig.PidMode", |body| {
+            host(body).pid_mode = Some("host".to_owned())
+        }),
+        ("HostConfig.IpcMode", |body| {
+            host(body).ipc_mode = Some("host".to_owned())
+        }),
+        ("HostConfig.IpcMode", |body| {
+            host(body).ipc_mode = Some("shareable".to_owned())
+        }),
+        ("HostConfig.UTSMode", |body| {
+            host(body).uts_mode = Some("host".to_owned());
+            body.hostname = None;
+        }),
+        ("HostConfig.UsernsMode", |body| {
+            host(body).userns_mode = Some("host".to_owned())
+        }),
+        ("HostConfig.CgroupnsMode", |body| {
+            host(body).cgroupns_mode = Some(HostConfigCgroupnsModeEnum::HOST);
+        }),
+        ("HostConfig.CgroupParent", |body| {
+            host(body).cgroup_parent = Some("/elsewhere".to_owned());
+        }),
+    ]
+}
+
+fn network() -> Vec<Mutation> {
+    vec![
+        ("HostConfig.NetworkMode", |body| {
+            host(body).network_mode = None
+        }),
+        ("HostConfig.NetworkMode", |body| {
+            host(body).network_mode = Some("bridge".to_owned())
+        }),
+        ("NetworkSettings.Networks", |body| {
+            host(body).network_mode = Some("host".to_owned())
+        }),
+        ("HostConfig.Dns", |body| host(body).dns = None),
+        ("HostConfig.DnsSearch", |body| host(body).dns_search = None),
+        ("HostConfig.DnsOptions", |body| {
+            host(body).dns_options = strings(&["debug"])
+        }),
+        ("HostConfig.ExtraHosts", |body| {
+            host(body).extra_hosts = strings(&["a:127.0.0.1"])
+        }),
+        ("HostConfig.Links", |body| {
+            host(body).links = strings(&["other:alias"])
+        }),
+        ("HostConfig.PublishAllPorts", |body| {
+            host(body).publish_all_ports = Some(true)
+        }),
+        ("HostConfig.PortBindings", |body| {
+            let binding = vec![PortBinding {
+                host_ip: None,
+                host_port: Some("65000".to_owned()),
+            }];
+            let bindings = HashMap::from([("80/tcp".to_owned(), Some(binding))]);
+            host(body).port_bindings = Some(bindings);
+        }),
+    ]
+}
+
+fn files() -> Vec<Mutation> {
+    vec![
+        ("HostConfig.ReadonlyRootfs", |body| {
+            host(body).readonly_rootfs = None
+        }),
+        ("HostConfig.Binds", |body| {
+            host(body).binds = strings(&["/etc:/host:ro"])
+        }),
+        ("HostConfig.VolumesFrom", |body| {
+            host(body).volumes_from = strings(&["other"])
+        }),
+        ("HostConfig.Mounts./more", |body| {
+            let mount = Mount {
+                target: Some("/more".to_owned()),
+                source: Some("/etc".to_owned()),
+                typ: Some(MountType::BIND),
+                read_only: Some(true),
+                ..Mount::default()
+            };
+            host(body).mounts.get_or_insert_default().push(mount);
+        }),
+        ("HostConfig.Mounts./workspace", |body| {
+            for mount in host(body).mounts.iter_mut().flatten() {
+                mount.source = mount.source.take().map(|source| source + "-other");
+            }
+        }),
+        ("HostConfig.Tmpfs./tmp", |body| host(body).tmpfs = None),
+        ("HostConfig.Tmpfs./tmp", |body| {
+            for options in host(body).tmpfs.iter_mut().flat_map(HashMap::values_mut) {
+                *options = options.replace("nosuid", "suid");
+            }
+        }),
+        ("HostConfig.Tmpfs./tmp", |body| {
+            for options in host(body).tmpfs.iter_mut().flat_map(HashMap::values_mut) {
+                *options = options.replace("size=128m", "size=128g");
+            }
+        }),
+        ("HostConfig.Tmpfs./etc", |body| {
+            let tmpfs = host(body).tmpfs.get_or_insert_default();
+            tmpfs.insert("/etc".to_owned(), "rw".to_owned());
+        }),
+        // An image with a VOLUME that no tmpfs covers.
+        ("Mounts./data", |body| body.volumes = strings(&["/data"])),
+    ]
+}
+
+fn limits() -> Vec<Mutation> {
+    vec![
+        ("HostConfig.Memory", |body| {
+            host(body).memory = None;
+            host(body).memory_swap = None;
+        }),
+        ("HostConfig.MemorySwap", |body| {
+            host(body).memory_swap = None
+        }),
+        ("HostConfig.MemorySwap", |body| {
+            host(body).memory_swap = Some(-1)
+        }),
+        ("HostConfig.NanoCpus", |body| host(body).nano_cpus = None),
+        ("HostConfig.PidsLimit", |body| host(body).pids_limit = None),
+        ("HostConfig.PidsLimit", |body| {
+            host(body).pids_limit = Some(-1)
+        }),
+        ("HostConfig.Ulimits.core", |body| {
+            without_ulimit(body, "core")
+        }),
+        ("HostConfig.Ulimits.nofile", |body| {
+            without_ulimit(body, "nofile")
+        }),
+        ("HostConfig.Ulimits.fsize", |body| {
+            without_ulimit(body, "fsize")
+        }),
+        ("HostConfig.Ulimits.memlock", |body| {
+            without_ulimit(body, "memlock")
+        }),
+        ("HostConfig.Ulimits.rtprio", |body| {
+            host(body)
+                .ulimits
+                .get_or_insert_default()
+                .push(ResourcesUlimits {
+                    name: Some("rtprio".to_owned()),
+                    soft: Some(99),
+                    hard: Some(99),
+                });
+        }),
+        ("HostConfig.OomKillDisable", |body| {
+            host(body).oom_kill_disable = Some(true)
+        }),
+        ("HostConfig.OomScoreAdj", |body| {
+            host(body).oom_score_adj = Some(-500)
+        }),
+        ("HostConfig.CpuRealtimeRuntime", |body| {
+            host(body).cpu_realtime_runtime = Some(95_000)
+        }),
+    ]
+}
+
+fn life() -> Vec<Mutation> {
+    vec![
+        ("HostConfig.Init", |body| host(body).init = None),
+        ("HostConfig.Init", |body| host(body).init = Some(true)),
+        ("HostConfig.LogConfig", |body| host(body).log_config = None),
+        ("HostConfig.LogConfig", |body| {
+            let typ = Some("json-file".to_owned());
+            host(body).log_config = Some(HostConfigLogConfig { typ, config: None });
+        }),
+        ("HostConfig.RestartPolicy", |body| {
+            host(body).auto_remove = None;
+            host(body).restart_policy = Some(RestartPolicy {
+                name: Some(RestartPolicyNameEnum::ALWAYS),
+                maximum_retry_count: None,
+            });
+        }),
+        ("HostConfig.AutoRemove", |body| {
+            host(body).auto_remove = None
+        }),
+    ]
+}

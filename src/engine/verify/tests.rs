@@ -1,0 +1,309 @@
+use serde::de::{Deserialize, Deserializer, Visitor, value::Error};
+use serde::forward_to_deserialize_any;
+use serde_json::json;
+
+use super::mutations::mutations;
+use super::*;
+use crate::engine::testing::spec;
+use bollard::models::{ContainerCreateBody, HostConfig};
+
+/// What an Engine 20.10 shows of a container that was made with `body`.
+fn inspect(body: &ContainerCreateBody) -> Value {
+    let mut config = serde_json::to_value(body).unwrap();
+    let mut host = config["HostConfig"].take();
+    let default = |value: &mut Value, default: Value| {
+        if value.is_null() {
+            *value = default;
+        }
+    };
+    default(
+        &mut host["MaskedPaths"],
+        json!([
+            "/proc/asound",
+            "/proc/acpi",
+            "/proc/kcore",
+            "/proc/keys",
+            "/proc/latency_stats",
+            "/proc/timer_list",
+            "/proc/timer_stats",
+            "/proc/sched_debug",
+            "/proc/scsi",
+            "/sys/firmware",
+            "/a/newer/one",
+        ]),
+    );
+    default(
+        &mut host["ReadonlyPaths"],
+        json!([
+            "/proc/bus",
+            "/proc/fs",
+            "/proc/irq",
+            "/proc/sys",
+            "/proc/sysrq-trigger",
+        ]),
+    );
+    for empty in ["CapAdd", "Binds", "Devices", "OomKillDisable", "Init"] {
+        default(&mut host[empty], Value::Null);
+    }
+    for (zero, value) in [("CpuShares", json!(0)), ("ConsoleSize", json!([0, 0]))] {
+        host[zero] = value;
+    }
+    for mount in host["Mounts"].as_array_mut().unwrap() {
+        mount["ReadOnly"] = json!(mount["ReadOnly"].as_bool().unwrap_or(false));
+    }
+    host["RestartPolicy"]["MaximumRetryCount"] = json!(0);
+    host["LogConfig"]["Config"] = json!({});
+    let volumes =
+        body.volumes.iter().flatten().map(
+            |path| json!({ "Type": "volume", "Name": "0123", "Destination": path, "RW": true }),
+        );
+    let mounts = host["Mounts"].as_array().unwrap().iter().map(|mount| {
+        json!({
+            "Type": mount["Type"], "Name": mount["Source"], "Source": "/var/lib/docker/volumes/a",
+            "Destination": mount["Target"], "Driver": "local", "Mode": "z", "Propagation": "",
+            "RW": mount["ReadOnly"] != json!(true),
+        })
+    });
+    let network = host["NetworkMode"].as_str().unwrap_or("bridge").to_owned();
+    json!({
+        "Image": body.image,
+        "AppArmorProfile": "",
+        "Mounts": mounts.chain(volumes).collect::<Vec<_>>(),
+        "NetworkSettings": { "Networks": { network: { "NetworkID": "" } } },
+        "Config": config,
+        "HostConfig": host,
+    })
+}
+
+fn differences(change: impl FnOnce(&mut Value)) -> Vec<Difference> {
+    let body = spec().body();
+    let mut stored = inspect(&body);
+    change(&mut stored);
+    compare(&body, &stored, &Unknown::default())
+}
+
+/// The kinds of the differences in `field`.
+fn kinds(field: &str, change: impl FnOnce(&mut Value)) -> Vec<Kind> {
+    let found = differences(change);
+    found
+        .into_iter()
+        .filter(|found| found.field == field)
+        .map(|found| found.kind)
+        .collect()
+}
+
+#[test]
+fn what_is_stored_as_asked_is_no_difference() {
+    assert_eq!(differences(|_| {}), []);
+}
+
+#[test]
+fn every_hardening_taken_away_is_noticed_by_its_name() {
+    let wanted = spec().body();
+    for (field, weaken) in mutations() {
+        let mut weakened = wanted.clone();
+        weaken(&mut weakened);
+        let found = compare(&wanted, &inspect(&weakened), &Unknown::default());
+        assert!(
+            found
+                .iter()
+                .any(|found| found.field == field && found.kind == Kind::Hardening),
+            "{field} was not noticed: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn another_limit_is_a_limit_and_none_is_a_hardening() {
+    let host = |field: &'static str, value: Value| {
+        kinds(&format!("HostConfig.{field}"), move |stored| {
+            stored["HostConfig"][field] = value
+        })
+    };
+    for field in ["Memory", "NanoCpus", "PidsLimit"] {
+        assert_eq!(host(field, json!(1)), [Kind::Limit], "{field}");
+        for none in [json!(0), json!(-1), Value::Null] {
+            assert_eq!(host(field, none), [Kind::Hardening], "{field}");
+        }
+    }
+    assert_eq!(host("ShmSize", json!(1)), [Kind::Limit]);
+}
+
+#[test]
+fn swap_is_a_limit_only_together_with_memory() {
+    let both = |memory: i64, swap: i64| {
+        kinds("HostConfig.MemorySwap", move |stored| {
+            stored["HostConfig"]["Memory"] = json!(memory);
+            stored["HostConfig"]["MemorySwap"] = json!(swap);
+        })
+    };
+    assert_eq!(both(1 << 30, 1 << 30), [Kind::Limit]);
+    assert_eq!(both(512 << 20, 1 << 30), [Kind::Hardening]);
+    assert_eq!(both(512 << 20, -1), [Kind::Hardening]);
+}
+
+#[test]
+fn another_version_or_user_is_an_identity() {
+    for (pointer, field) in [
+        ("/Image", "Image"),
+        ("/Config/Hostname", "Config.Hostname"),
+        (
+            "/Config/Labels/io.casemate.user",
+            "Config.Labels.io.casemate.user",
+        ),
+        ("/Config/Entrypoint/2", "Config.Entrypoint.args"),
+        ("/Config/Env/0", "Config.Env"),
+    ] {
+        let found = kinds(field, |stored| {
+            *stored.pointer_mut(pointer).unwrap() = json!("other")
+        });
+        assert_eq!(found, [Kind::Identity], "{field}");
+    }
+}
+
+#[test]
+fn labels_of_the_image_and_of_another_server_s_start_are_no_difference() {
+    assert_eq!(
+        differences(|stored| {
+            let labels = &mut stored["Config"]["Labels"];
+            labels["maintainer"] = json!("somebody");
+            labels["io.casemate.version"] = json!("9.9.9");
+            labels["io.casemate.since"] = json!("2030-01-01T00:00:00Z");
+        }),
+        []
+    );
+}
+
+#[test]
+fn a_network_joined_later_is_noticed() {
+    let found = kinds("NetworkSettings.Networks", |stored| {
+        stored["NetworkSettings"]["Networks"] = json!({ "bridge": {} });
+    });
+    assert_eq!(found, [Kind::Hardening]);
+}
+
+#[test]
+fn a_running_container_that_apparmor_does_not_confine_is_noticed() {
+    let found = kinds("AppArmorProfile", |stored| {
+        stored["AppArmorProfile"] = json!("unconfined")
+    });
+    assert_eq!(found, [Kind::Hardening]);
+}
+
+#[test]
+fn the_same_said_otherwise_is_no_difference() {
+    assert_eq!(
+        differences(|stored| {
+            let host = &mut stored["HostConfig"];
+            host["SecurityOpt"][0] = json!("no-new-privileges");
+            host["SecurityOpt"].as_array_mut().unwrap().reverse();
+            host["Ulimits"].as_array_mut().unwrap().reverse();
+            let tmp = "mode=1777,nr_inodes=16k,size=128m,exec,nodev,nosuid,rw";
+            host["Tmpfs"]["/tmp"] = json!(tmp);
+            host["PidMode"] = Value::Null;
+            host["CapAdd"] = json!([]);
+            stored["Config"]["Env"].as_array_mut().unwrap().reverse();
+        }),
+        []
+    );
+}
+
+#[test]
+fn a_stricter_seccomp_profile_is_an_identity() {
+    let found = kinds("HostConfig.SecurityOpt.seccomp", |stored| {
+        let option = &mut stored["HostConfig"]["SecurityOpt"][1];
+        let text = option.as_str().unwrap().replacen(r#""accept", "#, "", 1);
+        assert_ne!(option.as_str(), Some(text.as_str()));
+        *option = json!(text);
+    });
+    assert_eq!(found, [Kind::Identity]);
+}
+
+#[test]
+fn an_unknown_field_weakens_unless_the_engine_fills_it_in_by_itself() {
+    let add = |stored: &mut Value| {
+        stored["HostConfig"]["HostFilesystem"] = json!("all");
+        stored["Config"]["Nothing"] = json!([]);
+    };
+    let found = differences(add);
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].field.as_str(), found[0].kind),
+        ("HostConfig.HostFilesystem", Kind::Hardening)
+    );
+
+    let body = spec().body();
+    let mut fresh = inspect(&body);
+    add(&mut fresh);
+    let mut unknown = Unknown::default();
+    unknown.learn(&fresh);
+    assert_eq!(compare(&body, &fresh, &unknown), []);
+    fresh["HostConfig"]["HostFilesystem"] = json!("more");
+    assert_eq!(compare(&body, &fresh, &unknown).len(), 1);
+}
+
+#[test]
+fn a_difference_shows_little_of_a_long_value() {
+    let found = differences(|stored| stored["HostConfig"]["SecurityOpt"] = Value::Null);
+    let seccomp = found
+        .iter()
+        .find(|found| found.field.ends_with("seccomp"))
+        .unwrap();
+    assert!(seccomp.wanted.chars().count() <= SHOWN + 1);
+    assert_eq!(seccomp.stored, "null");
+}
+
+#[test]
+fn the_table_names_every_field_that_bollard_knows() {
+    let listed = ["SecurityOpt", "Ulimits", "Mounts", "Tmpfs", "Labels"];
+    let missing = |prefix: &str, names: &[&'static str]| -> Vec<String> {
+        let fields = names.iter().map(|name| match listed.contains(name) {
+            true => format!("{prefix}.{name}.entry"),
+            false => format!("{prefix}.{name}"),
+        });
+        fields
+            .filter(|field| table::rule(field).is_none())
+            .collect()
+    };
+    assert_eq!(
+        missing("HostConfig", names_of::<HostConfig>()),
+        [] as [String; 0]
+    );
+    let config = names_of::<ContainerCreateBody>();
+    let config: Vec<_> = config
+        .iter()
+        .copied()
+        .filter(|name| !["HostConfig", "NetworkingConfig"].contains(name))
+        .collect();
+    assert_eq!(missing("Config", &config), [] as [String; 0]);
+}
+
+/// The names of a struct's fields, as serde derived them.
+fn names_of<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
+    struct Names(Option<&'static [&'static str]>);
+    impl<'de> Deserializer<'de> for &mut Names {
+        type Error = Error;
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, Error> {
+            self.0 = Some(fields);
+            Err(serde::de::Error::custom("only the names"))
+        }
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+            Err(serde::de::Error::custom("not a struct"))
+        }
+
+        forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
+            unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+    let mut names = Names(None);
+    let _ = T::deserialize(&mut names);
+    names.0.expect("a struct")
+}

@@ -1,0 +1,123 @@
+//! The calls about volumes.
+
+use std::collections::BTreeMap;
+
+use bollard::models::{Volume, VolumeCreateRequest};
+use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
+
+use super::docker::label_filters;
+use super::error::EngineError;
+use super::labels::Labels;
+use super::{CHANGE, Engine, QUICK, segment};
+
+/// What stores a volume. Data: with several machines it is not the Engine's own disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeDriver {
+    /// The driver's name: `local` is the Engine's own.
+    pub name: String,
+    /// What it is told, in its own words.
+    pub options: BTreeMap<String, String>,
+}
+
+impl Default for VolumeDriver {
+    fn default() -> Self {
+        Self {
+            name: "local".to_owned(),
+            options: BTreeMap::new(),
+        }
+    }
+}
+
+/// One volume, as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeRow {
+    /// Its name.
+    pub name: String,
+    /// All its labels.
+    pub labels: BTreeMap<String, String>,
+    /// When it was made, RFC 3339, where the driver says so.
+    pub created: Option<String>,
+}
+
+impl Engine {
+    /// Makes the volume, or finds it. A driver's options are those of its making: a volume that
+    /// exists keeps its own.
+    ///
+    /// # Errors
+    /// [`EngineError::Foreign`] where one of this name does not have our labels.
+    pub async fn ensure_volume(
+        &self,
+        name: &str,
+        labels: &Labels,
+        driver: &VolumeDriver,
+    ) -> Result<(), EngineError> {
+        let request = VolumeCreateRequest {
+            name: Some(segment("volume", name)?.to_owned()),
+            driver: Some(driver.name.clone()),
+            driver_opts: Some(driver.options.clone().into_iter().collect()),
+            labels: Some(labels.to_map().into_iter().collect()),
+            cluster_volume_spec: None,
+        };
+        let docker = self.docker().await?;
+        // Making one that exists is no error, and changes nothing of it: so look afterwards.
+        self.bounded("create volume", CHANGE, docker.create_volume(request))
+            .await?;
+        let volume = self
+            .bounded("inspect volume", QUICK, docker.inspect_volume(name))
+            .await?;
+        if labels.own(&volume.labels.into_iter().collect()) {
+            Ok(())
+        } else {
+            Err(EngineError::Foreign {
+                kind: "volume",
+                name: name.to_owned(),
+            })
+        }
+    }
+
+    /// Takes the volume away with all that is in it. One that is gone is fine.
+    ///
+    /// # Errors
+    /// [`EngineError::InUse`] while a container has it, also one that does not run.
+    pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        let docker = self.docker().await?;
+        let call = docker.remove_volume(segment("volume", name)?, None::<RemoveVolumeOptions>);
+        match self.bounded("remove volume", CHANGE, call).await {
+            Err(error) if error.status() == Some(404) => Ok(()),
+            Err(error) if error.status() == Some(409) => Err(EngineError::InUse {
+                name: name.to_owned(),
+            }),
+            other => other,
+        }
+    }
+
+    /// All volumes that have every one of these labels.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn list_volumes(
+        &self,
+        labels: &[(&str, &str)],
+    ) -> Result<Vec<VolumeRow>, EngineError> {
+        let options = ListVolumesOptionsBuilder::new()
+            .filters(&label_filters(labels))
+            .build();
+        let docker = self.docker().await?;
+        let list = self
+            .bounded("list volumes", QUICK, docker.list_volumes(Some(options)))
+            .await?;
+        let rows = list.volumes.unwrap_or_default().into_iter().map(
+            |Volume {
+                 name,
+                 labels,
+                 created_at,
+                 ..
+             }| VolumeRow {
+                name,
+                labels: labels.into_iter().collect(),
+                created: created_at,
+            },
+        );
+        Ok(rows.collect())
+    }
+}

@@ -1,0 +1,101 @@
+//! Whether a container that runs already may be used. Pure rules.
+
+use std::collections::BTreeMap;
+
+use crate::engine::{Difference, Kind, label};
+
+/// What to do with a container that was found running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adoption {
+    /// Use it.
+    Use,
+    /// Ask it to make room; use it as it is when it is busy.
+    Replace,
+    /// Ask it to make room; never use it.
+    Never,
+}
+
+/// Which server made a container: the version, and when that server started.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Builder {
+    version: Vec<u64>,
+    since: String,
+}
+
+impl Builder {
+    /// What the labels say. An unreadable version counts as the oldest.
+    pub fn of(labels: &BTreeMap<String, String>) -> Self {
+        let text = |name| labels.get(name).map_or("", String::as_str);
+        let numbers = text(label::VERSION).split(['.', '-', '+']).take(3);
+        Self {
+            version: numbers.map(|number| number.parse().unwrap_or(0)).collect(),
+            // RFC 3339 in UTC with a fixed number of digits: text order is time order.
+            since: text(label::SINCE).to_owned(),
+        }
+    }
+}
+
+/// Less hardening is never used. Of other differences the newer side decides:
+/// the higher version, else the server that started later. So two servers with
+/// different settings never replace each other's container in turns.
+pub fn decide(differences: &[Difference], mine: Builder, theirs: Builder) -> Adoption {
+    if differences.iter().any(|difference| difference.kind == Kind::Hardening) {
+        Adoption::Never
+    } else if !differences.is_empty() && mine > theirs {
+        Adoption::Replace
+    } else {
+        Adoption::Use
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn builder(version: &str, since: &str) -> Builder {
+        Builder::of(&BTreeMap::from([
+            (label::VERSION.to_owned(), version.to_owned()),
+            (label::SINCE.to_owned(), since.to_owned()),
+        ]))
+    }
+
+    fn difference(kind: Kind) -> Difference {
+        Difference {
+            field: "memory".to_owned(),
+            wanted: serde_json::Value::Null,
+            stored: serde_json::Value::Null,
+            kind,
+        }
+    }
+
+    #[test]
+    fn weaker_hardening_is_never_used_whoever_is_newer() {
+        let weaker = [difference(Kind::Hardening)];
+        let (old, new) = (builder("0.1.0", "a"), builder("0.2.0", "b"));
+        assert_eq!(decide(&weaker, old.clone(), new.clone()), Adoption::Never);
+        assert_eq!(decide(&weaker, new, old), Adoption::Never);
+    }
+
+    #[test]
+    fn versions_compare_as_numbers_and_then_the_start_decides() {
+        assert!(builder("0.10.0", "a") > builder("0.9.9", "b"));
+        assert!(builder("0.1.0", "2026-01-02T00:00:00.000Z") > builder("0.1.0", "2026-01-01T23:59:59.999Z"));
+        assert!(builder("0.1.0", "a") > builder("?", "z"));
+    }
+
+    proptest! {
+        #[test]
+        fn two_servers_never_replace_each_other_in_turns(
+            a in ("[0-9]{1,2}\\.[0-9]{1,2}\\.[0-9]", "[a-c]{1,2}"),
+            b in ("[0-9]{1,2}\\.[0-9]{1,2}\\.[0-9]", "[a-c]{1,2}"),
+        ) {
+            let limits = [difference(Kind::Limit)];
+            let (a, b) = (builder(&a.0, &a.1), builder(&b.0, &b.1));
+            let there = decide(&limits, a.clone(), b.clone());
+            let back = decide(&limits, b, a);
+            prop_assert!(there == Adoption::Use || back == Adoption::Use);
+        }
+    }
+}

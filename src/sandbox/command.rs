@@ -1,0 +1,204 @@
+//! One command through whatever happens to the channel and the container.
+//!
+//! ```text
+//! lease ─► start ─► accepted ─► progress … ─► finished
+//!   ▲        │          │
+//!   │        └── broke ─┴─ same container: start again, the id is known there
+//!   └─────────────────────  other container: run there only if the old one said
+//!                           that it had not accepted it; else lost
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use casemate_protocol::failure::Code;
+use casemate_protocol::{Finished, StartRequest, command_event::Event};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{Answer, Lease, Note, RETRY_PAUSE, Reason, Sandbox, SandboxError};
+use crate::channel::{CallError, Channel, CommandEvents};
+
+/// After a command's own deadline, its outcome comes within this time: killing
+/// a tree takes TERM's grace and some passes.
+const OUTCOME_GRACE: Duration = Duration::from_secs(5);
+
+/// After a cancelled call, how long its command's end is waited for.
+const CANCEL_GRACE: Duration = Duration::from_secs(2);
+
+/// A command to run.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// What PID 1 is asked; the id is new for every command.
+    pub request: StartRequest,
+}
+
+/// What became of a command.
+#[derive(Debug)]
+pub enum Executed {
+    /// PID 1 says how it ended.
+    Finished(Box<Finished>),
+    /// The sandbox ended with the command in it. It was not run again.
+    Lost(Reason),
+    /// The Engine or the channel did not come back in time. It may have run.
+    Unknown,
+}
+
+/// Where a command is known to be.
+struct Placed {
+    container: Arc<str>,
+    channel: Channel,
+}
+
+impl Sandbox {
+    /// Runs a command. When `cancel` fires, it is ended with all it started.
+    ///
+    /// # Errors
+    /// When it was certainly not run: no sandbox, no shell, a wrong `cwd`.
+    pub async fn exec(
+        &self,
+        command: Command,
+        cancel: &CancellationToken,
+    ) -> Result<Answer<Executed>, SandboxError> {
+        let _admitted = tokio::select! {
+            admitted = self.admission.enter() => admitted?,
+            () = cancel.cancelled() => return Err(SandboxError::Cancelled),
+            () = self.ending.cancelled() => return Err(SandboxError::Ending),
+        };
+        let mut execution = Execution {
+            sandbox: self,
+            request: command.request,
+            placed: None,
+            note: None,
+            deadline: None,
+        };
+        let value = tokio::select! {
+            value = execution.run() => value?,
+            () = cancel.cancelled() => execution.cancel(SandboxError::Cancelled).await?,
+            () = self.ending.cancelled() => execution.cancel(SandboxError::Ending).await?,
+        };
+        Ok(Answer { value, note: execution.note })
+    }
+}
+
+struct Execution<'a> {
+    sandbox: &'a Sandbox,
+    request: StartRequest,
+    /// Where it was sent last. It may have been accepted there.
+    placed: Option<Placed>,
+    note: Option<Note>,
+    /// When its outcome must be known; counts from the first try.
+    deadline: Option<Instant>,
+}
+
+impl Execution<'_> {
+    async fn run(&mut self) -> Result<Executed, SandboxError> {
+        loop {
+            let lease = match self.lease().await {
+                Ok(lease) => lease,
+                Err(error) => {
+                    if self.placed.is_none() {
+                        return Err(error);
+                    }
+                    if self.is_over() {
+                        return Ok(Executed::Unknown);
+                    }
+                    sleep(RETRY_PAUSE).await;
+                    continue;
+                }
+            };
+            self.note = lease.note.or(self.note);
+            if let Some(lost) = self.lost_with(&lease).await {
+                return Ok(lost);
+            }
+            self.placed = Some(Placed {
+                container: lease.container,
+                channel: lease.channel.clone(),
+            });
+            match self.follow(&lease.channel).await {
+                Ok(executed) => return executed,
+                Err(CallError::Failed(failure)) if failure.code() == Code::Ending => {
+                    // It was not accepted, and the next container may have it.
+                    self.placed = None;
+                }
+                Err(CallError::Failed(failure)) => return Err(SandboxError::Failed(failure)),
+                Err(CallError::Lost(_) | CallError::Deadline(_)) if self.is_over() => {
+                    return Ok(Executed::Unknown);
+                }
+                Err(CallError::Lost(_) | CallError::Deadline(_)) => {}
+            }
+            sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    /// A command that was sent already waits for the sandbox as long as its own
+    /// outcome may take; one that was not gets the time of any call.
+    async fn lease(&self) -> Result<Lease, SandboxError> {
+        let forever = Instant::now() + Duration::from_secs(3600);
+        self.sandbox.lease(self.deadline.unwrap_or(forever)).await
+    }
+
+    fn is_over(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Whether the command went down with another container than this one.
+    async fn lost_with(&mut self, lease: &Lease) -> Option<Executed> {
+        let placed = self.placed.as_ref()?;
+        if placed.container == lease.container {
+            return None;
+        }
+        let accepted = placed.channel.last_words().await;
+        if accepted.is_some_and(|accepted| !accepted.contains(&self.request.id)) {
+            return None;
+        }
+        let reason = match self.note {
+            Some(Note::Restarted(reason)) => reason,
+            _ => Reason::Gone,
+        };
+        Some(Executed::Lost(reason))
+    }
+
+    /// Starts the command, or finds it, and follows it to its outcome.
+    async fn follow(&mut self, channel: &Channel) -> Result<Result<Executed, SandboxError>, CallError> {
+        let timeout_ms = Duration::from_millis(self.request.timeout_ms);
+        let deadline = *self
+            .deadline
+            .get_or_insert_with(|| Instant::now() + timeout_ms + OUTCOME_GRACE);
+        let mut events = channel.start(self.request.clone()).await?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        match timeout(left, outcome(&mut events)).await {
+            Err(_) => Err(CallError::Deadline(left)),
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(Finished { failure: Some(failure), .. })) => {
+                Ok(Err(SandboxError::Failed(failure)))
+            }
+            Ok(Ok(finished)) => Ok(Ok(Executed::Finished(Box::new(finished)))),
+        }
+    }
+
+    /// Ends the command, and gives its outcome if that is soon known.
+    async fn cancel(&mut self, why: SandboxError) -> Result<Executed, SandboxError> {
+        let Some(placed) = &self.placed else {
+            return Err(why);
+        };
+        let (channel, id) = (placed.channel.clone(), self.request.id.clone());
+        let end = async {
+            channel.kill(&id).await?;
+            outcome(&mut channel.watch(&id, 0).await?).await
+        };
+        match timeout(CANCEL_GRACE, end).await {
+            Ok(Ok(finished)) => Ok(Executed::Finished(Box::new(finished))),
+            // PID 1 ends what nobody watches.
+            _ => Err(why),
+        }
+    }
+}
+
+async fn outcome(events: &mut CommandEvents) -> Result<Finished, CallError> {
+    loop {
+        if let Event::Finished(finished) = events.next().await? {
+            return Ok(finished);
+        }
+    }
+}

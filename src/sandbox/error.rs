@@ -1,0 +1,70 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use casemate_protocol::Failure;
+
+use crate::channel::{CallError, ChannelError};
+use crate::engine::EngineError;
+
+/// A call that a sandbox could not do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SandboxError {
+    /// The Engine failed or refused.
+    #[error("the engine failed")]
+    Engine(#[source] Arc<EngineError>),
+    /// The container runs and PID 1 cannot be talked to.
+    #[error("the channel could not be opened")]
+    Channel(#[source] Arc<ChannelError>),
+    /// PID 1 says what is wrong.
+    #[error("PID 1 says {}: {}", .0.code().as_str_name(), .0.detail)]
+    Failed(Failure),
+    /// As many calls of this user wait as may.
+    #[error("{waiting} calls of this user wait already")]
+    Busy {
+        /// How many wait.
+        waiting: usize,
+    },
+    /// The image is still being made ready.
+    #[error("the image is still being prepared")]
+    ImagePreparing,
+    /// The call's time is over and the sandbox was not ready.
+    #[error("the sandbox was not ready after {0:?}")]
+    NotReady(Duration),
+    /// The call's time is over and PID 1 had not answered.
+    #[error("no answer from the sandbox in {0:?}")]
+    Deadline(Duration),
+    /// A container of ours runs with less hardening than this server asks for.
+    #[error("the running container is weaker than this server allows: {fields}")]
+    Weaker {
+        /// What differs.
+        fields: String,
+    },
+    /// The caller went away.
+    #[error("the call was cancelled")]
+    Cancelled,
+    /// The server is ending.
+    #[error("the server is ending")]
+    Ending,
+}
+
+impl From<EngineError> for SandboxError {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(Arc::new(error))
+    }
+}
+
+impl From<ChannelError> for SandboxError {
+    fn from(error: ChannelError) -> Self {
+        Self::Channel(Arc::new(error))
+    }
+}
+
+impl SandboxError {
+    /// What a call to PID 1 failed with, where that is the last word.
+    pub(super) fn from_call(error: CallError, after: Duration) -> Self {
+        match error {
+            CallError::Failed(failure) => Self::Failed(failure),
+            CallError::Lost(_) | CallError::Deadline(_) => Self::Deadline(after),
+        }
+    }
+}

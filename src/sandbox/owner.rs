@@ -1,0 +1,196 @@
+//! The owner: the one task that changes a sandbox's state.
+//!
+//! It holds one wait for the container's removal, which is how the exit code of
+//! a container that removes itself is known, and one channel to PID 1.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::bring_up::Maker;
+use super::replaced::Reason;
+use super::{Lease, Note, Request, SandboxError, Status};
+use crate::channel::{Channel, ChannelError};
+use crate::engine::EngineError;
+
+/// After PID 1 has ended, the Engine removes the container within this time.
+const REMOVAL: Duration = Duration::from_secs(5);
+
+/// Channels that could not be opened to a container that runs, until it counts
+/// as broken.
+const OPEN_TRIES: u32 = 2;
+
+/// A container that runs, as the owner knows it.
+#[derive(Debug)]
+pub(super) struct Running {
+    /// Its id.
+    pub container: Arc<str>,
+    /// To its PID 1.
+    pub channel: Channel,
+    /// Becomes known when it is gone; `None` inside: nobody saw how.
+    pub removed: watch::Receiver<Option<Option<i64>>>,
+}
+
+/// The state of one sandbox.
+pub(super) struct Owner {
+    pub(super) maker: Maker,
+    pub(super) status: watch::Sender<Status>,
+    running: Option<Running>,
+    /// To be told with the next result.
+    note: Option<Note>,
+}
+
+impl Owner {
+    pub(super) fn new(maker: Maker, status: watch::Sender<Status>) -> Self {
+        Self { maker, status, running: None, note: None }
+    }
+
+    /// Serves requests until the server ends. The container stays: another
+    /// server may use it, and it ends itself when idle.
+    pub(super) async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Request>,
+        ending: CancellationToken,
+    ) {
+        loop {
+            let request = tokio::select! {
+                () = ending.cancelled() => return,
+                code = gone(self.running.as_mut()) => {
+                    self.forget(Reason::from_exit_code(code));
+                    continue;
+                }
+                request = requests.recv() => match request {
+                    Some(request) => request,
+                    None => return,
+                },
+            };
+            // Making a container can take long, and the server may end meanwhile.
+            tokio::select! {
+                () = ending.cancelled() => return,
+                () = self.serve(request, &mut requests) => {}
+            }
+        }
+    }
+
+    async fn serve(&mut self, request: Request, requests: &mut mpsc::Receiver<Request>) {
+        match request {
+            Request::Warm => {
+                if let Err(error) = self.ready().await {
+                    warn!(error = &error as &dyn std::error::Error, "could not warm the sandbox");
+                }
+            }
+            Request::Lease(reply) if reply.is_closed() => {}
+            Request::Lease(reply) => {
+                let lease = self.lease().await;
+                if let Err(error) = &lease {
+                    // Who waited meanwhile would only wait for the same again.
+                    while let Ok(Request::Lease(other)) = requests.try_recv() {
+                        let _ = other.send(Err(error.clone()));
+                    }
+                }
+                let _ = reply.send(lease);
+            }
+        }
+    }
+
+    async fn lease(&mut self) -> Result<Lease, SandboxError> {
+        self.ready().await?;
+        let running = self.running.as_ref().ok_or(SandboxError::Ending)?;
+        Ok(Lease {
+            channel: running.channel.clone(),
+            container: running.container.clone(),
+            note: self.note.take(),
+        })
+    }
+
+    /// Afterwards a container runs and its PID 1 answers.
+    async fn ready(&mut self) -> Result<(), SandboxError> {
+        if let Some(running) = &self.running {
+            if running.channel.is_open() {
+                return Ok(());
+            }
+            self.reconnect().await?;
+        }
+        if self.running.is_none() {
+            let made = self.maker.bring_up(&self.status).await;
+            self.status.send_replace(match made {
+                Ok(_) => Status::Running,
+                Err(_) => Status::Absent,
+            });
+            let (running, note) = made?;
+            self.note = self.note.or(note);
+            self.running = Some(running);
+        }
+        Ok(())
+    }
+
+    /// The channel is gone: opens another, or finds that the container is gone.
+    async fn reconnect(&mut self) -> Result<(), SandboxError> {
+        let Some(running) = &mut self.running else {
+            return Ok(());
+        };
+        let mut tries = 0;
+        while running.channel.last_words_now().is_none() {
+            let error = match self.maker.connect(&running.container).await {
+                Ok(channel) => {
+                    running.channel = channel;
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            match error {
+                SandboxError::Engine(error) if is_gone(&error) => break,
+                SandboxError::Channel(error) if !is_incompatible(&error) => {
+                    tries += 1;
+                    if tries == OPEN_TRIES {
+                        warn!(container = &*running.container, "PID 1 does not answer: removing");
+                        self.maker.engine.remove(&running.container).await?;
+                        self.forget(Reason::Unresponsive);
+                        return Ok(());
+                    }
+                }
+                error => return Err(error),
+            }
+        }
+        let code = match timeout(REMOVAL, gone(Some(running))).await {
+            Ok(code) => code,
+            Err(_) => None,
+        };
+        self.forget(Reason::from_exit_code(code));
+        Ok(())
+    }
+
+    fn forget(&mut self, reason: Reason) {
+        if let Some(running) = self.running.take() {
+            info!(container = &*running.container, reason = reason.sentence(), "container ended");
+            self.note = Some(Note::Restarted(reason));
+            self.status.send_replace(Status::Absent);
+        }
+    }
+}
+
+/// Resolves when the container is gone, with its exit code where it was seen.
+/// Never without a container.
+async fn gone(running: Option<&mut Running>) -> Option<i64> {
+    let Some(running) = running else {
+        return std::future::pending().await;
+    };
+    let known = running.removed.wait_for(Option::is_some).await;
+    match known.ok().map(|code| code.flatten()) {
+        Some(code) => code,
+        // The wait itself broke: the Engine went. The channel tells the rest.
+        None => std::future::pending().await,
+    }
+}
+
+fn is_gone(error: &EngineError) -> bool {
+    matches!(error, EngineError::Missing { .. } | EngineError::NotRunning { .. })
+}
+
+fn is_incompatible(error: &ChannelError) -> bool {
+    matches!(error, ChannelError::Incompatible { .. })
+}

@@ -1,0 +1,67 @@
+//! Why a container is gone, and what its user is told of it.
+
+use casemate_protocol::exit;
+
+/// Why a container ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Nothing ran for the idle timeout.
+    Idle,
+    /// A server asked it to end, for newer settings.
+    Retired,
+    /// PID 1 was killed: from the host, or for memory.
+    Killed,
+    /// PID 1 has a bug.
+    Crashed,
+    /// It did not answer any more and was removed.
+    Unresponsive,
+    /// It was removed, or ended in a way nobody saw.
+    Gone,
+}
+
+impl Reason {
+    /// What the exit code of PID 1 says; `None` where nobody saw it.
+    pub fn from_exit_code(code: Option<i64>) -> Self {
+        match code {
+            Some(exit::IDLE) => Self::Idle,
+            Some(exit::RETIRED) => Self::Retired,
+            Some(exit::PANIC) => Self::Crashed,
+            // 128 + SIGKILL
+            Some(137) => Self::Killed,
+            _ => Self::Gone,
+        }
+    }
+
+    /// One sentence for the user.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Idle => "the sandbox had ended itself after being idle",
+            Self::Retired => "the sandbox was replaced for newer settings",
+            Self::Killed => "the sandbox was killed from outside or for memory",
+            Self::Crashed => "the sandbox's PID 1 crashed",
+            Self::Unresponsive => "the sandbox did not answer any more and was removed",
+            Self::Gone => "the sandbox was removed from outside",
+        }
+    }
+}
+
+/// What a replacement takes away.
+pub const LOST: &str = "running processes and everything outside /workspace, such as /tmp";
+
+/// What a replacement keeps.
+pub const KEPT: &str = "/workspace";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_tells_the_reason() {
+        assert_eq!(Reason::from_exit_code(Some(76)), Reason::Idle);
+        assert_eq!(Reason::from_exit_code(Some(75)), Reason::Retired);
+        assert_eq!(Reason::from_exit_code(Some(70)), Reason::Crashed);
+        assert_eq!(Reason::from_exit_code(Some(137)), Reason::Killed);
+        assert_eq!(Reason::from_exit_code(Some(1)), Reason::Gone);
+        assert_eq!(Reason::from_exit_code(None), Reason::Gone);
+    }
+}

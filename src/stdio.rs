@@ -1,0 +1,71 @@
+//! MCP over standard input and output: one process, one user.
+//!
+//! stdout holds nothing but MCP; logs go to stderr.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use rmcp::ServiceExt as _;
+use rmcp::transport::io::stdio_pipes;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use crate::sandbox::Manager;
+use crate::tools::Tools;
+
+/// Serves until the end of input or until `stop`. Commands that run are ended
+/// with all they started; the container stays and ends itself when idle.
+pub async fn serve(manager: Manager, tools: Tools, stop: CancellationToken) {
+    let (reader, writer) = stdio_pipes();
+    let ended = stop.child_token();
+    let reader = UntilEnd { reader, ended: ended.clone() };
+    let conversation = async {
+        match tools.serve((reader, writer)).await {
+            Ok(service) => drop(service.waiting().await),
+            // A client that leaves before it said anything is no fault.
+            Err(error) => debug!(error = &error as &dyn std::error::Error, "no conversation"),
+        }
+    };
+    tokio::pin!(conversation);
+    tokio::select! {
+        () = &mut conversation => {}
+        () = ended.cancelled() => {
+            info!("ending: no more input, or asked to stop");
+            // The conversation goes on meanwhile: calls that end are answered.
+            tokio::select! {
+                () = manager.clone().close() => {}
+                () = async { conversation.await; std::future::pending().await } => {}
+            }
+            return;
+        }
+    }
+    manager.close().await;
+}
+
+/// Tells when the input has ended, before anybody waits for running calls.
+struct UntilEnd<R> {
+    reader: R,
+    ended: CancellationToken,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for UntilEnd<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.reader).poll_read(context, buffer);
+        let ended = match &polled {
+            Poll::Ready(Ok(())) => buffer.filled().len() == before && buffer.remaining() > 0,
+            Poll::Ready(Err(_)) => true,
+            Poll::Pending => false,
+        };
+        if ended {
+            self.ended.cancel();
+        }
+        polled
+    }
+}

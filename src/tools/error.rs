@@ -1,0 +1,247 @@
+//! What a tool says when it could not do what it was asked: a code from a fixed
+//! set, and one or two sentences that name the limit and the next step.
+
+use std::error::Error as _;
+use std::fmt;
+
+use casemate_protocol::{Failure, failure};
+use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
+use serde_json::json;
+
+use crate::config::limits;
+use crate::engine::EngineError;
+use crate::sandbox::SandboxError;
+use crate::workspace::PathError;
+
+/// The codes. Clients and dashboards may rely on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// An argument is missing, unknown, of the wrong type or out of bounds.
+    InvalidArgument,
+    /// No such file or directory.
+    NotFound,
+    /// The path, or a link on it, leads out of the workspace.
+    OutsideWorkspace,
+    /// A directory where a file was meant.
+    IsDirectory,
+    /// A file where a directory was meant.
+    NotDirectory,
+    /// A FIFO, socket or device.
+    NotRegular,
+    /// The sandbox's user may not do that.
+    PermissionDenied,
+    /// The workspace is full.
+    NoSpace,
+    /// Over a size limit.
+    TooLarge,
+    /// Not UTF-8 text.
+    NotText,
+    /// The command's directory is not there.
+    BadCwd,
+    /// The image has no shell.
+    NoShell,
+    /// The limit of processes is reached.
+    TooManyProcesses,
+    /// Too many calls or commands at once.
+    Busy,
+    /// The Engine cannot be reached.
+    EngineUnavailable,
+    /// The Engine refused.
+    EngineError,
+    /// The image is not there.
+    ImageMissing,
+    /// The image cannot be used.
+    ImageUnusable,
+    /// The image is still being prepared.
+    ImagePreparing,
+    /// The sandbox did not answer.
+    SandboxUnavailable,
+    /// Something of our name belongs to someone else.
+    Foreign,
+    /// The call was cancelled.
+    Cancelled,
+    /// The server is ending.
+    ServerEnding,
+    /// Everything else.
+    Internal,
+}
+
+impl Code {
+    /// As it is shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "invalid_argument",
+            Self::NotFound => "not_found",
+            Self::OutsideWorkspace => "outside_workspace",
+            Self::IsDirectory => "is_directory",
+            Self::NotDirectory => "not_directory",
+            Self::NotRegular => "not_regular",
+            Self::PermissionDenied => "permission_denied",
+            Self::NoSpace => "no_space",
+            Self::TooLarge => "too_large",
+            Self::NotText => "not_text",
+            Self::BadCwd => "bad_cwd",
+            Self::NoShell => "no_shell",
+            Self::TooManyProcesses => "too_many_processes",
+            Self::Busy => "busy",
+            Self::EngineUnavailable => "engine_unavailable",
+            Self::EngineError => "engine_error",
+            Self::ImageMissing => "image_missing",
+            Self::ImageUnusable => "image_unusable",
+            Self::ImagePreparing => "image_preparing",
+            Self::SandboxUnavailable => "sandbox_unavailable",
+            Self::Foreign => "foreign",
+            Self::Cancelled => "cancelled",
+            Self::ServerEnding => "server_ending",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// What the caller is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolError {
+    /// For programs.
+    pub code: Code,
+    /// For people and models.
+    pub sentence: String,
+}
+
+impl fmt::Display for ToolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.sentence)
+    }
+}
+
+impl ToolError {
+    /// A code with its sentence.
+    pub fn new(code: Code, sentence: impl Into<String>) -> Self {
+        Self { code, sentence: sentence.into() }
+    }
+
+    /// A wrong argument: which one, and what it may be.
+    pub fn argument(name: &str, problem: impl fmt::Display) -> Self {
+        Self::new(Code::InvalidArgument, format!("`{name}`: {problem}."))
+    }
+
+    /// A wrong `path`.
+    pub fn path(error: &PathError) -> Self {
+        match error {
+            PathError::Outside => Self::new(Code::OutsideWorkspace, format!("`path`: {error}.")),
+            _ => Self::argument("path", error),
+        }
+    }
+
+    /// What the sandbox layer says, about the thing called `subject` where it is
+    /// about one. The chain of causes is logged here, once.
+    pub fn sandbox(error: &SandboxError, subject: &str) -> Self {
+        if !matches!(error, SandboxError::Failed(_) | SandboxError::Cancelled) {
+            tracing::warn!(error = error as &dyn std::error::Error, "a call failed");
+        }
+        match error {
+            SandboxError::Failed(failure) => Self::failure(failure, subject),
+            SandboxError::Engine(error) => Self::engine(error),
+            SandboxError::Busy { waiting } => Self::new(
+                Code::Busy,
+                format!("{waiting} calls of this user wait already. Wait for some to end, then retry."),
+            ),
+            SandboxError::ImagePreparing => Self::new(
+                Code::ImagePreparing,
+                "the sandbox image is still being prepared. Retry in a minute.",
+            ),
+            SandboxError::NotReady(after) => Self::new(
+                Code::SandboxUnavailable,
+                format!("the sandbox was not ready after {} s. Retry; nothing was run.", after.as_secs()),
+            ),
+            SandboxError::Deadline(after) => Self::new(
+                Code::SandboxUnavailable,
+                format!("the sandbox did not answer in {} s. Retry.", after.as_secs()),
+            ),
+            SandboxError::Channel(error) => Self::new(
+                Code::SandboxUnavailable,
+                format!("the sandbox runs and cannot be talked to: {error}. Retry; nothing was run."),
+            ),
+            SandboxError::Weaker { fields } => Self::new(
+                Code::SandboxUnavailable,
+                format!(
+                    "the running container is less isolated than this server allows ({fields}) and is busy. \
+                     Wait until it is idle, or have the operator remove it."
+                ),
+            ),
+            SandboxError::Cancelled => Self::new(Code::Cancelled, "the call was cancelled."),
+            SandboxError::Ending => Self::new(
+                Code::ServerEnding,
+                "the server is ending. Call again when it is back.",
+            ),
+        }
+    }
+
+    fn engine(error: &EngineError) -> Self {
+        let why = error.source().map_or(String::new(), |source| format!(" ({source})"));
+        let (code, next) = match error {
+            EngineError::NotFound { .. } | EngineError::Address { .. } => {
+                (Code::EngineUnavailable, "")
+            }
+            EngineError::Unavailable { .. } => {
+                (Code::EngineUnavailable, " Start Docker, or ask the operator to, then retry.")
+            }
+            EngineError::Deadline { .. } => (Code::EngineUnavailable, " Retry in a moment."),
+            EngineError::ImageMissing { .. } => (Code::ImageMissing, ""),
+            EngineError::ImageUnusable { .. } => (Code::ImageUnusable, " Set CASEMATE_IMAGE to another."),
+            EngineError::Foreign { .. } => (
+                Code::Foreign,
+                " The operator can remove it, or set CASEMATE_INSTANCE to another name.",
+            ),
+            _ => (Code::EngineError, " Retry; if it stays, the operator finds more in the log."),
+        };
+        Self::new(code, format!("{error}{why}.{next}"))
+    }
+
+    fn failure(failure: &Failure, subject: &str) -> Self {
+        use failure::Code as F;
+        let detail = &failure.detail;
+        let (code, sentence) = match failure.code() {
+            F::NotFound => (Code::NotFound, format!("{subject} does not exist. Use list_files to see what does.")),
+            F::OutsideWorkspace => (
+                Code::OutsideWorkspace,
+                format!("{subject} leads out of /workspace through a link. Only files beneath it can be used; shell_exec reaches others."),
+            ),
+            F::IsDirectory => (Code::IsDirectory, format!("{subject} is a directory. Use list_files for it.")),
+            F::NotDirectory => (Code::NotDirectory, format!("{subject} is not a directory, or a part of the path is not.")),
+            F::NotRegular => (Code::NotRegular, format!("{subject} is a FIFO, socket or device. Only regular files can be used.")),
+            F::PermissionDenied => (Code::PermissionDenied, format!("{subject}: permission denied for the sandbox's user. Change its mode with shell_exec.")),
+            F::TooManyLinks => (Code::OutsideWorkspace, format!("{subject} is reached through too many links, or through a loop of them.")),
+            F::NoSpace => (Code::NoSpace, "the workspace has no space left. Delete files, then retry; nothing was changed.".to_owned()),
+            F::FileTooLarge => (Code::TooLarge, format!("{subject} would be larger than a file here may be (2 GiB).")),
+            F::NotText => (Code::NotText, format!("{subject} is not UTF-8 text. Read it with encoding \"base64\", or look at it with shell_exec.")),
+            F::NameTooLong => (Code::InvalidArgument, format!("{subject}: a name is too long; 255 bytes at most.")),
+            F::BadCwd => (Code::BadCwd, format!("`cwd`: {subject} cannot be entered ({detail}). Give a directory that exists, for example /workspace.")),
+            F::NoShell => (Code::NoShell, "the sandbox image has neither bash nor sh, so no command can run. Files still work; the operator can set CASEMATE_IMAGE.".to_owned()),
+            F::TooManyProcesses => (
+                Code::TooManyProcesses,
+                "the sandbox has as many processes as it may. End some, or wait for running commands to end, then retry.".to_owned(),
+            ),
+            F::TooManyCommands => (Code::Busy, format!("{detail}. Wait for some to end, then retry.")),
+            F::Cancelled => (Code::Cancelled, "the call was cancelled.".to_owned()),
+            F::Invalid => (Code::InvalidArgument, format!("{detail}.")),
+            F::Unspecified | F::UnknownCommand | F::Ending | F::Other => {
+                (Code::Internal, format!("{subject}: {detail}. Retry."))
+            }
+        };
+        Self::new(code, sentence)
+    }
+
+    /// The result that carries it: the text says all, `_meta` has the code.
+    pub fn into_result(self) -> CallToolResult {
+        let mut result = CallToolResult::error(vec![ContentBlock::text(self.to_string())]);
+        let mut meta = MetaObject::new();
+        meta.insert("io.casemate/error".to_owned(), json!({ "code": self.code.as_str() }));
+        result.meta = Some(meta);
+        result
+    }
+}
+
+/// The bound of a number, in words.
+pub fn bounds<T: fmt::Display>(bounds: &limits::Bounds<T>) -> String {
+    format!("must be {} to {}", bounds.least, bounds.most)
+}

@@ -1,0 +1,214 @@
+//! The tools: parse, call, convert. What they do is done in the sandbox.
+//!
+//! Each half of a result is complete without the other: some clients give the
+//! model only `structuredContent`, others only `content`, and on an error only
+//! the text.
+
+mod arguments;
+mod entries;
+mod error;
+mod files;
+mod note;
+mod render;
+mod shell;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, JsonObject,
+    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer, ServerHandler};
+use tokio_util::sync::CancellationToken;
+
+pub use error::{Code, ToolError};
+
+use crate::config::Results;
+use crate::identity::User;
+use crate::sandbox::{Manager, Sandbox};
+
+/// The MCP server's side of a conversation.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    manager: Manager,
+    /// On stdio whoever launched the process is the caller of every request.
+    user: User,
+    warmed: Arc<AtomicBool>,
+}
+
+/// What a model is told before it calls anything.
+const INSTRUCTIONS: &str = "Each user has a private sandbox: a container without network, and \
+    files in /workspace that persist. Run programs with shell_exec; read and write files with \
+    the file tools, whose paths are relative to /workspace.";
+
+impl Tools {
+    /// Tools for `user`.
+    pub fn new(manager: Manager, user: User) -> Self {
+        Self { manager, user, warmed: Arc::default() }
+    }
+
+    /// All tools, as clients see them.
+    pub fn list(results: Results) -> Vec<Tool> {
+        let mut tools = vec![shell::tool(), files::write_tool(), files::read_tool(), files::list_tool()];
+        if results == Results::Text {
+            // A declared schema promises structured content.
+            for tool in &mut tools {
+                tool.output_schema = None;
+            }
+        }
+        tools
+    }
+
+    async fn call(
+        &self,
+        name: &str,
+        arguments: JsonObject,
+        cancel: &CancellationToken,
+    ) -> Result<CallToolResult, ErrorData> {
+        let sandbox = self.manager.sandbox(&self.user);
+        let result = match name {
+            shell::NAME => shell::call(&sandbox, arguments, cancel).await,
+            files::WRITE => unless(cancel, files::write(&sandbox, arguments)).await,
+            files::READ => unless(cancel, files::read(&sandbox, arguments)).await,
+            files::LIST => unless(cancel, files::list(&sandbox, arguments)).await,
+            _ => {
+                let shown: String = name.escape_debug().take(60).collect();
+                return Err(ErrorData::invalid_params(format!("unknown tool: {shown}"), None));
+            }
+        };
+        let mut result = result.unwrap_or_else(ToolError::into_result);
+        if self.manager.config().results == Results::Text {
+            result.structured_content = None;
+        }
+        Ok(result)
+    }
+}
+
+/// Drops the call when it is cancelled: PID 1 then stops its work.
+async fn unless(
+    cancel: &CancellationToken,
+    call: impl Future<Output = Result<CallToolResult, ToolError>>,
+) -> Result<CallToolResult, ToolError> {
+    tokio::select! {
+        result = call => result,
+        () = cancel.cancelled() => Err(ToolError::new(Code::Cancelled, "the call was cancelled.")),
+    }
+}
+
+/// One tool's definition.
+struct Definition {
+    name: &'static str,
+    title: &'static str,
+    description: &'static str,
+    input: JsonObject,
+    output: Option<JsonObject>,
+    read_only: bool,
+    destructive: bool,
+    idempotent: bool,
+}
+
+impl From<Definition> for Tool {
+    fn from(definition: Definition) -> Self {
+        let annotations = ToolAnnotations::from_raw(
+            Some(definition.title.to_owned()),
+            Some(definition.read_only),
+            Some(definition.destructive),
+            Some(definition.idempotent),
+            // A sandbox has no network: its world is closed.
+            Some(false),
+        );
+        let tool = Self::new(definition.name, definition.description, definition.input)
+            .with_title(definition.title)
+            .with_annotations(annotations);
+        match definition.output {
+            Some(schema) => tool.with_raw_output_schema(Arc::new(schema)),
+            None => tool,
+        }
+    }
+}
+
+impl ServerHandler for Tools {
+    fn get_info(&self) -> ServerConfig {
+        let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        info.server_info = Implementation::new("casemate", env!("CARGO_PKG_VERSION"));
+        info.instructions = Some(INSTRUCTIONS.to_owned());
+        info
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let config = self.manager.config();
+        if config.warm && !self.warmed.swap(true, Ordering::Relaxed) {
+            self.sandbox().warm();
+        }
+        Ok(ListToolsResult::with_all_items(Self::list(config.results)))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        // The end of the server waits for calls: they end what they run.
+        let _call = self.manager.calls().token();
+        let arguments = request.arguments.unwrap_or_default();
+        let result = self.call(&request.name, arguments, &context.ct).await?;
+        Ok(result.into())
+    }
+}
+
+impl Tools {
+    fn sandbox(&self) -> Sandbox {
+        self.manager.sandbox(&self.user)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The golden file is what clients see: a change of it is a change of the
+    /// contract. `UPDATE=1 cargo test` writes it.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a switch for the developer, not a setting")]
+    fn what_clients_see_is_what_the_golden_file_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/tools.json");
+        let tools = serde_json::to_string_pretty(&Tools::list(Results::Both)).expect("json") + "\n";
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, &tools).expect("write golden file");
+        }
+        let golden = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(golden == tools, "the tools changed: review, then UPDATE=1 cargo test");
+    }
+
+    #[test]
+    fn every_input_schema_is_closed_and_every_field_documented() {
+        for tool in Tools::list(Results::Both) {
+            let schema = &tool.input_schema;
+            assert_eq!(schema.get("additionalProperties"), Some(&false.into()), "{}", tool.name);
+            let properties = schema["properties"].as_object().expect("properties");
+            for (name, property) in properties {
+                assert!(property.get("description").is_some(), "{}.{name}", tool.name);
+                assert!(property["type"].is_string() || property.get("enum").is_some()
+                    || property.get("oneOf").is_some(), "{}.{name}: {property}", tool.name);
+            }
+        }
+    }
+
+    #[test]
+    fn only_read_file_has_no_output_schema() {
+        for tool in Tools::list(Results::Both) {
+            assert_eq!(tool.output_schema.is_none(), tool.name == files::READ, "{}", tool.name);
+            let hints = tool.annotations.expect("annotations");
+            assert!(hints.read_only_hint.is_some() && hints.destructive_hint.is_some());
+            assert!(hints.idempotent_hint.is_some() && hints.open_world_hint == Some(false));
+        }
+        assert!(Tools::list(Results::Text).iter().all(|tool| tool.output_schema.is_none()));
+    }
+}

@@ -1,0 +1,5 @@
+//! Names in the workspace, as they cross the layers: parsed once, at the edge.
+
+mod path;
+
+pub use path::{PathError, WorkspacePath};
