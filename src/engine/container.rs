@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use bollard::models::ContainerSummary;
 use serde::Deserialize;
+use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde_json::Value;
 
 use super::error::EngineError;
@@ -111,6 +113,30 @@ struct InspectedState {
 #[serde(rename_all = "PascalCase")]
 struct Config {
     labels: Option<BTreeMap<String, String>>,
+}
+
+impl Row {
+    /// `None` for a row without an id, which no Engine sends.
+    pub(super) fn from_summary(summary: ContainerSummary) -> Option<Self> {
+        let name = summary
+            .names
+            .unwrap_or_default()
+            .into_iter()
+            .next()
+            .unwrap_or_default();
+        let state = summary
+            .state
+            .map(|state| state.to_string())
+            .unwrap_or_default();
+        let state = StrDeserializer::<ValueError>::new(&state);
+        Some(Self {
+            id: summary.id?,
+            name: name.trim_start_matches('/').to_owned(),
+            labels: summary.labels.unwrap_or_default().into_iter().collect(),
+            state: State::deserialize(state).unwrap_or(State::Unknown),
+            created: summary.created.unwrap_or_default(),
+        })
+    }
 }
 
 impl Container {

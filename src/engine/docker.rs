@@ -4,21 +4,19 @@ use std::collections::HashMap;
 use std::future::Future;
 
 use bollard::errors::Error as BollardError;
-use bollard::models::{ContainerCreateBody, ContainerSummary, ContainerWaitResponse};
+use bollard::models::{ContainerCreateBody, ContainerWaitResponse};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptions, ListContainersOptionsBuilder,
     RemoveContainerOptionsBuilder, StartContainerOptions, WaitContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
-use serde::Deserialize;
-use serde::de::value::{Error as ValueError, StrDeserializer};
 use tracing::debug;
 
-use super::container::{Container, Created, Removed, Row, State};
+use super::container::{Container, Created, Removed, Row};
 use super::error::EngineError;
 use super::spec::ContainerSpec;
-use super::verify::{self, Difference};
-use super::{BOLLARD, CHANGE, Engine, Kind, QUICK, lock, segment};
+use super::verify::{self, Difference, Kind};
+use super::{BOLLARD, CHANGE, Engine, QUICK, lock, segment};
 
 impl Engine {
     /// The container of this name or id; `None` where there is none.
@@ -123,7 +121,7 @@ impl Engine {
     }
 
     /// What the Engine stored of `container` otherwise than `spec` wants. A container with a
-    /// difference of [`Kind::Hardening`] must not be used.
+    /// difference of `Hardening` must not be used.
     pub fn differences(&self, spec: &ContainerSpec, container: &Container) -> Vec<Difference> {
         self.compare(&spec.body(), container)
     }
@@ -223,7 +221,7 @@ impl Engine {
         let rows = self
             .bounded("list", QUICK, docker.list_containers(Some(options)))
             .await?;
-        Ok(rows.into_iter().filter_map(row).collect())
+        Ok(rows.into_iter().filter_map(Row::from_summary).collect())
     }
 }
 
@@ -234,27 +232,6 @@ pub(super) fn label_filters(labels: &[(&str, &str)]) -> HashMap<String, Vec<Stri
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     HashMap::from([("label".to_owned(), filters)])
-}
-
-fn row(summary: ContainerSummary) -> Option<Row> {
-    let name = summary
-        .names
-        .unwrap_or_default()
-        .into_iter()
-        .next()
-        .unwrap_or_default();
-    let state = summary
-        .state
-        .map(|state| state.to_string())
-        .unwrap_or_default();
-    let state = StrDeserializer::<ValueError>::new(&state);
-    Some(Row {
-        id: summary.id?,
-        name: name.trim_start_matches('/').to_owned(),
-        labels: summary.labels.unwrap_or_default().into_iter().collect(),
-        state: State::deserialize(state).unwrap_or(State::Unknown),
-        created: summary.created.unwrap_or_default(),
-    })
 }
 
 fn missing(error: EngineError, id: &str) -> EngineError {

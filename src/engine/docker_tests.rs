@@ -234,7 +234,6 @@ async fn an_exec_that_cannot_be_says_why() {
         engine.start(&id).await.unwrap();
         let stream = engine.exec(&id, "1", &["/not/there"]).await.unwrap();
         let received: Vec<_> = stream.output.collect().await;
-        println!("{received:?}");
         assert!(
             matches!(received.as_slice(), [Err(EngineError::Exec { .. })]),
             "{received:?}"

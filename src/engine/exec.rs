@@ -92,7 +92,11 @@ impl Engine {
             ready(match frame {
                 Ok(LogOutput::StdOut { message }) => {
                     let failed = std::mem::take(&mut first) && message.starts_with(FAILED);
-                    Some(if failed { Err(exec_error(&message)) } else { Ok(message) })
+                    Some(if failed {
+                        Err(exec_error(&message))
+                    } else {
+                        Ok(message)
+                    })
                 }
                 Ok(LogOutput::StdErr { message }) => {
                     log_stderr(&message, &mut left);

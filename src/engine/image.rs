@@ -202,13 +202,14 @@ fn usable(os: &str, config: &ImageConfig) -> Result<Vec<String>, String> {
 
 /// `None` where the workspace or the sandbox's own tmpfs covers it already.
 fn coverable(volume: &str) -> Result<Option<String>, String> {
-    let path = clean(volume);
+    let cleaned = clean(volume);
+    let path = Path::new(&cleaned);
     let refuse = |why: String| Err(format!("its VOLUME {volume} {why}"));
     for ours in [WORKSPACE, "/tmp"] {
         if path == Path::new(ours) {
             return Ok(None);
         }
-        if Path::new(ours).starts_with(&path) || path.starts_with(ours) {
+        if Path::new(ours).starts_with(path) || path.starts_with(ours) {
             return refuse(format!("is above or below {ours}"));
         }
     }
@@ -217,11 +218,11 @@ fn coverable(volume: &str) -> Result<Option<String>, String> {
             return refuse(format!("would cover {kept}"));
         }
     }
-    Ok(Some(path.to_string_lossy().into_owned()))
+    Ok(Some(cleaned))
 }
 
 /// The path as the Engine takes it: absolute, without `.` and `..`.
-fn clean(path: &str) -> PathBuf {
+pub(super) fn clean(path: &str) -> String {
     let mut clean = PathBuf::from("/");
     for component in Path::new(path).components() {
         match component {
@@ -232,7 +233,7 @@ fn clean(path: &str) -> PathBuf {
             Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
         }
     }
-    clean
+    clean.to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -1,4 +1,11 @@
+use std::sync::Mutex;
+
+use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder};
+
 use super::*;
+use crate::engine::testing::{Scratch, scratch};
+
+const INIT: &[u8] = b"not a program, never run";
 
 fn config(volumes: &[&str]) -> ImageConfig {
     let volumes = volumes
@@ -85,4 +92,127 @@ fn no_name_leads_to_another_path_of_the_api() {
     ] {
         assert_eq!(path_of(good).unwrap(), good);
     }
+}
+
+async fn prepared(scratch: &Scratch, image: &str) -> PreparedImage {
+    scratch
+        .engine
+        .prepared_image(image, INIT, |_| {})
+        .await
+        .expect("a prepared image")
+}
+
+/// The error's text.
+async fn refused(scratch: &Scratch, image: &str) -> String {
+    let outcome = scratch.engine.prepared_image(image, INIT, |_| {}).await;
+    let error = outcome.expect_err("an image that cannot be used");
+    assert!(
+        matches!(error, EngineError::ImageUnusable { .. }),
+        "{error:?}"
+    );
+    error.to_string()
+}
+
+#[tokio::test]
+async fn it_is_prepared_once_also_by_several_servers_at_a_time() {
+    scratch(async |scratch: &Scratch| {
+        let image = scratch.image("many", &[("a", "")], &[]).await;
+        let all = futures_util::future::join_all((0..4).map(|_| prepared(scratch, &image))).await;
+        let said = Mutex::new(Vec::new());
+        let again = scratch
+            .engine
+            .prepared_image(&image, INIT, |word| {
+                said.lock().unwrap().push(word.to_owned())
+            })
+            .await
+            .expect("a prepared image");
+        assert!(said.lock().unwrap().is_empty(), "{said:?}");
+        assert!(all.iter().all(|one| one.tag == again.tag));
+        let other = scratch
+            .engine
+            .prepared_image(&image, b"another init", |_| {})
+            .await
+            .unwrap();
+        assert_ne!(other.tag, again.tag);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_is_refused_by_name() {
+    scratch(async |scratch: &Scratch| {
+        let image = scratch
+            .image("below", &[("a", "")], &["VOLUME /workspace/data"])
+            .await;
+        assert!(
+            refused(scratch, &image)
+                .await
+                .contains("VOLUME /workspace/data")
+        );
+        let image = scratch
+            .image("build", &[("a", "")], &["ONBUILD RUN make"])
+            .await;
+        assert!(refused(scratch, &image).await.contains("ONBUILD"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_image_that_is_nowhere_is_missing_and_the_error_says_why() {
+    scratch(async |scratch: &Scratch| {
+        // No registry listens on this port.
+        let nowhere = format!("127.0.0.1:1/{}:none", scratch.name);
+        let error = scratch
+            .engine
+            .prepared_image(&nowhere, INIT, |_| {})
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, EngineError::ImageMissing { .. }),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains("refused"), "{error}");
+        let id = format!("sha256:{}", "0".repeat(64));
+        let error = scratch
+            .engine
+            .prepared_image(&id, INIT, |_| {})
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("an id cannot be pulled"),
+            "{error}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_image_of_our_name_that_is_not_ours_is_left_alone() {
+    scratch(async |scratch: &Scratch| {
+        let image = scratch.image("base", &[("a", "")], &[]).await;
+        let tag = prepared(scratch, &image).await.tag;
+        // The same name for an image without our label.
+        let docker = scratch.engine.docker().await.unwrap();
+        let (repo, version) = tag.split_once(':').unwrap();
+        let options = TagImageOptionsBuilder::new()
+            .repo(repo)
+            .tag(version)
+            .build();
+        docker.tag_image(&image, Some(options)).await.unwrap();
+        let error = scratch
+            .engine
+            .prepared_image(&image, INIT, |_| {})
+            .await
+            .unwrap_err();
+        let options = RemoveImageOptionsBuilder::new().build();
+        docker
+            .remove_image(&tag, Some(options), None)
+            .await
+            .unwrap();
+        assert!(
+            matches!(error, EngineError::Foreign { kind: "image", .. }),
+            "{error:?}"
+        );
+    })
+    .await;
 }

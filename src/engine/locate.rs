@@ -12,11 +12,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::endpoint::{Endpoint, TLS};
 use super::error::EngineError;
 use super::hex;
-
-/// Docker's own port for plain HTTP.
-const DEFAULT_PORT: &str = "2375";
 
 /// The socket of an Engine that runs as root.
 const SYSTEM_SOCKET: &str = "/var/run/docker.sock";
@@ -28,14 +26,6 @@ pub struct EngineAddress {
     pub uri: String,
     /// What named it, in words: `DOCKER_HOST`, `docker context colima`.
     pub found_by: String,
-}
-
-/// An address that bollard and we can connect to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Endpoint {
-    Unix(PathBuf),
-    /// `host:port`.
-    Tcp(String),
 }
 
 /// Finds the Engine of this machine's user. `env` looks up an environment variable.
@@ -89,45 +79,6 @@ fn checked(uri: String, found_by: String, tls: bool) -> Result<EngineAddress, En
     match Endpoint::parse(&uri).map_err(refuse)? {
         Endpoint::Tcp(_) if tls => Err(refuse(TLS.to_owned())),
         _ => Ok(EngineAddress { uri, found_by }),
-    }
-}
-
-const TLS: &str = "TLS is not supported yet; use the Engine's unix socket, \
-                   or a tunnel to it (ssh -L ./docker.sock:/var/run/docker.sock HOST)";
-const ACCEPTED: &str = "use unix:///path/to/docker.sock or tcp://host:port";
-
-impl Endpoint {
-    /// Takes `unix://`, `tcp://` and `http://`. The error says why not and what else.
-    pub(super) fn parse(uri: &str) -> Result<Self, String> {
-        let Some((scheme, rest)) = uri.split_once("://") else {
-            return Err(format!("it has no scheme; {ACCEPTED}"));
-        };
-        match scheme {
-            "unix" if rest.starts_with('/') => Ok(Self::Unix(PathBuf::from(rest))),
-            "unix" => Err(format!(
-                "the path of the socket is not absolute; {ACCEPTED}"
-            )),
-            "tcp" | "http" => Self::parse_authority(rest),
-            "https" => Err(TLS.to_owned()),
-            "ssh" => Err(format!(
-                "ssh is not supported yet; forward the socket \
-                 (ssh -L ./docker.sock:/var/run/docker.sock HOST) and use that: {ACCEPTED}"
-            )),
-            _ => Err(format!("the scheme {scheme} is not supported; {ACCEPTED}")),
-        }
-    }
-
-    fn parse_authority(rest: &str) -> Result<Self, String> {
-        let authority = rest.trim_end_matches('/');
-        if authority.is_empty() || authority.contains(['/', '@', '?', '#', ' ']) {
-            return Err(format!("it is not host:port; {ACCEPTED}"));
-        }
-        let after_host = authority.rsplit(']').next().unwrap_or(authority);
-        if after_host.contains(':') {
-            Ok(Self::Tcp(authority.to_owned()))
-        } else {
-            Ok(Self::Tcp(format!("{authority}:{DEFAULT_PORT}")))
-        }
     }
 }
 

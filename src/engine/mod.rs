@@ -14,14 +14,17 @@
 //! - Every call has a deadline, named below, but for [`Engine::wait_removed`].
 //! - A container that is stored with less hardening than asked is never handed out.
 
+mod body;
 mod capabilities;
+mod collect;
 mod container;
 mod docker;
+mod endpoint;
 mod env;
 mod error;
 mod exec;
 mod image;
-mod labels;
+pub mod labels;
 mod locate;
 mod prepare;
 mod pull;
@@ -53,18 +56,10 @@ pub use image::PreparedImage;
 pub use labels::Labels;
 pub use locate::{EngineAddress, locate};
 pub use spec::{ContainerSpec, Limits, RunAs, Workspace};
-pub use verify::{Difference, Kind};
+pub use verify::{Difference, Kind as DifferenceKind};
 pub use volumes::{VolumeDriver, VolumeRow};
 
-/// The names of the labels.
-pub mod label {
-    pub use super::labels::{
-        EPOCH, INSTANCE, ISSUER, MODE, NODE, PREPARED, PREPARED_FROM, PREPARING, SINCE, SPEC, USER,
-        VERSION,
-    };
-}
-
-use locate::Endpoint;
+use endpoint::Endpoint;
 
 /// What the Engine answers from its memory: inspect, list, version. It takes milliseconds; an
 /// Engine that is busy with a hundred containers takes seconds.

@@ -10,27 +10,23 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bollard::body_full;
 use bollard::models::{ContainerConfig, ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
-    CommitContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, ListImagesOptionsBuilder,
-    RemoveImageOptionsBuilder, UploadToContainerOptionsBuilder,
+    CommitContainerOptionsBuilder, DownloadFromContainerOptionsBuilder,
+    UploadToContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
 use tracing::{debug, warn};
 
 use super::error::EngineError;
-use super::image::{Image, PreparedImage, REPOSITORY};
+use super::image::{Image, REPOSITORY, clean};
 use super::labels::{PREPARED, PREPARED_FROM, PREPARING};
 use super::rootfs::{self, Accounts, MAX_FILE};
-use super::{BULK, CHANGE, Engine, QUICK};
+use super::{BULK, CHANGE, Engine};
 
 /// How the containers are named. They are ours where name and label say so.
 const NAME_PREFIX: &str = "casemate-preparing-";
 
 /// After how long one that is left was left by a server that died: preparing takes seconds.
 const ABANDONED: Duration = Duration::from_secs(600);
-
-/// How long a prepared image is kept although nothing seems to need it: a server may be between
-/// preparing it and its first container.
-const UNUSED: Duration = Duration::from_secs(3600);
 
 impl Engine {
     /// Prepares `base` under the name `tag`. Returns the id.
@@ -66,62 +62,10 @@ impl Engine {
             }
         }
     }
-
-    /// Removes the prepared images that `keep` has replaced, and those whose base is gone. One that
-    /// a container uses, or that is less than an hour old, stays. Returns the names of the removed.
-    ///
-    /// # Errors
-    /// Those of every call.
-    pub async fn collect_prepared(&self, keep: &PreparedImage) -> Result<Vec<String>, EngineError> {
-        let filters = HashMap::from([("label", vec![PREPARED])]);
-        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
-        let docker = self.docker().await?;
-        let images = self
-            .bounded("list images", QUICK, docker.list_images(Some(options)))
-            .await?;
-        let mut removed = Vec::new();
-        for image in images {
-            let old = image.id != keep.id && is_older(image.created, UNUSED);
-            if !old || !self.is_replaced(&image.labels, keep).await? {
-                continue;
-            }
-            let ours = |tag: &&String| tag.starts_with(&format!("{REPOSITORY}:"));
-            let name = image.repo_tags.iter().find(ours).unwrap_or(&image.id);
-            // The base is the operator's, also where it has no name any more: noprune.
-            let options = RemoveImageOptionsBuilder::new().noprune(true).build();
-            match self
-                .bounded(
-                    "remove image",
-                    CHANGE,
-                    docker.remove_image(name, Some(options), None),
-                )
-                .await
-            {
-                Ok(_) => removed.push(name.clone()),
-                // 409: a container uses it.
-                Err(error) if matches!(error.status(), Some(404 | 409)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(removed)
-    }
-
-    async fn is_replaced(
-        &self,
-        labels: &HashMap<String, String>,
-        keep: &PreparedImage,
-    ) -> Result<bool, EngineError> {
-        if labels.get(PREPARED_FROM) == Some(&keep.from) {
-            return Ok(true);
-        }
-        match labels.get(PREPARED) {
-            Some(base) => Ok(self.inspect_image(base).await?.is_none()),
-            None => Ok(false),
-        }
-    }
 }
 
-fn is_older(created: i64, than: Duration) -> bool {
+/// Whether something made at `created`, in seconds since 1970, is older than `than`.
+pub(super) fn is_older(created: i64, than: Duration) -> bool {
     let created = UNIX_EPOCH + Duration::from_secs(u64::try_from(created).unwrap_or(0));
     SystemTime::now()
         .duration_since(created)
@@ -148,7 +92,7 @@ impl<'a> Preparing<'a> {
         let config = base.config.clone().unwrap_or_default();
         // Over each VOLUME, or the upload would go into an anonymous volume and not into the layer.
         let volumes = config.volumes.unwrap_or_default().into_keys();
-        let tmpfs = volumes.map(|path| (path, String::new())).collect();
+        let tmpfs = volumes.map(|path| (clean(&path), String::new())).collect();
         let body = ContainerCreateBody {
             image: Some(base.id.clone()),
             // Never run. As entrypoint, so that the image's CMD is not taken over.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::sync::Mutex;
 
 use serde_json::Value;
 
+use bollard::query_parameters::RemoveImageOptionsBuilder;
+
 use super::*;
-use crate::engine::label;
+use crate::engine::PreparedImage;
 use crate::engine::testing::{Scratch, TOOLS, scratch};
 
 const INIT: &[u8] = b"not a program, never run";
@@ -18,17 +19,6 @@ async fn prepared(scratch: &Scratch, image: &str) -> PreparedImage {
         .prepared_image(image, INIT, |_| {})
         .await
         .expect("a prepared image")
-}
-
-/// The error's text.
-async fn refused(scratch: &Scratch, image: &str) -> String {
-    let outcome = scratch.engine.prepared_image(image, INIT, |_| {}).await;
-    let error = outcome.expect_err("an image that cannot be used");
-    assert!(
-        matches!(error, EngineError::ImageUnusable { .. }),
-        "{error:?}"
-    );
-    error.to_string()
 }
 
 /// Mode, owner and content of one file of an image.
@@ -113,8 +103,8 @@ async fn all_that_the_image_says_is_kept() {
             "LABEL mine=yes",
             "EXPOSE 80/tcp",
             "HEALTHCHECK CMD /bin/true",
-            "VOLUME /data",
-            "VOLUME /workspace",
+            "VOLUME /data/",
+            "VOLUME /workspace/",
         ];
         let image = scratch.image("full", &[("a", "")], &lines).await;
         let found = prepared(scratch, &image).await;
@@ -129,9 +119,9 @@ async fn all_that_the_image_says_is_kept() {
             serde_json::from_value(made["Labels"].take()).unwrap();
         let wanted = [
             ("mine", "yes"),
-            (label::PREPARED, &found.base_id),
-            (label::PREPARED_FROM, &image),
-            (label::PREPARING, ""),
+            (PREPARED, &found.base_id),
+            (PREPARED_FROM, &image),
+            (PREPARING, ""),
         ];
         assert_eq!(
             labels,
@@ -182,110 +172,6 @@ async fn a_user_of_our_id_and_other_lines_stay() {
 }
 
 #[tokio::test]
-async fn it_is_prepared_once_also_by_several_servers_at_a_time() {
-    scratch(async |scratch: &Scratch| {
-        let image = scratch.image("many", &[("a", "")], &[]).await;
-        let all = futures_util::future::join_all((0..4).map(|_| prepared(scratch, &image))).await;
-        let said = Mutex::new(Vec::new());
-        let again = scratch
-            .engine
-            .prepared_image(&image, INIT, |word| {
-                said.lock().unwrap().push(word.to_owned())
-            })
-            .await
-            .expect("a prepared image");
-        assert!(said.lock().unwrap().is_empty(), "{said:?}");
-        assert!(all.iter().all(|one| one.tag == again.tag));
-        let other = scratch
-            .engine
-            .prepared_image(&image, b"another init", |_| {})
-            .await
-            .unwrap();
-        assert_ne!(other.tag, again.tag);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn what_cannot_be_used_is_refused_by_name() {
-    scratch(async |scratch: &Scratch| {
-        let image = scratch
-            .image("below", &[("a", "")], &["VOLUME /workspace/data"])
-            .await;
-        assert!(
-            refused(scratch, &image)
-                .await
-                .contains("VOLUME /workspace/data")
-        );
-        let image = scratch
-            .image("build", &[("a", "")], &["ONBUILD RUN make"])
-            .await;
-        assert!(refused(scratch, &image).await.contains("ONBUILD"));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_image_that_is_nowhere_is_missing_and_the_error_says_why() {
-    scratch(async |scratch: &Scratch| {
-        // No registry listens on this port.
-        let nowhere = format!("127.0.0.1:1/{}:none", scratch.name);
-        let error = scratch
-            .engine
-            .prepared_image(&nowhere, INIT, |_| {})
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(error, EngineError::ImageMissing { .. }),
-            "{error:?}"
-        );
-        assert!(error.to_string().contains("refused"), "{error}");
-        let id = format!("sha256:{}", "0".repeat(64));
-        let error = scratch
-            .engine
-            .prepared_image(&id, INIT, |_| {})
-            .await
-            .unwrap_err();
-        assert!(
-            error.to_string().contains("an id cannot be pulled"),
-            "{error}"
-        );
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_image_of_our_name_that_is_not_ours_is_left_alone() {
-    scratch(async |scratch: &Scratch| {
-        let image = scratch.image("base", &[("a", "")], &[]).await;
-        let tag = prepared(scratch, &image).await.tag;
-        // The same name for an image without our label.
-        let docker = scratch.engine.docker().await.unwrap();
-        let (repo, version) = tag.split_once(':').unwrap();
-        let options = bollard::query_parameters::TagImageOptionsBuilder::new()
-            .repo(repo)
-            .tag(version)
-            .build();
-        docker.tag_image(&image, Some(options)).await.unwrap();
-        let error = scratch
-            .engine
-            .prepared_image(&image, INIT, |_| {})
-            .await
-            .unwrap_err();
-        let options = RemoveImageOptionsBuilder::new().build();
-        docker
-            .remove_image(&tag, Some(options), None)
-            .await
-            .unwrap();
-        assert!(
-            matches!(error, EngineError::Foreign { kind: "image", .. }),
-            "{error:?}"
-        );
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn a_caller_that_gives_up_leaves_no_container_behind() {
     scratch(async |scratch: &Scratch| {
         let image = scratch.image("gives-up", &[("a", "")], &[]).await;
@@ -302,30 +188,6 @@ async fn a_caller_that_gives_up_leaves_no_container_behind() {
         tokio::time::timeout(Duration::from_secs(20), gone)
             .await
             .expect("it is removed");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_young_prepared_image_is_not_collected() {
-    scratch(async |scratch: &Scratch| {
-        let image = scratch.image("young", &[("a", "")], &[]).await;
-        let old = prepared(scratch, &image).await;
-        let keep = scratch
-            .engine
-            .prepared_image(&image, b"newer", |_| {})
-            .await
-            .unwrap();
-        let removed = scratch.engine.collect_prepared(&keep).await.unwrap();
-        assert!(!removed.contains(&old.tag), "{removed:?}");
-        assert!(
-            scratch
-                .engine
-                .inspect_image(&old.tag)
-                .await
-                .unwrap()
-                .is_some()
-        );
     })
     .await;
 }

@@ -16,8 +16,8 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::endpoint::Endpoint;
 use super::error::{Cause, EngineError};
-use super::locate::Endpoint;
 use super::{Engine, QUICK};
 
 /// Largest answer, in bytes: an inspect has some 10 kB, an image's history and labels more.
@@ -47,6 +47,10 @@ impl Engine {
             .await
             .map_err(|_| EngineError::Deadline { call, after: QUICK })?
             .map_err(|source| self.unavailable(source))?;
+        let Some(body) = body else {
+            let source = format!("it has more than {MAX_ANSWER} bytes").into();
+            return Err(EngineError::Answer { call, source });
+        };
         if status != 200 {
             let text = match serde_json::from_slice::<Message>(&body) {
                 Ok(Message { message }) => message,
@@ -69,7 +73,7 @@ impl Engine {
 }
 
 /// One request on a connection of its own, as bollard does it: the Engine closes idle ones.
-async fn exchange<S>(stream: S, path: &str) -> Result<(u16, Vec<u8>), Cause>
+async fn exchange<S>(stream: S, path: &str) -> Result<(u16, Option<Vec<u8>>), Cause>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -86,19 +90,20 @@ where
     answer
 }
 
+/// Status and body; no body where it is larger than [`MAX_ANSWER`].
 async fn collect(
     response: Response<impl Body<Data = bytes::Bytes, Error: Into<Cause>>>,
-) -> Result<(u16, Vec<u8>), Cause> {
+) -> Result<(u16, Option<Vec<u8>>), Cause> {
     let status = response.status().as_u16();
     let mut body = pin!(response.into_body());
     let mut collected = Vec::new();
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
         if let Ok(data) = frame.map_err(Into::into)?.into_data() {
             if collected.len() + data.len() > MAX_ANSWER {
-                return Err(format!("an answer of more than {MAX_ANSWER} bytes").into());
+                return Ok((status, None));
             }
             collected.extend_from_slice(&data);
         }
     }
-    Ok((status, collected))
+    Ok((status, Some(collected)))
 }

@@ -1,39 +1,14 @@
-//! What a sandbox's container is made of: pure, from what we want to the body of the create call.
-//!
-//! Every field of the isolation profile stands in [`ContainerSpec::body`] with its reason. What the
-//! Engine stored of it is compared in [`super::verify`].
+//! What a sandbox's container is made of, and the hash that tells two of them apart. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig,
-    Mount, MountBindOptions, MountBindOptionsPropagationEnum, MountType, ResourcesUlimits,
-    RestartPolicy, RestartPolicyNameEnum,
-};
-use casemate_protocol::{INIT_PATH, WORKSPACE};
+use bollard::models::ContainerCreateBody;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::env::environment;
+use super::hex;
 use super::image::PreparedImage;
 use super::labels::{self, Labels};
-use super::{hex, seccomp};
-
-/// /tmp of a sandbox. gcc and pip run what they write there; a file takes an inode of memory too.
-const TMP_OPTIONS: &str = "rw,nosuid,nodev,exec,size=128m,nr_inodes=16k,mode=1777";
-
-/// Over each VOLUME of the image: it would otherwise be an anonymous volume without a limit.
-const VOLUME_OPTIONS: &str = "rw,nosuid,nodev,noexec,size=16m,mode=1777";
-
-/// /dev/shm, in bytes: Docker's default, said so that a daemon's own default cannot raise it.
-const SHM_BYTES: i64 = 64 << 20;
-
-/// Open files a process may have. Enough for a development server, and the kernel's memory for
-/// them stays small.
-const OPEN_FILES: i64 = 4096;
-
-/// Memory a process may lock, in bytes: the kernel's default before 5.16. It cannot be swapped.
-const LOCKED_BYTES: i64 = 64 << 10;
 
 /// Hex digits of a hash that stands in a label: 64 bits, nobody attacks it.
 const HASH_DIGITS: usize = 16;
@@ -51,6 +26,11 @@ impl RunAs {
         uid: 1000,
         gid: 1000,
     };
+
+    /// As the Engine takes it.
+    pub(super) fn as_user(self) -> String {
+        format!("{}:{}", self.uid, self.gid)
+    }
 
     /// `None` for root and for root's group.
     pub fn new(uid: u32, gid: u32) -> Option<Self> {
@@ -133,159 +113,6 @@ impl ContainerSpec {
         }
         body
     }
-
-    fn unlabelled(&self) -> ContainerCreateBody {
-        ContainerCreateBody {
-            // By id: a tag can move.
-            image: Some(self.image.id.clone()),
-            // Never root.
-            user: Some(format!("{}:{}", self.run_as.uid, self.run_as.gid)),
-            // PID 1 is ours, and the image's CMD is no argument of it.
-            entrypoint: Some(self.entrypoint()),
-            cmd: Some(Vec::new()),
-            // Nothing of the server's.
-            env: Some(environment(&self.image.env)),
-            working_dir: Some(WORKSPACE.to_owned()),
-            // Constant: no host name leaks.
-            hostname: Some("casemate".to_owned()),
-            // An image's healthcheck is an exec from outside.
-            healthcheck: Some(HealthConfig {
-                test: Some(vec!["NONE".to_owned()]),
-                ..HealthConfig::default()
-            }),
-            // PID 1 has no handler for TERM, so the kernel drops it and a stop would wait 10 s.
-            stop_signal: Some("SIGKILL".to_owned()),
-            host_config: Some(self.host_config()),
-            ..ContainerCreateBody::default()
-        }
-    }
-
-    fn entrypoint(&self) -> Vec<String> {
-        let mut entrypoint = vec![INIT_PATH.to_owned(), "pid1".to_owned()];
-        entrypoint.extend(self.init_args.iter().cloned());
-        entrypoint
-    }
-
-    fn host_config(&self) -> HostConfig {
-        let memory = signed(self.limits.memory);
-        HostConfig {
-            // No egress, no metadata service.
-            network_mode: Some("none".to_owned()),
-            // The bounding set is empty: nothing can be gained.
-            cap_drop: Some(vec!["ALL".to_owned()]),
-            security_opt: Some(self.security_opt()),
-            privileged: Some(false),
-            memory: Some(memory),
-            // The same: no escape into swap. Where the kernel cannot, the Engine stores -1.
-            memory_swap: Some(if self.swap_limit { memory } else { -1 }),
-            nano_cpus: Some(signed(self.limits.nano_cpus)),
-            // A fork bomb stays in its own limit.
-            pids_limit: Some(self.limits.pids.into()),
-            ulimits: Some(self.ulimits()),
-            // User code could write little of it; closes the host's disk.
-            readonly_rootfs: Some(true),
-            // Here and not in Mounts, so that Mounts holds one.
-            tmpfs: Some(self.tmpfs()),
-            shm_size: Some(SHM_BYTES),
-            // Exactly one: the workspace.
-            mounts: Some(vec![self.mount()]),
-            // masked_paths and readonly_paths stay unset: an empty list unmasks all.
-            // Default: its own, and the only value that is not the host's or a neighbour's.
-            pid_mode: Some(String::new()),
-            uts_mode: Some(String::new()),
-            // Never shareable.
-            ipc_mode: Some("private".to_owned()),
-            // The host's cgroup tree stays unseen.
-            cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
-            // The Engine's own init would be PID 1 instead of ours.
-            init: Some(false),
-            // json-file copies every frame to the host's disk.
-            log_config: Some(HostConfigLogConfig {
-                typ: Some("none".to_owned()),
-                config: None,
-            }),
-            // Never restarted, and nothing is left when PID 1 ends, also with no server alive.
-            restart_policy: Some(RestartPolicy {
-                name: Some(RestartPolicyNameEnum::NO),
-                maximum_retry_count: None,
-            }),
-            auto_remove: Some(true),
-            // resolv.conf would otherwise show the host's resolver and domain.
-            dns: Some(vec!["127.0.0.1".to_owned()]),
-            dns_search: Some(vec![".".to_owned()]),
-            // Named, so that a changed default is seen.
-            runtime: Some(self.runtime.clone()),
-            ..HostConfig::default()
-        }
-    }
-
-    fn security_opt(&self) -> Vec<String> {
-        let mut options = vec![
-            // setuid programs gain nothing.
-            "no-new-privileges:true".to_owned(),
-            // Our own: the Engine's default may be years old.
-            format!("seccomp={}", seccomp::profile()),
-        ];
-        if self.apparmor {
-            // Said, so that `unconfined` is a difference.
-            options.push("apparmor=docker-default".to_owned());
-        }
-        options
-    }
-
-    /// Never nproc: it counts across all containers of one uid.
-    fn ulimits(&self) -> Vec<ResourcesUlimits> {
-        [
-            ("core", 0),
-            ("nofile", OPEN_FILES),
-            ("fsize", signed(self.limits.file_size)),
-            ("memlock", LOCKED_BYTES),
-        ]
-        .map(|(name, value)| ResourcesUlimits {
-            name: Some(name.to_owned()),
-            soft: Some(value),
-            hard: Some(value),
-        })
-        .into()
-    }
-
-    fn tmpfs(&self) -> HashMap<String, String> {
-        let covers = self
-            .image
-            .volumes
-            .iter()
-            .map(|path| (path.clone(), VOLUME_OPTIONS));
-        covers
-            .chain([("/tmp".to_owned(), TMP_OPTIONS)])
-            .map(|(path, options)| (path, options.to_owned()))
-            .collect()
-    }
-
-    fn mount(&self) -> Mount {
-        let (typ, source, bind_options) = match &self.workspace {
-            Workspace::Volume(name) => (MountType::VOLUME, name, None),
-            Workspace::Bind(path) => {
-                // What is mounted below it later, on either side, stays there.
-                let options = MountBindOptions {
-                    propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
-                    ..MountBindOptions::default()
-                };
-                (MountType::BIND, path, Some(options))
-            }
-        };
-        Mount {
-            target: Some(WORKSPACE.to_owned()),
-            source: Some(source.clone()),
-            typ: Some(typ),
-            bind_options,
-            ..Mount::default()
-        }
-    }
-}
-
-/// The Engine's integers are signed; no limit of ours comes near the border.
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 /// JSON with sorted keys, also where serde_json keeps the order of a `HashMap`.

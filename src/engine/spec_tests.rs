@@ -1,3 +1,5 @@
+use casemate_protocol::{INIT_PATH, WORKSPACE};
+
 use super::*;
 use crate::engine::testing::spec;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{Difference, Kind, label};
+use crate::engine::{Difference, DifferenceKind, labels};
 
 /// What to do with a container that was found running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,13 +24,13 @@ pub struct Builder {
 
 impl Builder {
     /// What the labels say. An unreadable version counts as the oldest.
-    pub fn of(labels: &BTreeMap<String, String>) -> Self {
-        let text = |name| labels.get(name).map_or("", String::as_str);
-        let numbers = text(label::VERSION).split(['.', '-', '+']).take(3);
+    pub fn of(found: &BTreeMap<String, String>) -> Self {
+        let text = |name| found.get(name).map_or("", String::as_str);
+        let numbers = text(labels::VERSION).split(['.', '-', '+']).take(3);
         Self {
             version: numbers.map(|number| number.parse().unwrap_or(0)).collect(),
             // RFC 3339 in UTC with a fixed number of digits: text order is time order.
-            since: text(label::SINCE).to_owned(),
+            since: text(labels::SINCE).to_owned(),
         }
     }
 }
@@ -39,7 +39,7 @@ impl Builder {
 /// the higher version, else the server that started later. So two servers with
 /// different settings never replace each other's container in turns.
 pub fn decide(differences: &[Difference], mine: Builder, theirs: Builder) -> Adoption {
-    if differences.iter().any(|difference| difference.kind == Kind::Hardening) {
+    if differences.iter().any(|difference| difference.kind == DifferenceKind::Hardening) {
         Adoption::Never
     } else if !differences.is_empty() && mine > theirs {
         Adoption::Replace
@@ -56,12 +56,12 @@ mod tests {
 
     fn builder(version: &str, since: &str) -> Builder {
         Builder::of(&BTreeMap::from([
-            (label::VERSION.to_owned(), version.to_owned()),
-            (label::SINCE.to_owned(), since.to_owned()),
+            (labels::VERSION.to_owned(), version.to_owned()),
+            (labels::SINCE.to_owned(), since.to_owned()),
         ]))
     }
 
-    fn difference(kind: Kind) -> Difference {
+    fn difference(kind: DifferenceKind) -> Difference {
         Difference {
             field: "memory".to_owned(),
             wanted: serde_json::Value::Null,
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn weaker_hardening_is_never_used_whoever_is_newer() {
-        let weaker = [difference(Kind::Hardening)];
+        let weaker = [difference(DifferenceKind::Hardening)];
         let (old, new) = (builder("0.1.0", "a"), builder("0.2.0", "b"));
         assert_eq!(decide(&weaker, old.clone(), new.clone()), Adoption::Never);
         assert_eq!(decide(&weaker, new, old), Adoption::Never);
@@ -91,7 +91,7 @@ mod tests {
             a in ("[0-9]{1,2}\\.[0-9]{1,2}\\.[0-9]", "[a-c]{1,2}"),
             b in ("[0-9]{1,2}\\.[0-9]{1,2}\\.[0-9]", "[a-c]{1,2}"),
         ) {
-            let limits = [difference(Kind::Limit)];
+            let limits = [difference(DifferenceKind::Limit)];
             let (a, b) = (builder(&a.0, &a.1), builder(&b.0, &b.1));
             let there = decide(&limits, a.clone(), b.clone());
             let back = decide(&limits, b, a);

@@ -31,12 +31,11 @@ async fn the_engine_stores_the_profile_as_asked() {
             .await
             .expect("a container");
         assert_eq!((volume.differences, volume.warnings), (vec![], vec![]));
-        let unknown = lock(&scratch.engine.shared.unknown);
-        assert!(
-            unknown.0.is_empty(),
-            "the table lacks fields of this Engine: {unknown:?}"
+        let unknown = format!("{:?}", lock(&scratch.engine.shared.unknown));
+        assert_eq!(
+            unknown, "Unknown({})",
+            "the table lacks fields of this Engine"
         );
-        drop(unknown);
 
         spec.workspace = Workspace::Bind("/var/tmp".to_owned());
         let bind = scratch
@@ -57,10 +56,7 @@ async fn every_weakened_container_shows_in_what_the_engine_stored() {
             weaken(&mut weakened);
             let created = match scratch.create(&index.to_string(), weakened).await {
                 Ok(created) => created,
-                Err(EngineError::Refused { message, .. }) if REFUSED.contains(&field) => {
-                    println!("{field}: refused, {message}");
-                    continue;
-                }
+                Err(EngineError::Refused { .. }) if REFUSED.contains(&field) => continue,
                 Err(error) => panic!("{field}: {error}"),
             };
             let stored = scratch
@@ -78,12 +74,8 @@ async fn every_weakened_container_shows_in_what_the_engine_stored() {
             let noticed = found
                 .iter()
                 .any(|found| found.field == field && found.kind == Kind::Hardening);
-            if !noticed && REFUSED.contains(&field) {
-                println!("{field}: dropped, {:?}", created.warnings);
-                continue;
-            }
             assert!(
-                noticed,
+                noticed || REFUSED.contains(&field),
                 "{field} was not noticed: {found:?}, {:?}",
                 created.warnings
             );

@@ -181,3 +181,7 @@ const TABLE: &[(&str, Rule)] = &[
     ("HostConfig.CpuPercent", Neutral),
     ("HostConfig.IOMaximum*", Neutral),
 ];
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

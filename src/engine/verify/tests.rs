@@ -1,11 +1,8 @@
-use serde::de::{Deserialize, Deserializer, Visitor, value::Error};
-use serde::forward_to_deserialize_any;
 use serde_json::json;
 
 use super::mutations::mutations;
 use super::*;
 use crate::engine::testing::spec;
-use bollard::models::{ContainerCreateBody, HostConfig};
 
 /// What an Engine 20.10 shows of a container that was made with `body`.
 fn inspect(body: &ContainerCreateBody) -> Value {
@@ -251,59 +248,4 @@ fn a_difference_shows_little_of_a_long_value() {
         .unwrap();
     assert!(seccomp.wanted.chars().count() <= SHOWN + 1);
     assert_eq!(seccomp.stored, "null");
-}
-
-#[test]
-fn the_table_names_every_field_that_bollard_knows() {
-    let listed = ["SecurityOpt", "Ulimits", "Mounts", "Tmpfs", "Labels"];
-    let missing = |prefix: &str, names: &[&'static str]| -> Vec<String> {
-        let fields = names.iter().map(|name| match listed.contains(name) {
-            true => format!("{prefix}.{name}.entry"),
-            false => format!("{prefix}.{name}"),
-        });
-        fields
-            .filter(|field| table::rule(field).is_none())
-            .collect()
-    };
-    assert_eq!(
-        missing("HostConfig", names_of::<HostConfig>()),
-        [] as [String; 0]
-    );
-    let config = names_of::<ContainerCreateBody>();
-    let config: Vec<_> = config
-        .iter()
-        .copied()
-        .filter(|name| !["HostConfig", "NetworkingConfig"].contains(name))
-        .collect();
-    assert_eq!(missing("Config", &config), [] as [String; 0]);
-}
-
-/// The names of a struct's fields, as serde derived them.
-fn names_of<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
-    struct Names(Option<&'static [&'static str]>);
-    impl<'de> Deserializer<'de> for &mut Names {
-        type Error = Error;
-
-        fn deserialize_struct<V: Visitor<'de>>(
-            self,
-            _: &'static str,
-            fields: &'static [&'static str],
-            _: V,
-        ) -> Result<V::Value, Error> {
-            self.0 = Some(fields);
-            Err(serde::de::Error::custom("only the names"))
-        }
-
-        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-            Err(serde::de::Error::custom("not a struct"))
-        }
-
-        forward_to_deserialize_any! {
-            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
-            unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
-        }
-    }
-    let mut names = Names(None);
-    let _ = T::deserialize(&mut names);
-    names.0.expect("a struct")
 }

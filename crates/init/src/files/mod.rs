@@ -1,37 +1,148 @@
-#![allow(missing_docs, dead_code)]
-use casemate_protocol::*;
-use std::{io, path::Path};
-#[derive(Debug, Clone)]
-pub struct Cancel;
+//! The file work of PID 1: it reads, writes and lists what is beneath the
+//! workspace, with the user's own rights, on threads of its own ([`Pool`]).
+//!
+//! ```text
+//!  read ──► lines ──► source     pages of lines, ranges of bytes
+//!  write                         whole files
+//!  list ──► names, entry         pages of a tree
+//!    └─ all by resolve ──► walk  from a path to a descriptor beneath
+//! ```
+//!
+//! Invariants:
+//! - Nothing outside the workspace is opened, made or listed, whatever user
+//!   code renames or links meanwhile ([`walk`]).
+//! - Only regular files are read and replaced; opening never waits for a peer.
+//! - A file is replaced whole or not at all ([`write`]).
+//! - Memory is bounded by the request, never by the file or the directory.
+//! - Whatever may take long looks at its [`Cancel`] in every round.
+
+mod entry;
+mod lines;
+mod list;
+mod names;
+mod path;
+mod pool;
+mod read;
+mod resolve;
+mod source;
+#[cfg(test)]
+mod testing;
+mod walk;
+mod write;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use casemate_protocol::failure::Code;
+use casemate_protocol::{Failure, FailureExt as _, WORKSPACE};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, openat, openat2};
+use rustix::io::Errno;
+
+pub(crate) use pool::{Cancel, Pool};
+
+/// How openat2 is asked to stay beneath the workspace. Magic links
+/// (`/proc/self/fd/3`) name things without a path: no rule about paths holds
+/// for them.
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
+
+/// The directory that all file work stays beneath.
 #[derive(Debug)]
-pub struct Pool;
-#[derive(Debug)]
-pub struct Workspace;
-impl Pool {
-    pub fn start(_: usize) -> io::Result<Self> {
-        Ok(Pool)
+pub(crate) struct Workspace {
+    root: OwnedFd,
+    /// What absolute links call the root: a link to this path or to something
+    /// below it is followed.
+    name: PathBuf,
+    openat2: bool,
+}
+
+impl Workspace {
+    /// Opens the workspace at `root` and tries what the kernel can do there.
+    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(CWD, root, flags, Mode::empty())?;
+        let openat2 = match openat2(&root, ".", flags, Mode::empty(), BENEATH) {
+            Ok(_) => true,
+            // Not there, hidden by a seccomp profile, or without these flags.
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => false,
+            Err(errno) => return Err(errno.into()),
+        };
+        Ok(Self {
+            root,
+            name: PathBuf::from(WORKSPACE),
+            openat2,
+        })
     }
-    pub async fn run<T>(&self, job: impl FnOnce(&Cancel) -> T) -> Result<T, Failure> {
-        Ok(job(&Cancel))
+
+    /// What the kernel was found to be able to do, for `HelloReply.features`.
+    /// Without openat2 the walk resolves all paths, with the same results.
+    pub(crate) fn features(&self) -> Vec<String> {
+        let openat2 = self.openat2.then(|| "openat2".to_owned());
+        openat2.into_iter().collect()
     }
 }
-impl Workspace {
-    pub fn open(_: &Path) -> io::Result<Self> {
-        Ok(Workspace)
+
+/// What the kernel said, in the words of the protocol.
+fn failure(errno: Errno) -> Failure {
+    let code = match errno {
+        Errno::NOENT => Code::NotFound,
+        Errno::XDEV => Code::OutsideWorkspace,
+        Errno::ISDIR => Code::IsDirectory,
+        Errno::NOTDIR => Code::NotDirectory,
+        // Opening a socket, or a device that nothing drives.
+        Errno::NXIO | Errno::NODEV => Code::NotRegular,
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => Code::PermissionDenied,
+        Errno::LOOP => Code::TooManyLinks,
+        Errno::NOSPC | Errno::DQUOT => Code::NoSpace,
+        Errno::NAMETOOLONG => Code::NameTooLong,
+        Errno::FBIG => Code::FileTooLarge,
+        _ => Code::Other,
+    };
+    Failure::new(code, io::Error::from(errno).to_string())
+}
+
+/// A bound of the protocol that the caller broke.
+fn invalid(detail: &str) -> Failure {
+    Failure::new(Code::Invalid, detail)
+}
+
+fn outside(detail: &str) -> Failure {
+    Failure::new(Code::OutsideWorkspace, detail)
+}
+
+fn size(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or(0)
+}
+
+/// Milliseconds since the epoch; negative before it.
+fn modified_ms(stat: &Stat) -> i64 {
+    let millis = i64::try_from(stat.st_mtime_nsec / 1_000_000).unwrap_or(0);
+    stat.st_mtime.saturating_mul(1000).saturating_add(millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_errno_that_callers_act_on_has_its_code() {
+        for (errno, code) in [
+            (Errno::NOENT, Code::NotFound),
+            (Errno::NXIO, Code::NotRegular),
+            (Errno::ROFS, Code::PermissionDenied),
+            (Errno::NOSPC, Code::NoSpace),
+            (Errno::DQUOT, Code::NoSpace),
+            (Errno::FBIG, Code::FileTooLarge),
+            (Errno::IO, Code::Other),
+        ] {
+            assert_eq!(failure(errno).code(), code);
+        }
+        assert!(failure(Errno::IO).detail.contains("Input/output error"));
     }
-    pub fn features(&self) -> Vec<String> {
-        vec![]
-    }
-    pub fn read_lines(&self, _: &ReadLinesRequest, _: &Cancel) -> Result<ReadLinesReply, Failure> {
-        Ok(Default::default())
-    }
-    pub fn read_bytes(&self, _: &ReadBytesRequest, _: &Cancel) -> Result<ReadBytesReply, Failure> {
-        Ok(Default::default())
-    }
-    pub fn write_file(&self, _: &WriteFileRequest, _: &Cancel) -> Result<WriteFileReply, Failure> {
-        Ok(Default::default())
-    }
-    pub fn list_files(&self, _: &ListFilesRequest, _: &Cancel) -> Result<ListFilesReply, Failure> {
-        Ok(Default::default())
+
+    #[test]
+    fn a_workspace_that_is_no_directory_is_an_error() {
+        assert!(Workspace::open(Path::new("/nonexistent")).is_err());
+        assert!(Workspace::open(Path::new("/proc/self/status")).is_err());
     }
 }

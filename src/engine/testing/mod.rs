@@ -1,10 +1,10 @@
 //! What tests of this layer share: the real Engine, a false one, and clean-up that also happens
 //! when a test fails.
 
-use std::future::Future;
+mod false_engine;
+
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::path::{Path, PathBuf};
 
 use bollard::body_full;
 use bollard::models::ContainerCreateBody;
@@ -12,8 +12,8 @@ use bollard::query_parameters::{
     CreateImageOptionsBuilder, ListImagesOptions, RemoveImageOptionsBuilder,
 };
 use futures_util::{FutureExt, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixListener;
+
+pub(super) use false_engine::{TempDir, false_engine, ok};
 
 use super::labels::{INSTANCE, PREPARED_FROM};
 use super::*;
@@ -213,63 +213,4 @@ fn prepared() -> PreparedImage {
         env: vec!["PATH=/opt/bin:/usr/bin:/bin".to_owned()],
         volumes: vec!["/covered".to_owned()],
     }
-}
-
-/// A directory that is gone when the test ends.
-pub(super) struct TempDir(PathBuf);
-
-impl TempDir {
-    pub(super) fn new() -> Self {
-        let random = RandomState::new().hash_one(0);
-        let path = std::env::temp_dir().join(format!("casemate-test-{random:016x}"));
-        std::fs::create_dir(&path).expect("a directory");
-        Self(path)
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// An Engine that answers each connection with what `answer` makes of its request line; with
-/// `None` it says nothing and holds the connection.
-pub(super) fn false_engine(
-    dir: &TempDir,
-    answer: impl Fn(&str) -> Option<String> + Send + 'static,
-) -> (Engine, impl Future<Output = ()> + Send + 'static) {
-    let path = dir.path().join("docker.sock");
-    let uri = format!("unix://{}", path.display());
-    let engine = Engine::new(EngineAddress {
-        uri,
-        found_by: "a test".to_owned(),
-    });
-    let serve = async move {
-        let _ = std::fs::remove_file(&path);
-        let listener = UnixListener::bind(&path).expect("a socket");
-        let mut held = Vec::new();
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = [0; 4096];
-            let length = stream.read(&mut request).await.unwrap_or(0);
-            let request = String::from_utf8_lossy(&request[..length]);
-            match answer(request.lines().next().unwrap_or_default()) {
-                Some(answer) => drop(stream.write_all(answer.as_bytes()).await),
-                None => held.push(stream),
-            }
-        }
-    };
-    (engine.expect("an address"), serve)
-}
-
-/// A whole answer with this JSON.
-pub(super) fn ok(json: &str) -> String {
-    let length = json.len();
-    format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{json}"
-    )
 }

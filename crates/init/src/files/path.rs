@@ -1,0 +1,100 @@
+//! The paths of requests, checked.
+
+use casemate_protocol::failure::Code;
+use casemate_protocol::{Failure, FailureExt as _};
+
+use super::{invalid, outside};
+
+/// Longest path in a request, in bytes: what Linux takes (PATH_MAX).
+const MAX_PATH: usize = 4096;
+
+/// Longest name of one file, in bytes: what Linux has (NAME_MAX).
+const MAX_NAME: usize = 255;
+
+/// A checked path of a request: relative, without `.`, `..`, NUL and empty
+/// components. Empty: the workspace itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RelativePath<'a>(&'a str);
+
+impl<'a> RelativePath<'a> {
+    /// The server checked already; PID 1 trusts nobody.
+    pub(super) fn parse(text: &'a str) -> Result<Self, Failure> {
+        if text.len() > MAX_PATH {
+            return Err(Failure::new(Code::NameTooLong, "path over 4096 bytes"));
+        }
+        if text.starts_with('/') {
+            return Err(outside("absolute path"));
+        }
+        let path = Self(text);
+        path.components()
+            .try_for_each(|name| check_name(name.as_bytes()))?;
+        Ok(path)
+    }
+
+    pub(super) fn as_str(self) -> &'a str {
+        self.0
+    }
+
+    pub(super) fn is_root(self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn components(self) -> impl DoubleEndedIterator<Item = &'a str> {
+        let names = (!self.is_root()).then(|| self.0.split('/'));
+        names.into_iter().flatten()
+    }
+
+    /// What the kernel takes for it.
+    pub(super) fn for_kernel(self) -> &'a str {
+        if self.is_root() { "." } else { self.0 }
+    }
+
+    /// The directory above, and the last name; the root has the name "".
+    pub(super) fn split_last(self) -> (Self, &'a str) {
+        let (parent, name) = self.0.rsplit_once('/').unwrap_or(("", self.0));
+        (Self(parent), name)
+    }
+}
+
+/// Whether `name` can be the name of one thing in a directory.
+pub(super) fn check_name(name: &[u8]) -> Result<(), Failure> {
+    match name {
+        b".." => Err(outside("`..` in the path")),
+        b"" | b"." => Err(invalid("empty or `.` component in the path")),
+        _ if name.len() > MAX_NAME => Err(Failure::new(Code::NameTooLong, "name over 255 bytes")),
+        _ if name.contains(&0) || name.contains(&b'/') => Err(invalid("NUL or `/` in a name")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_are_not_relative_and_plain_are_refused() {
+        let long = "d/".repeat(2047) + "dd";
+        assert_eq!(long.len(), 4096);
+        assert!(RelativePath::parse(&long).is_ok());
+        assert!(RelativePath::parse("-rf/ö\n\u{202e}/...").is_ok());
+        let too_long = long + "d";
+        let name = "n".repeat(256);
+        for (path, code) in [
+            ("/etc/passwd", Code::OutsideWorkspace),
+            ("/workspace/../workspace-evil", Code::OutsideWorkspace),
+            ("../../etc/passwd", Code::OutsideWorkspace),
+            ("a/../b", Code::OutsideWorkspace),
+            ("..", Code::OutsideWorkspace),
+            ("a/", Code::Invalid),
+            ("a//b", Code::Invalid),
+            (".", Code::Invalid),
+            ("a/./b", Code::Invalid),
+            ("a\0b", Code::Invalid),
+            (&too_long, Code::NameTooLong),
+            (&name, Code::NameTooLong),
+        ] {
+            let refused = RelativePath::parse(path).expect_err(path);
+            assert_eq!(refused.code(), code, "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Reading regular files: a page of lines, or a range of bytes.
+
+use std::os::fd::OwnedFd;
+
+use casemate_protocol::failure::Code;
+use casemate_protocol::{
+    Failure, FailureExt as _, MAX_READ, ReadBytesReply, ReadBytesRequest, ReadLinesReply,
+    ReadLinesRequest,
+};
+use rustix::fs::{FileType, OFlags, Stat, fstat};
+use rustix::io::{Errno, pread, retry_on_intr};
+
+use super::lines::Limits;
+use super::path::RelativePath;
+use super::source::{Budget, Source};
+use super::{Cancel, Workspace, failure, invalid, lines, modified_ms, size};
+
+/// Largest `max_chars`: a character has four bytes at most, and the reply must
+/// fit a message as [`MAX_READ`] bytes do.
+const MAX_CHARS: usize = MAX_READ / 4;
+
+/// How much of a file is in memory at a time, besides what is shown.
+const BUFFER: usize = 64 * 1024;
+
+/// Where a file that is not text shows it: git looks for NUL in as much.
+const SNIFFED: usize = 8 * 1024;
+
+/// Never waits (a FIFO without a writer) and never becomes our terminal.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+impl Workspace {
+    /// Lines `start_line..` of a text, until one of the request's bounds is
+    /// reached: whole lines, each cut to `max_line_chars`. The first line is
+    /// shown in any case: cut to `max_chars`, with its mark on top.
+    pub(crate) fn read_lines(
+        &self,
+        request: &ReadLinesRequest,
+        cancel: &Cancel,
+    ) -> Result<ReadLinesReply, Failure> {
+        let limits = Limits {
+            start_line: request.start_line,
+            max_lines: request.max_lines,
+            max_chars: request.max_chars.into(),
+            max_line_chars: request.max_line_chars.into(),
+        };
+        let bounded = usize::try_from(request.max_chars).is_ok_and(|chars| chars <= MAX_CHARS);
+        if !bounded || limits.has_zero() {
+            return Err(invalid("a bound of ReadLines is 0 or too large"));
+        }
+        let (file, stat) = self.open_regular(&request.path, cancel)?;
+        refuse_binary(&file)?;
+        let mut source = Source::new(&file, size(&stat), BUFFER, cancel);
+        let page = lines::read(&mut source, &limits, Budget::default())?;
+        Ok(ReadLinesReply {
+            text: page.text,
+            lines: page.lines,
+            lines_seen: page.lines_seen,
+            complete: page.complete,
+            lines_cut: page.lines_cut,
+            size: size(&stat),
+            modified_ms: modified_ms(&stat),
+        })
+    }
+
+    /// `length` bytes from `offset`; fewer at the end of the file, none beyond.
+    pub(crate) fn read_bytes(
+        &self,
+        request: &ReadBytesRequest,
+        cancel: &Cancel,
+    ) -> Result<ReadBytesReply, Failure> {
+        let length = u64::from(request.length);
+        if length > MAX_READ as u64 {
+            return Err(invalid("ReadBytes of more than 3 MiB"));
+        }
+        let (file, stat) = self.open_regular(&request.path, cancel)?;
+        let left = size(&stat).saturating_sub(request.offset);
+        let wanted = usize::try_from(left.min(length)).unwrap_or(MAX_READ);
+        Ok(ReadBytesReply {
+            data: read_at(&file, request.offset, wanted, cancel)?.into(),
+            size: size(&stat),
+            modified_ms: modified_ms(&stat),
+        })
+    }
+
+    fn open_regular(&self, path: &str, cancel: &Cancel) -> Result<(OwnedFd, Stat), Failure> {
+        let file = self.open_beneath(RelativePath::parse(path)?, READ, cancel)?;
+        let stat = fstat(&file).map_err(failure)?;
+        must_be_regular(&stat)?;
+        Ok((file, stat))
+    }
+}
+
+/// The failure of whatever else is at a path where a file is to be.
+pub(super) fn must_be_regular(stat: &Stat) -> Result<(), Failure> {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Ok(()),
+        FileType::Directory => Err(failure(Errno::ISDIR)),
+        _ => Err(Failure::new(
+            Code::NotRegular,
+            "a FIFO, a socket or a device",
+        )),
+    }
+}
+
+fn refuse_binary(file: &OwnedFd) -> Result<(), Failure> {
+    let mut head = [0; SNIFFED];
+    let read = retry_on_intr(|| pread(file, &mut head, 0)).map_err(failure)?;
+    lines::refuse_nul(&head[..read])
+}
+
+fn read_at(
+    file: &OwnedFd,
+    offset: u64,
+    wanted: usize,
+    cancel: &Cancel,
+) -> Result<Vec<u8>, Failure> {
+    let mut data = vec![0; wanted];
+    let mut filled = 0;
+    while filled < wanted {
+        cancel.check()?;
+        let at = offset + filled as u64;
+        match retry_on_intr(|| pread(file, &mut data[filled..], at)).map_err(failure)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    data.truncate(filled);
+    Ok(data)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! From the path in a request to a descriptor beneath the workspace.
+//!
+//! ```text
+//!  path ──► openat2(BENEATH | NO_MAGICLINKS) ── opened ──► descriptor
+//!                │ refused, or not there
+//!                ▼
+//!           the walk: one component after the other ──► descriptor or Failure
+//! ```
+//!
+//! Invariants:
+//! - Both ways stay beneath: the kernel's by its own check, the [`walk`] because
+//!   it never has the kernel resolve a link.
+//! - What openat2 refuses, the walk decides: with and without openat2 the
+//!   results are the same.
+
+use std::os::fd::OwnedFd;
+
+use casemate_protocol::Failure;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat2, statat};
+use rustix::io::Errno;
+
+use super::path::RelativePath;
+use super::walk::{Found, MAX_LINKS, Missing, Place, Walk};
+use super::{BENEATH, Cancel, Workspace, failure};
+
+impl Workspace {
+    /// Opens what `path` names, following links that stay beneath.
+    pub(super) fn open_beneath(
+        &self,
+        path: RelativePath<'_>,
+        flags: OFlags,
+        cancel: &Cancel,
+    ) -> Result<OwnedFd, Failure> {
+        let flags = flags | OFlags::CLOEXEC;
+        if let Some(fd) = self.fast_open(path, flags) {
+            return Ok(fd);
+        }
+        for _ in 0..=MAX_LINKS {
+            match Walk::new(self, path)
+                .run(Missing::Fails, cancel)?
+                .open(flags)
+            {
+                // A link now, a moment ago it was none: look again.
+                Err(Errno::LOOP) => {}
+                opened => return opened.map_err(failure),
+            }
+        }
+        Err(failure(Errno::LOOP))
+    }
+
+    /// Where the file that `path` names is, or would be made: links are
+    /// followed to the end, also one to a file that is not there. Directories
+    /// on the way are made.
+    pub(super) fn place(&self, path: RelativePath<'_>, cancel: &Cancel) -> Result<Place, Failure> {
+        if let Some(place) = self.fast_place(path) {
+            return Ok(place);
+        }
+        match Walk::new(self, path).run(Missing::IsMade, cancel)? {
+            Found::Entry(place, _) => Ok(place),
+            Found::Directory(_) => Err(failure(Errno::ISDIR)),
+        }
+    }
+
+    fn fast_open(&self, path: RelativePath<'_>, flags: OFlags) -> Option<OwnedFd> {
+        if !self.openat2 {
+            return None;
+        }
+        openat2(&self.root, path.for_kernel(), flags, Mode::empty(), BENEATH).ok()
+    }
+
+    fn fast_place(&self, path: RelativePath<'_>) -> Option<Place> {
+        let (parent, name) = path.split_last();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = self.fast_open(parent, flags)?;
+        let found = match statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if is_link(&stat) => return None,
+            Ok(stat) => Some(stat),
+            Err(Errno::NOENT) => None,
+            Err(_) => return None,
+        };
+        let name = name.as_bytes().to_vec();
+        Some(Place { dir, name, found })
+    }
+}
+
+fn is_link(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
+}
+
+#[cfg(test)]
+mod tests;

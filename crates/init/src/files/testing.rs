@@ -1,0 +1,190 @@
+//! What the tests of the file work share: a directory that goes away, with a
+//! workspace and a canary beside it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use casemate_protocol::failure::Code;
+use casemate_protocol::{
+    Entry, Failure, ListFilesReply, ListFilesRequest, ReadBytesReply, ReadBytesRequest,
+    ReadLinesReply, ReadLinesRequest, WriteFileReply, WriteFileRequest,
+};
+
+use super::{Cancel, Workspace};
+
+/// What nobody may read or change: the content of `outside/secret`.
+pub(super) const CANARY: &str = "a secret outside the workspace\n";
+
+/// `<temporary directory>/{workspace,outside}`, gone when dropped.
+pub(super) struct Sandbox {
+    top: PathBuf,
+    pub(super) workspace: Workspace,
+}
+
+impl Sandbox {
+    pub(super) fn new(openat2: bool) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("casemate-files-{}-{number}", std::process::id());
+        let top = std::env::temp_dir().join(name);
+        fs::create_dir_all(top.join("workspace")).expect("temporary directory");
+        fs::create_dir(top.join("outside")).expect("temporary directory");
+        fs::write(top.join("outside/secret"), CANARY).expect("canary");
+        let root = top.join("workspace");
+        let mut workspace = Workspace::open(&root).expect("workspace");
+        workspace.name = root;
+        workspace.openat2 &= openat2;
+        Self { top, workspace }
+    }
+
+    /// A path in the workspace, for the test itself.
+    pub(super) fn at(&self, path: &str) -> PathBuf {
+        self.top.join("workspace").join(path)
+    }
+
+    pub(super) fn outside(&self, path: &str) -> PathBuf {
+        self.top.join("outside").join(path)
+    }
+
+    pub(super) fn dir(&self, path: &str) {
+        fs::create_dir_all(self.at(path)).expect("directory");
+    }
+
+    pub(super) fn file(&self, path: &str, content: impl AsRef<[u8]>) {
+        let at = self.at(path);
+        fs::create_dir_all(at.parent().expect("in the workspace")).expect("directory");
+        fs::write(at, content).expect("file");
+    }
+
+    pub(super) fn link(&self, path: &str, target: impl AsRef<Path>) {
+        symlink(target, self.at(path)).expect("link");
+    }
+
+    pub(super) fn read(&self, path: &str) -> Result<Vec<u8>, Code> {
+        self.read_bytes(path, 0, 4096)
+            .map(|reply| reply.data.into())
+    }
+
+    pub(super) fn read_bytes(
+        &self,
+        path: &str,
+        offset: u64,
+        length: u32,
+    ) -> Result<ReadBytesReply, Code> {
+        let request = ReadBytesRequest {
+            path: path.into(),
+            offset,
+            length,
+        };
+        self.workspace
+            .read_bytes(&request, &Cancel::default())
+            .map_err(code)
+    }
+
+    pub(super) fn read_lines(&self, path: &str, start: u64) -> Result<ReadLinesReply, Code> {
+        let request = ReadLinesRequest {
+            path: path.into(),
+            start_line: start,
+            max_lines: 2000,
+            max_chars: 50_000,
+            max_line_chars: 2000,
+        };
+        self.workspace
+            .read_lines(&request, &Cancel::default())
+            .map_err(code)
+    }
+
+    pub(super) fn write(
+        &self,
+        path: &str,
+        content: impl AsRef<[u8]>,
+    ) -> Result<WriteFileReply, Code> {
+        let request = WriteFileRequest {
+            path: path.into(),
+            content: content.as_ref().to_vec().into(),
+        };
+        self.workspace
+            .write_file(&request, &Cancel::default())
+            .map_err(code)
+    }
+
+    pub(super) fn list(&self, path: &str, depth: u32) -> Result<Vec<Entry>, Code> {
+        let reply = self.list_page(path, depth, 5_000, 1_000_000, b"")?;
+        assert!(!reply.more, "one page holds all");
+        Ok(reply.entries)
+    }
+
+    pub(super) fn list_page(
+        &self,
+        path: &str,
+        depth: u32,
+        limit: u32,
+        max_chars: u32,
+        after: &[u8],
+    ) -> Result<ListFilesReply, Code> {
+        let request = ListFilesRequest {
+            path: path.into(),
+            depth,
+            limit,
+            after: after.to_vec().into(),
+            max_chars,
+        };
+        self.workspace
+            .list_files(&request, &Cancel::default())
+            .map_err(code)
+    }
+
+    /// The canary is as it was, and nothing is beside it.
+    pub(super) fn assert_outside_untouched(&self) {
+        let secret = fs::read_to_string(self.outside("secret")).expect("canary");
+        assert_eq!(secret, CANARY);
+        let count = fs::read_dir(self.outside("")).expect("outside").count();
+        assert_eq!(count, 1, "something was made outside");
+        let beside = fs::read_dir(&self.top).expect("top").count();
+        assert_eq!(beside, 2, "something was made beside the workspace");
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.top);
+    }
+}
+
+/// Runs a test with the kernel's resolver and with our own, each on a fresh
+/// directory.
+pub(super) fn with_and_without_openat2(test: impl Fn(&Sandbox)) {
+    let with = Sandbox::new(true);
+    assert!(with.workspace.openat2, "tests need Linux 5.6");
+    test(&with);
+    test(&Sandbox::new(false));
+}
+
+pub(super) fn code(failure: Failure) -> Code {
+    failure.code()
+}
+
+/// Paths of entries, as text.
+pub(super) fn paths(entries: &[Entry]) -> Vec<String> {
+    let text = |entry: &Entry| String::from_utf8_lossy(&entry.path).into_owned();
+    entries.iter().map(text).collect()
+}
+
+/// Runs `test` on a thread without any privilege: the tests run as root, for
+/// whom no file is unreadable. As another user they run as they are.
+pub(super) fn without_privilege(test: impl FnOnce() + Send) {
+    use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
+    std::thread::scope(|scope| {
+        let unprivileged = scope.spawn(|| {
+            if rustix::process::geteuid().is_root() {
+                set_thread_groups(&[]).expect("setgroups");
+                set_thread_gid(rustix::fs::Gid::from_raw(1000)).expect("setgid");
+                set_thread_uid(rustix::fs::Uid::from_raw(1000)).expect("setuid");
+            }
+            test();
+        });
+        unprivileged.join().expect("test");
+    });
+}

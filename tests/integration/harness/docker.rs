@@ -1,0 +1,94 @@
+//! The Engine as an operator sees it: through the docker command.
+
+use std::process::{Command, Output};
+
+/// Seconds that a command may take.
+const DEADLINE: &str = "60";
+
+fn run(args: &[&str]) -> Output {
+    Command::new("timeout")
+        .arg(DEADLINE)
+        .arg("docker")
+        .args(args)
+        .output()
+        .expect("the docker command can be run")
+}
+
+/// What a command prints. Panics when it fails.
+pub fn output(args: &[&str]) -> String {
+    let output = run(args);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "docker {}: {error}", args.join(" "));
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+/// The lines that a command prints; none when it fails.
+pub fn lines(args: &[&str]) -> Vec<String> {
+    let output = run(args);
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+/// Runs a command that may fail.
+pub fn quietly(args: &[&str]) {
+    run(args);
+}
+
+/// The host's process id of a container's PID 1.
+pub fn pid(container: &str) -> String {
+    output(&["inspect", "--format", "{{.State.Pid}}", container])
+}
+
+/// Runs a command in a container as root, past Casemate.
+pub fn exec(container: &str, command: &str) -> String {
+    output(&["exec", "--user", "0", container, "sh", "-c", command])
+}
+
+/// An image that is removed when the test is over.
+#[derive(Debug)]
+pub struct Image(pub String);
+
+impl Image {
+    /// From the tools image, changed by a shell script that runs as root and by
+    /// Dockerfile lines.
+    pub fn from_tools(script: &str, changes: &[&str]) -> Self {
+        let name = format!("casemate-test-{}:latest", uuid::Uuid::new_v4().simple());
+        let user = ["run", "--detach", "--user", "0", "--network", "none", super::TOOLS_IMAGE];
+        let id = output(&[&user[..], &["sh", "-c", script]].concat());
+        output(&["wait", &id]);
+        let mut commit = vec!["commit"];
+        for change in changes {
+            commit.extend(["--change", change]);
+        }
+        commit.extend([id.as_str(), name.as_str()]);
+        let image = Self(name.clone());
+        let committed = run(&commit);
+        quietly(&["rm", "--force", &id]);
+        assert!(committed.status.success(), "{}", String::from_utf8_lossy(&committed.stderr));
+        image
+    }
+
+    /// From a tar archive.
+    pub fn import(archive: &std::path::Path) -> Self {
+        let name = format!("casemate-test-{}:latest", uuid::Uuid::new_v4().simple());
+        output(&["import", &archive.to_string_lossy(), &name]);
+        Self(name)
+    }
+
+    /// Its name, for `CASEMATE_IMAGE`.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let base = lines(&["image", "inspect", "--format", "{{.Id}}", &self.0]);
+        for id in base {
+            let prepared = format!("label=io.casemate.prepared={id}");
+            for image in lines(&["images", "--quiet", "--no-trunc", "--filter", &prepared]) {
+                quietly(&["rmi", "--force", &image]);
+            }
+        }
+        quietly(&["rmi", "--force", &self.0]);
+    }
+}

@@ -1,0 +1,59 @@
+//! A namespace on the Engine that is empty again when the test is over.
+
+use std::sync::Arc;
+
+use super::docker;
+
+/// An instance of one test. Clones share it; the last one cleans up.
+#[derive(Debug, Clone)]
+pub struct Instance(Arc<Owned>);
+
+#[derive(Debug)]
+struct Owned(String);
+
+impl Instance {
+    /// A fresh, random one.
+    pub fn new() -> Self {
+        let random = uuid::Uuid::new_v4().simple().to_string();
+        Self(Arc::new(Owned(format!("test-{}", &random[..12]))))
+    }
+
+    /// Its name, for `CASEMATE_INSTANCE`.
+    pub fn name(&self) -> &str {
+        &self.0.0
+    }
+
+    /// The filter that finds what is its own.
+    pub fn label(&self) -> String {
+        format!("label=io.casemate.instance={}", self.name())
+    }
+
+    /// Ids of its containers, whatever their state.
+    pub fn containers(&self) -> Vec<String> {
+        docker::lines(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &self.label()])
+    }
+
+    /// Names of its volumes.
+    pub fn volumes(&self) -> Vec<String> {
+        docker::lines(&["volume", "ls", "--quiet", "--filter", &self.label()])
+    }
+
+    /// Id of its only container.
+    pub fn container(&self) -> String {
+        let containers = self.containers();
+        assert_eq!(containers.len(), 1, "containers of the instance");
+        containers[0].clone()
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        let label = format!("label=io.casemate.instance={}", self.0);
+        for id in docker::lines(&["ps", "--all", "--quiet", "--filter", &label]) {
+            docker::quietly(&["rm", "--force", "--volumes", &id]);
+        }
+        for volume in docker::lines(&["volume", "ls", "--quiet", "--filter", &label]) {
+            docker::quietly(&["volume", "rm", "--force", &volume]);
+        }
+    }
+}

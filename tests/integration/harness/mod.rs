@@ -1,0 +1,34 @@
+//! What the tests are written with.
+//!
+//! ```ignore
+//! let server = TestServer::new().user("alice").start().await;
+//! let result = server.shell("echo hi").await;
+//! assert_eq!(result.stdout(), "hi\n");
+//! ```
+
+pub mod docker;
+mod instance;
+mod rpc;
+mod server;
+
+use std::future::Future;
+use std::time::Duration;
+
+pub use instance::Instance;
+pub use rpc::{CallResult, Rpc};
+pub use server::{Server, TestServer};
+
+/// The image that nearly all tests use.
+pub const TOOLS_IMAGE: &str = "casemate-tools:latest";
+
+/// Polls until `condition` holds. Panics with `what` after `within`.
+pub async fn eventually<F>(what: &str, within: Duration, mut condition: impl FnMut() -> F)
+where
+    F: Future<Output = bool>,
+{
+    let end = tokio::time::Instant::now() + within;
+    while !condition().await {
+        assert!(tokio::time::Instant::now() < end, "{what}: not within {within:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,166 @@
+//! A server of the test's own, and what tests ask of it.
+
+use std::collections::BTreeMap;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+
+use super::rpc::Pending;
+use super::{CallResult, Instance, Rpc};
+
+/// How long a server may take to end.
+const END: Duration = Duration::from_secs(10);
+
+/// A server before it is started.
+#[derive(Debug, Clone)]
+pub struct TestServer {
+    instance: Instance,
+    env: BTreeMap<String, String>,
+    initialize: bool,
+}
+
+impl TestServer {
+    /// With an instance of its own, default settings, for a user named `tester`.
+    pub fn new() -> Self {
+        Self::on(&Instance::new())
+    }
+
+    /// On an instance that others use too.
+    pub fn on(instance: &Instance) -> Self {
+        let env = [("CASEMATE_INSTANCE", instance.name()), ("CASEMATE_LOG", "warn")];
+        let server = Self { instance: instance.clone(), env: BTreeMap::new(), initialize: true };
+        env.iter().fold(server, |server, (name, value)| server.env(name, value)).user("tester")
+    }
+
+    /// With another variable in its environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// For this user.
+    pub fn user(self, user: &str) -> Self {
+        self.env("CASEMATE_USER", user)
+    }
+
+    /// With sandboxes from this image.
+    pub fn image(self, image: &str) -> Self {
+        self.env("CASEMATE_IMAGE", image)
+    }
+
+    /// Without the `initialize` handshake.
+    pub fn raw(mut self) -> Self {
+        self.initialize = false;
+        self
+    }
+
+    /// Starts it.
+    pub async fn start(self) -> Server {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_casemate"))
+            .arg("serve")
+            .envs(&self.env)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the server starts");
+        let input = child.stdin.take().expect("stdin");
+        let output = child.stdout.take().expect("stdout");
+        let server = Server { instance: self.instance, child, rpc: Rpc::new(input, output) };
+        if self.initialize {
+            server.initialize("2025-06-18").await;
+        }
+        server
+    }
+}
+
+/// A server that runs. Dropping it kills it.
+#[derive(Debug)]
+pub struct Server {
+    /// Where its containers are.
+    pub instance: Instance,
+    /// The process.
+    pub child: Child,
+    /// The conversation.
+    pub rpc: Rpc,
+}
+
+impl Server {
+    /// The handshake of a protocol version before 2026-07-28.
+    pub async fn initialize(&self, version: &str) -> Value {
+        let params = json!({
+            "protocolVersion": version,
+            "capabilities": {},
+            "clientInfo": { "name": "casemate-tests", "version": "0" },
+        });
+        let answer = self.rpc.request("initialize", params).await;
+        self.rpc.notify("notifications/initialized", json!({})).await;
+        answer["result"].clone()
+    }
+
+    /// Calls a tool.
+    pub async fn call(&self, tool: &str, arguments: Value) -> CallResult {
+        let (_, pending) = self.start_call(tool, arguments).await;
+        let answer = pending.answer().await.expect("the server answers");
+        assert!(answer.get("result").is_some(), "a protocol error: {answer}");
+        CallResult(answer["result"].clone())
+    }
+
+    /// Calls a tool and does not wait; with the request's id.
+    pub async fn start_call(&self, tool: &str, arguments: Value) -> (u64, Pending) {
+        let params = json!({ "name": tool, "arguments": arguments });
+        self.rpc.start("tools/call", params).await
+    }
+
+    /// Runs a command.
+    pub async fn shell(&self, command: &str) -> CallResult {
+        self.call("shell_exec", json!({ "command": command })).await
+    }
+
+    /// Runs a command with a timeout in seconds.
+    pub async fn shell_within(&self, command: &str, seconds: u32) -> CallResult {
+        let arguments = json!({ "command": command, "timeout_seconds": seconds });
+        self.call("shell_exec", arguments).await
+    }
+
+    /// Writes a file.
+    pub async fn write(&self, path: &str, content: &str) -> CallResult {
+        self.call("write_file", json!({ "path": path, "content": content })).await
+    }
+
+    /// Reads a file.
+    pub async fn read(&self, path: &str) -> CallResult {
+        self.call("read_file", json!({ "path": path })).await
+    }
+
+    /// Lists a directory.
+    pub async fn list(&self, path: &str) -> CallResult {
+        self.call("list_files", json!({ "path": path })).await
+    }
+
+    /// Cancels a request.
+    pub async fn cancel(&self, id: u64) {
+        self.rpc.notify("notifications/cancelled", json!({ "requestId": id })).await;
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let status = std::process::Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(status.expect("kill").success());
+    }
+
+    /// The end of input, and how the server ends then.
+    pub async fn end(mut self) -> ExitStatus {
+        self.rpc.close().await;
+        self.wait().await
+    }
+
+    /// How it ends.
+    pub async fn wait(&mut self) -> ExitStatus {
+        let ended = tokio::time::timeout(END, self.child.wait()).await;
+        ended.expect("the server ends in time").expect("an exit status")
+    }
+}

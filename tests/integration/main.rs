@@ -1,0 +1,7 @@
+//! Casemate as its users meet it: the real protocol, the real server, a real
+//! Docker Engine. Every test has an instance of its own and removes what it
+//! made, also when it fails.
+
+mod harness;
+
+mod serve;
