@@ -23,6 +23,7 @@ build: rust ## build the server
 	cargo build --release --locked
 
 demo: rust setup ## watch a client use the server
+	cargo build --release --locked --bin casemate
 	cargo run --release --locked --example demo
 
 # The comparison also runs after a failure, but then the exit code is that of the tests.

@@ -126,6 +126,8 @@ impl Engine {
     }
 
     /// bollard with a negotiated API version: on first use, and again after the Engine was gone.
+    /// Only `raw` sends it: bollard 0.21.1 sends its paths without one (`uri.rs` joins the path onto
+    /// the version and so replaces it), which every Engine takes for its own newest.
     /// Callers at the same time negotiate for themselves: none waits for another's deadline.
     async fn connect(&self) -> Result<Arc<Connection>, EngineError> {
         if let Some(connection) = &*lock(&self.shared.connection) {

@@ -72,7 +72,8 @@ pub(super) fn is_older(created: i64, than: Duration) -> bool {
         .is_ok_and(|age| age > than)
 }
 
-/// The container that an image is prepared in. Removed by `close`, and also when dropped.
+/// The container that an image is prepared in. Removed by `close`, and also when dropped; what even
+/// that misses, a later server sweeps.
 struct Preparing<'a> {
     engine: &'a Engine,
     name: String,
@@ -169,38 +170,33 @@ impl<'a> Preparing<'a> {
         let docker = self.engine.docker().await?;
         let mut chunks = docker.download_from_container(&self.name, Some(options));
         let mut archive = Vec::new();
+        let collect = async {
+            while let Some(chunk) = chunks.next().await.transpose()? {
+                archive.extend_from_slice(&chunk);
+                if archive.len() > MAX_FILE {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        match self.engine.bounded("download", CHANGE, collect).await {
+            Err(error) if error.status() == Some(404) => return Ok(None),
+            other => other?,
+        }
         let unusable = |reason: String| EngineError::ImageUnusable {
             image: image.to_owned(),
-            reason,
+            reason: format!("its {path} {reason}"),
         };
-        while let Some(chunk) = self.next_chunk(&mut chunks).await? {
-            archive.extend_from_slice(&chunk);
-            if archive.len() > MAX_FILE {
-                return Err(unusable(format!(
-                    "its {path} is larger than {MAX_FILE} bytes"
-                )));
-            }
+        if archive.len() > MAX_FILE {
+            return Err(unusable(format!("is larger than {MAX_FILE} bytes")));
         }
-        rootfs::only_file(&archive)
-            .map_err(|error| unusable(format!("its {path} cannot be read: {error}")))
-    }
-
-    async fn next_chunk(
-        &self,
-        chunks: &mut (
-                 impl futures_util::Stream<Item = Result<bytes::Bytes, bollard::errors::Error>> + Unpin
-             ),
-    ) -> Result<Option<bytes::Bytes>, EngineError> {
-        let next = async { chunks.next().await.transpose() };
-        match self.engine.bounded("download", CHANGE, next).await {
-            Err(error) if error.status() == Some(404) => Ok(None),
-            other => other,
-        }
+        rootfs::only_file(&archive).map_err(|error| unusable(format!("cannot be read: {error}")))
     }
 
     async fn close(mut self) {
+        let removed = self.engine.remove(&self.name).await;
         self.open = false;
-        if let Err(error) = self.engine.remove(&self.name).await {
+        if let Err(error) = removed {
             warn!(
                 name = self.name,
                 error = &error as &dyn std::error::Error,
