@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bollard::Docker;
-use bollard::models::ImageSummary;
 use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
 
 use super::error::EngineError;
@@ -46,7 +44,12 @@ impl Engine {
         for image in images {
             let old = image.id != keep.id && is_older(image.created, than);
             if old && self.is_replaced(&image.labels, keep).await? {
-                removed.extend(self.remove_prepared(&docker, &image).await?);
+                let ours = |tag: &String| tag.starts_with(&format!("{REPOSITORY}:"));
+                let tag = image.repo_tags.into_iter().find(ours);
+                let name = tag.unwrap_or(image.id);
+                if self.remove_prepared(&name).await? {
+                    removed.push(name);
+                }
             }
         }
         Ok(removed)
@@ -71,20 +74,15 @@ impl Engine {
         }
     }
 
-    /// Its name, where it was removed; one that a container uses stays.
-    async fn remove_prepared(
-        &self,
-        docker: &Docker,
-        image: &ImageSummary,
-    ) -> Result<Option<String>, EngineError> {
-        let ours = |tag: &&String| tag.starts_with(&format!("{REPOSITORY}:"));
-        let name = image.repo_tags.iter().find(ours).unwrap_or(&image.id);
+    /// Whether it was removed: one that a container uses stays.
+    pub(super) async fn remove_prepared(&self, name: &str) -> Result<bool, EngineError> {
         // The base is the operator's, also where it has no name any more: noprune.
         let options = RemoveImageOptionsBuilder::new().noprune(true).build();
+        let docker = self.docker().await?;
         let call = docker.remove_image(name, Some(options), None);
         match self.bounded("remove image", CHANGE, call).await {
-            Ok(_) => Ok(Some(name.clone())),
-            Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(None),
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(false),
             Err(error) => Err(error),
         }
     }

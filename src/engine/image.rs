@@ -7,7 +7,7 @@
 //!
 //! The tag `casemate-prepared:<12 hex>` is a hash over the base image's id, the init binary and
 //! [`RECIPE`]: one that exists is what would be made. Several servers may prepare at once; each
-//! makes the same, and the last one has the tag.
+//! makes the same, and the first gives it the name.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
@@ -140,7 +140,11 @@ impl Engine {
         }
     }
 
-    async fn find_prepared(&self, tag: &str, base: &str) -> Result<Option<String>, EngineError> {
+    pub(super) async fn find_prepared(
+        &self,
+        tag: &str,
+        base: &str,
+    ) -> Result<Option<String>, EngineError> {
         let Some(found) = self.inspect_image(tag).await? else {
             return Ok(None);
         };

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bollard::body_full;
 use bollard::models::{ContainerConfig, ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
-    CommitContainerOptionsBuilder, DownloadFromContainerOptionsBuilder,
+    CommitContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, TagImageOptionsBuilder,
     UploadToContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
@@ -20,7 +20,7 @@ use super::error::EngineError;
 use super::image::{Image, REPOSITORY, clean};
 use super::labels::{PREPARED, PREPARED_FROM, PREPARING};
 use super::rootfs::{self, Accounts, MAX_FILE};
-use super::{BULK, CHANGE, Engine};
+use super::{BULK, CHANGE, Engine, QUICK};
 
 /// How the containers are named. They are ours where name and label say so.
 const NAME_PREFIX: &str = "casemate-preparing-";
@@ -42,6 +42,35 @@ impl Engine {
         let prepared = container.fill_and_commit(base, from, init, tag).await;
         container.close().await;
         prepared
+    }
+
+    /// Gives an image its name, or takes the one that another server was faster with: two servers
+    /// that start at once are normal. Returns the id of the one that has the name.
+    async fn name_prepared(
+        &self,
+        id: String,
+        tag: &str,
+        base: &str,
+    ) -> Result<String, EngineError> {
+        let Some(theirs) = self.find_prepared(tag, base).await? else {
+            let version = tag.rsplit(':').next().unwrap_or(tag);
+            let options = TagImageOptionsBuilder::new()
+                .repo(REPOSITORY)
+                .tag(version)
+                .build();
+            let docker = self.docker().await?;
+            let call = docker.tag_image(&id, Some(options));
+            self.bounded("tag", QUICK, call).await?;
+            return Ok(id);
+        };
+        if let Err(error) = self.remove_prepared(&id).await {
+            debug!(
+                id,
+                error = &error as &dyn std::error::Error,
+                "left an image for the next collection"
+            );
+        }
+        Ok(theirs)
     }
 
     async fn sweep_preparing(&self) {
@@ -131,11 +160,12 @@ impl<'a> Preparing<'a> {
         let options = UploadToContainerOptionsBuilder::new().path("/").build();
         let upload = docker.upload_to_container(&self.name, Some(options), body_full(layer.into()));
         self.engine.bounded("upload", BULK, upload).await?;
-        self.commit(base, from, tag).await
+        let id = self.commit(base, from).await?;
+        self.engine.name_prepared(id, tag, &base.id).await
     }
 
     /// Commits with what the container does not have of its base. The rest it inherits.
-    async fn commit(&self, base: &Image, from: &str, tag: &str) -> Result<String, EngineError> {
+    async fn commit(&self, base: &Image, from: &str) -> Result<String, EngineError> {
         let config = base.config.clone().unwrap_or_default();
         let labels = [
             (PREPARED, base.id.as_str()),
@@ -150,11 +180,8 @@ impl<'a> Preparing<'a> {
             labels: Some(labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into()),
             ..ContainerConfig::default()
         };
-        let version = tag.rsplit(':').next().unwrap_or(tag);
         let options = CommitContainerOptionsBuilder::new()
             .container(&self.name)
-            .repo(REPOSITORY)
-            .tag(version)
             .pause(false)
             .build();
         let docker = self.engine.docker().await?;

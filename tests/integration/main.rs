@@ -4,4 +4,5 @@
 
 mod harness;
 
+mod isolation;
 mod serve;

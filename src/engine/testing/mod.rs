@@ -22,6 +22,7 @@ use super::*;
 pub(super) const TOOLS: &str = "casemate-tools:latest";
 
 /// The Engine that this machine's user has.
+#[expect(clippy::disallowed_methods, reason = "a test takes no configuration")]
 pub(super) fn engine() -> Engine {
     let env = |name: &str| std::env::var(name).ok();
     Engine::new(locate(&env).expect("the suite needs an Engine")).expect("its address is one")

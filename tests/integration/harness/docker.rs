@@ -1,6 +1,9 @@
 //! The Engine as an operator sees it: through the docker command.
 
-use std::process::{Command, Output};
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
 
 /// Seconds that a command may take.
 const DEADLINE: &str = "60";
@@ -43,6 +46,46 @@ pub fn exec(container: &str, command: &str) -> String {
     output(&["exec", "--user", "0", container, "sh", "-c", command])
 }
 
+/// Runs a command as root beside a container: in another one, which sees the
+/// first one's processes and its volumes and may look into both. So it sees what
+/// the host's root sees, also where the Engine is on another machine.
+pub fn beside(container: &str, command: &str) -> String {
+    let pid = format!("container:{container}");
+    let look = ["--user", "0", "--cap-add", "SYS_PTRACE", "--pid", &pid, "--volumes-from", container];
+    let run = ["run", "--rm", "--network", "none"];
+    output(&[&run[..], &look, &[super::TOOLS_IMAGE, "sh", "-c", command]].concat())
+}
+
+/// What the Engine stores about the `container`, `image` or `volume` of this
+/// name. Panics when there is none.
+pub fn inspect(kind: &str, name: &str) -> Value {
+    let answer = output(&["inspect", "--type", kind, name]);
+    let mut found: Vec<Value> = serde_json::from_str(&answer).expect("JSON");
+    found.remove(0)
+}
+
+/// A container that the test made past Casemate. It is removed when the test is
+/// over.
+#[derive(Debug)]
+pub struct Container(pub String);
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        quietly(&["rm", "--force", "--volumes", &self.0]);
+    }
+}
+
+/// A volume that the test made past Casemate. It is removed when the test is
+/// over.
+#[derive(Debug)]
+pub struct Volume(pub String);
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        quietly(&["volume", "rm", "--force", &self.0]);
+    }
+}
+
 /// An image that is removed when the test is over.
 #[derive(Debug)]
 pub struct Image(pub String);
@@ -72,6 +115,35 @@ impl Image {
         let name = format!("casemate-test-{}:latest", uuid::Uuid::new_v4().simple());
         output(&["import", &archive.to_string_lossy(), &name]);
         Self(name)
+    }
+
+    /// From a Dockerfile, which gets no other files.
+    pub fn build(dockerfile: &str) -> Self {
+        let image = Self(format!("casemate-test-{}:latest", uuid::Uuid::new_v4().simple()));
+        let mut build = Command::new("timeout")
+            .args([DEADLINE, "docker", "build", "--quiet", "--tag", image.name(), "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the docker command can be run");
+        let mut input = build.stdin.take().expect("stdin");
+        input.write_all(dockerfile.as_bytes()).expect("docker build reads its input");
+        drop(input);
+        let built = build.wait_with_output().expect("an exit status");
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        image
+    }
+
+    /// Its id: `sha256:…`.
+    pub fn id(&self) -> String {
+        output(&["image", "inspect", "--format", "{{.Id}}", self.name()])
+    }
+
+    /// Ids of the images that Casemate prepared from it.
+    pub fn prepared(&self) -> Vec<String> {
+        let label = format!("label=io.casemate.prepared={}", self.id());
+        lines(&["images", "--quiet", "--no-trunc", "--filter", &label])
     }
 
     /// Its name, for `CASEMATE_IMAGE`.

@@ -206,11 +206,42 @@ fn a_cancelled_walk_ends() {
     assert_eq!(opened.expect_err("cancelled").code(), Code::Cancelled);
 }
 
-/// Calls during which two names are exchanged.
+/// Reads while two names are exchanged.
 const EXCHANGED: u32 = 2000;
+
+/// What became of them.
+#[derive(Default)]
+struct Race {
+    inside: u32,
+    refused: u32,
+}
+
+impl Race {
+    /// Until they were enough, and met both sides of the exchange.
+    fn goes_on(&self) -> bool {
+        self.inside + self.refused < EXCHANGED || self.inside == 0 || self.refused == 0
+    }
+
+    fn read(&mut self, sandbox: &Sandbox, path: &str) {
+        match sandbox.read(path) {
+            Ok(content) => {
+                assert_eq!(content, b"inside");
+                self.inside += 1;
+            }
+            Err(Code::OutsideWorkspace | Code::NotDirectory) => self.refused += 1,
+            Err(code) => panic!("{code:?}"),
+        }
+    }
+}
 
 /// Exchanges two names, again and again, while `test` runs.
 fn while_exchanging(sandbox: &Sandbox, one: &str, other: &str, test: impl FnOnce()) {
+    struct Done<'a>(&'a AtomicBool);
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     let done = AtomicBool::new(false);
     let (one, other) = (sandbox.at(one), sandbox.at(other));
     thread::scope(|scope| {
@@ -219,12 +250,7 @@ fn while_exchanging(sandbox: &Sandbox, one: &str, other: &str, test: impl FnOnce
                 renameat_with(CWD, &one, CWD, &other, RenameFlags::EXCHANGE).expect("exchange");
             }
         });
-        struct Done<'a>(&'a AtomicBool);
-        impl Drop for Done<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
+        // Also when the test fails.
         let _done = Done(&done);
         test();
     });
@@ -235,30 +261,19 @@ fn exchanging_a_directory_and_a_link_never_leads_out() {
     with_and_without_openat2(|sandbox| {
         sandbox.file("a/swap/secret", "inside");
         sandbox.link("a/link", "../../outside");
-        let mut read = 0;
         while_exchanging(sandbox, "a/swap", "a/link", || {
-            for round in 0..EXCHANGED {
-                match sandbox.read("a/swap/secret") {
-                    Ok(content) => {
-                        assert_eq!(content, b"inside");
-                        read += 1;
-                    }
-                    Err(code) => assert_eq!(code, Code::OutsideWorkspace),
-                }
-                if round % 10 == 0 {
-                    // What is written may be refused, or go into the directory
-                    // wherever it is; never outside.
-                    let _ = sandbox.write("a/swap/secret", "inside");
-                    let _ = sandbox.write("a/swap/new/file", "new");
-                }
-                // "a" keeps its names; what is in "a/swap" may be refused.
+            let mut race = Race::default();
+            while race.goes_on() {
+                race.read(sandbox, "a/swap/secret");
+                // These may be refused, or find the directory; never outside.
+                let _ = sandbox.write("a/swap/secret", "inside");
+                let _ = sandbox.write("a/swap/new/file", "new");
                 let swap = sandbox.list("a/swap", 3).unwrap_or_default();
                 for entry in sandbox.list("a", 4).expect("listed").iter().chain(&swap) {
                     assert_ne!(entry.size, CANARY.len() as u64, "{entry:?}");
                 }
             }
         });
-        assert!(read > 0, "it was never a directory");
         sandbox.assert_outside_untouched();
     });
 }
@@ -266,24 +281,20 @@ fn exchanging_a_directory_and_a_link_never_leads_out() {
 #[test]
 fn exchanging_a_file_and_a_link_never_leads_out() {
     with_and_without_openat2(|sandbox| {
-        sandbox.file("swap", "inside");
-        sandbox.link("link", "../outside/secret");
-        let mut read = 0;
-        while_exchanging(sandbox, "swap", "link", || {
-            for round in 0..EXCHANGED {
-                match sandbox.read("swap") {
-                    Ok(content) => {
-                        assert_eq!(content, b"inside");
-                        read += 1;
-                    }
-                    Err(code) => assert_eq!(code, Code::OutsideWorkspace),
+        let mut race = Race::default();
+        while race.goes_on() {
+            let _ = fs::remove_file(sandbox.at("swap"));
+            let _ = fs::remove_file(sandbox.at("link"));
+            sandbox.file("swap", "inside");
+            sandbox.link("link", "../outside/secret");
+            while_exchanging(sandbox, "swap", "link", || {
+                for _ in 0..50 {
+                    race.read(sandbox, "swap");
                 }
-                if round % 10 == 0 {
-                    let _ = sandbox.write("swap", "inside");
-                }
-            }
-        });
-        assert!(read > 0, "it was never a file");
+                // Last: it may replace the link.
+                let _ = sandbox.write("swap", "inside");
+            });
+        }
         sandbox.assert_outside_untouched();
     });
 }
@@ -300,20 +311,12 @@ fn exchanging_a_directory_on_the_way_up_never_leads_out() {
     sandbox.file("a/secret", "inside");
     sandbox.link(&format!("a/{below}up"), up);
     sandbox.link("link", "../outside");
-    let mut read = 0;
     while_exchanging(&sandbox, "a", "link", || {
-        for _ in 0..EXCHANGED {
-            match sandbox.read(&format!("a/{below}up")) {
-                Ok(content) => {
-                    assert_eq!(content, b"inside");
-                    read += 1;
-                }
-                Err(Code::OutsideWorkspace | Code::NotDirectory | Code::NotFound) => {}
-                Err(code) => panic!("{code:?}"),
-            }
+        let mut race = Race::default();
+        while race.goes_on() {
+            race.read(&sandbox, &format!("a/{below}up"));
         }
     });
-    assert!(read > 0, "it was never a directory");
 }
 
 proptest! {

@@ -1,0 +1,580 @@
+//! Reads the sources and fails on an import that breaks the layers, and on a
+//! name that only one place may use.
+//!
+//! The check is pure over a file's name and text. It sees tokens, not types:
+//! comments and strings are skipped, `use` trees are spelled out, and `super` is
+//! followed from the module that the file's name and its inline modules make.
+
+use std::path::{Path, PathBuf};
+
+/// What the modules of the crate's root may use of each other. One that is not
+/// in here has no place yet.
+const LAYERS: [(&str, &str); 12] = [
+    ("main", "cli"),
+    (
+        "cli",
+        "http stdio ops tools sandbox channel engine config identity workspace",
+    ),
+    (
+        "http",
+        "tools ops sandbox channel engine config identity workspace",
+    ),
+    (
+        "stdio",
+        "tools sandbox channel engine config identity workspace",
+    ),
+    ("tools", "sandbox channel engine config identity workspace"),
+    ("ops", "sandbox engine config identity workspace"),
+    ("sandbox", "channel engine config identity workspace"),
+    ("channel", "engine config identity workspace"),
+    ("engine", "config identity workspace"),
+    ("config", "identity workspace"),
+    ("identity", "workspace"),
+    ("workspace", ""),
+];
+
+/// What only some places may name, where those begin, and why no other may. A
+/// single word is looked for in all code, a path among the paths.
+const NAMES: [(&str, &str, &str); 11] = [
+    (
+        "bollard",
+        "src/engine/ crates/init/",
+        "only engine speaks to the Engine",
+    ),
+    (
+        "rmcp",
+        "src/tools/ src/stdio.rs src/http/ crates/init/",
+        "only what faces clients speaks MCP",
+    ),
+    ("unsafe", "crates/init/", "the server has no unsafe code"),
+    (
+        "spawn_blocking",
+        "src/",
+        "it hangs at the limit of processes (tokio#2309)",
+    ),
+    (
+        "tokio::fs",
+        "src/",
+        "its blocking pool hangs at the limit of processes",
+    ),
+    ("tokio::process", "src/", "PID 1 has one owner of waitid"),
+    ("env::var", ENVIRONMENT, "only config reads the environment"),
+    (
+        "env::var_os",
+        ENVIRONMENT,
+        "only config reads the environment",
+    ),
+    (
+        "env::vars",
+        ENVIRONMENT,
+        "only config reads the environment",
+    ),
+    (
+        "env::vars_os",
+        ENVIRONMENT,
+        "only config reads the environment",
+    ),
+    ("env::*", ENVIRONMENT, "only config reads the environment"),
+];
+
+/// Tests may have a switch for the developer.
+const ENVIRONMENT: &str = "src/config/ crates/init/";
+
+/// Under another name, or by `*`, what they hold could not be followed.
+const ROOTS: [&str; 5] = ["crate", "casemate", "std", "std::env", "tokio"];
+
+/// What is wrong with a file, a line each. `file` is its path from the top of
+/// the repository.
+fn violations(file: &str, text: &str) -> Vec<String> {
+    let tokens = tokens(text);
+    let mut found = Vec::new();
+    let mut find = |line: usize, what: String| found.push(format!("{file}:{line} {what}"));
+    for token in &tokens {
+        for (name, _, why) in NAMES.iter().filter(|(_, places, _)| !is_in(file, places)) {
+            if token.text == *name {
+                find(token.line, format!("names `{name}`: {why}"));
+            }
+        }
+    }
+    let root = if file == "src/main.rs" {
+        "casemate"
+    } else {
+        "crate"
+    };
+    for named in paths(&module(file), &tokens) {
+        let Spelled {
+            segments,
+            renamed,
+            line,
+        } = &named.path;
+        let spelled = segments.join("::");
+        for (name, places, why) in NAMES.iter().filter(|(_, places, _)| !is_in(file, places)) {
+            let is_switch = *places == ENVIRONMENT && (named.in_test || is_test(file));
+            if name.contains("::") && holds(segments, name) && !is_switch {
+                find(*line, format!("names `{name}`: {why}"));
+            }
+        }
+        let all = spelled
+            .strip_suffix("::*")
+            .unwrap_or(if *renamed { &spelled } else { "" });
+        if ROOTS.contains(&all) {
+            find(*line, format!("hides what it takes from `{all}`"));
+        }
+        let target = named.target(root).filter(|_| file.starts_with("src/"));
+        if let Some(what) = target.and_then(|target| misplaced(file, target)) {
+            find(*line, what);
+        }
+    }
+    found
+}
+
+fn is_in(file: &str, places: &str) -> bool {
+    places.split(' ').any(|place| file.starts_with(place))
+}
+
+fn is_test(file: &str) -> bool {
+    file.ends_with("tests.rs") || file.contains("/tests/") || file.contains("/testing/")
+}
+
+/// Whether `path` stands in `segments`.
+fn holds(segments: &[String], path: &str) -> bool {
+    let path: Vec<&str> = path.split("::").collect();
+    segments.windows(path.len()).any(|window| window == path)
+}
+
+/// Why this file may not use the root's module `target`.
+fn misplaced(file: &str, target: &str) -> Option<String> {
+    let own = module(file).into_iter().next()?;
+    let (_, below) = LAYERS.iter().find(|(layer, _)| *layer == own)?;
+    let allowed = own == target || below.split(' ').any(|layer| layer == target);
+    (!allowed).then(|| format!("uses `crate::{target}`, which is not below `{own}`"))
+}
+
+fn is_layer(name: &str) -> bool {
+    LAYERS.iter().any(|(layer, _)| *layer == name)
+}
+
+/// The module that a file is, from the crate's root. `main.rs` is one of its own.
+fn module(file: &str) -> Vec<String> {
+    let path = file.split_once("src/").map_or(file, |(_, path)| path);
+    let mut module: Vec<String> = path
+        .trim_end_matches(".rs")
+        .split('/')
+        .map(str::to_owned)
+        .collect();
+    if matches!(module.last().map(String::as_str), Some("mod" | "lib")) {
+        module.pop();
+    }
+    module
+}
+
+/// A path as the code spells it.
+struct Spelled {
+    segments: Vec<String>,
+    renamed: bool,
+    line: usize,
+}
+
+/// A path and where the code names it.
+struct Named {
+    path: Spelled,
+    module: Vec<String>,
+    in_test: bool,
+}
+
+impl Named {
+    /// The root's module that it leads to; `None` where it leads to no other.
+    fn target(&self, root: &str) -> Option<&str> {
+        let segments = self.path.segments.iter().map(String::as_str);
+        let mut segments = segments.skip_while(|segment| *segment == "self").peekable();
+        if segments.next_if_eq(&root).is_some() {
+            return segments.next();
+        }
+        let mut up = 0;
+        while segments.next_if_eq(&"super").is_some() {
+            up += 1;
+        }
+        if up == 0 || up < self.module.len() {
+            return None;
+        }
+        // A file that `#[path]` puts deeper than its name says goes past the
+        // root here: what it names then is no layer.
+        segments.next().filter(|name| is_layer(name))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Token<'a> {
+    text: &'a str,
+    line: usize,
+}
+
+/// Words and punctuation, `::` as one; no comments, strings or lifetimes.
+fn tokens(text: &str) -> Vec<Token<'_>> {
+    let mut tokens = Vec::new();
+    let (mut at, mut line) = (0, 1);
+    while let Some(first) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let length = skipped(rest).unwrap_or_else(|| {
+            let length = match word(rest) {
+                0 if rest.starts_with("::") => 2,
+                0 => first.len_utf8(),
+                word => word,
+            };
+            if !first.is_whitespace() {
+                tokens.push(Token {
+                    text: &rest[..length],
+                    line,
+                });
+            }
+            length
+        });
+        line += rest[..length].matches('\n').count();
+        at += length;
+    }
+    tokens
+}
+
+/// The length of the word at the beginning.
+fn word(rest: &str) -> usize {
+    rest.find(|c: char| !c.is_alphanumeric() && c != '_')
+        .unwrap_or(rest.len())
+}
+
+/// How much of the beginning is no code: a comment, string or lifetime.
+fn skipped(rest: &str) -> Option<usize> {
+    if rest.starts_with("//") {
+        return Some(rest.find('\n').unwrap_or(rest.len()));
+    }
+    if rest.starts_with("/*") {
+        return Some(comment(rest));
+    }
+    if let Some(quoted) = rest.strip_prefix('\'') {
+        let is_char = quoted.starts_with('\\') || quoted.chars().nth(1) == Some('\'');
+        return Some(
+            1 + if is_char {
+                closing(quoted, '\'')
+            } else {
+                word(quoted)
+            },
+        );
+    }
+    let (letters, quoted) = rest.split_at(word(rest));
+    if !["", "b", "c", "r", "br", "cr"].contains(&letters) {
+        return None;
+    }
+    let hashes = quoted.len() - quoted.trim_start_matches('#').len();
+    if letters.ends_with('r') && quoted[hashes..].starts_with('"') {
+        let (begin, end) = (
+            letters.len() + hashes + 1,
+            format!("\"{}", "#".repeat(hashes)),
+        );
+        let length = rest[begin..]
+            .find(&end)
+            .map(|length| begin + length + end.len());
+        return Some(length.unwrap_or(rest.len()));
+    }
+    if letters == "r" && hashes == 1 {
+        return Some(2); // a raw name
+    }
+    let quote = quoted
+        .chars()
+        .next()
+        .filter(|quote| ['"', '\''].contains(quote))?;
+    Some(letters.len() + 1 + closing(&quoted[1..], quote))
+}
+
+/// Up to and with the quote that ends it.
+fn closing(quoted: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, char) in quoted.char_indices() {
+        if char == quote && !escaped {
+            return at + 1;
+        }
+        escaped = char == '\\' && !escaped;
+    }
+    quoted.len()
+}
+
+/// A block comment; they nest.
+fn comment(rest: &str) -> usize {
+    let (mut at, mut depth) = (0, 0);
+    while at < rest.len() {
+        match rest.as_bytes().get(at..at + 2) {
+            Some(b"/*") => (at, depth) = (at + 2, depth + 1),
+            Some(b"*/") => (at, depth) = (at + 2, depth - 1),
+            _ => at += 1,
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    at
+}
+
+/// All paths of two names and more, and all imports.
+fn paths(file: &[String], tokens: &[Token<'_>]) -> Vec<Named> {
+    let mut found = Vec::new();
+    let mut module = file.to_vec();
+    // Of each open brace, whether it is a module's, and whether one for tests.
+    let mut braces: Vec<(bool, bool)> = Vec::new();
+    let mut test_follows = false;
+    let mut at = 0;
+    while at < tokens.len() {
+        let is = |offset: usize, text: &str| {
+            tokens
+                .get(at + offset)
+                .is_some_and(|token| token.text == text)
+        };
+        let opens_module = is(0, "{") && at >= 2 && tokens[at - 2].text == "mod";
+        let mut spelled = Vec::new();
+        match tokens[at].text {
+            "cfg" if is(1, "(") && is(2, "test") => test_follows = true,
+            "{" => {
+                let inner = opens_module && test_follows;
+                braces.push((opens_module, inner));
+                if opens_module {
+                    module.push(tokens[at - 1].text.to_owned());
+                }
+                test_follows = false;
+            }
+            "}" => {
+                if braces.pop().is_some_and(|(is_module, _)| is_module) {
+                    module.pop();
+                }
+            }
+            ";" => test_follows = false,
+            "use" if !is(1, "<") => {
+                at += 1;
+                tree(tokens, &mut at, &[], &mut spelled);
+            }
+            word if is_word(word) && is(1, "::") => {
+                let mut segments = vec![word.to_owned()];
+                while tokens.get(at + 1).is_some_and(|token| token.text == "::")
+                    && tokens.get(at + 2).is_some_and(|token| is_word(token.text))
+                {
+                    at += 2;
+                    segments.push(tokens[at].text.to_owned());
+                }
+                spelled.push(Spelled {
+                    segments,
+                    renamed: false,
+                    line: tokens[at].line,
+                });
+            }
+            _ => {}
+        }
+        let in_test = braces.iter().any(|(_, test)| *test);
+        found.extend(spelled.into_iter().map(|path| Named {
+            path,
+            module: module.clone(),
+            in_test,
+        }));
+        at += 1;
+    }
+    found
+}
+
+fn is_word(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_alphabetic() || c == '_')
+}
+
+/// One tree of a `use`, spelled out. Ends before what follows it.
+fn tree(tokens: &[Token<'_>], at: &mut usize, above: &[String], found: &mut Vec<Spelled>) {
+    let mut line = 0;
+    let mut segments = above.to_vec();
+    let mut renamed = false;
+    while let Some(token) = tokens.get(*at) {
+        match token.text {
+            "{" => {
+                while !matches!(tokens.get(*at).map(|token| token.text), None | Some("}")) {
+                    *at += 1;
+                    tree(tokens, at, &segments, found);
+                }
+                *at += 1;
+                return;
+            }
+            ";" | "," | "}" => break,
+            "as" => {
+                renamed = true;
+                *at += 1;
+            }
+            "::" => {}
+            word => {
+                line = token.line;
+                segments.push(word.to_owned());
+            }
+        }
+        *at += 1;
+    }
+    if segments.last().is_some_and(|last| last == "self") {
+        segments.pop();
+    }
+    found.push(Spelled {
+        segments,
+        renamed,
+        line,
+    });
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_source_keeps_the_layers() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    sources(&top.join("src"), &mut files);
+    sources(&top.join("crates/init/src"), &mut files);
+    assert!(files.len() > 80, "only {} files", files.len());
+    let wrong: Vec<String> = files
+        .iter()
+        .flat_map(|path| {
+            let file = path.strip_prefix(top).expect("beneath").to_string_lossy();
+            violations(&file, &std::fs::read_to_string(path).expect("text"))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_of_the_root_has_a_layer() {
+    let text = include_str!("../src/lib.rs");
+    let tokens = tokens(text);
+    for module in tokens.windows(2).filter(|pair| pair[0].text == "mod") {
+        let name = module[1].text;
+        assert!(is_layer(name), "`{name}` has no layer");
+    }
+}
+
+/// Lines of `file | code | what is found`.
+fn table(text: &str) -> impl Iterator<Item = (&str, &str, &str)> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            let mut cells = line.splitn(3, " | ");
+            let mut cell = || cells.next().unwrap_or_default();
+            (cell(), cell(), cell())
+        })
+}
+
+/// What is said of a file whose second line is `code`.
+fn said(file: &str, code: &str) -> String {
+    violations(file, &format!("\n{code}")).join("\n")
+}
+
+#[test]
+fn what_leads_upward_or_sideways_is_found_however_it_is_written() {
+    let cases = r#"
+        src/sandbox/owner.rs | use crate::tools::Tools; | tools
+        src/sandbox/owner.rs | use crate::{engine::Engine, tools}; | tools
+        src/sandbox/owner.rs | use crate::{engine::{self, Engine}, cli::{Cli as C}}; | cli
+        src/sandbox/owner.rs | fn f() -> crate::tools::Code { todo!() } | tools
+        src/sandbox/owner.rs | use super::super::tools::Tools; | tools
+        src/sandbox/mod.rs | use super::tools::Tools; | tools
+        src/sandbox/owner.rs | mod tests { use super::super::super::tools::Tools; } | tools
+        src/sandbox/owner.rs | #[cfg(test)] mod tests { use crate::stdio; } | stdio
+        src/stdio.rs | use super::cli::Cli; | cli
+        src/stdio.rs | use crate::http::router; | http
+        src/engine/mod.rs | pub(crate) use crate::channel::Channel; | channel
+        src/channel/mod.rs | impl From<crate::sandbox::Note> for X {} | sandbox
+        src/config/mod.rs | use crate::engine::Engine; | engine
+        src/identity.rs | use crate::config::Config; | config
+        src/workspace/path.rs | use crate::sandbox::Sandbox; | sandbox
+        src/ops/gc.rs | use crate::channel::Channel; | channel
+        src/main.rs | use casemate::engine::Engine; | engine
+        src/tools/mod.rs | use crate::*; | *
+    "#;
+    for (file, code, target) in table(cases) {
+        let said = said(file, code);
+        let wanted = format!("{file}:2 uses `crate::{target}`");
+        assert!(said.contains(&wanted), "{file}: {code}: {said:?}");
+    }
+}
+
+#[test]
+fn names_that_one_place_may_use_are_found_everywhere_else() {
+    let cases = r#"
+        src/sandbox/mod.rs | use bollard::Docker; | names `bollard`
+        src/sandbox/mod.rs | fn f(_: ::bollard::Docker) {} | names `bollard`
+        src/sandbox/mod.rs | #[cfg(test)] mod tests { use bollard::Docker; } | names `bollard`
+        src/sandbox/mod.rs | use rmcp::model::Tool; | names `rmcp`
+        src/cli/serve.rs | fn f(_: rmcp::Peer) {} | names `rmcp`
+        src/engine/mod.rs | unsafe { f() } | names `unsafe`
+        src/cli/serve.rs | let a = std::env::var("A"); | names `env::var`
+        src/cli/serve.rs | use std::{env, fmt}; fn f() { env::var_os("A"); } | names `env::var_os`
+        src/engine/mod.rs | use std::env::{self, vars}; | names `env::vars`
+        src/engine/mod.rs | use std::env::vars_os as all; | names `env::vars_os`
+        src/engine/mod.rs | use std::env::*; | names `env::*`
+        src/engine/mod.rs | #[cfg(test)] mod a {} fn f() { std::env::var("A"); } | names `env::var`
+        src/engine/mod.rs | use crate as all; | hides what it takes from `crate`
+        src/engine/mod.rs | use std as s; | hides what it takes from `std`
+        src/engine/mod.rs | use std::env as e; | hides what it takes from `std::env`
+        crates/init/src/pid1/mod.rs | use tokio::fs::File; | names `tokio::fs`
+        crates/init/src/pid1/mod.rs | use tokio::{fs, time}; | names `tokio::fs`
+        crates/init/src/pid1/mod.rs | fn f(_: tokio::process::Child) {} | names `tokio::process`
+        crates/init/src/files/pool.rs | use tokio::*; | hides what it takes from `tokio`
+        crates/init/src/files/pool.rs | tokio::task::spawn_blocking(f); | names `spawn_blocking`
+        crates/init/src/files/pool.rs | runtime.handle().spawn_blocking(f); | names `spawn_blocking`
+        crates/init/src/files/pool.rs | use tokio as runtime; | hides what it takes from `tokio`
+    "#;
+    for (file, code, what) in table(cases) {
+        let said = said(file, code);
+        assert!(
+            said.contains(&format!("{file}:2 {what}")),
+            "{file}: {code}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn what_keeps_the_layers_and_what_is_no_code_is_left_alone() {
+    let cases = r##"
+        src/cli/serve.rs | use crate::{config::Config, engine::locate, sandbox::Manager, stdio, tools::Tools};
+        src/tools/error.rs | use crate::engine::EngineError; use super::Code; use rmcp::model::Tool;
+        src/sandbox/owner.rs | use super::{Lease, bring_up::Maker}; use crate::sandbox::Note;
+        src/sandbox/owner.rs | #[cfg(test)] mod tests { use super::super::Note; use super::*; }
+        src/engine/docker_tests.rs | use super::super::labels;
+        src/engine/mod.rs | use bollard::Docker; pub(in crate::engine) fn f() {}
+        src/main.rs | use casemate::cli::Cli;
+        src/config/environment.rs | std::env::vars_os()
+        src/config/mod.rs | use Setting as S; use crate::identity::User as Person;
+        src/tools/mod.rs | #[cfg(test)] mod tests { #[a(b = "c")] fn f() { std::env::var_os("UPDATE"); } }
+        src/channel/mod.rs | fn f() -> impl Future + use<> {}
+        src/engine/exec.rs | let a = env!("CARGO"); std::env::temp_dir();
+        crates/init/src/pid1/mod.rs | use tokio::{net, time}; unsafe { f() }; std::env::vars_os();
+        src/sandbox/mod.rs | //! [`crate::tools`] and `rmcp`, unsafe
+        src/sandbox/mod.rs | fn f() {} /// `bollard`, crate::cli
+        src/sandbox/mod.rs | /* bollard /* crate::tools::x */ unsafe */ fn f() {}
+        src/sandbox/mod.rs | f("crate::tools::x", r#"unsafe " bollard"#, b"rmcp", '"', b'"', '\'', "\" bollard");
+        src/sandbox/mod.rs | fn f<'a>(a: &'a str) -> &'static str { unsafe_looking(a, 'x') }
+    "##;
+    for (file, code, _) in table(cases) {
+        assert_eq!(said(file, code), "", "{file}: {code}");
+    }
+}
+
+#[test]
+fn the_line_of_a_violation_is_its_own() {
+    let text = "/* a\n b */\nconst A: &str = \"c\n d\";\nuse crate::{\n    engine,\n    tools,\n};\nuse bollard::A;\n";
+    let said = violations("src/sandbox/mod.rs", text);
+    assert!(
+        said.iter()
+            .any(|line| line.contains("mod.rs:9 names `bollard`")),
+        "{said:?}"
+    );
+    assert!(
+        said.iter()
+            .any(|line| line.contains("mod.rs:7 uses `crate::tools`")),
+        "{said:?}"
+    );
+}
