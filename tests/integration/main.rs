@@ -4,5 +4,8 @@
 
 mod harness;
 
+mod commands;
+mod identity;
 mod isolation;
+mod lifecycle;
 mod serve;

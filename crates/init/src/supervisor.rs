@@ -1,22 +1,25 @@
 //! The supervisor: the parent of one command and the heir of everything that
-//! the command leaves behind. It starts the command, reports, reaps, and ends
-//! when nothing is left below it. It never decides anything: PID 1 does.
+//! the command leaves behind. It forks the command's process ahead of time,
+//! reports, reaps, and ends when nothing is left below it. It never decides
+//! anything: PID 1 does.
 //!
 //! ```text
-//! PID 1 ──spawn──► supervisor ──fork──► command ──► whatever it starts
-//!    ◄── Report over the control socket ──┘
+//! PID 1 ──spawn──► supervisor ──fork──► child, waits for the order, becomes the command
+//!    ▲                  │                 ▲
+//!    ├── Report ────────┘                 │
+//!    └─── control socket ───── Order ─────┘
 //! ```
 //!
 //! Invariants:
-//! - The command's id is reported before the command's first instruction, so
-//!   that PID 1 can tell its end also when user code kills the supervisor.
+//! - The command's id is reported before there is an order, so that PID 1 can
+//!   tell its end also when user code kills the supervisor.
 //! - An end is reported before it is reaped: a supervisor killed in between
 //!   leaves a zombie, which PID 1 inherits with its true status.
 //! - It has one thread and blocks all signals.
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek as _, Write};
 use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -24,6 +27,7 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 use prost::Message;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::process::{DumpableBehavior, Pid, chdir, set_child_subreaper, set_dumpable_behavior};
 
 use crate::sys::{self, Change, ChildEvent, Wait};
@@ -43,6 +47,12 @@ pub struct Order {
     /// Its working directory.
     #[prost(bytes = "bytes", tag = "4")]
     pub cwd: Bytes,
+    /// All of its standard input.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub stdin: Bytes,
+    /// A script too long for an argument, for [`SCRIPT_FD`].
+    #[prost(bytes = "bytes", tag = "6")]
+    pub script: Bytes,
 }
 
 /// What the supervisor tells PID 1.
@@ -117,21 +127,20 @@ impl Ended {
     }
 }
 
-/// Largest [`Order`]: the environment's and a script's bounds with room.
-const MAX_ORDER: u32 = 512 * 1024;
+/// Largest [`Order`]: a script, a standard input and an environment at their
+/// bounds, with room.
+const MAX_ORDER: u32 = 3 * 1024 * 1024;
 
 /// The descriptor that a script too long for an argument comes in, as the
 /// command sees it.
 pub const SCRIPT_FD: RawFd = 3;
 
-/// Arguments: the control socket's descriptor, then the script's if there is one.
+/// Argument: the control socket's descriptor.
 pub fn main(mut args: impl Iterator<Item = String>) -> ExitCode {
-    let mut descriptor = || args.next()?.parse().ok().map(owned);
-    let Some(control) = descriptor() else {
+    let Some(control) = args.next().and_then(|fd| fd.parse().ok()).map(owned) else {
         return ExitCode::from(64);
     };
-    let script = descriptor();
-    match supervise(File::from(control), script) {
+    match supervise(File::from(control)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
@@ -144,26 +153,69 @@ fn owned(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-fn supervise(mut control: File, script: Option<OwnedFd>) -> io::Result<()> {
+fn supervise(mut control: File) -> io::Result<()> {
     sys::block_signals();
     rustix::io::fcntl_setfd(&control, rustix::io::FdFlags::CLOEXEC)?;
     // A subreaper that the kernel does not have (gVisor) leaves its orphans to
     // PID 1, which ends them.
     let _ = set_child_subreaper(Some(Pid::INIT));
     let _ = rustix::process::setsid();
-    let order = read_order(&mut control)?;
-    let child = match Child::fork(order, script.as_ref()) {
-        Ok(child) => child,
+    #[allow(unsafe_code)]
+    // SAFETY: the supervisor has one thread.
+    let forked = unsafe { sys::fork() };
+    let main = match forked {
+        Ok(Some(pid)) => pid,
+        Ok(None) => become_command(&mut control),
         Err(error) => return report(&mut control, Fact::Failed(failed(Step::Fork, &error))),
     };
-    let main = child.pid;
     report(&mut control, Fact::Started(main.as_raw_nonzero().get()))?;
-    drop(script);
     release_output()?;
-    if let Some(failure) = child.run()? {
-        report(&mut control, Fact::Failed(failure))?;
-    }
     reap_all(&mut control, main)
+}
+
+/// The child's side: waits for the order and becomes what it says. An end of
+/// the socket instead means that nobody needs it.
+///
+/// Whoever takes over the child between its becoming dumpable and its `execve`
+/// is the same user, and can make it lie about itself alone.
+fn become_command(control: &mut File) -> ! {
+    let Ok(order) = read_order(control) else {
+        sys::exit_now(127)
+    };
+    let failure = prepare(&order, control)
+        .err()
+        .unwrap_or_else(|| failed(Step::Exec, &exec(&order)));
+    let _ = report(control, Fact::Failed(failure));
+    sys::exit_now(127)
+}
+
+/// What order these steps have matters: what it inherited is closed before it
+/// becomes dumpable, and it can only raise its `oom_score_adj` once it is.
+fn prepare(order: &Order, control: &mut File) -> Result<(), Failed> {
+    let step = |error: &io::Error| failed(Step::Exec, error);
+    let script = (!order.script.is_empty()).then(|| content(&order.script));
+    let script = script.transpose().map_err(|error| step(&error))?;
+    if !order.stdin.is_empty() {
+        let stdin = content(&order.stdin).map_err(|error| step(&error))?;
+        rustix::stdio::dup2_stdin(stdin).map_err(|errno| step(&errno.into()))?;
+    }
+    *control = keep_only(script.as_ref(), control).map_err(|error| step(&error))?;
+    set_dumpable_behavior(DumpableBehavior::Dumpable).map_err(|errno| step(&errno.into()))?;
+    let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);
+    let _ = rustix::process::setsid();
+    sys::restore_signals();
+    chdir(Path::new(std::ffi::OsStr::from_bytes(&order.cwd)))
+        .map_err(|errno| failed(Step::Chdir, &errno.into()))
+}
+
+/// A file in memory that holds these bytes and cannot be changed.
+fn content(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = File::from(memfd_create("casemate", flags)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW)?;
+    Ok(file.into())
 }
 
 fn read_order(control: &mut File) -> io::Result<Order> {
@@ -219,84 +271,20 @@ fn failed(step: Step, error: &io::Error) -> Failed {
     }
 }
 
-/// The forked child before it runs: it waits for a byte on `gate`, and sends
-/// back where and why it failed, or just closes it by running.
-struct Child {
-    pid: Pid,
-    gate: File,
-}
-
-impl Child {
-    fn fork(order: Order, script: Option<&OwnedFd>) -> io::Result<Self> {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-        #[allow(unsafe_code)]
-        // SAFETY: the supervisor has one thread.
-        let forked = unsafe { sys::fork() }?;
-        match forked {
-            Some(pid) => Ok(Self {
-                pid,
-                gate: File::from(OwnedFd::from(ours)),
-            }),
-            None => {
-                drop(ours);
-                become_command(&order, script, File::from(OwnedFd::from(theirs)))
-            }
-        }
-    }
-
-    /// Opens the gate. `Some` when the command could not be run after all.
-    fn run(mut self) -> io::Result<Option<Failed>> {
-        self.gate.write_all(&[0])?;
-        let mut answer = [0; MAX_FAILED];
-        match self.gate.read(&mut answer)? {
-            0 => Ok(None),
-            count => Failed::decode(&answer[..count])
-                .map(Some)
-                .map_err(io::Error::other),
-        }
-    }
-}
-
-/// Longest encoded [`Failed`]: two tags and two varints.
-const MAX_FAILED: usize = 32;
-
-/// The child's side. The order matters: what it inherited is closed before it
-/// becomes dumpable, and it can only raise its `oom_score_adj` once it is.
-fn become_command(order: &Order, script: Option<&OwnedFd>, mut gate: File) -> ! {
-    let failure = prepare(order, script, &mut gate)
-        .err()
-        .unwrap_or_else(|| failed(Step::Exec, &exec(order)));
-    let _ = gate.write_all(&failure.encode_to_vec());
-    sys::exit_now(127)
-}
-
-fn prepare(order: &Order, script: Option<&OwnedFd>, gate: &mut File) -> Result<(), Failed> {
-    let step = |step| move |error: io::Error| failed(step, &error);
-    gate.read_exact(&mut [0]).map_err(step(Step::Fork))?;
-    *gate = keep_only(script, gate).map_err(step(Step::Exec))?;
-    set_dumpable_behavior(DumpableBehavior::Dumpable)
-        .map_err(|errno| failed(Step::Exec, &errno.into()))?;
-    let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);
-    let _ = rustix::process::setsid();
-    sys::restore_signals();
-    chdir(Path::new(std::ffi::OsStr::from_bytes(&order.cwd)))
-        .map_err(|errno| failed(Step::Chdir, &errno.into()))
-}
-
 /// Above PID 1's and the supervisor's 0, so that the kernel's choice for memory
 /// falls on the command.
 const OOM_SCORE_ADJ: &str = "500";
 
-/// Closes everything but 0 to 2, the gate, and the script at [`SCRIPT_FD`].
-/// Returns the gate at its new place.
-fn keep_only(script: Option<&OwnedFd>, gate: &File) -> io::Result<File> {
+/// Closes everything but 0 to 2, the script at [`SCRIPT_FD`], and the control
+/// socket, which closes itself with `execve`. Returns that at its new place.
+fn keep_only(script: Option<&OwnedFd>, control: &File) -> io::Result<File> {
     let above = SCRIPT_FD + 1;
-    let gate = rustix::io::fcntl_dupfd_cloexec(gate, above)?;
+    let control = rustix::io::fcntl_dupfd_cloexec(control, above)?;
     let script = script
         .map(|script| rustix::io::fcntl_dupfd_cloexec(script, above))
         .transpose()?;
     let mut keep: Vec<RawFd> = script.iter().map(AsRawFd::as_raw_fd).collect();
-    keep.push(gate.as_raw_fd());
+    keep.push(control.as_raw_fd());
     keep.sort_unstable();
     let mut from = SCRIPT_FD;
     for fd in keep {
@@ -307,7 +295,7 @@ fn keep_only(script: Option<&OwnedFd>, gate: &File) -> io::Result<File> {
     if let Some(script) = script {
         sys::duplicate_to(&script, SCRIPT_FD)?;
     }
-    Ok(File::from(gate))
+    Ok(File::from(control))
 }
 
 /// Runs the program in this process. Returns only when that failed.

@@ -41,6 +41,20 @@ pub fn pid(container: &str) -> String {
     output(&["inspect", "--format", "{{.State.Pid}}", container])
 }
 
+/// The processes of a container, as the host sees them: id and command line.
+/// None when the container is gone.
+pub fn top(container: &str) -> Vec<(String, String)> {
+    let rows = lines(&["top", container, "-eo", "pid,args"]);
+    let rows = rows.iter().skip(1).filter_map(|row| row.trim().split_once(' '));
+    rows.map(|(pid, args)| (pid.to_owned(), args.trim().to_owned())).collect()
+}
+
+/// Kills processes of this host.
+pub fn kill_on_host(pids: &[String]) {
+    let status = Command::new("kill").arg("-KILL").args(pids).status();
+    assert!(status.expect("kill").success(), "kill {pids:?}");
+}
+
 /// Runs a command in a container as root, past Casemate.
 pub fn exec(container: &str, command: &str) -> String {
     output(&["exec", "--user", "0", container, "sh", "-c", command])

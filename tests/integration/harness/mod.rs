@@ -15,7 +15,7 @@ use std::future::Future;
 use std::time::Duration;
 
 pub use instance::Instance;
-pub use rpc::{CallResult, Rpc};
+pub use rpc::{CallResult, Pending, Rpc};
 pub use server::{Server, TestServer};
 
 /// The image that nearly all tests use.

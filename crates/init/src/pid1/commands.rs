@@ -17,9 +17,9 @@ use super::command::{Command, End, Stream, not_started};
 use super::ending::{Ending, end_tree};
 use super::life::{Busy, Life};
 use super::memory::oom_kills;
-use super::process::{Output, Process};
-use super::reaper::Reaper;
+use super::process::Process;
 use super::shell::Shell;
+use super::supervisors::{Output, Supervisors};
 use crate::tree;
 
 /// Commands that run at once. Each has a supervisor, and the container's limit
@@ -56,7 +56,7 @@ const PIPE: usize = 64 * 1024;
 pub struct Commands {
     pub(super) life: Arc<Life>,
     pub(super) background_ttl: Duration,
-    reaper: Reaper,
+    supervisors: Supervisors,
     shell: Shell,
     table: Mutex<Table>,
     /// What is read from pipes passes through here: one thread, one buffer.
@@ -74,11 +74,11 @@ struct Table {
 
 impl Commands {
     /// None yet.
-    pub fn new(life: Arc<Life>, reaper: Reaper, shell: Shell, background_ttl: Duration) -> Self {
+    pub fn new(life: Arc<Life>, supervisors: Supervisors, shell: Shell, background_ttl: Duration) -> Self {
         Self {
             life,
             background_ttl,
-            reaper,
+            supervisors,
             shell,
             table: Mutex::default(),
             scratch: Mutex::new(vec![0; PIPE].into_boxed_slice()),
@@ -148,10 +148,8 @@ impl Commands {
     ) -> Result<(Finished, Process), Failure> {
         let started = Instant::now();
         let oom_before = oom_kills();
-        let (order, by_descriptor) = self.shell.order(request)?;
-        let script = by_descriptor.then_some(request.script.as_ref());
-        let (mut process, output) =
-            Process::start(&self.reaper, &order, &request.stdin, script).await?;
+        let order = self.shell.order(request)?;
+        let (mut process, output) = Process::start(&self.supervisors, &order).await?;
         let readers = self.read_output(command, output);
 
         let deadline = Duration::from_millis(request.timeout_ms);

@@ -1,18 +1,22 @@
 //! How often the kernel killed for memory in this container, as the cgroup
 //! counts it.
 
+use std::sync::LazyLock;
+
 /// Where the counter is: version 2, then version 1 (cgroups(7)).
 const FILES: [&str; 2] = [
     "/sys/fs/cgroup/memory.events",
     "/sys/fs/cgroup/memory/memory.oom_control",
 ];
 
+/// The file that is there; looked for once.
+static FILE: LazyLock<Option<&str>> =
+    LazyLock::new(|| FILES.into_iter().find(|file| std::fs::exists(file).unwrap_or(false)));
+
 /// Kills so far; 0 where nothing counts them.
 pub fn oom_kills() -> u64 {
-    FILES
-        .iter()
-        .find_map(|file| parse(&std::fs::read_to_string(file).ok()?))
-        .unwrap_or(0)
+    let text = FILE.and_then(|file| std::fs::read_to_string(file).ok());
+    text.and_then(|text| parse(&text)).unwrap_or(0)
 }
 
 fn parse(text: &str) -> Option<u64> {

@@ -26,9 +26,11 @@ mod memory;
 mod options;
 mod process;
 mod reaper;
+mod reports;
 mod service;
 mod shell;
 mod socket;
+mod supervisors;
 
 use std::io;
 use std::path::Path;
@@ -43,6 +45,7 @@ use self::options::Options;
 use self::reaper::Reaper;
 use self::service::Service;
 use self::shell::Shell;
+use self::supervisors::Supervisors;
 use crate::files::{Pool, Workspace};
 
 /// Threads for file work: reads overlap while one waits for the disk. More
@@ -85,11 +88,12 @@ async fn run(options: Options) -> io::Result<i64> {
     make_own_directories();
     let pool = Pool::start(FILE_THREADS)?;
     let life = Arc::new(Life::new(options.idle_timeout));
-    let reaper = Reaper::start()?;
+    let supervisors = Supervisors::new(Reaper::start()?);
+    supervisors.prepare();
     let shell = Shell::find();
     let commands = Arc::new(Commands::new(
         life.clone(),
-        reaper,
+        supervisors,
         shell,
         options.background_ttl,
     ));

@@ -1,26 +1,18 @@
-//! A command as processes: its supervisor, the pipes of its output, and the
-//! socket that the supervisor reports on.
+//! A command as processes: its supervisor, and what that reports.
 
-use std::fs::File;
-use std::io::{self, Seek as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::process::Stdio;
+use std::io;
 use std::time::Duration;
 
-use bytes::{Buf as _, BytesMut};
-use casemate_protocol::{Failure, FailureExt as _, INIT_PATH, failure::Code};
+use casemate_protocol::{Failure, FailureExt as _, failure::Code};
 use prost::Message as _;
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::Pid;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
-use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::reaper::Reaper;
-use crate::supervisor::{Ended, Fact, Failed, Order, Report, Step};
+use super::supervisors::{Output, Supervisors};
+use super::reports::Reports;
+use crate::supervisor::{Ended, Fact, Failed, Order, Step};
 
 /// How long the end of a command that was killed may take to be told.
 const REPORT: Duration = Duration::from_secs(1);
@@ -41,48 +33,32 @@ pub struct Process {
     empty: bool,
 }
 
-/// The read ends of a command's output.
-#[derive(Debug)]
-pub struct Output {
-    /// Its standard output.
-    pub stdout: pipe::Receiver,
-    /// Its standard error.
-    pub stderr: pipe::Receiver,
-}
-
 impl Process {
-    /// Starts a supervisor and sends it its order.
+    /// Sends the order to a supervisor's child.
     ///
     /// # Errors
     /// `TOO_MANY_PROCESSES` at the limit; otherwise what the kernel says.
     pub async fn start(
-        reaper: &Reaper,
+        supervisors: &Supervisors,
         order: &Order,
-        stdin: &[u8],
-        script: Option<&[u8]>,
     ) -> Result<(Self, Output), Failure> {
-        let spawned = spawn(stdin, script).map_err(|error| from_os(&error))?;
-        let mut control = spawned.control;
-        let process = Self {
-            supervisor: spawned.supervisor,
-            gone: reaper.supervisor(spawned.supervisor),
-            reaper: reaper.clone(),
-            reports: Reports::default(),
+        let supervisor = supervisors.take().map_err(|error| from_os(&error))?;
+        let mut process = Self {
+            supervisor: supervisor.pid,
+            reaper: supervisors.reaper().clone(),
+            reports: supervisor.reports,
+            gone: supervisor.gone,
             inherited: None,
             end: None,
             empty: false,
         };
         let order = order.encode_to_vec();
         let length = u32::try_from(order.len()).unwrap_or(u32::MAX).to_le_bytes();
-        // Fails when user code killed the supervisor already: its end says so.
-        let _ = control
-            .write_all(&[&length, order.as_slice()].concat())
-            .await;
-        let reports = Reports {
-            control: Some(control),
-            ..process.reports
-        };
-        Ok((Self { reports, ..process }, spawned.output))
+        // Fails when user code killed the child: its end says so.
+        process.reports.send(&[&length, order.as_slice()].concat()).await;
+        // While the command starts there is time for the next one's supervisor.
+        supervisors.prepare();
+        Ok((process, supervisor.output))
     }
 
     /// Waits for the end of the command itself. Can be dropped and called again.
@@ -145,109 +121,15 @@ impl Process {
     /// The supervisor was killed by user code. PID 1 inherited the command,
     /// ends it, and knows what `waitid` said of it.
     async fn inherited_end(&mut self) -> Result<Ended, Failure> {
-        let Some((_, inherited)) = &mut self.inherited else {
-            let detail = "its supervisor was killed before the command ran";
-            return Err(Failure::new(Code::Other, detail));
-        };
-        let ended = inherited.await;
-        ended.map_err(|_| Failure::new(Code::Other, "the command's end was lost"))
+        let lost = || Failure::new(Code::Other, "the command's end was lost");
+        let (_, inherited) = self.inherited.as_mut().ok_or_else(lost)?;
+        inherited.await.map_err(|_| lost())
     }
 
     /// Whether nothing of the command is known to be left.
     pub fn is_empty(&self) -> bool {
         self.empty
     }
-}
-
-/// The supervisor's reports as they come in. `None` at their end, for ever.
-#[derive(Debug, Default)]
-struct Reports {
-    control: Option<UnixStream>,
-    buffer: BytesMut,
-}
-
-impl Reports {
-    async fn next(&mut self) -> Option<Fact> {
-        loop {
-            if let Some(fact) = self.parse() {
-                return Some(fact);
-            }
-            match self.control.as_mut()?.read_buf(&mut self.buffer).await {
-                Ok(1..) => {}
-                _ => self.control = None,
-            }
-        }
-    }
-
-    fn parse(&mut self) -> Option<Fact> {
-        let mut bytes = &self.buffer[..];
-        let report = Report::decode_length_delimited(&mut bytes).ok()?;
-        let used = self.buffer.len() - bytes.len();
-        self.buffer.advance(used);
-        report.fact
-    }
-}
-
-struct Spawned {
-    supervisor: Pid,
-    control: UnixStream,
-    output: Output,
-}
-
-/// Starts the supervisor. Nothing is awaited in here: the two descriptors that
-/// are inherited are open to inheritance for this one `spawn` only.
-fn spawn(stdin: &[u8], script: Option<&[u8]>) -> io::Result<Spawned> {
-    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-    let theirs = OwnedFd::from(theirs);
-    let script = script.map(content).transpose()?;
-    let (stdout, stdout_writer) = output()?;
-    let (stderr, stderr_writer) = output()?;
-    // In the container this binary is always at the same path; it cannot look
-    // its own up in /proc, being non-dumpable.
-    let mut command = std::process::Command::new(INIT_PATH);
-    command
-        .arg("supervise")
-        .arg(theirs.as_raw_fd().to_string())
-        .args(script.as_ref().map(|fd| fd.as_raw_fd().to_string()))
-        .env_clear()
-        .stdin(if stdin.is_empty() {
-            Stdio::null()
-        } else {
-            Stdio::from(content(stdin)?)
-        })
-        .stdout(stdout_writer)
-        .stderr(stderr_writer);
-    for fd in script.iter().chain([&theirs]) {
-        fcntl_setfd(fd, FdFlags::empty())?;
-    }
-    let child = command.spawn()?;
-    ours.set_nonblocking(true)?;
-    Ok(Spawned {
-        supervisor: i32::try_from(child.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .ok_or_else(|| io::Error::other("no process id"))?,
-        control: UnixStream::from_std(ours)?,
-        output: Output { stdout, stderr },
-    })
-}
-
-fn output() -> io::Result<(pipe::Receiver, OwnedFd)> {
-    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    Ok((pipe::Receiver::from_owned_fd(reader)?, writer))
-}
-
-/// A file in memory that holds these bytes and cannot be changed.
-fn content(bytes: &[u8]) -> io::Result<OwnedFd> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let mut file = File::from(memfd_create("casemate", flags)?);
-    file.write_all(bytes)?;
-    file.rewind()?;
-    fcntl_add_seals(
-        &file,
-        SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW,
-    )?;
-    Ok(file.into())
 }
 
 fn from_step(failed: &Failed) -> Failure {
@@ -266,33 +148,4 @@ fn from_os(error: &io::Error) -> Failure {
         _ => Code::Other,
     };
     Failure::new(code, error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn reports_are_read_however_they_are_torn() {
-        let (ours, mut theirs) = UnixStream::pair().expect("pair");
-        let mut reports = Reports {
-            control: Some(ours),
-            buffer: BytesMut::new(),
-        };
-        let bytes: Vec<u8> = [Fact::Started(7), Fact::Empty(true)]
-            .into_iter()
-            .flat_map(|fact| Report { fact: Some(fact) }.encode_length_delimited_to_vec())
-            .collect();
-        let writer = tokio::spawn(async move {
-            for byte in bytes {
-                theirs.write_all(&[byte]).await.expect("write");
-                tokio::task::yield_now().await;
-            }
-        });
-        assert_eq!(reports.next().await, Some(Fact::Started(7)));
-        assert_eq!(reports.next().await, Some(Fact::Empty(true)));
-        assert_eq!(reports.next().await, None);
-        assert_eq!(reports.next().await, None);
-        writer.await.expect("writer");
-    }
 }

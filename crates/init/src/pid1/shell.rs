@@ -24,9 +24,6 @@ impl Shell {
     /// Looks for `bash`, then `sh`, along PATH and in the usual places. What
     /// user code could have put there (the workspace, `/tmp`) does not count.
     pub fn find() -> Self {
-        let env: Vec<_> = std::env::vars_os()
-            .map(|(name, value)| (name.into_vec(), value.into_vec()))
-            .collect();
         let path = std::env::var_os("PATH").unwrap_or_default();
         let places: Vec<PathBuf> = std::env::split_paths(&path)
             .chain(["/bin".into(), "/usr/bin".into()])
@@ -37,37 +34,37 @@ impl Shell {
             let candidates = places.iter().map(|place| place.join(name));
             candidates.into_iter().find(|path| is_program(path))
         });
-        Self { program, env }
+        Self { env: own_environment(program.as_deref()), program }
     }
 
-    /// What the supervisor is to run for this request, and whether the script
-    /// goes by descriptor.
+    /// What the supervisor is to run for this request.
     ///
     /// # Errors
     /// `NO_SHELL` where the image has none.
-    pub fn order(&self, request: &StartRequest) -> Result<(Order, bool), Failure> {
+    pub fn order(&self, request: &StartRequest) -> Result<Order, Failure> {
         let program = self
             .program
             .as_ref()
             .ok_or_else(|| Failure::new(Code::NoShell, "no bash and no sh along PATH"))?;
-        let by_descriptor = request.script.len() > MAX_ARGUMENT;
-        let script = if by_descriptor {
-            format!(". /proc/self/fd/{SCRIPT_FD}").into()
+        let (argument, script) = if request.script.len() > MAX_ARGUMENT {
+            let source = format!(". /proc/self/fd/{SCRIPT_FD}");
+            (source.into(), request.script.clone())
         } else {
-            request.script.clone()
+            (request.script.clone(), Bytes::new())
         };
         let name = program.file_name().unwrap_or_default().as_bytes();
-        let order = Order {
+        Ok(Order {
             program: Bytes::copy_from_slice(program.as_os_str().as_bytes()),
             args: vec![
                 Bytes::copy_from_slice(name),
                 Bytes::from_static(b"-c"),
-                script,
+                argument,
             ],
             env: self.environment(&request.env),
             cwd: Bytes::copy_from_slice(request.cwd.as_bytes()),
-        };
-        Ok((order, by_descriptor))
+            stdin: request.stdin.clone(),
+            script,
+        })
     }
 
     fn environment(&self, added: &[EnvVar]) -> Vec<Bytes> {
@@ -81,6 +78,20 @@ impl Shell {
             )
             .collect()
     }
+}
+
+/// The container's environment. SHELL is set where the image does not: bash looks
+/// its user up in /etc/passwd without it, which costs a tenth of a short command.
+fn own_environment(shell: Option<&Path>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut env: Vec<_> = std::env::vars_os()
+        .map(|(name, value)| (name.into_vec(), value.into_vec()))
+        .collect();
+    if let Some(shell) = shell
+        && !env.iter().any(|(name, _)| name == b"SHELL")
+    {
+        env.push((b"SHELL".to_vec(), shell.as_os_str().as_bytes().to_vec()));
+    }
+    env
 }
 
 fn is_program(path: &Path) -> bool {
@@ -105,16 +116,17 @@ mod tests {
     #[test]
     fn a_long_script_goes_by_descriptor() {
         let shell = Shell::find();
-        let (short, by_descriptor) = shell.order(&request(b"true")).expect("order");
-        assert!(!by_descriptor && short.args[2] == "true");
+        let short = shell.order(&request(b"true")).expect("order");
+        assert!(short.script.is_empty() && short.args[2] == "true");
         let long = vec![b'#'; MAX_ARGUMENT + 1];
-        let (order, by_descriptor) = shell.order(&request(&long)).expect("order");
-        assert!(by_descriptor && order.args[2] == ". /proc/self/fd/3");
+        let order = shell.order(&request(&long)).expect("order");
+        assert_eq!(order.args[2], ". /proc/self/fd/3");
+        assert_eq!(order.script, long);
     }
 
     #[test]
     fn a_given_variable_replaces_the_containers() {
-        let (order, _) = Shell::find().order(&request(b"")).expect("order");
+        let order = Shell::find().order(&request(b"")).expect("order");
         let paths: Vec<_> = order
             .env
             .iter()
