@@ -7,7 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for input in ["crates/init", "crates/protocol/src", "Cargo.toml", "Cargo.lock"] {
+    for input in [
+        "crates/init",
+        "crates/protocol/src",
+        "Cargo.toml",
+        "Cargo.lock",
+    ] {
         println!("cargo::rerun-if-changed={input}");
     }
     let arch = variable("CARGO_CFG_TARGET_ARCH")?;
@@ -66,7 +71,10 @@ fn build(target: &str, folder: &Path) -> Result<(), Box<dyn Error>> {
     Err(format!("casemate-init could not be built for {target}:\n{log}").into())
 }
 
-#[expect(clippy::disallowed_methods, reason = "how cargo talks to a build script")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how cargo talks to a build script"
+)]
 fn variable(name: &str) -> Result<String, env::VarError> {
     env::var(name)
 }

@@ -30,7 +30,9 @@ const AT_ONCE: usize = 50;
 fn main() {
     let runtime = Runtime::new().expect("runtime");
     let instance = format!("bench-{}", std::process::id());
-    let session = runtime.block_on(Session::start(&instance, "bench")).expect("session");
+    let session = runtime
+        .block_on(Session::start(&instance, "bench"))
+        .expect("session");
     let container = runtime.block_on(ready(&session, &instance));
 
     let mut criterion = Criterion::default().configure_from_args();
@@ -51,14 +53,22 @@ async fn ready(session: &Session, instance: &str) -> plain::Container {
     plain::Container::of(instance).await
 }
 
-fn shell(criterion: &mut Criterion, runtime: &Runtime, session: &Session, container: &plain::Container) {
+fn shell(
+    criterion: &mut Criterion,
+    runtime: &Runtime,
+    session: &Session,
+    container: &plain::Container,
+) {
     let mut group = criterion.benchmark_group("shell_exec true");
-    group.sampling_mode(SamplingMode::Flat).measurement_time(Duration::from_secs(8));
+    group
+        .sampling_mode(SamplingMode::Flat)
+        .measurement_time(Duration::from_secs(8));
     group.bench_function("host", |bencher| {
         bencher.iter(plain::on_host);
     });
     group.bench_function("casemate", |bencher| {
-        bencher.iter(|| runtime.block_on(call(session, "shell_exec", json!({ "command": "true" }))));
+        bencher
+            .iter(|| runtime.block_on(call(session, "shell_exec", json!({ "command": "true" }))));
     });
     group.sample_size(30).bench_function("plain", |bencher| {
         bencher.iter(|| runtime.block_on(container.exec(&["bash", "-c", "true"])));
@@ -66,51 +76,80 @@ fn shell(criterion: &mut Criterion, runtime: &Runtime, session: &Session, contai
     group.finish();
 }
 
-fn files(criterion: &mut Criterion, runtime: &Runtime, session: &Session, container: &plain::Container) {
+fn files(
+    criterion: &mut Criterion,
+    runtime: &Runtime,
+    session: &Session,
+    container: &plain::Container,
+) {
     let content = "x".repeat(SIZE);
     let calls: [(&'static str, Value); 3] = [
         ("read_file", json!({ "path": "file.txt" })),
-        ("write_file", json!({ "path": "file.txt", "content": content })),
+        (
+            "write_file",
+            json!({ "path": "file.txt", "content": content }),
+        ),
         ("list_files", json!({ "path": "." })),
     ];
     for (tool, arguments) in calls {
         let mut group = criterion.benchmark_group(format!("{tool} 1 KiB"));
-        group.sampling_mode(SamplingMode::Flat).measurement_time(Duration::from_secs(5));
+        group
+            .sampling_mode(SamplingMode::Flat)
+            .measurement_time(Duration::from_secs(5));
         group.bench_function("casemate", |bencher| {
             bencher.iter(|| runtime.block_on(call(session, tool, arguments.clone())));
         });
         group.sample_size(30).bench_function("plain", |bencher| {
-            bencher.iter(|| runtime.block_on(async {
-                match tool {
-                    "read_file" => container.get("/workspace/file.txt").await,
-                    "write_file" => container.put("/workspace", "plain.txt", content.as_bytes()).await,
-                    _ => container.exec(&["ls", "-la", "/workspace"]).await,
-                }
-            }));
+            bencher.iter(|| {
+                runtime.block_on(async {
+                    match tool {
+                        "read_file" => container.get("/workspace/file.txt").await,
+                        "write_file" => {
+                            container
+                                .put("/workspace", "plain.txt", content.as_bytes())
+                                .await
+                        }
+                        _ => container.exec(&["ls", "-la", "/workspace"]).await,
+                    }
+                })
+            });
         });
         group.finish();
     }
 }
 
-fn many(criterion: &mut Criterion, runtime: &Runtime, session: &Session, container: &plain::Container) {
+fn many(
+    criterion: &mut Criterion,
+    runtime: &Runtime,
+    session: &Session,
+    container: &plain::Container,
+) {
     let mut group = criterion.benchmark_group(format!("{AT_ONCE} commands at once"));
     group.sampling_mode(SamplingMode::Flat).sample_size(10);
     group.bench_function("casemate", |bencher| {
-        bencher.iter(|| runtime.block_on(async {
-            let calls = (0..AT_ONCE).map(|_| call(session, "shell_exec", json!({ "command": "true" })));
-            futures_util::future::join_all(calls).await
-        }));
+        bencher.iter(|| {
+            runtime.block_on(async {
+                let calls =
+                    (0..AT_ONCE).map(|_| call(session, "shell_exec", json!({ "command": "true" })));
+                futures_util::future::join_all(calls).await
+            })
+        });
     });
     group.bench_function("plain", |bencher| {
-        bencher.iter(|| runtime.block_on(async {
-            let calls = (0..AT_ONCE).map(|_| container.exec(&["bash", "-c", "true"]));
-            futures_util::future::join_all(calls).await
-        }));
+        bencher.iter(|| {
+            runtime.block_on(async {
+                let calls = (0..AT_ONCE).map(|_| container.exec(&["bash", "-c", "true"]));
+                futures_util::future::join_all(calls).await
+            })
+        });
     });
     group.finish();
 }
 
 async fn call(session: &Session, tool: &'static str, arguments: Value) {
-    let result = session.call(tool, arguments).await.expect("the server answers");
+    let result = session
+        .call(tool, arguments)
+        .await
+        .expect("the server answers");
     assert_ne!(result.is_error, Some(true), "{}", text(&result));
 }

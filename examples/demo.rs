@@ -49,7 +49,11 @@ async fn two_users(ada: &Session, bob: &Session) -> anyhow::Result<()> {
     for (name, session) in [("ada", ada), ("bob", bob)] {
         let path = format!("{name}.txt");
         let note = json!({ "path": path, "content": format!("{name}'s secret\n") });
-        screen::said(name, "write_file", &text(&session.call("write_file", note).await?));
+        screen::said(
+            name,
+            "write_file",
+            &text(&session.call("write_file", note).await?),
+        );
     }
     for (name, session, other) in [("ada", ada, "bob.txt"), ("bob", bob, "ada.txt")] {
         let result = session.call("read_file", json!({ "path": other })).await?;
@@ -67,8 +71,14 @@ async fn python(session: &Session) -> anyhow::Result<()> {
         print(platform.python_version(), primes[-5:], file=sys.stderr)\n\
         print(sum(primes))\n";
     let file = json!({ "path": "primes.py", "content": program });
-    screen::said("ada", "write_file", &text(&session.call("write_file", file).await?));
-    let run = session.call("shell_exec", json!({ "command": "python3 primes.py" })).await?;
+    screen::said(
+        "ada",
+        "write_file",
+        &text(&session.call("write_file", file).await?),
+    );
+    let run = session
+        .call("shell_exec", json!({ "command": "python3 primes.py" }))
+        .await?;
     screen::said("ada", "python3 primes.py", &text(&run));
     Ok(())
 }
@@ -87,7 +97,10 @@ async fn runaway(session: &Session) -> anyhow::Result<()> {
     let took = format!("{command}\nafter {:.1} s", start.elapsed().as_secs_f64());
     screen::said("ada", &took, &text(&run?));
     let after = text(&session.call("shell_exec", processes).await?);
-    ensure!(!after.contains("sleep 100"), "something of it is left: {after}");
+    ensure!(
+        !after.contains("sleep 100"),
+        "something of it is left: {after}"
+    );
     screen::said("ada", "processes afterwards", &after);
     Ok(())
 }
@@ -104,7 +117,10 @@ async fn latency(instance: &str, session: &Session) -> anyhow::Result<()> {
     let (ours, plain) = (median(ours), median(plain));
     screen::row("shell_exec through casemate, median of 50", ours);
     screen::row("docker exec through the Engine, median of 5", plain);
-    screen::row_text("ratio", &format!("{:.0}x", plain.as_secs_f64() / ours.as_secs_f64()));
+    screen::row_text(
+        "ratio",
+        &format!("{:.0}x", plain.as_secs_f64() / ours.as_secs_f64()),
+    );
     Ok(())
 }
 

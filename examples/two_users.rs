@@ -18,14 +18,23 @@ async fn main() -> anyhow::Result<()> {
     let bob = Session::start("example", "bob").await?;
 
     let note = json!({ "path": "note.txt", "content": "for Ada's eyes only\n" });
-    println!("ada writes:  {}", text(&ada.call("write_file", note).await?));
+    println!(
+        "ada writes:  {}",
+        text(&ada.call("write_file", note).await?)
+    );
 
     let path = json!({ "path": "note.txt" });
-    println!("ada reads:   {}", text(&ada.call("read_file", path.clone()).await?).trim_end());
+    println!(
+        "ada reads:   {}",
+        text(&ada.call("read_file", path.clone()).await?).trim_end()
+    );
     println!("bob reads:   {}", text(&bob.call("read_file", path).await?));
 
     let command = json!({ "command": "ps -e --no-headers | wc -l; ls -A /workspace" });
-    println!("bob's world: {:?}", text(&bob.call("shell_exec", command).await?));
+    println!(
+        "bob's world: {:?}",
+        text(&bob.call("shell_exec", command).await?)
+    );
 
     ada.end().await?;
     bob.end().await

@@ -20,7 +20,10 @@ use crate::tools::Tools;
 pub async fn serve(manager: Manager, tools: Tools, stop: CancellationToken) {
     let (reader, writer) = stdio_pipes();
     let ended = stop.child_token();
-    let reader = UntilEnd { reader, ended: ended.clone() };
+    let reader = UntilEnd {
+        reader,
+        ended: ended.clone(),
+    };
     let conversation = async {
         match tools.serve((reader, writer)).await {
             Ok(service) => drop(service.waiting().await),

@@ -25,14 +25,19 @@ impl Container {
         let docker = Docker::connect_with_defaults().expect("docker");
         let label = format!("io.casemate.instance={instance}");
         let filters = HashMap::from([("label".to_owned(), vec![label])]);
-        let options = ListContainersOptionsBuilder::new().filters(&filters).build();
+        let options = ListContainersOptionsBuilder::new()
+            .filters(&filters)
+            .build();
         let mut found = docker.list_containers(Some(options)).await.expect("list");
         let container = found.pop().expect("a container");
         let names = container.names.unwrap_or_default();
         Self {
             docker,
             id: container.id.expect("id"),
-            name: names.first().map_or("", |name| name.trim_start_matches('/')).to_owned(),
+            name: names
+                .first()
+                .map_or("", |name| name.trim_start_matches('/'))
+                .to_owned(),
         }
     }
 
@@ -44,20 +49,34 @@ impl Container {
             cmd: Some(command.to_vec()),
             ..CreateExecOptions::default()
         };
-        let exec = self.docker.create_exec(&self.id, options).await.expect("create exec");
-        let started = self.docker.start_exec(&exec.id, None).await.expect("start exec");
+        let exec = self
+            .docker
+            .create_exec(&self.id, options)
+            .await
+            .expect("create exec");
+        let started = self
+            .docker
+            .start_exec(&exec.id, None)
+            .await
+            .expect("start exec");
         if let StartExecResults::Attached { mut output, .. } = started {
             while let Some(chunk) = output.next().await {
                 chunk.expect("output");
             }
         }
-        let ended = self.docker.inspect_exec(&exec.id).await.expect("inspect exec");
+        let ended = self
+            .docker
+            .inspect_exec(&exec.id)
+            .await
+            .expect("inspect exec");
         assert_eq!(ended.exit_code, Some(0));
     }
 
     /// `get_archive`.
     pub async fn get(&self, path: &str) {
-        let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
+        let options = DownloadFromContainerOptionsBuilder::new()
+            .path(path)
+            .build();
         let mut archive = self.docker.download_from_container(&self.id, Some(options));
         while let Some(chunk) = archive.next().await {
             chunk.expect("archive");
@@ -72,17 +91,24 @@ impl Container {
         header.set_uid(1000);
         header.set_gid(1000);
         let mut archive = tar::Builder::new(Vec::new());
-        archive.append_data(&mut header, name, content).expect("tar");
+        archive
+            .append_data(&mut header, name, content)
+            .expect("tar");
         let archive = archive.into_inner().expect("tar");
         let options = UploadToContainerOptionsBuilder::new().path(folder).build();
         let body = bollard::body_full(archive.into());
-        self.docker.upload_to_container(&self.id, Some(options), body).await.expect("upload");
+        self.docker
+            .upload_to_container(&self.id, Some(options), body)
+            .await
+            .expect("upload");
     }
 }
 
 /// The same command on the host, without a container.
 pub fn on_host() {
-    let status = std::process::Command::new("bash").args(["-c", "true"]).status();
+    let status = std::process::Command::new("bash")
+        .args(["-c", "true"])
+        .status();
     assert!(status.expect("bash").success());
 }
 
@@ -90,7 +116,13 @@ pub fn on_host() {
 pub fn remove(runtime: &Runtime, container: &Container) {
     runtime.block_on(async {
         let options = RemoveContainerOptionsBuilder::new().force(true).build();
-        let _ = container.docker.remove_container(&container.id, Some(options)).await;
-        let _ = container.docker.remove_volume(&container.name, None::<RemoveVolumeOptions>).await;
+        let _ = container
+            .docker
+            .remove_container(&container.id, Some(options))
+            .await;
+        let _ = container
+            .docker
+            .remove_volume(&container.name, None::<RemoveVolumeOptions>)
+            .await;
     });
 }

@@ -14,14 +14,24 @@ const ROWS: [(&str, &str, &str); 6] = [
 
 /// Prints the table.
 pub fn print() {
-    println!("\n{:<22} {:>12} {:>18} {:>9}   to reach", "median", "casemate", "compared with", "ratio");
+    println!(
+        "\n{:<22} {:>12} {:>18} {:>9}   to reach",
+        "median", "casemate", "compared with", "ratio"
+    );
     for (group, other, reach) in ROWS {
         let (Some(ours), Some(theirs)) = (median(group, "casemate"), median(group, other)) else {
             continue;
         };
-        let ratio = if other == "host" { ours / theirs } else { theirs / ours };
+        let ratio = if other == "host" {
+            ours / theirs
+        } else {
+            theirs / ours
+        };
         let compared = format!("{other} {}", millis(theirs));
-        println!("{group:<22} {:>12} {compared:>18} {ratio:>8.1}x   {reach}", millis(ours));
+        println!(
+            "{group:<22} {:>12} {compared:>18} {ratio:>8.1}x   {reach}",
+            millis(ours)
+        );
     }
 }
 
@@ -32,8 +42,16 @@ fn millis(nanos: f64) -> String {
 /// Nanoseconds.
 fn median(group: &str, function: &str) -> Option<f64> {
     let folder = std::env::current_exe().ok()?;
-    let target = folder.ancestors().find(|folder| folder.ends_with("release"))?.parent()?.to_owned();
-    let file = target.join("criterion").join(group).join(function).join("new/estimates.json");
+    let target = folder
+        .ancestors()
+        .find(|folder| folder.ends_with("release"))?
+        .parent()?
+        .to_owned();
+    let file = target
+        .join("criterion")
+        .join(group)
+        .join(function)
+        .join("new/estimates.json");
     let text = std::fs::read_to_string(Path::new(&file)).ok()?;
     let estimates: serde_json::Value = serde_json::from_str(&text).ok()?;
     estimates["median"]["point_estimate"].as_f64()

@@ -35,8 +35,15 @@ pub fn remove_instance(instance: &str) {
 }
 
 fn docker(args: &[&str]) -> anyhow::Result<String> {
-    let output = Command::new("docker").args(args).output().context("the docker command")?;
+    let output = Command::new("docker")
+        .args(args)
+        .output()
+        .context("the docker command")?;
     let error = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "docker {}: {error}", args.join(" "));
+    ensure!(
+        output.status.success(),
+        "docker {}: {error}",
+        args.join(" ")
+    );
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -23,11 +23,19 @@ impl Session {
             .env("CASEMATE_USER", user)
             .env("CASEMATE_LOG", "error");
         let transport = TokioChildProcess::new(command).context("casemate cannot be started")?;
-        Ok(Self(().serve(transport).await.context("no conversation with casemate")?))
+        Ok(Self(
+            ().serve(transport)
+                .await
+                .context("no conversation with casemate")?,
+        ))
     }
 
     /// Calls a tool. An error of the tool is a result too.
-    pub async fn call(&self, tool: &'static str, arguments: Value) -> anyhow::Result<CallToolResult> {
+    pub async fn call(
+        &self,
+        tool: &'static str,
+        arguments: Value,
+    ) -> anyhow::Result<CallToolResult> {
         let arguments: JsonObject = serde_json::from_value(arguments)?;
         let request = CallToolRequestParams::new(tool).with_arguments(arguments);
         Ok(self.0.call_tool(request).await?)
@@ -43,16 +51,24 @@ impl Session {
 /// The text half of a result.
 pub fn text(result: &CallToolResult) -> String {
     let blocks = result.content.iter().filter_map(|block| block.as_text());
-    blocks.map(|block| block.text.as_str()).collect::<Vec<_>>().join("\n")
+    blocks
+        .map(|block| block.text.as_str())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The server that was built with this example.
 fn server() -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
     let folder = here.parent().and_then(|examples| examples.parent());
-    let server = folder.context("the example has no folder")?.join("casemate");
+    let server = folder
+        .context("the example has no folder")?
+        .join("casemate");
     if !server.exists() {
-        bail!("{} is not there; run `cargo build --release` first", server.display());
+        bail!(
+            "{} is not there; run `cargo build --release` first",
+            server.display()
+        );
     }
     Ok(server)
 }

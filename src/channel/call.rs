@@ -37,7 +37,9 @@ impl Channel {
     /// `ENDING` and `TOO_MANY_COMMANDS`: it was not accepted.
     pub async fn start(&self, request: StartRequest) -> Result<CommandEvents, CallError> {
         let mut client = self.client.clone();
-        within(QUICK, client.start(request)).await.map(CommandEvents)
+        within(QUICK, client.start(request))
+            .await
+            .map(CommandEvents)
     }
 
     /// Follows a command that was accepted.
@@ -45,9 +47,14 @@ impl Channel {
     /// # Errors
     /// `UNKNOWN_COMMAND`.
     pub async fn watch(&self, id: &str, offset: u64) -> Result<CommandEvents, CallError> {
-        let request = WatchRequest { id: id.to_owned(), offset };
+        let request = WatchRequest {
+            id: id.to_owned(),
+            offset,
+        };
         let mut client = self.client.clone();
-        within(QUICK, client.watch(request)).await.map(CommandEvents)
+        within(QUICK, client.watch(request))
+            .await
+            .map(CommandEvents)
     }
 
     /// Ends a command. Its outcome comes to who follows it.

@@ -79,15 +79,28 @@ impl Channel {
         let mut client = SandboxClient::with_origin(connection, origin)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
-        let hello = client.hello(HelloRequest { protocol: PROTOCOL }).await?.into_inner();
+        let hello = client
+            .hello(HelloRequest { protocol: PROTOCOL })
+            .await?
+            .into_inner();
         if hello.protocol != PROTOCOL {
-            return Err(ChannelError::Incompatible { theirs: hello.protocol });
+            return Err(ChannelError::Incompatible {
+                theirs: hello.protocol,
+            });
         }
         let events = client.events(EventsRequest {}).await?.into_inner();
         let (sender, ending) = watch::channel(None);
         tokio::spawn(listen(events, sender));
-        let shared = Shared { hello, closed, ending, _open: guard };
-        Ok(Self { client, shared: Arc::new(shared) })
+        let shared = Shared {
+            hello,
+            closed,
+            ending,
+            _open: guard,
+        };
+        Ok(Self {
+            client,
+            shared: Arc::new(shared),
+        })
     }
 
     /// What PID 1 said of itself.

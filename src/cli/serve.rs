@@ -54,7 +54,10 @@ fn engine(environment: &dyn Environment) -> anyhow::Result<Engine> {
     let address = match locate(&variable) {
         Err(error @ EngineError::NotFound { .. }) => {
             tracing::warn!("{error}; until then every call says so");
-            EngineAddress { uri: USUAL.to_owned(), found_by: "default".to_owned() }
+            EngineAddress {
+                uri: USUAL.to_owned(),
+                found_by: "default".to_owned(),
+            }
         }
         located => located?,
     };

@@ -49,7 +49,9 @@ impl Admission {
         }
         let permit = self.running.clone().acquire_owned().await;
         // Never closed: an error would mean that nobody may run any more.
-        permit.map(Admitted).map_err(|_| SandboxError::Busy { waiting: ahead })
+        permit
+            .map(Admitted)
+            .map_err(|_| SandboxError::Busy { waiting: ahead })
     }
 }
 
@@ -70,7 +72,10 @@ mod tests {
         while admission.waiting.load(Ordering::Relaxed) < CALLS_WAITING_PER_USER {
             tokio::task::yield_now().await;
         }
-        assert!(matches!(admission.enter().await, Err(SandboxError::Busy { .. })));
+        assert!(matches!(
+            admission.enter().await,
+            Err(SandboxError::Busy { .. })
+        ));
         drop(running);
         for call in waiting {
             call.await.expect("task").expect("its turn");

@@ -39,7 +39,10 @@ impl Builder {
 /// the higher version, else the server that started later. So two servers with
 /// different settings never replace each other's container in turns.
 pub fn decide(differences: &[Difference], mine: Builder, theirs: Builder) -> Adoption {
-    if differences.iter().any(|difference| difference.kind == DifferenceKind::Hardening) {
+    if differences
+        .iter()
+        .any(|difference| difference.kind == DifferenceKind::Hardening)
+    {
         Adoption::Never
     } else if !differences.is_empty() && mine > theirs {
         Adoption::Replace
@@ -64,8 +67,8 @@ mod tests {
     fn difference(kind: DifferenceKind) -> Difference {
         Difference {
             field: "memory".to_owned(),
-            wanted: serde_json::Value::Null,
-            stored: serde_json::Value::Null,
+            wanted: String::new(),
+            stored: String::new(),
             kind,
         }
     }
@@ -81,7 +84,10 @@ mod tests {
     #[test]
     fn versions_compare_as_numbers_and_then_the_start_decides() {
         assert!(builder("0.10.0", "a") > builder("0.9.9", "b"));
-        assert!(builder("0.1.0", "2026-01-02T00:00:00.000Z") > builder("0.1.0", "2026-01-01T23:59:59.999Z"));
+        assert!(
+            builder("0.1.0", "2026-01-02T00:00:00.000Z")
+                > builder("0.1.0", "2026-01-01T23:59:59.999Z")
+        );
         assert!(builder("0.1.0", "a") > builder("?", "z"));
     }
 

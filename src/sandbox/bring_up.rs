@@ -77,15 +77,26 @@ impl Maker {
             };
             self.ours(&found)?;
             match found.state {
-                State::Running => match self.adopt(&found, status).await? {
-                    Some((running, adopted)) => return Ok((running, note.or(adopted))),
-                    None => {
+                State::Running => match self.adopt(&found, status).await {
+                    Ok(Some((running, adopted))) => return Ok((running, note.or(adopted))),
+                    Ok(None) => {
                         note = Some(Note::Restarted(Reason::Retired));
                         patience = Instant::now() + NAME_IN_USE;
                     }
+                    // It may have ended between the look and the exec.
+                    Err(error) if error.may_be_an_end() && Instant::now() < patience => {
+                        debug!(
+                            error = &error as &dyn std::error::Error,
+                            "not adopted, looking again"
+                        );
+                    }
+                    Err(error) => return Err(error),
                 },
                 State::Created if Instant::now() > patience => {
-                    debug!(container = found.id, "removing a container that was never started");
+                    debug!(
+                        container = found.id,
+                        "removing a container that was never started"
+                    );
                     self.engine.remove(&found.id).await?;
                     patience = Instant::now() + NAME_IN_USE;
                 }
@@ -116,13 +127,19 @@ impl Maker {
             return Ok(());
         }
         let name = self.name.as_str().to_owned();
-        Err(EngineError::Foreign { kind: "container", name }.into())
+        Err(EngineError::Foreign {
+            kind: "container",
+            name,
+        }
+        .into())
     }
 
     async fn create(&self, status: &watch::Sender<Status>) -> Result<Running, SandboxError> {
         let spec = self.spec(status).await?;
         let (name, driver) = (self.name.as_str(), VolumeDriver::default());
-        self.engine.ensure_volume(name, &spec.labels, &driver).await?;
+        self.engine
+            .ensure_volume(name, &spec.labels, &driver)
+            .await?;
         let created = self.engine.create(name, &spec).await?;
         for warning in &created.warnings {
             warn!(warning, "the engine remarks");
@@ -141,7 +158,11 @@ impl Maker {
             }
         };
         info!(container = created.id, user = %self.user, "container started");
-        Ok(Running { container: created.id.into(), channel, removed })
+        Ok(Running {
+            container: created.id.into(),
+            channel,
+            removed,
+        })
     }
 
     async fn start(&self, id: &str) -> Result<(), SandboxError> {
@@ -162,23 +183,36 @@ impl Maker {
         let channel = self.connect(&found.id).await?;
         if decision != Adoption::Use {
             status.send_replace(Status::Retiring);
-            let retired = channel.retire(Duration::ZERO).await;
-            if retired.map_err(|error| SandboxError::from_call(error, Duration::ZERO))? {
-                info!(container = found.id, "container asked to make room for newer settings");
+            // Without an answer it is ending already, or will be found again.
+            let retired = channel.retire(Duration::ZERO).await.unwrap_or(true);
+            if retired {
+                info!(
+                    container = found.id,
+                    "container asked to make room for newer settings"
+                );
                 return Ok(None);
             }
         }
         let note = match decision {
             Adoption::Never => {
                 let fields: Vec<_> = differences.iter().map(|d| d.field.as_str()).collect();
-                return Err(SandboxError::Weaker { fields: fields.join(", ") });
+                return Err(SandboxError::Weaker {
+                    fields: fields.join(", "),
+                });
             }
             Adoption::Replace => Some(Note::OtherSettings),
             Adoption::Use => None,
         };
         info!(container = found.id, user = %self.user, "container adopted");
         let container = found.id.as_str().into();
-        Ok(Some((Running { container, channel, removed }, note)))
+        Ok(Some((
+            Running {
+                container,
+                channel,
+                removed,
+            },
+            note,
+        )))
     }
 
     /// The one wait that knows how the container ends.

@@ -38,10 +38,20 @@ pub struct Command {
 pub enum Executed {
     /// PID 1 says how it ended.
     Finished(Box<Finished>),
-    /// The sandbox ended with the command in it. It was not run again.
-    Lost(Reason),
-    /// The Engine or the channel did not come back in time. It may have run.
-    Unknown,
+    /// The sandbox is gone, and the command with it. It was not run again.
+    Lost(Lost),
+}
+
+/// A command without an outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// Why the sandbox is gone; `None` when the Engine or the channel did not
+    /// come back in time.
+    pub reason: Option<Reason>,
+    /// PID 1 had said that it runs the command.
+    pub accepted: bool,
+    /// Since it was sent.
+    pub after: Duration,
 }
 
 /// Where a command is known to be.
@@ -69,15 +79,19 @@ impl Sandbox {
             sandbox: self,
             request: command.request,
             placed: None,
+            accepted: false,
             note: None,
-            deadline: None,
+            sent: None,
         };
         let value = tokio::select! {
             value = execution.run() => value?,
             () = cancel.cancelled() => execution.cancel(SandboxError::Cancelled).await?,
             () = self.ending.cancelled() => execution.cancel(SandboxError::Ending).await?,
         };
-        Ok(Answer { value, note: execution.note })
+        Ok(Answer {
+            value,
+            note: execution.note,
+        })
     }
 }
 
@@ -86,9 +100,11 @@ struct Execution<'a> {
     request: StartRequest,
     /// Where it was sent last. It may have been accepted there.
     placed: Option<Placed>,
+    /// PID 1 said that it runs it.
+    accepted: bool,
     note: Option<Note>,
-    /// When its outcome must be known; counts from the first try.
-    deadline: Option<Instant>,
+    /// When it was sent first.
+    sent: Option<Instant>,
 }
 
 impl Execution<'_> {
@@ -101,7 +117,7 @@ impl Execution<'_> {
                         return Err(error);
                     }
                     if self.is_over() {
-                        return Ok(Executed::Unknown);
+                        return Ok(self.lost(None));
                     }
                     sleep(RETRY_PAUSE).await;
                     continue;
@@ -123,7 +139,7 @@ impl Execution<'_> {
                 }
                 Err(CallError::Failed(failure)) => return Err(SandboxError::Failed(failure)),
                 Err(CallError::Lost(_) | CallError::Deadline(_)) if self.is_over() => {
-                    return Ok(Executed::Unknown);
+                    return Ok(self.lost(None));
                 }
                 Err(CallError::Lost(_) | CallError::Deadline(_)) => {}
             }
@@ -135,11 +151,27 @@ impl Execution<'_> {
     /// outcome may take; one that was not gets the time of any call.
     async fn lease(&self) -> Result<Lease, SandboxError> {
         let forever = Instant::now() + Duration::from_secs(3600);
-        self.sandbox.lease(self.deadline.unwrap_or(forever)).await
+        self.sandbox.lease(self.deadline().unwrap_or(forever)).await
+    }
+
+    /// When its outcome must be known; counts from the first try.
+    fn deadline(&self) -> Option<Instant> {
+        let time = Duration::from_millis(self.request.timeout_ms) + OUTCOME_GRACE;
+        self.sent.map(|sent| sent + time)
     }
 
     fn is_over(&self) -> bool {
-        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        self.deadline()
+            .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    fn lost(&self, reason: Option<Reason>) -> Executed {
+        let after = self.sent.map_or(Duration::ZERO, |sent| sent.elapsed());
+        Executed::Lost(Lost {
+            reason,
+            accepted: self.accepted,
+            after,
+        })
     }
 
     /// Whether the command went down with another container than this one.
@@ -156,24 +188,36 @@ impl Execution<'_> {
             Some(Note::Restarted(reason)) => reason,
             _ => Reason::Gone,
         };
-        Some(Executed::Lost(reason))
+        Some(self.lost(Some(reason)))
     }
 
     /// Starts the command, or finds it, and follows it to its outcome.
-    async fn follow(&mut self, channel: &Channel) -> Result<Result<Executed, SandboxError>, CallError> {
-        let timeout_ms = Duration::from_millis(self.request.timeout_ms);
-        let deadline = *self
-            .deadline
-            .get_or_insert_with(|| Instant::now() + timeout_ms + OUTCOME_GRACE);
+    async fn follow(
+        &mut self,
+        channel: &Channel,
+    ) -> Result<Result<Executed, SandboxError>, CallError> {
+        self.sent.get_or_insert_with(Instant::now);
+        let deadline = self.deadline().unwrap_or_else(Instant::now);
         let mut events = channel.start(self.request.clone()).await?;
         let left = deadline.saturating_duration_since(Instant::now());
-        match timeout(left, outcome(&mut events)).await {
+        match timeout(left, self.outcome(&mut events)).await {
             Err(_) => Err(CallError::Deadline(left)),
             Ok(Err(error)) => Err(error),
-            Ok(Ok(Finished { failure: Some(failure), .. })) => {
-                Ok(Err(SandboxError::Failed(failure)))
-            }
+            Ok(Ok(Finished {
+                failure: Some(failure),
+                ..
+            })) => Ok(Err(SandboxError::Failed(failure))),
             Ok(Ok(finished)) => Ok(Ok(Executed::Finished(Box::new(finished)))),
+        }
+    }
+
+    async fn outcome(&mut self, events: &mut CommandEvents) -> Result<Finished, CallError> {
+        loop {
+            match events.next().await? {
+                Event::Accepted(_) => self.accepted = true,
+                Event::Progress(_) => {}
+                Event::Finished(finished) => return Ok(finished),
+            }
         }
     }
 
@@ -185,20 +229,12 @@ impl Execution<'_> {
         let (channel, id) = (placed.channel.clone(), self.request.id.clone());
         let end = async {
             channel.kill(&id).await?;
-            outcome(&mut channel.watch(&id, 0).await?).await
+            self.outcome(&mut channel.watch(&id, 0).await?).await
         };
         match timeout(CANCEL_GRACE, end).await {
             Ok(Ok(finished)) => Ok(Executed::Finished(Box::new(finished))),
             // PID 1 ends what nobody watches.
             _ => Err(why),
-        }
-    }
-}
-
-async fn outcome(events: &mut CommandEvents) -> Result<Finished, CallError> {
-    loop {
-        if let Event::Finished(finished) = events.next().await? {
-            return Ok(finished);
         }
     }
 }

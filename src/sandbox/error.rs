@@ -60,6 +60,20 @@ impl From<ChannelError> for SandboxError {
 }
 
 impl SandboxError {
+    /// Whether a container that ends just now fails like this.
+    pub(super) fn may_be_an_end(&self) -> bool {
+        match self {
+            Self::Engine(error) => matches!(
+                **error,
+                EngineError::Missing { .. }
+                    | EngineError::NotRunning { .. }
+                    | EngineError::Exec { .. }
+            ),
+            Self::Channel(error) => !matches!(**error, ChannelError::Incompatible { .. }),
+            _ => false,
+        }
+    }
+
     /// What a call to PID 1 failed with, where that is the last word.
     pub(super) fn from_call(error: CallError, after: Duration) -> Self {
         match error {

@@ -43,7 +43,10 @@ impl Manager {
             config,
             engine,
             since: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-            node: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            node: rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
             preparing: tokio::sync::Mutex::new(()),
         };
         Self {
@@ -68,7 +71,10 @@ impl Manager {
 
     /// The sandbox of `user`. Nothing is made before its first use.
     pub fn sandbox(&self, user: &User) -> Sandbox {
-        let mut sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sandboxes = self
+            .sandboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = sandboxes.get(user) {
             return known.clone();
         }
@@ -89,7 +95,8 @@ impl Manager {
         let (requests, receiver) = mpsc::channel(REQUESTS);
         let (status_sender, status) = watch::channel(Status::Absent);
         let owner = Owner::new(maker, status_sender);
-        self.owners.spawn(owner.run(receiver, self.ended.clone()).instrument(span));
+        self.owners
+            .spawn(owner.run(receiver, self.ended.clone()).instrument(span));
         Sandbox {
             requests,
             status,

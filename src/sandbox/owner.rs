@@ -14,15 +14,18 @@ use tracing::{info, warn};
 use super::bring_up::Maker;
 use super::replaced::Reason;
 use super::{Lease, Note, Request, SandboxError, Status};
-use crate::channel::{Channel, ChannelError};
-use crate::engine::EngineError;
+use crate::channel::Channel;
+use crate::engine::State;
 
 /// After PID 1 has ended, the Engine removes the container within this time.
 const REMOVAL: Duration = Duration::from_secs(5);
 
 /// Channels that could not be opened to a container that runs, until it counts
 /// as broken.
-const OPEN_TRIES: u32 = 2;
+const OPEN_TRIES: u32 = 3;
+
+/// Between two of them: a container that ends still looks running for a moment.
+const OPEN_PAUSE: Duration = Duration::from_millis(300);
 
 /// A container that runs, as the owner knows it.
 #[derive(Debug)]
@@ -46,7 +49,12 @@ pub(super) struct Owner {
 
 impl Owner {
     pub(super) fn new(maker: Maker, status: watch::Sender<Status>) -> Self {
-        Self { maker, status, running: None, note: None }
+        Self {
+            maker,
+            status,
+            running: None,
+            note: None,
+        }
     }
 
     /// Serves requests until the server ends. The container stays: another
@@ -80,7 +88,10 @@ impl Owner {
         match request {
             Request::Warm => {
                 if let Err(error) = self.ready().await {
-                    warn!(error = &error as &dyn std::error::Error, "could not warm the sandbox");
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "could not warm the sandbox"
+                    );
                 }
             }
             Request::Lease(reply) if reply.is_closed() => {}
@@ -142,31 +153,37 @@ impl Owner {
                 }
                 Err(error) => error,
             };
-            match error {
-                SandboxError::Engine(error) if is_gone(&error) => break,
-                SandboxError::Channel(error) if !is_incompatible(&error) => {
-                    tries += 1;
-                    if tries == OPEN_TRIES {
-                        warn!(container = &*running.container, "PID 1 does not answer: removing");
-                        self.maker.engine.remove(&running.container).await?;
-                        self.forget(Reason::Unresponsive);
-                        return Ok(());
-                    }
-                }
-                error => return Err(error),
+            if !error.may_be_an_end() {
+                return Err(error);
             }
+            let found = self.maker.engine.inspect(&running.container).await?;
+            if found.is_none_or(|found| found.state != State::Running) {
+                break;
+            }
+            tries += 1;
+            if tries == OPEN_TRIES {
+                warn!(
+                    container = &*running.container,
+                    "PID 1 does not answer: removing"
+                );
+                self.maker.engine.remove(&running.container).await?;
+                self.forget(Reason::Unresponsive);
+                return Ok(());
+            }
+            tokio::time::sleep(OPEN_PAUSE).await;
         }
-        let code = match timeout(REMOVAL, gone(Some(running))).await {
-            Ok(code) => code,
-            Err(_) => None,
-        };
+        let code = timeout(REMOVAL, gone(Some(running))).await.unwrap_or(None);
         self.forget(Reason::from_exit_code(code));
         Ok(())
     }
 
     fn forget(&mut self, reason: Reason) {
         if let Some(running) = self.running.take() {
-            info!(container = &*running.container, reason = reason.sentence(), "container ended");
+            info!(
+                container = &*running.container,
+                reason = reason.sentence(),
+                "container ended"
+            );
             self.note = Some(Note::Restarted(reason));
             self.status.send_replace(Status::Absent);
         }
@@ -185,12 +202,4 @@ async fn gone(running: Option<&mut Running>) -> Option<i64> {
         // The wait itself broke: the Engine went. The channel tells the rest.
         None => std::future::pending().await,
     }
-}
-
-fn is_gone(error: &EngineError) -> bool {
-    matches!(error, EngineError::Missing { .. } | EngineError::NotRunning { .. })
-}
-
-fn is_incompatible(error: &ChannelError) -> bool {
-    matches!(error, ChannelError::Incompatible { .. })
 }

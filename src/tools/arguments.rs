@@ -14,7 +14,8 @@ const ALIKE: f64 = 0.6;
 
 /// The JSON schema of a type, without what only tells its Rust name.
 pub fn schema<T: JsonSchema>() -> JsonObject {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let settings =
+        SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let schema = settings.into_generator().into_root_schema_for::<T>();
     let mut object = match schema.to_value() {
         Value::Object(object) => object,
@@ -65,7 +66,10 @@ fn unknown_argument(unknown: &str, known: &[String]) -> ToolError {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("the arguments are {}.", known.join(", ")),
     };
-    ToolError::new(Code::InvalidArgument, format!("there is no argument `{shown}`; {hint}"))
+    ToolError::new(
+        Code::InvalidArgument,
+        format!("there is no argument `{shown}`; {hint}"),
+    )
 }
 
 #[cfg(test)]
@@ -95,7 +99,10 @@ mod tests {
     #[test]
     fn an_unknown_argument_names_the_nearest_one() {
         let error = error(json!({ "command": "a", "timeout": 3 }));
-        assert!(error.contains("`timeout`") && error.contains("`timeout_seconds`"), "{error}");
+        assert!(
+            error.contains("`timeout`") && error.contains("`timeout_seconds`"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -108,6 +115,8 @@ mod tests {
     fn a_wrong_type_and_a_missing_argument_are_named() {
         assert!(error(json!({ "command": 7 })).contains("`command`"));
         assert!(error(json!({})).contains("command"));
-        assert!(error(json!({ "command": "a", "timeout_seconds": -1 })).contains("`timeout_seconds`"));
+        assert!(
+            error(json!({ "command": "a", "timeout_seconds": -1 })).contains("`timeout_seconds`")
+        );
     }
 }

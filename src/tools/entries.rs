@@ -103,7 +103,13 @@ fn line(entry: &Entry) -> String {
         (_, Some(target)) => ("", format!(" -> {target}")),
         _ => ("", String::new()),
     };
-    let Entry { mode, size, modified, path, .. } = entry;
+    let Entry {
+        mode,
+        size,
+        modified,
+        path,
+        ..
+    } = entry;
     format!("{mode} {size:>9} {modified} {path}{slash}{target}")
 }
 
@@ -111,9 +117,15 @@ fn line(entry: &Entry) -> String {
 /// that it has.
 pub fn time(modified_ms: i64) -> String {
     let distance = Duration::from_millis(modified_ms.unsigned_abs().min(LAST_MS));
-    let time = if modified_ms < 0 { UNIX_EPOCH } else { UNIX_EPOCH + distance };
-    humantime::format_rfc3339_seconds(time.min(SystemTime::UNIX_EPOCH + Duration::from_millis(LAST_MS)))
-        .to_string()
+    let time = if modified_ms < 0 {
+        UNIX_EPOCH
+    } else {
+        UNIX_EPOCH + distance
+    };
+    humantime::format_rfc3339_seconds(
+        time.min(SystemTime::UNIX_EPOCH + Duration::from_millis(LAST_MS)),
+    )
+    .to_string()
 }
 
 /// The end of the year 9999, the last that RFC 3339 can write.
@@ -140,7 +152,11 @@ mod tests {
         let many = vec![found(&name); 5000];
         let entries = fitting(&many);
         let bytes = serde_json::to_string(&entries).expect("json").len();
-        assert!(entries.len() > 100 && bytes < 450_000, "{} entries, {bytes} bytes", entries.len());
+        assert!(
+            entries.len() > 100 && bytes < 450_000,
+            "{} entries, {bytes} bytes",
+            entries.len()
+        );
         assert_eq!(fitting(&many[..1]).len(), 1);
     }
 
@@ -148,7 +164,10 @@ mod tests {
     fn an_entry_is_one_visible_line() {
         let entry = Entry::from(&found(b"a\nb"));
         assert_eq!(entry.mode, "0644");
-        assert_eq!(table(&[entry], ""), "0644         0 1970-01-01T00:00:00Z a\\x0ab");
+        assert_eq!(
+            table(&[entry], ""),
+            "0644         0 1970-01-01T00:00:00Z a\\x0ab"
+        );
         assert_eq!(table(&[], ""), "[no entries]");
     }
 

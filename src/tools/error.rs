@@ -116,7 +116,10 @@ impl fmt::Display for ToolError {
 impl ToolError {
     /// A code with its sentence.
     pub fn new(code: Code, sentence: impl Into<String>) -> Self {
-        Self { code, sentence: sentence.into() }
+        Self {
+            code,
+            sentence: sentence.into(),
+        }
     }
 
     /// A wrong argument: which one, and what it may be.
@@ -143,7 +146,9 @@ impl ToolError {
             SandboxError::Engine(error) => Self::engine(error),
             SandboxError::Busy { waiting } => Self::new(
                 Code::Busy,
-                format!("{waiting} calls of this user wait already. Wait for some to end, then retry."),
+                format!(
+                    "{waiting} calls of this user wait already. Wait for some to end, then retry."
+                ),
             ),
             SandboxError::ImagePreparing => Self::new(
                 Code::ImagePreparing,
@@ -151,15 +156,23 @@ impl ToolError {
             ),
             SandboxError::NotReady(after) => Self::new(
                 Code::SandboxUnavailable,
-                format!("the sandbox was not ready after {} s. Retry; nothing was run.", after.as_secs()),
+                format!(
+                    "the sandbox was not ready after {} s. Retry; nothing was run.",
+                    after.as_secs()
+                ),
             ),
             SandboxError::Deadline(after) => Self::new(
                 Code::SandboxUnavailable,
-                format!("the sandbox did not answer in {} s. Retry.", after.as_secs()),
+                format!(
+                    "the sandbox did not answer in {} s. Retry.",
+                    after.as_secs()
+                ),
             ),
             SandboxError::Channel(error) => Self::new(
                 Code::SandboxUnavailable,
-                format!("the sandbox runs and cannot be talked to: {error}. Retry; nothing was run."),
+                format!(
+                    "the sandbox runs and cannot be talked to: {error}. Retry; nothing was run."
+                ),
             ),
             SandboxError::Weaker { fields } => Self::new(
                 Code::SandboxUnavailable,
@@ -177,22 +190,30 @@ impl ToolError {
     }
 
     fn engine(error: &EngineError) -> Self {
-        let why = error.source().map_or(String::new(), |source| format!(" ({source})"));
+        let why = error
+            .source()
+            .map_or(String::new(), |source| format!(" ({source})"));
         let (code, next) = match error {
             EngineError::NotFound { .. } | EngineError::Address { .. } => {
                 (Code::EngineUnavailable, "")
             }
-            EngineError::Unavailable { .. } => {
-                (Code::EngineUnavailable, " Start Docker, or ask the operator to, then retry.")
-            }
+            EngineError::Unavailable { .. } => (
+                Code::EngineUnavailable,
+                " Start Docker, or ask the operator to, then retry.",
+            ),
             EngineError::Deadline { .. } => (Code::EngineUnavailable, " Retry in a moment."),
             EngineError::ImageMissing { .. } => (Code::ImageMissing, ""),
-            EngineError::ImageUnusable { .. } => (Code::ImageUnusable, " Set CASEMATE_IMAGE to another."),
+            EngineError::ImageUnusable { .. } => {
+                (Code::ImageUnusable, " Set CASEMATE_IMAGE to another.")
+            }
             EngineError::Foreign { .. } => (
                 Code::Foreign,
                 " The operator can remove it, or set CASEMATE_INSTANCE to another name.",
             ),
-            _ => (Code::EngineError, " Retry; if it stays, the operator finds more in the log."),
+            _ => (
+                Code::EngineError,
+                " Retry; if it stays, the operator finds more in the log.",
+            ),
         };
         Self::new(code, format!("{error}{why}.{next}"))
     }
@@ -235,7 +256,10 @@ impl ToolError {
     pub fn into_result(self) -> CallToolResult {
         let mut result = CallToolResult::error(vec![ContentBlock::text(self.to_string())]);
         let mut meta = MetaObject::new();
-        meta.insert("io.casemate/error".to_owned(), json!({ "code": self.code.as_str() }));
+        meta.insert(
+            "io.casemate/error".to_owned(),
+            json!({ "code": self.code.as_str() }),
+        );
         result.meta = Some(meta);
         result
     }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::entries::{self, Entry};
-use super::note::{self, SandboxNote};
+use super::note::SandboxNote;
 use super::{Code, Definition, ToolError, arguments, error};
 use crate::config::limits::{self, LIST_DEPTH, LIST_LIMIT, MAX_WRITE, READ_LINES};
 use crate::sandbox::{Answer, Note, Sandbox, SandboxError};
@@ -101,7 +101,10 @@ pub async fn write(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult
         );
         return Err(ToolError::argument("content", problem));
     }
-    let request = WriteFileRequest { path: path.as_str().to_owned(), content };
+    let request = WriteFileRequest {
+        path: path.as_str().to_owned(),
+        content,
+    };
     let Answer { value, note } = done(sandbox.write_file(request).await, &path)?;
     let output = WriteOutput {
         path: path.to_string(),
@@ -109,7 +112,11 @@ pub async fn write(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult
         created: value.created,
         sandbox: note.map(SandboxNote::from),
     };
-    let verb = if output.created { "created" } else { "replaced" };
+    let verb = if output.created {
+        "created"
+    } else {
+        "replaced"
+    };
     let text = format!("{verb} {} ({} bytes)", output.path, output.size);
     structured(text, output.sandbox.as_ref(), &output)
 }
@@ -224,7 +231,10 @@ fn text_form(reply: ReadLinesReply, start: u64) -> String {
     } else if reply.complete && last >= seen {
         format!("[lines {start}-{last} of {seen}]")
     } else {
-        format!("[lines {start}-{last} of {more}{seen}; next: start_line={}]", last + 1)
+        format!(
+            "[lines {start}-{last} of {more}{seen}; next: start_line={}]",
+            last + 1
+        )
     };
     let mut text = reply.text;
     if !text.is_empty() && !text.ends_with('\n') {
@@ -260,7 +270,10 @@ fn base64_form(reply: &ReadBytesReply, offset: u64) -> String {
     } else if reply.data.is_empty() {
         format!("[offset {offset} is beyond the end; the file has {size} bytes]")
     } else if end < size {
-        format!("{text}\n[bytes {offset}-{} of {size}; next: offset={end}]", end - 1)
+        format!(
+            "{text}\n[bytes {offset}-{} of {size}; next: offset={end}]",
+            end - 1
+        )
     } else if offset > 0 {
         format!("{text}\n[bytes {offset}-{} of {size}]", end - 1)
     } else {
@@ -341,7 +354,10 @@ pub async fn list(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
         return Err(ToolError::argument("limit", error::bounds(&LIST_LIMIT)));
     }
     let after = URL_SAFE_NO_PAD.decode(&args.cursor).map_err(|_| {
-        ToolError::argument("cursor", "is not a next_cursor; leave it out for the first page")
+        ToolError::argument(
+            "cursor",
+            "is not a next_cursor; leave it out for the first page",
+        )
     })?;
     let request = ListFilesRequest {
         path: path.as_str().to_owned(),
@@ -360,7 +376,10 @@ pub async fn list(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
 fn page(reply: &ListFilesReply, note: Option<Note>) -> ListOutput {
     let entries = entries::fitting(&reply.entries);
     let more = reply.more || entries.len() < reply.entries.len();
-    let last = entries.len().checked_sub(1).map(|at| &reply.entries[at].path);
+    let last = entries
+        .len()
+        .checked_sub(1)
+        .map(|at| &reply.entries[at].path);
     ListOutput {
         next_cursor: match last {
             Some(path) if more => URL_SAFE_NO_PAD.encode(path),
@@ -399,7 +418,7 @@ fn structured(
     output: &impl Serialize,
 ) -> Result<CallToolResult, ToolError> {
     if let Some(note) = note {
-        text = format!("{text}\n{}", note::line(note));
+        text = format!("{text}\n{}", note.lines().join("\n"));
     }
     let value = serde_json::to_value(output)
         .map_err(|error| ToolError::new(Code::Internal, format!("the result: {error}.")))?;
@@ -412,7 +431,8 @@ fn structured(
 fn plain(text: String, note: Option<Note>, facts: serde_json::Value) -> CallToolResult {
     let mut content = vec![ContentBlock::text(text)];
     if let Some(note) = note {
-        content.push(ContentBlock::text(note::line(&note.into())));
+        let lines = SandboxNote::from(note).lines();
+        content.push(ContentBlock::text(lines.join("\n")));
     }
     let mut meta = MetaObject::new();
     meta.insert("io.casemate/file".to_owned(), facts);
@@ -469,7 +489,10 @@ mod tests {
     #[test]
     fn a_directory_is_no_file() {
         assert_eq!(file("a/").expect_err("refused").code, Code::IsDirectory);
-        assert_eq!(file("..").expect_err("refused").code, Code::OutsideWorkspace);
+        assert_eq!(
+            file("..").expect_err("refused").code,
+            Code::OutsideWorkspace
+        );
         assert!(file("a").is_ok());
     }
 }

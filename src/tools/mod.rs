@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, JsonObject,
-    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    ToolAnnotations,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -47,12 +48,21 @@ const INSTRUCTIONS: &str = "Each user has a private sandbox: a container without
 impl Tools {
     /// Tools for `user`.
     pub fn new(manager: Manager, user: User) -> Self {
-        Self { manager, user, warmed: Arc::default() }
+        Self {
+            manager,
+            user,
+            warmed: Arc::default(),
+        }
     }
 
     /// All tools, as clients see them.
     pub fn list(results: Results) -> Vec<Tool> {
-        let mut tools = vec![shell::tool(), files::write_tool(), files::read_tool(), files::list_tool()];
+        let mut tools = vec![
+            shell::tool(),
+            files::write_tool(),
+            files::read_tool(),
+            files::list_tool(),
+        ];
         if results == Results::Text {
             // A declared schema promises structured content.
             for tool in &mut tools {
@@ -76,7 +86,10 @@ impl Tools {
             files::LIST => unless(cancel, files::list(&sandbox, arguments)).await,
             _ => {
                 let shown: String = name.escape_debug().take(60).collect();
-                return Err(ErrorData::invalid_params(format!("unknown tool: {shown}"), None));
+                return Err(ErrorData::invalid_params(
+                    format!("unknown tool: {shown}"),
+                    None,
+                ));
             }
         };
         let mut result = result.unwrap_or_else(ToolError::into_result);
@@ -176,7 +189,10 @@ mod tests {
     /// The golden file is what clients see: a change of it is a change of the
     /// contract. `UPDATE=1 cargo test` writes it.
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a switch for the developer, not a setting")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a switch for the developer, not a setting"
+    )]
     fn what_clients_see_is_what_the_golden_file_says() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/tools.json");
         let tools = serde_json::to_string_pretty(&Tools::list(Results::Both)).expect("json") + "\n";
@@ -184,19 +200,36 @@ mod tests {
             std::fs::write(path, &tools).expect("write golden file");
         }
         let golden = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(golden == tools, "the tools changed: review, then UPDATE=1 cargo test");
+        assert!(
+            golden == tools,
+            "the tools changed: review, then UPDATE=1 cargo test"
+        );
     }
 
     #[test]
     fn every_input_schema_is_closed_and_every_field_documented() {
         for tool in Tools::list(Results::Both) {
             let schema = &tool.input_schema;
-            assert_eq!(schema.get("additionalProperties"), Some(&false.into()), "{}", tool.name);
+            assert_eq!(
+                schema.get("additionalProperties"),
+                Some(&false.into()),
+                "{}",
+                tool.name
+            );
             let properties = schema["properties"].as_object().expect("properties");
             for (name, property) in properties {
-                assert!(property.get("description").is_some(), "{}.{name}", tool.name);
-                assert!(property["type"].is_string() || property.get("enum").is_some()
-                    || property.get("oneOf").is_some(), "{}.{name}: {property}", tool.name);
+                assert!(
+                    property.get("description").is_some(),
+                    "{}.{name}",
+                    tool.name
+                );
+                assert!(
+                    property["type"].is_string()
+                        || property.get("enum").is_some()
+                        || property.get("oneOf").is_some(),
+                    "{}.{name}: {property}",
+                    tool.name
+                );
             }
         }
     }
@@ -204,11 +237,20 @@ mod tests {
     #[test]
     fn only_read_file_has_no_output_schema() {
         for tool in Tools::list(Results::Both) {
-            assert_eq!(tool.output_schema.is_none(), tool.name == files::READ, "{}", tool.name);
+            assert_eq!(
+                tool.output_schema.is_none(),
+                tool.name == files::READ,
+                "{}",
+                tool.name
+            );
             let hints = tool.annotations.expect("annotations");
             assert!(hints.read_only_hint.is_some() && hints.destructive_hint.is_some());
             assert!(hints.idempotent_hint.is_some() && hints.open_world_hint == Some(false));
         }
-        assert!(Tools::list(Results::Text).iter().all(|tool| tool.output_schema.is_none()));
+        assert!(
+            Tools::list(Results::Text)
+                .iter()
+                .all(|tool| tool.output_schema.is_none())
+        );
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::sandbox::{KEPT, LOST, Note};
 
 /// The `sandbox` field of a result. Present only when there is something to say.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SandboxNote {
     /// The container is a new one since the call before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -17,6 +17,9 @@ pub struct SandboxNote {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub other_settings: Option<bool>,
+    /// What happened in the sandbox besides, since the call before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
 }
 
 /// Why the container is a new one, and what that means.
@@ -32,27 +35,46 @@ pub struct Restarted {
 
 impl From<Note> for SandboxNote {
     fn from(note: Note) -> Self {
-        match note {
-            Note::Restarted(reason) => Self {
-                restarted: Some(Restarted {
-                    reason: reason.sentence().to_owned(),
-                    lost: LOST.to_owned(),
-                    kept: KEPT.to_owned(),
-                }),
-                other_settings: None,
-            },
-            Note::OtherSettings => Self { restarted: None, other_settings: Some(true) },
-        }
+        Self::new(Some(note), Vec::new()).unwrap_or_default()
     }
 }
 
-/// The same as one line of text.
-pub fn line(note: &SandboxNote) -> String {
-    match &note.restarted {
-        Some(restarted) => format!(
-            "[sandbox restarted: {}; lost: {}; kept: {}]",
-            restarted.reason, restarted.lost, restarted.kept
-        ),
-        None => "[the sandbox still has other settings than this server]".to_owned(),
+impl SandboxNote {
+    /// `None` when there is nothing to say.
+    pub fn new(note: Option<Note>, notices: Vec<String>) -> Option<Self> {
+        if note.is_none() && notices.is_empty() {
+            return None;
+        }
+        let restarted = match note {
+            Some(Note::Restarted(reason)) => Some(Restarted {
+                reason: reason.sentence().to_owned(),
+                lost: LOST.to_owned(),
+                kept: KEPT.to_owned(),
+            }),
+            _ => None,
+        };
+        let other_settings = (note == Some(Note::OtherSettings)).then_some(true);
+        Some(Self {
+            restarted,
+            other_settings,
+            notices,
+        })
+    }
+
+    /// The same as lines of text.
+    pub fn lines(&self) -> Vec<String> {
+        let restarted = self.restarted.as_ref().map(|restarted| {
+            let Restarted { reason, lost, kept } = restarted;
+            format!("[sandbox restarted: {reason}; lost: {lost}; kept: {kept}]")
+        });
+        let settings = self
+            .other_settings
+            .map(|_| "[the sandbox still has other settings than this server]".to_owned());
+        let notices = self.notices.iter().map(|notice| format!("[{notice}]"));
+        restarted
+            .into_iter()
+            .chain(settings)
+            .chain(notices)
+            .collect()
     }
 }

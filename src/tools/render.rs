@@ -10,7 +10,11 @@ pub fn stream(captured: &Captured) -> String {
         return head.into_owned();
     }
     let tail = String::from_utf8_lossy(&captured.tail);
-    let newline = if head.is_empty() || head.ends_with('\n') { "" } else { "\n" };
+    let newline = if head.is_empty() || head.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
     format!("{head}{newline}{}\n{tail}", marker(captured.omitted))
 }
 
@@ -71,7 +75,10 @@ fn escape(text: &mut String, bytes: &[u8]) {
 /// Standard Annex 9).
 fn is_unsafe(char: char) -> bool {
     char.is_control()
-        || matches!(char, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}' | '\u{2029}')
+        || matches!(
+            char,
+            '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}' | '\u{2029}'
+        )
         || ('\u{202a}'..='\u{202e}').contains(&char)
         || ('\u{2066}'..='\u{2069}').contains(&char)
 }
@@ -95,7 +102,10 @@ mod tests {
 
     #[test]
     fn our_lines_stand_behind_the_output() {
-        assert_eq!(shell("out", "err\n", &["[exit code: 1]".into()]), "out\n[stderr]\nerr\n[exit code: 1]");
+        assert_eq!(
+            shell("out", "err\n", &["[exit code: 1]".into()]),
+            "out\n[stderr]\nerr\n[exit code: 1]"
+        );
         assert_eq!(shell("", "", &[]), "");
     }
 

@@ -8,10 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::note::{self, SandboxNote};
+use super::note::SandboxNote;
 use super::{Definition, ToolError, arguments, error, render};
 use crate::config::limits::{self, MAX_ENV, MAX_SCRIPT, MAX_STDIN, TIMEOUT_SECONDS};
-use crate::sandbox::{Answer, Command, Executed, Sandbox};
+use crate::sandbox::{Answer, Command, Executed, Lost, Reason, Sandbox};
 
 /// Its name.
 pub const NAME: &str = "shell_exec";
@@ -152,7 +152,9 @@ pub async fn call(
     let args: Args = arguments::parse(arguments)?;
     let timeout = args.timeout_seconds;
     let cwd = directory(&args.cwd)?;
-    let command = Command { request: request(args, cwd.clone())? };
+    let command = Command {
+        request: request(args, cwd.clone())?,
+    };
     let answer = sandbox.exec(command, cancel).await;
     let answer = answer.map_err(|error| ToolError::sandbox(&error, &format!("{cwd:?}")))?;
     Ok(convert(answer, timeout))
@@ -160,11 +162,17 @@ pub async fn call(
 
 fn request(args: Args, cwd: String) -> Result<StartRequest, ToolError> {
     if !TIMEOUT_SECONDS.contains(&args.timeout_seconds) {
-        return Err(ToolError::argument("timeout_seconds", error::bounds(&TIMEOUT_SECONDS)));
+        return Err(ToolError::argument(
+            "timeout_seconds",
+            error::bounds(&TIMEOUT_SECONDS),
+        ));
     }
     text("command", &args.command, MAX_SCRIPT)?;
     if args.command.trim().is_empty() {
-        return Err(ToolError::argument("command", "is empty; give a command for the shell"));
+        return Err(ToolError::argument(
+            "command",
+            "is empty; give a command for the shell",
+        ));
     }
     if args.stdin.len() > MAX_STDIN {
         return Err(too_long("stdin", args.stdin.len(), MAX_STDIN));
@@ -197,7 +205,10 @@ fn directory(cwd: &str) -> Result<String, ToolError> {
 }
 
 fn environment(env: BTreeMap<String, String>) -> Result<Vec<EnvVar>, ToolError> {
-    let size: usize = env.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+    let size: usize = env
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 2)
+        .sum();
     if size > MAX_ENV {
         return Err(too_long("env", size, MAX_ENV));
     }
@@ -209,9 +220,15 @@ fn environment(env: BTreeMap<String, String>) -> Result<Vec<EnvVar>, ToolError> 
                 return Err(ToolError::argument("env", problem));
             }
             if value.contains('\0') {
-                return Err(ToolError::argument("env", format!("the value of {name} contains NUL")));
+                return Err(ToolError::argument(
+                    "env",
+                    format!("the value of {name} contains NUL"),
+                ));
             }
-            Ok(EnvVar { name, value: value.into() })
+            Ok(EnvVar {
+                name,
+                value: value.into(),
+            })
         })
         .collect()
 }
@@ -227,19 +244,22 @@ fn text(name: &str, value: &str, most: usize) -> Result<(), ToolError> {
 }
 
 fn too_long(name: &str, bytes: usize, most: usize) -> ToolError {
-    let problem = format!("has {bytes} bytes; at most {most} are allowed. Put it into a file with write_file");
+    let problem = format!(
+        "has {bytes} bytes; at most {most} are allowed. Put it into a file with write_file"
+    );
     ToolError::argument(name, problem)
 }
 
 fn convert(answer: Answer<Executed>, timeout: u32) -> CallToolResult {
+    let mut notices = Vec::new();
     let mut output = match answer.value {
-        Executed::Finished(finished) => Output::from(*finished),
-        Executed::Lost(reason) => Output::lost(format!("{} while the command ran", reason.sentence())),
-        Executed::Unknown => Output::lost(
-            "the Docker Engine did not come back in time; the command may have run".to_owned(),
-        ),
+        Executed::Finished(mut finished) => {
+            notices = std::mem::take(&mut finished.notices);
+            Output::from(*finished)
+        }
+        Executed::Lost(lost) => Output::lost(lost),
     };
-    output.sandbox = answer.note.map(SandboxNote::from);
+    output.sandbox = SandboxNote::new(answer.note, notices);
     let is_error = !matches!(output.outcome, Outcome::Exited | Outcome::Signaled);
     let text = render::shell(&output.stdout, &output.stderr, &output.lines(timeout));
     let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
@@ -275,27 +295,56 @@ impl From<Finished> for Output {
 }
 
 impl Output {
-    fn lost(detail: String) -> Self {
-        let mut output = Self::from(Finished { exit_code: -1, ..Finished::default() });
-        output.outcome = Outcome::SandboxLost;
-        output.detail = Some(detail);
-        output
+    fn lost(lost: Lost) -> Self {
+        let why = lost
+            .reason
+            .map_or("the sandbox did not come back in time", Reason::sentence);
+        let when = if lost.accepted {
+            "while the command ran"
+        } else {
+            "before the command was known to run"
+        };
+        let finished = Finished {
+            outcome: Ended::Lost.into(),
+            exit_code: -1,
+            duration_ms: u64::try_from(lost.after.as_millis()).unwrap_or(u64::MAX),
+            ..Finished::default()
+        };
+        Self {
+            detail: Some(format!("{why} {when}; it was not run again")),
+            ..Self::from(finished)
+        }
     }
 
     /// What the text form says behind the output.
     fn lines(&self, timeout: u32) -> Vec<String> {
-        let mut lines: Vec<String> = self.sandbox.iter().map(note::line).collect();
+        let mut lines: Vec<String> = self.sandbox.iter().flat_map(SandboxNote::lines).collect();
         if let Some(survivors) = self.survivors {
-            lines.push(format!("[{survivors} processes still run in the background]"));
+            let processes = if survivors == 1 {
+                "process runs"
+            } else {
+                "processes run"
+            };
+            lines.push(format!("[{survivors} {processes} on in the background]"));
+        }
+        if let Some(kills) = self
+            .oom_kills
+            .filter(|_| self.outcome != Outcome::OutOfMemory)
+        {
+            lines.push(format!("[killed for memory meanwhile: {kills}]"));
         }
         lines.extend(self.detail.iter().map(|detail| format!("[{detail}]")));
         let signal = self.signal.as_deref().unwrap_or("a signal");
         lines.extend(match self.outcome {
             Outcome::Exited => None,
             Outcome::Signaled => Some(format!("[ended by {signal}]")),
-            Outcome::TimedOut => Some(format!("[timed out after {timeout} s: killed with everything it started]")),
+            Outcome::TimedOut => Some(format!(
+                "[timed out after {timeout} s: killed with everything it started]"
+            )),
             Outcome::Cancelled => Some("[cancelled: killed with everything it started]".to_owned()),
-            Outcome::OutOfMemory => Some("[out of memory: killed at the sandbox's memory limit]".to_owned()),
+            Outcome::OutOfMemory => {
+                Some("[out of memory: killed at the sandbox's memory limit]".to_owned())
+            }
             Outcome::SandboxLost => Some("[sandbox lost]".to_owned()),
         });
         if self.exit_code != 0 {
@@ -327,14 +376,43 @@ fn detail(finished: &Finished) -> Option<String> {
 
 /// Names of signal(7) in the order of x86 and ARM.
 const SIGNALS: [&str; 31] = [
-    "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL",
-    "SIGUSR1", "SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGSTKFLT", "SIGCHLD",
-    "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGXCPU", "SIGXFSZ",
-    "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO", "SIGPWR", "SIGSYS",
+    "SIGHUP",
+    "SIGINT",
+    "SIGQUIT",
+    "SIGILL",
+    "SIGTRAP",
+    "SIGABRT",
+    "SIGBUS",
+    "SIGFPE",
+    "SIGKILL",
+    "SIGUSR1",
+    "SIGSEGV",
+    "SIGUSR2",
+    "SIGPIPE",
+    "SIGALRM",
+    "SIGTERM",
+    "SIGSTKFLT",
+    "SIGCHLD",
+    "SIGCONT",
+    "SIGSTOP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGXCPU",
+    "SIGXFSZ",
+    "SIGVTALRM",
+    "SIGPROF",
+    "SIGWINCH",
+    "SIGIO",
+    "SIGPWR",
+    "SIGSYS",
 ];
 
 fn signal_name(signal: i32) -> String {
-    let name = usize::try_from(signal - 1).ok().and_then(|at| SIGNALS.get(at));
+    let name = usize::try_from(signal - 1)
+        .ok()
+        .and_then(|at| SIGNALS.get(at));
     name.map_or_else(|| format!("signal {signal}"), |name| (*name).to_owned())
 }
 
@@ -345,20 +423,36 @@ mod tests {
     use super::*;
 
     fn args(command: &str) -> Args {
-        arguments::parse(serde_json::from_value(serde_json::json!({ "command": command })).expect("object"))
-            .expect("parses")
+        arguments::parse(
+            serde_json::from_value(serde_json::json!({ "command": command })).expect("object"),
+        )
+        .expect("parses")
     }
 
     #[test]
     fn bounds_are_named_in_the_error() {
-        let error = request(Args { timeout_seconds: 0, ..args("true") }, String::new());
+        let error = request(
+            Args {
+                timeout_seconds: 0,
+                ..args("true")
+            },
+            String::new(),
+        );
         assert!(error.expect_err("refused").sentence.contains("1 to 3600"));
         let long = request(args(&"x".repeat(2 << 20)), String::new());
         assert!(long.expect_err("refused").sentence.contains("1048576"));
         let nul = request(args("a\0b"), String::new());
         assert!(nul.expect_err("refused").sentence.contains("`command`"));
-        let name = Args { env: BTreeMap::from([("A=B".into(), String::new())]), ..args("true") };
-        assert!(request(name, String::new()).expect_err("refused").sentence.contains("`env`"));
+        let name = Args {
+            env: BTreeMap::from([("A=B".into(), String::new())]),
+            ..args("true")
+        };
+        assert!(
+            request(name, String::new())
+                .expect_err("refused")
+                .sentence
+                .contains("`env`")
+        );
     }
 
     #[test]
@@ -379,13 +473,19 @@ mod tests {
             }),
             ..Finished::default()
         };
-        let answer = Answer { value: Executed::Finished(Box::new(finished)), note: None };
+        let answer = Answer {
+            value: Executed::Finished(Box::new(finished)),
+            note: None,
+        };
         let result = convert(answer, 30);
         let structured = result.structured_content.expect("structured");
         assert_eq!(structured["exit_code"], 7);
         assert_eq!(result.is_error, Some(false));
         let text = serde_json::to_string(&result.content).expect("json");
-        assert!(text.ends_with("[exit code: 0]\\n[exit code: 7]\"}]"), "{text}");
+        assert!(
+            text.ends_with("[exit code: 0]\\n[exit code: 7]\"}]"),
+            "{text}"
+        );
     }
 
     #[test]

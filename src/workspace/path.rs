@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_trailing_slash_means_a_directory() {
-        let names_directory = |text: &str| text.parse::<WorkspacePath>().map(|p| p.names_directory());
+        let names_directory =
+            |text: &str| text.parse::<WorkspacePath>().map(|p| p.names_directory());
         assert_eq!(names_directory("a/"), Ok(true));
         assert_eq!(names_directory("a/."), Ok(true));
         assert_eq!(names_directory("a/b/.."), Ok(true));

@@ -25,9 +25,20 @@ fn sandbox_name(instance: &Instance, user: &str) -> String {
 /// Ids that a careless rule takes for one.
 fn look_alikes() -> Vec<String> {
     let long = |last: char| format!("{}{last}", "l".repeat(LONGEST - 1));
-    let mut users = ["a/b", "a_b", "a.b", "A/B", "a%2Fb", "a/b ", " a/b", "..", "caf\u{e9}", "cafe\u{301}"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut users = [
+        "a/b",
+        "a_b",
+        "a.b",
+        "A/B",
+        "a%2Fb",
+        "a/b ",
+        " a/b",
+        "..",
+        "caf\u{e9}",
+        "cafe\u{301}",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     users.extend([long('1'), long('2')]);
     users
 }
@@ -89,19 +100,31 @@ async fn an_id_that_cannot_be_kept_exactly_is_refused_by_name() {
     ] {
         let output = refused(&[], user);
         let error = String::from_utf8(output.stderr).expect("UTF-8");
-        assert!(error.contains("CASEMATE_USER") && error.contains(problem), "{error}");
+        assert!(
+            error.contains("CASEMATE_USER") && error.contains(problem),
+            "{error}"
+        );
         assert!(error.len() < 500, "{error}");
         // Nothing of the value reaches the terminal as it is.
-        assert!(!error.trim_end().contains(|c: char| c.is_control()), "{error:?}");
+        assert!(
+            !error.trim_end().contains(|c: char| c.is_control()),
+            "{error:?}"
+        );
     }
 
     // No variable can hold a NUL; a settings file can.
-    let file = std::env::temp_dir().join(format!("casemate-test-{}.toml", uuid::Uuid::new_v4().simple()));
+    let file = std::env::temp_dir().join(format!(
+        "casemate-test-{}.toml",
+        uuid::Uuid::new_v4().simple()
+    ));
     std::fs::write(&file, "user = \"a\\u0000b\"\n").expect("a file");
     let output = refused(&["--config", &file.to_string_lossy()], "");
     std::fs::remove_file(&file).expect("it is there");
     let error = String::from_utf8(output.stderr).expect("UTF-8");
-    assert!(error.contains("user") && error.contains("U+0000"), "{error}");
+    assert!(
+        error.contains("user") && error.contains("U+0000"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -110,7 +133,10 @@ async fn an_empty_id_is_none_and_the_os_user_counts() {
     let os_user = String::from_utf8(os_user.stdout).expect("UTF-8");
     let server = TestServer::new().user("").start().await;
     assert_eq!(server.shell("true").await.exit_code(), 0);
-    docker::inspect("container", &sandbox_name(&server.instance, os_user.trim_end()));
+    docker::inspect(
+        "container",
+        &sandbox_name(&server.instance, os_user.trim_end()),
+    );
 }
 
 // Case 9.
@@ -118,7 +144,11 @@ async fn an_empty_id_is_none_and_the_os_user_counts() {
 /// Labels as `docker create` and `docker volume create` take them: of this user
 /// and instance, but for one that is another or missing.
 fn foreign_labels(instance: &Instance, user: &str) -> Vec<Vec<String>> {
-    let own = [("instance", instance.name()), ("user", user), ("issuer", "local")];
+    let own = [
+        ("instance", instance.name()),
+        ("user", user),
+        ("issuer", "local"),
+    ];
     let label = |name: &str, value: &str| format!("--label=io.casemate.{name}={value}");
     let but = |other: &str, replaced: Option<&str>| -> Vec<String> {
         own.iter()
@@ -146,7 +176,11 @@ async fn is_refused(server: &Server) {
     ] {
         assert!(result.is_error());
         assert_eq!(result.code(), "foreign", "{}", result.text());
-        assert!(result.text().contains("CASEMATE_INSTANCE"), "{}", result.text());
+        assert!(
+            result.text().contains("CASEMATE_INSTANCE"),
+            "{}",
+            result.text()
+        );
     }
 }
 
@@ -157,8 +191,20 @@ async fn a_container_of_the_users_name_that_is_not_the_users_is_left_alone() {
     for (number, labels) in foreign_labels(&server.instance, "alice").iter().enumerate() {
         let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
         // Running, and created only.
-        let verb = if number % 2 == 0 { &["run", "--detach"][..] } else { &["create"] };
-        let command = ["--network", "none", "--name", &name, TOOLS_IMAGE, "sleep", "1000"];
+        let verb = if number % 2 == 0 {
+            &["run", "--detach"][..]
+        } else {
+            &["create"]
+        };
+        let command = [
+            "--network",
+            "none",
+            "--name",
+            &name,
+            TOOLS_IMAGE,
+            "sleep",
+            "1000",
+        ];
         let guard = docker::Container(docker::output(&[verb, &labels, &command].concat()));
         let before = docker::inspect("container", &guard.0);
         is_refused(&server).await;
@@ -182,7 +228,16 @@ async fn a_volume_of_the_users_name_that_is_not_the_users_is_left_alone() {
         let before = docker::inspect("volume", &guard.0);
         is_refused(&server).await;
         assert_eq!(docker::inspect("volume", &guard.0), before, "{labels:?}");
-        assert!(docker::lines(&["ps", "--all", "--quiet", "--filter", &format!("volume={name}")]).is_empty());
+        assert!(
+            docker::lines(&[
+                "ps",
+                "--all",
+                "--quiet",
+                "--filter",
+                &format!("volume={name}")
+            ])
+            .is_empty()
+        );
     }
     assert!(server.instance.containers().is_empty());
     assert_eq!(server.shell("echo mine").await.stdout(), "mine\n");
@@ -192,20 +247,30 @@ async fn a_volume_of_the_users_name_that_is_not_the_users_is_left_alone() {
 
 /// Starts these commands at once and gives their results in order.
 async fn at_once(server: &Server, commands: Vec<String>) -> Vec<CallResult> {
-    join_all(commands.into_iter().map(async |command| server.shell(&command).await)).await
+    join_all(
+        commands
+            .into_iter()
+            .map(async |command| server.shell(&command).await),
+    )
+    .await
 }
 
 #[tokio::test]
 async fn fifty_first_calls_at_once_make_one_container_and_one_volume() {
     let server = TestServer::new().env("CASEMATE_WARM", "off").start().await;
-    let commands = (0..50).map(|number| format!("echo {number} | tee file-{number}")).collect();
+    let commands = (0..50)
+        .map(|number| format!("echo {number} | tee file-{number}"))
+        .collect();
     for (number, result) in at_once(&server, commands).await.iter().enumerate() {
         assert_eq!(result.stdout(), format!("{number}\n"), "{}", result.0);
         assert!(result.field("sandbox").is_null(), "{}", result.0);
     }
     assert_eq!(server.shell("ls | wc -l").await.stdout(), "50\n");
     assert_eq!(server.instance.containers().len(), 1);
-    assert_eq!(server.instance.volumes(), [sandbox_name(&server.instance, "tester")]);
+    assert_eq!(
+        server.instance.volumes(),
+        [sandbox_name(&server.instance, "tester")]
+    );
 }
 
 #[tokio::test]
@@ -214,10 +279,21 @@ async fn two_servers_of_one_user_share_a_container_and_lose_no_call() {
     let instance = Instance::new();
     let start = || TestServer::on(&instance).start();
     let (first, second) = tokio::join!(start(), start());
-    let ids = |server: &str| -> Vec<String> { (0..CALLS).map(|number| format!("{server}-{number}")).collect() };
-    let commands = |server: &str| ids(server).iter().map(|id| format!("echo {id} | tee -a log")).collect();
-    let (of_first, of_second) =
-        tokio::join!(at_once(&first, commands("first")), at_once(&second, commands("second")));
+    let ids = |server: &str| -> Vec<String> {
+        (0..CALLS)
+            .map(|number| format!("{server}-{number}"))
+            .collect()
+    };
+    let commands = |server: &str| {
+        ids(server)
+            .iter()
+            .map(|id| format!("echo {id} | tee -a log"))
+            .collect()
+    };
+    let (of_first, of_second) = tokio::join!(
+        at_once(&first, commands("first")),
+        at_once(&second, commands("second"))
+    );
     let mut all = BTreeSet::new();
     for (results, ids) in [(of_first, ids("first")), (of_second, ids("second"))] {
         assert_eq!(results.len(), CALLS);
@@ -232,5 +308,8 @@ async fn two_servers_of_one_user_share_a_container_and_lose_no_call() {
     let log = second.shell("cat log").await;
     let ran: Vec<&str> = log.stdout().lines().collect();
     assert_eq!(ran.len(), 2 * CALLS);
-    assert_eq!(ran.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), all);
+    assert_eq!(
+        ran.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(),
+        all
+    );
 }

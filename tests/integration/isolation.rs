@@ -19,7 +19,9 @@ async fn python(server: &Server, script: &str) -> Value {
 }
 
 async fn with_stdin(server: &Server, command: &str, stdin: &str) -> CallResult {
-    server.call("shell_exec", json!({ "command": command, "stdin": stdin })).await
+    server
+        .call("shell_exec", json!({ "command": command, "stdin": stdin }))
+        .await
 }
 
 /// What a command prints. Panics when it fails.
@@ -33,7 +35,12 @@ async fn output(server: &Server, command: &str) -> String {
 async fn processes(server: &Server) -> Vec<String> {
     let listed = output(server, "exec ps -eo args=").await;
     let ours = |line: &&str| line.starts_with("/casemate-init ") || *line == "ps -eo args=";
-    listed.lines().map(str::trim_end).filter(|line| !ours(line)).map(str::to_owned).collect()
+    listed
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !ours(line))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// PID 1 is the same as before and answers.
@@ -54,7 +61,10 @@ async fn a_command_has_no_privileges_and_gets_none_from_setuid_programs() {
         let status = output(&server, &format!("cat /proc/{process}/status")).await;
         let status: BTreeMap<&str, &str> = status
             .lines()
-            .filter_map(|line| line.split_once(':').map(|(name, value)| (name, value.trim())))
+            .filter_map(|line| {
+                line.split_once(':')
+                    .map(|(name, value)| (name, value.trim()))
+            })
             .collect();
         for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
             assert_eq!(status[set], "0000000000000000", "{set} of {process}");
@@ -64,17 +74,34 @@ async fn a_command_has_no_privileges_and_gets_none_from_setuid_programs() {
         for ids in ["Uid", "Gid"] {
             assert_eq!(status[ids], "1000\t1000\t1000\t1000", "{ids} of {process}");
         }
-        assert!(["", "1000"].contains(&status["Groups"]), "groups of {process}: {}", status["Groups"]);
+        assert!(
+            ["", "1000"].contains(&status["Groups"]),
+            "groups of {process}: {}",
+            status["Groups"]
+        );
     }
 
     // What user code cannot make itself, root does for it: shells that belong to root, one on a
     // file system with nosuid and one, where the directory allows it, on one without.
     let container = server.instance.container();
-    for (directory, as_root) in [("/tmp", docker::exec as fn(&str, &str) -> String), ("/workspace", docker::beside)] {
+    for (directory, as_root) in [
+        ("/tmp", docker::exec as fn(&str, &str) -> String),
+        ("/workspace", docker::beside),
+    ] {
         let shell = format!("{directory}/root-shell");
-        as_root(&container, &format!("cp /bin/bash {shell} && chmod 6755 {shell}"));
-        assert_eq!(output(&server, &format!("stat -c '%u %g %a' {shell}")).await, "0 0 6755");
-        let ids = output(&server, &format!("{shell} -p -c 'id -u; id -g; grep CapEff /proc/self/status'")).await;
+        as_root(
+            &container,
+            &format!("cp /bin/bash {shell} && chmod 6755 {shell}"),
+        );
+        assert_eq!(
+            output(&server, &format!("stat -c '%u %g %a' {shell}")).await,
+            "0 0 6755"
+        );
+        let ids = output(
+            &server,
+            &format!("{shell} -p -c 'id -u; id -g; grep CapEff /proc/self/status'"),
+        )
+        .await;
         assert_eq!(ids, "1000\n1000\nCapEff:\t0000000000000000", "{shell}");
     }
     let own = "cp /bin/bash own && chmod 6755 own && ./own -p -c 'id -u; id -g'";
@@ -85,40 +112,123 @@ async fn a_command_has_no_privileges_and_gets_none_from_setuid_programs() {
 
 /// EPERM: system calls that no sandbox needs.
 const REFUSED: &[&str] = &[
-    "io_uring_setup", "io_uring_enter", "io_uring_register", "bpf", "perf_event_open", "userfaultfd",
-    "keyctl", "add_key", "request_key", "unshare", "setns", "clone_newuser", "clone_newuser_high",
-    "mount", "umount2", "pivot_root", "chroot", "fsopen", "open_tree", "move_mount", "mount_setattr",
-    "fanotify_init", "open_by_handle_at", "pidfd_getfd", "process_madvise", "kcmp", "syslog",
-    "init_module", "kexec_load", "reboot", "swapon", "acct", "quotactl", "settimeofday",
-    "sethostname", "mbind", "move_pages", "no_aslr", "mknod_device", "prlimit_pid1",
-    "prlimit_pid1_high", "prlimit_pid1_thread", "prlimit_other_thread", "socket_packet",
-    "socket_can", "socket_tipc", "socket_alg", "socket_vsock", "socket_unix_high",
-    "socket_inet_high", "socket_inet6_high", "socket_netlink_high", "socket_packet_high",
-    "socket_can_high", "socket_tipc_high", "socket_alg_high", "socket_vsock_high",
-    "socketpair_inet", "socketpair_inet6", "socketpair_netlink", "socketpair_packet",
-    "socketpair_can", "socketpair_tipc", "socketpair_alg", "socketpair_vsock",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "bpf",
+    "perf_event_open",
+    "userfaultfd",
+    "keyctl",
+    "add_key",
+    "request_key",
+    "unshare",
+    "setns",
+    "clone_newuser",
+    "clone_newuser_high",
+    "mount",
+    "umount2",
+    "pivot_root",
+    "chroot",
+    "fsopen",
+    "open_tree",
+    "move_mount",
+    "mount_setattr",
+    "fanotify_init",
+    "open_by_handle_at",
+    "pidfd_getfd",
+    "process_madvise",
+    "kcmp",
+    "syslog",
+    "init_module",
+    "kexec_load",
+    "reboot",
+    "swapon",
+    "acct",
+    "quotactl",
+    "settimeofday",
+    "sethostname",
+    "mbind",
+    "move_pages",
+    "no_aslr",
+    "mknod_device",
+    "prlimit_pid1",
+    "prlimit_pid1_high",
+    "prlimit_pid1_thread",
+    "prlimit_other_thread",
+    "socket_packet",
+    "socket_can",
+    "socket_tipc",
+    "socket_alg",
+    "socket_vsock",
+    "socket_unix_high",
+    "socket_inet_high",
+    "socket_inet6_high",
+    "socket_netlink_high",
+    "socket_packet_high",
+    "socket_can_high",
+    "socket_tipc_high",
+    "socket_alg_high",
+    "socket_vsock_high",
+    "socketpair_inet",
+    "socketpair_inet6",
+    "socketpair_netlink",
+    "socketpair_packet",
+    "socketpair_can",
+    "socketpair_tipc",
+    "socketpair_alg",
+    "socketpair_vsock",
 ];
 
 /// ENOSYS: programs take it as "this kernel is older" and go another way.
 const UNKNOWN: &[&str] = &["clone3", "unknown_call"];
 
 /// The gates for 32-bit programs, on x86_64 only: SIGSYS, or SIGSEGV from a kernel without them.
-const FATAL: &[&str] = &["int80_getpid", "int80_socket_vsock", "int80_socketcall_vsock", "x32_socket_vsock"];
+const FATAL: &[&str] = &[
+    "int80_getpid",
+    "int80_socket_vsock",
+    "int80_socketcall_vsock",
+    "x32_socket_vsock",
+];
 
 /// What programs need.
 const ALLOWED: &[&str] = &[
-    "socket_unix", "socket_inet", "socket_inet6", "socket_netlink", "socketpair_unix",
-    "prlimit_self", "prlimit_self_high", "setrlimit", "ulimit", "tcp_loopback", "thread",
-    "fork_exec", "posix_spawn", "mkfifo", "renameat2", "pidfd_open_self", "pidfd_send_signal",
-    "openat2", "memfd_create", "statx", "close_range", "getrandom", "faccessat2", "ptrace_traceme",
-    "epoll_create1", "eventfd2", "inotify_init1", "timerfd_create", "personality_ask",
+    "socket_unix",
+    "socket_inet",
+    "socket_inet6",
+    "socket_netlink",
+    "socketpair_unix",
+    "prlimit_self",
+    "prlimit_self_high",
+    "setrlimit",
+    "ulimit",
+    "tcp_loopback",
+    "thread",
+    "fork_exec",
+    "posix_spawn",
+    "mkfifo",
+    "renameat2",
+    "pidfd_open_self",
+    "pidfd_send_signal",
+    "openat2",
+    "memfd_create",
+    "statx",
+    "close_range",
+    "getrandom",
+    "faccessat2",
+    "ptrace_traceme",
+    "epoll_create1",
+    "eventfd2",
+    "inotify_init1",
+    "timerfd_create",
+    "personality_ask",
 ];
 
 #[tokio::test]
 async fn the_kernel_refuses_the_calls_that_no_sandbox_needs_and_allows_the_others() {
     let server = TestServer::new().start().await;
     let answers = python(&server, PROBE).await;
-    let mut answers: BTreeMap<String, i64> = serde_json::from_value(answers).expect("names and numbers");
+    let mut answers: BTreeMap<String, i64> =
+        serde_json::from_value(answers).expect("names and numbers");
     for (names, allowed) in [
         (REFUSED, &[1][..]),
         (UNKNOWN, &[38]),
@@ -127,8 +237,14 @@ async fn the_kernel_refuses_the_calls_that_no_sandbox_needs_and_allows_the_other
     ] {
         for &name in names {
             match answers.remove(name) {
-                Some(answer) => assert!(allowed.contains(&answer), "{name}: {answer}, not {allowed:?}"),
-                None => assert!(FATAL.contains(&name) && cfg!(not(target_arch = "x86_64")), "{name}: not probed"),
+                Some(answer) => assert!(
+                    allowed.contains(&answer),
+                    "{name}: {answer}, not {allowed:?}"
+                ),
+                None => assert!(
+                    FATAL.contains(&name) && cfg!(not(target_arch = "x86_64")),
+                    "{name}: not probed"
+                ),
             }
         }
     }
@@ -190,7 +306,8 @@ async fn there_is_no_network_but_loopback() {
     assert_eq!(lookup.exit_code(), 2, "{}", lookup.0);
     let resolver = output(&server, "cat /etc/resolv.conf").await;
     for line in resolver.lines().filter(|line| !line.starts_with('#')) {
-        let harmless = ["nameserver 127.0.0.1", "search .", ""].contains(&line) || line.starts_with("options ");
+        let harmless = ["nameserver 127.0.0.1", "search .", ""].contains(&line)
+            || line.starts_with("options ");
         assert!(harmless, "resolv.conf: {line}");
     }
 }
@@ -235,8 +352,16 @@ print(json.dumps({
 "#;
 
 /// File systems without files of anybody: the kernel's own, and memory.
-const WITHOUT_A_DISK: [&str; 8] =
-    ["proc", "sysfs", "cgroup", "cgroup2", "tmpfs", "devpts", "mqueue", "securityfs"];
+const WITHOUT_A_DISK: [&str; 8] = [
+    "proc",
+    "sysfs",
+    "cgroup",
+    "cgroup2",
+    "tmpfs",
+    "devpts",
+    "mqueue",
+    "securityfs",
+];
 
 /// One line of /proc/self/mountinfo (proc(5)).
 struct Mount {
@@ -248,7 +373,10 @@ struct Mount {
 
 impl Mount {
     fn parse(fields: &[String]) -> Self {
-        let separator = fields.iter().position(|field| field == "-").expect("a separator");
+        let separator = fields
+            .iter()
+            .position(|field| field == "-")
+            .expect("a separator");
         Self {
             point: fields[4].clone(),
             options: fields[5].clone(),
@@ -258,7 +386,10 @@ impl Mount {
     }
 
     fn has(&self, option: &str) -> bool {
-        self.options.split(',').chain(self.super_options.split(',')).any(|found| found == option)
+        self.options
+            .split(',')
+            .chain(self.super_options.split(','))
+            .any(|found| found == option)
     }
 }
 
@@ -266,8 +397,12 @@ impl Mount {
 async fn only_the_workspace_and_memory_can_be_written() {
     let server = TestServer::new().start().await;
     let found = python(&server, FIND_WRITABLE).await;
-    let writable: BTreeSet<String> = serde_json::from_value(found["writable"].clone()).expect("paths");
-    let outside: Vec<_> = writable.iter().filter(|path| !path.starts_with("/workspace")).collect();
+    let writable: BTreeSet<String> =
+        serde_json::from_value(found["writable"].clone()).expect("paths");
+    let outside: Vec<_> = writable
+        .iter()
+        .filter(|path| !path.starts_with("/workspace"))
+        .collect();
     assert_eq!(outside, ["/dev/mqueue", "/dev/shm", "/tmp"]);
     assert!(writable.contains("/workspace"));
     assert_eq!(found["block_devices"], json!([]));
@@ -280,16 +415,37 @@ async fn only_the_workspace_and_memory_can_be_written() {
     let mounts: Vec<Mount> = mounts.iter().map(|fields| Mount::parse(fields)).collect();
     let on_a_disk = |mount: &&Mount| !WITHOUT_A_DISK.contains(&mount.kind.as_str());
     for mount in mounts.iter().filter(on_a_disk) {
-        let engines = ["/", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts"].contains(&mount.point.as_str());
+        let engines = ["/", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts"]
+            .contains(&mount.point.as_str());
         let read_only = mount.options.split(',').any(|option| option == "ro");
-        assert!(mount.point == "/workspace" || engines && read_only, "{}: {}", mount.point, mount.options);
+        assert!(
+            mount.point == "/workspace" || engines && read_only,
+            "{}: {}",
+            mount.point,
+            mount.options
+        );
     }
-    let tmp = mounts.iter().find(|mount| mount.point == "/tmp").expect("/tmp");
+    let tmp = mounts
+        .iter()
+        .find(|mount| mount.point == "/tmp")
+        .expect("/tmp");
     assert_eq!(tmp.kind, "tmpfs");
     for option in ["rw", "nosuid", "nodev", "size=131072k", "nr_inodes=16384"] {
-        assert!(tmp.has(option), "/tmp: {},{}", tmp.options, tmp.super_options);
+        assert!(
+            tmp.has(option),
+            "/tmp: {},{}",
+            tmp.options,
+            tmp.super_options
+        );
     }
-    assert_eq!(output(&server, "cp /bin/echo /tmp/run && /tmp/run it runs; stat -c %a /tmp").await, "it runs\n1777");
+    assert_eq!(
+        output(
+            &server,
+            "cp /bin/echo /tmp/run && /tmp/run it runs; stat -c %a /tmp"
+        )
+        .await,
+        "it runs\n1777"
+    );
 
     let container = docker::inspect("container", &server.instance.container());
     let volumes = container["Mounts"].as_array().expect("mounts");
@@ -303,28 +459,55 @@ async fn only_the_workspace_and_memory_can_be_written() {
 
 #[tokio::test]
 async fn the_limits_that_the_operator_set_are_the_kernels() {
-    let limits = [("CASEMATE_MEMORY", "300m"), ("CASEMATE_CPUS", "0.5"), ("CASEMATE_PIDS", "77")];
-    let server = limits.iter().fold(TestServer::new(), |server, (name, value)| server.env(name, value));
+    let limits = [
+        ("CASEMATE_MEMORY", "300m"),
+        ("CASEMATE_CPUS", "0.5"),
+        ("CASEMATE_PIDS", "77"),
+    ];
+    let server = limits
+        .iter()
+        .fold(TestServer::new(), |server, (name, value)| {
+            server.env(name, value)
+        });
     let server = server.start().await;
     // cgroup v1, else v2.
-    let cgroup = |v1: &str, v2: &str| format!("cd /sys/fs/cgroup; echo $(cat {v1} 2>/dev/null || cat {v2})");
+    let cgroup =
+        |v1: &str, v2: &str| format!("cd /sys/fs/cgroup; echo $(cat {v1} 2>/dev/null || cat {v2})");
     let memory = cgroup("memory/memory.limit_in_bytes", "memory.max");
-    assert_eq!(output(&server, &memory).await, (300 * 1024 * 1024).to_string());
-    assert_eq!(output(&server, &cgroup("pids/pids.max", "pids.max")).await, "77");
+    assert_eq!(
+        output(&server, &memory).await,
+        (300 * 1024 * 1024).to_string()
+    );
+    assert_eq!(
+        output(&server, &cgroup("pids/pids.max", "pids.max")).await,
+        "77"
+    );
     let cpu = cgroup("cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us", "cpu.max");
     assert_eq!(output(&server, &cpu).await, "50000 100000");
 
     let limits = output(&server, "cat /proc/self/limits").await;
     let limit = |name: &str| {
-        let line = limits.lines().find_map(|line| line.strip_prefix(name)).expect(name);
-        line.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
+        let line = limits
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .expect(name);
+        line.split_whitespace()
+            .take(2)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     assert_eq!(limit("Max core file size"), ["0", "0"]);
     assert_eq!(limit("Max open files"), ["4096", "4096"]);
     assert_eq!(limit("Max locked memory"), ["65536", "65536"]);
     assert_eq!(limit("Max file size"), ["2147483648", "2147483648"]);
-    let too_large = server.shell("python3 -c 'open(\"sparse\", \"wb\").truncate(3 << 30)'").await;
-    assert!(too_large.stderr().contains("File too large"), "{}", too_large.0);
+    let too_large = server
+        .shell("python3 -c 'open(\"sparse\", \"wb\").truncate(3 << 30)'")
+        .await;
+    assert!(
+        too_large.stderr().contains("File too large"),
+        "{}",
+        too_large.0
+    );
 
     let sizes = output(&server, "df --block-size=1 --output=size /tmp /dev/shm").await;
     let sizes: Vec<&str> = sizes.lines().skip(1).map(str::trim).collect();
@@ -336,7 +519,10 @@ async fn the_limits_that_the_operator_set_are_the_kernels() {
 #[tokio::test]
 async fn nothing_of_the_server_is_inside_and_nothing_of_the_inside_on_the_engine() {
     const SECRET: &str = "hunter2-of-the-server";
-    let server = TestServer::new().env("SECRET_OF_THE_SERVER", SECRET).start().await;
+    let server = TestServer::new()
+        .env("SECRET_OF_THE_SERVER", SECRET)
+        .start()
+        .await;
     // HOSTNAME is the Engine's; PWD, SHELL, SHLVL and _ are the shell's.
     let known = "CI DEBIAN_FRONTEND GIT_TERMINAL_PROMPT HOME HOSTNAME LANG PAGER PATH PWD SHELL SHLVL TMPDIR _";
     for name in output(&server, "env | cut -d= -f1").await.lines() {
@@ -344,25 +530,48 @@ async fn nothing_of_the_server_is_inside_and_nothing_of_the_inside_on_the_engine
     }
     let container = server.instance.container();
     // The bridge's and PID 1's too, which only root reads.
-    let all = docker::beside(&container, "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline | tr '\\0' '\\n'");
+    let all = docker::beside(
+        &container,
+        "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline | tr '\\0' '\\n'",
+    );
     assert!(all.contains("HOME=/workspace/.home"), "{all}");
     let stored = docker::inspect("container", &container);
     for place in [all, stored.to_string()] {
-        assert!(!place.contains(SECRET) && !place.contains("SECRET_OF_THE_SERVER"), "{place}");
+        assert!(
+            !place.contains(SECRET) && !place.contains("SECRET_OF_THE_SERVER"),
+            "{place}"
+        );
     }
 
-    assert_eq!(output(&server, "hostname; uname -n; cat /etc/hostname").await, "casemate\ncasemate\ncasemate");
+    assert_eq!(
+        output(&server, "hostname; uname -n; cat /etc/hostname").await,
+        "casemate\ncasemate\ncasemate"
+    );
     let hosts = output(&server, "cat /etc/hosts").await;
     for line in hosts.lines() {
         let address = line.split_whitespace().next().unwrap_or_default();
-        let harmless = ["127.0.0.1", "::1", "fe00::0", "ff00::0", "ff02::1", "ff02::2", ""].contains(&address);
+        let harmless = [
+            "127.0.0.1",
+            "::1",
+            "fe00::0",
+            "ff00::0",
+            "ff02::1",
+            "ff02::2",
+            "",
+        ]
+        .contains(&address);
         assert!(harmless || line.starts_with('#'), "hosts: {line}");
     }
 
     let host = &stored["HostConfig"];
     assert_eq!(host["LogConfig"]["Type"], "none");
     assert_eq!(host["AutoRemove"], true);
-    assert!(["", "no"].map(Value::from).contains(&host["RestartPolicy"]["Name"]), "{host}");
+    assert!(
+        ["", "no"]
+            .map(Value::from)
+            .contains(&host["RestartPolicy"]["Name"]),
+        "{host}"
+    );
     assert_eq!(host["NetworkMode"], "none");
     assert_eq!(host["Privileged"], false);
     assert_eq!(stored["Config"]["Tty"], false);
@@ -483,10 +692,18 @@ async fn no_signal_from_inside_reaches_pid_1() {
     let server = TestServer::new().start().await;
     server.shell("true").await;
     let container = server.instance.container();
-    let sleeping = server.start_call("shell_exec", json!({ "command": "sleep 2; echo slept" })).await.1;
+    let sleeping = server
+        .start_call("shell_exec", json!({ "command": "sleep 2; echo slept" }))
+        .await
+        .1;
     assert!(python(&server, SIGNALS).await.as_u64() > Some(1));
-    for signal in ["KILL", "STOP", "TERM", "INT", "HUP", "QUIT", "SEGV", "USR1", "TSTP"] {
-        assert_eq!(server.shell(&format!("kill -{signal} 1")).await.exit_code(), 0);
+    for signal in [
+        "KILL", "STOP", "TERM", "INT", "HUP", "QUIT", "SEGV", "USR1", "TSTP",
+    ] {
+        assert_eq!(
+            server.shell(&format!("kill -{signal} 1")).await.exit_code(),
+            0
+        );
     }
     pid_1_lives(&server, &container).await;
     let slept = CallResult(sleeping.answer().await.expect("an answer")["result"].clone());
@@ -549,8 +766,17 @@ async fn the_channel_is_closed_to_everybody_but_the_bridge() {
     let container = server.instance.container();
     let found = python(&server, KNOCK).await;
     // Turned away without a byte. What is left unread resets the connection.
-    for turned_away in ["a byte", "HTTP/2", "own credentials", "descriptors", "silence"] {
-        assert!([json!(""), json!("ECONNRESET")].contains(&found[turned_away]), "{turned_away}: {found}");
+    for turned_away in [
+        "a byte",
+        "HTTP/2",
+        "own credentials",
+        "descriptors",
+        "silence",
+    ] {
+        assert!(
+            [json!(""), json!("ECONNRESET")].contains(&found[turned_away]),
+            "{turned_away}: {found}"
+        );
     }
     assert_eq!(found["crowd"], 0, "{found}");
     for forged in ["the bridge's uid", "PID 1"] {
@@ -583,7 +809,12 @@ while True:
 async fn a_crowd_at_the_socket_locks_out_neither_this_server_nor_the_next() {
     let first = TestServer::new().start().await;
     let instance = first.instance.clone();
-    let crowd = with_stdin(&first, "cat > crowd.py; python3 crowd.py > crowd.log 2>&1 &", CROWD).await;
+    let crowd = with_stdin(
+        &first,
+        "cat > crowd.py; python3 crowd.py > crowd.log 2>&1 &",
+        CROWD,
+    )
+    .await;
     assert_eq!(crowd.field("survivors"), 1, "{}", crowd.0);
     eventually("the crowd is there", Duration::from_secs(20), async || {
         first.shell("test -e /tmp/crowded").await.exit_code() == 0
@@ -627,8 +858,14 @@ async fn casemate_init_run_by_hand_gives_nothing_away() {
         "supervise 99",
     ] {
         for input in ["/dev/null", "/dev/zero"] {
-            let run = server.shell(&format!("timeout 20 /casemate-init {arguments} < {input}")).await;
-            assert!(!(run.exit_code() == 0 || run.exit_code() == 124), "{arguments}: {}", run.0);
+            let run = server
+                .shell(&format!("timeout 20 /casemate-init {arguments} < {input}"))
+                .await;
+            assert!(
+                !(run.exit_code() == 0 || run.exit_code() == 124),
+                "{arguments}: {}",
+                run.0
+            );
             assert_eq!(run.stdout(), "", "{arguments}");
         }
     }
@@ -657,7 +894,10 @@ async fn a_preloaded_library_is_loaded_by_the_command_and_never_by_casemate_init
     let loaded = server.call("shell_exec", arguments).await;
     assert_eq!(loaded.stdout(), "bash\ncat\n");
     let maps = docker::beside(&container, "cat /proc/1/maps");
-    assert!(maps.contains("[stack]") && !maps.contains("preload"), "{maps}");
+    assert!(
+        maps.contains("[stack]") && !maps.contains("preload"),
+        "{maps}"
+    );
     pid_1_lives(&server, &container).await;
 }
 
@@ -668,25 +908,44 @@ async fn killing_everything_ends_the_users_own_commands_and_says_so() {
     let server = TestServer::new().start().await;
     server.shell("true").await;
     let container = server.instance.container();
-    let (_, other) = server.start_call("shell_exec", json!({ "command": "sleep 1000" })).await;
-    eventually("the other command runs", Duration::from_secs(10), async || {
-        processes(&server).await == ["sleep 1000"]
-    })
+    let (_, other) = server
+        .start_call("shell_exec", json!({ "command": "sleep 1000" }))
+        .await;
+    eventually(
+        "the other command runs",
+        Duration::from_secs(10),
+        async || processes(&server).await == ["sleep 1000"],
+    )
     .await;
     // kill(2) with -1 spares the caller: the shell itself, then a program that the shell waits for.
     let spared = server.shell("kill -KILL -1; echo spared").await;
     if spared.outcome() == "exited" {
         assert_eq!((spared.stdout(), spared.exit_code()), ("spared\n", 0));
     } else {
-        assert_eq!((spared.outcome(), spared.exit_code()), ("signaled", 137), "{}", spared.0);
+        assert_eq!(
+            (spared.outcome(), spared.exit_code()),
+            ("signaled", 137),
+            "{}",
+            spared.0
+        );
     }
     let other = CallResult(other.answer().await.expect("an answer")["result"].clone());
-    assert_eq!((other.outcome(), other.exit_code()), ("signaled", 137), "{}", other.0);
+    assert_eq!(
+        (other.outcome(), other.exit_code()),
+        ("signaled", 137),
+        "{}",
+        other.0
+    );
     assert_eq!(other.field("signal"), "SIGKILL");
     pid_1_lives(&server, &container).await;
 
     let hit = server.shell("/bin/kill -KILL -1; echo not reached").await;
-    assert_eq!((hit.outcome(), hit.exit_code(), hit.stdout()), ("signaled", 137, ""), "{}", hit.0);
+    assert_eq!(
+        (hit.outcome(), hit.exit_code(), hit.stdout()),
+        ("signaled", 137, ""),
+        "{}",
+        hit.0
+    );
     pid_1_lives(&server, &container).await;
     assert_eq!(processes(&server).await, [""; 0]);
 }
@@ -701,14 +960,26 @@ async fn a_command_that_kills_or_stops_its_supervisor_ends_in_time_and_leaves_no
         for command in [
             format!("kill -{signal} $PPID; sleep 1000"),
             format!("setsid sleep 1000 & kill -{signal} $PPID; exec sleep 1000"),
-            format!("(setsid setsid sleep 1000 > /dev/null 2>&1 &); kill -{signal} $PPID; exec sleep 1000"),
-            format!("trap '' TERM HUP INT; while :; do kill -{signal} $PPID; kill -CONT $PPID; done"),
+            format!(
+                "(setsid setsid sleep 1000 > /dev/null 2>&1 &); kill -{signal} $PPID; exec sleep 1000"
+            ),
+            format!(
+                "trap '' TERM HUP INT; while :; do kill -{signal} $PPID; kill -CONT $PPID; done"
+            ),
         ] {
             let start = Instant::now();
             let result = server.shell_within(&command, TIMEOUT).await;
-            assert!(start.elapsed() < Duration::from_secs((TIMEOUT + 2).into()), "{command}");
+            assert!(
+                start.elapsed() < Duration::from_secs((TIMEOUT + 2).into()),
+                "{command}"
+            );
             // PID 1 ends what lost its supervisor, and says what wait() says.
-            assert_eq!((result.outcome(), result.exit_code()), ("signaled", 137), "{command}: {}", result.0);
+            assert_eq!(
+                (result.outcome(), result.exit_code()),
+                ("signaled", 137),
+                "{command}: {}",
+                result.0
+            );
             assert_eq!(processes(&server).await, [""; 0], "{command}");
         }
     }
@@ -724,10 +995,15 @@ async fn casemate_init_is_small_on_disk_and_in_memory() {
     let server = TestServer::new().start().await;
     // Little output: what a result shows is kept for a while and is PID 1's too.
     for number in 0..50 {
-        assert_eq!(output(&server, &format!("echo {number}")).await, number.to_string());
+        assert_eq!(
+            output(&server, &format!("echo {number}")).await,
+            number.to_string()
+        );
     }
     for number in 0..10 {
-        server.write(&format!("file-{number}"), &"text\n".repeat(1000)).await;
+        server
+            .write(&format!("file-{number}"), &"text\n".repeat(1000))
+            .await;
         server.read(&format!("file-{number}")).await;
         server.list(".").await;
     }
@@ -738,7 +1014,13 @@ async fn casemate_init_is_small_on_disk_and_in_memory() {
     let private: u64 = memory
         .lines()
         .filter(|line| line.starts_with("Private_Clean:") || line.starts_with("Private_Dirty:"))
-        .map(|line| line.split_whitespace().nth(1).expect("a number").parse::<u64>().expect("kB"))
+        .map(|line| {
+            line.split_whitespace()
+                .nth(1)
+                .expect("a number")
+                .parse::<u64>()
+                .expect("kB")
+        })
         .sum();
     assert!(private > 0 && private < PRIVATE_KIB, "{memory}");
 }

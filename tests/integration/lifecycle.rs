@@ -14,36 +14,60 @@ const SOON: Duration = Duration::from_secs(10);
 /// What the sandbox note says of a replacement; both halves must say the same.
 fn restarted(result: &CallResult) -> Option<String> {
     let Value::Object(note) = &result.field("sandbox")["restarted"] else {
-        assert!(!result.text().contains("[sandbox restarted"), "only the text says it: {}", result.0);
+        assert!(
+            !result.text().contains("[sandbox restarted"),
+            "only the text says it: {}",
+            result.0
+        );
         return None;
     };
-    let says = |name: &str| note[name].as_str().unwrap_or_else(|| panic!("no {name}: {note:?}")).to_owned();
+    let says = |name: &str| {
+        note[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {name}: {note:?}"))
+            .to_owned()
+    };
     let (reason, lost, kept) = (says("reason"), says("lost"), says("kept"));
-    assert!(lost.contains("/tmp") && lost.contains("processes"), "{lost}");
+    assert!(
+        lost.contains("/tmp") && lost.contains("processes"),
+        "{lost}"
+    );
     assert_eq!(kept, "/workspace");
     let line = format!("[sandbox restarted: {reason}; lost: {lost}; kept: {kept}]");
-    assert!(result.text().lines().any(|said| said == line), "{line}: {}", result.text());
+    assert!(
+        result.text().lines().any(|said| said == line),
+        "{line}: {}",
+        result.text()
+    );
     Some(reason)
 }
 
 /// Stays until `name` is gone from the Engine.
 async fn until_gone(container: &str) {
     eventually("the container is gone", SOON, async || {
-        docker::lines(&["ps", "--all", "--quiet", "--no-trunc"]).iter().all(|id| id != container)
+        docker::lines(&["ps", "--all", "--quiet", "--no-trunc"])
+            .iter()
+            .all(|id| id != container)
     })
     .await;
 }
 
 fn bridges(container: &str) -> Vec<String> {
     let processes = docker::top(container).into_iter();
-    processes.filter(|(_, args)| args.ends_with("casemate-init bridge")).map(|(pid, _)| pid).collect()
+    processes
+        .filter(|(_, args)| args.ends_with("casemate-init bridge"))
+        .map(|(pid, _)| pid)
+        .collect()
 }
 
 /// Starts a command that goes on after it has said that it runs, in a file.
 async fn start(server: &Server, command: &str) -> Pending {
     let command = json!({ "command": format!("touch runs; {command}"), "timeout_seconds": 60 });
     let (_, pending) = server.start_call("shell_exec", command).await;
-    eventually("it runs", SOON, async || !server.read("runs").await.is_error()).await;
+    eventually("it runs", SOON, async || {
+        !server.read("runs").await.is_error()
+    })
+    .await;
     pending
 }
 
@@ -69,11 +93,17 @@ async fn servers_of_one_user_share_its_container_at_once_and_one_after_the_other
     assert!(second.end().await.success());
     let third = TestServer::on(&instance).start().await;
     let result = third.shell("ls /tmp").await;
-    assert_eq!((result.stdout(), restarted(&result)), ("here\nthere\n", None));
+    assert_eq!(
+        (result.stdout(), restarted(&result)),
+        ("here\nthere\n", None)
+    );
     assert_eq!(instance.container(), container);
     // Another user has another.
     let other = TestServer::on(&instance).user("other").start().await;
-    assert_eq!(other.shell("ls -A /tmp /workspace/runs").await.stdout(), "/tmp:\n");
+    assert_eq!(
+        other.shell("ls -A /tmp /workspace/runs").await.stdout(),
+        "/tmp:\n"
+    );
     assert_eq!(instance.containers().len(), 2);
 }
 
@@ -82,7 +112,9 @@ async fn servers_that_start_at_the_same_time_make_one_container() {
     let instance = Instance::new();
     let servers = join_all((0..5).map(|_| TestServer::on(&instance).start())).await;
     let calls = servers.iter().enumerate().map(async |(n, server)| {
-        let result = server.shell(&format!("echo {n} >> /tmp/calls; echo {n}")).await;
+        let result = server
+            .shell(&format!("echo {n} >> /tmp/calls; echo {n}"))
+            .await;
         assert_eq!(result.stdout(), format!("{n}\n"), "{}", result.0);
         assert_eq!(restarted(&result), None);
     });
@@ -94,7 +126,11 @@ async fn servers_that_start_at_the_same_time_make_one_container() {
 
 #[tokio::test]
 async fn listing_the_tools_makes_the_sandbox_ready_unless_that_is_off() {
-    let cold = TestServer::new().env("CASEMATE_WARM", "off").user("cold").start().await;
+    let cold = TestServer::new()
+        .env("CASEMATE_WARM", "off")
+        .user("cold")
+        .start()
+        .await;
     cold.rpc.request("tools/list", json!({})).await;
     let warm = TestServer::on(&cold.instance).user("warm").start().await;
     warm.rpc.request("tools/list", json!({})).await;
@@ -105,7 +141,10 @@ async fn listing_the_tools_makes_the_sandbox_ready_unless_that_is_off() {
     .await;
     // There was time enough for the other, too.
     let container = warm.instance.container();
-    assert_eq!(docker::inspect("container", &container)["Config"]["Labels"]["io.casemate.user"], "warm");
+    assert_eq!(
+        docker::inspect("container", &container)["Config"]["Labels"]["io.casemate.user"],
+        "warm"
+    );
     let result = warm.shell("echo hi").await;
     assert_eq!((result.stdout(), restarted(&result)), ("hi\n", None));
     assert_eq!(warm.instance.container(), container);
@@ -121,7 +160,10 @@ async fn after_a_container_was_removed_by_hand_the_next_result_says_so_once() {
     remove().await;
     let result = server.shell("cat file; ls -A /tmp").await;
     assert_eq!(result.stdout().lines().next(), Some("kept"), "{}", result.0);
-    assert_eq!(restarted(&result).as_deref(), Some("the sandbox was killed from outside or for memory"));
+    assert_eq!(
+        restarted(&result).as_deref(),
+        Some("the sandbox was killed from outside or for memory")
+    );
     assert!(!result.stdout().contains("lost"));
     assert_eq!(restarted(&server.shell("true").await), None);
     // Whatever the next call is.
@@ -133,11 +175,22 @@ async fn after_a_container_was_removed_by_hand_the_next_result_says_so_once() {
     assert!(restarted(&result).is_some(), "{}", result.0);
     remove().await;
     let result = server.read("file").await;
-    assert!(result.0["content"].to_string().contains("[sandbox restarted: "), "{}", result.0);
+    assert!(
+        result.0["content"]
+            .to_string()
+            .contains("[sandbox restarted: "),
+        "{}",
+        result.0
+    );
     assert!(result.text().starts_with("new"), "{}", result.0);
     // Between two calls nobody is told; the next one is, and it works.
     remove().await;
-    let result = server.call("shell_exec", json!({ "command": "true", "cwd": "/nowhere" })).await;
+    let result = server
+        .call(
+            "shell_exec",
+            json!({ "command": "true", "cwd": "/nowhere" }),
+        )
+        .await;
     assert_eq!(result.code(), "bad_cwd");
 }
 
@@ -146,8 +199,12 @@ async fn a_command_that_goes_down_with_its_sandbox_is_lost_and_never_run_again()
     let server = TestServer::new().start().await;
     type End = fn(&str);
     let ends: [(&str, End); 2] = [
-        ("PID 1 killed", |container| docker::kill_on_host(&[docker::pid(container)])),
-        ("rm --force", |container| docker::quietly(&["rm", "--force", container])),
+        ("PID 1 killed", |container| {
+            docker::kill_on_host(&[docker::pid(container)])
+        }),
+        ("rm --force", |container| {
+            docker::quietly(&["rm", "--force", container])
+        }),
     ];
     for (n, (how, end)) in ends.into_iter().enumerate() {
         server.shell("rm -f runs").await;
@@ -159,14 +216,28 @@ async fn a_command_that_goes_down_with_its_sandbox_is_lost_and_never_run_again()
         assert!(since.elapsed() < SOON, "{how}: {:?}", since.elapsed());
         assert_eq!(result.outcome(), "sandbox_lost", "{how}: {}", result.0);
         assert!(result.is_error());
-        assert_eq!((result.exit_code(), result.stdout(), result.stderr()), (-1, "", ""), "{how}");
-        assert!(result.text().contains("[sandbox lost]") && result.text().ends_with("[exit code: -1]"), "{how}");
+        assert_eq!(
+            (result.exit_code(), result.stdout(), result.stderr()),
+            (-1, "", ""),
+            "{how}"
+        );
+        assert!(
+            result.text().contains("[sandbox lost]") && result.text().ends_with("[exit code: -1]"),
+            "{how}"
+        );
         let detail = result.field("detail").as_str().expect("why");
-        assert!(detail.contains("killed") && result.text().contains(detail), "{how}: {detail}");
+        assert!(
+            detail.contains("killed") && result.text().contains(detail),
+            "{how}: {detail}"
+        );
         assert!(restarted(&result).is_some(), "{how}");
         // Nothing of it is run again, and what comes next is not held up.
         let next = server.shell("cat count").await;
-        assert_eq!((next.stdout(), restarted(&next)), ("once\n".repeat(n + 1).as_str(), None), "{how}");
+        assert_eq!(
+            (next.stdout(), restarted(&next)),
+            ("once\n".repeat(n + 1).as_str(), None),
+            "{how}"
+        );
         assert_ne!(server.instance.container(), container, "{how}");
     }
 }
@@ -182,7 +253,9 @@ async fn a_result_survives_the_bridge_however_often_it_is_killed() {
         assert_eq!(standing.len(), 1, "{round}");
         docker::kill_on_host(&standing);
         eventually("another bridge", SOON, async || {
-            bridges(&container).first().is_some_and(|pid| *pid != standing[0])
+            bridges(&container)
+                .first()
+                .is_some_and(|pid| *pid != standing[0])
         })
         .await;
     }
@@ -200,14 +273,20 @@ async fn a_result_survives_the_bridge_however_often_it_is_killed() {
 
 #[tokio::test]
 async fn an_idle_container_ends_itself_with_a_server_connected_and_with_none() {
-    let mut server = TestServer::new().env("CASEMATE_IDLE_TIMEOUT", "2s").start().await;
+    let mut server = TestServer::new()
+        .env("CASEMATE_IDLE_TIMEOUT", "2s")
+        .start()
+        .await;
     server.shell("echo kept > file; touch /tmp/lost").await;
     until_gone(&server.instance.container()).await;
     assert_eq!(server.instance.containers(), [""; 0]);
     assert_eq!(server.instance.volumes().len(), 1);
     let result = server.shell("cat file; ls -A /tmp").await;
     assert_eq!(result.stdout(), "kept\n");
-    assert_eq!(restarted(&result).as_deref(), Some("the sandbox had ended itself after being idle"));
+    assert_eq!(
+        restarted(&result).as_deref(),
+        Some("the sandbox had ended itself after being idle")
+    );
     assert_eq!(restarted(&server.shell("true").await), None);
     let container = server.instance.container();
     server.signal("KILL");
@@ -217,18 +296,33 @@ async fn an_idle_container_ends_itself_with_a_server_connected_and_with_none() {
 
 #[tokio::test]
 async fn what_runs_in_the_background_keeps_the_container_until_its_time_is_over() {
-    let server = TestServer::new().env("CASEMATE_IDLE_TIMEOUT", "1s").start().await;
+    let server = TestServer::new()
+        .env("CASEMATE_IDLE_TIMEOUT", "1s")
+        .start()
+        .await;
     server.shell("(sleep 3; touch ended) &").await;
     let container = server.instance.container();
     until_gone(&container).await;
     assert_eq!(server.shell("ls ended").await.stdout(), "ended\n");
     // What is forgotten there does not keep it for ever.
     let forgetful = TestServer::on(&server.instance).user("forgetful");
-    let limits = [("CASEMATE_IDLE_TIMEOUT", "1s"), ("CASEMATE_BACKGROUND_TTL", "1s")];
-    let forgetful = limits.iter().fold(forgetful, |server, (name, value)| server.env(name, value));
+    let limits = [
+        ("CASEMATE_IDLE_TIMEOUT", "1s"),
+        ("CASEMATE_BACKGROUND_TTL", "1s"),
+    ];
+    let forgetful = limits
+        .iter()
+        .fold(forgetful, |server, (name, value)| server.env(name, value));
     let forgetful = forgetful.start().await;
-    forgetful.shell("trap '' TERM; (while :; do sleep 7901; done) &").await;
-    let label = ["--filter", "label=io.casemate.user=forgetful", "--filter", &server.instance.label()];
+    forgetful
+        .shell("trap '' TERM; (while :; do sleep 7901; done) &")
+        .await;
+    let label = [
+        "--filter",
+        "label=io.casemate.user=forgetful",
+        "--filter",
+        &server.instance.label(),
+    ];
     let listed = docker::lines(&[&["ps", "--quiet", "--no-trunc"], &label[..]].concat());
     assert_eq!(listed.len(), 1);
     until_gone(&listed[0]).await;
@@ -241,12 +335,22 @@ const PAUSES: [u64; 7] = [900, 1010, 980, 1100, 1000, 1040, 1020];
 /// Calls of one user, by turns through two servers and at times through both.
 async fn calls_around_idle_ends(instance: &Instance, user: usize) {
     let server = || TestServer::on(instance).user(&format!("user {user}"));
-    let server = || server().env("CASEMATE_IDLE_TIMEOUT", "1s").env("CASEMATE_WARM", "off").start();
+    let server = || {
+        server()
+            .env("CASEMATE_IDLE_TIMEOUT", "1s")
+            .env("CASEMATE_WARM", "off")
+            .start()
+    };
     let (first, second) = (server().await, server().await);
     let call = async |server: &Server, n: usize| {
         let result = server.shell(&format!("echo {n} >> count; echo {n}")).await;
         let stdout = &result.0["structuredContent"]["stdout"];
-        assert_eq!(*stdout, format!("{n}\n"), "user {user}, call {n}: {}", result.0);
+        assert_eq!(
+            *stdout,
+            format!("{n}\n"),
+            "user {user}, call {n}: {}",
+            result.0
+        );
     };
     let mut n = 0;
     for round in 0..12 {
@@ -260,11 +364,18 @@ async fn calls_around_idle_ends(instance: &Instance, user: usize) {
         }
         n += 1;
         // Not to wait for something: it is what happens in between.
-        tokio::time::sleep(Duration::from_millis(PAUSES[(round + 3 * user) % PAUSES.len()])).await;
+        tokio::time::sleep(Duration::from_millis(
+            PAUSES[(round + 3 * user) % PAUSES.len()],
+        ))
+        .await;
     }
     let result = first.shell("sort -n count").await;
     let wanted: Vec<String> = (0..n).map(|n| n.to_string()).collect();
-    assert_eq!(result.stdout().lines().collect::<Vec<_>>(), wanted, "user {user}");
+    assert_eq!(
+        result.stdout().lines().collect::<Vec<_>>(),
+        wanted,
+        "user {user}"
+    );
 }
 
 #[tokio::test]
@@ -278,22 +389,49 @@ async fn calls_that_meet_idle_ends_are_all_answered_and_each_is_run_once() {
 fn copied(container: &str) -> (String, Vec<String>) {
     let inspected = docker::inspect("container", container);
     let labels = inspected["Config"]["Labels"].as_object().expect("labels");
-    let labels = labels.iter().map(|(name, value)| format!("--label={name}={}", value.as_str().expect("text")));
-    let name = inspected["Name"].as_str().expect("a name").trim_start_matches('/').to_owned();
-    (name.clone(), [format!("--name={name}")].into_iter().chain(labels).collect())
+    let labels = labels
+        .iter()
+        .map(|(name, value)| format!("--label={name}={}", value.as_str().expect("text")));
+    let name = inspected["Name"]
+        .as_str()
+        .expect("a name")
+        .trim_start_matches('/')
+        .to_owned();
+    (
+        name.clone(),
+        [format!("--name={name}")]
+            .into_iter()
+            .chain(labels)
+            .collect(),
+    )
 }
 
 #[tokio::test]
 async fn one_that_its_maker_never_started_or_that_ended_makes_room_after_five_seconds() {
     let instance = Instance::new();
     let meet = async |user: &str, how: &[&str], command: &[&str]| {
-        let server = TestServer::on(&instance).user(user).env("CASEMATE_WARM", "off").start().await;
+        let server = TestServer::on(&instance)
+            .user(user)
+            .env("CASEMATE_WARM", "off")
+            .start()
+            .await;
         server.shell("echo kept > file").await;
         let filter = format!("label=io.casemate.user={user}");
         let label = instance.label();
-        let container = docker::output(&["ps", "--quiet", "--no-trunc", "--filter", &filter, "--filter", &label]);
+        let container = docker::output(&[
+            "ps",
+            "--quiet",
+            "--no-trunc",
+            "--filter",
+            &filter,
+            "--filter",
+            &label,
+        ]);
         let (_, options) = copied(&container);
-        let image = docker::inspect("container", &container)["Image"].as_str().expect("an image").to_owned();
+        let image = docker::inspect("container", &container)["Image"]
+            .as_str()
+            .expect("an image")
+            .to_owned();
         docker::output(&["rm", "--force", &container]);
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
         let found = docker::output(&[how, &options, &[&image], command].concat());
@@ -301,13 +439,20 @@ async fn one_that_its_maker_never_started_or_that_ended_makes_room_after_five_se
         let result = server.shell("cat file").await;
         let elapsed = start.elapsed();
         assert_eq!(result.stdout(), "kept\n", "{user}: {}", result.0);
-        assert!((Duration::from_secs(4)..Duration::from_secs(15)).contains(&elapsed), "{user}: {elapsed:?}");
+        assert!(
+            (Duration::from_secs(4)..Duration::from_secs(15)).contains(&elapsed),
+            "{user}: {elapsed:?}"
+        );
         let listed = docker::lines(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &label]);
         assert!(!listed.contains(&found), "{user}");
     };
     tokio::join!(
         meet("never started", &["create"], &["true"]),
-        meet("exited", &["run", "--detach", "--entrypoint=/bin/sh"], &["-c", "exit 3"]),
+        meet(
+            "exited",
+            &["run", "--detach", "--entrypoint=/bin/sh"],
+            &["-c", "exit 3"]
+        ),
     );
     assert_eq!(instance.containers().len(), 2);
 }
@@ -316,9 +461,15 @@ async fn one_that_its_maker_never_started_or_that_ended_makes_room_after_five_se
 async fn a_server_that_is_killed_while_it_makes_the_container_leaves_no_trouble() {
     let instance = Instance::new();
     let meet = async |delay: u64| {
-        let server = || TestServer::on(&instance).user(&format!("user {delay}")).start();
+        let server = || {
+            TestServer::on(&instance)
+                .user(&format!("user {delay}"))
+                .start()
+        };
         let mut first = server().await;
-        let (_, pending) = first.start_call("shell_exec", json!({ "command": "sleep 7951" })).await;
+        let (_, pending) = first
+            .start_call("shell_exec", json!({ "command": "sleep 7951" }))
+            .await;
         tokio::time::sleep(Duration::from_millis(delay)).await;
         first.signal("KILL");
         first.wait().await;
@@ -326,7 +477,11 @@ async fn a_server_that_is_killed_while_it_makes_the_container_leaves_no_trouble(
         let start = Instant::now();
         let result = server().await.shell("echo fine").await;
         assert_eq!(result.stdout(), "fine\n", "{delay} ms: {}", result.0);
-        assert!(start.elapsed() < Duration::from_secs(15), "{delay} ms: {:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(15),
+            "{delay} ms: {:?}",
+            start.elapsed()
+        );
     };
     join_all([20, 60, 120, 200, 300, 450].map(meet)).await;
     assert_eq!(instance.containers().len(), 6);
@@ -339,44 +494,80 @@ const MEMORY: &str = "cd /sys/fs/cgroup; cat memory.max memory/memory.limit_in_b
 /// The limit that a command meets, in MiB.
 async fn memory(server: &Server) -> (u64, CallResult) {
     let result = server.shell(MEMORY).await;
-    let limit = result.stdout().lines().next().and_then(|line| line.parse::<u64>().ok());
-    (limit.unwrap_or_else(|| panic!("no limit: {}", result.0)) >> 20, result)
+    let limit = result
+        .stdout()
+        .lines()
+        .next()
+        .and_then(|line| line.parse::<u64>().ok());
+    (
+        limit.unwrap_or_else(|| panic!("no limit: {}", result.0)) >> 20,
+        result,
+    )
 }
 
 /// What is said of other settings; both halves must say it.
 fn other_settings(result: &CallResult) -> bool {
     let said = result.field("sandbox")["other_settings"] == true;
-    assert_eq!(said, result.text().contains("other settings"), "{}", result.0);
+    assert_eq!(
+        said,
+        result.text().contains("other settings"),
+        "{}",
+        result.0
+    );
     said
 }
 
 #[tokio::test]
 async fn of_two_settings_those_of_the_later_server_hold_and_nobody_replaces_back() {
-    let older = TestServer::new().env("CASEMATE_MEMORY", "300m").start().await;
+    let older = TestServer::new()
+        .env("CASEMATE_MEMORY", "300m")
+        .start()
+        .await;
     assert_eq!(memory(&older).await.0, 300);
     let first = older.instance.container();
-    let newer = TestServer::on(&older.instance).env("CASEMATE_MEMORY", "200m").start().await;
+    let newer = TestServer::on(&older.instance)
+        .env("CASEMATE_MEMORY", "200m")
+        .start()
+        .await;
     let (limit, result) = memory(&newer).await;
     assert_eq!(limit, 200);
-    assert_eq!(restarted(&result).as_deref(), Some("the sandbox was replaced for newer settings"));
+    assert_eq!(
+        restarted(&result).as_deref(),
+        Some("the sandbox was replaced for newer settings")
+    );
     let second = older.instance.container();
     assert_ne!(first, second);
     // The older one takes it as it is, and so it stays.
     let (limit, result) = memory(&older).await;
     assert_eq!(limit, 200);
-    assert_eq!(restarted(&result).as_deref(), Some("the sandbox was replaced for newer settings"));
+    assert_eq!(
+        restarted(&result).as_deref(),
+        Some("the sandbox was replaced for newer settings")
+    );
     for server in [&newer, &older, &newer, &older] {
         let (limit, result) = memory(server).await;
-        assert_eq!((limit, restarted(&result), other_settings(&result)), (200, None, false));
+        assert_eq!(
+            (limit, restarted(&result), other_settings(&result)),
+            (200, None, false)
+        );
     }
     assert_eq!(older.instance.container(), second);
     // A busy one is used as it is, which is said once.
     let running = start(&older, "sleep 2; echo end").await;
-    let newest = TestServer::on(&older.instance).env("CASEMATE_MEMORY", "100m").start().await;
+    let newest = TestServer::on(&older.instance)
+        .env("CASEMATE_MEMORY", "100m")
+        .start()
+        .await;
     let (limit, result) = memory(&newest).await;
-    assert_eq!((limit, restarted(&result), other_settings(&result)), (200, None, true));
+    assert_eq!(
+        (limit, restarted(&result), other_settings(&result)),
+        (200, None, true)
+    );
     let (limit, result) = memory(&newest).await;
-    assert_eq!((limit, restarted(&result), other_settings(&result)), (200, None, false));
+    assert_eq!(
+        (limit, restarted(&result), other_settings(&result)),
+        (200, None, false)
+    );
     assert_eq!(self::result(running).await.stdout(), "end\n");
     assert_eq!(older.instance.container(), second);
 }
@@ -387,17 +578,37 @@ async fn a_container_of_ours_that_is_weaker_is_never_used() {
     server.shell("echo kept > file").await;
     let (name, options) = copied(&server.instance.container());
     let inspected = docker::inspect("container", &name);
-    let entrypoint = inspected["Config"]["Entrypoint"].as_array().expect("an entrypoint");
-    let entrypoint: Vec<&str> = entrypoint.iter().map(|part| part.as_str().expect("text")).collect();
+    let entrypoint = inspected["Config"]["Entrypoint"]
+        .as_array()
+        .expect("an entrypoint");
+    let entrypoint: Vec<&str> = entrypoint
+        .iter()
+        .map(|part| part.as_str().expect("text"))
+        .collect();
     let image = inspected["Image"].as_str().expect("an image");
     let volume = format!("--volume={name}:/workspace");
-    for weaker in [&["--user=1000:1000"][..], &["--user=1000:1000", "--cap-drop=ALL"], &["--cap-drop=ALL"]] {
+    for weaker in [
+        &["--user=1000:1000"][..],
+        &["--user=1000:1000", "--cap-drop=ALL"],
+        &["--cap-drop=ALL"],
+    ] {
         docker::output(&["rm", "--force", &name]);
-        let run = ["run", "--detach", "--rm", "--network=none", &volume, "--entrypoint", entrypoint[0]];
+        let run = [
+            "run",
+            "--detach",
+            "--rm",
+            "--network=none",
+            &volume,
+            "--entrypoint",
+            entrypoint[0],
+        ];
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
         let found = docker::output(&[&run, weaker, &options, &[image], &entrypoint[1..]].concat());
-        let result = server.shell("cat file; grep -E '^(CapBnd|NoNewPrivs|Uid)' /proc/self/status").await;
-        let seen = "kept\nUid:\t1000\t1000\t1000\t1000\nCapBnd:\t0000000000000000\nNoNewPrivs:\t1\n";
+        let result = server
+            .shell("cat file; grep -E '^(CapBnd|NoNewPrivs|Uid)' /proc/self/status")
+            .await;
+        let seen =
+            "kept\nUid:\t1000\t1000\t1000\t1000\nCapBnd:\t0000000000000000\nNoNewPrivs:\t1\n";
         assert_eq!(result.stdout(), seen, "{weaker:?}: {}", result.0);
         assert_ne!(server.instance.container(), found, "{weaker:?}");
     }
@@ -416,17 +627,21 @@ async fn a_busy_container_that_was_made_weaker_is_left_alone_and_not_used() {
     assert!(result.text().contains("PidsLimit"), "{}", result.text());
     // What runs there is not its to end. When it has ended, there is room.
     assert_eq!(self::result(running).await.stdout(), "end\n");
-    eventually("a new container", SOON, async || !strict.shell("ls -A used").await.is_error()).await;
+    eventually("a new container", SOON, async || {
+        !strict.shell("ls -A used").await.is_error()
+    })
+    .await;
     assert_eq!(strict.shell("ls -A used 2> /dev/null").await.stdout(), "");
     assert_ne!(server.instance.container(), container);
 }
 
 #[tokio::test]
 async fn without_its_image_a_call_says_so_and_with_it_again_the_next_one_works() {
-    let image = docker::Image::from_tools("true", &[]);
+    let kept = docker::Image::from_tools("true", &[]);
+    let image = docker::Image(kept.name().replace(":latest", ":gone"));
+    docker::output(&["tag", kept.name(), image.name()]);
     let server = TestServer::new().image(image.name()).start().await;
     server.shell("echo kept > file").await;
-    let id = image.id();
     docker::output(&["rmi", image.name()]);
     docker::output(&["rm", "--force", &server.instance.container()]);
     for _ in 0..2 {
@@ -436,7 +651,7 @@ async fn without_its_image_a_call_says_so_and_with_it_again_the_next_one_works()
         assert!(result.text().contains(image.name()), "{}", result.text());
     }
     assert_eq!(server.instance.containers(), [""; 0]);
-    docker::output(&["tag", &id, image.name()]);
+    docker::output(&["tag", kept.name(), image.name()]);
     let result = server.shell("cat file").await;
     assert_eq!(result.stdout(), "kept\n");
     assert!(restarted(&result).is_some(), "{}", result.0);

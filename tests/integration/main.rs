@@ -6,6 +6,7 @@ mod harness;
 
 mod commands;
 mod identity;
+mod images;
 mod isolation;
 mod lifecycle;
 mod serve;

@@ -38,7 +38,11 @@ async fn it_answers_at_once_with_the_engine_down_and_every_call_says_what_to_do(
 #[tokio::test]
 async fn every_older_version_of_the_protocol_is_spoken_as_it_was_asked() {
     for version in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
-        let server = TestServer::new().env("DOCKER_HOST", NOWHERE).raw().start().await;
+        let server = TestServer::new()
+            .env("DOCKER_HOST", NOWHERE)
+            .raw()
+            .start()
+            .await;
         let result = server.initialize(version).await;
         assert_eq!(result["protocolVersion"], version);
         assert_eq!(result["serverInfo"]["name"], "casemate");
@@ -48,8 +52,13 @@ async fn every_older_version_of_the_protocol_is_spoken_as_it_was_asked() {
 #[tokio::test]
 async fn the_newest_version_needs_no_handshake() {
     let server = TestServer::new().raw().start().await;
-    let discovered = server.rpc.request("server/discover", modern(&json!({}))).await;
-    let versions = discovered["result"]["supportedVersions"].as_array().expect("versions");
+    let discovered = server
+        .rpc
+        .request("server/discover", modern(&json!({})))
+        .await;
+    let versions = discovered["result"]["supportedVersions"]
+        .as_array()
+        .expect("versions");
     assert!(versions.contains(&json!("2026-07-28")), "{discovered}");
     let tools = server.rpc.request("tools/list", modern(&json!({}))).await;
     assert_eq!(tools["result"]["tools"][0]["name"], "shell_exec");
@@ -61,10 +70,20 @@ async fn the_newest_version_needs_no_handshake() {
 
 #[tokio::test]
 async fn discover_and_initialize_may_come_on_one_pipe() {
-    let server = TestServer::new().env("DOCKER_HOST", NOWHERE).raw().start().await;
-    let discovered = server.rpc.request("server/discover", modern(&json!({}))).await;
+    let server = TestServer::new()
+        .env("DOCKER_HOST", NOWHERE)
+        .raw()
+        .start()
+        .await;
+    let discovered = server
+        .rpc
+        .request("server/discover", modern(&json!({})))
+        .await;
     assert!(discovered.get("result").is_some(), "{discovered}");
-    assert_eq!(server.initialize("2025-11-25").await["protocolVersion"], "2025-11-25");
+    assert_eq!(
+        server.initialize("2025-11-25").await["protocolVersion"],
+        "2025-11-25"
+    );
     let tools = server.rpc.request("tools/list", json!({})).await;
     assert_eq!(tools["result"]["tools"].as_array().map(Vec::len), Some(4));
 }
@@ -73,7 +92,9 @@ async fn discover_and_initialize_may_come_on_one_pipe() {
 async fn the_end_of_input_ends_it_within_two_seconds_and_what_ran_with_it() {
     let server = TestServer::new().start().await;
     server.shell("true").await;
-    let (_, _pending) = server.start_call("shell_exec", json!({ "command": "sleep 4242" })).await;
+    let (_, _pending) = server
+        .start_call("shell_exec", json!({ "command": "sleep 4242" }))
+        .await;
     let (instance, check) = (server.instance.clone(), TestServer::on(&server.instance));
     let check = check.start().await;
     eventually("the command runs", Duration::from_secs(10), async || {
@@ -83,7 +104,11 @@ async fn the_end_of_input_ends_it_within_two_seconds_and_what_ran_with_it() {
     let start = Instant::now();
     let status = server.end().await;
     assert!(status.success(), "{status}");
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
     assert_eq!(check.shell("pgrep -f '^sleep 4242'").await.exit_code(), 1);
     assert_eq!(instance.containers().len(), 1);
 }
@@ -92,7 +117,9 @@ async fn the_end_of_input_ends_it_within_two_seconds_and_what_ran_with_it() {
 async fn sigterm_ends_it_within_two_seconds_and_what_ran_with_it() {
     let mut server = TestServer::new().start().await;
     server.shell("true").await;
-    let (_, pending) = server.start_call("shell_exec", json!({ "command": "sleep 4243" })).await;
+    let (_, pending) = server
+        .start_call("shell_exec", json!({ "command": "sleep 4243" }))
+        .await;
     let check = TestServer::on(&server.instance).start().await;
     eventually("the command runs", Duration::from_secs(10), async || {
         check.shell("pgrep -f '^sleep 4243'").await.exit_code() == 0
@@ -101,11 +128,18 @@ async fn sigterm_ends_it_within_two_seconds_and_what_ran_with_it() {
     let start = Instant::now();
     server.signal("TERM");
     assert!(server.wait().await.success());
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
     assert_eq!(check.shell("pgrep -f '^sleep 4243'").await.exit_code(), 1);
     // Who waited was still told.
     let answer = pending.answer().await.expect("an answer");
-    assert_eq!(answer["result"]["structuredContent"]["outcome"], "cancelled");
+    assert_eq!(
+        answer["result"]["structuredContent"]["outcome"],
+        "cancelled"
+    );
 }
 
 #[tokio::test]
@@ -113,8 +147,20 @@ async fn an_unknown_tool_and_unknown_method_are_protocol_errors_and_it_goes_on()
     let server = TestServer::new().env("DOCKER_HOST", NOWHERE).start().await;
     let call = json!({ "name": "rm_rf", "arguments": {} });
     let answer = server.rpc.request("tools/call", call).await;
-    assert!(answer["error"]["message"].as_str().expect("message").contains("rm_rf"));
-    assert!(server.rpc.request("nonsense/method", json!({})).await.get("error").is_some());
+    assert!(
+        answer["error"]["message"]
+            .as_str()
+            .expect("message")
+            .contains("rm_rf")
+    );
+    assert!(
+        server
+            .rpc
+            .request("nonsense/method", json!({}))
+            .await
+            .get("error")
+            .is_some()
+    );
     server.rpc.send_line("this is not JSON").await;
     let tools = server.rpc.request("tools/list", json!({})).await;
     assert!(tools.get("result").is_some());

@@ -214,7 +214,10 @@ fn content(bytes: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd_create("casemate", flags)?);
     file.write_all(bytes)?;
     file.rewind()?;
-    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW)?;
+    fcntl_add_seals(
+        &file,
+        SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW,
+    )?;
     Ok(file.into())
 }
 

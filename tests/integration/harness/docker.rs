@@ -21,14 +21,23 @@ fn run(args: &[&str]) -> Output {
 pub fn output(args: &[&str]) -> String {
     let output = run(args);
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "docker {}: {error}", args.join(" "));
-    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    assert!(
+        output.status.success(),
+        "docker {}: {error}",
+        args.join(" ")
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .to_owned()
 }
 
 /// The lines that a command prints; none when it fails.
 pub fn lines(args: &[&str]) -> Vec<String> {
     let output = run(args);
-    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Runs a command that may fail.
@@ -45,8 +54,12 @@ pub fn pid(container: &str) -> String {
 /// None when the container is gone.
 pub fn top(container: &str) -> Vec<(String, String)> {
     let rows = lines(&["top", container, "-eo", "pid,args"]);
-    let rows = rows.iter().skip(1).filter_map(|row| row.trim().split_once(' '));
-    rows.map(|(pid, args)| (pid.to_owned(), args.trim().to_owned())).collect()
+    let rows = rows
+        .iter()
+        .skip(1)
+        .filter_map(|row| row.trim().split_once(' '));
+    rows.map(|(pid, args)| (pid.to_owned(), args.trim().to_owned()))
+        .collect()
 }
 
 /// Kills processes of this host.
@@ -65,7 +78,16 @@ pub fn exec(container: &str, command: &str) -> String {
 /// the host's root sees, also where the Engine is on another machine.
 pub fn beside(container: &str, command: &str) -> String {
     let pid = format!("container:{container}");
-    let look = ["--user", "0", "--cap-add", "SYS_PTRACE", "--pid", &pid, "--volumes-from", container];
+    let look = [
+        "--user",
+        "0",
+        "--cap-add",
+        "SYS_PTRACE",
+        "--pid",
+        &pid,
+        "--volumes-from",
+        container,
+    ];
     let run = ["run", "--rm", "--network", "none"];
     output(&[&run[..], &look, &[super::TOOLS_IMAGE, "sh", "-c", command]].concat())
 }
@@ -109,7 +131,15 @@ impl Image {
     /// Dockerfile lines.
     pub fn from_tools(script: &str, changes: &[&str]) -> Self {
         let name = format!("casemate-test-{}:latest", uuid::Uuid::new_v4().simple());
-        let user = ["run", "--detach", "--user", "0", "--network", "none", super::TOOLS_IMAGE];
+        let user = [
+            "run",
+            "--detach",
+            "--user",
+            "0",
+            "--network",
+            "none",
+            super::TOOLS_IMAGE,
+        ];
         let id = output(&[&user[..], &["sh", "-c", script]].concat());
         output(&["wait", &id]);
         let mut commit = vec!["commit"];
@@ -120,7 +150,11 @@ impl Image {
         let image = Self(name.clone());
         let committed = run(&commit);
         quietly(&["rm", "--force", &id]);
-        assert!(committed.status.success(), "{}", String::from_utf8_lossy(&committed.stderr));
+        assert!(
+            committed.status.success(),
+            "{}",
+            String::from_utf8_lossy(&committed.stderr)
+        );
         image
     }
 
@@ -133,19 +167,36 @@ impl Image {
 
     /// From a Dockerfile, which gets no other files.
     pub fn build(dockerfile: &str) -> Self {
-        let image = Self(format!("casemate-test-{}:latest", uuid::Uuid::new_v4().simple()));
+        let image = Self(format!(
+            "casemate-test-{}:latest",
+            uuid::Uuid::new_v4().simple()
+        ));
         let mut build = Command::new("timeout")
-            .args([DEADLINE, "docker", "build", "--quiet", "--tag", image.name(), "-"])
+            .args([
+                DEADLINE,
+                "docker",
+                "build",
+                "--quiet",
+                "--tag",
+                image.name(),
+                "-",
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the docker command can be run");
         let mut input = build.stdin.take().expect("stdin");
-        input.write_all(dockerfile.as_bytes()).expect("docker build reads its input");
+        input
+            .write_all(dockerfile.as_bytes())
+            .expect("docker build reads its input");
         drop(input);
         let built = build.wait_with_output().expect("an exit status");
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        assert!(
+            built.status.success(),
+            "{}",
+            String::from_utf8_lossy(&built.stderr)
+        );
         image
     }
 

@@ -30,7 +30,14 @@ impl Instance {
 
     /// Ids of its containers, whatever their state.
     pub fn containers(&self) -> Vec<String> {
-        docker::lines(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &self.label()])
+        docker::lines(&[
+            "ps",
+            "--all",
+            "--quiet",
+            "--no-trunc",
+            "--filter",
+            &self.label(),
+        ])
     }
 
     /// Names of its volumes.

@@ -28,7 +28,10 @@ where
 {
     let end = tokio::time::Instant::now() + within;
     while !condition().await {
-        assert!(tokio::time::Instant::now() < end, "{what}: not within {within:?}");
+        assert!(
+            tokio::time::Instant::now() < end,
+            "{what}: not within {within:?}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
 /// No answer may take longer.
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -20,28 +20,28 @@ pub struct Rpc {
     input: AsyncMutex<Option<ChildStdin>>,
     next_id: AtomicU64,
     waiting: Arc<Mutex<HashMap<u64, oneshot::Sender<Value>>>>,
-    /// What came without being asked for.
-    pub notifications: AsyncMutex<mpsc::Receiver<Value>>,
 }
 
 impl Rpc {
     /// Speaks to a process.
     pub fn new(input: ChildStdin, output: ChildStdout) -> Self {
         let waiting: Arc<Mutex<HashMap<u64, oneshot::Sender<Value>>>> = Arc::default();
-        let (sender, notifications) = mpsc::channel(10_000);
         let answers = waiting.clone();
         tokio::spawn(async move {
             let mut lines = BufReader::new(output).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                let message: Value = serde_json::from_str(&line)
-                    .unwrap_or_else(|error| panic!("stdout holds something else than MCP: {line}: {error}"));
+                let message: Value = serde_json::from_str(&line).unwrap_or_else(|error| {
+                    panic!("stdout holds something else than MCP: {line}: {error}")
+                });
                 match message["id"].as_u64() {
                     Some(id) if message.get("method").is_none() => {
                         let waiting = answers.lock().expect("lock").remove(&id);
-                        let answer = waiting.unwrap_or_else(|| panic!("an answer to nothing: {line}"));
+                        let answer =
+                            waiting.unwrap_or_else(|| panic!("an answer to nothing: {line}"));
                         let _ = answer.send(message);
                     }
-                    _ => drop(sender.try_send(message)),
+                    // What came without being asked for.
+                    _ => {}
                 }
             }
             // Dropping the senders tells everybody who waits.
@@ -51,7 +51,6 @@ impl Rpc {
             input: AsyncMutex::new(Some(input)),
             next_id: AtomicU64::new(1),
             waiting,
-            notifications: AsyncMutex::new(notifications),
         }
     }
 
@@ -61,7 +60,11 @@ impl Rpc {
         let Some(input) = input.as_mut() else {
             return false;
         };
-        input.write_all(format!("{line}\n").as_bytes()).await.is_ok() && input.flush().await.is_ok()
+        input
+            .write_all(format!("{line}\n").as_bytes())
+            .await
+            .is_ok()
+            && input.flush().await.is_ok()
     }
 
     /// The end of input.
@@ -90,7 +93,10 @@ impl Rpc {
     /// Sends a request and waits for the whole answer.
     pub async fn request(&self, method: &str, params: Value) -> Value {
         let (_, pending) = self.start(method, params).await;
-        pending.answer().await.unwrap_or_else(|| panic!("the server ended before it answered {method}"))
+        pending
+            .answer()
+            .await
+            .unwrap_or_else(|| panic!("the server ended before it answered {method}"))
     }
 }
 
@@ -101,7 +107,10 @@ pub struct Pending(oneshot::Receiver<Value>);
 impl Pending {
     /// The answer; `None` when the process went first.
     pub async fn answer(self) -> Option<Value> {
-        tokio::time::timeout(DEADLINE, self.0).await.expect("an answer in time").ok()
+        tokio::time::timeout(DEADLINE, self.0)
+            .await
+            .expect("an answer in time")
+            .ok()
     }
 }
 
@@ -127,26 +136,36 @@ impl CallResult {
 
     /// Of an error.
     pub fn code(&self) -> &str {
-        self.0["_meta"]["io.casemate/error"]["code"].as_str().unwrap_or_default()
+        self.0["_meta"]["io.casemate/error"]["code"]
+            .as_str()
+            .unwrap_or_default()
     }
 
     /// Of a command.
     pub fn stdout(&self) -> &str {
-        self.field("stdout").as_str().unwrap_or_else(|| panic!("no stdout: {}", self.0))
+        self.field("stdout")
+            .as_str()
+            .unwrap_or_else(|| panic!("no stdout: {}", self.0))
     }
 
     /// Of a command.
     pub fn stderr(&self) -> &str {
-        self.field("stderr").as_str().unwrap_or_else(|| panic!("no stderr: {}", self.0))
+        self.field("stderr")
+            .as_str()
+            .unwrap_or_else(|| panic!("no stderr: {}", self.0))
     }
 
     /// Of a command.
     pub fn outcome(&self) -> &str {
-        self.field("outcome").as_str().unwrap_or_else(|| panic!("no outcome: {}", self.0))
+        self.field("outcome")
+            .as_str()
+            .unwrap_or_else(|| panic!("no outcome: {}", self.0))
     }
 
     /// Of a command.
     pub fn exit_code(&self) -> i64 {
-        self.field("exit_code").as_i64().unwrap_or_else(|| panic!("no exit code: {}", self.0))
+        self.field("exit_code")
+            .as_i64()
+            .unwrap_or_else(|| panic!("no exit code: {}", self.0))
     }
 }

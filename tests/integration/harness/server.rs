@@ -29,9 +29,18 @@ impl TestServer {
 
     /// On an instance that others use too.
     pub fn on(instance: &Instance) -> Self {
-        let env = [("CASEMATE_INSTANCE", instance.name()), ("CASEMATE_LOG", "warn")];
-        let server = Self { instance: instance.clone(), env: BTreeMap::new(), initialize: true };
-        env.iter().fold(server, |server, (name, value)| server.env(name, value)).user("tester")
+        let env = [
+            ("CASEMATE_INSTANCE", instance.name()),
+            ("CASEMATE_LOG", "warn"),
+        ];
+        let server = Self {
+            instance: instance.clone(),
+            env: BTreeMap::new(),
+            initialize: true,
+        };
+        env.iter()
+            .fold(server, |server, (name, value)| server.env(name, value))
+            .user("tester")
     }
 
     /// With another variable in its environment.
@@ -68,7 +77,11 @@ impl TestServer {
             .expect("the server starts");
         let input = child.stdin.take().expect("stdin");
         let output = child.stdout.take().expect("stdout");
-        let server = Server { instance: self.instance, child, rpc: Rpc::new(input, output) };
+        let server = Server {
+            instance: self.instance,
+            child,
+            rpc: Rpc::new(input, output),
+        };
         if self.initialize {
             server.initialize("2025-06-18").await;
         }
@@ -96,7 +109,9 @@ impl Server {
             "clientInfo": { "name": "casemate-tests", "version": "0" },
         });
         let answer = self.rpc.request("initialize", params).await;
-        self.rpc.notify("notifications/initialized", json!({})).await;
+        self.rpc
+            .notify("notifications/initialized", json!({}))
+            .await;
         answer["result"].clone()
     }
 
@@ -127,7 +142,8 @@ impl Server {
 
     /// Writes a file.
     pub async fn write(&self, path: &str, content: &str) -> CallResult {
-        self.call("write_file", json!({ "path": path, "content": content })).await
+        self.call("write_file", json!({ "path": path, "content": content }))
+            .await
     }
 
     /// Reads a file.
@@ -142,13 +158,17 @@ impl Server {
 
     /// Cancels a request.
     pub async fn cancel(&self, id: u64) {
-        self.rpc.notify("notifications/cancelled", json!({ "requestId": id })).await;
+        self.rpc
+            .notify("notifications/cancelled", json!({ "requestId": id }))
+            .await;
     }
 
     /// Sends it a signal.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().expect("it runs").to_string();
-        let status = std::process::Command::new("kill").args(["-s", name, &pid]).status();
+        let status = std::process::Command::new("kill")
+            .args(["-s", name, &pid])
+            .status();
         assert!(status.expect("kill").success());
     }
 
@@ -161,6 +181,8 @@ impl Server {
     /// How it ends.
     pub async fn wait(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(END, self.child.wait()).await;
-        ended.expect("the server ends in time").expect("an exit status")
+        ended
+            .expect("the server ends in time")
+            .expect("an exit status")
     }
 }

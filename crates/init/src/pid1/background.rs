@@ -1,22 +1,37 @@
 //! What a command left running when it ended. It was asked for, so it lives on,
-//! and keeps the sandbox, until `background_ttl` after the user's last call.
+//! and keeps the sandbox, until `background_ttl` after the user's last call, or
+//! until it leaves no room for the next command.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cgroup;
 use super::commands::Commands;
 use super::life::{Busy, Life};
 use super::process::Process;
+use crate::tree;
+
+/// Between two looks at how many processes there are.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Processes of one tree in the background: a development server has a dozen, a
+/// fork bomb has them all.
+const MANY: usize = 64;
 
 /// Keeps the sandbox while something of `process` is left, and ends that when
 /// its time is over.
 pub async fn keep(mut process: Process, commands: Arc<Commands>, busy: Busy) {
-    tokio::select! {
-        () = process.emptied() => {}
-        () = expired(&commands.life, commands.background_ttl) => {
-            commands.end_tree(&mut process, None).await;
-        }
-    }
+    let supervisor = process.supervisor;
+    let why = tokio::select! {
+        () = process.emptied() => return,
+        () = expired(&commands.life, commands.background_ttl) => "no call came for long",
+        () = commands.wants_room() => "a command needed room for its processes",
+        () = crowding(supervisor) => "it had too many processes",
+    };
+    commands.end_tree(&mut process, None).await;
+    commands.notice(format!(
+        "what a command had left in the background was ended: {why}"
+    ));
     drop(busy);
 }
 
@@ -26,6 +41,16 @@ async fn expired(life: &Life, ttl: Duration) {
         let end = life.last_call() + ttl;
         tokio::time::sleep_until(end).await;
         if life.last_call() + ttl <= end {
+            return;
+        }
+    }
+}
+
+/// Resolves when the tree below `supervisor` takes the room of the others.
+async fn crowding(supervisor: rustix::process::Pid) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if cgroup::is_crowded() && tree::descendants(supervisor).len() > MANY {
             return;
         }
     }

@@ -9,17 +9,19 @@ use casemate_protocol::{
     Failure, FailureExt as _, Finished, MAX_ENV, MAX_SCRIPT, MAX_STDIN, StartRequest, failure::Code,
 };
 use tokio::net::unix::pipe;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::background;
+use super::cgroup::oom_kills;
 use super::command::{Command, End, Stream, not_started};
 use super::ending::{Ending, end_tree};
 use super::life::{Busy, Life};
-use super::memory::oom_kills;
 use super::process::Process;
 use super::shell::Shell;
 use super::supervisors::{Output, Supervisors};
+use crate::supervisor::Order;
 use crate::tree;
 
 /// Commands that run at once. Each has a supervisor, and the container's limit
@@ -48,6 +50,13 @@ const DRAIN_TO_END: Duration = Duration::from_secs(2);
 /// How long a command's own supervisor takes to say that nothing is left.
 const ALONE: Duration = Duration::from_millis(20);
 
+/// How long what runs in the background gets to make room: TERM's grace and some
+/// passes of killing.
+const MAKING_ROOM: Duration = Duration::from_secs(1);
+
+/// Notices that wait for a result. They say the same from some number on.
+const MAX_NOTICES: usize = 8;
+
 /// Bytes a pipe holds: what was written before the end is within so many.
 const PIPE: usize = 64 * 1024;
 
@@ -59,6 +68,10 @@ pub struct Commands {
     supervisors: Supervisors,
     shell: Shell,
     table: Mutex<Table>,
+    /// Told with the next result.
+    notices: Mutex<Vec<String>>,
+    /// What runs in the background is to make room.
+    room: Notify,
     /// What is read from pipes passes through here: one thread, one buffer.
     scratch: Mutex<Box<[u8]>>,
 }
@@ -74,13 +87,20 @@ struct Table {
 
 impl Commands {
     /// None yet.
-    pub fn new(life: Arc<Life>, supervisors: Supervisors, shell: Shell, background_ttl: Duration) -> Self {
+    pub fn new(
+        life: Arc<Life>,
+        supervisors: Supervisors,
+        shell: Shell,
+        background_ttl: Duration,
+    ) -> Self {
         Self {
             life,
             background_ttl,
             supervisors,
             shell,
             table: Mutex::default(),
+            notices: Mutex::default(),
+            room: Notify::new(),
             scratch: Mutex::new(vec![0; PIPE].into_boxed_slice()),
         }
     }
@@ -149,7 +169,7 @@ impl Commands {
         let started = Instant::now();
         let oom_before = oom_kills();
         let order = self.shell.order(request)?;
-        let (mut process, output) = Process::start(&self.supervisors, &order).await?;
+        let (mut process, output) = self.begin(&order).await?;
         let readers = self.read_output(command, output);
 
         let deadline = Duration::from_millis(request.timeout_ms);
@@ -184,9 +204,39 @@ impl Commands {
             survivors: u32::try_from(survivors).unwrap_or(u32::MAX),
             oom_kills: u32::try_from(end.oom_kills).unwrap_or(u32::MAX),
             failure: None,
-            detail: String::new(),
+            notices: self.take_notices(),
         };
         Ok((finished, process))
+    }
+
+    /// Starts the order's process. At the limit of processes what runs in the
+    /// background makes room, once.
+    async fn begin(&self, order: &Order) -> Result<(Process, Output), Failure> {
+        match Process::start(&self.supervisors, order).await {
+            Err(failure) if failure.code() == Code::TooManyProcesses => {
+                self.room.notify_waiters();
+                tokio::time::sleep(MAKING_ROOM).await;
+                Process::start(&self.supervisors, order).await
+            }
+            started => started,
+        }
+    }
+
+    /// Resolves when what runs in the background is to make room.
+    pub(super) async fn wants_room(&self) {
+        self.room.notified().await;
+    }
+
+    /// Tells this with the next result.
+    pub(super) fn notice(&self, notice: String) {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        if notices.len() < MAX_NOTICES {
+            notices.push(notice);
+        }
+    }
+
+    fn take_notices(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Ends everything that `process` started; the last resort hits the other

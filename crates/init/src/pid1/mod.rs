@@ -18,11 +18,11 @@
 //!   it. So ending is always clean.
 
 mod background;
+mod cgroup;
 mod command;
 mod commands;
 mod ending;
 mod life;
-mod memory;
 mod options;
 mod process;
 mod reaper;

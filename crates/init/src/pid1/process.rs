@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::reaper::Reaper;
-use super::supervisors::{Output, Supervisors};
 use super::reports::Reports;
+use super::supervisors::{Output, Supervisors};
 use crate::supervisor::{Ended, Fact, Failed, Order, Step};
 
 /// How long the end of a command that was killed may take to be told.
@@ -55,7 +55,10 @@ impl Process {
         let order = order.encode_to_vec();
         let length = u32::try_from(order.len()).unwrap_or(u32::MAX).to_le_bytes();
         // Fails when user code killed the child: its end says so.
-        process.reports.send(&[&length, order.as_slice()].concat()).await;
+        process
+            .reports
+            .send(&[&length, order.as_slice()].concat())
+            .await;
         // While the command starts there is time for the next one's supervisor.
         supervisors.prepare();
         Ok((process, supervisor.output))

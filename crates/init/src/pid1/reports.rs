@@ -22,7 +22,10 @@ pub struct Reports {
 impl Reports {
     /// Nothing was read yet.
     pub fn new(control: UnixStream) -> Self {
-        Self { control: Some(control), buffer: BytesMut::new() }
+        Self {
+            control: Some(control),
+            buffer: BytesMut::new(),
+        }
     }
 
     /// Sends; says nothing about whether it arrived.

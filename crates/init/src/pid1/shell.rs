@@ -34,7 +34,10 @@ impl Shell {
             let candidates = places.iter().map(|place| place.join(name));
             candidates.into_iter().find(|path| is_program(path))
         });
-        Self { env: own_environment(program.as_deref()), program }
+        Self {
+            env: own_environment(program.as_deref()),
+            program,
+        }
     }
 
     /// What the supervisor is to run for this request.

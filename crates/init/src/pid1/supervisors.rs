@@ -50,7 +50,10 @@ pub struct Supervisors {
 impl Supervisors {
     /// None waits yet.
     pub fn new(reaper: Reaper) -> Self {
-        Self { reaper, ready: Mutex::new(None) }
+        Self {
+            reaper,
+            ready: Mutex::new(None),
+        }
     }
 
     /// Who waits for them.

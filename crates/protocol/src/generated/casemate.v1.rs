@@ -280,8 +280,9 @@ pub struct Finished {
     /// Set when it could not be started at all; then nothing above holds.
     #[prost(message, optional, tag = "10")]
     pub failure: ::core::option::Option<Failure>,
-    #[prost(string, tag = "11")]
-    pub detail: ::prost::alloc::string::String,
+    /// What happened in the sandbox besides, for the user; told once.
+    #[prost(string, repeated, tag = "11")]
+    pub notices: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct KillRequest {
@@ -481,7 +482,7 @@ pub enum Outcome {
     Cancelled = 4,
     /// The kernel killed it for memory.
     OutOfMemory = 5,
-    /// It was hit by the last resort against another command; `detail` says so.
+    /// It was hit by the last resort against another command.
     Lost = 6,
 }
 impl Outcome {
