@@ -39,7 +39,7 @@ fn connect() -> std::io::Result<UnixStream> {
     let socket = loop {
         match UnixStream::connect_addr(&address) {
             Ok(socket) => break socket,
-            Err(_) if Instant::now() < give_up => std::thread::sleep(Duration::from_millis(2)),
+            Err(_) if Instant::now() < give_up => pause(),
             Err(error) => return Err(error),
         }
     };
@@ -51,6 +51,14 @@ fn connect() -> std::io::Result<UnixStream> {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "one thread, and nothing else to do"
+)]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(2));
+}
+
 /// Copies both ways until either end is gone.
 fn join(socket: &UnixStream) -> Result<(), Errno> {
     let (stdin, stdout) = (rustix::stdio::stdin(), rustix::stdio::stdout());
@@ -59,7 +67,9 @@ fn join(socket: &UnixStream) -> Result<(), Errno> {
     }
     let mut inward = Pipe::new(stdin, socket.as_fd());
     let mut outward = Pipe::new(socket.as_fd(), stdout);
-    while !inward.ended && !(outward.ended && outward.is_empty()) {
+    let is_over =
+        |inward: &Pipe<'_>, outward: &Pipe<'_>| inward.ended || outward.ended && outward.is_empty();
+    while !is_over(&inward, &outward) {
         // Hanging up is reported whether asked for or not. Of stdin and stdout it
         // means that the server is gone; a socket that ended is not asked again.
         let mut fds = vec![

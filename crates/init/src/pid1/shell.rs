@@ -1,5 +1,6 @@
 //! Which shell runs a command, and what it is given.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
@@ -17,15 +18,17 @@ const MAX_ARGUMENT: usize = 96 * 1024;
 #[derive(Debug)]
 pub struct Shell {
     program: Option<PathBuf>,
-    env: Vec<(Vec<u8>, Vec<u8>)>,
+    env: Environment,
 }
 
 impl Shell {
     /// Looks for `bash`, then `sh`, along PATH and in the usual places. What
     /// user code could have put there (the workspace, `/tmp`) does not count.
     pub fn find() -> Self {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let places: Vec<PathBuf> = std::env::split_paths(&path)
+        let env = own_environment();
+        let path = env.iter().find(|(name, _)| name == b"PATH");
+        let path = path.map_or(OsStr::new(""), |(_, path)| OsStr::from_bytes(path));
+        let places: Vec<PathBuf> = std::env::split_paths(path)
             .chain(["/bin".into(), "/usr/bin".into()])
             .filter(|place| place.is_absolute())
             .filter(|place| !place.starts_with(WORKSPACE) && !place.starts_with("/tmp"))
@@ -35,7 +38,7 @@ impl Shell {
             candidates.into_iter().find(|path| is_program(path))
         });
         Self {
-            env: own_environment(program.as_deref()),
+            env: with_shell(env, program.as_deref()),
             program,
         }
     }
@@ -83,12 +86,23 @@ impl Shell {
     }
 }
 
-/// The container's environment. SHELL is set where the image does not: bash looks
-/// its user up in /etc/passwd without it, which costs a tenth of a short command.
-fn own_environment(shell: Option<&Path>) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut env: Vec<_> = std::env::vars_os()
+type Environment = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The container's environment.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it is what commands start from, no setting"
+)]
+fn own_environment() -> Environment {
+    let variables = std::env::vars_os();
+    variables
         .map(|(name, value)| (name.into_vec(), value.into_vec()))
-        .collect();
+        .collect()
+}
+
+/// SHELL is set where the image does not: bash looks its user up in /etc/passwd
+/// without it, which costs a tenth of a short command.
+fn with_shell(mut env: Environment, shell: Option<&Path>) -> Environment {
     if let Some(shell) = shell
         && !env.iter().any(|(name, _)| name == b"SHELL")
     {
