@@ -339,7 +339,8 @@ fn paths(file: &[String], tokens: &[Token<'_>]) -> Vec<Named> {
                 test_follows = false;
             }
             "}" => {
-                if braces.pop().is_some_and(|(is_module, _)| is_module) {
+                let closed = braces.pop();
+                if closed.is_some_and(|(is_module, _)| is_module) {
                     module.pop();
                 }
             }

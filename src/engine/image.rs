@@ -23,7 +23,7 @@ use super::{Engine, hex, labels};
 pub(super) const REPOSITORY: &str = "casemate-prepared";
 
 /// Version of what is done to a base image. Raised when that changes.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
 /// Hex digits of the tag: 48 bits. Nobody but the operator chooses what is hashed.
 const TAG_DIGITS: usize = 12;

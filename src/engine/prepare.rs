@@ -16,6 +16,8 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use tracing::{debug, warn};
 
+use casemate_protocol::WORKSPACE;
+
 use super::error::EngineError;
 use super::image::{Image, REPOSITORY, clean};
 use super::labels::{PREPARED, PREPARED_FROM, PREPARING};
@@ -152,10 +154,22 @@ impl<'a> Preparing<'a> {
             group: self.read("/etc/group", from).await?,
             gitconfig: self.read("/etc/gitconfig", from).await?,
         };
-        let layer = rootfs::layer(init, &accounts).map_err(|error| EngineError::Answer {
-            call: "prepare",
-            source: error.into(),
-        })?;
+        let volumes = base
+            .config
+            .as_ref()
+            .and_then(|config| config.volumes.as_ref());
+        let mut volumes: Vec<_> = volumes
+            .into_iter()
+            .flat_map(HashMap::keys)
+            .map(|v| clean(v))
+            .collect();
+        volumes.retain(|volume| !matches!(volume.as_str(), WORKSPACE | "/tmp"));
+        volumes.sort();
+        let layer =
+            rootfs::layer(init, &accounts, &volumes).map_err(|error| EngineError::Answer {
+                call: "prepare",
+                source: error.into(),
+            })?;
         let docker = self.engine.docker().await?;
         let options = UploadToContainerOptionsBuilder::new().path("/").build();
         let upload = docker.upload_to_container(&self.name, Some(options), body_full(layer.into()));

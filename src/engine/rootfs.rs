@@ -18,6 +18,9 @@ const NAMES: [&str; 3] = ["casemate", "casemate1000", "sandbox1000"];
 /// /etc/gitconfig: a workspace of another owner is still the user's own.
 const GIT_SAFE: &str = "[safe]\n\tdirectory = *\n";
 
+/// Where every sandbox has memory to write to.
+const TMP: &str = "/tmp";
+
 /// Files of the base image that are merged; `None` where it has none.
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
@@ -27,8 +30,10 @@ pub(super) struct Accounts {
 }
 
 /// The layer, as a tar to unpack at `/`. Owners and modes are exact; times are 1970, so that the
-/// same inputs make the same bytes.
-pub(super) fn layer(init: &[u8], accounts: &Accounts) -> io::Result<Vec<u8>> {
+/// same inputs make the same bytes. `volumes` are the base's VOLUMEs: the tmpfs over each, as the one
+/// at /tmp, takes its mode from the directory under it (runc copies it up), so that must let the user
+/// write.
+pub(super) fn layer(init: &[u8], accounts: &Accounts, volumes: &[String]) -> io::Result<Vec<u8>> {
     let mut tar = Builder::new(Vec::new());
     let mut file = |path: &str, mode: u32, content: &[u8]| {
         let header = header(EntryType::Regular, mode, 0, content.len());
@@ -51,6 +56,10 @@ pub(super) fn layer(init: &[u8], accounts: &Accounts) -> io::Result<Vec<u8>> {
         WORKSPACE,
         &[],
     )?;
+    for path in volumes.iter().map(String::as_str).chain([TMP]) {
+        let directory = header(EntryType::Directory, 0o1777, 0, 0);
+        append(&mut tar, directory, path, &[])?;
+    }
     tar.into_inner()
 }
 

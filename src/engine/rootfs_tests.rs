@@ -15,7 +15,7 @@ fn accounts(passwd: &str, group: &str) -> Accounts {
 
 /// Path, mode, owner and content of each entry.
 fn entries(accounts: &Accounts) -> BTreeMap<String, (u32, u64, String)> {
-    let layer = layer(b"init", accounts).unwrap();
+    let layer = layer(b"init", accounts, &[]).unwrap();
     let mut archive = Archive::new(layer.as_slice());
     archive
         .entries()
@@ -59,8 +59,8 @@ fn the_layer_has_the_init_the_workspace_and_the_merged_files() {
 fn the_same_inputs_make_the_same_bytes() {
     let accounts = accounts(PASSWD, GROUP);
     assert_eq!(
-        layer(b"init", &accounts).unwrap(),
-        layer(b"init", &accounts).unwrap()
+        layer(b"init", &accounts, &[]).unwrap(),
+        layer(b"init", &accounts, &[]).unwrap()
     );
 }
 
@@ -133,4 +133,19 @@ fn an_archive_that_breaks_off_is_an_error() {
     .unwrap();
     let whole = tar.into_inner().unwrap();
     assert!(only_file(&whole[..700]).is_err());
+}
+
+#[test]
+fn the_directory_under_a_volume_and_tmp_let_everybody_write() {
+    let layer = layer(b"init", &Accounts::default(), &["/var/lib/data".to_owned()]);
+    let layer = layer.unwrap();
+    let mut archive = Archive::new(layer.as_slice());
+    let open: Vec<_> = archive
+        .entries()
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.header().mode().unwrap() == 0o1777)
+        .map(|entry| entry.path().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(open, ["var/lib/data", "tmp"]);
 }

@@ -39,10 +39,14 @@ fn runs(container: &str, part: &str) -> bool {
 
 /// Waits until a command that was not waited for is there.
 async fn until_it_runs(instance: &Instance, part: &str) {
-    eventually(&format!("{part} runs"), Duration::from_secs(10), async || {
-        let containers = instance.containers();
-        containers.iter().any(|container| runs(container, part))
-    })
+    eventually(
+        &format!("{part} runs"),
+        Duration::from_secs(10),
+        async || {
+            let containers = instance.containers();
+            containers.iter().any(|container| runs(container, part))
+        },
+    )
     .await;
 }
 

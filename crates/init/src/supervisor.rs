@@ -20,7 +20,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Seek as _, Write};
-use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -165,7 +165,7 @@ fn supervise(mut control: File) -> io::Result<()> {
     let forked = unsafe { sys::fork() };
     let main = match forked {
         Ok(Some(pid)) => pid,
-        Ok(None) => become_command(&mut control),
+        Ok(None) => become_command(control),
         Err(error) => return report(&mut control, Fact::Failed(failed(Step::Fork, &error))),
     };
     report(&mut control, Fact::Started(main.as_raw_nonzero().get()))?;
@@ -178,28 +178,33 @@ fn supervise(mut control: File) -> io::Result<()> {
 ///
 /// Whoever takes over the child between its becoming dumpable and its `execve`
 /// is the same user, and can make it lie about itself alone.
-fn become_command(control: &mut File) -> ! {
-    let Ok(order) = read_order(control) else {
+fn become_command(mut control: File) -> ! {
+    let Ok(order) = read_order(&mut control) else {
         sys::exit_now(127)
     };
-    let failure = prepare(&order, control)
+    let script = (!order.script.is_empty()).then(|| content(&order.script));
+    let script = script.transpose().unwrap_or_else(|error| {
+        let _ = report(&mut control, Fact::Failed(failed(Step::Exec, &error)));
+        sys::exit_now(127)
+    });
+    // Closes what was inherited, so before it becomes dumpable.
+    let Ok(mut control) = keep_only(script, control) else {
+        sys::exit_now(127)
+    };
+    let failure = prepare(&order)
         .err()
         .unwrap_or_else(|| failed(Step::Exec, &exec(&order)));
-    let _ = report(control, Fact::Failed(failure));
+    let _ = report(&mut control, Fact::Failed(failure));
     sys::exit_now(127)
 }
 
-/// What order these steps have matters: what it inherited is closed before it
-/// becomes dumpable, and it can only raise its `oom_score_adj` once it is.
-fn prepare(order: &Order, control: &mut File) -> Result<(), Failed> {
+/// It can only raise its `oom_score_adj` once it is dumpable.
+fn prepare(order: &Order) -> Result<(), Failed> {
     let step = |error: &io::Error| failed(Step::Exec, error);
-    let script = (!order.script.is_empty()).then(|| content(&order.script));
-    let script = script.transpose().map_err(|error| step(&error))?;
     if !order.stdin.is_empty() {
         let stdin = content(&order.stdin).map_err(|error| step(&error))?;
         rustix::stdio::dup2_stdin(stdin).map_err(|errno| step(&errno.into()))?;
     }
-    *control = keep_only(script.as_ref(), control).map_err(|error| step(&error))?;
     set_dumpable_behavior(DumpableBehavior::Dumpable).map_err(|errno| step(&errno.into()))?;
     let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);
     let _ = rustix::process::setsid();
@@ -280,14 +285,18 @@ const OOM_SCORE_ADJ: &str = "500";
 
 /// Closes everything but 0 to 2, the script at [`SCRIPT_FD`], and the control
 /// socket, which closes itself with `execve`. Returns that at its new place.
-fn keep_only(script: Option<&OwnedFd>, control: &File) -> io::Result<File> {
+fn keep_only(script: Option<OwnedFd>, control: File) -> io::Result<File> {
     let above = SCRIPT_FD + 1;
-    let control = rustix::io::fcntl_dupfd_cloexec(control, above)?;
-    let script = script
+    let kept_control = rustix::io::fcntl_dupfd_cloexec(&control, above)?;
+    let kept_script = script
+        .as_ref()
         .map(|script| rustix::io::fcntl_dupfd_cloexec(script, above))
         .transpose()?;
-    let mut keep: Vec<RawFd> = script.iter().map(AsRawFd::as_raw_fd).collect();
-    keep.push(control.as_raw_fd());
+    // They are closed below with all others. Dropping them would close whoever
+    // has their numbers then.
+    let _ = (control.into_raw_fd(), script.map(OwnedFd::into_raw_fd));
+    let mut keep: Vec<RawFd> = kept_script.iter().map(AsRawFd::as_raw_fd).collect();
+    keep.push(kept_control.as_raw_fd());
     keep.sort_unstable();
     let mut from = SCRIPT_FD;
     for fd in keep {
@@ -295,10 +304,10 @@ fn keep_only(script: Option<&OwnedFd>, control: &File) -> io::Result<File> {
         from = fd + 1;
     }
     sys::close_from_to(from, RawFd::MAX);
-    if let Some(script) = script {
+    if let Some(script) = kept_script {
         sys::duplicate_to(&script, SCRIPT_FD)?;
     }
-    Ok(File::from(control))
+    Ok(File::from(kept_control))
 }
 
 /// Runs the program in this process. Returns only when that failed.

@@ -5,7 +5,10 @@
 use std::path::Path;
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a switch for the developer, not a setting")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a switch for the developer, not a setting"
+)]
 fn the_committed_code_is_what_the_proto_generates() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let fresh = generate(root);

@@ -78,6 +78,10 @@ fn insert_config(fields: &mut Fields, config: &Value) {
                 insert(fields, &field, &json!(program));
                 insert(fields, &format!("{field}.args"), &json!(args));
             }
+            // The Engine fills the times in from the image; they are those of nothing.
+            "Healthcheck" if value["Test"] == json!(["NONE"]) => {
+                insert(fields, &field, &json!({ "Test": ["NONE"] }));
+            }
             _ => insert(fields, &field, value),
         }
     }
