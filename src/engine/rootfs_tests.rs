@@ -52,7 +52,7 @@ fn the_layer_has_the_init_the_workspace_and_the_merged_files() {
         (0o644, 0, format!("{GROUP}casemate:x:1000:\n"))
     );
     assert_eq!(entries["etc/gitconfig"], (0o644, 0, GIT_SAFE.to_owned()));
-    assert_eq!(entries.len(), 5);
+    assert_eq!(entries.len(), 6);
 }
 
 #[test]

@@ -56,8 +56,11 @@ impl Instance {
 impl Drop for Owned {
     fn drop(&mut self) {
         let label = format!("label=io.casemate.instance={}", self.0);
-        for id in docker::lines(&["ps", "--all", "--quiet", "--filter", &label]) {
-            docker::quietly(&["rm", "--force", "--volumes", &id]);
+        // Once more: a server that was killed may have asked for one a moment ago.
+        for _ in 0..2 {
+            for id in docker::lines(&["ps", "--all", "--quiet", "--filter", &label]) {
+                docker::quietly(&["rm", "--force", "--volumes", &id]);
+            }
         }
         for volume in docker::lines(&["volume", "ls", "--quiet", "--filter", &label]) {
             docker::quietly(&["volume", "rm", "--force", &volume]);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
@@ -98,6 +98,18 @@ pub struct Server {
     pub child: Child,
     /// The conversation.
     pub rpc: Rpc,
+}
+
+impl Drop for Server {
+    /// Before its instance is cleaned: one that lives would make a container anew
+    /// for a call that still waits.
+    fn drop(&mut self) {
+        let _ = self.child.start_kill();
+        let end = Instant::now() + END;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
+            std::thread::yield_now();
+        }
+    }
 }
 
 impl Server {
