@@ -43,9 +43,19 @@ pub fn parse<T: JsonSchema + DeserializeOwned>(arguments: JsonObject) -> Result<
             // A missing one: serde names it.
             ToolError::new(Code::InvalidArgument, format!("{problem}."))
         } else {
-            ToolError::argument(&path, problem)
+            ToolError::argument(&path, format!("{problem}{}", range::<T>(&path)))
         }
     })
+}
+
+/// The bounds that the schema gives a number.
+fn range<T: JsonSchema>(name: &str) -> String {
+    let schema = schema::<T>();
+    let bound = |which| schema.get("properties")?.get(name)?.get(which)?.as_u64();
+    match (bound("minimum"), bound("maximum")) {
+        (Some(least), Some(most)) => format!("; a whole number from {least} to {most}"),
+        _ => String::new(),
+    }
 }
 
 fn names<T: JsonSchema>() -> Vec<String> {

@@ -227,9 +227,11 @@ async fn a_command_that_goes_down_with_its_sandbox_is_lost_and_never_run_again()
         );
         let detail = result.field("detail").as_str().expect("why");
         assert!(
-            detail.contains("killed") && result.text().contains(detail),
+            detail.contains("while the command ran") && result.text().contains(detail),
             "{how}: {detail}"
         );
+        let ran = result.field("duration_ms").as_u64().expect("milliseconds");
+        assert!((1..10_000).contains(&ran), "{how}: {ran}");
         assert!(restarted(&result).is_some(), "{how}");
         // Nothing of it is run again, and what comes next is not held up.
         let next = server.shell("cat count").await;

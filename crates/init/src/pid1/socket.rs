@@ -89,9 +89,11 @@ async fn accept(
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let Ok(stranger) = strangers.clone().try_acquire_owned() else {
+        let stranger = strangers.clone().try_acquire_owned().ok();
+        if stranger.is_none() && is_own_user(&stream) {
+            // User code holds all the places: it gets no more, the bridge does.
             continue;
-        };
+        }
         let (server, life, bridges) = (server.clone(), life.clone(), bridges.clone());
         tokio::spawn(async move {
             let known = matches!(timeout(FIRST_BYTE, greet(&stream)).await, Ok(Ok(true)));
@@ -104,6 +106,13 @@ async fn accept(
             }
         });
     }
+}
+
+/// Whether the kernel says that the peer is of PID 1's own user, so no bridge. Asked
+/// only in a crowd: some kernels do not answer this right (see [`peer`]).
+fn is_own_user(stream: &UnixStream) -> bool {
+    let own = rustix::process::getuid().as_raw();
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == own)
 }
 
 /// Whether the peer is a bridge; if so it is told who this is.
