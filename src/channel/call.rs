@@ -4,9 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use casemate_protocol::{
-    CommandEvent, KillRequest, ListFilesReply, ListFilesRequest, ReadBytesReply, ReadBytesRequest,
-    ReadLinesReply, ReadLinesRequest, RetireRequest, StartRequest, WatchRequest, WriteFileReply,
-    WriteFileRequest, command_event::Event,
+    CommandEvent, DetachReply, DetachRequest, KillRequest, ListFilesReply, ListFilesRequest,
+    ReadBytesReply, ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireRequest,
+    StartRequest, WatchRequest, WriteFileReply, WriteFileRequest, command_event::Event,
 };
 use tokio::time::timeout;
 use tonic::{Response, Status, Streaming};
@@ -55,6 +55,16 @@ impl Channel {
         within(QUICK, client.watch(request))
             .await
             .map(CommandEvents)
+    }
+
+    /// Lets a command live on unwatched, and tells what there is of it.
+    ///
+    /// # Errors
+    /// `UNKNOWN_COMMAND`.
+    pub async fn detach(&self, id: &str) -> Result<DetachReply, CallError> {
+        let request = DetachRequest { id: id.to_owned() };
+        let mut client = self.client.clone();
+        within(QUICK, client.detach(request)).await
     }
 
     /// Ends a command. Its outcome comes to who follows it.

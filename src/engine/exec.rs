@@ -126,13 +126,20 @@ fn log_stderr(message: &[u8], left: &mut usize) {
     }
 }
 
+/// One that is being removed is refused with 500 by Engine 20.10, "container … is not running:
+/// Removal In Progress".
 fn not_running(error: EngineError, id: &str) -> EngineError {
+    let ending = |error: &EngineError| match error {
+        EngineError::Refused { message, .. } => message.contains("is not running"),
+        _ => false,
+    };
     match error.status() {
         Some(404) => EngineError::Missing {
             kind: "container",
             name: id.to_owned(),
         },
         Some(409) => EngineError::NotRunning { id: id.to_owned() },
+        Some(_) if ending(&error) => EngineError::NotRunning { id: id.to_owned() },
         _ => error,
     }
 }

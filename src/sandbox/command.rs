@@ -1,9 +1,9 @@
 //! One command through whatever happens to the channel and the container.
 //!
 //! ```text
-//! lease ─► start ─► accepted ─► progress … ─► finished
-//!   ▲        │          │
-//!   │        └── broke ─┴─ same container: start again, the id is known there
+//! lease ─► start ─► accepted ─► progress … ─┬─► finished
+//!   ▲        │          │                    └─► the caller's patience ends ─► detach: running
+//!   │        └── broke ─┴─ same container: start or watch again, the id is known there
 //!   └─────────────────────  other container: run there only if the old one said
 //!                           that it had not accepted it; else lost
 //! ```
@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_protocol::failure::Code;
-use casemate_protocol::{Finished, StartRequest, command_event::Event};
+use casemate_protocol::{DetachReply, Finished, Progress, StartRequest, command_event::Event};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -26,11 +27,29 @@ const OUTCOME_GRACE: Duration = Duration::from_secs(5);
 /// After a cancelled call, how long its command's end is waited for.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
-/// A command to run.
+/// What is to be done.
 #[derive(Debug, Clone)]
-pub struct Command {
-    /// What PID 1 is asked; the id is new for every command.
-    pub request: StartRequest,
+pub enum Command {
+    /// Run this. The id is new for every command.
+    Start(StartRequest),
+    /// Go on with one that was answered [`Executed::Running`].
+    Resume {
+        /// Its id.
+        id: String,
+        /// End it first, with all it started.
+        stop: bool,
+    },
+}
+
+/// How a caller follows a command.
+#[derive(Debug)]
+pub struct Follow<'a> {
+    /// After this long a command that still runs is [`Executed::Running`].
+    pub wait: Duration,
+    /// A command that was not yet answered `Running` is ended when this fires.
+    pub cancel: &'a CancellationToken,
+    /// The newest output.
+    pub progress: &'a watch::Sender<Progress>,
 }
 
 /// What became of a command.
@@ -38,6 +57,8 @@ pub struct Command {
 pub enum Executed {
     /// PID 1 says how it ended.
     Finished(Box<Finished>),
+    /// It still runs, and lives on; this is what there is of it.
+    Running(String, Box<DetachReply>),
     /// The sandbox is gone, and the command with it. It was not run again.
     Lost(Lost),
 }
@@ -61,31 +82,34 @@ struct Placed {
 }
 
 impl Sandbox {
-    /// Runs a command. When `cancel` fires, it is ended with all it started.
+    /// Runs a command, or goes on with one.
     ///
     /// # Errors
-    /// When it was certainly not run: no sandbox, no shell, a wrong `cwd`.
+    /// When it was certainly not run: no sandbox, no shell, a wrong `cwd`; and
+    /// `UNKNOWN_COMMAND` for an id that this user's sandbox does not know.
     pub async fn exec(
         &self,
         command: Command,
-        cancel: &CancellationToken,
+        follow: Follow<'_>,
     ) -> Result<Answer<Executed>, SandboxError> {
         let _admitted = tokio::select! {
             admitted = self.admission.enter() => admitted?,
-            () = cancel.cancelled() => return Err(SandboxError::Cancelled),
+            () = follow.cancel.cancelled() => return Err(SandboxError::Cancelled),
             () = self.ending.cancelled() => return Err(SandboxError::Ending),
         };
+        let detached = matches!(command, Command::Resume { .. });
         let mut execution = Execution {
             sandbox: self,
-            request: command.request,
+            accepted: detached,
+            command,
+            follow: &follow,
             placed: None,
-            accepted: false,
             note: None,
             sent: None,
         };
         let value = tokio::select! {
             value = execution.run() => value?,
-            () = cancel.cancelled() => execution.cancel(SandboxError::Cancelled).await?,
+            () = follow.cancel.cancelled() => execution.cancel(SandboxError::Cancelled).await?,
             () = self.ending.cancelled() => execution.cancel(SandboxError::Ending).await?,
         };
         Ok(Answer {
@@ -97,7 +121,8 @@ impl Sandbox {
 
 struct Execution<'a> {
     sandbox: &'a Sandbox,
-    request: StartRequest,
+    command: Command,
+    follow: &'a Follow<'a>,
     /// Where it was sent last. It may have been accepted there.
     placed: Option<Placed>,
     /// PID 1 said that it runs it.
@@ -132,7 +157,7 @@ impl Execution<'_> {
                 channel: lease.channel.clone(),
             });
             match self.follow(&lease.channel).await {
-                Ok(executed) => return executed,
+                Ok(executed) => return Ok(executed),
                 Err(CallError::Failed(failure)) if failure.code() == Code::Ending => {
                     // It was not accepted, and the next container may have it.
                     self.placed = None;
@@ -154,10 +179,20 @@ impl Execution<'_> {
         self.sandbox.lease(self.deadline().unwrap_or(forever)).await
     }
 
-    /// When its outcome must be known; counts from the first try.
+    fn id(&self) -> &str {
+        match &self.command {
+            Command::Start(request) => &request.id,
+            Command::Resume { id, .. } => id,
+        }
+    }
+
+    /// When there must be an answer; counts from the first try.
     fn deadline(&self) -> Option<Instant> {
-        let time = Duration::from_millis(self.request.timeout_ms) + OUTCOME_GRACE;
-        self.sent.map(|sent| sent + time)
+        let time = match &self.command {
+            Command::Start(request) => Duration::from_millis(request.timeout_ms),
+            Command::Resume { .. } => self.follow.wait,
+        };
+        self.sent.map(|sent| sent + time + OUTCOME_GRACE)
     }
 
     fn is_over(&self) -> bool {
@@ -181,7 +216,7 @@ impl Execution<'_> {
             return None;
         }
         let accepted = placed.channel.last_words().await;
-        if accepted.is_some_and(|accepted| !accepted.contains(&self.request.id)) {
+        if accepted.is_some_and(|accepted| !accepted.contains(self.id())) {
             return None;
         }
         let reason = match self.note {
@@ -191,23 +226,38 @@ impl Execution<'_> {
         Some(self.lost(Some(reason)))
     }
 
-    /// Starts the command, or finds it, and follows it to its outcome.
-    async fn follow(
-        &mut self,
-        channel: &Channel,
-    ) -> Result<Result<Executed, SandboxError>, CallError> {
-        self.sent.get_or_insert_with(Instant::now);
-        let deadline = self.deadline().unwrap_or_else(Instant::now);
-        let mut events = channel.start(self.request.clone()).await?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        match timeout(left, self.outcome(&mut events)).await {
-            Err(_) => Err(CallError::Deadline(left)),
-            Ok(Err(error)) => Err(error),
-            Ok(Ok(Finished {
-                failure: Some(failure),
-                ..
-            })) => Ok(Err(SandboxError::Failed(failure))),
-            Ok(Ok(finished)) => Ok(Ok(Executed::Finished(Box::new(finished)))),
+    /// Starts the command, or finds it, and follows it to its outcome or to the
+    /// end of the caller's patience.
+    async fn follow(&mut self, channel: &Channel) -> Result<Executed, CallError> {
+        let sent = *self.sent.get_or_insert_with(Instant::now);
+        let known = self.follow.progress.borrow().offset;
+        let mut events = match &self.command {
+            Command::Start(request) => channel.start(request.clone()).await?,
+            Command::Resume { id, stop } => {
+                if *stop {
+                    channel.kill(id).await?;
+                }
+                channel.watch(id, known).await?
+            }
+        };
+        let over = self.deadline().unwrap_or(sent);
+        let patience = (sent + self.follow.wait).min(over);
+        let left = patience.saturating_duration_since(Instant::now());
+        let finished = match timeout(left, self.outcome(&mut events)).await {
+            Ok(finished) => finished?,
+            Err(_) if patience == over => return Err(CallError::Deadline(left)),
+            Err(_) => {
+                let id = self.id().to_owned();
+                let mut reply = channel.detach(&id).await?;
+                match reply.finished.take() {
+                    None => return Ok(Executed::Running(id, Box::new(reply))),
+                    Some(finished) => finished,
+                }
+            }
+        };
+        match finished.failure {
+            Some(failure) => Err(CallError::Failed(failure)),
+            None => Ok(Executed::Finished(Box::new(finished))),
         }
     }
 
@@ -215,18 +265,19 @@ impl Execution<'_> {
         loop {
             match events.next().await? {
                 Event::Accepted(_) => self.accepted = true,
-                Event::Progress(_) => {}
+                Event::Progress(progress) => drop(self.follow.progress.send_replace(progress)),
                 Event::Finished(finished) => return Ok(finished),
             }
         }
     }
 
-    /// Ends the command, and gives its outcome if that is soon known.
+    /// Ends the command, and gives its outcome if that is soon known. One whose
+    /// caller was told that it runs lives on.
     async fn cancel(&mut self, why: SandboxError) -> Result<Executed, SandboxError> {
-        let Some(placed) = &self.placed else {
+        let (Some(placed), Command::Start(request)) = (&self.placed, &self.command) else {
             return Err(why);
         };
-        let (channel, id) = (placed.channel.clone(), self.request.id.clone());
+        let (channel, id) = (placed.channel.clone(), request.id.clone());
         let end = async {
             channel.kill(&id).await?;
             self.outcome(&mut channel.watch(&id, 0).await?).await

@@ -37,7 +37,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-pub use command::{Command, Executed, Lost};
+pub use command::{Command, Executed, Follow, Lost};
 pub use error::SandboxError;
 pub use manager::Manager;
 pub use replaced::{KEPT, LOST, Reason};

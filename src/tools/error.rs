@@ -245,7 +245,11 @@ impl ToolError {
             F::TooManyCommands => (Code::Busy, format!("{detail}. Wait for some to end, then retry.")),
             F::Cancelled => (Code::Cancelled, "the call was cancelled.".to_owned()),
             F::Invalid => (Code::InvalidArgument, format!("{detail}.")),
-            F::Unspecified | F::UnknownCommand | F::Ending | F::Other => {
+            F::UnknownCommand => (
+                Code::NotFound,
+                format!("{subject} is not known: no command of this user has it, or its result is over 10 minutes old, or its sandbox was replaced."),
+            ),
+            F::Unspecified | F::Ending | F::Other => {
                 (Code::Internal, format!("{subject}: {detail}. Retry."))
             }
         };

@@ -9,6 +9,8 @@ mod entries;
 mod error;
 mod files;
 mod note;
+mod outcome;
+mod progress;
 mod render;
 mod shell;
 
@@ -76,11 +78,12 @@ impl Tools {
         &self,
         name: &str,
         arguments: JsonObject,
-        cancel: &CancellationToken,
+        context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResult, ErrorData> {
+        let cancel = &context.ct;
         let sandbox = self.manager.sandbox(&self.user);
         let result = match name {
-            shell::NAME => shell::call(&sandbox, arguments, cancel).await,
+            shell::NAME => shell::call(&sandbox, arguments, context).await,
             files::WRITE => unless(cancel, files::write(&sandbox, arguments)).await,
             files::READ => unless(cancel, files::read(&sandbox, arguments)).await,
             files::LIST => unless(cancel, files::list(&sandbox, arguments)).await,
@@ -171,7 +174,7 @@ impl ServerHandler for Tools {
         // The end of the server waits for calls: they end what they run.
         let _call = self.manager.calls().token();
         let arguments = request.arguments.unwrap_or_default();
-        let result = self.call(&request.name, arguments, &context.ct).await?;
+        let result = self.call(&request.name, arguments, &context).await?;
         Ok(result.into())
     }
 }

@@ -3,8 +3,8 @@
 use casemate_protocol::Captured;
 
 /// One stream as it is shown: all of it, or head, one marker line, tail. What is
-/// not UTF-8 becomes U+FFFD.
-pub fn stream(captured: &Captured) -> String {
+/// not UTF-8 becomes U+FFFD. `path` is where all of it is.
+pub fn stream(captured: &Captured, path: Option<&str>) -> String {
     let head = String::from_utf8_lossy(&captured.head);
     if captured.omitted == 0 {
         return head.into_owned();
@@ -15,12 +15,22 @@ pub fn stream(captured: &Captured) -> String {
     } else {
         "\n"
     };
-    format!("{head}{newline}{}\n{tail}", marker(captured.omitted))
+    format!("{head}{newline}{}\n{tail}", marker(captured.omitted, path))
+}
+
+/// Whether what is shown of it is not all UTF-8.
+pub fn is_lossy(captured: &Captured) -> bool {
+    [&captured.head, &captured.tail]
+        .iter()
+        .any(|bytes| std::str::from_utf8(bytes).is_err())
 }
 
 /// The line that stands for what was left out.
-fn marker(omitted: u64) -> String {
-    format!("[{omitted} bytes left out]")
+fn marker(omitted: u64, path: Option<&str>) -> String {
+    match path {
+        Some(path) => format!("[{omitted} bytes left out; all output as it came: {path}]"),
+        None => format!("[{omitted} bytes left out]"),
+    }
 }
 
 /// Standard output, then standard error under its title, then `lines` of our own.
@@ -97,7 +107,7 @@ mod tests {
             tail: Bytes::from_static(b"end\n"),
             total: 21,
         };
-        assert_eq!(stream(&captured), "begin\n[12 bytes left out]\nend\n");
+        assert_eq!(stream(&captured, None), "begin\n[12 bytes left out]\nend\n");
     }
 
     #[test]

@@ -1,17 +1,21 @@
 //! `shell_exec`.
 
+//! `shell_exec`.
+
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use casemate_protocol::{Captured, EnvVar, Finished, Outcome as Ended, StartRequest};
-use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool};
+use casemate_protocol::{EnvVar, Progress, StartRequest};
+use rmcp::RoleServer;
+use rmcp::model::{CallToolResult, JsonObject, Tool};
+use rmcp::service::RequestContext;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
+use serde::Deserialize;
+use tokio::sync::watch;
 
-use super::note::SandboxNote;
-use super::{Definition, ToolError, arguments, error, render};
-use crate::config::limits::{self, MAX_ENV, MAX_SCRIPT, MAX_STDIN, TIMEOUT_SECONDS};
-use crate::sandbox::{Answer, Command, Executed, Lost, Reason, Sandbox};
+use super::{Definition, ToolError, arguments, error, outcome, progress};
+use crate::config::limits::{self, MAX_ENV, MAX_SCRIPT, MAX_STDIN, TIMEOUT_SECONDS, WAIT_SECONDS};
+use crate::sandbox::{Command, Follow, Sandbox};
 
 /// Its name.
 pub const NAME: &str = "shell_exec";
@@ -19,8 +23,10 @@ pub const NAME: &str = "shell_exec";
 const DESCRIPTION: &str = "Run a command in the user's private sandbox and return its output. \
     Each call is a new shell (bash, or sh where the image has no bash): `cd` and `export` do not \
     persist, files in /workspace do. There is no network and no terminal. At the timeout the \
-    command is killed with everything it started. stdout and stderr together are shown up to \
-    30,000 characters, beginning and end; redirect to a file to keep more.";
+    command is killed with everything it started. A command that still runs after wait_seconds \
+    is answered with outcome \"running\" and a command_id: call again with that id alone to go \
+    on waiting, or with stop to end it. stdout and stderr together are shown up to 30,000 \
+    characters, beginning and end; output_path then names the file with all of it.";
 
 /// What every command finds in its environment: answers to programs that would
 /// ask a person, wait for one, or page.
@@ -38,12 +44,19 @@ const MAX_CWD: usize = 4096;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// The command, for `bash -c`. At most 1 MiB; no NUL characters.
+    /// The command, for `bash -c`. At most 1 MiB; no NUL characters. Leave it out to go on with
+    /// `command_id`.
+    #[serde(default)]
     command: String,
     /// Seconds after which the command is killed with everything it started. 1 to 3600.
     #[serde(default = "default_timeout")]
     #[schemars(range(min = 1, max = 3600))]
     timeout_seconds: u32,
+    /// Seconds after which a command that still runs is answered `running` with a `command_id`.
+    /// 0 to 3600.
+    #[serde(default = "default_wait")]
+    #[schemars(range(min = 0, max = 3600))]
+    wait_seconds: u32,
     /// Working directory: absolute, or relative to /workspace. It must exist.
     #[serde(default = "default_cwd")]
     cwd: String,
@@ -53,79 +66,24 @@ struct Args {
     /// Standard input, as text. At most 1 MiB; empty when not given.
     #[serde(default)]
     stdin: String,
+    /// The `command_id` of a command that was answered `running`: waits for it again.
+    #[serde(default)]
+    command_id: String,
+    /// With `command_id`: end the command now, with everything it started.
+    #[serde(default)]
+    stop: bool,
 }
 
 fn default_timeout() -> u32 {
     TIMEOUT_SECONDS.default
 }
 
+fn default_wait() -> u32 {
+    WAIT_SECONDS.default
+}
+
 fn default_cwd() -> String {
     casemate_protocol::WORKSPACE.to_owned()
-}
-
-/// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Outcome {
-    /// It ended by itself; exit_code says how.
-    Exited,
-    /// A signal ended it.
-    Signaled,
-    /// It was killed at its timeout, with everything it started.
-    TimedOut,
-    /// The call was cancelled, and it was killed with everything it started.
-    Cancelled,
-    /// The kernel killed it: the sandbox's memory limit was reached.
-    OutOfMemory,
-    /// The sandbox ended while it ran. It was not run again.
-    SandboxLost,
-}
-
-/// Result of `shell_exec`.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Output {
-    /// How the command ended.
-    outcome: Outcome,
-    /// Its exit code; 128 + the signal's number when a signal ended it, -1 when it is not known.
-    exit_code: i32,
-    /// Standard output, or its beginning and end.
-    stdout: String,
-    /// Standard error, or its beginning and end.
-    stderr: String,
-    /// How long it ran, in milliseconds.
-    duration_ms: u64,
-    /// The signal that ended it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
-    signal: Option<String>,
-    /// Something was left out of stdout or stderr.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "bool")]
-    truncated: Option<bool>,
-    /// Bytes the command wrote to stdout; present when truncated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u64")]
-    stdout_bytes: Option<u64>,
-    /// Bytes the command wrote to stderr; present when truncated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u64")]
-    stderr_bytes: Option<u64>,
-    /// Processes that the command left running.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u32")]
-    survivors: Option<u32>,
-    /// Processes that the kernel killed for memory in the sandbox meanwhile.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u32")]
-    oom_kills: Option<u32>,
-    /// Why, where the outcome alone does not say it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
-    detail: Option<String>,
-    /// What happened to the sandbox itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "SandboxNote")]
-    sandbox: Option<SandboxNote>,
 }
 
 /// As clients see it.
@@ -135,7 +93,7 @@ pub fn tool() -> Tool {
         title: "Run a command",
         description: DESCRIPTION,
         input: arguments::schema::<Args>(),
-        output: Some(arguments::schema::<Output>()),
+        output: Some(arguments::schema::<outcome::Output>()),
         read_only: false,
         destructive: true,
         idempotent: false,
@@ -143,21 +101,63 @@ pub fn tool() -> Tool {
     .into()
 }
 
-/// Runs a command.
+/// Runs a command, or goes on with one.
 pub async fn call(
     sandbox: &Sandbox,
     arguments: JsonObject,
-    cancel: &CancellationToken,
+    context: &RequestContext<RoleServer>,
 ) -> Result<CallToolResult, ToolError> {
     let args: Args = arguments::parse(arguments)?;
-    let timeout = args.timeout_seconds;
+    let (timeout, wait) = (args.timeout_seconds, args.wait_seconds);
+    if !WAIT_SECONDS.contains(&wait) {
+        return Err(ToolError::argument(
+            "wait_seconds",
+            error::bounds(&WAIT_SECONDS),
+        ));
+    }
     let cwd = directory(&args.cwd)?;
-    let command = Command {
-        request: request(args, cwd.clone())?,
+    let command = command(args, cwd.clone())?;
+    let subject = match &command {
+        Command::Start(_) => format!("{cwd:?}"),
+        Command::Resume { id, .. } => format!("`command_id` {id}"),
     };
-    let answer = sandbox.exec(command, cancel).await;
-    let answer = answer.map_err(|error| ToolError::sandbox(&error, &format!("{cwd:?}")))?;
-    Ok(convert(answer, timeout))
+    let (progress, news) = watch::channel(Progress::default());
+    let follow = Follow {
+        wait: Duration::from_secs(wait.into()),
+        cancel: &context.ct,
+        progress: &progress,
+    };
+    let answer = tokio::select! {
+        answer = sandbox.exec(command, follow) => answer,
+        never = progress::report(context, news) => match never {},
+    };
+    let answer = answer.map_err(|error| ToolError::sandbox(&error, &subject))?;
+    Ok(outcome::convert(answer, timeout))
+}
+
+fn command(args: Args, cwd: String) -> Result<Command, ToolError> {
+    match (args.command.is_empty(), args.command_id.is_empty()) {
+        (false, false) => Err(ToolError::argument(
+            "command_id",
+            "goes without `command`: give one of the two",
+        )),
+        (true, false) => {
+            let id = args.command_id;
+            if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                let problem = "is not a command_id: 32 hexadecimal digits from a `running` answer";
+                return Err(ToolError::argument("command_id", problem));
+            }
+            Ok(Command::Resume {
+                id,
+                stop: args.stop,
+            })
+        }
+        _ if args.stop => Err(ToolError::argument(
+            "stop",
+            "needs the `command_id` of a running command",
+        )),
+        _ => Ok(Command::Start(request(args, cwd)?)),
+    }
 }
 
 fn request(args: Args, cwd: String) -> Result<StartRequest, ToolError> {
@@ -171,7 +171,7 @@ fn request(args: Args, cwd: String) -> Result<StartRequest, ToolError> {
     if args.command.trim().is_empty() {
         return Err(ToolError::argument(
             "command",
-            "is empty; give a command for the shell",
+            "is empty; give a command for the shell, or the `command_id` of a running one",
         ));
     }
     if args.stdin.len() > MAX_STDIN {
@@ -250,176 +250,8 @@ fn too_long(name: &str, bytes: usize, most: usize) -> ToolError {
     ToolError::argument(name, problem)
 }
 
-fn convert(answer: Answer<Executed>, timeout: u32) -> CallToolResult {
-    let mut notices = Vec::new();
-    let mut output = match answer.value {
-        Executed::Finished(mut finished) => {
-            notices = std::mem::take(&mut finished.notices);
-            Output::from(*finished)
-        }
-        Executed::Lost(lost) => Output::lost(lost),
-    };
-    output.sandbox = SandboxNote::new(answer.note, notices);
-    let is_error = !matches!(output.outcome, Outcome::Exited | Outcome::Signaled);
-    let text = render::shell(&output.stdout, &output.stderr, &output.lines(timeout));
-    let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
-    result.structured_content = serde_json::to_value(&output).ok();
-    result.is_error = Some(is_error);
-    result
-}
-
-impl From<Finished> for Output {
-    fn from(finished: Finished) -> Self {
-        let (stdout, stderr) = (
-            finished.stdout.clone().unwrap_or_default(),
-            finished.stderr.clone().unwrap_or_default(),
-        );
-        let truncated = stdout.omitted + stderr.omitted > 0;
-        let total = |captured: &Captured| truncated.then_some(captured.total);
-        Self {
-            outcome: outcome(finished.outcome()),
-            exit_code: finished.exit_code,
-            stdout_bytes: total(&stdout),
-            stderr_bytes: total(&stderr),
-            stdout: render::stream(&stdout),
-            stderr: render::stream(&stderr),
-            duration_ms: finished.duration_ms,
-            signal: (finished.signal != 0).then(|| signal_name(finished.signal)),
-            truncated: truncated.then_some(true),
-            survivors: (finished.survivors > 0).then_some(finished.survivors),
-            oom_kills: (finished.oom_kills > 0).then_some(finished.oom_kills),
-            detail: detail(&finished),
-            sandbox: None,
-        }
-    }
-}
-
-impl Output {
-    fn lost(lost: Lost) -> Self {
-        let why = lost
-            .reason
-            .map_or("the sandbox did not come back in time", Reason::sentence);
-        let when = if lost.accepted {
-            "while the command ran"
-        } else {
-            "before the command was known to run"
-        };
-        let finished = Finished {
-            outcome: Ended::Lost.into(),
-            exit_code: -1,
-            duration_ms: u64::try_from(lost.after.as_millis()).unwrap_or(u64::MAX),
-            ..Finished::default()
-        };
-        Self {
-            detail: Some(format!("{why} {when}; it was not run again")),
-            ..Self::from(finished)
-        }
-    }
-
-    /// What the text form says behind the output.
-    fn lines(&self, timeout: u32) -> Vec<String> {
-        let mut lines: Vec<String> = self.sandbox.iter().flat_map(SandboxNote::lines).collect();
-        if let Some(survivors) = self.survivors {
-            let processes = if survivors == 1 {
-                "process runs"
-            } else {
-                "processes run"
-            };
-            lines.push(format!("[{survivors} {processes} on in the background]"));
-        }
-        if let Some(kills) = self
-            .oom_kills
-            .filter(|_| self.outcome != Outcome::OutOfMemory)
-        {
-            lines.push(format!("[killed for memory meanwhile: {kills}]"));
-        }
-        lines.extend(self.detail.iter().map(|detail| format!("[{detail}]")));
-        let signal = self.signal.as_deref().unwrap_or("a signal");
-        lines.extend(match self.outcome {
-            Outcome::Exited => None,
-            Outcome::Signaled => Some(format!("[ended by {signal}]")),
-            Outcome::TimedOut => Some(format!(
-                "[timed out after {timeout} s: killed with everything it started]"
-            )),
-            Outcome::Cancelled => Some("[cancelled: killed with everything it started]".to_owned()),
-            Outcome::OutOfMemory => {
-                Some("[out of memory: killed at the sandbox's memory limit]".to_owned())
-            }
-            Outcome::SandboxLost => Some("[sandbox lost]".to_owned()),
-        });
-        if self.exit_code != 0 {
-            lines.push(format!("[exit code: {}]", self.exit_code));
-        }
-        lines
-    }
-}
-
-fn outcome(outcome: Ended) -> Outcome {
-    match outcome {
-        Ended::Exited => Outcome::Exited,
-        Ended::Signaled => Outcome::Signaled,
-        Ended::TimedOut => Outcome::TimedOut,
-        Ended::Cancelled => Outcome::Cancelled,
-        Ended::OutOfMemory => Outcome::OutOfMemory,
-        Ended::Lost | Ended::Unspecified => Outcome::SandboxLost,
-    }
-}
-
-fn detail(finished: &Finished) -> Option<String> {
-    match finished.outcome() {
-        Ended::Lost => Some(
-            "another command outran its end, so everything in the sandbox was killed".to_owned(),
-        ),
-        _ => None,
-    }
-}
-
-/// Names of signal(7) in the order of x86 and ARM.
-const SIGNALS: [&str; 31] = [
-    "SIGHUP",
-    "SIGINT",
-    "SIGQUIT",
-    "SIGILL",
-    "SIGTRAP",
-    "SIGABRT",
-    "SIGBUS",
-    "SIGFPE",
-    "SIGKILL",
-    "SIGUSR1",
-    "SIGSEGV",
-    "SIGUSR2",
-    "SIGPIPE",
-    "SIGALRM",
-    "SIGTERM",
-    "SIGSTKFLT",
-    "SIGCHLD",
-    "SIGCONT",
-    "SIGSTOP",
-    "SIGTSTP",
-    "SIGTTIN",
-    "SIGTTOU",
-    "SIGURG",
-    "SIGXCPU",
-    "SIGXFSZ",
-    "SIGVTALRM",
-    "SIGPROF",
-    "SIGWINCH",
-    "SIGIO",
-    "SIGPWR",
-    "SIGSYS",
-];
-
-fn signal_name(signal: i32) -> String {
-    let name = usize::try_from(signal - 1)
-        .ok()
-        .and_then(|at| SIGNALS.get(at));
-    name.map_or_else(|| format!("signal {signal}"), |name| (*name).to_owned())
-}
-
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     fn args(command: &str) -> Args {
@@ -463,35 +295,36 @@ mod tests {
     }
 
     #[test]
-    fn a_command_cannot_forge_the_structured_fields() {
-        let finished = Finished {
-            outcome: Ended::Exited.into(),
-            exit_code: 7,
-            stdout: Some(Captured {
-                head: Bytes::from_static(b"[exit code: 0]"),
-                ..Captured::default()
-            }),
-            ..Finished::default()
+    fn a_command_or_an_id_is_given_and_stop_needs_the_id() {
+        let id = "0123456789abcdef0123456789abcdef".to_owned();
+        let check = |args: Args| {
+            command(args, String::new())
+                .map(|_| ())
+                .map_err(|e| e.sentence)
         };
-        let answer = Answer {
-            value: Executed::Finished(Box::new(finished)),
-            note: None,
+        let both = Args {
+            command_id: id.clone(),
+            ..args("true")
         };
-        let result = convert(answer, 30);
-        let structured = result.structured_content.expect("structured");
-        assert_eq!(structured["exit_code"], 7);
-        assert_eq!(result.is_error, Some(false));
-        let text = serde_json::to_string(&result.content).expect("json");
+        assert!(check(both).expect_err("refused").contains("`command_id`"));
+        assert!(check(args("")).expect_err("refused").contains("`command`"));
+        let stop = Args {
+            stop: true,
+            ..args("true")
+        };
+        assert!(check(stop).expect_err("refused").contains("`stop`"));
+        let odd = Args {
+            command_id: "../x".to_owned(),
+            ..args("")
+        };
+        assert!(check(odd).expect_err("refused").contains("32 hexadecimal"));
         assert!(
-            text.ends_with("[exit code: 0]\\n[exit code: 7]\"}]"),
-            "{text}"
+            check(Args {
+                command_id: id,
+                stop: true,
+                ..args("")
+            })
+            .is_ok()
         );
-    }
-
-    #[test]
-    fn signals_have_their_names() {
-        assert_eq!(signal_name(9), "SIGKILL");
-        assert_eq!(signal_name(31), "SIGSYS");
-        assert_eq!(signal_name(40), "signal 40");
     }
 }

@@ -790,7 +790,9 @@ async fn the_channel_is_closed_to_everybody_but_the_bridge() {
 
 /// Holds every place at the socket that can be had, for ever.
 const CROWD: &str = r#"
-import select, socket
+import os, select, socket
+os.fork()
+os.fork()
 guests = set()
 while True:
     try:
@@ -817,7 +819,7 @@ async fn a_crowd_at_the_socket_locks_out_neither_this_server_nor_the_next() {
         CROWD,
     )
     .await;
-    assert_eq!(crowd.field("survivors"), 1, "{}", crowd.0);
+    assert!(crowd.field("survivors").as_u64() >= Some(1), "{}", crowd.0);
     eventually("the crowd is there", Duration::from_secs(20), async || {
         first.shell("test -e /tmp/crowded").await.exit_code() == 0
     })

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use casemate_protocol::{Captured, Failure, Finished, Outcome, Usage};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
+use super::spill::Spill;
 use crate::capture::{self, Capture};
 use crate::supervisor::Ended;
 
@@ -25,6 +27,8 @@ const UNWATCHED_GRACE: Duration = Duration::from_secs(10);
 pub struct Command {
     /// Chosen by the server.
     pub id: String,
+    /// Its raw output, where a result cannot show it all.
+    pub spill: Spill,
     captured: Mutex<Streams>,
     chars: usize,
     finished: watch::Sender<Option<Arc<Finished>>>,
@@ -32,6 +36,9 @@ pub struct Command {
     /// Whether its outcome reached a watcher.
     pub delivered: AtomicBool,
     killed: Notify,
+    /// Its caller was told that it still runs.
+    detached: AtomicBool,
+    started: Instant,
     /// Hit by the last resort against another command.
     doomed: AtomicBool,
 }
@@ -65,6 +72,8 @@ impl Command {
     /// Accepted, with room for `chars` characters of output.
     pub fn new(id: String, chars: usize) -> Self {
         Self {
+            // A character has at least one byte: so many are always shown whole.
+            spill: Spill::new(&id, chars),
             id,
             captured: Mutex::new(Streams {
                 stdout: Capture::new(chars),
@@ -76,6 +85,8 @@ impl Command {
             watchers_seen: AtomicU64::new(0),
             delivered: AtomicBool::new(false),
             killed: Notify::new(),
+            detached: AtomicBool::new(false),
+            started: Instant::now(),
             doomed: AtomicBool::new(false),
         }
     }
@@ -111,6 +122,17 @@ impl Command {
         streams.stdout.total() + streams.stderr.total()
     }
 
+    /// The output so far, as a result would show it.
+    pub fn snapshot(&self) -> (Captured, Captured) {
+        let streams = self.streams();
+        capture::cut(&streams.stdout, &streams.stderr, self.chars)
+    }
+
+    /// Milliseconds since it was accepted.
+    pub fn duration_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// The output as the result shows it. What was kept for it is given back.
     pub fn cut(&self) -> (Captured, Captured) {
         let mut streams = self.streams();
@@ -134,6 +156,16 @@ impl Command {
     /// Whether the outcome is known.
     pub fn is_finished(&self) -> bool {
         self.finished.borrow().is_some()
+    }
+
+    /// The outcome, when it is known.
+    pub fn finished(&self) -> Option<Finished> {
+        self.finished.borrow().as_deref().cloned()
+    }
+
+    /// From now on it lives on unwatched.
+    pub fn detach(&self) {
+        self.detached.store(true, Ordering::Relaxed);
     }
 
     /// Asks for its end.
@@ -160,12 +192,15 @@ impl Command {
         }
     }
 
-    /// Resolves when nobody has watched for the grace.
+    /// Resolves when nobody has watched for the grace; never once detached.
     async fn unwatched(&self) {
         loop {
             self.finished.closed().await;
             let seen = self.watchers_seen.load(Ordering::Relaxed);
             tokio::time::sleep(UNWATCHED_GRACE).await;
+            if self.detached.load(Ordering::Relaxed) {
+                return std::future::pending().await;
+            }
             let unseen = self.watchers_seen.load(Ordering::Relaxed) == seen;
             if unseen && self.finished.receiver_count() == 0 {
                 return;
@@ -310,6 +345,15 @@ mod tests {
         drop(watcher);
         assert_eq!(interrupted.await, Interruption::Cancelled);
         assert_eq!(start.elapsed().as_secs(), 70);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_detached_command_needs_no_watcher() {
+        let command = Command::new("a".into(), 10);
+        drop(command.watch());
+        command.detach();
+        let interrupted = command.interrupted(Duration::from_secs(600)).await;
+        assert_eq!(interrupted, Interruption::Deadline);
     }
 
     #[tokio::test(start_paused = true)]

@@ -21,6 +21,7 @@ use super::life::{Busy, Life};
 use super::process::Process;
 use super::shell::Shell;
 use super::supervisors::{Output, Supervisors};
+use crate::files::Pool;
 use crate::supervisor::Order;
 use crate::tree;
 
@@ -67,6 +68,7 @@ pub struct Commands {
     pub(super) background_ttl: Duration,
     supervisors: Supervisors,
     shell: Shell,
+    pool: Arc<Pool>,
     table: Mutex<Table>,
     /// Told with the next result.
     notices: Mutex<Vec<String>>,
@@ -91,6 +93,7 @@ impl Commands {
         life: Arc<Life>,
         supervisors: Supervisors,
         shell: Shell,
+        pool: Arc<Pool>,
         background_ttl: Duration,
     ) -> Self {
         Self {
@@ -98,6 +101,7 @@ impl Commands {
             background_ttl,
             supervisors,
             shell,
+            pool,
             table: Mutex::default(),
             notices: Mutex::default(),
             room: Notify::new(),
@@ -166,7 +170,6 @@ impl Commands {
         command: &Arc<Command>,
         request: &StartRequest,
     ) -> Result<(Finished, Process), Failure> {
-        let started = Instant::now();
         let oom_before = oom_kills();
         let order = self.shell.order(request)?;
         let (mut process, output) = self.begin(&order).await?;
@@ -193,18 +196,22 @@ impl Commands {
             tree::descendants(process.supervisor).len()
         };
         let (stdout, stderr) = command.cut();
+        if stdout.omitted + stderr.omitted == 0 {
+            command.spill.discard(&self.pool).await;
+        }
         let finished = Finished {
             outcome: end.outcome().into(),
             exit_code: end.exit_code(),
             signal: ended.signal.unwrap_or_default(),
             stdout: Some(stdout),
             stderr: Some(stderr),
-            duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            duration_ms: command.duration_ms(),
             usage: Some(end.usage()),
             survivors: u32::try_from(survivors).unwrap_or(u32::MAX),
             oom_kills: u32::try_from(end.oom_kills).unwrap_or(u32::MAX),
             failure: None,
             notices: self.take_notices(),
+            output_path: command.spill.path(),
         };
         Ok((finished, process))
     }
@@ -275,21 +282,22 @@ impl Commands {
     /// then must not die of a closed pipe.
     async fn read(&self, command: &Command, stream: Stream, pipe: &pipe::Receiver) {
         while pipe.readable().await.is_ok() {
-            let count = {
+            let spilled = {
                 let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
                 match pipe.try_read(&mut scratch) {
                     Ok(0) => return,
                     Ok(count) => {
                         command.push(stream, &scratch[..count]);
-                        count
+                        command.spill.push(&scratch[..count])
                     }
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => 0,
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
                     Err(_) => return,
                 }
             };
-            // A flood must not keep the others from their turn.
-            if count > 0 {
-                tokio::task::yield_now().await;
+            match spilled {
+                Some(chunk) => command.spill.write(&self.pool, chunk).await,
+                // A flood must not keep the others from their turn.
+                None => tokio::task::yield_now().await,
             }
         }
     }

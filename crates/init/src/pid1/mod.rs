@@ -30,6 +30,7 @@ mod reports;
 mod service;
 mod shell;
 mod socket;
+mod spill;
 mod supervisors;
 
 use std::io;
@@ -86,7 +87,7 @@ async fn run(options: Options) -> io::Result<i64> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let workspace = Arc::new(Workspace::open(Path::new(WORKSPACE))?);
     make_own_directories();
-    let pool = Pool::start(FILE_THREADS)?;
+    let pool = Arc::new(Pool::start(FILE_THREADS)?);
     let life = Arc::new(Life::new(options.idle_timeout));
     let supervisors = Supervisors::new(Reaper::start()?);
     supervisors.prepare();
@@ -95,12 +96,13 @@ async fn run(options: Options) -> io::Result<i64> {
         life.clone(),
         supervisors,
         shell,
+        pool.clone(),
         options.background_ttl,
     ));
     let features = workspace.features();
     let service = Service {
         workspace,
-        pool: Arc::new(pool),
+        pool,
         commands: commands.clone(),
         life: life.clone(),
         spec: options.spec,

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use casemate_protocol::{
-    Accepted, CommandEvent, Event, EventsRequest, Failure, FailureExt as _, Finished, HelloReply,
-    HelloRequest, KillReply, KillRequest, ListFilesReply, ListFilesRequest, PROTOCOL, Progress,
-    ReadBytesReply, ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireReply, RetireRequest,
-    StartRequest, WatchRequest, WriteFileReply, WriteFileRequest, command_event,
-    sandbox_server::Sandbox,
+    Accepted, CommandEvent, DetachReply, DetachRequest, Event, EventsRequest, Failure,
+    FailureExt as _, Finished, HelloReply, HelloRequest, KillReply, KillRequest, ListFilesReply,
+    ListFilesRequest, PROTOCOL, Progress, ReadBytesReply, ReadBytesRequest, ReadLinesReply,
+    ReadLinesRequest, RetireReply, RetireRequest, StartRequest, WatchRequest, WriteFileReply,
+    WriteFileRequest, command_event, sandbox_server::Sandbox,
 };
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -108,6 +108,23 @@ impl Sandbox for Service {
         let command = self.commands.find(&request.id);
         let command = command.map_err(Failure::into_status)?;
         Ok(Response::new(Box::pin(follow(command, request.offset))))
+    }
+
+    async fn detach(
+        &self,
+        request: Request<DetachRequest>,
+    ) -> Result<Response<DetachReply>, Status> {
+        let command = self.commands.find(&request.into_inner().id);
+        let command = command.map_err(Failure::into_status)?;
+        command.detach();
+        let (stdout, stderr) = command.snapshot();
+        Ok(Response::new(DetachReply {
+            finished: command.finished(),
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            duration_ms: command.duration_ms(),
+            output_path: command.spill.path(),
+        }))
     }
 
     async fn kill(&self, request: Request<KillRequest>) -> Result<Response<KillReply>, Status> {

@@ -283,6 +283,29 @@ pub struct Finished {
     /// What happened in the sandbox besides, for the user; told once.
     #[prost(string, repeated, tag = "11")]
     pub notices: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Where the raw output is, relative to the workspace; empty when it is shown
+    /// whole, or could not be kept.
+    #[prost(string, tag = "12")]
+    pub output_path: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DetachRequest {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DetachReply {
+    /// The outcome, when it is known already; then nothing below holds.
+    #[prost(message, optional, tag = "1")]
+    pub finished: ::core::option::Option<Finished>,
+    #[prost(message, optional, tag = "2")]
+    pub stdout: ::core::option::Option<Captured>,
+    #[prost(message, optional, tag = "3")]
+    pub stderr: ::core::option::Option<Captured>,
+    #[prost(uint64, tag = "4")]
+    pub duration_ms: u64,
+    #[prost(string, tag = "5")]
+    pub output_path: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct KillRequest {
@@ -691,6 +714,29 @@ pub mod sandbox_client {
             req.extensions_mut().insert(GrpcMethod::new("casemate.v1.Sandbox", "Watch"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// The caller of a command was told that it still runs: from now on it lives
+        /// on unwatched. Answers with what there is of it.
+        pub async fn detach(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DetachRequest>,
+        ) -> std::result::Result<tonic::Response<super::DetachReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/casemate.v1.Sandbox/Detach",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("casemate.v1.Sandbox", "Detach"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Ends a command with everything it started; its watchers get the outcome.
         pub async fn kill(
             &mut self,
@@ -872,6 +918,12 @@ pub mod sandbox_server {
             &self,
             request: tonic::Request<super::WatchRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchStream>, tonic::Status>;
+        /// The caller of a command was told that it still runs: from now on it lives
+        /// on unwatched. Answers with what there is of it.
+        async fn detach(
+            &self,
+            request: tonic::Request<super::DetachRequest>,
+        ) -> std::result::Result<tonic::Response<super::DetachReply>, tonic::Status>;
         /// Ends a command with everything it started; its watchers get the outcome.
         async fn kill(
             &self,
@@ -1153,6 +1205,49 @@ pub mod sandbox_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/casemate.v1.Sandbox/Detach" => {
+                    #[allow(non_camel_case_types)]
+                    struct DetachSvc<T: Sandbox>(pub Arc<T>);
+                    impl<T: Sandbox> tonic::server::UnaryService<super::DetachRequest>
+                    for DetachSvc<T> {
+                        type Response = super::DetachReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DetachRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sandbox>::detach(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DetachSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -1,0 +1,350 @@
+//! What became of a command, as `shell_exec` answers it.
+
+use casemate_protocol::{Captured, DetachReply, Finished, Outcome as Ended};
+use rmcp::model::{CallToolResult, ContentBlock};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::note::SandboxNote;
+use super::render;
+use crate::sandbox::{Answer, Executed, Lost, Reason};
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    /// It ended by itself; exit_code says how.
+    Exited,
+    /// A signal ended it.
+    Signaled,
+    /// It still runs. Call again with its command_id.
+    Running,
+    /// It was killed at its timeout, with everything it started.
+    TimedOut,
+    /// The call was cancelled, and it was killed with everything it started.
+    Cancelled,
+    /// The kernel killed it: the sandbox's memory limit was reached.
+    OutOfMemory,
+    /// The sandbox ended while it ran. It was not run again.
+    SandboxLost,
+}
+
+/// What a command used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Usage {
+    /// CPU time, in milliseconds.
+    cpu_ms: u64,
+    /// Largest memory of one process, in KiB.
+    max_rss_kib: u64,
+}
+
+/// Result of `shell_exec`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Output {
+    /// How the command ended.
+    outcome: Outcome,
+    /// Its exit code; 128 + the signal's number when a signal ended it, -1 when it is not known.
+    exit_code: i32,
+    /// Standard output, or its beginning and end.
+    stdout: String,
+    /// Standard error, or its beginning and end.
+    stderr: String,
+    /// How long it ran, in milliseconds.
+    duration_ms: u64,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    signal: Option<String>,
+    /// Something was left out of stdout or stderr.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    truncated: Option<bool>,
+    /// Bytes the command wrote to stdout; present when truncated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
+    stdout_bytes: Option<u64>,
+    /// Bytes the command wrote to stderr; present when truncated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
+    stderr_bytes: Option<u64>,
+    /// The file with the raw bytes of both streams as they came, up to 16 MiB; relative to
+    /// /workspace. Present when truncated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    output_path: Option<String>,
+    /// The output was not all UTF-8; U+FFFD stands for what was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    lossy: Option<bool>,
+    /// For going on with a running command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    command_id: Option<String>,
+    /// Processes that the command left running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32")]
+    survivors: Option<u32>,
+    /// Processes that the kernel killed for memory in the sandbox meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32")]
+    oom_kills: Option<u32>,
+    /// What the command used, with all it waited for. Present from 100 ms of CPU time on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Usage")]
+    usage: Option<Usage>,
+    /// Why, where the outcome alone does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    detail: Option<String>,
+    /// What happened to the sandbox itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SandboxNote")]
+    sandbox: Option<SandboxNote>,
+}
+
+/// The result of a call; `timeout` is the command's own, in seconds.
+pub fn convert(answer: Answer<Executed>, timeout: u32) -> CallToolResult {
+    let mut notices = Vec::new();
+    let mut output = match answer.value {
+        Executed::Finished(mut finished) => {
+            notices = std::mem::take(&mut finished.notices);
+            Output::from(*finished)
+        }
+        Executed::Running(id, reply) => Output::running(id, *reply),
+        Executed::Lost(lost) => Output::lost(lost),
+    };
+    output.sandbox = SandboxNote::new(answer.note, notices);
+    let is_error = !matches!(
+        output.outcome,
+        Outcome::Exited | Outcome::Signaled | Outcome::Running
+    );
+    let text = render::shell(&output.stdout, &output.stderr, &output.lines(timeout));
+    let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
+    result.structured_content = serde_json::to_value(&output).ok();
+    result.is_error = Some(is_error);
+    result
+}
+
+impl From<Finished> for Output {
+    fn from(finished: Finished) -> Self {
+        let (stdout, stderr) = (
+            finished.stdout.clone().unwrap_or_default(),
+            finished.stderr.clone().unwrap_or_default(),
+        );
+        let truncated = stdout.omitted + stderr.omitted > 0;
+        let total = |captured: &Captured| truncated.then_some(captured.total);
+        let path = truncated && !finished.output_path.is_empty();
+        let path = path.then(|| finished.output_path.clone());
+        let usage = finished.usage.filter(|usage| usage.cpu_ms >= USAGE_FROM_MS);
+        Self {
+            outcome: outcome(finished.outcome()),
+            exit_code: finished.exit_code,
+            stdout_bytes: total(&stdout),
+            stderr_bytes: total(&stderr),
+            lossy: (render::is_lossy(&stdout) || render::is_lossy(&stderr)).then_some(true),
+            stdout: render::stream(&stdout, path.as_deref()),
+            stderr: render::stream(&stderr, path.as_deref()),
+            output_path: path,
+            duration_ms: finished.duration_ms,
+            signal: (finished.signal != 0).then(|| signal_name(finished.signal)),
+            truncated: truncated.then_some(true),
+            command_id: None,
+            survivors: (finished.survivors > 0).then_some(finished.survivors),
+            oom_kills: (finished.oom_kills > 0).then_some(finished.oom_kills),
+            usage: usage.map(|usage| Usage {
+                cpu_ms: usage.cpu_ms,
+                max_rss_kib: usage.max_rss_kib,
+            }),
+            detail: detail(&finished),
+            sandbox: None,
+        }
+    }
+}
+
+/// Below this a command used nothing that anybody would act on.
+const USAGE_FROM_MS: u64 = 100;
+
+impl Output {
+    fn running(id: String, reply: DetachReply) -> Self {
+        let finished = Finished {
+            exit_code: -1,
+            stdout: reply.stdout,
+            stderr: reply.stderr,
+            duration_ms: reply.duration_ms,
+            output_path: reply.output_path,
+            ..Finished::default()
+        };
+        Self {
+            outcome: Outcome::Running,
+            command_id: Some(id),
+            ..Self::from(finished)
+        }
+    }
+
+    fn lost(lost: Lost) -> Self {
+        let why = lost
+            .reason
+            .map_or("the sandbox did not come back in time", Reason::sentence);
+        let when = if lost.accepted {
+            "while the command ran"
+        } else {
+            "before the command was known to run"
+        };
+        let finished = Finished {
+            outcome: Ended::Lost.into(),
+            exit_code: -1,
+            duration_ms: u64::try_from(lost.after.as_millis()).unwrap_or(u64::MAX),
+            ..Finished::default()
+        };
+        Self {
+            detail: Some(format!("{why} {when}; it was not run again")),
+            ..Self::from(finished)
+        }
+    }
+
+    /// What the text form says behind the output.
+    fn lines(&self, timeout: u32) -> Vec<String> {
+        let mut lines: Vec<String> = self.sandbox.iter().flat_map(SandboxNote::lines).collect();
+        if self.lossy.is_some() {
+            lines.push("[not all UTF-8; \u{fffd} stands for what was not]".to_owned());
+        }
+        if let Some(survivors) = self.survivors {
+            let processes = if survivors == 1 {
+                "process runs"
+            } else {
+                "processes run"
+            };
+            lines.push(format!("[{survivors} {processes} on in the background]"));
+        }
+        if let Some(kills) = self
+            .oom_kills
+            .filter(|_| self.outcome != Outcome::OutOfMemory)
+        {
+            lines.push(format!("[killed for memory meanwhile: {kills}]"));
+        }
+        lines.extend(self.detail.iter().map(|detail| format!("[{detail}]")));
+        let signal = self.signal.as_deref().unwrap_or("a signal");
+        lines.extend(match self.outcome {
+            Outcome::Exited => None,
+            Outcome::Signaled => Some(format!("[ended by {signal}]")),
+            Outcome::Running => Some(format!(
+                "[still running; to go on waiting call shell_exec with command_id={} alone, to end it add stop=true]",
+                self.command_id.as_deref().unwrap_or_default()
+            )),
+            Outcome::TimedOut => Some(format!(
+                "[timed out after {timeout} s: killed with everything it started]"
+            )),
+            Outcome::Cancelled => Some("[cancelled: killed with everything it started]".to_owned()),
+            Outcome::OutOfMemory => {
+                Some("[out of memory: killed at the sandbox's memory limit]".to_owned())
+            }
+            Outcome::SandboxLost => Some("[sandbox lost]".to_owned()),
+        });
+        if self.exit_code != 0 && self.outcome != Outcome::Running {
+            lines.push(format!("[exit code: {}]", self.exit_code));
+        }
+        lines
+    }
+}
+
+fn outcome(outcome: Ended) -> Outcome {
+    match outcome {
+        Ended::Exited => Outcome::Exited,
+        Ended::Signaled => Outcome::Signaled,
+        Ended::TimedOut => Outcome::TimedOut,
+        Ended::Cancelled => Outcome::Cancelled,
+        Ended::OutOfMemory => Outcome::OutOfMemory,
+        Ended::Lost | Ended::Unspecified => Outcome::SandboxLost,
+    }
+}
+
+fn detail(finished: &Finished) -> Option<String> {
+    match finished.outcome() {
+        Ended::Lost => Some(
+            "another command outran its end, so everything in the sandbox was killed".to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+/// Names of signal(7) in the order of x86 and ARM.
+const SIGNALS: [&str; 31] = [
+    "SIGHUP",
+    "SIGINT",
+    "SIGQUIT",
+    "SIGILL",
+    "SIGTRAP",
+    "SIGABRT",
+    "SIGBUS",
+    "SIGFPE",
+    "SIGKILL",
+    "SIGUSR1",
+    "SIGSEGV",
+    "SIGUSR2",
+    "SIGPIPE",
+    "SIGALRM",
+    "SIGTERM",
+    "SIGSTKFLT",
+    "SIGCHLD",
+    "SIGCONT",
+    "SIGSTOP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGXCPU",
+    "SIGXFSZ",
+    "SIGVTALRM",
+    "SIGPROF",
+    "SIGWINCH",
+    "SIGIO",
+    "SIGPWR",
+    "SIGSYS",
+];
+
+fn signal_name(signal: i32) -> String {
+    let name = usize::try_from(signal - 1)
+        .ok()
+        .and_then(|at| SIGNALS.get(at));
+    name.map_or_else(|| format!("signal {signal}"), |name| (*name).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn a_command_cannot_forge_the_structured_fields() {
+        let finished = Finished {
+            outcome: Ended::Exited.into(),
+            exit_code: 7,
+            stdout: Some(Captured {
+                head: Bytes::from_static(b"[exit code: 0]"),
+                ..Captured::default()
+            }),
+            ..Finished::default()
+        };
+        let answer = Answer {
+            value: Executed::Finished(Box::new(finished)),
+            note: None,
+        };
+        let result = convert(answer, 30);
+        let structured = result.structured_content.expect("structured");
+        assert_eq!(structured["exit_code"], 7);
+        assert_eq!(result.is_error, Some(false));
+        let text = serde_json::to_string(&result.content).expect("json");
+        assert!(
+            text.ends_with("[exit code: 0]\\n[exit code: 7]\"}]"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn signals_have_their_names() {
+        assert_eq!(signal_name(9), "SIGKILL");
+        assert_eq!(signal_name(31), "SIGSYS");
+        assert_eq!(signal_name(40), "signal 40");
+    }
+}

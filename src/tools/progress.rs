@@ -1,0 +1,77 @@
+//! Progress of a running command, for a client that asked for it with a token:
+//! the newest output, four times a second at most, and a heartbeat in silence.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use casemate_protocol::Progress;
+use rmcp::RoleServer;
+use rmcp::model::{ProgressNotificationParam, ProgressToken};
+use rmcp::service::RequestContext;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::render;
+use crate::config::limits::{HEARTBEAT_INTERVAL, PROGRESS_INTERVAL};
+
+/// Reports until it is dropped: with the answer, so that nothing comes after it.
+/// Without a token it says nothing.
+pub async fn report(
+    context: &RequestContext<RoleServer>,
+    mut news: watch::Receiver<Progress>,
+) -> Infallible {
+    let Some(token) = context.meta.get_progress_token() else {
+        return std::future::pending().await;
+    };
+    let start = Instant::now();
+    let mut step = Step::default();
+    loop {
+        let message = match timeout(HEARTBEAT_INTERVAL, news.changed()).await {
+            Ok(Ok(())) => text(&news.borrow_and_update()),
+            Ok(Err(_)) => return std::future::pending().await,
+            Err(_) => heartbeat(start.elapsed()),
+        };
+        let notification = step.next(token.clone(), message);
+        // A client that does not listen any more loses nothing but this.
+        let _ = context.peer.notify_progress(notification).await;
+        sleep(PROGRESS_INTERVAL).await;
+    }
+}
+
+/// The newest output on its way to a person: without what would move a cursor.
+fn text(progress: &Progress) -> String {
+    let newest = String::from_utf8_lossy(&progress.newest);
+    let lines = newest.lines().map(|line| render::visible(line.as_bytes()));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn heartbeat(elapsed: Duration) -> String {
+    format!("still running after {} s", elapsed.as_secs())
+}
+
+/// Counts the notifications: progress must rise.
+#[derive(Debug, Default)]
+struct Step(u32);
+
+impl Step {
+    fn next(&mut self, token: ProgressToken, message: String) -> ProgressNotificationParam {
+        self.0 += 1;
+        ProgressNotificationParam::new(token, f64::from(self.0)).with_message(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn output_cannot_move_the_cursor_of_who_reads_progress() {
+        let progress = Progress {
+            offset: 9,
+            newest: Bytes::from_static(b"a\x1b[2J\nb"),
+        };
+        assert_eq!(text(&progress), "a\\x1b[2J\nb");
+    }
+}
