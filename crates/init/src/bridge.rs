@@ -43,6 +43,8 @@ fn connect() -> std::io::Result<UnixStream> {
             Err(error) => return Err(error),
         }
     };
+    // A PID 1 that hangs must not keep the bridge for ever.
+    socket.set_read_timeout(Some(PID1_LISTENS))?;
     peer::ask(&socket)?;
     peer::send(&socket)?;
     match peer::receive(&socket)? {
@@ -71,13 +73,13 @@ fn join(socket: &UnixStream) -> Result<(), Errno> {
         |inward: &Pipe<'_>, outward: &Pipe<'_>| inward.ended || outward.ended && outward.is_empty();
     while !is_over(&inward, &outward) {
         // Hanging up is reported whether asked for or not. Of stdin and stdout it
-        // means that the server is gone; a socket that ended is not asked again.
+        // means that the server is gone; a socket is not asked when there is nothing to do.
         let mut fds = vec![
             PollFd::from_borrowed_fd(stdin, inward.reads()),
             PollFd::from_borrowed_fd(stdout, outward.writes()),
         ];
-        if !outward.ended {
-            let events = outward.reads() | inward.writes();
+        let events = outward.reads() | inward.writes();
+        if !events.is_empty() {
             fds.push(PollFd::from_borrowed_fd(socket.as_fd(), events));
         }
         match poll(&mut fds, None) {

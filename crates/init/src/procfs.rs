@@ -19,14 +19,16 @@ pub struct Process {
 }
 
 /// All processes that can be seen now. Processes may come and go meanwhile.
-pub fn processes() -> Vec<Process> {
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    entries
+///
+/// # Errors
+/// When `/proc` cannot be read: then nothing is known, and nobody may take that
+/// for nothing being there.
+pub fn processes() -> std::io::Result<Vec<Process>> {
+    let entries = std::fs::read_dir("/proc")?;
+    Ok(entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter_map(|pid| process(Pid::from_raw(pid)?))
-        .collect()
+        .collect())
 }
 
 /// The process `pid`, if it is there.
@@ -42,10 +44,12 @@ fn parse(pid: Pid, stat: &[u8]) -> Option<Process> {
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     let state = *fields.first()?;
+    // Field 20. A main thread that has ended shows Z while the others run on.
+    let threads: u32 = fields.get(17)?.parse().ok()?;
     Some(Process {
         pid,
         parent: Pid::from_raw(fields.get(1)?.parse().ok()?),
-        dead: matches!(state, "Z" | "X"),
+        dead: matches!(state, "Z" | "X") && threads < 2,
         stopped: matches!(state, "T" | "t"),
         // Field 22 of the line; the state is field 3.
         started: fields.get(19)?.parse().ok()?,
@@ -66,9 +70,16 @@ mod tests {
     }
 
     #[test]
+    fn a_process_whose_main_thread_has_ended_lives_while_another_runs() {
+        let stat = b"7 (x) Z 3 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 2 0 4242 1 1";
+        assert!(!parse(Pid::INIT, stat).expect("parses").dead);
+    }
+
+    #[test]
     fn the_own_process_is_among_all() {
         let me = rustix::process::getpid();
-        assert!(processes().iter().any(|process| process.pid == me));
+        let all = processes().expect("processes");
+        assert!(all.iter().any(|process| process.pid == me));
         assert!(!process(me).expect("own stat").dead);
     }
 }

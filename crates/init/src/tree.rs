@@ -1,7 +1,9 @@
 //! Process trees: who descends from a supervisor, and how a tree is ended.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 use crate::procfs::{self, Process};
@@ -10,18 +12,24 @@ use crate::procfs::{self, Process};
 ///
 /// The supervisor is a subreaper, so that double forks and new sessions stay
 /// below it.
-pub fn descendants(root: Pid) -> Vec<Process> {
-    below(&procfs::processes(), root)
+///
+/// # Errors
+/// When they cannot be known now.
+pub fn descendants(root: Pid) -> io::Result<Vec<Process>> {
+    Ok(below(&procfs::processes()?, root))
 }
 
 /// Children of PID 1 that are not among `ours`: orphans of a supervisor that
 /// user code killed. Their own children follow when they are gone.
-pub fn orphans(ours: &HashSet<Pid>) -> Vec<Process> {
-    let mut all = procfs::processes();
+///
+/// # Errors
+/// When they cannot be known now.
+pub fn orphans(ours: &HashSet<Pid>) -> io::Result<Vec<Process>> {
+    let mut all = procfs::processes()?;
     all.retain(|process| {
         process.parent == Some(Pid::INIT) && !process.dead && !ours.contains(&process.pid)
     });
-    all
+    Ok(all)
 }
 
 fn below(all: &[Process], root: Pid) -> Vec<Process> {
@@ -49,35 +57,30 @@ fn below(all: &[Process], root: Pid) -> Vec<Process> {
 }
 
 /// Sends `signal` to exactly this process: its id may be another's by now, so
-/// it is pinned by a pidfd and its start time compared. Without pidfds (a
-/// kernel that lacks them) the comparison alone must do.
+/// it is pinned by a pidfd and its start time compared. Where no pidfd can be had
+/// (a kernel that lacks them, no descriptors left) the comparison alone must do.
 pub fn signal(process: &Process, signal: Signal) {
-    let same = || procfs::process(process.pid).is_some_and(|now| now.started == process.started);
-    match pidfd_open(process.pid, PidfdFlags::empty()) {
-        Ok(fd) if same() => {
-            let _ = pidfd_send_signal(fd, signal);
-        }
-        Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM | rustix::io::Errno::INVAL)
-            if same() =>
-        {
-            let _ = kill_process(process.pid, signal);
-        }
-        _ => {}
-    }
+    let pinned = pidfd_open(process.pid, PidfdFlags::empty());
+    let same = procfs::process(process.pid).is_none_or(|now| now.started == process.started);
+    let _ = match pinned {
+        Ok(fd) if same => pidfd_send_signal(fd, signal),
+        Err(errno) if same && errno != Errno::SRCH => kill_process(process.pid, signal),
+        _ => Ok(()),
+    };
 }
 
 /// Stops everything below `root` and then kills it. One pass; `true` when there
-/// was nothing to kill.
+/// certainly was nothing to kill.
 ///
 /// Stopping first keeps a fork bomb at its limit of processes, where it cannot
 /// fork, instead of making room for it with every kill.
 pub fn kill_pass(root: Pid) -> bool {
     let mut known: HashSet<Pid> = HashSet::new();
     for _ in 0..STOP_ROUNDS {
-        let fresh: Vec<Process> = descendants(root)
-            .into_iter()
-            .filter(|process| known.insert(process.pid))
-            .collect();
+        let Ok(mut fresh) = descendants(root) else {
+            return false;
+        };
+        fresh.retain(|process| known.insert(process.pid));
         if fresh.is_empty() {
             break;
         }
@@ -85,7 +88,9 @@ pub fn kill_pass(root: Pid) -> bool {
             signal(process, Signal::STOP);
         }
     }
-    let tree = descendants(root);
+    let Ok(tree) = descendants(root) else {
+        return false;
+    };
     for process in &tree {
         signal(process, Signal::KILL);
     }

@@ -50,7 +50,8 @@ async fn expired(life: &Life, ttl: Duration) {
 async fn crowding(supervisor: rustix::process::Pid) {
     loop {
         tokio::time::sleep(LOOK).await;
-        if cgroup::is_crowded() && tree::descendants(supervisor).len() > MANY {
+        if cgroup::is_crowded() && tree::descendants(supervisor).is_ok_and(|tree| tree.len() > MANY)
+        {
             return;
         }
     }

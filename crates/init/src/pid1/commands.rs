@@ -1,6 +1,6 @@
 //! All commands of the container: accepted once, run, kept.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,18 +11,18 @@ use casemate_protocol::{
 use tokio::net::unix::pipe;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::background;
 use super::cgroup::oom_kills;
-use super::command::{Command, End, Stream, not_started};
+use super::command::{Command, End, Interruption, Stream, not_started};
 use super::ending::{Ending, end_tree};
 use super::life::{Busy, Life};
 use super::process::Process;
 use super::shell::Shell;
 use super::supervisors::{Output, Supervisors};
 use crate::files::Pool;
-use crate::supervisor::Order;
+use crate::supervisor::{Ended, Order};
 use crate::tree;
 
 /// Commands that run at once. Each has a supervisor, and the container's limit
@@ -38,7 +38,8 @@ const KEPT_UNDELIVERED: usize = 256;
 /// How long a result is kept.
 const KEPT_FOR: Duration = Duration::from_secs(600);
 
-/// Ids remembered for `Ending`: more than can be unanswered at any server.
+/// Ids remembered, so that none is run twice and `Ending` can name them: more
+/// than can be unanswered at any server.
 const REMEMBERED_IDS: usize = 4096;
 
 /// After a command has ended, what was written before is read within this time,
@@ -46,7 +47,7 @@ const REMEMBERED_IDS: usize = 4096;
 const DRAIN: Duration = Duration::from_millis(100);
 
 /// How long output is drained that is known to end.
-const DRAIN_TO_END: Duration = Duration::from_secs(2);
+const DRAIN_TO_END: Duration = Duration::from_secs(1);
 
 /// How long a command's own supervisor takes to say that nothing is left.
 const ALONE: Duration = Duration::from_millis(20);
@@ -58,7 +59,7 @@ const MAKING_ROOM: Duration = Duration::from_secs(1);
 /// Notices that wait for a result. They say the same from some number on.
 const MAX_NOTICES: usize = 8;
 
-/// Bytes a pipe holds: what was written before the end is within so many.
+/// Bytes a pipe holds, unless user code enlarges it; read at a time.
 const PIPE: usize = 64 * 1024;
 
 /// The commands of this PID 1.
@@ -84,7 +85,9 @@ struct Table {
     running: usize,
     /// In the order they finished.
     finished: VecDeque<(String, Instant)>,
+    /// In the order they were accepted.
     accepted: VecDeque<String>,
+    remembered: HashSet<String>,
 }
 
 impl Commands {
@@ -116,10 +119,11 @@ impl Commands {
     /// Accepts a command and starts it, or finds the one with this id.
     ///
     /// # Errors
-    /// `ENDING` and `TOO_MANY_COMMANDS` (it was not accepted), `INVALID`.
+    /// `ENDING` and `TOO_MANY_COMMANDS` (it was not accepted), `INVALID`;
+    /// `UNKNOWN_COMMAND`: it was run, and its result is no longer kept.
     pub fn start(self: &Arc<Self>, request: StartRequest) -> Result<Arc<Command>, Failure> {
-        if let Some(known) = self.table().commands.get(&request.id) {
-            return Ok(known.clone());
+        if let Some(known) = self.table().known(&request.id)? {
+            return Ok(known);
         }
         check(&request)?;
         let busy = self.life.enter()?;
@@ -172,18 +176,17 @@ impl Commands {
     ) -> Result<(Finished, Process), Failure> {
         let oom_before = oom_kills();
         let order = self.shell.order(request)?;
-        let (mut process, output) = self.begin(&order).await?;
-        let readers = self.read_output(command, output);
-
         let deadline = Duration::from_millis(request.timeout_ms);
-        let (ended, interruption) = tokio::select! {
-            ended = process.ended() => (ended?, None),
-            interruption = command.interrupted(deadline) => {
-                self.end_tree(&mut process, Some(command)).await;
-                (process.ended_after_kill().await, Some(interruption))
+        let ran = match self.attempt(command, &order, deadline).await {
+            Err(failure) if failure.code() == Code::TooManyProcesses => {
+                // What runs in the background makes room, once.
+                self.room.notify_waiters();
+                tokio::time::sleep(MAKING_ROOM).await;
+                self.attempt(command, &order, deadline).await
             }
+            ran => ran,
         };
-        self.drain(&mut process, readers).await;
+        let (process, ended, interruption) = ran?;
         let end = End {
             ended,
             interruption,
@@ -193,12 +196,11 @@ impl Commands {
         let survivors = if process.is_empty() {
             0
         } else {
-            tree::descendants(process.supervisor).len()
+            tree::descendants(process.supervisor).map_or(1, |tree| tree.len())
         };
         let (stdout, stderr) = command.cut();
-        if stdout.omitted + stderr.omitted == 0 {
-            command.spill.discard(&self.pool).await;
-        }
+        let shown_whole = stdout.omitted + stderr.omitted == 0;
+        command.spill.close(&self.pool, shown_whole).await;
         let finished = Finished {
             outcome: end.outcome().into(),
             exit_code: end.exit_code(),
@@ -216,17 +218,30 @@ impl Commands {
         Ok((finished, process))
     }
 
-    /// Starts the order's process. At the limit of processes what runs in the
-    /// background makes room, once.
-    async fn begin(&self, order: &Order) -> Result<(Process, Output), Failure> {
-        match Process::start(&self.supervisors, order).await {
-            Err(failure) if failure.code() == Code::TooManyProcesses => {
-                self.room.notify_waiters();
-                tokio::time::sleep(MAKING_ROOM).await;
-                Process::start(&self.supervisors, order).await
+    /// Runs the order to its end, or to its interruption, with all its output.
+    async fn attempt(
+        self: &Arc<Self>,
+        command: &Arc<Command>,
+        order: &Order,
+        deadline: Duration,
+    ) -> Result<(Process, Ended, Option<Interruption>), Failure> {
+        let (mut process, output) = Process::new(&self.supervisors)?;
+        let readers = self.read_output(command, output);
+        let run = async {
+            process.order(order).await;
+            // While the command starts there is time for the next one's supervisor.
+            self.supervisors.prepare();
+            process.ended().await
+        };
+        let (ended, interruption) = tokio::select! {
+            ended = run => (ended?, None),
+            interruption = command.interrupted(deadline) => {
+                self.end_tree(&mut process, Some(command)).await;
+                (process.ended_after_kill().await, Some(interruption))
             }
-            started => started,
-        }
+        };
+        self.drain(&mut process, command, readers).await;
+        Ok((process, ended, interruption))
     }
 
     /// Resolves when what runs in the background is to make room.
@@ -263,18 +278,16 @@ impl Commands {
         }
     }
 
-    fn read_output(
-        self: &Arc<Self>,
-        command: &Arc<Command>,
-        output: Output,
-    ) -> [JoinHandle<()>; 2] {
+    fn read_output(self: &Arc<Self>, command: &Arc<Command>, output: Output) -> [Reader; 2] {
         [
             (Stream::Stdout, output.stdout),
             (Stream::Stderr, output.stderr),
         ]
         .map(|(stream, pipe)| {
-            let (this, command) = (self.clone(), command.clone());
-            tokio::spawn(async move { this.read(&command, stream, &pipe).await })
+            let pipe = Arc::new(pipe);
+            let (this, command, source) = (self.clone(), command.clone(), pipe.clone());
+            let task = tokio::spawn(async move { this.read(&command, stream, &source).await });
+            Reader { stream, pipe, task }
         })
     }
 
@@ -303,17 +316,45 @@ impl Commands {
     }
 
     /// Waits for the output to be complete: to its end where nothing is left
-    /// that could write, else for a short while.
-    async fn drain(&self, process: &mut Process, readers: [JoinHandle<()>; 2]) {
-        let [stdout, stderr] = readers;
-        let both = async { (stdout.await, stderr.await) };
-        tokio::pin!(both);
-        if timeout(ALONE, process.emptied()).await.is_ok() {
-            let _ = timeout(DRAIN_TO_END, both).await;
-        } else {
-            let _ = timeout(DRAIN, both).await;
+    /// that could write, else for a short while. What was written before the
+    /// command ended is in the pipes then, and is read in any case.
+    async fn drain(&self, process: &mut Process, command: &Command, readers: [Reader; 2]) {
+        let patience = match timeout(ALONE, process.emptied()).await {
+            Ok(()) => DRAIN_TO_END,
+            Err(_) => DRAIN,
+        };
+        let end = Instant::now() + patience;
+        for Reader { stream, pipe, task } in readers {
+            if timeout_at(end, task).await.is_err() {
+                self.read_what_is_there(command, stream, &pipe).await;
+            }
         }
     }
+
+    async fn read_what_is_there(&self, command: &Command, stream: Stream, pipe: &pipe::Receiver) {
+        let mut left = rustix::pipe::fcntl_getpipe_size(pipe).unwrap_or(PIPE);
+        while left > 0 {
+            let spilled = {
+                let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+                let Ok(count @ 1..) = rustix::io::read(pipe, &mut **scratch) else {
+                    return;
+                };
+                left = left.saturating_sub(count);
+                command.push(stream, &scratch[..count]);
+                command.spill.push(&scratch[..count])
+            };
+            if let Some(chunk) = spilled {
+                command.spill.write(&self.pool, chunk).await;
+            }
+        }
+    }
+}
+
+/// One stream of a command while it is read.
+struct Reader {
+    stream: Stream,
+    pipe: Arc<pipe::Receiver>,
+    task: JoinHandle<()>,
 }
 
 /// Characters of output that a request may ask to be kept.
@@ -348,6 +389,19 @@ fn check(request: &StartRequest) -> Result<(), Failure> {
 }
 
 impl Table {
+    /// The command with this id; `None` for one that was never accepted.
+    fn known(&self, id: &str) -> Result<Option<Arc<Command>>, Failure> {
+        match self.commands.get(id) {
+            Some(known) => Ok(Some(known.clone())),
+            // Never twice.
+            None if self.remembered.contains(id) => {
+                let detail = "it was run, and its result is no longer kept";
+                Err(Failure::new(Code::UnknownCommand, detail))
+            }
+            None => Ok(None),
+        }
+    }
+
     fn accept(&mut self, command: &Arc<Command>) -> Result<(), Failure> {
         if self.running >= MAX_RUNNING {
             let detail = format!("{MAX_RUNNING} commands run already");
@@ -356,8 +410,11 @@ impl Table {
         self.running += 1;
         self.commands.insert(command.id.clone(), command.clone());
         self.accepted.push_back(command.id.clone());
-        if self.accepted.len() > REMEMBERED_IDS {
-            self.accepted.pop_front();
+        self.remembered.insert(command.id.clone());
+        if self.accepted.len() > REMEMBERED_IDS
+            && let Some(oldest) = self.accepted.pop_front()
+        {
+            self.remembered.remove(&oldest);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rustix::process::{Signal, kill_process};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::process::Process;
 use crate::{sys, tree};
@@ -14,9 +14,9 @@ const TERM_GRACE: Duration = Duration::from_millis(300);
 /// Between two passes of killing.
 const PASS_PAUSE: Duration = Duration::from_millis(10);
 
-/// Passes before the last resort: half a second with the pauses, and by then a
-/// tree that can be outrun has been.
-const PASSES: usize = 50;
+/// How long passes are made before the last resort: by then a tree that can be
+/// outrun has been.
+const PASSES: Duration = Duration::from_millis(500);
 
 /// Passes that find nothing although the supervisor has not ended: then it is
 /// the supervisor itself that hangs.
@@ -24,7 +24,7 @@ const IDLE_PASSES: usize = 5;
 
 /// What the kernel may take to end what was killed: a process in uninterruptible
 /// sleep ends when its device answers.
-const LAST_WAIT: Duration = Duration::from_secs(5);
+const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// How the end was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,14 +38,15 @@ pub enum Ending {
 /// TERM to the whole tree, 300 ms, then KILL until it is empty. `before_last_resort`
 /// is called before every process of the container is killed.
 pub async fn end_tree(process: &mut Process, before_last_resort: impl FnOnce()) -> Ending {
-    for descendant in tree::descendants(process.supervisor) {
-        tree::signal(&descendant, Signal::TERM);
+    for descendant in tree::descendants(process.supervisor).iter().flatten() {
+        tree::signal(descendant, Signal::TERM);
     }
     if timeout(TERM_GRACE, process.emptied()).await.is_ok() {
         return Ending::Clean;
     }
     let mut idle = 0;
-    for _ in 0..PASSES {
+    let last = Instant::now() + PASSES;
+    while Instant::now() < last {
         if tree::kill_pass(process.supervisor) {
             idle += 1;
         }

@@ -15,7 +15,7 @@ use super::supervisors::{Output, Supervisors};
 use crate::supervisor::{Ended, Fact, Failed, Order, Step};
 
 /// How long the end of a command that was killed may take to be told.
-const REPORT: Duration = Duration::from_secs(1);
+const REPORT: Duration = Duration::from_millis(500);
 
 /// A supervisor that was started, and what is known of its command.
 #[derive(Debug)]
@@ -34,16 +34,13 @@ pub struct Process {
 }
 
 impl Process {
-    /// Sends the order to a supervisor's child.
+    /// A supervisor with its child, without an order yet.
     ///
     /// # Errors
     /// `TOO_MANY_PROCESSES` at the limit; otherwise what the kernel says.
-    pub async fn start(
-        supervisors: &Supervisors,
-        order: &Order,
-    ) -> Result<(Self, Output), Failure> {
+    pub fn new(supervisors: &Supervisors) -> Result<(Self, Output), Failure> {
         let supervisor = supervisors.take().map_err(|error| from_os(&error))?;
-        let mut process = Self {
+        let process = Self {
             supervisor: supervisor.pid,
             reaper: supervisors.reaper().clone(),
             reports: supervisor.reports,
@@ -52,16 +49,17 @@ impl Process {
             end: None,
             empty: false,
         };
+        Ok((process, supervisor.output))
+    }
+
+    /// Gives the child its order. Takes long when user code has stopped it; fails
+    /// when user code has killed it, and its end says so.
+    pub async fn order(&mut self, order: &Order) {
         let order = order.encode_to_vec();
         let length = u32::try_from(order.len()).unwrap_or(u32::MAX).to_le_bytes();
-        // Fails when user code killed the child: its end says so.
-        process
-            .reports
+        self.reports
             .send(&[&length, order.as_slice()].concat())
             .await;
-        // While the command starts there is time for the next one's supervisor.
-        supervisors.prepare();
-        Ok((process, supervisor.output))
     }
 
     /// Waits for the end of the command itself. Can be dropped and called again.
@@ -132,6 +130,14 @@ impl Process {
     /// Whether nothing of the command is known to be left.
     pub fn is_empty(&self) -> bool {
         self.empty
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some((pid, _)) = self.inherited.take() {
+            self.reaper.forget(pid);
+        }
     }
 }
 

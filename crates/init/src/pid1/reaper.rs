@@ -131,15 +131,15 @@ impl Reaper {
     async fn end_orphans(self, gone: oneshot::Sender<()>) {
         for round in 0.. {
             let orphans = tree::orphans(&self.supervisors());
-            if orphans.is_empty() {
+            if orphans.as_ref().is_ok_and(Vec::is_empty) {
                 break;
             }
             if round == ORPHAN_ROUNDS {
                 sys::kill_everything();
                 break;
             }
-            for orphan in orphans {
-                tree::signal(&orphan, Signal::KILL);
+            for orphan in orphans.iter().flatten() {
+                tree::signal(orphan, Signal::KILL);
             }
             tokio::time::sleep(ORPHAN_PAUSE).await;
             self.reap();

@@ -1,7 +1,8 @@
 //! The raw output of a command whose result cannot show it all: both streams as
 //! they came, in `/workspace/.casemate/output/<id>.log`.
 //!
-//! Bounds: 16 MiB a command, 64 MiB a user, the oldest removed. What a result can
+//! Bounds: 16 MiB a command, 64 MiB a user, the oldest removed; two commands at a
+//! time, so that what grows cannot pass that. What a result can
 //! show whole never reaches the disk. A full disk costs the file, not the command.
 
 use std::fs::{self, File};
@@ -24,6 +25,16 @@ const MAX_FILE: u64 = 16 << 20;
 /// Kept of a user.
 const MAX_ALL: u64 = 64 << 20;
 
+/// Commands that write at the same time.
+const MAX_OPEN: usize = 2;
+
+/// Names of the files that are written to. They are not removed to make room.
+static OPEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn open_files() -> MutexGuard<'static, Vec<String>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Raw output of one command.
 #[derive(Debug)]
 pub struct Spill {
@@ -41,6 +52,7 @@ struct State {
     file: Option<Arc<File>>,
     written: u64,
     failed: bool,
+    closed: bool,
 }
 
 impl Spill {
@@ -55,6 +67,10 @@ impl Spill {
         }
     }
 
+    fn name(&self) -> String {
+        format!("{}.log", self.id)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,7 +79,7 @@ impl Spill {
     pub fn path(&self) -> String {
         let state = self.state();
         match (&state.file, state.failed) {
-            (Some(_), false) => format!("{FOLDER}/{}.log", self.id),
+            (Some(_), false) => format!("{FOLDER}/{}", self.name()),
             _ => String::new(),
         }
     }
@@ -73,13 +89,22 @@ impl Spill {
         let mut state = self.state();
         let room = usize::try_from(MAX_FILE - state.written).unwrap_or(0);
         let room = room.saturating_sub(state.waiting.len());
-        if state.failed || room == 0 {
+        if state.failed || state.closed || room == 0 {
             return None;
         }
         let kept = &bytes[..bytes.len().min(room)];
         state.waiting.extend_from_slice(kept);
-        if state.file.is_none() && state.waiting.len() <= self.from {
-            return None;
+        if state.written == 0 {
+            if state.waiting.len() <= self.from {
+                return None;
+            }
+            let mut open = open_files();
+            if open.len() >= MAX_OPEN {
+                state.failed = true;
+                state.waiting = Vec::new();
+                return None;
+            }
+            open.push(self.name());
         }
         let chunk = std::mem::take(&mut state.waiting);
         state.written += chunk.len() as u64;
@@ -91,7 +116,7 @@ impl Spill {
     pub async fn write(&self, pool: &Pool, chunk: Bytes) {
         let _turn = self.writing.lock().await;
         let file = self.state().file.clone();
-        let name = format!("{}.log", self.id);
+        let name = self.name();
         let written = pool.run(move |_| {
             let file = match file {
                 Some(file) => file,
@@ -109,18 +134,21 @@ impl Spill {
         }
     }
 
-    /// The result shows everything after all: the file goes.
-    pub async fn discard(&self, pool: &Pool) {
+    /// The outcome is known. What comes later is not kept, and the file goes when
+    /// the result shows everything after all.
+    pub async fn close(&self, pool: &Pool, shown_whole: bool) {
+        let _turn = self.writing.lock().await;
         let had_file = {
             let mut state = self.state();
             state.waiting = Vec::new();
-            state.failed = true;
-            state.file.take().is_some()
+            state.closed = true;
+            state.file.is_some()
         };
-        if had_file {
-            let path = Path::new(WORKSPACE)
-                .join(FOLDER)
-                .join(format!("{}.log", self.id));
+        let name = self.name();
+        open_files().retain(|open| *open != name);
+        if shown_whole && had_file {
+            self.state().file = None;
+            let path = Path::new(WORKSPACE).join(FOLDER).join(name);
             let _ = pool.run(move |_| fs::remove_file(path)).await;
         }
     }
@@ -130,19 +158,23 @@ impl Spill {
 /// where the user may write anyway.
 fn create(folder: &Path, name: &str) -> io::Result<File> {
     fs::create_dir_all(folder)?;
-    make_room(folder, MAX_ALL - MAX_FILE)?;
+    make_room(folder, MAX_ALL - MAX_OPEN as u64 * MAX_FILE, &open_files())?;
     File::options()
         .write(true)
         .create_new(true)
         .open(folder.join(name))
 }
 
-/// Removes the oldest files until the rest has at most `most` bytes.
-fn make_room(folder: &Path, most: u64) -> io::Result<()> {
+/// Removes the oldest files but the `open` ones until the rest has at most `most`
+/// bytes.
+fn make_room(folder: &Path, most: u64, open: &[String]) -> io::Result<()> {
     let mut files: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(folder)?
         .filter_map(|entry| {
             let entry = entry.ok()?;
             let facts = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+            if open.iter().any(|open| entry.file_name() == open.as_str()) {
+                return None;
+            }
             Some((facts.modified().ok()?, facts.len(), entry.path()))
         })
         .collect();
@@ -167,17 +199,19 @@ mod tests {
         let spill = Spill::new("a", 10);
         assert_eq!(spill.push(b"0123456789"), None);
         assert_eq!(spill.push(b"x"), Some(Bytes::from_static(b"0123456789x")));
+        open_files().retain(|open| open != "a.log");
     }
 
     #[test]
     fn no_more_is_handed_on_than_is_kept() {
-        let spill = Spill::new("a", 0);
+        let spill = Spill::new("b", 0);
         let chunk = vec![0; 1 << 20];
         let all: usize = (0..40)
             .filter_map(|_| spill.push(&chunk))
             .map(|bytes| bytes.len())
             .sum();
         assert_eq!(all as u64, MAX_FILE);
+        open_files().retain(|open| open != "b.log");
     }
 
     #[test]
@@ -190,7 +224,7 @@ mod tests {
             let time = SystemTime::now() - std::time::Duration::from_secs(age * 60);
             file.set_modified(time).expect("time");
         }
-        make_room(&folder, 150).expect("room");
+        make_room(&folder, 150, &[]).expect("room");
         let left = fs::read_dir(&folder).expect("folder").count();
         let new_is_there = folder.join("new").exists();
         fs::remove_dir_all(&folder).expect("clean up");
