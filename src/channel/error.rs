@@ -21,6 +21,9 @@ pub enum ChannelError {
     /// HTTP/2 over the stream failed.
     #[error("the stream to PID 1 broke while it was opened")]
     Http(#[from] hyper::Error),
+    /// PID 1 did not answer whether it ends itself.
+    #[error("PID 1 did not answer whether it makes room")]
+    Retire(#[source] Box<CallError>),
     /// The first call failed.
     #[error("the first call to PID 1 failed")]
     Call(#[from] Status),

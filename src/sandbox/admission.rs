@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
 use super::SandboxError;
 use crate::config::limits::CALLS_WAITING_PER_USER;
@@ -37,21 +38,22 @@ impl Admission {
         }
     }
 
-    /// Waits for the call's turn.
+    /// Waits for the call's turn, until `deadline`.
     ///
     /// # Errors
-    /// [`SandboxError::Busy`] when too many wait already.
-    pub async fn enter(&self) -> Result<Admitted, SandboxError> {
+    /// [`SandboxError::Busy`] when too many wait already, or its turn did not come.
+    pub async fn enter(&self, deadline: Instant) -> Result<Admitted, SandboxError> {
         let ahead = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(&self.waiting);
         if ahead >= CALLS_WAITING_PER_USER {
             return Err(SandboxError::Busy { waiting: ahead });
         }
-        let permit = self.running.clone().acquire_owned().await;
-        // Never closed: an error would mean that nobody may run any more.
-        permit
-            .map(Admitted)
-            .map_err(|_| SandboxError::Busy { waiting: ahead })
+        let turn = timeout_at(deadline, self.running.clone().acquire_owned());
+        match turn.await {
+            Ok(Ok(permit)) => Ok(Admitted(permit)),
+            // The semaphore is never closed: the time is over.
+            _ => Err(SandboxError::Busy { waiting: ahead }),
+        }
     }
 }
 
@@ -59,21 +61,35 @@ impl Admission {
 mod tests {
     use super::*;
 
+    fn later() -> Instant {
+        Instant::now() + std::time::Duration::from_secs(60)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_whose_turn_does_not_come_is_busy_at_its_deadline() {
+        let admission = Admission::new(1);
+        let _running = admission.enter(later()).await.expect("runs");
+        let start = Instant::now();
+        let refused = admission.enter(later()).await;
+        assert!(matches!(refused, Err(SandboxError::Busy { .. })));
+        assert_eq!(start.elapsed().as_secs(), 60);
+    }
+
     #[tokio::test]
     async fn one_call_too_many_is_busy_and_the_others_get_their_turn() {
         let admission = Admission::new(1);
-        let running = admission.enter().await.expect("runs");
+        let running = admission.enter(later()).await.expect("runs");
         let waiting: Vec<_> = (0..CALLS_WAITING_PER_USER)
             .map(|_| {
                 let admission = admission.clone();
-                tokio::spawn(async move { admission.enter().await.map(drop) })
+                tokio::spawn(async move { admission.enter(later()).await.map(drop) })
             })
             .collect();
         while admission.waiting.load(Ordering::Relaxed) < CALLS_WAITING_PER_USER {
             tokio::task::yield_now().await;
         }
         assert!(matches!(
-            admission.enter().await,
+            admission.enter(later()).await,
             Err(SandboxError::Busy { .. })
         ));
         drop(running);

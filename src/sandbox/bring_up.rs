@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::adopt::{Adoption, Builder, decide};
-use super::owner::Running;
+use super::owner::{Running, UNRESPONSIVE};
 use super::replaced::Reason;
 use super::{Note, SandboxError, Status};
-use crate::channel::Channel;
+use crate::channel::{Channel, ChannelError};
 use crate::config::Config;
 use crate::engine::{
     Container, ContainerSpec, Engine, EngineError, Labels, Limits, PreparedImage, RunAs, State,
@@ -65,13 +65,19 @@ impl Maker {
     ) -> Result<(Running, Option<Note>), SandboxError> {
         let mut note = None;
         let mut patience = Instant::now() + NAME_IN_USE;
+        let mut unresponsive = Instant::now() + UNRESPONSIVE;
         loop {
             status.send_replace(Status::Creating);
             let Some(found) = self.engine.inspect(self.name.as_str()).await? else {
                 match self.create(status).await {
                     Ok(running) => return Ok((running, note)),
-                    // Another server was faster.
-                    Err(SandboxError::Engine(error)) if is_conflict(&error) => continue,
+                    // Another server was faster, or the name is not free yet.
+                    Err(SandboxError::Engine(error))
+                        if is_conflict(&error) && Instant::now() < patience =>
+                    {
+                        tokio::time::sleep(LOOK_AGAIN).await;
+                        continue;
+                    }
                     Err(error) => return Err(error),
                 }
             };
@@ -84,11 +90,15 @@ impl Maker {
                         patience = Instant::now() + NAME_IN_USE;
                     }
                     // It may have ended between the look and the exec.
-                    Err(error) if error.may_be_an_end() && Instant::now() < patience => {
-                        debug!(
-                            error = &error as &dyn std::error::Error,
-                            "not adopted, looking again"
-                        );
+                    Err(error) if error.may_be_an_end() => {
+                        debug!(error = &error as &dyn std::error::Error, "looking again");
+                        if Instant::now() > unresponsive {
+                            warn!(container = found.id, "PID 1 does not answer: removing");
+                            self.engine.remove(&found.id).await?;
+                            note = Some(Note::Restarted(Reason::Unresponsive));
+                            unresponsive = Instant::now() + UNRESPONSIVE;
+                        }
+                        patience = Instant::now() + NAME_IN_USE;
                     }
                     Err(error) => return Err(error),
                 },
@@ -183,8 +193,8 @@ impl Maker {
         let channel = self.connect(&found.id).await?;
         if decision != Adoption::Use {
             status.send_replace(Status::Retiring);
-            // Without an answer it is ending already, or will be found again.
-            let retired = channel.retire(Duration::ZERO).await.unwrap_or(true);
+            let retired = channel.retire(Duration::ZERO).await;
+            let retired = retired.map_err(|error| ChannelError::Retire(Box::new(error)))?;
             if retired {
                 info!(
                     container = found.id,

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, Lease, Note, RETRY_PAUSE, Reason, Sandbox, SandboxError};
+use super::{Answer, LEASE, Lease, RETRY_PAUSE, Reason, Sandbox, SandboxError};
 use crate::channel::{CallError, Channel, CommandEvents};
 
 /// After a command's own deadline, its outcome comes within this time: killing
@@ -92,8 +92,9 @@ impl Sandbox {
         command: Command,
         follow: Follow<'_>,
     ) -> Result<Answer<Executed>, SandboxError> {
+        let turn = self.admission.enter(Instant::now() + LEASE);
         let _admitted = tokio::select! {
-            admitted = self.admission.enter() => admitted?,
+            admitted = turn => admitted?,
             () = follow.cancel.cancelled() => return Err(SandboxError::Cancelled),
             () = self.ending.cancelled() => return Err(SandboxError::Ending),
         };
@@ -104,7 +105,6 @@ impl Sandbox {
             command,
             follow: &follow,
             placed: None,
-            note: None,
             sent: None,
         };
         let value = tokio::select! {
@@ -112,10 +112,7 @@ impl Sandbox {
             () = follow.cancel.cancelled() => execution.cancel(SandboxError::Cancelled).await?,
             () = self.ending.cancelled() => execution.cancel(SandboxError::Ending).await?,
         };
-        Ok(Answer {
-            value,
-            note: execution.note,
-        })
+        Ok(self.answer(value))
     }
 }
 
@@ -127,7 +124,6 @@ struct Execution<'a> {
     placed: Option<Placed>,
     /// PID 1 said that it runs it.
     accepted: bool,
-    note: Option<Note>,
     /// When it was sent first.
     sent: Option<Instant>,
 }
@@ -148,7 +144,6 @@ impl Execution<'_> {
                     continue;
                 }
             };
-            self.note = lease.note.or(self.note);
             if let Some(lost) = self.lost_with(&lease).await {
                 return Ok(lost);
             }
@@ -161,6 +156,14 @@ impl Execution<'_> {
                 Err(CallError::Failed(failure)) if failure.code() == Code::Ending => {
                     // It was not accepted, and the next container may have it.
                     self.placed = None;
+                    self.sent = None;
+                }
+                // Of a command that was sent: it was run there and is forgotten.
+                Err(CallError::Failed(failure))
+                    if failure.code() == Code::UnknownCommand && self.is_start() =>
+                {
+                    self.accepted = true;
+                    return Ok(self.lost(None));
                 }
                 Err(CallError::Failed(failure)) => return Err(SandboxError::Failed(failure)),
                 Err(CallError::Lost(_) | CallError::Deadline(_)) if self.is_over() => {
@@ -177,6 +180,10 @@ impl Execution<'_> {
     async fn lease(&self) -> Result<Lease, SandboxError> {
         let forever = Instant::now() + Duration::from_secs(3600);
         self.sandbox.lease(self.deadline().unwrap_or(forever)).await
+    }
+
+    fn is_start(&self) -> bool {
+        matches!(self.command, Command::Start(_))
     }
 
     fn id(&self) -> &str {
@@ -217,10 +224,11 @@ impl Execution<'_> {
         }
         let accepted = placed.channel.last_words().await;
         if accepted.is_some_and(|accepted| !accepted.contains(self.id())) {
+            self.sent = None;
             return None;
         }
-        let reason = match self.note {
-            Some(Note::Restarted(reason)) => reason,
+        let reason = match &lease.last_end {
+            Some((container, reason)) if *container == placed.container => *reason,
             _ => Reason::Gone,
         };
         Some(self.lost(Some(reason)))

@@ -12,7 +12,7 @@ use tracing::{Instrument as _, info_span};
 use super::admission::Admission;
 use super::bring_up::{Common, Maker};
 use super::owner::Owner;
-use super::{Sandbox, Status};
+use super::{NoteSlot, Sandbox, Status};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::identity::{SandboxName, User};
@@ -23,6 +23,9 @@ const REQUESTS: usize = 256;
 
 /// How long the end of the server waits for its commands to be ended.
 const ENDING: Duration = Duration::from_millis(1500);
+
+/// How long it then waits for the channels to be let go of: nothing in it waits.
+const LETTING_GO: Duration = Duration::from_millis(300);
 
 /// Hands out sandboxes. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -94,25 +97,27 @@ impl Manager {
         };
         let (requests, receiver) = mpsc::channel(REQUESTS);
         let (status_sender, status) = watch::channel(Status::Absent);
-        let owner = Owner::new(maker, status_sender);
+        let note = NoteSlot::default();
+        let owner = Owner::new(maker, status_sender, note.clone());
         self.owners
             .spawn(owner.run(receiver, self.ended.clone()).instrument(span));
         Sandbox {
             requests,
             status,
+            note,
             admission: Admission::new(self.common.config.calls_per_user),
             ending: self.ending.clone(),
         }
     }
 
     /// Ends what the calls of this server run, then closes the channels. The
-    /// containers stay and end themselves when idle. Takes 1.5 s at most.
+    /// containers stay and end themselves when idle. Takes 1.8 s at most.
     pub async fn close(self) {
         self.ending.cancel();
         self.calls.close();
         let _ = tokio::time::timeout(ENDING, self.calls.wait()).await;
         self.ended.cancel();
         self.owners.close();
-        let _ = tokio::time::timeout(ENDING, self.owners.wait()).await;
+        let _ = tokio::time::timeout(LETTING_GO, self.owners.wait()).await;
     }
 }

@@ -30,7 +30,7 @@ mod owner;
 mod replaced;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -84,8 +84,13 @@ pub struct Answer<T> {
 struct Lease {
     channel: Channel,
     container: Arc<str>,
-    note: Option<Note>,
+    /// The container before this one, and why it is gone.
+    last_end: Option<(Arc<str>, Reason)>,
 }
+
+/// What is to be told with the next result: set by the owner, taken where a result
+/// is made, so that an error in between does not lose it.
+type NoteSlot = Arc<Mutex<Option<Note>>>;
 
 /// What the owner is asked.
 #[derive(Debug)]
@@ -99,6 +104,7 @@ enum Request {
 pub struct Sandbox {
     requests: mpsc::Sender<Request>,
     status: watch::Receiver<Status>,
+    note: NoteSlot,
     admission: Admission,
     /// Cancelled when the server ends.
     ending: CancellationToken,
@@ -121,6 +127,15 @@ impl Sandbox {
     pub fn warm(&self) {
         // A full queue has calls in it that warm the sandbox too.
         let _ = self.requests.try_send(Request::Warm);
+    }
+
+    fn answer<T>(&self, value: T) -> Answer<T> {
+        let note = self
+            .note
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        Answer { value, note }
     }
 
     async fn lease(&self, deadline: Instant) -> Result<Lease, SandboxError> {
@@ -153,20 +168,18 @@ impl Sandbox {
     where
         F: Future<Output = Result<T, CallError>>,
     {
-        let _admitted = self.admission.enter().await?;
         let start = Instant::now();
         let deadline = start + within;
-        let mut note = None;
+        let _admitted = self.admission.enter(deadline).await?;
         loop {
             let lease = self.lease(deadline).await?;
-            note = lease.note.or(note);
             let left = deadline.saturating_duration_since(Instant::now());
             let done = tokio::select! {
                 done = operation(lease.channel, left) => done,
                 () = self.ending.cancelled() => return Err(SandboxError::Ending),
             };
             match done {
-                Ok(value) => return Ok(Answer { value, note }),
+                Ok(value) => return Ok(self.answer(value)),
                 Err(error) if repeats(&error) && Instant::now() + RETRY_PAUSE < deadline => {
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }

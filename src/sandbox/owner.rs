@@ -3,28 +3,28 @@
 //! It holds one wait for the container's removal, which is how the exit code of
 //! a container that removes itself is known, and one channel to PID 1.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::bring_up::Maker;
 use super::replaced::Reason;
-use super::{Lease, Note, Request, SandboxError, Status};
+use super::{Lease, Note, NoteSlot, Request, SandboxError, Status};
 use crate::channel::Channel;
 use crate::engine::State;
 
 /// After PID 1 has ended, the Engine removes the container within this time.
 const REMOVAL: Duration = Duration::from_secs(5);
 
-/// Channels that could not be opened to a container that runs, until it counts
-/// as broken.
-const OPEN_TRIES: u32 = 3;
+/// How long no channel can be opened to a container that runs, until it counts as
+/// broken and is removed. Other servers may have commands in it.
+pub(super) const UNRESPONSIVE: Duration = Duration::from_secs(10);
 
-/// Between two of them: a container that ends still looks running for a moment.
+/// Between two tries.
 const OPEN_PAUSE: Duration = Duration::from_millis(300);
 
 /// A container that runs, as the owner knows it.
@@ -43,17 +43,18 @@ pub(super) struct Owner {
     pub(super) maker: Maker,
     pub(super) status: watch::Sender<Status>,
     running: Option<Running>,
-    /// To be told with the next result.
-    note: Option<Note>,
+    note: NoteSlot,
+    last_end: Option<(Arc<str>, Reason)>,
 }
 
 impl Owner {
-    pub(super) fn new(maker: Maker, status: watch::Sender<Status>) -> Self {
+    pub(super) fn new(maker: Maker, status: watch::Sender<Status>, note: NoteSlot) -> Self {
         Self {
             maker,
             status,
             running: None,
-            note: None,
+            note,
+            last_end: None,
         }
     }
 
@@ -114,7 +115,7 @@ impl Owner {
         Ok(Lease {
             channel: running.channel.clone(),
             container: running.container.clone(),
-            note: self.note.take(),
+            last_end: self.last_end.clone(),
         })
     }
 
@@ -133,7 +134,9 @@ impl Owner {
                 Err(_) => Status::Absent,
             });
             let (running, note) = made?;
-            self.note = self.note.or(note);
+            if let Some(note) = note {
+                self.tell(note);
+            }
             self.running = Some(running);
         }
         Ok(())
@@ -144,7 +147,7 @@ impl Owner {
         let Some(running) = &mut self.running else {
             return Ok(());
         };
-        let mut tries = 0;
+        let give_up = Instant::now() + UNRESPONSIVE;
         while running.channel.last_words_now().is_none() {
             let error = match self.maker.connect(&running.container).await {
                 Ok(channel) => {
@@ -157,11 +160,12 @@ impl Owner {
                 return Err(error);
             }
             let found = self.maker.engine.inspect(&running.container).await?;
-            if found.is_none_or(|found| found.state != State::Running) {
-                break;
+            match found.map(|found| found.state) {
+                None | Some(State::Exited | State::Dead | State::Removing) => break,
+                Some(State::Running) => {}
+                Some(_) => return Err(error),
             }
-            tries += 1;
-            if tries == OPEN_TRIES {
+            if Instant::now() > give_up {
                 warn!(
                     container = &*running.container,
                     "PID 1 does not answer: removing"
@@ -177,6 +181,13 @@ impl Owner {
         Ok(())
     }
 
+    /// With the next result. That a container is a new one is told before anything
+    /// else of it.
+    fn tell(&self, note: Note) {
+        let mut slot = self.note.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.get_or_insert(note);
+    }
+
     fn forget(&mut self, reason: Reason) {
         if let Some(running) = self.running.take() {
             info!(
@@ -184,7 +195,8 @@ impl Owner {
                 reason = reason.sentence(),
                 "container ended"
             );
-            self.note = Some(Note::Restarted(reason));
+            self.last_end = Some((running.container, reason));
+            self.tell(Note::Restarted(reason));
             self.status.send_replace(Status::Absent);
         }
     }

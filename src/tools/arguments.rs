@@ -12,6 +12,9 @@ use super::error::{Code, ToolError};
 /// How alike a name must be to be named as the one that was meant.
 const ALIKE: f64 = 0.6;
 
+/// Characters of what the caller sent that an error repeats.
+const QUOTED: usize = 200;
+
 /// The JSON schema of a type, without what only tells its Rust name.
 pub fn schema<T: JsonSchema>() -> JsonObject {
     let settings =
@@ -37,8 +40,14 @@ pub fn parse<T: JsonSchema + DeserializeOwned>(arguments: JsonObject) -> Result<
         return Err(unknown_argument(unknown, &known));
     }
     serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
-        let path = error.path().to_string();
-        let problem = error.into_inner();
+        // Both may quote what the caller sent.
+        let path: String = error.path().to_string().chars().take(QUOTED).collect();
+        let problem: String = error
+            .into_inner()
+            .to_string()
+            .chars()
+            .take(QUOTED)
+            .collect();
         if path == "." {
             // A missing one: serde names it.
             ToolError::new(Code::InvalidArgument, format!("{problem}."))
