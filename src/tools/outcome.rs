@@ -88,7 +88,7 @@ pub struct Output {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32")]
     oom_kills: Option<u32>,
-    /// What the command used, with all it waited for. Present from 100 ms of CPU time on.
+    /// What the command used, with all it waited for. Present from 1 s of CPU time on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Usage")]
     usage: Option<Usage>,
@@ -162,7 +162,7 @@ impl From<Finished> for Output {
 }
 
 /// Below this a command used nothing that anybody would act on.
-const USAGE_FROM_MS: u64 = 100;
+const USAGE_FROM_MS: u64 = 1000;
 
 impl Output {
     fn running(id: String, reply: DetachReply) -> Self {
@@ -205,6 +205,15 @@ impl Output {
     /// What the text form says behind the output.
     fn lines(&self, timeout: u32) -> Vec<String> {
         let mut lines: Vec<String> = self.sandbox.iter().flat_map(SandboxNote::lines).collect();
+        if let Some(Usage {
+            cpu_ms,
+            max_rss_kib,
+        }) = self.usage
+        {
+            lines.push(format!(
+                "[used {cpu_ms} ms of CPU time, {max_rss_kib} KiB of memory]"
+            ));
+        }
         if self.lossy.is_some() {
             lines.push("[not all UTF-8; \u{fffd} stands for what was not]".to_owned());
         }

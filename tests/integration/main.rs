@@ -9,4 +9,5 @@ mod identity;
 mod images;
 mod isolation;
 mod lifecycle;
+mod long;
 mod serve;

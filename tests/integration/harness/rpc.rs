@@ -20,6 +20,7 @@ pub struct Rpc {
     input: AsyncMutex<Option<ChildStdin>>,
     next_id: AtomicU64,
     waiting: Arc<Mutex<HashMap<u64, oneshot::Sender<Value>>>>,
+    told: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Rpc {
@@ -27,6 +28,8 @@ impl Rpc {
     pub fn new(input: ChildStdin, output: ChildStdout) -> Self {
         let waiting: Arc<Mutex<HashMap<u64, oneshot::Sender<Value>>>> = Arc::default();
         let answers = waiting.clone();
+        let told: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let unasked = told.clone();
         tokio::spawn(async move {
             let mut lines = BufReader::new(output).lines();
             while let Ok(Some(line)) = lines.next_line().await {
@@ -40,8 +43,7 @@ impl Rpc {
                             waiting.unwrap_or_else(|| panic!("an answer to nothing: {line}"));
                         let _ = answer.send(message);
                     }
-                    // What came without being asked for.
-                    _ => {}
+                    _ => unasked.lock().expect("lock").push(message),
                 }
             }
             // Dropping the senders tells everybody who waits.
@@ -51,7 +53,13 @@ impl Rpc {
             input: AsyncMutex::new(Some(input)),
             next_id: AtomicU64::new(1),
             waiting,
+            told,
         }
+    }
+
+    /// All that came without being asked for.
+    pub fn notifications(&self) -> Vec<Value> {
+        self.told.lock().expect("lock").clone()
     }
 
     /// Sends one line. `false` when the process is gone.
