@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Rules:
-//! - One task, the [`owner`], changes a sandbox's state. Others hold a
+//! - One task, the `owner`, changes a sandbox's state. Others hold a
 //!   [`Sandbox`], ask it for a lease and read its status.
 //! - What runs is known to PID 1 alone; several servers may use one container.
 //! - A command is started under one id and never run twice: an id that a new

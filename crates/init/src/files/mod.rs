@@ -12,7 +12,7 @@
 //! - Nothing outside the workspace is opened, made or listed, whatever user
 //!   code renames or links meanwhile ([`walk`]).
 //! - Only regular files are read and replaced; opening never waits for a peer.
-//! - A file is replaced whole or not at all ([`write`]).
+//! - A file is replaced whole or not at all ([`mod@write`]).
 //! - Memory is bounded by the request, never by the file or the directory.
 //! - Whatever may take long looks at its [`Cancel`] in every round.
 

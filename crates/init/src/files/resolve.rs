@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Invariants:
-//! - Both ways stay beneath: the kernel's by its own check, the [`walk`] because
+//! - Both ways stay beneath: the kernel's by its own check, the [`mod@super::walk`] because
 //!   it never has the kernel resolve a link.
 //! - What openat2 refuses, the walk decides: with and without openat2 the
 //!   results are the same.
