@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::adopt::{Adoption, Builder, decide};
-use super::owner::{Running, UNRESPONSIVE};
 use super::replaced::Reason;
 use super::{Note, SandboxError, Status};
 use crate::channel::{Channel, ChannelError};
@@ -35,6 +34,10 @@ const FILE_SIZE: u64 = 2 << 30;
 /// casemate-init, as it is put into every image.
 const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/casemate-init"));
 
+/// How long no channel can be opened to a container that runs, until it counts as
+/// broken and is removed. Other servers may have commands in it.
+pub(super) const UNRESPONSIVE: Duration = Duration::from_secs(10);
+
 /// What all sandboxes of a server are made with.
 #[derive(Debug)]
 pub(super) struct Common {
@@ -46,6 +49,17 @@ pub(super) struct Common {
     pub node: String,
     /// One preparation at a time: the others find it done.
     pub preparing: tokio::sync::Mutex<()>,
+}
+
+/// A container that runs, as the owner knows it.
+#[derive(Debug)]
+pub(super) struct Running {
+    /// Its id.
+    pub container: Arc<str>,
+    /// To its PID 1.
+    pub channel: Channel,
+    /// Becomes known when it is gone; `None` inside: nobody saw how.
+    pub removed: watch::Receiver<Option<Option<i64>>>,
 }
 
 /// Makes and finds the container of one user.

@@ -11,32 +11,16 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::bring_up::Maker;
+use super::bring_up::{Maker, Running, UNRESPONSIVE};
 use super::replaced::Reason;
 use super::{Lease, Note, NoteSlot, Request, SandboxError, Status};
-use crate::channel::Channel;
 use crate::engine::State;
 
 /// After PID 1 has ended, the Engine removes the container within this time.
 const REMOVAL: Duration = Duration::from_secs(5);
 
-/// How long no channel can be opened to a container that runs, until it counts as
-/// broken and is removed. Other servers may have commands in it.
-pub(super) const UNRESPONSIVE: Duration = Duration::from_secs(10);
-
 /// Between two tries.
 const OPEN_PAUSE: Duration = Duration::from_millis(300);
-
-/// A container that runs, as the owner knows it.
-#[derive(Debug)]
-pub(super) struct Running {
-    /// Its id.
-    pub container: Arc<str>,
-    /// To its PID 1.
-    pub channel: Channel,
-    /// Becomes known when it is gone; `None` inside: nobody saw how.
-    pub removed: watch::Receiver<Option<Option<i64>>>,
-}
 
 /// The state of one sandbox.
 pub(super) struct Owner {

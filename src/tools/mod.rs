@@ -61,9 +61,9 @@ impl Tools {
     pub fn list(results: Results) -> Vec<Tool> {
         let mut tools = vec![
             shell::tool(),
-            files::write_tool(),
-            files::read_tool(),
-            files::list_tool(),
+            files::write::tool(),
+            files::read::tool(),
+            files::list::tool(),
         ];
         if results == Results::Text {
             // A declared schema promises structured content.
@@ -84,9 +84,9 @@ impl Tools {
         let sandbox = self.manager.sandbox(&self.user);
         let result = match name {
             shell::NAME => shell::call(&sandbox, arguments, context).await,
-            files::WRITE => unless(cancel, files::write(&sandbox, arguments)).await,
-            files::READ => unless(cancel, files::read(&sandbox, arguments)).await,
-            files::LIST => unless(cancel, files::list(&sandbox, arguments)).await,
+            files::write::NAME => unless(cancel, files::write::call(&sandbox, arguments)).await,
+            files::read::NAME => unless(cancel, files::read::call(&sandbox, arguments)).await,
+            files::list::NAME => unless(cancel, files::list::call(&sandbox, arguments)).await,
             _ => {
                 let shown: String = name.escape_debug().take(60).collect();
                 return Err(ErrorData::invalid_params(
@@ -242,7 +242,7 @@ mod tests {
         for tool in Tools::list(Results::Both) {
             assert_eq!(
                 tool.output_schema.is_none(),
-                tool.name == files::READ,
+                tool.name == files::read::NAME,
                 "{}",
                 tool.name
             );

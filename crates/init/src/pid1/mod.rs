@@ -24,6 +24,8 @@ mod commands;
 mod ending;
 mod life;
 mod options;
+mod outcome;
+mod pipes;
 mod process;
 mod reaper;
 mod reports;
@@ -32,6 +34,7 @@ mod shell;
 mod socket;
 mod spill;
 mod supervisors;
+mod table;
 
 use std::io;
 use std::path::Path;

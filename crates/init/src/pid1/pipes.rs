@@ -1,0 +1,123 @@
+//! A command's output on its way from the pipes to what is kept of it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::unix::pipe;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::command::{Command, Stream};
+use super::process::Process;
+use super::supervisors::Output;
+use crate::files::Pool;
+
+/// After a command has ended, what was written before is read within this time,
+/// also when a child holds the pipe open.
+const DRAIN: Duration = Duration::from_millis(100);
+
+/// How long output is drained that is known to end.
+const DRAIN_TO_END: Duration = Duration::from_secs(1);
+
+/// How long a command's own supervisor takes to say that nothing is left.
+const ALONE: Duration = Duration::from_millis(20);
+
+/// Bytes a pipe holds, unless user code enlarges it; read at a time.
+const PIPE: usize = 64 * 1024;
+
+/// Reads all pipes.
+#[derive(Debug)]
+pub struct Pipes {
+    pool: Arc<Pool>,
+    /// What is read passes through here: one thread, one buffer.
+    scratch: Mutex<Box<[u8]>>,
+}
+
+/// One stream of a command while it is read.
+pub struct Reader {
+    stream: Stream,
+    pipe: Arc<pipe::Receiver>,
+    task: JoinHandle<()>,
+}
+
+impl Pipes {
+    /// Raw output goes to its files by `pool`.
+    pub fn new(pool: Arc<Pool>) -> Self {
+        Self {
+            pool,
+            scratch: Mutex::new(vec![0; PIPE].into_boxed_slice()),
+        }
+    }
+
+    /// Starts to read a command's output.
+    pub fn read(self: &Arc<Self>, command: &Arc<Command>, output: Output) -> [Reader; 2] {
+        [
+            (Stream::Stdout, output.stdout),
+            (Stream::Stderr, output.stderr),
+        ]
+        .map(|(stream, pipe)| {
+            let pipe = Arc::new(pipe);
+            let (this, command, source) = (self.clone(), command.clone(), pipe.clone());
+            let task = tokio::spawn(async move { this.follow(&command, stream, &source).await });
+            Reader { stream, pipe, task }
+        })
+    }
+
+    /// Reads until the end, also after the outcome is known: who still writes
+    /// then must not die of a closed pipe.
+    async fn follow(&self, command: &Command, stream: Stream, pipe: &pipe::Receiver) {
+        while pipe.readable().await.is_ok() {
+            let spilled = {
+                let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+                match pipe.try_read(&mut scratch) {
+                    Ok(0) => return,
+                    Ok(count) => {
+                        command.push(stream, &scratch[..count]);
+                        command.spill.push(&scratch[..count])
+                    }
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+                    Err(_) => return,
+                }
+            };
+            match spilled {
+                Some(chunk) => command.spill.write(&self.pool, chunk).await,
+                // A flood must not keep the others from their turn.
+                None => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    /// Waits for the output to be complete: to its end where nothing is left
+    /// that could write, else for a short while. What was written before the
+    /// command ended is in the pipes then, and is read in any case.
+    pub async fn drain(&self, process: &mut Process, command: &Command, readers: [Reader; 2]) {
+        let patience = match timeout(ALONE, process.emptied()).await {
+            Ok(()) => DRAIN_TO_END,
+            Err(_) => DRAIN,
+        };
+        let end = Instant::now() + patience;
+        for Reader { stream, pipe, task } in readers {
+            if timeout_at(end, task).await.is_err() {
+                self.read_what_is_there(command, stream, &pipe).await;
+            }
+        }
+    }
+
+    async fn read_what_is_there(&self, command: &Command, stream: Stream, pipe: &pipe::Receiver) {
+        let mut left = rustix::pipe::fcntl_getpipe_size(pipe).unwrap_or(PIPE);
+        while left > 0 {
+            let spilled = {
+                let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+                let Ok(count @ 1..) = rustix::io::read(pipe, &mut **scratch) else {
+                    return;
+                };
+                left = left.saturating_sub(count);
+                command.push(stream, &scratch[..count]);
+                command.spill.push(&scratch[..count])
+            };
+            if let Some(chunk) = spilled {
+                command.spill.write(&self.pool, chunk).await;
+            }
+        }
+    }
+}

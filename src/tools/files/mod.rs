@@ -1,0 +1,79 @@
+//! The file tools, one a file, and what they share.
+
+pub mod list;
+pub mod read;
+pub mod write;
+
+use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
+use serde::Serialize;
+
+use super::note::SandboxNote;
+use super::{Code, ToolError};
+use crate::sandbox::{Answer, Note, SandboxError};
+use crate::workspace::WorkspacePath;
+
+fn path(text: &str) -> Result<WorkspacePath, ToolError> {
+    text.parse().map_err(|error| ToolError::path(&error))
+}
+
+/// A path that can be a file's.
+fn file(text: &str) -> Result<WorkspacePath, ToolError> {
+    let path = path(text)?;
+    if path.names_directory() {
+        let sentence = format!("\"{path}\" names a directory; give the path of a file.");
+        return Err(ToolError::new(Code::IsDirectory, sentence));
+    }
+    Ok(path)
+}
+
+fn done<T>(
+    answer: Result<Answer<T>, SandboxError>,
+    path: &WorkspacePath,
+) -> Result<Answer<T>, ToolError> {
+    answer.map_err(|error| ToolError::sandbox(&error, &format!("\"{path}\"")))
+}
+
+/// A result whose text and structure say the same.
+fn structured(
+    mut text: String,
+    note: Option<&SandboxNote>,
+    output: &impl Serialize,
+) -> Result<CallToolResult, ToolError> {
+    if let Some(note) = note {
+        text = format!("{text}\n{}", note.lines().join("\n"));
+    }
+    let value = serde_json::to_value(output)
+        .map_err(|error| ToolError::new(Code::Internal, format!("the result: {error}.")))?;
+    let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
+    result.structured_content = Some(value);
+    Ok(result)
+}
+
+/// A result of text alone, with the file's facts beside it.
+fn plain(text: String, note: Option<Note>, facts: serde_json::Value) -> CallToolResult {
+    let mut content = vec![ContentBlock::text(text)];
+    if let Some(note) = note {
+        let lines = SandboxNote::from(note).lines();
+        content.push(ContentBlock::text(lines.join("\n")));
+    }
+    let mut meta = MetaObject::new();
+    meta.insert("io.casemate/file".to_owned(), facts);
+    let mut result = CallToolResult::success(content);
+    result.meta = Some(meta);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_no_file() {
+        assert_eq!(file("a/").expect_err("refused").code, Code::IsDirectory);
+        assert_eq!(
+            file("..").expect_err("refused").code,
+            Code::OutsideWorkspace
+        );
+        assert!(file("a").is_ok());
+    }
+}
