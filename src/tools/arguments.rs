@@ -12,6 +12,9 @@ use super::error::{Code, ToolError};
 /// How alike a name must be to be named as the one that was meant.
 const ALIKE: f64 = 0.6;
 
+/// A part of a name counts as the name from this length on.
+const SHORTEST_PART: usize = 4;
+
 /// Characters of what the caller sent that an error repeats.
 const QUOTED: usize = 200;
 
@@ -75,7 +78,11 @@ fn names<T: JsonSchema>() -> Vec<String> {
 }
 
 fn unknown_argument(unknown: &str, known: &[String]) -> ToolError {
-    let alike = |name: &String| strsim::jaro_winkler(unknown, name);
+    let alike = |name: &String| {
+        // `lines` means `max_lines`.
+        let part = unknown.len() >= SHORTEST_PART && name.contains(unknown);
+        strsim::jaro_winkler(unknown, name).max(f64::from(u8::from(part)))
+    };
     let nearest = known
         .iter()
         .max_by(|a, b| alike(a).total_cmp(&alike(b)))

@@ -5,6 +5,7 @@
 mod harness;
 
 mod commands;
+mod files;
 mod identity;
 mod images;
 mod isolation;

@@ -165,3 +165,36 @@ async fn an_unknown_tool_and_unknown_method_are_protocol_errors_and_it_goes_on()
     let tools = server.rpc.request("tools/list", json!({})).await;
     assert!(tools.get("result").is_some());
 }
+
+#[test]
+fn a_setting_that_is_not_valid_ends_it_with_its_name_and_its_bound() {
+    for (name, value, parts) in [
+        ("CASEMATE_MEMORY", "16m", ["CASEMATE_MEMORY", "32m"]),
+        ("CASEMATE_MODE", "chaos", ["CASEMATE_MODE", "persistent"]),
+        (
+            "CASEMATE_IDLE_TIMEOUT",
+            "soon",
+            ["CASEMATE_IDLE_TIMEOUT", "15m"],
+        ),
+        (
+            "CASEMATE_MEMROY",
+            "1g",
+            ["CASEMATE_MEMROY", "CASEMATE_MEMORY"],
+        ),
+        ("DOCKER_HOST", "ssh://host", ["DOCKER_HOST", "ssh"]),
+    ] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_casemate"))
+            .arg("serve")
+            .env(name, value)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("the server starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{name}={value}");
+        assert!(output.stdout.is_empty());
+        for part in parts {
+            assert!(error.contains(part), "{name}={value}: {error}");
+        }
+        assert!(error.lines().count() <= 2, "{error}");
+    }
+}
