@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::note::SandboxNote;
 use super::render;
+use crate::config::limits::{OUTPUT_CHARS, RESULT_BYTES};
 use crate::sandbox::{Answer, Executed, Lost, Reason};
 
 /// How a command ended.
@@ -102,6 +103,9 @@ pub struct Output {
     sandbox: Option<SandboxNote>,
 }
 
+/// Output up to so many bytes cannot pass a result's limit, however it is escaped.
+const MANY_BYTES: usize = 80_000;
+
 /// The result of a call; `timeout` is the command's own, in seconds.
 pub fn convert(answer: Answer<Executed>, timeout: u32) -> CallToolResult {
     let mut notices = Vec::new();
@@ -118,6 +122,11 @@ pub fn convert(answer: Answer<Executed>, timeout: u32) -> CallToolResult {
         output.outcome,
         Outcome::Exited | Outcome::Signaled | Outcome::Running
     );
+    if output.stdout.len() + output.stderr.len() > MANY_BYTES && output.is_too_long() {
+        output.stdout = String::new();
+        output.stderr = String::new();
+        output.detail = Some("the output cannot be shown: it is too long as JSON".to_owned());
+    }
     let text = render::shell(&output.stdout, &output.stderr, &output.lines(timeout));
     let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
     result.structured_content = serde_json::to_value(&output).ok();
@@ -127,11 +136,9 @@ pub fn convert(answer: Answer<Executed>, timeout: u32) -> CallToolResult {
 
 impl From<Finished> for Output {
     fn from(finished: Finished) -> Self {
-        let (stdout, stderr) = (
-            finished.stdout.clone().unwrap_or_default(),
-            finished.stderr.clone().unwrap_or_default(),
-        );
-        let truncated = stdout.omitted + stderr.omitted > 0;
+        let stdout = bounded(finished.stdout.as_ref());
+        let stderr = bounded(finished.stderr.as_ref());
+        let truncated = stdout.omitted > 0 || stderr.omitted > 0;
         let total = |captured: &Captured| truncated.then_some(captured.total);
         let path = truncated && !finished.output_path.is_empty();
         let path = path.then(|| finished.output_path.clone());
@@ -160,6 +167,25 @@ impl From<Finished> for Output {
         }
     }
 }
+
+/// PID 1 cuts what it sends; what comes out of a container is not trusted to.
+fn bounded(stream: Option<&Captured>) -> Captured {
+    let captured = stream.cloned().unwrap_or_default();
+    if captured.head.len() + captured.tail.len() <= STREAM_BYTES {
+        return captured;
+    }
+    Captured {
+        omitted: captured.total,
+        total: captured.total,
+        ..Captured::default()
+    }
+}
+
+/// Bytes of a result beside the output: paths, notes and lines of our own.
+const RESULT_ROOM: usize = 20_000;
+
+/// Bytes of a stream that are shown: those of 30,000 of the longest characters.
+const STREAM_BYTES: usize = 4 * OUTPUT_CHARS as usize;
 
 /// Below this a command used nothing that anybody would act on.
 const USAGE_FROM_MS: u64 = 1000;
@@ -200,6 +226,12 @@ impl Output {
             detail: Some(format!("{why} {when}; it was not run again")),
             ..Self::from(finished)
         }
+    }
+
+    /// Whether the result would pass its limit: it has the output twice.
+    fn is_too_long(&self) -> bool {
+        let bytes = serde_json::to_vec(&(&self.stdout, &self.stderr));
+        bytes.map_or(true, |bytes| 2 * bytes.len() + RESULT_ROOM > RESULT_BYTES)
     }
 
     /// What the text form says behind the output.
@@ -321,6 +353,8 @@ fn signal_name(signal: i32) -> String {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use proptest::prelude::*;
+    use prost::Message as _;
 
     use super::*;
 
@@ -348,6 +382,40 @@ mod tests {
             text.ends_with("[exit code: 0]\\n[exit code: 7]\"}]"),
             "{text}"
         );
+    }
+
+    proptest! {
+        /// Whatever bytes come as an outcome: an answer, and none that breaks a client.
+        #[test]
+        fn no_outcome_breaks_the_answer(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(finished) = Finished::decode(bytes.as_slice()) {
+                let value = Executed::Finished(Box::new(finished));
+                convert(Answer { value, note: None }, 30);
+            }
+        }
+
+        #[test]
+        fn a_flood_from_pid_1_stays_below_the_limit_of_a_result(
+            sizes in [0usize..200_000, 0usize..200_000, 0usize..200_000, 0usize..200_000],
+            omitted in any::<u64>(),
+            byte: u8,
+        ) {
+            let captured = |head: usize, tail: usize| Captured {
+                head: vec![byte; head].into(),
+                tail: vec![byte; tail].into(),
+                omitted,
+                total: omitted,
+            };
+            let finished = Finished {
+                stdout: Some(captured(sizes[0], sizes[1])),
+                stderr: Some(captured(sizes[2], sizes[3])),
+                ..Finished::default()
+            };
+            let value = Executed::Finished(Box::new(finished));
+            let result = convert(Answer { value, note: None }, 30);
+            let bytes = serde_json::to_vec(&result).expect("json").len();
+            prop_assert!(bytes < RESULT_BYTES, "{bytes}");
+        }
     }
 
     #[test]

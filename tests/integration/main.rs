@@ -6,6 +6,7 @@ mod harness;
 
 mod commands;
 mod files;
+mod floods;
 mod identity;
 mod images;
 mod isolation;

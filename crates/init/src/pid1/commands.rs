@@ -128,6 +128,7 @@ impl Commands {
         request: &StartRequest,
     ) -> Result<(Finished, Process), Failure> {
         let oom_before = oom_kills();
+        let resorts_before = self.supervisors.reaper().last_resorts();
         let order = self.shell.order(request)?;
         let deadline = Duration::from_millis(request.timeout_ms);
         let ran = match self.attempt(command, &order, deadline).await {
@@ -140,10 +141,12 @@ impl Commands {
             ran => ran,
         };
         let (process, ended, interruption) = ran?;
+        let hit =
+            self.supervisors.reaper().last_resorts() > resorts_before && !process.is_orphaned();
         let end = End {
             ended,
             interruption,
-            doomed: command.is_doomed(),
+            doomed: command.is_doomed() || hit,
             oom_kills: oom_kills().saturating_sub(oom_before),
         };
         let survivors = if process.is_empty() {
@@ -234,6 +237,7 @@ impl Commands {
 /// Characters of output that a request may ask to be kept.
 const MAX_OUTPUT_CHARS: usize = 100_000;
 
+/// Nobody is trusted with the bounds: a broken one is `INVALID`.
 fn check(request: &StartRequest) -> Result<(), Failure> {
     let env: usize = request
         .env
@@ -260,4 +264,66 @@ fn check(request: &StartRequest) -> Result<(), Failure> {
         return Ok(());
     };
     Err(Failure::new(Code::Invalid, problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_passes_the_check_is_within_all_bounds(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let Ok(mut request) = StartRequest::decode(bytes.as_slice()) else {
+                return Ok(());
+            };
+            request.id = "0123456789abcdef0123456789abcdef".to_owned();
+            if check(&request).is_ok() {
+                prop_assert!(!request.script.contains(&0) && !request.cwd.contains('\0'));
+                for var in &request.env {
+                    prop_assert!(!var.name.is_empty() && !var.name.contains(['=', '\0']));
+                    prop_assert!(!var.value.contains(&0));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_bound_is_checked() {
+        let good = StartRequest {
+            id: "0123456789abcdef0123456789abcdef".to_owned(),
+            ..StartRequest::default()
+        };
+        assert!(check(&good).is_ok());
+        let long = |bytes: usize| vec![b'a'; bytes].into();
+        for bad in [
+            StartRequest {
+                id: "../x".to_owned(),
+                ..good.clone()
+            },
+            StartRequest {
+                script: long(MAX_SCRIPT + 1),
+                ..good.clone()
+            },
+            StartRequest {
+                stdin: long(MAX_STDIN + 1),
+                ..good.clone()
+            },
+            StartRequest {
+                cwd: "a\0".to_owned(),
+                ..good.clone()
+            },
+            StartRequest {
+                env: vec![casemate_protocol::EnvVar {
+                    name: "A".to_owned(),
+                    value: long(MAX_ENV),
+                }],
+                ..good.clone()
+            },
+        ] {
+            assert!(check(&bad).is_err());
+        }
+    }
 }

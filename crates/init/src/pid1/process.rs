@@ -31,6 +31,8 @@ pub struct Process {
     /// How the command ended, or why it could not be started.
     end: Option<Result<Ended, Failure>>,
     empty: bool,
+    /// Its supervisor was killed, and PID 1 ended what it had.
+    orphaned: bool,
 }
 
 impl Process {
@@ -48,6 +50,7 @@ impl Process {
             inherited: None,
             end: None,
             empty: false,
+            orphaned: false,
         };
         Ok((process, supervisor.output))
     }
@@ -72,6 +75,7 @@ impl Process {
                 return end.clone();
             }
             if !self.advance().await {
+                self.orphaned = true;
                 self.end = Some(self.inherited_end().await);
             }
         }
@@ -125,6 +129,11 @@ impl Process {
         let lost = || Failure::new(Code::Other, "the command's end was lost");
         let (_, inherited) = self.inherited.as_mut().ok_or_else(lost)?;
         inherited.await.map_err(|_| lost())
+    }
+
+    /// Whether its supervisor was killed, so that its own end was meant.
+    pub fn is_orphaned(&self) -> bool {
+        self.orphaned
     }
 
     /// Whether nothing of the command is known to be left.

@@ -37,6 +37,8 @@ struct Children {
     supervisors: HashMap<Pid, oneshot::Sender<()>>,
     commands: HashMap<Pid, oneshot::Sender<Ended>>,
     unclaimed: VecDeque<(Pid, Ended)>,
+    /// How often everything was killed because orphans outran their end.
+    last_resorts: u64,
 }
 
 impl Reaper {
@@ -84,6 +86,12 @@ impl Reaper {
     /// The command's end was told in another way.
     pub fn forget(&self, command: Pid) {
         self.children().commands.remove(&command);
+    }
+
+    /// How often everything was killed because orphans outran their end: who was
+    /// killed meanwhile may have been hit by that.
+    pub fn last_resorts(&self) -> u64 {
+        self.children().last_resorts
     }
 
     /// Pids of all supervisors that live.
@@ -135,6 +143,8 @@ impl Reaper {
                 break;
             }
             if round == ORPHAN_ROUNDS {
+                crate::complain("orphans outran their end: everything was killed");
+                self.children().last_resorts += 1;
                 sys::kill_everything();
                 break;
             }

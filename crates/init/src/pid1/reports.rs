@@ -81,6 +81,17 @@ impl Reports {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        /// User code may have taken over the other end.
+        #[test]
+        fn no_bytes_break_the_reader(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..100)) {
+            let mut buffer = BytesMut::from(bytes.as_slice());
+            let before = buffer.len();
+            Reports::decode(&mut buffer);
+            proptest::prop_assert!(buffer.len() <= before);
+        }
+    }
+
     #[tokio::test]
     async fn reports_are_read_however_they_are_torn() {
         let (ours, mut theirs) = UnixStream::pair().expect("pair");
