@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod chaos;
 mod commands;
 mod files;
 mod floods;
