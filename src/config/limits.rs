@@ -90,9 +90,6 @@ pub const CALLS_PER_USER: Bounds<u32> = Bounds {
 /// Calls of one user that wait for one of [`CALLS_PER_USER`]; more are answered `busy`.
 pub const CALLS_WAITING_PER_USER: usize = 256;
 
-/// Calls of all users that wait: each holds its arguments, 3 MiB for the largest file.
-pub const CALLS_WAITING: usize = 4_096;
-
 /// Size of the settings file: a few kB for all settings, the rest for users of their own.
 pub const CONFIG_FILE_BYTES: u64 = 1 << 20;
 
@@ -138,10 +135,6 @@ pub const READ_LINE_CHARS: u32 = 2_000;
 
 /// Bytes of one `read_file` in base64, which makes 4 characters of 3 bytes: [`READ_CHARS`] again.
 pub const READ_BASE64_BYTES: u32 = READ_CHARS / 4 * 3;
-
-/// Largest image that `read_file` returns as one, in bytes: in base64 it is 933,336, which leaves
-/// room below [`RESULT_BYTES`].
-pub const READ_IMAGE_BYTES: u32 = 700_000;
 
 /// Entries of one `list_files`.
 pub const LIST_LIMIT: Bounds<u32> = Bounds {

@@ -1,5 +1,6 @@
 //! File work in the sandbox. Each call has 30 s and is repeated when the channel
-//! breaks: doing it twice is the same as once.
+//! breaks. A read and a listing change nothing. An overwrite leaves the same
+//! content, but says `created: false` when the first try had made the file.
 
 use std::time::Duration;
 

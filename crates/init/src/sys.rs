@@ -1,5 +1,5 @@
-//! The system calls that have no safe wrapper. All of the crate's `unsafe` is
-//! here and in the forked child of the supervisor.
+//! The system calls that have no safe wrapper. The crate's other `unsafe` is in the
+//! supervisor: its fork, and the descriptor that it is handed.
 
 #![allow(unsafe_code)]
 

@@ -14,8 +14,8 @@ use casemate_protocol::failure::Code;
 use casemate_protocol::{Failure, FailureExt as _};
 use tokio::sync::{mpsc, oneshot};
 
-/// Jobs that wait for a thread. A job may hold 3 MiB of content, so 48 MiB in
-/// all; further callers wait before they hand theirs over.
+/// Jobs that wait for a thread. Further callers wait with their content, 3 MiB at
+/// most, so the server's limit of calls at once bounds what is held in all.
 const QUEUE: usize = 16;
 
 /// Stack of a file thread. The deepest use is a walk's path buffers, a few KiB.
