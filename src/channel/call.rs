@@ -6,7 +6,8 @@ use std::time::Duration;
 use casemate_protocol::{
     CommandEvent, DetachReply, DetachRequest, KillRequest, ListFilesReply, ListFilesRequest,
     ReadBytesReply, ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireRequest,
-    StartRequest, WatchRequest, WriteFileReply, WriteFileRequest, command_event::Event,
+    StartRequest, StatsReply, StatsRequest, WatchRequest, WriteFileReply, WriteFileRequest,
+    command_event::Event,
 };
 use tokio::time::timeout;
 use tonic::{Response, Status, Streaming};
@@ -83,10 +84,35 @@ impl Channel {
     /// # Errors
     /// Those of every call.
     pub async fn retire(&self, idle_for: Duration) -> Result<bool, CallError> {
-        let idle_for_ms = u64::try_from(idle_for.as_millis()).unwrap_or(u64::MAX);
+        let request = RetireRequest {
+            idle_for_ms: u64::try_from(idle_for.as_millis()).unwrap_or(u64::MAX),
+            at_once: false,
+        };
         let mut client = self.client.clone();
-        let reply = within(QUICK, client.retire(RetireRequest { idle_for_ms })).await?;
+        let reply = within(QUICK, client.retire(request)).await?;
         Ok(!reply.busy)
+    }
+
+    /// Ends PID 1 and all that runs with it.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn retire_at_once(&self) -> Result<(), CallError> {
+        let request = RetireRequest {
+            idle_for_ms: 0,
+            at_once: true,
+        };
+        let mut client = self.client.clone();
+        within(QUICK, client.retire(request)).await.map(drop)
+    }
+
+    /// What runs in the sandbox. Counts as no use of it.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn stats(&self) -> Result<StatsReply, CallError> {
+        let mut client = self.client.clone();
+        within(QUICK, client.stats(StatsRequest {})).await
     }
 
     /// Lines of a text file.

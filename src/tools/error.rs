@@ -28,6 +28,10 @@ pub enum Code {
     NotDirectory,
     /// A FIFO, socket or device.
     NotRegular,
+    /// A file that was to be new is there already.
+    Exists,
+    /// A file changed while it was being edited.
+    Changed,
     /// The sandbox's user may not do that.
     PermissionDenied,
     /// The workspace is full.
@@ -76,6 +80,8 @@ impl Code {
             Self::IsDirectory => "is_directory",
             Self::NotDirectory => "not_directory",
             Self::NotRegular => "not_regular",
+            Self::Exists => "exists",
+            Self::Changed => "changed",
             Self::PermissionDenied => "permission_denied",
             Self::NoSpace => "no_space",
             Self::TooLarge => "too_large",
@@ -249,6 +255,9 @@ impl ToolError {
                 Code::NotFound,
                 format!("{subject} is not known: no command of this user has it, or its result is over 10 minutes old, or its sandbox was replaced."),
             ),
+            F::Exists => (Code::Exists, format!("{subject} is there already. Use mode \"overwrite\" to replace it, or another path.")),
+            F::Changed => (Code::Changed, format!("{subject} changed while it was being edited; nothing was written. Read it again, then retry.")),
+            F::BadPattern => (Code::InvalidArgument, format!("`pattern`: {detail}.")),
             F::Unspecified | F::Ending | F::Other => {
                 (Code::Internal, format!("{subject}: {detail}. Retry."))
             }

@@ -19,6 +19,11 @@ pub fn descendants(root: Pid) -> io::Result<Vec<Process>> {
     Ok(below(&procfs::processes()?, root))
 }
 
+/// How many processes live below `root`; 1 where they cannot be counted.
+pub fn size(root: Pid) -> u32 {
+    descendants(root).map_or(1, |tree| u32::try_from(tree.len()).unwrap_or(u32::MAX))
+}
+
 /// Children of PID 1 that are not among `ours`: orphans of a supervisor that
 /// user code killed. Their own children follow when they are gone.
 ///

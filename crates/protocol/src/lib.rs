@@ -38,6 +38,9 @@ pub const MAX_ENV: usize = 128 * 1024;
 /// The content of one `WriteFile`, in bytes.
 pub const MAX_WRITE: usize = 3 * 1024 * 1024;
 
+/// Largest file that `EditFile` changes, in bytes: PID 1 holds it twice.
+pub const MAX_EDIT: usize = 8 * 1024 * 1024;
+
 /// Data of one `ReadBytes`, in bytes.
 pub const MAX_READ: usize = 3 * 1024 * 1024;
 
@@ -61,4 +64,6 @@ pub mod exit {
     pub const RETIRED: i64 = 75;
     /// Nothing ran and nobody called for the idle timeout.
     pub const IDLE: i64 = 76;
+    /// What a command had started could not be ended: the kernel still shows it.
+    pub const STUCK: i64 = 77;
 }

@@ -101,6 +101,7 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
         limit: args.limit,
         after: after.into(),
         max_chars: limits::LIST_CHARS,
+        pattern: String::new(),
     };
     let Answer { value, note } = done(sandbox.list_files(request).await, &path)?;
     let output = page(&value, note);

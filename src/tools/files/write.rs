@@ -95,6 +95,7 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
     let request = WriteFileRequest {
         path: path.as_str().to_owned(),
         content,
+        ..WriteFileRequest::default()
     };
     let Answer { value, note } = done(sandbox.write_file(request).await, &path)?;
     let output = WriteOutput {

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use casemate_protocol::failure::Code;
 use casemate_protocol::{
-    Failure, FailureExt as _, MAX_READ, ReadBytesReply, ReadBytesRequest, ReadLinesReply,
+    Encoding, Failure, FailureExt as _, MAX_READ, ReadBytesReply, ReadBytesRequest, ReadLinesReply,
     ReadLinesRequest,
 };
 use rustix::fs::{FileType, OFlags, Stat, fstat};
@@ -59,6 +59,7 @@ impl Workspace {
             lines_cut: page.lines_cut,
             size: size(&stat),
             modified_ms: modified_ms(&stat),
+            encoding: Encoding::Utf8.into(),
         })
     }
 

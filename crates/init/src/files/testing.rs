@@ -104,6 +104,7 @@ impl Sandbox {
         let request = WriteFileRequest {
             path: path.into(),
             content: content.as_ref().to_vec().into(),
+            ..WriteFileRequest::default()
         };
         self.workspace
             .write_file(&request, &Cancel::default())
@@ -130,6 +131,7 @@ impl Sandbox {
             limit,
             after: after.to_vec().into(),
             max_chars,
+            pattern: String::new(),
         };
         self.workspace
             .list_files(&request, &Cancel::default())

@@ -20,6 +20,13 @@ static PIDS: LazyLock<Option<&str>> = LazyLock::new(|| {
 static PIDS_LIMIT: LazyLock<Option<&str>> =
     LazyLock::new(|| present(["/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"]));
 
+static MEMORY: LazyLock<Option<&str>> = LazyLock::new(|| {
+    present([
+        "/sys/fs/cgroup/memory.current",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+    ])
+});
+
 fn present(files: [&'static str; 2]) -> Option<&'static str> {
     files
         .into_iter()
@@ -39,11 +46,24 @@ pub fn oom_kills() -> u64 {
 
 /// Whether more than half of the processes that there may be are there.
 pub fn is_crowded() -> bool {
-    let number = |file| read(file)?.trim().parse::<usize>().ok();
     match (number(*PIDS), number(*PIDS_LIMIT)) {
         (Some(now), Some(limit)) => now > limit / 2,
         _ => false,
     }
+}
+
+/// Processes and threads in the container; 0 where nothing counts them.
+pub fn processes() -> u64 {
+    number(*PIDS).unwrap_or(0)
+}
+
+/// Bytes charged to the container, page cache included; 0 where nothing counts them.
+pub fn memory() -> u64 {
+    number(*MEMORY).unwrap_or(0)
+}
+
+fn number(file: Option<&str>) -> Option<u64> {
+    read(file)?.trim().parse().ok()
 }
 
 fn parse(text: &str) -> Option<u64> {

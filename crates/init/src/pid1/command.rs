@@ -6,11 +6,12 @@
 //!                      └─ Kill, unwatched ─► end_tree ─► drain ─► cancelled
 //! ```
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use casemate_protocol::{Captured, Finished};
+use rustix::process::Pid;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -38,6 +39,8 @@ pub struct Command {
     /// Its caller was told that it still runs.
     detached: AtomicBool,
     started: Instant,
+    /// What it starts descends from this process; 0 before there is one.
+    supervisor: AtomicI32,
     /// Hit by the last resort against another command.
     doomed: AtomicBool,
 }
@@ -86,6 +89,7 @@ impl Command {
             killed: Notify::new(),
             detached: AtomicBool::new(false),
             started: Instant::now(),
+            supervisor: AtomicI32::new(0),
             doomed: AtomicBool::new(false),
         }
     }
@@ -170,6 +174,17 @@ impl Command {
     /// Asks for its end.
     pub fn kill(&self) {
         self.killed.notify_one();
+    }
+
+    /// It runs below this process.
+    pub fn placed(&self, supervisor: Pid) {
+        let pid = supervisor.as_raw_nonzero().get();
+        self.supervisor.store(pid, Ordering::Relaxed);
+    }
+
+    /// The process that it runs below.
+    pub fn supervisor(&self) -> Option<Pid> {
+        Pid::from_raw(self.supervisor.load(Ordering::Relaxed))
     }
 
     /// Marks it as hit by the last resort against another.

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use casemate_protocol::{
-    Failure, FailureExt as _, Finished, MAX_ENV, MAX_SCRIPT, MAX_STDIN, StartRequest, failure::Code,
+    Failure, FailureExt as _, Finished, MAX_ENV, MAX_SCRIPT, MAX_STDIN, RunningCommand,
+    StartRequest, failure::Code,
 };
 use tokio::sync::Notify;
 
@@ -39,6 +40,8 @@ pub struct Commands {
     shell: Shell,
     pool: Arc<Pool>,
     table: Mutex<Table>,
+    /// Those that exited and left something running.
+    background: Mutex<Vec<Arc<Command>>>,
     /// Told with the next result.
     notices: Mutex<Vec<String>>,
     /// What runs in the background is to make room.
@@ -63,6 +66,7 @@ impl Commands {
             pipes: Arc::new(Pipes::new(pool.clone())),
             pool,
             table: Mutex::default(),
+            background: Mutex::default(),
             notices: Mutex::default(),
             room: Notify::new(),
         }
@@ -106,13 +110,39 @@ impl Commands {
         self.table().accepted()
     }
 
+    fn background(&self) -> MutexGuard<'_, Vec<Arc<Command>>> {
+        let background = self.background.lock();
+        background.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What runs, oldest first, and how many processes each has.
+    pub fn listed(&self) -> Vec<RunningCommand> {
+        let of = |command: &Arc<Command>, background| RunningCommand {
+            id: command.id.clone(),
+            running_ms: command.duration_ms(),
+            background,
+            processes: command.supervisor().map_or(0, tree::size),
+        };
+        let mut listed: Vec<_> = self.table().running().map(|c| of(c, false)).collect();
+        listed.extend(self.background().iter().map(|c| of(c, true)));
+        listed.sort_by_key(|command| std::cmp::Reverse(command.running_ms));
+        listed
+    }
+
     async fn run(self: Arc<Self>, command: Arc<Command>, request: StartRequest, busy: Busy) {
         let finished = match self.execute(&command, &request).await {
             Ok((finished, process)) => {
                 if process.is_empty() {
                     drop(busy);
                 } else {
-                    tokio::spawn(background::keep(process, self.clone(), busy));
+                    self.background().push(command.clone());
+                    let kept = background::keep(process, self.clone(), busy);
+                    let (this, command) = (self.clone(), command.clone());
+                    tokio::spawn(async move {
+                        kept.await;
+                        this.background()
+                            .retain(|kept| !Arc::ptr_eq(kept, &command));
+                    });
                 }
                 finished
             }
@@ -152,7 +182,7 @@ impl Commands {
         let survivors = if process.is_empty() {
             0
         } else {
-            tree::descendants(process.supervisor).map_or(1, |tree| tree.len())
+            tree::size(process.supervisor)
         };
         let (stdout, stderr) = command.cut();
         let shown_whole = stdout.omitted + stderr.omitted == 0;
@@ -165,7 +195,7 @@ impl Commands {
             stderr: Some(stderr),
             duration_ms: command.duration_ms(),
             usage: Some(end.usage()),
-            survivors: u32::try_from(survivors).unwrap_or(u32::MAX),
+            survivors,
             oom_kills: u32::try_from(end.oom_kills).unwrap_or(u32::MAX),
             failure: None,
             notices: self.take_notices(),
@@ -182,6 +212,7 @@ impl Commands {
         deadline: Duration,
     ) -> Result<(Process, Ended, Option<Interruption>), Failure> {
         let (mut process, output) = Process::new(&self.supervisors)?;
+        command.placed(process.supervisor);
         let readers = self.pipes.read(command, output);
         let run = async {
             process.order(order).await;

@@ -29,7 +29,7 @@ pub struct Life {
 #[derive(Debug)]
 struct State {
     busy: usize,
-    /// When `busy` last became 0, or somebody last connected.
+    /// When `busy` last became 0.
     quiet_since: Instant,
     /// When a call last came in.
     last_call: Instant,
@@ -86,9 +86,13 @@ impl Life {
         Ok(Busy(self.clone()))
     }
 
-    /// Somebody connected: what follows is likely a call.
-    pub fn touch(&self) {
-        self.state().quiet_since = Instant::now();
+    /// Since when nothing runs; zero while something does.
+    pub fn idle_for(&self) -> Duration {
+        let state = self.state();
+        match state.busy {
+            0 => state.quiet_since.elapsed(),
+            _ => Duration::ZERO,
+        }
     }
 
     /// When a call last came in.
@@ -99,6 +103,12 @@ impl Life {
     /// Ends if nothing runs and nothing did for `idle_for`. `false`: busy.
     pub fn retire(&self, idle_for: Duration) -> bool {
         self.end_if_quiet_for(idle_for, exit::RETIRED)
+    }
+
+    /// Ends, whatever runs: it ends with the container. The first code counts.
+    pub fn end(&self, code: i64) {
+        self.state().ending.get_or_insert(code);
+        self.changed.notify_waiters();
     }
 
     fn end_if_quiet_for(&self, time: Duration, code: i64) -> bool {

@@ -111,6 +111,7 @@ async fn run(options: Options) -> io::Result<i64> {
         spec: options.spec,
         features,
         boot_id: random_id(),
+        started: tokio::time::Instant::now(),
     };
     let connections = socket::serve(service, life.clone())?;
     let code = life.ended().await;

@@ -7,17 +7,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use casemate_protocol::{
-    Accepted, CommandEvent, DetachReply, DetachRequest, Event, EventsRequest, Failure,
-    FailureExt as _, Finished, HelloReply, HelloRequest, KillReply, KillRequest, ListFilesReply,
-    ListFilesRequest, PROTOCOL, Progress, ReadBytesReply, ReadBytesRequest, ReadLinesReply,
-    ReadLinesRequest, RetireReply, RetireRequest, StartRequest, WatchRequest, WriteFileReply,
-    WriteFileRequest, command_event, sandbox_server::Sandbox,
+    Accepted, CommandEvent, DetachReply, DetachRequest, EditFileReply, EditFileRequest, Event,
+    EventsRequest, Failure, FailureExt as _, Finished, HelloReply, HelloRequest, KillReply,
+    KillRequest, ListFilesReply, ListFilesRequest, PROTOCOL, Progress, ReadBytesReply,
+    ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireReply, RetireRequest, StartRequest,
+    StatsReply, StatsRequest, WatchRequest, WriteFileReply, WriteFileRequest, command_event, exit,
+    sandbox_server::Sandbox,
 };
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
+use super::cgroup;
 use super::command::Command;
 use super::commands::Commands;
 use super::life::Life;
@@ -46,6 +49,8 @@ pub struct Service {
     pub features: Vec<String>,
     /// New for every PID 1.
     pub boot_id: String,
+    /// When this PID 1 started.
+    pub started: Instant,
 }
 
 type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -71,7 +76,6 @@ impl Sandbox for Service {
     type WatchStream = Events<CommandEvent>;
 
     async fn hello(&self, _: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
-        self.life.touch();
         Ok(Response::new(HelloReply {
             protocol: PROTOCOL,
             init_version: env!("CARGO_PKG_VERSION").into(),
@@ -137,9 +141,24 @@ impl Sandbox for Service {
         &self,
         request: Request<RetireRequest>,
     ) -> Result<Response<RetireReply>, Status> {
-        let idle_for = Duration::from_millis(request.into_inner().idle_for_ms);
+        let request = request.into_inner();
+        if request.at_once {
+            self.life.end(exit::RETIRED);
+            return Ok(Response::new(RetireReply { busy: false }));
+        }
+        let idle_for = Duration::from_millis(request.idle_for_ms);
         let busy = !self.life.retire(idle_for);
         Ok(Response::new(RetireReply { busy }))
+    }
+
+    async fn stats(&self, _: Request<StatsRequest>) -> Result<Response<StatsReply>, Status> {
+        Ok(Response::new(StatsReply {
+            idle_ms: milliseconds(self.life.idle_for()),
+            uptime_ms: milliseconds(self.started.elapsed()),
+            commands: self.commands.listed(),
+            memory_bytes: cgroup::memory(),
+            processes: u32::try_from(cgroup::processes()).unwrap_or(u32::MAX),
+        }))
     }
 
     async fn read_lines(
@@ -169,6 +188,13 @@ impl Sandbox for Service {
             .await
     }
 
+    async fn edit_file(
+        &self,
+        _: Request<EditFileRequest>,
+    ) -> Result<Response<EditFileReply>, Status> {
+        Err(Status::unimplemented("edit_file"))
+    }
+
     async fn list_files(
         &self,
         request: Request<ListFilesRequest>,
@@ -177,6 +203,10 @@ impl Sandbox for Service {
         self.on_files(move |files, cancel| files.list_files(&request, cancel))
             .await
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn event(event: command_event::Event) -> CommandEvent {

@@ -60,6 +60,12 @@ pub mod failure {
         Other = 19,
         /// As many commands run as PID 1 accepts.
         TooManyCommands = 20,
+        /// A file that was to be new is there already.
+        Exists = 21,
+        /// The file changed while it was being edited; nothing was written.
+        Changed = 22,
+        /// The pattern of a listing is none.
+        BadPattern = 23,
     }
     impl Code {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -89,6 +95,9 @@ pub mod failure {
                 Self::FileTooLarge => "FILE_TOO_LARGE",
                 Self::Other => "OTHER",
                 Self::TooManyCommands => "TOO_MANY_COMMANDS",
+                Self::Exists => "EXISTS",
+                Self::Changed => "CHANGED",
+                Self::BadPattern => "BAD_PATTERN",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -115,6 +124,9 @@ pub mod failure {
                 "FILE_TOO_LARGE" => Some(Self::FileTooLarge),
                 "OTHER" => Some(Self::Other),
                 "TOO_MANY_COMMANDS" => Some(Self::TooManyCommands),
+                "EXISTS" => Some(Self::Exists),
+                "CHANGED" => Some(Self::Changed),
+                "BAD_PATTERN" => Some(Self::BadPattern),
                 _ => None,
             }
         }
@@ -319,11 +331,49 @@ pub struct RetireRequest {
     /// Only when nothing ran and no call came for this long; 0: when nothing runs.
     #[prost(uint64, tag = "1")]
     pub idle_for_ms: u64,
+    /// Whatever runs: it ends with the container.
+    #[prost(bool, tag = "2")]
+    pub at_once: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RetireReply {
     #[prost(bool, tag = "1")]
     pub busy: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StatsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StatsReply {
+    /// Since the last use: a call, a command's end, a background tree's end. 0 while
+    /// one runs.
+    #[prost(uint64, tag = "1")]
+    pub idle_ms: u64,
+    /// Since PID 1 started.
+    #[prost(uint64, tag = "2")]
+    pub uptime_ms: u64,
+    /// Oldest first.
+    #[prost(message, repeated, tag = "3")]
+    pub commands: ::prost::alloc::vec::Vec<RunningCommand>,
+    /// Charged to the container by the kernel, page cache included; 0 where it cannot
+    /// be read.
+    #[prost(uint64, tag = "4")]
+    pub memory_bytes: u64,
+    /// Processes and threads in the container, PID 1 among them.
+    #[prost(uint32, tag = "5")]
+    pub processes: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunningCommand {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub running_ms: u64,
+    /// It exited, and what it started lives on.
+    #[prost(bool, tag = "3")]
+    pub background: bool,
+    /// Processes of its tree.
+    #[prost(uint32, tag = "4")]
+    pub processes: u32,
 }
 /// Paths are relative to the workspace, without `.` and `..`; "" is the
 /// workspace itself.
@@ -363,6 +413,8 @@ pub struct ReadLinesReply {
     pub size: u64,
     #[prost(int64, tag = "7")]
     pub modified_ms: i64,
+    #[prost(enumeration = "Encoding", tag = "8")]
+    pub encoding: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReadBytesRequest {
@@ -388,6 +440,61 @@ pub struct WriteFileRequest {
     pub path: ::prost::alloc::string::String,
     #[prost(bytes = "bytes", tag = "2")]
     pub content: ::prost::bytes::Bytes,
+    #[prost(enumeration = "write_file_request::Mode", tag = "3")]
+    pub mode: i32,
+    /// Sets the executable bits beside the readable ones; without it an existing
+    /// file keeps its bits.
+    #[prost(bool, tag = "4")]
+    pub executable: bool,
+    /// Random, for this call: asked again with the same id, PID 1 answers what the
+    /// first try did and does nothing. Empty: not kept.
+    #[prost(string, tag = "5")]
+    pub id: ::prost::alloc::string::String,
+}
+/// Nested message and enum types in `WriteFileRequest`.
+pub mod write_file_request {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Mode {
+        /// The whole file, by a temporary one and rename.
+        Overwrite = 0,
+        /// At its end; made where it is not there.
+        Append = 1,
+        /// Fails with EXISTS where there is something.
+        CreateNew = 2,
+    }
+    impl Mode {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Overwrite => "OVERWRITE",
+                Self::Append => "APPEND",
+                Self::CreateNew => "CREATE_NEW",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "OVERWRITE" => Some(Self::Overwrite),
+                "APPEND" => Some(Self::Append),
+                "CREATE_NEW" => Some(Self::CreateNew),
+                _ => None,
+            }
+        }
+    }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WriteFileReply {
@@ -395,6 +502,126 @@ pub struct WriteFileReply {
     pub size: u64,
     #[prost(bool, tag = "2")]
     pub created: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EditFileRequest {
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// Bytes to find, exactly; not empty.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub old_text: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub new_text: ::prost::bytes::Bytes,
+    /// Every match; otherwise there must be exactly one.
+    #[prost(bool, tag = "4")]
+    pub replace_all: bool,
+    /// As in WriteFileRequest.
+    #[prost(string, tag = "5")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EditFileReply {
+    #[prost(oneof = "edit_file_reply::Result", tags = "1, 2, 3")]
+    pub result: ::core::option::Option<edit_file_reply::Result>,
+}
+/// Nested message and enum types in `EditFileReply`.
+pub mod edit_file_reply {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Result {
+        #[prost(message, tag = "1")]
+        Edited(super::Edited),
+        #[prost(message, tag = "2")]
+        NoMatch(super::NoMatch),
+        #[prost(message, tag = "3")]
+        Several(super::SeveralMatches),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Edited {
+    #[prost(uint64, tag = "1")]
+    pub size: u64,
+    #[prost(uint64, tag = "2")]
+    pub replaced: u64,
+    /// What changed, with lines around it; from the top, as many as fit.
+    #[prost(message, repeated, tag = "3")]
+    pub excerpts: ::prost::alloc::vec::Vec<Excerpt>,
+    /// Changes that no excerpt shows.
+    #[prost(uint64, tag = "4")]
+    pub not_shown: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Excerpt {
+    /// From 1, in the new file.
+    #[prost(uint64, tag = "1")]
+    pub start_line: u64,
+    /// Whole lines, cut where they are long.
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NoMatch {
+    #[prost(enumeration = "no_match::Difference", tag = "1")]
+    pub difference: i32,
+    /// From 1.
+    #[prost(uint64, tag = "2")]
+    pub line: u64,
+    #[prost(string, tag = "3")]
+    pub text: ::prost::alloc::string::String,
+}
+/// Nested message and enum types in `NoMatch`.
+pub mod no_match {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Difference {
+        /// Nothing like it was found; `line` is 0.
+        NothingLikeIt = 0,
+        WhiteSpace = 1,
+        LineEnds = 2,
+        /// The line that is most like the first line of the text.
+        Closest = 3,
+    }
+    impl Difference {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::NothingLikeIt => "NOTHING_LIKE_IT",
+                Self::WhiteSpace => "WHITE_SPACE",
+                Self::LineEnds => "LINE_ENDS",
+                Self::Closest => "CLOSEST",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "NOTHING_LIKE_IT" => Some(Self::NothingLikeIt),
+                "WHITE_SPACE" => Some(Self::WhiteSpace),
+                "LINE_ENDS" => Some(Self::LineEnds),
+                "CLOSEST" => Some(Self::Closest),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SeveralMatches {
+    #[prost(uint64, tag = "1")]
+    pub count: u64,
+    /// Where they begin, from 1; the first of them.
+    #[prost(uint64, repeated, tag = "2")]
+    pub lines: ::prost::alloc::vec::Vec<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListFilesRequest {
@@ -410,6 +637,9 @@ pub struct ListFilesRequest {
     /// Characters of all paths and targets together, at most.
     #[prost(uint32, tag = "5")]
     pub max_chars: u32,
+    /// Only entries whose path below `path` matches this glob; empty: all.
+    #[prost(string, tag = "6")]
+    pub pattern: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListFilesReply {
@@ -534,6 +764,47 @@ impl Outcome {
             "CANCELLED" => Some(Self::Cancelled),
             "OUT_OF_MEMORY" => Some(Self::OutOfMemory),
             "LOST" => Some(Self::Lost),
+            _ => None,
+        }
+    }
+}
+/// What a text file was found to be; what is sent is UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Encoding {
+    Unspecified = 0,
+    Utf8 = 1,
+    /// The byte order mark is not part of the text.
+    Utf8Bom = 2,
+    Utf16Le = 3,
+    Utf16Be = 4,
+    /// Not UTF-8 and not binary: every byte is taken for the character of its number.
+    Latin1 = 5,
+}
+impl Encoding {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ENCODING_UNSPECIFIED",
+            Self::Utf8 => "UTF_8",
+            Self::Utf8Bom => "UTF_8_BOM",
+            Self::Utf16Le => "UTF_16_LE",
+            Self::Utf16Be => "UTF_16_BE",
+            Self::Latin1 => "LATIN_1",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ENCODING_UNSPECIFIED" => Some(Self::Unspecified),
+            "UTF_8" => Some(Self::Utf8),
+            "UTF_8_BOM" => Some(Self::Utf8Bom),
+            "UTF_16_LE" => Some(Self::Utf16Le),
+            "UTF_16_BE" => Some(Self::Utf16Be),
+            "LATIN_1" => Some(Self::Latin1),
             _ => None,
         }
     }
@@ -779,6 +1050,27 @@ pub mod sandbox_client {
                 .insert(GrpcMethod::new("casemate.v1.Sandbox", "Retire"));
             self.inner.unary(req, path, codec).await
         }
+        /// What runs and since when; counts as no use of the sandbox.
+        pub async fn stats(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StatsRequest>,
+        ) -> std::result::Result<tonic::Response<super::StatsReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/casemate.v1.Sandbox/Stats",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("casemate.v1.Sandbox", "Stats"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn read_lines(
             &mut self,
             request: impl tonic::IntoRequest<super::ReadLinesRequest>,
@@ -840,6 +1132,27 @@ pub mod sandbox_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("casemate.v1.Sandbox", "WriteFile"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn edit_file(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EditFileRequest>,
+        ) -> std::result::Result<tonic::Response<super::EditFileReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/casemate.v1.Sandbox/EditFile",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("casemate.v1.Sandbox", "EditFile"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_files(
@@ -935,6 +1248,11 @@ pub mod sandbox_server {
             &self,
             request: tonic::Request<super::RetireRequest>,
         ) -> std::result::Result<tonic::Response<super::RetireReply>, tonic::Status>;
+        /// What runs and since when; counts as no use of the sandbox.
+        async fn stats(
+            &self,
+            request: tonic::Request<super::StatsRequest>,
+        ) -> std::result::Result<tonic::Response<super::StatsReply>, tonic::Status>;
         async fn read_lines(
             &self,
             request: tonic::Request<super::ReadLinesRequest>,
@@ -947,6 +1265,10 @@ pub mod sandbox_server {
             &self,
             request: tonic::Request<super::WriteFileRequest>,
         ) -> std::result::Result<tonic::Response<super::WriteFileReply>, tonic::Status>;
+        async fn edit_file(
+            &self,
+            request: tonic::Request<super::EditFileRequest>,
+        ) -> std::result::Result<tonic::Response<super::EditFileReply>, tonic::Status>;
         async fn list_files(
             &self,
             request: tonic::Request<super::ListFilesRequest>,
@@ -1338,6 +1660,49 @@ pub mod sandbox_server {
                     };
                     Box::pin(fut)
                 }
+                "/casemate.v1.Sandbox/Stats" => {
+                    #[allow(non_camel_case_types)]
+                    struct StatsSvc<T: Sandbox>(pub Arc<T>);
+                    impl<T: Sandbox> tonic::server::UnaryService<super::StatsRequest>
+                    for StatsSvc<T> {
+                        type Response = super::StatsReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StatsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sandbox>::stats(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StatsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/casemate.v1.Sandbox/ReadLines" => {
                     #[allow(non_camel_case_types)]
                     struct ReadLinesSvc<T: Sandbox>(pub Arc<T>);
@@ -1452,6 +1817,49 @@ pub mod sandbox_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = WriteFileSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/casemate.v1.Sandbox/EditFile" => {
+                    #[allow(non_camel_case_types)]
+                    struct EditFileSvc<T: Sandbox>(pub Arc<T>);
+                    impl<T: Sandbox> tonic::server::UnaryService<super::EditFileRequest>
+                    for EditFileSvc<T> {
+                        type Response = super::EditFileReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EditFileRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sandbox>::edit_file(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EditFileSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

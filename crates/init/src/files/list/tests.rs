@@ -187,6 +187,7 @@ fn a_cancelled_listing_ends() {
         limit: 1,
         after: Default::default(),
         max_chars: 1,
+        pattern: String::new(),
     };
     let listed = sandbox.workspace.list_files(&request, &cancel);
     assert_eq!(listed.map_err(code), Err(Code::Cancelled));

@@ -133,6 +133,7 @@ fn a_cancelled_write_leaves_the_old_file() {
     let request = WriteFileRequest {
         path: "file".into(),
         content: "new".into(),
+        ..WriteFileRequest::default()
     };
     let written = sandbox.workspace.write_file(&request, &cancel);
     assert_eq!(written.map_err(code), Err(Code::Cancelled));
