@@ -49,11 +49,20 @@ pub struct Channel {
     shared: Arc<Shared>,
 }
 
+/// What PID 1 says before it ends.
+#[derive(Debug)]
+pub struct LastWords {
+    /// The commands that it had accepted. Any other was never run.
+    pub accepted: HashSet<String>,
+    /// What it exits with.
+    pub exit_code: i64,
+}
+
 #[derive(Debug)]
 struct Shared {
     hello: HelloReply,
     closed: CancellationToken,
-    ending: watch::Receiver<Option<Arc<HashSet<String>>>>,
+    ending: watch::Receiver<Option<Arc<LastWords>>>,
     _open: DropGuard,
 }
 
@@ -119,14 +128,13 @@ impl Channel {
     }
 
     /// As [`Self::last_words`], of what was read until now.
-    pub fn last_words_now(&self) -> Option<Arc<HashSet<String>>> {
+    pub fn last_words_now(&self) -> Option<Arc<LastWords>> {
         self.shared.ending.borrow().clone()
     }
 
-    /// The commands that PID 1 had accepted when it announced its end; `None`
-    /// when it was gone without a word. Waits until the channel's last message
-    /// was read.
-    pub async fn last_words(&self) -> Option<Arc<HashSet<String>>> {
+    /// What PID 1 said when it announced its end; `None` when it was gone without a
+    /// word. Waits until the channel's last message was read.
+    pub async fn last_words(&self) -> Option<Arc<LastWords>> {
         let mut ending = self.shared.ending.clone();
         // An error: the channel is gone and nothing more will come.
         let _ = timeout(QUICK, ending.wait_for(Option::is_some)).await;
@@ -137,11 +145,14 @@ impl Channel {
 /// Waits for the one event there is. The stream ends with the connection.
 async fn listen(
     mut events: Streaming<casemate_protocol::Event>,
-    ending: watch::Sender<Option<Arc<HashSet<String>>>>,
+    ending: watch::Sender<Option<Arc<LastWords>>>,
 ) {
     while let Ok(Some(event)) = events.message().await {
         if let Some(event::Event::Ending(end)) = event.event {
-            ending.send_replace(Some(Arc::new(end.accepted.into_iter().collect())));
+            ending.send_replace(Some(Arc::new(LastWords {
+                accepted: end.accepted.into_iter().collect(),
+                exit_code: end.exit_code.into(),
+            })));
         }
     }
 }

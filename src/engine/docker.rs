@@ -7,7 +7,8 @@ use bollard::errors::Error as BollardError;
 use bollard::models::{ContainerCreateBody, ContainerWaitResponse};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptions, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions, WaitContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StartContainerOptions,
+    WaitContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
 use tracing::debug;
@@ -157,6 +158,23 @@ impl Engine {
         match self.bounded("remove", CHANGE, call).await {
             // 409: "removal of container … is already in progress".
             Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Gives it another name, so that its own is free. One that is gone is fine.
+    ///
+    /// # Errors
+    /// [`EngineError::Conflict`] for a name in use.
+    pub async fn rename(&self, id: &str, name: &str) -> Result<(), EngineError> {
+        let options = RenameContainerOptionsBuilder::new().name(name).build();
+        let docker = self.docker().await?;
+        let call = docker.rename_container(segment("container", id)?, options);
+        match self.bounded("rename", CHANGE, call).await {
+            Err(error) if error.status() == Some(404) => Ok(()),
+            Err(error) if error.status() == Some(409) => Err(EngineError::Conflict {
+                name: name.to_owned(),
+            }),
             other => other,
         }
     }

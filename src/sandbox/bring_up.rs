@@ -108,7 +108,7 @@ impl Maker {
                         debug!(error = &error as &dyn std::error::Error, "looking again");
                         if Instant::now() > unresponsive {
                             warn!(container = found.id, "PID 1 does not answer: removing");
-                            self.engine.remove(&found.id).await?;
+                            self.set_aside(&found.id).await?;
                             note = Some(Note::Restarted(Reason::Unresponsive));
                             unresponsive = Instant::now() + UNRESPONSIVE;
                         }
@@ -144,6 +144,22 @@ impl Maker {
         let command = [casemate_protocol::INIT_PATH, "bridge"];
         let stream = self.engine.exec(container, BRIDGE_USER, &command).await?;
         Ok(Channel::open(stream).await?)
+    }
+
+    /// Frees the name of a container that does not end, and has it removed whenever
+    /// the kernel lets go of it.
+    pub async fn set_aside(&self, id: &str) -> Result<(), SandboxError> {
+        let short: String = id.chars().take(12).collect();
+        let aside = format!("{}-aside-{short}", self.name.as_str());
+        self.engine.rename(id, &aside).await?;
+        let (engine, id) = (self.engine.clone(), id.to_owned());
+        tokio::spawn(async move {
+            if let Err(error) = engine.remove(&id).await {
+                let error = &error as &dyn std::error::Error;
+                warn!(container = id, error, "it is removed when it ends");
+            }
+        });
+        Ok(())
     }
 
     fn ours(&self, found: &Container) -> Result<(), SandboxError> {

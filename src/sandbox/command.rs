@@ -222,8 +222,8 @@ impl Execution<'_> {
         if placed.container == lease.container {
             return None;
         }
-        let accepted = placed.channel.last_words().await;
-        if accepted.is_some_and(|accepted| !accepted.contains(self.id())) {
+        let last_words = placed.channel.last_words().await;
+        if last_words.is_some_and(|words| !words.accepted.contains(self.id())) {
             self.sent = None;
             return None;
         }

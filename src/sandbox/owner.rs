@@ -6,6 +6,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use casemate_protocol::exit;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -154,14 +155,24 @@ impl Owner {
                     container = &*running.container,
                     "PID 1 does not answer: removing"
                 );
-                self.maker.engine.remove(&running.container).await?;
+                self.maker.set_aside(&running.container).await?;
                 self.forget(Reason::Unresponsive);
                 return Ok(());
             }
             tokio::time::sleep(OPEN_PAUSE).await;
         }
-        let code = timeout(REMOVAL, gone(Some(running))).await.unwrap_or(None);
-        self.forget(Reason::from_exit_code(code));
+        let said = running
+            .channel
+            .last_words_now()
+            .map(|words| words.exit_code);
+        if said == Some(exit::STUCK) {
+            // The kernel keeps it until the last of its processes is gone.
+            self.maker.set_aside(&running.container).await?;
+            self.forget(Reason::Stuck);
+            return Ok(());
+        }
+        let seen = timeout(REMOVAL, gone(Some(running))).await.unwrap_or(None);
+        self.forget(Reason::from_exit_code(seen.or(said)));
         Ok(())
     }
 

@@ -15,6 +15,8 @@ pub enum Reason {
     Crashed,
     /// It did not answer any more and was removed.
     Unresponsive,
+    /// What a command had started could not be ended.
+    Stuck,
     /// It was removed, or ended in a way nobody saw.
     Gone,
 }
@@ -26,6 +28,7 @@ impl Reason {
             Some(exit::IDLE) => Self::Idle,
             Some(exit::RETIRED) => Self::Retired,
             Some(exit::PANIC) => Self::Crashed,
+            Some(exit::STUCK) => Self::Stuck,
             // 128 + SIGKILL
             Some(137) => Self::Killed,
             _ => Self::Gone,
@@ -40,6 +43,7 @@ impl Reason {
             Self::Killed => "the sandbox was killed from outside or for memory",
             Self::Crashed => "the sandbox's PID 1 crashed",
             Self::Unresponsive => "the sandbox did not answer any more and was removed",
+            Self::Stuck => "the sandbox was replaced because processes in it could not be ended",
             Self::Gone => "the sandbox was removed from outside",
         }
     }
@@ -60,6 +64,7 @@ mod tests {
         assert_eq!(Reason::from_exit_code(Some(76)), Reason::Idle);
         assert_eq!(Reason::from_exit_code(Some(75)), Reason::Retired);
         assert_eq!(Reason::from_exit_code(Some(70)), Reason::Crashed);
+        assert_eq!(Reason::from_exit_code(Some(77)), Reason::Stuck);
         assert_eq!(Reason::from_exit_code(Some(137)), Reason::Killed);
         assert_eq!(Reason::from_exit_code(Some(1)), Reason::Gone);
         assert_eq!(Reason::from_exit_code(None), Reason::Gone);

@@ -249,14 +249,7 @@ impl Output {
         if self.lossy.is_some() {
             lines.push("[not all UTF-8; \u{fffd} stands for what was not]".to_owned());
         }
-        if let Some(survivors) = self.survivors {
-            let processes = if survivors == 1 {
-                "process runs"
-            } else {
-                "processes run"
-            };
-            lines.push(format!("[{survivors} {processes} on in the background]"));
-        }
+        lines.extend(self.survivors.map(|count| self.survived(count)));
         if let Some(kills) = self
             .oom_kills
             .filter(|_| self.outcome != Outcome::OutOfMemory)
@@ -265,6 +258,10 @@ impl Output {
         }
         lines.extend(self.detail.iter().map(|detail| format!("[{detail}]")));
         let signal = self.signal.as_deref().unwrap_or("a signal");
+        let all = match self.survivors {
+            None => " with everything it started",
+            Some(_) => "",
+        };
         lines.extend(match self.outcome {
             Outcome::Exited => None,
             Outcome::Signaled => Some(format!("[ended by {signal}]")),
@@ -272,10 +269,8 @@ impl Output {
                 "[still running; to go on waiting call shell_exec with command_id={} alone, to end it add stop=true]",
                 self.command_id.as_deref().unwrap_or_default()
             )),
-            Outcome::TimedOut => Some(format!(
-                "[timed out after {timeout} s: killed with everything it started]"
-            )),
-            Outcome::Cancelled => Some("[cancelled: killed with everything it started]".to_owned()),
+            Outcome::TimedOut => Some(format!("[timed out after {timeout} s: killed{all}]")),
+            Outcome::Cancelled => Some(format!("[cancelled: killed{all}]")),
             Outcome::OutOfMemory => {
                 Some("[out of memory: killed at the sandbox's memory limit]".to_owned())
             }
@@ -285,6 +280,20 @@ impl Output {
             lines.push(format!("[exit code: {}]", self.exit_code));
         }
         lines
+    }
+
+    /// After a kill, what is left is what the kernel does not let go of.
+    fn survived(&self, count: u32) -> String {
+        let (process, runs) = match count {
+            1 => ("process", "runs"),
+            _ => ("processes", "run"),
+        };
+        match self.outcome {
+            Outcome::TimedOut | Outcome::Cancelled => {
+                format!("[{count} {process} could not be ended: the sandbox is replaced]")
+            }
+            _ => format!("[{count} {process} {runs} on in the background]"),
+        }
     }
 }
 

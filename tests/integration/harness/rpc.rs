@@ -120,6 +120,13 @@ impl Pending {
             .expect("an answer in time")
             .ok()
     }
+
+    /// The result of a tool call.
+    pub async fn result(self) -> CallResult {
+        let answer = self.answer().await.expect("the server answers");
+        assert!(answer.get("result").is_some(), "a protocol error: {answer}");
+        CallResult(answer["result"].clone())
+    }
 }
 
 /// The result of a tool call.

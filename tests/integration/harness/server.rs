@@ -130,9 +130,7 @@ impl Server {
     /// Calls a tool.
     pub async fn call(&self, tool: &str, arguments: Value) -> CallResult {
         let (_, pending) = self.start_call(tool, arguments).await;
-        let answer = pending.answer().await.expect("the server answers");
-        assert!(answer.get("result").is_some(), "a protocol error: {answer}");
-        CallResult(answer["result"].clone())
+        pending.result().await
     }
 
     /// Calls a tool and does not wait; with the request's id.

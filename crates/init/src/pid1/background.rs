@@ -33,6 +33,7 @@ pub async fn keep(mut process: Process, commands: Arc<Commands>, busy: Busy) {
         "what a command had left in the background was ended: {why}"
     ));
     drop(busy);
+    commands.end_if_stuck();
 }
 
 /// Resolves when no call came for `ttl`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use casemate_protocol::{
     Failure, FailureExt as _, Finished, MAX_ENV, MAX_SCRIPT, MAX_STDIN, RunningCommand,
-    StartRequest, failure::Code,
+    StartRequest, exit, failure::Code,
 };
 use tokio::sync::Notify;
 
@@ -150,6 +150,7 @@ impl Commands {
         };
         command.finish(finished);
         self.table().finished(&command.id);
+        self.end_if_stuck();
     }
 
     async fn execute(
@@ -158,7 +159,8 @@ impl Commands {
         request: &StartRequest,
     ) -> Result<(Finished, Process), Failure> {
         let oom_before = oom_kills();
-        let resorts_before = self.supervisors.reaper().last_resorts();
+        let resort = self.supervisors.reaper().resort();
+        let resorts_before = resort.taken();
         let order = self.shell.order(request)?;
         let deadline = Duration::from_millis(request.timeout_ms);
         let ran = match self.attempt(command, &order, deadline).await {
@@ -171,8 +173,7 @@ impl Commands {
             ran => ran,
         };
         let (process, ended, interruption) = ran?;
-        let hit =
-            self.supervisors.reaper().last_resorts() > resorts_before && !process.is_orphaned();
+        let hit = resort.taken() > resorts_before && !process.is_orphaned();
         let end = End {
             ended,
             interruption,
@@ -180,7 +181,8 @@ impl Commands {
             oom_kills: oom_kills().saturating_sub(oom_before),
         };
         let survivors = if process.is_empty() {
-            0
+            // What outlives the last resort has lost its supervisor.
+            resort.stuck()
         } else {
             tree::size(process.supervisor)
         };
@@ -231,6 +233,14 @@ impl Commands {
         Ok((process, ended, interruption))
     }
 
+    /// After the outcomes are told: a container that cannot be emptied is of no use.
+    pub(super) fn end_if_stuck(&self) {
+        let stuck = self.supervisors.reaper().resort().stuck() > 0;
+        if stuck && self.table().running().next().is_none() {
+            self.life.end(exit::STUCK);
+        }
+    }
+
     /// Resolves when what runs in the background is to make room.
     pub(super) async fn wants_room(&self) {
         self.room.notified().await;
@@ -259,7 +269,8 @@ impl Commands {
                 }
             }
         };
-        if end_tree(process, doom_others).await == Ending::LastResort {
+        let resort = self.supervisors.reaper().resort();
+        if end_tree(process, resort, doom_others).await == Ending::LastResort {
             crate::complain("a command outran its end: everything was killed");
         }
     }

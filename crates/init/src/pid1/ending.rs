@@ -5,8 +5,9 @@ use std::time::Duration;
 use rustix::process::{Signal, kill_process};
 use tokio::time::{Instant, timeout};
 
+use super::last_resort::LastResort;
 use super::process::Process;
-use crate::{sys, tree};
+use crate::tree;
 
 /// What a process gets to clean up after TERM.
 const TERM_GRACE: Duration = Duration::from_millis(300);
@@ -22,10 +23,6 @@ const PASSES: Duration = Duration::from_millis(500);
 /// the supervisor itself that hangs.
 const IDLE_PASSES: usize = 5;
 
-/// What the kernel may take to end what was killed: a process in uninterruptible
-/// sleep ends when its device answers.
-const LAST_WAIT: Duration = Duration::from_secs(2);
-
 /// How the end was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -37,7 +34,11 @@ pub enum Ending {
 
 /// TERM to the whole tree, 300 ms, then KILL until it is empty. `before_last_resort`
 /// is called before every process of the container is killed.
-pub async fn end_tree(process: &mut Process, before_last_resort: impl FnOnce()) -> Ending {
+pub async fn end_tree(
+    process: &mut Process,
+    resort: &LastResort,
+    before_last_resort: impl FnOnce(),
+) -> Ending {
     for descendant in tree::descendants(process.supervisor).iter().flatten() {
         tree::signal(descendant, Signal::TERM);
     }
@@ -58,7 +59,7 @@ pub async fn end_tree(process: &mut Process, before_last_resort: impl FnOnce()) 
         }
     }
     before_last_resort();
-    sys::kill_everything();
-    let _ = timeout(LAST_WAIT, process.emptied()).await;
+    resort.take().await;
+    let _ = timeout(PASSES, process.emptied()).await;
     Ending::LastResort
 }

@@ -33,6 +33,8 @@ struct State {
     quiet_since: Instant,
     /// When a call last came in.
     last_call: Instant,
+    /// Nothing is accepted any more, and the end is near.
+    refusing: bool,
     ending: Option<i64>,
     listeners: Vec<mpsc::Sender<Event>>,
 }
@@ -61,6 +63,7 @@ impl Life {
                 busy: 0,
                 quiet_since: now,
                 last_call: now,
+                refusing: false,
                 ending: None,
                 listeners: Vec::new(),
             }),
@@ -78,7 +81,7 @@ impl Life {
     /// `ENDING`: nothing is accepted any more, the call did not happen.
     pub fn enter(self: &Arc<Self>) -> Result<Busy, Failure> {
         let mut state = self.state();
-        if state.ending.is_some() {
+        if state.refusing || state.ending.is_some() {
             return Err(Failure::new(Code::Ending, "the sandbox is ending itself"));
         }
         state.busy += 1;
@@ -103,6 +106,11 @@ impl Life {
     /// Ends if nothing runs and nothing did for `idle_for`. `false`: busy.
     pub fn retire(&self, idle_for: Duration) -> bool {
         self.end_if_quiet_for(idle_for, exit::RETIRED)
+    }
+
+    /// Accepts nothing any more. [`Self::end`] follows when the outcomes are told.
+    pub fn refuse(&self) {
+        self.state().refusing = true;
     }
 
     /// Ends, whatever runs: it ends with the container. The first code counts.
@@ -161,9 +169,13 @@ impl Life {
     }
 
     /// Tells everybody who listens that this is the end.
-    pub fn announce(&self, accepted: Vec<String>) {
+    pub fn announce(&self, accepted: Vec<String>, code: i64) {
+        let exit_code = u32::try_from(code).unwrap_or(u32::MAX);
         let ending = Event {
-            event: Some(event::Event::Ending(Ending { accepted })),
+            event: Some(event::Event::Ending(Ending {
+                accepted,
+                exit_code,
+            })),
         };
         for listener in std::mem::take(&mut self.state().listeners) {
             // The only event there is: the channel has room.
@@ -217,11 +229,12 @@ mod tests {
         assert!(life.retire(Duration::ZERO));
         let refused = life.enter().expect_err("refused");
         assert_eq!(refused.code(), Code::Ending);
-        life.announce(vec!["a".into()]);
+        life.announce(vec!["a".into()], exit::RETIRED);
         let Some(event::Event::Ending(ending)) = events.recv().await.and_then(|e| e.event) else {
             panic!("no ending");
         };
         assert_eq!(ending.accepted, ["a"]);
+        assert_eq!(i64::from(ending.exit_code), exit::RETIRED);
         assert!(life.listen().recv().await.is_none());
     }
 }

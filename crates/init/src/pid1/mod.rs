@@ -22,6 +22,7 @@ mod cgroup;
 mod command;
 mod commands;
 mod ending;
+mod last_resort;
 mod life;
 mod options;
 mod outcome;
@@ -44,6 +45,7 @@ use std::sync::Arc;
 use casemate_protocol::{WORKSPACE, exit};
 
 use self::commands::Commands;
+use self::last_resort::LastResort;
 use self::life::Life;
 use self::options::Options;
 use self::reaper::Reaper;
@@ -92,7 +94,8 @@ async fn run(options: Options) -> io::Result<i64> {
     make_own_directories();
     let pool = Arc::new(Pool::start(FILE_THREADS)?);
     let life = Arc::new(Life::new(options.idle_timeout));
-    let supervisors = Supervisors::new(Reaper::start()?);
+    let resort = Arc::new(LastResort::new(life.clone()));
+    let supervisors = Supervisors::new(Reaper::start(resort)?);
     supervisors.prepare();
     let shell = Shell::find();
     let commands = Arc::new(Commands::new(
@@ -115,7 +118,7 @@ async fn run(options: Options) -> io::Result<i64> {
     };
     let connections = socket::serve(service, life.clone())?;
     let code = life.ended().await;
-    life.announce(commands.accepted());
+    life.announce(commands.accepted(), code);
     connections.drained().await;
     Ok(code)
 }

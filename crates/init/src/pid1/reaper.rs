@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::last_resort::LastResort;
 use crate::supervisor::Ended;
 use crate::sys::{self, Change, ChildEvent, Wait};
 use crate::tree;
@@ -30,15 +31,16 @@ const ORPHAN_ROUNDS: usize = 100;
 
 /// Handle to the task that waits for children.
 #[derive(Debug, Clone)]
-pub struct Reaper(Arc<Mutex<Children>>);
+pub struct Reaper {
+    children: Arc<Mutex<Children>>,
+    resort: Arc<LastResort>,
+}
 
 #[derive(Debug, Default)]
 struct Children {
     supervisors: HashMap<Pid, oneshot::Sender<()>>,
     commands: HashMap<Pid, oneshot::Sender<Ended>>,
     unclaimed: VecDeque<(Pid, Ended)>,
-    /// How often everything was killed because orphans outran their end.
-    last_resorts: u64,
 }
 
 impl Reaper {
@@ -46,9 +48,12 @@ impl Reaper {
     ///
     /// # Errors
     /// When SIGCHLD cannot be listened to.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(resort: Arc<LastResort>) -> io::Result<Self> {
         let mut child_signals = signal(SignalKind::child())?;
-        let reaper = Self(Arc::default());
+        let reaper = Self {
+            children: Arc::default(),
+            resort,
+        };
         let this = reaper.clone();
         tokio::spawn(async move {
             loop {
@@ -60,7 +65,12 @@ impl Reaper {
     }
 
     fn children(&self) -> MutexGuard<'_, Children> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is done against what cannot be ended otherwise.
+    pub fn resort(&self) -> &LastResort {
+        &self.resort
     }
 
     /// Tells when this supervisor, just started, is gone, and with it
@@ -86,12 +96,6 @@ impl Reaper {
     /// The command's end was told in another way.
     pub fn forget(&self, command: Pid) {
         self.children().commands.remove(&command);
-    }
-
-    /// How often everything was killed because orphans outran their end: who was
-    /// killed meanwhile may have been hit by that.
-    pub fn last_resorts(&self) -> u64 {
-        self.children().last_resorts
     }
 
     /// Pids of all supervisors that live.
@@ -144,8 +148,7 @@ impl Reaper {
             }
             if round == ORPHAN_ROUNDS {
                 crate::complain("orphans outran their end: everything was killed");
-                self.children().last_resorts += 1;
-                sys::kill_everything();
+                self.resort.take().await;
                 break;
             }
             for orphan in orphans.iter().flatten() {

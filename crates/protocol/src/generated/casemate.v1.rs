@@ -175,6 +175,9 @@ pub mod event {
 pub struct Ending {
     #[prost(string, repeated, tag = "1")]
     pub accepted: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What PID 1 exits with. A container that cannot be emptied never gets there.
+    #[prost(uint32, tag = "2")]
+    pub exit_code: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EnvVar {

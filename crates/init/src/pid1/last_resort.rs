@@ -1,0 +1,85 @@
+//! The last resort: every process of the container but PID 1 is killed, whoever
+//! started it.
+//!
+//! What even that does not end (a process in uninterruptible sleep, or one that
+//! the host has frozen) makes the container unusable: nobody may be told that it
+//! is gone. PID 1 then accepts nothing more, tells the outcome, and ends with
+//! [`exit::STUCK`](casemate_protocol::exit::STUCK).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, test_kill_process};
+use tokio::time::Instant;
+
+use super::life::Life;
+use crate::procfs::{self, Process};
+use crate::sys;
+
+/// What the kernel may take to end what was killed: writing out a core, giving
+/// back memory, a device that answers late.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+
+/// Between two looks at what is left.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How often it was taken, and what it left.
+#[derive(Debug)]
+pub struct LastResort {
+    life: Arc<Life>,
+    taken: AtomicU64,
+    stuck: AtomicU32,
+}
+
+impl LastResort {
+    /// Never taken yet.
+    pub fn new(life: Arc<Life>) -> Self {
+        Self {
+            life,
+            taken: AtomicU64::new(0),
+            stuck: AtomicU32::new(0),
+        }
+    }
+
+    /// Kills everything and waits until it is gone, 2 s at most.
+    pub async fn take(&self) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        let killed = procfs::processes().unwrap_or_default();
+        sys::kill_everything();
+        let end = Instant::now() + LAST_WAIT;
+        loop {
+            let left = killed.iter().filter(|process| is_left(process)).count();
+            if left == 0 {
+                return;
+            }
+            if Instant::now() > end {
+                crate::complain(&format!("{left} processes outlive their kill"));
+                self.stuck
+                    .store(u32::try_from(left).unwrap_or(u32::MAX), Ordering::Relaxed);
+                self.life.refuse();
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// How often it was taken: who was killed meanwhile may have been hit by it.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Processes that outlived it.
+    pub fn stuck(&self) -> u32 {
+        self.stuck.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether this very process is still there and has not ended.
+fn is_left(killed: &Process) -> bool {
+    // The bridge is another user's: it was not killed, and is not user code.
+    if killed.pid == Pid::INIT || killed.dead || test_kill_process(killed.pid).is_err() {
+        return false;
+    }
+    procfs::process(killed.pid).is_some_and(|now| now.started == killed.started && !now.dead)
+}
