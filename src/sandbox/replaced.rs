@@ -27,7 +27,7 @@ impl Reason {
         match code {
             Some(exit::IDLE) => Self::Idle,
             Some(exit::RETIRED) => Self::Retired,
-            Some(exit::PANIC) => Self::Crashed,
+            Some(exit::PANIC | exit::NOT_SERVING) => Self::Crashed,
             Some(exit::STUCK) => Self::Stuck,
             // 128 + SIGKILL
             Some(137) => Self::Killed,

@@ -311,7 +311,9 @@ fn outcome(outcome: Ended) -> Outcome {
 fn detail(finished: &Finished) -> Option<String> {
     match finished.outcome() {
         Ended::Lost => Some(
-            "another command outran its end, so everything in the sandbox was killed".to_owned(),
+            "another command killed its supervisor, or outran its end so that everything in the \
+             sandbox was killed"
+                .to_owned(),
         ),
         _ => None,
     }

@@ -11,6 +11,7 @@ mod floods;
 mod identity;
 mod images;
 mod isolation;
+mod leaks;
 mod lifecycle;
 mod long;
 mod serve;

@@ -60,6 +60,8 @@ pub const SOCKET_NAME: &[u8] = b"casemate";
 pub mod exit {
     /// PID 1 panicked: a bug.
     pub const PANIC: i64 = 70;
+    /// PID 1 could not begin to serve: the image or the kernel lacks something.
+    pub const NOT_SERVING: i64 = 71;
     /// PID 1 was asked to end by `Retire`.
     pub const RETIRED: i64 = 75;
     /// Nothing ran and nobody called for the idle timeout.

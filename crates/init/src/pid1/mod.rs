@@ -75,7 +75,7 @@ pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
         Err(error) => {
             crate::complain(&format!("cannot serve: {error}"));
-            ExitCode::from(71)
+            ExitCode::from(u8::try_from(exit::NOT_SERVING).unwrap_or(u8::MAX))
         }
     }
 }

@@ -90,14 +90,26 @@ impl Pipes {
     /// Waits for the output to be complete: to its end where nothing is left
     /// that could write, else for a short while. What was written before the
     /// command ended is in the pipes then, and is read in any case.
+    ///
+    /// With nothing of the command left, whoever still holds its pipes was handed
+    /// them by another: they are closed, or one process could make PID 1 keep the
+    /// pipes of any number of commands.
     pub async fn drain(&self, process: &mut Process, command: &Command, readers: [Reader; 2]) {
         let patience = match timeout(ALONE, process.emptied()).await {
             Ok(()) => DRAIN_TO_END,
             Err(_) => DRAIN,
         };
         let end = Instant::now() + patience;
-        for Reader { stream, pipe, task } in readers {
-            if timeout_at(end, task).await.is_err() {
+        for Reader {
+            stream,
+            pipe,
+            mut task,
+        } in readers
+        {
+            if timeout_at(end, &mut task).await.is_err() {
+                if process.is_empty() {
+                    task.abort();
+                }
                 self.read_what_is_there(command, stream, &pipe).await;
             }
         }

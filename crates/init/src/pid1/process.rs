@@ -33,6 +33,9 @@ pub struct Process {
     empty: bool,
     /// Its supervisor was killed, and PID 1 ended what it had.
     orphaned: bool,
+    /// Its supervisor was killed before it could say which process the command is:
+    /// nobody knows how that ended, or whether it began.
+    lost: bool,
 }
 
 impl Process {
@@ -51,6 +54,7 @@ impl Process {
             end: None,
             empty: false,
             orphaned: false,
+            lost: false,
         };
         Ok((process, supervisor.output))
     }
@@ -76,19 +80,15 @@ impl Process {
             }
             if !self.advance().await {
                 self.orphaned = true;
-                self.end = Some(self.inherited_end().await);
+                self.end = Some(Ok(self.inherited_end().await));
             }
         }
     }
 
     /// The command's end after it was interrupted: whatever there is to know.
     pub async fn ended_after_kill(&mut self) -> Ended {
-        let killed = Ended {
-            signal: Some(libc::SIGKILL),
-            ..Ended::default()
-        };
         let ended = timeout(REPORT, self.ended()).await;
-        ended.ok().and_then(Result::ok).unwrap_or(killed)
+        ended.ok().and_then(Result::ok).unwrap_or_else(killed)
     }
 
     /// Waits until nothing of the command is left. Can be dropped and called
@@ -125,10 +125,18 @@ impl Process {
 
     /// The supervisor was killed by user code. PID 1 inherited the command,
     /// ends it, and knows what `waitid` said of it.
-    async fn inherited_end(&mut self) -> Result<Ended, Failure> {
-        let lost = || Failure::new(Code::Other, "the command's end was lost");
-        let (_, inherited) = self.inherited.as_mut().ok_or_else(lost)?;
-        inherited.await.map_err(|_| lost())
+    async fn inherited_end(&mut self) -> Ended {
+        let told = match self.inherited.as_mut() {
+            Some((_, inherited)) => inherited.await.ok(),
+            None => None,
+        };
+        self.lost = told.is_none();
+        told.unwrap_or_else(killed)
+    }
+
+    /// Whether nobody knows how the command ended.
+    pub fn is_lost(&self) -> bool {
+        self.lost
     }
 
     /// Whether its supervisor was killed, so that its own end was meant.
@@ -147,6 +155,14 @@ impl Drop for Process {
         if let Some((pid, _)) = self.inherited.take() {
             self.reaper.forget(pid);
         }
+    }
+}
+
+/// What is said of a command that was killed where nobody saw its end.
+fn killed() -> Ended {
+    Ended {
+        signal: Some(libc::SIGKILL),
+        ..Ended::default()
     }
 }
 

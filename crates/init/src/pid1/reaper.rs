@@ -13,6 +13,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::last_resort::LastResort;
 use crate::supervisor::Ended;
@@ -22,6 +23,9 @@ use crate::tree;
 /// Ends of orphans that nobody asked for yet: a command's end may be reaped
 /// before its id was read from the dead supervisor's socket.
 const UNCLAIMED: usize = 256;
+
+/// How long they are kept: the id may be another's afterwards.
+const UNCLAIMED_FOR: Duration = Duration::from_secs(5);
 
 /// Between two looks for orphans: they appear one generation after the other.
 const ORPHAN_PAUSE: Duration = Duration::from_millis(2);
@@ -40,7 +44,7 @@ pub struct Reaper {
 struct Children {
     supervisors: HashMap<Pid, oneshot::Sender<()>>,
     commands: HashMap<Pid, oneshot::Sender<Ended>>,
-    unclaimed: VecDeque<(Pid, Ended)>,
+    unclaimed: VecDeque<(Pid, Ended, Instant)>,
 }
 
 impl Reaper {
@@ -85,9 +89,12 @@ impl Reaper {
     pub fn command(&self, pid: Pid) -> oneshot::Receiver<Ended> {
         let (ended, receiver) = oneshot::channel();
         let mut children = self.children();
-        let known = children.unclaimed.iter().rposition(|(id, _)| *id == pid);
+        let known = children
+            .unclaimed
+            .iter()
+            .rposition(|(id, _, at)| *id == pid && at.elapsed() < UNCLAIMED_FOR);
         match known.and_then(|at| children.unclaimed.remove(at)) {
-            Some((_, status)) => drop(ended.send(status)),
+            Some((_, status, _)) => drop(ended.send(status)),
             None => drop(children.commands.insert(pid, ended)),
         }
         receiver
@@ -132,7 +139,9 @@ impl Reaper {
         match children.commands.remove(&event.pid) {
             Some(command) => drop(command.send(ended)),
             None => {
-                children.unclaimed.push_back((event.pid, ended));
+                children
+                    .unclaimed
+                    .push_back((event.pid, ended, Instant::now()));
                 let excess = children.unclaimed.len().saturating_sub(UNCLAIMED);
                 children.unclaimed.drain(..excess);
             }
