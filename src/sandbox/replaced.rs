@@ -15,6 +15,8 @@ pub enum Reason {
     Crashed,
     /// It did not answer any more and was removed.
     Unresponsive,
+    /// No server was connected to it for too long.
+    Orphaned,
     /// What a command had started could not be ended.
     Stuck,
     /// It was removed, or ended in a way nobody saw.
@@ -29,6 +31,7 @@ impl Reason {
             Some(exit::RETIRED) => Self::Retired,
             Some(exit::PANIC | exit::NOT_SERVING) => Self::Crashed,
             Some(exit::STUCK) => Self::Stuck,
+            Some(exit::ORPHANED) => Self::Orphaned,
             // 128 + SIGKILL
             Some(137) => Self::Killed,
             _ => Self::Gone,
@@ -43,6 +46,7 @@ impl Reason {
             Self::Killed => "the sandbox was killed from outside or for memory",
             Self::Crashed => "the sandbox's PID 1 crashed",
             Self::Unresponsive => "the sandbox did not answer any more and was removed",
+            Self::Orphaned => "the sandbox had ended itself after losing its server",
             Self::Stuck => "the sandbox was replaced because processes in it could not be ended",
             Self::Gone => "the sandbox was removed from outside",
         }

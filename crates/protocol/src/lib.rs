@@ -66,6 +66,8 @@ pub mod exit {
     pub const RETIRED: i64 = 75;
     /// Nothing ran and nobody called for the idle timeout.
     pub const IDLE: i64 = 76;
+    /// No server was connected for as long as one may be away.
+    pub const ORPHANED: i64 = 78;
     /// What a command had started could not be ended: the kernel still shows it.
     pub const STUCK: i64 = 77;
 }

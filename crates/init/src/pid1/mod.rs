@@ -117,7 +117,13 @@ async fn run(options: Options) -> io::Result<i64> {
         started: tokio::time::Instant::now(),
     };
     let connections = socket::serve(service, life.clone())?;
-    let code = life.ended().await;
+    let code = tokio::select! {
+        code = life.ended() => code,
+        () = connections.orphaned(options.orphan_ttl) => {
+            life.end(exit::ORPHANED);
+            exit::ORPHANED
+        }
+    };
     life.announce(commands.accepted(), code);
     connections.drained().await;
     Ok(code)

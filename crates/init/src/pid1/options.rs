@@ -9,19 +9,24 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// What a command left in the background is ended this long after the last call.
     pub background_ttl: Duration,
+    /// PID 1 ends itself, whatever runs, when no server was connected for this long.
+    /// `None`: never, as other servers may come.
+    pub orphan_ttl: Option<Duration>,
     /// Hash of the specification, told back in Hello.
     pub spec: String,
 }
 
 impl Options {
-    /// Parses `--name=value` arguments; all are required.
+    /// Parses `--name=value` arguments; all but `--orphan-ttl-ms` are required.
     pub fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut idle_timeout, mut background_ttl, mut spec) = (None, None, None);
+        let mut orphan_ttl = None;
         for arg in args {
             let (name, value) = arg.split_once('=').ok_or(format!("{arg}: no value"))?;
             match name {
                 "--idle-timeout-ms" => idle_timeout = Some(millis(name, value)?),
                 "--background-ttl-ms" => background_ttl = Some(millis(name, value)?),
+                "--orphan-ttl-ms" => orphan_ttl = Some(millis(name, value)?),
                 "--spec" => spec = Some(value.to_owned()),
                 _ => return Err(format!("{name}: unknown argument")),
             }
@@ -29,6 +34,7 @@ impl Options {
         Ok(Self {
             idle_timeout: idle_timeout.ok_or("--idle-timeout-ms is missing")?,
             background_ttl: background_ttl.ok_or("--background-ttl-ms is missing")?,
+            orphan_ttl,
             spec: spec.ok_or("--spec is missing")?,
         })
     }
@@ -50,6 +56,13 @@ mod tests {
     }
 
     #[test]
+    fn a_container_of_one_server_may_be_told_when_it_is_an_orphan() {
+        let all = "--idle-timeout-ms=1 --background-ttl-ms=2 --spec=ab --orphan-ttl-ms=30000";
+        let options = parse(&all.split(' ').collect::<Vec<_>>()).expect("parses");
+        assert_eq!(options.orphan_ttl, Some(Duration::from_secs(30)));
+    }
+
+    #[test]
     fn all_arguments_are_required_and_no_other_is_taken() {
         let good = [
             "--idle-timeout-ms=900000",
@@ -58,6 +71,7 @@ mod tests {
         ];
         let options = parse(&good).expect("parses");
         assert_eq!(options.idle_timeout, Duration::from_secs(900));
+        assert_eq!(options.orphan_ttl, None);
         assert!(parse(&good[1..]).is_err_and(|error| error.contains("idle-timeout")));
         assert!(parse(&["--spec=a", "--else=1"]).is_err_and(|error| error.contains("--else")));
         assert!(parse(&["--idle-timeout-ms=soon"]).is_err_and(|error| error.contains("soon")));

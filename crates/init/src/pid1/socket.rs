@@ -15,7 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use super::life::Life;
@@ -46,14 +46,50 @@ const MAX_STREAMS: u32 = 512;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The connections that are served.
-#[derive(Debug)]
-pub struct Connections(Arc<Semaphore>);
+#[derive(Debug, Clone)]
+pub struct Connections(watch::Sender<usize>);
+
+/// One that is served, until it is dropped.
+struct Served(watch::Sender<usize>);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.0.send_modify(|served| *served -= 1);
+    }
+}
 
 impl Connections {
+    /// Counts one more, unless there are as many as may be.
+    fn serve(&self) -> Option<Served> {
+        let room = |served: &mut usize| {
+            let room = *served < MAX_BRIDGES;
+            *served += usize::from(room);
+            room
+        };
+        let served = self.0.send_if_modified(room);
+        served.then(|| Served(self.0.clone()))
+    }
+
     /// Waits until none is left, for as long as last words may take.
     pub async fn drained(&self) {
-        let all = u32::try_from(MAX_BRIDGES).unwrap_or(u32::MAX);
-        let _ = timeout(LAST_WORDS, self.0.acquire_many(all)).await;
+        let mut served = self.0.subscribe();
+        let _ = timeout(LAST_WORDS, served.wait_for(|served| *served == 0)).await;
+    }
+
+    /// Resolves when there was none for `ttl`; never without one.
+    pub async fn orphaned(&self, ttl: Option<Duration>) {
+        let Some(ttl) = ttl else {
+            return std::future::pending().await;
+        };
+        let mut served = self.0.subscribe();
+        loop {
+            // An error: this is the sender, and it is there.
+            let _ = served.wait_for(|served| *served == 0).await;
+            let came = served.wait_for(|served| *served > 0);
+            if timeout(ttl, came).await.is_err() {
+                return;
+            }
+        }
     }
 }
 
@@ -70,9 +106,8 @@ pub fn serve(service: Service, life: Arc<Life>) -> io::Result<Connections> {
     let server = SandboxServer::new(service)
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
-    let bridges = Arc::new(Semaphore::new(MAX_BRIDGES));
-    let connections = Connections(bridges.clone());
-    tokio::spawn(accept(listener, server, life, bridges));
+    let connections = Connections(watch::Sender::new(0));
+    tokio::spawn(accept(listener, server, life, connections.clone()));
     Ok(connections)
 }
 
@@ -80,7 +115,7 @@ async fn accept(
     listener: UnixListener,
     server: SandboxServer<Service>,
     life: Arc<Life>,
-    bridges: Arc<Semaphore>,
+    connections: Connections,
 ) {
     let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
     loop {
@@ -94,14 +129,14 @@ async fn accept(
             // User code holds all the places: it gets no more, the bridge does.
             continue;
         }
-        let (server, life, bridges) = (server.clone(), life.clone(), bridges.clone());
+        let (server, life, connections) = (server.clone(), life.clone(), connections.clone());
         tokio::spawn(async move {
             let known = matches!(timeout(FIRST_BYTE, greet(&stream)).await, Ok(Ok(true)));
             drop(stranger);
-            let Ok(_bridge) = bridges.try_acquire() else {
+            if !known {
                 return;
-            };
-            if known {
+            }
+            if let Some(_served) = connections.serve() {
                 converse(stream, server, &life).await;
             }
         });
@@ -146,5 +181,39 @@ async fn converse(stream: UnixStream, server: SandboxServer<Service>, life: &Lif
             connection.as_mut().graceful_shutdown();
             let _ = timeout(LAST_WORDS, connection).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_orphan_is_who_had_no_connection_for_its_time() {
+        let connections = Connections(watch::Sender::new(0));
+        let ttl = Some(Duration::from_secs(30));
+        let orphaned = connections.orphaned(ttl);
+        tokio::pin!(orphaned);
+        let early = timeout(Duration::from_secs(29), orphaned.as_mut());
+        assert!(early.await.is_err());
+        let served = connections.serve().expect("room");
+        let connected = timeout(Duration::from_secs(3600), orphaned.as_mut());
+        assert!(connected.await.is_err());
+        drop(served);
+        let alone = Instant::now();
+        orphaned.await;
+        assert_eq!(alone.elapsed().as_secs(), 30);
+    }
+
+    #[test]
+    fn there_are_only_so_many_bridges() {
+        let connections = Connections(watch::Sender::new(0));
+        let mut served: Vec<_> = (0..MAX_BRIDGES).map(|_| connections.serve()).collect();
+        assert!(served.iter().all(Option::is_some));
+        assert!(connections.serve().is_none());
+        served.pop();
+        assert!(connections.serve().is_some());
     }
 }
