@@ -68,11 +68,13 @@ pub struct Config {
     pub log: String,
 }
 
-/// How containers and workspaces live. `bind` and `ephemeral` are not there yet.
+/// How containers and workspaces live. `bind` is not there yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// One container a user, long-running, over a named volume.
     Persistent,
+    /// A fresh container for every command, over a named volume that outlives it.
+    Ephemeral,
 }
 
 /// Which halves a tool result has. Some clients give the model only one of them, others both.
@@ -177,6 +179,7 @@ impl Mode {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Persistent => "persistent",
+            Self::Ephemeral => "ephemeral",
         }
     }
 }
@@ -187,7 +190,8 @@ impl FromStr for Mode {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         match text {
             "persistent" => Ok(Self::Persistent),
-            "bind" | "ephemeral" => Err(ValueError::ModeNotYet),
+            "ephemeral" => Ok(Self::Ephemeral),
+            "bind" => Err(ValueError::ModeNotYet),
             _ => Err(ValueError::Choice("persistent")),
         }
     }

@@ -11,7 +11,7 @@ use super::adopt::{Adoption, Builder, decide};
 use super::replaced::Reason;
 use super::{Note, SandboxError, Status};
 use crate::channel::{Channel, ChannelError};
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::engine::{
     Container, ContainerSpec, Engine, EngineError, Labels, Limits, PreparedImage, RunAs, State,
     VolumeDriver, Workspace,
@@ -30,6 +30,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Largest file in a workspace without a quota, 2 GiB.
 const FILE_SIZE: u64 = 2 << 30;
+
+/// How long a container that no other server may use outlives its channel.
+const ORPHAN_TTL: Duration = Duration::from_secs(30);
 
 /// casemate-init, as it is put into every image.
 const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/casemate-init"));
@@ -72,18 +75,34 @@ pub(super) struct Maker {
 }
 
 impl Maker {
+    /// Whether the container is for more than one command, and for other servers too.
+    pub fn lasts(&self) -> bool {
+        self.common.config.mode != Mode::Ephemeral
+    }
+
+    /// For a container that is used once.
+    fn fresh_name(&self) -> String {
+        let random = uuid::Uuid::new_v4().simple().to_string();
+        format!("{}-{}", self.name.as_str(), &random[..12])
+    }
+
     /// Finds the user's container or makes it, and opens a channel to it.
     pub async fn bring_up(
         &self,
         status: &watch::Sender<Status>,
     ) -> Result<(Running, Option<Note>), SandboxError> {
+        if !self.lasts() {
+            status.send_replace(Status::Creating);
+            // Nobody else knows the name.
+            return Ok((self.create(&self.fresh_name(), status).await?, None));
+        }
         let mut note = None;
         let mut patience = Instant::now() + NAME_IN_USE;
         let mut unresponsive = Instant::now() + UNRESPONSIVE;
         loop {
             status.send_replace(Status::Creating);
             let Some(found) = self.engine.inspect(self.name.as_str()).await? else {
-                match self.create(status).await {
+                match self.create(self.name.as_str(), status).await {
                     Ok(running) => return Ok((running, note)),
                     // Another server was faster, or the name is not free yet.
                     Err(SandboxError::Engine(error))
@@ -174,11 +193,15 @@ impl Maker {
         .into())
     }
 
-    async fn create(&self, status: &watch::Sender<Status>) -> Result<Running, SandboxError> {
+    async fn create(
+        &self,
+        name: &str,
+        status: &watch::Sender<Status>,
+    ) -> Result<Running, SandboxError> {
         let spec = self.spec(status).await?;
-        let (name, driver) = (self.name.as_str(), VolumeDriver::default());
+        let (volume, driver) = (self.name.as_str(), VolumeDriver::default());
         self.engine
-            .ensure_volume(name, &spec.labels, &driver)
+            .ensure_volume(volume, &spec.labels, &driver)
             .await?;
         let created = self.engine.create(name, &spec).await?;
         for warning in &created.warnings {
@@ -278,10 +301,7 @@ impl Maker {
             image: self.image(status).await?,
             run_as: RunAs::DEFAULT,
             labels: self.labels(),
-            init_args: vec![
-                format!("--idle-timeout-ms={}", config.idle_timeout.as_millis()),
-                format!("--background-ttl-ms={}", config.background_ttl.as_millis()),
-            ],
+            init_args: self.init_args(),
             workspace: Workspace::Volume(self.name.as_str().to_owned()),
             limits: Limits {
                 memory: config.memory.0,
@@ -293,6 +313,18 @@ impl Maker {
             apparmor: capabilities.apparmor,
             swap_limit: capabilities.swap_limit,
         })
+    }
+
+    fn init_args(&self) -> Vec<String> {
+        let config = &self.common.config;
+        let mut args = vec![
+            format!("--idle-timeout-ms={}", config.idle_timeout.as_millis()),
+            format!("--background-ttl-ms={}", config.background_ttl.as_millis()),
+        ];
+        if !self.lasts() {
+            args.push(format!("--orphan-ttl-ms={}", ORPHAN_TTL.as_millis()));
+        }
+        args
     }
 
     async fn image(&self, status: &watch::Sender<Status>) -> Result<PreparedImage, SandboxError> {

@@ -17,7 +17,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, LEASE, Lease, RETRY_PAUSE, Reason, Sandbox, SandboxError};
+use super::spares::{Seat, Seated};
+use super::{Answer, Containers, LEASE, Lease, Place, RETRY_PAUSE, Reason, Sandbox, SandboxError};
 use crate::channel::{CallError, Channel, CommandEvents};
 
 /// After a command's own deadline, its outcome comes within this time: killing
@@ -53,7 +54,7 @@ pub struct Follow<'a> {
 }
 
 /// What became of a command.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Executed {
     /// PID 1 says how it ended.
     Finished(Box<Finished>),
@@ -92,32 +93,55 @@ impl Sandbox {
         command: Command,
         follow: Follow<'_>,
     ) -> Result<Answer<Executed>, SandboxError> {
-        let turn = self.admission.enter(Instant::now() + LEASE);
-        let _admitted = tokio::select! {
-            admitted = turn => admitted?,
+        let deadline = Instant::now() + LEASE;
+        let turn = async {
+            let admitted = self.admission.enter(deadline).await?;
+            let seated = match &self.containers {
+                Containers::Lasting(place) => Seated::In(Seat::shared(place.clone())),
+                Containers::Fresh(spares) => spares.seat(&command, deadline).await?,
+            };
+            Ok::<_, SandboxError>((admitted, seated))
+        };
+        let (_admitted, seated) = tokio::select! {
+            turn = turn => turn?,
             () = follow.cancel.cancelled() => return Err(SandboxError::Cancelled),
             () = self.ending.cancelled() => return Err(SandboxError::Ending),
         };
-        let detached = matches!(command, Command::Resume { .. });
-        let mut execution = Execution {
-            sandbox: self,
-            accepted: detached,
-            command,
-            follow: &follow,
-            placed: None,
-            sent: None,
+        let seat = match seated {
+            Seated::In(seat) => seat,
+            Seated::Over(executed) => return Ok(self.answer(executed)),
         };
-        let value = tokio::select! {
-            value = execution.run() => value?,
-            () = follow.cancel.cancelled() => execution.cancel(SandboxError::Cancelled).await?,
-            () = self.ending.cancelled() => execution.cancel(SandboxError::Ending).await?,
+        let executed = self.exec_in(&seat.place, command, follow).await;
+        let Containers::Fresh(spares) = &self.containers else {
+            return Ok(self.answer(executed?));
         };
-        Ok(self.answer(value))
+        let executed = executed.map(|mut executed| {
+            spares.settle(seat, &mut executed);
+            self.answer(executed)
+        });
+        // The next command finds one ready.
+        spares.spare().warm();
+        executed
+    }
+
+    async fn exec_in(
+        &self,
+        place: &Place,
+        command: Command,
+        follow: Follow<'_>,
+    ) -> Result<Executed, SandboxError> {
+        let mut execution = Execution::new(place, command, &follow);
+        tokio::select! {
+            executed = execution.run() => executed,
+            () = follow.cancel.cancelled() => execution.cancel(SandboxError::Cancelled).await,
+            () = self.ending.cancelled() => execution.cancel(SandboxError::Ending).await,
+        }
     }
 }
 
-struct Execution<'a> {
-    sandbox: &'a Sandbox,
+/// One command on its way to an answer.
+pub(super) struct Execution<'a> {
+    place: &'a Place,
     command: Command,
     follow: &'a Follow<'a>,
     /// Where it was sent last. It may have been accepted there.
@@ -128,8 +152,21 @@ struct Execution<'a> {
     sent: Option<Instant>,
 }
 
-impl Execution<'_> {
-    async fn run(&mut self) -> Result<Executed, SandboxError> {
+impl<'a> Execution<'a> {
+    /// Not sent yet.
+    pub fn new(place: &'a Place, command: Command, follow: &'a Follow<'a>) -> Self {
+        Self {
+            place,
+            accepted: matches!(command, Command::Resume { .. }),
+            command,
+            follow,
+            placed: None,
+            sent: None,
+        }
+    }
+
+    /// Until its outcome is known, or for the caller's patience.
+    pub async fn run(&mut self) -> Result<Executed, SandboxError> {
         loop {
             let lease = match self.lease().await {
                 Ok(lease) => lease,
@@ -179,7 +216,7 @@ impl Execution<'_> {
     /// outcome may take; one that was not gets the time of any call.
     async fn lease(&self) -> Result<Lease, SandboxError> {
         let forever = Instant::now() + Duration::from_secs(3600);
-        self.sandbox.lease(self.deadline().unwrap_or(forever)).await
+        self.place.lease(self.deadline().unwrap_or(forever)).await
     }
 
     fn is_start(&self) -> bool {

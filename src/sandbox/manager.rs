@@ -1,6 +1,7 @@
 //! All sandboxes of this server, by user.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +13,9 @@ use tracing::{Instrument as _, info_span};
 use super::admission::Admission;
 use super::bring_up::{Common, Maker};
 use super::owner::Owner;
-use super::{NoteSlot, Sandbox, Status};
+use super::spares::Spares;
+use super::sweep;
+use super::{Containers, NoteSlot, Place, Sandbox, Status};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::identity::{SandboxName, User};
@@ -26,6 +29,51 @@ const ENDING: Duration = Duration::from_millis(1500);
 
 /// How long it then waits for the channels to be let go of: nothing in it waits.
 const LETTING_GO: Duration = Duration::from_millis(300);
+
+/// Starts owners of one user's containers.
+#[derive(Debug)]
+pub(super) struct Factory {
+    maker: Maker,
+    owners: TaskTracker,
+    ending: CancellationToken,
+    ended: CancellationToken,
+}
+
+impl Factory {
+    /// How the user's containers are made.
+    pub fn maker(&self) -> &Maker {
+        &self.maker
+    }
+
+    /// An owner without a container yet.
+    pub fn place(&self) -> Place {
+        let span = info_span!("sandbox", name = self.maker.name.as_str());
+        let (requests, receiver) = mpsc::channel(REQUESTS);
+        let (status_sender, status) = watch::channel(Status::Absent);
+        let note = NoteSlot::default();
+        let owner = Owner::new(self.maker.clone(), status_sender, note.clone());
+        let run = owner.run(receiver, self.ended.clone());
+        self.owners.spawn(run.instrument(span));
+        Place {
+            requests,
+            status,
+            note,
+            ending: self.ending.clone(),
+        }
+    }
+
+    /// Runs this until it ends or the server does.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.owners.spawn(until(self.ended.clone(), task));
+    }
+}
+
+async fn until(ended: CancellationToken, task: impl Future<Output = ()>) {
+    tokio::select! {
+        () = task => {}
+        () = ended.cancelled() => {}
+    }
+}
 
 /// Hands out sandboxes. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -81,30 +129,39 @@ impl Manager {
         if let Some(known) = sandboxes.get(user) {
             return known.clone();
         }
-        let sandbox = self.start_owner(user);
+        if sandboxes.is_empty() {
+            self.start_sweeping();
+        }
+        let sandbox = self.start_sandbox(user);
         sandboxes.insert(user.clone(), sandbox.clone());
         sandbox
     }
 
-    fn start_owner(&self, user: &User) -> Sandbox {
-        let name = SandboxName::new(&self.common.config.instance, user);
-        let span = info_span!("sandbox", name = name.as_str());
-        let maker = Maker {
-            common: self.common.clone(),
-            engine: self.common.engine.clone(),
-            user: user.clone(),
-            name,
+    /// Not before the first use: nothing reaches for the Engine then.
+    fn start_sweeping(&self) {
+        let sweeping = sweep::hourly(self.common.clone());
+        self.owners.spawn(until(self.ended.clone(), sweeping));
+    }
+
+    fn start_sandbox(&self, user: &User) -> Sandbox {
+        let factory = Factory {
+            maker: Maker {
+                common: self.common.clone(),
+                engine: self.common.engine.clone(),
+                user: user.clone(),
+                name: SandboxName::new(&self.common.config.instance, user),
+            },
+            owners: self.owners.clone(),
+            ending: self.ending.clone(),
+            ended: self.ended.clone(),
         };
-        let (requests, receiver) = mpsc::channel(REQUESTS);
-        let (status_sender, status) = watch::channel(Status::Absent);
-        let note = NoteSlot::default();
-        let owner = Owner::new(maker, status_sender, note.clone());
-        self.owners
-            .spawn(owner.run(receiver, self.ended.clone()).instrument(span));
+        let containers = if factory.maker.lasts() {
+            Containers::Lasting(factory.place())
+        } else {
+            Containers::Fresh(Spares::new(factory))
+        };
         Sandbox {
-            requests,
-            status,
-            note,
+            containers,
             admission: Admission::new(self.common.config.calls_per_user),
             ending: self.ending.clone(),
         }

@@ -1,4 +1,5 @@
-//! Sandboxes: one user, one container, one volume, one owner.
+//! Sandboxes: one user, one volume, and a container under one owner: the same for all
+//! calls, or in ephemeral mode a fresh one for every command.
 //!
 //! ```text
 //!             first call, warm                    started, channel open
@@ -11,13 +12,15 @@
 //! ```
 //!
 //! Rules:
-//! - One task, the `owner`, changes a sandbox's state. Others hold a
-//!   [`Sandbox`], ask it for a lease and read its status.
+//! - One task, the `owner`, changes a container's state. Others hold a `Place`,
+//!   ask it for a lease and read its status.
 //! - What runs is known to PID 1 alone; several servers may use one container.
 //! - A command is started under one id and never run twice: an id that a new
 //!   container does not know is lost, unless the old one said that it had not
 //!   accepted it.
 //! - When a container was replaced, the next result says so.
+//! - A container that ran a command in ephemeral mode is used up: nothing runs in it
+//!   again, and it ends with its last `Place`, whatever it has left running.
 
 mod admission;
 mod adopt;
@@ -27,14 +30,16 @@ mod error;
 mod files;
 mod manager;
 mod owner;
+mod place;
 mod replaced;
+mod spares;
+mod sweep;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use command::{Command, Executed, Follow, Lost};
@@ -45,6 +50,8 @@ pub use replaced::{KEPT, LOST, Reason};
 use crate::channel::{CallError, Channel};
 use admission::Admission;
 use casemate_protocol::failure::Code;
+use place::{LEASE, Lease, NoteSlot, Place, Request};
+use spares::Spares;
 
 /// Where a sandbox is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,83 +86,53 @@ pub struct Answer<T> {
     pub note: Option<Note>,
 }
 
-/// The right to use the container as it is now.
-#[derive(Debug)]
-struct Lease {
-    channel: Channel,
-    container: Arc<str>,
-    /// The container before this one, and why it is gone.
-    last_end: Option<(Arc<str>, Reason)>,
-}
-
-/// What is to be told with the next result: set by the owner, taken where a result
-/// is made, so that an error in between does not lose it.
-type NoteSlot = Arc<Mutex<Option<Note>>>;
-
-/// What the owner is asked.
-#[derive(Debug)]
-enum Request {
-    Lease(oneshot::Sender<Result<Lease, SandboxError>>),
-    Warm,
-}
-
 /// A handle to one user's sandbox. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
-    requests: mpsc::Sender<Request>,
-    status: watch::Receiver<Status>,
-    note: NoteSlot,
+    containers: Containers,
     admission: Admission,
     /// Cancelled when the server ends.
     ending: CancellationToken,
 }
 
-/// How long a call waits for the container: a creation takes 0.4 s, an image
-/// that is being prepared some seconds, and desktop clients give up after 60 s.
-const LEASE: Duration = Duration::from_secs(45);
+/// The containers of one user.
+#[derive(Debug, Clone)]
+enum Containers {
+    /// One, for all calls.
+    Lasting(Place),
+    /// One for each command, and one that waits.
+    Fresh(Arc<Spares>),
+}
 
 /// Between two tries after a channel broke.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 impl Sandbox {
-    /// Where the sandbox is in its life.
+    /// Where the container for the next call is in its life.
     pub fn status(&self) -> Status {
-        *self.status.borrow()
+        self.for_files().status()
     }
 
-    /// Makes the container ready without a call. Returns at once.
+    /// Makes a container ready without a call. Returns at once.
     pub fn warm(&self) {
-        // A full queue has calls in it that warm the sandbox too.
-        let _ = self.requests.try_send(Request::Warm);
+        self.for_files().warm();
+    }
+
+    /// Where file work is done: a container that runs no command of its own will do.
+    fn for_files(&self) -> Place {
+        match &self.containers {
+            Containers::Lasting(place) => place.clone(),
+            Containers::Fresh(spares) => spares.spare(),
+        }
     }
 
     fn answer<T>(&self, value: T) -> Answer<T> {
-        let note = self
-            .note
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        Answer { value, note }
-    }
-
-    async fn lease(&self, deadline: Instant) -> Result<Lease, SandboxError> {
-        let start = Instant::now();
-        let deadline = deadline.min(start + LEASE);
-        let asked = async {
-            let (reply, answer) = oneshot::channel();
-            let sent = self.requests.send(Request::Lease(reply)).await;
-            sent.map_err(|_| SandboxError::Ending)?;
-            answer.await.map_err(|_| SandboxError::Ending)?
+        let note = match &self.containers {
+            Containers::Lasting(place) => place.note.take(),
+            // A new one is what was asked for.
+            Containers::Fresh(_) => None,
         };
-        tokio::select! {
-            () = self.ending.cancelled() => Err(SandboxError::Ending),
-            answer = timeout_at(deadline, asked) => answer.unwrap_or_else(|_| {
-                Err(match self.status() {
-                    Status::Preparing => SandboxError::ImagePreparing,
-                    _ => SandboxError::NotReady(start.elapsed()),
-                })
-            }),
-        }
+        Answer { value, note }
     }
 
     /// A call that may be repeated: once more on the next channel, should this
@@ -171,8 +148,9 @@ impl Sandbox {
         let start = Instant::now();
         let deadline = start + within;
         let _admitted = self.admission.enter(deadline).await?;
+        let place = self.for_files();
         loop {
-            let lease = self.lease(deadline).await?;
+            let lease = place.lease(deadline).await?;
             let left = deadline.saturating_duration_since(Instant::now());
             let done = tokio::select! {
                 done = operation(lease.channel, left) => done,

@@ -3,14 +3,14 @@
 //! It holds one wait for the container's removal, which is how the exit code of
 //! a container that removes itself is known, and one channel to PID 1.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_protocol::exit;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::bring_up::{Maker, Running, UNRESPONSIVE};
 use super::replaced::Reason;
@@ -43,12 +43,23 @@ impl Owner {
         }
     }
 
-    /// Serves requests until the server ends. The container stays: another
-    /// server may use it, and it ends itself when idle.
+    /// Serves requests until the server ends or nobody is left to ask. A container
+    /// that lasts stays: another server may use it, and it ends itself when idle.
     pub(super) async fn run(
         mut self,
         mut requests: mpsc::Receiver<Request>,
         ending: CancellationToken,
+    ) {
+        self.serve_all(&mut requests, &ending).await;
+        if !self.maker.lasts() {
+            self.retire().await;
+        }
+    }
+
+    async fn serve_all(
+        &mut self,
+        requests: &mut mpsc::Receiver<Request>,
+        ending: &CancellationToken,
     ) {
         loop {
             let request = tokio::select! {
@@ -65,7 +76,7 @@ impl Owner {
             // Making a container can take long, and the server may end meanwhile.
             tokio::select! {
                 () = ending.cancelled() => return,
-                () = self.serve(request, &mut requests) => {}
+                () = self.serve(request, requests) => {}
             }
         }
     }
@@ -120,7 +131,7 @@ impl Owner {
             });
             let (running, note) = made?;
             if let Some(note) = note {
-                self.tell(note);
+                self.note.put(note);
             }
             self.running = Some(running);
         }
@@ -176,11 +187,22 @@ impl Owner {
         Ok(())
     }
 
-    /// With the next result. That a container is a new one is told before anything
-    /// else of it.
-    fn tell(&self, note: Note) {
-        let mut slot = self.note.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.get_or_insert(note);
+    /// Ends the container at once, with all that runs in it.
+    async fn retire(&mut self) {
+        let Some(running) = self.running.take() else {
+            return;
+        };
+        self.status.send_replace(Status::Retiring);
+        if let Err(error) = running.channel.retire_at_once().await {
+            debug!(
+                error = &error as &dyn std::error::Error,
+                "PID 1 did not retire: removing"
+            );
+            if let Err(error) = self.maker.engine.remove(&running.container).await {
+                let error = &error as &dyn std::error::Error;
+                warn!(error, "it ends itself when its channel is gone");
+            }
+        }
     }
 
     fn forget(&mut self, reason: Reason) {
@@ -191,7 +213,7 @@ impl Owner {
                 "container ended"
             );
             self.last_end = Some((running.container, reason));
-            self.tell(Note::Restarted(reason));
+            self.note.put(Note::Restarted(reason));
             self.status.send_replace(Status::Absent);
         }
     }

@@ -6,6 +6,7 @@ mod harness;
 
 mod chaos;
 mod commands;
+mod ephemeral;
 mod files;
 mod floods;
 mod identity;

@@ -1,0 +1,95 @@
+//! Where calls run: the handle to the owner of one container.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::replaced::Reason;
+use super::{Note, SandboxError, Status};
+use crate::channel::Channel;
+
+/// How long a call waits for the container: a creation takes 0.4 s, an image
+/// that is being prepared some seconds, and desktop clients give up after 60 s.
+pub(super) const LEASE: Duration = Duration::from_secs(45);
+
+/// The right to use the container as it is now.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub channel: Channel,
+    pub container: Arc<str>,
+    /// The container before this one, and why it is gone.
+    pub last_end: Option<(Arc<str>, Reason)>,
+}
+
+/// What the owner is asked.
+#[derive(Debug)]
+pub(super) enum Request {
+    Lease(oneshot::Sender<Result<Lease, SandboxError>>),
+    Warm,
+}
+
+/// What is to be told with the next result: set by the owner, taken where a result
+/// is made, so that an error in between does not lose it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct NoteSlot(Arc<Mutex<Option<Note>>>);
+
+impl NoteSlot {
+    /// That a container is a new one is told before anything else of it.
+    pub fn put(&self, note: Note) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.get_or_insert(note);
+    }
+
+    /// Told once.
+    pub fn take(&self) -> Option<Note> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A handle to one owner. Cheap to clone. When the last one is dropped the owner
+/// ends, and with it a container that nobody else may use.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub requests: mpsc::Sender<Request>,
+    pub status: watch::Receiver<Status>,
+    pub note: NoteSlot,
+    /// Cancelled when the server ends.
+    pub ending: CancellationToken,
+}
+
+impl Place {
+    /// Where the container is in its life.
+    pub fn status(&self) -> Status {
+        *self.status.borrow()
+    }
+
+    /// Makes the container ready without a call. Returns at once.
+    pub fn warm(&self) {
+        // A full queue has calls in it that warm the sandbox too.
+        let _ = self.requests.try_send(Request::Warm);
+    }
+
+    /// Waits for the container to be ready, until `deadline` or for [`LEASE`].
+    pub async fn lease(&self, deadline: Instant) -> Result<Lease, SandboxError> {
+        let start = Instant::now();
+        let deadline = deadline.min(start + LEASE);
+        let asked = async {
+            let (reply, answer) = oneshot::channel();
+            let sent = self.requests.send(Request::Lease(reply)).await;
+            sent.map_err(|_| SandboxError::Ending)?;
+            answer.await.map_err(|_| SandboxError::Ending)?
+        };
+        tokio::select! {
+            () = self.ending.cancelled() => Err(SandboxError::Ending),
+            answer = timeout_at(deadline, asked) => answer.unwrap_or_else(|_| {
+                Err(match self.status() {
+                    Status::Preparing => SandboxError::ImagePreparing,
+                    _ => SandboxError::NotReady(start.elapsed()),
+                })
+            }),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Containers of one user that are used up by one command each.
+//!
+//! ```text
+//!            seat                        the outcome, or the caller's end
+//!   spare ─────────► seat of a command ────────────────────────────────► retired
+//!     ▲                     │ answered `running`                            ▲
+//!     │                     └────────► kept ── its outcome is known ────────┘
+//!     └── made after every command, and when a file call finds none
+//! ```
+//!
+//! File work is done in the spare: it has run no code of the user's.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use casemate_protocol::{Failure, FailureExt as _, Finished, Outcome, Progress, failure::Code};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::command::{Execution, Follow};
+use super::manager::Factory;
+use super::{Command, Executed, Place, SandboxError};
+
+/// Outcomes kept for callers that were answered `running`, as many as PID 1 keeps
+/// in a container that lasts.
+const KEPT: usize = 64;
+
+/// How long.
+const KEPT_FOR: Duration = Duration::from_secs(600);
+
+/// Above every command's own timeout, 3,600 s.
+const LONGEST: Duration = Duration::from_secs(3700);
+
+/// The spare, the seats, and what became of commands that outlived their call.
+#[derive(Debug)]
+pub(super) struct Spares {
+    factory: Factory,
+    spare: Mutex<Option<Place>>,
+    /// Containers that may run a command at once.
+    live: Arc<Semaphore>,
+    kept: Mutex<HashMap<String, Kept>>,
+}
+
+/// A container for one command.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub place: Place,
+    _live: Option<OwnedSemaphorePermit>,
+}
+
+impl Seat {
+    /// In a container that others use too.
+    pub fn shared(place: Place) -> Arc<Self> {
+        Arc::new(Self { place, _live: None })
+    }
+}
+
+/// A command that was answered `running`.
+#[derive(Debug)]
+enum Kept {
+    Running(Arc<Seat>),
+    Ended { executed: Executed, at: Instant },
+}
+
+/// Where a command is, or what became of it.
+#[derive(Debug)]
+pub(super) enum Seated {
+    In(Arc<Seat>),
+    Over(Executed),
+}
+
+impl Spares {
+    pub fn new(factory: Factory) -> Arc<Self> {
+        let live = 2_u32;
+        Arc::new(Self {
+            factory,
+            spare: Mutex::default(),
+            live: Arc::new(Semaphore::new(live as usize)),
+            kept: Mutex::default(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Place>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<String, Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one that waits, or the beginning of one.
+    pub fn spare(&self) -> Place {
+        self.lock()
+            .get_or_insert_with(|| self.factory.place())
+            .clone()
+    }
+
+    /// The container for this command; until `deadline` as many wait as run.
+    ///
+    /// # Errors
+    /// [`SandboxError::Busy`] when no container was given back in time,
+    /// `UNKNOWN_COMMAND`.
+    pub async fn seat(&self, command: &Command, deadline: Instant) -> Result<Seated, SandboxError> {
+        if let Command::Resume { id, .. } = command {
+            return self.find(id);
+        }
+        let turn = timeout_at(deadline, self.live.clone().acquire_owned());
+        let Ok(Ok(live)) = turn.await else {
+            // The semaphore is never closed: the time is over.
+            return Err(SandboxError::Busy { waiting: 0 });
+        };
+        let place = self.lock().take();
+        Ok(Seated::In(Arc::new(Seat {
+            place: place.unwrap_or_else(|| self.factory.place()),
+            _live: Some(live),
+        })))
+    }
+
+    fn find(&self, id: &str) -> Result<Seated, SandboxError> {
+        let mut kept = self.kept();
+        forget_old(&mut kept);
+        match kept.get(id) {
+            Some(Kept::Running(seat)) => Ok(Seated::In(seat.clone())),
+            Some(Kept::Ended { executed, .. }) => Ok(Seated::Over(executed.clone())),
+            None => {
+                let detail = "no such command is known";
+                let unknown = Failure::new(Code::UnknownCommand, detail);
+                Err(SandboxError::Failed(unknown))
+            }
+        }
+    }
+
+    /// After a call: a command that runs on keeps its container, any other's ends.
+    pub fn settle(self: &Arc<Self>, seat: Arc<Seat>, executed: &mut Executed) {
+        match executed {
+            Executed::Running(id, _) => self.keep(id, seat),
+            Executed::Finished(finished) => tell_of_leftovers(finished),
+            Executed::Lost(_) => {}
+        }
+    }
+
+    /// Follows a command to its end, so that its outcome is known when its
+    /// container is gone.
+    fn keep(self: &Arc<Self>, id: &str, seat: Arc<Seat>) {
+        match self.kept().entry(id.to_owned()) {
+            // It is followed already.
+            Entry::Occupied(_) => return,
+            Entry::Vacant(entry) => drop(entry.insert(Kept::Running(seat.clone()))),
+        }
+        let (this, id) = (self.clone(), id.to_owned());
+        self.factory.spawn(async move {
+            let progress = watch::Sender::new(Progress::default());
+            let follow = Follow {
+                wait: LONGEST,
+                cancel: &CancellationToken::new(),
+                progress: &progress,
+            };
+            let resume = Command::Resume {
+                id: id.clone(),
+                stop: false,
+            };
+            let executed = Execution::new(&seat.place, resume, &follow).run().await;
+            this.ended(id, executed);
+        });
+    }
+
+    fn ended(&self, id: String, executed: Result<Executed, SandboxError>) {
+        let mut kept = self.kept();
+        match executed {
+            Ok(mut executed) => {
+                if let Executed::Finished(finished) = &mut executed {
+                    tell_of_leftovers(finished);
+                }
+                let at = Instant::now();
+                kept.insert(id, Kept::Ended { executed, at });
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "a command's outcome was lost");
+                kept.remove(&id);
+            }
+        }
+        forget_old(&mut kept);
+    }
+}
+
+/// Whatever a command left running ends with its container.
+fn tell_of_leftovers(finished: &mut Finished) {
+    let left = std::mem::take(&mut finished.survivors);
+    let ended_itself = matches!(finished.outcome(), Outcome::Exited | Outcome::Signaled);
+    if left == 0 || !ended_itself {
+        finished.survivors = left;
+        return;
+    }
+    let processes = if left == 1 { "process" } else { "processes" };
+    finished.notices.push(format!(
+        "{left} {processes} that the command left running ended with its container: in \
+         ephemeral mode nothing but /workspace outlives a command"
+    ));
+}
+
+fn forget_old(kept: &mut HashMap<String, Kept>) {
+    let age = |kept: &Kept| match kept {
+        Kept::Running(_) => None,
+        Kept::Ended { at, .. } => Some(at.elapsed()),
+    };
+    kept.retain(|_, kept| age(kept).is_none_or(|age| age < KEPT_FOR));
+    let ended = kept.iter().filter_map(|(id, kept)| Some((age(kept)?, id)));
+    let mut ended: Vec<_> = ended.map(|(age, id)| (age, id.clone())).collect();
+    ended.sort_unstable();
+    for (_, id) in ended.into_iter().skip(KEPT) {
+        kept.remove(&id);
+    }
+}
