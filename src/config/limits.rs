@@ -90,6 +90,10 @@ pub const CALLS_PER_USER: Bounds<u32> = Bounds {
 /// Calls of one user that wait for one of [`CALLS_PER_USER`]; more are answered `busy`.
 pub const CALLS_WAITING_PER_USER: usize = 256;
 
+/// Calls of all users together that wait; more are answered `busy`. Each holds its arguments, up to
+/// 4 MiB, but most a few kB.
+pub const CALLS_WAITING: usize = 4_096;
+
 /// Size of the settings file: a few kB for all settings, the rest for users of their own.
 pub const CONFIG_FILE_BYTES: u64 = 1 << 20;
 

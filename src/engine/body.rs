@@ -168,6 +168,8 @@ impl ContainerSpec {
                 // What is mounted below it later, on either side, stays there.
                 let options = MountBindOptions {
                     propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
+                    // What else the host has mounted below it is not the workspace.
+                    non_recursive: Some(true),
                     ..MountBindOptions::default()
                 };
                 (MountType::BIND, path, Some(options))

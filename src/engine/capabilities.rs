@@ -49,6 +49,8 @@ pub struct Capabilities {
     pub memory: u64,
     /// Where images and containers are kept: `overlay2`.
     pub storage_driver: String,
+    /// Where the Engine keeps all of its own, on its host.
+    pub root_dir: String,
     /// The operating system: `linux`.
     pub os: String,
 }
@@ -130,6 +132,7 @@ impl From<SystemInfo> for Capabilities {
                 .and_then(|bytes| u64::try_from(bytes).ok())
                 .unwrap_or(0),
             storage_driver: info.driver.unwrap_or_default(),
+            root_dir: info.docker_root_dir.unwrap_or_default(),
             os: info.os_type.unwrap_or_default(),
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bollard::models::ContainerCreateBody;
+use casemate_protocol::BRIDGE_UID;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -32,9 +33,19 @@ impl RunAs {
         format!("{}:{}", self.uid, self.gid)
     }
 
-    /// `None` for root and for root's group.
+    /// `None` for root, for root's group, and for the user whom PID 1 takes for the bridge.
     pub fn new(uid: u32, gid: u32) -> Option<Self> {
-        (uid != 0 && gid != 0).then_some(Self { uid, gid })
+        (uid != 0 && gid != 0 && uid != BRIDGE_UID).then_some(Self { uid, gid })
+    }
+
+    /// The user's id.
+    pub fn uid(self) -> u32 {
+        self.uid
+    }
+
+    /// The group's id.
+    pub fn gid(self) -> u32 {
+        self.gid
     }
 }
 

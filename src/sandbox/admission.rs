@@ -1,58 +1,120 @@
-//! How many calls of one user run at once, how many wait, and the answer to
-//! one more.
+//! How many calls run at once, how many wait, in which order, and the answer to one
+//! more.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until};
 
 use super::SandboxError;
-use crate::config::limits::CALLS_WAITING_PER_USER;
+use crate::config::limits::{CALLS_WAITING, CALLS_WAITING_PER_USER};
 
-/// The calls of one user. First come, first served.
+/// What calls wait for: their turn among the user's own, or a container of the
+/// user's. First come, first served. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Admission {
+pub struct Admission(Arc<Line>);
+
+#[derive(Debug)]
+struct Line {
     running: Arc<Semaphore>,
-    waiting: Arc<AtomicUsize>,
+    /// Those who wait, by when they came.
+    waiting: Mutex<BTreeSet<u64>>,
+    tickets: AtomicU64,
+    /// Somebody left the line.
+    moved: Notify,
+    /// Those who wait in any line of this server.
+    in_all: Arc<AtomicUsize>,
 }
 
 /// A call that may run, until it is dropped.
 #[derive(Debug)]
 pub struct Admitted(#[expect(dead_code, reason = "held for its Drop")] OwnedSemaphorePermit);
 
-struct Waiting<'a>(&'a AtomicUsize);
+/// A place in the line, until it is dropped.
+struct Waiting<'a> {
+    line: &'a Line,
+    ticket: u64,
+}
+
+impl Waiting<'_> {
+    fn ahead(&self) -> usize {
+        self.line.waiting().range(..self.ticket).count()
+    }
+}
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.line.waiting().remove(&self.ticket);
+        self.line.in_all.fetch_sub(1, Ordering::Relaxed);
+        self.line.moved.notify_waiters();
+    }
+}
+
+impl Line {
+    fn waiting(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn join(&self) -> Result<Waiting<'_>, SandboxError> {
+        let in_all = self.in_all.fetch_add(1, Ordering::Relaxed);
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        self.waiting().insert(ticket);
+        let waiting = Waiting { line: self, ticket };
+        let ahead = waiting.ahead();
+        if ahead >= CALLS_WAITING_PER_USER || in_all >= CALLS_WAITING {
+            return Err(SandboxError::Busy { waiting: ahead });
+        }
+        Ok(waiting)
     }
 }
 
 impl Admission {
-    /// `at_once` calls run; up to [`CALLS_WAITING_PER_USER`] more wait.
-    pub fn new(at_once: u32) -> Self {
-        Self {
+    /// `at_once` calls run; up to [`CALLS_WAITING_PER_USER`] more wait, as long as no
+    /// more than [`CALLS_WAITING`] do in all lines that count in `in_all`.
+    pub fn new(at_once: u32, in_all: Arc<AtomicUsize>) -> Self {
+        Self(Arc::new(Line {
             running: Arc::new(Semaphore::new(at_once as usize)),
-            waiting: Arc::default(),
-        }
+            waiting: Mutex::default(),
+            tickets: AtomicU64::new(0),
+            moved: Notify::new(),
+            in_all,
+        }))
     }
 
-    /// Waits for the call's turn, until `deadline`.
+    /// Waits for the call's turn, until `deadline`. `told` is how many are ahead, when
+    /// that changes.
     ///
     /// # Errors
     /// [`SandboxError::Busy`] when too many wait already, or its turn did not come.
-    pub async fn enter(&self, deadline: Instant) -> Result<Admitted, SandboxError> {
-        let ahead = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting(&self.waiting);
-        if ahead >= CALLS_WAITING_PER_USER {
-            return Err(SandboxError::Busy { waiting: ahead });
-        }
-        let turn = timeout_at(deadline, self.running.clone().acquire_owned());
-        match turn.await {
-            Ok(Ok(permit)) => Ok(Admitted(permit)),
-            // The semaphore is never closed: the time is over.
-            _ => Err(SandboxError::Busy { waiting: ahead }),
+    pub async fn enter(
+        &self,
+        deadline: Instant,
+        told: impl Fn(usize),
+    ) -> Result<Admitted, SandboxError> {
+        let line = &*self.0;
+        let waiting = line.join()?;
+        let turn = line.running.clone().acquire_owned();
+        tokio::pin!(turn);
+        let mut last = None;
+        loop {
+            let moved = line.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            tokio::select! {
+                biased;
+                // The semaphore is never closed.
+                Ok(permit) = &mut turn => return Ok(Admitted(permit)),
+                () = sleep_until(deadline) => {
+                    return Err(SandboxError::Busy { waiting: waiting.ahead() });
+                }
+                () = std::future::ready(()), if last != Some(waiting.ahead()) => {
+                    last = Some(waiting.ahead());
+                    told(waiting.ahead());
+                }
+                () = moved => {}
+            }
         }
     }
 }
@@ -65,37 +127,108 @@ mod tests {
         Instant::now() + std::time::Duration::from_secs(60)
     }
 
+    fn one_at_once() -> Admission {
+        Admission::new(1, Arc::default())
+    }
+
+    async fn until_waiting(admission: &Admission, count: usize) {
+        while admission.0.waiting().len() < count {
+            tokio::task::yield_now().await;
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_call_whose_turn_does_not_come_is_busy_at_its_deadline() {
-        let admission = Admission::new(1);
-        let _running = admission.enter(later()).await.expect("runs");
+        let admission = one_at_once();
+        let _running = admission.enter(later(), |_| {}).await.expect("runs");
         let start = Instant::now();
-        let refused = admission.enter(later()).await;
+        let refused = admission.enter(later(), |_| {}).await;
         assert!(matches!(refused, Err(SandboxError::Busy { .. })));
         assert_eq!(start.elapsed().as_secs(), 60);
     }
 
     #[tokio::test]
     async fn one_call_too_many_is_busy_and_the_others_get_their_turn() {
-        let admission = Admission::new(1);
-        let running = admission.enter(later()).await.expect("runs");
+        let admission = one_at_once();
+        let running = admission.enter(later(), |_| {}).await.expect("runs");
         let waiting: Vec<_> = (0..CALLS_WAITING_PER_USER)
             .map(|_| {
                 let admission = admission.clone();
-                tokio::spawn(async move { admission.enter(later()).await.map(drop) })
+                tokio::spawn(async move { admission.enter(later(), |_| {}).await.map(drop) })
             })
             .collect();
-        while admission.waiting.load(Ordering::Relaxed) < CALLS_WAITING_PER_USER {
-            tokio::task::yield_now().await;
-        }
+        until_waiting(&admission, CALLS_WAITING_PER_USER).await;
         assert!(matches!(
-            admission.enter(later()).await,
+            admission.enter(later(), |_| {}).await,
             Err(SandboxError::Busy { .. })
         ));
         drop(running);
         for call in waiting {
             call.await.expect("task").expect("its turn");
         }
-        assert_eq!(admission.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(admission.0.waiting().len(), 0);
+        assert_eq!(admission.0.in_all.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_told_how_many_are_ahead_and_is_served_in_order() {
+        let admission = one_at_once();
+        let running = admission.enter(later(), |_| {}).await.expect("runs");
+        let (told, mut heard) = tokio::sync::mpsc::channel(32);
+        let mut calls = Vec::new();
+        for call in 0..3 {
+            let (admission, told) = (admission.clone(), told.clone());
+            calls.push(tokio::spawn({
+                let admission = admission.clone();
+                async move {
+                    let said = |ahead| drop(told.try_send((call, ahead)));
+                    let admitted = admission.enter(later(), said).await.expect("its turn");
+                    drop(told.try_send((call, usize::MAX)));
+                    drop(admitted);
+                }
+            }));
+            until_waiting(&admission, call + 1).await;
+        }
+        // One in the middle gives up: who is behind it moves up.
+        calls.remove(1).abort();
+        until_two_wait(&admission).await;
+        drop(running);
+        for call in calls {
+            call.await.expect("task");
+        }
+        drop(told);
+        let mut heard_by = [Vec::new(), Vec::new(), Vec::new()];
+        while let Some((call, ahead)) = heard.recv().await {
+            heard_by[call].push(ahead);
+        }
+        assert_eq!(heard_by[0], [0, usize::MAX]);
+        assert!(heard_by[2].starts_with(&[2, 1]), "{:?}", heard_by[2]);
+        assert_eq!(heard_by[2].last(), Some(&usize::MAX));
+    }
+
+    async fn until_two_wait(admission: &Admission) {
+        while admission.0.waiting().len() > 2 {
+            tokio::task::yield_now().await;
+        }
+        // And the one behind has looked.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn the_lines_of_all_users_together_have_an_end() {
+        let in_all = Arc::new(AtomicUsize::new(CALLS_WAITING - 1));
+        let admission = Admission::new(1, in_all);
+        let running = admission.enter(later(), |_| {}).await.expect("runs");
+        let first = tokio::spawn({
+            let admission = admission.clone();
+            async move { admission.enter(later(), |_| {}).await.map(drop) }
+        });
+        until_waiting(&admission, 1).await;
+        let refused = admission.enter(later(), |_| {}).await;
+        assert!(matches!(refused, Err(SandboxError::Busy { .. })));
+        drop(running);
+        first.await.expect("task").expect("its turn");
     }
 }

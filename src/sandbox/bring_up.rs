@@ -1,6 +1,7 @@
 //! From nothing to a container whose PID 1 answers: found and adopted, or made.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -52,6 +53,8 @@ pub(super) struct Common {
     pub node: String,
     /// One preparation at a time: the others find it done.
     pub preparing: tokio::sync::Mutex<()>,
+    /// Calls of all users that wait for their turn.
+    pub waiting: Arc<AtomicUsize>,
 }
 
 /// A container that runs, as the owner knows it.

@@ -49,8 +49,40 @@ pub struct Follow<'a> {
     pub wait: Duration,
     /// A command that was not yet answered `Running` is ended when this fires.
     pub cancel: &'a CancellationToken,
+    /// What happens meanwhile.
+    pub news: &'a watch::Sender<News>,
+}
+
+impl Follow<'_> {
+    /// Of those who are before this one in some line.
+    pub(super) fn waits(&self, ahead: usize) {
+        self.news.send_replace(News::Waiting { ahead });
+    }
+}
+
+/// What a caller may be told before the answer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum News {
+    /// Nothing yet.
+    #[default]
+    Nothing,
+    /// It is not its turn yet.
+    Waiting {
+        /// Calls before it.
+        ahead: usize,
+    },
     /// The newest output.
-    pub progress: &'a watch::Sender<Progress>,
+    Output(Progress),
+}
+
+impl News {
+    /// Bytes of output that are known.
+    fn offset(&self) -> u64 {
+        match self {
+            Self::Output(progress) => progress.offset,
+            Self::Nothing | Self::Waiting { .. } => 0,
+        }
+    }
 }
 
 /// What became of a command.
@@ -95,10 +127,11 @@ impl Sandbox {
     ) -> Result<Answer<Executed>, SandboxError> {
         let deadline = Instant::now() + LEASE;
         let turn = async {
-            let admitted = self.admission.enter(deadline).await?;
+            let admitted = self.admission.enter(deadline, |ahead| follow.waits(ahead));
+            let admitted = admitted.await?;
             let seated = match &self.containers {
                 Containers::Lasting(place) => Seated::In(Seat::shared(place.clone())),
-                Containers::Fresh(spares) => spares.seat(&command, deadline).await?,
+                Containers::Fresh(spares) => spares.seat(&command, deadline, &follow).await?,
             };
             Ok::<_, SandboxError>((admitted, seated))
         };
@@ -275,7 +308,7 @@ impl<'a> Execution<'a> {
     /// end of the caller's patience.
     async fn follow(&mut self, channel: &Channel) -> Result<Executed, CallError> {
         let sent = *self.sent.get_or_insert_with(Instant::now);
-        let known = self.follow.progress.borrow().offset;
+        let known = self.follow.news.borrow().offset();
         let mut events = match &self.command {
             Command::Start(request) => channel.start(request.clone()).await?,
             Command::Resume { id, stop } => {
@@ -310,7 +343,9 @@ impl<'a> Execution<'a> {
         loop {
             match events.next().await? {
                 Event::Accepted(_) => self.accepted = true,
-                Event::Progress(progress) => drop(self.follow.progress.send_replace(progress)),
+                Event::Progress(progress) => {
+                    self.follow.news.send_replace(News::Output(progress));
+                }
                 Event::Finished(finished) => return Ok(finished),
             }
         }

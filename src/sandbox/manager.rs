@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -43,6 +44,11 @@ impl Factory {
     /// How the user's containers are made.
     pub fn maker(&self) -> &Maker {
         &self.maker
+    }
+
+    /// The calls of all users that wait.
+    pub fn waiting(&self) -> Arc<AtomicUsize> {
+        self.maker.common.waiting.clone()
     }
 
     /// An owner without a container yet.
@@ -99,6 +105,7 @@ impl Manager {
                 .to_string_lossy()
                 .into_owned(),
             preparing: tokio::sync::Mutex::new(()),
+            waiting: Arc::default(),
         };
         Self {
             common: Arc::new(common),
@@ -155,6 +162,7 @@ impl Manager {
             ending: self.ending.clone(),
             ended: self.ended.clone(),
         };
+        let waiting = factory.waiting();
         let containers = if factory.maker.lasts() {
             Containers::Lasting(factory.place())
         } else {
@@ -162,7 +170,7 @@ impl Manager {
         };
         Sandbox {
             containers,
-            admission: Admission::new(self.common.config.calls_per_user),
+            admission: Admission::new(self.common.config.calls_per_user, waiting),
             ending: self.ending.clone(),
         }
     }

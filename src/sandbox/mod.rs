@@ -24,6 +24,7 @@
 
 mod admission;
 mod adopt;
+mod bind;
 mod bring_up;
 mod command;
 mod error;
@@ -42,7 +43,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use command::{Command, Executed, Follow, Lost};
+pub use command::{Command, Executed, Follow, Lost, News};
 pub use error::SandboxError;
 pub use manager::Manager;
 pub use replaced::{KEPT, LOST, Reason};
@@ -147,7 +148,7 @@ impl Sandbox {
     {
         let start = Instant::now();
         let deadline = start + within;
-        let _admitted = self.admission.enter(deadline).await?;
+        let _admitted = self.admission.enter(deadline, |_| {}).await?;
         let place = self.for_files();
         loop {
             let lease = place.lease(deadline).await?;

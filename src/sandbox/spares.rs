@@ -15,12 +15,13 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use casemate_protocol::{Failure, FailureExt as _, Finished, Outcome, Progress, failure::Code};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, timeout_at};
+use casemate_protocol::{Failure, FailureExt as _, Finished, Outcome, failure::Code};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::command::{Execution, Follow};
+use super::admission::{Admission, Admitted};
+use super::command::{Execution, Follow, News};
 use super::manager::Factory;
 use super::{Command, Executed, Place, SandboxError};
 
@@ -40,7 +41,7 @@ pub(super) struct Spares {
     factory: Factory,
     spare: Mutex<Option<Place>>,
     /// Containers that may run a command at once.
-    live: Arc<Semaphore>,
+    live: Admission,
     kept: Mutex<HashMap<String, Kept>>,
 }
 
@@ -48,7 +49,7 @@ pub(super) struct Spares {
 #[derive(Debug)]
 pub(super) struct Seat {
     pub place: Place,
-    _live: Option<OwnedSemaphorePermit>,
+    _live: Option<Admitted>,
 }
 
 impl Seat {
@@ -76,10 +77,10 @@ impl Spares {
     pub fn new(factory: Factory) -> Arc<Self> {
         let live = 2_u32;
         Arc::new(Self {
-            factory,
             spare: Mutex::default(),
-            live: Arc::new(Semaphore::new(live as usize)),
+            live: Admission::new(live, factory.waiting()),
             kept: Mutex::default(),
+            factory,
         })
     }
 
@@ -103,15 +104,17 @@ impl Spares {
     /// # Errors
     /// [`SandboxError::Busy`] when no container was given back in time,
     /// `UNKNOWN_COMMAND`.
-    pub async fn seat(&self, command: &Command, deadline: Instant) -> Result<Seated, SandboxError> {
+    pub async fn seat(
+        &self,
+        command: &Command,
+        deadline: Instant,
+        follow: &Follow<'_>,
+    ) -> Result<Seated, SandboxError> {
         if let Command::Resume { id, .. } = command {
             return self.find(id);
         }
-        let turn = timeout_at(deadline, self.live.clone().acquire_owned());
-        let Ok(Ok(live)) = turn.await else {
-            // The semaphore is never closed: the time is over.
-            return Err(SandboxError::Busy { waiting: 0 });
-        };
+        let live = self.live.enter(deadline, |ahead| follow.waits(ahead));
+        let live = live.await?;
         let place = self.lock().take();
         Ok(Seated::In(Arc::new(Seat {
             place: place.unwrap_or_else(|| self.factory.place()),
@@ -152,11 +155,11 @@ impl Spares {
         }
         let (this, id) = (self.clone(), id.to_owned());
         self.factory.spawn(async move {
-            let progress = watch::Sender::new(Progress::default());
+            let news = watch::Sender::new(News::Nothing);
             let follow = Follow {
                 wait: LONGEST,
                 cancel: &CancellationToken::new(),
-                progress: &progress,
+                news: &news,
             };
             let resume = Command::Resume {
                 id: id.clone(),

@@ -4,7 +4,6 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use casemate_protocol::Progress;
 use rmcp::RoleServer;
 use rmcp::model::{ProgressNotificationParam, ProgressToken};
 use rmcp::service::RequestContext;
@@ -13,12 +12,13 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::render;
 use crate::config::limits::{HEARTBEAT_INTERVAL, PROGRESS_INTERVAL};
+use crate::sandbox::News;
 
 /// Reports until it is dropped: with the answer, so that nothing comes after it.
 /// Without a token it says nothing.
 pub async fn report(
     context: &RequestContext<RoleServer>,
-    mut news: watch::Receiver<Progress>,
+    mut news: watch::Receiver<News>,
 ) -> Infallible {
     let Some(token) = context.meta.get_progress_token() else {
         return std::future::pending().await;
@@ -38,8 +38,13 @@ pub async fn report(
     }
 }
 
-/// The newest output on its way to a person: without what would move a cursor.
-fn text(progress: &Progress) -> String {
+/// The news on their way to a person: without what would move a cursor.
+fn text(news: &News) -> String {
+    let progress = match news {
+        News::Nothing => return String::new(),
+        News::Waiting { ahead } => return format!("waiting; calls before this one: {ahead}"),
+        News::Output(progress) => progress,
+    };
     let newest = String::from_utf8_lossy(&progress.newest);
     let lines = newest.lines().map(|line| render::visible(line.as_bytes()));
     lines.collect::<Vec<_>>().join("\n")
@@ -63,15 +68,16 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use casemate_protocol::Progress;
 
     use super::*;
 
     #[test]
     fn output_cannot_move_the_cursor_of_who_reads_progress() {
-        let progress = Progress {
+        let output = News::Output(Progress {
             offset: 9,
             newest: Bytes::from_static(b"a\x1b[2J\nb"),
-        };
-        assert_eq!(text(&progress), "a\\x1b[2J\nb");
+        });
+        assert_eq!(text(&output), "a\\x1b[2J\nb");
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use casemate_protocol::{EnvVar, Progress, StartRequest};
+use casemate_protocol::{EnvVar, StartRequest};
 use rmcp::RoleServer;
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 use rmcp::service::RequestContext;
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::{Definition, ToolError, arguments, error, outcome, progress};
 use crate::config::limits::{self, MAX_ENV, MAX_SCRIPT, MAX_STDIN, TIMEOUT_SECONDS, WAIT_SECONDS};
-use crate::sandbox::{Command, Follow, Sandbox};
+use crate::sandbox::{Command, Follow, News, Sandbox};
 
 /// Its name.
 pub const NAME: &str = "shell_exec";
@@ -121,11 +121,11 @@ pub async fn call(
         Command::Start(_) => format!("{cwd:?}"),
         Command::Resume { id, .. } => format!("`command_id` {id}"),
     };
-    let (progress, news) = watch::channel(Progress::default());
+    let (teller, news) = watch::channel(News::Nothing);
     let follow = Follow {
         wait: Duration::from_secs(wait.into()),
         cancel: &context.ct,
-        progress: &progress,
+        news: &teller,
     };
     let answer = tokio::select! {
         answer = sandbox.exec(command, follow) => answer,

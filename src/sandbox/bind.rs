@@ -1,0 +1,238 @@
+//! Bind mode: a directory of the host as the workspace, for development. The one mode
+//! in which something of the host is mounted, so the directory is looked at first.
+//!
+//! Invariants:
+//! - The sandbox runs as the directory's owner, and never as root or as the bridge.
+//! - The path is the real one: no part of it is a link that could be changed later.
+//! - Directories that hold more than a workspace are refused: `/`, homes, what is above
+//!   them, the kernel's file systems and the Engine's own.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, lchown};
+use std::path::{Path, PathBuf};
+
+use crate::engine::{Capabilities, EngineAddress, RunAs};
+
+/// Kernel file systems and devices.
+const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
+
+/// Where users and their homes are: passwd(5).
+const PASSWD: &str = "/etc/passwd";
+
+/// Where the directory is.
+#[derive(Debug, Clone, Copy)]
+pub enum Place<'a> {
+    /// This one. It exists.
+    Exactly(&'a Path),
+    /// In this one, which exists, under the user's own name; made when it is missing.
+    Beneath(&'a Path, &'a str),
+}
+
+/// A directory that may be a workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    /// Its real path.
+    pub path: String,
+    /// Its owner.
+    pub run_as: RunAs,
+}
+
+/// Why a directory cannot be a workspace, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Its files would belong to somebody else than it seems.
+    #[error(
+        "bind mode needs a Docker Engine on this machine that runs as root without user \
+         namespaces; this one {why}. Use the persistent mode"
+    )]
+    Engine {
+        /// What it is instead.
+        why: &'static str,
+    },
+    /// The system refuses.
+    #[error("{}: {source}. Create the directory, or set another one", path.display())]
+    Io {
+        /// Which directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A part of the path is a link.
+    #[error("{} is reached through a link. Set its real path, {}", path.display(), real.display())]
+    Link {
+        /// What was given.
+        path: PathBuf,
+        /// Where that leads.
+        real: PathBuf,
+    },
+    /// It is no directory.
+    #[error("{} is not a directory", .0.display())]
+    NotDirectory(PathBuf),
+    /// It is more than a workspace.
+    #[error("{} {why}. Set a directory that holds nothing but the work", path.display())]
+    Reserved {
+        /// Which directory.
+        path: PathBuf,
+        /// What it is.
+        why: String,
+    },
+    /// Root, or the user that the bridge runs as, owns it.
+    #[error(
+        "{} belongs to uid {uid}, as whom no sandbox runs. Give it to the user whose files \
+         these are: chown 1000:1000 {}", path.display(), path.display()
+    )]
+    Owner {
+        /// Which directory.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
+    /// The Engine's API takes text.
+    #[error("{}: the path is not UTF-8", .0.display())]
+    NotText(PathBuf),
+}
+
+/// Finds or makes the directory, and looks at it.
+///
+/// # Errors
+/// See [`BindError`]: each says what to do.
+pub fn directory(place: Place<'_>, reserved: &Reserved) -> Result<Bound, BindError> {
+    let (Place::Exactly(given) | Place::Beneath(given, _)) = place;
+    let real = real_directory(given)?;
+    reserved.check(&real)?;
+    let path = match place {
+        Place::Exactly(_) => real,
+        Place::Beneath(_, name) => {
+            let path = real.join(name);
+            make(&path)?;
+            // It may have been there, as a link.
+            real_directory(&path)?
+        }
+    };
+    let metadata = fs::metadata(&path).map_err(io_error(&path))?;
+    let (uid, gid) = (metadata.uid(), metadata.gid());
+    // Root's group would open what root shares with it.
+    let group = if gid == 0 { uid } else { gid };
+    let run_as = RunAs::new(uid, group);
+    Ok(Bound {
+        run_as: run_as.ok_or_else(|| BindError::Owner {
+            path: path.clone(),
+            uid,
+        })?,
+        path: path
+            .clone()
+            .into_os_string()
+            .into_string()
+            .map_err(|_| BindError::NotText(path))?,
+    })
+}
+
+/// Whether this Engine shares its files with this machine, under the same ids.
+///
+/// # Errors
+/// [`BindError::Engine`].
+pub fn check_engine(address: &EngineAddress, capabilities: &Capabilities) -> Result<(), BindError> {
+    let why = if !address.uri.starts_with("unix://") {
+        "is on another machine"
+    } else if capabilities.rootless {
+        "is rootless"
+    } else if capabilities.user_namespaces {
+        "maps users into a namespace"
+    } else {
+        return Ok(());
+    };
+    Err(BindError::Engine { why })
+}
+
+/// Made for the sandbox's usual user by root, else for whoever runs the server.
+fn make(path: &Path) -> Result<(), BindError> {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(io_error(path)(error));
+        }
+        _ => {}
+    }
+    if rustix::process::geteuid().is_root() && is_unused(path).map_err(io_error(path))? {
+        let (uid, gid) = (RunAs::DEFAULT.uid(), RunAs::DEFAULT.gid());
+        lchown(path, Some(uid), Some(gid)).map_err(io_error(path))?;
+    }
+    Ok(())
+}
+
+/// Just made, or by a server that was killed before it could give it away.
+fn is_unused(path: &Path) -> io::Result<bool> {
+    let metadata = fs::symlink_metadata(path)?;
+    Ok(metadata.is_dir() && metadata.uid() == 0 && fs::read_dir(path)?.next().is_none())
+}
+
+fn real_directory(path: &Path) -> Result<PathBuf, BindError> {
+    let real = fs::canonicalize(path).map_err(io_error(path))?;
+    if real != path {
+        return Err(BindError::Link {
+            path: path.to_owned(),
+            real,
+        });
+    }
+    if !real.is_dir() {
+        return Err(BindError::NotDirectory(real));
+    }
+    Ok(real)
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> BindError {
+    let path = path.to_owned();
+    move |source| BindError::Io { path, source }
+}
+
+/// Directories that hold more than a workspace.
+#[derive(Debug)]
+pub struct Reserved {
+    homes: Vec<PathBuf>,
+    engine: Option<PathBuf>,
+}
+
+impl Reserved {
+    /// Of this machine, whose Engine keeps its own in `engine`.
+    pub fn on_this_machine(engine: &str) -> Self {
+        let users = fs::read_to_string(PASSWD).unwrap_or_default();
+        Self {
+            homes: homes(&users),
+            // Every path starts with an empty one.
+            engine: (!engine.is_empty()).then(|| PathBuf::from(engine)),
+        }
+    }
+
+    fn check(&self, path: &Path) -> Result<(), BindError> {
+        let overlaps = |other: &PathBuf| path.starts_with(other) || other.starts_with(path);
+        let home = self.homes.iter().find(|home| home.starts_with(path));
+        let why = if path == Path::new("/") {
+            "is the whole machine".to_owned()
+        } else if KERNEL.iter().any(|kernel| path.starts_with(kernel)) {
+            "is the kernel's".to_owned()
+        } else if self.engine.iter().any(overlaps) {
+            "holds the Engine's own files".to_owned()
+        } else if let Some(home) = home {
+            format!("is or holds a home directory, {}", home.display())
+        } else {
+            return Ok(());
+        };
+        Err(BindError::Reserved {
+            path: path.to_owned(),
+            why,
+        })
+    }
+}
+
+/// The sixth field of each line. `/` and what does not exist is nobody's home.
+fn homes(passwd: &str) -> Vec<PathBuf> {
+    let fields = passwd.lines().filter_map(|line| line.split(':').nth(5));
+    fields
+        .map(PathBuf::from)
+        .filter(|home| home.parent().is_some() && home.is_absolute())
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "bind_tests.rs"]
+mod tests;
