@@ -1,6 +1,12 @@
 //! The command line. One verb a file.
 
+mod exec;
+mod ps;
+mod rm;
 mod serve;
+mod setup;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -16,6 +22,12 @@ pub struct Cli {
 enum Verb {
     /// Serve MCP on standard input and output.
     Serve(serve::Args),
+    /// List the sandboxes of the instance, those of all servers.
+    Ps(ps::Args),
+    /// Run a command in a user's sandbox.
+    Exec(exec::Args),
+    /// Remove a user's sandbox, and with --volume the user's files.
+    Rm(rm::Args),
 }
 
 impl Cli {
@@ -23,9 +35,12 @@ impl Cli {
     ///
     /// # Errors
     /// What the person at the terminal should read.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.verb {
-            Verb::Serve(args) => serve::run(args),
+            Verb::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Ps(args) => ps::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Exec(args) => exec::run(args),
+            Verb::Rm(args) => rm::run(args).map(|()| ExitCode::SUCCESS),
         }
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use bollard::models::ContainerSummary;
-use serde::Deserialize;
 use serde::de::value::{Error as ValueError, StrDeserializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::EngineError;
 
 /// Where a container is in its life, in the Engine's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Exists, and was never started.

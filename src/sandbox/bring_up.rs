@@ -10,6 +10,7 @@ use tracing::{debug, info, warn};
 
 use super::adopt::{Adoption, Builder, decide};
 use super::replaced::Reason;
+use super::room::{Room, Urgency};
 use super::{Note, SandboxError, Status};
 use crate::channel::{Channel, ChannelError};
 use crate::config::{Config, Mode};
@@ -55,6 +56,8 @@ pub(super) struct Common {
     pub preparing: tokio::sync::Mutex<()>,
     /// Calls of all users that wait for their turn.
     pub waiting: Arc<AtomicUsize>,
+    /// How many sandboxes there are, and may be.
+    pub room: Room,
 }
 
 /// A container that runs, as the owner knows it.
@@ -92,12 +95,14 @@ impl Maker {
     /// Finds the user's container or makes it, and opens a channel to it.
     pub async fn bring_up(
         &self,
+        urgency: Urgency,
         status: &watch::Sender<Status>,
     ) -> Result<(Running, Option<Note>), SandboxError> {
         if !self.lasts() {
             status.send_replace(Status::Creating);
             // Nobody else knows the name.
-            return Ok((self.create(&self.fresh_name(), status).await?, None));
+            let running = self.create(&self.fresh_name(), urgency, status).await?;
+            return Ok((running, None));
         }
         let mut note = None;
         let mut patience = Instant::now() + NAME_IN_USE;
@@ -105,7 +110,7 @@ impl Maker {
         loop {
             status.send_replace(Status::Creating);
             let Some(found) = self.engine.inspect(self.name.as_str()).await? else {
-                match self.create(self.name.as_str(), status).await {
+                match self.create(self.name.as_str(), urgency, status).await {
                     Ok(running) => return Ok((running, note)),
                     // Another server was faster, or the name is not free yet.
                     Err(SandboxError::Engine(error))
@@ -163,9 +168,7 @@ impl Maker {
 
     /// Opens a channel to a container that runs.
     pub async fn connect(&self, container: &str) -> Result<Channel, SandboxError> {
-        let command = [casemate_protocol::INIT_PATH, "bridge"];
-        let stream = self.engine.exec(container, BRIDGE_USER, &command).await?;
-        Ok(Channel::open(stream).await?)
+        connect_to(&self.engine, container).await
     }
 
     /// Frees the name of a container that does not end, and has it removed whenever
@@ -199,14 +202,17 @@ impl Maker {
     async fn create(
         &self,
         name: &str,
+        urgency: Urgency,
         status: &watch::Sender<Status>,
     ) -> Result<Running, SandboxError> {
         let spec = self.spec(status).await?;
+        let reserved = self.room(urgency, status).await?;
         let (volume, driver) = (self.name.as_str(), VolumeDriver::default());
         self.engine
             .ensure_volume(volume, &spec.labels, &driver)
             .await?;
         let created = self.engine.create(name, &spec).await?;
+        drop(reserved);
         for warning in &created.warnings {
             warn!(warning, "the engine remarks");
         }
@@ -352,6 +358,13 @@ impl Maker {
             since: self.common.since.clone(),
         }
     }
+}
+
+/// Opens a channel to a container that runs.
+pub(super) async fn connect_to(engine: &Engine, container: &str) -> Result<Channel, SandboxError> {
+    let command = [casemate_protocol::INIT_PATH, "bridge"];
+    let stream = engine.exec(container, BRIDGE_USER, &command).await?;
+    Ok(Channel::open(stream).await?)
 }
 
 fn is_conflict(error: &EngineError) -> bool {

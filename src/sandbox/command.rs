@@ -249,7 +249,10 @@ impl<'a> Execution<'a> {
     /// outcome may take; one that was not gets the time of any call.
     async fn lease(&self) -> Result<Lease, SandboxError> {
         let forever = Instant::now() + Duration::from_secs(3600);
-        self.place.lease(self.deadline().unwrap_or(forever)).await
+        let told = |ahead| self.follow.waits(ahead);
+        self.place
+            .lease(self.deadline().unwrap_or(forever), told)
+            .await
     }
 
     fn is_start(&self) -> bool {

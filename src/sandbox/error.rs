@@ -24,6 +24,12 @@ pub enum SandboxError {
         /// How many wait.
         waiting: usize,
     },
+    /// There are as many sandboxes as may be, and none ended in time.
+    #[error("{most} sandboxes are in use, which is the most there may be")]
+    Full {
+        /// How many there may be.
+        most: u32,
+    },
     /// The image is still being made ready.
     #[error("the image is still being prepared")]
     ImagePreparing,

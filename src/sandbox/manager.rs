@@ -14,6 +14,7 @@ use tracing::{Instrument as _, info_span};
 use super::admission::Admission;
 use super::bring_up::{Common, Maker};
 use super::owner::Owner;
+use super::room::Room;
 use super::spares::Spares;
 use super::sweep;
 use super::{Containers, NoteSlot, Place, Sandbox, Status};
@@ -96,6 +97,7 @@ pub struct Manager {
 impl Manager {
     /// No sandboxes yet. Does not reach for the Engine.
     pub fn new(config: Config, engine: Engine) -> Self {
+        let waiting: Arc<AtomicUsize> = Arc::default();
         let common = Common {
             config,
             engine,
@@ -105,7 +107,8 @@ impl Manager {
                 .to_string_lossy()
                 .into_owned(),
             preparing: tokio::sync::Mutex::new(()),
-            waiting: Arc::default(),
+            room: Room::new(waiting.clone()),
+            waiting,
         };
         Self {
             common: Arc::new(common),

@@ -33,7 +33,9 @@ mod manager;
 mod owner;
 mod place;
 mod replaced;
+mod room;
 mod spares;
+mod survey;
 mod sweep;
 
 use std::future::Future;
@@ -47,6 +49,7 @@ pub use command::{Command, Executed, Follow, Lost, News};
 pub use error::SandboxError;
 pub use manager::Manager;
 pub use replaced::{KEPT, LOST, Reason};
+pub use survey::{Occupant, survey};
 
 use crate::channel::{CallError, Channel};
 use admission::Admission;
@@ -59,6 +62,13 @@ use spares::Spares;
 pub enum Status {
     /// There is no container, as far as this server knows.
     Absent,
+    /// There are as many sandboxes as may be.
+    Queued {
+        /// Users who wait longer.
+        ahead: usize,
+        /// How many there may be.
+        most: u32,
+    },
     /// The image is being made ready.
     Preparing,
     /// The container is being made, or found and connected to.
@@ -151,7 +161,7 @@ impl Sandbox {
         let _admitted = self.admission.enter(deadline, |_| {}).await?;
         let place = self.for_files();
         loop {
-            let lease = place.lease(deadline).await?;
+            let lease = place.lease(deadline, |_| {}).await?;
             let left = deadline.saturating_duration_since(Instant::now());
             let done = tokio::select! {
                 done = operation(lease.channel, left) => done,

@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::bring_up::{Maker, Running, UNRESPONSIVE};
 use super::replaced::Reason;
+use super::room::Urgency;
 use super::{Lease, Note, NoteSlot, Request, SandboxError, Status};
 use crate::engine::State;
 
@@ -54,6 +55,9 @@ impl Owner {
         if !self.maker.lasts() {
             self.retire().await;
         }
+        if let Some(running) = &self.running {
+            self.maker.common.room.left(&running.container);
+        }
     }
 
     async fn serve_all(
@@ -84,7 +88,7 @@ impl Owner {
     async fn serve(&mut self, request: Request, requests: &mut mpsc::Receiver<Request>) {
         match request {
             Request::Warm => {
-                if let Err(error) = self.ready().await {
+                if let Err(error) = self.ready(Urgency::Spare).await {
                     warn!(
                         error = &error as &dyn std::error::Error,
                         "could not warm the sandbox"
@@ -106,7 +110,7 @@ impl Owner {
     }
 
     async fn lease(&mut self) -> Result<Lease, SandboxError> {
-        self.ready().await?;
+        self.ready(Urgency::Call).await?;
         let running = self.running.as_ref().ok_or(SandboxError::Ending)?;
         Ok(Lease {
             channel: running.channel.clone(),
@@ -116,7 +120,7 @@ impl Owner {
     }
 
     /// Afterwards a container runs and its PID 1 answers.
-    async fn ready(&mut self) -> Result<(), SandboxError> {
+    async fn ready(&mut self, urgency: Urgency) -> Result<(), SandboxError> {
         if let Some(running) = &self.running {
             if running.channel.is_open() {
                 return Ok(());
@@ -124,7 +128,7 @@ impl Owner {
             self.reconnect().await?;
         }
         if self.running.is_none() {
-            let made = self.maker.bring_up(&self.status).await;
+            let made = self.maker.bring_up(urgency, &self.status).await;
             self.status.send_replace(match made {
                 Ok(_) => Status::Running,
                 Err(_) => Status::Absent,
@@ -133,6 +137,8 @@ impl Owner {
             if let Some(note) = note {
                 self.note.put(note);
             }
+            let room = &self.maker.common.room;
+            room.occupied(&running.container, &running.channel);
             self.running = Some(running);
         }
         Ok(())
@@ -147,6 +153,8 @@ impl Owner {
         while running.channel.last_words_now().is_none() {
             let error = match self.maker.connect(&running.container).await {
                 Ok(channel) => {
+                    let room = &self.maker.common.room;
+                    room.occupied(&running.container, &channel);
                     running.channel = channel;
                     return Ok(());
                 }
@@ -192,6 +200,7 @@ impl Owner {
         let Some(running) = self.running.take() else {
             return;
         };
+        self.maker.common.room.left(&running.container);
         self.status.send_replace(Status::Retiring);
         if let Err(error) = running.channel.retire_at_once().await {
             debug!(
@@ -212,6 +221,7 @@ impl Owner {
                 reason = reason.sentence(),
                 "container ended"
             );
+            self.maker.common.room.left(&running.container);
             self.last_end = Some((running.container, reason));
             self.note.put(Note::Restarted(reason));
             self.status.send_replace(Status::Absent);

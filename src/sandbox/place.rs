@@ -1,5 +1,6 @@
 //! Where calls run: the handle to the owner of one container.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -72,8 +73,13 @@ impl Place {
         let _ = self.requests.try_send(Request::Warm);
     }
 
-    /// Waits for the container to be ready, until `deadline` or for [`LEASE`].
-    pub async fn lease(&self, deadline: Instant) -> Result<Lease, SandboxError> {
+    /// Waits for the container to be ready, until `deadline` or for [`LEASE`]. `told` is
+    /// how many are ahead where there is no room for it.
+    pub async fn lease(
+        &self,
+        deadline: Instant,
+        told: impl Fn(usize),
+    ) -> Result<Lease, SandboxError> {
         let start = Instant::now();
         let deadline = deadline.min(start + LEASE);
         let asked = async {
@@ -84,12 +90,26 @@ impl Place {
         };
         tokio::select! {
             () = self.ending.cancelled() => Err(SandboxError::Ending),
+            never = self.tell_queued(told) => match never {},
             answer = timeout_at(deadline, asked) => answer.unwrap_or_else(|_| {
                 Err(match self.status() {
                     Status::Preparing => SandboxError::ImagePreparing,
+                    Status::Queued { most, .. } => SandboxError::Full { most },
                     _ => SandboxError::NotReady(start.elapsed()),
                 })
             }),
+        }
+    }
+
+    async fn tell_queued(&self, told: impl Fn(usize)) -> Infallible {
+        let mut status = self.status.clone();
+        loop {
+            if let Status::Queued { ahead, .. } = *status.borrow_and_update() {
+                told(ahead);
+            }
+            if status.changed().await.is_err() {
+                return std::future::pending().await;
+            }
         }
     }
 }

@@ -156,6 +156,13 @@ impl ToolError {
                     "{waiting} calls of this user wait already. Wait for some to end, then retry."
                 ),
             ),
+            SandboxError::Full { most } => Self::new(
+                Code::Busy,
+                format!(
+                    "{most} sandboxes are in use, as many as the server may have. Retry in a minute; \
+                     the operator can raise CASEMATE_MAX_SANDBOXES."
+                ),
+            ),
             SandboxError::ImagePreparing => Self::new(
                 Code::ImagePreparing,
                 "the sandbox image is still being prepared. Retry in a minute.",

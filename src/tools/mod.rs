@@ -28,6 +28,8 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
 pub use error::{Code, ToolError};
+pub use outcome::convert;
+pub use shell::start;
 
 use crate::config::Results;
 use crate::identity::User;

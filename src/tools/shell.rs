@@ -190,6 +190,29 @@ fn request(args: Args, cwd: String) -> Result<StartRequest, ToolError> {
     })
 }
 
+/// The same for a caller that is no MCP client: a script with its standard input, in
+/// /workspace.
+///
+/// # Errors
+/// `invalid_argument`, as for the tool.
+pub fn start(
+    command: String,
+    stdin: String,
+    timeout_seconds: u32,
+) -> Result<StartRequest, ToolError> {
+    let args = Args {
+        command,
+        timeout_seconds,
+        wait_seconds: default_wait(),
+        cwd: default_cwd(),
+        env: BTreeMap::new(),
+        stdin,
+        command_id: String::new(),
+        stop: false,
+    };
+    request(args, default_cwd())
+}
+
 /// 128 random bits in hexadecimal: nobody can name another's command.
 fn new_id() -> String {
     uuid::Uuid::new_v4().simple().to_string()

@@ -1,0 +1,206 @@
+//! `casemate ps`: what runs, asked of the Engine and of each PID 1.
+
+use std::io::Write as _;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use super::setup;
+use crate::config::{Config, ProcessEnvironment, SettingsArgs};
+use crate::engine::{State, labels};
+use crate::sandbox::{Occupant, survey};
+
+/// Flags of `ps`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print JSON: an array with an object a sandbox.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// One sandbox, as it is shown. What only PID 1 knows is missing when it does not
+/// answer.
+#[derive(Debug, Serialize)]
+struct Sandbox {
+    user: String,
+    issuer: String,
+    mode: String,
+    state: State,
+    container: String,
+    name: String,
+    age_seconds: u64,
+    idle_seconds: Option<u64>,
+    memory_bytes: Option<u64>,
+    processes: Option<u32>,
+    commands: Vec<Command>,
+}
+
+/// A command that runs, or what it has left in the background.
+#[derive(Debug, Serialize)]
+struct Command {
+    id: String,
+    running_seconds: u64,
+    background: bool,
+    processes: u32,
+}
+
+/// Lists the sandboxes.
+///
+/// # Errors
+/// A wrong setting, or the Engine's.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let config = Config::load(args.settings, &ProcessEnvironment)?;
+    setup::log_to_stderr(&config.log)?;
+    let engine = setup::engine(&ProcessEnvironment)?;
+    let occupants = setup::runtime()?.block_on(survey(&engine, &config.instance))?;
+    let sandboxes: Vec<_> = occupants.into_iter().map(Sandbox::from).collect();
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &sandboxes)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", table(&sandboxes))?;
+    }
+    Ok(())
+}
+
+impl From<Occupant> for Sandbox {
+    fn from(occupant: Occupant) -> Self {
+        let Occupant { row, stats, .. } = occupant;
+        let label = |name: &str| row.labels.get(name).cloned().unwrap_or_default();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let created = u64::try_from(row.created).unwrap_or(0);
+        let commands = stats.iter().flat_map(|stats| &stats.commands);
+        Self {
+            user: label(labels::USER),
+            issuer: label(labels::ISSUER),
+            mode: label(labels::MODE),
+            age_seconds: now.map_or(0, |now| now.as_secs().saturating_sub(created)),
+            idle_seconds: stats.as_ref().map(|stats| stats.idle_ms / 1000),
+            memory_bytes: stats.as_ref().map(|stats| stats.memory_bytes),
+            processes: stats.as_ref().map(|stats| stats.processes),
+            commands: commands
+                .map(|command| Command {
+                    id: command.id.clone(),
+                    running_seconds: command.running_ms / 1000,
+                    background: command.background,
+                    processes: command.processes,
+                })
+                .collect(),
+            state: row.state,
+            container: row.id,
+            name: row.name,
+        }
+    }
+}
+
+const HEADINGS: [&str; 7] = ["USER", "MODE", "STATE", "AGE", "IDLE", "COMMANDS", "MEMORY"];
+
+fn table(sandboxes: &[Sandbox]) -> String {
+    let mut rows = vec![HEADINGS.map(str::to_owned)];
+    rows.extend(sandboxes.iter().map(row));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: [usize; 7] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    rows.iter()
+        .map(|row| {
+            let cells = row.iter().zip(widths);
+            let line: Vec<_> = cells
+                .map(|(cell, width)| format!("{cell:width$}"))
+                .collect();
+            format!("{}\n", line.join("   ").trim_end())
+        })
+        .collect()
+}
+
+fn row(sandbox: &Sandbox) -> [String; 7] {
+    let unknown = || "-".to_owned();
+    let background = sandbox.commands.iter().filter(|command| command.background);
+    let (all, background) = (sandbox.commands.len(), background.count());
+    let commands = match background {
+        0 => all.to_string(),
+        _ => format!("{} + {background} in background", all - background),
+    };
+    [
+        // A user's name is no place for what moves a cursor.
+        sandbox.user.escape_debug().to_string(),
+        sandbox.mode.escape_debug().to_string(),
+        format!("{:?}", sandbox.state).to_lowercase(),
+        duration(sandbox.age_seconds),
+        sandbox.idle_seconds.map_or_else(unknown, duration),
+        if sandbox.idle_seconds.is_some() {
+            commands
+        } else {
+            unknown()
+        },
+        sandbox.memory_bytes.map_or_else(unknown, |bytes| {
+            format!("{}.{} MiB", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20)
+        }),
+    ]
+}
+
+/// The two largest units: nobody counts the seconds of a day.
+fn duration(seconds: u64) -> String {
+    let text = humantime::format_duration(Duration::from_secs(seconds)).to_string();
+    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_lines_up_and_says_what_is_not_known() {
+        let sandbox = Sandbox {
+            user: "al\x1bice".to_owned(),
+            issuer: "local".to_owned(),
+            mode: "persistent".to_owned(),
+            state: State::Running,
+            container: "c".to_owned(),
+            name: "n".to_owned(),
+            age_seconds: 3725,
+            idle_seconds: Some(61),
+            memory_bytes: Some((5 << 20) + (1 << 19)),
+            processes: Some(3),
+            commands: vec![Command {
+                id: "1".to_owned(),
+                running_seconds: 9,
+                background: true,
+                processes: 2,
+            }],
+        };
+        let silent = Sandbox {
+            user: "b".to_owned(),
+            state: State::Created,
+            idle_seconds: None,
+            memory_bytes: None,
+            commands: Vec::new(),
+            ..sandbox_of("b")
+        };
+        assert_eq!(
+            table(&[sandbox, silent]),
+            "\
+USER           MODE         STATE     AGE     IDLE    COMMANDS              MEMORY
+al\\u{1b}ice   persistent   running   1h 2m   1m 1s   0 + 1 in background   5.5 MiB
+b              persistent   created   0s      -       -                     -
+"
+        );
+    }
+
+    fn sandbox_of(user: &str) -> Sandbox {
+        Sandbox {
+            user: user.to_owned(),
+            issuer: "local".to_owned(),
+            mode: "persistent".to_owned(),
+            state: State::Running,
+            container: String::new(),
+            name: String::new(),
+            age_seconds: 0,
+            idle_seconds: Some(0),
+            memory_bytes: Some(0),
+            processes: None,
+            commands: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What every verb begins with: logs, the Engine, a runtime.
+
+use anyhow::Context as _;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Environment;
+use crate::engine::{Engine, EngineAddress, EngineError, locate};
+
+/// An Engine that is down is no error: the server must come up, and says it when
+/// it is called.
+///
+/// # Errors
+/// An address that cannot be one.
+pub fn engine(environment: &dyn Environment) -> anyhow::Result<Engine> {
+    let variable = |name: &str| environment.variable(name)?.into_string().ok();
+    let address = match locate(&variable) {
+        Err(error @ EngineError::NotFound { .. }) => {
+            tracing::warn!("{error}; until then every call says so");
+            EngineAddress {
+                uri: USUAL.to_owned(),
+                found_by: "default".to_owned(),
+            }
+        }
+        located => located?,
+    };
+    Ok(Engine::new(address)?)
+}
+
+/// Where an Engine that is installed later will be.
+const USUAL: &str = "unix:///var/run/docker.sock";
+
+/// Logs go to stderr: stdout is MCP's, or the answer's.
+///
+/// # Errors
+/// Directives that are none.
+pub fn log_to_stderr(directives: &str) -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(directives)?)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+    Ok(())
+}
+
+/// One thread: a server of one user waits most of the time.
+///
+/// # Errors
+/// When the system gives none.
+pub fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the async runtime could not start")
+}
+
+/// Cancelled by SIGTERM and SIGINT.
+///
+/// # Errors
+/// When the system refuses a handler.
+pub fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stopped.cancel();
+    });
+    Ok(stop)
+}

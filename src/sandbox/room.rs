@@ -1,0 +1,272 @@
+//! Room for one more sandbox: at most so many are alive in an instance, over all its
+//! servers, which agree within one each.
+//!
+//! ```text
+//! count rows ──fewer──► reserve ──► create
+//!     │ full
+//!     ├─ a spare for commands to come: not now
+//!     └─ wait in line; first of it: spares of others retire, then the longest idle
+//!        sandbox (30 s at least); when none agrees, count again
+//! ```
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tracing::{debug, info};
+
+use super::admission::Admission;
+use super::bring_up::Maker;
+use super::place::LEASE;
+use super::survey::{self, Occupant};
+use super::{SandboxError, Status};
+use crate::channel::Channel;
+use crate::engine::{EngineError, Row, State, labels};
+
+/// A sandbox that was used within this time is about to be used again.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Between two counts.
+const COUNT_AGAIN: Duration = Duration::from_millis(250);
+
+/// After PID 1 has ended, the Engine removes the container within this time.
+const REMOVAL: Duration = Duration::from_secs(5);
+
+/// Sandboxes of other servers that are asked at once: each costs a bridge.
+const ASKED: usize = 8;
+
+/// What a container is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// A call waits for it.
+    Call,
+    /// It saves a later call some time.
+    Spare,
+}
+
+/// The sandboxes that this server makes and uses.
+#[derive(Debug)]
+pub(super) struct Room {
+    /// For one more, when there are as many as may be.
+    line: Admission,
+    /// Being made, and not yet to be seen at the Engine.
+    reserved: Arc<AtomicUsize>,
+    /// Those that run, by container.
+    running: Mutex<HashMap<Arc<str>, Channel>>,
+}
+
+/// Room for one sandbox, until it is made.
+#[derive(Debug)]
+pub(super) struct Reserved(Arc<AtomicUsize>);
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Room {
+    /// Nothing runs yet. `waiting` counts all calls that wait in this server.
+    pub fn new(waiting: Arc<AtomicUsize>) -> Self {
+        Self {
+            line: Admission::new(1, waiting),
+            reserved: Arc::default(),
+            running: Mutex::default(),
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<Arc<str>, Channel>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A container runs, and this reaches its PID 1.
+    pub fn occupied(&self, container: &Arc<str>, channel: &Channel) {
+        self.running().insert(container.clone(), channel.clone());
+    }
+
+    /// A container is gone, or nobody here uses it any more.
+    pub fn left(&self, container: &str) {
+        self.running().remove(container);
+    }
+
+    fn channel(&self, container: &str) -> Option<Channel> {
+        let channel = self.running().get(container).cloned();
+        channel.filter(Channel::is_open)
+    }
+}
+
+impl Maker {
+    /// Waits for room for one more sandbox.
+    ///
+    /// # Errors
+    /// [`SandboxError::Full`] when none of the others ended in time; for a spare at once.
+    pub(super) async fn room(
+        &self,
+        urgency: Urgency,
+        status: &watch::Sender<Status>,
+    ) -> Result<Reserved, SandboxError> {
+        if let Some(reserved) = self.reserve().await? {
+            return Ok(reserved);
+        }
+        let most = 100_u32;
+        if urgency == Urgency::Spare {
+            return Err(SandboxError::Full { most });
+        }
+        let deadline = Instant::now() + LEASE;
+        let told = |ahead| drop(status.send_replace(Status::Queued { ahead, most }));
+        told(0);
+        let _first = self.common.room.line.enter(deadline, told).await?;
+        loop {
+            if let Some(reserved) = self.reserve().await? {
+                status.send_replace(Status::Creating);
+                return Ok(reserved);
+            }
+            if Instant::now() > deadline {
+                return Err(SandboxError::Full { most });
+            }
+            if !self.make_room().await? {
+                sleep(COUNT_AGAIN).await;
+            }
+        }
+    }
+
+    async fn reserve(&self) -> Result<Option<Reserved>, EngineError> {
+        // Before the count: who is neither reserved nor to be seen would not be counted.
+        let reserved = &self.common.room.reserved;
+        let others = reserved.fetch_add(1, Ordering::Relaxed);
+        let reserved = Reserved(reserved.clone());
+        let alive = self.alive().await?.len();
+        let most = 100;
+        Ok((alive + others < most).then_some(reserved))
+    }
+
+    async fn alive(&self) -> Result<Vec<Row>, EngineError> {
+        let instance = self.common.config.instance.as_str();
+        let mut rows = self
+            .engine
+            .list_containers(&[(labels::INSTANCE, instance)])
+            .await?;
+        rows.retain(is_alive);
+        Ok(rows)
+    }
+
+    /// Asks another sandbox to end. `true`: one did, or there is room.
+    async fn make_room(&self) -> Result<bool, SandboxError> {
+        let rows = self.alive().await?;
+        let (ours, others): (Vec<_>, Vec<_>) = rows
+            .into_iter()
+            .map(|row| (self.common.room.channel(&row.id), row))
+            .partition(|(channel, _)| channel.is_some());
+        let ours = ours
+            .into_iter()
+            .filter_map(|(channel, row)| Some((row, channel?)));
+        let mut asked = survey::ask(ours.collect()).await;
+        if self.retire_one(&mut asked).await {
+            return Ok(true);
+        }
+        // Those of other servers, the oldest first.
+        let mut others: Vec<_> = others.into_iter().map(|(_, row)| row).collect();
+        others.sort_by_key(|row| row.created);
+        for some in others.chunks(ASKED) {
+            let mut asked = survey::connect(&self.engine, some.to_vec()).await;
+            if self.retire_one(&mut asked).await {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The first that agrees, spares before others and then the longest idle.
+    async fn retire_one(&self, asked: &mut [Occupant]) -> bool {
+        asked.sort_by_key(|occupant| std::cmp::Reverse(precedence(occupant)));
+        for occupant in asked
+            .iter()
+            .filter(|occupant| precedence(occupant).is_some())
+        {
+            let Some(channel) = &occupant.channel else {
+                continue;
+            };
+            let idle_for = if is_spare(occupant) {
+                Duration::ZERO
+            } else {
+                IDLE
+            };
+            match channel.retire(idle_for).await {
+                Ok(true) => {
+                    info!(
+                        container = occupant.row.id,
+                        "asked to make room for another"
+                    );
+                    self.until_gone(&occupant.row.id).await;
+                    return true;
+                }
+                Ok(false) => {}
+                Err(error) => debug!(error = &error as &dyn std::error::Error, "not retired"),
+            }
+        }
+        false
+    }
+
+    async fn until_gone(&self, id: &str) {
+        let removed = self.engine.wait_removed(id);
+        let _ = tokio::time::timeout(REMOVAL, removed).await;
+    }
+}
+
+/// Whether it counts: it is there for a user, and not on its way out.
+fn is_alive(row: &Row) -> bool {
+    row.labels.contains_key(labels::USER)
+        && !matches!(row.state, State::Exited | State::Dead | State::Removing)
+}
+
+fn is_spare(occupant: &Occupant) -> bool {
+    let mode = occupant.row.labels.get(labels::MODE);
+    mode.is_some_and(|mode| mode == "ephemeral")
+}
+
+/// `None`: it works. Otherwise the greater ends first.
+fn precedence(occupant: &Occupant) -> Option<(bool, u64)> {
+    let stats = occupant.stats.as_ref()?;
+    let idle = stats.commands.is_empty() && stats.idle_ms > 0;
+    idle.then_some((is_spare(occupant), stats.idle_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use casemate_protocol::{RunningCommand, StatsReply};
+
+    use super::*;
+
+    fn occupant(mode: &str, idle_ms: u64, commands: usize) -> Occupant {
+        Occupant {
+            row: Row {
+                id: String::new(),
+                name: String::new(),
+                labels: BTreeMap::from([(labels::MODE.to_owned(), mode.to_owned())]),
+                state: State::Running,
+                created: 0,
+            },
+            channel: None,
+            stats: Some(StatsReply {
+                idle_ms,
+                commands: vec![RunningCommand::default(); commands],
+                ..StatsReply::default()
+            }),
+        }
+    }
+
+    #[test]
+    fn spares_end_before_others_and_then_the_longest_idle_and_none_that_works() {
+        let spare = precedence(&occupant("ephemeral", 1, 0));
+        let long = precedence(&occupant("persistent", 90_000, 0));
+        let short = precedence(&occupant("persistent", 40_000, 0));
+        assert!(spare > long && long > short && short.is_some());
+        assert_eq!(precedence(&occupant("persistent", 90_000, 1)), None);
+        assert_eq!(precedence(&occupant("ephemeral", 0, 0)), None);
+    }
+}

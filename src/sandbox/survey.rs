@@ -1,0 +1,75 @@
+//! What runs in the instance, over all its servers: the Engine's rows, and what each
+//! PID 1 says of itself.
+
+use std::time::Duration;
+
+use casemate_protocol::StatsReply;
+use futures_util::{StreamExt as _, stream};
+use tokio::time::timeout;
+
+use super::bring_up::connect_to;
+use crate::channel::Channel;
+use crate::engine::{Engine, EngineError, Row, State, labels};
+use crate::identity::Instance;
+
+/// Sandboxes that are asked at once: each costs a bridge.
+const AT_ONCE: usize = 8;
+
+/// How long one may take to be connected to and to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One container of the instance.
+#[derive(Debug, Clone)]
+pub struct Occupant {
+    /// What the Engine says.
+    pub row: Row,
+    /// To its PID 1; `None` when it does not run or does not answer.
+    pub channel: Option<Channel>,
+    /// What PID 1 says.
+    pub stats: Option<StatsReply>,
+}
+
+/// All containers of an instance, by name.
+///
+/// # Errors
+/// The Engine's. A sandbox that does not answer is there without its stats.
+pub async fn survey(engine: &Engine, instance: &Instance) -> Result<Vec<Occupant>, EngineError> {
+    let ours = [(labels::INSTANCE, instance.as_str())];
+    let mut rows = engine.list_containers(&ours).await?;
+    rows.retain(|row| row.labels.contains_key(labels::USER));
+    let mut occupants = connect(engine, rows).await;
+    occupants.sort_by(|a, b| a.row.name.cmp(&b.row.name));
+    Ok(occupants)
+}
+
+/// Opens a channel to each that runs and asks it.
+pub(super) async fn connect(engine: &Engine, rows: Vec<Row>) -> Vec<Occupant> {
+    let each = rows.into_iter().map(|row| async move {
+        let channel = match row.state {
+            State::Running => timeout(PATIENCE, connect_to(engine, &row.id)).await.ok(),
+            _ => None,
+        };
+        occupant(row, channel.and_then(Result::ok)).await
+    });
+    stream::iter(each).buffer_unordered(AT_ONCE).collect().await
+}
+
+/// Asks those that a channel leads to already.
+pub(super) async fn ask(channels: Vec<(Row, Channel)>) -> Vec<Occupant> {
+    let each = channels
+        .into_iter()
+        .map(|(row, channel)| occupant(row, Some(channel)));
+    stream::iter(each).buffer_unordered(AT_ONCE).collect().await
+}
+
+async fn occupant(row: Row, channel: Option<Channel>) -> Occupant {
+    let stats = match &channel {
+        Some(channel) => channel.stats().await.ok(),
+        None => None,
+    };
+    Occupant {
+        row,
+        channel,
+        stats,
+    }
+}
