@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Config, Environment, ProcessEnvironment, SettingsArgs};
+use crate::config::{Config, Environment, Mode, ProcessEnvironment, SettingsArgs};
 use crate::engine::{Engine, EngineAddress, EngineError, locate};
 use crate::sandbox::Manager;
 use crate::stdio;
@@ -30,6 +30,7 @@ const LAST: Duration = Duration::from_millis(100);
 /// A wrong setting, or an Engine's address that cannot be one.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
+    only_modes_that_are_there(&config)?;
     log_to_stderr(&config)?;
     let engine = engine(&ProcessEnvironment)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -45,6 +46,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     });
     runtime.shutdown_timeout(LAST);
     served
+}
+
+/// The settings know all modes, the sandboxes not yet.
+fn only_modes_that_are_there(config: &Config) -> anyhow::Result<()> {
+    let mode = config.for_user(&config.user).mode;
+    let word = mode.as_str();
+    anyhow::ensure!(
+        mode == Mode::Persistent,
+        "the mode {word} of {} is not there yet; persistent is",
+        config.user
+    );
+    Ok(())
 }
 
 /// An Engine that is down is no error: the server must come up, and says it when

@@ -11,7 +11,7 @@ use super::adopt::{Adoption, Builder, decide};
 use super::replaced::Reason;
 use super::{Note, SandboxError, Status};
 use crate::channel::{Channel, ChannelError};
-use crate::config::Config;
+use crate::config::{Config, SandboxSettings};
 use crate::engine::{
     Container, ContainerSpec, Engine, EngineError, Labels, Limits, PreparedImage, RunAs, State,
     VolumeDriver, Workspace,
@@ -68,6 +68,8 @@ pub(super) struct Maker {
     pub common: Arc<Common>,
     pub engine: Engine,
     pub user: User,
+    /// The user's own.
+    pub settings: Arc<SandboxSettings>,
     pub name: SandboxName,
 }
 
@@ -256,21 +258,24 @@ impl Maker {
     }
 
     async fn spec(&self, status: &watch::Sender<Status>) -> Result<ContainerSpec, SandboxError> {
-        let config = &self.common.config;
+        let settings = &self.settings;
         let capabilities = self.engine.capabilities().await?;
         Ok(ContainerSpec {
             image: self.image(status).await?,
             run_as: RunAs::DEFAULT,
             labels: self.labels(),
             init_args: vec![
-                format!("--idle-timeout-ms={}", config.idle_timeout.as_millis()),
-                format!("--background-ttl-ms={}", config.background_ttl.as_millis()),
+                format!("--idle-timeout-ms={}", settings.idle_timeout.as_millis()),
+                format!(
+                    "--background-ttl-ms={}",
+                    settings.background_ttl.as_millis()
+                ),
             ],
             workspace: Workspace::Volume(self.name.as_str().to_owned()),
             limits: Limits {
-                memory: config.memory.0,
-                nano_cpus: config.cpus.0,
-                pids: config.pids,
+                memory: settings.memory.0,
+                nano_cpus: settings.cpus.0,
+                pids: settings.pids,
                 file_size: FILE_SIZE,
             },
             runtime: capabilities.default_runtime.clone(),
@@ -282,7 +287,7 @@ impl Maker {
     async fn image(&self, status: &watch::Sender<Status>) -> Result<PreparedImage, SandboxError> {
         let before = status.send_replace(Status::Preparing);
         let _one_at_a_time = self.common.preparing.lock().await;
-        let image = self.common.config.image.as_str();
+        let image = self.settings.image.as_str();
         let progress = |step: &str| info!(image, step, "preparing the image");
         let prepared = self.engine.prepared_image(image, INIT, progress).await?;
         status.send_replace(before);
@@ -294,7 +299,7 @@ impl Maker {
             instance: self.common.config.instance.as_str().to_owned(),
             user: self.user.subject.as_str().to_owned(),
             issuer: self.user.issuer.as_str().to_owned(),
-            mode: self.common.config.mode.as_str().to_owned(),
+            mode: self.settings.mode.as_str().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: self.common.node.clone(),
             epoch: 0,

@@ -87,12 +87,16 @@ impl Manager {
     }
 
     fn start_owner(&self, user: &User) -> Sandbox {
-        let name = SandboxName::new(&self.common.config.instance, user);
+        let config = &self.common.config;
+        let name = SandboxName::new(&config.instance, user);
+        let settings = config.for_user(user);
+        let admission = Admission::new(settings.calls_per_user);
         let span = info_span!("sandbox", name = name.as_str());
         let maker = Maker {
             common: self.common.clone(),
             engine: self.common.engine.clone(),
             user: user.clone(),
+            settings,
             name,
         };
         let (requests, receiver) = mpsc::channel(REQUESTS);
@@ -105,7 +109,7 @@ impl Manager {
             requests,
             status,
             note,
-            admission: Admission::new(self.common.config.calls_per_user),
+            admission,
             ending: self.ending.clone(),
         }
     }
