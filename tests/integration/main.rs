@@ -14,3 +14,4 @@ mod isolation;
 mod lifecycle;
 mod long;
 mod serve;
+mod settings;
