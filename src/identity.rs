@@ -91,7 +91,11 @@ pub struct Instance(String);
 /// Name of a user's container and volume. Valid for both: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`
 /// (moby, `daemon/names/names.go`), 79 characters at most.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SandboxName(String);
+pub struct SandboxName {
+    full: String,
+    /// Where the user's part begins.
+    user_at: usize,
+}
 
 impl Subject {
     /// The exact text, as it stands in the label.
@@ -155,12 +159,21 @@ impl SandboxName {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        Self(format!("casemate-{}-{slug}-{hex}", instance.as_str()))
+        let prefix = format!("casemate-{}-", instance.as_str());
+        Self {
+            full: format!("{prefix}{slug}-{hex}"),
+            user_at: prefix.len(),
+        }
     }
 
     /// The name, for the Engine.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.full
+    }
+
+    /// What tells users apart, the same in every instance: `<slug>-<12 hex digits>`.
+    pub fn user_part(&self) -> &str {
+        &self.full[self.user_at..]
     }
 }
 
@@ -240,7 +253,7 @@ impl fmt::Display for Instance {
 
 impl fmt::Display for SandboxName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.full)
     }
 }
 

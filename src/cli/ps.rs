@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn the_table_lines_up_and_says_what_is_not_known() {
         let sandbox = Sandbox {
-            user: "al\x1bice".to_owned(),
+            user: "al\nice".to_owned(),
             issuer: "local".to_owned(),
             mode: "persistent".to_owned(),
             state: State::Running,
@@ -181,9 +181,9 @@ mod tests {
         assert_eq!(
             table(&[sandbox, silent]),
             "\
-USER           MODE         STATE     AGE     IDLE    COMMANDS              MEMORY
-al\\u{1b}ice   persistent   running   1h 2m   1m 1s   0 + 1 in background   5.5 MiB
-b              persistent   created   0s      -       -                     -
+USER      MODE         STATE     AGE     IDLE    COMMANDS              MEMORY
+al\\nice   persistent   running   1h 2m   1m 1s   0 + 1 in background   5.5 MiB
+b         persistent   created   0s      -       -                     -
 "
         );
     }

@@ -7,11 +7,18 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::setting::Origin;
-use crate::identity::IdentityError;
+use super::bind::PATH_BYTES;
+use super::origin::{Origin, Place};
+use super::setting::Setting;
+use crate::identity::{IdentityError, User};
 
 /// Characters of a value that an error repeats: enough to recognise it.
 const EXCERPT_CHARS: usize = 64;
+
+fn keys_per_user() -> String {
+    let keys: Vec<_> = Setting::per_user().map(Setting::key).collect();
+    keys.join(", ")
+}
 
 /// Why there is no configuration.
 #[derive(Debug, Error)]
@@ -25,14 +32,60 @@ pub enum ConfigError {
         nearest: String,
     },
     /// A key of the file is not a setting.
-    #[error("unknown key {key} in {path:?}; the nearest known one is {nearest}")]
+    #[error("unknown key {key} in {place}; the nearest known one is {nearest}")]
     UnknownKey {
         /// As given.
         key: Excerpt,
-        /// The file.
-        path: PathBuf,
+        /// Where it stands.
+        place: Place,
         /// The known one most like it.
         nearest: String,
+    },
+    /// A `[[users]]` table has a setting that no user can have alone.
+    #[error(
+        "key {key} in {place}: it holds for all users; a user may have: {}",
+        keys_per_user()
+    )]
+    NotPerUser {
+        /// Of the setting.
+        key: &'static str,
+        /// Where it stands.
+        place: Place,
+    },
+    /// `users` is something else than tables.
+    #[error("{place}: users are [[users]] tables, found {found}")]
+    NotUserTables {
+        /// Where it stands.
+        place: Place,
+        /// TOML's word for what is there.
+        found: &'static str,
+    },
+    /// A `[[users]]` table without its user.
+    #[error("{0}: a [[users]] table needs the key user")]
+    WhichUser(Place),
+    /// Two `[[users]]` tables of one user.
+    #[error("{second}: {user} has a [[users]] table already, in line {}", first.line)]
+    SameUser {
+        /// Both are theirs.
+        user: User,
+        /// The upper one.
+        first: Place,
+        /// The lower one.
+        second: Place,
+    },
+    /// A user in bind mode, and nothing to bind.
+    #[error("{0}: mode bind needs bind_root or bind_dir, a directory of the host")]
+    NothingToBind(Origin),
+    /// A directory to bind, and nobody in bind mode.
+    #[error("{0}: no user is in mode bind; set the mode to bind, or leave this out")]
+    NobodyBinds(Origin),
+    /// Two directories to bind.
+    #[error("{dir}: bind_root is given too ({root}); only one of them may be")]
+    RootAndDir {
+        /// Of `bind_root`.
+        root: Origin,
+        /// Of `bind_dir`.
+        dir: Origin,
     },
     /// A value is bytes that are no text.
     #[error("{0}: the value is not valid UTF-8")]
@@ -53,7 +106,7 @@ pub enum ConfigError {
         /// As given.
         value: Excerpt,
         /// What the setting takes. Part of the message, so not a `source` of it.
-        reason: ValueError,
+        reason: Box<ValueError>,
     },
     /// The file cannot be read.
     #[error("cannot read the settings file {path:?}")]
@@ -64,12 +117,10 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The file is not TOML.
-    #[error("line {line} of {path:?}: {message}")]
+    #[error("{place}: {message}")]
     Syntax {
-        /// The file.
-        path: PathBuf,
-        /// From 1.
-        line: usize,
+        /// Where the parser was.
+        place: Place,
         /// What the parser said.
         message: String,
     },
@@ -99,11 +150,14 @@ pub enum ValueError {
     #[error("a duration has a unit, such as 90s or 15m: {0}")]
     Duration(#[from] humantime::DurationError),
     /// Not one of a few words.
-    #[error("it is one of: {0}")]
-    Choice(&'static str),
-    /// A mode that this version does not have.
-    #[error("this mode is not there yet; `persistent` is")]
-    ModeNotYet,
+    #[error("it is one of: {}", .0.join(", "))]
+    Choice(&'static [&'static str]),
+    /// Not a directory that may be bound.
+    #[error(
+        "a directory of the host is an absolute path without `..` and control characters, \
+         not `/` itself, of {PATH_BYTES} bytes at most"
+    )]
+    HostDir,
     /// Not an image.
     #[error("an image is named like `registry/name:tag`, in 255 characters at most")]
     Image,

@@ -1,32 +1,56 @@
-//! The settings file: TOML with the settings' keys at the top level. Unknown keys are errors, with
-//! the nearest known one.
+//! The settings file: TOML with the settings' keys at the top level, and a `[[users]]` table for
+//! each user who has some of their own. Unknown keys are errors, with the nearest known one.
+//!
+//! ```toml
+//! memory = "512m"
+//!
+//! [[users]]
+//! user = "alice"          # the subject, exact
+//! issuer = "local"        # when left out
+//! mode = "ephemeral"
+//! ```
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
-use toml::{Table, Value};
+use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Excerpt};
 use super::limits::CONFIG_FILE_BYTES;
-use super::raw::Given;
-use super::setting::{self, Origin, Setting};
+use super::nearest::nearest;
+use super::origin::{Origin, Place};
+use super::raw::{Given, Layer, RawUser};
+use super::setting::Setting;
+
+/// The key of the users' tables.
+const USERS: &str = "users";
+/// In such a table: who vouches for the user.
+const ISSUER: &str = "issuer";
+/// In such a table: the user.
+const USER: &str = "user";
+
+/// What a file gives.
+#[derive(Debug, Default)]
+pub struct FileSettings {
+    /// For all.
+    pub settings: Layer,
+    /// For some users, in the order of the file.
+    pub users: Vec<RawUser>,
+}
 
 /// The settings of the file at `path`.
 ///
 /// # Errors
 ///
 /// As [`super::RawConfig::gather`].
-pub fn read(path: &Path) -> Result<Vec<(Setting, Given)>, ConfigError> {
+pub fn read(path: &Path) -> Result<FileSettings, ConfigError> {
     let text = read_bounded(path).map_err(|source| ConfigError::Unreadable {
         path: path.to_owned(),
         source,
     })?;
-    let table: Table = toml::from_str(&text).map_err(|error| syntax(path, &text, &error))?;
-    table
-        .into_iter()
-        .map(|(key, value)| entry(path, &key, value))
-        .collect()
+    parse(path, &text)
 }
 
 fn read_bounded(path: &Path) -> io::Result<String> {
@@ -40,35 +64,142 @@ fn read_bounded(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
-    let start = error.span().map_or(0, |span| span.start);
-    let before = text.as_bytes().get(..start).unwrap_or_default();
-    ConfigError::Syntax {
-        path: path.to_owned(),
-        line: before.split(|&b| b == b'\n').count(),
+/// Pure: `path` is only repeated in errors and origins.
+pub(super) fn parse(path: &Path, text: &str) -> Result<FileSettings, ConfigError> {
+    let places = Places::new(path, text);
+    let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
+        place: places.at(error.span().map_or(0, |span| span.start)),
         message: error.message().to_owned(),
+    })?;
+    let mut file = FileSettings::default();
+    for entry in entries(table.get_ref(), &places) {
+        if entry.key == USERS {
+            file.users = users(&entry, &places)?;
+            continue;
+        }
+        let Some(setting) = Setting::from_key(entry.key) else {
+            let known = Setting::ALL.iter().map(|setting| setting.key());
+            return Err(entry.unknown(known.chain([USERS])));
+        };
+        file.settings.insert(setting, entry.given(setting.key())?);
+    }
+    Ok(file)
+}
+
+fn users(entry: &Entry, places: &Places) -> Result<Vec<RawUser>, ConfigError> {
+    let not_tables = |place: Place, found| ConfigError::NotUserTables { place, found };
+    let DeValue::Array(tables) = entry.value else {
+        return Err(not_tables(entry.place.clone(), entry.value.type_str()));
+    };
+    let user_of = |item: &toml::Spanned<DeValue>| {
+        let place = places.at(item.span().start);
+        match item.get_ref() {
+            DeValue::Table(table) => user(table, place, places),
+            other => Err(not_tables(place, other.type_str())),
+        }
+    };
+    tables.iter().map(user_of).collect()
+}
+
+fn user(table: &DeTable, place: Place, places: &Places) -> Result<RawUser, ConfigError> {
+    let (mut issuer, mut subject) = (None, None);
+    let mut settings = Layer::default();
+    for entry in entries(table, places) {
+        match (entry.key, Setting::from_key(entry.key)) {
+            (ISSUER, _) => issuer = Some(entry.given(ISSUER)?),
+            (USER, _) => subject = Some(entry.given(USER)?),
+            (_, Some(setting)) if setting.is_per_user() => {
+                settings.insert(setting, entry.given(setting.key())?);
+            }
+            (_, Some(setting)) => {
+                let (key, place) = (setting.key(), entry.place);
+                return Err(ConfigError::NotPerUser { key, place });
+            }
+            (_, None) => {
+                let known = Setting::per_user().map(Setting::key);
+                return Err(entry.unknown(known.chain([ISSUER, USER])));
+            }
+        }
+    }
+    let Some(subject) = subject else {
+        return Err(ConfigError::WhichUser(place));
+    };
+    Ok(RawUser {
+        place,
+        issuer,
+        subject,
+        settings,
+    })
+}
+
+/// One key with its value.
+struct Entry<'a> {
+    key: &'a str,
+    value: &'a DeValue<'a>,
+    place: Place,
+}
+
+/// In the order of the file, so that the first error is the topmost.
+fn entries<'a>(table: &'a DeTable<'a>, places: &Places) -> Vec<Entry<'a>> {
+    let mut spanned: Vec<_> = table.iter().collect();
+    spanned.sort_by_key(|(key, _)| key.span().start);
+    spanned
+        .into_iter()
+        .map(|(key, value)| Entry {
+            key: key.get_ref(),
+            value: value.get_ref(),
+            place: places.at(key.span().start),
+        })
+        .collect()
+}
+
+impl Entry<'_> {
+    fn unknown(&self, known: impl Iterator<Item = &'static str>) -> ConfigError {
+        ConfigError::UnknownKey {
+            key: Excerpt::of(self.key),
+            place: self.place.clone(),
+            nearest: nearest(self.key, known),
+        }
+    }
+
+    /// A number is as good as its text, and its text is kept: a float has no 0.1.
+    fn given(&self, key: &'static str) -> Result<Given, ConfigError> {
+        let origin = Origin::Key(key, self.place.clone());
+        let value = match self.value {
+            DeValue::String(text) => text.clone().into_owned(),
+            // Hexadecimal too. What is above `i128` is above every bound in any notation.
+            DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
+                .map_or_else(|_| number.to_string(), |number| number.to_string()),
+            DeValue::Float(number) => number.as_str().trim_start_matches('+').to_owned(),
+            DeValue::Boolean(switch) => switch.to_string(),
+            DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
+                let found = self.value.type_str();
+                return Err(ConfigError::WrongType { origin, found });
+            }
+        };
+        Ok(Given { value, origin })
     }
 }
 
-fn entry(path: &Path, key: &str, value: Value) -> Result<(Setting, Given), ConfigError> {
-    let Some(setting) = Setting::from_key(key) else {
-        return Err(ConfigError::UnknownKey {
-            key: Excerpt::of(key),
-            path: path.to_owned(),
-            nearest: setting::nearest_key(key),
-        });
-    };
-    let origin = Origin::File(setting, path.to_owned());
-    // A number is as good as its text: a float prints the shortest decimals that mean it.
-    let value = match value {
-        Value::String(text) => text,
-        Value::Integer(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
-        Value::Boolean(switch) => switch.to_string(),
-        Value::Datetime(_) | Value::Array(_) | Value::Table(_) => {
-            let found = value.type_str();
-            return Err(ConfigError::WrongType { origin, found });
+/// From offsets of a text to its lines. Looked up, not counted: a file may have ten thousands of
+/// users.
+struct Places {
+    path: Arc<Path>,
+    line_ends: Vec<usize>,
+}
+
+impl Places {
+    fn new(path: &Path, text: &str) -> Self {
+        Self {
+            path: path.into(),
+            line_ends: text.match_indices('\n').map(|(end, _)| end).collect(),
         }
-    };
-    Ok((setting, Given { value, origin }))
+    }
+
+    fn at(&self, offset: usize) -> Place {
+        Place {
+            path: self.path.clone(),
+            line: self.line_ends.partition_point(|&end| end < offset) + 1,
+        }
+    }
 }

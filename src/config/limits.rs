@@ -94,6 +94,30 @@ pub const CALLS_WAITING_PER_USER: usize = 256;
 /// 4 MiB, but most a few kB.
 pub const CALLS_WAITING: usize = 4_096;
 
+/// Ephemeral containers of one user that run a command at once. Each has the memory of a whole
+/// sandbox; 64 of them are a batch, which one long-running container does better.
+pub const EPHEMERAL_LIVE: Bounds<u32> = Bounds {
+    default: 2,
+    least: 1,
+    most: 64,
+};
+
+/// Sandboxes of one server alive at once: 100 with the default [`MEMORY`] fill 50 GiB should all be
+/// used up. Above 10,000 the Engine's own listings take seconds.
+pub const MAX_SANDBOXES: Bounds<u32> = Bounds {
+    default: 100,
+    least: 1,
+    most: 10_000,
+};
+
+/// Free space on the Engine's disk below which writes and new sandboxes are refused. A gigabyte lets
+/// the Engine and its host go on; 0: no floor.
+pub const DISK_FLOOR: Bounds<Bytes> = Bounds {
+    default: Bytes(1 << 30),
+    least: Bytes(0),
+    most: Bytes(1 << 50),
+};
+
 /// Size of the settings file: a few kB for all settings, the rest for users of their own.
 pub const CONFIG_FILE_BYTES: u64 = 1 << 20;
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! SettingsArgs ─┐
-//! Environment ──┼─► RawConfig (text, origin) ─► Config (typed, bounded)
+//! Environment ──┼─► RawConfig (text, origin) ─► Config (typed, bounded) ─► for_user
 //! file ─────────┘
 //! ```
 //!
@@ -10,80 +10,84 @@
 //!
 //! - After phase 2 no value is out of its bounds, and nobody checks one again.
 //! - An error names the setting, where it was given, the value and what is allowed.
+//! - What a `[[users]]` table of the file gives goes before what holds for everybody, wherever that
+//!   was given: it says more exactly what is meant.
 //! - Nothing else in the server reads the environment.
 
+mod bind;
+mod choices;
 mod environment;
 mod error;
 mod file;
+mod flags;
 mod image;
 pub mod limits;
+mod nearest;
+mod origin;
+mod parse;
 mod raw;
+mod sandbox;
 mod setting;
 mod units;
+mod users;
 
-use std::fmt::Display;
-use std::str::FromStr;
-use std::time::Duration;
+use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
 
+pub use bind::{Bind, HostDir};
+pub use choices::{Mode, Results};
 pub use environment::{Environment, MapEnvironment, ProcessEnvironment};
 pub use error::{ConfigError, Excerpt, ValueError};
+pub use flags::SettingsArgs;
 pub use image::ImageRef;
-pub use raw::{Given, RawConfig, SettingsArgs};
-pub use setting::{Origin, Setting};
-pub use units::{Bytes, NanoCpus};
+pub use origin::{Origin, Place};
+pub use raw::{Given, Layer, RawConfig, RawUser};
+pub use sandbox::SandboxSettings;
+pub use setting::{Facts, Group, Setting, Takes};
+pub use units::{Bytes, NanoCpus, Unit};
 
 use crate::identity::{Instance, User};
-use limits::Bounds;
+use choices::switch;
+use users::Users;
 
 /// The settings of a server, all valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Whose sandbox a stdio server uses.
     pub user: User,
-    /// How containers and workspaces live.
-    pub mode: Mode,
-    /// What the prepared image is made from.
-    pub image: ImageRef,
     /// Namespace of names and labels on the Engine.
     pub instance: Instance,
-    /// Memory of a sandbox, swap included; [`limits::MEMORY`].
-    pub memory: Bytes,
-    /// CPU time of a sandbox; [`limits::CPUS`].
-    pub cpus: NanoCpus,
-    /// Processes and threads of a sandbox; [`limits::PIDS`].
-    pub pids: u32,
-    /// How long a sandbox without work stays; [`limits::IDLE_TIMEOUT`].
-    pub idle_timeout: Duration,
-    /// How long a background process outlives its user's last call; [`limits::BACKGROUND_TTL`].
-    pub background_ttl: Duration,
-    /// Calls of one user that run at once; [`limits::CALLS_PER_USER`].
-    pub calls_per_user: u32,
     /// The halves of a tool result.
     pub results: Results,
     /// Whether a sandbox is made ready before the first call.
     pub warm: bool,
     /// What is logged: directives that [`EnvFilter`] takes.
     pub log: String,
+    /// Sandboxes alive at once; [`limits::MAX_SANDBOXES`].
+    pub max_sandboxes: u32,
+    /// Free space on the Engine's disk below which writes and new sandboxes are refused;
+    /// [`limits::DISK_FLOOR`].
+    pub disk_floor: Bytes,
+    /// The directory for bind mode. There is one exactly if some user is in that mode.
+    pub bind: Option<Bind>,
+    /// The sandboxes of users without settings of their own.
+    sandbox: Arc<SandboxSettings>,
+    /// Those of the others.
+    users: Users,
+    /// What was given, for [`Config::in_force`].
+    given: Layer,
 }
 
-/// How containers and workspaces live. `bind` is not there yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// One container a user, long-running, over a named volume.
-    Persistent,
-    /// A fresh container for every command, over a named volume that outlives it.
-    Ephemeral,
-}
-
-/// Which halves a tool result has. Some clients give the model only one of them, others both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Results {
-    /// `content` and, where the tool has it, `structuredContent`.
-    Both,
-    /// `content` alone: half the tokens with a client that passes both on.
-    Text,
+/// A setting as it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InForce {
+    /// Which.
+    pub setting: Setting,
+    /// As given, or the default in words; `None`: it has none.
+    pub value: Option<String>,
+    /// Why.
+    pub origin: Origin,
 }
 
 impl Config {
@@ -93,128 +97,61 @@ impl Config {
     ///
     /// The first thing that is wrong; see [`ConfigError`].
     pub fn load(args: SettingsArgs, environment: &dyn Environment) -> Result<Self, ConfigError> {
-        Self::from_raw(&RawConfig::gather(args, environment)?)
+        Self::from_raw(RawConfig::gather(args, environment)?)
     }
 
     /// Phase 2: parses what was given, fills in what was not.
     ///
     /// # Errors
     ///
-    /// The first value that its setting does not take.
-    pub fn from_raw(raw: &RawConfig) -> Result<Self, ConfigError> {
+    /// The first value that its setting does not take, or two that do not go together.
+    pub fn from_raw(raw: RawConfig) -> Result<Self, ConfigError> {
         use Setting as S;
+        let mut given = raw.settings;
+        let user = User::local(raw.user.parse(|text| Ok(text.parse()?))?);
+        given.insert(S::User, raw.user);
+        let sandbox = SandboxSettings::from_layer(&given)?;
+        let users = Users::from_raw(raw.users, &given)?;
         Ok(Self {
-            user: User::local(raw.user.parse(|text| Ok(text.parse()?))?),
-            mode: raw.value(S::Mode, Mode::Persistent, str::parse)?,
-            image: raw.value(S::Image, ImageRef::default(), str::parse)?,
-            instance: raw.value(S::Instance, Instance::default(), |text| Ok(text.parse()?))?,
-            memory: raw.bounded(S::Memory, limits::MEMORY, str::parse, |size| size)?,
-            cpus: raw.bounded(S::Cpus, limits::CPUS, str::parse, |cpus| cpus)?,
-            pids: raw.bounded(S::Pids, limits::PIDS, units::number, |number| number)?,
-            idle_timeout: raw.duration(S::IdleTimeout, limits::IDLE_TIMEOUT)?,
-            background_ttl: raw.duration(S::BackgroundTtl, limits::BACKGROUND_TTL)?,
-            calls_per_user: raw.bounded(
-                S::CallsPerUser,
-                limits::CALLS_PER_USER,
-                units::number,
-                |number| number,
-            )?,
-            results: raw.value(S::Results, Results::Both, str::parse)?,
-            warm: raw.value(S::Warm, true, switch)?,
-            log: raw.value(S::Log, limits::LOG.to_owned(), log_filter)?,
-        })
-    }
-}
-
-impl Given {
-    fn parse<T>(&self, parse: impl Fn(&str) -> Result<T, ValueError>) -> Result<T, ConfigError> {
-        parse(&self.value).map_err(|reason| ConfigError::BadValue {
-            origin: self.origin.clone(),
-            value: Excerpt::of(&self.value),
-            reason,
-        })
-    }
-}
-
-impl RawConfig {
-    fn value<T>(
-        &self,
-        setting: Setting,
-        default: T,
-        parse: impl Fn(&str) -> Result<T, ValueError>,
-    ) -> Result<T, ConfigError> {
-        match self.settings.get(&setting) {
-            Some(given) => given.parse(parse),
-            None => Ok(default),
-        }
-    }
-
-    /// `show` makes the bounds readable in the error.
-    fn bounded<T: Copy + PartialOrd, S: Display>(
-        &self,
-        setting: Setting,
-        bounds: Bounds<T>,
-        parse: impl Fn(&str) -> Result<T, ValueError>,
-        show: impl Fn(T) -> S,
-    ) -> Result<T, ConfigError> {
-        self.value(setting, bounds.default, |text| {
-            let value = parse(text)?;
-            if bounds.contains(&value) {
-                return Ok(value);
-            }
-            Err(ValueError::OutOfBounds {
-                least: show(bounds.least).to_string(),
-                most: show(bounds.most).to_string(),
-            })
+            user,
+            instance: given.value(S::Instance, Instance::default(), |text| Ok(text.parse()?))?,
+            results: given.value(S::Results, Results::Both, str::parse)?,
+            warm: given.value(S::Warm, true, switch)?,
+            log: given.value(S::Log, limits::LOG.to_owned(), log_filter)?,
+            max_sandboxes: given.bounded(S::MaxSandboxes, limits::MAX_SANDBOXES)?,
+            disk_floor: given.bounded(S::DiskFloor, limits::DISK_FLOOR)?,
+            bind: Bind::from_layers(&given, users.layers().chain([&given]))?,
+            sandbox: Arc::new(sandbox),
+            users,
+            given,
         })
     }
 
-    fn duration(&self, setting: Setting, b: Bounds<Duration>) -> Result<Duration, ConfigError> {
-        self.bounded(setting, b, units::duration, humantime::format_duration)
+    /// The settings of `user`'s sandbox.
+    pub fn for_user(&self, user: &User) -> Arc<SandboxSettings> {
+        self.users.settings(user).unwrap_or(&self.sandbox).clone()
     }
-}
 
-impl Mode {
-    /// The word for it in settings and labels.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Persistent => "persistent",
-            Self::Ephemeral => "ephemeral",
-        }
-    }
-}
-
-impl FromStr for Mode {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        match text {
-            "persistent" => Ok(Self::Persistent),
-            "ephemeral" => Ok(Self::Ephemeral),
-            "bind" => Err(ValueError::ModeNotYet),
-            _ => Err(ValueError::Choice("persistent")),
-        }
-    }
-}
-
-impl FromStr for Results {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        match text {
-            "both" => Ok(Self::Both),
-            "text" => Ok(Self::Text),
-            _ => Err(ValueError::Choice("both, text")),
-        }
-    }
-}
-
-/// TOML's own booleans come as `true` and `false`.
-fn switch(text: &str) -> Result<bool, ValueError> {
-    match text {
-        "on" | "true" => Ok(true),
-        "off" | "false" => Ok(false),
-        _ => Err(ValueError::Choice("on, off")),
+    /// All settings as they hold for `user`, in the order of [`Setting::ALL`], and where each was
+    /// given.
+    pub fn in_force(&self, user: &User) -> Vec<InForce> {
+        let layer = match self.users.given(user) {
+            Some(own) => own.clone().over(self.given.clone()),
+            None => self.given.clone(),
+        };
+        let in_force = |&setting: &Setting| match layer.get(setting) {
+            Some(given) => InForce {
+                setting,
+                value: Some(given.value.clone()),
+                origin: given.origin.clone(),
+            },
+            None => InForce {
+                setting,
+                value: setting.facts().takes.default(),
+                origin: Origin::Default,
+            },
+        };
+        Setting::ALL.iter().map(in_force).collect()
     }
 }
 

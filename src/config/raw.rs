@@ -14,76 +14,11 @@ use std::path::PathBuf;
 
 use super::environment::Environment;
 use super::error::{ConfigError, Excerpt};
-use super::file;
-use super::setting::{self, CONFIG_VARIABLE, Origin, PREFIX, Setting};
-
-/// The settings as flags of a verb; flatten it into the verb's own arguments.
-#[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Settings (flag, else CASEMATE_*, else the file)")]
-pub struct SettingsArgs {
-    /// TOML file with settings (else CASEMATE_CONFIG)
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Whose sandbox a stdio server uses [default: the OS user]
-    #[arg(long, value_name = "NAME")]
-    pub user: Option<OsString>,
-    /// How containers and workspaces live [default: persistent]
-    #[arg(long, value_name = "MODE")]
-    pub mode: Option<OsString>,
-    /// Any Linux image [default: casemate-tools:latest]
-    #[arg(long, value_name = "IMAGE")]
-    pub image: Option<OsString>,
-    /// Namespace of containers and volumes on the Engine [default: default]
-    #[arg(long, value_name = "NAME")]
-    pub instance: Option<OsString>,
-    /// Memory of a sandbox, from 32m [default: 512m]
-    #[arg(long, value_name = "SIZE")]
-    pub memory: Option<OsString>,
-    /// CPUs of a sandbox, 0.01 to 256 [default: 1]
-    #[arg(long, value_name = "NUMBER")]
-    pub cpus: Option<OsString>,
-    /// Processes and threads of a sandbox, 16 to 32768 [default: 256]
-    #[arg(long, value_name = "NUMBER")]
-    pub pids: Option<OsString>,
-    /// How long a sandbox without work stays, 1s to 7days [default: 15m]
-    #[arg(long, value_name = "DURATION")]
-    pub idle_timeout: Option<OsString>,
-    /// How long background processes outlive their user's last call, 0s to 7days [default: 1h]
-    #[arg(long, value_name = "DURATION")]
-    pub background_ttl: Option<OsString>,
-    /// Calls of one user that run at once, 1 to 256 [default: 16]
-    #[arg(long, value_name = "NUMBER")]
-    pub calls_per_user: Option<OsString>,
-    /// Halves of a tool result: both, or text [default: both]
-    #[arg(long, value_name = "HALVES")]
-    pub results: Option<OsString>,
-    /// Make the sandbox ready before the first call: on or off [default: on]
-    #[arg(long, value_name = "SWITCH")]
-    pub warm: Option<OsString>,
-    /// What is logged, as in `warn,casemate=debug` [default: info]
-    #[arg(long, value_name = "FILTER")]
-    pub log: Option<OsString>,
-}
-
-impl SettingsArgs {
-    fn flags(self) -> [(Setting, Option<OsString>); 13] {
-        [
-            (Setting::User, self.user),
-            (Setting::Mode, self.mode),
-            (Setting::Image, self.image),
-            (Setting::Instance, self.instance),
-            (Setting::Memory, self.memory),
-            (Setting::Cpus, self.cpus),
-            (Setting::Pids, self.pids),
-            (Setting::IdleTimeout, self.idle_timeout),
-            (Setting::BackgroundTtl, self.background_ttl),
-            (Setting::CallsPerUser, self.calls_per_user),
-            (Setting::Results, self.results),
-            (Setting::Warm, self.warm),
-            (Setting::Log, self.log),
-        ]
-    }
-}
+use super::file::{self, FileSettings};
+use super::flags::SettingsArgs;
+use super::nearest::nearest;
+use super::origin::{Origin, Place};
+use super::setting::{CONFIG_VARIABLE, PREFIX, Setting};
 
 /// One value as text, and where it stood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,12 +38,49 @@ impl Given {
     }
 }
 
-/// What was given for each setting; nothing where nobody said anything.
+/// What one source gives, or several of them put over each other; nothing where none says anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Layer(BTreeMap<Setting, Given>);
+
+impl Layer {
+    /// What it gives for a setting.
+    pub fn get(&self, setting: Setting) -> Option<&Given> {
+        self.0.get(&setting)
+    }
+
+    /// Adds or replaces one value.
+    pub(super) fn insert(&mut self, setting: Setting, given: Given) {
+        self.0.insert(setting, given);
+    }
+
+    /// This layer on top of another: of two values this one's holds.
+    #[must_use]
+    pub fn over(self, mut below: Self) -> Self {
+        below.0.extend(self.0);
+        below
+    }
+}
+
+/// What the file gives for one user: a `[[users]]` table.
+#[derive(Debug, Clone)]
+pub struct RawUser {
+    /// Where the table begins.
+    pub place: Place,
+    /// Who vouches for the user; `local` when not given.
+    pub issuer: Option<Given>,
+    /// The user.
+    pub subject: Given,
+    /// Those settings that are the user's own.
+    pub settings: Layer,
+}
+
+/// What was given for each setting.
 #[derive(Debug, Clone)]
 pub struct RawConfig {
     /// The one setting whose default is the machine's.
     pub(super) user: Given,
-    pub(super) settings: BTreeMap<Setting, Given>,
+    pub(super) settings: Layer,
+    pub(super) users: Vec<RawUser>,
 }
 
 impl RawConfig {
@@ -118,42 +90,49 @@ impl RawConfig {
     ///
     /// An unknown name, a value that is not text, or a file that cannot be read or parsed.
     pub fn gather(args: SettingsArgs, environment: &dyn Environment) -> Result<Self, ConfigError> {
-        let named = environment.variable(CONFIG_VARIABLE).map(PathBuf::from);
-        let path = args.config.clone().or(named);
-
-        // Lowest first: what comes later replaces it.
-        let mut settings = BTreeMap::new();
-        if let Some(path) = path {
-            settings.extend(file::read(&path)?);
-        }
-        settings.extend(from_variables(environment)?);
-        for (setting, value) in args.flags() {
-            if let Some(value) = value {
-                settings.insert(setting, Given::new(value, Origin::Flag(setting))?);
-            }
-        }
-        let user = settings.remove(&Setting::User).unwrap_or_else(|| Given {
+        let named = || environment.variable(CONFIG_VARIABLE).map(PathBuf::from);
+        let file = match args.config.clone().or_else(named) {
+            Some(path) => file::read(&path)?,
+            None => FileSettings::default(),
+        };
+        let variables = from_variables(environment)?;
+        let settings = from_flags(args)?.over(variables).over(file.settings);
+        let user = settings.get(Setting::User).cloned();
+        let user = user.unwrap_or_else(|| Given {
             value: environment.os_user(),
             origin: Origin::OsUser,
         });
-        Ok(Self { user, settings })
+        Ok(Self {
+            user,
+            settings,
+            users: file.users,
+        })
     }
 }
 
-fn from_variables(environment: &dyn Environment) -> Result<Vec<(Setting, Given)>, ConfigError> {
-    let mut given = Vec::new();
+fn from_flags(args: SettingsArgs) -> Result<Layer, ConfigError> {
+    let mut flags = Layer::default();
+    for (setting, value) in args.given {
+        flags.insert(setting, Given::new(value, Origin::Flag(setting))?);
+    }
+    Ok(flags)
+}
+
+fn from_variables(environment: &dyn Environment) -> Result<Layer, ConfigError> {
+    let mut variables = Layer::default();
     for (name, value) in environment.variables() {
         let name = name.to_string_lossy();
         if !name.starts_with(PREFIX) || name == CONFIG_VARIABLE || value.is_empty() {
             continue;
         }
         let Some(setting) = Setting::from_variable(&name) else {
+            let known = Setting::ALL.iter().map(|setting| setting.variable());
             return Err(ConfigError::UnknownVariable {
-                nearest: setting::nearest_variable(&name),
+                nearest: nearest(&name, known.chain([CONFIG_VARIABLE.to_owned()])),
                 name: Excerpt::of(&name),
             });
         };
-        given.push((setting, Given::new(value, Origin::Variable(setting))?));
+        variables.insert(setting, Given::new(value, Origin::Variable(setting))?);
     }
-    Ok(given)
+    Ok(variables)
 }

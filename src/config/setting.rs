@@ -1,8 +1,14 @@
-//! The settings by name. One list makes the flag, the variable and the key of the file, so the
-//! three cannot drift apart.
+//! The table of all settings. It makes the flag, the variable and the key of the file, the help, the
+//! defaults and bounds that the help names, and says which ones a user may have of their own.
+//!
+//! To add a setting: a row here, a field of `Config` or `SandboxSettings` with the line that parses
+//! it, a row in README. The tests then name what is missing.
 
-use std::fmt;
-use std::path::PathBuf;
+use std::time::Duration;
+
+use super::choices::{Mode, Results, SWITCH};
+use super::limits::{self, Bounds};
+use super::units::{Bytes, NanoCpus, Unit};
 
 /// What variables of this server begin with. An unknown one is an error.
 pub const PREFIX: &str = "CASEMATE_";
@@ -10,65 +16,177 @@ pub const PREFIX: &str = "CASEMATE_";
 /// The variable that names the settings file; not a setting itself, so no file can name a second.
 pub const CONFIG_VARIABLE: &str = "CASEMATE_CONFIG";
 
-/// One setting, under three names: `--idle-timeout`, `CASEMATE_IDLE_TIMEOUT`, `idle_timeout`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "`SettingsArgs` has a field with docs for each")]
-pub enum Setting {
-    User,
-    Mode,
-    Image,
-    Instance,
-    Memory,
-    Cpus,
-    Pids,
-    IdleTimeout,
-    BackgroundTtl,
-    CallsPerUser,
-    Results,
-    Warm,
-    Log,
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// In the settings file; flag and variable are made from it.
+    key: &'static str,
+    /// What it belongs to.
+    pub group: Group,
+    /// What it decides, for the help.
+    pub what: &'static str,
+    /// Its values.
+    pub takes: Takes,
 }
 
-impl Setting {
-    /// All of them.
-    pub const ALL: [Self; 13] = [
-        Self::User,
-        Self::Mode,
-        Self::Image,
-        Self::Instance,
-        Self::Memory,
-        Self::Cpus,
-        Self::Pids,
-        Self::IdleTimeout,
-        Self::BackgroundTtl,
-        Self::CallsPerUser,
-        Self::Results,
-        Self::Warm,
-        Self::Log,
-    ];
+/// What settings belong to: a heading of the help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// One server as a whole.
+    Server,
+    /// The sandbox of one user. In the file a user may have others than the rest.
+    Sandbox,
+    /// The machine that the Engine runs on, shared by all sandboxes.
+    Host,
+}
 
-    /// Its key in the settings file.
-    pub fn key(self) -> &'static str {
+impl Group {
+    /// For the help.
+    pub fn heading(self) -> &'static str {
         match self {
-            Self::User => "user",
-            Self::Mode => "mode",
-            Self::Image => "image",
-            Self::Instance => "instance",
-            Self::Memory => "memory",
-            Self::Cpus => "cpus",
-            Self::Pids => "pids",
-            Self::IdleTimeout => "idle_timeout",
-            Self::BackgroundTtl => "background_ttl",
-            Self::CallsPerUser => "calls_per_user",
-            Self::Results => "results",
-            Self::Warm => "warm",
-            Self::Log => "log",
+            Self::Server => "The server",
+            Self::Sandbox => "A user's sandbox (the file may have others per user, as [[users]])",
+            Self::Host => "The host",
+        }
+    }
+}
+
+/// The values of a setting: unit, bounds and default.
+#[derive(Debug, Clone, Copy)]
+pub enum Takes {
+    /// Text with a grammar of its own: what the help calls it, and the default if there is one.
+    Text(&'static str, Option<&'static str>),
+    /// One of a few words; the first is the default.
+    Words(&'static [&'static str]),
+    /// A whole number.
+    Number(Bounds<u32>),
+    /// A size in bytes.
+    Size(Bounds<Bytes>),
+    /// A decimal number of CPUs.
+    Cpus(Bounds<NanoCpus>),
+    /// A duration.
+    Time(Bounds<Duration>),
+}
+
+impl Takes {
+    /// What the help calls a value.
+    pub fn placeholder(self) -> &'static str {
+        match self {
+            Self::Text(name, _) => name,
+            Self::Words(_) => "WORD",
+            Self::Number(_) | Self::Cpus(_) => "NUMBER",
+            Self::Size(_) => "SIZE",
+            Self::Time(_) => "DURATION",
         }
     }
 
-    /// Its flag on the command line.
+    /// Which values are allowed, where that can be said in a few words.
+    pub fn range(self) -> Option<String> {
+        match self {
+            Self::Text(..) => None,
+            Self::Words(words) => Some(words.join(", ")),
+            Self::Number(bounds) => Some(range(bounds)),
+            Self::Size(bounds) => Some(range(bounds)),
+            Self::Cpus(bounds) => Some(range(bounds)),
+            Self::Time(bounds) => Some(range(bounds)),
+        }
+    }
+
+    /// What holds when nothing is given; `None`: nothing does.
+    pub fn default(self) -> Option<String> {
+        match self {
+            Self::Text(_, default) => default.map(str::to_owned),
+            Self::Words(words) => words.first().map(|&word| word.to_owned()),
+            Self::Number(bounds) => Some(bounds.default.show()),
+            Self::Size(bounds) => Some(bounds.default.show()),
+            Self::Cpus(bounds) => Some(bounds.default.show()),
+            Self::Time(bounds) => Some(bounds.default.show()),
+        }
+    }
+}
+
+fn range<T: Unit>(bounds: Bounds<T>) -> String {
+    format!("{} to {}", bounds.least.show(), bounds.most.show())
+}
+
+/// Makes the enum, its list and its rows from one text, so that none can lack an entry.
+macro_rules! settings {
+    ($($setting:ident = $key:literal, $group:ident, $what:literal, $takes:expr;)+) => {
+        /// One setting, under three names: `--idle-timeout`, `CASEMATE_IDLE_TIMEOUT`,
+        /// `idle_timeout`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Setting {
+            $(#[doc = $what] $setting,)+
+        }
+
+        impl Setting {
+            /// All of them, in the order of the help.
+            pub const ALL: &[Self] = &[$(Self::$setting,)+];
+
+            /// Its row.
+            pub fn facts(self) -> Facts {
+                use Takes::*;
+                match self {
+                    $(Self::$setting => Facts {
+                        key: $key,
+                        group: Group::$group,
+                        what: $what,
+                        takes: $takes,
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+settings! {
+    User = "user", Server, "Whose sandbox a stdio server uses",
+        Text("NAME", Some("the OS user"));
+    Instance = "instance", Server, "Namespace of containers and volumes on the Engine",
+        Text("NAME", Some("default"));
+    Results = "results", Server, "Halves of a tool result",
+        Words(&Results::WORDS);
+    Warm = "warm", Server, "Make the sandbox ready before the first call",
+        Words(&SWITCH);
+    Log = "log", Server, "What is logged on stderr, as in `warn,casemate=debug`",
+        Text("FILTER", Some(limits::LOG));
+    Mode = "mode", Sandbox, "How container and workspace live",
+        Words(&Mode::WORDS);
+    Image = "image", Sandbox, "Any Linux image",
+        Text("IMAGE", Some(limits::IMAGE));
+    Memory = "memory", Sandbox, "Memory, swap included",
+        Size(limits::MEMORY);
+    Cpus = "cpus", Sandbox, "CPUs",
+        Cpus(limits::CPUS);
+    Pids = "pids", Sandbox, "Processes and threads",
+        Number(limits::PIDS);
+    IdleTimeout = "idle_timeout", Sandbox, "How long a sandbox without work stays",
+        Time(limits::IDLE_TIMEOUT);
+    BackgroundTtl = "background_ttl", Sandbox, "How long background processes outlive the last call",
+        Time(limits::BACKGROUND_TTL);
+    CallsPerUser = "calls_per_user", Sandbox, "Calls that run at once; more wait",
+        Number(limits::CALLS_PER_USER);
+    EphemeralLive = "ephemeral_live", Sandbox, "Ephemeral containers that run a command at once",
+        Number(limits::EPHEMERAL_LIVE);
+    MaxSandboxes = "max_sandboxes", Host, "Sandboxes of this server alive at once",
+        Number(limits::MAX_SANDBOXES);
+    DiskFloor = "disk_floor", Host, "Free space on the Engine's disk that writes and new sandboxes leave",
+        Size(limits::DISK_FLOOR);
+    BindRoot = "bind_root", Host, "Mode bind: the directory with a directory for each user",
+        Text("DIR", None);
+    BindDir = "bind_dir", Host, "Mode bind over stdio: exactly the directory to use",
+        Text("DIR", None);
+}
+
+impl Setting {
+    /// Its key in the settings file.
+    pub fn key(self) -> &'static str {
+        self.facts().key
+    }
+
+    /// Its flag on the command line, without the dashes before it.
     pub fn flag(self) -> String {
-        format!("--{}", self.key().replace('_', "-"))
+        self.key().replace('_', "-")
     }
 
     /// Its variable in the environment.
@@ -76,59 +194,23 @@ impl Setting {
         format!("{PREFIX}{}", self.key().to_ascii_uppercase())
     }
 
+    /// Whether the file may have another value for one user.
+    pub fn is_per_user(self) -> bool {
+        self.facts().group == Group::Sandbox
+    }
+
+    /// All that [`Setting::is_per_user`].
+    pub fn per_user() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|s| s.is_per_user())
+    }
+
     /// The setting with this key.
     pub fn from_key(key: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|setting| setting.key() == key)
+        Self::ALL.iter().copied().find(|s| s.key() == key)
     }
 
     /// The setting with this variable.
     pub fn from_variable(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|s| s.variable() == name)
-    }
-}
-
-/// The known key most like an unknown `key`, for its error.
-pub fn nearest_key(key: &str) -> String {
-    nearest(key, Setting::ALL.map(|s| s.key().to_owned()).to_vec())
-}
-
-/// The known variable most like an unknown `name`, for its error.
-pub fn nearest_variable(name: &str) -> String {
-    let mut known = Setting::ALL.map(Setting::variable).to_vec();
-    known.push(CONFIG_VARIABLE.to_owned());
-    nearest(name, known)
-}
-
-/// The fewest edits win; capitals and dashes are typing errors that count nothing.
-fn nearest(unknown: &str, known: Vec<String>) -> String {
-    let plain = |name: &str| name.to_ascii_lowercase().replace('-', "_");
-    let unknown = plain(unknown);
-    known
-        .into_iter()
-        .min_by_key(|name| strsim::osa_distance(&unknown, &plain(name)))
-        .unwrap_or_default()
-}
-
-/// Where a value was given, for the error about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// On the command line.
-    Flag(Setting),
-    /// In the environment.
-    Variable(Setting),
-    /// In this settings file.
-    File(Setting, PathBuf),
-    /// In the host's list of users, for [`Setting::User`].
-    OsUser,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag(setting) => write!(f, "flag {}", setting.flag()),
-            Self::Variable(setting) => write!(f, "variable {}", setting.variable()),
-            Self::File(setting, path) => write!(f, "key {} in {path:?}", setting.key()),
-            Self::OsUser => write!(f, "name of the OS user (set {})", Setting::User.variable()),
-        }
+        Self::ALL.iter().copied().find(|s| s.variable() == name)
     }
 }

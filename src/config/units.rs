@@ -17,6 +17,62 @@ pub struct Bytes(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NanoCpus(pub u64);
 
+/// What a bounded setting is measured in.
+pub trait Unit: Copy + PartialOrd {
+    /// From text.
+    ///
+    /// # Errors
+    ///
+    /// What such a text looks like.
+    fn read(text: &str) -> Result<Self, ValueError>;
+
+    /// As text that [`Unit::read`] takes.
+    fn show(self) -> String;
+}
+
+impl Unit for Bytes {
+    fn read(text: &str) -> Result<Self, ValueError> {
+        text.parse()
+    }
+
+    fn show(self) -> String {
+        self.to_string()
+    }
+}
+
+impl Unit for NanoCpus {
+    fn read(text: &str) -> Result<Self, ValueError> {
+        text.parse()
+    }
+
+    fn show(self) -> String {
+        self.to_string()
+    }
+}
+
+/// A whole number without sign; what is above `u32` becomes its largest value.
+impl Unit for u32 {
+    fn read(text: &str) -> Result<Self, ValueError> {
+        let number = saturating(text).ok_or(ValueError::Number)?;
+        Ok(Self::try_from(number).unwrap_or(Self::MAX))
+    }
+
+    fn show(self) -> String {
+        self.to_string()
+    }
+}
+
+/// A duration with its unit: `90s`, `15m`, `1h 30m` (humantime).
+impl Unit for Duration {
+    fn read(text: &str) -> Result<Self, ValueError> {
+        Ok(humantime::parse_duration(text)?)
+    }
+
+    fn show(self) -> String {
+        humantime::format_duration(self).to_string()
+    }
+}
+
 const NANOS: u64 = 1_000_000_000;
 
 /// Largest first, for printing.
@@ -77,17 +133,6 @@ impl FromStr for NanoCpus {
 fn saturating(digits: &str) -> Option<u64> {
     let all_digits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     all_digits.then(|| digits.parse().unwrap_or(u64::MAX))
-}
-
-/// A whole number without sign; what is above `u32` becomes its largest value.
-pub fn number(text: &str) -> Result<u32, ValueError> {
-    let number = saturating(text).ok_or(ValueError::Number)?;
-    Ok(u32::try_from(number).unwrap_or(u32::MAX))
-}
-
-/// A duration with its unit: `90s`, `15m`, `1h 30m` (humantime).
-pub fn duration(text: &str) -> Result<Duration, ValueError> {
-    Ok(humantime::parse_duration(text)?)
 }
 
 /// The largest unit that leaves no remainder: `512m`, `1g`, `1000b`.
@@ -212,10 +257,10 @@ mod tests {
 
     #[test]
     fn a_number_is_digits_alone() {
-        assert_eq!(number("256"), Ok(256));
-        assert_eq!(number("99999999999"), Ok(u32::MAX));
+        assert_eq!(u32::read("256"), Ok(256));
+        assert_eq!(u32::read("99999999999"), Ok(u32::MAX));
         for text in ["", "-1", "+1", "1.0", "0x10", "1_000"] {
-            assert_eq!(number(text), Err(ValueError::Number), "{text:?}");
+            assert_eq!(u32::read(text), Err(ValueError::Number), "{text:?}");
         }
     }
 
@@ -226,13 +271,12 @@ mod tests {
             prop_assert_eq!(Bytes(value).to_string().parse(), Ok(Bytes(value)));
             prop_assert_eq!(NanoCpus(value).to_string().parse(), Ok(NanoCpus(value)));
             let time = Duration::from_nanos(value);
-            let text = humantime::format_duration(time).to_string();
-            prop_assert_eq!(duration(&text), Ok(time));
+            prop_assert_eq!(Duration::read(&time.show()), Ok(time));
         }
 
         #[test]
         fn no_text_panics(text: String) {
-            let _ = (text.parse::<Bytes>(), text.parse::<NanoCpus>(), number(&text), duration(&text));
+            let _ = (Bytes::read(&text), NanoCpus::read(&text), u32::read(&text), Duration::read(&text));
         }
     }
 }

@@ -181,9 +181,9 @@ mod tests {
             calls.push(tokio::spawn({
                 let admission = admission.clone();
                 async move {
-                    let said = |ahead| drop(told.try_send((call, ahead)));
+                    let said = |ahead| told.try_send((call, ahead)).expect("room");
                     let admitted = admission.enter(later(), said).await.expect("its turn");
-                    drop(told.try_send((call, usize::MAX)));
+                    told.try_send((call, usize::MAX)).expect("room");
                     drop(admitted);
                 }
             }));

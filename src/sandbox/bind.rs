@@ -12,6 +12,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, lchown};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::engine::{Capabilities, EngineAddress, RunAs};
 
 /// Kernel file systems and devices.
@@ -27,6 +29,18 @@ pub enum Place<'a> {
     Exactly(&'a Path),
     /// In this one, which exists, under the user's own name; made when it is missing.
     Beneath(&'a Path, &'a str),
+}
+
+impl Place<'_> {
+    /// Tells two directories apart in a container's name: 32 bits, of a user's own few.
+    pub fn short_hash(&self) -> String {
+        let path = match self {
+            Self::Exactly(path) => path.to_path_buf(),
+            Self::Beneath(root, name) => root.join(name),
+        };
+        let hash = Sha256::digest(path.as_os_str().as_encoded_bytes());
+        hash[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// A directory that may be a workspace.

@@ -9,14 +9,15 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::adopt::{Adoption, Builder, decide};
+use super::bind::{self, BindError, Reserved};
 use super::replaced::Reason;
 use super::room::{Room, Urgency};
 use super::{Note, SandboxError, Status};
 use crate::channel::{Channel, ChannelError};
-use crate::config::{Config, Mode};
+use crate::config::{Bind, Config, Mode, SandboxSettings};
 use crate::engine::{
-    Container, ContainerSpec, Engine, EngineError, Labels, Limits, PreparedImage, RunAs, State,
-    VolumeDriver, Workspace,
+    Capabilities, Container, ContainerSpec, Engine, EngineError, Labels, Limits, PreparedImage,
+    RunAs, State, VolumeDriver, Workspace,
 };
 use crate::identity::{SandboxName, User};
 
@@ -77,13 +78,24 @@ pub(super) struct Maker {
     pub common: Arc<Common>,
     pub engine: Engine,
     pub user: User,
+    /// The user's own.
+    pub settings: Arc<SandboxSettings>,
     pub name: SandboxName,
 }
 
 impl Maker {
     /// Whether the container is for more than one command, and for other servers too.
     pub fn lasts(&self) -> bool {
-        self.common.config.mode != Mode::Ephemeral
+        self.settings.mode != Mode::Ephemeral
+    }
+
+    /// Of the container for all calls. Another directory is another sandbox: a server
+    /// that is started in it must not find the container of the first.
+    fn lasting_name(&self) -> String {
+        match self.bound() {
+            None => self.name.as_str().to_owned(),
+            Some(place) => format!("{}-bind-{}", self.name.as_str(), place.short_hash()),
+        }
     }
 
     /// For a container that is used once.
@@ -104,13 +116,14 @@ impl Maker {
             let running = self.create(&self.fresh_name(), urgency, status).await?;
             return Ok((running, None));
         }
+        let name = self.lasting_name();
         let mut note = None;
         let mut patience = Instant::now() + NAME_IN_USE;
         let mut unresponsive = Instant::now() + UNRESPONSIVE;
         loop {
             status.send_replace(Status::Creating);
-            let Some(found) = self.engine.inspect(self.name.as_str()).await? else {
-                match self.create(self.name.as_str(), urgency, status).await {
+            let Some(found) = self.engine.inspect(&name).await? else {
+                match self.create(&name, urgency, status).await {
                     Ok(running) => return Ok((running, note)),
                     // Another server was faster, or the name is not free yet.
                     Err(SandboxError::Engine(error))
@@ -207,10 +220,12 @@ impl Maker {
     ) -> Result<Running, SandboxError> {
         let spec = self.spec(status).await?;
         let reserved = self.room(urgency, status).await?;
-        let (volume, driver) = (self.name.as_str(), VolumeDriver::default());
-        self.engine
-            .ensure_volume(volume, &spec.labels, &driver)
-            .await?;
+        if let Workspace::Volume(volume) = &spec.workspace {
+            let driver = VolumeDriver::default();
+            self.engine
+                .ensure_volume(volume, &spec.labels, &driver)
+                .await?;
+        }
         let created = self.engine.create(name, &spec).await?;
         drop(reserved);
         for warning in &created.warnings {
@@ -304,18 +319,19 @@ impl Maker {
     }
 
     async fn spec(&self, status: &watch::Sender<Status>) -> Result<ContainerSpec, SandboxError> {
-        let config = &self.common.config;
+        let settings = &self.settings;
         let capabilities = self.engine.capabilities().await?;
+        let (workspace, run_as) = self.workspace(&capabilities)?;
         Ok(ContainerSpec {
             image: self.image(status).await?,
-            run_as: RunAs::DEFAULT,
+            run_as,
             labels: self.labels(),
             init_args: self.init_args(),
-            workspace: Workspace::Volume(self.name.as_str().to_owned()),
+            workspace,
             limits: Limits {
-                memory: config.memory.0,
-                nano_cpus: config.cpus.0,
-                pids: config.pids,
+                memory: settings.memory.0,
+                nano_cpus: settings.cpus.0,
+                pids: settings.pids,
                 file_size: FILE_SIZE,
             },
             runtime: capabilities.default_runtime.clone(),
@@ -324,11 +340,32 @@ impl Maker {
         })
     }
 
+    fn workspace(&self, engine: &Capabilities) -> Result<(Workspace, RunAs), BindError> {
+        let Some(place) = self.bound() else {
+            let volume = self.name.as_str().to_owned();
+            return Ok((Workspace::Volume(volume), RunAs::DEFAULT));
+        };
+        bind::check_engine(self.engine.address(), engine)?;
+        let bound = bind::directory(place, &Reserved::on_this_machine(&engine.root_dir))?;
+        Ok((Workspace::Bind(bound.path), bound.run_as))
+    }
+
+    /// The directory that is the workspace; `None`: a volume is.
+    fn bound(&self) -> Option<bind::Place<'_>> {
+        let bind = self.common.config.bind.as_ref();
+        let bind = bind.filter(|_| self.settings.mode == Mode::Bind)?;
+        Some(match bind {
+            Bind::Root(root) => bind::Place::Beneath(root.as_path(), self.name.user_part()),
+            Bind::Dir(dir) => bind::Place::Exactly(dir.as_path()),
+        })
+    }
+
     fn init_args(&self) -> Vec<String> {
-        let config = &self.common.config;
+        let settings = &self.settings;
+        let background_ttl = settings.background_ttl.as_millis();
         let mut args = vec![
-            format!("--idle-timeout-ms={}", config.idle_timeout.as_millis()),
-            format!("--background-ttl-ms={}", config.background_ttl.as_millis()),
+            format!("--idle-timeout-ms={}", settings.idle_timeout.as_millis()),
+            format!("--background-ttl-ms={background_ttl}"),
         ];
         if !self.lasts() {
             args.push(format!("--orphan-ttl-ms={}", ORPHAN_TTL.as_millis()));
@@ -339,7 +376,7 @@ impl Maker {
     async fn image(&self, status: &watch::Sender<Status>) -> Result<PreparedImage, SandboxError> {
         let before = status.send_replace(Status::Preparing);
         let _one_at_a_time = self.common.preparing.lock().await;
-        let image = self.common.config.image.as_str();
+        let image = self.settings.image.as_str();
         let progress = |step: &str| info!(image, step, "preparing the image");
         let prepared = self.engine.prepared_image(image, INIT, progress).await?;
         status.send_replace(before);
@@ -351,7 +388,7 @@ impl Maker {
             instance: self.common.config.instance.as_str().to_owned(),
             user: self.user.subject.as_str().to_owned(),
             issuer: self.user.issuer.as_str().to_owned(),
-            mode: self.common.config.mode.as_str().to_owned(),
+            mode: self.settings.mode.as_str().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: self.common.node.clone(),
             epoch: 0,

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use casemate_protocol::Failure;
 
+use super::bind::BindError;
 use crate::channel::{CallError, ChannelError};
 use crate::engine::EngineError;
 
@@ -45,6 +46,9 @@ pub enum SandboxError {
         /// What differs.
         fields: String,
     },
+    /// The directory of bind mode cannot be a workspace.
+    #[error("the directory cannot be bound")]
+    Bind(#[source] Arc<BindError>),
     /// The caller went away.
     #[error("the call was cancelled")]
     Cancelled,
@@ -56,6 +60,12 @@ pub enum SandboxError {
 impl From<EngineError> for SandboxError {
     fn from(error: EngineError) -> Self {
         Self::Engine(Arc::new(error))
+    }
+}
+
+impl From<BindError> for SandboxError {
+    fn from(error: BindError) -> Self {
+        Self::Bind(Arc::new(error))
     }
 }
 

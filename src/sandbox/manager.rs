@@ -154,11 +154,14 @@ impl Manager {
     }
 
     fn start_sandbox(&self, user: &User) -> Sandbox {
+        let settings = self.common.config.for_user(user);
+        let calls = settings.calls_per_user;
         let factory = Factory {
             maker: Maker {
                 common: self.common.clone(),
                 engine: self.common.engine.clone(),
                 user: user.clone(),
+                settings,
                 name: SandboxName::new(&self.common.config.instance, user),
             },
             owners: self.owners.clone(),
@@ -173,7 +176,7 @@ impl Manager {
         };
         Sandbox {
             containers,
-            admission: Admission::new(self.common.config.calls_per_user, waiting),
+            admission: Admission::new(calls, waiting),
             ending: self.ending.clone(),
         }
     }

@@ -111,12 +111,14 @@ impl Maker {
         if let Some(reserved) = self.reserve().await? {
             return Ok(reserved);
         }
-        let most = 100_u32;
+        let most = self.common.config.max_sandboxes;
         if urgency == Urgency::Spare {
             return Err(SandboxError::Full { most });
         }
         let deadline = Instant::now() + LEASE;
-        let told = |ahead| drop(status.send_replace(Status::Queued { ahead, most }));
+        let told = |ahead| {
+            status.send_replace(Status::Queued { ahead, most });
+        };
         told(0);
         let _first = self.common.room.line.enter(deadline, told).await?;
         loop {
@@ -139,7 +141,7 @@ impl Maker {
         let others = reserved.fetch_add(1, Ordering::Relaxed);
         let reserved = Reserved(reserved.clone());
         let alive = self.alive().await?.len();
-        let most = 100;
+        let most = usize::try_from(self.common.config.max_sandboxes).unwrap_or(usize::MAX);
         Ok((alive + others < most).then_some(reserved))
     }
 

@@ -75,7 +75,7 @@ pub(super) enum Seated {
 
 impl Spares {
     pub fn new(factory: Factory) -> Arc<Self> {
-        let live = 2_u32;
+        let live = factory.maker().settings.ephemeral_live;
         Arc::new(Self {
             spare: Mutex::default(),
             live: Admission::new(live, factory.waiting()),

@@ -60,6 +60,8 @@ pub enum Code {
     ImagePreparing,
     /// The sandbox did not answer.
     SandboxUnavailable,
+    /// The directory of bind mode cannot be used.
+    WorkspaceUnusable,
     /// Something of our name belongs to someone else.
     Foreign,
     /// The call was cancelled.
@@ -96,6 +98,7 @@ impl Code {
             Self::ImageUnusable => "image_unusable",
             Self::ImagePreparing => "image_preparing",
             Self::SandboxUnavailable => "sandbox_unavailable",
+            Self::WorkspaceUnusable => "workspace_unusable",
             Self::Foreign => "foreign",
             Self::Cancelled => "cancelled",
             Self::ServerEnding => "server_ending",
@@ -194,6 +197,7 @@ impl ToolError {
                      Wait until it is idle, or have the operator remove it."
                 ),
             ),
+            SandboxError::Bind(error) => Self::new(Code::WorkspaceUnusable, format!("{error}.")),
             SandboxError::Cancelled => Self::new(Code::Cancelled, "the call was cancelled."),
             SandboxError::Ending => Self::new(
                 Code::ServerEnding,

@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod bind;
 mod chaos;
 mod commands;
 mod ephemeral;
@@ -16,4 +17,5 @@ mod leaks;
 mod lifecycle;
 mod long;
 mod serve;
+mod settings;
 mod stuck;

@@ -3,74 +3,127 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use clap::Args;
-
 use super::*;
 
-#[test]
-fn every_setting_has_its_flag() {
-    let command = SettingsArgs::augment_args(clap::Command::new("verb"));
-    let mut flags: Vec<String> = command
-        .get_arguments()
-        .filter_map(|argument| Some(format!("--{}", argument.get_long()?)))
-        .collect();
-    let mut known = Setting::ALL.map(Setting::flag).to_vec();
-    known.push("--config".to_owned());
-    flags.sort();
-    known.sort();
-    assert_eq!(flags, known);
-}
-
-/// A value for each setting that is not its default.
-const OTHER: [(Setting, &str); 12] = [
-    (Setting::User, "bob"),
-    (Setting::Image, "debian:12"),
-    (Setting::Instance, "ci"),
-    (Setting::Memory, "1g"),
-    (Setting::Cpus, "1.5"),
-    (Setting::Pids, "100"),
-    (Setting::IdleTimeout, "1h 30m"),
-    (Setting::BackgroundTtl, "0s"),
-    (Setting::CallsPerUser, "2"),
-    (Setting::Results, "text"),
-    (Setting::Warm, "off"),
-    (Setting::Log, "warn,casemate=debug"),
+/// Values for each setting, two that differ, neither its default.
+const OTHERS: [(Setting, [&str; 2]); 17] = [
+    (Setting::User, ["bob", "carol"]),
+    (Setting::Instance, ["ci", "cd"]),
+    (Setting::Log, ["warn,casemate=debug", "error"]),
+    (Setting::Image, ["debian:12", "debian:13"]),
+    (Setting::Memory, ["1g", "2g"]),
+    (Setting::Cpus, ["1.5", "2"]),
+    (Setting::Pids, ["100", "200"]),
+    (Setting::IdleTimeout, ["1h 30m", "1s"]),
+    (Setting::BackgroundTtl, ["0s", "1s"]),
+    (Setting::CallsPerUser, ["2", "3"]),
+    (Setting::EphemeralLive, ["1", "64"]),
+    (Setting::MaxSandboxes, ["1", "2"]),
+    (Setting::DiskFloor, ["0", "10g"]),
+    (Setting::BindRoot, ["/srv/a", "/srv/b"]),
+    (Setting::BindDir, ["/srv/a", "/srv/b"]),
+    // Of two words one is the default: where it is the lower source, it must not hold.
+    (Setting::Results, ["text", "both"]),
+    (Setting::Warm, ["off", "on"]),
 ];
 
+/// All but the mode, which a test of its own has: one that is not the default asks for more.
 #[test]
-fn every_setting_is_the_same_as_flag_variable_and_key() {
-    for (setting, value) in OTHER {
-        let by_flag = load(&[&setting.flag(), value], &[]).unwrap();
-        let by_variable = load(&[], &[(&setting.variable(), value)]).unwrap();
-        let line = format!("{} = {value:?}", setting.key());
-        let by_key = load_file(setting.key(), &line).unwrap();
-        assert_ne!(by_flag, load(&[], &[]).unwrap(), "{setting:?}");
-        assert_eq!(by_flag, by_variable);
-        assert_eq!(by_flag, by_key);
+fn the_table_of_values_has_every_setting() {
+    let known: Vec<_> = Setting::ALL
+        .iter()
+        .filter(|&&s| s != Setting::Mode)
+        .collect();
+    assert_eq!(known.len(), OTHERS.len());
+    assert!(OTHERS.iter().all(|(setting, _)| known.contains(&setting)));
+}
+
+/// Where a value can be given, the strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Flag,
+    Variable,
+    File,
+}
+
+/// The configuration with `setting` given like this, and where it then says the setting is from.
+fn given(setting: Setting, places: &[(Source, &str)]) -> (Config, Source) {
+    let (mut flags, mut variables, mut lines) = (Vec::new(), Vec::new(), String::new());
+    for &(source, value) in places {
+        match source {
+            Source::Flag => flags.extend([flag(setting), value.to_owned()]),
+            Source::Variable => variables.push((setting.variable(), value.to_owned())),
+            Source::File => lines += &format!("\n{} = {value:?}\n", setting.key()),
+        }
+    }
+    if matches!(setting, Setting::BindRoot | Setting::BindDir) {
+        variables.push(("CASEMATE_MODE".to_owned(), "bind".to_owned()));
+    }
+    let file = TempFile::new(setting.key(), lines);
+    variables.push(("CASEMATE_CONFIG".to_owned(), file.path().to_owned()));
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let pairs = variables
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let config = load(&flags, &pairs.collect::<Vec<_>>()).unwrap();
+
+    let in_force = config.in_force(&config.user);
+    let origin = in_force
+        .into_iter()
+        .find(|s| s.setting == setting)
+        .unwrap()
+        .origin;
+    let path = file.0.as_path().into();
+    let in_file = Origin::Key(setting.key(), Place { path, line: 2 });
+    let source = match origin {
+        Origin::Flag(it) if it == setting => Source::Flag,
+        Origin::Variable(it) if it == setting => Source::Variable,
+        origin if origin == in_file => Source::File,
+        origin => panic!("{setting:?} is from {origin}"),
+    };
+    (config, source)
+}
+
+#[test]
+fn of_two_sources_the_stronger_holds_for_every_setting_and_says_so() {
+    use Source::*;
+    for (setting, [high, low]) in OTHERS {
+        let expected = values(given(setting, &[(Flag, high)]).0);
+        assert_ne!(expected, values(load(&[], &[]).unwrap()), "{setting:?}");
+        for places in [
+            &[(Flag, high)][..],
+            &[(Variable, high)],
+            &[(File, high)],
+            &[(Flag, high), (Variable, low)],
+            &[(Flag, high), (File, low)],
+            &[(Variable, high), (File, low)],
+            &[(Flag, high), (Variable, low), (File, low)],
+        ] {
+            let (config, source) = given(setting, places);
+            assert_eq!(source, places[0].0, "{setting:?}: {places:?}");
+            assert_eq!(values(config), expected, "{setting:?}: {places:?}");
+        }
     }
 }
 
 #[test]
-fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
-    let file = TempFile::new("order", "memory = \"1g\"\npids = 100\ncpus = 2\n");
-    let path = file.0.to_str().unwrap();
-    let variables = [
-        ("CASEMATE_CONFIG", path),
-        ("CASEMATE_MEMORY", "2g"),
-        ("CASEMATE_PIDS", "200"),
-    ];
-    let config = load(&["--memory", "3g"], &variables).unwrap();
-    assert_eq!(config.memory, Bytes(3 << 30));
-    assert_eq!(config.pids, 200);
-    assert_eq!(config.cpus, NanoCpus(2_000_000_000));
+fn what_nobody_gives_is_from_the_os_or_a_default() {
+    let config = load(&[], &[]).unwrap();
+    for in_force in config.in_force(&config.user) {
+        let wanted = match in_force.setting {
+            Setting::User => (Some("alice".to_owned()), Origin::OsUser),
+            setting => (setting.facts().takes.default(), Origin::Default),
+        };
+        assert_eq!((in_force.value, in_force.origin), wanted);
+    }
 }
 
 #[test]
 fn the_file_of_the_flag_is_read_and_the_one_of_the_variable_is_not() {
     let file = TempFile::new("chosen", "pids = 100");
-    let flags = ["--config", file.0.to_str().unwrap()];
+    let flags = ["--config", file.path()];
     let config = load(&flags, &[("CASEMATE_CONFIG", "/nonexistent")]).unwrap();
-    assert_eq!(config.pids, 100);
+    assert_eq!(config.sandbox.pids, 100);
 }
 
 #[test]
@@ -110,59 +163,10 @@ fn an_unknown_variable_is_named_with_the_nearest_known_one() {
 }
 
 #[test]
-fn an_unknown_key_is_named_with_the_nearest_known_one() {
-    for (key, nearest) in [
-        ("idle-timeout", "idle_timeout"),
-        ("Memory", "memory"),
-        ("pid", "pids"),
-    ] {
-        let error = load_file("unknown", &format!("{key} = 1"))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with(&format!("unknown key {key:?} in ")),
-            "{error}"
-        );
-        assert!(
-            error.ends_with(&format!("nearest known one is {nearest}")),
-            "{error}"
-        );
-    }
-    // What comes with later versions is not taken for something else.
-    assert!(load_file("later", "[users.bob]\nmode = \"bind\"").is_err());
-    assert!(load(&[], &[("CASEMATE_BIND_ROOT", "/srv")]).is_err());
-}
-
-#[test]
-fn a_file_that_cannot_be_used_is_named() {
-    assert_eq!(
-        refused(&["--config", "/nonexistent/a.toml"], &[]),
-        "cannot read the settings file \"/nonexistent/a.toml\""
-    );
-    let error = load_file("syntax", "pids = 100\n\nmemory = \n")
-        .unwrap_err()
-        .to_string();
-    assert!(error.starts_with("line 3 of \""), "{error}");
-    let error = load_file("twice", "pids = 100\npids = 100\n")
-        .unwrap_err()
-        .to_string();
-    assert!(error.starts_with("line 2 of \""), "{error}");
-
-    let big = TempFile::new("big", "#".repeat(1 << 20) + "\n");
-    let latin = TempFile::new("latin", b"user = \"\xe9\"");
-    for file in [big, latin] {
-        let error = load(&["--config", file.0.to_str().unwrap()], &[]).unwrap_err();
-        assert!(matches!(error, ConfigError::Unreadable { .. }), "{error}");
-    }
-}
-
-#[test]
 fn a_value_that_is_not_text_is_refused_by_name() {
     let bytes: OsString = OsStr::from_bytes(b"\xff").to_owned();
-    let args = SettingsArgs {
-        user: Some(bytes.clone()),
-        ..SettingsArgs::default()
-    };
+    let mut args = SettingsArgs::default();
+    args.given.insert(Setting::User, bytes.clone());
     let error = Config::load(args, &environment(&[])).unwrap_err();
     assert_eq!(
         error.to_string(),

@@ -1,11 +1,17 @@
 //! What the tests of both phases share.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use clap::Parser;
 
+mod bind;
+mod file;
+mod flags;
 mod given;
+mod readme;
+mod users;
 mod valid;
 
 #[derive(Parser)]
@@ -19,10 +25,16 @@ struct TempFile(PathBuf);
 
 impl TempFile {
     fn new(name: &str, content: impl AsRef<[u8]>) -> Self {
-        let name = format!("casemate-{}-{name}.toml", std::process::id());
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let nth = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("casemate-{}-{nth}-{name}.toml", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, content).unwrap();
         Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
     }
 }
 
@@ -47,6 +59,23 @@ fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigErro
     Config::load(verb.settings, &environment(variables))
 }
 
+/// What holds, without where it was given.
+fn values(config: Config) -> Config {
+    Config {
+        given: Layer::default(),
+        ..config
+    }
+}
+
+/// The flag as it is typed.
+fn flag(setting: Setting) -> String {
+    format!("--{}", setting.flag())
+}
+
+fn local(subject: &str) -> User {
+    User::local(subject.parse().unwrap())
+}
+
 /// The whole message, as a person reads it.
 fn refused(flags: &[&str], variables: &[(&str, &str)]) -> String {
     load(flags, variables).unwrap_err().to_string()
@@ -54,5 +83,5 @@ fn refused(flags: &[&str], variables: &[(&str, &str)]) -> String {
 
 fn load_file(name: &str, content: &str) -> Result<Config, ConfigError> {
     let file = TempFile::new(name, content);
-    load(&["--config", file.0.to_str().unwrap()], &[])
+    load(&["--config", file.path()], &[])
 }

@@ -1,76 +1,75 @@
 //! Phase 2: values and their bounds.
 
-use clap::Args;
+use std::time::Duration;
+
 use proptest::prelude::*;
 
+use super::limits::Bounds;
 use super::*;
 
 #[test]
 fn nothing_given_is_the_documented_configuration() {
     let config = load(&[], &[("PATH", "/bin"), ("CASEMATE", "x")]).unwrap();
-    let expected = Config {
-        user: User::local("alice".parse().unwrap()),
+    let sandbox = SandboxSettings {
         mode: Mode::Persistent,
         image: "casemate-tools:latest".parse().unwrap(),
-        instance: "default".parse().unwrap(),
         memory: Bytes(536_870_912),
         cpus: NanoCpus(1_000_000_000),
         pids: 256,
         idle_timeout: Duration::from_secs(900),
         background_ttl: Duration::from_secs(3_600),
         calls_per_user: 16,
+        ephemeral_live: 2,
+    };
+    assert_eq!(*config.for_user(&local("anybody")), sandbox);
+    let expected = Config {
+        user: local("alice"),
+        instance: "default".parse().unwrap(),
         results: Results::Both,
         warm: true,
         log: "info".to_owned(),
+        max_sandboxes: 100,
+        disk_floor: Bytes(1_073_741_824),
+        bind: None,
+        sandbox: Arc::new(sandbox),
+        users: Users::default(),
+        given: Layer::default(),
     };
-    assert_eq!(config, expected);
+    assert_eq!(values(config), expected);
 }
 
+/// What the table says, said as a flag, is what holds without it; and its bounds are the ones.
 #[test]
-fn the_help_says_the_defaults_and_bounds_that_hold() {
-    let mut command = SettingsArgs::augment_args(clap::Command::new("verb")).term_width(0);
-    let help = command.render_long_help().to_string();
-    let time = humantime::format_duration;
-    let range =
-        |bounds: Bounds<Duration>| format!("{} to {}", time(bounds.least), time(bounds.most));
-    for fact in [
-        format!("[default: {}]", limits::IMAGE),
-        format!(
-            "from {} [default: {}]",
-            limits::MEMORY.least,
-            limits::MEMORY.default
-        ),
-        format!(
-            "{} to {} [default: {}]",
-            limits::CPUS.least,
-            limits::CPUS.most,
-            limits::CPUS.default
-        ),
-        format!(
-            "{} to {} [default: {}]",
-            limits::PIDS.least,
-            limits::PIDS.most,
-            limits::PIDS.default
-        ),
-        format!(
-            "{} to {} [default: {}]",
-            limits::CALLS_PER_USER.least,
-            limits::CALLS_PER_USER.most,
-            limits::CALLS_PER_USER.default
-        ),
-        format!(
-            "{} [default: {}]",
-            range(limits::IDLE_TIMEOUT),
-            time(limits::IDLE_TIMEOUT.default)
-        ),
-        format!(
-            "{} [default: {}]",
-            range(limits::BACKGROUND_TTL),
-            time(limits::BACKGROUND_TTL.default)
-        ),
-        format!("[default: {}]", limits::LOG),
-    ] {
-        assert!(help.contains(&fact), "{fact:?} is not in\n{help}");
+fn the_defaults_and_bounds_that_the_table_names_are_those_that_hold() {
+    fn ends<T: Unit>(bounds: Bounds<T>) -> Vec<String> {
+        vec![bounds.least.show(), bounds.most.show()]
+    }
+    let plain = values(load(&[], &[]).unwrap());
+    for &setting in Setting::ALL.iter().filter(|&&s| s != Setting::User) {
+        let (flag, takes) = (flag(setting), setting.facts().takes);
+        if let Some(default) = takes.default() {
+            assert_eq!(
+                values(load(&[&flag, &default], &[]).unwrap()),
+                plain,
+                "{flag}"
+            );
+        }
+        let allowed = match takes {
+            Takes::Text(..) => continue,
+            Takes::Words(words) => words.iter().map(ToString::to_string).collect(),
+            Takes::Number(bounds) => ends(bounds),
+            Takes::Size(bounds) => ends(bounds),
+            Takes::Cpus(bounds) => ends(bounds),
+            Takes::Time(bounds) => ends(bounds),
+        };
+        for value in allowed {
+            let directory: &[&str] = match value.as_str() {
+                "bind" => &["--bind-dir", "/srv"],
+                _ => &[],
+            };
+            let flags = [&[flag.as_str(), &value], directory].concat();
+            assert!(load(&flags, &[]).is_ok(), "{flags:?}");
+        }
     }
 }
 
@@ -84,11 +83,17 @@ fn a_bad_value_is_named_with_its_place_and_its_bounds() {
         refused(&[], &[("CASEMATE_IDLE_TIMEOUT", "8d")]),
         r#"variable CASEMATE_IDLE_TIMEOUT: "8d" is not allowed: it goes from 1s to 7days"#
     );
-    let error = load_file("bad", "cpus = 0.001").unwrap_err().to_string();
-    assert!(error.starts_with("key cpus in \""), "{error}");
-    assert!(
-        error.ends_with(r#".toml": "0.001" is not allowed: it goes from 0.01 to 256"#),
-        "{error}"
+    let file = TempFile::new("bad", "pids = 256\n\ncpus = 0.001");
+    assert_eq!(
+        refused(&["--config", file.path()], &[]),
+        format!(
+            r#"key cpus in line 3 of {:?}: "0.001" is not allowed: it goes from 0.01 to 256"#,
+            file.0
+        )
+    );
+    assert_eq!(
+        refused(&["--mode", "chaos"], &[]),
+        r#"flag --mode: "chaos" is not allowed: it is one of: persistent, ephemeral, bind"#
     );
 }
 
@@ -107,51 +112,22 @@ fn bounds_are_inclusive_and_firm() {
         (Setting::BackgroundTtl, "7d", "1M"),
         (Setting::CallsPerUser, "1", "0"),
         (Setting::CallsPerUser, "256", "257"),
-        (Setting::Mode, "persistent", "Persistent"),
+        (Setting::EphemeralLive, "64", "65"),
+        (Setting::MaxSandboxes, "10000", "10001"),
+        (Setting::MaxSandboxes, "1", "0"),
+        (Setting::DiskFloor, "0", "-1"),
+        (Setting::DiskFloor, "1024t", "1025t"),
+        (Setting::Mode, "ephemeral", "Persistent"),
         (Setting::Warm, "on", "yes"),
         (Setting::Results, "both", "json"),
         (Setting::IdleTimeout, "90s", "90"),
         (Setting::Instance, "a_b-c", "A"),
         (Setting::Log, "casemate=debug", "casemate=loud"),
     ] {
-        let flag = setting.flag();
+        let flag = flag(setting);
         assert!(load(&[&flag, good], &[]).is_ok(), "{flag} {good}");
         let error = load(&[&flag, bad], &[]).unwrap_err();
         assert!(matches!(error, ConfigError::BadValue { .. }), "{error}");
-    }
-}
-
-#[test]
-fn a_mode_that_is_not_there_yet_says_so() {
-    for mode in ["bind", "ephemeral"] {
-        assert_eq!(
-            refused(&["--mode", mode], &[]),
-            format!(
-                "flag --mode: {mode:?} is not allowed: this mode is not there yet; `persistent` is"
-            )
-        );
-    }
-}
-
-#[test]
-fn numbers_and_booleans_of_toml_are_taken_and_other_types_are_not() {
-    let config = load_file(
-        "types",
-        "cpus = 0.1\npids = 100\nwarm = false\nmemory = 67108864",
-    )
-    .unwrap();
-    assert_eq!(config.cpus, NanoCpus(100_000_000));
-    assert_eq!(config.pids, 100);
-    assert!(!config.warm);
-    assert_eq!(config.memory, Bytes(64 << 20));
-
-    for content in [
-        "memory = [\"1g\"]",
-        "[memory]\nmax = 1",
-        "memory = 1979-05-27",
-    ] {
-        let error = load_file("wrong", content).unwrap_err();
-        assert!(matches!(error, ConfigError::WrongType { .. }), "{error}");
     }
 }
 
@@ -176,14 +152,19 @@ fn an_error_repeats_little_of_a_long_value_and_escapes_it() {
 
 proptest! {
     #[test]
-    fn no_value_panics_and_what_is_accepted_is_in_its_bounds(text: String, index in 0..13_usize) {
+    fn no_value_panics_and_what_is_accepted_is_in_its_bounds(
+        text: String,
+        index in 0..Setting::ALL.len(),
+    ) {
         let setting = Setting::ALL[index];
         if let Ok(config) = load(&[], &[(&setting.variable(), &text)]) {
-            prop_assert!(limits::MEMORY.contains(&config.memory));
-            prop_assert!(limits::CPUS.contains(&config.cpus));
-            prop_assert!(limits::PIDS.contains(&config.pids));
-            prop_assert!(limits::IDLE_TIMEOUT.contains(&config.idle_timeout));
-            prop_assert!(limits::BACKGROUND_TTL.contains(&config.background_ttl));
+            let sandbox = config.for_user(&config.user);
+            prop_assert!(limits::MEMORY.contains(&sandbox.memory));
+            prop_assert!(limits::CPUS.contains(&sandbox.cpus));
+            prop_assert!(limits::PIDS.contains(&sandbox.pids));
+            prop_assert!(limits::IDLE_TIMEOUT.contains(&sandbox.idle_timeout));
+            prop_assert!(limits::BACKGROUND_TTL.contains(&sandbox.background_ttl));
+            prop_assert!(limits::DISK_FLOOR.contains(&config.disk_floor));
         }
     }
 }

@@ -18,6 +18,7 @@ const END: Duration = Duration::from_secs(10);
 pub struct TestServer {
     instance: Instance,
     env: BTreeMap<String, String>,
+    flags: Vec<String>,
     initialize: bool,
 }
 
@@ -36,6 +37,7 @@ impl TestServer {
         let server = Self {
             instance: instance.clone(),
             env: BTreeMap::new(),
+            flags: Vec::new(),
             initialize: true,
         };
         env.iter()
@@ -46,6 +48,12 @@ impl TestServer {
     /// With another variable in its environment.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// With another flag on its command line.
+    pub fn flag(mut self, name: &str, value: &str) -> Self {
+        self.flags.extend([name.to_owned(), value.to_owned()]);
         self
     }
 
@@ -69,6 +77,7 @@ impl TestServer {
     pub async fn start(self) -> Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_casemate"))
             .arg("serve")
+            .args(&self.flags)
             .envs(&self.env)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,0 +1,81 @@
+//! Settings that are one of a few words.
+
+use std::str::FromStr;
+
+use super::error::ValueError;
+
+/// How a user's container and workspace live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// One container a user, long-running, over a named volume.
+    Persistent,
+    /// A container is used up by one command; the named volume outlives it.
+    Ephemeral,
+    /// One container a user, long-running, over a directory of the host.
+    Bind,
+}
+
+/// Which halves a tool result has. Some clients give the model only one of them, others both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Results {
+    /// `content` and, where the tool has it, `structuredContent`.
+    Both,
+    /// `content` alone: half the tokens with a client that passes both on.
+    Text,
+}
+
+/// What a switch takes; the first is the default.
+pub const SWITCH: [&str; 2] = ["on", "off"];
+
+impl Mode {
+    /// All of them in words; the first is the default.
+    pub const WORDS: [&str; 3] = ["persistent", "ephemeral", "bind"];
+
+    /// The word for it in settings and labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Persistent => "persistent",
+            Self::Ephemeral => "ephemeral",
+            Self::Bind => "bind",
+        }
+    }
+}
+
+impl FromStr for Mode {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "persistent" => Ok(Self::Persistent),
+            "ephemeral" => Ok(Self::Ephemeral),
+            "bind" => Ok(Self::Bind),
+            _ => Err(ValueError::Choice(&Self::WORDS)),
+        }
+    }
+}
+
+impl Results {
+    /// All of them in words; the first is the default.
+    pub const WORDS: [&str; 2] = ["both", "text"];
+}
+
+impl FromStr for Results {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "both" => Ok(Self::Both),
+            "text" => Ok(Self::Text),
+            _ => Err(ValueError::Choice(&Self::WORDS)),
+        }
+    }
+}
+
+/// TOML's own booleans come as `true` and `false`.
+pub fn switch(text: &str) -> Result<bool, ValueError> {
+    match text {
+        "on" | "true" => Ok(true),
+        "off" | "false" => Ok(false),
+        _ => Err(ValueError::Choice(&SWITCH)),
+    }
+}
