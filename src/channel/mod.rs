@@ -82,7 +82,8 @@ impl Channel {
         let open = CancellationToken::new();
         let closed = CancellationToken::new();
         let guard = open.clone().drop_guard();
-        let connection = Connection::start(stream::join(stream), open, closed.clone()).await?;
+        let stream = stream::join(stream);
+        let connection = Connection::start(stream, open.clone(), closed.clone()).await?;
         // HTTP/2 wants an origin; nobody looks at it.
         let origin = http::Uri::from_static("http://casemate");
         let mut client = SandboxClient::with_origin(connection, origin)
@@ -99,7 +100,13 @@ impl Channel {
         }
         let events = client.events(EventsRequest {}).await?.into_inner();
         let (sender, ending) = watch::channel(None);
-        tokio::spawn(listen(events, sender));
+        // hyper keeps the stream open as long as a call is: this one would be for ever.
+        tokio::spawn(async move {
+            tokio::select! {
+                () = listen(events, sender) => {}
+                () = open.cancelled() => {}
+            }
+        });
         let shared = Shared {
             hello,
             closed,

@@ -9,16 +9,12 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::adopt::{Adoption, Builder, decide};
-use super::bind::{self, BindError, Reserved};
 use super::replaced::Reason;
 use super::room::{Room, Urgency};
 use super::{Note, SandboxError, Status};
 use crate::channel::{Channel, ChannelError};
-use crate::config::{Bind, Config, Mode, SandboxSettings};
-use crate::engine::{
-    Capabilities, Container, ContainerSpec, Engine, EngineError, Labels, Limits, PreparedImage,
-    RunAs, State, VolumeDriver, Workspace,
-};
+use crate::config::{Config, SandboxSettings};
+use crate::engine::{Container, Engine, EngineError, State};
 use crate::identity::{SandboxName, User};
 
 /// The user id that the bridge runs as.
@@ -30,15 +26,6 @@ const NAME_IN_USE: Duration = Duration::from_secs(5);
 
 /// Between two looks at such a container.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// Largest file in a workspace without a quota, 2 GiB.
-const FILE_SIZE: u64 = 2 << 30;
-
-/// How long a container that no other server may use outlives its channel.
-const ORPHAN_TTL: Duration = Duration::from_secs(30);
-
-/// casemate-init, as it is put into every image.
-const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/casemate-init"));
 
 /// How long no channel can be opened to a container that runs, until it counts as
 /// broken and is removed. Other servers may have commands in it.
@@ -84,26 +71,6 @@ pub(super) struct Maker {
 }
 
 impl Maker {
-    /// Whether the container is for more than one command, and for other servers too.
-    pub fn lasts(&self) -> bool {
-        self.settings.mode != Mode::Ephemeral
-    }
-
-    /// Of the container for all calls. Another directory is another sandbox: a server
-    /// that is started in it must not find the container of the first.
-    fn lasting_name(&self) -> String {
-        match self.bound() {
-            None => self.name.as_str().to_owned(),
-            Some(place) => format!("{}-bind-{}", self.name.as_str(), place.short_hash()),
-        }
-    }
-
-    /// For a container that is used once.
-    fn fresh_name(&self) -> String {
-        let random = uuid::Uuid::new_v4().simple().to_string();
-        format!("{}-{}", self.name.as_str(), &random[..12])
-    }
-
     /// Finds the user's container or makes it, and opens a channel to it.
     pub async fn bring_up(
         &self,
@@ -212,50 +179,6 @@ impl Maker {
         .into())
     }
 
-    async fn create(
-        &self,
-        name: &str,
-        urgency: Urgency,
-        status: &watch::Sender<Status>,
-    ) -> Result<Running, SandboxError> {
-        let spec = self.spec(status).await?;
-        let reserved = self.room(urgency, status).await?;
-        if let Workspace::Volume(volume) = &spec.workspace {
-            let driver = VolumeDriver::default();
-            self.engine
-                .ensure_volume(volume, &spec.labels, &driver)
-                .await?;
-        }
-        let created = self.engine.create(name, &spec).await?;
-        drop(reserved);
-        for warning in &created.warnings {
-            warn!(warning, "the engine remarks");
-        }
-        let removed = self.watch_removal(&created.id);
-        if let Err(error) = self.start(&created.id).await {
-            // Nobody will ever start it.
-            let _ = self.engine.remove(&created.id).await;
-            return Err(error);
-        }
-        let channel = match self.connect(&created.id).await {
-            Ok(channel) => channel,
-            Err(error) => {
-                let _ = self.engine.remove(&created.id).await;
-                return Err(error);
-            }
-        };
-        info!(container = created.id, user = %self.user, "container started");
-        Ok(Running {
-            container: created.id.into(),
-            channel,
-            removed,
-        })
-    }
-
-    async fn start(&self, id: &str) -> Result<(), SandboxError> {
-        Ok(self.engine.start(id).await?)
-    }
-
     /// Uses a container that runs already, or asks it to make room (`None`).
     async fn adopt(
         &self,
@@ -303,7 +226,7 @@ impl Maker {
     }
 
     /// The one wait that knows how the container ends.
-    fn watch_removal(&self, id: &str) -> watch::Receiver<Option<Option<i64>>> {
+    pub(super) fn watch_removal(&self, id: &str) -> watch::Receiver<Option<Option<i64>>> {
         let (sender, receiver) = watch::channel(None);
         let removal = self.engine.wait_removed(id);
         tokio::spawn(async move {
@@ -316,84 +239,6 @@ impl Maker {
             }
         });
         receiver
-    }
-
-    async fn spec(&self, status: &watch::Sender<Status>) -> Result<ContainerSpec, SandboxError> {
-        let settings = &self.settings;
-        let capabilities = self.engine.capabilities().await?;
-        let (workspace, run_as) = self.workspace(&capabilities)?;
-        Ok(ContainerSpec {
-            image: self.image(status).await?,
-            run_as,
-            labels: self.labels(),
-            init_args: self.init_args(),
-            workspace,
-            limits: Limits {
-                memory: settings.memory.0,
-                nano_cpus: settings.cpus.0,
-                pids: settings.pids,
-                file_size: FILE_SIZE,
-            },
-            runtime: capabilities.default_runtime.clone(),
-            apparmor: capabilities.apparmor,
-            swap_limit: capabilities.swap_limit,
-        })
-    }
-
-    fn workspace(&self, engine: &Capabilities) -> Result<(Workspace, RunAs), BindError> {
-        let Some(place) = self.bound() else {
-            let volume = self.name.as_str().to_owned();
-            return Ok((Workspace::Volume(volume), RunAs::DEFAULT));
-        };
-        bind::check_engine(self.engine.address(), engine)?;
-        let bound = bind::directory(place, &Reserved::on_this_machine(&engine.root_dir))?;
-        Ok((Workspace::Bind(bound.path), bound.run_as))
-    }
-
-    /// The directory that is the workspace; `None`: a volume is.
-    fn bound(&self) -> Option<bind::Place<'_>> {
-        let bind = self.common.config.bind.as_ref();
-        let bind = bind.filter(|_| self.settings.mode == Mode::Bind)?;
-        Some(match bind {
-            Bind::Root(root) => bind::Place::Beneath(root.as_path(), self.name.user_part()),
-            Bind::Dir(dir) => bind::Place::Exactly(dir.as_path()),
-        })
-    }
-
-    fn init_args(&self) -> Vec<String> {
-        let settings = &self.settings;
-        let background_ttl = settings.background_ttl.as_millis();
-        let mut args = vec![
-            format!("--idle-timeout-ms={}", settings.idle_timeout.as_millis()),
-            format!("--background-ttl-ms={background_ttl}"),
-        ];
-        if !self.lasts() {
-            args.push(format!("--orphan-ttl-ms={}", ORPHAN_TTL.as_millis()));
-        }
-        args
-    }
-
-    async fn image(&self, status: &watch::Sender<Status>) -> Result<PreparedImage, SandboxError> {
-        let before = status.send_replace(Status::Preparing);
-        let _one_at_a_time = self.common.preparing.lock().await;
-        let image = self.settings.image.as_str();
-        let progress = |step: &str| info!(image, step, "preparing the image");
-        let prepared = self.engine.prepared_image(image, INIT, progress).await?;
-        status.send_replace(before);
-        Ok(prepared)
-    }
-
-    fn labels(&self) -> Labels {
-        Labels {
-            instance: self.common.config.instance.as_str().to_owned(),
-            user: self.user.subject.as_str().to_owned(),
-            issuer: self.user.issuer.as_str().to_owned(),
-            mode: self.settings.mode.as_str().to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            node: self.common.node.clone(),
-            epoch: 0,
-            since: self.common.since.clone(),
-        }
     }
 }
 

@@ -27,6 +27,7 @@ mod adopt;
 mod bind;
 mod bring_up;
 mod command;
+mod create;
 mod error;
 mod files;
 mod manager;
@@ -37,6 +38,7 @@ mod room;
 mod spares;
 mod survey;
 mod sweep;
+mod wanted;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -87,14 +87,14 @@ impl Owner {
 
     async fn serve(&mut self, request: Request, requests: &mut mpsc::Receiver<Request>) {
         match request {
-            Request::Warm => {
-                if let Err(error) = self.ready(Urgency::Spare).await {
-                    warn!(
-                        error = &error as &dyn std::error::Error,
-                        "could not warm the sandbox"
-                    );
+            Request::Warm => match self.ready(Urgency::Spare).await {
+                // A call may have the room; no spare needs it.
+                Ok(()) | Err(SandboxError::Full { .. }) => {}
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    warn!(error, "could not warm the sandbox");
                 }
-            }
+            },
             Request::Lease(reply) if reply.is_closed() => {}
             Request::Lease(reply) => {
                 let lease = self.lease().await;

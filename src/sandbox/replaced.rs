@@ -7,7 +7,7 @@ use casemate_protocol::exit;
 pub enum Reason {
     /// Nothing ran for the idle timeout.
     Idle,
-    /// A server asked it to end, for newer settings.
+    /// A server or the operator asked it to end.
     Retired,
     /// PID 1 was killed: from the host, or for memory.
     Killed,
@@ -42,7 +42,9 @@ impl Reason {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Idle => "the sandbox had ended itself after being idle",
-            Self::Retired => "the sandbox was replaced for newer settings",
+            Self::Retired => {
+                "the sandbox was asked to end, for newer settings, for room or by the operator"
+            }
             Self::Killed => "the sandbox was killed from outside or for memory",
             Self::Crashed => "the sandbox's PID 1 crashed",
             Self::Unresponsive => "the sandbox did not answer any more and was removed",

@@ -60,11 +60,15 @@ pub(super) struct Room {
 
 /// Room for one sandbox, until it is made.
 #[derive(Debug)]
-pub(super) struct Reserved(Arc<AtomicUsize>);
+pub(super) struct Reserved {
+    all: Arc<AtomicUsize>,
+    /// So much room that no number of servers can have taken it meanwhile.
+    plenty: bool,
+}
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.all.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -139,10 +143,27 @@ impl Maker {
         // Before the count: who is neither reserved nor to be seen would not be counted.
         let reserved = &self.common.room.reserved;
         let others = reserved.fetch_add(1, Ordering::Relaxed);
-        let reserved = Reserved(reserved.clone());
-        let alive = self.alive().await?.len();
-        let most = usize::try_from(self.common.config.max_sandboxes).unwrap_or(usize::MAX);
-        Ok((alive + others < most).then_some(reserved))
+        let mut reserved = Reserved {
+            all: reserved.clone(),
+            plenty: false,
+        };
+        let taken = self.alive().await?.len() + others;
+        let most = self.most();
+        reserved.plenty = taken < most / 2;
+        Ok((taken < most).then_some(reserved))
+    }
+
+    fn most(&self) -> usize {
+        usize::try_from(self.common.config.max_sandboxes).unwrap_or(usize::MAX)
+    }
+
+    /// Whether a container that was made, and not started, is among those that may be.
+    pub(super) async fn fits(&self, id: &str, reserved: &Reserved) -> Result<bool, SandboxError> {
+        if reserved.plenty {
+            return Ok(true);
+        }
+        let alive = self.alive().await?;
+        Ok(alive.len() <= self.most() || is_among_first(alive, self.most(), id))
     }
 
     async fn alive(&self) -> Result<Vec<Row>, EngineError> {
@@ -224,6 +245,15 @@ fn is_alive(row: &Row) -> bool {
         && !matches!(row.state, State::Exited | State::Dead | State::Removing)
 }
 
+/// Those that run, then the older; all servers see the same order.
+fn is_among_first(mut alive: Vec<Row>, most: usize, id: &str) -> bool {
+    alive.sort_by(|a, b| {
+        let place = |row: &Row| (row.state == State::Created, row.created);
+        place(a).cmp(&place(b)).then_with(|| a.id.cmp(&b.id))
+    });
+    alive.iter().take(most).any(|row| row.id == id)
+}
+
 fn is_spare(occupant: &Occupant) -> bool {
     let mode = occupant.row.labels.get(labels::MODE);
     mode.is_some_and(|mode| mode == "ephemeral")
@@ -260,6 +290,27 @@ mod tests {
                 ..StatsReply::default()
             }),
         }
+    }
+
+    #[test]
+    fn of_too_many_the_running_and_the_older_stay() {
+        let row = |id: &str, state, created| Row {
+            id: id.to_owned(),
+            name: String::new(),
+            labels: BTreeMap::new(),
+            state,
+            created,
+        };
+        let alive = || {
+            vec![
+                row("a", State::Created, 7),
+                row("b", State::Running, 9),
+                row("d", State::Created, 5),
+                row("c", State::Created, 5),
+            ]
+        };
+        let stays = |id| is_among_first(alive(), 2, id);
+        assert!(stays("b") && stays("c") && !stays("d") && !stays("a"));
     }
 
     #[test]

@@ -535,7 +535,7 @@ async fn of_two_settings_those_of_the_later_server_hold_and_nobody_replaces_back
     assert_eq!(limit, 200);
     assert_eq!(
         restarted(&result).as_deref(),
-        Some("the sandbox was replaced for newer settings")
+        Some("the sandbox was asked to end, for newer settings, for room or by the operator")
     );
     let second = older.instance.container();
     assert_ne!(first, second);
@@ -544,7 +544,7 @@ async fn of_two_settings_those_of_the_later_server_hold_and_nobody_replaces_back
     assert_eq!(limit, 200);
     assert_eq!(
         restarted(&result).as_deref(),
-        Some("the sandbox was replaced for newer settings")
+        Some("the sandbox was asked to end, for newer settings, for room or by the operator")
     );
     for server in [&newer, &older, &newer, &older] {
         let (limit, result) = memory(server).await;

@@ -16,6 +16,8 @@ mod isolation;
 mod leaks;
 mod lifecycle;
 mod long;
+mod operator;
+mod room;
 mod serve;
 mod settings;
 mod stuck;

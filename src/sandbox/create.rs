@@ -1,0 +1,77 @@
+//! A container that did not exist before.
+
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use super::bring_up::{Maker, Running};
+use super::room::Urgency;
+use super::{SandboxError, Status};
+use crate::engine::{ContainerSpec, Created, VolumeDriver, Workspace};
+
+impl Maker {
+    /// Makes the container and what it needs, and opens a channel to it. What a failure
+    /// leaves behind is removed.
+    pub(super) async fn create(
+        &self,
+        name: &str,
+        urgency: Urgency,
+        status: &watch::Sender<Status>,
+    ) -> Result<Running, SandboxError> {
+        let spec = self.spec(status).await?;
+        if let Workspace::Volume(volume) = &spec.workspace {
+            let driver = VolumeDriver::default();
+            self.engine
+                .ensure_volume(volume, &spec.labels, &driver)
+                .await?;
+        }
+        let created = self.create_in_room(name, &spec, urgency, status).await?;
+        for warning in &created.warnings {
+            warn!(warning, "the engine remarks");
+        }
+        let removed = self.watch_removal(&created.id);
+        if let Err(error) = self.engine.start(&created.id).await {
+            // Nobody will ever start it.
+            let _ = self.engine.remove(&created.id).await;
+            return Err(error.into());
+        }
+        let channel = match self.connect(&created.id).await {
+            Ok(channel) => channel,
+            Err(error) => {
+                let _ = self.engine.remove(&created.id).await;
+                return Err(error);
+            }
+        };
+        info!(container = created.id, user = %self.user, "container started");
+        Ok(Running {
+            container: created.id.into(),
+            channel,
+            removed,
+        })
+    }
+
+    /// Several servers may count at the same time and all find room: who then finds
+    /// that there are too many, and is among the last, takes its own away again.
+    async fn create_in_room(
+        &self,
+        name: &str,
+        spec: &ContainerSpec,
+        urgency: Urgency,
+        status: &watch::Sender<Status>,
+    ) -> Result<Created, SandboxError> {
+        loop {
+            let reserved = self.room(urgency, status).await?;
+            let created = self.engine.create(name, spec).await?;
+            match self.fits(&created.id, &reserved).await {
+                Ok(true) => return Ok(created),
+                Ok(false) => {
+                    debug!(container = created.id, "others were faster");
+                    self.engine.remove(&created.id).await?;
+                }
+                Err(error) => {
+                    let _ = self.engine.remove(&created.id).await;
+                    return Err(error);
+                }
+            }
+        }
+    }
+}

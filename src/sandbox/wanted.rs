@@ -1,0 +1,124 @@
+//! What a user's container is to be: its name, its workspace, its specification.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::info;
+
+use super::bind::{self, BindError, Reserved};
+use super::bring_up::Maker;
+use super::{SandboxError, Status};
+use crate::config::{Bind, Mode};
+use crate::engine::{Capabilities, ContainerSpec, Labels, Limits, PreparedImage, RunAs, Workspace};
+
+/// Largest file in a workspace without a quota, 2 GiB.
+const FILE_SIZE: u64 = 2 << 30;
+
+/// How long a container that no other server may use outlives its channel.
+const ORPHAN_TTL: Duration = Duration::from_secs(30);
+
+/// casemate-init, as it is put into every image.
+const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/casemate-init"));
+
+impl Maker {
+    /// Whether the container is for more than one command, and for other servers too.
+    pub fn lasts(&self) -> bool {
+        self.settings.mode != Mode::Ephemeral
+    }
+
+    /// Of the container for all calls. Another directory is another sandbox: a server
+    /// that is started in it must not find the container of the first.
+    pub(super) fn lasting_name(&self) -> String {
+        match self.bound() {
+            None => self.name.as_str().to_owned(),
+            Some(place) => format!("{}-bind-{}", self.name.as_str(), place.short_hash()),
+        }
+    }
+
+    /// For a container that is used once.
+    pub(super) fn fresh_name(&self) -> String {
+        let random = uuid::Uuid::new_v4().simple().to_string();
+        format!("{}-{}", self.name.as_str(), &random[..12])
+    }
+
+    pub(super) async fn spec(
+        &self,
+        status: &watch::Sender<Status>,
+    ) -> Result<ContainerSpec, SandboxError> {
+        let settings = &self.settings;
+        let capabilities = self.engine.capabilities().await?;
+        let (workspace, run_as) = self.workspace(&capabilities)?;
+        Ok(ContainerSpec {
+            image: self.image(status).await?,
+            run_as,
+            labels: self.labels(),
+            init_args: self.init_args(),
+            workspace,
+            limits: Limits {
+                memory: settings.memory.0,
+                nano_cpus: settings.cpus.0,
+                pids: settings.pids,
+                file_size: FILE_SIZE,
+            },
+            runtime: capabilities.default_runtime.clone(),
+            apparmor: capabilities.apparmor,
+            swap_limit: capabilities.swap_limit,
+        })
+    }
+
+    fn workspace(&self, engine: &Capabilities) -> Result<(Workspace, RunAs), BindError> {
+        let Some(place) = self.bound() else {
+            let volume = self.name.as_str().to_owned();
+            return Ok((Workspace::Volume(volume), RunAs::DEFAULT));
+        };
+        bind::check_engine(self.engine.address(), engine)?;
+        let bound = bind::directory(place, &Reserved::on_this_machine(&engine.root_dir))?;
+        Ok((Workspace::Bind(bound.path), bound.run_as))
+    }
+
+    /// The directory that is the workspace; `None`: a volume is.
+    fn bound(&self) -> Option<bind::Place<'_>> {
+        let bind = self.common.config.bind.as_ref();
+        let bind = bind.filter(|_| self.settings.mode == Mode::Bind)?;
+        Some(match bind {
+            Bind::Root(root) => bind::Place::Beneath(root.as_path(), self.name.user_part()),
+            Bind::Dir(dir) => bind::Place::Exactly(dir.as_path()),
+        })
+    }
+
+    fn init_args(&self) -> Vec<String> {
+        let settings = &self.settings;
+        let background_ttl = settings.background_ttl.as_millis();
+        let mut args = vec![
+            format!("--idle-timeout-ms={}", settings.idle_timeout.as_millis()),
+            format!("--background-ttl-ms={background_ttl}"),
+        ];
+        if !self.lasts() {
+            args.push(format!("--orphan-ttl-ms={}", ORPHAN_TTL.as_millis()));
+        }
+        args
+    }
+
+    async fn image(&self, status: &watch::Sender<Status>) -> Result<PreparedImage, SandboxError> {
+        let before = status.send_replace(Status::Preparing);
+        let _one_at_a_time = self.common.preparing.lock().await;
+        let image = self.settings.image.as_str();
+        let progress = |step: &str| info!(image, step, "preparing the image");
+        let prepared = self.engine.prepared_image(image, INIT, progress).await?;
+        status.send_replace(before);
+        Ok(prepared)
+    }
+
+    pub(super) fn labels(&self) -> Labels {
+        Labels {
+            instance: self.common.config.instance.as_str().to_owned(),
+            user: self.user.subject.as_str().to_owned(),
+            issuer: self.user.issuer.as_str().to_owned(),
+            mode: self.settings.mode.as_str().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            node: self.common.node.clone(),
+            epoch: 0,
+            since: self.common.since.clone(),
+        }
+    }
+}
