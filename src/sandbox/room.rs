@@ -35,6 +35,10 @@ const COUNT_AGAIN: Duration = Duration::from_millis(250);
 /// After PID 1 has ended, the Engine removes the container within this time.
 const REMOVAL: Duration = Duration::from_secs(5);
 
+/// Sandboxes that other servers may make between our count and our create: more at
+/// once take the Engine seconds.
+const AT_THE_SAME_TIME: usize = 16;
+
 /// Sandboxes of other servers that are asked at once: each costs a bridge.
 const ASKED: usize = 8;
 
@@ -62,7 +66,7 @@ pub(super) struct Room {
 #[derive(Debug)]
 pub(super) struct Reserved {
     all: Arc<AtomicUsize>,
-    /// So much room that no number of servers can have taken it meanwhile.
+    /// So much room that other servers cannot have taken it meanwhile.
     plenty: bool,
 }
 
@@ -149,7 +153,7 @@ impl Maker {
         };
         let taken = self.alive().await?.len() + others;
         let most = self.most();
-        reserved.plenty = taken < most / 2;
+        reserved.plenty = taken + AT_THE_SAME_TIME < most;
         Ok((taken < most).then_some(reserved))
     }
 
