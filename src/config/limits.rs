@@ -79,6 +79,14 @@ pub const BACKGROUND_TTL: Bounds<Duration> = Bounds {
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// Size of a workspace where the Engine can limit it: dependencies of a large project are some
+/// gigabytes. Without such a limit this holds for nothing.
+pub const QUOTA: Bounds<Bytes> = Bounds {
+    default: Bytes(10 << 30),
+    least: Bytes(64 << 20),
+    most: Bytes(1 << 50),
+};
+
 /// Calls of one user that run at once. Agents send a handful in parallel; every command holds a
 /// supervisor beside itself, so half of 256 fill the default [`PIDS`].
 pub const CALLS_PER_USER: Bounds<u32> = Bounds {

@@ -23,6 +23,8 @@ pub struct SandboxSettings {
     pub cpus: NanoCpus,
     /// Processes and threads; [`limits::PIDS`].
     pub pids: u32,
+    /// Size of the workspace, where the Engine can limit it; [`limits::QUOTA`].
+    pub quota: Bytes,
     /// How long a sandbox without work stays; [`limits::IDLE_TIMEOUT`].
     pub idle_timeout: Duration,
     /// How long a background process outlives the last call; [`limits::BACKGROUND_TTL`].
@@ -41,6 +43,7 @@ impl SandboxSettings {
             memory: layer.bounded(S::Memory, limits::MEMORY)?,
             cpus: layer.bounded(S::Cpus, limits::CPUS)?,
             pids: layer.bounded(S::Pids, limits::PIDS)?,
+            quota: layer.bounded(S::Quota, limits::QUOTA)?,
             idle_timeout: layer.bounded(S::IdleTimeout, limits::IDLE_TIMEOUT)?,
             background_ttl: layer.bounded(S::BackgroundTtl, limits::BACKGROUND_TTL)?,
             calls_per_user: layer.bounded(S::CallsPerUser, limits::CALLS_PER_USER)?,

@@ -160,6 +160,8 @@ settings! {
         Cpus(limits::CPUS);
     Pids = "pids", Sandbox, "Processes and threads",
         Number(limits::PIDS);
+    Quota = "quota", Sandbox, "Size of the workspace, where the Engine can limit it",
+        Size(limits::QUOTA);
     IdleTimeout = "idle_timeout", Sandbox, "How long a sandbox without work stays",
         Time(limits::IDLE_TIMEOUT);
     BackgroundTtl = "background_ttl", Sandbox, "How long background processes outlive the last call",

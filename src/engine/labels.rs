@@ -28,6 +28,9 @@ pub const PREPARED_FROM: &str = "io.casemate.prepared.from";
 /// On a container that an image is prepared in: `yes`.
 pub const PREPARING: &str = "io.casemate.preparing";
 
+/// On a volume that only shows what the Engine can do: what that is.
+pub const PROBE: &str = "io.casemate.probe";
+
 /// What an owner writes on all that is its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {

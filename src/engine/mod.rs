@@ -28,6 +28,7 @@ pub mod labels;
 mod locate;
 mod prepare;
 mod pull;
+mod quota;
 mod raw;
 mod rootfs;
 mod seccomp;
@@ -55,6 +56,7 @@ pub use exec::ExecStream;
 pub use image::PreparedImage;
 pub use labels::Labels;
 pub use locate::{EngineAddress, locate};
+pub use quota::Quota;
 pub use spec::{ContainerSpec, Limits, RunAs, Workspace};
 pub use verify::{Difference, Kind as DifferenceKind};
 pub use volumes::{VolumeDriver, VolumeRow};
@@ -96,6 +98,7 @@ struct Shared {
 struct Connection {
     docker: Docker,
     capabilities: OnceLock<Arc<Capabilities>>,
+    quota: OnceLock<Quota>,
 }
 
 impl Engine {
@@ -142,6 +145,7 @@ impl Engine {
         let connection = Arc::new(Connection {
             docker,
             capabilities: OnceLock::new(),
+            quota: OnceLock::new(),
         });
         *lock(&self.shared.connection) = Some(Arc::clone(&connection));
         Ok(connection)

@@ -75,6 +75,20 @@ impl Engine {
         }
     }
 
+    /// Whether there is one of this name.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn has_volume(&self, name: &str) -> Result<bool, EngineError> {
+        let docker = self.docker().await?;
+        let call = docker.inspect_volume(segment("volume", name)?);
+        match self.bounded("inspect volume", QUICK, call).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.status() == Some(404) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Takes the volume away with all that is in it. One that is gone is fine.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! From nothing to a container whose PID 1 answers: found and adopted, or made.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -44,6 +44,8 @@ pub(super) struct Common {
     pub preparing: tokio::sync::Mutex<()>,
     /// Calls of all users that wait for their turn.
     pub waiting: Arc<AtomicUsize>,
+    /// The operator was told that the Engine cannot limit the size of volumes.
+    pub warned: AtomicBool,
     /// How many sandboxes there are, and may be.
     pub room: Room,
 }

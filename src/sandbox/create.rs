@@ -19,7 +19,8 @@ impl Maker {
     ) -> Result<Running, SandboxError> {
         let spec = self.spec(status).await?;
         if let Workspace::Volume(volume) = &spec.workspace {
-            let driver = VolumeDriver::default();
+            self.check_disk(volume).await?;
+            let driver = VolumeDriver::local(self.quota().await?, self.settings.quota.0);
             self.engine
                 .ensure_volume(volume, &spec.labels, &driver)
                 .await?;

@@ -31,6 +31,14 @@ pub enum SandboxError {
         /// How many there may be.
         most: u32,
     },
+    /// The Engine's disk has less free space than must stay free.
+    #[error("{free} bytes are free on the Engine's disk, and {floor} must stay free")]
+    DiskFull {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that must stay free.
+        floor: u64,
+    },
     /// The image is still being made ready.
     #[error("the image is still being prepared")]
     ImagePreparing,

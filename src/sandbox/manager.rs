@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -107,6 +107,7 @@ impl Manager {
                 .to_string_lossy()
                 .into_owned(),
             preparing: tokio::sync::Mutex::new(()),
+            warned: AtomicBool::new(false),
             room: Room::new(waiting.clone()),
             waiting,
         };

@@ -1,21 +1,27 @@
 //! What a user's container is to be: its name, its workspace, its specification.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::bind::{self, BindError, Reserved};
 use super::bring_up::Maker;
 use super::{SandboxError, Status};
 use crate::config::{Bind, Mode};
-use crate::engine::{Capabilities, ContainerSpec, Labels, Limits, PreparedImage, RunAs, Workspace};
+use crate::engine::{
+    Capabilities, ContainerSpec, Labels, Limits, PreparedImage, Quota, RunAs, Workspace,
+};
 
 /// Largest file in a workspace without a quota, 2 GiB.
 const FILE_SIZE: u64 = 2 << 30;
 
 /// How long a container that no other server may use outlives its channel.
 const ORPHAN_TTL: Duration = Duration::from_secs(30);
+
+/// One CPU, in the Engine's unit.
+const NANO_CPUS: u64 = 1_000_000_000;
 
 /// casemate-init, as it is put into every image.
 const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/casemate-init"));
@@ -48,6 +54,7 @@ impl Maker {
         let settings = &self.settings;
         let capabilities = self.engine.capabilities().await?;
         let (workspace, run_as) = self.workspace(&capabilities)?;
+        let quota = self.quota().await?;
         Ok(ContainerSpec {
             image: self.image(status).await?,
             run_as,
@@ -56,9 +63,16 @@ impl Maker {
             workspace,
             limits: Limits {
                 memory: settings.memory.0,
-                nano_cpus: settings.cpus.0,
+                // The Engine refuses more than its host has.
+                nano_cpus: settings
+                    .cpus
+                    .0
+                    .min(u64::from(capabilities.cpus) * NANO_CPUS),
                 pids: settings.pids,
-                file_size: FILE_SIZE,
+                file_size: match quota {
+                    Quota::Project => settings.quota.0,
+                    Quota::None => FILE_SIZE,
+                },
             },
             runtime: capabilities.default_runtime.clone(),
             apparmor: capabilities.apparmor,
@@ -74,6 +88,41 @@ impl Maker {
         bind::check_engine(self.engine.address(), engine)?;
         let bound = bind::directory(place, &Reserved::on_this_machine(&engine.root_dir))?;
         Ok((Workspace::Bind(bound.path), bound.run_as))
+    }
+
+    /// What keeps the workspace from filling the Engine's disk. A directory of the host
+    /// is its owner's own business.
+    pub(super) async fn quota(&self) -> Result<Quota, SandboxError> {
+        if self.settings.mode == Mode::Bind {
+            return Ok(Quota::None);
+        }
+        let quota = self.engine.quota().await?;
+        if quota == Quota::None && !self.common.warned.swap(true, Ordering::Relaxed) {
+            warn!(
+                "the Engine cannot limit the size of volumes: a user can fill its disk. Keep its \
+                 data on XFS with project quotas (mount option pquota)"
+            );
+        }
+        Ok(quota)
+    }
+
+    /// Room for a user who has no workspace yet, where this machine can see the
+    /// Engine's disk.
+    pub(super) async fn check_disk(&self, volume: &str) -> Result<(), SandboxError> {
+        let floor = self.common.config.disk_floor.0;
+        let capabilities = self.engine.capabilities().await?;
+        let local = self.engine.address().uri.starts_with("unix://");
+        if floor == 0 || !local || capabilities.root_dir.is_empty() {
+            return Ok(());
+        }
+        let Ok(disk) = rustix::fs::statvfs(&capabilities.root_dir) else {
+            return Ok(());
+        };
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free >= floor || self.engine.has_volume(volume).await? {
+            return Ok(());
+        }
+        Err(SandboxError::DiskFull { free, floor })
     }
 
     /// The directory that is the workspace; `None`: a volume is.
@@ -93,6 +142,10 @@ impl Maker {
             format!("--idle-timeout-ms={}", settings.idle_timeout.as_millis()),
             format!("--background-ttl-ms={background_ttl}"),
         ];
+        args.push(format!(
+            "--disk-floor-bytes={}",
+            self.common.config.disk_floor.0
+        ));
         if !self.lasts() {
             args.push(format!("--orphan-ttl-ms={}", ORPHAN_TTL.as_millis()));
         }

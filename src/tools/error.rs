@@ -166,6 +166,15 @@ impl ToolError {
                      the operator can raise CASEMATE_MAX_SANDBOXES."
                 ),
             ),
+            SandboxError::DiskFull { free, floor } => Self::new(
+                Code::NoSpace,
+                format!(
+                    "{} MiB are free on the Engine's disk, and {} MiB must stay free: there is no room for a \
+                     new workspace. The operator can free space or set CASEMATE_DISK_FLOOR.",
+                    free >> 20,
+                    floor >> 20
+                ),
+            ),
             SandboxError::ImagePreparing => Self::new(
                 Code::ImagePreparing,
                 "the sandbox image is still being prepared. Retry in a minute.",
@@ -249,7 +258,7 @@ impl ToolError {
             F::NotRegular => (Code::NotRegular, format!("{subject} is a FIFO, socket or device. Only regular files can be used.")),
             F::PermissionDenied => (Code::PermissionDenied, format!("{subject}: permission denied for the sandbox's user. Change its mode with shell_exec.")),
             F::TooManyLinks => (Code::OutsideWorkspace, format!("{subject} is reached through too many links, or through a loop of them.")),
-            F::NoSpace => (Code::NoSpace, "the workspace has no space left. Delete files, then retry; nothing was changed.".to_owned()),
+            F::NoSpace => (Code::NoSpace, format!("the workspace has no space left ({detail}). Delete files, then retry; nothing was changed.")),
             F::FileTooLarge => (Code::TooLarge, format!("{subject} would be larger than a file here may be (2 GiB).")),
             F::NotText => (Code::NotText, format!("{subject} is not UTF-8 text. Read it with encoding \"base64\", or look at it with shell_exec.")),
             F::NameTooLong => (Code::InvalidArgument, format!("{subject}: a name is too long; 255 bytes at most.")),

@@ -7,6 +7,7 @@ mod harness;
 mod bind;
 mod chaos;
 mod commands;
+mod disk;
 mod ephemeral;
 mod files;
 mod floods;

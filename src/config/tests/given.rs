@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 17] = [
+const OTHERS: [(Setting, [&str; 2]); 18] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
     (Setting::Log, ["warn,casemate=debug", "error"]),
@@ -14,6 +14,7 @@ const OTHERS: [(Setting, [&str; 2]); 17] = [
     (Setting::Memory, ["1g", "2g"]),
     (Setting::Cpus, ["1.5", "2"]),
     (Setting::Pids, ["100", "200"]),
+    (Setting::Quota, ["1g", "2g"]),
     (Setting::IdleTimeout, ["1h 30m", "1s"]),
     (Setting::BackgroundTtl, ["0s", "1s"]),
     (Setting::CallsPerUser, ["2", "3"]),

@@ -26,6 +26,7 @@ idle_timeout = "1m"
 background_ttl = "2m"
 calls_per_user = 3
 ephemeral_live = 4
+quota = "5g"
 "#;
 
 fn remote(subject: &str) -> User {
@@ -65,6 +66,7 @@ fn a_user_has_their_own_settings_and_for_the_rest_those_of_everybody() {
         background_ttl: Duration::from_secs(120),
         calls_per_user: 3,
         ephemeral_live: 4,
+        quota: Bytes(5 << 30),
     };
     assert_eq!(*config.for_user(&remote("alice")), remote_alice);
 }
@@ -150,7 +152,7 @@ fn a_table_that_cannot_be_used_is_named_with_its_line() {
         (
             "[[users]]\nuser = \"a\"\nlog = \"info\"",
             "key log in line 3 of FILE: it holds for all users; a user may have: mode, image, \
-             memory, cpus, pids, idle_timeout, background_ttl, calls_per_user, ephemeral_live",
+             memory, cpus, pids, quota, idle_timeout, background_ttl, calls_per_user, ephemeral_live",
         ),
         (
             "[[users]]\nuser = \"a\"\n\nmemory = \"1m\"",

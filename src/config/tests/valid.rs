@@ -20,6 +20,7 @@ fn nothing_given_is_the_documented_configuration() {
         background_ttl: Duration::from_secs(3_600),
         calls_per_user: 16,
         ephemeral_live: 2,
+        quota: Bytes(10 << 30),
     };
     assert_eq!(*config.for_user(&local("anybody")), sandbox);
     let expected = Config {

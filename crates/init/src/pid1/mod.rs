@@ -22,6 +22,7 @@ mod cgroup;
 mod command;
 mod commands;
 mod ending;
+mod floor;
 mod last_resort;
 mod life;
 mod options;
@@ -45,6 +46,7 @@ use std::sync::Arc;
 use casemate_protocol::{WORKSPACE, exit};
 
 use self::commands::Commands;
+use self::floor::Floor;
 use self::last_resort::LastResort;
 use self::life::Life;
 use self::options::Options;
@@ -115,6 +117,7 @@ async fn run(options: Options) -> io::Result<i64> {
         features,
         boot_id: random_id(),
         started: tokio::time::Instant::now(),
+        floor: Floor::new(options.disk_floor),
     };
     let connections = socket::serve(service, life.clone())?;
     let code = tokio::select! {

@@ -12,21 +12,25 @@ pub struct Options {
     /// PID 1 ends itself, whatever runs, when no server was connected for this long.
     /// `None`: never, as other servers may come.
     pub orphan_ttl: Option<Duration>,
+    /// Bytes that writes leave free on the disk of the workspace; 0: none.
+    pub disk_floor: u64,
     /// Hash of the specification, told back in Hello.
     pub spec: String,
 }
 
 impl Options {
-    /// Parses `--name=value` arguments; all but `--orphan-ttl-ms` are required.
+    /// Parses `--name=value` arguments; all but `--orphan-ttl-ms` and
+    /// `--disk-floor-bytes` are required.
     pub fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut idle_timeout, mut background_ttl, mut spec) = (None, None, None);
-        let mut orphan_ttl = None;
+        let (mut orphan_ttl, mut disk_floor) = (None, 0);
         for arg in args {
             let (name, value) = arg.split_once('=').ok_or(format!("{arg}: no value"))?;
             match name {
                 "--idle-timeout-ms" => idle_timeout = Some(millis(name, value)?),
                 "--background-ttl-ms" => background_ttl = Some(millis(name, value)?),
                 "--orphan-ttl-ms" => orphan_ttl = Some(millis(name, value)?),
+                "--disk-floor-bytes" => disk_floor = bytes(name, value)?,
                 "--spec" => spec = Some(value.to_owned()),
                 _ => return Err(format!("{name}: unknown argument")),
             }
@@ -35,9 +39,16 @@ impl Options {
             idle_timeout: idle_timeout.ok_or("--idle-timeout-ms is missing")?,
             background_ttl: background_ttl.ok_or("--background-ttl-ms is missing")?,
             orphan_ttl,
+            disk_floor,
             spec: spec.ok_or("--spec is missing")?,
         })
     }
+}
+
+fn bytes(name: &str, value: &str) -> Result<u64, String> {
+    value
+        .parse()
+        .map_err(|_| format!("{name}: {value}: not a number of bytes"))
 }
 
 fn millis(name: &str, value: &str) -> Result<Duration, String> {
@@ -56,9 +67,11 @@ mod tests {
     }
 
     #[test]
-    fn a_container_of_one_server_may_be_told_when_it_is_an_orphan() {
-        let all = "--idle-timeout-ms=1 --background-ttl-ms=2 --spec=ab --orphan-ttl-ms=30000";
+    fn a_container_may_be_told_when_it_is_an_orphan_and_what_room_to_leave() {
+        let all = "--idle-timeout-ms=1 --background-ttl-ms=2 --spec=ab --orphan-ttl-ms=30000 \
+            --disk-floor-bytes=4096";
         let options = parse(&all.split(' ').collect::<Vec<_>>()).expect("parses");
+        assert_eq!(options.disk_floor, 4096);
         assert_eq!(options.orphan_ttl, Some(Duration::from_secs(30)));
     }
 
@@ -71,7 +84,7 @@ mod tests {
         ];
         let options = parse(&good).expect("parses");
         assert_eq!(options.idle_timeout, Duration::from_secs(900));
-        assert_eq!(options.orphan_ttl, None);
+        assert_eq!((options.orphan_ttl, options.disk_floor), (None, 0));
         assert!(parse(&good[1..]).is_err_and(|error| error.contains("idle-timeout")));
         assert!(parse(&["--spec=a", "--else=1"]).is_err_and(|error| error.contains("--else")));
         assert!(parse(&["--idle-timeout-ms=soon"]).is_err_and(|error| error.contains("soon")));

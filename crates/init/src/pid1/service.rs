@@ -23,6 +23,7 @@ use tonic::{Request, Response, Status};
 use super::cgroup;
 use super::command::Command;
 use super::commands::Commands;
+use super::floor::Floor;
 use super::life::Life;
 use crate::files::{Cancel, Pool, Workspace};
 
@@ -49,6 +50,8 @@ pub struct Service {
     pub features: Vec<String>,
     /// New for every PID 1.
     pub boot_id: String,
+    /// What writes leave free.
+    pub floor: Floor,
     /// When this PID 1 started.
     pub started: Instant,
 }
@@ -183,9 +186,12 @@ impl Sandbox for Service {
         &self,
         request: Request<WriteFileRequest>,
     ) -> Result<Response<WriteFileReply>, Status> {
-        let request = request.into_inner();
-        self.on_files(move |files, cancel| files.write_file(&request, cancel))
-            .await
+        let (request, floor) = (request.into_inner(), self.floor);
+        let write = move |files: &Workspace, cancel: &Cancel| {
+            floor.check()?;
+            files.write_file(&request, cancel)
+        };
+        self.on_files(write).await
     }
 
     async fn edit_file(

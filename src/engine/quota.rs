@@ -1,0 +1,104 @@
+//! Whether the Engine can limit the size of a volume, found by trying.
+//!
+//! The `local` driver can where the Engine keeps its volumes on XFS with project quotas
+//! (`docker volume create --opt size=…`, moby `volume/local/local_linux.go`).
+
+use std::collections::BTreeMap;
+
+use bollard::models::VolumeCreateRequest;
+
+use super::error::EngineError;
+use super::labels::PROBE;
+use super::volumes::VolumeDriver;
+use super::{CHANGE, Engine};
+
+/// How a user's workspace is kept from filling the Engine's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quota {
+    /// Each volume has a size.
+    Project,
+    /// Nothing but the largest size of a file: many files fill the disk.
+    None,
+}
+
+impl Quota {
+    /// In one word, for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Project => "xfs",
+            Self::None => "none",
+        }
+    }
+}
+
+impl VolumeDriver {
+    /// The Engine's own, with a size in bytes where that can be limited.
+    pub fn local(quota: Quota, size: u64) -> Self {
+        let mut driver = Self::default();
+        if quota == Quota::Project {
+            driver.options.insert("size".to_owned(), size.to_string());
+        }
+        driver
+    }
+}
+
+impl Engine {
+    /// What the Engine can do, asked once a connection by making a volume of 1 MiB.
+    ///
+    /// # Errors
+    /// Those of every call, but for the refusal that is the answer.
+    pub async fn quota(&self) -> Result<Quota, EngineError> {
+        let connection = self.connect().await?;
+        if let Some(known) = connection.quota.get() {
+            return Ok(*known);
+        }
+        let found = self.probe_quota().await?;
+        if let Some(found) = found {
+            return Ok(*connection.quota.get_or_init(|| found));
+        }
+        // Refused for another reason: next time it may be the answer.
+        Ok(Quota::None)
+    }
+
+    async fn probe_quota(&self) -> Result<Option<Quota>, EngineError> {
+        // What an end in the middle has left.
+        for left in self.list_volumes(&[(PROBE, "quota")]).await? {
+            self.remove_volume(&left.name).await?;
+        }
+        let name = format!("casemate-probe-{}", uuid::Uuid::new_v4().simple());
+        let options = BTreeMap::from([("size".to_owned(), "1m".to_owned())]);
+        let labels = BTreeMap::from([(PROBE.to_owned(), "quota".to_owned())]);
+        let request = VolumeCreateRequest {
+            name: Some(name.clone()),
+            driver: Some(VolumeDriver::default().name),
+            driver_opts: Some(options.into_iter().collect()),
+            labels: Some(labels.into_iter().collect()),
+            cluster_volume_spec: None,
+        };
+        let docker = self.docker().await?;
+        let made = self.bounded("create volume", CHANGE, docker.create_volume(request));
+        match made.await {
+            Ok(_) => {
+                self.remove_volume(&name).await?;
+                Ok(Some(Quota::Project))
+            }
+            // "quota size requested but no quota support", with 500 in 20.10.
+            Err(EngineError::Refused { message, .. }) => {
+                Ok(message.contains("quota").then_some(Quota::None))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_has_a_size_where_the_engine_takes_one() {
+        let size = |quota| VolumeDriver::local(quota, 5).options.get("size").cloned();
+        assert_eq!(size(Quota::Project).as_deref(), Some("5"));
+        assert_eq!(size(Quota::None), None);
+    }
+}
