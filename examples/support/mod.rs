@@ -16,9 +16,15 @@ pub struct Session(RunningService<RoleClient, ()>);
 impl Session {
     /// Starts `casemate serve` for `user`. What a client does with `mcp.json`.
     pub async fn start(instance: &str, user: &str) -> anyhow::Result<Self> {
+        Self::start_with(instance, user, &[]).await
+    }
+
+    /// The same with more flags.
+    pub async fn start_with(instance: &str, user: &str, flags: &[&str]) -> anyhow::Result<Self> {
         let mut command = tokio::process::Command::new(server()?);
         command
             .arg("serve")
+            .args(flags)
             .env("CASEMATE_INSTANCE", instance)
             .env("CASEMATE_USER", user)
             .env("CASEMATE_LOG", "error");
