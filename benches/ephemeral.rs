@@ -39,7 +39,7 @@ fn main() {
     let instance = format!("bench-{}", std::process::id());
     let flags = ["--mode", "ephemeral"];
     let session = runtime
-        .block_on(Session::start_with(&instance, "bench", &flags))
+        .block_on(Session::start(&instance, "bench", &flags))
         .expect("session");
     let docker = Docker::connect_with_defaults().expect("docker");
     // The image is prepared, and a spare waits.

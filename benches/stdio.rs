@@ -41,7 +41,7 @@ fn main() {
     let runtime = Runtime::new().expect("runtime");
     let instance = format!("bench-{}", std::process::id());
     let session = runtime
-        .block_on(Session::start(&instance, "bench"))
+        .block_on(Session::start(&instance, "bench", &[]))
         .expect("session");
     let container = runtime.block_on(ready(&session, &instance));
 

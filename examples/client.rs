@@ -13,7 +13,7 @@ use support::{Session, text};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let session = Session::start("example", "ada").await?;
+    let session = Session::start("example", "ada", &[]).await?;
 
     let command = "echo 'Hello from the sandbox' > hello.txt; python3 -c 'print(2 ** 64)'";
     let result = session

@@ -30,8 +30,8 @@ async fn main() -> anyhow::Result<()> {
 
 async fn show(instance: &str) -> anyhow::Result<()> {
     screen::title("Two users, two containers");
-    let ada = Session::start(instance, "ada").await?;
-    let bob = Session::start(instance, "bob").await?;
+    let ada = Session::start(instance, "ada", &[]).await?;
+    let bob = Session::start(instance, "bob", &[]).await?;
     two_users(&ada, &bob).await?;
     screen::title("A Python program");
     python(&ada).await?;

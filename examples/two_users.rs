@@ -14,8 +14,8 @@ use support::{Session, text};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let ada = Session::start("example", "ada").await?;
-    let bob = Session::start("example", "bob").await?;
+    let ada = Session::start("example", "ada", &[]).await?;
+    let bob = Session::start("example", "bob", &[]).await?;
 
     let note = json!({ "path": "note.txt", "content": "for Ada's eyes only\n" });
     println!(

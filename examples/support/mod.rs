@@ -14,13 +14,9 @@ use serde_json::Value;
 pub struct Session(RunningService<RoleClient, ()>);
 
 impl Session {
-    /// Starts `casemate serve` for `user`. What a client does with `mcp.json`.
-    pub async fn start(instance: &str, user: &str) -> anyhow::Result<Self> {
-        Self::start_with(instance, user, &[]).await
-    }
-
-    /// The same with more flags.
-    pub async fn start_with(instance: &str, user: &str, flags: &[&str]) -> anyhow::Result<Self> {
+    /// Starts `casemate serve` with these flags for `user`. What a client does with
+    /// `mcp.json`.
+    pub async fn start(instance: &str, user: &str, flags: &[&str]) -> anyhow::Result<Self> {
         let mut command = tokio::process::Command::new(server()?);
         command
             .arg("serve")
