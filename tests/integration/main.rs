@@ -12,5 +12,7 @@ mod identity;
 mod images;
 mod isolation;
 mod lifecycle;
+mod links;
 mod long;
+mod reads;
 mod serve;
