@@ -172,6 +172,10 @@ pub const READ_LINE_CHARS: u32 = 2_000;
 /// Bytes of one `read_file` in base64, which makes 4 characters of 3 bytes: [`READ_CHARS`] again.
 pub const READ_BASE64_BYTES: u32 = READ_CHARS / 4 * 3;
 
+/// An image that is shown, in bytes: base64 makes 933,336 characters of them, and the rest of
+/// [`RESULT_BYTES`] is room for what is said beside it.
+pub const IMAGE_BYTES: u32 = 700_000;
+
 /// Entries of one `list_files`.
 pub const LIST_LIMIT: Bounds<u32> = Bounds {
     default: 500,

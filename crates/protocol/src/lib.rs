@@ -7,9 +7,11 @@ mod generated {
     include!("generated/casemate.v1.rs");
 }
 
+mod image;
 mod status;
 
 pub use generated::*;
+pub use image::image_type;
 pub use status::FailureExt;
 
 /// Major version of the protocol. Two sides with the same one can work together.

@@ -51,15 +51,28 @@ fn structured(
 
 /// A result of text alone, with the file's facts beside it.
 fn plain(text: String, note: Option<Note>, facts: serde_json::Value) -> CallToolResult {
-    let mut content = vec![ContentBlock::text(text)];
-    if let Some(note) = note {
-        let lines = SandboxNote::from(note).lines();
-        content.push(ContentBlock::text(lines.join("\n")));
-    }
+    with_facts(vec![ContentBlock::text(text)], note, facts)
+}
+
+/// A result without structure, with the file's facts beside it.
+fn with_facts(
+    content: Vec<ContentBlock>,
+    note: Option<Note>,
+    facts: serde_json::Value,
+) -> CallToolResult {
     let mut meta = MetaObject::new();
     meta.insert("io.casemate/file".to_owned(), facts);
     let mut result = CallToolResult::success(content);
     result.meta = Some(meta);
+    noted(result, note)
+}
+
+/// A result with what is to be told beside it in a text of its own.
+fn noted(mut result: CallToolResult, note: Option<Note>) -> CallToolResult {
+    if let Some(note) = note {
+        let lines = SandboxNote::from(note).lines();
+        result.content.push(ContentBlock::text(lines.join("\n")));
+    }
     result
 }
 

@@ -7,16 +7,17 @@
 //! Invariants:
 //! - Kept in memory: one buffer and what is shown. A line that is not shown, or
 //!   the rest of one that is cut, goes by in the buffer.
-//! - A character is a Unicode scalar value. Whether the bytes are UTF-8 is
-//!   decided once, over all that is shown.
+//! - A character is a Unicode scalar value. Whether what was taken for UTF-8 is
+//!   that is decided once, over all that is shown.
 //! - A line ends with "\n" or "\r\n", which is shown as it stands and is no part
 //!   of what `max_line_chars` counts. The last line need not have one.
 
 use casemate_protocol::failure::Code;
 use casemate_protocol::{Failure, FailureExt as _};
-use memchr::memchr;
 
-use super::source::{Budget, End, Passed, Source, count_chars, prefix};
+use super::budget::Budget;
+use super::charset::{count_chars, holds_nul, prefix};
+use super::source::{End, Passed, Refused, Source};
 
 /// What to show. Nothing of it may be 0.
 #[derive(Clone, Copy, Debug)]
@@ -41,25 +42,28 @@ impl Limits {
 pub(super) struct Page {
     pub(super) text: String,
     pub(super) lines: u64,
+    /// Lines whose end was seen; the file has more, unless it is `complete`.
     pub(super) lines_seen: u64,
     pub(super) complete: bool,
     pub(super) lines_cut: u64,
 }
 
 /// Reads one page. The way to `start_line` has no bound but the file's end and
-/// the source's [`super::Cancel`].
+/// the source's [`super::Cancel`]; it goes over holes at once.
 pub(super) fn read(
     source: &mut Source<'_>,
     limits: &Limits,
     mut budget: Budget,
-) -> Result<Page, Failure> {
+) -> Result<Page, Refused> {
     let before = source.skip_lines(limits.start_line - 1)?;
     let mut shown = Shown::new(limits);
     let mut stands = Stands::AtLine;
     while stands == Stands::AtLine && shown.lines < limits.max_lines && !source.peek()?.is_empty() {
         stands = shown.take_line(source, &mut budget)?;
     }
-    refuse_nul(&shown.text)?;
+    if holds_nul(&shown.text) {
+        return Err(not_text("holds NUL").into());
+    }
     let (after, complete) = match stands {
         Stands::AtLine => source.count_lines(false, &mut budget)?,
         Stands::InUnshown => source.count_lines(true, &mut budget)?,
@@ -69,21 +73,15 @@ pub(super) fn read(
         }
         Stands::InShown => (0, false),
     };
+    // What there is of a line without an end may be the last of the file.
+    let ended = shown.lines - u64::from(stands == Stands::InShown);
     Ok(Page {
-        text: String::from_utf8(shown.text).map_err(|_| not_text("not UTF-8"))?,
+        text: String::from_utf8(shown.text).map_err(|_| Refused::NotUtf8)?,
         lines: shown.lines,
-        lines_seen: before + shown.lines + after,
+        lines_seen: before + ended + after,
         complete,
         lines_cut: shown.cut,
     })
-}
-
-/// NUL is a character of UTF-8, but of no text.
-pub(super) fn refuse_nul(bytes: &[u8]) -> Result<(), Failure> {
-    match memchr(0, bytes) {
-        Some(_) => Err(not_text("holds NUL")),
-        None => Ok(()),
-    }
 }
 
 pub(super) fn not_text(detail: &str) -> Failure {
@@ -128,7 +126,7 @@ impl<'a> Shown<'a> {
         &mut self,
         source: &mut Source<'_>,
         budget: &mut Budget,
-    ) -> Result<Stands, Failure> {
+    ) -> Result<Stands, Refused> {
         let start = self.text.len();
         let (keep, room) = self.bounds();
         // One more than is kept: it may be the "\r" of the line's end.

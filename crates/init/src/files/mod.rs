@@ -2,10 +2,10 @@
 //! workspace, with the user's own rights, on threads of its own ([`Pool`]).
 //!
 //! ```text
-//!  read ──► lines ──► source     pages of lines, ranges of bytes
-//!  write                         whole files
-//!  list ──► names, entry         pages of a tree
-//!    └─ all by resolve ──► walk  from a path to a descriptor beneath
+//!  read ──► lines ──► source ──► charset  pages of lines, ranges of bytes
+//!  write                                  whole files
+//!  list ──► names, entry                  pages of a tree
+//!    └─ all by resolve ──► walk           from a path to a descriptor beneath
 //! ```
 //!
 //! Invariants:
@@ -16,6 +16,8 @@
 //! - Memory is bounded by the request, never by the file or the directory.
 //! - Whatever may take long looks at its [`Cancel`] in every round.
 
+mod budget;
+mod charset;
 mod entry;
 mod lines;
 mod list;

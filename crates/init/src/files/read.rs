@@ -10,20 +10,19 @@ use casemate_protocol::{
 use rustix::fs::{FileType, OFlags, Stat, fstat};
 use rustix::io::{Errno, pread, retry_on_intr};
 
-use super::lines::Limits;
+use super::budget::Budget;
+use super::charset::{Charset, SNIFFED, looks_binary};
+use super::lines::{Limits, Page, not_text};
 use super::path::RelativePath;
-use super::source::{Budget, Source};
+use super::source::{Refused, Source};
 use super::{Cancel, Workspace, failure, invalid, lines, modified_ms, size};
 
 /// Largest `max_chars`: a character has four bytes at most, and the reply must
 /// fit a message as [`MAX_READ`] bytes do.
 const MAX_CHARS: usize = MAX_READ / 4;
 
-/// How much of a file is in memory at a time, besides what is shown.
+/// How much of a file is read at a time; decoded it may be twice as much.
 const BUFFER: usize = 64 * 1024;
-
-/// Where a file that is not text shows it: git looks for NUL in as much.
-const SNIFFED: usize = 8 * 1024;
 
 /// Never waits (a FIFO without a writer) and never becomes our terminal.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
@@ -48,9 +47,11 @@ impl Workspace {
             return Err(invalid("a bound of ReadLines is 0 or too large"));
         }
         let (file, stat) = self.open_regular(&request.path, cancel)?;
-        refuse_binary(&file)?;
-        let mut source = Source::new(&file, size(&stat), BUFFER, cancel);
-        let page = lines::read(&mut source, &limits, Budget::default())?;
+        let read = |charset| {
+            let mut source = Source::new(&file, size(&stat), charset, BUFFER, cancel);
+            lines::read(&mut source, &limits, Budget::default())
+        };
+        let (page, charset) = page_in(charset(&file, size(&stat))?, read)?;
         Ok(ReadLinesReply {
             text: page.text,
             lines: page.lines,
@@ -59,7 +60,7 @@ impl Workspace {
             lines_cut: page.lines_cut,
             size: size(&stat),
             modified_ms: modified_ms(&stat),
-            encoding: Encoding::Utf8.into(),
+            encoding: Encoding::from(charset).into(),
         })
     }
 
@@ -103,10 +104,30 @@ pub(super) fn must_be_regular(stat: &Stat) -> Result<(), Failure> {
     }
 }
 
-fn refuse_binary(file: &OwnedFd) -> Result<(), Failure> {
+fn charset(file: &OwnedFd, size: u64) -> Result<Charset, Failure> {
     let mut head = [0; SNIFFED];
     let read = retry_on_intr(|| pread(file, &mut head, 0)).map_err(failure)?;
-    lines::refuse_nul(&head[..read])
+    Charset::of(&head[..read], read as u64 >= size).ok_or_else(|| not_text("binary"))
+}
+
+/// Reads a page. What begins as UTF-8 may go on otherwise: a page that is not
+/// is Latin-1, and says so, whatever the pages before and behind it are.
+fn page_in(
+    charset: Charset,
+    read: impl Fn(Charset) -> Result<Page, Refused>,
+) -> Result<(Page, Charset), Failure> {
+    let (page, charset) = match read(charset) {
+        Err(Refused::NotUtf8) => (read(Charset::Latin1), Charset::Latin1),
+        page => (page, charset),
+    };
+    match page {
+        Ok(page) if charset == Charset::Latin1 && looks_binary(page.text.as_bytes()) => {
+            Err(not_text("binary in these lines"))
+        }
+        Ok(page) => Ok((page, charset)),
+        Err(Refused::Failed(failure)) => Err(failure),
+        Err(Refused::NotUtf8) => Err(not_text("not UTF-8")),
+    }
 }
 
 fn read_at(

@@ -88,4 +88,6 @@ fn is_link(stat: &Stat) -> bool {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

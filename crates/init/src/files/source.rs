@@ -1,59 +1,24 @@
-//! A file as bytes that go by in one buffer, line by line: taken, skipped or
-//! counted.
+//! A text file as UTF-8 that goes by in one buffer, line by line: taken, skipped
+//! or counted.
 //!
-//! Characters are counted by their first byte: whether the bytes are UTF-8 is
-//! for whoever keeps them to decide.
+//! Characters are counted by their first byte: whether what is said to be UTF-8
+//! is that is for whoever keeps it to decide.
 
 use std::ops::Range;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use casemate_protocol::Failure;
 use memchr::{memchr, memchr_iter};
-use rustix::io::{pread, retry_on_intr};
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::{Errno, pread, retry_on_intr};
 
-use super::lines::not_text;
+use super::budget::Budget;
+use super::charset::{Charset, count_chars, prefix};
 use super::{Cancel, failure};
-
-/// Bytes that may go by uncounted for: text files are rarely larger, and they
-/// take 20 ms from the page cache.
-const COUNTED_BYTES: u64 = 64 * 1024 * 1024;
-
-/// Time for that: on a slow disk the count must not cost more than the text.
-const COUNTED_FOR: Duration = Duration::from_millis(200);
 
 /// Longest UTF-8 character, in bytes.
 const LONGEST_CHAR: u64 = 4;
-
-/// What may go by only to be counted.
-#[derive(Debug)]
-pub(super) struct Budget {
-    pub(super) bytes: u64,
-    pub(super) time: Duration,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self {
-            bytes: COUNTED_BYTES,
-            time: COUNTED_FOR,
-        }
-    }
-}
-
-impl Budget {
-    fn is_spent(&self, since: Instant) -> bool {
-        self.bytes == 0 || since.elapsed() >= self.time
-    }
-
-    fn spend_bytes(&mut self, bytes: usize) {
-        self.bytes = self.bytes.saturating_sub(bytes as u64);
-    }
-
-    fn spend_time(&mut self, since: Instant) {
-        self.time = self.time.saturating_sub(since.elapsed());
-    }
-}
 
 /// How a line ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,24 +38,50 @@ pub(super) struct Passed {
     pub(super) end: End,
 }
 
+/// Why nothing can be shown.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// It was taken for UTF-8, and is not.
+    NotUtf8,
+    Failed(Failure),
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 /// The file, from its beginning to the size it had when it was opened: one
 /// that grows while it is read has an end all the same.
 pub(super) struct Source<'a> {
     file: BorrowedFd<'a>,
+    charset: Charset,
     offset: u64,
     size: u64,
+    raw: Vec<u8>,
+    /// What was `raw`, as UTF-8: at most twice as much.
     buffer: Vec<u8>,
     unread: Range<usize>,
     cancel: &'a Cancel,
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(file: &'a OwnedFd, size: u64, buffer: usize, cancel: &'a Cancel) -> Self {
+    /// `buffer`: bytes read at a time; a character of UTF-16 has up to 4.
+    pub(super) fn new(
+        file: &'a OwnedFd,
+        size: u64,
+        charset: Charset,
+        buffer: usize,
+        cancel: &'a Cancel,
+    ) -> Self {
         Self {
             file: file.as_fd(),
-            offset: 0,
+            charset,
+            offset: charset.mark().len() as u64,
             size,
-            buffer: vec![0; buffer],
+            raw: vec![0; buffer],
+            buffer: Vec::new(),
             unread: 0..0,
             cancel,
         }
@@ -100,15 +91,45 @@ impl<'a> Source<'a> {
     pub(super) fn peek(&mut self) -> Result<&[u8], Failure> {
         if self.unread.is_empty() {
             self.cancel.check()?;
-            let left = usize::try_from(self.size.saturating_sub(self.offset));
-            let wanted = left.unwrap_or(usize::MAX).min(self.buffer.len());
-            let buffer = &mut self.buffer[..wanted];
-            let read = retry_on_intr(|| pread(self.file, &mut *buffer, self.offset));
-            let read = read.map_err(failure)?;
-            self.offset += read as u64;
-            self.unread = 0..read;
+            self.fill()?;
         }
         Ok(&self.buffer[self.unread.clone()])
+    }
+
+    fn fill(&mut self) -> Result<(), Failure> {
+        let left = usize::try_from(self.size.saturating_sub(self.offset)).unwrap_or(usize::MAX);
+        let wanted = left.min(self.raw.len());
+        let raw = &mut self.raw[..wanted];
+        let read = retry_on_intr(|| pread(self.file, &mut *raw, self.offset)).map_err(failure)?;
+        let raw = &raw[..read];
+        self.buffer.clear();
+        // What is not taken is read again, with what follows it.
+        let mut taken = self.charset.decode(raw, read == left, &mut self.buffer);
+        if taken == 0 {
+            // Nothing follows: the file was cut off.
+            taken = self.charset.decode(raw, true, &mut self.buffer);
+        }
+        self.offset += taken as u64;
+        self.unread = 0..self.buffer.len();
+        Ok(())
+    }
+
+    /// Goes to the end of the hole that the file has here, if it has one. It
+    /// reads as NULs, and no line ends in these.
+    fn pass_hole(&mut self) -> bool {
+        if !self.unread.is_empty() || self.offset >= self.size {
+            return false;
+        }
+        let data = match seek(self.file, SeekFrom::Data(self.offset)) {
+            Ok(data) => data.min(self.size),
+            Err(Errno::NXIO) => self.size,
+            // A file system that does not know its holes.
+            Err(_) => return false,
+        };
+        // Units of UTF-16 stay whole.
+        let hole = data.saturating_sub(self.offset) / 2 * 2;
+        self.offset += hole;
+        hole > 0
     }
 
     fn consume(&mut self, bytes: usize) {
@@ -121,7 +142,7 @@ impl<'a> Source<'a> {
         &mut self,
         text: &mut Vec<u8>,
         max: u64,
-    ) -> Result<(u64, Option<End>), Failure> {
+    ) -> Result<(u64, Option<End>), Refused> {
         let start = text.len();
         let mut chars = 0;
         loop {
@@ -139,7 +160,7 @@ impl<'a> Source<'a> {
             self.consume(bytes + usize::from(ended));
             // Bytes that continue a character for ever are none.
             if (text.len() - start) as u64 > max.saturating_mul(LONGEST_CHAR) {
-                return Err(not_text("not UTF-8"));
+                return Err(Refused::NotUtf8);
             }
             if ended {
                 return Ok((chars, Some(End::Newline)));
@@ -187,6 +208,7 @@ impl<'a> Source<'a> {
         let mut skipped = 0;
         let mut open = false;
         while skipped < lines {
+            open |= self.pass_hole();
             let unread = self.peek()?;
             if unread.is_empty() {
                 return Ok(skipped + u64::from(open));
@@ -230,20 +252,4 @@ impl<'a> Source<'a> {
             budget.spend_bytes(bytes);
         }
     }
-}
-
-/// Characters in `bytes`: bytes that do not continue one.
-pub(super) fn count_chars(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| begins_char(**byte)).count() as u64
-}
-
-/// Length of the first `chars` characters of `bytes`.
-pub(super) fn prefix(bytes: &[u8], chars: u64) -> usize {
-    let after = usize::try_from(chars).unwrap_or(usize::MAX);
-    let mut starts = (0..bytes.len()).filter(|at| begins_char(bytes[*at]));
-    starts.nth(after).unwrap_or(bytes.len())
-}
-
-fn begins_char(byte: u8) -> bool {
-    byte & 0b1100_0000 != 0b1000_0000
 }

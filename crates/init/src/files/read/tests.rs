@@ -152,6 +152,65 @@ fn bounds_of_a_page_of_lines_are_checked() {
 }
 
 #[test]
+fn a_text_says_what_it_is_written_in() {
+    with_and_without_openat2(|sandbox| {
+        let text = "zw\u{f6}lf \u{1f600}\nb\n";
+        let utf_16 = || {
+            ["\u{feff}", text]
+                .concat()
+                .encode_utf16()
+                .collect::<Vec<_>>()
+        };
+        sandbox.file("utf-8", text);
+        sandbox.file("marked", ["\u{feff}", text].concat());
+        let little: Vec<u8> = utf_16().into_iter().flat_map(u16::to_le_bytes).collect();
+        sandbox.file("little", little);
+        let big: Vec<u8> = utf_16().into_iter().flat_map(u16::to_be_bytes).collect();
+        sandbox.file("big", big);
+        for (path, encoding) in [
+            ("utf-8", Encoding::Utf8),
+            ("marked", Encoding::Utf8Bom),
+            ("little", Encoding::Utf16Le),
+            ("big", Encoding::Utf16Be),
+        ] {
+            let reply = sandbox.read_lines(path, 1).expect("text");
+            assert_eq!((reply.text.as_str(), reply.encoding()), (text, encoding));
+            assert_eq!((reply.lines, reply.lines_seen), (2, 2), "{path}");
+            assert_eq!(sandbox.read_lines(path, 2).expect("text").text, "b\n");
+        }
+        sandbox.file("latin", b"zw\xf6lf\n");
+        let reply = sandbox.read_lines("latin", 1).expect("text");
+        let expected = ("zw\u{f6}lf\n", Encoding::Latin1);
+        assert_eq!((reply.text.as_str(), reply.encoding()), expected);
+    });
+}
+
+#[test]
+fn a_page_that_is_not_utf_8_is_latin_1_whatever_is_before_and_behind_it() {
+    let sandbox = Sandbox::new(true);
+    let mut content = "\u{e9}\n".repeat(10_000).into_bytes();
+    let damaged = 3 * 5000;
+    content[damaged] = 0xff;
+    sandbox.file("file", &content);
+    let page = |start| {
+        let reply = sandbox.read_lines("file", start).expect("text");
+        (
+            reply.text.lines().next().map(str::to_owned),
+            reply.encoding(),
+        )
+    };
+    assert_eq!(page(2000), (Some("\u{e9}".into()), Encoding::Utf8));
+    assert_eq!(page(5001), (Some("\u{ff}\u{a9}".into()), Encoding::Latin1));
+    assert_eq!(page(5002), (Some("\u{e9}".into()), Encoding::Utf8));
+
+    // Unless it is no text at all.
+    content[damaged..damaged + 600].copy_from_slice(&[0xff, 1, b'\n'].repeat(200));
+    sandbox.file("file", &content);
+    assert_eq!(sandbox.read_lines("file", 5001), Err(Code::NotText));
+    assert_eq!(page(7000), (Some("\u{e9}".into()), Encoding::Utf8));
+}
+
+#[test]
 fn a_file_with_nul_near_its_beginning_is_no_text() {
     let sandbox = Sandbox::new(true);
     let mut content = "line\n".repeat(3000).into_bytes();
@@ -175,6 +234,8 @@ fn a_huge_sparse_file_is_refused_or_bounded_at_once() {
     file.set_len(2 << 30).expect("sparse");
     let began = Instant::now();
     assert_eq!(sandbox.read_lines("sparse", 1), Err(Code::NotText));
+    // As large as the file system of a workspace of the host can make it.
+    file.set_len(1 << 40).expect("sparse");
     // Text at first, then one line of NULs.
     std::os::unix::fs::FileExt::write_at(&file, "line\n".repeat(2000).as_bytes(), 0)
         .expect("write");
@@ -191,9 +252,11 @@ fn a_huge_sparse_file_is_refused_or_bounded_at_once() {
         (page.lines, page.lines_seen, page.complete),
         (10, 2000, false)
     );
+    let beyond = sandbox.read_lines("sparse", u64::MAX).expect("nothing");
+    assert_eq!((beyond.lines_seen, beyond.complete), (2001, true));
     assert!(
         sandbox
-            .read_bytes("sparse", (2 << 30) - 5, 10)
+            .read_bytes("sparse", (1 << 40) - 5, 10)
             .is_ok_and(|reply| reply.data.len() == 5)
     );
     assert!(

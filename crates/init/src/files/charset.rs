@@ -1,0 +1,188 @@
+//! What a text file is written in: found by its first bytes, then decoded into
+//! UTF-8 one buffer after the other.
+//!
+//! The rule, over the first [`SNIFFED`] bytes:
+//!
+//! 1. A byte order mark decides: UTF-8, or UTF-16 in either order.
+//! 2. UTF-8 otherwise, where the bytes are that.
+//! 3. Bytes that are not, and that do not look like binary: Latin-1.
+//!
+//! Text holds no NUL, in whatever it is written. Bytes that are not UTF-8 are
+//! binary also with the signature of an image, or with more than one control
+//! character in [`CONTROLS`] ([`looks_binary`]).
+
+use casemate_protocol::{Encoding, image_type};
+use memchr::memchr;
+
+/// Bytes that decide: git looks for NUL in as much.
+pub(super) const SNIFFED: usize = 8 * 1024;
+
+/// Least characters of a text for each control character in it: one in 50 may be
+/// damage, compressed data has five.
+const CONTROLS: u64 = 50;
+
+const MARK_UTF_8: &[u8] = b"\xef\xbb\xbf";
+const MARK_LE: &[u8] = b"\xff\xfe";
+const MARK_BE: &[u8] = b"\xfe\xff";
+
+/// How bytes become characters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Charset {
+    Utf8 {
+        marked: bool,
+    },
+    /// Always marked: without a mark its NULs make it binary.
+    Utf16(ByteOrder),
+    /// Every byte is the character of its number (ISO 8859-1), so nothing that
+    /// is shown is lost, whatever it was meant to be.
+    Latin1,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum ByteOrder {
+    Little,
+    Big,
+}
+
+impl Charset {
+    /// What a file is in that begins with `head`; `None`: it is binary. `whole`:
+    /// the file has no more.
+    pub(super) fn of(head: &[u8], whole: bool) -> Option<Self> {
+        let found = if head.starts_with(MARK_LE) {
+            Self::Utf16(ByteOrder::Little)
+        } else if head.starts_with(MARK_BE) {
+            Self::Utf16(ByteOrder::Big)
+        } else if is_utf8(head, whole) {
+            let marked = head.starts_with(MARK_UTF_8);
+            Self::Utf8 { marked }
+        } else {
+            Self::Latin1
+        };
+        let mut text = Vec::new();
+        found.decode(&head[found.mark().len()..], whole, &mut text);
+        let binary = match found {
+            Self::Utf8 { .. } => holds_nul(&text),
+            Self::Utf16(_) => looks_binary(&text),
+            Self::Latin1 => image_type(head).is_some() || looks_binary(&text),
+        };
+        (!binary).then_some(found)
+    }
+
+    /// The byte order mark, which is no part of the text.
+    pub(super) fn mark(self) -> &'static [u8] {
+        match self {
+            Self::Utf8 { marked: true } => MARK_UTF_8,
+            Self::Utf16(ByteOrder::Little) => MARK_LE,
+            Self::Utf16(ByteOrder::Big) => MARK_BE,
+            Self::Utf8 { marked: false } | Self::Latin1 => b"",
+        }
+    }
+
+    /// Appends `raw` to `text` as UTF-8 and says how many bytes it took: all but
+    /// a character that may go on behind them, unless they are the `last`. Half
+    /// a character of UTF-16 is U+FFFD then. UTF-8 stays as it is, right or not.
+    pub(super) fn decode(self, raw: &[u8], last: bool, text: &mut Vec<u8>) -> usize {
+        match self {
+            Self::Utf8 { .. } => {
+                text.extend_from_slice(raw);
+                raw.len()
+            }
+            Self::Latin1 => {
+                for byte in raw {
+                    push(text, char::from(*byte));
+                }
+                raw.len()
+            }
+            Self::Utf16(ByteOrder::Little) => utf16(u16::from_le_bytes, raw, last, text),
+            Self::Utf16(ByteOrder::Big) => utf16(u16::from_be_bytes, raw, last, text),
+        }
+    }
+}
+
+impl From<Charset> for Encoding {
+    fn from(charset: Charset) -> Self {
+        match charset {
+            Charset::Utf8 { marked: false } => Self::Utf8,
+            Charset::Utf8 { marked: true } => Self::Utf8Bom,
+            Charset::Utf16(ByteOrder::Little) => Self::Utf16Le,
+            Charset::Utf16(ByteOrder::Big) => Self::Utf16Be,
+            Charset::Latin1 => Self::Latin1,
+        }
+    }
+}
+
+fn utf16(unit: fn([u8; 2]) -> u16, raw: &[u8], last: bool, text: &mut Vec<u8>) -> usize {
+    let (mut pairs, mut odd) = raw.as_chunks::<2>();
+    if !last {
+        odd = &[];
+        // The first half of a pair whose second half is in the next buffer.
+        if let Some((pair, before)) = pairs.split_last()
+            && (0xd800..0xdc00).contains(&unit(*pair))
+        {
+            pairs = before;
+        }
+    }
+    let units = pairs.iter().map(|pair| unit(*pair));
+    for decoded in char::decode_utf16(units) {
+        push(text, decoded.unwrap_or(char::REPLACEMENT_CHARACTER));
+    }
+    if !odd.is_empty() {
+        push(text, char::REPLACEMENT_CHARACTER);
+    }
+    2 * pairs.len() + odd.len()
+}
+
+fn push(text: &mut Vec<u8>, char: char) {
+    match u8::try_from(char) {
+        Ok(ascii) if ascii.is_ascii() => text.push(ascii),
+        _ => text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
+}
+
+/// Whether the bytes are UTF-8, but for a last character that goes on behind.
+fn is_utf8(head: &[u8], whole: bool) -> bool {
+    match str::from_utf8(head) {
+        Ok(_) => true,
+        Err(error) => !whole && error.error_len().is_none(),
+    }
+}
+
+/// NUL is a character, but of no text.
+pub(super) fn holds_nul(bytes: &[u8]) -> bool {
+    memchr(0, bytes).is_some()
+}
+
+/// Whether a decoded text has what text does not have: a NUL, or too many control
+/// characters or halves of characters.
+pub(super) fn looks_binary(text: &[u8]) -> bool {
+    let controls = text.iter().filter(|byte| is_odd_control(**byte)).count();
+    let replaced = "\u{fffd}".as_bytes();
+    let halves = text.windows(replaced.len()).filter(|at| *at == replaced);
+    let odd = (controls + halves.count()) as u64;
+    holds_nul(text) || odd * CONTROLS > count_chars(text)
+}
+
+/// Control characters but for BEL, BS, TAB, LF, VT, FF, CR and ESC, which
+/// terminals and printers were written to with.
+fn is_odd_control(byte: u8) -> bool {
+    byte.is_ascii_control() && !matches!(byte, 0x07..=0x0d | 0x1b)
+}
+
+/// Characters in `bytes`: bytes that do not continue one.
+pub(super) fn count_chars(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| begins_char(**byte)).count() as u64
+}
+
+/// Length of the first `chars` characters of `bytes`.
+pub(super) fn prefix(bytes: &[u8], chars: u64) -> usize {
+    let after = usize::try_from(chars).unwrap_or(usize::MAX);
+    let mut starts = (0..bytes.len()).filter(|at| begins_char(bytes[*at]));
+    starts.nth(after).unwrap_or(bytes.len())
+}
+
+fn begins_char(byte: u8) -> bool {
+    byte & 0b1100_0000 != 0b1000_0000
+}
+
+#[cfg(test)]
+mod tests;
