@@ -4,7 +4,7 @@
 //! ```text
 //!  read ──► lines ──► source     pages of lines, ranges of bytes
 //!  write                         whole files
-//!  list ──► names, entry         pages of a tree
+//!  list ──► names, pattern       pages of a tree
 //!    └─ all by resolve ──► walk  from a path to a descriptor beneath
 //! ```
 //!
@@ -21,6 +21,7 @@ mod lines;
 mod list;
 mod names;
 mod path;
+mod pattern;
 mod pool;
 mod read;
 mod resolve;
