@@ -12,5 +12,7 @@ mod identity;
 mod images;
 mod isolation;
 mod lifecycle;
+mod listings;
 mod long;
+mod patterns;
 mod serve;
