@@ -190,7 +190,7 @@ pub const LIST_DEPTH: Bounds<u32> = Bounds {
     most: 64,
 };
 
-/// Characters of all entries of one `list_files` together, as for [`READ_CHARS`].
+/// Text of one `list_files`, in characters, as for [`READ_CHARS`].
 pub const LIST_CHARS: u32 = 50_000;
 
 /// A result stays below this many bytes as JSON: Claude Desktop breaks at 1,048,576 characters and

@@ -9,12 +9,9 @@ use serde::Serialize;
 
 use super::render::visible;
 
-/// Bytes of JSON that the entries of one page may take: the text form takes as
-/// much again at the most, and both stay below a result's limit.
-const PAGE_BYTES: usize = 400_000;
-
-/// Bytes of JSON that an entry takes beside its path and target.
-const ENTRY_BYTES: usize = 120;
+/// Characters of the shortest line of the text form, its line break included. So many entries a
+/// page at the most can be shown, and more need not be looked at.
+pub const LINE_CHARS: u32 = 38;
 
 /// Kinds of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -68,28 +65,33 @@ impl From<&Found> for Entry {
     }
 }
 
-/// As many as one result can hold: at least one.
-pub fn fitting(found: &[Found]) -> Vec<Entry> {
-    let mut bytes = 0;
-    found
-        .iter()
-        .map(Entry::from)
-        .enumerate()
-        .take_while(|(at, entry)| {
-            // A backslash takes two bytes in JSON.
-            bytes += ENTRY_BYTES + 2 * entry.path.len();
-            bytes += entry.target.as_ref().map_or(0, |target| 2 * target.len());
-            *at == 0 || bytes <= PAGE_BYTES
-        })
-        .map(|(_, entry)| entry)
-        .collect()
+/// As many as the text form shows within `chars` characters, its line breaks included: at least
+/// one. The structured form says the same and takes less than 4 times as many bytes of JSON for
+/// short names, and twice for long ones, so 50,000 characters stay below a result's limit.
+pub fn fitting(found: &[Found], chars: u32) -> Vec<Entry> {
+    let mut left = usize::try_from(chars).unwrap_or(usize::MAX);
+    let mut entries = Vec::new();
+    for entry in found.iter().map(Entry::from) {
+        let line = line(&entry).chars().count() + 1;
+        if line > left && !entries.is_empty() {
+            break;
+        }
+        left = left.saturating_sub(line);
+        entries.push(entry);
+    }
+    entries
 }
 
 /// One line an entry: mode, size, time, path.
 pub fn table(entries: &[Entry], next_cursor: &str) -> String {
     let mut lines: Vec<String> = entries.iter().map(line).collect();
     if entries.is_empty() {
-        lines.push("[no entries]".to_owned());
+        let so_far = if next_cursor.is_empty() {
+            ""
+        } else {
+            " so far"
+        };
+        lines.push(format!("[no entries{so_far}]"));
     }
     if !next_cursor.is_empty() {
         lines.push(format!("[more; next: cursor={next_cursor}]"));
@@ -136,6 +138,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::config::limits::{LIST_CHARS, RESULT_BYTES};
 
     fn found(path: &[u8]) -> Found {
         Found {
@@ -147,17 +150,26 @@ mod tests {
     }
 
     #[test]
-    fn a_page_holds_what_a_result_can() {
-        let name = vec![b'\\'; 250];
-        let many = vec![found(&name); 5000];
-        let entries = fitting(&many);
-        let bytes = serde_json::to_string(&entries).expect("json").len();
-        assert!(
-            entries.len() > 100 && bytes < 450_000,
-            "{} entries, {bytes} bytes",
-            entries.len()
-        );
-        assert_eq!(fitting(&many[..1]).len(), 1);
+    fn a_page_holds_what_its_characters_and_a_result_can() {
+        for name in [
+            &b"a"[..],
+            &[b'\\'; 250],
+            &[0xff; 250],
+            "\u{10ffff}".repeat(60).as_bytes(),
+        ] {
+            let many = vec![found(name); 5000];
+            let entries = fitting(&many, LIST_CHARS);
+            let text = table(&entries, "");
+            let chars = text.chars().count();
+            assert!((48_000..=50_000).contains(&chars), "{chars} characters");
+            let json = serde_json::json!({ "structured": entries, "text": text });
+            let bytes = json.to_string().len();
+            assert!(bytes < RESULT_BYTES / 2, "{bytes} bytes");
+        }
+        let one = fitting(&[found(b"a"), found(b"a")], 1);
+        assert_eq!(one.len(), 1);
+        let line = table(&one, "").chars().count() + 1;
+        assert_eq!(line, usize::try_from(LINE_CHARS).expect("small"));
     }
 
     #[test]
@@ -169,6 +181,8 @@ mod tests {
             "0644         0 1970-01-01T00:00:00Z a\\x0ab"
         );
         assert_eq!(table(&[], ""), "[no entries]");
+        let looked = table(&[], "YQ");
+        assert_eq!(looked, "[no entries so far]\n[more; next: cursor=YQ]");
     }
 
     #[test]

@@ -24,11 +24,17 @@ struct ListArgs {
     /// The directory, relative to /workspace.
     #[serde(default = "here")]
     path: String,
-    /// Levels to show: 1 is the directory's own entries. 1 to 64.
-    #[serde(default = "default_depth")]
-    #[schemars(range(min = 1, max = 64))]
-    depth: u32,
-    /// Entries a page, 1 to 5000; at most 50,000 characters are shown.
+    /// Levels to show, 1 to 64: 1 is the directory's own entries. Default 1; with a pattern, 64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", range(min = 1, max = 64))]
+    depth: Option<u32>,
+    /// Only entries that match this glob: *, ? and [a-z] within a name, ** for any directories,
+    /// {a,b}. Without / it is matched with names at any depth ("*.rs"), else with the path below
+    /// `path` ("src/**/*.rs", "/*.md"); with / at its end, directories only. 1024 bytes at most.
+    #[serde(default)]
+    #[schemars(length(max = 1024))]
+    pattern: String,
+    /// Entries a page, 1 to 5000. A page ends before at 50,000 characters.
     #[serde(default = "default_limit")]
     #[schemars(range(min = 1, max = 5000))]
     limit: u32,
@@ -41,8 +47,13 @@ fn here() -> String {
     ".".to_owned()
 }
 
-fn default_depth() -> u32 {
-    LIST_DEPTH.default
+/// Who gives a pattern looks for something and does not know where it is.
+fn default_depth(pattern: &str) -> u32 {
+    if pattern.is_empty() {
+        LIST_DEPTH.default
+    } else {
+        LIST_DEPTH.most
+    }
 }
 
 fn default_limit() -> u32 {
@@ -67,8 +78,9 @@ pub fn tool() -> Tool {
     Definition {
         name: NAME,
         title: "List files",
-        description: "List a directory of the user's /workspace, sorted, a page at a time. The \
-            directories .casemate and .home are shown only when asked for by path. Names that \
+        description: "List a directory of the user's /workspace, or find files in it by a glob \
+            pattern, sorted, a page at a time. Links are shown with their targets and not \
+            followed. The directories .casemate and .home are shown only when asked for by path. Names that \
             are not plain text are shown with \\xNN.",
         input: arguments::schema::<ListArgs>(),
         output: Some(arguments::schema::<ListOutput>()),
@@ -83,7 +95,8 @@ pub fn tool() -> Tool {
 pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult, ToolError> {
     let args: ListArgs = arguments::parse(args)?;
     let path = path(&args.path)?;
-    if !LIST_DEPTH.contains(&args.depth) {
+    let depth = args.depth.unwrap_or(default_depth(&args.pattern));
+    if !LIST_DEPTH.contains(&depth) {
         return Err(ToolError::argument("depth", error::bounds(&LIST_DEPTH)));
     }
     if !LIST_LIMIT.contains(&args.limit) {
@@ -97,11 +110,11 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
     })?;
     let request = ListFilesRequest {
         path: path.as_str().to_owned(),
-        depth: args.depth,
-        limit: args.limit,
+        depth,
+        limit: args.limit.min(limits::LIST_CHARS / entries::LINE_CHARS),
         after: after.into(),
         max_chars: limits::LIST_CHARS,
-        pattern: String::new(),
+        pattern: args.pattern,
     };
     let Answer { value, note } = done(sandbox.list_files(request).await, &path)?;
     let output = page(&value, note);
@@ -111,17 +124,19 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
 
 /// As many entries as a result can hold, and where the next page begins.
 fn page(reply: &ListFilesReply, note: Option<Note>) -> ListOutput {
-    let entries = entries::fitting(&reply.entries);
-    let more = reply.more || entries.len() < reply.entries.len();
-    let last = entries
-        .len()
-        .checked_sub(1)
-        .map(|at| &reply.entries[at].path);
+    let entries = entries::fitting(&reply.entries, limits::LIST_CHARS);
+    let last = entries.len().checked_sub(1);
+    let last = last.map(|at| &reply.entries[at].path);
+    let next = if entries.len() < reply.entries.len() {
+        last
+    } else if reply.next.is_empty() {
+        // An older casemate-init says only that there are more.
+        last.filter(|_| reply.more)
+    } else {
+        Some(&reply.next)
+    };
     ListOutput {
-        next_cursor: match last {
-            Some(path) if more => URL_SAFE_NO_PAD.encode(path),
-            _ => String::new(),
-        },
+        next_cursor: next.map_or_else(String::new, |path| URL_SAFE_NO_PAD.encode(path)),
         entries,
         sandbox: note.map(SandboxNote::from),
     }

@@ -2,10 +2,17 @@
 //! workspace, with the user's own rights, on threads of its own ([`Pool`]).
 //!
 //! ```text
+<<<<<<< HEAD
 //!  read ──► lines ──► source ──► charset  pages of lines, ranges of bytes
 //!  write                                  whole files
 //!  list ──► names, entry                  pages of a tree
 //!    └─ all by resolve ──► walk           from a path to a descriptor beneath
+=======
+//!  read ──► lines ──► source     pages of lines, ranges of bytes
+//!  write                         whole files
+//!  list ──► names, pattern       pages of a tree
+//!    └─ all by resolve ──► walk  from a path to a descriptor beneath
+>>>>>>> h/list
 //! ```
 //!
 //! Invariants:
@@ -23,6 +30,7 @@ mod lines;
 mod list;
 mod names;
 mod path;
+mod pattern;
 mod pool;
 mod read;
 mod resolve;

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::os::fd::OwnedFd;
 
 use casemate_protocol::Failure;
-use rustix::fs::{RawDir, SeekFrom, seek};
+use rustix::fs::{FileType, RawDir, SeekFrom, seek};
 
 use super::{Cancel, failure};
 
@@ -32,8 +32,14 @@ pub(super) struct Names {
     pub(super) more: bool,
 }
 
-/// Reads the whole directory and keeps the first names that are wanted.
-pub(super) fn first(dir: &OwnedFd, wanted: &Wanted<'_>, cancel: &Cancel) -> Result<Names, Failure> {
+/// Reads the whole directory and keeps the first names that are wanted and for
+/// which `keep` says so. It is asked in no order, and not for all.
+pub(super) fn first(
+    dir: &OwnedFd,
+    wanted: &Wanted<'_>,
+    mut keep: impl FnMut(&[u8], FileType) -> Result<bool, Failure>,
+    cancel: &Cancel,
+) -> Result<Names, Failure> {
     seek(dir, SeekFrom::Start(0)).map_err(failure)?;
     let mut buffer = Vec::with_capacity(BUFFER);
     let mut entries = RawDir::new(dir, buffer.spare_capacity_mut());
@@ -41,7 +47,8 @@ pub(super) fn first(dir: &OwnedFd, wanted: &Wanted<'_>, cancel: &Cancel) -> Resu
     while let Some(entry) = entries.next() {
         cancel.check()?;
         let entry = entry.map_err(failure)?;
-        smallest.offer(entry.file_name().to_bytes());
+        let kind = entry.file_type();
+        smallest.offer(entry.file_name().to_bytes(), |name| keep(name, kind))?;
     }
     Ok(Names {
         sorted: smallest.heap.into_sorted_vec(),
@@ -68,15 +75,24 @@ impl<'a> Smallest<'a> {
         }
     }
 
-    fn offer(&mut self, name: &[u8]) {
+    fn offer(
+        &mut self,
+        name: &[u8],
+        keep: impl FnOnce(&[u8]) -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
         let behind = self.wanted.after.is_none_or(|after| name > after);
         if !behind || name == b"." || name == b".." || self.wanted.hidden.contains(&name) {
-            return;
+            return Ok(());
         }
         let full = self.heap.len() >= self.wanted.count || self.bytes > self.wanted.bytes;
-        if full && self.heap.peek().is_some_and(|largest| name > &largest[..]) {
+        let late = full && self.heap.peek().is_some_and(|largest| name > &largest[..]);
+        // One name that was dropped says that there are more as well as many.
+        if (late && self.dropped) || !keep(name)? {
+            return Ok(());
+        }
+        if late {
             self.dropped = true;
-            return;
+            return Ok(());
         }
         self.bytes += self.cost(name);
         self.heap.push(name.to_vec());
@@ -85,6 +101,7 @@ impl<'a> Smallest<'a> {
             self.bytes -= self.cost(&largest);
             self.dropped = true;
         }
+        Ok(())
     }
 
     fn has_one_too_many(&self) -> bool {
@@ -123,12 +140,14 @@ mod tests {
                 (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
             }));
             for name in shuffled {
-                smallest.offer(name.as_bytes());
+                let keep = |name: &[u8]| Ok(!name.starts_with(b"c"));
+                prop_assert_eq!(smallest.offer(name.as_bytes(), keep), Ok(()));
                 prop_assert!(smallest.heap.len() <= count);
             }
 
             let mut all: Vec<_> = names.iter().map(|name| name.as_bytes().to_vec()).collect();
-            all.retain(|name| name != b"b" && after.is_none_or(|after| &name[..] > after));
+            all.retain(|name| name != b"b" && name[0] != b'c');
+            all.retain(|name| after.is_none_or(|after| &name[..] > after));
             let mut used = 0;
             let fitting = all.iter().take_while(|name| {
                 used += prefix + name.len();

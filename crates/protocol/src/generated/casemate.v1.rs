@@ -634,13 +634,15 @@ pub struct ListFilesRequest {
     pub depth: u32,
     #[prost(uint32, tag = "3")]
     pub limit: u32,
-    /// Path of the last entry of the page before, relative to the workspace.
+    /// `next` of the page before, or the path of the last entry that was shown of it;
+    /// relative to the workspace.
     #[prost(bytes = "bytes", tag = "4")]
     pub after: ::prost::bytes::Bytes,
     /// Characters of all paths and targets together, at most.
     #[prost(uint32, tag = "5")]
     pub max_chars: u32,
-    /// Only entries whose path below `path` matches this glob; empty: all.
+    /// Only entries whose path below `path` matches this glob; empty: all. Without a
+    /// `/` before its end it is matched with names, at any depth.
     #[prost(string, tag = "6")]
     pub pattern: ::prost::alloc::string::String,
 }
@@ -648,9 +650,13 @@ pub struct ListFilesRequest {
 pub struct ListFilesReply {
     #[prost(message, repeated, tag = "1")]
     pub entries: ::prost::alloc::vec::Vec<Entry>,
-    /// There are more behind the last entry.
+    /// There are more, or there may be: a page ends when it is full, and when it took
+    /// too long to find the next entry. Then it may be empty.
     #[prost(bool, tag = "2")]
     pub more: bool,
+    /// With `more`: where the next page begins.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub next: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Entry {

@@ -5,6 +5,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
+use casemate_protocol::Entry;
+use casemate_protocol::entry::Type;
 use casemate_protocol::failure::Code;
 use proptest::prelude::*;
 use rustix::fs::{CWD, mkdirat, mknodat};
@@ -200,25 +202,48 @@ fn pages(
     depth: u32,
     limit: u32,
     max_chars: u32,
+    between: impl FnMut(&Entry),
+) -> Vec<Entry> {
+    let request = ListFilesRequest {
+        path: path.into(),
+        depth,
+        limit,
+        max_chars,
+        ..ListFilesRequest::default()
+    };
+    pages_of(sandbox, request, TIME, between)
+}
+
+/// All pages of a request, each of which looks for entries for `time` at the most.
+pub(super) fn pages_of(
+    sandbox: &Sandbox,
+    mut request: ListFilesRequest,
+    time: Duration,
     mut between: impl FnMut(&Entry),
 ) -> Vec<Entry> {
     let mut all: Vec<Entry> = Vec::new();
     loop {
-        let after = all.last().map(|last| last.path.clone()).unwrap_or_default();
-        let page = sandbox.list_page(path, depth, limit, max_chars, &after);
+        let page = sandbox
+            .workspace
+            .list_for(time, &request, &Cancel::default());
         let page = page.expect("listed");
-        assert!(page.entries.len() <= usize::try_from(limit).expect("limit"));
+        assert!(page.entries.len() <= usize::try_from(request.limit).expect("limit"));
         let bytes = page
             .entries
             .iter()
             .map(|entry| entry.path.len() + entry.target.len());
-        assert!(page.entries.len() == 1 || bytes.sum::<usize>() as u64 <= u64::from(max_chars));
-        assert!(!page.more || !page.entries.is_empty(), "no way on");
+        let bytes = bytes.sum::<usize>() as u64;
+        assert!(page.entries.len() == 1 || bytes <= u64::from(request.max_chars));
         all.extend(page.entries);
         if !page.more {
+            assert_eq!(page.next, "");
             return all;
         }
-        between(all.last().expect("not empty"));
+        assert!(page.next != request.after, "no way on");
+        request.after = page.next;
+        if let Some(last) = all.last() {
+            between(last);
+        }
     }
 }
 
@@ -285,16 +310,16 @@ fn a_tree_deeper_than_any_path_is_listed_where_it_begins() {
 }
 
 /// Names that sort differently by component and by path, and not as UTF-8.
-const NAMES: [&[u8]; 8] = [b"a", b"a-", b"a.b", b"aa", b"b", b"\xff", b" ", b"~"];
+pub(super) const NAMES: [&[u8]; 8] = [b"a", b"a-", b"a.b", b"aa", b"b", b"\xff", b" ", b"~"];
 
 #[derive(Clone, Debug)]
-enum Node {
+pub(super) enum Node {
     File,
     Link,
     Directory(Vec<(usize, Node)>),
 }
 
-fn node() -> impl Strategy<Value = Node> {
+pub(super) fn node() -> impl Strategy<Value = Node> {
     let leaf = prop_oneof![Just(Node::File), Just(Node::Link)];
     leaf.prop_recursive(4, 60, 8, |inner| {
         let children = prop::collection::vec((0..NAMES.len(), inner), 0..8);
@@ -302,7 +327,7 @@ fn node() -> impl Strategy<Value = Node> {
     })
 }
 
-fn make(at: &Path, node: &Node) {
+pub(super) fn make(at: &Path, node: &Node) {
     match node {
         Node::File => fs::write(at, "x").expect("file"),
         Node::Link => std::os::unix::fs::symlink("..", at).expect("link"),
@@ -352,6 +377,13 @@ proptest! {
         make(&sandbox.at("top"), &tree);
         let all = model(&sandbox.at(""), b"", depth);
         let listed = pages(&sandbox, "", depth, limit, max_chars, |_| {});
+        // A server that shows less of a page goes on behind what it showed.
+        for shown in &listed {
+            let rest = sandbox.list_page("", depth, 1, 1, &shown.path).expect("listed");
+            let at = all.iter().position(|(path, _)| path[..] == shown.path[..]).expect("listed");
+            let next = all.get(at + 1).map(|(path, _)| &path[..]);
+            prop_assert_eq!(rest.entries.first().map(|entry| &entry.path[..]), next);
+        }
         let listed: Vec<_> = listed.iter().map(|e| (e.path.to_vec(), e.size)).collect();
         prop_assert_eq!(listed, all);
     }
