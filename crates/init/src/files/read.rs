@@ -26,7 +26,7 @@ const BUFFER: usize = 64 * 1024;
 const SNIFFED: usize = 8 * 1024;
 
 /// Never waits (a FIFO without a writer) and never becomes our terminal.
-const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+pub(super) const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 impl Workspace {
     /// Lines `start_line..` of a text, until one of the request's bounds is
@@ -109,7 +109,7 @@ fn refuse_binary(file: &OwnedFd) -> Result<(), Failure> {
     lines::refuse_nul(&head[..read])
 }
 
-fn read_at(
+pub(super) fn read_at(
     file: &OwnedFd,
     offset: u64,
     wanted: usize,

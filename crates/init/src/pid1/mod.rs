@@ -28,6 +28,7 @@ mod outcome;
 mod pipes;
 mod process;
 mod reaper;
+mod replies;
 mod reports;
 mod service;
 mod shell;
@@ -40,6 +41,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use casemate_protocol::{WORKSPACE, exit};
 
@@ -47,14 +49,18 @@ use self::commands::Commands;
 use self::life::Life;
 use self::options::Options;
 use self::reaper::Reaper;
+use self::replies::Replies;
 use self::service::Service;
 use self::shell::Shell;
 use self::supervisors::Supervisors;
-use crate::files::{Pool, Workspace};
+use crate::files::{Pool, STALE, Workspace};
 
 /// Threads for file work: reads overlap while one waits for the disk. More
 /// would only queue at the container's one CPU.
 const FILE_THREADS: usize = 4;
+
+/// From the start to the first sweep: the first calls come before it.
+const SWEEP_AFTER: Duration = Duration::from_secs(2);
 
 pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
     let options = match Options::parse(args) {
@@ -104,8 +110,10 @@ async fn run(options: Options) -> io::Result<i64> {
     ));
     let features = workspace.features();
     let service = Service {
-        workspace,
-        pool,
+        workspace: workspace.clone(),
+        pool: pool.clone(),
+        written: Replies::default(),
+        edited: Replies::default(),
         commands: commands.clone(),
         life: life.clone(),
         spec: options.spec,
@@ -114,10 +122,21 @@ async fn run(options: Options) -> io::Result<i64> {
         started: tokio::time::Instant::now(),
     };
     let connections = socket::serve(service, life.clone())?;
+    tokio::spawn(sweep(workspace, pool));
     let code = life.ended().await;
     life.announce(commands.accepted());
     connections.drained().await;
     Ok(code)
+}
+
+/// Takes away the temporary files of a PID 1 that was killed: once after the start,
+/// and once when what was young then is old enough.
+async fn sweep(workspace: Arc<Workspace>, pool: Arc<Pool>) {
+    for pause in [SWEEP_AFTER, STALE] {
+        tokio::time::sleep(pause).await;
+        let workspace = workspace.clone();
+        let _ = pool.run(move |cancel| workspace.sweep(cancel)).await;
+    }
 }
 
 /// HOME and our own corner of the workspace. On a full disk they are missing,
