@@ -136,6 +136,10 @@ pub const READ_LINE_CHARS: u32 = 2_000;
 /// Bytes of one `read_file` in base64, which makes 4 characters of 3 bytes: [`READ_CHARS`] again.
 pub const READ_BASE64_BYTES: u32 = READ_CHARS / 4 * 3;
 
+/// Excerpts of one `edit_file`, in bytes: PID 1 shows 8 KiB, and twelve times this, for control
+/// characters in both halves, stays below [`RESULT_BYTES`].
+pub const EDIT_BYTES: usize = 64 * 1024;
+
 /// Entries of one `list_files`.
 pub const LIST_LIMIT: Bounds<u32> = Bounds {
     default: 500,

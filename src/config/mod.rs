@@ -62,6 +62,8 @@ pub struct Config {
     pub calls_per_user: u32,
     /// The halves of a tool result.
     pub results: Results,
+    /// The tools that clients see.
+    pub tools: ToolSet,
     /// Whether a sandbox is made ready before the first call.
     pub warm: bool,
     /// What is logged: directives that [`EnvFilter`] takes.
@@ -82,6 +84,16 @@ pub enum Results {
     Both,
     /// `content` alone: half the tokens with a client that passes both on.
     Text,
+}
+
+/// Which tools there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToolSet {
+    /// All of them.
+    All,
+    /// `shell_exec`, `write_file`, `read_file`, `list_files`: every tool's description costs
+    /// tokens in every conversation.
+    Core,
 }
 
 impl Config {
@@ -118,6 +130,7 @@ impl Config {
                 |number| number,
             )?,
             results: raw.value(S::Results, Results::Both, str::parse)?,
+            tools: raw.value(S::Tools, ToolSet::All, str::parse)?,
             warm: raw.value(S::Warm, true, switch)?,
             log: raw.value(S::Log, limits::LOG.to_owned(), log_filter)?,
         })
@@ -201,6 +214,18 @@ impl FromStr for Results {
             "both" => Ok(Self::Both),
             "text" => Ok(Self::Text),
             _ => Err(ValueError::Choice("both, text")),
+        }
+    }
+}
+
+impl FromStr for ToolSet {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "all" => Ok(Self::All),
+            "core" => Ok(Self::Core),
+            _ => Err(ValueError::Choice("all, core")),
         }
     }
 }

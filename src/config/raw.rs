@@ -57,6 +57,9 @@ pub struct SettingsArgs {
     /// Halves of a tool result: both, or text [default: both]
     #[arg(long, value_name = "HALVES")]
     pub results: Option<OsString>,
+    /// Tools that clients see: all, or core (without edit_file) [default: all]
+    #[arg(long, value_name = "SET")]
+    pub tools: Option<OsString>,
     /// Make the sandbox ready before the first call: on or off [default: on]
     #[arg(long, value_name = "SWITCH")]
     pub warm: Option<OsString>,
@@ -66,7 +69,7 @@ pub struct SettingsArgs {
 }
 
 impl SettingsArgs {
-    fn flags(self) -> [(Setting, Option<OsString>); 13] {
+    fn flags(self) -> [(Setting, Option<OsString>); 14] {
         [
             (Setting::User, self.user),
             (Setting::Mode, self.mode),
@@ -79,6 +82,7 @@ impl SettingsArgs {
             (Setting::BackgroundTtl, self.background_ttl),
             (Setting::CallsPerUser, self.calls_per_user),
             (Setting::Results, self.results),
+            (Setting::Tools, self.tools),
             (Setting::Warm, self.warm),
             (Setting::Log, self.log),
         ]

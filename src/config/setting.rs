@@ -25,13 +25,14 @@ pub enum Setting {
     BackgroundTtl,
     CallsPerUser,
     Results,
+    Tools,
     Warm,
     Log,
 }
 
 impl Setting {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::User,
         Self::Mode,
         Self::Image,
@@ -43,6 +44,7 @@ impl Setting {
         Self::BackgroundTtl,
         Self::CallsPerUser,
         Self::Results,
+        Self::Tools,
         Self::Warm,
         Self::Log,
     ];
@@ -61,6 +63,7 @@ impl Setting {
             Self::BackgroundTtl => "background_ttl",
             Self::CallsPerUser => "calls_per_user",
             Self::Results => "results",
+            Self::Tools => "tools",
             Self::Warm => "warm",
             Self::Log => "log",
         }

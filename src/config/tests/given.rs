@@ -22,7 +22,7 @@ fn every_setting_has_its_flag() {
 }
 
 /// A value for each setting that is not its default.
-const OTHER: [(Setting, &str); 12] = [
+const OTHER: [(Setting, &str); 13] = [
     (Setting::User, "bob"),
     (Setting::Image, "debian:12"),
     (Setting::Instance, "ci"),
@@ -33,6 +33,7 @@ const OTHER: [(Setting, &str); 12] = [
     (Setting::BackgroundTtl, "0s"),
     (Setting::CallsPerUser, "2"),
     (Setting::Results, "text"),
+    (Setting::Tools, "core"),
     (Setting::Warm, "off"),
     (Setting::Log, "warn,casemate=debug"),
 ];

@@ -20,6 +20,7 @@ fn nothing_given_is_the_documented_configuration() {
         background_ttl: Duration::from_secs(3_600),
         calls_per_user: 16,
         results: Results::Both,
+        tools: ToolSet::All,
         warm: true,
         log: "info".to_owned(),
     };
@@ -110,6 +111,7 @@ fn bounds_are_inclusive_and_firm() {
         (Setting::Mode, "persistent", "Persistent"),
         (Setting::Warm, "on", "yes"),
         (Setting::Results, "both", "json"),
+        (Setting::Tools, "core", "four"),
         (Setting::IdleTimeout, "90s", "90"),
         (Setting::Instance, "a_b-c", "A"),
         (Setting::Log, "casemate=debug", "casemate=loud"),
@@ -176,7 +178,7 @@ fn an_error_repeats_little_of_a_long_value_and_escapes_it() {
 
 proptest! {
     #[test]
-    fn no_value_panics_and_what_is_accepted_is_in_its_bounds(text: String, index in 0..13_usize) {
+    fn no_value_panics_and_what_is_accepted_is_in_its_bounds(text: String, index in 0..Setting::ALL.len()) {
         let setting = Setting::ALL[index];
         if let Ok(config) = load(&[], &[(&setting.variable(), &text)]) {
             prop_assert!(limits::MEMORY.contains(&config.memory));

@@ -12,6 +12,7 @@
 //! identity, size and times: the kernel counts those in ticks of some milliseconds,
 //! so one that leaves the size alone within the tick of the change before it is not.
 
+mod alike;
 mod closest;
 mod excerpt;
 mod find;
