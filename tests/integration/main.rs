@@ -6,6 +6,7 @@ mod harness;
 
 mod chaos;
 mod commands;
+mod edits;
 mod files;
 mod floods;
 mod identity;
@@ -14,3 +15,4 @@ mod isolation;
 mod lifecycle;
 mod long;
 mod serve;
+mod writes;
