@@ -83,21 +83,28 @@ async fn each_mode_does_what_it_says_in_both_halves() {
 /// Content whose parts are all the same, so that a mix shows.
 fn letters(letter: u32) -> String {
     let letter = char::from_u32('a' as u32 + letter % 26).expect("a letter");
-    format!("{letter}\n").repeat(500_000)
+    format!("{letter}\n").repeat(100_000)
 }
 
 /// A version at both ends of 4 MiB.
 const EDITED: &str =
     "seq -s ' ' 600000 > middle; (echo v=0; cat middle; echo v=0) > edited; rm middle";
 
+/// How often something is killed.
+const ROUNDS: u32 = 18;
+
 /// Neither file is a mix, and what the answers say is true.
 async fn assert_whole(server: &Server, versions: &mut BTreeMap<&'static str, String>) {
     let look =
         "sort -u written; wc -c < written; head -n 1 edited; tail -n 1 edited; wc -l < edited";
-    let seen = server.shell(look).await;
+    let mut seen = server.shell(look).await;
+    if seen.outcome() == "sandbox_lost" {
+        // The kill came after the answers: this command was the first to meet it.
+        seen = server.shell(look).await;
+    }
     let lines: Vec<&str> = seen.stdout().lines().collect();
-    let [letter, "1000000", first, last, "3"] = lines[..] else {
-        panic!("a mix: {lines:?}");
+    let [letter, "200000", first, last, "3"] = lines[..] else {
+        panic!("a mix: {}", seen.0);
     };
     assert_eq!(first, last, "a mix");
     versions.insert("written", letter.to_owned());
@@ -116,24 +123,33 @@ async fn whoever_is_killed_in_the_middle_of_a_write_or_an_edit_the_file_is_old_o
     let mut is = BTreeMap::new();
     assert_whole(&server, &mut is).await;
     let mut outcomes: BTreeMap<String, u32> = BTreeMap::new();
-    for round in 1..=24 {
-        let new = format!("v={round}");
-        let write = json!({ "path": "written", "content": letters(round) });
+    let mut takes = 0;
+    for round in 0..=ROUNDS {
+        let new = format!("v={}", round + 1);
+        let write = json!({ "path": "written", "content": letters(round + 1) });
         let edit = json!({ "path": "edited", "old_text": is["edited"], "new_text": new,
                            "replace_all": true });
-        let victim = ["pid1", "bridge", "server"][round as usize % 3];
+        let victim = match round {
+            0 => "nobody",
+            _ => ["pid1", "bridge", "server"][round as usize % 3],
+        };
         let pids = roles(&instance.container(), victim);
+        let start = Instant::now();
         let (_, written) = server.start_call("write_file", write).await;
         let (_, edited) = server.start_call("edit_file", edit).await;
-        // Both are done after about this time.
-        let pause = u64::from(rng.next_u32() % 200);
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-        if victim == "server" {
-            server.signal("KILL");
-        } else {
-            kill(&pids);
+        // At any moment of what they take.
+        let pause = rng.next_u32().checked_rem(takes).unwrap_or(0);
+        tokio::time::sleep(Duration::from_micros(pause.into())).await;
+        match victim {
+            "nobody" => {}
+            "server" => server.signal("KILL"),
+            _ => kill(&pids),
         }
         let (written, edited) = (written.answer().await, edited.answer().await);
+        if victim == "nobody" {
+            let micros = start.elapsed().as_micros() * 5 / 4;
+            takes = u32::try_from(micros).expect("less than an hour");
+        }
         if victim == "server" {
             drop(server);
             server = TestServer::on(&instance).start().await;
@@ -143,7 +159,7 @@ async fn whoever_is_killed_in_the_middle_of_a_write_or_an_edit_the_file_is_old_o
             |answer: Option<Value>| answer.map(|answer| CallResult(answer["result"].clone()));
         if let Some(written) = told(written) {
             assert!(!written.is_error(), "{victim}: {}", written.text());
-            assert_eq!(is["written"], letters(round)[..1]);
+            assert_eq!(is["written"], letters(round + 1)[..1]);
         }
         let made = is["edited"] == new;
         let outcome = match told(edited) {
@@ -162,7 +178,11 @@ async fn whoever_is_killed_in_the_middle_of_a_write_or_an_edit_the_file_is_old_o
         *outcomes.entry(format!("{victim}: {outcome}")).or_default() += 1;
     }
     eprintln!("{outcomes:?}");
-    assert_eq!(outcomes["bridge: answered"], 8, "a bridge is no loss");
+    assert_eq!(
+        outcomes["bridge: answered"],
+        ROUNDS / 3,
+        "a bridge is no loss"
+    );
 }
 
 #[tokio::test]
@@ -286,7 +306,7 @@ async fn two_servers_that_write_one_file_leave_one_content_and_lose_no_edit() {
     };
     first.write("written", &letters(0)).await;
     let reader = "for i in $(seq 60); do \
-                  [ \"$(sort -u written | wc -l) $(wc -c < written)\" = '1 1000000' ] || echo mix; done";
+                  [ \"$(sort -u written | wc -l) $(wc -c < written)\" = '1 200000' ] || echo mix; done";
     let (read, (), ()) = tokio::join!(
         first.shell_within(reader, 60),
         write(&first, "first", 0),
