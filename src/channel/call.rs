@@ -4,10 +4,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use casemate_protocol::{
-    CommandEvent, DetachReply, DetachRequest, KillRequest, ListFilesReply, ListFilesRequest,
-    ReadBytesReply, ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireRequest,
-    StartRequest, StatsReply, StatsRequest, WatchRequest, WriteFileReply, WriteFileRequest,
-    command_event::Event,
+    CommandEvent, DetachReply, DetachRequest, EditFileReply, EditFileRequest, KillRequest,
+    ListFilesReply, ListFilesRequest, ReadBytesReply, ReadBytesRequest, ReadLinesReply,
+    ReadLinesRequest, RetireRequest, StartRequest, StatsReply, StatsRequest, WatchRequest,
+    WriteFileReply, WriteFileRequest, command_event::Event,
 };
 use tokio::time::timeout;
 use tonic::{Response, Status, Streaming};
@@ -141,7 +141,7 @@ impl Channel {
         within(deadline, client.read_bytes(request)).await
     }
 
-    /// Replaces a file, or makes it.
+    /// Replaces a file, makes it, or lets it grow; once for each id.
     ///
     /// # Errors
     /// What is wrong with the file, in [`CallError::Failed`].
@@ -152,6 +152,19 @@ impl Channel {
     ) -> Result<WriteFileReply, CallError> {
         let mut client = self.client.clone();
         within(deadline, client.write_file(request)).await
+    }
+
+    /// Replaces a text in a file by another; once for each id.
+    ///
+    /// # Errors
+    /// What is wrong with the file, in [`CallError::Failed`].
+    pub async fn edit_file(
+        &self,
+        request: EditFileRequest,
+        deadline: Duration,
+    ) -> Result<EditFileReply, CallError> {
+        let mut client = self.client.clone();
+        within(deadline, client.edit_file(request)).await
     }
 
     /// Entries of a directory.

@@ -24,6 +24,15 @@ pub enum Results {
     Text,
 }
 
+/// Which tools clients see: every tool's description costs tokens in every conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToolSet {
+    /// All of them.
+    All,
+    /// `shell_exec`, `write_file`, `read_file`, `list_files`.
+    Core,
+}
+
 /// What a switch takes; the first is the default.
 pub const SWITCH: [&str; 2] = ["on", "off"];
 
@@ -66,6 +75,23 @@ impl FromStr for Results {
         match text {
             "both" => Ok(Self::Both),
             "text" => Ok(Self::Text),
+            _ => Err(ValueError::Choice(&Self::WORDS)),
+        }
+    }
+}
+
+impl ToolSet {
+    /// All of them in words; the first is the default.
+    pub const WORDS: [&str; 2] = ["all", "core"];
+}
+
+impl FromStr for ToolSet {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "all" => Ok(Self::All),
+            "core" => Ok(Self::Core),
             _ => Err(ValueError::Choice(&Self::WORDS)),
         }
     }

@@ -175,6 +175,9 @@ pub const READ_BASE64_BYTES: u32 = READ_CHARS / 4 * 3;
 /// An image that is shown, in bytes: base64 makes 933,336 characters of them, and the rest of
 /// [`RESULT_BYTES`] is room for what is said beside it.
 pub const IMAGE_BYTES: u32 = 700_000;
+/// Excerpts of one `edit_file`, in bytes: PID 1 shows 8 KiB, and twelve times this, for control
+/// characters in both halves, stays below [`RESULT_BYTES`].
+pub const EDIT_BYTES: usize = 64 * 1024;
 
 /// Entries of one `list_files`.
 pub const LIST_LIMIT: Bounds<u32> = Bounds {

@@ -36,7 +36,7 @@ use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
 
 pub use bind::{Bind, HostDir};
-pub use choices::{Mode, Results};
+pub use choices::{Mode, Results, ToolSet};
 pub use environment::{Environment, MapEnvironment, ProcessEnvironment};
 pub use error::{ConfigError, Excerpt, ValueError};
 pub use flags::SettingsArgs;
@@ -60,6 +60,8 @@ pub struct Config {
     pub instance: Instance,
     /// The halves of a tool result.
     pub results: Results,
+    /// The tools that clients see.
+    pub tools: ToolSet,
     /// Whether a sandbox is made ready before the first call.
     pub warm: bool,
     /// What is logged: directives that [`EnvFilter`] takes.
@@ -116,6 +118,7 @@ impl Config {
             user,
             instance: given.value(S::Instance, Instance::default(), |text| Ok(text.parse()?))?,
             results: given.value(S::Results, Results::Both, str::parse)?,
+            tools: given.value(S::Tools, ToolSet::All, str::parse)?,
             warm: given.value(S::Warm, true, switch)?,
             log: given.value(S::Log, limits::LOG.to_owned(), log_filter)?,
             max_sandboxes: given.bounded(S::MaxSandboxes, limits::MAX_SANDBOXES)?,

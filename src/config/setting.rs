@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::choices::{Mode, Results, SWITCH};
+use super::choices::{Mode, Results, SWITCH, ToolSet};
 use super::limits::{self, Bounds};
 use super::units::{Bytes, NanoCpus, Unit};
 
@@ -146,6 +146,8 @@ settings! {
         Text("NAME", Some("default"));
     Results = "results", Server, "Halves of a tool result",
         Words(&Results::WORDS);
+    Tools = "tools", Server, "Tools that clients see: core is without edit_file",
+        Words(&ToolSet::WORDS);
     Warm = "warm", Server, "Make the sandbox ready before the first call",
         Words(&SWITCH);
     Log = "log", Server, "What is logged on stderr, as in `warn,casemate=debug`",

@@ -4,6 +4,7 @@ use std::time::Duration;
 use casemate_protocol::Failure;
 
 use super::bind::BindError;
+use super::repeat::Uncertainty;
 use crate::channel::{CallError, ChannelError};
 use crate::engine::EngineError;
 
@@ -48,6 +49,9 @@ pub enum SandboxError {
     /// The call's time is over and PID 1 had not answered.
     #[error("no answer from the sandbox in {0:?}")]
     Deadline(Duration),
+    /// It is unknown whether a change was made.
+    #[error("it is unknown whether the change was made: {0:?}")]
+    Uncertain(Uncertainty),
     /// A container of ours runs with less hardening than this server asks for.
     #[error("the running container is weaker than this server allows: {fields}")]
     Weaker {

@@ -1,14 +1,18 @@
 //! File work in the sandbox. Each call has 30 s and is repeated when the channel
-//! breaks. A read and a listing change nothing. An overwrite leaves the same
-//! content, but says `created: false` when the first try had made the file.
+//! breaks: on the same container under the same id, so that PID 1 answers with what
+//! the first try did. Another container does not know the id: there a read, a
+//! listing and an overwrite are repeated, and of any other change it is unknown
+//! whether it was made ([`SandboxError::Uncertain`]).
 
 use std::time::Duration;
 
 use casemate_protocol::{
-    ListFilesReply, ListFilesRequest, ReadBytesReply, ReadBytesRequest, ReadLinesReply,
-    ReadLinesRequest, WriteFileReply, WriteFileRequest,
+    EditFileReply, EditFileRequest, ListFilesReply, ListFilesRequest, ReadBytesReply,
+    ReadBytesRequest, ReadLinesReply, ReadLinesRequest, WriteFileReply, WriteFileRequest,
+    write_file_request::Mode,
 };
 
+use super::repeat::Repeat;
 use super::{Answer, Sandbox, SandboxError};
 
 /// A file call's time. What takes longer than this is a transfer.
@@ -27,7 +31,7 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.read_lines(request, left).await }
         };
-        self.call(FILE_CALL, read).await
+        self.call(FILE_CALL, Repeat::Anywhere, read).await
     }
 
     /// Bytes of a file.
@@ -42,23 +46,45 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.read_bytes(request, left).await }
         };
-        self.call(FILE_CALL, read).await
+        self.call(FILE_CALL, Repeat::Anywhere, read).await
     }
 
-    /// Replaces a file, or makes it.
+    /// Replaces a file, makes it, or lets it grow. Its id is chosen here.
     ///
     /// # Errors
-    /// [`SandboxError::Failed`] with what is wrong with the file.
+    /// [`SandboxError::Failed`] with what is wrong with the file,
+    /// [`SandboxError::Uncertain`] when it is unknown whether it was written.
     pub async fn write_file(
         &self,
-        request: WriteFileRequest,
+        mut request: WriteFileRequest,
     ) -> Result<Answer<WriteFileReply>, SandboxError> {
+        request.id = new_id();
+        let repeat = match request.mode() {
+            Mode::Overwrite => Repeat::Anywhere,
+            Mode::Append | Mode::CreateNew => Repeat::SameContainer,
+        };
         let write = |channel: crate::channel::Channel, left| {
             // The content is shared, not copied.
             let request = request.clone();
             async move { channel.write_file(request, left).await }
         };
-        self.call(FILE_CALL, write).await
+        self.call(FILE_CALL, repeat, write).await
+    }
+
+    /// Replaces a text in a file by another. Its id is chosen here.
+    ///
+    /// # Errors
+    /// As [`Self::write_file`].
+    pub async fn edit_file(
+        &self,
+        mut request: EditFileRequest,
+    ) -> Result<Answer<EditFileReply>, SandboxError> {
+        request.id = new_id();
+        let edit = |channel: crate::channel::Channel, left| {
+            let request = request.clone();
+            async move { channel.edit_file(request, left).await }
+        };
+        self.call(FILE_CALL, Repeat::SameContainer, edit).await
     }
 
     /// Entries of a directory.
@@ -73,6 +99,11 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.list_files(request, left).await }
         };
-        self.call(FILE_CALL, list).await
+        self.call(FILE_CALL, Repeat::Anywhere, list).await
     }
+}
+
+/// 128 random bits in hexadecimal.
+fn new_id() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
 }

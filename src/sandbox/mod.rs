@@ -18,6 +18,8 @@
 //! - A command is started under one id and never run twice: an id that a new
 //!   container does not know is lost, unless the old one said that it had not
 //!   accepted it.
+//! - A change of a file is made once: it is asked for again under its id, and only
+//!   where that is known ([`repeat`]).
 //! - When a container was replaced, the next result says so.
 //! - A container that ran a command in ephemeral mode is used up: nothing runs in it
 //!   again, and it ends with its last `Place`, whatever it has left running.
@@ -33,6 +35,7 @@ mod files;
 mod manager;
 mod owner;
 mod place;
+mod repeat;
 mod replaced;
 mod room;
 mod spares;
@@ -51,13 +54,14 @@ pub use bind::BindError;
 pub use command::{Command, Executed, Follow, Lost, News};
 pub use error::SandboxError;
 pub use manager::Manager;
+pub use repeat::Uncertainty;
 pub use replaced::{KEPT, LOST, Reason};
 pub use survey::{Occupant, survey};
 
 use crate::channel::{CallError, Channel};
 use admission::Admission;
-use casemate_protocol::failure::Code;
 use place::{LEASE, Lease, NoteSlot, Place, Request};
+use repeat::{Repeat, Tries};
 use spares::Spares;
 
 /// Where a sandbox is in its life.
@@ -149,11 +153,11 @@ impl Sandbox {
         Answer { value, note }
     }
 
-    /// A call that may be repeated: once more on the next channel, should this
-    /// one break.
+    /// A call that may be `repeat`ed on the next channel, should this one break.
     async fn call<T, F>(
         &self,
         within: Duration,
+        repeat: Repeat,
         operation: impl Fn(Channel, Duration) -> F,
     ) -> Result<Answer<T>, SandboxError>
     where
@@ -163,29 +167,26 @@ impl Sandbox {
         let deadline = start + within;
         let _admitted = self.admission.enter(deadline, |_| {}).await?;
         let place = self.for_files();
+        let mut tries = Tries::new(repeat);
         loop {
-            let lease = place.lease(deadline, |_| {}).await?;
+            let lease = place.lease(deadline, |_| {}).await;
+            let lease = lease.map_err(|error| tries.give_up(error, start.elapsed()))?;
+            tries.may_go_to(&lease.container)?;
             let left = deadline.saturating_duration_since(Instant::now());
             let done = tokio::select! {
                 done = operation(lease.channel, left) => done,
                 () = self.ending.cancelled() => return Err(SandboxError::Ending),
             };
-            match done {
+            let error = match done {
                 Ok(value) => return Ok(self.answer(value)),
-                Err(error) if repeats(&error) && Instant::now() + RETRY_PAUSE < deadline => {
-                    tokio::time::sleep(RETRY_PAUSE).await;
-                }
-                Err(error) => return Err(SandboxError::from_call(error, start.elapsed())),
+                Err(error) => error,
+            };
+            let again = tries.failed(lease.container, &error);
+            if !again || Instant::now() + RETRY_PAUSE >= deadline {
+                let after = start.elapsed();
+                return Err(tries.give_up(SandboxError::from_call(error, after), after));
             }
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
-    }
-}
-
-/// Whether the same call can succeed on the next channel.
-fn repeats(error: &CallError) -> bool {
-    match error {
-        CallError::Failed(failure) => failure.code() == Code::Ending,
-        CallError::Lost(_) => true,
-        CallError::Deadline(_) => false,
     }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::config::limits;
 use crate::engine::EngineError;
-use crate::sandbox::SandboxError;
+use crate::sandbox::{SandboxError, Uncertainty};
 use crate::workspace::PathError;
 
 /// The codes. Clients and dashboards may rely on them.
@@ -30,6 +30,12 @@ pub enum Code {
     NotRegular,
     /// A file that was to be new is there already.
     Exists,
+    /// The text to replace is not in the file.
+    NoMatch,
+    /// The text to replace is in the file more than once.
+    SeveralMatches,
+    /// It is unknown whether a change was made.
+    Uncertain,
     /// A file changed while it was being edited.
     Changed,
     /// The sandbox's user may not do that.
@@ -83,6 +89,9 @@ impl Code {
             Self::NotDirectory => "not_directory",
             Self::NotRegular => "not_regular",
             Self::Exists => "exists",
+            Self::NoMatch => "no_match",
+            Self::SeveralMatches => "several_matches",
+            Self::Uncertain => "uncertain",
             Self::Changed => "changed",
             Self::PermissionDenied => "permission_denied",
             Self::NoSpace => "no_space",
@@ -207,12 +216,28 @@ impl ToolError {
                 ),
             ),
             SandboxError::Bind(error) => Self::new(Code::WorkspaceUnusable, format!("{error}.")),
+            SandboxError::Uncertain(why) => Self::uncertain(*why, subject),
             SandboxError::Cancelled => Self::new(Code::Cancelled, "the call was cancelled."),
             SandboxError::Ending => Self::new(
                 Code::ServerEnding,
                 "the server is ending. Call again when it is back.",
             ),
         }
+    }
+
+    fn uncertain(why: Uncertainty, subject: &str) -> Self {
+        let what = match why {
+            Uncertainty::Replaced => "the sandbox was replaced".to_owned(),
+            Uncertainty::Silent(after) => {
+                format!("the sandbox did not answer for {} s", after.as_secs())
+            }
+        };
+        Self::new(
+            Code::Uncertain,
+            format!(
+                "{what} while {subject} was written; it may or may not have happened. Read the file, then decide."
+            ),
+        )
     }
 
     fn engine(error: &EngineError) -> Self {

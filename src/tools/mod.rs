@@ -31,7 +31,7 @@ pub use error::{Code, ToolError};
 pub use outcome::convert;
 pub use shell::start;
 
-use crate::config::Results;
+use crate::config::{Results, ToolSet};
 use crate::identity::User;
 use crate::sandbox::{Manager, Sandbox};
 
@@ -59,14 +59,17 @@ impl Tools {
         }
     }
 
-    /// All tools, as clients see them.
-    pub fn list(results: Results) -> Vec<Tool> {
+    /// All tools of the set, as clients see them.
+    pub fn list(set: ToolSet, results: Results) -> Vec<Tool> {
         let mut tools = vec![
             shell::tool(),
             files::write::tool(),
             files::read::tool(),
             files::list::tool(),
         ];
+        if set == ToolSet::All {
+            tools.push(files::edit::tool());
+        }
         if results == Results::Text {
             // A declared schema promises structured content.
             for tool in &mut tools {
@@ -84,11 +87,15 @@ impl Tools {
     ) -> Result<CallToolResult, ErrorData> {
         let cancel = &context.ct;
         let sandbox = self.manager.sandbox(&self.user);
+        let all = self.manager.config().tools == ToolSet::All;
         let result = match name {
             shell::NAME => shell::call(&sandbox, arguments, context).await,
             files::write::NAME => unless(cancel, files::write::call(&sandbox, arguments)).await,
             files::read::NAME => unless(cancel, files::read::call(&sandbox, arguments)).await,
             files::list::NAME => unless(cancel, files::list::call(&sandbox, arguments)).await,
+            files::edit::NAME if all => {
+                unless(cancel, files::edit::call(&sandbox, arguments)).await
+            }
             _ => {
                 let shown: String = name.escape_debug().take(60).collect();
                 return Err(ErrorData::invalid_params(
@@ -165,7 +172,10 @@ impl ServerHandler for Tools {
         if config.warm && !self.warmed.swap(true, Ordering::Relaxed) {
             self.sandbox().warm();
         }
-        Ok(ListToolsResult::with_all_items(Self::list(config.results)))
+        Ok(ListToolsResult::with_all_items(Self::list(
+            config.tools,
+            config.results,
+        )))
     }
 
     async fn call_tool(
@@ -200,7 +210,9 @@ mod tests {
     )]
     fn what_clients_see_is_what_the_golden_file_says() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/tools.json");
-        let tools = serde_json::to_string_pretty(&Tools::list(Results::Both)).expect("json") + "\n";
+        let tools = serde_json::to_string_pretty(&Tools::list(ToolSet::All, Results::Both))
+            .expect("json")
+            + "\n";
         if std::env::var_os("UPDATE").is_some() {
             std::fs::write(path, &tools).expect("write golden file");
         }
@@ -213,7 +225,7 @@ mod tests {
 
     #[test]
     fn every_input_schema_is_closed_and_every_field_documented() {
-        for tool in Tools::list(Results::Both) {
+        for tool in Tools::list(ToolSet::All, Results::Both) {
             let schema = &tool.input_schema;
             assert_eq!(
                 schema.get("additionalProperties"),
@@ -240,8 +252,21 @@ mod tests {
     }
 
     #[test]
+    fn the_core_are_the_four() {
+        let core = Tools::list(ToolSet::Core, Results::Both);
+        let names: Vec<_> = core.iter().map(|tool| &*tool.name).collect();
+        assert_eq!(
+            names,
+            ["shell_exec", "write_file", "read_file", "list_files"]
+        );
+        let all = Tools::list(ToolSet::All, Results::Both);
+        assert_eq!(all[..4], core);
+        assert_eq!(all[4].name, "edit_file");
+    }
+
+    #[test]
     fn only_read_file_has_no_output_schema() {
-        for tool in Tools::list(Results::Both) {
+        for tool in Tools::list(ToolSet::All, Results::Both) {
             assert_eq!(
                 tool.output_schema.is_none(),
                 tool.name == files::read::NAME,
@@ -253,7 +278,7 @@ mod tests {
             assert!(hints.idempotent_hint.is_some() && hints.open_world_hint == Some(false));
         }
         assert!(
-            Tools::list(Results::Text)
+            Tools::list(ToolSet::All, Results::Text)
                 .iter()
                 .all(|tool| tool.output_schema.is_none())
         );

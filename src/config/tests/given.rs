@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 18] = [
+const OTHERS: [(Setting, [&str; 2]); 19] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
     (Setting::Log, ["warn,casemate=debug", "error"]),
@@ -25,6 +25,7 @@ const OTHERS: [(Setting, [&str; 2]); 18] = [
     (Setting::BindDir, ["/srv/a", "/srv/b"]),
     // Of two words one is the default: where it is the lower source, it must not hold.
     (Setting::Results, ["text", "both"]),
+    (Setting::Tools, ["core", "all"]),
     (Setting::Warm, ["off", "on"]),
 ];
 

@@ -27,6 +27,7 @@ fn nothing_given_is_the_documented_configuration() {
         user: local("alice"),
         instance: "default".parse().unwrap(),
         results: Results::Both,
+        tools: ToolSet::All,
         warm: true,
         log: "info".to_owned(),
         max_sandboxes: 100,

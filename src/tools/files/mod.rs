@@ -1,5 +1,6 @@
 //! The file tools, one a file, and what they share.
 
+pub mod edit;
 pub mod list;
 pub mod read;
 pub mod write;

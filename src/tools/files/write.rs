@@ -3,7 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use casemate_protocol::WriteFileRequest;
+use casemate_protocol::write_file_request::Mode;
+use casemate_protocol::{WriteFileReply, WriteFileRequest};
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use crate::config::limits::MAX_WRITE;
 use crate::sandbox::{Answer, Sandbox};
 use crate::tools::note::SandboxNote;
 use crate::tools::{Definition, ToolError, arguments};
+use crate::workspace::WorkspacePath;
 
 /// Its name.
 pub const NAME: &str = "write_file";
@@ -29,17 +31,36 @@ enum ContentEncoding {
     Base64,
 }
 
+/// What becomes of a file that is there already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum WriteMode {
+    /// It is replaced.
+    #[default]
+    Overwrite,
+    /// The content is added at its end.
+    Append,
+    /// It stays, and the call fails.
+    CreateNew,
+}
+
 /// Arguments of `write_file`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WriteArgs {
     /// The file, relative to /workspace. Missing directories are made.
     path: String,
-    /// All of its new content. At most 3 MiB.
+    /// The content. At most 3 MiB; more in parts, with mode "append".
     content: String,
     /// How `content` is written.
     #[serde(default)]
     encoding: ContentEncoding,
+    /// What becomes of a file that is there already. One that is not is made in every mode.
+    #[serde(default)]
+    mode: WriteMode,
+    /// Whether to make it executable. false leaves the permissions of an existing file.
+    #[serde(default)]
+    executable: bool,
 }
 
 /// Result of `write_file`.
@@ -62,14 +83,16 @@ pub fn tool() -> Tool {
     Definition {
         name: NAME,
         title: "Write a file",
-        description: "Create or replace a file in the user's /workspace. The change is atomic: \
-            a reader sees the old content or the new, never a mix. Permissions of an existing \
-            file stay.",
+        description: "Create or replace a file in the user's /workspace, or append to it. A \
+            file is created and replaced atomically: a reader sees the old content or the new, \
+            never a mix. Permissions of an existing file stay. To change a part of a file use \
+            edit_file where there is one.",
         input: arguments::schema::<WriteArgs>(),
         output: Some(arguments::schema::<WriteOutput>()),
         read_only: false,
         destructive: true,
-        idempotent: true,
+        // An append is not.
+        idempotent: false,
     }
     .into()
 }
@@ -87,7 +110,8 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
     };
     if content.len() > MAX_WRITE {
         let problem = format!(
-            "has {} bytes; at most {MAX_WRITE} are allowed. Write it in parts with shell_exec",
+            "has {} bytes; at most {MAX_WRITE} are allowed. Write it in parts: the first one, \
+             then the others with mode \"append\"",
             content.len()
         );
         return Err(ToolError::argument("content", problem));
@@ -95,6 +119,13 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
     let request = WriteFileRequest {
         path: path.as_str().to_owned(),
         content,
+        mode: match args.mode {
+            WriteMode::Overwrite => Mode::Overwrite,
+            WriteMode::Append => Mode::Append,
+            WriteMode::CreateNew => Mode::CreateNew,
+        }
+        .into(),
+        executable: args.executable,
         ..WriteFileRequest::default()
     };
     let Answer { value, note } = done(sandbox.write_file(request).await, &path)?;
@@ -104,11 +135,14 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
         created: value.created,
         sandbox: note.map(SandboxNote::from),
     };
-    let verb = if output.created {
-        "created"
-    } else {
-        "replaced"
-    };
-    let text = format!("{verb} {} ({} bytes)", output.path, output.size);
+    let text = format!("{} ({} bytes)", verb(args.mode, &value, &path), value.size);
     structured(text, output.sandbox.as_ref(), &output)
+}
+
+fn verb(mode: WriteMode, reply: &WriteFileReply, path: &WorkspacePath) -> String {
+    match (reply.created, mode) {
+        (true, _) => format!("created {path}"),
+        (false, WriteMode::Append) => format!("appended to {path}"),
+        (false, _) => format!("replaced {path}"),
+    }
 }

@@ -208,7 +208,7 @@ impl<'a> Shown<'a> {
 }
 
 /// What stands in a line for the characters that are not shown.
-fn mark(more: u64, end: End) -> String {
+pub(super) fn mark(more: u64, end: End) -> String {
     let over = if end == End::Unknown { "over " } else { "" };
     let s = if more == 1 { "" } else { "s" };
     format!(" [… {over}{more} more character{s}]")

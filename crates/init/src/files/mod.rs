@@ -2,29 +2,26 @@
 //! workspace, with the user's own rights, on threads of its own ([`Pool`]).
 //!
 //! ```text
-<<<<<<< HEAD
 //!  read ──► lines ──► source ──► charset  pages of lines, ranges of bytes
-//!  write                                  whole files
-//!  list ──► names, entry                  pages of a tree
+//!  write, edit ──► temporary              whole files
+//!  list ──► names, pattern, entry         pages of a tree
 //!    └─ all by resolve ──► walk           from a path to a descriptor beneath
-=======
-//!  read ──► lines ──► source     pages of lines, ranges of bytes
-//!  write                         whole files
-//!  list ──► names, pattern       pages of a tree
-//!    └─ all by resolve ──► walk  from a path to a descriptor beneath
->>>>>>> h/list
 //! ```
 //!
 //! Invariants:
 //! - Nothing outside the workspace is opened, made or listed, whatever user
 //!   code renames or links meanwhile ([`walk`]).
 //! - Only regular files are read and replaced; opening never waits for a peer.
-//! - A file is replaced whole or not at all ([`mod@write`]).
+//! - A file is replaced whole or not at all ([`mod@write`], [`edit`]).
 //! - Memory is bounded by the request, never by the file or the directory.
+//! - One edit at a time: each may hold a file of 8 MiB twice, and two of the same
+//!   file both happen. No commit of ours comes between another's last look and its
+//!   rename.
 //! - Whatever may take long looks at its [`Cancel`] in every round.
 
 mod budget;
 mod charset;
+mod edit;
 mod entry;
 mod lines;
 mod list;
@@ -35,6 +32,8 @@ mod pool;
 mod read;
 mod resolve;
 mod source;
+mod sweep;
+mod temporary;
 #[cfg(test)]
 mod testing;
 mod walk;
@@ -43,6 +42,7 @@ mod write;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use casemate_protocol::failure::Code;
 use casemate_protocol::{Failure, FailureExt as _, WORKSPACE};
@@ -50,6 +50,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, openat, openat2};
 use rustix::io::Errno;
 
 pub(crate) use pool::{Cancel, Pool};
+pub(crate) use sweep::STALE;
 
 /// How openat2 is asked to stay beneath the workspace. Magic links
 /// (`/proc/self/fd/3`) name things without a path: no rule about paths holds
@@ -64,6 +65,10 @@ pub(crate) struct Workspace {
     /// below it is followed.
     name: PathBuf,
     openat2: bool,
+    /// Held for a whole edit.
+    edits: Mutex<()>,
+    /// Held for the moment in which a file is exchanged or grows.
+    commits: Mutex<()>,
 }
 
 impl Workspace {
@@ -81,6 +86,8 @@ impl Workspace {
             root,
             name: PathBuf::from(WORKSPACE),
             openat2,
+            edits: Mutex::default(),
+            commits: Mutex::default(),
         })
     }
 
@@ -92,10 +99,16 @@ impl Workspace {
     }
 }
 
+/// The only one to hold it. What it guards is on the disk: a panic spoils nothing.
+fn alone(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What the kernel said, in the words of the protocol.
 fn failure(errno: Errno) -> Failure {
     let code = match errno {
         Errno::NOENT => Code::NotFound,
+        Errno::EXIST => Code::Exists,
         Errno::XDEV => Code::OutsideWorkspace,
         Errno::ISDIR => Code::IsDirectory,
         Errno::NOTDIR => Code::NotDirectory,

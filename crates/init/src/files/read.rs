@@ -25,7 +25,7 @@ const MAX_CHARS: usize = MAX_READ / 4;
 const BUFFER: usize = 64 * 1024;
 
 /// Never waits (a FIFO without a writer) and never becomes our terminal.
-const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+pub(super) const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 impl Workspace {
     /// Lines `start_line..` of a text, until one of the request's bounds is
@@ -130,7 +130,7 @@ fn page_in(
     }
 }
 
-fn read_at(
+pub(super) fn read_at(
     file: &OwnedFd,
     offset: u64,
     wanted: usize,

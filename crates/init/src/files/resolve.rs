@@ -49,15 +49,37 @@ impl Workspace {
     }
 
     /// Where the file that `path` names is, or would be made: links are
-    /// followed to the end, also one to a file that is not there. Directories
-    /// on the way are made.
-    pub(super) fn place(&self, path: RelativePath<'_>, cancel: &Cancel) -> Result<Place, Failure> {
+    /// followed to the end, also one to a file that is not there.
+    pub(super) fn place(
+        &self,
+        path: RelativePath<'_>,
+        missing: Missing,
+        cancel: &Cancel,
+    ) -> Result<Place, Failure> {
         if let Some(place) = self.fast_place(path) {
             return Ok(place);
         }
-        match Walk::new(self, path).run(Missing::IsMade, cancel)? {
+        match Walk::new(self, path).run(missing, cancel)? {
             Found::Entry(place, _) => Ok(place),
             Found::Directory(_) => Err(failure(Errno::ISDIR)),
+        }
+    }
+
+    /// The directory that `path` names; made, with those above it, where there is
+    /// none.
+    pub(super) fn directory(
+        &self,
+        path: RelativePath<'_>,
+        cancel: &Cancel,
+    ) -> Result<OwnedFd, Failure> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        if let Some(dir) = self.fast_open(path, flags) {
+            return Ok(dir);
+        }
+        let walk = Walk::into_directory(self, path);
+        match walk.run(Missing::IsMade, cancel)? {
+            Found::Directory(dir) => Ok(dir),
+            Found::Entry(..) => Err(failure(Errno::NOTDIR)),
         }
     }
 

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use casemate_protocol::failure::Code;
 use casemate_protocol::{
-    Entry, Failure, ListFilesReply, ListFilesRequest, ReadBytesReply, ReadBytesRequest,
-    ReadLinesReply, ReadLinesRequest, WriteFileReply, WriteFileRequest,
+    EditFileReply, EditFileRequest, Entry, Failure, ListFilesReply, ListFilesRequest,
+    ReadBytesReply, ReadBytesRequest, ReadLinesReply, ReadLinesRequest, WriteFileReply,
+    WriteFileRequest, write_file_request,
 };
 
 use super::{Cancel, Workspace};
@@ -109,6 +110,49 @@ impl Sandbox {
         self.workspace
             .write_file(&request, &Cancel::default())
             .map_err(code)
+    }
+
+    pub(super) fn write_as(
+        &self,
+        path: &str,
+        content: impl AsRef<[u8]>,
+        mode: write_file_request::Mode,
+    ) -> Result<WriteFileReply, Code> {
+        let request = WriteFileRequest {
+            path: path.into(),
+            content: content.as_ref().to_vec().into(),
+            mode: mode.into(),
+            ..WriteFileRequest::default()
+        };
+        self.workspace
+            .write_file(&request, &Cancel::default())
+            .map_err(code)
+    }
+
+    pub(super) fn edit(
+        &self,
+        path: &str,
+        old: impl AsRef<[u8]>,
+        new: impl AsRef<[u8]>,
+    ) -> Result<EditFileReply, Code> {
+        let request = EditFileRequest {
+            path: path.into(),
+            old_text: old.as_ref().to_vec().into(),
+            new_text: new.as_ref().to_vec().into(),
+            ..EditFileRequest::default()
+        };
+        self.workspace
+            .edit_file(&request, &Cancel::default())
+            .map_err(code)
+    }
+
+    /// No temporary file is left in a directory.
+    pub(super) fn assert_clean(&self, dir: &str) {
+        for entry in fs::read_dir(self.at(dir)).expect("directory") {
+            let name = entry.expect("entry").file_name();
+            let name = name.to_string_lossy();
+            assert!(!name.starts_with(".casemate-tmp-"), "{name} was left");
+        }
     }
 
     pub(super) fn list(&self, path: &str, depth: u32) -> Result<Vec<Entry>, Code> {

@@ -91,6 +91,13 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// To the directory that `path` names, as to `path/.`.
+    pub(super) fn into_directory(workspace: &'a Workspace, path: RelativePath<'_>) -> Self {
+        let mut walk = Self::new(workspace, path);
+        walk.ahead.insert(0, b".".to_vec());
+        walk
+    }
+
     /// Walks to the end of the path.
     pub(super) fn run(mut self, missing: Missing, cancel: &Cancel) -> Result<Found, Failure> {
         while let Some(name) = self.ahead.pop() {

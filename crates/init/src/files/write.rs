@@ -1,39 +1,49 @@
 //! Writing a file: whole or not at all.
 //!
-//! ```text
-//!  place ─► temporary file beside it ─► fsync ─► rename ─► fsync of the directory
-//!                    └──────── on failure: unlinked, the old file is whole
-//! ```
+//! | mode | what is there already | how |
+//! |---|---|---|
+//! | overwrite | is replaced | a temporary file beside it, fsync, rename |
+//! | create_new | stays: `EXISTS` | the same, renamed only where nothing has the name |
+//! | append | grows at its end | one write with O_APPEND; taken back when it does not fit |
 //!
-//! It is the file that is replaced: a link to it stays a link, and its
+//! It is the file that is replaced or grows: a link to it stays a link, and its
 //! permission bits are kept. As with every such replacement, a hard link goes
 //! on naming the old file, and a file that may not be written can be replaced
-//! where its directory may be written.
+//! where its directory may be written. What is appended to a file that is not
+//! there is as whole as one that is created. Only a kill in the middle of an
+//! append to an existing file can leave a part of it.
 
-use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
-use casemate_protocol::{Failure, MAX_WRITE, WriteFileReply, WriteFileRequest};
-use rustix::fs::{AtFlags, Mode, OFlags, fchmod, fsync, openat, renameat, unlinkat};
+use casemate_protocol::failure::Code;
+use casemate_protocol::write_file_request::Mode as WriteMode;
+use casemate_protocol::{Failure, FailureExt as _, MAX_WRITE, WriteFileReply, WriteFileRequest};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat, fchmod, fstat, fsync, ftruncate, openat, statat};
 use rustix::io::{Errno, retry_on_intr, write};
-use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::path::RelativePath;
 use super::read::must_be_regular;
-use super::{Cancel, Workspace, failure, invalid};
+use super::temporary::{Temporary, not_synced};
+use super::walk::{MAX_LINKS, Missing};
+use super::{Cancel, Workspace, alone, failure, invalid, size};
 
 /// Rights of a new file.
 const NEW_MODE: u32 = 0o644;
 
 /// The bits that a replacement keeps. Not set-user-id and set-group-id: the
 /// kernel clears them when a file is written.
-const KEPT_MODE: u32 = 0o777;
+pub(super) const KEPT_MODE: u32 = 0o777;
 
-/// Written between two looks at the cancellation.
-const CHUNK: usize = 256 * 1024;
+/// Opens what is there to write at its end, without waiting for a peer.
+const APPEND: OFlags = OFlags::WRONLY
+    .union(OFlags::APPEND)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::CLOEXEC);
 
 impl Workspace {
-    /// Makes `path` a file with this content, and the directories above it.
+    /// Makes or changes the file `path`, and makes the directories above it.
     pub(crate) fn write_file(
         &self,
         request: &WriteFileRequest,
@@ -46,7 +56,22 @@ impl Workspace {
         if path.is_root() {
             return Err(failure(Errno::ISDIR));
         }
-        let place = self.place(path, cancel)?;
+        // Not the getter: it takes a mode that is not known for an overwrite.
+        match WriteMode::try_from(request.mode) {
+            Ok(WriteMode::Overwrite) => self.overwrite(path, request, cancel),
+            Ok(WriteMode::Append) => self.append(path, request, cancel),
+            Ok(WriteMode::CreateNew) => self.create_new(path, request, cancel),
+            Err(_) => Err(invalid("a mode of WriteFile that is not known here")),
+        }
+    }
+
+    fn overwrite(
+        &self,
+        path: RelativePath<'_>,
+        request: &WriteFileRequest,
+        cancel: &Cancel,
+    ) -> Result<WriteFileReply, Failure> {
+        let place = self.place(path, Missing::IsMade, cancel)?;
         let mode = match &place.found {
             Some(stat) => {
                 must_be_regular(stat)?;
@@ -55,91 +80,144 @@ impl Workspace {
             None => NEW_MODE,
         };
         let temporary = Temporary::create(&place.dir)?;
-        temporary.fill(&request.content, Mode::from_raw_mode(mode), cancel)?;
+        temporary.fill(&request.content, mode_for(mode, request), cancel)?;
         // The last moment at which it can be given up.
-        cancel.check()?;
-        temporary.become_file(&place.name)?;
-        Ok(WriteFileReply {
-            size: request.content.len() as u64,
-            created: place.found.is_none(),
-        })
-    }
-}
-
-/// A file that is gone when this is dropped, unless it became another.
-struct Temporary<'a> {
-    dir: &'a OwnedFd,
-    name: String,
-    file: OwnedFd,
-    renamed: bool,
-}
-
-impl<'a> Temporary<'a> {
-    fn create(dir: &'a OwnedFd) -> Result<Self, Failure> {
-        let flags = OFlags::WRONLY
-            | OFlags::CREATE
-            | OFlags::EXCL
-            | OFlags::NOFOLLOW
-            | OFlags::NOCTTY
-            | OFlags::CLOEXEC;
-        let name = random_name()?;
-        let file = openat(dir, &name, flags, Mode::RUSR | Mode::WUSR).map_err(failure)?;
-        Ok(Self {
-            dir,
-            name,
-            file,
-            renamed: false,
-        })
+        let still = || cancel.check();
+        temporary.replace(&place.name, &self.commits, still)?;
+        Ok(written(request, place.found.is_none()))
     }
 
-    fn fill(&self, content: &[u8], mode: Mode, cancel: &Cancel) -> Result<(), Failure> {
-        for mut chunk in content.chunks(CHUNK) {
-            while !chunk.is_empty() {
-                cancel.check()?;
-                let written = retry_on_intr(|| write(&self.file, chunk)).map_err(failure)?;
-                chunk = &chunk[written..];
+    /// What has the name counts, also a link that leads nowhere, as with O_EXCL.
+    fn create_new(
+        &self,
+        path: RelativePath<'_>,
+        request: &WriteFileRequest,
+        cancel: &Cancel,
+    ) -> Result<WriteFileReply, Failure> {
+        let (parent, name) = path.split_last();
+        let dir = self.directory(parent, cancel)?;
+        match statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            // Found out before 3 MiB are written for nothing.
+            Ok(_) => return Err(failure(Errno::EXIST)),
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(failure(errno)),
+        }
+        make_new(&dir, name.as_bytes(), request, cancel)
+    }
+
+    fn append(
+        &self,
+        path: RelativePath<'_>,
+        request: &WriteFileRequest,
+        cancel: &Cancel,
+    ) -> Result<WriteFileReply, Failure> {
+        for _ in 0..=MAX_LINKS {
+            let place = self.place(path, Missing::IsMade, cancel)?;
+            let Some(found) = &place.found else {
+                match make_new(&place.dir, &place.name, request, cancel) {
+                    // It came meanwhile: then it grows.
+                    Err(failure) if failure.code() == Code::Exists => continue,
+                    made => return made,
+                }
+            };
+            must_be_regular(found)?;
+            match openat(&place.dir, &place.name, APPEND, Mode::empty()) {
+                // Gone, or a link by now: look again.
+                Err(Errno::NOENT | Errno::LOOP) => {}
+                Ok(file) => return self.grow(&file, request, cancel),
+                Err(errno) => return Err(failure(errno)),
             }
         }
-        fchmod(&self.file, mode).map_err(failure)?;
-        retry_on_intr(|| fsync(&self.file)).map_err(failure)
+        Err(failure(Errno::LOOP))
     }
 
-    fn become_file(mut self, name: &[u8]) -> Result<(), Failure> {
-        // Opened before the rename, after which nothing but the disk may fail.
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = match openat(self.dir, ".", flags, Mode::empty()) {
-            Ok(dir) => Some(dir),
-            // May be written but not read: there is no descriptor to sync.
-            Err(Errno::ACCESS) => None,
-            Err(errno) => return Err(failure(errno)),
-        };
-        renameat(self.dir, &self.name, self.dir, name).map_err(failure)?;
-        self.renamed = true;
-        match dir.map(|dir| retry_on_intr(|| fsync(&dir))) {
-            // A file system on which directories cannot be synced: fsync(2).
-            None | Some(Ok(()) | Err(Errno::INVAL)) => Ok(()),
-            Some(Err(errno)) => Err(failure(errno)),
-        }
+    fn grow(
+        &self,
+        file: &OwnedFd,
+        request: &WriteFileRequest,
+        cancel: &Cancel,
+    ) -> Result<WriteFileReply, Failure> {
+        // No other of our appends comes between the write and its taking back.
+        let alone = alone(&self.commits);
+        let stat = fstat(file).map_err(failure)?;
+        must_be_regular(&stat)?;
+        cancel.check()?;
+        set_executable(file, &stat, request)?;
+        write_whole(file, &request.content, size(&stat))?;
+        let after = fstat(file).map_err(not_synced)?;
+        drop(alone);
+        retry_on_intr(|| fsync(file)).map_err(not_synced)?;
+        Ok(WriteFileReply {
+            size: size(&after),
+            created: false,
+        })
     }
 }
 
-impl Drop for Temporary<'_> {
-    fn drop(&mut self) {
-        if !self.renamed {
-            let _ = unlinkat(self.dir, &self.name, AtFlags::empty());
-        }
+/// A file where there is none.
+fn make_new(
+    dir: &OwnedFd,
+    name: &[u8],
+    request: &WriteFileRequest,
+    cancel: &Cancel,
+) -> Result<WriteFileReply, Failure> {
+    let temporary = Temporary::create(dir)?;
+    temporary.fill(&request.content, mode_for(NEW_MODE, request), cancel)?;
+    cancel.check()?;
+    temporary.put_new(name)?;
+    Ok(written(request, true))
+}
+
+fn written(request: &WriteFileRequest, created: bool) -> WriteFileReply {
+    WriteFileReply {
+        size: request.content.len() as u64,
+        created,
     }
 }
 
-fn random_name() -> Result<String, Failure> {
-    let mut bytes = [0; 8];
-    getrandom(&mut bytes, GetRandomFlags::empty()).map_err(failure)?;
-    let mut name = String::from(".casemate-tmp-");
-    for byte in bytes {
-        let _ = write!(name, "{byte:02x}");
+/// With the executable bits where it may be read, if that is asked for.
+fn mode_for(mode: u32, request: &WriteFileRequest) -> u32 {
+    if request.executable {
+        mode | (mode & 0o444) >> 2
+    } else {
+        mode
     }
-    Ok(name)
+}
+
+fn set_executable(file: &OwnedFd, stat: &Stat, request: &WriteFileRequest) -> Result<(), Failure> {
+    let mode = stat.st_mode & KEPT_MODE;
+    let wanted = mode_for(mode, request);
+    if wanted == mode {
+        return Ok(());
+    }
+    fchmod(file, Mode::from_raw_mode(wanted)).map_err(failure)
+}
+
+/// Appends all of `content` to a file of `before` bytes, or nothing.
+fn write_whole(file: &OwnedFd, content: &[u8], before: u64) -> Result<(), Failure> {
+    let mut done = 0;
+    while done < content.len() {
+        match retry_on_intr(|| write(file, &content[done..])) {
+            Ok(written) => done += written,
+            Err(errno) => return Err(take_back(file, done, before, errno)),
+        }
+    }
+    Ok(())
+}
+
+/// What is left of an append that failed after `done` bytes: nothing, unless user
+/// code appended in the same moment.
+fn take_back(file: &OwnedFd, done: usize, before: u64, errno: Errno) -> Failure {
+    let only_ours = fstat(file).is_ok_and(|stat| size(&stat) == before + done as u64);
+    if done == 0 || only_ours && ftruncate(file, before).is_ok() {
+        return failure(errno);
+    }
+    let detail = format!("{done} bytes were appended, then: {errno}");
+    Failure::new(Code::Other, detail)
 }
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod mode_tests;

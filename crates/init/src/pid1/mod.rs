@@ -30,6 +30,7 @@ mod outcome;
 mod pipes;
 mod process;
 mod reaper;
+mod replies;
 mod reports;
 mod service;
 mod shell;
@@ -42,6 +43,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use casemate_protocol::{WORKSPACE, exit};
 
@@ -51,14 +53,18 @@ use self::last_resort::LastResort;
 use self::life::Life;
 use self::options::Options;
 use self::reaper::Reaper;
+use self::replies::Replies;
 use self::service::Service;
 use self::shell::Shell;
 use self::supervisors::Supervisors;
-use crate::files::{Pool, Workspace};
+use crate::files::{Pool, STALE, Workspace};
 
 /// Threads for file work: reads overlap while one waits for the disk. More
 /// would only queue at the container's one CPU.
 const FILE_THREADS: usize = 4;
+
+/// From the start to the first sweep: the first calls come before it.
+const SWEEP_AFTER: Duration = Duration::from_secs(2);
 
 pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
     let options = match Options::parse(args) {
@@ -109,8 +115,10 @@ async fn run(options: Options) -> io::Result<i64> {
     ));
     let features = workspace.features();
     let service = Service {
-        workspace,
-        pool,
+        workspace: workspace.clone(),
+        pool: pool.clone(),
+        written: Replies::default(),
+        edited: Replies::default(),
         commands: commands.clone(),
         life: life.clone(),
         spec: options.spec,
@@ -120,6 +128,7 @@ async fn run(options: Options) -> io::Result<i64> {
         floor: Floor::new(options.disk_floor),
     };
     let connections = socket::serve(service, life.clone())?;
+    tokio::spawn(sweep(workspace, pool));
     let code = tokio::select! {
         code = life.ended() => code,
         () = connections.orphaned(options.orphan_ttl) => {
@@ -130,6 +139,16 @@ async fn run(options: Options) -> io::Result<i64> {
     life.announce(commands.accepted(), code);
     connections.drained().await;
     Ok(code)
+}
+
+/// Takes away the temporary files of a PID 1 that was killed: once after the start,
+/// and once when what was young then is old enough.
+async fn sweep(workspace: Arc<Workspace>, pool: Arc<Pool>) {
+    for pause in [SWEEP_AFTER, STALE] {
+        tokio::time::sleep(pause).await;
+        let workspace = workspace.clone();
+        let _ = pool.run(move |cancel| workspace.sweep(cancel)).await;
+    }
 }
 
 /// HOME and our own corner of the workspace. On a full disk they are missing,

@@ -25,6 +25,7 @@ use super::command::Command;
 use super::commands::Commands;
 use super::floor::Floor;
 use super::life::Life;
+use super::replies::{Replies, Turn};
 use crate::files::{Cancel, Pool, Workspace};
 
 /// The newest output that one progress event carries, in bytes.
@@ -40,6 +41,10 @@ pub struct Service {
     pub workspace: Arc<Workspace>,
     /// The threads that file work runs on.
     pub pool: Arc<Pool>,
+    /// What became of the latest writes.
+    pub written: Replies<WriteFileReply>,
+    /// What became of the latest edits.
+    pub edited: Replies<EditFileReply>,
     /// All commands.
     pub commands: Arc<Commands>,
     /// Busy, idle, ending.
@@ -63,13 +68,40 @@ impl Service {
     async fn on_files<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Workspace, &Cancel) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<Response<T>, Status> {
-        let _busy = self.life.enter().map_err(Failure::into_status)?;
+    ) -> Result<T, Failure> {
+        let busy = self.life.enter()?;
         let workspace = self.workspace.clone();
-        let work = self.pool.run(move |cancel| job(&workspace, cancel));
-        let done = work.await.and_then(|done| done);
-        done.map(Response::new).map_err(Failure::into_status)
+        let work = self.pool.run(move |cancel| {
+            // As long as the work, which may outlive its caller for a moment.
+            let _busy = busy;
+            job(&workspace, cancel)
+        });
+        work.await.and_then(|done| done)
     }
+
+    /// As [`Self::on_files`], and only once for each id.
+    async fn once_on_files<T: Clone + Send + Sync + 'static>(
+        &self,
+        replies: &Replies<T>,
+        id: &str,
+        job: impl FnOnce(&Workspace, &Cancel) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let ticket = match replies.turn(id).await? {
+            Turn::First(ticket) => ticket,
+            Turn::Again(reply) => return reply,
+        };
+        self.on_files(move |files, cancel| {
+            let reply = job(files, cancel);
+            // Here, where it is known also when the caller went away.
+            ticket.settle(&reply);
+            reply
+        })
+        .await
+    }
+}
+
+fn answer<T>(done: Result<T, Failure>) -> Result<Response<T>, Status> {
+    done.map(Response::new).map_err(Failure::into_status)
 }
 
 #[tonic::async_trait]
@@ -169,8 +201,8 @@ impl Sandbox for Service {
         request: Request<ReadLinesRequest>,
     ) -> Result<Response<ReadLinesReply>, Status> {
         let request = request.into_inner();
-        self.on_files(move |files, cancel| files.read_lines(&request, cancel))
-            .await
+        let work = self.on_files(move |files, cancel| files.read_lines(&request, cancel));
+        answer(work.await)
     }
 
     async fn read_bytes(
@@ -178,8 +210,8 @@ impl Sandbox for Service {
         request: Request<ReadBytesRequest>,
     ) -> Result<Response<ReadBytesReply>, Status> {
         let request = request.into_inner();
-        self.on_files(move |files, cancel| files.read_bytes(&request, cancel))
-            .await
+        let work = self.on_files(move |files, cancel| files.read_bytes(&request, cancel));
+        answer(work.await)
     }
 
     async fn write_file(
@@ -187,18 +219,25 @@ impl Sandbox for Service {
         request: Request<WriteFileRequest>,
     ) -> Result<Response<WriteFileReply>, Status> {
         let (request, floor) = (request.into_inner(), self.floor);
-        let write = move |files: &Workspace, cancel: &Cancel| {
+        let id = request.id.clone();
+        let job = move |files: &Workspace, cancel: &Cancel| {
             floor.check()?;
             files.write_file(&request, cancel)
         };
-        self.on_files(write).await
+        answer(self.once_on_files(&self.written, &id, job).await)
     }
 
     async fn edit_file(
         &self,
-        _: Request<EditFileRequest>,
+        request: Request<EditFileRequest>,
     ) -> Result<Response<EditFileReply>, Status> {
-        Err(Status::unimplemented("edit_file"))
+        let (request, floor) = (request.into_inner(), self.floor);
+        let id = request.id.clone();
+        let job = move |files: &Workspace, cancel: &Cancel| {
+            floor.check()?;
+            files.edit_file(&request, cancel)
+        };
+        answer(self.once_on_files(&self.edited, &id, job).await)
     }
 
     async fn list_files(
@@ -206,8 +245,8 @@ impl Sandbox for Service {
         request: Request<ListFilesRequest>,
     ) -> Result<Response<ListFilesReply>, Status> {
         let request = request.into_inner();
-        self.on_files(move |files, cancel| files.list_files(&request, cancel))
-            .await
+        let work = self.on_files(move |files, cancel| files.list_files(&request, cancel));
+        answer(work.await)
     }
 }
 

@@ -20,15 +20,6 @@ fn mode(sandbox: &Sandbox, path: &str) -> u32 {
     fs::symlink_metadata(sandbox.at(path)).expect("stat").mode() & 0o7777
 }
 
-/// No temporary file is left in a directory.
-fn assert_clean(dir: &Path) {
-    for entry in fs::read_dir(dir).expect("directory") {
-        let name = entry.expect("entry").file_name();
-        let name = name.to_string_lossy();
-        assert!(!name.starts_with(".casemate-tmp-"), "{name} was left");
-    }
-}
-
 #[test]
 fn a_new_file_is_made_with_the_directories_above_it() {
     with_and_without_openat2(|sandbox| {
@@ -37,7 +28,7 @@ fn a_new_file_is_made_with_the_directories_above_it() {
         assert_eq!(sandbox.read("a/b/c.txt"), Ok(b"new".to_vec()));
         assert_eq!(mode(sandbox, "a/b/c.txt"), 0o644);
         assert_eq!(mode(sandbox, "a/b"), 0o755);
-        assert_clean(&sandbox.at("a/b"));
+        sandbox.assert_clean("a/b");
         let long = "n".repeat(255);
         assert!(sandbox.write(&long, "").is_ok_and(|reply| reply.created));
     });
@@ -107,7 +98,7 @@ fn what_is_no_regular_file_is_not_replaced() {
         }
         let fifo = fs::metadata(sandbox.at("fifo")).expect("stat");
         assert!(fifo.file_type().is_fifo());
-        assert_clean(&sandbox.at(""));
+        sandbox.assert_clean("");
     });
 }
 
@@ -138,7 +129,7 @@ fn a_cancelled_write_leaves_the_old_file() {
     let written = sandbox.workspace.write_file(&request, &cancel);
     assert_eq!(written.map_err(code), Err(Code::Cancelled));
     assert_eq!(sandbox.read("file"), Ok(b"old".to_vec()));
-    assert_clean(&sandbox.at(""));
+    sandbox.assert_clean("");
 }
 
 #[test]
@@ -167,10 +158,10 @@ fn what_may_not_be_written_says_so_and_stays() {
 }
 
 /// A file system of 64 KiB, while it lives; `None` where none may be mounted.
-struct Tiny<'a>(&'a Path);
+pub(super) struct Tiny<'a>(&'a Path);
 
 impl<'a> Tiny<'a> {
-    fn mount(at: &'a Path) -> Option<Self> {
+    pub(super) fn mount(at: &'a Path) -> Option<Self> {
         let mut mount = Command::new("mount");
         mount
             .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
@@ -199,7 +190,7 @@ fn a_full_disk_leaves_the_old_file() {
     let written = sandbox.write("tiny/file", vec![7; 1 << 20]).map(|_| ());
     assert_eq!(written, Err(Code::NoSpace));
     assert_eq!(sandbox.read("tiny/file"), Ok(b"old".to_vec()));
-    assert_clean(&at);
+    sandbox.assert_clean("tiny");
     // The space is free again.
     sandbox
         .write("tiny/file", vec![7; 16 << 10])
@@ -236,7 +227,7 @@ fn readers_see_the_old_or_the_new_content_and_never_a_mix() {
             done.store(true, Ordering::Relaxed);
             assert!(written.iter().all(Result::is_ok));
         });
-        assert_clean(&sandbox.at("dir"));
+        sandbox.assert_clean("dir");
     });
 }
 

@@ -1,0 +1,200 @@
+//! Editing a file: one text in it for another, the rest as it is to the byte.
+//!
+//! ```text
+//!  read ──► find ─┬─ not there ───► closest: what was probably meant
+//!                 ├─ too often ───► the lines where it is
+//!                 └─ replace ─► temporary file ─► unchanged since? ─► rename
+//!                       └─► excerpt: what changed, as it is now
+//! ```
+//!
+//! What is searched and written are bytes; only what is shown is made text of.
+//! A change by user code between the read and the rename is seen by the file's
+//! identity, size and times: the kernel counts those in ticks of some milliseconds,
+//! so one that leaves the size alone within the tick of the change before it is not.
+
+mod alike;
+mod closest;
+mod excerpt;
+mod find;
+
+use std::os::fd::OwnedFd;
+
+use casemate_protocol::failure::Code;
+use casemate_protocol::{
+    EditFileReply, EditFileRequest, Edited, Failure, FailureExt as _, MAX_EDIT, MAX_WRITE,
+    SeveralMatches, edit_file_reply::Result as Outcome,
+};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::io::Errno;
+
+use super::charset::{count_chars, prefix};
+use super::path::RelativePath;
+use super::read::{READ, must_be_regular, read_at};
+use super::temporary::Temporary;
+use super::walk::{MAX_LINKS, Missing, Place};
+use super::write::KEPT_MODE;
+use super::{Cancel, Workspace, alone, failure, invalid, lines, size};
+
+impl Workspace {
+    /// Replaces `old_text`, which must be there once, or every time it is there.
+    ///
+    /// # Errors
+    /// `FILE_TOO_LARGE` above [`MAX_EDIT`], before or after; `CHANGED` when user code
+    /// was faster. Then, and without a match, the file is as it was.
+    pub(crate) fn edit_file(
+        &self,
+        request: &EditFileRequest,
+        cancel: &Cancel,
+    ) -> Result<EditFileReply, Failure> {
+        check_bounds(request)?;
+        let path = RelativePath::parse(&request.path)?;
+        if path.is_root() {
+            return Err(failure(Errno::ISDIR));
+        }
+        let _one_at_a_time = alone(&self.edits);
+        let original = self.original(path, cancel)?;
+        let found = find::find(&original.content, &request.old_text, cancel)?;
+        let outcome = if found.count == 0 {
+            let meant = closest::closest(&original.content, &request.old_text, cancel)?;
+            Outcome::NoMatch(meant)
+        } else if !request.replace_all && !found.is_only_one {
+            Outcome::Several(SeveralMatches {
+                count: found.count.max(2),
+                lines: found.lines,
+            })
+        } else {
+            Outcome::Edited(self.exchange(original, request, found.count, cancel)?)
+        };
+        Ok(EditFileReply {
+            result: Some(outcome),
+        })
+    }
+
+    fn original(&self, path: RelativePath<'_>, cancel: &Cancel) -> Result<Original, Failure> {
+        for _ in 0..=MAX_LINKS {
+            let place = self.place(path, Missing::Fails, cancel)?;
+            let found = place.found.as_ref().ok_or(failure(Errno::NOENT))?;
+            must_be_regular(found)?;
+            let flags = READ | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            match openat(&place.dir, &place.name, flags, Mode::empty()) {
+                // A link by now: look again.
+                Err(Errno::LOOP) => {}
+                Ok(file) => return Original::read(place, &file, cancel),
+                Err(errno) => return Err(failure(errno)),
+            }
+        }
+        Err(failure(Errno::LOOP))
+    }
+
+    fn exchange(
+        &self,
+        original: Original,
+        request: &EditFileRequest,
+        count: u64,
+        cancel: &Cancel,
+    ) -> Result<Edited, Failure> {
+        let Original {
+            place,
+            stat,
+            content,
+        } = original;
+        let (old, new) = (&request.old_text, &request.new_text);
+        let edited = find::replace(&content, old, new, count, cancel)?;
+        drop(content);
+        let temporary = Temporary::create(&place.dir)?;
+        let mode = stat.st_mode & KEPT_MODE;
+        temporary.fill(&edited.content, mode, cancel)?;
+        temporary.replace(&place.name, &self.commits, || {
+            cancel.check()?;
+            unchanged(&place, &stat)
+        })?;
+        let (excerpts, shown) = excerpt::excerpts(&edited.content, &edited.changes);
+        Ok(Edited {
+            size: edited.content.len() as u64,
+            replaced: count,
+            excerpts,
+            not_shown: count - shown,
+        })
+    }
+}
+
+fn check_bounds(request: &EditFileRequest) -> Result<(), Failure> {
+    if request.old_text.is_empty() || request.old_text == request.new_text {
+        return Err(invalid("EditFile without a text to find, or to change"));
+    }
+    if request.old_text.len() + request.new_text.len() > MAX_WRITE {
+        return Err(invalid("EditFile of more than 3 MiB"));
+    }
+    Ok(())
+}
+
+fn too_large() -> Failure {
+    let detail = format!("an edit's file has {MAX_EDIT} bytes at most, before and after");
+    Failure::new(Code::FileTooLarge, detail)
+}
+
+/// A file before its edit.
+struct Original {
+    place: Place,
+    /// From before it was read.
+    stat: Stat,
+    content: Vec<u8>,
+}
+
+impl Original {
+    fn read(place: Place, file: &OwnedFd, cancel: &Cancel) -> Result<Self, Failure> {
+        let stat = fstat(file).map_err(failure)?;
+        must_be_regular(&stat)?;
+        let length = usize::try_from(size(&stat)).map_err(|_| too_large())?;
+        if length > MAX_EDIT {
+            return Err(too_large());
+        }
+        let content = read_at(file, 0, length, cancel)?;
+        Ok(Self {
+            place,
+            stat,
+            content,
+        })
+    }
+}
+
+fn unchanged(place: &Place, before: &Stat) -> Result<(), Failure> {
+    let identity = |stat: &Stat| {
+        (
+            (stat.st_dev, stat.st_ino, stat.st_size),
+            (stat.st_mtime, stat.st_mtime_nsec),
+            (stat.st_ctime, stat.st_ctime_nsec),
+        )
+    };
+    match statat(&place.dir, &place.name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(now) if identity(&now) == identity(before) => Ok(()),
+        Ok(_) | Err(Errno::NOENT) => {
+            let detail = "the file changed while it was edited";
+            Err(Failure::new(Code::Changed, detail))
+        }
+        Err(errno) => Err(failure(errno)),
+    }
+}
+
+/// A line as text of `max` characters at most, with a mark where it is cut.
+fn shown(line: &[u8], max: u64) -> String {
+    let kept = prefix(line, max);
+    let mut text = String::from_utf8_lossy(&line[..kept]).into_owned();
+    if kept < line.len() {
+        text += &lines::mark(count_chars(&line[kept..]), super::source::End::File);
+    }
+    text
+}
+
+/// The lines of `bytes`, each with its end.
+fn lines_of(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split_inclusive(|byte| *byte == b'\n')
+}
+
+/// The number of newlines in `bytes`.
+fn newlines(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
+}
+
+#[cfg(test)]
+mod tests;

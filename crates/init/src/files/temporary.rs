@@ -1,0 +1,215 @@
+//! A file that nobody has seen yet, on its way to a name.
+//!
+//! ```text
+//!  create ─► fill ─► fsync ─┬─► replace: rename over what has the name
+//!                           └─► put_new: only where nothing has it
+//!     └──────── dropped before that: unlinked, nothing has changed
+//! ```
+//!
+//! A killed PID 1 leaves it behind; [`super::sweep`] takes it away later.
+
+use std::fmt::Write as _;
+use std::os::fd::OwnedFd;
+use std::sync::Mutex;
+
+use casemate_protocol::failure::Code;
+use casemate_protocol::{Failure, FailureExt as _};
+use rustix::fs::{
+    AtFlags, Mode, OFlags, RenameFlags, fchmod, fsync, linkat, openat, renameat, renameat_with,
+    unlinkat,
+};
+use rustix::io::{Errno, retry_on_intr, write};
+use rustix::rand::{GetRandomFlags, getrandom};
+
+use super::{Cancel, alone, failure};
+
+/// What the names of temporary files begin with; 16 hexadecimal digits follow.
+pub(super) const PREFIX: &str = ".casemate-tmp-";
+
+/// Random bytes in such a name.
+const RANDOM: usize = 8;
+
+/// Written between two looks at the cancellation.
+const CHUNK: usize = 256 * 1024;
+
+/// A file that is gone when this is dropped, unless it got its name.
+#[derive(Debug)]
+pub(super) struct Temporary<'a> {
+    dir: &'a OwnedFd,
+    name: String,
+    file: OwnedFd,
+    named: bool,
+}
+
+impl<'a> Temporary<'a> {
+    /// An empty one beside the file that it is to become.
+    pub(super) fn create(dir: &'a OwnedFd) -> Result<Self, Failure> {
+        let flags = OFlags::WRONLY
+            | OFlags::CREATE
+            | OFlags::EXCL
+            | OFlags::NOFOLLOW
+            | OFlags::NOCTTY
+            | OFlags::CLOEXEC;
+        let name = random_name()?;
+        let file = openat(dir, &name, flags, Mode::RUSR | Mode::WUSR).map_err(failure)?;
+        Ok(Self {
+            dir,
+            name,
+            file,
+            named: false,
+        })
+    }
+
+    /// Writes all of its content to the disk.
+    pub(super) fn fill(&self, content: &[u8], mode: u32, cancel: &Cancel) -> Result<(), Failure> {
+        for mut chunk in content.chunks(CHUNK) {
+            while !chunk.is_empty() {
+                cancel.check()?;
+                let written = retry_on_intr(|| write(&self.file, chunk)).map_err(failure)?;
+                chunk = &chunk[written..];
+            }
+        }
+        fchmod(&self.file, Mode::from_raw_mode(mode)).map_err(failure)?;
+        retry_on_intr(|| fsync(&self.file)).map_err(failure)
+    }
+
+    /// Becomes the file `name`, in place of what has that name, if `still` agrees
+    /// at the last moment. No other of our commits comes between the two.
+    pub(super) fn replace(
+        mut self,
+        name: &[u8],
+        commits: &Mutex<()>,
+        still: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let synced = DirectorySync::prepare(self.dir)?;
+        {
+            let _alone = alone(commits);
+            still()?;
+            renameat(self.dir, &self.name, self.dir, name).map_err(failure)?;
+            self.named = true;
+        }
+        synced.finish()
+    }
+
+    /// Becomes the file `name` where there is nothing of that name; `EXISTS`
+    /// otherwise.
+    pub(super) fn put_new(mut self, name: &[u8]) -> Result<(), Failure> {
+        let synced = DirectorySync::prepare(self.dir)?;
+        let flags = RenameFlags::NOREPLACE;
+        match renameat_with(self.dir, &self.name, self.dir, name, flags) {
+            Ok(()) => self.named = true,
+            // Not there, hidden by a seccomp profile, or not on this file system.
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => self.link(name)?,
+            Err(errno) => return Err(failure(errno)),
+        }
+        synced.finish()
+    }
+
+    /// As [`Self::put_new`] without renameat2: for a moment it has two names.
+    fn link(&self, name: &[u8]) -> Result<(), Failure> {
+        linkat(self.dir, &self.name, self.dir, name, AtFlags::empty()).map_err(failure)
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        if !self.named {
+            let _ = unlinkat(self.dir, &self.name, AtFlags::empty());
+        }
+    }
+}
+
+/// Makes a new name last. Opened before the commit, after which nothing but the
+/// disk may fail.
+struct DirectorySync(Option<OwnedFd>);
+
+impl DirectorySync {
+    fn prepare(dir: &OwnedFd) -> Result<Self, Failure> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match openat(dir, ".", flags, Mode::empty()) {
+            Ok(dir) => Ok(Self(Some(dir))),
+            // May be written but not read: there is no descriptor to sync.
+            Err(Errno::ACCESS) => Ok(Self(None)),
+            Err(errno) => Err(failure(errno)),
+        }
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        match self.0.map(|dir| retry_on_intr(|| fsync(&dir))) {
+            // A file system on which directories cannot be synced: fsync(2).
+            None | Some(Ok(()) | Err(Errno::INVAL)) => Ok(()),
+            Some(Err(errno)) => Err(not_synced(errno)),
+        }
+    }
+}
+
+/// What was written is there, and may be lost when the machine goes down now. Not
+/// the failure of `errno`: that would say that nothing was changed.
+pub(super) fn not_synced(errno: Errno) -> Failure {
+    let detail = format!("it was written, but the disk did not confirm it ({errno})");
+    Failure::new(Code::Other, detail)
+}
+
+fn random_name() -> Result<String, Failure> {
+    let mut bytes = [0; RANDOM];
+    getrandom(&mut bytes, GetRandomFlags::empty()).map_err(failure)?;
+    let mut name = String::from(PREFIX);
+    for byte in bytes {
+        let _ = write!(name, "{byte:02x}");
+    }
+    Ok(name)
+}
+
+/// Whether `name` is one that [`random_name`] can make.
+pub(super) fn is_temporary_name(name: &[u8]) -> bool {
+    let lower_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    name.strip_prefix(PREFIX.as_bytes())
+        .is_some_and(|digits| digits.len() == 2 * RANDOM && digits.iter().all(lower_hex))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Sandbox, code};
+    use super::*;
+
+    fn open(sandbox: &Sandbox) -> OwnedFd {
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        openat(rustix::fs::CWD, sandbox.at(""), flags, Mode::empty()).expect("directory")
+    }
+
+    #[test]
+    fn its_names_are_known_again_and_no_others_are() {
+        let name = random_name().expect("random");
+        assert!(is_temporary_name(name.as_bytes()), "{name}");
+        for other in [
+            "",
+            ".casemate-tmp-",
+            ".casemate-tmp-0123456789abcde",
+            ".casemate-tmp-0123456789abcdef0",
+            ".casemate-tmp-0123456789abcdeF",
+            ".casemate-tmp-0123456789abcdeg",
+            "casemate-tmp-0123456789abcdef",
+            "x.casemate-tmp-0123456789abcdef",
+        ] {
+            assert!(!is_temporary_name(other.as_bytes()), "{other}");
+        }
+    }
+
+    #[test]
+    fn without_renameat2_a_new_file_is_linked_and_nothing_is_replaced() {
+        let sandbox = Sandbox::new(true);
+        let dir = open(&sandbox);
+        let fill = |content: &[u8]| {
+            let temporary = Temporary::create(&dir).expect("made");
+            let filled = temporary.fill(content, 0o644, &Cancel::default());
+            filled.expect("filled");
+            temporary
+        };
+        fill(b"first").link(b"new").expect("linked");
+        let second = fill(b"second").link(b"new").map_err(code);
+        assert_eq!(second, Err(Code::Exists));
+        assert_eq!(sandbox.read("new"), Ok(b"first".to_vec()));
+        let left = std::fs::read_dir(sandbox.at("")).expect("listed").count();
+        assert_eq!(left, 1, "a temporary was left");
+    }
+}

@@ -1,0 +1,240 @@
+//! What became of the changes to files that were asked for lately, by the id that
+//! the server chose for the call: asked again, because a channel broke before the
+//! answer, a change is answered with what the first try did and is not made twice.
+//!
+//! ```text
+//!  id ─► not known ─► running ──settled──► kept ─► forgotten, the oldest first
+//!            ▲           │
+//!            └───────────┘ given up before it changed anything
+//! ```
+//!
+//! An id whose first try still runs waits for it, and becomes the first where that
+//! one is given up.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use casemate_protocol::{Failure, FailureExt as _, failure::Code};
+use tokio::sync::watch;
+
+/// Replies kept of each kind of call. A server asks again within the 30 s of its
+/// call, and has [16 calls at once](crate::files::Pool) by default. The largest
+/// reply, of an edit, has 8 KiB of text: 2 MiB in all.
+const KEPT: usize = 256;
+
+/// Longest id in bytes.
+const MAX_ID: usize = 64;
+
+/// The replies to one kind of call.
+#[derive(Debug)]
+pub struct Replies<T>(Arc<Mutex<Table<T>>>);
+
+#[derive(Debug)]
+struct Table<T> {
+    slots: HashMap<String, Slot<T>>,
+    /// In the order they were settled.
+    kept: VecDeque<String>,
+}
+
+#[derive(Debug)]
+enum Slot<T> {
+    /// Closed when it is settled or given up.
+    Running(watch::Receiver<()>),
+    Kept(Result<T, Failure>),
+}
+
+/// What a call with an id is to do.
+#[derive(Debug)]
+pub enum Turn<T> {
+    /// The change.
+    First(Ticket<T>),
+    /// Nothing: this is what the first try did.
+    Again(Result<T, Failure>),
+}
+
+/// The right to make the change. Dropped unsettled, there was none.
+#[derive(Debug)]
+pub struct Ticket<T> {
+    table: Arc<Mutex<Table<T>>>,
+    /// Empty: nobody will ask again.
+    id: String,
+    settled: bool,
+    _running: watch::Sender<()>,
+}
+
+impl<T> Default for Replies<T> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Table {
+            slots: HashMap::new(),
+            kept: VecDeque::new(),
+        })))
+    }
+}
+
+impl<T: Clone> Replies<T> {
+    /// Waits for a first try that still runs.
+    ///
+    /// # Errors
+    /// `INVALID` for an id of over 64 bytes.
+    pub async fn turn(&self, id: &str) -> Result<Turn<T>, Failure> {
+        if id.len() > MAX_ID {
+            return Err(Failure::new(Code::Invalid, "an id of more than 64 bytes"));
+        }
+        loop {
+            let mut running = match self.look(id) {
+                Ok(turn) => return Ok(turn),
+                Err(running) => running,
+            };
+            // Nothing is ever sent: it ends when the ticket is dropped.
+            while running.changed().await.is_ok() {}
+        }
+    }
+
+    fn look(&self, id: &str) -> Result<Turn<T>, watch::Receiver<()>> {
+        let mut table = lock(&self.0);
+        match table.slots.get(id) {
+            Some(Slot::Running(running)) => Err(running.clone()),
+            Some(Slot::Kept(reply)) => Ok(Turn::Again(reply.clone())),
+            None => {
+                let (sender, running) = watch::channel(());
+                if !id.is_empty() {
+                    table.slots.insert(id.to_owned(), Slot::Running(running));
+                }
+                Ok(Turn::First(Ticket {
+                    table: self.0.clone(),
+                    id: id.to_owned(),
+                    settled: false,
+                    _running: sender,
+                }))
+            }
+        }
+    }
+}
+
+impl<T: Clone> Ticket<T> {
+    /// Keeps what was done. A call that was given up has changed nothing, and a
+    /// second try may do it.
+    pub fn settle(mut self, reply: &Result<T, Failure>) {
+        let given_up = matches!(reply, Err(failure) if failure.code() == Code::Cancelled);
+        if given_up || self.id.is_empty() {
+            return;
+        }
+        self.settled = true;
+        let mut table = lock(&self.table);
+        let id = std::mem::take(&mut self.id);
+        table.kept.push_back(id.clone());
+        table.slots.insert(id, Slot::Kept(reply.clone()));
+        if table.kept.len() > KEPT
+            && let Some(oldest) = table.kept.pop_front()
+        {
+            table.slots.remove(&oldest);
+        }
+    }
+}
+
+impl<T> Drop for Ticket<T> {
+    fn drop(&mut self) {
+        if !self.settled {
+            lock(&self.table).slots.remove(&self.id);
+        }
+    }
+}
+
+fn lock<T>(table: &Mutex<Table<T>>) -> MutexGuard<'_, Table<T>> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn first(replies: &Replies<u32>, id: &str) -> Ticket<u32> {
+        match replies.turn(id).await {
+            Ok(Turn::First(ticket)) => ticket,
+            other => panic!("not the first: {other:?}"),
+        }
+    }
+
+    async fn again(replies: &Replies<u32>, id: &str) -> Result<u32, Failure> {
+        match replies.turn(id).await {
+            Ok(Turn::Again(reply)) => reply,
+            other => panic!("not known: {other:?}"),
+        }
+    }
+
+    fn failed(code: Code) -> Result<u32, Failure> {
+        Err(Failure::new(code, "it failed"))
+    }
+
+    #[tokio::test]
+    async fn who_asks_again_gets_what_the_first_try_did() {
+        let replies = Replies::default();
+        first(&replies, "done").await.settle(&Ok(7));
+        first(&replies, "failed")
+            .await
+            .settle(&failed(Code::NoSpace));
+        for _ in 0..2 {
+            assert_eq!(again(&replies, "done").await, Ok(7));
+            assert_eq!(again(&replies, "failed").await, failed(Code::NoSpace));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_asks_while_the_first_try_runs_waits_for_it() {
+        let replies = Replies::default();
+        let ticket = first(&replies, "a").await;
+        let waiting = again(&replies, "a");
+        tokio::pin!(waiting);
+        tokio::select! {
+            biased;
+            early = &mut waiting => panic!("answered early: {early:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+        ticket.settle(&Ok(7));
+        assert_eq!(waiting.await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn what_was_given_up_is_done_by_one_of_those_who_wait() {
+        let replies = Replies::default();
+        let ticket = first(&replies, "a").await;
+        let next = async {
+            let ticket = first(&replies, "a").await;
+            ticket.settle(&Ok(8));
+        };
+        tokio::join!(next, async { drop(ticket) });
+        assert_eq!(again(&replies, "a").await, Ok(8));
+
+        first(&replies, "b").await.settle(&failed(Code::Cancelled));
+        first(&replies, "b").await.settle(&Ok(9));
+        assert_eq!(again(&replies, "b").await, Ok(9));
+    }
+
+    #[tokio::test]
+    async fn without_an_id_every_call_is_the_first_and_nothing_is_kept() {
+        let replies = Replies::default();
+        let one = first(&replies, "").await;
+        let two = first(&replies, "").await;
+        one.settle(&Ok(1));
+        two.settle(&Ok(2));
+        drop(first(&replies, "").await);
+        assert!(lock(&replies.0).slots.is_empty());
+        assert!(replies.turn(&"x".repeat(65)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn the_oldest_replies_are_forgotten() {
+        let replies = Replies::default();
+        let running = first(&replies, "running").await;
+        for number in 0..=KEPT {
+            let ticket = first(&replies, &number.to_string()).await;
+            ticket.settle(&Ok(0));
+        }
+        drop(first(&replies, "0").await);
+        assert_eq!(again(&replies, "1").await, Ok(0));
+        running.settle(&Ok(7));
+        assert_eq!(again(&replies, "running").await, Ok(7));
+        let table = lock(&replies.0);
+        assert_eq!((table.slots.len(), table.kept.len()), (KEPT, KEPT));
+    }
+}
