@@ -12,9 +12,9 @@ use rustix::io::{Errno, pread, retry_on_intr};
 
 use super::budget::Budget;
 use super::charset::{Charset, SNIFFED, looks_binary};
-use super::lines::{Limits, Page, not_text};
+use super::lines::{Limits, Page, Refused, not_text};
 use super::path::RelativePath;
-use super::source::{Refused, Source};
+use super::source::Source;
 use super::{Cancel, Workspace, failure, invalid, lines, modified_ms, size};
 
 /// Largest `max_chars`: a character has four bytes at most, and the reply must
