@@ -28,9 +28,10 @@ const BUFFER: usize = 64 * 1024;
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 impl Workspace {
-    /// Lines `start_line..` of a text, until one of the request's bounds is
-    /// reached: whole lines, each cut to `max_line_chars`. The first line is
-    /// shown in any case: cut to `max_chars`, with its mark on top.
+    /// Lines `start_line..` of a text in any [`Charset`], as UTF-8, until one of
+    /// the request's bounds is reached: whole lines, each cut to
+    /// `max_line_chars`. The first line is shown in any case: cut to `max_chars`,
+    /// with its mark on top.
     pub(crate) fn read_lines(
         &self,
         request: &ReadLinesRequest,
