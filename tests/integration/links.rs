@@ -192,7 +192,7 @@ async fn exchanging_names_with_links_during_ten_thousand_calls_never_leads_out()
         find /tmp/out -printf '%p %i %T@ %C@\\n' | sort > /tmp/before";
     assert_eq!(server.shell(make).await.exit_code(), 0);
     server.write("exchange.py", EXCHANGE).await;
-    let start = "python3 exchange.py > /tmp/errors 2>&1 & echo $!";
+    let start = "nice python3 exchange.py > /tmp/errors 2>&1 & echo $!";
     let exchanger = server.shell(start).await.stdout().trim().to_owned();
 
     let next = Arc::new(AtomicUsize::new(0));

@@ -210,7 +210,7 @@ async fn odd_files_are_answered_within_a_second() {
 #[tokio::test]
 async fn a_file_that_grows_all_the_while_has_an_end() {
     let server = TestServer::new().start().await;
-    let grow = "yes growing > grow & echo $!";
+    let grow = "(while :; do echo growing; done > grow) & echo $!";
     let writer = server.shell(grow).await.stdout().trim().to_owned();
     let mut sizes = Vec::new();
     while sizes.len() < 20 {

@@ -88,8 +88,12 @@ impl Charset {
                 raw.len()
             }
             Self::Latin1 => {
-                for byte in raw {
-                    push(text, char::from(*byte));
+                for run in raw.chunk_by(|one, next| one.is_ascii() == next.is_ascii()) {
+                    if run.is_ascii() {
+                        text.extend_from_slice(run);
+                    } else {
+                        run.iter().for_each(|byte| push(text, char::from(*byte)));
+                    }
                 }
                 raw.len()
             }
@@ -111,7 +115,7 @@ impl From<Charset> for Encoding {
     }
 }
 
-fn utf16(unit: fn([u8; 2]) -> u16, raw: &[u8], last: bool, text: &mut Vec<u8>) -> usize {
+fn utf16(unit: impl Fn([u8; 2]) -> u16, raw: &[u8], last: bool, text: &mut Vec<u8>) -> usize {
     let (mut pairs, mut odd) = raw.as_chunks::<2>();
     if !last {
         odd = &[];
@@ -122,9 +126,16 @@ fn utf16(unit: fn([u8; 2]) -> u16, raw: &[u8], last: bool, text: &mut Vec<u8>) -
             pairs = before;
         }
     }
-    let units = pairs.iter().map(|pair| unit(*pair));
-    for decoded in char::decode_utf16(units) {
-        push(text, decoded.unwrap_or(char::REPLACEMENT_CHARACTER));
+    // ASCII in runs: most of most text, and no half of a pair.
+    let is_ascii = |pair: &[u8; 2]| unit(*pair) < 0x80;
+    for run in pairs.chunk_by(|one, next| is_ascii(one) == is_ascii(next)) {
+        if is_ascii(&run[0]) {
+            text.extend(run.iter().map(|pair| pair[0] | pair[1]));
+            continue;
+        }
+        for decoded in char::decode_utf16(run.iter().map(|pair| unit(*pair))) {
+            push(text, decoded.unwrap_or(char::REPLACEMENT_CHARACTER));
+        }
     }
     if !odd.is_empty() {
         push(text, char::REPLACEMENT_CHARACTER);
@@ -133,10 +144,7 @@ fn utf16(unit: fn([u8; 2]) -> u16, raw: &[u8], last: bool, text: &mut Vec<u8>) -
 }
 
 fn push(text: &mut Vec<u8>, char: char) {
-    match u8::try_from(char) {
-        Ok(ascii) if ascii.is_ascii() => text.push(ascii),
-        _ => text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
-    }
+    text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
 /// Whether the bytes are UTF-8, but for a last character that goes on behind.

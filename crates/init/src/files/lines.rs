@@ -17,7 +17,7 @@ use casemate_protocol::{Failure, FailureExt as _};
 
 use super::budget::Budget;
 use super::charset::{count_chars, holds_nul, prefix};
-use super::source::{End, Passed, Refused, Source};
+use super::source::{End, Passed, Source};
 
 /// What to show. Nothing of it may be 0.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,20 @@ pub(super) struct Page {
     pub(super) lines_seen: u64,
     pub(super) complete: bool,
     pub(super) lines_cut: u64,
+}
+
+/// Why nothing can be shown.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// It was taken for UTF-8, and is not.
+    NotUtf8,
+    Failed(Failure),
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
 }
 
 /// Reads one page. The way to `start_line` has no bound but the file's end and

@@ -12,9 +12,9 @@ use rustix::io::{Errno, pread, retry_on_intr};
 
 use super::budget::Budget;
 use super::charset::{Charset, SNIFFED, looks_binary};
-use super::lines::{Limits, Page, not_text};
+use super::lines::{Limits, Page, Refused, not_text};
 use super::path::RelativePath;
-use super::source::{Refused, Source};
+use super::source::Source;
 use super::{Cancel, Workspace, failure, invalid, lines, modified_ms, size};
 
 /// Largest `max_chars`: a character has four bytes at most, and the reply must
@@ -28,9 +28,10 @@ const BUFFER: usize = 64 * 1024;
 pub(super) const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 impl Workspace {
-    /// Lines `start_line..` of a text, until one of the request's bounds is
-    /// reached: whole lines, each cut to `max_line_chars`. The first line is
-    /// shown in any case: cut to `max_chars`, with its mark on top.
+    /// Lines `start_line..` of a text in any [`Charset`], as UTF-8, until one of
+    /// the request's bounds is reached: whole lines, each cut to
+    /// `max_line_chars`. The first line is shown in any case: cut to `max_chars`,
+    /// with its mark on top.
     pub(crate) fn read_lines(
         &self,
         request: &ReadLinesRequest,

@@ -15,6 +15,7 @@ use rustix::io::{Errno, pread, retry_on_intr};
 
 use super::budget::Budget;
 use super::charset::{Charset, count_chars, prefix};
+use super::lines::Refused;
 use super::{Cancel, failure};
 
 /// Longest UTF-8 character, in bytes.
@@ -36,20 +37,6 @@ pub(super) struct Passed {
     /// Its last byte was "\r".
     pub(super) returned: bool,
     pub(super) end: End,
-}
-
-/// Why nothing can be shown.
-#[derive(Debug)]
-pub(super) enum Refused {
-    /// It was taken for UTF-8, and is not.
-    NotUtf8,
-    Failed(Failure),
-}
-
-impl From<Failure> for Refused {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
 }
 
 /// The file, from its beginning to the size it had when it was opened: one
