@@ -192,10 +192,9 @@ async fn gone(running: Option<&mut Running>) -> Option<i64> {
     let Some(running) = running else {
         return std::future::pending().await;
     };
-    let known = running.removed.wait_for(Option::is_some).await;
-    match known.ok().map(|code| code.flatten()) {
-        Some(code) => code,
-        // The wait itself broke: the Engine went. The channel tells the rest.
-        None => std::future::pending().await,
+    match running.removed.wait_for(Option::is_some).await {
+        Ok(code) => code.flatten(),
+        // The task that waits never ends without a code: it panicked.
+        Err(_) => std::future::pending().await,
     }
 }
