@@ -192,9 +192,7 @@ async fn gone(running: Option<&mut Running>) -> Option<i64> {
     let Some(running) = running else {
         return std::future::pending().await;
     };
-    match running.removed.wait_for(Option::is_some).await {
-        Ok(code) => code.flatten(),
-        // The task that waits never ends without a code: it panicked.
-        Err(_) => std::future::pending().await,
-    }
+    let known = running.removed.wait_for(Option::is_some).await;
+    // An error: the task that waits has ended with the runtime.
+    known.ok().and_then(|code| code.flatten())
 }
