@@ -6,6 +6,7 @@ mod harness;
 
 mod chaos;
 mod commands;
+mod engine_trouble;
 mod files;
 mod floods;
 mod identity;
