@@ -18,15 +18,18 @@ use super::{TOOLS_IMAGE, docker, eventually};
 /// containers running first asks them to end, for 10 s.
 const UP: Duration = Duration::from_secs(30);
 
-/// How long a process that was killed may take to be gone.
-const GONE: Duration = Duration::from_secs(5);
+/// How long an Engine may take to be gone. One that is asked to end gives its
+/// containers 10 s, and then waits for them.
+const GONE: Duration = Duration::from_secs(30);
 
 /// The programs that the Engine's image has.
 const PROGRAMS: &str =
     "bash sh cat date echo env grep head id ls mkdir pgrep rm seq sleep sort tail touch uniq wc";
 
-/// Makes the namespaces, and removes what is left when they are gone.
+/// Makes the namespaces, and removes what is left when they are gone. When a test is
+/// killed while its Engine is stopped, the kernel sends a SIGHUP (setpgid(2)).
 const GUARD: &str = r#"
+trap : HUP
 directory=$1 name=$2 host=$3; shift 3
 unshare --net --mount --pid --fork --kill-child --mount-proc bash -c "$host" host "$@"
 rm -rf "$directory"
@@ -120,9 +123,29 @@ impl Engine {
     pub async fn kill(&self) {
         let pids = self.pids();
         self.host(&format!("kill -KILL {}", pids[0]));
-        eventually("dockerd is gone", GONE, async || {
-            let alive = format!("kill -0 {} || kill -0 {} || echo gone", pids[0], pids[1]);
-            self.host(&alive).ends_with("gone")
+        self.until_gone(&pids).await;
+    }
+
+    /// Ends it as a restart of its service does: it ends its containers first.
+    pub async fn end(&self) {
+        let pids = self.pids();
+        self.host(&format!("kill -TERM {}", pids[0]));
+        self.until_gone(&pids).await;
+    }
+
+    /// Kills its containerd alone; dockerd starts another.
+    pub async fn kill_containerd(&self) {
+        let [_, containerd] = self.pids();
+        self.host(&format!("kill -KILL {containerd}"));
+        self.until_gone(&[containerd]).await;
+    }
+
+    async fn until_gone(&self, pids: &[String]) {
+        eventually("the Engine is gone", GONE, async || {
+            let alive = pids.iter().map(|pid| format!("[ -d /proc/{pid} ]"));
+            let alive = alive.collect::<Vec<_>>().join(" || ");
+            self.host(&format!("{alive} || echo gone"))
+                .ends_with("gone")
         })
         .await;
     }
