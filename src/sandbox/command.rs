@@ -233,16 +233,13 @@ impl Execution<'_> {
     /// The answer when the time is over and PID 1 is silent. A command that may still
     /// run, and whose result will be there, is not lost.
     fn given_up(&self) -> Executed {
-        let may_run = match &self.command {
-            Command::Start(request) => {
-                self.accepted && self.follow.wait < Duration::from_millis(request.timeout_ms)
+        if let Command::Start(request) = &self.command {
+            let ended = self.follow.wait >= Duration::from_millis(request.timeout_ms);
+            if ended || !self.accepted {
+                return self.lost(None);
             }
-            Command::Resume { .. } => true,
-        };
-        if !may_run {
-            return self.lost(None);
+            self.detach_later();
         }
-        self.detach_later();
         Executed::Silent {
             id: self.id().to_owned(),
             after: self.sent.map_or(Duration::ZERO, |sent| sent.elapsed()),

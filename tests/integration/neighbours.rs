@@ -45,7 +45,6 @@ async fn hardly_felt<T>(what: &str, other: &Server, trouble: impl AsyncFn() -> T
         };
         let trouble = async { (trouble().await, Instant::now()) };
         let ((beside, measured), (result, over)) = tokio::join!(calls, trouble);
-        eprintln!("{what}: p50 {alone:?} alone, {beside:?} beside it");
         if beside <= SLOWER * alone && measured <= over {
             return result;
         }
