@@ -76,19 +76,15 @@ impl Process {
             }
             if !self.advance().await {
                 self.orphaned = true;
-                self.end = Some(self.inherited_end().await);
+                self.end = Some(Ok(self.inherited_end().await));
             }
         }
     }
 
     /// The command's end after it was interrupted: whatever there is to know.
     pub async fn ended_after_kill(&mut self) -> Ended {
-        let killed = Ended {
-            signal: Some(libc::SIGKILL),
-            ..Ended::default()
-        };
         let ended = timeout(REPORT, self.ended()).await;
-        ended.ok().and_then(Result::ok).unwrap_or(killed)
+        ended.ok().and_then(Result::ok).unwrap_or_else(killed)
     }
 
     /// Waits until nothing of the command is left. Can be dropped and called
@@ -124,11 +120,13 @@ impl Process {
     }
 
     /// The supervisor was killed by user code. PID 1 inherited the command,
-    /// ends it, and knows what `waitid` said of it.
-    async fn inherited_end(&mut self) -> Result<Ended, Failure> {
-        let lost = || Failure::new(Code::Other, "the command's end was lost");
-        let (_, inherited) = self.inherited.as_mut().ok_or_else(lost)?;
-        inherited.await.map_err(|_| lost())
+    /// ends it, and knows what `waitid` said of it. Of one whose pid was not told yet
+    /// it knows that it was killed, perhaps before it ran.
+    async fn inherited_end(&mut self) -> Ended {
+        match self.inherited.as_mut() {
+            Some((_, inherited)) => inherited.await.unwrap_or_else(|_| killed()),
+            None => killed(),
+        }
     }
 
     /// Whether its supervisor was killed, so that its own end was meant.
@@ -147,6 +145,14 @@ impl Drop for Process {
         if let Some((pid, _)) = self.inherited.take() {
             self.reaper.forget(pid);
         }
+    }
+}
+
+/// The end that PID 1 gives.
+fn killed() -> Ended {
+    Ended {
+        signal: Some(libc::SIGKILL),
+        ..Ended::default()
     }
 }
 
