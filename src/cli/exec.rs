@@ -135,7 +135,7 @@ fn print(executed: &Executed) -> anyhow::Result<()> {
                 .map_or("the sandbox did not come back in time", Reason::sentence);
             bail!("the command was lost: {why}; it was not run again");
         }
-        Executed::Running(..) => bail!("the command runs on"),
+        Executed::Running(..) | Executed::Silent { .. } => bail!("the command runs on"),
     }
     Ok(())
 }

@@ -27,6 +27,10 @@ const NAME_IN_USE: Duration = Duration::from_secs(5);
 /// Between two looks at such a container.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
+/// From a wait for a removal that broke to the next: an Engine that starts again
+/// takes a second.
+const WAIT_AGAIN: Duration = Duration::from_secs(1);
+
 /// How long no channel can be opened to a container that runs, until it counts as
 /// broken and is removed. Other servers may have commands in it.
 pub(super) const UNRESPONSIVE: Duration = Duration::from_secs(10);
@@ -227,17 +231,22 @@ impl Maker {
         )))
     }
 
-    /// The one wait that knows how the container ends.
+    /// The one wait that knows how the container ends. It breaks when the Engine goes,
+    /// and is then asked again: the container may have outlived the Engine.
     pub(super) fn watch_removal(&self, id: &str) -> watch::Receiver<Option<Option<i64>>> {
         let (sender, receiver) = watch::channel(None);
-        let removal = self.engine.wait_removed(id);
+        let (engine, id) = (self.engine.clone(), id.to_owned());
         tokio::spawn(async move {
-            let removed = tokio::select! {
-                removed = removal => removed,
-                () = sender.closed() => return,
-            };
-            if let Ok(removed) = removed {
-                sender.send_replace(Some(removed.exit_code));
+            loop {
+                let removed = tokio::select! {
+                    removed = engine.wait_removed(&id) => removed,
+                    () = sender.closed() => return,
+                };
+                if let Ok(removed) = removed {
+                    sender.send_replace(Some(removed.exit_code));
+                    return;
+                }
+                tokio::time::sleep(WAIT_AGAIN).await;
             }
         });
         receiver

@@ -14,16 +14,21 @@ use std::time::Duration;
 use casemate_protocol::failure::Code;
 use casemate_protocol::{DetachReply, Finished, Progress, StartRequest, command_event::Event};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::spares::{Seat, Seated};
 use super::{Answer, Containers, LEASE, Lease, Place, RETRY_PAUSE, Reason, Sandbox, SandboxError};
 use crate::channel::{CallError, Channel, CommandEvents};
 
-/// After a command's own deadline, its outcome comes within this time: killing
-/// a tree takes TERM's grace and some passes.
-const OUTCOME_GRACE: Duration = Duration::from_secs(5);
+/// After a command's own deadline, or its caller's patience, there is an answer within
+/// this time, also when PID 1 is silent: killing a tree takes TERM's grace and some
+/// passes. The caller may count on 5 s; the rest is for the answer's own way.
+const OUTCOME_GRACE: Duration = Duration::from_secs(4);
+
+/// How long it is tried to detach a command from a sandbox that is silent. PID 1 takes
+/// silence of 90 s for the end of its server, and ends its commands then.
+const SILENCE: Duration = Duration::from_secs(120);
 
 /// After a cancelled call, how long its command's end is waited for.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
@@ -92,6 +97,14 @@ pub enum Executed {
     Finished(Box<Finished>),
     /// It still runs, and lives on; this is what there is of it.
     Running(String, Box<DetachReply>),
+    /// The caller's patience is over and the sandbox is silent: whether the command
+    /// still runs will be known when the sandbox answers again.
+    Silent {
+        /// Its id.
+        id: String,
+        /// Since it was sent.
+        after: Duration,
+    },
     /// The sandbox is gone, and the command with it. It was not run again.
     Lost(Lost),
 }
@@ -208,7 +221,7 @@ impl<'a> Execution<'a> {
                         return Err(error);
                     }
                     if self.is_over() {
-                        return Ok(self.lost(None));
+                        return Ok(self.given_up());
                     }
                     sleep(RETRY_PAUSE).await;
                     continue;
@@ -221,7 +234,10 @@ impl<'a> Execution<'a> {
                 container: lease.container,
                 channel: lease.channel.clone(),
             });
-            match self.follow(&lease.channel).await {
+            let sent = *self.sent.get_or_insert_with(Instant::now);
+            let over = sent + self.time() + OUTCOME_GRACE;
+            let followed = timeout_at(over, self.follow(&lease.channel, sent)).await;
+            match followed.unwrap_or_else(|_| Err(CallError::Deadline(over - sent))) {
                 Ok(executed) => return Ok(executed),
                 Err(CallError::Failed(failure)) if failure.code() == Code::Ending => {
                     // It was not accepted, and the next container may have it.
@@ -237,7 +253,7 @@ impl<'a> Execution<'a> {
                 }
                 Err(CallError::Failed(failure)) => return Err(SandboxError::Failed(failure)),
                 Err(CallError::Lost(_) | CallError::Deadline(_)) if self.is_over() => {
-                    return Ok(self.lost(None));
+                    return Ok(self.given_up());
                 }
                 Err(CallError::Lost(_) | CallError::Deadline(_)) => {}
             }
@@ -266,18 +282,61 @@ impl<'a> Execution<'a> {
         }
     }
 
+    /// How long the call may take once the command was sent.
+    fn time(&self) -> Duration {
+        match &self.command {
+            Command::Start(request) => self
+                .follow
+                .wait
+                .min(Duration::from_millis(request.timeout_ms)),
+            Command::Resume { .. } => self.follow.wait,
+        }
+    }
+
     /// When there must be an answer; counts from the first try.
     fn deadline(&self) -> Option<Instant> {
-        let time = match &self.command {
-            Command::Start(request) => Duration::from_millis(request.timeout_ms),
-            Command::Resume { .. } => self.follow.wait,
-        };
-        self.sent.map(|sent| sent + time + OUTCOME_GRACE)
+        self.sent.map(|sent| sent + self.time() + OUTCOME_GRACE)
     }
 
     fn is_over(&self) -> bool {
         self.deadline()
             .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// The answer when the time is over and PID 1 is silent. A command that may still
+    /// run, and whose result will be there, is not lost.
+    fn given_up(&self) -> Executed {
+        if let Command::Start(request) = &self.command {
+            let ended = self.follow.wait >= Duration::from_millis(request.timeout_ms);
+            if ended || !self.accepted {
+                return self.lost(None);
+            }
+            self.detach_later();
+        }
+        Executed::Silent {
+            id: self.id().to_owned(),
+            after: self.sent.map_or(Duration::ZERO, |sent| sent.elapsed()),
+        }
+    }
+
+    /// As soon as PID 1 answers: it ends what nobody watches and was not detached.
+    fn detach_later(&self) {
+        let (place, id) = (self.place.clone(), self.id().to_owned());
+        tokio::spawn(async move {
+            let end = Instant::now() + SILENCE;
+            while Instant::now() < end {
+                if let Ok(lease) = place.lease(end, |_| {}).await {
+                    match lease.channel.detach(&id).await {
+                        Ok(_) | Err(CallError::Failed(_)) => return,
+                        Err(CallError::Lost(_) | CallError::Deadline(_)) => {}
+                    }
+                }
+                tokio::select! {
+                    () = sleep(RETRY_PAUSE) => {}
+                    () = place.ending.cancelled() => return,
+                }
+            }
+        });
     }
 
     fn lost(&self, reason: Option<Reason>) -> Executed {
@@ -309,8 +368,7 @@ impl<'a> Execution<'a> {
 
     /// Starts the command, or finds it, and follows it to its outcome or to the
     /// end of the caller's patience.
-    async fn follow(&mut self, channel: &Channel) -> Result<Executed, CallError> {
-        let sent = *self.sent.get_or_insert_with(Instant::now);
+    async fn follow(&mut self, channel: &Channel, sent: Instant) -> Result<Executed, CallError> {
         let known = self.follow.news.borrow().offset();
         let mut events = match &self.command {
             Command::Start(request) => channel.start(request.clone()).await?,
@@ -321,12 +379,9 @@ impl<'a> Execution<'a> {
                 channel.watch(id, known).await?
             }
         };
-        let over = self.deadline().unwrap_or(sent);
-        let patience = (sent + self.follow.wait).min(over);
-        let left = patience.saturating_duration_since(Instant::now());
-        let finished = match timeout(left, self.outcome(&mut events)).await {
+        let patience = sent + self.follow.wait;
+        let finished = match timeout_at(patience, self.outcome(&mut events)).await {
             Ok(finished) => finished?,
-            Err(_) if patience == over => return Err(CallError::Deadline(left)),
             Err(_) => {
                 let id = self.id().to_owned();
                 let mut reply = channel.detach(&id).await?;

@@ -236,9 +236,6 @@ async fn gone(running: Option<&mut Running>) -> Option<i64> {
         return std::future::pending().await;
     };
     let known = running.removed.wait_for(Option::is_some).await;
-    match known.ok().map(|code| code.flatten()) {
-        Some(code) => code,
-        // The wait itself broke: the Engine went. The channel tells the rest.
-        None => std::future::pending().await,
-    }
+    // An error: the task that waits has ended with the runtime.
+    known.ok().and_then(|code| code.flatten())
 }

@@ -139,7 +139,7 @@ impl Spares {
     /// After a call: a command that runs on keeps its container, any other's ends.
     pub fn settle(self: &Arc<Self>, seat: Arc<Seat>, executed: &mut Executed) {
         match executed {
-            Executed::Running(id, _) => self.keep(id, seat),
+            Executed::Running(id, _) | Executed::Silent { id, .. } => self.keep(id, seat),
             Executed::Finished(finished) => tell_of_leftovers(finished),
             Executed::Lost(_) => {}
         }

@@ -1,5 +1,7 @@
 //! What became of a command, as `shell_exec` answers it.
 
+use std::time::Duration;
+
 use casemate_protocol::{Captured, DetachReply, Finished, Outcome as Ended};
 use rmcp::model::{CallToolResult, ContentBlock};
 use schemars::JsonSchema;
@@ -115,6 +117,7 @@ pub fn convert(answer: Answer<Executed>, timeout: u32) -> CallToolResult {
             Output::from(*finished)
         }
         Executed::Running(id, reply) => Output::running(id, *reply),
+        Executed::Silent { id, after } => Output::silent(id, after),
         Executed::Lost(lost) => Output::lost(lost),
     };
     output.sandbox = SandboxNote::new(answer.note, notices);
@@ -204,6 +207,19 @@ impl Output {
             outcome: Outcome::Running,
             command_id: Some(id),
             ..Self::from(finished)
+        }
+    }
+
+    fn silent(id: String, after: Duration) -> Self {
+        let reply = DetachReply {
+            duration_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+            ..DetachReply::default()
+        };
+        let detail = "the sandbox does not answer just now, so this is not certain and there is no \
+                      output yet; it was not run again";
+        Self {
+            detail: Some(detail.to_owned()),
+            ..Self::running(id, reply)
         }
     }
 
@@ -311,9 +327,7 @@ fn outcome(outcome: Ended) -> Outcome {
 fn detail(finished: &Finished) -> Option<String> {
     match finished.outcome() {
         Ended::Lost => Some(
-            "another command killed its supervisor, or outran its end so that everything in the \
-             sandbox was killed"
-                .to_owned(),
+            "another command outran its end, so everything in the sandbox was killed".to_owned(),
         ),
         _ => None,
     }

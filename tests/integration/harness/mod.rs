@@ -7,14 +7,18 @@
 //! ```
 
 pub mod docker;
+mod engine;
 mod instance;
+mod proxy;
 mod rpc;
 mod server;
 
 use std::future::Future;
 use std::time::Duration;
 
+pub use engine::Engine;
 pub use instance::Instance;
+pub use proxy::Proxy;
 pub use rpc::{CallResult, Pending, Rpc};
 pub use server::{Server, TestServer};
 

@@ -177,7 +177,7 @@ impl Commands {
         let end = End {
             ended,
             interruption,
-            doomed: command.is_doomed() || hit || process.is_lost(),
+            doomed: command.is_doomed() || hit,
             oom_kills: oom_kills().saturating_sub(oom_before),
         };
         let survivors = if process.is_empty() {

@@ -33,9 +33,6 @@ pub struct Process {
     empty: bool,
     /// Its supervisor was killed, and PID 1 ended what it had.
     orphaned: bool,
-    /// Its supervisor was killed before it could say which process the command is:
-    /// nobody knows how that ended, or whether it began.
-    lost: bool,
 }
 
 impl Process {
@@ -54,7 +51,6 @@ impl Process {
             end: None,
             empty: false,
             orphaned: false,
-            lost: false,
         };
         Ok((process, supervisor.output))
     }
@@ -124,19 +120,13 @@ impl Process {
     }
 
     /// The supervisor was killed by user code. PID 1 inherited the command,
-    /// ends it, and knows what `waitid` said of it.
+    /// ends it, and knows what `waitid` said of it. Of one whose pid was not told yet
+    /// it knows that it was killed, perhaps before it ran.
     async fn inherited_end(&mut self) -> Ended {
-        let told = match self.inherited.as_mut() {
-            Some((_, inherited)) => inherited.await.ok(),
-            None => None,
-        };
-        self.lost = told.is_none();
-        told.unwrap_or_else(killed)
-    }
-
-    /// Whether nobody knows how the command ended.
-    pub fn is_lost(&self) -> bool {
-        self.lost
+        match self.inherited.as_mut() {
+            Some((_, inherited)) => inherited.await.unwrap_or_else(|_| killed()),
+            None => killed(),
+        }
     }
 
     /// Whether its supervisor was killed, so that its own end was meant.
@@ -158,7 +148,7 @@ impl Drop for Process {
     }
 }
 
-/// What is said of a command that was killed where nobody saw its end.
+/// The end that PID 1 gives.
 fn killed() -> Ended {
     Ended {
         signal: Some(libc::SIGKILL),
