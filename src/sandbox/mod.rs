@@ -183,7 +183,7 @@ impl Sandbox {
             let left = deadline.saturating_duration_since(Instant::now());
             let done = tokio::select! {
                 done = operation(lease.channel, left) => done,
-                () = self.ending.cancelled() => return Err(SandboxError::Ending),
+                () = self.ending.cancelled() => return Err(tries.abandon()),
             };
             let error = match done {
                 Ok(value) => return Ok(self.answer(value)),
