@@ -18,7 +18,7 @@
 //!   container does not know is lost, unless the old one said that it had not
 //!   accepted it.
 //! - A change of a file is made once: it is asked for again under its id, and only
-//!   where that is known ([`repeat`]).
+//!   where that is known (`repeat`).
 //! - When a container was replaced, the next result says so.
 
 mod admission;
