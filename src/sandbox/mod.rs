@@ -19,7 +19,7 @@
 //!   container does not know is lost, unless the old one said that it had not
 //!   accepted it.
 //! - A change of a file is made once: it is asked for again under its id, and only
-//!   where that is known ([`repeat`]).
+//!   where that is known (`repeat`).
 //! - When a container was replaced, the next result says so.
 //! - A container that ran a command in ephemeral mode is used up: nothing runs in it
 //!   again, and it ends with its last `Place`, whatever it has left running.
@@ -175,7 +175,7 @@ impl Sandbox {
             let left = deadline.saturating_duration_since(Instant::now());
             let done = tokio::select! {
                 done = operation(lease.channel, left) => done,
-                () = self.ending.cancelled() => return Err(SandboxError::Ending),
+                () = self.ending.cancelled() => return Err(tries.abandon()),
             };
             let error = match done {
                 Ok(value) => return Ok(self.answer(value)),

@@ -25,6 +25,8 @@ pub enum Uncertainty {
     Replaced,
     /// Its container did not answer in this time.
     Silent(Duration),
+    /// The server is ending and does not wait for the answer.
+    Ending,
 }
 
 /// One call through its tries.
@@ -72,13 +74,27 @@ impl Tries {
     /// The last word, `after` the beginning, instead of `error`: an error that says
     /// that nothing was done is only true of a call that was never sent.
     pub(super) fn give_up(&self, error: SandboxError, after: Duration) -> SandboxError {
-        match (&self.sent, self.repeat, &error) {
-            (None, ..) | (_, _, SandboxError::Failed(_) | SandboxError::Ending) => error,
-            (Some(_), Repeat::SameContainer, _) => {
-                SandboxError::Uncertain(Uncertainty::Silent(after))
+        if self.sent.is_none() {
+            return error;
+        }
+        match (self.repeat, &error) {
+            (Repeat::SameContainer, SandboxError::Failed(failure))
+                if failure.code() != Code::Ending =>
+            {
+                error
             }
-            (Some(_), Repeat::Anywhere, SandboxError::NotReady(_)) => SandboxError::Deadline(after),
-            (Some(_), Repeat::Anywhere, _) => error,
+            (Repeat::SameContainer, SandboxError::Ending) => self.abandon(),
+            (Repeat::SameContainer, _) => SandboxError::Uncertain(Uncertainty::Silent(after)),
+            (Repeat::Anywhere, SandboxError::NotReady(_)) => SandboxError::Deadline(after),
+            (Repeat::Anywhere, _) => error,
+        }
+    }
+
+    /// The last word when the server ends while the call is under way.
+    pub(super) fn abandon(&self) -> SandboxError {
+        match self.repeat {
+            Repeat::Anywhere => SandboxError::Ending,
+            Repeat::SameContainer => SandboxError::Uncertain(Uncertainty::Ending),
         }
     }
 }
@@ -134,11 +150,19 @@ mod tests {
             matches!(told, SandboxError::Uncertain(why) if why == silent),
             "{told}"
         );
-        let failure = SandboxError::Failed(Failure::new(Code::NoSpace, ""));
-        let told = change.give_up(failure, AFTER);
+        let says = |code| SandboxError::Failed(Failure::new(code, ""));
+        let told = change.give_up(says(Code::NoSpace), AFTER);
         assert!(
             matches!(told, SandboxError::Failed(_)),
             "PID 1 knows: {told}"
+        );
+        let told = change.give_up(says(Code::Ending), AFTER);
+        assert!(matches!(told, SandboxError::Uncertain(_)), "{told}");
+        let told = change.give_up(SandboxError::Ending, AFTER);
+        let ending = Uncertainty::Ending;
+        assert!(
+            matches!(told, SandboxError::Uncertain(why) if why == ending),
+            "{told}"
         );
 
         let mut read = Tries::new(Repeat::Anywhere);

@@ -227,6 +227,7 @@ impl ToolError {
 
     fn uncertain(why: Uncertainty, subject: &str) -> Self {
         let what = match why {
+            Uncertainty::Ending => "the server was told to end".to_owned(),
             Uncertainty::Replaced => "the sandbox was replaced".to_owned(),
             Uncertainty::Silent(after) => {
                 format!("the sandbox did not answer for {} s", after.as_secs())

@@ -24,7 +24,7 @@ async fn it_answers_at_once_with_the_engine_down_and_every_call_says_what_to_do(
     let start = Instant::now();
     let server = TestServer::new().env("DOCKER_HOST", NOWHERE).start().await;
     let tools = server.rpc.request("tools/list", json!({})).await;
-    assert_eq!(tools["result"]["tools"].as_array().expect("tools").len(), 4);
+    assert_eq!(tools["result"]["tools"].as_array().expect("tools").len(), 5);
     assert!(start.elapsed() < Duration::from_secs(2));
 
     let result = server.shell("true").await;
@@ -85,7 +85,7 @@ async fn discover_and_initialize_may_come_on_one_pipe() {
         "2025-11-25"
     );
     let tools = server.rpc.request("tools/list", json!({})).await;
-    assert_eq!(tools["result"]["tools"].as_array().map(Vec::len), Some(4));
+    assert_eq!(tools["result"]["tools"].as_array().map(Vec::len), Some(5));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! the disk is and whoever else writes.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use casemate::identity::{Instance as InstanceName, SandboxName, User};
@@ -192,14 +193,19 @@ async fn an_append_is_made_once_whatever_becomes_of_the_channel() {
     first.shell("true").await;
     let container = first.instance.container();
     let servers = [&first, &second];
-    let done = std::sync::atomic::AtomicBool::new(false);
+    let (answered, done) = (AtomicU32::new(0), AtomicBool::new(false));
     let kills = async {
-        let mut killed = 0;
-        while !done.load(std::sync::atomic::Ordering::Relaxed) {
-            let bridges = roles(&container, "bridge");
-            killed += bridges.len();
-            kill(&bridges);
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        let (mut killed, mut before) = (0, 0);
+        while !done.load(Ordering::Relaxed) {
+            // Each channel lives long enough for one answer at least.
+            let now = answered.load(Ordering::Relaxed);
+            if now > before {
+                let bridges = roles(&container, "bridge");
+                killed += bridges.len();
+                kill(&bridges);
+                before = now;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         killed
     };
@@ -210,10 +216,11 @@ async fn an_append_is_made_once_whatever_becomes_of_the_channel() {
                 let line = format!("{round}-{n} {}\n", "x".repeat(100_000));
                 let appended = write_as(servers[n % 2], "log", &line, "append").await;
                 assert!(!appended.is_error(), "{}", appended.text());
+                answered.fetch_add(1, Ordering::Relaxed);
             });
             join_all(calls).await;
         }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        done.store(true, Ordering::Relaxed);
     };
     let (killed, ()) = tokio::join!(kills, appends);
     assert!(killed > 10, "{killed} bridges were killed");

@@ -227,6 +227,20 @@ pub fn exec(program: &CStr, args: &[CString], env: &[CString]) -> io::Error {
     io::Error::last_os_error()
 }
 
+/// Buffers of this size and above go back to the kernel when they are freed. glibc
+/// raises its own bound with every large buffer, and each file thread then keeps
+/// the largest it ever had: 88 MB in all after some edits of 8 MB (measured).
+#[cfg(target_env = "gnu")]
+pub fn give_back_large_buffers() {
+    const LARGE: i32 = 1 << 20;
+    // SAFETY: it sets a number of the allocator, before there are other threads.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
+}
+
+/// musl always does so.
+#[cfg(not(target_env = "gnu"))]
+pub fn give_back_large_buffers() {}
+
 /// Ends the process at once, without anything of the parent's that was forked.
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: does not return.

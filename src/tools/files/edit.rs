@@ -29,8 +29,7 @@ struct EditArgs {
     path: String,
     /// The text to replace, exactly as it is in the file: white space, line ends and all.
     old_text: String,
-    /// What is to be there instead; empty takes the text away. Both texts together: at most
-    /// 3 MiB.
+    /// What is to be there instead; empty takes the text away. Both together: at most 3 MiB.
     new_text: String,
     /// Whether to replace every place where the text is. Otherwise there must be exactly one.
     #[serde(default)]

@@ -52,10 +52,10 @@ struct WriteArgs {
     path: String,
     /// The content. At most 3 MiB; more in parts, with mode "append".
     content: String,
-    /// How `content` is written.
+    /// How `content` is written, by default "utf-8".
     #[serde(default)]
     encoding: ContentEncoding,
-    /// What becomes of a file that is there already. One that is not is made in every mode.
+    /// What becomes of a file that is there already, by default "overwrite". One that is not is made.
     #[serde(default)]
     mode: WriteMode,
     /// Whether to make it executable. false leaves the permissions of an existing file.

@@ -75,6 +75,7 @@ pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
         }
     };
     exit_with_its_own_code_on_panic();
+    crate::sys::give_back_large_buffers();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

@@ -18,8 +18,8 @@ use casemate_protocol::{Failure, FailureExt as _, failure::Code};
 use tokio::sync::watch;
 
 /// Replies kept of each kind of call. A server asks again within the 30 s of its
-/// call, and has [16 calls at once](crate::files::Pool) by default. The largest
-/// reply, of an edit, has 8 KiB of text: 2 MiB in all.
+/// call, and 256 calls of one user at once are the most that it can be set to. The
+/// largest reply, of an edit, has 8 KiB of text: 2 MiB in all.
 const KEPT: usize = 256;
 
 /// Longest id in bytes.

@@ -1,7 +1,7 @@
 //! What an edit changed, as the file is now: the lines of each change with some
 //! around them, from the top, as many as fit.
 //!
-//! The reply is kept for a while ([`crate::pid1`]), so it is bounded in bytes.
+//! The reply is kept for a while, so it is bounded in bytes.
 
 use std::ops::Range;
 
