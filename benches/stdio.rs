@@ -7,6 +7,8 @@
 
 #![allow(missing_docs, clippy::print_stdout, clippy::expect_used)]
 
+#[path = "stdio/median.rs"]
+mod median;
 #[path = "stdio/plain.rs"]
 mod plain;
 #[path = "stdio/summary.rs"]

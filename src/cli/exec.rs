@@ -50,7 +50,7 @@ const FAILED: u8 = 125;
 /// When it was certainly not run.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
-    setup::log_to_stderr(&config.log)?;
+    setup::log_quietly(&config)?;
     let engine = setup::engine(&ProcessEnvironment)?;
     let user = User {
         issuer: args.issuer,

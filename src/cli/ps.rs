@@ -52,7 +52,7 @@ struct Command {
 /// A wrong setting, or the Engine's.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
-    setup::log_to_stderr(&config.log)?;
+    setup::log_quietly(&config)?;
     let engine = setup::engine(&ProcessEnvironment)?;
     let occupants = setup::runtime()?.block_on(survey(&engine, &config.instance))?;
     let sandboxes: Vec<_> = occupants.into_iter().map(Sandbox::from).collect();

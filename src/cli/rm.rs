@@ -49,7 +49,7 @@ const REMOVAL: Duration = Duration::from_secs(30);
 /// A busy sandbox without `--force`, a user of whom there is nothing, the Engine's.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
-    setup::log_to_stderr(&config.log)?;
+    setup::log_quietly(&config)?;
     let engine = setup::engine(&ProcessEnvironment)?;
     let whose = [
         (labels::INSTANCE, config.instance.as_str()),

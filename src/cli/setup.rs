@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::Environment;
+use crate::config::{Config, Environment, Origin, Setting};
 use crate::engine::{Engine, EngineAddress, EngineError, locate};
 
 /// An Engine that is down is no error: the server must come up, and says it when
@@ -43,6 +43,19 @@ pub fn log_to_stderr(directives: &str) -> anyhow::Result<()> {
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
     Ok(())
+}
+
+/// For a verb that a person runs: only what went wrong, unless the settings ask for
+/// more.
+///
+/// # Errors
+/// Directives that are none.
+pub fn log_quietly(config: &Config) -> anyhow::Result<()> {
+    let in_force = config.in_force(&config.user);
+    let given = in_force
+        .iter()
+        .any(|it| it.setting == Setting::Log && it.origin != Origin::Default);
+    log_to_stderr(if given { &config.log } else { "error" })
 }
 
 /// One thread: a server of one user waits most of the time.

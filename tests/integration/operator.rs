@@ -14,7 +14,6 @@ fn casemate(instance: &Instance, args: &[&str]) -> Output {
     let output = Command::new(env!("CARGO_BIN_EXE_casemate"))
         .args(args)
         .env("CASEMATE_INSTANCE", instance.name())
-        .env("CASEMATE_LOG", "warn")
         .stdin(Stdio::null())
         .output();
     output.expect("it runs")

@@ -341,8 +341,9 @@ async fn on_a_small_disk(options: &str) -> (Server, docker::Volume) {
     let disk = ["--opt=type=tmpfs", "--opt=device=tmpfs", &option];
     let labels = labels.each_ref().map(String::as_str);
     docker::output(&[&["volume", "create"], &disk[..], &labels, &[&volume]].concat());
-    let server = TestServer::on(&instance).start().await;
-    (server, docker::Volume(volume))
+    // The whole disk is smaller than what is to stay free of one.
+    let server = TestServer::on(&instance).env("CASEMATE_DISK_FLOOR", "0");
+    (server.start().await, docker::Volume(volume))
 }
 
 #[tokio::test]

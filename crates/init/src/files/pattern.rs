@@ -36,9 +36,9 @@ const MAX_PATTERN: usize = 1024;
 /// stack of a file thread is 512 KiB.
 const MAX_GROUPS: usize = 64;
 
-/// Bytes of the expression when it is compiled: the longest pattern takes a
-/// tenth of it.
-const NFA: usize = 2 * 1024 * 1024;
+/// Bytes of the expression when it is compiled. The worst pattern that was found
+/// takes 66 KiB.
+const NFA: usize = 512 * 1024;
 
 /// Bytes of the states that the DFA remembers. Full, it begins anew, so this
 /// costs time and never an answer.

@@ -60,6 +60,8 @@ pub async fn end_tree(
     }
     before_last_resort();
     resort.take().await;
-    let _ = timeout(PASSES, process.emptied()).await;
+    if resort.stuck() == 0 {
+        let _ = timeout(PASSES, process.emptied()).await;
+    }
     Ending::LastResort
 }

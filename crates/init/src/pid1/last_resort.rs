@@ -18,8 +18,9 @@ use crate::procfs::{self, Process};
 use crate::sys;
 
 /// What the kernel may take to end what was killed: writing out a core, giving
-/// back memory, a device that answers late.
-const LAST_WAIT: Duration = Duration::from_secs(2);
+/// back memory, a device that answers late. With all before it below the 4 s that a
+/// server waits for an outcome.
+const LAST_WAIT: Duration = Duration::from_millis(1500);
 
 /// Between two looks at what is left.
 const LOOK: Duration = Duration::from_millis(10);
@@ -42,7 +43,7 @@ impl LastResort {
         }
     }
 
-    /// Kills everything and waits until it is gone, 2 s at most.
+    /// Kills everything and waits until it is gone, 1.5 s at most.
     pub async fn take(&self) {
         self.taken.fetch_add(1, Ordering::Relaxed);
         let killed = procfs::processes().unwrap_or_default();

@@ -36,6 +36,8 @@ struct State {
     /// Nothing is accepted any more, and the end is near.
     refusing: bool,
     ending: Option<i64>,
+    /// What was told to all who listened.
+    announced: Option<Event>,
     listeners: Vec<mpsc::Sender<Event>>,
 }
 
@@ -65,6 +67,7 @@ impl Life {
                 last_call: now,
                 refusing: false,
                 ending: None,
+                announced: None,
                 listeners: Vec::new(),
             }),
             changed: Notify::new(),
@@ -157,13 +160,16 @@ impl Life {
         }
     }
 
-    /// Events for one connection. Ended at once when PID 1 is ending.
+    /// Events for one connection: also for one that comes when the end was announced,
+    /// or its server would not know that a command sent over it is not run.
     pub fn listen(&self) -> mpsc::Receiver<Event> {
         let (sender, receiver) = mpsc::channel(1);
         let mut state = self.state();
         state.listeners.retain(|listener| !listener.is_closed());
-        if state.ending.is_none() {
-            state.listeners.push(sender);
+        match &state.announced {
+            // The only event there is: the channel has room.
+            Some(ending) => drop(sender.try_send(ending.clone())),
+            None => state.listeners.push(sender),
         }
         receiver
     }
@@ -177,10 +183,12 @@ impl Life {
                 exit_code,
             })),
         };
-        for listener in std::mem::take(&mut self.state().listeners) {
-            // The only event there is: the channel has room.
+        let mut state = self.state();
+        for listener in std::mem::take(&mut state.listeners) {
+            // As above.
             let _ = listener.try_send(ending.clone());
         }
+        state.announced = Some(ending);
     }
 }
 
@@ -235,6 +243,8 @@ mod tests {
         };
         assert_eq!(ending.accepted, ["a"]);
         assert_eq!(i64::from(ending.exit_code), exit::RETIRED);
-        assert!(life.listen().recv().await.is_none());
+        // Who comes late is told too.
+        let late = life.listen().recv().await.and_then(|e| e.event);
+        assert_eq!(late, Some(event::Event::Ending(ending)));
     }
 }
