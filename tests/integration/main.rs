@@ -4,9 +4,12 @@
 
 mod harness;
 
+mod admission;
 mod bind;
+mod changed;
 mod chaos;
 mod commands;
+mod ending;
 mod ephemeral;
 mod files;
 mod floods;
@@ -17,7 +20,9 @@ mod leaks;
 mod lifecycle;
 mod long;
 mod operator;
+mod removed;
 mod room;
 mod serve;
 mod settings;
 mod stuck;
+mod sweep;

@@ -6,6 +6,7 @@
 //! assert_eq!(result.stdout(), "hi\n");
 //! ```
 
+mod directory;
 pub mod docker;
 mod instance;
 mod rpc;
@@ -14,6 +15,7 @@ mod server;
 use std::future::Future;
 use std::time::Duration;
 
+pub use directory::Directory;
 pub use instance::Instance;
 pub use rpc::{CallResult, Pending, Rpc};
 pub use server::{Server, TestServer};
