@@ -227,6 +227,7 @@ async fn a_thousand_calls_of_one_user_hold_nobody_else_up() {
         (time, Instant::now())
     };
     let ((ran, busy, over), (time, measured)) = tokio::join!(crowd, others);
+    eprintln!("first call {time:?}, else {usual:?}; {ran} ran, {busy} were busy");
     assert!(measured < over, "the crowd was over before the others came");
     assert!(
         time < usual + Duration::from_secs(1),

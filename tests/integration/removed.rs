@@ -14,6 +14,10 @@ use crate::harness::{
 /// How long something may take that happens by itself at once.
 const SOON: Duration = Duration::from_secs(10);
 
+/// What is told of either blow: `docker rm --force` kills too, and the exit code says no
+/// more.
+const KILLED: &str = "the sandbox was killed from outside or for memory";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Ephemeral,
@@ -52,13 +56,6 @@ impl Blow {
         let struck = instance.containers();
         self.strike(&self.aim(instance));
         gone(instance, &struck).await;
-    }
-
-    fn reason(self) -> &'static str {
-        match self {
-            // `docker rm --force` kills too, and the exit code says no more.
-            Self::Removed | Self::Killed => "the sandbox was killed from outside or for memory",
-        }
     }
 }
 
@@ -108,7 +105,7 @@ async fn a_blow_is_told_and_survived(mode: Mode, blow: Blow) {
     blow.strike_down(&server.instance).await;
     let next = server.shell("cat kept; ls -A /tmp | wc -l").await;
     assert_eq!(next.stdout(), "kept0\n", "{case}: {}", next.0);
-    let wanted = (mode == Mode::Bind).then(|| blow.reason().to_owned());
+    let wanted = (mode == Mode::Bind).then(|| KILLED.to_owned());
     assert_eq!(restarted(mode, &next), wanted, "{case}");
 
     // With a command running, and its caller waiting.
