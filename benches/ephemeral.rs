@@ -7,6 +7,8 @@
 
 #![allow(missing_docs, clippy::print_stdout, clippy::expect_used)]
 
+#[path = "stdio/median.rs"]
+mod median;
 #[path = "stdio/summary.rs"]
 mod summary;
 #[path = "../examples/support/mod.rs"]

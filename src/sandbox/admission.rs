@@ -63,8 +63,11 @@ impl Line {
         self.waiting().insert(ticket);
         let waiting = Waiting { line: self, ticket };
         let ahead = waiting.ahead();
-        if ahead >= CALLS_WAITING_PER_USER || in_all >= CALLS_WAITING {
+        if ahead >= CALLS_WAITING_PER_USER {
             return Err(SandboxError::Busy { waiting: ahead });
+        }
+        if in_all >= CALLS_WAITING {
+            return Err(SandboxError::Crowded { waiting: in_all });
         }
         Ok(waiting)
     }
@@ -87,13 +90,15 @@ impl Admission {
     /// that changes.
     ///
     /// # Errors
-    /// [`SandboxError::Busy`] when too many wait already, or its turn did not come.
+    /// [`SandboxError::Busy`] and [`SandboxError::Crowded`] when too many wait already,
+    /// [`SandboxError::NoTurn`].
     pub async fn enter(
         &self,
         deadline: Instant,
         told: impl Fn(usize),
     ) -> Result<Admitted, SandboxError> {
         let line = &*self.0;
+        let came = Instant::now();
         let waiting = line.join()?;
         let turn = line.running.clone().acquire_owned();
         tokio::pin!(turn);
@@ -106,9 +111,7 @@ impl Admission {
                 biased;
                 // The semaphore is never closed.
                 Ok(permit) = &mut turn => return Ok(Admitted(permit)),
-                () = sleep_until(deadline) => {
-                    return Err(SandboxError::Busy { waiting: waiting.ahead() });
-                }
+                () = sleep_until(deadline) => return Err(SandboxError::NoTurn(came.elapsed())),
                 () = std::future::ready(()), if last != Some(waiting.ahead()) => {
                     last = Some(waiting.ahead());
                     told(waiting.ahead());
@@ -138,12 +141,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_whose_turn_does_not_come_is_busy_at_its_deadline() {
+    async fn a_call_whose_turn_does_not_come_says_so_at_its_deadline() {
         let admission = one_at_once();
         let _running = admission.enter(later(), |_| {}).await.expect("runs");
         let start = Instant::now();
         let refused = admission.enter(later(), |_| {}).await;
-        assert!(matches!(refused, Err(SandboxError::Busy { .. })));
+        assert!(matches!(refused, Err(SandboxError::NoTurn(_))));
         assert_eq!(start.elapsed().as_secs(), 60);
     }
 
@@ -227,7 +230,7 @@ mod tests {
         });
         until_waiting(&admission, 1).await;
         let refused = admission.enter(later(), |_| {}).await;
-        assert!(matches!(refused, Err(SandboxError::Busy { .. })));
+        assert!(matches!(refused, Err(SandboxError::Crowded { .. })));
         drop(running);
         first.await.expect("task").expect("its turn");
     }

@@ -77,26 +77,25 @@ pub(super) struct Maker {
 }
 
 impl Maker {
-    /// Finds the user's container or makes it, and opens a channel to it.
+    /// Finds the user's container of this name or makes it, and opens a channel to it.
     pub async fn bring_up(
         &self,
+        name: &str,
         urgency: Urgency,
         status: &watch::Sender<Status>,
     ) -> Result<(Running, Option<Note>), SandboxError> {
         if !self.lasts() {
             status.send_replace(Status::Creating);
-            // Nobody else knows the name.
-            let running = self.create(&self.fresh_name(), urgency, status).await?;
+            let running = self.create(name, urgency, status).await?;
             return Ok((running, None));
         }
-        let name = self.lasting_name();
         let mut note = None;
         let mut patience = Instant::now() + NAME_IN_USE;
         let mut unresponsive = Instant::now() + UNRESPONSIVE;
         loop {
             status.send_replace(Status::Creating);
-            let Some(found) = self.engine.inspect(&name).await? else {
-                match self.create(&name, urgency, status).await {
+            let Some(found) = self.engine.inspect(name).await? else {
+                match self.create(name, urgency, status).await {
                     Ok(running) => return Ok((running, note)),
                     // Another server was faster, or the name is not free yet.
                     Err(SandboxError::Engine(error))

@@ -26,6 +26,15 @@ pub enum SandboxError {
         /// How many wait.
         waiting: usize,
     },
+    /// As many calls of all users wait as may.
+    #[error("{waiting} calls of all users wait already")]
+    Crowded {
+        /// How many wait.
+        waiting: usize,
+    },
+    /// The call's time is over and its turn had not come: others of its user ran.
+    #[error("its turn did not come in {0:?}")]
+    NoTurn(Duration),
     /// There are as many sandboxes as may be, and none ended in time.
     #[error("{most} sandboxes are in use, which is the most there may be")]
     Full {

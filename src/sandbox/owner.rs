@@ -29,6 +29,8 @@ pub(super) struct Owner {
     pub(super) maker: Maker,
     pub(super) status: watch::Sender<Status>,
     running: Option<Running>,
+    /// Name of the one that is being made.
+    making: Option<String>,
     note: NoteSlot,
     last_end: Option<(Arc<str>, Reason)>,
 }
@@ -39,6 +41,7 @@ impl Owner {
             maker,
             status,
             running: None,
+            making: None,
             note,
             last_end: None,
         }
@@ -53,6 +56,7 @@ impl Owner {
     ) {
         self.serve_all(&mut requests, &ending).await;
         if !self.maker.lasts() {
+            self.unmake().await;
             self.retire().await;
         }
         if let Some(running) = &self.running {
@@ -128,7 +132,10 @@ impl Owner {
             self.reconnect().await?;
         }
         if self.running.is_none() {
-            let made = self.maker.bring_up(urgency, &self.status).await;
+            let name = self.maker.next_name();
+            self.making = Some(name.clone());
+            let made = self.maker.bring_up(&name, urgency, &self.status).await;
+            self.making = None;
             self.status.send_replace(match made {
                 Ok(_) => Status::Running,
                 Err(_) => Status::Absent,
@@ -193,6 +200,18 @@ impl Owner {
         let seen = timeout(REMOVAL, gone(Some(running))).await.unwrap_or(None);
         self.forget(Reason::from_exit_code(seen.or(said)));
         Ok(())
+    }
+
+    /// The server ends while it makes a container: the Engine may have started it, and
+    /// nobody but this server knows the name.
+    async fn unmake(&mut self) {
+        let Some(name) = self.making.take() else {
+            return;
+        };
+        if let Err(error) = self.maker.engine.remove(&name).await {
+            let error = &error as &dyn std::error::Error;
+            warn!(error, "one that was started ends itself");
+        }
     }
 
     /// Ends the container at once, with all that runs in it.

@@ -128,7 +128,8 @@ impl Maker {
             status.send_replace(Status::Queued { ahead, most });
         };
         told(0);
-        let _first = self.common.room.line.enter(deadline, told).await?;
+        let first = self.common.room.line.enter(deadline, told).await;
+        let _first = first.map_err(|_| SandboxError::Full { most })?;
         loop {
             if let Some(reserved) = self.reserve().await? {
                 status.send_replace(Status::Creating);

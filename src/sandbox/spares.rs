@@ -102,7 +102,7 @@ impl Spares {
     /// The container for this command; until `deadline` as many wait as run.
     ///
     /// # Errors
-    /// [`SandboxError::Busy`] when no container was given back in time,
+    /// Those of [`Admission::enter`] when no container was given back in time,
     /// `UNKNOWN_COMMAND`.
     pub async fn seat(
         &self,

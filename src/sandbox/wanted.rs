@@ -41,8 +41,11 @@ impl Maker {
         }
     }
 
-    /// For a container that is used once.
-    pub(super) fn fresh_name(&self) -> String {
+    /// Of the next container: one that is used once has a name that nobody else knows.
+    pub(super) fn next_name(&self) -> String {
+        if self.lasts() {
+            return self.lasting_name();
+        }
         let random = uuid::Uuid::new_v4().simple().to_string();
         format!("{}-{}", self.name.as_str(), &random[..12])
     }

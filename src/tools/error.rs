@@ -168,6 +168,18 @@ impl ToolError {
                     "{waiting} calls of this user wait already. Wait for some to end, then retry."
                 ),
             ),
+            SandboxError::Crowded { waiting } => Self::new(
+                Code::Busy,
+                format!("{waiting} calls of all users wait already. Retry in a minute."),
+            ),
+            SandboxError::NoTurn(after) => Self::new(
+                Code::Busy,
+                format!(
+                    "this call's turn did not come in {} s: as many calls of this user run as may. \
+                     Wait for some to end, or stop one, then retry; nothing was run.",
+                    after.as_secs()
+                ),
+            ),
             SandboxError::Full { most } => Self::new(
                 Code::Busy,
                 format!(

@@ -4,11 +4,14 @@
 
 mod harness;
 
+mod admission;
 mod bind;
+mod changed;
 mod chaos;
 mod commands;
 mod disk;
 mod edits;
+mod ending;
 mod engine_trouble;
 mod ephemeral;
 mod files;
@@ -26,8 +29,10 @@ mod neighbours;
 mod operator;
 mod patterns;
 mod reads;
+mod removed;
 mod room;
 mod serve;
 mod settings;
 mod stuck;
+mod sweep;
 mod writes;

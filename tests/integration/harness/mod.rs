@@ -6,6 +6,7 @@
 //! assert_eq!(result.stdout(), "hi\n");
 //! ```
 
+mod directory;
 pub mod docker;
 mod engine;
 mod instance;
@@ -16,6 +17,7 @@ mod server;
 use std::future::Future;
 use std::time::Duration;
 
+pub use directory::Directory;
 pub use engine::Engine;
 pub use instance::Instance;
 pub use proxy::Proxy;

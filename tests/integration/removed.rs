@@ -1,0 +1,198 @@
+//! Things done by hand, in ephemeral and in bind mode: containers removed, PID 1 killed
+//! from the host, the image gone. Every call has a typed answer, the next one works
+//! without a restart of the server, and the files are whole. The same in persistent mode
+//! is in `lifecycle`, a command's container removed in ephemeral mode in `ephemeral`.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::{
+    CallResult, Directory, Instance, Pending, Server, TestServer, docker, eventually,
+};
+
+/// How long something may take that happens by itself at once.
+const SOON: Duration = Duration::from_secs(10);
+
+/// What is told of either blow: `docker rm --force` kills too, and the exit code says no
+/// more.
+const KILLED: &str = "the sandbox was killed from outside or for memory";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Ephemeral,
+    Bind,
+}
+
+/// What is done to a container.
+#[derive(Debug, Clone, Copy)]
+enum Blow {
+    Removed,
+    Killed,
+}
+
+impl Blow {
+    /// What it is to hit: containers or their PIDs 1 on the host.
+    fn aim(self, instance: &Instance) -> Vec<String> {
+        let containers = instance.containers();
+        match self {
+            Self::Removed => containers,
+            Self::Killed => containers.iter().map(|one| docker::pid(one)).collect(),
+        }
+    }
+
+    fn strike(self, aim: &[String]) {
+        match self {
+            Self::Removed => {
+                let ids = aim.iter().map(String::as_str);
+                docker::quietly(&["rm", "--force"].into_iter().chain(ids).collect::<Vec<_>>());
+            }
+            Self::Killed => docker::kill_on_host(aim),
+        }
+    }
+
+    /// Hits all there is, and stays until the Engine has nothing of it any more.
+    async fn strike_down(self, instance: &Instance) {
+        let struck = instance.containers();
+        self.strike(&self.aim(instance));
+        gone(instance, &struck).await;
+    }
+}
+
+/// Stays until none of these containers is there.
+async fn gone(instance: &Instance, struck: &[String]) {
+    eventually("what was struck is gone", SOON, async || {
+        let left = instance.containers();
+        !struck.iter().any(|container| left.contains(container))
+    })
+    .await;
+}
+
+fn server(mode: Mode, directory: &Directory) -> TestServer {
+    let server = TestServer::on(&Instance::new());
+    match mode {
+        Mode::Ephemeral => server.env("CASEMATE_MODE", "ephemeral"),
+        Mode::Bind => server
+            .env("CASEMATE_MODE", "bind")
+            .env("CASEMATE_BIND_DIR", directory.text()),
+    }
+}
+
+/// Why the container is another one. In ephemeral mode it always is: nothing is told.
+fn restarted(mode: Mode, result: &CallResult) -> Option<String> {
+    let reason = &result.field("sandbox")["restarted"]["reason"];
+    assert!(mode == Mode::Bind || reason.is_null(), "{}", result.0);
+    reason.as_str().map(str::to_owned)
+}
+
+/// Starts a command and stays until it runs.
+async fn running(server: &Server) -> Pending {
+    let arguments = json!({ "command": "echo x >> count; sleep 60; echo y >> count" });
+    let (_, call) = server.start_call("shell_exec", arguments).await;
+    eventually("the command runs", SOON, async || {
+        server.read("count").await.text() == "x\n"
+    })
+    .await;
+    call
+}
+
+async fn a_blow_is_told_and_survived(mode: Mode, blow: Blow) {
+    let directory = Directory::new(1000);
+    let server = server(mode, &directory).start().await;
+    let case = format!("{mode:?} {blow:?}");
+    server.write("kept", "kept").await;
+    // With nothing running.
+    blow.strike_down(&server.instance).await;
+    let next = server.shell("cat kept; ls -A /tmp | wc -l").await;
+    assert_eq!(next.stdout(), "kept0\n", "{case}: {}", next.0);
+    let wanted = (mode == Mode::Bind).then(|| KILLED.to_owned());
+    assert_eq!(restarted(mode, &next), wanted, "{case}");
+
+    // With a command running, and its caller waiting.
+    let call = running(&server).await;
+    blow.strike(&blow.aim(&server.instance));
+    let lost = call.result().await;
+    assert!(lost.is_error(), "{case}: {}", lost.0);
+    assert_eq!(lost.outcome(), "sandbox_lost", "{case}: {}", lost.0);
+    let next = server.shell("cat count").await;
+    assert_eq!(next.stdout(), "x\n", "{case}: {}", next.0);
+    written_whole(&server, blow, &case).await;
+    assert_eq!(server.read("kept").await.text(), "kept", "{case}");
+}
+
+/// With a file being replaced: each call is repeated, and the file is whole.
+async fn written_whole(server: &Server, blow: Blow, case: &str) {
+    // A container with nothing else to do, also in ephemeral mode.
+    server.write("big", "").await;
+    let (struck, aim) = (server.instance.containers(), blow.aim(&server.instance));
+    let mut writes = Vec::new();
+    for letter in "abcdefghijklmnop".chars() {
+        let content = letter.to_string().repeat(casemate_protocol::MAX_WRITE);
+        let arguments = json!({ "path": "big", "content": content });
+        writes.push(server.start_call("write_file", arguments).await.1);
+    }
+    let first = writes.remove(0).result().await;
+    assert!(!first.is_error(), "{case}: {}", first.0);
+    blow.strike(&aim);
+    for write in writes {
+        let written = write.result().await;
+        assert!(!written.is_error(), "{case}: {}", written.0);
+    }
+    gone(&server.instance, &struck).await;
+    // What a killed PID 1 left unfinished beside it is swept later.
+    let look = "stat -c %s big; tr -d $(head -c 1 big) < big | wc -c";
+    let whole = format!("{}\n0\n", casemate_protocol::MAX_WRITE);
+    let found = server.shell(look).await;
+    assert_eq!(found.stdout(), whole, "{case}: {}", found.0);
+}
+
+#[tokio::test]
+async fn a_container_of_bind_mode_that_is_removed_or_killed_is_told_and_survived() {
+    tokio::join!(
+        a_blow_is_told_and_survived(Mode::Bind, Blow::Removed),
+        a_blow_is_told_and_survived(Mode::Bind, Blow::Killed),
+    );
+}
+
+#[tokio::test]
+async fn a_container_of_ephemeral_mode_that_is_removed_or_killed_is_told_and_survived() {
+    tokio::join!(
+        a_blow_is_told_and_survived(Mode::Ephemeral, Blow::Removed),
+        a_blow_is_told_and_survived(Mode::Ephemeral, Blow::Killed),
+    );
+}
+
+async fn without_its_image(mode: Mode) {
+    let kept = docker::Image::from_tools("true", &[]);
+    let image = docker::Image(kept.name().replace(":latest", ":gone"));
+    docker::output(&["tag", kept.name(), image.name()]);
+    let directory = Directory::new(1000);
+    let server = server(mode, &directory).image(image.name()).start().await;
+    server.write("kept", "kept").await;
+    docker::output(&["rmi", image.name()]);
+    // What runs already needs no image.
+    assert_eq!(server.read("kept").await.text(), "kept", "{mode:?}");
+    Blow::Removed.strike_down(&server.instance).await;
+    for _ in 0..2 {
+        let result = server.shell("touch never").await;
+        assert!(result.is_error(), "{mode:?}: {}", result.0);
+        assert_eq!(result.code(), "image_missing", "{mode:?}: {}", result.0);
+        assert!(
+            result.text().contains(image.name()),
+            "{mode:?}: {}",
+            result.0
+        );
+    }
+    assert_eq!(server.instance.containers(), [""; 0], "{mode:?}");
+    docker::output(&["tag", kept.name(), image.name()]);
+    let result = server.shell("cat kept; ls").await;
+    assert_eq!(result.stdout(), "keptkept\n", "{mode:?}: {}", result.0);
+}
+
+#[tokio::test]
+async fn without_its_image_a_call_says_so_and_with_it_again_the_next_one_works() {
+    tokio::join!(
+        without_its_image(Mode::Ephemeral),
+        without_its_image(Mode::Bind)
+    );
+}

@@ -1,0 +1,64 @@
+//! The net for containers that were made and never started: their server was killed in
+//! between, and no other came for their user.
+
+use std::time::Duration;
+
+use crate::harness::{Instance, TestServer, docker, eventually};
+
+/// Such a container is abandoned when it is this old, with what the clock of the Engine
+/// leaves out: it tells whole seconds.
+const ABANDONED: Duration = Duration::from_secs(62);
+
+/// Makes a container with labels that a server could have given it, and does not start
+/// it.
+fn never_started(labels: &[(&str, &str)]) -> docker::Container {
+    let labels = labels
+        .iter()
+        .map(|(name, value)| format!("--label=io.casemate.{name}={value}"));
+    let labels: Vec<String> = labels.collect();
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+    let create = ["create", "--network=none"];
+    let image = [crate::harness::TOOLS_IMAGE, "true"];
+    docker::Container(docker::output(&[&create[..], &labels, &image].concat()))
+}
+
+fn is_there(container: &docker::Container) -> bool {
+    let all = docker::lines(&["ps", "--all", "--quiet", "--no-trunc"]);
+    all.contains(&container.0)
+}
+
+#[tokio::test]
+async fn a_server_sweeps_what_was_never_started_and_leaves_the_young_and_the_foreign() {
+    let (instance, other) = (Instance::new(), Instance::new());
+    let ours = |of: &str| never_started(&[("instance", of), ("user", "gone"), ("issuer", "local")]);
+    let abandoned = [ours(instance.name()), ours(instance.name())];
+    let foreign = [
+        ours(other.name()),
+        never_started(&[("instance", instance.name())]),
+        never_started(&[("instance", instance.name()), ("user", "gone")]),
+        never_started(&[("user", "gone"), ("issuer", "local")]),
+        never_started(&[]),
+    ];
+    let unused = TestServer::on(&instance).start().await;
+    // Only time makes them old.
+    tokio::time::sleep(ABANDONED).await;
+    let young = ours(instance.name());
+    // A server that nobody uses does not reach for the Engine.
+    assert!(abandoned.iter().all(is_there));
+    drop(unused);
+
+    let server = TestServer::on(&instance).start().await;
+    assert_eq!(server.shell("echo used").await.stdout(), "used\n");
+    eventually(
+        "the abandoned are gone",
+        Duration::from_secs(10),
+        async || !abandoned.iter().any(is_there),
+    )
+    .await;
+    assert!(is_there(&young), "a young one");
+    for (n, container) in foreign.iter().enumerate() {
+        assert!(is_there(container), "foreign one {n}");
+    }
+    // What runs is no business of the sweep.
+    assert_eq!(server.shell("echo used").await.stdout(), "used\n");
+}
