@@ -83,6 +83,32 @@ pub struct User {
     pub subject: Subject,
 }
 
+/// Who calls, as the credential on this one request says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Whose sandbox it is.
+    pub user: User,
+    /// What the credential is good for.
+    pub scopes: Scopes,
+}
+
+/// What a credential is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scopes {
+    /// The tools, over MCP.
+    pub tools: bool,
+    /// The workspace's files, over plain HTTP.
+    pub files: bool,
+}
+
+impl Scopes {
+    /// Everything.
+    pub const ALL: Self = Self {
+        tools: true,
+        files: true,
+    };
+}
+
 /// Namespace of names and labels: deployments and test runs share an Engine.
 /// `[a-z0-9][a-z0-9_-]{0,31}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,16 +1,24 @@
 //! `casemate serve`.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::net::TcpListener;
 
 use super::setup;
 use crate::config::{Config, ProcessEnvironment, SettingsArgs};
+use crate::http::auth::Authenticator;
 use crate::sandbox::Manager;
-use crate::stdio;
 use crate::tools::Tools;
+use crate::{http, stdio};
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Serve over HTTP on this address and port instead, for example 127.0.0.1:8080
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
     #[command(flatten)]
     settings: SettingsArgs,
 }
@@ -31,8 +39,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         let stop = setup::stop_on_signal()?;
         let manager = Manager::new(config.clone(), engine);
-        let tools = Tools::new(manager.clone(), config.user);
-        stdio::serve(manager, tools, stop).await;
+        let Some(address) = args.http else {
+            let tools = Tools::new(manager.clone(), config.user);
+            stdio::serve(manager, tools, stop).await;
+            return Ok(());
+        };
+        let listener = TcpListener::bind(address).await?;
+        let authenticator = Arc::new(Authenticator::Nobody(config.user));
+        http::serve(listener, manager, authenticator, stop).await?;
         Ok(())
     });
     runtime.shutdown_timeout(LAST);

@@ -41,6 +41,7 @@ mod room;
 mod spares;
 mod survey;
 mod sweep;
+mod transfer;
 mod wanted;
 
 use std::future::Future;
@@ -57,6 +58,7 @@ pub use manager::Manager;
 pub use repeat::Uncertainty;
 pub use replaced::{KEPT, LOST, Reason};
 pub use survey::{Occupant, survey};
+pub use transfer::{Download, Stat, UploadOptions, Uploaded};
 
 use crate::channel::{CallError, Channel};
 use admission::Admission;
