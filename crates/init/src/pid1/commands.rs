@@ -180,11 +180,11 @@ impl Commands {
             doomed: command.is_doomed() || hit,
             oom_kills: oom_kills().saturating_sub(oom_before),
         };
-        let survivors = if process.is_empty() {
+        let survivors = match resort.stuck() {
+            0 if process.is_empty() => 0,
+            0 => tree::size(process.supervisor),
             // What outlives the last resort has lost its supervisor.
-            resort.stuck()
-        } else {
-            tree::size(process.supervisor)
+            stuck => stuck,
         };
         let (stdout, stderr) = command.cut();
         let shown_whole = stdout.omitted + stderr.omitted == 0;
