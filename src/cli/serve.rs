@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::net::TcpListener;
 
 use super::setup;
 use crate::config::{Config, ProcessEnvironment, SettingsArgs};
-use crate::http::auth::Authenticator;
+use crate::http::auth::{self, Authenticator};
+use crate::http::guard::Guard;
 use crate::sandbox::Manager;
 use crate::tools::Tools;
 use crate::{http, stdio};
@@ -44,9 +46,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             stdio::serve(manager, tools, stop).await;
             return Ok(());
         };
-        let listener = TcpListener::bind(address).await?;
-        let authenticator = Arc::new(Authenticator::Nobody(config.user));
-        http::serve(listener, manager, authenticator, stop).await?;
+        auth::check(address, &config.http.auth)?;
+        let authenticator = Arc::new(Authenticator::new(&config)?);
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}"))?;
+        let address = listener.local_addr()?;
+        let guard = Guard::new(&config.http, address);
+        tracing::info!("listening on http://{address}");
+        http::serve(listener, manager, authenticator, guard, stop).await?;
         Ok(())
     });
     runtime.shutdown_timeout(LAST);

@@ -16,6 +16,8 @@ pub fn service(
 ) -> StreamableHttpService<Tools, NeverSessionManager> {
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
+        // The guard has looked, with the operator's list.
+        .disable_allowed_hosts()
         .with_cancellation_token(stop.child_token());
     let tools = Tools::for_requests(manager);
     StreamableHttpService::new(move || Ok(tools.clone()), Arc::default(), config)

@@ -11,6 +11,7 @@
 //! - A credential is neither logged nor handed on.
 
 pub mod auth;
+pub mod guard;
 mod mcp;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::Manager;
 use auth::Authenticator;
+use guard::Guard;
 
 /// Serves until `stop`.
 ///
@@ -30,12 +32,15 @@ pub async fn serve(
     listener: TcpListener,
     manager: Manager,
     authenticator: Arc<Authenticator>,
+    guard: Guard,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let authenticated = Router::new()
+    let tools = Router::new()
         .route_service("/mcp", mcp::service(manager.clone(), &stop))
-        .layer(middleware::from_fn_with_state(authenticator, auth::require));
-    axum::serve(listener, authenticated)
+        .layer(middleware::from_fn(auth::require_tools));
+    let everybody = auth::metadata(&authenticator);
+    let authenticated = tools.layer(middleware::from_fn_with_state(authenticator, auth::require));
+    axum::serve(listener, guard.protect(authenticated.merge(everybody)))
         .with_graceful_shutdown(stop.cancelled_owned())
         .await?;
     manager.close().await;
