@@ -16,6 +16,7 @@
 pub mod auth;
 mod connections;
 mod early_commit;
+pub mod guard;
 mod health;
 mod limits;
 mod load;
@@ -36,6 +37,7 @@ use crate::sandbox::Manager;
 use crate::tools::Tools;
 use auth::Authenticator;
 use connections::Connections;
+use guard::Guard;
 use limits::{GRACE, LAST_ANSWERS};
 use load::Load;
 
@@ -48,6 +50,8 @@ pub struct Server {
     pub engine: Engine,
     /// Whose a request is.
     pub authenticator: Arc<Authenticator>,
+    /// Which hosts and pages are answered.
+    pub guard: Guard,
 }
 
 impl Server {
@@ -68,15 +72,14 @@ impl Server {
     fn routes(&self, stop: &CancellationToken, cancel: &CancellationToken) -> Router {
         let tools = Tools::for_requests(self.manager.clone());
         let load = Load::default();
-        let authenticated = Router::new()
+        let called = Router::new()
             .merge(mcp::routes(tools.clone(), &load, cancel))
             .merge(sse::routes(tools, &load, stop))
-            .layer(middleware::from_fn_with_state(
-                self.authenticator.clone(),
-                auth::require,
-            ));
-        Router::new()
-            .merge(authenticated)
-            .merge(health::routes(self.engine.clone()))
+            .layer(middleware::from_fn(auth::require_tools));
+        let authenticator = self.authenticator.clone();
+        let authenticated =
+            called.layer(middleware::from_fn_with_state(authenticator, auth::require));
+        let open = auth::metadata(&self.authenticator).merge(health::routes(self.engine.clone()));
+        self.guard.protect(authenticated.merge(open))
     }
 }
