@@ -11,6 +11,7 @@
 //! - A credential is neither logged nor handed on.
 
 pub mod auth;
+mod files;
 mod mcp;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let authenticated = Router::new()
         .route_service("/mcp", mcp::service(manager.clone(), &stop))
+        .merge(files::router(manager.clone()))
         .layer(middleware::from_fn_with_state(authenticator, auth::require));
     axum::serve(listener, authenticated)
         .with_graceful_shutdown(stop.cancelled_owned())
