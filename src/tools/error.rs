@@ -349,6 +349,7 @@ impl ToolError {
             ),
             F::Exists => (Code::Exists, format!("{subject} is there already. Use mode \"overwrite\" to replace it, or another path.")),
             F::Changed => (Code::Changed, format!("{subject} changed while it was being edited; nothing was written. Read it again, then retry.")),
+            F::BadArchive => (Code::InvalidArgument, format!("{subject}: {detail}.")),
             F::BadPattern => (Code::InvalidArgument, format!("`pattern`: {detail}.")),
             F::Unspecified | F::Ending | F::Other => {
                 (Code::Internal, format!("{subject}: {detail}. Retry."))
