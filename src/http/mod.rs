@@ -16,6 +16,7 @@
 pub mod auth;
 mod connections;
 mod early_commit;
+mod files;
 pub mod guard;
 mod health;
 mod limits;
@@ -76,10 +77,13 @@ impl Server {
             .merge(mcp::routes(tools.clone(), &load, cancel))
             .merge(sse::routes(tools, &load, stop))
             .layer(middleware::from_fn(auth::require_tools));
+        let files =
+            files::router(self.manager.clone()).layer(middleware::from_fn(auth::require_files));
         let authenticator = self.authenticator.clone();
-        let authenticated =
-            called.layer(middleware::from_fn_with_state(authenticator, auth::require));
+        let authenticated = called
+            .merge(files)
+            .layer(middleware::from_fn_with_state(authenticator, auth::require));
         let open = auth::metadata(&self.authenticator).merge(health::routes(self.engine.clone()));
-        self.guard.protect(authenticated.merge(open))
+        self.guard.clone().protect(authenticated.merge(open))
     }
 }

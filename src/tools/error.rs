@@ -239,3 +239,16 @@ impl ToolError {
 pub fn bounds<T: fmt::Display>(bounds: &limits::Bounds<T>) -> String {
     format!("must be {} to {}", bounds.least, bounds.most)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_codes_has_every_one() {
+        for (at, &code) in Code::ALL.iter().enumerate() {
+            assert_eq!(code as usize, at, "{code:?}");
+        }
+        assert_eq!(Code::ALL.len(), Code::Internal as usize + 1);
+    }
+}

@@ -28,8 +28,10 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
 pub use code::Code;
+pub use entries::{instant, time};
 pub use error::ToolError;
 pub use outcome::convert;
+pub use render::visible;
 pub use shell::start;
 
 use crate::config::{Results, ToolSet};
