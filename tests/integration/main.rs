@@ -29,6 +29,7 @@ mod neighbours;
 mod operator;
 mod patterns;
 mod reads;
+mod refused;
 mod removed;
 mod room;
 mod serve;
