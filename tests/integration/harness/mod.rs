@@ -7,6 +7,7 @@
 //! ```
 
 mod directory;
+mod disk;
 pub mod docker;
 mod engine;
 mod instance;
@@ -18,6 +19,7 @@ use std::future::Future;
 use std::time::Duration;
 
 pub use directory::Directory;
+pub use disk::Disk;
 pub use engine::Engine;
 pub use instance::Instance;
 pub use proxy::Proxy;

@@ -23,6 +23,7 @@ mod budget;
 mod charset;
 mod edit;
 mod entry;
+mod limit;
 mod lines;
 mod list;
 mod names;
@@ -121,7 +122,13 @@ fn failure(errno: Errno) -> Failure {
         Errno::FBIG => Code::FileTooLarge,
         _ => Code::Other,
     };
-    Failure::new(code, io::Error::from(errno).to_string())
+    let limit = match code {
+        Code::NoSpace => limit::of_space(),
+        Code::FileTooLarge => limit::of_a_file(),
+        _ => None,
+    };
+    let detail = limit.unwrap_or_else(|| io::Error::from(errno).to_string());
+    Failure::new(code, detail)
 }
 
 /// A bound of the protocol that the caller broke.
