@@ -57,8 +57,7 @@ async fn each_is_survived(victim: Victim) {
             let _turn = world.turn().await;
             let mut reached = cell.prepare(&world).await;
             cell.begin(&mut reached).await;
-            let hit = cell.strike(&world, &reached).await;
-            eprintln!("{cell}: {hit} killed");
+            cell.strike(&world, &reached).await;
             prove(&world, cell, reached).await;
         })
     });

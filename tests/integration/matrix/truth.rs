@@ -88,7 +88,6 @@ impl Seen {
         let outcome = result.field("outcome").as_str();
         let said = outcome.unwrap_or_else(|| result.code());
         let ran = self.fact("ran") == "1";
-        eprintln!("{cell}: {said}, ran: {ran}");
         match said {
             "exited" => {
                 assert_eq!(result.stdout(), "end\n", "{cell}: {}", result.0);
