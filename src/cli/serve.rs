@@ -35,9 +35,10 @@ const LAST: Duration = Duration::from_millis(100);
 /// Settings, engine, server, end.
 ///
 /// # Errors
-/// A wrong setting, or an Engine's address that cannot be one.
+/// A wrong setting, no directory to bind, or an Engine's address that cannot be one.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
+    config.check_directory()?;
     setup::log_to_stderr(&config.log)?;
     let engine = setup::engine(&ProcessEnvironment)?;
     let runtime = match args.http {

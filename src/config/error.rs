@@ -104,6 +104,15 @@ pub enum ConfigError {
         origin: Origin,
         /// The way that takes it.
         scheme: &'static str,
+    /// Where the directory to bind should be, there is none.
+    #[error("{origin}: {}: {reason}; create the directory, or give another one", path.display())]
+    NoDirectory {
+        /// Where it was given.
+        origin: Origin,
+        /// The directory.
+        path: PathBuf,
+        /// What the kernel said. Part of the message, so not a `source` of it.
+        reason: io::Error,
     },
     /// A value is bytes that are no text.
     #[error("{0}: the value is not valid UTF-8")]

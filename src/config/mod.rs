@@ -138,6 +138,24 @@ impl Config {
         })
     }
 
+    /// What a server asks before it serves, and the other verbs do not: that the directory to bind is
+    /// there. One that goes later is an error of the calls that need it. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::NoDirectory`].
+    pub fn check_directory(&self) -> Result<(), ConfigError> {
+        let Some(bind) = &self.bind else {
+            return Ok(());
+        };
+        let given = self.given.get(bind.setting());
+        bind.check().map_err(|reason| ConfigError::NoDirectory {
+            origin: given.map_or(Origin::Default, |given| given.origin.clone()),
+            path: bind.as_path().to_owned(),
+            reason,
+        })
+    }
+
     /// The settings of `user`'s sandbox.
     pub fn for_user(&self, user: &User) -> Arc<SandboxSettings> {
         self.users.settings(user).unwrap_or(&self.sandbox).clone()

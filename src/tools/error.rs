@@ -165,6 +165,17 @@ impl ToolError {
             ),
             EngineError::Deadline { .. } => (Code::EngineUnavailable, " Retry in a moment."),
             EngineError::ImageMissing { .. } => (Code::ImageMissing, ""),
+            EngineError::Full { .. } => (
+                Code::NoSpace,
+                " Nothing was run. Files that a running sandbox deletes make room; the operator can free space.",
+            ),
+            // It ended while it was made, or was reached for.
+            EngineError::Missing { .. }
+            | EngineError::NotRunning { .. }
+            | EngineError::Exec { .. } => (
+                Code::SandboxUnavailable,
+                " Retry; if it stays, the operator finds more in the log.",
+            ),
             EngineError::ImageUnusable { .. } => {
                 (Code::ImageUnusable, " Set CASEMATE_IMAGE to another.")
             }
@@ -195,7 +206,7 @@ impl ToolError {
             F::PermissionDenied => (Code::PermissionDenied, format!("{subject}: permission denied for the sandbox's user. Change its mode with shell_exec.")),
             F::TooManyLinks => (Code::OutsideWorkspace, format!("{subject} is reached through too many links, or through a loop of them.")),
             F::NoSpace => (Code::NoSpace, format!("the workspace has no space left ({detail}). Delete files, then retry; nothing was changed.")),
-            F::FileTooLarge => (Code::TooLarge, format!("{subject} would be larger than a file here may be (2 GiB).")),
+            F::FileTooLarge => (Code::TooLarge, format!("{subject} would be too large: {detail}.")),
             F::NotText => (Code::NotText, format!("{subject} is not UTF-8 text. Read it with encoding \"base64\", or look at it with shell_exec.")),
             F::NameTooLong => (Code::InvalidArgument, format!("{subject}: a name is too long; 255 bytes at most.")),
             F::BadCwd => (Code::BadCwd, format!("`cwd`: {subject} cannot be entered ({detail}). Give a directory that exists, for example /workspace.")),
