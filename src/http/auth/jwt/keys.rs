@@ -113,7 +113,11 @@ impl Remote {
         }
     }
 
-    async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, KeyError> {
+    /// The key of a token.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, KeyError> {
         let kept = self.kept();
         let found = look_up(kept.as_ref(), id, algorithm);
         match (&found, &kept) {
