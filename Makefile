@@ -36,7 +36,7 @@ test: rust setup ## run all tests, and prove that they left nothing behind
 	exit $$((tests ? tests : leftovers))
 
 bench: rust setup ## measure
-	cargo bench --locked --bench stdio --bench files --bench ephemeral
+	cargo bench --locked --bench stdio --bench files --bench pace
 
 lint: rust ## check format, lints and documentation
 	cargo fmt --all --check

@@ -17,6 +17,7 @@ use super::owner::Owner;
 use super::room::Room;
 use super::spares::Spares;
 use super::sweep;
+use super::transfer::Transfers;
 use super::{Containers, NoteSlot, Place, Sandbox, Status};
 use crate::config::Config;
 use crate::engine::Engine;
@@ -177,7 +178,8 @@ impl Manager {
         };
         Sandbox {
             containers,
-            admission: Admission::new(calls, waiting),
+            admission: Admission::new(calls, waiting.clone()),
+            transfers: Transfers::new(self.common.engine.clone(), waiting),
             ending: self.ending.clone(),
         }
     }

@@ -5,6 +5,7 @@
 //! the text.
 
 mod arguments;
+mod code;
 mod entries;
 mod error;
 mod files;
@@ -26,7 +27,8 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
-pub use error::{Code, ToolError};
+pub use code::Code;
+pub use error::ToolError;
 pub use outcome::convert;
 pub use shell::start;
 
