@@ -12,7 +12,7 @@ const NAME_CHARS: usize = 64;
 
 /// The name of a token: `[a-z0-9][a-z0-9._-]{0,63}`, not `local`. So as an issuer it is neither
 /// the one of tokens' own users and stdio nor a URL, which has a `:`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenName(String);
 
 /// Why a text is not one.
