@@ -1,11 +1,19 @@
 //! Keys that are fetched from the issuer.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 use super::jwt::{claims, server};
 use super::key::Key;
@@ -104,6 +112,63 @@ async fn a_redirect_to_other_keys_is_not_followed() {
     issuer.answers(StatusCode::FOUND, &json!({ "keys": [key.jwk("a")] }));
     let server = server(&issuer.url).start_http().await;
     assert_eq!(status(&server, &key, "a").await, 503);
+}
+
+/// `keys` over https, once for each connection, and the certificate.
+async fn over_https(keys: impl Into<Bytes>) -> (u16, String) {
+    let keys = keys.into();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let key = made.signing_key.serialize_der().try_into().expect("a key");
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key);
+    let tls = TlsAcceptor::from(Arc::new(config.expect("a configuration")));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // Who does not trust the certificate goes away here.
+            let Ok(stream) = tls.accept(stream).await else {
+                continue;
+            };
+            let answer = service_fn(|_| {
+                let answer = hyper::Response::new(Full::new(keys.clone()));
+                std::future::ready(Ok::<_, Infallible>(answer))
+            });
+            let served = http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+            let _ = served.await;
+        }
+    });
+    (port, made.cert.pem())
+}
+
+#[tokio::test]
+async fn keys_over_https_are_taken_from_a_host_whose_certificate_is_trusted() {
+    let key = Key::ed();
+    let keys = json!({ "keys": [key.jwk("a")] }).to_string();
+    let (port, certificate) = over_https(keys).await;
+    let trusted = SettingFile::new(&certificate);
+    let url = format!("https://localhost:{port}/keys");
+    let trusting = server(&url)
+        .env("SSL_CERT_FILE", &trusted.text())
+        .start_http()
+        .await;
+    assert_eq!(status(&trusting, &key, "a").await, 200);
+    // The name is another, and so is whose certificate it would be.
+    let url = format!("https://127.0.0.1:{port}/keys");
+    let other_name = server(&url)
+        .env("SSL_CERT_FILE", &trusted.text())
+        .start_http()
+        .await;
+    assert_eq!(status(&other_name, &key, "a").await, 503);
+    let (_, other) = over_https("").await;
+    let stranger = SettingFile::new(&other);
+    let url = format!("https://localhost:{port}/keys");
+    let distrusting = server(&url)
+        .env("SSL_CERT_FILE", &stranger.text())
+        .start_http()
+        .await;
+    assert_eq!(status(&distrusting, &key, "a").await, 503);
 }
 
 #[test]

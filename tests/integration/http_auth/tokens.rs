@@ -197,6 +197,7 @@ fn what_would_let_anybody_in_or_nobody_does_not_start_and_says_why() {
     let file = SettingFile::new("[[tokens]]\nname = \"a\"\ntoken = \"cm_secret\"\n");
     let (path, nowhere) = (file.text(), "/nonexistent/tokens.toml");
     let tokens = ("CASEMATE_AUTH", "tokens");
+    let bind = ("CASEMATE_MODE", "bind");
     for (address, variables, parts) in [
         (
             "0.0.0.0:0",
@@ -229,6 +230,16 @@ fn what_would_let_anybody_in_or_nobody_does_not_start_and_says_why() {
             "127.0.0.1:0",
             &[tokens, ("CASEMATE_TOKENS_FILE", nowhere)],
             &["cannot read", nowhere],
+        ),
+        (
+            "127.0.0.1:0",
+            &[
+                tokens,
+                ("CASEMATE_TOKENS_FILE", &path),
+                bind,
+                ("CASEMATE_BIND_DIR", "/srv"),
+            ],
+            &["bind_dir", "bind_root"],
         ),
     ] {
         let (code, output, errors) = casemate(&["serve", "--http", address], variables);
