@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::super::harness::docker;
 use super::key::Key;
 use super::*;
 
@@ -202,6 +203,34 @@ async fn nobody_speaks_for_another_with_a_token_of_the_issuer() {
         ("x-casemate-user", "bob"),
     ];
     assert_eq!(asked(&issued.server, &headers).await.0, 403);
+}
+
+#[tokio::test]
+async fn a_sandbox_is_of_issuer_and_subject_together() {
+    let issued = Issued::new().await;
+    let head = json!({ "alg": "RS256", "kid": "RS256" });
+    let instance = &issued.server.instance;
+    for subject in ["alice", "Alice"] {
+        let token = issued.rsa().sign(&head, &with("sub", json!(subject)));
+        let bearer = format!("Bearer {token}");
+        let arguments = json!({ "path": "whose", "content": subject, "mode": "create_new" });
+        let headers = [("authorization", bearer.as_str())];
+        let written = call(&issued.server, &headers, "write_file", arguments).await;
+        assert!(!written.is_error(), "{written:?}");
+        let user = format!("label=io.casemate.user={subject}");
+        let issuer = format!("label=io.casemate.issuer={ISSUER}");
+        let filters = [
+            "--filter",
+            &instance.label(),
+            "--filter",
+            &user,
+            "--filter",
+            &issuer,
+        ];
+        let found = docker::lines(&[&["ps", "--quiet"], &filters[..]].concat());
+        assert_eq!(found.len(), 1, "{subject}");
+    }
+    assert_eq!(instance.volumes().len(), 2);
 }
 
 #[tokio::test]

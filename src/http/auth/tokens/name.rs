@@ -1,6 +1,5 @@
 //! What a token is called.
 
-use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -47,12 +46,6 @@ impl FromStr for TokenName {
             && text.bytes().all(inner)
             && text != Issuer::local().as_str();
         good.then(|| Self(text.to_owned())).ok_or(NameError)
-    }
-}
-
-impl fmt::Display for TokenName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
