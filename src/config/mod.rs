@@ -31,6 +31,7 @@ mod sandbox;
 mod setting;
 mod units;
 mod users;
+mod web;
 
 use std::sync::Arc;
 
@@ -41,13 +42,14 @@ pub use choices::{AuthScheme, Mode, Results, ToolSet};
 pub use environment::{Environment, MapEnvironment, ProcessEnvironment};
 pub use error::{ConfigError, Excerpt, ValueError};
 pub use flags::SettingsArgs;
-pub use http::{AllowedHost, Auth, HttpSettings, HttpUrl, JwksSource, JwtSettings, WebOrigin};
+pub use http::{Auth, HttpSettings, JwksSource, JwtSettings};
 pub use image::ImageRef;
 pub use origin::{Origin, Place};
 pub use raw::{Given, Layer, RawConfig, RawUser};
 pub use sandbox::SandboxSettings;
 pub use setting::{Facts, Group, Setting, Takes};
 pub use units::{Bytes, NanoCpus, Unit};
+pub use web::{AllowedHost, HttpUrl, WebOrigin};
 
 use crate::identity::{Instance, User};
 use choices::switch;

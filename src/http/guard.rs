@@ -106,10 +106,10 @@ impl Guard {
 
     /// Puts itself before all routes of `router`, authentication included: a browser sends no
     /// credential in a preflight, and must be able to read a 401.
-    pub fn protect(self, router: Router) -> Router {
+    pub fn protect(&self, router: Router) -> Router {
         router
             .layer(self.cors())
-            .layer(from_fn_with_state(self, guard))
+            .layer(from_fn_with_state(self.clone(), guard))
     }
 
     fn cors(&self) -> CorsLayer {

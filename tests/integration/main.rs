@@ -18,6 +18,7 @@ mod files;
 mod floods;
 mod full;
 mod heartbeat;
+mod http_auth;
 mod http_limits;
 mod http_mcp;
 mod http_sse;

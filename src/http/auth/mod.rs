@@ -47,7 +47,7 @@ pub use refusal::Refusal;
 pub use reload::FileError;
 pub use scope::{require_files, require_tools};
 
-use crate::config::{Auth, Config};
+use crate::config::{Auth, Bind, Config};
 use crate::identity::{Principal, Scopes, User};
 use bearer::Bearer;
 use challenge::Challenge;
@@ -74,6 +74,11 @@ pub enum AuthError {
     /// The file of the tokens or of the keys.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Many users, and one directory for all of them.
+    #[error(
+        "bind_dir is one directory, for the one user of auth none; with more users set bind_root"
+    )]
+    OneDirectory,
     /// The keys could not be fetched safely.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -105,8 +110,12 @@ impl Authenticator {
     /// for the first request: the server comes up also with its issuer down.
     ///
     /// # Errors
-    /// A file that cannot be used, or no certificates to trust.
+    /// A file that cannot be used, no certificates to trust, or a directory that all would share.
     pub fn new(config: &Config) -> Result<Self, AuthError> {
+        let one_user = config.http.auth == Auth::None;
+        if matches!(config.bind, Some(Bind::Dir(_))) && !one_user {
+            return Err(AuthError::OneDirectory);
+        }
         Ok(match &config.http.auth {
             Auth::None => Self::Nobody(config.user.clone()),
             Auth::Tokens(file) => Self::Tokens(Tokens::load(file)?),

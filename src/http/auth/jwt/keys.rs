@@ -59,7 +59,7 @@ pub enum Keys {
     /// In a file.
     File(Reload<KeySet>),
     /// At the issuer.
-    Remote(Remote),
+    Remote(Box<Remote>),
 }
 
 /// Keys that are fetched.
@@ -86,7 +86,7 @@ impl Keys {
     pub fn new(source: &JwksSource) -> Result<Self, AuthError> {
         Ok(match source {
             JwksSource::File(path) => Self::File(Reload::load(path, KeySet::from_file)?),
-            JwksSource::Url(url) => Self::Remote(Remote::new(Fetcher::new(url)?, PACE)),
+            JwksSource::Url(url) => Self::Remote(Box::new(Remote::new(Fetcher::new(url)?, PACE))),
         })
     }
 
@@ -113,7 +113,11 @@ impl Remote {
         }
     }
 
-    async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, KeyError> {
+    /// The key of a token.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, KeyError> {
         let kept = self.kept();
         let found = look_up(kept.as_ref(), id, algorithm);
         match (&found, &kept) {
@@ -176,3 +180,7 @@ fn look_up(
 ) -> Result<Arc<Key>, KeyError> {
     kept.ok_or(KeyError::Unavailable)?.keys.find(id, algorithm)
 }
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

@@ -8,8 +8,6 @@
 mod fetch;
 mod jwks;
 mod keys;
-#[cfg(test)]
-mod tests;
 
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};

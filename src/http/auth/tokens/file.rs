@@ -12,7 +12,6 @@
 //! there, and errors are logged.
 
 use std::collections::HashSet;
-use std::hash::Hash;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -70,13 +69,15 @@ fn tokens(text: &str) -> Result<Vec<Token>, Wrong> {
             without_values(error.message()),
         )
     })?;
-    let (mut names, mut digests) = (HashSet::new(), HashSet::new());
+    // One name may have several tokens: a new one is given out before the old one goes.
+    let mut digests = HashSet::new();
     let mut tokens = Vec::with_capacity(file.tokens.len());
     for row in &file.tokens {
         let token = token(row)?;
-        let row = row.get_ref();
-        once(&mut names, token.name.clone(), row.name.span(), "name")?;
-        once(&mut digests, token.digest, row.sha256.span(), "sha256")?;
+        if !digests.insert(token.digest) {
+            let at = row.get_ref().sha256.span();
+            return Err((at, "another token has the same sha256".to_owned()));
+        }
         tokens.push(token);
     }
     Ok(tokens)
@@ -130,19 +131,6 @@ fn scopes(words: &Spanned<Vec<String>>) -> Result<Scopes, Wrong> {
             let unknown = || (words.span(), "the scopes are tools and files".to_owned());
             Ok(scopes.with(scope.ok_or_else(unknown)?))
         })
-}
-
-/// Which of two tokens were meant cannot be known.
-fn once<T: Eq + Hash>(
-    seen: &mut HashSet<T>,
-    value: T,
-    at: Range<usize>,
-    key: &str,
-) -> Result<(), Wrong> {
-    if seen.insert(value) {
-        return Ok(());
-    }
-    Err((at, format!("another token has the same {key}")))
 }
 
 fn hexadecimal(text: &str) -> Option<Digest> {

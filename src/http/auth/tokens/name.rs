@@ -1,6 +1,5 @@
 //! What a token is called.
 
-use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -12,7 +11,7 @@ const NAME_CHARS: usize = 64;
 
 /// The name of a token: `[a-z0-9][a-z0-9._-]{0,63}`, not `local`. So as an issuer it is neither
 /// the one of tokens' own users and stdio nor a URL, which has a `:`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenName(String);
 
 /// Why a text is not one.
@@ -47,12 +46,6 @@ impl FromStr for TokenName {
             && text.bytes().all(inner)
             && text != Issuer::local().as_str();
         good.then(|| Self(text.to_owned())).ok_or(NameError)
-    }
-}
-
-impl fmt::Display for TokenName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

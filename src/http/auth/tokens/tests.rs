@@ -118,6 +118,12 @@ fn a_user_speaks_for_nobody_else_not_even_for_themselves() {
 }
 
 #[test]
+fn a_delegate_may_have_an_old_token_and_a_new_one() {
+    let text = row("webapp", "old", "delegate = true") + &row("webapp", "new", "delegate = true");
+    assert_eq!(parsed(&text).unwrap().len(), 2);
+}
+
+#[test]
 fn an_empty_file_has_no_token() {
     assert_eq!(parsed(""), Ok(Vec::new()));
 }
@@ -182,11 +188,6 @@ fn what_is_wrong_is_named_with_its_line_and_without_any_value() {
             &row("https://id.example.com", "", "delegate = true"),
             2,
             "a token's name has",
-        ),
-        (
-            &format!("{good}{}", row("alice", "b", "delegate = true")),
-            6,
-            "the same name",
         ),
         (
             &format!("{good}{}", row("b", "cm_alice", "delegate = true")),
