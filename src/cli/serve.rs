@@ -1,13 +1,17 @@
 //! `casemate serve`.
 
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::setup;
 use crate::config::{Config, ProcessEnvironment, SettingsArgs};
+use crate::engine::Engine;
 use crate::http::auth::Authenticator;
 use crate::sandbox::Manager;
 use crate::tools::Tools;
@@ -35,20 +39,43 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     setup::log_to_stderr(&config.log)?;
     let engine = setup::engine(&ProcessEnvironment)?;
-    let runtime = setup::runtime()?;
+    let runtime = match args.http {
+        Some(_) => setup::runtime_of_many()?,
+        None => setup::runtime()?,
+    };
     let served = runtime.block_on(async {
         let stop = setup::stop_on_signal()?;
-        let manager = Manager::new(config.clone(), engine);
-        let Some(address) = args.http else {
-            let tools = Tools::new(manager.clone(), config.user);
-            stdio::serve(manager, tools, stop).await;
-            return Ok(());
-        };
-        let listener = TcpListener::bind(address).await?;
-        let authenticator = Arc::new(Authenticator::Nobody(config.user));
-        http::serve(listener, manager, authenticator, stop).await?;
-        Ok(())
+        let manager = Manager::new(config.clone(), engine.clone());
+        match args.http {
+            Some(address) => serve_http(address, manager, engine, config, stop).await,
+            None => {
+                let tools = Tools::new(manager.clone(), config.user);
+                stdio::serve(manager, tools, stop).await;
+                Ok(())
+            }
+        }
     });
     runtime.shutdown_timeout(LAST);
     served
+}
+
+async fn serve_http(
+    address: SocketAddr,
+    manager: Manager,
+    engine: Engine,
+    config: Config,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))?;
+    // Not a log: who starts it with port 0 reads the port here.
+    writeln!(io::stderr(), "listening on {}", listener.local_addr()?)?;
+    let server = http::Server {
+        manager,
+        engine,
+        authenticator: Arc::new(Authenticator::Nobody(config.user)),
+    };
+    server.serve(listener, stop).await;
+    Ok(())
 }

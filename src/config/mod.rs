@@ -64,6 +64,8 @@ pub struct Config {
     pub tools: ToolSet,
     /// Whether a sandbox is made ready before the first call.
     pub warm: bool,
+    /// One upload over HTTP; [`limits::UPLOAD_LIMIT`].
+    pub upload_limit: Bytes,
     /// What is logged: directives that [`EnvFilter`] takes.
     pub log: String,
     /// Sandboxes alive at once; [`limits::MAX_SANDBOXES`].
@@ -120,6 +122,7 @@ impl Config {
             results: given.value(S::Results, Results::Both, str::parse)?,
             tools: given.value(S::Tools, ToolSet::All, str::parse)?,
             warm: given.value(S::Warm, true, switch)?,
+            upload_limit: given.bounded(S::UploadLimit, limits::UPLOAD_LIMIT)?,
             log: given.value(S::Log, limits::LOG.to_owned(), log_filter)?,
             max_sandboxes: given.bounded(S::MaxSandboxes, limits::MAX_SANDBOXES)?,
             disk_floor: given.bounded(S::DiskFloor, limits::DISK_FLOOR)?,

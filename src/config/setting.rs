@@ -150,6 +150,8 @@ settings! {
         Words(&ToolSet::WORDS);
     Warm = "warm", Server, "Make the sandbox ready before the first call",
         Words(&SWITCH);
+    UploadLimit = "upload_limit", Server, "Largest upload over HTTP",
+        Size(limits::UPLOAD_LIMIT);
     Log = "log", Server, "What is logged on stderr, as in `warn,casemate=debug`",
         Text("FILTER", Some(limits::LOG));
     Mode = "mode", Sandbox, "How container and workspace live",

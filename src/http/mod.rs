@@ -1,43 +1,84 @@
 //! HTTP: MCP at `/mcp`, the workspace's files beside it, each request its own user.
 //!
 //! ```text
-//! listener ─► guard (Host, Origin) ─► auth (Principal) ─┬─► /mcp     tools
-//!                                                       └─► /files   the workspace
+//! connections ─► guard (Host, Origin) ─┬─► /healthz, /readyz
+//!                                      └─► auth (Principal) ─┬─► message ─► early_commit ─► /mcp
+//!                                                            ├─► /sse, message ─► /messages
+//!                                                            └─► /files   the workspace
 //! ```
 //!
 //! Invariants:
 //! - The user of a request is the [`Principal`](crate::identity::Principal) that its
 //!   own credential gives, and nothing else.
 //! - A credential is neither logged nor handed on.
+//! - Who leaves ends what runs for them.
 
 pub mod auth;
+mod connections;
+mod early_commit;
+mod files;
+mod health;
+mod limits;
+mod load;
 mod mcp;
+mod message;
+mod sse;
 
 use std::sync::Arc;
 
 use axum::{Router, middleware};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
+use crate::engine::Engine;
 use crate::sandbox::Manager;
+use crate::tools::Tools;
 use auth::Authenticator;
+use connections::Connections;
+use limits::{GRACE, LAST_ANSWERS};
+use load::Load;
 
-/// Serves until `stop`.
-///
-/// # Errors
-/// When the listener fails for good.
-pub async fn serve(
-    listener: TcpListener,
-    manager: Manager,
-    authenticator: Arc<Authenticator>,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let authenticated = Router::new()
-        .route_service("/mcp", mcp::service(manager.clone(), &stop))
-        .layer(middleware::from_fn_with_state(authenticator, auth::require));
-    axum::serve(listener, authenticated)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await?;
-    manager.close().await;
-    Ok(())
+/// What is served.
+#[derive(Debug)]
+pub struct Server {
+    /// All sandboxes.
+    pub manager: Manager,
+    /// Where they are, to say whether it answers.
+    pub engine: Engine,
+    /// Whose a request is.
+    pub authenticator: Arc<Authenticator>,
+}
+
+impl Server {
+    /// Serves until `stop`. Then it accepts nothing more, lets what runs end for 10 s,
+    /// ends it, with all it started, and answers: 12.3 s at most.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let cancel = CancellationToken::new();
+        let connections = Connections::new(self.routes(&stop, &cancel), stop);
+        connections.accept(listener).await;
+        info!("ending: asked to stop");
+        // Nobody is left who waits, or the time is over: the calls end now.
+        let _ = timeout(GRACE, connections.ended()).await;
+        self.manager.close().await;
+        let _ = timeout(LAST_ANSWERS, connections.ended()).await;
+        cancel.cancel();
+    }
+
+    fn routes(&self, stop: &CancellationToken, cancel: &CancellationToken) -> Router {
+        let tools = Tools::for_requests(self.manager.clone());
+        let load = Load::default();
+        let authenticated = Router::new()
+            .merge(mcp::routes(tools.clone(), &load, cancel))
+            .merge(sse::routes(tools, &load, stop))
+            .merge(files::router(self.manager.clone()))
+            .layer(middleware::from_fn_with_state(
+                self.authenticator.clone(),
+                auth::require,
+            ));
+        Router::new()
+            .merge(authenticated)
+            .merge(health::routes(self.engine.clone()))
+    }
 }

@@ -79,6 +79,40 @@ pub enum Code {
 }
 
 impl Code {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::InvalidArgument,
+        Self::NotFound,
+        Self::OutsideWorkspace,
+        Self::IsDirectory,
+        Self::NotDirectory,
+        Self::NotRegular,
+        Self::Exists,
+        Self::NoMatch,
+        Self::SeveralMatches,
+        Self::Uncertain,
+        Self::Changed,
+        Self::PermissionDenied,
+        Self::NoSpace,
+        Self::TooLarge,
+        Self::NotText,
+        Self::BadCwd,
+        Self::NoShell,
+        Self::TooManyProcesses,
+        Self::Busy,
+        Self::EngineUnavailable,
+        Self::EngineError,
+        Self::ImageMissing,
+        Self::ImageUnusable,
+        Self::ImagePreparing,
+        Self::SandboxUnavailable,
+        Self::WorkspaceUnusable,
+        Self::Foreign,
+        Self::Cancelled,
+        Self::ServerEnding,
+        Self::Internal,
+    ];
+
     /// As it is shown.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -340,4 +374,17 @@ impl ToolError {
 /// The bound of a number, in words.
 pub fn bounds<T: fmt::Display>(bounds: &limits::Bounds<T>) -> String {
     format!("must be {} to {}", bounds.least, bounds.most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_codes_has_every_one() {
+        for (at, &code) in Code::ALL.iter().enumerate() {
+            assert_eq!(code as usize, at, "{code:?}");
+        }
+        assert_eq!(Code::ALL.len(), Code::Internal as usize + 1);
+    }
 }

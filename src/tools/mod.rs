@@ -26,8 +26,10 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
+pub use entries::{instant, time};
 pub use error::{Code, ToolError};
 pub use outcome::convert;
+pub use render::visible;
 pub use shell::start;
 
 use crate::config::{Results, ToolSet};

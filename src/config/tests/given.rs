@@ -6,9 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 19] = [
+const OTHERS: [(Setting, [&str; 2]); 20] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
+    (Setting::UploadLimit, ["2g", "1m"]),
     (Setting::Log, ["warn,casemate=debug", "error"]),
     (Setting::Image, ["debian:12", "debian:13"]),
     (Setting::Memory, ["1g", "2g"]),

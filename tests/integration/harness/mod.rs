@@ -9,6 +9,7 @@
 mod directory;
 pub mod docker;
 mod engine;
+mod http;
 mod instance;
 mod proxy;
 mod rpc;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 pub use directory::Directory;
 pub use engine::Engine;
+pub use http::{Answer, HttpServer, MODERN};
 pub use instance::Instance;
 pub use proxy::Proxy;
 pub use rpc::{CallResult, Pending, Rpc};
