@@ -72,7 +72,7 @@ impl Server {
         let authenticated = Router::new()
             .merge(mcp::routes(tools.clone(), &load, cancel))
             .merge(sse::routes(tools, &load, stop))
-            .merge(files::router(self.manager.clone()))
+            .merge(files::router(self.manager.clone(), &load))
             .layer(middleware::from_fn_with_state(
                 self.authenticator.clone(),
                 auth::require,

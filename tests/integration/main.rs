@@ -17,6 +17,7 @@ mod ephemeral;
 mod files;
 mod floods;
 mod heartbeat;
+mod http_files;
 mod http_limits;
 mod http_mcp;
 mod http_sse;
