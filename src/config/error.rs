@@ -104,6 +104,7 @@ pub enum ConfigError {
         origin: Origin,
         /// The way that takes it.
         scheme: &'static str,
+    },
     /// Where the directory to bind should be, there is none.
     #[error("{origin}: {}: {reason}; create the directory, or give another one", path.display())]
     NoDirectory {

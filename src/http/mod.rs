@@ -78,7 +78,7 @@ impl Server {
             .merge(sse::routes(tools, &load, stop))
             .layer(middleware::from_fn(auth::require_tools));
         let files =
-            files::router(self.manager.clone()).layer(middleware::from_fn(auth::require_files));
+            files::router(self.manager.clone(), &load).layer(middleware::from_fn(auth::require_files));
         let authenticator = self.authenticator.clone();
         let authenticated = called
             .merge(files)

@@ -19,6 +19,7 @@ mod floods;
 mod full;
 mod heartbeat;
 mod http_auth;
+mod http_files;
 mod http_limits;
 mod http_mcp;
 mod http_sse;

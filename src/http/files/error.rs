@@ -75,7 +75,11 @@ impl IntoResponse for Refused {
             "error": { "code": self.code, "message": self.message },
         });
         let mut headers = HeaderMap::new();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        let later = [
+            StatusCode::SERVICE_UNAVAILABLE,
+            StatusCode::TOO_MANY_REQUESTS,
+        ];
+        if later.contains(&self.status) {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         (self.status, headers, Json(body)).into_response()

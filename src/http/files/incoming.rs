@@ -21,8 +21,10 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::error::Refused;
 
 /// How long a client may send nothing: a phone that changes its network takes some
-/// seconds. Longer, and it holds one of few bridges for nothing.
-const STALL: Duration = Duration::from_secs(60);
+/// seconds. Longer, and it holds one of its user's few transfers for nothing. Below the
+/// 30 s after which the sandbox gives an upload up, so that the answer says whose fault
+/// it was.
+const STALL: Duration = Duration::from_secs(25);
 
 /// Bytes between two files of a multipart body: the headers of a part, and what the
 /// network had ready behind them. multer itself would collect a header without end.

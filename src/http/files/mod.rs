@@ -33,19 +33,21 @@ mod upload;
 use axum::Router;
 use axum::routing::{get, post};
 
+use super::load::Load;
 use crate::sandbox::Manager;
 
 /// What all routes need.
 #[derive(Debug, Clone)]
 struct Files {
     manager: Manager,
+    load: Load,
     /// Bytes of one upload.
     limit: u64,
 }
 
 /// The routes below `/files`. Each request carries the
 /// [`Principal`](crate::identity::Principal) that authentication put into it.
-pub fn router(manager: Manager) -> Router {
+pub fn router(manager: Manager, load: &Load) -> Router {
     let limit = manager.config().upload_limit.0;
     let download = || get(download::get).head(download::head);
     let content = || download().put(content::put).delete(content::delete);
@@ -58,5 +60,9 @@ pub fn router(manager: Manager) -> Router {
         .route("/files/content", content())
         .route("/files/content/", content())
         .route("/files/content/{*path}", content())
-        .with_state(Files { manager, limit })
+        .with_state(Files {
+            manager,
+            load: load.clone(),
+            limit,
+        })
 }

@@ -1,6 +1,6 @@
 //! What every request is parsed into: whose sandbox, which path, which parameters.
 
-use axum::extract::{FromRef as _, FromRequestParts, Query};
+use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, Uri};
 use percent_encoding::percent_decode_str;
@@ -9,9 +9,10 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::Files;
 use super::error::Refused;
+use crate::http::load::{Amount, Share};
 use crate::identity::Principal;
 use crate::sandbox::Sandbox;
-use crate::tools::ToolError;
+use crate::tools::{Code, ToolError};
 use crate::workspace::WorkspacePath;
 
 /// The sandbox of the user that this one request's credential names.
@@ -21,6 +22,7 @@ pub struct Caller {
     pub sandbox: Sandbox,
     /// The end of the server waits for what is under way.
     _call: TaskTrackerToken,
+    _share: Share,
 }
 
 impl FromRequestParts<Files> for Caller {
@@ -40,10 +42,16 @@ impl FromRequestParts<Files> for Caller {
                     .to_owned(),
             });
         }
-        let Files { manager, .. } = Files::from_ref(files);
+        let user = &principal.user;
+        let share = files.load.take(user, Amount::request(0)).ok_or(Refused {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            code: Code::Busy.as_str(),
+            message: "too many requests of yours are under way; wait for some to end.".to_owned(),
+        })?;
         Ok(Self {
-            sandbox: manager.sandbox(&principal.user),
-            _call: manager.calls().token(),
+            sandbox: files.manager.sandbox(user),
+            _call: files.manager.calls().token(),
+            _share: share,
         })
     }
 }

@@ -130,16 +130,11 @@ async fn store(
 
 /// What is there already must be known to whoever repeats the rest.
 fn after(stored: &[Stored], refused: Refused) -> Refused {
-    if stored.is_empty() {
-        return refused;
-    }
-    let message = format!(
-        "{} The {} before it are stored.",
-        refused.message,
-        match stored.len() {
-            1 => "file".to_owned(),
-            count => format!("{count} files"),
-        }
-    );
+    let stored = match stored.len() {
+        0 => return refused,
+        1 => "1 file before it is stored.".to_owned(),
+        count => format!("{count} files before it are stored."),
+    };
+    let message = format!("{} {stored}", refused.message);
     Refused { message, ..refused }
 }

@@ -1,0 +1,10 @@
+//! The workspace's files over plain HTTP: every route and status, through the real
+//! server, for the user `tester` on the loopback address.
+
+mod archives;
+mod client;
+mod downloads;
+mod large;
+mod listing;
+mod refusals;
+mod uploads;
