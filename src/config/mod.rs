@@ -20,6 +20,7 @@ mod environment;
 mod error;
 mod file;
 mod flags;
+mod http;
 mod image;
 pub mod limits;
 mod nearest;
@@ -36,10 +37,11 @@ use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
 
 pub use bind::{Bind, HostDir};
-pub use choices::{Mode, Results, ToolSet};
+pub use choices::{AuthScheme, Mode, Results, ToolSet};
 pub use environment::{Environment, MapEnvironment, ProcessEnvironment};
 pub use error::{ConfigError, Excerpt, ValueError};
 pub use flags::SettingsArgs;
+pub use http::{AllowedHost, Auth, HttpSettings, HttpUrl, JwksSource, JwtSettings, WebOrigin};
 pub use image::ImageRef;
 pub use origin::{Origin, Place};
 pub use raw::{Given, Layer, RawConfig, RawUser};
@@ -73,6 +75,8 @@ pub struct Config {
     pub disk_floor: Bytes,
     /// The directory for bind mode. There is one exactly if some user is in that mode.
     pub bind: Option<Bind>,
+    /// Who may call over HTTP, and from where.
+    pub http: HttpSettings,
     /// The sandboxes of users without settings of their own.
     sandbox: Arc<SandboxSettings>,
     /// Those of the others.
@@ -124,6 +128,7 @@ impl Config {
             max_sandboxes: given.bounded(S::MaxSandboxes, limits::MAX_SANDBOXES)?,
             disk_floor: given.bounded(S::DiskFloor, limits::DISK_FLOOR)?,
             bind: Bind::from_layers(&given, users.layers().chain([&given]))?,
+            http: HttpSettings::from_layer(&given)?,
             sandbox: Arc::new(sandbox),
             users,
             given,

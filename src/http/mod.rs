@@ -16,6 +16,7 @@
 pub mod auth;
 mod connections;
 mod early_commit;
+pub mod guard;
 mod health;
 mod limits;
 mod load;
@@ -36,6 +37,7 @@ use crate::sandbox::Manager;
 use crate::tools::Tools;
 use auth::Authenticator;
 use connections::Connections;
+use guard::Guard;
 use limits::{GRACE, LAST_ANSWERS};
 use load::Load;
 
@@ -48,6 +50,8 @@ pub struct Server {
     pub engine: Engine,
     /// Whose a request is.
     pub authenticator: Arc<Authenticator>,
+    /// By what name and from which pages it may be called.
+    pub guard: Guard,
 }
 
 impl Server {
@@ -55,28 +59,30 @@ impl Server {
     /// ends it, with all it started, and answers: 12.3 s at most.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let cancel = CancellationToken::new();
+        let manager = self.manager.clone();
         let connections = Connections::new(self.routes(&stop, &cancel), stop);
         connections.accept(listener).await;
         info!("ending: asked to stop");
         // Nobody is left who waits, or the time is over: the calls end now.
         let _ = timeout(GRACE, connections.ended()).await;
-        self.manager.close().await;
+        manager.close().await;
         let _ = timeout(LAST_ANSWERS, connections.ended()).await;
         cancel.cancel();
     }
 
-    fn routes(&self, stop: &CancellationToken, cancel: &CancellationToken) -> Router {
-        let tools = Tools::for_requests(self.manager.clone());
+    fn routes(self, stop: &CancellationToken, cancel: &CancellationToken) -> Router {
+        let tools = Tools::for_requests(self.manager);
         let load = Load::default();
-        let authenticated = Router::new()
+        let tools = Router::new()
             .merge(mcp::routes(tools.clone(), &load, cancel))
             .merge(sse::routes(tools, &load, stop))
-            .layer(middleware::from_fn_with_state(
-                self.authenticator.clone(),
-                auth::require,
-            ));
-        Router::new()
-            .merge(authenticated)
-            .merge(health::routes(self.engine.clone()))
+            .layer(middleware::from_fn(auth::require_tools));
+        let authenticated = tools.layer(middleware::from_fn_with_state(
+            self.authenticator.clone(),
+            auth::require,
+        ));
+        let everybody = health::routes(self.engine);
+        let everybody = everybody.merge(auth::metadata(&self.authenticator));
+        self.guard.protect(authenticated.merge(everybody))
     }
 }
