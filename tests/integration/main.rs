@@ -20,6 +20,7 @@ mod heartbeat;
 mod http_limits;
 mod http_mcp;
 mod http_sse;
+mod http_users;
 mod identity;
 mod images;
 mod isolation;
