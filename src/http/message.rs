@@ -65,14 +65,6 @@ pub async fn whole(State(load): State<Load>, request: Request, next: Next) -> Re
         Err(refusal) => return refused(refusal, &parts.headers, body).await,
     };
     let id = envelope.id.clone();
-    // The handler gets the head of the request, and what it is given may be logged.
-    for secret in [
-        header::AUTHORIZATION,
-        header::COOKIE,
-        header::PROXY_AUTHORIZATION,
-    ] {
-        parts.headers.remove(secret);
-    }
     parts.extensions.insert(Held(Arc::new(share)));
     parts.extensions.insert(envelope);
     let response = next.run(Request::from_parts(parts, bytes.into())).await;

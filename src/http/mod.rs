@@ -51,7 +51,7 @@ pub struct Server {
     pub engine: Engine,
     /// Whose a request is.
     pub authenticator: Arc<Authenticator>,
-    /// Which hosts and pages are answered.
+    /// By what name and from which pages it may be called.
     pub guard: Guard,
 }
 
@@ -60,30 +60,32 @@ impl Server {
     /// ends it, with all it started, and answers: 12.3 s at most.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let cancel = CancellationToken::new();
+        let manager = self.manager.clone();
         let connections = Connections::new(self.routes(&stop, &cancel), stop);
         connections.accept(listener).await;
         info!("ending: asked to stop");
         // Nobody is left who waits, or the time is over: the calls end now.
         let _ = timeout(GRACE, connections.ended()).await;
-        self.manager.close().await;
+        manager.close().await;
         let _ = timeout(LAST_ANSWERS, connections.ended()).await;
         cancel.cancel();
     }
 
-    fn routes(&self, stop: &CancellationToken, cancel: &CancellationToken) -> Router {
+    fn routes(self, stop: &CancellationToken, cancel: &CancellationToken) -> Router {
         let tools = Tools::for_requests(self.manager.clone());
         let load = Load::default();
-        let called = Router::new()
+        let tools = Router::new()
             .merge(mcp::routes(tools.clone(), &load, cancel))
             .merge(sse::routes(tools, &load, stop))
             .layer(middleware::from_fn(auth::require_tools));
-        let files =
-            files::router(self.manager.clone(), &load).layer(middleware::from_fn(auth::require_files));
-        let authenticator = self.authenticator.clone();
-        let authenticated = called
-            .merge(files)
-            .layer(middleware::from_fn_with_state(authenticator, auth::require));
-        let open = auth::metadata(&self.authenticator).merge(health::routes(self.engine.clone()));
-        self.guard.clone().protect(authenticated.merge(open))
+        let files = files::router(self.manager, &load);
+        let files = files.layer(middleware::from_fn(auth::require_files));
+        let authenticated = tools.merge(files).layer(middleware::from_fn_with_state(
+            self.authenticator.clone(),
+            auth::require,
+        ));
+        let everybody = health::routes(self.engine);
+        let everybody = everybody.merge(auth::metadata(&self.authenticator));
+        self.guard.protect(authenticated.merge(everybody))
     }
 }

@@ -23,6 +23,7 @@ mod http_files;
 mod http_limits;
 mod http_mcp;
 mod http_sse;
+mod http_users;
 mod identity;
 mod idle_ends;
 mod images;
