@@ -23,8 +23,8 @@ use tokio::runtime::Runtime;
 const CHUNK: usize = 64 * 1024;
 
 fn main() {
-    let mebibytes = std::env::args().filter_map(|argument| argument.parse().ok());
-    let size = mebibytes.last().unwrap_or(1024_u64) << 20;
+    let mut mebibytes = std::env::args().filter_map(|argument| argument.parse().ok());
+    let size = mebibytes.next_back().unwrap_or(1024_u64) << 20;
     let mut environment = MapEnvironment {
         os_user: "bench".to_owned(),
         ..MapEnvironment::default()

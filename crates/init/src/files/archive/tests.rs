@@ -174,7 +174,7 @@ fn a_directory_of_more_names_than_are_held_and_a_deep_one() {
 fn what_cannot_be_read_is_named() {
     let sandbox = Sandbox::new(true);
     sandbox.file("dir/shut", "");
-    fs::set_permissions(sandbox.at("dir/shut"), fs::Permissions::from_mode(0)).expect("shut");
+    fs::set_permissions(sandbox.at("dir/shut"), fs::Permissions::from_mode(0o0)).expect("shut");
     super::super::testing::without_privilege(|| {
         let failed = archive(&sandbox, "").expect_err("shut");
         assert_eq!(failed.code(), Code::PermissionDenied);
