@@ -39,4 +39,5 @@ mod serve;
 mod settings;
 mod stuck;
 mod sweep;
+mod transfers;
 mod writes;
