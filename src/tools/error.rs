@@ -112,6 +112,10 @@ impl ToolError {
                     after.as_secs()
                 ),
             ),
+            SandboxError::BrokenOff => Self::new(
+                Code::SandboxUnavailable,
+                "the transfer broke off: the sandbox ended, or the connection to it broke. Retry.",
+            ),
             SandboxError::Channel(error) => Self::new(
                 Code::SandboxUnavailable,
                 format!(

@@ -45,4 +45,5 @@ mod serve;
 mod settings;
 mod stuck;
 mod sweep;
+mod transfers;
 mod writes;

@@ -42,7 +42,7 @@ pub(super) fn reply(stat: &Stat) -> Result<StatReply, Failure> {
 }
 
 /// User code can set every other time back, but not the one of the last change.
-fn version(stat: &Stat) -> u64 {
+pub(super) fn version(stat: &Stat) -> u64 {
     let mut hasher = DefaultHasher::new();
     (stat.st_dev, stat.st_ino, stat.st_size).hash(&mut hasher);
     (stat.st_mtime, stat.st_mtime_nsec).hash(&mut hasher);

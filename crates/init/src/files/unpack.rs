@@ -26,7 +26,8 @@ use self::source::Source;
 use self::tree::{EntryPath, Tree};
 use super::archive::named;
 use super::path::RelativePath;
-use super::upload::{Content, Transfer, must_be_free, too_large};
+use super::temporary::Temporary;
+use super::upload::{Content, LOOK_EVERY, Transfer, must_be_free, too_large};
 use super::{Workspace, failure};
 
 /// Entries of one archive.
@@ -37,9 +38,6 @@ const HEADERS: u64 = 1024 * 1024;
 
 /// Written at a time.
 const BUFFER: usize = 64 * 1024;
-
-/// Written between two looks at the free space of the disk.
-const LOOK_EVERY: u64 = 16 * 1024 * 1024;
 
 type Entry<'a, 'b> = tar::Entry<'a, &'b Source>;
 
@@ -183,7 +181,7 @@ impl Unpacking<'_> {
     ) -> Result<(), Failure> {
         let (size, modified) = (entry.size(), entry.header().mtime().unwrap_or(0));
         let (dir, name) = self.tree.place(path)?;
-        let file = super::temporary::Temporary::create(dir)?;
+        let file = Temporary::create(dir)?;
         let mut written = 0;
         loop {
             let read = entry.read(&mut self.buffer);

@@ -25,7 +25,7 @@ use super::write::{KEPT_MODE, NEW_MODE};
 use super::{Cancel, Workspace, failure};
 
 /// Written between two looks at the free space of the disk.
-const LOOK_EVERY: u64 = 16 * 1024 * 1024;
+pub(super) const LOOK_EVERY: u64 = 16 * 1024 * 1024;
 
 /// Written between two syncs: the last one, which the caller waits for without a sign
 /// of life, then has this much to do.

@@ -441,6 +441,9 @@ pub struct ReadBytesReply {
     pub size: u64,
     #[prost(int64, tag = "3")]
     pub modified_ms: i64,
+    /// As in StatReply.
+    #[prost(uint64, tag = "4")]
+    pub version: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WriteFileRequest {
