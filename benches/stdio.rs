@@ -27,14 +27,19 @@ use tokio::runtime::Runtime;
 const SIZE: usize = 1024;
 
 /// What the summary compares.
-const ROWS: [summary::Row; 6] = [
+const ROWS: [summary::Row; 7] = [
     ("shell_exec true", "plain", "25x faster"),
     ("shell_exec true", "host", "at most 1.3x the host's time"),
     ("read_file 1 KiB", "plain", "60x faster"),
     ("write_file 1 KiB", "plain", "60x faster"),
     ("list_files 1 KiB", "plain", "60x faster"),
     ("50 commands at once", "plain", "all in 1 s"),
+    ("80 commands by 8 workers", "plain", "30x more a second"),
 ];
+
+/// Workers that each run one command after the other, and how many.
+const WORKERS: usize = 8;
+const EACH: usize = 10;
 
 /// Commands at once in one sandbox.
 const AT_ONCE: usize = 50;
@@ -51,6 +56,7 @@ fn main() {
     shell(&mut criterion, &runtime, &session, &container);
     files(&mut criterion, &runtime, &session, &container);
     many(&mut criterion, &runtime, &session, &container);
+    workers(&mut criterion, &runtime, &session, &container);
     criterion.final_summary();
 
     runtime.block_on(session.end()).expect("end");
@@ -153,6 +159,38 @@ fn many(
                 let calls = (0..AT_ONCE).map(|_| container.exec(&["bash", "-c", "true"]));
                 futures_util::future::join_all(calls).await
             })
+        });
+    });
+    group.finish();
+}
+
+fn workers(
+    criterion: &mut Criterion,
+    runtime: &Runtime,
+    session: &Session,
+    container: &plain::Container,
+) {
+    let name = format!("{} commands by {WORKERS} workers", WORKERS * EACH);
+    let mut group = criterion.benchmark_group(name);
+    group.sampling_mode(SamplingMode::Flat).sample_size(10);
+    group.bench_function("casemate", |bencher| {
+        bencher.iter(|| {
+            let worker = |_| async {
+                for _ in 0..EACH {
+                    call(session, "shell_exec", json!({ "command": "true" })).await;
+                }
+            };
+            runtime.block_on(futures_util::future::join_all((0..WORKERS).map(worker)))
+        });
+    });
+    group.bench_function("plain", |bencher| {
+        bencher.iter(|| {
+            let worker = |_| async {
+                for _ in 0..EACH {
+                    container.exec(&["bash", "-c", "true"]).await;
+                }
+            };
+            runtime.block_on(futures_util::future::join_all((0..WORKERS).map(worker)))
         });
     });
     group.finish();

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::setup;
 use crate::config::{Config, ProcessEnvironment, SettingsArgs};
 use crate::engine::Engine;
-use crate::http::auth::Authenticator;
+use crate::http::auth::{self, Authenticator};
+use crate::http::guard::Guard;
 use crate::sandbox::Manager;
 use crate::tools::Tools;
 use crate::{http, stdio};
@@ -34,9 +35,10 @@ const LAST: Duration = Duration::from_millis(100);
 /// Settings, engine, server, end.
 ///
 /// # Errors
-/// A wrong setting, or an Engine's address that cannot be one.
+/// A wrong setting, no directory to bind, or an Engine's address that cannot be one.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
+    config.check_directory()?;
     setup::log_to_stderr(&config.log)?;
     let engine = setup::engine(&ProcessEnvironment)?;
     let runtime = match args.http {
@@ -66,15 +68,19 @@ async fn serve_http(
     config: Config,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    auth::check(address, &config.http.auth)?;
+    let authenticator = Arc::new(Authenticator::new(&config)?);
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}"))?;
+    let address = listener.local_addr()?;
     // Not a log: who starts it with port 0 reads the port here.
-    writeln!(io::stderr(), "listening on {}", listener.local_addr()?)?;
+    writeln!(io::stderr(), "listening on {address}")?;
     let server = http::Server {
         manager,
         engine,
-        authenticator: Arc::new(Authenticator::Nobody(config.user)),
+        authenticator,
+        guard: Guard::new(&config.http, address),
     };
     server.serve(listener, stop).await;
     Ok(())

@@ -1,6 +1,9 @@
-//! Which directory of the host a workspace is in bind mode. Only what the text itself says is judged
-//! here: what is at the path is looked at when it is bound.
+//! Which directory of the host a workspace is in bind mode. What the text itself says is judged with
+//! the other settings; that there is a directory, when a server starts; whether it may be a workspace,
+//! when it is bound.
 
+use std::fs;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
@@ -50,6 +53,28 @@ impl FromStr for HostDir {
 }
 
 impl Bind {
+    /// The setting that gives it.
+    pub(super) fn setting(&self) -> Setting {
+        match self {
+            Self::Root(_) => Setting::BindRoot,
+            Self::Dir(_) => Setting::BindDir,
+        }
+    }
+
+    /// The directory that was given.
+    pub fn as_path(&self) -> &Path {
+        let (Self::Root(dir) | Self::Dir(dir)) = self;
+        dir.as_path()
+    }
+
+    /// Looks whether it is there. Blocks.
+    pub(super) fn check(&self) -> io::Result<()> {
+        if fs::metadata(self.as_path())?.is_dir() {
+            return Ok(());
+        }
+        Err(io::ErrorKind::NotADirectory.into())
+    }
+
     /// The one directory that is given. `modes`: what is given for everybody, and for each user who
     /// has a mode of their own.
     ///

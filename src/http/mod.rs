@@ -17,6 +17,7 @@ pub mod auth;
 mod connections;
 mod early_commit;
 mod files;
+pub mod guard;
 mod health;
 mod limits;
 mod load;
@@ -37,6 +38,7 @@ use crate::sandbox::Manager;
 use crate::tools::Tools;
 use auth::Authenticator;
 use connections::Connections;
+use guard::Guard;
 use limits::{GRACE, LAST_ANSWERS};
 use load::Load;
 
@@ -49,6 +51,8 @@ pub struct Server {
     pub engine: Engine,
     /// Whose a request is.
     pub authenticator: Arc<Authenticator>,
+    /// By what name and from which pages it may be called.
+    pub guard: Guard,
 }
 
 impl Server {
@@ -56,29 +60,32 @@ impl Server {
     /// ends it, with all it started, and answers: 12.3 s at most.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let cancel = CancellationToken::new();
+        let manager = self.manager.clone();
         let connections = Connections::new(self.routes(&stop, &cancel), stop);
         connections.accept(listener).await;
         info!("ending: asked to stop");
         // Nobody is left who waits, or the time is over: the calls end now.
         let _ = timeout(GRACE, connections.ended()).await;
-        self.manager.close().await;
+        manager.close().await;
         let _ = timeout(LAST_ANSWERS, connections.ended()).await;
         cancel.cancel();
     }
 
-    fn routes(&self, stop: &CancellationToken, cancel: &CancellationToken) -> Router {
+    fn routes(self, stop: &CancellationToken, cancel: &CancellationToken) -> Router {
         let tools = Tools::for_requests(self.manager.clone());
         let load = Load::default();
-        let authenticated = Router::new()
+        let tools = Router::new()
             .merge(mcp::routes(tools.clone(), &load, cancel))
             .merge(sse::routes(tools, &load, stop))
-            .merge(files::router(self.manager.clone(), &load))
-            .layer(middleware::from_fn_with_state(
-                self.authenticator.clone(),
-                auth::require,
-            ));
-        Router::new()
-            .merge(authenticated)
-            .merge(health::routes(self.engine.clone()))
+            .layer(middleware::from_fn(auth::require_tools));
+        let files = files::router(self.manager, &load);
+        let files = files.layer(middleware::from_fn(auth::require_files));
+        let authenticated = tools.merge(files).layer(middleware::from_fn_with_state(
+            self.authenticator.clone(),
+            auth::require,
+        ));
+        let everybody = health::routes(self.engine);
+        let everybody = everybody.merge(auth::metadata(&self.authenticator));
+        self.guard.protect(authenticated.merge(everybody))
     }
 }

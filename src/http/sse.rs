@@ -291,10 +291,18 @@ impl Conversation {
     /// `None` when the server of the tools has ended, or when it is asked to stop and
     /// all is answered.
     async fn next(&mut self) -> Option<ServerJsonRpcMessage> {
-        let message = tokio::select! {
-            biased;
-            message = self.outbox.recv() => message?,
-            () = self.stop.cancelled(), if self.unanswered.are_none() => return None,
+        let mut stopping = false;
+        let message = loop {
+            tokio::select! {
+                biased;
+                message = self.outbox.recv() => break message?,
+                () = self.stop.cancelled(), if !stopping => {
+                    if self.unanswered.are_none() {
+                        return None;
+                    }
+                    stopping = true;
+                }
+            }
         };
         match &message {
             JsonRpcMessage::Response(response) => self.unanswered.remove(&response.id),

@@ -22,10 +22,10 @@ const BRIDGE_USER: &str = "65534";
 
 /// How long a name may be in use by a container that is on its way out, or by
 /// one that another server has made and not started.
-const NAME_IN_USE: Duration = Duration::from_secs(5);
+pub(super) const NAME_IN_USE: Duration = Duration::from_secs(5);
 
 /// Between two looks at such a container.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// From a wait for a removal that broke to the next: an Engine that starts again
 /// takes a second.

@@ -1,17 +1,49 @@
 //! A container that did not exist before.
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::bring_up::{Maker, Running};
+use super::bring_up::{LOOK_AGAIN, Maker, NAME_IN_USE, Running};
 use super::room::Urgency;
 use super::{SandboxError, Status};
 use crate::engine::{ContainerSpec, Created, VolumeDriver, Workspace};
 
+/// How often a container is made again that ended before it was connected to.
+const TRIES: usize = 3;
+
 impl Maker {
     /// Makes the container and what it needs, and opens a channel to it. What a failure
-    /// leaves behind is removed.
+    /// leaves behind is removed. One that another server asks to end before it is
+    /// connected to, for room or for other settings, is made again.
     pub(super) async fn create(
+        &self,
+        name: &str,
+        urgency: Urgency,
+        status: &watch::Sender<Status>,
+    ) -> Result<Running, SandboxError> {
+        for _ in 0..TRIES {
+            match self.create_once(name, urgency, status).await {
+                Err(error) if error.may_be_an_end() => {
+                    debug!(error = &error as &dyn std::error::Error, "making it again");
+                    self.until_free(name).await?;
+                }
+                done => return done,
+            }
+        }
+        self.create_once(name, urgency, status).await
+    }
+
+    /// The Engine frees the name of a container a moment after its end.
+    async fn until_free(&self, name: &str) -> Result<(), SandboxError> {
+        let end = Instant::now() + NAME_IN_USE;
+        while self.engine.inspect(name).await?.is_some() && Instant::now() < end {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
+    }
+
+    async fn create_once(
         &self,
         name: &str,
         urgency: Urgency,

@@ -31,6 +31,7 @@ mod bring_up;
 mod command;
 mod create;
 mod error;
+mod execution;
 mod files;
 mod manager;
 mod owner;

@@ -29,6 +29,10 @@ use crate::engine::{EngineError, Row, State, labels};
 /// A sandbox that was used within this time is about to be used again.
 const IDLE: Duration = Duration::from_secs(30);
 
+/// A container that waits for a command is not asked to end within this time: it may
+/// have been made for a call that is on its way to it.
+const NEW: Duration = Duration::from_secs(1);
+
 /// Between two counts.
 const COUNT_AGAIN: Duration = Duration::from_millis(250);
 
@@ -217,11 +221,7 @@ impl Maker {
             let Some(channel) = &occupant.channel else {
                 continue;
             };
-            let idle_for = if is_spare(occupant) {
-                Duration::ZERO
-            } else {
-                IDLE
-            };
+            let idle_for = if is_spare(occupant) { NEW } else { IDLE };
             match channel.retire(idle_for).await {
                 Ok(true) => {
                     info!(

@@ -21,7 +21,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admission, Admitted};
-use super::command::{Execution, Follow, News};
+use super::command::{Follow, News};
+use super::execution::Execution;
 use super::manager::Factory;
 use super::{Command, Executed, Place, SandboxError};
 

@@ -7,7 +7,8 @@ use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::error::{Code, ToolError};
+use super::code::Code;
+use super::error::ToolError;
 
 /// How alike a name must be to be named as the one that was meant.
 const ALIKE: f64 = 0.6;

@@ -8,147 +8,11 @@ use casemate_protocol::{Failure, failure};
 use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
 use serde_json::json;
 
+use super::code::Code;
 use crate::config::limits;
 use crate::engine::EngineError;
 use crate::sandbox::{SandboxError, Uncertainty};
 use crate::workspace::PathError;
-
-/// The codes. Clients and dashboards may rely on them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
-    /// An argument is missing, unknown, of the wrong type or out of bounds.
-    InvalidArgument,
-    /// No such file or directory.
-    NotFound,
-    /// The path, or a link on it, leads out of the workspace.
-    OutsideWorkspace,
-    /// A directory where a file was meant.
-    IsDirectory,
-    /// A file where a directory was meant.
-    NotDirectory,
-    /// A FIFO, socket or device.
-    NotRegular,
-    /// A file that was to be new is there already.
-    Exists,
-    /// The text to replace is not in the file.
-    NoMatch,
-    /// The text to replace is in the file more than once.
-    SeveralMatches,
-    /// It is unknown whether a change was made.
-    Uncertain,
-    /// A file changed while it was being edited.
-    Changed,
-    /// The sandbox's user may not do that.
-    PermissionDenied,
-    /// The workspace is full.
-    NoSpace,
-    /// Over a size limit.
-    TooLarge,
-    /// Not UTF-8 text.
-    NotText,
-    /// The command's directory is not there.
-    BadCwd,
-    /// The image has no shell.
-    NoShell,
-    /// The limit of processes is reached.
-    TooManyProcesses,
-    /// Too many calls or commands at once.
-    Busy,
-    /// The Engine cannot be reached.
-    EngineUnavailable,
-    /// The Engine refused.
-    EngineError,
-    /// The image is not there.
-    ImageMissing,
-    /// The image cannot be used.
-    ImageUnusable,
-    /// The image is still being prepared.
-    ImagePreparing,
-    /// The sandbox did not answer.
-    SandboxUnavailable,
-    /// The directory of bind mode cannot be used.
-    WorkspaceUnusable,
-    /// Something of our name belongs to someone else.
-    Foreign,
-    /// The call was cancelled.
-    Cancelled,
-    /// The server is ending.
-    ServerEnding,
-    /// Everything else.
-    Internal,
-}
-
-impl Code {
-    /// All of them.
-    pub const ALL: &[Self] = &[
-        Self::InvalidArgument,
-        Self::NotFound,
-        Self::OutsideWorkspace,
-        Self::IsDirectory,
-        Self::NotDirectory,
-        Self::NotRegular,
-        Self::Exists,
-        Self::NoMatch,
-        Self::SeveralMatches,
-        Self::Uncertain,
-        Self::Changed,
-        Self::PermissionDenied,
-        Self::NoSpace,
-        Self::TooLarge,
-        Self::NotText,
-        Self::BadCwd,
-        Self::NoShell,
-        Self::TooManyProcesses,
-        Self::Busy,
-        Self::EngineUnavailable,
-        Self::EngineError,
-        Self::ImageMissing,
-        Self::ImageUnusable,
-        Self::ImagePreparing,
-        Self::SandboxUnavailable,
-        Self::WorkspaceUnusable,
-        Self::Foreign,
-        Self::Cancelled,
-        Self::ServerEnding,
-        Self::Internal,
-    ];
-
-    /// As it is shown.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidArgument => "invalid_argument",
-            Self::NotFound => "not_found",
-            Self::OutsideWorkspace => "outside_workspace",
-            Self::IsDirectory => "is_directory",
-            Self::NotDirectory => "not_directory",
-            Self::NotRegular => "not_regular",
-            Self::Exists => "exists",
-            Self::NoMatch => "no_match",
-            Self::SeveralMatches => "several_matches",
-            Self::Uncertain => "uncertain",
-            Self::Changed => "changed",
-            Self::PermissionDenied => "permission_denied",
-            Self::NoSpace => "no_space",
-            Self::TooLarge => "too_large",
-            Self::NotText => "not_text",
-            Self::BadCwd => "bad_cwd",
-            Self::NoShell => "no_shell",
-            Self::TooManyProcesses => "too_many_processes",
-            Self::Busy => "busy",
-            Self::EngineUnavailable => "engine_unavailable",
-            Self::EngineError => "engine_error",
-            Self::ImageMissing => "image_missing",
-            Self::ImageUnusable => "image_unusable",
-            Self::ImagePreparing => "image_preparing",
-            Self::SandboxUnavailable => "sandbox_unavailable",
-            Self::WorkspaceUnusable => "workspace_unusable",
-            Self::Foreign => "foreign",
-            Self::Cancelled => "cancelled",
-            Self::ServerEnding => "server_ending",
-            Self::Internal => "internal",
-        }
-    }
-}
 
 /// What the caller is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -301,6 +165,17 @@ impl ToolError {
             ),
             EngineError::Deadline { .. } => (Code::EngineUnavailable, " Retry in a moment."),
             EngineError::ImageMissing { .. } => (Code::ImageMissing, ""),
+            EngineError::Full { .. } => (
+                Code::NoSpace,
+                " Nothing was run. Files that a running sandbox deletes make room; the operator can free space.",
+            ),
+            // It ended while it was made, or was reached for.
+            EngineError::Missing { .. }
+            | EngineError::NotRunning { .. }
+            | EngineError::Exec { .. } => (
+                Code::SandboxUnavailable,
+                " Retry; if it stays, the operator finds more in the log.",
+            ),
             EngineError::ImageUnusable { .. } => {
                 (Code::ImageUnusable, " Set CASEMATE_IMAGE to another.")
             }
@@ -331,7 +206,7 @@ impl ToolError {
             F::PermissionDenied => (Code::PermissionDenied, format!("{subject}: permission denied for the sandbox's user. Change its mode with shell_exec.")),
             F::TooManyLinks => (Code::OutsideWorkspace, format!("{subject} is reached through too many links, or through a loop of them.")),
             F::NoSpace => (Code::NoSpace, format!("the workspace has no space left ({detail}). Delete files, then retry; nothing was changed.")),
-            F::FileTooLarge => (Code::TooLarge, format!("{subject} would be larger than a file here may be (2 GiB).")),
+            F::FileTooLarge => (Code::TooLarge, format!("{subject} would be too large: {detail}.")),
             F::NotText => (Code::NotText, format!("{subject} is not UTF-8 text. Read it with encoding \"base64\", or look at it with shell_exec.")),
             F::NameTooLong => (Code::InvalidArgument, format!("{subject}: a name is too long; 255 bytes at most.")),
             F::BadCwd => (Code::BadCwd, format!("`cwd`: {subject} cannot be entered ({detail}). Give a directory that exists, for example /workspace.")),

@@ -5,6 +5,7 @@
 //! the text.
 
 mod arguments;
+mod code;
 mod entries;
 mod error;
 mod files;
@@ -26,8 +27,9 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
+pub use code::Code;
 pub use entries::{instant, time};
-pub use error::{Code, ToolError};
+pub use error::ToolError;
 pub use outcome::convert;
 pub use render::visible;
 pub use shell::start;

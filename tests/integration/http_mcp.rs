@@ -110,9 +110,14 @@ async fn a_fast_call_comes_as_it_would_without_the_layer() {
         "hi\n"
     );
     // What is wrong with a request is a status.
-    let unknown = server.start_call(MODERN, "no_such_tool", json!({})).await;
-    assert_eq!(unknown.status(), 400);
-    assert_eq!(unknown.answer().await["error"]["code"], -32602);
+    let contradicted = server
+        .post("/mcp")
+        .header("mcp-protocol-version", "2025-06-18");
+    let contradicted = contradicted.header("mcp-method", "tools/list");
+    let ping = r#"{"jsonrpc":"2.0","id":5,"method":"initialize","params":{"protocolVersion":"2024-11-05","capabilities":{},"clientInfo":{"name":"a","version":"0"}}}"#;
+    let answer = server.send(contradicted, ping).await;
+    assert_eq!(answer.status(), 400);
+    assert_eq!(answer.answer().await["id"], 5);
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ const DETACHED: Duration = Duration::from_secs(6);
 const BACKGROUND: Duration = Duration::from_secs(3);
 
 /// For an Engine that makes and removes dozens of containers meanwhile.
-pub const BUSY_ENGINE: Duration = Duration::from_secs(10);
+pub const BUSY_ENGINE: Duration = Duration::from_secs(30);
 
 /// How its containers live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

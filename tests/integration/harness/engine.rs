@@ -23,8 +23,8 @@ const UP: Duration = Duration::from_secs(30);
 const GONE: Duration = Duration::from_secs(30);
 
 /// The programs that the Engine's image has.
-const PROGRAMS: &str =
-    "bash sh cat date echo env grep head id ls mkdir pgrep rm seq sleep sort tail touch uniq wc";
+const PROGRAMS: &str = "bash sh cat date echo env df find grep head id ls mkdir pgrep rm seq sleep \
+    sort stat tail touch tr uniq wc";
 
 /// Makes the namespaces, and removes what is left when they are gone. When a test is
 /// killed while its Engine is stopped, the kernel sends a SIGHUP (setpgid(2)).
@@ -241,7 +241,12 @@ impl Engine {
         })
     }
 
-    fn place(&self, part: &str) -> String {
+    /// Where its data is.
+    pub fn data(&self) -> String {
+        self.place("data")
+    }
+
+    pub(super) fn place(&self, part: &str) -> String {
         self.directory.join(part).to_string_lossy().into_owned()
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use hyper::http::request::Builder;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
@@ -89,7 +90,7 @@ impl Drop for HttpServer {
 
 impl HttpServer {
     /// A request to a path, with the Host of the server.
-    pub fn request(&self, method: &str, path: &str) -> hyper::http::request::Builder {
+    pub fn request(&self, method: &str, path: &str) -> Builder {
         Request::builder()
             .method(method)
             .uri(path)
@@ -97,18 +98,14 @@ impl HttpServer {
     }
 
     /// A POST of a JSON text as an MCP client sends it.
-    pub fn post(&self, path: &str) -> hyper::http::request::Builder {
+    pub fn post(&self, path: &str) -> Builder {
         self.request("POST", path)
             .header("content-type", "application/json")
             .header("accept", "application/json, text/event-stream")
     }
 
     /// Sends it over a connection of its own. Dropping the answer closes that.
-    pub async fn send(
-        &self,
-        request: hyper::http::request::Builder,
-        body: impl Into<Bytes>,
-    ) -> Answer {
+    pub async fn send(&self, request: Builder, body: impl Into<Bytes>) -> Answer {
         let stream = TcpStream::connect(self.address).await.expect("it accepts");
         let request = request.body(Full::new(body.into())).expect("a request");
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
@@ -130,18 +127,24 @@ impl HttpServer {
         (answer.status(), answer.text().await)
     }
 
-    /// Starts a request of a version at `/mcp`.
-    pub async fn ask(&self, version: &str, method: &str, params: &Value) -> Answer {
-        let name = params["name"].as_str();
+    /// A request of a version at `/mcp`, and its body.
+    pub fn question(&self, version: &str, method: &str, params: &Value) -> (Builder, String) {
         let (body, head) = message(version, method, params);
         let mut request = self.post("/mcp");
         for (header, value) in head {
             request = request.header(header, value);
         }
+        let name = params["name"].as_str();
         if let Some(name) = name.filter(|_| version == MODERN) {
             request = request.header("mcp-name", name);
         }
-        self.send(request, body.to_string()).await
+        (request, body.to_string())
+    }
+
+    /// Starts a request of a version at `/mcp`.
+    pub async fn ask(&self, version: &str, method: &str, params: &Value) -> Answer {
+        let (request, body) = self.question(version, method, params);
+        self.send(request, body).await
     }
 
     /// Calls a tool at `/mcp` and does not wait for the result.

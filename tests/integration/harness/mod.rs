@@ -7,6 +7,7 @@
 //! ```
 
 mod directory;
+mod disk;
 pub mod docker;
 mod engine;
 mod http;
@@ -19,6 +20,7 @@ use std::future::Future;
 use std::time::Duration;
 
 pub use directory::Directory;
+pub use disk::Disk;
 pub use engine::Engine;
 pub use http::{Answer, HttpServer, MODERN};
 pub use instance::Instance;

@@ -39,13 +39,10 @@ async fn measured<T>(server: &HttpServer, what: &str, transfer: impl Future<Outp
     };
     let rate = 1024.0 / start.elapsed().as_secs_f64();
     let grown = most.max(server.memory()) - before;
-    eprintln!(
+    let seen = format!(
         "{what}: {rate:.0} MiB/s, +{grown} KiB, {calls} small calls, {slowest:?} at the most"
     );
-    assert!(
-        grown <= GROWTH_KIB,
-        "{what}: the server grew by {grown} KiB"
-    );
+    assert!(grown <= GROWTH_KIB, "{seen}");
     assert!(
         calls > 3 && slowest < Duration::from_secs(5),
         "{what}: {calls}, {slowest:?}"

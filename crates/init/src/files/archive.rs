@@ -205,4 +205,4 @@ pub(super) fn named(path: &[u8], mut failure: Failure) -> Failure {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

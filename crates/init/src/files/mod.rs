@@ -29,6 +29,7 @@ mod delete;
 mod download;
 mod edit;
 mod entry;
+mod limit;
 mod lines;
 mod list;
 mod names;
@@ -132,7 +133,13 @@ fn failure(errno: Errno) -> Failure {
         Errno::FBIG => Code::FileTooLarge,
         _ => Code::Other,
     };
-    Failure::new(code, io::Error::from(errno).to_string())
+    let limit = match code {
+        Code::NoSpace => limit::of_space(),
+        Code::FileTooLarge => limit::of_a_file(),
+        _ => None,
+    };
+    let detail = limit.unwrap_or_else(|| io::Error::from(errno).to_string());
+    Failure::new(code, detail)
 }
 
 /// A bound of the protocol that the caller broke.

@@ -18,6 +18,7 @@
 //!   it. So ending is always clean.
 
 mod background;
+mod bounds;
 mod cgroup;
 mod command;
 mod commands;

@@ -1,0 +1,82 @@
+//! The Engine's disk without quotas: one user fills it for all.
+
+use std::time::Duration;
+
+use super::{fill, is_freed, is_no_space, nothing_is_written, server, the_rest_works};
+use crate::harness::{Disk, Engine, Instance, eventually};
+
+/// Takes what of the disk is left for root, as a log or another service may.
+fn take_roots_part(engine: &Engine) {
+    engine.host(&format!("cat /dev/zero > {}/taken || true", engine.data()));
+}
+
+fn containers(engine: &Engine) -> usize {
+    engine.docker(&["ps", "--all", "--quiet"]).lines().count()
+}
+
+/// What a user fills is not root's part of the disk, by which the Engine goes on.
+#[tokio::test]
+async fn an_engines_disk_that_a_user_filled_is_told_to_all_and_freed_by_deleting() {
+    let engine = Engine::on(Disk::Small).await.expect("a disk");
+    let instance = Instance::new();
+    let alice = server(&engine, &instance, "alice").await;
+    let bob = server(&engine, &instance, "bob").await;
+    bob.shell("echo kept > kept; echo fill > fill").await;
+    fill(&alice).await;
+    let told = nothing_is_written(&alice).await;
+    assert!(told.contains("(0 of 1"), "{told}");
+    the_rest_works(&alice).await;
+    nothing_is_written(&bob).await;
+    the_rest_works(&bob).await;
+    // A sandbox that does not run is made and works as those that do.
+    engine.docker(&[
+        "rm",
+        "--force",
+        &engine.docker(&["ps", "--quiet", "--latest"]),
+    ]);
+    the_rest_works(&bob).await;
+    let carol = server(&engine, &instance, "carol").await;
+    let first = carol.shell("echo hi").await;
+    assert_eq!(first.stdout(), "hi\n", "{}", first.0);
+    is_no_space(&carol.write("file", &super::large()).await);
+    is_freed(&alice).await;
+    for other in [&bob, &carol] {
+        assert!(!other.write("new", "new").await.is_error());
+    }
+    for server in [alice, bob, carol] {
+        assert!(server.end().await.success());
+    }
+}
+
+#[tokio::test]
+async fn on_an_engine_without_any_space_calls_are_refused_by_name_and_nothing_leaks() {
+    let engine = Engine::on(Disk::Small).await.expect("a disk");
+    let instance = Instance::new();
+    let alice = server(&engine, &instance, "alice").await;
+    fill(&alice).await;
+    take_roots_part(&engine);
+    // What runs goes on.
+    nothing_is_written(&alice).await;
+    the_rest_works(&alice).await;
+    let bob = server(&engine, &instance, "bob").await;
+    for _ in 0..3 {
+        let refused = bob.shell("echo never > never").await;
+        is_no_space(&refused);
+        assert!(refused.text().contains("Nothing was run"), "{}", refused.0);
+        is_no_space(&bob.list(".").await);
+    }
+    eventually(
+        "of the failures nothing is left",
+        Duration::from_secs(10),
+        async || containers(&engine) == 1,
+    )
+    .await;
+    is_freed(&alice).await;
+    engine.host(&format!("rm {}/taken", engine.data()));
+    let first = bob.shell("ls; echo hi").await;
+    assert_eq!(first.stdout(), "hi\n", "{}", first.0);
+    assert_eq!(containers(&engine), 2);
+    for server in [alice, bob] {
+        assert!(server.end().await.success());
+    }
+}

@@ -1,0 +1,106 @@
+//! The kill matrix: PID 1, the bridge or the Engine is killed at every stage of a sandbox
+//! and in every mode. Whatever dies, each call is answered in its time with what is true,
+//! nothing runs twice, files are old or new, the same server goes on, and nothing is left.
+//!
+//! The server's own part of the matrix is in `ending`; the Engine stopped, restarted and
+//! away is in `engine_trouble`.
+
+mod cell;
+mod truth;
+mod world;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use cell::{Cell, Mode, Reached, STAGES, Victim};
+use truth::Seen;
+use world::World;
+
+/// For what happens by itself, beside dozens of other sandboxes.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Cells that are looked at once all their calls have been answered.
+async fn prove(world: &World, cell: Cell, reached: Reached) {
+    let server = reached.server;
+    let mut answers = Vec::new();
+    for call in reached.calls {
+        answers.push(call.answer(&cell).await);
+    }
+    let seen = Seen::by(&server, &cell).await;
+    for (call, result) in &answers {
+        seen.agrees_with(&cell, call, result);
+    }
+    seen.is_whole(&cell);
+    world.old_temporaries_are_swept(&server, &cell).await;
+    world.one_is_left(&cell).await;
+    assert!(server.end().await.success(), "{cell}");
+    if cell.mode == Mode::Ephemeral {
+        world.none_is_left(&cell).await;
+    }
+}
+
+/// All of one victim, on the machine's own Engine.
+async fn each_is_survived(victim: Victim) {
+    let world = Arc::new(World::here());
+    let cells = Mode::ALL.into_iter().flat_map(|mode| {
+        STAGES.map(|stage| Cell {
+            victim,
+            stage,
+            mode,
+        })
+    });
+    let cells = cells.map(|cell| {
+        let world = world.clone();
+        tokio::spawn(async move {
+            let _turn = world.turn().await;
+            let mut reached = cell.prepare(&world).await;
+            cell.begin(&mut reached).await;
+            cell.strike(&world, &reached).await;
+            prove(&world, cell, reached).await;
+        })
+    });
+    for cell in join_all(cells).await {
+        cell.expect("the cell holds");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn pid_1_may_die_at_every_stage_in_every_mode() {
+    each_is_survived(Victim::Pid1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_bridge_may_die_at_every_stage_in_every_mode() {
+    each_is_survived(Victim::Bridge).await;
+}
+
+/// One Engine dies once for all stages.
+async fn an_engines_end_is_survived(mode: Mode) {
+    let world = World::apart().await;
+    let cells = STAGES.map(|stage| Cell {
+        victim: Victim::Engine,
+        stage,
+        mode,
+    });
+    let mut reached = join_all(cells.iter().map(|cell| cell.prepare(&world))).await;
+    join_all(
+        cells
+            .iter()
+            .zip(&mut reached)
+            .map(|(cell, reached)| cell.begin(reached)),
+    )
+    .await;
+    world.kill_engine().await;
+    let cells = cells.into_iter().zip(reached);
+    join_all(cells.map(|(cell, reached)| prove(&world, cell, reached))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_engine_may_die_at_every_stage_in_every_mode() {
+    let modes = Mode::ALL.map(|mode| tokio::spawn(an_engines_end_is_survived(mode)));
+    for mode in join_all(modes).await {
+        mode.expect("the cells hold");
+    }
+}

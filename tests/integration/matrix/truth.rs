@@ -1,0 +1,133 @@
+//! What became of the calls, by what they left in the workspace.
+
+use std::collections::BTreeMap;
+
+use super::cell::{Cell, Deed, FILES, Mode, Stage, Victim, letter};
+use crate::harness::{CallResult, Server};
+
+/// Says what there is: `kept`; how often the command ran; of each replaced file its
+/// length, its first byte and how many differ from that; and what runs beside this.
+const LOOK: &str = "echo kept $(cat kept); echo ran $(wc -l < ran); \
+    for f in big?; do [ -e $f ] || continue; b=$(head -c 1 $f); \
+        echo $f $(wc -c < $f) $b $(tr -d $b < $f | wc -c); done; \
+    echo sleeping $(pgrep -c '^sleep'); \
+    echo temporaries $(find . -name '.casemate-tmp-*' | wc -l)";
+
+/// The workspace after the blow.
+pub struct Seen(BTreeMap<String, String>);
+
+impl Seen {
+    /// By the same server, at the first try; at the second where the first was sent
+    /// before the server could know that PID 1 is dead, and is said to be lost.
+    pub async fn by(server: &Server, cell: &Cell) -> Self {
+        let command = format!("({LOOK}) 2> /dev/null");
+        let mut look = server.shell(&command).await;
+        let mut restarted = look.field("sandbox")["restarted"].clone();
+        if cell.victim == Victim::Pid1 && look.field("outcome") == "sandbox_lost" {
+            look = server.shell(&command).await;
+        }
+        assert!(!look.is_error(), "{cell}: the next call: {}", look.0);
+        assert_eq!(look.outcome(), "exited", "{cell}: {}", look.0);
+        // What is told of a container that is another one is true, and told once.
+        let told = look.field("sandbox")["restarted"].clone();
+        assert!(restarted.is_null() || told.is_null() || restarted == told);
+        restarted = if restarted.is_null() { told } else { restarted };
+        let may_be = cell.mode != Mode::Ephemeral && cell.victim != Victim::Bridge;
+        let replaced = cell.stage == Stage::Remove;
+        assert!(
+            may_be || replaced || restarted.is_null(),
+            "{cell}: {}",
+            look.0
+        );
+        if cell.stage == Stage::Idle && may_be {
+            assert!(restarted["reason"].is_string(), "{cell}: {}", look.0);
+        }
+        let lines = look.stdout().lines();
+        let facts = lines.filter_map(|line| line.split_once(' '));
+        Self(
+            facts
+                .map(|(what, fact)| (what.to_owned(), fact.to_owned()))
+                .collect(),
+        )
+    }
+
+    fn fact(&self, what: &str) -> &str {
+        self.0.get(what).map_or("", String::as_str)
+    }
+
+    /// What is true whatever was answered.
+    pub fn is_whole(&self, cell: &Cell) {
+        let kept = if cell.stage == Stage::Create {
+            ""
+        } else {
+            "kept"
+        };
+        assert_eq!(self.fact("kept"), kept, "{cell}");
+        assert!(
+            ["", "1"].contains(&self.fact("ran")),
+            "{cell}: it ran twice"
+        );
+        assert_eq!(self.fact("sleeping"), "0", "{cell}");
+        if cell.victim == Victim::Bridge {
+            assert_eq!(self.fact("temporaries"), "0", "{cell}");
+        }
+        let files = self.0.keys().filter(|what| what.starts_with("big")).count();
+        let wanted = if cell.stage == Stage::Write { FILES } else { 0 };
+        assert_eq!(files, wanted, "{cell}");
+    }
+
+    /// Whether the answer is true.
+    pub fn agrees_with(&self, cell: &Cell, deed: &Deed, result: &CallResult) {
+        match deed {
+            Deed::Command => self.command(cell, result),
+            Deed::Write(file) => self.write(cell, *file, result),
+        }
+    }
+
+    fn command(&self, cell: &Cell, result: &CallResult) {
+        let outcome = result.field("outcome").as_str();
+        let said = outcome.unwrap_or_else(|| result.code());
+        let ran = self.fact("ran") == "1";
+        match said {
+            "exited" => {
+                assert_eq!(result.stdout(), "end\n", "{cell}: {}", result.0);
+                assert!(ran, "{cell}: {}", result.0);
+            }
+            "sandbox_lost" => assert!(result.is_error(), "{cell}: {}", result.0),
+            _ => not_done(cell, result, !ran),
+        }
+        // Without its bridge a command is found again, and with its container it is lost.
+        match (cell.victim, cell.stage) {
+            (Victim::Bridge, _) => assert_eq!(said, "exited", "{cell}: {}", result.0),
+            (_, Stage::Run) => {
+                assert_eq!((said, ran), ("sandbox_lost", true), "{cell}: {}", result.0);
+            }
+            _ => {}
+        }
+    }
+
+    fn write(&self, cell: &Cell, file: usize, result: &CallResult) {
+        let size = casemate_protocol::MAX_WRITE;
+        let found = self.fact(&format!("big{file}"));
+        let is = |file| found == format!("{size} {} 0", letter(file));
+        let (old, new) = (is(None), is(Some(file)));
+        assert!(old || new, "{cell}: a mix: {found}");
+        if !result.is_error() {
+            assert!(new, "{cell}: {found} after {}", result.0);
+        } else if result.code() != "uncertain" {
+            not_done(cell, result, old);
+        }
+        if cell.victim == Victim::Bridge {
+            assert!(!result.is_error(), "{cell}: {}", result.0);
+        }
+    }
+}
+
+/// An error that says that nothing was done, and to try again.
+fn not_done(cell: &Cell, result: &CallResult, undone: bool) {
+    let codes = ["engine_unavailable", "sandbox_unavailable"];
+    assert!(codes.contains(&result.code()), "{cell}: {}", result.0);
+    assert!(undone, "{cell}: it was done: {}", result.0);
+    let text = result.text().to_lowercase();
+    assert!(text.contains("retry"), "{cell}: {text}");
+}
