@@ -4,6 +4,7 @@
 mod archives;
 mod client;
 mod downloads;
+mod forms;
 mod large;
 mod listing;
 mod refusals;

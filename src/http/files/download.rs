@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use futures_util::stream::{BoxStream, TryStreamExt as _};
+use futures_util::stream::{self, BoxStream, TryStreamExt as _};
 use headers::{ContentLength, ContentRange, HeaderMapExt as _, LastModified};
 
 use super::conditions::{Conditions, Selection, etag, modified};
@@ -168,16 +168,21 @@ fn respond(path: &WorkspacePath, opened: Opened) -> Result<Response, Refused> {
         Selection::Failed => return Err(Refused::precondition(path)),
         Selection::Unsatisfiable => return Ok(unsatisfiable(path, &stat)),
     };
-    let body = content.map_or_else(Body::empty, |content| {
-        // The answer's length says to the client that it is not whole.
-        Body::from_stream(content.inspect_err(|error| {
-            tracing::warn!(
-                error = error as &dyn std::error::Error,
-                "a download broke off"
-            );
-        }))
-    });
+    let body = match content {
+        Some(content) => Body::from_stream(content.inspect_err(broke_off)),
+        // A length of 0 would be said of the archive.
+        None if stat.is_dir => Body::from_stream(stream::empty::<Result<Bytes, SandboxError>>()),
+        None => Body::empty(),
+    };
     Ok((status, headers, body).into_response())
+}
+
+/// The client sees it by the length that is not reached, or the last chunk missing.
+fn broke_off(error: &SandboxError) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "a download broke off"
+    );
 }
 
 fn describe(headers: &mut HeaderMap, path: &WorkspacePath, stat: &Stat) {

@@ -1,13 +1,14 @@
 //! `GET /files/list`.
 
+mod cursor;
+
 use axum::Json;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use casemate_protocol::entry::Type;
 use casemate_protocol::{Entry, ListFilesReply, ListFilesRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::cursor::Cursor;
 use super::content::success;
 use super::error::Refused;
 use super::request::{Caller, Params, workspace_path};
@@ -174,64 +175,9 @@ fn shown(name: &[u8]) -> String {
     }
 }
 
-/// Where the next page begins, and what the first one counted.
-#[derive(Debug, PartialEq)]
-struct Cursor {
-    total: Option<u64>,
-    after: Vec<u8>,
-}
-
-impl Cursor {
-    /// `None`: the first page.
-    fn parse(text: &str) -> Result<Option<Self>, Refused> {
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let wrong = || Refused::bad("`cursor` is no next_cursor; leave it out for the first page.");
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong())?;
-        let at = bytes
-            .iter()
-            .position(|byte| *byte == b':')
-            .ok_or_else(wrong)?;
-        let (total, after) = (&bytes[..at], &bytes[at + 1..]);
-        let total = match total {
-            b"" => None,
-            digits => Some(
-                std::str::from_utf8(digits)
-                    .ok()
-                    .and_then(|digits| digits.parse().ok())
-                    .ok_or_else(wrong)?,
-            ),
-        };
-        let after = after.to_vec();
-        Ok(Some(Self { total, after }))
-    }
-
-    fn show(&self) -> String {
-        let total = self.total.map_or(String::new(), |total| total.to_string());
-        URL_SAFE_NO_PAD.encode([total.as_bytes(), b":", &self.after].concat())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cursor_reads_as_it_was_shown_and_nothing_else_is_one() {
-        for (total, after) in [(None, &b"a/b"[..]), (Some(7), b"\xff:x"), (Some(0), b"")] {
-            let cursor = Cursor {
-                total,
-                after: after.to_vec(),
-            };
-            let read = Cursor::parse(&cursor.show());
-            assert_eq!(read, Ok(Some(cursor)));
-        }
-        assert_eq!(Cursor::parse(""), Ok(None));
-        for text in ["*", "YWI", "LTE6YQ", "a b"] {
-            assert_eq!(Cursor::parse(text).expect_err(text).status.as_u16(), 400);
-        }
-    }
 
     #[test]
     fn names_are_below_the_path_and_exact_where_they_are_text() {

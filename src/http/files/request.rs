@@ -34,14 +34,6 @@ impl FromRequestParts<Files> for Caller {
             code: "internal",
             message: "the request has no caller.".to_owned(),
         })?;
-        if !principal.scopes.files {
-            return Err(Refused {
-                status: StatusCode::FORBIDDEN,
-                code: "insufficient_scope",
-                message: "this credential is not good for files; it lacks the scope \"files\"."
-                    .to_owned(),
-            });
-        }
         let user = &principal.user;
         let share = files.load.take(user, Amount::request(0)).ok_or(Refused {
             status: StatusCode::TOO_MANY_REQUESTS,

@@ -153,6 +153,8 @@ async fn who_has_it_already_gets_304_until_it_changes() {
         let reply = with(name, value).await;
         assert_eq!((reply.status, reply.body.len()), (304, 0), "{name}");
         assert_eq!(reply.header("etag"), tag);
+        let length = reply.header("content-length");
+        assert!(["", "3"].contains(&length), "{length} bytes of what?");
     }
     assert_eq!(with("if-match", tag).await.status, 200);
     let failed = (412, "precondition_failed".to_owned());
