@@ -11,7 +11,9 @@
 //! - A session gives no rights: each message carries the caller of its own POST.
 //! - A session ends with its stream, and what runs for it with the session.
 
-use std::collections::{HashMap, HashSet};
+mod session;
+
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,22 +26,19 @@ use axum::{Extension, Router, middleware};
 use futures_util::stream::{self, Stream, StreamExt as _};
 use http_body_util::BodyExt as _;
 use rmcp::ServiceExt as _;
-use rmcp::model::{
-    ClientJsonRpcMessage, ClientNotification, GetExtensions as _, JsonRpcMessage, RequestId,
-    ServerJsonRpcMessage,
-};
+use rmcp::model::{ClientJsonRpcMessage, GetExtensions as _, JsonRpcMessage, ServerJsonRpcMessage};
 use serde::Deserialize;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard, PollSender};
 use tracing::debug;
 
-use super::limits::{KEEP_ALIVE, REQUESTS_PER_SESSION, SESSION_OUTBOX, SESSION_QUEUE};
+use super::limits::{KEEP_ALIVE, SESSION_OUTBOX, SESSION_QUEUE};
 use super::load::{Amount, Load, Share};
 use super::message::{self, Envelope};
 use crate::identity::{Principal, User};
 use crate::tools::Tools;
+use session::{NotTaken, Session, Unanswered};
 
 /// All sessions, and what each is made with. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -49,18 +48,6 @@ struct Sessions {
     stop: CancellationToken,
     open: Arc<Mutex<HashMap<String, Session>>>,
 }
-
-/// What a POST needs of a session.
-#[derive(Debug, Clone)]
-struct Session {
-    owner: User,
-    inbox: mpsc::Sender<ClientJsonRpcMessage>,
-    unanswered: Unanswered,
-}
-
-/// The requests of a session that have no answer yet.
-#[derive(Debug, Clone, Default)]
-struct Unanswered(Arc<Mutex<HashSet<RequestId>>>);
 
 /// The routes. When `stop` comes, a session ends after the answers to what runs.
 pub fn routes(tools: Tools, load: &Load, stop: &CancellationToken) -> Router {
@@ -133,74 +120,19 @@ async fn take(
         }
         JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {}
     }
-    session.put(message)
+    match session.put(message) {
+        Ok(()) => (StatusCode::ACCEPTED, "accepted\n").into_response(),
+        Err(NotTaken::Full) => {
+            let why = "too many messages of this session wait; read its stream\n";
+            (StatusCode::TOO_MANY_REQUESTS, why).into_response()
+        }
+        Err(NotTaken::Ended) => unknown(),
+    }
 }
 
 /// The same for a session that never was, one that ended, and another user's.
 fn unknown() -> Response {
     (StatusCode::NOT_FOUND, "there is no such session\n").into_response()
-}
-
-impl Session {
-    fn put(&self, message: ClientJsonRpcMessage) -> Response {
-        let full = || {
-            let why = "too many messages of this session wait; read its stream\n";
-            (StatusCode::TOO_MANY_REQUESTS, why).into_response()
-        };
-        let asked = match &message {
-            JsonRpcMessage::Request(request) => Some(request.id.clone()),
-            _ => None,
-        };
-        if asked.as_ref().is_some_and(|id| !self.unanswered.add(id)) {
-            return full();
-        }
-        if let Some(id) = cancelled(&message) {
-            self.unanswered.remove(id);
-        }
-        let refused = match self.inbox.try_send(message) {
-            Ok(()) => return (StatusCode::ACCEPTED, "accepted\n").into_response(),
-            Err(TrySendError::Full(_)) => full(),
-            Err(TrySendError::Closed(_)) => unknown(),
-        };
-        if let Some(id) = asked {
-            self.unanswered.remove(&id);
-        }
-        refused
-    }
-}
-
-/// A request that is cancelled is not answered.
-fn cancelled(message: &ClientJsonRpcMessage) -> Option<&RequestId> {
-    match message {
-        JsonRpcMessage::Notification(notification) => match &notification.notification {
-            ClientNotification::CancelledNotification(it) => it.params.request_id.as_ref(),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-impl Unanswered {
-    fn ids(&self) -> MutexGuard<'_, HashSet<RequestId>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// `false` when there are too many.
-    fn add(&self, id: &RequestId) -> bool {
-        let mut ids = self.ids();
-        ids.len() < REQUESTS_PER_SESSION && {
-            ids.insert(id.clone());
-            true
-        }
-    }
-
-    fn remove(&self, id: &RequestId) {
-        self.ids().remove(id);
-    }
-
-    fn are_none(&self) -> bool {
-        self.ids().is_empty()
-    }
 }
 
 impl Sessions {
@@ -210,9 +142,7 @@ impl Sessions {
 
     fn of(&self, id: &str, user: &User) -> Option<Session> {
         let open = self.open();
-        open.get(id)
-            .filter(|session| session.owner == *user)
-            .cloned()
+        open.get(id).filter(|session| session.is_of(user)).cloned()
     }
 
     fn begin(&self, owner: User, share: Share) -> (String, Conversation) {
@@ -224,11 +154,7 @@ impl Sessions {
         let transport = (PollSender::new(answers), ReceiverStream::new(messages));
         tokio::spawn(serve(self.tools.clone(), transport, ended.clone()));
         let unanswered = Unanswered::default();
-        let session = Session {
-            owner,
-            inbox,
-            unanswered: unanswered.clone(),
-        };
+        let session = Session::new(owner, inbox, unanswered.clone());
         self.open().insert(id.clone(), session);
         let conversation = Conversation {
             outbox,
@@ -304,15 +230,7 @@ impl Conversation {
                 }
             }
         };
-        match &message {
-            JsonRpcMessage::Response(response) => self.unanswered.remove(&response.id),
-            JsonRpcMessage::Error(error) => {
-                if let Some(id) = &error.id {
-                    self.unanswered.remove(id);
-                }
-            }
-            _ => {}
-        }
+        self.unanswered.note(&message);
         Some(message)
     }
 }
