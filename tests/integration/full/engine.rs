@@ -5,9 +5,15 @@ use std::time::Duration;
 use super::{fill, is_freed, is_no_space, nothing_is_written, server, the_rest_works};
 use crate::harness::{Disk, Engine, Instance, eventually};
 
-/// Takes what of the disk is left for root, as a log or another service may.
+/// Takes what of the disk is left for root, as a log or another service may, and by
+/// directories what ext4 keeps from files: some hundred blocks of its own.
 fn take_roots_part(engine: &Engine) {
-    engine.host(&format!("cat /dev/zero > {}/taken || true", engine.data()));
+    let taken = format!("{}/taken", engine.data());
+    engine.host(&format!(
+        "mkdir {taken}; cat /dev/zero > {taken}/file; \
+         for n in $(seq 5000); do mkdir {taken}/$n || break; done 2> /dev/null; \
+         cat /dev/zero >> {taken}/file || true"
+    ));
 }
 
 fn containers(engine: &Engine) -> usize {
@@ -72,7 +78,7 @@ async fn on_an_engine_without_any_space_calls_are_refused_by_name_and_nothing_le
     )
     .await;
     is_freed(&alice).await;
-    engine.host(&format!("rm {}/taken", engine.data()));
+    engine.host(&format!("rm -r {}/taken", engine.data()));
     let first = bob.shell("ls; echo hi").await;
     assert_eq!(first.stdout(), "hi\n", "{}", first.0);
     assert_eq!(containers(&engine), 2);
