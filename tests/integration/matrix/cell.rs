@@ -146,7 +146,7 @@ impl Cell {
             .user(&self.to_string())
             .env("CASEMATE_WARM", "off")
             // What is said of what died is the server's business.
-            .env("CASEMATE_LOG", "info");
+            .env("CASEMATE_LOG", "error");
         match self.mode {
             Mode::Ephemeral => server.env("CASEMATE_MODE", "ephemeral"),
             Mode::Persistent => server,
