@@ -146,7 +146,10 @@ impl World {
             if found.len() == wanted {
                 return;
             }
-            assert!(Instant::now() < end, "{cell}: {wanted} wanted: {found:?}");
+            if Instant::now() > end {
+                let rows = ["ps", "--all", "--format", "{{.ID}} {{.Names}} {{.Status}}"];
+                panic!("{cell}: {found:?} of {:#?}", self.docker(&rows));
+            }
             sleep(Duration::from_millis(50)).await;
         }
     }
