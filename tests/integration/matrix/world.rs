@@ -1,9 +1,11 @@
 //! Where the cells are: on this machine's Engine, or on one that may be killed.
 
 use std::fs;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep};
 
 use super::SOON;
 use super::cell::{Cell, Mode, Victim};
@@ -14,6 +16,9 @@ const AT_ONCE: usize = 5;
 
 /// A name that PID 1 gives to a file that it has not finished.
 const OLD: &str = ".casemate-tmp-0123456789abcdef";
+
+/// Of `docker ps`.
+const RUNNING: [&str; 2] = ["--filter", "status=running"];
 
 /// What the cells share.
 pub struct World {
@@ -122,24 +127,31 @@ impl World {
     /// Stays until there is no more than there should be while the server lives: in
     /// ephemeral mode the spare alone runs.
     pub async fn one_is_left(&self, cell: &Cell) {
-        let running = ["--filter", "status=running"];
         let counted: &[&str] = match cell.mode {
-            Mode::Ephemeral => &running,
+            Mode::Ephemeral => &RUNNING,
             Mode::Persistent | Mode::Bind => &[],
         };
-        eventually("one container is left", SOON, async || {
-            self.containers(cell, counted).len() == 1
-        })
-        .await;
+        self.until(cell, counted, 1).await;
     }
 
     /// Stays until nothing runs for the user.
     pub async fn none_is_left(&self, cell: &Cell) {
-        eventually("nothing runs", SOON, async || {
-            self.containers(cell, &["--filter", "status=running"])
-                .is_empty()
-        })
-        .await;
+        self.until(cell, &RUNNING, 0).await;
+    }
+
+    async fn until(&self, cell: &Cell, counted: &[&str], wanted: usize) {
+        let end = Instant::now() + SOON;
+        loop {
+            let found = self.containers(cell, counted);
+            if found.len() == wanted {
+                return;
+            }
+            if Instant::now() > end {
+                let rows = ["ps", "--all", "--format", "{{.ID}} {{.Names}} {{.Status}}"];
+                panic!("{cell}: {found:?} of {:#?}", self.docker(&rows));
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 
