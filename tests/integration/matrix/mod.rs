@@ -19,7 +19,7 @@ use truth::Seen;
 use world::World;
 
 /// For what happens by itself, beside dozens of other sandboxes.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// Cells that are looked at once all their calls have been answered.
 async fn prove(world: &World, cell: Cell, reached: Reached) {

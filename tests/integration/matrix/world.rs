@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
 use super::SOON;
-use super::cell::{Cell, Mode, Victim};
+use super::cell::{Cell, Victim};
 use crate::harness::{Directory, Engine, Instance, Server, TestServer, docker, eventually};
 
 /// Cells that are at it at once: more would only wait for the Engine.
@@ -124,14 +124,11 @@ impl World {
         assert_eq!(found.stdout(), "", "{cell}: {}", found.0);
     }
 
-    /// Stays until there is no more than there should be while the server lives: in
-    /// ephemeral mode the spare alone runs.
+    /// Stays until one runs, as it should while the server lives: in ephemeral mode the
+    /// spare. A row that an Engine which was killed has left runs nothing, and is the
+    /// sweep's.
     pub async fn one_is_left(&self, cell: &Cell) {
-        let counted: &[&str] = match cell.mode {
-            Mode::Ephemeral => &RUNNING,
-            Mode::Persistent | Mode::Bind => &[],
-        };
-        self.until(cell, counted, 1).await;
+        self.until(cell, &RUNNING, 1).await;
     }
 
     /// Stays until nothing runs for the user.
