@@ -1,5 +1,6 @@
 //! Room for one more sandbox: at most so many are alive in an instance, over all its
-//! servers, which agree within one each.
+//! servers. They agree by the order of the Engine's rows, whose age is in seconds: those
+//! that make one in the same second may each take its own for the older.
 //!
 //! ```text
 //! count rows ──fewer──► reserve ──► create
@@ -250,7 +251,7 @@ fn is_alive(row: &Row) -> bool {
         && !matches!(row.state, State::Exited | State::Dead | State::Removing)
 }
 
-/// Those that run, then the older; all servers see the same order.
+/// Those that run, then the older, then by id: the order that all servers see.
 fn is_among_first(mut alive: Vec<Row>, most: usize, id: &str) -> bool {
     alive.sort_by(|a, b| {
         let place = |row: &Row| (row.state == State::Created, row.created);
