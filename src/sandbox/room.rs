@@ -21,10 +21,12 @@ use tracing::{debug, info};
 
 use super::admission::Admission;
 use super::bring_up::Maker;
+use super::owner::REMOVAL;
 use super::place::LEASE;
 use super::survey::{self, Occupant};
 use super::{SandboxError, Status};
 use crate::channel::Channel;
+use crate::config::Mode;
 use crate::engine::{EngineError, Row, State, labels};
 
 /// A sandbox that was used within this time is about to be used again.
@@ -36,9 +38,6 @@ const NEW: Duration = Duration::from_secs(1);
 
 /// Between two counts.
 const COUNT_AGAIN: Duration = Duration::from_millis(250);
-
-/// After PID 1 has ended, the Engine removes the container within this time.
-const REMOVAL: Duration = Duration::from_secs(5);
 
 /// Sandboxes that other servers may make between our count and our create: more at
 /// once take the Engine seconds.
@@ -262,7 +261,7 @@ fn is_among_first(mut alive: Vec<Row>, most: usize, id: &str) -> bool {
 
 fn is_spare(occupant: &Occupant) -> bool {
     let mode = occupant.row.labels.get(labels::MODE);
-    mode.is_some_and(|mode| mode == "ephemeral")
+    mode.is_some_and(|mode| mode == Mode::Ephemeral.as_str())
 }
 
 /// `None`: it works. Otherwise the greater ends first.
