@@ -28,6 +28,7 @@ demo: rust setup ## watch a client use the server
 
 # The comparison also runs after a failure, but then the exit code is that of the tests.
 test: rust setup ## run all tests, and prove that they left nothing behind
+	@scripts/setup-tests
 	@snapshot=$$(mktemp); trap 'rm -f "$$snapshot"' EXIT; \
 	scripts/check-leftovers snapshot "$$snapshot"; \
 	echo "cargo test --workspace --locked"; \

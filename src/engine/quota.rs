@@ -86,6 +86,8 @@ impl Engine {
             Err(EngineError::Refused { message, .. }) => {
                 Ok(message.contains("quota").then_some(Quota::None))
             }
+            // No room to try it. What runs already needs none.
+            Err(EngineError::Full { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -67,7 +67,12 @@ impl Maker {
             let _ = self.engine.remove(&created.id).await;
             return Err(error.into());
         }
-        let channel = match self.connect(&created.id).await {
+        let connected = match self.connect(&created.id).await {
+            // What ended may be the bridge alone: once more.
+            Err(error) if error.may_be_an_end() => self.connect(&created.id).await,
+            connected => connected,
+        };
+        let channel = match connected {
             Ok(channel) => channel,
             Err(error) => {
                 let _ = self.engine.remove(&created.id).await;

@@ -19,7 +19,7 @@ use super::{Lease, Note, NoteSlot, Request, SandboxError, Status};
 use crate::engine::State;
 
 /// After PID 1 has ended, the Engine removes the container within this time.
-const REMOVAL: Duration = Duration::from_secs(5);
+pub(super) const REMOVAL: Duration = Duration::from_secs(5);
 
 /// Between two tries.
 const OPEN_PAUSE: Duration = Duration::from_millis(300);

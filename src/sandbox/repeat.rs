@@ -85,7 +85,10 @@ impl Tries {
             }
             (Repeat::SameContainer, SandboxError::Ending) => self.abandon(),
             (Repeat::SameContainer, _) => SandboxError::Uncertain(Uncertainty::Silent(after)),
-            (Repeat::Anywhere, SandboxError::NotReady(_)) => SandboxError::Deadline(after),
+            // Those say that nothing was done, and an overwrite may have been.
+            (Repeat::Anywhere, SandboxError::NotReady(_) | SandboxError::Channel(_)) => {
+                SandboxError::Deadline(after)
+            }
             (Repeat::Anywhere, _) => error,
         }
     }

@@ -1,5 +1,6 @@
 //! Room for one more sandbox: at most so many are alive in an instance, over all its
-//! servers, which agree within one each.
+//! servers. They agree by the order of the Engine's rows, whose age is in seconds: those
+//! that make one in the same second may each take its own for the older.
 //!
 //! ```text
 //! count rows ──fewer──► reserve ──► create
@@ -20,10 +21,12 @@ use tracing::{debug, info};
 
 use super::admission::Admission;
 use super::bring_up::Maker;
+use super::owner::REMOVAL;
 use super::place::LEASE;
 use super::survey::{self, Occupant};
 use super::{SandboxError, Status};
 use crate::channel::Channel;
+use crate::config::Mode;
 use crate::engine::{EngineError, Row, State, labels};
 
 /// A sandbox that was used within this time is about to be used again.
@@ -35,9 +38,6 @@ const NEW: Duration = Duration::from_secs(1);
 
 /// Between two counts.
 const COUNT_AGAIN: Duration = Duration::from_millis(250);
-
-/// After PID 1 has ended, the Engine removes the container within this time.
-const REMOVAL: Duration = Duration::from_secs(5);
 
 /// Sandboxes that other servers may make between our count and our create: more at
 /// once take the Engine seconds.
@@ -250,7 +250,7 @@ fn is_alive(row: &Row) -> bool {
         && !matches!(row.state, State::Exited | State::Dead | State::Removing)
 }
 
-/// Those that run, then the older; all servers see the same order.
+/// Those that run, then the older, then by id: the order that all servers see.
 fn is_among_first(mut alive: Vec<Row>, most: usize, id: &str) -> bool {
     alive.sort_by(|a, b| {
         let place = |row: &Row| (row.state == State::Created, row.created);
@@ -261,7 +261,7 @@ fn is_among_first(mut alive: Vec<Row>, most: usize, id: &str) -> bool {
 
 fn is_spare(occupant: &Occupant) -> bool {
     let mode = occupant.row.labels.get(labels::MODE);
-    mode.is_some_and(|mode| mode == "ephemeral")
+    mode.is_some_and(|mode| mode == Mode::Ephemeral.as_str())
 }
 
 /// `None`: it works. Otherwise the greater ends first.

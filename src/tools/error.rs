@@ -171,7 +171,7 @@ impl ToolError {
             EngineError::ImageMissing { .. } => (Code::ImageMissing, ""),
             EngineError::Full { .. } => (
                 Code::NoSpace,
-                " Nothing was run. Files that a running sandbox deletes make room; the operator can free space.",
+                " Delete files in a sandbox that runs, or ask the operator to free space, then retry.",
             ),
             // It ended while it was made, or was reached for.
             EngineError::Missing { .. }

@@ -16,7 +16,6 @@ use crate::harness::{CallResult, Pending, Server, TestServer, eventually};
 pub enum Victim {
     Pid1,
     Bridge,
-    Engine,
 }
 
 /// How the containers live.

@@ -1,13 +1,15 @@
-//! Where the cells are: on this machine's Engine, or on one that may be killed.
+//! Where the cells are: on this machine's Engine.
 
 use std::fs;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep};
 
 use super::SOON;
-use super::cell::{Cell, Mode, Victim};
-use crate::harness::{Directory, Engine, Instance, Server, TestServer, docker, eventually};
+use super::cell::{Cell, Victim};
+use crate::harness::{Directory, Instance, Server, TestServer, docker, eventually};
 
 /// Cells that are at it at once: more would only wait for the Engine.
 const AT_ONCE: usize = 5;
@@ -15,11 +17,12 @@ const AT_ONCE: usize = 5;
 /// A name that PID 1 gives to a file that it has not finished.
 const OLD: &str = ".casemate-tmp-0123456789abcdef";
 
+/// Of `docker ps`.
+const RUNNING: [&str; 2] = ["--filter", "status=running"];
+
 /// What the cells share.
 pub struct World {
     instance: Instance,
-    /// `None`: the machine's.
-    engine: Option<Engine>,
     /// In bind mode the workspaces are in it.
     pub directory: Directory,
     turns: Semaphore,
@@ -30,17 +33,8 @@ impl World {
     pub fn here() -> Self {
         Self {
             instance: Instance::new(),
-            engine: None,
             directory: Directory::new(0),
             turns: Semaphore::new(AT_ONCE),
-        }
-    }
-
-    /// On an Engine of its own.
-    pub async fn apart() -> Self {
-        Self {
-            engine: Some(Engine::start().await),
-            ..Self::here()
         }
     }
 
@@ -51,29 +45,7 @@ impl World {
 
     /// A server of this instance.
     pub fn server(&self) -> TestServer {
-        let server = TestServer::on(&self.instance);
-        match &self.engine {
-            Some(engine) => server.env("DOCKER_HOST", &engine.uri()),
-            None => server,
-        }
-    }
-
-    /// Kills the Engine and starts it again.
-    pub async fn kill_engine(&self) {
-        let engine = self.engine.as_ref().expect("one that may be killed");
-        engine.kill().await;
-        engine.run(false);
-        engine.up().await;
-    }
-
-    fn docker(&self, args: &[&str]) -> Vec<String> {
-        match &self.engine {
-            Some(engine) => {
-                let host = ["--host", &engine.uri()];
-                docker::lines(&[&host[..], args].concat())
-            }
-            None => docker::lines(args),
-        }
+        TestServer::on(&self.instance)
     }
 
     /// The ids of the user's containers, `more` filters applied.
@@ -82,7 +54,7 @@ impl World {
         let user = format!("label=io.casemate.user={cell}");
         let list = ["ps", "--all", "--quiet", "--no-trunc"];
         let filters = ["--filter", &label, "--filter", &user];
-        self.docker(&[&list[..], &filters, more].concat())
+        docker::lines(&[&list[..], &filters, more].concat())
     }
 
     /// Kills what runs of the cell's victim in the user's containers; returns how many.
@@ -90,7 +62,6 @@ impl World {
         let what = match cell.victim {
             Victim::Pid1 => "pid1",
             Victim::Bridge => "bridge",
-            Victim::Engine => unreachable!("it dies for all cells at once"),
         };
         let containers = self.containers(cell, &[]);
         let victims = processes(what, &containers);
@@ -108,7 +79,7 @@ impl World {
         );
         assert_eq!(server.shell(&age).await.outcome(), "exited", "{cell}");
         for container in self.containers(cell, &[]) {
-            self.docker(&["rm", "--force", &container]);
+            docker::lines(&["rm", "--force", &container]);
         }
         // It sweeps two seconds after its start, which no container of a command reaches.
         eventually("old temporaries are swept", SOON, async || {
@@ -119,27 +90,30 @@ impl World {
         assert_eq!(found.stdout(), "", "{cell}: {}", found.0);
     }
 
-    /// Stays until there is no more than there should be while the server lives: in
-    /// ephemeral mode the spare alone runs.
+    /// Stays until one runs, as it should while the server lives: in ephemeral mode the
+    /// spare.
     pub async fn one_is_left(&self, cell: &Cell) {
-        let running = ["--filter", "status=running"];
-        let counted: &[&str] = match cell.mode {
-            Mode::Ephemeral => &running,
-            Mode::Persistent | Mode::Bind => &[],
-        };
-        eventually("one container is left", SOON, async || {
-            self.containers(cell, counted).len() == 1
-        })
-        .await;
+        self.until(cell, &RUNNING, 1).await;
     }
 
     /// Stays until nothing runs for the user.
     pub async fn none_is_left(&self, cell: &Cell) {
-        eventually("nothing runs", SOON, async || {
-            self.containers(cell, &["--filter", "status=running"])
-                .is_empty()
-        })
-        .await;
+        self.until(cell, &RUNNING, 0).await;
+    }
+
+    async fn until(&self, cell: &Cell, counted: &[&str], wanted: usize) {
+        let end = Instant::now() + SOON;
+        loop {
+            let found = self.containers(cell, counted);
+            if found.len() == wanted {
+                return;
+            }
+            if Instant::now() > end {
+                let rows = ["ps", "--all", "--format", "{{.ID}} {{.Names}} {{.Status}}"];
+                panic!("{cell}: {found:?} of {:#?}", docker::lines(&rows));
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 
