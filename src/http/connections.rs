@@ -139,7 +139,10 @@ impl Connections {
                 () = closed.cancelled() => return,
                 () = stop.cancelled() => {
                     connection.as_mut().graceful_shutdown();
-                    connection.await
+                    tokio::select! {
+                        served = &mut connection => served,
+                        () = closed.cancelled() => return,
+                    }
                 }
             };
             if let Err(error) = served {

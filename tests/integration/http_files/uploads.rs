@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::client::{BOUNDARY, FORM, ask, content, form, get, noise, put, stream_up, upload};
+use super::client::{FORM, ask, content, form, get, noise, put, stream_up, upload};
 use crate::harness::{HttpServer, TestServer, eventually};
 
 /// An upload limit that a test reaches at once.
