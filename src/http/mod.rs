@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! connections ─► guard (Host, Origin) ─┬─► /healthz, /readyz
+//!                                      ├─► /          the page for people
 //!                                      └─► auth (Principal) ─┬─► message ─► early_commit ─► /mcp
 //!                                                            ├─► /sse, message ─► /messages
-//!                                                            └─► /files   the workspace
+//!                                                            ├─► /files   the workspace
+//!                                                            └─► /status  the sandbox
 //! ```
 //!
 //! Invariants:
@@ -23,7 +25,9 @@ mod limits;
 mod load;
 mod mcp;
 mod message;
+mod page;
 mod sse;
+mod status;
 
 use std::sync::Arc;
 
@@ -77,13 +81,16 @@ impl Server {
             .merge(mcp::routes(tools.clone(), &load, cancel))
             .merge(sse::routes(tools, &load, stop))
             .layer(middleware::from_fn(auth::require_tools));
-        let files =
-            files::router(self.manager.clone()).layer(middleware::from_fn(auth::require_files));
+        let files = files::router(self.manager.clone())
+            .merge(status::routes(self.manager.clone(), &load))
+            .layer(middleware::from_fn(auth::require_files));
         let authenticator = self.authenticator.clone();
         let authenticated = called
             .merge(files)
             .layer(middleware::from_fn_with_state(authenticator, auth::require));
-        let open = auth::metadata(&self.authenticator).merge(health::routes(self.engine.clone()));
+        let open = auth::metadata(&self.authenticator)
+            .merge(health::routes(self.engine.clone()))
+            .merge(page::routes());
         self.guard.clone().protect(authenticated.merge(open))
     }
 }

@@ -19,6 +19,7 @@ mod floods;
 mod heartbeat;
 mod http_limits;
 mod http_mcp;
+mod http_page;
 mod http_sse;
 mod identity;
 mod images;
