@@ -42,7 +42,7 @@ struct Status {
     issuer: String,
     mode: &'static str,
     limits: Limits,
-    state: State,
+    state: Phase,
     /// One, but in ephemeral mode, where each command has its own.
     containers: usize,
     /// Of all containers; null where none of them could be asked.
@@ -61,8 +61,6 @@ struct Limits {
     cpus: String,
     /// Processes and threads of each container.
     processes: u32,
-    /// Of the workspace, where the Engine can limit it.
-    workspace_bytes: u64,
     /// Of one upload.
     upload_bytes: u64,
     calls_at_once: u32,
@@ -74,7 +72,7 @@ struct Limits {
 /// decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum State {
+enum Phase {
     /// There is none; the next call makes it.
     Absent,
     /// On its way out.
@@ -140,13 +138,13 @@ impl Status {
             })
             .collect();
         commands.sort_by_key(|command| std::cmp::Reverse(command.running_ms));
-        let states = occupants.iter().map(|one| State::of(one.row.state));
+        let states = occupants.iter().map(|one| Phase::of(one.row.state));
         Self {
             user: caller.user.subject.as_str().to_owned(),
             issuer: caller.user.issuer.as_str().to_owned(),
             mode: settings.mode.as_str(),
             limits: Limits::new(settings, upload),
-            state: states.max().unwrap_or(State::Absent),
+            state: states.max().unwrap_or(Phase::Absent),
             containers: occupants.len(),
             memory_bytes: asked
                 .then(|| stats().fold(0, |sum: u64, one| sum.saturating_add(one.memory_bytes))),
@@ -164,7 +162,6 @@ impl Limits {
             memory_bytes: settings.memory.0,
             cpus: settings.cpus.to_string(),
             processes: settings.pids,
-            workspace_bytes: settings.quota.0,
             upload_bytes,
             calls_at_once: settings.calls_per_user,
             idle_seconds: seconds(settings.idle_timeout),
@@ -173,7 +170,7 @@ impl Limits {
     }
 }
 
-impl State {
+impl Phase {
     fn of(state: engine::State) -> Self {
         match state {
             engine::State::Running | engine::State::Paused => Self::Running,
@@ -193,9 +190,9 @@ mod tests {
     #[test]
     fn of_several_containers_the_one_that_is_furthest_decides() {
         use engine::State::{Created, Exited, Running};
-        let of = |states: &[engine::State]| states.iter().map(|s| State::of(*s)).max();
-        assert_eq!(of(&[Exited, Running, Created]), Some(State::Running));
-        assert_eq!(of(&[Exited, Created]), Some(State::Creating));
+        let of = |states: &[engine::State]| states.iter().map(|s| Phase::of(*s)).max();
+        assert_eq!(of(&[Exited, Running, Created]), Some(Phase::Running));
+        assert_eq!(of(&[Exited, Created]), Some(Phase::Creating));
         assert_eq!(of(&[]), None);
     }
 }

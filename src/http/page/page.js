@@ -495,7 +495,6 @@ function showStatus() {
     ['Memory', size(limits.memory_bytes)],
     ['CPUs', limits.cpus],
     ['Processes', `${limits.processes}`],
-    ['Workspace', size(limits.workspace_bytes)],
     ['One upload', size(limits.upload_bytes)],
     ['Calls at once', `${limits.calls_at_once}`],
     ['Ends when idle', duration(limits.idle_seconds)],
