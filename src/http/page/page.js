@@ -206,7 +206,7 @@ function show(folder, page) {
   };
   const top = make('a', { href: '#/' }, 'workspace');
   $('crumbs').replaceChildren(make('li', {}, top), ...names.map(crumb));
-  $('rows').replaceChildren(...page.files.map((entry) => row(folder, entry)));
+  replaceRows(page.files.map((entry) => row(folder, entry)));
   $('empty').hidden = page.files.length > 0;
   $('empty').textContent = 'This folder is empty.';
   next = page.next_cursor;
@@ -217,6 +217,17 @@ function show(folder, page) {
   const { before } = pages.at(-1);
   $('page').textContent = `${before + 1}–${before + page.files.length} of ${total}`;
   say(`${total} entries in ${visible(folder) || 'the workspace'}.`);
+}
+
+/** A list that comes anew leaves the keyboard where it was. */
+function replaceRows(rows) {
+  const before = document.activeElement;
+  const held = $('rows').contains(before);
+  $('rows').replaceChildren(...rows);
+  if (!held) return;
+  const controls = [...$('rows').querySelectorAll('a, button')];
+  const same = controls.find((one) => one.ariaLabel === before.ariaLabel && one.textContent === before.textContent);
+  (same ?? $('files-title')).focus();
 }
 
 function row(folder, entry) {
