@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::harness::{Answer, Directory, HttpServer, Instance, TestServer, docker, eventually};
+use crate::harness::{Answer, Directory, HttpServer, TestServer, docker, eventually};
 
 /// What the page may do, as a browser enforces it.
 const POLICY: [&str; 10] = [
@@ -40,7 +40,7 @@ async fn with_tokens(directory: &Directory, rows: &[(&str, &str, &str)]) -> Http
     let path = format!("{}/tokens.toml", directory.text());
     let text: String = rows.iter().map(row).collect();
     std::fs::write(&path, text).expect("a file");
-    let server = TestServer::on(&Instance::new()).env("CASEMATE_AUTH", "tokens");
+    let server = TestServer::new().env("CASEMATE_AUTH", "tokens");
     server.env("CASEMATE_TOKENS_FILE", &path).start_http().await
 }
 
