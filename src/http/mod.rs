@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! connections ─► guard (Host, Origin) ─┬─► /healthz, /readyz
+//!                                      ├─► /          the page for people
 //!                                      └─► auth (Principal) ─┬─► message ─► early_commit ─► /mcp
 //!                                                            ├─► /sse, message ─► /messages
-//!                                                            └─► /files   the workspace
+//!                                                            ├─► /files   the workspace
+//!                                                            └─► /status  the sandbox
 //! ```
 //!
 //! Invariants:
@@ -23,7 +25,9 @@ mod limits;
 mod load;
 mod mcp;
 mod message;
+mod page;
 mod sse;
+mod status;
 
 use std::sync::Arc;
 
@@ -78,14 +82,16 @@ impl Server {
             .merge(mcp::routes(tools.clone(), &load, cancel))
             .merge(sse::routes(tools, &load, stop))
             .layer(middleware::from_fn(auth::require_tools));
-        let files = files::router(self.manager, &load);
-        let files = files.layer(middleware::from_fn(auth::require_files));
+        let files = files::router(self.manager.clone(), &load)
+            .merge(status::routes(self.manager, &load))
+            .layer(middleware::from_fn(auth::require_files));
         let authenticated = tools.merge(files).layer(middleware::from_fn_with_state(
             self.authenticator.clone(),
             auth::require,
         ));
-        let everybody = health::routes(self.engine);
-        let everybody = everybody.merge(auth::metadata(&self.authenticator));
-        self.guard.protect(authenticated.merge(everybody))
+        let open = health::routes(self.engine)
+            .merge(auth::metadata(&self.authenticator))
+            .merge(page::routes());
+        self.guard.protect(authenticated.merge(open))
     }
 }

@@ -22,6 +22,7 @@ mod http_auth;
 mod http_files;
 mod http_limits;
 mod http_mcp;
+mod http_page;
 mod http_sse;
 mod http_users;
 mod identity;

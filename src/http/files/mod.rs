@@ -30,6 +30,8 @@ mod name;
 mod request;
 mod upload;
 
+pub use error::Refused;
+
 use axum::Router;
 use axum::routing::{get, post};
 
