@@ -1,5 +1,7 @@
 //! The page for people, and the status of the sandbox that it shows.
 
+mod browser;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -21,27 +23,42 @@ const POLICY: [&str; 10] = [
     "trusted-types 'none'",
 ];
 
-/// The parts of the page, and what each is.
-const PARTS: [(&str, &str); 3] = [
+/// The page and what it is made of.
+const PARTS: [(&str, &str); 12] = [
     ("/", "text/html; charset=utf-8"),
-    ("/page.css", "text/css; charset=utf-8"),
-    ("/page.js", "text/javascript; charset=utf-8"),
+    ("/page/style.css", "text/css; charset=utf-8"),
+    ("/page/main.js", SCRIPT),
+    ("/page/listing.js", SCRIPT),
+    ("/page/upload.js", SCRIPT),
+    ("/page/download.js", SCRIPT),
+    ("/page/transfers.js", SCRIPT),
+    ("/page/sandbox.js", SCRIPT),
+    ("/page/session.js", SCRIPT),
+    ("/page/api.js", SCRIPT),
+    ("/page/dom.js", SCRIPT),
+    ("/page/text.js", SCRIPT),
 ];
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// With a token for each of these: its text, its user, its scopes.
-async fn with_tokens(directory: &Directory, rows: &[(&str, &str, &str)]) -> HttpServer {
-    let row = |(token, user, scopes): &(&str, &str, &str)| {
+/// A file with a token for each of these: its text, which is its name too, whose it is,
+/// its scopes.
+fn tokens_file(directory: &Directory, rows: &[(&str, &str, &str)]) -> String {
+    let row = |(token, holder, scopes): &(&str, &str, &str)| {
         let digest = Sha256::digest(token);
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!(
-            "[[tokens]]\nname = \"{token}\"\nsha256 = \"{hex}\"\nuser = \"{user}\"\nscopes = {scopes}\n"
-        )
+        format!("[[tokens]]\nname = \"{token}\"\nsha256 = \"{hex}\"\n{holder}\nscopes = {scopes}\n")
     };
     let path = format!("{}/tokens.toml", directory.text());
     let text: String = rows.iter().map(row).collect();
     std::fs::write(&path, text).expect("a file");
+    path
+}
+
+/// A server with these tokens.
+async fn with_tokens(directory: &Directory, rows: &[(&str, &str, &str)]) -> HttpServer {
     let server = TestServer::new().env("CASEMATE_AUTH", "tokens");
-    server.env("CASEMATE_TOKENS_FILE", &path).start_http().await
+    let server = server.env("CASEMATE_TOKENS_FILE", &tokens_file(directory, rows));
+    server.start_http().await
 }
 
 async fn ask(server: &HttpServer, token: &str, method: &str, path: &str, body: &str) -> Answer {
@@ -76,32 +93,55 @@ async fn the_page_is_open_to_everybody_and_may_do_no_more_than_it_says() {
     assert_eq!(code, 401);
 }
 
+/// What stands between each `before` and the quote after it.
+fn quoted(text: &str, before: &str, quote: char) -> Vec<String> {
+    let rest = text.split(before).skip(1);
+    let inside = rest.filter_map(|rest| rest.split(quote).next());
+    inside.map(str::to_owned).collect()
+}
+
 #[tokio::test]
-async fn the_page_names_only_parts_that_are_served_and_no_other_host() {
+async fn the_page_names_only_parts_that_are_served_and_each_is_named() {
     let server = TestServer::new().start_http().await;
-    let (_, html) = server.get("/").await;
-    let named = |attribute: &str| {
-        let values = html.split(attribute).skip(1);
-        let values = values.filter_map(|rest| rest.split('"').next());
-        values.map(str::to_owned).collect::<Vec<_>>()
-    };
-    let mut parts = [named(" src=\""), named(" href=\"")].concat();
-    parts.retain(|part| !part.starts_with("data:"));
-    parts.sort();
-    assert_eq!(parts, ["page.css", "page.js"]);
+    let mut named = vec!["/".to_owned()];
+    for (path, _) in PARTS {
+        let (_, text) = server.get(path).await;
+        named.extend(
+            quoted(&text, " src=\"", '"')
+                .iter()
+                .map(|part| format!("/{part}")),
+        );
+        let links = quoted(&text, "<link rel=\"stylesheet\" href=\"", '"');
+        named.extend(links.iter().map(|part| format!("/{part}")));
+        for import in [" from './", "import './"] {
+            let modules = quoted(&text, import, '\'');
+            named.extend(modules.iter().map(|part| format!("/page/{part}")));
+        }
+    }
+    named.sort();
+    named.dedup();
+    let mut served = PARTS.map(|(path, _)| path);
+    served.sort_unstable();
+    assert_eq!(named, served);
+}
+
+#[tokio::test]
+async fn the_page_names_no_other_host_and_makes_no_html_out_of_text() {
+    let server = TestServer::new().start_http().await;
     for (path, _) in PARTS {
         let (_, text) = server.get(path).await;
         // The names of XML's vocabulary are addresses that nobody is asked at.
         let text = text.replace("http://www.w3.org/2000/svg", "");
-        assert!(!text.contains("http://") && !text.contains("https://"));
-        for unsafe_way in [
+        for forbidden in [
+            "http://",
+            "https://",
             "innerHTML",
             "outerHTML",
             "insertAdjacentHTML",
             "eval(",
             "localStorage",
         ] {
-            assert!(!text.contains(unsafe_way), "{path}: {unsafe_way}");
+            assert!(!text.contains(forbidden), "{path}: {forbidden}");
         }
     }
 }
@@ -174,9 +214,9 @@ async fn another_user_sees_nothing_of_it_and_without_the_scope_nobody_does() {
     let directory = Directory::new(0);
     let both = r#"["tools", "files"]"#;
     let rows = [
-        ("of-alice", "alice", both),
-        ("of-bob", "bob", both),
-        ("of-carol", "carol", r#"["tools"]"#),
+        ("of-alice", r#"user = "alice""#, both),
+        ("of-bob", r#"user = "bob""#, both),
+        ("of-carol", r#"user = "carol""#, r#"["tools"]"#),
     ];
     let server = with_tokens(&directory, &rows).await;
     let put = ask(&server, "of-alice", "PUT", "/files/content/a", "hers").await;

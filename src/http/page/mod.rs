@@ -41,23 +41,33 @@ const HEADERS: [(HeaderName, HeaderValue); 6] = [
     ),
 ];
 
+const HTML: &str = "text/html; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// What the page is made of: where each part is, what it is, and the part. `main.js`
+/// imports the other scripts, and says how they depend on each other.
+const PARTS: [(&str, &str, &str); 12] = [
+    ("/", HTML, include_str!("index.html")),
+    ("/page/style.css", STYLE, include_str!("style.css")),
+    ("/page/main.js", SCRIPT, include_str!("main.js")),
+    ("/page/listing.js", SCRIPT, include_str!("listing.js")),
+    ("/page/upload.js", SCRIPT, include_str!("upload.js")),
+    ("/page/download.js", SCRIPT, include_str!("download.js")),
+    ("/page/transfers.js", SCRIPT, include_str!("transfers.js")),
+    ("/page/sandbox.js", SCRIPT, include_str!("sandbox.js")),
+    ("/page/session.js", SCRIPT, include_str!("session.js")),
+    ("/page/api.js", SCRIPT, include_str!("api.js")),
+    ("/page/dom.js", SCRIPT, include_str!("dom.js")),
+    ("/page/text.js", SCRIPT, include_str!("text.js")),
+];
+
 /// `/`, and what it is made of. Open to everybody.
 pub fn routes() -> Router {
-    let html = || part("text/html; charset=utf-8", include_str!("index.html"));
-    let style = || part("text/css; charset=utf-8", include_str!("style.css"));
-    let script = || part("text/javascript; charset=utf-8", include_str!("page.js"));
-    Router::new()
-        .route("/", get(async move || html()))
-        .route("/page.css", get(async move || style()))
-        .route("/page.js", get(async move || script()))
-}
-
-type Part = (
-    [(HeaderName, HeaderValue); 6],
-    [(HeaderName, &'static str); 1],
-    &'static str,
-);
-
-fn part(kind: &'static str, text: &'static str) -> Part {
-    (HEADERS, [(header::CONTENT_TYPE, kind)], text)
+    PARTS
+        .iter()
+        .fold(Router::new(), |routes, (path, kind, text)| {
+            let part = (HEADERS, [(header::CONTENT_TYPE, *kind)], *text);
+            routes.route(path, get(async move || part))
+        })
 }

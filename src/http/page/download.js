@@ -1,0 +1,72 @@
+// Files on their way out, byte for byte; a folder as a tar archive.
+
+import { Refused, hasToken, request } from './api.js';
+import { make, say } from './dom.js';
+import { session } from './session.js';
+import { below, quoted, size, visible } from './text.js';
+import { transfer } from './transfers.js';
+
+/** Bytes of a download that the page may hold, where the browser cannot write to disk. */
+const HELD = 1024 ** 3;
+/** From this size on a download goes to disk as it comes, where the browser can do that. */
+const STREAMED = 32 * 1024 ** 2;
+/** Milliseconds in which a browser has long begun to read what it was told to save. */
+const BEGUN = 60_000;
+
+/** Downloads what the path names, an entry of a listing. */
+export async function download(path, entry) {
+  const name = entry.is_dir ? `${entry.filename}.tar` : entry.filename;
+  const address = below('download', path);
+  // Without a token the browser can ask by itself, and streams.
+  if (!hasToken()) return save(address, name);
+  try {
+    await fetched(address, name, entry.is_dir ? null : entry.size);
+    say(`Downloaded ${visible(name)}.`);
+  } catch (error) {
+    session.fail(error, `${quoted(name)} was not downloaded.`);
+  }
+}
+
+/** A link cannot carry a token: the page itself writes to disk, or holds all of it. */
+async function fetched(address, name, total) {
+  const toDisk = 'showSaveFilePicker' in window && (total === null || total > STREAMED);
+  const file = toDisk ? await window.showSaveFilePicker({ suggestedName: name }) : null;
+  const under = transfer('Downloading', name, total);
+  try {
+    const answer = await request(address, { signal: under.signal });
+    const counted = answer.body.pipeThrough(counter(under, file ? Infinity : HELD));
+    if (file) await counted.pipeTo(await file.createWritable(), { signal: under.signal });
+    else saveHeld(await new Response(counted).blob(), name);
+  } catch (error) {
+    const isKnown = error instanceof Refused || error.name === 'AbortError';
+    throw isKnown ? error : new Refused(0, 'The connection broke, or the disk is full.');
+  } finally {
+    under.done();
+  }
+}
+
+function counter(under, most) {
+  let bytes = 0;
+  return new TransformStream({
+    transform(chunk, out) {
+      bytes += chunk.byteLength;
+      if (bytes > most) throw new Refused(0, `It is larger than the ${size(most)} that this browser can hold; download it with curl and your token from /files/download/.`);
+      under.report(bytes);
+      out.enqueue(chunk);
+    },
+  });
+}
+
+function saveHeld(blob, name) {
+  const address = URL.createObjectURL(blob);
+  save(address, name);
+  setTimeout(() => URL.revokeObjectURL(address), BEGUN);
+}
+
+/** Has the browser save what the address leads to. */
+function save(address, name) {
+  const link = make('a', { href: address, download: name, hidden: true });
+  document.body.append(link);
+  link.click();
+  link.remove();
+}

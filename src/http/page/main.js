@@ -1,0 +1,87 @@
+// The page for people: sign in, see and change the files, see the sandbox.
+//
+//     main ─► listing, upload ─► download, transfers ─► session ─► api, dom ─► text
+//         └─► sandbox ────────────────────────────────┘
+//
+// This module has what is around the parts: signing in and out, the way to the server.
+
+import { hasToken } from './api.js';
+import { $, named, say, unask } from './dom.js';
+import './listing.js';
+import './sandbox.js';
+import { session } from './session.js';
+import './upload.js';
+
+/** Milliseconds between two looks at the sandbox. */
+const LOOK_AGAIN = 5000;
+
+/** One of the three things that the page can be. */
+function become(id) {
+  for (const main of document.querySelectorAll('main')) main.hidden = main.id !== id;
+  $('who').hidden = id !== 'workspace';
+}
+
+session.addEventListener('enter', () => {
+  become('workspace');
+  $('user').replaceChildren(named(session.status.user));
+  $('sign-out').hidden = !hasToken();
+  found();
+});
+
+session.addEventListener('leave', ({ detail: why }) => {
+  unask();
+  $('user').replaceChildren();
+  become('sign-in');
+  found();
+  refuse(why);
+  $('token').focus();
+});
+
+session.addEventListener('lost', ({ detail: why }) => {
+  $('lost').textContent = `${why} This page tries again every few seconds.`;
+  $('lost').hidden = false;
+});
+session.addEventListener('back', () => {
+  found();
+  say('The server answers again.');
+});
+
+function found() {
+  $('lost').hidden = true;
+}
+
+/** Says beside the token why it takes one, or another. */
+function refuse(why) {
+  $('refused').textContent = why;
+  $('refused').hidden = !why;
+  $('token').ariaInvalid = String(Boolean(why));
+}
+
+$('sign-in').querySelector('form').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const enter = event.target.querySelector('button');
+  if (enter.ariaDisabled === 'true') return;
+  enter.ariaDisabled = 'true';
+  refuse('');
+  try {
+    await session.enter($('token').value.trim());
+    $('token').value = '';
+    $('files-title').focus();
+  } catch (error) {
+    refuse(error.message);
+    // A mistyped one is typed anew, one that came at a bad time is sent again.
+    $('token').select();
+    $('token').focus();
+  } finally {
+    enter.ariaDisabled = 'false';
+  }
+});
+$('sign-out').addEventListener('click', () => session.leave());
+$('refresh').addEventListener('click', () => session.look());
+
+/** Looks again and again: while somebody is in, or until it is known who may be. */
+async function watch() {
+  if (!document.hidden && $('sign-in').hidden) await session.look();
+  setTimeout(watch, LOOK_AGAIN);
+}
+watch();

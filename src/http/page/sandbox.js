@@ -1,0 +1,52 @@
+// The sandbox beside the files: how it is, what runs in it, what it may use.
+
+import { $, facts, make } from './dom.js';
+import { session } from './session.js';
+import { duration, size } from './text.js';
+
+function show() {
+  const { status } = session;
+  facts('facts', state(status));
+  facts('limits', limits(status.limits));
+  $('no-commands').hidden = status.commands.length > 0;
+  $('commands').replaceChildren(...status.commands.map(command));
+}
+
+/** Of several containers, as ephemeral mode has them, the memory is that of all. */
+function state({ mode, state, containers, memory_bytes: memory, processes, limits }) {
+  const pairs = [['Mode', mode], ['State', state === 'absent' ? 'not running' : state]];
+  if (containers > 1) pairs.push(['Containers', `${containers}`]);
+  if (memory === null) return pairs;
+  const most = limits.memory_bytes * Math.max(1, containers);
+  const meter = make('meter', { max: most, high: 0.9 * most, value: memory, ariaLabel: 'Memory used' });
+  return [...pairs,
+    ['Processes', `${processes}`],
+    ['Memory', `${size(memory)} of ${size(most)}`],
+    ['', meter]];
+}
+
+function limits(limits) {
+  return [
+    ['Memory', size(limits.memory_bytes)],
+    ['CPUs', limits.cpus],
+    ['Processes', `${limits.processes}`],
+    ['One upload', size(limits.upload_bytes)],
+    ['Calls at once', `${limits.calls_at_once}`],
+    ['Ends when idle', `after ${duration(limits.idle_seconds)}`],
+  ];
+}
+
+/** One command, or what it has left in the background. */
+function command({ id, running_ms: running, background }) {
+  const time = duration(Math.floor(running / 1000));
+  return make('li', {},
+    make('code', { title: id }, id.slice(0, 8)),
+    background ? `in background, ${time}` : time);
+}
+
+session.addEventListener('enter', show);
+session.addEventListener('status', show);
+session.addEventListener('lost', () => { if (session.status) facts('facts', [['State', 'unknown']]); });
+session.addEventListener('leave', () => {
+  for (const id of ['facts', 'limits', 'commands']) $(id).replaceChildren();
+});

@@ -1,0 +1,90 @@
+// Who is here, and whether the server is.
+//
+// Events: `enter` (somebody is in), `status` (and here is how the sandbox is now),
+// `leave` (nobody is in any more; `detail` says why, '' for no reason), `lost` (the
+// server does not answer as it should; `detail` says why), `back` (it does again).
+
+import { Refused, data, useToken } from './api.js';
+import { complain } from './dom.js';
+
+/** Milliseconds that the server has to say how the sandbox is. */
+const PATIENCE = 10_000;
+
+const ENDED = 'Your token is no longer accepted. Sign in again; the page comes back where it was.';
+const APPLICATION = 'This token is an application’s, which speaks for its users. Sign in with a token of your own.';
+
+class Session extends EventTarget {
+  /** What `/status` said last; null where nobody is in. */
+  status = null;
+  #lost = false;
+  /** Counts comings and goings: the answer to an old question is not heard. */
+  #visit = 0;
+
+  /** Signs in. Throws a `Refused` that says why not. */
+  async enter(token) {
+    const visit = (this.#visit += 1);
+    useToken(token);
+    try {
+      const status = await data('/status', { signal: AbortSignal.timeout(PATIENCE) });
+      if (visit === this.#visit) this.#see(status);
+    } catch (error) {
+      if (visit === this.#visit) useToken('');
+      // All that `/status` could find wrong with the page's request: nobody is named in it.
+      throw error.code === 'invalid_request' ? new Refused(error.status, APPLICATION) : error;
+    }
+  }
+
+  /** Asks how the sandbox is; the first time, whether it takes a token to know. */
+  async look() {
+    const visit = this.#visit;
+    try {
+      const status = await data('/status', { signal: AbortSignal.timeout(PATIENCE) });
+      if (visit === this.#visit) this.#see(status);
+    } catch (error) {
+      if (visit !== this.#visit) return;
+      if (error.status === 401) this.leave(this.status ? ENDED : '');
+      else this.#lose(error.message);
+    }
+  }
+
+  leave(why = '') {
+    this.#visit += 1;
+    useToken('');
+    this.status = null;
+    this.#lost = false;
+    complain('');
+    this.#tell('leave', why);
+  }
+
+  /** Whether whoever is in now is who was in when the status was this. */
+  isOf(status) {
+    return this.status !== null && this.status.user === status.user && this.status.issuer === status.issuer;
+  }
+
+  /** Says what did not happen, and why; not where the person ended it. */
+  fail(error, what = '') {
+    if (error.name === 'AbortError' || !this.status) return;
+    if (error.status === 401) this.leave(ENDED);
+    else if (error.status === 0 && !what) this.#lose(error.message);
+    else complain(`${what} ${error.message}`.trim());
+  }
+
+  #see(status) {
+    const isFirst = this.status === null;
+    this.status = status;
+    if (this.#lost) this.#tell('back');
+    this.#lost = false;
+    this.#tell(isFirst ? 'enter' : 'status');
+  }
+
+  #lose(why) {
+    this.#lost = true;
+    this.#tell('lost', why);
+  }
+
+  #tell(event, detail) {
+    this.dispatchEvent(new CustomEvent(event, { detail }));
+  }
+}
+
+export const session = new Session();
