@@ -5,6 +5,10 @@
 
 use std::sync::Arc;
 
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
 use axum::{Router, middleware};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
@@ -14,6 +18,9 @@ use super::limits::{KEEP_ALIVE, MESSAGE_BYTES};
 use super::load::Load;
 use super::{early_commit, message};
 use crate::tools::Tools;
+
+/// What MCP has its clients send.
+const BOTH_FORMS: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
 /// `/mcp`. `cancel` ends what is still being answered, with a 500 where nothing was
 /// sent: it comes last.
@@ -31,5 +38,19 @@ pub fn routes(tools: Tools, load: &Load, cancel: &CancellationToken) -> Router {
     Router::new()
         .route_service("/mcp", service)
         .layer(middleware::from_fn(early_commit::layer))
+        .layer(middleware::from_fn(any_form))
         .layer(middleware::from_fn_with_state(load.clone(), message::whole))
+}
+
+/// `*/*`, which every HTTP client sends of its own, takes both forms of an answer. rmcp
+/// wants to read their names.
+async fn any_form(mut request: Request, next: Next) -> Response {
+    let headers = request.headers_mut();
+    if headers
+        .get(header::ACCEPT)
+        .is_some_and(|forms| forms == "*/*")
+    {
+        headers.insert(header::ACCEPT, BOTH_FORMS);
+    }
+    next.run(request).await
 }

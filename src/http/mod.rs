@@ -18,6 +18,7 @@
 pub mod auth;
 mod connections;
 mod early_commit;
+mod failure;
 mod files;
 pub mod guard;
 mod health;
