@@ -104,6 +104,15 @@ impl Guard {
         }
     }
 
+    /// For an address that only this machine reaches: its loopback names, and no page;
+    /// `None` for another address.
+    pub fn of_loopback(address: SocketAddr) -> Option<Self> {
+        address.ip().to_canonical().is_loopback().then(|| Self {
+            hosts: usual_hosts(address).into(),
+            origins: Arc::default(),
+        })
+    }
+
     /// Puts itself before all routes of `router`, authentication included: a browser sends no
     /// credential in a preflight, and must be able to read a 401.
     pub fn protect(&self, router: Router) -> Router {

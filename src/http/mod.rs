@@ -15,8 +15,10 @@
 //! - A credential is neither logged nor handed on.
 //! - Who leaves ends what runs for them.
 
+pub mod admin;
 pub mod auth;
 mod connections;
+mod counted;
 mod early_commit;
 mod failure;
 mod files;
@@ -83,7 +85,10 @@ impl Server {
             .merge(mcp::routes(tools.clone(), &load, cancel))
             .merge(sse::routes(tools, &load, stop))
             .layer(middleware::from_fn(auth::require_tools));
+        let meter = self.manager.meter().clone();
+        let count_content = middleware::from_fn_with_state(meter.clone(), counted::content);
         let files = files::router(self.manager.clone(), &load)
+            .layer(count_content)
             .merge(status::routes(self.manager, &load))
             .layer(middleware::from_fn(auth::require_files));
         let authenticated = tools.merge(files).layer(middleware::from_fn_with_state(
@@ -93,6 +98,7 @@ impl Server {
         let open = health::routes(self.engine)
             .merge(auth::metadata(&self.authenticator))
             .merge(page::routes());
-        self.guard.protect(authenticated.merge(open))
+        let guarded = self.guard.protect(authenticated.merge(open));
+        guarded.layer(middleware::from_fn_with_state(meter, counted::requests))
     }
 }

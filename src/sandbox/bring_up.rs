@@ -219,6 +219,7 @@ impl Maker {
             Adoption::Use => None,
         };
         info!(container = found.id, user = %self.user, "container adopted");
+        self.engine.meter().started("adopted");
         let container = found.id.as_str().into();
         Ok(Some((
             Running {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use casemate_protocol::{DetachReply, Finished, Progress, StartRequest};
+use casemate_protocol::{Captured, DetachReply, Finished, Outcome, Progress, StartRequest};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::execution::Execution;
 use super::spares::{Seat, Seated};
 use super::{Answer, Containers, LEASE, Place, Reason, Sandbox, SandboxError};
+use crate::meter::Meter;
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -130,6 +131,9 @@ impl Sandbox {
             Seated::Over(executed) => return Ok(self.answer(executed)),
         };
         let executed = self.exec_in(&seat.place, command, follow).await;
+        if let Ok(Executed::Finished(finished)) = &executed {
+            count(&self.meter, finished);
+        }
         let Containers::Fresh(spares) = &self.containers else {
             return Ok(self.answer(executed?));
         };
@@ -155,4 +159,17 @@ impl Sandbox {
             () = self.ending.cancelled() => execution.cancel(SandboxError::Ending).await,
         }
     }
+}
+
+/// As often as the outcome is told: who asks again for a command that is over is told it
+/// once more.
+fn count(meter: &Meter, finished: &Finished) {
+    match finished.outcome() {
+        Outcome::TimedOut => meter.killed("timeout"),
+        Outcome::Cancelled => meter.killed("cancelled"),
+        _ => {}
+    }
+    meter.oom_killed(finished.oom_kills);
+    let total = |stream: &Option<Captured>| stream.as_ref().map_or(0, |stream| stream.total);
+    meter.output(total(&finished.stdout), total(&finished.stderr));
 }

@@ -80,6 +80,7 @@ impl Maker {
             }
         };
         info!(container = created.id, user = %self.user, "container started");
+        self.engine.meter().started("created");
         Ok(Running {
             container: created.id.into(),
             channel,

@@ -23,6 +23,7 @@ use super::{Containers, NoteSlot, Occupant, Place, Sandbox, SandboxError, Status
 use crate::config::Config;
 use crate::engine::{Engine, labels};
 use crate::identity::{SandboxName, User};
+use crate::meter::Meter;
 
 /// Requests that wait for one owner: all calls of a user that may run at once
 /// ask for a lease, and nothing else is queued here.
@@ -87,7 +88,7 @@ async fn until(ended: CancellationToken, task: impl Future<Output = ()>) {
 /// Hands out sandboxes. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Manager {
-    common: Arc<Common>,
+    pub(super) common: Arc<Common>,
     sandboxes: Arc<Mutex<HashMap<User, Sandbox>>>,
     owners: TaskTracker,
     calls: TaskTracker,
@@ -126,6 +127,11 @@ impl Manager {
     /// The settings.
     pub fn config(&self) -> &Config {
         &self.common.config
+    }
+
+    /// Where all that is done is counted.
+    pub fn meter(&self) -> &Meter {
+        self.common.engine.meter()
     }
 
     /// Calls that the end of the server waits for.
@@ -201,6 +207,7 @@ impl Manager {
         };
         Sandbox {
             containers,
+            meter: self.meter().clone(),
             admission: Admission::new(calls, waiting.clone()),
             transfers: Transfers::new(self.common.engine.clone(), waiting),
             ending: self.ending.clone(),

@@ -34,6 +34,7 @@ mod error;
 mod execution;
 mod files;
 mod manager;
+mod measure;
 mod owner;
 mod place;
 mod repeat;
@@ -62,6 +63,7 @@ pub use survey::{Occupant, survey};
 pub use transfer::{Download, Stat, UploadOptions, Uploaded};
 
 use crate::channel::{CallError, Channel};
+use crate::meter::Meter;
 use admission::Admission;
 use place::{LEASE, Lease, NoteSlot, Place, Request};
 use repeat::{Repeat, Tries};
@@ -114,6 +116,7 @@ pub struct Sandbox {
     containers: Containers,
     admission: Admission,
     transfers: Transfers,
+    meter: Meter,
     /// Cancelled when the server ends.
     ending: CancellationToken,
 }

@@ -134,7 +134,11 @@ impl Owner {
         if self.running.is_none() {
             let name = self.maker.next_name();
             self.making = Some(name.clone());
+            let start = Instant::now();
             let made = self.maker.bring_up(&name, urgency, &self.status).await;
+            if made.is_ok() {
+                self.maker.engine.meter().brought_up(start.elapsed());
+            }
             self.making = None;
             self.status.send_replace(match made {
                 Ok(_) => Status::Running,
@@ -163,6 +167,7 @@ impl Owner {
                     let room = &self.maker.common.room;
                     room.occupied(&running.container, &channel);
                     running.channel = channel;
+                    self.maker.engine.meter().reconnected();
                     return Ok(());
                 }
                 Err(error) => error,
@@ -240,6 +245,7 @@ impl Owner {
                 reason = reason.sentence(),
                 "container ended"
             );
+            self.maker.engine.meter().ended(reason.word());
             self.maker.common.room.left(&running.container);
             self.last_end = Some((running.container, reason));
             self.note.put(Note::Restarted(reason));

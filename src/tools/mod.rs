@@ -17,6 +17,7 @@ mod shell;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, JsonObject,
@@ -113,6 +114,7 @@ impl Tools {
         arguments: JsonObject,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResult, ErrorData> {
+        let start = Instant::now();
         let cancel = &context.ct;
         let sandbox = self.sandbox(context)?;
         let all = self.manager.config().tools == ToolSet::All;
@@ -132,6 +134,8 @@ impl Tools {
                 ));
             }
         };
+        let meter = self.manager.meter();
+        meter.call(name, outcome::counted(&result), start.elapsed());
         let mut result = result.unwrap_or_else(ToolError::into_result);
         if self.manager.config().results == Results::Text {
             result.structured_content = None;

@@ -35,6 +35,7 @@ mod links;
 mod listings;
 mod long;
 mod matrix;
+mod metrics;
 mod neighbours;
 mod operator;
 mod patterns;
