@@ -144,9 +144,9 @@ impl Engine {
         if let Some(connection) = &*lock(&self.shared.connection) {
             return Ok(Arc::clone(connection));
         }
-        let docker = self
-            .client()
-            .map_err(|error| self.bollard_error("connect", QUICK, error))?;
+        let client = self.client();
+        let client = client.map_err(|error| self.bollard_error("connect", QUICK, error));
+        let docker = self.counted("connect", Instant::now(), client)?;
         let docker = self
             .bounded("version", QUICK, docker.negotiate_version())
             .await?;

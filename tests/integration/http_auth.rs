@@ -117,6 +117,7 @@ async fn logged(server: TestServer) -> (HttpServer, SettingFile) {
     };
     eventually("it listens", SOON, async || listening().is_some()).await;
     let server = HttpServer {
+        admin: None,
         instance: server.instance().clone(),
         child,
         address: listening().expect("an address"),

@@ -117,8 +117,8 @@ async fn an_engine_that_is_gone_is_said_at_once() {
     let text = metrics(&server).await;
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
     assert_eq!(value(&text, "casemate_engine_up"), Some(0.0), "{text}");
-    let unavailable = r#"casemate_engine_errors_total{error="unavailable",operation="version"}"#;
-    assert!(value(&text, unavailable) >= Some(1.0), "{text}");
+    let unavailable = r#"casemate_engine_errors_total{error="unavailable","#;
+    assert!(text.contains(unavailable), "{text}");
 }
 
 #[tokio::test]
