@@ -207,6 +207,18 @@ impl HttpServer {
         let amount = line.expect("VmRSS").trim().trim_end_matches(" kB");
         amount.parse().expect("a number")
     }
+
+    /// CPU time that it has used, of which the kernel counts hundredths of a second.
+    pub fn cpu_time(&self) -> Duration {
+        let pid = self.child.id().expect("it runs");
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+        // proc(5): after the name, which may have anything in it, utime is the 12th field
+        // and stime the 13th.
+        let (_, fields) = stat.rsplit_once(") ").expect("fields");
+        let times = fields.split(' ').skip(11).take(2);
+        let ticks: u64 = times.map(|time| time.parse::<u64>().expect("ticks")).sum();
+        Duration::from_millis(ticks * 10)
+    }
 }
 
 /// A request as its version has it, and the headers that go with it.
