@@ -42,6 +42,8 @@ clients: rust setup ## try real clients (Python, LangChain, curl, the MCP Inspec
 
 bench: rust setup ## measure
 	cargo bench --locked --bench stdio --bench files --bench pace
+	cargo build --release --locked --bin casemate
+	@scripts/bench-http
 
 lint: rust ## check format, lints and documentation
 	cargo fmt --all --check

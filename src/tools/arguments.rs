@@ -135,6 +135,15 @@ mod tests {
     }
 
     #[test]
+    fn an_integer_has_its_bounds_and_no_format_of_rust() {
+        let schema = schema::<Args>();
+        let timeout = &schema["properties"]["timeout_seconds"];
+        assert_eq!(timeout["type"], "integer");
+        assert_eq!(timeout["minimum"], 0);
+        assert_eq!(timeout.get("format"), None);
+    }
+
+    #[test]
     fn an_unknown_argument_names_the_nearest_one() {
         let error = error(json!({ "command": "a", "timeout": 3 }));
         assert!(

@@ -3,7 +3,7 @@
 
 use tokio::process::Command;
 
-use super::harness::{HttpServer, TestServer, clients};
+use super::harness::{Directory, HttpServer, TestServer, clients};
 
 /// What the Inspector is asked to do, and what it then shows.
 const ASKED: [(&[&str], &str); 2] = [
@@ -27,11 +27,17 @@ const ASKED: [(&[&str], &str); 2] = [
 
 /// Has the Inspector list the tools of a target and call one.
 pub async fn inspect(target: &[&str]) {
+    // What it keeps is not for the home of who runs the tests.
+    let kept = Directory::new(0);
     for (what, shown) in ASKED {
         let Some(mut inspector) = clients::node("mcp-inspector") else {
             return;
         };
-        let inspector = inspector.arg("--cli").args(target).args(what);
+        let inspector = inspector
+            .arg("--cli")
+            .args(target)
+            .args(what)
+            .env("MCP_STORAGE_DIR", kept.text());
         let said = clients::succeeds(inspector).await;
         assert!(said.contains(shown), "{target:?}: {said}");
     }
