@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use axum::{Router, middleware};
+use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::CancellationToken;
@@ -17,14 +18,16 @@ use tokio_util::sync::CancellationToken;
 use super::limits::{KEEP_ALIVE, MESSAGE_BYTES};
 use super::load::Load;
 use super::{early_commit, message};
-use crate::tools::Tools;
 
 /// What MCP has its clients send.
 const BOTH_FORMS: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
-/// `/mcp`. `cancel` ends what is still being answered, with a 500 where nothing was
-/// sent: it comes last.
-pub fn routes(tools: Tools, load: &Load, cancel: &CancellationToken) -> Router {
+/// `/mcp`, answered by `handler`. `cancel` ends what is still being answered, with a 500
+/// where nothing was sent: it comes last.
+pub fn routes<H>(handler: H, load: &Load, cancel: &CancellationToken) -> Router
+where
+    H: ServerHandler + Clone,
+{
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_max_request_body_bytes(MESSAGE_BYTES)
@@ -33,8 +36,8 @@ pub fn routes(tools: Tools, load: &Load, cancel: &CancellationToken) -> Router {
         .disable_allowed_hosts()
         .disable_allowed_origins()
         .with_cancellation_token(cancel.clone());
-    let service: StreamableHttpService<Tools, NeverSessionManager> =
-        StreamableHttpService::new(move || Ok(tools.clone()), Arc::default(), config);
+    let service: StreamableHttpService<H, NeverSessionManager> =
+        StreamableHttpService::new(move || Ok(handler.clone()), Arc::default(), config);
     Router::new()
         .route_service("/mcp", service)
         .layer(middleware::from_fn(early_commit::layer))

@@ -1,6 +1,7 @@
 //! Who may call over HTTP, and from which pages: the whole server is asked, as clients and as those
 //! who pretend to be some.
 
+mod clients;
 mod forged;
 mod guard;
 mod issuer;
