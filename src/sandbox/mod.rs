@@ -33,6 +33,7 @@ mod create;
 mod error;
 mod execution;
 mod files;
+mod making;
 mod manager;
 mod owner;
 mod place;
