@@ -107,13 +107,14 @@ impl Making {
     }
 
     async fn bring_to_life(&mut self, id: &str, reserved: Reserved) -> Made {
-        if !self.maker.fits(id, &reserved).await? {
-            return Ok(None);
+        tokio::select! {
+            biased;
+            () = self.caller.closed() => return Err(SandboxError::Ending),
+            fits = self.maker.fits(id) => if !fits? {
+                return Ok(None);
+            }
         }
         drop(reserved);
-        if self.caller.is_closed() {
-            return Err(SandboxError::Ending);
-        }
         tokio::select! {
             running = self.maker.start(id) => running.map(Some),
             // The removal waits at the Engine for a start that is under way.
