@@ -16,6 +16,7 @@ use crate::harness::{CallResult, Pending, Server, TestServer, eventually};
 pub enum Victim {
     Pid1,
     Bridge,
+    Engine,
 }
 
 /// How the containers live.
