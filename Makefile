@@ -7,7 +7,7 @@ SHELL := bash
 # Where rustup puts cargo, which a shell that is not a login shell may lack.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup image build demo test bench lint clean-engine rust
+.PHONY: help setup image build demo test clients bench lint clean-engine rust
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ test: rust setup ## run all tests, and prove that they left nothing behind
 	tests=0; cargo test --workspace --locked || tests=$$?; \
 	leftovers=0; scripts/check-leftovers compare "$$snapshot" || leftovers=$$?; \
 	exit $$((tests ? tests : leftovers))
+
+clients: rust setup ## try real clients (Python, LangChain, curl, the MCP Inspector) with the server
+	cargo build --release --locked --bin casemate
+	@scripts/try-clients
 
 bench: rust setup ## measure
 	cargo bench --locked --bench stdio --bench files --bench pace

@@ -83,6 +83,83 @@ pub struct User {
     pub subject: Subject,
 }
 
+/// Who calls, as the credential on this one request says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Whose sandbox it is.
+    pub user: User,
+    /// What the credential is good for.
+    pub scopes: Scopes,
+}
+
+/// One thing that a credential may be good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The tools, over MCP.
+    Tools,
+    /// The workspace's files, over plain HTTP.
+    Files,
+}
+
+/// What a credential is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scopes {
+    /// The tools, over MCP.
+    pub tools: bool,
+    /// The workspace's files, over plain HTTP.
+    pub files: bool,
+}
+
+impl Scopes {
+    /// Everything.
+    pub const ALL: Self = Self {
+        tools: true,
+        files: true,
+    };
+
+    /// Nothing.
+    pub const NONE: Self = Self {
+        tools: false,
+        files: false,
+    };
+
+    /// These and one more.
+    #[must_use]
+    pub fn with(mut self, scope: Scope) -> Self {
+        match scope {
+            Scope::Tools => self.tools = true,
+            Scope::Files => self.files = true,
+        }
+        self
+    }
+
+    /// Whether `scope` is among them.
+    pub fn has(self, scope: Scope) -> bool {
+        match scope {
+            Scope::Tools => self.tools,
+            Scope::Files => self.files,
+        }
+    }
+}
+
+impl Scope {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Tools, Self::Files];
+
+    /// The word for it, in files and in tokens.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Files => "files",
+        }
+    }
+
+    /// The scope with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == word)
+    }
+}
+
 /// Namespace of names and labels: deployments and test runs share an Engine.
 /// `[a-z0-9][a-z0-9_-]{0,31}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! cli                 one verb a file
-//! stdio               MCP over standard input and output
+//! http, stdio         how requests come in, and who they are from
 //! tools               parse, call, convert
 //! sandbox             one owner task a sandbox; adoption, replacement, admission
 //! channel             gRPC to PID 1 over one `docker exec` stream
@@ -20,6 +20,7 @@ pub mod channel;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod http;
 pub mod identity;
 pub mod sandbox;
 pub mod stdio;

@@ -4,10 +4,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use casemate_protocol::{
-    CommandEvent, DetachReply, DetachRequest, EditFileReply, EditFileRequest, KillRequest,
-    ListFilesReply, ListFilesRequest, ReadBytesReply, ReadBytesRequest, ReadLinesReply,
-    ReadLinesRequest, RetireRequest, StartRequest, StatsReply, StatsRequest, WatchRequest,
-    WriteFileReply, WriteFileRequest, command_event::Event,
+    CommandEvent, DeleteReply, DeleteRequest, DetachReply, DetachRequest, EditFileReply,
+    EditFileRequest, KillRequest, ListFilesReply, ListFilesRequest, ReadBytesReply,
+    ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireRequest, StartRequest, StatReply,
+    StatRequest, StatsReply, StatsRequest, WatchRequest, WriteFileReply, WriteFileRequest,
+    command_event::Event,
 };
 use tokio::time::timeout;
 use tonic::{Response, Status, Streaming};
@@ -179,9 +180,35 @@ impl Channel {
         let mut client = self.client.clone();
         within(deadline, client.list_files(request)).await
     }
+
+    /// What is at a path.
+    ///
+    /// # Errors
+    /// What is wrong with the path, in [`CallError::Failed`].
+    pub async fn stat(
+        &self,
+        request: StatRequest,
+        deadline: Duration,
+    ) -> Result<StatReply, CallError> {
+        let mut client = self.client.clone();
+        within(deadline, client.stat(request)).await
+    }
+
+    /// Removes a file or a tree; once for each id.
+    ///
+    /// # Errors
+    /// What is wrong with the path, in [`CallError::Failed`].
+    pub async fn delete(
+        &self,
+        request: DeleteRequest,
+        deadline: Duration,
+    ) -> Result<DeleteReply, CallError> {
+        let mut client = self.client.clone();
+        within(deadline, client.delete(request)).await
+    }
 }
 
-async fn within<T>(
+pub(super) async fn within<T>(
     deadline: Duration,
     call: impl Future<Output = Result<Response<T>, Status>>,
 ) -> Result<T, CallError> {

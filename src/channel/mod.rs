@@ -16,6 +16,7 @@ mod call;
 mod connection;
 mod error;
 mod stream;
+mod transfer;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -31,6 +32,7 @@ use tonic::Streaming;
 
 pub use call::CommandEvents;
 pub use error::{CallError, ChannelError};
+pub use transfer::{Incoming, Outgoing};
 
 use crate::engine::ExecStream;
 use connection::Connection;

@@ -5,6 +5,7 @@ mod ps;
 mod rm;
 mod serve;
 mod setup;
+mod token;
 
 use std::process::ExitCode;
 
@@ -20,7 +21,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Serve MCP on standard input and output.
+    /// Serve MCP on standard input and output, or over HTTP.
     Serve(serve::Args),
     /// List the sandboxes of the instance, those of all servers.
     Ps(ps::Args),
@@ -28,6 +29,8 @@ enum Verb {
     Exec(exec::Args),
     /// Remove a user's sandbox, and with --volume the user's files.
     Rm(rm::Args),
+    /// Make a token for HTTP.
+    Token(token::Args),
 }
 
 impl Cli {
@@ -41,6 +44,7 @@ impl Cli {
             Verb::Ps(args) => ps::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Exec(args) => exec::run(args),
             Verb::Rm(args) => rm::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Token(args) => token::run(args).map(|()| ExitCode::SUCCESS),
         }
     }
 }

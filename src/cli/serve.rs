@@ -1,16 +1,29 @@
 //! `casemate serve`.
 
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::setup;
 use crate::config::{Config, ProcessEnvironment, SettingsArgs};
+use crate::engine::Engine;
+use crate::http::auth::{self, Authenticator};
+use crate::http::guard::Guard;
 use crate::sandbox::Manager;
-use crate::stdio;
 use crate::tools::Tools;
+use crate::{http, stdio};
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Serve over HTTP on this address and port instead, for example 127.0.0.1:8080
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
     #[command(flatten)]
     settings: SettingsArgs,
 }
@@ -28,14 +41,47 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     config.check_directory()?;
     setup::log_to_stderr(&config.log)?;
     let engine = setup::engine(&ProcessEnvironment)?;
-    let runtime = setup::runtime()?;
+    let runtime = match args.http {
+        Some(_) => setup::runtime_of_many()?,
+        None => setup::runtime()?,
+    };
     let served = runtime.block_on(async {
         let stop = setup::stop_on_signal()?;
-        let manager = Manager::new(config.clone(), engine);
-        let tools = Tools::new(manager.clone(), config.user);
-        stdio::serve(manager, tools, stop).await;
-        Ok(())
+        let manager = Manager::new(config.clone(), engine.clone());
+        match args.http {
+            Some(address) => serve_http(address, manager, engine, config, stop).await,
+            None => {
+                let tools = Tools::new(manager.clone(), config.user);
+                stdio::serve(manager, tools, stop).await;
+                Ok(())
+            }
+        }
     });
     runtime.shutdown_timeout(LAST);
     served
+}
+
+async fn serve_http(
+    address: SocketAddr,
+    manager: Manager,
+    engine: Engine,
+    config: Config,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    auth::check(address, &config.http.auth)?;
+    let authenticator = Arc::new(Authenticator::new(&config)?);
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))?;
+    let address = listener.local_addr()?;
+    // Not a log: who starts it with port 0 reads the port here.
+    writeln!(io::stderr(), "listening on {address}")?;
+    let server = http::Server {
+        manager,
+        engine,
+        authenticator,
+        guard: Guard::new(&config.http, address),
+    };
+    server.serve(listener, stop).await;
+    Ok(())
 }

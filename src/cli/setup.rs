@@ -69,6 +69,17 @@ pub fn runtime() -> anyhow::Result<Runtime> {
         .context("the async runtime could not start")
 }
 
+/// A thread a core: a server of many users.
+///
+/// # Errors
+/// When the system gives none.
+pub fn runtime_of_many() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the async runtime could not start")
+}
+
 /// Cancelled by SIGTERM and SIGINT.
 ///
 /// # Errors

@@ -33,6 +33,17 @@ pub enum ToolSet {
     Core,
 }
 
+/// How the callers of an HTTP server show who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthScheme {
+    /// Not at all: one user, on a loopback address.
+    None,
+    /// By tokens whose digests are in a file.
+    Tokens,
+    /// By the access tokens of an OAuth authorization server.
+    Jwt,
+}
+
 /// What a switch takes; the first is the default.
 pub const SWITCH: [&str; 2] = ["on", "off"];
 
@@ -92,6 +103,24 @@ impl FromStr for ToolSet {
         match text {
             "all" => Ok(Self::All),
             "core" => Ok(Self::Core),
+            _ => Err(ValueError::Choice(&Self::WORDS)),
+        }
+    }
+}
+
+impl AuthScheme {
+    /// All of them in words; the first is the default.
+    pub const WORDS: [&str; 3] = ["none", "tokens", "jwt"];
+}
+
+impl FromStr for AuthScheme {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "none" => Ok(Self::None),
+            "tokens" => Ok(Self::Tokens),
+            "jwt" => Ok(Self::Jwt),
             _ => Err(ValueError::Choice(&Self::WORDS)),
         }
     }

@@ -87,6 +87,24 @@ pub enum ConfigError {
         /// Of `bind_dir`.
         dir: Origin,
     },
+    /// A way to authenticate without what it needs.
+    #[error("{auth}: {scheme} needs {} too", missing.key())]
+    AuthWithout {
+        /// Of `auth`.
+        auth: Origin,
+        /// As given there.
+        scheme: &'static str,
+        /// What was not given.
+        missing: Setting,
+    },
+    /// What another way to authenticate takes: whoever gave it believes that it is in force.
+    #[error("{origin}: it has no effect unless auth is {scheme}")]
+    AuthUnused {
+        /// Of the setting without effect.
+        origin: Origin,
+        /// The way that takes it.
+        scheme: &'static str,
+    },
     /// Where the directory to bind should be, there is none.
     #[error("{origin}: {}: {reason}; create the directory, or give another one", path.display())]
     NoDirectory {
@@ -168,6 +186,28 @@ pub enum ValueError {
          not `/` itself, of {PATH_BYTES} bytes at most"
     )]
     HostDir,
+    /// Not the path of a file.
+    #[error("a file is named by a path without control characters, of {PATH_BYTES} bytes at most")]
+    File,
+    /// Not a URL, or one without TLS.
+    #[error(
+        "a URL is `https://host/path` without user, query and fragment; `http` only with a \
+         loopback address or localhost"
+    )]
+    Url,
+    /// Not an audience.
+    #[error("an audience is 1 to 1024 bytes without white space and control characters")]
+    Audience,
+    /// Not a name that a `Host` header can have.
+    #[error(
+        "a host is a name or an address, with or without a port, such as `mcp.example.com:8080`; several have commas between them"
+    )]
+    Host,
+    /// Not an origin.
+    #[error(
+        "an origin is `https://host` or `https://host:port`, without a path; there is none for all; several have commas between them"
+    )]
+    WebOrigin,
     /// Not an image.
     #[error("an image is named like `registry/name:tag`, in 255 characters at most")]
     Image,

@@ -126,6 +126,14 @@ pub const DISK_FLOOR: Bounds<Bytes> = Bounds {
     most: Bytes(1 << 50),
 };
 
+/// One upload over HTTP, all its files together. A data set of a conversation is below a gigabyte;
+/// above 2 GiB a file meets the sandbox's own limit; below 1 KiB nothing is an upload.
+pub const UPLOAD_LIMIT: Bounds<Bytes> = Bounds {
+    default: Bytes(1 << 30),
+    least: Bytes(1 << 10),
+    most: Bytes(1 << 50),
+};
+
 /// Size of the settings file: a few kB for all settings, the rest for users of their own.
 pub const CONFIG_FILE_BYTES: u64 = 1 << 20;
 

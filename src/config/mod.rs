@@ -20,6 +20,7 @@ mod environment;
 mod error;
 mod file;
 mod flags;
+mod http;
 mod image;
 pub mod limits;
 mod nearest;
@@ -30,22 +31,25 @@ mod sandbox;
 mod setting;
 mod units;
 mod users;
+mod web;
 
 use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
 
 pub use bind::{Bind, HostDir};
-pub use choices::{Mode, Results, ToolSet};
+pub use choices::{AuthScheme, Mode, Results, ToolSet};
 pub use environment::{Environment, MapEnvironment, ProcessEnvironment};
 pub use error::{ConfigError, Excerpt, ValueError};
 pub use flags::SettingsArgs;
+pub use http::{Auth, HttpSettings, JwksSource, JwtSettings};
 pub use image::ImageRef;
 pub use origin::{Origin, Place};
 pub use raw::{Given, Layer, RawConfig, RawUser};
 pub use sandbox::SandboxSettings;
 pub use setting::{Facts, Group, Setting, Takes};
 pub use units::{Bytes, NanoCpus, Unit};
+pub use web::{AllowedHost, HttpUrl, WebOrigin};
 
 use crate::identity::{Instance, User};
 use choices::switch;
@@ -64,6 +68,8 @@ pub struct Config {
     pub tools: ToolSet,
     /// Whether a sandbox is made ready before the first call.
     pub warm: bool,
+    /// One upload over HTTP; [`limits::UPLOAD_LIMIT`].
+    pub upload_limit: Bytes,
     /// What is logged: directives that [`EnvFilter`] takes.
     pub log: String,
     /// Sandboxes alive at once; [`limits::MAX_SANDBOXES`].
@@ -73,6 +79,8 @@ pub struct Config {
     pub disk_floor: Bytes,
     /// The directory for bind mode. There is one exactly if some user is in that mode.
     pub bind: Option<Bind>,
+    /// Who may call over HTTP, and from where.
+    pub http: HttpSettings,
     /// The sandboxes of users without settings of their own.
     sandbox: Arc<SandboxSettings>,
     /// Those of the others.
@@ -120,10 +128,12 @@ impl Config {
             results: given.value(S::Results, Results::Both, str::parse)?,
             tools: given.value(S::Tools, ToolSet::All, str::parse)?,
             warm: given.value(S::Warm, true, switch)?,
+            upload_limit: given.bounded(S::UploadLimit, limits::UPLOAD_LIMIT)?,
             log: given.value(S::Log, limits::LOG.to_owned(), log_filter)?,
             max_sandboxes: given.bounded(S::MaxSandboxes, limits::MAX_SANDBOXES)?,
             disk_floor: given.bounded(S::DiskFloor, limits::DISK_FLOOR)?,
             bind: Bind::from_layers(&given, users.layers().chain([&given]))?,
+            http: HttpSettings::from_layer(&given)?,
             sandbox: Arc::new(sandbox),
             users,
             given,

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::choices::{Mode, Results, SWITCH, ToolSet};
+use super::choices::{AuthScheme, Mode, Results, SWITCH, ToolSet};
 use super::limits::{self, Bounds};
 use super::units::{Bytes, NanoCpus, Unit};
 
@@ -150,8 +150,24 @@ settings! {
         Words(&ToolSet::WORDS);
     Warm = "warm", Server, "Make the sandbox ready before the first call",
         Words(&SWITCH);
+    UploadLimit = "upload_limit", Server, "Largest upload over HTTP",
+        Size(limits::UPLOAD_LIMIT);
     Log = "log", Server, "What is logged on stderr, as in `warn,casemate=debug`",
         Text("FILTER", Some(limits::LOG));
+    Auth = "auth", Server, "HTTP: how callers show who they are",
+        Words(&AuthScheme::WORDS);
+    TokensFile = "tokens_file", Server, "Auth tokens: the TOML file with the tokens' digests",
+        Text("FILE", None);
+    JwtIssuer = "jwt_issuer", Server, "Auth jwt: the URL that access tokens are from, exactly as their iss has it",
+        Text("URL", None);
+    JwtAudience = "jwt_audience", Server, "Auth jwt: this server, exactly as the tokens' aud names it",
+        Text("AUDIENCE", None);
+    JwtJwks = "jwt_jwks", Server, "Auth jwt: the issuer's public keys (JWKS), an https URL or a file",
+        Text("URL|FILE", None);
+    AllowedHosts = "allowed_hosts", Server, "HTTP: names that requests may call this server by, with commas",
+        Text("HOSTS", Some("the loopback names and the listening address"));
+    AllowedOrigins = "allowed_origins", Server, "HTTP: origins whose pages may call this server, with commas",
+        Text("ORIGINS", Some("those of the loopback names at the listening port"));
     Mode = "mode", Sandbox, "How container and workspace live",
         Words(&Mode::WORDS);
     Image = "image", Sandbox, "Any Linux image",

@@ -58,6 +58,9 @@ pub enum SandboxError {
     /// The call's time is over and PID 1 had not answered.
     #[error("no answer from the sandbox in {0:?}")]
     Deadline(Duration),
+    /// The container ended, or the connection to it broke, in the middle of a transfer.
+    #[error("the transfer broke off")]
+    BrokenOff,
     /// It is unknown whether a change was made.
     #[error("it is unknown whether the change was made: {0:?}")]
     Uncertain(Uncertainty),

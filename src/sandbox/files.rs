@@ -16,7 +16,7 @@ use super::repeat::Repeat;
 use super::{Answer, Sandbox, SandboxError};
 
 /// A file call's time. What takes longer than this is a transfer.
-const FILE_CALL: Duration = Duration::from_secs(30);
+pub(super) const FILE_CALL: Duration = Duration::from_secs(30);
 
 impl Sandbox {
     /// Lines of a text file.
@@ -104,6 +104,6 @@ impl Sandbox {
 }
 
 /// 128 random bits in hexadecimal.
-fn new_id() -> String {
+pub(super) fn new_id() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }

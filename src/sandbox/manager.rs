@@ -17,10 +17,12 @@ use super::bring_up::{Common, Maker};
 use super::owner::Owner;
 use super::room::Room;
 use super::spares::Spares;
+use super::survey;
 use super::sweep;
-use super::{Containers, NoteSlot, Place, Sandbox, Status};
+use super::transfer::Transfers;
+use super::{Containers, NoteSlot, Occupant, Place, Sandbox, SandboxError, Status};
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Engine, labels};
 use crate::identity::{SandboxName, User};
 
 /// Requests that wait for one owner: all calls of a user that may run at once
@@ -150,6 +152,28 @@ impl Manager {
         sandbox
     }
 
+    /// The containers of `user` as they are now, over all servers. Makes none, and is no
+    /// use of them. Those that this server has no channel to are there without their
+    /// stats: a look is not worth a bridge, and anybody may look often.
+    ///
+    /// # Errors
+    /// The Engine's.
+    pub async fn look(&self, user: &User) -> Result<Vec<Occupant>, SandboxError> {
+        let Common {
+            engine,
+            config,
+            room,
+            ..
+        } = &*self.common;
+        let theirs = [
+            (labels::INSTANCE, config.instance.as_str()),
+            (labels::ISSUER, user.issuer.as_str()),
+            (labels::USER, user.subject.as_str()),
+        ];
+        let rows = engine.list_containers(&theirs).await?;
+        Ok(survey::look(rows, |row| room.channel(&row.id)).await)
+    }
+
     /// Not before the first use: nothing reaches for the Engine then.
     fn start_sweeping(&self) {
         let sweeping = sweep::hourly(self.common.clone());
@@ -179,7 +203,8 @@ impl Manager {
         };
         Sandbox {
             containers,
-            admission: Admission::new(calls, waiting),
+            admission: Admission::new(calls, waiting.clone()),
+            transfers: Transfers::new(self.common.engine.clone(), waiting),
             ending: self.ending.clone(),
         }
     }

@@ -43,6 +43,7 @@ mod room;
 mod spares;
 mod survey;
 mod sweep;
+mod transfer;
 mod wanted;
 
 use std::future::Future;
@@ -59,12 +60,14 @@ pub use manager::Manager;
 pub use repeat::Uncertainty;
 pub use replaced::{KEPT, LOST, Reason};
 pub use survey::{Occupant, survey};
+pub use transfer::{Download, Stat, UploadOptions, Uploaded};
 
 use crate::channel::{CallError, Channel};
 use admission::Admission;
 use place::{LEASE, Lease, NoteSlot, Place, Request};
 use repeat::{Repeat, Tries};
 use spares::Spares;
+use transfer::Transfers;
 
 /// Where a sandbox is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +114,7 @@ pub struct Answer<T> {
 pub struct Sandbox {
     containers: Containers,
     admission: Admission,
+    transfers: Transfers,
     /// Cancelled when the server ends.
     ending: CancellationToken,
 }
@@ -165,6 +169,20 @@ impl Sandbox {
     where
         F: Future<Output = Result<T, CallError>>,
     {
+        let value = self.ask(within, repeat, operation).await?;
+        Ok(self.answer(value))
+    }
+
+    /// As [`Self::call`], for who has nowhere to tell a note: it is left for the next.
+    async fn ask<T, F>(
+        &self,
+        within: Duration,
+        repeat: Repeat,
+        operation: impl Fn(Channel, Duration) -> F,
+    ) -> Result<T, SandboxError>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
         let start = Instant::now();
         let deadline = start + within;
         let _admitted = self.admission.enter(deadline, |_| {}).await?;
@@ -180,7 +198,7 @@ impl Sandbox {
                 () = self.ending.cancelled() => return Err(tries.abandon()),
             };
             let error = match done {
-                Ok(value) => return Ok(self.answer(value)),
+                Ok(value) => return Ok(value),
                 Err(error) => error,
             };
             let again = tries.failed(lease.container, &error);

@@ -103,7 +103,8 @@ impl Room {
         self.running().remove(container);
     }
 
-    fn channel(&self, container: &str) -> Option<Channel> {
+    /// The channel that this server has to a container, while it is open.
+    pub fn channel(&self, container: &str) -> Option<Channel> {
         let channel = self.running().get(container).cloned();
         channel.filter(Channel::is_open)
     }

@@ -62,6 +62,18 @@ pub(super) async fn ask(channels: Vec<(Row, Channel)>) -> Vec<Occupant> {
     stream::iter(each).buffer_unordered(AT_ONCE).collect().await
 }
 
+/// Asks those that there is a channel to, and leaves the others unasked.
+pub(super) async fn look(
+    rows: Vec<Row>,
+    channel: impl Fn(&Row) -> Option<Channel>,
+) -> Vec<Occupant> {
+    let each = rows.into_iter().map(|row| {
+        let channel = channel(&row);
+        occupant(row, channel)
+    });
+    stream::iter(each).buffer_unordered(AT_ONCE).collect().await
+}
+
 async fn occupant(row: Row, channel: Option<Channel>) -> Occupant {
     let stats = match &channel {
         Some(channel) => channel.stats().await.ok(),

@@ -66,6 +66,40 @@ pub enum Code {
 }
 
 impl Code {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::InvalidArgument,
+        Self::NotFound,
+        Self::OutsideWorkspace,
+        Self::IsDirectory,
+        Self::NotDirectory,
+        Self::NotRegular,
+        Self::Exists,
+        Self::NoMatch,
+        Self::SeveralMatches,
+        Self::Uncertain,
+        Self::Changed,
+        Self::PermissionDenied,
+        Self::NoSpace,
+        Self::TooLarge,
+        Self::NotText,
+        Self::BadCwd,
+        Self::NoShell,
+        Self::TooManyProcesses,
+        Self::Busy,
+        Self::EngineUnavailable,
+        Self::EngineError,
+        Self::ImageMissing,
+        Self::ImageUnusable,
+        Self::ImagePreparing,
+        Self::SandboxUnavailable,
+        Self::WorkspaceUnusable,
+        Self::Foreign,
+        Self::Cancelled,
+        Self::ServerEnding,
+        Self::Internal,
+    ];
+
     /// As it is shown.
     pub fn as_str(self) -> &'static str {
         match self {

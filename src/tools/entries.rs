@@ -115,19 +115,15 @@ fn line(entry: &Entry) -> String {
     format!("{mode} {size:>9} {modified} {path}{slash}{target}")
 }
 
-/// RFC 3339 in UTC, to the second. Times that no calendar has are the nearest
-/// that it has.
+/// RFC 3339 in UTC, to the second.
 pub fn time(modified_ms: i64) -> String {
-    let distance = Duration::from_millis(modified_ms.unsigned_abs().min(LAST_MS));
-    let time = if modified_ms < 0 {
-        UNIX_EPOCH
-    } else {
-        UNIX_EPOCH + distance
-    };
-    humantime::format_rfc3339_seconds(
-        time.min(SystemTime::UNIX_EPOCH + Duration::from_millis(LAST_MS)),
-    )
-    .to_string()
+    humantime::format_rfc3339_seconds(instant(modified_ms)).to_string()
+}
+
+/// Times that no calendar has are the nearest that it has.
+pub fn instant(modified_ms: i64) -> SystemTime {
+    let since = u64::try_from(modified_ms).unwrap_or(0).min(LAST_MS);
+    UNIX_EPOCH + Duration::from_millis(since)
 }
 
 /// The end of the year 9999, the last that RFC 3339 can write.

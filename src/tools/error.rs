@@ -112,6 +112,10 @@ impl ToolError {
                     after.as_secs()
                 ),
             ),
+            SandboxError::BrokenOff => Self::new(
+                Code::SandboxUnavailable,
+                "the transfer broke off: the sandbox ended, or the connection to it broke. Retry.",
+            ),
             SandboxError::Channel(error) => Self::new(
                 Code::SandboxUnavailable,
                 format!(
@@ -224,6 +228,7 @@ impl ToolError {
             ),
             F::Exists => (Code::Exists, format!("{subject} is there already. Use mode \"overwrite\" to replace it, or another path.")),
             F::Changed => (Code::Changed, format!("{subject} changed while it was being edited; nothing was written. Read it again, then retry.")),
+            F::BadArchive => (Code::InvalidArgument, format!("{subject}: {detail}.")),
             F::BadPattern => (Code::InvalidArgument, format!("`pattern`: {detail}.")),
             F::Unspecified | F::Ending | F::Other => {
                 (Code::Internal, format!("{subject}: {detail}. Retry."))
@@ -248,4 +253,17 @@ impl ToolError {
 /// The bound of a number, in words.
 pub fn bounds<T: fmt::Display>(bounds: &limits::Bounds<T>) -> String {
     format!("must be {} to {}", bounds.least, bounds.most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_codes_has_every_one() {
+        for (at, &code) in Code::ALL.iter().enumerate() {
+            assert_eq!(code as usize, at, "{code:?}");
+        }
+        assert_eq!(Code::ALL.len(), Code::Internal as usize + 1);
+    }
 }

@@ -17,7 +17,6 @@ mod shell;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, JsonObject,
@@ -29,21 +28,45 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use tokio_util::sync::CancellationToken;
 
 pub use code::Code;
+pub use entries::{instant, time};
 pub use error::ToolError;
 pub use outcome::convert;
+pub use render::visible;
 pub use shell::start;
 
 use crate::config::{Results, ToolSet};
-use crate::identity::User;
+use crate::identity::{Principal, User};
 use crate::sandbox::{Manager, Sandbox};
 
 /// The MCP server's side of a conversation.
 #[derive(Debug, Clone)]
 pub struct Tools {
     manager: Manager,
-    /// On stdio whoever launched the process is the caller of every request.
-    user: User,
-    warmed: Arc<AtomicBool>,
+    caller: Caller,
+}
+
+/// Whose sandbox a request is for. Never an argument, a session or what a client says
+/// of itself.
+#[derive(Debug, Clone)]
+enum Caller {
+    /// Whoever launched the process: stdio.
+    Launcher(User),
+    /// The [`Principal`] that authentication put into this one HTTP request.
+    Request,
+}
+
+impl Caller {
+    fn user(&self, context: &RequestContext<RoleServer>) -> Result<User, ErrorData> {
+        match self {
+            Self::Launcher(user) => Ok(user.clone()),
+            Self::Request => {
+                let parts = context.extensions.get::<::http::request::Parts>();
+                let principal = parts.and_then(|parts| parts.extensions.get::<Principal>());
+                let user = principal.map(|principal| principal.user.clone());
+                user.ok_or_else(|| ErrorData::internal_error("the request has no caller", None))
+            }
+        }
+    }
 }
 
 /// What a model is told before it calls anything.
@@ -54,11 +77,14 @@ const INSTRUCTIONS: &str = "Each user has a private sandbox: a container without
 impl Tools {
     /// Tools for `user`.
     pub fn new(manager: Manager, user: User) -> Self {
-        Self {
-            manager,
-            user,
-            warmed: Arc::default(),
-        }
+        let caller = Caller::Launcher(user);
+        Self { manager, caller }
+    }
+
+    /// Tools for whoever each HTTP request is from.
+    pub fn for_requests(manager: Manager) -> Self {
+        let caller = Caller::Request;
+        Self { manager, caller }
     }
 
     /// All tools of the set, as clients see them.
@@ -88,7 +114,7 @@ impl Tools {
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResult, ErrorData> {
         let cancel = &context.ct;
-        let sandbox = self.manager.sandbox(&self.user);
+        let sandbox = self.sandbox(context)?;
         let all = self.manager.config().tools == ToolSet::All;
         let result = match name {
             shell::NAME => shell::call(&sandbox, arguments, context).await,
@@ -168,11 +194,11 @@ impl ServerHandler for Tools {
     async fn list_tools(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let config = self.manager.config();
-        if config.warm && !self.warmed.swap(true, Ordering::Relaxed) {
-            self.sandbox().warm();
+        if config.warm {
+            self.sandbox(&context)?.warm();
         }
         Ok(ListToolsResult::with_all_items(Self::list(
             config.tools,
@@ -194,8 +220,8 @@ impl ServerHandler for Tools {
 }
 
 impl Tools {
-    fn sandbox(&self) -> Sandbox {
-        self.manager.sandbox(&self.user)
+    fn sandbox(&self, context: &RequestContext<RoleServer>) -> Result<Sandbox, ErrorData> {
+        Ok(self.manager.sandbox(&self.caller.user(context)?))
     }
 }
 

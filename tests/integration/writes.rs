@@ -327,7 +327,7 @@ async fn two_servers_that_write_one_file_leave_one_content_and_lose_no_edit() {
 }
 
 /// A server whose workspace is a disk in memory, with these options.
-async fn on_a_small_disk(options: &str) -> (Server, docker::Volume) {
+pub fn with_a_small_disk(options: &str) -> (TestServer, docker::Volume) {
     let instance = Instance::new();
     let name: InstanceName = instance.name().parse().expect("an instance");
     let user = User::local("tester".parse().expect("a subject"));
@@ -343,13 +343,14 @@ async fn on_a_small_disk(options: &str) -> (Server, docker::Volume) {
     docker::output(&[&["volume", "create"], &disk[..], &labels, &[&volume]].concat());
     // The whole disk is smaller than what is to stay free of one.
     let server = TestServer::on(&instance).env("CASEMATE_DISK_FLOOR", "0");
-    (server.start().await, docker::Volume(volume))
+    (server, docker::Volume(volume))
 }
 
 #[tokio::test]
 async fn on_a_full_disk_every_file_is_the_old_one_and_what_frees_space_works() {
     for options in ["size=4m", "size=64m,nr_inodes=40"] {
-        let (server, _volume) = on_a_small_disk(options).await;
+        let (server, _volume) = with_a_small_disk(options);
+        let server = server.start().await;
         server.write("kept/file", "old\n").await;
         // Too many bytes for the one disk, too many files for the other.
         let fill = "mkdir fill; head -c 50000000 /dev/zero > fill/bytes; \

@@ -46,6 +46,9 @@ pub const MAX_EDIT: usize = 8 * 1024 * 1024;
 /// Data of one `ReadBytes`, in bytes.
 pub const MAX_READ: usize = 3 * 1024 * 1024;
 
+/// Content in one message of a transfer, in bytes: as much as a stream's window.
+pub const MAX_CHUNK: usize = 256 * 1024;
+
 /// User id of the bridge. PID 1 serves nobody else.
 pub const BRIDGE_UID: u32 = 65534;
 

@@ -6,9 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 19] = [
+const OTHERS: [(Setting, [&str; 2]); 26] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
+    (Setting::UploadLimit, ["2g", "1m"]),
     (Setting::Log, ["warn,casemate=debug", "error"]),
     (Setting::Image, ["debian:12", "debian:13"]),
     (Setting::Memory, ["1g", "2g"]),
@@ -23,18 +24,33 @@ const OTHERS: [(Setting, [&str; 2]); 19] = [
     (Setting::DiskFloor, ["0", "10g"]),
     (Setting::BindRoot, ["/srv/a", "/srv/b"]),
     (Setting::BindDir, ["/srv/a", "/srv/b"]),
+    (Setting::TokensFile, ["/srv/a", "b.toml"]),
+    (
+        Setting::JwtIssuer,
+        ["https://a.example", "https://b.example"],
+    ),
+    (Setting::JwtAudience, ["https://a.example/mcp", "b"]),
+    (
+        Setting::JwtJwks,
+        ["https://a.example/keys", "/srv/keys.json"],
+    ),
+    (Setting::AllowedHosts, ["a.example", "b.example:80,c"]),
+    (
+        Setting::AllowedOrigins,
+        ["https://a.example", "https://b.example"],
+    ),
     // Of two words one is the default: where it is the lower source, it must not hold.
     (Setting::Results, ["text", "both"]),
     (Setting::Tools, ["core", "all"]),
     (Setting::Warm, ["off", "on"]),
 ];
 
-/// All but the mode, which a test of its own has: one that is not the default asks for more.
+/// All but mode and auth, which have tests of their own: what is not the default asks for more.
 #[test]
 fn the_table_of_values_has_every_setting() {
     let known: Vec<_> = Setting::ALL
         .iter()
-        .filter(|&&s| s != Setting::Mode)
+        .filter(|&&s| s != Setting::Mode && s != Setting::Auth)
         .collect();
     assert_eq!(known.len(), OTHERS.len());
     assert!(OTHERS.iter().all(|(setting, _)| known.contains(&setting)));
@@ -48,6 +64,22 @@ enum Source {
     File,
 }
 
+/// What a setting is an error without.
+fn companions(setting: Setting) -> &'static [(&'static str, &'static str)] {
+    const ISSUER: (&str, &str) = ("CASEMATE_JWT_ISSUER", "https://c.example");
+    const AUDIENCE: (&str, &str) = ("CASEMATE_JWT_AUDIENCE", "c");
+    const JWKS: (&str, &str) = ("CASEMATE_JWT_JWKS", "/srv/c");
+    const JWT: (&str, &str) = ("CASEMATE_AUTH", "jwt");
+    match setting {
+        Setting::BindRoot | Setting::BindDir => &[("CASEMATE_MODE", "bind")],
+        Setting::TokensFile => &[("CASEMATE_AUTH", "tokens")],
+        Setting::JwtIssuer => &[JWT, AUDIENCE, JWKS],
+        Setting::JwtAudience => &[JWT, ISSUER, JWKS],
+        Setting::JwtJwks => &[JWT, ISSUER, AUDIENCE],
+        _ => &[],
+    }
+}
+
 /// The configuration with `setting` given like this, and where it then says the setting is from.
 fn given(setting: Setting, places: &[(Source, &str)]) -> (Config, Source) {
     let (mut flags, mut variables, mut lines) = (Vec::new(), Vec::new(), String::new());
@@ -58,8 +90,8 @@ fn given(setting: Setting, places: &[(Source, &str)]) -> (Config, Source) {
             Source::File => lines += &format!("\n{} = {value:?}\n", setting.key()),
         }
     }
-    if matches!(setting, Setting::BindRoot | Setting::BindDir) {
-        variables.push(("CASEMATE_MODE".to_owned(), "bind".to_owned()));
+    for (name, value) in companions(setting) {
+        variables.push(((*name).to_owned(), (*value).to_owned()));
     }
     let file = TempFile::new(setting.key(), lines);
     variables.push(("CASEMATE_CONFIG".to_owned(), file.path().to_owned()));

@@ -10,6 +10,7 @@ mod bind;
 mod file;
 mod flags;
 mod given;
+mod http;
 mod readme;
 mod users;
 mod valid;

@@ -73,15 +73,28 @@ impl TestServer {
         self
     }
 
-    /// Starts it.
-    pub async fn start(self) -> Server {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_casemate"))
+    /// Where its containers will be.
+    pub fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
+    /// What starts it.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_casemate"));
+        command
             .arg("serve")
             .args(&self.flags)
             .envs(&self.env)
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Starts it.
+    pub async fn start(self) -> Server {
+        let mut child = self
+            .command()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .expect("the server starts");
         let input = child.stdin.take().expect("stdin");

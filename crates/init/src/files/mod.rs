@@ -5,6 +5,9 @@
 //!  read ──► lines ──► source ──► charset  pages of lines, ranges of bytes
 //!  write, edit ──► temporary              whole files
 //!  list ──► names, pattern, entry         pages of a tree
+//!  download ──► archive                   a file, a tree as tar, part by part
+//!  upload ──► temporary, unpack           the same, inwards
+//!  stat, delete                           what is at a path
 //!    └─ all by resolve ──► walk           from a path to a descriptor beneath
 //! ```
 //!
@@ -19,8 +22,11 @@
 //!   rename.
 //! - Whatever may take long looks at its [`Cancel`] in every round.
 
+mod archive;
 mod budget;
 mod charset;
+mod delete;
+mod download;
 mod edit;
 mod entry;
 mod limit;
@@ -33,10 +39,13 @@ mod pool;
 mod read;
 mod resolve;
 mod source;
+mod stat;
 mod sweep;
 mod temporary;
 #[cfg(test)]
 mod testing;
+mod unpack;
+mod upload;
 mod walk;
 mod write;
 
@@ -50,8 +59,10 @@ use casemate_protocol::{Failure, FailureExt as _, WORKSPACE};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, openat, openat2};
 use rustix::io::Errno;
 
+pub(crate) use download::{AHEAD as PARTS_AHEAD, Parts};
 pub(crate) use pool::{Cancel, Pool};
 pub(crate) use sweep::STALE;
+pub(crate) use upload::{AHEAD as PIECES_AHEAD, Content, Piece, Transfer};
 
 /// How openat2 is asked to stay beneath the workspace. Magic links
 /// (`/proc/self/fd/3`) name things without a path: no rule about paths holds

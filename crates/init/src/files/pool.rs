@@ -63,14 +63,15 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Starts the threads; an error when one of them cannot be had.
-    pub(crate) fn start(threads: usize) -> io::Result<Self> {
+    /// Starts the threads, called `name` and a number; an error when one of them cannot
+    /// be had.
+    pub(crate) fn start(name: &str, threads: usize) -> io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let jobs = Arc::new(Mutex::new(jobs));
         for number in 0..threads {
             let jobs = Arc::clone(&jobs);
             thread::Builder::new()
-                .name(format!("file-{number}"))
+                .name(format!("{name}-{number}"))
                 .stack_size(STACK)
                 .spawn(move || work(&jobs))?;
         }
@@ -122,13 +123,13 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_job_answers_with_what_it_returns() {
-        let pool = Pool::start(2).expect("threads");
+        let pool = Pool::start("file", 2).expect("threads");
         assert_eq!(pool.run(|_| 6 * 7).await, Ok(42));
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn more_jobs_than_threads_and_queue_are_all_done() {
-        let pool = Arc::new(Pool::start(2).expect("threads"));
+        let pool = Arc::new(Pool::start("file", 2).expect("threads"));
         let jobs: Vec<_> = (0..10 * QUEUE)
             .map(|number| {
                 let pool = Arc::clone(&pool);
@@ -142,7 +143,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn dropping_the_future_stops_the_running_job_and_skips_the_waiting_one() {
-        let pool = Pool::start(1).expect("threads");
+        let pool = Pool::start("file", 1).expect("threads");
         let (started, has_started) = oneshot::channel();
         let (stopped, has_stopped) = oneshot::channel();
         let running = pool.run(move |cancel| {
@@ -167,7 +168,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_job_that_panics_takes_nothing_with_it() {
-        let pool = Pool::start(1).expect("threads");
+        let pool = Pool::start("file", 1).expect("threads");
         let panicked = pool.run(|_| panic!("on purpose")).await;
         assert_eq!(panicked, Err::<(), _>(closed()));
         assert_eq!(pool.run(|_| "next").await, Ok("next"));
@@ -175,7 +176,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_pool_without_threads_says_that_it_is_closed() {
-        let pool = Pool::start(0).expect("threads");
+        let pool = Pool::start("file", 0).expect("threads");
         assert_eq!(pool.run(|_| ()).await, Err(closed()));
     }
 }

@@ -15,6 +15,7 @@ use super::charset::{Charset, SNIFFED, looks_binary};
 use super::lines::{Limits, Page, Refused, not_text};
 use super::path::RelativePath;
 use super::source::Source;
+use super::stat::version;
 use super::{Cancel, Workspace, failure, invalid, lines, modified_ms, size};
 
 /// Largest `max_chars`: a character has four bytes at most, and the reply must
@@ -82,6 +83,7 @@ impl Workspace {
             data: read_at(&file, request.offset, wanted, cancel)?.into(),
             size: size(&stat),
             modified_ms: modified_ms(&stat),
+            version: version(&stat),
         })
     }
 

@@ -15,8 +15,9 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, statat, unlink
 use super::temporary::is_temporary_name;
 use super::{Cancel, Workspace, modified_ms};
 
-/// A temporary file lives as long as its call, 30 s at most. This is far above it,
-/// and above what the clocks of two machines that share a workspace differ.
+/// A temporary file lives as long as its call, and is written to every 30 s at least.
+/// This is far above it, and above what the clocks of two machines that share a
+/// workspace differ.
 pub(crate) const STALE: Duration = Duration::from_secs(600);
 
 /// Time for all of it: at the container's one CPU it must not be felt.

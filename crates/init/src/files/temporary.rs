@@ -62,6 +62,13 @@ impl<'a> Temporary<'a> {
 
     /// Writes all of its content to the disk.
     pub(super) fn fill(&self, content: &[u8], mode: u32, cancel: &Cancel) -> Result<(), Failure> {
+        self.write(content, cancel)?;
+        self.set_mode(mode)?;
+        self.sync()
+    }
+
+    /// Adds to its content.
+    pub(super) fn write(&self, content: &[u8], cancel: &Cancel) -> Result<(), Failure> {
         for mut chunk in content.chunks(CHUNK) {
             while !chunk.is_empty() {
                 cancel.check()?;
@@ -69,8 +76,29 @@ impl<'a> Temporary<'a> {
                 chunk = &chunk[written..];
             }
         }
-        fchmod(&self.file, Mode::from_raw_mode(mode)).map_err(failure)?;
+        Ok(())
+    }
+
+    pub(super) fn set_mode(&self, mode: u32) -> Result<(), Failure> {
+        fchmod(&self.file, Mode::from_raw_mode(mode)).map_err(failure)
+    }
+
+    /// Afterwards its content is on the disk.
+    pub(super) fn sync(&self) -> Result<(), Failure> {
         retry_on_intr(|| fsync(&self.file)).map_err(failure)
+    }
+
+    /// To set its times.
+    pub(super) fn file(&self) -> &OwnedFd {
+        &self.file
+    }
+
+    /// Becomes the file `name`, in place of what has that name. Neither is it synced
+    /// nor its directory: whoever does this for many files syncs once.
+    pub(super) fn take_place(mut self, name: &[u8]) -> Result<(), Failure> {
+        renameat(self.dir, &self.name, self.dir, name).map_err(failure)?;
+        self.named = true;
+        Ok(())
     }
 
     /// Becomes the file `name`, in place of what has that name, if `still` agrees
@@ -150,7 +178,7 @@ pub(super) fn not_synced(errno: Errno) -> Failure {
     Failure::new(Code::Other, detail)
 }
 
-fn random_name() -> Result<String, Failure> {
+pub(super) fn random_name() -> Result<String, Failure> {
     let mut bytes = [0; RANDOM];
     getrandom(&mut bytes, GetRandomFlags::empty()).map_err(failure)?;
     let mut name = String::from(PREFIX);

@@ -28,7 +28,7 @@ use super::walk::{MAX_LINKS, Missing};
 use super::{Cancel, Workspace, alone, failure, invalid, size};
 
 /// Rights of a new file.
-const NEW_MODE: u32 = 0o644;
+pub(super) const NEW_MODE: u32 = 0o644;
 
 /// The bits that a replacement keeps. Not set-user-id and set-group-id: the
 /// kernel clears them when a file is written.

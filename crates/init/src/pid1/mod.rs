@@ -39,6 +39,7 @@ mod socket;
 mod spill;
 mod supervisors;
 mod table;
+mod transfers;
 
 use std::io;
 use std::path::Path;
@@ -58,11 +59,15 @@ use self::replies::Replies;
 use self::service::Service;
 use self::shell::Shell;
 use self::supervisors::Supervisors;
+use self::transfers::Transfers;
 use crate::files::{Pool, STALE, Workspace};
 
 /// Threads for file work: reads overlap while one waits for the disk. More
 /// would only queue at the container's one CPU.
 const FILE_THREADS: usize = 4;
+
+/// Transfers at once, each of which holds 2 MiB at most. Most wait for the network.
+const TRANSFER_THREADS: usize = 4;
 
 /// From the start to the first sweep: the first calls come before it.
 const SWEEP_AFTER: Duration = Duration::from_secs(2);
@@ -102,7 +107,13 @@ async fn run(options: Options) -> io::Result<i64> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let workspace = Arc::new(Workspace::open(Path::new(WORKSPACE))?);
     make_own_directories();
-    let pool = Arc::new(Pool::start(FILE_THREADS)?);
+    let pool = Arc::new(Pool::start("file", FILE_THREADS)?);
+    let floor = Floor::new(options.disk_floor);
+    let transfers = Transfers {
+        workspace: workspace.clone(),
+        pool: Pool::start("transfer", TRANSFER_THREADS)?,
+        floor,
+    };
     let life = Arc::new(Life::new(options.idle_timeout));
     let resort = Arc::new(LastResort::new(life.clone()));
     let supervisors = Supervisors::new(Reaper::start(resort)?);
@@ -121,13 +132,15 @@ async fn run(options: Options) -> io::Result<i64> {
         pool: pool.clone(),
         written: Replies::default(),
         edited: Replies::default(),
+        deleted: Replies::default(),
+        transfers: Arc::new(transfers),
         commands: commands.clone(),
         life: life.clone(),
         spec: options.spec,
         features,
         boot_id: random_id(),
         started: tokio::time::Instant::now(),
-        floor: Floor::new(options.disk_floor),
+        floor,
     };
     let connections = socket::serve(service, life.clone())?;
     tokio::spawn(sweep(workspace, pool));

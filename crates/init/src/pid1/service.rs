@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use casemate_protocol::{
-    Accepted, CommandEvent, DetachReply, DetachRequest, EditFileReply, EditFileRequest, Event,
-    EventsRequest, Failure, FailureExt as _, Finished, HelloReply, HelloRequest, KillReply,
-    KillRequest, ListFilesReply, ListFilesRequest, PROTOCOL, Progress, ReadBytesReply,
-    ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireReply, RetireRequest, StartRequest,
-    StatsReply, StatsRequest, WatchRequest, WriteFileReply, WriteFileRequest, command_event, exit,
-    sandbox_server::Sandbox,
+    Accepted, CommandEvent, DeleteReply, DeleteRequest, DetachReply, DetachRequest, DownloadPart,
+    DownloadRequest, EditFileReply, EditFileRequest, Event, EventsRequest, Failure,
+    FailureExt as _, Finished, HelloReply, HelloRequest, KillReply, KillRequest, ListFilesReply,
+    ListFilesRequest, PROTOCOL, Progress, ReadBytesReply, ReadBytesRequest, ReadLinesReply,
+    ReadLinesRequest, RetireReply, RetireRequest, StartRequest, StatReply, StatRequest, StatsReply,
+    StatsRequest, UploadEvent, UploadPart, WatchRequest, WriteFileReply, WriteFileRequest,
+    command_event, exit, failure::Code, sandbox_server::Sandbox, upload_part::Part,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::cgroup;
 use super::command::Command;
@@ -26,6 +27,7 @@ use super::commands::Commands;
 use super::floor::Floor;
 use super::life::Life;
 use super::replies::{Replies, Turn};
+use super::transfers::Transfers;
 use crate::files::{Cancel, Pool, Workspace};
 
 /// The newest output that one progress event carries, in bytes.
@@ -45,6 +47,10 @@ pub struct Service {
     pub written: Replies<WriteFileReply>,
     /// What became of the latest edits.
     pub edited: Replies<EditFileReply>,
+    /// What became of the latest removals.
+    pub deleted: Replies<DeleteReply>,
+    /// Files of any size.
+    pub transfers: Arc<Transfers>,
     /// All commands.
     pub commands: Arc<Commands>,
     /// Busy, idle, ending.
@@ -69,9 +75,17 @@ impl Service {
         &self,
         job: impl FnOnce(&Workspace, &Cancel) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
+        self.on(&self.pool, job).await
+    }
+
+    async fn on<T: Send + 'static>(
+        &self,
+        pool: &Pool,
+        job: impl FnOnce(&Workspace, &Cancel) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
         let busy = self.life.enter()?;
         let workspace = self.workspace.clone();
-        let work = self.pool.run(move |cancel| {
+        let work = pool.run(move |cancel| {
             // As long as the work, which may outlive its caller for a moment.
             let _busy = busy;
             job(&workspace, cancel)
@@ -82,6 +96,7 @@ impl Service {
     /// As [`Self::on_files`], and only once for each id.
     async fn once_on_files<T: Clone + Send + Sync + 'static>(
         &self,
+        pool: &Pool,
         replies: &Replies<T>,
         id: &str,
         job: impl FnOnce(&Workspace, &Cancel) -> Result<T, Failure> + Send + 'static,
@@ -90,7 +105,7 @@ impl Service {
             Turn::First(ticket) => ticket,
             Turn::Again(reply) => return reply,
         };
-        self.on_files(move |files, cancel| {
+        self.on(pool, move |files, cancel| {
             let reply = job(files, cancel);
             // Here, where it is known also when the caller went away.
             ticket.settle(&reply);
@@ -109,6 +124,8 @@ impl Sandbox for Service {
     type EventsStream = Events<Event>;
     type StartStream = Events<CommandEvent>;
     type WatchStream = Events<CommandEvent>;
+    type DownloadStream = Events<DownloadPart>;
+    type UploadStream = Events<UploadEvent>;
 
     async fn hello(&self, _: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
         Ok(Response::new(HelloReply {
@@ -224,7 +241,10 @@ impl Sandbox for Service {
             floor.check()?;
             files.write_file(&request, cancel)
         };
-        answer(self.once_on_files(&self.written, &id, job).await)
+        answer(
+            self.once_on_files(&self.pool, &self.written, &id, job)
+                .await,
+        )
     }
 
     async fn edit_file(
@@ -237,7 +257,7 @@ impl Sandbox for Service {
             floor.check()?;
             files.edit_file(&request, cancel)
         };
-        answer(self.once_on_files(&self.edited, &id, job).await)
+        answer(self.once_on_files(&self.pool, &self.edited, &id, job).await)
     }
 
     async fn list_files(
@@ -247,6 +267,52 @@ impl Sandbox for Service {
         let request = request.into_inner();
         let work = self.on_files(move |files, cancel| files.list_files(&request, cancel));
         answer(work.await)
+    }
+
+    async fn stat(&self, request: Request<StatRequest>) -> Result<Response<StatReply>, Status> {
+        let request = request.into_inner();
+        let work = self.on_files(move |files, cancel| files.stat(&request, cancel));
+        answer(work.await)
+    }
+
+    async fn delete(
+        &self,
+        request: Request<DeleteRequest>,
+    ) -> Result<Response<DeleteReply>, Status> {
+        let request = request.into_inner();
+        let id = request.id.clone();
+        // A tree takes its time.
+        let pool = if request.recursive {
+            &self.transfers.pool
+        } else {
+            &self.pool
+        };
+        let job = move |files: &Workspace, cancel: &Cancel| files.delete(&request, cancel);
+        answer(self.once_on_files(pool, &self.deleted, &id, job).await)
+    }
+
+    async fn download(
+        &self,
+        request: Request<DownloadRequest>,
+    ) -> Result<Response<Self::DownloadStream>, Status> {
+        let busy = self.life.enter().map_err(Failure::into_status)?;
+        let parts = self.transfers.download(request.into_inner(), busy);
+        Ok(Response::new(Box::pin(parts)))
+    }
+
+    async fn upload(
+        &self,
+        request: Request<Streaming<UploadPart>>,
+    ) -> Result<Response<Self::UploadStream>, Status> {
+        let mut parts = request.into_inner();
+        let busy = self.life.enter().map_err(Failure::into_status)?;
+        let first = parts.message().await?.and_then(|part| part.part);
+        let Some(Part::Begin(begin)) = first else {
+            let detail = "an upload that does not begin with its path";
+            return Err(Failure::new(Code::Invalid, detail).into_status());
+        };
+        let events = self.transfers.upload(begin, parts, busy);
+        Ok(Response::new(Box::pin(events)))
     }
 }
 

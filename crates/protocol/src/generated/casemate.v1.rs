@@ -66,6 +66,9 @@ pub mod failure {
         Changed = 22,
         /// The pattern of a listing is none.
         BadPattern = 23,
+        /// What is to be unpacked is no tar archive, or one that breaks a bound;
+        /// `detail` names the entry.
+        BadArchive = 24,
     }
     impl Code {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -98,6 +101,7 @@ pub mod failure {
                 Self::Exists => "EXISTS",
                 Self::Changed => "CHANGED",
                 Self::BadPattern => "BAD_PATTERN",
+                Self::BadArchive => "BAD_ARCHIVE",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -127,6 +131,7 @@ pub mod failure {
                 "EXISTS" => Some(Self::Exists),
                 "CHANGED" => Some(Self::Changed),
                 "BAD_PATTERN" => Some(Self::BadPattern),
+                "BAD_ARCHIVE" => Some(Self::BadArchive),
                 _ => None,
             }
         }
@@ -436,6 +441,9 @@ pub struct ReadBytesReply {
     pub size: u64,
     #[prost(int64, tag = "3")]
     pub modified_ms: i64,
+    /// As in StatReply.
+    #[prost(uint64, tag = "4")]
+    pub version: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WriteFileRequest {
@@ -729,6 +737,133 @@ pub mod entry {
             }
         }
     }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StatRequest {
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StatReply {
+    /// In bytes; of a directory 0.
+    #[prost(uint64, tag = "1")]
+    pub size: u64,
+    #[prost(int64, tag = "2")]
+    pub modified_ms: i64,
+    #[prost(bool, tag = "3")]
+    pub is_dir: bool,
+    /// Of device, inode, size and times: another whenever the content changed, but
+    /// for changes of the same size within one tick of the kernel's clock (4 ms).
+    #[prost(uint64, tag = "4")]
+    pub version: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteRequest {
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// Also a directory, with all that is in it.
+    #[prost(bool, tag = "2")]
+    pub recursive: bool,
+    /// As in WriteFileRequest.
+    #[prost(string, tag = "3")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteReply {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DownloadRequest {
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// Of a regular file; a directory comes whole.
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+    /// Bytes at most; without it, to the end.
+    #[prost(uint64, optional, tag = "3")]
+    pub length: ::core::option::Option<u64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DownloadPart {
+    #[prost(oneof = "download_part::Part", tags = "1, 2")]
+    pub part: ::core::option::Option<download_part::Part>,
+}
+/// Nested message and enum types in `DownloadPart`.
+pub mod download_part {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Part {
+        /// First, and once.
+        #[prost(message, tag = "1")]
+        Stat(super::StatReply),
+        /// 256 KiB at most. Of a file exactly as many in all as `stat` announced, or the
+        /// stream fails with CHANGED.
+        #[prost(bytes, tag = "2")]
+        Data(::prost::bytes::Bytes),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UploadPart {
+    #[prost(oneof = "upload_part::Part", tags = "1, 2, 3")]
+    pub part: ::core::option::Option<upload_part::Part>,
+}
+/// Nested message and enum types in `UploadPart`.
+pub mod upload_part {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Part {
+        /// First, and once.
+        #[prost(message, tag = "1")]
+        Begin(super::UploadBegin),
+        /// 256 KiB at most.
+        #[prost(bytes, tag = "2")]
+        Data(::prost::bytes::Bytes),
+        /// There is no more. A stream that ends without it is given up.
+        #[prost(message, tag = "3")]
+        End(super::UploadEnd),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UploadBegin {
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// Fails with EXISTS where there is something.
+    #[prost(bool, tag = "2")]
+    pub create_new: bool,
+    /// The content is a tar archive, to be unpacked into the directory `path`.
+    #[prost(bool, tag = "3")]
+    pub unpack: bool,
+    /// Bytes at most, of the file or of all files of an archive; more is
+    /// FILE_TOO_LARGE.
+    #[prost(uint64, tag = "4")]
+    pub limit: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UploadEnd {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UploadEvent {
+    #[prost(oneof = "upload_event::Event", tags = "1, 2")]
+    pub event: ::core::option::Option<upload_event::Event>,
+}
+/// Nested message and enum types in `UploadEvent`.
+pub mod upload_event {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Event {
+        #[prost(message, tag = "1")]
+        Ready(super::UploadReady),
+        #[prost(message, tag = "2")]
+        Done(super::UploadDone),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UploadReady {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UploadDone {
+    /// Bytes of the file, or of all files of an archive.
+    #[prost(uint64, tag = "1")]
+    pub size: u64,
+    /// There was nothing at the path before.
+    #[prost(bool, tag = "2")]
+    pub created: bool,
+    /// Entries of an archive; 1 for a file.
+    #[prost(uint64, tag = "3")]
+    pub entries: u64,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1185,6 +1320,96 @@ pub mod sandbox_client {
                 .insert(GrpcMethod::new("casemate.v1.Sandbox", "ListFiles"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn stat(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StatRequest>,
+        ) -> std::result::Result<tonic::Response<super::StatReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/casemate.v1.Sandbox/Stat");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("casemate.v1.Sandbox", "Stat"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn delete(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteRequest>,
+        ) -> std::result::Result<tonic::Response<super::DeleteReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/casemate.v1.Sandbox/Delete",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("casemate.v1.Sandbox", "Delete"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// A file, or a directory as a tar archive: what it is, then its content.
+        pub async fn download(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DownloadRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::DownloadPart>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/casemate.v1.Sandbox/Download",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("casemate.v1.Sandbox", "Download"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Begin, data, end; nothing is in place before the end was sent. Answers with
+        /// Ready when the content may come, and Done when it is in place.
+        pub async fn upload(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::UploadPart>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::UploadEvent>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/casemate.v1.Sandbox/Upload",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("casemate.v1.Sandbox", "Upload"));
+            self.inner.streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1282,6 +1507,37 @@ pub mod sandbox_server {
             &self,
             request: tonic::Request<super::ListFilesRequest>,
         ) -> std::result::Result<tonic::Response<super::ListFilesReply>, tonic::Status>;
+        async fn stat(
+            &self,
+            request: tonic::Request<super::StatRequest>,
+        ) -> std::result::Result<tonic::Response<super::StatReply>, tonic::Status>;
+        async fn delete(
+            &self,
+            request: tonic::Request<super::DeleteRequest>,
+        ) -> std::result::Result<tonic::Response<super::DeleteReply>, tonic::Status>;
+        /// Server streaming response type for the Download method.
+        type DownloadStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::DownloadPart, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// A file, or a directory as a tar archive: what it is, then its content.
+        async fn download(
+            &self,
+            request: tonic::Request<super::DownloadRequest>,
+        ) -> std::result::Result<tonic::Response<Self::DownloadStream>, tonic::Status>;
+        /// Server streaming response type for the Upload method.
+        type UploadStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::UploadEvent, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Begin, data, end; nothing is in place before the end was sent. Answers with
+        /// Ready when the content may come, and Done when it is in place.
+        async fn upload(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::UploadPart>>,
+        ) -> std::result::Result<tonic::Response<Self::UploadStream>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct SandboxServer<T> {
@@ -1923,6 +2179,182 @@ pub mod sandbox_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/casemate.v1.Sandbox/Stat" => {
+                    #[allow(non_camel_case_types)]
+                    struct StatSvc<T: Sandbox>(pub Arc<T>);
+                    impl<T: Sandbox> tonic::server::UnaryService<super::StatRequest>
+                    for StatSvc<T> {
+                        type Response = super::StatReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StatRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sandbox>::stat(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StatSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/casemate.v1.Sandbox/Delete" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteSvc<T: Sandbox>(pub Arc<T>);
+                    impl<T: Sandbox> tonic::server::UnaryService<super::DeleteRequest>
+                    for DeleteSvc<T> {
+                        type Response = super::DeleteReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sandbox>::delete(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/casemate.v1.Sandbox/Download" => {
+                    #[allow(non_camel_case_types)]
+                    struct DownloadSvc<T: Sandbox>(pub Arc<T>);
+                    impl<
+                        T: Sandbox,
+                    > tonic::server::ServerStreamingService<super::DownloadRequest>
+                    for DownloadSvc<T> {
+                        type Response = super::DownloadPart;
+                        type ResponseStream = T::DownloadStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DownloadRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sandbox>::download(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DownloadSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/casemate.v1.Sandbox/Upload" => {
+                    #[allow(non_camel_case_types)]
+                    struct UploadSvc<T: Sandbox>(pub Arc<T>);
+                    impl<T: Sandbox> tonic::server::StreamingService<super::UploadPart>
+                    for UploadSvc<T> {
+                        type Response = super::UploadEvent;
+                        type ResponseStream = T::UploadStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::UploadPart>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sandbox>::upload(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UploadSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -63,6 +63,7 @@ mod tests {
             data: Bytes::from_static(data),
             size,
             modified_ms: 0,
+            version: 0,
         };
         assert_eq!(base64_form(&reply(b"abc", 3), 0), "YWJj");
         let part = base64_form(&reply(b"abc", 9), 3);

@@ -71,6 +71,7 @@ mod tests {
             data: Bytes::from_static(data),
             size,
             modified_ms: 0,
+            version: 0,
         };
         shown_as(&reply, &"a.txt".parse().expect("a path"))
     }

@@ -161,7 +161,7 @@ fn many_names() -> impl Iterator<Item = Vec<u8>> {
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_hostile_pattern_takes_no_more_memory_than_its_bound_on_a_file_thread() {
-    let pool = Pool::start(1).expect("thread");
+    let pool = Pool::start("file", 1).expect("thread");
     for text in hostile() {
         let shown = text.clone();
         let used = pool.run(move |_| {

@@ -1,0 +1,185 @@
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
+
+use casemate_protocol::DownloadRequest;
+use casemate_protocol::download_part::Part;
+use rustix::fs::{CWD, mknodat};
+use tokio::sync::mpsc;
+
+use super::super::testing::{CANARY, Sandbox};
+use super::*;
+
+/// The archive of a directory.
+pub(in crate::files) fn archive(sandbox: &Sandbox, path: &str) -> Result<Vec<u8>, Failure> {
+    let request = DownloadRequest {
+        path: path.into(),
+        ..DownloadRequest::default()
+    };
+    let (sender, mut parts) = mpsc::channel(1);
+    std::thread::scope(|scope| {
+        let work = scope.spawn(move || {
+            let parts = Parts(sender);
+            sandbox
+                .workspace
+                .download(&request, &parts, &Cancel::default())
+        });
+        let mut bytes = Vec::new();
+        while let Some(part) = parts.blocking_recv() {
+            if let Some(Part::Data(data)) = part.expect("a part").part {
+                bytes.extend_from_slice(&data);
+            }
+        }
+        work.join().expect("it does not panic").map(|()| bytes)
+    })
+}
+
+/// Paths of an archive, as the library reads them.
+fn listed(archive: &[u8]) -> Vec<String> {
+    let mut archive = tar::Archive::new(archive);
+    let entries = archive.entries().expect("an archive");
+    let path = |entry: std::io::Result<tar::Entry<'_, &[u8]>>| {
+        let path = entry.expect("an entry").path_bytes().into_owned();
+        String::from_utf8_lossy(&path).into_owned()
+    };
+    entries.map(path).collect()
+}
+
+#[test]
+fn files_directories_and_links_come_sorted_and_the_rest_is_left_out() {
+    let sandbox = Sandbox::new(true);
+    for path in [
+        "b/file",
+        "a",
+        ".casemate/output",
+        "b/.casemate/kept",
+        ".home/x",
+    ] {
+        sandbox.file(path, "x");
+    }
+    sandbox.file(".casemate-tmp-0123456789abcdef", "left by a kill");
+    sandbox.link("out", sandbox.outside(""));
+    sandbox.link("b/loop", "..");
+    mknodat(CWD, sandbox.at("b/fifo"), FileType::Fifo, Mode::RWXU, 0).expect("made");
+    let _socket = UnixListener::bind(sandbox.at("b/socket")).expect("bound");
+    let all = archive(&sandbox, "").expect("archive");
+    let expected = [
+        ".home/",
+        ".home/x",
+        "a",
+        "b/",
+        "b/.casemate/",
+        "b/.casemate/kept",
+        "b/file",
+        "b/loop",
+        "out",
+    ];
+    assert_eq!(listed(&all), expected);
+    assert!(
+        !String::from_utf8_lossy(&all).contains(CANARY),
+        "a link was followed"
+    );
+    assert_eq!(all.len() % 512, 0);
+    let below = archive(&sandbox, "b/.casemate").expect("archive");
+    assert_eq!(listed(&below), ["kept"]);
+    sandbox.dir("empty");
+    assert_eq!(archive(&sandbox, "empty"), Ok(vec![0; 1024]));
+}
+
+#[test]
+fn names_of_any_bytes_and_length_come_as_they_are() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let sandbox = Sandbox::new(true);
+    let mut names: Vec<Vec<u8>> = [1, 99, 100, 101, 255]
+        .into_iter()
+        .flat_map(|length| [vec![b'n'; length], vec![0xff; length]])
+        .collect();
+    names.extend([b"with\nnewline".to_vec(), b" ".to_vec(), b"a\\b".to_vec()]);
+    for name in &names {
+        let path = sandbox.at("").join(std::ffi::OsStr::from_bytes(name));
+        fs::write(path, name).expect("written");
+    }
+    let all = archive(&sandbox, "").expect("archive");
+    let mut reader = tar::Archive::new(&all[..]);
+    let mut found = Vec::new();
+    for entry in reader.entries().expect("an archive") {
+        let mut entry = entry.expect("an entry");
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).expect("content");
+        assert!(entry.path_bytes() == content, "{:?}", entry.path_bytes());
+        found.push(content);
+    }
+    names.sort();
+    assert!(found == names);
+}
+
+#[test]
+fn a_sparse_file_comes_as_its_data_and_is_read_back_whole() {
+    let sandbox = Sandbox::new(true);
+    let file = File::create(sandbox.at("sparse")).expect("made");
+    // More pieces than one header has room for, a hole at both ends.
+    for piece in 0..60_u64 {
+        file.write_all_at(&[7; 5000], 100_000 + piece * 200_000)
+            .expect("written");
+    }
+    file.set_len(1 << 30).expect("a hole at the end");
+    let stored = file.metadata().expect("stat").blocks() * 512;
+    let all = archive(&sandbox, "").expect("archive");
+    assert!(all.len() as u64 <= stored + 10_240, "{} bytes", all.len());
+    let mut reader = tar::Archive::new(&all[..]);
+    let mut entry = reader.entries().expect("an archive").next();
+    let entry = entry.as_mut().expect("one").as_mut().expect("an entry");
+    assert_eq!(entry.size(), 1 << 30);
+    let mut head = vec![0; 13_000_000];
+    entry.read_exact(&mut head).expect("content");
+    let mut there = vec![0; head.len()];
+    file.sync_all().expect("synced");
+    let again = File::open(sandbox.at("sparse")).expect("opened");
+    again.read_exact_at(&mut there, 0).expect("read");
+    assert!(head == there);
+
+    let hole = File::create(sandbox.at("sparse")).expect("made");
+    hole.set_len(1 << 40).expect("a hole");
+    let all = archive(&sandbox, "").expect("archive");
+    assert!(all.len() < 10_240, "{} bytes", all.len());
+}
+
+#[test]
+fn a_directory_of_more_names_than_are_held_and_a_deep_one() {
+    let sandbox = Sandbox::new(true);
+    for number in 0..2 * NAMES.0 + 5 {
+        sandbox.file(&format!("many/{number:05}"), "");
+    }
+    let all = archive(&sandbox, "many").expect("archive");
+    let names = listed(&all);
+    assert_eq!(names.len(), 2 * NAMES.0 + 5);
+    assert!(names.is_sorted());
+    sandbox.dir(&format!("deep/{}", "d/".repeat(DEPTH - 1)));
+    assert_eq!(
+        listed(&archive(&sandbox, "deep").expect("archive")).len(),
+        DEPTH - 1
+    );
+    sandbox.dir(&format!("deep/{}", "d/".repeat(DEPTH)));
+    let failed = archive(&sandbox, "deep").expect_err("too deep");
+    assert_eq!(failed.code(), Code::NameTooLong);
+    assert!(
+        failed.detail.contains("d/d/d: more than"),
+        "{}",
+        failed.detail
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    let sandbox = Sandbox::new(true);
+    sandbox.file("dir/shut", "");
+    fs::set_permissions(sandbox.at("dir/shut"), fs::Permissions::from_mode(0o0)).expect("shut");
+    super::super::testing::without_privilege(|| {
+        let failed = archive(&sandbox, "").expect_err("shut");
+        assert_eq!(failed.code(), Code::PermissionDenied);
+        assert!(failed.detail.starts_with("dir/shut: "), "{}", failed.detail);
+    });
+    let mut file = File::create(sandbox.at("dir/shut")).expect("opened");
+    file.write_all(b"x").expect("written");
+}

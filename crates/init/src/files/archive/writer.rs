@@ -1,0 +1,189 @@
+//! The entries of an archive, in blocks of 512 bytes (tar(5), the GNU format: it has
+//! names of any bytes and length, sizes over 8 GiB, and sparse files).
+
+use std::os::fd::OwnedFd;
+
+use casemate_protocol::failure::Code;
+use casemate_protocol::{Failure, FailureExt as _, MAX_CHUNK};
+use rustix::fs::Stat;
+use tar::{EntryType, GnuExtSparseHeader, Header};
+
+use super::extents::{self, Extent};
+use crate::files::download::Parts;
+use crate::files::read::read_at;
+use crate::files::{Cancel, size};
+
+const BLOCK: usize = 512;
+
+/// The name of an entry that holds the long name of the next, as GNU tar has it.
+const LONG: &[u8] = b"././@LongLink";
+
+pub(super) struct Writer<'a> {
+    parts: &'a Parts,
+    cancel: &'a Cancel,
+    /// Not sent yet.
+    buffer: Vec<u8>,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(parts: &'a Parts, cancel: &'a Cancel) -> Self {
+        Self {
+            parts,
+            cancel,
+            buffer: Vec::with_capacity(MAX_CHUNK),
+        }
+    }
+
+    /// `path` ends with a `/`.
+    pub(super) fn directory(&mut self, path: &[u8], stat: &Stat) -> Result<(), Failure> {
+        self.entry(path, header(stat, EntryType::Directory, 0))
+    }
+
+    pub(super) fn link(&mut self, path: &[u8], target: &[u8], stat: &Stat) -> Result<(), Failure> {
+        let mut header = header(stat, EntryType::Symlink, 0);
+        if let Some(gnu) = header.as_gnu_mut() {
+            fill(&mut gnu.linkname, target);
+            if target.len() > gnu.linkname.len() {
+                self.long(target, EntryType::GNULongLink)?;
+            }
+        }
+        self.entry(path, header)
+    }
+
+    /// `CHANGED` when the file has become shorter than `stat` says.
+    pub(super) fn file(&mut self, path: &[u8], file: &OwnedFd, stat: &Stat) -> Result<(), Failure> {
+        let size = size(stat);
+        let Some(extents) = extents::of(file, stat)? else {
+            self.entry(path, header(stat, EntryType::Regular, size))?;
+            self.content(
+                file,
+                Extent {
+                    at: 0,
+                    length: size,
+                },
+            )?;
+            return self.pad(size);
+        };
+        let stored = extents.iter().map(|extent| extent.length).sum();
+        let mut header = header(stat, EntryType::GNUSparse, stored);
+        let mut left = extents.iter();
+        if let Some(gnu) = header.as_gnu_mut() {
+            gnu.set_real_size(size);
+            gnu.set_is_extended(extents.len() > gnu.sparse.len());
+            for (slot, extent) in gnu.sparse.iter_mut().zip(left.by_ref()) {
+                slot.set_offset(extent.at);
+                slot.set_length(extent.length);
+            }
+        }
+        self.entry(path, header)?;
+        while left.len() > 0 {
+            let mut more = GnuExtSparseHeader::new();
+            let (here, _) = left
+                .as_slice()
+                .split_at(left.len().min(more.sparse().len()));
+            more.set_is_extended(left.len() > here.len());
+            for (slot, extent) in more.sparse_mut().iter_mut().zip(left.by_ref()) {
+                slot.set_offset(extent.at);
+                slot.set_length(extent.length);
+            }
+            self.put(more.as_bytes())?;
+        }
+        for extent in &extents {
+            self.content(file, *extent)?;
+        }
+        self.pad(stored)
+    }
+
+    /// The end of the archive.
+    pub(super) fn finish(mut self) -> Result<(), Failure> {
+        self.put(&[0; 2 * BLOCK])?;
+        self.flush()
+    }
+
+    fn entry(&mut self, path: &[u8], mut header: Header) -> Result<(), Failure> {
+        if let Some(gnu) = header.as_gnu_mut() {
+            fill(&mut gnu.name, path);
+            if path.len() > gnu.name.len() {
+                self.long(path, EntryType::GNULongName)?;
+            }
+        }
+        header.set_cksum();
+        self.put(header.as_bytes())
+    }
+
+    /// What is too long for the next header, with a NUL at its end.
+    fn long(&mut self, text: &[u8], kind: EntryType) -> Result<(), Failure> {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(0o644);
+        header.set_size(text.len() as u64 + 1);
+        if let Some(gnu) = header.as_gnu_mut() {
+            fill(&mut gnu.name, LONG);
+        }
+        header.set_cksum();
+        self.put(header.as_bytes())?;
+        self.put(text)?;
+        self.put(&[0])?;
+        self.pad(text.len() as u64 + 1)
+    }
+
+    fn content(&mut self, file: &OwnedFd, extent: Extent) -> Result<(), Failure> {
+        let end = extent.at + extent.length;
+        let mut at = extent.at;
+        while at < end {
+            let wanted = usize::try_from(end - at).map_or(MAX_CHUNK, |left| left.min(MAX_CHUNK));
+            let data = read_at(file, at, wanted, self.cancel)?;
+            if data.len() < wanted {
+                let detail = "it became shorter while it was sent";
+                return Err(Failure::new(Code::Changed, detail));
+            }
+            self.put(&data)?;
+            at += wanted as u64;
+        }
+        Ok(())
+    }
+
+    fn pad(&mut self, size: u64) -> Result<(), Failure> {
+        let over = usize::try_from(size % BLOCK as u64).unwrap_or(0);
+        match over {
+            0 => Ok(()),
+            over => self.put(&[0; BLOCK][over..]),
+        }
+    }
+
+    fn put(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
+        while !bytes.is_empty() {
+            let room = MAX_CHUNK - self.buffer.len();
+            let (now, rest) = bytes.split_at(room.min(bytes.len()));
+            self.buffer.extend_from_slice(now);
+            bytes = rest;
+            if self.buffer.len() == MAX_CHUNK {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        let full = std::mem::replace(&mut self.buffer, Vec::with_capacity(MAX_CHUNK));
+        self.parts.data(full)
+    }
+}
+
+fn header(stat: &Stat, kind: EntryType, size: u64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(stat.st_mode & 0o7777);
+    header.set_uid(stat.st_uid.into());
+    header.set_gid(stat.st_gid.into());
+    // The format has none before 1970.
+    header.set_mtime(u64::try_from(stat.st_mtime).unwrap_or(0));
+    header.set_size(size);
+    header
+}
+
+/// As much of `text` as fits; a field that is full needs no NUL.
+fn fill(field: &mut [u8], text: &[u8]) {
+    let fits = field.len().min(text.len());
+    field[..fits].copy_from_slice(&text[..fits]);
+}

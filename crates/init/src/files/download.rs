@@ -1,0 +1,92 @@
+//! Files and directories on their way out, a part at a time.
+//!
+//! A file is exactly as long as was announced, or it is an error: it may grow or
+//! shrink meanwhile, but nobody takes a half for the whole. It is not a picture of one
+//! moment: what is written to it meanwhile may be in it.
+
+use std::os::fd::OwnedFd;
+
+use bytes::Bytes;
+use casemate_protocol::download_part::Part;
+use casemate_protocol::failure::Code;
+use casemate_protocol::{DownloadPart, DownloadRequest, Failure, FailureExt as _, MAX_CHUNK};
+use rustix::fs::{Advice, fadvise, fstat};
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::path::RelativePath;
+use super::read::{READ, read_at};
+use super::{Cancel, Workspace, archive, failure, stat};
+
+/// Parts that wait for the connection to take them: the disk is ahead by 1 MiB.
+pub(crate) const AHEAD: usize = 4;
+
+/// Where the parts go, from a thread that may wait.
+#[derive(Debug)]
+pub(crate) struct Parts(pub(crate) mpsc::Sender<Result<DownloadPart, Status>>);
+
+impl Parts {
+    pub(super) fn send(&self, part: Part) -> Result<(), Failure> {
+        let part = DownloadPart { part: Some(part) };
+        let gone = |_| Failure::new(Code::Cancelled, "the caller went away");
+        self.0.blocking_send(Ok(part)).map_err(gone)
+    }
+
+    pub(super) fn data(&self, data: impl Into<Bytes>) -> Result<(), Failure> {
+        self.send(Part::Data(data.into()))
+    }
+}
+
+impl Workspace {
+    /// Sends what `path` is, then its content: of a file the bytes that were asked for,
+    /// of a directory all of it as a tar archive.
+    pub(crate) fn download(
+        &self,
+        request: &DownloadRequest,
+        parts: &Parts,
+        cancel: &Cancel,
+    ) -> Result<(), Failure> {
+        let path = RelativePath::parse(&request.path)?;
+        let file = self.open_beneath(path, READ, cancel)?;
+        let found = stat::reply(&fstat(&file).map_err(failure)?)?;
+        parts.send(Part::Stat(found))?;
+        if found.is_dir {
+            return archive::send(file, path.is_root(), parts, cancel);
+        }
+        let rest = found.size.saturating_sub(request.offset);
+        let length = request.length.map_or(rest, |length| length.min(rest));
+        send_range(&file, request.offset, length, parts, cancel)
+    }
+}
+
+/// Sends exactly `length` bytes. `CHANGED` when the file has not as many any more.
+fn send_range(
+    file: &OwnedFd,
+    offset: u64,
+    length: u64,
+    parts: &Parts,
+    cancel: &Cancel,
+) -> Result<(), Failure> {
+    // A hint: not every file system takes it.
+    let _ = fadvise(
+        file,
+        offset,
+        std::num::NonZeroU64::new(length),
+        Advice::Sequential,
+    );
+    let mut sent = 0;
+    while sent < length {
+        let wanted = usize::try_from(length - sent).map_or(MAX_CHUNK, |left| left.min(MAX_CHUNK));
+        let data = read_at(file, offset + sent, wanted, cancel)?;
+        if data.len() < wanted {
+            let detail = format!("it became shorter after {} bytes", sent + data.len() as u64);
+            return Err(Failure::new(Code::Changed, detail));
+        }
+        sent += data.len() as u64;
+        parts.data(data)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

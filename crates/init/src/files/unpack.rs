@@ -1,0 +1,235 @@
+//! A tar archive on its way into a directory, entry by entry, as it comes.
+//!
+//! Nothing of an archive is trusted:
+//! - No path is absolute or has `..`. Below the directory no link is followed, whether
+//!   the archive brings it or it is there ([`tree`]): so it stays beneath.
+//! - A symbolic link may not lead out of the directory, nor a hard link be to anything
+//!   but a file in it. Devices and FIFOs are refused; modes lose all but the 9 bits.
+//! - [`ENTRIES`] entries; sizes by the request's limit, as the headers claim them, before
+//!   anything is written; the headers of one entry by [`HEADERS`].
+//!
+//! Every file comes whole or not at all, in place of what has its name. An archive does
+//! not: what was unpacked before an error stays, and the error names the entry. It is on
+//! the disk when the call is answered.
+
+mod source;
+mod tree;
+
+use std::io::Read as _;
+
+use casemate_protocol::failure::Code;
+use casemate_protocol::{Failure, FailureExt as _, UploadBegin, UploadDone};
+use rustix::fs::OFlags;
+use tar::{Archive, EntryType};
+
+use self::source::Source;
+use self::tree::{EntryPath, Tree};
+use super::archive::named;
+use super::path::RelativePath;
+use super::temporary::Temporary;
+use super::upload::{Content, LOOK_EVERY, Transfer, must_be_free, too_large};
+use super::{Workspace, failure};
+
+/// Entries of one archive.
+const ENTRIES: u64 = 100_000;
+
+/// Headers of one entry with its long names, in bytes.
+const HEADERS: u64 = 1024 * 1024;
+
+/// Written at a time.
+const BUFFER: usize = 64 * 1024;
+
+type Entry<'a, 'b> = tar::Entry<'a, &'b Source>;
+
+impl Workspace {
+    /// Unpacks `content` into the directory, which is made where there is none.
+    pub(super) fn unpack(
+        &self,
+        path: RelativePath<'_>,
+        begin: &UploadBegin,
+        content: Content,
+        transfer: &Transfer<'_>,
+    ) -> Result<UploadDone, Failure> {
+        let there = OFlags::PATH | OFlags::DIRECTORY;
+        let created = match self.open_beneath(path, there, transfer.cancel) {
+            Err(failure) if failure.code() == Code::NotFound => true,
+            Ok(_) if begin.create_new => {
+                return Err(failure(rustix::io::Errno::EXIST));
+            }
+            found => found.map(|_| false)?,
+        };
+        if begin.create_new {
+            let (parent, name) = path.split_last();
+            must_be_free(&self.directory(parent, transfer.cancel)?, name)?;
+        }
+        let top = self.directory(path, transfer.cancel)?;
+        (transfer.ready)()?;
+        let mut unpacking = Unpacking {
+            tree: Tree::new(top, &self.name),
+            transfer,
+            limit: begin.limit,
+            claimed: 0,
+            looked: 0,
+            done: UploadDone {
+                created,
+                ..UploadDone::default()
+            },
+            buffer: vec![0; BUFFER],
+        };
+        unpacking.run(&Source::new(content))?;
+        unpacking.tree.sync()?;
+        Ok(unpacking.done)
+    }
+}
+
+struct Unpacking<'a> {
+    tree: Tree<'a>,
+    transfer: &'a Transfer<'a>,
+    limit: u64,
+    /// Bytes that the headers claimed until now.
+    claimed: u64,
+    /// Bytes after which it was last looked at the disk's free space.
+    looked: u64,
+    done: UploadDone,
+    buffer: Vec<u8>,
+}
+
+impl Unpacking<'_> {
+    fn run(&mut self, source: &Source) -> Result<(), Failure> {
+        let mut archive = Archive::new(source);
+        let entries = archive.entries();
+        let mut entries = entries.map_err(|error| source.failure(&error))?;
+        let mut last = b"before the first entry".to_vec();
+        loop {
+            source.allow(HEADERS);
+            let Some(entry) = entries.next() else { break };
+            let entry = entry.map_err(|error| {
+                let failure = source.failure(&error);
+                behind(&last, failure)
+            });
+            let mut entry = entry?;
+            source.allow(u64::MAX);
+            last = entry.path_bytes().into_owned();
+            let put = self.put(&mut entry, &last, source);
+            put.map_err(|failure| named(&last, failure))?;
+        }
+        if source.ended() {
+            let failure = bad("it ends without the mark of the end of an archive");
+            return Err(behind(&last, failure));
+        }
+        // What pads the archive.
+        source.allow(HEADERS);
+        source.drain().map_err(|failure| behind(&last, failure))
+    }
+
+    fn put(
+        &mut self,
+        entry: &mut Entry<'_, '_>,
+        path: &[u8],
+        source: &Source,
+    ) -> Result<(), Failure> {
+        self.transfer.cancel.check()?;
+        self.done.entries += 1;
+        if self.done.entries > ENTRIES {
+            return Err(bad(format!("more than {ENTRIES} entries")));
+        }
+        self.claimed = self.claimed.saturating_add(entry.size());
+        if self.claimed > self.limit {
+            return Err(too_large(self.limit));
+        }
+        let header = entry.header();
+        let mode = header.mode().map_err(|error| bad(error.to_string()))? & 0o777;
+        match header.entry_type() {
+            // Of all entries: nothing of it is used here.
+            EntryType::XGlobalHeader => self.skip(entry, source),
+            EntryType::Directory => {
+                self.tree.directory(&EntryPath::parse(path)?, mode)?;
+                self.skip(entry, source)
+            }
+            EntryType::Symlink => {
+                let target = entry.link_name_bytes().unwrap_or_default().into_owned();
+                self.tree.symlink(&EntryPath::parse(path)?, &target)?;
+                self.skip(entry, source)
+            }
+            EntryType::Link => {
+                let target = entry.link_name_bytes().unwrap_or_default().into_owned();
+                let target = EntryPath::parse(&target)?;
+                self.tree.hard_link(&EntryPath::parse(path)?, &target)?;
+                self.skip(entry, source)
+            }
+            // A directory, as the oldest archives have it.
+            EntryType::Regular if path.ends_with(b"/") => {
+                self.tree.directory(&EntryPath::parse(path)?, mode)?;
+                self.skip(entry, source)
+            }
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                self.file(entry, &EntryPath::parse(path)?, mode, source)
+            }
+            EntryType::Char | EntryType::Block | EntryType::Fifo => {
+                Err(bad("a device or a FIFO, which is not unpacked"))
+            }
+            other => Err(bad(format!("an entry of type {:#04x}", other.as_byte()))),
+        }
+    }
+
+    fn file(
+        &mut self,
+        entry: &mut Entry<'_, '_>,
+        path: &EntryPath<'_>,
+        mode: u32,
+        source: &Source,
+    ) -> Result<(), Failure> {
+        let (size, modified) = (entry.size(), entry.header().mtime().unwrap_or(0));
+        let (dir, name) = self.tree.place(path)?;
+        let file = Temporary::create(dir)?;
+        let mut written = 0;
+        loop {
+            let read = entry.read(&mut self.buffer);
+            let read = read.map_err(|error| source.failure(&error))?;
+            if read == 0 {
+                break;
+            }
+            file.write(&self.buffer[..read], self.transfer.cancel)?;
+            written += read as u64;
+            self.looked += read as u64;
+            if self.looked >= LOOK_EVERY {
+                self.looked = 0;
+                (self.transfer.room)()?;
+            }
+        }
+        if written < size {
+            return Err(bad("the archive ends in the middle of it"));
+        }
+        file.set_mode(mode)?;
+        tree::set_modified(file.file(), modified);
+        file.take_place(name)?;
+        self.done.size += size;
+        Ok(())
+    }
+
+    /// So that behind it comes the next header.
+    fn skip(&mut self, entry: &mut Entry<'_, '_>, source: &Source) -> Result<(), Failure> {
+        loop {
+            self.transfer.cancel.check()?;
+            match entry.read(&mut self.buffer) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) => return Err(source.failure(&error)),
+            }
+        }
+    }
+}
+
+fn bad(detail: impl Into<String>) -> Failure {
+    Failure::new(Code::BadArchive, detail.into())
+}
+
+/// Where the archive is spoilt between two entries.
+fn behind(last: &[u8], failure: Failure) -> Failure {
+    let mut failure = named(last, failure);
+    failure.detail.insert_str(0, "behind ");
+    failure
+}
+
+#[cfg(test)]
+mod tests;

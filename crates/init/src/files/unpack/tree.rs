@@ -1,0 +1,234 @@
+//! The directory that an archive is unpacked into.
+//!
+//! Invariant: everything is reached from its descriptor, by one name after the other,
+//! with O_NOFOLLOW. Whatever is exchanged meanwhile, no link is followed.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use casemate_protocol::failure::Code;
+use casemate_protocol::{Failure, FailureExt as _};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fchmod, futimens, linkat,
+    mkdirat, openat, renameat, statat, symlinkat, syncfs, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::bad;
+use crate::files::archive::DEPTH;
+use crate::files::path::check_name;
+use crate::files::temporary::random_name;
+use crate::files::{failure, outside};
+
+/// Longest path of an entry, in bytes: what Linux takes (PATH_MAX).
+const MAX_PATH: usize = 4096;
+
+/// Rights of a directory that no entry gave any.
+const DIRECTORY_MODE: u32 = 0o755;
+
+/// What the user needs to put something into a directory. An archive may say otherwise,
+/// and then have files in it.
+const OWNER: u32 = 0o700;
+
+const DIRECTORY: OFlags = OFlags::DIRECTORY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// The path of an entry, checked: no `..`, not absolute. Empty: the top itself.
+pub(super) struct EntryPath<'a>(Vec<&'a [u8]>);
+
+impl<'a> EntryPath<'a> {
+    pub(super) fn parse(path: &'a [u8]) -> Result<Self, Failure> {
+        if path.len() > MAX_PATH {
+            return Err(Failure::new(Code::NameTooLong, "path over 4096 bytes"));
+        }
+        if path.starts_with(b"/") {
+            return Err(outside("absolute path"));
+        }
+        let names: Vec<&[u8]> = components(path).collect();
+        names.iter().try_for_each(|name| check_name(name))?;
+        if names.len() > DEPTH {
+            let detail = format!("more than {DEPTH} directories deep");
+            return Err(Failure::new(Code::NameTooLong, detail));
+        }
+        Ok(Self(names))
+    }
+
+    fn split_last(&self) -> Result<(&[&'a [u8]], &'a [u8]), Failure> {
+        match self.0.split_last() {
+            Some((name, parents)) => Ok((parents, name)),
+            None => Err(bad("it has no name")),
+        }
+    }
+}
+
+fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|byte| *byte == b'/')
+        .filter(|name| !matches!(*name, b"" | b"."))
+}
+
+pub(super) struct Tree<'a> {
+    top: OwnedFd,
+    /// What absolute links call the workspace.
+    workspace: &'a Path,
+    /// From below the top to the directory of the last entry: the next is likely there.
+    held: Vec<(Vec<u8>, OwnedFd)>,
+}
+
+impl<'a> Tree<'a> {
+    pub(super) fn new(top: OwnedFd, workspace: &'a Path) -> Self {
+        Self {
+            top,
+            workspace,
+            held: Vec::new(),
+        }
+    }
+
+    /// The directory of an entry, made where it is not there, and its name in it.
+    pub(super) fn place<'p>(
+        &mut self,
+        path: &EntryPath<'p>,
+    ) -> Result<(&OwnedFd, &'p [u8]), Failure> {
+        let (parents, name) = path.split_last()?;
+        let known = self.held.iter().zip(parents);
+        let common = known.take_while(|((held, _), name)| held == *name).count();
+        self.held.truncate(common);
+        for parent in &parents[common..] {
+            let below = enter(self.here(), parent, true)?;
+            self.held.push((parent.to_vec(), below));
+        }
+        Ok((self.here(), name))
+    }
+
+    fn here(&self) -> &OwnedFd {
+        self.held.last().map_or(&self.top, |(_, dir)| dir)
+    }
+
+    /// A directory that is there keeps its rights.
+    pub(super) fn directory(&mut self, path: &EntryPath<'_>, mode: u32) -> Result<(), Failure> {
+        if path.0.is_empty() {
+            return Ok(());
+        }
+        let (dir, name) = self.place(path)?;
+        match mkdirat(dir, name, Mode::from_raw_mode(DIRECTORY_MODE)) {
+            Err(Errno::EXIST) => return enter(dir, name, false).map(drop),
+            made => made.map_err(failure)?,
+        }
+        let flags = DIRECTORY | OFlags::RDONLY;
+        let made = openat(dir, name, flags, Mode::empty()).map_err(failure)?;
+        fchmod(&made, Mode::from_raw_mode(mode | OWNER)).map_err(failure)
+    }
+
+    pub(super) fn symlink(&mut self, path: &EntryPath<'_>, target: &[u8]) -> Result<(), Failure> {
+        let depth = path.0.len().saturating_sub(1);
+        if target.is_empty() || leads_out(target, depth, self.workspace) {
+            return Err(outside("a link that leads out of the directory"));
+        }
+        let (dir, name) = self.place(path)?;
+        let temporary = random_name()?;
+        symlinkat(target, dir, &temporary).map_err(failure)?;
+        take_place(dir, &temporary, name)
+    }
+
+    pub(super) fn hard_link(
+        &mut self,
+        path: &EntryPath<'_>,
+        target: &EntryPath<'_>,
+    ) -> Result<(), Failure> {
+        let (parents, file) = target.split_last()?;
+        let mut from = rustix::io::fcntl_dupfd_cloexec(self.top.as_fd(), 0).map_err(failure)?;
+        for parent in parents {
+            from = enter(&from, parent, false)?;
+        }
+        let stat = statat(&from, file, AtFlags::SYMLINK_NOFOLLOW).map_err(failure)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(bad("a hard link to something other than a file"));
+        }
+        let (dir, name) = self.place(path)?;
+        let temporary = random_name()?;
+        linkat(&from, file, dir, &temporary, AtFlags::empty()).map_err(failure)?;
+        take_place(dir, &temporary, name)
+    }
+
+    /// Has all of it on the disk.
+    pub(super) fn sync(&self) -> Result<(), Failure> {
+        let flags = DIRECTORY | OFlags::RDONLY;
+        match openat(&self.top, ".", flags, Mode::empty()) {
+            Ok(top) => syncfs(&top).map_err(failure),
+            // It may be written but not read: there is no descriptor to sync.
+            Err(Errno::ACCESS) => Ok(()),
+            Err(errno) => Err(failure(errno)),
+        }
+    }
+}
+
+/// Opens the directory `name`; with `make` it is made where it is not there.
+fn enter(dir: &OwnedFd, name: &[u8], make: bool) -> Result<OwnedFd, Failure> {
+    let flags = DIRECTORY | OFlags::PATH;
+    let open = || openat(dir, name, flags, Mode::empty());
+    let opened = match open() {
+        Err(Errno::NOENT) if make => {
+            match mkdirat(dir, name, Mode::from_raw_mode(DIRECTORY_MODE)) {
+                Ok(()) | Err(Errno::EXIST) => open(),
+                Err(errno) => Err(errno),
+            }
+        }
+        opened => opened,
+    };
+    opened.map_err(|errno| match errno {
+        Errno::NOTDIR | Errno::LOOP => {
+            let shown = name.escape_ascii();
+            let detail = format!("`{shown}` is a link or a file, where a directory is to be");
+            Failure::new(Code::NotDirectory, detail)
+        }
+        errno => failure(errno),
+    })
+}
+
+/// Gives what is new the name that it is to have, in place of what has it.
+fn take_place(dir: &OwnedFd, temporary: &str, name: &[u8]) -> Result<(), Failure> {
+    let renamed = renameat(dir, temporary, dir, name);
+    // Two names of one file: rename(2) then does nothing, and leaves both.
+    let _ = unlinkat(dir, temporary, AtFlags::empty());
+    renamed.map_err(failure)
+}
+
+/// Whether a link in a directory `depth` below the top may lead out of the top. `..` is
+/// allowed at the beginning only: behind a name, that may be a link, nobody knows where
+/// it leads. An absolute one may lead into the workspace, as the container has it.
+fn leads_out(target: &[u8], depth: usize, workspace: &Path) -> bool {
+    let mut names = components(target).peekable();
+    if target.starts_with(b"/") {
+        let above = components(workspace.as_os_str().as_bytes());
+        for expected in above {
+            if names.next() != Some(expected) {
+                return true;
+            }
+        }
+    } else {
+        let mut ups = 0;
+        while names.next_if(|name| *name == b"..").is_some() {
+            ups += 1;
+        }
+        if ups > depth {
+            return true;
+        }
+    }
+    names.any(|name| name == b"..")
+}
+
+/// A time that the file system does not have is left out.
+pub(super) fn set_modified(file: &OwnedFd, seconds: u64) {
+    let Ok(tv_sec) = i64::try_from(seconds) else {
+        return;
+    };
+    let times = Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_OMIT,
+        },
+        last_modification: Timespec { tv_sec, tv_nsec: 0 },
+    };
+    let _ = futimens(file, &times);
+}

@@ -1,0 +1,141 @@
+//! Files on their way in: whole in place, or not at all.
+//!
+//! ```text
+//!  begin ─► the path is looked at ─► ready ─► data … ─► end ─► fsync, rename ─► done
+//!                    └────── failed, broken off, dropped: the temporary file goes,
+//!                            the old one stays
+//! ```
+
+mod content;
+
+use std::os::fd::OwnedFd;
+
+use casemate_protocol::failure::Code;
+use casemate_protocol::{Failure, FailureExt as _, UploadBegin, UploadDone};
+use rustix::fs::{AtFlags, statat};
+use rustix::io::Errno;
+
+pub(crate) use content::{AHEAD, Content, Piece};
+
+use super::path::RelativePath;
+use super::read::must_be_regular;
+use super::temporary::Temporary;
+use super::walk::Missing;
+use super::write::{KEPT_MODE, NEW_MODE};
+use super::{Cancel, Workspace, failure};
+
+/// Written between two looks at the free space of the disk.
+pub(super) const LOOK_EVERY: u64 = 16 * 1024 * 1024;
+
+/// Written between two syncs: the last one, which the caller waits for without a sign
+/// of life, then has this much to do.
+const SYNC_EVERY: u64 = 64 * 1024 * 1024;
+
+/// What an upload needs beside its content.
+pub(crate) struct Transfer<'a> {
+    /// Whether there is room on the disk.
+    pub(crate) room: &'a dyn Fn() -> Result<(), Failure>,
+    /// Says that the content may come.
+    pub(crate) ready: &'a dyn Fn() -> Result<(), Failure>,
+    pub(crate) cancel: &'a Cancel,
+}
+
+impl Workspace {
+    /// Puts `content` at the path, and makes the directories above it.
+    pub(crate) fn upload(
+        &self,
+        begin: &UploadBegin,
+        content: Content,
+        transfer: &Transfer<'_>,
+    ) -> Result<UploadDone, Failure> {
+        let path = RelativePath::parse(&begin.path)?;
+        (transfer.room)()?;
+        if begin.unpack {
+            return self.unpack(path, begin, content, transfer);
+        }
+        if path.is_root() {
+            return Err(failure(Errno::ISDIR));
+        }
+        if begin.create_new {
+            let (parent, name) = path.split_last();
+            let dir = self.directory(parent, transfer.cancel)?;
+            must_be_free(&dir, name)?;
+            let temporary = Temporary::create(&dir)?;
+            let size = receive(&temporary, NEW_MODE, begin.limit, content, transfer)?;
+            temporary.put_new(name.as_bytes())?;
+            return Ok(done(size, true));
+        }
+        let place = self.place(path, Missing::IsMade, transfer.cancel)?;
+        let mode = match &place.found {
+            Some(stat) => {
+                must_be_regular(stat)?;
+                stat.st_mode & KEPT_MODE
+            }
+            None => NEW_MODE,
+        };
+        let temporary = Temporary::create(&place.dir)?;
+        let size = receive(&temporary, mode, begin.limit, content, transfer)?;
+        let still = || transfer.cancel.check();
+        temporary.replace(&place.name, &self.commits, still)?;
+        Ok(done(size, place.found.is_none()))
+    }
+}
+
+/// `EXISTS` where there is something, also a link that leads nowhere.
+pub(super) fn must_be_free(dir: &OwnedFd, name: &str) -> Result<(), Failure> {
+    match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Err(failure(Errno::EXIST)),
+        Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(failure(errno)),
+    }
+}
+
+/// Writes all that comes, and has it on the disk at the end.
+fn receive(
+    temporary: &Temporary<'_>,
+    mode: u32,
+    limit: u64,
+    mut content: Content,
+    transfer: &Transfer<'_>,
+) -> Result<u64, Failure> {
+    (transfer.ready)()?;
+    let mut size = 0;
+    while let Some(data) = content.next()? {
+        let before = size;
+        size += data.len() as u64;
+        if size > limit {
+            return Err(too_large(limit));
+        }
+        temporary.write(&data, transfer.cancel)?;
+        if passes(before, size, LOOK_EVERY) {
+            (transfer.room)()?;
+        }
+        if passes(before, size, SYNC_EVERY) {
+            temporary.sync()?;
+        }
+    }
+    temporary.set_mode(mode)?;
+    temporary.sync()?;
+    transfer.cancel.check()?;
+    Ok(size)
+}
+
+pub(super) fn too_large(limit: u64) -> Failure {
+    Failure::new(Code::FileTooLarge, format!("more than {limit} bytes"))
+}
+
+/// Whether a multiple of `every` lies between the two.
+fn passes(before: u64, after: u64, every: u64) -> bool {
+    before / every != after / every
+}
+
+fn done(size: u64, created: bool) -> UploadDone {
+    UploadDone {
+        size,
+        created,
+        entries: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! Files in and out, between the connection and the threads that read and write them.
+//!
+//! ```text
+//!  download: thread ─► parts (4) ─► stream          upload: stream ─► pieces (4) ─► thread
+//! ```
+//!
+//! A transfer has a thread of its own as long as it lasts, so that small file work never
+//! waits for one; it counts as busy; and it ends when its caller goes away.
+
+use std::future::{Future, pending};
+use std::sync::Arc;
+
+use casemate_protocol::upload_event::Event;
+use casemate_protocol::upload_part::Part;
+use casemate_protocol::{
+    DownloadPart, DownloadRequest, Failure, FailureExt as _, MAX_CHUNK, UploadBegin, UploadEvent,
+    UploadPart, UploadReady, failure::Code,
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use super::floor::Floor;
+use super::life::Busy;
+use crate::files::{Content, PARTS_AHEAD, PIECES_AHEAD, Parts, Piece, Pool, Transfer, Workspace};
+
+/// Events of one upload: it is ready, and it is done or failed.
+const EVENTS: usize = 2;
+
+/// What transfers work with.
+#[derive(Debug)]
+pub struct Transfers {
+    /// The user's files.
+    pub workspace: Arc<Workspace>,
+    /// One thread for each transfer under way. What comes when all are taken waits.
+    pub pool: Pool,
+    /// What uploads leave free.
+    pub floor: Floor,
+}
+
+impl Transfers {
+    /// Begins to send.
+    pub fn download(
+        self: &Arc<Self>,
+        request: DownloadRequest,
+        busy: Busy,
+    ) -> ReceiverStream<Result<DownloadPart, Status>> {
+        let (sender, parts) = mpsc::channel(PARTS_AHEAD);
+        let this = self.clone();
+        tokio::spawn(async move {
+            let (workspace, out) = (this.workspace.clone(), Parts(sender.clone()));
+            let work = this.pool.run(move |cancel| {
+                let _busy = busy;
+                workspace.download(&request, &out, cancel)
+            });
+            settle(work, &sender).await;
+        });
+        ReceiverStream::new(parts)
+    }
+
+    /// Begins to receive what comes behind `begin`.
+    pub fn upload(
+        self: &Arc<Self>,
+        begin: UploadBegin,
+        parts: Streaming<UploadPart>,
+        busy: Busy,
+    ) -> ReceiverStream<Result<UploadEvent, Status>> {
+        let (sender, events) = mpsc::channel(EVENTS);
+        let this = self.clone();
+        tokio::spawn(async move {
+            let (pieces, content) = mpsc::channel(PIECES_AHEAD);
+            let (workspace, floor, told) = (this.workspace.clone(), this.floor, sender.clone());
+            let work = this.pool.run(move |cancel| {
+                let _busy = busy;
+                let say = |event| {
+                    let gone = |_| Failure::new(Code::Cancelled, "the caller went away");
+                    let event = UploadEvent { event: Some(event) };
+                    told.blocking_send(Ok(event)).map_err(gone)
+                };
+                let transfer = Transfer {
+                    room: &|| floor.check(),
+                    ready: &|| say(Event::Ready(UploadReady {})),
+                    cancel,
+                };
+                let done = workspace.upload(&begin, Content::new(content), &transfer)?;
+                say(Event::Done(done))
+            });
+            let work = async {
+                tokio::select! {
+                    done = work => done,
+                    never = feed(parts, pieces) => match never {},
+                }
+            };
+            settle(work, &sender).await;
+        });
+        ReceiverStream::new(events)
+    }
+}
+
+/// Waits for the work, and tells of its failure. It is given up when nobody listens.
+async fn settle<T>(
+    work: impl Future<Output = Result<Result<(), Failure>, Failure>>,
+    listener: &mpsc::Sender<Result<T, Status>>,
+) {
+    let done = tokio::select! {
+        done = work => done.and_then(|done| done),
+        () = listener.closed() => return,
+    };
+    if let Err(failure) = done {
+        let _ = listener.send(Err(failure.into_status())).await;
+    }
+}
+
+/// Hands on what comes, up to its end. Whatever else ends it, the pieces end without
+/// theirs.
+async fn feed(
+    mut parts: Streaming<UploadPart>,
+    pieces: mpsc::Sender<Piece>,
+) -> std::convert::Infallible {
+    loop {
+        let part = parts.message().await.ok().flatten();
+        let piece = match part.and_then(|part| part.part) {
+            Some(Part::Data(data)) if data.len() <= MAX_CHUNK => Piece::Data(data),
+            Some(Part::End(_)) => Piece::End,
+            // Broken off, or none of ours.
+            _ => break,
+        };
+        let ended = matches!(piece, Piece::End);
+        // An error: the work is over, and says why.
+        if pieces.send(piece).await.is_err() || ended {
+            break;
+        }
+    }
+    drop(pieces);
+    pending().await
+}

@@ -1,0 +1,161 @@
+//! `casemate token`: a new token, shown once, and what the server needs to know of it.
+
+use std::io::Write as _;
+
+use crate::http::auth::tokens::{self, TokenName};
+use crate::identity::{Instance, SandboxName, Scope, Subject, User};
+
+/// Flags of `token`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    holder: HolderArgs,
+    /// What it is good for: tools, files
+    #[arg(long, value_delimiter = ',', value_parser = scope, default_value = "tools,files")]
+    scopes: Vec<Scope>,
+}
+
+/// Whose it is: exactly one of them.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct HolderArgs {
+    /// A token of this user, the same one as over stdio
+    #[arg(long, value_name = "NAME")]
+    user: Option<Subject>,
+    /// A token of an application with users of its own: it names one in X-Casemate-User with each
+    /// request
+    #[arg(long, value_name = "NAME")]
+    delegate: Option<TokenName>,
+}
+
+/// Prints the token and, below it, its table for the file.
+///
+/// # Errors
+/// The system gives no random numbers, or nobody reads.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let token = tokens::generate()?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{token}\n")?;
+    writeln!(
+        out,
+        "# The token is above and is not shown again. For the file of CASEMATE_TOKENS_FILE:"
+    )?;
+    write!(out, "{}", table(&args, &token))?;
+    Ok(())
+}
+
+fn scope(word: &str) -> Result<Scope, String> {
+    Scope::from_word(word).ok_or_else(|| "the scopes are tools and files".to_owned())
+}
+
+fn table(args: &Args, token: &str) -> String {
+    let digest = tokens::digest(token);
+    let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (name, holder) = match (&args.holder.user, &args.holder.delegate) {
+        (Some(user), _) => (
+            name(user, &sha256),
+            format!("user = {}", quoted(user.as_str())),
+        ),
+        (None, delegate) => (
+            delegate.as_ref().map_or("", TokenName::as_str).to_owned(),
+            "delegate = true".to_owned(),
+        ),
+    };
+    let scopes = args.scopes.iter().map(|scope| quoted(scope.as_str()));
+    format!(
+        "[[tokens]]\nname = {}\nsha256 = {}\n{holder}\nscopes = [{}]\n",
+        quoted(&name),
+        quoted(&sha256),
+        scopes.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// What people recognise of the user, and enough of the digest that two tokens of one user differ.
+fn name(user: &Subject, sha256: &str) -> String {
+    let sandbox = SandboxName::new(&Instance::default(), &User::local(user.clone()));
+    let slug = sandbox
+        .user_part()
+        .rsplit_once('-')
+        .map_or("user", |(slug, _)| slug);
+    format!("{slug}-{}", &sha256[..8])
+}
+
+/// As a basic string of TOML. Nothing here has control characters, which would need more.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::http::auth::tokens::{Holder, parse};
+    use crate::identity::Scopes;
+
+    #[derive(Debug, clap::Parser)]
+    struct Verb {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(flags: &[&str]) -> Result<Args, String> {
+        let verb = Verb::try_parse_from([&["token"], flags].concat());
+        verb.map(|verb| verb.args)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_server_reads_the_table_and_knows_the_token_by_it() {
+        let user = |name: &str| Holder::User(name.parse().unwrap());
+        let tools = Scopes::NONE.with(Scope::Tools);
+        for (flags, holder, scopes) in [
+            (&["--user", "alice"][..], user("alice"), Scopes::ALL),
+            (
+                &["--user", r#"a\" é/'#["#],
+                user(r#"a\" é/'#["#),
+                Scopes::ALL,
+            ),
+            (
+                &["--user", "日本", "--scopes", "tools"],
+                user("日本"),
+                tools,
+            ),
+            (
+                &["--delegate", "webapp", "--scopes", "tools,files"],
+                Holder::Delegate,
+                Scopes::ALL,
+            ),
+        ] {
+            let table = table(&args(flags).unwrap(), "cm_secret");
+            let tokens = parse(&Path::new("t.toml").into(), &table).unwrap();
+            assert_eq!(tokens.len(), 1, "{table}");
+            assert_eq!(tokens[0].digest, tokens::digest("cm_secret"));
+            assert_eq!((&tokens[0].holder, tokens[0].scopes), (&holder, scopes));
+            assert!(!table.contains("cm_secret"));
+        }
+    }
+
+    #[test]
+    fn a_token_has_one_holder_and_known_scopes() {
+        for (flags, message) in [
+            (&[][..], "required"),
+            (&["--user", "a", "--delegate", "b"], "cannot be used with"),
+            (&["--user", ""], "blank"),
+            (&["--delegate", "local"], "is not `local`"),
+            (
+                &["--delegate", "https://id.example.com"],
+                "a token's name has",
+            ),
+            (
+                &["--user", "a", "--scopes", "tools,all"],
+                "the scopes are tools and files",
+            ),
+        ] {
+            let error = args(flags).unwrap_err();
+            assert!(error.contains(message), "{flags:?}: {error}");
+        }
+    }
+}

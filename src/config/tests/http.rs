@@ -1,0 +1,103 @@
+//! Who may call over HTTP: a way to authenticate and what it needs go together.
+
+use super::*;
+
+/// What `--auth jwt` needs.
+pub const JWT: [&str; 6] = [
+    "--jwt-issuer",
+    "https://id.example.com/",
+    "--jwt-audience",
+    "https://mcp.example.com/mcp",
+    "--jwt-jwks",
+    "https://id.example.com/keys",
+];
+
+fn auth(flags: &[&str]) -> Auth {
+    load(flags, &[]).unwrap().http.auth
+}
+
+#[test]
+fn each_way_to_authenticate_has_what_it_needs() {
+    assert_eq!(auth(&[]), Auth::None);
+    assert_eq!(auth(&["--auth", "none"]), Auth::None);
+    assert_eq!(
+        auth(&["--auth", "tokens", "--tokens-file", "a/b.toml"]),
+        Auth::Tokens("a/b.toml".into())
+    );
+    let jwt = JwtSettings {
+        issuer: "https://id.example.com/".parse().unwrap(),
+        audience: "https://mcp.example.com/mcp".to_owned(),
+        jwks: JwksSource::Url("https://id.example.com/keys".parse().unwrap()),
+    };
+    assert_eq!(
+        auth(&[&["--auth", "jwt"], &JWT[..]].concat()),
+        Auth::Jwt(jwt)
+    );
+}
+
+#[test]
+fn one_without_what_it_needs_names_the_missing_key() {
+    assert_eq!(
+        refused(&["--auth", "tokens"], &[]),
+        "flag --auth: tokens needs tokens_file too"
+    );
+    for (missing, key) in [(0, "jwt_issuer"), (2, "jwt_audience"), (4, "jwt_jwks")] {
+        let mut flags = JWT.to_vec();
+        flags.drain(missing..missing + 2);
+        assert_eq!(
+            refused(&flags, &[("CASEMATE_AUTH", "jwt")]),
+            format!("variable CASEMATE_AUTH: jwt needs {key} too")
+        );
+    }
+}
+
+/// Whoever gives it believes that callers are authenticated.
+#[test]
+fn what_another_way_takes_is_an_error_and_not_ignored() {
+    assert_eq!(
+        refused(&["--tokens-file", "/a"], &[]),
+        "flag --tokens-file: it has no effect unless auth is tokens"
+    );
+    let flags = ["--auth", "tokens", "--tokens-file", "/a"];
+    assert_eq!(
+        refused(&flags, &[("CASEMATE_JWT_AUDIENCE", "a")]),
+        "variable CASEMATE_JWT_AUDIENCE: it has no effect unless auth is jwt"
+    );
+}
+
+#[test]
+fn an_issuer_is_a_url_so_that_no_name_of_a_token_is_one() {
+    for issuer in ["local", "webapp", "http://id.example.com", ""] {
+        let mut flags = [&["--auth", "jwt"], &JWT[..]].concat();
+        flags[3] = issuer;
+        let error = refused(&flags, &[]);
+        let start = format!("flag --jwt-issuer: {issuer:?} is not allowed: a URL is ");
+        assert!(error.starts_with(&start), "{error}");
+    }
+}
+
+#[test]
+fn lists_have_commas_and_a_wildcard_is_in_none() {
+    let flags = [
+        "--allowed-hosts",
+        "a.example, B.example:80,",
+        "--allowed-origins",
+        "",
+    ];
+    let http = load(&flags, &[]).unwrap().http;
+    let hosts = ["a.example", "b.example:80"].map(|host| host.parse().unwrap());
+    assert_eq!(http.allowed_hosts, Some(hosts.to_vec()));
+    assert_eq!(http.allowed_origins, Some(Vec::new()));
+    for (flag, value) in [
+        ("--allowed-hosts", "*"),
+        ("--allowed-origins", "*"),
+        ("--allowed-origins", "null"),
+        ("--allowed-origins", "https://a.example/page"),
+    ] {
+        let error = refused(&[flag, value], &[]);
+        assert!(
+            error.starts_with(&format!("flag {flag}: {value:?}")),
+            "{error}"
+        );
+    }
+}

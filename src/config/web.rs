@@ -1,0 +1,210 @@
+//! What the web names things by: URLs, hosts and origins, each with one spelling.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use http::Uri;
+use http::uri::Authority;
+
+use super::error::ValueError;
+
+/// `https://…` without user, query and fragment; `http://…` where the host is loopback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpUrl(Uri);
+
+/// A name that a `Host` header may have, in lower case; without a port every port fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedHost {
+    /// A name or an address; an IPv6 address in brackets.
+    pub host: String,
+    /// The only port that fits.
+    pub port: Option<u16>,
+}
+
+/// What an `Origin` header may be, as browsers write it (RFC 6454 section 6.2): lower case, and
+/// no port where it is the scheme's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebOrigin(String);
+impl HttpUrl {
+    /// The URL.
+    pub fn as_uri(&self) -> &Uri {
+        &self.0
+    }
+}
+
+impl FromStr for HttpUrl {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        // `Uri` drops a fragment; an issuer is compared byte for byte and must not lose one.
+        let uri: Uri = text.parse().map_err(|_| ValueError::Url)?;
+        let host = uri.host().ok_or(ValueError::Url)?;
+        let safe = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => is_loopback(host),
+            _ => false,
+        };
+        let plain = !text.contains(['@', '?', '#']) && !host.is_empty();
+        (safe && plain).then_some(Self(uri)).ok_or(ValueError::Url)
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse::<IpAddr>();
+    address.map_or(host.eq_ignore_ascii_case("localhost"), |ip| {
+        ip.is_loopback()
+    })
+}
+impl FromStr for AllowedHost {
+    type Err = ValueError;
+
+    /// Also what a `Host` header is read with: nothing but a host and a port (RFC 9110 section
+    /// 7.2).
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let authority: Authority = text.parse().map_err(|_| ValueError::Host)?;
+        let host = authority.host().to_ascii_lowercase();
+        // An authority may have a user, a port that is empty or none at all, and `*` in its name.
+        let port = authority.port_u16();
+        let spelled = match port {
+            Some(port) => format!("{host}:{port}"),
+            None => host.clone(),
+        };
+        let known = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
+        let exact = spelled.eq_ignore_ascii_case(text) && text.chars().all(known);
+        (exact && !host.is_empty())
+            .then_some(Self { host, port })
+            .ok_or(ValueError::Host)
+    }
+}
+
+impl AllowedHost {
+    /// Whether a request to `other` is meant.
+    pub fn fits(&self, other: &Self) -> bool {
+        self.host == other.host && (self.port.is_none() || self.port == other.port)
+    }
+}
+
+impl WebOrigin {
+    /// As in the header.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for WebOrigin {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let (scheme, rest) = text.split_once("://").ok_or(ValueError::WebOrigin)?;
+        let scheme = scheme.to_ascii_lowercase();
+        let own = match scheme.as_str() {
+            "https" => 443,
+            "http" => 80,
+            _ => return Err(ValueError::WebOrigin),
+        };
+        let host: AllowedHost = rest.parse().map_err(|_| ValueError::WebOrigin)?;
+        Ok(Self(match host.port.filter(|&port| port != own) {
+            Some(port) => format!("{scheme}://{}:{port}", host.host),
+            None => format!("{scheme}://{}", host.host),
+        }))
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_https_or_loopback_and_nothing_but_a_place() {
+        for good in [
+            "https://id.example.com",
+            "https://id.example.com/realms/a/",
+            "https://id.example.com:8443/keys.json",
+            "http://127.0.0.1:9/keys",
+            "http://[::1]:9/keys",
+            "http://localhost/keys",
+        ] {
+            assert!(good.parse::<HttpUrl>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "local",
+            "id.example.com",
+            "/keys",
+            "https://",
+            "https:///keys",
+            "ftp://a/b",
+            "http://id.example.com/keys",
+            "http://127.0.0.1.example.com/",
+            "http://localhost.a/",
+            "https://user@id.example.com/",
+            "https://a/keys?x=1",
+            "https://a/#b",
+            "http://128.0.0.1/",
+        ] {
+            assert_eq!(bad.parse::<HttpUrl>(), Err(ValueError::Url), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_no_user_no_path_and_no_wildcard() {
+        for (text, host, port) in [
+            ("MCP.example.com", "mcp.example.com", None),
+            ("mcp.example.com:8080", "mcp.example.com", Some(8080)),
+            ("127.0.0.1", "127.0.0.1", None),
+            ("[::1]:80", "[::1]", Some(80)),
+        ] {
+            let host = host.to_owned();
+            assert_eq!(text.parse(), Ok(AllowedHost { host, port }), "{text}");
+        }
+        for bad in [
+            "",
+            "*",
+            "*.example.com",
+            "a b",
+            "a/b",
+            "user@a",
+            "a:",
+            "a:x",
+            "a:99999",
+            ":80",
+            "::1",
+            "a:080",
+            "http://a",
+            "a,b",
+            "é",
+        ] {
+            assert_eq!(bad.parse::<AllowedHost>(), Err(ValueError::Host), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_spelled_as_browsers_spell_it() {
+        for (text, origin) in [
+            ("https://Chat.Example.com", "https://chat.example.com"),
+            ("https://chat.example.com:443", "https://chat.example.com"),
+            ("http://localhost:80", "http://localhost"),
+            ("HTTP://[::1]:8080", "http://[::1]:8080"),
+        ] {
+            let parsed: WebOrigin = text.parse().unwrap();
+            assert_eq!(parsed.as_str(), origin);
+        }
+        for bad in [
+            "*",
+            "null",
+            "",
+            "chat.example.com",
+            "https://a/",
+            "https://a/b",
+            "file://",
+            "https://*",
+            "https://*.example.com",
+        ] {
+            assert_eq!(
+                bad.parse::<WebOrigin>(),
+                Err(ValueError::WebOrigin),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! One bounded GET. Redirects are not followed: where the keys are is the operator's word, not an
+//! answer's.
+
+use std::io;
+use std::time::Duration;
+
+use axum::http::{StatusCode, Uri};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use thiserror::Error;
+use tokio::time::timeout;
+
+use crate::config::HttpUrl;
+
+/// Time from the first byte of the connection to the last of the answer. Requests wait for it.
+const WITHIN: Duration = Duration::from_secs(5);
+
+/// Size of the answer. A key has half a kB, with certificates a few; an issuer has a handful.
+const BODY_BYTES: usize = 256 * 1024;
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    /// Too slow.
+    #[error("no whole answer in {} s", WITHIN.as_secs())]
+    Time,
+    /// No connection, no TLS, no HTTP.
+    #[error("the connection failed")]
+    Connection(#[from] hyper_util::client::legacy::Error),
+    /// Another answer than 200.
+    #[error("the answer is {0}; redirects are not followed")]
+    Status(StatusCode),
+    /// It broke off or is too large.
+    #[error("the answer broke off, or has more than {BODY_BYTES} bytes")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It is something else.
+    #[error("the answer is no set of keys")]
+    Keys(#[from] serde_json::Error),
+}
+
+/// No certificate of the host can be trusted.
+#[derive(Debug, Error)]
+#[error("the host has no certificates that https could trust (SSL_CERT_FILE names others)")]
+pub struct TlsError(#[source] io::Error);
+
+/// Gets one URL.
+#[derive(Debug)]
+pub struct Fetcher {
+    url: Uri,
+    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+}
+
+impl Fetcher {
+    /// Reads the certificates that the host trusts.
+    ///
+    /// # Errors
+    /// There are none.
+    pub fn new(url: &HttpUrl) -> Result<Self, TlsError> {
+        // Plain HTTP only where `HttpUrl` takes it: to this machine.
+        let connector = HttpsConnectorBuilder::new()
+            .with_native_roots()
+            .map_err(TlsError)?
+            .https_or_http()
+            .enable_http1()
+            .build();
+        // Asked a few times an hour: no connection is kept.
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .build(connector);
+        let url = url.as_uri().clone();
+        Ok(Self { url, client })
+    }
+
+    /// The answer's body.
+    ///
+    /// # Errors
+    /// There is no answer that is good, in time and small.
+    pub async fn fetch(&self) -> Result<Bytes, FetchError> {
+        timeout(WITHIN, self.get())
+            .await
+            .map_err(|_| FetchError::Time)?
+    }
+
+    async fn get(&self) -> Result<Bytes, FetchError> {
+        let response = self.client.get(self.url.clone()).await?;
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::Status(response.status()));
+        }
+        let body = Limited::new(response.into_body(), BODY_BYTES).collect();
+        Ok(body.await.map_err(FetchError::Body)?.to_bytes())
+    }
+}

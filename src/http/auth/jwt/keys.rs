@@ -1,0 +1,186 @@
+//! The issuer's keys, from a file or kept from its URL.
+//!
+//! ```text
+//! age of what is kept   0 ─────── refresh ─────── expiry ───────►
+//! a key that is in it   used      used, and asked  asked; without an answer nobody is let in
+//! a key that is not     asked, but not more often than `pause`
+//! ```
+
+use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jsonwebtoken::Algorithm;
+use tokio::sync::MutexGuard;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::fetch::{FetchError, Fetcher};
+use super::jwks::{Key, KeySet};
+use crate::config::JwksSource;
+use crate::http::auth::AuthError;
+use crate::http::auth::reload::Reload;
+
+/// How often the issuer is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Age from which what is kept is asked for again while it is used.
+    pub refresh: Duration,
+    /// Age from which it is not used: a key that the issuer took back works no longer than this.
+    pub expiry: Duration,
+    /// Shortest time between two questions: tokens with invented key ids make no more.
+    pub pause: Duration,
+}
+
+/// Ten questions a minute at the most, which is what jwks-rsa allows itself; an issuer that is
+/// down for less than an hour is not noticed by those whose key is known.
+pub const PACE: Pace = Pace {
+    refresh: Duration::from_secs(10 * 60),
+    expiry: Duration::from_secs(60 * 60),
+    pause: Duration::from_secs(6),
+};
+
+/// Why there is no key for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyError {
+    /// The issuer does not answer, and nothing is kept.
+    Unavailable,
+    /// The issuer has no such key.
+    Unknown,
+    /// The key is for another algorithm than the token says.
+    Unfit,
+    /// The token names no key, and more than one could be it.
+    Ambiguous,
+}
+
+/// Where keys are looked up.
+#[derive(Debug)]
+pub enum Keys {
+    /// In a file.
+    File(Reload<KeySet>),
+    /// At the issuer.
+    Remote(Box<Remote>),
+}
+
+/// Keys that are fetched.
+#[derive(Debug)]
+pub struct Remote {
+    fetcher: Fetcher,
+    pace: Pace,
+    kept: Mutex<Option<Kept>>,
+    /// When the issuer was asked last. Whoever holds it asks; the others wait for that answer.
+    asked: tokio::sync::Mutex<Option<Instant>>,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    keys: Arc<KeySet>,
+    at: Instant,
+}
+
+impl Keys {
+    /// Blocks on a file; does not fetch yet.
+    ///
+    /// # Errors
+    /// The file cannot be used, or no certificates are to be trusted.
+    pub fn new(source: &JwksSource) -> Result<Self, AuthError> {
+        Ok(match source {
+            JwksSource::File(path) => Self::File(Reload::load(path, KeySet::from_file)?),
+            JwksSource::Url(url) => Self::Remote(Box::new(Remote::new(Fetcher::new(url)?, PACE))),
+        })
+    }
+
+    /// The key of a token.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, KeyError> {
+        match self {
+            Self::File(file) => file.current().find(id, algorithm),
+            Self::Remote(remote) => remote.find(id, algorithm).await,
+        }
+    }
+}
+
+impl Remote {
+    /// Knows nothing yet.
+    pub fn new(fetcher: Fetcher, pace: Pace) -> Self {
+        Self {
+            fetcher,
+            pace,
+            kept: Mutex::default(),
+            asked: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The key of a token.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, KeyError> {
+        let kept = self.kept();
+        let found = look_up(kept.as_ref(), id, algorithm);
+        match (&found, &kept) {
+            (Err(KeyError::Unknown | KeyError::Unavailable), _) | (_, None) => {
+                let asked = self.asked.lock().await;
+                // Unless somebody else got an answer while this waited.
+                if self.kept().map(|now| now.at) == kept.map(|kept| kept.at) {
+                    self.ask(asked).await;
+                }
+            }
+            (_, Some(kept)) if kept.at.elapsed() < self.pace.refresh => return found,
+            // One of them asks; the others go on with what there is.
+            (_, Some(_)) => match self.asked.try_lock() {
+                Ok(asked) => self.ask(asked).await,
+                Err(_) => return found,
+            },
+        }
+        look_up(self.kept().as_ref(), id, algorithm)
+    }
+
+    /// What is kept and still good.
+    fn kept(&self) -> Option<Kept> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clone()
+            .filter(|kept| kept.at.elapsed() < self.pace.expiry)
+    }
+
+    /// Asks the issuer, unless it was asked a moment ago. Without an answer all stays as it is.
+    async fn ask(&self, mut asked: MutexGuard<'_, Option<Instant>>) {
+        let now = Instant::now();
+        if asked.is_some_and(|last| now - last < self.pace.pause) {
+            return;
+        }
+        *asked = Some(now);
+        match self.fetch().await {
+            Ok(keys) => {
+                info!(keys = keys.len(), "the issuer's keys were fetched");
+                let kept = Kept {
+                    keys: Arc::new(keys),
+                    at: now,
+                };
+                *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                warn!(error, "the issuer's keys could not be fetched");
+            }
+        }
+    }
+
+    async fn fetch(&self) -> Result<KeySet, FetchError> {
+        Ok(KeySet::parse(&self.fetcher.fetch().await?)?)
+    }
+}
+
+fn look_up(
+    kept: Option<&Kept>,
+    id: Option<&str>,
+    algorithm: Algorithm,
+) -> Result<Arc<Key>, KeyError> {
+    kept.ok_or(KeyError::Unavailable)?.keys.find(id, algorithm)
+}
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

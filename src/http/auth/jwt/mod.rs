@@ -1,0 +1,145 @@
+//! Access tokens of an OAuth authorization server, as its resource server checks them (RFC 9068
+//! section 4, RFC 8725).
+//!
+//! Nothing in a token chooses how it is checked: the algorithm is one of three and must be the
+//! key's own, the key is one of the issuer's, `kid` only says which; `jku`, `jwk`, `x5u` and `x5c`
+//! are never looked at.
+
+mod fetch;
+mod jwks;
+mod keys;
+
+use jsonwebtoken::errors::{Error, ErrorKind};
+use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use serde::Deserialize;
+
+pub use fetch::TlsError;
+
+use super::bearer::Bearer;
+use super::{AuthError, Refusal};
+use crate::config::JwtSettings;
+use crate::identity::{Principal, Scope, Scopes, Subject, User};
+use keys::{KeyError, Keys};
+
+/// How far the clocks of issuer and server may be apart, in seconds.
+const LEEWAY: u64 = 60;
+
+/// The algorithms, one for each type of key. Symmetric ones cannot be among them: whoever checks
+/// could sign.
+const ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
+
+/// The issuer's tokens for this server.
+#[derive(Debug)]
+pub struct Jwt {
+    settings: JwtSettings,
+    keys: Keys,
+}
+
+/// What a token says, besides what `jsonwebtoken` looks at. A claim that is there twice or has
+/// another type makes the token bad.
+#[derive(Debug, Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    /// RFC 8693 section 4.2.
+    scope: Option<String>,
+}
+
+impl Jwt {
+    /// Blocks on a file of keys.
+    ///
+    /// # Errors
+    /// It cannot be used, or no certificates are to be trusted.
+    pub fn new(settings: JwtSettings) -> Result<Self, AuthError> {
+        let keys = Keys::new(&settings.jwks)?;
+        Ok(Self { settings, keys })
+    }
+
+    /// What the tokens' `aud` is.
+    pub fn audience(&self) -> &str {
+        &self.settings.audience
+    }
+
+    /// What the tokens' `iss` is.
+    pub fn issuer(&self) -> &str {
+        self.settings.issuer.as_str()
+    }
+
+    /// Whose token this is.
+    ///
+    /// # Errors
+    /// It is not good, or the keys are not to be had.
+    pub async fn principal(&self, bearer: &Bearer<'_>) -> Result<Principal, Refusal> {
+        let token = bearer.expose();
+        // `none` is no algorithm to the library, so a token with it ends here.
+        let header = decode_header(token).map_err(|_| Refusal::Invalid("it is malformed"))?;
+        if !ALGORITHMS.contains(&header.alg) {
+            return Err(Refusal::Invalid("its algorithm is not accepted"));
+        }
+        if header.crit.is_some() {
+            // RFC 7515 section 4.1.11: what is critical and not understood. We understand none.
+            return Err(Refusal::Invalid("it has critical extensions"));
+        }
+        let key = self.keys.find(header.kid.as_deref(), header.alg).await?;
+        let decoded = decode::<Claims>(token, &key.decoding, &self.validation(key.algorithm));
+        self.accept(
+            decoded
+                .map_err(|error| Refusal::Invalid(reason(&error)))?
+                .claims,
+        )
+    }
+
+    fn validation(&self, algorithm: Algorithm) -> Validation {
+        let mut validation = Validation::new(algorithm);
+        validation.leeway = LEEWAY;
+        validation.validate_nbf = true;
+        validation.set_issuer(&[self.issuer()]);
+        validation.set_audience(&[self.audience()]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        validation
+    }
+
+    fn accept(&self, claims: Claims) -> Result<Principal, Refusal> {
+        // The library takes a list of issuers that has ours; `Claims` takes no list.
+        if claims.iss != self.issuer() {
+            return Err(Refusal::Invalid("it is from another issuer"));
+        }
+        let subject: Result<Subject, _> = claims.sub.parse();
+        Ok(Principal {
+            user: User {
+                issuer: self.settings.issuer.clone(),
+                subject: subject.map_err(|_| Refusal::Invalid("its sub cannot be a user"))?,
+            },
+            scopes: claims.scope.as_deref().map_or(Scopes::ALL, scopes),
+        })
+    }
+}
+
+/// Words that mean nothing here are for others.
+fn scopes(words: &str) -> Scopes {
+    let known = words.split(' ').filter_map(Scope::from_word);
+    known.fold(Scopes::NONE, Scopes::with)
+}
+
+fn reason(error: &Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::ExpiredSignature => "it has expired",
+        ErrorKind::ImmatureSignature => "it is not valid yet",
+        ErrorKind::InvalidAudience => "it is for another audience",
+        ErrorKind::InvalidIssuer => "it is from another issuer",
+        ErrorKind::InvalidSignature => "its signature is wrong",
+        ErrorKind::MissingRequiredClaim(_) => "it lacks one of exp, iss, aud and sub",
+        _ => "it is malformed",
+    }
+}
+
+impl From<KeyError> for Refusal {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Unavailable => Self::NoKeys,
+            KeyError::Unknown => Self::Invalid("its key is not one of the issuer's"),
+            KeyError::Unfit => Self::Invalid("its key is for another algorithm"),
+            KeyError::Ambiguous => Self::Invalid("it does not say which key it is signed with"),
+        }
+    }
+}

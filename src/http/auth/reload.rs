@@ -1,0 +1,192 @@
+//! A file that is read again when it changes.
+//!
+//! It is looked at on use, at most once a second: no task watches it. A broken new version leaves
+//! the old one in force, and is complained about once.
+
+use std::fs::{self, Metadata};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use thiserror::Error;
+use tracing::{error, info};
+
+use crate::config::Place;
+
+/// Shortest time between two looks: what was revoked must not work for long, and a look is one
+/// system call.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A file changed this recently may change again within one tick of its clock and look the same:
+/// it is read once more. File systems have ticks of 10 ms, some of 2 s.
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// Size of a file: some ten thousand tokens. It is read while requests wait.
+const FILE_BYTES: u64 = 4 << 20;
+
+/// Why a file cannot be used.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// It cannot be read.
+    #[error("cannot read {path:?}")]
+    Unreadable {
+        /// The file.
+        path: Arc<Path>,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A line is wrong.
+    #[error("{place}: {message}")]
+    Line {
+        /// Where.
+        place: Place,
+        /// What. Never a value: one may be a token in the wrong place.
+        message: String,
+    },
+    /// All of it is wrong.
+    #[error("{path:?}: {message}")]
+    Whole {
+        /// The file.
+        path: Arc<Path>,
+        /// What.
+        message: String,
+    },
+}
+
+/// What the text of a file means; the path is for its errors.
+type Parse<T> = fn(&Arc<Path>, &str) -> Result<T, FileError>;
+
+/// A file's value, as new as [`LOOK`].
+#[derive(Debug)]
+pub struct Reload<T> {
+    path: Arc<Path>,
+    parse: Parse<T>,
+    state: Mutex<State<T>>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    value: Arc<T>,
+    /// Of the file that was read last; `None`: read it again anyway.
+    stamp: Option<Stamp>,
+    looked: Instant,
+    /// What was logged and still holds.
+    complaint: Option<String>,
+}
+
+/// What tells that a file is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl<T> Reload<T> {
+    /// Reads it for the first time.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn load(path: &Path, parse: Parse<T>) -> Result<Self, FileError> {
+        let path: Arc<Path> = path.into();
+        let (stamp, text) = read(&path)?;
+        let state = State {
+            value: Arc::new(parse(&path, &text)?),
+            stamp,
+            looked: Instant::now(),
+            complaint: None,
+        };
+        Ok(Self {
+            state: Mutex::new(state),
+            path,
+            parse,
+        })
+    }
+
+    /// The value in force.
+    pub fn current(&self) -> Arc<T> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.looked.elapsed() >= LOOK {
+            state.looked = Instant::now();
+            self.look(&mut state);
+        }
+        state.value.clone()
+    }
+
+    fn look(&self, state: &mut State<T>) {
+        let unchanged = |stamp| fs::metadata(&self.path).is_ok_and(|now| Stamp::of(&now) == stamp);
+        if state.stamp.is_some_and(unchanged) {
+            return;
+        }
+        let was_settled = state.stamp.is_some();
+        match self.read_again(state) {
+            Ok(()) => {
+                if was_settled || state.complaint.is_some() {
+                    info!(file = ?self.path, "read again");
+                }
+                state.complaint = None;
+            }
+            Err(error) => {
+                let complaint = Some(error.to_string());
+                if state.complaint != complaint {
+                    let error = &error as &dyn std::error::Error;
+                    error!(error, "the file is not used; what it said before holds");
+                }
+                state.complaint = complaint;
+            }
+        }
+    }
+
+    fn read_again(&self, state: &mut State<T>) -> Result<(), FileError> {
+        let (stamp, text) = read(&self.path).inspect_err(|_| state.stamp = None)?;
+        // Also when it is broken: it need not be read again until it changes.
+        state.stamp = stamp;
+        state.value = Arc::new((self.parse)(&self.path, &text)?);
+        Ok(())
+    }
+}
+
+fn read(path: &Arc<Path>) -> Result<(Option<Stamp>, String), FileError> {
+    read_text(path).map_err(|source| FileError::Unreadable {
+        path: path.clone(),
+        source,
+    })
+}
+
+fn read_text(path: &Path) -> io::Result<(Option<Stamp>, String)> {
+    // Before it is opened: opening a FIFO waits for its writer.
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let file = fs::File::open(path)?;
+    let metadata = file.metadata()?;
+    let mut text = String::new();
+    file.take(FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES {
+        let message = format!("it has more than {FILE_BYTES} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    let age = metadata
+        .modified()
+        .ok()
+        .and_then(|at| SystemTime::now().duration_since(at).ok());
+    let settled = age.is_some_and(|age| age >= SETTLED);
+    Ok((settled.then(|| Stamp::of(&metadata)), text))
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}

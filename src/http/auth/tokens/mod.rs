@@ -1,0 +1,126 @@
+//! Tokens whose digests are in a file: each is one user's, or a delegate's.
+//!
+//! A delegate is an application that has users of its own. It names the one it speaks for in
+//! `X-Casemate-User`, in every request; they live under the token's name as their issuer.
+
+mod file;
+mod name;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use axum::http::HeaderMap;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+pub use file::parse;
+pub use name::{NameError, TokenName};
+
+use super::bearer::Bearer;
+use super::reload::{FileError, Reload};
+use super::{Refusal, USER_HEADER, for_nobody_else};
+use crate::identity::{Principal, Scopes, Subject, User};
+
+/// What the file keeps of a token: SHA-256. Nothing slower is needed: 256 random bits cannot be
+/// guessed, and who reads the file learns no token.
+pub type Digest = [u8; 32];
+
+/// What tokens of ours begin with, for those who search for leaked ones.
+const PREFIX: &str = "cm_";
+
+/// One row of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// For people; of a delegate, the issuer of its users.
+    pub name: TokenName,
+    /// Of the token itself, which is nowhere.
+    pub digest: Digest,
+    /// Whose it is.
+    pub holder: Holder,
+    /// What it is good for.
+    pub scopes: Scopes,
+}
+
+/// Whose a token is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A user with the issuer `local`, the same as over stdio.
+    User(Subject),
+    /// An application.
+    Delegate,
+}
+
+/// The tokens in force.
+#[derive(Debug)]
+pub struct Tokens {
+    file: Reload<Vec<Token>>,
+}
+
+/// A new token: 256 bits of the system's random numbers.
+///
+/// # Errors
+/// The system has none.
+pub fn generate() -> Result<String, getrandom::Error> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random)?;
+    Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random)))
+}
+
+/// What the file keeps of `token`.
+pub fn digest(token: &str) -> Digest {
+    Sha256::digest(token).into()
+}
+
+impl Tokens {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn load(path: &Path) -> Result<Self, FileError> {
+        let file = Reload::load(path, parse)?;
+        Ok(Self { file })
+    }
+
+    /// Who has this token.
+    ///
+    /// # Errors
+    /// Nobody, or a delegate that does not say for whom it asks.
+    pub fn principal(&self, bearer: &Bearer, headers: &HeaderMap) -> Result<Principal, Refusal> {
+        let tokens = self.file.current();
+        let unknown = Refusal::Invalid("it is not known");
+        let token = find(&tokens, &digest(bearer.expose())).ok_or(unknown)?;
+        let user = match &token.holder {
+            Holder::User(subject) => {
+                for_nobody_else(headers)?;
+                User::local(subject.clone())
+            }
+            Holder::Delegate => User {
+                issuer: token.name.issuer(),
+                subject: named(headers)?,
+            },
+        };
+        let scopes = token.scopes;
+        Ok(Principal { user, scopes })
+    }
+}
+
+/// In time that says nothing about any digest: all are compared, each to its last byte.
+fn find<'a>(tokens: &'a [Token], digest: &Digest) -> Option<&'a Token> {
+    tokens.iter().fold(None, |found, token| {
+        let equal = bool::from(token.digest.ct_eq(digest));
+        if equal { Some(token) } else { found }
+    })
+}
+
+/// Whom a delegate speaks for. Exact bytes but for white space at the ends, which HTTP drops.
+fn named(headers: &HeaderMap) -> Result<Subject, Refusal> {
+    let mut values = headers.get_all(USER_HEADER).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(Refusal::WhichUser);
+    };
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Refusal::UserNotUtf8)?;
+    Ok(text.parse()?)
+}

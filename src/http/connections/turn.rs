@@ -1,0 +1,146 @@
+//! What each connection does, and which has waited longest.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio_util::sync::CancellationToken;
+
+/// Connections that wait for a request, in the order in which they began to.
+#[derive(Debug, Clone, Default)]
+pub struct Waiting(Arc<Mutex<Queue>>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    next: u64,
+    by_age: BTreeMap<u64, CancellationToken>,
+}
+
+impl Waiting {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one that waits longest goes.
+    pub fn close_oldest(&self) {
+        if let Some((_, closed)) = self.queue().by_age.pop_first() {
+            closed.cancel();
+        }
+    }
+
+    /// None waits any more.
+    pub fn close_all(&self) {
+        for closed in std::mem::take(&mut self.queue().by_age).into_values() {
+            closed.cancel();
+        }
+    }
+}
+
+/// What one connection does: wait, or serve a request. HTTP/1 serves one at a time.
+#[derive(Debug, Clone)]
+pub struct Turn(Arc<OneTurn>);
+
+#[derive(Debug)]
+struct OneTurn {
+    waiting: Waiting,
+    closed: CancellationToken,
+    ticket: Mutex<Option<u64>>,
+}
+
+impl Turn {
+    /// A connection that was just accepted waits. It goes when `closed` is cancelled.
+    pub fn new(waiting: Waiting, closed: CancellationToken) -> Self {
+        let turn = Self(Arc::new(OneTurn {
+            waiting,
+            closed,
+            ticket: Mutex::default(),
+        }));
+        turn.wait();
+        turn
+    }
+
+    fn wait(&self) {
+        let mut queue = self.0.waiting.queue();
+        let ticket = queue.next;
+        queue.next += 1;
+        queue.by_age.insert(ticket, self.0.closed.clone());
+        *self.ticket() = Some(ticket);
+    }
+
+    /// Its request has come.
+    pub fn begin(&self) -> Busy {
+        self.0.leave();
+        Busy(self.clone())
+    }
+
+    fn ticket(&self) -> MutexGuard<'_, Option<u64>> {
+        self.0.ticket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OneTurn {
+    fn leave(&self) {
+        let ticket = self
+            .ticket
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(ticket) = ticket {
+            self.waiting.queue().by_age.remove(&ticket);
+        }
+    }
+}
+
+impl Drop for OneTurn {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// A request is being served, until this is dropped.
+#[derive(Debug)]
+pub struct Busy(Turn);
+
+impl Busy {
+    /// Busy as long as the answer is being sent.
+    pub fn until_sent(self, body: Body) -> BusyBody {
+        BusyBody { body, _busy: self }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.wait();
+    }
+}
+
+/// The body of an answer; its connection is busy until it is dropped.
+#[derive(Debug)]
+pub struct BusyBody {
+    body: Body,
+    _busy: Busy,
+}
+
+impl HttpBody for BusyBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,203 @@
+//! `PUT` and `DELETE` of one path.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use headers::{ContentLength, HeaderMapExt as _};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Files;
+use super::conditions::Conditions;
+use super::download::stat;
+use super::error::Refused;
+use super::incoming::{Failure, Incoming, content};
+use super::request::{Caller, FilePath, Params};
+use crate::config::Bytes;
+use crate::sandbox::{Sandbox, SandboxError, UploadOptions, Uploaded};
+use crate::tools::Code;
+use crate::workspace::WorkspacePath;
+
+/// Parameters of `PUT`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PutParams {
+    unpack: Option<Archive>,
+}
+
+/// What can be unpacked.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Archive {
+    Tar,
+}
+
+/// Parameters of `DELETE`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteParams {
+    #[serde(default)]
+    recursive: bool,
+}
+
+/// What was stored.
+#[derive(Debug, Serialize)]
+struct Stored {
+    filename: String,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entries: Option<u64>,
+}
+
+/// Stores the body at the path, or unpacks it there. With `If-None-Match: *` it is
+/// decided where the file is made whether there is one; other conditions are looked at
+/// just before, and somebody may come in between.
+pub async fn put(
+    caller: Caller,
+    FilePath(path): FilePath,
+    Params(params): Params<PutParams>,
+    State(files): State<Files>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let unpack = params.unpack.is_some();
+    let body = admitted(&headers, body, files.limit)?;
+    if path.names_directory() && !unpack {
+        let problem = "names a directory; give the path of a file.";
+        return Err(Refused::about(Code::IsDirectory, &path, problem));
+    }
+    if headers.contains_key(header::CONTENT_RANGE) {
+        return Err(Refused::bad(
+            "a part of a file cannot be put; send all of it.",
+        ));
+    }
+    let conditions = Conditions::of(&headers)?.without_range();
+    let create_new = conditions.wants_new() && !unpack;
+    if !create_new {
+        check(&caller.sandbox, &path, &conditions).await?;
+    }
+    let options = UploadOptions {
+        create_new,
+        unpack,
+        limit: files.limit,
+    };
+    let (content, failure) = content(body);
+    let stored = caller.sandbox.upload(path.as_str(), options, content).await;
+    let uploaded = stored.map_err(|error| {
+        let mut refused = upload_refused(&error, &failure, &path, files.limit);
+        if create_new && refused.code == Code::Exists.as_str() {
+            refused.status = StatusCode::PRECONDITION_FAILED;
+        }
+        refused
+    })?;
+    Ok(stored_at(&path, uploaded, unpack))
+}
+
+fn stored_at(path: &WorkspacePath, uploaded: Uploaded, unpacked: bool) -> Response {
+    let status = match uploaded.created {
+        true => StatusCode::CREATED,
+        false => StatusCode::OK,
+    };
+    let stored = Stored {
+        filename: path.to_string(),
+        size: uploaded.size,
+        entries: unpacked.then_some(uploaded.entries),
+    };
+    (status, Json(success(&stored))).into_response()
+}
+
+/// Removes what is at the path.
+pub async fn delete(
+    caller: Caller,
+    FilePath(path): FilePath,
+    Params(params): Params<DeleteParams>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Refused> {
+    if path.as_str().is_empty() {
+        return Err(Refused::bad(
+            "the workspace itself cannot be deleted; delete what is in it.",
+        ));
+    }
+    let conditions = Conditions::of(&headers)?.without_range();
+    check(&caller.sandbox, &path, &conditions).await?;
+    if path.names_directory() && !stat(&caller.sandbox, &path).await?.is_dir {
+        let problem = "is a file; leave out the slash at its end.";
+        return Err(Refused::about(Code::NotDirectory, &path, problem));
+    }
+    let deleted = caller.sandbox.delete(path.as_str(), params.recursive).await;
+    deleted.map_err(|error| {
+        let refused = Refused::sandbox(&error, &path);
+        if refused.code == Code::IsDirectory.as_str() {
+            let problem = "is a directory; with ?recursive=true it is deleted with all in it.";
+            return Refused::about(Code::IsDirectory, &path, problem);
+        }
+        refused
+    })?;
+    Ok(Json(success(&json!({ "filename": path.to_string() }))))
+}
+
+/// Whether the conditions of a change hold now.
+async fn check(
+    sandbox: &Sandbox,
+    path: &WorkspacePath,
+    conditions: &Conditions,
+) -> Result<(), Refused> {
+    if conditions.is_empty() {
+        return Ok(());
+    }
+    let current = match stat(sandbox, path).await {
+        Ok(stat) => Some(stat),
+        Err(refused) if refused.status == StatusCode::NOT_FOUND => None,
+        Err(refused) => return Err(refused),
+    };
+    match conditions.allow_change(current.as_ref()) {
+        true => Ok(()),
+        false => Err(Refused::precondition(path)),
+    }
+}
+
+/// The body, where its length is not known to be over `limit` bytes.
+pub fn admitted(headers: &HeaderMap, body: Body, limit: u64) -> Result<Incoming, Refused> {
+    let length = headers.typed_get::<ContentLength>();
+    if length.is_some_and(|ContentLength(length)| length > limit) {
+        // Who waits to be asked for the body is not asked; who sends it already is
+        // listened to, or would not come to read the answer.
+        if !headers.contains_key(header::EXPECT) {
+            drop(Incoming::new(body));
+        }
+        return Err(too_large(limit));
+    }
+    Ok(Incoming::new(body))
+}
+
+/// Why an upload failed: the body's own failure goes before what came of it.
+pub fn upload_refused(
+    error: &SandboxError,
+    failure: &Failure,
+    path: &WorkspacePath,
+    limit: u64,
+) -> Refused {
+    let refused = failure.or(Refused::sandbox(error, path));
+    if refused.code == Code::TooLarge.as_str() {
+        return too_large(limit);
+    }
+    refused
+}
+
+fn too_large(limit: u64) -> Refused {
+    Refused {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        code: Code::TooLarge.as_str(),
+        message: format!(
+            "an upload may have {} (CASEMATE_UPLOAD_LIMIT), and a file in a sandbox its quota, or 2g.",
+            Bytes(limit)
+        ),
+    }
+}
+
+/// The envelope of what went well.
+pub fn success(data: &impl Serialize) -> Value {
+    json!({ "success": true, "data": data })
+}

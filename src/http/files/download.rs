@@ -1,0 +1,217 @@
+//! `GET` and `HEAD` of a file or a directory.
+//!
+//! What a user stored may be a page with scripts, and this server's address is where a
+//! browser keeps what it knows of the user. So every answer is an attachment of no type
+//! that a browser runs, may not be sniffed for another, and would be in a sandbox of
+//! its own were it shown all the same.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, TryStreamExt as _};
+use headers::{ContentLength, ContentRange, HeaderMapExt as _, LastModified};
+
+use super::conditions::{Conditions, Selection, etag, modified};
+use super::disposition::attachment;
+use super::error::Refused;
+use super::request::{Caller, FilePath};
+use crate::sandbox::{Sandbox, SandboxError, Stat};
+use crate::tools::Code;
+use crate::workspace::WorkspacePath;
+
+/// On every answer with something of a user's. `no-cache` has a browser ask each time
+/// whether its copy is still the one, and `private` keeps proxies from having one.
+const GUARDS: [(HeaderName, HeaderValue); 4] = [
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("sandbox; default-src 'none'"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-cache"),
+    ),
+];
+
+/// How often a range is looked for again in a file that changes meanwhile.
+const TRIES: usize = 3;
+
+/// What is answered with.
+struct Opened {
+    stat: Stat,
+    selection: Selection,
+    content: Option<BoxStream<'static, Result<Bytes, SandboxError>>>,
+}
+
+/// The content, or what of it the conditions and the range leave.
+pub async fn get(
+    caller: Caller,
+    FilePath(path): FilePath,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let conditions = Conditions::of(&headers)?;
+    let opened = open(&caller.sandbox, &path, &conditions).await?;
+    respond(&path, opened)
+}
+
+/// The same without the content. It has no ranges (RFC 9110 section 14.2).
+pub async fn head(
+    caller: Caller,
+    FilePath(path): FilePath,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let conditions = Conditions::of(&headers)?.without_range();
+    let stat = stat(&caller.sandbox, &path).await?;
+    let selection = select(&conditions, &stat);
+    let content = None;
+    respond(
+        &path,
+        Opened {
+            stat,
+            selection,
+            content,
+        },
+    )
+}
+
+/// What is at `path`, for a condition.
+pub async fn stat(sandbox: &Sandbox, path: &WorkspacePath) -> Result<Stat, Refused> {
+    let stat = sandbox.stat(path.as_str()).await;
+    stat.map_err(|error| Refused::sandbox(&error, path))
+}
+
+/// A directory has neither a tag nor a length before it was read.
+fn select(conditions: &Conditions, stat: &Stat) -> Selection {
+    if stat.is_dir {
+        Selection::Whole
+    } else {
+        conditions.select(stat)
+    }
+}
+
+async fn open(
+    sandbox: &Sandbox,
+    path: &WorkspacePath,
+    conditions: &Conditions,
+) -> Result<Opened, Refused> {
+    for _ in 0..TRIES {
+        // Where nothing depends on it, it need not be known before.
+        let known = match conditions.is_empty() {
+            true => None,
+            false => Some(stat(sandbox, path).await?),
+        };
+        let selection = known.map_or(Selection::Whole, |stat| select(conditions, &stat));
+        let (offset, length) = match (selection, known) {
+            (Selection::Whole, _) => (0, None),
+            (Selection::Part { offset, length }, _) => (offset, Some(length)),
+            (selection, Some(stat)) => {
+                let content = None;
+                return Ok(Opened {
+                    stat,
+                    selection,
+                    content,
+                });
+            }
+            (_, None) => return Err(Refused::precondition(path)),
+        };
+        let download = sandbox.download(path.as_str(), offset, length).await;
+        let download = download.map_err(|error| Refused::sandbox(&error, path))?;
+        let stat = download.stat;
+        if known.is_none_or(|known| known.version == stat.version || stat.is_dir) {
+            let content = Some(download.content);
+            return Ok(Opened {
+                stat,
+                selection,
+                content,
+            });
+        }
+    }
+    let problem = "changes too fast to give a part of it. Ask for all of it.";
+    Err(Refused::about(Code::Changed, path, problem))
+}
+
+fn respond(path: &WorkspacePath, opened: Opened) -> Result<Response, Refused> {
+    let Opened {
+        stat,
+        selection,
+        content,
+    } = opened;
+    if path.names_directory() && !stat.is_dir {
+        let problem = "is a file; leave out the slash at its end.";
+        return Err(Refused::about(Code::NotDirectory, path, problem));
+    }
+    let mut headers: HeaderMap = GUARDS.into_iter().collect();
+    describe(&mut headers, path, &stat);
+    let status = match selection {
+        Selection::Whole => {
+            if !stat.is_dir {
+                headers.typed_insert(ContentLength(stat.size));
+            }
+            StatusCode::OK
+        }
+        Selection::Part { offset, length } => {
+            headers.typed_insert(ContentLength(length));
+            if let Ok(range) = ContentRange::bytes(offset..offset + length, stat.size) {
+                headers.typed_insert(range);
+            }
+            StatusCode::PARTIAL_CONTENT
+        }
+        Selection::NotModified => StatusCode::NOT_MODIFIED,
+        Selection::Failed => return Err(Refused::precondition(path)),
+        Selection::Unsatisfiable => return Ok(unsatisfiable(path, &stat)),
+    };
+    let body = match content {
+        Some(content) => Body::from_stream(content.inspect_err(broke_off)),
+        // A length of 0 would be said of the archive.
+        None if stat.is_dir => Body::from_stream(stream::empty::<Result<Bytes, SandboxError>>()),
+        None => Body::empty(),
+    };
+    Ok((status, headers, body).into_response())
+}
+
+/// The client sees it by the length that is not reached, or the last chunk missing.
+fn broke_off(error: &SandboxError) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "a download broke off"
+    );
+}
+
+fn describe(headers: &mut HeaderMap, path: &WorkspacePath, stat: &Stat) {
+    let name = match path.as_str().rsplit('/').next() {
+        Some("") | None => "workspace",
+        Some(name) => name,
+    };
+    headers.typed_insert(LastModified::from(modified(stat)));
+    let (kind, name) = if stat.is_dir {
+        ("application/x-tar", format!("{name}.tar"))
+    } else {
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        if let Some(tag) = etag(stat) {
+            headers.typed_insert(tag);
+        }
+        ("application/octet-stream", name.to_owned())
+    };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CONTENT_DISPOSITION, attachment(&name));
+}
+
+fn unsatisfiable(path: &WorkspacePath, stat: &Stat) -> Response {
+    let refused = Refused {
+        status: StatusCode::RANGE_NOT_SATISFIABLE,
+        code: "range_not_satisfiable",
+        message: format!("\"{path}\" has {} bytes.", stat.size),
+    };
+    let mut response = refused.into_response();
+    let range = ContentRange::unsatisfied_bytes(stat.size);
+    response.headers_mut().typed_insert(range);
+    response
+}

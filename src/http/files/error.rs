@@ -1,0 +1,157 @@
+//! What a request is refused with: the tools' codes and sentences, as HTTP.
+
+use axum::Json;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::sandbox::SandboxError;
+use crate::tools::{Code, ToolError};
+use crate::workspace::WorkspacePath;
+
+/// Seconds after which a request that came at a bad time may come again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
+
+/// An answer that is no success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// For HTTP.
+    pub status: StatusCode,
+    /// For programs.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+impl Refused {
+    /// A request that is wrong in itself.
+    pub fn bad(message: impl Into<String>) -> Self {
+        ToolError::new(Code::InvalidArgument, message).into()
+    }
+
+    /// A code of the tools, about `path`.
+    pub fn about(code: Code, path: &WorkspacePath, problem: &str) -> Self {
+        ToolError::new(code, format!("\"{path}\" {problem}")).into()
+    }
+
+    /// The caller's condition does not hold.
+    pub fn precondition(path: &WorkspacePath) -> Self {
+        Self {
+            status: StatusCode::PRECONDITION_FAILED,
+            code: "precondition_failed",
+            message: format!("\"{path}\" is not as the request's conditions say."),
+        }
+    }
+
+    /// What the sandbox says of `path`. Where the tools' sentence names a tool, this
+    /// one names a request.
+    pub fn sandbox(error: &SandboxError, path: &WorkspacePath) -> Self {
+        let ToolError { code, sentence } = ToolError::sandbox(error, &format!("\"{path}\""));
+        let failed = matches!(error, SandboxError::Failed(_));
+        let message = match code {
+            Code::NotFound if failed => format!("\"{path}\" does not exist."),
+            Code::IsDirectory if failed => format!("\"{path}\" is a directory."),
+            Code::Exists if failed => format!("\"{path}\" is there already."),
+            _ => sentence,
+        };
+        ToolError::new(code, message).into()
+    }
+}
+
+impl From<ToolError> for Refused {
+    fn from(error: ToolError) -> Self {
+        Self {
+            status: status(error.code),
+            code: error.code.as_str(),
+            message: error.sentence,
+        }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let body = json!({
+            "success": false,
+            "error": { "code": self.code, "message": self.message },
+        });
+        let mut headers = HeaderMap::new();
+        let later = [
+            StatusCode::SERVICE_UNAVAILABLE,
+            StatusCode::TOO_MANY_REQUESTS,
+        ];
+        if later.contains(&self.status) {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        (self.status, headers, Json(body)).into_response()
+    }
+}
+
+/// The status of each code. 503 is what may be over when the request comes again, as
+/// it is or after the operator did something; 500 is `uncertain` too, because clients
+/// repeat a 503 on their own.
+fn status(code: Code) -> StatusCode {
+    match code {
+        Code::InvalidArgument | Code::BadCwd => StatusCode::BAD_REQUEST,
+        Code::OutsideWorkspace | Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::Cancelled => StatusCode::REQUEST_TIMEOUT,
+        Code::IsDirectory
+        | Code::NotDirectory
+        | Code::NotRegular
+        | Code::Exists
+        | Code::Changed => StatusCode::CONFLICT,
+        Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::NoMatch | Code::SeveralMatches | Code::NotText | Code::NoShell => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+        Code::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
+        Code::Busy
+        | Code::TooManyProcesses
+        | Code::EngineUnavailable
+        | Code::EngineError
+        | Code::ImageMissing
+        | Code::ImageUnusable
+        | Code::ImagePreparing
+        | Code::SandboxUnavailable
+        | Code::WorkspaceUnusable
+        | Code::Foreign
+        | Code::ServerEnding => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Uncertain | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_status_and_only_a_503_says_when_to_come_again() {
+        let table = [
+            (400, "invalid_argument bad_cwd"),
+            (403, "outside_workspace permission_denied"),
+            (404, "not_found"),
+            (408, "cancelled"),
+            (409, "is_directory not_directory not_regular exists changed"),
+            (413, "too_large"),
+            (422, "no_match several_matches not_text no_shell"),
+            (500, "uncertain internal"),
+            (
+                503,
+                "busy too_many_processes engine_unavailable engine_error image_missing \
+                 image_unusable image_preparing sandbox_unavailable workspace_unusable foreign \
+                 server_ending",
+            ),
+            (507, "no_space"),
+        ];
+        for &code in Code::ALL {
+            let (wanted, _) = table
+                .iter()
+                .find(|(_, codes)| codes.split_whitespace().any(|name| name == code.as_str()))
+                .unwrap_or_else(|| panic!("no row for {code:?}"));
+            let response = Refused::from(ToolError::new(code, "")).into_response();
+            assert_eq!(response.status().as_u16(), *wanted, "{code:?}");
+            let says = response.headers().contains_key(header::RETRY_AFTER);
+            assert_eq!(says, *wanted == 503, "{code:?}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The body of an upload on its way into the workspace.
+//!
+//! ```text
+//! socket ─► Incoming ─┬──────────────────────────────► content ─► Sandbox::upload
+//!                     └─► multer, between its buffers ─┘
+//! ```
+
+use std::error::Error;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::StatusCode;
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, Stream, StreamExt as _};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use super::error::Refused;
+
+/// How long a client may send nothing: a phone that changes its network takes some
+/// seconds. Longer, and it holds one of its user's few transfers for nothing. Below the
+/// 30 s after which the sandbox gives an upload up, so that the answer says whose fault
+/// it was.
+const STALL: Duration = Duration::from_secs(25);
+
+/// Bytes between two files of a multipart body: the headers of a part, and what the
+/// network had ready behind them. multer itself would collect a header without end.
+const BETWEEN_FILES: u64 = 1 << 20;
+
+/// What is still read of a refused body, so that its client comes to read the answer:
+/// the network's buffers on the way, and the time to empty them.
+const LINGER: (usize, Duration) = (64 << 20, Duration::from_secs(10));
+
+/// Why a body ended before its end.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BodyError {
+    /// Nothing came for [`STALL`].
+    #[error("nothing came for {} s", STALL.as_secs())]
+    Stalled,
+    /// The connection, or its framing, broke.
+    #[error("it broke off: {0}")]
+    Broken(String),
+    /// More than [`BETWEEN_FILES`].
+    #[error("{BETWEEN_FILES} bytes without the beginning of a file")]
+    NoFile,
+}
+
+/// A body, chunk by chunk.
+#[derive(Debug)]
+pub struct Incoming {
+    /// `None` once it ended.
+    body: Option<BodyDataStream>,
+    stalled: Pin<Box<Sleep>>,
+    allowance: Allowance,
+    rests: bool,
+}
+
+/// How many bytes may come before the next file begins.
+#[derive(Debug, Clone)]
+pub struct Allowance(Arc<AtomicU64>);
+
+impl Allowance {
+    /// A file is being read: its own limit holds.
+    pub fn of_a_file(&self) {
+        self.0.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// The next file is being looked for.
+    pub fn between_files(&self) {
+        self.0.store(BETWEEN_FILES, Ordering::Relaxed);
+    }
+
+    fn spend(&self, bytes: usize) -> bool {
+        let left = self.0.load(Ordering::Relaxed);
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        if left != u64::MAX {
+            self.0.store(left.saturating_sub(bytes), Ordering::Relaxed);
+        }
+        bytes <= left
+    }
+}
+
+impl Incoming {
+    /// Reads `body`.
+    pub fn new(body: Body) -> Self {
+        Self {
+            body: Some(body.into_data_stream()),
+            stalled: Box::pin(sleep_until(Instant::now() + STALL)),
+            allowance: Allowance(Arc::new(AtomicU64::new(u64::MAX))),
+            rests: false,
+        }
+    }
+
+    /// The bound on what lies between files.
+    pub fn allowance(&self) -> Allowance {
+        self.allowance.clone()
+    }
+
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let chunk = match body.poll_next_unpin(context) {
+            Poll::Ready(chunk) => chunk,
+            Poll::Pending => {
+                ready!(self.stalled.as_mut().poll(context));
+                return Poll::Ready(Some(Err(BodyError::Stalled)));
+            }
+        };
+        self.stalled.as_mut().reset(Instant::now() + STALL);
+        Poll::Ready(chunk.map(|chunk| match chunk {
+            Ok(bytes) if self.allowance.spend(bytes.len()) => Ok(bytes),
+            Ok(_) => Err(BodyError::NoFile),
+            Err(error) => Err(BodyError::Broken(innermost(&error))),
+        }))
+    }
+}
+
+impl Stream for Incoming {
+    type Item = Result<Bytes, BodyError>;
+
+    /// After each chunk it rests once: multer reads on as long as there is something,
+    /// and would hold all of a fast client's file.
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if std::mem::take(&mut self.rests) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let chunk = ready!(self.poll_chunk(context));
+        match &chunk {
+            Some(Ok(_)) => self.rests = true,
+            // Nothing more can come of it, so nothing is left to linger on.
+            Some(Err(BodyError::Broken(_))) | None => self.body = None,
+            Some(Err(_)) => {}
+        }
+        Poll::Ready(chunk)
+    }
+}
+
+impl Drop for Incoming {
+    /// A client that still sends when its connection is closed sees a reset in place
+    /// of the answer, so what it sends is read on for a while (as nginx does).
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take()
+            && tokio::runtime::Handle::try_current().is_ok()
+        {
+            tokio::spawn(timeout(LINGER.1, drain(body)));
+        }
+    }
+}
+
+async fn drain(mut body: BodyDataStream) {
+    let mut left = LINGER.0;
+    while let Some(Ok(bytes)) = body.next().await
+        && left > 0
+    {
+        left = left.saturating_sub(bytes.len());
+    }
+}
+
+/// What a body failed with, once it did.
+#[derive(Debug, Clone, Default)]
+pub struct Failure(Arc<OnceLock<Refused>>);
+
+impl Failure {
+    /// The body's own failure, else `other`: what came of it.
+    pub fn or(&self, other: Refused) -> Refused {
+        self.0.get().cloned().unwrap_or(other)
+    }
+}
+
+/// A body, or a part of one, for [`Sandbox::upload`](crate::sandbox::Sandbox::upload),
+/// and what it failed with.
+pub fn content<E>(
+    stream: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+) -> (BoxStream<'static, std::io::Result<Bytes>>, Failure)
+where
+    E: Error + Send + Sync + 'static,
+{
+    let failure = Failure::default();
+    let slot = failure.clone();
+    let content = stream.map(move |chunk| {
+        chunk.map_err(|error| {
+            let _ = slot.0.set(refused(&error));
+            std::io::Error::other(error)
+        })
+    });
+    (content.boxed(), failure)
+}
+
+/// A body that cannot be read: 408 where it did not come, 400 where it is wrong.
+pub fn refused(error: &(dyn Error + 'static)) -> Refused {
+    let mut refused = Refused::bad(format!("the body: {}.", innermost(error)));
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(BodyError::Stalled | BodyError::Broken(_)) = error.downcast_ref() {
+            refused.status = StatusCode::REQUEST_TIMEOUT;
+            refused.code = "incomplete_body";
+        }
+        cause = error.source();
+    }
+    refused
+}
+
+fn innermost(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = error.to_string();
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

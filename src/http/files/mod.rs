@@ -1,0 +1,70 @@
+//! The workspace's files over plain HTTP, for the people and the applications around
+//! a model.
+//!
+//! ```text
+//! POST   /files/upload?path=           multipart, field `file`, one or several
+//! GET    /files/list?path=&depth=&cursor=
+//! GET    /files/download/{path}        a file, or a directory as a tar archive
+//! GET    /files/content/{path}         the same
+//! PUT    /files/content/{path}         ?unpack=tar: an archive into a directory
+//! DELETE /files/content/{path}         ?recursive=true: a directory
+//! ```
+//!
+//! Invariants:
+//! - Nothing is held whole: content passes in chunks, both ways, and whoever is slow
+//!   holds up only itself.
+//! - What a user stored is never shown inline: always an attachment, of no type that
+//!   a browser runs, with `nosniff` and a sandbox ([`download`]).
+//! - A path is decoded once, then it is a
+//!   [`WorkspacePath`](crate::workspace::WorkspacePath).
+//! - Errors have the codes and sentences of the tools.
+
+mod conditions;
+mod content;
+mod disposition;
+mod download;
+mod error;
+mod incoming;
+mod list;
+mod name;
+mod request;
+mod upload;
+
+pub use error::Refused;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use super::load::Load;
+use crate::sandbox::Manager;
+
+/// What all routes need.
+#[derive(Debug, Clone)]
+struct Files {
+    manager: Manager,
+    load: Load,
+    /// Bytes of one upload.
+    limit: u64,
+}
+
+/// The routes below `/files`. Each request carries the
+/// [`Principal`](crate::identity::Principal) that authentication put into it.
+pub fn router(manager: Manager, load: &Load) -> Router {
+    let limit = manager.config().upload_limit.0;
+    let download = || get(download::get).head(download::head);
+    let content = || download().put(content::put).delete(content::delete);
+    Router::new()
+        .route("/files/upload", post(upload::post))
+        .route("/files/list", get(list::get))
+        .route("/files/download", download())
+        .route("/files/download/", download())
+        .route("/files/download/{*path}", download())
+        .route("/files/content", content())
+        .route("/files/content/", content())
+        .route("/files/content/{*path}", content())
+        .with_state(Files {
+            manager,
+            load: load.clone(),
+            limit,
+        })
+}

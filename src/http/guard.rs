@@ -1,0 +1,214 @@
+//! By what name the server may be called, and by whose pages.
+//!
+//! A page of any site can make its visitor's browser call a server on the visitor's own machine:
+//! the `Host` header then has a name of the attacker's (DNS rebinding), or `Origin` has the page's.
+//! The guard refuses both before anything else looks at a request, on every route, and answers
+//! CORS for the listed origins alone.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use serde_json::json;
+use tower_http::cors::CorsLayer;
+use tracing::debug;
+
+use super::auth::USER_HEADER;
+use crate::config::{AllowedHost, HttpSettings, WebOrigin};
+
+/// The names of the loopback addresses.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// How long a browser may keep the answer to a preflight: two hours, the most that Chromium does.
+const PREFLIGHT: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// What a page may do.
+const METHODS: [Method; 6] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+];
+
+/// What a page may send: credentials, MCP's headers (transports, 2026-07-28), those of ranges and
+/// conditions (RFC 9110).
+const SENT: [HeaderName; 16] = [
+    header::ACCEPT,
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::IF_UNMODIFIED_SINCE,
+    header::RANGE,
+    HeaderName::from_static("content-range"),
+    HeaderName::from_static("last-event-id"),
+    HeaderName::from_static("mcp-method"),
+    HeaderName::from_static("mcp-name"),
+    HeaderName::from_static("mcp-protocol-version"),
+    HeaderName::from_static("mcp-session-id"),
+    USER_HEADER,
+];
+
+/// What a page may read of an answer, besides what every page may.
+const READ: [HeaderName; 10] = [
+    header::ACCEPT_RANGES,
+    header::CONTENT_DISPOSITION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::ETAG,
+    header::LOCATION,
+    header::RETRY_AFTER,
+    header::WWW_AUTHENTICATE,
+    HeaderName::from_static("mcp-protocol-version"),
+    HeaderName::from_static("mcp-session-id"),
+];
+
+/// The names and origins that are allowed.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    hosts: Arc<[AllowedHost]>,
+    origins: Arc<[WebOrigin]>,
+}
+
+/// Why a request is turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Denied {
+    /// None, several, or one that is none (RFC 9112 section 3.2).
+    NoHost,
+    /// A name that is not listed.
+    Host,
+    /// An origin that is not listed, `null`, or several.
+    Origin,
+}
+
+impl Guard {
+    /// As the settings say, for a server that listens on `address`.
+    pub fn new(settings: &HttpSettings, address: SocketAddr) -> Self {
+        let hosts = settings.allowed_hosts.clone();
+        let origins = settings.allowed_origins.clone();
+        Self {
+            hosts: hosts.unwrap_or_else(|| usual_hosts(address)).into(),
+            origins: origins.unwrap_or_else(|| usual_origins(address)).into(),
+        }
+    }
+
+    /// Puts itself before all routes of `router`, authentication included: a browser sends no
+    /// credential in a preflight, and must be able to read a 401.
+    pub fn protect(&self, router: Router) -> Router {
+        router
+            .layer(self.cors())
+            .layer(from_fn_with_state(self.clone(), guard))
+    }
+
+    fn cors(&self) -> CorsLayer {
+        let origins = self.origins.iter();
+        let origins = origins.filter_map(|origin| HeaderValue::try_from(origin.as_str()).ok());
+        // Without credentials: a page sends its token itself, and cookies mean nothing here.
+        CorsLayer::new()
+            .allow_origin(origins.collect::<Vec<_>>())
+            .allow_methods(METHODS)
+            .allow_headers(SENT)
+            .expose_headers(READ)
+            .max_age(PREFLIGHT)
+    }
+
+    fn admit(&self, request: &Parts) -> Result<(), Denied> {
+        let mut hosts = request.headers.get_all(header::HOST).iter();
+        let (Some(host), None) = (hosts.next(), hosts.next()) else {
+            return Err(Denied::NoHost);
+        };
+        self.admit_host(host.as_bytes())?;
+        // `GET http://name/path`: the name goes before the header's (RFC 9112 section 3.2.2).
+        if let Some(authority) = request.uri.authority() {
+            self.admit_host(authority.as_str().as_bytes())?;
+        }
+        let mut origins = request.headers.get_all(header::ORIGIN).iter();
+        match (origins.next(), origins.next()) {
+            (None, _) => Ok(()),
+            (Some(origin), None) if self.lists(origin) => Ok(()),
+            _ => Err(Denied::Origin),
+        }
+    }
+
+    fn admit_host(&self, text: &[u8]) -> Result<(), Denied> {
+        let text = std::str::from_utf8(text).map_err(|_| Denied::NoHost)?;
+        let host: AllowedHost = text.parse().map_err(|_| Denied::NoHost)?;
+        let allowed = self.hosts.iter().any(|allowed| allowed.fits(&host));
+        allowed.then_some(()).ok_or(Denied::Host)
+    }
+
+    fn lists(&self, origin: &HeaderValue) -> bool {
+        self.origins.iter().any(|listed| listed.as_str() == origin)
+    }
+}
+
+/// With any port: what a proxy or a forwarded port is called by has another than ours.
+fn usual_hosts(address: SocketAddr) -> Vec<AllowedHost> {
+    let own = spelled(address);
+    let names = LOOPBACK.into_iter().chain([own.as_str()]);
+    let host = |name: &str| AllowedHost {
+        host: name.to_owned(),
+        port: None,
+    };
+    names.map(host).collect()
+}
+
+fn usual_origins(address: SocketAddr) -> Vec<WebOrigin> {
+    let port = address.port();
+    let origin = |name| format!("http://{name}:{port}").parse().ok();
+    LOOPBACK.into_iter().filter_map(origin).collect()
+}
+
+fn spelled(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V4(address) => address.ip().to_string(),
+        SocketAddr::V6(address) => format!("[{}]", address.ip()),
+    }
+}
+
+async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match guard.admit(&parts) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(denied) => {
+            debug!(%denied, path = ?parts.uri.path(), "refused");
+            denied.into_response()
+        }
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoHost => "a request has one Host header, with a name and perhaps a port",
+            Self::Host => "this server is not called that; CASEMATE_ALLOWED_HOSTS lists its names",
+            Self::Origin => "pages of this origin may not call; see CASEMATE_ALLOWED_ORIGINS",
+        })
+    }
+}
+
+impl IntoResponse for Denied {
+    fn into_response(self) -> Response {
+        let (status, code) = match self {
+            Self::NoHost => (StatusCode::BAD_REQUEST, "invalid_request"),
+            Self::Host | Self::Origin => (StatusCode::FORBIDDEN, "forbidden"),
+        };
+        let body = Json(json!({ "error": code, "message": self.to_string() }));
+        (status, body).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! The bounds of HTTP, each with its reason. What calls may do is in
+//! [`crate::config::limits`].
+
+use std::time::Duration;
+
+// --- Connections --------------------------------------------------------------------------------
+
+/// Connections at once. An idle one holds about 10 kB, and the one that waits longest for its next
+/// request makes room for a new one; so this many must all be busy before anybody waits.
+pub const CONNECTIONS: usize = 2_048;
+
+/// Descriptors that are not a client's: pipes and sockets to the Engine, one a sandbox and some for
+/// each transfer, logs, the runtime.
+pub const OTHER_DESCRIPTORS: u64 = 512;
+
+/// A request's head, in bytes: a token of 16 kB and the rest of what clients send.
+pub const HEAD_BYTES: usize = 32 * 1024;
+
+/// Lines of a request's head: browsers behind proxies send about 30.
+pub const HEAD_LINES: usize = 100;
+
+/// How long the head of a request may take, from the opening of the connection or the end of the
+/// answer before. So it is also how long a connection stays open unused: Python's httpx and Node's
+/// undici let go after 5 s.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client may leave what was sent to it unacknowledged, or its window shut
+/// (`TCP_USER_TIMEOUT`, tcp(7)): whoever vanished without a word is taken for gone then, and what
+/// runs for it ends. Longer than a laptop changes its network.
+pub const SILENT_CLIENT: Duration = Duration::from_secs(60);
+
+/// How long to wait when there is no descriptor for the next connection.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+// --- Requests -----------------------------------------------------------------------------------
+
+/// Body of one MCP message, in bytes: 3 MiB for `write_file` are 4 MiB in base64, and text grows by
+/// its escapes.
+pub const MESSAGE_BYTES: usize = 8 << 20;
+
+/// How long such a body may take: 8 MiB at 300 kB/s.
+pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long what a refused client still sends is read, so that it hears why.
+pub const LINGER: Duration = Duration::from_secs(2);
+
+/// Requests of one user at once, calls and streams: those that may run and those that may wait, and
+/// some to ask for other things meanwhile. More are answered 429.
+pub const REQUESTS_PER_USER: usize = 320;
+
+/// Bodies of one user's MCP messages at once, in bytes: they are held as long as their calls.
+pub const MESSAGE_BYTES_PER_USER: usize = 64 << 20;
+
+// --- Streams ------------------------------------------------------------------------------------
+
+/// When a call that has said nothing is answered with the head of a stream. Fast calls are not
+/// touched, and no client or proxy gives up in a second.
+pub const COMMIT_AFTER: Duration = Duration::from_secs(1);
+
+/// Between two comments on a stream without news: proxies close what is silent for 30 to 60 s.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Sessions of the old transport at once. Each is a stream and a task, some 50 kB.
+pub const SESSIONS: usize = 512;
+
+/// Of those, one user's: each conversation of a desktop client has one.
+pub const SESSIONS_PER_USER: usize = 16;
+
+/// Requests of one session that are not answered yet. Their results, 1 MB at most, wait for a client
+/// that reads slowly.
+pub const REQUESTS_PER_SESSION: usize = 64;
+
+/// Messages of a session that wait to be handled: handling one starts a task.
+pub const SESSION_QUEUE: usize = 64;
+
+/// Messages that wait to be read by the client.
+pub const SESSION_OUTBOX: usize = 16;
+
+// --- The end ------------------------------------------------------------------------------------
+
+/// How long running calls may take to end by themselves when the server is asked to stop.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// How long the rest of a request's head may take then.
+pub const LAST_HEADS: Duration = Duration::from_secs(1);
+
+/// How long the answers of calls that were then ended may take to leave.
+pub const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+// --- Health -------------------------------------------------------------------------------------
+
+/// How long what was found of the Engine is taken for true: many may ask.
+pub const READY_FOR: Duration = Duration::from_secs(1);
+
+/// How long the Engine may take to answer. It takes milliseconds.
+pub const READY_WITHIN: Duration = Duration::from_secs(3);

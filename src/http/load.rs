@@ -1,0 +1,155 @@
+//! What each user has under way: requests, the bytes of their messages, sessions of
+//! the old transport. One user's load is no other's.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::limits::{MESSAGE_BYTES_PER_USER, REQUESTS_PER_USER, SESSIONS, SESSIONS_PER_USER};
+use crate::identity::User;
+
+/// What is under way, by user. Cheap to clone. Users without anything are not in it.
+#[derive(Debug, Clone, Default)]
+pub struct Load(Arc<Mutex<HashMap<User, Amount>>>);
+
+/// How much of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Amount {
+    requests: usize,
+    bytes: usize,
+    sessions: usize,
+}
+
+/// Part of a user's load, until it is dropped.
+#[derive(Debug)]
+pub struct Share {
+    load: Load,
+    user: User,
+    amount: Amount,
+}
+
+impl Amount {
+    /// A request whose message has at most this many bytes.
+    pub fn request(bytes: usize) -> Self {
+        let requests = 1;
+        Self {
+            requests,
+            bytes,
+            ..Self::default()
+        }
+    }
+
+    /// A session of the old transport.
+    pub fn session() -> Self {
+        let sessions = 1;
+        Self {
+            sessions,
+            ..Self::default()
+        }
+    }
+
+    fn plus(self, more: Self) -> Self {
+        Self {
+            requests: self.requests + more.requests,
+            bytes: self.bytes + more.bytes,
+            sessions: self.sessions + more.sessions,
+        }
+    }
+
+    fn minus(self, less: Self) -> Self {
+        Self {
+            requests: self.requests - less.requests,
+            bytes: self.bytes - less.bytes,
+            sessions: self.sessions - less.sessions,
+        }
+    }
+
+    /// What one user may have.
+    fn is_allowed(self) -> bool {
+        self.requests <= REQUESTS_PER_USER
+            && self.bytes <= MESSAGE_BYTES_PER_USER
+            && self.sessions <= SESSIONS_PER_USER
+    }
+}
+
+impl Load {
+    /// Takes a share for `user`; `None` when that would be more than is allowed.
+    pub fn take(&self, user: &User, amount: Amount) -> Option<Share> {
+        let mut users = self.users();
+        let sessions: usize = match amount.sessions {
+            0 => 0,
+            more => more + users.values().map(|user| user.sessions).sum::<usize>(),
+        };
+        let all = users.get(user).copied().unwrap_or_default().plus(amount);
+        if !all.is_allowed() || sessions > SESSIONS {
+            return None;
+        }
+        users.insert(user.clone(), all);
+        Some(Share {
+            load: self.clone(),
+            user: user.clone(),
+            amount,
+        })
+    }
+
+    fn users(&self) -> MutexGuard<'_, HashMap<User, Amount>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut users = self.load.users();
+        let Some(all) = users.get_mut(&self.user) else {
+            return;
+        };
+        *all = all.minus(self.amount);
+        if *all == Amount::default() {
+            users.remove(&self.user);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str) -> User {
+        User::local(name.parse().expect("a subject"))
+    }
+
+    #[test]
+    fn a_user_at_the_limit_is_refused_and_another_is_not() {
+        let load = Load::default();
+        let take = |name: &str| load.take(&user(name), Amount::request(0));
+        let mut shares: Vec<_> = (0..REQUESTS_PER_USER).map(|_| take("a")).collect();
+        assert!(shares.iter().all(Option::is_some));
+        assert!(take("a").is_none());
+        assert!(take("b").is_some());
+        shares.pop();
+        assert!(take("a").is_some());
+    }
+
+    #[test]
+    fn bytes_and_sessions_have_limits_of_their_own() {
+        let load = Load::default();
+        let half = Amount::request(MESSAGE_BYTES_PER_USER / 2 + 1);
+        let held = load.take(&user("a"), half);
+        assert!(held.is_some() && load.take(&user("a"), half).is_none());
+        assert!(load.take(&user("a"), Amount::session()).is_some());
+        let session = || load.take(&user("a"), Amount::session());
+        let sessions: Vec<_> = (0..SESSIONS_PER_USER).map(|_| session()).collect();
+        assert!(sessions.iter().all(Option::is_some) && session().is_none());
+    }
+
+    #[test]
+    fn all_sessions_together_are_bounded() {
+        let load = Load::default();
+        let sessions: Vec<_> = (0..SESSIONS)
+            .map(|at| load.take(&user(&format!("u{at}")), Amount::session()))
+            .collect();
+        assert!(sessions.iter().all(Option::is_some));
+        assert!(load.take(&user("another"), Amount::session()).is_none());
+        drop(sessions);
+        assert!(load.users().is_empty());
+    }
+}

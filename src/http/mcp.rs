@@ -1,0 +1,35 @@
+//! MCP over Streamable HTTP, every protocol version, without sessions.
+//!
+//! Sessions of older versions are not offered: in rmcp a quiet call would end without
+//! its result, a disconnect would not cancel, and a session would be nobody's.
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio_util::sync::CancellationToken;
+
+use super::limits::{KEEP_ALIVE, MESSAGE_BYTES};
+use super::load::Load;
+use super::{early_commit, message};
+use crate::tools::Tools;
+
+/// `/mcp`. `cancel` ends what is still being answered, with a 500 where nothing was
+/// sent: it comes last.
+pub fn routes(tools: Tools, load: &Load, cancel: &CancellationToken) -> Router {
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_max_request_body_bytes(MESSAGE_BYTES)
+        .with_sse_keep_alive(Some(KEEP_ALIVE))
+        // Host and Origin are checked for all routes alike, before authentication.
+        .disable_allowed_hosts()
+        .disable_allowed_origins()
+        .with_cancellation_token(cancel.clone());
+    let service: StreamableHttpService<Tools, NeverSessionManager> =
+        StreamableHttpService::new(move || Ok(tools.clone()), Arc::default(), config);
+    Router::new()
+        .route_service("/mcp", service)
+        .layer(middleware::from_fn(early_commit::layer))
+        .layer(middleware::from_fn_with_state(load.clone(), message::whole))
+}

@@ -1,0 +1,97 @@
+//! HTTP: MCP at `/mcp`, the workspace's files beside it, each request its own user.
+//!
+//! ```text
+//! connections ─► guard (Host, Origin) ─┬─► /healthz, /readyz
+//!                                      ├─► /          the page for people
+//!                                      └─► auth (Principal) ─┬─► message ─► early_commit ─► /mcp
+//!                                                            ├─► /sse, message ─► /messages
+//!                                                            ├─► /files   the workspace
+//!                                                            └─► /status  the sandbox
+//! ```
+//!
+//! Invariants:
+//! - The user of a request is the [`Principal`](crate::identity::Principal) that its
+//!   own credential gives, and nothing else.
+//! - A credential is neither logged nor handed on.
+//! - Who leaves ends what runs for them.
+
+pub mod auth;
+mod connections;
+mod early_commit;
+mod files;
+pub mod guard;
+mod health;
+mod limits;
+mod load;
+mod mcp;
+mod message;
+mod page;
+mod sse;
+mod status;
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::engine::Engine;
+use crate::sandbox::Manager;
+use crate::tools::Tools;
+use auth::Authenticator;
+use connections::Connections;
+use guard::Guard;
+use limits::{GRACE, LAST_ANSWERS};
+use load::Load;
+
+/// What is served.
+#[derive(Debug)]
+pub struct Server {
+    /// All sandboxes.
+    pub manager: Manager,
+    /// Where they are, to say whether it answers.
+    pub engine: Engine,
+    /// Whose a request is.
+    pub authenticator: Arc<Authenticator>,
+    /// By what name and from which pages it may be called.
+    pub guard: Guard,
+}
+
+impl Server {
+    /// Serves until `stop`. Then it accepts nothing more, lets what runs end for 10 s,
+    /// ends it, with all it started, and answers: 12.3 s at most.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let cancel = CancellationToken::new();
+        let manager = self.manager.clone();
+        let connections = Connections::new(self.routes(&stop, &cancel), stop);
+        connections.accept(listener).await;
+        info!("ending: asked to stop");
+        // Nobody is left who waits, or the time is over: the calls end now.
+        let _ = timeout(GRACE, connections.ended()).await;
+        manager.close().await;
+        let _ = timeout(LAST_ANSWERS, connections.ended()).await;
+        cancel.cancel();
+    }
+
+    fn routes(self, stop: &CancellationToken, cancel: &CancellationToken) -> Router {
+        let tools = Tools::for_requests(self.manager.clone());
+        let load = Load::default();
+        let tools = Router::new()
+            .merge(mcp::routes(tools.clone(), &load, cancel))
+            .merge(sse::routes(tools, &load, stop))
+            .layer(middleware::from_fn(auth::require_tools));
+        let files = files::router(self.manager.clone(), &load)
+            .merge(status::routes(self.manager, &load))
+            .layer(middleware::from_fn(auth::require_files));
+        let authenticated = tools.merge(files).layer(middleware::from_fn_with_state(
+            self.authenticator.clone(),
+            auth::require,
+        ));
+        let open = health::routes(self.engine)
+            .merge(auth::metadata(&self.authenticator))
+            .merge(page::routes());
+        self.guard.protect(authenticated.merge(open))
+    }
+}

@@ -1,0 +1,129 @@
+//! What a POST needs of a session: whose it is, and where its messages go.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientNotification, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
+};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::super::limits::REQUESTS_PER_SESSION;
+use crate::identity::User;
+
+/// A session that is open, as those see it who post to it.
+#[derive(Debug, Clone)]
+pub struct Session {
+    owner: User,
+    inbox: mpsc::Sender<ClientJsonRpcMessage>,
+    unanswered: Unanswered,
+}
+
+/// Why a message was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotTaken {
+    /// Too many wait, to be handled or to be answered.
+    Full,
+    /// The session has ended.
+    Ended,
+}
+
+impl Session {
+    /// Messages go to `inbox`; requests are in `unanswered` until their answers are noted
+    /// there.
+    pub fn new(
+        owner: User,
+        inbox: mpsc::Sender<ClientJsonRpcMessage>,
+        unanswered: Unanswered,
+    ) -> Self {
+        Self {
+            owner,
+            inbox,
+            unanswered,
+        }
+    }
+
+    /// Whether it is this user's.
+    pub fn is_of(&self, user: &User) -> bool {
+        self.owner == *user
+    }
+
+    /// Puts a message into the session's queue.
+    ///
+    /// # Errors
+    /// When there is no room, and when nobody reads it.
+    pub fn put(&self, message: ClientJsonRpcMessage) -> Result<(), NotTaken> {
+        let asked = match &message {
+            JsonRpcMessage::Request(request) => Some(request.id.clone()),
+            _ => None,
+        };
+        if asked.as_ref().is_some_and(|id| !self.unanswered.add(id)) {
+            return Err(NotTaken::Full);
+        }
+        if let Some(id) = cancelled(&message) {
+            self.unanswered.remove(id);
+        }
+        self.inbox.try_send(message).map_err(|error| {
+            if let Some(id) = asked {
+                self.unanswered.remove(&id);
+            }
+            match error {
+                TrySendError::Full(_) => NotTaken::Full,
+                TrySendError::Closed(_) => NotTaken::Ended,
+            }
+        })
+    }
+}
+
+/// A request that is cancelled is not answered.
+fn cancelled(message: &ClientJsonRpcMessage) -> Option<&RequestId> {
+    match message {
+        JsonRpcMessage::Notification(notification) => match &notification.notification {
+            ClientNotification::CancelledNotification(it) => it.params.request_id.as_ref(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The requests of a session that have no answer yet.
+#[derive(Debug, Clone, Default)]
+pub struct Unanswered(Arc<Mutex<HashSet<RequestId>>>);
+
+impl Unanswered {
+    fn ids(&self) -> MutexGuard<'_, HashSet<RequestId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `false` when there are too many.
+    fn add(&self, id: &RequestId) -> bool {
+        let mut ids = self.ids();
+        ids.len() < REQUESTS_PER_SESSION && {
+            ids.insert(id.clone());
+            true
+        }
+    }
+
+    fn remove(&self, id: &RequestId) {
+        self.ids().remove(id);
+    }
+
+    /// A message is on its way to the client; it may be an answer.
+    pub fn note(&self, message: &ServerJsonRpcMessage) {
+        match message {
+            JsonRpcMessage::Response(response) => self.remove(&response.id),
+            JsonRpcMessage::Error(error) => {
+                if let Some(id) = &error.id {
+                    self.remove(id);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether all are answered.
+    pub fn are_none(&self) -> bool {
+        self.ids().is_empty()
+    }
+}

@@ -1,0 +1,198 @@
+//! `GET /status`: the caller's own sandbox, as it is and as it may be.
+//!
+//! Asking makes nothing and keeps nothing alive: a page that is left open does not hold
+//! a container.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Extension, Json, Router};
+use serde::Serialize;
+use serde_json::json;
+
+use super::files::Refused;
+use super::load::{Amount, Load};
+use crate::config::SandboxSettings;
+use crate::engine;
+use crate::identity::Principal;
+use crate::sandbox::{Manager, Occupant};
+use crate::tools::{Code, ToolError};
+
+#[derive(Debug, Clone)]
+struct Asked {
+    manager: Manager,
+    load: Load,
+}
+
+/// The route. Each request carries the [`Principal`] that authentication put into it.
+pub fn routes(manager: Manager, load: &Load) -> Router {
+    let load = load.clone();
+    Router::new()
+        .route("/status", get(status))
+        .with_state(Asked { manager, load })
+}
+
+/// What is answered.
+#[derive(Debug, Serialize)]
+struct Status {
+    user: String,
+    issuer: String,
+    mode: &'static str,
+    limits: Limits,
+    state: Phase,
+    /// One, but in ephemeral mode, where each command has its own.
+    containers: usize,
+    /// Of all containers; null where none of them could be asked.
+    memory_bytes: Option<u64>,
+    /// Processes and threads, PID 1 of each container among them.
+    processes: Option<u32>,
+    /// Oldest first.
+    commands: Vec<Command>,
+}
+
+/// What the sandbox of this user may use.
+#[derive(Debug, Serialize)]
+struct Limits {
+    /// Of each container.
+    memory_bytes: u64,
+    cpus: String,
+    /// Processes and threads of each container.
+    processes: u32,
+    /// Of one upload.
+    upload_bytes: u64,
+    calls_at_once: u32,
+    idle_seconds: u64,
+    background_seconds: u64,
+}
+
+/// Where the sandbox is in its life. Of several containers the one that is furthest
+/// decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Phase {
+    /// There is none; the next call makes it.
+    Absent,
+    /// On its way out.
+    Ending,
+    /// Being made.
+    Creating,
+    /// Runs.
+    Running,
+}
+
+/// One command, or what it has left in the background.
+#[derive(Debug, Serialize)]
+struct Command {
+    id: String,
+    running_ms: u64,
+    background: bool,
+    processes: u32,
+}
+
+async fn status(
+    Extension(caller): Extension<Principal>,
+    State(asked): State<Asked>,
+) -> Result<impl IntoResponse, Refused> {
+    let Asked { manager, load } = asked;
+    let share = load.take(&caller.user, Amount::request(0));
+    let _share = share.ok_or_else(too_many)?;
+    let occupants = manager.look(&caller.user).await;
+    let occupants =
+        occupants.map_err(|error| Refused::from(ToolError::sandbox(&error, "the sandbox")))?;
+    let settings = manager.config().for_user(&caller.user);
+    let upload = manager.config().upload_limit.0;
+    let status = Status::new(&caller, &settings, upload, &occupants);
+    // It is true now, and somebody's own.
+    let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    let body = Json(json!({ "success": true, "data": status }));
+    Ok((headers, body))
+}
+
+fn too_many() -> Refused {
+    let sentence = "too many requests of yours are under way; wait for some to end";
+    Refused {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        ..ToolError::new(Code::Busy, sentence).into()
+    }
+}
+
+impl Status {
+    fn new(
+        caller: &Principal,
+        settings: &SandboxSettings,
+        upload: u64,
+        occupants: &[Occupant],
+    ) -> Self {
+        let stats = || occupants.iter().filter_map(|one| one.stats.as_ref());
+        let asked = stats().next().is_some();
+        let mut commands: Vec<Command> = stats()
+            .flat_map(|stats| &stats.commands)
+            .map(|command| Command {
+                id: command.id.clone(),
+                running_ms: command.running_ms,
+                background: command.background,
+                processes: command.processes,
+            })
+            .collect();
+        commands.sort_by_key(|command| std::cmp::Reverse(command.running_ms));
+        let states = occupants.iter().map(|one| Phase::of(one.row.state));
+        Self {
+            user: caller.user.subject.as_str().to_owned(),
+            issuer: caller.user.issuer.as_str().to_owned(),
+            mode: settings.mode.as_str(),
+            limits: Limits::new(settings, upload),
+            state: states.max().unwrap_or(Phase::Absent),
+            containers: occupants.len(),
+            memory_bytes: asked
+                .then(|| stats().fold(0, |sum: u64, one| sum.saturating_add(one.memory_bytes))),
+            processes: asked
+                .then(|| stats().fold(0, |sum: u32, one| sum.saturating_add(one.processes))),
+            commands,
+        }
+    }
+}
+
+impl Limits {
+    fn new(settings: &SandboxSettings, upload_bytes: u64) -> Self {
+        let seconds = |time: Duration| time.as_secs();
+        Self {
+            memory_bytes: settings.memory.0,
+            cpus: settings.cpus.to_string(),
+            processes: settings.pids,
+            upload_bytes,
+            calls_at_once: settings.calls_per_user,
+            idle_seconds: seconds(settings.idle_timeout),
+            background_seconds: seconds(settings.background_ttl),
+        }
+    }
+}
+
+impl Phase {
+    fn of(state: engine::State) -> Self {
+        match state {
+            engine::State::Running | engine::State::Paused => Self::Running,
+            engine::State::Created | engine::State::Restarting => Self::Creating,
+            engine::State::Removing
+            | engine::State::Exited
+            | engine::State::Dead
+            | engine::State::Unknown => Self::Ending,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_containers_the_one_that_is_furthest_decides() {
+        use engine::State::{Created, Exited, Running};
+        let of = |states: &[engine::State]| states.iter().map(|s| Phase::of(*s)).max();
+        assert_eq!(of(&[Exited, Running, Created]), Some(Phase::Running));
+        assert_eq!(of(&[Exited, Created]), Some(Phase::Creating));
+        assert_eq!(of(&[]), None);
+    }
+}

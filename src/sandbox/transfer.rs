@@ -1,0 +1,231 @@
+//! Files of any size, in and out, and what goes with them.
+//!
+//! ```text
+//!  caller ─┬─ up to 1 MiB: a small call as any other
+//!          └─ more ─► its turn (4 a user) ─► lease ─► a bridge of its own, and a thread
+//!                                                     of PID 1
+//! ```
+//!
+//! - Nobody's small calls wait behind a large transfer, nor small files behind large ones.
+//! - A transfer has no deadline as a whole: it ends when no byte moved for [`STALL`],
+//!   in whichever direction, also where it is the caller who takes or gives none.
+//! - In ephemeral mode it is done in the container that waits for the next command, which
+//!   lives as long as the transfer.
+//! - A transfer is not repeated once content was sent. Before that, a container that is
+//!   ending is not asked again, but its successor.
+
+mod download;
+mod upload;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use bytes::Bytes;
+use casemate_protocol::failure::Code;
+use casemate_protocol::{DeleteRequest, StatReply, StatRequest};
+use futures_util::stream::BoxStream;
+use tokio::time::{Instant, sleep};
+
+use super::admission::{Admission, Admitted};
+use super::bring_up::connect_to;
+use super::files::{FILE_CALL, new_id};
+use super::place::{LEASE, Place};
+use super::repeat::Repeat;
+use super::{RETRY_PAUSE, Sandbox, SandboxError};
+use crate::channel::{CallError, Channel};
+use crate::engine::Engine;
+
+/// Transfers of one user at once: of the 16 bridges that PID 1 serves, and one thread
+/// of it for each.
+const AT_ONCE: u32 = 4;
+
+/// A transfer in which nothing moves for this long is ended.
+const STALL: Duration = Duration::from_secs(30);
+
+/// From the last byte of an upload until it is on the disk: PID 1 has 64 MiB to write by
+/// then, and of an archive what the kernel has not written yet.
+const SETTLE: Duration = Duration::from_secs(120);
+
+/// Removing a tree: PID 1 removes some 50,000 entries a second.
+const REMOVAL: Duration = Duration::from_secs(300);
+
+/// What is one small call, over the standing channel: a bridge costs 70 ms, and this takes
+/// less time. It is held whole.
+const SMALL: usize = 1024 * 1024;
+
+/// What is at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// In bytes; of a directory 0.
+    pub size: u64,
+    /// Milliseconds since 1970.
+    pub modified_ms: i64,
+    /// A directory.
+    pub is_dir: bool,
+    /// Changes with every change of the content: device, inode, size, times.
+    pub version: u64,
+}
+
+/// A file, or a directory as a tar archive, on its way out.
+pub struct Download {
+    /// What it was when it was opened.
+    pub stat: Stat,
+    /// The content, in chunks of 256 KiB at most: exactly as many bytes as the file
+    /// had when it was opened, or an error. It waits 30 s at most to be taken.
+    pub content: BoxStream<'static, Result<Bytes, SandboxError>>,
+}
+
+/// How a file is put into the workspace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UploadOptions {
+    /// Fails with `EXISTS` where there is something.
+    pub create_new: bool,
+    /// The content is a tar archive, and is unpacked into the directory at the path.
+    pub unpack: bool,
+    /// Bytes at most; more is `FILE_TOO_LARGE`, and the old file stays.
+    pub limit: u64,
+}
+
+/// What was put into the workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uploaded {
+    /// Bytes of the file, or of all files of an archive.
+    pub size: u64,
+    /// There was no such file before.
+    pub created: bool,
+    /// Entries of an archive; 1 for a file.
+    pub entries: u64,
+}
+
+/// The transfers of one user.
+#[derive(Debug, Clone)]
+pub(super) struct Transfers {
+    admission: Admission,
+    engine: Engine,
+}
+
+impl Transfers {
+    /// `waiting`: the calls of all users that wait.
+    pub fn new(engine: Engine, waiting: Arc<AtomicUsize>) -> Self {
+        Self {
+            admission: Admission::new(AT_ONCE, waiting),
+            engine,
+        }
+    }
+}
+
+/// What a transfer holds as long as it lasts.
+struct Held {
+    /// The last one closes it, and ends the bridge.
+    _channel: Channel,
+    _place: Place,
+    _turn: Admitted,
+}
+
+impl Sandbox {
+    /// What is at `path`, relative to the workspace.
+    ///
+    /// # Errors
+    /// [`SandboxError::Failed`] with what is wrong with the path.
+    pub async fn stat(&self, path: &str) -> Result<Stat, SandboxError> {
+        let stat = |channel: Channel, left| {
+            let path = path.to_owned();
+            async move { channel.stat(StatRequest { path }, left).await }
+        };
+        let reply = self.ask(FILE_CALL, Repeat::Anywhere, stat).await?;
+        Ok(reply.into())
+    }
+
+    /// Removes a file, or with `recursive` a directory with all that is in it.
+    ///
+    /// # Errors
+    /// [`SandboxError::Failed`] with what is wrong with the path: `IS_DIRECTORY` for a
+    /// directory without `recursive`. [`SandboxError::Uncertain`] when it is unknown
+    /// whether it was removed.
+    pub async fn delete(&self, path: &str, recursive: bool) -> Result<(), SandboxError> {
+        let request = DeleteRequest {
+            path: path.to_owned(),
+            recursive,
+            id: new_id(),
+        };
+        let within = if recursive { REMOVAL } else { FILE_CALL };
+        let delete = |channel: Channel, left| {
+            let request = request.clone();
+            async move { channel.delete(request, left).await }
+        };
+        let deleted = self.ask(within, Repeat::SameContainer, delete).await;
+        deleted.map(drop)
+    }
+
+    async fn turn(&self) -> Result<Admitted, SandboxError> {
+        let turn = self
+            .transfers
+            .admission
+            .enter(Instant::now() + LEASE, |_| {});
+        tokio::select! {
+            turn = turn => turn,
+            () = self.ending.cancelled() => Err(SandboxError::Ending),
+        }
+    }
+
+    /// Begins a transfer in the container as it is now, or in the next one.
+    async fn begin<T, F>(
+        &self,
+        turn: Admitted,
+        operation: impl Fn(Channel) -> F,
+    ) -> Result<(T, Held), SandboxError>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let start = Instant::now();
+        let deadline = start + LEASE;
+        let place = self.for_files();
+        loop {
+            let lease = place.lease(deadline, |_| {}).await?;
+            let error = match connect_to(&self.transfers.engine, &lease.container).await {
+                Ok(channel) => match operation(channel.clone()).await {
+                    Ok(begun) => {
+                        let held = Held {
+                            _channel: channel,
+                            _place: place,
+                            _turn: turn,
+                        };
+                        return Ok((begun, held));
+                    }
+                    Err(CallError::Failed(failure)) if failure.code() != Code::Ending => {
+                        return Err(SandboxError::Failed(failure));
+                    }
+                    Err(error) => SandboxError::from_call(error, start.elapsed()),
+                },
+                Err(error) if error.may_be_an_end() => error,
+                Err(error) => return Err(error),
+            };
+            if Instant::now() + RETRY_PAUSE >= deadline {
+                return Err(error);
+            }
+            sleep(RETRY_PAUSE).await;
+        }
+    }
+}
+
+impl From<StatReply> for Stat {
+    fn from(reply: StatReply) -> Self {
+        Self {
+            size: reply.size,
+            modified_ms: reply.modified_ms,
+            is_dir: reply.is_dir,
+            version: reply.version,
+        }
+    }
+}
+
+/// What ended a transfer in the middle.
+fn broken_off(error: CallError) -> SandboxError {
+    match error {
+        CallError::Failed(failure) => SandboxError::Failed(failure),
+        CallError::Lost(_) => SandboxError::BrokenOff,
+        CallError::Deadline(after) => SandboxError::Deadline(after),
+    }
+}

@@ -1,0 +1,328 @@
+//! A server over HTTP, and what clients send it. Requests are written out here, not
+//! by an SDK: the tests decide what the server gets.
+
+use std::net::SocketAddr;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::http::request::Builder;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStderr};
+
+use super::{CallResult, Instance, TestServer};
+
+/// How long a server may take to listen, and to end: it gives calls 10 s.
+const START: Duration = Duration::from_secs(10);
+const END: Duration = Duration::from_secs(20);
+
+/// No answer may take longer.
+const DEADLINE: Duration = Duration::from_secs(90);
+
+/// The version that needs no handshake.
+pub const MODERN: &str = "2026-07-28";
+
+/// A server that listens. Dropping it kills it.
+#[derive(Debug)]
+pub struct HttpServer {
+    /// Where its containers are.
+    pub instance: Instance,
+    /// The process.
+    pub child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl TestServer {
+    /// Starts it with HTTP, on a free port.
+    pub async fn start_http(self) -> HttpServer {
+        let server = self.flag("--http", "127.0.0.1:0");
+        let mut child = server
+            .command()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let errors = child.stderr.take().expect("stderr");
+        let listening = tokio::time::timeout(START, listening(errors));
+        HttpServer {
+            instance: server.instance().clone(),
+            address: listening.await.expect("it listens in time"),
+            child,
+        }
+    }
+}
+
+/// Reads where it listens, and passes on what else it says.
+async fn listening(errors: ChildStderr) -> SocketAddr {
+    let mut errors = BufReader::new(errors);
+    let mut said = tokio::io::stderr();
+    loop {
+        let mut line = String::new();
+        let read = errors.read_line(&mut line).await.expect("stderr");
+        assert!(read > 0, "it ended before it listened");
+        if let Some(address) = line.strip_prefix("listening on ") {
+            let address = address.trim_end().parse().expect("an address");
+            tokio::spawn(async move { tokio::io::copy_buf(&mut errors, &mut said).await });
+            return address;
+        }
+        said.write_all(line.as_bytes()).await.expect("stderr");
+    }
+}
+
+impl Drop for HttpServer {
+    /// Before its instance is cleaned, as for [`super::Server`].
+    fn drop(&mut self) {
+        let _ = self.child.start_kill();
+        let end = Instant::now() + END;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl HttpServer {
+    /// A request to a path, with the Host of the server.
+    pub fn request(&self, method: &str, path: &str) -> Builder {
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", self.address.to_string())
+    }
+
+    /// A POST of a JSON text as an MCP client sends it.
+    pub fn post(&self, path: &str) -> Builder {
+        self.request("POST", path)
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream")
+    }
+
+    /// Sends it over a connection of its own. Dropping the answer closes that.
+    pub async fn send(&self, request: Builder, body: impl Into<Bytes>) -> Answer {
+        let stream = TcpStream::connect(self.address).await.expect("it accepts");
+        let request = request.body(Full::new(body.into())).expect("a request");
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .expect("a connection");
+        let connection = tokio::spawn(connection);
+        let answer = tokio::time::timeout(DEADLINE, sender.send_request(request));
+        let response = answer.await.expect("an answer in time");
+        Answer {
+            response: response.expect("an answer"),
+            buffer: BytesMut::new(),
+            connection: connection.abort_handle(),
+        }
+    }
+
+    /// `GET` of a path: the status and the text.
+    pub async fn get(&self, path: &str) -> (StatusCode, String) {
+        let answer = self.send(self.request("GET", path), "").await;
+        (answer.status(), answer.text().await)
+    }
+
+    /// A request of a version at `/mcp`, and its body.
+    pub fn question(&self, version: &str, method: &str, params: &Value) -> (Builder, String) {
+        let (body, head) = message(version, method, params);
+        let mut request = self.post("/mcp");
+        for (header, value) in head {
+            request = request.header(header, value);
+        }
+        let name = params["name"].as_str();
+        if let Some(name) = name.filter(|_| version == MODERN) {
+            request = request.header("mcp-name", name);
+        }
+        (request, body.to_string())
+    }
+
+    /// Starts a request of a version at `/mcp`.
+    pub async fn ask(&self, version: &str, method: &str, params: &Value) -> Answer {
+        let (request, body) = self.question(version, method, params);
+        self.send(request, body).await
+    }
+
+    /// Calls a tool at `/mcp` and does not wait for the result.
+    pub async fn start_call(&self, version: &str, tool: &str, arguments: Value) -> Answer {
+        let params = json!({ "name": tool, "arguments": arguments });
+        self.ask(version, "tools/call", &params).await
+    }
+
+    /// Calls a tool at `/mcp`.
+    pub async fn call(&self, tool: &str, arguments: Value) -> CallResult {
+        self.start_call(MODERN, tool, arguments)
+            .await
+            .result()
+            .await
+    }
+
+    /// Runs a command.
+    pub async fn shell(&self, command: &str) -> CallResult {
+        self.call("shell_exec", json!({ "command": command })).await
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let status = std::process::Command::new("kill")
+            .args(["-s", name, &pid])
+            .status();
+        assert!(status.expect("kill").success());
+    }
+
+    /// How it ends.
+    pub async fn wait(&mut self) -> ExitStatus {
+        let ended = tokio::time::timeout(END, self.child.wait()).await;
+        ended.expect("it ends in time").expect("an exit status")
+    }
+
+    /// Memory that it holds, in KiB.
+    pub fn memory(&self) -> u64 {
+        let pid = self.child.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let amount = line.expect("VmRSS").trim().trim_end_matches(" kB");
+        amount.parse().expect("a number")
+    }
+}
+
+/// A request as its version has it, and the headers that go with it.
+fn message(version: &str, method: &str, params: &Value) -> (Value, Vec<(&'static str, String)>) {
+    let mut params = params.clone();
+    let mut head = Vec::new();
+    if method != "initialize" {
+        head.push(("mcp-protocol-version", version.to_owned()));
+    }
+    if version == MODERN {
+        head.push(("mcp-method", method.to_owned()));
+        let meta = &mut params["_meta"];
+        meta["io.modelcontextprotocol/protocolVersion"] = json!(version);
+        meta["io.modelcontextprotocol/clientInfo"] = json!({ "name": "tests", "version": "0" });
+        meta["io.modelcontextprotocol/clientCapabilities"] = json!({});
+    }
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    (body, head)
+}
+
+/// An answer whose body may still come. Dropping it closes its connection.
+#[derive(Debug)]
+pub struct Answer {
+    /// Head and body.
+    pub response: Response<Incoming>,
+    buffer: BytesMut,
+    connection: tokio::task::AbortHandle,
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+/// One event of a stream, or a comment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// `message` where it has no name; empty for a comment.
+    pub name: String,
+    /// All its data.
+    pub data: String,
+}
+
+impl Event {
+    /// A line that only keeps the stream alive.
+    pub fn is_comment(&self) -> bool {
+        self.name.is_empty()
+    }
+
+    /// Its data as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.data).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+impl Answer {
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    /// A header's text; empty when there is none.
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.response.headers().get(name);
+        value.and_then(|value| value.to_str().ok()).unwrap_or("")
+    }
+
+    /// The whole body.
+    pub async fn text(mut self) -> String {
+        let body = tokio::time::timeout(DEADLINE, self.response.body_mut().collect());
+        let body = body.await.expect("a body in time").expect("a body");
+        String::from_utf8(body.to_bytes().to_vec()).expect("UTF-8")
+    }
+
+    /// The next event; `None` at the end.
+    pub async fn event(&mut self) -> Option<Event> {
+        loop {
+            if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
+                let text = self.buffer.split_to(end + 2);
+                return Some(parse(&String::from_utf8_lossy(&text)));
+            }
+            let frame = tokio::time::timeout(DEADLINE, self.response.body_mut().frame());
+            let frame = frame.await.expect("an event in time")?;
+            let data = frame.expect("a whole stream").into_data().expect("data");
+            self.buffer.extend_from_slice(&data);
+        }
+    }
+
+    /// The next message, past comments.
+    pub async fn message(&mut self) -> Option<Value> {
+        loop {
+            let event = self.event().await?;
+            if !event.is_comment() {
+                return Some(event.json());
+            }
+        }
+    }
+
+    /// The answer to a JSON-RPC request, past notifications, and past a status.
+    pub async fn answer(mut self) -> Value {
+        if self.header("content-type").starts_with("application/json") {
+            return serde_json::from_str(&self.text().await).expect("JSON");
+        }
+        loop {
+            let message = self.message().await.expect("an answer before the end");
+            if message.get("method").is_none() {
+                return message;
+            }
+        }
+    }
+
+    /// The result of a tool call.
+    pub async fn result(self) -> CallResult {
+        let answer = self.answer().await;
+        assert!(answer.get("result").is_some(), "a protocol error: {answer}");
+        CallResult(answer["result"].clone())
+    }
+}
+
+fn parse(text: &str) -> Event {
+    let field = |name: &str| {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(name));
+        let values: Vec<&str> = lines.map(|value| value.trim_start_matches(' ')).collect();
+        (!values.is_empty()).then(|| values.join("\n"))
+    };
+    match field("data:") {
+        Some(data) => Event {
+            name: field("event:").unwrap_or_else(|| "message".to_owned()),
+            data,
+        },
+        None => Event {
+            name: String::new(),
+            data: text.trim().to_owned(),
+        },
+    }
+}

@@ -1,0 +1,143 @@
+//! Who may call over HTTP, and from which pages: the whole server is asked, as clients and as those
+//! who pretend to be some.
+
+mod forged;
+mod guard;
+mod issuer;
+mod jwt;
+mod key;
+mod tokens;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use hyper::http::request::Builder;
+use serde_json::{Value, json};
+
+use super::harness::{Answer, CallResult, Directory, HttpServer, TestServer, eventually};
+
+/// A protocol version whose requests need nothing but this header.
+const VERSION: (&str, &str) = ("mcp-protocol-version", "2025-06-18");
+
+/// How long what changed may go unnoticed.
+const SOON: Duration = Duration::from_secs(15);
+
+/// A file that a setting names, gone when the test is.
+#[derive(Debug)]
+struct SettingFile(Directory);
+
+impl SettingFile {
+    fn new(content: &str) -> Self {
+        let file = Self(Directory::new(0));
+        file.write(content);
+        file
+    }
+
+    fn path(&self) -> PathBuf {
+        Path::new(self.0.text()).join("file")
+    }
+
+    fn text(&self) -> String {
+        self.path().to_str().expect("UTF-8").to_owned()
+    }
+
+    /// By another file in its place.
+    fn write(&self, content: &str) {
+        let new = self.path().with_extension("new");
+        fs::write(&new, content).expect("a file");
+        fs::rename(new, self.path()).expect("a file");
+    }
+}
+
+/// A request for the tools with these headers besides.
+fn for_tools(server: &HttpServer, headers: &[(&str, &str)]) -> Builder {
+    let request = server.post("/mcp").header(VERSION.0, VERSION.1);
+    headers.iter().fold(request, |request, (name, value)| {
+        request.header(*name, *value)
+    })
+}
+
+/// Asks for the tools.
+async fn ask(server: &HttpServer, headers: &[(&str, &str)]) -> Answer {
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {} });
+    server
+        .send(for_tools(server, headers), body.to_string())
+        .await
+}
+
+/// The status of that, and what it asks for.
+async fn asked(server: &HttpServer, headers: &[(&str, &str)]) -> (u16, String) {
+    let answer = ask(server, headers).await;
+    (
+        answer.status().as_u16(),
+        answer.header("www-authenticate").to_owned(),
+    )
+}
+
+/// The same with one token.
+async fn with_token(server: &HttpServer, token: &str) -> (u16, String) {
+    asked(server, &[("authorization", &format!("Bearer {token}"))]).await
+}
+
+/// Calls a tool.
+async fn call(
+    server: &HttpServer,
+    headers: &[(&str, &str)],
+    tool: &str,
+    arguments: Value,
+) -> CallResult {
+    let params = json!({ "name": tool, "arguments": arguments });
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+    let request = for_tools(server, headers);
+    server.send(request, body.to_string()).await.result().await
+}
+
+/// A server whose log is kept, all of it.
+async fn logged(server: TestServer) -> (HttpServer, SettingFile) {
+    let log = SettingFile::new("");
+    let errors = fs::File::create(log.path()).expect("a file");
+    let server = server
+        .env("CASEMATE_LOG", "trace")
+        .flag("--http", "127.0.0.1:0");
+    let child = server
+        .command()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(errors)
+        .spawn()
+        .expect("the server starts");
+    let listening = || {
+        let text = fs::read_to_string(log.path()).expect("a log");
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("listening on "));
+        line.and_then(|address| address.parse().ok())
+    };
+    eventually("it listens", SOON, async || listening().is_some()).await;
+    let server = HttpServer {
+        instance: server.instance().clone(),
+        child,
+        address: listening().expect("an address"),
+    };
+    (server, log)
+}
+
+/// `casemate` with these arguments, which ends at once: its code, output and errors.
+fn casemate(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let output = std::process::Command::new("timeout")
+        .args(["20", env!("CARGO_BIN_EXE_casemate")])
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+        .stdin(Stdio::null())
+        .output()
+        .expect("it can be run");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}

@@ -1,0 +1,11 @@
+//! The workspace's files over plain HTTP: every route and status, through the real
+//! server, for the user `tester` on the loopback address.
+
+mod archives;
+mod client;
+mod downloads;
+mod forms;
+mod large;
+mod listing;
+mod refusals;
+mod uploads;

@@ -1,0 +1,199 @@
+//! The page for people, and the status of the sandbox that it shows.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::harness::{Answer, Directory, HttpServer, TestServer, docker, eventually};
+
+/// What the page may do, as a browser enforces it.
+const POLICY: [&str; 10] = [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+    "img-src 'self' data:",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+];
+
+/// The parts of the page, and what each is.
+const PARTS: [(&str, &str); 3] = [
+    ("/", "text/html; charset=utf-8"),
+    ("/page.css", "text/css; charset=utf-8"),
+    ("/page.js", "text/javascript; charset=utf-8"),
+];
+
+/// With a token for each of these: its text, its user, its scopes.
+async fn with_tokens(directory: &Directory, rows: &[(&str, &str, &str)]) -> HttpServer {
+    let row = |(token, user, scopes): &(&str, &str, &str)| {
+        let digest = Sha256::digest(token);
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!(
+            "[[tokens]]\nname = \"{token}\"\nsha256 = \"{hex}\"\nuser = \"{user}\"\nscopes = {scopes}\n"
+        )
+    };
+    let path = format!("{}/tokens.toml", directory.text());
+    let text: String = rows.iter().map(row).collect();
+    std::fs::write(&path, text).expect("a file");
+    let server = TestServer::new().env("CASEMATE_AUTH", "tokens");
+    server.env("CASEMATE_TOKENS_FILE", &path).start_http().await
+}
+
+async fn ask(server: &HttpServer, token: &str, method: &str, path: &str, body: &str) -> Answer {
+    let request = server.request(method, path);
+    let request = request.header("authorization", format!("Bearer {token}"));
+    server.send(request, body.to_owned()).await
+}
+
+async fn status(server: &HttpServer) -> Value {
+    let (code, text) = server.get("/status").await;
+    assert_eq!(code, 200, "{text}");
+    let status: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(status["success"], true);
+    status["data"].clone()
+}
+
+#[tokio::test]
+async fn the_page_is_open_to_everybody_and_may_do_no_more_than_it_says() {
+    let directory = Directory::new(0);
+    let server = with_tokens(&directory, &[]).await;
+    for (path, kind) in PARTS {
+        let answer = server.send(server.request("GET", path), "").await;
+        assert_eq!(answer.status(), 200, "{path}");
+        assert_eq!(answer.header("content-type"), kind);
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer");
+        let policy = answer.header("content-security-policy");
+        assert_eq!(policy.split("; ").collect::<Vec<_>>(), POLICY, "{path}");
+        assert!(!answer.text().await.trim().is_empty(), "{path}");
+    }
+    let (code, _) = server.get("/status").await;
+    assert_eq!(code, 401);
+}
+
+#[tokio::test]
+async fn the_page_names_only_parts_that_are_served_and_no_other_host() {
+    let server = TestServer::new().start_http().await;
+    let (_, html) = server.get("/").await;
+    let named = |attribute: &str| {
+        let values = html.split(attribute).skip(1);
+        let values = values.filter_map(|rest| rest.split('"').next());
+        values.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut parts = [named(" src=\""), named(" href=\"")].concat();
+    parts.retain(|part| !part.starts_with("data:"));
+    parts.sort();
+    assert_eq!(parts, ["page.css", "page.js"]);
+    for (path, _) in PARTS {
+        let (_, text) = server.get(path).await;
+        // The names of XML's vocabulary are addresses that nobody is asked at.
+        let text = text.replace("http://www.w3.org/2000/svg", "");
+        assert!(!text.contains("http://") && !text.contains("https://"));
+        for unsafe_way in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "eval(",
+            "localStorage",
+        ] {
+            assert!(!text.contains(unsafe_way), "{path}: {unsafe_way}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_guard_stands_before_the_page_too() {
+    let server = TestServer::new().start_http().await;
+    for (path, _) in PARTS {
+        let rebound = hyper::Request::builder()
+            .uri(path)
+            .header("host", "evil.example");
+        assert_eq!(server.send(rebound, "").await.status(), 403);
+        let other = server
+            .request("GET", path)
+            .header("origin", "http://evil.example");
+        assert_eq!(server.send(other, "").await.status(), 403);
+    }
+}
+
+#[tokio::test]
+async fn the_status_starts_no_sandbox_and_says_what_it_may_use() {
+    let server = TestServer::new().env("CASEMATE_MEMORY", "300m");
+    let server = server.env("CASEMATE_PIDS", "77").start_http().await;
+    for _ in 0..3 {
+        let status = status(&server).await;
+        assert_eq!(status["user"], "tester");
+        assert_eq!(status["mode"], "persistent");
+        assert_eq!(status["state"], "absent");
+        assert_eq!(status["containers"], 0);
+        assert_eq!(status["memory_bytes"], Value::Null);
+        assert_eq!(status["processes"], Value::Null);
+        assert_eq!(status["commands"], json!([]));
+        assert_eq!(status["limits"]["memory_bytes"], 300 << 20);
+        assert_eq!(status["limits"]["processes"], 77);
+        assert_eq!(status["limits"]["cpus"], "1");
+        assert_eq!(status["limits"]["idle_seconds"], 900);
+    }
+    assert_eq!(server.instance.containers(), [""; 0]);
+    assert_eq!(server.instance.volumes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_status_shows_a_command_as_long_as_it_runs() {
+    let server = TestServer::new().start_http().await;
+    let command = json!({ "command": "sleep 300", "wait_seconds": 0 });
+    let running = server.call("shell_exec", command).await;
+    let id = running.field("command_id").clone();
+    let seen = status(&server).await;
+    assert_eq!(seen["state"], "running");
+    assert_eq!(seen["containers"], 1);
+    assert!(seen["memory_bytes"].as_u64() > Some(100_000), "{seen}");
+    assert!(seen["processes"].as_u64() >= Some(3), "{seen}");
+    assert_eq!(seen["commands"][0]["id"], id);
+    assert_eq!(seen["commands"][0]["background"], false);
+    let stop = json!({ "command_id": id, "stop": true });
+    server.call("shell_exec", stop).await;
+    eventually("no command", Duration::from_secs(5), || async {
+        status(&server).await["commands"] == json!([])
+    })
+    .await;
+    docker::output(&["rm", "-f", &server.instance.container()]);
+    eventually("none", Duration::from_secs(10), || async {
+        status(&server).await["state"] == "absent"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_user_sees_nothing_of_it_and_without_the_scope_nobody_does() {
+    let directory = Directory::new(0);
+    let both = r#"["tools", "files"]"#;
+    let rows = [
+        ("of-alice", "alice", both),
+        ("of-bob", "bob", both),
+        ("of-carol", "carol", r#"["tools"]"#),
+    ];
+    let server = with_tokens(&directory, &rows).await;
+    let put = ask(&server, "of-alice", "PUT", "/files/content/a", "hers").await;
+    assert_eq!(put.status(), 201);
+    for (token, user, state) in [
+        ("of-alice", "alice", "running"),
+        ("of-bob", "bob", "absent"),
+    ] {
+        let answer = ask(&server, token, "GET", "/status", "").await;
+        assert_eq!(answer.header("cache-control"), "no-store");
+        let status: Value = serde_json::from_str(&answer.text().await).expect("JSON");
+        assert_eq!(status["data"]["user"], user);
+        assert_eq!(status["data"]["state"], state);
+        let is_known = !status["data"]["memory_bytes"].is_null();
+        assert_eq!(is_known, user == "alice");
+    }
+    let refused = ask(&server, "of-carol", "GET", "/status", "").await;
+    assert_eq!(refused.status(), 403);
+    assert_eq!(server.instance.containers().len(), 1);
+}

@@ -1,0 +1,143 @@
+//! Many users in one process: what is one's is no other's, and nobody waits for another.
+
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{self, StreamExt as _};
+use hyper::http::request::Builder;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::harness::{CallResult, Directory, HttpServer, MODERN, TestServer, eventually};
+
+/// A token that speaks for an application's users.
+const TOKEN: &str = "cm_of-a-test";
+
+/// A server for an application, which names its user in each request.
+struct Application {
+    server: HttpServer,
+    _tokens: Directory,
+}
+
+impl Application {
+    async fn start(server: TestServer) -> Self {
+        let directory = Directory::new(0);
+        let file = format!("{}/tokens.toml", directory.text());
+        let digest: String = Sha256::digest(TOKEN)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let table = format!("[[tokens]]\nname = \"app\"\nsha256 = \"{digest}\"\ndelegate = true\n");
+        std::fs::write(&file, table).expect("a file");
+        let server = server
+            .env("CASEMATE_AUTH", "tokens")
+            .env("CASEMATE_TOKENS_FILE", &file);
+        Self {
+            server: server.start_http().await,
+            _tokens: directory,
+        }
+    }
+
+    /// A request for this user.
+    fn of(user: &str, request: Builder) -> Builder {
+        request
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .header("x-casemate-user", user)
+    }
+
+    async fn call(&self, user: &str, tool: &str, arguments: Value) -> CallResult {
+        let params = json!({ "name": tool, "arguments": arguments });
+        let (request, body) = self.server.question(MODERN, "tools/call", &params);
+        let answer = self.server.send(Self::of(user, request), body).await;
+        assert_eq!(answer.status(), 200);
+        answer.result().await
+    }
+
+    async fn shell(&self, user: &str, command: &str) -> CallResult {
+        let arguments = json!({ "command": command });
+        self.call(user, "shell_exec", arguments).await
+    }
+
+    /// Posts a ping to a session: status and text.
+    async fn ping(&self, user: &str, endpoint: &str) -> (u16, String) {
+        let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+        let request = Self::of(user, self.server.post(endpoint));
+        let answer = self.server.send(request, ping).await;
+        (answer.status().as_u16(), answer.text().await)
+    }
+}
+
+#[tokio::test]
+async fn another_users_session_is_one_that_does_not_exist() {
+    let app = Application::start(TestServer::new()).await;
+    let open = Application::of("alice", app.server.request("GET", "/sse"));
+    let mut stream = app.server.send(open, "").await;
+    let endpoint = stream.event().await.expect("the endpoint").data;
+    let unknown = "/messages?sessionId=00000000000000000000000000000000";
+    let nobodys = app.ping("bob", unknown).await;
+    assert_eq!(nobodys.0, 404);
+    assert_eq!(app.ping("bob", &endpoint).await, nobodys);
+    assert_eq!(app.ping("Alice", &endpoint).await, nobodys);
+    // Without a credential it is not even looked for.
+    let bare = app.server.send(app.server.post(&endpoint), "{}").await;
+    assert_eq!(bare.status(), 401);
+    // Its owner's goes on, and heard of none of this.
+    assert_eq!(app.ping("alice", &endpoint).await.0, 202);
+    let answer = stream.message().await.expect("an answer");
+    assert_eq!(answer["result"], json!({}));
+}
+
+#[tokio::test]
+async fn ten_thousand_calls_with_the_same_id_are_answered_to_who_asked() {
+    let app = Application::start(TestServer::new()).await;
+    let users = ["a/b", "a_b"];
+    for user in users {
+        let file = json!({ "path": "mine", "content": user });
+        assert!(!app.call(user, "write_file", file).await.is_error());
+    }
+    let calls = stream::iter(0..10_000).map(|at| {
+        let (app, user) = (&app, users[at % 2]);
+        async move {
+            let result = app.call(user, "read_file", json!({ "path": "mine" })).await;
+            assert_eq!(result.text().lines().next(), Some(user), "{:?}", result.0);
+        }
+    });
+    let answered = calls.buffer_unordered(64).count().await;
+    assert_eq!(answered, 10_000);
+}
+
+#[tokio::test]
+async fn a_users_thousand_calls_keep_another_waiting_no_second_longer() {
+    let app = Application::start(TestServer::new()).await;
+    // The image is prepared once, whoever comes first.
+    app.shell("first", "true").await;
+    let start = Instant::now();
+    assert_eq!(app.shell("usual", "echo hi").await.stdout(), "hi\n");
+    let usual = start.elapsed();
+
+    let params = json!({ "name": "shell_exec", "arguments": { "command": "sleep 1" } });
+    let thousand = (0..1_000).map(|_| {
+        let (request, body) = app.server.question(MODERN, "tools/call", &params);
+        let request = Application::of("greedy", request);
+        let server = &app.server;
+        async move { server.send(request, body).await }
+    });
+    let thousand = futures_util::future::join_all(thousand);
+    let other = async {
+        // The thousand are there when some are refused.
+        eventually("they are many", Duration::from_secs(20), async || {
+            let (request, body) = app.server.question(MODERN, "tools/list", &json!({}));
+            let request = Application::of("greedy", request);
+            app.server.send(request, body).await.status() == 429
+        })
+        .await;
+        let start = Instant::now();
+        let result = app.shell("modest", "echo hi").await;
+        (result, start.elapsed())
+    };
+    let (answers, (result, took)) = tokio::join!(thousand, other);
+    assert_eq!(result.stdout(), "hi\n");
+    let most = usual + Duration::from_secs(1);
+    assert!(took < most, "{took:?}, on a server at rest {usual:?}");
+    let refused = answers.iter().filter(|answer| answer.status() == 429);
+    assert!(refused.count() > 500);
+}
