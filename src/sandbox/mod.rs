@@ -159,6 +159,16 @@ impl Sandbox {
         Answer { value, note }
     }
 
+    async fn unless_ending<T>(
+        &self,
+        step: impl Future<Output = Result<T, SandboxError>>,
+    ) -> Result<T, SandboxError> {
+        tokio::select! {
+            done = step => done,
+            () = self.ending.cancelled() => Err(SandboxError::Ending),
+        }
+    }
+
     /// A call that may be `repeat`ed on the next channel, should this one break.
     async fn call<T, F>(
         &self,
@@ -185,7 +195,8 @@ impl Sandbox {
     {
         let start = Instant::now();
         let deadline = start + within;
-        let _admitted = self.admission.enter(deadline, |_| {}).await?;
+        let turn = self.admission.enter(deadline, |_| {});
+        let _admitted = self.unless_ending(turn).await?;
         let place = self.for_files();
         let mut tries = Tries::new(repeat);
         loop {
