@@ -39,7 +39,7 @@ pub struct Follow<'a> {
 impl Follow<'_> {
     /// Of those who are before this one in some line.
     pub(super) fn waits(&self, ahead: usize) {
-        self.news.send_replace(News::Waiting { ahead });
+        News::Waiting { ahead }.tell(self.news);
     }
 }
 
@@ -59,6 +59,11 @@ pub enum News {
 }
 
 impl News {
+    /// Whether or not anybody listens.
+    pub(super) fn tell(self, news: &watch::Sender<Self>) {
+        news.send_replace(self);
+    }
+
     /// Bytes of output that are known.
     pub(super) fn offset(&self) -> u64 {
         match self {

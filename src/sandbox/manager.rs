@@ -205,6 +205,7 @@ impl Manager {
             containers,
             admission: Admission::new(calls, waiting.clone()),
             transfers: Transfers::new(self.common.engine.clone(), waiting),
+            news: None,
             ending: self.ending.clone(),
         }
     }

@@ -50,6 +50,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -115,6 +116,8 @@ pub struct Sandbox {
     containers: Containers,
     admission: Admission,
     transfers: Transfers,
+    /// Where this handle's file calls tell what they wait for.
+    news: Option<watch::Sender<News>>,
     /// Cancelled when the server ends.
     ending: CancellationToken,
 }
@@ -140,6 +143,18 @@ impl Sandbox {
     /// Makes a container ready without a call. Returns at once.
     pub fn warm(&self) {
         self.for_files().warm();
+    }
+
+    /// A handle whose file calls tell `news` what they wait for.
+    pub fn telling(mut self, news: &watch::Sender<News>) -> Self {
+        self.news = Some(news.clone());
+        self
+    }
+
+    fn waits(&self, ahead: usize) {
+        if let Some(news) = &self.news {
+            News::Waiting { ahead }.tell(news);
+        }
     }
 
     /// Where file work is done: a container that runs no command of its own will do.
@@ -195,12 +210,13 @@ impl Sandbox {
     {
         let start = Instant::now();
         let deadline = start + within;
-        let turn = self.admission.enter(deadline, |_| {});
+        let told = |ahead| self.waits(ahead);
+        let turn = self.admission.enter(deadline, told);
         let _admitted = self.unless_ending(turn).await?;
         let place = self.for_files();
         let mut tries = Tries::new(repeat);
         loop {
-            let lease = place.lease(deadline, |_| {}).await;
+            let lease = place.lease(deadline, told).await;
             let lease = lease.map_err(|error| tries.give_up(error, start.elapsed()))?;
             tries.may_go_to(&lease.container)?;
             let left = deadline.saturating_duration_since(Instant::now());

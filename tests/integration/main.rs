@@ -46,5 +46,6 @@ mod serve;
 mod settings;
 mod stuck;
 mod sweep;
+mod told;
 mod transfers;
 mod writes;
