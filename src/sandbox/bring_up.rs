@@ -201,7 +201,6 @@ impl Maker {
         let removed = self.watch_removal(&found.id);
         let channel = self.connect(&found.id).await?;
         if decision != Adoption::Use {
-            status.send_replace(Status::Retiring);
             let retired = channel.retire(Duration::ZERO).await;
             let retired = retired.map_err(|error| ChannelError::Retire(Box::new(error)))?;
             if retired {

@@ -13,7 +13,7 @@
 //!
 //! Rules:
 //! - One task, the `owner`, changes a container's state. Others hold a `Place`,
-//!   ask it for a lease and read its status.
+//!   ask it for a lease and hear what that waits for.
 //! - What runs is known to PID 1 alone; several servers may use one container.
 //! - A command is started under one id and never run twice: an id that a new
 //!   container does not know is lost, unless the old one said that it had not
@@ -70,9 +70,9 @@ use repeat::{Repeat, Tries};
 use spares::Spares;
 use transfer::Transfers;
 
-/// Where a sandbox is in its life.
+/// Where a container is on its way to whoever waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
+enum Status {
     /// There is no container, as far as this server knows.
     Absent,
     /// There are as many sandboxes as may be.
@@ -88,8 +88,6 @@ pub enum Status {
     Creating,
     /// PID 1 answers.
     Running,
-    /// It was asked to end.
-    Retiring,
 }
 
 /// What a user is told about the sandbox beside the result.
@@ -135,11 +133,6 @@ enum Containers {
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 impl Sandbox {
-    /// Where the container for the next call is in its life.
-    pub fn status(&self) -> Status {
-        self.for_files().status()
-    }
-
     /// Makes a container ready without a call. Returns at once.
     pub fn warm(&self) {
         self.for_files().warm();

@@ -210,7 +210,6 @@ impl Owner {
             return;
         };
         self.maker.common.room.left(&running.container);
-        self.status.send_replace(Status::Retiring);
         if let Err(error) = running.channel.retire_at_once().await {
             debug!(
                 error = &error as &dyn std::error::Error,

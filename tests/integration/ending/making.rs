@@ -104,9 +104,9 @@ impl Round {
             Making::Spare => Mode::Ephemeral,
         };
         let server = TestServer::on(&instance)
+            .mode(mode)
             .env("CASEMATE_WARM", "off")
-            .env("CASEMATE_IDLE_TIMEOUT", "2s")
-            .env("CASEMATE_MODE", mode.as_str());
+            .env("CASEMATE_IDLE_TIMEOUT", "2s");
         let mut server = server.start().await;
         let arguments = serde_json::json!({ "command": "sleep 1000" });
         let call = match self.making {

@@ -12,9 +12,10 @@ mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
+use casemate::config::Mode;
 use futures_util::future::join_all;
 
-use cell::{Cell, Mode, Reached, STAGES, Victim};
+use cell::{Cell, MODES, Reached, STAGES, Victim};
 use truth::Seen;
 use world::World;
 
@@ -44,7 +45,7 @@ async fn prove(world: &World, cell: Cell, reached: Reached) {
 /// All of one victim, on the machine's own Engine.
 async fn each_is_survived(victim: Victim) {
     let world = Arc::new(World::here());
-    let cells = Mode::ALL.into_iter().flat_map(|mode| {
+    let cells = MODES.into_iter().flat_map(|mode| {
         STAGES.map(|stage| Cell {
             victim,
             stage,
@@ -99,7 +100,7 @@ async fn an_engines_end_is_survived(mode: Mode) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_engine_may_die_at_every_stage_in_every_mode() {
-    let modes = Mode::ALL.map(|mode| tokio::spawn(an_engines_end_is_survived(mode)));
+    let modes = MODES.map(|mode| tokio::spawn(an_engines_end_is_survived(mode)));
     for mode in join_all(modes).await {
         mode.expect("the cells hold");
     }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::cell::{Cell, Deed, FILES, Mode, Stage, Victim, letter};
+use casemate::config::Mode;
+
+use super::cell::{Cell, Deed, FILES, Stage, Victim, letter};
 use crate::harness::{CallResult, Server};
 
 /// Says what there is: `kept`; how often the command ran; of each replaced file its
