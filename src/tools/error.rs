@@ -150,13 +150,19 @@ impl ToolError {
                 format!("the sandbox did not answer for {} s", after.as_secs())
             }
         };
-        let next = if repeatable {
-            "Retry: to write the same again is safe."
-        } else {
-            "Read the file, then decide."
+        let (code, next) = match why {
+            _ if !repeatable => (Code::Uncertain, "Read the file, then decide."),
+            Uncertainty::Ending => (
+                Code::ServerEnding,
+                "Call again when it is back: to write the same again is safe.",
+            ),
+            _ => (
+                Code::SandboxUnavailable,
+                "Retry: to write the same again is safe.",
+            ),
         };
         Self::new(
-            Code::Uncertain,
+            code,
             format!("{what} while {subject} was changed; it may or may not have happened. {next}"),
         )
     }
