@@ -40,7 +40,7 @@ pub struct Follow<'a> {
 impl Follow<'_> {
     /// Of those who are before this one in some line.
     pub(super) fn waits(&self, ahead: usize) {
-        self.news.send_replace(News::Waiting { ahead });
+        News::Waiting { ahead }.tell(self.news);
     }
 }
 
@@ -60,6 +60,11 @@ pub enum News {
 }
 
 impl News {
+    /// Whether or not anybody listens.
+    pub(super) fn tell(self, news: &watch::Sender<Self>) {
+        news.send_replace(self);
+    }
+
     /// Bytes of output that are known.
     pub(super) fn offset(&self) -> u64 {
         match self {
@@ -113,8 +118,7 @@ impl Sandbox {
     ) -> Result<Answer<Executed>, SandboxError> {
         let deadline = Instant::now() + LEASE;
         let turn = async {
-            let admitted = self.admission.enter(deadline, |ahead| follow.waits(ahead));
-            let admitted = admitted.await?;
+            let admitted = self.own_turn(deadline, |ahead| follow.waits(ahead)).await?;
             let seated = match &self.containers {
                 Containers::Lasting(place) => Seated::In(Seat::shared(place.clone())),
                 Containers::Fresh(spares) => spares.seat(&command, deadline, &follow).await?,

@@ -49,5 +49,6 @@ mod serve;
 mod settings;
 mod stuck;
 mod sweep;
+mod told;
 mod transfers;
 mod writes;
