@@ -190,10 +190,13 @@ impl Config {
     }
 }
 
-/// Kept as text, because a filter cannot be cloned.
+/// Kept as text, because a filter cannot be cloned. Without white space around directives:
+/// tracing-subscriber 0.3 counts positions after it and cuts before it (`Directive::parse`), so
+/// that ` a=warn` means another target, and in other scripts panics.
 fn log_filter(text: &str) -> Result<String, ValueError> {
-    match EnvFilter::try_new(text) {
-        Ok(_) => Ok(text.to_owned()),
+    let text = text.split(',').map(str::trim).collect::<Vec<_>>().join(",");
+    match EnvFilter::try_new(&text) {
+        Ok(_) => Ok(text),
         Err(error) => Err(ValueError::Log(error.to_string())),
     }
 }

@@ -163,6 +163,19 @@ fn an_error_repeats_little_of_a_long_value_and_escapes_it() {
     assert!(error.len() < 400 && !error.contains('\u{1b}'), "{error}");
 }
 
+#[test]
+fn a_log_filter_may_have_white_space_around_its_directives() {
+    let log = |text| load(&[], &[("CASEMATE_LOG", text)]).map(|config| config.log);
+    assert_eq!(
+        log(" info, rmcp = warn").ok(),
+        None,
+        "within one it means something"
+    );
+    assert_eq!(log(" info, rmcp=warn ").unwrap(), "info,rmcp=warn");
+    let in_another_script = log(" \u{ed0}=");
+    assert_eq!(in_another_script.unwrap(), "\u{ed0}=");
+}
+
 proptest! {
     #[test]
     fn no_value_panics_and_what_is_accepted_is_in_its_bounds(
