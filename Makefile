@@ -33,6 +33,8 @@ test: rust setup ## run all tests, and prove that they left nothing behind
 	scripts/check-leftovers snapshot "$$snapshot"; \
 	echo "cargo test --workspace --locked"; \
 	tests=0; cargo test --workspace --locked || tests=$$?; \
+	echo "cargo test --locked --features otlp --lib traces"; \
+	cargo test --locked --features otlp --lib traces || tests=$$?; \
 	leftovers=0; scripts/check-leftovers compare "$$snapshot" || leftovers=$$?; \
 	exit $$((tests ? tests : leftovers))
 
@@ -47,7 +49,7 @@ bench: rust setup ## measure
 
 lint: rust ## check format, lints and documentation
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 clean-engine: ## remove Casemate's containers and prepared images, and its volumes after a question (YES=1: without)

@@ -39,7 +39,7 @@ const LAST: Duration = Duration::from_millis(100);
 pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     config.check_directory()?;
-    setup::log_to_stderr(&config.log)?;
+    let _traces = setup::log_and_trace(&config.log, &ProcessEnvironment)?;
     let engine = setup::engine(&ProcessEnvironment)?;
     let runtime = match args.http {
         Some(_) => setup::runtime_of_many()?,

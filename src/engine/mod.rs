@@ -61,6 +61,8 @@ pub use spec::{ContainerSpec, Limits, RunAs, Workspace};
 pub use verify::{Difference, Kind as DifferenceKind};
 pub use volumes::{VolumeDriver, VolumeRow};
 
+use tracing::{Instrument as _, debug_span};
+
 use crate::meter::Meter;
 use endpoint::Endpoint;
 
@@ -181,6 +183,7 @@ impl Engine {
         future: impl Future<Output = Result<T, BollardError>>,
     ) -> Result<T, EngineError> {
         let start = Instant::now();
+        let future = future.instrument(debug_span!("engine", request = call));
         let answer = match tokio::time::timeout(after, future).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(self.bollard_error(call, after, error)),

@@ -28,6 +28,7 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, field, info_span};
 
 pub use code::Code;
 pub use entries::{instant, time};
@@ -118,12 +119,15 @@ impl Tools {
         let start = Instant::now();
         let (teller, news) = watch::channel(News::Nothing);
         let sandbox = self.sandbox(context)?.telling(&teller);
+        let span = info_span!("tool_call", tool = shown(name), outcome = field::Empty);
+        let dispatched = self.dispatch(&sandbox, name, arguments, &context.ct, &teller);
         let result = tokio::select! {
-            result = self.dispatch(&sandbox, name, arguments, &context.ct, &teller) => result?,
+            result = dispatched.instrument(span.clone()) => result?,
             never = progress::report(context, news) => match never {},
         };
-        let meter = self.manager.meter();
-        meter.call(name, outcome::counted(&result), start.elapsed());
+        let outcome = outcome::counted(&result);
+        span.record("outcome", outcome);
+        self.manager.meter().call(name, outcome, start.elapsed());
         let mut result = result.unwrap_or_else(ToolError::into_result);
         if self.manager.config().results == Results::Text {
             result.structured_content = None;
@@ -147,14 +151,16 @@ impl Tools {
             files::list::NAME => unless(cancel, files::list::call(sandbox, arguments)).await,
             files::edit::NAME if all => unless(cancel, files::edit::call(sandbox, arguments)).await,
             _ => {
-                let shown: String = name.escape_debug().take(60).collect();
-                return Err(ErrorData::invalid_params(
-                    format!("unknown tool: {shown}"),
-                    None,
-                ));
+                let problem = format!("unknown tool: {}", shown(name));
+                return Err(ErrorData::invalid_params(problem, None));
             }
         })
     }
+}
+
+/// A name that may be anything.
+fn shown(name: &str) -> String {
+    name.escape_debug().take(60).collect()
 }
 
 /// Drops the call when it is cancelled: PID 1 then stops its work.
