@@ -31,7 +31,7 @@ fn nothing_given_is_the_documented_configuration() {
         warm: true,
         upload_limit: Bytes(1_073_741_824),
         admin: None,
-        log: "info,rmcp=warn".to_owned(),
+        log: "info,rmcp=off".to_owned(),
         max_sandboxes: 100,
         disk_floor: Bytes(1_073_741_824),
         bind: None,
