@@ -33,19 +33,23 @@ test: rust setup ## run all tests, and prove that they left nothing behind
 	scripts/check-leftovers snapshot "$$snapshot"; \
 	echo "cargo test --workspace --locked"; \
 	tests=0; cargo test --workspace --locked || tests=$$?; \
+	echo "cargo test --locked --features otlp --lib traces"; \
+	cargo test --locked --features otlp --lib traces || tests=$$?; \
 	leftovers=0; scripts/check-leftovers compare "$$snapshot" || leftovers=$$?; \
 	exit $$((tests ? tests : leftovers))
 
-clients: rust setup ## try real clients (Python, LangChain, curl, the MCP Inspector) with the server
-	cargo build --release --locked --bin casemate
-	@scripts/try-clients
+clients: rust setup ## try real clients (Python, LangChain, curl, the MCP Inspector, the conformance suite) with the server
+	@scripts/setup-clients
+	cargo test --locked --test integration -- clients:: conformance::
 
 bench: rust setup ## measure
 	cargo bench --locked --bench stdio --bench files --bench pace
+	cargo build --release --locked --bin casemate
+	@scripts/bench-http
 
 lint: rust ## check format, lints and documentation
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 clean-engine: ## remove Casemate's containers and prepared images, and its volumes after a question (YES=1: without)

@@ -11,6 +11,7 @@
 //! channel             gRPC to PID 1 over one `docker exec` stream
 //! engine              the Docker Engine: containers, volumes, images
 //! config, identity, workspace      values that are valid once they exist
+//! meter               what is counted, for whoever watches
 //! ```
 //!
 //! What runs in the container is another program, `crates/init`; what the two
@@ -22,6 +23,7 @@ pub mod config;
 pub mod engine;
 pub mod http;
 pub mod identity;
+pub mod meter;
 pub mod sandbox;
 pub mod stdio;
 pub mod tools;

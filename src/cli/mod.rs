@@ -6,6 +6,11 @@ mod rm;
 mod serve;
 mod setup;
 mod token;
+#[cfg(feature = "otlp")]
+mod traces;
+#[cfg(not(feature = "otlp"))]
+#[path = "no_traces.rs"]
+mod traces;
 
 use std::process::ExitCode;
 

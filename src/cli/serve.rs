@@ -39,7 +39,7 @@ const LAST: Duration = Duration::from_millis(100);
 pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     config.check_directory()?;
-    setup::log_to_stderr(&config.log)?;
+    let _traces = setup::log_and_trace(&config.log, &ProcessEnvironment)?;
     let engine = setup::engine(&ProcessEnvironment)?;
     let runtime = match args.http {
         Some(_) => setup::runtime_of_many()?,
@@ -48,6 +48,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         let stop = setup::stop_on_signal()?;
         let manager = Manager::new(config.clone(), engine.clone());
+        let admin = match config.admin {
+            Some(address) => Some(listen(address).await.context("for metrics")?),
+            None => None,
+        };
+        if let Some((listener, address)) = admin {
+            // As below: port 0 is read here.
+            writeln!(io::stderr(), "metrics on {address}")?;
+            let (manager, engine) = (manager.clone(), engine.clone());
+            let served = http::admin::serve(listener, address, manager, engine, stop.clone());
+            tokio::spawn(served);
+        }
         match args.http {
             Some(address) => serve_http(address, manager, engine, config, stop).await,
             None => {
@@ -61,6 +72,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     served
 }
 
+/// The address that it has: port 0 is any.
+async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
 async fn serve_http(
     address: SocketAddr,
     manager: Manager,
@@ -70,10 +89,7 @@ async fn serve_http(
 ) -> anyhow::Result<()> {
     auth::check(address, &config.http.auth)?;
     let authenticator = Arc::new(Authenticator::new(&config)?);
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}"))?;
-    let address = listener.local_addr()?;
+    let (listener, address) = listen(address).await?;
     // Not a log: who starts it with port 0 reads the port here.
     writeln!(io::stderr(), "listening on {address}")?;
     let server = http::Server {

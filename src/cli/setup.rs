@@ -4,8 +4,13 @@ use anyhow::Context as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
 
+use super::traces::{self, Traces};
 use crate::config::{Config, Environment, Origin, Setting};
 use crate::engine::{Engine, EngineAddress, EngineError, locate};
 
@@ -37,12 +42,33 @@ const USUAL: &str = "unix:///var/run/docker.sock";
 /// # Errors
 /// Directives that are none.
 pub fn log_to_stderr(directives: &str) -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(directives)?)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+    tracing_subscriber::registry()
+        .with(logs(directives)?)
         .init();
     Ok(())
+}
+
+/// As [`log_to_stderr`]; and traces go where the environment says, as long as what is
+/// returned is held.
+///
+/// # Errors
+/// Directives that are none, a collector of traces that cannot be used.
+pub fn log_and_trace(directives: &str, environment: &dyn Environment) -> anyhow::Result<Traces> {
+    let (layer, traces) = traces::layer(environment)?;
+    let subscriber = tracing_subscriber::registry().with(layer);
+    subscriber.with(logs(directives)?).init();
+    Ok(traces)
+}
+
+fn logs<S>(directives: &str) -> anyhow::Result<impl Layer<S> + use<S>>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    Ok(tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(is_terminal)
+        .with_filter(EnvFilter::try_new(directives)?))
 }
 
 /// For a verb that a person runs: only what went wrong, unless the settings ask for

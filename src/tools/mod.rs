@@ -17,6 +17,7 @@ mod shell;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, JsonObject,
@@ -25,7 +26,9 @@ use rmcp::model::{
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, field, info_span};
 
 pub use code::Code;
 pub use entries::{instant, time};
@@ -36,7 +39,7 @@ pub use shell::start;
 
 use crate::config::{Results, ToolSet};
 use crate::identity::{Principal, User};
-use crate::sandbox::{Manager, Sandbox};
+use crate::sandbox::{Manager, News, Sandbox};
 
 /// The MCP server's side of a conversation.
 #[derive(Debug, Clone)]
@@ -113,31 +116,51 @@ impl Tools {
         arguments: JsonObject,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResult, ErrorData> {
-        let cancel = &context.ct;
-        let sandbox = self.sandbox(context)?;
-        let all = self.manager.config().tools == ToolSet::All;
-        let result = match name {
-            shell::NAME => shell::call(&sandbox, arguments, context).await,
-            files::write::NAME => unless(cancel, files::write::call(&sandbox, arguments)).await,
-            files::read::NAME => unless(cancel, files::read::call(&sandbox, arguments)).await,
-            files::list::NAME => unless(cancel, files::list::call(&sandbox, arguments)).await,
-            files::edit::NAME if all => {
-                unless(cancel, files::edit::call(&sandbox, arguments)).await
-            }
-            _ => {
-                let shown: String = name.escape_debug().take(60).collect();
-                return Err(ErrorData::invalid_params(
-                    format!("unknown tool: {shown}"),
-                    None,
-                ));
-            }
+        let start = Instant::now();
+        let (teller, news) = watch::channel(News::Nothing);
+        let sandbox = self.sandbox(context)?.telling(&teller);
+        let span = info_span!("tool_call", tool = shown(name), outcome = field::Empty);
+        let dispatched = self.dispatch(&sandbox, name, arguments, &context.ct, &teller);
+        let result = tokio::select! {
+            result = dispatched.instrument(span.clone()) => result?,
+            never = progress::report(context, news) => match never {},
         };
+        let outcome = outcome::counted(&result);
+        span.record("outcome", outcome);
+        self.manager.meter().call(name, outcome, start.elapsed());
         let mut result = result.unwrap_or_else(ToolError::into_result);
         if self.manager.config().results == Results::Text {
             result.structured_content = None;
         }
         Ok(result)
     }
+
+    async fn dispatch(
+        &self,
+        sandbox: &Sandbox,
+        name: &str,
+        arguments: JsonObject,
+        cancel: &CancellationToken,
+        news: &watch::Sender<News>,
+    ) -> Result<Result<CallToolResult, ToolError>, ErrorData> {
+        let all = self.manager.config().tools == ToolSet::All;
+        Ok(match name {
+            shell::NAME => shell::call(sandbox, arguments, cancel, news).await,
+            files::write::NAME => unless(cancel, files::write::call(sandbox, arguments)).await,
+            files::read::NAME => unless(cancel, files::read::call(sandbox, arguments)).await,
+            files::list::NAME => unless(cancel, files::list::call(sandbox, arguments)).await,
+            files::edit::NAME if all => unless(cancel, files::edit::call(sandbox, arguments)).await,
+            _ => {
+                let problem = format!("unknown tool: {}", shown(name));
+                return Err(ErrorData::invalid_params(problem, None));
+            }
+        })
+    }
+}
+
+/// A name that may be anything.
+fn shown(name: &str) -> String {
+    name.escape_debug().take(60).collect()
 }
 
 /// Drops the call when it is cancelled: PID 1 then stops its work.

@@ -1,0 +1,17 @@
+//! Without the cargo feature `otlp` there are no traces.
+
+use tracing_subscriber::layer::Identity;
+
+use crate::config::Environment;
+
+/// What sends traces; here nothing.
+#[derive(Debug)]
+#[must_use = "dropping it ends the traces"]
+pub struct Traces;
+
+/// # Errors
+/// None: as with the feature.
+#[expect(clippy::unnecessary_wraps, reason = "as with the feature")]
+pub fn layer(_: &dyn Environment) -> anyhow::Result<(Option<Identity>, Traces)> {
+    Ok((None, Traces))
+}
