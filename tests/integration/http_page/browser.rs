@@ -25,6 +25,7 @@ const GONE: Duration = Duration::from_secs(10);
 static TURN: Semaphore = Semaphore::const_new(1);
 
 /// Where `scripts/setup-tests` puts the driver's packages and the name of the browser.
+#[expect(clippy::print_stderr, reason = "a test that does not run says why")]
 fn tools() -> Option<PathBuf> {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/page");
     // Written last, when all is there.
@@ -34,9 +35,7 @@ fn tools() -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "no setting: where the tests run")]
     let in_ci = std::env::var_os("CI").is_some();
     assert!(!in_ci, "no browser: scripts/setup-tests says why");
-    eprintln!(
-        "skipped: no browser to show the page; scripts/setup-tests gets one, or says why not"
-    );
+    eprintln!("NOT RUN: no browser; scripts/setup-tests gets one, or says why not");
     None
 }
 
