@@ -144,7 +144,15 @@ fn closing(report: &Report) -> String {
         these.count()
     };
     let (errors, warnings) = (count(Level::Error), count(Level::Warning));
-    text + &format!("\n{errors} errors, {warnings} warnings\n")
+    let many = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    };
+    text + &format!(
+        "\n{}, {}\n",
+        many(errors, "error"),
+        many(warnings, "warning")
+    )
 }
 
 #[cfg(test)]
@@ -194,7 +202,7 @@ Settings in force, and why:
   A                         512m                     default
   B                         -                        default
 
-2 errors, 1 warnings
+2 errors, 1 warning
 "
         );
     }

@@ -26,7 +26,7 @@ use std::error::Error;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Auth, Config, ConfigError};
 use crate::engine::{EngineAddress, EngineError};
 use trial::Trial;
 
@@ -150,6 +150,13 @@ fn settings(config: Result<&Config, &ConfigError>) -> Vec<Finding> {
     if let Err(error) = config.check_directory() {
         let finding = Finding::error("bind", chain(&error));
         found.push(finding.mend("make the directory, or name another"));
+    }
+    if let Auth::Tokens(file) = &config.http.auth
+        && let Err(error) = std::fs::File::open(file)
+    {
+        let finding = Finding::error("tokens", format!("{file:?} cannot be read: {error}"));
+        let mend = "`casemate token --user NAME` prints a table for it; it has to be readable for this user";
+        found.push(finding.mend(mend));
     }
     found
 }

@@ -79,9 +79,13 @@ impl Trial {
         let first = self.exec(&manager, inside::SCRIPT, stop).await;
         let made = start.elapsed();
         let start = Instant::now();
-        let second = match first {
-            Ok(_) => self.exec(&manager, ":", stop).await.ok(),
-            Err(_) => None,
+        // Also after an interrupt: what is on its way has to be there to be removed.
+        let second = match first.is_ok() || stop.is_cancelled() {
+            true => self
+                .exec(&manager, ":", &CancellationToken::new())
+                .await
+                .ok(),
+            false => None,
         };
         let warm = start.elapsed();
         manager.close().await;
