@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::harness::{TestServer, docker};
+use crate::harness::{TOOLS_IMAGE, TestServer, docker};
 
 const ANSWERS: &str = include_str!("../../docs/cis-docker-benchmark.md");
 
@@ -151,51 +151,25 @@ fn every_check_of_the_section_has_an_answer() {
     assert!(answers().into_keys().eq(CHECKS), "{:?}", answers());
 }
 
-#[tokio::test]
-async fn a_container_that_keeps_nothing_back_fails_nearly_all_of_them() {
-    let name = format!("casemate-test-{}", uuid::Uuid::new_v4().simple());
-    let run = [
-        "run",
-        "--detach",
-        "--name",
-        &name,
-        "--privileged",
-        "--network",
-        "host",
-        "--pid",
-        "host",
-    ];
-    let also = [
-        "--ipc",
-        "host",
-        "--uts",
-        "host",
-        "--restart",
-        "always",
-        "--device",
-        "/dev/null",
-    ];
-    let socket = ["--volume", "/var/run/docker.sock:/var/run/docker.sock"];
-    let guard = docker::Container(name.clone());
-    let image = [crate::harness::TOOLS_IMAGE, "sleep", "1000"];
-    docker::output(
-        &[
-            &run[..],
-            &also,
-            &["--security-opt", "label=disable"],
-            &socket,
-            &image,
-        ]
-        .concat(),
-    );
-    let passed: Vec<_> = read(&guard.0)
+/// Only made, not started: nothing of it runs, and what is stored is what is read.
+#[test]
+fn a_container_that_keeps_nothing_back_fails_nearly_all_of_them() {
+    let container = docker::Container(format!("casemate-test-{}", uuid::Uuid::new_v4().simple()));
+    let flags = "--privileged --network host --pid host --ipc host --uts host --restart always \
+        --device /dev/null --security-opt label=disable \
+        --volume /var/run/docker.sock:/var/run/docker.sock";
+    let mut create = vec!["create", "--name", &container.0];
+    create.extend(flags.split_whitespace());
+    create.extend([TOOLS_IMAGE, "true"]);
+    docker::output(&create);
+    let passed: Vec<_> = read(&container.0)
         .into_iter()
-        .filter(|(_, passes)| *passes)
-        .map(|(check, _)| check)
+        .filter_map(|(check, passes)| passes.then_some(check))
         .collect();
-    // What takes more than a flag to fail: no ports, the parent's cgroup, no AppArmor here, user namespaces.
+    // What takes more than a flag to fail: ports, the parent's cgroup, user namespaces, AppArmor
+    // where there is none; and of what does not run there are no processes.
     for check in [
-        4, 5, 6, 7, 10, 11, 12, 13, 15, 16, 17, 19, 21, 22, 26, 28, 29, 30, 32,
+        4, 5, 6, 10, 11, 12, 13, 15, 16, 17, 18, 19, 21, 22, 26, 28, 29, 30, 32,
     ] {
         assert!(!passed.contains(&check), "5.{check} passes: {passed:?}");
     }

@@ -214,7 +214,7 @@ fn root(inside: &Inside<'_>) -> Finding {
     let options = mounts
         .filter(|fields| fields.get(4) == Some(&"/"))
         .filter_map(|fields| fields.get(5).copied())
-        .last();
+        .next_back();
     let read_only = options.is_some_and(|options| options.split(',').any(|option| option == "ro"));
     let writable = inside.lines("root").contains(&"writable");
     let good = "the root file system is read-only, in a sandbox".to_owned();

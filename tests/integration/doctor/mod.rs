@@ -1,20 +1,15 @@
 //! `casemate doctor`: on an Engine that works, without one, with what is wrong, and what it leaves
 //! behind.
 
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+mod ending;
+mod wrong;
+
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::docker::{self, Image};
-use crate::harness::{Directory, Instance, eventually};
-
-/// How long something may take that happens by itself at once.
-const SOON: Duration = Duration::from_secs(15);
-
-/// A sandbox whose doctor was killed ends after 10 s without work.
-const ALONE: Duration = Duration::from_secs(40);
+use crate::harness::docker::Image;
+use crate::harness::{Directory, Instance};
 
 /// What inside of a sandbox is looked at.
 const INSIDE: [&str; 8] = [
@@ -195,86 +190,6 @@ fn people_get_a_line_for_each_finding_and_the_settings() {
 }
 
 #[test]
-fn without_an_engine_it_says_all_it_can_and_what_to_do() {
-    let instance = Instance::new();
-    let nowhere = ("DOCKER_HOST", "unix:///nonexistent/docker.sock");
-    let report = Report::of(
-        &instance,
-        &[
-            nowhere,
-            ("CASEMATE_MODE", "bind"),
-            ("CASEMATE_BIND_DIR", "/nonexistent"),
-        ],
-    );
-    report.says(
-        "engine",
-        "error",
-        "/nonexistent/docker.sock",
-        "start Docker",
-    );
-    report.says("bind", "error", "/nonexistent", "make the directory");
-    assert_eq!(report.level("settings"), "ok");
-    assert!(!report.has("sandbox"), "{}", report.0);
-    assert_eq!(
-        report.0["settings"].as_array().map(Vec::is_empty),
-        Some(false)
-    );
-    assert_eq!(report.1, Some(2));
-
-    let report = Report::of(&instance, &[("DOCKER_HOST", "ssh://host")]);
-    report.says("engine", "error", "ssh", "DOCKER_HOST");
-    assert_eq!(report.1, Some(2));
-}
-
-#[test]
-fn a_wrong_setting_is_named_and_the_engine_is_looked_at_all_the_same() {
-    let instance = Instance::new();
-    for (name, value, said) in [
-        ("CASEMATE_MEMROY", "1g", "CASEMATE_MEMORY"),
-        ("CASEMATE_PIDS", "many", "CASEMATE_PIDS"),
-    ] {
-        let report = Report::of(&instance, &[(name, value)]);
-        report.says("settings", "error", said, "--help");
-        assert_eq!(report.level("engine"), "ok");
-        assert!(!report.has("sandbox"));
-        assert_eq!(report.1, Some(2));
-    }
-    let tokens = [
-        ("CASEMATE_AUTH", "tokens"),
-        ("CASEMATE_TOKENS_FILE", "/nonexistent/tokens.toml"),
-    ];
-    let report = Report::of(&instance, &tokens);
-    report.says(
-        "tokens",
-        "error",
-        "/nonexistent/tokens.toml",
-        "casemate token",
-    );
-    nothing_is_left(&instance);
-}
-
-#[test]
-fn without_the_image_or_the_room_it_says_so_and_makes_nothing() {
-    let instance = Instance::new();
-    let absent = "casemate-test-absent:latest";
-    let report = Report::of(&instance, &[("CASEMATE_IMAGE", absent)]);
-    report.says("image", "warning", absent, &format!("docker pull {absent}"));
-    assert_eq!(report.level("sandbox"), "note");
-    report.exit_code_is_right();
-
-    let report = Report::of(&instance, &[("CASEMATE_DISK_FLOOR", "1024t")]);
-    report.says("disk", "error", "CASEMATE_DISK_FLOOR", "docker system df");
-    report.says(
-        "sandbox",
-        "error",
-        "must stay free",
-        "see the findings above",
-    );
-    assert_eq!(report.1, Some(2));
-    nothing_is_left(&instance);
-}
-
-#[test]
 fn an_image_without_a_shell_is_fine_and_is_not_read_from_inside() {
     let instance = Instance::new();
     let image = Image::build("FROM scratch\nENV A=b\n");
@@ -308,69 +223,4 @@ fn the_directory_of_bind_mode_is_not_touched() {
         0
     );
     nothing_is_left(&instance);
-}
-
-#[test]
-fn two_at_once_and_the_users_sandboxes_do_not_meet() {
-    let instance = Instance::new();
-    // As many as there may be: a doctor asks none of them to end.
-    let one = [("CASEMATE_MAX_SANDBOXES", "1")];
-    let start = || {
-        let mut command = doctor(&instance, &one, &["--json"]);
-        command.stdout(Stdio::piped()).spawn().expect("it runs")
-    };
-    for child in [start(), start()] {
-        let report = Report::read(&child.wait_with_output().expect("it ends"));
-        for check in ["sandbox"].iter().chain(&INSIDE) {
-            assert_eq!(report.level(check), "ok", "{}", report.0);
-        }
-    }
-    nothing_is_left(&instance);
-}
-
-/// One whose sandbox is there.
-async fn in_the_middle(instance: &Instance) -> Child {
-    let child = doctor(instance, &[], &[]).stdout(Stdio::null()).spawn();
-    eventually("its sandbox is there", SOON, async || {
-        !instance.containers().is_empty()
-    })
-    .await;
-    child.expect("it runs")
-}
-
-#[tokio::test]
-async fn interrupted_in_the_middle_it_removes_what_it_made() {
-    let instance = Instance::new();
-    let mut child = in_the_middle(&instance).await;
-    let mut kill = Command::new("kill");
-    let killed = kill.args(["-INT", &child.id().to_string()]).status();
-    assert!(killed.expect("kill").success());
-    child.wait().expect("it ends");
-    nothing_is_left(&instance);
-}
-
-#[tokio::test]
-async fn killed_in_the_middle_its_sandbox_ends_itself() {
-    let instance = Instance::new();
-    // It may be over before it is killed: it takes no second.
-    for _ in 0..5 {
-        let mut child = in_the_middle(&instance).await;
-        // One that was made and not yet started would be for the sweep.
-        eventually("it runs", SOON, async || {
-            let format = ["ps", "--quiet", "--filter", &instance.label()];
-            !docker::lines(&format).is_empty()
-        })
-        .await;
-        child
-            .kill()
-            .expect("it runs, or waits to be asked how it ended");
-        if child.wait().expect("it ends").signal().is_some() {
-            break;
-        }
-    }
-    assert_eq!(instance.containers().len(), 1, "it was killed");
-    eventually("its sandbox is gone", ALONE, async || {
-        instance.containers().is_empty()
-    })
-    .await;
 }
