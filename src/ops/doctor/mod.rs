@@ -9,8 +9,10 @@
 //! Invariants:
 //!
 //! - What fails is a finding, and what does not need it is looked at all the same.
-//! - It changes nothing but for the trial, whose container and volume are those of a user whom
-//!   nobody else is; they are removed, and the container ends itself where that fails.
+//! - It changes nothing that a server would not do at its first call (the image is prepared, and
+//!   the quota found by trying), but for the trial: its container and volume are those of a user
+//!   whom nobody else is. They are removed, and the container ends itself where that fails.
+//! - It asks no user's sandbox for anything, also where there are as many as may be.
 
 mod clock;
 mod engine;
