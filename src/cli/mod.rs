@@ -1,6 +1,9 @@
 //! The command line. One verb a file.
 
+mod completions;
+mod doctor;
 mod exec;
+mod man;
 mod ps;
 mod rm;
 mod serve;
@@ -28,6 +31,8 @@ pub struct Cli {
 enum Verb {
     /// Serve MCP on standard input and output, or over HTTP.
     Serve(serve::Args),
+    /// Look whether all that a server needs is there, and say what mends what is not.
+    Doctor(doctor::Args),
     /// List the sandboxes of the instance, those of all servers.
     Ps(ps::Args),
     /// Run a command in a user's sandbox.
@@ -36,6 +41,12 @@ enum Verb {
     Rm(rm::Args),
     /// Make a token for HTTP.
     Token(token::Args),
+    /// Print completions for a shell.
+    #[command(hide = true)]
+    Completions(completions::Args),
+    /// Write the manual pages.
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 impl Cli {
@@ -46,10 +57,16 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.verb {
             Verb::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Doctor(args) => doctor::run(args),
             Verb::Ps(args) => ps::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Exec(args) => exec::run(args),
             Verb::Rm(args) => rm::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Token(args) => token::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Completions(args) => {
+                completions::run(&args);
+                Ok(ExitCode::SUCCESS)
+            }
+            Verb::Man(args) => man::run(&args).map(|()| ExitCode::SUCCESS),
         }
     }
 }

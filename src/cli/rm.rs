@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use super::setup;
 use crate::config::{Config, ProcessEnvironment, SettingsArgs};
-use crate::engine::{Engine, EngineError, labels};
+use crate::engine::{Engine, labels};
 use crate::identity::{Issuer, Subject};
+use crate::ops::removal;
 use crate::sandbox::{Occupant, survey};
 
 /// Flags of `rm`.
@@ -39,9 +40,6 @@ struct Removed {
     containers: Vec<String>,
     volumes: Vec<String>,
 }
-
-/// How long the Engine may take to remove a container whose PID 1 has ended.
-const REMOVAL: Duration = Duration::from_secs(30);
 
 /// Removes what belongs to the user and nothing else.
 ///
@@ -74,10 +72,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             removed.containers.push(occupant.row.name);
         }
         if args.volume {
-            for volume in engine.list_volumes(&whose).await? {
-                engine.remove_volume(&volume.name).await?;
-                removed.volumes.push(volume.name);
-            }
+            removed.volumes = removal::volumes(&engine, &whose).await?;
         }
         anyhow::Ok(removed)
     })?;
@@ -95,28 +90,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 async fn end(engine: &Engine, occupant: &Occupant, force: bool) -> anyhow::Result<()> {
     let (id, name) = (&occupant.row.id, &occupant.row.name);
     if let (Some(channel), false) = (&occupant.channel, force) {
-        let removal = engine.wait_removed(id);
+        let removed = engine.wait_removed(id);
         if !channel.retire(Duration::ZERO).await? {
             bail!("{name} works; wait until it is idle, or end what runs with --force");
         }
-        let gone = tokio::time::timeout(REMOVAL, removal).await;
+        let gone = tokio::time::timeout(removal::REMOVAL, removed).await;
         if matches!(gone, Ok(Ok(_))) {
             return Ok(());
         }
     }
-    remove(engine, id).await?;
+    removal::container(engine, id).await?;
     Ok(())
-}
-
-/// A volume cannot be removed before the last of its containers is gone.
-async fn remove(engine: &Engine, id: &str) -> Result<(), EngineError> {
-    let removal = engine.wait_removed(id);
-    engine.remove(id).await?;
-    match tokio::time::timeout(REMOVAL, removal).await {
-        Ok(gone) => gone.map(drop),
-        // The Engine says itself what it waits for, at the next call.
-        Err(_) => Ok(()),
-    }
 }
 
 fn print(removed: &Removed, json: bool) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use super::traces::{self, Traces};
 use crate::config::{Config, Environment, Origin, Setting};
-use crate::engine::{Engine, EngineAddress, EngineError, locate};
+use crate::engine::{self, Engine, EngineAddress, EngineError};
 
 /// An Engine that is down is no error: the server must come up, and says it when
 /// it is called.
@@ -20,8 +20,7 @@ use crate::engine::{Engine, EngineAddress, EngineError, locate};
 /// # Errors
 /// An address that cannot be one.
 pub fn engine(environment: &dyn Environment) -> anyhow::Result<Engine> {
-    let variable = |name: &str| environment.variable(name)?.into_string().ok();
-    let address = match locate(&variable) {
+    let address = match locate(environment) {
         Err(error @ EngineError::NotFound { .. }) => {
             tracing::warn!("{error}; until then every call says so");
             EngineAddress {
@@ -32,6 +31,14 @@ pub fn engine(environment: &dyn Environment) -> anyhow::Result<Engine> {
         located => located?,
     };
     Ok(Engine::new(address)?)
+}
+
+/// Where the Engine is, by the environment.
+///
+/// # Errors
+/// None is there, or an address that cannot be one.
+pub fn locate(environment: &dyn Environment) -> Result<EngineAddress, EngineError> {
+    engine::locate(&|name: &str| environment.variable(name)?.into_string().ok())
 }
 
 /// Where an Engine that is installed later will be.

@@ -35,6 +35,7 @@ mod web;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
@@ -165,6 +166,26 @@ impl Config {
     /// The settings of `user`'s sandbox.
     pub fn for_user(&self, user: &User) -> Arc<SandboxSettings> {
         self.users.settings(user).unwrap_or(&self.sandbox).clone()
+    }
+
+    /// The same limits for users whom nobody has settings for, in sandboxes that keep nobody waiting
+    /// and end soon after their server: over a volume, also where all others are in bind mode. For
+    /// whoever tries one out.
+    #[must_use]
+    pub fn for_a_trial(&self, idle_timeout: Duration) -> Self {
+        let sandbox = SandboxSettings {
+            mode: Mode::Persistent,
+            idle_timeout,
+            ..SandboxSettings::clone(&self.sandbox)
+        };
+        Self {
+            sandbox: Arc::new(sandbox),
+            users: Users::default(),
+            bind: None,
+            // No user's sandbox is to make room for it.
+            max_sandboxes: limits::MAX_SANDBOXES.most,
+            ..self.clone()
+        }
     }
 
     /// All settings as they hold for `user`, in the order of [`Setting::ALL`], and where each was

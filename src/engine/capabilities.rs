@@ -29,6 +29,8 @@ pub struct EngineVersion {
 pub struct Capabilities {
     /// Whether containers can be confined by AppArmor.
     pub apparmor: bool,
+    /// Whether containers are confined by SELinux.
+    pub selinux: bool,
     /// Whether containers can be confined by seccomp.
     pub seccomp: bool,
     /// Whether the Engine runs without root.
@@ -37,6 +39,12 @@ pub struct Capabilities {
     pub user_namespaces: bool,
     /// Whether the kernel can keep a container from using swap.
     pub swap_limit: bool,
+    /// Whether the kernel can limit a container's memory.
+    pub memory_limit: bool,
+    /// Whether it can limit its CPU time.
+    pub cpu_limit: bool,
+    /// Whether it can limit the number of its processes.
+    pub pids_limit: bool,
     /// 1 or 2.
     pub cgroup_version: u8,
     /// The OCI runtimes that it knows, sorted.
@@ -95,6 +103,17 @@ impl Engine {
                 .get_or_init(|| Arc::new(Capabilities::from(info))),
         ))
     }
+
+    /// The time on the Engine's machine, RFC 3339 in whatever zone it is in; `None` where it does
+    /// not say.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn time(&self) -> Result<Option<String>, EngineError> {
+        let docker = self.docker().await?;
+        let info = self.bounded("info", QUICK, docker.info()).await?;
+        Ok(info.system_time)
+    }
 }
 
 impl From<SystemInfo> for Capabilities {
@@ -111,10 +130,14 @@ impl From<SystemInfo> for Capabilities {
         let cgroups = info.cgroup_version.map(|version| version.to_string());
         Self {
             apparmor: has("name=apparmor"),
+            selinux: has("name=selinux"),
             seccomp: has("name=seccomp"),
             rootless: has("name=rootless"),
             user_namespaces: has("name=userns"),
             swap_limit: info.swap_limit.unwrap_or(false),
+            memory_limit: info.memory_limit.unwrap_or(false),
+            cpu_limit: info.cpu_cfs_quota.unwrap_or(false),
+            pids_limit: info.pids_limit.unwrap_or(false),
             // Absent: an Engine before 20.10, which knows only the first.
             cgroup_version: if cgroups.as_deref() == Some("2") {
                 2

@@ -53,7 +53,7 @@ pub struct PreparedImage {
 pub(super) struct Image {
     pub(super) id: String,
     #[serde(default)]
-    os: String,
+    pub(super) os: String,
     #[serde(default)]
     pub(super) config: Option<ImageConfig>,
 }
@@ -86,7 +86,7 @@ impl Engine {
         let base = self.base_image(image, &progress).await?;
         let config = base.config.clone().unwrap_or_default();
         let init_digest = hex(&Sha256::digest(init));
-        let tag = format!("{REPOSITORY}:{}", tag(&base.id, &init_digest));
+        let tag = tag(&base.id, &init_digest);
         let volumes = usable(&base.os, &config).map_err(|reason| EngineError::ImageUnusable {
             image: image.to_owned(),
             reason,
@@ -160,10 +160,11 @@ impl Engine {
     }
 }
 
-fn tag(base: &str, init_digest: &str) -> String {
+/// The name of what is prepared from this base with this init.
+pub(super) fn tag(base: &str, init_digest: &str) -> String {
     let mut digits = hex(&Sha256::digest(format!("{RECIPE}\n{base}\n{init_digest}")));
     digits.truncate(TAG_DIGITS);
-    digits
+    format!("{REPOSITORY}:{digits}")
 }
 
 /// An image's name may have slashes, but nothing that leads to another path of the API.
@@ -184,7 +185,7 @@ fn path_of(image: &str) -> Result<&str, EngineError> {
 }
 
 /// The VOLUMEs that a tmpfs must cover; the error says why the image cannot be used.
-fn usable(os: &str, config: &ImageConfig) -> Result<Vec<String>, String> {
+pub(super) fn usable(os: &str, config: &ImageConfig) -> Result<Vec<String>, String> {
     if os != "linux" {
         return Err(format!(
             "its operating system is {os:?}, and casemate-init is for linux"

@@ -71,7 +71,7 @@ fn what_is_not_linux_or_is_to_be_built_upon_is_refused() {
 
 #[test]
 fn the_tag_changes_with_the_base_and_with_the_init() {
-    assert_eq!(tag("a", "b").len(), TAG_DIGITS);
+    assert_eq!(tag("a", "b").len(), REPOSITORY.len() + 1 + TAG_DIGITS);
     assert_ne!(tag("a", "b"), tag("a", "c"));
     assert_ne!(tag("a", "b"), tag("c", "b"));
     assert_eq!(tag("a", "b"), tag("a", "b"));

@@ -54,7 +54,10 @@ impl Manager {
 }
 
 /// Free bytes on the Engine's disk; `None` where this machine cannot see it.
-pub(super) async fn disk_free(engine: &Engine) -> Result<Option<u64>, EngineError> {
+///
+/// # Errors
+/// The Engine's.
+pub async fn disk_free(engine: &Engine) -> Result<Option<u64>, EngineError> {
     let capabilities = engine.capabilities().await?;
     let local = engine.address().uri.starts_with("unix://");
     if !local || capabilities.root_dir.is_empty() {

@@ -59,10 +59,12 @@ pub use bind::BindError;
 pub use command::{Command, Executed, Follow, Lost, News};
 pub use error::SandboxError;
 pub use manager::Manager;
+pub use measure::disk_free;
 pub use repeat::Uncertainty;
 pub use replaced::{KEPT, LOST, Reason};
 pub use survey::{Occupant, survey};
 pub use transfer::{Download, Stat, UploadOptions, Uploaded};
+pub use wanted::image_state;
 
 use crate::channel::{CallError, Channel};
 use crate::meter::Meter;

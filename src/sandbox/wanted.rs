@@ -12,7 +12,8 @@ use super::measure::disk_free;
 use super::{SandboxError, Status};
 use crate::config::{Bind, Mode};
 use crate::engine::{
-    Capabilities, ContainerSpec, Labels, Limits, PreparedImage, Quota, RunAs, Workspace,
+    Capabilities, ContainerSpec, Engine, EngineError, ImageState, Labels, Limits, PreparedImage,
+    Quota, RunAs, Workspace,
 };
 
 /// Largest file in a workspace without a quota, 2 GiB.
@@ -26,6 +27,14 @@ const NANO_CPUS: u64 = 1_000_000_000;
 
 /// casemate-init, as it is put into every image.
 const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/casemate-init"));
+
+/// How far `image` is on its way to this server's sandboxes. Takes no step of it.
+///
+/// # Errors
+/// The Engine's.
+pub async fn image_state(engine: &Engine, image: &str) -> Result<ImageState, EngineError> {
+    engine.image_state(image, INIT).await
+}
 
 impl Maker {
     /// Whether the container is for more than one command, and for other servers too.

@@ -1,0 +1,26 @@
+//! `casemate completions`: what a shell needs to complete this command's flags. Hidden: packages
+//! run it once.
+
+use std::io;
+
+use clap::CommandFactory as _;
+use clap_complete::{Shell, generate};
+
+use super::Cli;
+
+/// Flags of `completions`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The shell.
+    shell: Shell,
+}
+
+/// Prints it.
+pub fn run(args: &Args) {
+    generate(
+        args.shell,
+        &mut Cli::command(),
+        "casemate",
+        &mut io::stdout(),
+    );
+}

@@ -1,0 +1,209 @@
+//! `casemate doctor`: prints what was found. Its exit code is that of a monitoring plugin: 0 with
+//! nothing worse than a note, 1 with warnings, 2 with errors.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::setup;
+use crate::config::{Config, ProcessEnvironment, SettingsArgs};
+use crate::ops::doctor::{self, Finding, Level};
+
+/// Flags of `doctor`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print JSON: an object with the findings and the settings.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// All of it, for programs.
+#[derive(Debug, Serialize)]
+struct Report {
+    version: &'static str,
+    worst: Level,
+    findings: Vec<Finding>,
+    settings: Vec<Value>,
+}
+
+/// One setting, as it holds for the user of a stdio server.
+#[derive(Debug, Serialize)]
+struct Value {
+    name: String,
+    /// `null`: it has none.
+    value: Option<String>,
+    from: String,
+}
+
+/// Looks, prints each finding as it comes, and then the settings.
+///
+/// # Errors
+/// When nothing can be printed.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let config = Config::load(args.settings, &ProcessEnvironment);
+    match &config {
+        Ok(config) => setup::log_quietly(config)?,
+        Err(_) => setup::log_to_stderr("error")?,
+    }
+    let address = setup::locate(&ProcessEnvironment);
+    let mut findings = Vec::new();
+    setup::runtime()?.block_on(async {
+        let stop = setup::stop_on_signal()?;
+        let mut tell = |finding: Finding| {
+            if !args.json {
+                // A reader that is gone does not keep the sandbox from being removed.
+                let _ = write!(io::stdout().lock(), "{}", shown(&finding));
+            }
+            findings.push(finding);
+        };
+        doctor::examine(config.as_ref(), address, &stop, &mut tell).await;
+        anyhow::Ok(())
+    })?;
+    let worst = findings.iter().map(|finding| finding.level).max();
+    let report = Report {
+        version: env!("CARGO_PKG_VERSION"),
+        worst: worst.unwrap_or(Level::Ok),
+        findings,
+        settings: config.as_ref().map(values).unwrap_or_default(),
+    };
+    let mut out = io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", closing(&report))?;
+    }
+    Ok(exit_code(report.worst))
+}
+
+fn exit_code(worst: Level) -> ExitCode {
+    match worst {
+        Level::Ok | Level::Note => ExitCode::SUCCESS,
+        Level::Warning => ExitCode::from(1),
+        Level::Error => ExitCode::from(2),
+    }
+}
+
+fn values(config: &Config) -> Vec<Value> {
+    let in_force = config.in_force(&config.user).into_iter();
+    let value = |it: crate::config::InForce| Value {
+        name: it.setting.variable(),
+        value: it.value,
+        from: it.origin.to_string(),
+    };
+    in_force.map(value).collect()
+}
+
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::Ok => "ok",
+        Level::Note => "note",
+        Level::Warning => "WARNING",
+        Level::Error => "ERROR",
+    }
+}
+
+fn shown(finding: &Finding) -> String {
+    let Finding {
+        check,
+        level,
+        found,
+        mend,
+    } = finding;
+    let mut line = format!("{:<9}{check:<14}{}\n", word(*level), plain(found));
+    if let Some(mend) = mend {
+        line += &format!("{:23}-> {}\n", "", plain(mend));
+    }
+    line
+}
+
+/// What an Engine says is no place for what moves a cursor.
+fn plain(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(plain).collect()
+}
+
+fn closing(report: &Report) -> String {
+    let mut text = String::new();
+    if !report.settings.is_empty() {
+        text += "\nSettings in force, and why:\n";
+    }
+    for setting in &report.settings {
+        let value = plain(setting.value.as_deref().unwrap_or("-"));
+        let because = plain(&setting.from);
+        text += &format!("  {:<26}{value:<24} {because}\n", setting.name);
+    }
+    let count = |level| {
+        let these = report
+            .findings
+            .iter()
+            .filter(|finding| finding.level == level);
+        these.count()
+    };
+    let (errors, warnings) = (count(Level::Error), count(Level::Warning));
+    let many = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    };
+    text + &format!(
+        "\n{}, {}\n",
+        many(errors, "error"),
+        many(warnings, "warning")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(level: Level, found: &str, mend: Option<&str>) -> Finding {
+        Finding {
+            check: "disk",
+            level,
+            found: found.to_owned(),
+            mend: mend.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_finding_is_a_line_and_its_mend_another() {
+        assert_eq!(
+            shown(&finding(Level::Ok, "as it should be", None)),
+            "ok       disk          as it should be\n"
+        );
+        assert_eq!(
+            shown(&finding(Level::Error, "full\x1b[2J", Some("empty\nit"))),
+            "ERROR    disk          full [2J\n                       -> empty it\n"
+        );
+    }
+
+    #[test]
+    fn the_settings_and_the_count_come_last() {
+        let setting = |name: &str, value: Option<&str>| Value {
+            name: name.to_owned(),
+            value: value.map(str::to_owned),
+            from: "default".to_owned(),
+        };
+        let report = Report {
+            version: "1",
+            worst: Level::Error,
+            findings: [Level::Ok, Level::Warning, Level::Error, Level::Error]
+                .map(|level| finding(level, "", None))
+                .into(),
+            settings: vec![setting("A", Some("512m")), setting("B", None)],
+        };
+        assert_eq!(
+            closing(&report),
+            "
+Settings in force, and why:
+  A                         512m                     default
+  B                         -                        default
+
+2 errors, 1 warning
+"
+        );
+    }
+}

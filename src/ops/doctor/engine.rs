@@ -1,0 +1,136 @@
+//! Where the Engine is, whether it answers, what it is, and who else may use it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use super::{Finding, chain, known};
+use crate::engine::{Engine, EngineAddress, EngineError, EngineVersion};
+
+/// What to do when there is none.
+const START: &str =
+    "start Docker (`systemctl start docker`), or have DOCKER_HOST name an Engine that runs";
+
+/// The Engine where it answers, and what there is to say of it.
+pub async fn look(address: Result<EngineAddress, EngineError>) -> (Option<Engine>, Vec<Finding>) {
+    let address = match address {
+        Ok(address) => address,
+        Err(error) => {
+            return (
+                None,
+                vec![Finding::error("engine", chain(&error)).mend(START)],
+            );
+        }
+    };
+    let mut found: Vec<_> = door(&address).into_iter().collect();
+    let engine = match Engine::new(address.clone()) {
+        Ok(engine) => engine,
+        Err(error) => {
+            found.push(Finding::error("engine", chain(&error)).mend(START));
+            return (None, found);
+        }
+    };
+    let version = match engine.version().await {
+        Ok(version) => version,
+        Err(error) => {
+            let said = format!("{} (found by: {})", chain(&error), address.found_by);
+            let mend = match may_not(&error) {
+                true => {
+                    "let this user open the socket: add them to the group docker, and log in anew"
+                }
+                false => START,
+            };
+            found.push(Finding::error("engine", said).mend(mend));
+            return (None, found);
+        }
+    };
+    let said = format!(
+        "Docker Engine {} with API {} at {} (found by: {}), kernel {}",
+        version.version, version.api, address.uri, address.found_by, version.kernel
+    );
+    found.insert(0, Finding::ok("engine", said));
+    found.extend(architecture(&version));
+    found.extend(known::look(&version));
+    (Some(engine), found)
+}
+
+/// Whoever may call the Engine is root on its host.
+fn door(address: &EngineAddress) -> Option<Finding> {
+    let Some(socket) = address.uri.strip_prefix("unix://") else {
+        let said = format!(
+            "{} asks nobody who they are: whoever reaches it is root there",
+            address.uri
+        );
+        let mend = "use the Engine's unix socket, or a tunnel to it";
+        return Some(Finding::warning("socket", said).mend(mend));
+    };
+    let mode = fs::metadata(socket).ok()?.mode();
+    (mode & 0o002 != 0).then(|| {
+        let said = format!("everybody on this machine may use {socket}, and so be root on it");
+        Finding::warning("socket", said).mend(format!("chmod o-rw {socket}"))
+    })
+}
+
+fn may_not(error: &EngineError) -> bool {
+    chain(error).contains("Permission denied")
+}
+
+/// casemate-init is built for the machine that the server is built for.
+fn architecture(version: &EngineVersion) -> Option<Finding> {
+    let ours = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    (version.arch != ours).then(|| {
+        let said = format!(
+            "the Engine is {}, and this server brings a casemate-init for {ours}",
+            version.arch
+        );
+        Finding::error("architecture", said)
+            .mend("use a server that is built for the Engine's machine")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+
+    fn address(uri: &str) -> EngineAddress {
+        EngineAddress {
+            uri: uri.to_owned(),
+            found_by: "DOCKER_HOST".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_door_that_is_open_to_all_is_a_warning() {
+        assert_eq!(
+            door(&address("tcp://10.0.0.1:2375")).map(|found| found.level),
+            Some(Level::Warning)
+        );
+        let directory =
+            std::env::temp_dir().join(format!("casemate-test-{}", uuid::Uuid::new_v4()));
+        let uri = format!("unix://{}", directory.display());
+        assert_eq!(door(&address(&uri)), None, "it is not there");
+        fs::write(&directory, "").expect("a file");
+        let with = |mode: u32| {
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).expect("a mode");
+            door(&address(&uri)).map(|found| found.level)
+        };
+        assert_eq!((with(0o660), with(0o666)), (None, Some(Level::Warning)));
+        fs::remove_file(&directory).expect("it is ours");
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_nowhere_is_an_error_with_a_mend() {
+        let nowhere = address("unix:///nonexistent/docker.sock");
+        let (engine, found) = look(Ok(nowhere)).await;
+        assert!(engine.is_none());
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].level, Level::Error);
+        assert!(found[0].found.contains("DOCKER_HOST"), "{found:?}");
+        assert_eq!(found[0].mend.as_deref(), Some(START));
+    }
+}

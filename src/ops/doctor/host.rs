@@ -1,0 +1,190 @@
+//! What the Engine's host has for containers: storage, limits, confinement, room.
+
+use super::{Finding, chain};
+use crate::config::{Bytes, Config, Unit as _};
+use crate::engine::{Capabilities, Engine, Quota};
+use crate::sandbox::disk_free;
+
+/// What the host can do, as its Engine says.
+pub async fn look(engine: &Engine) -> Vec<Finding> {
+    let capabilities = match engine.capabilities().await {
+        Ok(capabilities) => capabilities,
+        Err(error) => return vec![Finding::error("host", chain(&error))],
+    };
+    let mut found = judge(&capabilities);
+    found.push(match engine.quota().await {
+        Ok(quota) => of_quota(quota),
+        Err(error) => Finding::warning("quota", chain(&error)),
+    });
+    found
+}
+
+fn judge(host: &Capabilities) -> Vec<Finding> {
+    let mut found = vec![
+        storage(host),
+        cgroups(host),
+        swap(host),
+        seccomp(host),
+        labels(host),
+    ];
+    found.extend([namespaces(host), runtimes(host)]);
+    found
+}
+
+fn storage(host: &Capabilities) -> Finding {
+    let driver = &host.storage_driver;
+    if driver == "vfs" {
+        let said = "the storage driver vfs copies the whole image for every sandbox";
+        return Finding::warning("storage", said)
+            .mend("use overlay2 (\"storage-driver\" in daemon.json)");
+    }
+    Finding::ok(
+        "storage",
+        format!("storage driver {driver}, in {}", host.root_dir),
+    )
+}
+
+fn of_quota(quota: Quota) -> Finding {
+    match quota {
+        Quota::Project => Finding::ok("quota", "each workspace has a size (CASEMATE_QUOTA)"),
+        Quota::None => {
+            let said =
+                "the Engine cannot limit the size of volumes: a user's commands can fill its disk";
+            let mend = "keep the Engine's data on XFS with project quotas (mount option pquota); until \
+                        then watch the disk";
+            Finding::warning("quota", said).mend(mend)
+        }
+    }
+}
+
+fn cgroups(host: &Capabilities) -> Finding {
+    let controllers = [
+        ("memory", host.memory_limit),
+        ("cpu", host.cpu_limit),
+        ("pids", host.pids_limit),
+    ];
+    let named = |there: bool| {
+        let these = controllers.iter().filter(|(_, has)| *has == there);
+        these.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    };
+    let (has, lacks) = (named(true), named(false));
+    let version = host.cgroup_version;
+    if !lacks.is_empty() {
+        let said =
+            format!("cgroup v{version} without {lacks}: a sandbox would not be limited in it");
+        let mend = "boot with the controllers on (cgroup_enable=memory), and delegate them to a rootless Engine";
+        return Finding::error("cgroups", said).mend(mend);
+    }
+    let said = format!("cgroup v{version} with {has}");
+    if version == 1 {
+        return Finding::note(
+            "cgroups",
+            format!("{said}; it works, distributions go on to v2"),
+        );
+    }
+    Finding::ok("cgroups", said)
+}
+
+fn swap(host: &Capabilities) -> Finding {
+    if host.swap_limit {
+        return Finding::ok("swap", "sandboxes can be kept from using swap");
+    }
+    let said = "the kernel does not keep a sandbox from using as much swap again as it has memory";
+    Finding::warning("swap", said).mend("boot with swapaccount=1, or have no swap")
+}
+
+fn seccomp(host: &Capabilities) -> Finding {
+    if host.seccomp {
+        return Finding::ok(
+            "seccomp",
+            "system calls are filtered, by Casemate's own profile",
+        );
+    }
+    let said = "the Engine cannot filter system calls, and refuses every sandbox";
+    Finding::error("seccomp", said).mend("use a kernel and an Engine with seccomp")
+}
+
+fn labels(host: &Capabilities) -> Finding {
+    match (host.apparmor, host.selinux) {
+        (true, _) => Finding::ok("lsm", "AppArmor confines sandboxes (docker-default)"),
+        (_, true) => Finding::ok("lsm", "SELinux confines sandboxes"),
+        _ => Finding::note(
+            "lsm",
+            "neither AppArmor nor SELinux confines sandboxes besides",
+        ),
+    }
+}
+
+fn namespaces(host: &Capabilities) -> Finding {
+    if host.rootless {
+        return Finding::ok(
+            "users",
+            "the Engine is rootless: its containers' ids are no one's on the host",
+        );
+    }
+    if host.user_namespaces {
+        return Finding::ok(
+            "users",
+            "user namespaces: containers' ids are others on the host",
+        );
+    }
+    let said = "no user namespaces: uid 1000 of all sandboxes is uid 1000 of the host. They have no \
+                capabilities; \"userns-remap\" in daemon.json would be one wall more, without bind mode";
+    Finding::note("users", said)
+}
+
+fn runtimes(host: &Capabilities) -> Finding {
+    let (default, all) = (&host.default_runtime, host.runtimes.join(", "));
+    let said = format!("sandboxes run by {default} (there are: {all})");
+    if ["runsc", "kata"].iter().any(|name| default.contains(name)) {
+        return Finding::ok("runtime", said);
+    }
+    let also = "they share the host's kernel; hostile strangers want gVisor or Kata besides";
+    Finding::note("runtime", format!("{said}; {also}"))
+}
+
+/// Room on the Engine's disk, against what is to stay free.
+pub async fn disk(engine: &Engine, config: &Config) -> Option<Finding> {
+    Some(match disk_free(engine).await {
+        Ok(Some(free)) => room(free, config.disk_floor.0),
+        Ok(None) => Finding::note(
+            "disk",
+            "the Engine's disk cannot be seen from here; nothing keeps it from filling up",
+        ),
+        Err(error) => Finding::warning("disk", chain(&error)),
+    })
+}
+
+fn room(free: u64, floor: u64) -> Finding {
+    // As people say it: whole MiB, from ten GiB on whole GiB.
+    let show = |bytes: u64| {
+        let unit = if bytes < 10 << 30 { 20 } else { 30 };
+        Bytes(bytes >> unit << unit).show()
+    };
+    let said = format!(
+        "{} are free, and {} stay free (CASEMATE_DISK_FLOOR)",
+        show(free),
+        show(floor)
+    );
+    let mend =
+        "remove images and volumes that nobody needs (`docker system df`), or make the disk larger";
+    if free < floor {
+        return Finding::error("disk", format!("{said}: writes and new users are refused"))
+            .mend(mend);
+    }
+    if floor == 0 {
+        let said = format!(
+            "{} are free, and nothing keeps the disk from being filled",
+            show(free)
+        );
+        return Finding::warning("disk", said).mend("set CASEMATE_DISK_FLOOR");
+    }
+    if free / 2 < floor {
+        return Finding::warning("disk", said).mend(mend);
+    }
+    Finding::ok("disk", said)
+}
+
+#[cfg(test)]
+#[path = "host_tests.rs"]
+mod tests;

@@ -1,0 +1,104 @@
+use super::super::Level;
+use super::*;
+
+/// A host without a fault.
+fn good() -> Capabilities {
+    Capabilities {
+        apparmor: true,
+        selinux: false,
+        seccomp: true,
+        rootless: false,
+        user_namespaces: true,
+        swap_limit: true,
+        memory_limit: true,
+        cpu_limit: true,
+        pids_limit: true,
+        cgroup_version: 2,
+        runtimes: vec!["runc".to_owned(), "runsc".to_owned()],
+        default_runtime: "runsc".to_owned(),
+        cpus: 2,
+        memory: 1 << 30,
+        storage_driver: "overlay2".to_owned(),
+        root_dir: "/var/lib/docker".to_owned(),
+        os: "linux".to_owned(),
+    }
+}
+
+#[test]
+fn a_host_without_a_fault_has_none() {
+    let found = judge(&good());
+    assert_eq!(found.len(), 7);
+    assert!(
+        found
+            .iter()
+            .all(|finding| finding.level == Level::Ok && finding.mend.is_none()),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn each_fault_is_told_at_its_level_and_what_is_worse_than_a_note_with_a_mend() {
+    type Fault = fn(&mut Capabilities);
+    let faults: [(&str, Level, Fault); 10] = [
+        ("storage", Level::Warning, |host| {
+            host.storage_driver = "vfs".to_owned()
+        }),
+        ("cgroups", Level::Error, |host| host.memory_limit = false),
+        ("cgroups", Level::Error, |host| host.cpu_limit = false),
+        ("cgroups", Level::Error, |host| host.pids_limit = false),
+        ("cgroups", Level::Note, |host| host.cgroup_version = 1),
+        ("swap", Level::Warning, |host| host.swap_limit = false),
+        ("seccomp", Level::Error, |host| host.seccomp = false),
+        ("lsm", Level::Note, |host| host.apparmor = false),
+        ("users", Level::Note, |host| host.user_namespaces = false),
+        ("runtime", Level::Note, |host| {
+            host.default_runtime = "runc".to_owned()
+        }),
+    ];
+    for (check, level, fault) in faults {
+        let mut host = good();
+        fault(&mut host);
+        let found = judge(&host);
+        let bad: Vec<_> = found
+            .iter()
+            .filter(|finding| finding.level > Level::Ok)
+            .collect();
+        assert_eq!(bad.len(), 1, "{check}: {found:#?}");
+        assert_eq!((bad[0].check, bad[0].level), (check, level));
+        assert_eq!(bad[0].mend.is_some(), level > Level::Note, "{check}");
+    }
+}
+
+#[test]
+fn selinux_and_a_rootless_engine_are_as_good() {
+    let mut host = good();
+    (host.apparmor, host.selinux) = (false, true);
+    (host.user_namespaces, host.rootless) = (false, true);
+    assert!(
+        judge(&host)
+            .iter()
+            .all(|finding| finding.level == Level::Ok)
+    );
+}
+
+#[test]
+fn a_disk_is_judged_by_what_is_to_stay_free() {
+    const GIB: u64 = 1 << 30;
+    for (free, floor, level) in [
+        (100 * GIB, GIB, Level::Ok),
+        (2 * GIB, GIB, Level::Ok),
+        (2 * GIB - 2, GIB, Level::Warning),
+        (GIB, GIB, Level::Warning),
+        (GIB - 1, GIB, Level::Error),
+        (GIB, 0, Level::Warning),
+    ] {
+        let found = room(free, floor);
+        assert_eq!(found.level, level, "{free} of {floor}: {found:?}");
+        assert_eq!(found.mend.is_some(), level > Level::Ok);
+    }
+    assert!(
+        room(5 * GIB, GIB).found.contains("5g are free"),
+        "{:?}",
+        room(5 * GIB, GIB)
+    );
+}

@@ -1,0 +1,71 @@
+//! Whether there is an image, and what the first call would have to do with it.
+
+use super::{Finding, chain};
+use crate::config::{SandboxSettings, limits};
+use crate::engine::{Engine, ImageState};
+use crate::sandbox::image_state;
+
+/// The image of this sandbox.
+pub async fn look(engine: &Engine, sandbox: &SandboxSettings) -> Finding {
+    let image = sandbox.image.as_str();
+    match image_state(engine, image).await {
+        Ok(state) => judge(image, state),
+        Err(error) => Finding::error("image", chain(&error)),
+    }
+}
+
+fn judge(image: &str, state: ImageState) -> Finding {
+    match state {
+        ImageState::Absent => {
+            let ours = if image == limits::IMAGE {
+                "`make image` builds it, or "
+            } else {
+                ""
+            };
+            let said =
+                format!("the Engine has no image {image}: the first call would try to pull it");
+            Finding::warning("image", said).mend(format!("{ours}`docker pull {image}`"))
+        }
+        ImageState::Unusable { reason } => {
+            let said = format!("no sandbox can be made from {image}: {reason}");
+            Finding::error("image", said).mend("set CASEMATE_IMAGE to another")
+        }
+        ImageState::Unprepared => {
+            let said = format!("{image} is there and not prepared yet, which is done once, now");
+            Finding::note("image", said)
+        }
+        ImageState::Prepared { tag } => {
+            Finding::ok("image", format!("{image} is there, prepared as {tag}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+
+    #[test]
+    fn an_image_that_is_not_there_is_pulled_or_built() {
+        let absent = judge("debian:12", ImageState::Absent);
+        assert_eq!(absent.level, Level::Warning);
+        assert_eq!(absent.mend.as_deref(), Some("`docker pull debian:12`"));
+        let ours = judge(limits::IMAGE, ImageState::Absent);
+        assert!(
+            ours.mend
+                .is_some_and(|mend| mend.starts_with("`make image`"))
+        );
+    }
+
+    #[test]
+    fn only_one_that_cannot_be_used_is_an_error() {
+        let reason = "it has ONBUILD".to_owned();
+        assert_eq!(
+            judge("a", ImageState::Unusable { reason }).level,
+            Level::Error
+        );
+        assert_eq!(judge("a", ImageState::Unprepared).level, Level::Note);
+        let tag = "casemate-prepared:1".to_owned();
+        assert_eq!(judge("a", ImageState::Prepared { tag }).level, Level::Ok);
+    }
+}

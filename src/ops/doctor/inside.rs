@@ -1,0 +1,231 @@
+//! A sandbox as the kernel shows it to code in it, against what it should be.
+
+use std::collections::BTreeMap;
+
+use super::Finding;
+use crate::config::SandboxSettings;
+
+/// Prints what is judged here. Only what is built into every shell: an image may have no more.
+pub const SCRIPT: &str = r#"
+show() { echo "== $1"; while IFS= read -r line; do echo "$line"; done <"$2"; }
+{
+    show status /proc/self/status
+    show mounts /proc/self/mountinfo
+    show interfaces /proc/net/dev
+    show memory /sys/fs/cgroup/memory.max
+    show memory /sys/fs/cgroup/memory/memory.limit_in_bytes
+    show pids /sys/fs/cgroup/pids.max
+    show pids /sys/fs/cgroup/pids/pids.max
+    show cpu /sys/fs/cgroup/cpu.max
+    show cpu /sys/fs/cgroup/cpu/cpu.cfs_quota_us
+    show cpu /sys/fs/cgroup/cpu/cpu.cfs_period_us
+    echo "== root"
+    (echo written >/casemate-doctor) && echo writable
+    (echo written >/workspace/casemate-doctor)
+    show workspace /workspace/casemate-doctor
+} 2>/dev/null
+"#;
+
+/// What is asked of it.
+#[derive(Debug)]
+pub struct Wanted {
+    memory: u64,
+    pids: u64,
+    nano_cpus: u64,
+}
+
+/// One CPU, in the setting's unit.
+const NANO_CPUS: u64 = 1_000_000_000;
+
+impl Wanted {
+    /// Of these settings on a host with so many CPUs: more than it has is not asked for.
+    pub fn of(settings: &SandboxSettings, cpus: u32) -> Self {
+        Self {
+            memory: settings.memory.0,
+            pids: settings.pids.into(),
+            nano_cpus: settings.cpus.0.min(u64::from(cpus) * NANO_CPUS),
+        }
+    }
+}
+
+/// What the script printed, by section.
+struct Inside<'a>(BTreeMap<&'a str, Vec<&'a str>>);
+
+impl<'a> Inside<'a> {
+    fn parse(text: &'a str) -> Self {
+        let mut sections = BTreeMap::<_, Vec<_>>::new();
+        let mut section = "";
+        for line in text.lines() {
+            match line.strip_prefix("== ") {
+                Some(name) => section = name,
+                None => sections.entry(section).or_default().push(line),
+            }
+        }
+        Self(sections)
+    }
+
+    fn lines(&self, section: &str) -> &[&'a str] {
+        self.0.get(section).map_or(&[], Vec::as_slice)
+    }
+
+    /// A field of /proc/self/status (proc(5)).
+    fn status(&self, name: &str) -> Option<&'a str> {
+        let fields = self
+            .lines("status")
+            .iter()
+            .filter_map(|line| line.split_once(':'));
+        let (_, value) = fields.into_iter().find(|(field, _)| *field == name)?;
+        Some(value.trim())
+    }
+
+    fn numbers(&self, section: &str) -> Vec<u64> {
+        let words = self
+            .lines(section)
+            .iter()
+            .flat_map(|line| line.split_whitespace());
+        words.filter_map(|word| word.parse().ok()).collect()
+    }
+}
+
+/// Every property of it, good or bad.
+pub fn judge(text: &str, wanted: &Wanted) -> Vec<Finding> {
+    let inside = Inside::parse(text);
+    let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
+    let none = |set: &&str| {
+        inside
+            .status(set)
+            .is_some_and(|set| set.chars().all(|c| c == '0'))
+    };
+    let has = sets
+        .iter()
+        .filter(|set| !none(set))
+        .copied()
+        .collect::<Vec<_>>();
+    let ids = ["Uid", "Gid"].map(|ids| inside.status(ids).unwrap_or("unknown"));
+    let is_1000 = ids
+        .iter()
+        .all(|ids| ids.split_whitespace().all(|id| id == "1000"));
+    let said = |what: &str| format!("{what}, in a sandbox");
+    vec![
+        check(
+            "capabilities",
+            has.is_empty(),
+            said("no capabilities"),
+            &has.join(", "),
+        ),
+        field(
+            &inside,
+            "privileges",
+            "NoNewPrivs",
+            "1",
+            "no new privileges",
+        ),
+        field(
+            &inside,
+            "filter",
+            "Seccomp",
+            "2",
+            "system calls are filtered",
+        ),
+        check(
+            "uid",
+            is_1000,
+            said("user and group 1000"),
+            &ids.join(" and "),
+        ),
+        interfaces(&inside),
+        limits(&inside, wanted),
+        root(&inside),
+        check(
+            "workspace",
+            inside.lines("workspace") == ["written"],
+            said("the workspace can be written"),
+            "a file was not written, or could not be read back",
+        ),
+    ]
+}
+
+fn check(name: &'static str, holds: bool, good: String, but: &str) -> Finding {
+    if holds {
+        return Finding::ok(name, good);
+    }
+    let mend = "do not let users in: the Engine or its runtime does not do what it was asked to";
+    Finding::error(name, format!("not so: {good} (found: {but})")).mend(mend)
+}
+
+fn field(
+    inside: &Inside<'_>,
+    name: &'static str,
+    field: &str,
+    wanted: &str,
+    good: &str,
+) -> Finding {
+    let found = inside.status(field);
+    let but = format!("{field} {}", found.unwrap_or("unknown"));
+    check(
+        name,
+        found == Some(wanted),
+        format!("{good}, in a sandbox"),
+        &but,
+    )
+}
+
+/// The first two lines are headings.
+fn interfaces(inside: &Inside<'_>) -> Finding {
+    let lines = inside.lines("interfaces").iter().skip(2);
+    let names: Vec<_> = lines
+        .filter_map(|line| Some(line.split_once(':')?.0.trim()))
+        .collect();
+    let good = "no network but loopback, in a sandbox".to_owned();
+    check("network", names == ["lo"], good, &names.join(", "))
+}
+
+fn limits(inside: &Inside<'_>, wanted: &Wanted) -> Finding {
+    let [memory, pids, cpu] = ["memory", "pids", "cpu"].map(|section| inside.numbers(section));
+    // Quota and period in microseconds. The kernel rounds no further than to one of them.
+    let cpus = |quota: u64, period: u64| {
+        u128::from(quota) * u128::from(NANO_CPUS) / u128::from(period.max(1))
+    };
+    let given = match cpu[..] {
+        [quota, period] => {
+            cpus(quota, period).abs_diff(wanted.nano_cpus.into()) <= u128::from(NANO_CPUS / 10_000)
+        }
+        _ => false,
+    };
+    let holds = memory == [wanted.memory] && pids == [wanted.pids] && given;
+    let good = format!(
+        "limits as set: {} bytes of memory, {} processes, {}.{:02} CPUs",
+        wanted.memory,
+        wanted.pids,
+        wanted.nano_cpus / NANO_CPUS,
+        wanted.nano_cpus % NANO_CPUS / 10_000_000,
+    );
+    let but = format!("memory {memory:?}, processes {pids:?}, CPU quota and period {cpu:?}");
+    check("limits", holds, good, &but)
+}
+
+/// Mount point and options are the fifth and sixth field of a line (proc(5)).
+fn root(inside: &Inside<'_>) -> Finding {
+    let mounts = inside
+        .lines("mounts")
+        .iter()
+        .map(|line| line.split(' ').collect::<Vec<_>>());
+    // Of several at one place the last is on top.
+    let options = mounts
+        .filter(|fields| fields.get(4) == Some(&"/"))
+        .filter_map(|fields| fields.get(5).copied())
+        .next_back();
+    let read_only = options.is_some_and(|options| options.split(',').any(|option| option == "ro"));
+    let writable = inside.lines("root").contains(&"writable");
+    let good = "the root file system is read-only, in a sandbox".to_owned();
+    check(
+        "root",
+        read_only && !writable,
+        good,
+        options.unwrap_or("no mount"),
+    )
+}
+
+#[cfg(test)]
+#[path = "inside_tests.rs"]
+mod tests;

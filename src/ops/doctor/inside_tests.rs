@@ -1,0 +1,114 @@
+use super::super::Level;
+use super::*;
+
+/// What a sandbox on cgroup v1 prints, shortened.
+const GOOD: &str = "\
+== status
+Name:\tsh
+Uid:\t1000\t1000\t1000\t1000
+Gid:\t1000\t1000\t1000\t1000
+CapInh:\t0000000000000000
+CapPrm:\t0000000000000000
+CapEff:\t0000000000000000
+CapBnd:\t0000000000000000
+CapAmb:\t0000000000000000
+NoNewPrivs:\t1
+Seccomp:\t2
+Seccomp_filters:\t1
+== mounts
+631 512 0:52 / / ro,relatime - overlay overlay rw,lowerdir=/a
+632 631 0:55 / /proc rw,nosuid - proc proc rw
+== interfaces
+Inter-|   Receive                            |  Transmit
+ face |bytes    packets errs drop fifo frame |bytes    packets
+    lo:       0       0    0    0    0     0        0       0
+== memory
+536870912
+== pids
+256
+== cpu
+50000
+== cpu
+100000
+== root
+== workspace
+written
+";
+
+const WANTED: Wanted = Wanted {
+    memory: 512 << 20,
+    pids: 256,
+    nano_cpus: NANO_CPUS / 2,
+};
+
+fn bad(text: &str) -> Vec<&'static str> {
+    let found = judge(text, &WANTED);
+    assert_eq!(found.len(), 8);
+    assert!(
+        found
+            .iter()
+            .all(|finding| (finding.level == Level::Ok) != finding.mend.is_some())
+    );
+    let bad = found.iter().filter(|finding| finding.level == Level::Error);
+    bad.map(|finding| finding.check).collect()
+}
+
+#[test]
+fn a_sandbox_as_it_should_be_has_no_fault() {
+    assert!(bad(GOOD).is_empty(), "{:#?}", judge(GOOD, &WANTED));
+    let v2 = GOOD.replace("50000\n== cpu\n100000", "50000 100000");
+    assert!(bad(&v2).is_empty());
+}
+
+#[test]
+fn each_property_that_is_weaker_is_found_alone() {
+    for (check, good, weaker) in [
+        (
+            "capabilities",
+            "CapBnd:\t0000000000000000",
+            "CapBnd:\t00000000a80425fb",
+        ),
+        ("capabilities", "CapAmb:\t0000000000000000\n", ""),
+        ("privileges", "NoNewPrivs:\t1", "NoNewPrivs:\t0"),
+        ("filter", "Seccomp:\t2", "Seccomp:\t0"),
+        ("uid", "Uid:\t1000\t1000", "Uid:\t1000\t0"),
+        ("uid", "Gid:\t1000", "Gid:\t0"),
+        ("network", "    lo:", "    lo:\n  eth0:"),
+        ("limits", "536870912", "9223372036854771712"),
+        ("limits", "256\n", "max\n"),
+        ("limits", "50000", "-1"),
+        ("limits", "50000", "60000"),
+        ("root", "/ / ro,", "/ / rw,"),
+        ("root", "== root", "== root\nwritable"),
+        ("workspace", "written\n", ""),
+    ] {
+        let text = GOOD.replacen(good, weaker, 1);
+        assert_ne!(text, GOOD, "{check}: {good}");
+        assert_eq!(bad(&text), [check], "{weaker}");
+    }
+}
+
+#[test]
+fn what_says_nothing_is_believed_nothing() {
+    for text in ["", "== status", "garbage\n== == ==\n:::"] {
+        assert_eq!(bad(text).len(), 8, "{text:?}");
+    }
+}
+
+#[test]
+fn a_host_with_fewer_cpus_than_were_asked_for_gives_what_it_has() {
+    let config = crate::config::RawConfig::gather(
+        crate::config::SettingsArgs {
+            config: None,
+            given: [(crate::config::Setting::Cpus, "64".into())].into(),
+        },
+        &crate::config::MapEnvironment {
+            os_user: "a".to_owned(),
+            ..Default::default()
+        },
+    );
+    let config = crate::config::Config::from_raw(config.expect("given")).expect("valid");
+    let settings = config.for_user(&config.user);
+    assert_eq!(Wanted::of(&settings, 2).nano_cpus, 2 * NANO_CPUS);
+    assert_eq!(Wanted::of(&settings, 128).nano_cpus, 64 * NANO_CPUS);
+}

@@ -1,0 +1,175 @@
+//! Whether a server would work here, and what is in the way: looks at all that it stands on, tries
+//! out one sandbox, and says of each what was found and what mends it.
+//!
+//! ```text
+//! settings ─► engine: found? answers? known holes ─► host: disk, limits, confinement, clock
+//!                                                └─► image ─► trial: a sandbox, read from inside
+//! ```
+//!
+//! Invariants:
+//!
+//! - What fails is a finding, and what does not need it is looked at all the same.
+//! - It changes nothing that a server would not do at its first call (the image is prepared, and
+//!   the quota found by trying), but for the trial: its container and volume are those of a user
+//!   whom nobody else is. They are removed, and the container ends itself where that fails.
+//! - It asks no user's sandbox for anything, also where there are as many as may be.
+
+mod clock;
+mod engine;
+mod host;
+mod image;
+mod inside;
+mod known;
+mod trial;
+mod version;
+
+use std::error::Error;
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Auth, Config, ConfigError};
+use crate::engine::{EngineAddress, EngineError};
+use trial::Trial;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// Worth knowing; nothing to do.
+    Note,
+    /// It works, and with less than could be.
+    Warning,
+    /// It does not work, or not safely.
+    Error,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What, in a word.
+    pub check: &'static str,
+    /// How bad it is.
+    pub level: Level,
+    /// What was found, in a sentence.
+    pub found: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mend: Option<String>,
+}
+
+impl Finding {
+    fn ok(check: &'static str, found: impl Into<String>) -> Self {
+        Self::new(check, Level::Ok, found)
+    }
+
+    fn note(check: &'static str, found: impl Into<String>) -> Self {
+        Self::new(check, Level::Note, found)
+    }
+
+    fn warning(check: &'static str, found: impl Into<String>) -> Self {
+        Self::new(check, Level::Warning, found)
+    }
+
+    fn error(check: &'static str, found: impl Into<String>) -> Self {
+        Self::new(check, Level::Error, found)
+    }
+
+    fn new(check: &'static str, level: Level, found: impl Into<String>) -> Self {
+        let found = found.into();
+        Self {
+            check,
+            level,
+            found,
+            mend: None,
+        }
+    }
+
+    fn mend(mut self, mend: impl Into<String>) -> Self {
+        self.mend = Some(mend.into());
+        self
+    }
+}
+
+/// Looks at everything, and tells each finding as soon as there is one. `stop` ends the trial
+/// early; what it made is removed then too.
+pub async fn examine(
+    config: Result<&Config, &ConfigError>,
+    address: Result<EngineAddress, EngineError>,
+    stop: &CancellationToken,
+    tell: &mut dyn FnMut(Finding),
+) {
+    settings(config).into_iter().for_each(&mut *tell);
+    let (engine, found) = engine::look(address).await;
+    found.into_iter().for_each(&mut *tell);
+    let Some(engine) = engine else {
+        tell(Finding::note(
+            "rest",
+            "host, image and sandbox could not be looked at without the Engine",
+        ));
+        return;
+    };
+    host::look(&engine).await.into_iter().for_each(&mut *tell);
+    tell(clock::look(&engine).await);
+    let Ok(config) = config else {
+        tell(Finding::note(
+            "rest",
+            "disk, image and sandbox could not be looked at without valid settings",
+        ));
+        return;
+    };
+    host::disk(&engine, config)
+        .await
+        .into_iter()
+        .for_each(&mut *tell);
+    let trial = Trial::new(&engine, config);
+    let image = image::look(&engine, trial.sandbox()).await;
+    let usable = image.level < Level::Warning;
+    tell(image);
+    if usable {
+        trial.run(stop).await.into_iter().for_each(&mut *tell);
+    } else {
+        tell(Finding::note(
+            "sandbox",
+            "none was tried out without an image",
+        ));
+    }
+}
+
+fn settings(config: Result<&Config, &ConfigError>) -> Vec<Finding> {
+    let config = match config {
+        Ok(config) => config,
+        Err(error) => {
+            let finding = Finding::error("settings", chain(error));
+            return vec![
+                finding.mend("`casemate serve --help` lists all settings with their bounds"),
+            ];
+        }
+    };
+    let mut found = vec![Finding::ok("settings", "they are valid")];
+    if let Err(error) = config.check_directory() {
+        let finding = Finding::error("bind", chain(&error));
+        found.push(finding.mend("make the directory, or name another"));
+    }
+    if let Auth::Tokens(file) = &config.http.auth
+        && let Err(error) = std::fs::File::open(file)
+    {
+        let finding = Finding::error("tokens", format!("{file:?} cannot be read: {error}"));
+        let mend = "`casemate token --user NAME` prints a table for it; it has to be readable for this user";
+        found.push(finding.mend(mend));
+    }
+    found
+}
+
+/// An error with its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

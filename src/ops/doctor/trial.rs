@@ -1,0 +1,198 @@
+//! One sandbox, made as every user's is, read from inside, and taken away again.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use casemate_protocol::{Captured, Failure, StartRequest, WORKSPACE, failure::Code};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::inside::{self, Wanted};
+use super::{Finding, chain, clock};
+use crate::config::{Config, SandboxSettings, limits};
+use crate::engine::{Engine, EngineError, labels};
+use crate::identity::User;
+use crate::ops::removal;
+use crate::sandbox::{Command, Executed, Follow, Manager, News, SandboxError};
+
+/// Whose it is. No credential can name it: a delegate's name has no `:`, and the issuer of a
+/// JWT is a URL.
+const ISSUER: &str = "casemate:doctor";
+
+/// How long its container outlives a doctor that was killed. The next one removes the volume.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// How long what is read inside may take. It takes milliseconds.
+const COMMAND: Duration = Duration::from_secs(20);
+
+/// A volume that is older was left by a doctor that was killed: others may be at work.
+const LEFT: Duration = Duration::from_secs(600);
+
+/// A user of its own, so that two doctors at once do not meet.
+pub struct Trial {
+    engine: Engine,
+    config: Config,
+    user: User,
+    sandbox: Arc<SandboxSettings>,
+}
+
+impl Trial {
+    /// Makes nothing yet.
+    pub fn new(engine: &Engine, config: &Config) -> Self {
+        let config = config.for_a_trial(IDLE);
+        let subject = uuid::Uuid::new_v4().simple().to_string();
+        let user = User {
+            issuer: ISSUER.parse().expect("an issuer"),
+            subject: subject.parse().expect("a subject"),
+        };
+        Self {
+            engine: engine.clone(),
+            sandbox: config.for_user(&user),
+            config,
+            user,
+        }
+    }
+
+    /// What it is made with.
+    pub fn sandbox(&self) -> &SandboxSettings {
+        &self.sandbox
+    }
+
+    /// Makes it, reads it, and removes it, whatever comes between.
+    pub async fn run(&self, stop: &CancellationToken) -> Vec<Finding> {
+        let mut found = self.look(stop).await;
+        if let Err(error) = self.clean_up().await {
+            let said = format!("the sandbox could not be removed: {}", chain(&error));
+            let mend = format!(
+                "it ends itself; `casemate rm {} --issuer {ISSUER} --volume` removes its volume",
+                self.user.subject.as_str()
+            );
+            found.push(Finding::warning("sandbox", said).mend(mend));
+        }
+        found
+    }
+
+    async fn look(&self, stop: &CancellationToken) -> Vec<Finding> {
+        let manager = Manager::new(self.config.clone(), self.engine.clone());
+        let start = Instant::now();
+        let first = self.exec(&manager, inside::SCRIPT, stop).await;
+        let made = start.elapsed();
+        let start = Instant::now();
+        // Also after an interrupt: what is on its way has to be there to be removed.
+        let second = match first.is_ok() || stop.is_cancelled() {
+            true => self
+                .exec(&manager, ":", &CancellationToken::new())
+                .await
+                .ok(),
+            false => None,
+        };
+        let warm = start.elapsed();
+        manager.close().await;
+        let inside = match first {
+            Ok(inside) => inside,
+            Err(finding) => return vec![finding],
+        };
+        let mut said = format!("one was made and answered in {} ms", made.as_millis());
+        if second.is_some() {
+            said += &format!(
+                ", and then in {}.{} ms",
+                warm.as_millis(),
+                warm.as_micros() / 100 % 10
+            );
+        }
+        let mut found = vec![Finding::ok("sandbox", said)];
+        let cpus = self
+            .engine
+            .capabilities()
+            .await
+            .map_or(u32::MAX, |host| host.cpus);
+        found.extend(inside::judge(&inside, &Wanted::of(&self.sandbox, cpus)));
+        found
+    }
+
+    /// What the script printed.
+    async fn exec(
+        &self,
+        manager: &Manager,
+        script: &str,
+        stop: &CancellationToken,
+    ) -> Result<String, Finding> {
+        let request = StartRequest {
+            id: uuid::Uuid::new_v4().simple().to_string(),
+            script: script.to_owned().into(),
+            cwd: WORKSPACE.to_owned(),
+            env: Vec::new(),
+            stdin: Vec::new().into(),
+            timeout_ms: u64::try_from(COMMAND.as_millis()).unwrap_or(u64::MAX),
+            output_chars: limits::OUTPUT_CHARS,
+        };
+        let follow = Follow {
+            wait: COMMAND * 2,
+            cancel: stop,
+            news: &watch::Sender::new(News::Nothing),
+        };
+        let sandbox = manager.sandbox(&self.user);
+        match sandbox.exec(Command::Start(request), follow).await {
+            Ok(answer) => match answer.value {
+                Executed::Finished(finished) => Ok(text(finished.stdout)),
+                other => {
+                    let said =
+                        format!("the sandbox did not say what became of a command: {other:?}");
+                    Err(Finding::error("sandbox", said)
+                        .mend("ask the Engine's log; is the machine overloaded?"))
+                }
+            },
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// Removes what this one made, and volumes that others left.
+    async fn clean_up(&self) -> Result<(), EngineError> {
+        let instance = (labels::INSTANCE, self.config.instance.as_str());
+        let issuer = (labels::ISSUER, ISSUER);
+        let own = [instance, issuer, (labels::USER, self.user.subject.as_str())];
+        for container in self.engine.list_containers(&own).await? {
+            removal::container(&self.engine, &container.id).await?;
+        }
+        removal::volumes(&self.engine, &own).await?;
+        for volume in self.engine.list_volumes(&[instance, issuer]).await? {
+            let made = volume.created.as_deref().and_then(clock::parse);
+            let age = made.and_then(|made| SystemTime::now().duration_since(made).ok());
+            if age.is_some_and(|age| age > LEFT) {
+                match self.engine.remove_volume(&volume.name).await {
+                    // Its container still runs.
+                    Err(EngineError::InUse { .. }) | Ok(()) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn text(captured: Option<Captured>) -> String {
+    let Captured { head, tail, .. } = captured.unwrap_or_default();
+    String::from_utf8_lossy(&[head, tail].concat()).into_owned()
+}
+
+fn failed(error: &SandboxError) -> Finding {
+    match error {
+        SandboxError::Failed(failure) if no_shell(failure) => {
+            let said = "one was made and answered; without a shell in the image it was not read from inside";
+            Finding::note("sandbox", said)
+        }
+        SandboxError::Cancelled => {
+            Finding::error("sandbox", "it was not read: this was interrupted")
+        }
+        error => {
+            let said = format!("none could be made: {}", chain(error));
+            let mend = "see the findings above; `CASEMATE_LOG=debug` tells each step";
+            Finding::error("sandbox", said).mend(mend)
+        }
+    }
+}
+
+fn no_shell(failure: &Failure) -> bool {
+    failure.code() == Code::NoShell
+}

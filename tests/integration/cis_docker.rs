@@ -1,0 +1,176 @@
+//! Section 5 of the CIS Docker Benchmark, of a sandbox that runs: what docs/cis-docker-benchmark.md
+//! answers for a check that can be read, read as the benchmark reads it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::harness::{TOOLS_IMAGE, TestServer, docker};
+
+const ANSWERS: &str = include_str!("../../docs/cis-docker-benchmark.md");
+
+/// The checks of the section (1.6.0 to 1.8.0).
+const CHECKS: std::ops::RangeInclusive<u32> = 1..=32;
+
+/// The rows of the table: of each check, whether this test reads it.
+fn answers() -> BTreeMap<u32, bool> {
+    let rows = ANSWERS.lines().filter_map(|line| {
+        let cells: Vec<_> = line
+            .strip_prefix("| 5.")?
+            .split('|')
+            .map(str::trim)
+            .collect();
+        Some((cells[0].parse().expect("a number"), cells[3] == "yes"))
+    });
+    let rows: Vec<_> = rows.collect();
+    let answers: BTreeMap<_, _> = rows.iter().copied().collect();
+    assert_eq!(rows.len(), answers.len(), "a check is answered twice");
+    answers
+}
+
+/// Of each check that can be read, whether the container passes it.
+fn read(container: &str) -> BTreeMap<u32, bool> {
+    let inspected = docker::inspect("container", container);
+    let host = &inspected["HostConfig"];
+    let network = &inspected["NetworkSettings"];
+    let mounts = inspected["Mounts"].as_array().expect("mounts");
+    let has_none = |value: &Value| value.is_null() || value == &json!([]) || value == &json!({});
+    let positive = |value: &Value| value.as_i64().is_some_and(|number| number > 0);
+    let options = host["SecurityOpt"].as_array().expect("options");
+    let option = |name: &str| {
+        options
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|it| it.starts_with(name))
+    };
+    let apparmor =
+        docker::output(&["info", "--format", "{{.SecurityOptions}}"]).contains("apparmor");
+    let profile = if apparmor { "docker-default" } else { "" };
+    let programs = docker::top(container);
+    let ours = |args: &String| args.starts_with("/casemate-init ");
+    let no_port = has_none(&network["Ports"])
+        && has_none(&host["PortBindings"])
+        && host["PublishAllPorts"] == false;
+    let alone = mounts.len() == 1
+        && mounts[0]["Destination"] == "/workspace"
+        && mounts[0]["Type"] == "volume";
+    BTreeMap::from([
+        (2, inspected["AppArmorProfile"] == profile),
+        (
+            4,
+            has_none(&host["CapAdd"]) && host["CapDrop"] == json!(["ALL"]),
+        ),
+        (5, host["Privileged"] == false),
+        (6, alone && has_none(&host["Binds"])),
+        (7, programs.iter().all(|(_, args)| ours(args))),
+        (8, no_port),
+        (9, no_port),
+        (10, host["NetworkMode"] == "none"),
+        (
+            11,
+            positive(&host["Memory"]) && host["Memory"] == host["MemorySwap"],
+        ),
+        (12, positive(&host["NanoCpus"])),
+        (13, host["ReadonlyRootfs"] == true),
+        (14, no_port),
+        (
+            15,
+            ["no", ""]
+                .map(Value::from)
+                .contains(&host["RestartPolicy"]["Name"]),
+        ),
+        (16, host["PidMode"] == ""),
+        (17, host["IpcMode"] == "private"),
+        (
+            18,
+            has_none(&host["Devices"]) && has_none(&host["DeviceRequests"]),
+        ),
+        (
+            19,
+            host["Ulimits"]
+                .as_array()
+                .is_some_and(|limits| limits.len() == 4),
+        ),
+        (
+            20,
+            mounts.iter().all(|it| {
+                ["", "rprivate", "private"]
+                    .map(Value::from)
+                    .contains(&it["Propagation"])
+            }),
+        ),
+        (21, host["UTSMode"] == ""),
+        (
+            22,
+            option("seccomp=").is_some_and(|it| it.contains("SCMP_ACT_ERRNO")),
+        ),
+        (25, host["CgroupParent"] == ""),
+        (
+            26,
+            option("no-new-privileges").is_some_and(|it| it.ends_with("true")),
+        ),
+        (
+            28,
+            inspected["Config"]["Image"]
+                .as_str()
+                .is_some_and(|it| it.starts_with("sha256:")),
+        ),
+        (29, positive(&host["PidsLimit"])),
+        (
+            30,
+            network["Networks"]
+                .as_object()
+                .is_some_and(|it| it.keys().eq(["none"])),
+        ),
+        (31, host["UsernsMode"] == ""),
+        (32, !inspected.to_string().contains("docker.sock")),
+    ])
+}
+
+#[tokio::test]
+async fn a_sandbox_passes_what_can_be_read_of_it() {
+    let server = TestServer::new().start().await;
+    server.shell("true").await;
+    let read = read(&server.instance.container());
+    let failed: Vec<_> = read.iter().filter(|(_, passes)| !**passes).collect();
+    assert!(failed.is_empty(), "5.x fails: {failed:?}");
+    let answered: Vec<_> = answers()
+        .into_iter()
+        .filter(|(_, read)| *read)
+        .map(|(check, _)| check)
+        .collect();
+    assert!(
+        read.keys().eq(&answered),
+        "read: {:?}, said to be read: {answered:?}",
+        read.keys()
+    );
+}
+
+#[test]
+fn every_check_of_the_section_has_an_answer() {
+    assert!(answers().into_keys().eq(CHECKS), "{:?}", answers());
+}
+
+/// Only made, not started: nothing of it runs, and what is stored is what is read.
+#[test]
+fn a_container_that_keeps_nothing_back_fails_nearly_all_of_them() {
+    let container = docker::Container(format!("casemate-test-{}", uuid::Uuid::new_v4().simple()));
+    let flags = "--privileged --network host --pid host --ipc host --uts host --restart always \
+        --device /dev/null --security-opt label=disable \
+        --volume /var/run/docker.sock:/var/run/docker.sock";
+    let mut create = vec!["create", "--name", &container.0];
+    create.extend(flags.split_whitespace());
+    create.extend([TOOLS_IMAGE, "true"]);
+    docker::output(&create);
+    let passed: Vec<_> = read(&container.0)
+        .into_iter()
+        .filter_map(|(check, passes)| passes.then_some(check))
+        .collect();
+    // What takes more than a flag to fail: ports, the parent's cgroup, user namespaces, AppArmor
+    // where there is none; and of what does not run there are no processes.
+    for check in [
+        4, 5, 6, 10, 11, 12, 13, 15, 16, 17, 18, 19, 21, 22, 26, 28, 29, 30, 32,
+    ] {
+        assert!(!passed.contains(&check), "5.{check} passes: {passed:?}");
+    }
+}

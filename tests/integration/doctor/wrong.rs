@@ -1,0 +1,84 @@
+//! What is wrong is found, with its mend, and what does not need it is looked at all the same.
+
+use super::{Report, nothing_is_left};
+use crate::harness::Instance;
+
+#[test]
+fn without_an_engine_it_says_all_it_can_and_what_to_do() {
+    let instance = Instance::new();
+    let nowhere = ("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+    let report = Report::of(
+        &instance,
+        &[
+            nowhere,
+            ("CASEMATE_MODE", "bind"),
+            ("CASEMATE_BIND_DIR", "/nonexistent"),
+        ],
+    );
+    report.says(
+        "engine",
+        "error",
+        "/nonexistent/docker.sock",
+        "start Docker",
+    );
+    report.says("bind", "error", "/nonexistent", "make the directory");
+    assert_eq!(report.level("settings"), "ok");
+    assert!(!report.has("sandbox"), "{}", report.0);
+    assert_eq!(
+        report.0["settings"].as_array().map(Vec::is_empty),
+        Some(false)
+    );
+    assert_eq!(report.1, Some(2));
+
+    let report = Report::of(&instance, &[("DOCKER_HOST", "ssh://host")]);
+    report.says("engine", "error", "ssh", "DOCKER_HOST");
+    assert_eq!(report.1, Some(2));
+}
+
+#[test]
+fn a_wrong_setting_is_named_and_the_engine_is_looked_at_all_the_same() {
+    let instance = Instance::new();
+    for (name, value, said) in [
+        ("CASEMATE_MEMROY", "1g", "CASEMATE_MEMORY"),
+        ("CASEMATE_PIDS", "many", "CASEMATE_PIDS"),
+    ] {
+        let report = Report::of(&instance, &[(name, value)]);
+        report.says("settings", "error", said, "--help");
+        assert_eq!(report.level("engine"), "ok");
+        assert!(!report.has("sandbox"));
+        assert_eq!(report.1, Some(2));
+    }
+    let tokens = [
+        ("CASEMATE_AUTH", "tokens"),
+        ("CASEMATE_TOKENS_FILE", "/nonexistent/tokens.toml"),
+    ];
+    let report = Report::of(&instance, &tokens);
+    report.says(
+        "tokens",
+        "error",
+        "/nonexistent/tokens.toml",
+        "casemate token",
+    );
+    nothing_is_left(&instance);
+}
+
+#[test]
+fn without_the_image_or_the_room_it_says_so_and_makes_nothing() {
+    let instance = Instance::new();
+    let absent = "casemate-test-absent:latest";
+    let report = Report::of(&instance, &[("CASEMATE_IMAGE", absent)]);
+    report.says("image", "warning", absent, &format!("docker pull {absent}"));
+    assert_eq!(report.level("sandbox"), "note");
+    report.exit_code_is_right();
+
+    let report = Report::of(&instance, &[("CASEMATE_DISK_FLOOR", "1024t")]);
+    report.says("disk", "error", "CASEMATE_DISK_FLOOR", "docker system df");
+    report.says(
+        "sandbox",
+        "error",
+        "must stay free",
+        "see the findings above",
+    );
+    assert_eq!(report.1, Some(2));
+    nothing_is_left(&instance);
+}
