@@ -1,16 +1,15 @@
 //! `casemate rm`: a user's containers, and on request the user's files.
 
 use std::io::Write as _;
-use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use serde::Serialize;
 
 use super::setup;
 use crate::config::{Config, ProcessEnvironment, SettingsArgs};
-use crate::engine::{Engine, EngineError, labels};
+use crate::engine::labels;
 use crate::identity::{Issuer, Subject};
-use crate::sandbox::{Occupant, survey};
+use crate::sandbox::survey;
 
 /// Flags of `rm`.
 #[derive(Debug, clap::Args)]
@@ -40,9 +39,6 @@ struct Removed {
     volumes: Vec<String>,
 }
 
-/// How long the Engine may take to remove a container whose PID 1 has ended.
-const REMOVAL: Duration = Duration::from_secs(30);
-
 /// Removes what belongs to the user and nothing else.
 ///
 /// # Errors
@@ -70,7 +66,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         });
         let mut removed = Removed::default();
         for occupant in occupants {
-            end(&engine, &occupant, args.force).await?;
+            ensure!(
+                occupant.end(&engine, args.force).await?,
+                "{} works; wait until it is idle, or end what runs with --force",
+                occupant.row.name
+            );
             removed.containers.push(occupant.row.name);
         }
         if args.volume {
@@ -89,34 +89,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         config.instance.as_str()
     );
     print(&removed, args.json)
-}
-
-/// By its own PID 1 where that answers, so that a command that begins now is not lost.
-async fn end(engine: &Engine, occupant: &Occupant, force: bool) -> anyhow::Result<()> {
-    let (id, name) = (&occupant.row.id, &occupant.row.name);
-    if let (Some(channel), false) = (&occupant.channel, force) {
-        let removal = engine.wait_removed(id);
-        if !channel.retire(Duration::ZERO).await? {
-            bail!("{name} works; wait until it is idle, or end what runs with --force");
-        }
-        let gone = tokio::time::timeout(REMOVAL, removal).await;
-        if matches!(gone, Ok(Ok(_))) {
-            return Ok(());
-        }
-    }
-    remove(engine, id).await?;
-    Ok(())
-}
-
-/// A volume cannot be removed before the last of its containers is gone.
-async fn remove(engine: &Engine, id: &str) -> Result<(), EngineError> {
-    let removal = engine.wait_removed(id);
-    engine.remove(id).await?;
-    match tokio::time::timeout(REMOVAL, removal).await {
-        Ok(gone) => gone.map(drop),
-        // The Engine says itself what it waits for, at the next call.
-        Err(_) => Ok(()),
-    }
 }
 
 fn print(removed: &Removed, json: bool) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use tracing::{debug, info, warn};
 use super::bring_up::{LOOK_AGAIN, Maker, NAME_IN_USE, Running};
 use super::room::Urgency;
 use super::{SandboxError, Status};
-use crate::engine::{ContainerSpec, Created, VolumeDriver, Workspace};
+use crate::engine::{ContainerSpec, Created, EngineError, VolumeDriver, Workspace};
 
 /// How often a container is made again that ended before it was connected to.
 const TRIES: usize = 3;
@@ -61,6 +61,15 @@ impl Maker {
         for warning in &created.warnings {
             warn!(warning, "the engine remarks");
         }
+        if !self.is_on(&spec.workspace).await {
+            debug!(container = created.id, "the workspace is another by now");
+            self.engine.remove(&created.id).await?;
+            return Err(EngineError::Missing {
+                kind: "volume",
+                name: name.to_owned(),
+            }
+            .into());
+        }
         let removed = self.watch_removal(&created.id);
         if let Err(error) = self.engine.start(&created.id).await {
             // Nobody will ever start it.
@@ -85,6 +94,16 @@ impl Maker {
             channel,
             removed,
         })
+    }
+
+    /// Whether this is still the user's workspace: a restore may have ended meanwhile. When
+    /// the Engine does not say, the start will fail too.
+    async fn is_on(&self, workspace: &Workspace) -> bool {
+        let Workspace::Volume(volume) = workspace else {
+            return true;
+        };
+        let volumes = self.volumes().await;
+        volumes.map_or(true, |volumes| volumes.current == *volume)
     }
 
     /// Several servers may count at the same time and all find room: who then finds

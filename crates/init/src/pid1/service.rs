@@ -319,10 +319,10 @@ impl Sandbox for Service {
 
     async fn backup(
         &self,
-        _: Request<BackupRequest>,
+        request: Request<BackupRequest>,
     ) -> Result<Response<Self::BackupStream>, Status> {
         let busy = self.life.enter().map_err(Failure::into_status)?;
-        let parts = self.transfers.backup(busy);
+        let parts = self.transfers.backup(request.into_inner(), busy);
         Ok(Response::new(Box::pin(parts)))
     }
 }

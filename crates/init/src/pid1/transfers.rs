@@ -23,8 +23,8 @@ use casemate_protocol::backup_end::Consistency;
 use casemate_protocol::upload_event::Event;
 use casemate_protocol::upload_part::Part;
 use casemate_protocol::{
-    BackupEnd, DownloadPart, DownloadRequest, Failure, FailureExt as _, MAX_CHUNK, UploadBegin,
-    UploadEvent, UploadPart, UploadReady, download_part, failure::Code,
+    BackupEnd, BackupRequest, DownloadPart, DownloadRequest, Failure, FailureExt as _, MAX_CHUNK,
+    UploadBegin, UploadEvent, UploadPart, UploadReady, download_part, failure::Code,
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::timeout;
@@ -79,14 +79,18 @@ impl Transfers {
     }
 
     /// Begins to send all of the workspace.
-    pub fn backup(self: &Arc<Self>, busy: Busy) -> ReceiverStream<Result<DownloadPart, Status>> {
+    pub fn backup(
+        self: &Arc<Self>,
+        request: BackupRequest,
+        busy: Busy,
+    ) -> ReceiverStream<Result<DownloadPart, Status>> {
         let (sender, parts) = mpsc::channel(PARTS_AHEAD);
         let this = self.clone();
         tokio::spawn(async move {
             let end = sender.clone();
             let work = async {
                 let part = Some(download_part::Part::End(
-                    this.copy(sender.clone(), busy).await?,
+                    this.copy(request.shared, sender.clone(), busy).await?,
                 ));
                 // An error: the caller went away.
                 let _ = end.send(Ok(DownloadPart { part })).await;
@@ -99,6 +103,7 @@ impl Transfers {
 
     async fn copy(
         &self,
+        shared: bool,
         out: mpsc::Sender<Result<DownloadPart, Status>>,
         busy: Busy,
     ) -> Result<BackupEnd, Failure> {
@@ -123,7 +128,7 @@ impl Transfers {
         let _ = go.send(());
         let in_time = timeout(left, &mut copy).await;
         let (processes, time) = stopped.so_far();
-        let stood_still = stopped.is_complete() && in_time.is_ok();
+        let stood_still = !shared && stopped.is_complete() && in_time.is_ok();
         drop(stopped);
         let copied = match in_time {
             Ok(copied) => copied,

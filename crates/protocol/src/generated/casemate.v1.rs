@@ -803,7 +803,12 @@ pub mod download_part {
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct BackupRequest {}
+pub struct BackupRequest {
+    /// Other containers may write to the workspace, where nothing can be stopped: never
+    /// answered STOPPED.
+    #[prost(bool, tag = "1")]
+    pub shared: bool,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BackupEnd {
     #[prost(enumeration = "backup_end::Consistency", tag = "1")]
