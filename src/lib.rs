@@ -7,6 +7,7 @@
 //! cli                 one verb a file
 //! http, stdio         how requests come in, and who they are from
 //! tools               parse, call, convert
+//! ops                 backups: what concerns all users
 //! sandbox             one owner task a sandbox; adoption, replacement, admission
 //! channel             gRPC to PID 1 over one `docker exec` stream
 //! engine              the Docker Engine: containers, volumes, images
@@ -22,6 +23,7 @@ pub mod config;
 pub mod engine;
 pub mod http;
 pub mod identity;
+pub mod ops;
 pub mod sandbox;
 pub mod stdio;
 pub mod tools;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use casemate_protocol::UploadBegin;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::SILENCE;
 use crate::channel::{Backup, Channel, Outgoing};
@@ -85,20 +85,15 @@ impl Errand {
     /// Ends it; afterwards its volume is free.
     pub(super) async fn close(self) {
         let gone = self.engine.wait_removed(&self.id);
-        if let Err(error) = self.channel.retire_at_once().await {
+        if self.channel.retire_at_once().await.is_err()
+            && let Err(error) = self.engine.remove(&self.id).await
+        {
             let error = &error as &dyn std::error::Error;
-            debug!(
+            warn!(
                 container = self.id,
-                error, "the errand did not retire: removing"
+                error, "it ends itself without its server"
             );
-            if let Err(error) = self.engine.remove(&self.id).await {
-                let error = &error as &dyn std::error::Error;
-                warn!(
-                    container = self.id,
-                    error, "it ends itself without its server"
-                );
-                return;
-            }
+            return;
         }
         let _ = timeout(REMOVAL, gone).await;
     }
