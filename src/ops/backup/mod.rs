@@ -190,12 +190,17 @@ impl Backups {
     }
 }
 
+/// Characters of what is wrong that are shown: the library repeats whole headers.
+const SHOWN: usize = 300;
+
 /// What is wrong with a backup, where that is what the thread found.
 fn damage(error: &io::Error) -> Option<String> {
     match error.kind() {
         // The compression library says it so.
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::Other => {
-            Some(error.to_string())
+            // It may repeat bytes of the archive.
+            let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+            Some(error.to_string().chars().map(plain).take(SHOWN).collect())
         }
         _ => None,
     }

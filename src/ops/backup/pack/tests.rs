@@ -184,7 +184,7 @@ fn what_no_backup_has_is_refused_by_name() {
             "ends in the middle",
         ),
         (long, "more than 1 MiB"),
-        (vec![b'x'; 4096], "archive"),
+        (vec![b'x'; 4096], "not a number"),
     ] {
         let error = packed(&archive).expect_err(told);
         assert!(error.to_string().contains(told), "{error}");
