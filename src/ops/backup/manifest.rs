@@ -39,7 +39,7 @@ pub struct Manifest {
     pub consistency: Consistent,
     /// How long the user's processes were stopped.
     pub stopped_ms: u64,
-    /// How many were.
+    /// How many were, the one that waits for the next command among them.
     pub processes: u32,
     /// Copies that were made, of which this is the last.
     pub tries: u32,

@@ -9,7 +9,8 @@ use crate::harness::{Directory, Instance, TestServer, docker, eventually};
 
 /// Writes the same number into two files, one after the other, again and again. In a
 /// picture of one moment the second is the same or one less.
-const PAIRS: &str = "i=0; while :; do i=$((i+1)); echo $i > z-first; echo $i > a-second; done";
+const PAIRS: &str = "i=0; while :; do i=$((i+1)); \
+    echo $i > new && mv new z-first; echo $i > new && mv new a-second; done";
 
 fn manifest(instance: &Instance, target: &Directory) -> Value {
     let made = done(
@@ -69,21 +70,29 @@ async fn what_is_written_all_the_time_is_copied_at_one_moment_and_goes_on_afterw
 async fn what_the_user_had_stopped_stays_so() {
     let (instance, target) = (Instance::new(), target());
     let server = TestServer::on(&instance).user("alice").start().await;
-    let begin = "sleep 1000 & sleep 1001 & kill -STOP %1; jobs -p > pids; echo begun";
-    server
-        .shell(&format!("set -m; ({begin}) >/dev/null 2>&1; cat pids"))
-        .await;
+    let begin = "sleep 1000 & stopped=$!; sleep 1001 & kill -STOP $stopped";
+    server.shell(&format!("({begin}) >/dev/null 2>&1")).await;
+    let container = instance.container();
+    // A line each: its state, and which it is.
     let states = || {
-        let ps = "for p in /proc/[0-9]*; do grep -qs '^sleep.100[01]' $p/cmdline && grep State $p/status; done; true";
-        let container = instance.container();
-        docker::exec(
-            &container,
-            &ps.replace("'^sleep.100[01]'", "-a 'sleep.100[01]'"),
-        )
+        let rows = docker::lines(&["top", &container, "-eo", "pid,stat,args"]);
+        let row = |row: String| Some(row.trim().split_once(' ')?.1.trim().to_owned());
+        let mut rows: Vec<_> = rows.into_iter().filter_map(row).collect();
+        rows.retain(|row| row.contains("sleep 100"));
+        rows.sort();
+        rows
     };
+    eventually("one is stopped", PATIENCE, async || {
+        states().iter().any(|row| row.starts_with('T'))
+    })
+    .await;
     let before = states();
-    assert_eq!(before.matches("(stopped)").count(), 1, "{before}");
-    assert_eq!(before.matches("(sleeping)").count(), 1, "{before}");
+    let stopped = |row: &&String| row.starts_with('T') && row.ends_with("sleep 1000");
+    assert_eq!(
+        (before.len(), before.iter().filter(stopped).count()),
+        (2, 1),
+        "{before:?}"
+    );
     let made = manifest(&instance, &target);
     assert_eq!(made["consistency"], "stopped", "{made}");
     assert_eq!(states(), before);

@@ -98,7 +98,7 @@ fn a_target_that_cannot_be_used_and_a_user_without_a_workspace_are_named() {
 }
 
 #[test]
-fn a_target_that_becomes_full_or_read_only_leaves_no_backup() {
+fn a_target_that_becomes_full_leaves_no_backup() {
     let instance = Instance::new();
     exec(
         &instance,

@@ -816,7 +816,7 @@ pub struct BackupEnd {
     /// How long the user's processes were stopped.
     #[prost(uint64, tag = "2")]
     pub stopped_ms: u64,
-    /// How many.
+    /// How many, the one that waits for the next command among them.
     #[prost(uint32, tag = "3")]
     pub processes: u32,
 }
