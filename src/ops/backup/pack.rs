@@ -162,7 +162,6 @@ fn each<R: Read>(
         counted.content = counted.content.saturating_add(found.size);
         tell(&found)?;
     }
-    drop(entries);
     // What pads it.
     allowed.set(HEADERS);
     let mut bounded = archive.into_inner();

@@ -5,39 +5,46 @@
 //! was, and of several servers with one target the first to come makes the backup; should
 //! two begin in the same moment, there is one more than needed.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::error::BackupError;
 use super::{Backups, Made};
+use crate::identity::User;
 use crate::sandbox::{Keeper, Manager};
 
-/// Longest time between two looks: new users come meanwhile.
-const LOOK: Duration = Duration::from_secs(10 * 60);
+/// Between two looks at whose workspaces there are. The target is asked only of those that
+/// may be due.
+const LOOK: Duration = Duration::from_secs(30);
 
-/// Between two looks at least, also when all of them fail.
-const PAUSE: Duration = Duration::from_secs(10);
+/// After an error of one user's backup, or of what is in the target.
+const AGAIN: Duration = Duration::from_secs(10 * 60);
 
 /// Makes backups of all workspaces until the server ends. Errors are logged, and tried
-/// again at the next look.
+/// again later.
 pub async fn run(backups: Backups, manager: Manager, every: Duration) {
     info!(target = %backups.store.target(), every = ?every, "backups by the clock");
     let stop = backups.stop.clone();
+    // Users who are not in here may be due.
+    let mut next: HashMap<User, Instant> = HashMap::new();
     loop {
-        let pause = match manager.users_with_a_volume().await {
+        match manager.users_with_a_volume().await {
             Ok(users) => {
-                let mut next = LOOK;
+                next.retain(|user, at| users.contains(user) && Instant::now() < *at);
                 for user in users {
-                    let keeper = manager.keeper(&user);
-                    let due = due(&backups, &keeper, every).await;
-                    next = next.min(due);
                     if stop.is_cancelled() {
                         return;
                     }
+                    let keeper = manager.keeper(&user);
+                    if let Entry::Vacant(entry) = next.entry(user) {
+                        let pause = due(&backups, &keeper, every).await;
+                        entry.insert(Instant::now() + pause);
+                    }
                 }
-                next.max(PAUSE)
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
@@ -45,11 +52,10 @@ pub async fn run(backups: Backups, manager: Manager, every: Duration) {
                     error,
                     "whose workspaces there are is not known: no backups now"
                 );
-                PAUSE
             }
-        };
+        }
         tokio::select! {
-            () = sleep(pause) => {}
+            () = sleep(LOOK) => {}
             () = stop.cancelled() => return,
         }
     }
@@ -61,7 +67,7 @@ async fn due(backups: &Backups, keeper: &Keeper, every: Duration) -> Duration {
         Ok(age) => age,
         Err(error) => {
             complain(keeper, &error);
-            return LOOK;
+            return AGAIN;
         }
     };
     match age {
@@ -82,7 +88,7 @@ async fn due(backups: &Backups, keeper: &Keeper, every: Duration) -> Duration {
         }
         Err(error) => {
             complain(keeper, &error);
-            LOOK
+            AGAIN
         }
     }
 }

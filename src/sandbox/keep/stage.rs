@@ -72,7 +72,7 @@ impl Keeper {
         if maker.is_bound() {
             return Err(StageError::Bound);
         }
-        maker.tidy().await?;
+        self.tidy().await?;
         let generation = maker.volumes().await?.generation + 1;
         let random = uuid::Uuid::new_v4().simple().to_string();
         let volume = format!("{}-g{generation}-{}", maker.name.as_str(), &random[..8]);
@@ -159,11 +159,14 @@ impl Staged {
             }
         }
         info!(volume, user = %maker.user, "restored");
+        let overtaken = maker.volumes().await?.current != volume;
+        if !overtaken {
+            maker.end_what_uses_old_volumes().await;
+        }
         errand.close().await;
-        if maker.volumes().await?.current != volume {
+        if overtaken {
             return Err(StageError::Overtaken);
         }
-        maker.end_what_uses_old_volumes().await;
         Ok(())
     }
 

@@ -17,14 +17,12 @@ struct Moto {
 }
 
 impl Moto {
-    /// `None`, and says why, where it is not installed.
-    async fn start() -> Option<Self> {
+    /// # Errors
+    /// Why it cannot be had.
+    async fn start() -> Result<Self, &'static str> {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/moto/bin/moto_server");
         if !program.exists() {
-            eprintln!(
-                "not run: it needs moto's server, which scripts/setup-tests installs from PyPI"
-            );
-            return None;
+            return Err("it needs moto's server, which scripts/setup-tests installs from PyPI");
         }
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = free.local_addr().expect("an address").port();
@@ -40,7 +38,7 @@ impl Moto {
             moto.request("PUT", "/backups").contains("200 OK")
         })
         .await;
-        Some(moto)
+        Ok(moto)
     }
 
     /// The whole answer; empty when there is none.
@@ -117,8 +115,12 @@ impl Drop for Moto {
 
 #[tokio::test]
 async fn a_workspace_goes_into_a_bucket_in_parts_and_comes_back() {
-    let Some(moto) = Moto::start().await else {
-        return;
+    let moto = match Moto::start().await {
+        Ok(moto) => moto,
+        Err(why) => {
+            eprintln!("not run: {why}");
+            return;
+        }
     };
     let instance = Instance::new();
     // More than two parts.
@@ -143,8 +145,12 @@ async fn a_workspace_goes_into_a_bucket_in_parts_and_comes_back() {
 
 #[tokio::test]
 async fn a_killed_backup_leaves_neither_keys_nor_parts_of_uploads_behind_the_next_one() {
-    let Some(moto) = Moto::start().await else {
-        return;
+    let moto = match Moto::start().await {
+        Ok(moto) => moto,
+        Err(why) => {
+            eprintln!("not run: {why}");
+            return;
+        }
     };
     let instance = Instance::new();
     exec(&instance, "head -c 300M /dev/urandom > random");

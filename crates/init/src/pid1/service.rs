@@ -321,7 +321,7 @@ impl Sandbox for Service {
         &self,
         request: Request<BackupRequest>,
     ) -> Result<Response<Self::BackupStream>, Status> {
-        let busy = self.life.enter().map_err(Failure::into_status)?;
+        let busy = self.life.enter_unasked().map_err(Failure::into_status)?;
         let parts = self.transfers.backup(request.into_inner(), busy);
         Ok(Response::new(Box::pin(parts)))
     }
