@@ -10,6 +10,7 @@
 //! server is gone.
 
 mod copy;
+mod ending;
 mod errand;
 mod stage;
 mod tidy;
