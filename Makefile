@@ -36,12 +36,14 @@ test: rust setup ## run all tests, and prove that they left nothing behind
 	leftovers=0; scripts/check-leftovers compare "$$snapshot" || leftovers=$$?; \
 	exit $$((tests ? tests : leftovers))
 
-clients: rust setup ## try real clients (Python, LangChain, curl, the MCP Inspector) with the server
-	cargo build --release --locked --bin casemate
-	@scripts/try-clients
+clients: rust setup ## try real clients (Python, LangChain, curl, the MCP Inspector, the conformance suite) with the server
+	@scripts/setup-clients
+	cargo test --locked --test integration -- clients:: conformance::
 
 bench: rust setup ## measure
 	cargo bench --locked --bench stdio --bench files --bench pace
+	cargo build --release --locked --bin casemate
+	@scripts/bench-http
 
 lint: rust ## check format, lints and documentation
 	cargo fmt --all --check

@@ -12,6 +12,7 @@
 //! channel             gRPC to PID 1 over one `docker exec` stream
 //! engine              the Docker Engine: containers, volumes, images
 //! config, identity, workspace      values that are valid once they exist
+//! meter               what is counted, for whoever watches
 //! ```
 //!
 //! What runs in the container is another program, `crates/init`; what the two
@@ -23,6 +24,7 @@ pub mod config;
 pub mod engine;
 pub mod http;
 pub mod identity;
+pub mod meter;
 pub mod ops;
 pub mod sandbox;
 pub mod stdio;

@@ -9,28 +9,32 @@ use std::path::{Path, PathBuf};
 
 /// What the modules of the crate's root may use of each other. One that is not
 /// in here has no place yet.
-const LAYERS: [(&str, &str); 12] = [
+const LAYERS: [(&str, &str); 13] = [
     ("main", "cli"),
     (
         "cli",
-        "http stdio ops tools sandbox channel engine config identity workspace",
+        "http stdio ops tools sandbox channel engine config identity workspace meter",
     ),
     (
         "http",
-        "tools ops sandbox channel engine config identity workspace",
+        "tools ops sandbox channel engine config identity workspace meter",
     ),
     (
         "stdio",
-        "tools sandbox channel engine config identity workspace",
+        "tools sandbox channel engine config identity workspace meter",
     ),
-    ("tools", "sandbox channel engine config identity workspace"),
-    ("ops", "sandbox engine config identity workspace"),
-    ("sandbox", "channel engine config identity workspace"),
-    ("channel", "engine config identity workspace"),
-    ("engine", "config identity workspace"),
+    (
+        "tools",
+        "sandbox channel engine config identity workspace meter",
+    ),
+    ("ops", "sandbox engine config identity workspace meter"),
+    ("sandbox", "channel engine config identity workspace meter"),
+    ("channel", "engine config identity workspace meter"),
+    ("engine", "config identity workspace meter"),
     ("config", "identity workspace"),
     ("identity", "workspace"),
     ("workspace", ""),
+    ("meter", ""),
 ];
 
 /// What only some places may name, where those begin, and why no other may. A

@@ -50,6 +50,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let stop = setup::stop_on_signal()?;
         let manager = Manager::new(config.clone(), engine.clone());
         backups_by_the_clock(&config, &manager, &stop)?;
+        let admin = match config.admin {
+            Some(address) => Some(listen(address).await.context("for metrics")?),
+            None => None,
+        };
+        if let Some((listener, address)) = admin {
+            // As below: port 0 is read here.
+            writeln!(io::stderr(), "metrics on {address}")?;
+            let (manager, engine) = (manager.clone(), engine.clone());
+            let served = http::admin::serve(listener, address, manager, engine, stop.clone());
+            tokio::spawn(served);
+        }
         match args.http {
             Some(address) => serve_http(address, manager, engine, config, stop).await,
             None => {
@@ -82,6 +93,14 @@ fn backups_by_the_clock(
     Ok(())
 }
 
+/// The address that it has: port 0 is any.
+async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
 async fn serve_http(
     address: SocketAddr,
     manager: Manager,
@@ -91,10 +110,7 @@ async fn serve_http(
 ) -> anyhow::Result<()> {
     auth::check(address, &config.http.auth)?;
     let authenticator = Arc::new(Authenticator::new(&config)?);
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}"))?;
-    let address = listener.local_addr()?;
+    let (listener, address) = listen(address).await?;
     // Not a log: who starts it with port 0 reads the port here.
     writeln!(io::stderr(), "listening on {address}")?;
     let server = http::Server {

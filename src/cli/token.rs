@@ -38,7 +38,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     writeln!(out, "{token}\n")?;
     writeln!(
         out,
-        "# The token is above and is not shown again. For the file of CASEMATE_TOKENS_FILE:"
+        "# The token is above, and is not shown again. Append this to CASEMATE_TOKENS_FILE:"
     )?;
     write!(out, "{}", table(&args, &token))?;
     Ok(())

@@ -200,6 +200,11 @@ pub enum ValueError {
     /// Not the path of a file.
     #[error("a file is named by a path without control characters, of {PATH_BYTES} bytes at most")]
     File,
+    /// Not an address to listen on.
+    #[error(
+        "an address is `127.0.0.1:9464` or `[::1]:9464`, or a port of 127.0.0.1 such as `9464`"
+    )]
+    Address,
     /// Not a URL, or one without TLS.
     #[error(
         "a URL is `https://host/path` without user, query and fragment; `http` only with a \

@@ -33,8 +33,9 @@ impl<T: PartialOrd> Bounds<T> {
 /// The image that `scripts/build-tools-image` makes.
 pub const IMAGE: &str = "casemate-tools:latest";
 
-/// What is logged: starts, ends and what the operator should act on.
-pub const LOG: &str = "info";
+/// What is logged: starts, ends and what the operator should act on. rmcp tells each request at
+/// `info`.
+pub const LOG: &str = "info,rmcp=warn";
 
 /// Memory of one sandbox, swap included. 512 MiB is enough for a compiler or a data frame; below
 /// 32 MiB an interpreter does not start beside PID 1; above 1 PiB it is a typing error.

@@ -34,6 +34,7 @@ mod units;
 mod users;
 mod web;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
@@ -72,6 +73,8 @@ pub struct Config {
     pub warm: bool,
     /// One upload over HTTP; [`limits::UPLOAD_LIMIT`].
     pub upload_limit: Bytes,
+    /// Where the operator's tools ask for metrics; `None`: nowhere.
+    pub admin: Option<SocketAddr>,
     /// What is logged: directives that [`EnvFilter`] takes.
     pub log: String,
     /// Sandboxes alive at once; [`limits::MAX_SANDBOXES`].
@@ -133,6 +136,7 @@ impl Config {
             tools: given.value(S::Tools, ToolSet::All, str::parse)?,
             warm: given.value(S::Warm, true, switch)?,
             upload_limit: given.bounded(S::UploadLimit, limits::UPLOAD_LIMIT)?,
+            admin: given.value(S::Admin, None, |text| web::address(text).map(Some))?,
             log: given.value(S::Log, limits::LOG.to_owned(), log_filter)?,
             max_sandboxes: given.bounded(S::MaxSandboxes, limits::MAX_SANDBOXES)?,
             disk_floor: given.bounded(S::DiskFloor, limits::DISK_FLOOR)?,
@@ -191,10 +195,13 @@ impl Config {
     }
 }
 
-/// Kept as text, because a filter cannot be cloned.
+/// Kept as text, because a filter cannot be cloned. Without white space around directives:
+/// tracing-subscriber 0.3 counts positions after it and cuts before it (`Directive::parse`), so
+/// that ` a=warn` means another target, and in other scripts panics.
 fn log_filter(text: &str) -> Result<String, ValueError> {
-    match EnvFilter::try_new(text) {
-        Ok(_) => Ok(text.to_owned()),
+    let text = text.split(',').map(str::trim).collect::<Vec<_>>().join(",");
+    match EnvFilter::try_new(&text) {
+        Ok(_) => Ok(text),
         Err(error) => Err(ValueError::Log(error.to_string())),
     }
 }

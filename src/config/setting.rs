@@ -153,6 +153,8 @@ settings! {
         Words(&SWITCH);
     UploadLimit = "upload_limit", Server, "Largest upload over HTTP",
         Size(limits::UPLOAD_LIMIT);
+    Admin = "admin", Server, "Where metrics are served: an address and a port, or a port of 127.0.0.1",
+        Text("ADDR", None);
     Log = "log", Server, "What is logged on stderr, as in `warn,casemate=debug`",
         Text("FILTER", Some(limits::LOG));
     Auth = "auth", Server, "HTTP: how callers show who they are",

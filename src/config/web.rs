@@ -1,6 +1,6 @@
 //! What the web names things by: URLs, hosts and origins, each with one spelling.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use http::Uri;
@@ -25,6 +25,13 @@ pub struct AllowedHost {
 /// no port where it is the scheme's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebOrigin(String);
+/// Where to listen: an address and a port, or a port of 127.0.0.1.
+pub(super) fn address(text: &str) -> Result<SocketAddr, ValueError> {
+    let port = text.parse().map(|port| (Ipv4Addr::LOCALHOST, port).into());
+    port.or_else(|_| text.parse())
+        .map_err(|_| ValueError::Address)
+}
+
 impl HttpUrl {
     /// The URL.
     pub fn as_uri(&self) -> &Uri {

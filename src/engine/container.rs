@@ -32,6 +32,22 @@ pub enum State {
     Unknown,
 }
 
+impl State {
+    /// The Engine's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Removing => "removing",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// One container, as inspect shows it.
 #[derive(Debug, Clone)]
 pub struct Container {

@@ -161,6 +161,22 @@ impl EngineError {
         matches!(self, Self::Unavailable { .. } | Self::Deadline { .. })
     }
 
+    /// What kind of failure it is, for who counts them; `None`: the Engine served the request,
+    /// which was about something that is not there, or that is in use.
+    pub(super) fn failure(&self) -> Option<&'static str> {
+        match self {
+            Self::Unavailable { .. } => Some("unavailable"),
+            Self::Deadline { .. } => Some("deadline"),
+            Self::Full { .. } => Some("full"),
+            Self::Answer { .. } => Some("answer"),
+            Self::Refused {
+                status: 404 | 409, ..
+            } => None,
+            Self::Refused { .. } => Some("refused"),
+            _ => None,
+        }
+    }
+
     /// The HTTP status, where the Engine refused.
     pub(super) fn status(&self) -> Option<u16> {
         match self {

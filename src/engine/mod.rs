@@ -44,7 +44,7 @@ mod tests;
 use std::fmt::Write as _;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::errors::Error as BollardError;
 use bollard::{API_DEFAULT_VERSION, Docker};
@@ -61,6 +61,7 @@ pub use spec::{ContainerSpec, Limits, RunAs, Workspace};
 pub use verify::{Difference, Kind as DifferenceKind};
 pub use volumes::{VolumeDriver, VolumeRow};
 
+use crate::meter::Meter;
 use endpoint::Endpoint;
 
 /// What the Engine answers from its memory: inspect, list, version. It takes milliseconds; an
@@ -88,6 +89,7 @@ pub struct Engine {
 struct Shared {
     address: EngineAddress,
     endpoint: Endpoint,
+    meter: Meter,
     connection: Mutex<Option<Arc<Connection>>>,
     /// Fields that we do not know and that the Engine fills in by itself. See [`verify`].
     unknown: Mutex<verify::Unknown>,
@@ -115,6 +117,7 @@ impl Engine {
         let shared = Shared {
             address,
             endpoint,
+            meter: Meter::new(),
             connection: Mutex::default(),
             unknown: Mutex::default(),
         };
@@ -128,6 +131,11 @@ impl Engine {
         &self.shared.address
     }
 
+    /// Where its requests are counted.
+    pub fn meter(&self) -> &Meter {
+        &self.shared.meter
+    }
+
     /// bollard with a negotiated API version: on first use, and again after the Engine was gone.
     /// Only `raw` sends it: bollard 0.21.1 sends its paths without one (`uri.rs` joins the path onto
     /// the version and so replaces it), which every Engine takes for its own newest.
@@ -136,9 +144,9 @@ impl Engine {
         if let Some(connection) = &*lock(&self.shared.connection) {
             return Ok(Arc::clone(connection));
         }
-        let docker = self
-            .client()
-            .map_err(|error| self.bollard_error("connect", QUICK, error))?;
+        let client = self.client();
+        let client = client.map_err(|error| self.bollard_error("connect", QUICK, error));
+        let docker = self.counted("connect", Instant::now(), client)?;
         let docker = self
             .bounded("version", QUICK, docker.negotiate_version())
             .await?;
@@ -172,11 +180,25 @@ impl Engine {
         after: Duration,
         future: impl Future<Output = Result<T, BollardError>>,
     ) -> Result<T, EngineError> {
-        match tokio::time::timeout(after, future).await {
+        let start = Instant::now();
+        let answer = match tokio::time::timeout(after, future).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(self.bollard_error(call, after, error)),
             Err(_) => Err(EngineError::Deadline { call, after }),
-        }
+        };
+        self.counted(call, start, answer)
+    }
+
+    /// What every request ends with.
+    fn counted<T>(
+        &self,
+        call: &'static str,
+        start: Instant,
+        answer: Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let error = answer.as_ref().err().and_then(EngineError::failure);
+        self.shared.meter.engine(call, start.elapsed(), error);
+        answer
     }
 
     fn bollard_error(

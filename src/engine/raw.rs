@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::time::Instant;
 
 use hyper::body::Body;
 use hyper::client::conn::http1;
@@ -35,6 +36,12 @@ impl Engine {
     /// # Errors
     /// Those of every call. `Refused` for every status but 200.
     pub(super) async fn get(&self, call: &'static str, path: &str) -> Result<Value, EngineError> {
+        let start = Instant::now();
+        let answer = self.get_uncounted(call, path).await;
+        self.counted(call, start, answer)
+    }
+
+    async fn get_uncounted(&self, call: &'static str, path: &str) -> Result<Value, EngineError> {
         let version = self.docker().await?.client_version();
         let path = format!("/v{version}{path}");
         let exchange = async {

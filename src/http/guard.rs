@@ -10,18 +10,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router};
-use serde_json::json;
 use tower_http::cors::CorsLayer;
 use tracing::debug;
 
 use super::auth::USER_HEADER;
+use super::failure::failure;
 use crate::config::{AllowedHost, HttpSettings, WebOrigin};
 
 /// The names of the loopback addresses.
@@ -102,6 +102,15 @@ impl Guard {
             hosts: hosts.unwrap_or_else(|| usual_hosts(address)).into(),
             origins: origins.unwrap_or_else(|| usual_origins(address)).into(),
         }
+    }
+
+    /// For an address that only this machine reaches: its loopback names, and no page;
+    /// `None` for another address.
+    pub fn of_loopback(address: SocketAddr) -> Option<Self> {
+        address.ip().to_canonical().is_loopback().then(|| Self {
+            hosts: usual_hosts(address).into(),
+            origins: Arc::default(),
+        })
     }
 
     /// Puts itself before all routes of `router`, authentication included: a browser sends no
@@ -205,7 +214,7 @@ impl IntoResponse for Denied {
             Self::NoHost => (StatusCode::BAD_REQUEST, "invalid_request"),
             Self::Host | Self::Origin => (StatusCode::FORBIDDEN, "forbidden"),
         };
-        let body = Json(json!({ "error": code, "message": self.to_string() }));
+        let body = failure(code, &self.to_string());
         (status, body).into_response()
     }
 }

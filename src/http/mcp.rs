@@ -5,7 +5,12 @@
 
 use std::sync::Arc;
 
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
 use axum::{Router, middleware};
+use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::CancellationToken;
@@ -13,11 +18,16 @@ use tokio_util::sync::CancellationToken;
 use super::limits::{KEEP_ALIVE, MESSAGE_BYTES};
 use super::load::Load;
 use super::{early_commit, message};
-use crate::tools::Tools;
 
-/// `/mcp`. `cancel` ends what is still being answered, with a 500 where nothing was
-/// sent: it comes last.
-pub fn routes(tools: Tools, load: &Load, cancel: &CancellationToken) -> Router {
+/// What MCP has its clients send.
+const BOTH_FORMS: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+
+/// `/mcp`, answered by `handler`. `cancel` ends what is still being answered, with a 500
+/// where nothing was sent: it comes last.
+pub fn routes<H>(handler: H, load: &Load, cancel: &CancellationToken) -> Router
+where
+    H: ServerHandler + Clone,
+{
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_max_request_body_bytes(MESSAGE_BYTES)
@@ -26,10 +36,24 @@ pub fn routes(tools: Tools, load: &Load, cancel: &CancellationToken) -> Router {
         .disable_allowed_hosts()
         .disable_allowed_origins()
         .with_cancellation_token(cancel.clone());
-    let service: StreamableHttpService<Tools, NeverSessionManager> =
-        StreamableHttpService::new(move || Ok(tools.clone()), Arc::default(), config);
+    let service: StreamableHttpService<H, NeverSessionManager> =
+        StreamableHttpService::new(move || Ok(handler.clone()), Arc::default(), config);
     Router::new()
         .route_service("/mcp", service)
         .layer(middleware::from_fn(early_commit::layer))
+        .layer(middleware::from_fn(any_form))
         .layer(middleware::from_fn_with_state(load.clone(), message::whole))
+}
+
+/// `*/*`, which every HTTP client sends of its own, takes both forms of an answer. rmcp
+/// wants to read their names.
+async fn any_form(mut request: Request, next: Next) -> Response {
+    let headers = request.headers_mut();
+    if headers
+        .get(header::ACCEPT)
+        .is_some_and(|forms| forms == "*/*")
+    {
+        headers.insert(header::ACCEPT, BOTH_FORMS);
+    }
+    next.run(request).await
 }

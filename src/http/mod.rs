@@ -15,9 +15,12 @@
 //! - A credential is neither logged nor handed on.
 //! - Who leaves ends what runs for them.
 
+pub mod admin;
 pub mod auth;
 mod connections;
+mod counted;
 mod early_commit;
+mod failure;
 mod files;
 pub mod guard;
 mod health;
@@ -32,6 +35,7 @@ mod status;
 use std::sync::Arc;
 
 use axum::{Router, middleware};
+use rmcp::ServerHandler;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -82,16 +86,50 @@ impl Server {
             .merge(mcp::routes(tools.clone(), &load, cancel))
             .merge(sse::routes(tools, &load, stop))
             .layer(middleware::from_fn(auth::require_tools));
+        let meter = self.manager.meter().clone();
+        let count_content = middleware::from_fn_with_state(meter.clone(), counted::content);
         let files = files::router(self.manager.clone(), &load)
+            .layer(count_content)
             .merge(status::routes(self.manager, &load))
             .layer(middleware::from_fn(auth::require_files));
-        let authenticated = tools.merge(files).layer(middleware::from_fn_with_state(
-            self.authenticator.clone(),
-            auth::require,
-        ));
+        let authenticated = authenticated(tools.merge(files), &self.authenticator);
         let open = health::routes(self.engine)
             .merge(auth::metadata(&self.authenticator))
             .merge(page::routes());
-        self.guard.protect(authenticated.merge(open))
+        let guarded = self.guard.protect(authenticated.merge(open));
+        guarded.layer(middleware::from_fn_with_state(meter, counted::requests))
+    }
+}
+
+fn authenticated(routes: Router, authenticator: &Arc<Authenticator>) -> Router {
+    let authenticator = Arc::clone(authenticator);
+    routes.layer(middleware::from_fn_with_state(authenticator, auth::require))
+}
+
+/// MCP alone, answered by any handler, through all that a call of a tool of [`Server`]
+/// goes through. The official conformance suite asks for tools, prompts and resources
+/// that no user has a need for: a handler of the tests has them, and they are asked for
+/// over the HTTP that the users' tools are.
+#[derive(Debug)]
+pub struct McpServer<H> {
+    /// What answers. Each request gets a clone.
+    pub handler: H,
+    /// Whose a request is.
+    pub authenticator: Arc<Authenticator>,
+    /// By what name and from which pages it may be called.
+    pub guard: Guard,
+}
+
+impl<H: ServerHandler + Clone> McpServer<H> {
+    /// Serves until `stop`, then lets what runs end for 10 s.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let cancel = CancellationToken::new();
+        let mcp = mcp::routes(self.handler, &Load::default(), &cancel)
+            .layer(middleware::from_fn(auth::require_tools));
+        let routes = self.guard.protect(authenticated(mcp, &self.authenticator));
+        let connections = Connections::new(routes, stop);
+        connections.accept(listener).await;
+        let _ = timeout(GRACE, connections.ended()).await;
+        cancel.cancel();
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::adopt::{Adoption, Builder, decide};
@@ -52,6 +53,9 @@ pub(super) struct Common {
     pub warned: AtomicBool,
     /// How many sandboxes there are, and may be.
     pub room: Room,
+    /// The owners, and the containers that are being made: the end of the server waits
+    /// for them.
+    pub tasks: TaskTracker,
 }
 
 /// A container that runs, as the owner knows it.
@@ -197,7 +201,6 @@ impl Maker {
         let removed = self.watch_removal(&found.id);
         let channel = self.connect(&found.id).await?;
         if decision != Adoption::Use {
-            status.send_replace(Status::Retiring);
             let retired = channel.retire(Duration::ZERO).await;
             let retired = retired.map_err(|error| ChannelError::Retire(Box::new(error)))?;
             if retired {
@@ -219,6 +222,7 @@ impl Maker {
             Adoption::Use => None,
         };
         info!(container = found.id, user = %self.user, "container adopted");
+        self.engine.meter().started("adopted");
         let container = found.id.as_str().into();
         Ok(Some((
             Running {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use casemate_protocol::{DetachReply, Finished, Progress, StartRequest};
+use casemate_protocol::{Captured, DetachReply, Finished, Outcome, Progress, StartRequest};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::execution::Execution;
 use super::spares::{Seat, Seated};
 use super::{Answer, Containers, LEASE, Place, Reason, Sandbox, SandboxError};
+use crate::meter::Meter;
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -39,7 +40,7 @@ pub struct Follow<'a> {
 impl Follow<'_> {
     /// Of those who are before this one in some line.
     pub(super) fn waits(&self, ahead: usize) {
-        self.news.send_replace(News::Waiting { ahead });
+        News::Waiting { ahead }.tell(self.news);
     }
 }
 
@@ -59,6 +60,11 @@ pub enum News {
 }
 
 impl News {
+    /// Whether or not anybody listens.
+    pub(super) fn tell(self, news: &watch::Sender<Self>) {
+        news.send_replace(self);
+    }
+
     /// Bytes of output that are known.
     pub(super) fn offset(&self) -> u64 {
         match self {
@@ -112,8 +118,7 @@ impl Sandbox {
     ) -> Result<Answer<Executed>, SandboxError> {
         let deadline = Instant::now() + LEASE;
         let turn = async {
-            let admitted = self.admission.enter(deadline, |ahead| follow.waits(ahead));
-            let admitted = admitted.await?;
+            let admitted = self.own_turn(deadline, |ahead| follow.waits(ahead)).await?;
             let seated = match &self.containers {
                 Containers::Lasting(place) => Seated::In(Seat::shared(place.clone())),
                 Containers::Fresh(spares) => spares.seat(&command, deadline, &follow).await?,
@@ -130,6 +135,9 @@ impl Sandbox {
             Seated::Over(executed) => return Ok(self.answer(executed)),
         };
         let executed = self.exec_in(&seat.place, command, follow).await;
+        if let Ok(Executed::Finished(finished)) = &executed {
+            count(&self.meter, finished);
+        }
         let Containers::Fresh(spares) = &self.containers else {
             return Ok(self.answer(executed?));
         };
@@ -155,4 +163,17 @@ impl Sandbox {
             () = self.ending.cancelled() => execution.cancel(SandboxError::Ending).await,
         }
     }
+}
+
+/// As often as the outcome is told: who asks again for a command that is over is told it
+/// once more.
+fn count(meter: &Meter, finished: &Finished) {
+    match finished.outcome() {
+        Outcome::TimedOut => meter.killed("timeout"),
+        Outcome::Cancelled => meter.killed("cancelled"),
+        _ => {}
+    }
+    meter.oom_killed(finished.oom_kills);
+    let total = |stream: &Option<Captured>| stream.as_ref().map_or(0, |stream| stream.total);
+    meter.output(total(&finished.stdout), total(&finished.stderr));
 }

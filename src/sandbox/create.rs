@@ -2,12 +2,12 @@
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
 use super::bring_up::{LOOK_AGAIN, Maker, NAME_IN_USE, Running};
 use super::room::Urgency;
 use super::{SandboxError, Status};
-use crate::engine::{ContainerSpec, Created, EngineError, VolumeDriver, Workspace};
+use crate::engine::{VolumeDriver, Workspace};
 
 /// How often a container is made again that ended before it was connected to.
 const TRIES: usize = 3;
@@ -57,78 +57,12 @@ impl Maker {
                 .ensure_volume(volume, &spec.labels, &driver)
                 .await?;
         }
-        let created = self.create_in_room(name, &spec, urgency, status).await?;
-        for warning in &created.warnings {
-            warn!(warning, "the engine remarks");
-        }
-        if !self.is_on(&spec.workspace).await {
-            debug!(container = created.id, "the workspace is another by now");
-            self.engine.remove(&created.id).await?;
-            return Err(EngineError::Missing {
-                kind: "volume",
-                name: name.to_owned(),
-            }
-            .into());
-        }
-        let removed = self.watch_removal(&created.id);
-        if let Err(error) = self.engine.start(&created.id).await {
-            // Nobody will ever start it.
-            let _ = self.engine.remove(&created.id).await;
-            return Err(error.into());
-        }
-        let connected = match self.connect(&created.id).await {
-            // What ended may be the bridge alone: once more.
-            Err(error) if error.may_be_an_end() => self.connect(&created.id).await,
-            connected => connected,
-        };
-        let channel = match connected {
-            Ok(channel) => channel,
-            Err(error) => {
-                let _ = self.engine.remove(&created.id).await;
-                return Err(error);
-            }
-        };
-        info!(container = created.id, user = %self.user, "container started");
-        Ok(Running {
-            container: created.id.into(),
-            channel,
-            removed,
-        })
-    }
-
-    /// Whether this is still the user's workspace: a restore may have ended meanwhile. When
-    /// the Engine does not say, the start will fail too.
-    async fn is_on(&self, workspace: &Workspace) -> bool {
-        let Workspace::Volume(volume) = workspace else {
-            return true;
-        };
-        let volumes = self.volumes().await;
-        volumes.map_or(true, |volumes| volumes.current == *volume)
-    }
-
-    /// Several servers may count at the same time and all find room: who then finds
-    /// that there are too many, and is among the last, takes its own away again.
-    async fn create_in_room(
-        &self,
-        name: &str,
-        spec: &ContainerSpec,
-        urgency: Urgency,
-        status: &watch::Sender<Status>,
-    ) -> Result<Created, SandboxError> {
         loop {
             let reserved = self.room(urgency, status).await?;
-            let created = self.engine.create(name, spec).await?;
-            match self.fits(&created.id, &reserved).await {
-                Ok(true) => return Ok(created),
-                Ok(false) => {
-                    debug!(container = created.id, "others were faster");
-                    self.engine.remove(&created.id).await?;
-                }
-                Err(error) => {
-                    let _ = self.engine.remove(&created.id).await;
-                    return Err(error);
-                }
+            if let Some(running) = self.make(name, spec.clone(), reserved).await? {
+                return Ok(running);
             }
+            debug!("other servers were faster");
         }
     }
 }

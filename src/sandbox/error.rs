@@ -62,8 +62,13 @@ pub enum SandboxError {
     #[error("the transfer broke off")]
     BrokenOff,
     /// It is unknown whether a change was made.
-    #[error("it is unknown whether the change was made: {0:?}")]
-    Uncertain(Uncertainty),
+    #[error("it is unknown whether the change was made: {why:?}")]
+    Uncertain {
+        /// Why.
+        why: Uncertainty,
+        /// To make it again leaves what making it once does.
+        repeatable: bool,
+    },
     /// A container of ours runs with less hardening than this server asks for.
     #[error("the running container is weaker than this server allows: {fields}")]
     Weaker {

@@ -2,7 +2,8 @@
 //! breaks: on the same container under the same id, so that PID 1 answers with what
 //! the first try did. Another container does not know the id: there a read, a
 //! listing and an overwrite are repeated, and of any other change it is unknown
-//! whether it was made ([`SandboxError::Uncertain`]).
+//! whether it was made ([`SandboxError::Uncertain`]); of an overwrite too, when its
+//! last try fails.
 
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ impl Sandbox {
     ) -> Result<Answer<WriteFileReply>, SandboxError> {
         request.id = new_id();
         let repeat = match request.mode() {
-            Mode::Overwrite => Repeat::Anywhere,
+            Mode::Overwrite => Repeat::Overwrite,
             Mode::Append | Mode::CreateNew => Repeat::SameContainer,
         };
         let write = |channel: crate::channel::Channel, left| {

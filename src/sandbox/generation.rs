@@ -25,7 +25,7 @@ use std::time::{Duration, SystemTime};
 
 use super::SandboxError;
 use super::bring_up::Maker;
-use crate::engine::{VolumeRow, labels};
+use crate::engine::{EngineError, VolumeRow, Workspace, labels};
 
 /// A mark or a volume younger than this may be of a restore that is about to use it.
 pub(super) const YOUNG: Duration = Duration::from_secs(120);
@@ -120,6 +120,19 @@ impl Maker {
         let mut rows = self.engine.list_volumes(&whose).await?;
         rows.retain(|row| labels.own(&row.labels));
         Ok(sort(self.name.as_str(), &rows))
+    }
+
+    /// The last look at it before a container is started: a restore may have ended since
+    /// the first one. The failure is one after which the container is made again.
+    pub(super) async fn must_be_on(&self, workspace: &Workspace) -> Result<(), SandboxError> {
+        let Workspace::Volume(volume) = workspace else {
+            return Ok(());
+        };
+        if self.volumes().await?.current == *volume {
+            return Ok(());
+        }
+        let (kind, name) = ("volume", volume.clone());
+        Err(EngineError::Missing { kind, name }.into())
     }
 }
 

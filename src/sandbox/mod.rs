@@ -13,7 +13,7 @@
 //!
 //! Rules:
 //! - One task, the `owner`, changes a container's state. Others hold a `Place`,
-//!   ask it for a lease and read its status.
+//!   ask it for a lease and hear what that waits for.
 //! - What runs is known to PID 1 alone; several servers may use one container.
 //! - A command is started under one id and never run twice: an id that a new
 //!   container does not know is lost, unless the old one said that it had not
@@ -35,7 +35,9 @@ mod execution;
 mod files;
 mod generation;
 mod keep;
+mod making;
 mod manager;
+mod measure;
 mod owner;
 mod place;
 mod repeat;
@@ -51,6 +53,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -65,15 +68,16 @@ pub use survey::{Occupant, survey};
 pub use transfer::{Download, Stat, UploadOptions, Uploaded};
 
 use crate::channel::{CallError, Channel};
-use admission::Admission;
+use crate::meter::Meter;
+use admission::{Admission, Admitted};
 use place::{LEASE, Lease, NoteSlot, Place, Request};
 use repeat::{Repeat, Tries};
 use spares::Spares;
 use transfer::Transfers;
 
-/// Where a sandbox is in its life.
+/// Where a container is on its way to whoever waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
+enum Status {
     /// There is no container, as far as this server knows.
     Absent,
     /// There are as many sandboxes as may be.
@@ -89,8 +93,6 @@ pub enum Status {
     Creating,
     /// PID 1 answers.
     Running,
-    /// It was asked to end.
-    Retiring,
 }
 
 /// What a user is told about the sandbox beside the result.
@@ -117,6 +119,9 @@ pub struct Sandbox {
     containers: Containers,
     admission: Admission,
     transfers: Transfers,
+    meter: Meter,
+    /// Where this handle's file calls tell what they wait for.
+    news: Option<watch::Sender<News>>,
     /// Cancelled when the server ends.
     ending: CancellationToken,
 }
@@ -134,14 +139,21 @@ enum Containers {
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 impl Sandbox {
-    /// Where the container for the next call is in its life.
-    pub fn status(&self) -> Status {
-        self.for_files().status()
-    }
-
     /// Makes a container ready without a call. Returns at once.
     pub fn warm(&self) {
         self.for_files().warm();
+    }
+
+    /// A handle whose file calls tell `news` what they wait for.
+    pub fn telling(mut self, news: &watch::Sender<News>) -> Self {
+        self.news = Some(news.clone());
+        self
+    }
+
+    fn waits(&self, ahead: usize) {
+        if let Some(news) = &self.news {
+            News::Waiting { ahead }.tell(news);
+        }
     }
 
     /// Where file work is done: a container that runs no command of its own will do.
@@ -159,6 +171,32 @@ impl Sandbox {
             Containers::Fresh(_) => None,
         };
         Answer { value, note }
+    }
+
+    /// Waits for the call's turn among the user's own.
+    async fn own_turn(
+        &self,
+        deadline: Instant,
+        told: impl Fn(usize),
+    ) -> Result<Admitted, SandboxError> {
+        let came = Instant::now();
+        let turn = self.admission.enter(deadline, told).await;
+        match &turn {
+            Ok(_) => self.meter.waited(came.elapsed()),
+            Err(SandboxError::NoTurn(_)) => self.meter.refused("no_turn"),
+            Err(_) => self.meter.refused("too_many_wait"),
+        }
+        turn
+    }
+
+    async fn unless_ending<T>(
+        &self,
+        step: impl Future<Output = Result<T, SandboxError>>,
+    ) -> Result<T, SandboxError> {
+        tokio::select! {
+            done = step => done,
+            () = self.ending.cancelled() => Err(SandboxError::Ending),
+        }
     }
 
     /// A call that may be `repeat`ed on the next channel, should this one break.
@@ -187,11 +225,13 @@ impl Sandbox {
     {
         let start = Instant::now();
         let deadline = start + within;
-        let _admitted = self.admission.enter(deadline, |_| {}).await?;
+        let told = |ahead| self.waits(ahead);
+        let turn = self.own_turn(deadline, told);
+        let _admitted = self.unless_ending(turn).await?;
         let place = self.for_files();
         let mut tries = Tries::new(repeat);
         loop {
-            let lease = place.lease(deadline, |_| {}).await;
+            let lease = place.lease(deadline, told).await;
             let lease = lease.map_err(|error| tries.give_up(error, start.elapsed()))?;
             tries.may_go_to(&lease.container)?;
             let left = deadline.saturating_duration_since(Instant::now());

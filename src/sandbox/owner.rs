@@ -29,8 +29,6 @@ pub(super) struct Owner {
     pub(super) maker: Maker,
     pub(super) status: watch::Sender<Status>,
     running: Option<Running>,
-    /// Name of the one that is being made.
-    making: Option<String>,
     note: NoteSlot,
     last_end: Option<(Arc<str>, Reason)>,
 }
@@ -41,22 +39,28 @@ impl Owner {
             maker,
             status,
             running: None,
-            making: None,
             note,
             last_end: None,
         }
     }
 
-    /// Serves requests until the server ends or nobody is left to ask. A container
-    /// that lasts stays: another server may use it, and it ends itself when idle.
+    /// Serves requests until the server is `ending` or nobody is left to ask. Calls end
+    /// what they run in the container that there is by then, until it `ended`. One that
+    /// lasts stays: another server may use it, and it ends itself when idle.
     pub(super) async fn run(
         mut self,
         mut requests: mpsc::Receiver<Request>,
         ending: CancellationToken,
+        ended: CancellationToken,
     ) {
         self.serve_all(&mut requests, &ending).await;
+        if self.running.is_some() {
+            tokio::select! {
+                () = ended.cancelled() => {}
+                () = async { while requests.recv().await.is_some() {} } => {}
+            }
+        }
         if !self.maker.lasts() {
-            self.unmake().await;
             self.retire().await;
         }
         if let Some(running) = &self.running {
@@ -81,7 +85,7 @@ impl Owner {
                     None => return,
                 },
             };
-            // Making a container can take long, and the server may end meanwhile.
+            // Making a container can take long, and nobody gets one that is ready now.
             tokio::select! {
                 () = ending.cancelled() => return,
                 () = self.serve(request, requests) => {}
@@ -133,9 +137,11 @@ impl Owner {
         }
         if self.running.is_none() {
             let name = self.maker.next_name();
-            self.making = Some(name.clone());
+            let start = Instant::now();
             let made = self.maker.bring_up(&name, urgency, &self.status).await;
-            self.making = None;
+            if made.is_ok() {
+                self.maker.engine.meter().brought_up(start.elapsed());
+            }
             self.status.send_replace(match made {
                 Ok(_) => Status::Running,
                 Err(_) => Status::Absent,
@@ -163,6 +169,7 @@ impl Owner {
                     let room = &self.maker.common.room;
                     room.occupied(&running.container, &channel);
                     running.channel = channel;
+                    self.maker.engine.meter().reconnected();
                     return Ok(());
                 }
                 Err(error) => error,
@@ -202,25 +209,12 @@ impl Owner {
         Ok(())
     }
 
-    /// The server ends while it makes a container: the Engine may have started it, and
-    /// nobody but this server knows the name.
-    async fn unmake(&mut self) {
-        let Some(name) = self.making.take() else {
-            return;
-        };
-        if let Err(error) = self.maker.engine.remove(&name).await {
-            let error = &error as &dyn std::error::Error;
-            warn!(error, "one that was started ends itself");
-        }
-    }
-
     /// Ends the container at once, with all that runs in it.
     async fn retire(&mut self) {
         let Some(running) = self.running.take() else {
             return;
         };
         self.maker.common.room.left(&running.container);
-        self.status.send_replace(Status::Retiring);
         if let Err(error) = running.channel.retire_at_once().await {
             debug!(
                 error = &error as &dyn std::error::Error,
@@ -240,6 +234,7 @@ impl Owner {
                 reason = reason.sentence(),
                 "container ended"
             );
+            self.maker.engine.meter().ended(reason.word());
             self.maker.common.room.left(&running.container);
             self.last_end = Some((running.container, reason));
             self.note.put(Note::Restarted(reason));

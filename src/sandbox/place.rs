@@ -62,11 +62,6 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Where the container is in its life.
-    pub fn status(&self) -> Status {
-        *self.status.borrow()
-    }
-
     /// Makes the container ready without a call. Returns at once.
     pub fn warm(&self) {
         // A full queue has calls in it that warm the sandbox too.
@@ -92,7 +87,7 @@ impl Place {
             () = self.ending.cancelled() => Err(SandboxError::Ending),
             never = self.tell_queued(told) => match never {},
             answer = timeout_at(deadline, asked) => answer.unwrap_or_else(|_| {
-                Err(match self.status() {
+                Err(match *self.status.borrow() {
                     Status::Preparing => SandboxError::ImagePreparing,
                     Status::Queued { most, .. } => SandboxError::Full { most },
                     _ => SandboxError::NotReady(start.elapsed()),

@@ -1,6 +1,8 @@
 //! What becomes of a call whose channel broke: which container may be asked again,
-//! and when nobody can say any more what the first try did.
+//! and when nobody can say any more what a try did. That a change was not made is only
+//! said where no container may have made it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +14,11 @@ use crate::channel::CallError;
 /// Where a call may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeat {
-    /// It changes nothing, or leaves the same however often it is done.
+    /// Anywhere: it changes nothing.
     Anywhere,
-    /// Only where PID 1 knows its id.
+    /// Anywhere: it is a change, and leaves the same however often it is made.
+    Overwrite,
+    /// Only where PID 1 knows its id: a change that is made once.
     SameContainer,
 }
 
@@ -25,6 +29,8 @@ pub enum Uncertainty {
     Replaced,
     /// Its container did not answer in this time.
     Silent(Duration),
+    /// The channel broke, and no other could be opened.
+    Unreachable,
     /// The server is ending and does not wait for the answer.
     Ending,
 }
@@ -33,13 +39,16 @@ pub enum Uncertainty {
 #[derive(Debug)]
 pub(super) struct Tries {
     repeat: Repeat,
-    /// Where it was sent without an answer.
-    sent: Option<Arc<str>>,
+    /// Containers that it was sent to, and that may have done it.
+    sent: BTreeSet<Arc<str>>,
 }
 
 impl Tries {
     pub(super) fn new(repeat: Repeat) -> Self {
-        Self { repeat, sent: None }
+        Self {
+            repeat,
+            sent: BTreeSet::new(),
+        }
     }
 
     /// Whether it may be sent to `container`.
@@ -47,57 +56,71 @@ impl Tries {
     /// # Errors
     /// [`SandboxError::Uncertain`]: it was sent to another one before.
     pub(super) fn may_go_to(&self, container: &str) -> Result<(), SandboxError> {
-        match &self.sent {
-            Some(before) if **before != *container && self.repeat == Repeat::SameContainer => {
-                Err(SandboxError::Uncertain(Uncertainty::Replaced))
-            }
-            _ => Ok(()),
+        let elsewhere = !self.sent.is_empty() && !self.sent.contains(container);
+        if elsewhere && self.repeat == Repeat::SameContainer {
+            return Err(self.uncertain(Uncertainty::Replaced));
         }
+        Ok(())
     }
 
     /// `container` answered it with `error`. Whether to try again.
     pub(super) fn failed(&mut self, container: Arc<str>, error: &CallError) -> bool {
         match error {
             // Not accepted there: that says nothing of an earlier try.
-            CallError::Failed(failure) => failure.code() == Code::Ending,
+            CallError::Failed(failure) if failure.code() == Code::Ending => true,
+            // It knows the id: this is what became of an earlier try there, too.
+            CallError::Failed(_) => {
+                self.sent.remove(&container);
+                false
+            }
             CallError::Lost(_) => {
-                self.sent = Some(container);
+                self.sent.insert(container);
                 true
             }
             CallError::Deadline(_) => {
-                self.sent = Some(container);
+                self.sent.insert(container);
                 false
             }
         }
     }
 
     /// The last word, `after` the beginning, instead of `error`: an error that says
-    /// that nothing was done is only true of a call that was never sent.
+    /// that nothing was done, or lets one think so, is only true of a change that no
+    /// container may have made.
     pub(super) fn give_up(&self, error: SandboxError, after: Duration) -> SandboxError {
-        if self.sent.is_none() {
+        if self.sent.is_empty() {
             return error;
         }
-        match (self.repeat, &error) {
-            (Repeat::SameContainer, SandboxError::Failed(failure))
-                if failure.code() != Code::Ending =>
-            {
-                error
-            }
-            (Repeat::SameContainer, SandboxError::Ending) => self.abandon(),
-            (Repeat::SameContainer, _) => SandboxError::Uncertain(Uncertainty::Silent(after)),
-            // Those say that nothing was done, and an overwrite may have been.
-            (Repeat::Anywhere, SandboxError::NotReady(_) | SandboxError::Channel(_)) => {
-                SandboxError::Deadline(after)
-            }
-            (Repeat::Anywhere, _) => error,
+        if self.repeat == Repeat::Anywhere {
+            return match error {
+                SandboxError::NotReady(_) | SandboxError::Channel(_) => {
+                    SandboxError::Deadline(after)
+                }
+                error => error,
+            };
         }
+        self.uncertain(match error {
+            SandboxError::Ending => Uncertainty::Ending,
+            SandboxError::NotReady(_) | SandboxError::Deadline(_) => Uncertainty::Silent(after),
+            SandboxError::Failed(failure) if failure.code() != Code::Ending => {
+                Uncertainty::Replaced
+            }
+            _ => Uncertainty::Unreachable,
+        })
     }
 
     /// The last word when the server ends while the call is under way.
     pub(super) fn abandon(&self) -> SandboxError {
         match self.repeat {
             Repeat::Anywhere => SandboxError::Ending,
-            Repeat::SameContainer => SandboxError::Uncertain(Uncertainty::Ending),
+            Repeat::Overwrite | Repeat::SameContainer => self.uncertain(Uncertainty::Ending),
+        }
+    }
+
+    fn uncertain(&self, why: Uncertainty) -> SandboxError {
+        SandboxError::Uncertain {
+            why,
+            repeatable: self.repeat != Repeat::SameContainer,
         }
     }
 }
@@ -107,6 +130,7 @@ mod tests {
     use casemate_protocol::{Failure, FailureExt as _};
 
     use super::*;
+    use crate::engine::EngineError;
 
     const AFTER: Duration = Duration::from_secs(30);
 
@@ -118,9 +142,20 @@ mod tests {
         CallError::Failed(Failure::new(code, ""))
     }
 
+    fn doubt(told: &SandboxError) -> Option<(Uncertainty, bool)> {
+        match told {
+            SandboxError::Uncertain { why, repeatable } => Some((*why, *repeatable)),
+            _ => None,
+        }
+    }
+
     #[test]
-    fn a_change_that_was_sent_goes_to_no_other_container_and_the_rest_does() {
-        for (repeat, goes) in [(Repeat::SameContainer, false), (Repeat::Anywhere, true)] {
+    fn a_change_that_is_made_once_goes_to_no_other_container_and_the_rest_does() {
+        for (repeat, goes) in [
+            (Repeat::SameContainer, false),
+            (Repeat::Overwrite, true),
+            (Repeat::Anywhere, true),
+        ] {
             let mut tries = Tries::new(repeat);
             assert!(tries.may_go_to("a").is_ok());
             assert!(tries.failed("a".into(), &lost()));
@@ -140,37 +175,76 @@ mod tests {
         assert!(!tries.failed("b".into(), &refused(Code::NoSpace)));
     }
 
-    #[test]
-    fn only_of_a_call_that_was_sent_the_end_is_uncertain() {
-        let not_ready = || SandboxError::NotReady(AFTER);
-        let mut change = Tries::new(Repeat::SameContainer);
-        let told = change.give_up(not_ready(), AFTER);
-        assert!(matches!(told, SandboxError::NotReady(_)), "{told}");
-        assert!(!change.failed("a".into(), &CallError::Deadline(AFTER)));
-        let told = change.give_up(not_ready(), AFTER);
-        let silent = Uncertainty::Silent(AFTER);
-        assert!(
-            matches!(told, SandboxError::Uncertain(why) if why == silent),
-            "{told}"
-        );
+    /// Whatever a call can end with.
+    fn errors() -> Vec<SandboxError> {
+        let engine = EngineError::NotRunning { id: String::new() };
         let says = |code| SandboxError::Failed(Failure::new(code, ""));
-        let told = change.give_up(says(Code::NoSpace), AFTER);
-        assert!(
-            matches!(told, SandboxError::Failed(_)),
-            "PID 1 knows: {told}"
-        );
-        let told = change.give_up(says(Code::Ending), AFTER);
-        assert!(matches!(told, SandboxError::Uncertain(_)), "{told}");
-        let told = change.give_up(SandboxError::Ending, AFTER);
-        let ending = Uncertainty::Ending;
-        assert!(
-            matches!(told, SandboxError::Uncertain(why) if why == ending),
-            "{told}"
-        );
+        vec![
+            SandboxError::NotReady(AFTER),
+            SandboxError::Deadline(AFTER),
+            SandboxError::ImagePreparing,
+            SandboxError::Full { most: 1 },
+            SandboxError::Ending,
+            engine.into(),
+            says(Code::NoSpace),
+            says(Code::Ending),
+        ]
+    }
 
+    #[test]
+    fn of_a_change_that_may_have_been_made_no_error_says_otherwise() {
+        for (repeat, repeatable) in [(Repeat::SameContainer, false), (Repeat::Overwrite, true)] {
+            let mut tries = Tries::new(repeat);
+            for error in errors() {
+                assert!(doubt(&tries.give_up(error, AFTER)).is_none(), "never sent");
+            }
+            tries.failed("a".into(), &lost());
+            for error in errors() {
+                let told = tries.give_up(error, AFTER);
+                assert_eq!(
+                    doubt(&told).map(|doubt| doubt.1),
+                    Some(repeatable),
+                    "{told}"
+                );
+            }
+            assert!(doubt(&tries.abandon()).is_some());
+        }
+    }
+
+    #[test]
+    fn the_container_that_it_was_sent_to_knows_what_became_of_it_and_another_does_not() {
+        let no_space = || SandboxError::Failed(Failure::new(Code::NoSpace, ""));
+        for (answers, certain) in [("a", true), ("b", false)] {
+            let mut tries = Tries::new(Repeat::Overwrite);
+            tries.failed("a".into(), &lost());
+            tries.failed(answers.into(), &refused(Code::NoSpace));
+            let told = tries.give_up(no_space(), AFTER);
+            assert_eq!(doubt(&told).is_none(), certain, "{told}");
+        }
+    }
+
+    #[test]
+    fn the_doubt_has_its_reason() {
+        let mut change = Tries::new(Repeat::SameContainer);
+        assert!(!change.failed("a".into(), &CallError::Deadline(AFTER)));
+        let why = |error| doubt(&change.give_up(error, AFTER)).map(|doubt| doubt.0);
+        let [not_ready, deadline, .., engine, _, _] = &errors()[..] else {
+            panic!("errors");
+        };
+        assert_eq!(why(not_ready.clone()), Some(Uncertainty::Silent(AFTER)));
+        assert_eq!(why(deadline.clone()), Some(Uncertainty::Silent(AFTER)));
+        assert_eq!(why(engine.clone()), Some(Uncertainty::Unreachable));
+        assert_eq!(why(SandboxError::Ending), Some(Uncertainty::Ending));
+    }
+
+    #[test]
+    fn a_read_is_never_in_doubt() {
         let mut read = Tries::new(Repeat::Anywhere);
         read.failed("a".into(), &lost());
-        let told = read.give_up(not_ready(), AFTER);
-        assert!(matches!(told, SandboxError::Deadline(_)), "{told}");
+        for error in errors() {
+            let told = read.give_up(error, AFTER);
+            assert!(doubt(&told).is_none(), "{told}");
+            assert!(!matches!(told, SandboxError::NotReady(_)), "{told}");
+        }
     }
 }

@@ -38,6 +38,20 @@ impl Reason {
         }
     }
 
+    /// One word, for who counts them.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Retired => "retired",
+            Self::Killed => "killed",
+            Self::Crashed => "crashed",
+            Self::Unresponsive => "unresponsive",
+            Self::Orphaned => "orphaned",
+            Self::Stuck => "stuck",
+            Self::Gone => "gone",
+        }
+    }
+
     /// One sentence for the user.
     pub fn sentence(self) -> &'static str {
         match self {

@@ -1,29 +1,36 @@
 //! Room for one more sandbox: at most so many are alive in an instance, over all its
-//! servers. They agree by the order of the Engine's rows, whose age is in seconds: those
-//! that make one in the same second may each take its own for the older.
+//! servers.
 //!
 //! ```text
-//! count rows ──fewer──► reserve ──► create
-//!     │ full
+//! count rows ──fewer──► reserve ──► create ──► count again ──no more──► start
+//!     │ full                                      │ too many: who is among the last takes
+//!     │                                           │ its own away and waits; the others
+//!     │                                           │ count again until it is gone
 //!     ├─ a spare for commands to come: not now
-//!     └─ wait in line; first of it: spares of others retire, then the longest idle
-//!        sandbox (30 s at least); when none agrees, count again
+//!     └─ wait in line; first of it: what was never started is removed, spares of others
+//!        retire, then the longest idle sandbox (30 s at least); when none agrees, count
+//!        again
 //! ```
+//!
+//! Why no more than that ever run: a container is started after a count that had it in it
+//! and was within the limit. Of those that run, the one that was counted last was counted
+//! together with all the others, for they were there before their own counts.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info};
 
 use super::admission::Admission;
-use super::bring_up::Maker;
+use super::bring_up::{LOOK_AGAIN, Maker, NAME_IN_USE};
 use super::owner::REMOVAL;
 use super::place::LEASE;
 use super::survey::{self, Occupant};
+use super::sweep::is_abandoned;
 use super::{SandboxError, Status};
 use crate::channel::Channel;
 use crate::config::Mode;
@@ -38,10 +45,6 @@ const NEW: Duration = Duration::from_secs(1);
 
 /// Between two counts.
 const COUNT_AGAIN: Duration = Duration::from_millis(250);
-
-/// Sandboxes that other servers may make between our count and our create: more at
-/// once take the Engine seconds.
-const AT_THE_SAME_TIME: usize = 16;
 
 /// Sandboxes of other servers that are asked at once: each costs a bridge.
 const ASKED: usize = 8;
@@ -68,15 +71,11 @@ pub(super) struct Room {
 
 /// Room for one sandbox, until it is made.
 #[derive(Debug)]
-pub(super) struct Reserved {
-    all: Arc<AtomicUsize>,
-    /// So much room that other servers cannot have taken it meanwhile.
-    plenty: bool,
-}
+pub(super) struct Reserved(Arc<AtomicUsize>);
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.all.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -153,27 +152,31 @@ impl Maker {
         // Before the count: who is neither reserved nor to be seen would not be counted.
         let reserved = &self.common.room.reserved;
         let others = reserved.fetch_add(1, Ordering::Relaxed);
-        let mut reserved = Reserved {
-            all: reserved.clone(),
-            plenty: false,
-        };
+        let reserved = Reserved(reserved.clone());
         let taken = self.alive().await?.len() + others;
-        let most = self.most();
-        reserved.plenty = taken + AT_THE_SAME_TIME < most;
-        Ok((taken < most).then_some(reserved))
+        Ok((taken < self.most()).then_some(reserved))
     }
 
     fn most(&self) -> usize {
         usize::try_from(self.common.config.max_sandboxes).unwrap_or(usize::MAX)
     }
 
-    /// Whether a container that was made, and not started, is among those that may be.
-    pub(super) async fn fits(&self, id: &str, reserved: &Reserved) -> Result<bool, SandboxError> {
-        if reserved.plenty {
-            return Ok(true);
+    /// Whether a container that was made may be started: when no more are there than may
+    /// be. Those who are too many at the same time agree by the order of their rows who
+    /// has to go, and the others wait for that.
+    pub(super) async fn fits(&self, id: &str) -> Result<bool, SandboxError> {
+        let end = Instant::now() + NAME_IN_USE;
+        loop {
+            let alive = self.alive().await?;
+            if alive.len() <= self.most() {
+                return Ok(true);
+            }
+            // The server of one that neither starts nor goes was killed.
+            if !is_among_first(alive, self.most(), id) || Instant::now() > end {
+                return Ok(false);
+            }
+            sleep(LOOK_AGAIN).await;
         }
-        let alive = self.alive().await?;
-        Ok(alive.len() <= self.most() || is_among_first(alive, self.most(), id))
     }
 
     async fn alive(&self) -> Result<Vec<Row>, EngineError> {
@@ -189,6 +192,10 @@ impl Maker {
     /// Asks another sandbox to end. `true`: one did, or there is room.
     async fn make_room(&self) -> Result<bool, SandboxError> {
         let rows = self.alive().await?;
+        if let Some(row) = rows.iter().find(|row| is_abandoned(row, SystemTime::now())) {
+            self.engine.remove(&row.id).await?;
+            return Ok(true);
+        }
         let (ours, others): (Vec<_>, Vec<_>) = rows
             .into_iter()
             .map(|row| (self.common.room.channel(&row.id), row))
@@ -251,7 +258,8 @@ fn is_alive(row: &Row) -> bool {
         && !matches!(row.state, State::Exited | State::Dead | State::Removing)
 }
 
-/// Those that run, then the older, then by id: the order that all servers see.
+/// Those that run, for they stay, then the older, then by id: the order that all servers
+/// see.
 fn is_among_first(mut alive: Vec<Row>, most: usize, id: &str) -> bool {
     alive.sort_by(|a, b| {
         let place = |row: &Row| (row.state == State::Created, row.created);

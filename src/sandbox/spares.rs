@@ -117,6 +117,8 @@ impl Spares {
         let live = self.live.enter(deadline, |ahead| follow.waits(ahead));
         let live = live.await?;
         let place = self.lock().take();
+        let meter = self.factory.maker().engine.meter();
+        meter.spare(place.is_some());
         Ok(Seated::In(Arc::new(Seat {
             place: place.unwrap_or_else(|| self.factory.place()),
             _live: Some(live),

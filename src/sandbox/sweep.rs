@@ -51,7 +51,7 @@ async fn sweep(common: &Common) -> Result<(), EngineError> {
 }
 
 /// Made by Casemate for a user, at least a minute ago, and not running.
-fn is_abandoned(row: &Row, now: SystemTime) -> bool {
+pub(super) fn is_abandoned(row: &Row, now: SystemTime) -> bool {
     let whose = [labels::USER, labels::ISSUER];
     let now = now.duration_since(SystemTime::UNIX_EPOCH);
     let age = now.ok().and_then(|now| {

@@ -160,14 +160,9 @@ impl Sandbox {
     }
 
     async fn turn(&self) -> Result<Admitted, SandboxError> {
-        let turn = self
-            .transfers
-            .admission
-            .enter(Instant::now() + LEASE, |_| {});
-        tokio::select! {
-            turn = turn => turn,
-            () = self.ending.cancelled() => Err(SandboxError::Ending),
-        }
+        let deadline = Instant::now() + LEASE;
+        let turn = self.transfers.admission.enter(deadline, |_| {});
+        self.unless_ending(turn).await
     }
 
     /// Begins a transfer in the container as it is now, or in the next one.

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::bind::{self, Reserved};
 use super::bring_up::Maker;
+use super::measure::disk_free;
 use super::{SandboxError, Status};
 use crate::config::{Bind, Mode};
 use crate::engine::{
@@ -128,15 +129,12 @@ impl Maker {
     /// Engine's disk.
     pub(super) async fn check_disk(&self, volume: &str) -> Result<(), SandboxError> {
         let floor = self.common.config.disk_floor.0;
-        let capabilities = self.engine.capabilities().await?;
-        let local = self.engine.address().uri.starts_with("unix://");
-        if floor == 0 || !local || capabilities.root_dir.is_empty() {
+        if floor == 0 {
             return Ok(());
         }
-        let Ok(disk) = rustix::fs::statvfs(&capabilities.root_dir) else {
+        let Some(free) = disk_free(&self.engine).await? else {
             return Ok(());
         };
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         if free >= floor || self.engine.has_volume(volume).await? {
             return Ok(());
         }

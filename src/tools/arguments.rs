@@ -2,8 +2,9 @@
 //! that name the argument and the next step.
 
 use rmcp::model::JsonObject;
-use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -21,8 +22,9 @@ const QUOTED: usize = 200;
 
 /// The JSON schema of a type, without what only tells its Rust name.
 pub fn schema<T: JsonSchema>() -> JsonObject {
-    let settings =
-        SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let settings = SchemaSettings::draft2020_12()
+        .with(|settings| settings.inline_subschemas = true)
+        .with_transform(RecursiveTransform(without_width));
     let schema = settings.into_generator().into_root_schema_for::<T>();
     let mut object = match schema.to_value() {
         Value::Object(object) => object,
@@ -31,6 +33,15 @@ pub fn schema<T: JsonSchema>() -> JsonObject {
     object.remove("$schema");
     object.remove("title");
     object
+}
+
+/// `uint64` and its like are Rust's, no formats of JSON Schema: validators of clients warn
+/// of each, and strict ones take no schema that has one. The bounds stay.
+fn without_width(schema: &mut Schema) {
+    let is = |name, of| schema.get(name).and_then(Value::as_str) == Some(of);
+    if is("type", "integer") {
+        schema.remove("format");
+    }
 }
 
 /// Arguments as their type.
@@ -121,6 +132,15 @@ mod tests {
             panic!("not an object");
         };
         parse::<Args>(arguments).expect_err("wrong").to_string()
+    }
+
+    #[test]
+    fn an_integer_has_its_bounds_and_no_format_of_rust() {
+        let schema = schema::<Args>();
+        let timeout = &schema["properties"]["timeout_seconds"];
+        assert_eq!(timeout["type"], "integer");
+        assert_eq!(timeout["minimum"], 0);
+        assert_eq!(timeout.get("format"), None);
     }
 
     #[test]

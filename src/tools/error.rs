@@ -130,7 +130,9 @@ impl ToolError {
                 ),
             ),
             SandboxError::Bind(error) => Self::new(Code::WorkspaceUnusable, format!("{error}.")),
-            SandboxError::Uncertain(why) => Self::uncertain(*why, subject),
+            SandboxError::Uncertain { why, repeatable } => {
+                Self::uncertain(*why, *repeatable, subject)
+            }
             SandboxError::Cancelled => Self::new(Code::Cancelled, "the call was cancelled."),
             SandboxError::Ending => Self::new(
                 Code::ServerEnding,
@@ -139,19 +141,29 @@ impl ToolError {
         }
     }
 
-    fn uncertain(why: Uncertainty, subject: &str) -> Self {
+    fn uncertain(why: Uncertainty, repeatable: bool, subject: &str) -> Self {
         let what = match why {
             Uncertainty::Ending => "the server was told to end".to_owned(),
             Uncertainty::Replaced => "the sandbox was replaced".to_owned(),
+            Uncertainty::Unreachable => "the sandbox could not be reached any more".to_owned(),
             Uncertainty::Silent(after) => {
                 format!("the sandbox did not answer for {} s", after.as_secs())
             }
         };
-        Self::new(
-            Code::Uncertain,
-            format!(
-                "{what} while {subject} was written; it may or may not have happened. Read the file, then decide."
+        let (code, next) = match why {
+            _ if !repeatable => (Code::Uncertain, "Read the file, then decide."),
+            Uncertainty::Ending => (
+                Code::ServerEnding,
+                "Call again when it is back: to write the same again is safe.",
             ),
+            _ => (
+                Code::SandboxUnavailable,
+                "Retry: to write the same again is safe.",
+            ),
+        };
+        Self::new(
+            code,
+            format!("{what} while {subject} was changed; it may or may not have happened. {next}"),
         )
     }
 

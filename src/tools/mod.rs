@@ -17,6 +17,7 @@ mod shell;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, JsonObject,
@@ -25,6 +26,7 @@ use rmcp::model::{
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use code::Code;
@@ -36,7 +38,7 @@ pub use shell::start;
 
 use crate::config::{Results, ToolSet};
 use crate::identity::{Principal, User};
-use crate::sandbox::{Manager, Sandbox};
+use crate::sandbox::{Manager, News, Sandbox};
 
 /// The MCP server's side of a conversation.
 #[derive(Debug, Clone)]
@@ -113,17 +115,37 @@ impl Tools {
         arguments: JsonObject,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResult, ErrorData> {
-        let cancel = &context.ct;
-        let sandbox = self.sandbox(context)?;
+        let start = Instant::now();
+        let (teller, news) = watch::channel(News::Nothing);
+        let sandbox = self.sandbox(context)?.telling(&teller);
+        let result = tokio::select! {
+            result = self.dispatch(&sandbox, name, arguments, &context.ct, &teller) => result?,
+            never = progress::report(context, news) => match never {},
+        };
+        let meter = self.manager.meter();
+        meter.call(name, outcome::counted(&result), start.elapsed());
+        let mut result = result.unwrap_or_else(ToolError::into_result);
+        if self.manager.config().results == Results::Text {
+            result.structured_content = None;
+        }
+        Ok(result)
+    }
+
+    async fn dispatch(
+        &self,
+        sandbox: &Sandbox,
+        name: &str,
+        arguments: JsonObject,
+        cancel: &CancellationToken,
+        news: &watch::Sender<News>,
+    ) -> Result<Result<CallToolResult, ToolError>, ErrorData> {
         let all = self.manager.config().tools == ToolSet::All;
-        let result = match name {
-            shell::NAME => shell::call(&sandbox, arguments, context).await,
-            files::write::NAME => unless(cancel, files::write::call(&sandbox, arguments)).await,
-            files::read::NAME => unless(cancel, files::read::call(&sandbox, arguments)).await,
-            files::list::NAME => unless(cancel, files::list::call(&sandbox, arguments)).await,
-            files::edit::NAME if all => {
-                unless(cancel, files::edit::call(&sandbox, arguments)).await
-            }
+        Ok(match name {
+            shell::NAME => shell::call(sandbox, arguments, cancel, news).await,
+            files::write::NAME => unless(cancel, files::write::call(sandbox, arguments)).await,
+            files::read::NAME => unless(cancel, files::read::call(sandbox, arguments)).await,
+            files::list::NAME => unless(cancel, files::list::call(sandbox, arguments)).await,
+            files::edit::NAME if all => unless(cancel, files::edit::call(sandbox, arguments)).await,
             _ => {
                 let shown: String = name.escape_debug().take(60).collect();
                 return Err(ErrorData::invalid_params(
@@ -131,12 +153,7 @@ impl Tools {
                     None,
                 ));
             }
-        };
-        let mut result = result.unwrap_or_else(ToolError::into_result);
-        if self.manager.config().results == Results::Text {
-            result.structured_content = None;
-        }
-        Ok(result)
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use rmcp::model::{CallToolResult, ContentBlock};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::ToolError;
 use super::note::SandboxNote;
 use super::render;
 use crate::config::limits::{OUTPUT_CHARS, RESULT_BYTES};
@@ -167,6 +168,18 @@ impl From<Finished> for Output {
             }),
             detail: detail(&finished),
             sandbox: None,
+        }
+    }
+}
+
+/// What a call's answer counts as: the outcome of a command, the code of an error, or `ok`.
+pub fn counted(result: &Result<CallToolResult, ToolError>) -> &str {
+    match result {
+        Err(error) => error.code.as_str(),
+        Ok(result) => {
+            let structured = result.structured_content.as_ref();
+            let outcome = structured.and_then(|value| value.get("outcome")?.as_str());
+            outcome.unwrap_or("ok")
         }
     }
 }

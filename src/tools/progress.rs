@@ -1,5 +1,5 @@
-//! Progress of a running command, for a client that asked for it with a token:
-//! the newest output, four times a second at most, and a heartbeat in silence.
+//! Progress of a call, for a client that asked for it with a token: what it waits for or
+//! its newest output, four times a second at most, and a heartbeat in silence.
 
 use std::convert::Infallible;
 use std::time::Duration;

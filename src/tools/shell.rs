@@ -6,14 +6,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use casemate_protocol::{EnvVar, StartRequest};
-use rmcp::RoleServer;
 use rmcp::model::{CallToolResult, JsonObject, Tool};
-use rmcp::service::RequestContext;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use super::{Definition, ToolError, arguments, error, outcome, progress};
+use super::{Definition, ToolError, arguments, error, outcome};
 use crate::config::limits::{self, MAX_ENV, MAX_SCRIPT, MAX_STDIN, TIMEOUT_SECONDS, WAIT_SECONDS};
 use crate::sandbox::{Command, Follow, News, Sandbox};
 
@@ -105,7 +104,8 @@ pub fn tool() -> Tool {
 pub async fn call(
     sandbox: &Sandbox,
     arguments: JsonObject,
-    context: &RequestContext<RoleServer>,
+    cancel: &CancellationToken,
+    news: &watch::Sender<News>,
 ) -> Result<CallToolResult, ToolError> {
     let args: Args = arguments::parse(arguments)?;
     let (timeout, wait) = (args.timeout_seconds, args.wait_seconds);
@@ -121,16 +121,12 @@ pub async fn call(
         Command::Start(_) => format!("{cwd:?}"),
         Command::Resume { id, .. } => format!("`command_id` {id}"),
     };
-    let (teller, news) = watch::channel(News::Nothing);
     let follow = Follow {
         wait: Duration::from_secs(wait.into()),
-        cancel: &context.ct,
-        news: &teller,
+        cancel,
+        news,
     };
-    let answer = tokio::select! {
-        answer = sandbox.exec(command, follow) => answer,
-        never = progress::report(context, news) => match never {},
-    };
+    let answer = sandbox.exec(command, follow).await;
     let answer = answer.map_err(|error| ToolError::sandbox(&error, &subject))?;
     Ok(outcome::convert(answer, timeout))
 }

@@ -8,6 +8,7 @@
 //! that everything may be killed at random (`chaos`).
 
 mod case;
+mod making;
 
 use std::time::Duration;
 

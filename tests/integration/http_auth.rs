@@ -1,6 +1,7 @@
 //! Who may call over HTTP, and from which pages: the whole server is asked, as clients and as those
 //! who pretend to be some.
 
+mod clients;
 mod forged;
 mod guard;
 mod issuer;
@@ -117,6 +118,7 @@ async fn logged(server: TestServer) -> (HttpServer, SettingFile) {
     };
     eventually("it listens", SOON, async || listening().is_some()).await;
     let server = HttpServer {
+        admin: None,
         instance: server.instance().clone(),
         child,
         address: listening().expect("an address"),

@@ -123,6 +123,12 @@ async fn what_is_no_message_is_answered_with_a_status_of_the_400s() {
     let unaccepting = server.request("POST", "/mcp");
     let unaccepting = unaccepting.header("content-type", "application/json");
     assert_eq!(server.send(unaccepting, "{}").await.status(), 406);
+    let anything = server.request("POST", "/mcp").header("accept", "*/*");
+    let anything = anything.header("content-type", "application/json");
+    let list = r#"{ "jsonrpc": "2.0", "id": 1, "method": "tools/list" }"#;
+    let answer = server.send(anything, list).await;
+    assert_eq!(answer.status(), 200, "as curl asks");
+    assert_eq!(answer.answer().await["id"], 1);
     assert_eq!(server.get("/mcp").await.0, 405);
     assert_eq!(server.get("/nowhere").await.0, 404);
 }

@@ -141,3 +141,25 @@ async fn a_users_thousand_calls_keep_another_waiting_no_second_longer() {
     let refused = answers.iter().filter(|answer| answer.status() == 429);
     assert!(refused.count() > 500);
 }
+
+#[tokio::test]
+async fn a_hundred_sandboxes_cost_less_than_60_mb_and_while_they_idle_nearly_no_time() {
+    // Small, so that the machine of the tests holds them beside the other tests'.
+    let server = TestServer::new().env("CASEMATE_MEMORY", "64m");
+    let app = Application::start(server).await;
+    let calls = stream::iter(0..100).map(|at| {
+        let app = &app;
+        async move {
+            let result = app.shell(&format!("user-{at}"), "true").await;
+            assert_eq!(result.outcome(), "exited", "{}", result.0);
+        }
+    });
+    calls.buffer_unordered(4).collect::<()>().await;
+    assert_eq!(app.server.instance.containers().len(), 100);
+    let kib = app.server.memory();
+    assert!(kib < 60 << 10, "{kib} KiB for 100 sandboxes");
+    let before = app.server.cpu_time();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let used = app.server.cpu_time().saturating_sub(before);
+    assert!(used < Duration::from_millis(500), "{used:?} of 10 s");
+}

@@ -12,7 +12,8 @@ async fn started(server: &Server, command: &str) -> String {
     let result = server
         .call(
             "shell_exec",
-            json!({ "command": command, "wait_seconds": 0 }),
+            // Its own timeout is no part of any of these tests.
+            json!({ "command": command, "wait_seconds": 0, "timeout_seconds": 600 }),
         )
         .await;
     assert_eq!(result.outcome(), "running", "{}", result.0);

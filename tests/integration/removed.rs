@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use casemate::config::Mode;
 use serde_json::json;
 
 use crate::harness::{
@@ -17,12 +18,6 @@ const SOON: Duration = Duration::from_secs(10);
 /// What is told of either blow: `docker rm --force` kills too, and the exit code says no
 /// more.
 const KILLED: &str = "the sandbox was killed from outside or for memory";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Ephemeral,
-    Bind,
-}
 
 /// What is done to a container.
 #[derive(Debug, Clone, Copy)]
@@ -69,12 +64,10 @@ async fn gone(instance: &Instance, struck: &[String]) {
 }
 
 fn server(mode: Mode, directory: &Directory) -> TestServer {
-    let server = TestServer::on(&Instance::new());
+    let server = TestServer::on(&Instance::new()).mode(mode);
     match mode {
-        Mode::Ephemeral => server.env("CASEMATE_MODE", "ephemeral"),
-        Mode::Bind => server
-            .env("CASEMATE_MODE", "bind")
-            .env("CASEMATE_BIND_DIR", directory.text()),
+        Mode::Bind => server.env("CASEMATE_BIND_DIR", directory.text()),
+        _ => server,
     }
 }
 

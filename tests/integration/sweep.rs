@@ -62,3 +62,24 @@ async fn a_server_sweeps_what_was_never_started_and_leaves_the_young_and_the_for
     // What runs is no business of the sweep.
     assert_eq!(server.shell("echo used").await.stdout(), "used\n");
 }
+
+#[tokio::test]
+async fn at_the_limit_what_was_never_started_goes_before_anybody_waits() {
+    let instance = Instance::new();
+    let server = TestServer::on(&instance)
+        .env("CASEMATE_MODE", "ephemeral")
+        .env("CASEMATE_MAX_SANDBOXES", "2");
+    let server = server.start().await;
+    // Its first use sweeps; the next sweep comes in an hour.
+    server.write("a", "").await;
+    let name = instance.name();
+    let abandoned = never_started(&[("instance", name), ("user", "gone"), ("issuer", "local")]);
+    tokio::time::sleep(ABANDONED).await;
+    assert!(is_there(&abandoned));
+    let arguments = serde_json::json!({ "command": "sleep 1000", "wait_seconds": 0 });
+    let first = server.call("shell_exec", arguments).await;
+    assert_eq!(first.outcome(), "running", "{}", first.0);
+    let second = server.shell("echo in").await;
+    assert_eq!(second.stdout(), "in\n", "{}", second.0);
+    assert!(!is_there(&abandoned));
+}

@@ -511,6 +511,9 @@ async fn every_file_call_of_a_silent_sandbox_ends_at_its_deadline_with_what_is_k
     let calls = calls.map(async |(tool, arguments, code)| {
         let result = server.call(tool, arguments).await;
         assert_eq!(result.code(), code, "{tool}: {}", result.text());
+        let changes = ["write_file", "edit_file"].contains(&tool);
+        let doubts = result.text().contains("may or may not");
+        assert_eq!(doubts, changes, "{tool}: {}", result.text());
         assert!(start.elapsed() < DEADLINE, "{tool}: {:?}", start.elapsed());
     });
     join_all(calls).await;

@@ -30,7 +30,8 @@ fn nothing_given_is_the_documented_configuration() {
         tools: ToolSet::All,
         warm: true,
         upload_limit: Bytes(1_073_741_824),
-        log: "info".to_owned(),
+        admin: None,
+        log: "info,rmcp=warn".to_owned(),
         max_sandboxes: 100,
         disk_floor: Bytes(1_073_741_824),
         bind: None,
@@ -170,6 +171,19 @@ fn an_error_repeats_little_of_a_long_value_and_escapes_it() {
     let long = "\u{1b}[2J".to_owned() + &"é".repeat(10_000);
     let error = refused(&["--memory", &long], &[]);
     assert!(error.len() < 400 && !error.contains('\u{1b}'), "{error}");
+}
+
+#[test]
+fn a_log_filter_may_have_white_space_around_its_directives() {
+    let log = |text| load(&[], &[("CASEMATE_LOG", text)]).map(|config| config.log);
+    assert_eq!(
+        log(" info, rmcp = warn").ok(),
+        None,
+        "within one it means something"
+    );
+    assert_eq!(log(" info, rmcp=warn ").unwrap(), "info,rmcp=warn");
+    let in_another_script = log(" \u{ed0}=");
+    assert_eq!(in_another_script.unwrap(), "\u{ed0}=");
 }
 
 proptest! {

@@ -1,12 +1,11 @@
 //! Why a request is not served, and the answer that says so.
 
-use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 use thiserror::Error;
 
 use super::challenge::Challenge;
+use crate::http::failure::failure;
 use crate::identity::{IdentityError, Scope};
 
 /// After how many seconds a client may try again when the issuer's keys cannot be had.
@@ -66,7 +65,7 @@ impl Refusal {
 
     /// The answer; one that asks for a credential, or for another, says which.
     pub(super) fn into_response(self, challenge: &Challenge) -> Response {
-        let body = Json(json!({ "error": self.code(), "message": self.to_string() }));
+        let body = failure(self.code(), &self.to_string());
         let mut response = (self.status(), body).into_response();
         let headers = response.headers_mut();
         if let Some(value) = challenge.to_value(&self) {

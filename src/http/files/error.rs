@@ -1,10 +1,9 @@
 //! What a request is refused with: the tools' codes and sentences, as HTTP.
 
-use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 
+use crate::http::failure::failure;
 use crate::sandbox::SandboxError;
 use crate::tools::{Code, ToolError};
 use crate::workspace::WorkspacePath;
@@ -70,10 +69,7 @@ impl From<ToolError> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let body = json!({
-            "success": false,
-            "error": { "code": self.code, "message": self.message },
-        });
+        let body = failure(self.code, &self.message);
         let mut headers = HeaderMap::new();
         let later = [
             StatusCode::SERVICE_UNAVAILABLE,
@@ -82,7 +78,7 @@ impl IntoResponse for Refused {
         if later.contains(&self.status) {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
-        (self.status, headers, Json(body)).into_response()
+        (self.status, headers, body).into_response()
     }
 }
 

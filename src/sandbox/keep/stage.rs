@@ -72,7 +72,7 @@ impl Keeper {
         let errand = match staged {
             Ok(errand) => errand,
             Err(error) => {
-                maker.take_away(&volume).await;
+                maker.take_away_volume(&volume).await;
                 return Err(error.into());
             }
         };
@@ -145,7 +145,7 @@ impl Staged {
             let current = maker.volumes().await.map(|volumes| volumes.current);
             if !current.is_ok_and(|current| current == volume) {
                 errand.close().await;
-                maker.take_away(&volume).await;
+                maker.take_away_volume(&volume).await;
                 return Err(error.into());
             }
         }
@@ -173,7 +173,7 @@ impl Staged {
     /// Takes it away again.
     pub async fn abandon(self) {
         self.errand.close().await;
-        self.maker.take_away(&self.volume).await;
+        self.maker.take_away_volume(&self.volume).await;
     }
 }
 

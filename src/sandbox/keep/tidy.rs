@@ -61,7 +61,7 @@ impl Maker {
     }
 
     /// Takes away a volume that never became the workspace, and then its mark.
-    pub(super) async fn take_away(&self, volume: &str) {
+    pub(super) async fn take_away_volume(&self, volume: &str) {
         for name in [volume, &mark_of(volume)] {
             if let Err(error) = self.engine.remove_volume(name).await {
                 let error = &error as &dyn std::error::Error;

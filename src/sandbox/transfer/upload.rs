@@ -9,7 +9,7 @@ use casemate_protocol::{Failure, FailureExt as _, MAX_CHUNK, UploadBegin, WriteF
 use futures_util::stream::{BoxStream, StreamExt as _};
 use tokio::time::{Instant, timeout};
 
-use super::{SETTLE, SMALL, STALL, UploadOptions, Uploaded, broken_off};
+use super::{Held, SETTLE, SMALL, STALL, UploadOptions, Uploaded, broken_off};
 use crate::channel::{CallError, Channel, Outgoing};
 use crate::sandbox::files::{FILE_CALL, new_id};
 use crate::sandbox::repeat::{Repeat, Uncertainty};
@@ -29,33 +29,25 @@ impl Sandbox {
         &self,
         path: &str,
         options: UploadOptions,
-        content: BoxStream<'static, io::Result<Bytes>>,
+        mut content: BoxStream<'static, io::Result<Bytes>>,
     ) -> Result<Uploaded, SandboxError> {
-        tokio::select! {
-            uploaded = self.put(path, options, content) => uploaded,
-            () = self.ending.cancelled() => Err(SandboxError::Ending),
+        let head = self.unless_ending(Head::of(&mut content)).await?;
+        if head.is_all && !options.unpack {
+            return self.small_upload(path, options, head.data.concat()).await;
         }
+        let sent = self.send_all(path, options, head, content);
+        let (outgoing, _held) = self.unless_ending(sent).await?;
+        self.settle(outgoing, options).await
     }
 
-    async fn put(
+    /// All but the word that it was all.
+    async fn send_all(
         &self,
         path: &str,
         options: UploadOptions,
+        head: Head,
         mut content: BoxStream<'static, io::Result<Bytes>>,
-    ) -> Result<Uploaded, SandboxError> {
-        let (mut head, mut size, mut ended) = (Vec::new(), 0, false);
-        while size <= SMALL && !ended {
-            match given(&mut content).await? {
-                Some(data) => {
-                    size += data.len();
-                    head.push(data);
-                }
-                None => ended = true,
-            }
-        }
-        if ended && !options.unpack {
-            return self.small_upload(path, options, head.concat()).await;
-        }
+    ) -> Result<(Outgoing, Held), SandboxError> {
         let turn = self.turn().await?;
         let begin = UploadBegin {
             path: path.to_owned(),
@@ -68,29 +60,40 @@ impl Sandbox {
             let begin = begin.clone();
             async move { channel.upload(begin, STALL).await }
         };
-        let (mut outgoing, _held) = self.begin(turn, begin).await?;
-        for data in head {
+        let (mut outgoing, held) = self.begin(turn, begin).await?;
+        for data in head.data {
             send(&mut outgoing, data).await?;
         }
-        while !ended {
-            match given(&mut content).await? {
-                Some(data) => send(&mut outgoing, data).await?,
-                None => ended = true,
+        if !head.is_all {
+            while let Some(data) = given(&mut content).await? {
+                send(&mut outgoing, data).await?;
             }
         }
+        Ok((outgoing, held))
+    }
+
+    /// From here on nobody but PID 1 knows whether it is in place.
+    async fn settle(
+        &self,
+        outgoing: Outgoing,
+        options: UploadOptions,
+    ) -> Result<Uploaded, SandboxError> {
         let sent = Instant::now();
-        match outgoing.end(SETTLE).await {
-            Ok(done) => Ok(Uploaded {
-                size: done.size,
-                created: done.created,
-                entries: done.entries,
-            }),
-            Err(CallError::Failed(failure)) => Err(SandboxError::Failed(failure)),
-            Err(CallError::Lost(_) | CallError::Deadline(_)) => {
-                let silent = Uncertainty::Silent(sent.elapsed());
-                Err(SandboxError::Uncertain(silent))
-            }
-        }
+        let why = tokio::select! {
+            done = outgoing.end(SETTLE) => match done {
+                Ok(done) => return Ok(Uploaded {
+                    size: done.size,
+                    created: done.created,
+                    entries: done.entries,
+                }),
+                Err(CallError::Failed(failure)) => return Err(SandboxError::Failed(failure)),
+                Err(CallError::Lost(_)) => Uncertainty::Unreachable,
+                Err(CallError::Deadline(_)) => Uncertainty::Silent(sent.elapsed()),
+            },
+            () = self.ending.cancelled() => Uncertainty::Ending,
+        };
+        let repeatable = !options.create_new && !options.unpack;
+        Err(SandboxError::Uncertain { why, repeatable })
     }
 
     async fn small_upload(
@@ -107,7 +110,7 @@ impl Sandbox {
         let (mode, repeat) = if options.create_new {
             (Mode::CreateNew, Repeat::SameContainer)
         } else {
-            (Mode::Overwrite, Repeat::Anywhere)
+            (Mode::Overwrite, Repeat::Overwrite)
         };
         let request = WriteFileRequest {
             path: path.to_owned(),
@@ -126,6 +129,31 @@ impl Sandbox {
             size: reply.size,
             created: reply.created,
             entries: 1,
+        })
+    }
+}
+
+/// The beginning of a content: more than a small call takes, or all of it.
+struct Head {
+    data: Vec<Bytes>,
+    is_all: bool,
+}
+
+impl Head {
+    async fn of(content: &mut BoxStream<'static, io::Result<Bytes>>) -> Result<Self, SandboxError> {
+        let (mut data, mut size) = (Vec::new(), 0);
+        while size <= SMALL {
+            match given(content).await? {
+                Some(next) => {
+                    size += next.len();
+                    data.push(next);
+                }
+                None => return Ok(Self { data, is_all: true }),
+            }
+        }
+        Ok(Self {
+            data,
+            is_all: false,
         })
     }
 }

@@ -111,7 +111,8 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
     if content.len() > MAX_WRITE {
         let problem = format!(
             "has {} bytes; at most {MAX_WRITE} are allowed. Write it in parts: the first one, \
-             then the others with mode \"append\"",
+             then the others with mode \"append\"; or have it uploaded over HTTP, \
+             where that is served: PUT /files/content/<path>",
             content.len()
         );
         return Err(ToolError::argument("content", problem));

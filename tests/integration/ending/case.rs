@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use casemate::config::Mode;
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -26,14 +27,6 @@ const BACKGROUND: Duration = Duration::from_secs(3);
 
 /// For an Engine that makes and removes dozens of containers meanwhile.
 pub const BUSY_ENGINE: Duration = Duration::from_secs(30);
-
-/// How its containers live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    Persistent,
-    Ephemeral,
-    Bind,
-}
 
 /// What the server is at when it is told to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +95,7 @@ impl Case {
     pub fn server(&self, world: &World) -> TestServer {
         let server = TestServer::on(&world.instance)
             .user(&self.to_string())
+            .mode(self.mode)
             .env("CASEMATE_WARM", "off");
         let [idle, background] = [IDLE, BACKGROUND].map(|time| format!("{}s", time.as_secs()));
         let lasting = || {
@@ -110,11 +104,9 @@ impl Case {
         };
         match self.mode {
             // Not by the idle timeout: 15 min.
-            Mode::Ephemeral => server.env("CASEMATE_MODE", "ephemeral"),
+            Mode::Ephemeral => server,
             Mode::Persistent => lasting(),
-            Mode::Bind => lasting()
-                .env("CASEMATE_MODE", "bind")
-                .env("CASEMATE_BIND_ROOT", world.directory.text()),
+            Mode::Bind => lasting().env("CASEMATE_BIND_ROOT", world.directory.text()),
         }
     }
 

@@ -37,6 +37,8 @@ pub struct HttpServer {
     pub child: Child,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where its metrics are, with CASEMATE_ADMIN.
+    pub admin: Option<SocketAddr>,
 }
 
 impl TestServer {
@@ -52,18 +54,21 @@ impl TestServer {
             .expect("the server starts");
         let errors = child.stderr.take().expect("stderr");
         let listening = tokio::time::timeout(START, listening(errors));
+        let (admin, address) = listening.await.expect("it listens in time");
         HttpServer {
             instance: server.instance().clone(),
-            address: listening.await.expect("it listens in time"),
+            address,
+            admin,
             child,
         }
     }
 }
 
 /// Reads where it listens, and passes on what else it says.
-async fn listening(errors: ChildStderr) -> SocketAddr {
+async fn listening(errors: ChildStderr) -> (Option<SocketAddr>, SocketAddr) {
     let mut errors = BufReader::new(errors);
     let mut said = tokio::io::stderr();
+    let mut admin = None;
     loop {
         let mut line = String::new();
         let read = errors.read_line(&mut line).await.expect("stderr");
@@ -71,7 +76,10 @@ async fn listening(errors: ChildStderr) -> SocketAddr {
         if let Some(address) = line.strip_prefix("listening on ") {
             let address = address.trim_end().parse().expect("an address");
             tokio::spawn(async move { tokio::io::copy_buf(&mut errors, &mut said).await });
-            return address;
+            return (admin, address);
+        }
+        if let Some(address) = line.strip_prefix("metrics on ") {
+            admin = Some(address.trim_end().parse().expect("an address"));
         }
         said.write_all(line.as_bytes()).await.expect("stderr");
     }
@@ -106,7 +114,17 @@ impl HttpServer {
 
     /// Sends it over a connection of its own. Dropping the answer closes that.
     pub async fn send(&self, request: Builder, body: impl Into<Bytes>) -> Answer {
-        let stream = TcpStream::connect(self.address).await.expect("it accepts");
+        self.send_to(self.address, request, body).await
+    }
+
+    /// As [`Self::send`], to another address of the server.
+    pub async fn send_to(
+        &self,
+        address: SocketAddr,
+        request: Builder,
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let stream = TcpStream::connect(address).await.expect("it accepts");
         let request = request.body(Full::new(body.into())).expect("a request");
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
@@ -188,6 +206,18 @@ impl HttpServer {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let amount = line.expect("VmRSS").trim().trim_end_matches(" kB");
         amount.parse().expect("a number")
+    }
+
+    /// CPU time that it has used, of which the kernel counts hundredths of a second.
+    pub fn cpu_time(&self) -> Duration {
+        let pid = self.child.id().expect("it runs");
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+        // proc(5): after the name, which may have anything in it, utime is the 12th field
+        // and stime the 13th.
+        let (_, fields) = stat.rsplit_once(") ").expect("fields");
+        let times = fields.split(' ').skip(11).take(2);
+        let ticks: u64 = times.map(|time| time.parse::<u64>().expect("ticks")).sum();
+        Duration::from_millis(ticks * 10)
     }
 }
 

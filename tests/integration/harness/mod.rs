@@ -6,6 +6,7 @@
 //! assert_eq!(result.stdout(), "hi\n");
 //! ```
 
+pub mod clients;
 mod directory;
 mod disk;
 pub mod docker;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use casemate::config::Mode;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
@@ -60,6 +61,11 @@ impl TestServer {
     /// For this user.
     pub fn user(self, user: &str) -> Self {
         self.env("CASEMATE_USER", user)
+    }
+
+    /// With sandboxes of this mode.
+    pub fn mode(self, mode: Mode) -> Self {
+        self.env("CASEMATE_MODE", mode.as_str())
     }
 
     /// With sandboxes from this image.

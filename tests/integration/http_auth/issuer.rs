@@ -20,13 +20,13 @@ use super::key::Key;
 use super::*;
 
 /// An issuer on this machine.
-struct Issuer {
-    url: String,
+pub struct Issuer {
+    pub url: String,
     answer: Arc<Mutex<(StatusCode, String)>>,
 }
 
 impl Issuer {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let answer = Arc::new(Mutex::new((StatusCode::OK, String::new())));
         let answers = answer.clone();
         let keys = Router::new().fallback(async move || {
@@ -43,7 +43,7 @@ impl Issuer {
         *self.answer.lock().expect("lock") = (status, body.to_string());
     }
 
-    fn has(&self, keys: &[(&Key, &str)]) {
+    pub fn has(&self, keys: &[(&Key, &str)]) {
         let keys: Vec<_> = keys.iter().map(|(key, id)| key.jwk(id)).collect();
         self.answers(StatusCode::OK, &json!({ "keys": keys }));
     }

@@ -4,14 +4,14 @@ use super::super::harness::Instance;
 use super::*;
 
 /// A server whose tokens are these tables.
-fn server(file: &SettingFile) -> TestServer {
+pub fn server(file: &SettingFile) -> TestServer {
     TestServer::new()
         .env("CASEMATE_AUTH", "tokens")
         .env("CASEMATE_TOKENS_FILE", &file.text())
 }
 
 /// A new token as the command line makes it: itself, and its table.
-fn token(flags: &[&str]) -> (String, String) {
+pub fn token(flags: &[&str]) -> (String, String) {
     let (code, output, errors) = casemate(&[&["token"], flags].concat(), &[]);
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     let (token, table) = output.split_once("\n\n").expect("a token and its table");

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use casemate::config::Mode;
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -16,19 +17,11 @@ use crate::harness::{CallResult, Pending, Server, TestServer, eventually};
 pub enum Victim {
     Pid1,
     Bridge,
+    Engine,
 }
 
 /// How the containers live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    Persistent,
-    Ephemeral,
-    Bind,
-}
-
-impl Mode {
-    pub const ALL: [Self; 3] = [Self::Persistent, Self::Ephemeral, Self::Bind];
-}
+pub const MODES: [Mode; 3] = [Mode::Persistent, Mode::Ephemeral, Mode::Bind];
 
 /// What the server is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,15 +136,13 @@ impl Cell {
         let server = world
             .server()
             .user(&self.to_string())
+            .mode(self.mode)
             .env("CASEMATE_WARM", "off")
             // What is said of what died is the server's business.
             .env("CASEMATE_LOG", "error");
         match self.mode {
-            Mode::Ephemeral => server.env("CASEMATE_MODE", "ephemeral"),
-            Mode::Persistent => server,
-            Mode::Bind => server
-                .env("CASEMATE_MODE", "bind")
-                .env("CASEMATE_BIND_ROOT", world.directory.text()),
+            Mode::Ephemeral | Mode::Persistent => server,
+            Mode::Bind => server.env("CASEMATE_BIND_ROOT", world.directory.text()),
         }
     }
 

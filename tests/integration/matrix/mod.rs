@@ -1,9 +1,9 @@
-//! The kill matrix: PID 1 or the bridge is killed at every stage of a sandbox and in every
-//! mode. Whatever dies, each call is answered in its time with what is true,
+//! The kill matrix: PID 1, the bridge or the Engine is killed at every stage of a sandbox
+//! and in every mode. Whatever dies, each call is answered in its time with what is true,
 //! nothing runs twice, files are old or new, the same server goes on, and nothing is left.
 //!
-//! The server's own part of the matrix is in `ending`; the Engine killed, stopped,
-//! restarted and away is in `engine_trouble` and `chaos`.
+//! The server's own part of the matrix is in `ending`; the Engine stopped, restarted and
+//! away is in `engine_trouble`.
 
 mod cell;
 mod truth;
@@ -12,9 +12,10 @@ mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
+use casemate::config::Mode;
 use futures_util::future::join_all;
 
-use cell::{Cell, Mode, Reached, STAGES, Victim};
+use cell::{Cell, MODES, Reached, STAGES, Victim};
 use truth::Seen;
 use world::World;
 
@@ -44,7 +45,7 @@ async fn prove(world: &World, cell: Cell, reached: Reached) {
 /// All of one victim, on the machine's own Engine.
 async fn each_is_survived(victim: Victim) {
     let world = Arc::new(World::here());
-    let cells = Mode::ALL.into_iter().flat_map(|mode| {
+    let cells = MODES.into_iter().flat_map(|mode| {
         STAGES.map(|stage| Cell {
             victim,
             stage,
@@ -74,4 +75,33 @@ async fn pid_1_may_die_at_every_stage_in_every_mode() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_bridge_may_die_at_every_stage_in_every_mode() {
     each_is_survived(Victim::Bridge).await;
+}
+
+/// One Engine dies once for all stages.
+async fn an_engines_end_is_survived(mode: Mode) {
+    let world = World::apart().await;
+    let cells = STAGES.map(|stage| Cell {
+        victim: Victim::Engine,
+        stage,
+        mode,
+    });
+    let mut reached = join_all(cells.iter().map(|cell| cell.prepare(&world))).await;
+    join_all(
+        cells
+            .iter()
+            .zip(&mut reached)
+            .map(|(cell, reached)| cell.begin(reached)),
+    )
+    .await;
+    world.kill_engine().await;
+    let cells = cells.into_iter().zip(reached);
+    join_all(cells.map(|(cell, reached)| prove(&world, cell, reached))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_engine_may_die_at_every_stage_in_every_mode() {
+    let modes = MODES.map(|mode| tokio::spawn(an_engines_end_is_survived(mode)));
+    for mode in join_all(modes).await {
+        mode.expect("the cells hold");
+    }
 }

@@ -1,4 +1,4 @@
-//! Where the cells are: on this machine's Engine.
+//! Where the cells are: on this machine's Engine, or on one that may be killed.
 
 use std::fs;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::SOON;
 use super::cell::{Cell, Victim};
-use crate::harness::{Directory, Instance, Server, TestServer, docker, eventually};
+use crate::harness::{Directory, Engine, Instance, Server, TestServer, docker, eventually};
 
 /// Cells that are at it at once: more would only wait for the Engine.
 const AT_ONCE: usize = 5;
@@ -23,6 +23,8 @@ const RUNNING: [&str; 2] = ["--filter", "status=running"];
 /// What the cells share.
 pub struct World {
     instance: Instance,
+    /// `None`: the machine's.
+    engine: Option<Engine>,
     /// In bind mode the workspaces are in it.
     pub directory: Directory,
     turns: Semaphore,
@@ -33,8 +35,17 @@ impl World {
     pub fn here() -> Self {
         Self {
             instance: Instance::new(),
+            engine: None,
             directory: Directory::new(0),
             turns: Semaphore::new(AT_ONCE),
+        }
+    }
+
+    /// On an Engine of its own.
+    pub async fn apart() -> Self {
+        Self {
+            engine: Some(Engine::start().await),
+            ..Self::here()
         }
     }
 
@@ -45,7 +56,29 @@ impl World {
 
     /// A server of this instance.
     pub fn server(&self) -> TestServer {
-        TestServer::on(&self.instance)
+        let server = TestServer::on(&self.instance);
+        match &self.engine {
+            Some(engine) => server.env("DOCKER_HOST", &engine.uri()),
+            None => server,
+        }
+    }
+
+    /// Kills the Engine and starts it again.
+    pub async fn kill_engine(&self) {
+        let engine = self.engine.as_ref().expect("one that may be killed");
+        engine.kill().await;
+        engine.run(false);
+        engine.up().await;
+    }
+
+    fn docker(&self, args: &[&str]) -> Vec<String> {
+        match &self.engine {
+            Some(engine) => {
+                let host = ["--host", &engine.uri()];
+                docker::lines(&[&host[..], args].concat())
+            }
+            None => docker::lines(args),
+        }
     }
 
     /// The ids of the user's containers, `more` filters applied.
@@ -54,7 +87,7 @@ impl World {
         let user = format!("label=io.casemate.user={cell}");
         let list = ["ps", "--all", "--quiet", "--no-trunc"];
         let filters = ["--filter", &label, "--filter", &user];
-        docker::lines(&[&list[..], &filters, more].concat())
+        self.docker(&[&list[..], &filters, more].concat())
     }
 
     /// Kills what runs of the cell's victim in the user's containers; returns how many.
@@ -62,6 +95,7 @@ impl World {
         let what = match cell.victim {
             Victim::Pid1 => "pid1",
             Victim::Bridge => "bridge",
+            Victim::Engine => unreachable!("it dies for all cells at once"),
         };
         let containers = self.containers(cell, &[]);
         let victims = processes(what, &containers);
@@ -79,7 +113,7 @@ impl World {
         );
         assert_eq!(server.shell(&age).await.outcome(), "exited", "{cell}");
         for container in self.containers(cell, &[]) {
-            docker::lines(&["rm", "--force", &container]);
+            self.docker(&["rm", "--force", &container]);
         }
         // It sweeps two seconds after its start, which no container of a command reaches.
         eventually("old temporaries are swept", SOON, async || {
@@ -91,7 +125,8 @@ impl World {
     }
 
     /// Stays until one runs, as it should while the server lives: in ephemeral mode the
-    /// spare.
+    /// spare. A row that an Engine which was killed has left runs nothing, and is the
+    /// sweep's.
     pub async fn one_is_left(&self, cell: &Cell) {
         self.until(cell, &RUNNING, 1).await;
     }
@@ -110,7 +145,7 @@ impl World {
             }
             if Instant::now() > end {
                 let rows = ["ps", "--all", "--format", "{{.ID}} {{.Names}} {{.Status}}"];
-                panic!("{cell}: {found:?} of {:#?}", docker::lines(&rows));
+                panic!("{cell}: {found:?} of {:#?}", self.docker(&rows));
             }
             sleep(Duration::from_millis(50)).await;
         }

@@ -1,0 +1,60 @@
+//! The admin address, for who runs the server: `/metrics` in Prometheus' text format,
+//! `/healthz` and `/readyz`.
+//!
+//! It is an address of its own so that nobody who may call the tools can reach it by
+//! that. No series has a user in it, and nothing there changes anything.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::connections::Connections;
+use super::guard::Guard;
+use super::health;
+use crate::engine::Engine;
+use crate::sandbox::Manager;
+
+/// The version of the format that the library writes.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Serves until `stop`. On a loopback address only who calls it by a loopback name is
+/// answered: no page of a browser reads what is counted.
+pub async fn serve(
+    listener: TcpListener,
+    address: SocketAddr,
+    manager: Manager,
+    engine: Engine,
+    stop: CancellationToken,
+) {
+    let routes = Router::new()
+        .route("/metrics", get(metrics))
+        .with_state(manager)
+        .merge(health::routes(engine));
+    let routes = match Guard::of_loopback(address) {
+        Some(guard) => guard.protect(routes),
+        None => routes,
+    };
+    let connections = Connections::new(routes, stop);
+    connections.accept(listener).await;
+}
+
+async fn metrics(State(manager): State<Manager>) -> Response {
+    manager.measure().await;
+    match manager.meter().text() {
+        Ok(text) => ([(header::CONTENT_TYPE, TEXT)], text).into_response(),
+        Err(error) => {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "what was counted cannot be written"
+            );
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

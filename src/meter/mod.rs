@@ -1,0 +1,332 @@
+//! What is counted, for whoever watches servers from outside.
+//!
+//! ```text
+//! tools, sandbox, engine ─ count ─► Meter ◄─ gather ─ the admin address, at each scrape
+//! ```
+//!
+//! Invariants:
+//! - A [`Meter`] is a value, not a global: each server has its own, and so has each test.
+//! - Names follow Prometheus' conventions: base units, and `_total` on what only grows.
+//! - No label has a user, nor anything that a caller chose: the number of series is bounded.
+
+mod names;
+mod process;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+pub use names::NAMES;
+use names::Name;
+
+/// The largest part of a second that matters for a call: from a read that takes 0.3 ms to a
+/// command at its longest timeout.
+const CALL_BUCKETS: [f64; 14] = [
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0,
+];
+
+/// From a question that the Engine answers from memory to a layer that it writes.
+const ENGINE_BUCKETS: [f64; 11] = [
+    0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 10.0, 30.0,
+];
+
+/// All counters of a server. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Meter(Arc<Instruments>);
+
+#[derive(Debug)]
+struct Instruments {
+    registry: Registry,
+    calls: IntCounterVec,
+    call_seconds: HistogramVec,
+    wait_seconds: Histogram,
+    waiting: IntGauge,
+    refused: IntCounterVec,
+    kills: IntCounterVec,
+    oom_kills: IntCounter,
+    output_bytes: IntCounterVec,
+    transfer_bytes: IntCounterVec,
+    http_requests: IntCounterVec,
+    spares: IntCounterVec,
+    starts: IntCounterVec,
+    start_seconds: Histogram,
+    ends: IntCounterVec,
+    reconnects: IntCounter,
+    engine_seconds: HistogramVec,
+    engine_errors: IntCounterVec,
+    engine_up: IntGauge,
+    sandboxes: IntGaugeVec,
+    memory: IntGauge,
+    disk_free: IntGauge,
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Meter {
+    /// Nothing is counted yet.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let made = Maker(&registry);
+        let build = made.gauges(&names::BUILD);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        made.registered(process::Process::new());
+        let instruments = Instruments {
+            calls: made.counters(&names::CALLS),
+            call_seconds: made.histograms(&names::CALL_SECONDS, &CALL_BUCKETS),
+            wait_seconds: made.histogram(&names::WAIT_SECONDS, &CALL_BUCKETS),
+            waiting: made.gauge(&names::WAITING),
+            refused: made.counters(&names::REFUSED),
+            kills: made.counters(&names::KILLS),
+            oom_kills: made.counter(&names::OOM_KILLS),
+            output_bytes: made.counters(&names::OUTPUT_BYTES),
+            transfer_bytes: made.counters(&names::TRANSFER_BYTES),
+            http_requests: made.counters(&names::HTTP_REQUESTS),
+            spares: made.counters(&names::SPARES),
+            starts: made.counters(&names::STARTS),
+            start_seconds: made.histogram(&names::START_SECONDS, &ENGINE_BUCKETS),
+            ends: made.counters(&names::ENDS),
+            reconnects: made.counter(&names::RECONNECTS),
+            engine_seconds: made.histograms(&names::ENGINE_SECONDS, &ENGINE_BUCKETS),
+            engine_errors: made.counters(&names::ENGINE_ERRORS),
+            engine_up: made.gauge(&names::ENGINE_UP),
+            sandboxes: made.gauges(&names::SANDBOXES),
+            memory: made.gauge(&names::MEMORY),
+            disk_free: made.gauge(&names::DISK_FREE),
+            registry,
+        };
+        Self(Arc::new(instruments))
+    }
+
+    /// All of it in Prometheus' text format.
+    ///
+    /// # Errors
+    /// What the library says of a series that it cannot write.
+    pub fn text(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.0.registry.gather())
+    }
+
+    /// A tool call was answered. `outcome` is a command's, or `ok`, or the error's code.
+    pub fn call(&self, tool: &str, outcome: &str, took: Duration) {
+        self.0.calls.with_label_values(&[tool, outcome]).inc();
+        let seconds = self.0.call_seconds.with_label_values(&[tool]);
+        seconds.observe(took.as_secs_f64());
+    }
+
+    /// A call waited for its turn, or for a container of the user's.
+    pub fn waited(&self, time: Duration) {
+        self.0.wait_seconds.observe(time.as_secs_f64());
+    }
+
+    /// So many calls wait now.
+    pub fn waiting(&self, calls: usize) {
+        self.0.waiting.set(number(calls));
+    }
+
+    /// A call did not get its turn.
+    pub fn refused(&self, why: &str) {
+        self.0.refused.with_label_values(&[why]).inc();
+    }
+
+    /// A command was ended with all it had started.
+    pub fn killed(&self, why: &str) {
+        self.0.kills.with_label_values(&[why]).inc();
+    }
+
+    /// The kernel killed processes of a sandbox for memory.
+    pub fn oom_killed(&self, processes: u32) {
+        self.0.oom_kills.inc_by(processes.into());
+    }
+
+    /// What a command wrote, shown or not.
+    pub fn output(&self, stdout: u64, stderr: u64) {
+        let bytes = &self.0.output_bytes;
+        bytes.with_label_values(&["stdout"]).inc_by(stdout);
+        bytes.with_label_values(&["stderr"]).inc_by(stderr);
+    }
+
+    /// Bytes of files went `in` or `out` over HTTP.
+    pub fn transferred(&self, direction: &str, bytes: u64) {
+        let all = &self.0.transfer_bytes;
+        all.with_label_values(&[direction]).inc_by(bytes);
+    }
+
+    /// A request over HTTP was answered. `route` is the server's own pattern, not the path.
+    pub fn requested(&self, route: &str, status: u16) {
+        let labels = [route, &status.to_string()];
+        self.0.http_requests.with_label_values(&labels).inc();
+    }
+
+    /// A command of ephemeral mode found a container that waited, or did not.
+    pub fn spare(&self, was_there: bool) {
+        let result = if was_there { "hit" } else { "miss" };
+        self.0.spares.with_label_values(&[result]).inc();
+    }
+
+    /// A container was `created` or `adopted`, and answers.
+    pub fn started(&self, how: &str) {
+        self.0.starts.with_label_values(&[how]).inc();
+    }
+
+    /// Somebody had to wait so long for a container that answers.
+    pub fn brought_up(&self, took: Duration) {
+        self.0.start_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A container of this server is gone.
+    pub fn ended(&self, why: &str) {
+        self.0.ends.with_label_values(&[why]).inc();
+    }
+
+    /// A channel broke and was opened again.
+    pub fn reconnected(&self) {
+        self.0.reconnects.inc();
+    }
+
+    /// The Engine answered a request, or did not: then `error` is the kind of failure.
+    pub fn engine(&self, operation: &str, took: Duration, error: Option<&str>) {
+        let seconds = self.0.engine_seconds.with_label_values(&[operation]);
+        seconds.observe(took.as_secs_f64());
+        if let Some(error) = error {
+            let errors = &self.0.engine_errors;
+            errors.with_label_values(&[operation, error]).inc();
+        }
+    }
+
+    /// What the scrape found: by mode and state, all that it knows of.
+    pub fn sandboxes<'a>(&self, found: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        self.0.sandboxes.reset();
+        for (mode, state) in found {
+            self.0.sandboxes.with_label_values(&[mode, state]).inc();
+        }
+    }
+
+    /// Memory of the sandboxes that this server has a channel to.
+    pub fn memory(&self, bytes: u64) {
+        self.0.memory.set(number(bytes));
+    }
+
+    /// Whether the Engine answered the scrape.
+    pub fn engine_up(&self, up: bool) {
+        self.0.engine_up.set(up.into());
+    }
+
+    /// Free bytes on the Engine's disk.
+    pub fn disk_free(&self, bytes: u64) {
+        self.0.disk_free.set(number(bytes));
+    }
+}
+
+/// A gauge holds no more than this.
+fn number(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}
+
+/// Makes instruments and registers them. Nothing here depends on anything but the
+/// constants of `names`, so what could fail does so in every test.
+struct Maker<'a>(&'a Registry);
+
+impl Maker<'_> {
+    fn registered<C: Collector + 'static>(&self, collector: C) {
+        let registered = self.0.register(Box::new(collector));
+        registered.expect("each name is there once");
+    }
+
+    fn made<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let made = made.expect("names and labels are well-formed");
+        self.registered(made.clone());
+        made
+    }
+
+    fn counter(&self, name: &Name) -> IntCounter {
+        self.made(IntCounter::with_opts(name.options()))
+    }
+
+    fn counters(&self, name: &Name) -> IntCounterVec {
+        self.made(IntCounterVec::new(name.options(), name.labels))
+    }
+
+    fn gauge(&self, name: &Name) -> IntGauge {
+        self.made(IntGauge::with_opts(name.options()))
+    }
+
+    fn gauges(&self, name: &Name) -> IntGaugeVec {
+        self.made(IntGaugeVec::new(name.options(), name.labels))
+    }
+
+    fn histogram(&self, name: &Name, buckets: &[f64]) -> Histogram {
+        self.made(Histogram::with_opts(name.buckets(buckets)))
+    }
+
+    fn histograms(&self, name: &Name, buckets: &[f64]) -> HistogramVec {
+        self.made(HistogramVec::new(name.buckets(buckets), name.labels))
+    }
+}
+
+impl Name {
+    fn options(&self) -> Opts {
+        Opts::new(self.name, self.help)
+    }
+
+    fn buckets(&self, buckets: &[f64]) -> HistogramOpts {
+        HistogramOpts::new(self.name, self.help).buckets(buckets.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_in_the_text_under_its_name() {
+        let meter = Meter::new();
+        meter.call("shell_exec", "timed_out", Duration::from_millis(30));
+        meter.engine("create", Duration::from_secs(40), Some("deadline"));
+        meter.sandboxes([("persistent", "running"), ("persistent", "running")]);
+        let text = meter.text().unwrap();
+        for line in [
+            r#"casemate_tool_calls_total{outcome="timed_out",tool="shell_exec"} 1"#,
+            r#"casemate_tool_call_duration_seconds_bucket{tool="shell_exec",le="0.1"} 1"#,
+            r#"casemate_engine_errors_total{error="deadline",operation="create"} 1"#,
+            r#"casemate_sandboxes{mode="persistent",state="running"} 2"#,
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line}\n{text}");
+        }
+        meter.sandboxes([]);
+        assert!(!meter.text().unwrap().contains("casemate_sandboxes{"));
+    }
+
+    #[test]
+    fn no_label_can_tell_a_user_and_every_name_has_its_unit_last() {
+        for Name { name, labels, .. } in NAMES {
+            let known: &[&str] = &[
+                "tool",
+                "outcome",
+                "reason",
+                "stream",
+                "direction",
+                "route",
+                "status",
+                "result",
+                "how",
+                "operation",
+                "error",
+                "mode",
+                "state",
+                "kind",
+                "version",
+            ];
+            assert!(labels.iter().all(|label| known.contains(label)), "{name}");
+            let base = name.strip_suffix("_total").unwrap_or(name);
+            assert!(!base.ends_with("_ms") && !base.ends_with("_kib"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The making of one container, from the Engine's create to PID 1's first answer.
+//!
+//! The Engine goes on with a request whose caller is gone, and who drops one in its
+//! middle does not learn what to remove. So the making is a task of its own, which the
+//! end of the server waits for: when nobody waits for the container any more, it stops
+//! after the request that is under way and takes away what there is.
+//!
+//! ```text
+//! create ──► does it fit? ──► start ──► connect ──► handed over
+//!        │                │         │           │
+//!        └────────────────┴─────────┴───────────┴─ nobody waits: removed. One that lasts
+//!                                                  stays once it is started: others may
+//!                                                  use it, and it ends when it is idle
+//! ```
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tracing::{Instrument as _, info, warn};
+
+use super::SandboxError;
+use super::bring_up::{Maker, Running};
+use super::room::Reserved;
+use crate::engine::ContainerSpec;
+
+/// `None`: other servers took the room meanwhile, and it was taken away again.
+type Made = Result<Option<Running>, SandboxError>;
+
+impl Maker {
+    /// Makes a container in the room that is `reserved` for it, and opens a channel to
+    /// it. `None` when several servers counted at the same time and this one is among
+    /// the last. May be dropped: then nothing is left behind.
+    pub(super) async fn make(&self, name: &str, spec: ContainerSpec, reserved: Reserved) -> Made {
+        let (caller, made) = oneshot::channel();
+        let making = Making {
+            maker: self.clone(),
+            caller,
+        };
+        let run = making.run(name.to_owned(), spec, reserved);
+        self.common.tasks.spawn(run.in_current_span());
+        let maker = self.clone();
+        let mut awaited = Awaited { maker, made };
+        let made = (&mut awaited.made).await;
+        // Dropped with the runtime.
+        made.unwrap_or(Err(SandboxError::Ending))
+    }
+
+    async fn start(&self, id: &str) -> Result<Running, SandboxError> {
+        let removed = self.watch_removal(id);
+        self.engine.start(id).await?;
+        let channel = match self.connect(id).await {
+            // What ended may be the bridge alone: once more.
+            Err(error) if error.may_be_an_end() => self.connect(id).await?,
+            connected => connected?,
+        };
+        info!(container = id, user = %self.user, "container started");
+        self.engine.meter().started("created");
+        Ok(Running {
+            container: id.into(),
+            channel,
+            removed,
+        })
+    }
+
+    /// Nobody took it.
+    async fn abandon(self, running: Running) {
+        if self.lasts() {
+            return;
+        }
+        let id = running.container.clone();
+        // The Engine is slow to end what is still connected.
+        drop(running);
+        self.take_away(&id).await;
+    }
+
+    async fn take_away(&self, id: &str) {
+        if let Err(error) = self.engine.remove(id).await {
+            let error = &error as &dyn std::error::Error;
+            warn!(container = id, error, "it is swept later, or ends itself");
+        }
+    }
+}
+
+struct Making {
+    maker: Maker,
+    /// Closed when nobody waits any more.
+    caller: oneshot::Sender<Made>,
+}
+
+impl Making {
+    async fn run(mut self, name: String, spec: ContainerSpec, reserved: Reserved) {
+        let made = self.make(&name, &spec, reserved).await;
+        if let Err(Ok(Some(running))) = self.caller.send(made) {
+            self.maker.abandon(running).await;
+        }
+    }
+
+    async fn make(&mut self, name: &str, spec: &ContainerSpec, reserved: Reserved) -> Made {
+        let created = self.maker.engine.create(name, spec).await?;
+        for warning in &created.warnings {
+            warn!(warning, "the engine remarks");
+        }
+        let made = self.bring_to_life(&created.id, spec, reserved).await;
+        if !matches!(made, Ok(Some(_))) {
+            // Nobody will ever start it, or use it.
+            self.maker.take_away(&created.id).await;
+        }
+        made
+    }
+
+    async fn bring_to_life(&mut self, id: &str, spec: &ContainerSpec, reserved: Reserved) -> Made {
+        tokio::select! {
+            biased;
+            () = self.caller.closed() => return Err(SandboxError::Ending),
+            fits = self.maker.fits(id) => if !fits? {
+                return Ok(None);
+            }
+        }
+        drop(reserved);
+        self.maker.must_be_on(&spec.workspace).await?;
+        tokio::select! {
+            running = self.maker.start(id) => running.map(Some),
+            // The removal waits at the Engine for a start that is under way.
+            () = self.caller.closed(), if !self.maker.lasts() => Err(SandboxError::Ending),
+        }
+    }
+}
+
+/// Whoever waits for a container. It may be made at the moment when this is dropped.
+struct Awaited {
+    maker: Maker,
+    made: oneshot::Receiver<Made>,
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.made.close();
+        let (Ok(Ok(Some(running))), Ok(runtime)) = (self.made.try_recv(), Handle::try_current())
+        else {
+            return;
+        };
+        let abandon = self.maker.clone().abandon(running);
+        self.maker.common.tasks.spawn_on(abandon, &runtime);
+    }
+}

@@ -1,0 +1,65 @@
+//! What is a state and not a count, brought up to date when somebody looks.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::{Manager, survey};
+use crate::engine::{Engine, EngineError, labels};
+use crate::meter::Meter;
+
+/// How long a look may take: Prometheus gives a scrape 10 s, and what the Engine does
+/// not say in time is said to be missing.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+impl Manager {
+    /// Brings what is a state up to date: sandboxes by mode and state, their memory, the
+    /// calls that wait, free disk. Makes no sandbox, and opens no channel. 4 s at most.
+    pub async fn measure(&self) {
+        let meter = self.meter();
+        meter.waiting(self.common.waiting.load(Ordering::Relaxed));
+        let looked = timeout(PATIENCE, self.look_at_all(meter)).await;
+        let is_up = matches!(looked, Ok(Ok(())));
+        meter.engine_up(is_up);
+        if let Ok(Err(error)) = looked {
+            debug!(error = &error as &dyn std::error::Error, "not measured");
+        }
+        if !is_up {
+            // Nobody knows; the last that was known may be long over.
+            meter.sandboxes([]);
+            meter.memory(0);
+        }
+    }
+
+    async fn look_at_all(&self, meter: &Meter) -> Result<(), EngineError> {
+        let common = &self.common;
+        let ours = [(labels::INSTANCE, common.config.instance.as_str())];
+        let mut rows = common.engine.list_containers(&ours).await?;
+        rows.retain(|row| row.labels.contains_key(labels::USER));
+        let found = rows.iter().map(|row| {
+            let mode = row.labels.get(labels::MODE);
+            (mode.map_or("unknown", String::as_str), row.state.as_str())
+        });
+        meter.sandboxes(found);
+        let seen = survey::look(rows, |row| common.room.channel(&row.id)).await;
+        let memory = seen.iter().filter_map(|one| one.stats.as_ref());
+        meter.memory(memory.map(|stats| stats.memory_bytes).sum());
+        if let Some(free) = disk_free(&common.engine).await? {
+            meter.disk_free(free);
+        }
+        Ok(())
+    }
+}
+
+/// Free bytes on the Engine's disk; `None` where this machine cannot see it.
+pub(super) async fn disk_free(engine: &Engine) -> Result<Option<u64>, EngineError> {
+    let capabilities = engine.capabilities().await?;
+    let local = engine.address().uri.starts_with("unix://");
+    if !local || capabilities.root_dir.is_empty() {
+        return Ok(None);
+    }
+    let disk = rustix::fs::statvfs(&capabilities.root_dir).ok();
+    Ok(disk.map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)))
+}

