@@ -32,7 +32,7 @@ use tonic::Streaming;
 
 pub use call::CommandEvents;
 pub use error::{CallError, ChannelError};
-pub use transfer::{Incoming, Outgoing};
+pub use transfer::{Backup, BackupPart, Incoming, Outgoing};
 
 use crate::engine::ExecStream;
 use connection::Connection;

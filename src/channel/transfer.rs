@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use casemate_protocol::{
-    DownloadPart, DownloadRequest, StatReply, UploadBegin, UploadDone, UploadEnd, UploadEvent,
-    UploadPart, download_part, upload_event, upload_part,
+    BackupEnd, BackupRequest, DownloadPart, DownloadRequest, StatReply, UploadBegin, UploadDone,
+    UploadEnd, UploadEvent, UploadPart, download_part, upload_event, upload_part,
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -36,6 +36,34 @@ impl Incoming {
             None => Ok(None),
             Some(Some(download_part::Part::Data(data))) => Ok(Some(data)),
             Some(_) => Err(unexpected()),
+        }
+    }
+}
+
+/// A backup that comes.
+#[derive(Debug)]
+pub struct Backup(Streaming<DownloadPart>);
+
+/// What comes of a backup.
+#[derive(Debug)]
+pub enum BackupPart {
+    /// The next bytes of the archive.
+    Data(Bytes),
+    /// That was all of it.
+    End(BackupEnd),
+}
+
+impl Backup {
+    /// What comes next. Behind [`BackupPart::End`] nothing does.
+    ///
+    /// # Errors
+    /// [`CallError::Deadline`] when nothing comes for `within`.
+    pub async fn next(&mut self, within: Duration) -> Result<BackupPart, CallError> {
+        let part = next(&mut self.0, within).await?;
+        match part.and_then(|part| part.part) {
+            Some(download_part::Part::Data(data)) => Ok(BackupPart::Data(data)),
+            Some(download_part::Part::End(end)) => Ok(BackupPart::End(end)),
+            _ => Err(unexpected()),
         }
     }
 }
@@ -104,6 +132,16 @@ impl Channel {
             Some(download_part::Part::Stat(stat)) => Ok(Incoming { stat, parts }),
             _ => Err(unexpected()),
         }
+    }
+
+    /// Begins a backup of the whole workspace. `shared`: other containers may write there.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn backup(&self, shared: bool, deadline: Duration) -> Result<Backup, CallError> {
+        let mut client = self.client.clone();
+        let parts = within(deadline, client.backup(BackupRequest { shared })).await?;
+        Ok(Backup(parts))
     }
 
     /// Begins an upload; returns when PID 1 is ready for its content.

@@ -1,10 +1,13 @@
 //! The command line. One verb a file.
 
+mod backup;
 mod completions;
 mod doctor;
 mod exec;
 mod man;
+mod progress;
 mod ps;
+mod restore;
 mod rm;
 mod serve;
 mod setup;
@@ -39,6 +42,10 @@ enum Verb {
     Exec(exec::Args),
     /// Remove a user's sandbox, and with --volume the user's files.
     Rm(rm::Args),
+    /// Back up workspaces to a directory or a bucket, or verify backups.
+    Backup(backup::Args),
+    /// Make a backup the workspace of its user.
+    Restore(restore::Args),
     /// Make a token for HTTP.
     Token(token::Args),
     /// Print completions for a shell.
@@ -61,6 +68,8 @@ impl Cli {
             Verb::Ps(args) => ps::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Exec(args) => exec::run(args),
             Verb::Rm(args) => rm::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Backup(args) => backup::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Restore(args) => restore::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Token(args) => token::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Completions(args) => {
                 completions::run(&args);

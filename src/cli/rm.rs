@@ -1,17 +1,16 @@
 //! `casemate rm`: a user's containers, and on request the user's files.
 
 use std::io::Write as _;
-use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use serde::Serialize;
 
 use super::setup;
 use crate::config::{Config, ProcessEnvironment, SettingsArgs};
-use crate::engine::{Engine, labels};
+use crate::engine::labels;
 use crate::identity::{Issuer, Subject};
 use crate::ops::removal;
-use crate::sandbox::{Occupant, survey};
+use crate::sandbox::survey;
 
 /// Flags of `rm`.
 #[derive(Debug, clap::Args)]
@@ -68,7 +67,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         });
         let mut removed = Removed::default();
         for occupant in occupants {
-            end(&engine, &occupant, args.force).await?;
+            ensure!(
+                occupant.end(&engine, args.force).await?,
+                "{} works; wait until it is idle, or end what runs with --force",
+                occupant.row.name
+            );
             removed.containers.push(occupant.row.name);
         }
         if args.volume {
@@ -84,23 +87,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         config.instance.as_str()
     );
     print(&removed, args.json)
-}
-
-/// By its own PID 1 where that answers, so that a command that begins now is not lost.
-async fn end(engine: &Engine, occupant: &Occupant, force: bool) -> anyhow::Result<()> {
-    let (id, name) = (&occupant.row.id, &occupant.row.name);
-    if let (Some(channel), false) = (&occupant.channel, force) {
-        let removed = engine.wait_removed(id);
-        if !channel.retire(Duration::ZERO).await? {
-            bail!("{name} works; wait until it is idle, or end what runs with --force");
-        }
-        let gone = tokio::time::timeout(removal::REMOVAL, removed).await;
-        if matches!(gone, Ok(Ok(_))) {
-            return Ok(());
-        }
-    }
-    removal::container(engine, id).await?;
-    Ok(())
 }
 
 fn print(removed: &Removed, json: bool) -> anyhow::Result<()> {

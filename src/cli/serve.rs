@@ -10,10 +10,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::setup;
-use crate::config::{Config, ProcessEnvironment, SettingsArgs};
+use crate::config::{AwsVariables, Config, ProcessEnvironment, SettingsArgs};
 use crate::engine::Engine;
 use crate::http::auth::{self, Authenticator};
 use crate::http::guard::Guard;
+use crate::ops::backup::{Backups, Store, run_by_the_clock};
 use crate::sandbox::Manager;
 use crate::tools::Tools;
 use crate::{http, stdio};
@@ -48,6 +49,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         let stop = setup::stop_on_signal()?;
         let manager = Manager::new(config.clone(), engine.clone());
+        backups_by_the_clock(&config, &manager, &stop)?;
         let admin = match config.admin {
             Some(address) => Some(listen(address).await.context("for metrics")?),
             None => None,
@@ -70,6 +72,25 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     });
     runtime.shutdown_timeout(LAST);
     served
+}
+
+/// In a task of its own, where the settings ask for it. It ends with `stop`, or with the
+/// process: a backup that is under way then is not complete, and the next run removes it.
+fn backups_by_the_clock(
+    config: &Config,
+    manager: &Manager,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let backup = &config.backup;
+    let (Some(every), Some(target)) = (backup.every, &backup.target) else {
+        return Ok(());
+    };
+    let store = Store::open(target, &AwsVariables::read(&ProcessEnvironment))?;
+    let backups = Backups::new(store, config.instance.clone(), stop.clone())
+        .verifying(backup.verify)
+        .keeping(backup.keep);
+    tokio::spawn(run_by_the_clock(backups, manager.clone(), every));
+    Ok(())
 }
 
 /// The address that it has: port 0 is any.

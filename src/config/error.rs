@@ -87,6 +87,17 @@ pub enum ConfigError {
         /// Of `bind_dir`.
         dir: Origin,
     },
+    /// `[backup]` is something else than a table.
+    #[error("{place}: [backup] is a table, found {found}")]
+    NotBackupTable {
+        /// Where it stands.
+        place: Place,
+        /// TOML's word for what is there.
+        found: &'static str,
+    },
+    /// Backups by the clock, and nowhere to put them.
+    #[error("{0}: there is no backup_target where the backups go")]
+    BackupNowhere(Origin),
     /// A way to authenticate without what it needs.
     #[error("{auth}: {scheme} needs {} too", missing.key())]
     AuthWithout {
@@ -213,6 +224,9 @@ pub enum ValueError {
         "an origin is `https://host` or `https://host:port`, without a path; there is none for all; several have commas between them"
     )]
     WebOrigin,
+    /// Not where backups can be.
+    #[error("backups go to a directory or to `s3://bucket` or `s3://bucket/prefix`")]
+    BackupTarget,
     /// Not an image.
     #[error("an image is named like `registry/name:tag`, in 255 characters at most")]
     Image,

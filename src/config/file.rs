@@ -4,6 +4,9 @@
 //! ```toml
 //! memory = "512m"
 //!
+//! [backup]
+//! every = "1d"            # backup_every, as a key of its own
+//!
 //! [[users]]
 //! user = "alice"          # the subject, exact
 //! issuer = "local"        # when left out
@@ -26,6 +29,8 @@ use super::setting::Setting;
 
 /// The key of the users' tables.
 const USERS: &str = "users";
+/// The table of what backups are; its keys are settings without their `backup_`.
+const BACKUP: &str = "backup";
 /// In such a table: who vouches for the user.
 const ISSUER: &str = "issuer";
 /// In such a table: the user.
@@ -77,13 +82,33 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<FileSettings, ConfigError
             file.users = users(&entry, &places)?;
             continue;
         }
+        if entry.key == BACKUP {
+            backup(&entry, &places, &mut file.settings)?;
+            continue;
+        }
         let Some(setting) = Setting::from_key(entry.key) else {
             let known = Setting::ALL.iter().map(|setting| setting.key());
-            return Err(entry.unknown(known.chain([USERS])));
+            return Err(entry.unknown(known.chain([USERS, BACKUP])));
         };
         file.settings.insert(setting, entry.given(setting.key())?);
     }
     Ok(file)
+}
+
+fn backup(entry: &Entry, places: &Places, settings: &mut Layer) -> Result<(), ConfigError> {
+    let DeValue::Table(table) = entry.value else {
+        let (place, found) = (entry.place.clone(), entry.value.type_str());
+        return Err(ConfigError::NotBackupTable { place, found });
+    };
+    for entry in entries(table, places) {
+        let mut known = Setting::in_section(BACKUP);
+        let Some((_, setting)) = known.find(|(key, _)| *key == entry.key) else {
+            let known = Setting::in_section(BACKUP);
+            return Err(entry.unknown(known.map(|(key, _)| key)));
+        };
+        settings.insert(setting, entry.given(setting.key())?);
+    }
+    Ok(())
 }
 
 fn users(entry: &Entry, places: &Places) -> Result<Vec<RawUser>, ConfigError> {

@@ -136,6 +136,29 @@ pub const UPLOAD_LIMIT: Bounds<Bytes> = Bounds {
     most: Bytes(1 << 50),
 };
 
+/// How often a server makes a backup of each workspace. A minute is for trying it; who wants one
+/// a year does it by hand.
+pub const BACKUP_EVERY: Bounds<Duration> = Bounds {
+    default: Duration::from_secs(24 * 60 * 60),
+    least: Duration::from_secs(60),
+    most: Duration::from_secs(365 * 24 * 60 * 60),
+};
+
+/// The newest backups of a workspace that stay. None would take away the one that was just made;
+/// ten thousand is an hourly one for a year.
+pub const BACKUP_KEEP_LAST: Bounds<u32> = Bounds {
+    default: 7,
+    least: 1,
+    most: 10_000,
+};
+
+/// Days and weeks of which one backup stays besides; 0: of none.
+pub const BACKUP_KEEP_OLDER: Bounds<u32> = Bounds {
+    default: 7,
+    least: 0,
+    most: 10_000,
+};
+
 /// Size of the settings file: a few kB for all settings, the rest for users of their own.
 pub const CONFIG_FILE_BYTES: u64 = 1 << 20;
 

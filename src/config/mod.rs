@@ -14,6 +14,7 @@
 //!   was given: it says more exactly what is meant.
 //! - Nothing else in the server reads the environment.
 
+mod backup;
 mod bind;
 mod choices;
 mod environment;
@@ -39,6 +40,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+pub use backup::{AwsVariables, BackupSettings, BackupTarget, Keep};
 pub use bind::{Bind, HostDir};
 pub use choices::{AuthScheme, Mode, Results, ToolSet};
 pub use environment::{Environment, MapEnvironment, ProcessEnvironment};
@@ -83,6 +85,8 @@ pub struct Config {
     pub disk_floor: Bytes,
     /// The directory for bind mode. There is one exactly if some user is in that mode.
     pub bind: Option<Bind>,
+    /// Where backups go, when, and how many stay.
+    pub backup: BackupSettings,
     /// Who may call over HTTP, and from where.
     pub http: HttpSettings,
     /// The sandboxes of users without settings of their own.
@@ -138,6 +142,7 @@ impl Config {
             max_sandboxes: given.bounded(S::MaxSandboxes, limits::MAX_SANDBOXES)?,
             disk_floor: given.bounded(S::DiskFloor, limits::DISK_FLOOR)?,
             bind: Bind::from_layers(&given, users.layers().chain([&given]))?,
+            backup: BackupSettings::from_layer(&given)?,
             http: HttpSettings::from_layer(&given)?,
             sandbox: Arc::new(sandbox),
             users,

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::backup;
 use super::choices::{AuthScheme, Mode, Results, SWITCH, ToolSet};
 use super::limits::{self, Bounds};
 use super::units::{Bytes, NanoCpus, Unit};
@@ -170,6 +171,18 @@ settings! {
         Text("HOSTS", Some("the loopback names and the listening address"));
     AllowedOrigins = "allowed_origins", Server, "HTTP: origins whose pages may call this server, with commas",
         Text("ORIGINS", Some("those of the loopback names at the listening port"));
+    BackupTarget = "backup_target", Server, "Where backups go",
+        Text("DIR|s3://BUCKET/PREFIX", None);
+    BackupEvery = "backup_every", Server, "How often serve makes a backup of each workspace",
+        Text("DURATION", Some(backup::NEVER));
+    BackupKeepLast = "backup_keep_last", Server, "Newest backups of a workspace that stay",
+        Number(limits::BACKUP_KEEP_LAST);
+    BackupKeepDaily = "backup_keep_daily", Server, "Days of which the newest backup stays",
+        Number(limits::BACKUP_KEEP_OLDER);
+    BackupKeepWeekly = "backup_keep_weekly", Server, "Weeks of which the newest backup stays",
+        Number(limits::BACKUP_KEEP_OLDER);
+    BackupVerify = "backup_verify", Server, "Read each backup again when it is made",
+        Words(&SWITCH);
     Mode = "mode", Sandbox, "How container and workspace live",
         Words(&Mode::WORDS);
     Image = "image", Sandbox, "Any Linux image",
@@ -229,6 +242,14 @@ impl Setting {
     /// The setting with this key.
     pub fn from_key(key: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|s| s.key() == key)
+    }
+
+    /// The settings that the file may have in the table `section`, with their keys there: in
+    /// `[backup]`, `every` is `backup_every`.
+    pub fn in_section(section: &str) -> impl Iterator<Item = (&'static str, Self)> {
+        let rest = move |key: &'static str| key.strip_prefix(section)?.strip_prefix('_');
+        let all = Self::ALL.iter().copied();
+        all.filter_map(move |setting| Some((rest(setting.key())?, setting)))
     }
 
     /// The setting with this variable.

@@ -156,6 +156,15 @@ impl Row {
 }
 
 impl Container {
+    /// The volume at /workspace, where one is.
+    pub fn workspace_volume(&self) -> Option<&str> {
+        let mounts = self.stored["Mounts"].as_array()?;
+        let workspace = mounts
+            .iter()
+            .find(|mount| mount["Destination"] == casemate_protocol::WORKSPACE)?;
+        workspace["Name"].as_str()
+    }
+
     pub(super) fn parse(stored: Value) -> Result<Self, EngineError> {
         let seen = Inspected::deserialize(&stored).map_err(|error| EngineError::Answer {
             call: "inspect",

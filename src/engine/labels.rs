@@ -21,6 +21,11 @@ pub const NODE: &str = "io.casemate.node";
 pub const EPOCH: &str = "io.casemate.epoch";
 /// When the server that made it started, RFC 3339.
 pub const SINCE: &str = "io.casemate.since";
+/// On a volume that a backup was restored into: how many of the user's there were before
+/// it. The one without is the 0th.
+pub const GENERATION: &str = "io.casemate.generation";
+/// On an empty volume: the name of one that is not whole yet, and is not used.
+pub const PENDING: &str = "io.casemate.pending";
 /// On a prepared image: the id of the image it was made from.
 pub const PREPARED: &str = "io.casemate.prepared";
 /// On a prepared image: the name that its base was given by.

@@ -51,11 +51,28 @@ impl Engine {
         labels: &Labels,
         driver: &VolumeDriver,
     ) -> Result<(), EngineError> {
+        self.ensure_labelled_volume(name, labels, &[], driver).await
+    }
+
+    /// As [`Self::ensure_volume`], with further labels should it be made.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn ensure_labelled_volume(
+        &self,
+        name: &str,
+        labels: &Labels,
+        more: &[(&str, String)],
+        driver: &VolumeDriver,
+    ) -> Result<(), EngineError> {
+        let more = more
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()));
         let request = VolumeCreateRequest {
             name: Some(segment("volume", name)?.to_owned()),
             driver: Some(driver.name.clone()),
             driver_opts: Some(driver.options.clone().into_iter().collect()),
-            labels: Some(labels.to_map().into_iter().collect()),
+            labels: Some(labels.to_map().into_iter().chain(more).collect()),
             cluster_volume_spec: None,
         };
         let docker = self.docker().await?;

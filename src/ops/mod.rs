@@ -1,4 +1,5 @@
 //! What is done with all users' sandboxes at once, and not by one of them.
 
+pub mod backup;
 pub mod doctor;
 pub mod removal;

@@ -99,7 +99,7 @@ impl Making {
         for warning in &created.warnings {
             warn!(warning, "the engine remarks");
         }
-        let made = self.bring_to_life(&created.id, reserved).await;
+        let made = self.bring_to_life(&created.id, spec, reserved).await;
         if !matches!(made, Ok(Some(_))) {
             // Nobody will ever start it, or use it.
             self.maker.take_away(&created.id).await;
@@ -107,7 +107,7 @@ impl Making {
         made
     }
 
-    async fn bring_to_life(&mut self, id: &str, reserved: Reserved) -> Made {
+    async fn bring_to_life(&mut self, id: &str, spec: &ContainerSpec, reserved: Reserved) -> Made {
         tokio::select! {
             biased;
             () = self.caller.closed() => return Err(SandboxError::Ending),
@@ -116,6 +116,7 @@ impl Making {
             }
         }
         drop(reserved);
+        self.maker.must_be_on(&spec.workspace).await?;
         tokio::select! {
             running = self.maker.start(id) => running.map(Some),
             // The removal waits at the Engine for a start that is under way.

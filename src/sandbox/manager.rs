@@ -187,17 +187,22 @@ impl Manager {
         self.common.tasks.spawn(sweeping);
     }
 
+    /// How the containers of `user` are made.
+    pub(super) fn maker(&self, user: &User) -> Maker {
+        Maker {
+            common: self.common.clone(),
+            engine: self.common.engine.clone(),
+            user: user.clone(),
+            settings: self.common.config.for_user(user),
+            name: SandboxName::new(&self.common.config.instance, user),
+        }
+    }
+
     fn start_sandbox(&self, user: &User) -> Sandbox {
-        let settings = self.common.config.for_user(user);
-        let calls = settings.calls_per_user;
+        let maker = self.maker(user);
+        let calls = maker.settings.calls_per_user;
         let factory = Factory {
-            maker: Maker {
-                common: self.common.clone(),
-                engine: self.common.engine.clone(),
-                user: user.clone(),
-                settings,
-                name: SandboxName::new(&self.common.config.instance, user),
-            },
+            maker,
             ending: self.ending.clone(),
             ended: self.ended.clone(),
         };

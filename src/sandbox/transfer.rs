@@ -217,7 +217,7 @@ impl From<StatReply> for Stat {
 }
 
 /// What ended a transfer in the middle.
-fn broken_off(error: CallError) -> SandboxError {
+pub(super) fn broken_off(error: CallError) -> SandboxError {
     match error {
         CallError::Failed(failure) => SandboxError::Failed(failure),
         CallError::Lost(_) => SandboxError::BrokenOff,

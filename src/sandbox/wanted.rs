@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::bind::{self, BindError, Reserved};
+use super::bind::{self, Reserved};
 use super::bring_up::Maker;
 use super::measure::disk_free;
 use super::{SandboxError, Status};
@@ -64,9 +64,20 @@ impl Maker {
         &self,
         status: &watch::Sender<Status>,
     ) -> Result<ContainerSpec, SandboxError> {
+        let capabilities = self.engine.capabilities().await?;
+        let (workspace, run_as) = self.workspace(&capabilities).await?;
+        self.spec_on(workspace, run_as, status).await
+    }
+
+    /// As [`Self::spec`], with this workspace.
+    pub(super) async fn spec_on(
+        &self,
+        workspace: Workspace,
+        run_as: RunAs,
+        status: &watch::Sender<Status>,
+    ) -> Result<ContainerSpec, SandboxError> {
         let settings = &self.settings;
         let capabilities = self.engine.capabilities().await?;
-        let (workspace, run_as) = self.workspace(&capabilities)?;
         let quota = self.quota().await?;
         Ok(ContainerSpec {
             image: self.image(status).await?,
@@ -93,9 +104,13 @@ impl Maker {
         })
     }
 
-    fn workspace(&self, engine: &Capabilities) -> Result<(Workspace, RunAs), BindError> {
+    /// As it is now: a restore may give the user another.
+    pub(super) async fn workspace(
+        &self,
+        engine: &Capabilities,
+    ) -> Result<(Workspace, RunAs), SandboxError> {
         let Some(place) = self.bound() else {
-            let volume = self.name.as_str().to_owned();
+            let volume = self.volumes().await?.current;
             return Ok((Workspace::Volume(volume), RunAs::DEFAULT));
         };
         bind::check_engine(self.engine.address(), engine)?;
@@ -135,6 +150,11 @@ impl Maker {
         Err(SandboxError::DiskFull { free, floor })
     }
 
+    /// Whether the workspace is a directory of the host.
+    pub(super) fn is_bound(&self) -> bool {
+        self.bound().is_some()
+    }
+
     /// The directory that is the workspace; `None`: a volume is.
     fn bound(&self) -> Option<bind::Place<'_>> {
         let bind = self.common.config.bind.as_ref();
@@ -160,6 +180,17 @@ impl Maker {
             args.push(format!("--orphan-ttl-ms={}", ORPHAN_TTL.as_millis()));
         }
         args
+    }
+
+    /// Of PID 1 in a container that no other server uses, and that waits for its server at
+    /// most so long.
+    pub(super) fn errand_args(&self, idle: Duration) -> Vec<String> {
+        vec![
+            format!("--idle-timeout-ms={}", idle.as_millis()),
+            "--background-ttl-ms=0".to_owned(),
+            format!("--disk-floor-bytes={}", self.common.config.disk_floor.0),
+            format!("--orphan-ttl-ms={}", ORPHAN_TTL.as_millis()),
+        ]
     }
 
     async fn image(&self, status: &watch::Sender<Status>) -> Result<PreparedImage, SandboxError> {

@@ -11,12 +11,7 @@ use crate::harness::{Instance, TestServer, eventually};
 const SOON: Duration = Duration::from_secs(10);
 
 fn casemate(instance: &Instance, args: &[&str]) -> Output {
-    let output = Command::new(env!("CARGO_BIN_EXE_casemate"))
-        .args(args)
-        .env("CASEMATE_INSTANCE", instance.name())
-        .stdin(Stdio::null())
-        .output();
-    output.expect("it runs")
+    instance.command(args).output().expect("it runs")
 }
 
 fn text(bytes: &[u8]) -> String {

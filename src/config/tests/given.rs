@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 27] = [
+const OTHERS: [(Setting, [&str; 2]); 33] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
     (Setting::UploadLimit, ["2g", "1m"]),
@@ -40,10 +40,16 @@ const OTHERS: [(Setting, [&str; 2]); 27] = [
         Setting::AllowedOrigins,
         ["https://a.example", "https://b.example"],
     ),
+    (Setting::BackupTarget, ["/srv/a", "s3://bucket/b"]),
+    (Setting::BackupEvery, ["1h", "30d"]),
+    (Setting::BackupKeepLast, ["1", "2"]),
+    (Setting::BackupKeepDaily, ["0", "1"]),
+    (Setting::BackupKeepWeekly, ["0", "1"]),
     // Of two words one is the default: where it is the lower source, it must not hold.
     (Setting::Results, ["text", "both"]),
     (Setting::Tools, ["core", "all"]),
     (Setting::Warm, ["off", "on"]),
+    (Setting::BackupVerify, ["off", "on"]),
 ];
 
 /// All but mode and auth, which have tests of their own: what is not the default asks for more.
@@ -73,6 +79,7 @@ fn companions(setting: Setting) -> &'static [(&'static str, &'static str)] {
     const JWT: (&str, &str) = ("CASEMATE_AUTH", "jwt");
     match setting {
         Setting::BindRoot | Setting::BindDir => &[("CASEMATE_MODE", "bind")],
+        Setting::BackupEvery => &[("CASEMATE_BACKUP_TARGET", "/srv")],
         Setting::TokensFile => &[("CASEMATE_AUTH", "tokens")],
         Setting::JwtIssuer => &[JWT, AUDIENCE, JWKS],
         Setting::JwtAudience => &[JWT, ISSUER, JWKS],

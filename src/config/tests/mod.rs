@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 use clap::Parser;
 
+mod backup;
 mod bind;
 mod file;
 mod flags;

@@ -35,6 +35,16 @@ fn nothing_given_is_the_documented_configuration() {
         max_sandboxes: 100,
         disk_floor: Bytes(1_073_741_824),
         bind: None,
+        backup: BackupSettings {
+            target: None,
+            every: None,
+            keep: Keep {
+                last: 7,
+                daily: 7,
+                weekly: 7,
+            },
+            verify: true,
+        },
         http: HttpSettings {
             auth: Auth::None,
             allowed_hosts: None,

@@ -54,6 +54,7 @@ impl Sandbox {
             create_new: options.create_new,
             unpack: options.unpack,
             limit: options.limit,
+            exact: false,
         };
         let begin = |channel: Channel| {
             let begin = begin.clone();

@@ -1,5 +1,6 @@
 //! A namespace on the Engine that is empty again when the test is over.
 
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use super::docker;
@@ -21,6 +22,16 @@ impl Instance {
     /// Its name, for `CASEMATE_INSTANCE`.
     pub fn name(&self) -> &str {
         &self.0.0
+    }
+
+    /// A verb of the command line for it.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_casemate"));
+        command
+            .args(args)
+            .env("CASEMATE_INSTANCE", self.name())
+            .stdin(Stdio::null());
+        command
     }
 
     /// The filter that finds what is its own.

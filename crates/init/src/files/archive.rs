@@ -2,13 +2,17 @@
 //!
 //! - Files, directories and symbolic links, sorted by name; links as links, never
 //!   followed. Sockets, FIFOs and devices are left out, as are `.casemate` at the top of
-//!   the workspace and temporary files of ours. A hard link comes as a file of its own.
+//!   the workspace and temporary files of ours.
 //! - A sparse file comes as one (the old GNU format), with its data only.
-//! - What goes away meanwhile is left out; a file that becomes shorter while it is sent,
-//!   or cannot be read, is an error: nobody takes the rest for the whole.
 //! - Memory is bounded: [`DEPTH`] levels with [`NAMES`] names each at most.
+//!
+//! In a download a hard link comes as a file of its own, and what cannot be read or
+//! becomes shorter while it is sent is an error: nobody takes the rest for the whole.
+//! What goes away meanwhile is left out. A [`backup`] has more in it.
 
+pub(super) mod backup;
 mod extents;
+mod unlocked;
 mod writer;
 
 use std::os::fd::OwnedFd;
@@ -19,6 +23,7 @@ use casemate_protocol::{Failure, FailureExt as _};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
 
+use self::unlocked::Unlocked;
 use self::writer::Writer;
 use super::download::Parts;
 use super::names::{self, Names, Wanted};
@@ -51,20 +56,77 @@ pub(super) fn send(
     parts: &Parts,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
-    let mut tree = Tree {
-        levels: Vec::new(),
-        hidden: if is_workspace { OURS } else { &[] },
-        out: Writer::new(parts, cancel),
-        cancel,
+    let hidden = if is_workspace { OURS } else { &[] };
+    let mut download = Download {
+        hidden,
+        out: Writer::new(parts, cancel, false),
     };
-    tree.push(top, Vec::new());
-    tree.run()?;
-    tree.out.finish()
+    walk(top.into(), &mut download, cancel)?;
+    download.out.finish()
 }
 
-/// A directory whose entries are being sent.
+/// Where an entry is.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    dir: &'a OwnedFd,
+    name: &'a [u8],
+    /// From the top.
+    path: &'a [u8],
+}
+
+/// What is done with the entries of a tree, in order.
+trait Visit {
+    /// Names that are left out of the directory `prefix`, which ends with a `/` or is
+    /// empty.
+    fn hidden(&self, prefix: &[u8]) -> &[&[u8]];
+    fn file(&mut self, at: At<'_>, stat: &Stat) -> Result<(), Failure>;
+    fn link(&mut self, at: At<'_>, stat: &Stat) -> Result<(), Failure>;
+    /// Opens a directory; `None` when it is gone.
+    fn open(&self, at: At<'_>, stat: &Stat) -> Result<Option<(Unlocked, Stat)>, Failure>;
+    /// `path` ends with a `/`.
+    fn directory(&mut self, path: &[u8], stat: &Stat) -> Result<(), Failure>;
+}
+
+struct Download<'a> {
+    /// Names that are left out at the top.
+    hidden: &'a [&'a [u8]],
+    out: Writer<'a>,
+}
+
+impl Visit for Download<'_> {
+    fn hidden(&self, prefix: &[u8]) -> &[&[u8]] {
+        if prefix.is_empty() { self.hidden } else { &[] }
+    }
+
+    fn file(&mut self, at: At<'_>, _: &Stat) -> Result<(), Failure> {
+        match open(at, FILE)? {
+            Some((file, stat)) if is(FileType::RegularFile, &stat) => {
+                self.out.file(at.path, &file, &stat)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn link(&mut self, at: At<'_>, stat: &Stat) -> Result<(), Failure> {
+        match target(at)? {
+            Some(target) => self.out.link(at.path, &target, stat),
+            None => Ok(()),
+        }
+    }
+
+    fn open(&self, at: At<'_>, _: &Stat) -> Result<Option<(Unlocked, Stat)>, Failure> {
+        let opened = open(at, DIRECTORY)?;
+        Ok(opened.map(|(dir, stat)| (dir.into(), stat)))
+    }
+
+    fn directory(&mut self, path: &[u8], stat: &Stat) -> Result<(), Failure> {
+        self.out.directory(path, stat)
+    }
+}
+
+/// A directory whose entries are being visited.
 struct Level {
-    dir: OwnedFd,
+    dir: Unlocked,
     /// Its path with a `/` at its end, or empty.
     prefix: Vec<u8>,
     names: vec::IntoIter<Vec<u8>>,
@@ -73,106 +135,105 @@ struct Level {
     more: bool,
 }
 
-struct Tree<'a> {
-    levels: Vec<Level>,
-    /// Names that are left out at the top.
-    hidden: &'a [&'a [u8]],
-    out: Writer<'a>,
-    cancel: &'a Cancel,
-}
-
-impl Tree<'_> {
-    fn push(&mut self, dir: OwnedFd, prefix: Vec<u8>) {
-        self.levels.push(Level {
+impl Level {
+    fn new(dir: Unlocked, prefix: Vec<u8>) -> Self {
+        Self {
             dir,
             prefix,
             names: Vec::new().into_iter(),
             after: None,
             more: true,
-        });
-    }
-
-    fn run(&mut self) -> Result<(), Failure> {
-        while let Some(level) = self.levels.last_mut() {
-            self.cancel.check()?;
-            if let Some(name) = level.names.next() {
-                let path = [&level.prefix[..], &name].concat();
-                self.visit(&name, &path)
-                    .map_err(|failure| named(&path, failure))?;
-            } else if level.more {
-                self.read_names()?;
-            } else {
-                self.levels.pop();
-            }
         }
-        Ok(())
     }
 
-    fn read_names(&mut self) -> Result<(), Failure> {
-        let top = self.levels.len() == 1;
-        let Some(level) = self.levels.last_mut() else {
-            return Ok(());
-        };
+    fn read_names(&mut self, hidden: &[&[u8]], cancel: &Cancel) -> Result<(), Failure> {
         let wanted = Wanted {
-            after: level.after.as_deref(),
-            hidden: if top { self.hidden } else { &[] },
+            after: self.after.as_deref(),
+            hidden,
             count: NAMES.0,
             bytes: NAMES.1,
             prefix: 0,
         };
         let keep = |name: &[u8], _| Ok(!is_temporary_name(name));
-        let Names { sorted, more } = names::first(&level.dir, &wanted, keep, self.cancel)?;
-        level.more = more;
-        level.after = sorted.last().cloned();
-        level.names = sorted.into_iter();
-        Ok(())
-    }
-
-    fn visit(&mut self, name: &[u8], path: &[u8]) -> Result<(), Failure> {
-        let Some(level) = self.levels.last() else {
-            return Ok(());
-        };
-        let dir = &level.dir;
-        let Some(stat) = still_there(statat(dir, name, AtFlags::SYMLINK_NOFOLLOW))? else {
-            return Ok(());
-        };
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => match open(dir, name, FILE)? {
-                Some((file, stat)) if is(FileType::RegularFile, &stat) => {
-                    self.out.file(path, &file, &stat)
-                }
-                _ => Ok(()),
-            },
-            FileType::Directory => match open(dir, name, DIRECTORY)? {
-                Some((below, stat)) => self.enter(below, path, &stat),
-                None => Ok(()),
-            },
-            FileType::Symlink => match still_there(readlinkat(dir, name, Vec::new()))? {
-                Some(target) => self.out.link(path, target.as_bytes(), &stat),
-                None => Ok(()),
-            },
-            _ => Ok(()),
-        }
-    }
-
-    fn enter(&mut self, dir: OwnedFd, path: &[u8], stat: &Stat) -> Result<(), Failure> {
-        if self.levels.len() >= DEPTH {
-            let detail = format!("more than {DEPTH} directories deep");
-            return Err(Failure::new(Code::NameTooLong, detail));
-        }
-        let prefix = [path, b"/"].concat();
-        self.out.directory(&prefix, stat)?;
-        self.push(dir, prefix);
+        let Names { sorted, more } = names::first(self.dir.fd(), &wanted, keep, cancel)?;
+        self.more = more;
+        self.after = sorted.last().cloned();
+        self.names = sorted.into_iter();
         Ok(())
     }
 }
 
-fn open(dir: &OwnedFd, name: &[u8], flags: OFlags) -> Result<Option<(OwnedFd, Stat)>, Failure> {
-    let Some(fd) = still_there(openat(dir, name, flags, Mode::empty()))? else {
+/// Visits all that is below `top`, directories before what is in them.
+fn walk(top: Unlocked, visitor: &mut impl Visit, cancel: &Cancel) -> Result<(), Failure> {
+    let mut levels = vec![Level::new(top, Vec::new())];
+    while let Some(level) = levels.last_mut() {
+        cancel.check()?;
+        if let Some(name) = level.names.next() {
+            let path = [&level.prefix[..], &name].concat();
+            let at = At {
+                dir: level.dir.fd(),
+                name: &name,
+                path: &path,
+            };
+            let below = visit(at, visitor).and_then(|below| enter(below, levels.len(), visitor));
+            let below = below.map_err(|failure| named(&path, failure))?;
+            levels.extend(below);
+        } else if level.more {
+            level.read_names(visitor.hidden(&level.prefix), cancel)?;
+        } else {
+            levels.pop();
+        }
+    }
+    Ok(())
+}
+
+/// A directory with its path and what it is.
+type Below = (Unlocked, Vec<u8>, Stat);
+
+fn visit(at: At<'_>, visitor: &mut impl Visit) -> Result<Option<Below>, Failure> {
+    let Some(stat) = still_there(statat(at.dir, at.name, AtFlags::SYMLINK_NOFOLLOW))? else {
+        return Ok(None);
+    };
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => visitor.file(at, &stat)?,
+        FileType::Symlink => visitor.link(at, &stat)?,
+        FileType::Directory => {
+            let opened = visitor.open(at, &stat)?;
+            return Ok(opened.map(|(dir, stat)| (dir, [at.path, b"/"].concat(), stat)));
+        }
+        _ => {}
+    }
+    Ok(None)
+}
+
+fn enter(
+    below: Option<Below>,
+    depth: usize,
+    visitor: &mut impl Visit,
+) -> Result<Option<Level>, Failure> {
+    let Some((dir, prefix, stat)) = below else {
+        return Ok(None);
+    };
+    if depth >= DEPTH {
+        let detail = format!("more than {DEPTH} directories deep");
+        return Err(Failure::new(Code::NameTooLong, detail));
+    }
+    visitor.directory(&prefix, &stat)?;
+    Ok(Some(Level::new(dir, prefix)))
+}
+
+fn open(at: At<'_>, flags: OFlags) -> Result<Option<(OwnedFd, Stat)>, Failure> {
+    let Some(fd) = still_there(openat(at.dir, at.name, flags, Mode::empty()))? else {
         return Ok(None);
     };
     let stat = fstat(&fd).map_err(failure)?;
     Ok(Some((fd, stat)))
+}
+
+/// What a symbolic link says.
+fn target(at: At<'_>) -> Result<Option<Vec<u8>>, Failure> {
+    let found = still_there(readlinkat(at.dir, at.name, Vec::new()))?;
+    Ok(found.map(std::ffi::CString::into_bytes))
 }
 
 fn is(kind: FileType, stat: &Stat) -> bool {

@@ -8,20 +8,25 @@
 //! - [`ENTRIES`] entries; sizes by the request's limit, as the headers claim them, before
 //!   anything is written; the headers of one entry by [`HEADERS`].
 //!
+//! An archive of a backup is made again exactly as it says ([`exact`]): nothing follows
+//! its links while it is unpacked, so they may lead anywhere.
+//!
 //! Every file comes whole or not at all, in place of what has its name. An archive does
 //! not: what was unpacked before an error stays, and the error names the entry. It is on
 //! the disk when the call is answered.
 
+mod exact;
 mod source;
 mod tree;
 
 use std::io::Read as _;
 
 use casemate_protocol::failure::Code;
-use casemate_protocol::{Failure, FailureExt as _, UploadBegin, UploadDone};
+use casemate_protocol::{Failure, FailureExt as _, MAX_BACKUP_ENTRIES, UploadBegin, UploadDone};
 use rustix::fs::OFlags;
 use tar::{Archive, EntryType};
 
+use self::exact::Modified;
 use self::source::Source;
 use self::tree::{EntryPath, Tree};
 use super::archive::named;
@@ -30,7 +35,7 @@ use super::temporary::Temporary;
 use super::upload::{Content, LOOK_EVERY, Transfer, must_be_free, too_large};
 use super::{Workspace, failure};
 
-/// Entries of one archive.
+/// Entries of one archive, other than a backup's.
 const ENTRIES: u64 = 100_000;
 
 /// Headers of one entry with its long names, in bytes.
@@ -63,11 +68,15 @@ impl Workspace {
             must_be_free(&self.directory(parent, transfer.cancel)?, name)?;
         }
         let top = self.directory(path, transfer.cancel)?;
+        if begin.exact {
+            exact::clear_home(&top);
+        }
         (transfer.ready)()?;
         let mut unpacking = Unpacking {
-            tree: Tree::new(top, &self.name),
+            tree: Tree::new(top, (!begin.exact).then_some(&self.name)),
             transfer,
             limit: begin.limit,
+            exact: begin.exact,
             claimed: 0,
             looked: 0,
             done: UploadDone {
@@ -77,6 +86,7 @@ impl Workspace {
             buffer: vec![0; BUFFER],
         };
         unpacking.run(&Source::new(content))?;
+        unpacking.tree.settle()?;
         unpacking.tree.sync()?;
         Ok(unpacking.done)
     }
@@ -86,6 +96,8 @@ struct Unpacking<'a> {
     tree: Tree<'a>,
     transfer: &'a Transfer<'a>,
     limit: u64,
+    /// It is a backup.
+    exact: bool,
     /// Bytes that the headers claimed until now.
     claimed: u64,
     /// Bytes after which it was last looked at the disk's free space.
@@ -130,25 +142,41 @@ impl Unpacking<'_> {
     ) -> Result<(), Failure> {
         self.transfer.cancel.check()?;
         self.done.entries += 1;
-        if self.done.entries > ENTRIES {
-            return Err(bad(format!("more than {ENTRIES} entries")));
+        let most = if self.exact {
+            MAX_BACKUP_ENTRIES
+        } else {
+            ENTRIES
+        };
+        if self.done.entries > most {
+            return Err(bad(format!("more than {most} entries")));
         }
         self.claimed = self.claimed.saturating_add(entry.size());
         if self.claimed > self.limit {
             return Err(too_large(self.limit));
         }
-        let header = entry.header();
-        let mode = header.mode().map_err(|error| bad(error.to_string()))? & 0o777;
-        match header.entry_type() {
+        let bits = if self.exact { 0o7777 } else { 0o777 };
+        let mode = entry.header().mode();
+        let mode = mode.map_err(|error| bad(error.to_string()))? & bits;
+        let modified = match self.exact {
+            true => exact::modified(entry)?,
+            false => Modified::of_header(entry.header()),
+        };
+        match entry.header().entry_type() {
             // Of all entries: nothing of it is used here.
             EntryType::XGlobalHeader => self.skip(entry, source),
             EntryType::Directory => {
-                self.tree.directory(&EntryPath::parse(path)?, mode)?;
+                let path = EntryPath::parse(path)?;
+                if self.exact {
+                    self.tree.exact_directory(&path, mode, modified)?;
+                } else {
+                    self.tree.directory(&path, mode)?;
+                }
                 self.skip(entry, source)
             }
             EntryType::Symlink => {
                 let target = entry.link_name_bytes().unwrap_or_default().into_owned();
-                self.tree.symlink(&EntryPath::parse(path)?, &target)?;
+                let time = self.exact.then_some(modified);
+                self.tree.symlink(&EntryPath::parse(path)?, &target, time)?;
                 self.skip(entry, source)
             }
             EntryType::Link => {
@@ -163,7 +191,7 @@ impl Unpacking<'_> {
                 self.skip(entry, source)
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                self.file(entry, &EntryPath::parse(path)?, mode, source)
+                self.file(entry, &EntryPath::parse(path)?, (mode, modified), source)
             }
             EntryType::Char | EntryType::Block | EntryType::Fifo => {
                 Err(bad("a device or a FIFO, which is not unpacked"))
@@ -176,10 +204,11 @@ impl Unpacking<'_> {
         &mut self,
         entry: &mut Entry<'_, '_>,
         path: &EntryPath<'_>,
-        mode: u32,
+        (mode, modified): (u32, Modified),
         source: &Source,
     ) -> Result<(), Failure> {
-        let (size, modified) = (entry.size(), entry.header().mtime().unwrap_or(0));
+        let size = entry.size();
+        let sparse = self.exact && entry.header().entry_type() == EntryType::GNUSparse;
         let (dir, name) = self.tree.place(path)?;
         let file = Temporary::create(dir)?;
         let mut written = 0;
@@ -189,9 +218,13 @@ impl Unpacking<'_> {
             if read == 0 {
                 break;
             }
-            file.write(&self.buffer[..read], self.transfer.cancel)?;
+            if sparse && exact::is_zero(&self.buffer[..read]) {
+                exact::skip(file.file(), read as u64)?;
+            } else {
+                file.write(&self.buffer[..read], self.transfer.cancel)?;
+                self.looked += read as u64;
+            }
             written += read as u64;
-            self.looked += read as u64;
             if self.looked >= LOOK_EVERY {
                 self.looked = 0;
                 (self.transfer.room)()?;
@@ -200,8 +233,11 @@ impl Unpacking<'_> {
         if written < size {
             return Err(bad("the archive ends in the middle of it"));
         }
+        if sparse {
+            exact::end_at(file.file(), size)?;
+        }
         file.set_mode(mode)?;
-        tree::set_modified(file.file(), modified);
+        modified.set_on(file.file());
         file.take_place(name)?;
         self.done.size += size;
         Ok(())
@@ -232,4 +268,4 @@ fn behind(last: &[u8], failure: Failure) -> Failure {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

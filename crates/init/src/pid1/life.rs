@@ -43,15 +43,21 @@ struct State {
 
 /// Something that runs. While it exists, PID 1 does not end itself.
 #[derive(Debug)]
-pub struct Busy(Arc<Life>);
+pub struct Busy {
+    life: Arc<Life>,
+    /// The user's own, and not for example a backup.
+    is_use: bool,
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.life.state();
         state.busy -= 1;
-        state.quiet_since = Instant::now();
+        if self.is_use {
+            state.quiet_since = Instant::now();
+        }
         drop(state);
-        self.0.changed.notify_waiters();
+        self.life.changed.notify_waiters();
     }
 }
 
@@ -83,13 +89,31 @@ impl Life {
     /// # Errors
     /// `ENDING`: nothing is accepted any more, the call did not happen.
     pub fn enter(self: &Arc<Self>) -> Result<Busy, Failure> {
+        self.begin(true)
+    }
+
+    /// As [`Self::enter`], for what is no use of the sandbox: should it come every hour,
+    /// what is idle ends as if it had not.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn enter_unasked(self: &Arc<Self>) -> Result<Busy, Failure> {
+        self.begin(false)
+    }
+
+    fn begin(self: &Arc<Self>, is_use: bool) -> Result<Busy, Failure> {
         let mut state = self.state();
         if state.refusing || state.ending.is_some() {
             return Err(Failure::new(Code::Ending, "the sandbox is ending itself"));
         }
         state.busy += 1;
-        state.last_call = Instant::now();
-        Ok(Busy(self.clone()))
+        if is_use {
+            state.last_call = Instant::now();
+        }
+        Ok(Busy {
+            life: self.clone(),
+            is_use,
+        })
     }
 
     /// Since when nothing runs; zero while something does.
@@ -206,6 +230,20 @@ mod tests {
         let start = Instant::now();
         assert_eq!(life.ended().await, exit::IDLE);
         assert_eq!(start.elapsed().as_secs(), 900);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_use_keeps_it_only_as_long_as_it_lasts() {
+        let life = life();
+        let start = Instant::now();
+        let (minutes, called) = (|n: u64| Duration::from_secs(60 * n), life.last_call());
+        tokio::time::advance(minutes(14)).await;
+        let backup = life.enter_unasked().expect("accepted");
+        tokio::time::advance(minutes(10)).await;
+        assert!(!life.retire(Duration::ZERO));
+        drop(backup);
+        assert_eq!(life.ended().await, exit::IDLE);
+        assert_eq!((start.elapsed(), life.last_call()), (minutes(24), called));
     }
 
     #[tokio::test(start_paused = true)]

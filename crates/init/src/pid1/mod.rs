@@ -37,6 +37,7 @@ mod service;
 mod shell;
 mod socket;
 mod spill;
+mod stopped;
 mod supervisors;
 mod table;
 mod transfers;
@@ -113,6 +114,7 @@ async fn run(options: Options) -> io::Result<i64> {
         workspace: workspace.clone(),
         pool: Pool::start("transfer", TRANSFER_THREADS)?,
         floor,
+        backups: tokio::sync::Mutex::default(),
     };
     let life = Arc::new(Life::new(options.idle_timeout));
     let resort = Arc::new(LastResort::new(life.clone()));
@@ -181,4 +183,8 @@ fn random_id() -> String {
     // boot; on failure the id is constant, and only reconnects see it.
     let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

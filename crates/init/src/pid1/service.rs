@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use casemate_protocol::{
-    Accepted, CommandEvent, DeleteReply, DeleteRequest, DetachReply, DetachRequest, DownloadPart,
-    DownloadRequest, EditFileReply, EditFileRequest, Event, EventsRequest, Failure,
+    Accepted, BackupRequest, CommandEvent, DeleteReply, DeleteRequest, DetachReply, DetachRequest,
+    DownloadPart, DownloadRequest, EditFileReply, EditFileRequest, Event, EventsRequest, Failure,
     FailureExt as _, Finished, HelloReply, HelloRequest, KillReply, KillRequest, ListFilesReply,
     ListFilesRequest, PROTOCOL, Progress, ReadBytesReply, ReadBytesRequest, ReadLinesReply,
     ReadLinesRequest, RetireReply, RetireRequest, StartRequest, StatReply, StatRequest, StatsReply,
@@ -26,6 +26,7 @@ use super::command::Command;
 use super::commands::Commands;
 use super::floor::Floor;
 use super::life::Life;
+use super::milliseconds;
 use super::replies::{Replies, Turn};
 use super::transfers::Transfers;
 use crate::files::{Cancel, Pool, Workspace};
@@ -126,6 +127,7 @@ impl Sandbox for Service {
     type WatchStream = Events<CommandEvent>;
     type DownloadStream = Events<DownloadPart>;
     type UploadStream = Events<UploadEvent>;
+    type BackupStream = Events<DownloadPart>;
 
     async fn hello(&self, _: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
         Ok(Response::new(HelloReply {
@@ -314,10 +316,15 @@ impl Sandbox for Service {
         let events = self.transfers.upload(begin, parts, busy);
         Ok(Response::new(Box::pin(events)))
     }
-}
 
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    async fn backup(
+        &self,
+        request: Request<BackupRequest>,
+    ) -> Result<Response<Self::BackupStream>, Status> {
+        let busy = self.life.enter_unasked().map_err(Failure::into_status)?;
+        let parts = self.transfers.backup(request.into_inner(), busy);
+        Ok(Response::new(Box::pin(parts)))
+    }
 }
 
 fn event(event: command_event::Event) -> CommandEvent {

@@ -6,26 +6,44 @@
 //!
 //! A transfer has a thread of its own as long as it lasts, so that small file work never
 //! waits for one; it counts as busy; and it ends when its caller goes away.
+//!
+//! While a backup is read the user's processes are [`Stopped`], for [`STOPPED`] at most:
+//! ```text
+//!  a thread ─► stop ─► copy, look again ─┬─► go on ─► the end
+//!                                        └ 10 s: go on; the copy does too, and then
+//!                                          says whether something was changed
+//! ```
 
 use std::future::{Future, pending};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use casemate_protocol::backup_end::Consistency;
 use casemate_protocol::upload_event::Event;
 use casemate_protocol::upload_part::Part;
 use casemate_protocol::{
-    DownloadPart, DownloadRequest, Failure, FailureExt as _, MAX_CHUNK, UploadBegin, UploadEvent,
-    UploadPart, UploadReady, failure::Code,
+    BackupEnd, BackupRequest, DownloadPart, DownloadRequest, Failure, FailureExt as _, MAX_CHUNK,
+    UploadBegin, UploadEvent, UploadPart, UploadReady, download_part, failure::Code,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::floor::Floor;
 use super::life::Busy;
-use crate::files::{Content, PARTS_AHEAD, PIECES_AHEAD, Parts, Piece, Pool, Transfer, Workspace};
+use super::milliseconds;
+use super::stopped::Stopped;
+use crate::files::{
+    Content, Copied, PARTS_AHEAD, PIECES_AHEAD, Parts, Piece, Pool, Transfer, Workspace,
+};
 
 /// Events of one upload: it is ready, and it is done or failed.
 const EVENTS: usize = 2;
+
+/// How long the user's processes stand still at most: clients wait longer for an answer.
+const STOPPED: Duration = Duration::from_secs(10);
 
 /// What transfers work with.
 #[derive(Debug)]
@@ -36,6 +54,8 @@ pub struct Transfers {
     pub pool: Pool,
     /// What uploads leave free.
     pub floor: Floor,
+    /// One backup at a time: the first to end would let everything go on.
+    pub backups: Mutex<()>,
 }
 
 impl Transfers {
@@ -56,6 +76,69 @@ impl Transfers {
             settle(work, &sender).await;
         });
         ReceiverStream::new(parts)
+    }
+
+    /// Begins to send all of the workspace.
+    pub fn backup(
+        self: &Arc<Self>,
+        request: BackupRequest,
+        busy: Busy,
+    ) -> ReceiverStream<Result<DownloadPart, Status>> {
+        let (sender, parts) = mpsc::channel(PARTS_AHEAD);
+        let this = self.clone();
+        tokio::spawn(async move {
+            let end = sender.clone();
+            let work = async {
+                let part = Some(download_part::Part::End(
+                    this.copy(request.shared, sender.clone(), busy).await?,
+                ));
+                // An error: the caller went away.
+                let _ = end.send(Ok(DownloadPart { part })).await;
+                Ok(Ok(()))
+            };
+            settle(work, &sender).await;
+        });
+        ReceiverStream::new(parts)
+    }
+
+    async fn copy(
+        &self,
+        shared: bool,
+        out: mpsc::Sender<Result<DownloadPart, Status>>,
+        busy: Busy,
+    ) -> Result<BackupEnd, Failure> {
+        let _alone = self.backups.lock().await;
+        let (ready, has_thread) = oneshot::channel();
+        let (go, may_go) = oneshot::channel();
+        let workspace = self.workspace.clone();
+        let mut copy = pin!(self.pool.run(move |cancel| {
+            let _busy = busy;
+            let _ = ready.send(());
+            let gone = |_| Failure::new(Code::Cancelled, "the caller went away");
+            may_go.blocking_recv().map_err(gone)?;
+            workspace.backup(&Parts(out), cancel)
+        }));
+        // Nobody stands still while others have the threads.
+        tokio::select! {
+            _ = has_thread => {}
+            failed = &mut copy => return failed.flatten().map(|_| BackupEnd::default()),
+        }
+        let stopped = Stopped::all().await;
+        let left = STOPPED.saturating_sub(stopped.so_far().1);
+        let _ = go.send(());
+        let in_time = timeout(left, &mut copy).await;
+        let (processes, time) = stopped.so_far();
+        let stood_still = !shared && stopped.is_complete() && in_time.is_ok();
+        drop(stopped);
+        let copied = match in_time {
+            Ok(copied) => copied,
+            Err(_) => copy.await,
+        };
+        Ok(BackupEnd {
+            consistency: consistency(copied.flatten()?, stood_still).into(),
+            stopped_ms: milliseconds(time),
+            processes: u32::try_from(processes).unwrap_or(u32::MAX),
+        })
     }
 
     /// Begins to receive what comes behind `begin`.
@@ -94,6 +177,17 @@ impl Transfers {
             settle(work, &sender).await;
         });
         ReceiverStream::new(events)
+    }
+}
+
+fn consistency(copied: Copied, stood_still: bool) -> Consistency {
+    match copied {
+        Copied { same: true, .. } if stood_still => Consistency::Stopped,
+        Copied {
+            same: true,
+            fresh: false,
+        } => Consistency::Checked,
+        _ => Consistency::Changed,
     }
 }
 

@@ -783,7 +783,7 @@ pub struct DownloadRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DownloadPart {
-    #[prost(oneof = "download_part::Part", tags = "1, 2")]
+    #[prost(oneof = "download_part::Part", tags = "1, 2, 3")]
     pub part: ::core::option::Option<download_part::Part>,
 }
 /// Nested message and enum types in `DownloadPart`.
@@ -797,6 +797,75 @@ pub mod download_part {
         /// stream fails with CHANGED.
         #[prost(bytes, tag = "2")]
         Data(::prost::bytes::Bytes),
+        /// Last, of a backup alone.
+        #[prost(message, tag = "3")]
+        End(super::BackupEnd),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupRequest {
+    /// Other containers may write to the workspace, where nothing can be stopped: never
+    /// answered STOPPED.
+    #[prost(bool, tag = "1")]
+    pub shared: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupEnd {
+    #[prost(enumeration = "backup_end::Consistency", tag = "1")]
+    pub consistency: i32,
+    /// How long the user's processes were stopped.
+    #[prost(uint64, tag = "2")]
+    pub stopped_ms: u64,
+    /// How many, the one that waits for the next command among them.
+    #[prost(uint32, tag = "3")]
+    pub processes: u32,
+}
+/// Nested message and enum types in `BackupEnd`.
+pub mod backup_end {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Consistency {
+        Unspecified = 0,
+        /// Nothing of the user's ran while it was copied, and nothing was changed.
+        Stopped = 1,
+        /// Something ran, and afterwards everything was as it had been copied.
+        Checked = 2,
+        /// Something was changed while it was copied.
+        Changed = 3,
+    }
+    impl Consistency {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "CONSISTENCY_UNSPECIFIED",
+                Self::Stopped => "STOPPED",
+                Self::Checked => "CHECKED",
+                Self::Changed => "CHANGED",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "CONSISTENCY_UNSPECIFIED" => Some(Self::Unspecified),
+                "STOPPED" => Some(Self::Stopped),
+                "CHECKED" => Some(Self::Checked),
+                "CHANGED" => Some(Self::Changed),
+                _ => None,
+            }
+        }
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -833,6 +902,10 @@ pub struct UploadBegin {
     /// FILE_TOO_LARGE.
     #[prost(uint64, tag = "4")]
     pub limit: u64,
+    /// With `unpack`: the archive is one of Backup, and all of it is made as it was: times,
+    /// all 12 bits of modes, links that lead anywhere.
+    #[prost(bool, tag = "5")]
+    pub exact: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UploadEnd {}
@@ -1410,6 +1483,32 @@ pub mod sandbox_client {
                 .insert(GrpcMethod::new("casemate.v1.Sandbox", "Upload"));
             self.inner.streaming(req, path, codec).await
         }
+        /// The whole workspace as a tar archive from which it can be made again: data, then
+        /// its end, which says whether it is a picture of one moment.
+        pub async fn backup(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BackupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::DownloadPart>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/casemate.v1.Sandbox/Backup",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("casemate.v1.Sandbox", "Backup"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1538,6 +1637,18 @@ pub mod sandbox_server {
             &self,
             request: tonic::Request<tonic::Streaming<super::UploadPart>>,
         ) -> std::result::Result<tonic::Response<Self::UploadStream>, tonic::Status>;
+        /// Server streaming response type for the Backup method.
+        type BackupStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::DownloadPart, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The whole workspace as a tar archive from which it can be made again: data, then
+        /// its end, which says whether it is a picture of one moment.
+        async fn backup(
+            &self,
+            request: tonic::Request<super::BackupRequest>,
+        ) -> std::result::Result<tonic::Response<Self::BackupStream>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct SandboxServer<T> {
@@ -2355,6 +2466,52 @@ pub mod sandbox_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/casemate.v1.Sandbox/Backup" => {
+                    #[allow(non_camel_case_types)]
+                    struct BackupSvc<T: Sandbox>(pub Arc<T>);
+                    impl<
+                        T: Sandbox,
+                    > tonic::server::ServerStreamingService<super::BackupRequest>
+                    for BackupSvc<T> {
+                        type Response = super::DownloadPart;
+                        type ResponseStream = T::BackupStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BackupRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sandbox>::backup(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BackupSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

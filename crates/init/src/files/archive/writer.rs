@@ -4,7 +4,7 @@
 use std::os::fd::OwnedFd;
 
 use casemate_protocol::failure::Code;
-use casemate_protocol::{Failure, FailureExt as _, MAX_CHUNK};
+use casemate_protocol::{Failure, FailureExt as _, MAX_CHUNK, pax_time};
 use rustix::fs::Stat;
 use tar::{EntryType, GnuExtSparseHeader, Header};
 
@@ -23,24 +23,49 @@ pub(super) struct Writer<'a> {
     cancel: &'a Cancel,
     /// Not sent yet.
     buffer: Vec<u8>,
+    /// With times to the nanosecond, and a file that becomes shorter is filled up: who
+    /// asks for this looks at everything once more.
+    exact: bool,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(parts: &'a Parts, cancel: &'a Cancel) -> Self {
+    pub(super) fn new(parts: &'a Parts, cancel: &'a Cancel, exact: bool) -> Self {
         Self {
             parts,
             cancel,
+            exact,
             buffer: Vec::with_capacity(MAX_CHUNK),
         }
     }
 
     /// `path` ends with a `/`.
     pub(super) fn directory(&mut self, path: &[u8], stat: &Stat) -> Result<(), Failure> {
+        self.time(stat)?;
         self.entry(path, header(stat, EntryType::Directory, 0))
     }
 
     pub(super) fn link(&mut self, path: &[u8], target: &[u8], stat: &Stat) -> Result<(), Failure> {
-        let mut header = header(stat, EntryType::Symlink, 0);
+        self.to(path, target, header(stat, EntryType::Symlink, 0), stat)
+    }
+
+    /// Another name of a file that was sent before as `target`.
+    pub(super) fn hard_link(
+        &mut self,
+        path: &[u8],
+        target: &[u8],
+        stat: &Stat,
+    ) -> Result<(), Failure> {
+        self.to(path, target, header(stat, EntryType::Link, 0), stat)
+    }
+
+    fn to(
+        &mut self,
+        path: &[u8],
+        target: &[u8],
+        mut header: Header,
+        stat: &Stat,
+    ) -> Result<(), Failure> {
+        self.time(stat)?;
         if let Some(gnu) = header.as_gnu_mut() {
             fill(&mut gnu.linkname, target);
             if target.len() > gnu.linkname.len() {
@@ -50,9 +75,10 @@ impl<'a> Writer<'a> {
         self.entry(path, header)
     }
 
-    /// `CHANGED` when the file has become shorter than `stat` says.
+    /// `CHANGED` when the file has become shorter than `stat` says, unless `exact`.
     pub(super) fn file(&mut self, path: &[u8], file: &OwnedFd, stat: &Stat) -> Result<(), Failure> {
         let size = size(stat);
+        self.time(stat)?;
         let Some(extents) = extents::of(file, stat)? else {
             self.entry(path, header(stat, EntryType::Regular, size))?;
             self.content(
@@ -111,6 +137,24 @@ impl<'a> Writer<'a> {
         self.put(header.as_bytes())
     }
 
+    /// The time of the next entry, which its header has in seconds only (pax(1): a record
+    /// is its own length, a name and a value).
+    fn time(&mut self, stat: &Stat) -> Result<(), Failure> {
+        if !self.exact {
+            return Ok(());
+        }
+        let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
+        let record = pax_record("mtime", &pax_time(stat.st_mtime, nanos));
+        let mut header = Header::new_ustar();
+        header.set_entry_type(EntryType::XHeader);
+        header.set_mode(0o644);
+        header.set_size(record.len() as u64);
+        header.set_cksum();
+        self.put(header.as_bytes())?;
+        self.put(record.as_bytes())?;
+        self.pad(record.len() as u64)
+    }
+
     /// What is too long for the next header, with a NUL at its end.
     fn long(&mut self, text: &[u8], kind: EntryType) -> Result<(), Failure> {
         let mut header = Header::new_gnu();
@@ -132,7 +176,10 @@ impl<'a> Writer<'a> {
         let mut at = extent.at;
         while at < end {
             let wanted = usize::try_from(end - at).map_or(MAX_CHUNK, |left| left.min(MAX_CHUNK));
-            let data = read_at(file, at, wanted, self.cancel)?;
+            let mut data = read_at(file, at, wanted, self.cancel)?;
+            if data.len() < wanted && self.exact {
+                data.resize(wanted, 0);
+            }
             if data.len() < wanted {
                 let detail = "it became shorter while it was sent";
                 return Err(Failure::new(Code::Changed, detail));
@@ -168,6 +215,13 @@ impl<'a> Writer<'a> {
         let full = std::mem::replace(&mut self.buffer, Vec::with_capacity(MAX_CHUNK));
         self.parts.data(full)
     }
+}
+
+fn pax_record(name: &str, value: &str) -> String {
+    let rest = name.len() + value.len() + " =\n".len();
+    // The length counts its own digits.
+    let digits = (1..).find(|digits| (rest + digits).to_string().len() == *digits);
+    format!("{} {name}={value}\n", rest + digits.unwrap_or(0))
 }
 
 fn header(stat: &Stat, kind: EntryType, size: u64) -> Header {

@@ -29,6 +29,7 @@ fn download_while(
                     assert!(chunk.len() <= MAX_CHUNK);
                     data.extend_from_slice(&chunk);
                 }
+                Part::End(end) => panic!("{end:?}, which only a backup has"),
             }
             if let Some(meanwhile) = meanwhile.take() {
                 meanwhile();

@@ -17,6 +17,20 @@ use super::*;
 
 const LIMIT: u64 = 1 << 20;
 
+/// Makes the workspace as the archive of a backup says.
+pub(in crate::files) fn unpack_exactly(
+    sandbox: &Sandbox,
+    archive: &[u8],
+) -> Result<UploadDone, Failure> {
+    let begin = UploadBegin {
+        unpack: true,
+        exact: true,
+        limit: u64::MAX,
+        ..UploadBegin::default()
+    };
+    send(sandbox, &begin, archive)
+}
+
 /// Unpacks these bytes into the directory `path`.
 fn unpack(sandbox: &Sandbox, path: &str, archive: &[u8]) -> Result<UploadDone, Failure> {
     unpack_as(sandbox, path, archive, false)
@@ -33,7 +47,12 @@ fn unpack_as(
         create_new,
         unpack: true,
         limit: LIMIT,
+        exact: false,
     };
+    send(sandbox, &begin, archive)
+}
+
+fn send(sandbox: &Sandbox, begin: &UploadBegin, archive: &[u8]) -> Result<UploadDone, Failure> {
     let (sender, content) = tokio::sync::mpsc::channel(4);
     let archive = Bytes::copy_from_slice(archive);
     let feed = std::thread::spawn(move || {
@@ -53,7 +72,7 @@ fn unpack_as(
     };
     let done = sandbox
         .workspace
-        .upload(&begin, Content::new(content), &transfer);
+        .upload(begin, Content::new(content), &transfer);
     feed.join().expect("it does not panic");
     done
 }

@@ -5,17 +5,18 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use casemate_protocol::failure::Code;
 use casemate_protocol::{Failure, FailureExt as _};
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fchmod, futimens, linkat,
-    mkdirat, openat, renameat, statat, symlinkat, syncfs, unlinkat,
+    AtFlags, FileType, Mode, OFlags, fchmod, linkat, mkdirat, openat, renameat, statat, symlinkat,
+    syncfs, unlinkat,
 };
 use rustix::io::Errno;
 
 use super::bad;
+use super::exact::{Modified, Settling};
 use crate::files::archive::DEPTH;
 use crate::files::path::check_name;
 use crate::files::temporary::random_name;
@@ -70,18 +71,29 @@ fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 pub(super) struct Tree<'a> {
     top: OwnedFd,
-    /// What absolute links call the workspace.
-    workspace: &'a Path,
+    /// What absolute links call the workspace; `None`: links may lead anywhere.
+    workspace: Option<&'a Path>,
     /// From below the top to the directory of the last entry: the next is likely there.
-    held: Vec<(Vec<u8>, OwnedFd)>,
+    held: Vec<Held>,
+    /// What the top is to be when all is in it.
+    settling: Option<Settling>,
+}
+
+/// A directory on the way to the last entry.
+struct Held {
+    name: Vec<u8>,
+    dir: OwnedFd,
+    /// What it is to be when all is in it.
+    settling: Option<Settling>,
 }
 
 impl<'a> Tree<'a> {
-    pub(super) fn new(top: OwnedFd, workspace: &'a Path) -> Self {
+    pub(super) fn new(top: OwnedFd, workspace: Option<&'a PathBuf>) -> Self {
         Self {
             top,
-            workspace,
+            workspace: workspace.map(PathBuf::as_path),
             held: Vec::new(),
+            settling: None,
         }
     }
 
@@ -92,17 +104,64 @@ impl<'a> Tree<'a> {
     ) -> Result<(&OwnedFd, &'p [u8]), Failure> {
         let (parents, name) = path.split_last()?;
         let known = self.held.iter().zip(parents);
-        let common = known.take_while(|((held, _), name)| held == *name).count();
-        self.held.truncate(common);
+        let common = known.take_while(|(held, name)| held.name == **name).count();
+        self.leave(common)?;
         for parent in &parents[common..] {
-            let below = enter(self.here(), parent, true)?;
-            self.held.push((parent.to_vec(), below));
+            let dir = enter(self.here(), parent, true)?;
+            self.hold(parent, dir, None);
         }
         Ok((self.here(), name))
     }
 
     fn here(&self) -> &OwnedFd {
-        self.held.last().map_or(&self.top, |(_, dir)| dir)
+        self.held.last().map_or(&self.top, |held| &held.dir)
+    }
+
+    fn hold(&mut self, name: &[u8], dir: OwnedFd, settling: Option<Settling>) {
+        self.held.push(Held {
+            name: name.to_vec(),
+            dir,
+            settling,
+        });
+    }
+
+    /// Goes up until only so many are held.
+    fn leave(&mut self, depth: usize) -> Result<(), Failure> {
+        while self.held.len() > depth {
+            let Some(left) = self.held.pop() else { break };
+            if let Some(settling) = left.settling {
+                settling.settle(self.here(), &left.name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All is in it: gives the directories that are still open what they are to be.
+    pub(super) fn settle(&mut self) -> Result<(), Failure> {
+        self.leave(0)?;
+        match self.settling.take() {
+            Some(settling) => settling.settle(&self.top, b"."),
+            None => Ok(()),
+        }
+    }
+
+    /// One that becomes what it is to be when all is in it.
+    pub(super) fn exact_directory(
+        &mut self,
+        path: &EntryPath<'_>,
+        mode: u32,
+        modified: Modified,
+    ) -> Result<(), Failure> {
+        let settling = Some(Settling { mode, modified });
+        if path.0.is_empty() {
+            self.settling = settling;
+            return Ok(());
+        }
+        self.directory(path, DIRECTORY_MODE)?;
+        let (dir, name) = self.place(path)?;
+        let below = enter(dir, name, false)?;
+        self.hold(name, below, settling);
+        Ok(())
     }
 
     /// A directory that is there keeps its rights.
@@ -120,14 +179,24 @@ impl<'a> Tree<'a> {
         fchmod(&made, Mode::from_raw_mode(mode | OWNER)).map_err(failure)
     }
 
-    pub(super) fn symlink(&mut self, path: &EntryPath<'_>, target: &[u8]) -> Result<(), Failure> {
+    pub(super) fn symlink(
+        &mut self,
+        path: &EntryPath<'_>,
+        target: &[u8],
+        modified: Option<Modified>,
+    ) -> Result<(), Failure> {
         let depth = path.0.len().saturating_sub(1);
-        if target.is_empty() || leads_out(target, depth, self.workspace) {
+        let workspace = self.workspace;
+        let out = workspace.is_some_and(|workspace| leads_out(target, depth, workspace));
+        if target.is_empty() || out {
             return Err(outside("a link that leads out of the directory"));
         }
         let (dir, name) = self.place(path)?;
         let temporary = random_name()?;
         symlinkat(target, dir, &temporary).map_err(failure)?;
+        if let Some(modified) = modified {
+            modified.set_on_link(dir, temporary.as_bytes());
+        }
         take_place(dir, &temporary, name)
     }
 
@@ -216,19 +285,4 @@ fn leads_out(target: &[u8], depth: usize, workspace: &Path) -> bool {
         }
     }
     names.any(|name| name == b"..")
-}
-
-/// A time that the file system does not have is left out.
-pub(super) fn set_modified(file: &OwnedFd, seconds: u64) {
-    let Ok(tv_sec) = i64::try_from(seconds) else {
-        return;
-    };
-    let times = Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        },
-        last_modification: Timespec { tv_sec, tv_nsec: 0 },
-    };
-    let _ = futimens(file, &times);
 }

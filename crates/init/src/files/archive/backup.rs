@@ -1,0 +1,212 @@
+//! All of the workspace on its way out, so that it can be made again as it is: beside
+//! what every archive has, times to the nanosecond, all bits of modes, the top itself,
+//! hard links as links, and also what its owner's mode bits keep from being read.
+//! `.home/.cache` is left out: what is in it can be had again.
+//!
+//! ```text
+//!  copy ──► [Seen]: what each entry was ─┐
+//!  look at everything once more ─────────┴─► the same: nothing was changed meanwhile
+//! ```
+//!
+//! What was copied at any moment is then what was there at the end of the copy. Two
+//! writes within one tick of the kernel's clock look like one: what is younger than that
+//! counts as changed, unless nothing of the user's ran.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash as _, Hasher as _};
+use std::time::SystemTime;
+
+use casemate_protocol::failure::Code;
+use casemate_protocol::{Failure, FailureExt as _, MAX_BACKUP_ENTRIES};
+use rustix::fs::{FileType, OFlags, Stat, fstat};
+
+use super::unlocked::{self, Unlocked};
+use super::writer::Writer;
+use super::{At, OURS, Visit, is, target, walk};
+use crate::files::download::Parts;
+use crate::files::path::RelativePath;
+use crate::files::{Cancel, Workspace, failure};
+
+/// What can be had again, beneath the user's home.
+const HOME: &[u8] = b".home/";
+const CACHES: &[&[u8]] = &[b".cache"];
+
+/// Bytes of paths of files with several names that are remembered, some 200,000 files.
+/// Of more than that each name comes as a file of its own.
+const LINKS: usize = 16 * 1024 * 1024;
+
+/// Two ticks of the slowest kernel's clock (100 Hz), in nanoseconds.
+const TICKS: i128 = 20_000_000;
+
+/// What there is to say about a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Copied {
+    /// Everything was afterwards as it had been copied.
+    pub(crate) same: bool,
+    /// Something was so young that a change of it may not show.
+    pub(crate) fresh: bool,
+}
+
+impl Workspace {
+    /// Sends the archive, and then looks at everything once more.
+    pub(crate) fn backup(&self, parts: &Parts, cancel: &Cancel) -> Result<Copied, Failure> {
+        let mut copy = Copy {
+            out: Writer::new(parts, cancel, true),
+            links: Links::default(),
+            seen: Seen::default(),
+        };
+        self.each(&mut copy, cancel)?;
+        copy.out.finish()?;
+        let mut again = Again(Seen::default());
+        self.each(&mut again, cancel)?;
+        Ok(Copied {
+            same: copy.seen.digest.finish() == again.0.digest.finish(),
+            fresh: copy.seen.fresh,
+        })
+    }
+
+    fn each(&self, visitor: &mut impl Visit, cancel: &Cancel) -> Result<(), Failure> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let top = self.open_beneath(RelativePath::parse("")?, flags, cancel)?;
+        visitor.directory(b"./", &fstat(&top).map_err(failure)?)?;
+        walk(top.into(), visitor, cancel)
+    }
+}
+
+fn hidden(prefix: &[u8]) -> &'static [&'static [u8]] {
+    match prefix {
+        b"" => OURS,
+        HOME => CACHES,
+        _ => &[],
+    }
+}
+
+struct Copy<'a> {
+    out: Writer<'a>,
+    links: Links,
+    seen: Seen,
+}
+
+impl Visit for Copy<'_> {
+    fn hidden(&self, prefix: &[u8]) -> &[&[u8]] {
+        hidden(prefix)
+    }
+
+    fn file(&mut self, at: At<'_>, stat: &Stat) -> Result<(), Failure> {
+        if let Some(first) = self.links.first(stat) {
+            self.out.hard_link(at.path, first, stat)?;
+            return self.seen.add(at.path, stat);
+        }
+        let Some((file, stat)) = unlocked::file(at, stat)? else {
+            return Ok(());
+        };
+        self.out.file(at.path, &file, &stat)?;
+        self.links.remember(at.path, &stat);
+        self.seen.add(at.path, &stat)
+    }
+
+    fn link(&mut self, at: At<'_>, stat: &Stat) -> Result<(), Failure> {
+        let Some(target) = target(at)? else {
+            return Ok(());
+        };
+        self.out.link(at.path, &target, stat)?;
+        self.seen.add(at.path, stat)
+    }
+
+    fn open(&self, at: At<'_>, stat: &Stat) -> Result<Option<(Unlocked, Stat)>, Failure> {
+        unlocked::directory(at, stat)
+    }
+
+    fn directory(&mut self, path: &[u8], stat: &Stat) -> Result<(), Failure> {
+        self.out.directory(path, stat)?;
+        self.seen.add(path, stat)
+    }
+}
+
+/// Looks, and copies nothing.
+struct Again(Seen);
+
+impl Visit for Again {
+    fn hidden(&self, prefix: &[u8]) -> &[&[u8]] {
+        hidden(prefix)
+    }
+
+    fn file(&mut self, at: At<'_>, stat: &Stat) -> Result<(), Failure> {
+        self.0.add(at.path, stat)
+    }
+
+    fn link(&mut self, at: At<'_>, stat: &Stat) -> Result<(), Failure> {
+        self.0.add(at.path, stat)
+    }
+
+    fn open(&self, at: At<'_>, stat: &Stat) -> Result<Option<(Unlocked, Stat)>, Failure> {
+        unlocked::directory(at, stat)
+    }
+
+    fn directory(&mut self, path: &[u8], stat: &Stat) -> Result<(), Failure> {
+        self.0.add(path, stat)
+    }
+}
+
+/// Paths of files that have more than one name.
+#[derive(Default)]
+struct Links {
+    paths: HashMap<(u64, u64), Box<[u8]>>,
+    bytes: usize,
+}
+
+impl Links {
+    /// The path under which it was sent.
+    fn first(&self, stat: &Stat) -> Option<&[u8]> {
+        let found = self.paths.get(&(stat.st_dev, stat.st_ino));
+        found.map(AsRef::as_ref)
+    }
+
+    fn remember(&mut self, path: &[u8], stat: &Stat) {
+        if stat.st_nlink > 1 && self.bytes + path.len() <= LINKS {
+            self.bytes += path.len();
+            self.paths.insert((stat.st_dev, stat.st_ino), path.into());
+        }
+    }
+}
+
+/// A digest of what was seen, in order. It finds changes, not forgeries: who could forge
+/// one is the user whose backup it is.
+#[derive(Default)]
+struct Seen {
+    digest: DefaultHasher,
+    fresh: bool,
+    entries: u64,
+}
+
+impl Seen {
+    fn add(&mut self, path: &[u8], stat: &Stat) -> Result<(), Failure> {
+        self.entries += 1;
+        if self.entries > MAX_BACKUP_ENTRIES {
+            let detail = format!("a workspace of more than {MAX_BACKUP_ENTRIES} entries");
+            return Err(Failure::new(Code::Other, detail));
+        }
+        path.hash(&mut self.digest);
+        (stat.st_ino, stat.st_mode, stat.st_size).hash(&mut self.digest);
+        (stat.st_mtime, stat.st_mtime_nsec).hash(&mut self.digest);
+        // Making a directory readable for the copy changes this.
+        if !is(FileType::Directory, stat) || unlocked::is_open(stat) {
+            (stat.st_ctime, stat.st_ctime_nsec).hash(&mut self.digest);
+            self.fresh |= age(stat) < TICKS;
+        }
+        Ok(())
+    }
+}
+
+/// Nanoseconds since it was last changed; negative where the clock was set back.
+fn age(stat: &Stat) -> i128 {
+    let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+    let changed = i64::try_from(stat.st_ctime_nsec).unwrap_or(0);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.map_or(0, |now| i128::try_from(now.as_nanos()).unwrap_or(i128::MAX));
+    now - nanos(stat.st_ctime, changed)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! What its owner may not read as its mode is, and is to be copied all the same: it is
+//! made readable for as long as it is open. A PID 1 that is killed meanwhile leaves it
+//! readable.
+
+use std::os::fd::OwnedFd;
+
+use casemate_protocol::Failure;
+use rustix::fs::{AtFlags, FileType, Mode, Stat, chmodat, fchmod};
+
+use super::{At, DIRECTORY, FILE, is, open, still_there};
+
+/// An open directory, which gets back its mode when this is dropped.
+pub(super) struct Unlocked {
+    fd: OwnedFd,
+    mode: Option<Mode>,
+}
+
+impl Unlocked {
+    pub(super) fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+}
+
+impl From<OwnedFd> for Unlocked {
+    fn from(fd: OwnedFd) -> Self {
+        Self { fd, mode: None }
+    }
+}
+
+impl Drop for Unlocked {
+    fn drop(&mut self) {
+        if let Some(mode) = self.mode {
+            let _ = fchmod(&self.fd, mode);
+        }
+    }
+}
+
+/// Whether the owner may read it, and go into it where it is a directory.
+pub(super) fn is_open(stat: &Stat) -> bool {
+    Mode::from_raw_mode(stat.st_mode).contains(needed(stat))
+}
+
+fn needed(stat: &Stat) -> Mode {
+    if is(FileType::Directory, stat) {
+        Mode::RUSR | Mode::XUSR
+    } else {
+        Mode::RUSR
+    }
+}
+
+/// With what it was before.
+pub(super) fn directory(at: At<'_>, stat: &Stat) -> Result<Option<(Unlocked, Stat)>, Failure> {
+    let mode = unlock(at, stat)?;
+    let Some((fd, mut found)) = open(at, DIRECTORY)? else {
+        return Ok(None);
+    };
+    if mode.is_some() {
+        found.st_mode = stat.st_mode;
+    }
+    Ok(Some((Unlocked { fd, mode }, found)))
+}
+
+/// Its descriptor stays good for reading.
+pub(super) fn file(at: At<'_>, stat: &Stat) -> Result<Option<(OwnedFd, Stat)>, Failure> {
+    let mode = unlock(at, stat)?;
+    let Some((fd, mut found)) = open(at, FILE)? else {
+        return Ok(None);
+    };
+    if let Some(mode) = mode {
+        // Its own user's: what fails here, failed before.
+        let _ = fchmod(&fd, mode);
+        found = rustix::fs::fstat(&fd).map_err(super::failure)?;
+    }
+    Ok(is(FileType::RegularFile, &found).then_some((fd, found)))
+}
+
+/// Should something else be there by now, a link even, then user code has made its own
+/// file readable: that is its own affair.
+fn unlock(at: At<'_>, stat: &Stat) -> Result<Option<Mode>, Failure> {
+    if is_open(stat) {
+        return Ok(None);
+    }
+    let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
+    let unlocked = chmodat(at.dir, at.name, mode | needed(stat), AtFlags::empty());
+    Ok(still_there(unlocked)?.map(|()| mode))
+}

@@ -1,0 +1,110 @@
+//! What only the archive of a backup brings: times to the nanosecond, also of
+//! directories and links, all bits of modes, and holes that stay holes.
+
+use std::os::fd::OwnedFd;
+
+use casemate_protocol::{Failure, parse_pax_time};
+use rustix::fs::{
+    AtFlags, Mode, SeekFrom, Timespec, Timestamps, UTIME_OMIT, chmodat, ftruncate, futimens, seek,
+    unlinkat, utimensat,
+};
+use tar::Header;
+
+use super::{Entry, bad};
+use crate::files::failure;
+
+/// When an entry was last modified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Modified(Timespec);
+
+impl Modified {
+    /// In seconds, which is all that a header has.
+    pub(super) fn of_header(header: &Header) -> Self {
+        let seconds = header.mtime().unwrap_or(0);
+        Self::new(i64::try_from(seconds).unwrap_or(0), 0)
+    }
+
+    fn new(tv_sec: i64, nanos: u32) -> Self {
+        Self(Timespec {
+            tv_sec,
+            tv_nsec: nanos.into(),
+        })
+    }
+
+    fn times(self) -> Timestamps {
+        Timestamps {
+            last_access: Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_OMIT,
+            },
+            last_modification: self.0,
+        }
+    }
+
+    /// A time that the file system does not have is left out.
+    pub(super) fn set_on(self, file: &OwnedFd) {
+        let _ = futimens(file, &self.times());
+    }
+
+    /// As [`Self::set_on`], on the link itself.
+    pub(super) fn set_on_link(self, dir: &OwnedFd, name: &[u8]) {
+        let _ = utimensat(dir, name, &self.times(), AtFlags::SYMLINK_NOFOLLOW);
+    }
+}
+
+/// The time of the record before an entry, else of its header.
+pub(super) fn modified(entry: &mut Entry<'_, '_>) -> Result<Modified, Failure> {
+    let not_read = |error: std::io::Error| bad(format!("its records cannot be read: {error}"));
+    let Some(records) = entry.pax_extensions().map_err(not_read)? else {
+        return Ok(Modified::of_header(entry.header()));
+    };
+    for record in records {
+        let record = record.map_err(not_read)?;
+        if record.key_bytes() == b"mtime" {
+            let time = record.value().ok().and_then(parse_pax_time);
+            let (seconds, nanos) = time.ok_or_else(|| bad("its time is none"))?;
+            return Ok(Modified::new(seconds, nanos));
+        }
+    }
+    Ok(Modified::of_header(entry.header()))
+}
+
+/// What a directory becomes when all is in it: until then its owner must be able to
+/// write there, and every entry changes its time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settling {
+    pub(super) mode: u32,
+    pub(super) modified: Modified,
+}
+
+impl Settling {
+    pub(super) fn settle(self, dir: &OwnedFd, name: &[u8]) -> Result<(), Failure> {
+        let mode = Mode::from_raw_mode(self.mode);
+        chmodat(dir, name, mode, AtFlags::empty()).map_err(failure)?;
+        self.modified.set_on_link(dir, name);
+        Ok(())
+    }
+}
+
+/// PID 1 makes the user's home when it starts. A workspace that had none gets none.
+pub(super) fn clear_home(top: &OwnedFd) {
+    // One with something in it stays.
+    let _ = unlinkat(top, ".home", AtFlags::REMOVEDIR);
+}
+
+pub(super) fn is_zero(data: &[u8]) -> bool {
+    data.iter().all(|byte| *byte == 0)
+}
+
+/// Leaves a hole of so many bytes.
+pub(super) fn skip(file: &OwnedFd, bytes: u64) -> Result<(), Failure> {
+    let forward = i64::try_from(bytes).map_err(|_| bad("a hole that is too large"))?;
+    seek(file, SeekFrom::Current(forward))
+        .map(drop)
+        .map_err(failure)
+}
+
+/// Where a file ends that may end with a hole.
+pub(super) fn end_at(file: &OwnedFd, size: u64) -> Result<(), Failure> {
+    ftruncate(file, size).map_err(failure)
+}

@@ -1,0 +1,73 @@
+//! Times in an archive: seconds since 1970 with a decimal fraction (pax(1), "mtime").
+
+const NANOS: u32 = 1_000_000_000;
+
+/// The time as a record of an archive has it. `nanos` count forward from `seconds`, also
+/// before 1970.
+pub fn pax_time(seconds: i64, nanos: u32) -> String {
+    if seconds >= 0 || nanos == 0 {
+        return format!("{seconds}.{nanos:09}");
+    }
+    format!("-{}.{:09}", -(seconds + 1), NANOS - nanos)
+}
+
+/// What [`pax_time`] was made from; digits behind the nanosecond are cut off. `None` for
+/// what is no time.
+pub fn parse_pax_time(text: &str) -> Option<(i64, u32)> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !all_digits(whole) || !all_digits(fraction) {
+        return None;
+    }
+    let seconds: i64 = whole.parse().ok()?;
+    let nanos: u32 = format!("{fraction:0<9}")[..9].parse().ok()?;
+    Some(match (negative, nanos) {
+        (false, _) => (seconds, nanos),
+        (true, 0) => (-seconds, 0),
+        (true, _) => (-seconds - 1, NANOS - nanos),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_they_were_written_also_before_1970() {
+        for (seconds, nanos, text) in [
+            (0, 0, "0.000000000"),
+            (1_700_000_000, 5, "1700000000.000000005"),
+            (-1, 500_000_000, "-0.500000000"),
+            (-5, 0, "-5.000000000"),
+            (-5, 999_999_999, "-4.000000001"),
+        ] {
+            assert_eq!(pax_time(seconds, nanos), text);
+            assert_eq!(parse_pax_time(text), Some((seconds, nanos)), "{text}");
+        }
+        assert_eq!(parse_pax_time("7"), Some((7, 0)));
+        assert_eq!(parse_pax_time("7.1234567891"), Some((7, 123_456_789)));
+    }
+
+    #[test]
+    fn what_is_no_time_is_none() {
+        for text in [
+            "",
+            "-",
+            ".",
+            "1.",
+            ".5",
+            "+1",
+            "1e3",
+            "--1",
+            "1.-5",
+            "٣",
+            "99999999999999999999",
+        ] {
+            assert_eq!(parse_pax_time(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! How far a long work is: a bar on a terminal, and elsewhere a line when a step begins.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::ops::backup::Event;
+
+/// With how many there are in all, and without.
+const KNOWN: &str = "{msg} [{bar:30}] {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
+const UNKNOWN: &str = "{spinner} {msg} {bytes}, {bytes_per_sec}";
+
+/// On stderr: stdout has the results.
+#[derive(Debug, Clone)]
+pub(super) struct Progress(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    user: String,
+    /// `None` where nobody looks at it.
+    bar: Option<ProgressBar>,
+    is_terminal: bool,
+}
+
+impl Progress {
+    /// Nothing yet.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(State {
+            user: String::new(),
+            bar: None,
+            is_terminal: std::io::stderr().is_terminal(),
+        })))
+    }
+
+    /// From now on it is about this user.
+    pub(super) fn begin(&self, user: &str) {
+        user.clone_into(&mut self.state().user);
+    }
+
+    /// What is told as it goes on.
+    pub(super) fn listener(&self) -> impl Fn(Event) + Send + Sync + 'static {
+        let this = self.clone();
+        move |event| this.state().tell(event)
+    }
+
+    /// It is over; `result` is a line on stdout, none when it is empty.
+    pub(super) fn end(&self, result: &str) -> anyhow::Result<()> {
+        if let Some(bar) = self.state().bar.take() {
+            bar.finish_and_clear();
+        }
+        if !result.is_empty() {
+            writeln!(std::io::stdout(), "{result}")?;
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn tell(&mut self, event: Event) {
+        let (what, total) = match event {
+            Event::Moved(bytes) => {
+                if let Some(bar) = &self.bar {
+                    bar.inc(bytes);
+                }
+                return;
+            }
+            Event::Copying(1) => ("copying".to_owned(), None),
+            Event::Copying(number) => (format!("it changed meanwhile: copy {number} of"), None),
+            Event::Verifying(bytes) => ("verifying".to_owned(), Some(bytes)),
+            Event::Restoring(bytes) => ("restoring".to_owned(), Some(bytes)),
+            Event::Comparing(bytes) => ("comparing".to_owned(), Some(bytes)),
+        };
+        let message = format!("{what} {}", self.user);
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        if !self.is_terminal {
+            // Nobody to tell is no reason to stop.
+            let _ = writeln!(std::io::stderr(), "{message}");
+            return;
+        }
+        let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+        let template = if total.is_some() { KNOWN } else { UNKNOWN };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(message);
+        self.bar = Some(bar);
+    }
+}

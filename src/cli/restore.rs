@@ -1,0 +1,55 @@
+//! `casemate restore`: a backup becomes a user's workspace.
+
+use super::backup::{Session, summary};
+use super::setup;
+use crate::config::{BackupTarget, Config, ProcessEnvironment, SettingsArgs};
+use crate::identity::{Issuer, Subject, User};
+use crate::ops::backup::Id;
+
+/// Flags of `restore`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The user, exactly as `casemate ps` shows it.
+    name: Subject,
+    /// Who vouches for the user.
+    #[arg(long, default_value = "local")]
+    issuer: Issuer,
+    /// A directory or s3://bucket/prefix; else the setting backup_target.
+    #[arg(long, value_name = "TARGET")]
+    from: Option<BackupTarget>,
+    /// Which backup; else the newest.
+    #[arg(long, value_name = "ID")]
+    id: Option<Id>,
+    /// Also when commands run: they are ended.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// Restores. All that was written to the workspace since the backup is gone then.
+///
+/// # Errors
+/// Why not; then the old workspace is in force.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let config = Config::load(args.settings, &ProcessEnvironment)?;
+    setup::log_quietly(&config)?;
+    let engine = setup::engine(&ProcessEnvironment)?;
+    let user = User {
+        issuer: args.issuer,
+        subject: args.name,
+    };
+    setup::runtime()?.block_on(async {
+        let session = Session::begin(config, engine, args.from)?;
+        let shown = user.subject.as_str().escape_debug().to_string();
+        session.progress.begin(&shown);
+        let keeper = session.manager.keeper(&user);
+        let source = session.backups.find(&keeper, args.id.as_ref()).await?;
+        session
+            .backups
+            .restore(&keeper, &source, args.force)
+            .await?;
+        let told = format!("restored {shown} from {}", summary(&source.manifest));
+        session.progress.end(&told)
+    })
+}

@@ -1,0 +1,98 @@
+use std::io;
+
+use super::id::Id;
+use crate::sandbox::{SandboxError, StageError};
+
+/// Why there is no backup, or nothing was restored. The old state is in force then.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The target cannot be used at all.
+    #[error("the backup target {target} cannot be used")]
+    Target {
+        /// As given.
+        target: String,
+        /// What the store said.
+        #[source]
+        source: object_store::Error,
+    },
+    /// The target failed.
+    #[error("cannot {what} in the backup target")]
+    Store {
+        /// What was tried, and with which object.
+        what: String,
+        /// What the store said.
+        #[source]
+        source: object_store::Error,
+    },
+    /// The sandbox failed.
+    #[error("the sandbox failed: {}", chain(.0))]
+    Sandbox(#[from] SandboxError),
+    /// The workspace was not exchanged.
+    #[error(transparent)]
+    Stage(StageError),
+    /// The user has no workspace.
+    #[error("there is no workspace of {0}; casemate ps shows whose sandboxes run")]
+    NoWorkspace(String),
+    /// There is none that is complete.
+    #[error("there is no complete backup of {user} in {target}")]
+    NoBackup {
+        /// Whose.
+        user: String,
+        /// Where it was looked for.
+        target: String,
+    },
+    /// None of this id.
+    #[error("there is no complete backup {id} of {user}")]
+    NoSuchBackup {
+        /// Whose.
+        user: String,
+        /// As given.
+        id: Id,
+    },
+    /// A backup is not what it was when it was made.
+    #[error("the backup {id} is damaged: {what}")]
+    Damaged {
+        /// Which.
+        id: Id,
+        /// What is wrong, and with what.
+        what: String,
+    },
+    /// What came back out of the new volume is not what went in.
+    #[error("what was restored is not what is in the backup: {0}; the old workspace is in force")]
+    NotAsRestored(String),
+    /// What came out of the container is no archive of a workspace.
+    #[error("the copy of the workspace cannot be used: {0}")]
+    NoArchive(String),
+    /// The thread that looks at every byte could not be had, or broke off.
+    #[error("packing failed")]
+    Thread(#[source] io::Error),
+    /// It was asked to stop.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl From<StageError> for BackupError {
+    fn from(error: StageError) -> Self {
+        match error {
+            StageError::Sandbox(error) => Self::Sandbox(error),
+            error => Self::Stage(error),
+        }
+    }
+}
+
+impl BackupError {
+    /// As a `map_err` of what a store says.
+    pub(super) fn store(what: String) -> impl FnOnce(object_store::Error) -> Self {
+        move |source| Self::Store { what, source }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,108 @@
+//! The name of one backup: when it was begun, and some random digits.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+/// `20260131T235959Z-0a1b2c3d`. Its order as text is the order in time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(String);
+
+/// The text is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a backup is named like 20260131T235959Z-0a1b2c3d")]
+pub struct NoId;
+
+impl Id {
+    /// Of one that begins now.
+    pub fn new(now: SystemTime) -> Self {
+        let time = humantime::format_rfc3339_seconds(now).to_string();
+        let time = time.replace(['-', ':'], "");
+        let random = uuid::Uuid::new_v4().simple().to_string();
+        Self(format!("{time}-{}", &random[..8]))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// When it was begun.
+    pub fn time(&self) -> SystemTime {
+        time(&self.0).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// Whole seconds since 1970.
+    pub fn seconds(&self) -> u64 {
+        let since = self.time().duration_since(SystemTime::UNIX_EPOCH);
+        since.as_ref().map_or(0, Duration::as_secs)
+    }
+}
+
+fn time(text: &str) -> Option<SystemTime> {
+    let (time, random) = text.split_once('-')?;
+    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    if random.len() != 8 || !random.bytes().all(hex) || time.len() != 16 || !time.is_ascii() {
+        return None;
+    }
+    let part = |from: usize, to: usize| &time[from..to];
+    let rfc3339 = format!(
+        "{}-{}-{}T{}:{}:{}Z",
+        part(0, 4),
+        part(4, 6),
+        part(6, 8),
+        part(9, 11),
+        part(11, 13),
+        part(13, 15)
+    );
+    let framed = part(8, 9) == "T" && part(15, 16) == "Z";
+    humantime::parse_rfc3339(&rfc3339).ok().filter(|_| framed)
+}
+
+impl FromStr for Id {
+    type Err = NoId;
+
+    fn from_str(text: &str) -> Result<Self, NoId> {
+        time(text).map(|_| Self(text.to_owned())).ok_or(NoId)
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_says_when_it_was_made_and_the_later_is_the_greater() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let (first, second) = (Id::new(at(1_769_903_999)), Id::new(at(1_769_904_000)));
+        assert!(first.as_str().starts_with("20260131T235959Z-"));
+        assert!(first < second);
+        assert_eq!(first.as_str().parse(), Ok(first.clone()));
+        assert_eq!(
+            (first.time(), first.seconds()),
+            (at(1_769_903_999), 1_769_903_999)
+        );
+    }
+
+    #[test]
+    fn what_is_no_id_is_refused() {
+        for text in [
+            "",
+            "..",
+            "20260131T235959Z",
+            "20260131T235959Z-0a1b2c3",
+            "20260131T235959Z-0a1b2c3g",
+            "20261331T235959Z-0a1b2c3d",
+            "20260131x235959Z-0a1b2c3d",
+            "2026013éT235959Z-0a1b2c3d",
+        ] {
+            assert_eq!(text.parse::<Id>(), Err(NoId), "{text:?}");
+        }
+    }
+}

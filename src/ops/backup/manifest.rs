@@ -1,0 +1,147 @@
+//! What a backup is: written last, and read first.
+
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+
+use super::error::BackupError;
+use super::id::Id;
+use super::pack::Packed;
+use super::store::{MANIFEST, Store};
+use super::stream::Digest;
+use crate::identity::User;
+use crate::sandbox::Consistency;
+
+/// The layout that this server writes and reads.
+const FORMAT: u32 = 1;
+
+/// The manifest. Whoever can write to the target can forge all of a backup: the hashes
+/// find damage, and a change by somebody who could change only a part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Of this file and the others.
+    pub format: u32,
+    /// The backup's name.
+    pub id: String,
+    /// The version of the server that made it.
+    pub version: String,
+    /// The namespace that the user's sandbox was in.
+    pub instance: String,
+    /// Who vouches for the user.
+    pub issuer: String,
+    /// Whose workspace it is.
+    pub user: String,
+    /// When the copy was begun, RFC 3339.
+    pub begun: String,
+    /// When it was stored.
+    pub ended: String,
+    /// Whether it is a picture of one moment.
+    pub consistency: Consistent,
+    /// How long the user's processes were stopped.
+    pub stopped_ms: u64,
+    /// How many were, the one that waits for the next command among them.
+    pub processes: u32,
+    /// Copies that were made, of which this is the last.
+    pub tries: u32,
+    /// Entries, the workspace itself among them.
+    pub entries: u64,
+    /// Bytes of all files, holes among them.
+    pub content_bytes: u64,
+    /// Of `workspace.tar.zst`.
+    pub archive: Digest,
+    /// Of `entries.jsonl.zst`.
+    pub list: Digest,
+}
+
+/// As [`Consistency`], in the manifest's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consistent {
+    /// The user's processes stood still.
+    Stopped,
+    /// Something ran, and nothing was changed meanwhile.
+    Checked,
+    /// Something was changed meanwhile, in each of the tries: every file is as it was at
+    /// some moment, but not all at the same.
+    Changed,
+}
+
+impl From<Consistency> for Consistent {
+    fn from(consistency: Consistency) -> Self {
+        match consistency {
+            Consistency::Stopped => Self::Stopped,
+            Consistency::Checked => Self::Checked,
+            Consistency::Changed => Self::Changed,
+        }
+    }
+}
+
+impl Consistent {
+    /// For people.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Stopped => "processes were stopped",
+            Self::Checked => "checked: nothing was changed meanwhile",
+            Self::Changed => "it was being changed: not all files are of the same moment",
+        }
+    }
+}
+
+impl Manifest {
+    /// Of the layout that this server writes.
+    pub fn format() -> u32 {
+        FORMAT
+    }
+
+    /// The manifest of a complete backup, which must be this user's.
+    ///
+    /// # Errors
+    /// [`BackupError::Damaged`] for one that is none, or another's.
+    pub async fn load(
+        store: &Store,
+        place: &Path,
+        id: &Id,
+        user: &User,
+    ) -> Result<Self, BackupError> {
+        let path = place.clone().join(id.as_str()).join(MANIFEST);
+        let text = store.get_small(&path).await?;
+        let damaged = |what: String| BackupError::Damaged {
+            id: id.clone(),
+            what,
+        };
+        let manifest: Self = serde_json::from_slice(&text)
+            .map_err(|error| damaged(format!("its manifest: {error}")))?;
+        if manifest.format != FORMAT {
+            let theirs = manifest.format;
+            return Err(damaged(format!(
+                "it has format {theirs}, this server reads {FORMAT}"
+            )));
+        }
+        let theirs = (manifest.issuer.as_str(), manifest.user.as_str());
+        if theirs != (user.issuer.as_str(), user.subject.as_str()) || manifest.id != id.as_str() {
+            return Err(damaged("its manifest is of another backup".to_owned()));
+        }
+        Ok(manifest)
+    }
+
+    /// That what was read is what was stored.
+    ///
+    /// # Errors
+    /// [`BackupError::Damaged`].
+    pub fn check(&self, id: &Id, read: &Packed) -> Result<(), BackupError> {
+        let what = if read.archive != self.archive {
+            "the hash of its archive is another"
+        } else if read.list != self.list {
+            "the hash of its list is another"
+        } else if (read.counted.entries, read.counted.content) != (self.entries, self.content_bytes)
+        {
+            "it has other entries than its manifest says"
+        } else {
+            return Ok(());
+        };
+        Err(BackupError::Damaged {
+            id: id.clone(),
+            what: what.to_owned(),
+        })
+    }
+}

@@ -1,0 +1,196 @@
+//! What comes out of a container becomes what is stored: the archive, compressed, and the
+//! list of its entries. Nothing that comes is trusted: what is no backup is an error.
+
+use std::cell::Cell;
+use std::io::{self, BufReader, Read, Write};
+use std::rc::Rc;
+
+use casemate_protocol::MAX_BACKUP_ENTRIES;
+use tar::Archive;
+use zstd::stream::read::Decoder;
+use zstd::stream::write::Encoder;
+
+use super::entry::{self, Entry, bad};
+use super::stream::{Chunks, Digest, Hashed, Out, Tee};
+
+/// zstd's own default: three times as fast as the disk it is read from.
+const LEVEL: i32 = 3;
+
+/// Largest window of a compressed stream, as a power of 2: 8 MiB, what zstd uses at its
+/// levels up to 19. One that asks for more is not ours.
+const WINDOW: u32 = 23;
+
+/// Headers of one entry with its long names and records, in bytes; the library reads them
+/// into memory as long as they say they are.
+const HEADERS: u64 = 1024 * 1024;
+
+/// How much there is in a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of all files, holes among them.
+    pub content: u64,
+}
+
+/// What was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed {
+    /// How much is in it.
+    pub counted: Counted,
+    /// The compressed archive.
+    pub archive: Digest,
+    /// The compressed list.
+    pub list: Digest,
+}
+
+/// Packs `input` into `archive` and `list`.
+///
+/// # Errors
+/// `InvalidData` for what is no backup, `BrokenPipe` when an end broke off.
+pub fn pack(input: Chunks, archive: Out, list: Out) -> io::Result<Packed> {
+    let tee = Tee {
+        reader: input,
+        writer: Encoder::new(Hashed::new(archive), LEVEL)?,
+    };
+    let mut lines = Encoder::new(Hashed::new(list), LEVEL)?;
+    let (tee, counted) = each(tee, MAX_BACKUP_ENTRIES, |entry| {
+        serde_json::to_writer(&mut lines, entry)?;
+        lines.write_all(b"\n")
+    })?;
+    let (archive, archive_digest) = tee.writer.finish()?.finish();
+    let (list, list_digest) = lines.finish()?.finish();
+    archive.finish()?;
+    list.finish()?;
+    Ok(Packed {
+        counted,
+        archive: archive_digest,
+        list: list_digest,
+    })
+}
+
+/// Reads a stored archive and its list, whole, and hands on what the archive holds.
+///
+/// # Errors
+/// `InvalidData` where the two differ or one is spoilt, `BrokenPipe` when an end broke off.
+pub fn unpack(archive: Chunks, list: Chunks, out: impl Write) -> io::Result<Packed> {
+    let mut decoder = Decoder::new(Hashed::new(archive))?;
+    decoder.window_log_max(WINDOW)?;
+    let tee = Tee {
+        reader: decoder,
+        writer: out,
+    };
+    let (tee, counted, list) = compare(tee, list)?;
+    // Behind the compressed stream there is nothing, or its digest is another.
+    let mut rest = tee.reader.finish().into_inner();
+    io::copy(&mut rest, &mut io::sink())?;
+    Ok(Packed {
+        counted,
+        archive: rest.finish().1,
+        list,
+    })
+}
+
+/// Compares an archive with a list, and tells how much there is, and what the list is.
+///
+/// # Errors
+/// As [`unpack`].
+pub fn compare<R: Read>(archive: R, list: Chunks) -> io::Result<(R, Counted, Digest)> {
+    let mut decoder = Decoder::new(Hashed::new(list))?;
+    decoder.window_log_max(WINDOW)?;
+    let mut list = BufReader::new(decoder);
+    let (archive, counted) = each(archive, MAX_BACKUP_ENTRIES, |found| match entry::next_line(
+        &mut list,
+    )? {
+        Some(listed) if listed == *found => Ok(()),
+        Some(listed) if listed.path == found.path => {
+            let what = difference(&listed, found);
+            Err(bad(format!(
+                "{}: its {what} is not what the list says",
+                found.path
+            )))
+        }
+        Some(listed) => Err(bad(format!(
+            "the archive has {}, where the list has {}",
+            found.path, listed.path
+        ))),
+        None => Err(bad(format!("{} is not in the list", found.path))),
+    })?;
+    if let Some(missing) = entry::next_line(&mut list)? {
+        return Err(bad(format!("{} is not in the archive", missing.path)));
+    }
+    let mut rest = list.into_inner().finish().into_inner();
+    io::copy(&mut rest, &mut io::sink())?;
+    Ok((archive, counted, rest.finish().1))
+}
+
+fn difference(listed: &Entry, found: &Entry) -> &'static str {
+    match () {
+        () if listed.kind != found.kind => "kind",
+        () if listed.size != found.size => "size",
+        () if listed.sha256 != found.sha256 => "content",
+        () if listed.mode != found.mode => "mode",
+        () if listed.modified != found.modified => "time",
+        () => "target",
+    }
+}
+
+/// Reads an archive to its end, and says what each entry is; `most` of them.
+fn each<R: Read>(
+    archive: R,
+    most: u64,
+    mut tell: impl FnMut(&Entry) -> io::Result<()>,
+) -> io::Result<(R, Counted)> {
+    let allowed = Rc::new(Cell::new(HEADERS));
+    let bounded = Bounded {
+        inner: archive,
+        allowed: allowed.clone(),
+    };
+    let mut archive = Archive::new(bounded);
+    let mut counted = Counted::default();
+    let mut entries = archive.entries()?;
+    loop {
+        allowed.set(HEADERS);
+        let Some(entry) = entries.next() else { break };
+        let mut entry = entry?;
+        allowed.set(u64::MAX);
+        counted.entries += 1;
+        if counted.entries > most {
+            return Err(bad(format!("more than {most} entries")));
+        }
+        let found = Entry::read(&mut entry)?;
+        counted.content = counted.content.saturating_add(found.size);
+        tell(&found)?;
+    }
+    // What pads it.
+    allowed.set(HEADERS);
+    let mut bounded = archive.into_inner();
+    io::copy(&mut bounded, &mut io::sink())?;
+    Ok((bounded.inner, counted))
+}
+
+/// A reader that gives no more than is allowed.
+struct Bounded<R> {
+    inner: R,
+    allowed: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let allowed = self.allowed.get();
+        if allowed == 0 {
+            return Err(bad(
+                "headers, or padding at the end, of more than 1 MiB".to_owned()
+            ));
+        }
+        let most = into
+            .len()
+            .min(usize::try_from(allowed).unwrap_or(usize::MAX));
+        let read = self.inner.read(&mut into[..most])?;
+        self.allowed.set(allowed - read as u64);
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! A workspace from a backup.
+//!
+//! ```text
+//!  archive, list ─► thread: decompress, hash, compare ─► a new volume ─► on its disk
+//!  list ─► thread: compare ◄──────────────────────────── read it back
+//!  ─► the same: it becomes the workspace        ─► anything else: it goes, nothing changed
+//! ```
+//!
+//! What is whole is only known at the end, so nothing is exchanged before: an archive that
+//! was cut or changed, a full disk, a kill leave the old workspace in force. How one volume
+//! takes the place of another: `sandbox::generation`.
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use futures_util::try_join;
+use object_store::path::Path;
+use tokio::sync::mpsc;
+
+use super::error::BackupError;
+use super::id::Id;
+use super::manifest::Manifest;
+use super::pack::{self, Packed};
+use super::store::{ARCHIVE, LIST};
+use super::stream::{Chunk, Chunks, Out, on_thread};
+use super::{Backups, Event, damage};
+use crate::sandbox::{Filling, Keeper, Staged};
+
+/// A backup that is there to be read.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Its name.
+    pub id: Id,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// Where its objects are.
+    pub(super) path: Path,
+}
+
+impl Backups {
+    /// The newest complete backup of the user, or the one of this id.
+    ///
+    /// # Errors
+    /// [`BackupError::NoBackup`], [`BackupError::NoSuchBackup`], and those of its manifest.
+    pub async fn find(&self, keeper: &Keeper, id: Option<&Id>) -> Result<Source, BackupError> {
+        let place = self.place(keeper);
+        let user = || keeper.user().to_string();
+        let complete = self.complete(&place).await?;
+        let id = match id {
+            Some(id) if complete.contains(id) => id.clone(),
+            Some(id) => {
+                let id = id.clone();
+                return Err(BackupError::NoSuchBackup { user: user(), id });
+            }
+            None => complete
+                .into_iter()
+                .next_back()
+                .ok_or_else(|| BackupError::NoBackup {
+                    user: user(),
+                    target: self.store.target().to_string(),
+                })?,
+        };
+        Ok(Source {
+            manifest: Manifest::load(&self.store, &place, &id, keeper.user()).await?,
+            path: place.join(id.as_str()),
+            id,
+        })
+    }
+
+    /// Reads a backup whole, and compares all of it with its hashes.
+    ///
+    /// # Errors
+    /// [`BackupError::Damaged`] with what is wrong.
+    pub async fn verify(&self, source: &Source) -> Result<(), BackupError> {
+        self.tell(Event::Verifying(source.manifest.archive.bytes));
+        tokio::select! {
+            read = self.read(source, None) => read,
+            () = self.stop.cancelled() => Err(BackupError::Stopped),
+        }
+    }
+
+    /// Makes the backup the user's workspace. With `force` also when the user's sandbox
+    /// works.
+    ///
+    /// # Errors
+    /// Why not; then the old workspace is in force.
+    pub async fn restore(
+        &self,
+        keeper: &Keeper,
+        source: &Source,
+        force: bool,
+    ) -> Result<(), BackupError> {
+        let staged = keeper.stage().await?;
+        let filled = tokio::select! {
+            filled = self.fill(&staged, source) => filled,
+            () = self.stop.cancelled() => Err(BackupError::Stopped),
+        };
+        match filled {
+            Ok(()) => Ok(staged.commit(force).await?),
+            Err(error) => {
+                staged.abandon().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn fill(&self, staged: &Staged, source: &Source) -> Result<(), BackupError> {
+        self.tell(Event::Restoring(source.manifest.archive.bytes));
+        let filling = staged.fill().await?;
+        self.read(source, Some(filling)).await?;
+        self.tell(Event::Comparing(source.manifest.content_bytes));
+        self.compare(staged, source).await
+    }
+
+    /// Reads the archive and the list, and hands the archive on where somebody wants it.
+    async fn read(&self, source: &Source, to: Option<Filling>) -> Result<(), BackupError> {
+        let (archive_chunks, archive) = Chunks::new();
+        let (list_chunks, list) = Chunks::new();
+        let (out, unpacked) = Out::new();
+        let unpacking = on_thread(move || {
+            let mut out = out;
+            let read = pack::unpack(archive, list, &mut out)?;
+            out.finish()?;
+            Ok(read)
+        });
+        let unpacking = unpacking.map_err(BackupError::Thread)?;
+        let moved = try_join!(
+            self.send(source, ARCHIVE, archive_chunks, true),
+            self.send(source, LIST, list_chunks, false),
+            hand_on(unpacked, to),
+        );
+        // Of several errors the one counts that says what is wrong with the backup.
+        let read = self.judge(source, unpacking.await)?;
+        let ((), (), filling) = moved?;
+        let Some(read) = read else {
+            return Err(BackupError::Thread(std::io::ErrorKind::BrokenPipe.into()));
+        };
+        source.manifest.check(&source.id, &read)?;
+        if let Some(filling) = filling {
+            filling.end().await?;
+        }
+        Ok(())
+    }
+
+    /// `None`: the thread was broken off from outside, and what did that says why.
+    fn judge(
+        &self,
+        source: &Source,
+        read: std::io::Result<Packed>,
+    ) -> Result<Option<Packed>, BackupError> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(error) => match damage(&error) {
+                Some(what) => Err(BackupError::Damaged {
+                    id: source.id.clone(),
+                    what,
+                }),
+                None if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(None),
+                None => Err(BackupError::Thread(error)),
+            },
+        }
+    }
+
+    /// Sends an object of the backup to the thread; a thread that ended needs no more.
+    async fn send(
+        &self,
+        source: &Source,
+        name: &str,
+        chunks: mpsc::Sender<Chunk>,
+        told: bool,
+    ) -> Result<(), BackupError> {
+        let path = source.path.clone().join(name);
+        let mut content: BoxStream<'static, object_store::Result<Bytes>> =
+            self.store.get(&path).await?;
+        while let Some(data) = content.next().await {
+            let data = data.map_err(BackupError::store(format!("read {path}")))?;
+            if told {
+                self.tell(Event::Moved(data.len() as u64));
+            }
+            if chunks.send(Chunk::Data(data)).await.is_err() {
+                return Ok(());
+            }
+        }
+        let _ = chunks.send(Chunk::End).await;
+        Ok(())
+    }
+
+    /// Compares what is in the new volume with the list.
+    async fn compare(&self, staged: &Staged, source: &Source) -> Result<(), BackupError> {
+        let (chunks, input) = Chunks::new();
+        let (list_chunks, list) = Chunks::new();
+        let comparing = on_thread(move || pack::compare(input, list));
+        let comparing = comparing.map_err(BackupError::Thread)?;
+        let mut back = staged.read_back().await?;
+        let feed = async {
+            while let Some(data) = back.next().await? {
+                self.tell(Event::Moved(data.len() as u64));
+                if chunks.send(Chunk::Data(data)).await.is_err() {
+                    return Ok(());
+                }
+            }
+            let _ = chunks.send(Chunk::End).await;
+            drop(chunks);
+            Ok::<_, BackupError>(())
+        };
+        let moved = try_join!(feed, self.send(source, LIST, list_chunks, false));
+        match comparing.await {
+            Ok((_, _, list)) if list == source.manifest.list => moved.map(drop),
+            Ok(_) => Err(BackupError::NotAsRestored("its list has changed".into())),
+            Err(error) => match damage(&error) {
+                Some(what) => Err(BackupError::NotAsRestored(what)),
+                None => moved.and(Err(BackupError::Thread(error))),
+            },
+        }
+    }
+}
+
+/// Hands on what was unpacked. At the end nothing is ended yet.
+async fn hand_on(
+    mut unpacked: mpsc::Receiver<Bytes>,
+    mut to: Option<Filling>,
+) -> Result<Option<Filling>, BackupError> {
+    while let Some(data) = unpacked.recv().await {
+        if let Some(filling) = &mut to {
+            filling.send(data).await?;
+        }
+    }
+    Ok(to)
+}

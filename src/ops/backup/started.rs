@@ -1,0 +1,172 @@
+//! Who makes a backup that is not complete: whether it is still being made, or was left
+//! by a server that was killed.
+
+use std::time::{Duration, SystemTime};
+
+use object_store::multipart::MultipartStore as _;
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::error::BackupError;
+use super::id::Id;
+use super::store::{Found, STARTED, Store};
+
+/// How often who makes a backup says that it lives.
+const BEAT: Duration = Duration::from_secs(60);
+
+/// Without a sign for this long it is dead, where it cannot be asked: clocks of two
+/// machines differ by less.
+const SILENT: Duration = Duration::from_secs(15 * 60);
+
+/// The sign of life of one backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Started {
+    process: Process,
+    /// Objects of which parts are stored: their paths, and what S3 calls the uploads.
+    uploads: Vec<(String, String)>,
+}
+
+/// A process for good: a pid alone is soon another's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Process {
+    /// The kernel's random id of this boot.
+    boot: String,
+    /// The namespace that the pid is of.
+    namespace: String,
+    pid: u32,
+    /// In ticks since the boot.
+    started: u64,
+}
+
+impl Process {
+    fn this() -> Self {
+        let pid = std::process::id();
+        Self {
+            boot: text("/proc/sys/kernel/random/boot_id"),
+            namespace: std::fs::read_link("/proc/self/ns/pid")
+                .map_or_else(|_| String::new(), |link| link.display().to_string()),
+            pid,
+            started: start_of(pid).unwrap_or(0),
+        }
+    }
+
+    /// `None`: it is of another machine, or another container.
+    fn is_alive(&self) -> Option<bool> {
+        let here = Self::this();
+        let knows = !here.boot.is_empty() && !here.namespace.is_empty();
+        let same = here.boot == self.boot && here.namespace == self.namespace;
+        (knows && same).then(|| start_of(self.pid) == Some(self.started))
+    }
+}
+
+fn text(path: &str) -> String {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.trim().to_owned()
+}
+
+/// Field 22 of proc_pid_stat(5); the second one may hold anything.
+fn start_of(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+impl Started {
+    /// This process, with the uploads that it has begun.
+    pub fn by_this_process(uploads: Vec<(String, String)>) -> Self {
+        Self {
+            process: Process::this(),
+            uploads,
+        }
+    }
+
+    /// Says that the backup is being made.
+    pub async fn say(&self, store: &Store, backup: &Path) -> Result<(), BackupError> {
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        store.put(&backup.clone().join(STARTED), text).await
+    }
+
+    /// Says it again and again.
+    pub async fn keep_saying(&self, store: &Store, backup: &Path) -> BackupError {
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            beat.tick().await;
+            if let Err(error) = self.say(store, backup).await {
+                return error;
+            }
+        }
+    }
+
+    /// Gives up what of the uploads is stored.
+    async fn abort(&self, store: &Store) {
+        for (path, upload) in &self.uploads {
+            let Some(s3) = &store.s3 else { return };
+            // One that is gone is fine.
+            if let Err(error) = s3.abort_multipart(&Path::from(path.as_str()), upload).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(path, error, "not given up");
+            }
+        }
+    }
+}
+
+/// Takes away what a killed run has left of a backup. `false`: it is being made.
+///
+/// # Errors
+/// [`BackupError::Store`].
+pub async fn collect(
+    store: &Store,
+    place: &Path,
+    id: &Id,
+    found: &Found,
+) -> Result<bool, BackupError> {
+    if let Some(sign) = found.objects.get(STARTED) {
+        let path = place.clone().join(id.as_str()).join(STARTED);
+        let text = store.get_small(&path).await?;
+        // One that was cut is of a process that died while it wrote it.
+        if let Ok(started) = serde_json::from_slice::<Started>(&text) {
+            let silent = SystemTime::now().duration_since(*sign);
+            let silent = silent.is_ok_and(|silent| silent > SILENT);
+            if started.process.is_alive().unwrap_or(!silent) {
+                return Ok(false);
+            }
+            started.abort(store).await;
+        }
+    }
+    // Without a sign: of one whose removal was killed.
+    store.remove(place, id, found).await?;
+    tracing::info!(%id, "removed what is left of a backup that was never complete");
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_to_live_or_not_only_where_it_is() {
+        let this = Process::this();
+        assert_eq!(this.is_alive(), Some(true));
+        let ended = Process {
+            started: this.started + 1,
+            ..this.clone()
+        };
+        assert_eq!(ended.is_alive(), Some(false));
+        for other in [
+            Process {
+                boot: "another".to_owned(),
+                ..this.clone()
+            },
+            Process {
+                namespace: "pid:[1]".to_owned(),
+                ..this
+            },
+        ] {
+            assert_eq!(other.is_alive(), None);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Where backups are: a directory, or a bucket.
+//!
+//! ```text
+//! <target>/<instance>/<user>/<id>/started.json         who makes it; gone when it is made
+//!                                 workspace.tar.zst    the archive
+//!                                 entries.jsonl.zst    what is in it, and its hashes
+//!                                 manifest.json        last: with it, it is a backup
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _, RetryConfig};
+
+use super::error::BackupError;
+use super::id::Id;
+use crate::config::{AwsVariables, BackupTarget};
+
+/// The objects of one backup.
+pub const STARTED: &str = "started.json";
+/// See [`STARTED`].
+pub const ARCHIVE: &str = "workspace.tar.zst";
+/// See [`STARTED`].
+pub const LIST: &str = "entries.jsonl.zst";
+/// See [`STARTED`].
+pub const MANIFEST: &str = "manifest.json";
+
+/// Tries of one request: a store that is down for longer is an error, and the next backup
+/// has its own.
+const RETRIES: usize = 5;
+const RETRY_FOR: Duration = Duration::from_secs(30);
+
+/// Largest small object, in bytes.
+const SMALL: u64 = 64 * 1024;
+
+/// A store of backups. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    target: BackupTarget,
+    /// What all paths begin with.
+    prefix: Path,
+    pub(super) objects: Arc<dyn ObjectStore>,
+    /// The same, where parts of an object can be found again.
+    pub(super) s3: Option<Arc<AmazonS3>>,
+}
+
+/// What there is of one backup.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Names of its objects, with the time of the last change.
+    pub objects: BTreeMap<String, SystemTime>,
+}
+
+impl Found {
+    /// Whether it is one.
+    pub fn is_complete(&self) -> bool {
+        self.objects.contains_key(MANIFEST)
+    }
+}
+
+impl Store {
+    /// Opens it; a directory that is not there is made.
+    ///
+    /// # Errors
+    /// [`BackupError::Target`].
+    pub fn open(target: &BackupTarget, aws: &AwsVariables) -> Result<Self, BackupError> {
+        let failed = |source| BackupError::Target {
+            target: target.to_string(),
+            source,
+        };
+        let (objects, s3, prefix): (Arc<dyn ObjectStore>, _, _) = match target {
+            BackupTarget::Directory(path) => (Arc::new(directory(path).map_err(failed)?), None, ""),
+            BackupTarget::S3 { bucket, prefix } => {
+                let s3 = Arc::new(bucket_of(bucket, aws).map_err(failed)?);
+                (s3.clone(), Some(s3), prefix.as_str())
+            }
+        };
+        Ok(Self {
+            target: target.clone(),
+            prefix: Path::from(prefix),
+            objects,
+            s3,
+        })
+    }
+
+    /// Where it is.
+    pub fn target(&self) -> &BackupTarget {
+        &self.target
+    }
+
+    /// Where the backups of one user are.
+    pub fn place(&self, instance: &str, user_part: &str) -> Path {
+        self.prefix.clone().join(instance).join(user_part)
+    }
+
+    /// All that there is below `place`, oldest first.
+    ///
+    /// # Errors
+    /// [`BackupError::Store`].
+    pub async fn list(&self, place: &Path) -> Result<BTreeMap<Id, Found>, BackupError> {
+        let mut found: BTreeMap<Id, Found> = BTreeMap::new();
+        let mut objects = self.objects.list(Some(place));
+        while let Some(object) = objects.next().await {
+            let object = object.map_err(BackupError::store(format!("list {place}")))?;
+            let parts = object.location.prefix_match(place);
+            let parts: Vec<_> = parts.into_iter().flatten().collect();
+            let [id, name] = parts.as_slice() else {
+                continue;
+            };
+            let Ok(id) = id.as_ref().parse::<Id>() else {
+                continue;
+            };
+            let backup = found.entry(id).or_default();
+            let changed = SystemTime::from(object.last_modified);
+            backup.objects.insert(name.as_ref().to_owned(), changed);
+        }
+        Ok(found)
+    }
+
+    /// A small object, whole.
+    ///
+    /// # Errors
+    /// [`BackupError::Store`], also for one that is not small.
+    pub async fn get_small(&self, path: &Path) -> Result<Bytes, BackupError> {
+        let what = || BackupError::store(format!("read {path}"));
+        let mut content = self.get(path).await?;
+        let mut all = Vec::new();
+        while let Some(data) = content.next().await {
+            all.extend_from_slice(&data.map_err(what())?);
+            if all.len() as u64 > SMALL {
+                let source = format!("more than {SMALL} bytes").into();
+                let store = "backup";
+                return Err(what()(object_store::Error::Generic { store, source }));
+            }
+        }
+        Ok(all.into())
+    }
+
+    /// The content of an object.
+    ///
+    /// # Errors
+    /// [`BackupError::Store`].
+    pub async fn get(
+        &self,
+        path: &Path,
+    ) -> Result<stream::BoxStream<'static, object_store::Result<Bytes>>, BackupError> {
+        let got = self.objects.get(path).await;
+        let got = got.map_err(BackupError::store(format!("read {path}")))?;
+        Ok(got.into_stream())
+    }
+
+    /// Puts a small object in place, at once.
+    ///
+    /// # Errors
+    /// [`BackupError::Store`].
+    pub async fn put(&self, path: &Path, content: Vec<u8>) -> Result<(), BackupError> {
+        let put = self.objects.put(path, content.into()).await;
+        put.map(drop)
+            .map_err(BackupError::store(format!("write {path}")))
+    }
+
+    /// Takes away a backup: first what makes it one, then the rest. Objects that are gone
+    /// are fine.
+    ///
+    /// # Errors
+    /// [`BackupError::Store`].
+    pub async fn remove(&self, place: &Path, id: &Id, found: &Found) -> Result<(), BackupError> {
+        let backup = place.clone().join(id.as_str());
+        let mut names: Vec<&String> = found.objects.keys().collect();
+        // Who is killed here leaves what the next run knows to be none.
+        names.sort_by_key(|name| *name != MANIFEST);
+        for name in names {
+            self.delete(&backup.clone().join(name.as_str())).await?;
+        }
+        self.remove_rest(&backup).await
+    }
+
+    /// Takes away one object; one that is gone is fine.
+    ///
+    /// # Errors
+    /// [`BackupError::Store`].
+    pub async fn delete(&self, path: &Path) -> Result<(), BackupError> {
+        match self.objects.delete(path).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            done => done.map_err(BackupError::store(format!("delete {path}"))),
+        }
+    }
+
+    /// Of a directory: what was being written, which no listing shows.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "one at a time: a run is one task"
+    )]
+    async fn remove_rest(&self, backup: &Path) -> Result<(), BackupError> {
+        let BackupTarget::Directory(top) = &self.target else {
+            return Ok(());
+        };
+        let path = backup
+            .parts()
+            .fold(top.clone(), |path, part| path.join(part.as_ref()));
+        let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(path)).await;
+        match removed {
+            Ok(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
+                let source = object_store::Error::Generic {
+                    store: "directory",
+                    source: error.into(),
+                };
+                Err(BackupError::store(format!("delete {backup}"))(source))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn directory(path: &PathBuf) -> object_store::Result<LocalFileSystem> {
+    std::fs::create_dir_all(path).map_err(|error| object_store::Error::Generic {
+        store: "directory",
+        source: error.into(),
+    })?;
+    let directory = LocalFileSystem::new_with_prefix(path)?;
+    // What is reported as made survives a power cut.
+    Ok(directory.with_fsync(true).with_automatic_cleanup(true))
+}
+
+fn bucket_of(bucket: &str, aws: &AwsVariables) -> object_store::Result<AmazonS3> {
+    let retry = RetryConfig {
+        max_retries: RETRIES,
+        retry_timeout: RETRY_FOR,
+        ..RetryConfig::default()
+    };
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(bucket)
+        .with_retry(retry);
+    for (name, value) in &aws.0 {
+        // Of AWS_*, those that the library knows; the others are for other programs.
+        if let Ok(key) = AmazonS3ConfigKey::from_str(&name.to_ascii_lowercase()) {
+            builder = builder.with_config(key, value);
+        }
+        // Who names an endpoint without TLS means it.
+        if name.starts_with("AWS_ENDPOINT") && value.starts_with("http://") {
+            builder = builder.with_allow_http(true);
+        }
+    }
+    builder.build()
+}

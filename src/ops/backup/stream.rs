@@ -1,0 +1,244 @@
+//! Between the tasks that move bytes and the thread that looks at each of them: packing,
+//! unpacking and hashing a gigabyte is seconds of work, which no task may hold up.
+
+use std::io::{self, Read, Write};
+use std::thread;
+
+use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{mpsc, oneshot};
+
+/// Chunks that wait on either side of the thread: 1 MiB.
+pub const AHEAD: usize = 4;
+
+/// What the thread hands on at a time, in bytes.
+const CHUNK: usize = 256 * 1024;
+
+/// What goes to the thread.
+#[derive(Debug)]
+pub enum Chunk {
+    /// Some bytes.
+    Data(Bytes),
+    /// That was all. Without it, it broke off.
+    End,
+}
+
+/// Runs `work` on a thread of its own, and resolves to what it returns. One backup or
+/// restore has one at a time.
+pub fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<impl Future<Output = io::Result<T>>> {
+    let (sender, done) = oneshot::channel();
+    thread::Builder::new()
+        .name("backup".to_owned())
+        .spawn(move || {
+            // An error: nobody waits any more.
+            let _ = sender.send(work());
+        })?;
+    Ok(async { done.await.unwrap_or_else(|_| Err(broken_off())) })
+}
+
+/// What comes from a task.
+#[derive(Debug)]
+pub struct Chunks {
+    receiver: mpsc::Receiver<Chunk>,
+    current: Bytes,
+    ended: bool,
+}
+
+impl Chunks {
+    /// What is put into the sender.
+    pub fn new() -> (mpsc::Sender<Chunk>, Self) {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let chunks = Self {
+            receiver,
+            current: Bytes::new(),
+            ended: false,
+        };
+        (sender, chunks)
+    }
+}
+
+impl Read for Chunks {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() && !self.ended {
+            match self.receiver.blocking_recv() {
+                Some(Chunk::Data(data)) => self.current = data,
+                Some(Chunk::End) => self.ended = true,
+                None => return Err(broken_off()),
+            }
+        }
+        let read = into.len().min(self.current.len());
+        into[..read].copy_from_slice(&self.current.split_to(read));
+        Ok(read)
+    }
+}
+
+fn broken_off() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the other end broke off")
+}
+
+/// What goes to a task.
+#[derive(Debug)]
+pub struct Out {
+    sender: mpsc::Sender<Bytes>,
+    buffer: BytesMut,
+}
+
+impl Out {
+    /// What comes out of the receiver.
+    pub fn new() -> (Self, mpsc::Receiver<Bytes>) {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let out = Self {
+            sender,
+            buffer: BytesMut::with_capacity(CHUNK),
+        };
+        (out, receiver)
+    }
+
+    /// Hands on what is left.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.send()
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        let full = self.buffer.split().freeze();
+        self.buffer.reserve(CHUNK);
+        if full.is_empty() {
+            return Ok(());
+        }
+        self.sender.blocking_send(full).map_err(|_| broken_off())
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let fits = data.len().min(CHUNK - self.buffer.len());
+        self.buffer.extend_from_slice(&data[..fits]);
+        if self.buffer.len() == CHUNK {
+            self.send()?;
+        }
+        Ok(fits)
+    }
+
+    /// Nothing: a chunk goes when it is full, and the last one by [`Self::finish`].
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How long something is, and its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Digest {
+    /// In bytes.
+    pub bytes: u64,
+    /// Hexadecimal, as sha256sum prints it.
+    pub sha256: String,
+}
+
+/// Counts and hashes what passes.
+#[derive(Debug)]
+pub struct Hashed<T> {
+    inner: T,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl<T> Hashed<T> {
+    /// Nothing passed yet.
+    pub fn new(inner: T) -> Self {
+        Self {
+            inner,
+            hash: Sha256::new(),
+            bytes: 0,
+        }
+    }
+
+    /// What has passed, and through what.
+    pub fn finish(self) -> (T, Digest) {
+        let digest = Digest {
+            bytes: self.bytes,
+            sha256: hex(&self.hash.finalize()),
+        };
+        (self.inner, digest)
+    }
+
+    fn add(&mut self, data: &[u8]) {
+        self.hash.update(data);
+        self.bytes += data.len() as u64;
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl<T: Read> Read for Hashed<T> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(into)?;
+        self.add(&into[..read]);
+        Ok(read)
+    }
+}
+
+impl<T: Write> Write for Hashed<T> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(data)?;
+        self.add(&data[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Reads, and writes what was read.
+#[derive(Debug)]
+pub struct Tee<R, W> {
+    /// Where it is from.
+    pub reader: R,
+    /// Where it goes besides.
+    pub writer: W,
+}
+
+impl<R: Read, W: Write> Read for Tee<R, W> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(into)?;
+        self.writer.write_all(&into[..read])?;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_breaks_off_is_an_error_and_no_end() {
+        let mut text = String::new();
+        let (sender, mut chunks) = Chunks::new();
+        sender.try_send(Chunk::Data("abc".into())).expect("room");
+        drop(sender);
+        let error = chunks.read_to_string(&mut text).expect_err("no end");
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        let (sender, mut chunks) = Chunks::new();
+        sender.try_send(Chunk::Data("abc".into())).expect("room");
+        sender.try_send(Chunk::End).expect("room");
+        assert_eq!(chunks.read_to_string(&mut text).expect("an end"), 3);
+    }
+
+    #[test]
+    fn the_hash_is_the_one_that_sha256sum_prints() {
+        let mut hashed = Hashed::new(Vec::new());
+        hashed.write_all(b"abc").expect("written");
+        let (out, digest) = hashed.finish();
+        assert_eq!((out, digest.bytes), (b"abc".to_vec(), 3));
+        assert_eq!(
+            digest.sha256,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+}

@@ -1,0 +1,207 @@
+//! One backup of one workspace.
+//!
+//! ```text
+//!  container ─► chunks ─► thread: hash, list, compress ─┬─► archive ─► store, in parts
+//!                                                       └─► list ────► store, in parts
+//!  ─► complete both ─► manifest ─► the sign of life goes
+//! ```
+
+use std::time::SystemTime;
+
+use futures_util::try_join;
+use object_store::path::Path;
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use super::error::BackupError;
+use super::id::Id;
+use super::manifest::{Consistent, Manifest};
+use super::pack::{self, Packed};
+use super::sink::Sink;
+use super::started::Started;
+use super::store::{ARCHIVE, LIST, MANIFEST, STARTED};
+use super::stream::{Chunk, Chunks, Out, on_thread};
+use super::{Backups, Event, Source, damage};
+use crate::sandbox::{Consistency, Copying, Keeper, Moment, Part};
+
+/// Copies of a workspace that is being changed while it is copied. Who changes it all the
+/// time does so in the third one too, and a backup that says so is better than none.
+const TRIES: u32 = 3;
+
+impl Backups {
+    /// Makes a backup of the user's workspace; then it is complete.
+    ///
+    /// # Errors
+    /// Why there is none. Nothing of it is left, where the store can be reached.
+    pub(super) async fn take(&self, keeper: &Keeper) -> Result<Source, BackupError> {
+        if !keeper.exists().await? {
+            return Err(BackupError::NoWorkspace(keeper.user().to_string()));
+        }
+        keeper.tidy().await?;
+        let place = self.place(keeper);
+        self.collect(&place).await?;
+        let mut number = 0;
+        loop {
+            number += 1;
+            let id = Id::new(SystemTime::now());
+            let backup = place.clone().join(id.as_str());
+            self.tell(Event::Copying(number));
+            let taken = tokio::select! {
+                taken = self.copy_to(keeper, &id, &backup, number) => taken,
+                () = self.stop.cancelled() => Err(BackupError::Stopped),
+            };
+            match taken {
+                Ok(Some(manifest)) => {
+                    return Ok(Source {
+                        id,
+                        manifest,
+                        path: backup,
+                    });
+                }
+                Ok(None) => info!(user = %keeper.user(), "it changed while it was copied: again"),
+                Err(error) => {
+                    self.clean_up(&place, &id).await;
+                    return Err(error);
+                }
+            }
+            self.clean_up(&place, &id).await;
+        }
+    }
+
+    /// `None`: it changed meanwhile, and there may be another try.
+    async fn copy_to(
+        &self,
+        keeper: &Keeper,
+        id: &Id,
+        backup: &Path,
+        number: u32,
+    ) -> Result<Option<Manifest>, BackupError> {
+        let begun = SystemTime::now();
+        Started::by_this_process(Vec::new())
+            .say(&self.store, backup)
+            .await?;
+        let mut archive = Sink::begin(&self.store, backup.clone().join(ARCHIVE)).await?;
+        let mut list = Sink::begin(&self.store, backup.clone().join(LIST)).await?;
+        let uploads = archive.upload().into_iter().chain(list.upload());
+        let started = Started::by_this_process(uploads.collect());
+        let copied = tokio::select! {
+            copied = self.copy(keeper, &mut archive, &mut list) => copied,
+            error = started.keep_saying(&self.store, backup) => Err(error),
+        };
+        let (moment, packed) = match copied {
+            Ok(done) if done.0.consistency != Consistency::Changed || number == TRIES => done,
+            other => {
+                archive.abort().await;
+                list.abort().await;
+                return other.map(|_| None);
+            }
+        };
+        archive.complete().await?;
+        list.complete().await?;
+        let manifest = self.manifest(keeper, id, (begun, number), moment, packed);
+        let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
+        self.store.put(&backup.clone().join(MANIFEST), text).await?;
+        self.store.delete(&backup.clone().join(STARTED)).await?;
+        if manifest.consistency == Consistent::Changed {
+            warn!(user = %keeper.user(), %id, "{}", manifest.consistency.sentence());
+        }
+        Ok(Some(manifest))
+    }
+
+    async fn copy(
+        &self,
+        keeper: &Keeper,
+        archive: &mut Sink,
+        list: &mut Sink,
+    ) -> Result<(Moment, Packed), BackupError> {
+        let (chunks, input) = Chunks::new();
+        let (archive_out, archive_chunks) = Out::new();
+        let (list_out, list_chunks) = Out::new();
+        let packing = on_thread(move || pack::pack(input, archive_out, list_out));
+        let packing = packing.map_err(BackupError::Thread)?;
+        let mut copying = keeper.copy().await?;
+        let moved = try_join!(
+            self.feed(&mut copying, chunks),
+            archive.take(archive_chunks),
+            list.take(list_chunks),
+        );
+        copying.close().await;
+        let packed = packing.await;
+        match (moved, packed) {
+            (Ok((Some(moment), (), ())), Ok(packed)) => Ok((moment, packed)),
+            // The thread ended first, and says why.
+            (Ok((None, (), ())), Ok(_)) => Err(BackupError::NoArchive("it ended early".into())),
+            (Ok(_), Err(error)) => Err(match damage(&error) {
+                Some(what) => BackupError::NoArchive(what),
+                None => BackupError::Thread(error),
+            }),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// `None` when the other end takes no more.
+    async fn feed(
+        &self,
+        copying: &mut Copying,
+        chunks: mpsc::Sender<Chunk>,
+    ) -> Result<Option<Moment>, BackupError> {
+        loop {
+            let (chunk, end) = match copying.next().await? {
+                Part::Data(data) => {
+                    self.tell(Event::Moved(data.len() as u64));
+                    (Chunk::Data(data), None)
+                }
+                Part::End(moment) => (Chunk::End, Some(moment)),
+            };
+            if chunks.send(chunk).await.is_err() {
+                return Ok(None);
+            }
+            if end.is_some() {
+                return Ok(end);
+            }
+        }
+    }
+
+    fn manifest(
+        &self,
+        keeper: &Keeper,
+        id: &Id,
+        (begun, tries): (SystemTime, u32),
+        moment: Moment,
+        packed: Packed,
+    ) -> Manifest {
+        let time = |time| humantime::format_rfc3339_millis(time).to_string();
+        Manifest {
+            format: Manifest::format(),
+            id: id.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            instance: self.instance.as_str().to_owned(),
+            issuer: keeper.user().issuer.as_str().to_owned(),
+            user: keeper.user().subject.as_str().to_owned(),
+            begun: time(begun),
+            ended: time(SystemTime::now()),
+            consistency: moment.consistency.into(),
+            stopped_ms: u64::try_from(moment.stopped.as_millis()).unwrap_or(u64::MAX),
+            processes: moment.processes,
+            tries,
+            entries: packed.counted.entries,
+            content_bytes: packed.counted.content,
+            archive: packed.archive,
+            list: packed.list,
+        }
+    }
+
+    /// Of this process: what is left here, the next run takes.
+    pub(super) async fn clean_up(&self, place: &Path, id: &Id) {
+        let cleaned = async {
+            if let Some(found) = self.store.list(place).await?.get(id) {
+                self.store.remove(place, id, found).await?;
+            }
+            Ok::<_, BackupError>(())
+        };
+        if let Err(error) = cleaned.await {
+            let error = &error as &dyn std::error::Error;
+            warn!(%id, error, "the next backup removes what is left of this one");
+        }
+    }
+}

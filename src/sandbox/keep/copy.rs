@@ -1,0 +1,175 @@
+//! Out: the whole workspace as an archive.
+
+use bytes::Bytes;
+use casemate_protocol::BackupEnd;
+use casemate_protocol::backup_end::Consistency as Said;
+use std::time::Duration;
+
+use super::errand::Errand;
+use super::{Keeper, SILENCE};
+use crate::channel::{Backup, BackupPart, CallError, Channel};
+use crate::engine::{Row, RunAs, State, Workspace, labels};
+use crate::sandbox::SandboxError;
+use crate::sandbox::bring_up::{Maker, connect_to};
+
+/// Whether a copy is a picture of one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consistency {
+    /// The user's processes stood still.
+    Stopped,
+    /// Something ran, and nothing was changed meanwhile.
+    Checked,
+    /// Something was changed meanwhile.
+    Changed,
+}
+
+/// How a workspace was while it was copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Whether it stood still.
+    pub consistency: Consistency,
+    /// How long the user's processes were stopped.
+    pub stopped: Duration,
+    /// How many were.
+    pub processes: u32,
+}
+
+/// What comes of a copy.
+#[derive(Debug)]
+pub enum Part {
+    /// The next bytes of the archive.
+    Data(Bytes),
+    /// That was all.
+    End(Moment),
+}
+
+/// A copy on its way.
+#[derive(Debug)]
+pub struct Copying {
+    backup: Backup,
+    /// Keeps the connection.
+    _channel: Option<Channel>,
+    errand: Option<Errand>,
+    maker: Maker,
+    /// Containers on the workspace, other than where it is read.
+    others: Vec<String>,
+}
+
+impl Keeper {
+    /// Begins a copy: in the user's own container where one runs, because only there the
+    /// user's processes can be stopped.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn copy(&self) -> Result<Copying, SandboxError> {
+        let maker = &self.maker;
+        let rows = maker.running().await?;
+        let own = rows.iter().find(|row| row.name == maker.lasting_name());
+        if let Some(own) = own.filter(|_| maker.lasts())
+            && let Ok(channel) = connect_to(&maker.engine, &own.id).await
+        {
+            // One that ends just now says so, and then an errand does it.
+            if let Ok(backup) = channel.backup(false, SILENCE).await {
+                return Ok(Copying {
+                    backup,
+                    _channel: Some(channel),
+                    errand: None,
+                    maker: maker.clone(),
+                    others: Vec::new(),
+                });
+            }
+        }
+        let (workspace, run_as) = maker.workspace_now().await?;
+        let errand = maker.errand("backup", workspace, run_as).await?;
+        let others = maker.running().await?;
+        let mut others: Vec<_> = others.into_iter().map(|row| row.id).collect();
+        others.retain(|id| *id != errand.id);
+        match errand.backup(!others.is_empty()).await {
+            Ok(backup) => Ok(Copying {
+                backup,
+                _channel: None,
+                errand: Some(errand),
+                maker: maker.clone(),
+                others,
+            }),
+            Err(error) => {
+                errand.close().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Copying {
+    /// What comes next; nothing behind the end.
+    ///
+    /// # Errors
+    /// [`SandboxError::BrokenOff`] when the container ended in the middle;
+    /// [`SandboxError::Failed`] with what could not be read.
+    pub async fn next(&mut self) -> Result<Part, SandboxError> {
+        let end = match self.backup.next(SILENCE).await.map_err(failed)? {
+            BackupPart::Data(data) => return Ok(Part::Data(data)),
+            BackupPart::End(end) => end,
+        };
+        let mut moment = moment(end);
+        if moment.consistency == Consistency::Stopped && self.others_came().await? {
+            moment.consistency = Consistency::Checked;
+        }
+        Ok(Part::End(moment))
+    }
+
+    /// Whether a container of the user's has begun to run beside an errand.
+    async fn others_came(&self) -> Result<bool, SandboxError> {
+        let Some(errand) = &self.errand else {
+            return Ok(false);
+        };
+        let running = self.maker.running().await?;
+        let known = |id: &String| *id == errand.id || self.others.contains(id);
+        Ok(running.iter().any(|row| !known(&row.id)))
+    }
+
+    /// Ends what was needed for it.
+    pub async fn close(self) {
+        if let Some(errand) = self.errand {
+            errand.close().await;
+        }
+    }
+}
+
+impl Maker {
+    /// The containers of this user that run or are about to.
+    pub(super) async fn running(&self) -> Result<Vec<Row>, SandboxError> {
+        let labels = self.labels();
+        let whose = [
+            (labels::INSTANCE, labels.instance.as_str()),
+            (labels::USER, labels.user.as_str()),
+            (labels::ISSUER, labels.issuer.as_str()),
+        ];
+        let mut rows = self.engine.list_containers(&whose).await?;
+        rows.retain(|row| !matches!(row.state, State::Exited | State::Dead));
+        Ok(rows)
+    }
+
+    /// What a container of this user has for a workspace.
+    async fn workspace_now(&self) -> Result<(Workspace, RunAs), SandboxError> {
+        let capabilities = self.engine.capabilities().await?;
+        self.workspace(&capabilities).await
+    }
+}
+
+fn moment(end: BackupEnd) -> Moment {
+    Moment {
+        consistency: match end.consistency() {
+            Said::Stopped => Consistency::Stopped,
+            Said::Checked => Consistency::Checked,
+            Said::Changed | Said::Unspecified => Consistency::Changed,
+        },
+        stopped: Duration::from_millis(end.stopped_ms),
+        processes: end.processes,
+    }
+}
+
+/// What ended a copy, or its way back, in the middle.
+pub(super) fn failed(error: CallError) -> SandboxError {
+    crate::sandbox::transfer::broken_off(error)
+}

@@ -1,0 +1,213 @@
+//! In: a new volume, which becomes the workspace when it is whole.
+
+use bytes::Bytes;
+use casemate_protocol::UploadDone;
+use tracing::info;
+
+use super::copy::failed;
+use super::errand::Errand;
+use super::{Keeper, SILENCE};
+use crate::channel::{Backup, BackupPart, Outgoing};
+use crate::engine::{EngineError, RunAs, VolumeDriver, Workspace, labels};
+use crate::sandbox::SandboxError;
+use crate::sandbox::bring_up::Maker;
+
+/// Why a workspace was not exchanged.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// It is not ours to exchange.
+    #[error("the user's workspace is a directory of the host (mode bind)")]
+    Bound,
+    /// Commands run, or files are on their way.
+    #[error("the user's sandbox works; wait until it is idle, or end what runs with --force")]
+    Works,
+    /// Another restore of the same user came first.
+    #[error("another restore of this user was faster, and its state holds")]
+    Overtaken,
+    /// What every call may say.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+}
+
+impl From<EngineError> for StageError {
+    fn from(error: EngineError) -> Self {
+        Self::Sandbox(error.into())
+    }
+}
+
+/// A volume that is not the workspace yet.
+#[derive(Debug)]
+pub struct Staged {
+    maker: Maker,
+    volume: String,
+    generation: u64,
+    errand: Errand,
+}
+
+/// An archive on its way into it.
+#[derive(Debug)]
+pub struct Filling(Outgoing);
+
+/// What is in it, on its way out again.
+#[derive(Debug)]
+pub struct ReadBack(Backup);
+
+impl Keeper {
+    /// Makes a volume beside the workspace, and what is needed to fill it.
+    ///
+    /// # Errors
+    /// [`SandboxError::DiskFull`], [`StageError::Bound`] for a user in bind mode, and
+    /// those of every call.
+    pub async fn stage(&self) -> Result<Staged, StageError> {
+        let maker = &self.maker;
+        if maker.is_bound() {
+            return Err(StageError::Bound);
+        }
+        self.tidy().await?;
+        let generation = maker.volumes().await?.generation + 1;
+        let random = uuid::Uuid::new_v4().simple().to_string();
+        let volume = format!("{}-g{generation}-{}", maker.name.as_str(), &random[..8]);
+        maker.check_disk(&volume).await?;
+        let staged = self.make(&volume, generation).await;
+        let errand = match staged {
+            Ok(errand) => errand,
+            Err(error) => {
+                maker.take_away_volume(&volume).await;
+                return Err(error.into());
+            }
+        };
+        Ok(Staged {
+            maker: maker.clone(),
+            volume,
+            generation,
+            errand,
+        })
+    }
+
+    async fn make(&self, volume: &str, generation: u64) -> Result<Errand, SandboxError> {
+        let maker = &self.maker;
+        let labels = maker.labels();
+        let mark = [(labels::PENDING, volume.to_owned())];
+        let (name, plain) = (mark_of(volume), VolumeDriver::default());
+        // First: without it, what follows would be the workspace.
+        let marked = maker
+            .engine
+            .ensure_labelled_volume(&name, &labels, &mark, &plain);
+        marked.await?;
+        let driver = VolumeDriver::local(maker.quota().await?, maker.settings.quota.0);
+        let number = [(labels::GENERATION, generation.to_string())];
+        let made = maker
+            .engine
+            .ensure_labelled_volume(volume, &labels, &number, &driver);
+        made.await?;
+        let workspace = Workspace::Volume(volume.to_owned());
+        maker.errand("restore", workspace, RunAs::DEFAULT).await
+    }
+}
+
+impl Staged {
+    /// Begins to fill it.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn fill(&self) -> Result<Filling, SandboxError> {
+        self.errand.fill().await.map(Filling)
+    }
+
+    /// Begins to read all that is in it.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn read_back(&self) -> Result<ReadBack, SandboxError> {
+        self.errand.backup(true).await.map(ReadBack)
+    }
+
+    /// Makes it the workspace. The user's containers end first; with `force` also such as
+    /// work. What they write from now on until they have ended is lost, as all that was
+    /// written since the backup.
+    ///
+    /// # Errors
+    /// [`StageError::Works`] without `force`, [`StageError::Overtaken`] when another
+    /// restore of this user was faster; then nothing has changed.
+    pub async fn commit(self, force: bool) -> Result<(), StageError> {
+        let ready = self.ready(force).await;
+        if let Err(error) = ready {
+            self.abandon().await;
+            return Err(error);
+        }
+        let Self {
+            maker,
+            volume,
+            errand,
+            ..
+        } = self;
+        if let Err(error) = maker.engine.remove_volume(&mark_of(&volume)).await {
+            let current = maker.volumes().await.map(|volumes| volumes.current);
+            if !current.is_ok_and(|current| current == volume) {
+                errand.close().await;
+                maker.take_away_volume(&volume).await;
+                return Err(error.into());
+            }
+        }
+        info!(volume, user = %maker.user, "restored");
+        let overtaken = maker.volumes().await?.current != volume;
+        if !overtaken {
+            maker.end_what_uses_old_volumes().await;
+        }
+        errand.close().await;
+        if overtaken {
+            return Err(StageError::Overtaken);
+        }
+        Ok(())
+    }
+
+    /// The last look before it counts.
+    async fn ready(&self, force: bool) -> Result<(), StageError> {
+        self.maker.end_containers(&self.errand.id, force).await?;
+        if self.maker.volumes().await?.generation >= self.generation {
+            return Err(StageError::Overtaken);
+        }
+        Ok(())
+    }
+
+    /// Takes it away again.
+    pub async fn abandon(self) {
+        self.errand.close().await;
+        self.maker.take_away_volume(&self.volume).await;
+    }
+}
+
+impl Filling {
+    /// Hands on some of the archive, 256 KiB at most.
+    ///
+    /// # Errors
+    /// [`SandboxError::Failed`] with the entry that could not be made.
+    pub async fn send(&mut self, data: Bytes) -> Result<(), SandboxError> {
+        self.0.send(data, SILENCE).await.map_err(failed)
+    }
+
+    /// That was all; returns when it is on the disk.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn end(self) -> Result<UploadDone, SandboxError> {
+        self.0.end(SILENCE).await.map_err(failed)
+    }
+}
+
+impl ReadBack {
+    /// The next bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// As [`super::Copying::next`].
+    pub async fn next(&mut self) -> Result<Option<Bytes>, SandboxError> {
+        match self.0.next(SILENCE).await.map_err(failed)? {
+            BackupPart::Data(data) => Ok(Some(data)),
+            BackupPart::End(_) => Ok(None),
+        }
+    }
+}
+
+pub(super) fn mark_of(volume: &str) -> String {
+    format!("{volume}-pending")
+}

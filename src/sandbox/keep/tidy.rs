@@ -1,0 +1,74 @@
+//! What a restore has left: workspaces of the past, and what was never whole.
+
+use std::time::SystemTime;
+
+use tracing::{debug, info, warn};
+
+use super::Keeper;
+use super::stage::mark_of;
+use crate::engine::EngineError;
+use crate::sandbox::SandboxError;
+use crate::sandbox::bring_up::Maker;
+
+impl Keeper {
+    /// Takes away what an end in the middle of a restore has left. What is in use stays.
+    ///
+    /// # Errors
+    /// The Engine's.
+    pub async fn tidy(&self) -> Result<(), SandboxError> {
+        match self.maker.tidy().await {
+            // The next time, then.
+            Err(SandboxError::Engine(error)) if matches!(*error, EngineError::InUse { .. }) => {
+                Ok(())
+            }
+            done => done,
+        }
+    }
+}
+
+impl Maker {
+    /// As [`Keeper::tidy`], with [`EngineError::InUse`] where an old workspace is in use.
+    pub(super) async fn tidy(&self) -> Result<(), SandboxError> {
+        let volumes = self.volumes().await?;
+        for mark in &volumes.marks {
+            if mark.is_young(SystemTime::now()) {
+                continue;
+            }
+            if volumes.pending.contains(&mark.volume) {
+                match self.engine.remove_volume(&mark.volume).await {
+                    // A restore that runs.
+                    Err(EngineError::InUse { .. }) => continue,
+                    removed => removed?,
+                }
+                info!(volume = mark.volume, "removed what was never whole");
+            }
+            // Behind its volume: without it that would be the workspace.
+            self.engine.remove_volume(&mark.name).await?;
+        }
+        // What is whole goes only when what came after it is there.
+        if volumes.old.is_empty() || !self.engine.has_volume(&volumes.current).await? {
+            return Ok(());
+        }
+        for old in &volumes.old {
+            self.engine.remove_volume(old).await?;
+            info!(
+                volume = old,
+                current = volumes.current,
+                "removed an old workspace"
+            );
+        }
+        Ok(())
+    }
+
+    /// Takes away a volume that never became the workspace, and then its mark.
+    pub(super) async fn take_away_volume(&self, volume: &str) {
+        for name in [volume, &mark_of(volume)] {
+            if let Err(error) = self.engine.remove_volume(name).await {
+                let error = &error as &dyn std::error::Error;
+                warn!(volume, error, "the next backup or restore removes it");
+                return;
+            }
+        }
+        debug!(volume, "taken away");
+    }
+}

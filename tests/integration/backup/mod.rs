@@ -1,0 +1,92 @@
+//! Backups and restores by the command line and by the clock: into a directory, and into
+//! an S3 over HTTP.
+
+mod clock;
+mod drill;
+mod killed;
+mod large;
+mod moment;
+mod refused;
+mod s3;
+
+use std::path::PathBuf;
+use std::process::Output;
+use std::time::Duration;
+
+use crate::harness::{Directory, Instance};
+
+/// For what has to be waited for, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs a verb.
+fn casemate(instance: &Instance, args: &[&str]) -> Output {
+    instance.command(args).output().expect("it runs")
+}
+
+/// What it prints. Panics when it fails.
+fn done(instance: &Instance, args: &[&str]) -> String {
+    let output = casemate(instance, args);
+    assert!(
+        output.status.success(),
+        "{args:?}: {}",
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+/// What it complains. Panics when it succeeds.
+fn refused(instance: &Instance, args: &[&str]) -> String {
+    let output = casemate(instance, args);
+    assert!(
+        !output.status.success(),
+        "{args:?}: {}",
+        text(&output.stdout)
+    );
+    text(&output.stderr)
+}
+
+/// What a command prints in the sandbox of `alice`.
+fn exec(instance: &Instance, command: &str) -> String {
+    done(
+        instance,
+        &["exec", "alice", "--timeout", "300", "--", command],
+    )
+}
+
+/// A directory for backups.
+fn target() -> Directory {
+    Directory::new(0)
+}
+
+/// The directories of all backups below a target, complete or not, oldest first.
+fn backups(target: &Directory) -> Vec<PathBuf> {
+    let mut level = vec![PathBuf::from(target.text())];
+    for _ in 0..3 {
+        let below = |path: PathBuf| {
+            let entries = std::fs::read_dir(path).into_iter().flatten();
+            entries.map(|entry| entry.expect("an entry").path())
+        };
+        level = level.into_iter().flat_map(below).collect();
+    }
+    level.sort();
+    level
+}
+
+/// Names of what one of them consists of, sorted.
+fn objects(backup: &PathBuf) -> Vec<String> {
+    let entries = std::fs::read_dir(backup).expect("a directory");
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        let name = entry.expect("an entry").file_name();
+        name.to_string_lossy().into_owned()
+    };
+    let mut names: Vec<String> = entries.map(name).collect();
+    names.sort();
+    names
+}
+
+/// What a complete one consists of.
+const COMPLETE: [&str; 3] = ["entries.jsonl.zst", "manifest.json", "workspace.tar.zst"];

@@ -1,0 +1,123 @@
+//! A backup while the user works.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{PATIENCE, casemate, done, exec, target, text};
+use crate::harness::{Directory, Instance, TestServer, docker, eventually};
+
+/// Writes the same number into two files, one after the other, again and again. In a
+/// picture of one moment the second is the same or one less.
+const PAIRS: &str = "i=0; while :; do i=$((i+1)); \
+    echo $i > new && mv new z-first; echo $i > new && mv new a-second; done";
+
+fn manifest(instance: &Instance, target: &Directory) -> Value {
+    let made = done(
+        instance,
+        &["backup", "alice", "--json", "--to", target.text()],
+    );
+    let manifests: Value = serde_json::from_str(&made).expect("JSON");
+    manifests[0].clone()
+}
+
+fn number(text: &str) -> u64 {
+    text.trim().parse().expect("a number")
+}
+
+#[tokio::test]
+async fn what_is_written_all_the_time_is_copied_at_one_moment_and_goes_on_afterwards() {
+    let (instance, target) = (Instance::new(), target());
+    let server = TestServer::on(&instance).user("alice").start().await;
+    // What lies between the two in the archive takes longer to copy than a round of it.
+    server.shell("head -c 100M /dev/urandom > large").await;
+    server
+        .shell(&format!("({PAIRS}) >/dev/null 2>&1 & echo begun"))
+        .await;
+    let made = manifest(&instance, &target);
+    assert_eq!(
+        (&made["consistency"], &made["tries"]),
+        (&"stopped".into(), &1.into()),
+        "{made}"
+    );
+    assert!(made["processes"].as_u64() >= Some(1), "{made}");
+    assert!(made["stopped_ms"].as_u64() < Some(10_500), "{made}");
+    let then = number(server.shell("cat z-first").await.stdout());
+    eventually("it goes on", PATIENCE, async || {
+        number(server.shell("cat z-first").await.stdout()) > then
+    })
+    .await;
+    let restored = casemate(&instance, &["restore", "alice", "--from", target.text()]);
+    assert!(
+        text(&restored.stderr).contains("works"),
+        "{}",
+        text(&restored.stderr)
+    );
+    done(
+        &instance,
+        &["restore", "alice", "--force", "--from", target.text()],
+    );
+    let [first, second] =
+        ["z-first", "a-second"].map(|file| number(&exec(&instance, &format!("cat {file}"))));
+    assert!(
+        first == second || first == second + 1,
+        "{first} and {second}"
+    );
+    assert!(first <= then);
+}
+
+#[tokio::test]
+async fn what_the_user_had_stopped_stays_so() {
+    let (instance, target) = (Instance::new(), target());
+    let server = TestServer::on(&instance).user("alice").start().await;
+    let begin = "sleep 1000 & stopped=$!; sleep 1001 & kill -STOP $stopped";
+    server.shell(&format!("({begin}) >/dev/null 2>&1")).await;
+    let container = instance.container();
+    // A line each: its state, and which it is.
+    let states = || {
+        let rows = docker::lines(&["top", &container, "-eo", "pid,stat,args"]);
+        let row = |row: String| Some(row.trim().split_once(' ')?.1.trim().to_owned());
+        let mut rows: Vec<_> = rows.into_iter().filter_map(row).collect();
+        rows.retain(|row| row.contains("sleep 100"));
+        rows.sort();
+        rows
+    };
+    eventually("one is stopped", PATIENCE, async || {
+        states().iter().any(|row| row.starts_with('T'))
+    })
+    .await;
+    let before = states();
+    let stopped = |row: &&String| row.starts_with('T') && row.ends_with("sleep 1000");
+    assert_eq!(
+        (before.len(), before.iter().filter(stopped).count()),
+        (2, 1),
+        "{before:?}"
+    );
+    let made = manifest(&instance, &target);
+    assert_eq!(made["consistency"], "stopped", "{made}");
+    assert_eq!(states(), before);
+}
+
+#[tokio::test]
+async fn a_workspace_that_takes_longer_is_checked_and_its_processes_stand_still_for_10_s_at_most() {
+    let (instance, target) = (Instance::new(), target());
+    let server = TestServer::on(&instance).user("alice").start().await;
+    // Many files take long: each is opened, sent and looked at twice.
+    let many = "mkdir many; cd many; for i in $(seq 60); do mkdir $i; (cd $i; seq 5000 | split -l 1 -a 4); done";
+    server.shell_within(many, 600).await;
+    server
+        .shell("(while :; do date +%s.%N; sleep 0.1; done) >/tmp/ticks 2>&1 & echo")
+        .await;
+    let made = manifest(&instance, &target);
+    let consistency = made["consistency"].as_str().expect("text");
+    // On a fast machine it may be over before.
+    assert!(["checked", "stopped"].contains(&consistency), "{made}");
+    let gap = "awk 'NR>1 && $1-l>g {g=$1-l} {l=$1} END {printf \"%d\", g*1000}' /tmp/ticks";
+    let gap = number(server.shell(gap).await.stdout());
+    assert!(gap < 11_500, "it stood still for {gap} ms");
+    let stopped = made["stopped_ms"].as_u64().expect("a number");
+    assert!(
+        Duration::from_millis(stopped) < Duration::from_millis(10_500),
+        "{made}"
+    );
+}
