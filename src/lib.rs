@@ -11,12 +11,14 @@
 //! channel             gRPC to PID 1 over one `docker exec` stream
 //! engine              the Docker Engine: containers, volumes, images
 //! config, identity, workspace      values that are valid once they exist
+//! audit               a line a call, chained, for whoever must know what was done
 //! meter               what is counted, for whoever watches
 //! ```
 //!
 //! What runs in the container is another program, `crates/init`; what the two
 //! say to each other is `crates/protocol`.
 
+pub mod audit;
 pub mod channel;
 pub mod cli;
 pub mod config;

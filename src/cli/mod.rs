@@ -1,5 +1,6 @@
 //! The command line. One verb a file.
 
+mod audit;
 mod exec;
 mod ps;
 mod rm;
@@ -29,6 +30,8 @@ enum Verb {
     Exec(exec::Args),
     /// Remove a user's sandbox, and with --volume the user's files.
     Rm(rm::Args),
+    /// Check the records of calls.
+    Audit(audit::Args),
     /// Make a token for HTTP.
     Token(token::Args),
 }
@@ -44,6 +47,7 @@ impl Cli {
             Verb::Ps(args) => ps::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Exec(args) => exec::run(args),
             Verb::Rm(args) => rm::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Audit(args) => audit::run(args),
             Verb::Token(args) => token::run(args).map(|()| ExitCode::SUCCESS),
         }
     }

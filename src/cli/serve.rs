@@ -41,13 +41,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     config.check_directory()?;
     setup::log_to_stderr(&config.log)?;
     let engine = setup::engine(&ProcessEnvironment)?;
+    let audit = setup::audit(&config, &engine)?;
     let runtime = match args.http {
         Some(_) => setup::runtime_of_many()?,
         None => setup::runtime()?,
     };
     let served = runtime.block_on(async {
         let stop = setup::stop_on_signal()?;
-        let manager = Manager::new(config.clone(), engine.clone());
+        let manager = Manager::new(config.clone(), engine.clone()).recorded_in(audit.clone());
         let admin = match config.admin {
             Some(address) => Some(listen(address).await.context("for metrics")?),
             None => None,
@@ -59,14 +60,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let served = http::admin::serve(listener, address, manager, engine, stop.clone());
             tokio::spawn(served);
         }
-        match args.http {
+        let served = match args.http {
             Some(address) => serve_http(address, manager, engine, config, stop).await,
             None => {
                 let tools = Tools::new(manager.clone(), config.user);
                 stdio::serve(manager, tools, stop).await;
                 Ok(())
             }
-        }
+        };
+        audit.close().await;
+        served
     });
     runtime.shutdown_timeout(LAST);
     served

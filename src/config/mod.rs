@@ -73,6 +73,10 @@ pub struct Config {
     pub upload_limit: Bytes,
     /// Where the operator's tools ask for metrics; `None`: nowhere.
     pub admin: Option<SocketAddr>,
+    /// The directory where calls are recorded; `None`: nowhere.
+    pub audit: Option<HostDir>,
+    /// Whether that has what commands and files contain.
+    pub audit_content: bool,
     /// What is logged: directives that [`EnvFilter`] takes.
     pub log: String,
     /// Sandboxes alive at once; [`limits::MAX_SANDBOXES`].
@@ -133,6 +137,8 @@ impl Config {
             warm: given.value(S::Warm, true, switch)?,
             upload_limit: given.bounded(S::UploadLimit, limits::UPLOAD_LIMIT)?,
             admin: given.value(S::Admin, None, |text| web::address(text).map(Some))?,
+            audit: given.value(S::Audit, None, |text| text.parse().map(Some))?,
+            audit_content: given.value(S::AuditContent, false, switch)?,
             log: given.value(S::Log, limits::LOG.to_owned(), log_filter)?,
             max_sandboxes: given.bounded(S::MaxSandboxes, limits::MAX_SANDBOXES)?,
             disk_floor: given.bounded(S::DiskFloor, limits::DISK_FLOOR)?,

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::choices::{AuthScheme, Mode, Results, SWITCH, ToolSet};
+use super::choices::{AuthScheme, Mode, Results, SWITCH, SWITCH_OFF, ToolSet};
 use super::limits::{self, Bounds};
 use super::units::{Bytes, NanoCpus, Unit};
 
@@ -154,6 +154,10 @@ settings! {
         Size(limits::UPLOAD_LIMIT);
     Admin = "admin", Server, "Where metrics are served: an address and a port, or a port of 127.0.0.1",
         Text("ADDR", None);
+    Audit = "audit", Server, "Where calls are recorded, a line each: a directory",
+        Text("DIR", None);
+    AuditContent = "audit_content", Server, "Record also what commands and files contain, 64 KiB of each",
+        Words(&SWITCH_OFF);
     Log = "log", Server, "What is logged on stderr, as in `warn,casemate=debug`",
         Text("FILTER", Some(limits::LOG));
     Auth = "auth", Server, "HTTP: how callers show who they are",

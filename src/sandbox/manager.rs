@@ -19,7 +19,9 @@ use super::spares::Spares;
 use super::survey;
 use super::sweep;
 use super::transfer::Transfers;
+use super::used::Used;
 use super::{Containers, NoteSlot, Occupant, Place, Sandbox, SandboxError, Status};
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::engine::{Engine, labels};
 use crate::identity::{SandboxName, User};
@@ -34,6 +36,12 @@ const ENDING: Duration = Duration::from_millis(1500);
 
 /// How long it then waits for the channels to be let go of: nothing in it waits.
 const LETTING_GO: Duration = Duration::from_millis(300);
+
+/// The name of this machine, for labels and records.
+pub fn node() -> String {
+    let uname = rustix::system::uname();
+    uname.nodename().to_string_lossy().into_owned()
+}
 
 /// Starts owners of one user's containers.
 #[derive(Debug)]
@@ -90,6 +98,7 @@ async fn until(ended: CancellationToken, task: impl Future<Output = ()>) {
 pub struct Manager {
     pub(super) common: Arc<Common>,
     sandboxes: Arc<Mutex<HashMap<User, Sandbox>>>,
+    audit: Audit,
     owners: TaskTracker,
     calls: TaskTracker,
     /// Calls end what they run, then the owners let go of their channels.
@@ -105,10 +114,7 @@ impl Manager {
             config,
             engine,
             since: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-            node: rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
+            node: node(),
             preparing: tokio::sync::Mutex::new(()),
             warned: AtomicBool::new(false),
             room: Room::new(waiting.clone()),
@@ -117,11 +123,22 @@ impl Manager {
         Self {
             common: Arc::new(common),
             sandboxes: Arc::default(),
+            audit: Audit::off(),
             owners: TaskTracker::new(),
             calls: TaskTracker::new(),
             ending: CancellationToken::new(),
             ended: CancellationToken::new(),
         }
+    }
+
+    /// The same, with its calls recorded in `audit`.
+    pub fn recorded_in(self, audit: Audit) -> Self {
+        Self { audit, ..self }
+    }
+
+    /// Where calls are recorded.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// The settings.
@@ -208,6 +225,7 @@ impl Manager {
         Sandbox {
             containers,
             meter: self.meter().clone(),
+            used: Used::default(),
             admission: Admission::new(calls, waiting.clone()),
             transfers: Transfers::new(self.common.engine.clone(), waiting),
             ending: self.ending.clone(),

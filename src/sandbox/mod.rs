@@ -44,6 +44,7 @@ mod spares;
 mod survey;
 mod sweep;
 mod transfer;
+mod used;
 mod wanted;
 
 use std::future::Future;
@@ -56,11 +57,12 @@ use tokio_util::sync::CancellationToken;
 pub use bind::BindError;
 pub use command::{Command, Executed, Follow, Lost, News};
 pub use error::SandboxError;
-pub use manager::Manager;
+pub use manager::{Manager, node};
 pub use repeat::Uncertainty;
 pub use replaced::{KEPT, LOST, Reason};
 pub use survey::{Occupant, survey};
 pub use transfer::{Download, Stat, UploadOptions, Uploaded};
+pub use used::Used;
 
 use crate::channel::{CallError, Channel};
 use crate::meter::Meter;
@@ -117,6 +119,7 @@ pub struct Sandbox {
     admission: Admission,
     transfers: Transfers,
     meter: Meter,
+    used: Used,
     /// Cancelled when the server ends.
     ending: CancellationToken,
 }
@@ -134,6 +137,14 @@ enum Containers {
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 impl Sandbox {
+    /// The same sandbox, noting in `used` which container each call comes to.
+    pub fn noting(&self, used: &Used) -> Self {
+        Self {
+            used: used.clone(),
+            ..self.clone()
+        }
+    }
+
     /// Where the container for the next call is in its life.
     pub fn status(&self) -> Status {
         self.for_files().status()
@@ -194,6 +205,7 @@ impl Sandbox {
             let lease = place.lease(deadline, |_| {}).await;
             let lease = lease.map_err(|error| tries.give_up(error, start.elapsed()))?;
             tries.may_go_to(&lease.container)?;
+            self.used.note(&lease.container);
             let left = deadline.saturating_duration_since(Instant::now());
             let done = tokio::select! {
                 done = operation(lease.channel, left) => done,

@@ -12,6 +12,7 @@ mod files;
 mod note;
 mod outcome;
 mod progress;
+mod record;
 mod render;
 mod shell;
 
@@ -32,12 +33,13 @@ pub use code::Code;
 pub use entries::{instant, time};
 pub use error::ToolError;
 pub use outcome::convert;
+pub use record::who;
 pub use render::visible;
 pub use shell::start;
 
 use crate::config::{Results, ToolSet};
 use crate::identity::{Principal, User};
-use crate::sandbox::{Manager, Sandbox};
+use crate::sandbox::{Manager, Sandbox, Used};
 
 /// The MCP server's side of a conversation.
 #[derive(Debug, Clone)]
@@ -115,32 +117,72 @@ impl Tools {
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResult, ErrorData> {
         let start = Instant::now();
-        let cancel = &context.ct;
-        let sandbox = self.sandbox(context)?;
-        let all = self.manager.config().tools == ToolSet::All;
-        let result = match name {
-            shell::NAME => shell::call(&sandbox, arguments, context).await,
-            files::write::NAME => unless(cancel, files::write::call(&sandbox, arguments)).await,
-            files::read::NAME => unless(cancel, files::read::call(&sandbox, arguments)).await,
-            files::list::NAME => unless(cancel, files::list::call(&sandbox, arguments)).await,
-            files::edit::NAME if all => {
-                unless(cancel, files::edit::call(&sandbox, arguments)).await
-            }
-            _ => {
-                let shown: String = name.escape_debug().take(60).collect();
-                return Err(ErrorData::invalid_params(
-                    format!("unknown tool: {shown}"),
-                    None,
-                ));
-            }
+        let config = self.manager.config();
+        if !NAMES[..shown(config.tools)].contains(&name) {
+            let shown: String = name.escape_debug().take(60).collect();
+            let message = format!("unknown tool: {shown}");
+            return Err(ErrorData::invalid_params(message, None));
+        }
+        let user = self.caller.user(context)?;
+        let used = Used::default();
+        let sandbox = self.manager.sandbox(&user).noting(&used);
+        let recording = record::begin(self.manager.audit(), &user, name, &arguments).await;
+        let (recording, result) = match recording {
+            Ok(recording) => (
+                recording,
+                dispatch(name, &sandbox, arguments, context).await,
+            ),
+            Err(refused) => (None, Err(refused)),
         };
-        let meter = self.manager.meter();
-        meter.call(name, outcome::counted(&result), start.elapsed());
+        let mut outcome = outcome::counted(&result).to_owned();
         let mut result = result.unwrap_or_else(ToolError::into_result);
-        if self.manager.config().results == Results::Text {
+        if config.results == Results::Text {
             result.structured_content = None;
         }
+        if let Some(recording) = recording {
+            let recorded = record::end(recording, &result, &outcome, &used).await;
+            if let Err(withheld) = recorded {
+                withheld.code.as_str().clone_into(&mut outcome);
+                result = withheld.into_result();
+            }
+        }
+        let meter = self.manager.meter();
+        meter.call(name, &outcome, start.elapsed());
         Ok(result)
+    }
+}
+
+/// All names: the core first, then what [`ToolSet::All`] has besides.
+const NAMES: [&str; 5] = [
+    shell::NAME,
+    files::write::NAME,
+    files::read::NAME,
+    files::list::NAME,
+    files::edit::NAME,
+];
+
+/// How many of [`NAMES`] a set has.
+fn shown(set: ToolSet) -> usize {
+    match set {
+        ToolSet::Core => 4,
+        ToolSet::All => NAMES.len(),
+    }
+}
+
+/// Calls one of [`NAMES`].
+async fn dispatch(
+    name: &str,
+    sandbox: &Sandbox,
+    arguments: JsonObject,
+    context: &RequestContext<RoleServer>,
+) -> Result<CallToolResult, ToolError> {
+    let cancel = &context.ct;
+    match name {
+        files::write::NAME => unless(cancel, files::write::call(sandbox, arguments)).await,
+        files::read::NAME => unless(cancel, files::read::call(sandbox, arguments)).await,
+        files::list::NAME => unless(cancel, files::list::call(sandbox, arguments)).await,
+        files::edit::NAME => unless(cancel, files::edit::call(sandbox, arguments)).await,
+        _ => shell::call(sandbox, arguments, context).await,
     }
 }
 
@@ -293,6 +335,9 @@ mod tests {
         );
         let all = Tools::list(ToolSet::All, Results::Both);
         assert_eq!(all[..4], core);
+        let all_names: Vec<_> = all.iter().map(|tool| &*tool.name).collect();
+        assert_eq!(all_names, NAMES[..shown(ToolSet::All)]);
+        assert_eq!(names, NAMES[..shown(ToolSet::Core)]);
         assert_eq!(all[4].name, "edit_file");
     }
 

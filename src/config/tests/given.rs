@@ -6,11 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 27] = [
+const OTHERS: [(Setting, [&str; 2]); 29] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
     (Setting::UploadLimit, ["2g", "1m"]),
     (Setting::Admin, ["9464", "0.0.0.0:9465"]),
+    (Setting::Audit, ["/srv/a", "/srv/b"]),
+    (Setting::AuditContent, ["on", "off"]),
     (Setting::Log, ["warn,casemate=debug", "error"]),
     (Setting::Image, ["debian:12", "debian:13"]),
     (Setting::Memory, ["1g", "2g"]),
