@@ -6,6 +6,7 @@
 //! ```text
 //! cli                 one verb a file
 //! http, stdio         how requests come in, and who they are from
+//! ops                 what is done with all users' sandboxes at once
 //! tools               parse, call, convert
 //! sandbox             one owner task a sandbox; adoption, replacement, admission
 //! channel             gRPC to PID 1 over one `docker exec` stream
@@ -26,6 +27,7 @@ pub mod engine;
 pub mod http;
 pub mod identity;
 pub mod meter;
+pub mod ops;
 pub mod sandbox;
 pub mod stdio;
 pub mod tools;

@@ -2,6 +2,8 @@
 
 mod audit;
 mod exec;
+mod gc;
+mod hold;
 mod ps;
 mod rm;
 mod serve;
@@ -30,6 +32,10 @@ enum Verb {
     Exec(exec::Args),
     /// Remove a user's sandbox, and with --volume the user's files.
     Rm(rm::Args),
+    /// Remove what nobody needs any more.
+    Gc(gc::Args),
+    /// Keep a user's workspace whatever its age.
+    Hold(hold::Args),
     /// Check the records of calls.
     Audit(audit::Args),
     /// Make a token for HTTP.
@@ -47,6 +53,8 @@ impl Cli {
             Verb::Ps(args) => ps::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Exec(args) => exec::run(args),
             Verb::Rm(args) => rm::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Gc(args) => gc::run(args),
+            Verb::Hold(args) => hold::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Audit(args) => audit::run(args),
             Verb::Token(args) => token::run(args).map(|()| ExitCode::SUCCESS),
         }

@@ -14,6 +14,7 @@ use crate::config::{Config, ProcessEnvironment, SettingsArgs};
 use crate::engine::Engine;
 use crate::http::auth::{self, Authenticator};
 use crate::http::guard::Guard;
+use crate::ops::gc::{self, Gc};
 use crate::sandbox::Manager;
 use crate::tools::Tools;
 use crate::{http, stdio};
@@ -60,6 +61,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let served = http::admin::serve(listener, address, manager, engine, stop.clone());
             tokio::spawn(served);
         }
+        // No target for backups yet: volumes are kept.
+        let gc = Gc::new(manager.clone(), engine.clone(), None);
+        manager.spawn(gc::hourly(gc));
         let served = match args.http {
             Some(address) => serve_http(address, manager, engine, config, stop).await,
             None => {

@@ -35,6 +35,7 @@ mod web;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
@@ -81,6 +82,8 @@ pub struct Config {
     pub log: String,
     /// Sandboxes alive at once; [`limits::MAX_SANDBOXES`].
     pub max_sandboxes: u32,
+    /// How long the volume of an unused workspace is kept; `None`: for ever.
+    pub volume_retention: Option<Duration>,
     /// Free space on the Engine's disk below which writes and new sandboxes are refused;
     /// [`limits::DISK_FLOOR`].
     pub disk_floor: Bytes,
@@ -141,6 +144,7 @@ impl Config {
             audit_content: given.value(S::AuditContent, false, switch)?,
             log: given.value(S::Log, limits::LOG.to_owned(), log_filter)?,
             max_sandboxes: given.bounded(S::MaxSandboxes, limits::MAX_SANDBOXES)?,
+            volume_retention: given.value(S::VolumeRetention, None, retention)?,
             disk_floor: given.bounded(S::DiskFloor, limits::DISK_FLOOR)?,
             bind: Bind::from_layers(&given, users.layers().chain([&given]))?,
             http: HttpSettings::from_layer(&given)?,
@@ -173,6 +177,17 @@ impl Config {
         self.users.settings(user).unwrap_or(&self.sandbox).clone()
     }
 
+    /// All images that sandboxes are made from, each once.
+    pub fn images(&self) -> Vec<ImageRef> {
+        let mut images = vec![self.sandbox.image.clone()];
+        for own in self.users.all() {
+            if !images.contains(&own.image) {
+                images.push(own.image.clone());
+            }
+        }
+        images
+    }
+
     /// All settings as they hold for `user`, in the order of [`Setting::ALL`], and where each was
     /// given.
     pub fn in_force(&self, user: &User) -> Vec<InForce> {
@@ -193,6 +208,18 @@ impl Config {
             },
         };
         Setting::ALL.iter().map(in_force).collect()
+    }
+}
+
+/// `off`, or a duration that cannot be too short by a slip.
+fn retention(text: &str) -> Result<Option<Duration>, ValueError> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let time = Duration::read(text)?;
+    match time >= limits::LEAST_RETENTION {
+        true => Ok(Some(time)),
+        false => Err(ValueError::Retention),
     }
 }
 

@@ -196,6 +196,8 @@ settings! {
         Number(limits::EPHEMERAL_LIVE);
     MaxSandboxes = "max_sandboxes", Host, "Sandboxes of this server alive at once",
         Number(limits::MAX_SANDBOXES);
+    VolumeRetention = "volume_retention", Host, "How long an unused workspace is kept, where there are backups: 1h at least, or off",
+        Text("DURATION", Some("off"));
     DiskFloor = "disk_floor", Host, "Free space on the Engine's disk that writes and new sandboxes leave",
         Size(limits::DISK_FLOOR);
     BindRoot = "bind_root", Host, "Mode bind: the directory with a directory for each user",

@@ -17,13 +17,13 @@ use super::owner::Owner;
 use super::room::Room;
 use super::spares::Spares;
 use super::survey;
-use super::sweep;
 use super::transfer::Transfers;
 use super::used::Used;
+use super::wanted::INIT;
 use super::{Containers, NoteSlot, Occupant, Place, Sandbox, SandboxError, Status};
 use crate::audit::Audit;
 use crate::config::Config;
-use crate::engine::{Engine, labels};
+use crate::engine::{Engine, EngineError, PreparedImage, labels};
 use crate::identity::{SandboxName, User};
 use crate::meter::Meter;
 
@@ -99,6 +99,8 @@ pub struct Manager {
     pub(super) common: Arc<Common>,
     sandboxes: Arc<Mutex<HashMap<User, Sandbox>>>,
     audit: Audit,
+    /// Cancelled when somebody asks for a sandbox.
+    first_use: CancellationToken,
     owners: TaskTracker,
     calls: TaskTracker,
     /// Calls end what they run, then the owners let go of their channels.
@@ -124,6 +126,7 @@ impl Manager {
             common: Arc::new(common),
             sandboxes: Arc::default(),
             audit: Audit::off(),
+            first_use: CancellationToken::new(),
             owners: TaskTracker::new(),
             calls: TaskTracker::new(),
             ending: CancellationToken::new(),
@@ -156,6 +159,29 @@ impl Manager {
         &self.calls
     }
 
+    /// Waits until somebody asks for a sandbox: before that nothing reaches for the Engine.
+    pub async fn used(&self) {
+        self.first_use.cancelled().await;
+    }
+
+    /// Runs this until it ends or the server does.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.owners.spawn(until(self.ended.clone(), task));
+    }
+
+    /// The prepared images of this server, as far as they are there.
+    ///
+    /// # Errors
+    /// The Engine's.
+    pub async fn prepared_images(&self) -> Result<Vec<PreparedImage>, EngineError> {
+        let mut prepared = Vec::new();
+        for image in self.common.config.images() {
+            let engine = &self.common.engine;
+            prepared.extend(engine.known_prepared(image.as_str(), INIT).await?);
+        }
+        Ok(prepared)
+    }
+
     /// The sandbox of `user`. Nothing is made before its first use.
     pub fn sandbox(&self, user: &User) -> Sandbox {
         let mut sandboxes = self
@@ -165,9 +191,7 @@ impl Manager {
         if let Some(known) = sandboxes.get(user) {
             return known.clone();
         }
-        if sandboxes.is_empty() {
-            self.start_sweeping();
-        }
+        self.first_use.cancel();
         let sandbox = self.start_sandbox(user);
         sandboxes.insert(user.clone(), sandbox.clone());
         sandbox
@@ -193,12 +217,6 @@ impl Manager {
         ];
         let rows = engine.list_containers(&theirs).await?;
         Ok(survey::look(rows, |row| room.channel(&row.id)).await)
-    }
-
-    /// Not before the first use: nothing reaches for the Engine then.
-    fn start_sweeping(&self) {
-        let sweeping = sweep::hourly(self.common.clone());
-        self.owners.spawn(until(self.ended.clone(), sweeping));
     }
 
     fn start_sandbox(&self, user: &User) -> Sandbox {

@@ -42,7 +42,6 @@ mod replaced;
 mod room;
 mod spares;
 mod survey;
-mod sweep;
 mod transfer;
 mod used;
 mod wanted;

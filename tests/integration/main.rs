@@ -2,6 +2,7 @@
 //! Docker Engine. Every test has an instance of its own and removes what it
 //! made, also when it fails.
 
+mod gc;
 mod harness;
 
 mod admission;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 29] = [
+const OTHERS: [(Setting, [&str; 2]); 30] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
     (Setting::UploadLimit, ["2g", "1m"]),
@@ -24,6 +24,7 @@ const OTHERS: [(Setting, [&str; 2]); 29] = [
     (Setting::CallsPerUser, ["2", "3"]),
     (Setting::EphemeralLive, ["1", "64"]),
     (Setting::MaxSandboxes, ["1", "2"]),
+    (Setting::VolumeRetention, ["30d", "1h"]),
     (Setting::DiskFloor, ["0", "10g"]),
     (Setting::BindRoot, ["/srv/a", "/srv/b"]),
     (Setting::BindDir, ["/srv/a", "/srv/b"]),

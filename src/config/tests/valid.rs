@@ -35,6 +35,7 @@ fn nothing_given_is_the_documented_configuration() {
         audit_content: false,
         log: "info,rmcp=warn".to_owned(),
         max_sandboxes: 100,
+        volume_retention: None,
         disk_floor: Bytes(1_073_741_824),
         bind: None,
         http: HttpSettings {
