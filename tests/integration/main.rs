@@ -40,6 +40,7 @@ mod listings;
 mod long;
 mod matrix;
 mod metrics;
+mod monitoring;
 mod neighbours;
 mod operator;
 mod patterns;
