@@ -6,18 +6,21 @@
 //! ```text
 //! cli                 one verb a file
 //! http, stdio         how requests come in, and who they are from
+//! ops                 what is done with all users' sandboxes at once
 //! tools               parse, call, convert
 //! ops                 what operators do with all sandboxes at once
 //! sandbox             one owner task a sandbox; adoption, replacement, admission
 //! channel             gRPC to PID 1 over one `docker exec` stream
 //! engine              the Docker Engine: containers, volumes, images
 //! config, identity, workspace      values that are valid once they exist
+//! audit               a line a call, chained, for whoever must know what was done
 //! meter               what is counted, for whoever watches
 //! ```
 //!
 //! What runs in the container is another program, `crates/init`; what the two
 //! say to each other is `crates/protocol`.
 
+pub mod audit;
 pub mod channel;
 pub mod cli;
 pub mod config;

@@ -9,31 +9,38 @@ use std::path::{Path, PathBuf};
 
 /// What the modules of the crate's root may use of each other. One that is not
 /// in here has no place yet.
-const LAYERS: [(&str, &str); 13] = [
+const LAYERS: [(&str, &str); 14] = [
     ("main", "cli"),
     (
         "cli",
-        "http stdio ops tools sandbox channel engine config identity workspace meter",
+        "http stdio ops tools sandbox channel engine config identity workspace audit meter",
     ),
     (
         "http",
-        "tools ops sandbox channel engine config identity workspace meter",
+        "tools ops sandbox channel engine config identity workspace audit meter",
     ),
     (
         "stdio",
-        "tools sandbox channel engine config identity workspace meter",
+        "tools sandbox channel engine config identity workspace audit meter",
     ),
     (
         "tools",
-        "sandbox channel engine config identity workspace meter",
+        "sandbox channel engine config identity workspace audit meter",
     ),
-    ("ops", "sandbox engine config identity workspace meter"),
-    ("sandbox", "channel engine config identity workspace meter"),
+    (
+        "ops",
+        "sandbox engine config identity workspace audit meter",
+    ),
+    (
+        "sandbox",
+        "channel engine config identity workspace audit meter",
+    ),
     ("channel", "engine config identity workspace meter"),
     ("engine", "config identity workspace meter"),
     ("config", "identity workspace"),
     ("identity", "workspace"),
     ("workspace", ""),
+    ("audit", "meter"),
     ("meter", ""),
 ];
 

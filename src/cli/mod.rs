@@ -1,9 +1,12 @@
 //! The command line. One verb a file.
 
+mod audit;
 mod backup;
 mod completions;
 mod doctor;
 mod exec;
+mod gc;
+mod hold;
 mod man;
 mod progress;
 mod ps;
@@ -42,10 +45,16 @@ enum Verb {
     Exec(exec::Args),
     /// Remove a user's sandbox, and with --volume the user's files.
     Rm(rm::Args),
+    /// Remove what nobody needs any more.
+    Gc(gc::Args),
+    /// Keep a user's workspace whatever its age.
+    Hold(hold::Args),
     /// Back up workspaces to a directory or a bucket, or verify backups.
     Backup(backup::Args),
     /// Make a backup the workspace of its user.
     Restore(restore::Args),
+    /// Check the records of calls.
+    Audit(audit::Args),
     /// Make a token for HTTP.
     Token(token::Args),
     /// Print completions for a shell.
@@ -68,8 +77,11 @@ impl Cli {
             Verb::Ps(args) => ps::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Exec(args) => exec::run(args),
             Verb::Rm(args) => rm::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Gc(args) => gc::run(args),
+            Verb::Hold(args) => hold::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Backup(args) => backup::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Restore(args) => restore::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Audit(args) => audit::run(args),
             Verb::Token(args) => token::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Completions(args) => {
                 completions::run(&args);

@@ -33,6 +33,8 @@ struct Sandbox {
     age_seconds: u64,
     idle_seconds: Option<u64>,
     memory_bytes: Option<u64>,
+    /// Of all that ran in the container.
+    cpu_ms: Option<u64>,
     processes: Option<u32>,
     commands: Vec<Command>,
 }
@@ -80,6 +82,7 @@ impl From<Occupant> for Sandbox {
             age_seconds: now.map_or(0, |now| now.as_secs().saturating_sub(created)),
             idle_seconds: stats.as_ref().map(|stats| stats.idle_ms / 1000),
             memory_bytes: stats.as_ref().map(|stats| stats.memory_bytes),
+            cpu_ms: stats.as_ref().map(|stats| stats.cpu_ms),
             processes: stats.as_ref().map(|stats| stats.processes),
             commands: commands
                 .map(|command| Command {
@@ -96,13 +99,17 @@ impl From<Occupant> for Sandbox {
     }
 }
 
-const HEADINGS: [&str; 7] = ["USER", "MODE", "STATE", "AGE", "IDLE", "COMMANDS", "MEMORY"];
+const COLUMNS: usize = 8;
+
+const HEADINGS: [&str; COLUMNS] = [
+    "USER", "MODE", "STATE", "AGE", "IDLE", "COMMANDS", "CPU", "MEMORY",
+];
 
 fn table(sandboxes: &[Sandbox]) -> String {
     let mut rows = vec![HEADINGS.map(str::to_owned)];
     rows.extend(sandboxes.iter().map(row));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: [usize; 7] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    let widths: [usize; COLUMNS] = std::array::from_fn(|column| width(column).unwrap_or(0));
     rows.iter()
         .map(|row| {
             let cells = row.iter().zip(widths);
@@ -114,7 +121,7 @@ fn table(sandboxes: &[Sandbox]) -> String {
         .collect()
 }
 
-fn row(sandbox: &Sandbox) -> [String; 7] {
+fn row(sandbox: &Sandbox) -> [String; COLUMNS] {
     let unknown = || "-".to_owned();
     let background = sandbox.commands.iter().filter(|command| command.background);
     let (all, background) = (sandbox.commands.len(), background.count());
@@ -134,6 +141,9 @@ fn row(sandbox: &Sandbox) -> [String; 7] {
         } else {
             unknown()
         },
+        sandbox.cpu_ms.map_or_else(unknown, |time| {
+            format!("{}.{} s", time / 1000, time % 1000 / 100)
+        }),
         sandbox.memory_bytes.map_or_else(unknown, |bytes| {
             format!("{}.{} MiB", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20)
         }),
@@ -162,6 +172,7 @@ mod tests {
             age_seconds: 3725,
             idle_seconds: Some(61),
             memory_bytes: Some((5 << 20) + (1 << 19)),
+            cpu_ms: Some(61_250),
             processes: Some(3),
             commands: vec![Command {
                 id: "1".to_owned(),
@@ -175,15 +186,16 @@ mod tests {
             state: State::Created,
             idle_seconds: None,
             memory_bytes: None,
+            cpu_ms: None,
             commands: Vec::new(),
             ..sandbox_of("b")
         };
         assert_eq!(
             table(&[sandbox, silent]),
             "\
-USER      MODE         STATE     AGE     IDLE    COMMANDS              MEMORY
-al\\nice   persistent   running   1h 2m   1m 1s   0 + 1 in background   5.5 MiB
-b         persistent   created   0s      -       -                     -
+USER      MODE         STATE     AGE     IDLE    COMMANDS              CPU      MEMORY
+al\\nice   persistent   running   1h 2m   1m 1s   0 + 1 in background   61.2 s   5.5 MiB
+b         persistent   created   0s      -       -                     -        -
 "
         );
     }
@@ -199,6 +211,7 @@ b         persistent   created   0s      -       -                     -
             age_seconds: 0,
             idle_seconds: Some(0),
             memory_bytes: Some(0),
+            cpu_ms: Some(0),
             processes: None,
             commands: Vec::new(),
         }

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::setup;
 use crate::config::{Config, ProcessEnvironment, SettingsArgs};
 use crate::engine::labels;
-use crate::identity::{Issuer, Subject};
+use crate::identity::{Issuer, Subject, User};
+use crate::ops::gc::hold;
 use crate::ops::removal;
 use crate::sandbox::survey;
 
@@ -53,7 +54,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         (labels::USER, args.name.as_str()),
         (labels::ISSUER, args.issuer.as_str()),
     ];
+    let user = User {
+        issuer: args.issuer.clone(),
+        subject: args.name.clone(),
+    };
     let removed = setup::runtime()?.block_on(async {
+        ensure!(
+            !args.volume || !hold::is_held(&engine, &config.instance, &user).await?,
+            "the workspace of {:?} is held; casemate hold --release lets it go",
+            user.subject.as_str()
+        );
         let mut occupants = survey(&engine, &config.instance).await?;
         occupants.retain(|occupant| {
             let label = |(name, value): &(&str, &str)| {

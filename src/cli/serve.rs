@@ -15,6 +15,7 @@ use crate::engine::Engine;
 use crate::http::auth::{self, Authenticator};
 use crate::http::guard::Guard;
 use crate::ops::backup::{Backups, Store, run_by_the_clock};
+use crate::ops::gc::{self, Gc};
 use crate::sandbox::Manager;
 use crate::tools::Tools;
 use crate::{http, stdio};
@@ -42,13 +43,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     config.check_directory()?;
     let _traces = setup::log_and_trace(&config.log, &ProcessEnvironment)?;
     let engine = setup::engine(&ProcessEnvironment)?;
+    let audit = setup::audit(&config, &engine)?;
     let runtime = match args.http {
         Some(_) => setup::runtime_of_many()?,
         None => setup::runtime()?,
     };
     let served = runtime.block_on(async {
         let stop = setup::stop_on_signal()?;
-        let manager = Manager::new(config.clone(), engine.clone());
+        let manager = Manager::new(config.clone(), engine.clone()).recorded_in(audit.clone());
         backups_by_the_clock(&config, &manager, &stop)?;
         let admin = match config.admin {
             Some(address) => Some(listen(address).await.context("for metrics")?),
@@ -61,14 +63,19 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let served = http::admin::serve(listener, address, manager, engine, stop.clone());
             tokio::spawn(served);
         }
-        match args.http {
+        // No target for backups yet: volumes are kept.
+        let gc = Gc::new(manager.clone(), engine.clone(), None);
+        manager.spawn(gc::hourly(gc));
+        let served = match args.http {
             Some(address) => serve_http(address, manager, engine, config, stop).await,
             None => {
                 let tools = Tools::new(manager.clone(), config.user);
                 stdio::serve(manager, tools, stop).await;
                 Ok(())
             }
-        }
+        };
+        audit.close().await;
+        served
     });
     runtime.shutdown_timeout(LAST);
     served

@@ -11,8 +11,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use super::traces::{self, Traces};
+use crate::audit::{self, Audit};
 use crate::config::{Config, Environment, Origin, Setting};
 use crate::engine::{self, Engine, EngineAddress, EngineError};
+use crate::sandbox::node;
 
 /// An Engine that is down is no error: the server must come up, and says it when
 /// it is called.
@@ -43,6 +45,20 @@ pub fn locate(environment: &dyn Environment) -> Result<EngineAddress, EngineErro
 
 /// Where an Engine that is installed later will be.
 const USUAL: &str = "unix:///var/run/docker.sock";
+
+/// Where calls are recorded, as the settings say. Blocks.
+///
+/// # Errors
+/// A directory that cannot be written to: a server that must record does not serve then.
+pub fn audit(config: &Config, engine: &Engine) -> anyhow::Result<Audit> {
+    let Some(directory) = &config.audit else {
+        return Ok(Audit::off());
+    };
+    let directory = directory.as_path().to_owned();
+    let instance = config.instance.as_str().to_owned();
+    let options = audit::Options::new(directory, config.audit_content, node(), instance);
+    Ok(Audit::open(options, engine.meter().clone())?)
+}
 
 /// Logs go to stderr: stdout is MCP's, or the answer's.
 ///

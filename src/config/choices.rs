@@ -47,6 +47,9 @@ pub enum AuthScheme {
 /// What a switch takes; the first is the default.
 pub const SWITCH: [&str; 2] = ["on", "off"];
 
+/// What a switch takes that is off by default.
+pub const SWITCH_OFF: [&str; 2] = ["off", "on"];
+
 impl Mode {
     /// All of them in words; the first is the default.
     pub const WORDS: [&str; 3] = ["persistent", "ephemeral", "bind"];

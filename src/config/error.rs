@@ -197,6 +197,9 @@ pub enum ValueError {
          not `/` itself, of {PATH_BYTES} bytes at most"
     )]
     HostDir,
+    /// Too short for how long files are kept.
+    #[error("workspaces are kept for 1h at least, or with off for ever")]
+    Retention,
     /// Not the path of a file.
     #[error("a file is named by a path without control characters, of {PATH_BYTES} bytes at most")]
     File,

@@ -128,6 +128,10 @@ pub const DISK_FLOOR: Bounds<Bytes> = Bounds {
     most: Bytes(1 << 50),
 };
 
+/// The least time that an unused workspace is kept. The time of its last use may be a minute off,
+/// and a slip of the pen must not empty a deployment.
+pub const LEAST_RETENTION: Duration = Duration::from_secs(60 * 60);
+
 /// One upload over HTTP, all its files together. A data set of a conversation is below a gigabyte;
 /// above 2 GiB a file meets the sandbox's own limit; below 1 KiB nothing is an upload.
 pub const UPLOAD_LIMIT: Bounds<Bytes> = Bounds {

@@ -76,10 +76,16 @@ pub struct Config {
     pub upload_limit: Bytes,
     /// Where the operator's tools ask for metrics; `None`: nowhere.
     pub admin: Option<SocketAddr>,
+    /// The directory where calls are recorded; `None`: nowhere.
+    pub audit: Option<HostDir>,
+    /// Whether that has what commands and files contain.
+    pub audit_content: bool,
     /// What is logged: directives that [`EnvFilter`] takes.
     pub log: String,
     /// Sandboxes alive at once; [`limits::MAX_SANDBOXES`].
     pub max_sandboxes: u32,
+    /// How long the volume of an unused workspace is kept; `None`: for ever.
+    pub volume_retention: Option<Duration>,
     /// Free space on the Engine's disk below which writes and new sandboxes are refused;
     /// [`limits::DISK_FLOOR`].
     pub disk_floor: Bytes,
@@ -138,8 +144,11 @@ impl Config {
             warm: given.value(S::Warm, true, switch)?,
             upload_limit: given.bounded(S::UploadLimit, limits::UPLOAD_LIMIT)?,
             admin: given.value(S::Admin, None, |text| web::address(text).map(Some))?,
+            audit: given.value(S::Audit, None, |text| text.parse().map(Some))?,
+            audit_content: given.value(S::AuditContent, false, switch)?,
             log: given.value(S::Log, limits::LOG.to_owned(), log_filter)?,
             max_sandboxes: given.bounded(S::MaxSandboxes, limits::MAX_SANDBOXES)?,
+            volume_retention: given.value(S::VolumeRetention, None, retention)?,
             disk_floor: given.bounded(S::DiskFloor, limits::DISK_FLOOR)?,
             bind: Bind::from_layers(&given, users.layers().chain([&given]))?,
             backup: BackupSettings::from_layer(&given)?,
@@ -193,6 +202,17 @@ impl Config {
         }
     }
 
+    /// All images that sandboxes are made from, each once.
+    pub fn images(&self) -> Vec<ImageRef> {
+        let mut images = vec![self.sandbox.image.clone()];
+        for own in self.users.all() {
+            if !images.contains(&own.image) {
+                images.push(own.image.clone());
+            }
+        }
+        images
+    }
+
     /// All settings as they hold for `user`, in the order of [`Setting::ALL`], and where each was
     /// given.
     pub fn in_force(&self, user: &User) -> Vec<InForce> {
@@ -213,6 +233,18 @@ impl Config {
             },
         };
         Setting::ALL.iter().map(in_force).collect()
+    }
+}
+
+/// `off`, or a duration that cannot be too short by a slip.
+fn retention(text: &str) -> Result<Option<Duration>, ValueError> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let time = Duration::read(text)?;
+    match time >= limits::LEAST_RETENTION {
+        true => Ok(Some(time)),
+        false => Err(ValueError::Retention),
     }
 }
 

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::backup;
-use super::choices::{AuthScheme, Mode, Results, SWITCH, ToolSet};
+use super::choices::{AuthScheme, Mode, Results, SWITCH, SWITCH_OFF, ToolSet};
 use super::limits::{self, Bounds};
 use super::units::{Bytes, NanoCpus, Unit};
 
@@ -155,6 +155,10 @@ settings! {
         Size(limits::UPLOAD_LIMIT);
     Admin = "admin", Server, "Where metrics are served: an address and a port, or a port of 127.0.0.1",
         Text("ADDR", None);
+    Audit = "audit", Server, "Where calls are recorded, a line each: a directory",
+        Text("DIR", None);
+    AuditContent = "audit_content", Server, "Record also what commands and files contain, 64 KiB of each",
+        Words(&SWITCH_OFF);
     Log = "log", Server, "What is logged on stderr, as in `warn,casemate=debug`",
         Text("FILTER", Some(limits::LOG));
     Auth = "auth", Server, "HTTP: how callers show who they are",
@@ -205,6 +209,8 @@ settings! {
         Number(limits::EPHEMERAL_LIVE);
     MaxSandboxes = "max_sandboxes", Host, "Sandboxes of this server alive at once",
         Number(limits::MAX_SANDBOXES);
+    VolumeRetention = "volume_retention", Host, "How long an unused workspace is kept, where there are backups: 1h at least, or off",
+        Text("DURATION", Some("off"));
     DiskFloor = "disk_floor", Host, "Free space on the Engine's disk that writes and new sandboxes leave",
         Size(limits::DISK_FLOOR);
     BindRoot = "bind_root", Host, "Mode bind: the directory with a directory for each user",

@@ -63,6 +63,11 @@ impl Users {
         self.0.get(user).map(|own| &own.settings)
     }
 
+    /// Of all who have some of their own.
+    pub fn all(&self) -> impl Iterator<Item = &SandboxSettings> {
+        self.0.values().map(|own| &*own.settings)
+    }
+
     /// What was given for this user alone.
     pub fn given(&self, user: &User) -> Option<&Layer> {
         self.0.get(user).map(|own| &own.given)

@@ -16,22 +16,26 @@ use super::{CHANGE, Engine, QUICK};
 const UNUSED: Duration = Duration::from_secs(3600);
 
 impl Engine {
-    /// Removes the prepared images that `keep` has replaced, and those whose base is gone: the name
-    /// they were made from leads elsewhere, or nowhere. One that a container uses, or that is less
-    /// than an hour old, stays. Returns the names of the removed.
+    /// The prepared images that one of `keep` has replaced, and those whose base is gone: the
+    /// name they were made from leads elsewhere, or nowhere. By name. One that is less than an
+    /// hour old is not among them, nor one that has another name than ours: somebody made it
+    /// theirs. Whether a container uses it is only known when it is removed.
     ///
     /// A server of another version on the same Engine may miss its own then: its next create says
     /// [`EngineError::ImageMissing`], and it prepares again.
     ///
     /// # Errors
     /// Those of every call.
-    pub async fn collect_prepared(&self, keep: &PreparedImage) -> Result<Vec<String>, EngineError> {
-        self.collect_older(keep, UNUSED).await
+    pub async fn unused_prepared(
+        &self,
+        keep: &[PreparedImage],
+    ) -> Result<Vec<String>, EngineError> {
+        self.unused_older(keep, UNUSED).await
     }
 
-    async fn collect_older(
+    async fn unused_older(
         &self,
-        keep: &PreparedImage,
+        keep: &[PreparedImage],
         than: Duration,
     ) -> Result<Vec<String>, EngineError> {
         let filters = HashMap::from([("label", vec![PREPARED])]);
@@ -40,30 +44,31 @@ impl Engine {
         let images = self
             .bounded("list images", QUICK, docker.list_images(Some(options)))
             .await?;
-        let mut removed = Vec::new();
+        let mut unused = Vec::new();
         for image in images {
-            let old = image.id != keep.id && is_older(image.created, than);
-            if old && self.is_replaced(&image.labels, keep).await? {
-                let ours = |tag: &String| tag.starts_with(&format!("{REPOSITORY}:"));
-                let tag = image.repo_tags.into_iter().find(ours);
-                let name = tag.unwrap_or(image.id);
-                if self.remove_prepared(&name).await? {
-                    removed.push(name);
-                }
+            let ours = |tag: &String| tag.starts_with(&format!("{REPOSITORY}:"));
+            let old = is_older(image.created, than) && keep.iter().all(|keep| keep.id != image.id);
+            if old
+                && image.repo_tags.iter().all(ours)
+                && self.is_replaced(&image.labels, keep).await?
+            {
+                let tag = image.repo_tags.into_iter().next();
+                unused.push(tag.unwrap_or(image.id));
             }
         }
-        Ok(removed)
+        unused.sort();
+        Ok(unused)
     }
 
     async fn is_replaced(
         &self,
         labels: &HashMap<String, String>,
-        keep: &PreparedImage,
+        keep: &[PreparedImage],
     ) -> Result<bool, EngineError> {
         let (Some(from), Some(base)) = (labels.get(PREPARED_FROM), labels.get(PREPARED)) else {
             return Ok(false);
         };
-        if *from == keep.from {
+        if keep.iter().any(|keep| *from == keep.from) {
             return Ok(true);
         }
         match self.inspect_image(from).await {
@@ -75,7 +80,10 @@ impl Engine {
     }
 
     /// Whether it was removed: one that a container uses stays.
-    pub(super) async fn remove_prepared(&self, name: &str) -> Result<bool, EngineError> {
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn remove_prepared(&self, name: &str) -> Result<bool, EngineError> {
         // The base is the operator's, also where it has no name any more: noprune.
         let options = RemoveImageOptionsBuilder::new().noprune(true).build();
         let docker = self.docker().await?;

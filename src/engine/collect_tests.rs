@@ -14,11 +14,16 @@ async fn is_there(scratch: &Scratch, image: &PreparedImage) -> bool {
 }
 
 async fn collect(scratch: &Scratch, keep: &PreparedImage, than: Duration) {
-    scratch
+    let unused = scratch
         .engine
-        .collect_older(keep, than)
-        .await
-        .expect("it collects");
+        .unused_older(std::slice::from_ref(keep), than);
+    for name in unused.await.expect("it looks") {
+        scratch
+            .engine
+            .remove_prepared(&name)
+            .await
+            .expect("it collects");
+    }
 }
 
 #[tokio::test]
@@ -88,6 +93,35 @@ async fn one_that_a_container_uses_or_whose_base_is_as_it_was_stays() {
         for image in [&used, &current, &keep] {
             assert!(is_there(scratch, image).await, "{image:?}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_that_somebody_made_theirs_by_a_name_stays() {
+    scratch(async |scratch: &Scratch| {
+        let image = scratch.image("a", &[("a", "")], &[]).await;
+        let old = prepared(scratch, &image, b"old").await;
+        let docker = scratch.engine.docker().await.unwrap();
+        let name = format!("{image}-theirs");
+        let (repository, tag) = name.rsplit_once(':').unwrap_or((&name, "latest"));
+        let options = bollard::query_parameters::TagImageOptionsBuilder::new()
+            .repo(repository)
+            .tag(tag)
+            .build();
+        docker.tag_image(&old.id, Some(options)).await.unwrap();
+        let keep = prepared(scratch, &image, b"new").await;
+        while !is_older(now(scratch, &old).await, Duration::ZERO) {
+            tokio::task::yield_now().await;
+        }
+        collect(scratch, &keep, Duration::ZERO).await;
+        assert!(is_there(scratch, &old).await);
+        let options = RemoveImageOptionsBuilder::new().build();
+        let name = format!("{repository}:{tag}");
+        let removed = docker.remove_image(&name, Some(options), None);
+        removed.await.unwrap();
+        collect(scratch, &keep, Duration::ZERO).await;
+        assert!(!is_there(scratch, &old).await);
     })
     .await;
 }

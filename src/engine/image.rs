@@ -109,6 +109,33 @@ impl Engine {
         })
     }
 
+    /// The prepared image of `image` where there is one: [`Self::prepared_image`] without making
+    /// it.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn known_prepared(
+        &self,
+        image: &str,
+        init: &[u8],
+    ) -> Result<Option<PreparedImage>, EngineError> {
+        let Some(base) = self.inspect_image(image).await? else {
+            return Ok(None);
+        };
+        let init_digest = hex(&Sha256::digest(init));
+        let tag = format!("{REPOSITORY}:{}", tag(&base.id, &init_digest));
+        let id = self.find_prepared(&tag, &base.id).await?;
+        Ok(id.map(|id| PreparedImage {
+            id,
+            tag,
+            from: image.to_owned(),
+            base_id: base.id,
+            init_digest,
+            env: Vec::new(),
+            volumes: Vec::new(),
+        }))
+    }
+
     async fn base_image(
         &self,
         image: &str,

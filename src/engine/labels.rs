@@ -33,6 +33,11 @@ pub const PREPARED_FROM: &str = "io.casemate.prepared.from";
 /// On a container that an image is prepared in: `yes`.
 pub const PREPARING: &str = "io.casemate.preparing";
 
+/// On a volume without content that keeps another from being removed: the name of the
+/// sandbox whose it is. The labels of that one cannot be changed, and a file in it is its
+/// user's to delete.
+pub const HOLD: &str = "io.casemate.hold";
+
 /// On a volume that only shows what the Engine can do: what that is.
 pub const PROBE: &str = "io.casemate.probe";
 

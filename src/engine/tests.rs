@@ -190,5 +190,5 @@ fn every_call_can_be_spawned() {
     spawnable(&engine.list_volumes(&[]));
     spawnable(&engine.exec("a", "1:1", &["true"]));
     spawnable(&engine.prepared_image("a", b"", |_| {}));
-    spawnable(&engine.collect_prepared(&spec.image));
+    spawnable(&engine.unused_prepared(std::slice::from_ref(&spec.image)));
 }

@@ -92,6 +92,22 @@ impl Engine {
         }
     }
 
+    /// Makes a volume that is nothing but its labels. One that exists is fine.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn mark(&self, name: &str, labels: &[(&str, &str)]) -> Result<(), EngineError> {
+        let label = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        let request = VolumeCreateRequest {
+            name: Some(segment("volume", name)?.to_owned()),
+            labels: Some(labels.iter().map(label).collect()),
+            ..VolumeCreateRequest::default()
+        };
+        let docker = self.docker().await?;
+        let call = docker.create_volume(request);
+        self.bounded("create volume", CHANGE, call).await.map(drop)
+    }
+
     /// Whether there is one of this name.
     ///
     /// # Errors

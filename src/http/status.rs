@@ -47,6 +47,8 @@ struct Status {
     containers: usize,
     /// Of all containers; null where none of them could be asked.
     memory_bytes: Option<u64>,
+    /// CPU time of all that ran in them, likewise.
+    cpu_ms: Option<u64>,
     /// Processes and threads, PID 1 of each container among them.
     processes: Option<u32>,
     /// Oldest first.
@@ -148,6 +150,7 @@ impl Status {
             containers: occupants.len(),
             memory_bytes: asked
                 .then(|| stats().fold(0, |sum: u64, one| sum.saturating_add(one.memory_bytes))),
+            cpu_ms: asked.then(|| stats().fold(0, |sum: u64, one| sum.saturating_add(one.cpu_ms))),
             processes: asked
                 .then(|| stats().fold(0, |sum: u32, one| sum.saturating_add(one.processes))),
             commands,

@@ -63,6 +63,8 @@ struct Instruments {
     sandboxes: IntGaugeVec,
     memory: IntGauge,
     disk_free: IntGauge,
+    audit_lines: IntCounter,
+    audit_failures: IntCounter,
 }
 
 impl Default for Meter {
@@ -101,6 +103,8 @@ impl Meter {
             sandboxes: made.gauges(&names::SANDBOXES),
             memory: made.gauge(&names::MEMORY),
             disk_free: made.gauge(&names::DISK_FREE),
+            audit_lines: made.counter(&names::AUDIT_LINES),
+            audit_failures: made.counter(&names::AUDIT_FAILURES),
             registry,
         };
         Self(Arc::new(instruments))
@@ -199,6 +203,16 @@ impl Meter {
             let errors = &self.0.engine_errors;
             errors.with_label_values(&[operation, error]).inc();
         }
+    }
+
+    /// So many lines of the audit are written.
+    pub fn audited(&self, lines: u64) {
+        self.0.audit_lines.inc_by(lines);
+    }
+
+    /// A line of the audit is not written.
+    pub fn audit_failed(&self) {
+        self.0.audit_failures.inc();
     }
 
     /// What the scrape found: by mode and state, all that it knows of.

@@ -70,6 +70,10 @@ names! {
         "Containers of the instance, those of all servers.";
     MEMORY = "casemate_sandbox_memory_bytes", [],
         "Memory of all sandboxes that this server has a channel to, page cache included.";
+    AUDIT_LINES = "casemate_audit_lines_total", [],
+        "Lines of the audit that were written.";
+    AUDIT_FAILURES = "casemate_audit_failures_total", [],
+        "Lines of the audit that could not be written, or not in time.";
     DISK_FREE = "casemate_engine_disk_free_bytes", [],
         "Free space on the Engine's disk, where this machine can see it.";
 }

@@ -157,11 +157,15 @@ impl Sandbox {
         follow: Follow<'_>,
     ) -> Result<Executed, SandboxError> {
         let mut execution = Execution::new(place, command, &follow);
-        tokio::select! {
+        let executed = tokio::select! {
             executed = execution.run() => executed,
             () = follow.cancel.cancelled() => execution.cancel(SandboxError::Cancelled).await,
             () = self.ending.cancelled() => execution.cancel(SandboxError::Ending).await,
+        };
+        if let Some(container) = execution.container() {
+            self.used.note(container);
         }
+        executed
     }
 }
 

@@ -63,6 +63,11 @@ impl<'a> Execution<'a> {
         }
     }
 
+    /// Where it was sent last.
+    pub fn container(&self) -> Option<&Arc<str>> {
+        self.placed.as_ref().map(|placed| &placed.container)
+    }
+
     /// Until its outcome is known, or for the caller's patience.
     pub async fn run(&mut self) -> Result<Executed, SandboxError> {
         loop {

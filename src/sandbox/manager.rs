@@ -18,11 +18,13 @@ use super::owner::Owner;
 use super::room::Room;
 use super::spares::Spares;
 use super::survey;
-use super::sweep;
 use super::transfer::Transfers;
+use super::used::Used;
+use super::wanted::INIT;
 use super::{Containers, NoteSlot, Occupant, Place, Sandbox, SandboxError, Status};
+use crate::audit::Audit;
 use crate::config::Config;
-use crate::engine::{Engine, labels};
+use crate::engine::{Engine, EngineError, PreparedImage, labels};
 use crate::identity::{SandboxName, User};
 use crate::meter::Meter;
 
@@ -36,6 +38,12 @@ const ENDING: Duration = Duration::from_millis(1500);
 /// How long the end of the server takes in all: clients kill a server that has not ended
 /// after two seconds, the first of them those of the MCP SDKs.
 const CLOSING: Duration = Duration::from_millis(1900);
+
+/// The name of this machine, for labels and records.
+pub fn node() -> String {
+    let uname = rustix::system::uname();
+    uname.nodename().to_string_lossy().into_owned()
+}
 
 /// Starts owners of one user's containers.
 #[derive(Debug)]
@@ -92,6 +100,9 @@ async fn until(ended: CancellationToken, task: impl Future<Output = ()>) {
 pub struct Manager {
     pub(super) common: Arc<Common>,
     sandboxes: Arc<Mutex<HashMap<User, Sandbox>>>,
+    audit: Audit,
+    /// Cancelled when somebody asks for a sandbox.
+    first_use: CancellationToken,
     calls: TaskTracker,
     /// Calls end what they run, and nothing is made any more; then the owners let go of
     /// their channels.
@@ -107,10 +118,7 @@ impl Manager {
             config,
             engine,
             since: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-            node: rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
+            node: node(),
             preparing: tokio::sync::Mutex::new(()),
             warned: AtomicBool::new(false),
             room: Room::new(waiting.clone()),
@@ -120,10 +128,22 @@ impl Manager {
         Self {
             common: Arc::new(common),
             sandboxes: Arc::default(),
+            audit: Audit::off(),
+            first_use: CancellationToken::new(),
             calls: TaskTracker::new(),
             ending: CancellationToken::new(),
             ended: CancellationToken::new(),
         }
+    }
+
+    /// The same, with its calls recorded in `audit`.
+    pub fn recorded_in(self, audit: Audit) -> Self {
+        Self { audit, ..self }
+    }
+
+    /// Where calls are recorded.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// The settings.
@@ -141,6 +161,30 @@ impl Manager {
         &self.calls
     }
 
+    /// Waits until somebody asks for a sandbox: before that nothing reaches for the Engine.
+    pub async fn used(&self) {
+        self.first_use.cancelled().await;
+    }
+
+    /// Runs this until it ends or the server does.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let task = until(self.ended.clone(), task);
+        self.common.tasks.spawn(task);
+    }
+
+    /// The prepared images of this server, as far as they are there.
+    ///
+    /// # Errors
+    /// The Engine's.
+    pub async fn prepared_images(&self) -> Result<Vec<PreparedImage>, EngineError> {
+        let mut prepared = Vec::new();
+        for image in self.common.config.images() {
+            let engine = &self.common.engine;
+            prepared.extend(engine.known_prepared(image.as_str(), INIT).await?);
+        }
+        Ok(prepared)
+    }
+
     /// The sandbox of `user`. Nothing is made before its first use.
     pub fn sandbox(&self, user: &User) -> Sandbox {
         let mut sandboxes = self
@@ -150,9 +194,7 @@ impl Manager {
         if let Some(known) = sandboxes.get(user) {
             return known.clone();
         }
-        if sandboxes.is_empty() {
-            self.start_sweeping();
-        }
+        self.first_use.cancel();
         let sandbox = self.start_sandbox(user);
         sandboxes.insert(user.clone(), sandbox.clone());
         sandbox
@@ -178,13 +220,6 @@ impl Manager {
         ];
         let rows = engine.list_containers(&theirs).await?;
         Ok(survey::look(rows, |row| room.channel(&row.id)).await)
-    }
-
-    /// Not before the first use: nothing reaches for the Engine then.
-    fn start_sweeping(&self) {
-        let sweeping = sweep::hourly(self.common.clone());
-        let sweeping = until(self.ended.clone(), sweeping);
-        self.common.tasks.spawn(sweeping);
     }
 
     /// How the containers of `user` are made.
@@ -215,6 +250,7 @@ impl Manager {
         Sandbox {
             containers,
             meter: self.meter().clone(),
+            used: Used::default(),
             admission: Admission::new(calls, waiting.clone()),
             transfers: Transfers::new(self.common.engine.clone(), waiting),
             news: None,

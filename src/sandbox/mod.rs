@@ -24,6 +24,7 @@
 //! - A container that ran a command in ephemeral mode is used up: nothing runs in it
 //!   again, and it ends with its last `Place`, whatever it has left running.
 
+mod abandoned;
 mod admission;
 mod adopt;
 mod bind;
@@ -45,8 +46,8 @@ mod replaced;
 mod room;
 mod spares;
 mod survey;
-mod sweep;
 mod transfer;
+mod used;
 mod wanted;
 
 use std::future::Future;
@@ -57,16 +58,18 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use abandoned::is_abandoned;
 pub use bind::BindError;
 pub use command::{Command, Executed, Follow, Lost, News};
 pub use error::SandboxError;
 pub use keep::{Consistency, Copying, Filling, Keeper, Moment, Part, ReadBack, StageError, Staged};
-pub use manager::Manager;
+pub use manager::{Manager, node};
 pub use measure::disk_free;
 pub use repeat::Uncertainty;
 pub use replaced::{KEPT, LOST, Reason};
 pub use survey::{Occupant, survey};
 pub use transfer::{Download, Stat, UploadOptions, Uploaded};
+pub use used::Used;
 pub use wanted::image_state;
 
 use crate::channel::{CallError, Channel};
@@ -124,6 +127,7 @@ pub struct Sandbox {
     meter: Meter,
     /// Where this handle's file calls tell what they wait for.
     news: Option<watch::Sender<News>>,
+    used: Used,
     /// Cancelled when the server ends.
     ending: CancellationToken,
 }
@@ -141,6 +145,14 @@ enum Containers {
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 impl Sandbox {
+    /// The same sandbox, noting in `used` which container each call comes to.
+    pub fn noting(&self, used: &Used) -> Self {
+        Self {
+            used: used.clone(),
+            ..self.clone()
+        }
+    }
+
     /// Makes a container ready without a call. Returns at once.
     pub fn warm(&self) {
         self.for_files().warm();
@@ -236,6 +248,7 @@ impl Sandbox {
             let lease = place.lease(deadline, told).await;
             let lease = lease.map_err(|error| tries.give_up(error, start.elapsed()))?;
             tries.may_go_to(&lease.container)?;
+            self.used.note(&lease.container);
             let left = deadline.saturating_duration_since(Instant::now());
             let done = tokio::select! {
                 done = operation(lease.channel, left) => done,

@@ -25,12 +25,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info};
 
+use super::abandoned::is_abandoned;
 use super::admission::Admission;
 use super::bring_up::{LOOK_AGAIN, Maker, NAME_IN_USE};
 use super::owner::REMOVAL;
 use super::place::LEASE;
 use super::survey::{self, Occupant};
-use super::sweep::is_abandoned;
 use super::{SandboxError, Status};
 use crate::channel::Channel;
 use crate::config::Mode;

@@ -179,6 +179,7 @@ impl Sandbox {
         let place = self.for_files();
         loop {
             let lease = place.lease(deadline, |_| {}).await?;
+            self.used.note(&lease.container);
             let error = match connect_to(&self.transfers.engine, &lease.container).await {
                 Ok(channel) => match operation(channel.clone()).await {
                     Ok(begun) => {

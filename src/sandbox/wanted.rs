@@ -26,7 +26,7 @@ const ORPHAN_TTL: Duration = Duration::from_secs(30);
 const NANO_CPUS: u64 = 1_000_000_000;
 
 /// casemate-init, as it is put into every image.
-const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/casemate-init"));
+pub(super) const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/casemate-init"));
 
 /// How far `image` is on its way to this server's sandboxes. Takes no step of it.
 ///

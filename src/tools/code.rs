@@ -61,6 +61,10 @@ pub enum Code {
     Cancelled,
     /// The server is ending.
     ServerEnding,
+    /// Calls must be recorded and cannot be now; nothing was done.
+    AuditUnavailable,
+    /// The call was made and could not be recorded; its result is withheld.
+    Unrecorded,
     /// Everything else.
     Internal,
 }
@@ -97,6 +101,8 @@ impl Code {
         Self::Foreign,
         Self::Cancelled,
         Self::ServerEnding,
+        Self::AuditUnavailable,
+        Self::Unrecorded,
         Self::Internal,
     ];
 
@@ -132,6 +138,8 @@ impl Code {
             Self::Foreign => "foreign",
             Self::Cancelled => "cancelled",
             Self::ServerEnding => "server_ending",
+            Self::AuditUnavailable => "audit_unavailable",
+            Self::Unrecorded => "unrecorded",
             Self::Internal => "internal",
         }
     }

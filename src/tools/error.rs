@@ -9,6 +9,7 @@ use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
 use serde_json::json;
 
 use super::code::Code;
+use crate::audit::Unwritten;
 use crate::config::limits;
 use crate::engine::EngineError;
 use crate::sandbox::{SandboxError, Uncertainty};
@@ -36,6 +37,28 @@ impl ToolError {
             code,
             sentence: sentence.into(),
         }
+    }
+
+    /// A call that was not made, because it could not be recorded.
+    pub fn not_recorded(error: &Unwritten) -> Self {
+        Self::new(
+            Code::AuditUnavailable,
+            format!(
+                "every call of this server must be recorded, and that is not possible now ({error}). \
+                 Nothing was done. Retry later; the operator finds more in the log."
+            ),
+        )
+    }
+
+    /// A call that was made, and is not recorded.
+    pub fn unrecorded(error: &Unwritten) -> Self {
+        Self::new(
+            Code::Unrecorded,
+            format!(
+                "the call was carried out, but it could not be recorded ({error}), so its result is \
+                 withheld. Do not repeat it blindly; the operator finds more in the log."
+            ),
+        )
     }
 
     /// A wrong argument: which one, and what it may be.

@@ -12,6 +12,7 @@ mod files;
 mod note;
 mod outcome;
 mod progress;
+mod record;
 mod render;
 mod shell;
 
@@ -34,12 +35,13 @@ pub use code::Code;
 pub use entries::{instant, time};
 pub use error::ToolError;
 pub use outcome::convert;
+pub use record::who;
 pub use render::visible;
 pub use shell::start;
 
 use crate::config::{Results, ToolSet};
 use crate::identity::{Principal, User};
-use crate::sandbox::{Manager, News, Sandbox};
+use crate::sandbox::{Manager, News, Sandbox, Used};
 
 /// The MCP server's side of a conversation.
 #[derive(Debug, Clone)]
@@ -117,50 +119,97 @@ impl Tools {
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResult, ErrorData> {
         let start = Instant::now();
-        let (teller, news) = watch::channel(News::Nothing);
-        let sandbox = self.sandbox(context)?.telling(&teller);
-        let span = info_span!("tool_call", tool = shown(name), outcome = field::Empty);
-        let dispatched = self.dispatch(&sandbox, name, arguments, &context.ct, &teller);
-        let result = tokio::select! {
-            result = dispatched.instrument(span.clone()) => result?,
-            never = progress::report(context, news) => match never {},
+        if !NAMES[..count(self.manager.config().tools)].contains(&name) {
+            let shown: String = name.escape_debug().take(60).collect();
+            let problem = format!("unknown tool: {shown}");
+            return Err(ErrorData::invalid_params(problem, None));
+        }
+        let user = self.caller.user(context)?;
+        let span = info_span!("tool_call", tool = name, outcome = field::Empty);
+        let recorded = self.recorded(&user, name, arguments, context);
+        let (outcome, result) = recorded.instrument(span.clone()).await;
+        span.record("outcome", &outcome);
+        self.manager.meter().call(name, &outcome, start.elapsed());
+        Ok(result)
+    }
+
+    /// Makes the call and records it, where calls are. Its outcome, and the result that the
+    /// line in the record is about.
+    async fn recorded(
+        &self,
+        user: &User,
+        name: &str,
+        arguments: JsonObject,
+        context: &RequestContext<RoleServer>,
+    ) -> (String, CallToolResult) {
+        let used = Used::default();
+        let sandbox = self.manager.sandbox(user).noting(&used);
+        let recording = record::begin(self.manager.audit(), user, name, &arguments).await;
+        let (recording, result) = match recording {
+            Ok(recording) => (recording, told(sandbox, name, arguments, context).await),
+            Err(refused) => (None, Err(refused)),
         };
-        let outcome = outcome::counted(&result);
-        span.record("outcome", outcome);
-        self.manager.meter().call(name, outcome, start.elapsed());
+        let outcome = outcome::counted(&result).to_owned();
         let mut result = result.unwrap_or_else(ToolError::into_result);
         if self.manager.config().results == Results::Text {
             result.structured_content = None;
         }
-        Ok(result)
-    }
-
-    async fn dispatch(
-        &self,
-        sandbox: &Sandbox,
-        name: &str,
-        arguments: JsonObject,
-        cancel: &CancellationToken,
-        news: &watch::Sender<News>,
-    ) -> Result<Result<CallToolResult, ToolError>, ErrorData> {
-        let all = self.manager.config().tools == ToolSet::All;
-        Ok(match name {
-            shell::NAME => shell::call(sandbox, arguments, cancel, news).await,
-            files::write::NAME => unless(cancel, files::write::call(sandbox, arguments)).await,
-            files::read::NAME => unless(cancel, files::read::call(sandbox, arguments)).await,
-            files::list::NAME => unless(cancel, files::list::call(sandbox, arguments)).await,
-            files::edit::NAME if all => unless(cancel, files::edit::call(sandbox, arguments)).await,
-            _ => {
-                let problem = format!("unknown tool: {}", shown(name));
-                return Err(ErrorData::invalid_params(problem, None));
-            }
-        })
+        let Some(recording) = recording else {
+            return (outcome, result);
+        };
+        match record::end(recording, &result, &outcome, &used).await {
+            Ok(()) => (outcome, result),
+            Err(withheld) => (withheld.code.as_str().to_owned(), withheld.into_result()),
+        }
     }
 }
 
-/// A name that may be anything.
-fn shown(name: &str) -> String {
-    name.escape_debug().take(60).collect()
+/// All names: the core first, then what [`ToolSet::All`] has besides.
+const NAMES: [&str; 5] = [
+    shell::NAME,
+    files::write::NAME,
+    files::read::NAME,
+    files::list::NAME,
+    files::edit::NAME,
+];
+
+/// How many of [`NAMES`] a set has.
+fn count(set: ToolSet) -> usize {
+    match set {
+        ToolSet::Core => 4,
+        ToolSet::All => NAMES.len(),
+    }
+}
+
+/// Calls one of [`NAMES`], and tells the caller what happens meanwhile.
+async fn told(
+    sandbox: Sandbox,
+    name: &str,
+    arguments: JsonObject,
+    context: &RequestContext<RoleServer>,
+) -> Result<CallToolResult, ToolError> {
+    let (teller, news) = watch::channel(News::Nothing);
+    let sandbox = sandbox.telling(&teller);
+    tokio::select! {
+        result = dispatch(&sandbox, name, arguments, &context.ct, &teller) => result,
+        never = progress::report(context, news) => match never {},
+    }
+}
+
+async fn dispatch(
+    sandbox: &Sandbox,
+    name: &str,
+    arguments: JsonObject,
+    cancel: &CancellationToken,
+    news: &watch::Sender<News>,
+) -> Result<CallToolResult, ToolError> {
+    match name {
+        files::write::NAME => unless(cancel, files::write::call(sandbox, arguments)).await,
+        files::read::NAME => unless(cancel, files::read::call(sandbox, arguments)).await,
+        files::list::NAME => unless(cancel, files::list::call(sandbox, arguments)).await,
+        files::edit::NAME => unless(cancel, files::edit::call(sandbox, arguments)).await,
+        _ => shell::call(sandbox, arguments, cancel, news).await,
+    }
 }
 
 /// Drops the call when it is cancelled: PID 1 then stops its work.
@@ -312,6 +361,9 @@ mod tests {
         );
         let all = Tools::list(ToolSet::All, Results::Both);
         assert_eq!(all[..4], core);
+        let all_names: Vec<_> = all.iter().map(|tool| &*tool.name).collect();
+        assert_eq!(all_names, NAMES[..count(ToolSet::All)]);
+        assert_eq!(names, NAMES[..count(ToolSet::Core)]);
         assert_eq!(all[4].name, "edit_file");
     }
 

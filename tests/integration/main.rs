@@ -2,9 +2,11 @@
 //! Docker Engine. Every test has an instance of its own and removes what it
 //! made, also when it fails.
 
+mod gc;
 mod harness;
 
 mod admission;
+mod audit;
 mod backup;
 mod bind;
 mod changed;
@@ -41,6 +43,7 @@ mod listings;
 mod long;
 mod matrix;
 mod metrics;
+mod monitoring;
 mod neighbours;
 mod operator;
 mod packaging;

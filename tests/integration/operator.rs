@@ -53,6 +53,7 @@ async fn ps_shows_what_runs_for_whom_and_counts_as_no_use() {
         assert_eq!(row["issuer"], "local");
         assert_eq!(row["idle_seconds"], 0, "{row}");
         assert!(row["memory_bytes"].as_u64() > Some(0), "{row}");
+        assert!(row["cpu_ms"].as_u64() > Some(0), "{row}");
         assert!(row["processes"].as_u64() > Some(1), "{row}");
     }
     assert_eq!(first["commands"][0]["background"], false);

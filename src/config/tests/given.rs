@@ -6,11 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 33] = [
+const OTHERS: [(Setting, [&str; 2]); 36] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
     (Setting::UploadLimit, ["2g", "1m"]),
     (Setting::Admin, ["9464", "0.0.0.0:9465"]),
+    (Setting::Audit, ["/srv/a", "/srv/b"]),
+    (Setting::AuditContent, ["on", "off"]),
     (Setting::Log, ["warn,casemate=debug", "error"]),
     (Setting::Image, ["debian:12", "debian:13"]),
     (Setting::Memory, ["1g", "2g"]),
@@ -22,6 +24,7 @@ const OTHERS: [(Setting, [&str; 2]); 33] = [
     (Setting::CallsPerUser, ["2", "3"]),
     (Setting::EphemeralLive, ["1", "64"]),
     (Setting::MaxSandboxes, ["1", "2"]),
+    (Setting::VolumeRetention, ["30d", "1h"]),
     (Setting::DiskFloor, ["0", "10g"]),
     (Setting::BindRoot, ["/srv/a", "/srv/b"]),
     (Setting::BindDir, ["/srv/a", "/srv/b"]),

@@ -31,8 +31,11 @@ fn nothing_given_is_the_documented_configuration() {
         warm: true,
         upload_limit: Bytes(1_073_741_824),
         admin: None,
+        audit: None,
+        audit_content: false,
         log: "info,rmcp=off".to_owned(),
         max_sandboxes: 100,
+        volume_retention: None,
         disk_floor: Bytes(1_073_741_824),
         bind: None,
         backup: BackupSettings {

@@ -1,5 +1,6 @@
 //! What a request is refused with: the tools' codes and sentences, as HTTP.
 
+use axum::Extension;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -78,9 +79,14 @@ impl IntoResponse for Refused {
         if later.contains(&self.status) {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
-        (self.status, headers, body).into_response()
+        let said = Extension(Said(self.code));
+        (self.status, headers, said, body).into_response()
     }
 }
+
+/// The code of an answer, beside it: for whoever records it.
+#[derive(Debug, Clone, Copy)]
+pub struct Said(pub &'static str);
 
 /// The status of each code. 503 is what may be over when the request comes again, as
 /// it is or after the operator did something; 500 is `uncertain` too, because clients
@@ -111,8 +117,9 @@ fn status(code: Code) -> StatusCode {
         | Code::SandboxUnavailable
         | Code::WorkspaceUnusable
         | Code::Foreign
-        | Code::ServerEnding => StatusCode::SERVICE_UNAVAILABLE,
-        Code::Uncertain | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        | Code::ServerEnding
+        | Code::AuditUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Uncertain | Code::Unrecorded | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -130,12 +137,12 @@ mod tests {
             (409, "is_directory not_directory not_regular exists changed"),
             (413, "too_large"),
             (422, "no_match several_matches not_text no_shell"),
-            (500, "uncertain internal"),
+            (500, "uncertain unrecorded internal"),
             (
                 503,
                 "busy too_many_processes engine_unavailable engine_error image_missing \
                  image_unusable image_preparing sandbox_unavailable workspace_unusable foreign \
-                 server_ending",
+                 server_ending audit_unavailable",
             ),
             (507, "no_space"),
         ];

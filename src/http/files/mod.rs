@@ -27,13 +27,14 @@ mod error;
 mod incoming;
 mod list;
 mod name;
+mod recorded;
 mod request;
 mod upload;
 
 pub use error::Refused;
 
-use axum::Router;
 use axum::routing::{get, post};
+use axum::{Router, middleware};
 
 use super::load::Load;
 use crate::sandbox::Manager;
@@ -53,7 +54,8 @@ pub fn router(manager: Manager, load: &Load) -> Router {
     let limit = manager.config().upload_limit.0;
     let download = || get(download::get).head(download::head);
     let content = || download().put(content::put).delete(content::delete);
-    Router::new()
+    let recorded = middleware::from_fn_with_state(manager.clone(), recorded::layer);
+    let routes = Router::new()
         .route("/files/upload", post(upload::post))
         .route("/files/list", get(list::get))
         .route("/files/download", download())
@@ -66,5 +68,6 @@ pub fn router(manager: Manager, load: &Load) -> Router {
             manager,
             load: load.clone(),
             limit,
-        })
+        });
+    routes.layer(recorded)
 }

@@ -11,7 +11,7 @@ use super::Files;
 use super::error::Refused;
 use crate::http::load::{Amount, Share};
 use crate::identity::Principal;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, Used};
 use crate::tools::{Code, ToolError};
 use crate::workspace::WorkspacePath;
 
@@ -40,8 +40,13 @@ impl FromRequestParts<Files> for Caller {
             code: Code::Busy.as_str(),
             message: "too many requests of yours are under way; wait for some to end.".to_owned(),
         })?;
+        let sandbox = files.manager.sandbox(user);
+        let sandbox = match parts.extensions.get::<Used>() {
+            Some(used) => sandbox.noting(used),
+            None => sandbox,
+        };
         Ok(Self {
-            sandbox: files.manager.sandbox(user),
+            sandbox,
             _call: files.manager.calls().token(),
             _share: share,
         })

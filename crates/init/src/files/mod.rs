@@ -29,6 +29,7 @@ mod delete;
 mod download;
 mod edit;
 mod entry;
+mod last_use;
 mod limit;
 mod lines;
 mod list;

@@ -27,6 +27,14 @@ static MEMORY: LazyLock<Option<&str>> = LazyLock::new(|| {
     ])
 });
 
+/// Version 2 counts microseconds in one of several lines, version 1 nanoseconds.
+static CPU: LazyLock<Option<&str>> = LazyLock::new(|| {
+    present([
+        "/sys/fs/cgroup/cpu.stat",
+        "/sys/fs/cgroup/cpuacct/cpuacct.usage",
+    ])
+});
+
 fn present(files: [&'static str; 2]) -> Option<&'static str> {
     files
         .into_iter()
@@ -62,6 +70,21 @@ pub fn memory() -> u64 {
     number(*MEMORY).unwrap_or(0)
 }
 
+/// CPU time of all that ran in the container, in milliseconds; 0 where nothing counts it.
+pub fn cpu_ms() -> u64 {
+    read(*CPU).and_then(|text| milliseconds(&text)).unwrap_or(0)
+}
+
+fn milliseconds(text: &str) -> Option<u64> {
+    let usage = text
+        .lines()
+        .find_map(|line| line.strip_prefix("usage_usec "));
+    match usage {
+        Some(microseconds) => Some(microseconds.trim().parse::<u64>().ok()? / 1_000),
+        None => Some(text.trim().parse::<u64>().ok()? / 1_000_000),
+    }
+}
+
 fn number(file: Option<&str>) -> Option<u64> {
     read(file)?.trim().parse().ok()
 }
@@ -82,5 +105,9 @@ mod tests {
         let v1 = "oom_kill_disable 0\nunder_oom 0\noom_kill 7\n";
         assert_eq!(parse(v1), Some(7));
         assert_eq!(parse("under_oom 0\n"), None);
+        let v2 = "usage_usec 1234567\nuser_usec 1000000\n";
+        assert_eq!(milliseconds(v2), Some(1_234));
+        assert_eq!(milliseconds("1234567890\n"), Some(1_234));
+        assert_eq!(milliseconds("nr_periods 0\n"), None);
     }
 }

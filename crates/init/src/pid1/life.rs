@@ -24,6 +24,8 @@ pub struct Life {
     idle_timeout: Duration,
     state: Mutex<State>,
     changed: Notify,
+    /// A call came in since somebody looked.
+    used: Notify,
 }
 
 #[derive(Debug)]
@@ -33,6 +35,7 @@ struct State {
     quiet_since: Instant,
     /// When a call last came in.
     last_call: Instant,
+    was_used: bool,
     /// Nothing is accepted any more, and the end is near.
     refusing: bool,
     ending: Option<i64>,
@@ -71,12 +74,14 @@ impl Life {
                 busy: 0,
                 quiet_since: now,
                 last_call: now,
+                was_used: false,
                 refusing: false,
                 ending: None,
                 announced: None,
                 listeners: Vec::new(),
             }),
             changed: Notify::new(),
+            used: Notify::new(),
         }
     }
 
@@ -109,6 +114,8 @@ impl Life {
         state.busy += 1;
         if is_use {
             state.last_call = Instant::now();
+            state.was_used = true;
+            self.used.notify_one();
         }
         Ok(Busy {
             life: self.clone(),
@@ -123,6 +130,16 @@ impl Life {
             0 => state.quiet_since.elapsed(),
             _ => Duration::ZERO,
         }
+    }
+
+    /// Whether a call ever came in.
+    pub fn was_used(&self) -> bool {
+        self.state().was_used
+    }
+
+    /// Waits for a call, if none came in since the last time.
+    pub async fn used(&self) {
+        self.used.notified().await;
     }
 
     /// When a call last came in.

@@ -25,6 +25,7 @@ mod commands;
 mod ending;
 mod floor;
 mod last_resort;
+mod last_use;
 mod life;
 mod options;
 mod outcome;
@@ -53,6 +54,7 @@ use casemate_protocol::{WORKSPACE, exit};
 use self::commands::Commands;
 use self::floor::Floor;
 use self::last_resort::LastResort;
+use self::last_use::LastUse;
 use self::life::Life;
 use self::options::Options;
 use self::reaper::Reaper;
@@ -72,6 +74,9 @@ const TRANSFER_THREADS: usize = 4;
 
 /// From the start to the first sweep: the first calls come before it.
 const SWEEP_AFTER: Duration = Duration::from_secs(2);
+
+/// How long the time of the last use may take to be written at the end.
+const LAST_NOTE: Duration = Duration::from_secs(1);
 
 pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
     let options = match Options::parse(args) {
@@ -128,6 +133,7 @@ async fn run(options: Options) -> io::Result<i64> {
         pool.clone(),
         options.background_ttl,
     ));
+    let last_use = LastUse::new(workspace.clone(), pool.clone(), life.clone());
     let features = workspace.features();
     let service = Service {
         workspace: workspace.clone(),
@@ -138,6 +144,7 @@ async fn run(options: Options) -> io::Result<i64> {
         transfers: Arc::new(transfers),
         commands: commands.clone(),
         life: life.clone(),
+        last_use: last_use.clone(),
         spec: options.spec,
         features,
         boot_id: random_id(),
@@ -146,6 +153,7 @@ async fn run(options: Options) -> io::Result<i64> {
     };
     let connections = socket::serve(service, life.clone())?;
     tokio::spawn(sweep(workspace, pool));
+    tokio::spawn(last_use.clone().keep());
     let code = tokio::select! {
         code = life.ended() => code,
         () = connections.orphaned(options.orphan_ttl) => {
@@ -154,6 +162,8 @@ async fn run(options: Options) -> io::Result<i64> {
         }
     };
     life.announce(commands.accepted(), code);
+    // A disk that hangs does not keep the container.
+    let _ = tokio::time::timeout(LAST_NOTE, last_use.end()).await;
     connections.drained().await;
     Ok(code)
 }

@@ -25,6 +25,7 @@ use super::cgroup;
 use super::command::Command;
 use super::commands::Commands;
 use super::floor::Floor;
+use super::last_use::LastUse;
 use super::life::Life;
 use super::milliseconds;
 use super::replies::{Replies, Turn};
@@ -56,6 +57,8 @@ pub struct Service {
     pub commands: Arc<Commands>,
     /// Busy, idle, ending.
     pub life: Arc<Life>,
+    /// What the workspace says of its use.
+    pub last_use: LastUse,
     /// Hash of the container's specification.
     pub spec: String,
     /// What the kernel can do, found by trying.
@@ -212,6 +215,8 @@ impl Sandbox for Service {
             commands: self.commands.listed(),
             memory_bytes: cgroup::memory(),
             processes: u32::try_from(cgroup::processes()).unwrap_or(u32::MAX),
+            cpu_ms: cgroup::cpu_ms(),
+            last_used_ms: self.last_use.at(),
         }))
     }
 

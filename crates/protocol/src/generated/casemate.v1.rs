@@ -369,6 +369,14 @@ pub struct StatsReply {
     /// Processes and threads in the container, PID 1 among them.
     #[prost(uint32, tag = "5")]
     pub processes: u32,
+    /// CPU time of all that ran in the container, by the kernel's count; 0 where it
+    /// cannot be read.
+    #[prost(uint64, tag = "6")]
+    pub cpu_ms: u64,
+    /// When the workspace was used last, in this container or one before it, in
+    /// milliseconds since 1970: now while something runs. 0 where it is not known.
+    #[prost(int64, tag = "7")]
+    pub last_used_ms: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RunningCommand {

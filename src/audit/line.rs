@@ -1,0 +1,247 @@
+//! One line: JSON, with the hash of the line before and its own.
+//!
+//! ```text
+//! {"seq":7,"prev":"<hash of line 6>","time":"…","server":{…},"kind":"call",…,"hash":"<its own>"}
+//! ```
+//!
+//! The hash is the SHA-256 of the line's bytes up to the comma before `"hash"`. It needs no
+//! canonical form, and anybody can check it: `head -c -76 | sha256sum` of a line.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::sha256;
+
+/// What the first line of a server says of a line before it.
+pub const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// Bytes of a line at most: three contents of 64 KiB, as JSON writes control characters
+/// (six bytes for one), and the rest. A longer one is none of ours.
+pub const LINE_BYTES: usize = 2 << 20;
+
+/// Between the line and its hash.
+const MARK: &str = ",\"hash\":\"";
+
+/// After the hash.
+const END: &str = "\"}";
+
+/// A user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Who {
+    /// Who vouches for the subject.
+    pub issuer: String,
+    /// The name.
+    pub subject: String,
+}
+
+/// One call that was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Call {
+    /// Whose.
+    pub user: Who,
+    /// The tool, or for files over HTTP `http_upload`, `http_download`, `http_stat`,
+    /// `http_list`, `http_delete`.
+    pub tool: String,
+    /// Of the arguments as compact JSON with sorted keys; over HTTP of the request's
+    /// path and query.
+    pub arguments_sha256: String,
+    /// Over HTTP: of the bytes that were sent in, where there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_sha256: Option<String>,
+    /// Of the result as JSON; over HTTP of the bytes of the answer.
+    pub result_sha256: String,
+    /// A command's outcome, `ok`, or the error's code. `broken_off` for a transfer that
+    /// did not come to its end.
+    pub outcome: String,
+    /// From the call to its answer.
+    pub duration_ms: u64,
+    /// The id of the container that it was made in; `None` where it came to none.
+    pub container: Option<String>,
+    /// What the arguments were, with `audit_content`, up to a bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<String>,
+    /// Over HTTP: what was sent in, as above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// What the result was, as above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+}
+
+/// Something that is removed for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Removal {
+    /// `container`, `volume` or `image`.
+    pub what: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Whose it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Who>,
+    /// Why it is removed.
+    pub reason: String,
+    /// `begun` before it, then `done` or what went wrong: who is killed in between
+    /// leaves the first.
+    pub outcome: String,
+}
+
+/// What a line tells.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// The first line of a server.
+    Started {
+        /// Its version.
+        version: &'static str,
+        /// Its process.
+        pid: u32,
+        /// Where the files of other servers ended at that time, the newest.
+        others: Vec<Anchor>,
+    },
+    /// The first line of a server's next file.
+    Continued {
+        /// The one before.
+        after: String,
+    },
+    /// A call.
+    Call(Call),
+    /// A removal.
+    Removal(Removal),
+    /// Lines could not be written for a while.
+    Resumed {
+        /// Calls that were refused meanwhile.
+        refused: u64,
+    },
+    /// A server that was killed has left this file; another one closes it.
+    Sealed {
+        /// Who closes it.
+        by: String,
+        /// Bytes of a line that was not finished, which stand before this one.
+        torn_bytes: usize,
+        /// Of those bytes.
+        torn_sha256: String,
+    },
+    /// The server ended as it should.
+    Stopped {},
+}
+
+/// Where a file ended when somebody looked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anchor {
+    /// Its name.
+    pub file: String,
+    /// Of its last line.
+    pub seq: u64,
+    /// Of its last line.
+    pub hash: String,
+}
+
+/// Who writes.
+#[derive(Debug, Clone, Serialize)]
+pub struct Server {
+    node: String,
+    instance: String,
+    /// Random: 8 hexadecimal digits.
+    pub id: String,
+}
+
+impl Server {
+    /// With an id of its own.
+    pub fn new(node: String, instance: String) -> Self {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let id = id.chars().take(8).collect();
+        Self { node, instance, id }
+    }
+}
+
+#[derive(Serialize)]
+struct Unhashed<'a> {
+    seq: u64,
+    prev: &'a str,
+    time: String,
+    server: &'a Server,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+/// Where a chain is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Of the last line.
+    pub seq: u64,
+    /// Of the last line.
+    pub hash: String,
+}
+
+impl Head {
+    /// Before the first line.
+    pub fn new() -> Self {
+        Self {
+            seq: 0,
+            hash: NOTHING.to_owned(),
+        }
+    }
+
+    /// The next line, with its line feed. The chain goes on from it.
+    pub fn add(&mut self, server: &Server, event: &Event) -> serde_json::Result<String> {
+        let seq = self.seq + 1;
+        let mut line = serde_json::to_string(&Unhashed {
+            seq,
+            prev: &self.hash,
+            time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            server,
+            event,
+        })?;
+        line.truncate(line.len() - 1);
+        self.seq = seq;
+        self.hash = sha256(line.as_bytes());
+        line.push_str(MARK);
+        line.push_str(&self.hash);
+        line.push_str(END);
+        line.push('\n');
+        Ok(line)
+    }
+}
+
+/// A line as it is read: what the check needs.
+#[derive(Debug, Deserialize)]
+pub struct Stored {
+    /// Its number.
+    pub seq: u64,
+    /// The hash of the one before.
+    pub prev: String,
+    /// Its own.
+    pub hash: String,
+    /// What it tells.
+    pub kind: String,
+    /// See [`Event::Sealed`].
+    pub torn_bytes: Option<usize>,
+    /// See [`Event::Sealed`].
+    pub torn_sha256: Option<String>,
+    /// See [`Event::Started`].
+    #[serde(default)]
+    pub others: Vec<Anchor>,
+}
+
+impl Stored {
+    /// A line without its line feed; `None`: none of ours.
+    pub fn parse(line: &[u8]) -> Option<Self> {
+        serde_json::from_slice(line).ok()
+    }
+
+    /// Whether `line` is what its hash was made of.
+    pub fn is_whole(&self, line: &[u8]) -> bool {
+        let end = MARK.len() + NOTHING.len() + END.len();
+        let Some(at) = line.len().checked_sub(end) else {
+            return false;
+        };
+        let (hashed, rest) = line.split_at(at);
+        rest == format!("{MARK}{}{END}", self.hash).as_bytes() && sha256(hashed) == self.hash
+    }
+
+    /// Nothing comes after it in its chain.
+    pub fn is_last(&self) -> bool {
+        matches!(self.kind.as_str(), "stopped" | "sealed")
+    }
+}

@@ -1,0 +1,295 @@
+//! The audit: one line a call, each chained to the line before by its hash.
+//!
+//! ```text
+//! tools, http, gc ─ write, wait ─► queue ─► Writer (one thread) ─► audit-<start>-<server>-<part>.jsonl
+//!                                            verify ─► reads them again, and finds what was changed
+//! ```
+//!
+//! Invariants:
+//! - A server writes files of its own, which it has locked: no two write one.
+//! - A call waits for its line, and has its answer only when the line is written. From a
+//!   line that could not be written on, calls are refused until one can be again.
+//! - A line is in its file whole or not at all. What a kill or a full disk has left of one
+//!   is sealed by the next server that starts, and never removed.
+//! - Lines are given to the kernel, not to the disk: a server that is killed loses none, a
+//!   machine that loses power those of the last seconds.
+
+mod call;
+mod digest;
+mod error;
+mod file;
+mod line;
+mod seal;
+mod verify;
+mod writer;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tracing::{error, info};
+
+pub use call::Started;
+pub use digest::{CONTENT_BYTES, Digest};
+pub use error::{AuditError, Unwritten};
+pub use line::{Call, Removal, Who};
+pub use verify::{Finding, Report, verify};
+
+use crate::meter::Meter;
+use line::{Event, Server};
+use writer::Writer;
+
+/// Lines that wait for the writer; whoever has one more waits for room. As many as there
+/// are calls that may wait for their turn would be pointless: each line takes 20 µs.
+const QUEUE: usize = 256;
+
+/// How long a call waits for its line. A disk that takes longer is as good as full.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Size of a file before the next one is begun: some 100,000 calls, and small enough to be
+/// looked through with an editor.
+const PART_BYTES: u64 = 64 << 20;
+
+/// Where lines are written and what of a call is in them.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The directory. It is made, for nobody but its owner.
+    pub directory: PathBuf,
+    /// Whether a line also has what commands and files contain: see [`CONTENT_BYTES`].
+    pub content: bool,
+    /// The machine.
+    pub node: String,
+    /// The instance.
+    pub instance: String,
+    /// Size of one file, in bytes.
+    pub part_bytes: u64,
+}
+
+impl Options {
+    /// With the usual size of files.
+    pub fn new(directory: PathBuf, content: bool, node: String, instance: String) -> Self {
+        Self {
+            directory,
+            content,
+            node,
+            instance,
+            part_bytes: PART_BYTES,
+        }
+    }
+}
+
+/// Where calls are recorded, or nowhere. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Audit(Option<Arc<Shared>>);
+
+struct Shared {
+    queue: mpsc::Sender<Message>,
+    content: bool,
+    /// The last line could not be written.
+    broken: AtomicBool,
+    /// Calls that were refused since.
+    refused: AtomicU64,
+    meter: Meter,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let broken = self.broken.load(Ordering::Relaxed);
+        f.debug_struct("Audit").field("broken", &broken).finish()
+    }
+}
+
+struct Message {
+    /// `None` asks whether a line can be written.
+    event: Option<Event>,
+    /// How many calls were refused so far, for the line that ends that.
+    refused: u64,
+    written: oneshot::Sender<Result<(), Unwritten>>,
+}
+
+impl Audit {
+    /// Records nothing.
+    pub fn off() -> Self {
+        Self::default()
+    }
+
+    /// Seals what killed servers have left, and begins a file. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`AuditError`]: the directory or the file cannot be made.
+    pub fn open(options: Options, meter: Meter) -> Result<Self, AuditError> {
+        let content = options.content;
+        let server = Server::new(options.node, options.instance);
+        let writer = Writer::open(options.directory, options.part_bytes, server)?;
+        let (queue, messages) = mpsc::channel(QUEUE);
+        let counted = meter.clone();
+        std::thread::Builder::new()
+            .name("audit".to_owned())
+            .spawn(move || run(writer, messages, &counted))
+            .map_err(AuditError::Thread)?;
+        Ok(Self(Some(Arc::new(Shared {
+            queue,
+            content,
+            broken: AtomicBool::new(false),
+            refused: AtomicU64::new(0),
+            meter,
+        }))))
+    }
+
+    /// Whether anything is recorded.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether a line also has what commands and files contain.
+    pub fn has_content(&self) -> bool {
+        self.0.as_ref().is_some_and(|shared| shared.content)
+    }
+
+    /// Whether a call may begin: that its line will be written is expected as long as the
+    /// last one was. After one that was not, it is tried.
+    ///
+    /// # Errors
+    /// [`Unwritten`]: no line can be written, and the call must not be made.
+    pub async fn admit(&self) -> Result<(), Unwritten> {
+        let Some(shared) = &self.0 else {
+            return Ok(());
+        };
+        if !shared.broken.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let admitted = shared.send(None).await;
+        if admitted.is_err() {
+            shared.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        admitted
+    }
+
+    /// Records a call, and waits until its line is written.
+    ///
+    /// # Errors
+    /// [`Unwritten`]: it was made and is not recorded, or that is not known.
+    pub async fn call(&self, call: Call) -> Result<(), Unwritten> {
+        self.write(Event::Call(call)).await
+    }
+
+    /// Records that something was removed, or is about to be.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn removal(&self, removal: Removal) -> Result<(), Unwritten> {
+        self.write(Event::Removal(removal)).await
+    }
+
+    /// Says that this server ends, so that a line that is missing then is missed.
+    pub async fn close(&self) {
+        if let Err(error) = self.write(Event::Stopped {}).await {
+            error!(
+                error = &error as &dyn std::error::Error,
+                "the audit has no last line"
+            );
+        }
+    }
+
+    async fn write(&self, event: Event) -> Result<(), Unwritten> {
+        match &self.0 {
+            Some(shared) => shared.send(Some(event)).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Shared {
+    async fn send(&self, event: Option<Event>) -> Result<(), Unwritten> {
+        let is_line = event.is_some();
+        let (written, answer) = oneshot::channel();
+        let refused = self.refused.load(Ordering::Relaxed);
+        let message = Message {
+            event,
+            refused,
+            written,
+        };
+        let asked = async {
+            self.queue
+                .send(message)
+                .await
+                .map_err(|_| Unwritten::Gone)?;
+            answer.await.map_err(|_| Unwritten::Gone)?
+        };
+        let result = timeout(PATIENCE, asked).await;
+        let result = result.unwrap_or(Err(Unwritten::Late(PATIENCE)));
+        self.note(&result, refused, is_line);
+        result
+    }
+
+    /// Tells it once when it breaks and once when it is over.
+    fn note(&self, result: &Result<(), Unwritten>, refused: u64, is_line: bool) {
+        let was_broken = self.broken.swap(result.is_err(), Ordering::Relaxed);
+        match result {
+            Err(error) => {
+                if is_line {
+                    self.meter.audit_failed();
+                }
+                if !was_broken {
+                    let error = error as &dyn std::error::Error;
+                    error!(
+                        error,
+                        "no line of the audit can be written: calls are refused"
+                    );
+                }
+            }
+            Ok(()) if was_broken => {
+                self.refused.fetch_sub(refused, Ordering::Relaxed);
+                info!(refused, "lines of the audit can be written again");
+            }
+            Ok(()) => {}
+        }
+    }
+}
+
+/// The writer's thread: whatever waits is written at once.
+fn run(mut writer: Writer, mut messages: mpsc::Receiver<Message>, meter: &Meter) {
+    let mut batch = Vec::with_capacity(QUEUE);
+    loop {
+        // Not on a runtime: this is a thread of its own.
+        if let Some(first) = messages.blocking_recv() {
+            batch.push(first);
+        } else {
+            return;
+        }
+        while batch.len() < QUEUE && !is_last(&batch) {
+            let Ok(more) = messages.try_recv() else { break };
+            batch.push(more);
+        }
+        let ends = is_last(&batch);
+        let refused = batch.iter().map(|message| message.refused).max();
+        let events: Vec<&Event> = batch.iter().filter_map(|m| m.event.as_ref()).collect();
+        let result = writer.append(&events, refused.unwrap_or_default());
+        if let Ok(lines) = result {
+            meter.audited(lines);
+        }
+        for Message { written, .. } in batch.drain(..) {
+            let result = result.as_ref().map(|_| ()).map_err(Unwritten::from_io);
+            // Who waits no more has counted it as not written.
+            let _ = written.send(result);
+        }
+        if ends && result.is_ok() {
+            // Whoever comes later is told that there is nobody.
+            return;
+        }
+        writer.settle();
+    }
+}
+
+/// Nothing may be written behind the last line.
+fn is_last(batch: &[Message]) -> bool {
+    let last = batch.last().and_then(|message| message.event.as_ref());
+    matches!(last, Some(Event::Stopped {}))
+}
+
+#[cfg(test)]
+mod tests;

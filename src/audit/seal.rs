@@ -1,0 +1,106 @@
+//! Closes what servers have left that were killed. Each server holds a lock on its file,
+//! which the kernel lets go of with the process.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+
+use super::digest::sha256;
+use super::file::{self, Name};
+use super::line::{Anchor, Event, Head, LINE_BYTES, Server, Stored};
+
+/// Servers that are looked at, the newest. What is older was sealed by those that started
+/// after it.
+const CHAINS: usize = 32;
+
+/// Seals the files of servers that are gone, and returns where the files of all end. One
+/// that cannot be read is left as it is: the check names it.
+pub fn all(directory: &Path, server: &Server) -> io::Result<Vec<Anchor>> {
+    let names = file::list(directory)?;
+    let newest = names.iter().enumerate().filter(|(at, name)| {
+        let next = names.get(at + 1);
+        next.is_none_or(|next| next.chain != name.chain)
+    });
+    let newest: Vec<&Name> = newest.map(|(_, name)| name).collect();
+    let from = newest.len().saturating_sub(CHAINS);
+    let mut anchors = Vec::new();
+    for name in &newest[from..] {
+        match one(&directory.join(name.to_string()), server) {
+            Ok(Some(head)) => anchors.push(Anchor {
+                file: name.to_string(),
+                seq: head.seq,
+                hash: head.hash,
+            }),
+            Ok(None) => {}
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(%name, error, "a file of the audit cannot be read or sealed");
+            }
+        }
+    }
+    Ok(anchors)
+}
+
+/// Where the file ends, after it was sealed if that was due.
+fn one(path: &Path, server: &Server) -> io::Result<Option<Head>> {
+    let mut file = OpenOptions::new().read(true).append(true).open(path)?;
+    let is_left = file.try_lock().is_ok();
+    let tail = Tail::read(&mut file)?;
+    let head = tail.last.as_ref().map(|last| Head {
+        seq: last.seq,
+        hash: last.hash.clone(),
+    });
+    let is_closed = tail.torn.is_empty() && tail.last.as_ref().is_some_and(Stored::is_last);
+    if !is_left || is_closed {
+        return Ok(head);
+    }
+    let mut head = head.unwrap_or_else(Head::new);
+    let mut text = String::new();
+    let mut torn = tail.torn.as_slice();
+    if let Some(whole) = Stored::parse(torn).filter(|line| line.is_whole(torn)) {
+        // All of it is there but the line feed.
+        (head.seq, head.hash) = (whole.seq, whole.hash);
+        torn = &[];
+        text.push('\n');
+    } else if !torn.is_empty() {
+        text.push('\n');
+    }
+    let sealed = Event::Sealed {
+        by: server.id.clone(),
+        torn_bytes: torn.len(),
+        torn_sha256: sha256(torn),
+    };
+    text += &head.add(server, &sealed)?;
+    let length = file.metadata()?.len();
+    if let Err(error) = file.write_all(text.as_bytes()) {
+        // Half a seal would be one more thing to explain.
+        let _ = file.set_len(length);
+        return Err(error);
+    }
+    Ok(Some(head))
+}
+
+/// How a file ends.
+struct Tail {
+    /// The last whole line.
+    last: Option<Stored>,
+    /// What is behind the last line feed.
+    torn: Vec<u8>,
+}
+
+impl Tail {
+    fn read(file: &mut File) -> io::Result<Self> {
+        // A line that was torn, the one before it, and what ends that.
+        let most = u64::try_from(2 * LINE_BYTES + 2).unwrap_or(u64::MAX);
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+        let mut bytes = Vec::new();
+        file.take(most).read_to_end(&mut bytes)?;
+        let end = bytes.iter().rposition(|&byte| byte == b'\n');
+        let torn = bytes.split_off(end.map_or(0, |end| end + 1));
+        bytes.pop();
+        let begin = bytes.iter().rposition(|&byte| byte == b'\n');
+        let last = Stored::parse(&bytes[begin.map_or(0, |begin| begin + 1)..]);
+        Ok(Self { last, torn })
+    }
+}

@@ -1,0 +1,221 @@
+//! Reads the files again and says what does not hold.
+//!
+//! What can be known: a line that was changed, removed, added or moved, also a whole file
+//! between others, and lines cut off at the end of a file that a later one follows, or that
+//! was closed before a later server started. What cannot: whether lines are missing at the
+//! end of the last file of a server that was killed and that no server has sealed since;
+//! and who may write the files can replace all of them by a chain of their own, but for what
+//! somebody has kept of the hashes elsewhere: [`Report::heads`] are for that.
+
+mod walk;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::file::{self, Name};
+use super::line::{Anchor, Head, LINE_BYTES, Stored};
+use walk::{End, Walk};
+
+/// Findings of one file that are kept: who replaced a file need not fill the memory.
+const FINDINGS: usize = 100;
+
+/// Something about a line, or about a file as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Where.
+    pub file: PathBuf,
+    /// From 1; `None`: the file.
+    pub line: Option<u64>,
+    /// What is wrong with it, or what is to be known of it.
+    pub what: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, "{line}:")?;
+        }
+        write!(f, " {}", self.what)
+    }
+}
+
+/// What was found.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// Files that were read.
+    pub files: u64,
+    /// Lines that were read.
+    pub lines: u64,
+    /// What does not hold: somebody changed something.
+    pub findings: Vec<Finding>,
+    /// What has another reason, or may have.
+    pub notes: Vec<Finding>,
+    /// How each file ends: kept elsewhere, it proves later that nothing before was changed.
+    pub heads: BTreeMap<PathBuf, String>,
+}
+
+/// Checks these files, and all those in these directories. Blocks.
+///
+/// # Errors
+/// One that cannot be read.
+pub fn verify(paths: &[PathBuf]) -> io::Result<Report> {
+    let mut report = Report::default();
+    let mut directories: BTreeMap<PathBuf, Vec<Name>> = BTreeMap::new();
+    for path in paths {
+        if path.is_dir() {
+            let names = directories.entry(path.clone()).or_default();
+            names.extend(file::list(path)?);
+            continue;
+        }
+        let name = path.file_name().and_then(|name| name.to_str());
+        let Some(name) = name.and_then(Name::parse) else {
+            let what = "has no name of a file of an audit";
+            return Err(io::Error::other(format!("{} {what}", path.display())));
+        };
+        let directory = path.parent().unwrap_or(Path::new("")).to_owned();
+        directories.entry(directory).or_default().push(name);
+    }
+    for (directory, mut names) in directories {
+        names.sort();
+        names.dedup();
+        Check {
+            anchors: anchors(&directory, &names)?,
+            directory,
+            names,
+            report: &mut report,
+        }
+        .all()?;
+    }
+    Ok(report)
+}
+
+/// What the servers saw of each other's files when they started.
+fn anchors(directory: &Path, names: &[Name]) -> io::Result<BTreeMap<Name, Vec<Anchor>>> {
+    let mut anchors: BTreeMap<Name, Vec<Anchor>> = BTreeMap::new();
+    for name in names.iter().filter(|name| name.part == 1) {
+        let file = File::open(directory.join(name.to_string()))?;
+        let mut line = Vec::new();
+        let most = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX);
+        BufReader::new(file.take(most)).read_until(b'\n', &mut line)?;
+        line.pop();
+        let first = Stored::parse(&line).filter(|first| first.is_whole(&line));
+        for anchor in first.map(|first| first.others).unwrap_or_default() {
+            if let Some(name) = Name::parse(&anchor.file) {
+                anchors.entry(name).or_default().push(anchor);
+            }
+        }
+    }
+    Ok(anchors)
+}
+
+/// The files of one directory.
+struct Check<'a> {
+    directory: PathBuf,
+    names: Vec<Name>,
+    anchors: BTreeMap<Name, Vec<Anchor>>,
+    report: &'a mut Report,
+}
+
+impl Check<'_> {
+    fn all(mut self) -> io::Result<()> {
+        let mut before: Option<(Name, Head)> = None;
+        for (at, name) in self.names.clone().into_iter().enumerate() {
+            let from = self.start(&name, before.as_ref());
+            let next = self.names.get(at + 1);
+            let goes_on = next.is_some_and(|next| next.chain == name.chain);
+            let head = self.one(&name, from, goes_on)?;
+            before = Some((name, head));
+        }
+        self.missing_files();
+        Ok(())
+    }
+
+    /// The head that the first line of `name` follows; `None` where it is not known.
+    fn start(&mut self, name: &Name, before: Option<&(Name, Head)>) -> Option<Head> {
+        if name.part == 1 {
+            return Some(Head::new());
+        }
+        match before {
+            Some((last, head)) if last.next() == *name => Some(head.clone()),
+            // Who keeps files for a time removes the oldest.
+            None => {
+                let what = "the files before it are not here".to_owned();
+                self.note(name, None, what);
+                None
+            }
+            Some(_) => {
+                let what = "the file before it is missing".to_owned();
+                self.find(name, None, what);
+                None
+            }
+        }
+    }
+
+    fn one(&mut self, name: &Name, from: Option<Head>, goes_on: bool) -> io::Result<Head> {
+        let path = self.path(name);
+        let file = File::open(&path)?;
+        // Before it is read: a server that ends meanwhile leaves a last line.
+        let is_open = file.try_lock_shared().is_err();
+        let anchors = self.anchors.remove(name).unwrap_or_default();
+        let mut walk = Walk::new(from, anchors);
+        let end = walk.all(BufReader::new(&file))?;
+        let _ = file.unlock();
+        self.report.files += 1;
+        self.report.lines += walk.lines;
+        self.report.heads.insert(path, walk.head.hash.clone());
+        for (line, what) in walk.findings.drain(..) {
+            self.find(name, line, what);
+        }
+        for (line, what) in walk.notes.drain(..) {
+            self.note(name, Some(line), what);
+        }
+        match end {
+            End::Torn if goes_on => {
+                let what = "is not finished, and another file follows".to_owned();
+                self.find(name, Some(walk.lines), what);
+            }
+            _ if is_open || goes_on => {}
+            End::Torn => {
+                let what = "is not finished: its server was killed, or the rest was cut off";
+                self.note(name, Some(walk.lines), what.to_owned());
+            }
+            End::Open => {
+                let what = "has no last line: its server was killed, or lines were cut off";
+                self.note(name, None, what.to_owned());
+            }
+            End::Closed => {}
+        }
+        Ok(walk.head)
+    }
+
+    /// Files that servers saw and that are no more, but for the oldest.
+    fn missing_files(&mut self) {
+        let first = self.names.first().cloned();
+        let missing: Vec<Name> = std::mem::take(&mut self.anchors).into_keys().collect();
+        for name in missing {
+            if first.as_ref().is_some_and(|first| name > *first) {
+                self.find(&name, None, "is missing".to_owned());
+            }
+        }
+    }
+
+    fn path(&self, name: &Name) -> PathBuf {
+        self.directory.join(name.to_string())
+    }
+
+    fn find(&mut self, name: &Name, line: Option<u64>, what: String) {
+        let file = self.path(name);
+        self.report.findings.push(Finding { file, line, what });
+    }
+
+    fn note(&mut self, name: &Name, line: Option<u64>, what: String) {
+        let file = self.path(name);
+        self.report.notes.push(Finding { file, line, what });
+    }
+}

@@ -1,0 +1,71 @@
+//! `casemate gc`: the clean-up that servers do every hour, now.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use super::setup;
+use crate::config::{Config, ProcessEnvironment, SettingsArgs};
+use crate::ops::gc::{Fate, Gc, Item, Scope};
+use crate::sandbox::Manager;
+
+/// Flags of `gc`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only say what would be removed, and what is kept and why.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON: an array with an object a thing.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// Removes what nobody needs.
+///
+/// # Errors
+/// A wrong setting, or the Engine's.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let config = Config::load(args.settings, &ProcessEnvironment)?;
+    setup::log_quietly(&config)?;
+    let engine = setup::engine(&ProcessEnvironment)?;
+    let audit = setup::audit(&config, &engine)?;
+    let items = setup::runtime()?.block_on(async {
+        let manager = Manager::new(config, engine.clone()).recorded_in(audit.clone());
+        let mut gc = Gc::new(manager.clone(), engine, None);
+        let done = match args.dry_run {
+            true => gc.plan(Scope::All).await,
+            false => gc.run(Scope::All).await,
+        };
+        manager.close().await;
+        audit.close().await;
+        done
+    })?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &items)?;
+        writeln!(out)?;
+    } else {
+        for item in &items {
+            writeln!(out, "{}", line(item))?;
+        }
+        if items.is_empty() {
+            writeln!(out, "nothing to remove")?;
+        }
+    }
+    let failed = |item: &Item| matches!(item.fate, Fate::Failed(_));
+    Ok(match items.iter().any(failed) {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    })
+}
+
+fn line(item: &Item) -> String {
+    let (what, name, reason) = (item.what.as_str(), &item.name, &item.reason);
+    match &item.fate {
+        Fate::Remove => format!("would remove {what} {name}: {reason}"),
+        Fate::Removed => format!("removed {what} {name}: {reason}"),
+        Fate::Kept(why) => format!("kept {what} {name}: {why}"),
+        Fate::Failed(why) => format!("not removed {what} {name}: {why}"),
+    }
+}

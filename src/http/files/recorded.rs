@@ -1,0 +1,238 @@
+//! Requests for files are calls too: a line of the audit each, with the hash of what went
+//! in and of what went out.
+//!
+//! The last bytes of an answer go out when the line is written. What breaks off before that
+//! is recorded as that.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use tokio_util::task::TaskTracker;
+
+use super::error::{Refused, Said};
+use crate::audit::{Digest, Started, Unwritten};
+use crate::identity::Principal;
+use crate::sandbox::{Manager, Used};
+use crate::tools::{ToolError, who};
+
+/// What a transfer is recorded as that did not come to its end.
+const BROKEN_OFF: &str = "broken_off";
+
+/// Around the routes of files, inside of authentication.
+pub async fn layer(State(manager): State<Manager>, mut request: Request, next: Next) -> Response {
+    let principal = request.extensions().get::<Principal>();
+    let Some(user) = principal.map(|principal| principal.user.clone()) else {
+        // The routes say so themselves.
+        return next.run(request).await;
+    };
+    let (method, uri) = (request.method(), request.uri());
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    let (audit, tool) = (manager.audit(), tool(method, uri.path()));
+    let arguments = || target.as_bytes().to_vec();
+    let begun = match audit.begin(|| who(&user), tool, arguments).await {
+        Ok(Some(begun)) => begun,
+        Ok(None) => return next.run(request).await,
+        Err(error) => return Refused::from(ToolError::not_recorded(&error)).into_response(),
+    };
+    let call = Call {
+        sent: Arc::new(Mutex::new(begun.digest())),
+        received: begun.digest(),
+        begun,
+        used: Used::default(),
+        outcome: BROKEN_OFF.to_owned(),
+        tracker: manager.calls().clone(),
+    };
+    request.extensions_mut().insert(call.used.clone());
+    let sent = call.sent.clone();
+    let request = request.map(|body| hashed(body, sent));
+    let mut guard = Guard(Some(call));
+    let response = next.run(request).await;
+    let Some(call) = guard.0.take() else {
+        return response;
+    };
+    answered(response, call).await
+}
+
+/// What the request is called in the audit.
+fn tool(method: &Method, path: &str) -> &'static str {
+    match *method {
+        Method::POST | Method::PUT => "http_upload",
+        Method::DELETE => "http_delete",
+        Method::HEAD => "http_stat",
+        _ if path == "/files/list" => "http_list",
+        _ => "http_download",
+    }
+}
+
+fn hashed(body: Body, sent: Arc<Mutex<Digest>>) -> Body {
+    Body::new(body.map_frame(move |frame: Frame<Bytes>| {
+        if let Some(data) = frame.data_ref() {
+            let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
+            sent.add(data);
+        }
+        frame
+    }))
+}
+
+/// A call that is under way.
+struct Call {
+    begun: Started,
+    sent: Arc<Mutex<Digest>>,
+    received: Digest,
+    used: Used,
+    outcome: String,
+    /// The end of the server waits for its line.
+    tracker: TaskTracker,
+}
+
+impl Call {
+    async fn end(self) -> Result<(), Unwritten> {
+        let sent = {
+            let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            sent.clone()
+        };
+        let container = self.used.container();
+        let written = self
+            .begun
+            .end(sent, self.received, &self.outcome, container);
+        written.await
+    }
+
+    /// Nobody waits for it: who called is gone.
+    fn broken_off(mut self) {
+        BROKEN_OFF.clone_into(&mut self.outcome);
+        if tokio::runtime::Handle::try_current().is_ok() {
+            let tracker = self.tracker.clone();
+            tracker.spawn(async move {
+                // What could not be written is counted and told where it is known.
+                let _ = self.end().await;
+            });
+        }
+    }
+}
+
+/// A call whose client may leave at any time.
+struct Guard(Option<Call>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(call) = self.0.take() {
+            call.broken_off();
+        }
+    }
+}
+
+async fn answered(response: Response, mut call: Call) -> Response {
+    let (parts, body) = response.into_parts();
+    call.outcome = match parts.extensions.get::<Said>() {
+        Some(Said(code)) => (*code).to_owned(),
+        None if parts.status.is_client_error() || parts.status.is_server_error() => {
+            format!("http_{}", parts.status.as_u16())
+        }
+        None => "ok".to_owned(),
+    };
+    if body.size_hint().exact().is_some() {
+        // An answer of ours: a listing at most.
+        let bytes = body
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes);
+        let bytes = bytes.unwrap_or_default();
+        call.received.add(&bytes);
+        return match call.end().await {
+            Ok(()) => Response::from_parts(parts, Body::from(bytes)),
+            Err(error) => Refused::from(ToolError::unrecorded(&error)).into_response(),
+        };
+    }
+    let length = parts.headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    let body = Recorded {
+        body,
+        left: length,
+        guard: Guard(Some(call)),
+        last: None,
+        writing: None,
+    };
+    Response::from_parts(parts, Body::new(body))
+}
+
+type Writing = Pin<Box<dyn Future<Output = Result<(), Unwritten>> + Send>>;
+
+/// Content on its way out.
+struct Recorded {
+    body: Body,
+    /// Bytes until its end, where that is known: nobody asks for more after them.
+    left: Option<u64>,
+    guard: Guard,
+    /// Held back until the line is written.
+    last: Option<Frame<Bytes>>,
+    writing: Option<Writing>,
+}
+
+impl Recorded {
+    /// What passes, and whether it is the last of it.
+    fn passes(&mut self, data: &Bytes) -> bool {
+        if let Some(call) = &mut self.guard.0 {
+            call.received.add(data);
+        }
+        let Some(left) = &mut self.left else {
+            return false;
+        };
+        *left = left.saturating_sub(data.len().try_into().unwrap_or(u64::MAX));
+        *left == 0
+    }
+
+    fn write(&mut self) {
+        if let Some(call) = self.guard.0.take() {
+            self.writing = Some(Box::pin(call.end()));
+        }
+    }
+}
+
+impl http_body::Body for Recorded {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        loop {
+            if let Some(writing) = &mut self.writing {
+                let written = ready!(writing.as_mut().poll(context));
+                self.writing = None;
+                let last = self.last.take();
+                return Poll::Ready(match written {
+                    Ok(()) => last.map(Ok),
+                    Err(error) => Some(Err(axum::Error::new(error))),
+                });
+            }
+            let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+            let Some(frame) = frame.transpose()? else {
+                if self.guard.0.is_none() {
+                    return Poll::Ready(None);
+                }
+                self.write();
+                continue;
+            };
+            let is_last = frame.data_ref().is_some_and(|data| self.passes(data));
+            if !is_last {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            self.last = Some(frame);
+            self.write();
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,96 @@
+//! Clean-up: what nobody needs any more is planned, recorded and removed.
+//!
+//! ```text
+//! containers that were made and never started        a minute old
+//! prepared images that others have replaced           an hour old
+//! volumes of workspaces unused for volume_retention   backed up first
+//!
+//! plan ─► record "begun" ─► remove ─► record "done"
+//! ```
+//!
+//! Invariants:
+//! - Nothing without our labels is touched, nor what another instance has.
+//! - Who is killed in between leaves nothing half: the next run plans anew.
+//! - A volume is removed only after a backup of it was verified, and only when nobody used
+//!   the workspace meanwhile. Without a target for backups none is.
+//! - What cannot be recorded is not removed.
+
+mod error;
+pub mod hold;
+mod last_use;
+mod plan;
+mod remove;
+mod rules;
+mod timer;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures_util::future::BoxFuture;
+
+pub use error::GcError;
+pub use plan::{Fate, Item, What};
+pub use timer::hourly;
+
+use crate::engine::Engine;
+use crate::identity::User;
+use crate::sandbox::Manager;
+
+/// Makes a backup of a user's workspace and verifies it; says which, or why there is none.
+/// It must not count as a use of the sandbox.
+pub type Backup = Arc<dyn Fn(User) -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
+
+/// Whatever is cleaned up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// What hinders others: rows of containers that never ran.
+    Containers,
+    /// Images and volumes too.
+    All,
+}
+
+/// Cleans up an instance.
+pub struct Gc {
+    manager: Manager,
+    engine: Engine,
+    backup: Option<Backup>,
+    /// When a volume may be due: a look into it makes a container, and is not worth that
+    /// before.
+    next_look: HashMap<String, SystemTime>,
+}
+
+impl fmt::Debug for Gc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gc")
+            .field("backup", &self.backup.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Gc {
+    /// For the instance of `manager`. Without `backup` volumes are kept.
+    pub fn new(manager: Manager, engine: Engine, backup: Option<Backup>) -> Self {
+        Self {
+            manager,
+            engine,
+            backup,
+            next_look: HashMap::new(),
+        }
+    }
+
+    /// Plans and does it. What could not be removed is there with the reason.
+    ///
+    /// # Errors
+    /// The Engine's while it is planned; nothing was removed then.
+    pub async fn run(&mut self, scope: Scope) -> Result<Vec<Item>, GcError> {
+        let mut items = self.plan(scope).await?;
+        for item in &mut items {
+            if item.fate == Fate::Remove {
+                item.fate = self.remove(item).await;
+            }
+        }
+        Ok(items)
+    }
+}

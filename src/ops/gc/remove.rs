@@ -1,0 +1,106 @@
+//! Removes one thing, recorded before and after.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::last_use::used;
+use super::{Fate, Gc, Item, What};
+use crate::audit::{Removal, Who};
+use crate::engine::EngineError;
+
+/// How long the Engine may take to remove a container whose PID 1 has ended.
+pub(super) const REMOVAL: Duration = Duration::from_secs(30);
+
+impl Gc {
+    /// Does what was planned for `item`, and returns what became of it.
+    pub(super) async fn remove(&self, item: &Item) -> Fate {
+        if let Err(error) = self.record(item, "begun".to_owned()).await {
+            return Fate::Failed(format!("it cannot be recorded: {error}"));
+        }
+        let fate = match item.what {
+            What::Container => removed(self.engine.remove(&item.name).await),
+            What::Image => match self.engine.remove_prepared(&item.name).await {
+                Ok(false) => Fate::Kept("a container uses it".to_owned()),
+                done => removed(done.map(drop)),
+            },
+            What::Volume => self.remove_volume(item).await,
+        };
+        let (what, name) = (item.what.as_str(), &item.name);
+        let outcome = match &fate {
+            Fate::Failed(why) => {
+                warn!(what, name, why, "not removed");
+                format!("failed: {why}")
+            }
+            Fate::Kept(why) => format!("kept: {why}"),
+            Fate::Remove | Fate::Removed => {
+                info!(what, name, reason = item.reason, "removed");
+                "done".to_owned()
+            }
+        };
+        // That it began is recorded: who looks finds that it is gone.
+        if let Err(error) = self.record(item, outcome).await {
+            let error = &error as &dyn std::error::Error;
+            warn!(what, name, error, "what became of it is not recorded");
+        }
+        fate
+    }
+
+    async fn record(&self, item: &Item, outcome: String) -> Result<(), crate::audit::Unwritten> {
+        let removal = Removal {
+            what: item.what.as_str(),
+            name: item.name.clone(),
+            user: item.owner().map(|user| Who {
+                issuer: user.issuer.as_str().to_owned(),
+                subject: user.subject.as_str().to_owned(),
+            }),
+            reason: item.reason.clone(),
+            outcome,
+        };
+        self.manager.audit().removal(removal).await
+    }
+
+    /// Backed up, not used meanwhile, and then gone. The Engine itself refuses while a
+    /// container is there.
+    async fn remove_volume(&self, item: &Item) -> Fate {
+        let (Some(user), Some(backup)) = (item.owner(), &self.backup) else {
+            return Fate::Kept("no backup target".to_owned());
+        };
+        match backup(user.clone()).await {
+            Ok(id) => info!(volume = item.name, backup = id, "backed up and verified"),
+            Err(why) => return Fate::Failed(format!("there is no backup: {why}")),
+        }
+        let occupant = self.occupant(&user).await;
+        let Some(occupant) = occupant.filter(|one| used(one) == item.used) else {
+            return Fate::Kept("it was used meanwhile".to_owned());
+        };
+        let Some(channel) = &occupant.channel else {
+            return Fate::Kept("its last use is not known".to_owned());
+        };
+        // Atomic: who comes before that is busy, and who comes after has a new container,
+        // which the Engine does not take the volume from.
+        let removal = self.engine.wait_removed(&occupant.row.id);
+        match channel.retire(Duration::ZERO).await {
+            Ok(true) => {}
+            Ok(false) => return Fate::Kept("it was used meanwhile".to_owned()),
+            Err(error) => return Fate::Failed(error.to_string()),
+        }
+        match timeout(REMOVAL, removal).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Fate::Failed(error.to_string()),
+            Err(_) => return Fate::Failed("its container does not end".to_owned()),
+        }
+        match self.engine.remove_volume(&item.name).await {
+            Err(EngineError::InUse { .. }) => Fate::Kept("a container uses it".to_owned()),
+            done => removed(done),
+        }
+    }
+}
+
+fn removed(done: Result<(), EngineError>) -> Fate {
+    match done {
+        Ok(()) => Fate::Removed,
+        Err(error) => Fate::Failed(error.to_string()),
+    }
+}

@@ -1,0 +1,135 @@
+//! When something may go. Pure.
+
+use std::time::{Duration, SystemTime};
+
+/// What is known of a volume.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Facts {
+    /// Somebody keeps it: see [`super::hold`].
+    pub is_held: bool,
+    /// A container of its user is there.
+    pub is_in_use: bool,
+    /// There is a target for backups.
+    pub has_backups: bool,
+    /// When it was made, where that is known.
+    pub created: Option<SystemTime>,
+    /// Before this nobody needs to look into it.
+    pub next_look: Option<SystemTime>,
+    /// When its workspace was used last, where somebody looked and it says so.
+    pub used: Option<SystemTime>,
+}
+
+/// What becomes of a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It stays, and why.
+    Keep(&'static str),
+    /// It depends on its last use.
+    Look,
+    /// It may go.
+    Remove,
+}
+
+/// The cheapest reason to keep it goes first: a look costs a container.
+pub fn judge(facts: &Facts, retention: Duration, now: SystemTime) -> Verdict {
+    // What is in the future is now: the clocks differ.
+    let is_young = |time: SystemTime| now.duration_since(time).unwrap_or_default() < retention;
+    if facts.is_held {
+        Verdict::Keep("it is held")
+    } else if facts.is_in_use {
+        Verdict::Keep("a container uses it")
+    } else if facts.created.is_some_and(is_young) {
+        Verdict::Keep("it is younger than that")
+    } else if !facts.has_backups {
+        Verdict::Keep("no backup target")
+    } else if let Some(used) = facts.used {
+        match is_young(used) {
+            true => Verdict::Keep("it was used since"),
+            false => Verdict::Remove,
+        }
+    } else if facts.next_look.is_some_and(|next| now < next) {
+        Verdict::Keep("it was used since")
+    } else {
+        Verdict::Look
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    #[test]
+    fn a_volume_goes_only_when_its_last_use_is_known_and_long_ago() {
+        let old = Facts {
+            has_backups: true,
+            created: Some(now() - 3 * HOUR),
+            used: Some(now() - 2 * HOUR),
+            ..Facts::default()
+        };
+        let judged = |facts: Facts| judge(&facts, HOUR, now());
+        assert_eq!(judged(old), Verdict::Remove);
+        assert_eq!(judged(Facts { used: None, ..old }), Verdict::Look);
+        let recent = Some(now() - HOUR / 2);
+        let next_look = Some(now() + HOUR);
+        for kept in [
+            Facts {
+                is_held: true,
+                ..old
+            },
+            Facts {
+                is_in_use: true,
+                ..old
+            },
+            Facts {
+                has_backups: false,
+                ..old
+            },
+            Facts {
+                created: recent,
+                ..old
+            },
+            Facts {
+                used: recent,
+                ..old
+            },
+            Facts {
+                used: Some(now() + HOUR),
+                ..old
+            },
+            Facts {
+                used: None,
+                next_look,
+                ..old
+            },
+        ] {
+            assert!(matches!(judged(kept), Verdict::Keep(_)), "{kept:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_used_within_the_retention_is_never_removed(
+            flags in any::<[bool; 3]>(), created in 0u64..100_000, used in 0u64..100_000, keep in 3600u64..90_000,
+        ) {
+            let at = |ago| Some(now() - Duration::from_secs(ago));
+            let facts = Facts {
+                is_held: flags[0],
+                is_in_use: flags[1],
+                has_backups: flags[2],
+                created: at(created),
+                next_look: None,
+                used: at(used),
+            };
+            let removed = judge(&facts, Duration::from_secs(keep), now()) == Verdict::Remove;
+            prop_assert_eq!(removed, flags == [false, false, true] && used >= keep && created >= keep);
+        }
+    }
+}
