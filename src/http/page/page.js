@@ -500,7 +500,12 @@ function showStatus() {
     ['Mode', status.mode],
     ['State', status.state === 'absent' ? 'not running' : status.state],
     ...(containers > 1 ? [['Containers', `${containers}`]] : []),
-    ...(running ? [['Processes and threads', `${processes}`], ['Memory', size(memory)], ['', meter]] : []),
+    ...(running ? [
+      ['Processes and threads', `${processes}`],
+      ['CPU time', `${(status.cpu_ms / 1000).toFixed(1)} s`],
+      ['Memory', size(memory)],
+      ['', meter],
+    ] : []),
   ]);
   facts('limits', [
     ['Memory', size(limits.memory_bytes)],
