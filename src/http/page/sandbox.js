@@ -12,8 +12,8 @@ function show() {
   $('commands').replaceChildren(...status.commands.map(command));
 }
 
-/** Of several containers, as ephemeral mode has them, the memory is that of all. */
-function state({ mode, state, containers, memory_bytes: memory, processes, limits }) {
+/** Of several containers, as ephemeral mode has them, memory and CPU time are those of all. */
+function state({ mode, state, containers, memory_bytes: memory, cpu_ms: cpu, processes, limits }) {
   const pairs = [['Mode', mode], ['State', state === 'absent' ? 'not running' : state]];
   if (containers > 1) pairs.push(['Containers', `${containers}`]);
   if (memory === null) return pairs;
@@ -21,6 +21,7 @@ function state({ mode, state, containers, memory_bytes: memory, processes, limit
   const meter = make('meter', { max: most, high: 0.9 * most, value: memory, ariaLabel: 'Memory used' });
   return [...pairs,
     ['Processes', `${processes}`],
+    ['CPU time', `${(cpu / 1000).toFixed(1)} s`],
     ['Memory', `${size(memory)} of ${size(most)}`],
     ['', meter]];
 }
