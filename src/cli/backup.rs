@@ -8,6 +8,7 @@ use clap::Subcommand;
 
 use super::progress::Progress;
 use super::setup;
+use crate::audit::Audit;
 use crate::config::{AwsVariables, BackupTarget, Config, ProcessEnvironment, SettingsArgs};
 use crate::engine::Engine;
 use crate::identity::{Issuer, Subject, User};
@@ -83,6 +84,7 @@ impl Session {
     pub(super) fn begin(
         config: Config,
         engine: Engine,
+        audit: Audit,
         target: Option<BackupTarget>,
     ) -> anyhow::Result<Self> {
         let target = target.or_else(|| config.backup.target.clone());
@@ -90,11 +92,13 @@ impl Session {
         let store = Store::open(&target, &AwsVariables::read(&ProcessEnvironment))?;
         let stop = setup::stop_on_signal()?;
         let progress = Progress::new();
-        let backups = Backups::new(store, config.instance.clone(), stop)
-            .verifying(config.backup.verify)
+        let verify = config.backup.verify;
+        let manager = Manager::new(config, engine).recorded_in(audit);
+        let backups = Backups::new(store, &manager, stop)
+            .verifying(verify)
             .telling(progress.listener());
         Ok(Self {
-            manager: Manager::new(config, engine),
+            manager,
             backups,
             progress,
         })
@@ -161,7 +165,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     setup::log_quietly(&config)?;
     let engine = setup::engine(&ProcessEnvironment)?;
     setup::runtime()?.block_on(async {
-        let session = Session::begin(config, engine, args.to)?;
+        // It removes nothing that was complete.
+        let session = Session::begin(config, engine, Audit::off(), args.to)?;
         let keepers = session.keepers(args.whose).await?;
         let json = args.json;
         let tell = |keeper: &Keeper, made: &Manifest| {
@@ -184,7 +189,7 @@ fn verify(args: VerifyArgs) -> anyhow::Result<()> {
     setup::log_quietly(&config)?;
     let engine = setup::engine(&ProcessEnvironment)?;
     setup::runtime()?.block_on(async {
-        let session = Session::begin(config, engine, args.from)?;
+        let session = Session::begin(config, engine, Audit::off(), args.from)?;
         let keepers = session.keepers(args.whose).await?;
         let read = async |keeper: &Keeper| {
             let source = session.backups.find(keeper, args.id.as_ref()).await?;

@@ -4,8 +4,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use super::setup;
-use crate::config::{Config, ProcessEnvironment, SettingsArgs};
-use crate::ops::gc::{Fate, Gc, Item, Scope};
+use crate::config::{AwsVariables, Config, ProcessEnvironment, SettingsArgs};
+use crate::engine::Engine;
+use crate::ops::backup::{Backups, Store};
+use crate::ops::gc::{Fate, Gc, Item, Scope, last_backup};
 use crate::sandbox::Manager;
 
 /// Flags of `gc`.
@@ -32,11 +34,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let audit = setup::audit(&config, &engine)?;
     let items = setup::runtime()?.block_on(async {
         let manager = Manager::new(config, engine.clone()).recorded_in(audit.clone());
-        let mut gc = Gc::new(manager.clone(), engine, None);
-        let done = match args.dry_run {
-            true => gc.plan(Scope::All).await,
-            false => gc.run(Scope::All).await,
-        };
+        let done = clean_up(&manager, engine, args.dry_run).await;
         manager.close().await;
         audit.close().await;
         done
@@ -57,6 +55,23 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(match items.iter().any(failed) {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
+    })
+}
+
+async fn clean_up(manager: &Manager, engine: Engine, plans: bool) -> anyhow::Result<Vec<Item>> {
+    let config = manager.config();
+    let last_backup = match &config.backup.target {
+        Some(target) if config.volume_retention.is_some() => {
+            let store = Store::open(target, &AwsVariables::read(&ProcessEnvironment))?;
+            let backups = Backups::new(store, manager, setup::stop_on_signal()?);
+            Some(last_backup(backups, manager.clone()))
+        }
+        _ => None,
+    };
+    let mut gc = Gc::new(manager.clone(), engine, last_backup);
+    Ok(match plans {
+        true => gc.plan(Scope::All).await?,
+        false => gc.run(Scope::All).await?,
     })
 }
 

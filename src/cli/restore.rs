@@ -39,17 +39,26 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         issuer: args.issuer,
         subject: args.name,
     };
+    let audit = setup::audit(&config, &engine)?;
     setup::runtime()?.block_on(async {
-        let session = Session::begin(config, engine, args.from)?;
-        let shown = user.subject.as_str().escape_debug().to_string();
-        session.progress.begin(&shown);
-        let keeper = session.manager.keeper(&user);
-        let source = session.backups.find(&keeper, args.id.as_ref()).await?;
-        session
-            .backups
-            .restore(&keeper, &source, args.force)
-            .await?;
-        let told = format!("restored {shown} from {}", summary(&source.manifest));
-        session.progress.end(&told)
+        let session = Session::begin(config, engine, audit.clone(), args.from)?;
+        let restored = restore(&session, &user, args.id.as_ref(), args.force).await;
+        audit.close().await;
+        restored
     })
+}
+
+async fn restore(
+    session: &Session,
+    user: &User,
+    id: Option<&Id>,
+    force: bool,
+) -> anyhow::Result<()> {
+    let shown = user.subject.as_str().escape_debug().to_string();
+    session.progress.begin(&shown);
+    let keeper = session.manager.keeper(user);
+    let source = session.backups.find(&keeper, id).await?;
+    session.backups.restore(&keeper, &source, force).await?;
+    let told = format!("restored {shown} from {}", summary(&source.manifest));
+    session.progress.end(&told)
 }

@@ -2,15 +2,16 @@
 
 use std::io::Write as _;
 
-use anyhow::ensure;
+use anyhow::{Context as _, bail, ensure};
 use serde::Serialize;
 
 use super::setup;
+use crate::audit::Audit;
 use crate::config::{Config, ProcessEnvironment, SettingsArgs};
-use crate::engine::labels;
-use crate::identity::{Issuer, Subject, User};
+use crate::engine::{Engine, labels};
+use crate::identity::{Instance, Issuer, Subject, User};
 use crate::ops::gc::hold;
-use crate::ops::removal;
+use crate::ops::removal::Recorded;
 use crate::sandbox::survey;
 
 /// Flags of `rm`.
@@ -49,54 +50,90 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     setup::log_quietly(&config)?;
     let engine = setup::engine(&ProcessEnvironment)?;
-    let whose = [
-        (labels::INSTANCE, config.instance.as_str()),
-        (labels::USER, args.name.as_str()),
-        (labels::ISSUER, args.issuer.as_str()),
-    ];
     let user = User {
-        issuer: args.issuer.clone(),
-        subject: args.name.clone(),
+        issuer: args.issuer,
+        subject: args.name,
+    };
+    let audit = setup::audit(&config, &engine)?;
+    let removal = Removal {
+        engine,
+        audit: audit.clone(),
+        instance: config.instance.clone(),
+        user,
     };
     let removed = setup::runtime()?.block_on(async {
-        ensure!(
-            !args.volume || !hold::is_held(&engine, &config.instance, &user).await?,
-            "the workspace of {:?} is held; casemate hold --release lets it go",
-            user.subject.as_str()
-        );
-        let mut occupants = survey(&engine, &config.instance).await?;
-        occupants.retain(|occupant| {
-            let label = |(name, value): &(&str, &str)| {
-                occupant
-                    .row
-                    .labels
-                    .get(*name)
-                    .is_some_and(|found| found == value)
-            };
-            whose.iter().all(label)
-        });
-        let mut removed = Removed::default();
-        for occupant in occupants {
-            ensure!(
-                occupant.end(&engine, args.force).await?,
-                "{} works; wait until it is idle, or end what runs with --force",
-                occupant.row.name
-            );
-            removed.containers.push(occupant.row.name);
-        }
-        if args.volume {
-            removed.volumes = removal::volumes(&engine, &whose).await?;
-        }
-        anyhow::Ok(removed)
+        let removed = removal.run(args.force, args.volume).await;
+        audit.close().await;
+        removed
     })?;
     let nothing = removed.containers.is_empty() && removed.volumes.is_empty();
     ensure!(
         !nothing || !args.volume,
         "there is no sandbox and no volume of {:?} in instance {:?}; casemate ps shows whose there are",
-        args.name.as_str(),
+        removal.user.subject.as_str(),
         config.instance.as_str()
     );
     print(&removed, args.json)
+}
+
+/// Of what belongs to one user.
+struct Removal {
+    engine: Engine,
+    audit: Audit,
+    instance: Instance,
+    user: User,
+}
+
+impl Removal {
+    async fn run(&self, force: bool, files: bool) -> anyhow::Result<Removed> {
+        let (engine, user) = (&self.engine, &self.user);
+        ensure!(
+            !files || !hold::is_held(engine, &self.instance, user).await?,
+            "the workspace of {:?} is held; casemate hold --release lets it go",
+            user.subject.as_str()
+        );
+        let whose = [
+            (labels::INSTANCE, self.instance.as_str()),
+            (labels::USER, user.subject.as_str()),
+            (labels::ISSUER, user.issuer.as_str()),
+        ];
+        let mut removed = Removed::default();
+        for occupant in survey(engine, &self.instance).await? {
+            let labels = &occupant.row.labels;
+            let has =
+                |(name, value): &(&str, &str)| labels.get(*name).is_some_and(|own| own == value);
+            if !whose.iter().all(has) {
+                continue;
+            }
+            let recorded = self.record("container", &occupant.row.id).await?;
+            let ended = occupant.end(engine, force).await;
+            if matches!(ended, Ok(false)) {
+                recorded.end("kept: it works".to_owned()).await;
+                bail!(
+                    "{} works; wait until it is idle, or end what runs with --force",
+                    occupant.row.name
+                );
+            }
+            recorded.done(ended).await?;
+            removed.containers.push(occupant.row.name);
+        }
+        if files {
+            for volume in engine.list_volumes(&whose).await? {
+                let recorded = self.record("volume", &volume.name).await?;
+                recorded
+                    .done(engine.remove_volume(&volume.name).await)
+                    .await?;
+                removed.volumes.push(volume.name);
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn record(&self, what: &'static str, name: &str) -> anyhow::Result<Recorded> {
+        let reason = "casemate rm";
+        let recorded = Recorded::begin(&self.audit, what, name, Some(&self.user), reason).await;
+        recorded.context("what cannot be recorded is not removed")
+    }
 }
 
 fn print(removed: &Removed, json: bool) -> anyhow::Result<()> {

@@ -51,7 +51,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         let stop = setup::stop_on_signal()?;
         let manager = Manager::new(config.clone(), engine.clone()).recorded_in(audit.clone());
-        backups_by_the_clock(&config, &manager, &stop)?;
+        let backups = backups(&config, &manager, &stop)?;
         let admin = match config.admin {
             Some(address) => Some(listen(address).await.context("for metrics")?),
             None => None,
@@ -63,8 +63,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let served = http::admin::serve(listener, address, manager, engine, stop.clone());
             tokio::spawn(served);
         }
-        // No target for backups yet: volumes are kept.
-        let gc = Gc::new(manager.clone(), engine.clone(), None);
+        let last_backup = backups.map(|backups| gc::last_backup(backups, manager.clone()));
+        let gc = Gc::new(manager.clone(), engine.clone(), last_backup);
         manager.spawn(gc::hourly(gc));
         let served = match args.http {
             Some(address) => serve_http(address, manager, engine, config, stop).await,
@@ -81,23 +81,27 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     served
 }
 
-/// In a task of its own, where the settings ask for it. It ends with `stop`, or with the
-/// process: a backup that is under way then is not complete, and the next run removes it.
-fn backups_by_the_clock(
+/// Where the settings have a use for them; by the clock in a task of its own, where they ask
+/// for that. It ends with `stop`, or with the process: a backup that is under way then is not
+/// complete, and the next run removes it.
+fn backups(
     config: &Config,
     manager: &Manager,
     stop: &CancellationToken,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<Backups>> {
     let backup = &config.backup;
-    let (Some(every), Some(target)) = (backup.every, &backup.target) else {
-        return Ok(());
+    let is_needed = backup.every.is_some() || config.volume_retention.is_some();
+    let Some(target) = backup.target.as_ref().filter(|_| is_needed) else {
+        return Ok(None);
     };
     let store = Store::open(target, &AwsVariables::read(&ProcessEnvironment))?;
-    let backups = Backups::new(store, config.instance.clone(), stop.clone())
+    let backups = Backups::new(store, manager, stop.clone())
         .verifying(backup.verify)
         .keeping(backup.keep);
-    tokio::spawn(run_by_the_clock(backups, manager.clone(), every));
-    Ok(())
+    if let Some(every) = backup.every {
+        tokio::spawn(run_by_the_clock(backups.clone(), manager.clone(), every));
+    }
+    Ok(Some(backups))
 }
 
 /// The address that it has: port 0 is any.

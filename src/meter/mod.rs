@@ -9,20 +9,20 @@
 //! - Names follow Prometheus' conventions: base units, and `_total` on what only grows.
 //! - No label has a user, nor anything that a caller chose: the number of series is bounded.
 
+mod maker;
 mod names;
 mod process;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
 };
 
+use maker::Maker;
 pub use names::NAMES;
-use names::Name;
 
 /// The largest part of a second that matters for a call: from a read that takes 0.3 ms to a
 /// command at its longest timeout.
@@ -65,6 +65,9 @@ struct Instruments {
     disk_free: IntGauge,
     audit_lines: IntCounter,
     audit_failures: IntCounter,
+    backups: IntCounterVec,
+    last_backup: IntGauge,
+    collected: IntCounterVec,
 }
 
 impl Default for Meter {
@@ -105,6 +108,9 @@ impl Meter {
             disk_free: made.gauge(&names::DISK_FREE),
             audit_lines: made.counter(&names::AUDIT_LINES),
             audit_failures: made.counter(&names::AUDIT_FAILURES),
+            backups: made.counters_of(&names::BACKUPS, &["ok", "failed", "damaged"]),
+            last_backup: made.gauge(&names::LAST_BACKUP),
+            collected: made.counters_of(&names::COLLECTED, &["container", "image", "volume"]),
             registry,
         };
         Self(Arc::new(instruments))
@@ -215,6 +221,22 @@ impl Meter {
         self.0.audit_failures.inc();
     }
 
+    /// A backup is made: `ok`. Else it `failed`, or is there and `damaged`.
+    pub fn backed_up(&self, result: &str) {
+        self.0.backups.with_label_values(&[result]).inc();
+        if result == "ok" {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            self.0
+                .last_backup
+                .set(number(now.unwrap_or_default().as_secs()));
+        }
+    }
+
+    /// A `container`, an `image` or a `volume` is removed that nobody needed.
+    pub fn collected(&self, kind: &str) {
+        self.0.collected.with_label_values(&[kind]).inc();
+    }
+
     /// What the scrape found: by mode and state, all that it knows of.
     pub fn sandboxes<'a>(&self, found: impl IntoIterator<Item = (&'a str, &'a str)>) {
         self.0.sandboxes.reset();
@@ -244,57 +266,6 @@ fn number(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
 
-/// Makes instruments and registers them. Nothing here depends on anything but the
-/// constants of `names`, so what could fail does so in every test.
-struct Maker<'a>(&'a Registry);
-
-impl Maker<'_> {
-    fn registered<C: Collector + 'static>(&self, collector: C) {
-        let registered = self.0.register(Box::new(collector));
-        registered.expect("each name is there once");
-    }
-
-    fn made<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
-        let made = made.expect("names and labels are well-formed");
-        self.registered(made.clone());
-        made
-    }
-
-    fn counter(&self, name: &Name) -> IntCounter {
-        self.made(IntCounter::with_opts(name.options()))
-    }
-
-    fn counters(&self, name: &Name) -> IntCounterVec {
-        self.made(IntCounterVec::new(name.options(), name.labels))
-    }
-
-    fn gauge(&self, name: &Name) -> IntGauge {
-        self.made(IntGauge::with_opts(name.options()))
-    }
-
-    fn gauges(&self, name: &Name) -> IntGaugeVec {
-        self.made(IntGaugeVec::new(name.options(), name.labels))
-    }
-
-    fn histogram(&self, name: &Name, buckets: &[f64]) -> Histogram {
-        self.made(Histogram::with_opts(name.buckets(buckets)))
-    }
-
-    fn histograms(&self, name: &Name, buckets: &[f64]) -> HistogramVec {
-        self.made(HistogramVec::new(name.buckets(buckets), name.labels))
-    }
-}
-
-impl Name {
-    fn options(&self) -> Opts {
-        Opts::new(self.name, self.help)
-    }
-
-    fn buckets(&self, buckets: &[f64]) -> HistogramOpts {
-        HistogramOpts::new(self.name, self.help).buckets(buckets.to_vec())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,12 +276,17 @@ mod tests {
         meter.call("shell_exec", "timed_out", Duration::from_millis(30));
         meter.engine("create", Duration::from_secs(40), Some("deadline"));
         meter.sandboxes([("persistent", "running"), ("persistent", "running")]);
+        meter.backed_up("failed");
         let text = meter.text().unwrap();
         for line in [
             r#"casemate_tool_calls_total{outcome="timed_out",tool="shell_exec"} 1"#,
             r#"casemate_tool_call_duration_seconds_bucket{tool="shell_exec",le="0.1"} 1"#,
             r#"casemate_engine_errors_total{error="deadline",operation="create"} 1"#,
             r#"casemate_sandboxes{mode="persistent",state="running"} 2"#,
+            r#"casemate_backups_total{result="failed"} 1"#,
+            r#"casemate_backups_total{result="ok"} 0"#,
+            "casemate_backup_last_success_timestamp_seconds 0",
+            r#"casemate_collected_total{kind="volume"} 0"#,
         ] {
             assert!(text.lines().any(|one| one == line), "{line}\n{text}");
         }
@@ -320,7 +296,7 @@ mod tests {
 
     #[test]
     fn no_label_can_tell_a_user_and_every_name_has_its_unit_last() {
-        for Name { name, labels, .. } in NAMES {
+        for names::Name { name, labels, .. } in NAMES {
             let known: &[&str] = &[
                 "tool",
                 "outcome",

@@ -74,6 +74,12 @@ names! {
         "Lines of the audit that were written.";
     AUDIT_FAILURES = "casemate_audit_failures_total", [],
         "Lines of the audit that could not be written, or not in time.";
+    BACKUPS = "casemate_backups_total", ["result"],
+        "Backups that this server made (ok), or did not (failed, damaged).";
+    LAST_BACKUP = "casemate_backup_last_success_timestamp_seconds", [],
+        "When this server last made one, of any user; 0 before the first.";
+    COLLECTED = "casemate_collected_total", ["kind"],
+        "What this server cleaned up: container, image or volume.";
     DISK_FREE = "casemate_engine_disk_free_bytes", [],
         "Free space on the Engine's disk, where this machine can see it.";
 }

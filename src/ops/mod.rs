@@ -4,3 +4,14 @@ pub mod backup;
 pub mod doctor;
 pub mod gc;
 pub mod removal;
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

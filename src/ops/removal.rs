@@ -1,8 +1,12 @@
-//! Containers and volumes of one owner, taken away for good.
+//! What is taken away for good, and the record of it.
 
 use std::time::Duration;
 
+use tracing::warn;
+
+use crate::audit::{Audit, Removal, Unwritten, Who};
 use crate::engine::{Engine, EngineError};
+use crate::identity::User;
 
 /// How long the Engine may take to remove a container whose PID 1 has ended.
 pub const REMOVAL: Duration = Duration::from_secs(30);
@@ -33,4 +37,60 @@ pub async fn volumes(engine: &Engine, whose: &[(&str, &str)]) -> Result<Vec<Stri
         removed.push(volume.name);
     }
     Ok(removed)
+}
+
+/// A removal of which the audit has the beginning. What cannot be recorded is not removed.
+#[derive(Debug)]
+pub struct Recorded {
+    audit: Audit,
+    removal: Removal,
+}
+
+impl Recorded {
+    /// Before it: `what` is `container`, `volume`, `image` or `backup`.
+    ///
+    /// # Errors
+    /// [`Unwritten`]: it must not be removed.
+    pub async fn begin(
+        audit: &Audit,
+        what: &'static str,
+        name: &str,
+        user: Option<&User>,
+        reason: &str,
+    ) -> Result<Self, Unwritten> {
+        let removal = Removal {
+            what,
+            name: name.to_owned(),
+            user: user.map(|user| Who {
+                issuer: user.issuer.as_str().to_owned(),
+                subject: user.subject.as_str().to_owned(),
+            }),
+            reason: reason.to_owned(),
+            outcome: "begun".to_owned(),
+        };
+        audit.removal(removal.clone()).await?;
+        let audit = audit.clone();
+        Ok(Self { audit, removal })
+    }
+
+    /// Behind it. Where that cannot be recorded, that it began is: who looks finds that it is
+    /// gone.
+    pub async fn end(self, outcome: String) {
+        let Self { audit, removal } = self;
+        let (what, name) = (removal.what, removal.name.clone());
+        if let Err(error) = audit.removal(Removal { outcome, ..removal }).await {
+            let error = &error as &dyn std::error::Error;
+            warn!(what, name, error, "what became of it is not recorded");
+        }
+    }
+
+    /// As [`Self::end`], of what was done or failed.
+    pub async fn done<T, E: std::error::Error>(self, result: Result<T, E>) -> Result<T, E> {
+        let outcome = match &result {
+            Ok(_) => "done".to_owned(),
+            Err(error) => format!("failed: {}", super::chain(error)),
+        };
+        self.end(outcome).await;
+        result
+    }
 }

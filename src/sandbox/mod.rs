@@ -62,6 +62,7 @@ pub use abandoned::is_abandoned;
 pub use bind::BindError;
 pub use command::{Command, Executed, Follow, Lost, News};
 pub use error::SandboxError;
+pub use keep::workspaces;
 pub use keep::{Consistency, Copying, Filling, Keeper, Moment, Part, ReadBack, StageError, Staged};
 pub use manager::{Manager, node};
 pub use measure::disk_free;

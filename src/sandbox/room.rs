@@ -28,6 +28,7 @@ use tracing::{debug, info};
 use super::abandoned::is_abandoned;
 use super::admission::Admission;
 use super::bring_up::{LOOK_AGAIN, Maker, NAME_IN_USE};
+use super::keep::ERRAND;
 use super::owner::REMOVAL;
 use super::place::LEASE;
 use super::survey::{self, Occupant};
@@ -219,7 +220,7 @@ impl Maker {
         Ok(false)
     }
 
-    /// The first that agrees, spares before others and then the longest idle.
+    /// The first that agrees: spares before others, errands last, and then the longest idle.
     async fn retire_one(&self, asked: &mut [Occupant]) -> bool {
         asked.sort_by_key(|occupant| std::cmp::Reverse(precedence(occupant)));
         for occupant in asked
@@ -229,7 +230,10 @@ impl Maker {
             let Some(channel) = &occupant.channel else {
                 continue;
             };
-            let idle_for = if is_spare(occupant) { NEW } else { IDLE };
+            let idle_for = match kind(occupant) {
+                Kind::Spare => NEW,
+                Kind::Lasting | Kind::Errand => IDLE,
+            };
             match channel.retire(idle_for).await {
                 Ok(true) => {
                     info!(
@@ -268,16 +272,30 @@ fn is_among_first(mut alive: Vec<Row>, most: usize, id: &str) -> bool {
     alive.iter().take(most).any(|row| row.id == id)
 }
 
-fn is_spare(occupant: &Occupant) -> bool {
-    let mode = occupant.row.labels.get(labels::MODE);
-    mode.is_some_and(|mode| mode == Mode::Ephemeral.as_str())
+/// The greater ends first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// Of a backup or a restore, between two steps of it.
+    Errand,
+    /// It waits for the next call.
+    Lasting,
+    /// It waits for a command that may never come.
+    Spare,
+}
+
+fn kind(occupant: &Occupant) -> Kind {
+    match occupant.row.labels.get(labels::MODE) {
+        Some(mode) if mode == Mode::Ephemeral.as_str() => Kind::Spare,
+        Some(mode) if mode == ERRAND => Kind::Errand,
+        _ => Kind::Lasting,
+    }
 }
 
 /// `None`: it works. Otherwise the greater ends first.
-fn precedence(occupant: &Occupant) -> Option<(bool, u64)> {
+fn precedence(occupant: &Occupant) -> Option<(Kind, u64)> {
     let stats = occupant.stats.as_ref()?;
     let idle = stats.commands.is_empty() && stats.idle_ms > 0;
-    idle.then_some((is_spare(occupant), stats.idle_ms))
+    idle.then_some((kind(occupant), stats.idle_ms))
 }
 
 #[cfg(test)]
@@ -328,11 +346,12 @@ mod tests {
     }
 
     #[test]
-    fn spares_end_before_others_and_then_the_longest_idle_and_none_that_works() {
+    fn spares_end_first_then_the_longest_idle_errands_last_and_none_that_works() {
         let spare = precedence(&occupant("ephemeral", 1, 0));
         let long = precedence(&occupant("persistent", 90_000, 0));
         let short = precedence(&occupant("persistent", 40_000, 0));
-        assert!(spare > long && long > short && short.is_some());
+        let errand = precedence(&occupant(ERRAND, 95_000, 0));
+        assert!(spare > long && long > short && short > errand && errand.is_some());
         assert_eq!(precedence(&occupant("persistent", 90_000, 1)), None);
         assert_eq!(precedence(&occupant("ephemeral", 0, 0)), None);
     }

@@ -1,6 +1,8 @@
 use std::io;
 
 use super::id::Id;
+use crate::audit::Unwritten;
+use crate::ops::chain;
 use crate::sandbox::{SandboxError, StageError};
 
 /// Why there is no backup, or nothing was restored. The old state is in force then.
@@ -66,6 +68,9 @@ pub enum BackupError {
     /// The thread that looks at every byte could not be had, or broke off.
     #[error("packing failed")]
     Thread(#[source] io::Error),
+    /// Every removal must be recorded, and that is not possible.
+    #[error("what it replaces cannot be recorded, and stays: {0}")]
+    Unrecorded(Unwritten),
     /// It was asked to stop.
     #[error("stopped")]
     Stopped,
@@ -85,14 +90,4 @@ impl BackupError {
     pub(super) fn store(what: String) -> impl FnOnce(object_store::Error) -> Self {
         move |source| Self::Store { what, source }
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }

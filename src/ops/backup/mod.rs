@@ -50,9 +50,12 @@ pub use restore::Source;
 pub use schedule::run as run_by_the_clock;
 pub use store::Store;
 
+use crate::audit::Audit;
 use crate::config::Keep;
 use crate::identity::Instance;
-use crate::sandbox::Keeper;
+use crate::meter::Meter;
+use crate::ops::removal::Recorded;
+use crate::sandbox::{Keeper, Manager};
 
 /// What happens, for who waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +83,8 @@ pub struct Backups {
     verify: bool,
     stop: CancellationToken,
     listener: Listener,
+    audit: Audit,
+    meter: Meter,
 }
 
 /// A backup that was made.
@@ -92,12 +97,14 @@ pub struct Made {
 }
 
 impl Backups {
-    /// Of the users of `instance`, in `store`, until `stop`. Nothing is verified or
+    /// Of the users of `manager`'s instance, in `store`, until `stop`. Nothing is verified or
     /// removed.
-    pub fn new(store: Store, instance: Instance, stop: CancellationToken) -> Self {
+    pub fn new(store: Store, manager: &Manager, stop: CancellationToken) -> Self {
         Self {
             store,
-            instance,
+            instance: manager.config().instance.clone(),
+            audit: manager.audit().clone(),
+            meter: manager.meter().clone(),
             keep: None,
             verify: false,
             stop,
@@ -131,6 +138,17 @@ impl Backups {
     /// # Errors
     /// Why there is none, or that it is damaged: then no older one was removed.
     pub async fn run(&self, keeper: &Keeper) -> Result<Made, BackupError> {
+        let made = self.make(keeper).await;
+        match &made {
+            Ok(_) => self.meter.backed_up("ok"),
+            Err(BackupError::Damaged { .. }) => self.meter.backed_up("damaged"),
+            Err(BackupError::Stopped) => {}
+            Err(_) => self.meter.backed_up("failed"),
+        }
+        made
+    }
+
+    async fn make(&self, keeper: &Keeper) -> Result<Made, BackupError> {
         let source = self.take(keeper).await?;
         if self.verify
             && let Err(error) = self.verify(&source).await
@@ -159,7 +177,12 @@ impl Backups {
         let gone = retention::to_remove(&complete, keep);
         for id in &gone {
             if let Some(found) = all.get(id) {
-                self.store.remove(&place, id, found).await?;
+                let reason = "newer ones are kept in its place";
+                let (name, user) = (id.as_str(), Some(keeper.user()));
+                let recorded = Recorded::begin(&self.audit, "backup", name, user, reason).await;
+                let recorded = recorded.map_err(BackupError::Unrecorded)?;
+                let removed = self.store.remove(&place, id, found).await;
+                recorded.done(removed).await?;
             }
         }
         Ok(gone.len())

@@ -24,6 +24,7 @@ use super::pack::{self, Packed};
 use super::store::{ARCHIVE, LIST};
 use super::stream::{Chunk, Chunks, Out, on_thread};
 use super::{Backups, Event, damage};
+use crate::ops::removal::Recorded;
 use crate::sandbox::{Filling, Keeper, Staged};
 
 /// A backup that is there to be read.
@@ -95,13 +96,33 @@ impl Backups {
             filled = self.fill(&staged, source) => filled,
             () = self.stop.cancelled() => Err(BackupError::Stopped),
         };
-        match filled {
-            Ok(()) => Ok(staged.commit(force).await?),
+        let ready = match filled {
+            Ok(()) => self.record(keeper, source).await,
+            Err(error) => Err(error),
+        };
+        match ready {
+            Ok(None) => Ok(staged.commit(force).await?),
+            Ok(Some(recorded)) => Ok(recorded.done(staged.commit(force).await).await?),
             Err(error) => {
                 staged.abandon().await;
                 Err(error)
             }
         }
+    }
+
+    /// That the workspace is about to be replaced; `None` where there is none.
+    async fn record(
+        &self,
+        keeper: &Keeper,
+        source: &Source,
+    ) -> Result<Option<Recorded>, BackupError> {
+        let Some((volume, _)) = keeper.volume().await? else {
+            return Ok(None);
+        };
+        let reason = format!("replaced by the backup {}", source.id);
+        let user = Some(keeper.user());
+        let recorded = Recorded::begin(&self.audit, "volume", &volume, user, &reason).await;
+        recorded.map(Some).map_err(BackupError::Unrecorded)
     }
 
     async fn fill(&self, staged: &Staged, source: &Source) -> Result<(), BackupError> {

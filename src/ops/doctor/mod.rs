@@ -20,16 +20,16 @@ mod host;
 mod image;
 mod inside;
 mod known;
+mod settings;
 mod trial;
 mod version;
-
-use std::error::Error;
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Auth, Config, ConfigError};
+use crate::config::{Config, ConfigError};
 use crate::engine::{EngineAddress, EngineError};
+use crate::ops::chain;
 use trial::Trial;
 
 /// How bad a finding is.
@@ -101,7 +101,7 @@ pub async fn examine(
     stop: &CancellationToken,
     tell: &mut dyn FnMut(Finding),
 ) {
-    settings(config).into_iter().for_each(&mut *tell);
+    settings::look(config).into_iter().for_each(&mut *tell);
     let (engine, found) = engine::look(address).await;
     found.into_iter().for_each(&mut *tell);
     let Some(engine) = engine else {
@@ -136,40 +136,4 @@ pub async fn examine(
             "none was tried out without an image",
         ));
     }
-}
-
-fn settings(config: Result<&Config, &ConfigError>) -> Vec<Finding> {
-    let config = match config {
-        Ok(config) => config,
-        Err(error) => {
-            let finding = Finding::error("settings", chain(error));
-            return vec![
-                finding.mend("`casemate serve --help` lists all settings with their bounds"),
-            ];
-        }
-    };
-    let mut found = vec![Finding::ok("settings", "they are valid")];
-    if let Err(error) = config.check_directory() {
-        let finding = Finding::error("bind", chain(&error));
-        found.push(finding.mend("make the directory, or name another"));
-    }
-    if let Auth::Tokens(file) = &config.http.auth
-        && let Err(error) = std::fs::File::open(file)
-    {
-        let finding = Finding::error("tokens", format!("{file:?} cannot be read: {error}"));
-        let mend = "`casemate token --user NAME` prints a table for it; it has to be readable for this user";
-        found.push(finding.mend(mend));
-    }
-    found
-}
-
-/// An error with its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Gc;
-use super::remove::REMOVAL;
 use crate::identity::User;
+use crate::ops::removal::REMOVAL;
 use crate::sandbox::Occupant;
 
 /// How long a container may take to be made, the image included.

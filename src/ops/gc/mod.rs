@@ -17,6 +17,7 @@
 
 mod error;
 pub mod hold;
+mod last_backup;
 mod last_use;
 mod plan;
 mod remove;
@@ -25,22 +26,15 @@ mod timer;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::time::SystemTime;
 
-use futures_util::future::BoxFuture;
-
 pub use error::GcError;
+pub use last_backup::{Backup, last_backup};
 pub use plan::{Fate, Item, What};
 pub use timer::hourly;
 
 use crate::engine::Engine;
-use crate::identity::User;
 use crate::sandbox::Manager;
-
-/// Makes a backup of a user's workspace and verifies it; says which, or why there is none.
-/// It must not count as a use of the sandbox.
-pub type Backup = Arc<dyn Fn(User) -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
 
 /// Whatever is cleaned up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::rules::{self, Facts, Verdict};
 use super::{Gc, GcError, Scope, hold};
 use crate::engine::{Row, VolumeRow, labels};
 use crate::identity::{SandboxName, User};
-use crate::sandbox::is_abandoned;
+use crate::sandbox::{is_abandoned, workspaces};
 
 /// What may be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -132,17 +132,11 @@ impl Gc {
         if let Some(retention) = self.manager.config().volume_retention {
             let volumes = self.engine.list_volumes(&ours).await?;
             let held = hold::held(&volumes);
-            for volume in &volumes {
-                let Some(user) = owner(&volume.labels) else {
-                    continue;
-                };
+            for (user, volume) in workspaces(&instance, &volumes) {
                 let name = SandboxName::new(&instance, &user);
-                // A volume that only looks like one of ours has the labels and not the name.
-                if volume.name.starts_with(name.as_str()) {
-                    let is_held = held.contains(name.as_str());
-                    let item = self.volume(volume, &user, &rows, is_held, retention);
-                    items.push(item.await);
-                }
+                let is_held = held.contains(name.as_str());
+                let item = self.volume(volume, &user, &rows, is_held, retention);
+                items.push(item.await);
             }
         }
         Ok(items)
@@ -161,6 +155,7 @@ impl Gc {
         let created = volume.created.as_deref();
         let mut facts = Facts {
             is_held,
+            is_bound: self.manager.keeper(user).is_bound(),
             // An ephemeral one has a name of its own: what counts is whose it is.
             is_in_use: rows
                 .iter()

@@ -7,18 +7,19 @@ use tracing::{info, warn};
 
 use super::last_use::used;
 use super::{Fate, Gc, Item, What};
-use crate::audit::{Removal, Who};
 use crate::engine::EngineError;
-
-/// How long the Engine may take to remove a container whose PID 1 has ended.
-pub(super) const REMOVAL: Duration = Duration::from_secs(30);
+use crate::ops::removal::{REMOVAL, Recorded};
 
 impl Gc {
     /// Does what was planned for `item`, and returns what became of it.
     pub(super) async fn remove(&self, item: &Item) -> Fate {
-        if let Err(error) = self.record(item, "begun".to_owned()).await {
-            return Fate::Failed(format!("it cannot be recorded: {error}"));
-        }
+        let (what, name) = (item.what.as_str(), &item.name);
+        let (audit, owner) = (self.manager.audit(), item.owner());
+        let recorded = Recorded::begin(audit, what, name, owner.as_ref(), &item.reason);
+        let recorded = match recorded.await {
+            Ok(recorded) => recorded,
+            Err(error) => return Fate::Failed(format!("it cannot be recorded: {error}")),
+        };
         let fate = match item.what {
             What::Container => removed(self.engine.remove(&item.name).await),
             What::Image => match self.engine.remove_prepared(&item.name).await {
@@ -27,7 +28,6 @@ impl Gc {
             },
             What::Volume => self.remove_volume(item).await,
         };
-        let (what, name) = (item.what.as_str(), &item.name);
         let outcome = match &fate {
             Fate::Failed(why) => {
                 warn!(what, name, why, "not removed");
@@ -36,29 +36,12 @@ impl Gc {
             Fate::Kept(why) => format!("kept: {why}"),
             Fate::Remove | Fate::Removed => {
                 info!(what, name, reason = item.reason, "removed");
+                self.manager.meter().collected(what);
                 "done".to_owned()
             }
         };
-        // That it began is recorded: who looks finds that it is gone.
-        if let Err(error) = self.record(item, outcome).await {
-            let error = &error as &dyn std::error::Error;
-            warn!(what, name, error, "what became of it is not recorded");
-        }
+        recorded.end(outcome).await;
         fate
-    }
-
-    async fn record(&self, item: &Item, outcome: String) -> Result<(), crate::audit::Unwritten> {
-        let removal = Removal {
-            what: item.what.as_str(),
-            name: item.name.clone(),
-            user: item.owner().map(|user| Who {
-                issuer: user.issuer.as_str().to_owned(),
-                subject: user.subject.as_str().to_owned(),
-            }),
-            reason: item.reason.clone(),
-            outcome,
-        };
-        self.manager.audit().removal(removal).await
     }
 
     /// Backed up, not used meanwhile, and then gone. The Engine itself refuses while a
@@ -90,6 +73,12 @@ impl Gc {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Fate::Failed(error.to_string()),
             Err(_) => return Fate::Failed("its container does not end".to_owned()),
+        }
+        // Of two volumes the other would be the workspace then, whatever is in it.
+        match self.manager.keeper(&user).volume().await {
+            Ok(Some((name, true))) if name == item.name => {}
+            Ok(_) => return Fate::Kept("a restore runs, or was broken off".to_owned()),
+            Err(error) => return Fate::Failed(error.to_string()),
         }
         match self.engine.remove_volume(&item.name).await {
             Err(EngineError::InUse { .. }) => Fate::Kept("a container uses it".to_owned()),

@@ -7,6 +7,9 @@ use std::time::{Duration, SystemTime};
 pub struct Facts {
     /// Somebody keeps it: see [`super::hold`].
     pub is_held: bool,
+    /// The workspace of its user is a directory of the host: this is from before, and nobody
+    /// backs it up.
+    pub is_bound: bool,
     /// A container of its user is there.
     pub is_in_use: bool,
     /// There is a target for backups.
@@ -36,6 +39,8 @@ pub fn judge(facts: &Facts, retention: Duration, now: SystemTime) -> Verdict {
     let is_young = |time: SystemTime| now.duration_since(time).unwrap_or_default() < retention;
     if facts.is_held {
         Verdict::Keep("it is held")
+    } else if facts.is_bound {
+        Verdict::Keep("its user is in bind mode now")
     } else if facts.is_in_use {
         Verdict::Keep("a container uses it")
     } else if facts.created.is_some_and(is_young) {
@@ -85,6 +90,10 @@ mod tests {
                 ..old
             },
             Facts {
+                is_bound: true,
+                ..old
+            },
+            Facts {
                 is_in_use: true,
                 ..old
             },
@@ -117,11 +126,12 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_used_within_the_retention_is_never_removed(
-            flags in any::<[bool; 3]>(), created in 0u64..100_000, used in 0u64..100_000, keep in 3600u64..90_000,
+            flags in any::<[bool; 4]>(), created in 0u64..100_000, used in 0u64..100_000, keep in 3600u64..90_000,
         ) {
             let at = |ago| Some(now() - Duration::from_secs(ago));
             let facts = Facts {
                 is_held: flags[0],
+                is_bound: flags[3],
                 is_in_use: flags[1],
                 has_backups: flags[2],
                 created: at(created),
@@ -129,7 +139,7 @@ mod tests {
                 used: at(used),
             };
             let removed = judge(&facts, Duration::from_secs(keep), now()) == Verdict::Remove;
-            prop_assert_eq!(removed, flags == [false, false, true] && used >= keep && created >= keep);
+            prop_assert_eq!(removed, flags == [false, false, true, false] && used >= keep && created >= keep);
         }
     }
 }

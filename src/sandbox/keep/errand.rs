@@ -15,7 +15,7 @@ use crate::sandbox::owner::REMOVAL;
 use crate::sandbox::{SandboxError, Status};
 
 /// The mode in its labels: servers that make room ask it last.
-const MODE: &str = "errand";
+pub(in crate::sandbox) const MODE: &str = "errand";
 
 /// Between two steps of an errand nothing is waited for but the object store.
 const IDLE: Duration = Duration::from_secs(600);

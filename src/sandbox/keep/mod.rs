@@ -7,24 +7,27 @@
 //!
 //! An errand is a container of ours on one volume: as hardened as the user's, but without
 //! a largest file, never adopted, and no command runs in it. It ends 30 s after its
-//! server is gone.
+//! server is gone. It is counted among the sandboxes that may be alive, and does not wait
+//! for room itself: of whoever makes backups there is one.
 
 mod copy;
 mod ending;
 mod errand;
 mod stage;
 mod tidy;
+mod whose;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use copy::{Consistency, Copying, Moment, Part};
+pub(super) use errand::MODE as ERRAND;
 pub use stage::{Filling, ReadBack, StageError, Staged};
+pub use whose::workspaces;
 
-use super::bring_up::{Common, Maker};
+use super::bring_up::Maker;
 use super::{Manager, SandboxError};
 use crate::engine::labels;
-use crate::identity::{Issuer, SandboxName, Subject, User};
+use crate::identity::User;
 
 /// How long nothing may come, or be taken: PID 1 looks at millions of entries without a
 /// word, and a hole of a terabyte takes who hashes it this long. A connection that is
@@ -48,16 +51,30 @@ impl Keeper {
         self.maker.name.user_part()
     }
 
+    /// Whether the workspace is a directory of the host, and no volume.
+    pub fn is_bound(&self) -> bool {
+        self.maker.is_bound()
+    }
+
+    /// The volume that is the workspace, and whether the user has no other: a restore that
+    /// runs, or was killed, has one. `None` where there is no volume.
+    ///
+    /// # Errors
+    /// The Engine's.
+    pub async fn volume(&self) -> Result<Option<(String, bool)>, SandboxError> {
+        let volumes = self.maker.volumes().await?;
+        let is_there = !self.is_bound() && self.maker.engine.has_volume(&volumes.current).await?;
+        let is_alone = volumes.old.is_empty() && volumes.pending.is_empty();
+        let is_alone = is_alone && volumes.marks.is_empty();
+        Ok(is_there.then_some((volumes.current, is_alone)))
+    }
+
     /// Whether there is a workspace: one of a directory of the host always is.
     ///
     /// # Errors
     /// The Engine's.
     pub async fn exists(&self) -> Result<bool, SandboxError> {
-        if self.maker.is_bound() {
-            return Ok(true);
-        }
-        let volumes = self.maker.volumes().await?;
-        Ok(self.maker.engine.has_volume(&volumes.current).await?)
+        Ok(self.is_bound() || self.volume().await?.is_some())
     }
 }
 
@@ -74,28 +91,10 @@ impl Manager {
     /// # Errors
     /// The Engine's.
     pub async fn users_with_a_volume(&self) -> Result<Vec<User>, SandboxError> {
-        let common: &Arc<Common> = &self.common;
-        let instance = &common.config.instance;
+        let instance = &self.common.config.instance;
         let ours = [(labels::INSTANCE, instance.as_str())];
-        let mut users = Vec::new();
-        for row in common.engine.list_volumes(&ours).await? {
-            let label = |name| row.labels.get(name).map(String::as_str);
-            let subject = label(labels::USER).and_then(|text| text.parse::<Subject>().ok());
-            let issuer = label(labels::ISSUER).and_then(|text| text.parse::<Issuer>().ok());
-            let (Some(subject), Some(issuer)) = (subject, issuer) else {
-                continue;
-            };
-            let user = User { issuer, subject };
-            // Of our labels and another's name: nothing of ours.
-            if row
-                .name
-                .starts_with(SandboxName::new(instance, &user).as_str())
-            {
-                users.push(user);
-            }
-        }
-        users.sort();
-        users.dedup();
-        Ok(users)
+        let volumes = self.common.engine.list_volumes(&ours).await?;
+        let workspaces = workspaces(instance, &volumes).into_iter();
+        Ok(workspaces.map(|(user, _)| user).collect())
     }
 }

@@ -1,0 +1,79 @@
+//! Whose workspaces there are, by all volumes of an instance.
+
+use std::collections::BTreeMap;
+
+use crate::engine::{VolumeRow, labels};
+use crate::identity::{Instance, SandboxName, User};
+use crate::sandbox::generation;
+
+/// The workspace of each user who has one, sorted by user. What a restore has left, or is
+/// making, is none; nor is what has our labels and another's name.
+pub fn workspaces<'a>(instance: &Instance, volumes: &'a [VolumeRow]) -> Vec<(User, &'a VolumeRow)> {
+    let mut of: BTreeMap<User, Vec<VolumeRow>> = BTreeMap::new();
+    for volume in volumes {
+        let Some(user) = owner(volume) else { continue };
+        if volume
+            .name
+            .starts_with(SandboxName::new(instance, &user).as_str())
+        {
+            of.entry(user).or_default().push(volume.clone());
+        }
+    }
+    let workspace = |(user, own): (User, Vec<VolumeRow>)| {
+        let name = SandboxName::new(instance, &user);
+        let current = generation::sort(name.as_str(), &own).current;
+        let found = volumes.iter().find(|volume| volume.name == current)?;
+        Some((user, found))
+    };
+    of.into_iter().filter_map(workspace).collect()
+}
+
+/// By its labels.
+fn owner(volume: &VolumeRow) -> Option<User> {
+    let label = |name| volume.labels.get(name);
+    Some(User {
+        issuer: label(labels::ISSUER)?.parse().ok()?,
+        subject: label(labels::USER)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn volume(name: &str, labels: &[(&str, &str)]) -> VolumeRow {
+        let whose = [(labels::ISSUER, "local"), (labels::USER, "ada")];
+        let all = whose.iter().chain(labels);
+        VolumeRow {
+            name: name.to_owned(),
+            labels: all
+                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+                .collect(),
+            created: None,
+        }
+    }
+
+    #[test]
+    fn a_user_has_one_workspace_whatever_a_restore_has_left_and_others_have_called_theirs() {
+        let instance: Instance = "a".parse().expect("an instance");
+        let ada = User {
+            issuer: "local".parse().expect("an issuer"),
+            subject: "ada".parse().expect("a subject"),
+        };
+        let name = SandboxName::new(&instance, &ada);
+        let name = name.as_str();
+        let (restored, filled) = (format!("{name}-g1-a"), format!("{name}-g2-b"));
+        let mark = format!("{filled}-pending");
+        let all = [
+            volume("somebodys", &[]),
+            volume(name, &[]),
+            volume(&restored, &[(labels::GENERATION, "1")]),
+            volume(&filled, &[(labels::GENERATION, "2")]),
+            volume(&mark, &[(labels::PENDING, &filled)]),
+        ];
+        let found = workspaces(&instance, &all);
+        assert_eq!(found, [(ada, &all[2])]);
+        // Before its first restore is whole a user has none.
+        assert_eq!(workspaces(&instance, &all[3..]), []);
+    }
+}
