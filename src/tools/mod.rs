@@ -14,6 +14,7 @@ mod outcome;
 mod progress;
 mod render;
 mod shell;
+mod signals;
 
 use std::future::Future;
 use std::sync::Arc;
