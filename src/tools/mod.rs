@@ -15,6 +15,7 @@ mod progress;
 mod record;
 mod render;
 mod shell;
+mod signals;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::ToolError;
 use super::note::SandboxNote;
 use super::render;
+use super::signals::signal_name;
 use crate::config::limits::{OUTPUT_CHARS, RESULT_BYTES};
 use crate::sandbox::{Answer, Executed, Lost, Reason};
 
@@ -344,48 +345,6 @@ fn detail(finished: &Finished) -> Option<String> {
         ),
         _ => None,
     }
-}
-
-/// Names of signal(7) in the order of x86 and ARM.
-const SIGNALS: [&str; 31] = [
-    "SIGHUP",
-    "SIGINT",
-    "SIGQUIT",
-    "SIGILL",
-    "SIGTRAP",
-    "SIGABRT",
-    "SIGBUS",
-    "SIGFPE",
-    "SIGKILL",
-    "SIGUSR1",
-    "SIGSEGV",
-    "SIGUSR2",
-    "SIGPIPE",
-    "SIGALRM",
-    "SIGTERM",
-    "SIGSTKFLT",
-    "SIGCHLD",
-    "SIGCONT",
-    "SIGSTOP",
-    "SIGTSTP",
-    "SIGTTIN",
-    "SIGTTOU",
-    "SIGURG",
-    "SIGXCPU",
-    "SIGXFSZ",
-    "SIGVTALRM",
-    "SIGPROF",
-    "SIGWINCH",
-    "SIGIO",
-    "SIGPWR",
-    "SIGSYS",
-];
-
-fn signal_name(signal: i32) -> String {
-    let name = usize::try_from(signal - 1)
-        .ok()
-        .and_then(|at| SIGNALS.get(at));
-    name.map_or_else(|| format!("signal {signal}"), |name| (*name).to_owned())
 }
 
 #[cfg(test)]

@@ -63,10 +63,3 @@ proptest! {
         prop_assert!(bytes < RESULT_BYTES, "{bytes}");
     }
 }
-
-#[test]
-fn signals_have_their_names() {
-    assert_eq!(signal_name(9), "SIGKILL");
-    assert_eq!(signal_name(31), "SIGSYS");
-    assert_eq!(signal_name(40), "signal 40");
-}
