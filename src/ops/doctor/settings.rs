@@ -42,12 +42,56 @@ pub fn look(config: Result<&Config, &ConfigError>) -> Vec<Finding> {
 fn records(config: &Config) -> Option<Finding> {
     let directory = config.audit.as_ref()?.as_path();
     let access = Access::WRITE_OK | Access::EXEC_OK;
-    match rustix::fs::access(directory, access) {
+    // With the dot a file is none.
+    match rustix::fs::access(directory.join("."), access) {
         Ok(()) | Err(Errno::NOENT) => None,
         Err(error) => {
             let said = format!("nothing can be recorded in {directory:?}: {error}");
             let finding = Finding::error("audit", said);
             Some(finding.mend("make it a directory of the user that the server runs as"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+    use crate::config::{MapEnvironment, SettingsArgs};
+
+    fn found(variables: &[(&str, &str)]) -> Vec<(&'static str, Level)> {
+        let mut environment = MapEnvironment {
+            os_user: "ada".to_owned(),
+            ..MapEnvironment::default()
+        };
+        let given = variables
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
+        environment.variables.extend(given);
+        let config = Config::load(SettingsArgs::default(), &environment);
+        let found = look(config.as_ref()).into_iter();
+        found
+            .map(|finding| (finding.check, finding.level))
+            .collect()
+    }
+
+    #[test]
+    fn what_could_never_work_is_said_before_it_does_not() {
+        let valid = ("settings", Level::Ok);
+        let retention = ("CASEMATE_VOLUME_RETENTION", "90d");
+        assert_eq!(found(&[retention]), [valid, ("retention", Level::Warning)]);
+        let target = ("CASEMATE_BACKUP_TARGET", "/srv/backups");
+        assert_eq!(found(&[retention, target]), [valid]);
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert_eq!(
+            found(&[("CASEMATE_AUDIT", file)]),
+            [valid, ("audit", Level::Error)]
+        );
+        let nowhere = concat!(env!("CARGO_MANIFEST_DIR"), "/not-there");
+        assert_eq!(found(&[("CASEMATE_AUDIT", nowhere)]), [valid]);
+        assert_eq!(
+            found(&[("CASEMATE_PIDS", "few")]),
+            [("settings", Level::Error)]
+        );
     }
 }

@@ -1,5 +1,8 @@
 //! Clean-up: what goes, what stays, and what a kill in the middle leaves.
 
+mod backed_up;
+mod recorded;
+
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
