@@ -33,8 +33,8 @@ test: rust setup ## run all tests, and prove that they left nothing behind
 	scripts/check-leftovers snapshot "$$snapshot"; \
 	echo "cargo test --workspace --locked"; \
 	tests=0; cargo test --workspace --locked || tests=$$?; \
-	echo "cargo test --locked --features otlp --lib traces"; \
-	cargo test --locked --features otlp --lib traces || tests=$$?; \
+	echo "cargo test --workspace --locked --features casemate/otlp --lib traces"; \
+	cargo test --workspace --locked --features casemate/otlp --lib traces || tests=$$?; \
 	leftovers=0; scripts/check-leftovers compare "$$snapshot" || leftovers=$$?; \
 	exit $$((tests ? tests : leftovers))
 
