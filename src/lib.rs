@@ -8,7 +8,6 @@
 //! http, stdio         how requests come in, and who they are from
 //! ops                 what is done with all users' sandboxes at once
 //! tools               parse, call, convert
-//! ops                 what operators do with all sandboxes at once
 //! sandbox             one owner task a sandbox; adoption, replacement, admission
 //! channel             gRPC to PID 1 over one `docker exec` stream
 //! engine              the Docker Engine: containers, volumes, images

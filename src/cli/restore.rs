@@ -5,6 +5,7 @@ use super::setup;
 use crate::config::{BackupTarget, Config, ProcessEnvironment, SettingsArgs};
 use crate::identity::{Issuer, Subject, User};
 use crate::ops::backup::Id;
+use crate::ops::gc::hold;
 
 /// Flags of `restore`.
 #[derive(Debug, clap::Args)]
@@ -41,8 +42,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     let audit = setup::audit(&config, &engine)?;
     setup::runtime()?.block_on(async {
-        let session = Session::begin(config, engine, audit.clone(), args.from)?;
-        let restored = restore(&session, &user, args.id.as_ref(), args.force).await;
+        let restored = async {
+            // Its files would be gone.
+            hold::check(&engine, &config.instance, &user).await?;
+            let session = Session::begin(config, engine, audit.clone(), args.from)?;
+            restore(&session, &user, args.id.as_ref(), args.force).await
+        };
+        let restored = restored.await;
         audit.close().await;
         restored
     })

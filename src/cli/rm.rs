@@ -87,11 +87,9 @@ struct Removal {
 impl Removal {
     async fn run(&self, force: bool, files: bool) -> anyhow::Result<Removed> {
         let (engine, user) = (&self.engine, &self.user);
-        ensure!(
-            !files || !hold::is_held(engine, &self.instance, user).await?,
-            "the workspace of {:?} is held; casemate hold --release lets it go",
-            user.subject.as_str()
-        );
+        if files {
+            hold::check(engine, &self.instance, user).await?;
+        }
         let whose = [
             (labels::INSTANCE, self.instance.as_str()),
             (labels::USER, user.subject.as_str()),

@@ -39,19 +39,33 @@ pub async fn release(
     Ok(true)
 }
 
-/// Whether the workspace of `user` is kept.
-///
-/// # Errors
-/// The Engine's.
-pub async fn is_held(
-    engine: &Engine,
-    instance: &Instance,
-    user: &User,
-) -> Result<bool, EngineError> {
+async fn is_held(engine: &Engine, instance: &Instance, user: &User) -> Result<bool, EngineError> {
     let ours = [(labels::INSTANCE, instance.as_str())];
     let volumes = engine.list_volumes(&ours).await?;
     let sandbox = SandboxName::new(instance, user);
     Ok(held(&volumes).contains(sandbox.as_str()))
+}
+
+/// Why a workspace is not taken away.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldError {
+    /// Somebody keeps it.
+    #[error("the workspace of {0:?} is held; casemate hold --release lets it go")]
+    Held(String),
+    /// Whether that is so is not known.
+    #[error("the engine failed")]
+    Engine(#[from] EngineError),
+}
+
+/// That the workspace of `user` may be taken away.
+///
+/// # Errors
+/// [`HoldError`].
+pub async fn check(engine: &Engine, instance: &Instance, user: &User) -> Result<(), HoldError> {
+    match is_held(engine, instance, user).await? {
+        true => Err(HoldError::Held(user.subject.as_str().to_owned())),
+        false => Ok(()),
+    }
 }
 
 /// The sandboxes that these volumes keep.

@@ -9,7 +9,7 @@ use super::rules::{self, Facts, Verdict};
 use super::{Gc, GcError, Scope, hold};
 use crate::engine::{Row, VolumeRow, labels};
 use crate::identity::{SandboxName, User};
-use crate::sandbox::{is_abandoned, workspaces};
+use crate::sandbox::{is_abandoned, owner, workspaces};
 
 /// What may be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -89,14 +89,6 @@ impl Item {
             issuer: self.issuer.as_ref()?.parse().ok()?,
         })
     }
-}
-
-/// Whose it is by its labels; `None`: not one of ours.
-fn owner(labels: &std::collections::BTreeMap<String, String>) -> Option<User> {
-    Some(User {
-        subject: labels.get(labels::USER)?.parse().ok()?,
-        issuer: labels.get(labels::ISSUER)?.parse().ok()?,
-    })
 }
 
 impl Gc {

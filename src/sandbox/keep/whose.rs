@@ -11,7 +11,9 @@ use crate::sandbox::generation;
 pub fn workspaces<'a>(instance: &Instance, volumes: &'a [VolumeRow]) -> Vec<(User, &'a VolumeRow)> {
     let mut of: BTreeMap<User, Vec<VolumeRow>> = BTreeMap::new();
     for volume in volumes {
-        let Some(user) = owner(volume) else { continue };
+        let Some(user) = owner(&volume.labels) else {
+            continue;
+        };
         if volume
             .name
             .starts_with(SandboxName::new(instance, &user).as_str())
@@ -28,12 +30,11 @@ pub fn workspaces<'a>(instance: &Instance, volumes: &'a [VolumeRow]) -> Vec<(Use
     of.into_iter().filter_map(workspace).collect()
 }
 
-/// By its labels.
-fn owner(volume: &VolumeRow) -> Option<User> {
-    let label = |name| volume.labels.get(name);
+/// Whose a container or a volume is, by its labels; `None`: not one of ours.
+pub fn owner(labels: &BTreeMap<String, String>) -> Option<User> {
     Some(User {
-        issuer: label(labels::ISSUER)?.parse().ok()?,
-        subject: label(labels::USER)?.parse().ok()?,
+        issuer: labels.get(labels::ISSUER)?.parse().ok()?,
+        subject: labels.get(labels::USER)?.parse().ok()?,
     })
 }
 

@@ -303,6 +303,12 @@ async fn an_unused_workspace_goes_after_its_backup_and_what_is_held_used_or_fore
         .output()
         .expect("it runs");
     assert!(!rm.status.success() && text(&rm.stderr).contains("is held"));
+    let nowhere = Directory::new(0);
+    let restore = instance
+        .command(&["restore", "held", "--from", nowhere.text()])
+        .output()
+        .expect("it runs");
+    assert!(!restore.status.success() && text(&restore.stderr).contains("is held"));
     assert!(hold(&["--release"]).status.success());
     assert!(!hold(&["--release"]).status.success());
     here.manager.close().await;

@@ -261,6 +261,7 @@ mod tests {
         drop(backup);
         assert_eq!(life.ended().await, exit::IDLE);
         assert_eq!((start.elapsed(), life.last_call()), (minutes(24), called));
+        assert!(!life.was_used());
     }
 
     #[tokio::test(start_paused = true)]
