@@ -123,7 +123,7 @@ impl Engine {
             return Ok(None);
         };
         let init_digest = hex(&Sha256::digest(init));
-        let tag = format!("{REPOSITORY}:{}", tag(&base.id, &init_digest));
+        let tag = tag(&base.id, &init_digest);
         let id = self.find_prepared(&tag, &base.id).await?;
         Ok(id.map(|id| PreparedImage {
             id,
