@@ -70,7 +70,8 @@ async fn what_is_written_all_the_time_is_copied_at_one_moment_and_goes_on_afterw
 async fn what_the_user_had_stopped_stays_so() {
     let (instance, target) = (Instance::new(), target());
     let server = TestServer::on(&instance).user("alice").start().await;
-    let begin = "sleep 1000 & stopped=$!; sleep 1001 & kill -STOP $stopped";
+    let begin = "sleep 1000 & stopped=$!; sleep 1001 & \
+        until grep -q sleep /proc/$stopped/comm; do :; done; kill -STOP $stopped";
     server.shell(&format!("({begin}) >/dev/null 2>&1")).await;
     let container = instance.container();
     // A line each: its state, and which it is.
