@@ -20,7 +20,7 @@
 //!   new one is, and the old volume goes the same way.
 //!
 //! Memory does not grow with a workspace: a few MiB between the tasks, and one part of
-//! [`sink`] for each of the two objects.
+//! `sink` for each of the two objects.
 
 mod entry;
 mod error;
