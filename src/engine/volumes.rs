@@ -138,7 +138,8 @@ impl Engine {
         }
     }
 
-    /// All volumes that have every one of these labels.
+    /// All volumes that have every one of these labels. It waits while the Engine takes away
+    /// a volume with much in it: more than 10 s were seen.
     ///
     /// # Errors
     /// Those of every call.
@@ -151,7 +152,7 @@ impl Engine {
             .build();
         let docker = self.docker().await?;
         let list = self
-            .bounded("list volumes", QUICK, docker.list_volumes(Some(options)))
+            .bounded("list volumes", CHANGE, docker.list_volumes(Some(options)))
             .await?;
         let rows = list.volumes.unwrap_or_default().into_iter().map(
             |Volume {

@@ -4,19 +4,19 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-/// `20260131T235959Z-0a1b2c3d`. Its order as text is the order in time.
+/// `20260131T235959.123Z-0a1b2c3d`. Its order as text is the order in time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(String);
 
 /// The text is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a backup is named like 20260131T235959Z-0a1b2c3d")]
+#[error("a backup is named like 20260131T235959.123Z-0a1b2c3d")]
 pub struct NoId;
 
 impl Id {
     /// Of one that begins now.
     pub fn new(now: SystemTime) -> Self {
-        let time = humantime::format_rfc3339_seconds(now).to_string();
+        let time = humantime::format_rfc3339_millis(now).to_string();
         let time = time.replace(['-', ':'], "");
         let random = uuid::Uuid::new_v4().simple().to_string();
         Self(format!("{time}-{}", &random[..8]))
@@ -42,20 +42,21 @@ impl Id {
 fn time(text: &str) -> Option<SystemTime> {
     let (time, random) = text.split_once('-')?;
     let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    if random.len() != 8 || !random.bytes().all(hex) || time.len() != 16 || !time.is_ascii() {
+    if random.len() != 8 || !random.bytes().all(hex) || time.len() != 20 || !time.is_ascii() {
         return None;
     }
     let part = |from: usize, to: usize| &time[from..to];
     let rfc3339 = format!(
-        "{}-{}-{}T{}:{}:{}Z",
+        "{}-{}-{}T{}:{}:{}",
         part(0, 4),
         part(4, 6),
         part(6, 8),
         part(9, 11),
         part(11, 13),
-        part(13, 15)
+        part(13, 20)
     );
-    let framed = part(8, 9) == "T" && part(15, 16) == "Z";
+    // The rest is checked there.
+    let framed = part(8, 9) == "T" && part(15, 16) == ".";
     humantime::parse_rfc3339(&rfc3339).ok().filter(|_| framed)
 }
 
@@ -79,14 +80,17 @@ mod tests {
 
     #[test]
     fn an_id_says_when_it_was_made_and_the_later_is_the_greater() {
-        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let (first, second) = (Id::new(at(1_769_903_999)), Id::new(at(1_769_904_000)));
-        assert!(first.as_str().starts_with("20260131T235959Z-"));
+        let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        let (first, second) = (
+            Id::new(at(1_769_903_999_007)),
+            Id::new(at(1_769_903_999_008)),
+        );
+        assert!(first.as_str().starts_with("20260131T235959.007Z-"));
         assert!(first < second);
         assert_eq!(first.as_str().parse(), Ok(first.clone()));
         assert_eq!(
             (first.time(), first.seconds()),
-            (at(1_769_903_999), 1_769_903_999)
+            (at(1_769_903_999_007), 1_769_903_999)
         );
     }
 
@@ -95,12 +99,13 @@ mod tests {
         for text in [
             "",
             "..",
-            "20260131T235959Z",
-            "20260131T235959Z-0a1b2c3",
-            "20260131T235959Z-0a1b2c3g",
-            "20261331T235959Z-0a1b2c3d",
-            "20260131x235959Z-0a1b2c3d",
-            "2026013éT235959Z-0a1b2c3d",
+            "20260131T235959.123Z",
+            "20260131T235959.123Z-0a1b2c3",
+            "20260131T235959.123Z-0a1b2c3g",
+            "20260131T235959Z-0a1b2c3d",
+            "20261331T235959.123Z-0a1b2c3d",
+            "20260131x235959.123Z-0a1b2c3d",
+            "2026013éT23595.123Z-0a1b2c3d",
         ] {
             assert_eq!(text.parse::<Id>(), Err(NoId), "{text:?}");
         }
