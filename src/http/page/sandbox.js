@@ -8,8 +8,13 @@ function show() {
   const { status } = session;
   facts('facts', state(status));
   facts('limits', limits(status.limits));
-  $('no-commands').hidden = status.commands.length > 0;
-  $('commands').replaceChildren(...status.commands.map(command));
+  showCommands(status.commands, 'None is running.');
+}
+
+function showCommands(commands, otherwise) {
+  $('commands').replaceChildren(...commands.map(command));
+  $('no-commands').hidden = commands.length > 0;
+  $('no-commands').textContent = otherwise;
 }
 
 /** Of several containers, as ephemeral mode has them, memory and CPU time are those of all. */
@@ -47,7 +52,11 @@ function command({ id, running_ms: running, background }) {
 
 session.addEventListener('enter', show);
 session.addEventListener('status', show);
-session.addEventListener('lost', () => { if (session.status) facts('facts', [['State', 'unknown']]); });
+session.addEventListener('lost', () => {
+  if (!session.status) return;
+  facts('facts', [['State', 'unknown']]);
+  showCommands([], 'Unknown.');
+});
 session.addEventListener('leave', () => {
   for (const id of ['facts', 'limits', 'commands']) $(id).replaceChildren();
 });
