@@ -148,6 +148,8 @@ async function remove(visit) {
   await visit.row('five.bin').waitFor();
   assert.equal(await focused(), 'Delete');
   await visit.page.keyboard.press('Enter');
+  // It asks when the answer before is done with, and that takes a moment.
+  await visit.page.getByText('This cannot be undone').waitFor();
   await visit.page.keyboard.press('Tab');
   await visit.page.keyboard.press('Enter');
   await visit.row('five.bin').waitFor({ state: 'detached' });
