@@ -5,7 +5,6 @@
 //! that. No series has a user in it, and nothing there changes anything.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
@@ -13,7 +12,6 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -26,13 +24,6 @@ use crate::sandbox::Manager;
 /// The version of the format that the library writes.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Gauges are brought up to date for each scrape: two at once would mix.
-#[derive(Debug)]
-struct Scrape {
-    manager: Manager,
-    turn: Mutex<()>,
-}
-
 /// Serves until `stop`. On a loopback address only who calls it by a loopback name is
 /// answered: no page of a browser reads what is counted.
 pub async fn serve(
@@ -42,13 +33,9 @@ pub async fn serve(
     engine: Engine,
     stop: CancellationToken,
 ) {
-    let scrape = Scrape {
-        manager,
-        turn: Mutex::default(),
-    };
     let routes = Router::new()
         .route("/metrics", get(metrics))
-        .with_state(Arc::new(scrape))
+        .with_state(manager)
         .merge(health::routes(engine));
     let routes = match Guard::of_loopback(address) {
         Some(guard) => guard.protect(routes),
@@ -58,10 +45,9 @@ pub async fn serve(
     connections.accept(listener).await;
 }
 
-async fn metrics(State(scrape): State<Arc<Scrape>>) -> Response {
-    let _turn = scrape.turn.lock().await;
-    scrape.manager.measure().await;
-    match scrape.manager.meter().text() {
+async fn metrics(State(manager): State<Manager>) -> Response {
+    manager.measure().await;
+    match manager.meter().text() {
         Ok(text) => ([(header::CONTENT_TYPE, TEXT)], text).into_response(),
         Err(error) => {
             warn!(

@@ -9,20 +9,20 @@
 //! - Names follow Prometheus' conventions: base units, and `_total` on what only grows.
 //! - No label has a user, nor anything that a caller chose: the number of series is bounded.
 
+mod make;
 mod names;
 mod process;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
 };
 
+use make::Maker;
 pub use names::NAMES;
-use names::Name;
 
 /// The largest part of a second that matters for a call: from a read that takes 0.3 ms to a
 /// command at its longest timeout.
@@ -61,6 +61,8 @@ struct Instruments {
     engine_errors: IntCounterVec,
     engine_up: IntGauge,
     sandboxes: IntGaugeVec,
+    /// Held while `sandboxes` is counted anew, and while it is read.
+    counting: Mutex<()>,
     memory: IntGauge,
     disk_free: IntGauge,
 }
@@ -99,6 +101,7 @@ impl Meter {
             engine_errors: made.counters(&names::ENGINE_ERRORS),
             engine_up: made.gauge(&names::ENGINE_UP),
             sandboxes: made.gauges(&names::SANDBOXES),
+            counting: Mutex::default(),
             memory: made.gauge(&names::MEMORY),
             disk_free: made.gauge(&names::DISK_FREE),
             registry,
@@ -111,6 +114,7 @@ impl Meter {
     /// # Errors
     /// What the library says of a series that it cannot write.
     pub fn text(&self) -> prometheus::Result<String> {
+        let _counted = self.counting();
         TextEncoder::new().encode_to_string(&self.0.registry.gather())
     }
 
@@ -203,10 +207,16 @@ impl Meter {
 
     /// What the scrape found: by mode and state, all that it knows of.
     pub fn sandboxes<'a>(&self, found: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        let _counting = self.counting();
         self.0.sandboxes.reset();
         for (mode, state) in found {
             self.0.sandboxes.with_label_values(&[mode, state]).inc();
         }
+    }
+
+    fn counting(&self) -> MutexGuard<'_, ()> {
+        let counting = self.0.counting.lock();
+        counting.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Memory of the sandboxes that this server has a channel to.
@@ -230,59 +240,9 @@ fn number(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
 
-/// Makes instruments and registers them. Nothing here depends on anything but the
-/// constants of `names`, so what could fail does so in every test.
-struct Maker<'a>(&'a Registry);
-
-impl Maker<'_> {
-    fn registered<C: Collector + 'static>(&self, collector: C) {
-        let registered = self.0.register(Box::new(collector));
-        registered.expect("each name is there once");
-    }
-
-    fn made<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
-        let made = made.expect("names and labels are well-formed");
-        self.registered(made.clone());
-        made
-    }
-
-    fn counter(&self, name: &Name) -> IntCounter {
-        self.made(IntCounter::with_opts(name.options()))
-    }
-
-    fn counters(&self, name: &Name) -> IntCounterVec {
-        self.made(IntCounterVec::new(name.options(), name.labels))
-    }
-
-    fn gauge(&self, name: &Name) -> IntGauge {
-        self.made(IntGauge::with_opts(name.options()))
-    }
-
-    fn gauges(&self, name: &Name) -> IntGaugeVec {
-        self.made(IntGaugeVec::new(name.options(), name.labels))
-    }
-
-    fn histogram(&self, name: &Name, buckets: &[f64]) -> Histogram {
-        self.made(Histogram::with_opts(name.buckets(buckets)))
-    }
-
-    fn histograms(&self, name: &Name, buckets: &[f64]) -> HistogramVec {
-        self.made(HistogramVec::new(name.buckets(buckets), name.labels))
-    }
-}
-
-impl Name {
-    fn options(&self) -> Opts {
-        Opts::new(self.name, self.help)
-    }
-
-    fn buckets(&self, buckets: &[f64]) -> HistogramOpts {
-        HistogramOpts::new(self.name, self.help).buckets(buckets.to_vec())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::names::Name;
     use super::*;
 
     #[test]
@@ -302,6 +262,23 @@ mod tests {
         }
         meter.sandboxes([]);
         assert!(!meter.text().unwrap().contains("casemate_sandboxes{"));
+    }
+
+    #[test]
+    fn scrapes_at_the_same_time_count_each_sandbox_once() {
+        let meter = Meter::new();
+        let line = r#"casemate_sandboxes{mode="persistent",state="running"} 2"#;
+        let scrape = || {
+            for _ in 0..500 {
+                meter.sandboxes([("persistent", "running"), ("persistent", "running")]);
+                let text = meter.text().unwrap();
+                assert!(text.lines().any(|one| one == line), "{text}");
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(scrape);
+            scope.spawn(scrape);
+        });
     }
 
     #[test]

@@ -155,14 +155,3 @@ async fn an_address_in_use_ends_the_start_with_its_name() {
         "{said}"
     );
 }
-
-#[tokio::test]
-async fn many_scrapes_at_once_count_each_sandbox_once() {
-    let server = start(TestServer::new()).await;
-    server.call("list_files", json!({})).await;
-    let scrapes = (0..50).map(|_| metrics(&server));
-    for text in futures_util::future::join_all(scrapes).await {
-        let running = r#"casemate_sandboxes{mode="persistent",state="running"}"#;
-        assert_eq!(value(&text, running), Some(1.0), "{text}");
-    }
-}
