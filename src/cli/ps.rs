@@ -133,7 +133,7 @@ fn row(sandbox: &Sandbox) -> [String; COLUMNS] {
         // A user's name is no place for what moves a cursor.
         sandbox.user.escape_debug().to_string(),
         sandbox.mode.escape_debug().to_string(),
-        format!("{:?}", sandbox.state).to_lowercase(),
+        sandbox.state.as_str().to_owned(),
         duration(sandbox.age_seconds),
         sandbox.idle_seconds.map_or_else(unknown, duration),
         if sandbox.idle_seconds.is_some() {

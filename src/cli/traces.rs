@@ -19,7 +19,7 @@ use crate::config::Environment;
 /// OpenTelemetry's own name for where spans go.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
-/// How long the end of the server waits for the last spans to be taken.
+/// How long the end of the server waits for the last spans to be taken, after all else ended.
 const LAST_SPANS: Duration = Duration::from_millis(300);
 
 /// What sends traces. Dropping it sends what is left.

@@ -65,7 +65,7 @@ pub struct Server {
 
 impl Server {
     /// Serves until `stop`. Then it accepts nothing more, lets what runs end for 10 s,
-    /// ends it, with all it started, and answers: 12.3 s at most.
+    /// ends it, with all it started, and answers: 12.4 s at most.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let cancel = CancellationToken::new();
         let manager = self.manager.clone();

@@ -13,7 +13,7 @@ mod maker;
 mod names;
 mod process;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use prometheus::{
@@ -61,6 +61,8 @@ struct Instruments {
     engine_errors: IntCounterVec,
     engine_up: IntGauge,
     sandboxes: IntGaugeVec,
+    /// Held while `sandboxes` is counted anew, and while it is read.
+    counting: Mutex<()>,
     memory: IntGauge,
     disk_free: IntGauge,
     audit_lines: IntCounter,
@@ -104,6 +106,7 @@ impl Meter {
             engine_errors: made.counters(&names::ENGINE_ERRORS),
             engine_up: made.gauge(&names::ENGINE_UP),
             sandboxes: made.gauges(&names::SANDBOXES),
+            counting: Mutex::default(),
             memory: made.gauge(&names::MEMORY),
             disk_free: made.gauge(&names::DISK_FREE),
             audit_lines: made.counter(&names::AUDIT_LINES),
@@ -121,6 +124,7 @@ impl Meter {
     /// # Errors
     /// What the library says of a series that it cannot write.
     pub fn text(&self) -> prometheus::Result<String> {
+        let _counted = self.counting();
         TextEncoder::new().encode_to_string(&self.0.registry.gather())
     }
 
@@ -239,10 +243,16 @@ impl Meter {
 
     /// What the scrape found: by mode and state, all that it knows of.
     pub fn sandboxes<'a>(&self, found: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        let _counting = self.counting();
         self.0.sandboxes.reset();
         for (mode, state) in found {
             self.0.sandboxes.with_label_values(&[mode, state]).inc();
         }
+    }
+
+    fn counting(&self) -> MutexGuard<'_, ()> {
+        let counting = self.0.counting.lock();
+        counting.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Memory of the sandboxes that this server has a channel to.
@@ -268,6 +278,7 @@ fn number(count: impl TryInto<i64>) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use super::names::Name;
     use super::*;
 
     #[test]
@@ -292,6 +303,23 @@ mod tests {
         }
         meter.sandboxes([]);
         assert!(!meter.text().unwrap().contains("casemate_sandboxes{"));
+    }
+
+    #[test]
+    fn scrapes_at_the_same_time_count_each_sandbox_once() {
+        let meter = Meter::new();
+        let line = r#"casemate_sandboxes{mode="persistent",state="running"} 2"#;
+        let scrape = || {
+            for _ in 0..500 {
+                meter.sandboxes([("persistent", "running"), ("persistent", "running")]);
+                let text = meter.text().unwrap();
+                assert!(text.lines().any(|one| one == line), "{text}");
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(scrape);
+            scope.spawn(scrape);
+        });
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Sandbox {
     ) -> Result<Answer<Executed>, SandboxError> {
         let deadline = Instant::now() + LEASE;
         let turn = async {
-            let admitted = self.own_turn(deadline, |ahead| follow.waits(ahead)).await?;
+            let admitted = self.turn(deadline, |ahead| follow.waits(ahead)).await?;
             let seated = match &self.containers {
                 Containers::Lasting(place) => Seated::In(Seat::shared(place.clone())),
                 Containers::Fresh(spares) => spares.seat(&command, deadline, &follow).await?,

@@ -189,7 +189,7 @@ impl Sandbox {
     }
 
     /// Waits for the call's turn among the user's own.
-    async fn own_turn(
+    async fn turn(
         &self,
         deadline: Instant,
         told: impl Fn(usize),
@@ -241,7 +241,7 @@ impl Sandbox {
         let start = Instant::now();
         let deadline = start + within;
         let told = |ahead| self.waits(ahead);
-        let turn = self.own_turn(deadline, told);
+        let turn = self.turn(deadline, told);
         let _admitted = self.unless_ending(turn).await?;
         let place = self.for_files();
         let mut tries = Tries::new(repeat);

@@ -159,7 +159,7 @@ impl Sandbox {
         deleted.map(drop)
     }
 
-    async fn turn(&self) -> Result<Admitted, SandboxError> {
+    async fn transfer_turn(&self) -> Result<Admitted, SandboxError> {
         let deadline = Instant::now() + LEASE;
         let turn = self.transfers.admission.enter(deadline, |_| {});
         self.unless_ending(turn).await

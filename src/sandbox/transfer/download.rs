@@ -83,7 +83,7 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.download(request, STALL).await }
         };
-        let turn = self.turn().await?;
+        let turn = self.transfer_turn().await?;
         let (incoming, held) = self.begin(turn, begin).await?;
         let stat = Stat::from(incoming.stat);
         let left = expected(&stat, offset, length);

@@ -48,7 +48,7 @@ impl Sandbox {
         head: Head,
         mut content: BoxStream<'static, io::Result<Bytes>>,
     ) -> Result<(Outgoing, Held), SandboxError> {
-        let turn = self.turn().await?;
+        let turn = self.transfer_turn().await?;
         let begin = UploadBegin {
             path: path.to_owned(),
             create_new: options.create_new,

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper::http::request::Builder;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStderr};
+use tokio::task::AbortHandle;
 
 use super::{CallResult, Instance, TestServer};
 
@@ -124,18 +126,14 @@ impl HttpServer {
         request: Builder,
         body: impl Into<Bytes>,
     ) -> Answer {
-        let stream = TcpStream::connect(address).await.expect("it accepts");
         let request = request.body(Full::new(body.into())).expect("a request");
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .expect("a connection");
-        let connection = tokio::spawn(connection);
+        let (mut sender, connection) = connect(address).await;
         let answer = tokio::time::timeout(DEADLINE, sender.send_request(request));
         let response = answer.await.expect("an answer in time");
         Answer {
             response: response.expect("an answer"),
             buffer: BytesMut::new(),
-            connection: connection.abort_handle(),
+            connection,
         }
     }
 
@@ -219,6 +217,17 @@ impl HttpServer {
         let ticks: u64 = times.map(|time| time.parse::<u64>().expect("ticks")).sum();
         Duration::from_millis(ticks * 10)
     }
+}
+
+/// A connection, and what ends it.
+pub async fn connect<B>(address: SocketAddr) -> (SendRequest<B>, AbortHandle)
+where
+    B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    let stream = TcpStream::connect(address).await.expect("it accepts");
+    let connected = http1::handshake(TokioIo::new(stream)).await;
+    let (sender, connection) = connected.expect("a connection");
+    (sender, tokio::spawn(connection).abort_handle())
 }
 
 /// A request as its version has it, and the headers that go with it.

@@ -23,7 +23,7 @@ use std::time::Duration;
 pub use directory::Directory;
 pub use disk::Disk;
 pub use engine::Engine;
-pub use http::{Answer, HttpServer, MODERN};
+pub use http::{Answer, HttpServer, MODERN, connect};
 pub use instance::Instance;
 pub use proxy::Proxy;
 pub use rpc::{CallResult, Pending, Rpc};

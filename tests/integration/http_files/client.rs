@@ -8,11 +8,9 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
 
-use crate::harness::HttpServer;
+use crate::harness::{HttpServer, connect};
 
 /// An answer that is whole.
 #[derive(Debug)]
@@ -119,13 +117,7 @@ pub async fn stream(
     }
     let frames = body.map(|chunk| Ok::<_, Infallible>(Frame::data(chunk)));
     let request = request.body(StreamBody::new(frames)).expect("a request");
-    let socket = TcpStream::connect(server.address)
-        .await
-        .expect("it accepts");
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
-        .await
-        .expect("a connection");
-    tokio::spawn(connection);
+    let (mut sender, _) = connect(server.address).await;
     sender.send_request(request).await.expect("an answer")
 }
 
