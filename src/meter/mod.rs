@@ -278,7 +278,6 @@ fn number(count: impl TryInto<i64>) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::names::Name;
     use super::*;
 
     #[test]
