@@ -139,18 +139,21 @@ async function replace(visit, { path }) {
 /** With the keyboard alone: Enter alone does not delete. */
 async function remove(visit) {
   const focused = () => visit.page.evaluate(() => document.activeElement.textContent);
+  const question = visit.page.getByText('This cannot be undone');
   await visit.button('Delete five.bin').focus();
   await visit.page.keyboard.press('Enter');
-  await visit.page.getByText('This cannot be undone').waitFor();
+  await question.waitFor();
   await visit.look('ask');
   assert.equal(await focused(), 'Cancel');
   await visit.page.keyboard.press('Enter');
+  await question.waitFor({ state: 'hidden' });
   await visit.row('five.bin').waitFor();
   assert.equal(await focused(), 'Delete');
   await visit.page.keyboard.press('Enter');
-  // It asks when the answer before is done with, and that takes a moment.
-  await visit.page.getByText('This cannot be undone').waitFor();
+  await question.waitFor();
+  assert.equal(await focused(), 'Cancel');
   await visit.page.keyboard.press('Tab');
+  assert.equal(await focused(), 'Delete');
   await visit.page.keyboard.press('Enter');
   await visit.row('five.bin').waitFor({ state: 'detached' });
   await visit.button('Delete docs').click();
