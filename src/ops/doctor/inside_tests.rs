@@ -22,6 +22,12 @@ Seccomp_filters:\t1
 Inter-|   Receive                            |  Transmit
  face |bytes    packets errs drop fifo frame |bytes    packets
     lo:       0       0    0    0    0     0        0       0
+== routes
+Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+== routes6
+00000000000000000000000000000001 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000000 00000001 00000000 80200001       lo
+== addresses6
+00000000000000000000000000000001 01 80 10 80       lo
 == memory
 536870912
 == pids
@@ -74,6 +80,21 @@ fn each_property_that_is_weaker_is_found_alone() {
         ("uid", "Uid:\t1000\t1000", "Uid:\t1000\t0"),
         ("uid", "Gid:\t1000", "Gid:\t0"),
         ("network", "    lo:", "    lo:\n  eth0:"),
+        ("network", "    lo:", "    lo:\n  tun0:"),
+        ("network", "    lo:", " sit0:"),
+        (
+            "network",
+            "IRTT\n",
+            "IRTT\nsit0\t00000000\t0101A8C0\t0003\n",
+        ),
+        ("network", " 80200001       lo", " 80200001     sit0"),
+        (
+            "network",
+            "01 80 10 80       lo",
+            "01 80 10 80       lo\nfe80 02 40 20 80 gre0",
+        ),
+        ("limits", "536870912", "536870913"),
+        ("limits", "536870912", "536805376"),
         ("limits", "536870912", "9223372036854771712"),
         ("limits", "256\n", "max\n"),
         ("limits", "50000", "-1"),
@@ -85,6 +106,23 @@ fn each_property_that_is_weaker_is_found_alone() {
         let text = GOOD.replacen(good, weaker, 1);
         assert_ne!(text, GOOD, "{check}: {good}");
         assert_eq!(bad(&text), [check], "{weaker}");
+    }
+}
+
+/// As on a host with the modules of tunnels, which Docker Desktop's and WSL's are.
+#[test]
+fn tunnels_that_the_kernel_puts_into_every_namespace_lead_nowhere() {
+    let names = FALLBACKS.map(|name| format!("{name:>6}:  0 0 0\n"));
+    let text = GOOD.replace("    lo:", &format!("{}    lo:", names.concat()));
+    assert_ne!(text, GOOD);
+    assert!(bad(&text).is_empty(), "{:#?}", judge(&text, &WANTED));
+}
+
+/// CASEMATE_MEMORY=500000000 is 499998720 on a machine with pages of 4 KiB.
+#[test]
+fn a_limit_of_memory_may_be_rounded_down_to_a_page() {
+    for given in ["536866816", "536805377"] {
+        assert!(bad(&GOOD.replace("536870912", given)).is_empty(), "{given}");
     }
 }
 
