@@ -2,7 +2,7 @@
 //! defaults and bounds that the help names, and says which ones a user may have of their own.
 //!
 //! To add a setting: a row here, a field of `Config` or `SandboxSettings` with the line that parses
-//! it, a row in README. The tests then name what is missing.
+//! it, a row in docs/settings.md. The tests then name what is missing.
 
 use std::time::Duration;
 
