@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bollard::models::SystemInfo;
+use bollard::models::{SystemInfo, SystemVersionComponents};
 
 use super::error::EngineError;
 use super::{Engine, QUICK};
@@ -20,8 +20,21 @@ pub struct EngineVersion {
     pub arch: String,
     /// Its kernel.
     pub kernel: String,
-    /// Its parts and their versions: `runc`, `containerd`.
-    pub components: Vec<(String, String)>,
+    /// Its parts. It names the runtime's by its default runtime, and leaves out what does not say
+    /// its version.
+    pub components: Vec<Component>,
+}
+
+/// A part of an Engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Component {
+    /// `runc`, `containerd`.
+    pub name: String,
+    /// Its version: `1.1.5+ds1`.
+    pub version: String,
+    /// The version of the distribution's package, where it was built to say that:
+    /// `1.1.5+ds1-1+deb12u1`.
+    pub package: Option<String>,
 }
 
 /// What matters of an Engine's `info`.
@@ -61,6 +74,20 @@ pub struct Capabilities {
     pub root_dir: String,
     /// The operating system: `linux`.
     pub os: String,
+    /// Its host's name, as uname(2) gives it.
+    pub host_name: String,
+    /// Its kernel's release, as uname(2) gives it.
+    pub kernel: String,
+}
+
+impl Capabilities {
+    /// Whether the Engine is on this machine, as far as one can see: a unix socket may lead into a
+    /// virtual machine (Docker Desktop, Colima), whose files are not this machine's.
+    pub fn is_on_this_machine(&self) -> bool {
+        let here = rustix::system::uname();
+        let same = |ours: &std::ffi::CStr, theirs: &str| ours.to_bytes() == theirs.as_bytes();
+        same(here.nodename(), &self.host_name) && same(here.release(), &self.kernel)
+    }
 }
 
 impl Engine {
@@ -78,10 +105,7 @@ impl Engine {
             os: version.os.unwrap_or_default(),
             arch: version.arch.unwrap_or_default(),
             kernel: version.kernel_version.unwrap_or_default(),
-            components: components
-                .into_iter()
-                .map(|part| (part.name, part.version))
-                .collect(),
+            components: components.into_iter().map(Component::from).collect(),
         })
     }
 
@@ -113,6 +137,19 @@ impl Engine {
         let docker = self.docker().await?;
         let info = self.bounded("info", QUICK, docker.info()).await?;
         Ok(info.system_time)
+    }
+}
+
+impl From<SystemVersionComponents> for Component {
+    fn from(part: SystemVersionComponents) -> Self {
+        // Most say a commit there. Debian's packages say their version.
+        let commit = part.details.and_then(|mut it| it.remove("GitCommit"));
+        let is_version = |it: &String| !part.version.is_empty() && it.starts_with(&part.version);
+        Self {
+            package: commit.filter(is_version),
+            name: part.name,
+            version: part.version,
+        }
     }
 }
 
@@ -157,6 +194,8 @@ impl From<SystemInfo> for Capabilities {
             storage_driver: info.driver.unwrap_or_default(),
             root_dir: info.docker_root_dir.unwrap_or_default(),
             os: info.os_type.unwrap_or_default(),
+            host_name: info.name.unwrap_or_default(),
+            kernel: info.kernel_version.unwrap_or_default(),
         }
     }
 }

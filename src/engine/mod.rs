@@ -50,7 +50,7 @@ use std::time::{Duration, Instant};
 use bollard::errors::Error as BollardError;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
-pub use capabilities::{Capabilities, EngineVersion};
+pub use capabilities::{Capabilities, Component, EngineVersion};
 pub use container::{Container, Created, Removed, Row, State};
 pub use error::{Cause, EngineError};
 pub use exec::ExecStream;

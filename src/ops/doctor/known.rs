@@ -6,7 +6,7 @@
 
 use super::Finding;
 use super::version::Version;
-use crate::engine::EngineVersion;
+use crate::engine::{Component, EngineVersion};
 
 /// One such way.
 struct Known {
@@ -14,8 +14,12 @@ struct Known {
     part: &'static str,
     id: &'static str,
     what: &'static str,
+    /// The first version with it; empty where it was always there.
+    since: &'static str,
     /// The first version without it, of each line of releases that got a mended one, ascending.
     mended: &'static [&'static str],
+    /// Packages of Debian that mend an older version: the first of each release of Debian.
+    debian: &'static [&'static str],
     by: By,
 }
 
@@ -24,17 +28,21 @@ struct Known {
 enum By {
     /// Code in a sandbox or an image, with no more than starting one.
     Sandbox,
-    /// Somebody with the docker command, too: Casemate itself does no such thing.
-    Operator,
+    /// Code in a sandbox, when somebody copies files with the docker command. Casemate does not.
+    Copying,
+    /// Somebody who is logged in on the host.
+    HostUser,
 }
 
-const KNOWN: [Known; 8] = [
+const KNOWN: [Known; 15] = [
     // https://www.openwall.com/lists/oss-security/2019/02/11/2, https://nvd.nist.gov/vuln/detail/CVE-2019-5736
     Known {
         part: "runc",
         id: "CVE-2019-5736",
         what: "a container overwrites runc on the host",
+        since: "",
         mended: &["1.0.0-rc7"],
+        debian: &[],
         by: By::Sandbox,
     },
     // https://github.com/opencontainers/runc/security/advisories/GHSA-c3xm-pvg7-gh7r
@@ -42,15 +50,29 @@ const KNOWN: [Known; 8] = [
         part: "runc",
         id: "CVE-2021-30465",
         what: "a mount is redirected to the host by a symbolic link",
+        since: "",
         mended: &["1.0.0-rc95"],
+        debian: &[],
         by: By::Sandbox,
     },
-    // https://openssf.org/blog/2024/02/06/time-is-of-the-essence-to-mitigate-vulnerabilities-like-leaky-vessels/
+    // https://github.com/opencontainers/runc/security/advisories/GHSA-g2j6-57v7-gm8c
+    Known {
+        part: "runc",
+        id: "CVE-2023-28642",
+        what: "an image with /proc as a symbolic link passes AppArmor",
+        since: "",
+        mended: &["1.1.5"],
+        debian: &[],
+        by: By::Sandbox,
+    },
+    // https://github.com/opencontainers/runc/security/advisories/GHSA-xr7r-f8xq-vfvv; Debian: DSA-5615-1
     Known {
         part: "runc",
         id: "CVE-2024-21626",
         what: "a working directory leads to the host's file system",
+        since: "1.0.0-rc93",
         mended: &["1.1.12"],
+        debian: &["1.1.5+ds1-1+deb12u1"],
         by: By::Sandbox,
     },
     // https://github.com/opencontainers/runc/security/advisories/GHSA-9493-h29p-rfm2
@@ -58,7 +80,9 @@ const KNOWN: [Known; 8] = [
         part: "runc",
         id: "CVE-2025-31133",
         what: "a masked path is exchanged and the host's procfs written",
+        since: "",
         mended: &["1.2.8", "1.3.3", "1.4.0-rc.3"],
+        debian: &[],
         by: By::Sandbox,
     },
     // https://github.com/opencontainers/runc/security/advisories/GHSA-qw9x-cqr3-wc7r
@@ -66,7 +90,9 @@ const KNOWN: [Known; 8] = [
         part: "runc",
         id: "CVE-2025-52565",
         what: "the mount of /dev/console is redirected",
+        since: "",
         mended: &["1.2.8", "1.3.3", "1.4.0-rc.3"],
+        debian: &[],
         by: By::Sandbox,
     },
     // https://github.com/opencontainers/runc/security/advisories/GHSA-cgrx-mc8f-2prm
@@ -74,7 +100,19 @@ const KNOWN: [Known; 8] = [
         part: "runc",
         id: "CVE-2025-52881",
         what: "runc's writes to /proc are redirected, past AppArmor and SELinux",
+        since: "",
         mended: &["1.2.8", "1.3.3", "1.4.0-rc.3"],
+        debian: &[],
+        by: By::Sandbox,
+    },
+    // https://github.com/containerd/containerd/security/advisories/GHSA-cm76-qm8v-3j95
+    Known {
+        part: "containerd",
+        id: "CVE-2025-47290",
+        what: "an image that is pulled writes to the host",
+        since: "2.1.0",
+        mended: &["2.1.1"],
+        debian: &[],
         by: By::Sandbox,
     },
     // https://github.com/containerd/containerd/security/advisories/GHSA-c2h3-6mxw-7mvq
@@ -82,21 +120,81 @@ const KNOWN: [Known; 8] = [
         part: "containerd",
         id: "CVE-2021-41103",
         what: "users of the host reach into containers' directories",
+        since: "",
         mended: &["1.4.11", "1.5.7"],
-        by: By::Operator,
+        debian: &[],
+        by: By::HostUser,
+    },
+    // https://github.com/containerd/containerd/security/advisories/GHSA-pwhc-rpq9-4c8w; Debian: the
+    // package's changelog
+    Known {
+        part: "containerd",
+        id: "CVE-2024-25621",
+        what: "users of the host reach into containerd's directories",
+        since: "",
+        mended: &["1.7.29", "2.0.7", "2.1.5", "2.2.0"],
+        debian: &["1.6.20~ds1-1+deb12u2"],
+        by: By::HostUser,
+    },
+    // https://github.com/moby/moby/security/advisories/GHSA-3fwx-pjgw-3558
+    Known {
+        part: "Engine",
+        id: "CVE-2021-41091",
+        what: "users of the host reach into containers' directories",
+        since: "",
+        mended: &["20.10.9"],
+        debian: &[],
+        by: By::HostUser,
+    },
+    // https://github.com/moby/moby/security/advisories/GHSA-v994-f8vw-g7j4
+    Known {
+        part: "Engine",
+        id: "CVE-2021-41089",
+        what: "`docker cp` changes permissions of files of the host",
+        since: "",
+        mended: &["20.10.9"],
+        debian: &[],
+        by: By::Copying,
     },
     // https://osv.dev/vulnerability/GHSA-x86f-5xw2-fm2r
     Known {
         part: "Engine",
         id: "CVE-2026-41567",
         what: "`docker cp` of a compressed archive runs a program of the container as root",
+        since: "",
         mended: &["29.5.1"],
-        by: By::Operator,
+        debian: &[],
+        by: By::Copying,
+    },
+    // https://github.com/moby/moby/security/advisories/GHSA-vp62-88p7-qqf5
+    Known {
+        part: "Engine",
+        id: "CVE-2026-41568",
+        what: "`docker cp` creates empty files anywhere on the host",
+        since: "",
+        mended: &["29.5.1"],
+        debian: &[],
+        by: By::Copying,
+    },
+    // https://github.com/moby/moby/security/advisories/GHSA-rg2x-37c3-w2rh
+    Known {
+        part: "Engine",
+        id: "CVE-2026-42306",
+        what: "`docker cp` mounts a volume over a path of the host",
+        since: "",
+        mended: &["29.5.1"],
+        debian: &[],
+        by: By::Copying,
     },
 ];
 
 impl Known {
-    fn is_in(&self, version: Version) -> bool {
+    fn is_in(&self, version: Version, package: Option<&str>) -> bool {
+        let is_backported = |package| self.debian.iter().any(|first| is_from(package, first));
+        let is_older = Version::parse(self.since).is_some_and(|since| version < since);
+        if is_older || package.is_some_and(is_backported) {
+            return false;
+        }
         let mended = self.mended.iter().filter_map(|text| Version::parse(text));
         let of_its_line = mended
             .clone()
@@ -108,48 +206,100 @@ impl Known {
     }
 }
 
-/// What each part lacks. A part that does not say its version is said to be unknown.
-pub fn look(engine: &EngineVersion) -> Vec<Finding> {
-    let mut parts = vec![("Engine", engine.version.as_str())];
-    for name in ["containerd", "runc"] {
-        let found = engine.components.iter().find(|(part, _)| part == name);
-        parts.extend(found.map(|(_, version)| (name, version.as_str())));
+/// Whether one package of Debian is this or a later update of the same release of Debian:
+/// `1.1.5+ds1-1+deb12u2` from `1.1.5+ds1-1+deb12u1`.
+fn is_from(package: &str, first: &str) -> bool {
+    let update = |text: &str| {
+        let (release, update) = text.rsplit_once('u')?;
+        Some((release.to_owned(), update.parse::<u32>().ok()?))
+    };
+    match (update(package), update(first)) {
+        (Some((release, this)), Some((of, first))) => release == of && this >= first,
+        _ => false,
     }
-    parts
-        .into_iter()
-        .flat_map(|(part, version)| of(part, version))
-        .collect()
 }
 
-fn of(part: &str, text: &str) -> Vec<Finding> {
+/// What each part lacks. A part that does not say its version is said to be unknown.
+pub fn look(engine: &EngineVersion) -> Vec<Finding> {
+    let own = Component {
+        name: "Engine".to_owned(),
+        version: engine.version.clone(),
+        package: None,
+    };
+    let mut found = of(&own);
+    for name in ["containerd", "runc"] {
+        match engine.components.iter().find(|part| part.name == name) {
+            Some(part) => found.extend(of(part)),
+            None => found.push(missing(name, engine)),
+        }
+    }
+    found
+}
+
+/// With another default runtime than runc it is that one's version that the Engine tells.
+fn missing(name: &str, engine: &EngineVersion) -> Finding {
+    let others = engine.components.iter().map(|part| part.name.as_str());
+    let said = format!(
+        "the Engine does not say which {name} it has, so nobody looked for its known escapes (it \
+         tells of: {})",
+        others.collect::<Vec<_>>().join(", ")
+    );
+    Finding::note("versions", said).mend(format!(
+        "`{name} --version` on its host; other runtimes have security trackers of their own"
+    ))
+}
+
+fn of(part: &Component) -> Vec<Finding> {
+    let Component {
+        name,
+        version: text,
+        package,
+    } = part;
     let Some(version) = Version::parse(text) else {
-        let said = format!("{part} does not say which version it is ({text:?})");
+        let said = format!("{name} does not say which version it is ({text:?})");
         return vec![Finding::note("versions", said)];
+    };
+    let shown = match package {
+        Some(package) => format!("{name} {text} (package {package})"),
+        None => format!("{name} {text}"),
     };
     let has = |by| {
         let known = KNOWN
             .iter()
-            .filter(|known| known.part == part && known.by == by);
+            .filter(|known| known.part == *name && known.by == by);
         known
-            .filter(|known| known.is_in(version))
+            .filter(|known| known.is_in(version, package.as_deref()))
             .collect::<Vec<_>>()
     };
     let mut found = Vec::new();
     let escapes = has(By::Sandbox);
     if !escapes.is_empty() {
-        let said = format!("{part} {text} has known escapes: {}", list(&escapes));
+        let said = format!("{shown} has known escapes: {}", list(&escapes));
         let mend = "upgrade it; a distribution's package may have the mends under an older version: \
                     ask its security tracker for these identifiers";
         found.push(Finding::warning("versions", said).mend(mend));
     }
-    let others = has(By::Operator);
-    if !others.is_empty() {
-        let said = format!("{part} {text} is unsafe to use by hand: {}", list(&others));
-        let mend = "upgrade it, and use no `docker cp` on a sandbox; Casemate uses none";
-        found.push(Finding::note("versions", said).mend(mend));
+    let others = [
+        (
+            By::Copying,
+            "is unsafe to copy files with",
+            "upgrade it, and use no `docker cp` on a sandbox; Casemate uses none",
+        ),
+        (
+            By::HostUser,
+            "is unsafe on a machine of many",
+            "upgrade it, and let nobody log in on this machine who is not to be root",
+        ),
+    ];
+    for (by, unsafe_how, mend) in others {
+        let has = has(by);
+        if !has.is_empty() {
+            let said = format!("{shown} {unsafe_how}: {}", list(&has));
+            found.push(Finding::note("versions", said).mend(mend));
+        }
     }
     if found.is_empty() {
-        let said = format!("{part} {text}: no escape that this version of Casemate knows of");
+        let said = format!("{shown}: no escape that this version of Casemate knows of");
         found.push(Finding::ok("versions", said));
     }
     found
@@ -164,83 +314,5 @@ fn list(known: &[&Known]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::Level;
-    use super::*;
-
-    fn ids(part: &str, version: &str) -> Vec<&'static str> {
-        let version = Version::parse(version).expect("a version");
-        let known = KNOWN.iter().filter(|known| known.part == part);
-        known
-            .filter(|known| known.is_in(version))
-            .map(|known| known.id)
-            .collect()
-    }
-
-    #[test]
-    fn a_version_lacks_what_was_mended_after_it_in_its_own_line() {
-        let of_2025 = ["CVE-2025-31133", "CVE-2025-52565", "CVE-2025-52881"];
-        assert_eq!(ids("runc", "1.1.12"), of_2025);
-        for version in ["1.1.15", "1.2.7", "1.3.2", "1.4.0-rc.2"] {
-            assert_eq!(ids("runc", version), of_2025, "{version}");
-        }
-        for version in ["1.2.8", "1.3.3", "1.4.0-rc.3", "1.4.0", "1.5.0", "2.0.0"] {
-            assert!(ids("runc", version).is_empty(), "{version}");
-        }
-        assert_eq!(ids("runc", "1.0-rc6").len(), 6);
-        assert_eq!(ids("containerd", "1.3.10"), ["CVE-2021-41103"]);
-        assert!(ids("containerd", "1.6.20~ds1").is_empty());
-    }
-
-    #[test]
-    fn every_row_can_be_read_and_ascends() {
-        for known in &KNOWN {
-            let mended = known.mended.iter().map(|text| Version::parse(text));
-            let mended: Vec<_> = mended.collect::<Option<_>>().expect(known.id);
-            assert!(!mended.is_empty() && mended.is_sorted(), "{}", known.id);
-            assert!(
-                mended.iter().all(|version| !known.is_in(*version)),
-                "{}",
-                known.id
-            );
-            assert!(
-                ["Engine", "containerd", "runc"].contains(&known.part),
-                "{}",
-                known.id
-            );
-        }
-    }
-
-    #[test]
-    fn an_escape_is_a_warning_and_what_takes_an_operator_a_note() {
-        let engine = |version: &str, runc: &str| EngineVersion {
-            version: version.to_owned(),
-            api: String::new(),
-            os: String::new(),
-            arch: String::new(),
-            kernel: String::new(),
-            components: vec![("runc".to_owned(), runc.to_owned())],
-        };
-        let levels = |version, runc| {
-            let found = look(&engine(version, runc));
-            found
-                .iter()
-                .map(|finding| finding.level)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(levels("29.5.1", "1.4.0"), [Level::Ok, Level::Ok]);
-        assert_eq!(
-            levels("20.10.24+dfsg1", "1.1.5+ds1"),
-            [Level::Note, Level::Warning]
-        );
-        assert_eq!(levels("dev", "unknown"), [Level::Note, Level::Note]);
-        let found = look(&engine("29.5.1", "1.1.11"));
-        assert!(found[1].found.contains("CVE-2024-21626"), "{found:?}");
-        assert!(
-            found[1]
-                .mend
-                .as_deref()
-                .is_some_and(|mend| mend.contains("tracker"))
-        );
-    }
-}
+#[path = "known_tests.rs"]
+mod tests;

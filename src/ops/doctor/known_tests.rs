@@ -1,0 +1,149 @@
+use super::super::Level;
+use super::*;
+
+fn ids_of(part: &str, version: &str, package: Option<&str>) -> Vec<&'static str> {
+    let version = Version::parse(version).expect("a version");
+    let known = KNOWN.iter().filter(|known| known.part == part);
+    known
+        .filter(|known| known.is_in(version, package))
+        .map(|known| known.id)
+        .collect()
+}
+
+fn ids(part: &str, version: &str) -> Vec<&'static str> {
+    ids_of(part, version, None)
+}
+
+const OF_2025: [&str; 3] = ["CVE-2025-31133", "CVE-2025-52565", "CVE-2025-52881"];
+
+#[test]
+fn a_version_lacks_what_was_mended_after_it_in_its_own_line() {
+    for version in ["1.1.12", "1.1.15", "1.2.7", "1.3.2", "1.4.0-rc.2"] {
+        assert_eq!(ids("runc", version), OF_2025, "{version}");
+    }
+    for version in ["1.2.8", "1.3.3", "1.4.0-rc.3", "1.4.0", "1.5.0", "2.0.0"] {
+        assert!(ids("runc", version).is_empty(), "{version}");
+    }
+    let of_hosts = ["CVE-2021-41103", "CVE-2024-25621"];
+    assert_eq!(ids("containerd", "1.3.10"), of_hosts);
+    assert_eq!(ids("containerd", "1.6.20~ds1"), of_hosts[1..]);
+    assert!(ids("containerd", "1.7.29").is_empty());
+    let of_2026 = ["CVE-2026-41567", "CVE-2026-41568", "CVE-2026-42306"];
+    assert_eq!(ids("Engine", "29.5.0"), of_2026);
+    assert_eq!(ids("Engine", "20.10.8").len(), 5);
+}
+
+#[test]
+fn a_version_lacks_nothing_that_began_after_it() {
+    assert!(!ids("runc", "1.0-rc6").contains(&"CVE-2024-21626"));
+    assert!(ids("runc", "1.0.0-rc93").contains(&"CVE-2024-21626"));
+    assert!(!ids("containerd", "2.0.5").contains(&"CVE-2025-47290"));
+    assert!(ids("containerd", "2.1.0").contains(&"CVE-2025-47290"));
+    assert!(!ids("containerd", "2.1.1").contains(&"CVE-2025-47290"));
+}
+
+#[test]
+fn a_package_of_debian_has_what_it_mends_and_lacks_the_rest() {
+    for package in ["1.1.5+ds1-1+deb12u1", "1.1.5+ds1-1+deb12u12"] {
+        assert_eq!(ids_of("runc", "1.1.5+ds1", Some(package)), OF_2025);
+    }
+    for package in [
+        "1.1.5+ds1-1",
+        "1.1.5+ds1-1+deb12u0",
+        "1.1.5+ds1-1+deb13u1",
+        "1.1.5+ds1-1ubuntu7",
+        "u1",
+    ] {
+        let lacks = ids_of("runc", "1.1.5+ds1", Some(package));
+        assert!(lacks.contains(&"CVE-2024-21626"), "{package}");
+    }
+    let mended = "1.6.20~ds1-1+deb12u3";
+    assert!(ids_of("containerd", "1.6.20~ds1", Some(mended)).is_empty());
+}
+
+#[test]
+fn every_row_can_be_read_and_ascends() {
+    for known in &KNOWN {
+        let mended = known.mended.iter().map(|text| Version::parse(text));
+        let mended: Vec<_> = mended.collect::<Option<_>>().expect(known.id);
+        assert!(!mended.is_empty() && mended.is_sorted(), "{}", known.id);
+        let has = |version| known.is_in(version, None);
+        assert!(!mended.iter().any(|version| has(*version)), "{}", known.id);
+        let since = Version::parse(known.since);
+        assert_eq!(since.is_none(), known.since.is_empty(), "{}", known.id);
+        assert!(since.is_none_or(has), "{}", known.id);
+        for package in known.debian {
+            assert!(is_from(package, package), "{}", known.id);
+        }
+        assert!(
+            ["Engine", "containerd", "runc"].contains(&known.part),
+            "{}",
+            known.id
+        );
+    }
+}
+
+fn engine(version: &str, parts: &[(&str, &str)]) -> EngineVersion {
+    let part = |(name, version): &(&str, &str)| Component {
+        name: (*name).to_owned(),
+        version: (*version).to_owned(),
+        package: None,
+    };
+    EngineVersion {
+        version: version.to_owned(),
+        api: String::new(),
+        os: String::new(),
+        arch: String::new(),
+        kernel: String::new(),
+        components: parts.iter().map(part).collect(),
+    }
+}
+
+#[test]
+fn an_escape_is_a_warning_and_what_takes_somebody_else_a_note_with_its_own_mend() {
+    let levels = |version, containerd, runc| {
+        let found = look(&engine(
+            version,
+            &[("containerd", containerd), ("runc", runc)],
+        ));
+        let levels = found.iter().map(|finding| finding.level);
+        levels.collect::<Vec<_>>()
+    };
+    assert_eq!(levels("29.5.1", "2.2.0", "1.4.0"), [Level::Ok; 3]);
+    assert_eq!(
+        levels("20.10.24+dfsg1", "1.6.20~ds1", "1.1.5+ds1"),
+        [Level::Note, Level::Note, Level::Warning]
+    );
+    assert_eq!(levels("dev", "unknown", ""), [Level::Note; 3]);
+    let found = look(&engine(
+        "29.5.0",
+        &[("containerd", "1.4.10"), ("runc", "1.1.11")],
+    ));
+    for (at, (id, mend)) in [
+        ("CVE-2026-41568", "docker cp"),
+        ("CVE-2021-41103", "log in"),
+        ("CVE-2024-21626", "tracker"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        assert!(found[at].found.contains(id), "{found:?}");
+        let said = found[at].mend.as_deref();
+        assert!(said.is_some_and(|it| it.contains(mend)), "{found:?}");
+    }
+}
+
+/// With nvidia or crun as the default runtime the Engine tells of that, and not of runc.
+#[test]
+fn a_part_that_the_engine_does_not_tell_of_is_said_to_be_unknown() {
+    let found = look(&engine("29.5.1", &[("nvidia", "1.1.5")]));
+    let levels = found.iter().map(|finding| finding.level);
+    assert_eq!(
+        levels.collect::<Vec<_>>(),
+        [Level::Ok, Level::Note, Level::Note]
+    );
+    for (finding, part) in found[1..].iter().zip(["containerd", "runc"]) {
+        assert!(finding.found.contains(part), "{finding:?}");
+        assert!(finding.found.contains("nvidia"), "{finding:?}");
+    }
+}
