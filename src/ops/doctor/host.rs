@@ -106,8 +106,8 @@ fn seccomp(host: &Capabilities) -> Finding {
 
 fn labels(host: &Capabilities) -> Finding {
     match (host.apparmor, host.selinux) {
-        (true, _) => Finding::ok("lsm", "AppArmor confines sandboxes (docker-default)"),
-        (_, true) => Finding::ok("lsm", "SELinux confines sandboxes"),
+        (true, _) => Finding::ok("lsm", "the Engine has AppArmor to confine sandboxes with"),
+        (_, true) => Finding::ok("lsm", "the Engine has SELinux to confine sandboxes with"),
         _ => Finding::note(
             "lsm",
             "neither AppArmor nor SELinux confines sandboxes besides",
@@ -188,3 +188,5 @@ fn room(free: u64, floor: u64) -> Finding {
 #[cfg(test)]
 #[path = "host_tests.rs"]
 mod tests;
+#[cfg(test)]
+pub(super) use tests::good;

@@ -2,7 +2,7 @@ use super::super::Level;
 use super::*;
 
 /// A host without a fault.
-fn good() -> Capabilities {
+pub(in crate::ops::doctor) fn good() -> Capabilities {
     Capabilities {
         apparmor: true,
         selinux: false,
@@ -21,7 +21,23 @@ fn good() -> Capabilities {
         storage_driver: "overlay2".to_owned(),
         root_dir: "/var/lib/docker".to_owned(),
         os: "linux".to_owned(),
+        host_name: String::new(),
+        kernel: String::new(),
     }
+}
+
+/// Else doctor and the floor of the disk would measure a directory that an older Engine left here.
+#[test]
+fn an_engine_in_a_virtual_machine_is_not_on_this_machine() {
+    let here = rustix::system::uname();
+    let text = |it: &std::ffi::CStr| it.to_string_lossy().into_owned();
+    let mut host = good();
+    (host.host_name, host.kernel) = (text(here.nodename()), text(here.release()));
+    assert!(host.is_on_this_machine());
+    host.host_name = "docker-desktop".to_owned();
+    assert!(!host.is_on_this_machine());
+    (host.host_name, host.kernel) = (text(here.nodename()), "6.10.14-linuxkit".to_owned());
+    assert!(!host.is_on_this_machine());
 }
 
 #[test]

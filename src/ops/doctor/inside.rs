@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::Finding;
+use super::{Finding, Level};
 use crate::config::SandboxSettings;
+use crate::engine::Capabilities;
 
 /// Prints what is judged here. Only what is built into every shell: an image may have no more.
 pub const SCRIPT: &str = r#"
-show() { echo "== $1"; while IFS= read -r line; do echo "$line"; done <"$2"; }
+show() { echo "== $1"; while IFS= read -r line || [ -n "$line" ]; do echo "$line"; done <"$2"; }
 {
     show status /proc/self/status
     show mounts /proc/self/mountinfo
+    show label /proc/self/attr/current
     show interfaces /proc/net/dev
     show routes /proc/net/route
     show routes6 /proc/net/ipv6_route
@@ -35,18 +37,41 @@ pub struct Wanted {
     memory: u64,
     pids: u64,
     nano_cpus: u64,
+    /// The runtime, where it has a kernel of its own between the code and the host's.
+    other_kernel: Option<String>,
+    apparmor: bool,
 }
+
+/// What runs code on the host's kernel, so that what the kernel says inside is what holds: parts
+/// of the names that runtimes are registered by. gVisor takes no profile of seccomp but with
+/// `--oci-seccomp`, Kata takes none, and both limit a sandbox from outside of it.
+const SAME_KERNEL: [&str; 3] = ["runc", "crun", "nvidia"];
 
 /// One CPU, in the setting's unit.
 const NANO_CPUS: u64 = 1_000_000_000;
 
 impl Wanted {
-    /// Of these settings on a host with so many CPUs: more than it has is not asked for.
-    pub fn of(settings: &SandboxSettings, cpus: u32) -> Self {
+    /// Of these settings on this host: more CPUs than it has are not asked for.
+    pub fn of(settings: &SandboxSettings, host: &Capabilities) -> Self {
+        let runtime = &host.default_runtime;
+        let same = SAME_KERNEL.iter().any(|name| runtime.contains(name));
         Self {
             memory: settings.memory.0,
             pids: settings.pids.into(),
-            nano_cpus: settings.cpus.0.min(u64::from(cpus) * NANO_CPUS),
+            nano_cpus: settings.cpus.0.min(u64::from(host.cpus) * NANO_CPUS),
+            other_kernel: (!same).then(|| runtime.clone()),
+            apparmor: host.apparmor,
+        }
+    }
+
+    /// What cannot be seen from inside under a kernel of its own is no fault of it.
+    fn judged(&self, finding: Finding) -> Finding {
+        match &self.other_kernel {
+            Some(runtime) if finding.level == Level::Error => Finding::note(
+                finding.check,
+                format!("not judged under {runtime}: {}", finding.found),
+            ),
+            _ => finding,
         }
     }
 }
@@ -109,7 +134,7 @@ pub fn judge(text: &str, wanted: &Wanted) -> Vec<Finding> {
         .iter()
         .all(|ids| ids.split_whitespace().all(|id| id == "1000"));
     let said = |what: &str| format!("{what}, in a sandbox");
-    vec![
+    let mut found = vec![
         check(
             "capabilities",
             has.is_empty(),
@@ -123,13 +148,13 @@ pub fn judge(text: &str, wanted: &Wanted) -> Vec<Finding> {
             "1",
             "no new privileges",
         ),
-        field(
+        wanted.judged(field(
             &inside,
             "filter",
             "Seccomp",
             "2",
             "system calls are filtered",
-        ),
+        )),
         check(
             "uid",
             is_1000,
@@ -137,7 +162,7 @@ pub fn judge(text: &str, wanted: &Wanted) -> Vec<Finding> {
             &ids.join(" and "),
         ),
         network(&inside),
-        limits(&inside, wanted),
+        wanted.judged(limits(&inside, wanted)),
         root(&inside),
         check(
             "workspace",
@@ -145,7 +170,23 @@ pub fn judge(text: &str, wanted: &Wanted) -> Vec<Finding> {
             said("the workspace can be written"),
             "a file was not written, or could not be read back",
         ),
-    ]
+    ];
+    if wanted.apparmor && wanted.other_kernel.is_none() {
+        found.push(confinement(&inside));
+    }
+    found
+}
+
+/// That the Engine has AppArmor says that it can confine, and not that it does.
+fn confinement(inside: &Inside<'_>) -> Finding {
+    // `docker-default (enforce)`
+    let label = inside.lines("label").first().copied().unwrap_or("nothing");
+    let found = format!("AppArmor says of a sandbox: {label}");
+    if label.ends_with(" (enforce)") {
+        return Finding::ok("confinement", found);
+    }
+    let mend = "the Engine has AppArmor and does not use it: `aa-status` and its log say why";
+    Finding::warning("confinement", found).mend(mend)
 }
 
 fn check(name: &'static str, holds: bool, good: String, but: &str) -> Finding {

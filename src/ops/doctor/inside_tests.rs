@@ -45,6 +45,8 @@ const WANTED: Wanted = Wanted {
     memory: 512 << 20,
     pids: 256,
     nano_cpus: NANO_CPUS / 2,
+    other_kernel: None,
+    apparmor: false,
 };
 
 fn bad(text: &str) -> Vec<&'static str> {
@@ -147,6 +149,59 @@ fn a_host_with_fewer_cpus_than_were_asked_for_gives_what_it_has() {
     );
     let config = crate::config::Config::from_raw(config.expect("given")).expect("valid");
     let settings = config.for_user(&config.user);
-    assert_eq!(Wanted::of(&settings, 2).nano_cpus, 2 * NANO_CPUS);
-    assert_eq!(Wanted::of(&settings, 128).nano_cpus, 64 * NANO_CPUS);
+    let of = |cpus: u32, runtime: &str| {
+        let mut host = super::super::host::good();
+        (host.cpus, host.default_runtime) = (cpus, runtime.to_owned());
+        Wanted::of(&settings, &host)
+    };
+    assert_eq!(of(2, "runc").nano_cpus, 2 * NANO_CPUS);
+    assert_eq!(of(128, "runc").nano_cpus, 64 * NANO_CPUS);
+    for (runtime, is_other) in [
+        ("runc", false),
+        ("io.containerd.runc.v2", false),
+        ("crun", false),
+        ("runsc", true),
+        ("kata-runtime", true),
+    ] {
+        assert_eq!(of(2, runtime).other_kernel.is_some(), is_other, "{runtime}");
+    }
+}
+
+/// gVisor and Kata, which doctor itself advises: they are no reason to keep users out.
+#[test]
+fn filter_and_limits_are_not_judged_under_a_kernel_of_its_own() {
+    let text = GOOD.replace("Seccomp:\t2", "Seccomp:\t0");
+    let text = text.replace("50000", "-1");
+    assert_eq!(bad(&text), ["filter", "limits"]);
+    let other = Wanted {
+        other_kernel: Some("runsc".to_owned()),
+        ..WANTED
+    };
+    let found = judge(&text, &other);
+    let notes = found.iter().filter(|finding| finding.level == Level::Note);
+    let notes: Vec<_> = notes.collect();
+    assert_eq!(notes.len(), 2, "{found:#?}");
+    assert!(notes.iter().all(|it| it.found.contains("under runsc")));
+    assert!(found.iter().all(|finding| finding.level < Level::Warning));
+    let writable = text.replace("/ / ro,", "/ / rw,");
+    let found = judge(&writable, &other);
+    assert!(found.iter().any(|it| it.level == Level::Error), "{found:?}");
+}
+
+#[test]
+fn apparmor_is_believed_when_the_sandbox_says_it() {
+    let wanted = Wanted {
+        apparmor: true,
+        ..WANTED
+    };
+    let level = |label: &str| {
+        let text = format!("{GOOD}== label\n{label}");
+        let found = judge(&text, &wanted);
+        assert_eq!(found.len(), 9);
+        found[8].level
+    };
+    assert_eq!(level("docker-default (enforce)\n"), Level::Ok);
+    for label in ["unconfined\n", "docker-default (complain)\n", ""] {
+        assert_eq!(level(label), Level::Warning, "{label}");
+    }
 }

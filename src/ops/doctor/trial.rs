@@ -102,12 +102,10 @@ impl Trial {
             );
         }
         let mut found = vec![Finding::ok("sandbox", said)];
-        let cpus = self
-            .engine
-            .capabilities()
-            .await
-            .map_or(u32::MAX, |host| host.cpus);
-        found.extend(inside::judge(&inside, &Wanted::of(&self.sandbox, cpus)));
+        match self.engine.capabilities().await {
+            Ok(host) => found.extend(inside::judge(&inside, &Wanted::of(&self.sandbox, &host))),
+            Err(error) => found.push(Finding::error("sandbox", chain(&error))),
+        }
         found
     }
 
