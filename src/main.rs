@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    match casemate::cli::Cli::parse().run() {
+    let cli = casemate::cli::Cli::parse();
+    let failed = cli.failed();
+    match cli.run() {
         Ok(code) => code,
         Err(error) => {
             complain(&error);
-            ExitCode::FAILURE
+            failed
         }
     }
 }

@@ -1,5 +1,5 @@
 //! `casemate doctor`: prints what was found. Its exit code is that of a monitoring plugin: 0 with
-//! nothing worse than a note, 1 with warnings, 2 with errors.
+//! nothing worse than a note, 1 with warnings, 2 with errors, 3 when it could not tell.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::setup;
-use crate::config::{Config, ProcessEnvironment, SettingsArgs};
-use crate::ops::doctor::{self, Finding, Level};
+use crate::config::{AwsVariables, Config, ProcessEnvironment, SettingsArgs};
+use crate::http::auth::Authenticator;
+use crate::ops::doctor::{self, Finding, Given, Level};
 
 /// Flags of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -59,7 +60,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
             findings.push(finding);
         };
-        doctor::examine(config.as_ref(), address, &stop, &mut tell).await;
+        let given = Given {
+            config: config.as_ref(),
+            callers: config.as_ref().map_or(Ok(()), callers),
+            aws: AwsVariables::read(&ProcessEnvironment),
+        };
+        doctor::examine(&given, address, &stop, &mut tell).await;
         anyhow::Ok(())
     })?;
     let worst = findings.iter().map(|finding| finding.level).max();
@@ -77,6 +83,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         write!(out, "{}", closing(&report))?;
     }
     Ok(exit_code(report.worst))
+}
+
+/// Whether a server over HTTP would start, as one finds out itself.
+fn callers(config: &Config) -> Result<(), String> {
+    let made = Authenticator::new(config).map_err(anyhow::Error::from);
+    made.map(drop).map_err(|error| format!("{error:#}"))
 }
 
 fn exit_code(worst: Level) -> ExitCode {

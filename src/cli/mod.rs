@@ -65,7 +65,18 @@ enum Verb {
     Man(man::Args),
 }
 
+/// `doctor` has a meaning for 1 and 2.
+const UNKNOWN: u8 = 3;
+
 impl Cli {
+    /// The exit code of a failure.
+    pub fn failed(&self) -> ExitCode {
+        match self.verb {
+            Verb::Doctor(_) => ExitCode::from(UNKNOWN),
+            _ => ExitCode::FAILURE,
+        }
+    }
+
     /// Does what was asked.
     ///
     /// # Errors

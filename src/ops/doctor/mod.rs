@@ -27,7 +27,7 @@ mod version;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{AwsVariables, Config, ConfigError};
 use crate::engine::{EngineAddress, EngineError};
 use crate::ops::chain;
 use trial::Trial;
@@ -93,15 +93,26 @@ impl Finding {
     }
 }
 
+/// What is looked at.
+#[derive(Debug)]
+pub struct Given<'a> {
+    /// The settings, or what is wrong with them.
+    pub config: Result<&'a Config, &'a ConfigError>,
+    /// Whether callers over HTTP could be told apart, or why not: who serves them lies above here.
+    pub callers: Result<(), String>,
+    /// What a server would reach a bucket with.
+    pub aws: AwsVariables,
+}
+
 /// Looks at everything, and tells each finding as soon as there is one. `stop` ends the trial
 /// early; what it made is removed then too.
 pub async fn examine(
-    config: Result<&Config, &ConfigError>,
+    given: &Given<'_>,
     address: Result<EngineAddress, EngineError>,
     stop: &CancellationToken,
     tell: &mut dyn FnMut(Finding),
 ) {
-    settings::look(config).into_iter().for_each(&mut *tell);
+    settings::look(given).await.into_iter().for_each(&mut *tell);
     let (engine, found) = engine::look(address).await;
     found.into_iter().for_each(&mut *tell);
     let Some(engine) = engine else {
@@ -113,7 +124,7 @@ pub async fn examine(
     };
     host::look(&engine).await.into_iter().for_each(&mut *tell);
     tell(clock::look(&engine).await);
-    let Ok(config) = config else {
+    let Ok(config) = given.config else {
         tell(Finding::note(
             "rest",
             "disk, image and sandbox could not be looked at without valid settings",

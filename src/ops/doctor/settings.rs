@@ -1,14 +1,22 @@
 //! The settings, and what they lead to.
 
+use std::path::Path;
+use std::time::Duration;
+
 use rustix::fs::Access;
 use rustix::io::Errno;
+use tokio::time::timeout;
 
-use super::{Finding, chain};
-use crate::config::{Auth, Config, ConfigError};
+use super::{Finding, Given, chain};
+use crate::config::{Auth, AwsVariables, BackupTarget, Config};
+use crate::ops::backup::Store;
+
+/// How long a bucket may take to say what is in it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether they are valid and can be followed.
-pub fn look(config: Result<&Config, &ConfigError>) -> Vec<Finding> {
-    let config = match config {
+pub async fn look(given: &Given<'_>) -> Vec<Finding> {
+    let config = match given.config {
         Ok(config) => config,
         Err(error) => {
             let finding = Finding::error("settings", chain(error));
@@ -22,14 +30,11 @@ pub fn look(config: Result<&Config, &ConfigError>) -> Vec<Finding> {
         let finding = Finding::error("bind", chain(&error));
         found.push(finding.mend("make the directory, or name another"));
     }
-    if let Auth::Tokens(file) = &config.http.auth
-        && let Err(error) = std::fs::File::open(file)
-    {
-        let finding = Finding::error("tokens", format!("{file:?} cannot be read: {error}"));
-        let mend = "`casemate token --user NAME` prints a table for it; it has to be readable for this user";
-        found.push(finding.mend(mend));
+    if let Err(error) = &given.callers {
+        found.push(callers(&config.http.auth, error));
     }
     found.extend(records(config));
+    found.extend(backups(config, &given.aws).await);
     if config.volume_retention.is_some() && config.backup.target.is_none() {
         let said = "volume_retention removes nothing: a workspace goes only after a backup of it was verified";
         found.push(Finding::warning("retention", said).mend("name a backup_target"));
@@ -37,20 +42,69 @@ pub fn look(config: Result<&Config, &ConfigError>) -> Vec<Finding> {
     found
 }
 
-/// Whether lines of the audit can be written. A directory that is not there yet is made by
-/// the server.
+/// What a server over HTTP would say, and end.
+fn callers(auth: &Auth, error: &str) -> Finding {
+    let said = format!("nobody could call over HTTP: {error}");
+    match auth {
+        Auth::None => Finding::error("callers", said).mend("mend the setting that it names"),
+        Auth::Tokens(_) => Finding::error("tokens", said).mend(
+            "`casemate token --user NAME` prints a table for it; it has to be readable for this user",
+        ),
+        Auth::Jwt(_) => Finding::error("jwt", said)
+            .mend("jwt_jwks is an https URL, or a file with the issuer's keys that this user can read"),
+    }
+}
+
+/// What is made by the server where it is not there yet.
+const OF_THE_SERVER: &str = "make it a directory of the user that the server runs as";
+
+/// Whether lines of the audit can be written.
 fn records(config: &Config) -> Option<Finding> {
     let directory = config.audit.as_ref()?.as_path();
+    let error = no_room(directory).err()?;
+    let said = format!("nothing can be recorded in {directory:?}: {error}");
+    Some(Finding::error("audit", said).mend(OF_THE_SERVER))
+}
+
+/// Whether files can be made in a directory, or it in the nearest one above it that is there.
+fn no_room(directory: &Path) -> Result<(), Errno> {
     let access = Access::WRITE_OK | Access::EXEC_OK;
-    // With the dot a file is none.
-    match rustix::fs::access(directory.join("."), access) {
-        Ok(()) | Err(Errno::NOENT) => None,
-        Err(error) => {
-            let said = format!("nothing can be recorded in {directory:?}: {error}");
-            let finding = Finding::error("audit", said);
-            Some(finding.mend("make it a directory of the user that the server runs as"))
+    let mut answer = Err(Errno::NOENT);
+    for place in directory.ancestors() {
+        // With the dot a file is none.
+        answer = rustix::fs::access(place.join("."), access);
+        if answer != Err(Errno::NOENT) {
+            break;
         }
     }
+    answer
+}
+
+/// Whether backups can go where they are to: a bucket is asked what is in it, and nothing is
+/// written. What cannot be said so is whether the keys may write.
+async fn backups(config: &Config, aws: &AwsVariables) -> Option<Finding> {
+    let target = config.backup.target.as_ref()?;
+    let failed = match target {
+        BackupTarget::Directory(directory) => no_room(directory).err().map(|it| it.to_string()),
+        BackupTarget::S3 { .. } => match Store::open(target, aws) {
+            Ok(store) => {
+                let place = store.place(config.instance.as_str(), "casemate-doctor");
+                match timeout(PATIENCE, store.list(&place)).await {
+                    Ok(listed) => listed.err().map(|error| chain(&error)),
+                    Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
+                }
+            }
+            Err(error) => Some(chain(&error)),
+        },
+    };
+    let said = format!("backups cannot go to {target}: {}", failed?);
+    let mend = match target {
+        BackupTarget::Directory(_) => OF_THE_SERVER,
+        BackupTarget::S3 { .. } => {
+            "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL have to be the server's own"
+        }
+    };
+    Some(Finding::error("backup", said).mend(mend))
 }
 
 #[cfg(test)]
@@ -59,7 +113,7 @@ mod tests {
     use super::*;
     use crate::config::{MapEnvironment, SettingsArgs};
 
-    fn found(variables: &[(&str, &str)]) -> Vec<(&'static str, Level)> {
+    async fn found(variables: &[(&str, &str)]) -> Vec<(&'static str, Level)> {
         let mut environment = MapEnvironment {
             os_user: "ada".to_owned(),
             ..MapEnvironment::default()
@@ -69,28 +123,40 @@ mod tests {
             .map(|(name, value)| ((*name).into(), (*value).into()));
         environment.variables.extend(given);
         let config = Config::load(SettingsArgs::default(), &environment);
-        let found = look(config.as_ref()).into_iter();
+        let given = Given {
+            config: config.as_ref(),
+            callers: Ok(()),
+            aws: AwsVariables::default(),
+        };
+        let found = look(&given).await.into_iter();
         found
             .map(|finding| (finding.check, finding.level))
             .collect()
     }
 
-    #[test]
-    fn what_could_never_work_is_said_before_it_does_not() {
+    #[tokio::test]
+    async fn what_could_never_work_is_said_before_it_does_not() {
         let valid = ("settings", Level::Ok);
         let retention = ("CASEMATE_VOLUME_RETENTION", "90d");
-        assert_eq!(found(&[retention]), [valid, ("retention", Level::Warning)]);
-        let target = ("CASEMATE_BACKUP_TARGET", "/srv/backups");
-        assert_eq!(found(&[retention, target]), [valid]);
+        let warned = [valid, ("retention", Level::Warning)];
+        assert_eq!(found(&[retention]).await, warned);
+        let nowhere = std::env::temp_dir().join(format!("casemate-test-{}", uuid::Uuid::new_v4()));
+        let nowhere = nowhere.join("below").display().to_string();
+        let target = ("CASEMATE_BACKUP_TARGET", nowhere.as_str());
+        assert_eq!(found(&[retention, target]).await, [valid]);
+        assert_eq!(found(&[("CASEMATE_AUDIT", &nowhere)]).await, [valid]);
+        assert!(!Path::new(&nowhere).exists(), "it makes nothing");
+        // Neither a file, nor what would be below one.
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        for place in [file, &format!("{file}/audit")] {
+            let audit = [valid, ("audit", Level::Error)];
+            assert_eq!(found(&[("CASEMATE_AUDIT", place)]).await, audit, "{place}");
+            let backup = [valid, ("backup", Level::Error)];
+            let target = ("CASEMATE_BACKUP_TARGET", place);
+            assert_eq!(found(&[target]).await, backup, "{place}");
+        }
         assert_eq!(
-            found(&[("CASEMATE_AUDIT", file)]),
-            [valid, ("audit", Level::Error)]
-        );
-        let nowhere = concat!(env!("CARGO_MANIFEST_DIR"), "/not-there");
-        assert_eq!(found(&[("CASEMATE_AUDIT", nowhere)]), [valid]);
-        assert_eq!(
-            found(&[("CASEMATE_PIDS", "few")]),
+            found(&[("CASEMATE_PIDS", "few")]).await,
             [("settings", Level::Error)]
         );
     }

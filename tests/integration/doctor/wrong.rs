@@ -1,7 +1,7 @@
 //! What is wrong is found, with its mend, and what does not need it is looked at all the same.
 
-use super::{Report, nothing_is_left};
-use crate::harness::Instance;
+use super::{Report, doctor, nothing_is_left};
+use crate::harness::{Directory, Instance};
 
 #[test]
 fn without_an_engine_it_says_all_it_can_and_what_to_do() {
@@ -60,6 +60,53 @@ fn a_wrong_setting_is_named_and_the_engine_is_looked_at_all_the_same() {
         "casemate token",
     );
     nothing_is_left(&instance);
+}
+
+/// As a server finds out when it starts, and ends.
+#[test]
+fn files_that_no_server_could_start_with_are_named() {
+    let instance = Instance::new();
+    let directory = Directory::new(0);
+    let broken = format!("{}/broken", directory.text());
+    std::fs::write(&broken, "tokens = [").expect("a file");
+    let nowhere = ("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+    for file in [directory.text(), &broken] {
+        let tokens = [
+            nowhere,
+            ("CASEMATE_AUTH", "tokens"),
+            ("CASEMATE_TOKENS_FILE", file),
+        ];
+        Report::of(&instance, &tokens).says("tokens", "error", file, "casemate token");
+        let jwt = [
+            nowhere,
+            ("CASEMATE_AUTH", "jwt"),
+            ("CASEMATE_JWT_ISSUER", "https://issuer.example.com"),
+            ("CASEMATE_JWT_AUDIENCE", "casemate"),
+            ("CASEMATE_JWT_JWKS", file),
+        ];
+        Report::of(&instance, &jwt).says("jwt", "error", file, "issuer's keys");
+    }
+    // Nobody listens on this port.
+    let bucket = [
+        nowhere,
+        ("CASEMATE_BACKUP_TARGET", "s3://bucket/prefix"),
+        ("AWS_ACCESS_KEY_ID", "a"),
+        ("AWS_SECRET_ACCESS_KEY", "b"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+    ];
+    Report::of(&instance, &bucket).says("backup", "error", "s3://bucket/prefix", "AWS_");
+}
+
+#[test]
+fn a_report_that_cannot_be_printed_is_no_warning() {
+    let instance = Instance::new();
+    let nowhere = [("DOCKER_HOST", "unix:///nonexistent/docker.sock")];
+    let full = std::fs::File::create("/dev/full").expect("it is there");
+    let output = doctor(&instance, &nowhere, &["--json"])
+        .stdout(full)
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(3));
 }
 
 #[test]
