@@ -55,7 +55,7 @@ async fn the_bundle_for_claude_desktop_packs_and_names_the_tools() {
     let out = Directory::new(0);
     let mut pack = tokio::process::Command::new(top().join("scripts/pack-mcpb"));
     let url = "https://example.com/casemate.mcpb";
-    clients::succeeds(pack.args([CASEMATE, url]).env("OUT", out.text())).await;
+    clients::succeeds(pack.args([url, CASEMATE]).env("OUT", out.text())).await;
     let bundle = |extension: &str| -> PathBuf {
         let files = std::fs::read_dir(out.text())
             .expect("a directory")
@@ -80,6 +80,8 @@ async fn the_bundle_for_claude_desktop_packs_and_names_the_tools() {
         (&package["identifier"], &package["registryType"]),
         (&url.into(), &"mcpb".into())
     );
+    // The digest says which one it is; the registry takes no version of a bundle besides.
+    assert!(package.get("version").is_none(), "{entry}");
     let digest = run(Command::new("sha256sum").arg(bundle("mcpb"))).expect("sha256sum");
     assert_eq!(package["fileSha256"].as_str(), digest.split(' ').next());
 }
