@@ -76,7 +76,7 @@ pub struct Capabilities {
     pub os: String,
     /// Its host's name, as uname(2) gives it.
     pub host_name: String,
-    /// Its kernel's release, as uname(2) gives it.
+    /// Its kernel's release, of three numbers and what follows.
     pub kernel: String,
 }
 
@@ -85,9 +85,22 @@ impl Capabilities {
     /// virtual machine (Docker Desktop, Colima), whose files are not this machine's.
     pub fn is_on_this_machine(&self) -> bool {
         let here = rustix::system::uname();
-        let same = |ours: &std::ffi::CStr, theirs: &str| ours.to_bytes() == theirs.as_bytes();
-        same(here.nodename(), &self.host_name) && same(here.release(), &self.kernel)
+        let kernel = here.release().to_str().map(as_the_engine_writes);
+        here.nodename().to_bytes() == self.host_name.as_bytes()
+            && kernel.is_ok_and(|kernel| kernel == self.kernel)
     }
+}
+
+/// The release of a kernel as moby gives it: it reads three numbers, and writes a third that is not
+/// there as 0 (`ParseRelease` in pkg/parsers/kernel): `3.12-1-amd64` is `3.12.0-1-amd64`.
+fn as_the_engine_writes(release: &str) -> String {
+    let no_digit = |c: char| !c.is_ascii_digit();
+    let two = release.match_indices(no_digit).nth(1);
+    let (two, rest) = release.split_at(two.map_or(release.len(), |(at, _)| at));
+    let third = rest
+        .strip_prefix('.')
+        .is_some_and(|it| !it.starts_with(no_digit));
+    format!("{two}{}{rest}", if third { "" } else { ".0" })
 }
 
 impl Engine {
@@ -196,6 +209,48 @@ impl From<SystemInfo> for Capabilities {
             os: info.os_type.unwrap_or_default(),
             host_name: info.name.unwrap_or_default(),
             kernel: info.kernel_version.unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else doctor and the floor of the disk would measure a directory that an older Engine left
+    /// here.
+    #[test]
+    fn an_engine_in_a_virtual_machine_is_not_on_this_machine() {
+        let here = rustix::system::uname();
+        let text = |it: &std::ffi::CStr| it.to_string_lossy().into_owned();
+        let on = |name: String, kernel: String| {
+            let info = SystemInfo {
+                name: Some(name),
+                kernel_version: Some(kernel),
+                ..SystemInfo::default()
+            };
+            Capabilities::from(info).is_on_this_machine()
+        };
+        let name = || text(here.nodename());
+        let kernel = as_the_engine_writes(&text(here.release()));
+        assert!(on(name(), kernel.clone()));
+        assert!(!on("docker-desktop".to_owned(), kernel));
+        assert!(!on(name(), "6.10.14-linuxkit".to_owned()));
+    }
+
+    #[test]
+    fn a_kernels_release_is_compared_as_the_engine_writes_it() {
+        for (release, written) in [
+            ("6.1.0-18-amd64", "6.1.0-18-amd64"),
+            ("6.12.57+deb13-amd64", "6.12.57+deb13-amd64"),
+            (
+                "5.15.153.1-microsoft-standard-WSL2",
+                "5.15.153.1-microsoft-standard-WSL2",
+            ),
+            ("3.12-1-amd64", "3.12.0-1-amd64"),
+            ("6.12", "6.12.0"),
+        ] {
+            assert_eq!(as_the_engine_writes(release), written);
         }
     }
 }

@@ -26,20 +26,6 @@ pub(in crate::ops::doctor) fn good() -> Capabilities {
     }
 }
 
-/// Else doctor and the floor of the disk would measure a directory that an older Engine left here.
-#[test]
-fn an_engine_in_a_virtual_machine_is_not_on_this_machine() {
-    let here = rustix::system::uname();
-    let text = |it: &std::ffi::CStr| it.to_string_lossy().into_owned();
-    let mut host = good();
-    (host.host_name, host.kernel) = (text(here.nodename()), text(here.release()));
-    assert!(host.is_on_this_machine());
-    host.host_name = "docker-desktop".to_owned();
-    assert!(!host.is_on_this_machine());
-    (host.host_name, host.kernel) = (text(here.nodename()), "6.10.14-linuxkit".to_owned());
-    assert!(!host.is_on_this_machine());
-}
-
 #[test]
 fn a_host_without_a_fault_has_none() {
     let found = judge(&good());
