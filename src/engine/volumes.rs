@@ -122,6 +122,20 @@ impl Engine {
         }
     }
 
+    /// Whether there is one of this name that is whose `labels` say.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn has_own_volume(&self, name: &str, labels: &Labels) -> Result<bool, EngineError> {
+        let docker = self.docker().await?;
+        let call = docker.inspect_volume(segment("volume", name)?);
+        match self.bounded("inspect volume", QUICK, call).await {
+            Ok(volume) => Ok(labels.own(&volume.labels.into_iter().collect())),
+            Err(error) if error.status() == Some(404) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Takes the volume away with all that is in it. One that is gone is fine.
     ///
     /// # Errors

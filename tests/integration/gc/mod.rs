@@ -1,6 +1,7 @@
 //! Clean-up: what goes, what stays, and what a kill in the middle leaves.
 
 mod backed_up;
+mod meanwhile;
 mod recorded;
 
 use std::process::{Command, Output, Stdio};
@@ -182,8 +183,7 @@ impl Here {
         let config = Config::load(SettingsArgs::default(), &environment);
         let mut config = config.expect("settings");
         config.volume_retention = Some(RETENTION);
-        let variable = |name: &str| ProcessEnvironment.variable(name)?.into_string().ok();
-        let engine = Engine::new(locate(&variable).expect("an engine")).expect("an address");
+        let engine = engine();
         let audit = Directory::new(0);
         let instance = instance.name().to_owned();
         let options = Options::new(audit.text().into(), false, "node".to_owned(), instance);
@@ -198,6 +198,12 @@ impl Here {
     fn gc(&self, backup: Backup) -> Gc {
         Gc::new(self.manager.clone(), self.engine.clone(), Some(backup))
     }
+}
+
+/// The Engine of all tests.
+fn engine() -> Engine {
+    let variable = |name: &str| ProcessEnvironment.variable(name)?.into_string().ok();
+    Engine::new(locate(&variable).expect("an engine")).expect("an address")
 }
 
 /// What becomes of the volume of `user`.
