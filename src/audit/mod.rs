@@ -126,6 +126,7 @@ impl Audit {
         let server = Server::new(options.node, options.instance);
         let writer = Writer::open(options.directory, options.part_bytes, server)?;
         let (queue, messages) = mpsc::channel(QUEUE);
+        meter.audit_up(true);
         let counted = meter.clone();
         std::thread::Builder::new()
             .name("audit".to_owned())
@@ -229,6 +230,7 @@ impl Shared {
     /// Tells it once when it breaks and once when it is over.
     fn note(&self, result: &Result<(), Unwritten>, refused: u64, is_line: bool) {
         let was_broken = self.broken.swap(result.is_err(), Ordering::Relaxed);
+        self.meter.audit_up(result.is_ok());
         match result {
             Err(error) => {
                 if is_line {
@@ -243,7 +245,11 @@ impl Shared {
                 }
             }
             Ok(()) if was_broken => {
-                self.refused.fetch_sub(refused, Ordering::Relaxed);
+                let left = |all: u64| Some(all.saturating_sub(refused));
+                // Of two that end it, each may have seen the same calls.
+                let _ = self
+                    .refused
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
                 info!(refused, "lines of the audit can be written again");
             }
             Ok(()) => {}

@@ -74,6 +74,8 @@ names! {
         "Lines of the audit that were written.";
     AUDIT_FAILURES = "casemate_audit_failures_total", [],
         "Lines of the audit that could not be written, or not in time.";
+    AUDIT_UP = "casemate_audit_up", [],
+        "Whether the last line of the audit could be written; while not, calls are refused.";
     BACKUPS = "casemate_backups_total", ["result"],
         "Backups that this server made (ok), or did not (failed, damaged).";
     LAST_BACKUP = "casemate_backup_last_success_timestamp_seconds", [],
@@ -81,5 +83,5 @@ names! {
     COLLECTED = "casemate_collected_total", ["kind"],
         "What this server cleaned up: container, image or volume.";
     DISK_FREE = "casemate_engine_disk_free_bytes", [],
-        "Free space on the Engine's disk, where this machine can see it.";
+        "Free space on the Engine's disk; no series where this machine cannot see it.";
 }
