@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use casemate::audit::{Audit, Options, Removal};
+use casemate::meter::Meter;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -348,6 +350,47 @@ async fn with_a_full_disk_calls_are_refused_until_a_line_can_be_written_again() 
     let (output, said) = verify(directory.text());
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(!said.contains("note"), "{said}");
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_behind_the_first_line_of_a_file_leaves_no_gap_in_the_chain() {
+    let directory = Directory::new(0);
+    let Some(mounted) = Mounted::new(&directory) else {
+        return;
+    };
+    let name = || "a".to_owned();
+    let options = Options::new(directory.text().into(), false, name(), name());
+    // A file for each line.
+    let options = Options {
+        part_bytes: 1,
+        ..options
+    };
+    let audit = Audit::open(options, Meter::new()).expect("an audit");
+    let removal = |reason: &str| Removal {
+        what: "volume",
+        name: name(),
+        user: None,
+        reason: reason.to_owned(),
+        outcome: "begun".to_owned(),
+    };
+    audit.removal(removal("fits")).await.expect("written");
+    // One page is free then: room for the first line, and not for all of the next.
+    let _ = fs::write(mounted.filler(), vec![0; 1 << 20]);
+    let filler = fs::OpenOptions::new().write(true).open(mounted.filler());
+    let filler = filler.expect("there");
+    let length = filler.metadata().expect("there").len();
+    filler.set_len(length - 4096).expect("shorter");
+    drop(filler);
+    let before = files(&directory).len();
+    let refused = audit.removal(removal(&"does not fit ".repeat(1_000))).await;
+    refused.expect_err("no room");
+    assert_eq!(files(&directory).len(), before + 1, "the next was begun");
+
+    fs::remove_file(mounted.filler()).expect("removed");
+    audit.removal(removal("fits again")).await.expect("written");
+    audit.close().await;
+    let (output, said) = verify(directory.text());
+    assert_eq!(output.status.code(), Some(0), "{said}");
 }
 
 #[tokio::test]
