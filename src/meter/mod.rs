@@ -137,7 +137,7 @@ impl Meter {
         seconds.observe(took.as_secs_f64());
     }
 
-    /// A call waited for its turn, or for a container of the user's.
+    /// A call waited so long until it had a container.
     pub fn waited(&self, time: Duration) {
         self.0.wait_seconds.observe(time.as_secs_f64());
     }
@@ -147,7 +147,7 @@ impl Meter {
         self.0.waiting.set(number(calls));
     }
 
-    /// A call did not get its turn.
+    /// A call did not get a container.
     pub fn refused(&self, why: &str) {
         self.0.refused.with_label_values(&[why]).inc();
     }

@@ -35,11 +35,11 @@ names! {
     CALL_SECONDS = "casemate_tool_call_duration_seconds", ["tool"],
         "Time from a call to its answer, waiting included.";
     WAIT_SECONDS = "casemate_call_wait_seconds", [],
-        "Time that calls waited for their turn or for a container of their user's.";
+        "Time that calls waited until they had a container: for their turn, room and its making.";
     WAITING = "casemate_calls_waiting", [],
         "Calls of all users that wait now.";
     REFUSED = "casemate_calls_refused_total", ["reason"],
-        "Calls that got no turn, because too many waited or it did not come in time.";
+        "Calls that got no container, because too many waited, there was no room, or not in time.";
     KILLS = "casemate_command_kills_total", ["reason"],
         "Commands that were ended with all they had started, as often as that was told.";
     OOM_KILLS = "casemate_oom_kills_total", [],

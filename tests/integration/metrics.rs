@@ -1,11 +1,13 @@
 //! `/metrics` on the admin address.
 
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{HttpServer, TestServer};
+use crate::harness::{HttpServer, Instance, TestServer, docker, eventually};
+
+const SOON: Duration = Duration::from_secs(15);
 
 async fn metrics(server: &HttpServer) -> String {
     let address = server.admin.expect("an admin address");
@@ -92,6 +94,32 @@ async fn calls_are_counted_by_tool_and_outcome_and_sandboxes_by_mode_and_state()
     assert!(value(&text, "casemate_sandbox_memory_bytes") > Some(100_000.0));
     assert!(value(&text, "process_resident_memory_bytes") > Some(1e6));
     assert!(!text.contains("very-secret-name"), "{text}");
+}
+
+#[tokio::test]
+async fn a_wait_for_room_is_in_the_time_that_calls_wait() {
+    let instance = Instance::new();
+    let alice = TestServer::on(&instance).user("alice").start().await;
+    let long = json!({ "command": "sleep 1000", "wait_seconds": 0 });
+    alice.call("shell_exec", long).await;
+    let bob = TestServer::on(&instance).user("bob");
+    let bob = bob.env("CASEMATE_MAX_SANDBOXES", "1");
+    let bob = start(bob.env("CASEMATE_WARM", "off")).await;
+    let shown = async {
+        eventually("bob waits", SOON, async || {
+            value(&metrics(&bob).await, "casemate_calls_waiting") == Some(1.0)
+        })
+        .await;
+        let seen = Instant::now();
+        docker::quietly(&["rm", "--force", &instance.container()]);
+        seen.elapsed()
+    };
+    let (result, waited) = tokio::join!(bob.shell("true"), shown);
+    assert!(!result.is_error(), "{}", result.text());
+    let text = metrics(&bob).await;
+    let sum = value(&text, "casemate_call_wait_seconds_sum");
+    assert!(sum > Some(waited.as_secs_f64()), "{waited:?}\n{text}");
+    assert_eq!(value(&text, "casemate_call_wait_seconds_count"), Some(1.0));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What happens between the plan and the removal counts, and nobody sees a look.
 
+use casemate::identity::SandboxName;
+
 use super::*;
 
 fn user(name: &str) -> User {
@@ -102,4 +104,27 @@ async fn a_row_whose_server_starts_it_after_all_is_not_removed() {
             .expect("an answer")
     );
     assert!(!is_there(&container));
+}
+
+#[tokio::test]
+async fn a_hold_whose_name_somebody_took_is_refused_and_not_said_to_be_placed() {
+    let instance = Instance::new();
+    let name = SandboxName::new(&instance.name().parse().expect("a name"), &user("ada"));
+    let taken = docker::Volume(format!("{}.hold", name.as_str()));
+    docker::output(&["volume", "create", &taken.0]);
+    let hold = || {
+        instance
+            .command(&["hold", "ada"])
+            .output()
+            .expect("it runs")
+    };
+    let refused = hold();
+    let said = text(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("belongs to someone else"),
+        "{said}"
+    );
+    docker::output(&["volume", "rm", &taken.0]);
+    // Twice is once.
+    assert!(hold().status.success() && hold().status.success());
 }
