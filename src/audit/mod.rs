@@ -1,4 +1,4 @@
-//! The audit: one line a call, each chained to the line before by its hash.
+//! The audit: a line a call, each chained to the line before by its hash.
 //!
 //! ```text
 //! tools, http, gc ─ write, wait ─► queue ─► Writer (one thread) ─► audit-<start>-<server>-<part>.jsonl
@@ -7,6 +7,7 @@
 //!
 //! Invariants:
 //! - A server writes files of its own, which it has locked: no two write one.
+//! - A command has a line before it runs, too: it runs on when its server is killed.
 //! - A call waits for its line, and has its answer only when the line is written. From a
 //!   line that could not be written on, calls are refused until one can be again.
 //! - A line is in its file whole or not at all. What a kill or a full disk has left of one
@@ -36,7 +37,7 @@ use tracing::{error, info};
 pub use call::Started;
 pub use digest::{CONTENT_BYTES, Digest};
 pub use error::{AuditError, Unwritten};
-pub use line::{Call, Removal, Who};
+pub use line::{Begun, Call, Removal, Who};
 pub use verify::{Finding, Report, verify};
 
 use crate::meter::Meter;

@@ -43,6 +43,7 @@ fn writer(directory: &Directory, limit: u64) -> Writer {
 
 fn call(tool: &str) -> Event {
     Event::Call(Call {
+        id: None,
         user: Who {
             issuer: "local".to_owned(),
             subject: "ada".to_owned(),

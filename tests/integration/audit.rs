@@ -11,7 +11,7 @@ use casemate::meter::Meter;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::harness::{Directory, Instance, TestServer, eventually};
+use crate::harness::{Directory, Instance, TestServer, docker, eventually};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -90,15 +90,17 @@ async fn every_call_has_one_line_that_says_whose_it_was_and_not_what_was_in_it()
     // What was refused before it came to one.
     assert_eq!(calls[2]["container"], Value::Null);
     let all = lines(&directory);
-    assert_eq!(all.len(), 5);
+    let kinds = all.iter().map(|line| &line["kind"]);
     assert_eq!(
-        (&all[0]["kind"], &all[4]["kind"]),
-        (&json!("started"), &json!("stopped"))
+        json!(kinds.collect::<Vec<_>>()),
+        json!([
+            "started", "begun", "call", "call", "begun", "call", "stopped"
+        ])
     );
     assert!(!json!(all).to_string().contains("secret"));
     let (output, said) = verify(directory.text());
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.starts_with("5 lines in 1 files"), "{said}");
+    assert!(said.starts_with("7 lines in 1 files"), "{said}");
 }
 
 #[tokio::test]
@@ -228,6 +230,28 @@ async fn a_killed_server_loses_no_line_and_the_next_seals_what_it_left() {
         said.contains("was there when a later server started"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn a_command_that_outlives_its_server_has_left_a_line() {
+    let (instance, directory) = (Instance::new(), Directory::new(0));
+    let mut server = audited(&instance, &directory).user("ada").start().await;
+    let arguments = json!({ "command": "touch runs; sleep 1000" });
+    let params = json!({ "name": "shell_exec", "arguments": arguments });
+    let (_, _call) = server.rpc.start("tools/call", params).await;
+    eventually("it runs", SOON, async || {
+        let running = docker::lines(&["ps", "--quiet", "--filter", &instance.label()]);
+        let runs = |id: &String| docker::exec(id, "ls /workspace").contains("runs");
+        running.first().is_some_and(runs)
+    })
+    .await;
+    server.child.kill().await.expect("killed");
+    let all = lines(&directory);
+    let begun = all.last().expect("a line");
+    assert_eq!(begun["kind"], "begun", "{all:?}");
+    assert_eq!(begun["user"]["subject"], "ada");
+    assert_eq!(begun["arguments_sha256"], sha256(arguments.to_string()));
+    assert_eq!(calls(&directory), [Value::Null; 0]);
 }
 
 #[tokio::test]
