@@ -125,6 +125,48 @@ async fn a_wait_for_room_is_in_the_time_that_calls_wait() {
 }
 
 #[tokio::test]
+async fn what_becomes_of_sandboxes_and_their_channels_is_counted_by_why() {
+    let server = start(TestServer::new().env("CASEMATE_MEMORY", "96m")).await;
+    let hungry = "python3 -c 'x = bytearray(2 << 30); x[::4096] = b\"x\" * (2 << 18)'";
+    let eaten = server.shell(hungry).await;
+    assert_eq!(eaten.outcome(), "out_of_memory", "{}", eaten.text());
+    let container = server.instance.container();
+    let mut bridges = docker::top(&container);
+    bridges.retain(|(_, args)| args.ends_with(" bridge"));
+    let pids: Vec<String> = bridges.into_iter().map(|(pid, _)| pid).collect();
+    docker::kill_on_host(&pids);
+    assert_eq!(server.shell("true").await.outcome(), "exited");
+    docker::output(&["kill", &container]);
+    assert_eq!(server.shell("true").await.outcome(), "exited");
+    let text = metrics(&server).await;
+    for (series, least) in [
+        ("casemate_oom_kills_total", 1.0),
+        ("casemate_channel_reconnects_total", 1.0),
+        (r#"casemate_sandbox_ends_total{reason="killed"}"#, 1.0),
+        (r#"casemate_sandbox_starts_total{how="created"}"#, 2.0),
+        ("casemate_engine_disk_free_bytes", 1e6),
+    ] {
+        assert!(value(&text, series) >= Some(least), "{series}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn commands_of_ephemeral_mode_are_counted_by_whether_a_container_waited_for_them() {
+    let server = start(TestServer::new().env("CASEMATE_MODE", "ephemeral")).await;
+    for _ in 0..3 {
+        assert_eq!(server.shell("true").await.outcome(), "exited");
+    }
+    let text = metrics(&server).await;
+    let seats = |result: &str| {
+        let series = format!(r#"casemate_ephemeral_seats_total{{result="{result}"}}"#);
+        value(&text, &series).unwrap_or_default()
+    };
+    // Whether one waits for the first depends on what its client asks before it.
+    assert_eq!(seats("hit") + seats("miss"), 3.0, "{text}");
+    assert!(seats("hit") >= 2.0, "{text}");
+}
+
+#[tokio::test]
 async fn bytes_of_files_are_counted_as_they_pass() {
     let server = start(TestServer::new()).await;
     let content = vec![7u8; 3 << 20];
