@@ -1,6 +1,7 @@
 //! What happens between the plan and the removal counts, and nobody sees a look.
 
 use casemate::identity::SandboxName;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
@@ -43,6 +44,16 @@ async fn what_is_held_or_removed_while_the_clean_up_runs_is_left_so_and_a_look_i
     assert!(
         !counted.contains("casemate_sandbox_starts_total{"),
         "{counted}"
+    );
+
+    // Told to stop, it looks into nothing more.
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let mut stopped = here.gc(meanwhile(&instance, &bob)).stopping(stop);
+    let items = stopped.run(Scope::All).await.expect("it runs");
+    assert!(
+        items.iter().all(|item| item.what != What::Volume),
+        "{items:?}"
     );
 
     // The Engine makes what a container names, and that would be bob's workspace then.
