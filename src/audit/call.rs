@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
-use super::{Audit, Call, Digest, Unwritten, Who};
+use super::line::Event;
+use super::{Audit, Begun, Call, Digest, Unwritten, Who};
 
 /// What is known of a call when it begins. `None` of it where nothing is recorded.
 #[derive(Debug)]
 pub struct Started {
     audit: Audit,
+    id: Option<String>,
     user: Who,
     tool: String,
     arguments: Digest,
@@ -32,6 +34,7 @@ impl Audit {
         self.admit().await?;
         Ok(Some(Started {
             audit: self.clone(),
+            id: None,
             user: user(),
             tool: tool.to_owned(),
             arguments: Digest::of(self.has_content(), &arguments()),
@@ -41,6 +44,26 @@ impl Audit {
 }
 
 impl Started {
+    /// Records that it is about to be made, and waits until that line is written: for what
+    /// goes on when its server is killed.
+    ///
+    /// # Errors
+    /// [`Unwritten`]: it must not be made.
+    pub async fn begun(&mut self) -> Result<(), Unwritten> {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let (arguments_sha256, arguments) = self.arguments.clone().end();
+        let begun = Begun {
+            id: id.clone(),
+            user: self.user.clone(),
+            tool: self.tool.clone(),
+            arguments_sha256,
+            arguments,
+        };
+        self.audit.write(Event::Begun(begun)).await?;
+        self.id = Some(id);
+        Ok(())
+    }
+
     /// For what else of the call is hashed.
     pub fn digest(&self) -> Digest {
         Digest::new(self.audit.has_content())
@@ -63,6 +86,7 @@ impl Started {
         let (result_sha256, result) = result.end();
         let took = self.at.elapsed().as_millis();
         let call = Call {
+            id: self.id,
             user: self.user,
             tool: self.tool,
             arguments_sha256,

@@ -35,9 +35,28 @@ pub struct Who {
     pub subject: String,
 }
 
+/// A command that is about to run: what kills its server in the middle leaves this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Begun {
+    /// Random; the line of the call has it too.
+    pub id: String,
+    /// Whose.
+    pub user: Who,
+    /// The tool.
+    pub tool: String,
+    /// As that of the call.
+    pub arguments_sha256: String,
+    /// As those of the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<String>,
+}
+
 /// One call that was answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Call {
+    /// The same as in the line of its beginning, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Whose.
     pub user: Who,
     /// The tool, or for files over HTTP `http_upload`, `http_download`, `http_stat`,
@@ -104,7 +123,9 @@ pub enum Event {
         /// The one before.
         after: String,
     },
-    /// A call.
+    /// A command is about to run.
+    Begun(Begun),
+    /// A call was answered.
     Call(Call),
     /// A removal.
     Removal(Removal),

@@ -1,4 +1,4 @@
-//! The audit: one line a call, each chained to the line before by its hash.
+//! The audit: a line a call, each chained to the line before by its hash.
 //!
 //! ```text
 //! tools, http, gc ─ write, wait ─► queue ─► Writer (one thread) ─► audit-<start>-<server>-<part>.jsonl
@@ -7,6 +7,7 @@
 //!
 //! Invariants:
 //! - A server writes files of its own, which it has locked: no two write one.
+//! - A command has a line before it runs, too: it runs on when its server is killed.
 //! - A call waits for its line, and has its answer only when the line is written. From a
 //!   line that could not be written on, calls are refused until one can be again.
 //! - A line is in its file whole or not at all. What a kill or a full disk has left of one
@@ -36,7 +37,7 @@ use tracing::{error, info};
 pub use call::Started;
 pub use digest::{CONTENT_BYTES, Digest};
 pub use error::{AuditError, Unwritten};
-pub use line::{Call, Removal, Who};
+pub use line::{Begun, Call, Removal, Who};
 pub use verify::{Finding, Report, verify};
 
 use crate::meter::Meter;
@@ -126,6 +127,7 @@ impl Audit {
         let server = Server::new(options.node, options.instance);
         let writer = Writer::open(options.directory, options.part_bytes, server)?;
         let (queue, messages) = mpsc::channel(QUEUE);
+        meter.audit_up(true);
         let counted = meter.clone();
         std::thread::Builder::new()
             .name("audit".to_owned())
@@ -229,6 +231,7 @@ impl Shared {
     /// Tells it once when it breaks and once when it is over.
     fn note(&self, result: &Result<(), Unwritten>, refused: u64, is_line: bool) {
         let was_broken = self.broken.swap(result.is_err(), Ordering::Relaxed);
+        self.meter.audit_up(result.is_ok());
         match result {
             Err(error) => {
                 if is_line {
@@ -243,7 +246,11 @@ impl Shared {
                 }
             }
             Ok(()) if was_broken => {
-                self.refused.fetch_sub(refused, Ordering::Relaxed);
+                let left = |all: u64| Some(all.saturating_sub(refused));
+                // Of two that end it, each may have seen the same calls.
+                let _ = self
+                    .refused
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
                 info!(refused, "lines of the audit can be written again");
             }
             Ok(()) => {}

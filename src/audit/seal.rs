@@ -9,22 +9,30 @@ use super::digest::sha256;
 use super::file::{self, Name};
 use super::line::{Anchor, Event, Head, LINE_BYTES, Server, Stored};
 
-/// Servers that are looked at, the newest. What is older was sealed by those that started
-/// after it.
+/// Servers whose ends are told in the first line of the next, those that wrote last.
 const CHAINS: usize = 32;
 
-/// Seals the files of servers that are gone, and returns where the files of all end. One
-/// that cannot be read is left as it is: the check names it.
+/// What is read of a file first: most lines are some hundred bytes.
+const TAIL_BYTES: u64 = 64 << 10;
+
+/// Seals the files of servers that are gone, and returns where the files of those end that
+/// wrote last. All are looked at: a server may have been killed long after hundreds of
+/// others, of a timer say, have come and gone. One that cannot be read is left as it is:
+/// the check names it.
 pub fn all(directory: &Path, server: &Server) -> io::Result<Vec<Anchor>> {
     let names = file::list(directory)?;
     let newest = names.iter().enumerate().filter(|(at, name)| {
         let next = names.get(at + 1);
         next.is_none_or(|next| next.chain != name.chain)
     });
-    let newest: Vec<&Name> = newest.map(|(_, name)| name).collect();
-    let from = newest.len().saturating_sub(CHAINS);
+    let written = |name: &Name| {
+        let found = directory.join(name.to_string()).metadata();
+        found.and_then(|found| found.modified()).ok()
+    };
+    let mut newest: Vec<_> = newest.map(|(_, name)| (written(name), name)).collect();
+    newest.sort();
     let mut anchors = Vec::new();
-    for name in &newest[from..] {
+    for (_, name) in newest {
         match one(&directory.join(name.to_string()), server) {
             Ok(Some(head)) => anchors.push(Anchor {
                 file: name.to_string(),
@@ -38,7 +46,7 @@ pub fn all(directory: &Path, server: &Server) -> io::Result<Vec<Anchor>> {
             }
         }
     }
-    Ok(anchors)
+    Ok(anchors.split_off(anchors.len().saturating_sub(CHAINS)))
 }
 
 /// Where the file ends, after it was sealed if that was due.
@@ -93,6 +101,15 @@ impl Tail {
         // A line that was torn, the one before it, and what ends that.
         let most = u64::try_from(2 * LINE_BYTES + 2).unwrap_or(u64::MAX);
         let length = file.metadata()?.len();
+        let short = Self::read_last(file, length, TAIL_BYTES)?;
+        match short.last {
+            Some(_) => Ok(short),
+            None => Self::read_last(file, length, most),
+        }
+    }
+
+    /// Of the last `most` of `length` bytes.
+    fn read_last(file: &mut File, length: u64, most: u64) -> io::Result<Self> {
         file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
         let mut bytes = Vec::new();
         file.take(most).read_to_end(&mut bytes)?;

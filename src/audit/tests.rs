@@ -43,6 +43,7 @@ fn writer(directory: &Directory, limit: u64) -> Writer {
 
 fn call(tool: &str) -> Event {
     Event::Call(Call {
+        id: None,
         user: Who {
             issuer: "local".to_owned(),
             subject: "ada".to_owned(),
@@ -273,6 +274,26 @@ fn what_a_killed_server_left_is_sealed_by_the_next_and_told_from_a_change() {
             assert_eq!(found(&directory.report())[0].0, Some(6), "{torn:?}");
         }
     }
+}
+
+#[test]
+fn a_server_that_is_killed_after_many_others_came_and_went_is_sealed() {
+    let directory = Directory::new();
+    let mut killed = writer(&directory, PART_BYTES);
+    add(&mut killed, 1);
+    for _ in 0..40 {
+        stop(writer(&directory, PART_BYTES));
+    }
+    drop(killed);
+    let path = directory.files().remove(0);
+    stop(writer(&directory, PART_BYTES));
+    let last = lines(&path).pop().expect("a line");
+    assert!(last.contains("\"kind\":\"sealed\""), "{last}");
+    // And its end is one of those that the next tells.
+    stop(writer(&directory, PART_BYTES));
+    let next = lines(&directory.files().pop().expect("a file")).remove(0);
+    let name = path.file_name().expect("a name").to_string_lossy();
+    assert!(next.contains(&*name), "{next}");
 }
 
 #[test]

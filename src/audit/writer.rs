@@ -72,13 +72,9 @@ impl Writer {
     /// failed, the next that succeeds says so with a line of its own: `refused` calls
     /// were not made meanwhile. Without events it only tries.
     pub fn append(&mut self, events: &[&Event], refused: u64) -> io::Result<u64> {
-        let (head, length) = (self.head.clone(), self.length);
         let resumed = Event::Resumed { refused };
         let first = self.broken.then_some(&resumed);
         let written = self.try_append(first.into_iter().chain(events.iter().copied()));
-        if written.is_err() && self.length == length {
-            self.head = head;
-        }
         self.broken = written.is_err();
         written
     }
@@ -90,9 +86,11 @@ impl Writer {
         if self.length >= self.limit || !self.is_ours()? {
             self.next_part()?;
         }
+        // The next line goes on from what is in the file, and from nothing else.
+        let mut head = self.head.clone();
         let (mut text, mut lines) = (String::new(), 0);
         for event in events {
-            text += &self.head.add(&self.server, event)?;
+            text += &head.add(&self.server, event)?;
             lines += 1;
         }
         if let Err(error) = self.file.write_all(text.as_bytes()) {
@@ -102,6 +100,7 @@ impl Writer {
             return Err(error);
         }
         self.length += bytes(text.len());
+        self.head = head;
         Ok(lines)
     }
 

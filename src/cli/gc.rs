@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use tokio_util::sync::CancellationToken;
+
 use super::setup;
 use crate::config::{AwsVariables, Config, ProcessEnvironment, SettingsArgs};
 use crate::engine::Engine;
@@ -32,12 +34,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     setup::log_quietly(&config)?;
     let engine = setup::engine(&ProcessEnvironment)?;
     let audit = setup::audit(&config, &engine)?;
-    let items = setup::runtime()?.block_on(async {
+    let (items, is_stopped) = setup::runtime()?.block_on(async {
+        let stop = setup::stop_on_signal()?;
         let manager = Manager::new(config, engine.clone()).recorded_in(audit.clone());
-        let done = clean_up(&manager, engine, args.dry_run).await;
+        let done = clean_up(&manager, engine, args.dry_run, stop.clone()).await;
         manager.close().await;
         audit.close().await;
-        done
+        anyhow::Ok((done?, stop.is_cancelled()))
     })?;
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -51,6 +54,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             writeln!(out, "nothing to remove")?;
         }
     }
+    anyhow::ensure!(
+        !is_stopped,
+        "stopped by a signal: what is not said was not looked at"
+    );
     let failed = |item: &Item| matches!(item.fate, Fate::Failed(_));
     Ok(match items.iter().any(failed) {
         true => ExitCode::FAILURE,
@@ -58,17 +65,22 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn clean_up(manager: &Manager, engine: Engine, plans: bool) -> anyhow::Result<Vec<Item>> {
+async fn clean_up(
+    manager: &Manager,
+    engine: Engine,
+    plans: bool,
+    stop: CancellationToken,
+) -> anyhow::Result<Vec<Item>> {
     let config = manager.config();
     let last_backup = match &config.backup.target {
         Some(target) if config.volume_retention.is_some() => {
             let store = Store::open(target, &AwsVariables::read(&ProcessEnvironment))?;
-            let backups = Backups::new(store, manager, setup::stop_on_signal()?);
+            let backups = Backups::new(store, manager, stop.clone());
             Some(last_backup(backups, manager.clone()))
         }
         _ => None,
     };
-    let mut gc = Gc::new(manager.clone(), engine, last_backup);
+    let mut gc = Gc::new(manager.clone(), engine, last_backup).stopping(stop);
     Ok(match plans {
         true => gc.plan(Scope::All).await?,
         false => gc.run(Scope::All).await?,

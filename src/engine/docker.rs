@@ -162,6 +162,26 @@ impl Engine {
         }
     }
 
+    /// Takes it away unless it runs: then `false`, and nothing happened to it. One that is
+    /// gone, or going, is fine.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn remove_stopped(&self, id: &str) -> Result<bool, EngineError> {
+        let options = RemoveContainerOptionsBuilder::new().v(true).build();
+        let docker = self.docker().await?;
+        let call = docker.remove_container(segment("container", id)?, Some(options));
+        match self.bounded("remove", CHANGE, call).await {
+            Err(error) if error.status() == Some(404) => Ok(true),
+            Err(EngineError::Refused {
+                status: 409,
+                message,
+                ..
+            }) => Ok(message.contains("already in progress")),
+            other => other.map(|()| true),
+        }
+    }
+
     /// Gives it another name, so that its own is free. One that is gone is fine.
     ///
     /// # Errors

@@ -92,10 +92,10 @@ impl Engine {
         }
     }
 
-    /// Makes a volume that is nothing but its labels. One that exists is fine.
+    /// Makes a volume that is nothing but its labels. One that exists and has them is fine.
     ///
     /// # Errors
-    /// Those of every call.
+    /// [`EngineError::Foreign`] where one of this name lacks one of them.
     pub async fn mark(&self, name: &str, labels: &[(&str, &str)]) -> Result<(), EngineError> {
         let label = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
         let request = VolumeCreateRequest {
@@ -105,7 +105,14 @@ impl Engine {
         };
         let docker = self.docker().await?;
         let call = docker.create_volume(request);
-        self.bounded("create volume", CHANGE, call).await.map(drop)
+        // Of one that exists this says what it has, whatever was asked for.
+        let found = self.bounded("create volume", CHANGE, call).await?.labels;
+        let has = |&(name, value): &(&str, &str)| found.get(name).is_some_and(|has| has == value);
+        if labels.iter().all(has) {
+            return Ok(());
+        }
+        let (kind, name) = ("volume", name.to_owned());
+        Err(EngineError::Foreign { kind, name })
     }
 
     /// Whether there is one of this name.
@@ -117,6 +124,20 @@ impl Engine {
         let call = docker.inspect_volume(segment("volume", name)?);
         match self.bounded("inspect volume", QUICK, call).await {
             Ok(_) => Ok(true),
+            Err(error) if error.status() == Some(404) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether there is one of this name that is whose `labels` say.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn has_own_volume(&self, name: &str, labels: &Labels) -> Result<bool, EngineError> {
+        let docker = self.docker().await?;
+        let call = docker.inspect_volume(segment("volume", name)?);
+        match self.bounded("inspect volume", QUICK, call).await {
+            Ok(volume) => Ok(labels.own(&volume.labels.into_iter().collect())),
             Err(error) if error.status() == Some(404) => Ok(false),
             Err(error) => Err(error),
         }

@@ -64,9 +64,10 @@ struct Instruments {
     /// Held while `sandboxes` is counted anew, and while it is read.
     counting: Mutex<()>,
     memory: IntGauge,
-    disk_free: IntGauge,
+    disk_free: IntGaugeVec,
     audit_lines: IntCounter,
     audit_failures: IntCounter,
+    audit_up: IntGaugeVec,
     backups: IntCounterVec,
     last_backup: IntGauge,
     collected: IntCounterVec,
@@ -108,9 +109,10 @@ impl Meter {
             sandboxes: made.gauges(&names::SANDBOXES),
             counting: Mutex::default(),
             memory: made.gauge(&names::MEMORY),
-            disk_free: made.gauge(&names::DISK_FREE),
+            disk_free: made.gauges(&names::DISK_FREE),
             audit_lines: made.counter(&names::AUDIT_LINES),
             audit_failures: made.counter(&names::AUDIT_FAILURES),
+            audit_up: made.gauges(&names::AUDIT_UP),
             backups: made.counters_of(&names::BACKUPS, &["ok", "failed", "damaged"]),
             last_backup: made.gauge(&names::LAST_BACKUP),
             collected: made.counters_of(&names::COLLECTED, &["container", "image", "volume"]),
@@ -135,7 +137,7 @@ impl Meter {
         seconds.observe(took.as_secs_f64());
     }
 
-    /// A call waited for its turn, or for a container of the user's.
+    /// A call waited so long until it had a container.
     pub fn waited(&self, time: Duration) {
         self.0.wait_seconds.observe(time.as_secs_f64());
     }
@@ -145,7 +147,7 @@ impl Meter {
         self.0.waiting.set(number(calls));
     }
 
-    /// A call did not get its turn.
+    /// A call did not get a container.
     pub fn refused(&self, why: &str) {
         self.0.refused.with_label_values(&[why]).inc();
     }
@@ -225,6 +227,15 @@ impl Meter {
         self.0.audit_failures.inc();
     }
 
+    /// Whether the last line of the audit could be written. There is no series before the
+    /// first: not every server has one.
+    pub fn audit_up(&self, up: bool) {
+        self.0
+            .audit_up
+            .with_label_values::<&str>(&[])
+            .set(up.into());
+    }
+
     /// A backup is made: `ok`. Else it `failed`, or is there and `damaged`.
     pub fn backed_up(&self, result: &str) {
         self.0.backups.with_label_values(&[result]).inc();
@@ -265,9 +276,11 @@ impl Meter {
         self.0.engine_up.set(up.into());
     }
 
-    /// Free bytes on the Engine's disk.
+    /// Free bytes on the Engine's disk. There is no series before they are known: a disk that
+    /// is full is one with 0.
     pub fn disk_free(&self, bytes: u64) {
-        self.0.disk_free.set(number(bytes));
+        let free = self.0.disk_free.with_label_values::<&str>(&[]);
+        free.set(number(bytes));
     }
 }
 
@@ -287,6 +300,11 @@ mod tests {
         meter.engine("create", Duration::from_secs(40), Some("deadline"));
         meter.sandboxes([("persistent", "running"), ("persistent", "running")]);
         meter.backed_up("failed");
+        let unknown = ["casemate_engine_disk_free_bytes ", "casemate_audit_up "];
+        let text = meter.text().unwrap();
+        assert!(!unknown.iter().any(|name| text.contains(name)), "{text}");
+        meter.disk_free(0);
+        meter.audit_up(true);
         let text = meter.text().unwrap();
         for line in [
             r#"casemate_tool_calls_total{outcome="timed_out",tool="shell_exec"} 1"#,
@@ -297,6 +315,8 @@ mod tests {
             r#"casemate_backups_total{result="ok"} 0"#,
             "casemate_backup_last_success_timestamp_seconds 0",
             r#"casemate_collected_total{kind="volume"} 0"#,
+            "casemate_engine_disk_free_bytes 0",
+            "casemate_audit_up 1",
         ] {
             assert!(text.lines().any(|one| one == line), "{line}\n{text}");
         }

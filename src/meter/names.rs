@@ -35,11 +35,11 @@ names! {
     CALL_SECONDS = "casemate_tool_call_duration_seconds", ["tool"],
         "Time from a call to its answer, waiting included.";
     WAIT_SECONDS = "casemate_call_wait_seconds", [],
-        "Time that calls waited for their turn or for a container of their user's.";
+        "Time that calls waited until they had a container: for their turn, room and its making.";
     WAITING = "casemate_calls_waiting", [],
         "Calls of all users that wait now.";
     REFUSED = "casemate_calls_refused_total", ["reason"],
-        "Calls that got no turn, because too many waited or it did not come in time.";
+        "Calls that got no container, because too many waited, there was no room, or not in time.";
     KILLS = "casemate_command_kills_total", ["reason"],
         "Commands that were ended with all they had started, as often as that was told.";
     OOM_KILLS = "casemate_oom_kills_total", [],
@@ -74,6 +74,8 @@ names! {
         "Lines of the audit that were written.";
     AUDIT_FAILURES = "casemate_audit_failures_total", [],
         "Lines of the audit that could not be written, or not in time.";
+    AUDIT_UP = "casemate_audit_up", [],
+        "Whether the last line of the audit could be written; while not, calls are refused.";
     BACKUPS = "casemate_backups_total", ["result"],
         "Backups that this server made (ok), or did not (failed, damaged).";
     LAST_BACKUP = "casemate_backup_last_success_timestamp_seconds", [],
@@ -81,5 +83,5 @@ names! {
     COLLECTED = "casemate_collected_total", ["kind"],
         "What this server cleaned up: container, image or volume.";
     DISK_FREE = "casemate_engine_disk_free_bytes", [],
-        "Free space on the Engine's disk, where this machine can see it.";
+        "Free space on the Engine's disk; no series where this machine cannot see it.";
 }

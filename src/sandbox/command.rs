@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::execution::Execution;
 use super::spares::{Seat, Seated};
-use super::{Answer, Containers, LEASE, Place, Reason, Sandbox, SandboxError};
+use super::{Answer, Containers, LEASE, Place, Reason, Sandbox, SandboxError, Wait};
 use crate::meter::Meter;
 
 /// What is to be done.
@@ -117,6 +117,7 @@ impl Sandbox {
         follow: Follow<'_>,
     ) -> Result<Answer<Executed>, SandboxError> {
         let deadline = Instant::now() + LEASE;
+        let mut wait = Wait::new(&self.meter);
         let turn = async {
             let admitted = self.turn(deadline, |ahead| follow.waits(ahead)).await?;
             let seated = match &self.containers {
@@ -126,7 +127,7 @@ impl Sandbox {
             Ok::<_, SandboxError>((admitted, seated))
         };
         let (_admitted, seated) = tokio::select! {
-            turn = turn => turn?,
+            turn = turn => turn.inspect_err(|error| wait.refused(error))?,
             () = follow.cancel.cancelled() => return Err(SandboxError::Cancelled),
             () = self.ending.cancelled() => return Err(SandboxError::Ending),
         };
@@ -134,7 +135,7 @@ impl Sandbox {
             Seated::In(seat) => seat,
             Seated::Over(executed) => return Ok(self.answer(executed)),
         };
-        let executed = self.exec_in(&seat.place, command, follow).await;
+        let executed = self.exec_in(&seat.place, command, follow, wait).await;
         if let Ok(Executed::Finished(finished)) = &executed {
             count(&self.meter, finished);
         }
@@ -155,8 +156,9 @@ impl Sandbox {
         place: &Place,
         command: Command,
         follow: Follow<'_>,
+        wait: Wait,
     ) -> Result<Executed, SandboxError> {
-        let mut execution = Execution::new(place, command, &follow);
+        let mut execution = Execution::new(place, command, &follow).waiting(wait);
         let executed = tokio::select! {
             executed = execution.run() => executed,
             () = follow.cancel.cancelled() => execution.cancel(SandboxError::Cancelled).await,

@@ -16,7 +16,7 @@ use casemate_protocol::{Finished, command_event::Event};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::command::{Command, Executed, Follow, Lost, News};
-use super::{Lease, Place, RETRY_PAUSE, Reason, SandboxError};
+use super::{Lease, Place, RETRY_PAUSE, Reason, SandboxError, Wait};
 use crate::channel::{CallError, Channel, CommandEvents};
 
 /// After a command's own deadline, or its caller's patience, there is an answer within
@@ -48,6 +48,8 @@ pub(super) struct Execution<'a> {
     accepted: bool,
     /// When it was sent first.
     sent: Option<Instant>,
+    /// Of its caller; `None`: nobody waits for the container.
+    wait: Option<Wait>,
 }
 
 impl<'a> Execution<'a> {
@@ -60,7 +62,14 @@ impl<'a> Execution<'a> {
             follow,
             placed: None,
             sent: None,
+            wait: None,
         }
+    }
+
+    /// The same, for a caller who waits since then.
+    pub fn waiting(self, wait: Wait) -> Self {
+        let wait = Some(wait);
+        Self { wait, ..self }
     }
 
     /// Where it was sent last.
@@ -75,6 +84,9 @@ impl<'a> Execution<'a> {
                 Ok(lease) => lease,
                 Err(error) => {
                     if self.placed.is_none() {
+                        if let Some(mut wait) = self.wait.take() {
+                            wait.refused(&error);
+                        }
                         return Err(error);
                     }
                     if self.is_over() {
@@ -84,6 +96,9 @@ impl<'a> Execution<'a> {
                     continue;
                 }
             };
+            if let Some(mut wait) = self.wait.take() {
+                wait.over();
+            }
             if let Some(lost) = self.lost_with(&lease).await {
                 return Ok(lost);
             }

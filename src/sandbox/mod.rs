@@ -48,6 +48,7 @@ mod spares;
 mod survey;
 mod transfer;
 mod used;
+mod wait;
 mod wanted;
 
 use std::future::Future;
@@ -80,6 +81,7 @@ use place::{LEASE, Lease, NoteSlot, Place, Request};
 use repeat::{Repeat, Tries};
 use spares::Spares;
 use transfer::Transfers;
+use wait::Wait;
 
 /// Where a container is on its way to whoever waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,14 +196,7 @@ impl Sandbox {
         deadline: Instant,
         told: impl Fn(usize),
     ) -> Result<Admitted, SandboxError> {
-        let came = Instant::now();
-        let turn = self.admission.enter(deadline, told).await;
-        match &turn {
-            Ok(_) => self.meter.waited(came.elapsed()),
-            Err(SandboxError::NoTurn(_)) => self.meter.refused("no_turn"),
-            Err(_) => self.meter.refused("too_many_wait"),
-        }
-        turn
+        self.admission.enter(deadline, told).await
     }
 
     async fn unless_ending<T>(
@@ -241,13 +236,16 @@ impl Sandbox {
         let start = Instant::now();
         let deadline = start + within;
         let told = |ahead| self.waits(ahead);
-        let turn = self.turn(deadline, told);
-        let _admitted = self.unless_ending(turn).await?;
+        let mut wait = Wait::new(&self.meter);
+        let turn = self.unless_ending(self.turn(deadline, told)).await;
+        let _admitted = turn.inspect_err(|error| wait.refused(error))?;
         let place = self.for_files();
         let mut tries = Tries::new(repeat);
         loop {
             let lease = place.lease(deadline, told).await;
+            let lease = lease.inspect_err(|error| wait.refused(error));
             let lease = lease.map_err(|error| tries.give_up(error, start.elapsed()))?;
+            wait.over();
             tries.may_go_to(&lease.container)?;
             self.used.note(&lease.container);
             let left = deadline.saturating_duration_since(Instant::now());

@@ -194,8 +194,8 @@ impl Maker {
     async fn make_room(&self) -> Result<bool, SandboxError> {
         let rows = self.alive().await?;
         if let Some(row) = rows.iter().find(|row| is_abandoned(row, SystemTime::now())) {
-            self.engine.remove(&row.id).await?;
-            return Ok(true);
+            // Not by force: its server may have been slow, and have started it since.
+            return Ok(self.engine.remove_stopped(&row.id).await?);
         }
         let (ours, others): (Vec<_>, Vec<_>) = rows
             .into_iter()

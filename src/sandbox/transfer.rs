@@ -33,7 +33,7 @@ use super::bring_up::connect_to;
 use super::files::{FILE_CALL, new_id};
 use super::place::{LEASE, Place};
 use super::repeat::Repeat;
-use super::{RETRY_PAUSE, Sandbox, SandboxError};
+use super::{RETRY_PAUSE, Sandbox, SandboxError, Wait};
 use crate::channel::{CallError, Channel};
 use crate::engine::Engine;
 
@@ -162,7 +162,8 @@ impl Sandbox {
     async fn transfer_turn(&self) -> Result<Admitted, SandboxError> {
         let deadline = Instant::now() + LEASE;
         let turn = self.transfers.admission.enter(deadline, |_| {});
-        self.unless_ending(turn).await
+        let turn = self.unless_ending(turn).await;
+        turn.inspect_err(|error| Wait::new(&self.meter).refused(error))
     }
 
     /// Begins a transfer in the container as it is now, or in the next one.
@@ -177,8 +178,11 @@ impl Sandbox {
         let start = Instant::now();
         let deadline = start + LEASE;
         let place = self.for_files();
+        let mut wait = Wait::new(&self.meter);
         loop {
-            let lease = place.lease(deadline, |_| {}).await?;
+            let lease = place.lease(deadline, |_| {}).await;
+            let lease = lease.inspect_err(|error| wait.refused(error))?;
+            wait.over();
             self.used.note(&lease.container);
             let error = match connect_to(&self.transfers.engine, &lease.container).await {
                 Ok(channel) => match operation(channel.clone()).await {

@@ -3,7 +3,7 @@
 use rmcp::model::{CallToolResult, JsonObject};
 
 use super::ToolError;
-use crate::audit::{Audit, Started, Who};
+use crate::audit::{Audit, Started, Unwritten, Who};
 use crate::identity::User;
 use crate::sandbox::Used;
 
@@ -14,9 +14,22 @@ pub async fn begin(
     name: &str,
     arguments: &JsonObject,
 ) -> Result<Option<Started>, ToolError> {
-    let arguments = || json(arguments);
-    let begun = audit.begin(|| who(user), name, arguments).await;
-    begun.map_err(|error| ToolError::not_recorded(&error))
+    let json = || json(arguments);
+    let begun = async {
+        let mut call = audit.begin(|| who(user), name, json).await?;
+        if let (Some(call), true) = (&mut call, starts_a_command(name, arguments)) {
+            call.begun().await?;
+        }
+        Ok(call)
+    };
+    begun
+        .await
+        .map_err(|error: Unwritten| ToolError::not_recorded(&error))
+}
+
+/// Who asks again for a command that runs starts none.
+fn starts_a_command(name: &str, arguments: &JsonObject) -> bool {
+    name == super::shell::NAME && arguments.contains_key("command")
 }
 
 /// Waits until the line is written.

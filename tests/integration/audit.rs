@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use casemate::audit::{Audit, Options, Removal};
+use casemate::meter::Meter;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::harness::{Directory, Instance, TestServer, eventually};
+use crate::harness::{Directory, Instance, TestServer, docker, eventually};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -88,15 +90,17 @@ async fn every_call_has_one_line_that_says_whose_it_was_and_not_what_was_in_it()
     // What was refused before it came to one.
     assert_eq!(calls[2]["container"], Value::Null);
     let all = lines(&directory);
-    assert_eq!(all.len(), 5);
+    let kinds = all.iter().map(|line| &line["kind"]);
     assert_eq!(
-        (&all[0]["kind"], &all[4]["kind"]),
-        (&json!("started"), &json!("stopped"))
+        json!(kinds.collect::<Vec<_>>()),
+        json!([
+            "started", "begun", "call", "call", "begun", "call", "stopped"
+        ])
     );
     assert!(!json!(all).to_string().contains("secret"));
     let (output, said) = verify(directory.text());
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.starts_with("5 lines in 1 files"), "{said}");
+    assert!(said.starts_with("7 lines in 1 files"), "{said}");
 }
 
 #[tokio::test]
@@ -229,6 +233,28 @@ async fn a_killed_server_loses_no_line_and_the_next_seals_what_it_left() {
 }
 
 #[tokio::test]
+async fn a_command_that_outlives_its_server_has_left_a_line() {
+    let (instance, directory) = (Instance::new(), Directory::new(0));
+    let mut server = audited(&instance, &directory).user("ada").start().await;
+    let arguments = json!({ "command": "touch runs; sleep 1000" });
+    let params = json!({ "name": "shell_exec", "arguments": arguments });
+    let (_, _call) = server.rpc.start("tools/call", params).await;
+    eventually("it runs", SOON, async || {
+        let running = docker::lines(&["ps", "--quiet", "--filter", &instance.label()]);
+        let runs = |id: &String| docker::exec(id, "ls /workspace").contains("runs");
+        running.first().is_some_and(runs)
+    })
+    .await;
+    server.child.kill().await.expect("killed");
+    let all = lines(&directory);
+    let begun = all.last().expect("a line");
+    assert_eq!(begun["kind"], "begun", "{all:?}");
+    assert_eq!(begun["user"]["subject"], "ada");
+    assert_eq!(begun["arguments_sha256"], sha256(arguments.to_string()));
+    assert_eq!(calls(&directory), [Value::Null; 0]);
+}
+
+#[tokio::test]
 async fn two_servers_of_one_directory_have_a_file_each() {
     let (instance, directory) = (Instance::new(), Directory::new(0));
     let (one, two) = tokio::join!(
@@ -348,6 +374,47 @@ async fn with_a_full_disk_calls_are_refused_until_a_line_can_be_written_again() 
     let (output, said) = verify(directory.text());
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(!said.contains("note"), "{said}");
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_behind_the_first_line_of_a_file_leaves_no_gap_in_the_chain() {
+    let directory = Directory::new(0);
+    let Some(mounted) = Mounted::new(&directory) else {
+        return;
+    };
+    let name = || "a".to_owned();
+    let options = Options::new(directory.text().into(), false, name(), name());
+    // A file for each line.
+    let options = Options {
+        part_bytes: 1,
+        ..options
+    };
+    let audit = Audit::open(options, Meter::new()).expect("an audit");
+    let removal = |reason: &str| Removal {
+        what: "volume",
+        name: name(),
+        user: None,
+        reason: reason.to_owned(),
+        outcome: "begun".to_owned(),
+    };
+    audit.removal(removal("fits")).await.expect("written");
+    // One page is free then: room for the first line, and not for all of the next.
+    let _ = fs::write(mounted.filler(), vec![0; 1 << 20]);
+    let filler = fs::OpenOptions::new().write(true).open(mounted.filler());
+    let filler = filler.expect("there");
+    let length = filler.metadata().expect("there").len();
+    filler.set_len(length - 4096).expect("shorter");
+    drop(filler);
+    let before = files(&directory).len();
+    let refused = audit.removal(removal(&"does not fit ".repeat(1_000))).await;
+    refused.expect_err("no room");
+    assert_eq!(files(&directory).len(), before + 1, "the next was begun");
+
+    fs::remove_file(mounted.filler()).expect("removed");
+    audit.removal(removal("fits again")).await.expect("written");
+    audit.close().await;
+    let (output, said) = verify(directory.text());
+    assert_eq!(output.status.code(), Some(0), "{said}");
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! `/metrics` on the admin address.
 
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{HttpServer, TestServer};
+use crate::harness::{HttpServer, Instance, TestServer, docker, eventually};
+
+const SOON: Duration = Duration::from_secs(15);
 
 async fn metrics(server: &HttpServer) -> String {
     let address = server.admin.expect("an admin address");
@@ -92,6 +94,76 @@ async fn calls_are_counted_by_tool_and_outcome_and_sandboxes_by_mode_and_state()
     assert!(value(&text, "casemate_sandbox_memory_bytes") > Some(100_000.0));
     assert!(value(&text, "process_resident_memory_bytes") > Some(1e6));
     assert!(!text.contains("very-secret-name"), "{text}");
+}
+
+#[tokio::test]
+async fn a_wait_for_room_is_in_the_time_that_calls_wait() {
+    let instance = Instance::new();
+    let alice = TestServer::on(&instance).user("alice").start().await;
+    let long = json!({ "command": "sleep 1000", "wait_seconds": 0 });
+    alice.call("shell_exec", long).await;
+    let bob = TestServer::on(&instance).user("bob");
+    let bob = bob.env("CASEMATE_MAX_SANDBOXES", "1");
+    let bob = start(bob.env("CASEMATE_WARM", "off")).await;
+    let shown = async {
+        // The last step before he needs room.
+        let made = r#"casemate_engine_request_duration_seconds_count{operation="inspect volume"}"#;
+        eventually("bob waits", SOON, async || {
+            value(&metrics(&bob).await, made) == Some(1.0)
+        })
+        .await;
+        let seen = Instant::now();
+        docker::quietly(&["rm", "--force", &instance.container()]);
+        seen.elapsed()
+    };
+    let (result, waited) = tokio::join!(bob.shell("true"), shown);
+    assert!(!result.is_error(), "{}", result.text());
+    let text = metrics(&bob).await;
+    let sum = value(&text, "casemate_call_wait_seconds_sum");
+    assert!(sum > Some(waited.as_secs_f64()), "{waited:?}\n{text}");
+    assert_eq!(value(&text, "casemate_call_wait_seconds_count"), Some(1.0));
+}
+
+#[tokio::test]
+async fn what_becomes_of_sandboxes_and_their_channels_is_counted_by_why() {
+    let server = start(TestServer::new().env("CASEMATE_MEMORY", "96m")).await;
+    let hungry = "python3 -c 'x = bytearray(2 << 30); x[::4096] = b\"x\" * (2 << 18)'";
+    let eaten = server.shell(hungry).await;
+    assert_eq!(eaten.outcome(), "out_of_memory", "{}", eaten.text());
+    let container = server.instance.container();
+    let mut bridges = docker::top(&container);
+    bridges.retain(|(_, args)| args.ends_with(" bridge"));
+    let pids: Vec<String> = bridges.into_iter().map(|(pid, _)| pid).collect();
+    docker::kill_on_host(&pids);
+    assert_eq!(server.shell("true").await.outcome(), "exited");
+    docker::output(&["kill", &container]);
+    assert_eq!(server.shell("true").await.outcome(), "exited");
+    let text = metrics(&server).await;
+    for (series, least) in [
+        ("casemate_oom_kills_total", 1.0),
+        ("casemate_channel_reconnects_total", 1.0),
+        (r#"casemate_sandbox_ends_total{reason="killed"}"#, 1.0),
+        (r#"casemate_sandbox_starts_total{how="created"}"#, 2.0),
+        ("casemate_engine_disk_free_bytes", 1e6),
+    ] {
+        assert!(value(&text, series) >= Some(least), "{series}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn commands_of_ephemeral_mode_are_counted_by_whether_a_container_waited_for_them() {
+    let server = start(TestServer::new().env("CASEMATE_MODE", "ephemeral")).await;
+    for _ in 0..3 {
+        assert_eq!(server.shell("true").await.outcome(), "exited");
+    }
+    let text = metrics(&server).await;
+    let seats = |result: &str| {
+        let series = format!(r#"casemate_ephemeral_seats_total{{result="{result}"}}"#);
+        value(&text, &series).unwrap_or_default()
+    };
+    // Whether one waits for the first depends on what its client asks before it.
+    assert_eq!(seats("hit") + seats("miss"), 3.0, "{text}");
+    assert!(seats("hit") >= 2.0, "{text}");
 }
 
 #[tokio::test]

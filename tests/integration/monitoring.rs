@@ -65,7 +65,7 @@ async fn busy(audit: &Directory) -> HttpServer {
     server
 }
 
-/// Whether a program of the package `prometheus` is there.
+/// Whether a program of the package `prometheus` is there. In CI it must be.
 #[expect(clippy::print_stderr, reason = "a test that does not run says why")]
 fn has(program: &str) -> bool {
     let found = Command::new(program)
@@ -75,7 +75,10 @@ fn has(program: &str) -> bool {
         .status();
     let found = found.is_ok_and(|status| status.success());
     if !found {
-        eprintln!("skipped: {program} is missing; scripts/setup-tests installs it");
+        #[expect(clippy::disallowed_methods, reason = "no setting: where the tests run")]
+        let in_ci = std::env::var_os("CI").is_some();
+        assert!(!in_ci, "{program} is missing");
+        eprintln!("NOT RUN: {program} is missing; scripts/setup-tests installs it");
     }
     found
 }
@@ -130,6 +133,32 @@ async fn promtool_accepts_the_alerts_and_what_a_server_tells() {
         .expect("promtool");
     let said = String::from_utf8_lossy(&checked.stderr);
     assert!(checked.status.success() && said.is_empty(), "{said}");
+}
+
+#[tokio::test]
+async fn each_alert_is_seen_to_fire_by_promtool() {
+    let (rules, tests) = (
+        read("prometheus/casemate.rules.yml"),
+        read("prometheus/casemate.rules.test.yml"),
+    );
+    for line in rules.lines() {
+        let Some(alert) = line.trim().strip_prefix("- alert: ") else {
+            continue;
+        };
+        // Those of backups are for whoever makes some.
+        let is_tested = tests.contains(&format!("alertname: {alert}\n"));
+        assert!(is_tested || alert.contains("Backup"), "{alert}");
+    }
+    if !has("promtool") {
+        return;
+    }
+    let tested = Command::new("promtool")
+        .args(["test", "rules"])
+        .arg(packaged("prometheus/casemate.rules.test.yml"))
+        .output()
+        .expect("promtool");
+    let said = String::from_utf8_lossy(&tested.stdout) + String::from_utf8_lossy(&tested.stderr);
+    assert!(tested.status.success(), "{said}");
 }
 
 /// A Prometheus of the test's own. Dropping it ends it.

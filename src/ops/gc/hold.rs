@@ -12,7 +12,8 @@ use crate::identity::{Instance, SandboxName, User};
 /// not there yet.
 ///
 /// # Errors
-/// The Engine's.
+/// [`EngineError::Foreign`] where somebody's volume has the name of the hold, which then
+/// would hold nothing; the Engine's.
 pub async fn place(engine: &Engine, instance: &Instance, user: &User) -> Result<(), EngineError> {
     let sandbox = SandboxName::new(instance, user);
     let labels = [

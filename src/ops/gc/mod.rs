@@ -5,6 +5,7 @@
 //! prepared images that others have replaced           an hour old
 //! volumes of workspaces unused for volume_retention   backed up first
 //!
+//! of each kind, one kind after the other:
 //! plan ─► record "begun" ─► remove ─► record "done"
 //! ```
 //!
@@ -18,7 +19,6 @@
 mod error;
 pub mod hold;
 mod last_backup;
-mod last_use;
 mod plan;
 mod remove;
 mod rules;
@@ -33,6 +33,8 @@ pub use last_backup::{Backup, last_backup};
 pub use plan::{Fate, Item, What};
 pub use timer::hourly;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::engine::Engine;
 use crate::sandbox::Manager;
 
@@ -45,6 +47,15 @@ pub enum Scope {
     All,
 }
 
+impl Scope {
+    fn kinds(self) -> &'static [What] {
+        match self {
+            Self::Containers => &[What::Container],
+            Self::All => &[What::Container, What::Image, What::Volume],
+        }
+    }
+}
+
 /// Cleans up an instance.
 pub struct Gc {
     manager: Manager,
@@ -53,6 +64,8 @@ pub struct Gc {
     /// When a volume may be due: a look into it makes a container, and is not worth that
     /// before.
     next_look: HashMap<String, SystemTime>,
+    /// Nothing more is begun.
+    stop: CancellationToken,
 }
 
 impl fmt::Debug for Gc {
@@ -71,20 +84,33 @@ impl Gc {
             engine,
             backup,
             next_look: HashMap::new(),
+            stop: CancellationToken::new(),
         }
     }
 
-    /// Plans and does it. What could not be removed is there with the reason.
+    /// The same, which begins nothing more when `stop` is cancelled: what it has not come
+    /// to by then is not in its answer.
+    pub fn stopping(self, stop: CancellationToken) -> Self {
+        Self { stop, ..self }
+    }
+
+    /// Plans and does it, one kind after the other: rows that never ran hold names and
+    /// room, and do not wait for looks into volumes. What could not be removed is there
+    /// with the reason.
     ///
     /// # Errors
-    /// The Engine's while it is planned; nothing was removed then.
+    /// The Engine's while it is planned.
     pub async fn run(&mut self, scope: Scope) -> Result<Vec<Item>, GcError> {
-        let mut items = self.plan(scope).await?;
-        for item in &mut items {
-            if item.fate == Fate::Remove {
-                item.fate = self.remove(item).await;
+        let mut done = Vec::new();
+        for what in scope.kinds() {
+            let mut items = self.plan_kind(*what).await?;
+            for item in &mut items {
+                if item.fate == Fate::Remove && !self.stop.is_cancelled() {
+                    item.fate = self.remove(item).await;
+                }
             }
+            done.extend(items);
         }
-        Ok(items)
+        Ok(done)
     }
 }

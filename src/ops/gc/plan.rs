@@ -4,11 +4,13 @@
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
+use tracing::warn;
 
 use super::rules::{self, Facts, Verdict};
 use super::{Gc, GcError, Scope, hold};
 use crate::engine::{Row, VolumeRow, labels};
 use crate::identity::{SandboxName, User};
+use crate::ops::chain;
 use crate::sandbox::{is_abandoned, owner, workspaces};
 
 /// What may be removed.
@@ -97,41 +99,81 @@ impl Gc {
     /// # Errors
     /// The Engine's.
     pub async fn plan(&mut self, scope: Scope) -> Result<Vec<Item>, GcError> {
-        let instance = self.manager.config().instance.clone();
-        let ours = [(labels::INSTANCE, instance.as_str())];
-        let rows = self.engine.list_containers(&ours).await?;
-        let now = SystemTime::now();
-        let abandoned = rows.iter().filter(|row| is_abandoned(row, now));
-        let mut items: Vec<Item> = abandoned
-            .map(|row| {
-                let reason = "it was made and never started";
-                Item::new(
-                    What::Container,
-                    &row.id,
-                    owner(&row.labels).as_ref(),
-                    reason,
-                )
-            })
-            .collect();
-        if scope == Scope::Containers {
-            return Ok(items);
-        }
-        let keep = self.manager.prepared_images().await?;
-        for image in self.engine.unused_prepared(&keep).await? {
-            let reason = "no server of this version makes containers from it";
-            items.push(Item::new(What::Image, &image, None, reason));
-        }
-        if let Some(retention) = self.manager.config().volume_retention {
-            let volumes = self.engine.list_volumes(&ours).await?;
-            let held = hold::held(&volumes);
-            for (user, volume) in workspaces(&instance, &volumes) {
-                let name = SandboxName::new(&instance, &user);
-                let is_held = held.contains(name.as_str());
-                let item = self.volume(volume, &user, &rows, is_held, retention);
-                items.push(item.await);
-            }
+        let mut items = Vec::new();
+        for what in scope.kinds() {
+            items.extend(self.plan_kind(*what).await?);
         }
         Ok(items)
+    }
+
+    pub(super) async fn plan_kind(&mut self, what: What) -> Result<Vec<Item>, GcError> {
+        match what {
+            What::Container => self.containers().await,
+            What::Image => Ok(self.images().await),
+            What::Volume => self.volumes().await,
+        }
+    }
+
+    async fn containers(&self) -> Result<Vec<Item>, GcError> {
+        let rows = self.rows().await?;
+        let now = SystemTime::now();
+        let abandoned = rows.iter().filter(|row| is_abandoned(row, now));
+        let item = |row: &Row| {
+            let reason = "it was made and never started";
+            let owner = owner(&row.labels);
+            Item::new(What::Container, &row.id, owner.as_ref(), reason)
+        };
+        Ok(abandoned.map(item).collect())
+    }
+
+    /// One that cannot be looked at keeps no volume from being: it is told as one that
+    /// could not be removed.
+    async fn images(&self) -> Vec<Item> {
+        let reason = "no server of this version makes containers from it";
+        let item = |name: &str| Item::new(What::Image, name, None, reason);
+        let unused = async {
+            let keep = self.manager.prepared_images().await?;
+            self.engine.unused_prepared(&keep).await
+        };
+        match unused.await {
+            Ok(images) => images.iter().map(|image| item(image)).collect(),
+            Err(error) => {
+                let why = chain(&error);
+                warn!(why, "which images nobody needs is not known");
+                let fate = Fate::Failed(why);
+                vec![Item {
+                    fate,
+                    ..item("all")
+                }]
+            }
+        }
+    }
+
+    async fn volumes(&mut self) -> Result<Vec<Item>, GcError> {
+        let mut items = Vec::new();
+        let Some(retention) = self.manager.config().volume_retention else {
+            return Ok(items);
+        };
+        let instance = self.manager.config().instance.clone();
+        let ours = [(labels::INSTANCE, instance.as_str())];
+        let (rows, volumes) = (self.rows().await?, self.engine.list_volumes(&ours).await?);
+        let held = hold::held(&volumes);
+        for (user, volume) in workspaces(&instance, &volumes) {
+            if self.stop.is_cancelled() {
+                break;
+            }
+            let name = SandboxName::new(&instance, &user);
+            let is_held = held.contains(name.as_str());
+            let item = self.volume(volume, &user, &rows, is_held, retention);
+            items.push(item.await);
+        }
+        Ok(items)
+    }
+
+    async fn rows(&self) -> Result<Vec<Row>, GcError> {
+        let instance = self.manager.config().instance.as_str();
+        let ours = [(labels::INSTANCE, instance)];
+        Ok(self.engine.list_containers(&ours).await?)
     }
 
     async fn volume(
@@ -161,8 +203,8 @@ impl Gc {
         let mut verdict = rules::judge(&facts, retention, now);
         if verdict == Verdict::Look {
             facts.used = self.last_use(user).await;
-            let used = facts.used.unwrap_or(now);
-            self.next_look.insert(volume.name.clone(), used + retention);
+            let next = rules::next_look(facts.used, retention, SystemTime::now());
+            self.next_look.insert(volume.name.clone(), next);
             verdict = rules::judge(&facts, retention, now);
         }
         item.used = facts.used;
@@ -172,5 +214,14 @@ impl Gc {
             Verdict::Look => Fate::Kept("its last use is not known".to_owned()),
         };
         item
+    }
+
+    /// `None` where it is not known: then it counts as used now.
+    async fn last_use(&self, user: &User) -> Option<SystemTime> {
+        let used = self.manager.keeper(user).last_use().await;
+        used.unwrap_or_else(|error| {
+            warn!(%user, why = chain(&error), "when the workspace was used last is not known");
+            None
+        })
     }
 }

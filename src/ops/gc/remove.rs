@@ -1,14 +1,13 @@
 //! Removes one thing, recorded before and after.
 
-use std::time::Duration;
-
-use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::last_use::used;
+use super::hold::{self, HoldError};
 use super::{Fate, Gc, Item, What};
 use crate::engine::EngineError;
-use crate::ops::removal::{REMOVAL, Recorded};
+use crate::identity::User;
+use crate::ops::chain;
+use crate::ops::removal::Recorded;
 
 impl Gc {
     /// Does what was planned for `item`, and returns what became of it.
@@ -21,7 +20,11 @@ impl Gc {
             Err(error) => return Fate::Failed(format!("it cannot be recorded: {error}")),
         };
         let fate = match item.what {
-            What::Container => removed(self.engine.remove(&item.name).await),
+            // Not by force: its server may have started it since it was planned.
+            What::Container => match self.engine.remove_stopped(&item.name).await {
+                Ok(false) => Fate::Kept("it runs by now".to_owned()),
+                done => removed(done.map(drop)),
+            },
             What::Image => match self.engine.remove_prepared(&item.name).await {
                 Ok(false) => Fate::Kept("a container uses it".to_owned()),
                 done => removed(done.map(drop)),
@@ -44,8 +47,8 @@ impl Gc {
         fate
     }
 
-    /// Backed up, not used meanwhile, and then gone. The Engine itself refuses while a
-    /// container is there.
+    /// Backed up, still not wanted by anybody, and then gone. The Engine itself refuses
+    /// while a container is there.
     async fn remove_volume(&self, item: &Item) -> Fate {
         let (Some(user), Some(backup)) = (item.owner(), &self.backup) else {
             return Fate::Kept("no backup target".to_owned());
@@ -54,35 +57,44 @@ impl Gc {
             Ok(id) => info!(volume = item.name, backup = id, "backed up and verified"),
             Err(why) => return Fate::Failed(format!("there is no backup: {why}")),
         }
-        let occupant = self.occupant(&user).await;
-        let Some(occupant) = occupant.filter(|one| used(one) == item.used) else {
-            return Fate::Kept("it was used meanwhile".to_owned());
-        };
-        let Some(channel) = &occupant.channel else {
-            return Fate::Kept("its last use is not known".to_owned());
-        };
-        // Atomic: who comes before that is busy, and who comes after has a new container,
-        // which the Engine does not take the volume from.
-        let removal = self.engine.wait_removed(&occupant.row.id);
-        match channel.retire(Duration::ZERO).await {
-            Ok(true) => {}
-            Ok(false) => return Fate::Kept("it was used meanwhile".to_owned()),
-            Err(error) => return Fate::Failed(error.to_string()),
-        }
-        match timeout(REMOVAL, removal).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Fate::Failed(error.to_string()),
-            Err(_) => return Fate::Failed("its container does not end".to_owned()),
-        }
-        // Of two volumes the other would be the workspace then, whatever is in it.
-        match self.manager.keeper(&user).volume().await {
-            Ok(Some((name, true))) if name == item.name => {}
-            Ok(_) => return Fate::Kept("a restore runs, or was broken off".to_owned()),
-            Err(error) => return Fate::Failed(error.to_string()),
+        if let Some(stays) = self.must_stay(item, &user).await {
+            return stays;
         }
         match self.engine.remove_volume(&item.name).await {
             Err(EngineError::InUse { .. }) => Fate::Kept("a container uses it".to_owned()),
             done => removed(done),
+        }
+    }
+
+    /// Why it stays after all: looks and backups of others may have taken hours since it
+    /// was planned. What takes the longest is asked first, and nothing stands between the
+    /// last answers and the removal.
+    async fn must_stay(&self, item: &Item, user: &User) -> Option<Fate> {
+        let keeper = self.manager.keeper(user);
+        let kept = |why: &str| Some(Fate::Kept(why.to_owned()));
+        match keeper.volume().await {
+            Ok(Some((name, true))) if name == item.name => {}
+            Ok(None) => return kept("it is gone"),
+            // Of two volumes the other would be the workspace then, whatever is in it.
+            Ok(Some(_)) => return kept("a restore runs, or was broken off"),
+            Err(error) => return Some(Fate::Failed(chain(&error))),
+        }
+        match keeper.last_use().await {
+            Ok(None) => return kept("its last use is not known"),
+            Ok(used) if used != item.used => return kept("it was used meanwhile"),
+            Ok(_) => {}
+            Err(error) => return Some(Fate::Failed(chain(&error))),
+        }
+        match keeper.is_in_use().await {
+            Ok(false) => {}
+            Ok(true) => return kept("a container uses it"),
+            Err(error) => return Some(Fate::Failed(chain(&error))),
+        }
+        let instance = &self.manager.config().instance;
+        match hold::check(&self.engine, instance, user).await {
+            Ok(()) => None,
+            Err(HoldError::Held(_)) => kept("it is held"),
+            Err(error) => Some(Fate::Failed(chain(&error))),
         }
     }
 }
@@ -90,6 +102,6 @@ impl Gc {
 fn removed(done: Result<(), EngineError>) -> Fate {
     match done {
         Ok(()) => Fate::Removed,
-        Err(error) => Fate::Failed(error.to_string()),
+        Err(error) => Fate::Failed(chain(&error)),
     }
 }

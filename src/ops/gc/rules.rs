@@ -33,6 +33,17 @@ pub enum Verdict {
     Remove,
 }
 
+/// After a look that failed: what kept it from knowing may be over by then.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+
+/// When a volume is looked into again that was `used` then, by a look that ended `now`.
+pub fn next_look(used: Option<SystemTime>, retention: Duration, now: SystemTime) -> SystemTime {
+    match used {
+        Some(used) => used + retention,
+        None => now + retention.min(LOOK_AGAIN),
+    }
+}
+
 /// The cheapest reason to keep it goes first: a look costs a container.
 pub fn judge(facts: &Facts, retention: Duration, now: SystemTime) -> Verdict {
     // What is in the future is now: the clocks differ.
@@ -121,6 +132,15 @@ mod tests {
         ] {
             assert!(matches!(judged(kept), Verdict::Keep(_)), "{kept:?}");
         }
+    }
+
+    #[test]
+    fn a_look_that_failed_is_made_again_within_the_hour() {
+        let month = 720 * HOUR;
+        assert_eq!(next_look(Some(now()), month, now()), now() + month);
+        assert_eq!(next_look(None, month, now()), now() + HOUR);
+        let short = Duration::from_secs(2);
+        assert_eq!(next_look(None, short, now()), now() + short);
     }
 
     proptest! {

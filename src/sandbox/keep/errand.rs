@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::SILENCE;
 use crate::channel::{Backup, Channel, Outgoing};
-use crate::engine::{Engine, RunAs, Workspace};
+use crate::engine::{Engine, EngineError, RunAs, Workspace};
 use crate::sandbox::bring_up::Maker;
 use crate::sandbox::owner::REMOVAL;
 use crate::sandbox::{SandboxError, Status};
@@ -25,17 +25,22 @@ const IDLE: Duration = Duration::from_secs(600);
 pub(super) struct Errand {
     engine: Engine,
     pub(super) id: String,
-    channel: Channel,
+    pub(super) channel: Channel,
 }
 
 impl Maker {
-    /// Makes one, called `kind`, on this workspace.
+    /// Makes one, called `kind`, on this workspace, which must be there: the Engine would
+    /// make an empty volume, and that would pass for the user's.
+    ///
+    /// # Errors
+    /// [`EngineError::Missing`] for a volume that is gone, and those of every call.
     pub(super) async fn errand(
         &self,
         kind: &str,
         workspace: Workspace,
         run_as: RunAs,
     ) -> Result<Errand, SandboxError> {
+        self.must_have(&workspace).await?;
         let (status, _) = watch::channel(Status::Absent);
         let mut spec = self.spec_on(workspace, run_as, &status).await?;
         spec.labels.mode = MODE.to_owned();
@@ -46,6 +51,7 @@ impl Maker {
         let name = format!("{}-{kind}-{}", self.name.as_str(), &random[..12]);
         let created = self.engine.create(&name, &spec).await?;
         let connected = async {
+            self.must_have(&spec.workspace).await?;
             self.engine.start(&created.id).await?;
             self.connect(&created.id).await
         };
@@ -57,10 +63,32 @@ impl Maker {
             }),
             Err(error) => {
                 let _ = self.engine.remove(&created.id).await;
+                // It was removed in between, and the Engine has made another for this one.
+                if let (true, Workspace::Volume(made)) = (is_missing(&error), &spec.workspace) {
+                    let _ = self.engine.remove_volume(made).await;
+                }
                 Err(error)
             }
         }
     }
+
+    async fn must_have(&self, workspace: &Workspace) -> Result<(), SandboxError> {
+        let Workspace::Volume(name) = workspace else {
+            return Ok(());
+        };
+        if self.engine.has_own_volume(name, &self.labels()).await? {
+            return Ok(());
+        }
+        let (kind, name) = ("volume", name.clone());
+        Err(EngineError::Missing { kind, name }.into())
+    }
+}
+
+fn is_missing(error: &SandboxError) -> bool {
+    let SandboxError::Engine(error) = error else {
+        return false;
+    };
+    matches!(**error, EngineError::Missing { kind: "volume", .. })
 }
 
 impl Errand {

@@ -13,6 +13,7 @@
 mod copy;
 mod ending;
 mod errand;
+mod look;
 mod stage;
 mod tidy;
 mod whose;

@@ -1,6 +1,7 @@
 //! Clean-up: what goes, what stays, and what a kill in the middle leaves.
 
 mod backed_up;
+mod meanwhile;
 mod recorded;
 
 use std::process::{Command, Output, Stdio};
@@ -18,7 +19,7 @@ use casemate::ops::gc::{Backup, Fate, Gc, Item, Scope, What};
 use casemate::sandbox::Manager;
 use serde_json::{Value, json};
 
-use crate::harness::{Directory, Instance, TestServer, docker, eventually};
+use crate::harness::{Directory, Instance, TestServer, Withholding, docker, eventually};
 
 /// Such a container is abandoned when it is this old, with what the clock of the Engine
 /// leaves out: it tells whole seconds.
@@ -110,18 +111,21 @@ async fn gc_says_what_it_would_remove_removes_that_and_completes_what_a_kill_lef
     );
     assert_eq!((left(), removals(&audit).len()), (abandoned.len(), 0));
 
+    let (directory, own) = (Directory::new(0), engine());
+    let target = own.address().uri.trim_start_matches("unix://").to_owned();
+    let socket = format!("{}/engine", directory.text());
+    let mut slow = Withholding::new(socket.into(), target, 3);
     let mut killed = command(&instance, &audit, &["gc"])
+        .env("DOCKER_HOST", slow.uri())
         .spawn()
         .expect("it runs");
-    eventually("it is in the middle", SOON, async || {
-        removals(&audit)
-            .iter()
-            .any(|(_, outcome)| outcome == "done")
-    })
-    .await;
+    let withheld = tokio::time::timeout(SOON, slow.until_withheld()).await;
+    withheld.expect("it is in the middle");
     killed.kill().expect("killed");
     killed.wait().expect("it ends");
-    assert!(left() > 0, "it was killed too late");
+    assert_eq!(left(), abandoned.len() - 3);
+    // Of the fourth it is known that it was to go.
+    assert_eq!(removals(&audit).len(), 7);
 
     let rest = gc(&instance, &audit, &[]);
     assert!(rest.status.success(), "{}", text(&rest.stderr));
@@ -182,8 +186,7 @@ impl Here {
         let config = Config::load(SettingsArgs::default(), &environment);
         let mut config = config.expect("settings");
         config.volume_retention = Some(RETENTION);
-        let variable = |name: &str| ProcessEnvironment.variable(name)?.into_string().ok();
-        let engine = Engine::new(locate(&variable).expect("an engine")).expect("an address");
+        let engine = engine();
         let audit = Directory::new(0);
         let instance = instance.name().to_owned();
         let options = Options::new(audit.text().into(), false, "node".to_owned(), instance);
@@ -198,6 +201,12 @@ impl Here {
     fn gc(&self, backup: Backup) -> Gc {
         Gc::new(self.manager.clone(), self.engine.clone(), Some(backup))
     }
+}
+
+/// The Engine of all tests.
+fn engine() -> Engine {
+    let variable = |name: &str| ProcessEnvironment.variable(name)?.into_string().ok();
+    Engine::new(locate(&variable).expect("an engine")).expect("an address")
 }
 
 /// What becomes of the volume of `user`.

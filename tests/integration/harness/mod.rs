@@ -25,7 +25,7 @@ pub use disk::Disk;
 pub use engine::Engine;
 pub use http::{Answer, HttpServer, MODERN, connect};
 pub use instance::Instance;
-pub use proxy::Proxy;
+pub use proxy::{Proxy, Withholding};
 pub use rpc::{CallResult, Pending, Rpc};
 pub use server::{Server, TestServer};
 

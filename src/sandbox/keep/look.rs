@@ -1,0 +1,60 @@
+//! A look at a workspace: when it was used last, and whether anybody is in it.
+//!
+//! It is no use of it, and its user sees nothing of it: the container is an errand's.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{Instant, sleep};
+
+use super::Keeper;
+use super::errand::Errand;
+use crate::engine::{RunAs, Workspace};
+use crate::sandbox::SandboxError;
+
+/// How long PID 1 may take to read one small file. Its disk may be full, and the file is
+/// the user's, who may have put anything in its place.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Between two questions.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+impl Keeper {
+    /// When the workspace was used last; `None` where it does not say so. Only where it is
+    /// a volume.
+    ///
+    /// # Errors
+    /// [`crate::engine::EngineError::Missing`] where there is none, and those of every
+    /// call.
+    pub async fn last_use(&self) -> Result<Option<SystemTime>, SandboxError> {
+        let volume = self.maker.volumes().await?.current;
+        let workspace = Workspace::Volume(volume);
+        let errand = self.maker.errand("look", workspace, RunAs::DEFAULT).await?;
+        let used = errand.last_use().await;
+        errand.close().await;
+        Ok(used)
+    }
+
+    /// Whether a container of the user's is there that runs or is about to.
+    ///
+    /// # Errors
+    /// The Engine's.
+    pub async fn is_in_use(&self) -> Result<bool, SandboxError> {
+        Ok(!self.maker.running().await?.is_empty())
+    }
+}
+
+impl Errand {
+    async fn last_use(&self) -> Option<SystemTime> {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            let stats = self.channel.stats().await.ok()?;
+            // 0: it has not read it yet.
+            if stats.last_used_ms != 0 {
+                let at = u64::try_from(stats.last_used_ms).ok()?;
+                return Some(SystemTime::UNIX_EPOCH + Duration::from_millis(at));
+            }
+            sleep(ASK_AGAIN).await;
+        }
+        None
+    }
+}

@@ -1,0 +1,141 @@
+//! What happens between the plan and the removal counts, and nobody sees a look.
+
+use casemate::identity::SandboxName;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+
+fn user(name: &str) -> User {
+    User {
+        issuer: "local".parse().expect("an issuer"),
+        subject: name.parse().expect("a subject"),
+    }
+}
+
+/// While its backup is made `ada` is held, and somebody removes the workspace of `bob`.
+fn meanwhile(instance: &Instance, bob: &str) -> Backup {
+    let (instance, bob) = (instance.clone(), bob.to_owned());
+    Arc::new(move |user: User| {
+        if user.subject.as_str() == "ada" {
+            let held = instance.command(&["hold", "ada"]).output();
+            assert!(held.expect("it runs").status.success());
+        } else {
+            docker::output(&["volume", "rm", &bob]);
+        }
+        Box::pin(async { Ok("a backup".to_owned()) })
+    })
+}
+
+#[tokio::test]
+async fn what_is_held_or_removed_while_the_clean_up_runs_is_left_so_and_a_look_is_not_seen() {
+    let image = docker::Image::from_tools("true", &[]);
+    let instance = Instance::new();
+    unused(&instance, &image, &["ada", "bob"]).await;
+    let volumes = instance.volumes();
+    let bob = volumes.iter().find(|name| name.contains("-bob-"));
+    let bob = bob.expect("a volume").clone();
+    let here = Here::new(&instance, &image);
+    let mut gc = here.gc(meanwhile(&instance, &bob));
+    planned(&mut gc, &["ada", "bob"]).await;
+    let items = gc.run(Scope::All).await.expect("it runs");
+    assert_eq!(fate(&items, "ada"), &Fate::Kept("it is held".to_owned()));
+    assert_eq!(fate(&items, "bob"), &Fate::Kept("it is gone".to_owned()));
+    let counted = here.engine.meter().text().expect("text");
+    assert!(
+        !counted.contains("casemate_sandbox_starts_total{"),
+        "{counted}"
+    );
+
+    // Told to stop, it looks into nothing more.
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let mut stopped = here.gc(meanwhile(&instance, &bob)).stopping(stop);
+    let items = stopped.run(Scope::All).await.expect("it runs");
+    assert!(
+        items.iter().all(|item| item.what != What::Volume),
+        "{items:?}"
+    );
+
+    // The Engine makes what a container names, and that would be bob's workspace then.
+    let looked = here.manager.keeper(&user("bob")).last_use().await;
+    assert!(looked.is_err(), "{looked:?}");
+    let all = docker::lines(&["volume", "ls", "--quiet"]);
+    assert!(!all.contains(&bob), "{all:?}");
+    assert_eq!(instance.containers(), [""; 0]);
+    here.manager.close().await;
+}
+
+#[tokio::test]
+async fn a_workspace_that_does_not_say_when_it_was_used_stays_and_the_look_ends() {
+    let image = docker::Image::from_tools("true", &[]);
+    let instance = Instance::new();
+    let server = TestServer::on(&instance).user("eve").image(image.name());
+    let server = server.env("CASEMATE_IDLE_TIMEOUT", "1s").start().await;
+    let hostile = "rm -rf .casemate && touch .casemate";
+    assert!(!server.shell(hostile).await.is_error());
+    assert!(server.end().await.success());
+    eventually("it ends", SOON, async || instance.containers().is_empty()).await;
+    // Younger than this it would not be looked into.
+    tokio::time::sleep(RETENTION).await;
+
+    let (here, made) = (Here::new(&instance, &image), Arc::default());
+    let mut gc = here.gc(backup(&made, Ok("a backup".to_owned())));
+    let items = gc.run(Scope::All).await.expect("it runs");
+    let unknown = Fate::Kept("its last use is not known".to_owned());
+    assert_eq!(fate(&items, "eve"), &unknown);
+    assert_eq!(instance.containers(), [""; 0]);
+    here.manager.close().await;
+}
+
+#[tokio::test]
+async fn a_row_whose_server_starts_it_after_all_is_not_removed() {
+    let create = [
+        "create",
+        "--network=none",
+        crate::harness::TOOLS_IMAGE,
+        "sleep",
+        "60",
+    ];
+    let container = docker::Container(docker::output(&create));
+    let engine = engine();
+    docker::output(&["start", &container.0]);
+    assert!(
+        !engine
+            .remove_stopped(&container.0)
+            .await
+            .expect("an answer")
+    );
+    let running = docker::lines(&["ps", "--quiet", "--no-trunc"]);
+    assert!(running.contains(&container.0));
+    docker::output(&["kill", &container.0]);
+    assert!(
+        engine
+            .remove_stopped(&container.0)
+            .await
+            .expect("an answer")
+    );
+    assert!(!is_there(&container));
+}
+
+#[tokio::test]
+async fn a_hold_whose_name_somebody_took_is_refused_and_not_said_to_be_placed() {
+    let instance = Instance::new();
+    let name = SandboxName::new(&instance.name().parse().expect("a name"), &user("ada"));
+    let taken = docker::Volume(format!("{}.hold", name.as_str()));
+    docker::output(&["volume", "create", &taken.0]);
+    let hold = || {
+        instance
+            .command(&["hold", "ada"])
+            .output()
+            .expect("it runs")
+    };
+    let refused = hold();
+    let said = text(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("belongs to someone else"),
+        "{said}"
+    );
+    docker::output(&["volume", "rm", &taken.0]);
+    // Twice is once.
+    assert!(hold().status.success() && hold().status.success());
+}
