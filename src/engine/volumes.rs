@@ -1,6 +1,7 @@
 //! The calls about volumes.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
@@ -37,6 +38,14 @@ pub struct VolumeRow {
     pub labels: BTreeMap<String, String>,
     /// When it was made, RFC 3339, where the driver says so.
     pub created: Option<String>,
+}
+
+impl VolumeRow {
+    /// When it was made. An Engine may say it in the zone of its host.
+    pub fn created_at(&self) -> Option<SystemTime> {
+        let created = chrono::DateTime::parse_from_rfc3339(self.created.as_deref()?);
+        created.ok().map(SystemTime::from)
+    }
 }
 
 impl Engine {

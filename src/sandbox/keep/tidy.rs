@@ -34,7 +34,7 @@ impl Maker {
             if mark.is_young(SystemTime::now()) {
                 continue;
             }
-            if volumes.pending.contains(&mark.volume) {
+            if mark.is_for_one {
                 match self.engine.remove_volume(&mark.volume).await {
                     // A restore that runs.
                     Err(EngineError::InUse { .. }) => continue,
