@@ -12,7 +12,7 @@ use crate::engine::{Engine, labels};
 use crate::identity::{Instance, Issuer, Subject, User};
 use crate::ops::gc::hold;
 use crate::ops::removal::Recorded;
-use crate::sandbox::survey;
+use crate::sandbox::{in_order_of_removal, survey};
 
 /// Flags of `rm`.
 #[derive(Debug, clap::Args)]
@@ -116,7 +116,9 @@ impl Removal {
             removed.containers.push(occupant.row.name);
         }
         if files {
-            for volume in engine.list_volumes(&whose).await? {
+            let volumes = engine.list_volumes(&whose).await?;
+            // Killed in between, or one in use: what is left is no other state than before.
+            for volume in in_order_of_removal(&self.instance, user, volumes) {
                 let recorded = self.record("volume", &volume.name).await?;
                 recorded
                     .done(engine.remove_volume(&volume.name).await)

@@ -7,14 +7,15 @@ use std::collections::HashMap;
 
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig,
-    Mount, MountBindOptions, MountBindOptionsPropagationEnum, MountType, ResourcesUlimits,
-    RestartPolicy, RestartPolicyNameEnum,
+    Mount, MountBindOptions, MountBindOptionsPropagationEnum, MountType, MountVolumeOptions,
+    MountVolumeOptionsDriverConfig, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 use casemate_protocol::{INIT_PATH, WORKSPACE};
 
 use super::env::environment;
 use super::seccomp;
 use super::spec::{ContainerSpec, Workspace};
+use super::volumes::VolumeDriver;
 
 /// /tmp of a sandbox. gcc and pip run what they write there; a file takes an inode of memory too.
 const TMP_OPTIONS: &str = "rw,nosuid,nodev,exec,size=128m,nr_inodes=16k,mode=1777";
@@ -159,6 +160,23 @@ impl ContainerSpec {
             .chain([("/tmp".to_owned(), TMP_OPTIONS)])
             .map(|(path, options)| (path, options.to_owned()))
             .collect()
+    }
+
+    /// The Engine makes a volume that is gone at the create call. It is then ours as if we
+    /// had made it: one without labels would keep its user out for ever.
+    pub(super) fn complete_mounts(&self, host: &mut HostConfig) {
+        let volumes = host.mounts.iter_mut().flatten();
+        for mount in volumes.filter(|mount| mount.typ == Some(MountType::VOLUME)) {
+            let VolumeDriver { name, options } = self.volume_driver.clone();
+            mount.volume_options = Some(MountVolumeOptions {
+                labels: Some(self.volume_labels().into_iter().collect()),
+                driver_config: Some(MountVolumeOptionsDriverConfig {
+                    name: Some(name),
+                    options: Some(options.into_iter().collect()),
+                }),
+                ..MountVolumeOptions::default()
+            });
+        }
     }
 
     fn mount(&self) -> Mount {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 
-use crate::engine::labels::{INSTANCE, USER};
+use crate::engine::labels::{self, INSTANCE, USER};
 use crate::engine::testing::{Scratch, TOOLS, scratch};
 use crate::engine::{EngineError, ExecStream, Removed, State, VolumeDriver};
 use futures_util::StreamExt;
@@ -178,6 +178,33 @@ async fn a_volume_without_labels_is_foreign() {
             .ensure_volume(&scratch.name, &scratch.labels(), &driver)
             .await;
         assert!(matches!(made, Err(EngineError::Foreign { .. })), "{made:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_volume_that_the_engine_makes_for_a_container_is_as_if_we_had_made_it() {
+    scratch(async |scratch: &Scratch| {
+        let spec = scratch.spec(TOOLS).await;
+        // Nobody made it before.
+        let created = scratch.create("a", spec.body()).await.expect("a container");
+        let ours = [(labels::INSTANCE, scratch.name.as_str())];
+        let volumes = scratch.engine.list_volumes(&ours).await.unwrap();
+        let [volume] = volumes.as_slice() else {
+            panic!("{volumes:?}")
+        };
+        assert_eq!(volume.labels, spec.volume_labels());
+        let driver = VolumeDriver::default();
+        let found = scratch
+            .engine
+            .ensure_volume(&scratch.name, &spec.labels, &driver);
+        found.await.expect("not foreign");
+        // Another making, and another version: the container is the same.
+        let mut other = spec.clone();
+        other.made_for = "another".to_owned();
+        other.labels.version = "9.0.0".to_owned();
+        let container = scratch.engine.inspect(&created.id).await.unwrap().unwrap();
+        assert_eq!(scratch.engine.differences(&other, &container), []);
     })
     .await;
 }

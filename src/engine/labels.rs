@@ -38,6 +38,10 @@ pub const PREPARING: &str = "io.casemate.preparing";
 /// user's to delete.
 pub const HOLD: &str = "io.casemate.hold";
 
+/// On a volume: for which making of a container it was made. One that has just been made
+/// for a container is empty, whatever the user had before.
+pub const MADE_FOR: &str = "io.casemate.made-for";
+
 /// On a volume that only shows what the Engine can do: what that is.
 pub const PROBE: &str = "io.casemate.probe";
 

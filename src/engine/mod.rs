@@ -38,7 +38,7 @@ mod verify;
 mod volumes;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

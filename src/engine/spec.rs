@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::hex;
 use super::image::PreparedImage;
 use super::labels::{self, Labels};
+use super::volumes::VolumeDriver;
 
 /// Hex digits of a hash that stands in a label: 64 bits, nobody attacks it.
 const HASH_DIGITS: usize = 16;
@@ -84,6 +85,10 @@ pub struct ContainerSpec {
     pub init_args: Vec<String>,
     /// Where the workspace is from.
     pub workspace: Workspace,
+    /// What stores the volume, should it have to be made.
+    pub volume_driver: VolumeDriver,
+    /// Tells this making of a container from all others: see [`labels::MADE_FOR`].
+    pub made_for: String,
     /// What it may use.
     pub limits: Limits,
     /// The OCI runtime. Where the operator names none: [`super::Capabilities::default_runtime`].
@@ -115,9 +120,19 @@ impl ContainerSpec {
         map
     }
 
+    /// All labels of the volume, should it have to be made.
+    pub fn volume_labels(&self) -> BTreeMap<String, String> {
+        let mut map = self.labels.to_map();
+        map.insert(labels::MADE_FOR.to_owned(), self.made_for.clone());
+        map
+    }
+
     /// The body of the create call.
     pub(super) fn body(&self) -> ContainerCreateBody {
         let mut body = self.unlabelled();
+        if let Some(host) = &mut body.host_config {
+            self.complete_mounts(host);
+        }
         body.labels = Some(self.labels().into_iter().collect());
         if let Some(entrypoint) = &mut body.entrypoint {
             entrypoint.push(format!("--spec={}", self.hash()));

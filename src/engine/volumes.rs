@@ -1,6 +1,7 @@
 //! The calls about volumes.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
@@ -37,6 +38,14 @@ pub struct VolumeRow {
     pub labels: BTreeMap<String, String>,
     /// When it was made, RFC 3339, where the driver says so.
     pub created: Option<String>,
+}
+
+impl VolumeRow {
+    /// When it was made. An Engine may say it in the zone of its host.
+    pub fn created_at(&self) -> Option<SystemTime> {
+        let created = chrono::DateTime::parse_from_rfc3339(self.created.as_deref()?);
+        created.ok().map(SystemTime::from)
+    }
 }
 
 impl Engine {
@@ -124,20 +133,6 @@ impl Engine {
         let call = docker.inspect_volume(segment("volume", name)?);
         match self.bounded("inspect volume", QUICK, call).await {
             Ok(_) => Ok(true),
-            Err(error) if error.status() == Some(404) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Whether there is one of this name that is whose `labels` say.
-    ///
-    /// # Errors
-    /// Those of every call.
-    pub async fn has_own_volume(&self, name: &str, labels: &Labels) -> Result<bool, EngineError> {
-        let docker = self.docker().await?;
-        let call = docker.inspect_volume(segment("volume", name)?);
-        match self.bounded("inspect volume", QUICK, call).await {
-            Ok(volume) => Ok(labels.own(&volume.labels.into_iter().collect())),
             Err(error) if error.status() == Some(404) => Ok(false),
             Err(error) => Err(error),
         }

@@ -67,6 +67,8 @@ pub(super) struct Running {
     pub channel: Channel,
     /// Becomes known when it is gone; `None` inside: nobody saw how.
     pub removed: watch::Receiver<Option<Option<i64>>>,
+    /// Its workspace was made with it, and is empty.
+    pub workspace_is_new: bool,
 }
 
 /// Makes and finds the container of one user.
@@ -229,6 +231,7 @@ impl Maker {
                 container,
                 channel,
                 removed,
+                workspace_is_new: false,
             },
             note,
         )))

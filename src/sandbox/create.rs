@@ -7,7 +7,7 @@ use tracing::debug;
 use super::bring_up::{LOOK_AGAIN, Maker, NAME_IN_USE, Running};
 use super::room::Urgency;
 use super::{SandboxError, Status};
-use crate::engine::{VolumeDriver, Workspace};
+use crate::engine::{ContainerSpec, Workspace, labels};
 
 /// How often a container is made again that ended before it was connected to.
 const TRIES: usize = 3;
@@ -52,17 +52,28 @@ impl Maker {
         let spec = self.spec(status).await?;
         if let Workspace::Volume(volume) = &spec.workspace {
             self.check_disk(volume).await?;
-            let driver = VolumeDriver::local(self.quota().await?, self.settings.quota.0);
-            self.engine
-                .ensure_volume(volume, &spec.labels, &driver)
-                .await?;
         }
         loop {
             let reserved = self.room(urgency, status).await?;
+            // Behind the wait, in which somebody may take it away.
+            self.ensure_workspace(&spec).await?;
             if let Some(running) = self.make(name, spec.clone(), reserved).await? {
                 return Ok(running);
             }
             debug!("other servers were faster");
         }
+    }
+
+    async fn ensure_workspace(&self, spec: &ContainerSpec) -> Result<(), SandboxError> {
+        let Workspace::Volume(volume) = &spec.workspace else {
+            return Ok(());
+        };
+        let (labels, made_for) = (&spec.labels, spec.made_for.clone());
+        let made_for = [(labels::MADE_FOR, made_for)];
+        let driver = &spec.volume_driver;
+        let ensured = self
+            .engine
+            .ensure_labelled_volume(volume, labels, &made_for, driver);
+        Ok(ensured.await?)
     }
 }

@@ -25,10 +25,18 @@ use std::time::{Duration, SystemTime};
 
 use super::SandboxError;
 use super::bring_up::Maker;
-use crate::engine::{EngineError, VolumeRow, Workspace, labels};
+use crate::engine::{ContainerSpec, EngineError, VolumeRow, Workspace, labels};
+use crate::identity::{Instance, SandboxName, User};
 
 /// A mark or a volume younger than this may be of a restore that is about to use it.
-pub(super) const YOUNG: Duration = Duration::from_secs(120);
+const YOUNG: Duration = Duration::from_secs(120);
+
+/// As [`YOUNG`], of a mark without its volume: that may be about to be made, and would be
+/// the workspace at once. What is left longer costs nothing.
+const YOUNG_ALONE: Duration = Duration::from_secs(60 * 60);
+
+/// What a restored volume's name has behind that of the first.
+const RESTORED: &str = "-g";
 
 /// The volumes of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,37 +58,56 @@ pub(super) struct Volumes {
 pub(super) struct Mark {
     pub(super) name: String,
     pub(super) volume: String,
-    created: Option<String>,
+    /// Whether there is such a volume.
+    pub(super) is_for_one: bool,
+    created: Option<SystemTime>,
 }
 
 impl Mark {
-    /// Whether it may be of a restore that has just begun.
+    /// Whether it may be of a restore that has just begun. What is of an unknown age, or
+    /// from a clock that is ahead, may be.
     pub(super) fn is_young(&self, now: SystemTime) -> bool {
-        let created = self.created.as_deref().map(humantime::parse_rfc3339);
-        match created {
-            Some(Ok(created)) => now.duration_since(created).is_ok_and(|age| age < YOUNG),
-            // With a zone, or none: it is decided by whether its volume is in use.
-            _ => false,
-        }
+        let age = self.created.and_then(|at| now.duration_since(at).ok());
+        let young = if self.is_for_one { YOUNG } else { YOUNG_ALONE };
+        age.is_none_or(|age| age < young)
+    }
+}
+
+impl Volumes {
+    /// Whether this one has a mark.
+    pub(super) fn is_pending(&self, name: &str) -> bool {
+        self.pending.iter().any(|pending| pending == name)
     }
 }
 
 /// `first`: the name of generation 0. `rows`: all volumes with the user's labels.
 pub(super) fn sort(first: &str, rows: &[VolumeRow]) -> Volumes {
     let label = |row: &VolumeRow, name| row.labels.get(name).cloned();
+    let exists = |name: &String| rows.iter().any(|row| row.name == *name);
     let marks: Vec<Mark> = rows
         .iter()
         .filter_map(|row| {
+            let volume = label(row, labels::PENDING)?;
             Some(Mark {
                 name: row.name.clone(),
-                volume: label(row, labels::PENDING)?,
-                created: row.created.clone(),
+                is_for_one: exists(&volume),
+                volume,
+                created: row.created_at(),
             })
         })
         .collect();
     let marked: BTreeSet<&str> = marks.iter().map(|mark| mark.volume.as_str()).collect();
     let mut whole = vec![(0, first.to_owned())];
     let mut pending = Vec::new();
+    let is_stray = |row: &VolumeRow| {
+        let restored = row.name.strip_prefix(first);
+        let restored = restored.is_some_and(|rest| rest.starts_with(RESTORED));
+        let labels = [labels::GENERATION, labels::PENDING];
+        restored && !labels.iter().any(|name| row.labels.contains_key(*name))
+    };
+    // The Engine made such a one for a container whose volume was gone.
+    let strays = rows.iter().filter(|row| is_stray(row));
+    let strays: Vec<String> = strays.map(|row| row.name.clone()).collect();
     for row in rows {
         let generation = label(row, labels::GENERATION).and_then(|text| text.parse::<u64>().ok());
         let Some(generation) = generation.filter(|_| row.name != first) else {
@@ -94,7 +121,6 @@ pub(super) fn sort(first: &str, rows: &[VolumeRow]) -> Volumes {
     }
     whole.sort();
     let (generation, current) = whole.pop().unwrap_or_default();
-    let exists = |name: &String| rows.iter().any(|row| row.name == *name);
     Volumes {
         current,
         generation,
@@ -102,15 +128,43 @@ pub(super) fn sort(first: &str, rows: &[VolumeRow]) -> Volumes {
             .into_iter()
             .map(|(_, name)| name)
             .filter(exists)
+            .chain(strays)
             .collect(),
         pending,
         marks,
     }
 }
 
+/// The volumes of a user so that, whatever keeps the rest from being removed, what is left
+/// is the newest workspace or none: first those of the past, then the workspace, then what
+/// was never whole, and the marks that say so at last.
+pub fn in_order_of_removal(
+    instance: &Instance,
+    user: &User,
+    mut rows: Vec<VolumeRow>,
+) -> Vec<VolumeRow> {
+    let volumes = sort(SandboxName::new(instance, user).as_str(), &rows);
+    let place = |row: &VolumeRow| {
+        let name = &row.name;
+        if row.labels.contains_key(labels::PENDING) {
+            3
+        } else if volumes.pending.contains(name) {
+            2
+        } else {
+            u8::from(*name == volumes.current)
+        }
+    };
+    rows.sort_by_key(place);
+    rows
+}
+
 impl Maker {
     /// The user's volumes as they are now.
     pub(super) async fn volumes(&self) -> Result<Volumes, SandboxError> {
+        Ok(sort(self.name.as_str(), &self.volume_rows().await?))
+    }
+
+    async fn volume_rows(&self) -> Result<Vec<VolumeRow>, SandboxError> {
         let labels = self.labels();
         let whose = [
             (labels::INSTANCE, labels.instance.as_str()),
@@ -119,21 +173,46 @@ impl Maker {
         ];
         let mut rows = self.engine.list_volumes(&whose).await?;
         rows.retain(|row| labels.own(&row.labels));
-        Ok(sort(self.name.as_str(), &rows))
+        Ok(rows)
     }
 
     /// The last look at it before a container is started: a restore may have ended since
-    /// the first one. The failure is one after which the container is made again.
-    pub(super) async fn must_be_on(&self, workspace: &Workspace) -> Result<(), SandboxError> {
-        let Workspace::Volume(volume) = workspace else {
-            return Ok(());
-        };
-        if self.volumes().await?.current == *volume {
-            return Ok(());
-        }
-        let (kind, name) = ("volume", volume.clone());
-        Err(EngineError::Missing { kind, name }.into())
+    /// the first one. The failure is one after which the container is made again. Returns
+    /// whether the volume was made for this container.
+    pub(super) async fn must_be_on(&self, spec: &ContainerSpec) -> Result<bool, SandboxError> {
+        let is_current = |volumes: &Volumes, name: &str| volumes.current == name;
+        self.must_be(spec, is_current).await
     }
+
+    /// As [`Self::must_be_on`], of what a restore fills: it must not be the workspace.
+    pub(super) async fn must_be_pending(&self, spec: &ContainerSpec) -> Result<bool, SandboxError> {
+        let is_pending = |volumes: &Volumes, name: &str| volumes.is_pending(name);
+        self.must_be(spec, is_pending).await
+    }
+
+    /// Behind the create call nobody can take the volume away; before, somebody may have,
+    /// and then the Engine has made another of its name.
+    async fn must_be(
+        &self,
+        spec: &ContainerSpec,
+        holds: impl FnOnce(&Volumes, &str) -> bool,
+    ) -> Result<bool, SandboxError> {
+        let Workspace::Volume(volume) = &spec.workspace else {
+            return Ok(false);
+        };
+        let rows = self.volume_rows().await?;
+        let row = rows.iter().find(|row| row.name == *volume);
+        match row.filter(|_| holds(&sort(self.name.as_str(), &rows), volume)) {
+            Some(row) => Ok(row.labels.get(labels::MADE_FOR) == Some(&spec.made_for)),
+            None => Err(missing(volume)),
+        }
+    }
+}
+
+/// That this volume is not what it has to be.
+pub(super) fn missing(volume: &str) -> SandboxError {
+    let (kind, name) = ("volume", volume.to_owned());
+    EngineError::Missing { kind, name }.into()
 }
 
 #[cfg(test)]
@@ -210,12 +289,73 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_young_for_two_minutes() {
-        let rows = [mark("v-g1-a")];
-        let mark = &sort("v", &rows).marks[0];
-        let made = humantime::parse_rfc3339("2026-01-01T00:00:00Z").expect("a time");
-        assert!(mark.is_young(made + Duration::from_secs(119)));
-        assert!(!mark.is_young(made + Duration::from_secs(120)));
+    fn a_volume_that_the_engine_made_in_place_of_one_that_was_gone_is_no_workspace() {
+        let volumes = sort("v", &[plain("v"), plain("v-g7-a"), plain("v-more")]);
+        assert_eq!(volumes.current, "v");
+        assert_eq!(volumes.old, ["v-g7-a"]);
+    }
+
+    fn is_young(created: Option<&str>, alone: bool, now: &str) -> bool {
+        let mut mark = mark("v-g1-a");
+        mark.created = created.map(str::to_owned);
+        let mut rows = vec![mark];
+        rows.extend((!alone).then(|| volume("v-g1-a", 1)));
+        let now = humantime::parse_rfc3339(now).expect("a time");
+        sort("v", &rows).marks[0].is_young(now)
+    }
+
+    #[test]
+    fn a_mark_is_young_for_two_minutes_and_without_its_volume_for_an_hour() {
+        let made = Some("2026-01-01T00:00:00Z");
+        assert!(is_young(made, false, "2026-01-01T00:01:59Z"));
+        assert!(!is_young(made, false, "2026-01-01T00:02:00Z"));
+        assert!(is_young(made, true, "2026-01-01T00:59:59Z"));
+        assert!(!is_young(made, true, "2026-01-01T01:00:00Z"));
+    }
+
+    #[test]
+    fn a_mark_of_another_zone_a_clock_ahead_or_no_time_is_not_taken_for_old() {
+        let ahead = Some("2026-01-01T02:00:00+02:00");
+        let behind = Some("2025-12-31T19:30:00.123456789-04:30");
+        for made in [ahead, behind] {
+            assert!(is_young(made, false, "2026-01-01T00:01:00Z"));
+            assert!(!is_young(made, false, "2026-01-01T00:02:01Z"));
+        }
+        for unknown in [None, Some("yesterday"), Some("2026-01-01T00:00:01Z")] {
+            assert!(is_young(unknown, false, "2026-01-01T00:00:00Z"));
+        }
+    }
+
+    #[test]
+    fn a_removal_that_stops_anywhere_leaves_the_newest_workspace_or_none() {
+        let (instance, user): (Instance, User) = (
+            "a".parse().expect("an instance"),
+            User {
+                issuer: "local".parse().expect("an issuer"),
+                subject: "ada".parse().expect("a subject"),
+            },
+        );
+        let name = SandboxName::new(&instance, &user);
+        let first = name.as_str();
+        let named = |rest: &str| format!("{first}{rest}");
+        let (old, current, pending) = (named("-g1-a"), named("-g2-b"), named("-g3-c"));
+        let mut rows = vec![
+            mark(&pending),
+            volume(&pending, 3),
+            volume(&current, 2),
+            volume(&old, 1),
+            plain(first),
+        ];
+        for _ in 0..rows.len() {
+            rows.rotate_left(1);
+            let ordered = in_order_of_removal(&instance, &user, rows.clone());
+            for gone in 0..=ordered.len() {
+                let left = &ordered[gone..];
+                let workspace = sort(first, left).current;
+                let is_there = left.iter().any(|row| row.name == workspace);
+                assert!(!is_there || workspace == current, "{gone}: {workspace}");
+            }
+        }
     }
 
     proptest! {

@@ -58,6 +58,7 @@ impl Maker {
             container: id.into(),
             channel,
             removed,
+            workspace_is_new: false,
         })
     }
 
@@ -116,9 +117,11 @@ impl Making {
             }
         }
         drop(reserved);
-        self.maker.must_be_on(&spec.workspace).await?;
+        let workspace_is_new = self.maker.must_be_on(spec).await?;
         tokio::select! {
-            running = self.maker.start(id) => running.map(Some),
+            running = self.maker.start(id) => running.map(|running| {
+                Some(Running { workspace_is_new, ..running })
+            }),
             // The removal waits at the Engine for a start that is under way.
             () = self.caller.closed(), if !self.maker.lasts() => Err(SandboxError::Ending),
         }

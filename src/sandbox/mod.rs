@@ -63,12 +63,13 @@ pub use abandoned::is_abandoned;
 pub use bind::BindError;
 pub use command::{Command, Executed, Follow, Lost, News};
 pub use error::SandboxError;
+pub use generation::in_order_of_removal;
 pub use keep::{Consistency, Copying, Filling, Keeper, Moment, Part, ReadBack, StageError, Staged};
 pub use keep::{owner, workspaces};
 pub use manager::{Manager, node};
 pub use measure::disk_free;
 pub use repeat::Uncertainty;
-pub use replaced::{KEPT, LOST, Reason};
+pub use replaced::{EMPTIED, KEPT, LOST, Reason};
 pub use survey::{Occupant, survey};
 pub use transfer::{Download, Stat, UploadOptions, Uploaded};
 pub use used::Used;
@@ -108,6 +109,8 @@ enum Status {
 pub enum Note {
     /// The container is a new one.
     Restarted(Reason),
+    /// As [`Self::Restarted`], and the workspace had been removed.
+    Emptied(Reason),
     /// The running container has other settings than this server.
     OtherSettings,
 }

@@ -150,6 +150,9 @@ impl Owner {
             if let Some(note) = note {
                 self.note.put(note);
             }
+            if running.workspace_is_new {
+                self.note.workspace_is_new();
+            }
             let room = &self.maker.common.room;
             room.occupied(&running.container, &running.channel);
             self.running = Some(running);

@@ -44,6 +44,14 @@ impl NoteSlot {
         slot.get_or_insert(note);
     }
 
+    /// Whoever had a container before had a workspace too, and that is gone with its files.
+    pub fn workspace_is_new(&self) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Note::Restarted(reason)) = *slot {
+            *slot = Some(Note::Emptied(reason));
+        }
+    }
+
     /// Told once.
     pub fn take(&self) -> Option<Note> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()

@@ -75,6 +75,12 @@ pub const LOST: &str = "running processes and everything outside /workspace, suc
 /// What a replacement keeps.
 pub const KEPT: &str = "/workspace";
 
+/// What is lost, and what is kept, where the workspace was removed too.
+pub const EMPTIED: (&str, &str) = (
+    "everything, all files in /workspace too: it was removed from outside",
+    "nothing",
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use super::{SandboxError, Status};
 use crate::config::{Bind, Mode};
 use crate::engine::{
     Capabilities, ContainerSpec, Engine, EngineError, ImageState, Labels, Limits, PreparedImage,
-    Quota, RunAs, Workspace,
+    Quota, RunAs, VolumeDriver, Workspace,
 };
 
 /// Largest file in a workspace without a quota, 2 GiB.
@@ -85,6 +85,8 @@ impl Maker {
             labels: self.labels(),
             init_args: self.init_args(),
             workspace,
+            volume_driver: VolumeDriver::local(quota, settings.quota.0),
+            made_for: uuid::Uuid::new_v4().simple().to_string(),
             limits: Limits {
                 memory: settings.memory.0,
                 // The Engine refuses more than its host has.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::sandbox::{KEPT, LOST, Note};
+use crate::sandbox::{EMPTIED, KEPT, LOST, Note};
 
 /// The `sandbox` field of a result. Present only when there is something to say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -46,13 +46,15 @@ impl SandboxNote {
             return None;
         }
         let restarted = match note {
-            Some(Note::Restarted(reason)) => Some(Restarted {
-                reason: reason.sentence().to_owned(),
-                lost: LOST.to_owned(),
-                kept: KEPT.to_owned(),
-            }),
-            _ => None,
+            Some(Note::Restarted(reason)) => Some((reason, (LOST, KEPT))),
+            Some(Note::Emptied(reason)) => Some((reason, EMPTIED)),
+            Some(Note::OtherSettings) | None => None,
         };
+        let restarted = restarted.map(|(reason, (lost, kept))| Restarted {
+            reason: reason.sentence().to_owned(),
+            lost: lost.to_owned(),
+            kept: kept.to_owned(),
+        });
         let other_settings = (note == Some(Note::OtherSettings)).then_some(true);
         Some(Self {
             restarted,

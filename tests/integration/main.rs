@@ -18,6 +18,7 @@ mod conformance;
 mod disk;
 mod doctor;
 mod edits;
+mod emptied;
 mod ending;
 mod engine_trouble;
 mod ephemeral;

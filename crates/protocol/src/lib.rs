@@ -55,6 +55,9 @@ pub const MAX_CHUNK: usize = 256 * 1024;
 /// PID 1 20 µs, and of ten million nobody can wait for the end.
 pub const MAX_BACKUP_ENTRIES: u64 = 5_000_000;
 
+/// In `StatsReply.last_used_ms`: the workspace was read, and does not say when.
+pub const LAST_USE_UNKNOWN: i64 = -1;
+
 /// User id of the bridge. PID 1 serves nobody else.
 pub const BRIDGE_UID: u32 = 65534;
 

@@ -29,14 +29,14 @@ pub(super) fn engine() -> Engine {
 }
 
 /// Names and labels that no other test has. All that bears them is removed at the end.
-pub(super) struct Scratch {
-    pub(super) engine: Engine,
+pub(crate) struct Scratch {
+    pub(crate) engine: Engine,
     /// The instance of all labels, and the start of all names.
-    pub(super) name: String,
+    pub(crate) name: String,
 }
 
 /// Runs a test with a scratch of its own, and cleans up whatever comes of it.
-pub(super) async fn scratch(test: impl AsyncFnOnce(&Scratch)) {
+pub(crate) async fn scratch(test: impl AsyncFnOnce(&Scratch)) {
     let name = format!("casemate-test-{:016x}", RandomState::new().hash_one(0));
     let scratch = Scratch {
         engine: engine(),
@@ -142,10 +142,10 @@ impl Scratch {
             let _ = self.engine.remove(&row.id).await;
         }
         let volumes = self.engine.list_volumes(&[]).await.unwrap_or_default();
-        for volume in volumes
-            .iter()
-            .filter(|volume| volume.name.starts_with(&self.name))
-        {
+        for volume in volumes.iter().filter(|volume| {
+            let is_ours = volume.labels.get(INSTANCE) == Some(&self.name);
+            is_ours || volume.name.starts_with(&self.name)
+        }) {
             let _ = self.engine.remove_volume(&volume.name).await;
         }
         self.clean_images().await;
@@ -192,6 +192,8 @@ pub(super) fn spec() -> ContainerSpec {
         },
         init_args: vec!["--idle-timeout-ms=900000".to_owned()],
         workspace: Workspace::Volume("casemate-test".to_owned()),
+        volume_driver: VolumeDriver::default(),
+        made_for: "a-making".to_owned(),
         limits: Limits {
             memory: 512 << 20,
             nano_cpus: 1_000_000_000,

@@ -139,7 +139,7 @@ fn insert_named(fields: &mut Fields, field: &str, name: &str, list: &Value) {
         let key = item[name].as_str().unwrap_or_default();
         // A limit of 0 is one: not pruned.
         let item = if name == "Target" {
-            pruned(item)
+            pruned(&without_making(item.clone()))
         } else {
             item.clone()
         };
@@ -152,6 +152,29 @@ fn insert_named(fields: &mut Fields, field: &str, name: &str, list: &Value) {
         };
         fields.insert(field, item);
     }
+}
+
+/// Without what a volume is made with should it be gone, which is another for each making:
+/// the labels, and of the Engine's own driver the size. Of a volume that exists it changes
+/// nothing. All else of the options stays.
+fn without_making(mut mount: Value) -> Value {
+    let options = mount.get_mut("VolumeOptions");
+    let Some(options) = options.and_then(Value::as_object_mut) else {
+        return mount;
+    };
+    options.remove("Labels");
+    let driver = options.get_mut("DriverConfig");
+    if let Some(driver) = driver.filter(|driver| driver["Name"] == "local") {
+        let own = driver.get_mut("Options").and_then(Value::as_object_mut);
+        let only_size = own.is_none_or(|own| {
+            own.remove("size");
+            own.is_empty()
+        });
+        if only_size {
+            *driver = Value::Null;
+        }
+    }
+    mount
 }
 
 fn insert_wanted_mount(fields: &mut Fields, mount: &Mount) {

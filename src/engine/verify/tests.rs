@@ -95,6 +95,36 @@ fn what_is_stored_as_asked_is_no_difference() {
 }
 
 #[test]
+fn of_a_volumes_options_only_what_makes_another_is_the_same() {
+    let field = "HostConfig.Mounts./workspace";
+    let with = |change: fn(&mut Value)| {
+        kinds(field, |stored| {
+            change(&mut stored["HostConfig"]["Mounts"][0]["VolumeOptions"]);
+        })
+    };
+    assert_eq!(with(|options| options["Labels"] = json!({"a": "b"})), []);
+    assert_eq!(with(|options| *options = Value::Null), []);
+    assert_eq!(
+        with(|options| options["DriverConfig"]["Options"] = json!({"size": "5"})),
+        []
+    );
+    let device = json!({"size": "5", "type": "none", "o": "bind", "device": "/"});
+    let hard = [Kind::Hardening];
+    assert_eq!(
+        kinds(field, |stored| {
+            let options = &mut stored["HostConfig"]["Mounts"][0]["VolumeOptions"];
+            options["DriverConfig"]["Options"] = device;
+        }),
+        hard
+    );
+    assert_eq!(
+        with(|options| options["DriverConfig"]["Name"] = json!("other")),
+        hard
+    );
+    assert_eq!(with(|options| options["Subpath"] = json!("..")), hard);
+}
+
+#[test]
 fn every_hardening_taken_away_is_noticed_by_its_name() {
     let wanted = spec().body();
     for (field, weaken) in mutations() {

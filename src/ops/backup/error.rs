@@ -3,6 +3,7 @@ use std::io;
 use super::id::Id;
 use crate::audit::Unwritten;
 use crate::ops::chain;
+use crate::ops::gc::hold::HoldError;
 use crate::sandbox::{SandboxError, StageError};
 
 /// Why there is no backup, or nothing was restored. The old state is in force then.
@@ -71,6 +72,9 @@ pub enum BackupError {
     /// Every removal must be recorded, and that is not possible.
     #[error("what it replaces cannot be recorded, and stays: {0}")]
     Unrecorded(Unwritten),
+    /// Somebody keeps the workspace, by now.
+    #[error(transparent)]
+    Held(#[from] HoldError),
     /// It was asked to stop.
     #[error("stopped")]
     Stopped,

@@ -24,6 +24,7 @@ use super::pack::{self, Packed};
 use super::store::{ARCHIVE, LIST};
 use super::stream::{Chunk, Chunks, Out, on_thread};
 use super::{Backups, Event, damage};
+use crate::ops::gc::hold;
 use crate::ops::removal::Recorded;
 use crate::sandbox::{Filling, Keeper, Staged};
 
@@ -91,13 +92,17 @@ impl Backups {
         source: &Source,
         force: bool,
     ) -> Result<(), BackupError> {
-        let staged = keeper.stage().await?;
+        let staged = keeper.stage(force).await?;
         let filled = tokio::select! {
             filled = self.fill(&staged, source) => filled,
             () = self.stop.cancelled() => Err(BackupError::Stopped),
         };
         let ready = match filled {
-            Ok(()) => self.record(keeper, source).await,
+            // Filling it takes hours, in which somebody may have begun to hold it.
+            Ok(()) => match hold::check(keeper.engine(), &self.instance, keeper.user()).await {
+                Ok(()) => self.record(keeper, source).await,
+                Err(error) => Err(error.into()),
+            },
             Err(error) => Err(error),
         };
         match ready {

@@ -5,7 +5,7 @@ use casemate_protocol::BackupEnd;
 use casemate_protocol::backup_end::Consistency as Said;
 use std::time::Duration;
 
-use super::errand::Errand;
+use super::errand::{Errand, Purpose};
 use super::{Keeper, SILENCE};
 use crate::channel::{Backup, BackupPart, CallError, Channel};
 use crate::engine::{Row, RunAs, State, Workspace, labels};
@@ -80,7 +80,7 @@ impl Keeper {
             }
         }
         let (workspace, run_as) = maker.workspace_now().await?;
-        let errand = maker.errand("backup", workspace, run_as).await?;
+        let errand = maker.errand(Purpose::Backup, workspace, run_as).await?;
         let others = maker.running().await?;
         let mut others: Vec<_> = others.into_iter().map(|row| row.id).collect();
         others.retain(|id| *id != errand.id);

@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
+use super::errand::{MODE, Purpose};
 use super::stage::StageError;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Container, Engine, EngineError, Row, State, labels};
 use crate::sandbox::bring_up::{Maker, connect_to};
 use crate::sandbox::transfer::broken_off;
-use crate::sandbox::{Occupant, SandboxError};
+use crate::sandbox::{Occupant, SandboxError, survey};
 
 /// How long the Engine may take to remove what ends.
 const REMOVAL: Duration = Duration::from_secs(30);
@@ -22,7 +23,7 @@ impl Maker {
     /// Ends all containers of the user but this one.
     pub(super) async fn end_containers(&self, but: &str, force: bool) -> Result<(), StageError> {
         for row in self.running().await? {
-            if row.id == but {
+            if row.id == but || self.is_for_another_restore(&row).await? {
                 continue;
             }
             let channel = connect_to(&self.engine, &row.id).await.ok();
@@ -36,6 +37,39 @@ impl Maker {
             }
         }
         Ok(())
+    }
+
+    /// That none of the user's containers works.
+    pub(super) async fn must_not_work(&self) -> Result<(), StageError> {
+        let mut rows = self.running().await?;
+        rows.retain(|row| !self.is_restore(row));
+        for occupant in survey::connect(&self.engine, rows).await {
+            let works = match &occupant.stats {
+                Some(stats) => stats.idle_ms == 0 || !stats.commands.is_empty(),
+                None => occupant.may_work(&self.engine).await?,
+            };
+            if works {
+                return Err(StageError::Works);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is an errand that fills a volume.
+    fn is_restore(&self, row: &Row) -> bool {
+        let start = format!("{}-{}-", self.name.as_str(), Purpose::Restore.word());
+        row.name.starts_with(&start) && row.labels.get(labels::MODE).is_some_and(|m| m == MODE)
+    }
+
+    /// One whose volume is not the workspace yet. It is told that it was overtaken.
+    async fn is_for_another_restore(&self, row: &Row) -> Result<bool, SandboxError> {
+        if !self.is_restore(row) {
+            return Ok(false);
+        }
+        let found = self.engine.inspect(&row.id).await?;
+        let pending = self.volumes().await?;
+        let volume = found.as_ref().and_then(Container::workspace_volume);
+        Ok(volume.is_some_and(|volume| pending.is_pending(volume)))
     }
 
     /// A container that was made in the moment before the commit has an old volume, and
@@ -64,19 +98,28 @@ impl Maker {
     }
 
     async fn is_on_current(&self, id: &str) -> Result<bool, SandboxError> {
-        let current = self.volumes().await?.current;
+        let volumes = self.volumes().await?;
         let found = self.engine.inspect(id).await?;
-        Ok(found.is_none_or(|found| {
-            found
-                .workspace_volume()
-                .is_none_or(|volume| volume == current)
-        }))
+        let volume = found.as_ref().and_then(Container::workspace_volume);
+        // What a newer restore fills is not in the way.
+        Ok(volume.is_none_or(|volume| volume == volumes.current || volumes.is_pending(volume)))
     }
 }
 
 impl Occupant {
+    /// Whether something may run in it of which nobody can tell: it does not answer, and is
+    /// not over. A limit of processes that is reached keeps all from being asked.
+    async fn may_work(&self, engine: &Engine) -> Result<bool, EngineError> {
+        // It may have ended since the row was read.
+        let found = engine.inspect(&self.row.id).await?;
+        Ok(found.is_some_and(|found| {
+            use State::{Paused, Restarting, Running, Unknown};
+            matches!(found.state, Running | Paused | Restarting | Unknown)
+        }))
+    }
+
     /// Ends it: by its own PID 1 where that answers, so that a command that begins now is
-    /// not lost. `false`: it works, and goes on.
+    /// not lost. `false`: it works, or without `force` may, and goes on.
     ///
     /// # Errors
     /// The Engine's, and those of every call.
@@ -95,6 +138,9 @@ impl Occupant {
             }
             engine.remove(id).await?;
             return Ok(true);
+        }
+        if !force && self.may_work(engine).await? {
+            return Ok(false);
         }
         engine.remove(id).await?;
         match timeout(REMOVAL, removal).await {

@@ -9,8 +9,9 @@ use tracing::warn;
 
 use super::SILENCE;
 use crate::channel::{Backup, Channel, Outgoing};
-use crate::engine::{Engine, EngineError, RunAs, Workspace};
+use crate::engine::{ContainerSpec, Engine, RunAs, Workspace, labels};
 use crate::sandbox::bring_up::Maker;
+use crate::sandbox::generation::missing;
 use crate::sandbox::owner::REMOVAL;
 use crate::sandbox::{SandboxError, Status};
 
@@ -19,6 +20,28 @@ pub(in crate::sandbox) const MODE: &str = "errand";
 
 /// Between two steps of an errand nothing is waited for but the object store.
 const IDLE: Duration = Duration::from_secs(600);
+
+/// What one is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To read the workspace.
+    Backup,
+    /// To fill a volume that is to be the workspace.
+    Restore,
+    /// To ask when the workspace was used last.
+    Look,
+}
+
+impl Purpose {
+    /// In the name of its container.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Restore => "restore",
+            Self::Look => "look",
+        }
+    }
+}
 
 /// It runs, and its PID 1 answers.
 #[derive(Debug)]
@@ -29,18 +52,17 @@ pub(super) struct Errand {
 }
 
 impl Maker {
-    /// Makes one, called `kind`, on this workspace, which must be there: the Engine would
-    /// make an empty volume, and that would pass for the user's.
+    /// Makes one on this workspace.
     ///
     /// # Errors
-    /// [`EngineError::Missing`] for a volume that is gone, and those of every call.
+    /// [`EngineError::Missing`] where the volume is not what it was: somebody has removed it,
+    /// or it is the workspace, or is not any more.
     pub(super) async fn errand(
         &self,
-        kind: &str,
+        purpose: Purpose,
         workspace: Workspace,
         run_as: RunAs,
     ) -> Result<Errand, SandboxError> {
-        self.must_have(&workspace).await?;
         let (status, _) = watch::channel(Status::Absent);
         let mut spec = self.spec_on(workspace, run_as, &status).await?;
         spec.labels.mode = MODE.to_owned();
@@ -48,10 +70,15 @@ impl Maker {
         // What was whole once must be so again, whatever its size was allowed to be since.
         spec.limits.file_size = u64::MAX;
         let random = uuid::Uuid::new_v4().simple().to_string();
-        let name = format!("{}-{kind}-{}", self.name.as_str(), &random[..12]);
+        let (user, kind) = (self.name.as_str(), purpose.word());
+        let name = format!("{user}-{kind}-{}", &random[..12]);
         let created = self.engine.create(&name, &spec).await?;
+        if let Err(error) = self.must_be_for(purpose, &spec).await {
+            let _ = self.engine.remove(&created.id).await;
+            self.remove_if_made_for(&spec).await;
+            return Err(error);
+        }
         let connected = async {
-            self.must_have(&spec.workspace).await?;
             self.engine.start(&created.id).await?;
             self.connect(&created.id).await
         };
@@ -63,32 +90,44 @@ impl Maker {
             }),
             Err(error) => {
                 let _ = self.engine.remove(&created.id).await;
-                // It was removed in between, and the Engine has made another for this one.
-                if let (true, Workspace::Volume(made)) = (is_missing(&error), &spec.workspace) {
-                    let _ = self.engine.remove_volume(made).await;
-                }
                 Err(error)
             }
         }
     }
 
-    async fn must_have(&self, workspace: &Workspace) -> Result<(), SandboxError> {
-        let Workspace::Volume(name) = workspace else {
-            return Ok(());
+    /// Before it is made, minutes may go by until the image is ready.
+    async fn must_be_for(
+        &self,
+        purpose: Purpose,
+        spec: &ContainerSpec,
+    ) -> Result<(), SandboxError> {
+        let is_new = match purpose {
+            Purpose::Backup | Purpose::Look => self.must_be_on(spec).await?,
+            Purpose::Restore => self.must_be_pending(spec).await?,
         };
-        if self.engine.has_own_volume(name, &self.labels()).await? {
-            return Ok(());
+        match &spec.workspace {
+            // An empty one, in place of what is gone.
+            Workspace::Volume(volume) if is_new => Err(missing(volume)),
+            _ => Ok(()),
         }
-        let (kind, name) = ("volume", name.clone());
-        Err(EngineError::Missing { kind, name }.into())
     }
-}
 
-fn is_missing(error: &SandboxError) -> bool {
-    let SandboxError::Engine(error) = error else {
-        return false;
-    };
-    matches!(**error, EngineError::Missing { kind: "volume", .. })
+    /// What the Engine has made in place of what was gone goes again, unless somebody uses
+    /// it by now: else it would be the user's workspace, and the next backup.
+    async fn remove_if_made_for(&self, spec: &ContainerSpec) {
+        let Workspace::Volume(volume) = &spec.workspace else {
+            return;
+        };
+        let made_for = [(labels::MADE_FOR, spec.made_for.as_str())];
+        let rows = self.engine.list_volumes(&made_for).await;
+        if !rows.is_ok_and(|rows| rows.iter().any(|row| row.name == *volume)) {
+            return;
+        }
+        if let Err(error) = self.engine.remove_volume(volume).await {
+            let error = &error as &dyn std::error::Error;
+            warn!(volume, error, "an empty volume stays");
+        }
+    }
 }
 
 impl Errand {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep};
 
 use super::Keeper;
-use super::errand::Errand;
+use super::errand::{Errand, Purpose};
 use crate::engine::{RunAs, Workspace};
 use crate::sandbox::SandboxError;
 
@@ -28,7 +28,8 @@ impl Keeper {
     pub async fn last_use(&self) -> Result<Option<SystemTime>, SandboxError> {
         let volume = self.maker.volumes().await?.current;
         let workspace = Workspace::Volume(volume);
-        let errand = self.maker.errand("look", workspace, RunAs::DEFAULT).await?;
+        let errand = self.maker.errand(Purpose::Look, workspace, RunAs::DEFAULT);
+        let errand = errand.await?;
         let used = errand.last_use().await;
         errand.close().await;
         Ok(used)

@@ -18,6 +18,9 @@ mod stage;
 mod tidy;
 mod whose;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 pub use copy::{Consistency, Copying, Moment, Part};
@@ -27,7 +30,7 @@ pub use whose::{owner, workspaces};
 
 use super::bring_up::Maker;
 use super::{Manager, SandboxError};
-use crate::engine::labels;
+use crate::engine::{Engine, labels};
 use crate::identity::User;
 
 /// How long nothing may come, or be taken: PID 1 looks at millions of entries without a
@@ -50,6 +53,11 @@ impl Keeper {
     /// What tells users apart in names.
     pub fn user_part(&self) -> &str {
         self.maker.name.user_part()
+    }
+
+    /// Where it is.
+    pub fn engine(&self) -> &Engine {
+        &self.maker.engine
     }
 
     /// Whether the workspace is a directory of the host, and no volume.

@@ -2,15 +2,17 @@
 
 use bytes::Bytes;
 use casemate_protocol::UploadDone;
+use tokio::sync::watch;
 use tracing::info;
 
 use super::copy::failed;
-use super::errand::Errand;
+use super::errand::{Errand, Purpose};
 use super::{Keeper, SILENCE};
 use crate::channel::{Backup, BackupPart, Outgoing};
 use crate::engine::{EngineError, RunAs, VolumeDriver, Workspace, labels};
-use crate::sandbox::SandboxError;
 use crate::sandbox::bring_up::Maker;
+use crate::sandbox::generation::missing;
+use crate::sandbox::{SandboxError, Status};
 
 /// Why a workspace was not exchanged.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +26,12 @@ pub enum StageError {
     /// Another restore of the same user came first.
     #[error("another restore of this user was faster, and its state holds")]
     Overtaken,
+    /// The step that counts got no answer.
+    #[error(
+        "it is unknown whether the restored state is in force: casemate exec shows it, and \
+         another restore makes sure"
+    )]
+    Unknown(#[source] EngineError),
     /// What every call may say.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -53,17 +61,26 @@ pub struct Filling(Outgoing);
 pub struct ReadBack(Backup);
 
 impl Keeper {
-    /// Makes a volume beside the workspace, and what is needed to fill it.
+    /// Makes a volume beside the workspace, and what is needed to fill it. Without `force`
+    /// not for a user who works just now.
     ///
     /// # Errors
-    /// [`SandboxError::DiskFull`], [`StageError::Bound`] for a user in bind mode, and
-    /// those of every call.
-    pub async fn stage(&self) -> Result<Staged, StageError> {
+    /// [`SandboxError::DiskFull`], [`StageError::Bound`] for a user in bind mode,
+    /// [`StageError::Works`], and those of every call.
+    pub async fn stage(&self, force: bool) -> Result<Staged, StageError> {
         let maker = &self.maker;
         if maker.is_bound() {
             return Err(StageError::Bound);
         }
+        if !force {
+            // It is looked again at the end; hours may be between.
+            maker.must_not_work().await?;
+        }
         self.tidy().await?;
+        // What may take long comes before the mark, and before the volume without which
+        // the mark does nothing.
+        let (status, _) = watch::channel(Status::Absent);
+        maker.spec(&status).await?;
         let generation = maker.volumes().await?.generation + 1;
         let random = uuid::Uuid::new_v4().simple().to_string();
         let volume = format!("{}-g{generation}-{}", maker.name.as_str(), &random[..8]);
@@ -86,6 +103,7 @@ impl Keeper {
 
     async fn make(&self, volume: &str, generation: u64) -> Result<Errand, SandboxError> {
         let maker = &self.maker;
+        let driver = VolumeDriver::local(maker.quota().await?, maker.settings.quota.0);
         let labels = maker.labels();
         let mark = [(labels::PENDING, volume.to_owned())];
         let (name, plain) = (mark_of(volume), VolumeDriver::default());
@@ -94,14 +112,18 @@ impl Keeper {
             .engine
             .ensure_labelled_volume(&name, &labels, &mark, &plain);
         marked.await?;
-        let driver = VolumeDriver::local(maker.quota().await?, maker.settings.quota.0);
         let number = [(labels::GENERATION, generation.to_string())];
         let made = maker
             .engine
             .ensure_labelled_volume(volume, &labels, &number, &driver);
         made.await?;
+        // Somebody who took the mark away just now has made it the workspace.
+        if !maker.volumes().await?.is_pending(volume) {
+            return Err(missing(&name));
+        }
         let workspace = Workspace::Volume(volume.to_owned());
-        maker.errand("restore", workspace, RunAs::DEFAULT).await
+        let errand = maker.errand(Purpose::Restore, workspace, RunAs::DEFAULT);
+        errand.await
     }
 }
 
@@ -128,7 +150,7 @@ impl Staged {
     ///
     /// # Errors
     /// [`StageError::Works`] without `force`, [`StageError::Overtaken`] when another
-    /// restore of this user was faster; then nothing has changed.
+    /// restore of this user was faster; then nothing has changed. [`StageError::Unknown`].
     pub async fn commit(self, force: bool) -> Result<(), StageError> {
         let ready = self.ready(force).await;
         if let Err(error) = ready {
@@ -144,9 +166,10 @@ impl Staged {
         if let Err(error) = maker.engine.remove_volume(&mark_of(&volume)).await {
             let current = maker.volumes().await.map(|volumes| volumes.current);
             if !current.is_ok_and(|current| current == volume) {
+                // It may be done, or be done in a moment: then the user's files are here,
+                // and only a look can tell. What never became the workspace is tidied.
                 errand.close().await;
-                maker.take_away_volume(&volume).await;
-                return Err(error.into());
+                return Err(StageError::Unknown(error));
             }
         }
         info!(volume, user = %maker.user, "restored");

@@ -5,10 +5,11 @@ use std::time::SystemTime;
 use tracing::{debug, info, warn};
 
 use super::Keeper;
+use super::errand::MODE;
 use super::stage::mark_of;
-use crate::engine::EngineError;
-use crate::sandbox::SandboxError;
+use crate::engine::{EngineError, Row, labels};
 use crate::sandbox::bring_up::Maker;
+use crate::sandbox::{SandboxError, is_abandoned};
 
 impl Keeper {
     /// Takes away what an end in the middle of a restore has left. What is in use stays.
@@ -29,12 +30,13 @@ impl Keeper {
 impl Maker {
     /// As [`Keeper::tidy`], with [`EngineError::InUse`] where an old workspace is in use.
     pub(super) async fn tidy(&self) -> Result<(), SandboxError> {
+        self.remove_abandoned_errands().await?;
         let volumes = self.volumes().await?;
         for mark in &volumes.marks {
             if mark.is_young(SystemTime::now()) {
                 continue;
             }
-            if volumes.pending.contains(&mark.volume) {
+            if mark.is_for_one {
                 match self.engine.remove_volume(&mark.volume).await {
                     // A restore that runs.
                     Err(EngineError::InUse { .. }) => continue,
@@ -56,6 +58,18 @@ impl Maker {
                 current = volumes.current,
                 "removed an old workspace"
             );
+        }
+        Ok(())
+    }
+
+    /// One whose server was killed before it was started ends never, and keeps its volume.
+    async fn remove_abandoned_errands(&self) -> Result<(), SandboxError> {
+        let is_errand = |row: &Row| row.labels.get(labels::MODE).is_some_and(|m| m == MODE);
+        for row in self.running().await? {
+            if is_errand(&row) && is_abandoned(&row, SystemTime::now()) {
+                self.engine.remove(&row.id).await?;
+                info!(container = row.name, "removed what was never started");
+            }
         }
         Ok(())
     }

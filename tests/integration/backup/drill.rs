@@ -16,6 +16,7 @@ ln a dir/hard; ln dir/b hard-b
 truncate -s 1G sparse; printf middle | dd of=sparse bs=1 seek=500000000 conv=notrunc status=none
 head -c 5000000 /dev/urandom > random
 mkfifo fifo
+mkdir -p locked/in; echo x > locked/in/x; ln locked/in/x z-linked; chmod 0 locked/in; chmod 0 locked
 chmod 4750 a; chmod 000 dir/b; chmod 1777 empty; chmod 0311 dir/deep; chmod 0555 dir
 touch -h -d '1999-12-31 23:59:59.123456789' absolute a
 touch -d '1965-01-01 00:00:00.5' nothing; touch -d '2031-01-01 00:00:00.000000001' empty/dir

@@ -8,6 +8,7 @@ mod large;
 mod moment;
 mod refused;
 mod s3;
+mod works;
 
 use std::path::PathBuf;
 use std::process::Output;

@@ -18,6 +18,7 @@
 mod exact;
 mod source;
 mod tree;
+mod way;
 
 use std::io::Read as _;
 
@@ -86,8 +87,7 @@ impl Workspace {
             buffer: vec![0; BUFFER],
         };
         unpacking.run(&Source::new(content))?;
-        unpacking.tree.settle()?;
-        unpacking.tree.sync()?;
+        unpacking.tree.finish()?;
         Ok(unpacking.done)
     }
 }

@@ -1,14 +1,16 @@
-//! Keeps the time of the last use in the workspace: when a use begins, and once more when
-//! PID 1 ends itself. A look from outside, or a start without a call, is no use.
+//! Keeps the time of the last use in the workspace: when a use begins, while it lasts, and
+//! once more when PID 1 ends itself. A look from outside, or a start without a call, is no use.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
+use casemate_protocol::LAST_USE_UNKNOWN;
+
 use super::life::Life;
 use crate::files::{Pool, Workspace};
 
-/// While calls come, the time is brought up to date this often: a container that is killed
+/// While calls come and run, the time is brought up to date this often: a container that is killed
 /// loses no more of it, and volumes are kept for hours at the least.
 const EVERY: Duration = Duration::from_secs(60);
 
@@ -33,11 +35,11 @@ impl LastUse {
         }
     }
 
-    /// Milliseconds since 1970; 0 where it is not known.
+    /// Milliseconds since 1970; 0 before it is read, [`LAST_USE_UNKNOWN`]
+    /// where what is read says nothing.
     pub fn at(&self) -> i64 {
-        let before = self.before.get().copied().flatten().unwrap_or(0);
         if !self.life.was_used() {
-            return before;
+            return said(self.before.get());
         }
         let last = SystemTime::now() - self.life.idle_for();
         let last = last
@@ -51,11 +53,12 @@ impl LastUse {
         let workspace = self.workspace.clone();
         let before = self.pool.run(move |_| workspace.last_use()).await;
         let _ = self.before.set(before.ok().flatten());
-        loop {
-            self.life.used().await;
-            self.note().await;
-            tokio::time::sleep(EVERY).await;
-        }
+        let life = self.life.clone();
+        let note = move || {
+            let this = self.clone();
+            async move { this.note().await }
+        };
+        each_use(&life, note).await;
     }
 
     /// The end of PID 1 is the end of the last use, where there was one.
@@ -68,5 +71,72 @@ impl LastUse {
     async fn note(&self) {
         let workspace = self.workspace.clone();
         let _ = self.pool.run(move |_| workspace.note_use()).await;
+    }
+}
+
+/// What there is to say of a workspace that was not used in this container.
+fn said(before: Option<&Option<i64>>) -> i64 {
+    match before {
+        None => 0,
+        Some(Some(at)) if *at > 0 => *at,
+        Some(_) => LAST_USE_UNKNOWN,
+    }
+}
+
+/// Notes when a use begins, and then again and again while there is one.
+async fn each_use<F: Future<Output = ()>>(life: &Life, note: impl Fn() -> F) {
+    loop {
+        life.used().await;
+        note().await;
+        tokio::time::sleep(EVERY).await;
+        while life.is_in_use() {
+            note().await;
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_runs_for_hours_is_noted_every_minute_and_a_backup_is_not() {
+        let life = Arc::new(Life::new(Duration::from_secs(900)));
+        let noted = Arc::new(AtomicU32::new(0));
+        let keeping = {
+            let (life, noted) = (life.clone(), noted.clone());
+            tokio::spawn(async move {
+                let note = || {
+                    noted.fetch_add(1, Ordering::Relaxed);
+                    std::future::ready(())
+                };
+                each_use(&life, note).await;
+            })
+        };
+        let hour = || tokio::time::sleep(Duration::from_secs(3600));
+        let backup = life.enter_unasked().expect("accepted");
+        hour().await;
+        assert_eq!(noted.load(Ordering::Relaxed), 0);
+        let command = life.enter().expect("accepted");
+        hour().await;
+        let during = noted.load(Ordering::Relaxed);
+        assert!((60..=61).contains(&during), "{during}");
+        drop(command);
+        hour().await;
+        assert_eq!(noted.load(Ordering::Relaxed), during);
+        drop(backup);
+        keeping.abort();
+    }
+
+    #[test]
+    fn a_time_that_was_read_and_is_none_is_told_from_one_that_is_not_read_yet() {
+        assert_eq!(said(None), 0);
+        assert_eq!(said(Some(&Some(1_000))), 1_000);
+        assert_eq!(said(Some(&Some(0))), LAST_USE_UNKNOWN);
+        assert_eq!(said(Some(&Some(-5))), LAST_USE_UNKNOWN);
+        assert_eq!(said(Some(&None)), LAST_USE_UNKNOWN);
     }
 }

@@ -31,6 +31,8 @@ pub struct Life {
 #[derive(Debug)]
 struct State {
     busy: usize,
+    /// How many of those are the user's own.
+    uses: usize,
     /// When `busy` last became 0.
     quiet_since: Instant,
     /// When a call last came in.
@@ -57,6 +59,7 @@ impl Drop for Busy {
         let mut state = self.life.state();
         state.busy -= 1;
         if self.is_use {
+            state.uses -= 1;
             state.quiet_since = Instant::now();
         }
         drop(state);
@@ -72,6 +75,7 @@ impl Life {
             idle_timeout,
             state: Mutex::new(State {
                 busy: 0,
+                uses: 0,
                 quiet_since: now,
                 last_call: now,
                 was_used: false,
@@ -113,6 +117,7 @@ impl Life {
         }
         state.busy += 1;
         if is_use {
+            state.uses += 1;
             state.last_call = Instant::now();
             state.was_used = true;
             self.used.notify_one();
@@ -135,6 +140,11 @@ impl Life {
     /// Whether a call ever came in.
     pub fn was_used(&self) -> bool {
         self.state().was_used
+    }
+
+    /// Whether something of the user's runs.
+    pub fn is_in_use(&self) -> bool {
+        self.state().uses > 0
     }
 
     /// Waits for a call, if none came in since the last time.

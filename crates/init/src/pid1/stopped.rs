@@ -73,10 +73,23 @@ impl Stopped {
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        for process in self.ours.values() {
+        for process in children_first(&self.ours) {
             tree::signal(process, Signal::CONT);
         }
     }
+}
+
+/// A shell that goes on before its command finds it stopped, and does not wait for it.
+fn children_first(all: &HashMap<Pid, Process>) -> Vec<&Process> {
+    let depth = |process: &&Process| {
+        let parent = |process: &&Process| all.get(&process.parent?);
+        // No more steps than there are: what was seen at different times may be a circle.
+        let above = std::iter::successors(Some(*process), parent);
+        above.take(all.len()).count()
+    };
+    let mut sorted: Vec<&Process> = all.values().collect();
+    sorted.sort_by_cached_key(|process| std::cmp::Reverse(depth(process)));
+    sorted
 }
 
 /// What runs below the supervisors; `None` when it cannot be known.
@@ -102,6 +115,24 @@ mod tests {
             stopped,
             started: 1,
         }
+    }
+
+    #[test]
+    fn children_go_on_before_their_parents_also_in_a_circle() {
+        let of = |pairs: &[(i32, i32)]| {
+            let process = |(pid, parent): &(i32, i32)| {
+                let pid = Pid::from_raw(*pid).expect("pid");
+                let process = process(Some(*parent), false);
+                (pid, Process { pid, ..process })
+            };
+            let all: HashMap<Pid, Process> = pairs.iter().map(process).collect();
+            let raw = |process: &Process| process.pid.as_raw_nonzero().get();
+            let sorted: Vec<i32> = children_first(&all).into_iter().map(raw).collect();
+            sorted
+        };
+        // Ids say nothing of who is whose child: they begin again.
+        assert_eq!(of(&[(90, 2), (7, 90), (50, 7), (3, 50)]), [3, 50, 7, 90]);
+        assert_eq!(of(&[(5, 6), (6, 5)]).len(), 2);
     }
 
     #[test]

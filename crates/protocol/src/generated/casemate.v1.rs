@@ -374,7 +374,8 @@ pub struct StatsReply {
     #[prost(uint64, tag = "6")]
     pub cpu_ms: u64,
     /// When the workspace was used last, in this container or one before it, in
-    /// milliseconds since 1970: now while something runs. 0 where it is not known.
+    /// milliseconds since 1970: now while something runs. 0 where it is not read yet, and
+    /// -1 where it was read and says nothing: asking again changes that only with a use.
     #[prost(int64, tag = "7")]
     pub last_used_ms: i64,
 }

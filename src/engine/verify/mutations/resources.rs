@@ -38,6 +38,11 @@ fn files() -> Vec<Mutation> {
                 mount.source = mount.source.take().map(|source| source + "-other");
             }
         }),
+        ("HostConfig.Mounts./workspace", |body| {
+            for mount in host(body).mounts.iter_mut().flatten() {
+                mount.volume_options.get_or_insert_default().no_copy = Some(true);
+            }
+        }),
         ("HostConfig.Tmpfs./tmp", |body| host(body).tmpfs = None),
         ("HostConfig.Tmpfs./tmp", |body| {
             for options in host(body).tmpfs.iter_mut().flat_map(HashMap::values_mut) {

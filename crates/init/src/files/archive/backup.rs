@@ -32,9 +32,12 @@ use crate::files::{Cancel, Workspace, failure};
 const HOME: &[u8] = b".home/";
 const CACHES: &[&[u8]] = &[b".cache"];
 
-/// Bytes of paths of files with several names that are remembered, some 200,000 files.
-/// Of more than that each name comes as a file of its own.
+/// Bytes that remember files with several names, some 150,000 files. Of more than that
+/// each name comes as a file of its own.
 const LINKS: usize = 16 * 1024 * 1024;
+
+/// What one of them takes beside its path: its place in the table, and the allocation.
+const LINK: usize = 64;
 
 /// Two ticks of the slowest kernel's clock (100 Hz), in nanoseconds.
 const TICKS: i128 = 20_000_000;
@@ -164,8 +167,9 @@ impl Links {
     }
 
     fn remember(&mut self, path: &[u8], stat: &Stat) {
-        if stat.st_nlink > 1 && self.bytes + path.len() <= LINKS {
-            self.bytes += path.len();
+        let bytes = path.len() + LINK;
+        if stat.st_nlink > 1 && self.bytes + bytes <= LINKS {
+            self.bytes += bytes;
             self.paths.insert((stat.st_dev, stat.st_ino), path.into());
         }
     }
@@ -190,22 +194,27 @@ impl Seen {
         path.hash(&mut self.digest);
         (stat.st_ino, stat.st_mode, stat.st_size).hash(&mut self.digest);
         (stat.st_mtime, stat.st_mtime_nsec).hash(&mut self.digest);
-        // Making a directory readable for the copy changes this.
-        if !is(FileType::Directory, stat) || unlocked::is_open(stat) {
-            (stat.st_ctime, stat.st_ctime_nsec).hash(&mut self.digest);
-            self.fresh |= age(stat) < TICKS;
+        let (written, changed) = (
+            (stat.st_mtime, stat.st_mtime_nsec),
+            (stat.st_ctime, stat.st_ctime_nsec),
+        );
+        // Making it readable for the copy changes the second: of a directory after this
+        // look too, and of a file just now. Who writes into it changes the first.
+        let is_open = unlocked::is_open(stat);
+        if is_open || !is(FileType::Directory, stat) {
+            changed.hash(&mut self.digest);
         }
+        self.fresh |= age(if is_open { changed } else { written }) < TICKS;
         Ok(())
     }
 }
 
-/// Nanoseconds since it was last changed; negative where the clock was set back.
-fn age(stat: &Stat) -> i128 {
-    let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-    let changed = i64::try_from(stat.st_ctime_nsec).unwrap_or(0);
+/// Nanoseconds since this time; negative where the clock was set back.
+fn age((seconds, nanos): (i64, u64)) -> i128 {
+    let then = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.map_or(0, |now| i128::try_from(now.as_nanos()).unwrap_or(i128::MAX));
-    now - nanos(stat.st_ctime, changed)
+    now - then
 }
 
 #[cfg(test)]

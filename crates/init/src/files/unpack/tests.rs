@@ -82,6 +82,16 @@ fn entry(kind: EntryType, path: &[u8], target: &[u8], content: &[u8]) -> Vec<u8>
     entry_of(kind, path, target, content, content.len() as u64)
 }
 
+/// Any one, with these bits.
+fn with_mode(mode: u32, mut entry: Vec<u8>) -> Vec<u8> {
+    let mut header = Header::new_gnu();
+    header.as_mut_bytes().copy_from_slice(&entry[..512]);
+    header.set_mode(mode);
+    header.set_cksum();
+    entry[..512].copy_from_slice(header.as_bytes());
+    entry
+}
+
 /// One that claims to have `size` bytes.
 fn entry_of(kind: EntryType, path: &[u8], target: &[u8], content: &[u8], size: u64) -> Vec<u8> {
     let mut header = Header::new_gnu();
@@ -160,6 +170,37 @@ fn what_is_there_is_replaced_name_by_name_and_a_link_never_followed() {
     assert_eq!(sandbox.read("top/kept"), Ok(b"kept".to_vec()));
     assert_eq!(sandbox.read("top/secret"), Ok(b"mine".to_vec()));
     sandbox.assert_outside_untouched();
+}
+
+/// As the user it is: root could go into all of them.
+#[test]
+fn a_backups_hard_link_may_be_to_a_file_in_directories_that_its_owner_is_kept_from() {
+    let sandbox = Sandbox::new(true);
+    let directory =
+        |path: &[u8], mode| with_mode(mode, entry(EntryType::Directory, path, b"", b""));
+    let archive = tar(&[
+        directory(b"./", 0o300),
+        directory(b"d/", 0),
+        directory(b"d/in/", 0o600),
+        file("d/in/x", "content"),
+        file("d/y", "content"),
+        entry(EntryType::Link, b"d/z", b"d/in/x", b""),
+        entry(EntryType::Link, b"e", b"d/in/x", b""),
+    ]);
+    let as_user = || {
+        let mut sets = rustix::thread::capabilities(None).expect("read");
+        sets.effective = rustix::thread::CapabilitySet::empty();
+        rustix::thread::set_capabilities(None, sets).expect("set");
+        unpack_exactly(&sandbox, &archive)
+    };
+    let done = std::thread::scope(|scope| scope.spawn(as_user).join().expect("no panic"));
+    done.expect("unpacked");
+    let stat = |path| fs::symlink_metadata(sandbox.at(path)).expect("there");
+    assert_eq!((stat("e").ino(), stat("e").nlink()), (stat("d/z").ino(), 3));
+    for (path, mode) in [("", 0o300), ("d", 0), ("d/in", 0o600)] {
+        assert_eq!(stat(path).mode() & 0o7777, mode, "{path}");
+        assert_eq!(stat(path).mtime(), 1_000_000_000, "{path}");
+    }
 }
 
 #[test]

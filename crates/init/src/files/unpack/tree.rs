@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use super::bad;
 use super::exact::{Modified, Settling};
+use super::way::Way;
 use crate::files::archive::DEPTH;
 use crate::files::path::check_name;
 use crate::files::temporary::random_name;
@@ -136,12 +137,20 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// All is in it: gives the directories that are still open what they are to be.
-    pub(super) fn settle(&mut self) -> Result<(), Failure> {
+    /// All is in it: gives the directories that are still open what they are to be, and
+    /// has all of it on the disk.
+    pub(super) fn finish(&mut self) -> Result<(), Failure> {
+        // Before the top is what it is to be: that may be one which cannot be read.
+        let top = openat(&self.top, ".", DIRECTORY | OFlags::RDONLY, Mode::empty());
         self.leave(0)?;
-        match self.settling.take() {
-            Some(settling) => settling.settle(&self.top, b"."),
-            None => Ok(()),
+        if let Some(settling) = self.settling.take() {
+            settling.settle(&self.top, b".")?;
+        }
+        match top {
+            Ok(top) => syncfs(&top).map_err(failure),
+            // The user's own may be written but not read: there is no descriptor to sync.
+            Err(Errno::ACCESS) if self.workspace.is_some() => Ok(()),
+            Err(errno) => Err(failure(errno)),
         }
     }
 
@@ -206,34 +215,24 @@ impl<'a> Tree<'a> {
         target: &EntryPath<'_>,
     ) -> Result<(), Failure> {
         let (parents, file) = target.split_last()?;
-        let mut from = rustix::io::fcntl_dupfd_cloexec(self.top.as_fd(), 0).map_err(failure)?;
-        for parent in parents {
-            from = enter(&from, parent, false)?;
-        }
-        let stat = statat(&from, file, AtFlags::SYMLINK_NOFOLLOW).map_err(failure)?;
+        let top = rustix::io::fcntl_dupfd_cloexec(self.top.as_fd(), 0).map_err(failure)?;
+        let is_backup = self.workspace.is_none();
+        // First: it settles the directories that it leaves, and the file may be in one.
+        let (dir, name) = self.place(path)?;
+        let way = Way::to(top, parents, is_backup)?;
+        let from = way.end();
+        let stat = statat(from, file, AtFlags::SYMLINK_NOFOLLOW).map_err(failure)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(bad("a hard link to something other than a file"));
         }
-        let (dir, name) = self.place(path)?;
         let temporary = random_name()?;
-        linkat(&from, file, dir, &temporary, AtFlags::empty()).map_err(failure)?;
+        linkat(from, file, dir, &temporary, AtFlags::empty()).map_err(failure)?;
         take_place(dir, &temporary, name)
-    }
-
-    /// Has all of it on the disk.
-    pub(super) fn sync(&self) -> Result<(), Failure> {
-        let flags = DIRECTORY | OFlags::RDONLY;
-        match openat(&self.top, ".", flags, Mode::empty()) {
-            Ok(top) => syncfs(&top).map_err(failure),
-            // It may be written but not read: there is no descriptor to sync.
-            Err(Errno::ACCESS) => Ok(()),
-            Err(errno) => Err(failure(errno)),
-        }
     }
 }
 
 /// Opens the directory `name`; with `make` it is made where it is not there.
-fn enter(dir: &OwnedFd, name: &[u8], make: bool) -> Result<OwnedFd, Failure> {
+pub(super) fn enter(dir: &OwnedFd, name: &[u8], make: bool) -> Result<OwnedFd, Failure> {
     let flags = DIRECTORY | OFlags::PATH;
     let open = || openat(dir, name, flags, Mode::empty());
     let opened = match open() {

@@ -205,6 +205,39 @@ fn what_has_just_been_written_counts_as_fresh() {
 }
 
 #[test]
+fn what_had_to_be_made_readable_is_fresh_only_where_it_was_written() {
+    let sandbox = Sandbox::new(true);
+    sandbox.file("dir/locked", "x");
+    for path in ["dir/locked", "dir"] {
+        set_modified(&sandbox.at(path), 1, 0);
+        set_mode(&sandbox.at(path), 0);
+    }
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    // The top is new.
+    while backup(&sandbox, || {}).1.fresh {
+        assert!(std::time::Instant::now() < end, "it does not become older");
+    }
+    let copied = backup(&sandbox, || {}).1;
+    assert!(copied.same && !copied.fresh);
+}
+
+#[test]
+fn what_remembers_names_is_bounded_also_where_they_are_short() {
+    let sandbox = Sandbox::new(true);
+    sandbox.file("a", "");
+    let mut stat = rustix::fs::stat(sandbox.at("a")).expect("stat");
+    stat.st_nlink = 2;
+    let mut links = Links::default();
+    for inode in 0..1_000_000 {
+        stat.st_ino = inode;
+        links.remember(b"a", &stat);
+    }
+    // A table grows by doubling.
+    let taken = links.paths.capacity() * size_of::<((u64, u64), Box<[u8]>)>();
+    assert!(taken <= LINKS, "{taken} bytes");
+}
+
+#[test]
 fn a_file_that_becomes_shorter_is_filled_up_and_counts_as_changed() {
     let sandbox = Sandbox::new(true);
     sandbox.file("a", vec![b'a'; 8 << 20]);

@@ -1,0 +1,89 @@
+//! What the Engine has when something was taken away in the middle.
+
+use std::collections::BTreeMap;
+
+use super::errand::Purpose;
+use super::stage::mark_of;
+use super::*;
+use crate::config::{Config, MapEnvironment, SettingsArgs};
+use crate::engine::testing::{Scratch, scratch};
+use crate::engine::{RunAs, VolumeDriver, Workspace};
+
+fn keeper(scratch: &Scratch) -> Keeper {
+    let instance = ("CASEMATE_INSTANCE".into(), scratch.name.clone().into());
+    let environment = MapEnvironment {
+        variables: BTreeMap::from([instance]),
+        os_user: "nobody".to_owned(),
+    };
+    let config = Config::load(SettingsArgs::default(), &environment).expect("a configuration");
+    let user = User {
+        issuer: "local".parse().expect("an issuer"),
+        subject: "alice".parse().expect("a subject"),
+    };
+    Manager::new(config, scratch.engine.clone()).keeper(&user)
+}
+
+async fn left(scratch: &Scratch) -> (Vec<String>, usize) {
+    let ours = [(labels::INSTANCE, scratch.name.as_str())];
+    let volumes = scratch.engine.list_volumes(&ours).await;
+    let containers = scratch.engine.list_containers(&ours).await;
+    let volumes = volumes.expect("a list").into_iter().map(|row| row.name);
+    (volumes.collect(), containers.expect("a list").len())
+}
+
+#[tokio::test]
+async fn what_is_removed_before_an_errand_begins_is_not_made_again_and_taken_for_it() {
+    scratch(async |scratch: &Scratch| {
+        let maker = keeper(scratch).maker;
+        let first = maker.name.as_str().to_owned();
+        for (purpose, volume) in [
+            (Purpose::Backup, first.clone()),
+            (Purpose::Backup, format!("{first}-g1-a")),
+            (Purpose::Restore, format!("{first}-g1-a")),
+        ] {
+            let workspace = Workspace::Volume(volume.clone());
+            let errand = maker.errand(purpose, workspace, RunAs::DEFAULT).await;
+            assert!(errand.is_err(), "{purpose:?} {volume}");
+            assert_eq!(left(scratch).await, (vec![], 0), "{purpose:?} {volume}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_restore_does_not_fill_what_is_the_workspace_and_leaves_it() {
+    scratch(async |scratch: &Scratch| {
+        let maker = keeper(scratch).maker;
+        let volume = format!("{}-g1-a", maker.name.as_str());
+        let (labels, driver) = (maker.labels(), VolumeDriver::default());
+        let number = [(labels::GENERATION, "1".to_owned())];
+        let make = scratch
+            .engine
+            .ensure_labelled_volume(&volume, &labels, &number, &driver);
+        make.await.expect("made");
+        let workspace = || Workspace::Volume(volume.clone());
+        let errand = maker.errand(Purpose::Restore, workspace(), RunAs::DEFAULT);
+        assert!(errand.await.is_err());
+        assert_eq!(left(scratch).await, (vec![volume.clone()], 0));
+        let backup = maker.errand(Purpose::Backup, workspace(), RunAs::DEFAULT);
+        backup.await.expect("it runs").close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_young_mark_stays_also_without_its_volume() {
+    scratch(async |scratch: &Scratch| {
+        let keeper = keeper(scratch);
+        let name = mark_of(&format!("{}-g1-a", keeper.maker.name.as_str()));
+        let (labels, driver) = (keeper.maker.labels(), VolumeDriver::default());
+        let mark = [(labels::PENDING, "v".to_owned())];
+        let make = scratch
+            .engine
+            .ensure_labelled_volume(&name, &labels, &mark, &driver);
+        make.await.expect("made");
+        keeper.tidy().await.expect("tidied");
+        assert_eq!(left(scratch).await.0, [name]);
+    })
+    .await;
+}
