@@ -68,7 +68,8 @@ struct Instruments {
     audit_lines: IntCounter,
     audit_failures: IntCounter,
     backups: IntCounterVec,
-    last_backup: IntGauge,
+    oldest_backup: IntGaugeVec,
+    backup_interval: IntGaugeVec,
     collected: IntCounterVec,
 }
 
@@ -112,7 +113,8 @@ impl Meter {
             audit_lines: made.counter(&names::AUDIT_LINES),
             audit_failures: made.counter(&names::AUDIT_FAILURES),
             backups: made.counters_of(&names::BACKUPS, &["ok", "failed", "damaged"]),
-            last_backup: made.gauge(&names::LAST_BACKUP),
+            oldest_backup: made.gauges(&names::OLDEST_BACKUP),
+            backup_interval: made.gauges(&names::BACKUP_INTERVAL),
             collected: made.counters_of(&names::COLLECTED, &["container", "image", "volume"]),
             registry,
         };
@@ -228,12 +230,24 @@ impl Meter {
     /// A backup is made: `ok`. Else it `failed`, or is there and `damaged`.
     pub fn backed_up(&self, result: &str) {
         self.0.backups.with_label_values(&[result]).inc();
-        if result == "ok" {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-            self.0
-                .last_backup
-                .set(number(now.unwrap_or_default().as_secs()));
-        }
+    }
+
+    /// When the newest backup was made of that workspace whose newest is oldest; `None`: there
+    /// is no workspace.
+    pub fn oldest_backup(&self, made: Option<SystemTime>) {
+        let Some(made) = made else {
+            self.0.oldest_backup.reset();
+            return;
+        };
+        let since = made.duration_since(SystemTime::UNIX_EPOCH);
+        let gauge = self.0.oldest_backup.with_label_values::<&str>(&[]);
+        gauge.set(number(since.unwrap_or_default().as_secs()));
+    }
+
+    /// How often each workspace is to be backed up.
+    pub fn backup_interval(&self, every: Duration) {
+        let gauge = self.0.backup_interval.with_label_values::<&str>(&[]);
+        gauge.set(number(every.as_secs()));
     }
 
     /// A `container`, an `image` or a `volume` is removed that nobody needed.
@@ -287,6 +301,9 @@ mod tests {
         meter.engine("create", Duration::from_secs(40), Some("deadline"));
         meter.sandboxes([("persistent", "running"), ("persistent", "running")]);
         meter.backed_up("failed");
+        // What is not known yet is no year 1970.
+        assert!(!meter.text().unwrap().contains("casemate_backup_oldest"));
+        meter.oldest_backup(Some(SystemTime::UNIX_EPOCH + Duration::from_secs(7)));
         let text = meter.text().unwrap();
         for line in [
             r#"casemate_tool_calls_total{outcome="timed_out",tool="shell_exec"} 1"#,
@@ -295,12 +312,14 @@ mod tests {
             r#"casemate_sandboxes{mode="persistent",state="running"} 2"#,
             r#"casemate_backups_total{result="failed"} 1"#,
             r#"casemate_backups_total{result="ok"} 0"#,
-            "casemate_backup_last_success_timestamp_seconds 0",
+            "casemate_backup_oldest_timestamp_seconds 7",
             r#"casemate_collected_total{kind="volume"} 0"#,
         ] {
             assert!(text.lines().any(|one| one == line), "{line}\n{text}");
         }
         meter.sandboxes([]);
+        meter.oldest_backup(None);
+        assert!(!meter.text().unwrap().contains("casemate_backup_oldest"));
         assert!(!meter.text().unwrap().contains("casemate_sandboxes{"));
     }
 
