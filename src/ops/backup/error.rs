@@ -71,6 +71,9 @@ pub enum BackupError {
     /// Every removal must be recorded, and that is not possible.
     #[error("what it replaces cannot be recorded, and stays: {0}")]
     Unrecorded(Unwritten),
+    /// It took longer than one user's may.
+    #[error("it took longer than {}", humantime::format_duration(*.0))]
+    TooLong(std::time::Duration),
     /// It was asked to stop.
     #[error("stopped")]
     Stopped,
@@ -86,6 +89,18 @@ impl From<StageError> for BackupError {
 }
 
 impl BackupError {
+    /// Whether the store says that there is no such object.
+    pub(super) fn is_missing(&self) -> bool {
+        use object_store::Error::NotFound;
+        matches!(
+            self,
+            Self::Store {
+                source: NotFound { .. },
+                ..
+            }
+        )
+    }
+
     /// As a `map_err` of what a store says.
     pub(super) fn store(what: String) -> impl FnOnce(object_store::Error) -> Self {
         move |source| Self::Store { what, source }

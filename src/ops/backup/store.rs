@@ -8,17 +8,20 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, RetryConfig};
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig};
+use serde::Serialize;
 
 use super::error::BackupError;
 use super::id::Id;
@@ -34,9 +37,19 @@ pub const LIST: &str = "entries.jsonl.zst";
 pub const MANIFEST: &str = "manifest.json";
 
 /// Tries of one request: a store that is down for longer is an error, and the next backup
-/// has its own.
+/// has its own. The library begins no other try past this.
 const RETRIES: usize = 5;
-const RETRY_FOR: Duration = Duration::from_secs(30);
+const RETRY_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// One request to S3, its body included: the 16 MiB of a part at 140 KiB a second.
+const REQUEST: Duration = Duration::from_secs(2 * 60);
+
+/// What of an object is asked for at a time, in bytes. It is read whole before anybody takes
+/// of it: how long that takes does not depend on who unpacks, or waits for a disk.
+const PIECE: u64 = 8 * 1024 * 1024;
+
+/// What of a piece is handed on at a time, in bytes.
+const SLICE: usize = 256 * 1024;
 
 /// Largest small object, in bytes.
 const SMALL: u64 = 64 * 1024;
@@ -60,9 +73,24 @@ pub struct Found {
 }
 
 impl Found {
-    /// Whether it is one.
+    /// Whether it is one: all of it is there.
     pub fn is_complete(&self) -> bool {
+        self.is_said()
+            && [ARCHIVE, LIST]
+                .iter()
+                .all(|name| self.objects.contains_key(*name))
+    }
+
+    /// Whether it says that it is one. If it is not complete then, it is damaged.
+    pub fn is_said(&self) -> bool {
         self.objects.contains_key(MANIFEST)
+    }
+
+    /// When it was made; `None` where only a clock that ran ahead knows.
+    pub fn made(&self, id: &Id, now: SystemTime) -> Option<SystemTime> {
+        let stored = self.objects.get(MANIFEST).copied();
+        let times = [Some(id.time()), stored].into_iter().flatten();
+        times.into_iter().find(|time| *time <= now)
     }
 }
 
@@ -144,7 +172,7 @@ impl Store {
         Ok(all.into())
     }
 
-    /// The content of an object.
+    /// The content of an object, piece by piece: each is a request with a deadline of its own.
     ///
     /// # Errors
     /// [`BackupError::Store`].
@@ -152,16 +180,57 @@ impl Store {
         &self,
         path: &Path,
     ) -> Result<stream::BoxStream<'static, object_store::Result<Bytes>>, BackupError> {
-        let got = self.objects.get(path).await;
-        let got = got.map_err(BackupError::store(format!("read {path}")))?;
-        Ok(got.into_stream())
+        let found = self.objects.head(path).await;
+        let size = found
+            .map_err(BackupError::store(format!("read {path}")))?
+            .size;
+        let (objects, path) = (self.objects.clone(), path.clone());
+        let pieces = stream::try_unfold(0, move |from| {
+            let (objects, path) = (objects.clone(), path.clone());
+            async move {
+                let to = size.min(from + PIECE);
+                if from == to {
+                    return Ok(None);
+                }
+                let piece = objects.get_range(&path, from..to).await?;
+                Ok::<_, object_store::Error>(Some((slices(piece), to)))
+            }
+        });
+        Ok(pieces.try_flatten().boxed())
+    }
+
+    /// Whether there is an object.
+    ///
+    /// # Errors
+    /// [`BackupError::Store`].
+    pub async fn has(&self, path: &Path) -> Result<bool, BackupError> {
+        match self.objects.head(path).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(BackupError::store(format!("look for {path}"))(error)),
+        }
+    }
+
+    /// Puts a small object in place, at once, as JSON.
+    ///
+    /// # Errors
+    /// [`BackupError::Store`].
+    pub async fn put_json(&self, path: &Path, content: &impl Serialize) -> Result<(), BackupError> {
+        let text = serde_json::to_vec_pretty(content).map_err(|error| {
+            let (store, source) = ("backup", error.into());
+            BackupError::store(format!("write {path}"))(object_store::Error::Generic {
+                store,
+                source,
+            })
+        })?;
+        self.put(path, text).await
     }
 
     /// Puts a small object in place, at once.
     ///
     /// # Errors
     /// [`BackupError::Store`].
-    pub async fn put(&self, path: &Path, content: Vec<u8>) -> Result<(), BackupError> {
+    async fn put(&self, path: &Path, content: Vec<u8>) -> Result<(), BackupError> {
         let put = self.objects.put(path, content.into()).await;
         put.map(drop)
             .map_err(BackupError::store(format!("write {path}")))
@@ -220,8 +289,17 @@ impl Store {
     }
 }
 
+fn slices(mut piece: Bytes) -> impl Stream<Item = object_store::Result<Bytes>> + Send {
+    stream::iter(std::iter::from_fn(move || {
+        let slice = piece.split_to(piece.len().min(SLICE));
+        (!slice.is_empty()).then_some(Ok(slice))
+    }))
+}
+
 fn directory(path: &PathBuf) -> object_store::Result<LocalFileSystem> {
-    std::fs::create_dir_all(path).map_err(|error| object_store::Error::Generic {
+    // Of one that we make nobody else reads what is in all workspaces.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| object_store::Error::Generic {
         store: "directory",
         source: error.into(),
     })?;
@@ -238,6 +316,7 @@ fn bucket_of(bucket: &str, aws: &AwsVariables) -> object_store::Result<AmazonS3>
     };
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
+        .with_client_options(ClientOptions::new().with_timeout(REQUEST))
         .with_retry(retry);
     for (name, value) in &aws.0 {
         // Of AWS_*, those that the library knows; the others are for other programs.
@@ -251,3 +330,6 @@ fn bucket_of(bucket: &str, aws: &AwsVariables) -> object_store::Result<AmazonS3>
     }
     builder.build()
 }
+
+#[cfg(test)]
+mod tests;
