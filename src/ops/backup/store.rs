@@ -7,20 +7,17 @@
 //!                                 manifest.json        last: with it, it is a backup
 //! ```
 
+mod open;
+
 use std::collections::BTreeMap;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
-use std::str::FromStr as _;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::local::LocalFileSystem;
+use object_store::aws::AmazonS3;
 use object_store::path::Path;
-use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig};
+use object_store::{ObjectStore, ObjectStoreExt as _};
 use serde::Serialize;
 
 use super::error::BackupError;
@@ -35,14 +32,6 @@ pub const ARCHIVE: &str = "workspace.tar.zst";
 pub const LIST: &str = "entries.jsonl.zst";
 /// See [`STARTED`].
 pub const MANIFEST: &str = "manifest.json";
-
-/// Tries of one request: a store that is down for longer is an error, and the next backup
-/// has its own. The library begins no other try past this.
-const RETRIES: usize = 5;
-const RETRY_FOR: Duration = Duration::from_secs(5 * 60);
-
-/// One request to S3, its body included: the 16 MiB of a part at 140 KiB a second.
-const REQUEST: Duration = Duration::from_secs(2 * 60);
 
 /// What of an object is asked for at a time, in bytes. It is read whole before anybody takes
 /// of it: how long that takes does not depend on who unpacks, or waits for a disk.
@@ -105,9 +94,11 @@ impl Store {
             source,
         };
         let (objects, s3, prefix): (Arc<dyn ObjectStore>, _, _) = match target {
-            BackupTarget::Directory(path) => (Arc::new(directory(path).map_err(failed)?), None, ""),
+            BackupTarget::Directory(path) => {
+                (Arc::new(open::directory(path).map_err(failed)?), None, "")
+            }
             BackupTarget::S3 { bucket, prefix } => {
-                let s3 = Arc::new(bucket_of(bucket, aws).map_err(failed)?);
+                let s3 = Arc::new(open::bucket(bucket, aws).map_err(failed)?);
                 (s3.clone(), Some(s3), prefix.as_str())
             }
         };
@@ -294,41 +285,6 @@ fn slices(mut piece: Bytes) -> impl Stream<Item = object_store::Result<Bytes>> +
         let slice = piece.split_to(piece.len().min(SLICE));
         (!slice.is_empty()).then_some(Ok(slice))
     }))
-}
-
-fn directory(path: &PathBuf) -> object_store::Result<LocalFileSystem> {
-    // Of one that we make nobody else reads what is in all workspaces.
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| object_store::Error::Generic {
-        store: "directory",
-        source: error.into(),
-    })?;
-    let directory = LocalFileSystem::new_with_prefix(path)?;
-    // What is reported as made survives a power cut.
-    Ok(directory.with_fsync(true).with_automatic_cleanup(true))
-}
-
-fn bucket_of(bucket: &str, aws: &AwsVariables) -> object_store::Result<AmazonS3> {
-    let retry = RetryConfig {
-        max_retries: RETRIES,
-        retry_timeout: RETRY_FOR,
-        ..RetryConfig::default()
-    };
-    let mut builder = AmazonS3Builder::new()
-        .with_bucket_name(bucket)
-        .with_client_options(ClientOptions::new().with_timeout(REQUEST))
-        .with_retry(retry);
-    for (name, value) in &aws.0 {
-        // Of AWS_*, those that the library knows; the others are for other programs.
-        if let Ok(key) = AmazonS3ConfigKey::from_str(&name.to_ascii_lowercase()) {
-            builder = builder.with_config(key, value);
-        }
-        // Who names an endpoint without TLS means it.
-        if name.starts_with("AWS_ENDPOINT") && value.starts_with("http://") {
-            builder = builder.with_allow_http(true);
-        }
-    }
-    builder.build()
 }
 
 #[cfg(test)]
