@@ -106,6 +106,10 @@ impl Session {
 
     async fn keepers(&self, whose: Whose) -> anyhow::Result<Vec<Keeper>> {
         let users = if whose.all {
+            ensure!(
+                !self.manager.config().everybody_binds(),
+                "in mode bind no user has a volume, and --all is nobody: name the users"
+            );
             let users = self.manager.users_with_a_volume().await;
             users.map_err(BackupError::from)?
         } else {

@@ -7,8 +7,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::ops::backup::Event;
 
-/// With how many there are in all, and without.
+/// With how many there are in all, about how many, and without.
 const KNOWN: &str = "{msg} [{bar:30}] {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
+const ESTIMATED: &str =
+    "{msg} [{bar:30}] {bytes} of about {total_bytes}, {bytes_per_sec}, about {eta} left";
 const UNKNOWN: &str = "{spinner} {msg} {bytes}, {bytes_per_sec}";
 
 /// On stderr: stdout has the results.
@@ -69,8 +71,10 @@ impl State {
                 }
                 return;
             }
-            Event::Copying(1) => ("copying".to_owned(), None),
-            Event::Copying(number) => (format!("it changed meanwhile: copy {number} of"), None),
+            Event::Copying { number: 1, about } => ("copying".to_owned(), about),
+            Event::Copying { number, about } => {
+                (format!("it changed meanwhile: copy {number} of"), about)
+            }
             Event::Verifying(bytes) => ("verifying".to_owned(), Some(bytes)),
             Event::Restoring(bytes) => ("restoring".to_owned(), Some(bytes)),
             Event::Comparing(bytes) => ("comparing".to_owned(), Some(bytes)),
@@ -85,11 +89,43 @@ impl State {
             return;
         }
         let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-        let template = if total.is_some() { KNOWN } else { UNKNOWN };
+        let template = template(event, total);
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         bar.set_message(message);
         self.bar = Some(bar);
+    }
+}
+
+fn template(event: Event, total: Option<u64>) -> &'static str {
+    match (event, total) {
+        (_, None) => UNKNOWN,
+        (Event::Copying { .. }, Some(_)) => ESTIMATED,
+        (_, Some(_)) => KNOWN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_shows_how_far_it_is_by_an_estimate_and_says_that_it_is_one() {
+        let first = Event::Copying {
+            number: 1,
+            about: None,
+        };
+        assert_eq!(template(first, None), UNKNOWN);
+        let copying = Event::Copying {
+            number: 1,
+            about: Some(7),
+        };
+        let shown = template(copying, Some(7));
+        assert!(shown.contains("of about {total_bytes}") && shown.contains("{eta}"));
+        assert_eq!(template(Event::Verifying(7), Some(7)), KNOWN);
+        for template in [KNOWN, ESTIMATED, UNKNOWN] {
+            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -94,6 +94,11 @@ fn backups(
     let Some(target) = backup.target.as_ref().filter(|_| is_needed) else {
         return Ok(None);
     };
+    ensure!(
+        backup.every.is_none() || !config.everybody_binds(),
+        "backup_every does nothing in mode bind, where workspaces are directories of the host: \
+         back them up there, or by casemate backup USER"
+    );
     let store = Store::open(target, &AwsVariables::read(&ProcessEnvironment))?;
     let backups = Backups::new(store, manager, stop.clone())
         .verifying(backup.verify)

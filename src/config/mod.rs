@@ -159,6 +159,12 @@ impl Config {
         })
     }
 
+    /// Whether each workspace is a directory of the host, and nobody's a volume.
+    pub fn everybody_binds(&self) -> bool {
+        let mut all = self.users.all().chain([&*self.sandbox]);
+        all.all(|settings| settings.mode == Mode::Bind)
+    }
+
     /// What a server asks before it serves, and the other verbs do not: that the directory to bind is
     /// there. One that goes later is an error of the calls that need it. Blocks.
     ///

@@ -69,7 +69,8 @@ struct Instruments {
     audit_failures: IntCounter,
     audit_up: IntGaugeVec,
     backups: IntCounterVec,
-    last_backup: IntGauge,
+    oldest_backup: IntGaugeVec,
+    backup_interval: IntGaugeVec,
     collected: IntCounterVec,
 }
 
@@ -114,7 +115,8 @@ impl Meter {
             audit_failures: made.counter(&names::AUDIT_FAILURES),
             audit_up: made.gauges(&names::AUDIT_UP),
             backups: made.counters_of(&names::BACKUPS, &["ok", "failed", "damaged"]),
-            last_backup: made.gauge(&names::LAST_BACKUP),
+            oldest_backup: made.gauges(&names::OLDEST_BACKUP),
+            backup_interval: made.gauges(&names::BACKUP_INTERVAL),
             collected: made.counters_of(&names::COLLECTED, &["container", "image", "volume"]),
             registry,
         };
@@ -239,12 +241,24 @@ impl Meter {
     /// A backup is made: `ok`. Else it `failed`, or is there and `damaged`.
     pub fn backed_up(&self, result: &str) {
         self.0.backups.with_label_values(&[result]).inc();
-        if result == "ok" {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-            self.0
-                .last_backup
-                .set(number(now.unwrap_or_default().as_secs()));
-        }
+    }
+
+    /// When the newest backup was made of that workspace whose newest is oldest; `None`: there
+    /// is no workspace.
+    pub fn oldest_backup(&self, made: Option<SystemTime>) {
+        let Some(made) = made else {
+            self.0.oldest_backup.reset();
+            return;
+        };
+        let since = made.duration_since(SystemTime::UNIX_EPOCH);
+        let gauge = self.0.oldest_backup.with_label_values::<&str>(&[]);
+        gauge.set(number(since.unwrap_or_default().as_secs()));
+    }
+
+    /// How often each workspace is to be backed up.
+    pub fn backup_interval(&self, every: Duration) {
+        let gauge = self.0.backup_interval.with_label_values::<&str>(&[]);
+        gauge.set(number(every.as_secs()));
     }
 
     /// A `container`, an `image` or a `volume` is removed that nobody needed.
@@ -300,11 +314,17 @@ mod tests {
         meter.engine("create", Duration::from_secs(40), Some("deadline"));
         meter.sandboxes([("persistent", "running"), ("persistent", "running")]);
         meter.backed_up("failed");
-        let unknown = ["casemate_engine_disk_free_bytes ", "casemate_audit_up "];
+        // What is not known yet has no series: no year 1970, no full disk.
+        let unknown = [
+            "casemate_engine_disk_free_bytes ",
+            "casemate_audit_up ",
+            "casemate_backup_oldest",
+        ];
         let text = meter.text().unwrap();
         assert!(!unknown.iter().any(|name| text.contains(name)), "{text}");
         meter.disk_free(0);
         meter.audit_up(true);
+        meter.oldest_backup(Some(SystemTime::UNIX_EPOCH + Duration::from_secs(7)));
         let text = meter.text().unwrap();
         for line in [
             r#"casemate_tool_calls_total{outcome="timed_out",tool="shell_exec"} 1"#,
@@ -313,7 +333,7 @@ mod tests {
             r#"casemate_sandboxes{mode="persistent",state="running"} 2"#,
             r#"casemate_backups_total{result="failed"} 1"#,
             r#"casemate_backups_total{result="ok"} 0"#,
-            "casemate_backup_last_success_timestamp_seconds 0",
+            "casemate_backup_oldest_timestamp_seconds 7",
             r#"casemate_collected_total{kind="volume"} 0"#,
             "casemate_engine_disk_free_bytes 0",
             "casemate_audit_up 1",
@@ -321,6 +341,8 @@ mod tests {
             assert!(text.lines().any(|one| one == line), "{line}\n{text}");
         }
         meter.sandboxes([]);
+        meter.oldest_backup(None);
+        assert!(!meter.text().unwrap().contains("casemate_backup_oldest"));
         assert!(!meter.text().unwrap().contains("casemate_sandboxes{"));
     }
 

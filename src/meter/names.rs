@@ -78,8 +78,10 @@ names! {
         "Whether the last line of the audit could be written; while not, calls are refused.";
     BACKUPS = "casemate_backups_total", ["result"],
         "Backups that this server made (ok), or did not (failed, damaged).";
-    LAST_BACKUP = "casemate_backup_last_success_timestamp_seconds", [],
-        "When this server last made one, of any user; 0 before the first.";
+    OLDEST_BACKUP = "casemate_backup_oldest_timestamp_seconds", [],
+        "When the newest backup was made of that workspace whose newest is oldest.";
+    BACKUP_INTERVAL = "casemate_backup_interval_seconds", [],
+        "How often each workspace is to be backed up.";
     COLLECTED = "casemate_collected_total", ["kind"],
         "What this server cleaned up: container, image or volume.";
     DISK_FREE = "casemate_engine_disk_free_bytes", [],

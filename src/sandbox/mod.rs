@@ -65,7 +65,7 @@ pub use command::{Command, Executed, Follow, Lost, News};
 pub use error::SandboxError;
 pub use generation::in_order_of_removal;
 pub use keep::{Consistency, Copying, Filling, Keeper, Moment, Part, ReadBack, StageError, Staged};
-pub use keep::{owner, workspaces};
+pub use keep::{DOCTOR, owner, workspaces};
 pub use manager::{Manager, node};
 pub use measure::disk_free;
 pub use repeat::Uncertainty;

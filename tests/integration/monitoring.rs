@@ -9,7 +9,7 @@ use std::time::Duration;
 use casemate::meter::NAMES;
 use serde_json::{Value, json};
 
-use crate::harness::{Directory, HttpServer, TestServer, eventually};
+use crate::harness::{Directory, HttpServer, Instance, TestServer, eventually};
 
 const SOON: Duration = Duration::from_secs(40);
 
@@ -53,8 +53,17 @@ async fn scrape(server: &HttpServer) -> String {
 
 /// A server that has done what the dashboard shows.
 async fn busy(audit: &Directory) -> HttpServer {
-    let server = TestServer::new()
+    let instance = Instance::new();
+    // Before the server looks first, there is a workspace to be backed up.
+    let mut exec = instance.command(&["exec", "tester", "--", "true"]);
+    assert!(exec.status().expect("it runs").success());
+    let server = TestServer::on(&instance)
         .env("CASEMATE_ADMIN", "0")
+        .env(
+            "CASEMATE_BACKUP_TARGET",
+            &format!("{}/backups", audit.text()),
+        )
+        .env("CASEMATE_BACKUP_EVERY", "1h")
         .env("CASEMATE_AUDIT", audit.text())
         .start_http()
         .await;

@@ -8,6 +8,7 @@ use casemate_protocol::{parse_pax_time, pax_time};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tar::EntryType;
+use tokio_util::sync::CancellationToken;
 
 use super::stream::Hashed;
 
@@ -100,11 +101,15 @@ impl std::fmt::Display for Name {
 }
 
 impl Entry {
-    /// What the archive has here. Reads all of its content.
+    /// What the archive has here. Reads all of its content, until nobody waits for it.
     ///
     /// # Errors
-    /// `InvalidData` for what no backup has: a device, a path that leads out.
-    pub fn read<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Self> {
+    /// `InvalidData` for what no backup has: a device, a path that leads out. `BrokenPipe`
+    /// when it `ended`.
+    pub fn read<R: Read>(
+        entry: &mut tar::Entry<'_, R>,
+        ended: &CancellationToken,
+    ) -> io::Result<Self> {
         let path = Name(entry.path_bytes().into_owned());
         if leads_out(&path.0) {
             return Err(bad(format!(
@@ -135,7 +140,11 @@ impl Entry {
         let (mut size, mut sha256) = (0, None);
         if kind == Kind::File {
             size = entry.size();
-            let mut content = Hashed::new(&mut *entry);
+            let content = Until {
+                inner: &mut *entry,
+                ended,
+            };
+            let mut content = Hashed::new(content);
             io::copy(&mut content, &mut io::sink())?;
             let (_, digest) = content.finish();
             if digest.bytes != size {
@@ -152,6 +161,22 @@ impl Entry {
             sha256,
             target,
         })
+    }
+}
+
+/// A reader that nobody may wait for any more: no input comes while a hole is hashed, whose
+/// sender could break off.
+struct Until<'a, R> {
+    inner: R,
+    ended: &'a CancellationToken,
+}
+
+impl<R: Read> Read for Until<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.ended.is_cancelled() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.inner.read(into)
     }
 }
 

@@ -75,6 +75,9 @@ pub enum BackupError {
     /// Somebody keeps the workspace, by now.
     #[error(transparent)]
     Held(#[from] HoldError),
+    /// It took longer than one user's may.
+    #[error("it took longer than {}", humantime::format_duration(*.0))]
+    TooLong(std::time::Duration),
     /// It was asked to stop.
     #[error("stopped")]
     Stopped,
@@ -90,6 +93,18 @@ impl From<StageError> for BackupError {
 }
 
 impl BackupError {
+    /// Whether the store says that there is no such object.
+    pub(super) fn is_missing(&self) -> bool {
+        use object_store::Error::NotFound;
+        matches!(
+            self,
+            Self::Store {
+                source: NotFound { .. },
+                ..
+            }
+        )
+    }
+
     /// As a `map_err` of what a store says.
     pub(super) fn store(what: String) -> impl FnOnce(object_store::Error) -> Self {
         move |source| Self::Store { what, source }

@@ -4,6 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
+/// Seconds from 1970 to the year 10000, which no name has.
+const END: Duration = Duration::from_secs(253_402_300_800);
+
 /// `20260131T235959.123Z-0a1b2c3d`. Its order as text is the order in time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(String);
@@ -20,6 +23,14 @@ impl Id {
         let time = time.replace(['-', ':'], "");
         let random = uuid::Uuid::new_v4().simple().to_string();
         Self(format!("{time}-{}", &random[..8]))
+    }
+
+    /// Of one that begins now: later than `newest` also where a clock ran ahead when that was
+    /// made. Only behind the end of the year 9999 there is nothing.
+    pub fn behind(newest: Option<&Self>, now: SystemTime) -> Self {
+        let later = newest.map(|id| id.time() + Duration::from_millis(1));
+        let later = later.filter(|time| now < *time && *time < SystemTime::UNIX_EPOCH + END);
+        Self::new(later.unwrap_or(now))
     }
 
     /// The text.
@@ -92,6 +103,21 @@ mod tests {
             (first.time(), first.seconds()),
             (at(1_769_903_999_007), 1_769_903_999)
         );
+    }
+
+    #[test]
+    fn the_next_id_is_the_greatest_whatever_the_clock_said_before() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_903_999);
+        let ahead = Id::new(now + Duration::from_secs(4 * 365 * 24 * 3600));
+        let next = Id::behind(Some(&ahead), now);
+        assert!(next > ahead, "{next} {ahead}");
+        assert_eq!(
+            Id::behind(Some(&Id::new(now)), now).time(),
+            now + Duration::from_millis(1)
+        );
+        assert_eq!(Id::behind(None, now).time(), now);
+        let last: Id = "99991231T235959.999Z-ffffffff".parse().expect("an id");
+        assert_eq!(Id::behind(Some(&last), now).time(), now);
     }
 
     #[test]

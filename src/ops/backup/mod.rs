@@ -8,9 +8,11 @@
 //! ```
 //!
 //! What survives a kill at every point:
-//! - A backup is one when its manifest is there, which is written last. A run that was
-//!   killed before leaves objects without one, which nobody takes for a backup; the next
+//! - A backup is one when all of it is there, and the manifest is written last. A run that
+//!   was killed before leaves objects without one, which nobody takes for a backup; the next
 //!   run of that user removes them, once the process that made them is known to be gone.
+//!   With a manifest, but not all of the rest, it is damaged: it counts for nothing, and
+//!   stays to be seen.
 //! - One is removed manifest first: a removal that was killed leaves no backup either.
 //! - Old ones go only when a new one is complete, and verified where that is asked for.
 //! - A restore changes nothing before all of the backup is in a volume of its own and was
@@ -20,7 +22,7 @@
 //!   new one is, and the old volume goes the same way.
 //!
 //! Memory does not grow with a workspace: a few MiB between the tasks, and one part of
-//! `sink` for each of the two objects.
+//! `sink`, or one piece of `store`, for each of the two objects.
 
 mod entry;
 mod error;
@@ -36,12 +38,14 @@ mod store;
 mod stream;
 mod take;
 
-use std::collections::BTreeSet;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::path::Path;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 pub use error::BackupError;
 pub use id::Id;
@@ -60,8 +64,13 @@ use crate::sandbox::{Keeper, Manager};
 /// What happens, for who waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// A workspace is copied, for the so-manieth time.
-    Copying(u32),
+    /// A workspace is copied.
+    Copying {
+        /// For the so-manieth time.
+        number: u32,
+        /// About how many bytes there are; `None` before its first backup.
+        about: Option<u64>,
+    },
     /// A backup of so many bytes is read.
     Verifying(u64),
     /// A backup of so many bytes is put into a new volume.
@@ -82,6 +91,8 @@ pub struct Backups {
     keep: Option<Keep>,
     verify: bool,
     stop: CancellationToken,
+    /// Longest time for one backup.
+    longest: Option<Duration>,
     listener: Listener,
     audit: Audit,
     meter: Meter,
@@ -108,6 +119,7 @@ impl Backups {
             keep: None,
             verify: false,
             stop,
+            longest: None,
             listener: Arc::new(|_| {}),
         }
     }
@@ -126,6 +138,15 @@ impl Backups {
         self
     }
 
+    /// With no more than this for one backup.
+    #[must_use]
+    pub fn within(&self, longest: Duration) -> Self {
+        Self {
+            longest: Some(longest),
+            ..self.clone()
+        }
+    }
+
     /// With somebody who is told what happens.
     #[must_use]
     pub fn telling(mut self, listener: impl Fn(Event) + Send + Sync + 'static) -> Self {
@@ -138,7 +159,10 @@ impl Backups {
     /// # Errors
     /// Why there is none, or that it is damaged: then no older one was removed.
     pub async fn run(&self, keeper: &Keeper) -> Result<Made, BackupError> {
-        let made = self.make(keeper).await;
+        let made = match self.longest {
+            Some(longest) => self.make_within(longest, keeper).await,
+            None => self.make(keeper).await,
+        };
         match &made {
             Ok(_) => self.meter.backed_up("ok"),
             Err(BackupError::Damaged { .. }) => self.meter.backed_up("damaged"),
@@ -146,6 +170,25 @@ impl Backups {
             Err(_) => self.meter.backed_up("failed"),
         }
         made
+    }
+
+    /// Cleans up behind one that takes longer.
+    async fn make_within(&self, longest: Duration, keeper: &Keeper) -> Result<Made, BackupError> {
+        let own = Self {
+            stop: self.stop.child_token(),
+            ..self.clone()
+        };
+        let mut making = pin!(own.make(keeper));
+        tokio::select! {
+            made = &mut making => return made,
+            () = tokio::time::sleep(longest) => own.stop.cancel(),
+        }
+        match making.await {
+            Err(BackupError::Stopped) if !self.stop.is_cancelled() => {
+                Err(BackupError::TooLong(longest))
+            }
+            made => made,
+        }
     }
 
     async fn make(&self, keeper: &Keeper) -> Result<Made, BackupError> {
@@ -159,7 +202,7 @@ impl Backups {
             return Err(error);
         }
         let removed = match self.keep {
-            Some(keep) => self.prune(keeper, keep).await?,
+            Some(keep) => self.prune(keeper, keep, &source.id).await?,
             None => 0,
         };
         Ok(Made {
@@ -168,13 +211,13 @@ impl Backups {
         })
     }
 
-    /// Removes those that need not stay.
-    async fn prune(&self, keeper: &Keeper, keep: Keep) -> Result<usize, BackupError> {
+    /// Removes those that need not stay, now that `made` is there.
+    async fn prune(&self, keeper: &Keeper, keep: Keep, made: &Id) -> Result<usize, BackupError> {
         let place = self.place(keeper);
         let all = self.store.list(&place).await?;
         let complete = all.iter().filter(|(_, found)| found.is_complete());
         let complete = complete.map(|(id, _)| id.clone()).collect();
-        let gone = retention::to_remove(&complete, keep);
+        let gone = retention::to_remove(&complete, keep, made);
         for id in &gone {
             if let Some(found) = all.get(id) {
                 let reason = "newer ones are kept in its place";
@@ -188,20 +231,20 @@ impl Backups {
         Ok(gone.len())
     }
 
-    /// Removes what runs that were killed have left.
-    async fn collect(&self, place: &Path) -> Result<(), BackupError> {
+    /// Removes what runs that were killed have left; the newest of those that say they are
+    /// backups.
+    async fn collect(&self, place: &Path) -> Result<Option<Id>, BackupError> {
+        let mut newest = None;
         for (id, found) in self.store.list(place).await? {
-            if !found.is_complete() {
-                started::collect(&self.store, place, &id, &found).await?;
+            if found.is_said() {
+                newest = Some(id);
+            } else if let Err(error) = started::collect(&self.store, place, &id, &found).await {
+                // What cannot be taken away is no reason to make none.
+                let error = &error as &dyn std::error::Error;
+                warn!(%id, error, "what is left of a backup stays for now");
             }
         }
-        Ok(())
-    }
-
-    async fn complete(&self, place: &Path) -> Result<BTreeSet<Id>, BackupError> {
-        let all = self.store.list(place).await?;
-        let complete = all.into_iter().filter(|(_, found)| found.is_complete());
-        Ok(complete.map(|(id, _)| id).collect())
+        Ok(newest)
     }
 
     fn place(&self, keeper: &Keeper) -> Path {

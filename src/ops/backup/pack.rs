@@ -6,11 +6,13 @@ use std::io::{self, BufReader, Read, Write};
 use std::rc::Rc;
 
 use casemate_protocol::MAX_BACKUP_ENTRIES;
-use tar::Archive;
+use tar::{Archive, EntryType};
+use tokio_util::sync::CancellationToken;
 use zstd::stream::read::Decoder;
 use zstd::stream::write::Encoder;
 
 use super::entry::{self, Entry, bad};
+use super::manifest::Manifest;
 use super::stream::{Chunks, Digest, Hashed, Out, Tee};
 
 /// zstd's own default: three times as fast as the disk it is read from.
@@ -33,6 +35,35 @@ pub struct Counted {
     pub content: u64,
 }
 
+/// What a thread may take, and for how long.
+#[derive(Debug)]
+pub struct Bounds {
+    entries: u64,
+    /// Bytes of all files, holes among them.
+    content: u64,
+    /// Nobody waits for it any more.
+    pub ended: CancellationToken,
+}
+
+impl Bounds {
+    /// Of a workspace that is copied: its holes may be of any size.
+    pub fn of_a_copy() -> Self {
+        Self {
+            entries: MAX_BACKUP_ENTRIES,
+            content: u64::MAX,
+            ended: CancellationToken::new(),
+        }
+    }
+
+    /// Of one that is stored: no more than it says of itself.
+    pub fn of_a_backup(manifest: &Manifest) -> Self {
+        Self {
+            content: manifest.content_bytes,
+            ..Self::of_a_copy()
+        }
+    }
+}
+
 /// What was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packed {
@@ -48,13 +79,13 @@ pub struct Packed {
 ///
 /// # Errors
 /// `InvalidData` for what is no backup, `BrokenPipe` when an end broke off.
-pub fn pack(input: Chunks, archive: Out, list: Out) -> io::Result<Packed> {
+pub fn pack(input: Chunks, archive: Out, list: Out, bounds: &Bounds) -> io::Result<Packed> {
     let tee = Tee {
         reader: input,
         writer: Encoder::new(Hashed::new(archive), LEVEL)?,
     };
     let mut lines = Encoder::new(Hashed::new(list), LEVEL)?;
-    let (tee, counted) = each(tee, MAX_BACKUP_ENTRIES, |entry| {
+    let (tee, counted) = each(tee, bounds, |entry| {
         serde_json::to_writer(&mut lines, entry)?;
         lines.write_all(b"\n")
     })?;
@@ -73,14 +104,19 @@ pub fn pack(input: Chunks, archive: Out, list: Out) -> io::Result<Packed> {
 ///
 /// # Errors
 /// `InvalidData` where the two differ or one is spoilt, `BrokenPipe` when an end broke off.
-pub fn unpack(archive: Chunks, list: Chunks, out: impl Write) -> io::Result<Packed> {
+pub fn unpack(
+    archive: Chunks,
+    list: Chunks,
+    out: impl Write,
+    bounds: &Bounds,
+) -> io::Result<Packed> {
     let mut decoder = Decoder::new(Hashed::new(archive))?;
     decoder.window_log_max(WINDOW)?;
     let tee = Tee {
         reader: decoder,
         writer: out,
     };
-    let (tee, counted, list) = compare(tee, list)?;
+    let (tee, counted, list) = compare(tee, list, bounds)?;
     // Behind the compressed stream there is nothing, or its digest is another.
     let mut rest = tee.reader.finish().into_inner();
     io::copy(&mut rest, &mut io::sink())?;
@@ -95,26 +131,30 @@ pub fn unpack(archive: Chunks, list: Chunks, out: impl Write) -> io::Result<Pack
 ///
 /// # Errors
 /// As [`unpack`].
-pub fn compare<R: Read>(archive: R, list: Chunks) -> io::Result<(R, Counted, Digest)> {
+pub fn compare<R: Read>(
+    archive: R,
+    list: Chunks,
+    bounds: &Bounds,
+) -> io::Result<(R, Counted, Digest)> {
     let mut decoder = Decoder::new(Hashed::new(list))?;
     decoder.window_log_max(WINDOW)?;
     let mut list = BufReader::new(decoder);
-    let (archive, counted) = each(archive, MAX_BACKUP_ENTRIES, |found| match entry::next_line(
-        &mut list,
-    )? {
-        Some(listed) if listed == *found => Ok(()),
-        Some(listed) if listed.path == found.path => {
-            let what = difference(&listed, found);
-            Err(bad(format!(
-                "{}: its {what} is not what the list says",
-                found.path
-            )))
+    let (archive, counted) = each(archive, bounds, |found| {
+        match entry::next_line(&mut list)? {
+            Some(listed) if listed == *found => Ok(()),
+            Some(listed) if listed.path == found.path => {
+                let what = difference(&listed, found);
+                Err(bad(format!(
+                    "{}: its {what} is not what the list says",
+                    found.path
+                )))
+            }
+            Some(listed) => Err(bad(format!(
+                "the archive has {}, where the list has {}",
+                found.path, listed.path
+            ))),
+            None => Err(bad(format!("{} is not in the list", found.path))),
         }
-        Some(listed) => Err(bad(format!(
-            "the archive has {}, where the list has {}",
-            found.path, listed.path
-        ))),
-        None => Err(bad(format!("{} is not in the list", found.path))),
     })?;
     if let Some(missing) = entry::next_line(&mut list)? {
         return Err(bad(format!("{} is not in the archive", missing.path)));
@@ -135,10 +175,10 @@ fn difference(listed: &Entry, found: &Entry) -> &'static str {
     }
 }
 
-/// Reads an archive to its end, and says what each entry is; `most` of them.
+/// Reads an archive to its end, and says what each entry is.
 fn each<R: Read>(
     archive: R,
-    most: u64,
+    bounds: &Bounds,
     mut tell: impl FnMut(&Entry) -> io::Result<()>,
 ) -> io::Result<(R, Counted)> {
     let allowed = Rc::new(Cell::new(HEADERS));
@@ -155,11 +195,21 @@ fn each<R: Read>(
         let mut entry = entry?;
         allowed.set(u64::MAX);
         counted.entries += 1;
-        if counted.entries > most {
-            return Err(bad(format!("more than {most} entries")));
+        if counted.entries > bounds.entries {
+            return Err(bad(format!("more than {} entries", bounds.entries)));
         }
-        let found = Entry::read(&mut entry)?;
-        counted.content = counted.content.saturating_add(found.size);
+        // By what its header says, before any of it is read: a hole of 2^60 bytes is 1 KiB.
+        if matches!(
+            entry.header().entry_type(),
+            EntryType::Regular | EntryType::GNUSparse
+        ) {
+            counted.content = counted.content.saturating_add(entry.size());
+        }
+        if counted.content > bounds.content {
+            let most = bounds.content;
+            return Err(bad(format!("more than the {most} bytes of its manifest")));
+        }
+        let found = Entry::read(&mut entry, &bounds.ended)?;
         tell(&found)?;
     }
     // What pads it.

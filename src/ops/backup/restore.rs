@@ -12,7 +12,6 @@
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
 use futures_util::try_join;
 use object_store::path::Path;
 use tokio::sync::mpsc;
@@ -20,7 +19,7 @@ use tokio::sync::mpsc;
 use super::error::BackupError;
 use super::id::Id;
 use super::manifest::Manifest;
-use super::pack::{self, Packed};
+use super::pack::{self, Bounds, Packed};
 use super::store::{ARCHIVE, LIST};
 use super::stream::{Chunk, Chunks, Out, on_thread};
 use super::{Backups, Event, damage};
@@ -39,6 +38,18 @@ pub struct Source {
     pub(super) path: Path,
 }
 
+impl Source {
+    /// What is not there is damage; another error of the store is none.
+    fn missing(&self, name: &str, error: BackupError) -> BackupError {
+        let (id, what) = (self.id.clone(), format!("its {name} is not there"));
+        if error.is_missing() {
+            BackupError::Damaged { id, what }
+        } else {
+            error
+        }
+    }
+}
+
 impl Backups {
     /// The newest complete backup of the user, or the one of this id.
     ///
@@ -47,20 +58,22 @@ impl Backups {
     pub async fn find(&self, keeper: &Keeper, id: Option<&Id>) -> Result<Source, BackupError> {
         let place = self.place(keeper);
         let user = || keeper.user().to_string();
-        let complete = self.complete(&place).await?;
-        let id = match id {
-            Some(id) if complete.contains(id) => id.clone(),
-            Some(id) => {
-                let id = id.clone();
-                return Err(BackupError::NoSuchBackup { user: user(), id });
-            }
-            None => complete
-                .into_iter()
-                .next_back()
-                .ok_or_else(|| BackupError::NoBackup {
+        // One that has lost a part of it is damaged, and not passed over for an older one.
+        let all = self.store.list(&place).await?;
+        let mut said = all.into_iter().filter(|(_, found)| found.is_said());
+        let found = match id {
+            Some(id) => said.find(|(other, _)| other == id),
+            None => said.next_back(),
+        };
+        let Some((id, _)) = found else {
+            let target = self.store.target().to_string();
+            return Err(match id.cloned() {
+                Some(id) => BackupError::NoSuchBackup { user: user(), id },
+                None => BackupError::NoBackup {
                     user: user(),
-                    target: self.store.target().to_string(),
-                })?,
+                    target,
+                },
+            });
         };
         Ok(Source {
             manifest: Manifest::load(&self.store, &place, &id, keeper.user()).await?,
@@ -143,9 +156,11 @@ impl Backups {
         let (archive_chunks, archive) = Chunks::new();
         let (list_chunks, list) = Chunks::new();
         let (out, unpacked) = Out::new();
+        let bounds = Bounds::of_a_backup(&source.manifest);
+        let thread = bounds.ended.clone().drop_guard();
         let unpacking = on_thread(move || {
             let mut out = out;
-            let read = pack::unpack(archive, list, &mut out)?;
+            let read = pack::unpack(archive, list, &mut out, &bounds)?;
             out.finish()?;
             Ok(read)
         });
@@ -155,6 +170,9 @@ impl Backups {
             self.send(source, LIST, list_chunks, false),
             hand_on(unpacked, to),
         );
+        if moved.is_err() {
+            drop(thread);
+        }
         // Of several errors the one counts that says what is wrong with the backup.
         let read = self.judge(source, unpacking.await)?;
         let ((), (), filling) = moved?;
@@ -196,8 +214,8 @@ impl Backups {
         told: bool,
     ) -> Result<(), BackupError> {
         let path = source.path.clone().join(name);
-        let mut content: BoxStream<'static, object_store::Result<Bytes>> =
-            self.store.get(&path).await?;
+        let got = self.store.get(&path).await;
+        let mut content = got.map_err(|error| source.missing(name, error))?;
         while let Some(data) = content.next().await {
             let data = data.map_err(BackupError::store(format!("read {path}")))?;
             if told {
@@ -215,7 +233,9 @@ impl Backups {
     async fn compare(&self, staged: &Staged, source: &Source) -> Result<(), BackupError> {
         let (chunks, input) = Chunks::new();
         let (list_chunks, list) = Chunks::new();
-        let comparing = on_thread(move || pack::compare(input, list));
+        let bounds = Bounds::of_a_backup(&source.manifest);
+        let thread = bounds.ended.clone().drop_guard();
+        let comparing = on_thread(move || pack::compare(input, list, &bounds));
         let comparing = comparing.map_err(BackupError::Thread)?;
         let mut back = staged.read_back().await?;
         let feed = async {
@@ -230,6 +250,9 @@ impl Backups {
             Ok::<_, BackupError>(())
         };
         let moved = try_join!(feed, self.send(source, LIST, list_chunks, false));
+        if moved.is_err() {
+            drop(thread);
+        }
         match comparing.await {
             Ok((_, _, list)) if list == source.manifest.list => moved.map(drop),
             Ok(_) => Err(BackupError::NotAsRestored("its list has changed".into())),

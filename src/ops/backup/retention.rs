@@ -10,8 +10,9 @@ const DAY: u64 = 24 * 60 * 60;
 /// The first of January 1970 was a Thursday: weeks begin three days before.
 const TO_MONDAY: u64 = 3 * DAY;
 
-/// Those of `complete` that go. The newest never does, whatever `keep` says.
-pub fn to_remove(complete: &BTreeSet<Id>, keep: Keep) -> BTreeSet<Id> {
+/// Those of `complete` that go. The newest never does, whatever `keep` says; nor does `made`,
+/// which was made just now: a clock that ran ahead may have named another to be newer.
+pub fn to_remove(complete: &BTreeSet<Id>, keep: Keep, made: &Id) -> BTreeSet<Id> {
     let newest_first = || complete.iter().rev();
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     let mut stay: BTreeSet<&Id> = newest_first().take(count(keep.last.max(1))).collect();
@@ -23,7 +24,7 @@ pub fn to_remove(complete: &BTreeSet<Id>, keep: Keep) -> BTreeSet<Id> {
         count(keep.weekly),
     ));
     newest_first()
-        .filter(|id| !stay.contains(id))
+        .filter(|id| *id != made && !stay.contains(id))
         .cloned()
         .collect()
 }
@@ -67,7 +68,7 @@ mod tests {
 
     /// Hours since 1970 of those that stay.
     fn stay(all: &BTreeSet<Id>, keep: Keep) -> Vec<u64> {
-        let gone = to_remove(all, keep);
+        let gone = to_remove(all, keep, all.last().expect("one"));
         all.difference(&gone)
             .map(|id| id.seconds() / 3600)
             .collect()
@@ -90,6 +91,19 @@ mod tests {
         assert_eq!(stay(&all, keep(1, 3, 0)), [24, 24 * 100, 24 * 200]);
     }
 
+    #[test]
+    fn what_was_made_just_now_stays_also_when_others_say_that_they_are_newer() {
+        let all = ids([1, 2, 1000]);
+        let made = all.iter().nth(1).expect("three");
+        let gone = to_remove(&all, keep(1, 0, 0), made);
+        assert_eq!(gone, ids_of(&all, [0]));
+    }
+
+    fn ids_of(all: &BTreeSet<Id>, places: impl IntoIterator<Item = usize>) -> BTreeSet<Id> {
+        let id = |place| all.iter().nth(place).expect("as many").clone();
+        places.into_iter().map(id).collect()
+    }
+
     proptest! {
         #[test]
         fn the_newest_always_stays_and_to_keep_more_never_removes_more(
@@ -97,9 +111,10 @@ mod tests {
             (last, daily, weekly) in (0..10_u32, 0..10_u32, 0..10_u32),
         ) {
             let all = ids(hours);
-            let gone = to_remove(&all, keep(last, daily, weekly));
-            prop_assert!(!gone.contains(all.last().expect("one")));
-            let fewer = to_remove(&all, keep(last + 1, daily + 1, weekly + 1));
+            let newest = all.last().expect("one");
+            let gone = to_remove(&all, keep(last, daily, weekly), newest);
+            prop_assert!(!gone.contains(newest));
+            let fewer = to_remove(&all, keep(last + 1, daily + 1, weekly + 1), newest);
             prop_assert!(fewer.is_subset(&gone));
             let most = usize::try_from(last.max(1) + daily + weekly).expect("small");
             prop_assert!(all.len() - gone.len() <= most);

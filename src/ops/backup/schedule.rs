@@ -6,7 +6,6 @@
 //! two begin in the same moment, there is one more than needed.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
@@ -24,36 +23,23 @@ const LOOK: Duration = Duration::from_secs(30);
 /// After an error of one user's backup, or of what is in the target.
 const AGAIN: Duration = Duration::from_secs(10 * 60);
 
+/// Longest time for one user's: who has 20 TB of holes keeps nobody else from having one.
+const LONGEST: Duration = Duration::from_secs(6 * 60 * 60);
+
 /// Makes backups of all workspaces until the server ends. Errors are logged, and tried
 /// again later.
 pub async fn run(backups: Backups, manager: Manager, every: Duration) {
     info!(target = %backups.store.target(), every = ?every, "backups by the clock");
-    let stop = backups.stop.clone();
-    // Users who are not in here may be due.
-    let mut next: HashMap<User, Instant> = HashMap::new();
+    let mut clock = Clock {
+        backups,
+        manager,
+        every,
+        users: HashMap::new(),
+    };
+    let stop = clock.backups.stop.clone();
+    clock.backups.meter.backup_interval(every);
     loop {
-        match manager.users_with_a_volume().await {
-            Ok(users) => {
-                next.retain(|user, at| users.contains(user) && Instant::now() < *at);
-                for user in users {
-                    if stop.is_cancelled() {
-                        return;
-                    }
-                    let keeper = manager.keeper(&user);
-                    if let Entry::Vacant(entry) = next.entry(user) {
-                        let pause = due(&backups, &keeper, every).await;
-                        entry.insert(Instant::now() + pause);
-                    }
-                }
-            }
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                warn!(
-                    error,
-                    "whose workspaces there are is not known: no backups now"
-                );
-            }
-        }
+        clock.look().await;
         tokio::select! {
             () = sleep(LOOK) => {}
             () = stop.cancelled() => return,
@@ -61,21 +47,83 @@ pub async fn run(backups: Backups, manager: Manager, every: Duration) {
     }
 }
 
+struct Clock {
+    backups: Backups,
+    manager: Manager,
+    every: Duration,
+    users: HashMap<User, Turn>,
+}
+
+/// What is known of one user's backups.
+struct Turn {
+    /// Before, the target is not asked again.
+    next: Instant,
+    /// When the newest was made; without one, when this server first saw the workspace.
+    newest: SystemTime,
+}
+
+impl Clock {
+    /// Makes what is due.
+    async fn look(&mut self) {
+        let users = match self.manager.users_with_a_volume().await {
+            Ok(users) => users,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                warn!(
+                    error,
+                    "whose workspaces there are is not known: no backups now"
+                );
+                return;
+            }
+        };
+        self.users.retain(|user, _| users.contains(user));
+        for user in users {
+            if self.backups.stop.is_cancelled() {
+                return;
+            }
+            let now = (Instant::now(), SystemTime::now());
+            let turn = self.users.entry(user.clone()).or_insert(Turn {
+                next: now.0,
+                newest: now.1,
+            });
+            if turn.next <= now.0 {
+                let keeper = self.manager.keeper(&user);
+                let pause = due(&self.backups, &keeper, self.every, &mut turn.newest).await;
+                turn.next = Instant::now() + pause;
+            }
+        }
+        let oldest = self.users.values().map(|turn| turn.newest).min();
+        self.backups.meter.oldest_backup(oldest);
+    }
+}
+
 /// Makes the user's backup if it is due; how long until the next one is.
-async fn due(backups: &Backups, keeper: &Keeper, every: Duration) -> Duration {
-    let age = match backups.age(keeper).await {
-        Ok(age) => age,
+async fn due(
+    backups: &Backups,
+    keeper: &Keeper,
+    every: Duration,
+    newest: &mut SystemTime,
+) -> Duration {
+    let now = SystemTime::now();
+    match backups.newest(keeper, now).await {
+        Ok(Some(made)) => {
+            *newest = made;
+            let age = now.duration_since(made).unwrap_or_default();
+            if age < every {
+                return every - age;
+            }
+        }
+        Ok(None) => {}
         Err(error) => {
+            // As a backup that failed: nobody knows how old the newest is.
+            backups.meter.backed_up("failed");
             complain(keeper, &error);
             return AGAIN;
         }
-    };
-    match age {
-        Some(age) if age < every => return every - age,
-        _ => {}
     }
-    match backups.run(keeper).await {
+    match backups.within(LONGEST).run(keeper).await {
         Ok(Made { manifest, removed }) => {
+            *newest = now;
             info!(
                 user = %keeper.user(),
                 id = manifest.id,
@@ -99,14 +147,14 @@ fn complain(keeper: &Keeper, error: &BackupError) {
 }
 
 impl Backups {
-    /// How old the newest complete backup is; `None` without one.
-    async fn age(&self, keeper: &Keeper) -> Result<Option<Duration>, BackupError> {
-        let complete = self.complete(&self.place(keeper)).await?;
-        let age = |id: &super::Id| {
-            SystemTime::now()
-                .duration_since(id.time())
-                .unwrap_or_default()
-        };
-        Ok(complete.last().map(age))
+    /// When the newest complete backup was made; `None` without one.
+    async fn newest(
+        &self,
+        keeper: &Keeper,
+        now: SystemTime,
+    ) -> Result<Option<SystemTime>, BackupError> {
+        let all = self.store.list(&self.place(keeper)).await?;
+        let complete = all.iter().filter(|(_, found)| found.is_complete());
+        Ok(complete.filter_map(|(id, found)| found.made(id, now)).max())
     }
 }

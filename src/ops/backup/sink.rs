@@ -1,6 +1,9 @@
 //! One large object on its way into the store, part by part.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
+use object_store::aws::AmazonS3;
 use object_store::multipart::{MultipartStore as _, PartId};
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt as _};
@@ -24,7 +27,7 @@ enum To {
     Directory(Box<dyn MultipartUpload>),
     /// Parts that have an id, so that another process can give them up.
     S3 {
-        store: Store,
+        s3: Arc<AmazonS3>,
         upload: String,
         parts: Vec<PartId>,
     },
@@ -40,7 +43,7 @@ impl Sink {
         let to = match &store.s3 {
             None => store.objects.put_multipart(&path).await.map(To::Directory),
             Some(s3) => s3.create_multipart(&path).await.map(|upload| To::S3 {
-                store: store.clone(),
+                s3: s3.clone(),
                 upload,
                 parts: Vec::new(),
             }),
@@ -79,18 +82,11 @@ impl Sink {
         let failed = BackupError::store(format!("write {}", self.path));
         let put = match &mut self.to {
             To::Directory(upload) => upload.put_part(part.into()).await,
-            To::S3 {
-                store,
-                upload,
-                parts,
-            } => match &store.s3 {
-                Some(s3) => {
-                    let number = parts.len();
-                    let put = s3.put_part(&self.path, upload, number, part.into()).await;
-                    put.map(|part| parts.push(part))
-                }
-                None => Ok(()),
-            },
+            To::S3 { s3, upload, parts } => {
+                let number = parts.len();
+                let put = s3.put_part(&self.path, upload, number, part.into());
+                put.await.map(|part| parts.push(part))
+            }
         };
         put.map_err(failed)
     }
@@ -99,36 +95,24 @@ impl Sink {
     pub async fn complete(&mut self) -> Result<(), BackupError> {
         let failed = BackupError::store(format!("write {}", self.path));
         let completed = match &mut self.to {
-            To::Directory(upload) => upload.complete().await.map(drop),
-            To::S3 {
-                store,
-                upload,
-                parts,
-            } => match &store.s3 {
-                Some(s3) => {
-                    let parts = std::mem::take(parts);
-                    s3.complete_multipart(&self.path, upload, parts)
-                        .await
-                        .map(drop)
-                }
-                None => Ok(()),
-            },
+            To::Directory(upload) => upload.complete().await,
+            To::S3 { s3, upload, parts } => {
+                let parts = std::mem::take(parts);
+                s3.complete_multipart(&self.path, upload, parts).await
+            }
         };
-        completed.map_err(failed)
+        completed.map(drop).map_err(failed)
     }
 
-    /// Gives it up. What cannot be given up is left for the next run.
-    pub async fn abort(&mut self) {
+    /// Gives up one that no sign names: nobody else could.
+    pub async fn abort(mut self) {
         let aborted = match &mut self.to {
             To::Directory(upload) => upload.abort().await,
-            To::S3 { store, upload, .. } => match &store.s3 {
-                Some(s3) => s3.abort_multipart(&self.path, upload).await,
-                None => Ok(()),
-            },
+            To::S3 { s3, upload, .. } => s3.abort_multipart(&self.path, upload).await,
         };
         if let Err(error) = aborted {
             let error = &error as &dyn std::error::Error;
-            tracing::debug!(path = %self.path, error, "not given up");
+            tracing::warn!(path = %self.path, error, "parts are left in the bucket");
         }
     }
 }

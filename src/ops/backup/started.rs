@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::error::BackupError;
 use super::id::Id;
-use super::store::{Found, STARTED, Store};
+use super::store::{Found, MANIFEST, STARTED, Store};
 
 /// How often who makes a backup says that it lives.
 const BEAT: Duration = Duration::from_secs(60);
@@ -75,18 +75,22 @@ fn start_of(pid: u32) -> Option<u64> {
 }
 
 impl Started {
-    /// This process, with the uploads that it has begun.
-    pub fn by_this_process(uploads: Vec<(String, String)>) -> Self {
+    /// This process, which has begun no upload.
+    pub fn by_this_process() -> Self {
         Self {
             process: Process::this(),
-            uploads,
+            uploads: Vec::new(),
         }
+    }
+
+    /// With an upload that it has begun.
+    pub fn add(&mut self, upload: (String, String)) {
+        self.uploads.push(upload);
     }
 
     /// Says that the backup is being made.
     pub async fn say(&self, store: &Store, backup: &Path) -> Result<(), BackupError> {
-        let text = serde_json::to_vec(self).unwrap_or_default();
-        store.put(&backup.clone().join(STARTED), text).await
+        store.put_json(&backup.clone().join(STARTED), self).await
     }
 
     /// Says it again and again.
@@ -101,20 +105,48 @@ impl Started {
         }
     }
 
+    /// The sign of a backup. `None` where there is none, or one that was cut: of a process
+    /// that died while it wrote it.
+    async fn read(store: &Store, backup: &Path) -> Result<Option<Self>, BackupError> {
+        match store.get_small(&backup.clone().join(STARTED)).await {
+            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Gives up what of the uploads is stored.
-    async fn abort(&self, store: &Store) {
+    async fn abort(&self, store: &Store) -> Result<(), BackupError> {
+        let Some(s3) = &store.s3 else { return Ok(()) };
         for (path, upload) in &self.uploads {
-            let Some(s3) = &store.s3 else { return };
-            // One that is gone is fine.
-            if let Err(error) = s3.abort_multipart(&Path::from(path.as_str()), upload).await {
-                let error = &error as &dyn std::error::Error;
-                tracing::debug!(path, error, "not given up");
+            match s3.abort_multipart(&Path::from(path.as_str()), upload).await {
+                // It is complete, or was given up.
+                Err(object_store::Error::NotFound { .. }) => {}
+                done => done.map_err(BackupError::store(format!("give up parts of {path}")))?,
             }
         }
+        Ok(())
     }
 }
 
-/// Takes away what a killed run has left of a backup. `false`: it is being made.
+/// Takes away what is there of a backup, whatever it is. Its sign stays where that has the
+/// only record of parts that cannot be given up now.
+///
+/// # Errors
+/// [`BackupError::Store`].
+pub async fn discard(store: &Store, place: &Path, id: &Id) -> Result<(), BackupError> {
+    let backup = place.clone().join(id.as_str());
+    if let Some(started) = Started::read(store, &backup).await? {
+        started.abort(store).await?;
+    }
+    match store.list(place).await?.get(id) {
+        Some(found) => store.remove(place, id, found).await,
+        None => Ok(()),
+    }
+}
+
+/// Takes away what a killed run has left of a backup, by what a listing `found`. `false`: it
+/// is being made, or was completed since.
 ///
 /// # Errors
 /// [`BackupError::Store`].
@@ -124,21 +156,22 @@ pub async fn collect(
     id: &Id,
     found: &Found,
 ) -> Result<bool, BackupError> {
-    if let Some(sign) = found.objects.get(STARTED) {
-        let path = place.clone().join(id.as_str()).join(STARTED);
-        let text = store.get_small(&path).await?;
-        // One that was cut is of a process that died while it wrote it.
-        if let Ok(started) = serde_json::from_slice::<Started>(&text) {
-            let silent = SystemTime::now().duration_since(*sign);
-            let silent = silent.is_ok_and(|silent| silent > SILENT);
-            if started.process.is_alive().unwrap_or(!silent) {
-                return Ok(false);
-            }
-            started.abort(store).await;
+    let backup = place.clone().join(id.as_str());
+    if let Some(sign) = found.objects.get(STARTED)
+        && let Some(started) = Started::read(store, &backup).await?
+    {
+        let silent = SystemTime::now().duration_since(*sign);
+        let silent = silent.is_ok_and(|silent| silent > SILENT);
+        if started.process.is_alive().unwrap_or(!silent) {
+            return Ok(false);
         }
     }
+    // Its sign goes behind the manifest: who has no sign any more may be complete.
+    if store.has(&backup.join(MANIFEST)).await? {
+        return Ok(false);
+    }
     // Without a sign: of one whose removal was killed.
-    store.remove(place, id, found).await?;
+    discard(store, place, id).await?;
     tracing::info!(%id, "removed what is left of a backup that was never complete");
     Ok(true)
 }

@@ -7,18 +7,18 @@
 //!                                 manifest.json        last: with it, it is a backup
 //! ```
 
+mod open;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::str::FromStr as _;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
-use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::local::LocalFileSystem;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use object_store::aws::AmazonS3;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, RetryConfig};
+use object_store::{ObjectStore, ObjectStoreExt as _};
+use serde::Serialize;
 
 use super::error::BackupError;
 use super::id::Id;
@@ -33,10 +33,12 @@ pub const LIST: &str = "entries.jsonl.zst";
 /// See [`STARTED`].
 pub const MANIFEST: &str = "manifest.json";
 
-/// Tries of one request: a store that is down for longer is an error, and the next backup
-/// has its own.
-const RETRIES: usize = 5;
-const RETRY_FOR: Duration = Duration::from_secs(30);
+/// What of an object is asked for at a time, in bytes. It is read whole before anybody takes
+/// of it: how long that takes does not depend on who unpacks, or waits for a disk.
+const PIECE: u64 = 8 * 1024 * 1024;
+
+/// What of a piece is handed on at a time, in bytes.
+const SLICE: usize = 256 * 1024;
 
 /// Largest small object, in bytes.
 const SMALL: u64 = 64 * 1024;
@@ -60,9 +62,24 @@ pub struct Found {
 }
 
 impl Found {
-    /// Whether it is one.
+    /// Whether it is one: all of it is there.
     pub fn is_complete(&self) -> bool {
+        self.is_said()
+            && [ARCHIVE, LIST]
+                .iter()
+                .all(|name| self.objects.contains_key(*name))
+    }
+
+    /// Whether it says that it is one. If it is not complete then, it is damaged.
+    pub fn is_said(&self) -> bool {
         self.objects.contains_key(MANIFEST)
+    }
+
+    /// When it was made; `None` where only a clock that ran ahead knows.
+    pub fn made(&self, id: &Id, now: SystemTime) -> Option<SystemTime> {
+        let stored = self.objects.get(MANIFEST).copied();
+        let times = [Some(id.time()), stored].into_iter().flatten();
+        times.into_iter().find(|time| *time <= now)
     }
 }
 
@@ -77,9 +94,11 @@ impl Store {
             source,
         };
         let (objects, s3, prefix): (Arc<dyn ObjectStore>, _, _) = match target {
-            BackupTarget::Directory(path) => (Arc::new(directory(path).map_err(failed)?), None, ""),
+            BackupTarget::Directory(path) => {
+                (Arc::new(open::directory(path).map_err(failed)?), None, "")
+            }
             BackupTarget::S3 { bucket, prefix } => {
-                let s3 = Arc::new(bucket_of(bucket, aws).map_err(failed)?);
+                let s3 = Arc::new(open::bucket(bucket, aws).map_err(failed)?);
                 (s3.clone(), Some(s3), prefix.as_str())
             }
         };
@@ -144,7 +163,7 @@ impl Store {
         Ok(all.into())
     }
 
-    /// The content of an object.
+    /// The content of an object, piece by piece: each is a request with a deadline of its own.
     ///
     /// # Errors
     /// [`BackupError::Store`].
@@ -152,16 +171,57 @@ impl Store {
         &self,
         path: &Path,
     ) -> Result<stream::BoxStream<'static, object_store::Result<Bytes>>, BackupError> {
-        let got = self.objects.get(path).await;
-        let got = got.map_err(BackupError::store(format!("read {path}")))?;
-        Ok(got.into_stream())
+        let found = self.objects.head(path).await;
+        let size = found
+            .map_err(BackupError::store(format!("read {path}")))?
+            .size;
+        let (objects, path) = (self.objects.clone(), path.clone());
+        let pieces = stream::try_unfold(0, move |from| {
+            let (objects, path) = (objects.clone(), path.clone());
+            async move {
+                let to = size.min(from + PIECE);
+                if from == to {
+                    return Ok(None);
+                }
+                let piece = objects.get_range(&path, from..to).await?;
+                Ok::<_, object_store::Error>(Some((slices(piece), to)))
+            }
+        });
+        Ok(pieces.try_flatten().boxed())
+    }
+
+    /// Whether there is an object.
+    ///
+    /// # Errors
+    /// [`BackupError::Store`].
+    pub async fn has(&self, path: &Path) -> Result<bool, BackupError> {
+        match self.objects.head(path).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(BackupError::store(format!("look for {path}"))(error)),
+        }
+    }
+
+    /// Puts a small object in place, at once, as JSON.
+    ///
+    /// # Errors
+    /// [`BackupError::Store`].
+    pub async fn put_json(&self, path: &Path, content: &impl Serialize) -> Result<(), BackupError> {
+        let text = serde_json::to_vec_pretty(content).map_err(|error| {
+            let (store, source) = ("backup", error.into());
+            BackupError::store(format!("write {path}"))(object_store::Error::Generic {
+                store,
+                source,
+            })
+        })?;
+        self.put(path, text).await
     }
 
     /// Puts a small object in place, at once.
     ///
     /// # Errors
     /// [`BackupError::Store`].
-    pub async fn put(&self, path: &Path, content: Vec<u8>) -> Result<(), BackupError> {
+    async fn put(&self, path: &Path, content: Vec<u8>) -> Result<(), BackupError> {
         let put = self.objects.put(path, content.into()).await;
         put.map(drop)
             .map_err(BackupError::store(format!("write {path}")))
@@ -220,34 +280,12 @@ impl Store {
     }
 }
 
-fn directory(path: &PathBuf) -> object_store::Result<LocalFileSystem> {
-    std::fs::create_dir_all(path).map_err(|error| object_store::Error::Generic {
-        store: "directory",
-        source: error.into(),
-    })?;
-    let directory = LocalFileSystem::new_with_prefix(path)?;
-    // What is reported as made survives a power cut.
-    Ok(directory.with_fsync(true).with_automatic_cleanup(true))
+fn slices(mut piece: Bytes) -> impl Stream<Item = object_store::Result<Bytes>> + Send {
+    stream::iter(std::iter::from_fn(move || {
+        let slice = piece.split_to(piece.len().min(SLICE));
+        (!slice.is_empty()).then_some(Ok(slice))
+    }))
 }
 
-fn bucket_of(bucket: &str, aws: &AwsVariables) -> object_store::Result<AmazonS3> {
-    let retry = RetryConfig {
-        max_retries: RETRIES,
-        retry_timeout: RETRY_FOR,
-        ..RetryConfig::default()
-    };
-    let mut builder = AmazonS3Builder::new()
-        .with_bucket_name(bucket)
-        .with_retry(retry);
-    for (name, value) in &aws.0 {
-        // Of AWS_*, those that the library knows; the others are for other programs.
-        if let Ok(key) = AmazonS3ConfigKey::from_str(&name.to_ascii_lowercase()) {
-            builder = builder.with_config(key, value);
-        }
-        // Who names an endpoint without TLS means it.
-        if name.starts_with("AWS_ENDPOINT") && value.starts_with("http://") {
-            builder = builder.with_allow_http(true);
-        }
-    }
-    builder.build()
-}
+#[cfg(test)]
+mod tests;

@@ -16,9 +16,9 @@ use tracing::{info, warn};
 use super::error::BackupError;
 use super::id::Id;
 use super::manifest::{Consistent, Manifest};
-use super::pack::{self, Packed};
+use super::pack::{self, Bounds, Packed};
 use super::sink::Sink;
-use super::started::Started;
+use super::started::{self, Started};
 use super::store::{ARCHIVE, LIST, MANIFEST, STARTED};
 use super::stream::{Chunk, Chunks, Out, on_thread};
 use super::{Backups, Event, Source, damage};
@@ -39,13 +39,14 @@ impl Backups {
         }
         keeper.tidy().await?;
         let place = self.place(keeper);
-        self.collect(&place).await?;
+        let newest = self.collect(&place).await?;
+        let about = self.estimate(keeper, newest.as_ref()).await;
         let mut number = 0;
         loop {
             number += 1;
-            let id = Id::new(SystemTime::now());
+            let id = Id::behind(newest.as_ref(), SystemTime::now());
             let backup = place.clone().join(id.as_str());
-            self.tell(Event::Copying(number));
+            self.tell(Event::Copying { number, about });
             let taken = tokio::select! {
                 taken = self.copy_to(keeper, &id, &backup, number) => taken,
                 () = self.stop.cancelled() => Err(BackupError::Stopped),
@@ -77,35 +78,57 @@ impl Backups {
         number: u32,
     ) -> Result<Option<Manifest>, BackupError> {
         let begun = SystemTime::now();
-        Started::by_this_process(Vec::new())
-            .say(&self.store, backup)
-            .await?;
-        let mut archive = Sink::begin(&self.store, backup.clone().join(ARCHIVE)).await?;
-        let mut list = Sink::begin(&self.store, backup.clone().join(LIST)).await?;
-        let uploads = archive.upload().into_iter().chain(list.upload());
-        let started = Started::by_this_process(uploads.collect());
-        let copied = tokio::select! {
-            copied = self.copy(keeper, &mut archive, &mut list) => copied,
-            error = started.keep_saying(&self.store, backup) => Err(error),
+        let mut started = Started::by_this_process();
+        started.say(&self.store, backup).await?;
+        let mut archive = self.begin(&mut started, backup, ARCHIVE).await?;
+        let mut list = self.begin(&mut started, backup, LIST).await?;
+        let (moment, packed) = tokio::select! {
+            copied = self.copy(keeper, &mut archive, &mut list) => copied?,
+            error = started.keep_saying(&self.store, backup) => return Err(error),
         };
-        let (moment, packed) = match copied {
-            Ok(done) if done.0.consistency != Consistency::Changed || number == TRIES => done,
-            other => {
-                archive.abort().await;
-                list.abort().await;
-                return other.map(|_| None);
-            }
-        };
+        if moment.consistency == Consistency::Changed && number < TRIES {
+            return Ok(None);
+        }
         archive.complete().await?;
         list.complete().await?;
         let manifest = self.manifest(keeper, id, (begun, number), moment, packed);
-        let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
-        self.store.put(&backup.clone().join(MANIFEST), text).await?;
-        self.store.delete(&backup.clone().join(STARTED)).await?;
+        let path = backup.clone().join(MANIFEST);
+        self.store.put_json(&path, &manifest).await?;
+        // It is complete: what fails from here on takes nothing of it.
+        if let Err(error) = self.store.delete(&backup.clone().join(STARTED)).await {
+            let error = &error as &dyn std::error::Error;
+            warn!(%id, error, "the sign of a backup that is complete stays");
+        }
         if manifest.consistency == Consistent::Changed {
             warn!(user = %keeper.user(), %id, "{}", manifest.consistency.sentence());
         }
         Ok(Some(manifest))
+    }
+
+    /// Begins an object. What of it is stored is known to who cleans up, before more is done.
+    async fn begin(
+        &self,
+        started: &mut Started,
+        backup: &Path,
+        name: &str,
+    ) -> Result<Sink, BackupError> {
+        let sink = Sink::begin(&self.store, backup.clone().join(name)).await?;
+        let Some(upload) = sink.upload() else {
+            return Ok(sink);
+        };
+        started.add(upload);
+        if let Err(error) = started.say(&self.store, backup).await {
+            sink.abort().await;
+            return Err(error);
+        }
+        Ok(sink)
+    }
+
+    /// About how many bytes will be copied: what the last backup has of them.
+    async fn estimate(&self, keeper: &Keeper, newest: Option<&Id>) -> Option<u64> {
+        let place = self.place(keeper);
+        let last = Manifest::load(&self.store, &place, newest?, keeper.user()).await;
+        last.ok().map(|last| last.content_bytes)
     }
 
     async fn copy(
@@ -117,7 +140,10 @@ impl Backups {
         let (chunks, input) = Chunks::new();
         let (archive_out, archive_chunks) = Out::new();
         let (list_out, list_chunks) = Out::new();
-        let packing = on_thread(move || pack::pack(input, archive_out, list_out));
+        let bounds = Bounds::of_a_copy();
+        // Also a thread that hashes a hole ends with what waits for it.
+        let thread = bounds.ended.clone().drop_guard();
+        let packing = on_thread(move || pack::pack(input, archive_out, list_out, &bounds));
         let packing = packing.map_err(BackupError::Thread)?;
         let mut copying = keeper.copy().await?;
         let moved = try_join!(
@@ -126,6 +152,9 @@ impl Backups {
             list.take(list_chunks),
         );
         copying.close().await;
+        if moved.is_err() {
+            drop(thread);
+        }
         let packed = packing.await;
         match (moved, packed) {
             (Ok((Some(moment), (), ())), Ok(packed)) => Ok((moment, packed)),
@@ -193,13 +222,7 @@ impl Backups {
 
     /// Of this process: what is left here, the next run takes.
     pub(super) async fn clean_up(&self, place: &Path, id: &Id) {
-        let cleaned = async {
-            if let Some(found) = self.store.list(place).await?.get(id) {
-                self.store.remove(place, id, found).await?;
-            }
-            Ok::<_, BackupError>(())
-        };
-        if let Err(error) = cleaned.await {
+        if let Err(error) = started::discard(&self.store, place, id).await {
             let error = &error as &dyn std::error::Error;
             warn!(%id, error, "the next backup removes what is left of this one");
         }

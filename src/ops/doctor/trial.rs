@@ -14,11 +14,7 @@ use crate::config::{Config, SandboxSettings, limits};
 use crate::engine::{Engine, EngineError, labels};
 use crate::identity::User;
 use crate::ops::removal;
-use crate::sandbox::{Command, Executed, Follow, Manager, News, SandboxError};
-
-/// Whose it is. No credential can name it: a delegate's name has no `:`, and the issuer of a
-/// JWT is a URL.
-const ISSUER: &str = "casemate:doctor";
+use crate::sandbox::{Command, DOCTOR, Executed, Follow, Manager, News, SandboxError};
 
 /// How long its container outlives a doctor that was killed. The next one removes the volume.
 const IDLE: Duration = Duration::from_secs(10);
@@ -43,7 +39,7 @@ impl Trial {
         let config = config.for_a_trial(IDLE);
         let subject = uuid::Uuid::new_v4().simple().to_string();
         let user = User {
-            issuer: ISSUER.parse().expect("an issuer"),
+            issuer: DOCTOR.parse().expect("an issuer"),
             subject: subject.parse().expect("a subject"),
         };
         Self {
@@ -65,7 +61,7 @@ impl Trial {
         if let Err(error) = self.clean_up().await {
             let said = format!("the sandbox could not be removed: {}", chain(&error));
             let mend = format!(
-                "it ends itself; `casemate rm {} --issuer {ISSUER} --volume` removes its volume",
+                "it ends itself; `casemate rm {} --issuer {DOCTOR} --volume` removes its volume",
                 self.user.subject.as_str()
             );
             found.push(Finding::warning("sandbox", said).mend(mend));
@@ -148,7 +144,7 @@ impl Trial {
     /// Removes what this one made, and volumes that others left.
     async fn clean_up(&self) -> Result<(), EngineError> {
         let instance = (labels::INSTANCE, self.config.instance.as_str());
-        let issuer = (labels::ISSUER, ISSUER);
+        let issuer = (labels::ISSUER, DOCTOR);
         let own = [instance, issuer, (labels::USER, self.user.subject.as_str())];
         for container in self.engine.list_containers(&own).await? {
             removal::container(&self.engine, &container.id).await?;

@@ -26,7 +26,7 @@ use std::time::Duration;
 pub use copy::{Consistency, Copying, Moment, Part};
 pub(super) use errand::MODE as ERRAND;
 pub use stage::{Filling, ReadBack, StageError, Staged};
-pub use whose::{owner, workspaces};
+pub use whose::{DOCTOR, owner, workspaces};
 
 use super::bring_up::Maker;
 use super::{Manager, SandboxError};

@@ -1,6 +1,6 @@
 //! Backups by the clock, inside a server.
 
-use super::{COMPLETE, PATIENCE, backups, exec, objects, target};
+use super::{COMPLETE, PATIENCE, backups, done, exec, objects, target};
 use crate::harness::{Instance, TestServer, eventually};
 
 #[tokio::test]
@@ -37,4 +37,38 @@ async fn a_server_backs_up_every_user_by_itself_and_not_again_before_it_is_time(
             .len()
     };
     assert_eq!(users(&now), 2);
+}
+
+#[tokio::test]
+async fn a_backup_that_a_clock_named_which_ran_ahead_keeps_none_from_being_made_and_left() {
+    let (instance, target) = (Instance::new(), target());
+    exec(&instance, "echo old > file");
+    done(&instance, &["backup", "alice", "--to", target.text()]);
+    let made = backups(&target).remove(0);
+    let ahead = made.with_file_name("20990101T000000.000Z-0a1b2c3d");
+    std::fs::rename(made, &ahead).expect("renamed");
+    // As old as its objects are, it is due.
+    let hours_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(7200);
+    for name in COMPLETE {
+        let object = std::fs::File::options().write(true).open(ahead.join(name));
+        object.expect("open").set_modified(hours_ago).expect("set");
+    }
+    exec(&instance, "echo new > file");
+    let server = TestServer::on(&instance)
+        .env("CASEMATE_BACKUP_TARGET", target.text())
+        .env("CASEMATE_BACKUP_EVERY", "1h")
+        .env("CASEMATE_BACKUP_KEEP_LAST", "1")
+        .env("CASEMATE_BACKUP_KEEP_DAILY", "0")
+        .env("CASEMATE_BACKUP_KEEP_WEEKLY", "0")
+        .start()
+        .await;
+    eventually("the new one is the only one", PATIENCE, async || {
+        let all = backups(&target);
+        all.len() == 1 && all[0] != ahead && objects(&all[0]) == COMPLETE
+    })
+    .await;
+    assert!(server.end().await.success());
+    exec(&instance, "rm file");
+    done(&instance, &["restore", "alice", "--from", target.text()]);
+    assert_eq!(exec(&instance, "cat file"), "new\n");
 }

@@ -18,6 +18,15 @@ fn with_backup() -> (Instance, Directory) {
     (instance, target)
 }
 
+/// Where a decimal digit of a hash is in a manifest.
+fn a_hash(manifest: &[u8]) -> usize {
+    let text = str::from_utf8(manifest).expect("text");
+    let name = "\"sha256\": \"";
+    let from = text.find(name).expect("a hash") + name.len();
+    let digit = text[from..].find(|c: char| c.is_ascii_digit());
+    from + digit.expect("one of 64")
+}
+
 /// Nothing was changed, and nothing was left.
 fn is_untouched(instance: &Instance) {
     assert_eq!(exec(instance, "cat file"), "new\n");
@@ -40,7 +49,13 @@ fn a_backup_that_was_cut_or_changed_is_found_and_not_restored() {
         let whole = fs::read(&path).expect("read");
         let mut changed = whole.clone();
         let middle = changed.len() / 2;
-        changed[middle] ^= 4;
+        let at = if object == "manifest.json" {
+            a_hash(&whole)
+        } else {
+            middle
+        };
+        // Of a digit it makes another one.
+        changed[at] ^= 1;
         for spoilt in [&whole[..middle], &changed, b""] {
             fs::write(&path, spoilt).expect("written");
             for args in [&verify[..], &restore] {
@@ -50,8 +65,9 @@ fn a_backup_that_was_cut_or_changed_is_found_and_not_restored() {
         }
         fs::remove_file(&path).expect("removed");
         let said = refused(&instance, &verify);
+        let lost = format!("is damaged: its {object} is not there");
         assert!(
-            said.contains(object) || said.contains("no complete backup"),
+            said.contains(&lost) || (object == "manifest.json" && said.contains("no complete")),
             "{said}"
         );
         refused(&instance, &restore);
@@ -185,4 +201,25 @@ fn a_users_directory_of_the_host_is_backed_up_and_never_exchanged() {
     let said = text(&restored.stderr);
     assert!(said.contains("directory of the host (mode bind)"), "{said}");
     assert!(docker::lines(&["volume", "ls", "--quiet", "--filter", &instance.label()]).is_empty());
+}
+
+#[test]
+fn by_the_clock_and_all_at_once_no_directory_of_the_host_is_backed_up_and_that_is_said() {
+    let (instance, target, bound) = (Instance::new(), target(), Directory::new(1000));
+    let bind = ["--mode", "bind", "--bind-dir", bound.text()];
+    let all = [&["backup", "--all", "--to", target.text()], &bind[..]].concat();
+    let said = refused(&instance, &all);
+    assert!(said.contains("in mode bind no user has a volume"), "{said}");
+    let clock = [
+        "serve",
+        "--backup-every",
+        "1h",
+        "--backup-target",
+        target.text(),
+    ];
+    let said = refused(&instance, &[&clock, &bind[..]].concat());
+    assert!(
+        said.contains("backup_every does nothing in mode bind"),
+        "{said}"
+    );
 }

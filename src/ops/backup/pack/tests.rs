@@ -41,6 +41,10 @@ fn single(mut header: Header, path: &[u8]) -> Vec<u8> {
     [header.as_bytes(), &[0; 1024][..]].concat()
 }
 
+fn no_bounds() -> Bounds {
+    Bounds::of_a_copy()
+}
+
 fn chunks(bytes: &[u8]) -> Chunks {
     let (sender, chunks) = Chunks::new();
     let bytes = bytes.to_vec();
@@ -74,7 +78,7 @@ fn collected() -> (Out, std::thread::JoinHandle<Vec<u8>>) {
 fn packed(tar: &[u8]) -> io::Result<(Packed, Vec<u8>, Vec<u8>)> {
     let (archive_out, archive) = collected();
     let (list_out, list) = collected();
-    let packed = pack(chunks(tar), archive_out, list_out)?;
+    let packed = pack(chunks(tar), archive_out, list_out, &no_bounds())?;
     Ok((
         packed,
         archive.join().expect("all"),
@@ -84,7 +88,7 @@ fn packed(tar: &[u8]) -> io::Result<(Packed, Vec<u8>, Vec<u8>)> {
 
 fn unpacked(archive: &[u8], list: &[u8]) -> io::Result<(Packed, Vec<u8>)> {
     let mut out = Vec::new();
-    let read = unpack(chunks(archive), chunks(list), &mut out)?;
+    let read = unpack(chunks(archive), chunks(list), &mut out, &no_bounds())?;
     Ok((read, out))
 }
 
@@ -210,7 +214,11 @@ fn of_too_many_entries_no_more_are_read_than_may_be() {
     one.set_path("a").expect("a path");
     one.set_cksum();
     let mut told = 0;
-    let done = each(Endless(one.as_bytes().to_vec(), 0), 10_000, |_| {
+    let bounds = Bounds {
+        entries: 10_000,
+        ..no_bounds()
+    };
+    let done = each(Endless(one.as_bytes().to_vec(), 0), &bounds, |_| {
         told += 1;
         Ok(())
     });
@@ -220,4 +228,45 @@ fn of_too_many_entries_no_more_are_read_than_may_be() {
         "{error}"
     );
     assert_eq!(told, 10_000);
+}
+
+/// A file that is one hole of so many bytes.
+fn hole(size: u64) -> Vec<u8> {
+    let mut sparse = header(EntryType::GNUSparse, 0);
+    let gnu = sparse.as_gnu_mut().expect("a GNU header");
+    let octal = |field: &mut [u8; 12], number: u64| {
+        // A number that has no room in octal digits: GNU tar's base 256.
+        field.fill(0);
+        field[0] = 0x80;
+        field[4..].copy_from_slice(&number.to_be_bytes());
+    };
+    octal(&mut gnu.sparse[0].offset, size);
+    octal(&mut gnu.sparse[0].numbytes, 0);
+    octal(&mut gnu.realsize, size);
+    single(sparse, b"hole")
+}
+
+#[test]
+fn a_hole_is_read_no_longer_than_the_manifest_says_or_somebody_waits() {
+    let of = |bounds: &Bounds| {
+        let told = each(io::Cursor::new(hole(1 << 60)), bounds, |_| Ok(()));
+        told.map(|(_, counted)| counted).expect_err("no end")
+    };
+    let content = Bounds {
+        content: 1000,
+        ..no_bounds()
+    };
+    let error = of(&content);
+    assert!(
+        error.to_string().contains("more than the 1000 bytes"),
+        "{error}"
+    );
+    let unwaited = no_bounds();
+    unwaited.ended.cancel();
+    assert_eq!(of(&unwaited).kind(), io::ErrorKind::BrokenPipe);
+    let told = each(io::Cursor::new(hole(1000)), &content, |_| Ok(()));
+    assert_eq!(
+        told.map(|(_, counted)| counted.content).expect("read"),
+        1000
+    );
 }
