@@ -9,6 +9,7 @@ use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 use super::docker::label_filters;
 use super::error::EngineError;
 use super::labels::Labels;
+use super::moment;
 use super::{CHANGE, Engine, QUICK, segment};
 
 /// What stores a volume. Data: with several machines it is not the Engine's own disk.
@@ -41,10 +42,9 @@ pub struct VolumeRow {
 }
 
 impl VolumeRow {
-    /// When it was made. An Engine may say it in the zone of its host.
+    /// When it was made.
     pub fn created_at(&self) -> Option<SystemTime> {
-        let created = chrono::DateTime::parse_from_rfc3339(self.created.as_deref()?);
-        created.ok().map(SystemTime::from)
+        moment(self.created.as_deref()?)
     }
 }
 

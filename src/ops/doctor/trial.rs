@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::inside::{self, Wanted};
-use super::{Finding, chain, clock};
+use super::{Finding, chain};
 use crate::config::{Config, SandboxSettings, limits};
 use crate::engine::{Engine, EngineError, labels};
 use crate::identity::User;
@@ -151,7 +151,7 @@ impl Trial {
         }
         removal::volumes(&self.engine, &own).await?;
         for volume in self.engine.list_volumes(&[instance, issuer]).await? {
-            let made = volume.created.as_deref().and_then(clock::parse);
+            let made = volume.created_at();
             let age = made.and_then(|made| SystemTime::now().duration_since(made).ok());
             if age.is_some_and(|age| age > LEFT) {
                 match self.engine.remove_volume(&volume.name).await {

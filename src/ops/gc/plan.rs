@@ -186,7 +186,6 @@ impl Gc {
     ) -> Item {
         let reason = format!("unused for {}", humantime::format_duration(retention));
         let mut item = Item::new(What::Volume, &volume.name, Some(user), reason);
-        let created = volume.created.as_deref();
         let mut facts = Facts {
             is_held,
             is_bound: self.manager.keeper(user).is_bound(),
@@ -195,7 +194,7 @@ impl Gc {
                 .iter()
                 .any(|row| owner(&row.labels).as_ref() == Some(user)),
             has_backups: self.backup.is_some(),
-            created: created.and_then(|text| humantime::parse_rfc3339(text).ok()),
+            created: volume.created_at(),
             next_look: self.next_look.get(&volume.name).copied(),
             used: None,
         };
