@@ -10,20 +10,18 @@ use casemate_protocol::{Finished, MAX_STDIN, Outcome};
 use tokio::sync::watch;
 
 use super::setup;
+use super::whose::UserArgs;
 use crate::config::limits::TIMEOUT_SECONDS;
 use crate::config::{Config, ProcessEnvironment, SettingsArgs};
-use crate::identity::{Issuer, Subject, User};
+use crate::identity::User;
 use crate::sandbox::{Command, Executed, Follow, Manager, News, Reason};
 use crate::tools;
 
 /// Flags of `exec`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The user, exactly as `casemate ps` shows it.
-    name: Subject,
-    /// Who vouches for the user.
-    #[arg(long, default_value = "local")]
-    issuer: Issuer,
+    #[command(flatten)]
+    user: UserArgs,
     /// Seconds after which the command is killed, 1 to 3600.
     #[arg(long, default_value_t = TIMEOUT_SECONDS.default)]
     timeout: u32,
@@ -52,10 +50,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     setup::log_quietly(&config)?;
     let engine = setup::engine(&ProcessEnvironment)?;
-    let user = User {
-        issuer: args.issuer,
-        subject: args.name,
-    };
+    let user = User::from(args.user);
     let request = tools::start(script(&args.command), stdin()?, args.timeout)
         .map_err(|error| anyhow::anyhow!("{error}"))?;
     setup::runtime()?.block_on(async {

@@ -3,18 +3,16 @@
 use std::io::Write as _;
 
 use super::setup;
+use super::whose::UserArgs;
 use crate::config::{Config, ProcessEnvironment, SettingsArgs};
-use crate::identity::{Issuer, Subject, User};
+use crate::identity::User;
 use crate::ops::gc::hold;
 
 /// Flags of `hold`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The user, exactly as `casemate ps` shows it.
-    name: Subject,
-    /// Who vouches for the user.
-    #[arg(long, default_value = "local")]
-    issuer: Issuer,
+    #[command(flatten)]
+    user: UserArgs,
     /// Let it go again: `volume_retention` holds for it then.
     #[arg(long)]
     release: bool,
@@ -30,10 +28,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     setup::log_quietly(&config)?;
     let engine = setup::engine(&ProcessEnvironment)?;
-    let user = User {
-        issuer: args.issuer,
-        subject: args.name,
-    };
+    let user = User::from(args.user);
     let (instance, name) = (&config.instance, user.subject.as_str());
     let done = setup::runtime()?.block_on(async {
         if !args.release {

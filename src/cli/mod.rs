@@ -20,6 +20,7 @@ mod traces;
 #[cfg(not(feature = "otlp"))]
 #[path = "no_traces.rs"]
 mod traces;
+mod whose;
 
 use std::process::ExitCode;
 

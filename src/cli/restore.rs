@@ -2,19 +2,17 @@
 
 use super::backup::{Session, summary};
 use super::setup;
+use super::whose::UserArgs;
 use crate::config::{BackupTarget, Config, ProcessEnvironment, SettingsArgs};
-use crate::identity::{Issuer, Subject, User};
+use crate::identity::User;
 use crate::ops::backup::Id;
 use crate::ops::gc::hold;
 
 /// Flags of `restore`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The user, exactly as `casemate ps` shows it.
-    name: Subject,
-    /// Who vouches for the user.
-    #[arg(long, default_value = "local")]
-    issuer: Issuer,
+    #[command(flatten)]
+    user: UserArgs,
     /// A directory or s3://bucket/prefix; else the setting backup_target.
     #[arg(long, value_name = "TARGET")]
     from: Option<BackupTarget>,
@@ -36,10 +34,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     setup::log_quietly(&config)?;
     let engine = setup::engine(&ProcessEnvironment)?;
-    let user = User {
-        issuer: args.issuer,
-        subject: args.name,
-    };
+    let user = User::from(args.user);
     let audit = setup::audit(&config, &engine)?;
     setup::runtime()?.block_on(async {
         let restored = async {

@@ -6,10 +6,11 @@ use anyhow::{Context as _, bail, ensure};
 use serde::Serialize;
 
 use super::setup;
+use super::whose::UserArgs;
 use crate::audit::Audit;
 use crate::config::{Config, ProcessEnvironment, SettingsArgs};
 use crate::engine::{Engine, labels};
-use crate::identity::{Instance, Issuer, Subject, User};
+use crate::identity::{Instance, User};
 use crate::ops::gc::hold;
 use crate::ops::removal::Recorded;
 use crate::sandbox::{in_order_of_removal, survey};
@@ -17,11 +18,8 @@ use crate::sandbox::{in_order_of_removal, survey};
 /// Flags of `rm`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The user, exactly as `casemate ps` shows it.
-    name: Subject,
-    /// Who vouches for the user.
-    #[arg(long, default_value = "local")]
-    issuer: Issuer,
+    #[command(flatten)]
+    user: UserArgs,
     /// Remove the volume too: all files of the user are lost.
     #[arg(long)]
     volume: bool,
@@ -50,10 +48,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     setup::log_quietly(&config)?;
     let engine = setup::engine(&ProcessEnvironment)?;
-    let user = User {
-        issuer: args.issuer,
-        subject: args.name,
-    };
+    let user = User::from(args.user);
     let audit = setup::audit(&config, &engine)?;
     let removal = Removal {
         engine,

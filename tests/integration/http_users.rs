@@ -148,6 +148,7 @@ async fn a_hundred_sandboxes_cost_less_than_60_mb_and_while_they_idle_nearly_no_
     // Small, so that the machine of the tests holds them beside the other tests'.
     let server = TestServer::new().env("CASEMATE_MEMORY", "64m");
     let app = Application::start(server).await;
+    let before = app.server.memory();
     let calls = stream::iter(0..100).map(|at| {
         let app = &app;
         async move {
@@ -157,8 +158,9 @@ async fn a_hundred_sandboxes_cost_less_than_60_mb_and_while_they_idle_nearly_no_
     });
     calls.buffer_unordered(4).collect::<()>().await;
     assert_eq!(app.server.instance.containers().len(), 100);
-    let kib = app.server.memory();
-    assert!(kib < 60 << 10, "{kib} KiB for 100 sandboxes");
+    // 60 MB with a released program, of which 12 MB are in memory; the tests' own is larger.
+    let kib = app.server.memory() - before;
+    assert!(kib < 48 << 10, "{kib} KiB for 100 sandboxes");
     let before = app.server.cpu_time();
     tokio::time::sleep(Duration::from_secs(10)).await;
     let used = app.server.cpu_time().saturating_sub(before);
