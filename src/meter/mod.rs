@@ -9,70 +9,22 @@
 //! - Names follow Prometheus' conventions: base units, and `_total` on what only grows.
 //! - No label has a user, nor anything that a caller chose: the number of series is bounded.
 
+mod instruments;
 mod maker;
 mod names;
 mod process;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use prometheus::{
-    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
-    TextEncoder,
-};
+use prometheus::TextEncoder;
 
-use maker::Maker;
+use instruments::Instruments;
 pub use names::NAMES;
-
-/// The largest part of a second that matters for a call: from a read that takes 0.3 ms to a
-/// command at its longest timeout.
-const CALL_BUCKETS: [f64; 14] = [
-    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0,
-];
-
-/// From a question that the Engine answers from memory to a layer that it writes.
-const ENGINE_BUCKETS: [f64; 11] = [
-    0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 10.0, 30.0,
-];
 
 /// All counters of a server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Meter(Arc<Instruments>);
-
-#[derive(Debug)]
-struct Instruments {
-    registry: Registry,
-    calls: IntCounterVec,
-    call_seconds: HistogramVec,
-    wait_seconds: Histogram,
-    waiting: IntGauge,
-    refused: IntCounterVec,
-    kills: IntCounterVec,
-    oom_kills: IntCounter,
-    output_bytes: IntCounterVec,
-    transfer_bytes: IntCounterVec,
-    http_requests: IntCounterVec,
-    spares: IntCounterVec,
-    starts: IntCounterVec,
-    start_seconds: Histogram,
-    ends: IntCounterVec,
-    reconnects: IntCounter,
-    engine_seconds: HistogramVec,
-    engine_errors: IntCounterVec,
-    engine_up: IntGauge,
-    sandboxes: IntGaugeVec,
-    /// Held while `sandboxes` is counted anew, and while it is read.
-    counting: Mutex<()>,
-    memory: IntGauge,
-    disk_free: IntGaugeVec,
-    audit_lines: IntCounter,
-    audit_failures: IntCounter,
-    audit_up: IntGaugeVec,
-    backups: IntCounterVec,
-    oldest_backup: IntGaugeVec,
-    backup_interval: IntGaugeVec,
-    collected: IntCounterVec,
-}
 
 impl Default for Meter {
     fn default() -> Self {
@@ -83,44 +35,7 @@ impl Default for Meter {
 impl Meter {
     /// Nothing is counted yet.
     pub fn new() -> Self {
-        let registry = Registry::new();
-        let made = Maker(&registry);
-        let build = made.gauges(&names::BUILD);
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        made.registered(process::Process::new());
-        let instruments = Instruments {
-            calls: made.counters(&names::CALLS),
-            call_seconds: made.histograms(&names::CALL_SECONDS, &CALL_BUCKETS),
-            wait_seconds: made.histogram(&names::WAIT_SECONDS, &CALL_BUCKETS),
-            waiting: made.gauge(&names::WAITING),
-            refused: made.counters(&names::REFUSED),
-            kills: made.counters(&names::KILLS),
-            oom_kills: made.counter(&names::OOM_KILLS),
-            output_bytes: made.counters(&names::OUTPUT_BYTES),
-            transfer_bytes: made.counters(&names::TRANSFER_BYTES),
-            http_requests: made.counters(&names::HTTP_REQUESTS),
-            spares: made.counters(&names::SPARES),
-            starts: made.counters(&names::STARTS),
-            start_seconds: made.histogram(&names::START_SECONDS, &ENGINE_BUCKETS),
-            ends: made.counters(&names::ENDS),
-            reconnects: made.counter(&names::RECONNECTS),
-            engine_seconds: made.histograms(&names::ENGINE_SECONDS, &ENGINE_BUCKETS),
-            engine_errors: made.counters(&names::ENGINE_ERRORS),
-            engine_up: made.gauge(&names::ENGINE_UP),
-            sandboxes: made.gauges(&names::SANDBOXES),
-            counting: Mutex::default(),
-            memory: made.gauge(&names::MEMORY),
-            disk_free: made.gauges(&names::DISK_FREE),
-            audit_lines: made.counter(&names::AUDIT_LINES),
-            audit_failures: made.counter(&names::AUDIT_FAILURES),
-            audit_up: made.gauges(&names::AUDIT_UP),
-            backups: made.counters_of(&names::BACKUPS, &["ok", "failed", "damaged"]),
-            oldest_backup: made.gauges(&names::OLDEST_BACKUP),
-            backup_interval: made.gauges(&names::BACKUP_INTERVAL),
-            collected: made.counters_of(&names::COLLECTED, &["container", "image", "volume"]),
-            registry,
-        };
-        Self(Arc::new(instruments))
+        Self(Arc::new(Instruments::new()))
     }
 
     /// All of it in Prometheus' text format.
