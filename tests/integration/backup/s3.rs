@@ -63,6 +63,18 @@ impl Moto {
         log.lines().filter(of).count()
     }
 
+    /// Starts a backup of 300 MB, and waits until both its uploads are under way.
+    async fn begin_backup(&self, instance: &Instance) -> Child {
+        exec(instance, "head -c 300M /dev/urandom > random");
+        let mut command = self.command(instance, &["backup", "alice"]);
+        let running = command.stderr(Stdio::null()).spawn().expect("it starts");
+        eventually("it says what it uploads", PATIENCE, async || {
+            self.has_said_all()
+        })
+        .await;
+        running
+    }
+
     /// Whether who makes a backup has said that it does, and with which uploads, one by one.
     fn has_said_all(&self) -> bool {
         self.answered("PUT", "started.json", 200) >= 3
@@ -175,13 +187,7 @@ async fn a_killed_backup_leaves_neither_keys_nor_parts_of_uploads_behind_the_nex
         return;
     };
     let instance = Instance::new();
-    exec(&instance, "head -c 300M /dev/urandom > random");
-    let mut command = moto.command(&instance, &["backup", "alice"]);
-    let mut running = command.stderr(Stdio::null()).spawn().expect("it starts");
-    eventually("it says what it uploads", PATIENCE, async || {
-        moto.has_said_all()
-    })
-    .await;
+    let mut running = moto.begin_backup(&instance).await;
     running.kill().expect("killed");
     running.wait().expect("a status");
     assert_eq!(moto.uploads(), 2);
@@ -198,13 +204,7 @@ async fn a_backup_that_is_told_to_end_leaves_neither_keys_nor_parts_of_uploads()
         return;
     };
     let instance = Instance::new();
-    exec(&instance, "head -c 300M /dev/urandom > random");
-    let mut command = moto.command(&instance, &["backup", "alice"]);
-    let mut running = command.stderr(Stdio::null()).spawn().expect("it starts");
-    eventually("it says what it uploads", PATIENCE, async || {
-        moto.has_said_all()
-    })
-    .await;
+    let mut running = moto.begin_backup(&instance).await;
     let pid = i32::try_from(running.id()).ok().and_then(Pid::from_raw);
     kill_process(pid.expect("a pid"), Signal::TERM).expect("told");
     assert!(!running.wait().expect("a status").success());
