@@ -549,6 +549,14 @@ async fn nothing_of_the_server_is_inside_and_nothing_of_the_inside_on_the_engine
         output(&server, "hostname; uname -n; cat /etc/hostname").await,
         "casemate\ncasemate\ncasemate"
     );
+    assert_eq!(
+        output(
+            &server,
+            "hostname -i; python3 -c 'import socket; print(socket.gethostbyname(socket.gethostname()))'"
+        )
+        .await,
+        "127.0.0.1\n127.0.0.1"
+    );
     let hosts = output(&server, "cat /etc/hosts").await;
     for line in hosts.lines() {
         let address = line.split_whitespace().next().unwrap_or_default();
