@@ -23,6 +23,9 @@ const TMP_OPTIONS: &str = "rw,nosuid,nodev,exec,size=128m,nr_inodes=16k,mode=177
 /// Over each VOLUME of the image: it would otherwise be an anonymous volume without a limit.
 const VOLUME_OPTIONS: &str = "rw,nosuid,nodev,noexec,size=16m,mode=1777";
 
+/// The host name of every sandbox.
+const HOSTNAME: &str = "casemate";
+
 /// /dev/shm, in bytes: Docker's default, said so that a daemon's own default cannot raise it.
 const SHM_BYTES: i64 = 64 << 20;
 
@@ -48,7 +51,7 @@ impl ContainerSpec {
             env: Some(environment(&self.image.env)),
             working_dir: Some(WORKSPACE.to_owned()),
             // Constant: no host name leaks.
-            hostname: Some("casemate".to_owned()),
+            hostname: Some(HOSTNAME.to_owned()),
             // An image's healthcheck is an exec from outside.
             healthcheck: Some(HealthConfig {
                 test: Some(vec!["NONE".to_owned()]),
@@ -114,6 +117,9 @@ impl ContainerSpec {
             // resolv.conf would otherwise show the host's resolver and domain.
             dns: Some(vec!["127.0.0.1".to_owned()]),
             dns_search: Some(vec![".".to_owned()]),
+            // The Engine writes no line for the host name where there is no network, and programs
+            // look their own name up.
+            extra_hosts: Some(vec![format!("{HOSTNAME}:127.0.0.1")]),
             // Named, so that a changed default is seen.
             runtime: Some(self.runtime.clone()),
             ..HostConfig::default()

@@ -47,12 +47,20 @@ CALLS = {
     "mknod_device": (259, 33, -100, ctypes.c_char_p(b"device"), 0o20666, 0x103),
     "prlimit_pid1": (302, 261, 1, 7, 0, buffer), "prlimit_pid1_high": (302, 261, HIGH | 1, 7, 0, buffer),
     "prlimit_self": (302, 261, 0, 7, 0, buffer), "prlimit_self_high": (302, 261, HIGH, 7, 0, buffer),
+    "io_setup": (206, 0, 1, buffer), "io_destroy": (207, 1), "io_submit": (209, 2), "io_cancel": (210, 3),
+    "io_getevents": (208, 4), "io_pgetevents": (333, 292),
     "unknown_call": (1000, 1000), "personality_ask": (135, 92, 0xFFFFFFFF),
     "openat2": (437, 437, -100, path, buffer, 24), "memfd_create": (319, 279, text, 0),
     "statx": (332, 291, -100, path, 0, 0, buffer), "close_range": (436, 436, 900, 901, 0),
     "getrandom": (318, 278, buffer, 8, 0), "faccessat2": (439, 439, -100, path, 0, 0),
     "ptrace_traceme": (101, 117, 0, 0, 0, 0), "epoll_create1": (291, 20, 0), "eventfd2": (290, 19, 0, 0),
     "inotify_init1": (294, 26, 0), "timerfd_create": (283, 85, 1, 0), "pidfd_open_self": (434, 434, os.getpid(), 0),
+}
+# What sets how a thread is scheduled: (number on x86_64, number on aarch64, arguments before its id, arguments after).
+SCHEDULING = {
+    "setpriority": (141, 140, [0], [1]), "sched_setparam": (142, 118, [], [buffer]),
+    "sched_setscheduler": (144, 119, [], [0, buffer]), "sched_setattr": (314, 274, [], [buffer, 0]),
+    "ioprio_set": (251, 30, [1], [0x6000]), "sched_setaffinity": (203, 122, [], [8, ctypes.c_char_p(b"\xff" * 8)]),
 }
 FAMILIES = {"unix": 1, "inet": 2, "inet6": 10, "netlink": 16, "packet": 17, "can": 29, "tipc": 30, "alg": 38,
             "vsock": 40}
@@ -118,12 +126,20 @@ def main():
         attempts[f"socket_{name}"] = lambda f=family, k=kind: call(SOCKET, f, k, 0)
         attempts[f"socket_{name}_high"] = lambda f=family, k=kind: call(SOCKET, HIGH | f, k, 0)
         attempts[f"socketpair_{name}"] = lambda f=family, k=kind: call(SOCKETPAIR, f, k, 0, buffer)
+    pid1_thread = int(max(os.listdir("/proc/1/task"), key=int))
+    ids = {"self": 0, "self_high": HIGH, "pid1": 1, "pid1_high": HIGH | 1, "pid1_thread": pid1_thread}
+    for name, (x86, arm, before, after) in SCHEDULING.items():
+        for whose, who in ids.items():
+            attempts[f"{name}_{whose}"] = lambda n=x86 if X86 else arm, a=(*before, who, *after): call(n, *a)
+    for name, number, kind, value in (("setpriority", 141 if X86 else 140, 2, 1), ("ioprio_set", 251 if X86 else 30, 3, 0x6000)):
+        attempts[f"{name}_user"] = lambda n=number, k=kind, v=value: call(n, k, 0, v)
+        attempts[f"{name}_user_high"] = lambda n=number, k=kind, v=value: call(n, HIGH | k, 0, v)
+        attempts[f"{name}_group"] = lambda n=number, k=kind - 1, v=value: call(n, k, 0, v)
     if X86:
         attempts["int80_getpid"] = lambda: call32(20, 0, 0, 0)
         attempts["int80_socket_vsock"] = lambda: call32(359, FAMILIES["vsock"], 1, 0)
         attempts["int80_socketcall_vsock"] = lambda: call32(102, 1, "arguments", 0)
         attempts["x32_socket_vsock"] = lambda: call(0x40000000 | SOCKET, FAMILIES["vsock"], 1, 0)
-    pid1_thread = int(max(os.listdir("/proc/1/task"), key=int))
     attempts |= {
         "prlimit_pid1_thread": lambda: call(PRLIMIT, pid1_thread, 7, 0, buffer),
         "prlimit_other_thread": other_thread,

@@ -182,6 +182,12 @@ fn network() -> Vec<Mutation> {
         ("HostConfig.ExtraHosts", |body| {
             host(body).extra_hosts = strings(&["a:127.0.0.1"])
         }),
+        ("HostConfig.ExtraHosts", |body| {
+            host(body)
+                .extra_hosts
+                .get_or_insert_default()
+                .push("a:203.0.113.1".to_owned());
+        }),
         ("HostConfig.Links", |body| {
             host(body).links = strings(&["other:alias"])
         }),
