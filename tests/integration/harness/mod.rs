@@ -11,6 +11,7 @@ mod directory;
 mod disk;
 pub mod docker;
 mod engine;
+pub mod host;
 mod http;
 mod instance;
 mod proxy;
