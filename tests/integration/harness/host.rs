@@ -51,7 +51,8 @@ pub fn command(program: &str) -> Command {
         return Command::new(program);
     };
     let mut command = Command::new("nsenter");
-    command.args(["--target", listener, "--mount", program]);
+    // Its /proc shows only who is in its process namespace; umount asks that.
+    command.args(["--target", listener, "--mount", "--pid", program]);
     command
 }
 
