@@ -1,7 +1,6 @@
 //! What a tool says when it could not do what it was asked: a code from a fixed
 //! set, and one or two sentences that name the limit and the next step.
 
-use std::error::Error as _;
 use std::fmt;
 
 use casemate_protocol::{Failure, failure};
@@ -191,13 +190,11 @@ impl ToolError {
     }
 
     fn engine(error: &EngineError) -> Self {
-        let why = error
-            .source()
-            .map_or(String::new(), |source| format!(" ({source})"));
+        let why = root_cause(error).map_or(String::new(), |cause| format!(" ({cause})"));
         let (code, next) = match error {
-            EngineError::NotFound { .. } | EngineError::Address { .. } => {
-                (Code::EngineUnavailable, "")
-            }
+            EngineError::NotFound { .. }
+            | EngineError::Address { .. }
+            | EngineError::Forbidden { .. } => (Code::EngineUnavailable, ""),
             EngineError::Unavailable { .. } => (
                 Code::EngineUnavailable,
                 " Start Docker, or ask the operator to, then retry.",
@@ -283,6 +280,15 @@ impl ToolError {
         result.meta = Some(meta);
         result
     }
+}
+
+/// The innermost cause, which says most: "connection refused" rather than "client error".
+fn root_cause(error: &dyn std::error::Error) -> Option<&dyn std::error::Error> {
+    let mut cause = error.source()?;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    Some(cause)
 }
 
 /// The bound of a number, in words.
