@@ -7,7 +7,7 @@ SHELL := bash
 # Where rustup puts cargo, which a shell that is not a login shell may lack.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup image build demo test clients bench lint clean-engine rust
+.PHONY: help setup image build demo test test-engines clients bench lint clean-engine rust
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: rust setup ## run all tests, and prove that they left nothing behind
 	cargo test --workspace --locked --features casemate/otlp --lib traces || tests=$$?; \
 	leftovers=0; scripts/check-leftovers compare "$$snapshot" || leftovers=$$?; \
 	exit $$((tests ? tests : leftovers))
+
+test-engines: rust setup ## run the tests that depend on the Engine on this machine's, and on Docker 26.1 and 28.5
+	@scripts/test-engines
 
 clients: rust setup ## try real clients (Python, LangChain, curl, the MCP Inspector, the conformance suite) with the server
 	@scripts/setup-clients

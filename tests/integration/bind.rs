@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::harness::{Instance, Server, TestServer, docker, eventually};
+use crate::harness::{Instance, Server, TestServer, docker, eventually, host};
 
 /// A directory of the host that belongs to the sandbox's usual user, beside a canary.
 struct Host(PathBuf);
@@ -102,9 +102,7 @@ async fn what_the_host_has_mounted_below_the_directory_is_not_the_workspaces() {
     fs::create_dir(work.join("mounted")).expect("a directory");
     let mounted = work.join("mounted");
     let mount = |args: &[&str]| {
-        let status = std::process::Command::new(args[0])
-            .args(&args[1..])
-            .status();
+        let status = host::command(args[0]).args(&args[1..]).status();
         assert!(status.expect("it runs").success(), "{args:?}");
     };
     let text = mounted.to_str().expect("text").to_owned();
@@ -112,14 +110,11 @@ async fn what_the_host_has_mounted_below_the_directory_is_not_the_workspaces() {
     struct Unmount(String);
     impl Drop for Unmount {
         fn drop(&mut self) {
-            let _ = std::process::Command::new("umount")
-                .arg("-l")
-                .arg(&self.0)
-                .status();
+            let _ = host::command("umount").arg("-l").arg(&self.0).status();
         }
     }
     let _unmount = Unmount(text);
-    fs::write(mounted.join("secret"), "secret").expect("a file");
+    fs::write(host::path(&mounted.join("secret")), "secret").expect("a file");
     let server = start(&instance, &work).await;
     let shell = server.shell("ls -A mounted; stat -c %U mounted").await;
     assert!(!shell.stdout().contains("secret"), "{}", shell.0);

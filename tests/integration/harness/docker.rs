@@ -5,6 +5,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use super::host;
+
 /// Seconds that a command may take.
 const DEADLINE: &str = "60";
 
@@ -45,12 +47,13 @@ pub fn quietly(args: &[&str]) {
     run(args);
 }
 
-/// The host's process id of a container's PID 1.
+/// This machine's process id of a container's PID 1.
 pub fn pid(container: &str) -> String {
-    output(&["inspect", "--format", "{{.State.Pid}}", container])
+    let there = output(&["inspect", "--format", "{{.State.Pid}}", container]);
+    host::pid(&there).expect("it runs, on this machine")
 }
 
-/// The processes of a container, as the host sees them: id and command line.
+/// The processes of a container, as this machine sees them: id and command line.
 /// None when the container is gone.
 pub fn top(container: &str) -> Vec<(String, String)> {
     let rows = lines(&["top", container, "-eo", "pid,args"]);
@@ -58,7 +61,7 @@ pub fn top(container: &str) -> Vec<(String, String)> {
         .iter()
         .skip(1)
         .filter_map(|row| row.trim().split_once(' '));
-    rows.map(|(pid, args)| (pid.to_owned(), args.trim().to_owned()))
+    rows.filter_map(|(pid, args)| Some((host::pid(pid)?, args.trim().to_owned())))
         .collect()
 }
 

@@ -68,7 +68,9 @@ impl Engine {
 
     /// One that does not run yet, and has no image.
     pub fn down() -> Self {
-        let name = format!("casemate-test-{}", uuid::Uuid::new_v4().simple());
+        // Short: containerd's sockets are below it, and a socket's path has at most 107 bytes.
+        let random = uuid::Uuid::new_v4().simple().to_string();
+        let name = format!("casemate-test-{}", &random[..12]);
         let directory = std::env::temp_dir().join(&name);
         std::fs::create_dir(&directory).expect("a directory");
         std::fs::write(directory.join("config"), "{}").expect("a file");

@@ -12,6 +12,7 @@ mod directory;
 mod disk;
 pub mod docker;
 mod engine;
+pub mod host;
 mod http;
 mod instance;
 mod proxy;
