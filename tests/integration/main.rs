@@ -24,6 +24,7 @@ mod engine_trouble;
 mod ephemeral;
 mod files;
 mod floods;
+mod forgery;
 mod full;
 mod heartbeat;
 mod http_auth;
