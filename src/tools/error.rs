@@ -251,6 +251,17 @@ impl ToolError {
                 Code::TooManyProcesses,
                 "the sandbox has as many processes as it may. End some, or wait for running commands to end, then retry.".to_owned(),
             ),
+            F::Exhausted => (
+                Code::ResourceExhausted,
+                format!(
+                    "the command could not be started: {detail}. Nothing was run, and no files are to blame. \
+                     Retry in a moment; if it stays, end processes that run in the background, or ask the operator to look at the host's limits."
+                ),
+            ),
+            F::NotStarted => (
+                Code::NotStarted,
+                format!("the command did not run: {detail}. Another process of this sandbox did that; end it, then retry."),
+            ),
             F::TooManyCommands => (Code::Busy, format!("{detail}. Wait for some to end, then retry.")),
             F::Cancelled => (Code::Cancelled, "the call was cancelled.".to_owned()),
             F::Invalid => (Code::InvalidArgument, format!("{detail}.")),

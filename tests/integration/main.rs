@@ -25,6 +25,7 @@ mod engine_trouble;
 mod ephemeral;
 mod files;
 mod floods;
+mod forgery;
 mod full;
 mod heartbeat;
 mod http_auth;
