@@ -1,5 +1,6 @@
 //! `casemate`: parse, run, exit code.
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -9,11 +10,27 @@ fn main() -> ExitCode {
     let failed = cli.failed();
     match cli.run() {
         Ok(code) => code,
+        // `casemate ps | head`: a reader that has seen enough is no failure worth a message.
+        Err(error) if is_closed_pipe(&error) => ExitCode::from(CLOSED_PIPE),
         Err(error) => {
             complain(&error);
             failed
         }
     }
+}
+
+/// As a shell shows an end by SIGPIPE: 128 + 13.
+const CLOSED_PIPE: u8 = 141;
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<io::Error>();
+        // serde_json wraps what the writer said.
+        let json = cause.downcast_ref::<serde_json::Error>();
+        io.map(io::Error::kind)
+            .or(json.and_then(serde_json::Error::io_error_kind))
+            == Some(io::ErrorKind::BrokenPipe)
+    })
 }
 
 #[expect(clippy::print_stderr, reason = "what the person at the terminal reads")]

@@ -1,5 +1,7 @@
 //! `casemate backup`: workspaces into a directory or a bucket; `casemate backup verify`:
-//! whether they are whole there.
+//! whether they are whole there; `casemate backup list`: which there are.
+
+mod list;
 
 use std::io::Write as _;
 
@@ -8,11 +10,13 @@ use clap::Subcommand;
 
 use super::progress::Progress;
 use super::setup;
+use super::whose::place;
 use crate::audit::Audit;
 use crate::config::{AwsVariables, BackupTarget, Config, ProcessEnvironment, SettingsArgs};
 use crate::engine::Engine;
 use crate::identity::{Issuer, Subject, User};
 use crate::ops::backup::{BackupError, Backups, Consistent, Id, Manifest, Store};
+use crate::ops::users::{self, UserError};
 use crate::sandbox::{Keeper, Manager};
 
 /// Flags of `backup`.
@@ -37,6 +41,8 @@ pub struct Args {
 enum Action {
     /// Read backups whole and compare them with their hashes.
     Verify(VerifyArgs),
+    /// List the backups that there are.
+    List(list::Args),
 }
 
 /// Flags of `backup verify`.
@@ -57,23 +63,33 @@ struct VerifyArgs {
 /// Whose workspaces.
 #[derive(Debug, clap::Args)]
 struct Whose {
-    /// Users, exactly as `casemate ps` shows them.
+    /// Users, exactly as `casemate ps` and `casemate backup list` show them.
     #[arg(
         value_name = "USER",
         required_unless_present = "all",
         conflicts_with = "all"
     )]
     users: Vec<Subject>,
-    /// Who vouches for them.
-    #[arg(long, default_value = "local")]
-    issuer: Issuer,
-    /// All who have a volume in this instance.
+    /// The issuer of the users, where more than one has a user of this name.
+    #[arg(long)]
+    issuer: Option<Issuer>,
+    /// All users that have a volume in this instance.
     #[arg(long)]
     all: bool,
 }
 
+/// Where the users of a name are looked for.
+#[derive(Clone, Copy)]
+enum Known {
+    /// Those that have a container or a volume.
+    ToEngine,
+    /// Those that have a backup.
+    ToStore,
+}
+
 /// What the verbs of backups work with.
 pub(super) struct Session {
+    engine: Engine,
     pub(super) manager: Manager,
     pub(super) backups: Backups,
     pub(super) progress: Progress,
@@ -93,18 +109,66 @@ impl Session {
         let stop = setup::stop_on_signal()?;
         let progress = Progress::new();
         let verify = config.backup.verify;
-        let manager = Manager::new(config, engine).recorded_in(audit);
+        let manager = Manager::new(config, engine.clone()).recorded_in(audit);
         let backups = Backups::new(store, &manager, stop)
             .verifying(verify)
             .telling(progress.listener());
         Ok(Self {
+            engine,
             manager,
             backups,
             progress,
         })
     }
 
-    async fn keepers(&self, whose: Whose) -> anyhow::Result<Vec<Keeper>> {
+    /// The user of this name that has backups here, or else one that the Engine knows: what is wrong
+    /// with its backups is then said.
+    ///
+    /// # Errors
+    /// None, or several; the store's.
+    pub(super) async fn stored_user(
+        &self,
+        name: &Subject,
+        issuer: Option<&Issuer>,
+    ) -> anyhow::Result<User> {
+        let known = self.backups.users(Some(name)).await?;
+        let place = format!("with a readable backup in {}", self.backups.target());
+        match users::resolve(name, issuer, known, &place) {
+            Err(error @ UserError::Unknown { .. }) => {
+                let known = self.engine_user(name, issuer).await;
+                known.map_err(|_| error.into())
+            }
+            resolved => Ok(resolved?),
+        }
+    }
+
+    /// The user of this name that has a container or a volume, or whose workspace is a directory of
+    /// the host, which leaves no trace on the Engine.
+    async fn engine_user(&self, name: &Subject, issuer: Option<&Issuer>) -> anyhow::Result<User> {
+        let instance = &self.manager.config().instance;
+        let known = users::on_engine(&self.engine, instance, name).await?;
+        match users::resolve(name, issuer, known, &place(instance)) {
+            Err(error @ UserError::Unknown { .. }) => {
+                let user = User {
+                    issuer: issuer.cloned().unwrap_or_else(Issuer::local),
+                    subject: name.clone(),
+                };
+                let is_bound = self.manager.keeper(&user).is_bound();
+                is_bound.then_some(user).ok_or_else(|| error.into())
+            }
+            resolved => Ok(resolved?),
+        }
+    }
+
+    async fn user(&self, name: &Subject, whose: &Whose, known: Known) -> anyhow::Result<User> {
+        let issuer = whose.issuer.as_ref();
+        match known {
+            Known::ToStore => self.stored_user(name, issuer).await,
+            Known::ToEngine => self.engine_user(name, issuer).await,
+        }
+    }
+
+    async fn keepers(&self, whose: Whose, known: Known) -> anyhow::Result<Vec<Keeper>> {
         let users = if whose.all {
             ensure!(
                 !self.manager.config().everybody_binds(),
@@ -113,11 +177,11 @@ impl Session {
             let users = self.manager.users_with_a_volume().await;
             users.map_err(BackupError::from)?
         } else {
-            let user = |subject| User {
-                issuer: whose.issuer.clone(),
-                subject,
-            };
-            whose.users.into_iter().map(user).collect()
+            let mut users = Vec::new();
+            for name in &whose.users {
+                users.push(self.user(name, &whose, known).await?);
+            }
+            users
         };
         Ok(users.iter().map(|user| self.manager.keeper(user)).collect())
     }
@@ -162,8 +226,10 @@ fn shown(keeper: &Keeper) -> String {
 /// # Errors
 /// A wrong setting, or why there is no backup; of several users, when one failed.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    if let Some(Action::Verify(args)) = args.action {
-        return verify(args);
+    match args.action {
+        Some(Action::Verify(args)) => return verify(args),
+        Some(Action::List(args)) => return list::run(args),
+        None => {}
     }
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     setup::log_quietly(&config)?;
@@ -171,7 +237,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     setup::runtime()?.block_on(async {
         // It removes nothing that was complete.
         let session = Session::begin(config, engine, Audit::off(), args.to)?;
-        let keepers = session.keepers(args.whose).await?;
+        let keepers = session.keepers(args.whose, Known::ToEngine).await?;
         let json = args.json;
         let tell = |keeper: &Keeper, made: &Manifest| {
             let told = format!("backed up {}: {}", shown(keeper), summary(made));
@@ -194,7 +260,7 @@ fn verify(args: VerifyArgs) -> anyhow::Result<()> {
     let engine = setup::engine(&ProcessEnvironment)?;
     setup::runtime()?.block_on(async {
         let session = Session::begin(config, engine, Audit::off(), args.from)?;
-        let keepers = session.keepers(args.whose).await?;
+        let keepers = session.keepers(args.whose, Known::ToStore).await?;
         let read = async |keeper: &Keeper| {
             let source = session.backups.find(keeper, args.id.as_ref()).await?;
             session.backups.verify(&source).await?;

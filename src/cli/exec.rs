@@ -10,10 +10,12 @@ use casemate_protocol::{Finished, MAX_STDIN, Outcome};
 use tokio::sync::watch;
 
 use super::setup;
-use super::whose::UserArgs;
+use super::whose::{self, UserArgs};
 use crate::config::limits::TIMEOUT_SECONDS;
 use crate::config::{Config, ProcessEnvironment, SettingsArgs};
-use crate::identity::User;
+use crate::engine::Engine;
+use crate::identity::{Issuer, User};
+use crate::ops::users::{self, UserError};
 use crate::sandbox::{Command, Executed, Follow, Manager, News, Reason};
 use crate::tools;
 
@@ -22,6 +24,9 @@ use crate::tools;
 pub struct Args {
     #[command(flatten)]
     user: UserArgs,
+    /// Make the sandbox of a user who has none yet.
+    #[arg(long)]
+    create: bool,
     /// Seconds after which the command is killed, 1 to 3600.
     #[arg(long, default_value_t = TIMEOUT_SECONDS.default)]
     timeout: u32,
@@ -45,16 +50,16 @@ const FAILED: u8 = 125;
 /// Runs the command and ends with its exit code.
 ///
 /// # Errors
-/// When it was certainly not run.
+/// When it was certainly not run; nobody of this name, or several.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     setup::log_quietly(&config)?;
     let engine = setup::engine(&ProcessEnvironment)?;
-    let user = User::from(args.user);
     let request = tools::start(script(&args.command), stdin()?, args.timeout)
         .map_err(|error| anyhow::anyhow!("{error}"))?;
     setup::runtime()?.block_on(async {
         let stop = setup::stop_on_signal()?;
+        let user = user(&args.user, args.create, &engine, &config).await?;
         let manager = Manager::new(config, engine);
         let news = watch::Sender::new(News::Nothing);
         let follow = Follow {
@@ -79,6 +84,28 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         Ok(code)
     })
+}
+
+/// The user's sandbox is made where there is none, but a user is made only when asked for: a name
+/// that is spelled wrong would get an empty sandbox otherwise.
+async fn user(
+    args: &UserArgs,
+    create: bool,
+    engine: &Engine,
+    config: &Config,
+) -> anyhow::Result<User> {
+    let (name, issuer) = (args.name(), args.issuer());
+    let known = users::on_engine(engine, &config.instance, name).await?;
+    match args.resolve_among(known, &whose::place(&config.instance)) {
+        Err(UserError::Unknown { .. }) if create => Ok(User {
+            issuer: issuer.cloned().unwrap_or_else(Issuer::local),
+            subject: name.clone(),
+        }),
+        Err(error @ UserError::Unknown { .. }) => {
+            Err(anyhow::Error::from(error).context("add --create to make a sandbox for a new user"))
+        }
+        resolved => Ok(resolved?),
+    }
 }
 
 /// What is piped in. Nothing is read from a terminal.

@@ -2,10 +2,13 @@
 
 use std::io::Write as _;
 
+use anyhow::Context as _;
+
 use super::setup;
 use super::whose::UserArgs;
 use crate::config::{Config, ProcessEnvironment, SettingsArgs};
-use crate::identity::User;
+use crate::engine::Engine;
+use crate::identity::{Instance, User};
 use crate::ops::gc::hold;
 
 /// Flags of `hold`.
@@ -23,22 +26,40 @@ pub struct Args {
 /// Places or releases the hold.
 ///
 /// # Errors
-/// There is none to release, or the Engine's.
+/// Nobody of this name, or several; nothing to release; the Engine's.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     setup::log_quietly(&config)?;
     let engine = setup::engine(&ProcessEnvironment)?;
-    let user = User::from(args.user);
-    let (instance, name) = (&config.instance, user.subject.as_str());
-    let done = setup::runtime()?.block_on(async {
-        if !args.release {
-            hold::place(&engine, instance, &user).await?;
-            return anyhow::Ok("held");
+    let instance = &config.instance;
+    let told = setup::runtime()?.block_on(async {
+        let user = user(&args.user, &engine, instance).await?;
+        if args.release {
+            let was_held = hold::release(&engine, instance, &user).await?;
+            anyhow::ensure!(was_held, "the workspace of {user} is not held");
+            return Ok(format!("released the workspace of {user}"));
         }
-        let was_held = hold::release(&engine, instance, &user).await?;
-        anyhow::ensure!(was_held, "the workspace of {name:?} is not held");
-        Ok("released")
+        hold::place(&engine, instance, &user).await?;
+        anyhow::Ok(format!("held the workspace of {user}"))
     })?;
-    writeln!(std::io::stdout().lock(), "{done} the workspace of {name:?}")?;
+    writeln!(std::io::stdout().lock(), "{told}")?;
     Ok(())
+}
+
+/// With an issuer the user needs no workspace yet, or any more: a hold may come first, and
+/// outlive it.
+async fn user(args: &UserArgs, engine: &Engine, instance: &Instance) -> anyhow::Result<User> {
+    if let Some(issuer) = args.issuer() {
+        return Ok(User {
+            issuer: issuer.clone(),
+            subject: args.name().clone(),
+        });
+    }
+    let resolved = args.resolve(engine, instance).await;
+    resolved.with_context(|| {
+        format!(
+            "to hold a workspace that does not exist, name the issuer: --issuer local for users of tokens \
+             and of stdio",
+        )
+    })
 }

@@ -14,6 +14,7 @@ mod restore;
 mod rm;
 mod serve;
 mod setup;
+mod table;
 mod token;
 #[cfg(feature = "otlp")]
 mod traces;

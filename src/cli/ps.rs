@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::setup;
+use super::{setup, table};
 use crate::config::{Config, ProcessEnvironment, SettingsArgs};
 use crate::engine::{State, labels};
 use crate::sandbox::{Occupant, survey};
@@ -99,26 +99,14 @@ impl From<Occupant> for Sandbox {
     }
 }
 
-const COLUMNS: usize = 8;
+const COLUMNS: usize = 9;
 
 const HEADINGS: [&str; COLUMNS] = [
-    "USER", "MODE", "STATE", "AGE", "IDLE", "COMMANDS", "CPU", "MEMORY",
+    "USER", "ISSUER", "MODE", "STATE", "AGE", "IDLE", "COMMANDS", "CPU", "MEMORY",
 ];
 
 fn table(sandboxes: &[Sandbox]) -> String {
-    let mut rows = vec![HEADINGS.map(str::to_owned)];
-    rows.extend(sandboxes.iter().map(row));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: [usize; COLUMNS] = std::array::from_fn(|column| width(column).unwrap_or(0));
-    rows.iter()
-        .map(|row| {
-            let cells = row.iter().zip(widths);
-            let line: Vec<_> = cells
-                .map(|(cell, width)| format!("{cell:width$}"))
-                .collect();
-            format!("{}\n", line.join("   ").trim_end())
-        })
-        .collect()
+    table::render(HEADINGS, sandboxes.iter().map(row))
 }
 
 fn row(sandbox: &Sandbox) -> [String; COLUMNS] {
@@ -130,9 +118,9 @@ fn row(sandbox: &Sandbox) -> [String; COLUMNS] {
         _ => format!("{} + {background} in background", all - background),
     };
     [
-        // A user's name is no place for what moves a cursor.
-        sandbox.user.escape_debug().to_string(),
-        sandbox.mode.escape_debug().to_string(),
+        sandbox.user.clone(),
+        sandbox.issuer.clone(),
+        sandbox.mode.clone(),
         sandbox.state.as_str().to_owned(),
         duration(sandbox.age_seconds),
         sandbox.idle_seconds.map_or_else(unknown, duration),
@@ -193,9 +181,9 @@ mod tests {
         assert_eq!(
             table(&[sandbox, silent]),
             "\
-USER      MODE         STATE     AGE     IDLE    COMMANDS              CPU      MEMORY
-al\\nice   persistent   running   1h 2m   1m 1s   0 + 1 in background   61.2 s   5.5 MiB
-b         persistent   created   0s      -       -                     -        -
+USER      ISSUER   MODE         STATE     AGE     IDLE    COMMANDS              CPU      MEMORY
+al\\nice   local    persistent   running   1h 2m   1m 1s   0 + 1 in background   61.2 s   5.5 MiB
+b         local    persistent   created   0s      -       -                     -        -
 "
         );
     }

@@ -34,13 +34,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     setup::log_quietly(&config)?;
     let engine = setup::engine(&ProcessEnvironment)?;
-    let user = User::from(args.user);
     let audit = setup::audit(&config, &engine)?;
     setup::runtime()?.block_on(async {
         let restored = async {
+            let instance = config.instance.clone();
+            let session = Session::begin(config, engine.clone(), audit.clone(), args.from)?;
+            let user = session
+                .stored_user(args.user.name(), args.user.issuer())
+                .await?;
             // Its files would be gone.
-            hold::check(&engine, &config.instance, &user).await?;
-            let session = Session::begin(config, engine, audit.clone(), args.from)?;
+            hold::check(&engine, &instance, &user).await?;
             restore(&session, &user, args.id.as_ref(), args.force).await
         };
         let restored = restored.await;
@@ -55,11 +58,12 @@ async fn restore(
     id: Option<&Id>,
     force: bool,
 ) -> anyhow::Result<()> {
-    let shown = user.subject.as_str().escape_debug().to_string();
-    session.progress.begin(&shown);
+    session
+        .progress
+        .begin(&user.subject.as_str().escape_debug().to_string());
     let keeper = session.manager.keeper(user);
     let source = session.backups.find(&keeper, id).await?;
     session.backups.restore(&keeper, &source, force).await?;
-    let told = format!("restored {shown} from {}", summary(&source.manifest));
+    let told = format!("restored {user} from {}", summary(&source.manifest));
     session.progress.end(&told)
 }

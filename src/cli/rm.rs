@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use super::setup;
@@ -34,8 +34,10 @@ pub struct Args {
 }
 
 /// What was removed.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 struct Removed {
+    user: String,
+    issuer: String,
     containers: Vec<String>,
     volumes: Vec<String>,
 }
@@ -43,31 +45,24 @@ struct Removed {
 /// Removes what belongs to the user and nothing else.
 ///
 /// # Errors
-/// A busy sandbox without `--force`, a user of whom there is nothing, the Engine's.
+/// A busy sandbox without `--force`; nobody of this name, or several; the Engine's.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     setup::log_quietly(&config)?;
     let engine = setup::engine(&ProcessEnvironment)?;
-    let user = User::from(args.user);
     let audit = setup::audit(&config, &engine)?;
-    let removal = Removal {
-        engine,
-        audit: audit.clone(),
-        instance: config.instance.clone(),
-        user,
-    };
     let removed = setup::runtime()?.block_on(async {
+        let user = args.user.resolve(&engine, &config.instance).await?;
+        let removal = Removal {
+            engine,
+            audit: audit.clone(),
+            instance: config.instance.clone(),
+            user,
+        };
         let removed = removal.run(args.force, args.volume).await;
         audit.close().await;
         removed
     })?;
-    let nothing = removed.containers.is_empty() && removed.volumes.is_empty();
-    ensure!(
-        !nothing || !args.volume,
-        "there is no sandbox and no volume of {:?} in instance {:?}; casemate ps shows whose there are",
-        removal.user.subject.as_str(),
-        config.instance.as_str()
-    );
     print(&removed, args.json)
 }
 
@@ -90,7 +85,12 @@ impl Removal {
             (labels::USER, user.subject.as_str()),
             (labels::ISSUER, user.issuer.as_str()),
         ];
-        let mut removed = Removed::default();
+        let mut removed = Removed {
+            user: user.subject.as_str().to_owned(),
+            issuer: user.issuer.as_str().to_owned(),
+            containers: Vec::new(),
+            volumes: Vec::new(),
+        };
         for occupant in survey(engine, &self.instance).await? {
             let labels = &occupant.row.labels;
             let has =
@@ -138,16 +138,17 @@ fn print(removed: &Removed, json: bool) -> anyhow::Result<()> {
         writeln!(out)?;
         return Ok(());
     }
+    let user = format!("{:?} of {:?}", removed.user, removed.issuer);
     for name in &removed.containers {
-        writeln!(out, "removed container {name}")?;
+        writeln!(out, "removed container {name} of the user {user}")?;
     }
     for name in &removed.volumes {
-        writeln!(out, "removed volume {name}")?;
+        writeln!(out, "removed volume {name} of the user {user}")?;
     }
     if removed.containers.is_empty() && removed.volumes.is_empty() {
         writeln!(
             out,
-            "no container to remove; the files stay without --volume"
+            "the user {user} has no container to remove; the files stay without --volume"
         )?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! `casemate serve`.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::setup;
-use crate::config::{AwsVariables, Config, ProcessEnvironment, SettingsArgs};
+use crate::config::{AwsVariables, Config, ProcessEnvironment, SettingsArgs, listen_address};
 use crate::engine::Engine;
 use crate::http::auth::{self, Authenticator};
 use crate::http::guard::Guard;
@@ -23,8 +23,9 @@ use crate::{http, stdio};
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Serve over HTTP on this address and port instead, for example 127.0.0.1:8080
-    #[arg(long, value_name = "ADDR")]
+    /// Serve over HTTP on this address and port instead, for example 127.0.0.1:8080; a port alone
+    /// is one of 127.0.0.1
+    #[arg(long, value_name = "ADDR", value_parser = listen_address)]
     http: Option<SocketAddr>,
     #[command(flatten)]
     settings: SettingsArgs,
@@ -69,6 +70,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let served = match args.http {
             Some(address) => serve_http(address, manager, engine, config, stop).await,
             None => {
+                tell_person()?;
                 let tools = Tools::new(manager.clone(), config.user);
                 stdio::serve(manager, tools, stop).await;
                 Ok(())
@@ -79,6 +81,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     });
     runtime.shutdown_timeout(LAST);
     served
+}
+
+/// A client starts this command by itself. A person who does sees nothing happen otherwise.
+fn tell_person() -> io::Result<()> {
+    if io::stdin().is_terminal() {
+        writeln!(
+            io::stderr(),
+            "casemate waits for an MCP client on standard input. Clients start this command by \
+             themselves: see mcp.json.\n`casemate serve --http 8080` serves over HTTP. Ctrl-C ends it."
+        )?;
+    }
+    Ok(())
 }
 
 /// Where the settings have a use for them; by the clock in a task of its own, where they ask

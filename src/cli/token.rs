@@ -1,6 +1,11 @@
 //! `casemate token`: a new token, shown once, and what the server needs to know of it.
 
-use std::io::Write as _;
+use std::fs::OpenOptions;
+use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
 
 use crate::http::auth::tokens::{self, TokenName};
 use crate::identity::{Instance, SandboxName, Scope, Subject, User};
@@ -13,6 +18,10 @@ pub struct Args {
     /// What it is good for: tools, files
     #[arg(long, value_delimiter = ',', value_parser = scope, default_value = "tools,files")]
     scopes: Vec<Scope>,
+    /// Append the table to this file, which is made with mode 0600 where there is none. Only the
+    /// token is printed then.
+    #[arg(long, value_name = "FILE")]
+    append: Option<PathBuf>,
 }
 
 /// Whose it is: exactly one of them.
@@ -28,20 +37,46 @@ struct HolderArgs {
     delegate: Option<TokenName>,
 }
 
-/// Prints the token and, below it, its table for the file.
+/// Prints the token and its table for the file. Where standard output is a file or a pipe it gets
+/// the table alone, and the secret goes to standard error: `>> tokens.toml` must not store it.
 ///
 /// # Errors
-/// The system gives no random numbers, or nobody reads.
+/// The system gives no random numbers, the file cannot be written, or nobody reads.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let token = tokens::generate()?;
+    let table = table(&args, &token);
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{token}\n")?;
-    writeln!(
-        out,
-        "# The token is above, and is not shown again. Append this to CASEMATE_TOKENS_FILE:"
-    )?;
-    write!(out, "{}", table(&args, &token))?;
+    if let Some(file) = &args.append {
+        append(file, &table).with_context(|| format!("cannot append to {}", file.display()))?;
+        writeln!(std::io::stderr(), "Its table is in {}.", file.display())?;
+        writeln!(out, "{token}")?;
+    } else if out.is_terminal() {
+        writeln!(out, "{token}\n")?;
+        writeln!(
+            out,
+            "# The token is above, and is not shown again. Append this to CASEMATE_TOKENS_FILE:"
+        )?;
+        write!(out, "{table}")?;
+    } else {
+        writeln!(
+            std::io::stderr(),
+            "The token, which is not shown again:\n\n{token}\n"
+        )?;
+        write!(out, "{table}")?;
+    }
     Ok(())
+}
+
+/// One write, so that a server that reads the file meanwhile sees all of the table or nothing.
+fn append(file: &Path, table: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(file)?;
+    let gap = if file.metadata()?.len() > 0 { "\n" } else { "" };
+    file.write_all(format!("{gap}{table}").as_bytes())?;
+    file.sync_all()
 }
 
 fn scope(word: &str) -> Result<Scope, String> {
@@ -87,8 +122,6 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use clap::Parser as _;
 
     use super::*;

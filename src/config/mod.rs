@@ -53,7 +53,7 @@ pub use raw::{Given, Layer, RawConfig, RawUser};
 pub use sandbox::SandboxSettings;
 pub use setting::{Facts, Group, Setting, Takes};
 pub use units::{Bytes, NanoCpus, Unit};
-pub use web::{AllowedHost, HttpUrl, WebOrigin};
+pub use web::{AllowedHost, HttpUrl, WebOrigin, listen_address};
 
 use crate::identity::{Instance, User};
 use choices::switch;
@@ -143,7 +143,7 @@ impl Config {
             tools: given.value(S::Tools, ToolSet::All, str::parse)?,
             warm: given.value(S::Warm, true, switch)?,
             upload_limit: given.bounded(S::UploadLimit, limits::UPLOAD_LIMIT)?,
-            admin: given.value(S::Admin, None, |text| web::address(text).map(Some))?,
+            admin: given.value(S::Admin, None, |text| web::listen_address(text).map(Some))?,
             audit: given.value(S::Audit, None, |text| text.parse().map(Some))?,
             audit_content: given.value(S::AuditContent, false, switch)?,
             log: given.value(S::Log, limits::LOG.to_owned(), log_filter)?,

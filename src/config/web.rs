@@ -25,9 +25,19 @@ pub struct AllowedHost {
 /// no port where it is the scheme's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebOrigin(String);
-/// Where to listen: an address and a port, or a port of 127.0.0.1.
-pub(super) fn address(text: &str) -> Result<SocketAddr, ValueError> {
-    let port = text.parse().map(|port| (Ipv4Addr::LOCALHOST, port).into());
+
+/// Where to listen: an address and a port (`0.0.0.0:8080`, `[::1]:8080`), or a port of 127.0.0.1:
+/// `8080`, `:8080`, `localhost:8080`. A port alone is never all addresses: those are named.
+///
+/// # Errors
+/// [`ValueError::Address`].
+pub fn listen_address(text: &str) -> Result<SocketAddr, ValueError> {
+    let port = match text.rsplit_once(':') {
+        Some(("", port)) => port,
+        Some((host, port)) if host.eq_ignore_ascii_case("localhost") => port,
+        _ => text,
+    };
+    let port = port.parse().map(|port| (Ipv4Addr::LOCALHOST, port).into());
     port.or_else(|_| text.parse())
         .map_err(|_| ValueError::Address)
 }

@@ -2,11 +2,14 @@
 
 use casemate_protocol::WORKSPACE;
 
+use super::node;
+
 /// What Docker gives a container whose image sets no PATH (moby, `oci/defaults.go`).
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The image's variables, in their order, with HOME, TMPDIR and PATH replaced and LANG added where
-/// it is missing. The image's own PATH follows ours: golang, rust and conda images break without.
+/// The image's variables, in their order, with HOME, TMPDIR and PATH replaced, and LANG and
+/// NODE_OPTIONS added where they are missing. The image's own PATH follows ours: golang, rust and
+/// conda images break without.
 pub(super) fn environment(image: &[String]) -> Vec<String> {
     let home = format!("{WORKSPACE}/.home");
     let path = match value_of(image, "PATH") {
@@ -18,8 +21,13 @@ pub(super) fn environment(image: &[String]) -> Vec<String> {
         format!("HOME={home}"),
         "TMPDIR=/tmp".to_owned(),
     ];
-    if value_of(image, "LANG").is_none() {
-        ours.push("LANG=C.UTF-8".to_owned());
+    for (name, value) in [
+        ("LANG", "C.UTF-8".to_owned()),
+        (node::VARIABLE, node::options()),
+    ] {
+        if value_of(image, name).is_none() {
+            ours.push(format!("{name}={value}"));
+        }
     }
     let kept = image.iter().filter(|variable| {
         name_of(variable).is_some_and(|name| !["PATH", "HOME", "TMPDIR"].contains(&name))
@@ -59,6 +67,7 @@ mod tests {
                 "HOME=/workspace/.home",
                 "TMPDIR=/tmp",
                 "LANG=C.UTF-8",
+                "NODE_OPTIONS=--require=/casemate/netif.cjs",
             ]
         );
     }
@@ -77,14 +86,16 @@ mod tests {
             "HOME=/root",
             "TMPDIR=/var/tmp",
             "LANG=de_DE.UTF-8",
+            "NODE_OPTIONS=--no-warnings",
             "A=b=c",
             "GONE",
         ]);
-        for name in ["HOME", "TMPDIR", "PATH", "LANG", "A"] {
+        for name in ["HOME", "TMPDIR", "PATH", "LANG", "NODE_OPTIONS", "A"] {
             let count = env.iter().filter(|v| name_of(v) == Some(name)).count();
             assert_eq!(count, 1, "{name} in {env:?}");
         }
         assert!(env.contains(&"LANG=de_DE.UTF-8".to_owned()));
+        assert!(env.contains(&"NODE_OPTIONS=--no-warnings".to_owned()));
         assert!(env.contains(&"A=b=c".to_owned()));
         assert!(!env.contains(&"GONE".to_owned()));
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
 
+use super::permission;
 use super::verify::Difference;
 
 /// A cause whose type is no part of the interface.
@@ -45,6 +46,14 @@ pub enum EngineError {
         /// What the connection said.
         #[source]
         source: Cause,
+    },
+    /// This process may not open the Engine's socket.
+    #[error("this user may not use the Docker Engine at {address} (permission denied); {remedy}")]
+    Forbidden {
+        /// Where it is.
+        address: String,
+        /// What gives the permission.
+        remedy: String,
     },
     /// The Engine took too long. It may still do what it was asked.
     #[error("the Docker Engine did not finish `{call}` in {after:?}")]
@@ -166,6 +175,7 @@ impl EngineError {
     pub(super) fn failure(&self) -> Option<&'static str> {
         match self {
             Self::Unavailable { .. } => Some("unavailable"),
+            Self::Forbidden { .. } => Some("forbidden"),
             Self::Deadline { .. } => Some("deadline"),
             Self::Full { .. } => Some("full"),
             Self::Answer { .. } => Some("answer"),
@@ -199,6 +209,16 @@ impl EngineError {
         }
     }
 
+    /// No connection to the Engine at `address`, because of `source`.
+    pub(super) fn unreachable(address: &str, source: impl Into<Cause>) -> Self {
+        let (address, source) = (address.to_owned(), source.into());
+        if permission::is_denied(&*source) {
+            let remedy = permission::remedy(&address);
+            return Self::Forbidden { address, remedy };
+        }
+        Self::Unavailable { address, source }
+    }
+
     /// What bollard says, as an error of ours.
     pub(super) fn from_bollard(
         call: &'static str,
@@ -217,10 +237,7 @@ impl EngineError {
             BollardError::HyperLegacyError { .. }
             | BollardError::HyperResponseError { .. }
             | BollardError::IOError { .. }
-            | BollardError::SocketNotFoundError(_) => Self::Unavailable {
-                address: address.to_owned(),
-                source: Box::new(error),
-            },
+            | BollardError::SocketNotFoundError(_) => Self::unreachable(address, error),
             other => Self::Answer {
                 call,
                 source: Box::new(other),

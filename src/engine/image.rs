@@ -5,8 +5,8 @@
 //!                                                                     └──► prepare
 //! ```
 //!
-//! The tag `casemate-prepared:<12 hex>` is a hash over the base image's id, the init binary and
-//! [`RECIPE`]: one that exists is what would be made. Several servers may prepare at once; each
+//! The tag `casemate-prepared:<12 hex>` is a hash over the base image's id, the files that are put
+//! into it and [`RECIPE`]: one that exists is what would be made. Several servers may prepare at once; each
 //! makes the same, and the first gives it the name.
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,13 +17,14 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::error::EngineError;
-use super::{Engine, hex, labels};
+use super::rootfs::files_digest;
+use super::{Engine, hex, labels, node};
 
 /// The repository of all prepared images. Never pushed.
 pub(super) const REPOSITORY: &str = "casemate-prepared";
 
 /// Version of what is done to a base image. Raised when that changes.
-const RECIPE: u32 = 2;
+const RECIPE: u32 = 3;
 
 /// Hex digits of the tag: 48 bits. Nobody but the operator chooses what is hashed.
 const TAG_DIGITS: usize = 12;
@@ -39,8 +40,8 @@ pub struct PreparedImage {
     pub from: String,
     /// The id of that image.
     pub base_id: String,
-    /// SHA-256 of the init binary, in hex.
-    pub init_digest: String,
+    /// SHA-256, in hex, over the files that were put into it: the init binary and `netif.cjs`.
+    pub files_digest: String,
     /// The environment of the base image.
     pub env: Vec<String>,
     /// The VOLUMEs of the base image that a tmpfs must cover, as clean absolute paths.
@@ -85,8 +86,8 @@ impl Engine {
     ) -> Result<PreparedImage, EngineError> {
         let base = self.base_image(image, &progress).await?;
         let config = base.config.clone().unwrap_or_default();
-        let init_digest = hex(&Sha256::digest(init));
-        let tag = tag(&base.id, &init_digest);
+        let files_digest = files_digest(init);
+        let tag = tag(&base.id, &files_digest);
         let volumes = usable(&base.os, &config).map_err(|reason| EngineError::ImageUnusable {
             image: image.to_owned(),
             reason,
@@ -103,7 +104,7 @@ impl Engine {
             tag,
             from: image.to_owned(),
             base_id: base.id,
-            init_digest,
+            files_digest,
             env: config.env.unwrap_or_default(),
             volumes,
         })
@@ -122,15 +123,15 @@ impl Engine {
         let Some(base) = self.inspect_image(image).await? else {
             return Ok(None);
         };
-        let init_digest = hex(&Sha256::digest(init));
-        let tag = tag(&base.id, &init_digest);
+        let files_digest = files_digest(init);
+        let tag = tag(&base.id, &files_digest);
         let id = self.find_prepared(&tag, &base.id).await?;
         Ok(id.map(|id| PreparedImage {
             id,
             tag,
             from: image.to_owned(),
             base_id: base.id,
-            init_digest,
+            files_digest,
             env: Vec::new(),
             volumes: Vec::new(),
         }))
@@ -187,9 +188,9 @@ impl Engine {
     }
 }
 
-/// The name of what is prepared from this base with this init.
-pub(super) fn tag(base: &str, init_digest: &str) -> String {
-    let mut digits = hex(&Sha256::digest(format!("{RECIPE}\n{base}\n{init_digest}")));
+/// The name of what is prepared from this base with these files.
+pub(super) fn tag(base: &str, files_digest: &str) -> String {
+    let mut digits = hex(&Sha256::digest(format!("{RECIPE}\n{base}\n{files_digest}")));
     digits.truncate(TAG_DIGITS);
     format!("{REPOSITORY}:{digits}")
 }
@@ -245,7 +246,7 @@ fn coverable(volume: &str) -> Result<Option<String>, String> {
             return refuse(format!("is above or below {ours}"));
         }
     }
-    for kept in [INIT_PATH, "/proc", "/sys", "/dev"] {
+    for kept in [INIT_PATH, node::DIRECTORY, "/proc", "/sys", "/dev"] {
         if path.starts_with(kept) {
             return refuse(format!("would cover {kept}"));
         }

@@ -1,10 +1,9 @@
 //! How far an image is on its way to sandboxes, without taking a step of it.
 
-use sha2::{Digest, Sha256};
-
 use super::error::EngineError;
 use super::image::{tag, usable};
-use super::{Engine, hex};
+use super::Engine;
+use super::rootfs::files_digest;
 
 /// What the Engine has of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +37,7 @@ impl Engine {
         if let Err(reason) = usable(&base.os, &base.config.clone().unwrap_or_default()) {
             return Ok(ImageState::Unusable { reason });
         }
-        let tag = tag(&base.id, &hex(&Sha256::digest(init)));
+        let tag = tag(&base.id, &files_digest(init));
         Ok(match self.find_prepared(&tag, &base.id).await? {
             Some(_) => ImageState::Prepared { tag },
             None => ImageState::Unprepared,

@@ -35,6 +35,7 @@ fn a_volume_above_or_below_what_is_ours_is_refused_by_name() {
         "/tmp/cache",
         "/data/../workspace/a",
         "/casemate-init",
+        "/casemate/data",
         "/proc/a",
         "/sys",
         "/dev/shm",

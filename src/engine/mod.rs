@@ -28,6 +28,8 @@ mod image_state;
 pub mod labels;
 mod locate;
 mod moment;
+mod node;
+mod permission;
 mod prepare;
 mod pull;
 mod quota;

@@ -70,6 +70,8 @@ async fn an_image_of_one_file_is_prepared() {
             file(scratch, id, "/casemate-init").await,
             (0o711, 0, String::from_utf8_lossy(INIT).into_owned())
         );
+        let script = (0o644, 0, crate::engine::node::NETIF.to_owned());
+        assert_eq!(file(scratch, id, "/casemate/netif.cjs").await, script);
         let (mode, owner, _) = file(scratch, id, "/workspace").await;
         assert_eq!((mode, owner), (0o755, 1000));
         let (mode, owner, passwd) = file(scratch, id, "/etc/passwd").await;

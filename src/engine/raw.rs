@@ -72,10 +72,7 @@ impl Engine {
     }
 
     pub(super) fn unavailable(&self, source: impl Into<Cause>) -> EngineError {
-        self.noted(EngineError::Unavailable {
-            address: self.shared.address.uri.clone(),
-            source: source.into(),
-        })
+        self.noted(EngineError::unreachable(&self.shared.address.uri, source))
     }
 }
 

@@ -3,7 +3,10 @@
 use std::io::{self, Read};
 
 use casemate_protocol::{BRIDGE_UID, INIT_PATH, WORKSPACE};
+use sha2::{Digest, Sha256};
 use tar::{Archive, Builder, EntryType, Header};
+
+use super::{hex, node};
 
 /// Largest file of the base that is merged, with its tar headers, in bytes. /etc/passwd of a host
 /// with thousands of users has some 100 kB.
@@ -29,16 +32,25 @@ pub(super) struct Accounts {
     pub(super) gitconfig: Option<Vec<u8>>,
 }
 
+/// SHA-256, in hex, over the files that are the same in every prepared image of this server.
+pub(super) fn files_digest(init: &[u8]) -> String {
+    let each = [init, node::NETIF.as_bytes()].map(Sha256::digest);
+    hex(&Sha256::digest(each.concat()))
+}
+
 /// The layer, as a tar to unpack at `/`. Owners and modes are exact; times are 1970, so that the
 /// same inputs make the same bytes. `volumes` are the base's VOLUMEs: the tmpfs over each, as the one
 /// at /tmp, takes its mode from the directory under it (runc copies it up), so that must let the user
 /// write.
 pub(super) fn layer(init: &[u8], accounts: &Accounts, volumes: &[String]) -> io::Result<Vec<u8>> {
     let mut tar = Builder::new(Vec::new());
+    let ours = header(EntryType::Directory, 0o755, 0, 0);
+    append(&mut tar, ours, node::DIRECTORY, &[])?;
     let mut file = |path: &str, mode: u32, content: &[u8]| {
         let header = header(EntryType::Regular, mode, 0, content.len());
         append(&mut tar, header, path, content)
     };
+    file(node::NETIF_PATH, 0o644, node::NETIF.as_bytes())?;
     if let Some(passwd) = merged_passwd(accounts.passwd.as_deref()) {
         file("etc/passwd", 0o644, &passwd)?;
     }

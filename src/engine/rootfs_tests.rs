@@ -43,6 +43,9 @@ fn text(merged: Option<Vec<u8>>) -> String {
 fn the_layer_has_the_init_the_workspace_and_the_merged_files() {
     let entries = entries(&accounts(PASSWD, GROUP));
     assert_eq!(entries["casemate-init"], (0o711, 0, "init".to_owned()));
+    assert_eq!(entries["casemate"], (0o755, 0, String::new()));
+    let script = (0o644, 0, node::NETIF.to_owned());
+    assert_eq!(entries["casemate/netif.cjs"], script);
     let (mode, owner, _) = &entries["workspace"];
     assert_eq!((*mode, *owner), (0o755, 1000));
     let passwd = format!("{PASSWD}casemate:x:1000:1000::/workspace/.home:/bin/sh\n");
@@ -52,7 +55,7 @@ fn the_layer_has_the_init_the_workspace_and_the_merged_files() {
         (0o644, 0, format!("{GROUP}casemate:x:1000:\n"))
     );
     assert_eq!(entries["etc/gitconfig"], (0o644, 0, GIT_SAFE.to_owned()));
-    assert_eq!(entries.len(), 6);
+    assert_eq!(entries.len(), 8);
 }
 
 #[test]

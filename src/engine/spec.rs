@@ -101,11 +101,11 @@ pub struct ContainerSpec {
 
 impl ContainerSpec {
     /// 16 hex digits over all that makes two containers of one user different in use: hardening,
-    /// limits, PID 1's arguments, the base image and the init binary. Not over the labels.
+    /// limits, PID 1's arguments, the base image and the files put into it. Not over the labels.
     pub fn hash(&self) -> String {
         let inputs = serde_json::json!({
             "base": self.image.base_id,
-            "init": self.image.init_digest,
+            "files": self.image.files_digest,
             "body": ContainerCreateBody { image: None, ..self.unlabelled() },
         });
         let mut digits = hex(&Sha256::digest(canonical(inputs)));

@@ -7,7 +7,7 @@ use crate::engine::testing::spec;
 fn the_hash_changes_with_all_that_matters() {
     let changes: &[fn(&mut ContainerSpec)] = &[
         |spec| spec.image.base_id = "sha256:other".to_owned(),
-        |spec| spec.image.init_digest = "other".to_owned(),
+        |spec| spec.image.files_digest = "other".to_owned(),
         |spec| spec.image.env.push("A=b".to_owned()),
         |spec| spec.image.volumes.clear(),
         |spec| spec.run_as = RunAs::new(501, 20).unwrap(),

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod doctor;
 pub mod gc;
 pub mod removal;
+pub mod users;
 
 /// An error with its causes.
 fn chain(error: &dyn std::error::Error) -> String {

@@ -39,6 +39,10 @@ pub enum Code {
     NoShell,
     /// The limit of processes is reached.
     TooManyProcesses,
+    /// A resource of the kernel that commands need is used up.
+    ResourceExhausted,
+    /// Another process of the user's kept a command from running.
+    NotStarted,
     /// Too many calls or commands at once.
     Busy,
     /// The Engine cannot be reached.
@@ -90,6 +94,8 @@ impl Code {
         Self::BadCwd,
         Self::NoShell,
         Self::TooManyProcesses,
+        Self::ResourceExhausted,
+        Self::NotStarted,
         Self::Busy,
         Self::EngineUnavailable,
         Self::EngineError,
@@ -127,6 +133,8 @@ impl Code {
             Self::BadCwd => "bad_cwd",
             Self::NoShell => "no_shell",
             Self::TooManyProcesses => "too_many_processes",
+            Self::ResourceExhausted => "resource_exhausted",
+            Self::NotStarted => "not_started",
             Self::Busy => "busy",
             Self::EngineUnavailable => "engine_unavailable",
             Self::EngineError => "engine_error",

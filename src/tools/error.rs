@@ -1,7 +1,6 @@
 //! What a tool says when it could not do what it was asked: a code from a fixed
 //! set, and one or two sentences that name the limit and the next step.
 
-use std::error::Error as _;
 use std::fmt;
 
 use casemate_protocol::{Failure, failure};
@@ -191,13 +190,11 @@ impl ToolError {
     }
 
     fn engine(error: &EngineError) -> Self {
-        let why = error
-            .source()
-            .map_or(String::new(), |source| format!(" ({source})"));
+        let why = root_cause(error).map_or(String::new(), |cause| format!(" ({cause})"));
         let (code, next) = match error {
-            EngineError::NotFound { .. } | EngineError::Address { .. } => {
-                (Code::EngineUnavailable, "")
-            }
+            EngineError::NotFound { .. }
+            | EngineError::Address { .. }
+            | EngineError::Forbidden { .. } => (Code::EngineUnavailable, ""),
             EngineError::Unavailable { .. } => (
                 Code::EngineUnavailable,
                 " Start Docker, or ask the operator to, then retry.",
@@ -254,6 +251,17 @@ impl ToolError {
                 Code::TooManyProcesses,
                 "the sandbox has as many processes as it may. End some, or wait for running commands to end, then retry.".to_owned(),
             ),
+            F::Exhausted => (
+                Code::ResourceExhausted,
+                format!(
+                    "the command could not be started: {detail}. Nothing was run, and no files are to blame. \
+                     Retry in a moment; if it stays, end processes that run in the background, or ask the operator to look at the host's limits."
+                ),
+            ),
+            F::NotStarted => (
+                Code::NotStarted,
+                format!("the command did not run: {detail}. Another process of this sandbox did that; end it, then retry."),
+            ),
             F::TooManyCommands => (Code::Busy, format!("{detail}. Wait for some to end, then retry.")),
             F::Cancelled => (Code::Cancelled, "the call was cancelled.".to_owned()),
             F::Invalid => (Code::InvalidArgument, format!("{detail}.")),
@@ -283,6 +291,15 @@ impl ToolError {
         result.meta = Some(meta);
         result
     }
+}
+
+/// The innermost cause, which says most: "connection refused" rather than "client error".
+fn root_cause(error: &dyn std::error::Error) -> Option<&dyn std::error::Error> {
+    let mut cause = error.source()?;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    Some(cause)
 }
 
 /// The bound of a number, in words.

@@ -342,6 +342,13 @@ python3 -m venv environment
 environment/bin/python -c 'import ctypes, lzma, sqlite3, ssl, sys, zlib; assert sys.prefix != sys.base_prefix'
 environment/bin/pip --version | grep -q '^pip .*/workspace/environment/'
 pip --version > /dev/null
+
+test "$(node -p '6 * 7')" = 42
+test "$(npm pkg get name --prefix "$(mktemp -d)")" = '{}'
+mkdir package && cd package && npm init -y > /dev/null
+test "$(npm --silent run env | grep ^npm_package_name=)" = npm_package_name=package
+npx --offline --version > /dev/null
+cd ..
 touch café && test "$(ls caf*)" = café
 echo all of them
 "#;

@@ -55,7 +55,7 @@ async fn scrape(server: &HttpServer) -> String {
 async fn busy(audit: &Directory) -> HttpServer {
     let instance = Instance::new();
     // Before the server looks first, there is a workspace to be backed up.
-    let mut exec = instance.command(&["exec", "tester", "--", "true"]);
+    let mut exec = instance.command(&["exec", "tester", "--create", "--", "true"]);
     assert!(exec.status().expect("it runs").success());
     let server = TestServer::on(&instance)
         .env("CASEMATE_ADMIN", "0")

@@ -118,7 +118,7 @@ async fn exec_runs_in_the_users_sandbox_and_ends_with_the_commands_code() {
 async fn exec_takes_its_standard_input() {
     let instance = Instance::new();
     let mut child = Command::new(env!("CARGO_BIN_EXE_casemate"))
-        .args(["exec", "alice", "--", "tr a-z A-Z"])
+        .args(["exec", "alice", "--create", "--", "tr a-z A-Z"])
         .env("CASEMATE_INSTANCE", instance.name())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

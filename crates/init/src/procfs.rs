@@ -3,6 +3,8 @@
 
 use rustix::process::Pid;
 
+use crate::supervisor::Execed;
+
 /// One process as `/proc/<pid>/stat` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {
@@ -16,7 +18,13 @@ pub struct Process {
     pub stopped: bool,
     /// When it started: with the id it names a process for good.
     pub started: u64,
+    /// Whether it has become another program since it was forked. Known for certain of one
+    /// that has ended.
+    pub execed: Execed,
 }
+
+/// `PF_FORKNOEXEC` (include/linux/sched.h): forked, and never became another program.
+const FORKED_ONLY: u64 = 0x40;
 
 /// All processes that can be seen now. Processes may come and go meanwhile.
 ///
@@ -46,8 +54,16 @@ fn parse(pid: Pid, stat: &[u8]) -> Option<Process> {
     let state = *fields.first()?;
     // Field 20. A main thread that has ended shows Z while the others run on.
     let threads: u32 = fields.get(17)?.parse().ok()?;
+    // Field 9. A kernel that shows no flags (gVisor) shows none at all; one that does
+    // shows PF_EXITING at least of whatever has ended.
+    let execed = match fields.get(6)?.parse().ok()? {
+        0 => Execed::Unknown,
+        flags if flags & FORKED_ONLY != 0 => Execed::Never,
+        _ => Execed::Yes,
+    };
     Some(Process {
         pid,
+        execed,
         parent: Pid::from_raw(fields.get(1)?.parse().ok()?),
         dead: matches!(state, "Z" | "X") && threads < 2,
         stopped: matches!(state, "T" | "t"),
@@ -67,6 +83,20 @@ mod tests {
         assert_eq!(process.parent, Pid::from_raw(3));
         assert!(process.dead && !process.stopped);
         assert_eq!(process.started, 4242);
+    }
+
+    #[test]
+    fn a_fork_that_never_became_another_program_is_known_by_the_kernels_flags() {
+        for (flags, execed) in [
+            ("4194624", Execed::Never),
+            ("4194560", Execed::Yes),
+            ("4", Execed::Yes),
+            ("0", Execed::Unknown),
+        ] {
+            let stat = format!("7 (x) Z 3 7 7 0 -1 {flags} 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1");
+            let process = parse(Pid::INIT, stat.as_bytes()).expect("parses");
+            assert_eq!(process.execed, execed, "{flags}");
+        }
     }
 
     #[test]

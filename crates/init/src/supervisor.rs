@@ -5,9 +5,9 @@
 //!
 //! ```text
 //! PID 1 ──spawn──► supervisor ──fork──► child, waits for the order, becomes the command
-//!    ▲                  │                 ▲
-//!    ├── Report ────────┘                 │
-//!    └─── control socket ───── Order ─────┘
+//!    ▲                 │ ▲                │ ▲
+//!    ├──── Report ─────┘ └─── Refusal ────┘ │
+//!    └─── control socket ───── Order ───────┘
 //! ```
 //!
 //! Invariants:
@@ -16,6 +16,11 @@
 //! - An end is reported before it is reaped: a supervisor killed in between
 //!   leaves a zombie, which PID 1 inherits with its true status.
 //! - It has one thread and blocks all signals.
+//! - Whoever holds the control socket cannot be traced: the supervisor never, the child
+//!   not yet. From the moment at which a process of the same user may take it over, the
+//!   child holds nothing that PID 1 listens to. All that it can say then is the errno of
+//!   a failed `execve`, and that counts only where the kernel confirms that it never
+//!   became another program ([`Execed`]).
 
 use std::ffi::CString;
 use std::fs::File;
@@ -27,10 +32,13 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 use prost::Message;
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::process::{DumpableBehavior, Pid, chdir, set_child_subreaper, set_dumpable_behavior};
 
+use crate::procfs::Process;
 use crate::sys::{self, Change, ChildEvent, Wait};
+use crate::tree;
 
 /// What to run. Sent by PID 1 over the control socket.
 #[derive(Clone, PartialEq, Message)]
@@ -65,18 +73,81 @@ pub struct Report {
 /// One fact of a [`Report`].
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum Fact {
-    /// The command's process id; it runs from now on.
-    #[prost(int32, tag = "1")]
-    Started(i32),
-    /// It could not be started.
+    /// The command's process is there, and waits for its order.
+    #[prost(message, tag = "1")]
+    Started(Started),
+    /// It could not be started: said by the supervisor, or by the child while nobody
+    /// could trace it.
     #[prost(message, tag = "2")]
     Failed(Failed),
     /// The command itself has ended. What it started may still run.
     #[prost(message, tag = "3")]
-    Ended(Ended),
+    Ended(Last),
     /// Nothing of it is left; the supervisor ends now.
     #[prost(bool, tag = "4")]
     Empty(bool),
+}
+
+/// A process, named for good.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Message)]
+pub struct Started {
+    #[prost(int32, tag = "1")]
+    pub pid: i32,
+    /// In clock ticks since the machine's start: with the id it names one process, also
+    /// when the id is another's later.
+    #[prost(uint64, tag = "2")]
+    pub since: u64,
+}
+
+impl From<&Process> for Started {
+    fn from(process: &Process) -> Self {
+        Self {
+            pid: process.pid.as_raw_nonzero().get(),
+            since: process.started,
+        }
+    }
+}
+
+/// The last of a command's process: how it ended, and whether it was the command at all.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct Last {
+    #[prost(message, required, tag = "1")]
+    pub ended: Ended,
+    #[prost(enumeration = "Execed", tag = "2")]
+    pub execed: i32,
+    /// The errno of its `execve`, as the child said when it could be traced already.
+    #[prost(int32, optional, tag = "3")]
+    pub refusal: Option<i32>,
+    /// It certainly left no process behind, then or before. Looked at only where it did
+    /// not become another program.
+    #[prost(bool, tag = "4")]
+    pub alone: bool,
+}
+
+impl Last {
+    /// Of a child that has ended and is not reaped yet. `None` when it has not ended.
+    pub fn of_zombie(event: &ChildEvent) -> Option<Self> {
+        let ended = Ended::from_event(event)?;
+        let process = crate::procfs::process(event.pid);
+        let execed = process.map_or(Execed::Unknown, |process| process.execed);
+        Some(Self {
+            ended,
+            execed: execed.into(),
+            refusal: None,
+            alone: false,
+        })
+    }
+}
+
+/// Whether a process has become another program since it was forked. The kernel notes it
+/// in the process; nothing in user space can change the note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub enum Execed {
+    /// This kernel does not say (gVisor).
+    Unknown = 0,
+    Yes = 1,
+    Never = 2,
 }
 
 /// Why a command could not be started.
@@ -92,9 +163,16 @@ pub struct Failed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
 pub enum Step {
+    /// The process.
     Fork = 0,
+    /// Its working directory.
     Chdir = 1,
+    /// Its program.
     Exec = 2,
+    /// Its standard input or its script, which are files in memory.
+    Memory = 3,
+    /// Its descriptors.
+    Descriptors = 4,
 }
 
 /// How the command ended: one of code and signal, and what it used.
@@ -160,57 +238,85 @@ fn supervise(mut control: File) -> io::Result<()> {
     // PID 1, which ends them.
     let _ = set_child_subreaper(Some(Pid::INIT));
     let _ = rustix::process::setsid();
+    let refusal = match Refusal::new() {
+        Ok(refusal) => refusal,
+        Err(error) => {
+            let failed = failed(Step::Descriptors, &error);
+            return report(&mut control, Fact::Failed(failed));
+        }
+    };
     #[allow(unsafe_code)]
     // SAFETY: the supervisor has one thread.
     let forked = unsafe { sys::fork() };
     let main = match forked {
         Ok(Some(pid)) => pid,
-        Ok(None) => become_command(control),
+        Ok(None) => become_command(control, refusal),
         Err(error) => return report(&mut control, Fact::Failed(failed(Step::Fork, &error))),
     };
-    report(&mut control, Fact::Started(main.as_raw_nonzero().get()))?;
+    let started = crate::procfs::process(main).ok_or_else(|| io::Error::other("no child"))?;
+    report(&mut control, Fact::Started(Started::from(&started)))?;
     release_output()?;
-    reap_all(&mut control, main)
+    reap_all(&mut control, main, &refusal)
+}
+
+/// What the child says of an `execve` that failed: its errno, in a counter that the kernel
+/// keeps. It cannot be opened by way of `/proc`, and is closed when `execve` succeeds.
+struct Refusal(OwnedFd);
+
+impl Refusal {
+    fn new() -> io::Result<Self> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        Ok(Self(eventfd(0, flags)?))
+    }
+
+    fn say(&self, error: &io::Error) {
+        let errno = error.raw_os_error().unwrap_or(libc::EIO);
+        let errno = u64::try_from(errno).unwrap_or_default();
+        let _ = rustix::io::write(&self.0, &errno.to_ne_bytes());
+    }
+
+    fn heard(&self) -> Option<i32> {
+        let mut errno = [0; 8];
+        rustix::io::read(&self.0, &mut errno).ok()?;
+        i32::try_from(u64::from_ne_bytes(errno)).ok()
+    }
 }
 
 /// The child's side: waits for the order and becomes what it says. An end of
 /// the socket instead means that nobody needs it.
-///
-/// Whoever takes over the child between its becoming dumpable and its `execve`
-/// is the same user, and can make it lie about itself alone.
-fn become_command(mut control: File) -> ! {
+fn become_command(mut control: File, refusal: Refusal) -> ! {
     let Ok(order) = read_order(&mut control) else {
         sys::exit_now(127)
     };
-    let script = (!order.script.is_empty()).then(|| content(&order.script));
-    let script = script.transpose().unwrap_or_else(|error| {
-        let _ = report(&mut control, Fact::Failed(failed(Step::Exec, &error)));
+    let ready = prepare(&order).and_then(|(program, script)| {
+        let kept = keep_only(script, &refusal);
+        kept.map(|refusal| (program, refusal))
+            .map_err(|error| failed(Step::Descriptors, &error))
+    });
+    let (program, kept) = ready.unwrap_or_else(|failure| {
+        let _ = report(&mut control, Fact::Failed(failure));
         sys::exit_now(127)
     });
-    // Closes what was inherited, so before it becomes dumpable.
-    let Ok(mut control) = keep_only(script, control) else {
-        sys::exit_now(127)
-    };
-    let failure = prepare(&order)
-        .err()
-        .unwrap_or_else(|| failed(Step::Exec, &exec(&order)));
-    let _ = report(&mut control, Fact::Failed(failure));
+    // Both were closed with all others; dropping them would close what has their numbers now.
+    let _ = (control.into_raw_fd(), refusal.0.into_raw_fd());
+    kept.say(&program.become_it());
     sys::exit_now(127)
 }
 
-/// It can only raise its `oom_score_adj` once it is dumpable.
-fn prepare(order: &Order) -> Result<(), Failed> {
-    let step = |error: &io::Error| failed(Step::Exec, error);
+/// Everything that can fail is done while nobody can trace this process.
+fn prepare(order: &Order) -> Result<(Program, Option<OwnedFd>), Failed> {
+    let memory = |error: &io::Error| failed(Step::Memory, error);
     if !order.stdin.is_empty() {
-        let stdin = content(&order.stdin).map_err(|error| step(&error))?;
-        rustix::stdio::dup2_stdin(stdin).map_err(|errno| step(&errno.into()))?;
+        let stdin = content(&order.stdin).map_err(|error| memory(&error))?;
+        rustix::stdio::dup2_stdin(stdin).map_err(|errno| memory(&errno.into()))?;
     }
-    set_dumpable_behavior(DumpableBehavior::Dumpable).map_err(|errno| step(&errno.into()))?;
-    let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);
+    let script = (!order.script.is_empty()).then(|| content(&order.script));
+    let script = script.transpose().map_err(|error| memory(&error))?;
+    let program = Program::of(order).map_err(|error| failed(Step::Exec, &error))?;
     let _ = rustix::process::setsid();
-    sys::restore_signals();
     chdir(Path::new(std::ffi::OsStr::from_bytes(&order.cwd)))
-        .map_err(|errno| failed(Step::Chdir, &errno.into()))
+        .map_err(|errno| failed(Step::Chdir, &errno.into()))?;
+    Ok((program, script))
 }
 
 /// A file in memory that holds these bytes and cannot be changed.
@@ -249,7 +355,10 @@ fn release_output() -> io::Result<()> {
 }
 
 /// Reaps until nothing is left below.
-fn reap_all(control: &mut File, main: Pid) -> io::Result<()> {
+fn reap_all(control: &mut File, main: Pid, refusal: &Refusal) -> io::Result<()> {
+    // Its id may be another's later.
+    let mut main = Some(main);
+    let mut had_others = false;
     loop {
         let event = match sys::wait_any(Wait::PeekExit) {
             Ok(Some(event)) => event,
@@ -259,10 +368,18 @@ fn reap_all(control: &mut File, main: Pid) -> io::Result<()> {
             }
             Err(error) => return Err(error),
         };
-        if event.pid == main
-            && let Some(ended) = Ended::from_event(&event)
-        {
-            report(control, Fact::Ended(ended))?;
+        match Last::of_zombie(&event) {
+            Some(mut last) if main == Some(event.pid) => {
+                if last.execed() != Execed::Yes {
+                    last.refusal = refusal.heard();
+                    // What it left is a child of this process since before it ended.
+                    let children = tree::children(rustix::process::getpid());
+                    last.alone = !had_others && children.is_ok_and(|all| all == [event.pid]);
+                }
+                report(control, Fact::Ended(last))?;
+                main = None;
+            }
+            _ => had_others = true,
         }
         sys::reap(event.pid)?;
     }
@@ -283,44 +400,54 @@ fn failed(step: Step, error: &io::Error) -> Failed {
 /// falls on the command.
 const OOM_SCORE_ADJ: &str = "500";
 
-/// Closes everything but 0 to 2, the script at [`SCRIPT_FD`], and the control
-/// socket, which closes itself with `execve`. Returns that at its new place.
-fn keep_only(script: Option<OwnedFd>, control: File) -> io::Result<File> {
+/// Closes everything but 0 to 2, the script at [`SCRIPT_FD`], and the refusal, which
+/// closes itself with `execve`. Returns that at its new place.
+fn keep_only(script: Option<OwnedFd>, refusal: &Refusal) -> io::Result<Refusal> {
     let above = SCRIPT_FD + 1;
-    let kept_control = rustix::io::fcntl_dupfd_cloexec(&control, above)?;
+    let kept_refusal = rustix::io::fcntl_dupfd_cloexec(&refusal.0, above)?;
     let kept_script = script
         .as_ref()
         .map(|script| rustix::io::fcntl_dupfd_cloexec(script, above))
         .transpose()?;
-    // They are closed below with all others. Dropping them would close whoever
-    // has their numbers then.
-    let _ = (control.into_raw_fd(), script.map(OwnedFd::into_raw_fd));
-    let mut keep: Vec<RawFd> = kept_script.iter().map(AsRawFd::as_raw_fd).collect();
-    keep.push(kept_control.as_raw_fd());
-    keep.sort_unstable();
-    let mut from = SCRIPT_FD;
-    for fd in keep {
-        sys::close_from_to(from, fd - 1);
-        from = fd + 1;
+    // It is closed below with all others.
+    let _ = script.map(OwnedFd::into_raw_fd);
+    if let Some(script) = &kept_script {
+        sys::duplicate_to(script, SCRIPT_FD)?;
     }
-    sys::close_from_to(from, RawFd::MAX);
-    if let Some(script) = kept_script {
-        sys::duplicate_to(&script, SCRIPT_FD)?;
-    }
-    Ok(File::from(kept_control))
+    let first = kept_script.as_ref().map_or(SCRIPT_FD, |_| above);
+    let kept = kept_refusal.as_raw_fd();
+    sys::close_from_to(first, kept - 1);
+    sys::close_from_to(kept + 1, RawFd::MAX);
+    let _ = kept_script.map(OwnedFd::into_raw_fd);
+    Ok(Refusal(kept_refusal))
 }
 
-/// Runs the program in this process. Returns only when that failed.
-fn exec(order: &Order) -> io::Error {
-    let strings = |list: &[Bytes]| -> Result<Vec<CString>, io::Error> {
-        list.iter()
-            .map(|bytes| CString::new(bytes.as_ref()).map_err(io::Error::other))
-            .collect()
-    };
-    let prepared = strings(std::slice::from_ref(&order.program))
-        .and_then(|program| Ok((program, strings(&order.args)?, strings(&order.env)?)));
-    match prepared {
-        Ok((program, args, env)) => sys::exec(&program[0], &args, &env),
-        Err(error) => error,
+/// A program as `execve` takes it.
+struct Program {
+    path: CString,
+    args: Vec<CString>,
+    env: Vec<CString>,
+}
+
+impl Program {
+    fn of(order: &Order) -> io::Result<Self> {
+        let string = |bytes: &Bytes| CString::new(bytes.as_ref()).map_err(io::Error::other);
+        let strings = |list: &[Bytes]| -> io::Result<Vec<_>> { list.iter().map(string).collect() };
+        Ok(Self {
+            path: string(&order.program)?,
+            args: strings(&order.args)?,
+            env: strings(&order.env)?,
+        })
+    }
+
+    /// Becomes it; returns only when that failed. It can only raise its `oom_score_adj`
+    /// once it is dumpable, and from then on it can be traced.
+    fn become_it(&self) -> io::Error {
+        if let Err(errno) = set_dumpable_behavior(DumpableBehavior::Dumpable) {
+            return errno.into();
+        }
+        let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);
+        sys::restore_signals();
+        sys::exec(&self.path, &self.args, &self.env)
     }
 }

@@ -39,18 +39,19 @@ pub enum Change {
 pub enum Wait {
     /// An exit, without reaping it: the status can be asked for again.
     PeekExit,
-    /// An exit or a stop, without blocking; an exit is reaped.
-    ReapNow,
+    /// An exit or a stop, without blocking. It is told again until it is reaped or
+    /// forgotten.
+    PeekNow,
 }
 
-/// Waits for any child. `None`: nothing to tell now (`ReapNow` only).
+/// Waits for any child. `None`: nothing to tell now (`PeekNow` only).
 ///
 /// # Errors
 /// `ECHILD` when there are no children.
 pub fn wait_any(how: Wait) -> io::Result<Option<ChildEvent>> {
     let flags = match how {
         Wait::PeekExit => libc::WEXITED | libc::WNOWAIT,
-        Wait::ReapNow => libc::WEXITED | libc::WSTOPPED | libc::WNOHANG,
+        Wait::PeekNow => libc::WEXITED | libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT,
     };
     raw_waitid(libc::P_ALL, 0, flags)
 }
@@ -62,6 +63,15 @@ pub fn wait_any(how: Wait) -> io::Result<Option<ChildEvent>> {
 pub fn reap(pid: Pid) -> io::Result<()> {
     let id = pid.as_raw_nonzero().get().unsigned_abs();
     raw_waitid(libc::P_PID, id, libc::WEXITED).map(drop)
+}
+
+/// Takes note of a stop of the child `pid`.
+///
+/// # Errors
+/// `ECHILD` when it is not (any more) a child.
+pub fn forget_stop(pid: Pid) -> io::Result<()> {
+    let id = pid.as_raw_nonzero().get().unsigned_abs();
+    raw_waitid(libc::P_PID, id, libc::WSTOPPED | libc::WNOHANG).map(drop)
 }
 
 /// `waitid(2)` as the kernel has it: with the fifth argument, `rusage`, that

@@ -19,6 +19,28 @@ pub fn descendants(root: Pid) -> io::Result<Vec<Process>> {
     Ok(below(&procfs::processes()?, root))
 }
 
+/// The children of `parent`, which has one thread: also those that have ended and were not
+/// reaped.
+///
+/// # Errors
+/// When they cannot be known: `parent` is gone.
+pub fn children(parent: Pid) -> io::Result<Vec<Pid>> {
+    let id = parent.as_raw_nonzero();
+    if let Ok(children) = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")) {
+        let children = children.split_ascii_whitespace().map(str::parse);
+        let children: Result<Vec<i32>, _> = children.collect();
+        let children = children.map_err(io::Error::other)?;
+        return Ok(children.into_iter().filter_map(Pid::from_raw).collect());
+    }
+    // A kernel without CONFIG_PROC_CHILDREN.
+    let all = procfs::processes()?;
+    if !all.iter().any(|process| process.pid == parent) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let children = all.iter().filter(|process| process.parent == Some(parent));
+    Ok(children.map(|process| process.pid).collect())
+}
+
 /// How many processes live below `root`; 1 where they cannot be counted.
 pub fn size(root: Pid) -> u32 {
     descendants(root).map_or(1, |tree| u32::try_from(tree.len()).unwrap_or(u32::MAX))
@@ -109,6 +131,7 @@ const STOP_ROUNDS: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::supervisor::Execed;
 
     fn process(pid: i32, parent: i32, dead: bool) -> Process {
         Process {
@@ -117,7 +140,41 @@ mod tests {
             dead,
             stopped: false,
             started: 1,
+            execed: Execed::Yes,
         }
+    }
+
+    #[test]
+    fn a_parent_has_a_child_until_that_is_reaped() {
+        let mut parent = std::process::Command::new("sh")
+            .args(["-c", "true & exec sleep 60"])
+            .spawn()
+            .expect("spawned");
+        let pid = Pid::from_raw(i32::try_from(parent.id()).expect("id")).expect("id");
+        // `exec` forgets the child, so that nobody reaps it.
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let has_child =
+            std::iter::from_fn(|| (std::time::Instant::now() < end).then_some(())).any(|()| {
+                std::thread::yield_now();
+                let all = procfs::processes().expect("processes");
+                all.iter()
+                    .any(|process| process.parent == Some(pid) && process.dead)
+            });
+        assert!(has_child && children(pid).expect("children").len() == 1);
+        parent.kill().expect("killed");
+        parent.wait().expect("reaped");
+        assert!(
+            children(pid).is_err(),
+            "nothing is known of one that is gone"
+        );
+        let mut single = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .expect("spawned");
+        let pid = Pid::from_raw(i32::try_from(single.id()).expect("id")).expect("id");
+        assert_eq!(children(pid).expect("children"), []);
+        single.kill().expect("killed");
+        single.wait().expect("reaped");
     }
 
     #[test]

@@ -212,7 +212,7 @@ fn prepared() -> PreparedImage {
         tag: "casemate-prepared:1".to_owned(),
         from: "debian:12".to_owned(),
         base_id: "sha256:0".to_owned(),
-        init_digest: "2".to_owned(),
+        files_digest: "2".to_owned(),
         env: vec!["PATH=/opt/bin:/usr/bin:/bin".to_owned()],
         volumes: vec!["/covered".to_owned()],
     }

@@ -109,6 +109,8 @@ fn status(code: Code) -> StatusCode {
         Code::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
         Code::Busy
         | Code::TooManyProcesses
+        | Code::ResourceExhausted
+        | Code::NotStarted
         | Code::EngineUnavailable
         | Code::EngineError
         | Code::ImageMissing
@@ -140,7 +142,7 @@ mod tests {
             (500, "uncertain unrecorded internal"),
             (
                 503,
-                "busy too_many_processes engine_unavailable engine_error image_missing \
+                "busy too_many_processes resource_exhausted not_started engine_unavailable engine_error image_missing \
                  image_unusable image_preparing sandbox_unavailable workspace_unusable foreign \
                  server_ending audit_unavailable",
             ),

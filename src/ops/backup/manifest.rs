@@ -103,6 +103,22 @@ impl Manifest {
         id: &Id,
         user: &User,
     ) -> Result<Self, BackupError> {
+        let manifest = Self::read(store, place, id).await?;
+        let theirs = (manifest.issuer.as_str(), manifest.user.as_str());
+        if theirs != (user.issuer.as_str(), user.subject.as_str()) {
+            return Err(BackupError::Damaged {
+                id: id.clone(),
+                what: "its manifest is of another user".to_owned(),
+            });
+        }
+        Ok(manifest)
+    }
+
+    /// The manifest of a complete backup, of whichever user.
+    ///
+    /// # Errors
+    /// [`BackupError::Damaged`] for one that cannot be read, or has another id.
+    pub async fn read(store: &Store, place: &Path, id: &Id) -> Result<Self, BackupError> {
         let path = place.clone().join(id.as_str()).join(MANIFEST);
         let text = store.get_small(&path).await?;
         let damaged = |what: String| BackupError::Damaged {
@@ -117,8 +133,7 @@ impl Manifest {
                 "it has format {theirs}, this server reads {FORMAT}"
             )));
         }
-        let theirs = (manifest.issuer.as_str(), manifest.user.as_str());
-        if theirs != (user.issuer.as_str(), user.subject.as_str()) || manifest.id != id.as_str() {
+        if manifest.id != id.as_str() {
             return Err(damaged("its manifest is of another backup".to_owned()));
         }
         Ok(manifest)

@@ -24,6 +24,7 @@
 //! Memory does not grow with a workspace: a few MiB between the tasks, and one part of
 //! `sink`, or one piece of `store`, for each of the two objects.
 
+mod catalog;
 mod entry;
 mod error;
 mod id;
@@ -47,6 +48,7 @@ use object_store::path::Path;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+pub use catalog::CatalogEntry;
 pub use error::BackupError;
 pub use id::Id;
 pub use manifest::{Consistent, Manifest};
@@ -245,6 +247,11 @@ impl Backups {
             }
         }
         Ok(newest)
+    }
+
+    /// Where the store is, for people.
+    pub fn target(&self) -> String {
+        self.store.target().to_string()
     }
 
     fn place(&self, keeper: &Keeper) -> Path {

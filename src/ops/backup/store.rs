@@ -120,6 +120,24 @@ impl Store {
         self.prefix.clone().join(instance).join(user_part)
     }
 
+    /// The user parts that have anything in this instance, sorted.
+    ///
+    /// # Errors
+    /// [`BackupError::Store`].
+    pub async fn user_parts(&self, instance: &str) -> Result<Vec<String>, BackupError> {
+        let top = self.prefix.clone().join(instance);
+        let below = self.objects.list_with_delimiter(Some(&top)).await;
+        let below = below.map_err(BackupError::store(format!("list {top}")))?;
+        let last = |path: &Path| {
+            path.parts()
+                .next_back()
+                .map(|part| part.as_ref().to_owned())
+        };
+        let mut parts: Vec<String> = below.common_prefixes.iter().filter_map(last).collect();
+        parts.sort();
+        Ok(parts)
+    }
+
     /// All that there is below `place`, oldest first.
     ///
     /// # Errors

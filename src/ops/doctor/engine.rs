@@ -33,13 +33,12 @@ pub async fn look(address: Result<EngineAddress, EngineError>) -> (Option<Engine
         Ok(version) => version,
         Err(error) => {
             let said = format!("{} (found by: {})", chain(&error), address.found_by);
-            let mend = match may_not(&error) {
-                true => {
-                    "let this user open the socket: add them to the group docker, and log in anew"
-                }
-                false => START,
-            };
-            found.push(Finding::error("engine", said).mend(mend));
+            let finding = Finding::error("engine", said);
+            found.push(match error {
+                // It says itself what to do.
+                EngineError::Forbidden { .. } => finding,
+                _ => finding.mend(START),
+            });
             return (None, found);
         }
     };
@@ -68,10 +67,6 @@ fn door(address: &EngineAddress) -> Option<Finding> {
         let said = format!("everybody on this machine may use {socket}, and so be root on it");
         Finding::warning("socket", said).mend(format!("chmod o-rw {socket}"))
     })
-}
-
-fn may_not(error: &EngineError) -> bool {
-    chain(error).contains("Permission denied")
 }
 
 /// casemate-init is built for the machine that the server is built for.

@@ -70,7 +70,10 @@ fn after_all_is_lost_a_restore_brings_back_every_byte_mode_and_time() {
     done(&instance, &["rm", "alice", "--volume", "--force"]);
     assert!(instance.volumes().is_empty());
     let told = done(&instance, &["restore", "alice", "--from", target.text()]);
-    assert!(told.starts_with("restored alice from "), "{told}");
+    assert!(
+        told.starts_with("restored \"alice\" of \"local\" from "),
+        "{told}"
+    );
     wake(&instance);
     assert_eq!(everything(&instance), before);
     let used = docker::beside(&instance.container(), "du -sk /workspace/sparse | cut -f1");
@@ -112,7 +115,7 @@ fn all_users_are_backed_up_also_such_as_do_not_run_and_none_gets_the_others_file
     let (instance, target) = (Instance::new(), target());
     for user in ["alice", "a/b", "a_b"] {
         let write = format!("echo {user} > file");
-        done(&instance, &["exec", user, "--", &write]);
+        done(&instance, &["exec", user, "--create", "--", &write]);
     }
     done(&instance, &["rm", "a/b"]);
     let told = done(
@@ -147,7 +150,12 @@ fn an_ephemeral_users_files_are_backed_up_and_restored_too() {
     let exec = |command: &str| {
         done(
             &instance,
-            &[&["exec", "alice"], &ephemeral[..], &["--", command]].concat(),
+            &[
+                &["exec", "alice", "--create"],
+                &ephemeral[..],
+                &["--", command],
+            ]
+            .concat(),
         )
     };
     exec("echo first > file");

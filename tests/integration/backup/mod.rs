@@ -54,7 +54,15 @@ fn refused(instance: &Instance, args: &[&str]) -> String {
 fn exec(instance: &Instance, command: &str) -> String {
     done(
         instance,
-        &["exec", "alice", "--timeout", "300", "--", command],
+        &[
+            "exec",
+            "alice",
+            "--create",
+            "--timeout",
+            "300",
+            "--",
+            command,
+        ],
     )
 }
 

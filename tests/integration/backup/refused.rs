@@ -91,7 +91,7 @@ fn a_target_that_cannot_be_used_and_a_user_without_a_workspace_are_named() {
     let none = refused(&instance, &["restore", "alice", "--from", target.text()]);
     assert!(none.contains("no complete backup of \"alice\""), "{none}");
     let nobody = refused(&instance, &["backup", "nobody", "--to", target.text()]);
-    assert!(nobody.contains("no workspace of \"nobody\""), "{nobody}");
+    assert!(nobody.contains("there is no user \"nobody\""), "{nobody}");
     let zero = refused(
         &instance,
         &[
@@ -160,7 +160,15 @@ async fn a_full_disk_ends_a_restore_and_the_old_workspace_is_in_force() {
         command.output().expect("it runs")
     };
     let exec = |command: &str| {
-        let output = run(&["exec", "alice", "--timeout", "100", "--", command]);
+        let output = run(&[
+            "exec",
+            "alice",
+            "--create",
+            "--timeout",
+            "100",
+            "--",
+            command,
+        ]);
         assert!(output.status.success(), "{}", text(&output.stderr));
         text(&output.stdout)
     };

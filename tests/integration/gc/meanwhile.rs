@@ -17,7 +17,9 @@ fn meanwhile(instance: &Instance, bob: &str) -> Backup {
     let (instance, bob) = (instance.clone(), bob.to_owned());
     Arc::new(move |user: User| {
         if user.subject.as_str() == "ada" {
-            let held = instance.command(&["hold", "ada"]).output();
+            let held = instance
+                .command(&["hold", "ada", "--issuer", "local"])
+                .output();
             assert!(held.expect("it runs").status.success());
         } else {
             docker::output(&["volume", "rm", &bob]);
@@ -125,7 +127,7 @@ async fn a_hold_whose_name_somebody_took_is_refused_and_not_said_to_be_placed() 
     docker::output(&["volume", "create", &taken.0]);
     let hold = || {
         instance
-            .command(&["hold", "ada"])
+            .command(&["hold", "ada", "--issuer", "local"])
             .output()
             .expect("it runs")
     };

@@ -258,7 +258,7 @@ async fn an_unused_workspace_goes_after_its_backup_and_what_is_held_used_or_fore
     let instance = Instance::new();
     unused(&instance, &image, &["ada", "bob", "held"]).await;
     let hold = |args: &[&str]| {
-        let args = [&["hold", "held"], args].concat();
+        let args = [&["hold", "held", "--issuer", "local"], args].concat();
         let mut command = Command::new(env!("CARGO_BIN_EXE_casemate"));
         let command = command.args(args).env("CASEMATE_INSTANCE", instance.name());
         command.output().expect("it runs")

@@ -6,6 +6,7 @@
 //! assert_eq!(result.stdout(), "hi\n");
 //! ```
 
+mod application;
 pub mod clients;
 mod directory;
 mod disk;
@@ -21,6 +22,7 @@ mod server;
 use std::future::Future;
 use std::time::Duration;
 
+pub use application::Application;
 pub use directory::Directory;
 pub use disk::Disk;
 pub use engine::Engine;

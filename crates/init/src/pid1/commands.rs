@@ -180,7 +180,7 @@ impl Commands {
         };
         let survivors = match resort.stuck() {
             0 if process.is_empty() => 0,
-            0 => tree::size(process.supervisor),
+            0 => process.root().map_or(0, tree::size),
             // What outlives the last resort has lost its supervisor.
             stuck => stuck,
         };
@@ -218,16 +218,20 @@ impl Commands {
             process.order(order).await;
             // While the command starts there is time for the next one's supervisor.
             self.supervisors.prepare();
-            process.ended().await
+            process.ended().await;
         };
-        let (ended, interruption) = tokio::select! {
-            ended = run => (ended?, None),
+        let interruption = tokio::select! {
+            () = run => None,
             interruption = command.interrupted(deadline) => {
                 self.end_tree(&mut process, Some(command)).await;
-                (process.ended_after_kill().await, Some(interruption))
+                Some(interruption)
             }
         };
         self.pipes.drain(&mut process, command, readers).await;
+        let ended = match interruption {
+            None => process.verdict().await?,
+            Some(_) => process.ended_after_kill().await,
+        };
         Ok((process, ended, interruption))
     }
 

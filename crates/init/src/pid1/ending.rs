@@ -39,7 +39,8 @@ pub async fn end_tree(
     resort: &LastResort,
     before_last_resort: impl FnOnce(),
 ) -> Ending {
-    for descendant in tree::descendants(process.supervisor).iter().flatten() {
+    let tree = process.root().map(tree::descendants);
+    for descendant in tree.iter().flatten().flatten() {
         tree::signal(descendant, Signal::TERM);
     }
     if timeout(TERM_GRACE, process.emptied()).await.is_ok() {
@@ -48,11 +49,13 @@ pub async fn end_tree(
     let mut idle = 0;
     let last = Instant::now() + PASSES;
     while Instant::now() < last {
-        if tree::kill_pass(process.supervisor) {
+        // Without a supervisor the reaper ends what there was.
+        let root = process.root();
+        if root.is_none_or(tree::kill_pass) {
             idle += 1;
         }
-        if idle == IDLE_PASSES {
-            let _ = kill_process(process.supervisor, Signal::KILL);
+        if let (IDLE_PASSES, Some(supervisor)) = (idle, root) {
+            let _ = kill_process(supervisor, Signal::KILL);
         }
         if timeout(PASS_PAUSE, process.emptied()).await.is_ok() {
             return Ending::Clean;

@@ -3,7 +3,8 @@
 //!
 //! PID 1's own children are supervisors only. Any other child is an orphan whose
 //! supervisor was killed by user code; it is killed at once, and its status, if
-//! it was a command, is still told.
+//! it was a command, is still told: to whoever knows its id and its start, as an id
+//! alone may be another's by then.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
@@ -13,19 +14,16 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use super::last_resort::LastResort;
-use crate::supervisor::Ended;
+use crate::procfs;
+use crate::supervisor::{Last, Started};
 use crate::sys::{self, Change, ChildEvent, Wait};
 use crate::tree;
 
 /// Ends of orphans that nobody asked for yet: a command's end may be reaped
 /// before its id was read from the dead supervisor's socket.
 const UNCLAIMED: usize = 256;
-
-/// How long they are kept: the id may be another's afterwards.
-const UNCLAIMED_FOR: Duration = Duration::from_secs(5);
 
 /// Between two looks for orphans: they appear one generation after the other.
 const ORPHAN_PAUSE: Duration = Duration::from_millis(2);
@@ -40,11 +38,25 @@ pub struct Reaper {
     resort: Arc<LastResort>,
 }
 
+/// That nothing is left below a supervisor. Made in this module alone, and only of what
+/// the kernel says: that it has no child, that it ended as one that has none does, or, of
+/// one that was killed, that PID 1 has ended all that it inherited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NothingLeft(());
+
+#[cfg(test)]
+impl NothingLeft {
+    /// For the rules that need it.
+    pub fn for_tests() -> Self {
+        Self(())
+    }
+}
+
 #[derive(Debug, Default)]
 struct Children {
-    supervisors: HashMap<Pid, oneshot::Sender<()>>,
-    commands: HashMap<Pid, oneshot::Sender<Ended>>,
-    unclaimed: VecDeque<(Pid, Ended, Instant)>,
+    supervisors: HashMap<Pid, oneshot::Sender<NothingLeft>>,
+    commands: HashMap<Started, oneshot::Sender<Last>>,
+    unclaimed: VecDeque<(Started, Last)>,
 }
 
 impl Reaper {
@@ -79,29 +91,45 @@ impl Reaper {
 
     /// Tells when this supervisor, just started, is gone, and with it
     /// everything that it had below it.
-    pub fn supervisor(&self, pid: Pid) -> oneshot::Receiver<()> {
+    pub fn supervisor(&self, pid: Pid) -> oneshot::Receiver<NothingLeft> {
         let (gone, receiver) = oneshot::channel();
         self.children().supervisors.insert(pid, gone);
         receiver
     }
 
+    /// Looks whether nothing is left below this supervisor, which says so. `None` when
+    /// something is, and when the supervisor is gone: [`Self::supervisor`] tells the rest.
+    pub fn nothing_left(&self, supervisor: Pid) -> Option<NothingLeft> {
+        let childless = tree::children(supervisor).is_ok_and(|all| all.is_empty());
+        // One that is dead has no children either, whatever it left. One that is not
+        // reaped now was alive at the look.
+        self.reap();
+        let alive = self.children().supervisors.contains_key(&supervisor);
+        (childless && alive).then_some(NothingLeft(()))
+    }
+
+    /// Whether this is a supervisor that was not reaped yet, so that its id is its own.
+    pub fn supervises(&self, pid: Pid) -> bool {
+        self.children().supervisors.contains_key(&pid)
+    }
+
     /// Tells the end of this command, should PID 1 inherit it.
-    pub fn command(&self, pid: Pid) -> oneshot::Receiver<Ended> {
+    pub fn command(&self, command: Started) -> oneshot::Receiver<Last> {
         let (ended, receiver) = oneshot::channel();
         let mut children = self.children();
         let known = children
             .unclaimed
             .iter()
-            .rposition(|(id, _, at)| *id == pid && at.elapsed() < UNCLAIMED_FOR);
+            .rposition(|(id, _)| *id == command);
         match known.and_then(|at| children.unclaimed.remove(at)) {
-            Some((_, status, _)) => drop(ended.send(status)),
-            None => drop(children.commands.insert(pid, ended)),
+            Some((_, last)) => drop(ended.send(last)),
+            None => drop(children.commands.insert(command, ended)),
         }
         receiver
     }
 
     /// The command's end was told in another way.
-    pub fn forget(&self, command: Pid) {
+    pub fn forget(&self, command: Started) {
         self.children().commands.remove(&command);
     }
 
@@ -112,36 +140,41 @@ impl Reaper {
 
     fn reap(&self) {
         // An error is ECHILD: no children at all.
-        while let Ok(Some(event)) = sys::wait_any(Wait::ReapNow) {
+        while let Ok(Some(event)) = sys::wait_any(Wait::PeekNow) {
             self.handle(&event);
         }
     }
 
+    /// What is reaped is read before, while its id is its own.
     fn handle(&self, event: &ChildEvent) {
         if event.change == Change::Stopped {
             // Only user code stops a supervisor. It does not get to keep it.
             let _ = rustix::process::kill_process(event.pid, Signal::KILL);
+            let _ = sys::forget_stop(event.pid);
             return;
         }
         let mut children = self.children();
         if let Some(gone) = children.supervisors.remove(&event.pid) {
             drop(children);
+            let _ = sys::reap(event.pid);
             if event.change == Change::Exited(0) {
-                let _ = gone.send(());
+                let _ = gone.send(NothingLeft(()));
             } else {
                 tokio::spawn(self.clone().end_orphans(gone));
             }
             return;
         }
-        let Some(ended) = Ended::from_event(event) else {
+        let process = procfs::process(event.pid);
+        let last = Last::of_zombie(event);
+        let _ = sys::reap(event.pid);
+        let (Some(process), Some(last)) = (process, last) else {
             return;
         };
-        match children.commands.remove(&event.pid) {
-            Some(command) => drop(command.send(ended)),
+        let started = Started::from(&process);
+        match children.commands.remove(&started) {
+            Some(command) => drop(command.send(last)),
             None => {
-                children
-                    .unclaimed
-                    .push_back((event.pid, ended, Instant::now()));
+                children.unclaimed.push_back((started, last));
                 let excess = children.unclaimed.len().saturating_sub(UNCLAIMED);
                 children.unclaimed.drain(..excess);
             }
@@ -149,7 +182,7 @@ impl Reaper {
     }
 
     /// A supervisor did not end by itself: what it had is PID 1's now.
-    async fn end_orphans(self, gone: oneshot::Sender<()>) {
+    async fn end_orphans(self, gone: oneshot::Sender<NothingLeft>) {
         for round in 0.. {
             let orphans = tree::orphans(&self.supervisors());
             if orphans.as_ref().is_ok_and(Vec::is_empty) {
@@ -166,6 +199,6 @@ impl Reaper {
             tokio::time::sleep(ORPHAN_PAUSE).await;
             self.reap();
         }
-        let _ = gone.send(());
+        let _ = gone.send(NothingLeft(()));
     }
 }

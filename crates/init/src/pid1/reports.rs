@@ -80,6 +80,9 @@ impl Reports {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::supervisor::Started;
+
+    const STARTED: Started = Started { pid: 7, since: 1 };
 
     proptest::proptest! {
         /// User code may have taken over the other end.
@@ -96,7 +99,7 @@ mod tests {
     async fn reports_are_read_however_they_are_torn() {
         let (ours, mut theirs) = UnixStream::pair().expect("pair");
         let mut reports = Reports::new(ours);
-        let bytes: Vec<u8> = [Fact::Started(7), Fact::Empty(true)]
+        let bytes: Vec<u8> = [Fact::Started(STARTED), Fact::Empty(true)]
             .into_iter()
             .flat_map(|fact| Report { fact: Some(fact) }.encode_length_delimited_to_vec())
             .collect();
@@ -106,7 +109,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         });
-        assert_eq!(reports.next().await, Some(Fact::Started(7)));
+        assert_eq!(reports.next().await, Some(Fact::Started(STARTED)));
         assert_eq!(reports.next().await, Some(Fact::Empty(true)));
         assert_eq!(reports.next().await, None);
         assert_eq!(reports.next().await, None);
@@ -117,8 +120,8 @@ mod tests {
     async fn a_child_that_has_ended_does_not_wait_any_more() {
         for (facts, waiting) in [
             (vec![], true),
-            (vec![Fact::Started(7)], true),
-            (vec![Fact::Started(7), Fact::Empty(true)], false),
+            (vec![Fact::Started(STARTED)], true),
+            (vec![Fact::Started(STARTED), Fact::Empty(true)], false),
             (vec![Fact::Failed(Default::default())], false),
         ] {
             let (ours, mut theirs) = UnixStream::pair().expect("pair");

@@ -106,6 +106,7 @@ fn is_running(process: &Process) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::supervisor::Execed;
 
     fn process(parent: Option<i32>, stopped: bool) -> Process {
         Process {
@@ -114,6 +115,7 @@ mod tests {
             dead: false,
             stopped,
             started: 1,
+            execed: Execed::Yes,
         }
     }
 

@@ -14,8 +14,9 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
-use super::reaper::Reaper;
+use super::reaper::{NothingLeft, Reaper};
 use super::reports::Reports;
+use super::start_failure::{Need, NotSpawned};
 
 /// A supervisor that waits for its order.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub struct Supervisor {
     /// Its process id.
     pub pid: Pid,
     /// Resolves when it and everything below it is gone.
-    pub gone: oneshot::Receiver<()>,
+    pub gone: oneshot::Receiver<NothingLeft>,
     /// Takes the order and gives the reports.
     pub reports: Reports,
     /// What its command will write to.
@@ -64,8 +65,8 @@ impl Supervisors {
     /// The one that waits, or a new one.
     ///
     /// # Errors
-    /// `EAGAIN` at the limit of processes.
-    pub fn take(&self) -> io::Result<Supervisor> {
+    /// What could not be had for a new one.
+    pub fn take(&self) -> Result<Supervisor, NotSpawned> {
         let ready = self.lock().take();
         match ready {
             Some(mut ready) => {
@@ -94,8 +95,9 @@ impl Supervisors {
 
     /// Nothing is awaited in here: the control socket is open to inheritance for
     /// this one `spawn` only.
-    fn spawn(&self) -> io::Result<Supervisor> {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    fn spawn(&self) -> Result<Supervisor, NotSpawned> {
+        let socket = Need::Socket.missing();
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(&socket)?;
         let theirs = OwnedFd::from(theirs);
         let (stdout, stdout_writer) = output()?;
         let (stderr, stderr_writer) = output()?;
@@ -109,22 +111,25 @@ impl Supervisors {
             .stdin(Stdio::null())
             .stdout(stdout_writer)
             .stderr(stderr_writer);
-        fcntl_setfd(&theirs, FdFlags::empty())?;
-        let child = command.spawn()?;
+        fcntl_setfd(&theirs, FdFlags::empty()).map_err(|errno| socket(errno.into()))?;
+        // Watched before there is a process: one that cannot be is never started.
+        ours.set_nonblocking(true).map_err(&socket)?;
+        let reports = UnixStream::from_std(ours).map_err(Need::Watch.missing())?;
+        let child = command.spawn().map_err(Need::Process.missing())?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let pid = pid.ok_or_else(|| io::Error::other("no process id"))?;
-        let gone = self.reaper.supervisor(pid);
-        ours.set_nonblocking(true)?;
+        let pid = pid.ok_or_else(|| Need::Process.missing()(io::Error::other("no process id")))?;
         Ok(Supervisor {
             pid,
-            gone,
-            reports: Reports::new(UnixStream::from_std(ours)?),
+            gone: self.reaper.supervisor(pid),
+            reports: Reports::new(reports),
             output: Output { stdout, stderr },
         })
     }
 }
 
-fn output() -> io::Result<(pipe::Receiver, OwnedFd)> {
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-    Ok((pipe::Receiver::from_owned_fd(reader)?, writer))
+fn output() -> Result<(pipe::Receiver, OwnedFd), NotSpawned> {
+    let pipe = pipe_with(PipeFlags::CLOEXEC);
+    let (reader, writer) = pipe.map_err(|errno| Need::Pipe.missing()(errno.into()))?;
+    let reader = pipe::Receiver::from_owned_fd(reader).map_err(Need::Watch.missing())?;
+    Ok((reader, writer))
 }

@@ -69,6 +69,12 @@ pub mod failure {
         /// What is to be unpacked is no tar archive, or one that breaks a bound;
         /// `detail` names the entry.
         BadArchive = 24,
+        /// A resource of the kernel that starting a command takes is used up; `detail`
+        /// names it. The disk is NO_SPACE, processes are TOO_MANY_PROCESSES.
+        Exhausted = 25,
+        /// A command did not run, nor will it: another process of the user's stopped its own
+        /// before it had become the command.
+        NotStarted = 26,
     }
     impl Code {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -102,6 +108,8 @@ pub mod failure {
                 Self::Changed => "CHANGED",
                 Self::BadPattern => "BAD_PATTERN",
                 Self::BadArchive => "BAD_ARCHIVE",
+                Self::Exhausted => "EXHAUSTED",
+                Self::NotStarted => "NOT_STARTED",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -132,6 +140,8 @@ pub mod failure {
                 "CHANGED" => Some(Self::Changed),
                 "BAD_PATTERN" => Some(Self::BadPattern),
                 "BAD_ARCHIVE" => Some(Self::BadArchive),
+                "EXHAUSTED" => Some(Self::Exhausted),
+                "NOT_STARTED" => Some(Self::NotStarted),
                 _ => None,
             }
         }

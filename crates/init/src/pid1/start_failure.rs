@@ -1,0 +1,185 @@
+//! Why a command could not be started, in the words of the protocol. An errno says little
+//! without its place: `ENOSPC` of an epoll instance is no full disk, and `EAGAIN` means the
+//! limit of processes for `fork` alone.
+
+use std::io;
+
+use casemate_protocol::{Failure, FailureExt as _, failure::Code};
+
+use super::evidence::Cause;
+use crate::supervisor::{Failed, Step};
+
+/// What could not be had for a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// The socket to its supervisor.
+    Socket,
+    /// A pipe for its output.
+    Pipe,
+    /// A place where PID 1 watches one of these (epoll).
+    Watch,
+    /// A process.
+    Process,
+    /// A file in memory, for its standard input or its script.
+    Memory,
+    /// A descriptor of its own process.
+    Descriptor,
+    /// Its working directory.
+    Directory,
+    /// Its program.
+    Program,
+}
+
+/// A supervisor could not be started.
+#[derive(Debug)]
+pub struct NotSpawned {
+    need: Need,
+    error: io::Error,
+}
+
+impl Need {
+    /// The error that says that this could not be had.
+    pub fn missing(self) -> impl Fn(io::Error) -> NotSpawned {
+        move |error| NotSpawned { need: self, error }
+    }
+}
+
+impl From<NotSpawned> for Failure {
+    fn from(NotSpawned { need, error }: NotSpawned) -> Self {
+        failure(need, error.raw_os_error().unwrap_or(libc::EIO))
+    }
+}
+
+/// Of a command that did not run.
+pub fn not_started(cause: Cause) -> Failure {
+    let prevented = |detail| Failure::new(Code::NotStarted, detail);
+    match cause {
+        Cause::Failed(Failed { step, errno }) => {
+            let need = match Step::try_from(step) {
+                Ok(Step::Fork) => Need::Process,
+                Ok(Step::Chdir) => Need::Directory,
+                Ok(Step::Memory) => Need::Memory,
+                Ok(Step::Descriptors) => Need::Descriptor,
+                Ok(Step::Exec) | Err(_) => Need::Program,
+            };
+            failure(need, errno)
+        }
+        Cause::SupervisorKilled => prevented("the process that was to start it was killed"),
+        Cause::Prevented => prevented("its process ended before it had become the command"),
+    }
+}
+
+fn failure(need: Need, errno: i32) -> Failure {
+    let says = io::Error::from_raw_os_error(errno);
+    match (need, errno) {
+        (Need::Process, libc::EAGAIN) => Failure::new(Code::TooManyProcesses, says.to_string()),
+        (_, libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::EDQUOT)
+        | (_, libc::ENOSPC | libc::EAGAIN) => {
+            let detail = format!("{} ({says})", exhausted(need, errno));
+            Failure::new(Code::Exhausted, detail)
+        }
+        (Need::Directory, _) => Failure::new(Code::BadCwd, says.to_string()),
+        (Need::Program, libc::E2BIG) => {
+            Failure::new(Code::Invalid, "arguments and environment are too long")
+        }
+        (Need::Program, _) => Failure::new(Code::Other, format!("its shell: {says}")),
+        _ => Failure::new(Code::Other, format!("{}: {says}", name(need))),
+    }
+}
+
+/// Which resource of the kernel is used up.
+fn exhausted(need: Need, errno: i32) -> &'static str {
+    match (need, errno) {
+        (_, libc::ENOMEM | libc::ENOBUFS) => "the kernel has no memory for it",
+        // PID 1's own, and those of the whole machine.
+        (_, libc::EMFILE) => "as many files are open in one process as may be",
+        // A pipe answers so at the limit of pipe pages too (pipe(7)).
+        (Need::Pipe, libc::ENFILE) => {
+            "the machine has no more open files, or this user no more pipe buffers"
+        }
+        (_, libc::ENFILE) => "as many files are open on the machine as may be",
+        // epoll_ctl(2): fs.epoll.max_user_watches.
+        (Need::Watch, libc::ENOSPC) => "this user has as many epoll watches as may be",
+        (Need::Memory, _) => "there is no room for a file in memory",
+        _ => name(need),
+    }
+}
+
+fn name(need: Need) -> &'static str {
+    match need {
+        Need::Socket => "a socket",
+        Need::Pipe => "a pipe",
+        Need::Watch => "an epoll watch",
+        Need::Process => "a process",
+        Need::Memory => "a file in memory",
+        Need::Descriptor => "a descriptor",
+        Need::Directory => "the working directory",
+        Need::Program => "the shell",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Need; 8] = [
+        Need::Socket,
+        Need::Pipe,
+        Need::Watch,
+        Need::Process,
+        Need::Memory,
+        Need::Descriptor,
+        Need::Directory,
+        Need::Program,
+    ];
+
+    #[test]
+    fn nothing_that_is_missing_at_a_start_is_called_a_full_disk() {
+        let scarce = [
+            libc::EMFILE,
+            libc::ENFILE,
+            libc::ENOSPC,
+            libc::ENOMEM,
+            libc::ENOBUFS,
+            libc::EDQUOT,
+            libc::EAGAIN,
+        ];
+        for need in ALL {
+            for errno in scarce {
+                let failure = failure(need, errno);
+                let limit = need == Need::Process && errno == libc::EAGAIN;
+                let code = if limit {
+                    Code::TooManyProcesses
+                } else {
+                    Code::Exhausted
+                };
+                assert_eq!(failure.code(), code, "{need:?} {errno}: {}", failure.detail);
+            }
+            for errno in 1..134 {
+                assert_ne!(failure(need, errno).code(), Code::NoSpace);
+            }
+        }
+    }
+
+    #[test]
+    fn the_resource_is_named() {
+        let watch = failure(Need::Watch, libc::ENOSPC);
+        assert!(watch.detail.contains("epoll watches"), "{}", watch.detail);
+        let pipe = failure(Need::Pipe, libc::ENFILE);
+        assert!(pipe.detail.contains("pipe buffers"), "{}", pipe.detail);
+    }
+
+    #[test]
+    fn a_directory_is_bad_and_arguments_too_long_only_where_that_was_tried() {
+        for (need, errno, code) in [
+            (Need::Directory, libc::ENOENT, Code::BadCwd),
+            (Need::Directory, libc::EACCES, Code::BadCwd),
+            (Need::Directory, libc::ENOMEM, Code::Exhausted),
+            (Need::Program, libc::E2BIG, Code::Invalid),
+            (Need::Program, libc::EACCES, Code::Other),
+            (Need::Process, libc::EACCES, Code::Other),
+        ] {
+            assert_eq!(failure(need, errno).code(), code, "{need:?} {errno}");
+        }
+    }
+}

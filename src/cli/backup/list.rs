@@ -1,0 +1,84 @@
+//! `casemate backup list`: which backups there are. It asks the store alone, since it is needed most
+//! where the Engine has lost everything.
+
+use std::io::Write as _;
+
+use super::Session;
+use crate::audit::Audit;
+use crate::cli::{setup, table};
+use crate::config::{BackupTarget, Config, ProcessEnvironment, SettingsArgs};
+use crate::identity::{Issuer, Subject, User};
+use crate::ops::backup::CatalogEntry;
+
+/// Flags of `backup list`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Users; without any, all that have a backup.
+    #[arg(value_name = "USER")]
+    users: Vec<Subject>,
+    /// The issuer of the users, where more than one has a user of this name.
+    #[arg(long, requires = "users")]
+    issuer: Option<Issuer>,
+    /// A directory or s3://bucket/prefix; else the setting backup_target.
+    #[arg(long, value_name = "TARGET")]
+    from: Option<BackupTarget>,
+    /// Print JSON: an array with the manifest of each backup.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// Lists them, by user and oldest first.
+///
+/// # Errors
+/// A wrong setting, a name of none or of several users, the store's.
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    let config = Config::load(args.settings, &ProcessEnvironment)?;
+    setup::log_quietly(&config)?;
+    let engine = setup::engine(&ProcessEnvironment)?;
+    let entries: Vec<CatalogEntry> = setup::runtime()?.block_on(async {
+        let session = Session::begin(config, engine, Audit::off(), args.from)?;
+        let users: Vec<User> = if args.users.is_empty() {
+            session.backups.users(None).await?
+        } else {
+            let mut users = Vec::new();
+            for name in &args.users {
+                users.push(session.stored_user(name, args.issuer.as_ref()).await?);
+            }
+            users
+        };
+        let mut entries = Vec::new();
+        for user in &users {
+            entries.extend(session.backups.catalog(user).await?);
+        }
+        anyhow::Ok(entries)
+    })?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &entries)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", table::render(HEADINGS, entries.iter().map(row)))?;
+    }
+    Ok(())
+}
+
+const HEADINGS: [&str; 6] = ["USER", "ISSUER", "ID", "ENTRIES", "SIZE", "STATE"];
+
+fn row(entry: &CatalogEntry) -> [String; 6] {
+    let manifest = &entry.manifest;
+    let state = if entry.complete {
+        manifest.consistency.sentence()
+    } else {
+        "damaged: a part of it is missing"
+    };
+    [
+        manifest.user.clone(),
+        manifest.issuer.clone(),
+        manifest.id.clone(),
+        manifest.entries.to_string(),
+        indicatif::HumanBytes(manifest.content_bytes).to_string(),
+        state.to_owned(),
+    ]
+}

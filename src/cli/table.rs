@@ -1,0 +1,26 @@
+//! A table for a terminal.
+
+/// Between two columns.
+const GAP: &str = "   ";
+
+/// Lines of columns that are aligned by their widest cell. Cells come from users: control
+/// characters and bidi marks are escaped, so that none moves the cursor.
+pub(super) fn render<const COLUMNS: usize>(
+    headings: [&str; COLUMNS],
+    rows: impl Iterator<Item = [String; COLUMNS]>,
+) -> String {
+    let mut lines = vec![headings.map(str::to_owned)];
+    lines.extend(rows.map(|row| row.map(|cell| cell.escape_debug().to_string())));
+    let width = |column: usize| lines.iter().map(|row| row[column].chars().count()).max();
+    let widths: [usize; COLUMNS] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    lines
+        .iter()
+        .map(|row| {
+            let cells = row.iter().zip(widths);
+            let line: Vec<_> = cells
+                .map(|(cell, width)| format!("{cell:width$}"))
+                .collect();
+            format!("{}\n", line.join(GAP).trim_end())
+        })
+        .collect()
+}
