@@ -133,6 +133,15 @@ impl Scopes {
         self
     }
 
+    /// What is in both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            tools: self.tools && other.tools,
+            files: self.files && other.files,
+        }
+    }
+
     /// Whether `scope` is among them.
     pub fn has(self, scope: Scope) -> bool {
         match scope {
