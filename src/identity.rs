@@ -13,8 +13,12 @@
 //! - A name finds a sandbox, it proves nothing: whoever may choose ids can make two that share 48
 //!   bits of hash. The labels with the full issuer and subject prove whose a container is.
 
+mod shown;
+
 use std::fmt;
 use std::str::FromStr;
+
+pub use shown::shown;
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -327,7 +331,8 @@ impl FromStr for Instance {
 /// line or the message around it. The derived `Debug` escapes as well.
 impl fmt::Display for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} of {:?}", self.subject.0, self.issuer.0)
+        let [subject, issuer] = [&self.subject.0, &self.issuer.0].map(|name| shown(name));
+        write!(f, "\"{subject}\" of \"{issuer}\"")
     }
 }
 
