@@ -33,7 +33,7 @@ pub enum ChannelError {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// PID 1 did what it could and says why it failed.
-    #[error("PID 1 says {}: {}", .0.code().as_str_name(), .0.detail)]
+    #[error("PID 1 says {}: {}", .0.code().as_str_name(), .0.text())]
     Failed(Failure),
     /// The channel broke before the answer: whether the call happened is unknown.
     #[error("the channel to PID 1 broke")]

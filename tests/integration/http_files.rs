@@ -6,6 +6,7 @@ mod client;
 mod downloads;
 mod forms;
 mod large;
+mod leases;
 mod listing;
 mod refusals;
 mod uploads;
