@@ -114,9 +114,22 @@ impl SandboxError {
                     | EngineError::NotRunning { .. }
                     | EngineError::Exec { .. }
             ),
-            Self::Channel(error) => !matches!(**error, ChannelError::Incompatible { .. }),
+            Self::Channel(error) => !matches!(
+                **error,
+                ChannelError::Incompatible { .. }
+                    | ChannelError::Unconfined { .. }
+                    | ChannelError::Unfiltered
+            ),
             _ => false,
         }
+    }
+
+    /// Whether a container that may not be used ends for this.
+    pub(super) fn has_retired(&self) -> bool {
+        let Self::Channel(error) = self else {
+            return false;
+        };
+        matches!(**error, ChannelError::Unconfined { retired: true, .. })
     }
 
     /// What a call to PID 1 failed with, where that is the last word.

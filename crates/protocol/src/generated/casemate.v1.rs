@@ -179,6 +179,10 @@ pub struct HelloReply {
     /// Random, new for every start of PID 1.
     #[prost(string, tag = "5")]
     pub boot_id: ::prost::alloc::string::String,
+    /// The forbidden calls that the kernel refused when PID 1 tried them, by their
+    /// names in casemate-seccomp.
+    #[prost(string, repeated, tag = "6")]
+    pub denied: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EventsRequest {}

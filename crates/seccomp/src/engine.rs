@@ -1,4 +1,4 @@
-//! The seccomp profile of every sandbox, in Docker's own format.
+//! The seccomp profile that the Engine gives to every sandbox, in Docker's own format.
 //!
 //! Source: `seccomp/default.json` of [moby/profiles] (Apache-2.0) at commit `02e898b1`, resolved for
 //! a container without capabilities on x86_64 and aarch64. Left out beyond that:
@@ -38,11 +38,11 @@
 
 use std::sync::LazyLock;
 
-const SOURCE: &str = include_str!("seccomp.json");
+const SOURCE: &str = include_str!("../profile.json");
 
 /// The profile as JSON on one line (6.5 kB), for `security_opt: ["seccomp=<json>"]`: the Engine's API
 /// takes the content, not a path.
-pub fn profile() -> &'static str {
+pub fn engine_profile() -> &'static str {
     // A JSON string holds no raw line break, so joining the lines changes no value.
     static COMPACT: LazyLock<String> = LazyLock::new(|| SOURCE.lines().map(str::trim).collect());
     &COMPACT
@@ -89,7 +89,7 @@ mod tests {
     }
 
     fn parsed() -> Profile {
-        serde_json::from_str(profile()).expect("the profile is of Docker's format")
+        serde_json::from_str(engine_profile()).expect("the profile is of Docker's format")
     }
 
     fn rules_by_name(profile: &Profile) -> BTreeMap<&str, Vec<&Rule>> {
@@ -123,10 +123,10 @@ mod tests {
 
     #[test]
     fn joining_the_lines_changes_no_value() {
-        let [source, compact] = [SOURCE, profile()]
+        let [source, compact] = [SOURCE, engine_profile()]
             .map(|text| serde_json::from_str::<Value>(text).expect("the profile is JSON"));
         assert_eq!(source, compact);
-        assert!(!profile().contains('\n'));
+        assert!(!engine_profile().contains('\n'));
     }
 
     #[test]
