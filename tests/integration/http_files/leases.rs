@@ -80,6 +80,11 @@ async fn a_lease_that_is_kept_makes_the_file_busy_by_its_name() {
     let file = get(&server, "/files/content/dir/held").await;
     assert_eq!(file.error(), (503, "busy".to_owned()));
     assert!(!file.header("retry-after").is_empty());
+    // Before anything of the archive is sent.
+    let all = get(&server, "/files/download/dir").await;
+    assert_eq!(all.error(), (503, "busy".to_owned()));
+    let message = all.json()["error"]["message"].to_string();
+    assert!(message.contains(r#"\"held\" in \"dir\""#), "{message}");
     let other = get(&server, "/files/content/dir/other").await;
     assert_eq!(other.status, 200);
     let output = back_up(&server);

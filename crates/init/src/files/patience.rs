@@ -6,7 +6,6 @@
 //! `/proc/sys/fs/lease-break-time`, 45 s, and may take the next. So an open is tried again for
 //! some seconds, and then the file is busy.
 
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use casemate_protocol::failure::Code;
@@ -47,10 +46,18 @@ impl Patience {
             return Err(Failure::new(Code::Busy, detail));
         }
         let since = Instant::now();
-        sleep(PAUSE);
+        pause(PAUSE);
         self.0 = self.0.saturating_sub(since.elapsed());
         Ok(())
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a thread of the pool may wait, and no event says that a lease was let go"
+)]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 #[cfg(test)]
@@ -67,7 +74,7 @@ mod tests {
         let lease = Lease::on(sandbox.at("dir/file"));
         std::thread::scope(|scope| {
             scope.spawn(move || {
-                sleep(Duration::from_millis(200));
+                pause(Duration::from_millis(200));
                 drop(lease);
             });
             work(sandbox)

@@ -5,14 +5,15 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use casemate_protocol::Failure;
-use rustix::fs::{Access, AtFlags, Mode, Stat, accessat, openat};
+use rustix::fs::{Mode, Stat, openat};
 
 use super::unlocked::Unlocked;
-use super::{At, DIRECTORY, Visit, hidden_at_the_top, open, still_there, walk};
+use super::{At, DIRECTORY, Opener, Visit, hidden_at_the_top, open, walk};
+use crate::files::patience::Patience;
 use crate::files::{Cancel, failure};
 
-/// How long it may take: it holds up the first byte, for which 30 s are waited. Half a million
-/// entries are looked at in it; what is not reached ends the archive where it is found.
+/// How long it may take, besides the waiting for a lease: it holds up the first byte, for which
+/// 30 s are waited. What is not reached of a very large tree ends the archive where it is found.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// Looks at all that is in `top`.
@@ -27,23 +28,28 @@ pub(in crate::files) fn look(
     let mut look = Look {
         hidden: hidden_at_the_top(is_workspace),
         end: Instant::now() + LOOK,
+        opener: Opener {
+            patience: Patience::with_a_file(),
+            cancel,
+        },
     };
     let top = openat(top, ".", DIRECTORY, Mode::empty()).map_err(failure)?;
     walk(top.into(), &mut look, cancel)
 }
 
-struct Look {
+struct Look<'a> {
     hidden: &'static [&'static [u8]],
     end: Instant,
+    opener: Opener<'a>,
 }
 
-impl Look {
+impl Look<'_> {
     fn is_over(&self) -> bool {
         Instant::now() >= self.end
     }
 }
 
-impl Visit for Look {
+impl Visit for Look<'_> {
     fn hidden(&self, prefix: &[u8]) -> &[&[u8]] {
         if prefix.is_empty() { self.hidden } else { &[] }
     }
@@ -52,8 +58,7 @@ impl Visit for Look {
         if self.is_over() {
             return Ok(());
         }
-        let readable = accessat(at.dir, at.name, Access::READ_OK, AtFlags::empty());
-        still_there(readable).map(drop)
+        self.opener.file(at).map(drop)
     }
 
     fn link(&mut self, _: At<'_>, _: &Stat) -> Result<(), Failure> {

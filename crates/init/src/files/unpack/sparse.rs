@@ -55,8 +55,8 @@ impl SparseRecords {
             }
             // The map has as many as it has.
             "numblocks" => number.is_some(),
-            "offset" => self.map.len() % 2 == 0 && self.push(number),
-            "numbytes" => self.map.len() % 2 == 1 && self.push(number),
+            "offset" => self.map.len().is_multiple_of(2) && self.push(number),
+            "numbytes" => !self.map.len().is_multiple_of(2) && self.push(number),
             "map" => {
                 let mut numbers = value.split(|byte| *byte == b',');
                 value.is_empty() || numbers.all(|text| self.push(super::records::number(text)))
@@ -186,7 +186,7 @@ impl Layout {
 }
 
 fn extents(map: &[u64]) -> Result<Vec<Extent>, Failure> {
-    if map.len() % 2 != 0 {
+    if !map.len().is_multiple_of(2) {
         return Err(not_its_map());
     }
     let extent = |pair: &[u64]| Extent {
