@@ -2,7 +2,7 @@
 //! server, for the user `tester` on the loopback address.
 
 mod archives;
-mod client;
+pub mod client;
 mod downloads;
 mod forms;
 mod large;

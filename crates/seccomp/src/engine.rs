@@ -12,7 +12,9 @@
 //! | `sched_setattr`, `sched_setparam`, `sched_setscheduler`, `setpriority`, `ioprio_set` on any thread except the caller | likewise: SCHED_IDLE or nice 19 on PID 1 lets busy commands starve it |
 //! | `io_setup` and its kin | its contexts (`fs.aio-max-nr`) are one pool of the host, which a single sandbox empties |
 //!
-//! `sched_setaffinity` stays open: glibc names every new thread by its id, so OpenMP programs
+//! `sched_setscheduler` to SCHED_OTHER stays open for every thread: all have it, and with it PID 1
+//! runs as before. `pthread_setschedparam` names its own thread by id; libzmq calls it in each
+//! thread, and Jupyter's kernels abort where it fails. `sched_setaffinity` stays open: glibc names every new thread by its id, so OpenMP programs
 //! would start none, and PID 1 on one processor still gets its share of it.
 //!
 //! moby's default already denies without capabilities: io_uring, keyctl, add_key, request_key,
@@ -180,14 +182,13 @@ mod tests {
     #[test]
     fn limits_and_scheduling_are_set_where_the_low_half_of_the_pid_is_zero() {
         let profile = parsed();
-        for name in [
-            "prlimit64",
-            "sched_setattr",
-            "sched_setparam",
-            "sched_setscheduler",
-        ] {
+        for name in ["prlimit64", "sched_setattr", "sched_setparam"] {
             assert_eq!(conditions(&profile, name), [masked(0xffff_ffff)], "{name}");
         }
+        // Or for any thread SCHED_OTHER, which is 0.
+        let other = [masked_equals(1, 0xffff_ffff, 0)];
+        let rules = conditions(&profile, "sched_setscheduler");
+        assert_eq!(rules, [masked(0xffff_ffff), other]);
     }
 
     #[test]
