@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for input in [
         "crates/init",
         "crates/protocol/src",
+        "crates/seccomp",
         "Cargo.toml",
         "Cargo.lock",
     ] {

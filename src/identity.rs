@@ -13,8 +13,12 @@
 //! - A name finds a sandbox, it proves nothing: whoever may choose ids can make two that share 48
 //!   bits of hash. The labels with the full issuer and subject prove whose a container is.
 
+mod shown;
+
 use std::fmt;
 use std::str::FromStr;
+
+pub use shown::shown;
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -131,6 +135,15 @@ impl Scopes {
             Scope::Files => self.files = true,
         }
         self
+    }
+
+    /// What is in both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            tools: self.tools && other.tools,
+            files: self.files && other.files,
+        }
     }
 
     /// Whether `scope` is among them.
@@ -318,7 +331,8 @@ impl FromStr for Instance {
 /// line or the message around it. The derived `Debug` escapes as well.
 impl fmt::Display for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} of {:?}", self.subject.0, self.issuer.0)
+        let [subject, issuer] = [&self.subject.0, &self.issuer.0].map(|name| shown(name));
+        write!(f, "\"{subject}\" of \"{issuer}\"")
     }
 }
 

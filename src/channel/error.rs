@@ -18,6 +18,22 @@ pub enum ChannelError {
         /// The version it speaks.
         theirs: u32,
     },
+    /// PID 1 does not report that the kernel refuses what a sandbox must not do. Such a container
+    /// is never used.
+    #[error("in the container the kernel does not refuse: {missing}")]
+    Unconfined {
+        /// The rules that it does not report, by their names in casemate-seccomp.
+        missing: String,
+        /// PID 1 ends itself.
+        retired: bool,
+    },
+    /// PID 1 ended because it could not install its seccomp filters.
+    #[error(
+        "PID 1 of the container could not install its seccomp filters: its kernel or runtime lacks \
+         seccomp (casemate-init ended with {})",
+        casemate_protocol::exit::UNFILTERED
+    )]
+    Unfiltered,
     /// HTTP/2 over the stream failed.
     #[error("the stream to PID 1 broke while it was opened")]
     Http(#[from] hyper::Error),
@@ -33,7 +49,7 @@ pub enum ChannelError {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// PID 1 did what it could and says why it failed.
-    #[error("PID 1 says {}: {}", .0.code().as_str_name(), .0.detail)]
+    #[error("PID 1 says {}: {}", .0.code().as_str_name(), .0.text())]
     Failed(Failure),
     /// The channel broke before the answer: whether the call happened is unknown.
     #[error("the channel to PID 1 broke")]

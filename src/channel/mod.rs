@@ -24,7 +24,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_protocol::sandbox_client::SandboxClient;
-use casemate_protocol::{EventsRequest, HelloReply, HelloRequest, MAX_MESSAGE, PROTOCOL, event};
+use casemate_protocol::{
+    EventsRequest, HelloReply, HelloRequest, MAX_MESSAGE, PROTOCOL, RetireRequest, event,
+};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -73,7 +75,9 @@ impl Channel {
     ///
     /// # Errors
     /// [`ChannelError::Silent`] when PID 1 does not answer in 10 s,
-    /// [`ChannelError::Incompatible`] when it speaks another protocol.
+    /// [`ChannelError::Incompatible`] when it speaks another protocol,
+    /// [`ChannelError::Unconfined`] when it does not report every rule of casemate-seccomp: it is
+    /// then asked to end.
     pub async fn open(stream: ExecStream) -> Result<Self, ChannelError> {
         timeout(OPEN, Self::greet(stream))
             .await
@@ -99,6 +103,13 @@ impl Channel {
             return Err(ChannelError::Incompatible {
                 theirs: hello.protocol,
             });
+        }
+        if let Some(missing) = unreported(&hello) {
+            // With nothing running in it, it makes room for one that is confined.
+            let retire = client.retire(RetireRequest::default());
+            let retired =
+                matches!(timeout(QUICK, retire).await, Ok(Ok(reply)) if !reply.get_ref().busy);
+            return Err(ChannelError::Unconfined { missing, retired });
         }
         let events = client.events(EventsRequest {}).await?.into_inner();
         let (sender, ending) = watch::channel(None);
@@ -163,5 +174,39 @@ async fn listen(
                 exit_code: end.exit_code.into(),
             })));
         }
+    }
+}
+
+/// The rules that PID 1 should report as tried and does not. `None`: it may be used.
+fn unreported(hello: &HelloReply) -> Option<String> {
+    let missing: Vec<_> = casemate_seccomp::missing(&hello.denied).collect();
+    (!missing.is_empty()).then(|| missing.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello(denied: impl Iterator<Item = &'static str>) -> HelloReply {
+        HelloReply {
+            denied: denied.map(str::to_owned).collect(),
+            ..HelloReply::default()
+        }
+    }
+
+    #[test]
+    fn pid_1_is_used_only_when_it_reports_every_rule() {
+        let all = || casemate_seccomp::required();
+        assert_eq!(unreported(&hello(all())), None);
+        assert_eq!(
+            unreported(&hello(all().chain(["of a newer version"]))),
+            None
+        );
+        for left_out in all() {
+            let others = all().filter(|name| *name != left_out);
+            assert_eq!(unreported(&hello(others)).as_deref(), Some(left_out));
+        }
+        let none = unreported(&hello(std::iter::empty()));
+        assert!(none.is_some_and(|missing| missing.starts_with("netlink sockets, ")));
     }
 }

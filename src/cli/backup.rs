@@ -14,7 +14,7 @@ use super::whose::place;
 use crate::audit::Audit;
 use crate::config::{AwsVariables, BackupTarget, Config, ProcessEnvironment, SettingsArgs};
 use crate::engine::Engine;
-use crate::identity::{Issuer, Subject, User};
+use crate::identity::{self, Issuer, Subject, User};
 use crate::ops::backup::{BackupError, Backups, Consistent, Id, Manifest, Store};
 use crate::ops::users::{self, UserError};
 use crate::sandbox::{Keeper, Manager};
@@ -218,7 +218,7 @@ impl Session {
 
 /// A user's name is no place for what moves a cursor.
 fn shown(keeper: &Keeper) -> String {
-    keeper.user().subject.as_str().escape_debug().to_string()
+    identity::shown(keeper.user().subject.as_str())
 }
 
 /// Makes or verifies backups.

@@ -188,6 +188,18 @@ b         local    persistent   created   0s      -       -                     
         );
     }
 
+    #[test]
+    fn the_longest_name_of_a_user_leaves_the_table_in_shape_and_is_whole_as_json() {
+        let longest = "u".repeat(crate::identity::ID_BYTES);
+        let sandboxes = [sandbox_of(&longest), sandbox_of("b")];
+        let table = table(&sandboxes);
+        for line in table.lines() {
+            assert!(line.chars().count() < 200, "{line}");
+        }
+        let json = serde_json::to_value(&sandboxes).expect("JSON");
+        assert_eq!(json[0]["user"], longest);
+    }
+
     fn sandbox_of(user: &str) -> Sandbox {
         Sandbox {
             user: user.to_owned(),

@@ -4,7 +4,7 @@ use super::backup::{Session, summary};
 use super::setup;
 use super::whose::UserArgs;
 use crate::config::{BackupTarget, Config, ProcessEnvironment, SettingsArgs};
-use crate::identity::User;
+use crate::identity::{User, shown};
 use crate::ops::backup::Id;
 use crate::ops::gc::hold;
 
@@ -58,9 +58,7 @@ async fn restore(
     id: Option<&Id>,
     force: bool,
 ) -> anyhow::Result<()> {
-    session
-        .progress
-        .begin(&user.subject.as_str().escape_debug().to_string());
+    session.progress.begin(&shown(user.subject.as_str()));
     let keeper = session.manager.keeper(user);
     let source = session.backups.find(&keeper, id).await?;
     session.backups.restore(&keeper, &source, force).await?;

@@ -1,16 +1,19 @@
 //! A table for a terminal.
 
+use crate::identity::shown;
+
 /// Between two columns.
 const GAP: &str = "   ";
 
 /// Lines of columns that are aligned by their widest cell. Cells come from users: control
-/// characters and bidi marks are escaped, so that none moves the cursor.
+/// characters and bidi marks are escaped, so that none moves the cursor, and of a long one the
+/// middle is left out.
 pub(super) fn render<const COLUMNS: usize>(
     headings: [&str; COLUMNS],
     rows: impl Iterator<Item = [String; COLUMNS]>,
 ) -> String {
     let mut lines = vec![headings.map(str::to_owned)];
-    lines.extend(rows.map(|row| row.map(|cell| cell.escape_debug().to_string())));
+    lines.extend(rows.map(|row| row.map(|cell| shown(&cell))));
     let width = |column: usize| lines.iter().map(|row| row[column].chars().count()).max();
     let widths: [usize; COLUMNS] = std::array::from_fn(|column| width(column).unwrap_or(0));
     lines

@@ -13,7 +13,6 @@ use bollard::models::{
 use casemate_protocol::{INIT_PATH, WORKSPACE};
 
 use super::env::environment;
-use super::seccomp;
 use super::spec::{ContainerSpec, Workspace};
 use super::volumes::VolumeDriver;
 
@@ -131,7 +130,7 @@ impl ContainerSpec {
             // setuid programs gain nothing.
             "no-new-privileges:true".to_owned(),
             // Our own: the Engine's default may be years old.
-            format!("seccomp={}", seccomp::profile()),
+            format!("seccomp={}", casemate_seccomp::engine_profile()),
         ];
         if self.apparmor {
             // Said, so that `unconfined` is a difference.

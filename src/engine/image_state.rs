@@ -1,8 +1,8 @@
 //! How far an image is on its way to sandboxes, without taking a step of it.
 
+use super::Engine;
 use super::error::EngineError;
 use super::image::{tag, usable};
-use super::Engine;
 use super::rootfs::files_digest;
 
 /// What the Engine has of an image.

@@ -35,7 +35,6 @@ mod pull;
 mod quota;
 mod raw;
 mod rootfs;
-mod seccomp;
 mod spec;
 mod verify;
 mod volumes;

@@ -9,6 +9,7 @@
 //! Invariants:
 //! - Whoever only holds connections open keeps nobody out: the one that waits longest
 //!   for its request makes room.
+//! - Every answer has the headers of [`guard::HEADERS`]: whatever is served, it is served here.
 //! - A client that is gone, with or without a word, drops the future and the body of
 //!   its request, and so ends what runs for it.
 
@@ -22,6 +23,7 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
@@ -36,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::guard;
 use super::limits::{
     ACCEPT_PAUSE, CONNECTIONS, HEAD_BYTES, HEAD_LINES, HEAD_TIMEOUT, LAST_HEADS, OTHER_DESCRIPTORS,
     SILENT_CLIENT,
@@ -60,7 +63,7 @@ impl Connections {
 
     fn at_most(places: usize, service: Router, stop: CancellationToken) -> Self {
         Self {
-            service: TowerToHyperService::new(service),
+            service: TowerToHyperService::new(service.layer(from_fn(guard::close))),
             places: Arc::new(Semaphore::new(places)),
             waiting: Waiting::default(),
             open: TaskTracker::new(),

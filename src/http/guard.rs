@@ -4,6 +4,11 @@
 //! the `Host` header then has a name of the attacker's (DNS rebinding), or `Origin` has the page's.
 //! The guard refuses both before anything else looks at a request, on every route, and answers
 //! CORS for the listed origins alone.
+//!
+//! A page can also have its browser *load* an address as a picture, a script or a frame. Such a
+//! request has no `Origin`, but browsers say in `Sec-Fetch-Site` where it comes from, and it is
+//! refused; for browsers that do not say it, [`HEADERS`] on every answer make all answers alike
+//! to such a page: neither a status nor a type tells it which files exist.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -75,6 +80,30 @@ const READ: [HeaderName; 10] = [
     HeaderName::from_static("mcp-session-id"),
 ];
 
+/// On every answer, whatever its status: no page of another origin may load it (Fetch, section
+/// 3.6), and no browser makes another type of it (section 3.7).
+pub const HEADERS: [(HeaderName, HeaderValue); 2] = [
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+];
+
+/// Where the request comes from, as the browser says it (W3C Fetch Metadata, section 2.4). Only
+/// a browser sends it, and no page can change it.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// How (section 2.2).
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// The page for people: all that a link on another site leads to. A link to a file would tell
+/// the site that has it whether there is such a file: a download leaves the window where it was.
+const PAGE: &str = "/";
+
 /// The names and origins that are allowed.
 #[derive(Debug, Clone)]
 pub struct Guard {
@@ -91,6 +120,8 @@ enum Denied {
     Host,
     /// An origin that is not listed, `null`, or several.
     Origin,
+    /// Another site's page has a browser load this.
+    Site,
 }
 
 impl Guard {
@@ -145,6 +176,7 @@ impl Guard {
         }
         let mut origins = request.headers.get_all(header::ORIGIN).iter();
         match (origins.next(), origins.next()) {
+            (None, _) if is_of_another_site(request) => Err(Denied::Site),
             (None, _) => Ok(()),
             (Some(origin), None) if self.lists(origin) => Ok(()),
             _ => Err(Denied::Origin),
@@ -161,6 +193,20 @@ impl Guard {
     fn lists(&self, origin: &HeaderValue) -> bool {
         self.origins.iter().any(|listed| listed.as_str() == origin)
     }
+}
+
+/// Whether a page of another origin has the browser load this. `same-site` is another origin
+/// too: another port of this machine, or another name of the same domain.
+fn is_of_another_site(request: &Parts) -> bool {
+    let mut sites = request.headers.get_all(SEC_FETCH_SITE).iter();
+    let own = sites.all(|site| site == "same-origin" || site == "none");
+    !own && !opens_the_page(request)
+}
+
+fn opens_the_page(request: &Parts) -> bool {
+    let mode = request.headers.get(SEC_FETCH_MODE);
+    let navigates = mode.is_some_and(|mode| mode == "navigate");
+    navigates && request.method == Method::GET && request.uri.path() == PAGE
 }
 
 /// With any port: what a proxy or a forwarded port is called by has another than ours.
@@ -187,6 +233,15 @@ fn spelled(address: SocketAddr) -> String {
     }
 }
 
+/// Puts [`HEADERS`] on whatever answers, also where no route does.
+pub async fn close(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
 async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     match guard.admit(&parts) {
@@ -204,6 +259,7 @@ impl fmt::Display for Denied {
             Self::NoHost => "a request has one Host header, with a name and perhaps a port",
             Self::Host => "this server is not called that; CASEMATE_ALLOWED_HOSTS lists its names",
             Self::Origin => "pages of this origin may not call; see CASEMATE_ALLOWED_ORIGINS",
+            Self::Site => "pages of other sites may not load this; open the address itself",
         })
     }
 }
@@ -212,7 +268,7 @@ impl IntoResponse for Denied {
     fn into_response(self) -> Response {
         let (status, code) = match self {
             Self::NoHost => (StatusCode::BAD_REQUEST, "invalid_request"),
-            Self::Host | Self::Origin => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::Host | Self::Origin | Self::Site => (StatusCode::FORBIDDEN, "forbidden"),
         };
         let body = failure(code, &self.to_string());
         (status, body).into_response()

@@ -17,6 +17,7 @@
 
 pub mod admin;
 pub mod auth;
+mod coding;
 mod connections;
 mod counted;
 mod early_commit;
@@ -103,6 +104,7 @@ impl Server {
 
 fn authenticated(routes: Router, authenticator: &Arc<Authenticator>) -> Router {
     let authenticator = Arc::clone(authenticator);
+    let routes = routes.layer(middleware::from_fn(coding::layer));
     routes.layer(middleware::from_fn_with_state(authenticator, auth::require))
 }
 

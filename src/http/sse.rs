@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -27,7 +27,6 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 use http_body_util::BodyExt as _;
 use rmcp::ServiceExt as _;
 use rmcp::model::{ClientJsonRpcMessage, GetExtensions as _, JsonRpcMessage, ServerJsonRpcMessage};
-use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard, PollSender};
@@ -85,23 +84,20 @@ async fn open(
     (unbuffered, stream).into_response()
 }
 
-#[derive(Debug, Deserialize)]
-struct Asked {
-    #[serde(rename = "sessionId")]
-    session_id: String,
-}
-
 /// `POST /messages`: 202, and the answer comes on the stream.
 async fn take(
     State(sessions): State<Sessions>,
-    Query(asked): Query<Asked>,
     Extension(principal): Extension<Principal>,
     request: Request,
 ) -> Response {
-    let Some(session) = sessions.of(&asked.session_id, &principal.user) else {
+    let (parts, body) = request.into_parts();
+    let Some(id) = session_id(parts.uri.query().unwrap_or_default()) else {
+        let why = "a message names its session, as the event `endpoint` of the stream gave it\n";
+        return (StatusCode::BAD_REQUEST, why).into_response();
+    };
+    let Some(session) = sessions.of(id, &principal.user) else {
         return unknown();
     };
-    let (parts, body) = request.into_parts();
     let Some(envelope) = parts.extensions.get::<Envelope>() else {
         let why = "Content-Type must be application/json\n";
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, why).into_response();
@@ -128,6 +124,12 @@ async fn take(
         }
         Err(NotTaken::Ended) => unknown(),
     }
+}
+
+/// As [`Sessions::begin`] wrote it: nothing in it is escaped.
+fn session_id(query: &str) -> Option<&str> {
+    let mut pairs = query.split('&');
+    pairs.find_map(|pair| pair.strip_prefix("sessionId="))
 }
 
 /// The same for a session that never was, one that ended, and another user's.

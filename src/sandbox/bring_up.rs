@@ -201,7 +201,17 @@ impl Maker {
         let mine = Builder::of(&spec.labels());
         let decision = decide(&differences, mine, Builder::of(&found.labels));
         let removed = self.watch_removal(&found.id);
-        let channel = self.connect(&found.id).await?;
+        let channel = match self.connect(&found.id).await {
+            Err(error) if error.has_retired() => {
+                let error = &error as &dyn std::error::Error;
+                warn!(
+                    container = found.id,
+                    error, "asked to make room for a confined one"
+                );
+                return Ok(None);
+            }
+            connected => connected?,
+        };
         if decision != Adoption::Use {
             let retired = channel.retire(Duration::ZERO).await;
             let retired = retired.map_err(|error| ChannelError::Retire(Box::new(error)))?;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use casemate_protocol::Failure;
+use casemate_protocol::{Failure, FailureExt as _};
 
 use super::bind::BindError;
 use super::repeat::Uncertainty;
@@ -18,7 +18,7 @@ pub enum SandboxError {
     #[error("the channel could not be opened")]
     Channel(#[source] Arc<ChannelError>),
     /// PID 1 says what is wrong.
-    #[error("PID 1 says {}: {}", .0.code().as_str_name(), .0.detail)]
+    #[error("PID 1 says {}: {}", .0.code().as_str_name(), .0.text())]
     Failed(Failure),
     /// As many calls of this user wait as may.
     #[error("{waiting} calls of this user wait already")]
@@ -114,9 +114,22 @@ impl SandboxError {
                     | EngineError::NotRunning { .. }
                     | EngineError::Exec { .. }
             ),
-            Self::Channel(error) => !matches!(**error, ChannelError::Incompatible { .. }),
+            Self::Channel(error) => !matches!(
+                **error,
+                ChannelError::Incompatible { .. }
+                    | ChannelError::Unconfined { .. }
+                    | ChannelError::Unfiltered
+            ),
             _ => false,
         }
+    }
+
+    /// Whether a container that may not be used ends for this.
+    pub(super) fn has_retired(&self) -> bool {
+        let Self::Channel(error) = self else {
+            return false;
+        };
+        matches!(**error, ChannelError::Unconfined { retired: true, .. })
     }
 
     /// What a call to PID 1 failed with, where that is the last word.

@@ -13,14 +13,22 @@
 //!                                                  use it, and it ends when it is idle
 //! ```
 
+use std::time::Duration;
+
+use casemate_protocol::exit;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 use tracing::{Instrument as _, info, warn};
 
 use super::SandboxError;
 use super::bring_up::{Maker, Running};
 use super::room::Reserved;
+use crate::channel::ChannelError;
 use crate::engine::ContainerSpec;
+
+/// From the end of a container that cannot be connected to, to the Engine's word of its exit code.
+const END_IS_SEEN: Duration = Duration::from_secs(2);
 
 /// `None`: other servers took the room meanwhile, and it was taken away again.
 type Made = Result<Option<Running>, SandboxError>;
@@ -49,7 +57,12 @@ impl Maker {
         self.engine.start(id).await?;
         let channel = match self.connect(id).await {
             // What ended may be the bridge alone: once more.
-            Err(error) if error.may_be_an_end() => self.connect(id).await?,
+            Err(error) if error.may_be_an_end() => match self.connect(id).await {
+                Err(_) if ended_with(&removed, exit::UNFILTERED).await => {
+                    return Err(ChannelError::Unfiltered.into());
+                }
+                connected => connected?,
+            },
             connected => connected?,
         };
         info!(container = id, user = %self.user, "container started");
@@ -126,6 +139,13 @@ impl Making {
             () = self.caller.closed(), if !self.maker.lasts() => Err(SandboxError::Ending),
         }
     }
+}
+
+/// Whether PID 1 is seen to end with this code.
+async fn ended_with(removed: &watch::Receiver<Option<Option<i64>>>, code: i64) -> bool {
+    let mut removed = removed.clone();
+    let seen = timeout(END_IS_SEEN, removed.wait_for(Option::is_some)).await;
+    matches!(seen, Ok(Ok(end)) if *end == Some(Some(code)))
 }
 
 /// Whoever waits for a container. It may be made at the moment when this is dropped.

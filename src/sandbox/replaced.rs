@@ -29,7 +29,7 @@ impl Reason {
         match code {
             Some(exit::IDLE) => Self::Idle,
             Some(exit::RETIRED) => Self::Retired,
-            Some(exit::PANIC | exit::NOT_SERVING) => Self::Crashed,
+            Some(exit::PANIC | exit::NOT_SERVING | exit::UNFILTERED) => Self::Crashed,
             Some(exit::STUCK) => Self::Stuck,
             Some(exit::ORPHANED) => Self::Orphaned,
             // 128 + SIGKILL
@@ -90,6 +90,7 @@ mod tests {
         assert_eq!(Reason::from_exit_code(Some(76)), Reason::Idle);
         assert_eq!(Reason::from_exit_code(Some(75)), Reason::Retired);
         assert_eq!(Reason::from_exit_code(Some(70)), Reason::Crashed);
+        assert_eq!(Reason::from_exit_code(Some(72)), Reason::Crashed);
         assert_eq!(Reason::from_exit_code(Some(77)), Reason::Stuck);
         assert_eq!(Reason::from_exit_code(Some(137)), Reason::Killed);
         assert_eq!(Reason::from_exit_code(Some(1)), Reason::Gone);

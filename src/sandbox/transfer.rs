@@ -129,9 +129,10 @@ impl Sandbox {
     ///
     /// # Errors
     /// [`SandboxError::Failed`] with what is wrong with the path.
-    pub async fn stat(&self, path: &str) -> Result<Stat, SandboxError> {
+    pub async fn stat(&self, path: impl Into<Bytes>) -> Result<Stat, SandboxError> {
+        let path = path.into();
         let stat = |channel: Channel, left| {
-            let path = path.to_owned();
+            let path = path.clone();
             async move { channel.stat(StatRequest { path }, left).await }
         };
         let reply = self.ask(FILE_CALL, Repeat::Anywhere, stat).await?;
@@ -144,9 +145,13 @@ impl Sandbox {
     /// [`SandboxError::Failed`] with what is wrong with the path: `IS_DIRECTORY` for a
     /// directory without `recursive`. [`SandboxError::Uncertain`] when it is unknown
     /// whether it was removed.
-    pub async fn delete(&self, path: &str, recursive: bool) -> Result<(), SandboxError> {
+    pub async fn delete(
+        &self,
+        path: impl Into<Bytes>,
+        recursive: bool,
+    ) -> Result<(), SandboxError> {
         let request = DeleteRequest {
-            path: path.to_owned(),
+            path: path.into(),
             recursive,
             id: new_id(),
         };

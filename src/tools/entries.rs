@@ -7,7 +7,7 @@ use casemate_protocol::entry::Type;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::render::visible;
+use crate::workspace::shown::visible;
 
 /// Characters of the shortest line of the text form, its line break included. So many entries a
 /// page at the most can be shown, and more need not be looked at.
@@ -30,7 +30,7 @@ pub enum Kind {
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Entry {
-    /// Relative to /workspace; what is not plain text is shown as \xNN.
+    /// Relative to /workspace. What is not plain text is shown as $'\xNN', and every tool takes it.
     pub path: String,
     /// What it is.
     pub r#type: Kind,
@@ -55,12 +55,12 @@ impl From<&Found> for Entry {
             _ => Kind::Other,
         };
         Self {
-            path: visible(&found.path),
+            path: visible(&found.path).into_owned(),
             r#type,
             size: found.size,
             modified: time(found.modified_ms),
             mode: format!("{:04o}", found.mode),
-            target: (r#type == Kind::Symlink).then(|| visible(&found.target)),
+            target: (r#type == Kind::Symlink).then(|| visible(&found.target).into_owned()),
         }
     }
 }
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(entry.mode, "0644");
         assert_eq!(
             table(&[entry], ""),
-            "0644         0 1970-01-01T00:00:00Z a\\x0ab"
+            "0644         0 1970-01-01T00:00:00Z $'a\\x0ab'"
         );
         assert_eq!(table(&[], ""), "[no entries]");
         let looked = table(&[], "YQ");

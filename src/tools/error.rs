@@ -230,6 +230,7 @@ impl ToolError {
     fn failure(failure: &Failure, subject: &str) -> Self {
         use failure::Code as F;
         let detail = &failure.detail;
+        let subject = &entry_of(failure, subject);
         let (code, sentence) = match failure.code() {
             F::NotFound => (Code::NotFound, format!("{subject} does not exist. Use list_files to see what does.")),
             F::OutsideWorkspace => (
@@ -241,7 +242,9 @@ impl ToolError {
             F::NotRegular => (Code::NotRegular, format!("{subject} is a FIFO, socket or device. Only regular files can be used.")),
             F::PermissionDenied => (Code::PermissionDenied, format!("{subject}: permission denied for the sandbox's user. Change its mode with shell_exec.")),
             F::TooManyLinks => (Code::OutsideWorkspace, format!("{subject} is reached through too many links, or through a loop of them.")),
+            F::NoSpace if failure.stored > 0 => (Code::NoSpace, format!("{subject}: the workspace has no space left ({detail}). Delete files, then retry.")),
             F::NoSpace => (Code::NoSpace, format!("the workspace has no space left ({detail}). Delete files, then retry; nothing was changed.")),
+            F::Busy => (Code::Busy, format!("{subject} cannot be opened now: {detail}. End that program, or retry in a minute.")),
             F::FileTooLarge => (Code::TooLarge, format!("{subject} would be too large: {detail}.")),
             F::NotText => (Code::NotText, format!("{subject} is not UTF-8 text. Read it with encoding \"base64\", or look at it with shell_exec.")),
             F::NameTooLong => (Code::InvalidArgument, format!("{subject}: a name is too long; 255 bytes at most.")),
@@ -277,7 +280,17 @@ impl ToolError {
                 (Code::Internal, format!("{subject}: {detail}. Retry."))
             }
         };
-        Self::new(code, sentence)
+        match failure.stored {
+            0 => Self::new(code, sentence),
+            1 => Self::new(
+                code,
+                format!("{sentence} The entry before it was stored, and stays."),
+            ),
+            stored => Self::new(
+                code,
+                format!("{sentence} The {stored} entries before it were stored, and stay."),
+            ),
+        }
     }
 
     /// The result that carries it: the text says all, `_meta` has the code.
@@ -300,6 +313,21 @@ fn root_cause(error: &dyn std::error::Error) -> Option<&dyn std::error::Error> {
         cause = inner;
     }
     Some(cause)
+}
+
+/// What an error is about: `subject`, or an entry of it.
+pub fn subject_of(error: &SandboxError, subject: &str) -> String {
+    match error {
+        SandboxError::Failed(failure) => entry_of(failure, subject),
+        _ => subject.to_owned(),
+    }
+}
+
+fn entry_of(failure: &Failure, subject: &str) -> String {
+    match failure.entry.as_str() {
+        "" => subject.to_owned(),
+        entry => format!("\"{entry}\" in {subject}"),
+    }
 }
 
 /// The bound of a number, in words.

@@ -34,10 +34,9 @@ use tracing::{Instrument as _, field, info_span};
 
 pub use code::Code;
 pub use entries::{instant, time};
-pub use error::ToolError;
+pub use error::{ToolError, subject_of};
 pub use outcome::convert;
 pub use record::who;
-pub use render::visible;
 pub use shell::start;
 
 use crate::config::{Results, ToolSet};

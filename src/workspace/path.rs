@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bytes::Bytes;
 use casemate_protocol::WORKSPACE;
+
+use super::shown;
 
 /// The kernel's limit on a path, in bytes (`PATH_MAX`, limits.h).
 const MAX_PATH: usize = 4096;
@@ -15,10 +18,11 @@ const MAX_NAME: usize = 255;
 /// `..` and empty names. What links on it do is decided where it is opened.
 ///
 /// Parsed from a relative path, or from one that begins with `/workspace`.
-/// `a/../b` means `b`, as it stands in the text.
+/// `a/../b` means `b`, as it stands in the text. Its names are any bytes; as text it is what
+/// [`shown`] makes of them, and that is read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkspacePath {
-    relative: String,
+    relative: Bytes,
     names_directory: bool,
 }
 
@@ -43,43 +47,68 @@ impl FromStr for WorkspacePath {
     type Err = PathError;
 
     fn from_str(text: &str) -> Result<Self, PathError> {
-        if text.is_empty() {
-            return Err(PathError::Empty);
-        }
-        if text.contains('\0') {
-            return Err(PathError::Nul);
-        }
-        if text.len() > MAX_PATH {
-            return Err(PathError::TooLong);
-        }
-        let beneath = match text.strip_prefix('/') {
-            None => text,
-            Some(_) => match text.strip_prefix(WORKSPACE) {
-                Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
-                _ => return Err(PathError::Outside),
-            },
-        };
-        let mut names: Vec<&str> = Vec::new();
-        for name in beneath.split('/') {
-            match name {
-                "" | "." => {}
-                ".." => drop(names.pop().ok_or(PathError::Outside)?),
-                name if name.len() > MAX_NAME => return Err(PathError::TooLong),
-                name => names.push(name),
-            }
-        }
-        let last = beneath.rsplit('/').next().unwrap_or_default();
-        Ok(Self {
-            relative: names.join("/"),
-            names_directory: names.is_empty() || matches!(last, "" | "." | ".."),
-        })
+        Self::of_bytes(&shown::bytes(text))
     }
 }
 
 impl WorkspacePath {
+    /// The path of exactly these bytes.
+    ///
+    /// # Errors
+    /// Why they are none.
+    pub fn of_bytes(path: &[u8]) -> Result<Self, PathError> {
+        if path.is_empty() {
+            return Err(PathError::Empty);
+        }
+        if path.contains(&0) {
+            return Err(PathError::Nul);
+        }
+        if path.len() > MAX_PATH {
+            return Err(PathError::TooLong);
+        }
+        let beneath = match path.strip_prefix(b"/") {
+            None => path,
+            Some(_) => match path.strip_prefix(WORKSPACE.as_bytes()) {
+                Some(rest) if rest.is_empty() || rest.starts_with(b"/") => rest,
+                _ => return Err(PathError::Outside),
+            },
+        };
+        let mut names: Vec<&[u8]> = Vec::new();
+        for name in beneath.split(|byte| *byte == b'/') {
+            match name {
+                b"" | b"." => {}
+                b".." => drop(names.pop().ok_or(PathError::Outside)?),
+                name if name.len() > MAX_NAME => return Err(PathError::TooLong),
+                name => names.push(name),
+            }
+        }
+        let last = beneath.rsplit(|byte| *byte == b'/').next();
+        let is_vague = matches!(last.unwrap_or_default(), b"" | b"." | b"..");
+        Ok(Self {
+            names_directory: names.is_empty() || is_vague,
+            relative: names.join(&b'/').into(),
+        })
+    }
+
+    /// What has this name in the directory at the path.
+    ///
+    /// # Errors
+    /// Too long, or no name.
+    pub fn below(&self, name: &str) -> Result<Self, PathError> {
+        if self.relative.is_empty() {
+            return Self::of_bytes(name.as_bytes());
+        }
+        Self::of_bytes(&[&self.relative, &b"/"[..], name.as_bytes()].concat())
+    }
+
     /// Relative to the workspace; empty for the workspace itself.
-    pub fn as_str(&self) -> &str {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.relative
+    }
+
+    /// As [`Self::as_bytes`], for a request.
+    pub fn to_bytes(&self) -> Bytes {
+        self.relative.clone()
     }
 
     /// Whether the text can only mean a directory: it ends in `/`, `.` or `..`.
@@ -93,7 +122,7 @@ impl fmt::Display for WorkspacePath {
         if self.relative.is_empty() {
             f.write_str(".")
         } else {
-            f.write_str(&self.relative)
+            f.write_str(&shown::exact(&self.relative))
         }
     }
 }
@@ -105,7 +134,8 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<String, PathError> {
-        text.parse().map(|path: WorkspacePath| path.relative)
+        let path: WorkspacePath = text.parse()?;
+        Ok(String::from_utf8_lossy(path.as_bytes()).into_owned())
     }
 
     #[test]
@@ -146,6 +176,21 @@ mod tests {
     }
 
     #[test]
+    fn a_name_of_any_bytes_is_given_as_it_is_shown() {
+        let path = WorkspacePath::of_bytes(b"dir/caf\xe9").expect("a path");
+        assert_eq!(path.to_string(), r"$'dir/caf\xe9'");
+        assert_eq!(path.to_string().parse().as_ref(), Ok(&path));
+        let text: WorkspacePath = r"dir/caf\xe9".parse().expect("a path");
+        assert_eq!(text.as_bytes(), br"dir/caf\xe9");
+        assert_ne!(text, path);
+        assert_eq!(
+            r"$'..\x2f..'".parse::<WorkspacePath>(),
+            Err(PathError::Outside)
+        );
+        assert_eq!(r"$'a\x00'".parse::<WorkspacePath>(), Err(PathError::Nul));
+    }
+
+    #[test]
     fn a_trailing_slash_means_a_directory() {
         let names_directory =
             |text: &str| text.parse::<WorkspacePath>().map(|p| p.names_directory());
@@ -169,7 +214,8 @@ mod tests {
         #[test]
         fn a_parsed_path_parses_to_itself(text in "(/workspace)?[a./]{1,30}") {
             if let Ok(path) = text.parse::<WorkspacePath>() {
-                prop_assert_eq!(parse(&path.to_string()), Ok(path.relative));
+                let again: Result<WorkspacePath, _> = path.to_string().parse();
+                prop_assert_eq!(again.map(|again| again.relative), Ok(path.relative));
             }
         }
     }

@@ -2,10 +2,11 @@
 //! server, for the user `tester` on the loopback address.
 
 mod archives;
-mod client;
+pub mod client;
 mod downloads;
 mod forms;
 mod large;
+mod leases;
 mod listing;
 mod refusals;
 mod uploads;

@@ -344,7 +344,6 @@ environment/bin/pip --version | grep -q '^pip .*/workspace/environment/'
 pip --version > /dev/null
 
 test "$(node -p '6 * 7')" = 42
-test "$(npm pkg get name --prefix "$(mktemp -d)")" = '{}'
 mkdir package && cd package && npm init -y > /dev/null
 test "$(npm --silent run env | grep ^npm_package_name=)" = npm_package_name=package
 npx --offline --version > /dev/null

@@ -59,7 +59,7 @@ CALLS = {
 # What sets how a thread is scheduled: (number on x86_64, number on aarch64, arguments before its id, arguments after).
 SCHEDULING = {
     "setpriority": (141, 140, [0], [1]), "sched_setparam": (142, 118, [], [buffer]),
-    "sched_setscheduler": (144, 119, [], [0, buffer]), "sched_setattr": (314, 274, [], [buffer, 0]),
+    "sched_setscheduler": (144, 119, [], [5, buffer]), "sched_setattr": (314, 274, [], [buffer, 0]),
     "ioprio_set": (251, 30, [1], [0x6000]), "sched_setaffinity": (203, 122, [], [8, ctypes.c_char_p(b"\xff" * 8)]),
 }
 FAMILIES = {"unix": 1, "inet": 2, "inet6": 10, "netlink": 16, "packet": 17, "can": 29, "tipc": 30, "alg": 38,
@@ -135,6 +135,9 @@ def main():
         attempts[f"{name}_user"] = lambda n=number, k=kind, v=value: call(n, k, 0, v)
         attempts[f"{name}_user_high"] = lambda n=number, k=kind, v=value: call(n, HIGH | k, 0, v)
         attempts[f"{name}_group"] = lambda n=number, k=kind - 1, v=value: call(n, k, 0, v)
+    scheduler = SCHEDULING["sched_setscheduler"][0 if X86 else 1]
+    for name, policy in (("other", 0), ("idle", 5), ("idle_high", HIGH | 5), ("batch", 3), ("other_reset", 1 << 30)):
+        attempts[f"sched_{name}_own_id"] = lambda p=policy: call(scheduler, threading.get_native_id(), p, buffer)
     if X86:
         attempts["int80_getpid"] = lambda: call32(20, 0, 0, 0)
         attempts["int80_socket_vsock"] = lambda: call32(359, FAMILIES["vsock"], 1, 0)

@@ -7,6 +7,9 @@
 //! | `supervise` | the user, a child of PID 1 | one per command: starts it, reaps what descends from it, reports |
 //! | `bridge` | uid 65534, by `docker exec` | joins its stdin and stdout to PID 1's socket |
 //!
+//! `pid1` and `bridge` first put themselves under the filters of system calls ([`filters`]), which
+//! every command inherits.
+//!
 //! The user's code is hostile and has the same uid as `pid1` and `supervise`.
 //! It cannot look into them: the binary is execute-only, which makes the
 //! process non-dumpable from its first instruction, and [`lockdown`] says so
@@ -15,6 +18,7 @@
 mod bridge;
 mod capture;
 mod files;
+mod filters;
 mod lockdown;
 mod peer;
 mod pid1;
@@ -25,13 +29,22 @@ mod tree;
 
 use std::process::ExitCode;
 
+use casemate_protocol::exit;
+
 fn main() -> ExitCode {
     if let Err(error) = lockdown::apply() {
         complain(&format!("cannot become non-dumpable: {error}"));
         return ExitCode::from(71);
     }
     let mut args = std::env::args().skip(1);
-    match args.next().as_deref() {
+    let role = args.next();
+    if matches!(role.as_deref(), Some("pid1" | "bridge"))
+        && let Err(error) = filters::install()
+    {
+        complain(&format!("cannot install its seccomp filters: {error}"));
+        return ExitCode::from(u8::try_from(exit::UNFILTERED).unwrap_or(u8::MAX));
+    }
+    match role.as_deref() {
         Some("pid1") => pid1::main(args),
         Some("supervise") => supervisor::main(args),
         Some("bridge") => bridge::main(),

@@ -76,6 +76,8 @@ pub mod exit {
     pub const PANIC: i64 = 70;
     /// PID 1 could not begin to serve: the image or the kernel lacks something.
     pub const NOT_SERVING: i64 = 71;
+    /// PID 1 could not install its seccomp filters, and serves nobody without.
+    pub const UNFILTERED: i64 = 72;
     /// PID 1 was asked to end by `Retire`.
     pub const RETIRED: i64 = 75;
     /// Nothing ran and nobody called for the idle timeout.

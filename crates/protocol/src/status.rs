@@ -7,6 +7,8 @@ use crate::{Failure, failure};
 pub trait FailureExt: Sized {
     /// A failure with the kernel's words or another detail for people.
     fn new(code: failure::Code, detail: impl Into<String>) -> Self;
+    /// The detail, after the entry where it is about one.
+    fn text(&self) -> String;
     /// The status that carries it.
     fn into_status(self) -> Status;
     /// The failure that `status` carries, if it carries one.
@@ -18,6 +20,14 @@ impl FailureExt for Failure {
         Self {
             code: code.into(),
             detail: detail.into(),
+            ..Self::default()
+        }
+    }
+
+    fn text(&self) -> String {
+        match self.entry.as_str() {
+            "" => self.detail.clone(),
+            entry => format!("{entry}: {}", self.detail),
         }
     }
 

@@ -98,10 +98,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::engine::seccomp;
 
     fn ours() -> Value {
-        serde_json::from_str(seccomp::profile()).unwrap()
+        serde_json::from_str(casemate_seccomp::engine_profile()).unwrap()
     }
 
     /// Whether our profile, changed by `change`, is still as strict as ours.

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use headers::{ContentLength, HeaderMapExt as _};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Files;
@@ -14,32 +14,44 @@ use super::conditions::Conditions;
 use super::download::stat;
 use super::error::Refused;
 use super::incoming::{Failure, Incoming, content};
-use super::request::{Caller, FilePath, Params};
+use super::query::{FromQuery, Params, Query};
+use super::request::{Caller, FilePath};
 use crate::config::Bytes;
 use crate::sandbox::{Sandbox, SandboxError, UploadOptions, Uploaded};
 use crate::tools::Code;
 use crate::workspace::WorkspacePath;
 
 /// Parameters of `PUT`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 pub struct PutParams {
-    unpack: Option<Archive>,
+    unpack: bool,
 }
 
-/// What can be unpacked.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Archive {
-    Tar,
+impl FromQuery for PutParams {
+    const KNOWN: &[&str] = &["unpack"];
+
+    fn from_query(query: &Query) -> Result<Self, Refused> {
+        match query.text("unpack")? {
+            None => Ok(Self { unpack: false }),
+            Some("tar") => Ok(Self { unpack: true }),
+            Some(_) => Err(Refused::bad("`unpack` is tar; nothing else is unpacked.")),
+        }
+    }
 }
 
 /// Parameters of `DELETE`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 pub struct DeleteParams {
-    #[serde(default)]
     recursive: bool,
+}
+
+impl FromQuery for DeleteParams {
+    const KNOWN: &[&str] = &["recursive"];
+
+    fn from_query(query: &Query) -> Result<Self, Refused> {
+        let recursive = query.truth("recursive")?.unwrap_or(false);
+        Ok(Self { recursive })
+    }
 }
 
 /// What was stored.
@@ -62,7 +74,7 @@ pub async fn put(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let unpack = params.unpack.is_some();
+    let unpack = params.unpack;
     let body = admitted(&headers, body, files.limit)?;
     if path.names_directory() && !unpack {
         let problem = "names a directory; give the path of a file.";
@@ -84,7 +96,10 @@ pub async fn put(
         limit: files.limit,
     };
     let (content, failure) = content(body);
-    let stored = caller.sandbox.upload(path.as_str(), options, content).await;
+    let stored = caller
+        .sandbox
+        .upload(path.to_bytes(), options, content)
+        .await;
     let uploaded = stored.map_err(|error| {
         let mut refused = upload_refused(&error, &failure, &path, files.limit);
         if create_new && refused.code == Code::Exists.as_str() {
@@ -115,7 +130,7 @@ pub async fn delete(
     Params(params): Params<DeleteParams>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Refused> {
-    if path.as_str().is_empty() {
+    if path.as_bytes().is_empty() {
         return Err(Refused::bad(
             "the workspace itself cannot be deleted; delete what is in it.",
         ));
@@ -126,7 +141,10 @@ pub async fn delete(
         let problem = "is a file; leave out the slash at its end.";
         return Err(Refused::about(Code::NotDirectory, &path, problem));
     }
-    let deleted = caller.sandbox.delete(path.as_str(), params.recursive).await;
+    let deleted = caller
+        .sandbox
+        .delete(path.to_bytes(), params.recursive)
+        .await;
     deleted.map_err(|error| {
         let refused = Refused::sandbox(&error, &path);
         if refused.code == Code::IsDirectory.as_str() {
@@ -186,7 +204,8 @@ pub fn upload_refused(
     refused
 }
 
-fn too_large(limit: u64) -> Refused {
+/// More than `limit` bytes.
+pub fn too_large(limit: u64) -> Refused {
     Refused {
         status: StatusCode::PAYLOAD_TOO_LARGE,
         code: Code::TooLarge.as_str(),

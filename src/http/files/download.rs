@@ -20,20 +20,12 @@ use crate::sandbox::{Sandbox, SandboxError, Stat};
 use crate::tools::Code;
 use crate::workspace::WorkspacePath;
 
-/// On every answer with something of a user's. `no-cache` has a browser ask each time
+/// On every answer with something of a user's, besides what every answer has. `no-cache` has a browser ask each time
 /// whether its copy is still the one, and `private` keeps proxies from having one.
-const GUARDS: [(HeaderName, HeaderValue); 4] = [
-    (
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    ),
+const GUARDS: [(HeaderName, HeaderValue); 2] = [
     (
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("sandbox; default-src 'none'"),
-    ),
-    (
-        HeaderName::from_static("cross-origin-resource-policy"),
-        HeaderValue::from_static("same-origin"),
     ),
     (
         header::CACHE_CONTROL,
@@ -84,7 +76,7 @@ pub async fn head(
 
 /// What is at `path`, for a condition.
 pub async fn stat(sandbox: &Sandbox, path: &WorkspacePath) -> Result<Stat, Refused> {
-    let stat = sandbox.stat(path.as_str()).await;
+    let stat = sandbox.stat(path.to_bytes()).await;
     stat.map_err(|error| Refused::sandbox(&error, path))
 }
 
@@ -122,7 +114,7 @@ async fn open(
             }
             (_, None) => return Err(Refused::precondition(path)),
         };
-        let download = sandbox.download(path.as_str(), offset, length).await;
+        let download = sandbox.download(path.to_bytes(), offset, length).await;
         let download = download.map_err(|error| Refused::sandbox(&error, path))?;
         let stat = download.stat;
         if known.is_none_or(|known| known.version == stat.version || stat.is_dir) {
@@ -186,9 +178,10 @@ fn broke_off(error: &SandboxError) {
 }
 
 fn describe(headers: &mut HeaderMap, path: &WorkspacePath, stat: &Stat) {
-    let name = match path.as_str().rsplit('/').next() {
-        Some("") | None => "workspace",
-        Some(name) => name,
+    let name = match path.as_bytes().rsplit(|byte| *byte == b'/').next() {
+        Some(b"") | None => "workspace".into(),
+        // A header has text only.
+        Some(name) => String::from_utf8_lossy(name),
     };
     headers.typed_insert(LastModified::from(modified(stat)));
     let (kind, name) = if stat.is_dir {
@@ -198,7 +191,7 @@ fn describe(headers: &mut HeaderMap, path: &WorkspacePath, stat: &Stat) {
         if let Some(tag) = etag(stat) {
             headers.typed_insert(tag);
         }
-        ("application/octet-stream", name.to_owned())
+        ("application/octet-stream", name.into_owned())
     };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CONTENT_DISPOSITION, attachment(&name));

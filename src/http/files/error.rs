@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::http::failure::failure;
 use crate::sandbox::SandboxError;
-use crate::tools::{Code, ToolError};
+use crate::tools::{Code, ToolError, subject_of};
 use crate::workspace::WorkspacePath;
 
 /// Seconds after which a request that came at a bad time may come again.
@@ -46,12 +46,14 @@ impl Refused {
     /// What the sandbox says of `path`. Where the tools' sentence names a tool, this
     /// one names a request.
     pub fn sandbox(error: &SandboxError, path: &WorkspacePath) -> Self {
-        let ToolError { code, sentence } = ToolError::sandbox(error, &format!("\"{path}\""));
-        let failed = matches!(error, SandboxError::Failed(_));
+        let path = format!("\"{path}\"");
+        let ToolError { code, sentence } = ToolError::sandbox(error, &path);
+        let subject = subject_of(error, &path);
+        let of_one = matches!(error, SandboxError::Failed(failure) if failure.stored == 0);
         let message = match code {
-            Code::NotFound if failed => format!("\"{path}\" does not exist."),
-            Code::IsDirectory if failed => format!("\"{path}\" is a directory."),
-            Code::Exists if failed => format!("\"{path}\" is there already."),
+            Code::NotFound if of_one => format!("{subject} does not exist."),
+            Code::IsDirectory if of_one => format!("{subject} is a directory."),
+            Code::Exists if of_one => format!("{subject} is there already."),
             _ => sentence,
         };
         ToolError::new(code, message).into()

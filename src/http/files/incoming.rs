@@ -152,6 +152,11 @@ impl Drop for Incoming {
     }
 }
 
+/// Reads on for a while a body that nobody wants.
+pub fn linger(body: Body) {
+    drop(Incoming::new(body));
+}
+
 async fn drain(mut body: BodyDataStream) {
     let mut left = LINGER.0;
     while let Some(Ok(bytes)) = body.next().await

@@ -5,17 +5,19 @@ mod cursor;
 use axum::Json;
 use casemate_protocol::entry::Type;
 use casemate_protocol::{Entry, ListFilesReply, ListFilesRequest};
-use serde::{Deserialize, Serialize};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use serde::Serialize;
 use serde_json::Value;
 
 use self::cursor::Cursor;
 use super::content::success;
 use super::error::Refused;
-use super::request::{Caller, Params, workspace_path};
+use super::query::{FromQuery, Params, Query};
+use super::request::Caller;
 use crate::config::limits::LIST_DEPTH;
 use crate::sandbox::{Answer, Sandbox};
-use crate::tools::{Code, time, visible};
-use crate::workspace::WorkspacePath;
+use crate::tools::{Code, time};
+use crate::workspace::{WorkspacePath, shown};
 
 /// Entries of a page: what a person scrolls through, about 100 kB of JSON.
 const PAGE: u32 = 1_000;
@@ -32,20 +34,33 @@ const COUNTED: (u32, u32) = (5_000, 1024 * 1024);
 /// Pages that are counted: enough for [`MOST_COUNTED`] names of 500 bytes.
 const COUNTED_PAGES: usize = 6;
 
+/// All that stands for itself in a path: the unreserved characters of RFC 3986, and slashes.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
+
 /// Parameters of the route.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 pub struct ListParams {
-    #[serde(default)]
-    path: String,
-    #[serde(default = "one_level")]
+    path: WorkspacePath,
     depth: u32,
-    #[serde(default)]
     cursor: String,
 }
 
-fn one_level() -> u32 {
-    LIST_DEPTH.default
+impl FromQuery for ListParams {
+    const KNOWN: &[&str] = &["path", "depth", "cursor"];
+
+    fn from_query(query: &Query) -> Result<Self, Refused> {
+        let depth = query.number("depth", LIST_DEPTH)?;
+        Ok(Self {
+            path: query.path("path")?,
+            depth: depth.unwrap_or(LIST_DEPTH.default),
+            cursor: query.text("cursor")?.unwrap_or_default().to_owned(),
+        })
+    }
 }
 
 /// A page.
@@ -61,8 +76,10 @@ struct Listing {
 /// One entry.
 #[derive(Debug, PartialEq, Serialize)]
 struct Listed {
-    /// Below the path; what is not UTF-8 of it as `\xNN`.
+    /// Below the path; one that is not UTF-8 as [`shown`] has it.
     filename: String,
+    /// Where it is downloaded from, and deleted at: every byte of the name.
+    url: String,
     size: u64,
     is_dir: bool,
     modified: String,
@@ -73,16 +90,10 @@ pub async fn get(
     caller: Caller,
     Params(params): Params<ListParams>,
 ) -> Result<Json<Value>, Refused> {
-    let path = workspace_path(&params.path)?;
-    if !LIST_DEPTH.contains(&params.depth) {
-        return Err(Refused::bad(format!(
-            "`depth` is {} to {}.",
-            LIST_DEPTH.least, LIST_DEPTH.most
-        )));
-    }
+    let path = params.path;
     let cursor = Cursor::parse(&params.cursor)?;
     let mut request = ListFilesRequest {
-        path: path.as_str().to_owned(),
+        path: path.to_bytes(),
         depth: params.depth,
         limit: PAGE,
         max_chars: PAGE_CHARS,
@@ -148,11 +159,11 @@ async fn count(
 }
 
 fn listed(path: &WorkspacePath, entry: &Entry) -> Result<Listed, Refused> {
-    let below = match path.as_str() {
-        "" => Some(&entry.path[..]),
+    let below = match path.as_bytes() {
+        b"" => Some(&entry.path[..]),
         above => entry
             .path
-            .strip_prefix(above.as_bytes())
+            .strip_prefix(above)
             .and_then(|rest| rest.strip_prefix(b"/")),
     };
     let Some(below) = below else {
@@ -160,23 +171,17 @@ fn listed(path: &WorkspacePath, entry: &Entry) -> Result<Listed, Refused> {
         return Err(Refused::about(Code::NotDirectory, path, problem));
     };
     Ok(Listed {
-        filename: shown(below),
+        filename: shown::exact(below).into_owned(),
+        url: format!("/files/content/{}", percent_encode(&entry.path, ESCAPED)),
         size: entry.size,
         is_dir: entry.r#type() == Type::Directory,
         modified: time(entry.modified_ms),
     })
 }
 
-/// Text exactly, so that it can be asked for again. What is not text cannot be.
-fn shown(name: &[u8]) -> String {
-    match std::str::from_utf8(name) {
-        Ok(text) => text.to_owned(),
-        Err(_) => visible(name),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::request::workspace_path;
     use super::*;
 
     #[test]
@@ -187,12 +192,18 @@ mod tests {
             ..Entry::default()
         };
         let name = |path: &str, found| {
-            let path = workspace_path(path).expect("a path");
+            let path = workspace_path(path.as_bytes()).expect("a path");
             listed(&path, &entry(found)).map(|listed| listed.filename)
         };
         assert_eq!(name("", b"a/b").as_deref(), Ok("a/b"));
         assert_eq!(name("a", b"a/b\n\\").as_deref(), Ok("b\n\\"));
-        assert_eq!(name("a", b"a/\xff").as_deref(), Ok("\\xff"));
+        assert_eq!(name("a", b"a/\xff").as_deref(), Ok(r"$'\xff'"));
+        let path = workspace_path(b"a").expect("a path");
+        let url = listed(&path, &entry(b"a/caf\xe9 %+?#\\b/c")).map(|listed| listed.url);
+        assert_eq!(
+            url.as_deref(),
+            Ok("/files/content/a/caf%E9%20%25%2B%3F%23%5Cb/c")
+        );
         let refused = name("a", b"a").expect_err("a file");
         assert_eq!(
             (refused.status.as_u16(), refused.code),

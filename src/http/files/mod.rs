@@ -24,14 +24,17 @@ mod content;
 mod disposition;
 mod download;
 mod error;
+mod form;
 mod incoming;
 mod list;
 mod name;
+mod query;
 mod recorded;
 mod request;
 mod upload;
 
 pub use error::Refused;
+pub use incoming::linger;
 
 use axum::routing::{get, post};
 use axum::{Router, middleware};

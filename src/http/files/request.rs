@@ -1,10 +1,9 @@
-//! What every request is parsed into: whose sandbox, which path, which parameters.
+//! What every request is parsed into: whose sandbox, and which path.
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, Uri};
 use percent_encoding::percent_decode_str;
-use serde::de::DeserializeOwned;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::Files;
@@ -69,31 +68,34 @@ impl FromRequestParts<Files> for FilePath {
 }
 
 /// A path as a person writes it; nothing means the workspace itself.
-pub fn workspace_path(text: &str) -> Result<WorkspacePath, Refused> {
-    let text = if text.is_empty() { "." } else { text };
-    text.parse().map_err(|error| ToolError::path(&error).into())
+pub fn workspace_path(path: &[u8]) -> Result<WorkspacePath, Refused> {
+    let path = if path.is_empty() { b"." } else { path };
+    WorkspacePath::of_bytes(path).map_err(|error| ToolError::path(&error).into())
 }
 
 /// Each name of a path is decoded once and alone, so that none can become two, or a
-/// step upwards.
-fn decoded(path: &str) -> Result<String, Refused> {
-    let names: Result<Vec<String>, Refused> = path.split('/').map(decoded_name).collect();
-    Ok(names?.join("/"))
+/// step upwards. Names are any bytes.
+fn decoded(path: &str) -> Result<Vec<u8>, Refused> {
+    let names: Result<Vec<Vec<u8>>, Refused> = path.split('/').map(decoded_name).collect();
+    Ok(names?.join(&b'/'))
 }
 
-fn decoded_name(name: &str) -> Result<String, Refused> {
-    let text = decoded_text(name)?;
-    let hidden = text != name && matches!(text.as_str(), "." | "..");
-    if hidden || text.contains(['/', '\0']) {
+fn decoded_name(name: &str) -> Result<Vec<u8>, Refused> {
+    escapes_are_whole(name)?;
+    let decoded: Vec<u8> = percent_decode_str(name).collect();
+    let hidden = decoded != name.as_bytes() && matches!(&decoded[..], b"." | b"..");
+    if hidden || decoded.contains(&b'/') || decoded.contains(&0) {
         return Err(Refused::bad(format!(
             "the path's part {name:?} stands for no name of a file: it hides a slash, a NUL or \
              dots behind %."
         )));
     }
-    Ok(text)
+    Ok(decoded)
 }
 
-fn decoded_text(text: &str) -> Result<String, Refused> {
+/// # Errors
+/// A `%` that escapes nothing.
+pub fn escapes_are_whole(text: &str) -> Result<(), Refused> {
     let mut escapes = text.split('%').skip(1);
     let is_escape = |rest: &str| {
         let digits = rest.as_bytes().get(..2);
@@ -101,39 +103,14 @@ fn decoded_text(text: &str) -> Result<String, Refused> {
     };
     if !escapes.all(is_escape) {
         return Err(Refused::bad(
-            "a % without two hexadecimal digits behind it; write % as %25.",
+            "a % without two hexadecimal digits after it; write % as %25.",
         ));
     }
-    let text = percent_decode_str(text).decode_utf8();
-    Ok(text
-        .map_err(|_| Refused::bad("what stands behind % is not UTF-8."))?
-        .into_owned())
-}
-
-/// The parameters behind `?`. An unknown one is refused.
-#[derive(Debug)]
-pub struct Params<T>(pub T);
-
-impl<T: DeserializeOwned> FromRequestParts<Files> for Params<T> {
-    type Rejection = Refused;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Files) -> Result<Self, Refused> {
-        params(&parts.uri).map(Self)
-    }
-}
-
-fn params<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refused> {
-    // The parser replaces what is not UTF-8, and would so name another file.
-    decoded_text(uri.query().unwrap_or_default())?;
-    let Query(params) = Query::try_from_uri(uri)
-        .map_err(|error| Refused::bad(format!("{}.", error.body_text())))?;
-    Ok(params)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
 
     #[test]
@@ -147,17 +124,23 @@ mod tests {
             ("%E6%97%A5", "日"),
             ("a%0Ab%22", "a\nb\""),
             ("a/", "a/"),
+            ("caf%5Cxe9", r"caf\xe9"),
             ("", ""),
         ] {
-            assert_eq!(decoded(path).as_deref(), Ok(text), "{path}");
+            assert_eq!(decoded(path).as_deref(), Ok(text.as_bytes()), "{path}");
         }
+    }
+
+    #[test]
+    fn a_name_is_any_bytes() {
+        assert_eq!(decoded("caf%E9/%ff").as_deref(), Ok(&b"caf\xe9/\xff"[..]));
     }
 
     #[test]
     fn what_hides_another_path_behind_an_escape_is_refused() {
         for path in [
-            "a%2Fb", "a%2fb", "%00", "a%00b", "%2e%2e/a", "%2E.", ".%2e", "%2e", "%ff", "%C3", "%",
-            "%4", "%zz", "%+1",
+            "a%2Fb", "a%2fb", "%00", "a%00b", "%2e%2e/a", "%2E.", ".%2e", "%2e", "%", "%4", "%zz",
+            "%+1",
         ] {
             let refused = decoded(path).expect_err(path);
             assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{path}");
@@ -168,27 +151,10 @@ mod tests {
     #[test]
     fn what_leads_out_is_forbidden_and_nothing_is_the_workspace() {
         for path in ["..", "../../etc/passwd", "/etc/passwd", "a/../../b"] {
-            let refused = workspace_path(path).expect_err(path);
+            let refused = workspace_path(path.as_bytes()).expect_err(path);
             assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}");
         }
-        let root = workspace_path("").expect("a path");
-        assert_eq!((root.as_str(), root.names_directory()), ("", true));
-    }
-
-    #[derive(Debug, Deserialize, PartialEq)]
-    #[serde(deny_unknown_fields)]
-    struct Known {
-        #[serde(default)]
-        path: String,
-    }
-
-    #[test]
-    fn parameters_are_text_and_known() {
-        let of = |uri: &'static str| params::<Known>(&Uri::from_static(uri)).map(|p| p.path);
-        assert_eq!(of("/files/list").as_deref(), Ok(""));
-        assert_eq!(of("/files/list?path=a%20b+c%2Fd").as_deref(), Ok("a b c/d"));
-        for uri in ["/?path=%ff", "/?pth=a", "/?path=%", "/?path=a&path=b"] {
-            assert_eq!(of(uri).expect_err(uri).status, StatusCode::BAD_REQUEST);
-        }
+        let root = workspace_path(b"").expect("a path");
+        assert_eq!((root.as_bytes(), root.names_directory()), (&b""[..], true));
     }
 }

@@ -167,6 +167,52 @@ fn without_an_origin_no_page_asks_and_of_pages_only_listed_ones_may() {
     assert_eq!(asked(&usual, "/", &two), Err(Denied::Origin));
 }
 
+/// A request for `path` that a browser sends, and whether it is admitted.
+fn loads(method: &str, path: &str, site: &str, mode: &str, origin: Option<&str>) -> bool {
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "localhost:8080")
+        .header("sec-fetch-site", site)
+        .header("sec-fetch-mode", mode);
+    let request = origin
+        .iter()
+        .fold(request, |request, origin| request.header("origin", *origin));
+    let parts = request.body(()).unwrap().into_parts().0;
+    guard("127.0.0.1:8080", None, None).admit(&parts).is_ok()
+}
+
+#[test]
+fn of_what_another_site_has_a_browser_load_only_the_page_is_answered() {
+    let paths = [
+        "/",
+        "/files/content/a",
+        "/files/download/",
+        "/mcp",
+        "/nothing",
+    ];
+    let methods = ["GET", "HEAD", "POST", "PUT", "DELETE"];
+    let modes = ["no-cors", "cors", "navigate", "same-origin", "websocket"];
+    let asked = paths
+        .iter()
+        .flat_map(|path| methods.map(|method| (*path, method)));
+    for ((path, method), mode) in asked.flat_map(|asked| modes.map(|mode| (asked, mode))) {
+        for site in ["cross-site", "same-site", "", "none, same-origin", "None"] {
+            let page = path == "/" && method == "GET" && mode == "navigate";
+            let admitted = loads(method, path, site, mode, None);
+            assert_eq!(admitted, page, "{method} {path} {site} {mode}");
+            // A listed origin says who it is, and a foreign one too.
+            let own = Some("http://127.0.0.1:8080");
+            assert!(loads(method, path, site, mode, own), "{method} {path}");
+            let foreign = Some("http://evil.example");
+            assert!(!loads(method, path, site, mode, foreign), "{method} {path}");
+        }
+        for site in ["same-origin", "none"] {
+            assert!(loads(method, path, site, mode, None), "{method} {path}");
+        }
+    }
+}
+
 #[test]
 fn an_empty_list_allows_no_page_and_no_name() {
     let settings = HttpSettings {

@@ -3,7 +3,7 @@
 import { Refused, hasToken, request } from './api.js';
 import { make, say } from './dom.js';
 import { session } from './session.js';
-import { below, quoted, size, visible } from './text.js';
+import { quoted, size, visible } from './text.js';
 import { transfer } from './transfers.js';
 
 /** Bytes of a download that the page may hold, where the browser cannot write to disk. */
@@ -13,10 +13,9 @@ const STREAMED = 32 * 1024 ** 2;
 /** Milliseconds in which a browser has long begun to read what it was told to save. */
 const BEGUN = 60_000;
 
-/** Downloads what the path names, an entry of a listing. */
-export async function download(path, entry) {
+/** Downloads what is at an address: an entry of a listing. */
+export async function download(address, entry) {
   const name = entry.is_dir ? `${entry.filename}.tar` : entry.filename;
-  const address = below('download', path);
   // Without a token the browser can ask by itself, and streams.
   if (!hasToken()) return save(address, name);
   try {

@@ -99,16 +99,16 @@ function row(entry) {
     make('td', { className: 'number' }, entry.is_dir ? '' : size(entry.size)),
     make('td', { className: 'date' }, day, make('span', {}, ` ${time}`)),
     make('td', { className: 'actions' },
-      button('Download', entry.filename, () => download(path, entry)),
-      button('Delete', entry.filename, () => remove(path, entry))));
+      button('Download', entry.filename, () => download(entry.url, entry)),
+      button('Delete', entry.filename, () => remove(entry))));
 }
 
-async function remove(path, entry) {
+async function remove(entry) {
   const name = quoted(entry.filename);
   const what = entry.is_dir ? `the folder ${name} and everything in it` : name;
   if (!(await agree(`Delete ${what}? This cannot be undone.`, 'Delete'))) return;
   try {
-    await request(below('content', path) + (entry.is_dir ? '?recursive=true' : ''), { method: 'DELETE' });
+    await request(entry.url + (entry.is_dir ? '?recursive=true' : ''), { method: 'DELETE' });
     await list();
     say(`Deleted ${visible(entry.filename)}.`);
     $('files-title').focus();
@@ -134,7 +134,7 @@ $('previous').addEventListener('click', () => {
 });
 $('refresh').addEventListener('click', list);
 $('all').addEventListener('click', () =>
-  download(here, { filename: here.split('/').pop() || 'workspace', is_dir: true }));
+  download(below('download', here), { filename: here.split('/').pop() || 'workspace', is_dir: true }));
 addEventListener('hashchange', () => { if (session.status) turn(open); });
 
 session.addEventListener('enter', open);

@@ -20,12 +20,8 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 
 /// On each part of the page. `no-cache`: after an update nobody has an old script with
 /// a new page. The paths of a workspace are nobody's business, hence no referrer.
-const HEADERS: [(HeaderName, HeaderValue); 6] = [
+const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
-    (
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    ),
     (
         header::REFERRER_POLICY,
         HeaderValue::from_static("no-referrer"),
@@ -33,10 +29,6 @@ const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     (
         HeaderName::from_static("cross-origin-opener-policy"),
-        HeaderValue::from_static("same-origin"),
-    ),
-    (
-        HeaderName::from_static("cross-origin-resource-policy"),
         HeaderValue::from_static("same-origin"),
     ),
 ];

@@ -26,11 +26,12 @@ impl Sandbox {
     /// what went wrong on the way.
     pub async fn download(
         &self,
-        path: &str,
+        path: impl Into<Bytes>,
         offset: u64,
         length: Option<u64>,
     ) -> Result<Download, SandboxError> {
-        let stat = self.stat(path).await?;
+        let path = path.into();
+        let stat = self.stat(path.clone()).await?;
         match expected(&stat, offset, length) {
             Some(size) if size <= SMALL as u64 => self.small_download(path, offset, size).await,
             _ => self.large_download(path, offset, length).await,
@@ -39,12 +40,12 @@ impl Sandbox {
 
     async fn small_download(
         &self,
-        path: &str,
+        path: Bytes,
         offset: u64,
         length: u64,
     ) -> Result<Download, SandboxError> {
         let request = ReadBytesRequest {
-            path: path.to_owned(),
+            path,
             offset,
             // 1 MiB at most.
             length: u32::try_from(length).unwrap_or(u32::MAX),
@@ -70,12 +71,12 @@ impl Sandbox {
 
     async fn large_download(
         &self,
-        path: &str,
+        path: Bytes,
         offset: u64,
         length: Option<u64>,
     ) -> Result<Download, SandboxError> {
         let request = DownloadRequest {
-            path: path.to_owned(),
+            path,
             offset,
             length,
         };

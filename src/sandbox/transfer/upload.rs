@@ -27,10 +27,11 @@ impl Sandbox {
     /// [`SandboxError::Uncertain`] when all of it was sent and there was no answer.
     pub async fn upload(
         &self,
-        path: &str,
+        path: impl Into<Bytes>,
         options: UploadOptions,
         mut content: BoxStream<'static, io::Result<Bytes>>,
     ) -> Result<Uploaded, SandboxError> {
+        let path = path.into();
         let head = self.unless_ending(Head::of(&mut content)).await?;
         if head.is_all && !options.unpack {
             return self.small_upload(path, options, head.data.concat()).await;
@@ -43,14 +44,14 @@ impl Sandbox {
     /// All but the word that it was all.
     async fn send_all(
         &self,
-        path: &str,
+        path: Bytes,
         options: UploadOptions,
         head: Head,
         mut content: BoxStream<'static, io::Result<Bytes>>,
     ) -> Result<(Outgoing, Held), SandboxError> {
         let turn = self.transfer_turn().await?;
         let begin = UploadBegin {
-            path: path.to_owned(),
+            path,
             create_new: options.create_new,
             unpack: options.unpack,
             limit: options.limit,
@@ -98,7 +99,7 @@ impl Sandbox {
 
     async fn small_upload(
         &self,
-        path: &str,
+        path: Bytes,
         options: UploadOptions,
         content: Vec<u8>,
     ) -> Result<Uploaded, SandboxError> {
@@ -113,7 +114,7 @@ impl Sandbox {
             (Mode::Overwrite, Repeat::Overwrite)
         };
         let request = WriteFileRequest {
-            path: path.to_owned(),
+            path,
             content: content.into(),
             mode: mode.into(),
             executable: false,

@@ -94,7 +94,7 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
     let path = file(&args.path)?;
     check(&args)?;
     let request = EditFileRequest {
-        path: path.as_str().to_owned(),
+        path: path.to_bytes(),
         old_text: args.old_text.into(),
         new_text: args.new_text.into(),
         replace_all: args.replace_all,

@@ -80,8 +80,9 @@ pub fn tool() -> Tool {
         title: "List files",
         description: "List a directory of the user's /workspace, or find files in it by a glob \
             pattern, sorted, a page at a time. Links are shown with their targets and not \
-            followed. The directories .casemate and .home are shown only when asked for by path. Names that \
-            are not plain text are shown with \\xNN.",
+            followed. The directories .casemate and .home are shown only when asked for by path. A name \
+            that is not plain text is shown as bash writes it, $'caf\\xe9'; every tool and command \
+            takes it so.",
         input: arguments::schema::<ListArgs>(),
         output: Some(arguments::schema::<ListOutput>()),
         read_only: true,
@@ -109,7 +110,7 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
         )
     })?;
     let request = ListFilesRequest {
-        path: path.as_str().to_owned(),
+        path: path.to_bytes(),
         depth,
         limit: args.limit.min(limits::LIST_CHARS / entries::LINE_CHARS),
         after: after.into(),

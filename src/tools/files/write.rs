@@ -118,7 +118,7 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
         return Err(ToolError::argument("content", problem));
     }
     let request = WriteFileRequest {
-        path: path.as_str().to_owned(),
+        path: path.to_bytes(),
         content,
         mode: match args.mode {
             WriteMode::Overwrite => Mode::Overwrite,

@@ -41,7 +41,7 @@ fn top() -> &'static Path {
 
 /// Where the script installed them. It says there, too, why it could not.
 #[expect(clippy::print_stderr, reason = "a test that does not run says why")]
-fn installed(name: &str) -> Option<PathBuf> {
+pub fn installed(name: &str) -> Option<PathBuf> {
     let directory = top().join("target/clients").join(name);
     if directory.join(".stamp").exists() {
         return Some(directory);

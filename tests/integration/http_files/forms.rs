@@ -12,7 +12,8 @@ async fn a_form_stores_its_files_and_says_their_names_and_sizes() {
     let server = TestServer::new().start_http().await;
     let one = upload(&server, "", &[("a.txt", b"hello")]).await;
     assert_eq!(one.status, 200, "{one:?}");
-    let data = json!({ "filename": "a.txt", "size": 5 });
+    let file = json!({ "filename": "a.txt", "size": 5 });
+    let data = json!({ "filename": "a.txt", "size": 5, "files": [file] });
     assert_eq!(one.json(), json!({ "success": true, "data": data }));
     assert_eq!(content(&server, "a.txt").await, "hello");
 
@@ -36,8 +37,11 @@ async fn five_megabytes_come_back_byte_for_byte() {
     let server = TestServer::new().start_http().await;
     let file = noise(5_000_000);
     let reply = upload(&server, "", &[("data.bin", &file)]).await;
-    let data = json!({ "filename": "data.bin", "size": 5_000_000 });
-    assert_eq!(reply.data(), data);
+    let data = reply.data();
+    assert_eq!(
+        (&data["filename"], &data["size"]),
+        (&json!("data.bin"), &json!(5_000_000))
+    );
     let reply = get(&server, "/files/download/data.bin").await;
     assert_eq!(reply.header("content-length"), "5000000");
     assert!(reply.body == file, "other bytes");
@@ -107,11 +111,60 @@ async fn what_is_no_form_with_files_is_refused_and_says_what_is_stored_already()
         let wanted = (400, "invalid_argument".to_owned());
         assert_eq!(reply.error(), wanted, "{body}");
     }
+    // Of little nothing is stored before all is judged.
     let half = upload(&server, "", &[("first", b"1"), ("..", b"2")]).await;
     assert_eq!(half.status, 400);
     let message = half.json()["error"]["message"].to_string();
+    assert!(!message.contains("stored"), "{message}");
+    assert_eq!(get(&server, "/files/content/first").await.status, 404);
+    let large = noise(2 << 20);
+    let half = upload(&server, "", &[("first", &large), ("..", b"2")]).await;
+    assert_eq!(half.status, 400);
+    let message = half.json()["error"]["message"].to_string();
     assert!(message.contains("1 file before it is stored."), "{message}");
-    assert_eq!(content(&server, "first").await, "1");
+    assert_eq!(content(&server, "first").await, large);
+}
+
+#[tokio::test]
+async fn two_files_of_one_name_in_one_form_are_refused() {
+    let server = TestServer::new().start_http().await;
+    let conflict = (409, "exists".to_owned());
+    let files: [(&str, &[u8]); 3] = [("index.html", b"a"), ("b", b"b"), ("x/index.html", b"c")];
+    let reply = upload(&server, "", &files).await;
+    assert_eq!(reply.error(), conflict);
+    let message = reply.json()["error"]["message"].to_string();
+    assert!(
+        message.contains("index.html") && !message.contains("stored"),
+        "{message}"
+    );
+    assert_eq!(get(&server, "/files/list").await.data()["total"], 0);
+
+    let large = noise(2 << 20);
+    let reply = upload(&server, "", &[("same", &large), ("same", b"other")]).await;
+    assert_eq!(reply.error(), conflict);
+    let message = reply.json()["error"]["message"].to_string();
+    assert!(message.contains("1 file before it is stored."), "{message}");
+    assert_eq!(content(&server, "same").await, large);
+    // In two forms the later one replaces the other, as ever.
+    assert_eq!(upload(&server, "", &[("same", b"new")]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_plus_in_a_path_is_a_space_or_is_asked_about() {
+    let server = TestServer::new().start_http().await;
+    let reply = upload(&server, "c++", &[("main.c", b"x")]).await;
+    assert_eq!(reply.error(), (400, "invalid_argument".to_owned()));
+    assert!(reply.json()["error"]["message"].to_string().contains("%2B"));
+    assert_eq!(get(&server, "/files/list?path=c++").await.status, 400);
+    assert_eq!(
+        upload(&server, "c%2B%2B", &[("main.c", b"x")]).await.status,
+        200
+    );
+    assert_eq!(
+        upload(&server, "my+notes", &[("a", b"x")]).await.status,
+        200
+    );
+    assert_eq!(server.shell("ls").await.stdout(), "c++\nmy notes\n");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::client::{get, is_success, put};
+use super::client::{ask, get, is_success, put};
 use crate::harness::{HttpServer, TestServer};
 
 async fn list(server: &HttpServer, query: &str) -> Value {
@@ -31,7 +31,13 @@ async fn a_listing_has_the_documented_form() {
     let files = &listing["files"];
     assert_eq!(
         files[0],
-        json!({ "filename": "a.txt", "size": 3, "is_dir": false, "modified": modified })
+        json!({
+            "filename": "a.txt",
+            "url": "/files/content/dir/a.txt",
+            "size": 3,
+            "is_dir": false,
+            "modified": modified,
+        })
     );
     assert_eq!(files[1]["filename"], "link");
     assert_eq!(files[1]["is_dir"], false);
@@ -101,8 +107,62 @@ async fn a_name_from_a_listing_can_be_asked_for() {
             .body,
         "x"
     );
-    server.shell("rm -- *; touch $'\\xff'").await;
-    assert_eq!(names(&list(&server, "").await), ["\\xff"]);
+}
+
+#[tokio::test]
+async fn names_that_are_no_text_are_told_apart_and_each_has_an_address() {
+    let server = TestServer::new().start_http().await;
+    let made = r#"mkdir d && cd d && printf byte > $'caf\xe9' && printf text > 'caf\xe9' && printf quoted > '$'"'"'caf\xe9'"'""#;
+    assert_eq!(server.shell(made).await.exit_code(), 0);
+    let listing = list(&server, "?path=d").await;
+    let shown = names(&listing);
+    let wanted = [r"$'$\'caf\\xe9\''", r"caf\xe9", r"$'caf\xe9'"];
+    assert_eq!(shown, wanted);
+    let files = listing["files"].as_array().expect("files").clone();
+    for (file, text) in files.iter().zip(["quoted", "text", "byte"]) {
+        let url = file["url"].as_str().expect("an address");
+        assert_eq!(get(&server, url).await.body, text, "{url}");
+        // What the tools show is what they take.
+        let path = file["filename"].as_str().expect("a name");
+        let path = match path.strip_prefix("$'") {
+            Some(rest) => format!("$'d/{rest}"),
+            None => format!("d/{path}"),
+        };
+        let read = server.call("read_file", json!({ "path": path })).await;
+        assert_eq!(read.text(), text, "{path}");
+    }
+    let listed = server.call("list_files", json!({ "path": "d" })).await;
+    let paths = listed.field("entries").as_array().expect("entries").iter();
+    let paths: Vec<&str> = paths
+        .map(|entry| entry["path"].as_str().expect("a path"))
+        .collect();
+    assert_eq!(paths, [r"d/$'caf\xe9'", r"d/caf\xe9", r"$'d/caf\xe9'"]);
+    for (path, text) in paths.iter().zip(["quoted", "text", "byte"]) {
+        let read = server.call("read_file", json!({ "path": path })).await;
+        assert_eq!(read.text(), text, "{path}");
+    }
+    // Asked for as it is listed, and no other.
+    assert_eq!(get(&server, "/files/content/d/caf%E9").await.body, "byte");
+    assert_eq!(
+        get(&server, "/files/content/d/caf%5Cxe9").await.body,
+        "text"
+    );
+    let shown = "/files/content/d/$%27caf%5Cxe9%27";
+    assert_eq!(get(&server, shown).await.body, "quoted");
+    let gone = ask(&server, "DELETE", "/files/content/d/caf%E9", &[], "").await;
+    assert_eq!(gone.status, 200);
+    let put = ask(&server, "PUT", "/files/content/d/%FF/new", &[], "x").await;
+    assert_eq!(
+        (put.status, &put.data()["filename"]),
+        (201, &json!(r"$'d/\xff/new'"))
+    );
+    assert_eq!(list(&server, "?path=d%2F%FF").await["total"], 1);
+    let left = server
+        .shell(r"cd d && cat 'caf\xe9' $'\xff/new' && ls | wc -l")
+        .await;
+    assert_eq!(left.stdout(), "textx3\n");
+    let download = get(&server, "/files/download/d/%FF").await;
+    assert_eq!(download.status, 200);
 }
 
 #[tokio::test]
@@ -116,7 +176,7 @@ async fn what_cannot_be_listed_says_why() {
         ("?path=..", 403, "outside_workspace"),
         ("?path=%2Fetc", 403, "outside_workspace"),
         ("?path=a%00b", 400, "invalid_argument"),
-        ("?path=%ff", 400, "invalid_argument"),
+        ("?path=%ff", 404, "not_found"),
         ("?depth=0", 400, "invalid_argument"),
         ("?depth=65", 400, "invalid_argument"),
         ("?depth=x", 400, "invalid_argument"),

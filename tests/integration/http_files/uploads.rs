@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::client::{FORM, ask, content, form, get, noise, put, stream_up, upload};
+use super::client::{BOUNDARY, FORM, ask, content, form, get, noise, put, stream_up, upload};
 use crate::harness::{HttpServer, TestServer, eventually};
 
 /// An upload limit that a test reaches at once.
@@ -45,7 +45,7 @@ async fn what_is_over_the_limit_is_refused_and_the_old_file_stays() {
     let three: [(&str, &[u8]); 3] = [("one", &half), ("two", &half), ("file", b"1")];
     assert_eq!(upload(&server, "", &three).await.error(), wanted);
     assert_eq!(content(&server, "file").await, fits);
-    assert_eq!(content(&server, "two").await, half);
+    assert_eq!(get(&server, "/files/content/one").await.status, 404);
     // A form so long that no file of it can fit.
     let long = upload(&server, "", &[("file", &noise(2 << 20))]).await;
     assert_eq!(long.error(), wanted);
@@ -165,4 +165,71 @@ async fn of_many_that_make_a_file_at_once_one_does() {
     assert_eq!(winners.count(), 1, "{made:?}");
     let losers = made.iter().filter(|reply| reply.status == 412);
     assert_eq!(losers.count(), 7, "{made:?}");
+}
+
+/// A request written out by hand, and the head of its answer.
+async fn by_hand(server: &HttpServer, head: &str, body: &[u8]) -> String {
+    let mut socket = TcpStream::connect(server.address)
+        .await
+        .expect("it accepts");
+    let head = format!(
+        "{head}\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        server.address
+    );
+    socket.write_all(head.as_bytes()).await.expect("sent");
+    socket.write_all(body).await.expect("sent");
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.expect("an answer");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn a_body_in_a_coding_is_not_stored_as_if_it_had_none() {
+    let server = TestServer::new().start_http().await;
+    let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xcbH\xcd\xc9\xc9\x07\0\x86\xa6\x106\x05\0\0\0";
+    let headers = |coding| [("content-encoding", coding), FORM];
+    for coding in ["gzip", "br", "zstd", "x-gzip", "identity, gzip"] {
+        for (method, path) in [
+            ("PUT", "/files/content/a"),
+            ("PUT", "/files/content/a?unpack=tar"),
+            ("POST", "/files/upload"),
+        ] {
+            let reply = ask(&server, method, path, &headers(coding), &gzip[..]).await;
+            assert_eq!(
+                reply.error(),
+                (415, "invalid_argument".to_owned()),
+                "{coding}"
+            );
+            assert_eq!(reply.header("accept-encoding"), "identity");
+        }
+    }
+    let mcp = server.post("/mcp").header("content-encoding", "gzip");
+    let mcp = server.send(mcp, &gzip[..]).await;
+    assert_eq!(
+        (mcp.status().as_u16(), mcp.header("accept-encoding")),
+        (415, "identity")
+    );
+    let form = format!(
+        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\
+         Content-Transfer-Encoding: base64\r\n\r\naGVsbG8=\r\n--{BOUNDARY}--\r\n"
+    );
+    let part = ask(&server, "POST", "/files/upload", &[FORM], form).await;
+    assert_eq!(part.error(), (415, "invalid_argument".to_owned()));
+    let chunked = "PUT /files/content/a HTTP/1.1\r\nTransfer-Encoding: gzip, chunked";
+    let answer = by_hand(&server, chunked, b"3\r\nabc\r\n0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 501 "), "{answer}");
+    assert_eq!(get(&server, "/files/list").await.data()["total"], 0);
+    let plain = ask(
+        &server,
+        "PUT",
+        "/files/content/a",
+        &headers("identity"),
+        "hello",
+    )
+    .await;
+    assert_eq!(plain.status, 201);
+    let chunked = "PUT /files/content/a HTTP/1.1\r\nTransfer-Encoding: chunked";
+    let answer = by_hand(&server, chunked, b"3\r\nabc\r\n0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(content(&server, "a").await, "abc");
 }

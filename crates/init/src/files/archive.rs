@@ -7,11 +7,13 @@
 //! - Memory is bounded: [`DEPTH`] levels with [`NAMES`] names each at most.
 //!
 //! In a download a hard link comes as a file of its own, and what cannot be read or
-//! becomes shorter while it is sent is an error: nobody takes the rest for the whole.
-//! What goes away meanwhile is left out. A [`backup`] has more in it.
+//! becomes shorter while it is sent is an error: nobody takes the rest for the whole. What
+//! cannot be read is looked for before anything is sent ([`look`]). What goes away meanwhile
+//! is left out. A [`backup`] has more in it.
 
 pub(super) mod backup;
 mod extents;
+mod look;
 mod unlocked;
 mod writer;
 
@@ -27,6 +29,7 @@ use self::unlocked::Unlocked;
 use self::writer::Writer;
 use super::download::Parts;
 use super::names::{self, Names, Wanted};
+use super::patience::Patience;
 use super::read::READ;
 use super::temporary::is_temporary_name;
 use super::{Cancel, failure};
@@ -49,6 +52,9 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 
 const FILE: OFlags = READ.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
+pub(super) use extents::{Extent, MOST as MOST_EXTENTS};
+pub(super) use look::look;
+
 /// Sends the archive of all that is in `top`.
 pub(super) fn send(
     top: OwnedFd,
@@ -56,13 +62,17 @@ pub(super) fn send(
     parts: &Parts,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
-    let hidden = if is_workspace { OURS } else { &[] };
     let mut download = Download {
-        hidden,
+        hidden: hidden_at_the_top(is_workspace),
         out: Writer::new(parts, cancel, false),
+        opener: Opener::new(cancel),
     };
     walk(top.into(), &mut download, cancel)?;
     download.out.finish()
+}
+
+fn hidden_at_the_top(is_workspace: bool) -> &'static [&'static [u8]] {
+    if is_workspace { OURS } else { &[] }
 }
 
 /// Where an entry is.
@@ -91,6 +101,7 @@ struct Download<'a> {
     /// Names that are left out at the top.
     hidden: &'a [&'a [u8]],
     out: Writer<'a>,
+    opener: Opener<'a>,
 }
 
 impl Visit for Download<'_> {
@@ -99,7 +110,7 @@ impl Visit for Download<'_> {
     }
 
     fn file(&mut self, at: At<'_>, _: &Stat) -> Result<(), Failure> {
-        match open(at, FILE)? {
+        match self.opener.file(at)? {
             Some((file, stat)) if is(FileType::RegularFile, &stat) => {
                 self.out.file(at.path, &file, &stat)
             }
@@ -222,8 +233,37 @@ fn enter(
     Ok(Some(Level::new(dir, prefix)))
 }
 
+/// Opens the files of an archive.
+struct Opener<'a> {
+    patience: Patience,
+    cancel: &'a Cancel,
+}
+
+impl<'a> Opener<'a> {
+    fn new(cancel: &'a Cancel) -> Self {
+        Self {
+            patience: Patience::with_an_archive(),
+            cancel,
+        }
+    }
+
+    /// `None` when it is gone, or another thing by now.
+    fn file(&mut self, at: At<'_>) -> Result<Option<(OwnedFd, Stat)>, Failure> {
+        loop {
+            match openat(at.dir, at.name, FILE, Mode::empty()) {
+                Err(Errno::AGAIN) => self.patience.wait(self.cancel)?,
+                opened => return with_stat(opened),
+            }
+        }
+    }
+}
+
 fn open(at: At<'_>, flags: OFlags) -> Result<Option<(OwnedFd, Stat)>, Failure> {
-    let Some(fd) = still_there(openat(at.dir, at.name, flags, Mode::empty()))? else {
+    with_stat(openat(at.dir, at.name, flags, Mode::empty()))
+}
+
+fn with_stat(opened: rustix::io::Result<OwnedFd>) -> Result<Option<(OwnedFd, Stat)>, Failure> {
+    let Some(fd) = still_there(opened)? else {
         return Ok(None);
     };
     let stat = fstat(&fd).map_err(failure)?;
@@ -249,20 +289,23 @@ fn still_there<T>(found: rustix::io::Result<T>) -> Result<Option<T>, Failure> {
     }
 }
 
-/// A failure that says what it is of.
-pub(super) fn named(path: &[u8], mut failure: Failure) -> Failure {
-    /// Bytes of a path that are shown: its end says more than its beginning.
+/// A failure that says which entry it is of.
+pub(super) fn named(path: &[u8], failure: Failure) -> Failure {
+    Failure {
+        entry: shown(path),
+        ..failure
+    }
+}
+
+/// The end of a path, which says more than its beginning.
+pub(super) fn shown(path: &[u8]) -> String {
+    /// Bytes of it.
     const SHOWN: usize = 200;
-    let (dots, shown) = match path.len().checked_sub(SHOWN) {
+    let (dots, end) = match path.len().checked_sub(SHOWN) {
         Some(cut @ 1..) => ("…", &path[cut..]),
         _ => ("", path),
     };
-    let said = std::mem::take(&mut failure.detail);
-    failure.detail = format!(
-        "{dots}{}: {said}",
-        String::from_utf8_lossy(shown).escape_debug()
-    );
-    failure
+    format!("{dots}{}", String::from_utf8_lossy(end).escape_debug())
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use casemate_protocol::{DeleteReply, DeleteRequest, Failure};
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, SeekFrom, openat, renameat, seek, unlinkat};
 use rustix::io::Errno;
 
+use super::archive::named;
 use super::path::RelativePath;
 use super::temporary::random_name;
 use super::{Cancel, Workspace, failure, invalid};
@@ -49,7 +50,7 @@ impl Workspace {
         match unlinkat(&parent, name, AtFlags::empty()) {
             Ok(()) => {}
             Err(Errno::ISDIR) if request.recursive => {
-                Removal::begin(&parent, name.as_bytes(), cancel)?.run()?;
+                Removal::begin(&parent, name, cancel)?.run()?;
             }
             Err(errno) => return Err(failure(errno)),
         }
@@ -151,13 +152,11 @@ impl<'a> Removal<'a> {
         Ok(())
     }
 
+    /// The first name is that of the request itself.
     fn failed(&self, name: &[u8], errno: Errno) -> Failure {
         let above = self.levels.iter().map(|level| &level.name[..]);
-        let path: Vec<&[u8]> = above.chain([name]).collect();
-        let mut failure = failure(errno);
-        let said = std::mem::take(&mut failure.detail);
-        failure.detail = format!("{}: {said}", path.join(&b'/').escape_ascii());
-        failure
+        let path: Vec<&[u8]> = above.chain([name]).skip(1).collect();
+        named(&path.join(&b'/'), failure(errno))
     }
 }
 
@@ -183,6 +182,7 @@ fn some_names(dir: &OwnedFd) -> rustix::io::Result<Vec<Vec<u8>>> {
 mod tests {
     use std::fs;
 
+    use casemate_protocol::FailureExt as _;
     use casemate_protocol::failure::Code;
 
     use super::super::testing::{Sandbox, code, with_and_without_openat2, without_privilege};
@@ -190,7 +190,7 @@ mod tests {
 
     fn delete(sandbox: &Sandbox, path: &str, recursive: bool) -> Result<(), Failure> {
         let request = DeleteRequest {
-            path: path.into(),
+            path: path.to_owned().into(),
             recursive,
             id: String::new(),
         };
@@ -265,9 +265,9 @@ mod tests {
             let failed = delete(&sandbox, "tree", true).expect_err("shut");
             assert_eq!(failed.code(), Code::PermissionDenied);
             assert!(
-                failed.detail.starts_with("tree/shut/file: "),
+                failed.text().starts_with("shut/file: "),
                 "{}",
-                failed.detail
+                failed.text()
             );
         });
     }

@@ -49,6 +49,9 @@ impl Workspace {
         let path = RelativePath::parse(&request.path)?;
         let file = self.open_beneath(path, READ, cancel)?;
         let found = stat::reply(&fstat(&file).map_err(failure)?)?;
+        if found.is_dir {
+            archive::look(&file, path.is_root(), cancel)?;
+        }
         parts.send(Part::Stat(found))?;
         if found.is_dir {
             return archive::send(file, path.is_root(), parts, cancel);

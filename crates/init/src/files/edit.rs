@@ -29,6 +29,7 @@ use rustix::io::Errno;
 
 use super::charset::{count_chars, prefix};
 use super::path::RelativePath;
+use super::patience::Patience;
 use super::read::{READ, must_be_regular, read_at};
 use super::temporary::Temporary;
 use super::walk::{MAX_LINKS, Missing, Place};
@@ -71,19 +72,20 @@ impl Workspace {
     }
 
     fn original(&self, path: RelativePath<'_>, cancel: &Cancel) -> Result<Original, Failure> {
-        for _ in 0..=MAX_LINKS {
+        let (mut patience, mut links) = (Patience::with_a_file(), 0);
+        loop {
             let place = self.place(path, Missing::Fails, cancel)?;
             let found = place.found.as_ref().ok_or(failure(Errno::NOENT))?;
             must_be_regular(found)?;
             let flags = READ | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             match openat(&place.dir, &place.name, flags, Mode::empty()) {
                 // A link by now: look again.
-                Err(Errno::LOOP) => {}
+                Err(Errno::LOOP) if links < MAX_LINKS => links += 1,
+                Err(Errno::AGAIN) => patience.wait(cancel)?,
                 Ok(file) => return Original::read(place, &file, cancel),
                 Err(errno) => return Err(failure(errno)),
             }
         }
-        Err(failure(Errno::LOOP))
     }
 
     fn exchange(

@@ -75,7 +75,7 @@ impl Workspace {
         let stat = fstat(&found).map_err(failure)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             if request.after.is_empty() && shows_file(pattern, path)? {
-                page.add(entry(path.as_str().as_bytes(), &stat));
+                page.add(entry(path.as_bytes(), &stat));
             }
             return Ok(page.into_reply());
         }
@@ -91,15 +91,15 @@ impl Workspace {
 }
 
 fn prefix(path: RelativePath<'_>) -> Vec<u8> {
-    let slash = if path.is_root() { "" } else { "/" };
-    [path.as_str(), slash].concat().into_bytes()
+    let slash: &[u8] = if path.is_root() { b"" } else { b"/" };
+    [path.as_bytes(), slash].concat()
 }
 
 /// The pattern for a path that is no directory: of what is below its parent.
 fn shows_file(pattern: Option<Pattern>, path: RelativePath<'_>) -> Result<bool, Failure> {
     match pattern {
         Some(pattern) if pattern.directories_only => Ok(false),
-        Some(mut pattern) => pattern.matches(path.split_last().1.as_bytes()),
+        Some(mut pattern) => pattern.matches(path.split_last().1),
         None => Ok(true),
     }
 }
@@ -123,7 +123,7 @@ fn names_below<'a>(path: RelativePath<'_>, after: &'a [u8]) -> Result<Vec<&'a [u
     }
     let mut names = after.split(|byte| *byte == b'/');
     for expected in path.components() {
-        if names.next() != Some(expected.as_bytes()) {
+        if names.next() != Some(expected) {
             return Err(invalid("the cursor is not of this path"));
         }
     }

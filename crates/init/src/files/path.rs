@@ -14,24 +14,24 @@ const MAX_NAME: usize = 255;
 /// A checked path of a request: relative, without `.`, `..`, NUL and empty
 /// components. Empty: the workspace itself.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RelativePath<'a>(&'a str);
+pub(super) struct RelativePath<'a>(&'a [u8]);
 
 impl<'a> RelativePath<'a> {
     /// The server checked already; PID 1 trusts nobody.
-    pub(super) fn parse(text: &'a str) -> Result<Self, Failure> {
-        if text.len() > MAX_PATH {
+    pub(super) fn parse(path: &'a (impl AsRef<[u8]> + ?Sized)) -> Result<Self, Failure> {
+        let path = path.as_ref();
+        if path.len() > MAX_PATH {
             return Err(Failure::new(Code::NameTooLong, "path over 4096 bytes"));
         }
-        if text.starts_with('/') {
+        if path.starts_with(b"/") {
             return Err(outside("absolute path"));
         }
-        let path = Self(text);
-        path.components()
-            .try_for_each(|name| check_name(name.as_bytes()))?;
+        let path = Self(path);
+        path.components().try_for_each(check_name)?;
         Ok(path)
     }
 
-    pub(super) fn as_str(self) -> &'a str {
+    pub(super) fn as_bytes(self) -> &'a [u8] {
         self.0
     }
 
@@ -39,20 +39,22 @@ impl<'a> RelativePath<'a> {
         self.0.is_empty()
     }
 
-    pub(super) fn components(self) -> impl DoubleEndedIterator<Item = &'a str> {
-        let names = (!self.is_root()).then(|| self.0.split('/'));
+    pub(super) fn components(self) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+        let names = (!self.is_root()).then(|| self.0.split(|byte| *byte == b'/'));
         names.into_iter().flatten()
     }
 
     /// What the kernel takes for it.
-    pub(super) fn for_kernel(self) -> &'a str {
-        if self.is_root() { "." } else { self.0 }
+    pub(super) fn for_kernel(self) -> &'a [u8] {
+        if self.is_root() { b"." } else { self.0 }
     }
 
     /// The directory above, and the last name; the root has the name "".
-    pub(super) fn split_last(self) -> (Self, &'a str) {
-        let (parent, name) = self.0.rsplit_once('/').unwrap_or(("", self.0));
-        (Self(parent), name)
+    pub(super) fn split_last(self) -> (Self, &'a [u8]) {
+        match self.0.iter().rposition(|byte| *byte == b'/') {
+            Some(slash) => (Self(&self.0[..slash]), &self.0[slash + 1..]),
+            None => (Self(b""), self.0),
+        }
     }
 }
 
@@ -77,6 +79,7 @@ mod tests {
         assert_eq!(long.len(), 4096);
         assert!(RelativePath::parse(&long).is_ok());
         assert!(RelativePath::parse("-rf/ö\n\u{202e}/...").is_ok());
+        assert!(RelativePath::parse(b"caf\xe9/\xff").is_ok());
         let too_long = long + "d";
         let name = "n".repeat(256);
         for (path, code) in [

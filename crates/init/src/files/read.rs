@@ -87,7 +87,7 @@ impl Workspace {
         })
     }
 
-    fn open_regular(&self, path: &str, cancel: &Cancel) -> Result<(OwnedFd, Stat), Failure> {
+    fn open_regular(&self, path: &[u8], cancel: &Cancel) -> Result<(OwnedFd, Stat), Failure> {
         let file = self.open_beneath(RelativePath::parse(path)?, READ, cancel)?;
         let stat = fstat(&file).map_err(failure)?;
         must_be_regular(&stat)?;

@@ -20,6 +20,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat2, statat};
 use rustix::io::Errno;
 
 use super::path::RelativePath;
+use super::patience::Patience;
 use super::walk::{Found, MAX_LINKS, Missing, Place, Walk};
 use super::{BENEATH, Cancel, Workspace, failure};
 
@@ -32,20 +33,19 @@ impl Workspace {
         cancel: &Cancel,
     ) -> Result<OwnedFd, Failure> {
         let flags = flags | OFlags::CLOEXEC;
-        if let Some(fd) = self.fast_open(path, flags) {
-            return Ok(fd);
-        }
-        for _ in 0..=MAX_LINKS {
-            match Walk::new(self, path)
-                .run(Missing::Fails, cancel)?
-                .open(flags)
-            {
+        let (mut patience, mut links) = (Patience::with_a_file(), 0);
+        loop {
+            if let Some(fd) = self.fast_open(path, flags) {
+                return Ok(fd);
+            }
+            let found = Walk::new(self, path).run(Missing::Fails, cancel)?;
+            match found.open(flags) {
                 // A link now, a moment ago it was none: look again.
-                Err(Errno::LOOP) => {}
+                Err(Errno::LOOP) if links < MAX_LINKS => links += 1,
+                Err(Errno::AGAIN) => patience.wait(cancel)?,
                 opened => return opened.map_err(failure),
             }
         }
-        Err(failure(Errno::LOOP))
     }
 
     /// Where the file that `path` names is, or would be made: links are
@@ -100,7 +100,7 @@ impl Workspace {
             Err(Errno::NOENT) => None,
             Err(_) => return None,
         };
-        let name = name.as_bytes().to_vec();
+        let name = name.to_vec();
         Some(Place { dir, name, found })
     }
 }

@@ -59,7 +59,9 @@ mod tests {
     use super::*;
 
     fn stat(sandbox: &Sandbox, path: &str) -> Result<StatReply, Code> {
-        let request = StatRequest { path: path.into() };
+        let request = StatRequest {
+            path: path.to_owned().into(),
+        };
         let reply = sandbox.workspace.stat(&request, &Cancel::default());
         reply.map_err(code)
     }

@@ -75,7 +75,7 @@ impl Sandbox {
         length: u32,
     ) -> Result<ReadBytesReply, Code> {
         let request = ReadBytesRequest {
-            path: path.into(),
+            path: path.to_owned().into(),
             offset,
             length,
         };
@@ -86,7 +86,7 @@ impl Sandbox {
 
     pub(super) fn read_lines(&self, path: &str, start: u64) -> Result<ReadLinesReply, Code> {
         let request = ReadLinesRequest {
-            path: path.into(),
+            path: path.to_owned().into(),
             start_line: start,
             max_lines: 2000,
             max_chars: 50_000,
@@ -103,7 +103,7 @@ impl Sandbox {
         content: impl AsRef<[u8]>,
     ) -> Result<WriteFileReply, Code> {
         let request = WriteFileRequest {
-            path: path.into(),
+            path: path.to_owned().into(),
             content: content.as_ref().to_vec().into(),
             ..WriteFileRequest::default()
         };
@@ -119,7 +119,7 @@ impl Sandbox {
         mode: write_file_request::Mode,
     ) -> Result<WriteFileReply, Code> {
         let request = WriteFileRequest {
-            path: path.into(),
+            path: path.to_owned().into(),
             content: content.as_ref().to_vec().into(),
             mode: mode.into(),
             ..WriteFileRequest::default()
@@ -136,7 +136,7 @@ impl Sandbox {
         new: impl AsRef<[u8]>,
     ) -> Result<EditFileReply, Code> {
         let request = EditFileRequest {
-            path: path.into(),
+            path: path.to_owned().into(),
             old_text: old.as_ref().to_vec().into(),
             new_text: new.as_ref().to_vec().into(),
             ..EditFileRequest::default()
@@ -170,7 +170,7 @@ impl Sandbox {
         after: &[u8],
     ) -> Result<ListFilesReply, Code> {
         let request = ListFilesRequest {
-            path: path.into(),
+            path: path.to_owned().into(),
             depth,
             limit,
             after: after.to_vec().into(),
@@ -201,6 +201,28 @@ impl Drop for Sandbox {
             let _ = chmod.args(["-R", "u+rwx"]).arg(&self.top).status();
             let _ = fs::remove_dir_all(&self.top);
         }
+    }
+}
+
+/// A lease on a file, held as by a program that lets go of it only when it likes to: until
+/// this is dropped.
+pub(super) struct Lease(#[expect(dead_code, reason = "held for its Drop")] fs::File);
+
+impl Lease {
+    pub(super) fn on(path: impl AsRef<Path>) -> Self {
+        use std::os::fd::AsRawFd as _;
+        let file = fs::File::options().read(true).write(true).open(path);
+        let file = file.expect("a file");
+        /// Of Linux (fcntl.h); the library has none for musl.
+        const F_SETSIG: i32 = 10;
+        // Instead of SIGIO, which would end the tests.
+        for (command, argument) in [(F_SETSIG, libc::SIGURG), (libc::F_SETLEASE, libc::F_WRLCK)] {
+            // SAFETY: both commands take an integer, and the descriptor is open.
+            #[allow(unsafe_code)]
+            let set = unsafe { libc::fcntl(file.as_raw_fd(), command, argument) };
+            assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+        }
+        Self(file)
     }
 }
 

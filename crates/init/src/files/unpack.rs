@@ -3,34 +3,40 @@
 //! Nothing of an archive is trusted:
 //! - No path is absolute or has `..`. Below the directory no link is followed, whether
 //!   the archive brings it or it is there ([`tree`]): so it stays beneath.
-//! - A symbolic link may not lead out of the directory, nor a hard link be to anything
-//!   but a file in it. Devices and FIFOs are refused; modes lose all but the 9 bits.
+//! - A symbolic link is stored as it is, wherever it leads: the user could make the same one
+//!   with `ln -s`, and every path through it is resolved beneath when it is used. A hard link
+//!   may be to nothing but a file in the directory. Devices and FIFOs are refused; modes lose
+//!   all but the 9 bits.
 //! - [`ENTRIES`] entries; sizes by the request's limit, as the headers claim them, before
 //!   anything is written; the headers of one entry by [`HEADERS`].
+//! - What says where data belongs is understood, or is an error ([`records`], [`sparse`]).
 //!
-//! An archive of a backup is made again exactly as it says ([`exact`]): nothing follows
-//! its links while it is unpacked, so they may lead anywhere.
+//! An archive of a backup is made again exactly as it says ([`exact`]).
 //!
 //! Every file comes whole or not at all, in place of what has its name. An archive does
-//! not: what was unpacked before an error stays, and the error names the entry. It is on
+//! not: it is unpacked as it comes, for there may be no room to hold it first. What was
+//! stored before an error stays; the error names its entry and says how many were. It is on
 //! the disk when the call is answered.
 
 mod exact;
+mod reader;
+mod records;
 mod source;
+mod sparse;
 mod tree;
 mod way;
-
-use std::io::Read as _;
 
 use casemate_protocol::failure::Code;
 use casemate_protocol::{Failure, FailureExt as _, MAX_BACKUP_ENTRIES, UploadBegin, UploadDone};
 use rustix::fs::OFlags;
-use tar::{Archive, EntryType};
+use tar::EntryType;
 
 use self::exact::Modified;
+use self::reader::{Entry, Reader};
 use self::source::Source;
+use self::sparse::Layout;
 use self::tree::{EntryPath, Tree};
-use super::archive::named;
+use super::archive::{named, shown};
 use super::path::RelativePath;
 use super::temporary::Temporary;
 use super::upload::{Content, LOOK_EVERY, Transfer, must_be_free, too_large};
@@ -44,8 +50,6 @@ const HEADERS: u64 = 1024 * 1024;
 
 /// Written at a time.
 const BUFFER: usize = 64 * 1024;
-
-type Entry<'a, 'b> = tar::Entry<'a, &'b Source>;
 
 impl Workspace {
     /// Unpacks `content` into the directory, which is made where there is none.
@@ -74,7 +78,7 @@ impl Workspace {
         }
         (transfer.ready)()?;
         let mut unpacking = Unpacking {
-            tree: Tree::new(top, (!begin.exact).then_some(&self.name)),
+            tree: Tree::new(top, begin.exact),
             transfer,
             limit: begin.limit,
             exact: begin.exact,
@@ -86,14 +90,18 @@ impl Workspace {
             },
             buffer: vec![0; BUFFER],
         };
-        unpacking.run(&Source::new(content))?;
-        unpacking.tree.finish()?;
+        let run = unpacking.run(&Source::new(content));
+        let run = run.and_then(|()| unpacking.tree.finish());
+        run.map_err(|failure| Failure {
+            stored: unpacking.done.entries,
+            ..failure
+        })?;
         Ok(unpacking.done)
     }
 }
 
 struct Unpacking<'a> {
-    tree: Tree<'a>,
+    tree: Tree,
     transfer: &'a Transfer<'a>,
     limit: u64,
     /// It is a backup.
@@ -108,90 +116,83 @@ struct Unpacking<'a> {
 
 impl Unpacking<'_> {
     fn run(&mut self, source: &Source) -> Result<(), Failure> {
-        let mut archive = Archive::new(source);
-        let entries = archive.entries();
-        let mut entries = entries.map_err(|error| source.failure(&error))?;
-        let mut last = b"before the first entry".to_vec();
+        let mut reader = Reader::new(source);
+        let mut last: Option<Vec<u8>> = None;
         loop {
-            source.allow(HEADERS);
-            let Some(entry) = entries.next() else { break };
-            let entry = entry.map_err(|error| {
-                let failure = source.failure(&error);
-                behind(&last, failure)
-            });
-            let mut entry = entry?;
+            let next = reader.next();
+            let next = next.map_err(|failure| after(last.as_deref(), failure))?;
+            let Some(entry) = next else { break };
             source.allow(u64::MAX);
-            last = entry.path_bytes().into_owned();
-            let put = self.put(&mut entry, &last, source);
-            put.map_err(|failure| named(&last, failure))?;
+            let put = self.put(&entry, &mut reader, source);
+            put.map_err(|failure| named(&entry.path, failure))?;
+            self.done.entries += 1;
+            last = Some(entry.path);
         }
         if source.ended() {
             let failure = bad("it ends without the mark of the end of an archive");
-            return Err(behind(&last, failure));
+            return Err(after(last.as_deref(), failure));
         }
         // What pads the archive.
         source.allow(HEADERS);
-        source.drain().map_err(|failure| behind(&last, failure))
+        let padding = source.drain();
+        padding.map_err(|failure| after(last.as_deref(), failure))
     }
 
     fn put(
         &mut self,
-        entry: &mut Entry<'_, '_>,
-        path: &[u8],
+        entry: &Entry,
+        reader: &mut Reader<'_>,
         source: &Source,
     ) -> Result<(), Failure> {
         self.transfer.cancel.check()?;
-        self.done.entries += 1;
         let most = if self.exact {
             MAX_BACKUP_ENTRIES
         } else {
             ENTRIES
         };
-        if self.done.entries > most {
+        if self.done.entries >= most {
             return Err(bad(format!("more than {most} entries")));
         }
-        self.claimed = self.claimed.saturating_add(entry.size());
-        if self.claimed > self.limit {
-            return Err(too_large(self.limit));
-        }
         let bits = if self.exact { 0o7777 } else { 0o777 };
-        let mode = entry.header().mode();
+        let mode = entry.header.mode();
         let mode = mode.map_err(|error| bad(error.to_string()))? & bits;
-        let modified = match self.exact {
-            true => exact::modified(entry)?,
-            false => Modified::of_header(entry.header()),
-        };
-        match entry.header().entry_type() {
-            // Of all entries: nothing of it is used here.
-            EntryType::XGlobalHeader => self.skip(entry, source),
-            EntryType::Directory => {
-                let path = EntryPath::parse(path)?;
-                if self.exact {
-                    self.tree.exact_directory(&path, mode, modified)?;
-                } else {
-                    self.tree.directory(&path, mode)?;
-                }
-                self.skip(entry, source)
-            }
-            EntryType::Symlink => {
-                let target = entry.link_name_bytes().unwrap_or_default().into_owned();
-                let time = self.exact.then_some(modified);
-                self.tree.symlink(&EntryPath::parse(path)?, &target, time)?;
-                self.skip(entry, source)
-            }
-            EntryType::Link => {
-                let target = entry.link_name_bytes().unwrap_or_default().into_owned();
-                let target = EntryPath::parse(&target)?;
-                self.tree.hard_link(&EntryPath::parse(path)?, &target)?;
-                self.skip(entry, source)
-            }
+        let modified = self.modified(entry)?;
+        let path = EntryPath::parse(&entry.path)?;
+        match entry.header.entry_type() {
             // A directory, as the oldest archives have it.
-            EntryType::Regular if path.ends_with(b"/") => {
-                self.tree.directory(&EntryPath::parse(path)?, mode)?;
-                self.skip(entry, source)
+            EntryType::Regular if entry.path.ends_with(b"/") => {
+                self.claim(entry.stored)?;
+                self.tree.directory(&path, mode)
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                self.file(entry, &EntryPath::parse(path)?, (mode, modified), source)
+                let layout = Layout::of(entry, reader, source, |size| self.claim(size))?;
+                self.file(&layout, reader, &path, (mode, modified))
+            }
+            kind => {
+                self.claim(entry.stored)?;
+                self.no_file(kind, entry, &path, (mode, modified))
+            }
+        }
+    }
+
+    /// What has no data; where it has some, that is passed over.
+    fn no_file(
+        &mut self,
+        kind: EntryType,
+        entry: &Entry,
+        path: &EntryPath<'_>,
+        (mode, modified): (u32, Modified),
+    ) -> Result<(), Failure> {
+        match kind {
+            EntryType::Directory if self.exact => self.tree.exact_directory(path, mode, modified),
+            EntryType::Directory => self.tree.directory(path, mode),
+            EntryType::Symlink => {
+                let time = self.exact.then_some(modified);
+                self.tree.symlink(path, &entry.target, time)
+            }
+            EntryType::Link => {
+                let target = EntryPath::parse(&entry.target)?;
+                self.tree.hard_link(path, &target)
             }
             EntryType::Char | EntryType::Block | EntryType::Fifo => {
                 Err(bad("a device or a FIFO, which is not unpacked"))
@@ -200,59 +201,61 @@ impl Unpacking<'_> {
         }
     }
 
+    /// In a user's archive to the second: that is what the header has.
+    fn modified(&self, entry: &Entry) -> Result<Modified, Failure> {
+        let of_records = match self.exact {
+            true => entry.records.modified()?,
+            false => None,
+        };
+        Ok(of_records.unwrap_or_else(|| Modified::of_header(&entry.header)))
+    }
+
+    /// Counts what a header claims, before any of it is written.
+    fn claim(&mut self, size: u64) -> Result<(), Failure> {
+        self.claimed = self.claimed.saturating_add(size);
+        if self.claimed > self.limit {
+            return Err(too_large(self.limit));
+        }
+        Ok(())
+    }
+
     fn file(
         &mut self,
-        entry: &mut Entry<'_, '_>,
+        layout: &Layout,
+        reader: &mut Reader<'_>,
         path: &EntryPath<'_>,
         (mode, modified): (u32, Modified),
-        source: &Source,
     ) -> Result<(), Failure> {
-        let size = entry.size();
-        let sparse = self.exact && entry.header().entry_type() == EntryType::GNUSparse;
         let (dir, name) = self.tree.place(path)?;
         let file = Temporary::create(dir)?;
-        let mut written = 0;
-        loop {
-            let read = entry.read(&mut self.buffer);
-            let read = read.map_err(|error| source.failure(&error))?;
-            if read == 0 {
-                break;
-            }
-            if sparse && exact::is_zero(&self.buffer[..read]) {
-                exact::skip(file.file(), read as u64)?;
-            } else {
+        let mut end = 0;
+        for extent in &layout.extents {
+            exact::skip(file.file(), extent.at - end)?;
+            end = extent.at + extent.length;
+            let mut left = extent.length;
+            while left > 0 {
+                let most = usize::try_from(left).map_or(BUFFER, |left| left.min(BUFFER));
+                let read = reader.read(&mut self.buffer[..most])?;
+                if read == 0 {
+                    return Err(bad("the archive ends in the middle of it"));
+                }
                 file.write(&self.buffer[..read], self.transfer.cancel)?;
+                left -= read as u64;
                 self.looked += read as u64;
-            }
-            written += read as u64;
-            if self.looked >= LOOK_EVERY {
-                self.looked = 0;
-                (self.transfer.room)()?;
+                if self.looked >= LOOK_EVERY {
+                    self.looked = 0;
+                    (self.transfer.room)()?;
+                }
             }
         }
-        if written < size {
-            return Err(bad("the archive ends in the middle of it"));
-        }
-        if sparse {
-            exact::end_at(file.file(), size)?;
+        if layout.has_holes() {
+            exact::end_at(file.file(), layout.size)?;
         }
         file.set_mode(mode)?;
         modified.set_on(file.file());
         file.take_place(name)?;
-        self.done.size += size;
+        self.done.size += layout.size;
         Ok(())
-    }
-
-    /// So that behind it comes the next header.
-    fn skip(&mut self, entry: &mut Entry<'_, '_>, source: &Source) -> Result<(), Failure> {
-        loop {
-            self.transfer.cancel.check()?;
-            match entry.read(&mut self.buffer) {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) => return Err(source.failure(&error)),
-            }
-        }
     }
 }
 
@@ -261,10 +264,15 @@ fn bad(detail: impl Into<String>) -> Failure {
 }
 
 /// Where the archive is spoilt between two entries.
-fn behind(last: &[u8], failure: Failure) -> Failure {
-    let mut failure = named(last, failure);
-    failure.detail.insert_str(0, "behind ");
-    failure
+fn after(last: Option<&[u8]>, failure: Failure) -> Failure {
+    let place = match last {
+        Some(last) => format!("after {}", shown(last)),
+        None => "before the first entry".to_owned(),
+    };
+    Failure {
+        detail: format!("{place}: {}", failure.detail),
+        ..failure
+    }
 }
 
 #[cfg(test)]

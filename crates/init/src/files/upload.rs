@@ -62,7 +62,7 @@ impl Workspace {
             must_be_free(&dir, name)?;
             let temporary = Temporary::create(&dir)?;
             let size = receive(&temporary, NEW_MODE, begin.limit, content, transfer)?;
-            temporary.put_new(name.as_bytes())?;
+            temporary.put_new(name)?;
             return Ok(done(size, true));
         }
         let place = self.place(path, Missing::IsMade, transfer.cancel)?;
@@ -82,7 +82,7 @@ impl Workspace {
 }
 
 /// `EXISTS` where there is something, also a link that leads nowhere.
-pub(super) fn must_be_free(dir: &OwnedFd, name: &str) -> Result<(), Failure> {
+pub(super) fn must_be_free(dir: &OwnedFd, name: &[u8]) -> Result<(), Failure> {
     match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(_) => Err(failure(Errno::EXIST)),
         Err(Errno::NOENT) => Ok(()),

@@ -81,7 +81,7 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(workspace: &'a Workspace, path: RelativePath<'_>) -> Self {
-        let ahead = path.components().rev().map(|name| name.into());
+        let ahead = path.components().rev().map(<[u8]>::to_vec);
         Self {
             workspace,
             names: Vec::new(),

@@ -22,6 +22,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, Stat, fchmod, fstat, fsync, ftruncate, o
 use rustix::io::{Errno, retry_on_intr, write};
 
 use super::path::RelativePath;
+use super::patience::Patience;
 use super::read::must_be_regular;
 use super::temporary::{Temporary, not_synced};
 use super::walk::{MAX_LINKS, Missing};
@@ -102,7 +103,7 @@ impl Workspace {
             Err(Errno::NOENT) => {}
             Err(errno) => return Err(failure(errno)),
         }
-        make_new(&dir, name.as_bytes(), request, cancel)
+        make_new(&dir, name, request, cancel)
     }
 
     fn append(
@@ -111,19 +112,24 @@ impl Workspace {
         request: &WriteFileRequest,
         cancel: &Cancel,
     ) -> Result<WriteFileReply, Failure> {
-        for _ in 0..=MAX_LINKS {
+        let (mut patience, mut tries) = (Patience::with_a_file(), 0);
+        while tries <= MAX_LINKS {
             let place = self.place(path, Missing::IsMade, cancel)?;
             let Some(found) = &place.found else {
                 match make_new(&place.dir, &place.name, request, cancel) {
                     // It came meanwhile: then it grows.
-                    Err(failure) if failure.code() == Code::Exists => continue,
+                    Err(failure) if failure.code() == Code::Exists => {
+                        tries += 1;
+                        continue;
+                    }
                     made => return made,
                 }
             };
             must_be_regular(found)?;
             match openat(&place.dir, &place.name, APPEND, Mode::empty()) {
                 // Gone, or a link by now: look again.
-                Err(Errno::NOENT | Errno::LOOP) => {}
+                Err(Errno::NOENT | Errno::LOOP) => tries += 1,
+                Err(Errno::AGAIN) => patience.wait(cancel)?,
                 Ok(file) => return self.grow(&file, request, cancel),
                 Err(errno) => return Err(failure(errno)),
             }

@@ -150,6 +150,7 @@ async fn run(options: Options) -> io::Result<i64> {
         spec: options.spec,
         features,
         boot_id: random_id(),
+        denied: crate::filters::denied(),
         started: tokio::time::Instant::now(),
         floor,
     };

@@ -65,6 +65,8 @@ pub struct Service {
     pub features: Vec<String>,
     /// New for every PID 1.
     pub boot_id: String,
+    /// The forbidden calls that were tried and refused.
+    pub denied: Vec<String>,
     /// What writes leave free.
     pub floor: Floor,
     /// When this PID 1 started.
@@ -139,6 +141,7 @@ impl Sandbox for Service {
             spec: self.spec.clone(),
             features: self.features.clone(),
             boot_id: self.boot_id.clone(),
+            denied: self.denied.clone(),
         }))
     }
 

@@ -7,6 +7,13 @@ pub struct Failure {
     /// For people: what the kernel said. Never decides anything.
     #[prost(string, tag = "2")]
     pub detail: ::prost::alloc::string::String,
+    /// Which entry of a directory or an archive it is about, below the path of the request and as
+    /// it can be shown; empty where it is about the path itself.
+    #[prost(string, tag = "3")]
+    pub entry: ::prost::alloc::string::String,
+    /// Entries of an archive that were stored before it, and stay.
+    #[prost(uint64, tag = "4")]
+    pub stored: u64,
 }
 /// Nested message and enum types in `Failure`.
 pub mod failure {
@@ -75,6 +82,8 @@ pub mod failure {
         /// A command did not run, nor will it: another process of the user's stopped its own
         /// before it had become the command.
         NotStarted = 26,
+        /// A program holds a lease on the file (fcntl(2), F_SETLEASE) and did not let it go in time.
+        Busy = 27,
     }
     impl Code {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -110,6 +119,7 @@ pub mod failure {
                 Self::BadArchive => "BAD_ARCHIVE",
                 Self::Exhausted => "EXHAUSTED",
                 Self::NotStarted => "NOT_STARTED",
+                Self::Busy => "BUSY",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -142,6 +152,7 @@ pub mod failure {
                 "BAD_ARCHIVE" => Some(Self::BadArchive),
                 "EXHAUSTED" => Some(Self::Exhausted),
                 "NOT_STARTED" => Some(Self::NotStarted),
+                "BUSY" => Some(Self::Busy),
                 _ => None,
             }
         }
@@ -168,6 +179,10 @@ pub struct HelloReply {
     /// Random, new for every start of PID 1.
     #[prost(string, tag = "5")]
     pub boot_id: ::prost::alloc::string::String,
+    /// The forbidden calls that the kernel refused when PID 1 tried them, by their
+    /// names in casemate-seccomp.
+    #[prost(string, repeated, tag = "6")]
+    pub denied: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EventsRequest {}
@@ -403,11 +418,11 @@ pub struct RunningCommand {
     pub processes: u32,
 }
 /// Paths are relative to the workspace, without `.` and `..`; "" is the
-/// workspace itself.
+/// workspace itself. Names are any bytes but NUL.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReadLinesRequest {
-    #[prost(string, tag = "1")]
-    pub path: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
     /// From 1.
     #[prost(uint64, tag = "2")]
     pub start_line: u64,
@@ -445,8 +460,8 @@ pub struct ReadLinesReply {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReadBytesRequest {
-    #[prost(string, tag = "1")]
-    pub path: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
     #[prost(uint64, tag = "2")]
     pub offset: u64,
     #[prost(uint32, tag = "3")]
@@ -466,8 +481,8 @@ pub struct ReadBytesReply {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WriteFileRequest {
-    #[prost(string, tag = "1")]
-    pub path: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
     #[prost(bytes = "bytes", tag = "2")]
     pub content: ::prost::bytes::Bytes,
     #[prost(enumeration = "write_file_request::Mode", tag = "3")]
@@ -535,8 +550,8 @@ pub struct WriteFileReply {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EditFileRequest {
-    #[prost(string, tag = "1")]
-    pub path: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
     /// Bytes to find, exactly; not empty.
     #[prost(bytes = "bytes", tag = "2")]
     pub old_text: ::prost::bytes::Bytes,
@@ -655,8 +670,8 @@ pub struct SeveralMatches {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListFilesRequest {
-    #[prost(string, tag = "1")]
-    pub path: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
     #[prost(uint32, tag = "2")]
     pub depth: u32,
     #[prost(uint32, tag = "3")]
@@ -759,8 +774,8 @@ pub mod entry {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StatRequest {
-    #[prost(string, tag = "1")]
-    pub path: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StatReply {
@@ -778,8 +793,8 @@ pub struct StatReply {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteRequest {
-    #[prost(string, tag = "1")]
-    pub path: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
     /// Also a directory, with all that is in it.
     #[prost(bool, tag = "2")]
     pub recursive: bool,
@@ -791,8 +806,8 @@ pub struct DeleteRequest {
 pub struct DeleteReply {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DownloadRequest {
-    #[prost(string, tag = "1")]
-    pub path: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
     /// Of a regular file; a directory comes whole.
     #[prost(uint64, tag = "2")]
     pub offset: u64,
@@ -909,8 +924,8 @@ pub mod upload_part {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UploadBegin {
-    #[prost(string, tag = "1")]
-    pub path: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
     /// Fails with EXISTS where there is something.
     #[prost(bool, tag = "2")]
     pub create_new: bool,

@@ -4,10 +4,14 @@
 //! Nothing in a token chooses how it is checked: the algorithm is one of three and must be the
 //! key's own, the key is one of the issuer's, `kid` only says which; `jku`, `jwk`, `x5u` and `x5c`
 //! are never looked at.
+//!
+//! What is no access token is refused, also when it is the issuer's and for our audience: see
+//! [`kind`].
 
 mod fetch;
 mod jwks;
 mod keys;
+mod kind;
 
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
@@ -20,6 +24,7 @@ use super::{AuthError, Refusal};
 use crate::config::JwtSettings;
 use crate::identity::{Principal, Scope, Scopes, Subject, User};
 use keys::{KeyError, Keys};
+use kind::{Kind, Marks};
 
 /// How far the clocks of issuer and server may be apart, in seconds.
 const LEEWAY: u64 = 60;
@@ -43,6 +48,18 @@ struct Claims {
     sub: String,
     /// RFC 8693 section 4.2.
     scope: Option<String>,
+    /// What some issuers call it.
+    scp: Option<Words>,
+    #[serde(flatten)]
+    marks: Marks,
+}
+
+/// The value of `scp`: no specification has it, and issuers write it in both ways.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Words {
+    Spaced(String),
+    Listed(Vec<String>),
 }
 
 impl Jwt {
@@ -80,13 +97,15 @@ impl Jwt {
             // RFC 7515 section 4.1.11: what is critical and not understood. We understand none.
             return Err(Refusal::Invalid("it has critical extensions"));
         }
+        let kind = Kind::of(header.typ.as_deref())
+            .ok_or(Refusal::Invalid("its type is not that of an access token"))?;
         let key = self.keys.find(header.kid.as_deref(), header.alg).await?;
         let decoded = decode::<Claims>(token, &key.decoding, &self.validation(key.algorithm));
-        self.accept(
-            decoded
-                .map_err(|error| Refusal::Invalid(reason(&error)))?
-                .claims,
-        )
+        let claims = decoded
+            .map_err(|error| Refusal::Invalid(reason(&error)))?
+            .claims;
+        claims.marks.admit(kind).map_err(Refusal::Invalid)?;
+        self.accept(claims)
     }
 
     fn validation(&self, algorithm: Algorithm) -> Validation {
@@ -104,21 +123,39 @@ impl Jwt {
         if claims.iss != self.issuer() {
             return Err(Refusal::Invalid("it is from another issuer"));
         }
+        let scopes = claims.scopes();
         let subject: Result<Subject, _> = claims.sub.parse();
         Ok(Principal {
             user: User {
                 issuer: self.settings.issuer.clone(),
                 subject: subject.map_err(|_| Refusal::Invalid("its sub cannot be a user"))?,
             },
-            scopes: claims.scope.as_deref().map_or(Scopes::ALL, scopes),
+            scopes,
         })
     }
 }
 
+impl Claims {
+    /// What the token is good for: all where it says nothing of scopes, and where both claims
+    /// do, what stands in both.
+    fn scopes(&self) -> Scopes {
+        let scope = self.scope.as_deref().map(|words| scopes(words.split(' ')));
+        let scp = self.scp.as_ref().map(|words| match words {
+            Words::Spaced(words) => scopes(words.split(' ')),
+            Words::Listed(words) => scopes(words.iter().map(String::as_str)),
+        });
+        match (scope, scp) {
+            (Some(scope), Some(scp)) => scope.and(scp),
+            (one, other) => one.or(other).unwrap_or(Scopes::ALL),
+        }
+    }
+}
+
 /// Words that mean nothing here are for others.
-fn scopes(words: &str) -> Scopes {
-    let known = words.split(' ').filter_map(Scope::from_word);
-    known.fold(Scopes::NONE, Scopes::with)
+fn scopes<'a>(words: impl Iterator<Item = &'a str>) -> Scopes {
+    words
+        .filter_map(Scope::from_word)
+        .fold(Scopes::NONE, Scopes::with)
 }
 
 fn reason(error: &Error) -> &'static str {

@@ -19,7 +19,7 @@ pub(super) async fn read(
     offset: u64,
 ) -> Result<CallToolResult, ToolError> {
     let request = ReadBytesRequest {
-        path: path.as_str().to_owned(),
+        path: path.to_bytes(),
         offset,
         length: READ_BASE64_BYTES,
     };

@@ -18,7 +18,7 @@ pub(super) async fn read(
     path: &WorkspacePath,
 ) -> Result<CallToolResult, ToolError> {
     let request = ReadBytesRequest {
-        path: path.as_str().to_owned(),
+        path: path.to_bytes(),
         offset: 0,
         length: IMAGE_BYTES,
     };

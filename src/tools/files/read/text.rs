@@ -25,7 +25,7 @@ pub(super) async fn read(
         return Err(ToolError::argument("max_lines", error::bounds(&READ_LINES)));
     }
     let request = ReadLinesRequest {
-        path: path.as_str().to_owned(),
+        path: path.to_bytes(),
         start_line,
         max_lines: max_lines.into(),
         max_chars: READ_CHARS,

@@ -23,7 +23,7 @@ use rustix::fs::{FileType, OFlags, Stat, fstat};
 
 use super::unlocked::{self, Unlocked};
 use super::writer::Writer;
-use super::{At, OURS, Visit, is, target, walk};
+use super::{At, OURS, Opener, Visit, is, target, walk};
 use crate::files::download::Parts;
 use crate::files::path::RelativePath;
 use crate::files::{Cancel, Workspace, failure};
@@ -56,6 +56,7 @@ impl Workspace {
     pub(crate) fn backup(&self, parts: &Parts, cancel: &Cancel) -> Result<Copied, Failure> {
         let mut copy = Copy {
             out: Writer::new(parts, cancel, true),
+            opener: Opener::new(cancel),
             links: Links::default(),
             seen: Seen::default(),
         };
@@ -87,6 +88,7 @@ fn hidden(prefix: &[u8]) -> &'static [&'static [u8]] {
 
 struct Copy<'a> {
     out: Writer<'a>,
+    opener: Opener<'a>,
     links: Links,
     seen: Seen,
 }
@@ -101,7 +103,7 @@ impl Visit for Copy<'_> {
             self.out.hard_link(at.path, first, stat)?;
             return self.seen.add(at.path, stat);
         }
-        let Some((file, stat)) = unlocked::file(at, stat)? else {
+        let Some((file, stat)) = unlocked::file(at, stat, &mut self.opener)? else {
             return Ok(());
         };
         self.out.file(at.path, &file, &stat)?;
@@ -218,4 +220,4 @@ fn age((seconds, nanos): (i64, u64)) -> i128 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::files) mod tests;

@@ -11,16 +11,16 @@ use crate::files::{failure, size};
 
 /// Pieces of one file: 1 MiB of them. A file with more is an error, for as one piece it
 /// may be a terabyte.
-const MOST: usize = 64 * 1024;
+pub(in crate::files) const MOST: usize = 64 * 1024;
 
 /// What a piece begins and ends at, but for the last.
 const BLOCK: u64 = 512;
 
 /// A piece of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Extent {
-    pub(super) at: u64,
-    pub(super) length: u64,
+pub(in crate::files) struct Extent {
+    pub(in crate::files) at: u64,
+    pub(in crate::files) length: u64,
 }
 
 /// The pieces with data, in order; the last one ends where the file does, and is empty

@@ -14,7 +14,7 @@ use super::*;
 /// The archive of a directory.
 pub(in crate::files) fn archive(sandbox: &Sandbox, path: &str) -> Result<Vec<u8>, Failure> {
     let request = DownloadRequest {
-        path: path.into(),
+        path: path.to_owned().into(),
         ..DownloadRequest::default()
     };
     let (sender, mut parts) = mpsc::channel(1);
@@ -164,22 +164,41 @@ fn a_directory_of_more_names_than_are_held_and_a_deep_one() {
     let failed = archive(&sandbox, "deep").expect_err("too deep");
     assert_eq!(failed.code(), Code::NameTooLong);
     assert!(
-        failed.detail.contains("d/d/d: more than"),
+        failed.text().contains("d/d/d: more than"),
         "{}",
-        failed.detail
+        failed.text()
     );
 }
 
 #[test]
-fn what_cannot_be_read_is_named() {
+fn what_cannot_be_read_is_named_before_anything_is_sent() {
     let sandbox = Sandbox::new(true);
+    sandbox.file("a", "readable");
     sandbox.file("dir/shut", "");
-    fs::set_permissions(sandbox.at("dir/shut"), fs::Permissions::from_mode(0o0)).expect("shut");
-    super::super::testing::without_privilege(|| {
-        let failed = archive(&sandbox, "").expect_err("shut");
-        assert_eq!(failed.code(), Code::PermissionDenied);
-        assert!(failed.detail.starts_with("dir/shut: "), "{}", failed.detail);
-    });
+    sandbox.file("shut/file", "");
+    let set = |path: &str, mode| {
+        fs::set_permissions(sandbox.at(path), fs::Permissions::from_mode(mode)).expect("set");
+    };
+    for (path, code) in [
+        ("dir/shut", Code::PermissionDenied),
+        ("shut", Code::PermissionDenied),
+    ] {
+        set(path, 0);
+        super::super::testing::without_privilege(|| {
+            let (sender, mut parts) = mpsc::channel(16);
+            let request = DownloadRequest::default();
+            let sent = Parts(sender);
+            let done = sandbox
+                .workspace
+                .download(&request, &sent, &Cancel::default());
+            let failed = done.expect_err("shut");
+            assert_eq!((failed.code(), failed.entry.as_str()), (code, path));
+            drop(sent);
+            assert!(parts.blocking_recv().is_none(), "something was sent");
+        });
+        set(path, 0o755);
+    }
+    assert!(archive(&sandbox, "").is_ok());
     let mut file = File::create(sandbox.at("dir/shut")).expect("opened");
     file.write_all(b"x").expect("written");
 }

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use casemate_protocol::Failure;
 use rustix::fs::{AtFlags, FileType, Mode, Stat, chmodat, fchmod};
 
-use super::{At, DIRECTORY, FILE, is, open, still_there};
+use super::{At, DIRECTORY, Opener, is, open, still_there};
 
 /// An open directory, which gets back its mode when this is dropped.
 pub(super) struct Unlocked {
@@ -61,9 +61,13 @@ pub(super) fn directory(at: At<'_>, stat: &Stat) -> Result<Option<(Unlocked, Sta
 }
 
 /// Its descriptor stays good for reading.
-pub(super) fn file(at: At<'_>, stat: &Stat) -> Result<Option<(OwnedFd, Stat)>, Failure> {
+pub(super) fn file(
+    at: At<'_>,
+    stat: &Stat,
+    opener: &mut Opener<'_>,
+) -> Result<Option<(OwnedFd, Stat)>, Failure> {
     let mode = unlock(at, stat)?;
-    let Some((fd, mut found)) = open(at, FILE)? else {
+    let Some((fd, mut found)) = opener.file(at)? else {
         return Ok(None);
     };
     if let Some(mode) = mode {

@@ -42,7 +42,7 @@ fn download_while(
 
 fn request(path: &str, offset: u64, length: Option<u64>) -> DownloadRequest {
     DownloadRequest {
-        path: path.into(),
+        path: path.to_owned().into(),
         offset,
         length,
     }

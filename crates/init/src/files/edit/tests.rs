@@ -15,7 +15,7 @@ fn outcome(reply: Result<EditFileReply, Code>) -> Outcome {
 
 fn edit_all(sandbox: &Sandbox, path: &str, old: &str, new: &str) -> Outcome {
     let request = EditFileRequest {
-        path: path.into(),
+        path: path.to_owned().into(),
         old_text: old.to_owned().into(),
         new_text: new.to_owned().into(),
         replace_all: true,

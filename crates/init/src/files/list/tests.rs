@@ -184,7 +184,7 @@ fn a_cancelled_listing_ends() {
     let cancel = Cancel::default();
     cancel.cancel();
     let request = ListFilesRequest {
-        path: String::new(),
+        path: bytes::Bytes::new(),
         depth: 1,
         limit: 1,
         after: Default::default(),
@@ -205,7 +205,7 @@ fn pages(
     between: impl FnMut(&Entry),
 ) -> Vec<Entry> {
     let request = ListFilesRequest {
-        path: path.into(),
+        path: path.to_owned().into(),
         depth,
         limit,
         max_chars,

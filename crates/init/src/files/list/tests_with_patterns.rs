@@ -12,7 +12,7 @@ use super::*;
 
 fn request(path: &str, pattern: &str) -> ListFilesRequest {
     ListFilesRequest {
-        path: path.into(),
+        path: path.to_owned().into(),
         depth: MAX_DEPTH,
         limit: MAX_LIMIT,
         max_chars: MAX_CHARS,

@@ -343,15 +343,15 @@ proptest! {
             // A name twice, or an empty target: no link.
             let _ = symlink(target, with.at(name));
         }
-        let path = RelativePath::parse(&path).expect("path");
+        let relative = RelativePath::parse(&path).expect("path");
         let cancel = Cancel::default();
         let inode = |workspace: &Workspace| {
-            let fd = workspace.open_beneath(path, OFlags::PATH, &cancel);
+            let fd = workspace.open_beneath(relative, OFlags::PATH, &cancel);
             fd.map(|fd| fstat(fd).expect("fstat").st_ino).map_err(|failure| failure.code())
         };
         let (kernel, walk) = (inode(&with.workspace), inode(&without));
         prop_assert_eq!(kernel, walk);
-        match (walk, fs::metadata(with.at(path.as_str()))) {
+        match (walk, fs::metadata(with.at(&path))) {
             (Ok(walk), Ok(plain)) => prop_assert_eq!(walk, plain.ino()),
             (Err(Code::OutsideWorkspace), _) => {}
             (Err(_), Err(_)) => {}

@@ -3,14 +3,14 @@
 
 use std::os::fd::OwnedFd;
 
-use casemate_protocol::{Failure, parse_pax_time};
+use casemate_protocol::Failure;
 use rustix::fs::{
     AtFlags, Mode, SeekFrom, Timespec, Timestamps, UTIME_OMIT, chmodat, ftruncate, futimens, seek,
     unlinkat, utimensat,
 };
 use tar::Header;
 
-use super::{Entry, bad};
+use super::bad;
 use crate::files::failure;
 
 /// When an entry was last modified.
@@ -24,7 +24,7 @@ impl Modified {
         Self::new(i64::try_from(seconds).unwrap_or(0), 0)
     }
 
-    fn new(tv_sec: i64, nanos: u32) -> Self {
+    pub(super) fn new(tv_sec: i64, nanos: u32) -> Self {
         Self(Timespec {
             tv_sec,
             tv_nsec: nanos.into(),
@@ -52,23 +52,6 @@ impl Modified {
     }
 }
 
-/// The time of the record before an entry, else of its header.
-pub(super) fn modified(entry: &mut Entry<'_, '_>) -> Result<Modified, Failure> {
-    let not_read = |error: std::io::Error| bad(format!("its records cannot be read: {error}"));
-    let Some(records) = entry.pax_extensions().map_err(not_read)? else {
-        return Ok(Modified::of_header(entry.header()));
-    };
-    for record in records {
-        let record = record.map_err(not_read)?;
-        if record.key_bytes() == b"mtime" {
-            let time = record.value().ok().and_then(parse_pax_time);
-            let (seconds, nanos) = time.ok_or_else(|| bad("its time is none"))?;
-            return Ok(Modified::new(seconds, nanos));
-        }
-    }
-    Ok(Modified::of_header(entry.header()))
-}
-
 /// What a directory becomes when all is in it: until then its owner must be able to
 /// write there, and every entry changes its time.
 #[derive(Debug, Clone, Copy)]
@@ -90,10 +73,6 @@ impl Settling {
 pub(super) fn clear_home(top: &OwnedFd) {
     // One with something in it stays.
     let _ = unlinkat(top, ".home", AtFlags::REMOVEDIR);
-}
-
-pub(super) fn is_zero(data: &[u8]) -> bool {
-    data.iter().all(|byte| *byte == 0)
 }
 
 /// Leaves a hole of so many bytes.

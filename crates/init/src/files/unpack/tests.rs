@@ -2,6 +2,7 @@
 
 mod hostile;
 mod round_trip;
+mod sparse;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -43,7 +44,7 @@ fn unpack_as(
     create_new: bool,
 ) -> Result<UploadDone, Failure> {
     let begin = UploadBegin {
-        path: path.into(),
+        path: path.to_owned().into(),
         create_new,
         unpack: true,
         limit: LIMIT,
@@ -136,7 +137,7 @@ fn files_directories_and_links_are_made_with_their_bits_and_times() {
             entry(EntryType::Link, b"hard", b"dir/file", b""),
         ]);
         let done = unpack(sandbox, "new/top", &archive).expect("done");
-        assert_eq!((done.size, done.created, done.entries), (7, true, 7));
+        assert_eq!((done.size, done.created, done.entries), (7, true, 6));
         let stat = fs::metadata(sandbox.at("new/top/dir/file")).expect("there");
         assert_eq!(
             stat.permissions().mode() & 0o7777,

@@ -4,8 +4,6 @@
 //! with O_NOFOLLOW. Whatever is exchanged meanwhile, no link is followed.
 
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
 
 use casemate_protocol::failure::Code;
 use casemate_protocol::{Failure, FailureExt as _};
@@ -70,10 +68,10 @@ fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|name| !matches!(*name, b"" | b"."))
 }
 
-pub(super) struct Tree<'a> {
+pub(super) struct Tree {
     top: OwnedFd,
-    /// What absolute links call the workspace; `None`: links may lead anywhere.
-    workspace: Option<&'a Path>,
+    /// It is a backup's.
+    exact: bool,
     /// From below the top to the directory of the last entry: the next is likely there.
     held: Vec<Held>,
     /// What the top is to be when all is in it.
@@ -88,11 +86,11 @@ struct Held {
     settling: Option<Settling>,
 }
 
-impl<'a> Tree<'a> {
-    pub(super) fn new(top: OwnedFd, workspace: Option<&'a PathBuf>) -> Self {
+impl Tree {
+    pub(super) fn new(top: OwnedFd, exact: bool) -> Self {
         Self {
             top,
-            workspace: workspace.map(PathBuf::as_path),
+            exact,
             held: Vec::new(),
             settling: None,
         }
@@ -149,7 +147,7 @@ impl<'a> Tree<'a> {
         match top {
             Ok(top) => syncfs(&top).map_err(failure),
             // The user's own may be written but not read: there is no descriptor to sync.
-            Err(Errno::ACCESS) if self.workspace.is_some() => Ok(()),
+            Err(Errno::ACCESS) if !self.exact => Ok(()),
             Err(errno) => Err(failure(errno)),
         }
     }
@@ -194,11 +192,8 @@ impl<'a> Tree<'a> {
         target: &[u8],
         modified: Option<Modified>,
     ) -> Result<(), Failure> {
-        let depth = path.0.len().saturating_sub(1);
-        let workspace = self.workspace;
-        let out = workspace.is_some_and(|workspace| leads_out(target, depth, workspace));
-        if target.is_empty() || out {
-            return Err(outside("a link that leads out of the directory"));
+        if target.is_empty() {
+            return Err(bad("a link to nothing"));
         }
         let (dir, name) = self.place(path)?;
         let temporary = random_name()?;
@@ -216,7 +211,7 @@ impl<'a> Tree<'a> {
     ) -> Result<(), Failure> {
         let (parents, file) = target.split_last()?;
         let top = rustix::io::fcntl_dupfd_cloexec(self.top.as_fd(), 0).map_err(failure)?;
-        let is_backup = self.workspace.is_none();
+        let is_backup = self.exact;
         // First: it settles the directories that it leaves, and the file may be in one.
         let (dir, name) = self.place(path)?;
         let way = Way::to(top, parents, is_backup)?;
@@ -260,28 +255,4 @@ fn take_place(dir: &OwnedFd, temporary: &str, name: &[u8]) -> Result<(), Failure
     // Two names of one file: rename(2) then does nothing, and leaves both.
     let _ = unlinkat(dir, temporary, AtFlags::empty());
     renamed.map_err(failure)
-}
-
-/// Whether a link in a directory `depth` below the top may lead out of the top. `..` is
-/// allowed at the beginning only: behind a name, that may be a link, nobody knows where
-/// it leads. An absolute one may lead into the workspace, as the container has it.
-fn leads_out(target: &[u8], depth: usize, workspace: &Path) -> bool {
-    let mut names = components(target).peekable();
-    if target.starts_with(b"/") {
-        let above = components(workspace.as_os_str().as_bytes());
-        for expected in above {
-            if names.next() != Some(expected) {
-                return true;
-            }
-        }
-    } else {
-        let mut ups = 0;
-        while names.next_if(|name| *name == b"..").is_some() {
-            ups += 1;
-        }
-        if ups > depth {
-            return true;
-        }
-    }
-    names.any(|name| name == b"..")
 }

@@ -31,7 +31,7 @@ pub(in crate::files) fn upload(
 
 fn begin(path: &str) -> UploadBegin {
     UploadBegin {
-        path: path.into(),
+        path: path.to_owned().into(),
         limit: 1 << 20,
         ..UploadBegin::default()
     }

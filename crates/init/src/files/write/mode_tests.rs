@@ -139,7 +139,7 @@ fn the_executable_bits_are_set_where_the_readable_ones_are_and_never_taken() {
     let sandbox = Sandbox::new(true);
     let write = |path: &str, mode: WriteMode, executable| {
         let request = WriteFileRequest {
-            path: path.into(),
+            path: path.to_owned().into(),
             content: "#!/bin/sh\n".into(),
             mode: mode.into(),
             executable,

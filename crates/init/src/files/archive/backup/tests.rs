@@ -14,7 +14,7 @@ use super::super::super::unpack::tests::unpack_exactly;
 use super::*;
 
 /// The backup, where `meanwhile` is done as soon as its first part has come.
-fn backup(sandbox: &Sandbox, meanwhile: impl FnOnce()) -> (Vec<u8>, Copied) {
+pub(in crate::files) fn backup(sandbox: &Sandbox, meanwhile: impl FnOnce()) -> (Vec<u8>, Copied) {
     let (sender, mut parts) = mpsc::channel(1);
     std::thread::scope(|scope| {
         let work = scope.spawn(move || {

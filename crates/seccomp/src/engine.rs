@@ -1,4 +1,4 @@
-//! The seccomp profile of every sandbox, in Docker's own format.
+//! The seccomp profile that the Engine gives to every sandbox, in Docker's own format.
 //!
 //! Source: `seccomp/default.json` of [moby/profiles] (Apache-2.0) at commit `02e898b1`, resolved for
 //! a container without capabilities on x86_64 and aarch64. Left out beyond that:
@@ -12,7 +12,9 @@
 //! | `sched_setattr`, `sched_setparam`, `sched_setscheduler`, `setpriority`, `ioprio_set` on any thread except the caller | likewise: SCHED_IDLE or nice 19 on PID 1 lets busy commands starve it |
 //! | `io_setup` and its kin | its contexts (`fs.aio-max-nr`) are one pool of the host, which a single sandbox empties |
 //!
-//! `sched_setaffinity` stays open: glibc names every new thread by its id, so OpenMP programs
+//! `sched_setscheduler` to SCHED_OTHER stays open for every thread: all have it, and with it PID 1
+//! runs as before. `pthread_setschedparam` names its own thread by id; libzmq calls it in each
+//! thread, and Jupyter's kernels abort where it fails. `sched_setaffinity` stays open: glibc names every new thread by its id, so OpenMP programs
 //! would start none, and PID 1 on one processor still gets its share of it.
 //!
 //! moby's default already denies without capabilities: io_uring, keyctl, add_key, request_key,
@@ -38,11 +40,11 @@
 
 use std::sync::LazyLock;
 
-const SOURCE: &str = include_str!("seccomp.json");
+const SOURCE: &str = include_str!("../profile.json");
 
 /// The profile as JSON on one line (6.5 kB), for `security_opt: ["seccomp=<json>"]`: the Engine's API
 /// takes the content, not a path.
-pub fn profile() -> &'static str {
+pub fn engine_profile() -> &'static str {
     // A JSON string holds no raw line break, so joining the lines changes no value.
     static COMPACT: LazyLock<String> = LazyLock::new(|| SOURCE.lines().map(str::trim).collect());
     &COMPACT
@@ -89,7 +91,7 @@ mod tests {
     }
 
     fn parsed() -> Profile {
-        serde_json::from_str(profile()).expect("the profile is of Docker's format")
+        serde_json::from_str(engine_profile()).expect("the profile is of Docker's format")
     }
 
     fn rules_by_name(profile: &Profile) -> BTreeMap<&str, Vec<&Rule>> {
@@ -123,10 +125,10 @@ mod tests {
 
     #[test]
     fn joining_the_lines_changes_no_value() {
-        let [source, compact] = [SOURCE, profile()]
+        let [source, compact] = [SOURCE, engine_profile()]
             .map(|text| serde_json::from_str::<Value>(text).expect("the profile is JSON"));
         assert_eq!(source, compact);
-        assert!(!profile().contains('\n'));
+        assert!(!engine_profile().contains('\n'));
     }
 
     #[test]
@@ -180,14 +182,13 @@ mod tests {
     #[test]
     fn limits_and_scheduling_are_set_where_the_low_half_of_the_pid_is_zero() {
         let profile = parsed();
-        for name in [
-            "prlimit64",
-            "sched_setattr",
-            "sched_setparam",
-            "sched_setscheduler",
-        ] {
+        for name in ["prlimit64", "sched_setattr", "sched_setparam"] {
             assert_eq!(conditions(&profile, name), [masked(0xffff_ffff)], "{name}");
         }
+        // Or for any thread SCHED_OTHER, which is 0.
+        let other = [masked_equals(1, 0xffff_ffff, 0)];
+        let rules = conditions(&profile, "sched_setscheduler");
+        assert_eq!(rules, [masked(0xffff_ffff), other]);
     }
 
     #[test]

@@ -1,0 +1,79 @@
+//! A look at a directory before its archive is sent: what cannot be read is an answer of its
+//! own then, which names it, and no archive that breaks off.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use casemate_protocol::Failure;
+use rustix::fs::{Mode, Stat, openat};
+
+use super::unlocked::Unlocked;
+use super::{At, DIRECTORY, Opener, Visit, hidden_at_the_top, open, walk};
+use crate::files::patience::Patience;
+use crate::files::{Cancel, failure};
+
+/// How long it may take, besides the waiting for a lease: it holds up the first byte, for which
+/// 30 s are waited. What is not reached of a very large tree ends the archive where it is found.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Looks at all that is in `top`.
+///
+/// # Errors
+/// What an archive of it would fail with; the entry is named.
+pub(in crate::files) fn look(
+    top: &OwnedFd,
+    is_workspace: bool,
+    cancel: &Cancel,
+) -> Result<(), Failure> {
+    let mut look = Look {
+        hidden: hidden_at_the_top(is_workspace),
+        end: Instant::now() + LOOK,
+        opener: Opener {
+            patience: Patience::with_a_file(),
+            cancel,
+        },
+    };
+    let top = openat(top, ".", DIRECTORY, Mode::empty()).map_err(failure)?;
+    walk(top.into(), &mut look, cancel)
+}
+
+struct Look<'a> {
+    hidden: &'static [&'static [u8]],
+    end: Instant,
+    opener: Opener<'a>,
+}
+
+impl Look<'_> {
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.end
+    }
+}
+
+impl Visit for Look<'_> {
+    fn hidden(&self, prefix: &[u8]) -> &[&[u8]] {
+        if prefix.is_empty() { self.hidden } else { &[] }
+    }
+
+    fn file(&mut self, at: At<'_>, _: &Stat) -> Result<(), Failure> {
+        if self.is_over() {
+            return Ok(());
+        }
+        self.opener.file(at).map(drop)
+    }
+
+    fn link(&mut self, _: At<'_>, _: &Stat) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn open(&self, at: At<'_>, _: &Stat) -> Result<Option<(Unlocked, Stat)>, Failure> {
+        if self.is_over() {
+            return Ok(None);
+        }
+        let opened = open(at, DIRECTORY)?;
+        Ok(opened.map(|(dir, stat)| (dir.into(), stat)))
+    }
+
+    fn directory(&mut self, _: &[u8], _: &Stat) -> Result<(), Failure> {
+        Ok(())
+    }
+}

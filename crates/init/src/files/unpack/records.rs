@@ -1,0 +1,130 @@
+//! The records of a pax header: what they say of the next entry, and what of it is understood.
+//!
+//! pax(1) has a reader pass over records that it does not know. Most are of the owner, of times
+//! or of attributes, which are not kept here. Those that say where the data of a file is are
+//! understood or make the entry an error: without them it would be another file.
+
+use casemate_protocol::{Failure, parse_pax_time};
+
+use super::bad;
+use super::exact::Modified;
+use super::sparse::SparseRecords;
+
+/// What changes the content and is not understood: parts of a file of several archives, the
+/// names in a directory, holes as other programs write them.
+const NOT_UNDERSTOOD: &[&str] = &[
+    "GNU.dumpdir",
+    "GNU.volume.",
+    "SCHILY.offset",
+    "SCHILY.realsize",
+    "SUN.holesdata",
+];
+
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    path: Option<Vec<u8>>,
+    pub(super) target: Option<Vec<u8>>,
+    pub(super) size: Option<u64>,
+    modified: Option<Vec<u8>>,
+    pub(super) sparse: Option<SparseRecords>,
+    not_understood: Option<String>,
+}
+
+impl Records {
+    /// Each is its own length, a space, a name, `=`, any bytes and a line break. Of two with one
+    /// name the later counts.
+    pub(super) fn parse(text: &[u8]) -> Result<Self, Failure> {
+        let mut records = Self::default();
+        let mut rest = text;
+        // Some writers pad with NULs.
+        while rest.first().is_some_and(|byte| *byte != 0) {
+            let (record, after) = split(rest).ok_or_else(|| bad("records that are none"))?;
+            let (key, value) = record;
+            records.add(key, value)?;
+            rest = after;
+        }
+        Ok(records)
+    }
+
+    fn add(&mut self, key: &[u8], value: &[u8]) -> Result<(), Failure> {
+        // An empty value takes the record back.
+        let text = || (!value.is_empty()).then(|| value.to_vec());
+        match key {
+            b"path" => self.path = text(),
+            b"linkpath" => self.target = text(),
+            b"mtime" => self.modified = text(),
+            b"size" => {
+                let size = number(value).ok_or_else(|| bad("a size that is none"))?;
+                self.size = Some(size);
+            }
+            _ => {
+                let key = String::from_utf8_lossy(key);
+                if let Some(key) = key.strip_prefix("GNU.sparse.") {
+                    self.sparse.get_or_insert_default().add(key, value);
+                } else if NOT_UNDERSTOOD.iter().any(|known| key.starts_with(known)) {
+                    self.not_understood = Some(key.into_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The path of the entry, where the records have it.
+    pub(super) fn path(&self) -> Option<&[u8]> {
+        let sparse = self.sparse.as_ref();
+        let name = sparse.and_then(|sparse| sparse.name.as_deref());
+        name.or(self.path.as_deref())
+    }
+
+    /// When the entry was last modified, to the nanosecond.
+    pub(super) fn modified(&self) -> Result<Option<Modified>, Failure> {
+        let Some(text) = &self.modified else {
+            return Ok(None);
+        };
+        let time = std::str::from_utf8(text).ok().and_then(parse_pax_time);
+        let (seconds, nanos) = time.ok_or_else(|| bad("its time is none"))?;
+        Ok(Some(Modified::new(seconds, nanos)))
+    }
+
+    /// # Errors
+    /// Something that changes the entry's content and is not understood.
+    pub(super) fn must_be_understood(&self) -> Result<(), Failure> {
+        match &self.not_understood {
+            None => Ok(()),
+            Some(key) => {
+                let shown = key.escape_debug();
+                Err(bad(format!("its record `{shown}` is not understood here")))
+            }
+        }
+    }
+
+    /// Of a global header, whose records are of all entries after it.
+    pub(super) fn must_be_of_no_entry(&self) -> Result<(), Failure> {
+        let of_one = self.path.is_some() || self.target.is_some() || self.size.is_some();
+        if of_one || self.sparse.is_some() || self.not_understood.is_some() {
+            let detail = "a global header with a name, a size or a map, which one entry has";
+            return Err(bad(detail));
+        }
+        Ok(())
+    }
+}
+
+type Record<'a> = (&'a [u8], &'a [u8]);
+
+fn split(text: &[u8]) -> Option<(Record<'_>, &[u8])> {
+    let space = text.iter().position(|byte| *byte == b' ')?;
+    let length = usize::try_from(number(&text[..space])?).ok()?;
+    let (record, rest) = text.split_at_checked(length)?;
+    let (_, record) = record.split_at_checked(space + 1)?;
+    let record = record.strip_suffix(b"\n")?;
+    let equals = record.iter().position(|byte| *byte == b'=')?;
+    let (key, value) = record.split_at(equals);
+    Some(((key, &value[1..]), rest))
+}
+
+/// Decimal digits, and nothing else.
+pub(super) fn number(text: &[u8]) -> Option<u64> {
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(text).ok()?;
+    digits.then(|| text.parse().ok())?
+}

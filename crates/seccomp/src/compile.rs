@@ -1,0 +1,315 @@
+//! From the profile and the rules to BPF, at build time, by [seccompiler].
+//!
+//! A filter of seccompiler has one answer for what matches and one for what does not. So there are
+//! several, one for each errno, and the kernel asks all of them: the strictest answer holds, and
+//! of two errnos that of the filter that was installed last (seccomp(2)).
+//!
+//! | filter | answer |
+//! |---|---|
+//! | the profile | EPERM to what it does not name |
+//! | what is known | ENOSYS to numbers above the highest that the profile allows, or in no table: programs fall back, as from an older kernel. The same as runc's stub |
+//! | one for each errno of the rules | that errno |
+//! | EINVAL, the last: it refuses `seccomp(2)` | no filter after it |
+//!
+//! A call of a 32-bit ABI ends its process (SIGSYS), on x86_64 one of x32 gets ENOSYS.
+//!
+//! [seccompiler]: https://docs.rs/seccompiler
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
+use serde::Deserialize;
+
+use crate::errno::{EINVAL, ENOSYS, EPERM};
+use crate::{Argument, Rule, Test, engine_profile, rules};
+
+pub use seccompiler::sock_filter;
+
+/// Why there is no filter: a mistake in the data, which the build shows.
+#[derive(Debug)]
+pub enum CompileError {
+    /// Neither x86_64 nor aarch64.
+    Architecture(String),
+    /// The profile is not of the form that is understood here.
+    Profile(String),
+    /// The compiler refuses.
+    Backend(seccompiler::BackendError),
+}
+
+impl std::fmt::Display for CompileError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Architecture(name) => write!(f, "no filters for the architecture {name}"),
+            Self::Profile(why) => write!(f, "the seccomp profile: {why}"),
+            Self::Backend(error) => write!(f, "seccompiler: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for CompileError {}
+
+impl From<seccompiler::BackendError> for CompileError {
+    fn from(error: seccompiler::BackendError) -> Self {
+        Self::Backend(error)
+    }
+}
+
+/// What the filters are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    /// 64-bit x86.
+    X86_64,
+    /// 64-bit ARM.
+    Aarch64,
+}
+
+impl FromStr for Architecture {
+    type Err = CompileError;
+
+    /// By its name in Rust (`CARGO_CFG_TARGET_ARCH`).
+    fn from_str(name: &str) -> Result<Self, CompileError> {
+        match name {
+            "x86_64" => Ok(Self::X86_64),
+            "aarch64" => Ok(Self::Aarch64),
+            other => Err(CompileError::Architecture(other.to_owned())),
+        }
+    }
+}
+
+impl Architecture {
+    fn target(self) -> TargetArch {
+        match self {
+            Self::X86_64 => TargetArch::x86_64,
+            Self::Aarch64 => TargetArch::aarch64,
+        }
+    }
+
+    /// As the profile names it.
+    fn go_name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "amd64",
+            Self::Aarch64 => "arm64",
+        }
+    }
+
+    /// The number of a system call; `None` where the architecture has no such call.
+    pub fn number(self, call: &str) -> Option<u32> {
+        let number = match self {
+            Self::X86_64 => call.parse().map(|call: syscalls::x86_64::Sysno| call.id()),
+            Self::Aarch64 => call.parse().map(|call: syscalls::aarch64::Sysno| call.id()),
+        };
+        u32::try_from(number.ok()?).ok()
+    }
+
+    /// Whether there is a call of this number.
+    fn has(self, number: u32) -> bool {
+        let Ok(number) = usize::try_from(number) else {
+            return false;
+        };
+        match self {
+            Self::X86_64 => syscalls::x86_64::Sysno::new(number).is_some(),
+            Self::Aarch64 => syscalls::aarch64::Sysno::new(number).is_some(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Profile {
+    pub(crate) syscalls: Vec<Group>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Group {
+    pub(crate) names: Vec<String>,
+    action: String,
+    errno_ret: Option<u16>,
+    #[serde(default)]
+    args: Vec<Comparison>,
+    #[serde(default)]
+    includes: Includes,
+    #[serde(rename = "comment")]
+    _comment: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Comparison {
+    index: u8,
+    value: u64,
+    #[serde(default)]
+    value_two: u64,
+    op: String,
+}
+
+/// `minKernel` is not looked at: Casemate needs a newer one.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+struct Includes {
+    arches: Vec<String>,
+    #[serde(rename = "minKernel")]
+    _min_kernel: Option<String>,
+}
+
+type Chains = BTreeMap<i64, Vec<SeccompRule>>;
+
+impl Profile {
+    pub(crate) fn ours() -> Result<Self, CompileError> {
+        serde_json::from_str(engine_profile()).map_err(|it| CompileError::Profile(it.to_string()))
+    }
+
+    /// What it allows, by number.
+    fn allowed(&self, arch: Architecture) -> Result<Chains, CompileError> {
+        let mut allowed = Chains::new();
+        for group in self.groups(arch) {
+            match (group.action.as_str(), group.errno_ret) {
+                ("SCMP_ACT_ALLOW", None) => {}
+                // The same as what no rule names; the filter of what is known says ENOSYS.
+                ("SCMP_ACT_ERRNO", Some(ENOSYS)) => continue,
+                _ => return Err(CompileError::Profile(format!("{:?}", group.names))),
+            }
+            for number in group.names.iter().filter_map(|name| arch.number(name)) {
+                let rules = allowed.entry(number.into()).or_default();
+                if !group.args.is_empty() {
+                    let conditions = group.args.iter().map(Comparison::condition);
+                    rules.push(SeccompRule::new(conditions.collect::<Result<_, _>>()?)?);
+                }
+            }
+        }
+        Ok(allowed)
+    }
+
+    fn groups(&self, arch: Architecture) -> impl Iterator<Item = &Group> {
+        self.syscalls.iter().filter(move |group| {
+            let arches = &group.includes.arches;
+            arches.is_empty() || arches.iter().any(|name| name == arch.go_name())
+        })
+    }
+
+    /// What it answers with ENOSYS.
+    fn absent(&self, arch: Architecture) -> Vec<i64> {
+        let absent = self.groups(arch).filter(|it| it.errno_ret == Some(ENOSYS));
+        let names = absent.flat_map(|group| &group.names);
+        names
+            .filter_map(|name| arch.number(name).map(i64::from))
+            .collect()
+    }
+}
+
+impl Comparison {
+    /// All 64 bits, as libseccomp compares.
+    fn condition(&self) -> Result<SeccompCondition, CompileError> {
+        let (op, value) = match self.op.as_str() {
+            "SCMP_CMP_EQ" => (SeccompCmpOp::Eq, self.value),
+            "SCMP_CMP_MASKED_EQ" => (SeccompCmpOp::MaskedEq(self.value), self.value_two),
+            other => return Err(CompileError::Profile(format!("{other} is not understood"))),
+        };
+        let width = SeccompCmpArgLen::Qword;
+        Ok(SeccompCondition::new(self.index, width, op, value)?)
+    }
+}
+
+/// The filters, in the order in which they are installed.
+///
+/// # Errors
+/// [`CompileError`]: the data has a mistake.
+pub fn filters(arch: Architecture) -> Result<Vec<BpfProgram>, CompileError> {
+    filters_of(arch, &Profile::ours()?, rules())
+}
+
+pub(crate) fn filters_of(
+    arch: Architecture,
+    profile: &Profile,
+    rules: &[Rule],
+) -> Result<Vec<BpfProgram>, CompileError> {
+    let allowed = profile.allowed(arch)?;
+    let highest = allowed.keys().max().copied().unwrap_or(0);
+    let absent = profile.absent(arch);
+    let known = (0..=u32::try_from(highest).unwrap_or(0))
+        .filter(|number| arch.has(*number))
+        .map(i64::from)
+        .filter(|number| !absent.contains(number))
+        .map(|number| (number, Vec::new()))
+        .collect();
+    let mut filters = vec![only(allowed, EPERM, arch)?, only(known, ENOSYS, arch)?];
+    let mut errnos: Vec<u16> = rules.iter().map(|rule| rule.errno).collect();
+    // EINVAL, which refuses seccomp(2), comes last.
+    errnos.sort_by_key(|errno| (*errno == EINVAL, *errno));
+    errnos.dedup();
+    for errno in errnos {
+        let of_this = rules.iter().filter(|rule| rule.errno == errno);
+        filters.push(without(of_this, errno, arch)?);
+    }
+    Ok(filters)
+}
+
+/// Allows what is named, and answers all else with `errno`.
+fn only(named: Chains, errno: u16, arch: Architecture) -> Result<BpfProgram, CompileError> {
+    let refused = SeccompAction::Errno(errno.into());
+    let filter = SeccompFilter::new(named, refused, SeccompAction::Allow, arch.target())?;
+    Ok(filter.try_into()?)
+}
+
+/// Answers what the rules are true of with `errno`, and allows all else.
+fn without<'a>(
+    rules: impl Iterator<Item = &'a Rule>,
+    errno: u16,
+    arch: Architecture,
+) -> Result<BpfProgram, CompileError> {
+    let mut chains = Chains::new();
+    for rule in rules {
+        let Some(number) = arch.number(rule.call) else {
+            return Err(CompileError::Profile(format!("no call {}", rule.call)));
+        };
+        let chain = chains.entry(number.into()).or_default();
+        for conditions in alternatives(rule.when)? {
+            chain.push(SeccompRule::new(conditions)?);
+        }
+    }
+    let refused = SeccompAction::Errno(errno.into());
+    let filter = SeccompFilter::new(chains, SeccompAction::Allow, refused, arch.target())?;
+    Ok(filter.try_into()?)
+}
+
+/// The conditions as alternatives, in each of which all must hold. None: always.
+fn alternatives(when: &[Argument]) -> Result<Vec<Vec<SeccompCondition>>, CompileError> {
+    let low = |argument: &Argument, op, value: u32| {
+        SeccompCondition::new(argument.index, SeccompCmpArgLen::Dword, op, value.into())
+    };
+    let mut all = vec![Vec::new()];
+    for argument in when {
+        let choices: Vec<Vec<SeccompCondition>> = match argument.test {
+            Test::In(values) => {
+                let one = |value: &u32| Ok(vec![low(argument, SeccompCmpOp::Eq, *value)?]);
+                values
+                    .iter()
+                    .map(one)
+                    .collect::<Result<_, CompileError>>()?
+            }
+            Test::NotIn(values) => {
+                let each = values.iter().map(|it| low(argument, SeccompCmpOp::Ne, *it));
+                vec![each.collect::<Result<_, _>>()?]
+            }
+        };
+        let with = |so_far: &Vec<_>| {
+            let joined = choices
+                .iter()
+                .map(|choice| [so_far, choice.as_slice()].concat());
+            joined.collect::<Vec<_>>()
+        };
+        all = all.iter().flat_map(with).collect();
+    }
+    // seccompiler knows "always" as a call without rules.
+    all.retain(|conditions| !conditions.is_empty());
+    Ok(all)
+}
+
+#[cfg(test)]
+mod simulator;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! Names in tables and lines for people. `--json` has them whole.
+
+/// Characters of a name that are shown: of an issuer most are all of it. A subject may have 1,024
+/// bytes, of which one control character is six when it is shown.
+const MOST: usize = 80;
+
+/// The name on one line: what moves a cursor is escaped, and of a long one the middle is left
+/// out: issuers number their users at the end, and name their kind at the beginning.
+pub fn shown(name: &str) -> String {
+    // In double quotes a single one needs no escape.
+    let escaped = name.escape_debug().to_string().replace("\\'", "'");
+    let escaped: Vec<char> = escaped.chars().collect();
+    if escaped.len() <= MOST {
+        return escaped.into_iter().collect();
+    }
+    let tail = MOST / 2 - 1;
+    let (head, end) = (
+        &escaped[..MOST - tail - 1],
+        &escaped[escaped.len() - tail..],
+    );
+    head.iter().chain(&['…']).chain(end).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_shown_whole_up_to_a_width_and_never_wider() {
+        assert_eq!(shown("O'Brien\n"), "O'Brien\\n");
+        let fits = "a".repeat(MOST);
+        assert_eq!(shown(&fits), fits);
+        for name in [
+            format!("{fits}b"),
+            "auth0|".to_owned() + &"5".repeat(1_000) + "end",
+            "\u{1b}".repeat(1_024),
+            "日".repeat(341),
+        ] {
+            let shown = shown(&name);
+            assert_eq!(shown.chars().count(), MOST, "{shown}");
+            assert!(!shown.contains(char::is_control), "{shown}");
+        }
+        let long = "auth0|".to_owned() + &"5".repeat(1_000) + "end";
+        let shown = shown(&long);
+        assert!(
+            shown.starts_with("auth0|5") && shown.ends_with("5end"),
+            "{shown}"
+        );
+    }
+}
