@@ -13,13 +13,6 @@ use crate::harness::{CallResult, HttpServer, TestServer, clients};
 use crate::http_files::client::stream_up;
 use crate::node;
 
-/// Next.js compiles in more than one process.
-const LIMITS: [(&str, &str); 3] = [
-    ("CASEMATE_MEMORY", "1g"),
-    ("CASEMATE_CPUS", "2"),
-    ("CASEMATE_PIDS", "512"),
-];
-
 /// Seconds for a command; what `answers.py` waits for takes at most 70.
 const TIMEOUT: u32 = 85;
 
@@ -110,11 +103,8 @@ const JUPYTER: DevServer = DevServer {
 /// could not install `packages`, which are there too.
 async fn sandbox(packages: &str, files: &[&str]) -> Option<HttpServer> {
     let installed = clients::installed(packages)?;
-    let server = LIMITS
-        .iter()
-        .fold(TestServer::new(), |server, (name, value)| {
-            server.env(name, value)
-        });
+    // Memory and processes are the default's: they are enough.
+    let server = TestServer::new().env("CASEMATE_CPUS", "2");
     let server = server.start_http().await;
     let mut tar = Command::new("tar");
     tar.arg("--create")

@@ -155,12 +155,13 @@ pub async fn disk(engine: &Engine, config: &Config) -> Option<Finding> {
     })
 }
 
+/// Bytes as people say them: whole MiB, from ten GiB on whole GiB.
+pub(super) fn show(bytes: u64) -> String {
+    let unit = if bytes < 10 << 30 { 20 } else { 30 };
+    Bytes(bytes >> unit << unit).show()
+}
+
 fn room(free: u64, floor: u64) -> Finding {
-    // As people say it: whole MiB, from ten GiB on whole GiB.
-    let show = |bytes: u64| {
-        let unit = if bytes < 10 << 30 { 20 } else { 30 };
-        Bytes(bytes >> unit << unit).show()
-    };
     let said = format!(
         "{} are free, and {} stay free (CASEMATE_DISK_FLOOR)",
         show(free),

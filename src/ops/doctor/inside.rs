@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Finding, Level};
+use super::{Finding, Level, pools};
 use crate::config::SandboxSettings;
 use crate::engine::Capabilities;
 
@@ -24,6 +24,9 @@ show() { echo "== $1"; while IFS= read -r line || [ -n "$line" ]; do echo "$line
     show cpu /sys/fs/cgroup/cpu.max
     show cpu /sys/fs/cgroup/cpu/cpu.cfs_quota_us
     show cpu /sys/fs/cgroup/cpu/cpu.cfs_period_us
+    show terminals /proc/sys/kernel/pty/nr
+    show terminals /proc/sys/kernel/pty/reserve
+    show terminals /proc/sys/kernel/pty/max
     echo "== root"
     (echo written >/casemate-doctor) && echo writable
     (echo written >/workspace/casemate-doctor)
@@ -47,6 +50,11 @@ pub struct Wanted {
 /// `--oci-seccomp`, Kata takes none, and both limit a sandbox from outside of it.
 const SAME_KERNEL: [&str; 3] = ["runc", "crun", "nvidia"];
 
+/// Whether this runtime has a kernel of its own between the code and the host's.
+pub fn is_other_kernel(runtime: &str) -> bool {
+    !SAME_KERNEL.iter().any(|name| runtime.contains(name))
+}
+
 /// One CPU, in the setting's unit.
 const NANO_CPUS: u64 = 1_000_000_000;
 
@@ -54,12 +62,11 @@ impl Wanted {
     /// Of these settings on this host: more CPUs than it has are not asked for.
     pub fn of(settings: &SandboxSettings, host: &Capabilities) -> Self {
         let runtime = &host.default_runtime;
-        let same = SAME_KERNEL.iter().any(|name| runtime.contains(name));
         Self {
             memory: settings.memory.0,
             pids: settings.pids.into(),
             nano_cpus: settings.cpus.0.min(u64::from(host.cpus) * NANO_CPUS),
-            other_kernel: (!same).then(|| runtime.clone()),
+            other_kernel: is_other_kernel(runtime).then(|| runtime.clone()),
             apparmor: host.apparmor,
         }
     }
@@ -173,6 +180,12 @@ pub fn judge(text: &str, wanted: &Wanted) -> Vec<Finding> {
     ];
     if wanted.apparmor && wanted.other_kernel.is_none() {
         found.push(confinement(&inside));
+    }
+    // A kernel of its own has terminals of its own.
+    if wanted.other_kernel.is_none()
+        && let [open, reserved, most] = inside.numbers("terminals")[..]
+    {
+        found.push(pools::terminals(open, reserved, most));
     }
     found
 }

@@ -189,6 +189,26 @@ fn filter_and_limits_are_not_judged_under_a_kernel_of_its_own() {
 }
 
 #[test]
+fn terminals_are_judged_where_the_kernel_is_the_hosts() {
+    let terminals = "== terminals\n3000\n== terminals\n1024\n== terminals\n4096\n";
+    let text = format!("{GOOD}{terminals}");
+    let found = judge(&text, &WANTED);
+    let last = found.last().expect("findings");
+    assert_eq!((last.check, last.level), ("terminals", Level::Warning));
+    assert!(last.found.starts_with("3000 "), "{last:?}");
+    let other = Wanted {
+        other_kernel: Some("runsc".to_owned()),
+        ..WANTED
+    };
+    let has = |text: &str, wanted: &Wanted| {
+        let found = judge(text, wanted);
+        found.iter().any(|it| it.check == "terminals")
+    };
+    assert!(!has(&text, &other));
+    assert!(!has(&text.replace("\n4096", ""), &WANTED));
+}
+
+#[test]
 fn apparmor_is_believed_when_the_sandbox_says_it() {
     let wanted = Wanted {
         apparmor: true,

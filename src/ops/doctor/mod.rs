@@ -20,6 +20,7 @@ mod host;
 mod image;
 mod inside;
 mod known;
+mod pools;
 mod settings;
 mod trial;
 mod version;
@@ -136,6 +137,8 @@ pub async fn examine(
         .into_iter()
         .for_each(&mut *tell);
     let trial = Trial::new(&engine, config);
+    let sockets = pools::sockets(&engine, config, trial.sandbox()).await;
+    sockets.into_iter().for_each(&mut *tell);
     let image = image::look(&engine, trial.sandbox()).await;
     let usable = image.level < Level::Warning;
     tell(image);

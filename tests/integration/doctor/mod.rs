@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::docker::Image;
+use crate::harness::docker::{self, Image};
 use crate::harness::{Directory, Instance};
 
 /// What inside of a sandbox is looked at.
@@ -131,7 +131,17 @@ fn it_tries_a_sandbox_reads_it_from_inside_and_leaves_nothing_behind() {
         "",
     );
     for check in [
-        "storage", "cgroups", "swap", "lsm", "users", "runtime", "quota", "clock", "disk",
+        "storage",
+        "cgroups",
+        "swap",
+        "lsm",
+        "users",
+        "runtime",
+        "quota",
+        "clock",
+        "disk",
+        "sockets",
+        "terminals",
     ] {
         assert!(report.has(check), "{check}: {}", report.0);
     }
@@ -161,6 +171,39 @@ fn it_tries_a_sandbox_reads_it_from_inside_and_leaves_nothing_behind() {
         (&"300m".into(), &"variable CASEMATE_MEMORY".into())
     );
     assert_eq!(setting("CASEMATE_IDLE_TIMEOUT")["from"], "default");
+}
+
+/// Where the Engine shares this machine's kernel and network; the unit tests have all other cases.
+#[test]
+fn what_sandboxes_share_with_the_host_is_compared_with_their_limits() {
+    let Ok(pages) = std::fs::read_to_string("/proc/sys/net/ipv4/udp_mem") else {
+        return;
+    };
+    let instance = Instance::new();
+    let limits = [("CASEMATE_MEMORY", "64m"), ("CASEMATE_MAX_SANDBOXES", "10")];
+    // Open until the report is there.
+    let terminals: Vec<_> = (0..40)
+        .map(|_| std::fs::File::open("/dev/ptmx").expect("a terminal"))
+        .collect();
+    let report = Report::of(&instance, &limits);
+    let count = report.finding("terminals")["found"].as_str().expect("text");
+    let count = count.split(' ').next().and_then(|it| it.parse().ok());
+    assert!(count.is_some_and(|count: usize| count >= terminals.len()));
+    let pages: u64 = pages
+        .split_whitespace()
+        .last()
+        .expect("three")
+        .parse()
+        .expect("a number");
+    let is_large = pages * 4096 > 128 << 20;
+    match docker::output(&["info", "--format", "{{.CgroupVersion}}"]).as_str() {
+        "1" if is_large => {
+            let said = "beside the 640m that all may use by their limits";
+            report.says("sockets", "warning", said, "sysctl -w net.ipv4.tcp_mem='");
+        }
+        "1" => report.says("sockets", "note", "cgroup v1 charges", ""),
+        _ => report.says("sockets", "note", "a sandbox's part is within its 64m", ""),
+    }
 }
 
 #[test]
