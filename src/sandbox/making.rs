@@ -13,8 +13,12 @@
 //!                                                  use it, and it ends when it is idle
 //! ```
 
+use std::time::Duration;
+
+use casemate_protocol::exit;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 use tracing::{Instrument as _, info, warn};
 
 use super::SandboxError;
@@ -49,8 +53,15 @@ impl Maker {
         self.engine.start(id).await?;
         let channel = match self.connect(id).await {
             // What ended may be the bridge alone: once more.
-            Err(error) if error.may_be_an_end() => self.connect(id).await?,
-            connected => connected?,
+            Err(error) if error.may_be_an_end() => self.connect(id).await,
+            connected => connected,
+        };
+        let channel = match channel {
+            Err(error) if error.may_be_an_end() => {
+                let exit = ended_at_start(removed).await;
+                return Err(exit.map_or(error, SandboxError::EndedAtStart));
+            }
+            channel => channel?,
         };
         info!(container = id, user = %self.user, "container started");
         self.engine.meter().started("created");
@@ -80,6 +91,20 @@ impl Maker {
         }
     }
 }
+
+/// How PID 1 ended that cannot be talked to, where that is known soon, and where another in
+/// its place would end so too.
+async fn ended_at_start(
+    mut removed: watch::Receiver<Option<Option<i64>>>,
+) -> Option<&'static exit::Meaning> {
+    let known = timeout(REMOVAL, removed.wait_for(Option::is_some)).await;
+    let code = known.ok()?.ok().and_then(|code| code.flatten())?;
+    let meaning = exit::meaning_of(code)?;
+    meaning.at_start.then_some(meaning)
+}
+
+/// How long the Engine may take to tell how a container ended.
+const REMOVAL: Duration = Duration::from_secs(2);
 
 struct Making {
     maker: Maker,

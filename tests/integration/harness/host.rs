@@ -19,19 +19,21 @@ const SOCKET: &str = "/var/run/docker.sock";
 /// own; none also when it cannot be looked into.
 fn listener() -> Option<&'static str> {
     static LISTENER: OnceLock<Option<String>> = OnceLock::new();
-    LISTENER.get_or_init(|| {
-        let named = std::env::var("DOCKER_HOST").unwrap_or_default();
-        let socket = match named.strip_prefix("unix://") {
-            Some(path) => path,
-            None if named.is_empty() => SOCKET,
-            None => return None,
-        };
-        let stream = UnixStream::connect(socket).ok()?;
-        let listener = socket_peercred(&stream).ok()?.pid.as_raw_nonzero();
-        let elsewhere = pid_namespace(&format!("/proc/{listener}"))? != pid_namespace("/proc/self")?;
-        elsewhere.then(|| listener.to_string())
-    })
-    .as_deref()
+    LISTENER
+        .get_or_init(|| {
+            let named = std::env::var("DOCKER_HOST").unwrap_or_default();
+            let socket = match named.strip_prefix("unix://") {
+                Some(path) => path,
+                None if named.is_empty() => SOCKET,
+                None => return None,
+            };
+            let stream = UnixStream::connect(socket).ok()?;
+            let listener = socket_peercred(&stream).ok()?.pid.as_raw_nonzero();
+            let elsewhere =
+                pid_namespace(&format!("/proc/{listener}"))? != pid_namespace("/proc/self")?;
+            elsewhere.then(|| listener.to_string())
+        })
+        .as_deref()
 }
 
 /// Where this machine finds a file of the Engine's host.
@@ -39,7 +41,10 @@ pub fn path(there: &Path) -> PathBuf {
     match listener() {
         Some(listener) => {
             let relative = there.strip_prefix("/").expect("an absolute path");
-            Path::new("/proc").join(listener).join("root").join(relative)
+            Path::new("/proc")
+                .join(listener)
+                .join("root")
+                .join(relative)
         }
         None => there.to_owned(),
     }
@@ -79,6 +84,8 @@ pub fn pid(there: &str) -> Option<String> {
 /// A process's id in the outermost process namespace below this one (proc(5)).
 fn id_one_level_down(pid: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    let ids = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
     ids.split_ascii_whitespace().nth(1).map(str::to_owned)
 }
