@@ -65,4 +65,5 @@ mod stuck;
 mod sweep;
 mod told;
 mod transfers;
+mod walls;
 mod writes;
