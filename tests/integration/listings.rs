@@ -141,12 +141,12 @@ async fn odd_names_are_matched_paged_and_shown_as_plain_text() {
     let shown = [
         "odd/ ",
         "odd/-rf",
-        "odd/back\\\\slash",
-        "odd/bidi\\xe2\\x80\\xae",
-        "odd/esc\\x1b[31m",
+        r"odd/back\slash",
+        r"$'odd/bidi\xe2\x80\xae'",
+        r"$'odd/esc\x1b[31m'",
         "odd/link",
-        "odd/new\\x0aline",
-        "odd/\\xff\\xfe",
+        r"$'odd/new\x0aline'",
+        r"$'odd/\xff\xfe'",
     ];
     for arguments in [
         json!({ "path": "odd", "limit": 1 }),
@@ -156,7 +156,7 @@ async fn odd_names_are_matched_paged_and_shown_as_plain_text() {
         assert_eq!(pages(&server, arguments, async |_| {}).await, shown);
     }
     let all = list(&server, json!({ "path": "odd" })).await;
-    assert_eq!(entries(&all)[5]["target"], "to\\x0a\\xff");
+    assert_eq!(entries(&all)[5]["target"], r"$'to\x0a\xff'");
     assert_eq!(all.text().lines().count(), shown.len());
     assert!(!all.text().contains(['\u{1b}', '\u{202e}', '\u{fffd}']));
     for (pattern, found) in [
