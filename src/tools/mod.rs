@@ -9,6 +9,7 @@ mod code;
 mod entries;
 mod error;
 mod files;
+pub mod message;
 mod note;
 mod outcome;
 mod progress;
@@ -17,10 +18,11 @@ mod render;
 mod shell;
 mod signals;
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, JsonObject,
     ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
@@ -37,7 +39,7 @@ pub use entries::{instant, time};
 pub use error::{ToolError, subject_of};
 pub use outcome::convert;
 pub use record::who;
-pub use shell::start;
+pub use shell::{NAME as RUNS_COMMANDS, start};
 
 use crate::config::{Results, ToolSet};
 use crate::identity::{Principal, User};
@@ -58,6 +60,23 @@ enum Caller {
     Launcher(User),
     /// The [`Principal`] that authentication put into this one HTTP request.
     Request,
+}
+
+/// A request as HTTP's own notification of a cancellation names it. In the request's
+/// extensions.
+#[derive(Debug, Clone)]
+pub struct Addressed {
+    /// What its commands carry, so that any server of the instance can end them.
+    pub tag: Bytes,
+    /// Fires when it is cancelled on this server.
+    pub cancelled: CancellationToken,
+}
+
+impl Addressed {
+    fn of(context: &RequestContext<RoleServer>) -> Option<&Self> {
+        let parts = context.extensions.get::<::http::request::Parts>()?;
+        parts.extensions.get()
+    }
 }
 
 impl Caller {
@@ -190,25 +209,51 @@ async fn told(
 ) -> Result<CallToolResult, ToolError> {
     let (teller, news) = watch::channel(News::Nothing);
     let sandbox = sandbox.telling(&teller);
+    let addressed = Addressed::of(context);
+    let call = Call {
+        tag: addressed.map(|addressed| addressed.tag.clone()).unwrap_or_default(),
+        cancel: context.ct.child_token(),
+        news: &teller,
+    };
+    let cancelled = async {
+        match addressed {
+            Some(addressed) => addressed.cancelled.cancelled().await,
+            None => pending().await,
+        }
+        call.cancel.cancel();
+        pending().await
+    };
     tokio::select! {
-        result = dispatch(&sandbox, name, arguments, &context.ct, &teller) => result,
+        result = dispatch(&sandbox, name, arguments, &call) => result,
+        never = cancelled => match never {},
         never = progress::report(context, news) => match never {},
     }
+}
+
+/// What goes with the arguments of a call.
+#[derive(Debug)]
+struct Call<'a> {
+    /// Of its request; empty where none can be named from elsewhere.
+    tag: Bytes,
+    /// Fires when its client leaves or cancels it.
+    cancel: CancellationToken,
+    /// What happens meanwhile.
+    news: &'a watch::Sender<News>,
 }
 
 async fn dispatch(
     sandbox: &Sandbox,
     name: &str,
     arguments: JsonObject,
-    cancel: &CancellationToken,
-    news: &watch::Sender<News>,
+    call: &Call<'_>,
 ) -> Result<CallToolResult, ToolError> {
+    let cancel = &call.cancel;
     match name {
         files::write::NAME => unless(cancel, files::write::call(sandbox, arguments)).await,
         files::read::NAME => unless(cancel, files::read::call(sandbox, arguments)).await,
         files::list::NAME => unless(cancel, files::list::call(sandbox, arguments)).await,
         files::edit::NAME => unless(cancel, files::edit::call(sandbox, arguments)).await,
-        _ => shell::call(sandbox, arguments, cancel, news).await,
+        _ => shell::call(sandbox, arguments, call).await,
     }
 }
 

@@ -9,12 +9,10 @@ use casemate_protocol::{EnvVar, StartRequest};
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-use super::{Definition, ToolError, arguments, error, outcome};
+use super::{Call, Definition, ToolError, arguments, error, outcome};
 use crate::config::limits::{self, MAX_ENV, MAX_SCRIPT, MAX_STDIN, TIMEOUT_SECONDS, WAIT_SECONDS};
-use crate::sandbox::{Command, Follow, News, Sandbox};
+use crate::sandbox::{Command, Follow, Sandbox};
 
 /// Its name.
 pub const NAME: &str = "shell_exec";
@@ -104,8 +102,7 @@ pub fn tool() -> Tool {
 pub async fn call(
     sandbox: &Sandbox,
     arguments: JsonObject,
-    cancel: &CancellationToken,
-    news: &watch::Sender<News>,
+    call: &Call<'_>,
 ) -> Result<CallToolResult, ToolError> {
     let args: Args = arguments::parse(arguments)?;
     let (timeout, wait) = (args.timeout_seconds, args.wait_seconds);
@@ -116,15 +113,18 @@ pub async fn call(
         ));
     }
     let cwd = directory(&args.cwd)?;
-    let command = command(args, cwd.clone())?;
+    let mut command = command(args, cwd.clone())?;
+    if let Command::Start(request) = &mut command {
+        request.tag = call.tag.clone();
+    }
     let subject = match &command {
         Command::Start(_) => format!("{cwd:?}"),
         Command::Resume { id, .. } => format!("`command_id` {id}"),
     };
     let follow = Follow {
         wait: Duration::from_secs(wait.into()),
-        cancel,
-        news,
+        cancel: &call.cancel,
+        news: call.news,
     };
     let answer = sandbox.exec(command, follow).await;
     let answer = answer.map_err(|error| ToolError::sandbox(&error, &subject))?;
@@ -183,6 +183,7 @@ fn request(args: Args, cwd: String) -> Result<StartRequest, ToolError> {
         stdin: args.stdin.into(),
         timeout_ms: u64::from(args.timeout_seconds) * 1000,
         output_chars: limits::OUTPUT_CHARS,
+        ..StartRequest::default()
     })
 }
 
