@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use casemate_protocol::{
-    CancelRequest, CommandEvent, DeleteReply, DeleteRequest, DetachReply, DetachRequest, EditFileReply,
-    EditFileRequest, KillRequest, ListFilesReply, ListFilesRequest, ReadBytesReply,
+    CancelRequest, CommandEvent, DeleteReply, DeleteRequest, DetachReply, DetachRequest,
+    EditFileReply, EditFileRequest, KillRequest, ListFilesReply, ListFilesRequest, ReadBytesReply,
     ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireRequest, StartRequest, StatReply,
     StatRequest, StatsReply, StatsRequest, WatchRequest, WriteFileReply, WriteFileRequest,
     command_event::Event,

@@ -38,9 +38,13 @@ pub async fn run(messages: Vec<Part>, parts: Parts, next: Next) -> Response {
         return answer(&no_batches());
     }
     let takes_a_stream = takes_a_stream(&parts.headers);
-    let each = messages.into_iter().map(|message| alone(message, &parts, next.clone()));
+    let each = messages
+        .into_iter()
+        .map(|message| alone(message, &parts, next.clone()));
     if takes_a_stream {
-        let each: Vec<_> = each.map(|response| stream::once(response).flat_map(events).boxed()).collect();
+        let each: Vec<_> = each
+            .map(|response| stream::once(response).flat_map(events).boxed())
+            .collect();
         let all = stream::select_all(each).map(Ok::<_, axum::Error>);
         return together(all.boxed()).await;
     }
@@ -118,7 +122,10 @@ async fn together(mut events: BoxStream<'static, Result<Bytes, axum::Error>>) ->
     let events = stream::once(async { first }).chain(events);
     let head = [
         (header::CONTENT_TYPE, EVENT_STREAM),
-        (header::CACHE_CONTROL, header::HeaderValue::from_static("no-cache")),
+        (
+            header::CACHE_CONTROL,
+            header::HeaderValue::from_static("no-cache"),
+        ),
     ];
     (head, Body::from_stream(events)).into_response()
 }

@@ -40,7 +40,8 @@ pub async fn layer(mut request: Request, next: Next) -> Response {
 /// Whether a client that names no stream takes JSON: without a word, or with one for it.
 fn takes_json(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(header::ACCEPT).iter().peekable();
-    values.peek().is_none() || values.any(|value| names(value, &["application/json", "application/*"]))
+    values.peek().is_none()
+        || values.any(|value| names(value, &["application/json", "application/*"]))
 }
 
 /// Whether one of these media ranges is among those of a header.
@@ -48,7 +49,9 @@ pub fn names(value: &HeaderValue, ranges: &[&str]) -> bool {
     let text = value.to_str().unwrap_or_default();
     text.split(',').any(|range| {
         let range = range.split(';').next().unwrap_or_default().trim();
-        ranges.iter().any(|wanted| range.eq_ignore_ascii_case(wanted))
+        ranges
+            .iter()
+            .any(|wanted| range.eq_ignore_ascii_case(wanted))
     })
 }
 
@@ -122,7 +125,10 @@ mod tests {
         assert_eq!(of(None), (false, true));
         assert_eq!(of(Some("application/json")), (false, true));
         assert_eq!(of(Some("Application/JSON; q=0.9")), (false, true));
-        assert_eq!(of(Some("application/json, text/event-stream")), (true, true));
+        assert_eq!(
+            of(Some("application/json, text/event-stream")),
+            (true, true)
+        );
         assert_eq!(of(Some("text/event-stream")), (true, false));
         assert_eq!(of(Some("*/*")).0, true);
         assert_eq!(of(Some("text/html")), (false, false));
@@ -133,8 +139,11 @@ mod tests {
         let text = ":\n\nevent: message\ndata: {\"method\":\"notifications/progress\"}\n\n\
                     data: {\"id\":1,\"result\":{}}\n\n";
         for size in [1, 7, 200] {
-            let pieces: Vec<Result<Bytes, std::io::Error>> = text.as_bytes().chunks(size)
-                .map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+            let pieces: Vec<Result<Bytes, std::io::Error>> = text
+                .as_bytes()
+                .chunks(size)
+                .map(|piece| Ok(Bytes::copy_from_slice(piece)))
+                .collect();
             let body = Body::from_stream(futures_util::stream::iter(pieces));
             let found = answer(body, &Value::from(1)).await;
             assert_eq!(found.expect("found")["result"], serde_json::json!({}));

@@ -19,12 +19,7 @@ use super::{early_commit, form, message};
 
 /// `/mcp`, answered by `handler`. `cancel` ends what is still being answered, with a 500
 /// where nothing was sent: it comes last.
-pub fn routes<H>(
-    handler: H,
-    load: &Load,
-    requests: Requests,
-    cancel: &CancellationToken,
-) -> Router
+pub fn routes<H>(handler: H, load: &Load, requests: Requests, cancel: &CancellationToken) -> Router
 where
     H: ServerHandler + Clone,
 {

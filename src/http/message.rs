@@ -18,8 +18,8 @@ use super::batch;
 use super::limits::{LINGER, MESSAGE_BYTES, MESSAGE_TIMEOUT};
 use super::load::{Amount, Load, Share};
 use crate::identity::Principal;
-use crate::tools::message::{self, INVALID_REQUEST, Part, Received};
 use crate::tools;
+use crate::tools::message::{self, INVALID_REQUEST, Part, Received};
 
 /// What of a message its transport must know.
 #[derive(Debug, Clone, Default)]
@@ -114,7 +114,9 @@ impl Envelope {
                     ClientRequest::CallToolRequest(call) => Kind::Call {
                         runs_a_command: call.params.name == tools::RUNS_COMMANDS,
                     },
-                    _ => Kind::Call { runs_a_command: false },
+                    _ => Kind::Call {
+                        runs_a_command: false,
+                    },
                 },
             },
             JsonRpcMessage::Notification(notification) => match &notification.notification {
@@ -122,7 +124,10 @@ impl Envelope {
                     let id = it.params.request_id.clone();
                     let kind = id.map(|id| Kind::Cancelled(id.into_json_value()));
                     let id = Value::Null;
-                    Self { id, kind: kind.unwrap_or_default() }
+                    Self {
+                        id,
+                        kind: kind.unwrap_or_default(),
+                    }
                 }
                 _ => Self::default(),
             },

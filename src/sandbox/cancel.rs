@@ -112,9 +112,12 @@ impl Manager {
 async fn ask(channels: &[Channel], tag: &Bytes, count_only: bool) -> u32 {
     let each = channels.iter().map(|channel| async move {
         let asked = timeout(ASKING_TIMEOUT, channel.cancel(tag.clone(), count_only)).await;
-        asked.ok()?.inspect_err(|error| {
-            debug!(error = error as &dyn std::error::Error, "could not cancel");
-        }).ok()
+        asked
+            .ok()?
+            .inspect_err(|error| {
+                debug!(error = error as &dyn std::error::Error, "could not cancel");
+            })
+            .ok()
     });
     join_all(each).await.into_iter().flatten().sum()
 }

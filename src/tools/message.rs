@@ -80,7 +80,10 @@ fn batch(text: &[u8]) -> Received {
         Err(error) => return whole(PARSE_ERROR, not_json(text, &error)),
     };
     match parts.len() {
-        0 => whole(INVALID_REQUEST, "a batch has at least one message".to_owned()),
+        0 => whole(
+            INVALID_REQUEST,
+            "a batch has at least one message".to_owned(),
+        ),
         1..=BATCH_MESSAGES => {
             let part = |part: &Value| one(&serde_json::to_vec(part).unwrap_or_default());
             Received::Batch(parts.iter().map(part).collect())
@@ -117,7 +120,14 @@ fn is_known_under_no_type(message: &ClientJsonRpcMessage) -> bool {
 }
 
 fn is_known(method: &str) -> bool {
-    ["initialize", "ping", "tools/list", "tools/call", "server/discover"].contains(&method)
+    [
+        "initialize",
+        "ping",
+        "tools/list",
+        "tools/call",
+        "server/discover",
+    ]
+    .contains(&method)
 }
 
 /// Why a text is no message.
@@ -204,7 +214,9 @@ fn params_problem(method: &str, params: &Value) -> String {
 }
 
 fn is_client_info(info: &Value) -> bool {
-    ["name", "version"].iter().all(|name| info.get(name).is_some_and(Value::is_string))
+    ["name", "version"]
+        .iter()
+        .all(|name| info.get(name).is_some_and(Value::is_string))
 }
 
 /// Why a text is not JSON. The parser's own words tell a place, and programs send no lines.

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Call, Definition, ToolError, arguments, error, outcome};
-use crate::config::limits::{self, MAX_ENV, MAX_SCRIPT, MAX_STDIN, TIMEOUT_SECONDS, WAIT_SECONDS};
+use crate::config::limits::{self, MAX_ENV, MAX_SCRIPT, MAX_STDIN, TIMEOUT_SECONDS};
 use crate::sandbox::{Command, Follow, Sandbox};
 
 /// Its name.
@@ -51,9 +51,9 @@ struct Args {
     timeout_seconds: u32,
     /// Seconds after which a command that still runs is answered `running` with a `command_id`.
     /// 0 to 3600.
-    #[serde(default = "default_wait")]
-    #[schemars(range(min = 0, max = 3600))]
-    wait_seconds: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", range(min = 0, max = 3600))]
+    wait_seconds: Option<u32>,
     /// Working directory: absolute, or relative to /workspace. It must exist.
     #[serde(default = "default_cwd")]
     cwd: String,
@@ -75,21 +75,19 @@ fn default_timeout() -> u32 {
     TIMEOUT_SECONDS.default
 }
 
-fn default_wait() -> u32 {
-    WAIT_SECONDS.default
-}
-
 fn default_cwd() -> String {
     casemate_protocol::WORKSPACE.to_owned()
 }
 
-/// As clients see it.
-pub fn tool() -> Tool {
+/// As clients see it. `wait`: what holds when a call does not say.
+pub fn tool(wait: Duration) -> Tool {
+    let mut input = arguments::schema::<Args>();
+    input["properties"]["wait_seconds"]["default"] = wait.as_secs().into();
     Definition {
         name: NAME,
         title: "Run a command",
         description: DESCRIPTION,
-        input: arguments::schema::<Args>(),
+        input,
         output: Some(arguments::schema::<outcome::Output>()),
         read_only: false,
         destructive: true,
@@ -105,13 +103,10 @@ pub async fn call(
     call: &Call<'_>,
 ) -> Result<CallToolResult, ToolError> {
     let args: Args = arguments::parse(arguments)?;
-    let (timeout, wait) = (args.timeout_seconds, args.wait_seconds);
-    if !WAIT_SECONDS.contains(&wait) {
-        return Err(ToolError::argument(
-            "wait_seconds",
-            error::bounds(&WAIT_SECONDS),
-        ));
-    }
+    let timeout = args.timeout_seconds;
+    let wait = args
+        .wait_seconds
+        .map(|seconds| Duration::from_secs(seconds.into()));
     let cwd = directory(&args.cwd)?;
     let mut command = command(args, cwd.clone())?;
     if let Command::Start(request) = &mut command {
@@ -122,7 +117,7 @@ pub async fn call(
         Command::Resume { id, .. } => format!("`command_id` {id}"),
     };
     let follow = Follow {
-        wait: Duration::from_secs(wait.into()),
+        wait: wait.unwrap_or(call.wait),
         cancel: &call.cancel,
         news: call.news,
     };
@@ -200,7 +195,7 @@ pub fn start(
     let args = Args {
         command,
         timeout_seconds,
-        wait_seconds: default_wait(),
+        wait_seconds: None,
         cwd: default_cwd(),
         env: BTreeMap::new(),
         stdin,

@@ -90,7 +90,8 @@ impl<'a> Window<'a> {
 
     async fn cancel(&self, id: Value) {
         let params = json!({ "requestId": id, "reason": "a test" });
-        let body = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params });
+        let body =
+            json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params });
         let answer = self.server.send(self.request(), body.to_string()).await;
         assert_eq!(answer.status(), 202);
     }
@@ -99,7 +100,9 @@ impl<'a> Window<'a> {
 fn runs(server: &HttpServer, seconds: u32) -> bool {
     let what = format!("sleep {seconds}");
     let containers = server.instance.containers();
-    let mut all = containers.iter().flat_map(|container| docker::top(container));
+    let mut all = containers
+        .iter()
+        .flat_map(|container| docker::top(container));
     all.any(|(_, args)| args.contains(&what))
 }
 
@@ -158,7 +161,11 @@ async fn a_cancelled_request_ends_with_its_tree_and_those_like_it_go_on() {
     );
     ada.cancel(json!(1)).await;
     is_gone(&servers.first, 8401).await;
-    assert_eq!(cancelled.message().await, None, "a cancelled request is not answered");
+    assert_eq!(
+        cancelled.message().await,
+        None,
+        "a cancelled request is not answered"
+    );
     for seconds in [8402, 8403, 8404] {
         assert!(runs(&servers.first, seconds), "{seconds} was cancelled too");
     }
@@ -168,7 +175,9 @@ async fn a_cancelled_request_ends_with_its_tree_and_those_like_it_go_on() {
     // An id of a request that is over, or never was: nothing happens.
     ada.cancel(json!(1)).await;
     ada.cancel(json!(77)).await;
-    let next = ada.call(json!(2), "shell_exec", json!({ "command": "ls" })).await;
+    let next = ada
+        .call(json!(2), "shell_exec", json!({ "command": "ls" }))
+        .await;
     assert_eq!(next.result().await.stdout(), "");
 }
 
@@ -183,21 +192,36 @@ async fn a_request_of_another_server_of_the_instance_is_cancelled_too() {
     };
     let bob = Window::open(&servers.first, "bob").await;
     let answer = here.sleeps(json!(1), 8411).await;
-    let _more = (here.sleeps(json!(2), 8412).await, bob.sleeps(json!(1), 8413).await);
+    let _more = (
+        here.sleeps(json!(2), 8412).await,
+        bob.sleeps(json!(1), 8413).await,
+    );
     // The second server has made nothing and has no channel yet.
     there.cancel(json!(1)).await;
     is_gone(&servers.first, 8411).await;
     assert_eq!(answer.result().await.outcome(), "cancelled");
     assert!(runs(&servers.first, 8412) && runs(&servers.first, 8413));
-    assert_eq!(servers.first.instance.containers().len(), 2, "none is made for it");
+    assert_eq!(
+        servers.first.instance.containers().len(),
+        2,
+        "none is made for it"
+    );
     // And over the channel that it has.
     let command = json!({ "command": "true" });
-    there.call(json!(3), "shell_exec", command).await.result().await;
+    there
+        .call(json!(3), "shell_exec", command)
+        .await
+        .result()
+        .await;
     there.cancel(json!(2)).await;
     is_gone(&servers.first, 8412).await;
     let nobody = Window::open(&servers.second, "carol").await;
     nobody.cancel(json!(1)).await;
-    assert_eq!(servers.first.instance.containers().len(), 2, "none is made for it");
+    assert_eq!(
+        servers.first.instance.containers().len(),
+        2,
+        "none is made for it"
+    );
 }
 
 #[tokio::test]
@@ -205,14 +229,20 @@ async fn without_a_session_id_one_request_of_its_id_is_cancelled_and_several_are
     let servers = Application::start(|server| server).await;
     let ada = Window::bare(&servers.first, "ada");
     let session = Window::open(&servers.first, "ada").await;
-    let _answers = (ada.sleeps(json!(1), 8421).await, session.sleeps(json!(1), 8422).await);
+    let _answers = (
+        ada.sleeps(json!(1), 8421).await,
+        session.sleeps(json!(1), 8422).await,
+    );
     ada.cancel(json!(1)).await;
     is_gone(&servers.first, 8421).await;
     assert!(runs(&servers.first, 8422), "it has a session");
     // Two windows that cannot be told apart: on one server, and on two.
     let elsewhere = Window::bare(&servers.second, "ada");
     for (other, [first, second]) in [(&ada, [8423, 8424]), (&elsewhere, [8425, 8426])] {
-        let answers = (ada.sleeps(json!(2), first).await, other.sleeps(json!(2), second).await);
+        let answers = (
+            ada.sleeps(json!(2), first).await,
+            other.sleeps(json!(2), second).await,
+        );
         ada.cancel(json!(2)).await;
         tokio::time::sleep(GONE).await;
         assert!(runs(&servers.first, first) && runs(&servers.first, second));
@@ -236,7 +266,9 @@ async fn a_file_call_that_waits_is_cancelled_and_never_done() {
     ada.cancel(json!(1)).await;
     is_gone(&servers.first, 8431).await;
     drop(command);
-    let listed = ada.call(json!(3), "shell_exec", json!({ "command": "ls" })).await;
+    let listed = ada
+        .call(json!(3), "shell_exec", json!({ "command": "ls" }))
+        .await;
     assert_eq!(listed.result().await.stdout(), "");
 }
 

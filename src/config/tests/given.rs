@@ -10,6 +10,7 @@ const OTHERS: [(Setting, [&str; 2]); 36] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
     (Setting::UploadLimit, ["2g", "1m"]),
+    (Setting::Wait, ["5s", "0s"]),
     (Setting::Admin, ["9464", "0.0.0.0:9465"]),
     (Setting::Audit, ["/srv/a", "/srv/b"]),
     (Setting::AuditContent, ["on", "off"]),

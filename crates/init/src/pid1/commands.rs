@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use casemate_protocol::{CancelRequest, Failure, Finished, RunningCommand, StartRequest, exit, failure::Code};
+use casemate_protocol::{
+    CancelRequest, Failure, Finished, RunningCommand, StartRequest, exit, failure::Code,
+};
 use tokio::sync::Notify;
 
 use super::background;
@@ -107,7 +109,9 @@ impl Commands {
     /// Ends the commands of the request with this tag, or only counts them.
     pub fn cancel(&self, request: &CancelRequest) -> u32 {
         let table = self.table();
-        let theirs = table.running().filter(|command| command.is_for(&request.tag));
+        let theirs = table
+            .running()
+            .filter(|command| command.is_for(&request.tag));
         let ended = theirs.map(|command| {
             if !request.count_only {
                 command.kill();

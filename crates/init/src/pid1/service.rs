@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use casemate_protocol::{
-    Accepted, BackupRequest, CancelReply, CancelRequest, CommandEvent, DeleteReply, DeleteRequest, DetachReply, DetachRequest,
-    DownloadPart, DownloadRequest, EditFileReply, EditFileRequest, Event, EventsRequest, Failure,
-    FailureExt as _, Finished, HelloReply, HelloRequest, KillReply, KillRequest, ListFilesReply,
-    ListFilesRequest, PROTOCOL, Progress, ReadBytesReply, ReadBytesRequest, ReadLinesReply,
-    ReadLinesRequest, RetireReply, RetireRequest, StartRequest, StatReply, StatRequest, StatsReply,
-    StatsRequest, UploadEvent, UploadPart, WatchRequest, WriteFileReply, WriteFileRequest,
-    command_event, exit, failure::Code, sandbox_server::Sandbox, upload_part::Part,
+    Accepted, BackupRequest, CancelReply, CancelRequest, CommandEvent, DeleteReply, DeleteRequest,
+    DetachReply, DetachRequest, DownloadPart, DownloadRequest, EditFileReply, EditFileRequest,
+    Event, EventsRequest, Failure, FailureExt as _, Finished, HelloReply, HelloRequest, KillReply,
+    KillRequest, ListFilesReply, ListFilesRequest, PROTOCOL, Progress, ReadBytesReply,
+    ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireReply, RetireRequest, StartRequest,
+    StatReply, StatRequest, StatsReply, StatsRequest, UploadEvent, UploadPart, WatchRequest,
+    WriteFileReply, WriteFileRequest, command_event, exit, failure::Code, sandbox_server::Sandbox,
+    upload_part::Part,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
