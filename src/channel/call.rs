@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::time::Duration;
 
+use bytes::Bytes;
 use casemate_protocol::{
-    CommandEvent, DeleteReply, DeleteRequest, DetachReply, DetachRequest, EditFileReply,
-    EditFileRequest, KillRequest, ListFilesReply, ListFilesRequest, ReadBytesReply,
+    CancelRequest, CommandEvent, DeleteReply, DeleteRequest, DetachReply, DetachRequest,
+    EditFileReply, EditFileRequest, KillRequest, ListFilesReply, ListFilesRequest, ReadBytesReply,
     ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireRequest, StartRequest, StatReply,
     StatRequest, StatsReply, StatsRequest, WatchRequest, WriteFileReply, WriteFileRequest,
     command_event::Event,
@@ -77,6 +78,18 @@ impl Channel {
         let request = KillRequest { id: id.to_owned() };
         let mut client = self.client.clone();
         within(QUICK, client.kill(request)).await.map(drop)
+    }
+
+    /// Ends the commands of the client's request with this tag, or only counts them. How
+    /// many there were.
+    ///
+    /// # Errors
+    /// Those of every call; a casemate-init from before there were tags does not know it.
+    pub async fn cancel(&self, tag: Bytes, count_only: bool) -> Result<u32, CallError> {
+        let request = CancelRequest { tag, count_only };
+        let mut client = self.client.clone();
+        let reply = within(QUICK, client.cancel(request)).await?;
+        Ok(reply.commands)
     }
 
     /// Asks PID 1 to end itself if nothing ran for `idle_for`. `false`: it is

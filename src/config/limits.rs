@@ -168,19 +168,28 @@ pub const CONFIG_FILE_BYTES: u64 = 1 << 20;
 
 // --- Tools --------------------------------------------------------------------------------------
 
-/// When a command is killed, in seconds. Most end in 30; an hour is a build.
+/// When a command is killed, in seconds. Above [`WAIT`], or every build of 40 s would be killed
+/// instead of answered `running`; an hour is a long build.
 pub const TIMEOUT_SECONDS: Bounds<u32> = Bounds {
-    default: 30,
+    default: 120,
     least: 1,
     most: 3_600,
 };
 
-/// After how many seconds a command that still runs is answered `running`. Desktop clients give a
-/// call up after 60; 0 starts a command and does not wait.
+/// After how many seconds a command that still runs is answered `running`; 0 starts it and does not
+/// wait. What holds when a call does not say is [`WAIT`].
 pub const WAIT_SECONDS: Bounds<u32> = Bounds {
     default: 50,
     least: 0,
     most: 3_600,
+};
+
+/// The same for calls that do not say: desktop clients give a call up after 60 s, some frameworks
+/// after 5 or 30 (docs/clients.md).
+pub const WAIT: Bounds<Duration> = Bounds {
+    default: Duration::from_secs(50),
+    least: Duration::ZERO,
+    most: Duration::from_secs(3_600),
 };
 
 /// stdout and stderr of one command together, in characters. Claude Code cuts a result at 25,000

@@ -70,6 +70,8 @@ pub struct Config {
     pub results: Results,
     /// The tools that clients see.
     pub tools: ToolSet,
+    /// How long a call of `shell_exec` that does not say waits; [`limits::WAIT`].
+    pub wait: Duration,
     /// Whether a sandbox is made ready before the first call.
     pub warm: bool,
     /// One upload over HTTP; [`limits::UPLOAD_LIMIT`].
@@ -141,6 +143,7 @@ impl Config {
             instance: given.value(S::Instance, Instance::default(), |text| Ok(text.parse()?))?,
             results: given.value(S::Results, Results::Both, str::parse)?,
             tools: given.value(S::Tools, ToolSet::All, str::parse)?,
+            wait: given.bounded(S::Wait, limits::WAIT)?,
             warm: given.value(S::Warm, true, switch)?,
             upload_limit: given.bounded(S::UploadLimit, limits::UPLOAD_LIMIT)?,
             admin: given.value(S::Admin, None, |text| web::listen_address(text).map(Some))?,

@@ -149,6 +149,8 @@ settings! {
         Words(&Results::WORDS);
     Tools = "tools", Server, "Tools that clients see: core is without edit_file",
         Words(&ToolSet::WORDS);
+    Wait = "wait", Server, "When shell_exec answers that a command still runs, in a call that does not say",
+        Time(limits::WAIT);
     Warm = "warm", Server, "Make the sandbox ready before the first call",
         Words(&SWITCH);
     UploadLimit = "upload_limit", Server, "Largest upload over HTTP",

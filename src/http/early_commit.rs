@@ -16,7 +16,7 @@ use std::pin::Pin;
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt as _};
@@ -26,8 +26,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
 use super::limits::{COMMIT_AFTER, KEEP_ALIVE};
 use super::message::{Envelope, error_message};
-
-const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+use super::{EVENT_STREAM, takes_a_stream};
 
 /// A comment of server-sent events (WHATWG HTML, section 9.2.6): clients skip it.
 const COMMENT: Bytes = Bytes::from_static(b":\n\n");
@@ -48,12 +47,6 @@ pub async fn layer(request: Request, next: Next) -> Response {
         answered = &mut answer => answered,
         () = sleep(COMMIT_AFTER) => committed(answer, envelope.unwrap_or_default().id),
     }
-}
-
-fn takes_a_stream(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT).iter();
-    let mut texts = values.filter_map(|value| value.to_str().ok());
-    texts.any(|text| text.to_ascii_lowercase().contains("text/event-stream"))
 }
 
 fn committed(answer: Answer, id: Value) -> Response {

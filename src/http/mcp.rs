@@ -1,30 +1,25 @@
 //! MCP over Streamable HTTP, every protocol version, without sessions.
 //!
 //! Sessions of older versions are not offered: in rmcp a quiet call would end without
-//! its result, a disconnect would not cancel, and a session would be nobody's.
+//! its result, a disconnect would not cancel, and a session would be nobody's. Their ids are
+//! given out all the same, and nobody keeps them: see [`cancelled`](super::cancelled).
 
 use std::sync::Arc;
 
-use axum::extract::Request;
-use axum::http::{HeaderValue, header};
-use axum::middleware::Next;
-use axum::response::Response;
 use axum::{Router, middleware};
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::CancellationToken;
 
+use super::cancelled::{self, Requests};
 use super::limits::{KEEP_ALIVE, MESSAGE_BYTES};
 use super::load::Load;
-use super::{early_commit, message};
-
-/// What MCP has its clients send.
-const BOTH_FORMS: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+use super::{early_commit, form, message};
 
 /// `/mcp`, answered by `handler`. `cancel` ends what is still being answered, with a 500
 /// where nothing was sent: it comes last.
-pub fn routes<H>(handler: H, load: &Load, cancel: &CancellationToken) -> Router
+pub fn routes<H>(handler: H, load: &Load, requests: Requests, cancel: &CancellationToken) -> Router
 where
     H: ServerHandler + Clone,
 {
@@ -40,20 +35,8 @@ where
         StreamableHttpService::new(move || Ok(handler.clone()), Arc::default(), config);
     Router::new()
         .route_service("/mcp", service)
+        .layer(middleware::from_fn(form::layer))
         .layer(middleware::from_fn(early_commit::layer))
-        .layer(middleware::from_fn(any_form))
+        .layer(middleware::from_fn_with_state(requests, cancelled::layer))
         .layer(middleware::from_fn_with_state(load.clone(), message::whole))
-}
-
-/// `*/*`, which every HTTP client sends of its own, takes both forms of an answer. rmcp
-/// wants to read their names.
-async fn any_form(mut request: Request, next: Next) -> Response {
-    let headers = request.headers_mut();
-    if headers
-        .get(header::ACCEPT)
-        .is_some_and(|forms| forms == "*/*")
-    {
-        headers.insert(header::ACCEPT, BOTH_FORMS);
-    }
-    next.run(request).await
 }

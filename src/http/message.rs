@@ -10,31 +10,47 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use serde::Deserialize;
+use rmcp::model::{ClientJsonRpcMessage, ClientNotification, ClientRequest, JsonRpcMessage};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::batch;
 use super::limits::{LINGER, MESSAGE_BYTES, MESSAGE_TIMEOUT};
 use super::load::{Amount, Load, Share};
 use crate::identity::Principal;
-
-/// JSON-RPC 2.0, section 5.1.
-const PARSE_ERROR: i32 = -32700;
-/// JSON-RPC 2.0, section 5.1.
-const INVALID_REQUEST: i32 = -32600;
+use crate::tools;
+use crate::tools::message::{self, INVALID_REQUEST, Part, Received};
 
 /// What of a message its transport must know.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub struct Envelope {
     /// Of a request; an error must name it.
-    #[serde(default)]
     pub id: Value,
+    /// What it asks for.
+    pub kind: Kind,
+}
+
+/// What a message asks of its transport.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Kind {
+    /// The first one of a conversation.
+    Initialize,
+    /// A request, which may be cancelled.
+    Call {
+        /// PID 1 knows it by the tag of the command.
+        runs_a_command: bool,
+    },
+    /// The request with this id is to end.
+    Cancelled(Value),
+    /// Nothing.
+    #[default]
+    Other,
 }
 
 /// The user's share of the load that a message is. It goes with the request to where
 /// it is handled, so it is held as long as the call.
 #[derive(Debug, Clone)]
-struct Held(#[expect(dead_code, reason = "held for its Drop")] Arc<Share>);
+pub struct Held(#[expect(dead_code, reason = "held for its Drop")] Arc<Share>);
 
 /// Why a message is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +59,6 @@ enum Refusal {
     TooSlow,
     Broken,
     TooMany,
-    NoJson,
 }
 
 /// Reads the body of a POST and hands it on as one piece. Whatever else is wrong with
@@ -60,25 +75,65 @@ pub async fn whole(State(load): State<Load>, request: Request, next: Next) -> Re
         Ok(share) => share,
         Err(refusal) => return refused(refusal, &parts.headers, body).await,
     };
-    let (bytes, envelope) = match read(&mut body).await {
-        Ok(message) => message,
+    let bytes = match read(&mut body).await {
+        Ok(bytes) => bytes,
         Err(refusal) => return refused(refusal, &parts.headers, body).await,
     };
-    let id = envelope.id.clone();
     parts.extensions.insert(Held(Arc::new(share)));
-    parts.extensions.insert(envelope);
-    let response = next.run(Request::from_parts(parts, bytes.into())).await;
-    // JSON, but no message: for rmcp a media type it does not know.
-    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-        return none_of_mcp(&id);
+    match message::read(&bytes) {
+        Received::One(part) => match *part {
+            Part::Message(message) => {
+                parts.extensions.insert(Envelope::of(&message));
+                next.run(Request::from_parts(parts, bytes.into())).await
+            }
+            Part::Refused(refusal) => answer(&refusal),
+            Part::Ignored => StatusCode::ACCEPTED.into_response(),
+        },
+        Received::Batch(messages) => batch::run(messages, parts, next).await,
     }
-    response
 }
 
-/// The answer to JSON that is no message of the protocol.
-pub fn none_of_mcp(id: &Value) -> Response {
-    let message = "this is no JSON-RPC message of MCP, or it is nested too deeply";
-    error(StatusCode::BAD_REQUEST, id, INVALID_REQUEST, message)
+/// The answer to what is no message of the protocol. Parameters are the matter of a method,
+/// and the answer to that is a whole one.
+pub fn answer(refusal: &message::Refusal) -> Response {
+    let status = match refusal.code {
+        message::INVALID_PARAMS => StatusCode::OK,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    (status, Json(refusal.to_json())).into_response()
+}
+
+impl Envelope {
+    /// Of this message.
+    pub fn of(message: &ClientJsonRpcMessage) -> Self {
+        match message {
+            JsonRpcMessage::Request(request) => Self {
+                id: request.id.clone().into_json_value(),
+                kind: match &request.request {
+                    ClientRequest::InitializeRequest(_) => Kind::Initialize,
+                    ClientRequest::CallToolRequest(call) => Kind::Call {
+                        runs_a_command: call.params.name == tools::RUNS_COMMANDS,
+                    },
+                    _ => Kind::Call {
+                        runs_a_command: false,
+                    },
+                },
+            },
+            JsonRpcMessage::Notification(notification) => match &notification.notification {
+                ClientNotification::CancelledNotification(it) => {
+                    let id = it.params.request_id.clone();
+                    let kind = id.map(|id| Kind::Cancelled(id.into_json_value()));
+                    let id = Value::Null;
+                    Self {
+                        id,
+                        kind: kind.unwrap_or_default(),
+                    }
+                }
+                _ => Self::default(),
+            },
+            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => Self::default(),
+        }
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -112,21 +167,13 @@ async fn refused(refusal: Refusal, headers: &HeaderMap, mut body: Body) -> Respo
     refusal.into_response()
 }
 
-async fn read(body: &mut Body) -> Result<(Bytes, Envelope), Refusal> {
+async fn read(body: &mut Body) -> Result<Bytes, Refusal> {
     let collected = timeout(MESSAGE_TIMEOUT, Limited::new(body, MESSAGE_BYTES).collect()).await;
-    let bytes = match collected {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Refusal::TooLarge),
-        Ok(Err(_)) => return Err(Refusal::Broken),
-        Err(_) => return Err(Refusal::TooSlow),
-    };
-    let text: &[u8] = &bytes;
-    match serde_json::from_slice::<Envelope>(text) {
-        Ok(Envelope { id }) if id.is_string() || id.is_number() => Ok((bytes, Envelope { id })),
-        Ok(_) => Ok((bytes, Envelope::default())),
-        // JSON of another shape, as an array: who handles it says so.
-        Err(error) if error.is_data() => Ok((bytes, Envelope::default())),
-        Err(_) => Err(Refusal::NoJson),
+    match collected {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
+        Ok(Err(_)) => Err(Refusal::Broken),
+        Err(_) => Err(Refusal::TooSlow),
     }
 }
 
@@ -153,7 +200,6 @@ impl IntoResponse for Refusal {
                 INVALID_REQUEST,
                 "too many requests of yours are under way; wait for some to end",
             ),
-            Self::NoJson => (StatusCode::BAD_REQUEST, PARSE_ERROR, "this is not JSON"),
         };
         let mut response = error(status, &Value::Null, code, message);
         if self == Self::TooMany {

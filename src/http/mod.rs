@@ -3,7 +3,8 @@
 //! ```text
 //! connections ─► guard (Host, Origin) ─┬─► /healthz, /readyz
 //!                                      ├─► /          the page for people
-//!                                      └─► auth (Principal) ─┬─► message ─► early_commit ─► /mcp
+//!                                      └─► auth (Principal) ─┬─► message ─► batch ─► cancelled
+//!                                                            │      ─► early_commit ─► form ─► /mcp
 //!                                                            ├─► /sse, message ─► /messages
 //!                                                            ├─► /files   the workspace
 //!                                                            └─► /status  the sandbox
@@ -17,12 +18,15 @@
 
 pub mod admin;
 pub mod auth;
+mod batch;
+mod cancelled;
 mod coding;
 mod connections;
 mod counted;
 mod early_commit;
 mod failure;
 mod files;
+mod form;
 pub mod guard;
 mod health;
 mod limits;
@@ -35,6 +39,7 @@ mod status;
 
 use std::sync::Arc;
 
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::{Router, middleware};
 use rmcp::ServerHandler;
 use tokio::net::TcpListener;
@@ -46,10 +51,20 @@ use crate::engine::Engine;
 use crate::sandbox::Manager;
 use crate::tools::Tools;
 use auth::Authenticator;
+use cancelled::Requests;
 use connections::Connections;
 use guard::Guard;
 use limits::{GRACE, LAST_ANSWERS};
 use load::Load;
+
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+/// Whether the client takes a stream of events. `*/*`, which every HTTP client sends of its
+/// own, takes any form.
+fn takes_a_stream(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::ACCEPT).iter();
+    values.any(|value| form::names(value, &["text/event-stream", "text/*", "*/*"]))
+}
 
 /// What is served.
 #[derive(Debug)]
@@ -83,8 +98,9 @@ impl Server {
     fn routes(self, stop: &CancellationToken, cancel: &CancellationToken) -> Router {
         let tools = Tools::for_requests(self.manager.clone());
         let load = Load::default();
+        let requests = Requests::new(Some(self.manager.clone()));
         let tools = Router::new()
-            .merge(mcp::routes(tools.clone(), &load, cancel))
+            .merge(mcp::routes(tools.clone(), &load, requests, cancel))
             .merge(sse::routes(tools, &load, stop))
             .layer(middleware::from_fn(auth::require_tools));
         let meter = self.manager.meter().clone();
@@ -126,7 +142,8 @@ impl<H: ServerHandler + Clone> McpServer<H> {
     /// Serves until `stop`, then lets what runs end for 10 s.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let cancel = CancellationToken::new();
-        let mcp = mcp::routes(self.handler, &Load::default(), &cancel)
+        let requests = Requests::new(None);
+        let mcp = mcp::routes(self.handler, &Load::default(), requests, &cancel)
             .layer(middleware::from_fn(auth::require_tools));
         let routes = self.guard.protect(authenticated(mcp, &self.authenticator));
         let connections = Connections::new(routes, stop);

@@ -98,14 +98,15 @@ async fn take(
     let Some(session) = sessions.of(id, &principal.user) else {
         return unknown();
     };
-    let Some(envelope) = parts.extensions.get::<Envelope>() else {
+    if parts.extensions.get::<Envelope>().is_none() {
         let why = "Content-Type must be application/json\n";
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, why).into_response();
-    };
+    }
     let text = body.collect().await.map(|body| body.to_bytes());
+    // It was read before: it is one.
     let parsed = serde_json::from_slice::<ClientJsonRpcMessage>(&text.unwrap_or_default());
     let Ok(mut message) = parsed else {
-        return message::none_of_mcp(&envelope.id);
+        return StatusCode::BAD_REQUEST.into_response();
     };
     match &mut message {
         JsonRpcMessage::Request(request) => {

@@ -14,6 +14,7 @@ use tracing::{Instrument as _, info_span, warn};
 
 use super::admission::Admission;
 use super::bring_up::{Common, Maker};
+use super::cancel::Cancellations;
 use super::owner::Owner;
 use super::room::Room;
 use super::spares::Spares;
@@ -252,6 +253,7 @@ impl Manager {
             meter: self.meter().clone(),
             used: Used::default(),
             admission: Admission::new(calls, waiting.clone()),
+            cancellations: Cancellations::default(),
             transfers: Transfers::new(self.common.engine.clone(), waiting),
             news: None,
             ending: self.ending.clone(),

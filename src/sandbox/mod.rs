@@ -29,6 +29,7 @@ mod admission;
 mod adopt;
 mod bind;
 mod bring_up;
+mod cancel;
 mod command;
 mod create;
 mod error;
@@ -61,6 +62,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use abandoned::is_abandoned;
 pub use bind::BindError;
+pub use cancel::Aim;
 pub use command::{Command, Executed, Follow, Lost, News};
 pub use error::SandboxError;
 pub use generation::in_order_of_removal;
@@ -78,6 +80,7 @@ pub use wanted::image_state;
 use crate::channel::{CallError, Channel};
 use crate::meter::Meter;
 use admission::{Admission, Admitted};
+use cancel::Cancellations;
 use place::{LEASE, Lease, NoteSlot, Place, Request};
 use repeat::{Repeat, Tries};
 use spares::Spares;
@@ -130,6 +133,7 @@ pub struct Sandbox {
     containers: Containers,
     admission: Admission,
     transfers: Transfers,
+    cancellations: Cancellations,
     meter: Meter,
     /// Where this handle's file calls tell what they wait for.
     news: Option<watch::Sender<News>>,

@@ -1,6 +1,8 @@
 //! Arguments of a call: the schema that clients see, and parsing with errors
 //! that name the argument and the next step.
 
+mod form;
+
 use rmcp::model::JsonObject;
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
@@ -20,11 +22,14 @@ const SHORTEST_PART: usize = 4;
 /// Characters of what the caller sent that an error repeats.
 const QUOTED: usize = 200;
 
-/// The JSON schema of a type, without what only tells its Rust name.
+/// The JSON schema of a type, without what only tells its Rust name, in the words that converters
+/// of clients keep: an enum is `enum`, not `oneOf` of `const`, and no key says that an object is
+/// closed, which some take for an error. What an argument may be is checked here all the same.
 pub fn schema<T: JsonSchema>() -> JsonObject {
     let settings = SchemaSettings::draft2020_12()
         .with(|settings| settings.inline_subschemas = true)
-        .with_transform(RecursiveTransform(without_width));
+        .with_transform(RecursiveTransform(without_width))
+        .with_transform(RecursiveTransform(with_enum));
     let schema = settings.into_generator().into_root_schema_for::<T>();
     let mut object = match schema.to_value() {
         Value::Object(object) => object,
@@ -32,7 +37,38 @@ pub fn schema<T: JsonSchema>() -> JsonObject {
     };
     object.remove("$schema");
     object.remove("title");
+    if object.get("additionalProperties") == Some(&Value::Bool(false)) {
+        object.remove("additionalProperties");
+    }
+    // Without it some clients demand all.
     object
+        .entry("required")
+        .or_insert_with(|| Value::Array(Vec::new()));
+    object
+}
+
+/// `oneOf` of texts becomes `enum`, and what each of them means goes into the description.
+fn with_enum(schema: &mut Schema) {
+    let Some(variants) = schema.get("oneOf").and_then(Value::as_array).cloned() else {
+        return;
+    };
+    let text = |variant: &Value, key| variant.get(key)?.as_str().map(str::to_owned);
+    let values: Option<Vec<String>> = variants.iter().map(|one| text(one, "const")).collect();
+    let Some(values) = values else { return };
+    let meaning = |(value, variant)| {
+        let meaning: String = text(variant, "description")?;
+        Some(format!("{value}: {}", meaning.trim_end_matches('.')))
+    };
+    let meanings: Vec<String> = values.iter().zip(&variants).filter_map(meaning).collect();
+    let said = schema
+        .get("description")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let description = format!("{said} {}.", meanings.join("; "));
+    schema.remove("oneOf");
+    schema.insert("type".to_owned(), "string".into());
+    schema.insert("description".to_owned(), description.trim_start().into());
+    schema.insert("enum".to_owned(), values.into());
 }
 
 /// `uint64` and its like are Rust's, no formats of JSON Schema: validators of clients warn
@@ -44,15 +80,26 @@ fn without_width(schema: &mut Schema) {
     }
 }
 
-/// Arguments as their type.
+/// Arguments as their type. `null` is an argument that was left out: strict modes of frameworks
+/// send it for all that is optional. 30.0 is an integer (JSON Schema, core, section 4.2.3).
 ///
 /// # Errors
 /// `invalid_argument`, naming the argument: unknown (and the nearest that there
-/// is), missing, or of the wrong type.
-pub fn parse<T: JsonSchema + DeserializeOwned>(arguments: JsonObject) -> Result<T, ToolError> {
-    let known = names::<T>();
-    if let Some(unknown) = arguments.keys().find(|name| !known.contains(name)) {
-        return Err(unknown_argument(unknown, &known));
+/// is), missing, or of the wrong type, with the right form.
+pub fn parse<T: JsonSchema + DeserializeOwned>(mut arguments: JsonObject) -> Result<T, ToolError> {
+    let schema = schema::<T>();
+    let none = JsonObject::new();
+    let known = schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .unwrap_or(&none);
+    if let Some(unknown) = arguments.keys().find(|name| !known.contains_key(*name)) {
+        let names: Vec<String> = known.keys().cloned().collect();
+        return Err(unknown_argument(unknown, &names));
+    }
+    arguments.retain(|_, value| !value.is_null());
+    for (name, value) in &mut arguments {
+        form::check(name, &known[name], value)?;
     }
     serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
         // Both may quote what the caller sent.
@@ -67,26 +114,9 @@ pub fn parse<T: JsonSchema + DeserializeOwned>(arguments: JsonObject) -> Result<
             // A missing one: serde names it.
             ToolError::new(Code::InvalidArgument, format!("{problem}."))
         } else {
-            ToolError::argument(&path, format!("{problem}{}", range::<T>(&path)))
+            ToolError::argument(&path, problem)
         }
     })
-}
-
-/// The bounds that the schema gives a number.
-fn range<T: JsonSchema>(name: &str) -> String {
-    let schema = schema::<T>();
-    let bound = |which| schema.get("properties")?.get(name)?.get(which)?.as_u64();
-    match (bound("minimum"), bound("maximum")) {
-        (Some(least), Some(most)) => format!("; a whole number from {least} to {most}"),
-        _ => String::new(),
-    }
-}
-
-fn names<T: JsonSchema>() -> Vec<String> {
-    match schema::<T>().remove("properties") {
-        Some(Value::Object(properties)) => properties.into_iter().map(|(name, _)| name).collect(),
-        _ => Vec::new(),
-    }
 }
 
 fn unknown_argument(unknown: &str, known: &[String]) -> ToolError {
@@ -160,7 +190,11 @@ mod tests {
 
     #[test]
     fn a_wrong_type_and_a_missing_argument_are_named() {
-        assert!(error(json!({ "command": 7 })).contains("`command`"));
+        let command = error(json!({ "command": 7 }));
+        assert!(
+            command.contains("`command`") && command.contains("a string"),
+            "{command}"
+        );
         assert!(error(json!({})).contains("command"));
         assert!(
             error(json!({ "command": "a", "timeout_seconds": -1 })).contains("`timeout_seconds`")

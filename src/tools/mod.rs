@@ -9,6 +9,7 @@ mod code;
 mod entries;
 mod error;
 mod files;
+pub mod message;
 mod note;
 mod outcome;
 mod progress;
@@ -17,10 +18,11 @@ mod render;
 mod shell;
 mod signals;
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, JsonObject,
     ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
@@ -37,7 +39,7 @@ pub use entries::{instant, time};
 pub use error::{ToolError, subject_of};
 pub use outcome::convert;
 pub use record::who;
-pub use shell::start;
+pub use shell::{NAME as RUNS_COMMANDS, start};
 
 use crate::config::{Results, ToolSet};
 use crate::identity::{Principal, User};
@@ -58,6 +60,23 @@ enum Caller {
     Launcher(User),
     /// The [`Principal`] that authentication put into this one HTTP request.
     Request,
+}
+
+/// A request as HTTP's own notification of a cancellation names it. In the request's
+/// extensions.
+#[derive(Debug, Clone)]
+pub struct Addressed {
+    /// What its commands carry, so that any server of the instance can end them.
+    pub tag: Bytes,
+    /// Fires when it is cancelled on this server.
+    pub cancelled: CancellationToken,
+}
+
+impl Addressed {
+    fn of(context: &RequestContext<RoleServer>) -> Option<&Self> {
+        let parts = context.extensions.get::<::http::request::Parts>()?;
+        parts.extensions.get()
+    }
 }
 
 impl Caller {
@@ -92,10 +111,10 @@ impl Tools {
         Self { manager, caller }
     }
 
-    /// All tools of the set, as clients see them.
-    pub fn list(set: ToolSet, results: Results) -> Vec<Tool> {
+    /// All tools of the set, as clients see them. `wait`: see [`crate::config::Config::wait`].
+    pub fn list(set: ToolSet, results: Results, wait: Duration) -> Vec<Tool> {
         let mut tools = vec![
-            shell::tool(),
+            shell::tool(wait),
             files::write::tool(),
             files::read::tool(),
             files::list::tool(),
@@ -146,11 +165,18 @@ impl Tools {
         let sandbox = self.manager.sandbox(user).noting(&used);
         let recording = record::begin(self.manager.audit(), user, name, &arguments).await;
         let (recording, result) = match recording {
-            Ok(recording) => (recording, told(sandbox, name, arguments, context).await),
+            Ok(recording) => {
+                let wait = self.manager.config().wait;
+                (
+                    recording,
+                    told(sandbox, name, arguments, wait, context).await,
+                )
+            }
             Err(refused) => (None, Err(refused)),
         };
         let outcome = outcome::counted(&result).to_owned();
         let mut result = result.unwrap_or_else(ToolError::into_result);
+        render::never_blank(&mut result);
         if self.manager.config().results == Results::Text {
             result.structured_content = None;
         }
@@ -186,29 +212,61 @@ async fn told(
     sandbox: Sandbox,
     name: &str,
     arguments: JsonObject,
+    wait: Duration,
     context: &RequestContext<RoleServer>,
 ) -> Result<CallToolResult, ToolError> {
     let (teller, news) = watch::channel(News::Nothing);
     let sandbox = sandbox.telling(&teller);
+    let addressed = Addressed::of(context);
+    let call = Call {
+        tag: addressed
+            .map(|addressed| addressed.tag.clone())
+            .unwrap_or_default(),
+        cancel: context.ct.child_token(),
+        wait,
+        news: &teller,
+    };
+    let cancelled = async {
+        match addressed {
+            Some(addressed) => addressed.cancelled.cancelled().await,
+            None => pending().await,
+        }
+        call.cancel.cancel();
+        pending().await
+    };
     tokio::select! {
-        result = dispatch(&sandbox, name, arguments, &context.ct, &teller) => result,
+        result = dispatch(&sandbox, name, arguments, &call) => result,
+        never = cancelled => match never {},
         never = progress::report(context, news) => match never {},
     }
+}
+
+/// What goes with the arguments of a call.
+#[derive(Debug)]
+struct Call<'a> {
+    /// Of its request; empty where none can be named from elsewhere.
+    tag: Bytes,
+    /// Fires when its client leaves or cancels it.
+    cancel: CancellationToken,
+    /// How long it waits for a command, unless it says.
+    wait: Duration,
+    /// What happens meanwhile.
+    news: &'a watch::Sender<News>,
 }
 
 async fn dispatch(
     sandbox: &Sandbox,
     name: &str,
     arguments: JsonObject,
-    cancel: &CancellationToken,
-    news: &watch::Sender<News>,
+    call: &Call<'_>,
 ) -> Result<CallToolResult, ToolError> {
+    let cancel = &call.cancel;
     match name {
         files::write::NAME => unless(cancel, files::write::call(sandbox, arguments)).await,
         files::read::NAME => unless(cancel, files::read::call(sandbox, arguments)).await,
         files::list::NAME => unless(cancel, files::list::call(sandbox, arguments)).await,
         files::edit::NAME => unless(cancel, files::edit::call(sandbox, arguments)).await,
-        _ => shell::call(sandbox, arguments, cancel, news).await,
+        _ => shell::call(sandbox, arguments, call).await,
     }
 }
 
@@ -275,6 +333,7 @@ impl ServerHandler for Tools {
         Ok(ListToolsResult::with_all_items(Self::list(
             config.tools,
             config.results,
+            config.wait,
         )))
     }
 
@@ -301,6 +360,8 @@ impl Tools {
 mod tests {
     use super::*;
 
+    const WAIT: Duration = Duration::from_secs(50);
+
     /// The golden file is what clients see: a change of it is a change of the
     /// contract. `UPDATE=1 cargo test` writes it.
     #[test]
@@ -310,7 +371,7 @@ mod tests {
     )]
     fn what_clients_see_is_what_the_golden_file_says() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/tools.json");
-        let tools = serde_json::to_string_pretty(&Tools::list(ToolSet::All, Results::Both))
+        let tools = serde_json::to_string_pretty(&Tools::list(ToolSet::All, Results::Both, WAIT))
             .expect("json")
             + "\n";
         if std::env::var_os("UPDATE").is_some() {
@@ -324,15 +385,15 @@ mod tests {
     }
 
     #[test]
-    fn every_input_schema_is_closed_and_every_field_documented() {
-        for tool in Tools::list(ToolSet::All, Results::Both) {
+    fn every_field_is_documented_and_of_one_type_and_no_key_is_one_that_converters_stumble_over() {
+        for tool in Tools::list(ToolSet::All, Results::Both, WAIT) {
             let schema = &tool.input_schema;
-            assert_eq!(
-                schema.get("additionalProperties"),
-                Some(&false.into()),
+            assert!(
+                schema.get("additionalProperties").is_none(),
                 "{}",
                 tool.name
             );
+            assert!(schema["required"].is_array(), "{}", tool.name);
             let properties = schema["properties"].as_object().expect("properties");
             for (name, property) in properties {
                 assert!(
@@ -341,9 +402,12 @@ mod tests {
                     tool.name
                 );
                 assert!(
-                    property["type"].is_string()
-                        || property.get("enum").is_some()
-                        || property.get("oneOf").is_some(),
+                    property["type"].is_string(),
+                    "{}.{name}: {property}",
+                    tool.name
+                );
+                assert!(
+                    property.get("oneOf").is_none(),
                     "{}.{name}: {property}",
                     tool.name
                 );
@@ -353,13 +417,13 @@ mod tests {
 
     #[test]
     fn the_core_are_the_four() {
-        let core = Tools::list(ToolSet::Core, Results::Both);
+        let core = Tools::list(ToolSet::Core, Results::Both, WAIT);
         let names: Vec<_> = core.iter().map(|tool| &*tool.name).collect();
         assert_eq!(
             names,
             ["shell_exec", "write_file", "read_file", "list_files"]
         );
-        let all = Tools::list(ToolSet::All, Results::Both);
+        let all = Tools::list(ToolSet::All, Results::Both, WAIT);
         assert_eq!(all[..4], core);
         let all_names: Vec<_> = all.iter().map(|tool| &*tool.name).collect();
         assert_eq!(all_names, NAMES[..count(ToolSet::All)]);
@@ -369,7 +433,7 @@ mod tests {
 
     #[test]
     fn only_read_file_has_no_output_schema() {
-        for tool in Tools::list(ToolSet::All, Results::Both) {
+        for tool in Tools::list(ToolSet::All, Results::Both, WAIT) {
             assert_eq!(
                 tool.output_schema.is_none(),
                 tool.name == files::read::NAME,
@@ -381,7 +445,7 @@ mod tests {
             assert!(hints.idempotent_hint.is_some() && hints.open_world_hint == Some(false));
         }
         assert!(
-            Tools::list(ToolSet::All, Results::Text)
+            Tools::list(ToolSet::All, Results::Text, WAIT)
                 .iter()
                 .all(|tool| tool.output_schema.is_none())
         );

@@ -1,6 +1,7 @@
 //! The text form of results, for clients that show only text.
 
 use casemate_protocol::Captured;
+use rmcp::model::{CallToolResult, ContentBlock};
 
 /// One stream as it is shown: all of it, or head, one marker line, tail. What is
 /// not UTF-8 becomes U+FFFD. `path` is where all of it is.
@@ -30,6 +31,23 @@ fn marker(omitted: u64, path: Option<&str>) -> String {
     match path {
         Some(path) => format!("[{omitted} bytes left out; all output as it came: {path}]"),
         None => format!("[{omitted} bytes left out]"),
+    }
+}
+
+/// Some model APIs refuse a text block without a visible character: each says then that there
+/// is none.
+pub fn never_blank(result: &mut CallToolResult) {
+    for block in &mut result.content {
+        if let ContentBlock::Text(text) = block
+            && text.text.trim().is_empty()
+        {
+            let said = if text.text.is_empty() {
+                "[no output]"
+            } else {
+                "[only white space]"
+            };
+            text.text.push_str(said);
+        }
     }
 }
 
@@ -117,6 +135,20 @@ mod tests {
             "out\n[stderr]\nerr\n[exit code: 1]"
         );
         assert_eq!(shell("", "", &[]), "");
+    }
+
+    #[test]
+    fn no_block_is_blank() {
+        for (text, wanted) in [
+            ("", "[no output]"),
+            (" \n", " \n[only white space]"),
+            ("a", "a"),
+        ] {
+            let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
+            never_blank(&mut result);
+            let shown = serde_json::to_value(&result).expect("JSON");
+            assert_eq!(shown["content"][0]["text"], wanted);
+        }
     }
 
     #[test]

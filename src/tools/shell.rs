@@ -9,12 +9,10 @@ use casemate_protocol::{EnvVar, StartRequest};
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-use super::{Definition, ToolError, arguments, error, outcome};
-use crate::config::limits::{self, MAX_ENV, MAX_SCRIPT, MAX_STDIN, TIMEOUT_SECONDS, WAIT_SECONDS};
-use crate::sandbox::{Command, Follow, News, Sandbox};
+use super::{Call, Definition, ToolError, arguments, error, outcome};
+use crate::config::limits::{self, MAX_ENV, MAX_SCRIPT, MAX_STDIN, TIMEOUT_SECONDS};
+use crate::sandbox::{Command, Follow, Sandbox};
 
 /// Its name.
 pub const NAME: &str = "shell_exec";
@@ -53,9 +51,9 @@ struct Args {
     timeout_seconds: u32,
     /// Seconds after which a command that still runs is answered `running` with a `command_id`.
     /// 0 to 3600.
-    #[serde(default = "default_wait")]
-    #[schemars(range(min = 0, max = 3600))]
-    wait_seconds: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", range(min = 0, max = 3600))]
+    wait_seconds: Option<u32>,
     /// Working directory: absolute, or relative to /workspace. It must exist.
     #[serde(default = "default_cwd")]
     cwd: String,
@@ -77,21 +75,19 @@ fn default_timeout() -> u32 {
     TIMEOUT_SECONDS.default
 }
 
-fn default_wait() -> u32 {
-    WAIT_SECONDS.default
-}
-
 fn default_cwd() -> String {
     casemate_protocol::WORKSPACE.to_owned()
 }
 
-/// As clients see it.
-pub fn tool() -> Tool {
+/// As clients see it. `wait`: what holds when a call does not say.
+pub fn tool(wait: Duration) -> Tool {
+    let mut input = arguments::schema::<Args>();
+    input["properties"]["wait_seconds"]["default"] = wait.as_secs().into();
     Definition {
         name: NAME,
         title: "Run a command",
         description: DESCRIPTION,
-        input: arguments::schema::<Args>(),
+        input,
         output: Some(arguments::schema::<outcome::Output>()),
         read_only: false,
         destructive: true,
@@ -104,27 +100,26 @@ pub fn tool() -> Tool {
 pub async fn call(
     sandbox: &Sandbox,
     arguments: JsonObject,
-    cancel: &CancellationToken,
-    news: &watch::Sender<News>,
+    call: &Call<'_>,
 ) -> Result<CallToolResult, ToolError> {
     let args: Args = arguments::parse(arguments)?;
-    let (timeout, wait) = (args.timeout_seconds, args.wait_seconds);
-    if !WAIT_SECONDS.contains(&wait) {
-        return Err(ToolError::argument(
-            "wait_seconds",
-            error::bounds(&WAIT_SECONDS),
-        ));
-    }
+    let timeout = args.timeout_seconds;
+    let wait = args
+        .wait_seconds
+        .map(|seconds| Duration::from_secs(seconds.into()));
     let cwd = directory(&args.cwd)?;
-    let command = command(args, cwd.clone())?;
+    let mut command = command(args, cwd.clone())?;
+    if let Command::Start(request) = &mut command {
+        request.tag = call.tag.clone();
+    }
     let subject = match &command {
         Command::Start(_) => format!("{cwd:?}"),
         Command::Resume { id, .. } => format!("`command_id` {id}"),
     };
     let follow = Follow {
-        wait: Duration::from_secs(wait.into()),
-        cancel,
-        news,
+        wait: wait.unwrap_or(call.wait),
+        cancel: &call.cancel,
+        news: call.news,
     };
     let answer = sandbox.exec(command, follow).await;
     let answer = answer.map_err(|error| ToolError::sandbox(&error, &subject))?;
@@ -183,6 +178,7 @@ fn request(args: Args, cwd: String) -> Result<StartRequest, ToolError> {
         stdin: args.stdin.into(),
         timeout_ms: u64::from(args.timeout_seconds) * 1000,
         output_chars: limits::OUTPUT_CHARS,
+        ..StartRequest::default()
     })
 }
 
@@ -199,7 +195,7 @@ pub fn start(
     let args = Args {
         command,
         timeout_seconds,
-        wait_seconds: default_wait(),
+        wait_seconds: None,
         cwd: default_cwd(),
         env: BTreeMap::new(),
         stdin,

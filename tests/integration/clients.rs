@@ -98,3 +98,13 @@ async fn the_inspector_finds_nothing_to_say_over_http_and_sse() {
         inspect(&[&url, "--transport", transport]).await;
     }
 }
+
+#[tokio::test]
+async fn every_schema_passes_the_converters_of_frameworks() {
+    let Some(mut converters) = clients::python_script("converters", "converters.py") else {
+        return;
+    };
+    let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/tools.json");
+    let said = clients::succeeds(converters.arg(tools)).await;
+    assert_eq!(said.lines().count(), 25, "{said}");
+}

@@ -56,7 +56,8 @@ async fn each_half_of_a_result_says_the_same_facts_and_no_field_says_nothing() {
     let server = TestServer::new().start().await;
     let exited = |code: i64, stdout: &str, stderr: &str| json!({ "outcome": "exited", "exit_code": code, "stdout": stdout, "stderr": stderr });
     for (command, text, facts_wanted) in [
-        ("true", "", exited(0, "", "")),
+        ("true", "[no output]", exited(0, "", "")),
+        ("echo", "\n[only white space]", exited(0, "\n", "")),
         ("printf a", "a", exited(0, "a", "")),
         ("false", "[exit code: 1]", exited(1, "", "")),
         (
@@ -255,7 +256,7 @@ async fn arguments_that_cannot_be_are_refused_by_name_and_the_server_goes_on() {
             ["`container`", "command"],
         ),
         (json!({ "command": 7 }), ["`command`", "string"]),
-        (json!({ "command": null }), ["`command`", "string"]),
+        (json!({ "command": null }), ["`command`", "empty"]),
         (json!({ "command": ["ls"] }), ["`command`", "string"]),
         (json!({ "command": "" }), ["`command`", "empty"]),
         (json!({ "command": " \n" }), ["`command`", "empty"]),
@@ -282,7 +283,11 @@ async fn arguments_that_cannot_be_are_refused_by_name_and_the_server_goes_on() {
         ),
         (
             json!({ "command": "true", "timeout_seconds": "3" }),
-            ["`timeout_seconds`", "\"3\""],
+            ["`timeout_seconds`", "\"timeout_seconds\":3"],
+        ),
+        (
+            json!({ "command": "true", "env": "{\"A\":\"b\"}" }),
+            ["`env`", "\"env\":{\"A\":\"b\"}"],
         ),
         (
             json!({ "command": "true", "cwd": "a\0b" }),
@@ -330,6 +335,15 @@ async fn arguments_that_cannot_be_are_refused_by_name_and_the_server_goes_on() {
         }
         assert!(result.text().len() < 500, "{shown}: {}", result.text());
     }
+    // What strict frameworks send for whatever is optional, and a number as some write it.
+    let nulls = json!({
+        "command": "echo $A", "timeout_seconds": 30.0, "wait_seconds": null, "cwd": null,
+        "env": null, "stdin": null, "command_id": null, "stop": null,
+    });
+    assert_eq!(server.call("shell_exec", nulls).await.stdout(), "\n");
+    let nulls =
+        json!({ "path": ".", "depth": 1.0, "pattern": null, "limit": null, "cursor": null });
+    assert!(!server.call("list_files", nulls).await.is_error());
     // What is odd and possible is no error.
     let env = json!({ "LD_PRELOAD": "/nowhere.so", "BASH_ENV": "/nowhere", "A.B-C": "d" });
     let odd = json!({ "command": "env | grep -c ^A.B-C=d", "env": env });

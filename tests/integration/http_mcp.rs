@@ -37,7 +37,7 @@ async fn every_version_of_the_protocol_makes_the_whole_way() {
         let answer = server
             .ask(version, "initialize", &initialize(version))
             .await;
-        assert_eq!(answer.header("mcp-session-id"), "", "{version}");
+        assert_eq!(answer.header("mcp-session-id").len(), 32, "{version}");
         let answer = answer.answer().await;
         assert_eq!(answer["result"]["protocolVersion"], version);
     }
@@ -118,6 +118,111 @@ async fn a_fast_call_comes_as_it_would_without_the_layer() {
     let answer = server.send(contradicted, ping).await;
     assert_eq!(answer.status(), 400);
     assert_eq!(answer.answer().await["id"], 5);
+}
+
+/// A POST with this `Accept`, or none.
+fn post(server: &HttpServer, accept: Option<&str>) -> hyper::http::request::Builder {
+    let request = server.request("POST", "/mcp");
+    let request = request.header("content-type", "application/json");
+    match accept {
+        Some(accept) => request.header("accept", accept),
+        None => request,
+    }
+}
+
+#[tokio::test]
+async fn who_asks_for_no_stream_gets_the_one_message_as_json() {
+    let server = TestServer::new().start_http().await;
+    let call = r#"{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"shell_exec",
+        "arguments":{"command":"sleep 1.5; echo hi"},"_meta":{"progressToken":1}}}"#;
+    for accept in [None, Some("application/json"), Some("application/*;q=0.8")] {
+        let answer = server.send(post(&server, accept), call).await;
+        assert_eq!(
+            (answer.status().as_u16(), answer.header("content-type")),
+            (200, "application/json")
+        );
+        let answer = answer.answer().await;
+        assert_eq!(answer["id"], "a");
+        assert_eq!(
+            answer["result"]["structuredContent"]["stdout"], "hi\n",
+            "{answer}"
+        );
+    }
+    for accept in [
+        "text/event-stream",
+        "*/*",
+        "application/json, text/event-stream",
+    ] {
+        let answer = server.send(post(&server, Some(accept)), call).await;
+        assert_eq!(
+            answer.header("content-type"),
+            "text/event-stream",
+            "{accept}"
+        );
+        assert_eq!(answer.result().await.stdout(), "hi\n");
+    }
+    let html = server.send(post(&server, Some("text/html")), call).await;
+    assert_eq!(html.status(), 406);
+}
+
+#[tokio::test]
+async fn batches_are_answered_in_the_version_that_has_them_and_refused_in_others() {
+    let server = TestServer::new().start_http().await;
+    let batch = r#"[{"jsonrpc":"2.0","id":1,"method":"ping"},
+        {"jsonrpc":"2.0","method":"notifications/initialized"},7,
+        {"jsonrpc":"2.0","id":"1","method":"tools/call","params":{"name":"shell_exec","arguments":{"command":"echo hi"}}}]"#;
+    let json = server.send(post(&server, None), batch).await.text().await;
+    let json: Vec<Value> = serde_json::from_str(&json).expect("an array");
+    assert_eq!(json.len(), 3, "{json:?}");
+    assert_eq!(json[2]["result"]["structuredContent"]["stdout"], "hi\n");
+    let mut stream = server.send(server.post("/mcp"), batch).await;
+    assert_eq!(stream.header("content-type"), "text/event-stream");
+    let mut ids = Vec::new();
+    while let Some(message) = stream.message().await {
+        ids.push(message["id"].to_string());
+    }
+    ids.sort();
+    assert_eq!(ids, ["\"1\"", "1", "null"]);
+    let quiet = r#"[{"jsonrpc":"2.0","method":"notifications/initialized"}]"#;
+    assert_eq!(server.send(server.post("/mcp"), quiet).await.status(), 202);
+    let later = server
+        .post("/mcp")
+        .header("mcp-protocol-version", "2025-06-18");
+    let refused = server.send(later, batch).await;
+    assert_eq!(refused.status(), 400);
+    let refused = refused.answer().await;
+    let message = refused["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("2025-03-26"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_is_no_message_is_answered_with_its_id() {
+    let server = TestServer::new().start_http().await;
+    for (body, status, id, code) in [
+        (
+            r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"shell_exec","arguments":"ls"}}"#,
+            200,
+            json!(7),
+            -32602,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":8,"method":"ping","params":{"a":"\ud83d"}}"#,
+            400,
+            json!(8),
+            -32700,
+        ),
+        ("this is not JSON", 400, Value::Null, -32700),
+        (r#"{"id":9}"#, 400, json!(9), -32600),
+    ] {
+        let answer = server.send(server.post("/mcp"), body).await;
+        assert_eq!(answer.status(), status, "{body}");
+        let answer = answer.answer().await;
+        assert_eq!(
+            (&answer["id"], &answer["error"]["code"]),
+            (&id, &json!(code)),
+            "{answer}"
+        );
+    }
 }
 
 #[tokio::test]

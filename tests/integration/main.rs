@@ -30,6 +30,7 @@ mod forgery;
 mod full;
 mod heartbeat;
 mod http_auth;
+mod http_cancel;
 mod http_files;
 mod http_limits;
 mod http_mcp;

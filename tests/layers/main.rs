@@ -58,7 +58,7 @@ const NAMES: [(&str, &str, &str); 11] = [
     ),
     (
         "rmcp",
-        "src/tools/ src/stdio.rs src/http/ crates/init/",
+        "src/tools/ src/stdio/ src/http/ crates/init/",
         "only what faces clients speaks MCP",
     ),
     ("unsafe", "crates/init/", "the server has no unsafe code"),

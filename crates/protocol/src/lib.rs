@@ -36,6 +36,9 @@ pub const MAX_SCRIPT: usize = 1024 * 1024;
 /// The standard input of a command, in bytes.
 pub const MAX_STDIN: usize = 1024 * 1024;
 
+/// The tag of a request, in bytes: a SHA-256.
+pub const TAG_BYTES: usize = 32;
+
 /// Names and values of a command's environment together, in bytes. The kernel
 /// takes a quarter of the stack limit (2 MiB) for arguments and environment.
 pub const MAX_ENV: usize = 128 * 1024;

@@ -6,10 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 36] = [
+const OTHERS: [(Setting, [&str; 2]); 37] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
     (Setting::UploadLimit, ["2g", "1m"]),
+    (Setting::Wait, ["5s", "0s"]),
     (Setting::Admin, ["9464", "0.0.0.0:9465"]),
     (Setting::Audit, ["/srv/a", "/srv/b"]),
     (Setting::AuditContent, ["on", "off"]),

@@ -28,6 +28,7 @@ fn nothing_given_is_the_documented_configuration() {
         instance: "default".parse().unwrap(),
         results: Results::Both,
         tools: ToolSet::All,
+        wait: Duration::from_secs(50),
         warm: true,
         upload_limit: Bytes(1_073_741_824),
         admin: None,

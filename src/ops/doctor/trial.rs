@@ -120,6 +120,7 @@ impl Trial {
             stdin: Vec::new().into(),
             timeout_ms: u64::try_from(COMMAND.as_millis()).unwrap_or(u64::MAX),
             output_chars: limits::OUTPUT_CHARS,
+            ..StartRequest::default()
         };
         let follow = Follow {
             wait: COMMAND * 2,

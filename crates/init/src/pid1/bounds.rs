@@ -1,7 +1,8 @@
 //! What a command may ask for.
 
 use casemate_protocol::{
-    Failure, FailureExt as _, MAX_ENV, MAX_SCRIPT, MAX_STDIN, StartRequest, failure::Code,
+    Failure, FailureExt as _, MAX_ENV, MAX_SCRIPT, MAX_STDIN, StartRequest, TAG_BYTES,
+    failure::Code,
 };
 
 /// Characters of output that a request may ask to be kept.
@@ -20,6 +21,8 @@ pub(super) fn check(request: &StartRequest) -> Result<(), Failure> {
     let bad_name = |name: &str| name.is_empty() || name.contains(['=', '\0']);
     let problem = if request.id.len() != 32 || !request.id.bytes().all(|b| b.is_ascii_hexdigit()) {
         "the id is not 32 hexadecimal digits"
+    } else if request.tag.len() > TAG_BYTES {
+        "the tag is too long"
     } else if request.script.len() > MAX_SCRIPT {
         "the script is too long"
     } else if request.stdin.len() > MAX_STDIN {
@@ -71,6 +74,10 @@ mod tests {
         for bad in [
             StartRequest {
                 id: "../x".to_owned(),
+                ..good.clone()
+            },
+            StartRequest {
+                tag: long(TAG_BYTES + 1),
                 ..good.clone()
             },
             StartRequest {

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use casemate_protocol::{Captured, Finished};
 use rustix::process::Pid;
 use tokio::sync::{Notify, watch};
@@ -27,6 +28,8 @@ const UNWATCHED_GRACE: Duration = Duration::from_secs(10);
 pub struct Command {
     /// Chosen by the server.
     pub id: String,
+    /// Of the client's request that it is for; empty: none.
+    tag: Bytes,
     /// Its raw output, where a result cannot show it all.
     pub spill: Spill,
     captured: Mutex<Streams>,
@@ -77,6 +80,7 @@ impl Command {
             // A character has at least one byte: so many are always shown whole.
             spill: Spill::new(&id, chars),
             id,
+            tag: Bytes::new(),
             captured: Mutex::new(Streams {
                 stdout: Capture::new(chars),
                 stderr: Capture::new(chars),
@@ -92,6 +96,16 @@ impl Command {
             supervisor: AtomicI32::new(0),
             doomed: AtomicBool::new(false),
         }
+    }
+
+    /// The same, for the request with this tag.
+    pub fn tagged(self, tag: Bytes) -> Self {
+        Self { tag, ..self }
+    }
+
+    /// Whether that request may still end it: its caller was not told that it runs on.
+    pub fn is_for(&self, tag: &[u8]) -> bool {
+        !tag.is_empty() && self.tag == tag && !self.detached.load(Ordering::Relaxed)
     }
 
     fn streams(&self) -> MutexGuard<'_, Streams> {
@@ -249,6 +263,15 @@ mod tests {
         command.detach();
         let interrupted = command.interrupted(Duration::from_secs(600)).await;
         assert_eq!(interrupted, Interruption::Deadline);
+    }
+
+    #[test]
+    fn a_command_is_for_the_request_with_its_tag_until_it_lives_on() {
+        let command = Command::new("a".into(), 10).tagged(Bytes::from_static(b"t"));
+        assert!(command.is_for(b"t") && !command.is_for(b"u") && !command.is_for(b""));
+        assert!(!Command::new("a".into(), 10).is_for(b""));
+        command.detach();
+        assert!(!command.is_for(b"t"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use casemate_protocol::{Failure, Finished, RunningCommand, StartRequest, exit, failure::Code};
+use casemate_protocol::{
+    CancelRequest, Failure, Finished, RunningCommand, StartRequest, exit, failure::Code,
+};
 use tokio::sync::Notify;
 
 use super::background;
@@ -91,7 +93,8 @@ impl Commands {
         let chars = usize::try_from(request.output_chars)
             .unwrap_or(0)
             .min(MAX_OUTPUT_CHARS);
-        let command = Arc::new(Command::new(request.id.clone(), chars));
+        let command = Command::new(request.id.clone(), chars).tagged(request.tag.clone());
+        let command = Arc::new(command);
         self.table().accept(&command)?;
         let (this, accepted) = (self.clone(), command.clone());
         tokio::spawn(async move { this.run(accepted, request, busy).await });
@@ -104,6 +107,21 @@ impl Commands {
     /// `UNKNOWN_COMMAND`: never accepted, or no longer kept.
     pub fn find(&self, id: &str) -> Result<Arc<Command>, Failure> {
         self.table().find(id)
+    }
+
+    /// Ends the commands of the request with this tag, or only counts them.
+    pub fn cancel(&self, request: &CancelRequest) -> u32 {
+        let table = self.table();
+        let theirs = table
+            .running()
+            .filter(|command| command.is_for(&request.tag));
+        let ended = theirs.map(|command| {
+            if !request.count_only {
+                command.kill();
+            }
+            1
+        });
+        ended.sum()
     }
 
     /// Ids of the commands that were accepted, as many as are remembered.

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use casemate_protocol::{
-    Accepted, BackupRequest, CommandEvent, DeleteReply, DeleteRequest, DetachReply, DetachRequest,
-    DownloadPart, DownloadRequest, EditFileReply, EditFileRequest, Event, EventsRequest, Failure,
-    FailureExt as _, Finished, HelloReply, HelloRequest, KillReply, KillRequest, ListFilesReply,
-    ListFilesRequest, PROTOCOL, Progress, ReadBytesReply, ReadBytesRequest, ReadLinesReply,
-    ReadLinesRequest, RetireReply, RetireRequest, StartRequest, StatReply, StatRequest, StatsReply,
-    StatsRequest, UploadEvent, UploadPart, WatchRequest, WriteFileReply, WriteFileRequest,
-    command_event, exit, failure::Code, sandbox_server::Sandbox, upload_part::Part,
+    Accepted, BackupRequest, CancelReply, CancelRequest, CommandEvent, DeleteReply, DeleteRequest,
+    DetachReply, DetachRequest, DownloadPart, DownloadRequest, EditFileReply, EditFileRequest,
+    Event, EventsRequest, Failure, FailureExt as _, Finished, HelloReply, HelloRequest, KillReply,
+    KillRequest, ListFilesReply, ListFilesRequest, PROTOCOL, Progress, ReadBytesReply,
+    ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireReply, RetireRequest, StartRequest,
+    StatReply, StatRequest, StatsReply, StatsRequest, UploadEvent, UploadPart, WatchRequest,
+    WriteFileReply, WriteFileRequest, command_event, exit, failure::Code, sandbox_server::Sandbox,
+    upload_part::Part,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -196,6 +197,14 @@ impl Sandbox for Service {
         let command = self.commands.find(&request.into_inner().id);
         command.map_err(Failure::into_status)?.kill();
         Ok(Response::new(KillReply {}))
+    }
+
+    async fn cancel(
+        &self,
+        request: Request<CancelRequest>,
+    ) -> Result<Response<CancelReply>, Status> {
+        let commands = self.commands.cancel(&request.into_inner());
+        Ok(Response::new(CancelReply { commands }))
     }
 
     async fn retire(

@@ -239,6 +239,9 @@ pub struct StartRequest {
     /// Characters of stdout and stderr together that are kept when it ends.
     #[prost(uint32, tag = "7")]
     pub output_chars: u32,
+    /// Of the client's request that it is for, 32 bytes: see Cancel. Empty: none.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub tag: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchRequest {
@@ -359,6 +362,21 @@ pub struct KillRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct KillReply {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelRequest {
+    /// As in StartRequest.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub tag: ::prost::bytes::Bytes,
+    /// Only counts them.
+    #[prost(bool, tag = "2")]
+    pub count_only: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelReply {
+    /// Commands of that tag that ran.
+    #[prost(uint32, tag = "1")]
+    pub commands: u32,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RetireRequest {
     /// Only when nothing ran and no call came for this long; 0: when nothing runs.
@@ -1278,6 +1296,30 @@ pub mod sandbox_client {
             req.extensions_mut().insert(GrpcMethod::new("casemate.v1.Sandbox", "Kill"));
             self.inner.unary(req, path, codec).await
         }
+        /// Ends the commands that were started for a request, as Kill does: for a server
+        /// that was asked to cancel it and did not start them itself. One whose caller was
+        /// told that it still runs is left alone.
+        pub async fn cancel(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CancelRequest>,
+        ) -> std::result::Result<tonic::Response<super::CancelReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/casemate.v1.Sandbox/Cancel",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("casemate.v1.Sandbox", "Cancel"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Asks PID 1 to end itself and with it the container. Atomic: after
         /// `busy = false` no command is accepted any more.
         pub async fn retire(
@@ -1609,6 +1651,13 @@ pub mod sandbox_server {
             &self,
             request: tonic::Request<super::KillRequest>,
         ) -> std::result::Result<tonic::Response<super::KillReply>, tonic::Status>;
+        /// Ends the commands that were started for a request, as Kill does: for a server
+        /// that was asked to cancel it and did not start them itself. One whose caller was
+        /// told that it still runs is left alone.
+        async fn cancel(
+            &self,
+            request: tonic::Request<super::CancelRequest>,
+        ) -> std::result::Result<tonic::Response<super::CancelReply>, tonic::Status>;
         /// Asks PID 1 to end itself and with it the container. Atomic: after
         /// `busy = false` no command is accepted any more.
         async fn retire(
@@ -2012,6 +2061,49 @@ pub mod sandbox_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = KillSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/casemate.v1.Sandbox/Cancel" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelSvc<T: Sandbox>(pub Arc<T>);
+                    impl<T: Sandbox> tonic::server::UnaryService<super::CancelRequest>
+                    for CancelSvc<T> {
+                        type Response = super::CancelReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CancelRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sandbox>::cancel(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

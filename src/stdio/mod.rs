@@ -2,6 +2,9 @@
 //!
 //! stdout holds nothing but MCP; logs go to stderr.
 
+mod batch;
+mod transport;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,6 +17,7 @@ use tracing::{debug, info};
 
 use crate::sandbox::Manager;
 use crate::tools::Tools;
+use transport::Lines;
 
 /// Serves until the end of input or until `stop`. Commands that run are ended
 /// with all they started; the container stays and ends itself when idle.
@@ -25,7 +29,7 @@ pub async fn serve(manager: Manager, tools: Tools, stop: CancellationToken) {
         ended: ended.clone(),
     };
     let conversation = async {
-        match tools.serve((reader, writer)).await {
+        match tools.serve(Lines::new(reader, writer)).await {
             Ok(service) => drop(service.waiting().await),
             // A client that leaves before it said anything is no fault.
             Err(error) => debug!(error = &error as &dyn std::error::Error, "no conversation"),

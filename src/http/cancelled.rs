@@ -1,0 +1,321 @@
+//! `notifications/cancelled`, for the versions of the protocol where it is how a client of
+//! Streamable HTTP ends a request: up to 2025-11-25. Later it closes the request's stream.
+//!
+//! The notification comes in a POST of its own, and perhaps to another server of the
+//! instance. Nobody keeps sessions, so `initialize` is answered with a random
+//! `Mcp-Session-Id` that nobody stores: it keeps the requests of one conversation apart from
+//! those of the user's others, which all count their ids from 0.
+//!
+//! ```text
+//! POST request ──► tag = hash(user, session, id) ──► here, and with the command to PID 1
+//! POST cancelled ─► the same tag ─┬─ under way here: it ends, as if its client had left
+//!                                 └─ else ─► PID 1 of each running container of the user
+//! ```
+//!
+//! Invariants:
+//! - The user is part of the tag: nobody ends a request of another.
+//! - Without a session id a notification counts only while exactly one request without one
+//!   has that id.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::message::{Envelope, Held, Kind, error_message};
+use super::{EVENT_STREAM, takes_a_stream};
+use crate::identity::{Principal, User};
+use crate::sandbox::{Aim, Manager};
+use crate::tools::Addressed;
+
+/// What tells conversations of one user apart (transports, 2025-03-26 to 2025-11-25).
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+
+const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+
+/// The first version without this notification over HTTP.
+const CLOSES_ITS_STREAM: &str = "2026";
+
+/// JSON-RPC 2.0 keeps -32000 to -32099 for the server's own errors.
+const CANCELLED: i32 = -32000;
+
+/// The requests under way that may be cancelled, by tag. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Requests {
+    /// Where those of other servers are; none where there are no sandboxes.
+    elsewhere: Option<Manager>,
+    under_way: Arc<Mutex<HashMap<Bytes, Vec<UnderWay>>>>,
+}
+
+/// One of them.
+#[derive(Debug, Clone)]
+struct UnderWay {
+    cancelled: CancellationToken,
+    /// PID 1 may know it by its tag.
+    runs_a_command: bool,
+}
+
+/// It is under way until this is dropped.
+struct Listed {
+    requests: Requests,
+    tag: Bytes,
+    cancelled: CancellationToken,
+}
+
+impl Requests {
+    /// None yet.
+    pub fn new(elsewhere: Option<Manager>) -> Self {
+        Self {
+            elsewhere,
+            under_way: Arc::default(),
+        }
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<Bytes, Vec<UnderWay>>> {
+        let under_way = self.under_way.lock();
+        under_way.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn list(&self, tag: &Bytes, runs_a_command: bool) -> Listed {
+        let cancelled = CancellationToken::new();
+        let request = UnderWay {
+            cancelled: cancelled.clone(),
+            runs_a_command,
+        };
+        let mut under_way = self.under_way();
+        under_way.entry(tag.clone()).or_default().push(request);
+        Listed {
+            requests: self.clone(),
+            tag: tag.clone(),
+            cancelled,
+        }
+    }
+
+    fn here(&self, tag: &Bytes) -> Vec<UnderWay> {
+        self.under_way().get(tag).cloned().unwrap_or_default()
+    }
+
+    /// Ends what has the tag, here or on another server.
+    async fn cancel(&self, user: &User, tag: Bytes, aim: Aim) {
+        let here = self.here(&tag);
+        match (aim, &here[..]) {
+            (Aim::Sure, [_, ..]) => here.iter().for_each(|one| one.cancelled.cancel()),
+            (Aim::IfAlone, [one]) if !one.runs_a_command => one.cancelled.cancel(),
+            (Aim::IfAlone, [_, more @ ..]) if !more.is_empty() => {
+                ignored(user, u32::try_from(here.len()).unwrap_or(u32::MAX));
+            }
+            // Another server may have it, or one more.
+            (Aim::Sure, []) | (Aim::IfAlone, _) => {
+                if self.cancel_elsewhere(user, tag, aim).await == 0 {
+                    here.iter().for_each(|one| one.cancelled.cancel());
+                }
+            }
+        }
+    }
+
+    /// How many had the tag.
+    async fn cancel_elsewhere(&self, user: &User, tag: Bytes, aim: Aim) -> u32 {
+        let Some(manager) = &self.elsewhere else {
+            return 0;
+        };
+        match manager.cancel(user, tag, aim).await {
+            Ok(commands) => {
+                if aim == Aim::IfAlone && commands > 1 {
+                    ignored(user, commands);
+                }
+                commands
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                warn!(%user, error, "could not look for a request that was cancelled");
+                0
+            }
+        }
+    }
+}
+
+fn ignored(user: &User, requests: u32) {
+    let why = "a cancellation without Mcp-Session-Id fits several requests: ignored";
+    info!(%user, requests, "{why}");
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let mut under_way = self.requests.under_way();
+        if let Some(requests) = under_way.get_mut(&self.tag) {
+            let this = &self.cancelled;
+            let at = requests.iter().position(|one| one.cancelled == *this);
+            at.map(|at| requests.swap_remove(at));
+            if requests.is_empty() {
+                under_way.remove(&self.tag);
+            }
+        }
+    }
+}
+
+/// The layer. Inside `message::whole`, outside of what begins an answer.
+pub async fn layer(State(requests): State<Requests>, mut request: Request, next: Next) -> Response {
+    let extensions = request.extensions();
+    let (Some(envelope), Some(principal)) = (
+        extensions.get::<Envelope>().cloned(),
+        extensions.get::<Principal>().cloned(),
+    ) else {
+        return next.run(request).await;
+    };
+    let (user, headers) = (principal.user, request.headers());
+    if is_modern(headers) {
+        return next.run(request).await;
+    }
+    let session = headers.get(SESSION).map(|id| id.as_bytes().to_owned());
+    match envelope.kind {
+        Kind::Initialize => with_session(next.run(request).await),
+        Kind::Cancelled(id) => {
+            let tag = tag(&user, session.as_deref(), &id);
+            let aim = session.map_or(Aim::IfAlone, |_| Aim::Sure);
+            let share = extensions.get::<Held>().cloned();
+            let response = next.run(request).await;
+            if response.status() == StatusCode::ACCEPTED {
+                tokio::spawn(async move {
+                    // As long as it is acted on, it is part of the user's load.
+                    let _share = share;
+                    requests.cancel(&user, tag, aim).await;
+                });
+            }
+            response
+        }
+        Kind::Call { runs_a_command } => {
+            let tag = tag(&user, session.as_deref(), &envelope.id);
+            let listed = requests.list(&tag, runs_a_command);
+            let addressed = Addressed {
+                tag,
+                cancelled: listed.cancelled.clone(),
+            };
+            request.extensions_mut().insert(addressed);
+            until_cancelled(listed, &envelope.id, request, next).await
+        }
+        Kind::Other => next.run(request).await,
+    }
+}
+
+fn is_modern(headers: &HeaderMap) -> bool {
+    let version = headers.get(VERSION).and_then(|value| value.to_str().ok());
+    version.is_some_and(|version| version >= CLOSES_ITS_STREAM)
+}
+
+/// SHA-256 of all that makes a request of one user's conversation: each part behind its
+/// length, and the id as JSON, where 1 and "1" differ.
+fn tag(user: &User, session: Option<&[u8]>, id: &Value) -> Bytes {
+    let mut hash = Sha256::new();
+    let id = id.to_string();
+    let given = [u8::from(session.is_some())];
+    let parts = [
+        user.issuer.as_str().as_bytes(),
+        user.subject.as_str().as_bytes(),
+        &given,
+        session.unwrap_or_default(),
+        id.as_bytes(),
+    ];
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    Bytes::copy_from_slice(&hash.finalize())
+}
+
+/// With the id of a conversation that begins, should this be one.
+fn with_session(mut response: Response) -> Response {
+    if response.status().is_success() {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        if let Ok(id) = HeaderValue::try_from(id) {
+            response.headers_mut().insert(SESSION, id);
+        }
+    }
+    response
+}
+
+/// The answer, until the request is cancelled. Dropping what is inside is what a client that
+/// leaves does: the call ends, and all it started.
+async fn until_cancelled(listed: Listed, id: &Value, request: Request, next: Next) -> Response {
+    let takes_a_stream = takes_a_stream(request.headers());
+    let cancelled = listed.cancelled.clone();
+    let response = tokio::select! {
+        response = next.run(request) => response,
+        () = cancelled.cancelled() => return unanswered(takes_a_stream, id),
+    };
+    let streams = response.headers().get(header::CONTENT_TYPE) == Some(&EVENT_STREAM);
+    if !streams {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let body = body.into_data_stream();
+    let body = body.take_until(cancelled.cancelled_owned());
+    let body = body.map(move |data| {
+        let _until_the_end = &listed;
+        data
+    });
+    Response::from_parts(parts, Body::from_stream(body))
+}
+
+/// A request that was cancelled has no answer (cancellation, 2025-11-25), but HTTP has one.
+fn unanswered(takes_a_stream: bool, id: &Value) -> Response {
+    if takes_a_stream {
+        return ([(header::CONTENT_TYPE, EVENT_STREAM)], Body::empty()).into_response();
+    }
+    let message = "the request was cancelled, as its client asked";
+    Json(error_message(id, CANCELLED, message)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::identity::{Issuer, Subject};
+
+    fn user(issuer: &str, subject: &str) -> User {
+        User {
+            issuer: issuer.parse::<Issuer>().expect("an issuer"),
+            subject: subject.parse::<Subject>().expect("a subject"),
+        }
+    }
+
+    #[test]
+    fn whatever_differs_makes_another_tag() {
+        let ada = user("local", "ada");
+        let all = [
+            tag(&ada, Some(b"s"), &json!(1)),
+            tag(&ada, Some(b"s"), &json!("1")),
+            tag(&ada, Some(b"s"), &json!(11)),
+            tag(&ada, Some(b""), &json!(1)),
+            tag(&ada, None, &json!(1)),
+            tag(&ada, Some(b"t"), &json!(1)),
+            tag(&user("locala", "da"), Some(b"s"), &json!(1)),
+            tag(&user("https://a.test", "ada"), Some(b"s"), &json!(1)),
+        ];
+        let different: std::collections::HashSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+        assert_eq!(tag(&ada, Some(b"s"), &json!(1)), all[0]);
+        assert_eq!(all[0].len(), casemate_protocol::TAG_BYTES);
+    }
+
+    #[test]
+    fn the_newest_version_closes_its_stream_instead() {
+        let of = |version: &'static str| {
+            let headers = [(VERSION, HeaderValue::from_static(version))];
+            is_modern(&headers.into_iter().collect())
+        };
+        assert!(of("2026-07-28") && !of("2025-11-25") && !of("2024-11-05"));
+        assert!(!is_modern(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,123 @@
+//! Cancelling a request that another server of the instance serves.
+//!
+//! Whichever server a client's notification reaches, the commands of the request carry its
+//! tag, and PID 1 knows them. So every running container of the user is asked, over the
+//! channel that this server has or a bridge of its own; none is made for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+
+use super::bring_up::connect_to;
+use super::{Manager, SandboxError};
+use crate::channel::Channel;
+use crate::engine::{Row, State, labels};
+use crate::identity::User;
+
+/// How long a container may take to be connected to and to answer: whoever cancels expects
+/// the end within 2 s, and a container at its CPU limit is slow.
+const ASKING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A request may be cancelled before the other server has sent its command: so long after
+/// the notification it is looked for again.
+const LOOK_AGAIN_AFTER: [Duration; 3] = [
+    Duration::from_millis(300),
+    Duration::from_millis(700),
+    Duration::from_millis(1500),
+];
+
+/// Notifications of one user that are acted on at once: each may cost a bridge.
+const AT_ONCE: usize = 4;
+
+/// The turns of one user's cancellations.
+#[derive(Debug, Clone)]
+pub(super) struct Cancellations(Arc<Semaphore>);
+
+impl Default for Cancellations {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(AT_ONCE)))
+    }
+}
+
+/// Which requests a notification may end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// The tag is that of one request: whatever has it ends.
+    Sure,
+    /// Several requests of the user may have the tag: it ends if exactly one does.
+    IfAlone,
+}
+
+impl Manager {
+    /// Ends the commands of `user` that were started for the request with this tag, by
+    /// whichever server. How many had it; with [`Aim::IfAlone`] more than one are left
+    /// alone.
+    ///
+    /// # Errors
+    /// The Engine's.
+    pub async fn cancel(&self, user: &User, tag: Bytes, aim: Aim) -> Result<u32, SandboxError> {
+        let turns = self.sandbox(user).cancellations.0;
+        let _turn = turns.acquire().await.map_err(|_| SandboxError::Ending)?;
+        if aim == Aim::IfAlone {
+            let (channels, commands) = self.ask_all(user, &tag, true).await?;
+            if commands == 1 {
+                ask(&channels, &tag, false).await;
+            }
+            return Ok(commands);
+        }
+        for pause in LOOK_AGAIN_AFTER {
+            let (_, commands) = self.ask_all(user, &tag, false).await?;
+            if commands > 0 {
+                return Ok(commands);
+            }
+            sleep(pause).await;
+        }
+        Ok(self.ask_all(user, &tag, false).await?.1)
+    }
+
+    async fn ask_all(
+        &self,
+        user: &User,
+        tag: &Bytes,
+        count_only: bool,
+    ) -> Result<(Vec<Channel>, u32), SandboxError> {
+        let theirs = [
+            (labels::INSTANCE, self.config().instance.as_str()),
+            (labels::ISSUER, user.issuer.as_str()),
+            (labels::USER, user.subject.as_str()),
+        ];
+        let mut rows = self.common.engine.list_containers(&theirs).await?;
+        rows.retain(|row| row.state == State::Running);
+        let channels = join_all(rows.iter().map(|row| self.channel(row))).await;
+        let channels: Vec<Channel> = channels.into_iter().flatten().collect();
+        let commands = ask(&channels, tag, count_only).await;
+        Ok((channels, commands))
+    }
+
+    async fn channel(&self, row: &Row) -> Option<Channel> {
+        if let Some(channel) = self.common.room.channel(&row.id) {
+            return Some(channel);
+        }
+        let connecting = connect_to(&self.common.engine, &row.id);
+        timeout(ASKING_TIMEOUT, connecting).await.ok()?.ok()
+    }
+}
+
+/// All of them at once. One that does not answer has ended, or ends what nobody watches.
+async fn ask(channels: &[Channel], tag: &Bytes, count_only: bool) -> u32 {
+    let each = channels.iter().map(|channel| async move {
+        let asked = timeout(ASKING_TIMEOUT, channel.cancel(tag.clone(), count_only)).await;
+        asked
+            .ok()?
+            .inspect_err(|error| {
+                debug!(error = error as &dyn std::error::Error, "could not cancel");
+            })
+            .ok()
+    });
+    join_all(each).await.into_iter().flatten().sum()
+}
