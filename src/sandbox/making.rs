@@ -24,7 +24,6 @@ use tracing::{Instrument as _, info, warn};
 use super::SandboxError;
 use super::bring_up::{Maker, Running};
 use super::room::Reserved;
-use crate::channel::ChannelError;
 use crate::engine::ContainerSpec;
 
 /// `None`: other servers took the room meanwhile, and it was taken away again.
