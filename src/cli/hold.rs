@@ -56,10 +56,8 @@ async fn user(args: &UserArgs, engine: &Engine, instance: &Instance) -> anyhow::
         });
     }
     let resolved = args.resolve(engine, instance).await;
-    resolved.with_context(|| {
-        format!(
-            "to hold a workspace that does not exist, name the issuer: --issuer local for users of tokens \
-             and of stdio",
-        )
-    })
+    resolved.context(
+        "to hold a workspace that does not exist, name the issuer: --issuer local for users of \
+         tokens and of stdio",
+    )
 }

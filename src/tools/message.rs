@@ -33,6 +33,10 @@ pub enum Received {
 }
 
 /// A message, or what there is of one.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are messages, and each is moved once"
+)]
 #[derive(Debug)]
 pub enum Part {
     /// A message of MCP.
@@ -196,7 +200,7 @@ fn params_problem(method: &str, params: &Value) -> String {
             )
         }
         "initialize" => {
-            let needed: [(&str, fn(&Value) -> bool); 3] = [
+            let needed: [(&str, IsOfType); 3] = [
                 ("protocolVersion", Value::is_string),
                 ("capabilities", Value::is_object),
                 ("clientInfo", is_client_info),
@@ -212,6 +216,9 @@ fn params_problem(method: &str, params: &Value) -> String {
         _ => format!("\"params\" is not what {} takes", quoted(method)),
     }
 }
+
+/// Whether a value is of the type that a parameter needs.
+type IsOfType = fn(&Value) -> bool;
 
 fn is_client_info(info: &Value) -> bool {
     ["name", "version"]

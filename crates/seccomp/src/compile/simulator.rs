@@ -69,7 +69,7 @@ fn load(call: Call, offset: u32) -> u32 {
         4 => call.arch,
         16..64 => {
             let argument = call.args[usize::try_from((offset - 16) / 8).expect("an index")];
-            low(if offset % 8 == 0 {
+            low(if offset.is_multiple_of(8) {
                 argument
             } else {
                 argument >> 32
