@@ -15,13 +15,19 @@ use rustix::net::sockopt::socket_peercred;
 /// Where an Engine listens unless `DOCKER_HOST` names another place.
 const SOCKET: &str = "/var/run/docker.sock";
 
+/// What the tests were told about the Engine: a switch for the developer, and no setting.
+#[expect(clippy::disallowed_methods, reason = "see above")]
+fn named_engine() -> String {
+    std::env::var("DOCKER_HOST").unwrap_or_default()
+}
+
 /// The process that listens on the Engine's socket, when its host is not this machine's
 /// own; none also when it cannot be looked into.
 fn listener() -> Option<&'static str> {
     static LISTENER: OnceLock<Option<String>> = OnceLock::new();
     LISTENER
         .get_or_init(|| {
-            let named = std::env::var("DOCKER_HOST").unwrap_or_default();
+            let named = named_engine();
             let socket = match named.strip_prefix("unix://") {
                 Some(path) => path,
                 None if named.is_empty() => SOCKET,
