@@ -27,13 +27,6 @@ pub enum ChannelError {
         /// PID 1 ends itself.
         retired: bool,
     },
-    /// PID 1 ended because it could not install its seccomp filters.
-    #[error(
-        "PID 1 of the container could not install its seccomp filters: its kernel or runtime lacks \
-         seccomp (casemate-init ended with {})",
-        casemate_protocol::exit::UNFILTERED
-    )]
-    Unfiltered,
     /// HTTP/2 over the stream failed.
     #[error("the stream to PID 1 broke while it was opened")]
     Http(#[from] hyper::Error),

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use casemate_protocol::{Failure, FailureExt as _};
+use casemate_protocol::{Failure, FailureExt as _, exit};
 
 use super::bind::BindError;
 use super::repeat::Uncertainty;
@@ -17,6 +17,14 @@ pub enum SandboxError {
     /// The container runs and PID 1 cannot be talked to.
     #[error("the channel could not be opened")]
     Channel(#[source] Arc<ChannelError>),
+    /// The container ended at its start, and would again.
+    #[error(
+        "the sandbox's PID 1 ended at its start with exit code {} ({}): {}",
+        .0.code,
+        .0.name,
+        .0.sentence
+    )]
+    EndedAtStart(&'static exit::Meaning),
     /// PID 1 says what is wrong.
     #[error("PID 1 says {}: {}", .0.code().as_str_name(), .0.text())]
     Failed(Failure),
@@ -116,9 +124,7 @@ impl SandboxError {
             ),
             Self::Channel(error) => !matches!(
                 **error,
-                ChannelError::Incompatible { .. }
-                    | ChannelError::Unconfined { .. }
-                    | ChannelError::Unfiltered
+                ChannelError::Incompatible { .. } | ChannelError::Unconfined { .. }
             ),
             _ => false,
         }

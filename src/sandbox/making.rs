@@ -24,7 +24,6 @@ use tracing::{Instrument as _, info, warn};
 use super::SandboxError;
 use super::bring_up::{Maker, Running};
 use super::room::Reserved;
-use crate::channel::ChannelError;
 use crate::engine::ContainerSpec;
 
 /// From the end of a container that cannot be connected to, to the Engine's word of its exit code.
@@ -57,13 +56,15 @@ impl Maker {
         self.engine.start(id).await?;
         let channel = match self.connect(id).await {
             // What ended may be the bridge alone: once more.
-            Err(error) if error.may_be_an_end() => match self.connect(id).await {
-                Err(_) if ended_with(&removed, exit::UNFILTERED).await => {
-                    return Err(ChannelError::Unfiltered.into());
-                }
-                connected => connected?,
-            },
-            connected => connected?,
+            Err(error) if error.may_be_an_end() => self.connect(id).await,
+            connected => connected,
+        };
+        let channel = match channel {
+            Err(error) if error.may_be_an_end() => {
+                let exit = ended_at_start(removed).await;
+                return Err(exit.map_or(error, SandboxError::EndedAtStart));
+            }
+            channel => channel?,
         };
         info!(container = id, user = %self.user, "container started");
         self.engine.meter().started("created");
@@ -92,6 +93,17 @@ impl Maker {
             warn!(container = id, error, "it is swept later, or ends itself");
         }
     }
+}
+
+/// How PID 1 ended that cannot be talked to, where that is known soon, and where another in
+/// its place would end so too.
+async fn ended_at_start(
+    mut removed: watch::Receiver<Option<Option<i64>>>,
+) -> Option<&'static exit::Meaning> {
+    let known = timeout(END_IS_SEEN, removed.wait_for(Option::is_some)).await;
+    let code = known.ok()?.ok().and_then(|code| code.flatten())?;
+    let meaning = exit::meaning_of(code)?;
+    meaning.at_start.then_some(meaning)
 }
 
 struct Making {
@@ -139,13 +151,6 @@ impl Making {
             () = self.caller.closed(), if !self.maker.lasts() => Err(SandboxError::Ending),
         }
     }
-}
-
-/// Whether PID 1 is seen to end with this code.
-async fn ended_with(removed: &watch::Receiver<Option<Option<i64>>>, code: i64) -> bool {
-    let mut removed = removed.clone();
-    let seen = timeout(END_IS_SEEN, removed.wait_for(Option::is_some)).await;
-    matches!(seen, Ok(Ok(end)) if *end == Some(Some(code)))
 }
 
 /// Whoever waits for a container. It may be made at the moment when this is dropped.

@@ -77,7 +77,7 @@ impl Owner {
             let request = tokio::select! {
                 () = ending.cancelled() => return,
                 code = gone(self.running.as_mut()) => {
-                    self.forget(Reason::from_exit_code(code));
+                    self.forget(Reason::from_exit_code(code), code);
                     continue;
                 }
                 request = requests.recv() => match request {
@@ -192,7 +192,7 @@ impl Owner {
                     "PID 1 does not answer: removing"
                 );
                 self.maker.set_aside(&running.container).await?;
-                self.forget(Reason::Unresponsive);
+                self.forget(Reason::Unresponsive, None);
                 return Ok(());
             }
             tokio::time::sleep(OPEN_PAUSE).await;
@@ -204,11 +204,12 @@ impl Owner {
         if said == Some(exit::STUCK) {
             // The kernel keeps it until the last of its processes is gone.
             self.maker.set_aside(&running.container).await?;
-            self.forget(Reason::Stuck);
+            self.forget(Reason::Stuck, said);
             return Ok(());
         }
         let seen = timeout(REMOVAL, gone(Some(running))).await.unwrap_or(None);
-        self.forget(Reason::from_exit_code(seen.or(said)));
+        let code = seen.or(said);
+        self.forget(Reason::from_exit_code(code), code);
         Ok(())
     }
 
@@ -230,13 +231,28 @@ impl Owner {
         }
     }
 
-    fn forget(&mut self, reason: Reason) {
+    fn forget(&mut self, reason: Reason, exit_code: Option<i64>) {
         if let Some(running) = self.running.take() {
-            info!(
-                container = &*running.container,
-                reason = reason.sentence(),
-                "container ended"
-            );
+            let (container, reason_said) = (&*running.container, reason.sentence());
+            let meaning = exit_code.and_then(exit::meaning_of);
+            let exit = meaning.map(|meaning| meaning.name);
+            if meaning.is_some_and(|meaning| meaning.at_start) {
+                warn!(
+                    container,
+                    reason = reason_said,
+                    exit_code,
+                    exit,
+                    "container failed"
+                );
+            } else {
+                info!(
+                    container,
+                    reason = reason_said,
+                    exit_code,
+                    exit,
+                    "container ended"
+                );
+            }
             self.maker.engine.meter().ended(reason.word());
             self.maker.common.room.left(&running.container);
             self.last_end = Some((running.container, reason));

@@ -29,11 +29,16 @@ impl Reason {
         match code {
             Some(exit::IDLE) => Self::Idle,
             Some(exit::RETIRED) => Self::Retired,
-            Some(exit::PANIC | exit::NOT_SERVING | exit::UNFILTERED) => Self::Crashed,
+            Some(
+                exit::PANIC
+                | exit::NOT_SERVING
+                | exit::UNFILTERED
+                | exit::NO_WORKSPACE
+                | exit::USAGE,
+            ) => Self::Crashed,
             Some(exit::STUCK) => Self::Stuck,
             Some(exit::ORPHANED) => Self::Orphaned,
-            // 128 + SIGKILL
-            Some(137) => Self::Killed,
+            Some(exit::KILLED) => Self::Killed,
             _ => Self::Gone,
         }
     }

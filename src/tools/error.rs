@@ -82,6 +82,12 @@ impl ToolError {
         match error {
             SandboxError::Failed(failure) => Self::failure(failure, subject),
             SandboxError::Engine(error) => Self::engine(error),
+            SandboxError::EndedAtStart(_) => Self::new(
+                Code::SandboxUnavailable,
+                format!(
+                    "{error}. Nothing was run. Retrying will not help: the operator has to look at it."
+                ),
+            ),
             SandboxError::Busy { waiting } => Self::new(
                 Code::Busy,
                 format!(
@@ -240,7 +246,9 @@ impl ToolError {
             F::IsDirectory => (Code::IsDirectory, format!("{subject} is a directory. Use list_files for it.")),
             F::NotDirectory => (Code::NotDirectory, format!("{subject} is not a directory, or a part of the path is not.")),
             F::NotRegular => (Code::NotRegular, format!("{subject} is a FIFO, socket or device. Only regular files can be used.")),
-            F::PermissionDenied => (Code::PermissionDenied, format!("{subject}: permission denied for the sandbox's user. Change its mode with shell_exec.")),
+            F::PermissionDenied => (Code::PermissionDenied, format!(
+                "{subject}: permission denied for the sandbox's user. Change the mode of it and of the directories on its path with shell_exec, for example `chmod u+rwX`."
+            )),
             F::TooManyLinks => (Code::OutsideWorkspace, format!("{subject} is reached through too many links, or through a loop of them.")),
             F::NoSpace if failure.stored > 0 => (Code::NoSpace, format!("{subject}: the workspace has no space left ({detail}). Delete files, then retry.")),
             F::NoSpace => (Code::NoSpace, format!("the workspace has no space left ({detail}). Delete files, then retry; nothing was changed.")),
@@ -248,7 +256,7 @@ impl ToolError {
             F::FileTooLarge => (Code::TooLarge, format!("{subject} would be too large: {detail}.")),
             F::NotText => (Code::NotText, format!("{subject} is not UTF-8 text. Read it with encoding \"base64\", or look at it with shell_exec.")),
             F::NameTooLong => (Code::InvalidArgument, format!("{subject}: a name is too long; 255 bytes at most.")),
-            F::BadCwd => (Code::BadCwd, format!("`cwd`: {subject} cannot be entered ({detail}). Give a directory that exists, for example /workspace.")),
+            F::BadCwd => (Code::BadCwd, format!("`cwd`: {subject} cannot be entered ({detail}). {}.", elsewhere(subject))),
             F::NoShell => (Code::NoShell, "the sandbox image has neither bash nor sh, so no command can run. Files still work; the operator can set CASEMATE_IMAGE.".to_owned()),
             F::TooManyProcesses => (
                 Code::TooManyProcesses,
@@ -327,6 +335,16 @@ fn entry_of(failure: &Failure, subject: &str) -> String {
     match failure.entry.as_str() {
         "" => subject.to_owned(),
         entry => format!("\"{entry}\" in {subject}"),
+    }
+}
+
+/// Where a command can begin that cannot begin in `cwd`, which is shown in quotes.
+fn elsewhere(cwd: &str) -> &'static str {
+    match cwd.trim_matches(['"', '`']).trim_end_matches('/') {
+        "/workspace" => {
+            "Begin elsewhere, with `cwd` \"/\", and look at it from there: `ls -ld /workspace`"
+        }
+        _ => "Give a directory that exists, for example /workspace",
     }
 }
 

@@ -229,6 +229,41 @@ async fn what_a_result_cannot_show_is_whole_in_the_file_it_names() {
     );
 }
 
+/// What PID 1 holds of its own, in KiB: /proc/1/status is any process's to read.
+async fn held(server: &Server) -> u64 {
+    let status = server
+        .shell("grep -E '^(RssAnon|VmHWM):' /proc/1/status")
+        .await;
+    let peak = status
+        .stdout()
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse().ok());
+    peak.unwrap_or_else(|| panic!("{}", status.0))
+}
+
+#[tokio::test]
+async fn any_number_of_files_beside_those_of_output_costs_pid_1_little() {
+    let server = TestServer::new().start().await;
+    let fill = "import os
+os.makedirs('.casemate/output', exist_ok=True)
+for n in range(150_000):
+    os.close(os.open(f'.casemate/output/{n:032x}.log', os.O_CREAT | os.O_WRONLY))
+";
+    server.write("fill.py", fill).await;
+    let filled = server.shell_within("python3 fill.py", 300).await;
+    assert_eq!(filled.exit_code(), 0, "{}", filled.0);
+    // What a first file costs anyway, threads' stacks and buffers, is its peak already.
+    let before = held(&server).await;
+    let result = server.shell("seq 100000").await;
+    let path = result.field("output_path").as_str().expect("a path");
+    let size = server.shell(&format!("wc -c < {path}")).await;
+    assert_eq!(size.stdout(), "588895\n", "{}", size.0);
+    let after = held(&server).await;
+    assert!(after < before + 6 * 1024, "{before} KiB, then {after} KiB");
+    assert_eq!(server.shell("echo fine").await.stdout(), "fine\n");
+}
+
 #[tokio::test]
 async fn the_files_of_output_are_bounded_by_command_and_by_user() {
     let server = TestServer::new().start().await;

@@ -45,6 +45,7 @@ mod leaks;
 mod lifecycle;
 mod links;
 mod listings;
+mod locked;
 mod long;
 mod matrix;
 mod metrics;

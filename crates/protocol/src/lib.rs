@@ -7,6 +7,7 @@ mod generated {
     include!("generated/casemate.v1.rs");
 }
 
+pub mod exit;
 mod image;
 mod pax;
 mod status;
@@ -69,21 +70,3 @@ pub const WORKSPACE: &str = "/workspace";
 
 /// Name of PID 1's socket in the abstract namespace, without the leading NUL.
 pub const SOCKET_NAME: &[u8] = b"casemate";
-
-/// How PID 1 ends: the container's exit code.
-pub mod exit {
-    /// PID 1 panicked: a bug.
-    pub const PANIC: i64 = 70;
-    /// PID 1 could not begin to serve: the image or the kernel lacks something.
-    pub const NOT_SERVING: i64 = 71;
-    /// PID 1 could not install its seccomp filters, and serves nobody without.
-    pub const UNFILTERED: i64 = 72;
-    /// PID 1 was asked to end by `Retire`.
-    pub const RETIRED: i64 = 75;
-    /// Nothing ran and nobody called for the idle timeout.
-    pub const IDLE: i64 = 76;
-    /// No server was connected for as long as one may be away.
-    pub const ORPHANED: i64 = 78;
-    /// What a command had started could not be ended: the kernel still shows it.
-    pub const STUCK: i64 = 77;
-}

@@ -141,3 +141,26 @@ async fn a_hold_whose_name_somebody_took_is_refused_and_not_said_to_be_placed() 
     // Twice is once.
     assert!(hold().status.success() && hold().status.success());
 }
+
+#[tokio::test]
+async fn a_workspace_whose_top_is_locked_is_looked_into_as_any_other() {
+    let image = docker::Image::from_tools("true", &[]);
+    let instance = Instance::new();
+    let users = [("ada", "0"), ("bob", "0600"), ("eve", "0300")];
+    for (user, mode) in users {
+        let server = TestServer::on(&instance).user(user).image(image.name());
+        let server = server.env("CASEMATE_IDLE_TIMEOUT", "1s").start().await;
+        let locked = server.shell(&format!("chmod {mode} .")).await;
+        assert_eq!(locked.exit_code(), 0, "{}", locked.0);
+        assert!(server.end().await.success());
+    }
+    eventually("they end", SOON, async || instance.containers().is_empty()).await;
+    let (here, made) = (Here::new(&instance, &image), Arc::default());
+    let mut gc = here.gc(backup(&made, Ok("a backup".to_owned())));
+    planned(&mut gc, &users.map(|(user, _)| user)).await;
+    let items = gc.run(Scope::All).await.expect("it runs");
+    for (user, mode) in users {
+        assert_eq!(fate(&items, user), &Fate::Removed, "{mode}");
+    }
+    here.manager.close().await;
+}

@@ -57,6 +57,7 @@ impl Workspace {
     }
 
     fn corner(&self) -> Result<std::os::fd::OwnedFd, Errno> {
+        self.unlock();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         openat(&self.root, CORNER, flags, Mode::empty())
     }

@@ -47,6 +47,7 @@ mod sweep;
 mod temporary;
 #[cfg(test)]
 mod testing;
+mod top;
 mod unpack;
 mod upload;
 mod walk;
@@ -77,6 +78,8 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGIC
 #[derive(Debug)]
 pub(crate) struct Workspace {
     root: OwnedFd,
+    /// Where it is.
+    place: PathBuf,
     /// What absolute links call the root: a link to this path or to something
     /// below it is followed.
     name: PathBuf,
@@ -88,10 +91,11 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// Opens the workspace at `root` and tries what the kernel can do there.
-    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+    /// Opens the workspace at `place` and tries what the kernel can do there.
+    pub(crate) fn open(place: &Path) -> io::Result<Self> {
+        top::open_up(place);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = openat(CWD, root, flags, Mode::empty())?;
+        let root = openat(CWD, place, flags, Mode::empty())?;
         let openat2 = match openat2(&root, ".", flags, Mode::empty(), BENEATH) {
             Ok(_) => true,
             // Not there, hidden by a seccomp profile, or without these flags.
@@ -100,6 +104,7 @@ impl Workspace {
         };
         Ok(Self {
             root,
+            place: place.to_owned(),
             name: PathBuf::from(WORKSPACE),
             openat2,
             edits: Mutex::default(),

@@ -49,6 +49,7 @@ impl Workspace {
             entries: ENTRIES,
             removed: 0,
         };
+        self.unlock();
         if let Ok(top) = openat(&self.root, ".", DIRECTORY, Mode::empty()) {
             sweep.directory(&top, DEPTH);
         }

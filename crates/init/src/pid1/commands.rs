@@ -18,7 +18,7 @@ use super::process::Process;
 use super::shell::Shell;
 use super::supervisors::Supervisors;
 use super::table::Table;
-use crate::files::Pool;
+use crate::files::{Pool, Workspace};
 use crate::supervisor::{Ended, Order};
 use crate::tree;
 
@@ -36,6 +36,7 @@ pub struct Commands {
     pub(super) background_ttl: Duration,
     supervisors: Supervisors,
     shell: Shell,
+    workspace: Arc<Workspace>,
     pool: Arc<Pool>,
     table: Mutex<Table>,
     /// Those that exited and left something running.
@@ -53,6 +54,7 @@ impl Commands {
         life: Arc<Life>,
         supervisors: Supervisors,
         shell: Shell,
+        workspace: Arc<Workspace>,
         pool: Arc<Pool>,
         background_ttl: Duration,
     ) -> Self {
@@ -62,6 +64,7 @@ impl Commands {
             supervisors,
             shell,
             pipes: Arc::new(Pipes::new(pool.clone())),
+            workspace,
             pool,
             table: Mutex::default(),
             background: Mutex::default(),
@@ -166,6 +169,10 @@ impl Commands {
                 // What runs in the background makes room, once.
                 self.room.notify_waiters();
                 tokio::time::sleep(MAKING_ROOM).await;
+                self.attempt(command, &order, deadline).await
+            }
+            // Its own user had locked the workspace's top.
+            Err(failure) if failure.code() == Code::BadCwd && self.workspace.unlock() => {
                 self.attempt(command, &order, deadline).await
             }
             ran => ran,

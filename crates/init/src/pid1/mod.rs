@@ -85,7 +85,7 @@ pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
         Ok(options) => options,
         Err(message) => {
             crate::complain(&message);
-            return ExitCode::from(64);
+            return exit_code(exit::USAGE);
         }
     };
     exit_with_its_own_code_on_panic();
@@ -95,12 +95,16 @@ pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
         .build();
     let code = runtime.and_then(|runtime| runtime.block_on(run(options)));
     match code {
-        Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
+        Ok(code) => exit_code(code),
         Err(error) => {
             crate::complain(&format!("cannot serve: {error}"));
-            ExitCode::from(u8::try_from(exit::NOT_SERVING).unwrap_or(u8::MAX))
+            exit_code(exit::NOT_SERVING)
         }
     }
+}
+
+fn exit_code(code: i64) -> ExitCode {
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
 /// A bug must not look like an end that was asked for.
@@ -113,7 +117,13 @@ fn exit_with_its_own_code_on_panic() {
 
 async fn run(options: Options) -> io::Result<i64> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let workspace = Arc::new(Workspace::open(Path::new(WORKSPACE))?);
+    let workspace = match Workspace::open(Path::new(WORKSPACE)) {
+        Ok(workspace) => Arc::new(workspace),
+        Err(error) => {
+            crate::complain(&format!("cannot open the workspace: {error}"));
+            return Ok(exit::NO_WORKSPACE);
+        }
+    };
     make_own_directories();
     let pool = Arc::new(Pool::start("file", FILE_THREADS)?);
     let floor = Floor::new(options.disk_floor);
@@ -132,6 +142,7 @@ async fn run(options: Options) -> io::Result<i64> {
         life.clone(),
         supervisors,
         shell,
+        workspace.clone(),
         pool.clone(),
         options.background_ttl,
     ));

@@ -94,6 +94,7 @@ impl Service {
         let work = pool.run(move |cancel| {
             // As long as the work, which may outlive its caller for a moment.
             let _busy = busy;
+            workspace.unlock();
             job(&workspace, cancel)
         });
         work.await.and_then(|done| done)

@@ -5,9 +5,11 @@
 //! time, so that what grows cannot pass that. What a result can
 //! show whole never reaches the disk. A full disk costs the file, not the command.
 
+use std::collections::BinaryHeap;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -165,29 +167,74 @@ fn create(folder: &Path, name: &str) -> io::Result<File> {
         .open(folder.join(name))
 }
 
-/// Removes the oldest files but the `open` ones until the rest has at most `most`
-/// bytes.
+/// Removes the oldest files of ours but the `open` ones until the rest has at most `most`
+/// bytes. The user may have put any number of files there: so many are looked at, and what
+/// is known of them at a time is bounded.
 fn make_room(folder: &Path, most: u64, open: &[String]) -> io::Result<()> {
-    let mut files: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(folder)?
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let facts = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-            if open.iter().any(|open| entry.file_name() == open.as_str()) {
-                return None;
+    for _ in 0..ROUNDS {
+        let Found { mut size, oldest } = look(folder, open)?;
+        let all_known = oldest.len() < OLDEST;
+        for (_, bytes, name) in oldest.into_sorted_vec() {
+            if size <= most {
+                return Ok(());
             }
-            Some((facts.modified().ok()?, facts.len(), entry.path()))
-        })
-        .collect();
-    files.sort_unstable();
-    let mut all: u64 = files.iter().map(|(_, size, _)| size).sum();
-    for (_, size, path) in files {
-        if all <= most {
+            fs::remove_file(folder.join(name))?;
+            size -= bytes;
+        }
+        if all_known {
             break;
         }
-        fs::remove_file(path)?;
-        all -= size;
     }
     Ok(())
+}
+
+/// Entries looked at: 64 MiB of output that no result can show whole are some 2,000 files,
+/// and a look at so many takes some milliseconds.
+const ENTRIES: usize = 20_000;
+
+/// Files of which is known when they were written, at a time.
+const OLDEST: usize = 256;
+
+/// Looks before a file, each of which removes so many.
+const ROUNDS: usize = 16;
+
+/// What is in the folder, as far as it is looked at.
+struct Found {
+    /// Bytes of all files of ours.
+    size: u64,
+    /// The oldest of them: time, bytes and name.
+    oldest: BinaryHeap<(SystemTime, u64, OsString)>,
+}
+
+fn look(folder: &Path, open: &[String]) -> io::Result<Found> {
+    let mut found = Found {
+        size: 0,
+        oldest: BinaryHeap::new(),
+    };
+    for entry in fs::read_dir(folder)?.take(ENTRIES).filter_map(Result::ok) {
+        let name = entry.file_name();
+        if !is_ours(&name) || open.iter().any(|open| name == open.as_str()) {
+            continue;
+        }
+        let Ok(facts) = entry.metadata() else {
+            continue;
+        };
+        let (Ok(modified), true) = (facts.modified(), facts.is_file()) else {
+            continue;
+        };
+        found.size += facts.len();
+        found.oldest.push((modified, facts.len(), name));
+        if found.oldest.len() > OLDEST {
+            found.oldest.pop();
+        }
+    }
+    Ok(found)
+}
+
+/// `<id>.log`, an id being 32 hexadecimal digits.
+fn is_ours(name: &OsStr) -> bool {
+    let id = name.as_encoded_bytes().strip_suffix(b".log");
+    id.is_some_and(|id| id.len() == 32 && id.iter().all(u8::is_ascii_hexdigit))
 }
 
 #[cfg(test)]
@@ -214,20 +261,72 @@ mod tests {
         open_files().retain(|open| open != "b.log");
     }
 
-    #[test]
-    fn the_oldest_make_room() {
-        let folder = std::env::temp_dir().join(format!("casemate-spill-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("folder");
-        for (age, name) in [(3, "old"), (2, "middle"), (1, "new")] {
-            let file = File::create(folder.join(name)).expect("file");
-            file.set_len(100).expect("size");
-            let time = SystemTime::now() - std::time::Duration::from_secs(age * 60);
+    /// A folder that is gone with this.
+    struct Folder(std::path::PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let name = format!("casemate-spill-{name}-{}", std::process::id());
+            let folder = std::env::temp_dir().join(name);
+            fs::create_dir_all(&folder).expect("folder");
+            Self(folder)
+        }
+
+        fn file(&self, name: &str, size: u64, minutes_ago: u64) {
+            let file = File::create(self.0.join(name)).expect("file");
+            file.set_len(size).expect("size");
+            let time = SystemTime::now() - std::time::Duration::from_secs(minutes_ago * 60);
             file.set_modified(time).expect("time");
         }
-        make_room(&folder, 150, &[]).expect("room");
-        let left = fs::read_dir(&folder).expect("folder").count();
-        let new_is_there = folder.join("new").exists();
-        fs::remove_dir_all(&folder).expect("clean up");
-        assert!(left == 1 && new_is_there);
+
+        fn has(&self, name: &str) -> bool {
+            self.0.join(name).exists()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn ours(n: usize) -> String {
+        format!("{n:032x}.log")
+    }
+
+    #[test]
+    fn the_oldest_make_room_and_what_is_open_or_no_file_of_ours_stays() {
+        let folder = Folder::new("oldest");
+        for (name, minutes) in [(ours(1), 3), (ours(2), 2), (ours(3), 1), (ours(4), 9)] {
+            folder.file(&name, 100, minutes);
+        }
+        folder.file("notes.log", 1000, 10);
+        make_room(&folder.0, 150, &[ours(4)]).expect("room");
+        assert!(!folder.has(&ours(1)) && !folder.has(&ours(2)));
+        assert!(folder.has(&ours(3)) && folder.has(&ours(4)) && folder.has("notes.log"));
+    }
+
+    #[test]
+    fn more_files_than_are_known_at_a_time_make_room_too() {
+        let folder = Folder::new("many");
+        let count = 3 * OLDEST;
+        for n in 0..count {
+            folder.file(&ours(n), 10, u64::try_from(count - n).expect("minutes"));
+        }
+        make_room(&folder.0, 100, &[]).expect("room");
+        let left = fs::read_dir(&folder.0).expect("folder").count();
+        assert_eq!(left, 10);
+        assert!((count - 10..count).all(|n| folder.has(&ours(n))));
+    }
+
+    #[test]
+    fn what_is_known_at_a_time_is_bounded() {
+        let folder = Folder::new("bounded");
+        for n in 0..OLDEST + 50 {
+            folder.file(&ours(n), 1, 1);
+        }
+        let found = look(&folder.0, &[]).expect("look");
+        assert_eq!(found.oldest.len(), OLDEST);
+        assert_eq!(usize::try_from(found.size), Ok(OLDEST + 50));
     }
 }

@@ -71,6 +71,7 @@ impl Transfers {
             let (workspace, out) = (this.workspace.clone(), Parts(sender.clone()));
             let work = this.pool.run(move |cancel| {
                 let _busy = busy;
+                workspace.unlock();
                 workspace.download(&request, &out, cancel)
             });
             settle(work, &sender).await;
@@ -116,6 +117,7 @@ impl Transfers {
             let _ = ready.send(());
             let gone = |_| Failure::new(Code::Cancelled, "the caller went away");
             may_go.blocking_recv().map_err(gone)?;
+            workspace.unlock();
             workspace.backup(&Parts(out), cancel)
         }));
         // Nobody stands still while others have the threads.
@@ -165,6 +167,7 @@ impl Transfers {
                     ready: &|| say(Event::Ready(UploadReady {})),
                     cancel,
                 };
+                workspace.unlock();
                 let done = workspace.upload(&begin, Content::new(content), &transfer)?;
                 say(Event::Done(done))
             });
