@@ -97,14 +97,11 @@ impl Maker {
 async fn ended_at_start(
     mut removed: watch::Receiver<Option<Option<i64>>>,
 ) -> Option<&'static exit::Meaning> {
-    let known = timeout(REMOVAL, removed.wait_for(Option::is_some)).await;
+    let known = timeout(END_IS_SEEN, removed.wait_for(Option::is_some)).await;
     let code = known.ok()?.ok().and_then(|code| code.flatten())?;
     let meaning = exit::meaning_of(code)?;
     meaning.at_start.then_some(meaning)
 }
-
-/// How long the Engine may take to tell how a container ended.
-const REMOVAL: Duration = Duration::from_secs(2);
 
 struct Making {
     maker: Maker,

@@ -32,8 +32,8 @@ impl Reason {
             Some(
                 exit::PANIC
                 | exit::NOT_SERVING
-                | exit::NO_WORKSPACE
                 | exit::UNFILTERED
+                | exit::NO_WORKSPACE
                 | exit::USAGE,
             ) => Self::Crashed,
             Some(exit::STUCK) => Self::Stuck,

@@ -156,7 +156,7 @@ async fn a_container_that_ends_at_its_start_says_with_what_and_why() {
     for _ in 0..2 {
         let result = server.shell("true").await;
         assert_eq!(result.code(), "sandbox_unavailable", "{}", result.0);
-        for part in ["exit code 72", "no_workspace", "/workspace", "operator"] {
+        for part in ["exit code 73", "no_workspace", "/workspace", "operator"] {
             assert!(result.text().contains(part), "{}", result.text());
         }
     }

@@ -7,10 +7,10 @@ pub const USAGE: i64 = 64;
 pub const PANIC: i64 = 70;
 /// PID 1 could not begin to serve: the image or the kernel lacks something.
 pub const NOT_SERVING: i64 = 71;
+/// PID 1 could not install its seccomp filters, and serves nobody without.
+pub const UNFILTERED: i64 = 72;
 /// PID 1 could not open the workspace.
-pub const NO_WORKSPACE: i64 = 72;
-/// PID 1 could not install its seccomp filters, and serves nobody without them.
-pub const UNFILTERED: i64 = 73;
+pub const NO_WORKSPACE: i64 = 73;
 /// PID 1 was asked to end by `Retire`.
 pub const RETIRED: i64 = 75;
 /// Nothing ran and nobody called for the idle timeout.
@@ -46,15 +46,16 @@ pub const ALL: &[Meaning] = &[
     )
     .at_start(),
     meaning(
-        NO_WORKSPACE,
-        "no_workspace",
-        "it could not open /workspace: the directory is not its user's own, or its file system fails",
+        UNFILTERED,
+        "unfiltered",
+        "it could not install its seccomp filters, and serves nobody without them: its kernel \
+         or runtime lacks seccomp",
     )
     .at_start(),
     meaning(
-        UNFILTERED,
-        "unfiltered",
-        "it could not install its seccomp filters: the kernel or the runtime does not let it",
+        NO_WORKSPACE,
+        "no_workspace",
+        "it could not open /workspace: the directory is not its user's own, or its file system fails",
     )
     .at_start(),
     meaning(RETIRED, "retired", "it was asked to end"),
