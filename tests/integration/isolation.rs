@@ -576,7 +576,7 @@ async fn nothing_of_the_server_is_inside_and_nothing_of_the_inside_on_the_engine
         .start()
         .await;
     // HOSTNAME is the Engine's; PWD, SHELL, SHLVL and _ are the shell's.
-    let known = "CI DEBIAN_FRONTEND GIT_TERMINAL_PROMPT HOME HOSTNAME LANG PAGER PATH PWD SHELL SHLVL TMPDIR _";
+    let known = "CI DEBIAN_FRONTEND GIT_TERMINAL_PROMPT HOME HOSTNAME LANG NODE_OPTIONS PAGER PATH PWD SHELL SHLVL TMPDIR _";
     for name in output(&server, "env | cut -d= -f1").await.lines() {
         assert!(known.split(' ').any(|known| known == name), "{name}");
     }
