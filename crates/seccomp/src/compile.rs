@@ -7,7 +7,7 @@
 //! | filter | answer |
 //! |---|---|
 //! | the profile | EPERM to what it does not name |
-//! | what is known | ENOSYS to numbers above the highest that the profile allows, or in no table: programs fall back, as from an older kernel. The same as runc's stub |
+//! | what is there ([`absent`]) | ENOSYS to numbers above the highest that the profile allows, or in no table: programs fall back, as from an older kernel. The same as runc's stub |
 //! | one for each errno of the rules | that errno |
 //! | EINVAL, the last: it refuses `seccomp(2)` | no filter after it |
 //!
@@ -15,17 +15,20 @@
 //!
 //! [seccompiler]: https://docs.rs/seccompiler
 
-use std::collections::BTreeMap;
+mod absent;
+mod profile;
+
 use std::str::FromStr;
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch,
 };
-use serde::Deserialize;
 
-use crate::errno::{EINVAL, ENOSYS, EPERM};
-use crate::{Argument, Rule, Test, engine_profile, rules};
+use profile::{Chains, Profile};
+
+use crate::errno::{EINVAL, EPERM};
+use crate::{Argument, Rule, Test, rules};
 
 pub use seccompiler::sock_filter;
 
@@ -88,6 +91,14 @@ impl Architecture {
         }
     }
 
+    /// `AUDIT_ARCH_*`, by which the kernel names the ABI of a call.
+    fn audit(self) -> u32 {
+        match self {
+            Self::X86_64 => 0xc000_003e,
+            Self::Aarch64 => 0xc000_00b7,
+        }
+    }
+
     /// As the profile names it.
     fn go_name(self) -> &'static str {
         match self {
@@ -117,103 +128,6 @@ impl Architecture {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Profile {
-    pub(crate) syscalls: Vec<Group>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Group {
-    pub(crate) names: Vec<String>,
-    action: String,
-    errno_ret: Option<u16>,
-    #[serde(default)]
-    args: Vec<Comparison>,
-    #[serde(default)]
-    includes: Includes,
-    #[serde(rename = "comment")]
-    _comment: Option<String>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Comparison {
-    index: u8,
-    value: u64,
-    #[serde(default)]
-    value_two: u64,
-    op: String,
-}
-
-/// `minKernel` is not looked at: Casemate needs a newer one.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-struct Includes {
-    arches: Vec<String>,
-    #[serde(rename = "minKernel")]
-    _min_kernel: Option<String>,
-}
-
-type Chains = BTreeMap<i64, Vec<SeccompRule>>;
-
-impl Profile {
-    pub(crate) fn ours() -> Result<Self, CompileError> {
-        serde_json::from_str(engine_profile()).map_err(|it| CompileError::Profile(it.to_string()))
-    }
-
-    /// What it allows, by number.
-    fn allowed(&self, arch: Architecture) -> Result<Chains, CompileError> {
-        let mut allowed = Chains::new();
-        for group in self.groups(arch) {
-            match (group.action.as_str(), group.errno_ret) {
-                ("SCMP_ACT_ALLOW", None) => {}
-                // The same as what no rule names; the filter of what is known says ENOSYS.
-                ("SCMP_ACT_ERRNO", Some(ENOSYS)) => continue,
-                _ => return Err(CompileError::Profile(format!("{:?}", group.names))),
-            }
-            for number in group.names.iter().filter_map(|name| arch.number(name)) {
-                let rules = allowed.entry(number.into()).or_default();
-                if !group.args.is_empty() {
-                    let conditions = group.args.iter().map(Comparison::condition);
-                    rules.push(SeccompRule::new(conditions.collect::<Result<_, _>>()?)?);
-                }
-            }
-        }
-        Ok(allowed)
-    }
-
-    fn groups(&self, arch: Architecture) -> impl Iterator<Item = &Group> {
-        self.syscalls.iter().filter(move |group| {
-            let arches = &group.includes.arches;
-            arches.is_empty() || arches.iter().any(|name| name == arch.go_name())
-        })
-    }
-
-    /// What it answers with ENOSYS.
-    fn absent(&self, arch: Architecture) -> Vec<i64> {
-        let absent = self.groups(arch).filter(|it| it.errno_ret == Some(ENOSYS));
-        let names = absent.flat_map(|group| &group.names);
-        names
-            .filter_map(|name| arch.number(name).map(i64::from))
-            .collect()
-    }
-}
-
-impl Comparison {
-    /// All 64 bits, as libseccomp compares.
-    fn condition(&self) -> Result<SeccompCondition, CompileError> {
-        let (op, value) = match self.op.as_str() {
-            "SCMP_CMP_EQ" => (SeccompCmpOp::Eq, self.value),
-            "SCMP_CMP_MASKED_EQ" => (SeccompCmpOp::MaskedEq(self.value), self.value_two),
-            other => return Err(CompileError::Profile(format!("{other} is not understood"))),
-        };
-        let width = SeccompCmpArgLen::Qword;
-        Ok(SeccompCondition::new(self.index, width, op, value)?)
-    }
-}
-
 /// The filters, in the order in which they are installed.
 ///
 /// # Errors
@@ -222,21 +136,20 @@ pub fn filters(arch: Architecture) -> Result<Vec<BpfProgram>, CompileError> {
     filters_of(arch, &Profile::ours()?, rules())
 }
 
-pub(crate) fn filters_of(
+fn filters_of(
     arch: Architecture,
     profile: &Profile,
     rules: &[Rule],
 ) -> Result<Vec<BpfProgram>, CompileError> {
     let allowed = profile.allowed(arch)?;
     let highest = allowed.keys().max().copied().unwrap_or(0);
-    let absent = profile.absent(arch);
-    let known = (0..=u32::try_from(highest).unwrap_or(0))
-        .filter(|number| arch.has(*number))
-        .map(i64::from)
-        .filter(|number| !absent.contains(number))
-        .map(|number| (number, Vec::new()))
-        .collect();
-    let mut filters = vec![only(allowed, EPERM, arch)?, only(known, ENOSYS, arch)?];
+    let highest = u32::try_from(highest).unwrap_or(0);
+    let denied = profile.absent(arch);
+    let is_there = |number: u32| arch.has(number) && !denied.contains(&number);
+    let mut filters = vec![
+        only(allowed, EPERM, arch)?,
+        absent::filter(arch, highest, is_there),
+    ];
     let mut errnos: Vec<u16> = rules.iter().map(|rule| rule.errno).collect();
     // EINVAL, which refuses seccomp(2), comes last.
     errnos.sort_by_key(|errno| (*errno == EINVAL, *errno));
@@ -309,6 +222,8 @@ fn alternatives(when: &[Argument]) -> Result<Vec<Vec<SeccompCondition>>, Compile
     Ok(all)
 }
 
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod simulator;
 #[cfg(test)]

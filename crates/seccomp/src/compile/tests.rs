@@ -3,26 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use proptest::prelude::*;
-
 use super::simulator::{Answer, Call, answer};
 use super::*;
+use crate::errno::ENOSYS;
 use crate::{Probe, probes};
 
-const ARCHITECTURES: [Architecture; 2] = [Architecture::X86_64, Architecture::Aarch64];
+pub(super) const ARCHITECTURES: [Architecture; 2] = [Architecture::X86_64, Architecture::Aarch64];
 
-fn audit(arch: Architecture) -> u32 {
-    match arch {
-        Architecture::X86_64 => 0xc000_003e,
-        Architecture::Aarch64 => 0xc000_00b7,
-    }
-}
-
-fn made(arch: Architecture, number: u32, args: [u64; 3]) -> Call {
+pub(super) fn made(arch: Architecture, number: u32, args: [u64; 3]) -> Call {
     let [first, second, third] = args;
     Call {
         number,
-        arch: audit(arch),
+        arch: arch.audit(),
         args: [first, second, third, 0, 0, 0],
     }
 }
@@ -37,7 +29,7 @@ fn of(probe: &Probe, arch: Architecture) -> Call {
 }
 
 /// The filters as they are installed, made once.
-fn installed(arch: Architecture) -> &'static [BpfProgram] {
+pub(super) fn installed(arch: Architecture) -> &'static [BpfProgram] {
     static MADE: LazyLock<[Vec<BpfProgram>; 2]> =
         LazyLock::new(|| ARCHITECTURES.map(|arch| filters(arch).expect("filters")));
     &MADE[usize::from(arch == Architecture::Aarch64)]
@@ -225,8 +217,8 @@ fn a_call_of_another_abi_ends_its_process() {
         for foreign in [
             0x4000_0003,
             0x4000_0028,
-            audit(ARCHITECTURES[0]),
-            audit(ARCHITECTURES[1]),
+            ARCHITECTURES[0].audit(),
+            ARCHITECTURES[1].audit(),
         ] {
             let call = Call {
                 arch: foreign,
@@ -235,7 +227,7 @@ fn a_call_of_another_abi_ends_its_process() {
             let answer = answer(filters, call);
             assert_eq!(
                 answer == Answer::KillProcess,
-                foreign != audit(arch),
+                foreign != arch.audit(),
                 "{foreign:x}"
             );
         }
@@ -260,79 +252,5 @@ fn only_the_last_filter_refuses_the_next_and_the_kernel_takes_each() {
                 .iter()
                 .all(|filter| (1..=LONGEST).contains(&filter.len()))
         );
-    }
-}
-
-/// What the rules say of a call, read from the data.
-fn refusals(call: &str, args: [u64; 3]) -> Vec<u16> {
-    let holds = |argument: &Argument| {
-        let value = args[usize::from(argument.index)] & 0xffff_ffff;
-        let among = |values: &[u32]| values.iter().any(|it| u64::from(*it) == value);
-        match argument.test {
-            Test::In(values) => among(values),
-            Test::NotIn(values) => !among(values),
-        }
-    };
-    let true_of = |rule: &&Rule| rule.call == call && rule.when.iter().all(holds);
-    rules()
-        .iter()
-        .filter(true_of)
-        .map(|rule| rule.errno)
-        .collect()
-}
-
-/// Small numbers, those that the rules name and their neighbours, with and without high bits.
-fn argument() -> impl Strategy<Value = u64> {
-    let named: Vec<u64> = rules()
-        .iter()
-        .flat_map(|rule| rule.when)
-        .flat_map(|argument| match argument.test {
-            Test::In(values) | Test::NotIn(values) => values.iter().map(|it| u64::from(*it)),
-        })
-        .collect();
-    let named = (proptest::sample::select(named), 0u32..32, any::<bool>())
-        .prop_map(|(value, bit, flip)| if flip { value ^ (1 << bit) } else { value });
-    let low = prop_oneof![0u64..300, named, any::<u32>().prop_map(u64::from)];
-    (
-        low,
-        prop_oneof![Just(0u64), any::<u32>().prop_map(u64::from)],
-    )
-        .prop_map(|(low, high)| high << 32 | low)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
-
-    #[test]
-    fn the_filters_refuse_what_the_rules_say_and_nothing_else(
-        call in proptest::sample::select(vec!["setsockopt", "ioctl", "prctl", "seccomp"]),
-        args in [argument(), argument(), argument()],
-    ) {
-        for arch in ARCHITECTURES {
-            let filters = installed(arch);
-            let found = answer(filters, made(arch, arch.number(call).expect("a number"), args));
-            let refused = refusals(call, args);
-            prop_assert!(refused.len() <= 1, "{refused:?}: two rules answer one call");
-            let wanted = refused.first().map_or(Answer::Allow, |errno| Answer::Errno(*errno));
-            prop_assert_eq!(found, wanted);
-        }
-    }
-
-    #[test]
-    fn a_socket_is_of_one_of_three_families_whatever_the_high_bits(
-        args in [argument(), argument(), argument()],
-    ) {
-        let arch = Architecture::X86_64;
-        let filters = installed(arch);
-        let found = answer(filters, made(arch, 41, args));
-        let refused = refusals("socket", args);
-        prop_assert!(refused.len() <= 1);
-        let wanted = match refused.first() {
-            Some(errno) => Answer::Errno(*errno),
-            // The profile compares all 64 bits.
-            None if args[0] > u64::from(u32::MAX) => Answer::Errno(EPERM),
-            None => Answer::Allow,
-        };
-        prop_assert_eq!(found, wanted);
     }
 }
