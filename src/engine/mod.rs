@@ -14,6 +14,7 @@
 //! - Every call has a deadline, named below, but for [`Engine::wait_removed`].
 //! - A container that is stored with less hardening than asked is never handed out.
 
+mod accounts;
 mod body;
 mod capabilities;
 mod collect;
@@ -28,6 +29,7 @@ mod image_state;
 pub mod labels;
 mod locate;
 mod moment;
+mod owner;
 mod prepare;
 mod pull;
 mod quota;
@@ -35,6 +37,7 @@ mod raw;
 mod rootfs;
 mod seccomp;
 mod spec;
+mod uids;
 mod verify;
 mod volumes;
 
@@ -62,6 +65,7 @@ pub use locate::{EngineAddress, locate};
 pub use moment::moment;
 pub use quota::Quota;
 pub use spec::{ContainerSpec, Limits, RunAs, Workspace};
+pub use uids::UidRange;
 pub use verify::{Difference, Kind as DifferenceKind};
 pub use volumes::{VolumeDriver, VolumeRow};
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
+use casemate_protocol::exit;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -12,11 +13,15 @@ use tracing::{debug, info, warn};
 use super::adopt::{Adoption, Builder, decide};
 use super::replaced::Reason;
 use super::room::{Room, Urgency};
+use super::uids::UidsInUse;
 use super::{Note, SandboxError, Status};
 use crate::channel::{Channel, ChannelError};
 use crate::config::{Config, SandboxSettings};
 use crate::engine::{Container, Engine, EngineError, State};
 use crate::identity::{SandboxName, User};
+
+/// How long the Engine may take to say what a container ended with.
+const EXIT_CODE: Duration = Duration::from_secs(2);
 
 /// The user id that the bridge runs as.
 const BRIDGE_USER: &str = "65534";
@@ -51,6 +56,8 @@ pub(super) struct Common {
     pub waiting: Arc<AtomicUsize>,
     /// The operator was told that the Engine cannot limit the size of volumes.
     pub warned: AtomicBool,
+    /// Numbers that volumes are about to have.
+    pub uids_in_use: UidsInUse,
     /// How many sandboxes there are, and may be.
     pub room: Room,
     /// The owners, and the containers that are being made: the end of the server waits
@@ -154,6 +161,38 @@ impl Maker {
                 _ => {}
             }
             tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Starts a container and opens a channel to its PID 1.
+    ///
+    /// # Errors
+    /// [`SandboxError::NotOwner`] where PID 1 does not begin on a workspace of another owner.
+    pub async fn begin(
+        &self,
+        id: &str,
+    ) -> Result<(Channel, watch::Receiver<Option<Option<i64>>>), SandboxError> {
+        let mut removed = self.watch_removal(id);
+        self.engine.start(id).await?;
+        let connected = match self.connect(id).await {
+            // What ended may be the bridge alone: once more.
+            Err(error) if error.may_be_an_end() => self.connect(id).await,
+            connected => connected,
+        };
+        match connected {
+            Ok(channel) => Ok((channel, removed)),
+            Err(error) if error.may_be_an_end() => {
+                let ended = removed.wait_for(Option::is_some);
+                let code = match tokio::time::timeout(EXIT_CODE, ended).await {
+                    Ok(Ok(code)) => code.flatten(),
+                    _ => None,
+                };
+                Err(match code {
+                    Some(exit::NOT_OWNER) => SandboxError::NotOwner,
+                    _ => error,
+                })
+            }
+            Err(error) => Err(error),
         }
     }
 

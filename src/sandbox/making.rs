@@ -45,13 +45,7 @@ impl Maker {
     }
 
     async fn start(&self, id: &str) -> Result<Running, SandboxError> {
-        let removed = self.watch_removal(id);
-        self.engine.start(id).await?;
-        let channel = match self.connect(id).await {
-            // What ended may be the bridge alone: once more.
-            Err(error) if error.may_be_an_end() => self.connect(id).await?,
-            connected => connected?,
-        };
+        let (channel, removed) = self.begin(id).await?;
         info!(container = id, user = %self.user, "container started");
         self.engine.meter().started("created");
         Ok(Running {
@@ -104,6 +98,9 @@ impl Making {
         if !matches!(made, Ok(Some(_))) {
             // Nobody will ever start it, or use it.
             self.maker.take_away(&created.id).await;
+            if made.is_err() {
+                self.maker.remove_remade(spec).await;
+            }
         }
         made
     }

@@ -13,13 +13,13 @@ use crate::harness::{Answer, CallResult, Directory, HttpServer, MODERN, TestServ
 const TOKEN: &str = "cm_of-a-test";
 
 /// A server for an application, which names its user in each request.
-struct Application {
-    server: HttpServer,
+pub struct Application {
+    pub server: HttpServer,
     _tokens: Directory,
 }
 
 impl Application {
-    async fn start(server: TestServer) -> Self {
+    pub async fn start(server: TestServer) -> Self {
         let directory = Directory::new(0);
         let file = format!("{}/tokens.toml", directory.text());
         let digest: String = Sha256::digest(TOKEN)
@@ -52,7 +52,7 @@ impl Application {
         answer.result().await
     }
 
-    async fn shell(&self, user: &str, command: &str) -> CallResult {
+    pub async fn shell(&self, user: &str, command: &str) -> CallResult {
         let arguments = json!({ "command": command });
         self.call(user, "shell_exec", arguments).await
     }

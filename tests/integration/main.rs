@@ -59,4 +59,5 @@ mod stuck;
 mod sweep;
 mod told;
 mod transfers;
+mod uids;
 mod writes;

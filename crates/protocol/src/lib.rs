@@ -84,4 +84,6 @@ pub mod exit {
     pub const ORPHANED: i64 = 78;
     /// What a command had started could not be ended: the kernel still shows it.
     pub const STUCK: i64 = 77;
+    /// PID 1 did not begin: the workspace's top directory is not its own.
+    pub const NOT_OWNER: i64 = 79;
 }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 36] = [
+const OTHERS: [(Setting, [&str; 2]); 38] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
     (Setting::UploadLimit, ["2g", "1m"]),
@@ -26,6 +26,8 @@ const OTHERS: [(Setting, [&str; 2]); 36] = [
     (Setting::MaxSandboxes, ["1", "2"]),
     (Setting::VolumeRetention, ["30d", "1h"]),
     (Setting::DiskFloor, ["0", "10g"]),
+    (Setting::UidCount, ["0", "16"]),
+    (Setting::UidBase, ["30000", "70000"]),
     (Setting::BindRoot, ["/srv/a", "/srv/b"]),
     (Setting::BindDir, ["/srv/a", "/srv/b"]),
     (Setting::TokensFile, ["/srv/a", "b.toml"]),

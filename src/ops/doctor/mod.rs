@@ -22,6 +22,7 @@ mod inside;
 mod known;
 mod settings;
 mod trial;
+mod uids;
 mod version;
 
 use serde::Serialize;
@@ -136,7 +137,18 @@ pub async fn examine(
         .into_iter()
         .for_each(&mut *tell);
     let trial = Trial::new(&engine, config);
-    let image = image::look(&engine, trial.sandbox()).await;
+    let uids = match uids::range(&engine, config).await {
+        Ok(uids) => uids,
+        Err(error) => {
+            tell(Finding::error("uids", chain(&error)));
+            return;
+        }
+    };
+    uids::look(&engine, config, uids)
+        .await
+        .into_iter()
+        .for_each(&mut *tell);
+    let image = image::look(&engine, trial.sandbox(), uids).await;
     let usable = image.level < Level::Warning;
     tell(image);
     if usable {

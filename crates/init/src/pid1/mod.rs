@@ -17,6 +17,7 @@
 //! - When PID 1 ends, the kernel kills all of the container; the Engine removes
 //!   it. So ending is always clean.
 
+mod account;
 mod background;
 mod bounds;
 mod cgroup;
@@ -111,7 +112,14 @@ fn exit_with_its_own_code_on_panic() {
 
 async fn run(options: Options) -> io::Result<i64> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    // Before anything is written: another owner's files are not this user's to change.
+    if !account::owns(Path::new(WORKSPACE))? {
+        crate::complain(&format!("{WORKSPACE} belongs to another user"));
+        return Ok(exit::NOT_OWNER);
+    }
     let workspace = Arc::new(Workspace::open(Path::new(WORKSPACE))?);
+    // The runtime starts it in `/`: a workspace of any mode is no reason not to begin.
+    std::env::set_current_dir(WORKSPACE)?;
     make_own_directories();
     let pool = Arc::new(Pool::start("file", FILE_THREADS)?);
     let floor = Floor::new(options.disk_floor);
