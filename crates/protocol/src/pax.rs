@@ -23,13 +23,14 @@ pub fn parse_pax_time(text: &str) -> Option<(i64, u32)> {
     if !all_digits(whole) || !all_digits(fraction) {
         return None;
     }
-    let seconds: i64 = whole.parse().ok()?;
+    let seconds: i128 = whole.parse().ok()?;
     let nanos: u32 = format!("{fraction:0<9}")[..9].parse().ok()?;
-    Some(match (negative, nanos) {
+    let (seconds, nanos) = match (negative, nanos) {
         (false, _) => (seconds, nanos),
         (true, 0) => (-seconds, 0),
         (true, _) => (-seconds - 1, NANOS - nanos),
-    })
+    };
+    Some((seconds.try_into().ok()?, nanos))
 }
 
 #[cfg(test)]
@@ -44,6 +45,9 @@ mod tests {
             (-1, 500_000_000, "-0.500000000"),
             (-5, 0, "-5.000000000"),
             (-5, 999_999_999, "-4.000000001"),
+            (i64::MAX, 1, "9223372036854775807.000000001"),
+            (i64::MIN, 0, "-9223372036854775808.000000000"),
+            (i64::MIN, 1, "-9223372036854775807.999999999"),
         ] {
             assert_eq!(pax_time(seconds, nanos), text);
             assert_eq!(parse_pax_time(text), Some((seconds, nanos)), "{text}");

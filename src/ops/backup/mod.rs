@@ -49,8 +49,8 @@ use tracing::warn;
 
 pub use error::BackupError;
 pub use id::Id;
-pub use manifest::{Consistent, Manifest};
-pub use restore::Source;
+pub use manifest::{Consistent, LeftOut, Manifest};
+pub use restore::{Lost, Source};
 pub use schedule::run as run_by_the_clock;
 pub use store::Store;
 

@@ -24,15 +24,15 @@ use casemate_protocol::{
     EditFileReply, EditFileRequest, Edited, Failure, FailureExt as _, MAX_EDIT, MAX_WRITE,
     SeveralMatches, edit_file_reply::Result as Outcome,
 };
-use rustix::fs::{AtFlags, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::fs::{Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
 
 use super::charset::{count_chars, prefix};
 use super::path::RelativePath;
 use super::read::{READ, must_be_regular, read_at};
+use super::replaced::{Rights, must_be_unchanged, must_be_writable};
 use super::temporary::Temporary;
 use super::walk::{MAX_LINKS, Missing, Place};
-use super::write::KEPT_MODE;
 use super::{Cancel, Workspace, alone, failure, invalid, lines, size};
 
 impl Workspace {
@@ -75,6 +75,7 @@ impl Workspace {
             let place = self.place(path, Missing::Fails, cancel)?;
             let found = place.found.as_ref().ok_or(failure(Errno::NOENT))?;
             must_be_regular(found)?;
+            must_be_writable(&place, found)?;
             let flags = READ | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             match openat(&place.dir, &place.name, flags, Mode::empty()) {
                 // A link by now: look again.
@@ -101,12 +102,12 @@ impl Workspace {
         let (old, new) = (&request.old_text, &request.new_text);
         let edited = find::replace(&content, old, new, count, cancel)?;
         drop(content);
+        let rights = Rights::at(&place)?;
         let temporary = Temporary::create(&place.dir)?;
-        let mode = stat.st_mode & KEPT_MODE;
-        temporary.fill(&edited.content, mode, cancel)?;
+        temporary.fill(&edited.content, &rights, cancel)?;
         temporary.replace(&place.name, &self.commits, || {
             cancel.check()?;
-            unchanged(&place, &stat)
+            must_be_unchanged(&place, &stat)
         })?;
         let (excerpts, shown) = excerpt::excerpts(&edited.content, &edited.changes);
         Ok(Edited {
@@ -114,6 +115,8 @@ impl Workspace {
             replaced: count,
             excerpts,
             not_shown: count - shown,
+            other_names: rights.other_names,
+            ..Edited::default()
         })
     }
 }
@@ -155,24 +158,6 @@ impl Original {
             stat,
             content,
         })
-    }
-}
-
-fn unchanged(place: &Place, before: &Stat) -> Result<(), Failure> {
-    let identity = |stat: &Stat| {
-        (
-            (stat.st_dev, stat.st_ino, stat.st_size),
-            (stat.st_mtime, stat.st_mtime_nsec),
-            (stat.st_ctime, stat.st_ctime_nsec),
-        )
-    };
-    match statat(&place.dir, &place.name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(now) if identity(&now) == identity(before) => Ok(()),
-        Ok(_) | Err(Errno::NOENT) => {
-            let detail = "the file changed while it was edited";
-            Err(Failure::new(Code::Changed, detail))
-        }
-        Err(errno) => Err(failure(errno)),
     }
 }
 

@@ -6,7 +6,7 @@
 //! - A symbolic link may not lead out of the directory, nor a hard link be to anything
 //!   but a file in it. Devices and FIFOs are refused; modes lose all but the 9 bits.
 //! - [`ENTRIES`] entries; sizes by the request's limit, as the headers claim them, before
-//!   anything is written; the headers of one entry by [`HEADERS`].
+//!   anything is written; the headers of one entry by [`backup::HEADERS`].
 //!
 //! An archive of a backup is made again exactly as it says ([`exact`]): nothing follows
 //! its links while it is unpacked, so they may lead anywhere.
@@ -23,7 +23,7 @@ mod way;
 use std::io::Read as _;
 
 use casemate_protocol::failure::Code;
-use casemate_protocol::{Failure, FailureExt as _, MAX_BACKUP_ENTRIES, UploadBegin, UploadDone};
+use casemate_protocol::{Attribute, Failure, FailureExt as _, UploadBegin, UploadDone, backup};
 use rustix::fs::OFlags;
 use tar::{Archive, EntryType};
 
@@ -34,13 +34,10 @@ use super::archive::named;
 use super::path::RelativePath;
 use super::temporary::Temporary;
 use super::upload::{Content, LOOK_EVERY, Transfer, must_be_free, too_large};
-use super::{Workspace, failure};
+use super::{Workspace, attributes, failure};
 
 /// Entries of one archive, other than a backup's.
 const ENTRIES: u64 = 100_000;
-
-/// Headers of one entry with its long names, in bytes.
-const HEADERS: u64 = 1024 * 1024;
 
 /// Written at a time.
 const BUFFER: usize = 64 * 1024;
@@ -88,6 +85,7 @@ impl Workspace {
         };
         unpacking.run(&Source::new(content))?;
         unpacking.tree.finish()?;
+        unpacking.done.attributes_lost += unpacking.tree.lost;
         Ok(unpacking.done)
     }
 }
@@ -113,24 +111,22 @@ impl Unpacking<'_> {
         let mut entries = entries.map_err(|error| source.failure(&error))?;
         let mut last = b"before the first entry".to_vec();
         loop {
-            source.allow(HEADERS);
+            source.begin_headers();
             let Some(entry) = entries.next() else { break };
             let entry = entry.map_err(|error| {
                 let failure = source.failure(&error);
                 behind(&last, failure)
             });
             let mut entry = entry?;
-            source.allow(u64::MAX);
+            let headers = source.end_headers();
             last = entry.path_bytes().into_owned();
-            let put = self.put(&mut entry, &last, source);
+            let put = self.put(&mut entry, &last, &headers, source);
             put.map_err(|failure| named(&last, failure))?;
         }
         if source.ended() {
             let failure = bad("it ends without the mark of the end of an archive");
             return Err(behind(&last, failure));
         }
-        // What pads the archive.
-        source.allow(HEADERS);
         source.drain().map_err(|failure| behind(&last, failure))
     }
 
@@ -138,15 +134,12 @@ impl Unpacking<'_> {
         &mut self,
         entry: &mut Entry<'_, '_>,
         path: &[u8],
+        headers: &[u8],
         source: &Source,
     ) -> Result<(), Failure> {
         self.transfer.cancel.check()?;
         self.done.entries += 1;
-        let most = if self.exact {
-            MAX_BACKUP_ENTRIES
-        } else {
-            ENTRIES
-        };
+        let most = if self.exact { backup::ENTRIES } else { ENTRIES };
         if self.done.entries > most {
             return Err(bad(format!("more than {most} entries")));
         }
@@ -157,9 +150,9 @@ impl Unpacking<'_> {
         let bits = if self.exact { 0o7777 } else { 0o777 };
         let mode = entry.header().mode();
         let mode = mode.map_err(|error| bad(error.to_string()))? & bits;
-        let modified = match self.exact {
-            true => exact::modified(entry)?,
-            false => Modified::of_header(entry.header()),
+        let (modified, attributes) = match self.exact {
+            true => exact::records(entry, headers)?,
+            false => (Modified::of_header(entry.header()), Vec::new()),
         };
         match entry.header().entry_type() {
             // Of all entries: nothing of it is used here.
@@ -167,7 +160,8 @@ impl Unpacking<'_> {
             EntryType::Directory => {
                 let path = EntryPath::parse(path)?;
                 if self.exact {
-                    self.tree.exact_directory(&path, mode, modified)?;
+                    let tree = &mut self.tree;
+                    tree.exact_directory(&path, mode, modified, attributes)?;
                 } else {
                     self.tree.directory(&path, mode)?;
                 }
@@ -191,7 +185,8 @@ impl Unpacking<'_> {
                 self.skip(entry, source)
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                self.file(entry, &EntryPath::parse(path)?, (mode, modified), source)
+                let path = EntryPath::parse(path)?;
+                self.file(entry, &path, (mode, modified, &attributes), source)
             }
             EntryType::Char | EntryType::Block | EntryType::Fifo => {
                 Err(bad("a device or a FIFO, which is not unpacked"))
@@ -204,7 +199,7 @@ impl Unpacking<'_> {
         &mut self,
         entry: &mut Entry<'_, '_>,
         path: &EntryPath<'_>,
-        (mode, modified): (u32, Modified),
+        (mode, modified, attributes): (u32, Modified, &[Attribute]),
         source: &Source,
     ) -> Result<(), Failure> {
         let size = entry.size();
@@ -236,9 +231,12 @@ impl Unpacking<'_> {
         if sparse {
             exact::end_at(file.file(), size)?;
         }
+        let lost = attributes::set_what_fits(file.file(), attributes);
+        // After an ACL, which changes it.
         file.set_mode(mode)?;
         modified.set_on(file.file());
         file.take_place(name)?;
+        self.done.attributes_lost += lost;
         self.done.size += size;
         Ok(())
     }

@@ -1,17 +1,17 @@
 //! What only the archive of a backup brings: times to the nanosecond, also of
-//! directories and links, all bits of modes, and holes that stay holes.
+//! directories and links, all bits of modes, extended attributes, and holes that stay holes.
 
 use std::os::fd::OwnedFd;
 
-use casemate_protocol::{Failure, parse_pax_time};
+use casemate_protocol::{Attribute, Failure, Records};
 use rustix::fs::{
-    AtFlags, Mode, SeekFrom, Timespec, Timestamps, UTIME_OMIT, chmodat, ftruncate, futimens, seek,
-    unlinkat, utimensat,
+    AtFlags, Mode, OFlags, SeekFrom, Timespec, Timestamps, UTIME_OMIT, chmodat, ftruncate,
+    futimens, openat, seek, unlinkat, utimensat,
 };
 use tar::Header;
 
 use super::{Entry, bad};
-use crate::files::failure;
+use crate::files::{attributes, failure};
 
 /// When an entry was last modified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,37 +52,42 @@ impl Modified {
     }
 }
 
-/// The time of the record before an entry, else of its header.
-pub(super) fn modified(entry: &mut Entry<'_, '_>) -> Result<Modified, Failure> {
-    let not_read = |error: std::io::Error| bad(format!("its records cannot be read: {error}"));
-    let Some(records) = entry.pax_extensions().map_err(not_read)? else {
-        return Ok(Modified::of_header(entry.header()));
+/// What an entry of a backup has beside its header.
+pub(super) fn records(
+    entry: &Entry<'_, '_>,
+    headers: &[u8],
+) -> Result<(Modified, Vec<Attribute>), Failure> {
+    let records = Records::of_headers(headers);
+    let records = records.map_err(|error| bad(format!("its records cannot be read: {error}")))?;
+    let modified = match records.modified {
+        Some((seconds, nanos)) => Modified::new(seconds, nanos),
+        None => Modified::of_header(entry.header()),
     };
-    for record in records {
-        let record = record.map_err(not_read)?;
-        if record.key_bytes() == b"mtime" {
-            let time = record.value().ok().and_then(parse_pax_time);
-            let (seconds, nanos) = time.ok_or_else(|| bad("its time is none"))?;
-            return Ok(Modified::new(seconds, nanos));
-        }
-    }
-    Ok(Modified::of_header(entry.header()))
+    Ok((modified, records.attributes))
 }
 
 /// What a directory becomes when all is in it: until then its owner must be able to
-/// write there, and every entry changes its time.
-#[derive(Debug, Clone, Copy)]
+/// write there, and every entry changes its time and would inherit its default ACL.
+#[derive(Debug)]
 pub(super) struct Settling {
     pub(super) mode: u32,
     pub(super) modified: Modified,
+    pub(super) default_acl: Option<Attribute>,
 }
 
 impl Settling {
-    pub(super) fn settle(self, dir: &OwnedFd, name: &[u8]) -> Result<(), Failure> {
+    /// How many attributes the disk does not take.
+    pub(super) fn settle(self, dir: &OwnedFd, name: &[u8]) -> Result<u64, Failure> {
+        let mut lost = 0;
+        if let Some(acl) = self.default_acl {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let file = openat(dir, name, flags, Mode::empty()).map_err(failure)?;
+            lost = attributes::set_what_fits(&file, &[acl]);
+        }
         let mode = Mode::from_raw_mode(self.mode);
         chmodat(dir, name, mode, AtFlags::empty()).map_err(failure)?;
         self.modified.set_on_link(dir, name);
-        Ok(())
+        Ok(lost)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 
-use casemate_protocol::Failure;
+use casemate_protocol::{Failure, backup};
 
 use super::bad;
 use crate::files::upload::Content;
@@ -14,6 +14,8 @@ pub(super) struct Source {
     /// Bytes that may still be read.
     allowed: Cell<u64>,
     ended: Cell<bool>,
+    /// What was read since [`Self::begin_headers`].
+    headers: RefCell<Option<Vec<u8>>>,
     /// What went wrong beneath the library.
     failed: RefCell<Option<Failure>>,
 }
@@ -24,13 +26,21 @@ impl Source {
             content: RefCell::new(content),
             allowed: Cell::new(0),
             ended: Cell::new(false),
+            headers: RefCell::default(),
             failed: RefCell::new(None),
         }
     }
 
-    /// From now on so many bytes may be read.
-    pub(super) fn allow(&self, bytes: u64) {
-        self.allowed.set(bytes);
+    /// From now on the headers of one entry may be read, and are kept.
+    pub(super) fn begin_headers(&self) {
+        self.allowed.set(backup::HEADERS);
+        self.headers.replace(Some(Vec::new()));
+    }
+
+    /// They were read: these bytes. From now on any number may be.
+    pub(super) fn end_headers(&self) -> Vec<u8> {
+        self.allowed.set(u64::MAX);
+        self.headers.take().unwrap_or_default()
     }
 
     /// Whether the end of the content was read.
@@ -44,8 +54,9 @@ impl Source {
         beneath.unwrap_or_else(|| bad(format!("not a tar archive: {error}")))
     }
 
-    /// Reads up to the end.
+    /// Reads what pads the archive, up to its end.
     pub(super) fn drain(&self) -> Result<(), Failure> {
+        self.allowed.set(backup::HEADERS);
         let mut reader = self;
         match io::copy(&mut reader, &mut io::sink()) {
             Ok(_) => Ok(()),
@@ -64,11 +75,16 @@ impl Read for &Source {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let allowed = usize::try_from(self.allowed.get()).unwrap_or(usize::MAX);
         if allowed == 0 {
-            return Err(self.fail(bad("headers, or padding at the end, of more than 1 MiB")));
+            let most = backup::HEADERS;
+            let detail = format!("headers, or padding at the end, of more than {most} bytes");
+            return Err(self.fail(bad(detail)));
         }
         let most = into.len().min(allowed);
         let read = self.content.borrow_mut().read(&mut into[..most]);
         let read = read.map_err(|failure| self.fail(failure))?;
+        if let Some(headers) = self.headers.borrow_mut().as_mut() {
+            headers.extend_from_slice(&into[..read]);
+        }
         self.ended.set(self.ended.get() || (read == 0 && most > 0));
         self.allowed.set(self.allowed.get() - read as u64);
         Ok(read)

@@ -235,7 +235,7 @@ proptest! {
                 _ => expected = Some(content),
             }
             let text = expected.as_deref().unwrap_or_default();
-            let reply = WriteFileReply { size: text.len() as u64, created };
+            let reply = WriteFileReply { size: text.len() as u64, created, other_names: 0 };
             prop_assert_eq!(written, Ok(reply));
             prop_assert_eq!(sandbox.read("file"), Ok(text.as_bytes().to_vec()));
         }
