@@ -19,6 +19,7 @@ mod disk;
 mod doctor;
 mod edits;
 mod emptied;
+mod encodings;
 mod ending;
 mod engine_trouble;
 mod ephemeral;

@@ -85,6 +85,7 @@ impl Sandbox {
                     size: done.size,
                     created: done.created,
                     entries: done.entries,
+                    other_names: done.other_names,
                 }),
                 Err(CallError::Failed(failure)) => return Err(SandboxError::Failed(failure)),
                 Err(CallError::Lost(_)) => Uncertainty::Unreachable,
@@ -116,8 +117,8 @@ impl Sandbox {
             path: path.to_owned(),
             content: content.into(),
             mode: mode.into(),
-            executable: false,
             id: new_id(),
+            ..WriteFileRequest::default()
         };
         let write = |channel: Channel, left| {
             // The content is shared, not copied.
@@ -129,6 +130,7 @@ impl Sandbox {
             size: reply.size,
             created: reply.created,
             entries: 1,
+            other_names: reply.other_names,
         })
     }
 }

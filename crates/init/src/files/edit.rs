@@ -7,7 +7,8 @@
 //!                       └─► excerpt: what changed, as it is now
 //! ```
 //!
-//! What is searched and written are bytes; only what is shown is made text of.
+//! What is searched and written are bytes, except in UTF-16 ([`text`]); only what is shown is
+//! made text of.
 //! A change by user code between the read and the rename is seen by the file's
 //! identity, size and times: the kernel counts those in ticks of some milliseconds,
 //! so one that leaves the size alone within the tick of the change before it is not.
@@ -16,6 +17,7 @@ mod alike;
 mod closest;
 mod excerpt;
 mod find;
+mod text;
 
 use std::os::fd::OwnedFd;
 
@@ -27,6 +29,7 @@ use casemate_protocol::{
 use rustix::fs::{Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
 
+use self::text::Text;
 use super::charset::{count_chars, prefix};
 use super::path::RelativePath;
 use super::read::{READ, must_be_regular, read_at};
@@ -53,9 +56,10 @@ impl Workspace {
         }
         let _one_at_a_time = alone(&self.edits);
         let original = self.original(path, cancel)?;
-        let found = find::find(&original.content, &request.old_text, cancel)?;
+        original.text.check(request)?;
+        let found = find::find(&original.text.bytes, &request.old_text, cancel)?;
         let outcome = if found.count == 0 {
-            let meant = closest::closest(&original.content, &request.old_text, cancel)?;
+            let meant = closest::closest(&original.text.bytes, &request.old_text, cancel)?;
             Outcome::NoMatch(meant)
         } else if !request.replace_all && !found.is_only_one {
             Outcome::Several(SeveralMatches {
@@ -63,6 +67,7 @@ impl Workspace {
                 lines: found.lines,
             })
         } else {
+            original.text.check_count(found.count)?;
             Outcome::Edited(self.exchange(original, request, found.count, cancel)?)
         };
         Ok(EditFileReply {
@@ -97,26 +102,29 @@ impl Workspace {
         let Original {
             place,
             stat,
-            content,
+            mut text,
         } = original;
         let (old, new) = (&request.old_text, &request.new_text);
+        let content = std::mem::take(&mut text.bytes);
         let edited = find::replace(&content, old, new, count, cancel)?;
         drop(content);
+        let file = text.file(&edited.content)?;
         let rights = Rights::at(&place)?;
         let temporary = Temporary::create(&place.dir)?;
-        temporary.fill(&edited.content, &rights, cancel)?;
+        temporary.fill(&file, &rights, cancel)?;
         temporary.replace(&place.name, &self.commits, || {
             cancel.check()?;
             must_be_unchanged(&place, &stat)
         })?;
         let (excerpts, shown) = excerpt::excerpts(&edited.content, &edited.changes);
         Ok(Edited {
-            size: edited.content.len() as u64,
+            size: file.len() as u64,
             replaced: count,
             excerpts,
             not_shown: count - shown,
             other_names: rights.other_names,
-            ..Edited::default()
+            encoding: text.encoding().to_owned(),
+            mixed_line_ends: text::mixes_line_ends(&edited.content, new),
         })
     }
 }
@@ -141,7 +149,7 @@ struct Original {
     place: Place,
     /// From before it was read.
     stat: Stat,
-    content: Vec<u8>,
+    text: Text,
 }
 
 impl Original {
@@ -156,7 +164,7 @@ impl Original {
         Ok(Self {
             place,
             stat,
-            content,
+            text: Text::of(content),
         })
     }
 }

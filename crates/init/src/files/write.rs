@@ -5,6 +5,7 @@
 //! | overwrite | is replaced | a temporary file beside it, fsync, rename |
 //! | create_new | stays: `EXISTS` | the same, renamed only where nothing has the name |
 //! | append | grows at its end | one write with O_APPEND; taken back when it does not fit |
+//! | append of text | is UTF-16 with a mark | the text becomes UTF-16 |
 //! | append | has other names (hard links) | a copy with the addition, as for an overwrite |
 //!
 //! It is the file that is replaced or grows: a link to it stays a link. What the new file
@@ -20,6 +21,8 @@ use casemate_protocol::{Failure, FailureExt as _, MAX_WRITE, WriteFileReply, Wri
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, fchmod, fstat, fsync, ftruncate, openat, statat};
 use rustix::io::{Errno, retry_on_intr, write};
 
+use super::charset::{Charset, SNIFFED, encode_utf16, is_marked_utf16};
+use super::lines::not_text;
 use super::path::RelativePath;
 use super::read::{READ, must_be_regular, read_at};
 use super::replaced::{KEPT_MODE, Rights, must_be_unchanged, must_be_writable, other_names};
@@ -116,6 +119,7 @@ impl Workspace {
             };
             must_be_regular(found)?;
             must_be_writable(&place, found)?;
+            let request = &in_encoding_of(&place, request, cancel)?;
             if other_names(found) > 0 {
                 match self.split(&place, request, cancel) {
                     Err(failure) if failure.code() == Code::Changed => continue,
@@ -209,6 +213,46 @@ fn make_new(
         created: true,
         other_names: 0,
     })
+}
+
+/// What is appended to the file at the place, in the encoding that this has.
+///
+/// # Errors
+/// `NOT_TEXT` for text that the file's encoding may not have.
+fn in_encoding_of(
+    place: &Place,
+    request: &WriteFileRequest,
+    cancel: &Cancel,
+) -> Result<WriteFileRequest, Failure> {
+    let mut request = request.clone();
+    let flags = READ | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    if !request.text || request.content.is_empty() {
+        return Ok(request);
+    }
+    // What may not be read is what it may be; what is gone, the append itself finds.
+    let Ok(file) = openat(&place.dir, &place.name, flags, Mode::empty()) else {
+        return Ok(request);
+    };
+    let size = size(&fstat(&file).map_err(failure)?);
+    let head = read_at(&file, 0, SNIFFED, cancel)?;
+    match Charset::of(&head, head.len() as u64 >= size) {
+        _ if is_marked_utf16(&head) && size % 2 == 1 => Err(not_text(
+            "the file is UTF-16 with half a character at its end",
+        )),
+        Some(Charset::Utf16(order)) => {
+            let text = std::str::from_utf8(&request.content);
+            let text = text.map_err(|_| invalid("a text that is not UTF-8"))?;
+            let mut raw = Vec::new();
+            encode_utf16(text, order, &mut raw);
+            request.content = raw.into();
+            Ok(request)
+        }
+        Some(Charset::Latin1) if !request.content.is_ascii() => Err(not_text(
+            "the file is Latin-1, or another encoding of one byte for a character: only ASCII \
+             text, or bytes as base64, can be appended",
+        )),
+        _ => Ok(request),
+    }
 }
 
 /// What the file at the place becomes.

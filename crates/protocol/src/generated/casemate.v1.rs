@@ -470,6 +470,10 @@ pub struct WriteFileRequest {
     /// first try did and does nothing. Empty: not kept.
     #[prost(string, tag = "5")]
     pub id: ::prost::alloc::string::String,
+    /// The content is UTF-8. What is appended becomes what the file is in; without this the
+    /// bytes are.
+    #[prost(bool, tag = "6")]
+    pub text: bool,
 }
 /// Nested message and enum types in `WriteFileRequest`.
 pub mod write_file_request {
@@ -1043,6 +1047,8 @@ pub enum Encoding {
     Utf16Be = 4,
     /// Not UTF-8 and not binary: every byte is taken for the character of its number.
     Latin1 = 5,
+    /// UTF-8 with a few bytes that are not: U+FFFD stands for them.
+    Utf8Damaged = 6,
 }
 impl Encoding {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1057,6 +1063,7 @@ impl Encoding {
             Self::Utf16Le => "UTF_16_LE",
             Self::Utf16Be => "UTF_16_BE",
             Self::Latin1 => "LATIN_1",
+            Self::Utf8Damaged => "UTF_8_DAMAGED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1068,6 +1075,7 @@ impl Encoding {
             "UTF_16_LE" => Some(Self::Utf16Le),
             "UTF_16_BE" => Some(Self::Utf16Be),
             "LATIN_1" => Some(Self::Latin1),
+            "UTF_8_DAMAGED" => Some(Self::Utf8Damaged),
             _ => None,
         }
     }
