@@ -19,6 +19,8 @@ pub enum Reason {
     Orphaned,
     /// What a command had started could not be ended.
     Stuck,
+    /// Its programs held too much of the host's kernel memory.
+    Uncharged,
     /// It was removed, or ended in a way nobody saw.
     Gone,
 }
@@ -37,6 +39,7 @@ impl Reason {
                 | exit::USAGE,
             ) => Self::Crashed,
             Some(exit::STUCK) => Self::Stuck,
+            Some(exit::UNCHARGED) => Self::Uncharged,
             Some(exit::ORPHANED) => Self::Orphaned,
             Some(exit::KILLED) => Self::Killed,
             _ => Self::Gone,
@@ -53,6 +56,7 @@ impl Reason {
             Self::Unresponsive => "unresponsive",
             Self::Orphaned => "orphaned",
             Self::Stuck => "stuck",
+            Self::Uncharged => "uncharged",
             Self::Gone => "gone",
         }
     }
@@ -69,6 +73,10 @@ impl Reason {
             Self::Unresponsive => "the sandbox did not answer any more and was removed",
             Self::Orphaned => "the sandbox had ended itself after losing its server",
             Self::Stuck => "the sandbox was replaced because processes in it could not be ended",
+            Self::Uncharged => {
+                "the sandbox was ended because its programs held more file locks (20,000) or \
+                 connections (30,000) than they may"
+            }
             Self::Gone => "the sandbox was removed from outside",
         }
     }
@@ -97,6 +105,7 @@ mod tests {
         assert_eq!(Reason::from_exit_code(Some(70)), Reason::Crashed);
         assert_eq!(Reason::from_exit_code(Some(72)), Reason::Crashed);
         assert_eq!(Reason::from_exit_code(Some(77)), Reason::Stuck);
+        assert_eq!(Reason::from_exit_code(Some(79)), Reason::Uncharged);
         assert_eq!(Reason::from_exit_code(Some(137)), Reason::Killed);
         assert_eq!(Reason::from_exit_code(Some(1)), Reason::Gone);
         assert_eq!(Reason::from_exit_code(None), Reason::Gone);

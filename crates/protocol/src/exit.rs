@@ -19,6 +19,8 @@ pub const IDLE: i64 = 76;
 pub const STUCK: i64 = 77;
 /// No server was connected for as long as one may be away.
 pub const ORPHANED: i64 = 78;
+/// The user's programs held more of what the kernel charges to nobody than they may.
+pub const UNCHARGED: i64 = 79;
 /// 128 + SIGKILL: PID 1 was killed.
 pub const KILLED: i64 = 137;
 
@@ -62,6 +64,12 @@ pub const ALL: &[Meaning] = &[
     meaning(IDLE, "idle", "nothing ran and nobody called for the idle timeout"),
     meaning(STUCK, "stuck", "processes in the container could not be ended"),
     meaning(ORPHANED, "orphaned", "no server was connected for too long"),
+    meaning(
+        UNCHARGED,
+        "uncharged",
+        "programs in the container held more file locks or connections than they may, which fill \
+         the host's memory",
+    ),
     meaning(KILLED, "killed", "it was killed, from outside or for memory"),
 ];
 

@@ -7,6 +7,7 @@ mod pools;
 mod profiles;
 mod programs;
 mod quota;
+mod uncharged;
 
 use serde_json::{Value, json};
 

@@ -44,6 +44,7 @@ mod stopped;
 mod supervisors;
 mod table;
 mod transfers;
+mod uncharged;
 
 use std::io;
 use std::path::Path;
@@ -168,6 +169,7 @@ async fn run(options: Options) -> io::Result<i64> {
     let connections = socket::serve(service, life.clone())?;
     tokio::spawn(sweep(workspace, pool));
     tokio::spawn(last_use.clone().keep());
+    tokio::spawn(uncharged::watch(life.clone()));
     let code = tokio::select! {
         code = life.ended() => code,
         () = connections.orphaned(options.orphan_ttl) => {
