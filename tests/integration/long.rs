@@ -251,7 +251,10 @@ for n in range(150_000):
     os.close(os.open(f'.casemate/output/{n:032x}.log', os.O_CREAT | os.O_WRONLY))
 ";
     server.write("fill.py", fill).await;
-    let filled = server.shell_within("python3 fill.py", 300).await;
+    let fill = json!({
+        "command": "python3 fill.py", "timeout_seconds": 600, "wait_seconds": 600,
+    });
+    let filled = server.call("shell_exec", fill).await;
     assert_eq!(filled.exit_code(), 0, "{}", filled.0);
     // What a first file costs anyway, threads' stacks and buffers, is its peak already.
     let before = held(&server).await;
