@@ -27,7 +27,7 @@ fn the_third_number_counts_in_pages() {
 fn on_cgroup_v1_a_pool_larger_than_a_sandbox_is_a_warning_and_the_line_bounds_it() {
     let finding = found(1, 512 * MIB, 100, 2 * GIB, 4 * GIB);
     assert_eq!(finding.level, Level::Warning);
-    let said = "beside the 50g that all may use by their limits, a single one can hold 6144m of";
+    let said = "beside the 50g that all may use by their limits, a single one can hold 6g of";
     assert!(finding.found.contains(said), "{finding:?}");
     let pages = 256 * MIB / u64::try_from(page_size()).expect("a size");
     let line = format!(
