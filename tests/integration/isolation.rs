@@ -203,8 +203,6 @@ const REFUSED: &[&str] = &[
 
 /// EAFNOSUPPORT: programs go on without, as on a kernel that has no such sockets.
 const NO_SUCH_FAMILY: &[&str] = &[
-    "socket_netlink",
-    "socket_netlink_high",
     "socket_packet",
     "socket_packet_high",
     "socket_can",
@@ -216,6 +214,9 @@ const NO_SUCH_FAMILY: &[&str] = &[
     "socket_vsock",
     "socket_vsock_high",
 ];
+
+/// EINVAL: libzmq and libaudit end with every other errno that fits.
+const NO_NETLINK: &[&str] = &["socket_netlink", "socket_netlink_high"];
 
 /// ENOSYS: programs take it as "this kernel is older" and go another way.
 const UNKNOWN: &[&str] = &["clone3", "unknown_call"];
@@ -285,6 +286,7 @@ async fn the_kernel_refuses_the_calls_that_no_sandbox_needs_and_allows_the_other
     for (names, allowed) in [
         (REFUSED, &[1][..]),
         (NO_SUCH_FAMILY, &[97]),
+        (NO_NETLINK, &[22]),
         (UNKNOWN, &[38]),
         (FATAL, &[-31, -11]),
         (ALLOWED, &[0]),

@@ -14,8 +14,9 @@
 //!
 //! `sched_setscheduler` to SCHED_OTHER stays open for every thread: all have it, and with it PID 1
 //! runs as before. `pthread_setschedparam` names its own thread by id; libzmq calls it in each
-//! thread, and Jupyter's kernels abort where it fails. `sched_setaffinity` stays open: glibc names every new thread by its id, so OpenMP programs
-//! would start none, and PID 1 on one processor still gets its share of it.
+//! thread, and Jupyter's kernels abort where it fails. `sched_setaffinity` stays open: glibc names
+//! every new thread by its id, so OpenMP programs would start none, and PID 1 on one processor
+//! still gets its share of it.
 //!
 //! moby's default already denies without capabilities: io_uring, keyctl, add_key, request_key,
 //! userfaultfd, bpf, perf_event_open, mount and its kin, unshare, setns, `clone` into a namespace.

@@ -90,8 +90,8 @@ const NEW_USER: u64 = 0x1000_0200;
 
 #[rustfmt::skip]
 const PROBES: &[Probe] = &[
-    probe("netlink sockets", SOCKET, [16, RAW, 0], EAFNOSUPPORT),
-    probe("netlink sockets, high bits", SOCKET, [HIGH | 16, RAW, 0], EAFNOSUPPORT),
+    probe("netlink sockets", SOCKET, [16, RAW, 0], EINVAL),
+    probe("netlink sockets, high bits", SOCKET, [HIGH | 16, RAW, 0], EINVAL),
     probe("packet sockets", SOCKET, [17, RAW, 0], EAFNOSUPPORT),
     probe("crypto sockets", SOCKET, [38, RAW, 0], EAFNOSUPPORT),
     probe("vsock sockets", SOCKET, [40, RAW, 0], EAFNOSUPPORT),

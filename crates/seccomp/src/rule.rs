@@ -68,8 +68,16 @@ const fn rule(
     }
 }
 
-/// UNIX, INET and INET6. Queues of unread netlink messages are charged to nobody.
-const FAMILIES: &[u32] = &[1, 2, 10];
+/// Queues of unread netlink messages are charged to nobody. EINVAL is the only answer with which
+/// libzmq (Jupyter's kernels) and libaudit go on: the one aborts after every errno except EINVAL
+/// and EOPNOTSUPP, the other after EOPNOTSUPP too.
+const NETLINK: &[u32] = &[16];
+
+/// UNIX, INET and INET6.
+const FAMILIES: &[u32] = &[
+    1, 2, 10, //
+    16, // refused with EINVAL, above
+];
 const INTERNET: &[u32] = &[2, 10];
 
 /// The family's default, ICMP (`ping`), TCP, UDP and ICMPv6. Others load modules for the asking
@@ -146,6 +154,7 @@ const SET_SECCOMP: &[u32] = &[22];
 
 #[rustfmt::skip]
 const RULES: &[Rule] = &[
+    rule("netlink sockets", "socket", &[is(0, NETLINK)], EINVAL),
     rule("socket families", "socket", &[is_not(0, FAMILIES)], EAFNOSUPPORT),
     rule("internet protocols", "socket", &[is(0, INTERNET), is_not(2, PROTOCOLS)], EPROTONOSUPPORT),
     rule("packet filters", "setsockopt", &[is(1, &[SOCKET]), is(2, BPF)], EPERM),
