@@ -103,6 +103,9 @@ async fn ended_at_start(
     meaning.at_start.then_some(meaning)
 }
 
+/// How long the Engine may take to tell how a container ended.
+const END_IS_SEEN: Duration = Duration::from_secs(2);
+
 struct Making {
     maker: Maker,
     /// Closed when nobody waits any more.
