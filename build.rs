@@ -28,7 +28,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map_or_else(|| out.join("init"), |target| target.join("init-build"));
     build(&target, &folder)?;
     let binary = folder.join(&target).join("init/casemate-init");
-    std::fs::copy(&binary, out.join("casemate-init"))?;
+    // A copy writes into the file that is there, which a copied target directory may share.
+    let embedded = out.join("casemate-init");
+    if embedded.exists() {
+        std::fs::remove_file(&embedded)?;
+    }
+    std::fs::copy(&binary, &embedded)?;
     Ok(())
 }
 

@@ -124,6 +124,7 @@ const PROBES: &[Probe] = &[
     probe("priority of others", SETPRIORITY, [0, 1, 0], EPERM),
     probe("priority of a group", SETPRIORITY, [3, 0, 0], EPERM),
     probe("scheduling of others: parameters", SCHED_SETPARAM, [1, 0, 0], EPERM),
+    // SCHED_IDLE: SCHED_OTHER stays open for every thread.
     probe("scheduling of others: policy", SCHED_SETSCHEDULER, [1, 5, 0], EPERM),
     probe("scheduling of others: attributes", SCHED_SETATTR, [HIGH | 1, 0, 0], EPERM),
     probe("I/O priority of others", IOPRIO_SET, [1, 1, NONE], EPERM),
