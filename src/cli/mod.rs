@@ -8,6 +8,7 @@ mod exec;
 mod gc;
 mod hold;
 mod man;
+mod migrate;
 mod progress;
 mod ps;
 mod restore;
@@ -55,6 +56,8 @@ enum Verb {
     Backup(backup::Args),
     /// Make a backup the workspace of its user.
     Restore(restore::Args),
+    /// Give workspaces from before users had uids to their users' own.
+    Migrate(migrate::Args),
     /// Check the records of calls.
     Audit(audit::Args),
     /// Make a token for HTTP.
@@ -94,6 +97,7 @@ impl Cli {
             Verb::Hold(args) => hold::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Backup(args) => backup::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Restore(args) => restore::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Migrate(args) => migrate::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Audit(args) => audit::run(args),
             Verb::Token(args) => token::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Completions(args) => {

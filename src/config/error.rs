@@ -200,6 +200,18 @@ pub enum ValueError {
     /// Too short for how long files are kept.
     #[error("workspaces are kept for 1h at least, or with off for ever")]
     Retention,
+    /// A sandbox may not run as one of these uids.
+    #[error(
+        "{count} uids (uid_count) from there on must be between {least} and {most}, and not          include 65534 and 65535"
+    )]
+    UidBase {
+        /// How many there are to be.
+        count: u32,
+        /// The lowest that may be.
+        least: u32,
+        /// The highest.
+        most: u32,
+    },
     /// Not the path of a file.
     #[error("a file is named by a path without control characters, of {PATH_BYTES} bytes at most")]
     File,

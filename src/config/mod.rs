@@ -30,6 +30,7 @@ mod parse;
 mod raw;
 mod sandbox;
 mod setting;
+mod uids;
 mod units;
 mod users;
 mod web;
@@ -52,6 +53,7 @@ pub use origin::{Origin, Place};
 pub use raw::{Given, Layer, RawConfig, RawUser};
 pub use sandbox::SandboxSettings;
 pub use setting::{Facts, Group, Setting, Takes};
+pub use uids::Uids;
 pub use units::{Bytes, NanoCpus, Unit};
 pub use web::{AllowedHost, HttpUrl, WebOrigin, listen_address};
 
@@ -91,6 +93,8 @@ pub struct Config {
     /// Free space on the Engine's disk below which writes and new sandboxes are refused;
     /// [`limits::DISK_FLOOR`].
     pub disk_floor: Bytes,
+    /// The uids that users' code runs as.
+    pub uids: Uids,
     /// The directory for bind mode. There is one exactly if some user is in that mode.
     pub bind: Option<Bind>,
     /// Where backups go, when, and how many stay.
@@ -153,6 +157,7 @@ impl Config {
             max_sandboxes: given.bounded(S::MaxSandboxes, limits::MAX_SANDBOXES)?,
             volume_retention: given.value(S::VolumeRetention, None, retention)?,
             disk_floor: given.bounded(S::DiskFloor, limits::DISK_FLOOR)?,
+            uids: Uids::from_layer(&given)?,
             bind: Bind::from_layers(&given, users.layers().chain([&given]))?,
             backup: BackupSettings::from_layer(&given)?,
             http: HttpSettings::from_layer(&given)?,

@@ -215,6 +215,10 @@ settings! {
         Text("DURATION", Some("off"));
     DiskFloor = "disk_floor", Host, "Free space on the Engine's disk that writes and new sandboxes leave",
         Size(limits::DISK_FLOOR);
+    UidCount = "uid_count", Host, "Uids for users, one each; 0: all users share uid 1000",
+        Number(limits::UID_COUNT);
+    UidBase = "uid_base", Host, "The first of these uids",
+        Text("NUMBER", Some("65536, and 20000 where the Engine maps uids"));
     BindRoot = "bind_root", Host, "Mode bind: the directory with a directory for each user",
         Text("DIR", None);
     BindDir = "bind_dir", Host, "Mode bind over stdio: exactly the directory to use",

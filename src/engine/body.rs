@@ -48,7 +48,8 @@ impl ContainerSpec {
             cmd: Some(Vec::new()),
             // Nothing of the server's.
             env: Some(environment(&self.image.env)),
-            working_dir: Some(WORKSPACE.to_owned()),
+            // PID 1 goes to the workspace itself, whatever its mode: the runtime would fail there.
+            working_dir: Some("/".to_owned()),
             // Constant: no host name leaks.
             hostname: Some(HOSTNAME.to_owned()),
             // An image's healthcheck is an exec from outside.
@@ -156,24 +157,28 @@ impl ContainerSpec {
     }
 
     fn tmpfs(&self) -> HashMap<String, String> {
-        let covers = self
-            .image
-            .volumes
-            .iter()
-            .map(|path| (path.clone(), VOLUME_OPTIONS));
-        covers
-            .chain([("/tmp".to_owned(), TMP_OPTIONS)])
-            .map(|(path, options)| (path, options.to_owned()))
+        let mut tmpfs = self.covered_volumes();
+        tmpfs.insert("/tmp".to_owned(), TMP_OPTIONS.to_owned());
+        tmpfs
+    }
+
+    /// Over each VOLUME of the image.
+    pub(super) fn covered_volumes(&self) -> HashMap<String, String> {
+        let volumes = self.image.volumes.iter().cloned();
+        volumes
+            .map(|path| (path, VOLUME_OPTIONS.to_owned()))
             .collect()
     }
 
-    /// The Engine makes a volume that is gone at the create call. It is then ours as if we
-    /// had made it: one without labels would keep its user out for ever.
+    /// The Engine makes a volume that is gone at the create call. It says then that it is ours,
+    /// and that the Engine made it: one without labels would keep its user out for ever.
     pub(super) fn complete_mounts(&self, host: &mut HostConfig) {
         let volumes = host.mounts.iter_mut().flatten();
         for mount in volumes.filter(|mount| mount.typ == Some(MountType::VOLUME)) {
             let VolumeDriver { name, options } = self.volume_driver.clone();
             mount.volume_options = Some(MountVolumeOptions {
+                // Else every create puts the image's owner on a volume that is empty.
+                no_copy: Some(true),
                 labels: Some(self.volume_labels().into_iter().collect()),
                 driver_config: Some(MountVolumeOptionsDriverConfig {
                     name: Some(name),
@@ -184,7 +189,7 @@ impl ContainerSpec {
         }
     }
 
-    fn mount(&self) -> Mount {
+    pub(super) fn mount(&self) -> Mount {
         let (typ, source, bind_options) = match &self.workspace {
             Workspace::Volume(name) => (MountType::VOLUME, name, None),
             Workspace::Bind(path) => {

@@ -1,10 +1,14 @@
 use bollard::models::ContainerCreateBody;
 
 use super::*;
+use crate::engine::UidRange;
 use crate::engine::testing::{Scratch, scratch};
 
 async fn prepared(scratch: &Scratch, image: &str, init: &[u8]) -> PreparedImage {
-    let prepared = scratch.engine.prepared_image(image, init, |_| {}).await;
+    let prepared = scratch
+        .engine
+        .prepared_image(image, init, UidRange::NONE, |_| {})
+        .await;
     prepared.expect("a prepared image")
 }
 

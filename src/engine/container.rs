@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::EngineError;
+use super::labels::{MODE, OWNER_MODE};
 
 /// Where a container is in its life, in the Engine's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -132,6 +133,11 @@ struct Config {
 }
 
 impl Row {
+    /// Whether it is there for some milliseconds, to give a volume its owner, and never starts.
+    pub fn gives_an_owner(&self) -> bool {
+        self.labels.get(MODE).is_some_and(|mode| mode == OWNER_MODE)
+    }
+
     /// `None` for a row without an id, which no Engine sends.
     pub(super) fn from_summary(summary: ContainerSummary) -> Option<Self> {
         let name = summary

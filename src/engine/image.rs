@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The tag `casemate-prepared:<12 hex>` is a hash over the base image's id, the files that are put
-//! into it and [`RECIPE`]: one that exists is what would be made. Several servers may prepare at once; each
+//! into it, the uids and [`RECIPE`]: one that exists is what would be made. Several servers may prepare at once; each
 //! makes the same, and the first gives it the name.
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::EngineError;
 use super::rootfs::files_digest;
+use super::uids::UidRange;
 use super::{Engine, hex, labels, node};
 
 /// The repository of all prepared images. Never pushed.
@@ -73,7 +74,7 @@ pub(super) struct ImageConfig {
 impl Engine {
     /// The prepared image of `image`, made where it does not exist yet: that takes some seconds,
     /// and minutes where the image has to be pulled. `init` is the casemate-init binary, built for
-    /// the Engine's architecture. `progress` is told what happens, in words for people.
+    /// the Engine's architecture; `uids` are those of the users. `progress` is told what happens, in words for people.
     ///
     /// # Errors
     /// [`EngineError::ImageMissing`], or [`EngineError::ImageUnusable`] for what is not Linux, has
@@ -82,12 +83,13 @@ impl Engine {
         &self,
         image: &str,
         init: &[u8],
+        uids: UidRange,
         progress: impl Fn(&str) + Send + Sync,
     ) -> Result<PreparedImage, EngineError> {
         let base = self.base_image(image, &progress).await?;
         let config = base.config.clone().unwrap_or_default();
         let files_digest = files_digest(init);
-        let tag = tag(&base.id, &files_digest);
+        let tag = tag(&base.id, &files_digest, uids);
         let volumes = usable(&base.os, &config).map_err(|reason| EngineError::ImageUnusable {
             image: image.to_owned(),
             reason,
@@ -96,7 +98,7 @@ impl Engine {
             Some(id) => id,
             None => {
                 progress(&format!("preparing {image}, once"));
-                self.prepare(&base, image, init, &tag).await?
+                self.prepare(&base, image, (init, uids), &tag).await?
             }
         };
         Ok(PreparedImage {
@@ -119,12 +121,13 @@ impl Engine {
         &self,
         image: &str,
         init: &[u8],
+        uids: UidRange,
     ) -> Result<Option<PreparedImage>, EngineError> {
         let Some(base) = self.inspect_image(image).await? else {
             return Ok(None);
         };
         let files_digest = files_digest(init);
-        let tag = tag(&base.id, &files_digest);
+        let tag = tag(&base.id, &files_digest, uids);
         let id = self.find_prepared(&tag, &base.id).await?;
         Ok(id.map(|id| PreparedImage {
             id,
@@ -188,9 +191,11 @@ impl Engine {
     }
 }
 
-/// The name of what is prepared from this base with these files.
-pub(super) fn tag(base: &str, files_digest: &str) -> String {
-    let mut digits = hex(&Sha256::digest(format!("{RECIPE}\n{base}\n{files_digest}")));
+/// The name of what is prepared from this base with these files for these uids.
+pub(super) fn tag(base: &str, files_digest: &str, uids: UidRange) -> String {
+    let (first, count) = (uids.first(), uids.count());
+    let inputs = format!("{RECIPE}\n{base}\n{files_digest}\n{first}\n{count}");
+    let mut digits = hex(&Sha256::digest(inputs));
     digits.truncate(TAG_DIGITS);
     format!("{REPOSITORY}:{digits}")
 }

@@ -4,6 +4,7 @@ use super::Engine;
 use super::error::EngineError;
 use super::image::{tag, usable};
 use super::rootfs::files_digest;
+use super::uids::UidRange;
 
 /// What the Engine has of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,14 +31,19 @@ impl Engine {
     /// # Errors
     /// Those of every call, and [`EngineError::Foreign`] for an image that only has the name of a
     /// prepared one.
-    pub async fn image_state(&self, image: &str, init: &[u8]) -> Result<ImageState, EngineError> {
+    pub async fn image_state(
+        &self,
+        image: &str,
+        init: &[u8],
+        uids: UidRange,
+    ) -> Result<ImageState, EngineError> {
         let Some(base) = self.inspect_image(image).await? else {
             return Ok(ImageState::Absent);
         };
         if let Err(reason) = usable(&base.os, &base.config.clone().unwrap_or_default()) {
             return Ok(ImageState::Unusable { reason });
         }
-        let tag = tag(&base.id, &files_digest(init));
+        let tag = tag(&base.id, &files_digest(init), uids);
         Ok(match self.find_prepared(&tag, &base.id).await? {
             Some(_) => ImageState::Prepared { tag },
             None => ImageState::Unprepared,

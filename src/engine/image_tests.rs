@@ -72,10 +72,13 @@ fn what_is_not_linux_or_is_to_be_built_upon_is_refused() {
 
 #[test]
 fn the_tag_changes_with_the_base_and_with_the_init() {
-    assert_eq!(tag("a", "b").len(), REPOSITORY.len() + 1 + TAG_DIGITS);
-    assert_ne!(tag("a", "b"), tag("a", "c"));
-    assert_ne!(tag("a", "b"), tag("c", "b"));
-    assert_eq!(tag("a", "b"), tag("a", "b"));
+    assert_eq!(
+        tag("a", "b", UidRange::NONE).len(),
+        REPOSITORY.len() + 1 + TAG_DIGITS
+    );
+    assert_ne!(tag("a", "b", UidRange::NONE), tag("a", "c", UidRange::NONE));
+    assert_ne!(tag("a", "b", UidRange::NONE), tag("c", "b", UidRange::NONE));
+    assert_eq!(tag("a", "b", UidRange::NONE), tag("a", "b", UidRange::NONE));
 }
 
 #[test]
@@ -98,14 +101,17 @@ fn no_name_leads_to_another_path_of_the_api() {
 async fn prepared(scratch: &Scratch, image: &str) -> PreparedImage {
     scratch
         .engine
-        .prepared_image(image, INIT, |_| {})
+        .prepared_image(image, INIT, UidRange::NONE, |_| {})
         .await
         .expect("a prepared image")
 }
 
 /// The error's text.
 async fn refused(scratch: &Scratch, image: &str) -> String {
-    let outcome = scratch.engine.prepared_image(image, INIT, |_| {}).await;
+    let outcome = scratch
+        .engine
+        .prepared_image(image, INIT, UidRange::NONE, |_| {})
+        .await;
     let error = outcome.expect_err("an image that cannot be used");
     assert!(
         matches!(error, EngineError::ImageUnusable { .. }),
@@ -122,7 +128,7 @@ async fn it_is_prepared_once_also_by_several_servers_at_a_time() {
         let said = Mutex::new(Vec::new());
         let again = scratch
             .engine
-            .prepared_image(&image, INIT, |word| {
+            .prepared_image(&image, INIT, UidRange::NONE, |word| {
                 said.lock().unwrap().push(word.to_owned())
             })
             .await
@@ -131,7 +137,7 @@ async fn it_is_prepared_once_also_by_several_servers_at_a_time() {
         assert!(all.iter().all(|one| one.tag == again.tag));
         let other = scratch
             .engine
-            .prepared_image(&image, b"another init", |_| {})
+            .prepared_image(&image, b"another init", UidRange::NONE, |_| {})
             .await
             .unwrap();
         assert_ne!(other.tag, again.tag);
@@ -165,7 +171,7 @@ async fn an_image_that_is_nowhere_is_missing_and_the_error_says_why() {
         let nowhere = format!("127.0.0.1:1/{}:none", scratch.name);
         let error = scratch
             .engine
-            .prepared_image(&nowhere, INIT, |_| {})
+            .prepared_image(&nowhere, INIT, UidRange::NONE, |_| {})
             .await
             .unwrap_err();
         assert!(
@@ -176,7 +182,7 @@ async fn an_image_that_is_nowhere_is_missing_and_the_error_says_why() {
         let id = format!("sha256:{}", "0".repeat(64));
         let error = scratch
             .engine
-            .prepared_image(&id, INIT, |_| {})
+            .prepared_image(&id, INIT, UidRange::NONE, |_| {})
             .await
             .unwrap_err();
         assert!(
@@ -202,7 +208,7 @@ async fn an_image_of_our_name_that_is_not_ours_is_left_alone() {
         docker.tag_image(&image, Some(options)).await.unwrap();
         let error = scratch
             .engine
-            .prepared_image(&image, INIT, |_| {})
+            .prepared_image(&image, INIT, UidRange::NONE, |_| {})
             .await
             .unwrap_err();
         let options = RemoveImageOptionsBuilder::new().build();

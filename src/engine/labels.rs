@@ -42,6 +42,15 @@ pub const HOLD: &str = "io.casemate.hold";
 /// for a container is empty, whatever the user had before.
 pub const MADE_FOR: &str = "io.casemate.made-for";
 
+/// On a volume: the uid and gid that its user's code runs as, in decimal. One without runs as 1000.
+pub const UID: &str = "io.casemate.uid";
+
+/// On a volume without content that keeps its [`UID`] from others until a volume has it: by whom.
+pub const CLAIM: &str = "io.casemate.uid.claim";
+
+/// The mode of a container that gives a volume its owner, and never starts.
+pub const OWNER_MODE: &str = "owner";
+
 /// On a volume that only shows what the Engine can do: what that is.
 pub const PROBE: &str = "io.casemate.probe";
 

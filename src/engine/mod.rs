@@ -14,6 +14,7 @@
 //! - Every call has a deadline, named below, but for [`Engine::wait_removed`].
 //! - A container that is stored with less hardening than asked is never handed out.
 
+mod accounts;
 mod body;
 mod capabilities;
 mod collect;
@@ -29,6 +30,7 @@ pub mod labels;
 mod locate;
 mod moment;
 mod node;
+mod owner;
 mod permission;
 mod prepare;
 mod pull;
@@ -36,6 +38,7 @@ mod quota;
 mod raw;
 mod rootfs;
 mod spec;
+mod uids;
 mod verify;
 mod volumes;
 
@@ -63,6 +66,7 @@ pub use locate::{EngineAddress, locate};
 pub use moment::moment;
 pub use quota::Quota;
 pub use spec::{ContainerSpec, Limits, RunAs, Workspace};
+pub use uids::UidRange;
 pub use verify::{Difference, Kind as DifferenceKind};
 pub use volumes::{VolumeDriver, VolumeRow};
 

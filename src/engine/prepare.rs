@@ -22,6 +22,7 @@ use super::error::EngineError;
 use super::image::{Image, REPOSITORY, clean};
 use super::labels::{PREPARED, PREPARED_FROM, PREPARING};
 use super::rootfs::{self, Accounts, MAX_FILE};
+use super::uids::UidRange;
 use super::{BULK, CHANGE, Engine, QUICK};
 
 /// How the containers are named. They are ours where name and label say so.
@@ -31,17 +32,17 @@ const NAME_PREFIX: &str = "casemate-preparing-";
 const ABANDONED: Duration = Duration::from_secs(600);
 
 impl Engine {
-    /// Prepares `base` under the name `tag`. Returns the id.
+    /// Prepares `base` under the name `tag`: with this init, for these uids. Returns the id.
     pub(super) async fn prepare(
         &self,
         base: &Image,
         from: &str,
-        init: &[u8],
+        content: (&[u8], UidRange),
         tag: &str,
     ) -> Result<String, EngineError> {
         self.sweep_preparing().await;
         let container = Preparing::create(self, base).await?;
-        let prepared = container.fill_and_commit(base, from, init, tag).await;
+        let prepared = container.fill_and_commit(base, from, content, tag).await;
         container.close().await;
         prepared
     }
@@ -146,7 +147,7 @@ impl<'a> Preparing<'a> {
         &self,
         base: &Image,
         from: &str,
-        init: &[u8],
+        (init, uids): (&[u8], UidRange),
         tag: &str,
     ) -> Result<String, EngineError> {
         let accounts = Accounts {
@@ -165,11 +166,12 @@ impl<'a> Preparing<'a> {
             .collect();
         volumes.retain(|volume| !matches!(volume.as_str(), WORKSPACE | "/tmp"));
         volumes.sort();
-        let layer =
-            rootfs::layer(init, &accounts, &volumes).map_err(|error| EngineError::Answer {
+        let layer = rootfs::layer(init, &accounts, &volumes, uids).map_err(|error| {
+            EngineError::Answer {
                 call: "prepare",
                 source: error.into(),
-            })?;
+            }
+        })?;
         let docker = self.engine.docker().await?;
         let options = UploadToContainerOptionsBuilder::new().path("/").build();
         let upload = docker.upload_to_container(&self.name, Some(options), body_full(layer.into()));

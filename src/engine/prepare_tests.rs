@@ -16,7 +16,7 @@ const INIT: &[u8] = b"not a program, never run";
 async fn prepared(scratch: &Scratch, image: &str) -> PreparedImage {
     scratch
         .engine
-        .prepared_image(image, INIT, |_| {})
+        .prepared_image(image, INIT, UidRange::NONE, |_| {})
         .await
         .expect("a prepared image")
 }

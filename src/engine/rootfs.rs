@@ -2,21 +2,18 @@
 
 use std::io::{self, Read};
 
-use casemate_protocol::{BRIDGE_UID, INIT_PATH, WORKSPACE};
+use casemate_protocol::{INIT_PATH, WORKSPACE};
 use sha2::{Digest, Sha256};
 use tar::{Archive, Builder, EntryType, Header};
 
+use super::accounts::{merged_group, merged_passwd, with_line};
+use super::spec::RunAs;
+use super::uids::{OWNERS, UidRange, owner_directory};
 use super::{hex, node};
 
 /// Largest file of the base that is merged, with its tar headers, in bytes. /etc/passwd of a host
 /// with thousands of users has some 100 kB.
 pub(super) const MAX_FILE: usize = 1 << 20;
-
-/// User and group of a sandbox's files.
-const ID: u32 = 1000;
-
-/// Names for them, in the order of preference: an image may have the first already.
-const NAMES: [&str; 3] = ["casemate", "casemate1000", "sandbox1000"];
 
 /// /etc/gitconfig: a workspace of another owner is still the user's own.
 const GIT_SAFE: &str = "[safe]\n\tdirectory = *\n";
@@ -41,8 +38,14 @@ pub(super) fn files_digest(init: &[u8]) -> String {
 /// The layer, as a tar to unpack at `/`. Owners and modes are exact; times are 1970, so that the
 /// same inputs make the same bytes. `volumes` are the base's VOLUMEs: the tmpfs over each, as the one
 /// at /tmp, takes its mode from the directory under it (runc copies it up), so that must let the user
-/// write.
-pub(super) fn layer(init: &[u8], accounts: &Accounts, volumes: &[String]) -> io::Result<Vec<u8>> {
+/// write. `uids` are those of the users: each has an account, and the directory that gives a new
+/// volume its owner.
+pub(super) fn layer(
+    init: &[u8],
+    accounts: &Accounts,
+    volumes: &[String],
+    uids: UidRange,
+) -> io::Result<Vec<u8>> {
     let mut tar = Builder::new(Vec::new());
     let ours = header(EntryType::Directory, 0o755, 0, 0);
     append(&mut tar, ours, node::DIRECTORY, &[])?;
@@ -51,10 +54,10 @@ pub(super) fn layer(init: &[u8], accounts: &Accounts, volumes: &[String]) -> io:
         append(&mut tar, header, path, content)
     };
     file(node::NETIF_PATH, 0o644, node::NETIF.as_bytes())?;
-    if let Some(passwd) = merged_passwd(accounts.passwd.as_deref()) {
+    if let Some(passwd) = merged_passwd(accounts.passwd.as_deref(), uids) {
         file("etc/passwd", 0o644, &passwd)?;
     }
-    if let Some(group) = merged_group(accounts.group.as_deref()) {
+    if let Some(group) = merged_group(accounts.group.as_deref(), uids) {
         file("etc/group", 0o644, &group)?;
     }
     if let Some(gitconfig) = merged_gitconfig(accounts.gitconfig.as_deref()) {
@@ -62,15 +65,21 @@ pub(super) fn layer(init: &[u8], accounts: &Accounts, volumes: &[String]) -> io:
     }
     // Execute-only: a program that cannot be read cannot be traced or copied either.
     file(INIT_PATH, 0o711, init)?;
-    append(
-        &mut tar,
-        header(EntryType::Directory, 0o755, ID, 0),
-        WORKSPACE,
-        &[],
-    )?;
+    let mut directory = |path: &str, mode: u32, owner: u32| {
+        append(
+            &mut tar,
+            header(EntryType::Directory, mode, owner, 0),
+            path,
+            &[],
+        )
+    };
+    directory(WORKSPACE, 0o755, RunAs::DEFAULT.uid())?;
+    directory(OWNERS, 0o755, 0)?;
+    for uid in uids.owners() {
+        directory(&owner_directory(uid), 0o755, uid)?;
+    }
     for path in volumes.iter().map(String::as_str).chain([TMP]) {
-        let directory = header(EntryType::Directory, 0o1777, 0, 0);
-        append(&mut tar, directory, path, &[])?;
+        directory(path, 0o1777, 0)?;
     }
     tar.into_inner()
 }
@@ -114,28 +123,6 @@ pub(super) fn only_file(archive: &[u8]) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(content))
 }
 
-/// `None` where the base has a user of our id already.
-fn merged_passwd(base: Option<&[u8]>) -> Option<Vec<u8>> {
-    let missing = format!(
-        "root:x:0:0:root:/root:/bin/sh\n\
-         nobody:x:{BRIDGE_UID}:{BRIDGE_UID}:nobody:/nonexistent:/bin/false\n"
-    );
-    let base = base.unwrap_or(missing.as_bytes());
-    let name = free_name(base)?;
-    Some(with_line(
-        base,
-        &format!("{name}:x:{ID}:{ID}::{WORKSPACE}/.home:/bin/sh\n"),
-    ))
-}
-
-/// `None` where the base has a group of our id already.
-fn merged_group(base: Option<&[u8]>) -> Option<Vec<u8>> {
-    let missing = format!("root:x:0:\nnogroup:x:{BRIDGE_UID}:\n");
-    let base = base.unwrap_or(missing.as_bytes());
-    let name = free_name(base)?;
-    Some(with_line(base, &format!("{name}:x:{ID}:\n")))
-}
-
 fn merged_gitconfig(base: Option<&[u8]>) -> Option<Vec<u8>> {
     let base = base.unwrap_or_default();
     let says_so = |line: &[u8]| {
@@ -150,30 +137,6 @@ fn merged_gitconfig(base: Option<&[u8]>) -> Option<Vec<u8>> {
         return None;
     }
     Some(with_line(base, GIT_SAFE))
-}
-
-/// A name that no line has, or `None` where one has our id: the third field of both files.
-fn free_name(base: &[u8]) -> Option<&'static str> {
-    let field = |line: &'_ [u8], index| line.split(|&b| b == b':').nth(index).map(<[u8]>::to_vec);
-    let all = |index| {
-        base.split(|&b| b == b'\n')
-            .filter_map(move |line| field(line, index))
-    };
-    if all(2).any(|id| id == ID.to_string().as_bytes()) {
-        return None;
-    }
-    NAMES
-        .into_iter()
-        .find(|name| !all(0).any(|taken| taken == name.as_bytes()))
-}
-
-fn with_line(base: &[u8], line: &str) -> Vec<u8> {
-    let mut merged = base.to_vec();
-    if !merged.is_empty() && !merged.ends_with(b"\n") {
-        merged.push(b'\n');
-    }
-    merged.extend_from_slice(line.as_bytes());
-    merged
 }
 
 #[cfg(test)]

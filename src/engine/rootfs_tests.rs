@@ -15,7 +15,7 @@ fn accounts(passwd: &str, group: &str) -> Accounts {
 
 /// Path, mode, owner and content of each entry.
 fn entries(accounts: &Accounts) -> BTreeMap<String, (u32, u64, String)> {
-    let layer = layer(b"init", accounts, &[]).unwrap();
+    let layer = layer(b"init", accounts, &[], UidRange::new(70_000, 2)).unwrap();
     let mut archive = Archive::new(layer.as_slice());
     archive
         .entries()
@@ -48,50 +48,33 @@ fn the_layer_has_the_init_the_workspace_and_the_merged_files() {
     assert_eq!(entries["casemate/netif.cjs"], script);
     let (mode, owner, _) = &entries["workspace"];
     assert_eq!((*mode, *owner), (0o755, 1000));
-    let passwd = format!("{PASSWD}casemate:x:1000:1000::/workspace/.home:/bin/sh\n");
-    assert_eq!(entries["etc/passwd"], (0o644, 0, passwd));
-    assert_eq!(
-        entries["etc/group"],
-        (0o644, 0, format!("{GROUP}casemate:x:1000:\n"))
+    let (mode, owner, passwd) = &entries["etc/passwd"];
+    assert_eq!((*mode, *owner), (0o644, 0));
+    let own = "casemate-1:x:70001:70001::/workspace/.home:/bin/sh\n";
+    assert!(
+        passwd.starts_with(PASSWD) && passwd.ends_with(own),
+        "{passwd}"
     );
+    let own = "casemate:x:1000:\ncasemate-0:x:70000:\ncasemate-1:x:70001:\n";
+    assert_eq!(entries["etc/group"], (0o644, 0, format!("{GROUP}{own}")));
+    for uid in [1000, 70_000, 70_001] {
+        let directory = &entries[&format!("casemate/owner/{uid}")];
+        assert_eq!(*directory, (0o755, uid, String::new()));
+    }
+    for path in ["casemate", "casemate/owner"] {
+        assert_eq!(entries[path], (0o755, 0, String::new()), "{path}");
+    }
     assert_eq!(entries["etc/gitconfig"], (0o644, 0, GIT_SAFE.to_owned()));
-    assert_eq!(entries.len(), 8);
+    assert_eq!(entries.len(), 12);
 }
 
 #[test]
 fn the_same_inputs_make_the_same_bytes() {
     let accounts = accounts(PASSWD, GROUP);
     assert_eq!(
-        layer(b"init", &accounts, &[]).unwrap(),
-        layer(b"init", &accounts, &[]).unwrap()
+        layer(b"init", &accounts, &[], UidRange::NONE).unwrap(),
+        layer(b"init", &accounts, &[], UidRange::NONE).unwrap()
     );
-}
-
-#[test]
-fn a_user_or_group_of_our_id_stays_as_it_is() {
-    let node = "node:x:1000:1000::/home/node:/bin/bash\n";
-    let entries = entries(&accounts(node, GROUP));
-    assert!(!entries.contains_key("etc/passwd"));
-    assert!(entries.contains_key("etc/group"));
-    assert!(merged_group(Some(b"node:x:1000:\n")).is_none());
-}
-
-#[test]
-fn an_image_without_accounts_gets_the_ones_that_are_needed() {
-    let passwd = text(merged_passwd(None));
-    for id in [":0:0:", ":65534:65534:", ":1000:1000:"] {
-        assert!(passwd.contains(id), "{id} is not in {passwd}");
-    }
-    let group = text(merged_group(None));
-    assert_eq!(group, "root:x:0:\nnogroup:x:65534:\ncasemate:x:1000:\n");
-}
-
-#[test]
-fn a_name_that_is_taken_is_not_given_twice() {
-    let passwd = text(merged_passwd(Some(b"casemate:x:5:5::/:/bin/sh")));
-    assert!(passwd.ends_with("sh\ncasemate1000:x:1000:1000::/workspace/.home:/bin/sh\n"));
-    let all = b"casemate:x:5:\ncasemate1000:x:6:\nsandbox1000:x:7:\n";
-    assert!(merged_group(Some(all)).is_none());
 }
 
 #[test]
@@ -140,7 +123,12 @@ fn an_archive_that_breaks_off_is_an_error() {
 
 #[test]
 fn the_directory_under_a_volume_and_tmp_let_everybody_write() {
-    let layer = layer(b"init", &Accounts::default(), &["/var/lib/data".to_owned()]);
+    let layer = layer(
+        b"init",
+        &Accounts::default(),
+        &["/var/lib/data".to_owned()],
+        UidRange::NONE,
+    );
     let layer = layer.unwrap();
     let mut archive = Archive::new(layer.as_slice());
     let open: Vec<_> = archive

@@ -23,7 +23,7 @@ pub struct RunAs {
 }
 
 impl RunAs {
-    /// The user of every sandbox but one whose workspace is a directory of the host.
+    /// The user of a sandbox whose volume has no uid of its own: [`labels::UID`].
     pub const DEFAULT: Self = Self {
         uid: 1000,
         gid: 1000,
@@ -32,6 +32,11 @@ impl RunAs {
     /// As the Engine takes it.
     pub(super) fn as_user(self) -> String {
         format!("{}:{}", self.uid, self.gid)
+    }
+
+    /// The user whose volume says this uid. `None` as in [`Self::new`].
+    pub fn own(uid: u32) -> Option<Self> {
+        Self::new(uid, uid)
     }
 
     /// `None` for root, for root's group, and for the user whom PID 1 takes for the bridge.
@@ -120,11 +125,20 @@ impl ContainerSpec {
         map
     }
 
-    /// All labels of the volume, should it have to be made.
+    /// All labels of the volume, should the Engine have to make it.
     pub fn volume_labels(&self) -> BTreeMap<String, String> {
         let mut map = self.labels.to_map();
-        map.insert(labels::MADE_FOR.to_owned(), self.made_for.clone());
+        map.insert(labels::MADE_FOR.to_owned(), self.remade_for());
+        if self.run_as != RunAs::DEFAULT {
+            map.insert(labels::UID.to_owned(), self.run_as.uid().to_string());
+        }
         map
+    }
+
+    /// What a volume says that the Engine made in place of one that was gone: it has no owner,
+    /// and nobody saw to it that its uid is free. It is not used.
+    pub fn remade_for(&self) -> String {
+        format!("{}-by-the-engine", self.made_for)
     }
 
     /// The body of the create call.

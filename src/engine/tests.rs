@@ -189,6 +189,6 @@ fn every_call_can_be_spawned() {
     spawnable(&engine.remove_volume("a"));
     spawnable(&engine.list_volumes(&[]));
     spawnable(&engine.exec("a", "1:1", &["true"]));
-    spawnable(&engine.prepared_image("a", b"", |_| {}));
+    spawnable(&engine.prepared_image("a", b"", UidRange::NONE, |_| {}));
     spawnable(&engine.unused_prepared(std::slice::from_ref(&spec.image)));
 }

@@ -1,6 +1,6 @@
 //! The calls about volumes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
 
 use bollard::models::{Volume, VolumeCreateRequest};
@@ -8,8 +8,9 @@ use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
 use super::docker::label_filters;
 use super::error::EngineError;
-use super::labels::Labels;
+use super::labels::{Labels, UID};
 use super::moment;
+use super::spec::RunAs;
 use super::{CHANGE, Engine, QUICK, segment};
 
 /// What stores a volume. Data: with several machines it is not the Engine's own disk.
@@ -42,6 +43,17 @@ pub struct VolumeRow {
 }
 
 impl VolumeRow {
+    /// The uid of its user, where it has one of its own: [`UID`].
+    pub fn uid(&self) -> Option<u32> {
+        self.labels.get(UID)?.parse().ok()
+    }
+
+    /// Whom its user's code runs as. What no sandbox runs as counts as nothing: PID 1 does not
+    /// begin on a volume of another owner.
+    pub fn run_as(&self) -> RunAs {
+        self.uid().and_then(RunAs::own).unwrap_or(RunAs::DEFAULT)
+    }
+
     /// When it was made.
     pub fn created_at(&self) -> Option<SystemTime> {
         moment(self.created.as_deref()?)
@@ -60,10 +72,11 @@ impl Engine {
         labels: &Labels,
         driver: &VolumeDriver,
     ) -> Result<(), EngineError> {
-        self.ensure_labelled_volume(name, labels, &[], driver).await
+        let ensured = self.ensure_labelled_volume(name, labels, &[], driver);
+        ensured.await.map(drop)
     }
 
-    /// As [`Self::ensure_volume`], with further labels should it be made.
+    /// As [`Self::ensure_volume`], with further labels should it be made. Returns it as it is.
     ///
     /// # Errors
     /// As there.
@@ -73,7 +86,7 @@ impl Engine {
         labels: &Labels,
         more: &[(&str, String)],
         driver: &VolumeDriver,
-    ) -> Result<(), EngineError> {
+    ) -> Result<VolumeRow, EngineError> {
         let more = more
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone()));
@@ -88,16 +101,43 @@ impl Engine {
         // Making one that exists is no error, and changes nothing of it: so look afterwards.
         self.bounded("create volume", CHANGE, docker.create_volume(request))
             .await?;
-        let volume = self
-            .bounded("inspect volume", QUICK, docker.inspect_volume(name))
-            .await?;
-        if labels.own(&volume.labels.into_iter().collect()) {
-            Ok(())
-        } else {
-            Err(EngineError::Foreign {
-                kind: "volume",
-                name: name.to_owned(),
-            })
+        let found = self.find_volume(name, labels).await?;
+        found.ok_or_else(|| EngineError::Missing {
+            kind: "volume",
+            name: name.to_owned(),
+        })
+    }
+
+    /// The volume of this name; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`EngineError::Foreign`] where it does not have our labels.
+    pub async fn find_volume(
+        &self,
+        name: &str,
+        labels: &Labels,
+    ) -> Result<Option<VolumeRow>, EngineError> {
+        let Some(row) = self.inspect_volume(name).await? else {
+            return Ok(None);
+        };
+        if labels.own(&row.labels) {
+            return Ok(Some(row));
+        }
+        let (kind, name) = ("volume", row.name);
+        Err(EngineError::Foreign { kind, name })
+    }
+
+    /// The volume of this name, whosever it is.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn inspect_volume(&self, name: &str) -> Result<Option<VolumeRow>, EngineError> {
+        let docker = self.docker().await?;
+        let call = docker.inspect_volume(segment("volume", name)?);
+        match self.bounded("inspect volume", QUICK, call).await {
+            Ok(volume) => Ok(Some(volume.into())),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -129,13 +169,7 @@ impl Engine {
     /// # Errors
     /// Those of every call.
     pub async fn has_volume(&self, name: &str) -> Result<bool, EngineError> {
-        let docker = self.docker().await?;
-        let call = docker.inspect_volume(segment("volume", name)?);
-        match self.bounded("inspect volume", QUICK, call).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.status() == Some(404) => Ok(false),
-            Err(error) => Err(error),
-        }
+        Ok(self.inspect_volume(name).await?.is_some())
     }
 
     /// Takes the volume away with all that is in it. One that is gone is fine.
@@ -163,25 +197,38 @@ impl Engine {
         &self,
         labels: &[(&str, &str)],
     ) -> Result<Vec<VolumeRow>, EngineError> {
-        let options = ListVolumesOptionsBuilder::new()
-            .filters(&label_filters(labels))
-            .build();
+        self.filtered_volumes(label_filters(labels)).await
+    }
+
+    /// All volumes with a uid of their own, whosever they are, and the claims for one.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn volumes_with_uid(&self) -> Result<Vec<VolumeRow>, EngineError> {
+        let has = HashMap::from([("label".to_owned(), vec![UID.to_owned()])]);
+        self.filtered_volumes(has).await
+    }
+
+    async fn filtered_volumes(
+        &self,
+        filters: HashMap<String, Vec<String>>,
+    ) -> Result<Vec<VolumeRow>, EngineError> {
+        let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
         let docker = self.docker().await?;
         let list = self
             .bounded("list volumes", CHANGE, docker.list_volumes(Some(options)))
             .await?;
-        let rows = list.volumes.unwrap_or_default().into_iter().map(
-            |Volume {
-                 name,
-                 labels,
-                 created_at,
-                 ..
-             }| VolumeRow {
-                name,
-                labels: labels.into_iter().collect(),
-                created: created_at,
-            },
-        );
-        Ok(rows.collect())
+        let volumes = list.volumes.unwrap_or_default().into_iter();
+        Ok(volumes.map(VolumeRow::from).collect())
+    }
+}
+
+impl From<Volume> for VolumeRow {
+    fn from(volume: Volume) -> Self {
+        Self {
+            name: volume.name,
+            labels: volume.labels.into_iter().collect(),
+            created: volume.created_at,
+        }
     }
 }

@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 use super::adopt::{Adoption, Builder, decide};
 use super::replaced::Reason;
 use super::room::{Room, Urgency};
+use super::uids::UidsInUse;
 use super::{Note, SandboxError, Status};
 use crate::channel::{Channel, ChannelError};
 use crate::config::{Config, SandboxSettings};
@@ -51,6 +52,8 @@ pub(super) struct Common {
     pub waiting: Arc<AtomicUsize>,
     /// The operator was told that the Engine cannot limit the size of volumes.
     pub warned: AtomicBool,
+    /// Numbers that volumes are about to have.
+    pub uids_in_use: UidsInUse,
     /// How many sandboxes there are, and may be.
     pub room: Room,
     /// The owners, and the containers that are being made: the end of the server waits

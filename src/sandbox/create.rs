@@ -24,7 +24,7 @@ impl Maker {
     ) -> Result<Running, SandboxError> {
         for _ in 0..TRIES {
             match self.create_once(name, urgency, status).await {
-                Err(error) if error.may_be_an_end() => {
+                Err(error) if error.may_be_an_end() || matches!(error, SandboxError::NotOwner) => {
                     debug!(error = &error as &dyn std::error::Error, "making it again");
                     self.until_free(name).await?;
                 }
@@ -49,31 +49,40 @@ impl Maker {
         urgency: Urgency,
         status: &watch::Sender<Status>,
     ) -> Result<Running, SandboxError> {
-        let spec = self.spec(status).await?;
+        let mut spec = self.spec(status).await?;
         if let Workspace::Volume(volume) = &spec.workspace {
             self.check_disk(volume).await?;
         }
         loop {
             let reserved = self.room(urgency, status).await?;
             // Behind the wait, in which somebody may take it away.
-            self.ensure_workspace(&spec).await?;
-            if let Some(running) = self.make(name, spec.clone(), reserved).await? {
-                return Ok(running);
+            self.ensure_workspace(&mut spec).await?;
+            match self.make(name, spec.clone(), reserved).await {
+                // Its server was killed between the making of the volume and this.
+                Err(SandboxError::NotOwner) => {
+                    self.give_to_user(&spec).await?;
+                    return Err(SandboxError::NotOwner);
+                }
+                made => {
+                    if let Some(running) = made? {
+                        return Ok(running);
+                    }
+                }
             }
             debug!("other servers were faster");
         }
     }
 
-    async fn ensure_workspace(&self, spec: &ContainerSpec) -> Result<(), SandboxError> {
+    /// Finds the volume or makes it; then `spec` says whom its user's code runs as.
+    async fn ensure_workspace(&self, spec: &mut ContainerSpec) -> Result<(), SandboxError> {
         let Workspace::Volume(volume) = &spec.workspace else {
             return Ok(());
         };
-        let (labels, made_for) = (&spec.labels, spec.made_for.clone());
-        let made_for = [(labels::MADE_FOR, made_for)];
-        let driver = &spec.volume_driver;
-        let ensured = self
-            .engine
-            .ensure_labelled_volume(volume, labels, &made_for, driver);
-        Ok(ensured.await?)
+        if let Some(found) = self.engine.find_volume(volume, &spec.labels).await? {
+            spec.run_as = found.run_as();
+            return Ok(());
+        }
+        let made_for = [(labels::MADE_FOR, spec.made_for.clone())];
+        self.make_volume(spec, &made_for, None).await
     }
 }

@@ -57,6 +57,15 @@ pub enum SandboxError {
         /// Bytes that must stay free.
         floor: u64,
     },
+    /// Every uid for users is some volume's.
+    #[error("all {count} uids for users are taken")]
+    NoUid {
+        /// How many there are.
+        count: u32,
+    },
+    /// The workspace's top directory is not its user's, and it is not empty.
+    #[error("the workspace belongs to another uid than its user's")]
+    NotOwner,
     /// The image is still being made ready.
     #[error("the image is still being prepared")]
     ImagePreparing,

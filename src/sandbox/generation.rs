@@ -23,9 +23,11 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
+use tracing::warn;
+
 use super::SandboxError;
 use super::bring_up::Maker;
-use crate::engine::{ContainerSpec, EngineError, VolumeRow, Workspace, labels};
+use crate::engine::{ContainerSpec, EngineError, RunAs, VolumeRow, Workspace, labels};
 use crate::identity::{Instance, SandboxName, User};
 
 /// A mark or a volume younger than this may be of a restore that is about to use it.
@@ -45,6 +47,8 @@ pub(super) struct Volumes {
     pub(super) current: String,
     /// How many there were before it.
     pub(super) generation: u64,
+    /// Its uid; `None` where it has none of its own, or does not exist.
+    pub(super) uid: Option<u32>,
     /// Workspaces of the past.
     pub(super) old: Vec<String>,
     /// With a mark: being filled, or left by a restore that was killed.
@@ -74,6 +78,11 @@ impl Mark {
 }
 
 impl Volumes {
+    /// Whom code in the workspace runs as.
+    pub(super) fn run_as(&self) -> RunAs {
+        self.uid.and_then(RunAs::own).unwrap_or(RunAs::DEFAULT)
+    }
+
     /// Whether this one has a mark.
     pub(super) fn is_pending(&self, name: &str) -> bool {
         self.pending.iter().any(|pending| pending == name)
@@ -121,7 +130,9 @@ pub(super) fn sort(first: &str, rows: &[VolumeRow]) -> Volumes {
     }
     whole.sort();
     let (generation, current) = whole.pop().unwrap_or_default();
+    let found = rows.iter().find(|row| row.name == current);
     Volumes {
+        uid: found.and_then(VolumeRow::uid),
         current,
         generation,
         old: whole
@@ -190,8 +201,26 @@ impl Maker {
         self.must_be(spec, is_pending).await
     }
 
+    /// What the Engine has made in place of a volume that was gone goes again, unless somebody
+    /// uses it by now: it has no owner, and it would be the user's workspace.
+    pub(super) async fn remove_remade(&self, spec: &ContainerSpec) {
+        let Workspace::Volume(volume) = &spec.workspace else {
+            return;
+        };
+        let made_for = spec.remade_for();
+        let remade = [(labels::MADE_FOR, made_for.as_str())];
+        let rows = self.engine.list_volumes(&remade).await;
+        if !rows.is_ok_and(|rows| rows.iter().any(|row| row.name == *volume)) {
+            return;
+        }
+        if let Err(error) = self.engine.remove_volume(volume).await {
+            let error = &error as &dyn std::error::Error;
+            warn!(volume, error, "an empty volume stays");
+        }
+    }
+
     /// Behind the create call nobody can take the volume away; before, somebody may have,
-    /// and then the Engine has made another of its name.
+    /// and then the Engine has made another of its name, which is never used.
     async fn must_be(
         &self,
         spec: &ContainerSpec,
@@ -202,8 +231,11 @@ impl Maker {
         };
         let rows = self.volume_rows().await?;
         let row = rows.iter().find(|row| row.name == *volume);
+        let made_for = |row: &VolumeRow| row.labels.get(labels::MADE_FOR).cloned();
+        let remade = Some(spec.remade_for());
+        let row = row.filter(|row| made_for(row) != remade);
         match row.filter(|_| holds(&sort(self.name.as_str(), &rows), volume)) {
-            Some(row) => Ok(row.labels.get(labels::MADE_FOR) == Some(&spec.made_for)),
+            Some(row) => Ok(made_for(row).as_ref() == Some(&spec.made_for)),
             None => Err(missing(volume)),
         }
     }

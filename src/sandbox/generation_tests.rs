@@ -51,6 +51,28 @@ fn the_highest_generation_without_a_mark_is_the_workspace() {
 }
 
 #[test]
+fn whom_code_runs_as_is_what_the_workspace_says_and_1000_where_it_says_nobody() {
+    let with_uid = |name: &str, generation: u64, uid: &str| {
+        let mut row = volume(name, generation);
+        row.labels.insert(labels::UID.to_owned(), uid.to_owned());
+        row
+    };
+    let run_as = |rows: &[VolumeRow]| sort("v", rows).run_as().uid();
+    assert_eq!(run_as(&[]), 1000);
+    assert_eq!(
+        run_as(&[plain("v"), with_uid("v-g1-a", 1, "65540")]),
+        65_540
+    );
+    // Not what is filled just now, and not what is past.
+    let filled = with_uid("v-g1-a", 1, "65540");
+    assert_eq!(run_as(&[plain("v"), mark("v-g1-a"), filled.clone()]), 1000);
+    assert_eq!(run_as(&[filled, with_uid("v-g2-b", 2, "65541")]), 65_541);
+    for nobody in ["0", "65534", "-1", "", "x", "4294967296"] {
+        assert_eq!(run_as(&[with_uid("v-g1-a", 1, nobody)]), 1000, "{nobody:?}");
+    }
+}
+
+#[test]
 fn what_is_left_over_is_known_by_what_it_is() {
     let rows = [
         plain("v"),

@@ -24,6 +24,7 @@ use tracing::{Instrument as _, info, warn};
 use super::SandboxError;
 use super::bring_up::{Maker, Running};
 use super::room::Reserved;
+use crate::channel::Channel;
 use crate::engine::ContainerSpec;
 
 /// `None`: other servers took the room meanwhile, and it was taken away again.
@@ -48,7 +49,14 @@ impl Maker {
         made.unwrap_or(Err(SandboxError::Ending))
     }
 
-    async fn start(&self, id: &str) -> Result<Running, SandboxError> {
+    /// Starts a container and opens a channel to its PID 1.
+    ///
+    /// # Errors
+    /// [`SandboxError::NotOwner`] where PID 1 does not begin on a workspace of another owner.
+    pub(super) async fn begin(
+        &self,
+        id: &str,
+    ) -> Result<(Channel, watch::Receiver<Option<Option<i64>>>), SandboxError> {
         let removed = self.watch_removal(id);
         self.engine.start(id).await?;
         let channel = match self.connect(id).await {
@@ -56,13 +64,18 @@ impl Maker {
             Err(error) if error.may_be_an_end() => self.connect(id).await,
             connected => connected,
         };
-        let channel = match channel {
-            Err(error) if error.may_be_an_end() => {
-                let exit = ended_at_start(removed).await;
-                return Err(exit.map_or(error, SandboxError::EndedAtStart));
-            }
-            channel => channel?,
-        };
+        match channel {
+            Err(error) if error.may_be_an_end() => Err(match ended_at_start(removed).await {
+                Some(exit) if exit.code == exit::NOT_OWNER => SandboxError::NotOwner,
+                Some(exit) => SandboxError::EndedAtStart(exit),
+                None => error,
+            }),
+            channel => Ok((channel?, removed)),
+        }
+    }
+
+    async fn start(&self, id: &str) -> Result<Running, SandboxError> {
+        let (channel, removed) = self.begin(id).await?;
         info!(container = id, user = %self.user, "container started");
         self.engine.meter().started("created");
         Ok(Running {
@@ -129,6 +142,9 @@ impl Making {
         if !matches!(made, Ok(Some(_))) {
             // Nobody will ever start it, or use it.
             self.maker.take_away(&created.id).await;
+            if made.is_err() {
+                self.maker.remove_remade(spec).await;
+            }
         }
         made
     }

@@ -20,6 +20,7 @@ use super::room::Room;
 use super::spares::Spares;
 use super::survey;
 use super::transfer::Transfers;
+use super::uids::UidsInUse;
 use super::used::Used;
 use super::wanted::INIT;
 use super::{Containers, NoteSlot, Occupant, Place, Sandbox, SandboxError, Status};
@@ -122,6 +123,7 @@ impl Manager {
             node: node(),
             preparing: tokio::sync::Mutex::new(()),
             warned: AtomicBool::new(false),
+            uids_in_use: UidsInUse::default(),
             room: Room::new(waiting.clone()),
             waiting,
             tasks: TaskTracker::new(),
@@ -179,9 +181,10 @@ impl Manager {
     /// The Engine's.
     pub async fn prepared_images(&self) -> Result<Vec<PreparedImage>, EngineError> {
         let mut prepared = Vec::new();
+        let uids = self.common.uids().await?;
         for image in self.common.config.images() {
             let engine = &self.common.engine;
-            prepared.extend(engine.known_prepared(image.as_str(), INIT).await?);
+            prepared.extend(engine.known_prepared(image.as_str(), INIT, uids).await?);
         }
         Ok(prepared)
     }

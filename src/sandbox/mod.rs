@@ -48,6 +48,7 @@ mod room;
 mod spares;
 mod survey;
 mod transfer;
+mod uids;
 mod used;
 mod wait;
 mod wanted;
@@ -74,6 +75,7 @@ pub use repeat::Uncertainty;
 pub use replaced::{EMPTIED, KEPT, LOST, Reason};
 pub use survey::{Occupant, survey};
 pub use transfer::{Download, Stat, UploadOptions, Uploaded};
+pub use uids::uid_range;
 pub use used::Used;
 pub use wanted::image_state;
 

@@ -36,6 +36,7 @@ impl Reason {
                 | exit::NOT_SERVING
                 | exit::UNFILTERED
                 | exit::NO_WORKSPACE
+                | exit::NOT_OWNER
                 | exit::USAGE,
             ) => Self::Crashed,
             Some(exit::STUCK) => Self::Stuck,

@@ -43,6 +43,7 @@ fn reason(error: &SandboxError) -> Option<&'static str> {
         SandboxError::Busy { .. } | SandboxError::Crowded { .. } => Some("too_many_wait"),
         SandboxError::Full { .. } => Some("full"),
         SandboxError::DiskFull { .. } => Some("disk_full"),
+        SandboxError::NoUid { .. } => Some("no_uid"),
         SandboxError::ImagePreparing | SandboxError::NotReady(_) => Some("not_ready"),
         _ => None,
     }

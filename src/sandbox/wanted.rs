@@ -13,7 +13,7 @@ use super::{SandboxError, Status};
 use crate::config::{Bind, Mode};
 use crate::engine::{
     Capabilities, ContainerSpec, Engine, EngineError, ImageState, Labels, Limits, PreparedImage,
-    Quota, RunAs, VolumeDriver, Workspace,
+    Quota, RunAs, UidRange, VolumeDriver, Workspace,
 };
 
 /// Largest file in a workspace without a quota, 2 GiB.
@@ -32,8 +32,12 @@ pub(super) const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/casemat
 ///
 /// # Errors
 /// The Engine's.
-pub async fn image_state(engine: &Engine, image: &str) -> Result<ImageState, EngineError> {
-    engine.image_state(image, INIT).await
+pub async fn image_state(
+    engine: &Engine,
+    image: &str,
+    uids: UidRange,
+) -> Result<ImageState, EngineError> {
+    engine.image_state(image, INIT, uids).await
 }
 
 impl Maker {
@@ -112,8 +116,9 @@ impl Maker {
         engine: &Capabilities,
     ) -> Result<(Workspace, RunAs), SandboxError> {
         let Some(place) = self.bound() else {
-            let volume = self.volumes().await?.current;
-            return Ok((Workspace::Volume(volume), RunAs::DEFAULT));
+            let volumes = self.volumes().await?;
+            let run_as = volumes.run_as();
+            return Ok((Workspace::Volume(volumes.current), run_as));
         };
         bind::check_engine(self.engine.address(), engine)?;
         let bound = bind::directory(place, &Reserved::on_this_machine(&engine.root_dir))?;
@@ -200,7 +205,9 @@ impl Maker {
         let _one_at_a_time = self.common.preparing.lock().await;
         let image = self.settings.image.as_str();
         let progress = |step: &str| info!(image, step, "preparing the image");
-        let prepared = self.engine.prepared_image(image, INIT, progress).await?;
+        let uids = self.common.uids().await?;
+        let prepared = self.engine.prepared_image(image, INIT, uids, progress);
+        let prepared = prepared.await?;
         status.send_replace(before);
         Ok(prepared)
     }

@@ -122,6 +122,18 @@ impl ToolError {
                     floor >> 20
                 ),
             ),
+            SandboxError::NoUid { count } => Self::new(
+                Code::SandboxUnavailable,
+                format!(
+                    "all {count} uids for users are taken, and a new user needs one. The operator can raise \
+                     CASEMATE_UID_COUNT, or remove workspaces that nobody needs (casemate rm USER --volume)."
+                ),
+            ),
+            SandboxError::NotOwner => Self::new(
+                Code::WorkspaceUnusable,
+                "the workspace's top directory belongs to another uid than its user's, and Casemate did not \
+                 do that. The operator can give it back, as docs/operations.md says.",
+            ),
             SandboxError::ImagePreparing => Self::new(
                 Code::ImagePreparing,
                 "the sandbox image is still being prepared. Retry in a minute.",

@@ -28,6 +28,17 @@ fn answers() -> BTreeMap<u32, bool> {
     answers
 }
 
+/// Whether a container runs as a uid that the settings give to users, and as its group.
+fn is_a_users(user: &Value) -> bool {
+    let ids = user.as_str().and_then(|user| user.split_once(':'));
+    ids.is_some_and(|(uid, gid)| {
+        uid == gid
+            && uid
+                .parse::<u32>()
+                .is_ok_and(|uid| (65_536..69_632).contains(&uid))
+    })
+}
+
 /// Of each check that can be read, whether the container passes it.
 fn read(container: &str) -> BTreeMap<u32, bool> {
     let inspected = docker::inspect("container", container);
@@ -122,7 +133,10 @@ fn read(container: &str) -> BTreeMap<u32, bool> {
                 .as_object()
                 .is_some_and(|it| it.keys().eq(["none"])),
         ),
-        (31, host["UsernsMode"] == ""),
+        (
+            31,
+            host["UsernsMode"] == "" && is_a_users(&inspected["Config"]["User"]),
+        ),
         (32, !inspected.to_string().contains("docker.sock")),
     ])
 }

@@ -59,6 +59,9 @@ async fn pid_1_lives(server: &Server, container: &str) {
 #[tokio::test]
 async fn a_command_has_no_privileges_and_gets_none_from_setuid_programs() {
     let server = TestServer::new().start().await;
+    server.shell("true").await;
+    let uid = server.instance.uid();
+    assert!(uid.parse::<u32>().is_ok_and(|uid| uid >= 65_536), "{uid}");
     for process in ["self", "1", "$PPID"] {
         let status = output(&server, &format!("cat /proc/{process}/status")).await;
         let status: BTreeMap<&str, &str> = status
@@ -74,10 +77,10 @@ async fn a_command_has_no_privileges_and_gets_none_from_setuid_programs() {
         assert_eq!(status["NoNewPrivs"], "1", "{process}");
         assert_eq!(status["Seccomp"], "2", "{process}");
         for ids in ["Uid", "Gid"] {
-            assert_eq!(status[ids], "1000\t1000\t1000\t1000", "{ids} of {process}");
+            assert_eq!(status[ids], [&*uid; 4].join("\t"), "{ids} of {process}");
         }
         assert!(
-            ["", "1000"].contains(&status["Groups"]),
+            ["", &uid].contains(&status["Groups"]),
             "groups of {process}: {}",
             status["Groups"]
         );
@@ -104,10 +107,14 @@ async fn a_command_has_no_privileges_and_gets_none_from_setuid_programs() {
             &format!("{shell} -p -c 'id -u; id -g; grep CapEff /proc/self/status'"),
         )
         .await;
-        assert_eq!(ids, "1000\n1000\nCapEff:\t0000000000000000", "{shell}");
+        assert_eq!(
+            ids,
+            format!("{uid}\n{uid}\nCapEff:\t0000000000000000"),
+            "{shell}"
+        );
     }
     let own = "cp /bin/bash own && chmod 6755 own && ./own -p -c 'id -u; id -g'";
-    assert_eq!(output(&server, own).await, "1000\n1000");
+    assert_eq!(output(&server, own).await, format!("{uid}\n{uid}"));
 }
 
 // Case 2.
@@ -717,6 +724,7 @@ async fn pid_1_the_supervisors_and_the_bridge_can_be_neither_read_nor_changed() 
     let server = TestServer::new().start().await;
     server.shell("true").await;
     let container = server.instance.container();
+    let uid = server.instance.uid();
     let found = python(&server, ATTACK).await;
     let refusals = ["EACCES", "EPERM", "EROFS", "EXDEV"].map(Value::from);
     for victim in ["PID 1", "the supervisor", "the bridge", "the program"] {
@@ -726,8 +734,8 @@ async fn pid_1_the_supervisors_and_the_bridge_can_be_neither_read_nor_changed() 
     }
     for (path, owner) in found["owners"].as_object().expect("paths") {
         // A process that can be dumped belongs to its user, the others to root (proc(5)).
-        let wanted = if path.contains("self") { 1000 } else { 0 };
-        assert_eq!(owner, wanted, "{path}");
+        let wanted = if path.contains("self") { &*uid } else { "0" };
+        assert_eq!(owner.to_string(), wanted, "{path}");
     }
     pid_1_lives(&server, &container).await;
 }
@@ -814,12 +822,12 @@ with connect() as silent:
 print(json.dumps({
     "a byte": knock(),
     "HTTP/2": knock(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0" * 100),
-    "own credentials": knock(b"\0", credentials(os.getpid(), 1000, 1000)),
+    "own credentials": knock(b"\0", credentials(os.getpid(), os.getuid(), os.getgid())),
     "descriptors": knock(b"\0", (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0] * 200))),
     "silence": silence,
     "crowd": crowd(),
     "the bridge's uid": knock(b"\0", credentials(os.getpid(), 65534, 65534)),
-    "PID 1": knock(b"\0", credentials(1, 1000, 1000)),
+    "PID 1": knock(b"\0", credentials(1, os.getuid(), os.getgid())),
     "bind": bind(),
 }))
 "#;
@@ -936,7 +944,8 @@ async fn casemate_init_run_by_hand_gives_nothing_away() {
             assert_eq!(run.stdout(), "", "{arguments}");
         }
     }
-    assert_eq!(python(&server, SUPERVISE).await, "1000\n");
+    let uid = format!("{}\n", server.instance.uid());
+    assert_eq!(python(&server, SUPERVISE).await, uid);
     assert_eq!(processes(&server).await, [""; 0]);
     pid_1_lives(&server, &container).await;
 }

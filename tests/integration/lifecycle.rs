@@ -589,9 +589,11 @@ async fn a_container_of_ours_that_is_weaker_is_never_used() {
         .collect();
     let image = inspected["Image"].as_str().expect("an image");
     let volume = format!("--volume={name}:/workspace");
+    let uid = server.instance.uid();
+    let user = format!("--user={uid}:{uid}");
     for weaker in [
-        &["--user=1000:1000"][..],
-        &["--user=1000:1000", "--cap-drop=ALL"],
+        &[user.as_str()][..],
+        &[&user, "--cap-drop=ALL"],
         &["--cap-drop=ALL"],
     ] {
         docker::output(&["rm", "--force", &name]);
@@ -609,8 +611,8 @@ async fn a_container_of_ours_that_is_weaker_is_never_used() {
         let result = server
             .shell("cat file; grep -E '^(CapBnd|NoNewPrivs|Uid)' /proc/self/status")
             .await;
-        let seen =
-            "kept\nUid:\t1000\t1000\t1000\t1000\nCapBnd:\t0000000000000000\nNoNewPrivs:\t1\n";
+        let ids = [&*uid; 4].join("\t");
+        let seen = format!("kept\nUid:\t{ids}\nCapBnd:\t0000000000000000\nNoNewPrivs:\t1\n");
         assert_eq!(result.stdout(), seen, "{weaker:?}: {}", result.0);
         assert_ne!(server.instance.container(), found, "{weaker:?}");
     }

@@ -66,5 +66,6 @@ mod stuck;
 mod sweep;
 mod told;
 mod transfers;
+mod uids;
 mod walls;
 mod writes;

@@ -11,6 +11,8 @@ pub const NOT_SERVING: i64 = 71;
 pub const UNFILTERED: i64 = 72;
 /// PID 1 could not open the workspace.
 pub const NO_WORKSPACE: i64 = 73;
+/// PID 1 did not begin: the workspace's top directory is not its user's.
+pub const NOT_OWNER: i64 = 74;
 /// PID 1 was asked to end by `Retire`.
 pub const RETIRED: i64 = 75;
 /// Nothing ran and nobody called for the idle timeout.
@@ -58,6 +60,12 @@ pub const ALL: &[Meaning] = &[
         NO_WORKSPACE,
         "no_workspace",
         "it could not open /workspace: the directory is not its user's own, or its file system fails",
+    )
+    .at_start(),
+    meaning(
+        NOT_OWNER,
+        "not_owner",
+        "it did not begin: /workspace belongs to another user than it runs as",
     )
     .at_start(),
     meaning(RETIRED, "retired", "it was asked to end"),

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 37] = [
+const OTHERS: [(Setting, [&str; 2]); 39] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
     (Setting::UploadLimit, ["2g", "1m"]),
@@ -27,6 +27,8 @@ const OTHERS: [(Setting, [&str; 2]); 37] = [
     (Setting::MaxSandboxes, ["1", "2"]),
     (Setting::VolumeRetention, ["30d", "1h"]),
     (Setting::DiskFloor, ["0", "10g"]),
+    (Setting::UidCount, ["0", "16"]),
+    (Setting::UidBase, ["30000", "70000"]),
     (Setting::BindRoot, ["/srv/a", "/srv/b"]),
     (Setting::BindDir, ["/srv/a", "/srv/b"]),
     (Setting::TokensFile, ["/srv/a", "b.toml"]),

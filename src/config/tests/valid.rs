@@ -38,6 +38,7 @@ fn nothing_given_is_the_documented_configuration() {
         max_sandboxes: 100,
         volume_retention: None,
         disk_floor: Bytes(1_073_741_824),
+        uids: Uids::from_layer(&Layer::default()).unwrap(),
         bind: None,
         backup: BackupSettings {
             target: None,
@@ -70,8 +71,11 @@ fn the_defaults_and_bounds_that_the_table_names_are_those_that_hold() {
     let plain = values(load(&[], &[]).unwrap());
     for &setting in Setting::ALL.iter().filter(|&&s| s != Setting::User) {
         let (flag, takes) = (flag(setting), setting.facts().takes);
-        // Words for what depends on the address, not values.
-        let in_words = matches!(setting, Setting::AllowedHosts | Setting::AllowedOrigins);
+        // Words for what depends on the address or the Engine, not values.
+        let in_words = matches!(
+            setting,
+            Setting::AllowedHosts | Setting::AllowedOrigins | Setting::UidBase
+        );
         if let Some(default) = takes.default().filter(|_| !in_words) {
             assert_eq!(
                 values(load(&[&flag, &default], &[]).unwrap()),

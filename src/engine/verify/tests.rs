@@ -103,13 +103,16 @@ fn of_a_volumes_options_only_what_makes_another_is_the_same() {
         })
     };
     assert_eq!(with(|options| options["Labels"] = json!({"a": "b"})), []);
-    assert_eq!(with(|options| *options = Value::Null), []);
+    assert_eq!(with(|options| *options = json!({"NoCopy": true})), []);
     assert_eq!(
         with(|options| options["DriverConfig"]["Options"] = json!({"size": "5"})),
         []
     );
     let device = json!({"size": "5", "type": "none", "o": "bind", "device": "/"});
     let hard = [Kind::Hardening];
+    // The Engine would put the image's owner on it when it is empty.
+    assert_eq!(with(|options| *options = Value::Null), hard);
+    assert_eq!(with(|options| options["NoCopy"] = json!(false)), hard);
     assert_eq!(
         kinds(field, |stored| {
             let options = &mut stored["HostConfig"]["Mounts"][0]["VolumeOptions"];

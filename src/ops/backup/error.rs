@@ -63,6 +63,12 @@ pub enum BackupError {
     /// What came back out of the new volume is not what went in.
     #[error("what was restored is not what is in the backup: {0}; the old workspace is in force")]
     NotAsRestored(String),
+    /// It was to be moved as it was, and somebody used it.
+    #[error(
+        "the workspace was used while it was copied, and stays as it is; migrate it again when \
+         nobody works in it"
+    )]
+    Used,
     /// What came out of the container is no archive of a workspace.
     #[error("the copy of the workspace cannot be used: {0}")]
     NoArchive(String),

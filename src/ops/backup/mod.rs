@@ -3,6 +3,7 @@
 //! ```text
 //!  take      sandbox (keep) ─► pack ─► sink ─► store        one backup of one user
 //!  restore   store ─► pack ─► sandbox (stage, commit)       and verify
+//!  migrate   sandbox (keep) ─► sandbox (stage, commit)      to another uid
 //!  retention which stay            started  what a killed run has left
 //!  schedule  by the clock, in a server
 //! ```
@@ -29,6 +30,7 @@ mod entry;
 mod error;
 mod id;
 mod manifest;
+mod migrate;
 mod pack;
 mod restore;
 mod retention;
@@ -52,6 +54,7 @@ pub use catalog::CatalogEntry;
 pub use error::BackupError;
 pub use id::Id;
 pub use manifest::{Consistent, Manifest};
+pub use migrate::Migration;
 pub use restore::Source;
 pub use schedule::run as run_by_the_clock;
 pub use store::Store;

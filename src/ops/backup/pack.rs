@@ -127,6 +127,20 @@ pub fn unpack(
     })
 }
 
+/// Reads an archive and says what is in it: two that say the same hold the same entries, with the
+/// same content, modes, times and targets.
+///
+/// # Errors
+/// `InvalidData` for what is no backup, `BrokenPipe` when an end broke off.
+pub fn listed(archive: impl Read, bounds: &Bounds) -> io::Result<(Counted, Digest)> {
+    let mut lines = Hashed::new(io::sink());
+    let (_, counted) = each(archive, bounds, |entry| {
+        serde_json::to_writer(&mut lines, entry)?;
+        lines.write_all(b"\n")
+    })?;
+    Ok((counted, lines.finish().1))
+}
+
 /// Compares an archive with a list, and tells how much there is, and what the list is.
 ///
 /// # Errors

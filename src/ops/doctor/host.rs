@@ -128,7 +128,7 @@ fn namespaces(host: &Capabilities) -> Finding {
             "user namespaces: containers' ids are others on the host",
         );
     }
-    let said = "no user namespaces: uid 1000 of all sandboxes is uid 1000 of the host. They have no \
+    let said = "no user namespaces: a uid in a sandbox is that uid of the host. Sandboxes have no \
                 capabilities; \"userns-remap\" in daemon.json would be one wall more, without bind mode";
     Finding::note("users", said)
 }

@@ -2,13 +2,13 @@
 
 use super::{Finding, chain};
 use crate::config::{SandboxSettings, limits};
-use crate::engine::{Engine, ImageState};
+use crate::engine::{Engine, ImageState, UidRange};
 use crate::sandbox::image_state;
 
 /// The image of this sandbox.
-pub async fn look(engine: &Engine, sandbox: &SandboxSettings) -> Finding {
+pub async fn look(engine: &Engine, sandbox: &SandboxSettings, uids: UidRange) -> Finding {
     let image = sandbox.image.as_str();
-    match image_state(engine, image).await {
+    match image_state(engine, image, uids).await {
         Ok(state) => judge(image, state),
         Err(error) => Finding::error("image", chain(&error)),
     }

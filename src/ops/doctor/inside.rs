@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Finding, Level, pools};
 use crate::config::SandboxSettings;
-use crate::engine::Capabilities;
+use crate::engine::{Capabilities, UidRange};
 
 /// Prints what is judged here. Only what is built into every shell: an image may have no more.
 pub const SCRIPT: &str = r#"
@@ -43,6 +43,8 @@ pub struct Wanted {
     /// The runtime, where it has a kernel of its own between the code and the host's.
     other_kernel: Option<String>,
     apparmor: bool,
+    /// Those of which it may have one.
+    uids: UidRange,
 }
 
 /// What runs code on the host's kernel, so that what the kernel says inside is what holds: parts
@@ -60,7 +62,7 @@ const NANO_CPUS: u64 = 1_000_000_000;
 
 impl Wanted {
     /// Of these settings on this host: more CPUs than it has are not asked for.
-    pub fn of(settings: &SandboxSettings, host: &Capabilities) -> Self {
+    pub fn of(settings: &SandboxSettings, host: &Capabilities, uids: UidRange) -> Self {
         let runtime = &host.default_runtime;
         Self {
             memory: settings.memory.0,
@@ -68,7 +70,19 @@ impl Wanted {
             nano_cpus: settings.cpus.0.min(u64::from(host.cpus) * NANO_CPUS),
             other_kernel: is_other_kernel(runtime).then(|| runtime.clone()),
             apparmor: host.apparmor,
+            uids,
         }
+    }
+
+    /// Whether all ids of a process are one that a user may have: its own, or, where users have
+    /// none, the one that all share.
+    fn is_a_users(&self, ids: [&str; 2]) -> bool {
+        let all = ids.iter().flat_map(|ids| ids.split_whitespace());
+        let mut all: Vec<&str> = all.collect();
+        all.dedup();
+        let [only] = all[..] else { return false };
+        let shared = self.uids.count() == 0 && only == "1000";
+        shared || only.parse().is_ok_and(|uid| self.uids.contains(uid))
     }
 
     /// What cannot be seen from inside under a kernel of its own is no fault of it.
@@ -137,9 +151,6 @@ pub fn judge(text: &str, wanted: &Wanted) -> Vec<Finding> {
         .copied()
         .collect::<Vec<_>>();
     let ids = ["Uid", "Gid"].map(|ids| inside.status(ids).unwrap_or("unknown"));
-    let is_1000 = ids
-        .iter()
-        .all(|ids| ids.split_whitespace().all(|id| id == "1000"));
     let said = |what: &str| format!("{what}, in a sandbox");
     let mut found = vec![
         check(
@@ -164,8 +175,11 @@ pub fn judge(text: &str, wanted: &Wanted) -> Vec<Finding> {
         )),
         check(
             "uid",
-            is_1000,
-            said("user and group 1000"),
+            wanted.is_a_users(ids),
+            said(match wanted.uids.count() {
+                0 => "user and group 1000",
+                _ => "user and group are the user's own",
+            }),
             &ids.join(" and "),
         ),
         network(&inside),

@@ -5,8 +5,8 @@ use super::*;
 const GOOD: &str = "\
 == status
 Name:\tsh
-Uid:\t1000\t1000\t1000\t1000
-Gid:\t1000\t1000\t1000\t1000
+Uid:\t70001\t70001\t70001\t70001
+Gid:\t70001\t70001\t70001\t70001
 CapInh:\t0000000000000000
 CapPrm:\t0000000000000000
 CapEff:\t0000000000000000
@@ -47,7 +47,23 @@ const WANTED: Wanted = Wanted {
     nano_cpus: NANO_CPUS / 2,
     other_kernel: None,
     apparmor: false,
+    uids: UidRange::new(70_000, 2),
 };
+
+#[test]
+fn where_users_share_a_uid_it_is_1000() {
+    let shared = Wanted {
+        uids: UidRange::NONE,
+        ..WANTED
+    };
+    let is_bad = |text: &str| {
+        let found = judge(text, &shared);
+        found
+            .iter()
+            .any(|it| it.check == "uid" && it.level == Level::Error)
+    };
+    assert!(is_bad(GOOD) && !is_bad(&GOOD.replace("70001", "1000")));
+}
 
 fn bad(text: &str) -> Vec<&'static str> {
     let found = judge(text, &WANTED);
@@ -79,8 +95,11 @@ fn each_property_that_is_weaker_is_found_alone() {
         ("capabilities", "CapAmb:\t0000000000000000\n", ""),
         ("privileges", "NoNewPrivs:\t1", "NoNewPrivs:\t0"),
         ("filter", "Seccomp:\t2", "Seccomp:\t0"),
-        ("uid", "Uid:\t1000\t1000", "Uid:\t1000\t0"),
-        ("uid", "Gid:\t1000", "Gid:\t0"),
+        ("uid", "Uid:\t70001\t70001", "Uid:\t70001\t0"),
+        ("uid", "Gid:\t70001", "Gid:\t0"),
+        // The one before the first, and the one of volumes without a uid.
+        ("uid", "70001", "69999"),
+        ("uid", "70001", "1000"),
         ("network", "    lo:", "    lo:\n  eth0:"),
         ("network", "    lo:", "    lo:\n  tun0:"),
         ("network", "    lo:", " sit0:"),
@@ -152,7 +171,7 @@ fn a_host_with_fewer_cpus_than_were_asked_for_gives_what_it_has() {
     let of = |cpus: u32, runtime: &str| {
         let mut host = super::super::host::good();
         (host.cpus, host.default_runtime) = (cpus, runtime.to_owned());
-        Wanted::of(&settings, &host)
+        Wanted::of(&settings, &host, UidRange::NONE)
     };
     assert_eq!(of(2, "runc").nano_cpus, 2 * NANO_CPUS);
     assert_eq!(of(128, "runc").nano_cpus, 64 * NANO_CPUS);

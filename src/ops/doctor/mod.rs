@@ -23,6 +23,7 @@ mod known;
 mod pools;
 mod settings;
 mod trial;
+mod uids;
 mod version;
 
 use serde::Serialize;
@@ -139,7 +140,18 @@ pub async fn examine(
     let trial = Trial::new(&engine, config);
     let sockets = pools::sockets(&engine, config, trial.sandbox()).await;
     sockets.into_iter().for_each(&mut *tell);
-    let image = image::look(&engine, trial.sandbox()).await;
+    let uids = match uids::range(&engine, config).await {
+        Ok(uids) => uids,
+        Err(error) => {
+            tell(Finding::error("uids", chain(&error)));
+            return;
+        }
+    };
+    uids::look(&engine, config, uids)
+        .await
+        .into_iter()
+        .for_each(&mut *tell);
+    let image = image::look(&engine, trial.sandbox(), uids).await;
     let usable = image.level < Level::Warning;
     tell(image);
     if usable {

@@ -14,7 +14,7 @@ use crate::config::{Config, SandboxSettings, limits};
 use crate::engine::{Engine, EngineError, labels};
 use crate::identity::User;
 use crate::ops::removal;
-use crate::sandbox::{Command, DOCTOR, Executed, Follow, Manager, News, SandboxError};
+use crate::sandbox::{Command, DOCTOR, Executed, Follow, Manager, News, SandboxError, uid_range};
 
 /// How long its container outlives a doctor that was killed. The next one removes the volume.
 const IDLE: Duration = Duration::from_secs(10);
@@ -99,7 +99,11 @@ impl Trial {
         }
         let mut found = vec![Finding::ok("sandbox", said)];
         match self.engine.capabilities().await {
-            Ok(host) => found.extend(inside::judge(&inside, &Wanted::of(&self.sandbox, &host))),
+            Ok(host) => {
+                let uids = uid_range(&self.config.uids, &host);
+                let wanted = Wanted::of(&self.sandbox, &host, uids);
+                found.extend(inside::judge(&inside, &wanted));
+            }
             Err(error) => found.push(Finding::error("sandbox", chain(&error))),
         }
         found

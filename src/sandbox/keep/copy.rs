@@ -82,7 +82,9 @@ impl Keeper {
         let (workspace, run_as) = maker.workspace_now().await?;
         let errand = maker.errand(Purpose::Backup, workspace, run_as).await?;
         let others = maker.running().await?;
-        let mut others: Vec<_> = others.into_iter().map(|row| row.id).collect();
+        // What fills another volume is in nobody's way.
+        let others = others.into_iter().filter(|row| !maker.is_restore(row));
+        let mut others: Vec<_> = others.map(|row| row.id).collect();
         others.retain(|id| *id != errand.id);
         match errand.backup(!others.is_empty()).await {
             Ok(backup) => Ok(Copying {
@@ -125,7 +127,8 @@ impl Copying {
         };
         let running = self.maker.running().await?;
         let known = |id: &String| *id == errand.id || self.others.contains(id);
-        Ok(running.iter().any(|row| !known(&row.id)))
+        let mut running = running.iter().filter(|row| !self.maker.is_restore(row));
+        Ok(running.any(|row| !known(&row.id)))
     }
 
     /// Ends what was needed for it.
@@ -146,7 +149,8 @@ impl Maker {
             (labels::ISSUER, labels.issuer.as_str()),
         ];
         let mut rows = self.engine.list_containers(&whose).await?;
-        rows.retain(|row| !matches!(row.state, State::Exited | State::Dead));
+        let is_over = |row: &Row| matches!(row.state, State::Exited | State::Dead);
+        rows.retain(|row| !is_over(row) && !row.gives_an_owner());
         Ok(rows)
     }
 

@@ -56,7 +56,7 @@ impl Maker {
     }
 
     /// Whether it is an errand that fills a volume.
-    fn is_restore(&self, row: &Row) -> bool {
+    pub(super) fn is_restore(&self, row: &Row) -> bool {
         let start = format!("{}-{}-", self.name.as_str(), Purpose::Restore.word());
         row.name.starts_with(&start) && row.labels.get(labels::MODE).is_some_and(|m| m == MODE)
     }

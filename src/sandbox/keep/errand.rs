@@ -9,9 +9,8 @@ use tracing::warn;
 
 use super::SILENCE;
 use crate::channel::{Backup, Channel, Outgoing};
-use crate::engine::{ContainerSpec, Engine, RunAs, Workspace, labels};
+use crate::engine::{ContainerSpec, Engine, RunAs, Workspace};
 use crate::sandbox::bring_up::Maker;
-use crate::sandbox::generation::missing;
 use crate::sandbox::owner::REMOVAL;
 use crate::sandbox::{SandboxError, Status};
 
@@ -72,17 +71,29 @@ impl Maker {
         let random = uuid::Uuid::new_v4().simple().to_string();
         let (user, kind) = (self.name.as_str(), purpose.word());
         let name = format!("{user}-{kind}-{}", &random[..12]);
-        let created = self.engine.create(&name, &spec).await?;
-        if let Err(error) = self.must_be_for(purpose, &spec).await {
-            let _ = self.engine.remove(&created.id).await;
-            self.remove_if_made_for(&spec).await;
-            return Err(error);
+        match self.begin_errand(purpose, &spec, &name).await {
+            // Its server was killed between the making of the volume and this.
+            Err(SandboxError::NotOwner) => {
+                self.give_to_user(&spec).await?;
+                self.begin_errand(purpose, &spec, &format!("{name}-2"))
+                    .await
+            }
+            begun => begun,
         }
-        let connected = async {
-            self.engine.start(&created.id).await?;
-            self.connect(&created.id).await
+    }
+
+    async fn begin_errand(
+        &self,
+        purpose: Purpose,
+        spec: &ContainerSpec,
+        name: &str,
+    ) -> Result<Errand, SandboxError> {
+        let created = self.engine.create(name, spec).await?;
+        let begun = async {
+            self.must_be_for(purpose, spec).await?;
+            Ok((self.begin(&created.id).await?).0)
         };
-        match connected.await {
+        match begun.await {
             Ok(channel) => Ok(Errand {
                 engine: self.engine.clone(),
                 id: created.id,
@@ -90,6 +101,7 @@ impl Maker {
             }),
             Err(error) => {
                 let _ = self.engine.remove(&created.id).await;
+                self.remove_remade(spec).await;
                 Err(error)
             }
         }
@@ -101,32 +113,11 @@ impl Maker {
         purpose: Purpose,
         spec: &ContainerSpec,
     ) -> Result<(), SandboxError> {
-        let is_new = match purpose {
+        match purpose {
             Purpose::Backup | Purpose::Look => self.must_be_on(spec).await?,
             Purpose::Restore => self.must_be_pending(spec).await?,
         };
-        match &spec.workspace {
-            // An empty one, in place of what is gone.
-            Workspace::Volume(volume) if is_new => Err(missing(volume)),
-            _ => Ok(()),
-        }
-    }
-
-    /// What the Engine has made in place of what was gone goes again, unless somebody uses
-    /// it by now: else it would be the user's workspace, and the next backup.
-    async fn remove_if_made_for(&self, spec: &ContainerSpec) {
-        let Workspace::Volume(volume) = &spec.workspace else {
-            return;
-        };
-        let made_for = [(labels::MADE_FOR, spec.made_for.as_str())];
-        let rows = self.engine.list_volumes(&made_for).await;
-        if !rows.is_ok_and(|rows| rows.iter().any(|row| row.name == *volume)) {
-            return;
-        }
-        if let Err(error) = self.engine.remove_volume(volume).await {
-            let error = &error as &dyn std::error::Error;
-            warn!(volume, error, "an empty volume stays");
-        }
+        Ok(())
     }
 }
 

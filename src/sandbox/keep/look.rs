@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Keeper;
 use super::errand::{Errand, Purpose};
-use crate::engine::{RunAs, Workspace};
+use crate::engine::Workspace;
 use crate::sandbox::SandboxError;
 
 /// How long PID 1 may take to read one small file. Its disk may be full, and the file is
@@ -26,9 +26,10 @@ impl Keeper {
     /// [`crate::engine::EngineError::Missing`] where there is none, and those of every
     /// call.
     pub async fn last_use(&self) -> Result<Option<SystemTime>, SandboxError> {
-        let volume = self.maker.volumes().await?.current;
-        let workspace = Workspace::Volume(volume);
-        let errand = self.maker.errand(Purpose::Look, workspace, RunAs::DEFAULT);
+        let volumes = self.maker.volumes().await?;
+        let run_as = volumes.run_as();
+        let workspace = Workspace::Volume(volumes.current);
+        let errand = self.maker.errand(Purpose::Look, workspace, run_as);
         let errand = errand.await?;
         let used = errand.last_use().await;
         errand.close().await;

@@ -78,6 +78,23 @@ impl Keeper {
         Ok(is_there.then_some((volumes.current, is_alone)))
     }
 
+    /// Whether the workspace is a volume that has not the uid which a new one would have: one from
+    /// before users had uids, or of another range than the settings name now.
+    ///
+    /// # Errors
+    /// The Engine's.
+    pub async fn has_old_uid(&self) -> Result<bool, SandboxError> {
+        if self.volume().await?.is_none() {
+            return Ok(false);
+        }
+        let uids = self.maker.common.uids().await?;
+        let uid = self.maker.volumes().await?.uid;
+        Ok(match uids.count() {
+            0 => uid.is_some(),
+            _ => uid.is_none_or(|uid| !uids.contains(uid)),
+        })
+    }
+
     /// Whether there is a workspace: one of a directory of the host always is.
     ///
     /// # Errors

@@ -49,6 +49,7 @@ pub struct Staged {
     maker: Maker,
     volume: String,
     generation: u64,
+    run_as: RunAs,
     errand: Errand,
 }
 
@@ -86,8 +87,8 @@ impl Keeper {
         let volume = format!("{}-g{generation}-{}", maker.name.as_str(), &random[..8]);
         maker.check_disk(&volume).await?;
         let staged = self.make(&volume, generation).await;
-        let errand = match staged {
-            Ok(errand) => errand,
+        let (errand, run_as) = match staged {
+            Ok(staged) => staged,
             Err(error) => {
                 maker.take_away_volume(&volume).await;
                 return Err(error.into());
@@ -97,13 +98,13 @@ impl Keeper {
             maker: maker.clone(),
             volume,
             generation,
+            run_as,
             errand,
         })
     }
 
-    async fn make(&self, volume: &str, generation: u64) -> Result<Errand, SandboxError> {
+    async fn make(&self, volume: &str, generation: u64) -> Result<(Errand, RunAs), SandboxError> {
         let maker = &self.maker;
-        let driver = VolumeDriver::local(maker.quota().await?, maker.settings.quota.0);
         let labels = maker.labels();
         let mark = [(labels::PENDING, volume.to_owned())];
         let (name, plain) = (mark_of(volume), VolumeDriver::default());
@@ -112,18 +113,19 @@ impl Keeper {
             .engine
             .ensure_labelled_volume(&name, &labels, &mark, &plain);
         marked.await?;
+        let workspace = Workspace::Volume(volume.to_owned());
+        let (status, _) = watch::channel(Status::Absent);
+        let spec = maker.spec_on(workspace.clone(), RunAs::DEFAULT, &status);
+        let mut spec = spec.await?;
         let number = [(labels::GENERATION, generation.to_string())];
-        let made = maker
-            .engine
-            .ensure_labelled_volume(volume, &labels, &number, &driver);
-        made.await?;
+        let own = maker.uid_to_keep().await?;
+        maker.make_volume(&mut spec, &number, own).await?;
         // Somebody who took the mark away just now has made it the workspace.
         if !maker.volumes().await?.is_pending(volume) {
             return Err(missing(&name));
         }
-        let workspace = Workspace::Volume(volume.to_owned());
-        let errand = maker.errand(Purpose::Restore, workspace, RunAs::DEFAULT);
-        errand.await
+        let errand = maker.errand(Purpose::Restore, workspace, spec.run_as);
+        Ok((errand.await?, spec.run_as))
     }
 }
 
@@ -142,6 +144,48 @@ impl Staged {
     /// Those of every call.
     pub async fn read_back(&self) -> Result<ReadBack, SandboxError> {
         self.errand.backup(true).await.map(ReadBack)
+    }
+
+    /// The uid that its user's code is to run as.
+    pub fn uid(&self) -> u32 {
+        self.run_as.uid()
+    }
+
+    /// Ends the user's containers. One that works ends only with `force`.
+    ///
+    /// # Errors
+    /// [`StageError::Works`], and those of every call.
+    pub async fn end_containers(&self, force: bool) -> Result<(), StageError> {
+        self.maker.end_containers(&self.errand.id, force).await
+    }
+
+    /// Whether the user has a container.
+    ///
+    /// # Errors
+    /// The Engine's.
+    pub async fn is_used(&self) -> Result<bool, SandboxError> {
+        let running = self.maker.running().await?;
+        Ok(running.iter().any(|row| row.id != self.errand.id))
+    }
+
+    /// As [`Self::commit`], where the user has no container by now: nothing was written to the
+    /// workspace since it was read last. One that is made in the milliseconds between this look
+    /// and the exchange is ended before it serves.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn commit_unused(self) -> Result<(), StageError> {
+        match self.is_used().await {
+            Ok(false) => self.commit(false).await,
+            Ok(true) => {
+                self.abandon().await;
+                Err(StageError::Works)
+            }
+            Err(error) => {
+                self.abandon().await;
+                Err(error.into())
+            }
+        }
     }
 
     /// Makes it the workspace. The user's containers end first; with `force` also such as

@@ -56,6 +56,15 @@ impl Instance {
         docker::lines(&["volume", "ls", "--quiet", "--filter", &self.label()])
     }
 
+    /// The uid of the user whose its only volume is, as that says it.
+    pub fn uid(&self) -> String {
+        let volumes = self.volumes();
+        assert_eq!(volumes.len(), 1, "volumes of the instance");
+        let volume = docker::inspect("volume", &volumes[0]);
+        let uid = volume["Labels"]["io.casemate.uid"].as_str();
+        uid.expect("a uid").to_owned()
+    }
+
     /// Id of its only container.
     pub fn container(&self) -> String {
         let containers = self.containers();

@@ -17,6 +17,7 @@
 //! - When PID 1 ends, the kernel kills all of the container; the Engine removes
 //!   it. So ending is always clean.
 
+mod account;
 mod background;
 mod bounds;
 mod cgroup;
@@ -118,6 +119,11 @@ fn exit_with_its_own_code_on_panic() {
 
 async fn run(options: Options) -> io::Result<i64> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    // Before anything is written: another owner's files are not this user's to change.
+    if let Ok(false) = account::owns(Path::new(WORKSPACE)) {
+        crate::complain(&format!("{WORKSPACE} belongs to another user"));
+        return Ok(exit::NOT_OWNER);
+    }
     let workspace = match Workspace::open(Path::new(WORKSPACE)) {
         Ok(workspace) => Arc::new(workspace),
         Err(error) => {
@@ -125,6 +131,8 @@ async fn run(options: Options) -> io::Result<i64> {
             return Ok(exit::NO_WORKSPACE);
         }
     };
+    // The runtime starts it in `/`: a workspace of any mode is no reason not to begin.
+    std::env::set_current_dir(WORKSPACE)?;
     make_own_directories();
     let pool = Arc::new(Pool::start("file", FILE_THREADS)?);
     let floor = Floor::new(options.disk_floor);

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use casemate_protocol::{EnvVar, Failure, FailureExt as _, StartRequest, WORKSPACE, failure::Code};
 use rustix::fs::{Access, access};
 
+use super::account;
 use crate::supervisor::{Order, SCRIPT_FD};
 
 /// Longest script passed as an argument: the kernel takes 128 KiB
@@ -25,7 +26,7 @@ impl Shell {
     /// Looks for `bash`, then `sh`, along PATH and in the usual places. What
     /// user code could have put there (the workspace, `/tmp`) does not count.
     pub fn find() -> Self {
-        let env = own_environment();
+        let env = with_user(own_environment(), account::name());
         let path = env.iter().find(|(name, _)| name == b"PATH");
         let path = path.map_or(OsStr::new(""), |(_, path)| OsStr::from_bytes(path));
         let places: Vec<PathBuf> = std::env::split_paths(path)
@@ -155,6 +156,14 @@ fn with_defaults(mut env: Environment, shell: Option<&Path>) -> Environment {
     env
 }
 
+/// The image's own user is not the one that commands run as.
+fn with_user(mut env: Environment, name: Vec<u8>) -> Environment {
+    let names = ["USER", "LOGNAME"].map(|variable| variable.as_bytes().to_vec());
+    env.retain(|(variable, _)| !names.contains(variable));
+    env.extend(names.map(|variable| (variable, name.clone())));
+    env
+}
+
 fn is_program(path: &Path) -> bool {
     path.is_file() && access(path, Access::EXEC_OK).is_ok()
 }
@@ -226,6 +235,19 @@ mod tests {
         assert_eq!(value(b"PYTHONUNBUFFERED"), Some(&b""[..]));
         assert_eq!(value(b"PIP_RETRIES"), Some(&b"0"[..]));
         assert_eq!(value(b"SHELL"), Some(&b"/bin/sh"[..]));
+    }
+
+    #[test]
+    fn the_user_is_who_runs_the_command_and_not_the_one_of_the_image() {
+        let image = [("USER", "node"), ("A", "b")];
+        let image = image.map(|(name, value)| (name.into(), value.into()));
+        let env = with_user(image.into(), b"casemate-7".to_vec());
+        let own = [
+            ("A", "b"),
+            ("USER", "casemate-7"),
+            ("LOGNAME", "casemate-7"),
+        ];
+        assert_eq!(env, own.map(|(name, value)| (name.into(), value.into())));
     }
 
     #[test]

@@ -40,7 +40,7 @@ fn files() -> Vec<Mutation> {
         }),
         ("HostConfig.Mounts./workspace", |body| {
             for mount in host(body).mounts.iter_mut().flatten() {
-                mount.volume_options.get_or_insert_default().no_copy = Some(true);
+                mount.volume_options.get_or_insert_default().no_copy = None;
             }
         }),
         ("HostConfig.Tmpfs./tmp", |body| host(body).tmpfs = None),

@@ -1,0 +1,81 @@
+//! Who owns a new volume.
+//!
+//! The Engine makes a volume's top root's, and at every create of a container it copies onto an
+//! *empty* volume what the image has at the mount's place, with its owner and mode: so a user who
+//! deletes all files would find another owner at the next container. `NoCopy` ends that, and then
+//! nothing gives the volume to its user: a chown needs a root that runs, and the archive API leaves
+//! the top alone. So a container that never starts mounts the volume once, without `NoCopy`, over
+//! an empty directory of the prepared image that belongs to the user ([`super::uids`]).
+//!
+//! That can be done again: on a volume that holds something the Engine copies nothing.
+
+use std::collections::BTreeMap;
+
+use bollard::models::{ContainerCreateBody, HostConfig, MountVolumeOptions};
+use tracing::debug;
+
+use super::error::EngineError;
+use super::labels::{self, OWNER_MODE};
+use super::spec::{ContainerSpec, Workspace};
+use super::uids::owner_directory;
+use super::{Engine, hex};
+
+impl Engine {
+    /// Gives the volume of `spec` to the user that it runs as, where it is empty. Its container is
+    /// removed in any case; a caller that gives up half-way leaves it to the sweep by label.
+    ///
+    /// # Errors
+    /// Those of every call; [`EngineError::ImageMissing`] for an image that is gone.
+    pub async fn give_to_user(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        let Workspace::Volume(volume) = &spec.workspace else {
+            return Ok(());
+        };
+        let random = hex(&uuid::Uuid::new_v4().as_bytes()[..6]);
+        let name = format!("{volume}-owner-{random}");
+        let created = self.create_body(&name, spec.owner_body()).await?;
+        self.remove(&created.id).await?;
+        debug!(volume, uid = spec.run_as.uid(), "it has its owner");
+        Ok(())
+    }
+}
+
+impl ContainerSpec {
+    /// Of the container that never starts.
+    fn owner_body(&self) -> ContainerCreateBody {
+        let mut host = HostConfig {
+            network_mode: Some("none".to_owned()),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            readonly_rootfs: Some(true),
+            tmpfs: Some(self.covered_volumes()),
+            mounts: Some(vec![self.mount()]),
+            ..HostConfig::default()
+        };
+        self.complete_mounts(&mut host);
+        for mount in host.mounts.iter_mut().flatten() {
+            mount.target = Some(owner_directory(self.run_as.uid()));
+            mount.volume_options = mount.volume_options.take().map(|options| {
+                // The only mount of ours that copies.
+                MountVolumeOptions {
+                    no_copy: Some(false),
+                    ..options
+                }
+            });
+        }
+        let mut labels: BTreeMap<_, _> = self.labels.to_map();
+        labels.insert(labels::MODE.to_owned(), OWNER_MODE.to_owned());
+        ContainerCreateBody {
+            image: Some(self.image.id.clone()),
+            user: Some(self.run_as.as_user()),
+            // Never run. As entrypoint, so that the image's CMD is not taken over.
+            entrypoint: Some(vec!["/casemate-never-runs".to_owned()]),
+            cmd: Some(Vec::new()),
+            labels: Some(labels.into_iter().collect()),
+            host_config: Some(host),
+            ..ContainerCreateBody::default()
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "owner_tests.rs"]
+mod tests;

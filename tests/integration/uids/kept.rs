@@ -1,0 +1,206 @@
+//! Workspaces that change their uid: restored for another, or from before users had one.
+
+use std::process::Output;
+use std::time::Duration;
+
+use super::taken::{own_base, with_uids};
+use super::{BASE, output, top};
+use crate::harness::{Directory, Instance, Server, TestServer, docker, eventually};
+
+/// Entries of all kinds: modes, times, links, what only its owner may read, and names.
+const MAKE: &str = "mkdir -p deep/er && echo one > deep/er/one && chmod 640 deep/er/one && \
+    printf '#!/bin/sh\\n' > run && chmod 755 run && echo secret > mine && chmod 600 mine && \
+    ln -s deep/er/one link && ln -s /nowhere dangling && ln deep/er/one twin && mkdir shut && \
+    echo in > shut/in && chmod 700 shut && touch -d '2001-02-03 04:05:06.789' run deep && \
+    truncate -s 5M hole && mkfifo pipe && touch \"$(printf 'caf\\351')\" .hidden && chmod 500 deep/er";
+
+/// All that is said of each: path, kind, mode, time, target, and a file's size.
+const SEEN: &str = "find . -path ./.casemate -prune -o -path ./.home -prune -o \
+    -printf '%P %y %m %T@ %l ' \\( -type f -printf '%s\\n' -o -printf '\\n' \\) | sort | grep -av '^pipe' && \
+    cat run twin mine shut/in";
+
+/// Entries with another owner than the user.
+const FOREIGN: &str = "find . ! -uid $(id -u) -o ! -gid $(id -g)";
+
+fn casemate(instance: &Instance, args: &[&str]) -> Output {
+    instance.command(args).output().expect("it runs")
+}
+
+fn done(instance: &Instance, args: &[&str]) -> String {
+    let output = casemate(instance, args);
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// A server whose user has a volume from before: without a uid.
+async fn old(instance: &Instance) -> Server {
+    let server = TestServer::on(instance).env("CASEMATE_UID_COUNT", "0");
+    let server = server.user("alice").start().await;
+    assert_eq!(output(&server, "id -u").await, "1000");
+    server
+}
+
+async fn new(instance: &Instance) -> Server {
+    TestServer::on(instance).user("alice").start().await
+}
+
+async fn uid(server: &Server) -> u32 {
+    output(server, "id -u").await.parse().expect("a number")
+}
+
+#[tokio::test]
+async fn a_restore_gives_all_files_to_the_uid_that_its_target_has() {
+    let (instance, target, base) = (Instance::new(), Directory::new(0), own_base());
+    let verb = |args: &[&str]| {
+        let mut command = instance.command(args);
+        let output = command.env("CASEMATE_UID_BASE", base.to_string()).output();
+        let output = output.expect("it runs");
+        assert!(output.status.success(), "{args:?}: {output:?}");
+    };
+    let start = async |user: &str| {
+        let server = with_uids(TestServer::on(&instance).user(user), base, 4);
+        server.start().await
+    };
+    let server = start("alice").await;
+    output(&server, MAKE).await;
+    assert_eq!(uid(&server).await, base);
+    let seen = output(&server, SEEN).await;
+    verb(&["backup", "alice", "--to", target.text()]);
+    // The same user keeps the uid.
+    output(&server, "rm -rf run").await;
+    verb(&["restore", "alice", "--from", target.text(), "--force"]);
+    assert_eq!(
+        (uid(&server).await, output(&server, SEEN).await),
+        (base, seen.clone())
+    );
+    assert_eq!(output(&server, FOREIGN).await, "");
+
+    // Where somebody else has it by now, the user gets another.
+    verb(&["rm", "alice", "--volume", "--force"]);
+    let bob = start("bob").await;
+    assert_eq!(uid(&bob).await, base);
+    verb(&["restore", "alice", "--from", target.text()]);
+    assert_eq!(uid(&server).await, base + 1);
+    assert_eq!(output(&server, SEEN).await, seen);
+    assert_eq!(output(&server, FOREIGN).await, "");
+    let container = docker::lines(&[
+        "ps",
+        "--quiet",
+        "--filter",
+        &instance.label(),
+        "--filter",
+        "label=io.casemate.user=alice",
+    ]);
+    assert_eq!(top(&container[0]), format!("{0} {0} 755", base + 1));
+}
+
+#[tokio::test]
+async fn an_old_workspace_keeps_uid_1000_until_it_is_migrated_with_all_that_is_in_it() {
+    let instance = Instance::new();
+    let server = old(&instance).await;
+    output(&server, MAKE).await;
+    let seen = output(&server, SEEN).await;
+    server.end().await;
+    let server = new(&instance).await;
+    assert_eq!(uid(&server).await, 1000);
+    let told = done(&instance, &["migrate", "--all"]);
+    assert!(told.starts_with("alice: moved to uid "), "{told}");
+    let moved = uid(&server).await;
+    assert!((BASE..BASE + 4096).contains(&moved), "{moved}");
+    assert!(told.contains(&format!("uid {moved}: ")), "{told}");
+    assert_eq!(output(&server, SEEN).await, seen);
+    assert_eq!(output(&server, FOREIGN).await, "");
+    assert_eq!(top(&instance.container()), format!("{moved} {moved} 755"));
+    // The old volume is gone, and there is nothing more to do.
+    eventually("one volume", Duration::from_secs(20), async || {
+        instance.volumes().len() == 1
+    })
+    .await;
+    assert_eq!(instance.uid(), moved.to_string());
+    assert_eq!(
+        done(&instance, &["migrate", "alice"]),
+        "alice: nothing to do\n"
+    );
+    assert_eq!(uid(&server).await, moved);
+}
+
+#[tokio::test]
+async fn a_user_who_works_or_is_held_is_not_migrated_and_nothing_is_left_of_the_try() {
+    let instance = Instance::new();
+    let server = old(&instance).await;
+    let (_, call) = server
+        .start_call(
+            "shell_exec",
+            serde_json::json!({ "command": "echo a > file; sleep 20" }),
+        )
+        .await;
+    eventually("it runs", Duration::from_secs(20), async || {
+        !server.shell("cat file").await.is_error()
+    })
+    .await;
+    let refused = casemate(&instance, &["migrate", "alice"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("works"),
+        "{said}"
+    );
+    assert_eq!(instance.volumes().len(), 1);
+    drop(call);
+    done(&instance, &["hold", "alice"]);
+    let refused = casemate(&instance, &["migrate", "alice", "--force"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("held"), "{said}");
+    done(&instance, &["hold", "alice", "--release"]);
+    done(&instance, &["migrate", "alice", "--force"]);
+    let server = new(&instance).await;
+    assert_ne!(uid(&server).await, 1000);
+    assert_eq!(output(&server, "cat file").await, "a");
+}
+
+#[tokio::test]
+async fn a_migration_killed_at_any_moment_leaves_one_whole_workspace_and_the_next_ends_it() {
+    let instance = Instance::new();
+    let server = old(&instance).await;
+    output(&server, MAKE).await;
+    // Enough that it takes a second.
+    let fill = "mkdir many && cd many && head -c 30000000 /dev/urandom | split -a 3 -b 20000";
+    output(&server, fill).await;
+    // In full it is more than a result shows.
+    let seen_whole = format!("( {SEEN} && cat many/* ) | sha256sum");
+    let seen = output(&server, &seen_whole).await;
+    let (mut old_ones, mut new_ones) = (0, 0);
+    for number in 0..12_u64 {
+        for container in instance.containers() {
+            docker::quietly(&["rm", "--force", &container]);
+        }
+        let mut migration = instance.command(&["migrate", "alice"]);
+        let migration = migration
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
+        let mut migration = migration.spawn().expect("it runs");
+        tokio::time::sleep(Duration::from_millis(100 + 400 * number)).await;
+        // By its id, and with what it can not clean up.
+        migration.kill().expect("it is killed");
+        let status = migration.wait().expect("an end");
+        let server = new(&instance).await;
+        match uid(&server).await {
+            1000 => old_ones += 1,
+            _ => new_ones += 1,
+        }
+        assert_eq!(output(&server, &seen_whole).await, seen, "{status:?}");
+        assert_eq!(output(&server, FOREIGN).await, "");
+        server.end().await;
+        if new_ones > 0 {
+            break;
+        }
+    }
+    eprintln!("{old_ones} times the old one, {new_ones} times the new one");
+    assert!(old_ones > 0, "none was killed early enough");
+    for container in instance.containers() {
+        docker::quietly(&["rm", "--force", &container]);
+    }
+    done(&instance, &["migrate", "alice"]);
+    let server = new(&instance).await;
+    assert_ne!(uid(&server).await, 1000);
+    assert_eq!(output(&server, &seen_whole).await, seen);
+}
