@@ -47,7 +47,11 @@ async fn a_sandbox_that_holds_too_many_locks_or_connections_ends_and_says_why() 
         let result = run(&server, script).await;
         assert!(start.elapsed() < ENDS_WITHIN, "{what}: {}", result.0);
         assert_eq!(result.outcome(), "sandbox_lost", "{what}: {}", result.0);
-        assert!(result.text().contains("more file locks (20,000)"), "{what}: {}", result.0);
+        assert!(
+            result.text().contains("more file locks (20,000)"),
+            "{what}: {}",
+            result.0
+        );
         assert_eq!(server.shell("echo on").await.stdout(), "on\n", "{what}");
         assert_ne!(server.instance.container(), container, "{what}");
     }
