@@ -5,6 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use casemate_protocol::exit;
+
 use super::attack;
 use crate::harness::{Server, TestServer, docker};
 
@@ -143,7 +145,7 @@ async fn without_a_profile_and_under_dockers_default_the_filters_are_there_and_p
     }
 }
 
-/// Where `seccomp(2)` is refused nobody is served: 73 tells the server why.
+/// Where `seccomp(2)` is refused nobody is served: the exit code tells the server why.
 #[tokio::test]
 async fn pid_1_that_cannot_install_its_filters_ends_with_a_code_of_its_own() {
     let (server, container) = sandbox().await;
@@ -151,7 +153,7 @@ async fn pid_1_that_cannot_install_its_filters_ends_with_a_code_of_its_own() {
     let arguments = "--idle-timeout-ms=1 --background-ttl-ms=1 --spec=mine";
     for role in [format!("pid1 {arguments}"), "bridge".to_owned()] {
         let result = server.shell(&format!("/casemate-init {role}")).await;
-        assert_eq!(result.exit_code(), 73, "{}", result.0);
+        assert_eq!(result.exit_code(), exit::UNFILTERED, "{}", result.0);
         assert!(result.stderr().contains("seccomp filters"), "{}", result.0);
     }
 
@@ -174,5 +176,5 @@ async fn pid_1_that_cannot_install_its_filters_ends_with_a_code_of_its_own() {
             break state;
         }
     };
-    assert_eq!(state["ExitCode"], 73, "{state}");
+    assert_eq!(state["ExitCode"], exit::UNFILTERED, "{state}");
 }
