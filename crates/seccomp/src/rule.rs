@@ -68,9 +68,9 @@ const fn rule(
     }
 }
 
-/// Queues of unread netlink messages are charged to nobody. EINVAL is the only answer with which
-/// libzmq (Jupyter's kernels) and libaudit go on: the one aborts after every errno except EINVAL
-/// and EOPNOTSUPP, the other after EOPNOTSUPP too.
+/// Queues of unread netlink messages are charged to nobody. EINVAL is the answer with which
+/// most programs go on: libzmq (Jupyter's kernels) aborts after every errno except EINVAL and
+/// EOPNOTSUPP, and of these two what asks libaudit (shadow, PAM) knows EINVAL alone.
 const NETLINK: &[u32] = &[16];
 
 /// UNIX, INET and INET6.
