@@ -11,6 +11,7 @@
 //! run begins again. What a user's call writes meanwhile is seen in the last reading, and then
 //! nothing is exchanged.
 
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -182,7 +183,7 @@ impl Migration<'_> {
 /// What is in an archive, as a thread finds it.
 struct Listing {
     chunks: mpsc::Sender<Chunk>,
-    listed: std::pin::Pin<Box<dyn Future<Output = std::io::Result<(Counted, Digest)>> + Send>>,
+    listed: BoxFuture<'static, std::io::Result<(Counted, Digest)>>,
     /// Also a thread that hashes a hole ends with this.
     _thread: tokio_util::sync::DropGuard,
 }
