@@ -39,7 +39,7 @@ fn merged(base: &[u8], uids: UidRange, line: impl Fn(&str, u32) -> String) -> Op
     };
     let (names, ids) = (field(0), field(2));
     let missing = uids
-        .owners()
+        .accounts()
         .filter(|id| !ids.contains(id.to_string().as_bytes()));
     let added: String = missing
         .filter_map(|id| {

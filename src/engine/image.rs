@@ -25,7 +25,7 @@ use super::{Engine, hex, labels, node};
 pub(super) const REPOSITORY: &str = "casemate-prepared";
 
 /// Version of what is done to a base image. Raised when that changes.
-const RECIPE: u32 = 3;
+const RECIPE: u32 = 4;
 
 /// Hex digits of the tag: 48 bits. Nobody but the operator chooses what is hashed.
 const TAG_DIGITS: usize = 12;

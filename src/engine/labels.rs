@@ -48,6 +48,8 @@ pub const UID: &str = "io.casemate.uid";
 /// On a volume without content that keeps its [`UID`] from others until a volume has it: by whom.
 pub const CLAIM: &str = "io.casemate.uid.claim";
 
+/// On an image that gives new volumes their owners; what the prepared ones have is [`PREPARED`].
+pub const OWNER_IMAGE: &str = "io.casemate.owner";
 /// The mode of a container that gives a volume its owner, and never starts.
 pub const OWNER_MODE: &str = "owner";
 

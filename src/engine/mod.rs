@@ -31,6 +31,7 @@ mod locate;
 mod moment;
 mod node;
 mod owner;
+mod owner_image;
 mod permission;
 mod prepare;
 mod pull;

@@ -5,7 +5,7 @@
 //! deletes all files would find another owner at the next container. `NoCopy` ends that, and then
 //! nothing gives the volume to its user: a chown needs a root that runs, and the archive API leaves
 //! the top alone. So a container that never starts mounts the volume once, without `NoCopy`, over
-//! an empty directory of the prepared image that belongs to the user ([`super::uids`]).
+//! an empty directory that belongs to the user, in an image made for that ([`super::owner_image`]).
 //!
 //! That can be done again: on a volume that holds something the Engine copies nothing.
 
@@ -16,8 +16,8 @@ use tracing::debug;
 
 use super::error::EngineError;
 use super::labels::{self, OWNER_MODE};
+use super::owner_image::{owner_directory, owner_image};
 use super::spec::{ContainerSpec, Workspace};
-use super::uids::owner_directory;
 use super::{Engine, hex};
 
 impl Engine {
@@ -25,14 +25,21 @@ impl Engine {
     /// removed in any case; a caller that gives up half-way leaves it to the sweep by label.
     ///
     /// # Errors
-    /// Those of every call; [`EngineError::ImageMissing`] for an image that is gone.
+    /// Those of every call.
     pub async fn give_to_user(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
         let Workspace::Volume(volume) = &spec.workspace else {
             return Ok(());
         };
         let random = hex(&uuid::Uuid::new_v4().as_bytes()[..6]);
         let name = format!("{volume}-owner-{random}");
-        let created = self.create_body(&name, spec.owner_body()).await?;
+        let create = || self.create_body(&name, spec.owner_body());
+        let created = match create().await {
+            Err(EngineError::ImageMissing { .. }) => {
+                self.make_owner_image(spec.run_as.uid()).await?;
+                create().await
+            }
+            created => created,
+        }?;
         self.remove(&created.id).await?;
         debug!(volume, uid = spec.run_as.uid(), "it has its owner");
         Ok(())
@@ -46,7 +53,6 @@ impl ContainerSpec {
             network_mode: Some("none".to_owned()),
             cap_drop: Some(vec!["ALL".to_owned()]),
             readonly_rootfs: Some(true),
-            tmpfs: Some(self.covered_volumes()),
             mounts: Some(vec![self.mount()]),
             ..HostConfig::default()
         };
@@ -64,11 +70,10 @@ impl ContainerSpec {
         let mut labels: BTreeMap<_, _> = self.labels.to_map();
         labels.insert(labels::MODE.to_owned(), OWNER_MODE.to_owned());
         ContainerCreateBody {
-            image: Some(self.image.id.clone()),
+            image: Some(owner_image(self.run_as.uid())),
             user: Some(self.run_as.as_user()),
-            // Never run. As entrypoint, so that the image's CMD is not taken over.
+            // Never run; the Engine wants one.
             entrypoint: Some(vec!["/casemate-never-runs".to_owned()]),
-            cmd: Some(Vec::new()),
             labels: Some(labels.into_iter().collect()),
             host_config: Some(host),
             ..ContainerCreateBody::default()

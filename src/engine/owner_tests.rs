@@ -6,7 +6,7 @@ use super::*;
 use crate::engine::testing::{Scratch, scratch};
 use crate::engine::{RunAs, UidRange};
 
-const UIDS: UidRange = UidRange::new(70_000, 2);
+const UIDS: UidRange = UidRange::new(65_700, 2);
 
 /// A specification with a shell in place of the init, over an image prepared for [`UIDS`].
 async fn spec(scratch: &Scratch, uid: u32) -> ContainerSpec {
@@ -39,7 +39,7 @@ async fn writes(scratch: &Scratch, spec: &ContainerSpec, name: &str, script: &st
 #[tokio::test]
 async fn a_new_volume_is_its_users_after_the_step_and_stays_so_when_it_is_emptied() {
     scratch(async |scratch: &Scratch| {
-        let spec = spec(scratch, 70_001).await;
+        let spec = spec(scratch, 65_701).await;
         let write = format!("echo a > {WORKSPACE}/.a");
         assert!(!writes(scratch, &spec, "before", &write).await);
         for _ in 0..2 {
@@ -48,7 +48,7 @@ async fn a_new_volume_is_its_users_after_the_step_and_stays_so_when_it_is_emptie
         assert!(writes(scratch, &spec, "first", &write).await);
         let empty = format!("rm -rf {WORKSPACE}/.a && chmod 0700 {WORKSPACE}");
         assert!(writes(scratch, &spec, "empties", &empty).await);
-        let still = format!("test \"$(stat -c '%u %g %a' {WORKSPACE})\" = '70001 70001 700'");
+        let still = format!("test \"$(stat -c '%u %g %a' {WORKSPACE})\" = '65701 65701 700'");
         assert!(writes(scratch, &spec, "next", &still).await);
         let names = [(labels::INSTANCE, scratch.name.as_str())];
         let left = scratch
@@ -67,11 +67,11 @@ async fn a_new_volume_is_its_users_after_the_step_and_stays_so_when_it_is_emptie
 #[tokio::test]
 async fn a_volume_that_holds_something_keeps_its_owner() {
     scratch(async |scratch: &Scratch| {
-        let mut spec = spec(scratch, 70_000).await;
+        let mut spec = spec(scratch, 65_700).await;
         scratch.engine.give_to_user(&spec).await.expect("given");
         let write = format!("echo a > {WORKSPACE}/a");
         assert!(writes(scratch, &spec, "first", &write).await);
-        spec.run_as = RunAs::own(70_001).expect("a user");
+        spec.run_as = RunAs::own(65_701).expect("a user");
         scratch
             .engine
             .give_to_user(&spec)
@@ -95,6 +95,6 @@ fn only_the_container_that_gives_an_owner_lets_the_engine_copy() {
             .collect::<Vec<_>>()
     };
     assert_eq!(copies(spec.body()), [(WORKSPACE.to_owned(), Some(true))]);
-    let place = "/casemate/owner/1000".to_owned();
+    let place = "/1000".to_owned();
     assert_eq!(copies(spec.owner_body()), [(place, Some(false))]);
 }

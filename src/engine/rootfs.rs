@@ -8,7 +8,7 @@ use tar::{Archive, Builder, EntryType, Header};
 
 use super::accounts::{merged_group, merged_passwd, with_line};
 use super::spec::RunAs;
-use super::uids::{OWNERS, UidRange, owner_directory};
+use super::uids::UidRange;
 use super::{hex, node};
 
 /// Largest file of the base that is merged, with its tar headers, in bytes. /etc/passwd of a host
@@ -38,8 +38,7 @@ pub(super) fn files_digest(init: &[u8]) -> String {
 /// The layer, as a tar to unpack at `/`. Owners and modes are exact; times are 1970, so that the
 /// same inputs make the same bytes. `volumes` are the base's VOLUMEs: the tmpfs over each, as the one
 /// at /tmp, takes its mode from the directory under it (runc copies it up), so that must let the user
-/// write. `uids` are those of the users: each has an account, and the directory that gives a new
-/// volume its owner.
+/// write. `uids` are those of the users: each has an account.
 pub(super) fn layer(
     init: &[u8],
     accounts: &Accounts,
@@ -66,18 +65,10 @@ pub(super) fn layer(
     // Execute-only: a program that cannot be read cannot be traced or copied either.
     file(INIT_PATH, 0o711, init)?;
     let mut directory = |path: &str, mode: u32, owner: u32| {
-        append(
-            &mut tar,
-            header(EntryType::Directory, mode, owner, 0),
-            path,
-            &[],
-        )
+        let header = header(EntryType::Directory, mode, owner, 0);
+        append(&mut tar, header, path, &[])
     };
     directory(WORKSPACE, 0o755, RunAs::DEFAULT.uid())?;
-    directory(OWNERS, 0o755, 0)?;
-    for uid in uids.owners() {
-        directory(&owner_directory(uid), 0o755, uid)?;
-    }
     for path in volumes.iter().map(String::as_str).chain([TMP]) {
         directory(path, 0o1777, 0)?;
     }

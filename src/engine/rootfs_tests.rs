@@ -57,15 +57,8 @@ fn the_layer_has_the_init_the_workspace_and_the_merged_files() {
     );
     let own = "casemate:x:1000:\ncasemate-0:x:70000:\ncasemate-1:x:70001:\n";
     assert_eq!(entries["etc/group"], (0o644, 0, format!("{GROUP}{own}")));
-    for uid in [1000, 70_000, 70_001] {
-        let directory = &entries[&format!("casemate/owner/{uid}")];
-        assert_eq!(*directory, (0o755, uid, String::new()));
-    }
-    for path in ["casemate", "casemate/owner"] {
-        assert_eq!(entries[path], (0o755, 0, String::new()), "{path}");
-    }
     assert_eq!(entries["etc/gitconfig"], (0o644, 0, GIT_SAFE.to_owned()));
-    assert_eq!(entries.len(), 12);
+    assert_eq!(entries.len(), 8);
 }
 
 #[test]

@@ -1,10 +1,6 @@
-//! Which uids the users of an instance have, and where a prepared image keeps a directory of each.
+//! Which uids the users of an instance have.
 
 use super::spec::RunAs;
-
-/// In every prepared image: the directories that give a new volume its owner, one a uid. See
-/// [`super::owner`].
-pub(super) const OWNERS: &str = "/casemate/owner";
 
 /// Uids for users: a block of consecutive numbers. Without any, every user is
 /// [`RunAs::DEFAULT`].
@@ -45,16 +41,11 @@ impl UidRange {
             .is_some_and(|index| index < self.count)
     }
 
-    /// Those that a prepared image has a directory of: also the one of volumes without a uid of
+    /// Those that a prepared image has an account of: also the one of volumes without a uid of
     /// their own.
-    pub(super) fn owners(self) -> impl Iterator<Item = u32> {
+    pub(super) fn accounts(self) -> impl Iterator<Item = u32> {
         std::iter::once(RunAs::DEFAULT.uid()).chain(self.iter())
     }
-}
-
-/// Where a volume is mounted that is to belong to `uid`.
-pub(super) fn owner_directory(uid: u32) -> String {
-    format!("{OWNERS}/{uid}")
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! and the next container starts.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 use std::time::Duration;
 
 use casemate::config::Mode;
@@ -150,9 +150,10 @@ async fn a_container_that_ends_at_its_start_says_with_what_and_why() {
     server.shell("true").await;
     end(&server.instance).await;
     let volume = docker::inspect("volume", &server.instance.volumes()[0]);
-    let top = Path::new(volume["Mountpoint"].as_str().expect("a path"));
-    chown(top, Some(0), Some(0)).expect("the tests run as root");
-    fs::set_permissions(top, fs::Permissions::from_mode(0o700)).expect("mode");
+    let top = volume["Mountpoint"].as_str().expect("a path");
+    fs::set_permissions(top, fs::Permissions::from_mode(0)).expect("mode");
+    // Now its owner cannot change the mode either.
+    let immutable = Immutable::new(top);
     for _ in 0..2 {
         let result = server.shell("true").await;
         assert_eq!(result.code(), "sandbox_unavailable", "{}", result.0);
@@ -160,6 +161,28 @@ async fn a_container_that_ends_at_its_start_says_with_what_and_why() {
             assert!(result.text().contains(part), "{}", result.text());
         }
     }
-    chown(top, Some(1000), Some(1000)).expect("the tests run as root");
+    drop(immutable);
     assert_eq!(server.shell("echo back").await.stdout(), "back\n");
+}
+
+/// A directory that nobody can change: chattr(1). It is as before after the drop.
+struct Immutable(String);
+
+impl Immutable {
+    fn new(directory: &str) -> Self {
+        let immutable = Self(directory.to_owned());
+        assert!(immutable.set("+i"), "the tests run as root, on ext4 or XFS");
+        immutable
+    }
+
+    fn set(&self, attribute: &str) -> bool {
+        let chattr = Command::new("chattr").args([attribute, &self.0]).status();
+        chattr.expect("chattr runs").success()
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        self.set("-i");
+    }
 }

@@ -3,7 +3,7 @@
 use std::process::Output;
 use std::time::Duration;
 
-use super::taken::{own_base, with_uids};
+use super::taken::{OwnUids, with_uids};
 use super::{BASE, output, top};
 use crate::harness::{Directory, Instance, Server, TestServer, docker, eventually};
 
@@ -50,7 +50,8 @@ async fn uid(server: &Server) -> u32 {
 
 #[tokio::test]
 async fn a_restore_gives_all_files_to_the_uid_that_its_target_has() {
-    let (instance, target, base) = (Instance::new(), Directory::new(0), own_base());
+    let (own, instance, target) = (OwnUids::new(), Instance::new(), Directory::new(0));
+    let base = own.base;
     let verb = |args: &[&str]| {
         let mut command = instance.command(args);
         let output = command.env("CASEMATE_UID_BASE", base.to_string()).output();

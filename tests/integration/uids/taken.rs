@@ -10,10 +10,25 @@ use futures_util::future::join_all;
 use super::{labels, output};
 use crate::harness::{Application, Instance, TestServer, docker, eventually};
 
-/// Numbers that no other test has: of 16 bits, above all that others use.
-pub fn own_base() -> u32 {
-    let random = uuid::Uuid::new_v4().as_bytes()[..2].to_vec();
-    1_000_000 + u32::from(random[0]) * 65_536 + u32::from(random[1]) * 256
+/// Numbers that no other test has, and the image of their owners, which goes with this.
+pub struct OwnUids {
+    pub base: u32,
+}
+
+impl OwnUids {
+    pub fn new() -> Self {
+        let random = u32::from(uuid::Uuid::new_v4().as_bytes()[0]);
+        let other = u32::from(uuid::Uuid::new_v4().as_bytes()[0]);
+        // Above those that others use, and in one image.
+        let base = (1 << 20) + random * 65_536 + other * 256;
+        Self { base }
+    }
+}
+
+impl Drop for OwnUids {
+    fn drop(&mut self) {
+        docker::quietly(&["rmi", &format!("casemate-owner:{}", self.base)]);
+    }
 }
 
 pub fn with_uids(server: TestServer, base: u32, count: u32) -> TestServer {
@@ -41,7 +56,8 @@ fn claims(base: u32) -> Vec<String> {
 
 #[tokio::test]
 async fn fifty_users_whose_first_calls_come_at_once_to_two_servers_have_fifty_uids() {
-    let (instance, base) = (Instance::new(), own_base());
+    let (own, instance) = (OwnUids::new(), Instance::new());
+    let base = own.base;
     let server = || with_uids(TestServer::on(&instance), base, 50).env("CASEMATE_WARM", "off");
     let (one, other) = (
         Application::start(server()).await,
@@ -83,7 +99,8 @@ async fn fifty_users_whose_first_calls_come_at_once_to_two_servers_have_fifty_ui
 
 #[tokio::test]
 async fn a_number_that_a_killed_server_has_claimed_is_left_out_until_the_claim_is_old() {
-    let base = own_base();
+    let own = OwnUids::new();
+    let base = own.base;
     let claim = format!("casemate-uid-{base}");
     let labels_of = [
         format!("--label=io.casemate.uid={base}"),
@@ -98,7 +115,8 @@ async fn a_number_that_a_killed_server_has_claimed_is_left_out_until_the_claim_i
 
 #[tokio::test]
 async fn a_volume_whose_server_was_killed_before_it_had_its_owner_gets_it_with_the_next_call() {
-    let base = own_base();
+    let own = OwnUids::new();
+    let base = own.base;
     for uid in [Some(base), None] {
         let instance = Instance::new();
         let name = format!("io.casemate.instance={}", instance.name());
@@ -133,7 +151,8 @@ async fn a_volume_whose_server_was_killed_before_it_had_its_owner_gets_it_with_t
 
 #[tokio::test]
 async fn a_server_killed_at_any_moment_of_a_first_call_leaves_nothing_that_is_in_the_way() {
-    let (instance, base) = (Instance::new(), own_base());
+    let (own, instance) = (OwnUids::new(), Instance::new());
+    let base = own.base;
     for number in 0..8_u64 {
         let user = format!("user-{number}");
         let server = with_uids(TestServer::on(&instance).user(&user), base, 100);
@@ -173,7 +192,8 @@ async fn a_server_killed_at_any_moment_of_a_first_call_leaves_nothing_that_is_in
 
 #[tokio::test]
 async fn doctor_tells_of_two_users_with_one_uid() {
-    let base = own_base();
+    let own = OwnUids::new();
+    let base = own.base;
     let server = with_uids(TestServer::new().user("alice"), base, 4)
         .start()
         .await;

@@ -1,0 +1,129 @@
+//! The images that give a new volume its owner: empty directories, one for each uid, and nothing
+//! else. An image has those of a block of uids, so it is made once for so many users; it is
+//! independent of the settings and of the images that sandboxes run from.
+
+use std::collections::HashMap;
+use std::io;
+
+use bollard::body_full;
+use bollard::query_parameters::{
+    CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
+};
+use futures_util::TryStreamExt as _;
+use tar::{Builder, EntryType, Header};
+use tracing::debug;
+
+use super::error::EngineError;
+use super::labels;
+use super::{CHANGE, Engine, QUICK};
+
+/// The repository of these images. Never pushed.
+const REPOSITORY: &str = "casemate-owner";
+
+/// Uids in an image: 1 MB on disk, made in 0.1 s. All 4,096 would take 1 s.
+const BLOCK: u32 = 256;
+
+/// The first uid of the block that has `uid`.
+fn first_of(uid: u32) -> u32 {
+    uid - uid % BLOCK
+}
+
+/// The image that has the directory of `uid`.
+pub(super) fn owner_image(uid: u32) -> String {
+    format!("{REPOSITORY}:{}", first_of(uid))
+}
+
+/// The directory of `uid` in its image.
+pub(super) fn owner_directory(uid: u32) -> String {
+    format!("/{uid}")
+}
+
+impl Engine {
+    /// Makes the image that has the directory of `uid`. Two servers may do so at once: the later
+    /// one's has the name, and the other, unnamed, is removed by the next that comes by.
+    pub(super) async fn make_owner_image(&self, uid: u32) -> Result<(), EngineError> {
+        const CALL: &str = "import";
+        let first = first_of(uid);
+        let archive = archive(first).map_err(|error| EngineError::Answer {
+            call: CALL,
+            source: error.into(),
+        })?;
+        let options = CreateImageOptionsBuilder::new()
+            .from_src("-")
+            .repo(REPOSITORY)
+            .tag(&first.to_string())
+            .changes(vec![format!("LABEL {}=yes", labels::OWNER_IMAGE)])
+            .build();
+        let docker = self.docker().await?;
+        let import = docker.create_image(Some(options), Some(body_full(archive.into())), None);
+        let import = import.try_for_each(async |_| Ok(()));
+        self.bounded(CALL, CHANGE, import).await?;
+        debug!(first, "made the image that gives volumes their owners");
+        if let Err(error) = self.remove_unnamed_owner_images().await {
+            let error = &error as &dyn std::error::Error;
+            debug!(error, "an image without a name stays");
+        }
+        Ok(())
+    }
+
+    /// One that a container was just created from stays for the next time.
+    async fn remove_unnamed_owner_images(&self) -> Result<(), EngineError> {
+        let filters = HashMap::from([
+            ("label", vec![labels::OWNER_IMAGE]),
+            ("dangling", vec!["true"]),
+        ]);
+        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+        let docker = self.docker().await?;
+        let images = docker.list_images(Some(options));
+        for image in self.bounded("list images", QUICK, images).await? {
+            let options = RemoveImageOptionsBuilder::new().build();
+            let removed = docker.remove_image(&image.id, Some(options), None);
+            self.bounded("remove image", CHANGE, removed).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The directories of the block that begins with `first`, in times of 1970.
+fn archive(first: u32) -> io::Result<Vec<u8>> {
+    let mut tar = Builder::new(Vec::new());
+    for uid in first..first + BLOCK {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::Directory);
+        header.set_mode(0o755);
+        header.set_uid(uid.into());
+        header.set_gid(uid.into());
+        header.set_size(0);
+        header.set_mtime(0);
+        let path = owner_directory(uid);
+        tar.append_data(&mut header, path.trim_start_matches('/'), io::empty())?;
+    }
+    tar.into_inner()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_has_the_directories_of_its_block_each_with_its_owner() {
+        for uid in [1000, 65_536, 65_791, 2_147_483_647] {
+            let first = first_of(uid);
+            assert_eq!(owner_image(uid), format!("casemate-owner:{first}"));
+            let bytes = archive(first).expect("an archive");
+            let mut archive = tar::Archive::new(bytes.as_slice());
+            let entries = archive.entries().expect("entries").map(|entry| {
+                let entry = entry.expect("an entry");
+                let header = entry.header();
+                let (owner, group) = (header.uid().expect("uid"), header.gid().expect("gid"));
+                assert_eq!((header.mode().expect("mode"), owner), (0o755, group));
+                let path = entry.path().expect("a path").display().to_string();
+                assert_eq!(path, owner.to_string());
+                owner
+            });
+            let owners: Vec<u64> = entries.collect();
+            assert_eq!(owners.len(), BLOCK as usize);
+            assert!(owners.contains(&uid.into()), "{uid}");
+        }
+    }
+}
