@@ -158,6 +158,39 @@ async fn a_command_and_an_id_together_or_neither_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn progress_tears_no_character_and_tells_the_last_frame_of_a_bar() {
+    let server = TestServer::new().start().await;
+    server.shell("true").await;
+    // 3 bytes each: 1 KiB of them begins within one, and each write ends within another.
+    let text = "for i in $(seq 30); do printf '日%.0s' $(seq 400); printf '\\346'; sleep 0.1; \
+                printf '\\227\\245'; done; echo";
+    let bar = "for i in $(seq 20); do printf '\\rdone: %d %%' $i; sleep 0.1; done";
+    for (command, is_right) in [
+        (
+            text,
+            (|message: &str| message.chars().all(|c| c == '日')) as fn(&str) -> bool,
+        ),
+        (bar, |message| message.matches("done").count() <= 1),
+    ] {
+        let before = server.rpc.notifications().len();
+        let params = json!({
+            "name": "shell_exec",
+            "arguments": { "command": command },
+            "_meta": { "progressToken": "tok" },
+        });
+        let answer = server.rpc.request("tools/call", params).await;
+        assert_eq!(answer["result"]["structuredContent"]["exit_code"], 0);
+        let told = server.rpc.notifications();
+        let messages = told[before..].iter().map(|it| &it["params"]["message"]);
+        let messages: Vec<&str> = messages.filter_map(Value::as_str).collect();
+        assert!(messages.len() >= 3, "{messages:?}");
+        for message in messages {
+            assert!(is_right(message), "{message:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn progress_is_told_with_the_clients_token_rising_and_never_after_the_answer() {
     let server = TestServer::new().start().await;
     server.shell("true").await;
