@@ -938,3 +938,41 @@ async fn of_a_progress_bar_the_last_frame_is_shown_and_all_of_it_is_in_a_file() 
         .await;
     assert_eq!(kept.stdout(), "one\\rtwo\\r\\n\n");
 }
+
+#[tokio::test]
+async fn a_script_means_the_same_whatever_its_beginning_and_its_length() {
+    let server = TestServer::new().start().await;
+    // At the top level `return` is an error, and what is after it runs.
+    let short = "return 3 2>/dev/null; echo on";
+    let long = format!("{short} # {}", "x".repeat(200_000));
+    for script in [short, &long] {
+        let result = server.shell(script).await;
+        assert_eq!(
+            (result.exit_code(), result.stdout()),
+            (0, "on\n"),
+            "{}",
+            result.0
+        );
+    }
+    // Neither is an option of the shell.
+    for (script, said) in [
+        ("-c 'echo no'", "-c: command not found"),
+        ("+x", "+x: command not found"),
+    ] {
+        let result = server.shell(script).await;
+        assert_eq!(result.exit_code(), 127, "{}", result.0);
+        assert!(result.stderr().contains(said), "{}", result.0);
+    }
+    let unix = server.shell("echo one\r\necho two\r\n").await;
+    assert_eq!(unix.stdout(), "one\ntwo\n");
+    // What Python printed before it was killed is there.
+    let killed = server
+        .shell_within("python3 -c 'print(1); import time; time.sleep(60)'", 2)
+        .await;
+    assert_eq!(
+        (killed.outcome(), killed.stdout()),
+        ("timed_out", "1\n"),
+        "{}",
+        killed.0
+    );
+}

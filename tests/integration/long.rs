@@ -148,7 +148,7 @@ async fn a_command_and_an_id_together_or_neither_are_refused_by_name() {
         (json!({ "command_id": "../../etc/passwd" }), "`command_id`"),
         (
             json!({ "command": "true", "wait_seconds": 3601 }),
-            "`wait_seconds`: must be 0 to 3600",
+            "`wait_seconds`: is 3601; it is a whole number from 0 to 3600",
         ),
     ] {
         let result = server.call("shell_exec", arguments).await;
