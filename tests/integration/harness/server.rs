@@ -66,6 +66,15 @@ impl TestServer {
         self.env("CASEMATE_USER", user)
     }
 
+    /// As a client starts it that sets these variables and names no other user.
+    pub fn started_with(mut self, variables: &Value) -> Self {
+        self.env.remove("CASEMATE_USER");
+        let variables = variables.as_object().into_iter().flatten();
+        variables.fold(self, |server, (name, value)| {
+            server.env(name, value.as_str().expect("a text"))
+        })
+    }
+
     /// With sandboxes of this mode.
     pub fn mode(self, mode: Mode) -> Self {
         self.env("CASEMATE_MODE", mode.as_str())
