@@ -165,7 +165,8 @@ impl Manager {
         &self.calls
     }
 
-    /// Waits until somebody asks for a sandbox: before that nothing reaches for the Engine.
+    /// Waits until somebody asks for a sandbox: before that nothing of a server over stdio reaches
+    /// for the Engine.
     pub async fn used(&self) {
         self.first_use.cancelled().await;
     }
