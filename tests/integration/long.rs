@@ -208,8 +208,10 @@ async fn progress_is_told_with_the_clients_token_rising_and_never_after_the_answ
         .filter(|message| message["method"] == "notifications/progress")
         .map(|message| &message["params"])
         .collect();
-    // Three seconds at four a second, at most.
-    assert!((3..=13).contains(&progress.len()), "{progress:?}");
+    // Four a second at most: three seconds, and longer on a machine that is busy.
+    let duration = answer["result"]["structuredContent"]["duration_ms"].as_u64();
+    let most = usize::try_from(duration.expect("milliseconds") / 250).expect("a count") + 2;
+    assert!((3..=most).contains(&progress.len()), "{most}: {progress:?}");
     let numbers: Vec<f64> = progress
         .iter()
         .filter_map(|p| p["progress"].as_f64())
