@@ -125,11 +125,29 @@ fn shown(finding: &Finding) -> String {
         found,
         mend,
     } = finding;
-    let mut line = format!("{:<9}{check:<14}{}\n", word(*level), plain(found));
+    let mut line = format!("{:<8} {check:<13} {}\n", word(*level), plain(found));
     if let Some(mend) = mend {
         line += &format!("{:23}-> {}\n", "", plain(mend));
     }
     line
+}
+
+/// The widest value that the columns of the settings make room for: a longer one moves what is
+/// after it.
+const VALUE_WIDTH: usize = 40;
+
+fn settings(settings: &[Value]) -> String {
+    let value = |setting: &Value| plain(setting.value.as_deref().unwrap_or("-"));
+    let width = |text: &str| text.chars().count();
+    let names = settings.iter().map(|it| width(&it.name)).max();
+    let values = settings.iter().map(|it| width(&value(it)));
+    let values = values.filter(|width| *width <= VALUE_WIDTH).max();
+    let (names, values) = (names.unwrap_or(0), values.unwrap_or(0));
+    let line = |it: &Value| {
+        let (value, because) = (value(it), plain(&it.from));
+        format!("  {:<names$}   {value:<values$}   {because}\n", it.name)
+    };
+    settings.iter().map(line).collect()
 }
 
 /// What an Engine says is no place for what moves a cursor.
@@ -143,11 +161,7 @@ fn closing(report: &Report) -> String {
     if !report.settings.is_empty() {
         text += "\nSettings in force, and why:\n";
     }
-    for setting in &report.settings {
-        let value = plain(setting.value.as_deref().unwrap_or("-"));
-        let because = plain(&setting.from);
-        text += &format!("  {:<26}{value:<24} {because}\n", setting.name);
-    }
+    text += &settings(&report.settings);
     let count = |level| {
         let these = report
             .findings
@@ -205,14 +219,19 @@ mod tests {
             findings: [Level::Ok, Level::Warning, Level::Error, Level::Error]
                 .map(|level| finding(level, "", None))
                 .into(),
-            settings: vec![setting("A", Some("512m")), setting("B", None)],
+            settings: vec![
+                setting("A", Some("512m")),
+                setting("A_LONGER_NAME_THAN_MOST_OTHERS", None),
+                setting("B", Some("/a/path/that/is/longer/than/the/column/may/be")),
+            ],
         };
         assert_eq!(
             closing(&report),
             "
 Settings in force, and why:
-  A                         512m                     default
-  B                         -                        default
+  A                                512m   default
+  A_LONGER_NAME_THAN_MOST_OTHERS   -      default
+  B                                /a/path/that/is/longer/than/the/column/may/be   default
 
 2 errors, 1 warning
 "

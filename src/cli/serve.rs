@@ -8,10 +8,11 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::setup;
 use crate::config::{AwsVariables, Config, ProcessEnvironment, SettingsArgs, listen_address};
-use crate::engine::Engine;
+use crate::engine::{Engine, Quota};
 use crate::http::auth::{self, Authenticator};
 use crate::http::guard::Guard;
 use crate::ops::backup::{Backups, Store, run_by_the_clock};
@@ -68,7 +69,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let gc = Gc::new(manager.clone(), engine.clone(), last_backup);
         manager.spawn(gc::hourly(gc));
         let served = match args.http {
-            Some(address) => serve_http(address, manager, engine, config, stop).await,
+            Some(address) => {
+                if !config.everybody_binds() {
+                    manager.spawn(tell_quota(engine.clone()));
+                }
+                serve_http(address, manager, engine, config, stop).await
+            }
             None => {
                 tell_person()?;
                 let tools = Tools::new(manager.clone(), config.user);
@@ -81,6 +87,27 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     });
     runtime.shutdown_timeout(LAST);
     served
+}
+
+/// Between two questions to an Engine that does not answer.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+
+/// Tells an operator, once, what a user may do to the Engine's disk. A server over stdio is
+/// started for each conversation: there `casemate doctor` says it.
+async fn tell_quota(engine: Engine) {
+    loop {
+        match engine.quota().await {
+            Ok(Quota::Project) => return,
+            Ok(Quota::None) => {
+                warn!(
+                    "the Engine cannot limit the size of volumes: a user can fill its disk. Keep \
+                     its data on XFS with project quotas (mount option pquota)"
+                );
+                return;
+            }
+            Err(_) => tokio::time::sleep(ASK_AGAIN).await,
+        }
+    }
 }
 
 /// A client starts this command by itself. A person who does sees nothing happen otherwise.

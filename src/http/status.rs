@@ -45,11 +45,11 @@ struct Status {
     state: Phase,
     /// One, but in ephemeral mode, where each command has its own.
     containers: usize,
-    /// Of all containers; null where none of them could be asked.
+    /// Of all containers, without the page cache; null where none of them could be asked.
     memory_bytes: Option<u64>,
     /// CPU time of all that ran in them, likewise.
     cpu_ms: Option<u64>,
-    /// Processes and threads, PID 1 of each container among them.
+    /// Of the user's commands, and what they left in the background.
     processes: Option<u32>,
     /// Oldest first.
     commands: Vec<Command>,

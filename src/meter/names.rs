@@ -69,7 +69,7 @@ names! {
     SANDBOXES = "casemate_sandboxes", ["mode", "state"],
         "Containers of the instance, those of all servers.";
     MEMORY = "casemate_sandbox_memory_bytes", [],
-        "Memory of all sandboxes that this server has a channel to, page cache included.";
+        "Memory of all sandboxes that this server has a channel to, without page cache.";
     AUDIT_LINES = "casemate_audit_lines_total", [],
         "Lines of the audit that were written.";
     AUDIT_FAILURES = "casemate_audit_failures_total", [],

@@ -1,7 +1,7 @@
 //! From nothing to a container whose PID 1 answers: found and adopted, or made.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -50,8 +50,6 @@ pub(super) struct Common {
     pub preparing: tokio::sync::Mutex<()>,
     /// Calls of all users that wait for their turn.
     pub waiting: Arc<AtomicUsize>,
-    /// The operator was told that the Engine cannot limit the size of volumes.
-    pub warned: AtomicBool,
     /// Numbers that volumes are about to have.
     pub uids_in_use: UidsInUse,
     /// How many sandboxes there are, and may be.

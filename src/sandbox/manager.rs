@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -68,7 +68,9 @@ impl Factory {
 
     /// An owner without a container yet.
     pub fn place(&self) -> Place {
-        let span = info_span!("sandbox", name = self.maker.name.as_str());
+        // The owner outlives the call that comes first: its span is no part of that call's.
+        let (user, name) = (&self.maker.user, self.maker.name.as_str());
+        let span = info_span!(parent: None, "sandbox", %user, name);
         let (requests, receiver) = mpsc::channel(REQUESTS);
         let (status_sender, status) = watch::channel(Status::Absent);
         let note = NoteSlot::default();
@@ -122,7 +124,6 @@ impl Manager {
             since: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
             node: node(),
             preparing: tokio::sync::Mutex::new(()),
-            warned: AtomicBool::new(false),
             uids_in_use: UidsInUse::default(),
             room: Room::new(waiting.clone()),
             waiting,
@@ -164,7 +165,8 @@ impl Manager {
         &self.calls
     }
 
-    /// Waits until somebody asks for a sandbox: before that nothing reaches for the Engine.
+    /// Waits until somebody asks for a sandbox: before that nothing of a server over stdio reaches
+    /// for the Engine.
     pub async fn used(&self) {
         self.first_use.cancelled().await;
     }

@@ -1,10 +1,9 @@
 //! What a user's container is to be: its name, its workspace, its specification.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::bind::{self, Reserved};
 use super::bring_up::Maker;
@@ -131,14 +130,7 @@ impl Maker {
         if self.settings.mode == Mode::Bind {
             return Ok(Quota::None);
         }
-        let quota = self.engine.quota().await?;
-        if quota == Quota::None && !self.common.warned.swap(true, Ordering::Relaxed) {
-            warn!(
-                "the Engine cannot limit the size of volumes: a user can fill its disk. Keep its \
-                 data on XFS with project quotas (mount option pquota)"
-            );
-        }
-        Ok(quota)
+        Ok(self.engine.quota().await?)
     }
 
     /// Room for a user who has no workspace yet, where this machine can see the

@@ -64,6 +64,11 @@ pub struct Output {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     truncated: Option<bool>,
+    /// Bytes of progress bars that are left out: of a line that carriage returns overwrite
+    /// only the last frame is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
+    overwritten_bytes: Option<u64>,
     /// Bytes the command wrote to stdout; present when truncated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
@@ -143,7 +148,8 @@ impl From<Finished> for Output {
     fn from(finished: Finished) -> Self {
         let stdout = bounded(finished.stdout.as_ref());
         let stderr = bounded(finished.stderr.as_ref());
-        let truncated = stdout.omitted > 0 || stderr.omitted > 0;
+        let overwritten = stdout.overwritten.saturating_add(stderr.overwritten);
+        let truncated = stdout.omitted > 0 || stderr.omitted > 0 || overwritten > 0;
         let total = |captured: &Captured| truncated.then_some(captured.total);
         let path = truncated && !finished.output_path.is_empty();
         let path = path.then(|| finished.output_path.clone());
@@ -160,6 +166,7 @@ impl From<Finished> for Output {
             duration_ms: finished.duration_ms,
             signal: (finished.signal != 0).then(|| signal_name(finished.signal)),
             truncated: truncated.then_some(true),
+            overwritten_bytes: (overwritten > 0).then_some(overwritten),
             command_id: None,
             survivors: (finished.survivors > 0).then_some(finished.survivors),
             oom_kills: (finished.oom_kills > 0).then_some(finished.oom_kills),
@@ -267,6 +274,8 @@ impl Output {
     /// What the text form says behind the output.
     fn lines(&self, timeout: u32) -> Vec<String> {
         let mut lines: Vec<String> = self.sandbox.iter().flat_map(SandboxNote::lines).collect();
+        let frames = self.overwritten_bytes;
+        lines.extend(frames.map(|bytes| render::overwritten(bytes, self.output_path.as_deref())));
         if let Some(Usage {
             cpu_ms,
             max_rss_kib,

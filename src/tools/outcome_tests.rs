@@ -30,6 +30,33 @@ fn a_command_cannot_forge_the_structured_fields() {
     );
 }
 
+#[test]
+fn frames_that_were_overwritten_are_counted_and_their_file_is_named() {
+    let finished = Finished {
+        outcome: Ended::Exited.into(),
+        stdout: Some(Captured {
+            head: Bytes::from_static(b"100 %\n"),
+            overwritten: 594,
+            total: 600,
+            ..Captured::default()
+        }),
+        output_path: "a.log".to_owned(),
+        ..Finished::default()
+    };
+    let value = Executed::Finished(Box::new(finished));
+    let result = convert(Answer { value, note: None }, 30);
+    let structured = result.structured_content.expect("structured");
+    assert_eq!(structured["stdout"], "100 %\n");
+    assert_eq!(structured["truncated"], true);
+    assert_eq!(structured["overwritten_bytes"], 594);
+    assert_eq!(structured["stdout_bytes"], 600);
+    let text = serde_json::to_value(&result.content).expect("json");
+    assert_eq!(
+        text[0]["text"],
+        "100 %\n[594 bytes that carriage returns overwrote left out; all output as it came: a.log]"
+    );
+}
+
 proptest! {
     /// Whatever bytes come as an outcome: an answer, and none that breaks a client.
     #[test]
@@ -51,6 +78,7 @@ proptest! {
             tail: vec![byte; tail].into(),
             omitted,
             total: omitted,
+            overwritten: omitted,
         };
         let finished = Finished {
             stdout: Some(captured(sizes[0], sizes[1])),

@@ -46,8 +46,16 @@ fn text(news: &News) -> String {
         News::Output(progress) => progress,
     };
     let newest = String::from_utf8_lossy(&progress.newest);
-    let lines = newest.lines().map(|line| render::visible(line.as_bytes()));
+    let lines = newest
+        .lines()
+        .map(|line| render::visible(last_frame(line).as_bytes()));
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Of a line that carriage returns overwrite, what a terminal would show.
+fn last_frame(line: &str) -> &str {
+    let line = line.trim_end_matches('\r');
+    line.rsplit('\r').next().unwrap_or(line)
 }
 
 fn heartbeat(elapsed: Duration) -> String {
@@ -79,5 +87,14 @@ mod tests {
             newest: Bytes::from_static(b"a\x1b[2J\nb"),
         });
         assert_eq!(text(&output), "a\\x1b[2J\nb");
+    }
+
+    #[test]
+    fn of_a_line_that_is_overwritten_the_last_frame_is_told() {
+        let output = News::Output(Progress {
+            offset: 30,
+            newest: Bytes::from_static(b"begin\r\n 1 %\r 99 %\r100 %\r"),
+        });
+        assert_eq!(text(&output), "begin\n100 %");
     }
 }

@@ -28,10 +28,21 @@ pub fn is_lossy(captured: &Captured) -> bool {
 
 /// The line that stands for what was left out.
 fn marker(omitted: u64, path: Option<&str>) -> String {
-    match path {
-        Some(path) => format!("[{omitted} bytes left out; all output as it came: {path}]"),
-        None => format!("[{omitted} bytes left out]"),
-    }
+    format!("[{omitted} bytes left out{}]", all_output(path))
+}
+
+/// What is said of the frames of progress bars.
+pub fn overwritten(bytes: u64, path: Option<&str>) -> String {
+    format!(
+        "[{bytes} bytes that carriage returns overwrote left out{}]",
+        all_output(path)
+    )
+}
+
+fn all_output(path: Option<&str>) -> String {
+    path.map_or_else(String::new, |path| {
+        format!("; all output as it came: {path}")
+    })
 }
 
 /// Some model APIs refuse a text block without a visible character: each says then that there
@@ -124,6 +135,7 @@ mod tests {
             omitted: 12,
             tail: Bytes::from_static(b"end\n"),
             total: 21,
+            overwritten: 0,
         };
         assert_eq!(stream(&captured, None), "begin\n[12 bytes left out]\nend\n");
     }

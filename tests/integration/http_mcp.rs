@@ -388,3 +388,20 @@ async fn a_stop_of_an_idle_server_takes_no_time_and_retires_what_is_used_up_once
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_client_that_ends_its_conversation_is_told_that_there_is_nothing_to_end() {
+    let server = TestServer::new().start_http().await;
+    // The SDKs send these with a DELETE too, which has no body, and warn of all but a 405.
+    let headers = [
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+        ("mcp-session-id", "0123456789abcdef"),
+        ("mcp-protocol-version", "2025-11-25"),
+    ];
+    let request = server.request("DELETE", "/mcp");
+    let request = headers.into_iter().fold(request, |request, (name, value)| {
+        request.header(name, value)
+    });
+    assert_eq!(server.send(request, "").await.status(), 405);
+}

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use casemate::identity::{Instance as InstanceName, SandboxName, User};
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{CallResult, Instance, Server, TOOLS_IMAGE, TestServer, docker};
 
@@ -69,6 +69,21 @@ async fn ids_that_look_alike_are_users_apart() {
     }
     assert_eq!(instance.containers().len(), servers.len());
     assert_eq!(instance.volumes().len(), servers.len());
+}
+
+#[tokio::test]
+async fn all_clients_that_a_person_starts_as_the_readme_says_have_one_workspace() {
+    let instance = Instance::new();
+    let file = serde_json::from_str(include_str!("../../mcp.json"));
+    let file: Value = file.expect("mcp.json is JSON");
+    let entry = &file["mcpServers"]["casemate"];
+    assert_eq!(entry["args"], json!(["serve"]));
+    let of_the_file = TestServer::on(&instance).started_with(&entry["env"]);
+    of_the_file.start().await.write("whose", "one").await;
+    // `claude mcp add casemate -- casemate serve`
+    let of_a_command = TestServer::on(&instance).started_with(&json!({}));
+    let read = of_a_command.start().await.read("whose").await;
+    assert_eq!(read.text(), "one", "{}", read.0);
 }
 
 /// What `casemate serve` says when it ends at once.

@@ -47,6 +47,7 @@ mod lifecycle;
 mod links;
 mod listings;
 mod locked;
+mod logs;
 mod long;
 mod matrix;
 mod metrics;

@@ -54,7 +54,7 @@ async fn ps_shows_what_runs_for_whom_and_counts_as_no_use() {
         assert_eq!(row["idle_seconds"], 0, "{row}");
         assert!(row["memory_bytes"].as_u64() > Some(0), "{row}");
         assert!(row["cpu_ms"].as_u64() > Some(0), "{row}");
-        assert!(row["processes"].as_u64() > Some(1), "{row}");
+        assert_eq!(row["processes"], 1, "{row}");
     }
     assert_eq!(first["commands"][0]["background"], false);
     assert_eq!(second["commands"][0]["background"], true);
@@ -63,6 +63,34 @@ async fn ps_shows_what_runs_for_whom_and_counts_as_no_use() {
     assert!(table.contains("0 + 1 in background"), "{table}");
     drop(alice);
     drop(call);
+}
+
+#[tokio::test]
+async fn processes_are_the_users_and_no_threads_and_memory_is_no_page_cache() {
+    let server = TestServer::new().start().await;
+    let instance = server.instance.clone();
+    let cached = 100 << 20;
+    let big = format!("head -c {cached} /dev/zero > big && cat big > /dev/null");
+    assert_eq!(server.shell(&big).await.exit_code(), 0);
+    let row = ps(&instance)[0].clone();
+    assert_eq!(row["processes"], 0, "{row}");
+    let unused = row["memory_bytes"].as_u64().expect("a number");
+    assert!((1..cached / 2).contains(&unused), "{row}");
+
+    let threads = "import threading, time\nkept = b'x' * (50 << 20)\n\
+                   for _ in range(20): threading.Thread(target=time.sleep, args=(1000,)).start()\n\
+                   open('started', 'w').close()";
+    server.write("threads.py", threads).await;
+    let command = json!({ "command": "exec python3 threads.py", "wait_seconds": 0 });
+    server.call("shell_exec", command).await;
+    eventually("it runs", SOON, async || {
+        server.shell("test -e started").await.exit_code() == 0
+    })
+    .await;
+    let row = ps(&instance)[0].clone();
+    assert_eq!(row["processes"], 1, "{row}");
+    let used = row["memory_bytes"].as_u64().expect("a number");
+    assert!(used > unused + (50 << 20), "{unused}: {row}");
 }
 
 #[tokio::test]

@@ -90,6 +90,22 @@ async function folders(visit, put) {
   await visit.page.goBack();
   await visit.row('five.bin').waitFor();
   await archive(visit);
+  await namedInBytes(visit, put);
+}
+
+/** A folder whose name is no text is entered as any other, and so is one in it. */
+async function namedInBytes(visit, put) {
+  await put('caf%E9/in%20it/note.txt');
+  await visit.button('Refresh').click();
+  await visit.page.getByRole('link', { name: "$'caf\\xe9'" }).click();
+  await visit.page.getByRole('link', { name: 'in it' }).click();
+  await visit.row('note.txt').waitFor();
+  assert.ok(visit.page.url().endsWith('#/caf%E9/in%20it'));
+  const crumbs = visit.page.locator('#crumbs');
+  await crumbs.getByRole('link', { name: "$'caf\\xe9'" }).click();
+  await visit.row('in it').waitFor();
+  await crumbs.getByRole('link', { name: 'workspace' }).click();
+  await visit.row('five.bin').waitFor();
 }
 
 /** A folder goes to disk as it comes, to where the person says: here the browser's own files. */

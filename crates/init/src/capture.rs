@@ -4,6 +4,10 @@
 //! While a command runs, [`Capture`] keeps a head and a tail of bytes. When it
 //! has ended, [`cut`] divides the characters a result may have between the two
 //! streams and cuts each at a line border where one is near.
+//!
+//! A progress bar writes its line again and again, with a carriage return before each
+//! frame. Of such a line the last frame is kept, as a terminal shows it, and the bytes of
+//! the others are counted.
 
 use std::collections::VecDeque;
 
@@ -20,12 +24,21 @@ const LINE_BORDER_WITHIN: usize = 2_000;
 /// Longest UTF-8 character, in bytes.
 const LONGEST_CHAR: usize = 4;
 
-/// Head and tail of one stream.
+/// Head and tail of one stream, without what was overwritten in its lines.
 #[derive(Debug)]
 pub struct Capture {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     total: u64,
+    /// Bytes of frames that another one replaced.
+    overwritten: u64,
+    /// Where the line that is being written begins, among the bytes that were not overwritten.
+    line: u64,
+    /// Whether the last byte was a carriage return: a line feed after it ends the line, and
+    /// anything else begins it anew.
+    returned: bool,
+    /// Whether that line has anything but carriage returns.
+    drawn: bool,
     head_room: usize,
     tail_room: usize,
 }
@@ -38,6 +51,10 @@ impl Capture {
             head: Vec::new(),
             tail: VecDeque::new(),
             total: 0,
+            overwritten: 0,
+            line: 0,
+            returned: false,
+            drawn: false,
             head_room: head * LONGEST_CHAR,
             tail_room: (chars - head) * LONGEST_CHAR,
         }
@@ -45,6 +62,26 @@ impl Capture {
 
     /// Takes in what was read from the stream.
     pub fn push(&mut self, mut bytes: &[u8]) {
+        while let Some(first) = bytes.first() {
+            if self.returned && self.drawn && !matches!(first, b'\r' | b'\n') {
+                self.overwrite();
+            }
+            let end = memchr::memchr(b'\r', bytes).map_or(bytes.len(), |at| at + 1);
+            let (piece, rest) = bytes.split_at(end);
+            self.keep(piece);
+            let mut line = piece;
+            if let Some(at) = memchr::memrchr(b'\n', piece) {
+                line = &piece[at + 1..];
+                self.line = self.kept() - line.len() as u64;
+                self.drawn = false;
+            }
+            self.returned = piece.ends_with(b"\r");
+            self.drawn |= line.len() > usize::from(self.returned);
+            bytes = rest;
+        }
+    }
+
+    fn keep(&mut self, mut bytes: &[u8]) {
         self.total += bytes.len() as u64;
         let room = self.head_room - self.head.len();
         let (head, rest) = bytes.split_at(room.min(bytes.len()));
@@ -58,24 +95,51 @@ impl Capture {
         self.tail.extend(bytes);
     }
 
+    /// Forgets the frame that stands in the line.
+    fn overwrite(&mut self) {
+        let frame = self.kept() - self.line;
+        self.overwritten += frame;
+        self.drawn = false;
+        let left = usize::try_from(frame).map_or(0, |frame| self.tail.len().saturating_sub(frame));
+        self.tail.truncate(left);
+        // The line began in the head: then the tail was all of this line.
+        if let Ok(line) = usize::try_from(self.line) {
+            self.head.truncate(line);
+        }
+    }
+
+    /// Bytes of the stream that no frame replaced.
+    fn kept(&self) -> u64 {
+        self.total - self.overwritten
+    }
+
     /// Bytes the stream has had so far.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// The newest `count` bytes that are kept.
+    /// The newest characters that are kept, in `count` bytes at most: none is torn at the
+    /// beginning, nor at the end, where the rest of one may not be written yet.
     pub fn newest(&self, count: usize) -> Vec<u8> {
-        if self.tail.is_empty() {
-            return self.head[self.head.len().saturating_sub(count)..].to_vec();
-        }
-        let skip = self.tail.len().saturating_sub(count);
-        self.tail.iter().skip(skip).copied().collect()
+        let newest: Vec<u8> = if self.tail.is_empty() {
+            self.head[self.head.len().saturating_sub(count)..].to_vec()
+        } else {
+            let skip = self.tail.len().saturating_sub(count);
+            self.tail.iter().skip(skip).copied().collect()
+        };
+        let is_all = newest.len() as u64 == self.kept();
+        let from = if is_all {
+            &newest
+        } else {
+            without_torn_char(&newest)
+        };
+        without_unfinished_char(from).to_vec()
     }
 
-    /// Everything, when nothing was dropped between head and tail.
+    /// Everything that no frame replaced, when nothing was dropped between head and tail.
     fn whole(&self) -> Option<Vec<u8>> {
         let kept = self.head.len() + self.tail.len();
-        (kept as u64 == self.total).then(|| {
+        (kept as u64 == self.kept()).then(|| {
             let (front, back) = self.tail.as_slices();
             [&self.head, front, back].concat()
         })
@@ -92,6 +156,7 @@ impl Capture {
                 omitted: 0,
                 tail: Bytes::new(),
                 total: self.total,
+                overwritten: self.overwritten,
             };
         }
         let tail_kept: Vec<u8> = self.tail.iter().copied().collect();
@@ -103,10 +168,11 @@ impl Capture {
         let head = end_at_line(first_chars(from, head_chars), chars);
         let tail = start_at_line(last_chars(until, chars - head_chars), chars);
         Captured {
-            omitted: self.total - (head.len() + tail.len()) as u64,
+            omitted: self.kept() - (head.len() + tail.len()) as u64,
             head: Bytes::copy_from_slice(head),
             tail: Bytes::copy_from_slice(tail),
             total: self.total,
+            overwritten: self.overwritten,
         }
     }
 }
@@ -181,6 +247,19 @@ fn without_torn_char(bytes: &[u8]) -> &[u8] {
     &bytes[torn..]
 }
 
+/// Without the beginning of a character that the end cuts off.
+fn without_unfinished_char(bytes: &[u8]) -> &[u8] {
+    let last = bytes
+        .utf8_chunks()
+        .last()
+        .map_or(&[][..], |chunk| chunk.invalid());
+    match std::str::from_utf8(last) {
+        // No byte of it is wrong: some are missing.
+        Err(error) if error.error_len().is_none() => &bytes[..bytes.len() - last.len()],
+        _ => bytes,
+    }
+}
+
 /// Ends behind the last line break, if one is near enough to the end.
 fn end_at_line(bytes: &[u8], chars: usize) -> &[u8] {
     let near = bytes.len() - last_chars(bytes, border_distance(chars)).len();
@@ -205,91 +284,4 @@ fn border_distance(chars: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn captured(chunks: &[Vec<u8>], chars: usize) -> Capture {
-        let mut capture = Capture::new(chars);
-        for chunk in chunks {
-            capture.push(chunk);
-        }
-        capture
-    }
-
-    #[test]
-    fn a_short_output_is_shown_as_it_came() {
-        let capture = captured(&[b"one\n".to_vec(), b"two".to_vec()], 100);
-        let shown = capture.show(100);
-        assert_eq!(shown.head, "one\ntwo");
-        assert_eq!((shown.omitted, shown.total), (0, 7));
-    }
-
-    #[test]
-    fn a_long_output_is_cut_at_line_borders_with_an_exact_count() {
-        let lines: Vec<Vec<u8>> = (0..1000).map(|n| format!("line {n:04}\n").into()).collect();
-        let shown = captured(&lines, 1000).show(1000);
-        assert!(shown.head.ends_with(b"\n") && shown.head.starts_with(b"line 0000\n"));
-        assert!(shown.tail.starts_with(b"line ") && shown.tail.ends_with(b"line 0999\n"));
-        let kept = (shown.head.len() + shown.tail.len()) as u64;
-        assert_eq!(kept + shown.omitted, 10_000);
-        assert!(shown.head.len() >= 300 && shown.tail.len() >= 500);
-    }
-
-    #[test]
-    fn a_quiet_stream_leaves_its_share_to_the_loud_one() {
-        assert_eq!(share(10, usize::MAX, 100), (10, 90));
-        assert_eq!(share(usize::MAX, 10, 100), (90, 10));
-        assert_eq!(share(usize::MAX, usize::MAX, 100), (50, 50));
-        assert_eq!(share(60, 20, 100), (80, 20));
-    }
-
-    fn chunks() -> impl Strategy<Value = Vec<Vec<u8>>> {
-        let text = "[a-z\n é日😀]{0,60}".prop_map(String::into_bytes);
-        let bytes = prop::collection::vec(any::<u8>(), 0..60);
-        prop::collection::vec(prop_oneof![text, bytes], 0..40)
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_shown_is_a_true_beginning_and_end(chunks in chunks(), chars in 1usize..400) {
-            let all = chunks.concat();
-            let shown = captured(&chunks, chars).show(chars);
-            prop_assert!(all.starts_with(&shown.head));
-            prop_assert!(all.ends_with(&shown.tail));
-            prop_assert_eq!(shown.total, all.len() as u64);
-            let kept = (shown.head.len() + shown.tail.len()) as u64;
-            prop_assert_eq!(kept + shown.omitted, shown.total);
-            let seen = count_chars(&shown.head) + count_chars(&shown.tail);
-            prop_assert!(seen <= chars, "{seen} characters of {chars}");
-            if count_chars(&all) <= chars {
-                prop_assert_eq!(shown.omitted, 0);
-            }
-        }
-
-        #[test]
-        fn a_cut_never_tears_a_character(text in "[a-zé日😀\n]{0,800}", chars in 1usize..200) {
-            let shown = captured(&[text.into_bytes()], chars).show(chars);
-            prop_assert!(std::str::from_utf8(&shown.head).is_ok());
-            prop_assert!(std::str::from_utf8(&shown.tail).is_ok());
-        }
-
-        #[test]
-        fn how_the_output_was_chunked_does_not_matter(chunks in chunks(), chars in 1usize..300) {
-            let whole = captured(&[chunks.concat()], chars).show(chars);
-            prop_assert_eq!(captured(&chunks, chars).show(chars), whole);
-        }
-
-        #[test]
-        fn both_streams_together_keep_the_limit(
-            stdout in chunks(), stderr in chunks(), chars in 2usize..300,
-        ) {
-            let (stdout, stderr) = (captured(&stdout, chars), captured(&stderr, chars));
-            let (out, err) = cut(&stdout, &stderr, chars);
-            let seen: usize = [&out.head, &out.tail, &err.head, &err.tail]
-                .iter().map(|bytes| count_chars(bytes)).sum();
-            prop_assert!(seen <= chars);
-        }
-    }
-}
+mod tests;

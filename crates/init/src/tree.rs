@@ -46,6 +46,11 @@ pub fn size(root: Pid) -> u32 {
     descendants(root).map_or(1, |tree| u32::try_from(tree.len()).unwrap_or(u32::MAX))
 }
 
+/// How many of `all` live below `root`.
+pub fn size_in(all: &[Process], root: Pid) -> u32 {
+    u32::try_from(below(all, root).len()).unwrap_or(u32::MAX)
+}
+
 /// Children of PID 1 that are not among `ours`: orphans of a supervisor that
 /// user code killed. Their own children follow when they are gone.
 ///

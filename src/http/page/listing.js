@@ -5,8 +5,9 @@ import { data, request } from './api.js';
 import { $, agree, button, icon, make, named, say } from './dom.js';
 import { download } from './download.js';
 import { session } from './session.js';
-import { below, folderOf, instant, join, linkTo, quoted, size, visible } from './text.js';
+import { below, folderOf, instant, linkTo, pathOf, quoted, size, spelled, visible } from './text.js';
 
+/** Its path, escaped. */
 let here = '';
 /** The pages up to this one: where each begins, and how many entries are before it. */
 let pages = [{ cursor: '', before: 0 }];
@@ -30,7 +31,7 @@ async function open() {
 /** Shows the page again, as it is now. */
 export async function list() {
   const question = (asked += 1);
-  const query = `${new URLSearchParams({ path: here, cursor: pages.at(-1).cursor })}`;
+  const query = `path=${here}&${new URLSearchParams({ cursor: pages.at(-1).cursor })}`;
   $('drop').ariaBusy = 'true';
   try {
     const page = await data(`/files/list?${query}`);
@@ -60,7 +61,7 @@ function show(page) {
   const total = page.total ?? 'many';
   const { before } = pages.at(-1);
   $('page').textContent = `${before + 1}–${before + page.files.length} of ${total}`;
-  say(`${total} ${total === 1 ? 'entry' : 'entries'} in ${visible(here) || 'the workspace'}.`);
+  say(`${total} ${total === 1 ? 'entry' : 'entries'} in ${visible(spelled(here)) || 'the workspace'}.`);
 }
 
 function showNothing() {
@@ -72,7 +73,7 @@ function showNothing() {
 function showCrumbs() {
   const names = here ? here.split('/') : [];
   const links = ['workspace', ...names].map((name, at) =>
-    make('a', { href: linkTo(names.slice(0, at).join('/')) }, named(name)));
+    make('a', { href: linkTo(names.slice(0, at).join('/')) }, named(at ? spelled(name) : name)));
   links.at(-1).ariaCurrent = 'page';
   $('crumbs').replaceChildren(...links.map((link) => make('li', {}, link)));
 }
@@ -89,13 +90,12 @@ function replaceRows(rows) {
 }
 
 function row(entry) {
-  const path = join(here, entry.filename);
   const name = named(entry.filename);
   const [day, time] = instant(entry.modified);
   return make('tr', {},
     make('td', { className: 'name' },
       icon(entry.is_dir ? 'folder' : 'file'),
-      entry.is_dir ? make('a', { href: linkTo(path) }, name) : name),
+      entry.is_dir ? make('a', { href: linkTo(pathOf(entry)) }, name) : name),
     make('td', { className: 'number' }, entry.is_dir ? '' : size(entry.size)),
     make('td', { className: 'date' }, day, make('span', {}, ` ${time}`)),
     make('td', { className: 'actions' },
@@ -134,7 +134,7 @@ $('previous').addEventListener('click', () => {
 });
 $('refresh').addEventListener('click', list);
 $('all').addEventListener('click', () =>
-  download(below('download', here), { filename: here.split('/').pop() || 'workspace', is_dir: true }));
+  download(below('download', here), { filename: spelled(here).split('/').pop() || 'workspace', is_dir: true }));
 addEventListener('hashchange', () => { if (session.status) turn(open); });
 
 session.addEventListener('enter', open);

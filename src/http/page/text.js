@@ -38,22 +38,54 @@ const [days, times] = [{ dateStyle: 'medium' }, { timeStyle: 'short' }]
 /** A point in time, as the reader's language has it: the day, and the time of day. */
 export const instant = (text) => [days, times].map((format) => format.format(new Date(text)));
 
-/** The path of what is in a folder; '' is the workspace itself. */
-export const join = (folder, name) => (folder ? `${folder}/${name}` : name);
+// A name may be any bytes, so a path is kept as it is served: escaped, and '' is the workspace
+// itself. Only `spelled` has it as text, for people.
 
-const escaped = (path) => path.split('/').map(encodeURIComponent).join('/');
+/** Bytes as they stand in a path: all but the plainest are escaped. */
+const escaped = (bytes) => Array.from(bytes, (byte) => {
+  const char = String.fromCharCode(byte);
+  return /[\w.~-]/.test(char) ? char : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+}).join('');
+
+/** The bytes of escaped text. What is not escaped stands for itself. */
+function bytesOf(text) {
+  const bytes = [];
+  for (const [part, digits] of text.matchAll(/%([0-9a-f]{2})|[^%]+|%/gi)) {
+    if (digits) bytes.push(parseInt(digits, 16));
+    else bytes.push(...new TextEncoder().encode(part));
+  }
+  return Uint8Array.from(bytes);
+}
+
+/** The path of a new name in a folder. */
+export const join = (folder, name) => {
+  const last = escaped(new TextEncoder().encode(name));
+  return folder ? `${folder}/${last}` : last;
+};
 
 /** Where a path is served: `route` is `content` or `download`. */
-export const below = (route, path) => `/files/${route}/${escaped(path)}`;
+export const below = (route, path) => `/files/${route}/${path}`;
+
+/** The path of an entry of a listing. */
+export const pathOf = (entry) => entry.url.slice(below('content', '').length);
 
 /** Where the page shows a folder. */
-export const linkTo = (folder) => `#/${escaped(folder)}`;
+export const linkTo = (folder) => `#/${folder}`;
 
-/** The folder that such an address names; one that is no address names the workspace. */
-export function folderOf(hash) {
+/** The folder that such an address names, however it was typed. */
+export const folderOf = (hash) =>
+  hash.replace(/^#\/?/, '').split('/').filter(Boolean).map((part) => escaped(bytesOf(part))).join('/');
+
+/** A path as text: a name that is none as bash writes it. */
+export const spelled = (path) => path.split('/').map((part) => {
+  const bytes = bytesOf(part);
   try {
-    return hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent).filter(Boolean).join('/');
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    return '';
+    const chars = Array.from(bytes, (byte) => {
+      if (byte < 0x20 || byte > 0x7e) return `\\x${byte.toString(16).padStart(2, '0')}`;
+      return String.fromCharCode(byte).replace(/['\\]/, '\\$&');
+    });
+    return `$'${chars.join('')}'`;
   }
-}
+}).join('/');

@@ -1,6 +1,7 @@
 //! A server of the test's own, and what tests ask of it.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ pub struct TestServer {
     instance: Instance,
     env: BTreeMap<String, String>,
     flags: Vec<String>,
+    log: Option<PathBuf>,
     initialize: bool,
 }
 
@@ -39,6 +41,7 @@ impl TestServer {
             instance: instance.clone(),
             env: BTreeMap::new(),
             flags: Vec::new(),
+            log: None,
             initialize: true,
         };
         env.iter()
@@ -63,6 +66,15 @@ impl TestServer {
         self.env("CASEMATE_USER", user)
     }
 
+    /// As a client starts it that sets these variables and names no other user.
+    pub fn started_with(mut self, variables: &Value) -> Self {
+        self.env.remove("CASEMATE_USER");
+        let variables = variables.as_object().into_iter().flatten();
+        variables.fold(self, |server, (name, value)| {
+            server.env(name, value.as_str().expect("a text"))
+        })
+    }
+
     /// With sandboxes of this mode.
     pub fn mode(self, mode: Mode) -> Self {
         self.env("CASEMATE_MODE", mode.as_str())
@@ -71,6 +83,12 @@ impl TestServer {
     /// With sandboxes from this image.
     pub fn image(self, image: &str) -> Self {
         self.env("CASEMATE_IMAGE", image)
+    }
+
+    /// With what it logs in this file instead of the test's own output. Over stdio.
+    pub fn log_to(mut self, file: &Path) -> Self {
+        self.log = Some(file.to_owned());
+        self
     }
 
     /// Without the `initialize` handshake.
@@ -92,6 +110,9 @@ impl TestServer {
             .args(&self.flags)
             .envs(&self.env)
             .kill_on_drop(true);
+        if let Some(log) = &self.log {
+            command.stderr(std::fs::File::create(log).expect("a file for the log"));
+        }
         command
     }
 

@@ -27,6 +27,13 @@ static MEMORY: LazyLock<Option<&str>> = LazyLock::new(|| {
     ])
 });
 
+static MEMORY_STAT: LazyLock<Option<&str>> = LazyLock::new(|| {
+    present([
+        "/sys/fs/cgroup/memory.stat",
+        "/sys/fs/cgroup/memory/memory.stat",
+    ])
+});
+
 /// Version 2 counts microseconds in one of several lines, version 1 nanoseconds.
 static CPU: LazyLock<Option<&str>> = LazyLock::new(|| {
     present([
@@ -60,14 +67,26 @@ pub fn is_crowded() -> bool {
     }
 }
 
-/// Processes and threads in the container; 0 where nothing counts them.
-pub fn processes() -> u64 {
-    number(*PIDS).unwrap_or(0)
+/// Bytes charged to the container without its page cache, which the kernel takes back before
+/// anything fails; 0 where nothing counts them. What is in `/tmp` is memory. (`docker stats`
+/// leaves out the inactive half of the cache alone.)
+pub fn memory() -> u64 {
+    let cache = read(*MEMORY_STAT).map_or(0, |text| page_cache(&text));
+    number(*MEMORY).unwrap_or(0).saturating_sub(cache)
 }
 
-/// Bytes charged to the container, page cache included; 0 where nothing counts them.
-pub fn memory() -> u64 {
-    number(*MEMORY).unwrap_or(0)
+/// Version 1 has the cgroup's own pages under these names too, and with `total_` those below
+/// it, as usage counts them.
+fn page_cache(text: &str) -> u64 {
+    let of = |name: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        let found = lines.find(|(key, _)| *key == name);
+        found.and_then(|(_, bytes)| bytes.trim().parse::<u64>().ok())
+    };
+    let both = |[active, inactive]: [&str; 2]| Some(of(active)?.saturating_add(of(inactive)?));
+    both(["total_active_file", "total_inactive_file"])
+        .or_else(|| both(["active_file", "inactive_file"]))
+        .unwrap_or(0)
 }
 
 /// CPU time of all that ran in the container, in milliseconds; 0 where nothing counts it.
@@ -109,5 +128,10 @@ mod tests {
         assert_eq!(milliseconds(v2), Some(1_234));
         assert_eq!(milliseconds("1234567890\n"), Some(1_234));
         assert_eq!(milliseconds("nr_periods 0\n"), None);
+        let v2 = "anon 9\ninactive_file 200\nactive_file 30\n";
+        assert_eq!(page_cache(v2), 230);
+        let v1 = "inactive_file 2\nactive_file 3\ntotal_inactive_file 20\ntotal_active_file 30\n";
+        assert_eq!(page_cache(v1), 50);
+        assert_eq!(page_cache("anon 9\n"), 0);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use casemate_protocol::{
-    CancelRequest, Failure, Finished, RunningCommand, StartRequest, exit, failure::Code,
+    CancelRequest, Captured, Failure, Finished, RunningCommand, StartRequest, exit, failure::Code,
 };
 use tokio::sync::Notify;
 
@@ -21,6 +21,7 @@ use super::shell::Shell;
 use super::supervisors::Supervisors;
 use super::table::Table;
 use crate::files::{Pool, Workspace};
+use crate::procfs;
 use crate::supervisor::{Ended, Order};
 use crate::tree;
 
@@ -136,11 +137,13 @@ impl Commands {
 
     /// What runs, oldest first, and how many processes each has.
     pub fn listed(&self) -> Vec<RunningCommand> {
+        let seen = procfs::processes().ok();
+        let size = |root| seen.as_ref().map_or(1, |all| tree::size_in(all, root));
         let of = |command: &Arc<Command>, background| RunningCommand {
             id: command.id.clone(),
             running_ms: command.duration_ms(),
             background,
-            processes: command.supervisor().map_or(0, tree::size),
+            processes: command.supervisor().map_or(0, size),
         };
         let mut listed: Vec<_> = self.table().running().map(|c| of(c, false)).collect();
         listed.extend(self.background().iter().map(|c| of(c, true)));
@@ -210,7 +213,8 @@ impl Commands {
             stuck => stuck,
         };
         let (stdout, stderr) = command.cut();
-        let shown_whole = stdout.omitted + stderr.omitted == 0;
+        let is_whole = |it: &Captured| it.omitted == 0 && it.overwritten == 0;
+        let shown_whole = is_whole(&stdout) && is_whole(&stderr);
         command.spill.close(&self.pool, shown_whole).await;
         let finished = Finished {
             outcome: end.outcome().into(),

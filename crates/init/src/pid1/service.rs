@@ -222,12 +222,14 @@ impl Sandbox for Service {
     }
 
     async fn stats(&self, _: Request<StatsRequest>) -> Result<Response<StatsReply>, Status> {
+        let commands = self.commands.listed();
+        let processes = commands.iter().map(|command| command.processes);
         Ok(Response::new(StatsReply {
             idle_ms: milliseconds(self.life.idle_for()),
             uptime_ms: milliseconds(self.started.elapsed()),
-            commands: self.commands.listed(),
             memory_bytes: cgroup::memory(),
-            processes: u32::try_from(cgroup::processes()).unwrap_or(u32::MAX),
+            processes: processes.fold(0, u32::saturating_add),
+            commands,
             cpu_ms: cgroup::cpu_ms(),
             last_used_ms: self.last_use.at(),
         }))

@@ -96,10 +96,15 @@ impl Spill {
         }
         let kept = &bytes[..bytes.len().min(room)];
         state.waiting.extend_from_slice(kept);
+        if state.written == 0 && state.waiting.len() <= self.from {
+            return None;
+        }
+        self.hand_on(&mut state)
+    }
+
+    /// What waits, where one more file may be written to.
+    fn hand_on(&self, state: &mut State) -> Option<Bytes> {
         if state.written == 0 {
-            if state.waiting.len() <= self.from {
-                return None;
-            }
             let mut open = open_files();
             if open.len() >= MAX_OPEN {
                 state.failed = true;
@@ -111,6 +116,15 @@ impl Spill {
         let chunk = std::mem::take(&mut state.waiting);
         state.written += chunk.len() as u64;
         Some(chunk.into())
+    }
+
+    /// What still waits of a short output that is not shown whole.
+    fn rest(&self) -> Option<Bytes> {
+        let mut state = self.state();
+        if state.waiting.is_empty() || state.failed || state.closed {
+            return None;
+        }
+        self.hand_on(&mut state)
     }
 
     /// Writes on a file thread. The caller awaits it before it reads more, so no
@@ -137,8 +151,12 @@ impl Spill {
     }
 
     /// The outcome is known. What comes later is not kept, and the file goes when
-    /// the result shows everything after all.
+    /// the result shows everything after all. A short output has its file when it does not:
+    /// frames of its lines were overwritten.
     pub async fn close(&self, pool: &Pool, shown_whole: bool) {
+        if !shown_whole && let Some(rest) = self.rest() {
+            self.write(pool, rest).await;
+        }
         let _turn = self.writing.lock().await;
         let had_file = {
             let mut state = self.state();
@@ -247,6 +265,15 @@ mod tests {
         assert_eq!(spill.push(b"0123456789"), None);
         assert_eq!(spill.push(b"x"), Some(Bytes::from_static(b"0123456789x")));
         open_files().retain(|open| open != "a.log");
+    }
+
+    #[test]
+    fn a_short_output_is_handed_on_when_it_is_not_shown_whole() {
+        let spill = Spill::new("short", 10);
+        assert_eq!(spill.push(b"old\rnew"), None);
+        assert_eq!(spill.rest(), Some(Bytes::from_static(b"old\rnew")));
+        assert_eq!(spill.rest(), None);
+        open_files().retain(|open| open != "short.log");
     }
 
     #[test]

@@ -277,11 +277,12 @@ pub struct Progress {
     /// Bytes of output (stdout and stderr together) so far.
     #[prost(uint64, tag = "1")]
     pub offset: u64,
-    /// The newest bytes, 1 KiB at most.
+    /// The newest characters, in 1 KiB at most.
     #[prost(bytes = "bytes", tag = "2")]
     pub newest: ::prost::bytes::Bytes,
 }
-/// One stream of output: everything, or its head and its tail.
+/// One stream of output: everything, or its head and its tail. Of a line that carriage
+/// returns overwrite, as a progress bar does, only the last frame.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Captured {
     #[prost(bytes = "bytes", tag = "1")]
@@ -291,9 +292,12 @@ pub struct Captured {
     pub omitted: u64,
     #[prost(bytes = "bytes", tag = "3")]
     pub tail: ::prost::bytes::Bytes,
-    /// Bytes the command wrote.
+    /// Bytes the command wrote: those of head, tail, omitted and overwritten.
     #[prost(uint64, tag = "4")]
     pub total: u64,
+    /// Bytes of frames that a later one replaced.
+    #[prost(uint64, tag = "5")]
+    pub overwritten: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Usage {
@@ -405,11 +409,11 @@ pub struct StatsReply {
     /// Oldest first.
     #[prost(message, repeated, tag = "3")]
     pub commands: ::prost::alloc::vec::Vec<RunningCommand>,
-    /// Charged to the container by the kernel, page cache included; 0 where it cannot
-    /// be read.
+    /// Charged to the container by the kernel, without the page cache of files; 0 where it
+    /// cannot be read.
     #[prost(uint64, tag = "4")]
     pub memory_bytes: u64,
-    /// Processes and threads in the container, PID 1 among them.
+    /// Of the user's commands, and of what they left in the background.
     #[prost(uint32, tag = "5")]
     pub processes: u32,
     /// CPU time of all that ran in the container, by the kernel's count; 0 where it
