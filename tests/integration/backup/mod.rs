@@ -5,6 +5,7 @@ mod clock;
 mod drill;
 mod killed;
 mod large;
+mod limits;
 mod moment;
 mod refused;
 mod s3;
