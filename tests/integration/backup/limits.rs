@@ -106,32 +106,3 @@ fn assert_tar_reads_it(target: &Directory) {
     let read = read.expect("it is there");
     assert_eq!(&value[..read], b"any \xff bytes\n13 size=999\n");
 }
-
-/// The layout before this one had neither attributes nor what was left out.
-#[test]
-fn a_backup_of_the_first_layout_is_restored_and_one_of_a_later_layout_is_refused() {
-    let (instance, target) = (Instance::new(), target());
-    exec(&instance, "echo old > file");
-    done(&instance, &["backup", "alice", "--to", target.text()]);
-    exec(&instance, "echo new > file");
-    let manifest = super::backups(&target)[0].join("manifest.json");
-    let text = std::fs::read_to_string(&manifest).expect("a manifest");
-    let written = |format: &str| {
-        let value = text
-            .replace("\"format\": 2", format)
-            .replace("\"format\":2", format);
-        assert!(value != text && !value.contains("left_out"), "{text}");
-        std::fs::write(&manifest, value).expect("written");
-    };
-    written("\"format\": 3");
-    let verify = ["backup", "verify", "alice", "--from", target.text()];
-    let said = super::refused(&instance, &verify);
-    assert!(
-        said.contains("format 3, this server reads 1 to 2"),
-        "{said}"
-    );
-    written("\"format\": 1");
-    done(&instance, &verify);
-    done(&instance, &["restore", "alice", "--from", target.text()]);
-    assert_eq!(exec(&instance, "cat file"), "old\n");
-}

@@ -3,6 +3,7 @@
 
 mod clock;
 mod drill;
+mod first_layout;
 mod killed;
 mod large;
 mod limits;
