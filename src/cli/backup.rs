@@ -279,8 +279,10 @@ pub(super) fn summary(manifest: &Manifest) -> String {
         Consistent::Changed => "WARNING: ",
         _ => "",
     };
+    let left_out = manifest.left_out.sentence();
+    let separator = if left_out.is_empty() { "" } else { "; " };
     format!(
-        "{}, {} entries, {} ({} stored), {warning}{}",
+        "{}, {} entries, {} ({} stored), {warning}{}{separator}{left_out}",
         manifest.id,
         manifest.entries,
         indicatif::HumanBytes(manifest.content_bytes),

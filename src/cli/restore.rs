@@ -1,5 +1,7 @@
 //! `casemate restore`: a backup becomes a user's workspace.
 
+use std::fmt::Write as _;
+
 use super::backup::{Session, summary};
 use super::setup;
 use super::whose::UserArgs;
@@ -61,7 +63,15 @@ async fn restore(
     session.progress.begin(&shown(user.subject.as_str()));
     let keeper = session.manager.keeper(user);
     let source = session.backups.find(&keeper, id).await?;
-    session.backups.restore(&keeper, &source, force).await?;
-    let told = format!("restored {user} from {}", summary(&source.manifest));
+    let lost = session.backups.restore(&keeper, &source, force).await?;
+    let mut told = format!("restored {user} from {}", summary(&source.manifest));
+    if let Some(first) = lost.first {
+        let entries = lost.entries;
+        let _ = write!(
+            told,
+            "\nWARNING: the disk could not keep the times or extended attributes of {entries} \
+             entries, first {first}; all files are whole"
+        );
+    }
     session.progress.end(&told)
 }

@@ -97,6 +97,8 @@ pub struct Uploaded {
     pub created: bool,
     /// Entries of an archive; 1 for a file.
     pub entries: u64,
+    /// Other names that the file had (hard links), which keep the old content.
+    pub other_names: u64,
 }
 
 /// The transfers of one user.

@@ -259,14 +259,14 @@ impl ToolError {
             F::NotDirectory => (Code::NotDirectory, format!("{subject} is not a directory, or a part of the path is not.")),
             F::NotRegular => (Code::NotRegular, format!("{subject} is a FIFO, socket or device. Only regular files can be used.")),
             F::PermissionDenied => (Code::PermissionDenied, format!(
-                "{subject}: permission denied for the sandbox's user. Change the mode of it and of the directories on its path with shell_exec, for example `chmod u+rwX`."
+                "{subject}: permission denied for the sandbox's user ({detail}). Change the mode of it and of the directories on its path with shell_exec, for example `chmod u+rwX`."
             )),
             F::TooManyLinks => (Code::OutsideWorkspace, format!("{subject} is reached through too many links, or through a loop of them.")),
             F::NoSpace if failure.stored > 0 => (Code::NoSpace, format!("{subject}: the workspace has no space left ({detail}). Delete files, then retry.")),
             F::NoSpace => (Code::NoSpace, format!("the workspace has no space left ({detail}). Delete files, then retry; nothing was changed.")),
             F::Busy => (Code::Busy, format!("{subject} cannot be opened now: {detail}. End that program, or retry in a minute.")),
             F::FileTooLarge => (Code::TooLarge, format!("{subject} would be too large: {detail}.")),
-            F::NotText => (Code::NotText, format!("{subject} is not UTF-8 text. Read it with encoding \"base64\", or look at it with shell_exec.")),
+            F::NotText => (Code::NotText, format!("{subject} is not UTF-8 text ({detail}). Read it with encoding \"base64\", or look at it and change it with shell_exec.")),
             F::NameTooLong => (Code::InvalidArgument, format!("{subject}: a name is too long; 255 bytes at most.")),
             F::BadCwd => (Code::BadCwd, format!("`cwd`: {subject} cannot be entered ({detail}). {}.", elsewhere(subject))),
             F::NoShell => (Code::NoShell, "the sandbox image has neither bash nor sh, so no command can run. Files still work; the operator can set CASEMATE_IMAGE.".to_owned()),

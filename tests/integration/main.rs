@@ -21,6 +21,7 @@ mod disk;
 mod doctor;
 mod edits;
 mod emptied;
+mod encodings;
 mod ending;
 mod engine_trouble;
 mod ephemeral;

@@ -7,14 +7,17 @@ mod generated {
     include!("generated/casemate.v1.rs");
 }
 
+pub mod backup;
 pub mod exit;
 mod image;
 mod pax;
+mod records;
 mod status;
 
 pub use generated::*;
 pub use image::image_type;
-pub use pax::{parse_pax_time, pax_time};
+pub use pax::{parse_pax_time, pax_time, split_pax_record};
+pub use records::{Attribute, Records};
 pub use status::FailureExt;
 
 /// Major version of the protocol. Two sides with the same one can work together.
@@ -54,10 +57,6 @@ pub const MAX_READ: usize = 3 * 1024 * 1024;
 
 /// Content in one message of a transfer, in bytes: as much as a stream's window.
 pub const MAX_CHUNK: usize = 256 * 1024;
-
-/// Entries of one backup. A project with its dependencies has some 100,000; each takes
-/// PID 1 20 µs, and of ten million nobody can wait for the end.
-pub const MAX_BACKUP_ENTRIES: u64 = 5_000_000;
 
 /// In `StatsReply.last_used_ms`: the workspace was read, and does not say when.
 pub const LAST_USE_UNKNOWN: i64 = -1;

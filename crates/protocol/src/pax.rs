@@ -1,4 +1,5 @@
-//! Times in an archive: seconds since 1970 with a decimal fraction (pax(1), "mtime").
+//! Records of an archive, and times in them: seconds since 1970 with a decimal fraction
+//! (pax(1), "pax Extended Header").
 
 const NANOS: u32 = 1_000_000_000;
 
@@ -23,13 +24,31 @@ pub fn parse_pax_time(text: &str) -> Option<(i64, u32)> {
     if !all_digits(whole) || !all_digits(fraction) {
         return None;
     }
-    let seconds: i64 = whole.parse().ok()?;
+    let seconds: i128 = whole.parse().ok()?;
     let nanos: u32 = format!("{fraction:0<9}")[..9].parse().ok()?;
-    Some(match (negative, nanos) {
+    let (seconds, nanos) = match (negative, nanos) {
         (false, _) => (seconds, nanos),
         (true, 0) => (-seconds, 0),
         (true, _) => (-seconds - 1, NANOS - nanos),
-    })
+    };
+    Some((seconds.try_into().ok()?, nanos))
+}
+
+/// The key and the value of the first record of a pax header, and what follows it: a record is
+/// its own length, a space, the key, `=`, any bytes and a line break (pax(1), "pax Extended
+/// Header"). `None` for what is no record.
+pub fn split_pax_record(text: &[u8]) -> Option<((&[u8], &[u8]), &[u8])> {
+    let space = text.iter().position(|byte| *byte == b' ')?;
+    let length = &text[..space];
+    if !length.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let length: usize = std::str::from_utf8(length).ok()?.parse().ok()?;
+    let (record, rest) = text.split_at_checked(length)?;
+    let (_, record) = record.split_at_checked(space + 1)?;
+    let record = record.strip_suffix(b"\n")?;
+    let equals = record.iter().position(|byte| *byte == b'=')?;
+    Some(((&record[..equals], &record[equals + 1..]), rest))
 }
 
 #[cfg(test)]
@@ -44,6 +63,9 @@ mod tests {
             (-1, 500_000_000, "-0.500000000"),
             (-5, 0, "-5.000000000"),
             (-5, 999_999_999, "-4.000000001"),
+            (i64::MAX, 1, "9223372036854775807.000000001"),
+            (i64::MIN, 0, "-9223372036854775808.000000000"),
+            (i64::MIN, 1, "-9223372036854775807.999999999"),
         ] {
             assert_eq!(pax_time(seconds, nanos), text);
             assert_eq!(parse_pax_time(text), Some((seconds, nanos)), "{text}");

@@ -61,6 +61,9 @@ struct Stored {
     size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     entries: Option<u64>,
+    /// Other names that the file had (hard links), which keep the old content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_names: Option<u64>,
 }
 
 /// Stores the body at the path, or unpacks it there. With `If-None-Match: *` it is
@@ -119,6 +122,7 @@ fn stored_at(path: &WorkspacePath, uploaded: Uploaded, unpacked: bool) -> Respon
         filename: path.to_string(),
         size: uploaded.size,
         entries: unpacked.then_some(uploaded.entries),
+        other_names: Some(uploaded.other_names).filter(|count| *count > 0),
     };
     (status, Json(success(&stored))).into_response()
 }

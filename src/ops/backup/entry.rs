@@ -4,16 +4,14 @@ use std::io::{self, BufRead, Read};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use casemate_protocol::{parse_pax_time, pax_time};
+use casemate_protocol::backup::{LINE, check_link_target, check_path, components};
+use casemate_protocol::{Records, pax_time};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tar::EntryType;
 use tokio_util::sync::CancellationToken;
 
-use super::stream::Hashed;
-
-/// Longest line, in bytes: a path and a target of 4,096 bytes, each byte escaped as six.
-const LINE: u64 = 64 * 1024;
+use super::stream::{Digest, Hashed};
 
 /// What one entry is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +34,28 @@ pub struct Entry {
     /// Where a link leads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Name>,
+    /// Extended attributes, POSIX ACLs among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<Attribute>,
+}
+
+/// An extended attribute of a file or a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attribute {
+    /// With its name space: `user.mime_type`.
+    name: Name,
+    /// As setxattr(2) takes it.
+    value: Name,
+}
+
+impl From<casemate_protocol::Attribute> for Attribute {
+    fn from(attribute: casemate_protocol::Attribute) -> Self {
+        Self {
+            name: Name(attribute.name),
+            value: Name(attribute.value),
+        }
+    }
 }
 
 #[expect(
@@ -58,6 +78,25 @@ pub enum Kind {
     Symlink,
     /// Another name of the file that the archive has as `target`.
     HardLink,
+}
+
+impl Kind {
+    fn of(kind: EntryType) -> Result<Self, String> {
+        match kind {
+            EntryType::Directory => Ok(Self::Directory),
+            EntryType::Symlink => Ok(Self::Symlink),
+            EntryType::Link => Ok(Self::HardLink),
+            EntryType::Regular | EntryType::GNUSparse => Ok(Self::File),
+            other => {
+                let kind = other.as_byte();
+                Err(format!("an entry of type {kind:#04x}, which no backup has"))
+            }
+        }
+    }
+
+    fn is_link(self) -> bool {
+        matches!(self, Self::Symlink | Self::HardLink)
+    }
 }
 
 /// Any bytes. As JSON a string, or `{"base64": …}` where they are no UTF-8.
@@ -101,66 +140,59 @@ impl std::fmt::Display for Name {
 }
 
 impl Entry {
-    /// What the archive has here. Reads all of its content, until nobody waits for it.
+    /// What the archive has here, of whose headers these are the bytes. Reads all of its
+    /// content, until nobody waits for it.
     ///
     /// # Errors
     /// `InvalidData` for what no backup has: a device, a path that leads out. `BrokenPipe`
     /// when it `ended`.
     pub fn read<R: Read>(
         entry: &mut tar::Entry<'_, R>,
+        headers: &[u8],
         ended: &CancellationToken,
     ) -> io::Result<Self> {
         let path = Name(entry.path_bytes().into_owned());
-        if leads_out(&path.0) {
-            return Err(bad(format!(
-                "{path}: a path that leads out of the workspace"
-            )));
-        }
-        let kind = match entry.header().entry_type() {
-            EntryType::Directory => Kind::Directory,
-            EntryType::Symlink => Kind::Symlink,
-            EntryType::Link => Kind::HardLink,
-            EntryType::Regular | EntryType::GNUSparse => Kind::File,
-            other => {
-                let kind = other.as_byte();
-                return Err(bad(format!(
-                    "{path}: an entry of type {kind:#04x}, which no backup has"
-                )));
-            }
-        };
-        let is_link = matches!(kind, Kind::Symlink | Kind::HardLink);
-        let target = entry.link_name_bytes().filter(|_| is_link);
+        let kind = Kind::of(entry.header().entry_type());
+        let kind = kind.map_err(|what| bad(format!("{path}: {what}")))?;
+        let target = entry.link_name_bytes().filter(|_| kind.is_link());
         let target = target.map(|target| Name(target.into_owned()));
-        if kind == Kind::HardLink && target.as_ref().is_none_or(|target| leads_out(&target.0)) {
-            return Err(bad(format!(
-                "{path}: a hard link that leads out of the workspace"
-            )));
+        check(kind, &path.0, target.as_ref().map(|target| &target.0[..]))
+            .map_err(|what| bad(format!("{path}: {what}")))?;
+        let records = Records::of_headers(headers);
+        let records = records.map_err(|error| bad(format!("{path}: {error}")))?;
+        let digest = content(entry, ended)?;
+        if digest.bytes != entry.size() {
+            return Err(bad(format!("{path}: the archive ends in the middle of it")));
         }
-        let (mode, modified) = (entry.header().mode()? & 0o7777, modified(entry)?);
-        let (mut size, mut sha256) = (0, None);
-        if kind == Kind::File {
-            size = entry.size();
-            let content = Until {
-                inner: &mut *entry,
-                ended,
-            };
-            let mut content = Hashed::new(content);
-            io::copy(&mut content, &mut io::sink())?;
-            let (_, digest) = content.finish();
-            if digest.bytes != size {
-                return Err(bad(format!("{path}: the archive ends in the middle of it")));
-            }
-            sha256 = Some(digest.sha256);
-        }
+        let (size, sha256) = match kind {
+            Kind::File => (digest.bytes, Some(digest.sha256)),
+            _ => (0, None),
+        };
+        let (seconds, nanos) = match records.modified {
+            Some(time) => time,
+            None => (i64::try_from(entry.header().mtime()?).unwrap_or(0), 0),
+        };
         Ok(Self {
             path,
             kind,
             size,
-            mode,
-            modified,
+            mode: entry.header().mode()? & 0o7777,
+            modified: pax_time(seconds, nanos),
             sha256,
             target,
+            attributes: records.attributes.into_iter().map(Into::into).collect(),
         })
+    }
+
+    /// Whether `other` differs in nothing except what not every file system can keep: a time
+    /// that is too early, too late or too exact, and attributes.
+    pub fn differs_by_its_disk(&self, other: &Self) -> bool {
+        let alike = Self {
+            modified: other.modified.clone(),
+            attributes: other.attributes.clone(),
+            ..self.clone()
+        };
+        alike == *other
     }
 }
 
@@ -180,17 +212,38 @@ impl<R: Read> Read for Until<'_, R> {
     }
 }
 
-fn modified<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<String> {
-    let seconds = entry.header().mtime()?;
-    let mut time = (i64::try_from(seconds).unwrap_or(0), 0);
-    for record in entry.pax_extensions()?.into_iter().flatten() {
-        let record = record?;
-        if record.key_bytes() == b"mtime" {
-            let text = record.value().ok().and_then(parse_pax_time);
-            time = text.ok_or_else(|| bad("a time that is none".to_owned()))?;
-        }
+/// The length and the hash of all that an entry has: after it comes the next header.
+fn content<R: Read>(
+    entry: &mut tar::Entry<'_, R>,
+    ended: &CancellationToken,
+) -> io::Result<Digest> {
+    let mut content = Hashed::new(Until {
+        inner: entry,
+        ended,
+    });
+    io::copy(&mut content, &mut io::sink())?;
+    Ok(content.finish().1)
+}
+
+/// Whether a restore could make this: by the limits that it has itself.
+fn check(kind: Kind, path: &[u8], target: Option<&[u8]>) -> Result<(), String> {
+    if leads_out(path) {
+        return Err("a path that leads out of the workspace".to_owned());
     }
-    Ok(pax_time(time.0, time.1))
+    check_path(path).map_err(|beyond| beyond.to_string())?;
+    let is_nameless = components(path).next().is_none();
+    if kind != Kind::Directory && (is_nameless || path.ends_with(b"/")) {
+        return Err("a path that only a directory has".to_owned());
+    }
+    let target = target.unwrap_or_default();
+    match kind {
+        Kind::Symlink => check_link_target(target).map_err(|beyond| beyond.to_string()),
+        Kind::HardLink if components(target).next().is_none() || leads_out(target) => {
+            Err("a hard link that leads out of the workspace".to_owned())
+        }
+        Kind::HardLink => check_path(target).map_err(|beyond| beyond.to_string()),
+        Kind::File | Kind::Directory => Ok(()),
+    }
 }
 
 /// Whether a path is absolute or goes up.
@@ -222,50 +275,4 @@ pub fn next_line(list: &mut impl BufRead) -> io::Result<Option<Entry>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_any_bytes_are_read_as_they_were_written() {
-        for name in [
-            &b"a"[..],
-            b"new\nline\"",
-            "\u{202e}é".as_bytes(),
-            b"\xff\xfe",
-            b"",
-        ] {
-            let name = Name(name.to_vec());
-            let json = serde_json::to_string(&name).expect("JSON");
-            assert_eq!(
-                serde_json::from_str::<Name>(&json).expect("a name"),
-                name,
-                "{json}"
-            );
-        }
-        assert_eq!(
-            serde_json::to_string(&Name(vec![0xff])).expect("JSON"),
-            r#"{"base64":"/w=="}"#
-        );
-    }
-
-    #[test]
-    fn what_leads_out_is_known() {
-        for path in ["/etc/passwd", "..", "a/../../b", "a/.."] {
-            assert!(leads_out(path.as_bytes()), "{path}");
-        }
-        for path in ["./", "a..b/c", "..a", "a/..."] {
-            assert!(!leads_out(path.as_bytes()), "{path}");
-        }
-    }
-
-    #[test]
-    fn a_line_that_is_cut_or_too_long_is_an_error() {
-        let line = |text: &str| next_line(&mut text.as_bytes());
-        assert!(line("").expect("the end").is_none());
-        let entry = r#"{"path":"a","kind":"directory","mode":493,"modified":"0.000000000"}"#;
-        assert!(line(&format!("{entry}\n")).expect("a line").is_some());
-        assert!(line(entry).is_err());
-        assert!(line(&"x".repeat(100_000)).is_err());
-        assert!(line("{}\n").is_err());
-    }
-}
+mod tests;

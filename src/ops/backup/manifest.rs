@@ -3,6 +3,7 @@
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
+use super::entry::Name;
 use super::error::BackupError;
 use super::id::Id;
 use super::pack::Packed;
@@ -11,8 +12,12 @@ use super::stream::Digest;
 use crate::identity::User;
 use crate::sandbox::Consistency;
 
-/// The layout that this server writes and reads.
-const FORMAT: u32 = 1;
+/// The layout that this server writes: the second one has extended attributes, and says what
+/// was left out.
+const FORMAT: u32 = 2;
+
+/// The oldest that it reads, as it reads all since.
+const OLDEST: u32 = 1;
 
 /// The manifest. Whoever can write to the target can forge all of a backup: the hashes
 /// find damage, and a change by somebody who could change only a part.
@@ -51,6 +56,57 @@ pub struct Manifest {
     pub archive: Digest,
     /// Of `entries.jsonl.zst`.
     pub list: Digest,
+    /// What the workspace had and the archive has not.
+    #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
+    pub left_out: LeftOut,
+}
+
+/// What is in no backup, beside `.home/.cache` and `.casemate`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOut {
+    /// Sockets, FIFOs and devices.
+    pub special: u64,
+    /// Extended attributes that are the system's, or too large.
+    pub attributes: u64,
+    /// Further names of a file that are files of their own in the archive: there were too
+    /// many such files to remember.
+    pub links: u64,
+    /// The first paths with any of it; of long ones their ends.
+    pub paths: Vec<Name>,
+}
+
+impl LeftOut {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// For people; empty where nothing was left out.
+    pub fn sentence(&self) -> String {
+        let counted = [
+            (self.special, "sockets, FIFOs and devices"),
+            (self.attributes, "extended attributes"),
+            (self.links, "hard links (each came as a file)"),
+        ];
+        let counted = counted.into_iter().filter(|(count, _)| *count > 0);
+        let counted: Vec<_> = counted.map(|(count, of)| format!("{count} {of}")).collect();
+        if counted.is_empty() {
+            return String::new();
+        }
+        let paths: Vec<_> = self.paths.iter().map(ToString::to_string).collect();
+        format!("left out: {}; {}", counted.join(", "), paths.join(", "))
+    }
+}
+
+impl From<casemate_protocol::LeftOut> for LeftOut {
+    fn from(said: casemate_protocol::LeftOut) -> Self {
+        Self {
+            special: said.special,
+            attributes: said.attributes,
+            links: said.links,
+            paths: said.paths.iter().map(|path| Name(path.to_vec())).collect(),
+        }
+    }
 }
 
 /// As [`Consistency`], in the manifest's words.
@@ -127,10 +183,10 @@ impl Manifest {
         };
         let manifest: Self = serde_json::from_slice(&text)
             .map_err(|error| damaged(format!("its manifest: {error}")))?;
-        if manifest.format != FORMAT {
+        if !(OLDEST..=FORMAT).contains(&manifest.format) {
             let theirs = manifest.format;
             return Err(damaged(format!(
-                "it has format {theirs}, this server reads {FORMAT}"
+                "it has format {theirs}, this server reads {OLDEST} to {FORMAT}"
             )));
         }
         if manifest.id != id.as_str() {

@@ -53,9 +53,9 @@ use tracing::warn;
 pub use catalog::CatalogEntry;
 pub use error::BackupError;
 pub use id::Id;
-pub use manifest::{Consistent, Manifest};
+pub use manifest::{Consistent, LeftOut, Manifest};
 pub use migrate::Migration;
-pub use restore::Source;
+pub use restore::{Lost, Source};
 pub use schedule::run as run_by_the_clock;
 pub use store::Store;
 

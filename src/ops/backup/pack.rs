@@ -1,11 +1,11 @@
 //! What comes out of a container becomes what is stored: the archive, compressed, and the
 //! list of its entries. Nothing that comes is trusted: what is no backup is an error.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::io::{self, BufReader, Read, Write};
 use std::rc::Rc;
 
-use casemate_protocol::MAX_BACKUP_ENTRIES;
+use casemate_protocol::backup::{ENTRIES, HEADERS};
 use tar::{Archive, EntryType};
 use tokio_util::sync::CancellationToken;
 use zstd::stream::read::Decoder;
@@ -21,10 +21,6 @@ const LEVEL: i32 = 3;
 /// Largest window of a compressed stream, as a power of 2: 8 MiB, what zstd uses at its
 /// levels up to 19. One that asks for more is not ours.
 const WINDOW: u32 = 23;
-
-/// Headers of one entry with its long names and records, in bytes; the library reads them
-/// into memory as long as they say they are.
-const HEADERS: u64 = 1024 * 1024;
 
 /// How much there is in a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,7 +45,7 @@ impl Bounds {
     /// Of a workspace that is copied: its holes may be of any size.
     pub fn of_a_copy() -> Self {
         Self {
-            entries: MAX_BACKUP_ENTRIES,
+            entries: ENTRIES,
             content: u64::MAX,
             ended: CancellationToken::new(),
         }
@@ -116,7 +112,7 @@ pub fn unpack(
         reader: decoder,
         writer: out,
     };
-    let (tee, counted, list) = compare(tee, list, bounds)?;
+    let (tee, counted, list) = compare(tee, list, bounds, |_, _| false)?;
     // Behind the compressed stream there is nothing, or its digest is another.
     let mut rest = tee.reader.finish().into_inner();
     io::copy(&mut rest, &mut io::sink())?;
@@ -128,7 +124,7 @@ pub fn unpack(
 }
 
 /// Reads an archive and says what is in it: two that say the same hold the same entries, with the
-/// same content, modes, times and targets.
+/// same content, modes, times, targets and extended attributes.
 ///
 /// # Errors
 /// `InvalidData` for what is no backup, `BrokenPipe` when an end broke off.
@@ -141,7 +137,9 @@ pub fn listed(archive: impl Read, bounds: &Bounds) -> io::Result<(Counted, Diges
     Ok((counted, lines.finish().1))
 }
 
-/// Compares an archive with a list, and tells how much there is, and what the list is.
+/// Compares an archive with a list, and tells how much there is, and what the list is. An
+/// entry that is not as it is listed is an error, unless `passes` lets it through: it is given
+/// what is listed and what was found, in this order.
 ///
 /// # Errors
 /// As [`unpack`].
@@ -149,13 +147,14 @@ pub fn compare<R: Read>(
     archive: R,
     list: Chunks,
     bounds: &Bounds,
+    mut passes: impl FnMut(&Entry, &Entry) -> bool,
 ) -> io::Result<(R, Counted, Digest)> {
     let mut decoder = Decoder::new(Hashed::new(list))?;
     decoder.window_log_max(WINDOW)?;
     let mut list = BufReader::new(decoder);
     let (archive, counted) = each(archive, bounds, |found| {
         match entry::next_line(&mut list)? {
-            Some(listed) if listed == *found => Ok(()),
+            Some(listed) if listed == *found || passes(&listed, found) => Ok(()),
             Some(listed) if listed.path == found.path => {
                 let what = difference(&listed, found);
                 Err(bad(format!(
@@ -185,7 +184,8 @@ fn difference(listed: &Entry, found: &Entry) -> &'static str {
         () if listed.sha256 != found.sha256 => "content",
         () if listed.mode != found.mode => "mode",
         () if listed.modified != found.modified => "time",
-        () => "target",
+        () if listed.target != found.target => "target",
+        () => "extended attributes",
     }
 }
 
@@ -195,19 +195,19 @@ fn each<R: Read>(
     bounds: &Bounds,
     mut tell: impl FnMut(&Entry) -> io::Result<()>,
 ) -> io::Result<(R, Counted)> {
-    let allowed = Rc::new(Cell::new(HEADERS));
+    let headers = Rc::new(RefCell::new(Some(Vec::new())));
     let bounded = Bounded {
         inner: archive,
-        allowed: allowed.clone(),
+        headers: headers.clone(),
     };
     let mut archive = Archive::new(bounded);
     let mut counted = Counted::default();
     let mut entries = archive.entries()?;
     loop {
-        allowed.set(HEADERS);
+        headers.replace(Some(Vec::new()));
         let Some(entry) = entries.next() else { break };
         let mut entry = entry?;
-        allowed.set(u64::MAX);
+        let headers = headers.take().unwrap_or_default();
         counted.entries += 1;
         if counted.entries > bounds.entries {
             return Err(bad(format!("more than {} entries", bounds.entries)));
@@ -223,35 +223,38 @@ fn each<R: Read>(
             let most = bounds.content;
             return Err(bad(format!("more than the {most} bytes of its manifest")));
         }
-        let found = Entry::read(&mut entry, &bounds.ended)?;
+        let found = Entry::read(&mut entry, &headers, &bounds.ended)?;
         tell(&found)?;
     }
     // What pads it.
-    allowed.set(HEADERS);
+    headers.replace(Some(Vec::new()));
     let mut bounded = archive.into_inner();
     io::copy(&mut bounded, &mut io::sink())?;
     Ok((bounded.inner, counted))
 }
 
-/// A reader that gives no more than is allowed.
+/// A reader that keeps the headers of an entry, and gives no more of them than one has.
 struct Bounded<R> {
     inner: R,
-    allowed: Rc<Cell<u64>>,
+    /// Those that were read since the last entry; `None` while its content is.
+    headers: Rc<RefCell<Option<Vec<u8>>>>,
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let allowed = self.allowed.get();
-        if allowed == 0 {
-            return Err(bad(
-                "headers, or padding at the end, of more than 1 MiB".to_owned()
-            ));
+        let mut headers = self.headers.borrow_mut();
+        let Some(headers) = headers.as_mut() else {
+            return self.inner.read(into);
+        };
+        let most = usize::try_from(HEADERS).unwrap_or(usize::MAX);
+        let allowed = most.saturating_sub(headers.len()).min(into.len());
+        if allowed == 0 && !into.is_empty() {
+            return Err(bad(format!(
+                "headers, or padding at the end, of more than {HEADERS} bytes"
+            )));
         }
-        let most = into
-            .len()
-            .min(usize::try_from(allowed).unwrap_or(usize::MAX));
-        let read = self.inner.read(&mut into[..most])?;
-        self.allowed.set(allowed - read as u64);
+        let read = self.inner.read(&mut into[..allowed])?;
+        headers.extend_from_slice(&into[..read]);
         Ok(read)
     }
 }

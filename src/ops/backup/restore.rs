@@ -10,12 +10,17 @@
 //! was cut or changed, a full disk, a kill leave the old workspace in force. How one volume
 //! takes the place of another: `sandbox::generation`.
 
+mod lost;
+
+pub use lost::Lost;
+
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::try_join;
 use object_store::path::Path;
 use tokio::sync::mpsc;
 
+use super::entry::Entry;
 use super::error::BackupError;
 use super::id::Id;
 use super::manifest::Manifest;
@@ -94,8 +99,8 @@ impl Backups {
         }
     }
 
-    /// Makes the backup the user's workspace. With `force` also when the user's sandbox
-    /// works.
+    /// Makes the backup the user's workspace, and tells what its disk could not keep. With
+    /// `force` also when the user's sandbox works.
     ///
     /// # Errors
     /// Why not; then the old workspace is in force.
@@ -104,7 +109,7 @@ impl Backups {
         keeper: &Keeper,
         source: &Source,
         force: bool,
-    ) -> Result<(), BackupError> {
+    ) -> Result<Lost, BackupError> {
         let staged = keeper.stage(force).await?;
         let filled = tokio::select! {
             filled = self.fill(&staged, source) => filled,
@@ -112,20 +117,24 @@ impl Backups {
         };
         let ready = match filled {
             // Filling it takes hours, in which somebody may have begun to hold it.
-            Ok(()) => match hold::check(keeper.engine(), &self.instance, keeper.user()).await {
-                Ok(()) => self.record(keeper, source).await,
+            Ok(lost) => match hold::check(keeper.engine(), &self.instance, keeper.user()).await {
+                Ok(()) => self.record(keeper, source).await.map(|held| (lost, held)),
                 Err(error) => Err(error.into()),
             },
             Err(error) => Err(error),
         };
-        match ready {
-            Ok(None) => Ok(staged.commit(force).await?),
-            Ok(Some(recorded)) => Ok(recorded.done(staged.commit(force).await).await?),
+        let (lost, recorded) = match ready {
+            Ok(ready) => ready,
             Err(error) => {
                 staged.abandon().await;
-                Err(error)
+                return Err(error);
             }
+        };
+        match recorded {
+            None => staged.commit(force).await?,
+            Some(recorded) => recorded.done(staged.commit(force).await).await?,
         }
+        Ok(lost)
     }
 
     /// That the workspace is about to be replaced; `None` where there is none.
@@ -143,7 +152,7 @@ impl Backups {
         recorded.map(Some).map_err(BackupError::Unrecorded)
     }
 
-    async fn fill(&self, staged: &Staged, source: &Source) -> Result<(), BackupError> {
+    async fn fill(&self, staged: &Staged, source: &Source) -> Result<Lost, BackupError> {
         self.tell(Event::Restoring(source.manifest.archive.bytes));
         let filling = staged.fill().await?;
         self.read(source, Some(filling)).await?;
@@ -230,12 +239,17 @@ impl Backups {
     }
 
     /// Compares what is in the new volume with the list.
-    async fn compare(&self, staged: &Staged, source: &Source) -> Result<(), BackupError> {
+    async fn compare(&self, staged: &Staged, source: &Source) -> Result<Lost, BackupError> {
         let (chunks, input) = Chunks::new();
         let (list_chunks, list) = Chunks::new();
         let bounds = Bounds::of_a_backup(&source.manifest);
         let thread = bounds.ended.clone().drop_guard();
-        let comparing = on_thread(move || pack::compare(input, list, &bounds));
+        let comparing = on_thread(move || {
+            let mut lost = Lost::default();
+            let passes = |listed: &Entry, found: &Entry| lost.take(listed, found);
+            let (_, _, list) = pack::compare(input, list, &bounds, passes)?;
+            Ok((list, lost))
+        });
         let comparing = comparing.map_err(BackupError::Thread)?;
         let mut back = staged.read_back().await?;
         let feed = async {
@@ -254,7 +268,7 @@ impl Backups {
             drop(thread);
         }
         match comparing.await {
-            Ok((_, _, list)) if list == source.manifest.list => moved.map(drop),
+            Ok((list, lost)) if list == source.manifest.list => moved.map(|_| lost),
             Ok(_) => Err(BackupError::NotAsRestored("its list has changed".into())),
             Err(error) => match damage(&error) {
                 Some(what) => Err(BackupError::NotAsRestored(what)),

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use super::error::BackupError;
 use super::id::Id;
-use super::manifest::{Consistent, Manifest};
+use super::manifest::{Consistent, LeftOut, Manifest};
 use super::pack::{self, Bounds, Packed};
 use super::sink::Sink;
 use super::started::{self, Started};
@@ -217,6 +217,7 @@ impl Backups {
             content_bytes: packed.counted.content,
             archive: packed.archive,
             list: packed.list,
+            left_out: LeftOut::from(moment.left_out),
         }
     }
 

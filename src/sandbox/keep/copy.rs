@@ -1,8 +1,8 @@
 //! Out: the whole workspace as an archive.
 
 use bytes::Bytes;
-use casemate_protocol::BackupEnd;
 use casemate_protocol::backup_end::Consistency as Said;
+use casemate_protocol::{BackupEnd, LeftOut};
 use std::time::Duration;
 
 use super::errand::{Errand, Purpose};
@@ -24,7 +24,7 @@ pub enum Consistency {
 }
 
 /// How a workspace was while it was copied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Moment {
     /// Whether it stood still.
     pub consistency: Consistency,
@@ -32,6 +32,8 @@ pub struct Moment {
     pub stopped: Duration,
     /// How many were.
     pub processes: u32,
+    /// What is there and was not copied.
+    pub left_out: LeftOut,
 }
 
 /// What comes of a copy.
@@ -170,6 +172,7 @@ fn moment(end: BackupEnd) -> Moment {
         },
         stopped: Duration::from_millis(end.stopped_ms),
         processes: end.processes,
+        left_out: end.left_out.unwrap_or_default(),
     }
 }
 

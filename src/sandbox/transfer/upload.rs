@@ -86,6 +86,7 @@ impl Sandbox {
                     size: done.size,
                     created: done.created,
                     entries: done.entries,
+                    other_names: done.other_names,
                 }),
                 Err(CallError::Failed(failure)) => return Err(SandboxError::Failed(failure)),
                 Err(CallError::Lost(_)) => Uncertainty::Unreachable,
@@ -117,8 +118,8 @@ impl Sandbox {
             path,
             content: content.into(),
             mode: mode.into(),
-            executable: false,
             id: new_id(),
+            ..WriteFileRequest::default()
         };
         let write = |channel: Channel, left| {
             // The content is shared, not copied.
@@ -130,6 +131,7 @@ impl Sandbox {
             size: reply.size,
             created: reply.created,
             entries: 1,
+            other_names: reply.other_names,
         })
     }
 }

@@ -8,7 +8,7 @@ use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{file, structured};
+use super::{file, is_zero, split_from, structured, twin};
 use crate::config::limits::{EDIT_BYTES, MAX_WRITE};
 use crate::sandbox::{Answer, Note, Sandbox, SandboxError};
 use crate::tools::note::SandboxNote;
@@ -50,6 +50,15 @@ struct EditOutput {
     /// Changes that no excerpt shows.
     #[serde(default, skip_serializing_if = "is_zero")]
     not_shown: u64,
+    /// What the file is in, and stays in, where that is not UTF-8.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    encoding: String,
+    /// Whether some lines now end with CRLF and some with LF.
+    #[serde(default, skip_serializing_if = "is_false")]
+    mixed_line_ends: bool,
+    /// Other names that the file had (hard links). They keep the old content.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    other_names: u64,
     /// What happened to the sandbox itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SandboxNote")]
@@ -66,8 +75,8 @@ struct Excerpt {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// As clients see it.
@@ -101,7 +110,13 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
         ..EditFileRequest::default()
     };
     let edited = sandbox.edit_file(request).await;
-    let Answer { value, note } = edited.map_err(|error| failed(&error, &path))?;
+    let Answer { value, note } = match edited {
+        Ok(answer) => answer,
+        Err(error) => {
+            let told = failed(&error, &path);
+            return Err(twin::named(sandbox, &path, &error, told).await);
+        }
+    };
     match value.result {
         Some(Outcome::Edited(edited)) => done(edited, &path, note),
         Some(Outcome::NoMatch(none)) => Err(unmatched::none(&none, &path)),
@@ -158,6 +173,9 @@ fn done(
         replaced: edited.replaced,
         excerpts: fitting(edited.excerpts),
         not_shown: edited.not_shown,
+        encoding: edited.encoding,
+        mixed_line_ends: edited.mixed_line_ends,
+        other_names: edited.other_names,
         sandbox: note.map(SandboxNote::from),
     };
     structured(text_form(&output), output.sandbox.as_ref(), &output)
@@ -195,6 +213,13 @@ fn text_form(output: &EditOutput) -> String {
     if output.not_shown > 0 {
         text += &format!("\n[{} more not shown]", output.not_shown);
     }
+    if !output.encoding.is_empty() {
+        text += &format!("\n[the file is {}, and stays so]", output.encoding);
+    }
+    if output.mixed_line_ends {
+        text += "\n[some lines of the file end with CRLF now and some with LF]";
+    }
+    text += split_from(output.other_names).as_str();
     text
 }
 
@@ -214,13 +239,21 @@ mod tests {
             replaced: 3,
             excerpts: vec![excerpt(1, "a\nb\n"), excerpt(7, "c")],
             not_shown: 1,
+            encoding: "UTF-16LE".to_owned(),
+            mixed_line_ends: true,
+            other_names: 1,
             sandbox: None,
         };
         assert_eq!(
             text_form(&output),
             "edited a.txt: 3 replacements (9 bytes)\n[from line 1]\na\nb\n[from line 7]\nc\n\
-             [1 more not shown]"
+             [1 more not shown]\n[the file is UTF-16LE, and stays so]\n\
+             [some lines of the file end with CRLF now and some with LF]\n\
+             [the file had 1 other name (hard links), which keeps the old content]"
         );
+        output.encoding.clear();
+        output.mixed_line_ends = false;
+        output.other_names = 0;
         output.replaced = 1;
         output.not_shown = 0;
         output.excerpts.clear();

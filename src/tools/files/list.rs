@@ -29,7 +29,7 @@ struct ListArgs {
     #[schemars(with = "u32", range(min = 1, max = 64))]
     depth: Option<u32>,
     /// Only entries that match this glob: *, ? and [a-z] within a name, ** for any directories,
-    /// {a,b}. Without / it is matched with names at any depth ("*.rs"), else with the path below
+    /// {a,b}; \[id\] is the name [id]. Without / it is matched with names at any depth ("*.rs"), else with the path below
     /// `path` ("src/**/*.rs", "/*.md"); with / at its end, directories only. 1024 bytes at most.
     #[serde(default)]
     #[schemars(length(max = 1024))]
@@ -67,6 +67,9 @@ struct ListOutput {
     entries: Vec<Entry>,
     /// For the next page; empty when there is none.
     next_cursor: String,
+    /// What the pattern may not mean as it was meant.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    hint: String,
     /// What happened to the sandbox itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SandboxNote")]
@@ -115,12 +118,44 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
         limit: args.limit.min(limits::LIST_CHARS / entries::LINE_CHARS),
         after: after.into(),
         max_chars: limits::LIST_CHARS,
-        pattern: args.pattern,
+        pattern: args.pattern.clone(),
     };
     let Answer { value, note } = done(sandbox.list_files(request).await, &path)?;
-    let output = page(&value, note);
-    let text = entries::table(&output.entries, &output.next_cursor);
+    let mut output = page(&value, note);
+    output.hint = word_in_brackets(&args.pattern).map_or_else(String::new, hint);
+    let mut text = entries::table(&output.entries, &output.next_cursor);
+    if !output.hint.is_empty() {
+        text = format!("{text}\n[{}]", output.hint);
+    }
     structured(text, output.sandbox.as_ref(), &output)
+}
+
+/// A word in brackets, as web frameworks name directories (`[id]`, `[...slug]`): a set of
+/// characters to a glob.
+fn word_in_brackets(pattern: &str) -> Option<&str> {
+    let is_word = |set: &&str| {
+        let mut chars = set.chars();
+        set.len() > 1 && chars.all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
+    };
+    let mut rest = pattern;
+    while let Some(at) = rest.find('[') {
+        let is_plain = rest[..at].ends_with('\\');
+        let set = &rest[at + 1..];
+        let end = set.find(']').unwrap_or(set.len());
+        let found = set[..end].trim_start_matches('[');
+        if !is_plain && end < set.len() && is_word(&found) {
+            return Some(found);
+        }
+        rest = set;
+    }
+    None
+}
+
+fn hint(word: &str) -> String {
+    format!(
+        "[{word}] in the pattern is one of these characters; for a name with brackets write \
+         \\[{word}\\]"
+    )
 }
 
 /// As many entries as a result can hold, and where the next page begins.
@@ -139,6 +174,30 @@ fn page(reply: &ListFilesReply, note: Option<Note>) -> ListOutput {
     ListOutput {
         next_cursor: next.map_or_else(String::new, |path| URL_SAFE_NO_PAD.encode(path)),
         entries,
+        hint: String::new(),
         sandbox: note.map(SandboxNote::from),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_in_brackets_is_told_apart_from_a_set() {
+        for (pattern, word) in [
+            ("app/[id]/**", Some("id")),
+            ("app/[[...slug]]/x", Some("...slug")),
+            ("[a-z]/[slug].ts", Some("slug")),
+            (r"app/\[id\]/**", None),
+            ("[a-z]*", None),
+            ("[!ab]", None),
+            ("[x]", None),
+            ("[", None),
+            ("*.rs", None),
+        ] {
+            assert_eq!(word_in_brackets(pattern), word, "{pattern}");
+        }
+        assert!(hint("id").ends_with(r"write \[id\]"));
     }
 }

@@ -3,6 +3,7 @@
 pub mod edit;
 pub mod list;
 pub mod read;
+mod twin;
 pub mod write;
 
 use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
@@ -75,6 +76,26 @@ fn noted(mut result: CallToolResult, note: Option<Note>) -> CallToolResult {
         result.content.push(ContentBlock::text(lines.join("\n")));
     }
     result
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// A line about the other names of a file that was changed; empty where it had none.
+fn split_from(other_names: u64) -> String {
+    let (s, keep) = if other_names == 1 {
+        ("", "keeps")
+    } else {
+        ("s", "keep")
+    };
+    match other_names {
+        0 => String::new(),
+        count => format!(
+            "\n[the file had {count} other name{s} (hard links), which {keep} the old content]"
+        ),
+    }
 }
 
 #[cfg(test)]

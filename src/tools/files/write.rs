@@ -9,7 +9,7 @@ use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{done, file, structured};
+use super::{done, file, is_zero, split_from, structured};
 use crate::config::limits::MAX_WRITE;
 use crate::sandbox::{Answer, Sandbox};
 use crate::tools::note::SandboxNote;
@@ -72,6 +72,9 @@ struct WriteOutput {
     size: u64,
     /// Whether there was no such file before.
     created: bool,
+    /// Other names that the file had (hard links). They keep the old content.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    other_names: u64,
     /// What happened to the sandbox itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SandboxNote")]
@@ -85,7 +88,8 @@ pub fn tool() -> Tool {
         title: "Write a file",
         description: "Create or replace a file in the user's /workspace, or append to it. A \
             file is created and replaced atomically: a reader sees the old content or the new, \
-            never a mix. Permissions of an existing file stay. To change a part of a file use \
+            never a mix. Permissions of an existing file stay; a read-only one is refused. To \
+            change a part of a file use \
             edit_file where there is one.",
         input: arguments::schema::<WriteArgs>(),
         output: Some(arguments::schema::<WriteOutput>()),
@@ -127,6 +131,7 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
         }
         .into(),
         executable: args.executable,
+        text: matches!(args.encoding, ContentEncoding::Utf8),
         ..WriteFileRequest::default()
     };
     let Answer { value, note } = done(sandbox.write_file(request).await, &path)?;
@@ -134,9 +139,15 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
         path: path.to_string(),
         size: value.size,
         created: value.created,
+        other_names: value.other_names,
         sandbox: note.map(SandboxNote::from),
     };
-    let text = format!("{} ({} bytes)", verb(args.mode, &value, &path), value.size);
+    let text = format!(
+        "{} ({} bytes){}",
+        verb(args.mode, &value, &path),
+        value.size,
+        split_from(value.other_names)
+    );
     structured(text, output.sandbox.as_ref(), &output)
 }
 

@@ -3,8 +3,10 @@
 
 mod clock;
 mod drill;
+mod first_layout;
 mod killed;
 mod large;
+mod limits;
 mod moment;
 mod refused;
 mod s3;

@@ -57,6 +57,42 @@ async fn an_unused_workspace_comes_back_from_the_backup_that_it_went_after() {
     assert_eq!(read(&instance, &image).await, "a");
 }
 
+/// A path that the kernel does not take at once: what goes after a backup of it must come
+/// back from that.
+#[tokio::test]
+async fn a_workspace_with_a_path_of_5000_bytes_comes_back_from_the_backup_that_it_went_after() {
+    let image = docker::Image::from_tools("true", &[]);
+    let (instance, target) = (Instance::new(), Directory::new(0));
+    let exec = |command: &str| {
+        let mut exec = instance.command(&["exec", "ada", "--", command]);
+        let exec = exec.env("CASEMATE_IMAGE", image.name());
+        let output = exec.env("CASEMATE_IDLE_TIMEOUT", "1s").output();
+        let output = output.expect("it runs");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    exec(
+        r#"name=$(printf 'n%.0s' $(seq 250))
+        for i in $(seq 20); do mkdir "$name" && cd -P "$name" || exit 1; done
+        echo deep > file"#,
+    );
+    eventually("it ends", SOON, async || instance.containers().is_empty()).await;
+    let here = Here::new(&instance, &image);
+    let mut gc = gc_into(&here, &target);
+    planned(&mut gc, &["ada"]).await;
+    let items = gc.run(Scope::All).await.expect("it runs");
+    assert_eq!(fate(&items, "ada"), &Fate::Removed);
+    assert_eq!(instance.volumes(), Vec::<String>::new());
+    here.manager.close().await;
+
+    restore(&instance, &image, &target);
+    let read = exec(
+        r#"name=$(printf 'n%.0s' $(seq 250))
+        for i in $(seq 20); do cd -P "$name" || exit 1; done; cat file"#,
+    );
+    assert_eq!(read, "deep\n");
+}
+
 #[tokio::test]
 async fn a_restored_workspace_goes_too_and_not_while_another_is_being_restored() {
     let image = docker::Image::from_tools("true", &[]);

@@ -233,3 +233,23 @@ async fn a_body_in_a_coding_is_not_stored_as_if_it_had_none() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert_eq!(content(&server, "a").await, "abc");
 }
+
+/// The rule of the tools holds for uploads too.
+#[tokio::test]
+async fn a_read_only_file_stays_and_other_names_of_a_replaced_one_are_counted() {
+    let server = limited().await;
+    server
+        .shell("echo old > file; ln file other; echo x > shut; chmod 444 shut")
+        .await;
+    let refused = put(&server, "shut", "new").await;
+    assert_eq!(refused.error(), (403, "permission_denied".to_owned()));
+    let large = noise(LIMIT - 1);
+    for content in [noise(5), large] {
+        server.shell("ln -f file other").await;
+        let reply = put(&server, "file", content).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.json()["data"]["other_names"], 1);
+    }
+    let kept = server.shell("cat shut; stat -c %h file other").await;
+    assert_eq!(kept.stdout(), "x\n1\n1\n");
+}

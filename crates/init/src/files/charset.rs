@@ -5,7 +5,8 @@
 //!
 //! 1. A byte order mark decides: UTF-8, or UTF-16 in either order.
 //! 2. UTF-8 otherwise, where the bytes are that.
-//! 3. Bytes that are not, and that do not look like binary: Latin-1.
+//! 3. Bytes that are not, and that do not look like binary: UTF-8 that was damaged where it
+//!    has more characters beyond ASCII than bytes that are none, else Latin-1.
 //!
 //! Text holds no NUL, in whatever it is written. Bytes that are not UTF-8 are
 //! binary also with the signature of an image, or with more than one control
@@ -29,6 +30,10 @@ const MARK_BE: &[u8] = b"\xfe\xff";
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Charset {
     Utf8 {
+        marked: bool,
+    },
+    /// With a few bytes that are not.
+    DamagedUtf8 {
         marked: bool,
     },
     /// Always marked: without a mark its NULs make it binary.
@@ -55,6 +60,9 @@ impl Charset {
         } else if is_utf8(head, whole) {
             let marked = head.starts_with(MARK_UTF_8);
             Self::Utf8 { marked }
+        } else if is_damaged_utf8(head, whole) {
+            let marked = head.starts_with(MARK_UTF_8);
+            Self::DamagedUtf8 { marked }
         } else {
             Self::Latin1
         };
@@ -64,6 +72,8 @@ impl Charset {
             Self::Utf8 { .. } => holds_nul(&text),
             Self::Utf16(_) => looks_binary(&text),
             Self::Latin1 => image_type(head).is_some() || looks_binary(&text),
+            // It has as many characters beyond ASCII as stands for them.
+            Self::DamagedUtf8 { .. } => image_type(head).is_some() || has_many_controls(&text),
         };
         (!binary).then_some(found)
     }
@@ -71,10 +81,12 @@ impl Charset {
     /// The byte order mark, which is no part of the text.
     pub(super) fn mark(self) -> &'static [u8] {
         match self {
-            Self::Utf8 { marked: true } => MARK_UTF_8,
+            Self::Utf8 { marked: true } | Self::DamagedUtf8 { marked: true } => MARK_UTF_8,
             Self::Utf16(ByteOrder::Little) => MARK_LE,
             Self::Utf16(ByteOrder::Big) => MARK_BE,
-            Self::Utf8 { marked: false } | Self::Latin1 => b"",
+            Self::Utf8 { marked: false } | Self::DamagedUtf8 { marked: false } | Self::Latin1 => {
+                b""
+            }
         }
     }
 
@@ -87,6 +99,7 @@ impl Charset {
                 text.extend_from_slice(raw);
                 raw.len()
             }
+            Self::DamagedUtf8 { .. } => lossy(raw, last, text),
             Self::Latin1 => {
                 for run in raw.chunk_by(|one, next| one.is_ascii() == next.is_ascii()) {
                     if run.is_ascii() {
@@ -111,6 +124,7 @@ impl From<Charset> for Encoding {
             Charset::Utf16(ByteOrder::Little) => Self::Utf16Le,
             Charset::Utf16(ByteOrder::Big) => Self::Utf16Be,
             Charset::Latin1 => Self::Latin1,
+            Charset::DamagedUtf8 { .. } => Self::Utf8Damaged,
         }
     }
 }
@@ -143,6 +157,81 @@ fn utf16(unit: impl Fn([u8; 2]) -> u16, raw: &[u8], last: bool, text: &mut Vec<u
     2 * pairs.len() + odd.len()
 }
 
+/// UTF-8, with U+FFFD for what is not.
+fn lossy(raw: &[u8], last: bool, text: &mut Vec<u8>) -> usize {
+    let mut taken = 0;
+    for chunk in raw.utf8_chunks() {
+        text.extend_from_slice(chunk.valid().as_bytes());
+        let (valid, invalid) = (chunk.valid().len(), chunk.invalid());
+        taken += valid;
+        if goes_on(invalid) && taken + invalid.len() == raw.len() && !last {
+            break;
+        }
+        if !invalid.is_empty() {
+            push(text, char::REPLACEMENT_CHARACTER);
+        }
+        taken += invalid.len();
+    }
+    taken
+}
+
+/// Whether these bytes are the beginning of a character.
+fn goes_on(bytes: &[u8]) -> bool {
+    str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
+}
+
+/// Whether bytes that are not UTF-8 were meant to be: they have more characters of it
+/// beyond ASCII than runs that are none. Text in another encoding has hardly any.
+pub(super) fn is_damaged_utf8(bytes: &[u8], whole: bool) -> bool {
+    let (mut characters, mut runs) = (0_u64, 0_u64);
+    let mut at = 0;
+    for chunk in bytes.utf8_chunks() {
+        characters += beyond_ascii(chunk.valid().as_bytes());
+        at += chunk.valid().len() + chunk.invalid().len();
+        let is_cut = !whole && at == bytes.len() && goes_on(chunk.invalid());
+        runs += u64::from(!chunk.invalid().is_empty() && !is_cut);
+    }
+    runs > 0 && characters > runs
+}
+
+/// Whether a text that was decoded as damaged UTF-8 has less of that than of damage.
+pub(super) fn is_mostly_damage(text: &str) -> bool {
+    let runs = text.matches(char::REPLACEMENT_CHARACTER).count() as u64;
+    beyond_ascii(text.as_bytes()) - runs <= runs
+}
+
+/// Characters other than ASCII.
+fn beyond_ascii(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte >= 0xc0).count() as u64
+}
+
+/// Whether bytes begin with the mark of UTF-16, whatever follows.
+pub(super) fn is_marked_utf16(head: &[u8]) -> bool {
+    head.starts_with(MARK_LE) || head.starts_with(MARK_BE)
+}
+
+/// The text of UTF-16 without its mark; `None` where it has halves of characters.
+pub(super) fn utf16_exactly(raw: &[u8], order: ByteOrder) -> Option<String> {
+    let (pairs, odd) = raw.as_chunks::<2>();
+    let unit = |pair: &[u8; 2]| match order {
+        ByteOrder::Little => u16::from_le_bytes(*pair),
+        ByteOrder::Big => u16::from_be_bytes(*pair),
+    };
+    let text: Result<String, _> = char::decode_utf16(pairs.iter().map(unit)).collect();
+    text.ok().filter(|_| odd.is_empty())
+}
+
+/// Appends a text as UTF-16, without a mark.
+pub(super) fn encode_utf16(text: &str, order: ByteOrder, raw: &mut Vec<u8>) {
+    raw.reserve(2 * text.len());
+    for unit in text.encode_utf16() {
+        raw.extend(match order {
+            ByteOrder::Little => unit.to_le_bytes(),
+            ByteOrder::Big => unit.to_be_bytes(),
+        });
+    }
+}
+
 fn push(text: &mut Vec<u8>, char: char) {
     text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
 }
@@ -168,6 +257,12 @@ pub(super) fn looks_binary(text: &[u8]) -> bool {
     let halves = text.windows(replaced.len()).filter(|at| *at == replaced);
     let odd = (controls + halves.count()) as u64;
     holds_nul(text) || odd * CONTROLS > count_chars(text)
+}
+
+/// As [`looks_binary`], where halves of characters are no sign of it.
+pub(super) fn has_many_controls(text: &[u8]) -> bool {
+    let controls = text.iter().filter(|byte| is_odd_control(**byte)).count() as u64;
+    holds_nul(text) || controls * CONTROLS > count_chars(text)
 }
 
 /// Control characters but for BEL, BS, TAB, LF, VT, FF, CR and ESC, which

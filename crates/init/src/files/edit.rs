@@ -7,7 +7,8 @@
 //!                       └─► excerpt: what changed, as it is now
 //! ```
 //!
-//! What is searched and written are bytes; only what is shown is made text of.
+//! What is searched and written are bytes, except in UTF-16 ([`text`]); only what is shown is
+//! made text of.
 //! A change by user code between the read and the rename is seen by the file's
 //! identity, size and times: the kernel counts those in ticks of some milliseconds,
 //! so one that leaves the size alone within the tick of the change before it is not.
@@ -16,6 +17,7 @@ mod alike;
 mod closest;
 mod excerpt;
 mod find;
+mod text;
 
 use std::os::fd::OwnedFd;
 
@@ -24,16 +26,17 @@ use casemate_protocol::{
     EditFileReply, EditFileRequest, Edited, Failure, FailureExt as _, MAX_EDIT, MAX_WRITE,
     SeveralMatches, edit_file_reply::Result as Outcome,
 };
-use rustix::fs::{AtFlags, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::fs::{Stat, fstat};
 use rustix::io::Errno;
 
+use self::text::Text;
 use super::charset::{count_chars, prefix};
 use super::path::RelativePath;
 use super::patience::Patience;
-use super::read::{READ, must_be_regular, read_at};
+use super::read::{must_be_regular, read_at};
+use super::replaced::{Rights, must_be_unchanged, must_be_writable};
 use super::temporary::Temporary;
 use super::walk::{MAX_LINKS, Missing, Place};
-use super::write::KEPT_MODE;
 use super::{Cancel, Workspace, alone, failure, invalid, lines, size};
 
 impl Workspace {
@@ -54,9 +57,10 @@ impl Workspace {
         }
         let _one_at_a_time = alone(&self.edits);
         let original = self.original(path, cancel)?;
-        let found = find::find(&original.content, &request.old_text, cancel)?;
+        original.text.check(request)?;
+        let found = find::find(&original.text.bytes, &request.old_text, cancel)?;
         let outcome = if found.count == 0 {
-            let meant = closest::closest(&original.content, &request.old_text, cancel)?;
+            let meant = closest::closest(&original.text.bytes, &request.old_text, cancel)?;
             Outcome::NoMatch(meant)
         } else if !request.replace_all && !found.is_only_one {
             Outcome::Several(SeveralMatches {
@@ -64,6 +68,7 @@ impl Workspace {
                 lines: found.lines,
             })
         } else {
+            original.text.check_count(found.count)?;
             Outcome::Edited(self.exchange(original, request, found.count, cancel)?)
         };
         Ok(EditFileReply {
@@ -77,11 +82,10 @@ impl Workspace {
             let place = self.place(path, Missing::Fails, cancel)?;
             let found = place.found.as_ref().ok_or(failure(Errno::NOENT))?;
             must_be_regular(found)?;
-            let flags = READ | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            match openat(&place.dir, &place.name, flags, Mode::empty()) {
+            must_be_writable(&place, found)?;
+            match patience.open(&place, cancel)? {
                 // A link by now: look again.
                 Err(Errno::LOOP) if links < MAX_LINKS => links += 1,
-                Err(Errno::AGAIN) => patience.wait(cancel)?,
                 Ok(file) => return Original::read(place, &file, cancel),
                 Err(errno) => return Err(failure(errno)),
             }
@@ -98,24 +102,29 @@ impl Workspace {
         let Original {
             place,
             stat,
-            content,
+            mut text,
         } = original;
         let (old, new) = (&request.old_text, &request.new_text);
+        let content = std::mem::take(&mut text.bytes);
         let edited = find::replace(&content, old, new, count, cancel)?;
         drop(content);
+        let file = text.file(&edited.content)?;
+        let rights = Rights::at(&place, &mut Patience::with_a_file(), cancel)?;
         let temporary = Temporary::create(&place.dir)?;
-        let mode = stat.st_mode & KEPT_MODE;
-        temporary.fill(&edited.content, mode, cancel)?;
+        temporary.fill(&file, &rights, cancel)?;
         temporary.replace(&place.name, &self.commits, || {
             cancel.check()?;
-            unchanged(&place, &stat)
+            must_be_unchanged(&place, &stat)
         })?;
         let (excerpts, shown) = excerpt::excerpts(&edited.content, &edited.changes);
         Ok(Edited {
-            size: edited.content.len() as u64,
+            size: file.len() as u64,
             replaced: count,
             excerpts,
             not_shown: count - shown,
+            other_names: rights.other_names,
+            encoding: text.encoding().to_owned(),
+            mixed_line_ends: text::mixes_line_ends(&edited.content, new),
         })
     }
 }
@@ -140,7 +149,7 @@ struct Original {
     place: Place,
     /// From before it was read.
     stat: Stat,
-    content: Vec<u8>,
+    text: Text,
 }
 
 impl Original {
@@ -155,26 +164,8 @@ impl Original {
         Ok(Self {
             place,
             stat,
-            content,
+            text: Text::of(content),
         })
-    }
-}
-
-fn unchanged(place: &Place, before: &Stat) -> Result<(), Failure> {
-    let identity = |stat: &Stat| {
-        (
-            (stat.st_dev, stat.st_ino, stat.st_size),
-            (stat.st_mtime, stat.st_mtime_nsec),
-            (stat.st_ctime, stat.st_ctime_nsec),
-        )
-    };
-    match statat(&place.dir, &place.name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(now) if identity(&now) == identity(before) => Ok(()),
-        Ok(_) | Err(Errno::NOENT) => {
-            let detail = "the file changed while it was edited";
-            Err(Failure::new(Code::Changed, detail))
-        }
-        Err(errno) => Err(failure(errno)),
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  read ──► lines ──► source ──► charset  pages of lines, ranges of bytes
-//!  write, edit ──► temporary              whole files
+//!  write, edit ──► replaced, temporary    whole files
 //!  list ──► names, pattern, entry         pages of a tree
 //!  download ──► archive                   a file, a tree as tar, part by part
 //!  upload ──► temporary, unpack           the same, inwards
@@ -24,6 +24,7 @@
 //! - Whatever may take long looks at its [`Cancel`] in every round.
 
 mod archive;
+mod attributes;
 mod budget;
 mod charset;
 mod delete;
@@ -40,6 +41,7 @@ mod patience;
 mod pattern;
 mod pool;
 mod read;
+mod replaced;
 mod resolve;
 mod source;
 mod stat;

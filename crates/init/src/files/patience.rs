@@ -6,12 +6,17 @@
 //! `/proc/sys/fs/lease-break-time`, 45 s, and may take the next. So an open is tried again for
 //! some seconds, and then the file is busy.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use casemate_protocol::failure::Code;
 use casemate_protocol::{Failure, FailureExt as _};
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
 
 use super::Cancel;
+use super::read::READ;
+use super::walk::Place;
 
 /// For one file: below the 30 s in which a call is answered.
 const FILE: Duration = Duration::from_secs(5);
@@ -38,6 +43,24 @@ impl Patience {
         Self(ARCHIVE)
     }
 
+    /// Opens the file at a place for reading. The inner result is that of the system call.
+    ///
+    /// # Errors
+    /// `BUSY` when the time is over.
+    pub(super) fn open(
+        &mut self,
+        place: &Place,
+        cancel: &Cancel,
+    ) -> Result<rustix::io::Result<OwnedFd>, Failure> {
+        let flags = READ | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        loop {
+            match openat(&place.dir, &place.name, flags, Mode::empty()) {
+                Err(Errno::AGAIN) => self.wait(cancel)?,
+                opened => return Ok(opened),
+            }
+        }
+    }
+
     /// Until the next try. `BUSY` when the time is over.
     pub(super) fn wait(&mut self, cancel: &Cancel) -> Result<(), Failure> {
         cancel.check()?;
@@ -62,6 +85,7 @@ fn pause(time: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use casemate_protocol::DeleteRequest;
     use casemate_protocol::write_file_request::Mode;
 
     use super::super::archive::backup::tests::backup;
@@ -94,11 +118,13 @@ mod tests {
             assert!(appended.is_ok());
             let edited = while_held(sandbox, |sandbox| sandbox.edit("dir/file", "more", "less"));
             assert!(edited.is_ok());
+            let written = while_held(sandbox, |sandbox| sandbox.write("dir/file", "content\n"));
+            assert!(written.is_ok());
             assert!(while_held(sandbox, |sandbox| archive(sandbox, "dir")).is_ok());
             assert!(!while_held(sandbox, |sandbox| backup(sandbox, || {})
                 .0
                 .is_empty()));
-            assert_eq!(sandbox.read("dir/file"), Ok(b"content\nless\n".to_vec()));
+            assert_eq!(sandbox.read("dir/file"), Ok(b"content\n".to_vec()));
         });
     }
 
@@ -112,7 +138,14 @@ mod tests {
         assert_eq!(sandbox.read("dir/file"), Err(Code::Busy));
         assert!((FILE..ARCHIVE).contains(&since.elapsed()));
         assert!(sandbox.read("dir/other").is_ok());
-        // Nothing opens what is replaced or deleted.
-        assert!(sandbox.write("dir/file", "new").is_ok());
+        // It is opened for the attributes that the new one is to have.
+        assert_eq!(sandbox.write("dir/file", "new").err(), Some(Code::Busy));
+        // Nothing opens what is deleted.
+        let request = DeleteRequest {
+            path: "dir/file".into(),
+            ..DeleteRequest::default()
+        };
+        let deleted = sandbox.workspace.delete(&request, &Cancel::default());
+        assert!(deleted.is_ok());
     }
 }

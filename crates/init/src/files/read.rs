@@ -11,7 +11,7 @@ use rustix::fs::{FileType, OFlags, Stat, fstat};
 use rustix::io::{Errno, pread, retry_on_intr};
 
 use super::budget::Budget;
-use super::charset::{Charset, SNIFFED, looks_binary};
+use super::charset::{Charset, SNIFFED, has_many_controls, is_mostly_damage, looks_binary};
 use super::lines::{Limits, Page, Refused, not_text};
 use super::path::RelativePath;
 use super::source::Source;
@@ -114,13 +114,20 @@ fn charset(file: &OwnedFd, size: u64) -> Result<Charset, Failure> {
 }
 
 /// Reads a page. What begins as UTF-8 may go on otherwise: a page that is not
-/// is Latin-1, and says so, whatever the pages before and behind it are.
+/// is damaged UTF-8 or Latin-1, and says so, whatever the pages before and behind it are.
 fn page_in(
     charset: Charset,
     read: impl Fn(Charset) -> Result<Page, Refused>,
 ) -> Result<(Page, Charset), Failure> {
     let (page, charset) = match read(charset) {
-        Err(Refused::NotUtf8) => (read(Charset::Latin1), Charset::Latin1),
+        Err(Refused::NotUtf8) => {
+            let marked = !charset.mark().is_empty();
+            let damaged = Charset::DamagedUtf8 { marked };
+            match read(damaged) {
+                Ok(page) if is_text(&page.text) => (Ok(page), damaged),
+                _ => (read(Charset::Latin1), Charset::Latin1),
+            }
+        }
         page => (page, charset),
     };
     match page {
@@ -131,6 +138,11 @@ fn page_in(
         Err(Refused::Failed(failure)) => Err(failure),
         Err(Refused::NotUtf8) => Err(not_text("not UTF-8")),
     }
+}
+
+/// Whether a page that was decoded as damaged UTF-8 is that.
+fn is_text(page: &str) -> bool {
+    !is_mostly_damage(page) && !has_many_controls(page.as_bytes())
 }
 
 pub(super) fn read_at(

@@ -21,6 +21,7 @@ use rustix::fs::{
 use rustix::io::{Errno, retry_on_intr, write};
 use rustix::rand::{GetRandomFlags, getrandom};
 
+use super::replaced::Rights;
 use super::{Cancel, alone, failure};
 
 /// What the names of temporary files begin with; 16 hexadecimal digits follow.
@@ -60,10 +61,15 @@ impl<'a> Temporary<'a> {
         })
     }
 
-    /// Writes all of its content to the disk.
-    pub(super) fn fill(&self, content: &[u8], mode: u32, cancel: &Cancel) -> Result<(), Failure> {
+    /// Writes all of its content to the disk, and gives it its rights.
+    pub(super) fn fill(
+        &self,
+        content: &[u8],
+        rights: &Rights,
+        cancel: &Cancel,
+    ) -> Result<(), Failure> {
         self.write(content, cancel)?;
-        self.set_mode(mode)?;
+        rights.give(&self.file)?;
         self.sync()
     }
 
@@ -88,7 +94,7 @@ impl<'a> Temporary<'a> {
         retry_on_intr(|| fsync(&self.file)).map_err(failure)
     }
 
-    /// To set its times.
+    /// To set its times and its rights.
     pub(super) fn file(&self) -> &OwnedFd {
         &self.file
     }
@@ -229,7 +235,7 @@ mod tests {
         let dir = open(&sandbox);
         let fill = |content: &[u8]| {
             let temporary = Temporary::create(&dir).expect("made");
-            let filled = temporary.fill(content, 0o644, &Cancel::default());
+            let filled = temporary.fill(content, &Rights::new(), &Cancel::default());
             filled.expect("filled");
             temporary
         };

@@ -2,6 +2,7 @@
 //! workspace and a canary beside it.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,6 +13,10 @@ use casemate_protocol::{
     ReadBytesReply, ReadBytesRequest, ReadLinesReply, ReadLinesRequest, WriteFileReply,
     WriteFileRequest, write_file_request,
 };
+
+use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::{Cancel, Workspace};
 
@@ -191,6 +196,33 @@ impl Sandbox {
         let beside = fs::read_dir(&self.top).expect("top").count();
         assert_eq!(beside, 2, "something was made beside the workspace");
     }
+}
+
+/// Makes directories of these names, each in the one before, in steps: their path may be
+/// longer than the kernel takes. All of them, the first one first.
+pub(super) fn deep(top: &Path, names: &[&[u8]]) -> Vec<OwnedFd> {
+    let mut descriptors = getrlimit(Resource::Nofile);
+    descriptors.current = descriptors.maximum;
+    setrlimit(Resource::Nofile, descriptors).expect("as many as may be");
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let top = openat(CWD, top, flags, Mode::empty()).expect("the top");
+    deep_from(&top, names)
+}
+
+/// As [`deep`], in a directory that is open.
+pub(super) fn deep_from(top: &OwnedFd, names: &[&[u8]]) -> Vec<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut dirs: Vec<OwnedFd> = Vec::new();
+    for name in names {
+        let above = dirs.last().unwrap_or(top);
+        match mkdirat(above, *name, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => panic!("mkdirat: {errno}"),
+        }
+        let below = openat(above, *name, flags, Mode::empty()).expect("it is there");
+        dirs.push(below);
+    }
+    dirs
 }
 
 impl Drop for Sandbox {

@@ -26,8 +26,9 @@ mod sparse;
 mod tree;
 mod way;
 
+use casemate_protocol::backup::{self, HEADERS};
 use casemate_protocol::failure::Code;
-use casemate_protocol::{Failure, FailureExt as _, MAX_BACKUP_ENTRIES, UploadBegin, UploadDone};
+use casemate_protocol::{Attribute, Failure, FailureExt as _, UploadBegin, UploadDone};
 use rustix::fs::OFlags;
 use tar::EntryType;
 
@@ -40,13 +41,10 @@ use super::archive::{named, shown};
 use super::path::RelativePath;
 use super::temporary::Temporary;
 use super::upload::{Content, LOOK_EVERY, Transfer, must_be_free, too_large};
-use super::{Workspace, failure};
+use super::{Workspace, attributes, failure};
 
 /// Entries of one archive, other than a backup's.
 const ENTRIES: u64 = 100_000;
-
-/// Headers of one entry with its long names, in bytes.
-const HEADERS: u64 = 1024 * 1024;
 
 /// Written at a time.
 const BUFFER: usize = 64 * 1024;
@@ -96,6 +94,7 @@ impl Workspace {
             stored: unpacking.done.entries,
             ..failure
         })?;
+        unpacking.done.attributes_lost += unpacking.tree.lost;
         Ok(unpacking.done)
     }
 }
@@ -114,6 +113,15 @@ struct Unpacking<'a> {
     buffer: Vec<u8>,
 }
 
+/// What an entry has beside its content.
+struct Kept {
+    /// Permission bits.
+    mode: u32,
+    modified: Modified,
+    /// A backup's.
+    attributes: Vec<Attribute>,
+}
+
 impl Unpacking<'_> {
     fn run(&mut self, source: &Source) -> Result<(), Failure> {
         let mut reader = Reader::new(source);
@@ -121,9 +129,9 @@ impl Unpacking<'_> {
         loop {
             let next = reader.next();
             let next = next.map_err(|failure| after(last.as_deref(), failure))?;
-            let Some(entry) = next else { break };
+            let Some(mut entry) = next else { break };
             source.allow(u64::MAX);
-            let put = self.put(&entry, &mut reader, source);
+            let put = self.put(&mut entry, &mut reader, source);
             put.map_err(|failure| named(&entry.path, failure))?;
             self.done.entries += 1;
             last = Some(entry.path);
@@ -140,23 +148,26 @@ impl Unpacking<'_> {
 
     fn put(
         &mut self,
-        entry: &Entry,
+        entry: &mut Entry,
         reader: &mut Reader<'_>,
         source: &Source,
     ) -> Result<(), Failure> {
         self.transfer.cancel.check()?;
-        let most = if self.exact {
-            MAX_BACKUP_ENTRIES
-        } else {
-            ENTRIES
-        };
+        let most = if self.exact { backup::ENTRIES } else { ENTRIES };
         if self.done.entries >= most {
             return Err(bad(format!("more than {most} entries")));
         }
         let bits = if self.exact { 0o7777 } else { 0o777 };
         let mode = entry.header.mode();
         let mode = mode.map_err(|error| bad(error.to_string()))? & bits;
-        let modified = self.modified(entry)?;
+        let kept = Kept {
+            mode,
+            modified: self.modified(entry)?,
+            attributes: match self.exact {
+                true => exact::attributes(&mut entry.records)?,
+                false => Vec::new(),
+            },
+        };
         let path = EntryPath::parse(&entry.path)?;
         match entry.header.entry_type() {
             // A directory, as the oldest archives have it.
@@ -166,11 +177,11 @@ impl Unpacking<'_> {
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 let layout = Layout::of(entry, reader, source, |size| self.claim(size))?;
-                self.file(&layout, reader, &path, (mode, modified))
+                self.file(&layout, reader, &path, &kept)
             }
             kind => {
                 self.claim(entry.stored)?;
-                self.no_file(kind, entry, &path, (mode, modified))
+                self.no_file(kind, entry, &path, kept)
             }
         }
     }
@@ -181,13 +192,13 @@ impl Unpacking<'_> {
         kind: EntryType,
         entry: &Entry,
         path: &EntryPath<'_>,
-        (mode, modified): (u32, Modified),
+        kept: Kept,
     ) -> Result<(), Failure> {
         match kind {
-            EntryType::Directory if self.exact => self.tree.exact_directory(path, mode, modified),
-            EntryType::Directory => self.tree.directory(path, mode),
+            EntryType::Directory if self.exact => self.tree.exact_directory(path, kept),
+            EntryType::Directory => self.tree.directory(path, kept.mode),
             EntryType::Symlink => {
-                let time = self.exact.then_some(modified);
+                let time = self.exact.then_some(kept.modified);
                 self.tree.symlink(path, &entry.target, time)
             }
             EntryType::Link => {
@@ -224,7 +235,7 @@ impl Unpacking<'_> {
         layout: &Layout,
         reader: &mut Reader<'_>,
         path: &EntryPath<'_>,
-        (mode, modified): (u32, Modified),
+        kept: &Kept,
     ) -> Result<(), Failure> {
         let (dir, name) = self.tree.place(path)?;
         let file = Temporary::create(dir)?;
@@ -251,9 +262,12 @@ impl Unpacking<'_> {
         if layout.has_holes() {
             exact::end_at(file.file(), layout.size)?;
         }
-        file.set_mode(mode)?;
-        modified.set_on(file.file());
+        let lost = attributes::set_what_fits(file.file(), &kept.attributes);
+        // After an ACL, which changes it.
+        file.set_mode(kept.mode)?;
+        kept.modified.set_on(file.file());
         file.take_place(name)?;
+        self.done.attributes_lost += lost;
         self.done.size += layout.size;
         Ok(())
     }

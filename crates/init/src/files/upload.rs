@@ -18,10 +18,10 @@ use rustix::io::Errno;
 pub(crate) use content::{AHEAD, Content, Piece};
 
 use super::path::RelativePath;
-use super::read::must_be_regular;
+use super::patience::Patience;
+use super::replaced::Rights;
 use super::temporary::Temporary;
 use super::walk::Missing;
-use super::write::{KEPT_MODE, NEW_MODE};
 use super::{Cancel, Workspace, failure};
 
 /// Written between two looks at the free space of the disk.
@@ -61,23 +61,19 @@ impl Workspace {
             let dir = self.directory(parent, transfer.cancel)?;
             must_be_free(&dir, name)?;
             let temporary = Temporary::create(&dir)?;
-            let size = receive(&temporary, NEW_MODE, begin.limit, content, transfer)?;
+            let rights = Rights::new();
+            let size = receive(&temporary, &rights, begin.limit, content, transfer)?;
             temporary.put_new(name)?;
-            return Ok(done(size, true));
+            return Ok(done(size, true, &rights));
         }
         let place = self.place(path, Missing::IsMade, transfer.cancel)?;
-        let mode = match &place.found {
-            Some(stat) => {
-                must_be_regular(stat)?;
-                stat.st_mode & KEPT_MODE
-            }
-            None => NEW_MODE,
-        };
+        let mut patience = Patience::with_a_file();
+        let rights = Rights::at(&place, &mut patience, transfer.cancel)?;
         let temporary = Temporary::create(&place.dir)?;
-        let size = receive(&temporary, mode, begin.limit, content, transfer)?;
+        let size = receive(&temporary, &rights, begin.limit, content, transfer)?;
         let still = || transfer.cancel.check();
         temporary.replace(&place.name, &self.commits, still)?;
-        Ok(done(size, place.found.is_none()))
+        Ok(done(size, place.found.is_none(), &rights))
     }
 }
 
@@ -93,7 +89,7 @@ pub(super) fn must_be_free(dir: &OwnedFd, name: &[u8]) -> Result<(), Failure> {
 /// Writes all that comes, and has it on the disk at the end.
 fn receive(
     temporary: &Temporary<'_>,
-    mode: u32,
+    rights: &Rights,
     limit: u64,
     mut content: Content,
     transfer: &Transfer<'_>,
@@ -114,7 +110,7 @@ fn receive(
             temporary.sync()?;
         }
     }
-    temporary.set_mode(mode)?;
+    rights.give(temporary.file())?;
     temporary.sync()?;
     transfer.cancel.check()?;
     Ok(size)
@@ -129,13 +125,15 @@ fn passes(before: u64, after: u64, every: u64) -> bool {
     before / every != after / every
 }
 
-fn done(size: u64, created: bool) -> UploadDone {
+fn done(size: u64, created: bool, rights: &Rights) -> UploadDone {
     UploadDone {
         size,
         created,
         entries: 1,
+        other_names: rights.other_names,
+        ..UploadDone::default()
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

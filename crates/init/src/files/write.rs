@@ -5,13 +5,15 @@
 //! | overwrite | is replaced | a temporary file beside it, fsync, rename |
 //! | create_new | stays: `EXISTS` | the same, renamed only where nothing has the name |
 //! | append | grows at its end | one write with O_APPEND; taken back when it does not fit |
+//! | append of text | is UTF-16 with a mark | the text becomes UTF-16 |
+//! | append | has other names (hard links) | a copy with the addition, as for an overwrite |
 //!
-//! It is the file that is replaced or grows: a link to it stays a link, and its
-//! permission bits are kept. As with every such replacement, a hard link goes
-//! on naming the old file, and a file that may not be written can be replaced
-//! where its directory may be written. What is appended to a file that is not
-//! there is as whole as one that is created. Only a kill in the middle of an
-//! append to an existing file can leave a part of it.
+//! It is the file that is replaced or grows: a link to it stays a link. What the new file
+//! has of the old, and which may not be written: [`mod@super::replaced`]. What is appended
+//! to a file that is not there is as whole as one that is created. Only a kill in the
+//! middle of an append to an existing file of one name can leave a part of it.
+
+mod encoded;
 
 use std::os::fd::OwnedFd;
 
@@ -23,17 +25,14 @@ use rustix::io::{Errno, retry_on_intr, write};
 
 use super::path::RelativePath;
 use super::patience::Patience;
-use super::read::must_be_regular;
+use super::read::{must_be_regular, read_at};
+use super::replaced::{KEPT_MODE, Rights, must_be_unchanged, must_be_writable, other_names};
 use super::temporary::{Temporary, not_synced};
-use super::walk::{MAX_LINKS, Missing};
+use super::walk::{MAX_LINKS, Missing, Place};
 use super::{Cancel, Workspace, alone, failure, invalid, size};
 
-/// Rights of a new file.
-pub(super) const NEW_MODE: u32 = 0o644;
-
-/// The bits that a replacement keeps. Not set-user-id and set-group-id: the
-/// kernel clears them when a file is written.
-pub(super) const KEPT_MODE: u32 = 0o777;
+/// Bytes that are copied at a time from a file that is split from its other names.
+const COPIED: usize = 256 * 1024;
 
 /// Opens what is there to write at its end, without waiting for a peer.
 const APPEND: OFlags = OFlags::WRONLY
@@ -73,19 +72,17 @@ impl Workspace {
         cancel: &Cancel,
     ) -> Result<WriteFileReply, Failure> {
         let place = self.place(path, Missing::IsMade, cancel)?;
-        let mode = match &place.found {
-            Some(stat) => {
-                must_be_regular(stat)?;
-                stat.st_mode & KEPT_MODE
-            }
-            None => NEW_MODE,
-        };
+        let rights = rights(&place, request, &mut Patience::with_a_file(), cancel)?;
         let temporary = Temporary::create(&place.dir)?;
-        temporary.fill(&request.content, mode_for(mode, request), cancel)?;
+        temporary.fill(&request.content, &rights, cancel)?;
         // The last moment at which it can be given up.
         let still = || cancel.check();
         temporary.replace(&place.name, &self.commits, still)?;
-        Ok(written(request, place.found.is_none()))
+        Ok(WriteFileReply {
+            size: request.content.len() as u64,
+            created: place.found.is_none(),
+            other_names: rights.other_names,
+        })
     }
 
     /// What has the name counts, also a link that leads nowhere, as with O_EXCL.
@@ -126,6 +123,17 @@ impl Workspace {
                 }
             };
             must_be_regular(found)?;
+            must_be_writable(&place, found)?;
+            let request = &encoded::as_in(&place, request, &mut patience, cancel)?;
+            if other_names(found) > 0 {
+                match self.split(&place, request, &mut patience, cancel) {
+                    Err(failure) if failure.code() == Code::Changed && tries < MAX_LINKS => {
+                        tries += 1;
+                        continue;
+                    }
+                    split => return split,
+                }
+            }
             match openat(&place.dir, &place.name, APPEND, Mode::empty()) {
                 // Gone, or a link by now: look again.
                 Err(Errno::NOENT | Errno::LOOP) => tries += 1,
@@ -135,6 +143,41 @@ impl Workspace {
             }
         }
         Err(failure(Errno::LOOP))
+    }
+
+    /// The file under this name becomes one with the addition; its other names keep the old
+    /// one. `CHANGED` when it was changed meanwhile.
+    fn split(
+        &self,
+        place: &Place,
+        request: &WriteFileRequest,
+        patience: &mut Patience,
+        cancel: &Cancel,
+    ) -> Result<WriteFileReply, Failure> {
+        let rights = rights(place, request, patience, cancel)?;
+        let old = patience.open(place, cancel)?.map_err(failure)?;
+        let before = fstat(&old).map_err(failure)?;
+        must_be_regular(&before)?;
+        let temporary = Temporary::create(&place.dir)?;
+        let mut copied = 0;
+        loop {
+            let data = read_at(&old, copied, COPIED, cancel)?;
+            if data.is_empty() {
+                break;
+            }
+            temporary.write(&data, cancel)?;
+            copied += data.len() as u64;
+        }
+        temporary.fill(&request.content, &rights, cancel)?;
+        temporary.replace(&place.name, &self.commits, || {
+            cancel.check()?;
+            must_be_unchanged(place, &before)
+        })?;
+        Ok(WriteFileReply {
+            size: copied + request.content.len() as u64,
+            created: false,
+            other_names: rights.other_names,
+        })
     }
 
     fn grow(
@@ -156,6 +199,7 @@ impl Workspace {
         Ok(WriteFileReply {
             size: size(&after),
             created: false,
+            other_names: 0,
         })
     }
 }
@@ -168,17 +212,28 @@ fn make_new(
     cancel: &Cancel,
 ) -> Result<WriteFileReply, Failure> {
     let temporary = Temporary::create(dir)?;
-    temporary.fill(&request.content, mode_for(NEW_MODE, request), cancel)?;
+    let mut rights = Rights::new();
+    rights.mode = mode_for(rights.mode, request);
+    temporary.fill(&request.content, &rights, cancel)?;
     cancel.check()?;
     temporary.put_new(name)?;
-    Ok(written(request, true))
+    Ok(WriteFileReply {
+        size: request.content.len() as u64,
+        created: true,
+        other_names: 0,
+    })
 }
 
-fn written(request: &WriteFileRequest, created: bool) -> WriteFileReply {
-    WriteFileReply {
-        size: request.content.len() as u64,
-        created,
-    }
+/// What the file at the place becomes.
+fn rights(
+    place: &Place,
+    request: &WriteFileRequest,
+    patience: &mut Patience,
+    cancel: &Cancel,
+) -> Result<Rights, Failure> {
+    let mut rights = Rights::at(place, patience, cancel)?;
+    rights.mode = mode_for(rights.mode, request);
+    Ok(rights)
 }
 
 /// With the executable bits where it may be read, if that is asked for.

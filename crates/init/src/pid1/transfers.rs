@@ -136,10 +136,12 @@ impl Transfers {
             Ok(copied) => copied,
             Err(_) => copy.await,
         };
+        let copied = copied.flatten()?;
         Ok(BackupEnd {
-            consistency: consistency(copied.flatten()?, stood_still).into(),
+            consistency: consistency(&copied, stood_still).into(),
             stopped_ms: milliseconds(time),
             processes: u32::try_from(processes).unwrap_or(u32::MAX),
+            left_out: Some(copied.left_out),
         })
     }
 
@@ -183,12 +185,13 @@ impl Transfers {
     }
 }
 
-fn consistency(copied: Copied, stood_still: bool) -> Consistency {
+fn consistency(copied: &Copied, stood_still: bool) -> Consistency {
     match copied {
         Copied { same: true, .. } if stood_still => Consistency::Stopped,
         Copied {
             same: true,
             fresh: false,
+            ..
         } => Consistency::Checked,
         _ => Consistency::Changed,
     }

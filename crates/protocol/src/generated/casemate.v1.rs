@@ -517,6 +517,10 @@ pub struct WriteFileRequest {
     /// first try did and does nothing. Empty: not kept.
     #[prost(string, tag = "5")]
     pub id: ::prost::alloc::string::String,
+    /// The content is UTF-8. What is appended becomes what the file is in; without this the
+    /// bytes are.
+    #[prost(bool, tag = "6")]
+    pub text: bool,
 }
 /// Nested message and enum types in `WriteFileRequest`.
 pub mod write_file_request {
@@ -569,6 +573,9 @@ pub struct WriteFileReply {
     pub size: u64,
     #[prost(bool, tag = "2")]
     pub created: bool,
+    /// Other names that the file had (hard links): they go on naming the old one.
+    #[prost(uint64, tag = "3")]
+    pub other_names: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EditFileRequest {
@@ -615,6 +622,16 @@ pub struct Edited {
     /// Changes that no excerpt shows.
     #[prost(uint64, tag = "4")]
     pub not_shown: u64,
+    /// As in WriteFileReply.
+    #[prost(uint64, tag = "5")]
+    pub other_names: u64,
+    /// What the file is, and stays, in; empty for UTF-8.
+    #[prost(string, tag = "6")]
+    pub encoding: ::prost::alloc::string::String,
+    /// Lines of the new file end in both ways, with CRLF and with LF, and some end in the new
+    /// text.
+    #[prost(bool, tag = "7")]
+    pub mixed_line_ends: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Excerpt {
@@ -865,7 +882,7 @@ pub struct BackupRequest {
     #[prost(bool, tag = "1")]
     pub shared: bool,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BackupEnd {
     #[prost(enumeration = "backup_end::Consistency", tag = "1")]
     pub consistency: i32,
@@ -875,6 +892,8 @@ pub struct BackupEnd {
     /// How many, the one that waits for the next command among them.
     #[prost(uint32, tag = "3")]
     pub processes: u32,
+    #[prost(message, optional, tag = "4")]
+    pub left_out: ::core::option::Option<LeftOut>,
 }
 /// Nested message and enum types in `BackupEnd`.
 pub mod backup_end {
@@ -923,6 +942,22 @@ pub mod backup_end {
             }
         }
     }
+}
+/// What is in a workspace and not in its backup, beside what never is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeftOut {
+    /// Sockets, FIFOs and devices.
+    #[prost(uint64, tag = "1")]
+    pub special: u64,
+    /// Extended attributes that are the system's, or too large.
+    #[prost(uint64, tag = "2")]
+    pub attributes: u64,
+    /// Further names of a file (hard links) that came as files of their own.
+    #[prost(uint64, tag = "3")]
+    pub links: u64,
+    /// The first paths with any of it.
+    #[prost(bytes = "bytes", repeated, tag = "4")]
+    pub paths: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UploadPart {
@@ -993,6 +1028,12 @@ pub struct UploadDone {
     /// Entries of an archive; 1 for a file.
     #[prost(uint64, tag = "3")]
     pub entries: u64,
+    /// As in WriteFileReply; of a file.
+    #[prost(uint64, tag = "4")]
+    pub other_names: u64,
+    /// Extended attributes of a backup that the disk does not take.
+    #[prost(uint64, tag = "5")]
+    pub attributes_lost: u64,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1053,6 +1094,8 @@ pub enum Encoding {
     Utf16Be = 4,
     /// Not UTF-8 and not binary: every byte is taken for the character of its number.
     Latin1 = 5,
+    /// UTF-8 with a few bytes that are not: U+FFFD stands for them.
+    Utf8Damaged = 6,
 }
 impl Encoding {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1067,6 +1110,7 @@ impl Encoding {
             Self::Utf16Le => "UTF_16_LE",
             Self::Utf16Be => "UTF_16_BE",
             Self::Latin1 => "LATIN_1",
+            Self::Utf8Damaged => "UTF_8_DAMAGED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1078,6 +1122,7 @@ impl Encoding {
             "UTF_16_LE" => Some(Self::Utf16Le),
             "UTF_16_BE" => Some(Self::Utf16Be),
             "LATIN_1" => Some(Self::Latin1),
+            "UTF_8_DAMAGED" => Some(Self::Utf8Damaged),
             _ => None,
         }
     }

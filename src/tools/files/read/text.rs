@@ -5,7 +5,8 @@ use casemate_protocol::{Encoding, ReadLinesReply, ReadLinesRequest};
 use rmcp::model::CallToolResult;
 use serde_json::json;
 
-use super::{done, image, plain};
+use super::super::twin;
+use super::{image, plain};
 use crate::config::limits::{READ_CHARS, READ_LINE_CHARS, READ_LINES};
 use crate::sandbox::{Answer, Sandbox, SandboxError};
 use crate::tools::{ToolError, entries, error};
@@ -35,7 +36,11 @@ pub(super) async fn read(
         Err(SandboxError::Failed(failure)) if failure.code() == Code::NotText => {
             return image::read(sandbox, path).await;
         }
-        answer => done(answer, path)?,
+        Err(error) => {
+            let told = ToolError::sandbox(&error, &format!("\"{path}\""));
+            return Err(twin::named(sandbox, path, &error, told).await);
+        }
+        Ok(answer) => answer,
     };
     let mut facts = json!({
         "path": path.to_string(), "size": value.size, "modified": entries::time(value.modified_ms),
@@ -50,7 +55,7 @@ pub(super) async fn read(
 
 /// The text, and a closing line where the text alone does not tell all.
 fn text_form(reply: ReadLinesReply, start: u64) -> String {
-    let notes: Vec<String> = [position(&reply, start), encoding(&reply)]
+    let notes: Vec<String> = [position(&reply, start), cut(&reply), encoding(&reply)]
         .into_iter()
         .flatten()
         .collect();
@@ -89,6 +94,21 @@ fn position(reply: &ReadLinesReply, start: u64) -> Option<String> {
     }
 }
 
+/// How to read what is left of lines that were cut.
+fn cut(reply: &ReadLinesReply) -> Option<String> {
+    let (s, are) = match reply.lines_cut {
+        0 => return None,
+        1 => ("", "is"),
+        _ => ("s", "are"),
+    };
+    Some(format!(
+        "{} line{s} {are} cut; the rest: encoding=\"base64\" with an offset, or \
+         `sed -n LINEp FILE | cut -c{}-` with shell_exec",
+        reply.lines_cut,
+        READ_LINE_CHARS + 1
+    ))
+}
+
 /// What the file is written in, unless it is as it is shown.
 fn encoding(reply: &ReadLinesReply) -> Option<String> {
     let said = match reply.encoding() {
@@ -96,6 +116,9 @@ fn encoding(reply: &ReadLinesReply) -> Option<String> {
         Encoding::Utf8Bom => "UTF-8 with a byte order mark, which is not shown",
         Encoding::Utf16Le => "UTF-16 LE with a byte order mark, shown as UTF-8",
         Encoding::Utf16Be => "UTF-16 BE with a byte order mark, shown as UTF-8",
+        Encoding::Utf8Damaged => {
+            "UTF-8 with bytes that are not; \u{fffd} stands for them, and edits leave them as they are"
+        }
         Encoding::Latin1 => {
             "not UTF-8, shown as Latin-1: one character for each byte, which may not be the one meant"
         }
@@ -117,6 +140,7 @@ fn name(encoding: Encoding) -> &'static str {
         Encoding::Utf8Bom => "utf-8-bom",
         Encoding::Utf16Le => "utf-16le",
         Encoding::Utf16Be => "utf-16be",
+        Encoding::Utf8Damaged => "utf-8-damaged",
         Encoding::Latin1 => "latin-1",
     }
 }
@@ -160,6 +184,21 @@ mod tests {
         assert_eq!(last, "z\n[lines 7-7 of 7]");
         let beyond = text_form(lines("", 0, 7, true), 9);
         assert_eq!(beyond, "[line 9 is beyond the end; the file has 7 lines]");
+    }
+
+    #[test]
+    fn a_cut_line_says_how_to_read_the_rest() {
+        let cut = |lines_cut| ReadLinesReply {
+            lines_cut,
+            ..lines("a\n", 1, 1, true)
+        };
+        let one = text_form(cut(1), 1);
+        assert!(
+            one.starts_with("a\n[1 line is cut; the rest: encoding=\"base64\""),
+            "{one}"
+        );
+        assert!(one.contains("cut -c2001-"), "{one}");
+        assert!(text_form(cut(2), 1).contains("2 lines are cut"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! All of the workspace on its way out, so that it can be made again as it is: beside
 //! what every archive has, times to the nanosecond, all bits of modes, the top itself,
-//! hard links as links, and also what its owner's mode bits keep from being read.
-//! `.home/.cache` is left out: what is in it can be had again.
+//! hard links as links, extended attributes, and also what its owner's mode bits keep from
+//! being read. `.home/.cache` is left out: what is in it can be had again. What else is
+//! left out is counted ([`LeftOut`]).
 //!
 //! ```text
 //!  copy ──► [Seen]: what each entry was ─┐
@@ -15,15 +16,17 @@
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
+use std::os::fd::OwnedFd;
 use std::time::SystemTime;
 
 use casemate_protocol::failure::Code;
-use casemate_protocol::{Failure, FailureExt as _, MAX_BACKUP_ENTRIES};
+use casemate_protocol::{Attribute, Failure, FailureExt as _, LeftOut, backup::ENTRIES};
 use rustix::fs::{FileType, OFlags, Stat, fstat};
 
 use super::unlocked::{self, Unlocked};
 use super::writer::Writer;
 use super::{At, OURS, Opener, Visit, is, target, walk};
+use crate::files::attributes::{self, Attributes};
 use crate::files::download::Parts;
 use crate::files::path::RelativePath;
 use crate::files::{Cancel, Workspace, failure};
@@ -39,16 +42,22 @@ const LINKS: usize = 16 * 1024 * 1024;
 /// What one of them takes beside its path: its place in the table, and the allocation.
 const LINK: usize = 64;
 
+/// Paths that are named in what is left out, and the last bytes of each that are.
+const MENTIONED: usize = 8;
+const MENTIONED_BYTES: usize = 256;
+
 /// Two ticks of the slowest kernel's clock (100 Hz), in nanoseconds.
 const TICKS: i128 = 20_000_000;
 
 /// What there is to say about a copy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Copied {
     /// Everything was afterwards as it had been copied.
     pub(crate) same: bool,
     /// Something was so young that a change of it may not show.
     pub(crate) fresh: bool,
+    /// What was there and was not copied.
+    pub(crate) left_out: LeftOut,
 }
 
 impl Workspace {
@@ -59,6 +68,7 @@ impl Workspace {
             opener: Opener::new(cancel),
             links: Links::default(),
             seen: Seen::default(),
+            left_out: LeftOut::default(),
         };
         self.each(&mut copy, cancel)?;
         copy.out.finish()?;
@@ -67,13 +77,14 @@ impl Workspace {
         Ok(Copied {
             same: copy.seen.digest.finish() == again.0.digest.finish(),
             fresh: copy.seen.fresh,
+            left_out: copy.left_out,
         })
     }
 
     fn each(&self, visitor: &mut impl Visit, cancel: &Cancel) -> Result<(), Failure> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let top = self.open_beneath(RelativePath::parse("")?, flags, cancel)?;
-        visitor.directory(b"./", &fstat(&top).map_err(failure)?)?;
+        visitor.directory(b"./", &top, &fstat(&top).map_err(failure)?)?;
         walk(top.into(), visitor, cancel)
     }
 }
@@ -91,6 +102,26 @@ struct Copy<'a> {
     opener: Opener<'a>,
     links: Links,
     seen: Seen,
+    left_out: LeftOut,
+}
+
+impl Copy<'_> {
+    /// The attributes that are copied.
+    fn carried(&mut self, path: &[u8], attributes: Attributes) -> Vec<Attribute> {
+        self.left_out.attributes += attributes.left_out;
+        if attributes.left_out > 0 {
+            self.mention(path);
+        }
+        attributes.carried
+    }
+
+    /// Says where something was left out, the first few times.
+    fn mention(&mut self, path: &[u8]) {
+        if self.left_out.paths.len() < MENTIONED {
+            let end = path.len().saturating_sub(MENTIONED_BYTES);
+            self.left_out.paths.push(path[end..].to_vec().into());
+        }
+    }
 }
 
 impl Visit for Copy<'_> {
@@ -103,11 +134,16 @@ impl Visit for Copy<'_> {
             self.out.hard_link(at.path, first, stat)?;
             return self.seen.add(at.path, stat);
         }
-        let Some((file, stat)) = unlocked::file(at, stat, &mut self.opener)? else {
+        let opened = unlocked::file(at, stat, &mut self.opener)?;
+        let Some((file, stat, attributes)) = opened else {
             return Ok(());
         };
-        self.out.file(at.path, &file, &stat)?;
-        self.links.remember(at.path, &stat);
+        let attributes = self.carried(at.path, attributes);
+        self.out.file(at.path, &file, &stat, attributes)?;
+        if !self.links.remember(at.path, &stat) {
+            self.left_out.links += 1;
+            self.mention(at.path);
+        }
         self.seen.add(at.path, &stat)
     }
 
@@ -123,9 +159,15 @@ impl Visit for Copy<'_> {
         unlocked::directory(at, stat)
     }
 
-    fn directory(&mut self, path: &[u8], stat: &Stat) -> Result<(), Failure> {
-        self.out.directory(path, stat)?;
+    fn directory(&mut self, path: &[u8], dir: &OwnedFd, stat: &Stat) -> Result<(), Failure> {
+        let attributes = self.carried(path, attributes::of(dir)?);
+        self.out.directory(path, stat, attributes)?;
         self.seen.add(path, stat)
+    }
+
+    fn special(&mut self, at: At<'_>) {
+        self.left_out.special += 1;
+        self.mention(at.path);
     }
 }
 
@@ -149,9 +191,11 @@ impl Visit for Again {
         unlocked::directory(at, stat)
     }
 
-    fn directory(&mut self, path: &[u8], stat: &Stat) -> Result<(), Failure> {
+    fn directory(&mut self, path: &[u8], _: &OwnedFd, stat: &Stat) -> Result<(), Failure> {
         self.0.add(path, stat)
     }
+
+    fn special(&mut self, _: At<'_>) {}
 }
 
 /// Paths of files that have more than one name.
@@ -168,12 +212,18 @@ impl Links {
         found.map(AsRef::as_ref)
     }
 
-    fn remember(&mut self, path: &[u8], stat: &Stat) {
+    /// `false`: there is no room, and each further name is a file of its own.
+    fn remember(&mut self, path: &[u8], stat: &Stat) -> bool {
         let bytes = path.len() + LINK;
-        if stat.st_nlink > 1 && self.bytes + bytes <= LINKS {
-            self.bytes += bytes;
-            self.paths.insert((stat.st_dev, stat.st_ino), path.into());
+        if stat.st_nlink <= 1 {
+            return true;
         }
+        if self.bytes + bytes > LINKS {
+            return false;
+        }
+        self.bytes += bytes;
+        self.paths.insert((stat.st_dev, stat.st_ino), path.into());
+        true
     }
 }
 
@@ -189,8 +239,8 @@ struct Seen {
 impl Seen {
     fn add(&mut self, path: &[u8], stat: &Stat) -> Result<(), Failure> {
         self.entries += 1;
-        if self.entries > MAX_BACKUP_ENTRIES {
-            let detail = format!("a workspace of more than {MAX_BACKUP_ENTRIES} entries");
+        if self.entries > ENTRIES {
+            let detail = format!("a workspace of more than {ENTRIES} entries");
             return Err(Failure::new(Code::Other, detail));
         }
         path.hash(&mut self.digest);

@@ -2,16 +2,13 @@
 
 use std::os::fd::OwnedFd;
 
+use casemate_protocol::backup::EXTENTS;
 use casemate_protocol::failure::Code;
 use casemate_protocol::{Failure, FailureExt as _};
 use rustix::fs::{SeekFrom, Stat, seek};
 use rustix::io::Errno;
 
 use crate::files::{failure, size};
-
-/// Pieces of one file: 1 MiB of them. A file with more is an error, for as one piece it
-/// may be a terabyte.
-pub(in crate::files) const MOST: usize = 64 * 1024;
 
 /// What a piece begins and ends at, but for the last.
 const BLOCK: u64 = 512;
@@ -53,8 +50,8 @@ pub(super) fn of(file: &OwnedFd, stat: &Stat) -> Result<Option<Vec<Extent>>, Fai
             at,
             length: end - at,
         });
-        if extents.len() > MOST {
-            let detail = format!("a sparse file of more than {MOST} pieces");
+        if extents.len() > EXTENTS {
+            let detail = format!("a sparse file of more than {EXTENTS} pieces");
             return Err(Failure::new(Code::Other, detail));
         }
     }

@@ -73,7 +73,9 @@ impl Visit for Look<'_> {
         Ok(opened.map(|(dir, stat)| (dir.into(), stat)))
     }
 
-    fn directory(&mut self, _: &[u8], _: &Stat) -> Result<(), Failure> {
+    fn directory(&mut self, _: &[u8], _: &OwnedFd, _: &Stat) -> Result<(), Failure> {
         Ok(())
     }
+
+    fn special(&mut self, _: At<'_>) {}
 }

@@ -3,12 +3,14 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 
-use casemate_protocol::DownloadRequest;
 use casemate_protocol::download_part::Part;
-use rustix::fs::{CWD, mknodat};
+use casemate_protocol::failure::Code;
+use casemate_protocol::{DownloadRequest, FailureExt as _, backup};
+use rustix::fs::{CWD, Mode, mkdirat, mknodat};
 use tokio::sync::mpsc;
 
-use super::super::testing::{CANARY, Sandbox};
+use super::super::testing::{CANARY, Sandbox, deep};
+use super::walk::{HELD, NAMES};
 use super::*;
 
 /// The archive of a directory.
@@ -155,13 +157,25 @@ fn a_directory_of_more_names_than_are_held_and_a_deep_one() {
     let names = listed(&all);
     assert_eq!(names.len(), 2 * NAMES.0 + 5);
     assert!(names.is_sorted());
-    sandbox.dir(&format!("deep/{}", "d/".repeat(DEPTH - 1)));
-    assert_eq!(
-        listed(&archive(&sandbox, "deep").expect("archive")).len(),
-        DEPTH - 1
-    );
-    sandbox.dir(&format!("deep/{}", "d/".repeat(DEPTH)));
-    let failed = archive(&sandbox, "deep").expect_err("too deep");
+    for (name, depth) in [("deep", 2 * HELD + 5), ("deepest", backup::DEPTH)] {
+        sandbox.dir(name);
+        // A name before and one after each that leads down.
+        let made = deep(&sandbox.at(name), &vec![&b"d"[..]; depth]);
+        for name in ["a", "e"] {
+            for dir in made.iter().rev().skip(1).take(HELD + 5) {
+                mkdirat(dir, name, Mode::RWXU).expect("made");
+            }
+        }
+        let paths = listed(&archive(&sandbox, name).expect("archive"));
+        assert_eq!(paths.len(), depth + 2 * (HELD + 5));
+        assert!(
+            paths
+                .iter()
+                .is_sorted_by_key(|path| path.trim_end_matches('/'))
+        );
+    }
+    deep(&sandbox.at("deepest"), &vec![&b"d"[..]; backup::DEPTH + 1]);
+    let failed = archive(&sandbox, "deepest").expect_err("too deep");
     assert_eq!(failed.code(), Code::NameTooLong);
     assert!(
         failed.text().contains("d/d/d: more than"),

@@ -8,6 +8,7 @@ use casemate_protocol::Failure;
 use rustix::fs::{AtFlags, FileType, Mode, Stat, chmodat, fchmod};
 
 use super::{At, DIRECTORY, Opener, is, open, still_there};
+use crate::files::attributes::{self, Attributes};
 
 /// An open directory, which gets back its mode when this is dropped.
 pub(super) struct Unlocked {
@@ -60,22 +61,24 @@ pub(super) fn directory(at: At<'_>, stat: &Stat) -> Result<Option<(Unlocked, Sta
     Ok(Some((Unlocked { fd, mode }, found)))
 }
 
-/// Its descriptor stays good for reading.
+/// Its descriptor stays good for reading. Its attributes can be read only as long as it is
+/// unlocked.
 pub(super) fn file(
     at: At<'_>,
     stat: &Stat,
     opener: &mut Opener<'_>,
-) -> Result<Option<(OwnedFd, Stat)>, Failure> {
+) -> Result<Option<(OwnedFd, Stat, Attributes)>, Failure> {
     let mode = unlock(at, stat)?;
     let Some((fd, mut found)) = opener.file(at)? else {
         return Ok(None);
     };
+    let attributes = attributes::of(&fd)?;
     if let Some(mode) = mode {
         // Its own user's: what fails here, failed before.
         let _ = fchmod(&fd, mode);
         found = rustix::fs::fstat(&fd).map_err(super::failure)?;
     }
-    Ok(is(FileType::RegularFile, &found).then_some((fd, found)))
+    Ok(is(FileType::RegularFile, &found).then_some((fd, found, attributes)))
 }
 
 /// Should something else be there by now, a link even, then user code has made its own

@@ -3,8 +3,9 @@
 
 use std::os::fd::OwnedFd;
 
+use casemate_protocol::backup::BLOCK;
 use casemate_protocol::failure::Code;
-use casemate_protocol::{Failure, FailureExt as _, MAX_CHUNK, pax_time};
+use casemate_protocol::{Attribute, Failure, FailureExt as _, MAX_CHUNK, Records};
 use rustix::fs::Stat;
 use tar::{EntryType, GnuExtSparseHeader, Header};
 
@@ -12,8 +13,6 @@ use super::extents::{self, Extent};
 use crate::files::download::Parts;
 use crate::files::read::read_at;
 use crate::files::{Cancel, size};
-
-const BLOCK: usize = 512;
 
 /// The name of an entry that holds the long name of the next, as GNU tar has it.
 const LONG: &[u8] = b"././@LongLink";
@@ -39,9 +38,14 @@ impl<'a> Writer<'a> {
     }
 
     /// `path` ends with a `/`.
-    pub(super) fn directory(&mut self, path: &[u8], stat: &Stat) -> Result<(), Failure> {
-        self.time(stat)?;
-        self.entry(path, header(stat, EntryType::Directory, 0))
+    pub(super) fn directory(
+        &mut self,
+        path: &[u8],
+        stat: &Stat,
+        attributes: Vec<Attribute>,
+    ) -> Result<(), Failure> {
+        let header = header(stat, EntryType::Directory, 0);
+        self.entry(path, header, stat, attributes)
     }
 
     pub(super) fn link(&mut self, path: &[u8], target: &[u8], stat: &Stat) -> Result<(), Failure> {
@@ -65,22 +69,27 @@ impl<'a> Writer<'a> {
         mut header: Header,
         stat: &Stat,
     ) -> Result<(), Failure> {
-        self.time(stat)?;
         if let Some(gnu) = header.as_gnu_mut() {
             fill(&mut gnu.linkname, target);
             if target.len() > gnu.linkname.len() {
                 self.long(target, EntryType::GNULongLink)?;
             }
         }
-        self.entry(path, header)
+        self.entry(path, header, stat, Vec::new())
     }
 
     /// `CHANGED` when the file has become shorter than `stat` says, unless `exact`.
-    pub(super) fn file(&mut self, path: &[u8], file: &OwnedFd, stat: &Stat) -> Result<(), Failure> {
+    pub(super) fn file(
+        &mut self,
+        path: &[u8],
+        file: &OwnedFd,
+        stat: &Stat,
+        attributes: Vec<Attribute>,
+    ) -> Result<(), Failure> {
         let size = size(stat);
-        self.time(stat)?;
         let Some(extents) = extents::of(file, stat)? else {
-            self.entry(path, header(stat, EntryType::Regular, size))?;
+            let header = header(stat, EntryType::Regular, size);
+            self.entry(path, header, stat, attributes)?;
             self.content(
                 file,
                 Extent {
@@ -101,7 +110,7 @@ impl<'a> Writer<'a> {
                 slot.set_length(extent.length);
             }
         }
-        self.entry(path, header)?;
+        self.entry(path, header, stat, attributes)?;
         while left.len() > 0 {
             let mut more = GnuExtSparseHeader::new();
             let (here, _) = left
@@ -126,10 +135,20 @@ impl<'a> Writer<'a> {
         self.flush()
     }
 
-    fn entry(&mut self, path: &[u8], mut header: Header) -> Result<(), Failure> {
+    fn entry(
+        &mut self,
+        path: &[u8],
+        mut header: Header,
+        stat: &Stat,
+        attributes: Vec<Attribute>,
+    ) -> Result<(), Failure> {
+        // Readers that split records at line ends could find a path in one: they believe
+        // this before.
+        let has_any_bytes = !attributes.is_empty();
+        self.records(stat, attributes)?;
         if let Some(gnu) = header.as_gnu_mut() {
             fill(&mut gnu.name, path);
-            if path.len() > gnu.name.len() {
+            if has_any_bytes || path.len() > gnu.name.len() {
                 self.long(path, EntryType::GNULongName)?;
             }
         }
@@ -137,22 +156,25 @@ impl<'a> Writer<'a> {
         self.put(header.as_bytes())
     }
 
-    /// The time of the next entry, which its header has in seconds only (pax(1): a record
-    /// is its own length, a name and a value).
-    fn time(&mut self, stat: &Stat) -> Result<(), Failure> {
+    /// What the header of the next entry has no room for; in a backup alone.
+    fn records(&mut self, stat: &Stat, attributes: Vec<Attribute>) -> Result<(), Failure> {
         if !self.exact {
             return Ok(());
         }
         let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
-        let record = pax_record("mtime", &pax_time(stat.st_mtime, nanos));
+        let records = Records {
+            modified: Some((stat.st_mtime, nanos)),
+            attributes,
+        };
+        let block = records.to_block();
         let mut header = Header::new_ustar();
         header.set_entry_type(EntryType::XHeader);
         header.set_mode(0o644);
-        header.set_size(record.len() as u64);
+        header.set_size(block.len() as u64);
         header.set_cksum();
         self.put(header.as_bytes())?;
-        self.put(record.as_bytes())?;
-        self.pad(record.len() as u64)
+        self.put(&block)?;
+        self.pad(block.len() as u64)
     }
 
     /// What is too long for the next header, with a NUL at its end.
@@ -215,13 +237,6 @@ impl<'a> Writer<'a> {
         let full = std::mem::replace(&mut self.buffer, Vec::with_capacity(MAX_CHUNK));
         self.parts.data(full)
     }
-}
-
-fn pax_record(name: &str, value: &str) -> String {
-    let rest = name.len() + value.len() + " =\n".len();
-    // The length counts its own digits.
-    let digits = (1..).find(|digits| (rest + digits).to_string().len() == *digits);
-    format!("{} {name}={value}\n", rest + digits.unwrap_or(0))
 }
 
 fn header(stat: &Stat, kind: EntryType, size: u64) -> Header {

@@ -186,7 +186,7 @@ fn a_text_says_what_it_is_written_in() {
 }
 
 #[test]
-fn a_page_that_is_not_utf_8_is_latin_1_whatever_is_before_and_behind_it() {
+fn a_page_that_is_not_utf_8_says_so_whatever_is_before_and_behind_it() {
     let sandbox = Sandbox::new(true);
     let mut content = "\u{e9}\n".repeat(10_000).into_bytes();
     let damaged = 3 * 5000;
@@ -200,7 +200,8 @@ fn a_page_that_is_not_utf_8_is_latin_1_whatever_is_before_and_behind_it() {
         )
     };
     assert_eq!(page(2000), (Some("\u{e9}".into()), Encoding::Utf8));
-    assert_eq!(page(5001), (Some("\u{ff}\u{a9}".into()), Encoding::Latin1));
+    let damage = Some("\u{fffd}\u{fffd}".into());
+    assert_eq!(page(5001), (damage, Encoding::Utf8Damaged));
     assert_eq!(page(5002), (Some("\u{e9}".into()), Encoding::Utf8));
 
     // Unless it is no text at all.

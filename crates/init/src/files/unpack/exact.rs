@@ -1,17 +1,18 @@
 //! What only the archive of a backup brings: times to the nanosecond, also of
-//! directories and links, all bits of modes, and holes that stay holes.
+//! directories and links, all bits of modes, extended attributes, and holes that stay holes.
 
 use std::os::fd::OwnedFd;
 
-use casemate_protocol::Failure;
+use casemate_protocol::{Attribute, Failure};
 use rustix::fs::{
-    AtFlags, Mode, SeekFrom, Timespec, Timestamps, UTIME_OMIT, chmodat, ftruncate, futimens, seek,
-    unlinkat, utimensat,
+    AtFlags, Mode, OFlags, SeekFrom, Timespec, Timestamps, UTIME_OMIT, chmodat, ftruncate,
+    futimens, openat, seek, unlinkat, utimensat,
 };
 use tar::Header;
 
 use super::bad;
-use crate::files::failure;
+use super::records::Records;
+use crate::files::{attributes, failure};
 
 /// When an entry was last modified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,20 +53,37 @@ impl Modified {
     }
 }
 
+/// The attributes of an entry.
+pub(super) fn attributes(records: &mut Records) -> Result<Vec<Attribute>, Failure> {
+    let attributes = std::mem::take(&mut records.attributes);
+    match Attribute::are_of_a_backup(&attributes) {
+        true => Ok(attributes),
+        false => Err(bad("attributes that no backup has")),
+    }
+}
+
 /// What a directory becomes when all is in it: until then its owner must be able to
-/// write there, and every entry changes its time.
-#[derive(Debug, Clone, Copy)]
+/// write there, and every entry changes its time and would inherit its default ACL.
+#[derive(Debug)]
 pub(super) struct Settling {
     pub(super) mode: u32,
     pub(super) modified: Modified,
+    pub(super) default_acl: Option<Attribute>,
 }
 
 impl Settling {
-    pub(super) fn settle(self, dir: &OwnedFd, name: &[u8]) -> Result<(), Failure> {
+    /// How many attributes the disk does not take.
+    pub(super) fn settle(self, dir: &OwnedFd, name: &[u8]) -> Result<u64, Failure> {
+        let mut lost = 0;
+        if let Some(acl) = self.default_acl {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let file = openat(dir, name, flags, Mode::empty()).map_err(failure)?;
+            lost = attributes::set_what_fits(&file, &[acl]);
+        }
         let mode = Mode::from_raw_mode(self.mode);
         chmodat(dir, name, mode, AtFlags::empty()).map_err(failure)?;
         self.modified.set_on_link(dir, name);
-        Ok(())
+        Ok(lost)
     }
 }
 

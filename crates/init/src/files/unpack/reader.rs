@@ -12,14 +12,12 @@
 use std::io::{self, Read as _};
 
 use casemate_protocol::Failure;
+use casemate_protocol::backup::{BLOCK, HEADERS};
 use tar::{EntryType, Header};
 
+use super::bad;
 use super::records::Records;
 use super::source::Source;
-use super::{HEADERS, bad};
-
-/// Headers and data come in blocks of so many bytes.
-pub(super) const BLOCK: usize = 512;
 
 /// An entry. Its data is read from the [`Reader`].
 pub(super) struct Entry {

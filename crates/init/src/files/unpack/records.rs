@@ -1,10 +1,10 @@
 //! The records of a pax header: what they say of the next entry, and what of it is understood.
 //!
-//! pax(1) has a reader pass over records that it does not know. Most are of the owner, of times
-//! or of attributes, which are not kept here. Those that say where the data of a file is are
+//! pax(1) has a reader pass over records that it does not know. Most are of the owner or of
+//! times, which are not kept here; attributes are kept of a backup. Those that say where the data of a file is are
 //! understood or make the entry an error: without them it would be another file.
 
-use casemate_protocol::{Failure, parse_pax_time};
+use casemate_protocol::{Attribute, Failure, parse_pax_time, split_pax_record};
 
 use super::bad;
 use super::exact::Modified;
@@ -26,6 +26,8 @@ pub(super) struct Records {
     pub(super) target: Option<Vec<u8>>,
     pub(super) size: Option<u64>,
     modified: Option<Vec<u8>>,
+    /// Any that are written in the way of our backups.
+    pub(super) attributes: Vec<Attribute>,
     pub(super) sparse: Option<SparseRecords>,
     not_understood: Option<String>,
 }
@@ -38,7 +40,8 @@ impl Records {
         let mut rest = text;
         // Some writers pad with NULs.
         while rest.first().is_some_and(|byte| *byte != 0) {
-            let (record, after) = split(rest).ok_or_else(|| bad("records that are none"))?;
+            let (record, after) =
+                split_pax_record(rest).ok_or_else(|| bad("records that are none"))?;
             let (key, value) = record;
             records.add(key, value)?;
             rest = after;
@@ -57,16 +60,22 @@ impl Records {
                 let size = number(value).ok_or_else(|| bad("a size that is none"))?;
                 self.size = Some(size);
             }
-            _ => {
-                let key = String::from_utf8_lossy(key);
-                if let Some(key) = key.strip_prefix("GNU.sparse.") {
-                    self.sparse.get_or_insert_default().add(key, value);
-                } else if NOT_UNDERSTOOD.iter().any(|known| key.starts_with(known)) {
-                    self.not_understood = Some(key.into_owned());
-                }
-            }
+            _ => self.add_other(key, value),
         }
         Ok(())
+    }
+
+    fn add_other(&mut self, key: &[u8], value: &[u8]) {
+        if let Some(attribute) = Attribute::of_record(key, value) {
+            self.attributes.push(attribute);
+            return;
+        }
+        let key = String::from_utf8_lossy(key);
+        if let Some(key) = key.strip_prefix("GNU.sparse.") {
+            self.sparse.get_or_insert_default().add(key, value);
+        } else if NOT_UNDERSTOOD.iter().any(|known| key.starts_with(known)) {
+            self.not_understood = Some(key.into_owned());
+        }
     }
 
     /// The path of the entry, where the records have it.
@@ -107,19 +116,6 @@ impl Records {
         }
         Ok(())
     }
-}
-
-type Record<'a> = (&'a [u8], &'a [u8]);
-
-fn split(text: &[u8]) -> Option<(Record<'_>, &[u8])> {
-    let space = text.iter().position(|byte| *byte == b' ')?;
-    let length = usize::try_from(number(&text[..space])?).ok()?;
-    let (record, rest) = text.split_at_checked(length)?;
-    let (_, record) = record.split_at_checked(space + 1)?;
-    let record = record.strip_suffix(b"\n")?;
-    let equals = record.iter().position(|byte| *byte == b'=')?;
-    let (key, value) = record.split_at(equals);
-    Some(((key, &value[1..]), rest))
 }
 
 /// Decimal digits, and nothing else.

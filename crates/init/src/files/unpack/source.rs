@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 
 use casemate_protocol::Failure;
+use casemate_protocol::backup::HEADERS;
 
 use super::bad;
 use crate::files::upload::Content;
@@ -64,7 +65,8 @@ impl Read for &Source {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let allowed = usize::try_from(self.allowed.get()).unwrap_or(usize::MAX);
         if allowed == 0 {
-            return Err(self.fail(bad("headers, or padding at the end, of more than 1 MiB")));
+            let detail = format!("headers, or padding at the end, of more than {HEADERS} bytes");
+            return Err(self.fail(bad(detail)));
         }
         let most = into.len().min(allowed);
         let read = self.content.borrow_mut().read(&mut into[..most]);

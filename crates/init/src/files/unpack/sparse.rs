@@ -8,13 +8,14 @@
 //! | 1.0 | GNU tar, bsdtar (macOS, FreeBSD) | in front of the data; likewise |
 
 use casemate_protocol::Failure;
+use casemate_protocol::backup::{BLOCK, EXTENTS};
 use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader};
 
 use super::bad;
-use super::reader::{BLOCK, Entry, Reader};
+use super::reader::{Entry, Reader};
 use super::records::number;
 use super::source::Source;
-use crate::files::archive::{Extent, MOST_EXTENTS};
+use crate::files::archive::Extent;
 
 /// Where the data of a file belongs.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ impl SparseRecords {
     }
 
     fn push(&mut self, number: Option<u64>) -> bool {
-        let fits = self.map.len() < 2 * MOST_EXTENTS;
+        let fits = self.map.len() < 2 * EXTENTS;
         self.map.extend(number.filter(|_| fits));
         number.is_some() && fits
     }
@@ -122,7 +123,7 @@ impl Layout {
         let mut numbers = Numbers::new(reader);
         let count = numbers.next()?;
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        if count > MOST_EXTENTS {
+        if count > EXTENTS {
             return Err(too_many());
         }
         let map: Result<Vec<u64>, Failure> = (0..2 * count).map(|_| numbers.next()).collect();
@@ -198,7 +199,7 @@ fn extents(map: &[u64]) -> Result<Vec<Extent>, Failure> {
 
 fn add_all(extents: &mut Vec<Extent>, slots: &[GnuSparseHeader]) -> Result<(), Failure> {
     for slot in slots.iter().filter(|slot| !slot.is_empty()) {
-        if extents.len() > MOST_EXTENTS {
+        if extents.len() > EXTENTS {
             return Err(too_many());
         }
         let wrong = |error: std::io::Error| bad(error.to_string());
@@ -215,7 +216,7 @@ fn not_its_map() -> Failure {
 }
 
 fn too_many() -> Failure {
-    bad(format!("a sparse file of more than {MOST_EXTENTS} pieces"))
+    bad(format!("a sparse file of more than {EXTENTS} pieces"))
 }
 
 /// Decimal numbers, each with a line break, in whole blocks in front of the data.

@@ -1,28 +1,33 @@
 //! The directory that an archive is unpacked into.
 //!
-//! Invariant: everything is reached from its descriptor, by one name after the other,
-//! with O_NOFOLLOW. Whatever is exchanged meanwhile, no link is followed.
+//! Invariants:
+//! - Everything is reached from its descriptor, by one name after the other, with
+//!   O_NOFOLLOW. Whatever is exchanged meanwhile, no link is followed; and no path is too
+//!   long for the kernel.
+//! - [`HELD`] directories are open at a time, beside the top.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
+use casemate_protocol::backup::{self, Beyond, components};
 use casemate_protocol::failure::Code;
-use casemate_protocol::{Failure, FailureExt as _};
+use casemate_protocol::{Attribute, Failure, FailureExt as _};
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, fchmod, linkat, mkdirat, openat, renameat, statat, symlinkat,
     syncfs, unlinkat,
 };
 use rustix::io::Errno;
 
-use super::bad;
 use super::exact::{Modified, Settling};
 use super::way::Way;
-use crate::files::archive::DEPTH;
+use super::{Kept, bad};
+use crate::files::attributes::{self, DEFAULT_ACL};
 use crate::files::path::check_name;
 use crate::files::temporary::random_name;
 use crate::files::{failure, outside};
 
-/// Longest path of an entry, in bytes: what Linux takes (PATH_MAX).
-const MAX_PATH: usize = 4096;
+/// Directories on the way to an entry that are open at a time: PID 1 has 4,096
+/// descriptors for all it does. Those above are opened again when they are needed.
+pub(super) const HELD: usize = 64;
 
 /// Rights of a directory that no entry gave any.
 const DIRECTORY_MODE: u32 = 0o755;
@@ -40,18 +45,13 @@ pub(super) struct EntryPath<'a>(Vec<&'a [u8]>);
 
 impl<'a> EntryPath<'a> {
     pub(super) fn parse(path: &'a [u8]) -> Result<Self, Failure> {
-        if path.len() > MAX_PATH {
-            return Err(Failure::new(Code::NameTooLong, "path over 4096 bytes"));
-        }
+        let beyond = |beyond: Beyond| Failure::new(Code::NameTooLong, beyond.to_string());
+        backup::check_path(path).map_err(beyond)?;
         if path.starts_with(b"/") {
             return Err(outside("absolute path"));
         }
         let names: Vec<&[u8]> = components(path).collect();
         names.iter().try_for_each(|name| check_name(name))?;
-        if names.len() > DEPTH {
-            let detail = format!("more than {DEPTH} directories deep");
-            return Err(Failure::new(Code::NameTooLong, detail));
-        }
         Ok(Self(names))
     }
 
@@ -63,25 +63,23 @@ impl<'a> EntryPath<'a> {
     }
 }
 
-fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.split(|byte| *byte == b'/')
-        .filter(|name| !matches!(*name, b"" | b"."))
-}
-
 pub(super) struct Tree {
     top: OwnedFd,
     /// It is a backup's.
     exact: bool,
     /// From below the top to the directory of the last entry: the next is likely there.
+    /// The last [`HELD`] of them are open.
     held: Vec<Held>,
     /// What the top is to be when all is in it.
     settling: Option<Settling>,
+    /// Attributes that the disk does not take.
+    pub(super) lost: u64,
 }
 
 /// A directory on the way to the last entry.
 struct Held {
     name: Vec<u8>,
-    dir: OwnedFd,
+    dir: Option<OwnedFd>,
     /// What it is to be when all is in it.
     settling: Option<Settling>,
 }
@@ -93,6 +91,7 @@ impl Tree {
             exact,
             held: Vec::new(),
             settling: None,
+            lost: 0,
         }
     }
 
@@ -113,24 +112,50 @@ impl Tree {
     }
 
     fn here(&self) -> &OwnedFd {
-        self.held.last().map_or(&self.top, |held| &held.dir)
+        let last = self.held.last().and_then(|held| held.dir.as_ref());
+        last.unwrap_or(&self.top)
     }
 
     fn hold(&mut self, name: &[u8], dir: OwnedFd, settling: Option<Settling>) {
         self.held.push(Held {
             name: name.to_vec(),
-            dir,
+            dir: Some(dir),
             settling,
         });
+        self.close_what_is_far(self.held.len());
+    }
+
+    /// Closes the one that is too far above the last of so many.
+    fn close_what_is_far(&mut self, held: usize) {
+        if let Some(far) = held.checked_sub(HELD + 1) {
+            self.held[far].dir = None;
+        }
     }
 
     /// Goes up until only so many are held.
     fn leave(&mut self, depth: usize) -> Result<(), Failure> {
         while self.held.len() > depth {
             let Some(left) = self.held.pop() else { break };
+            self.open_again()?;
             if let Some(settling) = left.settling {
-                settling.settle(self.here(), &left.name)?;
+                self.lost += settling.settle(self.here(), &left.name)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Opens those on the way to the last one, where that is closed.
+    fn open_again(&mut self) -> Result<(), Failure> {
+        if self.held.last().is_none_or(|held| held.dir.is_some()) {
+            return Ok(());
+        }
+        for number in 0..self.held.len() {
+            let above = number
+                .checked_sub(1)
+                .and_then(|above| self.held[above].dir.as_ref());
+            let dir = enter(above.unwrap_or(&self.top), &self.held[number].name, false)?;
+            self.held[number].dir = Some(dir);
+            self.close_what_is_far(number + 1);
         }
         Ok(())
     }
@@ -142,7 +167,7 @@ impl Tree {
         let top = openat(&self.top, ".", DIRECTORY | OFlags::RDONLY, Mode::empty());
         self.leave(0)?;
         if let Some(settling) = self.settling.take() {
-            settling.settle(&self.top, b".")?;
+            self.lost += settling.settle(&self.top, b".")?;
         }
         match top {
             Ok(top) => syncfs(&top).map_err(failure),
@@ -156,17 +181,26 @@ impl Tree {
     pub(super) fn exact_directory(
         &mut self,
         path: &EntryPath<'_>,
-        mode: u32,
-        modified: Modified,
+        kept: Kept,
     ) -> Result<(), Failure> {
-        let settling = Some(Settling { mode, modified });
+        let mut attributes = kept.attributes;
+        let is_default = |acl: &mut Attribute| acl.name == DEFAULT_ACL;
+        let default_acl = attributes.extract_if(.., is_default).next();
+        let settling = Some(Settling {
+            mode: kept.mode,
+            modified: kept.modified,
+            default_acl,
+        });
         if path.0.is_empty() {
+            let top = rustix::io::fcntl_dupfd_cloexec(&self.top, 0).map_err(failure)?;
+            self.lost += set_on_directory(&top, &attributes)?;
             self.settling = settling;
             return Ok(());
         }
         self.directory(path, DIRECTORY_MODE)?;
         let (dir, name) = self.place(path)?;
         let below = enter(dir, name, false)?;
+        self.lost += set_on_directory(&below, &attributes)?;
         self.hold(name, below, settling);
         Ok(())
     }
@@ -224,6 +258,18 @@ impl Tree {
         linkat(from, file, dir, &temporary, AtFlags::empty()).map_err(failure)?;
         take_place(dir, &temporary, name)
     }
+}
+
+/// Sets attributes, and returns how many the disk does not take. An ACL changes the mode:
+/// the owner must be able to write there until the end.
+fn set_on_directory(dir: &OwnedFd, attributes: &[Attribute]) -> Result<u64, Failure> {
+    if attributes.is_empty() {
+        return Ok(0);
+    }
+    let dir = openat(dir, ".", DIRECTORY | OFlags::RDONLY, Mode::empty()).map_err(failure)?;
+    let lost = attributes::set_what_fits(&dir, attributes);
+    fchmod(&dir, Mode::from_raw_mode(DIRECTORY_MODE)).map_err(failure)?;
+    Ok(lost)
 }
 
 /// Opens the directory `name`; with `make` it is made where it is not there.

@@ -5,53 +5,65 @@
 use std::os::fd::OwnedFd;
 
 use casemate_protocol::Failure;
-use rustix::fs::{AtFlags, Mode, chmodat, fstat};
+use rustix::fs::{AtFlags, Mode, OFlags, chmodat, fstat, openat};
 
 use super::tree::enter;
 use crate::files::failure;
 
-/// Directories from the top to that of the file. They can be gone into until this is
-/// dropped; a change of the mode does not change the time that they show.
+/// The end of a way through directories that can be gone into until this is dropped; a
+/// change of the mode does not change the time that they show.
 pub(super) struct Way<'p> {
-    top: OwnedFd,
-    below: Vec<OwnedFd>,
-    /// Below which directory (0: the top), its name, and the mode that it is to have.
-    unlocked: Vec<(usize, &'p [u8], Mode)>,
+    parents: &'p [&'p [u8]],
+    /// The top, and then as far as it was gone.
+    end: OwnedFd,
+    /// How many of the parents lead there.
+    depth: usize,
+    /// Which of the parents were unlocked, and the mode that each is to have.
+    unlocked: Vec<(usize, Mode)>,
 }
 
 impl<'p> Way<'p> {
     /// With `unlock` the owner may go into all of them; otherwise what the modes say holds.
-    pub(super) fn to(top: OwnedFd, parents: &[&'p [u8]], unlock: bool) -> Result<Self, Failure> {
+    pub(super) fn to(top: OwnedFd, parents: &'p [&'p [u8]], unlock: bool) -> Result<Self, Failure> {
         let mut way = Self {
-            top,
-            below: Vec::with_capacity(parents.len()),
+            parents,
+            end: top,
+            depth: 0,
             unlocked: Vec::new(),
         };
-        for &parent in parents {
-            let dir = enter(way.end(), parent, false)?;
+        for (number, &parent) in parents.iter().enumerate() {
+            let dir = enter(&way.end, parent, false)?;
             let mode = Mode::from_raw_mode(fstat(&dir).map_err(failure)?.st_mode & 0o7777);
             if unlock && !mode.contains(Mode::XUSR) {
-                let open = chmodat(way.end(), parent, mode | Mode::XUSR, AtFlags::empty());
+                let open = chmodat(&way.end, parent, mode | Mode::XUSR, AtFlags::empty());
                 open.map_err(failure)?;
-                way.unlocked.push((way.below.len(), parent, mode));
+                way.unlocked.push((number, mode));
             }
-            way.below.push(dir);
+            (way.end, way.depth) = (dir, number + 1);
         }
         Ok(way)
     }
 
     /// The directory of the file.
     pub(super) fn end(&self) -> &OwnedFd {
-        self.below.last().unwrap_or(&self.top)
+        &self.end
     }
 }
 
 impl Drop for Way<'_> {
+    /// Back up, and locks again what was unlocked: the deepest first, for the others lead
+    /// to it. By `..`, so that a way of any depth needs one descriptor: only a restore
+    /// unlocks, in whose container nobody is who could move a directory.
     fn drop(&mut self) {
-        // The deepest first: the others lead to it.
-        for (above, name, mode) in self.unlocked.drain(..).rev() {
-            let dir = above.checked_sub(1).and_then(|at| self.below.get(at));
-            let _ = chmodat(dir.unwrap_or(&self.top), name, mode, AtFlags::empty());
+        while let Some((number, mode)) = self.unlocked.pop() {
+            while self.depth > number {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                let Ok(above) = openat(&self.end, "..", flags, Mode::empty()) else {
+                    return;
+                };
+                (self.end, self.depth) = (above, self.depth - 1);
+            }
+            let _ = chmodat(&self.end, self.parents[number], mode, AtFlags::empty());
         }
     }
 }

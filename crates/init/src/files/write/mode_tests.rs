@@ -81,6 +81,44 @@ fn of_many_that_make_the_same_new_file_one_does() {
 }
 
 #[test]
+fn text_is_appended_in_the_encoding_of_the_file_or_not_at_all() {
+    let sandbox = Sandbox::new(true);
+    let append = |text: &str| {
+        let request = WriteFileRequest {
+            path: "file".into(),
+            content: text.to_owned().into(),
+            mode: APPEND.into(),
+            text: true,
+            ..WriteFileRequest::default()
+        };
+        sandbox.workspace.write_file(&request, &Cancel::default())
+    };
+    let utf16 = |text: &str| {
+        let units = text.encode_utf16();
+        units.flat_map(u16::to_be_bytes).collect::<Vec<u8>>()
+    };
+    sandbox.file("file", utf16("\u{feff}one\r\n"));
+    append("\u{1f600} two\r\n").expect("appended");
+    let whole = utf16("\u{feff}one\r\n\u{1f600} two\r\n");
+    assert_eq!(sandbox.read("file"), Ok(whole.clone()));
+    sandbox.file("file", [&whole[..], b"x"].concat());
+    assert_eq!(append("a").map_err(code).map(drop), Err(Code::NotText));
+    sandbox.file("file", b"caf\xe9\n");
+    let failed = append("\u{e9}\n").expect_err("it would be two encodings");
+    assert!(failed.detail.contains("Latin-1"), "{}", failed.detail);
+    append("plain\n").expect("ASCII");
+    assert_eq!(sandbox.read("file"), Ok(b"caf\xe9\nplain\n".to_vec()));
+    // Bytes are bytes.
+    sandbox.write_as("file", b"\xff", APPEND).expect("appended");
+    sandbox.file("file", "plain\n");
+    append("\u{e9}").expect("UTF-8");
+    assert_eq!(
+        sandbox.read("file"),
+        Ok("plain\n\u{e9}".as_bytes().to_vec())
+    );
+}
+
+#[test]
 fn what_is_appended_stands_at_the_end_also_through_a_link() {
     with_and_without_openat2(|sandbox| {
         sandbox.link("link", "real/log");
@@ -235,7 +273,7 @@ proptest! {
                 _ => expected = Some(content),
             }
             let text = expected.as_deref().unwrap_or_default();
-            let reply = WriteFileReply { size: text.len() as u64, created };
+            let reply = WriteFileReply { size: text.len() as u64, created, other_names: 0 };
             prop_assert_eq!(written, Ok(reply));
             prop_assert_eq!(sandbox.read("file"), Ok(text.as_bytes().to_vec()));
         }

@@ -1,5 +1,7 @@
 //! Out and in again: what is made from a backup is what was there.
 
+pub(in crate::files) mod any_tree;
+
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, symlink};
@@ -230,7 +232,7 @@ fn what_remembers_names_is_bounded_also_where_they_are_short() {
     let mut links = Links::default();
     for inode in 0..1_000_000 {
         stat.st_ino = inode;
-        links.remember(b"a", &stat);
+        let _ = links.remember(b"a", &stat);
     }
     // A table grows by doubling.
     let taken = links.paths.capacity() * size_of::<((u64, u64), Box<[u8]>)>();

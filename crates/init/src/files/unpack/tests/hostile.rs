@@ -173,14 +173,19 @@ fn headers_of_an_entry_and_what_pads_the_end_are_bounded() {
         EntryType::GNULongLink,
         EntryType::XHeader,
     ] {
-        let long = entry(kind, b"long", b"", &vec![b'n'; 2 << 20]);
+        let long = entry(kind, b"long", b"", &vec![b'n'; 8 << 20]);
         let archive = tar(&[file("first", ""), long, file("short", "")]);
         refused("a long name", &archive, Code::BadArchive, "after first: ");
     }
     let name = entry(EntryType::GNULongName, b"long", b"", &[b'n'; 300]);
     let archive = tar(&[name, file("short", "")]);
     refused("a name", &archive, Code::NameTooLong, "nnn: ");
-    let path = entry(EntryType::GNULongName, b"long", b"", &b"d/".repeat(2049));
+    let path = entry(
+        EntryType::GNULongName,
+        b"long",
+        b"",
+        &b"d/".repeat(casemate_protocol::backup::DEPTH + 1),
+    );
     refused(
         "a path",
         &tar(&[path, file("short", "")]),
@@ -188,7 +193,7 @@ fn headers_of_an_entry_and_what_pads_the_end_are_bounded() {
         "d/d/: ",
     );
     let mut padded = tar(&[file("file", "")]);
-    padded.resize(padded.len() + (2 << 20), 0);
+    padded.resize(padded.len() + (8 << 20), 0);
     refused("padding", &padded, Code::BadArchive, "after file: ");
 }
 

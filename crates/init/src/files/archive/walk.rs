@@ -1,0 +1,225 @@
+//! The way through all that is below a directory, of any depth that a backup can have.
+//!
+//! ```text
+//!  top ─ level ─ … ─ level ─ level ─ … ─ level   ahead: into the last one
+//!  open  closed, one name    open, names         back: open again, from the top, by names
+//! ```
+//!
+//! Invariants:
+//! - The kernel is given nothing but single names, from descriptors that were reached in
+//!   the same way, with O_NOFOLLOW: a path may be longer than the kernel takes, and
+//!   whatever is exchanged meanwhile, the way stays beneath the top.
+//! - [`HELD`] descriptors and [`HELD`] times [`NAMES`] names at most; of the levels above
+//!   there is one path for all, and the last name of each.
+
+use std::os::fd::OwnedFd;
+use std::vec;
+
+use casemate_protocol::failure::Code;
+use casemate_protocol::{Failure, FailureExt as _, backup};
+use rustix::fs::{AtFlags, FileType, Stat, statat};
+
+use super::unlocked::Unlocked;
+use super::{At, Visit, named, still_there};
+use crate::files::Cancel;
+use crate::files::names::{self, Names, Wanted};
+use crate::files::temporary::is_temporary_name;
+
+/// Levels that are open at a time, beside the top: PID 1 has 4,096 descriptors for all it
+/// does, and a tree that people make is rarely deeper.
+pub(super) const HELD: usize = 64;
+
+/// Names of one directory that are held at a time, and bytes of them. A larger
+/// directory is read once for each such number.
+pub(super) const NAMES: (usize, usize) = (2048, 32 * 1024);
+
+/// A directory whose entries are being visited.
+struct Level {
+    /// `None`: it is too far above the last one to stay open.
+    dir: Option<Unlocked>,
+    /// How much of the path is its own, with a `/` at its end, or nothing.
+    prefix: usize,
+    names: vec::IntoIter<Vec<u8>>,
+    /// The last name that was read; the next are read after it.
+    after: Option<Vec<u8>>,
+    more: bool,
+}
+
+impl Level {
+    fn new(dir: Unlocked, prefix: usize) -> Self {
+        Self {
+            dir: Some(dir),
+            prefix,
+            names: Vec::new().into_iter(),
+            after: None,
+            more: true,
+        }
+    }
+
+    fn read_names(
+        &mut self,
+        dir: &OwnedFd,
+        hidden: &[&[u8]],
+        cancel: &Cancel,
+    ) -> Result<(), Failure> {
+        let wanted = Wanted {
+            after: self.after.as_deref(),
+            hidden,
+            count: NAMES.0,
+            bytes: NAMES.1,
+            prefix: 0,
+        };
+        let keep = |name: &[u8], _| Ok(!is_temporary_name(name));
+        let Names { sorted, more } = names::first(dir, &wanted, keep, cancel)?;
+        self.more = more;
+        self.after = sorted.last().cloned();
+        self.names = sorted.into_iter();
+        Ok(())
+    }
+
+    /// Closes it, on the way down through `name`: what comes after that is read again.
+    fn close(&mut self, name: &[u8]) {
+        self.dir = None;
+        self.names = Vec::new().into_iter();
+        self.after = Some(name.to_vec());
+        self.more = true;
+    }
+}
+
+/// Visits all that is below `top`, directories before what is in them.
+pub(super) fn walk(
+    top: Unlocked,
+    visitor: &mut impl Visit,
+    cancel: &Cancel,
+) -> Result<(), Failure> {
+    let mut walk = Walk {
+        path: Vec::new(),
+        levels: vec![Level::new(top, 0)],
+    };
+    while walk.step(visitor, cancel)? {}
+    Ok(())
+}
+
+struct Walk {
+    /// Of the entry that is visited; of each level, a beginning of it.
+    path: Vec<u8>,
+    /// From the top. That and the last [`HELD`] are open.
+    levels: Vec<Level>,
+}
+
+impl Walk {
+    /// One entry, or one look for names; whether there is more.
+    fn step(&mut self, visitor: &mut impl Visit, cancel: &Cancel) -> Result<bool, Failure> {
+        cancel.check()?;
+        let Some(mut level) = self.levels.pop() else {
+            return Ok(false);
+        };
+        let Some(dir) = level.dir.take() else {
+            self.levels.push(level);
+            self.open_again(visitor, cancel)?;
+            return Ok(true);
+        };
+        self.path.truncate(level.prefix);
+        if let Some(name) = level.names.next() {
+            self.path.extend_from_slice(&name);
+            let at = At {
+                dir: dir.fd(),
+                name: &name,
+                path: &self.path,
+            };
+            let below = visit(at, visitor).map_err(|failure| named(&self.path, failure))?;
+            level.dir = Some(dir);
+            self.levels.push(level);
+            if let Some(below) = below {
+                self.go_down(below, visitor)?;
+            }
+        } else if level.more {
+            level.read_names(dir.fd(), visitor.hidden(&self.path), cancel)?;
+            level.dir = Some(dir);
+            self.levels.push(level);
+        }
+        Ok(true)
+    }
+
+    fn go_down(
+        &mut self,
+        (dir, stat): (Unlocked, Stat),
+        visitor: &mut impl Visit,
+    ) -> Result<(), Failure> {
+        let end = self.path.len();
+        self.path.push(b'/');
+        let entered = visitor.directory(&self.path, dir.fd(), &stat);
+        entered.map_err(|failure| named(&self.path[..end], failure))?;
+        self.levels.push(Level::new(dir, self.path.len()));
+        self.close_what_is_far(self.levels.len());
+        Ok(())
+    }
+
+    /// Closes the level that is too far above the last of so many; never the top.
+    fn close_what_is_far(&mut self, levels: usize) {
+        let Some(far @ 1..) = levels.checked_sub(HELD + 1) else {
+            return;
+        };
+        let name = self.name_of(far + 1).to_vec();
+        self.levels[far].close(&name);
+    }
+
+    /// What a level is called in the one above it.
+    fn name_of(&self, level: usize) -> &[u8] {
+        let (begin, end) = (self.levels[level - 1].prefix, self.levels[level].prefix);
+        &self.path[begin..end - 1]
+    }
+
+    /// Opens the levels again, from the top, as the last of them is closed. One that is
+    /// gone by now is left, with all below it.
+    fn open_again(&mut self, visitor: &mut impl Visit, cancel: &Cancel) -> Result<(), Failure> {
+        for number in 1..self.levels.len() {
+            cancel.check()?;
+            if self.levels[number].dir.is_some() {
+                continue;
+            }
+            let Some(above) = &self.levels[number - 1].dir else {
+                break;
+            };
+            let at = At {
+                dir: above.fd(),
+                name: self.name_of(number),
+                path: &self.path[..self.levels[number].prefix - 1],
+            };
+            let opened = open(at, visitor).map_err(|failure| named(at.path, failure))?;
+            let Some((dir, _)) = opened else {
+                self.levels.truncate(number);
+                break;
+            };
+            self.levels[number].dir = Some(dir);
+            if let Some(far @ 1..) = number.checked_sub(HELD) {
+                self.levels[far].dir = None;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is at a name; a directory is opened.
+fn visit(at: At<'_>, visitor: &mut impl Visit) -> Result<Option<(Unlocked, Stat)>, Failure> {
+    let beyond = |beyond: backup::Beyond| Failure::new(Code::NameTooLong, beyond.to_string());
+    backup::check_path(at.path).map_err(beyond)?;
+    let Some(stat) = still_there(statat(at.dir, at.name, AtFlags::SYMLINK_NOFOLLOW))? else {
+        return Ok(None);
+    };
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => visitor.file(at, &stat)?,
+        FileType::Symlink => visitor.link(at, &stat)?,
+        FileType::Directory => return visitor.open(at, &stat),
+        _ => visitor.special(at),
+    }
+    Ok(None)
+}
+
+/// The directory that was there before, or what is there in its place.
+fn open(at: At<'_>, visitor: &impl Visit) -> Result<Option<(Unlocked, Stat)>, Failure> {
+    match still_there(statat(at.dir, at.name, AtFlags::SYMLINK_NOFOLLOW))? {
+        Some(stat) if super::is(FileType::Directory, &stat) => visitor.open(at, &stat),
+        _ => Ok(None),
+    }
+}
