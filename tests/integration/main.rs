@@ -24,6 +24,7 @@ mod emptied;
 mod ending;
 mod engine_trouble;
 mod ephemeral;
+mod exec;
 mod files;
 mod floods;
 mod forgery;

@@ -11,9 +11,10 @@ use casemate_protocol::{
     DetachReply, DetachRequest, DownloadPart, DownloadRequest, EditFileReply, EditFileRequest,
     Event, EventsRequest, Failure, FailureExt as _, Finished, HelloReply, HelloRequest, KillReply,
     KillRequest, ListFilesReply, ListFilesRequest, PROTOCOL, Progress, ReadBytesReply,
-    ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireReply, RetireRequest, RunInput, RunOutput, SignalReply, SignalRequest, StartRequest,
-    StatReply, StatRequest, StatsReply, StatsRequest, UploadEvent, UploadPart, WatchRequest,
-    WriteFileReply, WriteFileRequest, command_event, exit, failure::Code, run_input::Input, sandbox_server::Sandbox,
+    ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireReply, RetireRequest, RunInput,
+    RunOutput, SignalReply, SignalRequest, StartRequest, StatReply, StatRequest, StatsReply,
+    StatsRequest, UploadEvent, UploadPart, WatchRequest, WriteFileReply, WriteFileRequest,
+    command_event, exit, failure::Code, run_input::Input, sandbox_server::Sandbox,
     upload_part::Part,
 };
 use tokio::sync::{mpsc, watch};
@@ -22,7 +23,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{attached, cgroup};
 use super::command::{Command, outcome};
 use super::commands::Commands;
 use super::floor::Floor;
@@ -31,6 +31,7 @@ use super::life::Life;
 use super::milliseconds;
 use super::replies::{Replies, Turn};
 use super::transfers::Transfers;
+use super::{attached, cgroup};
 use crate::files::{Cancel, Pool, Workspace};
 
 /// The newest output that one progress event carries, in bytes.
