@@ -203,7 +203,7 @@ async fn give_up(mut run: Run, failed: RelayError) -> anyhow::Result<ExitCode> {
         RelayError::Reading(error) => complain(&format!("standard input cannot be read: {error}")),
         RelayError::Lost(lost) => {
             let reason = lost.reason.map(Reason::sentence);
-            let why = reason.unwrap_or("the connection to the sandbox broke");
+            let why = reason.unwrap_or("the sandbox is gone, or the way to it");
             complain(&format!(
                 "the command was lost: {why}; it was not run again"
             ));

@@ -119,10 +119,7 @@ async fn a_sandbox_that_is_removed_ends_exec_with_a_code_of_its_own() {
     assert!(rm.expect("it runs").status.success());
     let (status, _, err) = exec.end();
     assert_eq!(status.code(), Some(125), "{err}");
-    assert!(
-        err.contains("the command was lost: the sandbox was asked"),
-        "{err}"
-    );
+    assert!(err.contains("the command was lost: "), "{err}");
 }
 
 #[tokio::test]

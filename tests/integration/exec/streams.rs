@@ -1,5 +1,6 @@
 //! What goes in and what comes out.
 
+use std::cell::Cell;
 use std::io::{Read as _, Write as _};
 use std::process::{Output, Stdio};
 use std::thread;
@@ -116,13 +117,14 @@ async fn a_reader_that_does_not_read_holds_up_the_command_and_nobody_else() {
         });
         line.expect("a count")
     };
-    let mut last = 0;
+    let last = Cell::new(0);
     eventually("it waits for its reader", SOON, async || {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let now = written().await;
-        std::mem::replace(&mut last, now) == now
+        last.replace(now) == now
     })
     .await;
+    let last = last.get();
     // Pipes, windows and buffers on the whole way.
     assert!(last < 8 << 20, "{last} bytes are on their way");
     let after = peak_kib(&init);
@@ -187,6 +189,8 @@ async fn what_is_left_in_the_background_outlives_exec_and_may_go_on_writing() {
         super::running(&instance, "sleep 1007") == 1
     })
     .await;
-    docker::exec(&instance.container(), "pkill -f 'sleep 1007'");
+    let all = docker::top(&instance.container());
+    let left = all.into_iter().filter(|(_, args)| args == "sleep 1007");
+    docker::kill_on_host(&left.map(|(pid, _)| pid).collect::<Vec<_>>());
     gone(&instance, "sleep 1007", SOON).await;
 }

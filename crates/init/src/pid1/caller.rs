@@ -77,23 +77,22 @@ impl Caller {
         self.output().take();
     }
 
-    /// Writes what comes into the command's standard input, up to its end. Where the caller
-    /// breaks off, the pipe stays open: the command must not take what it has for all of it.
-    pub async fn feed(&self, mut stdin: pipe::Sender) -> Infallible {
+    /// Writes what comes into the command's standard input, and closes that at its end alone:
+    /// a command whose caller broke off must not take what it has for all of it.
+    pub async fn feed(&self, stdin: &mut Option<pipe::Sender>) -> Infallible {
         let mut input = self.input.lock().await;
-        loop {
+        while let Some(pipe) = stdin {
             let part = input.message().await.ok().flatten();
             match part.and_then(|part| part.input) {
                 Some(Input::Stdin(data)) if data.len() <= MAX_CHUNK => {
-                    if stdin.write_all(&data).await.is_err() {
-                        break;
+                    if pipe.write_all(&data).await.is_err() {
+                        *stdin = None;
                     }
                 }
-                Some(Input::StdinEnd(_)) => break,
-                _ => return pending().await,
+                Some(Input::StdinEnd(_)) => *stdin = None,
+                _ => break,
             }
         }
-        drop(stdin);
         pending().await
     }
 }

@@ -133,10 +133,10 @@ impl Command {
     }
 
     /// Writes what its caller sends into its standard input.
-    pub async fn feed(&self, stdin: Option<pipe::Sender>) -> Infallible {
-        match (&self.caller, stdin) {
-            (Some(caller), Some(stdin)) => caller.feed(stdin).await,
-            _ => std::future::pending().await,
+    pub async fn feed(&self, stdin: &mut Option<pipe::Sender>) -> Infallible {
+        match &self.caller {
+            Some(caller) => caller.feed(stdin).await,
+            None => std::future::pending().await,
         }
     }
 

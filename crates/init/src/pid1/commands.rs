@@ -268,6 +268,7 @@ impl Commands {
             self.pipes.read(command, Stream::Stdout, streams.stdout),
             self.pipes.read(command, Stream::Stderr, streams.stderr),
         ];
+        let mut stdin = streams.stdin;
         let run = async {
             process.order(order).await;
             command.runs_as(process.main());
@@ -276,7 +277,7 @@ impl Commands {
             tokio::select! {
                 biased;
                 () = process.ended() => {}
-                never = command.feed(streams.stdin) => match never {},
+                never = command.feed(&mut stdin) => match never {},
             }
         };
         let interruption = tokio::select! {
@@ -287,6 +288,8 @@ impl Commands {
             }
         };
         command.runs_as(None);
+        // Not before: what is being ended does not read to an end that was none.
+        drop(stdin);
         self.pipes.drain(&mut process, command, readers).await;
         let ended = match interruption {
             None => process.verdict().await?,
