@@ -15,6 +15,7 @@
 mod call;
 mod connection;
 mod error;
+mod run;
 mod stream;
 mod transfer;
 
@@ -34,6 +35,7 @@ use tonic::Streaming;
 
 pub use call::CommandEvents;
 pub use error::{CallError, ChannelError};
+pub use run::{CommandInput, CommandOutput};
 pub use transfer::{Backup, BackupPart, Incoming, Outgoing};
 
 use crate::engine::ExecStream;

@@ -1,36 +1,51 @@
-//! `casemate exec`: a command in a user's sandbox, through the same channel as the
-//! tools, with the same limits.
+//! `casemate exec`: a command in a user's sandbox, through the same channel as the tools, with the
+//! same limits.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
+mod attached;
+mod json;
+mod signals;
+mod streams;
+
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use casemate_protocol::{Finished, MAX_STDIN, Outcome};
-use tokio::sync::watch;
+use casemate_protocol::{Finished, Outcome};
 
 use super::setup;
 use super::whose::{self, UserArgs};
-use crate::config::limits::TIMEOUT_SECONDS;
 use crate::config::{Config, ProcessEnvironment, SettingsArgs};
 use crate::engine::Engine;
 use crate::identity::{Issuer, User};
 use crate::ops::users::{self, UserError};
-use crate::sandbox::{Command, Executed, Follow, Manager, News, Reason};
-use crate::tools;
+
+/// Below the flags in the long help.
+const HELP: &str = "\
+The command's output comes out byte for byte, both streams apart, and standard input goes in to \
+its end, all at the pace of the slower side. There is no terminal: lines that are typed are passed \
+on. In a loop that reads its own standard input, give </dev/null.
+
+SIGINT, SIGTERM and SIGHUP are passed on to the command and its process group; a second one ends \
+the command with all it started. So does the end of this program, also by SIGKILL or because \
+nobody reads its output any more, and stopping it for 90 seconds. What a command that ended by \
+itself left in the background lives on, and what that writes then goes nowhere.
+
+Exit code: the command's, or 128 + n where signal n ended it; 124 after --timeout; 125 when the \
+command was lost with its sandbox; 141 when nobody reads the output any more; 1 when it could not \
+be started.";
 
 /// Flags of `exec`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     #[command(flatten)]
     user: UserArgs,
     /// Make the sandbox of a user who has none yet.
     #[arg(long)]
     create: bool,
-    /// Seconds after which the command is killed, 1 to 3600.
-    #[arg(long, default_value_t = TIMEOUT_SECONDS.default)]
-    timeout: u32,
-    /// Print JSON: what `shell_exec` answers.
+    /// Seconds after which the command is killed, 1 to 3600; with --json 120 unless given.
+    #[arg(long)]
+    timeout: Option<u32>,
+    /// Print JSON when it has ended: what `shell_exec` answers, with the beginning and the end of
+    /// a long output.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -47,57 +62,33 @@ const TIMED_OUT: u8 = 124;
 /// As docker(1) says that it failed itself.
 const FAILED: u8 = 125;
 
+/// A shell shows an end by the signal n as 128 + n.
+const SIGNALED: i32 = 128;
+
 /// Runs the command and ends with its exit code.
 ///
 /// # Errors
-/// When it was certainly not run; nobody of this name, or several.
+/// When it could not be started; nobody of this name, or several.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let config = Config::load(args.settings, &ProcessEnvironment)?;
+    let config = Config::load(args.settings.clone(), &ProcessEnvironment)?;
     setup::log_quietly(&config)?;
     let engine = setup::engine(&ProcessEnvironment)?;
-    let request = tools::start(script(&args.command), stdin()?, args.timeout)
-        .map_err(|error| anyhow::anyhow!("{error}"))?;
-    setup::runtime()?.block_on(async {
-        let stop = setup::stop_on_signal()?;
-        let user = user(&args.user, args.create, &engine, &config).await?;
-        let manager = Manager::new(config, engine);
-        let news = watch::Sender::new(News::Nothing);
-        let follow = Follow {
-            // Its own timeout comes first.
-            wait: Duration::from_secs(u64::from(TIMEOUT_SECONDS.most) * 2),
-            cancel: &stop,
-            news: &news,
-        };
-        let sandbox = manager.sandbox(&user);
-        let executed = sandbox.exec(Command::Start(request), follow).await;
-        manager.close().await;
-        let answer = executed.map_err(|error| tools::ToolError::sandbox(&error, "the command"));
-        let answer = answer.map_err(|error| anyhow::anyhow!("{error}"))?;
-        let code = exit_code(&answer.value);
-        if args.json {
-            let result = tools::convert(answer, args.timeout);
-            let mut out = std::io::stdout().lock();
-            serde_json::to_writer_pretty(&mut out, &result.structured_content)?;
-            writeln!(out)?;
-        } else {
-            print(&answer.value)?;
-        }
-        Ok(code)
-    })
+    let runtime = setup::runtime()?;
+    if args.json {
+        runtime.block_on(json::run(&args, config, engine))
+    } else {
+        runtime.block_on(attached::run(&args, config, engine))
+    }
 }
 
 /// The user's sandbox is made where there is none, but a user is made only when asked for: a name
 /// that is spelled wrong would get an empty sandbox otherwise.
-async fn user(
-    args: &UserArgs,
-    create: bool,
-    engine: &Engine,
-    config: &Config,
-) -> anyhow::Result<User> {
-    let (name, issuer) = (args.name(), args.issuer());
+async fn user(args: &Args, engine: &Engine, config: &Config) -> anyhow::Result<User> {
+    let (name, issuer) = (args.user.name(), args.user.issuer());
     let known = users::on_engine(engine, &config.instance, name).await?;
-    match args.resolve_among(known, &whose::place(&config.instance)) {
-        Err(UserError::Unknown { .. }) if create => Ok(User {
+    let place = whose::place(&config.instance);
+    match args.user.resolve_among(known, &place) {
+        Err(UserError::Unknown { .. }) if args.create => Ok(User {
             issuer: issuer.cloned().unwrap_or_else(Issuer::local),
             subject: name.clone(),
         }),
@@ -106,19 +97,6 @@ async fn user(
         }
         resolved => Ok(resolved?),
     }
-}
-
-/// What is piped in. Nothing is read from a terminal.
-fn stdin() -> anyhow::Result<String> {
-    let input = std::io::stdin();
-    let mut text = String::new();
-    if !input.is_terminal() {
-        let most = u64::try_from(MAX_STDIN)? + 1;
-        let read = input.lock().take(most).read_to_string(&mut text);
-        read.context("standard input is no UTF-8 text")?;
-        anyhow::ensure!(text.len() <= MAX_STDIN, "standard input is over 1 MiB");
-    }
-    Ok(text)
 }
 
 /// Several arguments are quoted, so that the shell takes each for one word.
@@ -132,56 +110,7 @@ fn script(command: &[String]) -> String {
     quoted.collect::<Vec<_>>().join(" ")
 }
 
-fn print(executed: &Executed) -> anyhow::Result<()> {
-    match executed {
-        Executed::Finished(finished) => {
-            for (captured, out) in [
-                (
-                    &finished.stdout,
-                    &mut std::io::stdout() as &mut dyn std::io::Write,
-                ),
-                (&finished.stderr, &mut std::io::stderr()),
-            ] {
-                let Some(captured) = captured else { continue };
-                out.write_all(&captured.head)?;
-                if captured.omitted > 0 {
-                    write!(out, "\n[{} bytes left out]\n", captured.omitted)?;
-                }
-                out.write_all(&captured.tail)?;
-            }
-            explain(finished)?;
-        }
-        Executed::Lost(lost) => {
-            let why = lost
-                .reason
-                .map_or("the sandbox did not come back in time", Reason::sentence);
-            bail!("the command was lost: {why}; it was not run again");
-        }
-        Executed::Running(..) | Executed::Silent { .. } => bail!("the command runs on"),
-    }
-    Ok(())
-}
-
-fn explain(finished: &Finished) -> anyhow::Result<()> {
-    let mut err = std::io::stderr();
-    match finished.outcome() {
-        Outcome::Exited | Outcome::Signaled => {}
-        other => writeln!(err, "casemate: {}", other.as_str_name().to_lowercase())?,
-    }
-    if !finished.output_path.is_empty() {
-        writeln!(
-            err,
-            "casemate: the whole output is in {}",
-            finished.output_path
-        )?;
-    }
-    Ok(())
-}
-
-fn exit_code(executed: &Executed) -> ExitCode {
-    let Executed::Finished(finished) = executed else {
-        return ExitCode::from(FAILED);
-    };
+fn exit_code(finished: &Finished) -> ExitCode {
     match finished.outcome() {
         Outcome::TimedOut => ExitCode::from(TIMED_OUT),
         Outcome::Exited | Outcome::Signaled | Outcome::OutOfMemory => {
@@ -189,6 +118,10 @@ fn exit_code(executed: &Executed) -> ExitCode {
         }
         _ => ExitCode::from(FAILED),
     }
+}
+
+fn signaled(number: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(SIGNALED + number).unwrap_or(FAILED))
 }
 
 #[cfg(test)]

@@ -173,7 +173,7 @@ impl Sandbox {
 
 /// As often as the outcome is told: who asks again for a command that is over is told it
 /// once more.
-fn count(meter: &Meter, finished: &Finished) {
+pub(super) fn count(meter: &Meter, finished: &Finished) {
     match finished.outcome() {
         Outcome::TimedOut => meter.killed("timeout"),
         Outcome::Cancelled => meter.killed("cancelled"),

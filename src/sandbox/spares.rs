@@ -114,15 +114,27 @@ impl Spares {
         if let Command::Resume { id, .. } = command {
             return self.find(id);
         }
-        let live = self.live.enter(deadline, |ahead| follow.waits(ahead));
-        let live = live.await?;
+        let seat = self.fresh(deadline, |ahead| follow.waits(ahead)).await?;
+        Ok(Seated::In(seat))
+    }
+
+    /// A container that ran nothing; until `deadline` as many wait as run.
+    ///
+    /// # Errors
+    /// Those of [`Admission::enter`] when no container was given back in time.
+    pub async fn fresh(
+        &self,
+        deadline: Instant,
+        told: impl Fn(usize),
+    ) -> Result<Arc<Seat>, SandboxError> {
+        let live = self.live.enter(deadline, told).await?;
         let place = self.lock().take();
         let meter = self.factory.maker().engine.meter();
         meter.spare(place.is_some());
-        Ok(Seated::In(Arc::new(Seat {
+        Ok(Arc::new(Seat {
             place: place.unwrap_or_else(|| self.factory.place()),
             _live: Some(live),
-        })))
+        }))
     }
 
     fn find(&self, id: &str) -> Result<Seated, SandboxError> {

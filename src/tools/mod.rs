@@ -39,7 +39,7 @@ pub use entries::{instant, time};
 pub use error::{ToolError, subject_of};
 pub use outcome::convert;
 pub use record::who;
-pub use shell::{NAME as RUNS_COMMANDS, start};
+pub use shell::{NAME as RUNS_COMMANDS, start, start_attached};
 
 use crate::config::{Results, ToolSet};
 use crate::identity::{Principal, User};

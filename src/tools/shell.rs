@@ -205,6 +205,24 @@ pub fn start(
     request(args, default_cwd())
 }
 
+/// As [`start`], for a caller that passes the command's streams on: nothing is kept of its output,
+/// and it has no time-out unless one is given.
+///
+/// # Errors
+/// As there.
+pub fn start_attached(
+    command: String,
+    timeout_seconds: Option<u32>,
+) -> Result<StartRequest, ToolError> {
+    let timeout = timeout_seconds.unwrap_or(TIMEOUT_SECONDS.default);
+    let request = start(command, String::new(), timeout)?;
+    Ok(StartRequest {
+        timeout_ms: timeout_seconds.map_or(0, |_| request.timeout_ms),
+        output_chars: 0,
+        ..request
+    })
+}
+
 /// 128 random bits in hexadecimal: nobody can name another's command.
 fn new_id() -> String {
     uuid::Uuid::new_v4().simple().to_string()

@@ -25,6 +25,7 @@ mod encodings;
 mod ending;
 mod engine_trouble;
 mod ephemeral;
+mod exec;
 mod files;
 mod floods;
 mod forgery;

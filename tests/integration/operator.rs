@@ -1,6 +1,6 @@
 //! The command line of who runs Casemate: `ps`, `exec`, `rm`.
 
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -140,23 +140,6 @@ async fn exec_runs_in_the_users_sandbox_and_ends_with_the_commands_code() {
         "{}",
         text(&bad.stderr)
     );
-}
-
-#[tokio::test]
-async fn exec_takes_its_standard_input() {
-    let instance = Instance::new();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_casemate"))
-        .args(["exec", "alice", "--create", "--", "tr a-z A-Z"])
-        .env("CASEMATE_INSTANCE", instance.name())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it runs");
-    let mut input = child.stdin.take().expect("stdin");
-    std::io::Write::write_all(&mut input, b"shout").expect("it reads");
-    drop(input);
-    let output = child.wait_with_output().expect("it ends");
-    assert_eq!(text(&output.stdout), "SHOUT");
 }
 
 #[tokio::test]

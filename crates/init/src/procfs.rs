@@ -12,6 +12,8 @@ pub struct Process {
     pub pid: Pid,
     /// Its parent; `None` when that is outside of the container.
     pub parent: Option<Pid>,
+    /// Its process group; `None` when that is outside of the container.
+    pub group: Option<Pid>,
     /// `Z` or `X`: it has ended and waits to be reaped.
     pub dead: bool,
     /// `T` or `t`: stopped.
@@ -65,6 +67,7 @@ fn parse(pid: Pid, stat: &[u8]) -> Option<Process> {
         pid,
         execed,
         parent: Pid::from_raw(fields.get(1)?.parse().ok()?),
+        group: Pid::from_raw(fields.get(2)?.parse().ok()?),
         dead: matches!(state, "Z" | "X") && threads < 2,
         stopped: matches!(state, "T" | "t"),
         // Field 22 of the line; the state is field 3.
@@ -81,6 +84,7 @@ mod tests {
         let stat = b"7 (x) S 1 1) Z 3 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
         let process = parse(Pid::INIT, stat).expect("parses");
         assert_eq!(process.parent, Pid::from_raw(3));
+        assert_eq!(process.group, Pid::from_raw(7));
         assert!(process.dead && !process.stopped);
         assert_eq!(process.started, 4242);
     }

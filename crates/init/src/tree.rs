@@ -142,6 +142,7 @@ mod tests {
         Process {
             pid: Pid::from_raw(pid).expect("pid"),
             parent: Pid::from_raw(parent),
+            group: None,
             dead,
             stopped: false,
             started: 1,

@@ -8,6 +8,15 @@ use casemate_protocol::{
 /// Characters of output that a request may ask to be kept.
 pub(super) const MAX_OUTPUT_CHARS: usize = 100_000;
 
+/// As [`check`], for a command whose streams are its caller's.
+pub(super) fn check_attached(request: &StartRequest) -> Result<(), Failure> {
+    if !request.stdin.is_empty() || !request.tag.is_empty() || request.output_chars > 0 {
+        let detail = "standard input, a tag or an output's length for a command that has none";
+        return Err(Failure::new(Code::Invalid, detail));
+    }
+    check(request)
+}
+
 /// Nobody is trusted with the bounds: a broken one is `INVALID`.
 pub(super) fn check(request: &StartRequest) -> Result<(), Failure> {
     let env: usize = request
@@ -69,7 +78,12 @@ mod tests {
             id: "0123456789abcdef0123456789abcdef".to_owned(),
             ..StartRequest::default()
         };
-        assert!(check(&good).is_ok());
+        assert!(check(&good).is_ok() && check_attached(&good).is_ok());
+        let with_stdin = StartRequest {
+            stdin: "x".into(),
+            ..good.clone()
+        };
+        assert!(check(&with_stdin).is_ok() && check_attached(&with_stdin).is_err());
         let long = |bytes: usize| vec![b'a'; bytes].into();
         for bad in [
             StartRequest {

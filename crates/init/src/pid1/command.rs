@@ -6,6 +6,7 @@
 //!                      └─ Kill, unwatched ─► end_tree ─► drain ─► cancelled
 //! ```
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,10 +14,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use casemate_protocol::{Captured, Finished};
 use rustix::process::Pid;
+use tokio::net::unix::pipe;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::caller::Caller;
 use super::spill::Spill;
+use super::supervisors::Input;
 use crate::capture::{self, Capture};
 
 /// How long a command is kept that nobody watches: a server that lost its
@@ -39,11 +43,15 @@ pub struct Command {
     /// Whether its outcome reached a watcher.
     pub delivered: AtomicBool,
     killed: Notify,
+    /// Who has its streams; `None`: nobody, and its output is kept for its result.
+    caller: Option<Caller>,
     /// Its caller was told that it still runs.
     detached: AtomicBool,
     started: Instant,
     /// What it starts descends from this process; 0 before there is one.
     supervisor: AtomicI32,
+    /// Its own process; 0 before there is one, and when it is over.
+    main: AtomicI32,
     /// Hit by the last resort against another command.
     doomed: AtomicBool,
 }
@@ -91,9 +99,11 @@ impl Command {
             watchers_seen: AtomicU64::new(0),
             delivered: AtomicBool::new(false),
             killed: Notify::new(),
+            caller: None,
             detached: AtomicBool::new(false),
             started: Instant::now(),
             supervisor: AtomicI32::new(0),
+            main: AtomicI32::new(0),
             doomed: AtomicBool::new(false),
         }
     }
@@ -101,6 +111,33 @@ impl Command {
     /// The same, for the request with this tag.
     pub fn tagged(self, tag: Bytes) -> Self {
         Self { tag, ..self }
+    }
+
+    /// The same, with its streams given to `caller`.
+    pub fn with_caller(self, caller: Caller) -> Self {
+        let caller = Some(caller);
+        Self { caller, ..self }
+    }
+
+    /// Who has its streams.
+    pub fn caller(&self) -> Option<&Caller> {
+        self.caller.as_ref()
+    }
+
+    /// What its standard input is.
+    pub fn input(&self) -> Input {
+        match self.caller {
+            Some(_) => Input::Piped,
+            None => Input::Ordered,
+        }
+    }
+
+    /// Writes what its caller sends into its standard input.
+    pub async fn feed(&self, stdin: &mut Option<pipe::Sender>) -> Infallible {
+        match &self.caller {
+            Some(caller) => caller.feed(stdin).await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Whether that request may still end it: its caller was not told that it runs on.
@@ -201,6 +238,17 @@ impl Command {
         Pid::from_raw(self.supervisor.load(Ordering::Relaxed))
     }
 
+    /// Its own process is this one.
+    pub fn runs_as(&self, main: Option<Pid>) {
+        let pid = main.map_or(0, |pid| pid.as_raw_nonzero().get());
+        self.main.store(pid, Ordering::Relaxed);
+    }
+
+    /// Its own process, while that runs.
+    pub fn main(&self) -> Option<Pid> {
+        Pid::from_raw(self.main.load(Ordering::Relaxed))
+    }
+
     /// Marks it as hit by the last resort against another.
     pub fn doom(&self) {
         self.doomed.store(true, Ordering::Relaxed);
@@ -235,6 +283,12 @@ impl Command {
             }
         }
     }
+}
+
+/// The outcome, when it is known.
+pub async fn outcome(finished: &mut watch::Receiver<Option<Arc<Finished>>>) -> Option<Finished> {
+    let known = finished.wait_for(Option::is_some).await.ok()?;
+    known.as_deref().cloned()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::background;
 use super::bounds::{MAX_OUTPUT_CHARS, check};
 use super::cgroup::oom_kills;
-use super::command::{Command, Interruption};
+use super::command::{Command, Interruption, Stream};
 use super::ending::{Ending, end_tree};
 use super::life::{Busy, Life};
 use super::outcome::{End, not_started};
@@ -76,7 +76,7 @@ impl Commands {
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -90,11 +90,23 @@ impl Commands {
             return Ok(known);
         }
         check(&request)?;
-        let busy = self.life.enter()?;
         let chars = usize::try_from(request.output_chars)
             .unwrap_or(0)
             .min(MAX_OUTPUT_CHARS);
         let command = Command::new(request.id.clone(), chars).tagged(request.tag.clone());
+        self.accept(command, request)
+    }
+
+    /// Accepts a command that was checked and is not known, and starts it.
+    ///
+    /// # Errors
+    /// `ENDING` and `TOO_MANY_COMMANDS`.
+    pub(super) fn accept(
+        self: &Arc<Self>,
+        command: Command,
+        request: StartRequest,
+    ) -> Result<Arc<Command>, Failure> {
+        let busy = self.life.enter()?;
         let command = Arc::new(command);
         self.table().accept(&command)?;
         let (this, accepted) = (self.clone(), command.clone());
@@ -184,7 +196,15 @@ impl Commands {
         let resort = self.supervisors.reaper().resort();
         let resorts_before = resort.taken();
         let order = self.shell.order(request)?;
-        let deadline = Duration::from_millis(request.timeout_ms);
+        let attached = command.caller().is_some();
+        let deadline = match request.timeout_ms {
+            0 if attached => Duration::MAX,
+            milliseconds => Duration::from_millis(milliseconds),
+        };
+        if attached {
+            // Now, as a second attempt would lack the standard input that the first had.
+            self.workspace.unlock();
+        }
         let ran = match self.attempt(command, &order, deadline).await {
             Err(failure) if failure.code() == Code::TooManyProcesses => {
                 // What runs in the background makes room, once.
@@ -193,7 +213,9 @@ impl Commands {
                 self.attempt(command, &order, deadline).await
             }
             // Its own user had locked the workspace's top.
-            Err(failure) if failure.code() == Code::BadCwd && self.workspace.unlock() => {
+            Err(failure)
+                if failure.code() == Code::BadCwd && !attached && self.workspace.unlock() =>
+            {
                 self.attempt(command, &order, deadline).await
             }
             ran => ran,
@@ -227,7 +249,11 @@ impl Commands {
             survivors,
             oom_kills: u32::try_from(end.oom_kills).unwrap_or(u32::MAX),
             failure: None,
-            notices: self.take_notices(),
+            notices: if attached {
+                Vec::new()
+            } else {
+                self.take_notices()
+            },
             output_path: command.spill.path(),
         };
         Ok((finished, process))
@@ -240,14 +266,23 @@ impl Commands {
         order: &Order,
         deadline: Duration,
     ) -> Result<(Process, Ended, Option<Interruption>), Failure> {
-        let (mut process, output) = Process::new(&self.supervisors)?;
+        let (mut process, streams) = Process::new(&self.supervisors, command.input())?;
         command.placed(process.supervisor);
-        let readers = self.pipes.read(command, output);
+        let readers = [
+            self.pipes.read(command, Stream::Stdout, streams.stdout),
+            self.pipes.read(command, Stream::Stderr, streams.stderr),
+        ];
+        let mut stdin = streams.stdin;
         let run = async {
             process.order(order).await;
+            command.runs_as(process.main());
             // While the command starts there is time for the next one's supervisor.
             self.supervisors.prepare();
-            process.ended().await;
+            tokio::select! {
+                biased;
+                () = process.ended() => {}
+                never = command.feed(&mut stdin) => match never {},
+            }
         };
         let interruption = tokio::select! {
             () = run => None,
@@ -256,6 +291,9 @@ impl Commands {
                 Some(interruption)
             }
         };
+        command.runs_as(None);
+        // Not before: what is being ended does not read to an end that was none.
+        drop(stdin);
         self.pipes.drain(&mut process, command, readers).await;
         let ended = match interruption {
             None => process.verdict().await?,

@@ -18,8 +18,10 @@
 //!   it. So ending is always clean.
 
 mod account;
+mod attached;
 mod background;
 mod bounds;
+mod caller;
 mod cgroup;
 mod command;
 mod commands;

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::command::{Command, Stream};
 use super::process::Process;
-use super::supervisors::Output;
 use crate::files::Pool;
 
 /// After a command has ended, what was written before is read within this time,
@@ -37,7 +37,19 @@ pub struct Pipes {
 pub struct Reader {
     stream: Stream,
     pipe: Arc<pipe::Receiver>,
+    /// Held from reading until what was read is handed on.
+    turn: Turn,
     task: JoinHandle<()>,
+}
+
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
+/// What was read and is to be handed on.
+enum Piece {
+    /// To the file of raw output.
+    Spill(Bytes),
+    /// To who has the command's streams.
+    Caller(Stream, Bytes),
 }
 
 impl Pipes {
@@ -49,38 +61,42 @@ impl Pipes {
         }
     }
 
-    /// Starts to read a command's output.
-    pub fn read(self: &Arc<Self>, command: &Arc<Command>, output: Output) -> [Reader; 2] {
-        [
-            (Stream::Stdout, output.stdout),
-            (Stream::Stderr, output.stderr),
-        ]
-        .map(|(stream, pipe)| {
-            let pipe = Arc::new(pipe);
-            let (this, command, source) = (self.clone(), command.clone(), pipe.clone());
-            let task = tokio::spawn(async move { this.follow(&command, stream, &source).await });
-            Reader { stream, pipe, task }
-        })
+    /// Starts to read one stream of a command's output.
+    pub fn read(
+        self: &Arc<Self>,
+        command: &Arc<Command>,
+        stream: Stream,
+        pipe: pipe::Receiver,
+    ) -> Reader {
+        let (pipe, turn) = (Arc::new(pipe), Turn::default());
+        let (this, command) = (self.clone(), command.clone());
+        let (source, turns) = (pipe.clone(), turn.clone());
+        let task =
+            tokio::spawn(async move { this.follow(&command, stream, &source, &turns).await });
+        Reader {
+            stream,
+            pipe,
+            turn,
+            task,
+        }
     }
 
     /// Reads until the end, also after the outcome is known: who still writes
     /// then must not die of a closed pipe.
-    async fn follow(&self, command: &Command, stream: Stream, pipe: &pipe::Receiver) {
+    async fn follow(&self, command: &Command, stream: Stream, pipe: &pipe::Receiver, turn: &Turn) {
         while pipe.readable().await.is_ok() {
-            let spilled = {
+            let _turn = turn.lock().await;
+            let piece = {
                 let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
                 match pipe.try_read(&mut scratch) {
                     Ok(0) => return,
-                    Ok(count) => {
-                        command.push(stream, &scratch[..count]);
-                        command.spill.push(&scratch[..count])
-                    }
+                    Ok(count) => take_in(command, stream, &scratch[..count]),
                     Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
                     Err(_) => return,
                 }
             };
-            match spilled {
-                Some(chunk) => command.spill.write(&self.pool, chunk).await,
+            match piece {
+                Some(piece) => self.hand_on(command, piece).await,
                 // A flood must not keep the others from their turn.
                 None => tokio::task::yield_now().await,
             }
@@ -94,42 +110,68 @@ impl Pipes {
     /// With nothing of the command left, whoever still holds its pipes was handed
     /// them by another: they are closed, or one process could make PID 1 keep the
     /// pipes of any number of commands.
+    ///
+    /// A caller that has the streams is waited for as long as it takes to read them, and
+    /// has had all of the output then.
     pub async fn drain(&self, process: &mut Process, command: &Command, readers: [Reader; 2]) {
         let patience = match timeout(ALONE, process.emptied()).await {
             Ok(()) => DRAIN_TO_END,
             Err(_) => DRAIN,
         };
         let end = Instant::now() + patience;
+        let mut turns = Vec::new();
         for Reader {
             stream,
             pipe,
+            turn,
             mut task,
         } in readers
         {
             if timeout_at(end, &mut task).await.is_err() {
+                // The task has nothing in its hands now.
+                turns.push(turn.lock_owned().await);
                 if process.is_empty() {
                     task.abort();
                 }
                 self.read_what_is_there(command, stream, &pipe).await;
             }
         }
+        if let Some(caller) = command.caller() {
+            caller.leave();
+        }
     }
 
     async fn read_what_is_there(&self, command: &Command, stream: Stream, pipe: &pipe::Receiver) {
         let mut left = rustix::pipe::fcntl_getpipe_size(pipe).unwrap_or(PIPE);
         while left > 0 {
-            let spilled = {
+            let piece = {
                 let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
                 let Ok(count @ 1..) = rustix::io::read(pipe, &mut **scratch) else {
                     return;
                 };
                 left = left.saturating_sub(count);
-                command.push(stream, &scratch[..count]);
-                command.spill.push(&scratch[..count])
+                take_in(command, stream, &scratch[..count])
             };
-            if let Some(chunk) = spilled {
-                command.spill.write(&self.pool, chunk).await;
+            if let Some(piece) = piece {
+                self.hand_on(command, piece).await;
             }
         }
     }
+
+    async fn hand_on(&self, command: &Command, piece: Piece) {
+        match (piece, command.caller()) {
+            (Piece::Spill(chunk), _) => command.spill.write(&self.pool, chunk).await,
+            (Piece::Caller(stream, bytes), Some(caller)) => caller.give(stream, bytes).await,
+            (Piece::Caller(..), None) => {}
+        }
+    }
+}
+
+fn take_in(command: &Command, stream: Stream, bytes: &[u8]) -> Option<Piece> {
+    command.push(stream, bytes);
+    let Some(caller) = command.caller() else {
+        return command.spill.push(bytes).map(Piece::Spill);
+    };
+    let bytes = || Bytes::copy_from_slice(bytes);
+    caller.listens().then(|| Piece::Caller(stream, bytes()))
 }

@@ -12,7 +12,7 @@ use super::evidence::{Evidence, killed};
 use super::reaper::{NothingLeft, Reaper};
 use super::reports::Reports;
 use super::start_failure::{self, NotSpawned};
-use super::supervisors::{Output, Supervisors};
+use super::supervisors::{Input, Streams, Supervisors};
 use crate::supervisor::{Ended, Fact, Last, Order, Started};
 
 /// How long the end of a command that was killed may take to be told.
@@ -43,8 +43,8 @@ impl Process {
     ///
     /// # Errors
     /// What could not be had.
-    pub fn new(supervisors: &Supervisors) -> Result<(Self, Output), NotSpawned> {
-        let supervisor = supervisors.take()?;
+    pub fn new(supervisors: &Supervisors, input: Input) -> Result<(Self, Streams), NotSpawned> {
+        let supervisor = supervisors.take(input)?;
         let process = Self {
             supervisor: supervisor.pid,
             reaper: supervisors.reaper().clone(),
@@ -54,7 +54,13 @@ impl Process {
             evidence: Evidence::default(),
             orphaned: false,
         };
-        Ok((process, supervisor.output))
+        Ok((process, supervisor.streams))
+    }
+
+    /// The command's own process, once it is known.
+    pub fn main(&self) -> Option<Pid> {
+        let started = self.evidence.started()?;
+        Pid::from_raw(started.pid)
     }
 
     /// Gives the child its order, once it is known: one whose id PID 1 does not know

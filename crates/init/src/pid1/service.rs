@@ -11,9 +11,10 @@ use casemate_protocol::{
     DetachReply, DetachRequest, DownloadPart, DownloadRequest, EditFileReply, EditFileRequest,
     Event, EventsRequest, Failure, FailureExt as _, Finished, HelloReply, HelloRequest, KillReply,
     KillRequest, ListFilesReply, ListFilesRequest, PROTOCOL, Progress, ReadBytesReply,
-    ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireReply, RetireRequest, StartRequest,
-    StatReply, StatRequest, StatsReply, StatsRequest, UploadEvent, UploadPart, WatchRequest,
-    WriteFileReply, WriteFileRequest, command_event, exit, failure::Code, sandbox_server::Sandbox,
+    ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireReply, RetireRequest, RunInput,
+    RunOutput, SignalReply, SignalRequest, StartRequest, StatReply, StatRequest, StatsReply,
+    StatsRequest, UploadEvent, UploadPart, WatchRequest, WriteFileReply, WriteFileRequest,
+    command_event, exit, failure::Code, run_input::Input, sandbox_server::Sandbox,
     upload_part::Part,
 };
 use tokio::sync::{mpsc, watch};
@@ -22,8 +23,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::cgroup;
-use super::command::Command;
+use super::command::{Command, outcome};
 use super::commands::Commands;
 use super::floor::Floor;
 use super::last_use::LastUse;
@@ -31,6 +31,7 @@ use super::life::Life;
 use super::milliseconds;
 use super::replies::{Replies, Turn};
 use super::transfers::Transfers;
+use super::{attached, cgroup};
 use crate::files::{Cancel, Pool, Workspace};
 
 /// The newest output that one progress event carries, in bytes.
@@ -132,6 +133,7 @@ impl Sandbox for Service {
     type EventsStream = Events<Event>;
     type StartStream = Events<CommandEvent>;
     type WatchStream = Events<CommandEvent>;
+    type RunStream = Events<RunOutput>;
     type DownloadStream = Events<DownloadPart>;
     type UploadStream = Events<UploadEvent>;
     type BackupStream = Events<DownloadPart>;
@@ -197,6 +199,35 @@ impl Sandbox for Service {
         let command = self.commands.find(&request.into_inner().id);
         command.map_err(Failure::into_status)?.kill();
         Ok(Response::new(KillReply {}))
+    }
+
+    async fn run(
+        &self,
+        request: Request<Streaming<RunInput>>,
+    ) -> Result<Response<Self::RunStream>, Status> {
+        let mut input = request.into_inner();
+        let first = input.message().await?.and_then(|part| part.input);
+        let Some(Input::Start(start)) = first else {
+            let detail = "a run that does not begin with its command";
+            return Err(Failure::new(Code::Invalid, detail).into_status());
+        };
+        let outputs = self.commands.attach(start, input);
+        let outputs = outputs.map_err(Failure::into_status)?;
+        Ok(Response::new(Box::pin(outputs)))
+    }
+
+    async fn signal(
+        &self,
+        request: Request<SignalRequest>,
+    ) -> Result<Response<SignalReply>, Status> {
+        let request = request.into_inner();
+        let command = self.commands.find(&request.id);
+        let command = command.map_err(Failure::into_status)?;
+        answer(
+            attached::signal(&command, request.signal)
+                .await
+                .map(|()| SignalReply {}),
+        )
     }
 
     async fn cancel(
@@ -359,12 +390,6 @@ fn follow(command: Arc<Command>, offset: u64) -> ReceiverStream<Result<CommandEv
     let finished = command.watch();
     tokio::spawn(tell(command, offset, finished, events));
     ReceiverStream::new(stream)
-}
-
-/// The outcome, when it is known.
-async fn outcome(finished: &mut watch::Receiver<Option<Arc<Finished>>>) -> Option<Finished> {
-    let known = finished.wait_for(Option::is_some).await.ok()?;
-    known.as_deref().cloned()
 }
 
 async fn tell(

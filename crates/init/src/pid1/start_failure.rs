@@ -14,7 +14,7 @@ use crate::supervisor::{Failed, Step};
 pub enum Need {
     /// The socket to its supervisor.
     Socket,
-    /// A pipe for its output.
+    /// A pipe for one of its streams.
     Pipe,
     /// A place where PID 1 watches one of these (epoll).
     Watch,

@@ -112,6 +112,7 @@ mod tests {
         Process {
             pid: Pid::from_raw(7).expect("pid"),
             parent: parent.and_then(Pid::from_raw),
+            group: None,
             dead: false,
             stopped,
             started: 1,

@@ -27,13 +27,24 @@ pub struct Supervisor {
     pub gone: oneshot::Receiver<NothingLeft>,
     /// Takes the order and gives the reports.
     pub reports: Reports,
-    /// What its command will write to.
-    pub output: Output,
+    /// What its command will read and write.
+    pub streams: Streams,
 }
 
-/// The read ends of a command's output.
+/// What a command's standard input is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// Nothing, or what its order has.
+    Ordered,
+    /// A pipe.
+    Piped,
+}
+
+/// PID 1's ends of a command's pipes.
 #[derive(Debug)]
-pub struct Output {
+pub struct Streams {
+    /// Its standard input, with [`Input::Piped`].
+    pub stdin: Option<pipe::Sender>,
     /// Its standard output.
     pub stdout: pipe::Receiver,
     /// Its standard error.
@@ -62,11 +73,14 @@ impl Supervisors {
         &self.reaper
     }
 
-    /// The one that waits, or a new one.
+    /// The one that waits, or a new one: those that wait have no pipe to read.
     ///
     /// # Errors
     /// What could not be had for a new one.
-    pub fn take(&self) -> Result<Supervisor, NotSpawned> {
+    pub fn take(&self, input: Input) -> Result<Supervisor, NotSpawned> {
+        if input == Input::Piped {
+            return self.spawn(input);
+        }
         let ready = self.lock().take();
         match ready {
             Some(mut ready) => {
@@ -74,10 +88,10 @@ impl Supervisors {
                 if ready.reports.is_waiting() {
                     Ok(ready)
                 } else {
-                    self.spawn()
+                    self.spawn(input)
                 }
             }
-            None => self.spawn(),
+            None => self.spawn(input),
         }
     }
 
@@ -85,7 +99,7 @@ impl Supervisors {
     pub fn prepare(&self) {
         let mut ready = self.lock();
         if ready.is_none() {
-            *ready = self.spawn().ok();
+            *ready = self.spawn(Input::Ordered).ok();
         }
     }
 
@@ -95,10 +109,14 @@ impl Supervisors {
 
     /// Nothing is awaited in here: the control socket is open to inheritance for
     /// this one `spawn` only.
-    fn spawn(&self) -> Result<Supervisor, NotSpawned> {
+    fn spawn(&self, input: Input) -> Result<Supervisor, NotSpawned> {
         let socket = Need::Socket.missing();
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(&socket)?;
         let theirs = OwnedFd::from(theirs);
+        let (stdin_reader, stdin) = match input {
+            Input::Ordered => (Stdio::null(), None),
+            Input::Piped => self::input().map(|(reader, sender)| (reader.into(), Some(sender)))?,
+        };
         let (stdout, stdout_writer) = output()?;
         let (stderr, stderr_writer) = output()?;
         // In the container this binary is always at the same path; it cannot
@@ -108,7 +126,7 @@ impl Supervisors {
             .arg("supervise")
             .arg(theirs.as_raw_fd().to_string())
             .env_clear()
-            .stdin(Stdio::null())
+            .stdin(stdin_reader)
             .stdout(stdout_writer)
             .stderr(stderr_writer);
         fcntl_setfd(&theirs, FdFlags::empty()).map_err(|errno| socket(errno.into()))?;
@@ -122,9 +140,20 @@ impl Supervisors {
             pid,
             gone: self.reaper.supervisor(pid),
             reports: Reports::new(reports),
-            output: Output { stdout, stderr },
+            streams: Streams {
+                stdin,
+                stdout,
+                stderr,
+            },
         })
     }
+}
+
+fn input() -> Result<(OwnedFd, pipe::Sender), NotSpawned> {
+    let pipe = pipe_with(PipeFlags::CLOEXEC);
+    let (reader, writer) = pipe.map_err(|errno| Need::Pipe.missing()(errno.into()))?;
+    let writer = pipe::Sender::from_owned_fd(writer).map_err(Need::Watch.missing())?;
+    Ok((reader, writer))
 }
 
 fn output() -> Result<(pipe::Receiver, OwnedFd), NotSpawned> {

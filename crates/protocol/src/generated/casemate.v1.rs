@@ -251,6 +251,60 @@ pub struct WatchRequest {
     #[prost(uint64, tag = "2")]
     pub offset: u64,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RunInput {
+    #[prost(oneof = "run_input::Input", tags = "1, 2, 3")]
+    pub input: ::core::option::Option<run_input::Input>,
+}
+/// Nested message and enum types in `RunInput`.
+pub mod run_input {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Input {
+        /// First, and once; `stdin`, `output_chars` and `tag` are empty. Without `timeout_ms` it
+        /// is never killed for its time.
+        #[prost(message, tag = "1")]
+        Start(super::StartRequest),
+        /// 256 KiB at most.
+        #[prost(bytes, tag = "2")]
+        Stdin(::prost::bytes::Bytes),
+        /// There is no more standard input. A stream that ends without it was broken off.
+        #[prost(message, tag = "3")]
+        StdinEnd(super::StdinEnd),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StdinEnd {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunOutput {
+    #[prost(oneof = "run_output::Output", tags = "1, 2, 3, 4")]
+    pub output: ::core::option::Option<run_output::Output>,
+}
+/// Nested message and enum types in `RunOutput`.
+pub mod run_output {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Output {
+        #[prost(message, tag = "1")]
+        Accepted(super::Accepted),
+        /// 64 KiB at most, as it was read.
+        #[prost(bytes, tag = "2")]
+        Stdout(::prost::bytes::Bytes),
+        #[prost(bytes, tag = "3")]
+        Stderr(::prost::bytes::Bytes),
+        /// Last. Its streams have totals alone.
+        #[prost(message, tag = "4")]
+        Finished(super::Finished),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SignalRequest {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// As kill(2) has it: SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1 or SIGUSR2.
+    #[prost(int32, tag = "2")]
+    pub signal: i32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SignalReply {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CommandEvent {
     #[prost(oneof = "command_event::Event", tags = "1, 2, 3")]
@@ -1392,6 +1446,53 @@ pub mod sandbox_client {
                 .insert(GrpcMethod::new("casemate.v1.Sandbox", "Retire"));
             self.inner.unary(req, path, codec).await
         }
+        /// Runs a command whose streams are the caller's own: its start, then its standard
+        /// input; back comes the output as it is written, and last the outcome. The command ends
+        /// with this call. Nothing is kept of its output, and each side waits for the other.
+        pub async fn run(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::RunInput>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::RunOutput>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/casemate.v1.Sandbox/Run");
+            let mut req = request.into_streaming_request();
+            req.extensions_mut().insert(GrpcMethod::new("casemate.v1.Sandbox", "Run"));
+            self.inner.streaming(req, path, codec).await
+        }
+        /// Sends a signal to a command's own process and its process group, as a terminal does.
+        /// A call of its own: standard input that the command does not read holds up the stream.
+        pub async fn signal(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SignalRequest>,
+        ) -> std::result::Result<tonic::Response<super::SignalReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/casemate.v1.Sandbox/Signal",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("casemate.v1.Sandbox", "Signal"));
+            self.inner.unary(req, path, codec).await
+        }
         /// What runs and since when; counts as no use of the sandbox.
         pub async fn stats(
             &mut self,
@@ -1713,6 +1814,25 @@ pub mod sandbox_server {
             &self,
             request: tonic::Request<super::RetireRequest>,
         ) -> std::result::Result<tonic::Response<super::RetireReply>, tonic::Status>;
+        /// Server streaming response type for the Run method.
+        type RunStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::RunOutput, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Runs a command whose streams are the caller's own: its start, then its standard
+        /// input; back comes the output as it is written, and last the outcome. The command ends
+        /// with this call. Nothing is kept of its output, and each side waits for the other.
+        async fn run(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::RunInput>>,
+        ) -> std::result::Result<tonic::Response<Self::RunStream>, tonic::Status>;
+        /// Sends a signal to a command's own process and its process group, as a terminal does.
+        /// A call of its own: standard input that the command does not read holds up the stream.
+        async fn signal(
+            &self,
+            request: tonic::Request<super::SignalRequest>,
+        ) -> std::result::Result<tonic::Response<super::SignalReply>, tonic::Status>;
         /// What runs and since when; counts as no use of the sandbox.
         async fn stats(
             &self,
@@ -2196,6 +2316,93 @@ pub mod sandbox_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RetireSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/casemate.v1.Sandbox/Run" => {
+                    #[allow(non_camel_case_types)]
+                    struct RunSvc<T: Sandbox>(pub Arc<T>);
+                    impl<T: Sandbox> tonic::server::StreamingService<super::RunInput>
+                    for RunSvc<T> {
+                        type Response = super::RunOutput;
+                        type ResponseStream = T::RunStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::RunInput>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sandbox>::run(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RunSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/casemate.v1.Sandbox/Signal" => {
+                    #[allow(non_camel_case_types)]
+                    struct SignalSvc<T: Sandbox>(pub Arc<T>);
+                    impl<T: Sandbox> tonic::server::UnaryService<super::SignalRequest>
+                    for SignalSvc<T> {
+                        type Response = super::SignalReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SignalRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sandbox>::signal(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SignalSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

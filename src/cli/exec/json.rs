@@ -1,0 +1,64 @@
+//! The command's result as `shell_exec` answers it.
+
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use casemate_protocol::MAX_STDIN;
+use tokio::sync::watch;
+
+use super::{Args, FAILED, exit_code, script, user};
+use crate::cli::setup;
+use crate::config::Config;
+use crate::config::limits::TIMEOUT_SECONDS;
+use crate::engine::Engine;
+use crate::sandbox::{Command, Executed, Follow, Manager, News};
+use crate::tools;
+
+/// Runs the command and prints its result.
+///
+/// # Errors
+/// When it was certainly not run.
+pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<ExitCode> {
+    let timeout = args.timeout.unwrap_or(TIMEOUT_SECONDS.default);
+    let request = tools::start(script(&args.command), stdin()?, timeout)
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let stop = setup::stop_on_signal()?;
+    let user = user(args, &engine, &config).await?;
+    let manager = Manager::new(config, engine);
+    let news = watch::Sender::new(News::Nothing);
+    let follow = Follow {
+        // Its own timeout comes first.
+        wait: Duration::from_secs(u64::from(TIMEOUT_SECONDS.most) * 2),
+        cancel: &stop,
+        news: &news,
+    };
+    let sandbox = manager.sandbox(&user);
+    let executed = sandbox.exec(Command::Start(request), follow).await;
+    manager.close().await;
+    let answer = executed.map_err(|error| tools::ToolError::sandbox(&error, "the command"));
+    let answer = answer.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let code = match &answer.value {
+        Executed::Finished(finished) => exit_code(finished),
+        _ => ExitCode::from(FAILED),
+    };
+    let result = tools::convert(answer, timeout);
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, &result.structured_content)?;
+    writeln!(out)?;
+    Ok(code)
+}
+
+/// What is piped in. Nothing is read from a terminal.
+fn stdin() -> anyhow::Result<String> {
+    let input = std::io::stdin();
+    let mut text = String::new();
+    if !input.is_terminal() {
+        let most = u64::try_from(MAX_STDIN)? + 1;
+        let read = input.lock().take(most).read_to_string(&mut text);
+        read.context("standard input is no UTF-8 text")?;
+        anyhow::ensure!(text.len() <= MAX_STDIN, "standard input is over 1 MiB");
+    }
+    Ok(text)
+}

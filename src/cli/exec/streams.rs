@@ -1,0 +1,176 @@
+//! This program's own standard streams. They may block for as long as they like, on threads of
+//! their own: the runtime goes on to answer PID 1's pings and to hear signals. A thread that
+//! still waits ends with the program.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd;
+use std::thread::Builder;
+
+use bytes::{Buf as _, Bytes};
+use rustix::event::{PollFd, PollFlags, poll};
+use tokio::sync::{mpsc, oneshot};
+
+/// Bytes that are read at a time.
+const READ_BYTES: usize = 64 << 10;
+
+/// Pieces that wait, in each direction: 128 KiB.
+const PIECES_AHEAD: usize = 2;
+
+/// What comes from standard input. It ends with its end; nothing follows an error.
+///
+/// # Errors
+/// When there is no thread.
+pub fn read_stdin() -> io::Result<mpsc::Receiver<io::Result<Bytes>>> {
+    let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
+    Builder::new().name("stdin".to_owned()).spawn(move || {
+        loop {
+            let piece = read(&input);
+            let is_last = !matches!(&piece, Ok(bytes) if !bytes.is_empty());
+            if matches!(&piece, Ok(bytes) if bytes.is_empty())
+                || sender.blocking_send(piece).is_err()
+                || is_last
+            {
+                return;
+            }
+        }
+    })?;
+    Ok(pieces)
+}
+
+/// The next bytes; none at the end.
+fn read(mut input: &File) -> io::Result<Bytes> {
+    let mut buffer = vec![0; READ_BYTES];
+    let count = unblocked(input, PollFlags::IN, || input.read(&mut buffer))?;
+    buffer.truncate(count);
+    Ok(buffer.into())
+}
+
+/// One of the two that are written.
+#[derive(Debug, Clone, Copy)]
+pub enum Target {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Writes both, in the order that it is given.
+pub struct Writer {
+    pieces: Option<mpsc::Sender<(Target, Bytes)>>,
+    ended: oneshot::Receiver<io::Result<()>>,
+}
+
+impl Writer {
+    /// Begins.
+    ///
+    /// # Errors
+    /// When there is no thread.
+    pub fn start() -> io::Result<Self> {
+        let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+        let (pieces, mut waiting) = mpsc::channel::<(Target, Bytes)>(PIECES_AHEAD);
+        let (end, ended) = oneshot::channel();
+        Builder::new().name("output".to_owned()).spawn(move || {
+            let mut done = Ok(());
+            while let Some((target, bytes)) = waiting.blocking_recv() {
+                done = write_all(
+                    match target {
+                        Target::Stdout => &stdout,
+                        Target::Stderr => &stderr,
+                    },
+                    bytes,
+                );
+                if done.is_err() {
+                    break;
+                }
+            }
+            let _ = end.send(done);
+        })?;
+        Ok(Self {
+            pieces: Some(pieces),
+            ended,
+        })
+    }
+
+    /// Waits until there is room for this. What failed is told by [`Self::ended`].
+    pub async fn put(&self, target: Target, bytes: Bytes) {
+        if let Some(pieces) = &self.pieces {
+            let _ = pieces.send((target, bytes)).await;
+        }
+    }
+
+    /// That was all.
+    pub fn end(&mut self) {
+        self.pieces = None;
+    }
+
+    /// Waits until all is written, or something could not be: then nothing more is. To be asked
+    /// again only where it was dropped.
+    ///
+    /// # Errors
+    /// A reader that is gone; a full disk.
+    pub async fn ended(&mut self) -> io::Result<()> {
+        let ended = (&mut self.ended).await;
+        ended.unwrap_or_else(|_| Err(io::Error::other("the thread that writes has ended")))
+    }
+}
+
+fn write_all(mut output: &File, mut bytes: Bytes) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match unblocked(output, PollFlags::OUT, || output.write(&bytes))? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => bytes.advance(written),
+        }
+    }
+    Ok(())
+}
+
+/// The streams are shared with other programs, any of which may have made them non-blocking.
+fn unblocked<T>(
+    file: &File,
+    ready: PollFlags,
+    mut operation: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
+    loop {
+        match operation() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                match poll(&mut [PollFd::new(file, ready)], None) {
+                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                    Err(errno) => return Err(errno.into()),
+                }
+            }
+            done => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_or_written_now_is_waited_for() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        for end in [&ours, &theirs] {
+            end.set_nonblocking(true).unwrap();
+        }
+        let ours = File::from(std::os::fd::OwnedFd::from(ours));
+        let theirs = File::from(std::os::fd::OwnedFd::from(theirs));
+        let sent = Bytes::from(vec![7; 4 << 20]);
+        let all = sent.clone();
+        let writer = std::thread::spawn(move || write_all(&ours, all));
+        let mut got = Vec::new();
+        loop {
+            let piece = read(&theirs).unwrap();
+            if piece.is_empty() {
+                break;
+            }
+            got.extend_from_slice(&piece);
+        }
+        writer.join().unwrap().unwrap();
+        assert!(got == sent, "{} bytes", got.len());
+    }
+}
