@@ -151,7 +151,7 @@ async fn a_container_that_ends_at_its_start_says_with_what_and_why() {
     end(&server.instance).await;
     let volume = docker::inspect("volume", &server.instance.volumes()[0]);
     let top = volume["Mountpoint"].as_str().expect("a path");
-    fs::set_permissions(top, fs::Permissions::from_mode(0)).expect("mode");
+    fs::set_permissions(top, fs::Permissions::from_mode(0o0)).expect("mode");
     // Now its owner cannot change the mode either.
     let immutable = Immutable::new(top);
     for _ in 0..2 {

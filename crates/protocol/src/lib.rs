@@ -16,7 +16,7 @@ mod status;
 
 pub use generated::*;
 pub use image::image_type;
-pub use pax::{parse_pax_time, pax_time, split_pax_record};
+pub use pax::{PaxRecord, parse_pax_time, pax_time, split_pax_record};
 pub use records::{Attribute, Records};
 pub use status::FailureExt;
 

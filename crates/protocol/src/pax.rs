@@ -34,10 +34,13 @@ pub fn parse_pax_time(text: &str) -> Option<(i64, u32)> {
     Some((seconds.try_into().ok()?, nanos))
 }
 
+/// A key and its value.
+pub type PaxRecord<'a> = (&'a [u8], &'a [u8]);
+
 /// The key and the value of the first record of a pax header, and what follows it: a record is
 /// its own length, a space, the key, `=`, any bytes and a line break (pax(1), "pax Extended
 /// Header"). `None` for what is no record.
-pub fn split_pax_record(text: &[u8]) -> Option<((&[u8], &[u8]), &[u8])> {
+pub fn split_pax_record(text: &[u8]) -> Option<(PaxRecord<'_>, &[u8])> {
     let space = text.iter().position(|byte| *byte == b' ')?;
     let length = &text[..space];
     if !length.iter().all(u8::is_ascii_digit) {
