@@ -103,12 +103,16 @@ async fn one(migration: &Migration<'_>, keeper: &Keeper) -> Result<String, Backu
         return Err(BackupError::NoWorkspace(keeper.user().to_string()));
     }
     Ok(match migration.run(keeper).await? {
-        Some(migrated) => format!(
-            "moved to uid {}: {} entries, {}",
-            migrated.uid,
-            migrated.counted.entries,
-            indicatif::HumanBytes(migrated.counted.content)
-        ),
+        Some(migrated) => {
+            let left_out = migrated.left_out.sentence();
+            let separator = if left_out.is_empty() { "" } else { "; " };
+            format!(
+                "moved to uid {}: {} entries, {}{separator}{left_out}",
+                migrated.uid,
+                migrated.counted.entries,
+                indicatif::HumanBytes(migrated.counted.content)
+            )
+        }
         None => "nothing to do".to_owned(),
     })
 }

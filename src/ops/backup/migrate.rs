@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::error::BackupError;
+use super::manifest::LeftOut;
 use super::pack::{self, Bounds, Counted};
 use super::stream::{Chunk, Chunks, Digest, on_thread};
 use super::{Event, damage};
@@ -28,12 +29,14 @@ use crate::sandbox::{Consistency, Filling, Keeper, Manager, Moment, Part, Staged
 const TRIES: usize = 3;
 
 /// A workspace that has its user's uid now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migrated {
     /// How much there is in it.
     pub counted: Counted,
     /// Its uid.
     pub uid: u32,
+    /// What the old volume had and the new one has not.
+    pub left_out: LeftOut,
 }
 
 /// Moves workspaces.
@@ -66,17 +69,18 @@ impl Migration<'_> {
             () = self.stop.cancelled() => Err(BackupError::Stopped),
         };
         let ready = match moved {
-            Ok(counted) => self
-                .record(keeper)
-                .await
-                .map(|recorded| (counted, recorded)),
+            Ok(filled) => self.record(keeper).await.map(|recorded| (filled, recorded)),
             Err(error) => Err(error),
         };
         match ready {
-            Ok((counted, recorded)) => {
+            Ok(((counted, left_out), recorded)) => {
                 let uid = staged.uid();
                 recorded.done(staged.commit_unused().await).await?;
-                Ok(Some(Migrated { counted, uid }))
+                Ok(Some(Migrated {
+                    counted,
+                    uid,
+                    left_out,
+                }))
             }
             Err(error) => {
                 staged.abandon().await;
@@ -86,7 +90,11 @@ impl Migration<'_> {
     }
 
     /// Copies, and looks that all of it is there and that nobody has changed it since.
-    async fn fill(&self, keeper: &Keeper, staged: &Staged) -> Result<Counted, BackupError> {
+    async fn fill(
+        &self,
+        keeper: &Keeper,
+        staged: &Staged,
+    ) -> Result<(Counted, LeftOut), BackupError> {
         staged.end_containers(self.force).await?;
         (self.tell)(Event::Copying {
             number: 1,
@@ -111,7 +119,7 @@ impl Migration<'_> {
                 // It takes hours, in which somebody may have begun to hold it.
                 let instance = &self.manager.config().instance;
                 hold::check(keeper.engine(), instance, keeper.user()).await?;
-                return Ok(copied.0);
+                return Ok((copied.0, moment.left_out.into()));
             }
         }
         Err(BackupError::Used)

@@ -64,7 +64,7 @@ async fn a_workspace_with_a_path_of_5000_bytes_comes_back_from_the_backup_that_i
     let image = docker::Image::from_tools("true", &[]);
     let (instance, target) = (Instance::new(), Directory::new(0));
     let exec = |command: &str| {
-        let mut exec = instance.command(&["exec", "ada", "--", command]);
+        let mut exec = instance.command(&["exec", "ada", "--create", "--", command]);
         let exec = exec.env("CASEMATE_IMAGE", image.name());
         let output = exec.env("CASEMATE_IDLE_TIMEOUT", "1s").output();
         let output = output.expect("it runs");

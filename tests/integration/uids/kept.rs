@@ -16,8 +16,32 @@ const MAKE: &str = "mkdir -p deep/er && echo one > deep/er/one && chmod 640 deep
 
 /// All that is said of each: path, kind, mode, time, target, and a file's size.
 const SEEN: &str = "find . -path ./.casemate -prune -o -path ./.home -prune -o \
-    -printf '%P %y %m %T@ %l ' \\( -type f -printf '%s\\n' -o -printf '\\n' \\) | sort | grep -av '^pipe' && \
+    -printf '%P %y %m %T@ %l ' \\( -type f -printf '%s\\n' -o -printf '\\n' \\) | sort | grep -av '^pipe' | \
+    sed 's/nnnn*/N/g' && \
     cat run twin mine shut/in";
+
+/// A path of 5,000 bytes, and attributes: an ACL for another group among them.
+const MAKE_MORE: &str = r#"python3 - <<'END'
+import os, struct
+open('tagged', 'w').close()
+os.setxattr('tagged', 'user.why', b'any ÿ bytes
+')
+entries = [(1, 6, -1), (4, 4, -1), (8, 6, 4242), (16, 6, -1), (32, 0, -1)]
+acl = struct.pack('<I', 2) + b''.join(struct.pack('<HHi', *one) for one in entries)
+os.setxattr('tagged', 'system.posix_acl_access', acl)
+for number in range(20):
+    os.mkdir('n' * 250); os.chdir('n' * 250)
+open('bottom', 'w').write('deep')
+END"#;
+
+const SEE_MORE: &str = r#"python3 - <<'END'
+import os
+print(oct(os.stat('tagged').st_mode))
+print([(name, os.getxattr('tagged', name)) for name in sorted(os.listxattr('tagged'))])
+for number in range(20):
+    os.chdir('n' * 250)
+print(open('bottom').read())
+END"#;
 
 /// Entries with another owner than the user.
 const FOREIGN: &str = "find . ! -uid $(id -u) -o ! -gid $(id -g)";
@@ -100,7 +124,12 @@ async fn an_old_workspace_keeps_uid_1000_until_it_is_migrated_with_all_that_is_i
     let instance = Instance::new();
     let server = old(&instance).await;
     output(&server, MAKE).await;
+    output(&server, MAKE_MORE).await;
     let seen = output(&server, SEEN).await;
+    let more = output(&server, SEE_MORE).await;
+    for expected in ["user.why", "posix_acl_access", "deep"] {
+        assert!(more.contains(expected), "{more}");
+    }
     server.end().await;
     let server = new(&instance).await;
     assert_eq!(uid(&server).await, 1000);
@@ -109,6 +138,9 @@ async fn an_old_workspace_keeps_uid_1000_until_it_is_migrated_with_all_that_is_i
     let moved = uid(&server).await;
     assert!((BASE..BASE + 4096).contains(&moved), "{moved}");
     assert!(told.contains(&format!("uid {moved}: ")), "{told}");
+    let left_out = "; left out: 1 sockets, FIFOs and devices; pipe";
+    assert!(told.contains(left_out), "{told}");
+    assert_eq!(output(&server, SEE_MORE).await, more);
     assert_eq!(output(&server, SEEN).await, seen);
     assert_eq!(output(&server, FOREIGN).await, "");
     assert_eq!(top(&instance.container()), format!("{moved} {moved} 755"));
