@@ -185,12 +185,16 @@ async fn what_is_left_in_the_background_outlives_exec_and_may_go_on_writing() {
         (status.code(), out, err.as_str()),
         (Some(0), "started\n".into(), "")
     );
+    // Not its shell, in whose command line that stands too.
+    let left = || {
+        let all = docker::top(&instance.container()).into_iter();
+        let left = all.filter(|(_, args)| args == "sleep 1007");
+        left.map(|(pid, _)| pid).collect::<Vec<_>>()
+    };
     eventually("it has written, and lives", SOON, async || {
-        super::running(&instance, "sleep 1007") == 1
+        left().len() == 1
     })
     .await;
-    let all = docker::top(&instance.container());
-    let left = all.into_iter().filter(|(_, args)| args == "sleep 1007");
-    docker::kill_on_host(&left.map(|(pid, _)| pid).collect::<Vec<_>>());
+    docker::kill_on_host(&left());
     gone(&instance, "sleep 1007", SOON).await;
 }
