@@ -99,6 +99,7 @@ pub async fn whole(State(load): State<Load>, request: Request, next: Next) -> Re
 pub fn answer(refusal: &message::Refusal) -> Response {
     let status = match refusal.code {
         message::INVALID_PARAMS => StatusCode::OK,
+        message::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
         _ => StatusCode::BAD_REQUEST,
     };
     (status, Json(refusal.to_json())).into_response()

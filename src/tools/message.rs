@@ -16,6 +16,10 @@ pub const PARSE_ERROR: i32 = -32700;
 pub const INVALID_REQUEST: i32 = -32600;
 /// JSON-RPC 2.0, section 5.1: the parameters are not those of the method.
 pub const INVALID_PARAMS: i32 = -32602;
+/// Of JSON-RPC: a method that there is not.
+pub const METHOD_NOT_FOUND: i32 = -32601;
+/// In `_meta` of a request of protocol version 2026-07-28 or later: these have no `initialize`.
+const VERSION_OF_A_REQUEST: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// Messages of one batch. Whoever sends more has no need for their answers in one piece.
 pub const BATCH_MESSAGES: usize = 64;
@@ -178,6 +182,10 @@ fn problem(message: &Map<String, Value>, id: Option<&Value>) -> (i32, String) {
     }
     let nothing = Value::Object(Map::new());
     let params = message.get("params").unwrap_or(&nothing);
+    let meta = params.get("_meta");
+    if method == "initialize" && meta.is_some_and(|meta| meta.get(VERSION_OF_A_REQUEST).is_some()) {
+        return (METHOD_NOT_FOUND, method.to_owned());
+    }
     let problem = if params.is_object() {
         params_problem(method, params)
     } else {

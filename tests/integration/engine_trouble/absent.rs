@@ -43,7 +43,11 @@ async fn without_its_images_a_sandbox_runs_on_and_the_next_one_says_what_is_miss
         until_tagged(&server, &["on"]).await;
         let images = engine.docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
         let images: Vec<&str> = images.lines().collect();
-        assert_eq!(images.len(), 2, "the image and what was prepared from it");
+        assert_eq!(
+            images.len(),
+            3,
+            "the image, what was prepared from it, and the volumes' owners"
+        );
         // The Engine keeps what the container needs, without a name.
         for image in images {
             engine.docker(&["rmi", "--force", image]);
