@@ -173,7 +173,8 @@ async fn a_framework_that_gives_up_early_is_answered_before_that_with_casemate_w
         return;
     };
     assert!(said.contains("still running"), "{said}");
-    let over = json!({ "command": "until test -e over; do sleep 0.1; done; echo over" });
+    let over = "until test -e over; do sleep 0.1; done; echo over";
+    let over = json!({ "command": over, "wait_seconds": 30 });
     let said = server.call("shell_exec", over).await;
     assert_eq!(said.stdout(), "over\n", "it ran on: {}", said.0);
 }

@@ -24,8 +24,7 @@ const SEEN: &str = "find . -path ./.casemate -prune -o -path ./.home -prune -o \
 const MAKE_MORE: &str = r#"python3 - <<'END'
 import os, struct
 open('tagged', 'w').close()
-os.setxattr('tagged', 'user.why', b'any ÿ bytes
-')
+os.setxattr('tagged', 'user.why', b'any \xff bytes\n')
 entries = [(1, 6, -1), (4, 4, -1), (8, 6, 4242), (16, 6, -1), (32, 0, -1)]
 acl = struct.pack('<I', 2) + b''.join(struct.pack('<HHi', *one) for one in entries)
 os.setxattr('tagged', 'system.posix_acl_access', acl)
