@@ -110,7 +110,7 @@ fn by_hand(image: &str, profile: Option<&str>, runs: &[&str]) -> docker::Contain
         "--cap-drop",
         "ALL",
         "--tmpfs",
-        "/workspace:mode=1777",
+        "/workspace:uid=1000,gid=1000",
     ]);
     if let Some(profile) = profile {
         run.extend(["--security-opt", profile]);
