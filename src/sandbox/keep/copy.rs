@@ -144,6 +144,13 @@ impl Copying {
 impl Maker {
     /// The containers of this user that run or are about to.
     pub(super) async fn running(&self) -> Result<Vec<Row>, SandboxError> {
+        let mut rows = self.not_over().await?;
+        rows.retain(|row| !row.gives_an_owner());
+        Ok(rows)
+    }
+
+    /// As [`Self::running`], with what gives a volume its owner and never runs.
+    pub(super) async fn not_over(&self) -> Result<Vec<Row>, SandboxError> {
         let labels = self.labels();
         let whose = [
             (labels::INSTANCE, labels.instance.as_str()),
@@ -152,7 +159,7 @@ impl Maker {
         ];
         let mut rows = self.engine.list_containers(&whose).await?;
         let is_over = |row: &Row| matches!(row.state, State::Exited | State::Dead);
-        rows.retain(|row| !is_over(row) && !row.gives_an_owner());
+        rows.retain(|row| !is_over(row));
         Ok(rows)
     }
 

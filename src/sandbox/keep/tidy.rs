@@ -62,11 +62,13 @@ impl Maker {
         Ok(())
     }
 
-    /// One whose server was killed before it was started ends never, and keeps its volume.
+    /// One whose server was killed before it was started ends never, and keeps its volume; so
+    /// does what was to give a volume its owner.
     async fn remove_abandoned_errands(&self) -> Result<(), SandboxError> {
         let is_errand = |row: &Row| row.labels.get(labels::MODE).is_some_and(|m| m == MODE);
-        for row in self.running().await? {
-            if is_errand(&row) && is_abandoned(&row, SystemTime::now()) {
+        for row in self.not_over().await? {
+            let is_ours = is_errand(&row) || row.gives_an_owner();
+            if is_ours && is_abandoned(&row, SystemTime::now()) {
                 self.engine.remove(&row.id).await?;
                 info!(container = row.name, "removed what was never started");
             }
