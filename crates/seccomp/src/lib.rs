@@ -3,7 +3,7 @@
 //! | wall | installed by | what it is for |
 //! |---|---|---|
 //! | [`engine_profile`] | the Engine, at each start and exec | few, cheap rules: runc compiles them for every bridge (100 more rules on `ioctl` and `setsockopt` cost 10 ms) |
-//! | the filters of [`compile`] | PID 1 and the bridge, first of all | the same profile, and the [`rules`] on arguments; BPF since the build, so that it loads in microseconds |
+//! | the filters of `compile` (a feature) | PID 1 and the bridge, first of all | the same profile, and the [`rules`] on arguments; BPF since the build, so that it loads in microseconds |
 //!
 //! PID 1 tries every rule once when it has installed them ([`probes`]) and says in its Hello which
 //! hold. A server uses no container whose PID 1 does not name all of [`required`].

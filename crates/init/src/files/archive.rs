@@ -9,7 +9,7 @@
 //!
 //! In a download a hard link comes as a file of its own, and what cannot be read or
 //! becomes shorter while it is sent is an error: nobody takes the rest for the whole. What
-//! cannot be read is looked for before anything is sent ([`look`]). What goes away meanwhile
+//! cannot be read is looked for before anything is sent ([`mod@look`]). What goes away meanwhile
 //! is left out. A [`backup`] has more in it.
 
 pub(in crate::files) mod backup;
