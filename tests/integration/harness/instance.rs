@@ -76,14 +76,20 @@ impl Instance {
 impl Drop for Owned {
     fn drop(&mut self) {
         let label = format!("label=io.casemate.instance={}", self.0);
-        // Once more: a server that was killed may have asked for one a moment ago.
-        for _ in 0..2 {
-            for id in docker::lines(&["ps", "--all", "--quiet", "--filter", &label]) {
-                docker::quietly(&["rm", "--force", "--volumes", &id]);
+        // More than once: a server that was killed may have asked for one a moment ago.
+        for _ in 0..5 {
+            let containers = docker::lines(&["ps", "--all", "--quiet", "--filter", &label]);
+            for id in &containers {
+                docker::quietly(&["rm", "--force", "--volumes", id]);
             }
-        }
-        for volume in docker::lines(&["volume", "ls", "--quiet", "--filter", &label]) {
-            docker::quietly(&["volume", "rm", "--force", &volume]);
+            let volumes = docker::lines(&["volume", "ls", "--quiet", "--filter", &label]);
+            for volume in &volumes {
+                docker::quietly(&["volume", "rm", "--force", volume]);
+            }
+            if containers.is_empty() && volumes.is_empty() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
         }
     }
 }
