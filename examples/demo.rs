@@ -41,7 +41,9 @@ async fn show(instance: &str) -> anyhow::Result<()> {
     latency(instance, &ada).await?;
     ada.end().await?;
     bob.end().await?;
-    screen::done("All of it ran in containers without network, without capabilities, as uid 1000.");
+    screen::done(
+        "All of it ran in containers without network, without capabilities, each user as a separate uid.",
+    );
     Ok(())
 }
 
