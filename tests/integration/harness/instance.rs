@@ -89,7 +89,6 @@ impl Drop for Owned {
             if containers.is_empty() && volumes.is_empty() {
                 break;
             }
-            std::thread::sleep(std::time::Duration::from_millis(100));
         }
     }
 }
