@@ -5,16 +5,17 @@ mod list;
 
 use std::io::Write as _;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::Subcommand;
 
+use super::each::{each, shown};
 use super::progress::Progress;
 use super::setup;
-use super::whose::place;
+use super::whose::{UsersArgs, place};
 use crate::audit::Audit;
 use crate::config::{AwsVariables, BackupTarget, Config, ProcessEnvironment, SettingsArgs};
 use crate::engine::Engine;
-use crate::identity::{self, Issuer, Subject, User};
+use crate::identity::{Issuer, Subject, User};
 use crate::ops::backup::{BackupError, Backups, Consistent, Id, Manifest, Store};
 use crate::ops::users::{self, UserError};
 use crate::sandbox::{Keeper, Manager};
@@ -26,7 +27,7 @@ pub struct Args {
     #[command(subcommand)]
     action: Option<Action>,
     #[command(flatten)]
-    whose: Whose,
+    whose: UsersArgs,
     /// A directory or s3://bucket/prefix; else the setting backup_target.
     #[arg(long, value_name = "TARGET")]
     to: Option<BackupTarget>,
@@ -49,7 +50,7 @@ enum Action {
 #[derive(Debug, clap::Args)]
 struct VerifyArgs {
     #[command(flatten)]
-    whose: Whose,
+    whose: UsersArgs,
     /// A directory or s3://bucket/prefix; else the setting backup_target.
     #[arg(long, value_name = "TARGET")]
     from: Option<BackupTarget>,
@@ -58,24 +59,6 @@ struct VerifyArgs {
     id: Option<Id>,
     #[command(flatten)]
     settings: SettingsArgs,
-}
-
-/// Whose workspaces.
-#[derive(Debug, clap::Args)]
-struct Whose {
-    /// Users, exactly as `casemate ps` and `casemate backup list` show them.
-    #[arg(
-        value_name = "USER",
-        required_unless_present = "all",
-        conflicts_with = "all"
-    )]
-    users: Vec<Subject>,
-    /// The issuer of the users, where more than one has a user of this name.
-    #[arg(long)]
-    issuer: Option<Issuer>,
-    /// All users that have a volume in this instance.
-    #[arg(long)]
-    all: bool,
 }
 
 /// Where the users of a name are looked for.
@@ -160,7 +143,7 @@ impl Session {
         }
     }
 
-    async fn user(&self, name: &Subject, whose: &Whose, known: Known) -> anyhow::Result<User> {
+    async fn user(&self, name: &Subject, whose: &UsersArgs, known: Known) -> anyhow::Result<User> {
         let issuer = whose.issuer.as_ref();
         match known {
             Known::ToStore => self.stored_user(name, issuer).await,
@@ -168,7 +151,7 @@ impl Session {
         }
     }
 
-    async fn keepers(&self, whose: Whose, known: Known) -> anyhow::Result<Vec<Keeper>> {
+    async fn keepers(&self, whose: UsersArgs, known: Known) -> anyhow::Result<Vec<Keeper>> {
         let users = if whose.all {
             ensure!(
                 !self.manager.config().everybody_binds(),
@@ -185,40 +168,6 @@ impl Session {
         };
         Ok(users.iter().map(|user| self.manager.keeper(user)).collect())
     }
-
-    /// Does it for each, also when it fails for some; those that it was done for.
-    async fn each<T>(
-        &self,
-        keepers: &[Keeper],
-        operation: impl AsyncFn(&Keeper) -> Result<T, BackupError>,
-        tell: impl Fn(&Keeper, &T) -> String,
-    ) -> anyhow::Result<Vec<T>> {
-        let (mut done, mut failed) = (Vec::new(), 0);
-        for keeper in keepers {
-            self.progress.begin(&shown(keeper));
-            match operation(keeper).await {
-                Ok(value) => {
-                    self.progress.end(&tell(keeper, &value))?;
-                    done.push(value);
-                }
-                Err(BackupError::Stopped) => bail!("stopped"),
-                Err(error) if keepers.len() == 1 => return Err(error.into()),
-                Err(error) => {
-                    failed += 1;
-                    let error = anyhow::Error::from(error);
-                    self.progress
-                        .end(&format!("{}: {error:#}", shown(keeper)))?;
-                }
-            }
-        }
-        ensure!(failed == 0, "{failed} of {} failed", keepers.len());
-        Ok(done)
-    }
-}
-
-/// A user's name is no place for what moves a cursor.
-fn shown(keeper: &Keeper) -> String {
-    identity::shown(keeper.user().subject.as_str())
 }
 
 /// Makes or verifies backups.
@@ -231,9 +180,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Some(Action::List(args)) => return list::run(args),
         None => {}
     }
-    let config = Config::load(args.settings, &ProcessEnvironment)?;
-    setup::log_quietly(&config)?;
-    let engine = setup::engine(&ProcessEnvironment)?;
+    let (config, engine) = setup::verb(args.settings)?;
     setup::runtime()?.block_on(async {
         // It removes nothing that was complete.
         let session = Session::begin(config, engine, Audit::off(), args.to)?;
@@ -244,7 +191,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             if json { String::new() } else { told }
         };
         let make = async |keeper: &Keeper| Ok(session.backups.run(keeper).await?.manifest);
-        let made = session.each(&keepers, make, tell).await?;
+        let made = each(&session.progress, &keepers, make, tell).await?;
         if args.json {
             let mut out = std::io::stdout().lock();
             serde_json::to_writer_pretty(&mut out, &made)?;
@@ -255,9 +202,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn verify(args: VerifyArgs) -> anyhow::Result<()> {
-    let config = Config::load(args.settings, &ProcessEnvironment)?;
-    setup::log_quietly(&config)?;
-    let engine = setup::engine(&ProcessEnvironment)?;
+    let (config, engine) = setup::verb(args.settings)?;
     setup::runtime()?.block_on(async {
         let session = Session::begin(config, engine, Audit::off(), args.from)?;
         let keepers = session.keepers(args.whose, Known::ToStore).await?;
@@ -269,7 +214,9 @@ fn verify(args: VerifyArgs) -> anyhow::Result<()> {
         let tell = |keeper: &Keeper, whole: &Manifest| {
             format!("whole: {} {}", shown(keeper), summary(whole))
         };
-        session.each(&keepers, read, tell).await.map(drop)
+        each(&session.progress, &keepers, read, tell)
+            .await
+            .map(drop)
     })
 }
 

@@ -12,7 +12,7 @@ use casemate_protocol::{Finished, Outcome};
 
 use super::setup;
 use super::whose::{self, UserArgs};
-use crate::config::{Config, ProcessEnvironment, SettingsArgs};
+use crate::config::{Config, SettingsArgs};
 use crate::engine::Engine;
 use crate::identity::{Issuer, User};
 use crate::ops::users::{self, UserError};
@@ -70,9 +70,7 @@ const SIGNALED: i32 = 128;
 /// # Errors
 /// When it could not be started; nobody of this name, or several.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let config = Config::load(args.settings.clone(), &ProcessEnvironment)?;
-    setup::log_quietly(&config)?;
-    let engine = setup::engine(&ProcessEnvironment)?;
+    let (config, engine) = setup::verb(args.settings.clone())?;
     let runtime = setup::runtime()?;
     if args.json {
         runtime.block_on(json::run(&args, config, engine))

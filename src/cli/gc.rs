@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use super::setup;
-use crate::config::{AwsVariables, Config, ProcessEnvironment, SettingsArgs};
+use crate::config::{AwsVariables, ProcessEnvironment, SettingsArgs};
 use crate::engine::Engine;
 use crate::ops::backup::{Backups, Store};
 use crate::ops::gc::{Fate, Gc, Item, Scope, last_backup};
@@ -30,9 +30,7 @@ pub struct Args {
 /// # Errors
 /// A wrong setting, or the Engine's.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let config = Config::load(args.settings, &ProcessEnvironment)?;
-    setup::log_quietly(&config)?;
-    let engine = setup::engine(&ProcessEnvironment)?;
+    let (config, engine) = setup::verb(args.settings)?;
     let audit = setup::audit(&config, &engine)?;
     let (items, is_stopped) = setup::runtime()?.block_on(async {
         let stop = setup::stop_on_signal()?;

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use super::setup;
 use super::whose::UserArgs;
-use crate::config::{Config, ProcessEnvironment, SettingsArgs};
+use crate::config::SettingsArgs;
 use crate::engine::Engine;
 use crate::identity::{Instance, User};
 use crate::ops::gc::hold;
@@ -28,9 +28,7 @@ pub struct Args {
 /// # Errors
 /// Nobody of this name, or several; nothing to release; the Engine's.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let config = Config::load(args.settings, &ProcessEnvironment)?;
-    setup::log_quietly(&config)?;
-    let engine = setup::engine(&ProcessEnvironment)?;
+    let (config, engine) = setup::verb(args.settings)?;
     let instance = &config.instance;
     let told = setup::runtime()?.block_on(async {
         let user = user(&args.user, &engine, instance).await?;

@@ -1,32 +1,19 @@
 //! `casemate migrate`: gives workspaces from before users had uids to their users' own.
 
-use anyhow::{bail, ensure};
-
+use super::each::{each, shown};
 use super::progress::Progress;
 use super::setup;
-use super::whose::place;
-use crate::config::{Config, ProcessEnvironment, SettingsArgs};
-use crate::identity::{Issuer, Subject, User};
-use crate::ops::backup::{BackupError, Migration};
-use crate::ops::users;
+use super::whose::UsersArgs;
+use crate::config::SettingsArgs;
+use crate::identity::User;
+use crate::ops::backup::{BackupError, Migrated, Migration};
 use crate::sandbox::{Keeper, Manager};
 
 /// Flags of `migrate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Users, exactly as `casemate ps` shows them.
-    #[arg(
-        value_name = "USER",
-        required_unless_present = "all",
-        conflicts_with = "all"
-    )]
-    users: Vec<Subject>,
-    /// The issuer of the users, where more than one has a user of this name.
-    #[arg(long)]
-    issuer: Option<Issuer>,
-    /// All who have a volume in this instance.
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    users: UsersArgs,
     /// Also when commands run: they are ended.
     #[arg(long)]
     force: bool,
@@ -40,25 +27,15 @@ pub struct Args {
 /// A wrong setting, or why not; of several users, when it failed for one. The old volume is in
 /// force then.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let config = Config::load(args.settings, &ProcessEnvironment)?;
-    setup::log_quietly(&config)?;
-    let engine = setup::engine(&ProcessEnvironment)?;
+    let (config, engine) = setup::verb(args.settings)?;
     let audit = setup::audit(&config, &engine)?;
     setup::runtime()?.block_on(async {
         let instance = config.instance.clone();
         let manager = Manager::new(config, engine.clone()).recorded_in(audit.clone());
         let migrated = async {
-            let users = match args.all {
+            let users = match args.users.all {
                 true => manager.users_with_a_volume().await?,
-                false => {
-                    let mut users = Vec::new();
-                    for name in &args.users {
-                        let known = users::on_engine(&engine, &instance, name).await?;
-                        let issuer = args.issuer.as_ref();
-                        users.push(users::resolve(name, issuer, known, &place(&instance))?);
-                    }
-                    users
-                }
+                false => args.users.resolve(&engine, &instance).await?,
             };
             migrate(&manager, &users, args.force).await
         };
@@ -78,41 +55,29 @@ async fn migrate(manager: &Manager, users: &[User], force: bool) -> anyhow::Resu
         stop: setup::stop_on_signal()?,
         tell: &tell,
     };
-    let mut failed = 0;
-    for user in users {
-        let keeper = manager.keeper(user);
-        let shown = user.subject.as_str().escape_debug().to_string();
-        progress.begin(&shown);
-        match one(&migration, &keeper).await {
-            Ok(told) => progress.end(&format!("{shown}: {told}"))?,
-            Err(BackupError::Stopped) => bail!("stopped"),
-            Err(error) if users.len() == 1 => return Err(error.into()),
-            Err(error) => {
-                failed += 1;
-                let error = anyhow::Error::from(error);
-                progress.end(&format!("{shown}: {error:#}"))?;
-            }
+    let keepers: Vec<_> = users.iter().map(|user| manager.keeper(user)).collect();
+    let move_one = async |keeper: &Keeper| {
+        if !keeper.exists().await? {
+            return Err(BackupError::NoWorkspace(keeper.user().to_string()));
         }
-    }
-    ensure!(failed == 0, "{failed} of {} failed", users.len());
-    Ok(())
+        migration.run(keeper).await
+    };
+    let tell = |keeper: &Keeper, migrated: &Option<Migrated>| {
+        let told = migrated
+            .as_ref()
+            .map_or("nothing to do".to_owned(), summary);
+        format!("{}: {told}", shown(keeper))
+    };
+    each(&progress, &keepers, move_one, tell).await.map(drop)
 }
 
-async fn one(migration: &Migration<'_>, keeper: &Keeper) -> Result<String, BackupError> {
-    if !keeper.exists().await? {
-        return Err(BackupError::NoWorkspace(keeper.user().to_string()));
-    }
-    Ok(match migration.run(keeper).await? {
-        Some(migrated) => {
-            let left_out = migrated.left_out.sentence();
-            let separator = if left_out.is_empty() { "" } else { "; " };
-            format!(
-                "moved to uid {}: {} entries, {}{separator}{left_out}",
-                migrated.uid,
-                migrated.counted.entries,
-                indicatif::HumanBytes(migrated.counted.content)
-            )
-        }
-        None => "nothing to do".to_owned(),
-    })
+fn summary(migrated: &Migrated) -> String {
+    let left_out = migrated.left_out.sentence();
+    let separator = if left_out.is_empty() { "" } else { "; " };
+    format!(
+        "moved to uid {}: {} entries, {}{separator}{left_out}",
+        migrated.uid,
+        migrated.counted.entries,
+        indicatif::HumanBytes(migrated.counted.content)
+    )
 }

@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod completions;
 mod doctor;
+mod each;
 mod exec;
 mod gc;
 mod hold;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use super::{setup, table};
-use crate::config::{Config, ProcessEnvironment, SettingsArgs};
+use crate::config::SettingsArgs;
 use crate::engine::{State, labels};
 use crate::sandbox::{Occupant, survey};
 
@@ -53,9 +53,7 @@ struct Command {
 /// # Errors
 /// A wrong setting, or the Engine's.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let config = Config::load(args.settings, &ProcessEnvironment)?;
-    setup::log_quietly(&config)?;
-    let engine = setup::engine(&ProcessEnvironment)?;
+    let (config, engine) = setup::verb(args.settings)?;
     let occupants = setup::runtime()?.block_on(survey(&engine, &config.instance))?;
     let sandboxes: Vec<_> = occupants.into_iter().map(Sandbox::from).collect();
     let mut out = std::io::stdout().lock();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::backup::{Session, summary};
 use super::setup;
 use super::whose::UserArgs;
-use crate::config::{BackupTarget, Config, ProcessEnvironment, SettingsArgs};
+use crate::config::{BackupTarget, SettingsArgs};
 use crate::identity::{User, shown};
 use crate::ops::backup::Id;
 use crate::ops::gc::hold;
@@ -33,9 +33,7 @@ pub struct Args {
 /// # Errors
 /// Why not; then the old workspace is in force.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let config = Config::load(args.settings, &ProcessEnvironment)?;
-    setup::log_quietly(&config)?;
-    let engine = setup::engine(&ProcessEnvironment)?;
+    let (config, engine) = setup::verb(args.settings)?;
     let audit = setup::audit(&config, &engine)?;
     setup::runtime()?.block_on(async {
         let restored = async {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::setup;
 use super::whose::UserArgs;
 use crate::audit::Audit;
-use crate::config::{Config, ProcessEnvironment, SettingsArgs};
+use crate::config::SettingsArgs;
 use crate::engine::{Engine, labels};
 use crate::identity::{Instance, User};
 use crate::ops::gc::hold;
@@ -47,9 +47,7 @@ struct Removed {
 /// # Errors
 /// A busy sandbox without `--force`; nobody of this name, or several; the Engine's.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let config = Config::load(args.settings, &ProcessEnvironment)?;
-    setup::log_quietly(&config)?;
-    let engine = setup::engine(&ProcessEnvironment)?;
+    let (config, engine) = setup::verb(args.settings)?;
     let audit = setup::audit(&config, &engine)?;
     let removed = setup::runtime()?.block_on(async {
         let user = args.user.resolve(&engine, &config.instance).await?;

@@ -12,9 +12,20 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use super::traces::{self, Traces};
 use crate::audit::{self, Audit};
-use crate::config::{Config, Environment, Origin, Setting};
+use crate::config::{Config, Environment, Origin, ProcessEnvironment, Setting, SettingsArgs};
 use crate::engine::{self, Engine, EngineAddress, EngineError};
 use crate::sandbox::node;
+
+/// What a verb that a person runs begins with: its settings, logs of errors alone, and the Engine.
+///
+/// # Errors
+/// A wrong setting, or an address of the Engine that cannot be one.
+pub fn verb(settings: SettingsArgs) -> anyhow::Result<(Config, Engine)> {
+    let config = Config::load(settings, &ProcessEnvironment)?;
+    log_quietly(&config)?;
+    let engine = engine(&ProcessEnvironment)?;
+    Ok((config, engine))
+}
 
 /// An Engine that is down is no error: the server must come up, and says it when
 /// it is called.

@@ -1,4 +1,4 @@
-//! The user that a verb is about.
+//! The users that a verb is about.
 
 use crate::engine::Engine;
 use crate::identity::{Instance, Issuer, Subject, User};
@@ -12,6 +12,24 @@ pub struct UserArgs {
     /// The issuer of the user, where more than one has a user of this name.
     #[arg(long)]
     issuer: Option<Issuer>,
+}
+
+/// Which users' workspaces.
+#[derive(Debug, clap::Args)]
+pub struct UsersArgs {
+    /// Users, exactly as `casemate ps` and `casemate backup list` show them.
+    #[arg(
+        value_name = "USER",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    pub users: Vec<Subject>,
+    /// The issuer of the users, where more than one has a user of this name.
+    #[arg(long)]
+    pub issuer: Option<Issuer>,
+    /// All users that have a volume in this instance.
+    #[arg(long)]
+    pub all: bool,
 }
 
 impl UserArgs {
@@ -40,6 +58,26 @@ impl UserArgs {
     /// The issuer that was given.
     pub fn issuer(&self) -> Option<&Issuer> {
         self.issuer.as_ref()
+    }
+}
+
+impl UsersArgs {
+    /// Those that are named; each has a container or a volume in the instance.
+    ///
+    /// # Errors
+    /// [`UserError`] for a name that nobody has, or more than one; the Engine's.
+    pub async fn resolve(&self, engine: &Engine, instance: &Instance) -> anyhow::Result<Vec<User>> {
+        let mut users = Vec::new();
+        for name in &self.users {
+            let known = users::on_engine(engine, instance, name).await?;
+            users.push(users::resolve(
+                name,
+                self.issuer.as_ref(),
+                known,
+                &place(instance),
+            )?);
+        }
+        Ok(users)
     }
 }
 

@@ -54,7 +54,7 @@ pub use catalog::CatalogEntry;
 pub use error::BackupError;
 pub use id::Id;
 pub use manifest::{Consistent, LeftOut, Manifest};
-pub use migrate::Migration;
+pub use migrate::{Migrated, Migration};
 pub use restore::{Lost, Source};
 pub use schedule::run as run_by_the_clock;
 pub use store::Store;

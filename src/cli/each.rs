@@ -1,0 +1,45 @@
+//! A verb about several users: one after the other.
+
+use anyhow::{bail, ensure};
+
+use super::progress::Progress;
+use crate::identity;
+use crate::ops::backup::BackupError;
+use crate::sandbox::Keeper;
+
+/// Does `operation` for each user, also after it failed for some, and prints what `tell` makes of
+/// each result. Returns the results.
+///
+/// # Errors
+/// Of one user, why it failed; of several, how many failed, at the end. Being told to stop ends it.
+pub async fn each<T>(
+    progress: &Progress,
+    keepers: &[Keeper],
+    operation: impl AsyncFn(&Keeper) -> Result<T, BackupError>,
+    tell: impl Fn(&Keeper, &T) -> String,
+) -> anyhow::Result<Vec<T>> {
+    let (mut done, mut failed) = (Vec::new(), 0);
+    for keeper in keepers {
+        progress.begin(&shown(keeper));
+        match operation(keeper).await {
+            Ok(value) => {
+                progress.end(&tell(keeper, &value))?;
+                done.push(value);
+            }
+            Err(BackupError::Stopped) => bail!("stopped"),
+            Err(error) if keepers.len() == 1 => return Err(error.into()),
+            Err(error) => {
+                failed += 1;
+                let error = anyhow::Error::from(error);
+                progress.end(&format!("{}: {error:#}", shown(keeper)))?;
+            }
+        }
+    }
+    ensure!(failed == 0, "{failed} of {} failed", keepers.len());
+    Ok(done)
+}
+
+/// The user's name, without what moves a cursor.
+pub fn shown(keeper: &Keeper) -> String {
+    identity::shown(keeper.user().subject.as_str())
+}
