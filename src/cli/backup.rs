@@ -5,7 +5,7 @@ mod list;
 
 use std::io::Write as _;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use clap::Subcommand;
 
 use super::each::{each, shown};
@@ -16,7 +16,7 @@ use crate::audit::Audit;
 use crate::config::{AwsVariables, BackupTarget, Config, ProcessEnvironment, SettingsArgs};
 use crate::engine::Engine;
 use crate::identity::{Issuer, Subject, User};
-use crate::ops::backup::{BackupError, Backups, Consistent, Id, Manifest, Store};
+use crate::ops::backup::{Backups, Consistent, Id, Manifest, Store};
 use crate::ops::users::{self, UserError};
 use crate::sandbox::{Keeper, Manager};
 
@@ -143,30 +143,12 @@ impl Session {
         }
     }
 
-    async fn user(&self, name: &Subject, whose: &UsersArgs, known: Known) -> anyhow::Result<User> {
-        let issuer = whose.issuer.as_ref();
-        match known {
+    async fn keepers(&self, whose: &UsersArgs, known: Known) -> anyhow::Result<Vec<Keeper>> {
+        let user = async |name: &Subject, issuer: Option<&Issuer>| match known {
             Known::ToStore => self.stored_user(name, issuer).await,
             Known::ToEngine => self.engine_user(name, issuer).await,
-        }
-    }
-
-    async fn keepers(&self, whose: UsersArgs, known: Known) -> anyhow::Result<Vec<Keeper>> {
-        let users = if whose.all {
-            ensure!(
-                !self.manager.config().everybody_binds(),
-                "in mode bind no user has a volume, and --all is nobody: name the users"
-            );
-            let users = self.manager.users_with_a_volume().await;
-            users.map_err(BackupError::from)?
-        } else {
-            let mut users = Vec::new();
-            for name in &whose.users {
-                users.push(self.user(name, &whose, known).await?);
-            }
-            users
         };
-        Ok(users.iter().map(|user| self.manager.keeper(user)).collect())
+        whose.keepers(&self.manager, user).await
     }
 }
 
@@ -184,7 +166,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     setup::runtime()?.block_on(async {
         // It removes nothing that was complete.
         let session = Session::begin(config, engine, Audit::off(), args.to)?;
-        let keepers = session.keepers(args.whose, Known::ToEngine).await?;
+        let keepers = session.keepers(&args.whose, Known::ToEngine).await?;
         let json = args.json;
         let tell = |keeper: &Keeper, made: &Manifest| {
             let told = format!("backed up {}: {}", shown(keeper), summary(made));
@@ -205,7 +187,7 @@ fn verify(args: VerifyArgs) -> anyhow::Result<()> {
     let (config, engine) = setup::verb(args.settings)?;
     setup::runtime()?.block_on(async {
         let session = Session::begin(config, engine, Audit::off(), args.from)?;
-        let keepers = session.keepers(args.whose, Known::ToStore).await?;
+        let keepers = session.keepers(&args.whose, Known::ToStore).await?;
         let read = async |keeper: &Keeper| {
             let source = session.backups.find(keeper, args.id.as_ref()).await?;
             session.backups.verify(&source).await?;
@@ -226,14 +208,13 @@ pub(super) fn summary(manifest: &Manifest) -> String {
         Consistent::Changed => "WARNING: ",
         _ => "",
     };
-    let left_out = manifest.left_out.sentence();
-    let separator = if left_out.is_empty() { "" } else { "; " };
     format!(
-        "{}, {} entries, {} ({} stored), {warning}{}{separator}{left_out}",
+        "{}, {} entries, {} ({} stored), {warning}{}{}",
         manifest.id,
         manifest.entries,
         indicatif::HumanBytes(manifest.content_bytes),
         indicatif::HumanBytes(manifest.archive.bytes),
-        manifest.consistency.sentence()
+        manifest.consistency.sentence(),
+        manifest.left_out.clause()
     )
 }

@@ -21,15 +21,15 @@ use crate::ops::users::{self, UserError};
 const HELP: &str = "\
 The command's output comes out byte for byte, both streams apart, and standard input goes in to \
 its end, all at the pace of the slower side. There is no terminal: lines that are typed are passed \
-on. In a loop that reads its own standard input, give </dev/null.
+on. In a shell loop that reads standard input, add </dev/null.
 
 SIGINT, SIGTERM and SIGHUP are passed on to the command and its process group; a second one ends \
 the command with all it started. So does the end of this program, also by SIGKILL or because \
-nobody reads its output any more, and stopping it for 90 seconds. What a command that ended by \
-itself left in the background lives on, and what that writes then goes nowhere.
+nobody reads its output any more, and stopping it for 90 seconds. Background \
+processes of a command that ended by itself keep running; their output is discarded.
 
 Exit code: the command's, or 128 + n where signal n ended it; 124 after --timeout; 125 when the \
-command was lost with its sandbox; 141 when nobody reads the output any more; 1 when it could not \
+command was lost with its sandbox, or its input or output failed; 141 when nobody reads the output any more; 1 when it could not \
 be started.";
 
 /// Flags of `exec`.

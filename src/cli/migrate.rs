@@ -3,10 +3,11 @@
 use super::each::{each, shown};
 use super::progress::Progress;
 use super::setup;
-use super::whose::UsersArgs;
+use super::whose::{UsersArgs, place};
 use crate::config::SettingsArgs;
-use crate::identity::User;
+use crate::identity::{Issuer, Subject};
 use crate::ops::backup::{BackupError, Migrated, Migration};
+use crate::ops::users;
 use crate::sandbox::{Keeper, Manager};
 
 /// Flags of `migrate`.
@@ -33,11 +34,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let instance = config.instance.clone();
         let manager = Manager::new(config, engine.clone()).recorded_in(audit.clone());
         let migrated = async {
-            let users = match args.users.all {
-                true => manager.users_with_a_volume().await?,
-                false => args.users.resolve(&engine, &instance).await?,
+            let known = async |name: &Subject, issuer: Option<&Issuer>| {
+                let known = users::on_engine(&engine, &instance, name).await?;
+                Ok(users::resolve(name, issuer, known, &place(&instance))?)
             };
-            migrate(&manager, &users, args.force).await
+            let keepers = args.users.keepers(&manager, known).await?;
+            migrate(&manager, &keepers, args.force).await
         };
         let migrated = migrated.await;
         manager.close().await;
@@ -46,7 +48,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     })
 }
 
-async fn migrate(manager: &Manager, users: &[User], force: bool) -> anyhow::Result<()> {
+async fn migrate(manager: &Manager, keepers: &[Keeper], force: bool) -> anyhow::Result<()> {
     let progress = Progress::new();
     let tell = progress.listener();
     let migration = Migration {
@@ -55,7 +57,6 @@ async fn migrate(manager: &Manager, users: &[User], force: bool) -> anyhow::Resu
         stop: setup::stop_on_signal()?,
         tell: &tell,
     };
-    let keepers: Vec<_> = users.iter().map(|user| manager.keeper(user)).collect();
     let move_one = async |keeper: &Keeper| {
         if !keeper.exists().await? {
             return Err(BackupError::NoWorkspace(keeper.user().to_string()));
@@ -68,16 +69,15 @@ async fn migrate(manager: &Manager, users: &[User], force: bool) -> anyhow::Resu
             .map_or("nothing to do".to_owned(), summary);
         format!("{}: {told}", shown(keeper))
     };
-    each(&progress, &keepers, move_one, tell).await.map(drop)
+    each(&progress, keepers, move_one, tell).await.map(drop)
 }
 
 fn summary(migrated: &Migrated) -> String {
-    let left_out = migrated.left_out.sentence();
-    let separator = if left_out.is_empty() { "" } else { "; " };
     format!(
-        "moved to uid {}: {} entries, {}{separator}{left_out}",
+        "moved to uid {}: {} entries, {}{}",
         migrated.uid,
         migrated.counted.entries,
-        indicatif::HumanBytes(migrated.counted.content)
+        indicatif::HumanBytes(migrated.counted.content),
+        migrated.left_out.clause()
     )
 }

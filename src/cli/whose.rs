@@ -1,8 +1,11 @@
 //! The users that a verb is about.
 
+use anyhow::ensure;
+
 use crate::engine::Engine;
 use crate::identity::{Instance, Issuer, Subject, User};
 use crate::ops::users::{self, UserError};
+use crate::sandbox::{Keeper, Manager};
 
 /// Which user's sandbox.
 #[derive(Debug, clap::Args)]
@@ -23,13 +26,13 @@ pub struct UsersArgs {
         required_unless_present = "all",
         conflicts_with = "all"
     )]
-    pub users: Vec<Subject>,
+    users: Vec<Subject>,
     /// The issuer of the users, where more than one has a user of this name.
     #[arg(long)]
-    pub issuer: Option<Issuer>,
+    issuer: Option<Issuer>,
     /// All users that have a volume in this instance.
     #[arg(long)]
-    pub all: bool,
+    all: bool,
 }
 
 impl UserArgs {
@@ -62,22 +65,30 @@ impl UserArgs {
 }
 
 impl UsersArgs {
-    /// Those that are named; each has a container or a volume in the instance.
+    /// The workspaces of those that are named, each as `user` finds who has the name; or of all
+    /// that have a volume.
     ///
     /// # Errors
-    /// [`UserError`] for a name that nobody has, or more than one; the Engine's.
-    pub async fn resolve(&self, engine: &Engine, instance: &Instance) -> anyhow::Result<Vec<User>> {
-        let mut users = Vec::new();
-        for name in &self.users {
-            let known = users::on_engine(engine, instance, name).await?;
-            users.push(users::resolve(
-                name,
-                self.issuer.as_ref(),
-                known,
-                &place(instance),
-            )?);
-        }
-        Ok(users)
+    /// `--all` where no user has a volume; of `user`; the Engine's.
+    pub async fn keepers(
+        &self,
+        manager: &Manager,
+        user: impl AsyncFn(&Subject, Option<&Issuer>) -> anyhow::Result<User>,
+    ) -> anyhow::Result<Vec<Keeper>> {
+        let users = if self.all {
+            ensure!(
+                !manager.config().everybody_binds(),
+                "in mode bind no user has a volume, and --all is nobody: name the users"
+            );
+            manager.users_with_a_volume().await?
+        } else {
+            let mut users = Vec::new();
+            for name in &self.users {
+                users.push(user(name, self.issuer.as_ref()).await?);
+            }
+            users
+        };
+        Ok(users.iter().map(|user| manager.keeper(user)).collect())
     }
 }
 

@@ -202,7 +202,8 @@ pub enum ValueError {
     Retention,
     /// A sandbox may not run as one of these uids.
     #[error(
-        "{count} uids (uid_count) from there on must be between {least} and {most}, and not          include 65534 and 65535"
+        "the {count} uids (uid_count) from this one on must be between {least} and {most}, \
+         without 65534 and 65535"
     )]
     UidBase {
         /// How many there are to be.

@@ -112,7 +112,7 @@ pub const EPHEMERAL_LIVE: Bounds<u32> = Bounds {
     most: 64,
 };
 
-/// Sandboxes of one server alive at once: 100 with the default [`MEMORY`] fill 50 GiB should all be
+/// Sandboxes of one instance alive at once, over all its servers: 100 with the default [`MEMORY`] fill 50 GiB should all be
 /// used up. Above 10,000 the Engine's own listings take seconds.
 pub const MAX_SANDBOXES: Bounds<u32> = Bounds {
     default: 100,

@@ -209,7 +209,7 @@ settings! {
         Number(limits::CALLS_PER_USER);
     EphemeralLive = "ephemeral_live", Sandbox, "Ephemeral containers that run a command at once",
         Number(limits::EPHEMERAL_LIVE);
-    MaxSandboxes = "max_sandboxes", Host, "Sandboxes of this server alive at once",
+    MaxSandboxes = "max_sandboxes", Host, "Sandboxes of the instance alive at once, over all its servers",
         Number(limits::MAX_SANDBOXES);
     VolumeRetention = "volume_retention", Host, "How long an unused workspace is kept, where there are backups: 1h at least, or off",
         Text("DURATION", Some("off"));

@@ -54,11 +54,11 @@ fn merged(base: &[u8], uids: UidRange, line: impl Fn(&str, u32) -> String) -> Op
 /// Names for an id, in the order of preference: an image may have the first already. No two ids
 /// share one.
 fn candidates(id: u32, uids: UidRange) -> [String; 3] {
+    debug_assert!(uids.contains(id) || id == RunAs::DEFAULT.uid());
     let first = match uids.contains(id) {
         true => format!("casemate-{}", id - uids.first()),
         false => "casemate".to_owned(),
     };
-    debug_assert!(uids.contains(id) || id == RunAs::DEFAULT.uid());
     [first, format!("casemate{id}"), format!("sandbox{id}")]
 }
 

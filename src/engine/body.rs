@@ -157,17 +157,13 @@ impl ContainerSpec {
     }
 
     fn tmpfs(&self) -> HashMap<String, String> {
-        let mut tmpfs = self.covered_volumes();
+        // Over each VOLUME of the image.
+        let volumes = self.image.volumes.iter().cloned();
+        let mut tmpfs: HashMap<_, _> = volumes
+            .map(|path| (path, VOLUME_OPTIONS.to_owned()))
+            .collect();
         tmpfs.insert("/tmp".to_owned(), TMP_OPTIONS.to_owned());
         tmpfs
-    }
-
-    /// Over each VOLUME of the image.
-    pub(super) fn covered_volumes(&self) -> HashMap<String, String> {
-        let volumes = self.image.volumes.iter().cloned();
-        volumes
-            .map(|path| (path, VOLUME_OPTIONS.to_owned()))
-            .collect()
     }
 
     /// The Engine makes a volume that is gone at the create call. It says then that it is ours,

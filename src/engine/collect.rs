@@ -79,11 +79,11 @@ impl Engine {
         }
     }
 
-    /// Whether it was removed: one that a container uses stays.
+    /// Removes an image of ours. Whether it was removed: one that a container uses stays.
     ///
     /// # Errors
     /// Those of every call.
-    pub async fn remove_prepared(&self, name: &str) -> Result<bool, EngineError> {
+    pub async fn remove_unless_used(&self, name: &str) -> Result<bool, EngineError> {
         // The base is the operator's, also where it has no name any more: noprune.
         let options = RemoveImageOptionsBuilder::new().noprune(true).build();
         let docker = self.docker().await?;

@@ -24,7 +24,7 @@ async fn collect(scratch: &Scratch, keep: &PreparedImage, than: Duration) {
     for name in unused.await.expect("it looks") {
         scratch
             .engine
-            .remove_prepared(&name)
+            .remove_unless_used(&name)
             .await
             .expect("it collects");
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::EngineError;
-use super::labels::{MODE, OWNER_MODE};
+use super::labels::{MODE, OWNER_MODE, USER};
 
 /// Where a container is in its life, in the Engine's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -133,6 +133,12 @@ struct Config {
 }
 
 impl Row {
+    /// Whether it is a user's sandbox, or a helper on the user's volume, and not what gives a volume
+    /// its owner: [`Self::gives_an_owner`].
+    pub fn is_sandbox(&self) -> bool {
+        self.labels.contains_key(USER) && !self.gives_an_owner()
+    }
+
     /// Whether it is there for some milliseconds, to give a volume its owner, and never starts.
     pub fn gives_an_owner(&self) -> bool {
         self.labels.get(MODE).is_some_and(|mode| mode == OWNER_MODE)

@@ -212,8 +212,8 @@ impl Engine {
         }
     }
 
-    /// Waits until it is gone. No deadline of its own. Asked after it was gone, the exit code is
-    /// `None`: ask before the start.
+    /// Waits until it is gone, without a deadline. The Engine is asked when this is first polled:
+    /// asked after the removal, the exit code is `None`.
     ///
     /// # Errors
     /// [`EngineError::Unavailable`] when the Engine goes first.

@@ -129,7 +129,10 @@ async fn a_volume_is_made_once_and_found_by_its_owner_alone() {
         let (engine, driver) = (&scratch.engine, VolumeDriver::default());
         let (name, labels) = (scratch.name.as_str(), scratch.labels());
         for _ in 0..2 {
-            engine.ensure_volume(name, &labels, &driver).await.unwrap();
+            engine
+                .ensure_volume(name, &labels, &[], &driver)
+                .await
+                .unwrap();
         }
         let rows = engine.list_volumes(&[(INSTANCE, name)]).await.unwrap();
         assert_eq!((rows.len(), rows[0].name.as_str()), (1, name));
@@ -138,7 +141,7 @@ async fn a_volume_is_made_once_and_found_by_its_owner_alone() {
         let mut foreign = labels.clone();
         foreign.user = "another".to_owned();
         let error = engine
-            .ensure_volume(name, &foreign, &driver)
+            .ensure_volume(name, &foreign, &[], &driver)
             .await
             .unwrap_err();
         assert!(
@@ -175,7 +178,7 @@ async fn a_volume_without_labels_is_foreign() {
         };
         let made = scratch
             .engine
-            .ensure_volume(&scratch.name, &scratch.labels(), &driver)
+            .ensure_volume(&scratch.name, &scratch.labels(), &[], &driver)
             .await;
         assert!(matches!(made, Err(EngineError::Foreign { .. })), "{made:?}");
     })
@@ -197,7 +200,7 @@ async fn a_volume_that_the_engine_makes_for_a_container_is_as_if_we_had_made_it(
         let driver = VolumeDriver::default();
         let found = scratch
             .engine
-            .ensure_volume(&scratch.name, &spec.labels, &driver);
+            .ensure_volume(&scratch.name, &spec.labels, &[], &driver);
         found.await.expect("not foreign");
         // Another making, and another version: the container is the same.
         let mut other = spec.clone();

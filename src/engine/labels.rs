@@ -42,14 +42,20 @@ pub const HOLD: &str = "io.casemate.hold";
 /// for a container is empty, whatever the user had before.
 pub const MADE_FOR: &str = "io.casemate.made-for";
 
+/// On a volume that the Engine made at the create of a container, in place of one that was gone:
+/// it has no owner, and nobody saw to it that its uid is free. It is never used.
+pub const REMADE: &str = "io.casemate.remade";
+
 /// On a volume: the uid and gid that its user's code runs as, in decimal. One without runs as 1000.
 pub const UID: &str = "io.casemate.uid";
 
-/// On a volume without content that keeps its [`UID`] from others until a volume has it: by whom.
+/// On an empty volume that keeps its [`UID`] from others until a user's volume has it: the token of
+/// the claim.
 pub const CLAIM: &str = "io.casemate.uid.claim";
 
 /// On an image that gives new volumes their owners; what the prepared ones have is [`PREPARED`].
 pub const OWNER_IMAGE: &str = "io.casemate.owner";
+
 /// The mode of a container that gives a volume its owner, and never starts.
 pub const OWNER_MODE: &str = "owner";
 

@@ -105,6 +105,8 @@ struct Shared {
     connection: Mutex<Option<Arc<Connection>>>,
     /// Fields that we do not know and that the Engine fills in by itself. See [`verify`].
     unknown: Mutex<verify::Unknown>,
+    /// Held while an image of volume owners is made: [`owner`].
+    importing: tokio::sync::Mutex<()>,
 }
 
 /// What holds until the Engine was gone: after that it may be another one.
@@ -132,6 +134,7 @@ impl Engine {
             meter: Meter::new(),
             connection: Mutex::default(),
             unknown: Mutex::default(),
+            importing: tokio::sync::Mutex::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),

@@ -22,7 +22,7 @@ use super::{Engine, hex};
 
 impl Engine {
     /// Gives the volume of `spec` to the user that it runs as, where it is empty. Its container is
-    /// removed in any case; a caller that gives up half-way leaves it to the sweep by label.
+    /// removed; one that is left over goes with the sweep.
     ///
     /// # Errors
     /// Those of every call.
@@ -35,8 +35,15 @@ impl Engine {
         let create = || self.create_body(&name, spec.owner_body());
         let created = match create().await {
             Err(EngineError::ImageMissing { .. }) => {
-                self.make_owner_image(spec.run_as.uid()).await?;
-                create().await
+                // One import for all who wait for it.
+                let _importing = self.shared.importing.lock().await;
+                match create().await {
+                    Err(EngineError::ImageMissing { .. }) => {
+                        self.make_owner_image(spec.run_as.uid()).await?;
+                        create().await
+                    }
+                    created => created,
+                }
             }
             created => created,
         }?;

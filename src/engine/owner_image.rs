@@ -6,26 +6,23 @@ use std::collections::HashMap;
 use std::io;
 
 use bollard::body_full;
-use bollard::query_parameters::{
-    CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
-};
+use bollard::query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder};
 use futures_util::TryStreamExt as _;
-use tar::{Builder, EntryType, Header};
+use tar::{Builder, EntryType};
 use tracing::debug;
 
 use super::error::EngineError;
-use super::labels;
-use super::{CHANGE, Engine, QUICK};
+use super::{CHANGE, Engine, QUICK, labels, rootfs};
 
 /// The repository of these images. Never pushed.
 const REPOSITORY: &str = "casemate-owner";
 
 /// Uids in an image: 1 MB on disk, made in 0.1 s. All 4,096 would take 1 s.
-const BLOCK: u32 = 256;
+const UIDS_PER_IMAGE: u32 = 256;
 
 /// The first uid of the block that has `uid`.
 fn first_of(uid: u32) -> u32 {
-    uid - uid % BLOCK
+    uid - uid % UIDS_PER_IMAGE
 }
 
 /// The image that has the directory of `uid`.
@@ -39,8 +36,8 @@ pub(super) fn owner_directory(uid: u32) -> String {
 }
 
 impl Engine {
-    /// Makes the image that has the directory of `uid`. Two servers may do so at once: the later
-    /// one's has the name, and the other, unnamed, is removed by the next that comes by.
+    /// Makes the image that has the directory of `uid`. If two servers do so at once, the later one
+    /// takes the name, and the next import removes the other.
     pub(super) async fn make_owner_image(&self, uid: u32) -> Result<(), EngineError> {
         const CALL: &str = "import";
         let first = first_of(uid);
@@ -66,7 +63,7 @@ impl Engine {
         Ok(())
     }
 
-    /// One that a container was just created from stays for the next time.
+    /// An image that a container still uses stays until the next time.
     async fn remove_unnamed_owner_images(&self) -> Result<(), EngineError> {
         let filters = HashMap::from([
             ("label", vec![labels::OWNER_IMAGE]),
@@ -76,9 +73,7 @@ impl Engine {
         let docker = self.docker().await?;
         let images = docker.list_images(Some(options));
         for image in self.bounded("list images", QUICK, images).await? {
-            let options = RemoveImageOptionsBuilder::new().build();
-            let removed = docker.remove_image(&image.id, Some(options), None);
-            self.bounded("remove image", CHANGE, removed).await?;
+            self.remove_unless_used(&image.id).await?;
         }
         Ok(())
     }
@@ -87,16 +82,9 @@ impl Engine {
 /// The directories of the block that begins with `first`, in times of 1970.
 fn archive(first: u32) -> io::Result<Vec<u8>> {
     let mut tar = Builder::new(Vec::new());
-    for uid in first..first + BLOCK {
-        let mut header = Header::new_gnu();
-        header.set_entry_type(EntryType::Directory);
-        header.set_mode(0o755);
-        header.set_uid(uid.into());
-        header.set_gid(uid.into());
-        header.set_size(0);
-        header.set_mtime(0);
-        let path = owner_directory(uid);
-        tar.append_data(&mut header, path.trim_start_matches('/'), io::empty())?;
+    for uid in first..first + UIDS_PER_IMAGE {
+        let header = rootfs::header(EntryType::Directory, 0o755, uid, 0);
+        rootfs::append(&mut tar, header, &owner_directory(uid), &[])?;
     }
     tar.into_inner()
 }
@@ -122,7 +110,7 @@ mod tests {
                 owner
             });
             let owners: Vec<u64> = entries.collect();
-            assert_eq!(owners.len(), BLOCK as usize);
+            assert_eq!(owners.len(), UIDS_PER_IMAGE as usize);
             assert!(owners.contains(&uid.into()), "{uid}");
         }
     }

@@ -19,7 +19,7 @@ async fn spec(scratch: &Scratch, uid: u32) -> ContainerSpec {
     spec.image = image;
     spec.run_as = RunAs::own(uid).expect("a user");
     let (engine, labels) = (&scratch.engine, &spec.labels);
-    let volume = engine.ensure_volume(&scratch.name, labels, &spec.volume_driver);
+    let volume = engine.ensure_volume(&scratch.name, labels, &[], &spec.volume_driver);
     volume.await.expect("a volume");
     spec
 }

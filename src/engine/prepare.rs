@@ -66,7 +66,7 @@ impl Engine {
             self.bounded("tag", QUICK, call).await?;
             return Ok(id);
         };
-        if let Err(error) = self.remove_prepared(&id).await {
+        if let Err(error) = self.remove_unless_used(&id).await {
             debug!(
                 id,
                 error = &error as &dyn std::error::Error,

@@ -75,7 +75,7 @@ pub(super) fn layer(
     tar.into_inner()
 }
 
-fn header(kind: EntryType, mode: u32, owner: u32, size: usize) -> Header {
+pub(super) fn header(kind: EntryType, mode: u32, owner: u32, size: usize) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
     header.set_mode(mode);
@@ -86,7 +86,7 @@ fn header(kind: EntryType, mode: u32, owner: u32, size: usize) -> Header {
     header
 }
 
-fn append(
+pub(super) fn append(
     tar: &mut Builder<Vec<u8>>,
     mut header: Header,
     path: &str,

@@ -34,6 +34,12 @@ impl RunAs {
         format!("{}:{}", self.uid, self.gid)
     }
 
+    /// The user of a volume whose label has this uid. A uid that no sandbox may have counts as
+    /// none: PID 1 then refuses the volume as another owner's.
+    pub fn of(uid: Option<u32>) -> Self {
+        uid.and_then(Self::own).unwrap_or(Self::DEFAULT)
+    }
+
     /// The user whose volume says this uid. `None` as in [`Self::new`].
     pub fn own(uid: u32) -> Option<Self> {
         Self::new(uid, uid)
@@ -128,17 +134,11 @@ impl ContainerSpec {
     /// All labels of the volume, should the Engine have to make it.
     pub fn volume_labels(&self) -> BTreeMap<String, String> {
         let mut map = self.labels.to_map();
-        map.insert(labels::MADE_FOR.to_owned(), self.remade_for());
+        map.insert(labels::REMADE.to_owned(), "yes".to_owned());
         if self.run_as != RunAs::DEFAULT {
             map.insert(labels::UID.to_owned(), self.run_as.uid().to_string());
         }
         map
-    }
-
-    /// What a volume says that the Engine made in place of one that was gone: it has no owner,
-    /// and nobody saw to it that its uid is free. It is not used.
-    pub fn remade_for(&self) -> String {
-        format!("{}-by-the-engine", self.made_for)
     }
 
     /// The body of the create call.

@@ -185,7 +185,7 @@ fn every_call_can_be_spawned() {
     spawnable(&engine.kill("a"));
     spawnable(&engine.wait_removed("a"));
     spawnable(&engine.list_containers(&[]));
-    spawnable(&engine.ensure_volume("a", &spec.labels, &driver));
+    spawnable(&engine.ensure_volume("a", &spec.labels, &[], &driver));
     spawnable(&engine.remove_volume("a"));
     spawnable(&engine.list_volumes(&[]));
     spawnable(&engine.exec("a", "1:1", &["true"]));

@@ -8,7 +8,7 @@ use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
 use super::docker::label_filters;
 use super::error::EngineError;
-use super::labels::{Labels, UID};
+use super::labels::{Labels, REMADE, UID};
 use super::moment;
 use super::spec::RunAs;
 use super::{CHANGE, Engine, QUICK, segment};
@@ -48,10 +48,14 @@ impl VolumeRow {
         self.labels.get(UID)?.parse().ok()
     }
 
-    /// Whom its user's code runs as. What no sandbox runs as counts as nothing: PID 1 does not
-    /// begin on a volume of another owner.
+    /// Whom its user's code runs as.
     pub fn run_as(&self) -> RunAs {
-        self.uid().and_then(RunAs::own).unwrap_or(RunAs::DEFAULT)
+        RunAs::of(self.uid())
+    }
+
+    /// Whether the Engine made it in place of one that was gone: [`REMADE`].
+    pub fn is_remade(&self) -> bool {
+        self.labels.contains_key(REMADE)
     }
 
     /// When it was made.
@@ -61,26 +65,12 @@ impl VolumeRow {
 }
 
 impl Engine {
-    /// Makes the volume, or finds it. A driver's options are those of its making: a volume that
-    /// exists keeps its own.
+    /// Makes the volume, with `more` labels, or finds it. Returns it as it is: one that exists keeps
+    /// its own labels and its driver's options.
     ///
     /// # Errors
     /// [`EngineError::Foreign`] where one of this name does not have our labels.
     pub async fn ensure_volume(
-        &self,
-        name: &str,
-        labels: &Labels,
-        driver: &VolumeDriver,
-    ) -> Result<(), EngineError> {
-        let ensured = self.ensure_labelled_volume(name, labels, &[], driver);
-        ensured.await.map(drop)
-    }
-
-    /// As [`Self::ensure_volume`], with further labels should it be made. Returns it as it is.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn ensure_labelled_volume(
         &self,
         name: &str,
         labels: &Labels,
@@ -97,15 +87,20 @@ impl Engine {
             labels: Some(labels.to_map().into_iter().chain(more).collect()),
             cluster_volume_spec: None,
         };
+        owned(self.create_volume(request).await?, labels)
+    }
+
+    /// Of one that exists the Engine says what it has, whatever was asked for.
+    async fn create_volume(&self, request: VolumeCreateRequest) -> Result<VolumeRow, EngineError> {
         let docker = self.docker().await?;
-        // Making one that exists is no error, and changes nothing of it: so look afterwards.
-        self.bounded("create volume", CHANGE, docker.create_volume(request))
-            .await?;
-        let found = self.find_volume(name, labels).await?;
-        found.ok_or_else(|| EngineError::Missing {
-            kind: "volume",
-            name: name.to_owned(),
-        })
+        let name = request.name.clone().unwrap_or_default();
+        let call = docker.create_volume(request);
+        match self.bounded("create volume", CHANGE, call).await {
+            Ok(volume) => Ok(volume.into()),
+            // It exists with another driver.
+            Err(error) if error.status() == Some(409) => Err(foreign(name)),
+            Err(error) => Err(error),
+        }
     }
 
     /// The volume of this name; `None` where there is none.
@@ -120,11 +115,7 @@ impl Engine {
         let Some(row) = self.inspect_volume(name).await? else {
             return Ok(None);
         };
-        if labels.own(&row.labels) {
-            return Ok(Some(row));
-        }
-        let (kind, name) = ("volume", row.name);
-        Err(EngineError::Foreign { kind, name })
+        owned(row, labels).map(Some)
     }
 
     /// The volume of this name, whosever it is.
@@ -152,16 +143,12 @@ impl Engine {
             labels: Some(labels.iter().map(label).collect()),
             ..VolumeCreateRequest::default()
         };
-        let docker = self.docker().await?;
-        let call = docker.create_volume(request);
-        // Of one that exists this says what it has, whatever was asked for.
-        let found = self.bounded("create volume", CHANGE, call).await?.labels;
+        let found = self.create_volume(request).await?.labels;
         let has = |&(name, value): &(&str, &str)| found.get(name).is_some_and(|has| has == value);
-        if labels.iter().all(has) {
-            return Ok(());
+        match labels.iter().all(has) {
+            true => Ok(()),
+            false => Err(foreign(name.to_owned())),
         }
-        let (kind, name) = ("volume", name.to_owned());
-        Err(EngineError::Foreign { kind, name })
     }
 
     /// Whether there is one of this name.
@@ -221,6 +208,19 @@ impl Engine {
         let volumes = list.volumes.unwrap_or_default().into_iter();
         Ok(volumes.map(VolumeRow::from).collect())
     }
+}
+
+/// Where it has our labels.
+fn owned(row: VolumeRow, labels: &Labels) -> Result<VolumeRow, EngineError> {
+    match labels.own(&row.labels) {
+        true => Ok(row),
+        false => Err(foreign(row.name)),
+    }
+}
+
+fn foreign(name: String) -> EngineError {
+    let kind = "volume";
+    EngineError::Foreign { kind, name }
 }
 
 impl From<Volume> for VolumeRow {

@@ -249,7 +249,9 @@ impl Maker {
     }
 
     /// The one wait that knows how the container ends. It breaks when the Engine goes,
-    /// and is then asked again: the container may have outlived the Engine.
+    /// and is then asked again: the container may have outlived the Engine. It is asked beside what
+    /// comes next, also beside the start; a container that starts, ends and is removed before the
+    /// Engine has the question ends as if nobody had seen how.
     pub(super) fn watch_removal(&self, id: &str) -> watch::Receiver<Option<Option<i64>>> {
         let (sender, receiver) = watch::channel(None);
         let (engine, id) = (self.engine.clone(), id.to_owned());

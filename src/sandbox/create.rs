@@ -7,7 +7,7 @@ use tracing::debug;
 use super::bring_up::{LOOK_AGAIN, Maker, NAME_IN_USE, Running};
 use super::room::Urgency;
 use super::{SandboxError, Status};
-use crate::engine::{ContainerSpec, Workspace, labels};
+use crate::engine::{ContainerSpec, Workspace};
 
 /// How often a container is made again that ended before it was connected to.
 const TRIES: usize = 3;
@@ -24,7 +24,7 @@ impl Maker {
     ) -> Result<Running, SandboxError> {
         for _ in 0..TRIES {
             match self.create_once(name, urgency, status).await {
-                Err(error) if error.may_be_an_end() || matches!(error, SandboxError::NotOwner) => {
+                Err(error) if error.may_be_an_end() => {
                     debug!(error = &error as &dyn std::error::Error, "making it again");
                     self.until_free(name).await?;
                 }
@@ -53,15 +53,19 @@ impl Maker {
         if let Workspace::Volume(volume) = &spec.workspace {
             self.check_disk(volume).await?;
         }
+        let mut is_given = false;
         loop {
             let reserved = self.room(urgency, status).await?;
             // Behind the wait, in which somebody may take it away.
             self.ensure_workspace(&mut spec).await?;
             match self.make(name, spec.clone(), reserved).await {
-                // Its server was killed between the making of the volume and this.
-                Err(SandboxError::NotOwner) => {
+                // Its server was killed between the making of the volume and this. On a volume
+                // that holds something this changes nothing, so once is enough.
+                Err(SandboxError::NotOwner) if !is_given => {
                     self.give_to_user(&spec).await?;
-                    return Err(SandboxError::NotOwner);
+                    is_given = true;
+                    self.until_free(name).await?;
+                    continue;
                 }
                 made => {
                     if let Some(running) = made? {
@@ -78,11 +82,14 @@ impl Maker {
         let Workspace::Volume(volume) = &spec.workspace else {
             return Ok(());
         };
-        if let Some(found) = self.engine.find_volume(volume, &spec.labels).await? {
-            spec.run_as = found.run_as();
-            return Ok(());
+        match self.engine.find_volume(volume, &spec.labels).await? {
+            Some(found) if found.is_remade() => self.engine.remove_volume(volume).await?,
+            Some(found) => {
+                spec.run_as = found.run_as();
+                return Ok(());
+            }
+            None => {}
         }
-        let made_for = [(labels::MADE_FOR, spec.made_for.clone())];
-        self.make_volume(spec, &made_for, None).await
+        self.make_volume(spec, &[], None).await
     }
 }

@@ -80,7 +80,7 @@ impl Mark {
 impl Volumes {
     /// Whom code in the workspace runs as.
     pub(super) fn run_as(&self) -> RunAs {
-        self.uid.and_then(RunAs::own).unwrap_or(RunAs::DEFAULT)
+        RunAs::of(self.uid)
     }
 
     /// Whether this one has a mark.
@@ -207,10 +207,8 @@ impl Maker {
         let Workspace::Volume(volume) = &spec.workspace else {
             return;
         };
-        let made_for = spec.remade_for();
-        let remade = [(labels::MADE_FOR, made_for.as_str())];
-        let rows = self.engine.list_volumes(&remade).await;
-        if !rows.is_ok_and(|rows| rows.iter().any(|row| row.name == *volume)) {
+        let found = self.engine.find_volume(volume, &spec.labels).await;
+        if !found.is_ok_and(|found| found.is_some_and(|row| row.is_remade())) {
             return;
         }
         if let Err(error) = self.engine.remove_volume(volume).await {
@@ -219,8 +217,8 @@ impl Maker {
         }
     }
 
-    /// Behind the create call nobody can take the volume away; before, somebody may have,
-    /// and then the Engine has made another of its name, which is never used.
+    /// After the create call nobody can remove the volume. Before it somebody may have, and then
+    /// the Engine has made another of its name, which is never used.
     async fn must_be(
         &self,
         spec: &ContainerSpec,
@@ -231,11 +229,9 @@ impl Maker {
         };
         let rows = self.volume_rows().await?;
         let row = rows.iter().find(|row| row.name == *volume);
-        let made_for = |row: &VolumeRow| row.labels.get(labels::MADE_FOR).cloned();
-        let remade = Some(spec.remade_for());
-        let row = row.filter(|row| made_for(row) != remade);
+        let row = row.filter(|row| !row.is_remade());
         match row.filter(|_| holds(&sort(self.name.as_str(), &rows), volume)) {
-            Some(row) => Ok(made_for(row).as_ref() == Some(&spec.made_for)),
+            Some(row) => Ok(row.labels.get(labels::MADE_FOR) == Some(&spec.made_for)),
             None => Err(missing(volume)),
         }
     }

@@ -26,7 +26,7 @@ use super::wanted::INIT;
 use super::{Containers, NoteSlot, Occupant, Place, Sandbox, SandboxError, Status};
 use crate::audit::Audit;
 use crate::config::Config;
-use crate::engine::{Engine, EngineError, PreparedImage, labels};
+use crate::engine::{Engine, EngineError, PreparedImage, Row, labels};
 use crate::identity::{SandboxName, User};
 use crate::meter::Meter;
 
@@ -224,7 +224,8 @@ impl Manager {
             (labels::ISSUER, user.issuer.as_str()),
             (labels::USER, user.subject.as_str()),
         ];
-        let rows = engine.list_containers(&theirs).await?;
+        let mut rows = engine.list_containers(&theirs).await?;
+        rows.retain(Row::is_sandbox);
         Ok(survey::look(rows, |row| room.channel(&row.id)).await)
     }
 

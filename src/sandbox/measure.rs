@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::{Manager, survey};
-use crate::engine::{Engine, EngineError, labels};
+use crate::engine::{Engine, EngineError, Row, labels};
 use crate::meter::Meter;
 
 /// How long a look may take: Prometheus gives a scrape 10 s, and what the Engine does
@@ -37,7 +37,7 @@ impl Manager {
         let common = &self.common;
         let ours = [(labels::INSTANCE, common.config.instance.as_str())];
         let mut rows = common.engine.list_containers(&ours).await?;
-        rows.retain(|row| row.labels.contains_key(labels::USER));
+        rows.retain(Row::is_sandbox);
         let found = rows.iter().map(|row| {
             let mode = row.labels.get(labels::MODE);
             (mode.map_or("unknown", String::as_str), row.state.as_str())

@@ -258,9 +258,7 @@ impl Maker {
 
 /// Whether it counts: it is there for a user, and not on its way out.
 fn is_alive(row: &Row) -> bool {
-    row.labels.contains_key(labels::USER)
-        && !row.gives_an_owner()
-        && !matches!(row.state, State::Exited | State::Dead | State::Removing)
+    row.is_sandbox() && !matches!(row.state, State::Exited | State::Dead | State::Removing)
 }
 
 /// Those that run, for they stay, then the older, then by id: the order that all servers

@@ -14,7 +14,7 @@
 //!
 //! The Engine makes a volume of one name once, so one claim of n is there at a time. Who has it and
 //! then sees no volume with n is alone: a volume that gets n later needs the claim. One that a
-//! killed server has left keeps its number for [`STALE`], and then whoever looks takes it away. A
+//! killed server has left keeps its number for [`STALE_CLAIM_TIMEOUT`], and then whoever looks takes it away. A
 //! server that was stopped for so long finds its claim gone, and makes its new volume again.
 
 use std::collections::BTreeSet;
@@ -32,11 +32,11 @@ use crate::engine::{
     Capabilities, ContainerSpec, Engine, EngineError, UidRange, VolumeRow, Workspace, labels,
 };
 
-/// What keeps a number from others meanwhile. No instance's names begin so: they end in a hash.
-const CLAIM: &str = "casemate-uid-";
+/// What names of claims begin with. No sandbox's volume is named so: its name ends in a hash.
+const CLAIM_PREFIX: &str = "casemate-uid-";
 
-/// After this long a claim is of a server that was killed: it takes a second.
-const STALE: Duration = Duration::from_secs(10 * 60);
+/// A claim takes about a second; one that is this old is from a server that was killed.
+const STALE_CLAIM_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// The uids that users have on an Engine with these settings.
 pub fn uid_range(settings: &Uids, engine: &Capabilities) -> UidRange {
@@ -50,30 +50,30 @@ pub(super) struct UidsInUse(Arc<Mutex<BTreeSet<u32>>>);
 
 impl UidsInUse {
     /// The lowest of `uids` that is neither among `taken` nor among these.
-    fn reserve(&self, uids: UidRange, taken: &BTreeSet<u32>) -> Option<Reserved> {
+    fn reserve(&self, uids: UidRange, taken: &BTreeSet<u32>) -> Option<UidReservation> {
         let mut ours = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut free = uids.iter();
         let uid = free.find(|uid| !taken.contains(uid) && !ours.contains(uid))?;
         ours.insert(uid);
         let of = self.clone();
-        Some(Reserved { uid, of })
+        Some(UidReservation { uid, of })
     }
 }
 
 #[derive(Debug)]
-struct Reserved {
+struct UidReservation {
     uid: u32,
     of: UidsInUse,
 }
 
-impl Drop for Reserved {
+impl Drop for UidReservation {
     fn drop(&mut self) {
         let mut ours = self.of.0.lock().unwrap_or_else(PoisonError::into_inner);
         ours.remove(&self.uid);
     }
 }
 
-/// The volume that says so to all servers.
+/// The volume that shows a claim to all servers.
 #[derive(Debug, Clone)]
 struct ClaimVolume {
     engine: Engine,
@@ -84,7 +84,7 @@ struct ClaimVolume {
 
 impl ClaimVolume {
     fn name(&self) -> String {
-        format!("{CLAIM}{}", self.uid)
+        format!("{CLAIM_PREFIX}{}", self.uid)
     }
 
     /// Makes it. `false`: the number is another's.
@@ -116,17 +116,23 @@ impl ClaimVolume {
     }
 }
 
-/// A uid that nobody else gets as long as this is there. Let go of in the background when it is
+/// A uid that nobody else gets as long as this is there. Released in the background when it is
 /// dropped.
 #[derive(Debug)]
 struct Claim {
     volume: ClaimVolume,
-    _reserved: Reserved,
+    /// The Engine may still be making a volume with the uid, also for a caller that is gone: the
+    /// claim stays until it is stale.
+    is_asked_for: bool,
+    _reserved: UidReservation,
     tasks: TaskTracker,
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
+        if self.is_asked_for {
+            return;
+        }
         if let Ok(runtime) = Handle::try_current() {
             let release = self.volume.clone().release().in_current_span();
             self.tasks.spawn_on(release, &runtime);
@@ -159,26 +165,33 @@ impl Maker {
             return Ok(());
         };
         loop {
-            let claim = match own {
+            let mut claim = match own {
                 Some(_) => None,
                 None => self.claim_uid().await?,
             };
             let uid = own.or(claim.as_ref().map(|claim| claim.volume.uid));
             let label = uid.map(|uid| (labels::UID, uid.to_string()));
-            let all: Vec<_> = more.iter().cloned().chain(label).collect();
+            let made_for = [(labels::MADE_FOR, spec.made_for.clone())];
+            let all: Vec<_> = more.iter().cloned().chain(made_for).chain(label).collect();
+            if let Some(claim) = &mut claim {
+                claim.is_asked_for = true;
+            }
             let driver = &spec.volume_driver;
             let made = self
                 .engine
-                .ensure_labelled_volume(&volume, &spec.labels, &all, driver);
+                .ensure_volume(&volume, &spec.labels, &all, driver);
             let made = made.await?;
             spec.run_as = made.run_as();
-            if let Some(claim) = &claim
-                && made.uid() == Some(claim.volume.uid)
-                && !claim.volume.holds().await?
-            {
-                // It is empty, and somebody else may have its number.
-                self.engine.remove_volume(&volume).await?;
-                continue;
+            if let Some(claim) = &mut claim {
+                let still_holds = claim.volume.holds().await?;
+                claim.is_asked_for = false;
+                // Another server may have made it meanwhile, and then it is that server's.
+                let is_ours = made.labels.get(labels::MADE_FOR) == Some(&spec.made_for);
+                if is_ours && !still_holds {
+                    // It is empty, and somebody else may have its number.
+                    self.engine.remove_volume(&volume).await?;
+                    continue;
+                }
             }
             return self.give_to_user(spec).await;
         }
@@ -191,8 +204,8 @@ impl Maker {
         Ok(volumes.uid.filter(|uid| uids.contains(*uid)))
     }
 
-    /// Gives an empty volume to its user, also when nobody waits for it any more: what is left of
-    /// it in its middle would keep the volume.
+    /// Gives an empty volume to its user. It runs to its end even if the caller gives up: the
+    /// container of a step that was cut off would keep the volume in use.
     pub(super) async fn give_to_user(&self, spec: &ContainerSpec) -> Result<(), SandboxError> {
         let (engine, spec) = (self.engine.clone(), spec.clone());
         let give = async move { engine.give_to_user(&spec).await };
@@ -207,22 +220,27 @@ impl Maker {
         if uids.count() == 0 {
             return Ok(None);
         }
+        let mut passed_over = BTreeSet::new();
         loop {
             let rows = self.engine.volumes_with_uid().await?;
-            self.remove_stale(&rows).await?;
-            let taken = rows.iter().filter_map(VolumeRow::uid).collect();
+            self.remove_stale(&rows).await;
+            let mut taken: BTreeSet<u32> = rows.iter().filter_map(VolumeRow::uid).collect();
+            taken.extend(&passed_over);
             let Some(reserved) = self.common.uids_in_use.reserve(uids, &taken) else {
                 let count = uids.count();
                 return Err(SandboxError::NoUid { count });
             };
+            let uid = reserved.uid;
             if let Some(claim) = self.claim(reserved).await? {
                 return Ok(Some(claim));
             }
+            // Also where a volume has the name of its claim and no label, which no listing shows.
+            passed_over.insert(uid);
         }
     }
 
     /// `None`: somebody else has the number, or is about to.
-    async fn claim(&self, reserved: Reserved) -> Result<Option<Claim>, EngineError> {
+    async fn claim(&self, reserved: UidReservation) -> Result<Option<Claim>, EngineError> {
         let volume = ClaimVolume {
             engine: self.engine.clone(),
             uid: reserved.uid,
@@ -233,26 +251,29 @@ impl Maker {
         }
         let claim = Claim {
             volume,
+            is_asked_for: false,
             _reserved: reserved,
             tasks: self.common.tasks.clone(),
         };
-        // Somebody may have had it, made a volume with it and let go since the first look.
+        // Since the first listing another server may have claimed it, used it and released it.
         let rows = self.engine.volumes_with_uid().await?;
         let has_it = |row: &VolumeRow| !is_claim(row) && row.uid() == Some(claim.volume.uid);
         Ok((!rows.iter().any(has_it)).then_some(claim))
     }
 
-    /// Takes away the claims of servers that were killed: their numbers are free the next time.
-    async fn remove_stale(&self, rows: &[VolumeRow]) -> Result<(), EngineError> {
+    /// Removes the claims of servers that were killed: their numbers are free the next time.
+    async fn remove_stale(&self, rows: &[VolumeRow]) {
         let now = SystemTime::now();
         for row in rows.iter().filter(|row| is_stale(row, now)) {
-            self.engine.remove_volume(&row.name).await?;
-            info!(
-                volume = row.name,
-                "removed what a server that was killed has left"
-            );
+            let volume = row.name.as_str();
+            match self.engine.remove_volume(volume).await {
+                Ok(()) => info!(volume, "removed the claim of a server that was killed"),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    debug!(volume, error, "a stale claim stays");
+                }
+            }
         }
-        Ok(())
     }
 }
 
@@ -260,10 +281,12 @@ fn is_claim(row: &VolumeRow) -> bool {
     row.labels.contains_key(labels::CLAIM)
 }
 
-/// What is of an unknown age, or from a clock that is ahead, is not.
+/// A claim of an unknown age, or from a clock that is ahead, is not stale.
 fn is_stale(row: &VolumeRow, now: SystemTime) -> bool {
     let age = row.created_at().and_then(|at| now.duration_since(at).ok());
-    is_claim(row) && row.name.starts_with(CLAIM) && age.is_some_and(|age| age >= STALE)
+    is_claim(row)
+        && row.name.starts_with(CLAIM_PREFIX)
+        && age.is_some_and(|age| age >= STALE_CLAIM_TIMEOUT)
 }
 
 #[cfg(test)]

@@ -48,15 +48,14 @@ pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<
         .map_err(|error| anyhow::anyhow!("{error}"))?;
     let mut signals = Signals::listen()?;
     let manager = Manager::new(config, engine.clone());
-    let begun = tokio::select! {
-        begun = begin(args, &engine, &manager, request) => begun,
-        number = signals.next() => Ok(Err(number)),
+    let ended = async {
+        let run = tokio::select! {
+            run = begin(args, &engine, &manager, request) => run?,
+            number = signals.next() => return Ok(signaled(number)),
+        };
+        follow(run, signals).await
     };
-    let code = match begun {
-        Ok(Ok(run)) => follow(run, signals).await,
-        Ok(Err(number)) => Ok(signaled(number)),
-        Err(error) => Err(error),
-    };
+    let code = ended.await;
     manager.close().await;
     code
 }
@@ -66,10 +65,10 @@ async fn begin(
     engine: &Engine,
     manager: &Manager,
     request: StartRequest,
-) -> anyhow::Result<Result<Run, i32>> {
+) -> anyhow::Result<Run> {
     let user = user(args, engine, manager.config()).await?;
     let run = manager.sandbox(&user).run(request).await;
-    Ok(Ok(run.map_err(not_started)?))
+    run.map_err(not_started)
 }
 
 fn not_started(error: SandboxError) -> anyhow::Error {
@@ -108,7 +107,9 @@ async fn follow(mut run: Run, mut signals: Signals) -> anyhow::Result<ExitCode> 
         Ok(finished) => {
             writer.end();
             tokio::select! {
-                written = writer.ended() => written?,
+                written = writer.ended() => if let Err(error) = written {
+                    return report(RelayError::Writing(error));
+                },
                 // The command is over: there is nobody else that it could be for.
                 number = signals.next() => return Ok(signaled(number)),
             }
@@ -194,6 +195,11 @@ async fn give_up(mut run: Run, failed: RelayError) -> anyhow::Result<ExitCode> {
         // Otherwise PID 1 ends it, as its caller is gone.
         let _ = timeout(ENDING_TIMEOUT, end).await;
     }
+    report(failed)
+}
+
+/// The exit code of a command whose output or input failed, or that was lost.
+fn report(failed: RelayError) -> anyhow::Result<ExitCode> {
     match failed {
         // As any program whose reader has seen enough.
         RelayError::Writing(error) if error.kind() == io::ErrorKind::BrokenPipe => {

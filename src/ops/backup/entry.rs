@@ -184,8 +184,8 @@ impl Entry {
         })
     }
 
-    /// Whether `other` differs in nothing except what not every file system can keep: a time
-    /// that is too early, too late or too exact, and attributes.
+    /// Whether `other` differs in nothing except what not every file system can keep as it is: its
+    /// time and its attributes.
     pub fn differs_by_its_disk(&self, other: &Self) -> bool {
         let alike = Self {
             modified: other.modified.clone(),

@@ -61,7 +61,7 @@ pub enum BackupError {
         what: String,
     },
     /// What came back out of the new volume is not what went in.
-    #[error("what was restored is not what is in the backup: {0}; the old workspace is in force")]
+    #[error("the new volume does not hold what it should: {0}; the old workspace is in force")]
     NotAsRestored(String),
     /// It was to be moved as it was, and somebody used it.
     #[error(

@@ -81,8 +81,8 @@ impl LeftOut {
         *self == Self::default()
     }
 
-    /// For people; empty where nothing was left out.
-    pub fn sentence(&self) -> String {
+    /// The end of a line for people, after what was copied; empty where nothing was left out.
+    pub fn clause(&self) -> String {
         let counted = [
             (self.special, "sockets, FIFOs and devices"),
             (self.attributes, "extended attributes"),
@@ -94,7 +94,7 @@ impl LeftOut {
             return String::new();
         }
         let paths: Vec<_> = self.paths.iter().map(ToString::to_string).collect();
-        format!("left out: {}; {}", counted.join(", "), paths.join(", "))
+        format!("; left out: {}; {}", counted.join(", "), paths.join(", "))
     }
 }
 

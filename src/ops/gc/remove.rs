@@ -25,7 +25,7 @@ impl Gc {
                 Ok(false) => Fate::Kept("it runs by now".to_owned()),
                 done => removed(done.map(drop)),
             },
-            What::Image => match self.engine.remove_prepared(&item.name).await {
+            What::Image => match self.engine.remove_unless_used(&item.name).await {
                 Ok(false) => Fate::Kept("a container uses it".to_owned()),
                 done => removed(done.map(drop)),
             },

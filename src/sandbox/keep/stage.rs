@@ -28,8 +28,8 @@ pub enum StageError {
     Overtaken,
     /// The step that counts got no answer.
     #[error(
-        "it is unknown whether the restored state is in force: casemate exec shows it, and \
-         another restore makes sure"
+        "it is unknown which volume is the workspace now: casemate exec shows it, and running this \
+         again makes sure"
     )]
     Unknown(#[source] EngineError),
     /// What every call may say.
@@ -109,9 +109,7 @@ impl Keeper {
         let mark = [(labels::PENDING, volume.to_owned())];
         let (name, plain) = (mark_of(volume), VolumeDriver::default());
         // First: without it, what follows would be the workspace.
-        let marked = maker
-            .engine
-            .ensure_labelled_volume(&name, &labels, &mark, &plain);
+        let marked = maker.engine.ensure_volume(&name, &labels, &mark, &plain);
         marked.await?;
         let workspace = Workspace::Volume(volume.to_owned());
         let (status, _) = watch::channel(Status::Absent);
@@ -169,8 +167,8 @@ impl Staged {
     }
 
     /// As [`Self::commit`], where the user has no container by now: nothing was written to the
-    /// workspace since it was read last. One that is made in the milliseconds between this look
-    /// and the exchange is ended before it serves.
+    /// workspace since it was read last. One that starts in the milliseconds between this look and
+    /// the exchange is ended after it, and what it wrote until then is lost.
     ///
     /// # Errors
     /// As there.
@@ -216,7 +214,7 @@ impl Staged {
                 return Err(StageError::Unknown(error));
             }
         }
-        info!(volume, user = %maker.user, "restored");
+        info!(volume, user = %maker.user, "the workspace was exchanged");
         // An Engine that does not say so now has done it all the same.
         let now = maker.volumes().await;
         let overtaken = now.is_ok_and(|now| now.current != volume);

@@ -59,7 +59,7 @@ async fn a_restore_does_not_fill_what_is_the_workspace_and_leaves_it() {
         let number = [(labels::GENERATION, "1".to_owned())];
         let make = scratch
             .engine
-            .ensure_labelled_volume(&volume, &labels, &number, &driver);
+            .ensure_volume(&volume, &labels, &number, &driver);
         make.await.expect("made");
         let workspace = || Workspace::Volume(volume.clone());
         let errand = maker.errand(Purpose::Restore, workspace(), RunAs::DEFAULT);
@@ -78,9 +78,7 @@ async fn a_young_mark_stays_also_without_its_volume() {
         let name = mark_of(&format!("{}-g1-a", keeper.maker.name.as_str()));
         let (labels, driver) = (keeper.maker.labels(), VolumeDriver::default());
         let mark = [(labels::PENDING, "v".to_owned())];
-        let make = scratch
-            .engine
-            .ensure_labelled_volume(&name, &labels, &mark, &driver);
+        let make = scratch.engine.ensure_volume(&name, &labels, &mark, &driver);
         make.await.expect("made");
         keeper.tidy().await.expect("tidied");
         assert_eq!(left(scratch).await.0, [name]);

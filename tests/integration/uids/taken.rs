@@ -114,6 +114,17 @@ async fn a_number_that_a_killed_server_has_claimed_is_left_out_until_the_claim_i
 }
 
 #[tokio::test]
+async fn a_volume_of_anybodys_that_has_the_name_of_a_claim_is_passed_over_and_left_alone() {
+    let own = OwnUids::new();
+    let base = own.base;
+    let name = format!("casemate-uid-{base}");
+    let _guard = docker::Volume(docker::output(&["volume", "create", &name]));
+    let server = with_uids(TestServer::new(), base, 2).start().await;
+    assert_eq!(output(&server, "id -u").await, (base + 1).to_string());
+    assert!(docker::lines(&["volume", "ls", "--quiet"]).contains(&name));
+}
+
+#[tokio::test]
 async fn a_volume_whose_server_was_killed_before_it_had_its_owner_gets_it_with_the_next_call() {
     let own = OwnUids::new();
     let base = own.base;
@@ -194,6 +205,32 @@ async fn a_server_killed_at_any_moment_of_a_first_call_leaves_nothing_that_is_in
     for claim in claims(base) {
         docker::quietly(&["volume", "rm", &claim]);
     }
+}
+
+/// The Engine makes a volume that is gone when a container is created with it: without an owner,
+/// and with a uid that somebody else may have by then.
+#[tokio::test]
+async fn a_volume_that_the_engine_made_in_place_of_one_that_was_gone_is_never_used() {
+    let own = OwnUids::new();
+    let base = own.base;
+    let instance = Instance::new();
+    let user = casemate::identity::User::local("tester".parse().expect("a subject"));
+    let parsed = instance.name().parse().expect("an instance");
+    let name = casemate::identity::SandboxName::new(&parsed, &user).to_string();
+    let label = |label: &str, value: &str| format!("--label=io.casemate.{label}={value}");
+    let all = [
+        label("instance", instance.name()),
+        label("user", "tester"),
+        label("issuer", "local"),
+        label("uid", &(base + 1).to_string()),
+        label("remade", "yes"),
+    ];
+    let all = all.each_ref().map(String::as_str);
+    docker::output(&[&["volume", "create"], &all[..], &[&name]].concat());
+    let server = with_uids(TestServer::on(&instance), base, 2).start().await;
+    let seen = output(&server, "id -u; stat -c %u .; touch mine").await;
+    assert_eq!(seen, format!("{base}\n{base}"));
+    assert!(labels(&name)["io.casemate.remade"].is_null());
 }
 
 #[tokio::test]
