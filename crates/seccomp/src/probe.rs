@@ -60,6 +60,7 @@ type Call = (&'static str, u32, u32);
 const SOCKET: Call = ("socket", 41, 198);
 const SOCKETPAIR: Call = ("socketpair", 53, 199);
 const SETSOCKOPT: Call = ("setsockopt", 54, 208);
+const FCNTL: Call = ("fcntl", 72, 25);
 const IOCTL: Call = ("ioctl", 16, 29);
 const SECCOMP: Call = ("seccomp", 317, 277);
 const PRCTL: Call = ("prctl", 157, 167);
@@ -119,6 +120,8 @@ const PROBES: &[Probe] = &[
     probe("project ids by file_setattr", FILE_SETATTR, [NONE, 0, 0], ENOSYS),
     probe("file system keys", IOCTL, [NONE, 0xc050_6617, 0], ENOTTY),
     probe("line disciplines", IOCTL, [NONE, 0x5423, 0], ENOTTY),
+    probe("locks of open file descriptions", FCNTL, [NONE, 37, 0], EINVAL),
+    probe("locks of open file descriptions, waiting", FCNTL, [NONE, HIGH | 38, 0], EINVAL),
     probe("limits of others", PRLIMIT, [1, 4, 0], EPERM),
     probe("limits of others, high bits", PRLIMIT, [HIGH | 1, 4, 0], EPERM),
     probe("priority of others", SETPRIORITY, [0, 1, 0], EPERM),

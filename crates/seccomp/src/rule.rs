@@ -149,6 +149,11 @@ const FILE_SYSTEM_KEY: &[u32] = &[0xc050_6617];
 /// `TIOCSETD`: other line disciplines are modules with memory of their own.
 const LINE_DISCIPLINE: &[u32] = &[0x5423];
 
+/// `F_OFD_SETLK` and `F_OFD_SETLKW`: charged to nobody, and PID 1 cannot count them: the kernel
+/// shows those of the whole host to every reader of `/proc/locks`. EINVAL is the answer of kernels
+/// before 3.15.
+const OFD_LOCKS: &[u32] = &[37, 38];
+
 /// `PR_SET_SECCOMP`.
 const SET_SECCOMP: &[u32] = &[22];
 
@@ -168,6 +173,7 @@ const RULES: &[Rule] = &[
     rule("UDP options", "setsockopt", &[is(1, &[UDP]), is_not(2, UDP_OPTIONS)], ENOPROTOOPT),
     rule("project ids", "ioctl", &[is(1, PROJECT)], ENOTTY),
     rule("file system keys", "ioctl", &[is(1, FILE_SYSTEM_KEY)], ENOTTY),
+    rule("locks of open file descriptions", "fcntl", &[is(1, OFD_LOCKS)], EINVAL),
     rule("line disciplines", "ioctl", &[is(1, LINE_DISCIPLINE)], ENOTTY),
     rule("seccomp", "seccomp", &[], EINVAL),
     rule("seccomp by prctl", "prctl", &[is(0, SET_SECCOMP)], EINVAL),

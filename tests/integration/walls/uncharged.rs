@@ -1,16 +1,18 @@
 //! What no filter can tell from ordinary use, and no cgroup is charged for: PID 1 counts it and ends
 //! the sandbox.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::run;
-use crate::harness::TestServer;
+use crate::harness::{Directory, TestServer};
 
 /// From the excess to the command's end: a look each second, and PID 1's last second.
 const ENDS_WITHIN: Duration = Duration::from_secs(15);
 
 /// 12 MB of locks, and 130 MB of connections: what the attacks hold until they are ended.
-const ATTACKS: [(&str, &str); 2] = [
+const ATTACKS: [(&str, &str); 3] = [
     (
         "locks",
         r#"
@@ -30,6 +32,18 @@ for number in range(10):
     kept.append(socket.create_server(("127.0.0.1", 0), backlog=4096))
     for _ in range(4000):
         socket.create_connection(kept[-1].getsockname()).close()
+time.sleep(30)
+"#,
+    ),
+    (
+        "connections of IPv6 sockets",
+        r#"
+import time
+for number in range(10):
+    kept.append(socket.create_server(("::", 0), family=socket.AF_INET6, backlog=4096, dualstack_ipv6=True))
+    address = ("::ffff:127.0.0.1", kept[-1].getsockname()[1])
+    for _ in range(4000):
+        with socket.socket(socket.AF_INET6) as client: client.connect(address)
 time.sleep(30)
 "#,
     ),
@@ -56,6 +70,54 @@ async fn a_sandbox_that_holds_too_many_locks_or_connections_ends_and_says_why() 
         assert_ne!(server.instance.container(), container, "{what}");
     }
 }
+
+/// The kernel shows them to every sandbox, so none may have any: see docs/seccomp.md.
+#[tokio::test]
+async fn locks_of_open_file_descriptions_are_refused_and_the_hosts_end_no_sandbox() {
+    let server = TestServer::new().start().await;
+    let script = r#"
+import errno, fcntl, struct
+kept.append(open("/tmp/file", "w"))
+for command in (37, 38):
+    try:
+        fcntl.fcntl(kept[-1], command, struct.pack("hhqqi", fcntl.F_WRLCK, 0, 0, 1, 0))
+        print("locked")
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+"#;
+    let result = run(&server, script).await;
+    assert_eq!(result.stdout(), "EINVAL\nEINVAL\n", "{}", result.0);
+
+    // More than a sandbox may have, held by a program of the host.
+    let container = server.instance.container();
+    let directory = Directory::new(0);
+    let mut holder = Command::new("python3");
+    let mut holder = holder.args(["-c", HOLDER, directory.text()]);
+    let holder = holder.stdout(Stdio::piped()).stdin(Stdio::piped());
+    let mut holder = holder.spawn().expect("python3 runs");
+    let mut ready = String::new();
+    let mut said = BufReader::new(holder.stdout.take().expect("piped"));
+    said.read_line(&mut ready).expect("a line");
+    assert_eq!(ready, "ready\n");
+    // PID 1 looks each second.
+    let result = server.shell("sleep 3; echo on").await;
+    drop(holder.stdin.take());
+    holder.wait().expect("it ends");
+    assert_eq!(result.stdout(), "on\n", "{}", result.0);
+    assert_eq!(server.instance.container(), container);
+}
+
+/// 25,000 locks of open file descriptions, 5 MB, until its input ends.
+const HOLDER: &str = r#"
+import fcntl, struct, sys
+kept = []
+for number in range(25):
+    kept.append(open(f"{sys.argv[1]}/{number}", "w"))
+    for offset in range(0, 2000, 2):
+        fcntl.fcntl(kept[-1], 37, struct.pack("hhqqi", fcntl.F_WRLCK, 0, offset, 1, 0))
+print("ready", flush=True)
+sys.stdin.read()
+"#;
 
 /// As many as programs have.
 #[tokio::test]

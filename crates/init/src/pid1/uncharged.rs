@@ -46,22 +46,35 @@ fn excess() -> Option<&'static str> {
         return Some("locks of files");
     }
     // Of this network namespace alone, except `alloc` and `mem`, which are the host's.
-    let sockets = std::fs::read_to_string("/proc/net/sockstat").ok()?;
-    (connections(&sockets)? > CONNECTION_LIMIT).then_some("connections")
+    let in_use = |(file, protocol)| {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        connections(&text, protocol).unwrap_or(0)
+    };
+    (PROTOCOLS.map(in_use).iter().sum::<u64>() > CONNECTION_LIMIT).then_some("connections")
 }
 
-/// Whether the file has more lines than `limit`; it is read no further. The kernel shows the locks
-/// of processes that the reader's namespace has.
+/// Sockets of one family each: an IPv6 socket counts as such with an IPv4 address too.
+const PROTOCOLS: [(&str, &str); 2] = [
+    ("/proc/net/sockstat", "TCP:"),
+    ("/proc/net/sockstat6", "TCP6:"),
+];
+
+/// Whether the file has more lines of locks than `limit`; it is read no further. The kernel shows
+/// the locks of processes in the reader's namespace. It also shows the locks of open file
+/// descriptions of the whole host, which are others': no sandbox can take one.
 fn are_too_many(file: impl Read, limit: usize) -> bool {
     let lines = BufReader::with_capacity(64 << 10, file).split(b'\n');
-    lines.map_while(Result::ok).take(limit + 1).count() > limit
+    let own = lines
+        .map_while(Result::ok)
+        .filter(|line| memchr::memmem::find(line, b"OFDLCK").is_none());
+    own.take(limit + 1).count() > limit
 }
 
-/// The connections in use, of `/proc/net/sockstat`: `TCP: inuse 5 orphan 0 tw 2 alloc 6 mem 0`.
-fn connections(sockstat: &str) -> Option<u64> {
+/// The sockets in use, of a file as `/proc/net/sockstat`: `TCP: inuse 5 orphan 0 tw 2 alloc 6 mem 0`.
+fn connections(sockstat: &str, protocol: &str) -> Option<u64> {
     let mut words = sockstat
         .lines()
-        .find_map(|line| line.strip_prefix("TCP: "))?
+        .find_map(|line| line.strip_prefix(protocol))?
         .split_whitespace();
     words.find(|word| *word == "inuse")?;
     words.next()?.parse().ok()
@@ -75,17 +88,23 @@ mod tests {
     fn the_connections_are_read_as_the_kernel_prints_them() {
         let sockstat = "sockets: used 84029\nTCP: inuse 84028 orphan 7 tw 9 alloc 84029 mem 1\n\
             UDP: inuse 0 mem 0\n";
-        assert_eq!(connections(sockstat), Some(84028));
-        assert_eq!(connections("sockets: used 1\n"), None);
-        assert_eq!(connections("TCP: inuse many\n"), None);
-        let ours = std::fs::read_to_string("/proc/net/sockstat").expect("this kernel has it");
-        assert!(connections(&ours).is_some(), "{ours}");
+        assert_eq!(connections(sockstat, "TCP:"), Some(84028));
+        assert_eq!(connections("TCP6: inuse 3\nUDP6: inuse 1\n", "TCP6:"), Some(3));
+        assert_eq!(connections("sockets: used 1\n", "TCP:"), None);
+        assert_eq!(connections("TCP: inuse many\n", "TCP:"), None);
+        for (file, protocol) in PROTOCOLS {
+            let ours = std::fs::read_to_string(file).expect("this kernel has it");
+            assert!(connections(&ours, protocol).is_some(), "{ours}");
+        }
     }
 
     #[test]
     fn lines_are_counted_up_to_the_limit_and_no_further() {
         assert!(!are_too_many(&b"1\n2\n3\n"[..], 3));
         assert!(are_too_many(&b"1\n2\n3\n4\n"[..], 3));
+        let others = b"1: POSIX 1\n2: OFDLCK ADVISORY WRITE -1 fe:00:1 0 EOF\n3: FLOCK\n4: OFDLCK\n";
+        assert!(!are_too_many(&others[..], 2));
+        assert!(are_too_many(&others[..], 1));
         // Endless.
         assert!(are_too_many(std::io::repeat(b'\n'), 1000));
     }
