@@ -585,7 +585,7 @@ async fn nothing_of_the_server_is_inside_and_nothing_of_the_inside_on_the_engine
         .start()
         .await;
     // HOSTNAME is the Engine's; PWD, SHELL, SHLVL and _ are the shell's.
-    let known = "CARGO_NET_RETRY CI DEBIAN_FRONTEND GIT_TERMINAL_PROMPT HOME HOSTNAME LANG LOGNAME NODE_OPTIONS PAGER PATH \
+    let known = "CARGO_NET_RETRY CI DEBIAN_FRONTEND GIT_TERMINAL_PROMPT HOME HOSTNAME LANG LOGNAME LSAN_OPTIONS NODE_OPTIONS PAGER PATH \
                  PIP_DISABLE_PIP_VERSION_CHECK PIP_RETRIES PWD PYTHONUNBUFFERED SHELL SHLVL TMPDIR USER _ \
                  npm_config_fetch_retries npm_config_update_notifier";
     for name in output(&server, "env | cut -d= -f1").await.lines() {

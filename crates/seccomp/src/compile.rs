@@ -208,6 +208,10 @@ fn alternatives(when: &[Argument]) -> Result<Vec<Vec<SeccompCondition>>, Compile
                 let each = values.iter().map(|it| low(argument, SeccompCmpOp::Ne, *it));
                 vec![each.collect::<Result<_, _>>()?]
             }
+            Test::Masked { mask, value } => {
+                let op = SeccompCmpOp::MaskedEq(mask.into());
+                vec![vec![low(argument, op, value)?]]
+            }
         };
         let with = |so_far: &Vec<_>| {
             let joined = choices

@@ -89,6 +89,9 @@ const RAW: u64 = 0o2000003;
 /// `CLONE_NEWUSER | CLONE_FS`: the kernel itself makes no such process (EINVAL).
 const NEW_USER: u64 = 0x1000_0200;
 
+/// `CLONE_FILES | CLONE_SIGHAND`: likewise, it needs `CLONE_VM`.
+const SHARED_FILES: u64 = 0xc00;
+
 #[rustfmt::skip]
 const PROBES: &[Probe] = &[
     probe("netlink sockets", SOCKET, [16, RAW, 0], EINVAL),
@@ -133,6 +136,7 @@ const PROBES: &[Probe] = &[
     probe("I/O priority of others", IOPRIO_SET, [1, 1, NONE], EPERM),
     probe("I/O priority of a user", IOPRIO_SET, [4, 0, 0], EPERM),
     probe("user namespaces", CLONE, [NEW_USER, 0, 0], EPERM),
+    probe("processes with shared descriptors", CLONE, [SHARED_FILES, 0, 0], EPERM),
     probe("clone3", CLONE3, [0, 0, 0], ENOSYS),
     probe("unshare", UNSHARE, [0, 0, 0], EPERM),
     probe("setns", SETNS, [NONE, 0, 0], EPERM),

@@ -52,6 +52,11 @@ const PROGRAMS: &[(&str, &str)] = &[
         "gcc",
         "printf 'int main(){return 0;}' > m.c && gcc -pthread -o m m.c && ./m",
     ),
+    (
+        "sanitizers",
+        "printf '#include <stdlib.h>\\nint main(){return malloc(9)==0;}' > s.c && gcc -fsanitize=address -o s s.c && ./s && \
+        gcc -fsanitize=leak -o s s.c && ./s",
+    ),
     ("file", "! command -v file || file /bin/sh | grep -q ':'"),
     ("man", "! command -v man || man --version"),
     (

@@ -119,6 +119,23 @@ print("ready", flush=True)
 sys.stdin.read()
 "#;
 
+/// What a process that shares its descriptors locks would stay after its end, unseen.
+#[tokio::test]
+async fn no_process_that_is_no_thread_shares_descriptors() {
+    let server = TestServer::new().start().await;
+    let script = r#"
+import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+FILES, SIGCHLD = 0x400, 17
+child = libc.syscall(56 if os.uname().machine == "x86_64" else 220, FILES | SIGCHLD, 0, 0, 0, 0)
+if child == 0:
+    os._exit(0)
+print("started" if child > 0 else errno.errorcode[ctypes.get_errno()])
+"#;
+    let result = run(&server, script).await;
+    assert_eq!(result.stdout(), "EPERM\n", "{}", result.0);
+}
+
 /// As many as programs have.
 #[tokio::test]
 async fn thousands_of_locks_and_connections_are_ordinary() {

@@ -89,7 +89,10 @@ mod tests {
         let sockstat = "sockets: used 84029\nTCP: inuse 84028 orphan 7 tw 9 alloc 84029 mem 1\n\
             UDP: inuse 0 mem 0\n";
         assert_eq!(connections(sockstat, "TCP:"), Some(84028));
-        assert_eq!(connections("TCP6: inuse 3\nUDP6: inuse 1\n", "TCP6:"), Some(3));
+        assert_eq!(
+            connections("TCP6: inuse 3\nUDP6: inuse 1\n", "TCP6:"),
+            Some(3)
+        );
         assert_eq!(connections("sockets: used 1\n", "TCP:"), None);
         assert_eq!(connections("TCP: inuse many\n", "TCP:"), None);
         for (file, protocol) in PROTOCOLS {
@@ -102,7 +105,8 @@ mod tests {
     fn lines_are_counted_up_to_the_limit_and_no_further() {
         assert!(!are_too_many(&b"1\n2\n3\n"[..], 3));
         assert!(are_too_many(&b"1\n2\n3\n4\n"[..], 3));
-        let others = b"1: POSIX 1\n2: OFDLCK ADVISORY WRITE -1 fe:00:1 0 EOF\n3: FLOCK\n4: OFDLCK\n";
+        let others =
+            b"1: POSIX 1\n2: OFDLCK ADVISORY WRITE -1 fe:00:1 0 EOF\n3: FLOCK\n4: OFDLCK\n";
         assert!(!are_too_many(&others[..], 2));
         assert!(are_too_many(&others[..], 1));
         // Endless.

@@ -14,6 +14,10 @@ fn refusals(call: &str, args: [u64; 3]) -> Vec<u16> {
         match argument.test {
             Test::In(values) => among(values),
             Test::NotIn(values) => !among(values),
+            Test::Masked {
+                mask,
+                value: wanted,
+            } => value & u64::from(mask) == u64::from(wanted),
         }
     };
     let true_of = |rule: &&Rule| rule.call == call && rule.when.iter().all(holds);
@@ -30,8 +34,10 @@ fn argument() -> impl Strategy<Value = u64> {
         .iter()
         .flat_map(|rule| rule.when)
         .flat_map(|argument| match argument.test {
-            Test::In(values) | Test::NotIn(values) => values.iter().map(|it| u64::from(*it)),
+            Test::In(values) | Test::NotIn(values) => values.to_vec(),
+            Test::Masked { mask, value } => vec![mask, value],
         })
+        .map(u64::from)
         .collect();
     let named = (proptest::sample::select(named), 0u32..32, any::<bool>())
         .prop_map(|(value, bit, flip)| if flip { value ^ (1 << bit) } else { value });
@@ -48,7 +54,7 @@ proptest! {
 
     #[test]
     fn the_filters_refuse_what_the_rules_say_and_nothing_else(
-        call in proptest::sample::select(vec!["setsockopt", "ioctl", "prctl", "seccomp"]),
+        call in proptest::sample::select(vec!["setsockopt", "ioctl", "fcntl", "prctl", "seccomp"]),
         args in [argument(), argument(), argument()],
     ) {
         for arch in ARCHITECTURES {
