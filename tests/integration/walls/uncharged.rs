@@ -92,7 +92,7 @@ for command in (37, 38):
     let container = server.instance.container();
     let directory = Directory::new(0);
     let mut holder = Command::new("python3");
-    let mut holder = holder.args(["-c", HOLDER, directory.text()]);
+    let holder = holder.args(["-c", HOLDER, directory.text()]);
     let holder = holder.stdout(Stdio::piped()).stdin(Stdio::piped());
     let mut holder = holder.spawn().expect("python3 runs");
     let mut ready = String::new();
