@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::execution::Execution;
 use super::spares::{Seat, Seated};
-use super::{Answer, Containers, LEASE, Place, Reason, Sandbox, SandboxError, Wait};
+use super::{Answer, Containers, LEASE, OwnerHandle, Reason, Sandbox, SandboxError, Wait};
 use crate::meter::Meter;
 
 /// What is to be done.
@@ -121,7 +121,7 @@ impl Sandbox {
         let turn = async {
             let admitted = self.turn(deadline, |ahead| follow.waits(ahead)).await?;
             let seated = match &self.containers {
-                Containers::Lasting(place) => Seated::In(Seat::shared(place.clone())),
+                Containers::Lasting(handle) => Seated::In(Seat::shared(handle.clone())),
                 Containers::Fresh(spares) => spares.seat(&command, deadline, &follow).await?,
             };
             Ok::<_, SandboxError>((admitted, seated))
@@ -135,7 +135,7 @@ impl Sandbox {
             Seated::In(seat) => seat,
             Seated::Over(executed) => return Ok(self.answer(executed)),
         };
-        let executed = self.exec_in(&seat.place, command, follow, wait).await;
+        let executed = self.exec_in(&seat.handle, command, follow, wait).await;
         if let Ok(Executed::Finished(finished)) = &executed {
             count(&self.meter, finished);
         }
@@ -153,12 +153,12 @@ impl Sandbox {
 
     async fn exec_in(
         &self,
-        place: &Place,
+        handle: &OwnerHandle,
         command: Command,
         follow: Follow<'_>,
         wait: Wait,
     ) -> Result<Executed, SandboxError> {
-        let mut execution = Execution::new(place, command, &follow).waiting(wait);
+        let mut execution = Execution::new(handle, command, &follow).waiting(wait);
         let executed = tokio::select! {
             executed = execution.run() => executed,
             () = follow.cancel.cancelled() => execution.cancel(SandboxError::Cancelled).await,

@@ -16,7 +16,7 @@ use casemate_protocol::{Finished, command_event::Event};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::command::{Command, Executed, Follow, Lost, News};
-use super::{Lease, Place, RETRY_PAUSE, Reason, SandboxError, Wait};
+use super::{Lease, OwnerHandle, RETRY_PAUSE, Reason, SandboxError, Wait};
 use crate::channel::{CallError, Channel, CommandEvents};
 
 /// After a command's own deadline, or its caller's patience, there is an answer within
@@ -39,7 +39,7 @@ struct Placed {
 
 /// One command on its way to an answer.
 pub(super) struct Execution<'a> {
-    place: &'a Place,
+    handle: &'a OwnerHandle,
     command: Command,
     follow: &'a Follow<'a>,
     /// Where it was sent last. It may have been accepted there.
@@ -54,9 +54,9 @@ pub(super) struct Execution<'a> {
 
 impl<'a> Execution<'a> {
     /// Not sent yet.
-    pub fn new(place: &'a Place, command: Command, follow: &'a Follow<'a>) -> Self {
+    pub fn new(handle: &'a OwnerHandle, command: Command, follow: &'a Follow<'a>) -> Self {
         Self {
-            place,
+            handle,
             accepted: matches!(command, Command::Resume { .. }),
             command,
             follow,
@@ -138,7 +138,7 @@ impl<'a> Execution<'a> {
     async fn lease(&self) -> Result<Lease, SandboxError> {
         let forever = Instant::now() + Duration::from_secs(3600);
         let told = |ahead| self.follow.waits(ahead);
-        self.place
+        self.handle
             .lease(self.deadline().unwrap_or(forever), told)
             .await
     }
@@ -193,11 +193,11 @@ impl<'a> Execution<'a> {
 
     /// As soon as PID 1 answers: it ends what nobody watches and was not detached.
     fn detach_later(&self) {
-        let (place, id) = (self.place.clone(), self.id().to_owned());
+        let (handle, id) = (self.handle.clone(), self.id().to_owned());
         tokio::spawn(async move {
             let end = Instant::now() + SILENCE;
             while Instant::now() < end {
-                if let Ok(lease) = place.lease(end, |_| {}).await {
+                if let Ok(lease) = handle.lease(end, |_| {}).await {
                     match lease.channel.detach(&id).await {
                         Ok(_) | Err(CallError::Failed(_)) => return,
                         Err(CallError::Lost(_) | CallError::Deadline(_)) => {}
@@ -205,7 +205,7 @@ impl<'a> Execution<'a> {
                 }
                 tokio::select! {
                     () = sleep(RETRY_PAUSE) => {}
-                    () = place.ending.cancelled() => return,
+                    () = handle.ending.cancelled() => return,
                 }
             }
         });

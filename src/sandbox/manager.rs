@@ -23,7 +23,7 @@ use super::transfer::Transfers;
 use super::uids::UidsInUse;
 use super::used::Used;
 use super::wanted::INIT;
-use super::{Containers, NoteSlot, Occupant, Place, Sandbox, SandboxError, Status};
+use super::{Containers, NoteSlot, Occupant, OwnerHandle, Sandbox, SandboxError, Status};
 use crate::audit::Audit;
 use crate::config::Config;
 use crate::engine::{Engine, EngineError, PreparedImage, Row, labels};
@@ -67,7 +67,7 @@ impl Factory {
     }
 
     /// An owner without a container yet.
-    pub fn place(&self) -> Place {
+    pub fn spawn_owner(&self) -> OwnerHandle {
         // The owner outlives the call that comes first: its span is no part of that call's.
         let (user, name) = (&self.maker.user, self.maker.name.as_str());
         let span = info_span!(parent: None, "sandbox", %user, name);
@@ -77,7 +77,7 @@ impl Factory {
         let owner = Owner::new(self.maker.clone(), status_sender, note.clone());
         let run = owner.run(receiver, self.ending.clone(), self.ended.clone());
         self.maker.common.tasks.spawn(run.instrument(span));
-        Place {
+        OwnerHandle {
             requests,
             status,
             note,
@@ -250,7 +250,7 @@ impl Manager {
         };
         let waiting = factory.waiting();
         let containers = if factory.maker.lasts() {
-            Containers::Lasting(factory.place())
+            Containers::Lasting(factory.spawn_owner())
         } else {
             Containers::Fresh(Spares::new(factory))
         };

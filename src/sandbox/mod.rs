@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Rules:
-//! - One task, the `owner`, changes a container's state. Others hold a `Place`,
+//! - One task, the `owner`, changes a container's state. Others hold an `OwnerHandle`,
 //!   ask it for a lease and hear what that waits for.
 //! - What runs is known to PID 1 alone; several servers may use one container.
 //! - A command is started under one id and never run twice: an id that a new
@@ -22,7 +22,7 @@
 //!   where that is known (`repeat`).
 //! - When a container was replaced, the next result says so.
 //! - A container that ran a command in ephemeral mode is used up: nothing runs in it
-//!   again, and it ends with its last `Place`, whatever it has left running.
+//!   again, and it ends with its last `OwnerHandle`, whatever it has left running.
 
 mod abandoned;
 mod admission;
@@ -37,11 +37,11 @@ mod execution;
 mod files;
 mod generation;
 mod keep;
+mod lease;
 mod making;
 mod manager;
 mod measure;
 mod owner;
-mod place;
 mod repeat;
 mod replaced;
 mod room;
@@ -85,7 +85,7 @@ use crate::channel::{CallError, Channel};
 use crate::meter::Meter;
 use admission::{Admission, Admitted};
 use cancel::Cancellations;
-use place::{LEASE, Lease, NoteSlot, Place, Request};
+use lease::{LEASE, Lease, NoteSlot, OwnerHandle, Request};
 use repeat::{Repeat, Tries};
 use spares::Spares;
 use transfer::Transfers;
@@ -150,7 +150,7 @@ pub struct Sandbox {
 #[derive(Debug, Clone)]
 enum Containers {
     /// One, for all calls.
-    Lasting(Place),
+    Lasting(OwnerHandle),
     /// One for each command, and one that waits.
     Fresh(Arc<Spares>),
 }
@@ -185,16 +185,16 @@ impl Sandbox {
     }
 
     /// Where file work is done: a container that runs no command of its own will do.
-    fn for_files(&self) -> Place {
+    fn for_files(&self) -> OwnerHandle {
         match &self.containers {
-            Containers::Lasting(place) => place.clone(),
+            Containers::Lasting(handle) => handle.clone(),
             Containers::Fresh(spares) => spares.spare(),
         }
     }
 
     fn answer<T>(&self, value: T) -> Answer<T> {
         let note = match &self.containers {
-            Containers::Lasting(place) => place.note.take(),
+            Containers::Lasting(handle) => handle.note.take(),
             // A new one is what was asked for.
             Containers::Fresh(_) => None,
         };
@@ -250,10 +250,10 @@ impl Sandbox {
         let mut wait = Wait::new(&self.meter);
         let turn = self.unless_ending(self.turn(deadline, told)).await;
         let _admitted = turn.inspect_err(|error| wait.refused(error))?;
-        let place = self.for_files();
+        let handle = self.for_files();
         let mut tries = Tries::new(repeat);
         loop {
-            let lease = place.lease(deadline, told).await;
+            let lease = handle.lease(deadline, told).await;
             let lease = lease.inspect_err(|error| wait.refused(error));
             let lease = lease.map_err(|error| tries.give_up(error, start.elapsed()))?;
             wait.over();

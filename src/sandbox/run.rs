@@ -109,7 +109,7 @@ impl Sandbox {
         let turn = async {
             let turn = self.turn(deadline, told).await?;
             let seat = match &self.containers {
-                Containers::Lasting(place) => Seat::shared(place.clone()),
+                Containers::Lasting(handle) => Seat::shared(handle.clone()),
                 Containers::Fresh(spares) => spares.fresh(deadline, told).await?,
             };
             Ok((turn, seat))
@@ -117,7 +117,7 @@ impl Sandbox {
         let turn = self.unless_ending(turn).await;
         let (turn, seat) = turn.inspect_err(|error| wait.refused(error))?;
         loop {
-            let lease = seat.place.lease(deadline, told).await;
+            let lease = seat.handle.lease(deadline, told).await;
             let lease = lease.inspect_err(|error| wait.refused(error))?;
             wait.over();
             self.used.note(&lease.container);

@@ -24,7 +24,7 @@ use super::admission::{Admission, Admitted};
 use super::command::{Follow, News};
 use super::execution::Execution;
 use super::manager::Factory;
-use super::{Command, Executed, Place, SandboxError};
+use super::{Command, Executed, OwnerHandle, SandboxError};
 
 /// Outcomes kept for callers that were answered `running`, as many as PID 1 keeps
 /// in a container that lasts.
@@ -40,7 +40,7 @@ const LONGEST: Duration = Duration::from_secs(3700);
 #[derive(Debug)]
 pub(super) struct Spares {
     factory: Factory,
-    spare: Mutex<Option<Place>>,
+    spare: Mutex<Option<OwnerHandle>>,
     /// Containers that may run a command at once.
     live: Admission,
     kept: Mutex<HashMap<String, Kept>>,
@@ -49,14 +49,17 @@ pub(super) struct Spares {
 /// A container for one command.
 #[derive(Debug)]
 pub(super) struct Seat {
-    pub place: Place,
+    pub handle: OwnerHandle,
     _live: Option<Admitted>,
 }
 
 impl Seat {
     /// In a container that others use too.
-    pub fn shared(place: Place) -> Arc<Self> {
-        Arc::new(Self { place, _live: None })
+    pub fn shared(handle: OwnerHandle) -> Arc<Self> {
+        Arc::new(Self {
+            handle,
+            _live: None,
+        })
     }
 }
 
@@ -85,7 +88,7 @@ impl Spares {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Place>> {
+    fn lock(&self) -> MutexGuard<'_, Option<OwnerHandle>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -94,9 +97,9 @@ impl Spares {
     }
 
     /// The one that waits, or the beginning of one.
-    pub fn spare(&self) -> Place {
+    pub fn spare(&self) -> OwnerHandle {
         self.lock()
-            .get_or_insert_with(|| self.factory.place())
+            .get_or_insert_with(|| self.factory.spawn_owner())
             .clone()
     }
 
@@ -128,11 +131,11 @@ impl Spares {
         told: impl Fn(usize),
     ) -> Result<Arc<Seat>, SandboxError> {
         let live = self.live.enter(deadline, told).await?;
-        let place = self.lock().take();
+        let handle = self.lock().take();
         let meter = self.factory.maker().engine.meter();
-        meter.spare(place.is_some());
+        meter.spare(handle.is_some());
         Ok(Arc::new(Seat {
-            place: place.unwrap_or_else(|| self.factory.place()),
+            handle: handle.unwrap_or_else(|| self.factory.spawn_owner()),
             _live: Some(live),
         }))
     }
@@ -180,7 +183,7 @@ impl Spares {
                 id: id.clone(),
                 stop: false,
             };
-            let executed = Execution::new(&seat.place, resume, &follow).run().await;
+            let executed = Execution::new(&seat.handle, resume, &follow).run().await;
             this.ended(id, executed);
         });
     }

@@ -31,7 +31,7 @@ use tokio::time::{Instant, sleep};
 use super::admission::{Admission, Admitted};
 use super::bring_up::connect_to;
 use super::files::{FILE_CALL, new_id};
-use super::place::{LEASE, Place};
+use super::lease::{LEASE, OwnerHandle};
 use super::repeat::Repeat;
 use super::{RETRY_PAUSE, Sandbox, SandboxError, Wait};
 use crate::channel::{CallError, Channel};
@@ -122,7 +122,7 @@ impl Transfers {
 struct Held {
     /// The last one closes it, and ends the bridge.
     _channel: Channel,
-    _place: Place,
+    _place: OwnerHandle,
     _turn: Admitted,
 }
 
@@ -184,10 +184,10 @@ impl Sandbox {
     {
         let start = Instant::now();
         let deadline = start + LEASE;
-        let place = self.for_files();
+        let handle = self.for_files();
         let mut wait = Wait::new(&self.meter);
         loop {
-            let lease = place.lease(deadline, |_| {}).await;
+            let lease = handle.lease(deadline, |_| {}).await;
             let lease = lease.inspect_err(|error| wait.refused(error))?;
             wait.over();
             self.used.note(&lease.container);
@@ -196,7 +196,7 @@ impl Sandbox {
                     Ok(begun) => {
                         let held = Held {
                             _channel: channel,
-                            _place: place,
+                            _place: handle,
                             _turn: turn,
                         };
                         return Ok((begun, held));

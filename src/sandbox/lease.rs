@@ -61,7 +61,7 @@ impl NoteSlot {
 /// A handle to one owner. Cheap to clone. When the last one is dropped the owner
 /// ends, and with it a container that nobody else may use.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct OwnerHandle {
     pub requests: mpsc::Sender<Request>,
     pub status: watch::Receiver<Status>,
     pub note: NoteSlot,
@@ -69,7 +69,7 @@ pub(super) struct Place {
     pub ending: CancellationToken,
 }
 
-impl Place {
+impl OwnerHandle {
     /// Makes the container ready without a call. Returns at once.
     pub fn warm(&self) {
         // A full queue has calls in it that warm the sandbox too.
