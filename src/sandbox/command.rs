@@ -165,7 +165,7 @@ impl Sandbox {
             () = self.ending.cancelled() => execution.cancel(SandboxError::Ending).await,
         };
         if let Some(container) = execution.container() {
-            self.used.note(container);
+            self.last_container.set(container);
         }
         executed
     }

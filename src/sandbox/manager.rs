@@ -15,13 +15,13 @@ use tracing::{Instrument as _, info_span, warn};
 use super::admission::Admission;
 use super::bring_up::{Common, Maker};
 use super::cancel::Cancellations;
+use super::last_container::LastContainer;
 use super::owner::Owner;
 use super::room::Room;
 use super::spares::Spares;
 use super::survey;
 use super::transfer::Transfers;
 use super::uids::UidsInUse;
-use super::used::Used;
 use super::wanted::INIT;
 use super::{Containers, NoteSlot, Occupant, OwnerHandle, Sandbox, SandboxError, Status};
 use crate::audit::Audit;
@@ -257,7 +257,7 @@ impl Manager {
         Sandbox {
             containers,
             meter: self.meter().clone(),
-            used: Used::default(),
+            last_container: LastContainer::default(),
             admission: Admission::new(calls, waiting.clone()),
             cancellations: Cancellations::default(),
             transfers: Transfers::new(self.common.engine.clone(), waiting),

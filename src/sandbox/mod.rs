@@ -37,6 +37,7 @@ mod execution;
 mod files;
 mod generation;
 mod keep;
+mod last_container;
 mod lease;
 mod making;
 mod manager;
@@ -50,7 +51,6 @@ mod spares;
 mod survey;
 mod transfer;
 mod uids;
-mod used;
 mod wait;
 mod wanted;
 
@@ -70,6 +70,7 @@ pub use error::SandboxError;
 pub use generation::in_order_of_removal;
 pub use keep::{Consistency, Copying, Filling, Keeper, Moment, Part, ReadBack, StageError, Staged};
 pub use keep::{DOCTOR, owner, workspaces};
+pub use last_container::LastContainer;
 pub use manager::{Manager, node};
 pub use measure::disk_free;
 pub use repeat::Uncertainty;
@@ -78,7 +79,6 @@ pub use run::{Run, RunControl};
 pub use survey::{Occupant, survey};
 pub use transfer::{Download, Stat, UploadOptions, Uploaded};
 pub use uids::uid_range;
-pub use used::Used;
 pub use wanted::image_state;
 
 use crate::channel::{CallError, Channel};
@@ -141,7 +141,7 @@ pub struct Sandbox {
     meter: Meter,
     /// Where this handle's file calls tell what they wait for.
     news: Option<watch::Sender<News>>,
-    used: Used,
+    last_container: LastContainer,
     /// Cancelled when the server ends.
     ending: CancellationToken,
 }
@@ -159,10 +159,10 @@ enum Containers {
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 impl Sandbox {
-    /// The same sandbox, noting in `used` which container each call comes to.
-    pub fn noting(&self, used: &Used) -> Self {
+    /// The same sandbox, noting in `last_container` which container each call comes to.
+    pub fn with_last_container(&self, last_container: &LastContainer) -> Self {
         Self {
-            used: used.clone(),
+            last_container: last_container.clone(),
             ..self.clone()
         }
     }
@@ -258,7 +258,7 @@ impl Sandbox {
             let lease = lease.map_err(|error| tries.give_up(error, start.elapsed()))?;
             wait.over();
             tries.may_go_to(&lease.container)?;
-            self.used.note(&lease.container);
+            self.last_container.set(&lease.container);
             let left = deadline.saturating_duration_since(Instant::now());
             let done = tokio::select! {
                 done = operation(lease.channel, left) => done,

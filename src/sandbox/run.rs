@@ -120,7 +120,7 @@ impl Sandbox {
             let lease = seat.handle.lease(deadline, told).await;
             let lease = lease.inspect_err(|error| wait.refused(error))?;
             wait.over();
-            self.used.note(&lease.container);
+            self.last_container.set(&lease.container);
             let channel = lease.channel;
             let sent = Instant::now();
             let error = match self.run_over(&channel, &request).await? {

@@ -190,7 +190,7 @@ impl Sandbox {
             let lease = handle.lease(deadline, |_| {}).await;
             let lease = lease.inspect_err(|error| wait.refused(error))?;
             wait.over();
-            self.used.note(&lease.container);
+            self.last_container.set(&lease.container);
             let error = match connect_to(&self.transfers.engine, &lease.container).await {
                 Ok(channel) => match operation(channel.clone()).await {
                     Ok(begun) => {

@@ -43,7 +43,7 @@ pub use shell::{NAME as RUNS_COMMANDS, start, start_attached};
 
 use crate::config::{Results, ToolSet};
 use crate::identity::{Principal, User};
-use crate::sandbox::{Manager, News, Sandbox, Used};
+use crate::sandbox::{LastContainer, Manager, News, Sandbox};
 
 /// The MCP server's side of a conversation.
 #[derive(Debug, Clone)]
@@ -161,8 +161,8 @@ impl Tools {
         arguments: JsonObject,
         context: &RequestContext<RoleServer>,
     ) -> (String, CallToolResult) {
-        let used = Used::default();
-        let sandbox = self.manager.sandbox(user).noting(&used);
+        let used = LastContainer::default();
+        let sandbox = self.manager.sandbox(user).with_last_container(&used);
         let recording = record::begin(self.manager.audit(), user, name, &arguments).await;
         let (recording, result) = match recording {
             Ok(recording) => {

@@ -5,7 +5,7 @@ use rmcp::model::{CallToolResult, JsonObject};
 use super::ToolError;
 use crate::audit::{Audit, Started, Unwritten, Who};
 use crate::identity::User;
-use crate::sandbox::Used;
+use crate::sandbox::LastContainer;
 
 /// `None`: nothing is recorded.
 pub async fn begin(
@@ -37,7 +37,7 @@ pub async fn end(
     call: Started,
     result: &CallToolResult,
     outcome: &str,
-    used: &Used,
+    used: &LastContainer,
 ) -> Result<(), ToolError> {
     let mut digest = call.digest();
     digest.add(&json(result));

@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use super::error::{Refused, Said};
 use crate::audit::{Digest, Started, Unwritten};
 use crate::identity::Principal;
-use crate::sandbox::{Manager, Used};
+use crate::sandbox::{LastContainer, Manager};
 use crate::tools::{ToolError, who};
 
 /// What a transfer is recorded as that did not come to its end.
@@ -46,7 +46,7 @@ pub async fn layer(State(manager): State<Manager>, mut request: Request, next: N
         sent: Arc::new(Mutex::new(begun.digest())),
         received: begun.digest(),
         begun,
-        used: Used::default(),
+        used: LastContainer::default(),
         outcome: BROKEN_OFF.to_owned(),
         tracker: manager.calls().clone(),
     };
@@ -87,7 +87,7 @@ struct Call {
     begun: Started,
     sent: Arc<Mutex<Digest>>,
     received: Digest,
-    used: Used,
+    used: LastContainer,
     outcome: String,
     /// The end of the server waits for its line.
     tracker: TaskTracker,

@@ -10,7 +10,7 @@ use super::Files;
 use super::error::Refused;
 use crate::http::load::{Amount, Share};
 use crate::identity::Principal;
-use crate::sandbox::{Sandbox, Used};
+use crate::sandbox::{LastContainer, Sandbox};
 use crate::tools::{Code, ToolError};
 use crate::workspace::WorkspacePath;
 
@@ -40,8 +40,8 @@ impl FromRequestParts<Files> for Caller {
             message: "too many requests of yours are under way; wait for some to end.".to_owned(),
         })?;
         let sandbox = files.manager.sandbox(user);
-        let sandbox = match parts.extensions.get::<Used>() {
-            Some(used) => sandbox.noting(used),
+        let sandbox = match parts.extensions.get::<LastContainer>() {
+            Some(used) => sandbox.with_last_container(used),
             None => sandbox,
         };
         Ok(Self {

@@ -4,16 +4,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Shared by the clones of one handle.
 #[derive(Debug, Clone, Default)]
-pub struct Used(Arc<Mutex<Option<Arc<str>>>>);
+pub struct LastContainer(Arc<Mutex<Option<Arc<str>>>>);
 
-impl Used {
+impl LastContainer {
     /// The container's id; `None` where no call came to one.
     pub fn container(&self) -> Option<String> {
         let used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         used.as_deref().map(str::to_owned)
     }
 
-    pub(super) fn note(&self, container: &Arc<str>) {
+    pub(super) fn set(&self, container: &Arc<str>) {
         let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *used = Some(container.clone());
     }
