@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::execution::Execution;
-use super::spares::{Seat, Seated};
+use super::warm_pool::{CommandLocation, Slot};
 use super::{Answer, Containers, LEASE, OwnerHandle, Reason, Sandbox, SandboxError, Wait};
 use crate::meter::Meter;
 
@@ -120,34 +120,34 @@ impl Sandbox {
         let mut wait = Wait::new(&self.meter);
         let turn = async {
             let admitted = self.turn(deadline, |ahead| follow.waits(ahead)).await?;
-            let seated = match &self.containers {
-                Containers::Lasting(handle) => Seated::In(Seat::shared(handle.clone())),
-                Containers::Fresh(spares) => spares.seat(&command, deadline, &follow).await?,
+            let location = match &self.containers {
+                Containers::Lasting(handle) => CommandLocation::In(Slot::shared(handle.clone())),
+                Containers::Fresh(pool) => pool.slot(&command, deadline, &follow).await?,
             };
-            Ok::<_, SandboxError>((admitted, seated))
+            Ok::<_, SandboxError>((admitted, location))
         };
-        let (_admitted, seated) = tokio::select! {
+        let (_admitted, location) = tokio::select! {
             turn = turn => turn.inspect_err(|error| wait.refused(error))?,
             () = follow.cancel.cancelled() => return Err(SandboxError::Cancelled),
             () = self.ending.cancelled() => return Err(SandboxError::Ending),
         };
-        let seat = match seated {
-            Seated::In(seat) => seat,
-            Seated::Over(executed) => return Ok(self.answer(executed)),
+        let slot = match location {
+            CommandLocation::In(slot) => slot,
+            CommandLocation::Over(executed) => return Ok(self.answer(executed)),
         };
-        let executed = self.exec_in(&seat.handle, command, follow, wait).await;
+        let executed = self.exec_in(&slot.handle, command, follow, wait).await;
         if let Ok(Executed::Finished(finished)) = &executed {
             count(&self.meter, finished);
         }
-        let Containers::Fresh(spares) = &self.containers else {
+        let Containers::Fresh(pool) = &self.containers else {
             return Ok(self.answer(executed?));
         };
         let executed = executed.map(|mut executed| {
-            spares.settle(seat, &mut executed);
+            pool.settle(slot, &mut executed);
             self.answer(executed)
         });
         // The next command finds one ready.
-        spares.spare().warm();
+        pool.spare().warm();
         executed
     }
 

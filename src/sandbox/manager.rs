@@ -18,11 +18,11 @@ use super::cancel::Cancellations;
 use super::last_container::LastContainer;
 use super::owner::Owner;
 use super::room::Room;
-use super::spares::Spares;
 use super::survey;
 use super::transfer::Transfers;
 use super::uids::UidsInUse;
 use super::wanted::INIT;
+use super::warm_pool::WarmPool;
 use super::{Containers, NoteSlot, Occupant, OwnerHandle, Sandbox, SandboxError, Status};
 use crate::audit::Audit;
 use crate::config::Config;
@@ -252,7 +252,7 @@ impl Manager {
         let containers = if factory.maker.lasts() {
             Containers::Lasting(factory.spawn_owner())
         } else {
-            Containers::Fresh(Spares::new(factory))
+            Containers::Fresh(WarmPool::new(factory))
         };
         Sandbox {
             containers,

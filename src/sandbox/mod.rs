@@ -47,12 +47,12 @@ mod repeat;
 mod replaced;
 mod room;
 mod run;
-mod spares;
 mod survey;
 mod transfer;
 mod uids;
 mod wait;
 mod wanted;
+mod warm_pool;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -87,9 +87,9 @@ use admission::{Admission, Admitted};
 use cancel::Cancellations;
 use lease::{LEASE, Lease, NoteSlot, OwnerHandle, Request};
 use repeat::{Repeat, Tries};
-use spares::Spares;
 use transfer::Transfers;
 use wait::Wait;
+use warm_pool::WarmPool;
 
 /// Where a container is on its way to whoever waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +152,7 @@ enum Containers {
     /// One, for all calls.
     Lasting(OwnerHandle),
     /// One for each command, and one that waits.
-    Fresh(Arc<Spares>),
+    Fresh(Arc<WarmPool>),
 }
 
 /// Between two tries after a channel broke.
@@ -188,7 +188,7 @@ impl Sandbox {
     fn for_files(&self) -> OwnerHandle {
         match &self.containers {
             Containers::Lasting(handle) => handle.clone(),
-            Containers::Fresh(spares) => spares.spare(),
+            Containers::Fresh(pool) => pool.spare(),
         }
     }
 

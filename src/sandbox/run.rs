@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::admission::Admitted;
 use super::command::count;
-use super::spares::Seat;
+use super::warm_pool::Slot;
 use super::{Containers, LEASE, Lost, RETRY_PAUSE, Reason, Sandbox, SandboxError, Wait};
 use crate::channel::{CallError, Channel, CommandInput, CommandOutput};
 use crate::meter::Meter;
@@ -27,7 +27,7 @@ pub struct Run {
     control: RunControl,
     meter: Meter,
     sent: Instant,
-    _seat: Arc<Seat>,
+    _seat: Arc<Slot>,
     _turn: Admitted,
 }
 
@@ -108,16 +108,16 @@ impl Sandbox {
         let told = |ahead| self.waits(ahead);
         let turn = async {
             let turn = self.turn(deadline, told).await?;
-            let seat = match &self.containers {
-                Containers::Lasting(handle) => Seat::shared(handle.clone()),
-                Containers::Fresh(spares) => spares.fresh(deadline, told).await?,
+            let slot = match &self.containers {
+                Containers::Lasting(handle) => Slot::shared(handle.clone()),
+                Containers::Fresh(pool) => pool.fresh(deadline, told).await?,
             };
-            Ok((turn, seat))
+            Ok((turn, slot))
         };
         let turn = self.unless_ending(turn).await;
-        let (turn, seat) = turn.inspect_err(|error| wait.refused(error))?;
+        let (turn, slot) = turn.inspect_err(|error| wait.refused(error))?;
         loop {
-            let lease = seat.handle.lease(deadline, told).await;
+            let lease = slot.handle.lease(deadline, told).await;
             let lease = lease.inspect_err(|error| wait.refused(error))?;
             wait.over();
             self.last_container.set(&lease.container);
@@ -134,7 +134,7 @@ impl Sandbox {
                         },
                         meter: self.meter.clone(),
                         sent,
-                        _seat: seat,
+                        _seat: slot,
                         _turn: turn,
                     });
                 }

@@ -1,8 +1,8 @@
 //! Containers of one user that are used up by one command each.
 //!
 //! ```text
-//!            seat                        the outcome, or the caller's end
-//!   spare ─────────► seat of a command ────────────────────────────────► retired
+//!            slot                        the outcome, or the caller's end
+//!   spare ─────────► slot of a command ────────────────────────────────► retired
 //!     ▲                     │ answered `running`                            ▲
 //!     │                     └────────► kept ── its outcome is known ────────┘
 //!     └── made after every command, and when a file call finds none
@@ -36,24 +36,24 @@ const KEPT_FOR: Duration = Duration::from_secs(600);
 /// Above every command's own timeout, 3,600 s.
 const LONGEST: Duration = Duration::from_secs(3700);
 
-/// The spare, the seats, and what became of commands that outlived their call.
+/// The spare, the slots, and what became of commands that outlived their call.
 #[derive(Debug)]
-pub(super) struct Spares {
+pub(super) struct WarmPool {
     factory: Factory,
     spare: Mutex<Option<OwnerHandle>>,
     /// Containers that may run a command at once.
     live: Admission,
-    kept: Mutex<HashMap<String, Kept>>,
+    kept: Mutex<HashMap<String, DetachedCommand>>,
 }
 
 /// A container for one command.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct Slot {
     pub handle: OwnerHandle,
     _live: Option<Admitted>,
 }
 
-impl Seat {
+impl Slot {
     /// In a container that others use too.
     pub fn shared(handle: OwnerHandle) -> Arc<Self> {
         Arc::new(Self {
@@ -65,19 +65,19 @@ impl Seat {
 
 /// A command that was answered `running`.
 #[derive(Debug)]
-enum Kept {
-    Running(Arc<Seat>),
+enum DetachedCommand {
+    Running(Arc<Slot>),
     Ended { executed: Executed, at: Instant },
 }
 
 /// Where a command is, or what became of it.
 #[derive(Debug)]
-pub(super) enum Seated {
-    In(Arc<Seat>),
+pub(super) enum CommandLocation {
+    In(Arc<Slot>),
     Over(Executed),
 }
 
-impl Spares {
+impl WarmPool {
     pub fn new(factory: Factory) -> Arc<Self> {
         let live = factory.maker().settings.ephemeral_live;
         Arc::new(Self {
@@ -92,7 +92,7 @@ impl Spares {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<String, Kept>> {
+    fn kept(&self) -> MutexGuard<'_, HashMap<String, DetachedCommand>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -108,17 +108,17 @@ impl Spares {
     /// # Errors
     /// Those of [`Admission::enter`] when no container was given back in time,
     /// `UNKNOWN_COMMAND`.
-    pub async fn seat(
+    pub async fn slot(
         &self,
         command: &Command,
         deadline: Instant,
         follow: &Follow<'_>,
-    ) -> Result<Seated, SandboxError> {
+    ) -> Result<CommandLocation, SandboxError> {
         if let Command::Resume { id, .. } = command {
             return self.find(id);
         }
-        let seat = self.fresh(deadline, |ahead| follow.waits(ahead)).await?;
-        Ok(Seated::In(seat))
+        let slot = self.fresh(deadline, |ahead| follow.waits(ahead)).await?;
+        Ok(CommandLocation::In(slot))
     }
 
     /// A container that ran nothing; until `deadline` as many wait as run.
@@ -129,23 +129,25 @@ impl Spares {
         &self,
         deadline: Instant,
         told: impl Fn(usize),
-    ) -> Result<Arc<Seat>, SandboxError> {
+    ) -> Result<Arc<Slot>, SandboxError> {
         let live = self.live.enter(deadline, told).await?;
         let handle = self.lock().take();
         let meter = self.factory.maker().engine.meter();
         meter.spare(handle.is_some());
-        Ok(Arc::new(Seat {
+        Ok(Arc::new(Slot {
             handle: handle.unwrap_or_else(|| self.factory.spawn_owner()),
             _live: Some(live),
         }))
     }
 
-    fn find(&self, id: &str) -> Result<Seated, SandboxError> {
+    fn find(&self, id: &str) -> Result<CommandLocation, SandboxError> {
         let mut kept = self.kept();
         forget_old(&mut kept);
         match kept.get(id) {
-            Some(Kept::Running(seat)) => Ok(Seated::In(seat.clone())),
-            Some(Kept::Ended { executed, .. }) => Ok(Seated::Over(executed.clone())),
+            Some(DetachedCommand::Running(slot)) => Ok(CommandLocation::In(slot.clone())),
+            Some(DetachedCommand::Ended { executed, .. }) => {
+                Ok(CommandLocation::Over(executed.clone()))
+            }
             None => {
                 let detail = "no such command is known";
                 let unknown = Failure::new(Code::UnknownCommand, detail);
@@ -155,9 +157,9 @@ impl Spares {
     }
 
     /// After a call: a command that runs on keeps its container, any other's ends.
-    pub fn settle(self: &Arc<Self>, seat: Arc<Seat>, executed: &mut Executed) {
+    pub fn settle(self: &Arc<Self>, slot: Arc<Slot>, executed: &mut Executed) {
         match executed {
-            Executed::Running(id, _) | Executed::Silent { id, .. } => self.keep(id, seat),
+            Executed::Running(id, _) | Executed::Silent { id, .. } => self.keep(id, slot),
             Executed::Finished(finished) => tell_of_leftovers(finished),
             Executed::Lost(_) => {}
         }
@@ -165,11 +167,11 @@ impl Spares {
 
     /// Follows a command to its end, so that its outcome is known when its
     /// container is gone.
-    fn keep(self: &Arc<Self>, id: &str, seat: Arc<Seat>) {
+    fn keep(self: &Arc<Self>, id: &str, slot: Arc<Slot>) {
         match self.kept().entry(id.to_owned()) {
             // It is followed already.
             Entry::Occupied(_) => return,
-            Entry::Vacant(entry) => drop(entry.insert(Kept::Running(seat.clone()))),
+            Entry::Vacant(entry) => drop(entry.insert(DetachedCommand::Running(slot.clone()))),
         }
         let (this, id) = (self.clone(), id.to_owned());
         self.factory.spawn(async move {
@@ -183,7 +185,7 @@ impl Spares {
                 id: id.clone(),
                 stop: false,
             };
-            let executed = Execution::new(&seat.handle, resume, &follow).run().await;
+            let executed = Execution::new(&slot.handle, resume, &follow).run().await;
             this.ended(id, executed);
         });
     }
@@ -196,7 +198,7 @@ impl Spares {
                     tell_of_leftovers(finished);
                 }
                 let at = Instant::now();
-                kept.insert(id, Kept::Ended { executed, at });
+                kept.insert(id, DetachedCommand::Ended { executed, at });
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
@@ -223,10 +225,10 @@ fn tell_of_leftovers(finished: &mut Finished) {
     ));
 }
 
-fn forget_old(kept: &mut HashMap<String, Kept>) {
-    let age = |kept: &Kept| match kept {
-        Kept::Running(_) => None,
-        Kept::Ended { at, .. } => Some(at.elapsed()),
+fn forget_old(kept: &mut HashMap<String, DetachedCommand>) {
+    let age = |kept: &DetachedCommand| match kept {
+        DetachedCommand::Running(_) => None,
+        DetachedCommand::Ended { at, .. } => Some(at.elapsed()),
     };
     kept.retain(|_, kept| age(kept).is_none_or(|age| age < KEPT_FOR));
     let ended = kept.iter().filter_map(|(id, kept)| Some((age(kept)?, id)));
