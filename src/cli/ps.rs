@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{setup, table};
 use crate::config::SettingsArgs;
 use crate::engine::{State, labels};
-use crate::sandbox::{Occupant, survey};
+use crate::sandbox::{LiveSandbox, survey};
 
 /// Flags of `ps`.
 #[derive(Debug, clap::Args)]
@@ -54,8 +54,8 @@ struct Command {
 /// A wrong setting, or the Engine's.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let (config, engine) = setup::verb(args.settings)?;
-    let occupants = setup::runtime()?.block_on(survey(&engine, &config.instance))?;
-    let sandboxes: Vec<_> = occupants.into_iter().map(Sandbox::from).collect();
+    let sandboxes = setup::runtime()?.block_on(survey(&engine, &config.instance))?;
+    let sandboxes: Vec<_> = sandboxes.into_iter().map(Sandbox::from).collect();
     let mut out = std::io::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &sandboxes)?;
@@ -66,9 +66,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-impl From<Occupant> for Sandbox {
-    fn from(occupant: Occupant) -> Self {
-        let Occupant { row, stats, .. } = occupant;
+impl From<LiveSandbox> for Sandbox {
+    fn from(sandbox: LiveSandbox) -> Self {
+        let LiveSandbox { row, stats, .. } = sandbox;
         let label = |name: &str| row.labels.get(name).cloned().unwrap_or_default();
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let created = u64::try_from(row.created).unwrap_or(0);

@@ -89,24 +89,24 @@ impl Removal {
             containers: Vec::new(),
             volumes: Vec::new(),
         };
-        for occupant in survey(engine, &self.instance).await? {
-            let labels = &occupant.row.labels;
+        for sandbox in survey(engine, &self.instance).await? {
+            let labels = &sandbox.row.labels;
             let has =
                 |(name, value): &(&str, &str)| labels.get(*name).is_some_and(|own| own == value);
             if !whose.iter().all(has) {
                 continue;
             }
-            let recorded = self.record("container", &occupant.row.id).await?;
-            let ended = occupant.end(engine, force).await;
+            let recorded = self.record("container", &sandbox.row.id).await?;
+            let ended = sandbox.end(engine, force).await;
             if matches!(ended, Ok(false)) {
                 recorded.end("kept: it works".to_owned()).await;
                 bail!(
                     "{} works; wait until it is idle, or end what runs with --force",
-                    occupant.row.name
+                    sandbox.row.name
                 );
             }
             recorded.done(ended).await?;
-            removed.containers.push(occupant.row.name);
+            removed.containers.push(sandbox.row.name);
         }
         if files {
             let volumes = engine.list_volumes(&whose).await?;

@@ -18,7 +18,7 @@ use super::load::{Amount, Load};
 use crate::config::SandboxSettings;
 use crate::engine;
 use crate::identity::Principal;
-use crate::sandbox::{Manager, Occupant};
+use crate::sandbox::{LiveSandbox, Manager};
 use crate::tools::{Code, ToolError};
 
 #[derive(Debug, Clone)]
@@ -101,12 +101,12 @@ async fn status(
     let Asked { manager, load } = asked;
     let share = load.take(&caller.user, Amount::request(0));
     let _share = share.ok_or_else(too_many)?;
-    let occupants = manager.look(&caller.user).await;
-    let occupants =
-        occupants.map_err(|error| Refused::from(ToolError::sandbox(&error, "the sandbox")))?;
+    let sandboxes = manager.look(&caller.user).await;
+    let sandboxes =
+        sandboxes.map_err(|error| Refused::from(ToolError::sandbox(&error, "the sandbox")))?;
     let settings = manager.config().for_user(&caller.user);
     let upload = manager.config().upload_limit.0;
-    let status = Status::new(&caller, &settings, upload, &occupants);
+    let status = Status::new(&caller, &settings, upload, &sandboxes);
     // It is true now, and somebody's own.
     let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     let body = Json(json!({ "success": true, "data": status }));
@@ -126,9 +126,9 @@ impl Status {
         caller: &Principal,
         settings: &SandboxSettings,
         upload: u64,
-        occupants: &[Occupant],
+        sandboxes: &[LiveSandbox],
     ) -> Self {
-        let stats = || occupants.iter().filter_map(|one| one.stats.as_ref());
+        let stats = || sandboxes.iter().filter_map(|one| one.stats.as_ref());
         let asked = stats().next().is_some();
         let mut commands: Vec<Command> = stats()
             .flat_map(|stats| &stats.commands)
@@ -140,14 +140,14 @@ impl Status {
             })
             .collect();
         commands.sort_by_key(|command| std::cmp::Reverse(command.running_ms));
-        let states = occupants.iter().map(|one| Phase::of(one.row.state));
+        let states = sandboxes.iter().map(|one| Phase::of(one.row.state));
         Self {
             user: caller.user.subject.as_str().to_owned(),
             issuer: caller.user.issuer.as_str().to_owned(),
             mode: settings.mode.as_str(),
             limits: Limits::new(settings, upload),
             state: states.max().unwrap_or(Phase::Absent),
-            containers: occupants.len(),
+            containers: sandboxes.len(),
             memory_bytes: asked
                 .then(|| stats().fold(0, |sum: u64, one| sum.saturating_add(one.memory_bytes))),
             cpu_ms: asked.then(|| stats().fold(0, |sum: u64, one| sum.saturating_add(one.cpu_ms))),

@@ -23,7 +23,7 @@ use super::transfer::Transfers;
 use super::uids::UidsInUse;
 use super::wanted::INIT;
 use super::warm_pool::WarmPool;
-use super::{Containers, NoteSlot, Occupant, OwnerHandle, Sandbox, SandboxError, Status};
+use super::{Containers, LiveSandbox, NoteSlot, OwnerHandle, Sandbox, SandboxError, Status};
 use crate::audit::Audit;
 use crate::config::Config;
 use crate::engine::{Engine, EngineError, PreparedImage, Row, labels};
@@ -212,7 +212,7 @@ impl Manager {
     ///
     /// # Errors
     /// The Engine's.
-    pub async fn look(&self, user: &User) -> Result<Vec<Occupant>, SandboxError> {
+    pub async fn look(&self, user: &User) -> Result<Vec<LiveSandbox>, SandboxError> {
         let Common {
             engine,
             config,

@@ -76,7 +76,7 @@ pub use measure::disk_free;
 pub use repeat::Uncertainty;
 pub use replaced::{EMPTIED, KEPT, LOST, Reason};
 pub use run::{Run, RunControl};
-pub use survey::{Occupant, survey};
+pub use survey::{LiveSandbox, survey};
 pub use transfer::{Download, Stat, UploadOptions, Uploaded};
 pub use uids::uid_range;
 pub use wanted::image_state;

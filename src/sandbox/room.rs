@@ -31,7 +31,7 @@ use super::bring_up::{LOOK_AGAIN, Maker, NAME_IN_USE};
 use super::keep::ERRAND;
 use super::lease::LEASE;
 use super::owner::REMOVAL;
-use super::survey::{self, Occupant};
+use super::survey::{self, LiveSandbox};
 use super::{SandboxError, Status};
 use crate::channel::Channel;
 use crate::config::Mode;
@@ -204,7 +204,7 @@ impl Maker {
         let ours = ours
             .into_iter()
             .filter_map(|(channel, row)| Some((row, channel?)));
-        let mut asked = survey::ask(ours.collect()).await;
+        let mut asked = survey::probe(ours.collect()).await;
         if self.retire_one(&mut asked).await {
             return Ok(true);
         }
@@ -221,26 +221,20 @@ impl Maker {
     }
 
     /// The first that agrees: spares before others, errands last, and then the longest idle.
-    async fn retire_one(&self, asked: &mut [Occupant]) -> bool {
-        asked.sort_by_key(|occupant| std::cmp::Reverse(precedence(occupant)));
-        for occupant in asked
-            .iter()
-            .filter(|occupant| precedence(occupant).is_some())
-        {
-            let Some(channel) = &occupant.channel else {
+    async fn retire_one(&self, asked: &mut [LiveSandbox]) -> bool {
+        asked.sort_by_key(|sandbox| std::cmp::Reverse(precedence(sandbox)));
+        for sandbox in asked.iter().filter(|sandbox| precedence(sandbox).is_some()) {
+            let Some(channel) = &sandbox.channel else {
                 continue;
             };
-            let idle_for = match kind(occupant) {
+            let idle_for = match kind(sandbox) {
                 Kind::Spare => NEW,
                 Kind::Lasting | Kind::Errand => IDLE,
             };
             match channel.retire(idle_for).await {
                 Ok(true) => {
-                    info!(
-                        container = occupant.row.id,
-                        "asked to make room for another"
-                    );
-                    self.until_gone(&occupant.row.id).await;
+                    info!(container = sandbox.row.id, "asked to make room for another");
+                    self.until_gone(&sandbox.row.id).await;
                     return true;
                 }
                 Ok(false) => {}
@@ -282,8 +276,8 @@ enum Kind {
     Spare,
 }
 
-fn kind(occupant: &Occupant) -> Kind {
-    match occupant.row.labels.get(labels::MODE) {
+fn kind(sandbox: &LiveSandbox) -> Kind {
+    match sandbox.row.labels.get(labels::MODE) {
         Some(mode) if mode == Mode::Ephemeral.as_str() => Kind::Spare,
         Some(mode) if mode == ERRAND => Kind::Errand,
         _ => Kind::Lasting,
@@ -291,10 +285,10 @@ fn kind(occupant: &Occupant) -> Kind {
 }
 
 /// `None`: it works. Otherwise the greater ends first.
-fn precedence(occupant: &Occupant) -> Option<(Kind, u64)> {
-    let stats = occupant.stats.as_ref()?;
+fn precedence(sandbox: &LiveSandbox) -> Option<(Kind, u64)> {
+    let stats = sandbox.stats.as_ref()?;
     let idle = stats.commands.is_empty() && stats.idle_ms > 0;
-    idle.then_some((kind(occupant), stats.idle_ms))
+    idle.then_some((kind(sandbox), stats.idle_ms))
 }
 
 #[cfg(test)]
@@ -305,8 +299,8 @@ mod tests {
 
     use super::*;
 
-    fn occupant(mode: &str, idle_ms: u64, commands: usize) -> Occupant {
-        Occupant {
+    fn sandbox(mode: &str, idle_ms: u64, commands: usize) -> LiveSandbox {
+        LiveSandbox {
             row: Row {
                 id: String::new(),
                 name: String::new(),
@@ -346,12 +340,12 @@ mod tests {
 
     #[test]
     fn spares_end_first_then_the_longest_idle_errands_last_and_none_that_works() {
-        let spare = precedence(&occupant("ephemeral", 1, 0));
-        let long = precedence(&occupant("persistent", 90_000, 0));
-        let short = precedence(&occupant("persistent", 40_000, 0));
-        let errand = precedence(&occupant(ERRAND, 95_000, 0));
+        let spare = precedence(&sandbox("ephemeral", 1, 0));
+        let long = precedence(&sandbox("persistent", 90_000, 0));
+        let short = precedence(&sandbox("persistent", 40_000, 0));
+        let errand = precedence(&sandbox(ERRAND, 95_000, 0));
         assert!(spare > long && long > short && short > errand && errand.is_some());
-        assert_eq!(precedence(&occupant("persistent", 90_000, 1)), None);
-        assert_eq!(precedence(&occupant("ephemeral", 0, 0)), None);
+        assert_eq!(precedence(&sandbox("persistent", 90_000, 1)), None);
+        assert_eq!(precedence(&sandbox("ephemeral", 0, 0)), None);
     }
 }

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One container of the instance.
 #[derive(Debug, Clone)]
-pub struct Occupant {
+pub struct LiveSandbox {
     /// What the Engine says.
     pub row: Row,
     /// To its PID 1; `None` when it does not run or does not answer.
@@ -33,32 +33,32 @@ pub struct Occupant {
 ///
 /// # Errors
 /// The Engine's. A sandbox that does not answer is there without its stats.
-pub async fn survey(engine: &Engine, instance: &Instance) -> Result<Vec<Occupant>, EngineError> {
+pub async fn survey(engine: &Engine, instance: &Instance) -> Result<Vec<LiveSandbox>, EngineError> {
     let ours = [(labels::INSTANCE, instance.as_str())];
     let mut rows = engine.list_containers(&ours).await?;
     rows.retain(|row| row.labels.contains_key(labels::USER));
-    let mut occupants = connect(engine, rows).await;
-    occupants.sort_by(|a, b| a.row.name.cmp(&b.row.name));
-    Ok(occupants)
+    let mut sandboxes = connect(engine, rows).await;
+    sandboxes.sort_by(|a, b| a.row.name.cmp(&b.row.name));
+    Ok(sandboxes)
 }
 
 /// Opens a channel to each that runs and asks it.
-pub(super) async fn connect(engine: &Engine, rows: Vec<Row>) -> Vec<Occupant> {
+pub(super) async fn connect(engine: &Engine, rows: Vec<Row>) -> Vec<LiveSandbox> {
     let each = rows.into_iter().map(|row| async move {
         let channel = match row.state {
             State::Running => timeout(PATIENCE, connect_to(engine, &row.id)).await.ok(),
             _ => None,
         };
-        occupant(row, channel.and_then(Result::ok)).await
+        sandbox(row, channel.and_then(Result::ok)).await
     });
     stream::iter(each).buffer_unordered(AT_ONCE).collect().await
 }
 
 /// Asks those that a channel leads to already.
-pub(super) async fn ask(channels: Vec<(Row, Channel)>) -> Vec<Occupant> {
+pub(super) async fn probe(channels: Vec<(Row, Channel)>) -> Vec<LiveSandbox> {
     let each = channels
         .into_iter()
-        .map(|(row, channel)| occupant(row, Some(channel)));
+        .map(|(row, channel)| sandbox(row, Some(channel)));
     stream::iter(each).buffer_unordered(AT_ONCE).collect().await
 }
 
@@ -66,20 +66,20 @@ pub(super) async fn ask(channels: Vec<(Row, Channel)>) -> Vec<Occupant> {
 pub(super) async fn look(
     rows: Vec<Row>,
     channel: impl Fn(&Row) -> Option<Channel>,
-) -> Vec<Occupant> {
+) -> Vec<LiveSandbox> {
     let each = rows.into_iter().map(|row| {
         let channel = channel(&row);
-        occupant(row, channel)
+        sandbox(row, channel)
     });
     stream::iter(each).buffer_unordered(AT_ONCE).collect().await
 }
 
-async fn occupant(row: Row, channel: Option<Channel>) -> Occupant {
+async fn sandbox(row: Row, channel: Option<Channel>) -> LiveSandbox {
     let stats = match &channel {
         Some(channel) => channel.stats().await.ok(),
         None => None,
     };
-    Occupant {
+    LiveSandbox {
         row,
         channel,
         stats,

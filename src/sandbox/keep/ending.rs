@@ -11,7 +11,7 @@ use super::stage::StageError;
 use crate::engine::{Container, Engine, EngineError, Row, State, labels};
 use crate::sandbox::bring_up::{Maker, connect_to};
 use crate::sandbox::transfer::broken_off;
-use crate::sandbox::{Occupant, SandboxError, survey};
+use crate::sandbox::{LiveSandbox, SandboxError, survey};
 
 /// How long the Engine may take to remove what ends.
 const REMOVAL: Duration = Duration::from_secs(30);
@@ -27,12 +27,12 @@ impl Maker {
                 continue;
             }
             let channel = connect_to(&self.engine, &row.id).await.ok();
-            let occupant = Occupant {
+            let sandbox = LiveSandbox {
                 row,
                 channel,
                 stats: None,
             };
-            if !occupant.end(&self.engine, force).await? {
+            if !sandbox.end(&self.engine, force).await? {
                 return Err(StageError::Works);
             }
         }
@@ -43,10 +43,10 @@ impl Maker {
     pub(super) async fn must_not_work(&self) -> Result<(), StageError> {
         let mut rows = self.running().await?;
         rows.retain(|row| !self.is_restore(row));
-        for occupant in survey::connect(&self.engine, rows).await {
-            let works = match &occupant.stats {
+        for sandbox in survey::connect(&self.engine, rows).await {
+            let works = match &sandbox.stats {
                 Some(stats) => stats.idle_ms == 0 || !stats.commands.is_empty(),
-                None => occupant.may_work(&self.engine).await?,
+                None => sandbox.may_work(&self.engine).await?,
             };
             if works {
                 return Err(StageError::Works);
@@ -106,7 +106,7 @@ impl Maker {
     }
 }
 
-impl Occupant {
+impl LiveSandbox {
     /// Whether something may run in it of which nobody can tell: it does not answer, and is
     /// not over. A limit of processes that is reached keeps all from being asked.
     async fn may_work(&self, engine: &Engine) -> Result<bool, EngineError> {
