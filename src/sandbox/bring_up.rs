@@ -10,8 +10,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::adopt::{Adoption, Builder, decide};
+use super::capacity::{Capacity, Priority};
 use super::replaced::Reason;
-use super::room::{Room, Urgency};
 use super::uids::UidsInUse;
 use super::{Note, SandboxError, Status};
 use crate::channel::{Channel, ChannelError};
@@ -53,7 +53,7 @@ pub(super) struct Common {
     /// Numbers that volumes are about to have.
     pub uids_in_use: UidsInUse,
     /// How many sandboxes there are, and may be.
-    pub room: Room,
+    pub capacity: Capacity,
     /// The owners, and the containers that are being made: the end of the server waits
     /// for them.
     pub tasks: TaskTracker,
@@ -88,12 +88,12 @@ impl Maker {
     pub async fn bring_up(
         &self,
         name: &str,
-        urgency: Urgency,
+        priority: Priority,
         status: &watch::Sender<Status>,
     ) -> Result<(Running, Option<Note>), SandboxError> {
         if !self.lasts() {
             status.send_replace(Status::Creating);
-            let running = self.create(name, urgency, status).await?;
+            let running = self.create(name, priority, status).await?;
             return Ok((running, None));
         }
         let mut note = None;
@@ -102,7 +102,7 @@ impl Maker {
         loop {
             status.send_replace(Status::Creating);
             let Some(found) = self.engine.inspect(name).await? else {
-                match self.create(name, urgency, status).await {
+                match self.create(name, priority, status).await {
                     Ok(running) => return Ok((running, note)),
                     // Another server was faster, or the name is not free yet.
                     Err(SandboxError::Engine(error))

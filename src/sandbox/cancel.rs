@@ -100,7 +100,7 @@ impl Manager {
     }
 
     async fn channel(&self, row: &Row) -> Option<Channel> {
-        if let Some(channel) = self.common.room.channel(&row.id) {
+        if let Some(channel) = self.common.capacity.channel(&row.id) {
             return Some(channel);
         }
         let connecting = connect_to(&self.common.engine, &row.id);

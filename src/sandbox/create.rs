@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::bring_up::{LOOK_AGAIN, Maker, NAME_IN_USE, Running};
-use super::room::Urgency;
+use super::capacity::Priority;
 use super::{SandboxError, Status};
 use crate::engine::{ContainerSpec, Workspace};
 
@@ -19,11 +19,11 @@ impl Maker {
     pub(super) async fn create(
         &self,
         name: &str,
-        urgency: Urgency,
+        priority: Priority,
         status: &watch::Sender<Status>,
     ) -> Result<Running, SandboxError> {
         for _ in 0..TRIES {
-            match self.create_once(name, urgency, status).await {
+            match self.create_once(name, priority, status).await {
                 Err(error) if error.may_be_an_end() => {
                     debug!(error = &error as &dyn std::error::Error, "making it again");
                     self.until_free(name).await?;
@@ -31,7 +31,7 @@ impl Maker {
                 done => return done,
             }
         }
-        self.create_once(name, urgency, status).await
+        self.create_once(name, priority, status).await
     }
 
     /// The Engine frees the name of a container a moment after its end.
@@ -46,7 +46,7 @@ impl Maker {
     async fn create_once(
         &self,
         name: &str,
-        urgency: Urgency,
+        priority: Priority,
         status: &watch::Sender<Status>,
     ) -> Result<Running, SandboxError> {
         let mut spec = self.spec(status).await?;
@@ -55,10 +55,10 @@ impl Maker {
         }
         let mut is_given = false;
         loop {
-            let reserved = self.room(urgency, status).await?;
+            let reservation = self.wait_for_capacity(priority, status).await?;
             // Behind the wait, in which somebody may take it away.
             self.ensure_workspace(&mut spec).await?;
-            match self.make(name, spec.clone(), reserved).await {
+            match self.make(name, spec.clone(), reservation).await {
                 // Its server was killed between the making of the volume and this. On a volume
                 // that holds something this changes nothing, so once is enough.
                 Err(SandboxError::NotOwner) if !is_given => {

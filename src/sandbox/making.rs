@@ -23,7 +23,7 @@ use tracing::{Instrument as _, info, warn};
 
 use super::SandboxError;
 use super::bring_up::{Maker, Running};
-use super::room::Reserved;
+use super::capacity::CapacityReservation;
 use crate::channel::Channel;
 use crate::engine::ContainerSpec;
 
@@ -31,16 +31,21 @@ use crate::engine::ContainerSpec;
 type Made = Result<Option<Running>, SandboxError>;
 
 impl Maker {
-    /// Makes a container in the room that is `reserved` for it, and opens a channel to
+    /// Makes a container in the room that is `reservation` for it, and opens a channel to
     /// it. `None` when several servers counted at the same time and this one is among
     /// the last. May be dropped: then nothing is left behind.
-    pub(super) async fn make(&self, name: &str, spec: ContainerSpec, reserved: Reserved) -> Made {
+    pub(super) async fn make(
+        &self,
+        name: &str,
+        spec: ContainerSpec,
+        reservation: CapacityReservation,
+    ) -> Made {
         let (caller, made) = oneshot::channel();
         let making = Making {
             maker: self.clone(),
             caller,
         };
-        let run = making.run(name.to_owned(), spec, reserved);
+        let run = making.run(name.to_owned(), spec, reservation);
         self.common.tasks.spawn(run.in_current_span());
         let maker = self.clone();
         let mut awaited = Awaited { maker, made };
@@ -126,19 +131,24 @@ struct Making {
 }
 
 impl Making {
-    async fn run(mut self, name: String, spec: ContainerSpec, reserved: Reserved) {
-        let made = self.make(&name, &spec, reserved).await;
+    async fn run(mut self, name: String, spec: ContainerSpec, reservation: CapacityReservation) {
+        let made = self.make(&name, &spec, reservation).await;
         if let Err(Ok(Some(running))) = self.caller.send(made) {
             self.maker.abandon(running).await;
         }
     }
 
-    async fn make(&mut self, name: &str, spec: &ContainerSpec, reserved: Reserved) -> Made {
+    async fn make(
+        &mut self,
+        name: &str,
+        spec: &ContainerSpec,
+        reservation: CapacityReservation,
+    ) -> Made {
         let created = self.maker.engine.create(name, spec).await?;
         for warning in &created.warnings {
             warn!(warning, "the engine remarks");
         }
-        let made = self.bring_to_life(&created.id, spec, reserved).await;
+        let made = self.bring_to_life(&created.id, spec, reservation).await;
         if !matches!(made, Ok(Some(_))) {
             // Nobody will ever start it, or use it.
             self.maker.take_away(&created.id).await;
@@ -149,7 +159,12 @@ impl Making {
         made
     }
 
-    async fn bring_to_life(&mut self, id: &str, spec: &ContainerSpec, reserved: Reserved) -> Made {
+    async fn bring_to_life(
+        &mut self,
+        id: &str,
+        spec: &ContainerSpec,
+        reservation: CapacityReservation,
+    ) -> Made {
         tokio::select! {
             biased;
             () = self.caller.closed() => return Err(SandboxError::Ending),
@@ -157,7 +172,7 @@ impl Making {
                 return Ok(None);
             }
         }
-        drop(reserved);
+        drop(reservation);
         let workspace_is_new = self.maker.must_be_on(spec).await?;
         tokio::select! {
             running = self.maker.start(id) => running.map(|running| {

@@ -15,9 +15,9 @@ use tracing::{Instrument as _, info_span, warn};
 use super::admission::Admission;
 use super::bring_up::{Common, Maker};
 use super::cancel::Cancellations;
+use super::capacity::Capacity;
 use super::last_container::LastContainer;
 use super::owner::Owner;
-use super::room::Room;
 use super::survey;
 use super::transfer::Transfers;
 use super::uids::UidsInUse;
@@ -125,7 +125,7 @@ impl Manager {
             node: node(),
             preparing: tokio::sync::Mutex::new(()),
             uids_in_use: UidsInUse::default(),
-            room: Room::new(waiting.clone()),
+            capacity: Capacity::new(waiting.clone()),
             waiting,
             tasks: TaskTracker::new(),
         };
@@ -216,7 +216,7 @@ impl Manager {
         let Common {
             engine,
             config,
-            room,
+            capacity,
             ..
         } = &*self.common;
         let theirs = [
@@ -226,7 +226,7 @@ impl Manager {
         ];
         let mut rows = engine.list_containers(&theirs).await?;
         rows.retain(Row::is_sandbox);
-        Ok(survey::look(rows, |row| room.channel(&row.id)).await)
+        Ok(survey::look(rows, |row| capacity.channel(&row.id)).await)
     }
 
     /// How the containers of `user` are made.

@@ -43,7 +43,7 @@ impl Manager {
             (mode.map_or("unknown", String::as_str), row.state.as_str())
         });
         meter.sandboxes(found);
-        let seen = survey::look(rows, |row| common.room.channel(&row.id)).await;
+        let seen = survey::look(rows, |row| common.capacity.channel(&row.id)).await;
         let memory = seen.iter().filter_map(|one| one.stats.as_ref());
         meter.memory(memory.map(|stats| stats.memory_bytes).sum());
         if let Some(free) = disk_free(&common.engine).await? {

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::bring_up::{Maker, Running, UNRESPONSIVE};
+use super::capacity::Priority;
 use super::replaced::Reason;
-use super::room::Urgency;
 use super::{Lease, Note, NoteSlot, Request, SandboxError, Status};
 use crate::engine::State;
 
@@ -64,7 +64,7 @@ impl Owner {
             self.retire().await;
         }
         if let Some(running) = &self.running {
-            self.maker.common.room.left(&running.container);
+            self.maker.common.capacity.left(&running.container);
         }
     }
 
@@ -95,7 +95,7 @@ impl Owner {
 
     async fn serve(&mut self, request: Request, requests: &mut mpsc::Receiver<Request>) {
         match request {
-            Request::Warm => match self.ready(Urgency::Spare).await {
+            Request::Warm => match self.ready(Priority::Spare).await {
                 // A call may have the room; no spare needs it.
                 Ok(()) | Err(SandboxError::Full { .. }) => {}
                 Err(error) => {
@@ -118,7 +118,7 @@ impl Owner {
     }
 
     async fn lease(&mut self) -> Result<Lease, SandboxError> {
-        self.ready(Urgency::Call).await?;
+        self.ready(Priority::Call).await?;
         let running = self.running.as_ref().ok_or(SandboxError::Ending)?;
         Ok(Lease {
             channel: running.channel.clone(),
@@ -128,7 +128,7 @@ impl Owner {
     }
 
     /// Afterwards a container runs and its PID 1 answers.
-    async fn ready(&mut self, urgency: Urgency) -> Result<(), SandboxError> {
+    async fn ready(&mut self, priority: Priority) -> Result<(), SandboxError> {
         if let Some(running) = &self.running {
             if running.channel.is_open() {
                 return Ok(());
@@ -138,7 +138,7 @@ impl Owner {
         if self.running.is_none() {
             let name = self.maker.next_name();
             let start = Instant::now();
-            let made = self.maker.bring_up(&name, urgency, &self.status).await;
+            let made = self.maker.bring_up(&name, priority, &self.status).await;
             if made.is_ok() {
                 self.maker.engine.meter().brought_up(start.elapsed());
             }
@@ -153,8 +153,8 @@ impl Owner {
             if running.workspace_is_new {
                 self.note.workspace_is_new();
             }
-            let room = &self.maker.common.room;
-            room.occupied(&running.container, &running.channel);
+            let capacity = &self.maker.common.capacity;
+            capacity.occupied(&running.container, &running.channel);
             self.running = Some(running);
         }
         Ok(())
@@ -169,8 +169,8 @@ impl Owner {
         while running.channel.last_words_now().is_none() {
             let error = match self.maker.connect(&running.container).await {
                 Ok(channel) => {
-                    let room = &self.maker.common.room;
-                    room.occupied(&running.container, &channel);
+                    let capacity = &self.maker.common.capacity;
+                    capacity.occupied(&running.container, &channel);
                     running.channel = channel;
                     self.maker.engine.meter().reconnected();
                     return Ok(());
@@ -218,7 +218,7 @@ impl Owner {
         let Some(running) = self.running.take() else {
             return;
         };
-        self.maker.common.room.left(&running.container);
+        self.maker.common.capacity.left(&running.container);
         if let Err(error) = running.channel.retire_at_once().await {
             debug!(
                 error = &error as &dyn std::error::Error,
@@ -254,7 +254,7 @@ impl Owner {
                 );
             }
             self.maker.engine.meter().ended(reason.word());
-            self.maker.common.room.left(&running.container);
+            self.maker.common.capacity.left(&running.container);
             self.last_end = Some((running.container, reason));
             self.note.put(Note::Restarted(reason));
             self.status.send_replace(Status::Absent);

@@ -52,7 +52,7 @@ const ASKED: usize = 8;
 
 /// What a container is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Urgency {
+pub(super) enum Priority {
     /// A call waits for it.
     Call,
     /// It saves a later call some time.
@@ -61,7 +61,7 @@ pub(super) enum Urgency {
 
 /// The sandboxes that this server makes and uses.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct Capacity {
     /// For one more, when there are as many as may be.
     line: Admission,
     /// Being made, and not yet to be seen at the Engine.
@@ -72,15 +72,15 @@ pub(super) struct Room {
 
 /// Room for one sandbox, until it is made.
 #[derive(Debug)]
-pub(super) struct Reserved(Arc<AtomicUsize>);
+pub(super) struct CapacityReservation(Arc<AtomicUsize>);
 
-impl Drop for Reserved {
+impl Drop for CapacityReservation {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Room {
+impl Capacity {
     /// Nothing runs yet. `waiting` counts all calls that wait in this server.
     pub fn new(waiting: Arc<AtomicUsize>) -> Self {
         Self {
@@ -116,16 +116,16 @@ impl Maker {
     ///
     /// # Errors
     /// [`SandboxError::Full`] when none of the others ended in time; for a spare at once.
-    pub(super) async fn room(
+    pub(super) async fn wait_for_capacity(
         &self,
-        urgency: Urgency,
+        priority: Priority,
         status: &watch::Sender<Status>,
-    ) -> Result<Reserved, SandboxError> {
-        if let Some(reserved) = self.reserve().await? {
-            return Ok(reserved);
+    ) -> Result<CapacityReservation, SandboxError> {
+        if let Some(reservation) = self.reserve().await? {
+            return Ok(reservation);
         }
         let most = self.common.config.max_sandboxes;
-        if urgency == Urgency::Spare {
+        if priority == Priority::Spare {
             return Err(SandboxError::Full { most });
         }
         let deadline = Instant::now() + LEASE;
@@ -133,29 +133,29 @@ impl Maker {
             status.send_replace(Status::Queued { ahead, most });
         };
         told(0);
-        let first = self.common.room.line.enter(deadline, told).await;
+        let first = self.common.capacity.line.enter(deadline, told).await;
         let _first = first.map_err(|_| SandboxError::Full { most })?;
         loop {
-            if let Some(reserved) = self.reserve().await? {
+            if let Some(reservation) = self.reserve().await? {
                 status.send_replace(Status::Creating);
-                return Ok(reserved);
+                return Ok(reservation);
             }
             if Instant::now() > deadline {
                 return Err(SandboxError::Full { most });
             }
-            if !self.make_room().await? {
+            if !self.evict_one().await? {
                 sleep(COUNT_AGAIN).await;
             }
         }
     }
 
-    async fn reserve(&self) -> Result<Option<Reserved>, EngineError> {
+    async fn reserve(&self) -> Result<Option<CapacityReservation>, EngineError> {
         // Before the count: who is neither reserved nor to be seen would not be counted.
-        let reserved = &self.common.room.reserved;
-        let others = reserved.fetch_add(1, Ordering::Relaxed);
-        let reserved = Reserved(reserved.clone());
+        let reservation = &self.common.capacity.reserved;
+        let others = reservation.fetch_add(1, Ordering::Relaxed);
+        let reservation = CapacityReservation(reservation.clone());
         let taken = self.alive().await?.len() + others;
-        Ok((taken < self.most()).then_some(reserved))
+        Ok((taken < self.most()).then_some(reservation))
     }
 
     fn most(&self) -> usize {
@@ -191,7 +191,7 @@ impl Maker {
     }
 
     /// Asks another sandbox to end. `true`: one did, or there is room.
-    async fn make_room(&self) -> Result<bool, SandboxError> {
+    async fn evict_one(&self) -> Result<bool, SandboxError> {
         let rows = self.alive().await?;
         if let Some(row) = rows.iter().find(|row| is_abandoned(row, SystemTime::now())) {
             // Not by force: its server may have been slow, and have started it since.
@@ -199,7 +199,7 @@ impl Maker {
         }
         let (ours, others): (Vec<_>, Vec<_>) = rows
             .into_iter()
-            .map(|row| (self.common.room.channel(&row.id), row))
+            .map(|row| (self.common.capacity.channel(&row.id), row))
             .partition(|(channel, _)| channel.is_some());
         let ours = ours
             .into_iter()
@@ -228,8 +228,8 @@ impl Maker {
                 continue;
             };
             let idle_for = match kind(sandbox) {
-                Kind::Spare => NEW,
-                Kind::Lasting | Kind::Errand => IDLE,
+                EvictionRank::Spare => NEW,
+                EvictionRank::Lasting | EvictionRank::Errand => IDLE,
             };
             match channel.retire(idle_for).await {
                 Ok(true) => {
@@ -267,7 +267,7 @@ fn is_among_first(mut alive: Vec<Row>, most: usize, id: &str) -> bool {
 
 /// The greater ends first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum EvictionRank {
     /// Of a backup or a restore, between two steps of it.
     Errand,
     /// It waits for the next call.
@@ -276,16 +276,16 @@ enum Kind {
     Spare,
 }
 
-fn kind(sandbox: &LiveSandbox) -> Kind {
+fn kind(sandbox: &LiveSandbox) -> EvictionRank {
     match sandbox.row.labels.get(labels::MODE) {
-        Some(mode) if mode == Mode::Ephemeral.as_str() => Kind::Spare,
-        Some(mode) if mode == ERRAND => Kind::Errand,
-        _ => Kind::Lasting,
+        Some(mode) if mode == Mode::Ephemeral.as_str() => EvictionRank::Spare,
+        Some(mode) if mode == ERRAND => EvictionRank::Errand,
+        _ => EvictionRank::Lasting,
     }
 }
 
 /// `None`: it works. Otherwise the greater ends first.
-fn precedence(sandbox: &LiveSandbox) -> Option<(Kind, u64)> {
+fn precedence(sandbox: &LiveSandbox) -> Option<(EvictionRank, u64)> {
     let stats = sandbox.stats.as_ref()?;
     let idle = stats.commands.is_empty() && stats.idle_ms > 0;
     idle.then_some((kind(sandbox), stats.idle_ms))
