@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-use super::bring_up::connect_to;
+use super::provisioner::connect_to;
 use super::{Manager, SandboxError};
 use crate::channel::Channel;
 use crate::engine::{Row, State, labels};
@@ -91,7 +91,7 @@ impl Manager {
             (labels::ISSUER, user.issuer.as_str()),
             (labels::USER, user.subject.as_str()),
         ];
-        let mut rows = self.common.engine.list_containers(&theirs).await?;
+        let mut rows = self.context.engine.list_containers(&theirs).await?;
         rows.retain(|row| row.state == State::Running);
         let channels = join_all(rows.iter().map(|row| self.channel(row))).await;
         let channels: Vec<Channel> = channels.into_iter().flatten().collect();
@@ -100,10 +100,10 @@ impl Manager {
     }
 
     async fn channel(&self, row: &Row) -> Option<Channel> {
-        if let Some(channel) = self.common.capacity.channel(&row.id) {
+        if let Some(channel) = self.context.capacity.channel(&row.id) {
             return Some(channel);
         }
-        let connecting = connect_to(&self.common.engine, &row.id);
+        let connecting = connect_to(&self.context.engine, &row.id);
         timeout(ASKING_TIMEOUT, connecting).await.ok()?.ok()
     }
 }

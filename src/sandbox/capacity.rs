@@ -27,10 +27,10 @@ use tracing::{debug, info};
 
 use super::abandoned::is_abandoned;
 use super::admission::Admission;
-use super::bring_up::{LOOK_AGAIN, Maker, NAME_IN_USE};
 use super::keep::ERRAND;
 use super::lease::LEASE;
 use super::owner::REMOVAL;
+use super::provisioner::{LOOK_AGAIN, NAME_IN_USE, Provisioner};
 use super::survey::{self, LiveSandbox};
 use super::{SandboxError, Status};
 use crate::channel::Channel;
@@ -111,7 +111,7 @@ impl Capacity {
     }
 }
 
-impl Maker {
+impl Provisioner {
     /// Waits for room for one more sandbox.
     ///
     /// # Errors
@@ -124,7 +124,7 @@ impl Maker {
         if let Some(reservation) = self.reserve().await? {
             return Ok(reservation);
         }
-        let most = self.common.config.max_sandboxes;
+        let most = self.context.config.max_sandboxes;
         if priority == Priority::Spare {
             return Err(SandboxError::Full { most });
         }
@@ -133,7 +133,7 @@ impl Maker {
             status.send_replace(Status::Queued { ahead, most });
         };
         told(0);
-        let first = self.common.capacity.line.enter(deadline, told).await;
+        let first = self.context.capacity.line.enter(deadline, told).await;
         let _first = first.map_err(|_| SandboxError::Full { most })?;
         loop {
             if let Some(reservation) = self.reserve().await? {
@@ -151,7 +151,7 @@ impl Maker {
 
     async fn reserve(&self) -> Result<Option<CapacityReservation>, EngineError> {
         // Before the count: who is neither reserved nor to be seen would not be counted.
-        let reservation = &self.common.capacity.reserved;
+        let reservation = &self.context.capacity.reserved;
         let others = reservation.fetch_add(1, Ordering::Relaxed);
         let reservation = CapacityReservation(reservation.clone());
         let taken = self.alive().await?.len() + others;
@@ -159,7 +159,7 @@ impl Maker {
     }
 
     fn most(&self) -> usize {
-        usize::try_from(self.common.config.max_sandboxes).unwrap_or(usize::MAX)
+        usize::try_from(self.context.config.max_sandboxes).unwrap_or(usize::MAX)
     }
 
     /// Whether a container that was made may be started: when no more are there than may
@@ -181,7 +181,7 @@ impl Maker {
     }
 
     async fn alive(&self) -> Result<Vec<Row>, EngineError> {
-        let instance = self.common.config.instance.as_str();
+        let instance = self.context.config.instance.as_str();
         let mut rows = self
             .engine
             .list_containers(&[(labels::INSTANCE, instance)])
@@ -199,7 +199,7 @@ impl Maker {
         }
         let (ours, others): (Vec<_>, Vec<_>) = rows
             .into_iter()
-            .map(|row| (self.common.capacity.channel(&row.id), row))
+            .map(|row| (self.context.capacity.channel(&row.id), row))
             .partition(|(channel, _)| channel.is_some());
         let ours = ours
             .into_iter()

@@ -4,15 +4,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::bring_up::{LOOK_AGAIN, Maker, NAME_IN_USE, Running};
 use super::capacity::Priority;
+use super::provisioner::{LOOK_AGAIN, NAME_IN_USE, Provisioner, Running};
 use super::{SandboxError, Status};
 use crate::engine::{ContainerSpec, Workspace};
 
 /// How often a container is made again that ended before it was connected to.
 const TRIES: usize = 3;
 
-impl Maker {
+impl Provisioner {
     /// Makes the container and what it needs, and opens a channel to it. What a failure
     /// leaves behind is removed. One that another server asks to end before it is
     /// connected to, for room or for other settings, is made again.

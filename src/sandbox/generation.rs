@@ -26,7 +26,7 @@ use std::time::{Duration, SystemTime};
 use tracing::warn;
 
 use super::SandboxError;
-use super::bring_up::Maker;
+use super::provisioner::Provisioner;
 use crate::engine::{ContainerSpec, EngineError, RunAs, VolumeRow, Workspace, labels};
 use crate::identity::{Instance, SandboxName, User};
 
@@ -169,7 +169,7 @@ pub fn in_order_of_removal(
     rows
 }
 
-impl Maker {
+impl Provisioner {
     /// The user's volumes as they are now.
     pub(super) async fn volumes(&self) -> Result<Volumes, SandboxError> {
         Ok(sort(self.name.as_str(), &self.volume_rows().await?))

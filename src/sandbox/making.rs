@@ -22,15 +22,15 @@ use tokio::time::timeout;
 use tracing::{Instrument as _, info, warn};
 
 use super::SandboxError;
-use super::bring_up::{Maker, Running};
 use super::capacity::CapacityReservation;
+use super::provisioner::{Provisioner, Running};
 use crate::channel::Channel;
 use crate::engine::ContainerSpec;
 
 /// `None`: other servers took the room meanwhile, and it was taken away again.
 type Made = Result<Option<Running>, SandboxError>;
 
-impl Maker {
+impl Provisioner {
     /// Makes a container in the room that is `reservation` for it, and opens a channel to
     /// it. `None` when several servers counted at the same time and this one is among
     /// the last. May be dropped: then nothing is left behind.
@@ -42,13 +42,13 @@ impl Maker {
     ) -> Made {
         let (caller, made) = oneshot::channel();
         let making = Making {
-            maker: self.clone(),
+            provisioner: self.clone(),
             caller,
         };
         let run = making.run(name.to_owned(), spec, reservation);
-        self.common.tasks.spawn(run.in_current_span());
-        let maker = self.clone();
-        let mut awaited = Awaited { maker, made };
+        self.context.tasks.spawn(run.in_current_span());
+        let provisioner = self.clone();
+        let mut awaited = Awaited { provisioner, made };
         let made = (&mut awaited.made).await;
         // Dropped with the runtime.
         made.unwrap_or(Err(SandboxError::Ending))
@@ -125,7 +125,7 @@ async fn ended_at_start(
 const END_IS_SEEN: Duration = Duration::from_secs(2);
 
 struct Making {
-    maker: Maker,
+    provisioner: Provisioner,
     /// Closed when nobody waits any more.
     caller: oneshot::Sender<Made>,
 }
@@ -134,7 +134,7 @@ impl Making {
     async fn run(mut self, name: String, spec: ContainerSpec, reservation: CapacityReservation) {
         let made = self.make(&name, &spec, reservation).await;
         if let Err(Ok(Some(running))) = self.caller.send(made) {
-            self.maker.abandon(running).await;
+            self.provisioner.abandon(running).await;
         }
     }
 
@@ -144,16 +144,16 @@ impl Making {
         spec: &ContainerSpec,
         reservation: CapacityReservation,
     ) -> Made {
-        let created = self.maker.engine.create(name, spec).await?;
+        let created = self.provisioner.engine.create(name, spec).await?;
         for warning in &created.warnings {
             warn!(warning, "the engine remarks");
         }
         let made = self.bring_to_life(&created.id, spec, reservation).await;
         if !matches!(made, Ok(Some(_))) {
             // Nobody will ever start it, or use it.
-            self.maker.take_away(&created.id).await;
+            self.provisioner.take_away(&created.id).await;
             if made.is_err() {
-                self.maker.remove_remade(spec).await;
+                self.provisioner.remove_remade(spec).await;
             }
         }
         made
@@ -168,25 +168,25 @@ impl Making {
         tokio::select! {
             biased;
             () = self.caller.closed() => return Err(SandboxError::Ending),
-            fits = self.maker.fits(id) => if !fits? {
+            fits = self.provisioner.fits(id) => if !fits? {
                 return Ok(None);
             }
         }
         drop(reservation);
-        let workspace_is_new = self.maker.must_be_on(spec).await?;
+        let workspace_is_new = self.provisioner.must_be_on(spec).await?;
         tokio::select! {
-            running = self.maker.start(id) => running.map(|running| {
+            running = self.provisioner.start(id) => running.map(|running| {
                 Some(Running { workspace_is_new, ..running })
             }),
             // The removal waits at the Engine for a start that is under way.
-            () = self.caller.closed(), if !self.maker.lasts() => Err(SandboxError::Ending),
+            () = self.caller.closed(), if !self.provisioner.lasts() => Err(SandboxError::Ending),
         }
     }
 }
 
 /// Whoever waits for a container. It may be made at the moment when this is dropped.
 struct Awaited {
-    maker: Maker,
+    provisioner: Provisioner,
     made: oneshot::Receiver<Made>,
 }
 
@@ -197,7 +197,7 @@ impl Drop for Awaited {
         else {
             return;
         };
-        let abandon = self.maker.clone().abandon(running);
-        self.maker.common.tasks.spawn_on(abandon, &runtime);
+        let abandon = self.provisioner.clone().abandon(running);
+        self.provisioner.context.tasks.spawn_on(abandon, &runtime);
     }
 }

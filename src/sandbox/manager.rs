@@ -13,11 +13,11 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, info_span, warn};
 
 use super::admission::Admission;
-use super::bring_up::{Common, Maker};
 use super::cancel::Cancellations;
 use super::capacity::Capacity;
 use super::last_container::LastContainer;
 use super::owner::Owner;
+use super::provisioner::{Provisioner, ServerContext};
 use super::survey;
 use super::transfer::Transfers;
 use super::uids::UidsInUse;
@@ -50,33 +50,33 @@ pub fn node() -> String {
 /// Starts owners of one user's containers.
 #[derive(Debug)]
 pub(super) struct Factory {
-    maker: Maker,
+    provisioner: Provisioner,
     ending: CancellationToken,
     ended: CancellationToken,
 }
 
 impl Factory {
     /// How the user's containers are made.
-    pub fn maker(&self) -> &Maker {
-        &self.maker
+    pub fn provisioner(&self) -> &Provisioner {
+        &self.provisioner
     }
 
     /// The calls of all users that wait.
     pub fn waiting(&self) -> Arc<AtomicUsize> {
-        self.maker.common.waiting.clone()
+        self.provisioner.context.waiting.clone()
     }
 
     /// An owner without a container yet.
     pub fn spawn_owner(&self) -> OwnerHandle {
         // The owner outlives the call that comes first: its span is no part of that call's.
-        let (user, name) = (&self.maker.user, self.maker.name.as_str());
+        let (user, name) = (&self.provisioner.user, self.provisioner.name.as_str());
         let span = info_span!(parent: None, "sandbox", %user, name);
         let (requests, receiver) = mpsc::channel(REQUESTS);
         let (status_sender, status) = watch::channel(Status::Absent);
         let note = NoteSlot::default();
-        let owner = Owner::new(self.maker.clone(), status_sender, note.clone());
+        let owner = Owner::new(self.provisioner.clone(), status_sender, note.clone());
         let run = owner.run(receiver, self.ending.clone(), self.ended.clone());
-        self.maker.common.tasks.spawn(run.instrument(span));
+        self.provisioner.context.tasks.spawn(run.instrument(span));
         OwnerHandle {
             requests,
             status,
@@ -88,7 +88,7 @@ impl Factory {
     /// Runs this until it ends or the server does.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let task = until(self.ended.clone(), task);
-        self.maker.common.tasks.spawn(task);
+        self.provisioner.context.tasks.spawn(task);
     }
 }
 
@@ -102,7 +102,7 @@ async fn until(ended: CancellationToken, task: impl Future<Output = ()>) {
 /// Hands out sandboxes. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Manager {
-    pub(super) common: Arc<Common>,
+    pub(super) context: Arc<ServerContext>,
     sandboxes: Arc<Mutex<HashMap<User, Sandbox>>>,
     audit: Audit,
     /// Cancelled when somebody asks for a sandbox.
@@ -118,7 +118,7 @@ impl Manager {
     /// No sandboxes yet. Does not reach for the Engine.
     pub fn new(config: Config, engine: Engine) -> Self {
         let waiting: Arc<AtomicUsize> = Arc::default();
-        let common = Common {
+        let context = ServerContext {
             config,
             engine,
             since: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
@@ -130,7 +130,7 @@ impl Manager {
             tasks: TaskTracker::new(),
         };
         Self {
-            common: Arc::new(common),
+            context: Arc::new(context),
             sandboxes: Arc::default(),
             audit: Audit::off(),
             first_use: CancellationToken::new(),
@@ -152,12 +152,12 @@ impl Manager {
 
     /// The settings.
     pub fn config(&self) -> &Config {
-        &self.common.config
+        &self.context.config
     }
 
     /// Where all that is done is counted.
     pub fn meter(&self) -> &Meter {
-        self.common.engine.meter()
+        self.context.engine.meter()
     }
 
     /// Calls that the end of the server waits for.
@@ -174,7 +174,7 @@ impl Manager {
     /// Runs this until it ends or the server does.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let task = until(self.ended.clone(), task);
-        self.common.tasks.spawn(task);
+        self.context.tasks.spawn(task);
     }
 
     /// The prepared images of this server, as far as they are there.
@@ -183,9 +183,9 @@ impl Manager {
     /// The Engine's.
     pub async fn prepared_images(&self) -> Result<Vec<PreparedImage>, EngineError> {
         let mut prepared = Vec::new();
-        let uids = self.common.uids().await?;
-        for image in self.common.config.images() {
-            let engine = &self.common.engine;
+        let uids = self.context.uids().await?;
+        for image in self.context.config.images() {
+            let engine = &self.context.engine;
             prepared.extend(engine.known_prepared(image.as_str(), INIT, uids).await?);
         }
         Ok(prepared)
@@ -213,12 +213,12 @@ impl Manager {
     /// # Errors
     /// The Engine's.
     pub async fn look(&self, user: &User) -> Result<Vec<LiveSandbox>, SandboxError> {
-        let Common {
+        let ServerContext {
             engine,
             config,
             capacity,
             ..
-        } = &*self.common;
+        } = &*self.context;
         let theirs = [
             (labels::INSTANCE, config.instance.as_str()),
             (labels::ISSUER, user.issuer.as_str()),
@@ -230,26 +230,26 @@ impl Manager {
     }
 
     /// How the containers of `user` are made.
-    pub(super) fn maker(&self, user: &User) -> Maker {
-        Maker {
-            common: self.common.clone(),
-            engine: self.common.engine.clone(),
+    pub(super) fn provisioner(&self, user: &User) -> Provisioner {
+        Provisioner {
+            context: self.context.clone(),
+            engine: self.context.engine.clone(),
             user: user.clone(),
-            settings: self.common.config.for_user(user),
-            name: SandboxName::new(&self.common.config.instance, user),
+            settings: self.context.config.for_user(user),
+            name: SandboxName::new(&self.context.config.instance, user),
         }
     }
 
     fn start_sandbox(&self, user: &User) -> Sandbox {
-        let maker = self.maker(user);
-        let calls = maker.settings.calls_per_user;
+        let provisioner = self.provisioner(user);
+        let calls = provisioner.settings.calls_per_user;
         let factory = Factory {
-            maker,
+            provisioner,
             ending: self.ending.clone(),
             ended: self.ended.clone(),
         };
         let waiting = factory.waiting();
-        let containers = if factory.maker.lasts() {
+        let containers = if factory.provisioner.lasts() {
             Containers::Lasting(factory.spawn_owner())
         } else {
             Containers::Fresh(WarmPool::new(factory))
@@ -260,7 +260,7 @@ impl Manager {
             last_container: LastContainer::default(),
             admission: Admission::new(calls, waiting.clone()),
             cancellations: Cancellations::default(),
-            transfers: Transfers::new(self.common.engine.clone(), waiting),
+            transfers: Transfers::new(self.context.engine.clone(), waiting),
             news: None,
             ending: self.ending.clone(),
         }
@@ -277,8 +277,8 @@ impl Manager {
         self.calls.close();
         let _ = timeout(ENDING, self.calls.wait()).await;
         self.ended.cancel();
-        self.common.tasks.close();
-        if timeout_at(end, self.common.tasks.wait()).await.is_err() {
+        self.context.tasks.close();
+        if timeout_at(end, self.context.tasks.wait()).await.is_err() {
             warn!("the Engine took too long: a container may be left, and is swept later");
         }
     }

@@ -19,7 +19,7 @@ impl Manager {
     /// calls that wait, free disk. Makes no sandbox, and opens no channel. 4 s at most.
     pub async fn measure(&self) {
         let meter = self.meter();
-        meter.waiting(self.common.waiting.load(Ordering::Relaxed));
+        meter.waiting(self.context.waiting.load(Ordering::Relaxed));
         let looked = timeout(PATIENCE, self.look_at_all(meter)).await;
         let is_up = matches!(looked, Ok(Ok(())));
         meter.engine_up(is_up);
@@ -34,19 +34,19 @@ impl Manager {
     }
 
     async fn look_at_all(&self, meter: &Meter) -> Result<(), EngineError> {
-        let common = &self.common;
-        let ours = [(labels::INSTANCE, common.config.instance.as_str())];
-        let mut rows = common.engine.list_containers(&ours).await?;
+        let context = &self.context;
+        let ours = [(labels::INSTANCE, context.config.instance.as_str())];
+        let mut rows = context.engine.list_containers(&ours).await?;
         rows.retain(Row::is_sandbox);
         let found = rows.iter().map(|row| {
             let mode = row.labels.get(labels::MODE);
             (mode.map_or("unknown", String::as_str), row.state.as_str())
         });
         meter.sandboxes(found);
-        let seen = survey::look(rows, |row| common.capacity.channel(&row.id)).await;
+        let seen = survey::look(rows, |row| context.capacity.channel(&row.id)).await;
         let memory = seen.iter().filter_map(|one| one.stats.as_ref());
         meter.memory(memory.map(|stats| stats.memory_bytes).sum());
-        if let Some(free) = disk_free(&common.engine).await? {
+        if let Some(free) = disk_free(&context.engine).await? {
             meter.disk_free(free);
         }
         Ok(())

@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::bring_up::{Maker, Running, UNRESPONSIVE};
 use super::capacity::Priority;
+use super::provisioner::{Provisioner, Running, UNRESPONSIVE};
 use super::replaced::Reason;
 use super::{Lease, Note, NoteSlot, Request, SandboxError, Status};
 use crate::engine::State;
@@ -26,7 +26,7 @@ const OPEN_PAUSE: Duration = Duration::from_millis(300);
 
 /// The state of one sandbox.
 pub(super) struct Owner {
-    pub(super) maker: Maker,
+    pub(super) provisioner: Provisioner,
     pub(super) status: watch::Sender<Status>,
     running: Option<Running>,
     note: NoteSlot,
@@ -34,9 +34,13 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    pub(super) fn new(maker: Maker, status: watch::Sender<Status>, note: NoteSlot) -> Self {
+    pub(super) fn new(
+        provisioner: Provisioner,
+        status: watch::Sender<Status>,
+        note: NoteSlot,
+    ) -> Self {
         Self {
-            maker,
+            provisioner,
             status,
             running: None,
             note,
@@ -60,11 +64,11 @@ impl Owner {
                 () = async { while requests.recv().await.is_some() {} } => {}
             }
         }
-        if !self.maker.lasts() {
+        if !self.provisioner.lasts() {
             self.retire().await;
         }
         if let Some(running) = &self.running {
-            self.maker.common.capacity.left(&running.container);
+            self.provisioner.context.capacity.left(&running.container);
         }
     }
 
@@ -136,11 +140,14 @@ impl Owner {
             self.reconnect().await?;
         }
         if self.running.is_none() {
-            let name = self.maker.next_name();
+            let name = self.provisioner.next_name();
             let start = Instant::now();
-            let made = self.maker.bring_up(&name, priority, &self.status).await;
+            let made = self
+                .provisioner
+                .bring_up(&name, priority, &self.status)
+                .await;
             if made.is_ok() {
-                self.maker.engine.meter().brought_up(start.elapsed());
+                self.provisioner.engine.meter().brought_up(start.elapsed());
             }
             self.status.send_replace(match made {
                 Ok(_) => Status::Running,
@@ -153,7 +160,7 @@ impl Owner {
             if running.workspace_is_new {
                 self.note.workspace_is_new();
             }
-            let capacity = &self.maker.common.capacity;
+            let capacity = &self.provisioner.context.capacity;
             capacity.occupied(&running.container, &running.channel);
             self.running = Some(running);
         }
@@ -167,12 +174,12 @@ impl Owner {
         };
         let give_up = Instant::now() + UNRESPONSIVE;
         while running.channel.last_words_now().is_none() {
-            let error = match self.maker.connect(&running.container).await {
+            let error = match self.provisioner.connect(&running.container).await {
                 Ok(channel) => {
-                    let capacity = &self.maker.common.capacity;
+                    let capacity = &self.provisioner.context.capacity;
                     capacity.occupied(&running.container, &channel);
                     running.channel = channel;
-                    self.maker.engine.meter().reconnected();
+                    self.provisioner.engine.meter().reconnected();
                     return Ok(());
                 }
                 Err(error) => error,
@@ -180,7 +187,7 @@ impl Owner {
             if !error.may_be_an_end() {
                 return Err(error);
             }
-            let found = self.maker.engine.inspect(&running.container).await?;
+            let found = self.provisioner.engine.inspect(&running.container).await?;
             match found.map(|found| found.state) {
                 None | Some(State::Exited | State::Dead | State::Removing) => break,
                 Some(State::Running) => {}
@@ -191,7 +198,7 @@ impl Owner {
                     container = &*running.container,
                     "PID 1 does not answer: removing"
                 );
-                self.maker.set_aside(&running.container).await?;
+                self.provisioner.set_aside(&running.container).await?;
                 self.forget(Reason::Unresponsive, None);
                 return Ok(());
             }
@@ -203,7 +210,7 @@ impl Owner {
             .map(|words| words.exit_code);
         if said == Some(exit::STUCK) {
             // The kernel keeps it until the last of its processes is gone.
-            self.maker.set_aside(&running.container).await?;
+            self.provisioner.set_aside(&running.container).await?;
             self.forget(Reason::Stuck, said);
             return Ok(());
         }
@@ -218,13 +225,13 @@ impl Owner {
         let Some(running) = self.running.take() else {
             return;
         };
-        self.maker.common.capacity.left(&running.container);
+        self.provisioner.context.capacity.left(&running.container);
         if let Err(error) = running.channel.retire_at_once().await {
             debug!(
                 error = &error as &dyn std::error::Error,
                 "PID 1 did not retire: removing"
             );
-            if let Err(error) = self.maker.engine.remove(&running.container).await {
+            if let Err(error) = self.provisioner.engine.remove(&running.container).await {
                 let error = &error as &dyn std::error::Error;
                 warn!(error, "it ends itself when its channel is gone");
             }
@@ -253,8 +260,8 @@ impl Owner {
                     "container ended"
                 );
             }
-            self.maker.engine.meter().ended(reason.word());
-            self.maker.common.capacity.left(&running.container);
+            self.provisioner.engine.meter().ended(reason.word());
+            self.provisioner.context.capacity.left(&running.container);
             self.last_end = Some((running.container, reason));
             self.note.put(Note::Restarted(reason));
             self.status.send_replace(Status::Absent);

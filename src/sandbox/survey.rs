@@ -7,7 +7,7 @@ use casemate_protocol::StatsReply;
 use futures_util::{StreamExt as _, stream};
 use tokio::time::timeout;
 
-use super::bring_up::connect_to;
+use super::provisioner::connect_to;
 use crate::channel::Channel;
 use crate::engine::{Engine, EngineError, Row, State, labels};
 use crate::identity::Instance;

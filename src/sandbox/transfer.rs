@@ -29,9 +29,9 @@ use futures_util::stream::BoxStream;
 use tokio::time::{Instant, sleep};
 
 use super::admission::{Admission, Admitted};
-use super::bring_up::connect_to;
 use super::files::{FILE_CALL, new_id};
 use super::lease::{LEASE, OwnerHandle};
+use super::provisioner::connect_to;
 use super::repeat::Repeat;
 use super::{RETRY_PAUSE, Sandbox, SandboxError, Wait};
 use crate::channel::{CallError, Channel};

@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, debug, info};
 
 use super::SandboxError;
-use super::bring_up::{Common, Maker};
+use super::provisioner::{Provisioner, ServerContext};
 use crate::config::Uids;
 use crate::engine::{
     Capabilities, ContainerSpec, Engine, EngineError, UidRange, VolumeRow, Workspace, labels,
@@ -140,7 +140,7 @@ impl Drop for Claim {
     }
 }
 
-impl Common {
+impl ServerContext {
     /// The uids that users have here.
     pub async fn uids(&self) -> Result<UidRange, EngineError> {
         let capabilities = self.engine.capabilities().await?;
@@ -148,7 +148,7 @@ impl Common {
     }
 }
 
-impl Maker {
+impl Provisioner {
     /// Makes the volume of `spec`, with `more` labels, and gives it to its user; then `spec` says
     /// who that is. It has the uid `own`, or one that nobody has; where users have none, it says
     /// none. Another server of the same user may be faster, and then it is as that one made it.
@@ -200,7 +200,7 @@ impl Maker {
     /// The uid of the user's workspace, where its next volume is to have the same; `None` where it
     /// has none of its own, or one that the settings do not name any more.
     pub(super) async fn uid_to_keep(&self) -> Result<Option<u32>, SandboxError> {
-        let (uids, volumes) = (self.common.uids().await?, self.volumes().await?);
+        let (uids, volumes) = (self.context.uids().await?, self.volumes().await?);
         Ok(volumes.uid.filter(|uid| uids.contains(*uid)))
     }
 
@@ -209,14 +209,14 @@ impl Maker {
     pub(super) async fn give_to_user(&self, spec: &ContainerSpec) -> Result<(), SandboxError> {
         let (engine, spec) = (self.engine.clone(), spec.clone());
         let give = async move { engine.give_to_user(&spec).await };
-        let given = self.common.tasks.spawn(give.in_current_span()).await;
+        let given = self.context.tasks.spawn(give.in_current_span()).await;
         // Dropped with the runtime.
         given.map_err(|_| SandboxError::Ending)?.map_err(Into::into)
     }
 
     /// The uid of a volume that is about to be made; `None` where all users share one.
     async fn claim_uid(&self) -> Result<Option<Claim>, SandboxError> {
-        let uids = self.common.uids().await?;
+        let uids = self.context.uids().await?;
         if uids.count() == 0 {
             return Ok(None);
         }
@@ -226,7 +226,7 @@ impl Maker {
             self.remove_stale(&rows).await;
             let mut taken: BTreeSet<u32> = rows.iter().filter_map(VolumeRow::uid).collect();
             taken.extend(&passed_over);
-            let Some(reserved) = self.common.uids_in_use.reserve(uids, &taken) else {
+            let Some(reserved) = self.context.uids_in_use.reserve(uids, &taken) else {
                 let count = uids.count();
                 return Err(SandboxError::NoUid { count });
             };
@@ -253,7 +253,7 @@ impl Maker {
             volume,
             is_asked_for: false,
             _reserved: reserved,
-            tasks: self.common.tasks.clone(),
+            tasks: self.context.tasks.clone(),
         };
         // Since the first listing another server may have claimed it, used it and released it.
         let rows = self.engine.volumes_with_uid().await?;

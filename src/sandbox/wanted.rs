@@ -6,8 +6,8 @@ use tokio::sync::watch;
 use tracing::info;
 
 use super::bind::{self, Reserved};
-use super::bring_up::Maker;
 use super::measure::disk_free;
+use super::provisioner::Provisioner;
 use super::{SandboxError, Status};
 use crate::config::{Bind, Mode};
 use crate::engine::{
@@ -39,7 +39,7 @@ pub async fn image_state(
     engine.image_state(image, INIT, uids).await
 }
 
-impl Maker {
+impl Provisioner {
     /// Whether the container is for more than one command, and for other servers too.
     pub fn lasts(&self) -> bool {
         self.settings.mode != Mode::Ephemeral
@@ -136,7 +136,7 @@ impl Maker {
     /// Room for a user who has no workspace yet, where this machine can see the
     /// Engine's disk.
     pub(super) async fn check_disk(&self, volume: &str) -> Result<(), SandboxError> {
-        let floor = self.common.config.disk_floor.0;
+        let floor = self.context.config.disk_floor.0;
         if floor == 0 {
             return Ok(());
         }
@@ -156,7 +156,7 @@ impl Maker {
 
     /// The directory that is the workspace; `None`: a volume is.
     fn bound(&self) -> Option<bind::Place<'_>> {
-        let bind = self.common.config.bind.as_ref();
+        let bind = self.context.config.bind.as_ref();
         let bind = bind.filter(|_| self.settings.mode == Mode::Bind)?;
         Some(match bind {
             Bind::Root(root) => bind::Place::Beneath(root.as_path(), self.name.user_part()),
@@ -173,7 +173,7 @@ impl Maker {
         ];
         args.push(format!(
             "--disk-floor-bytes={}",
-            self.common.config.disk_floor.0
+            self.context.config.disk_floor.0
         ));
         if !self.lasts() {
             args.push(format!("--orphan-ttl-ms={}", ORPHAN_TTL.as_millis()));
@@ -187,17 +187,17 @@ impl Maker {
         vec![
             format!("--idle-timeout-ms={}", idle.as_millis()),
             "--background-ttl-ms=0".to_owned(),
-            format!("--disk-floor-bytes={}", self.common.config.disk_floor.0),
+            format!("--disk-floor-bytes={}", self.context.config.disk_floor.0),
             format!("--orphan-ttl-ms={}", ORPHAN_TTL.as_millis()),
         ]
     }
 
     async fn image(&self, status: &watch::Sender<Status>) -> Result<PreparedImage, SandboxError> {
         let before = status.send_replace(Status::Preparing);
-        let _one_at_a_time = self.common.preparing.lock().await;
+        let _one_at_a_time = self.context.preparing.lock().await;
         let image = self.settings.image.as_str();
         let progress = |step: &str| info!(image, step, "preparing the image");
-        let uids = self.common.uids().await?;
+        let uids = self.context.uids().await?;
         let prepared = self.engine.prepared_image(image, INIT, uids, progress);
         let prepared = prepared.await?;
         status.send_replace(before);
@@ -206,14 +206,14 @@ impl Maker {
 
     pub(super) fn labels(&self) -> Labels {
         Labels {
-            instance: self.common.config.instance.as_str().to_owned(),
+            instance: self.context.config.instance.as_str().to_owned(),
             user: self.user.subject.as_str().to_owned(),
             issuer: self.user.issuer.as_str().to_owned(),
             mode: self.settings.mode.as_str().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            node: self.common.node.clone(),
+            node: self.context.node.clone(),
             epoch: 0,
-            since: self.common.since.clone(),
+            since: self.context.since.clone(),
         }
     }
 }

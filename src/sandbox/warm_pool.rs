@@ -79,7 +79,7 @@ pub(super) enum CommandLocation {
 
 impl WarmPool {
     pub fn new(factory: Factory) -> Arc<Self> {
-        let live = factory.maker().settings.ephemeral_live;
+        let live = factory.provisioner().settings.ephemeral_live;
         Arc::new(Self {
             spare: Mutex::default(),
             live: Admission::new(live, factory.waiting()),
@@ -132,7 +132,7 @@ impl WarmPool {
     ) -> Result<Arc<Slot>, SandboxError> {
         let live = self.live.enter(deadline, told).await?;
         let handle = self.lock().take();
-        let meter = self.factory.maker().engine.meter();
+        let meter = self.factory.provisioner().engine.meter();
         meter.spare(handle.is_some());
         Ok(Arc::new(Slot {
             handle: handle.unwrap_or_else(|| self.factory.spawn_owner()),

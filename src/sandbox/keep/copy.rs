@@ -10,7 +10,7 @@ use super::{Keeper, SILENCE};
 use crate::channel::{Backup, BackupPart, CallError, Channel};
 use crate::engine::{Row, RunAs, State, Workspace, labels};
 use crate::sandbox::SandboxError;
-use crate::sandbox::bring_up::{Maker, connect_to};
+use crate::sandbox::provisioner::{Provisioner, connect_to};
 
 /// Whether a copy is a picture of one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Copying {
     /// Keeps the connection.
     _channel: Option<Channel>,
     errand: Option<Errand>,
-    maker: Maker,
+    provisioner: Provisioner,
     /// Containers on the workspace, other than where it is read.
     others: Vec<String>,
 }
@@ -64,11 +64,13 @@ impl Keeper {
     /// # Errors
     /// Those of every call.
     pub async fn copy(&self) -> Result<Copying, SandboxError> {
-        let maker = &self.maker;
-        let rows = maker.running().await?;
-        let own = rows.iter().find(|row| row.name == maker.lasting_name());
-        if let Some(own) = own.filter(|_| maker.lasts())
-            && let Ok(channel) = connect_to(&maker.engine, &own.id).await
+        let provisioner = &self.provisioner;
+        let rows = provisioner.running().await?;
+        let own = rows
+            .iter()
+            .find(|row| row.name == provisioner.lasting_name());
+        if let Some(own) = own.filter(|_| provisioner.lasts())
+            && let Ok(channel) = connect_to(&provisioner.engine, &own.id).await
         {
             // One that ends just now says so, and then an errand does it.
             if let Ok(backup) = channel.backup(false, SILENCE).await {
@@ -76,16 +78,20 @@ impl Keeper {
                     backup,
                     _channel: Some(channel),
                     errand: None,
-                    maker: maker.clone(),
+                    provisioner: provisioner.clone(),
                     others: Vec::new(),
                 });
             }
         }
-        let (workspace, run_as) = maker.workspace_now().await?;
-        let errand = maker.errand(Purpose::Backup, workspace, run_as).await?;
-        let others = maker.running().await?;
+        let (workspace, run_as) = provisioner.workspace_now().await?;
+        let errand = provisioner
+            .errand(Purpose::Backup, workspace, run_as)
+            .await?;
+        let others = provisioner.running().await?;
         // What fills another volume is in nobody's way.
-        let others = others.into_iter().filter(|row| !maker.is_restore(row));
+        let others = others
+            .into_iter()
+            .filter(|row| !provisioner.is_restore(row));
         let mut others: Vec<_> = others.map(|row| row.id).collect();
         others.retain(|id| *id != errand.id);
         match errand.backup(!others.is_empty()).await {
@@ -93,7 +99,7 @@ impl Keeper {
                 backup,
                 _channel: None,
                 errand: Some(errand),
-                maker: maker.clone(),
+                provisioner: provisioner.clone(),
                 others,
             }),
             Err(error) => {
@@ -127,9 +133,11 @@ impl Copying {
         let Some(errand) = &self.errand else {
             return Ok(false);
         };
-        let running = self.maker.running().await?;
+        let running = self.provisioner.running().await?;
         let known = |id: &String| *id == errand.id || self.others.contains(id);
-        let mut running = running.iter().filter(|row| !self.maker.is_restore(row));
+        let mut running = running
+            .iter()
+            .filter(|row| !self.provisioner.is_restore(row));
         Ok(running.any(|row| !known(&row.id)))
     }
 
@@ -141,7 +149,7 @@ impl Copying {
     }
 }
 
-impl Maker {
+impl Provisioner {
     /// The containers of this user that run or are about to.
     pub(super) async fn running(&self) -> Result<Vec<Row>, SandboxError> {
         let mut rows = self.not_over().await?;

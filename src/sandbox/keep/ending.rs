@@ -9,7 +9,7 @@ use tracing::warn;
 use super::errand::{MODE, Purpose};
 use super::stage::StageError;
 use crate::engine::{Container, Engine, EngineError, Row, State, labels};
-use crate::sandbox::bring_up::{Maker, connect_to};
+use crate::sandbox::provisioner::{Provisioner, connect_to};
 use crate::sandbox::transfer::broken_off;
 use crate::sandbox::{LiveSandbox, SandboxError, survey};
 
@@ -19,7 +19,7 @@ const REMOVAL: Duration = Duration::from_secs(30);
 /// Between two looks at what still uses an old volume.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-impl Maker {
+impl Provisioner {
     /// Ends all containers of the user but this one.
     pub(super) async fn end_containers(&self, but: &str, force: bool) -> Result<(), StageError> {
         for row in self.running().await? {

@@ -10,8 +10,8 @@ use tracing::warn;
 use super::SILENCE;
 use crate::channel::{Backup, Channel, Outgoing};
 use crate::engine::{ContainerSpec, Engine, RunAs, Workspace};
-use crate::sandbox::bring_up::Maker;
 use crate::sandbox::owner::REMOVAL;
+use crate::sandbox::provisioner::Provisioner;
 use crate::sandbox::{SandboxError, Status};
 
 /// The mode in its labels: servers that make room ask it last.
@@ -50,7 +50,7 @@ pub(super) struct Errand {
     pub(super) channel: Channel,
 }
 
-impl Maker {
+impl Provisioner {
     /// Makes one on this workspace.
     ///
     /// # Errors

@@ -26,10 +26,10 @@ impl Keeper {
     /// [`crate::engine::EngineError::Missing`] where there is none, and those of every
     /// call.
     pub async fn last_use(&self) -> Result<Option<SystemTime>, SandboxError> {
-        let volumes = self.maker.volumes().await?;
+        let volumes = self.provisioner.volumes().await?;
         let run_as = volumes.run_as();
         let workspace = Workspace::Volume(volumes.current);
-        let errand = self.maker.errand(Purpose::Look, workspace, run_as);
+        let errand = self.provisioner.errand(Purpose::Look, workspace, run_as);
         let errand = errand.await?;
         let used = errand.last_use().await;
         errand.close().await;
@@ -41,7 +41,7 @@ impl Keeper {
     /// # Errors
     /// The Engine's.
     pub async fn is_in_use(&self) -> Result<bool, SandboxError> {
-        Ok(!self.maker.running().await?.is_empty())
+        Ok(!self.provisioner.running().await?.is_empty())
     }
 }
 

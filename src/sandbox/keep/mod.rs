@@ -28,7 +28,7 @@ pub(super) use errand::MODE as ERRAND;
 pub use stage::{Filling, ReadBack, StageError, Staged};
 pub use whose::{DOCTOR, owner, workspaces};
 
-use super::bring_up::Maker;
+use super::provisioner::Provisioner;
 use super::{Manager, SandboxError};
 use crate::engine::{Engine, labels};
 use crate::identity::User;
@@ -41,28 +41,28 @@ const SILENCE: Duration = Duration::from_secs(15 * 60);
 /// One user's workspace as a whole.
 #[derive(Debug, Clone)]
 pub struct Keeper {
-    maker: Maker,
+    provisioner: Provisioner,
 }
 
 impl Keeper {
     /// Whose it is.
     pub fn user(&self) -> &User {
-        &self.maker.user
+        &self.provisioner.user
     }
 
     /// What tells users apart in names.
     pub fn user_part(&self) -> &str {
-        self.maker.name.user_part()
+        self.provisioner.name.user_part()
     }
 
     /// Where it is.
     pub fn engine(&self) -> &Engine {
-        &self.maker.engine
+        &self.provisioner.engine
     }
 
     /// Whether the workspace is a directory of the host, and no volume.
     pub fn is_bound(&self) -> bool {
-        self.maker.is_bound()
+        self.provisioner.is_bound()
     }
 
     /// The volume that is the workspace, and whether the user has no other: a restore that
@@ -71,8 +71,9 @@ impl Keeper {
     /// # Errors
     /// The Engine's.
     pub async fn volume(&self) -> Result<Option<(String, bool)>, SandboxError> {
-        let volumes = self.maker.volumes().await?;
-        let is_there = !self.is_bound() && self.maker.engine.has_volume(&volumes.current).await?;
+        let volumes = self.provisioner.volumes().await?;
+        let is_there =
+            !self.is_bound() && self.provisioner.engine.has_volume(&volumes.current).await?;
         let is_alone = volumes.old.is_empty() && volumes.pending.is_empty();
         let is_alone = is_alone && volumes.marks.is_empty();
         Ok(is_there.then_some((volumes.current, is_alone)))
@@ -87,8 +88,8 @@ impl Keeper {
         if self.volume().await?.is_none() {
             return Ok(false);
         }
-        let uids = self.maker.common.uids().await?;
-        let uid = self.maker.volumes().await?.uid;
+        let uids = self.provisioner.context.uids().await?;
+        let uid = self.provisioner.volumes().await?.uid;
         Ok(match uids.count() {
             0 => uid.is_some(),
             _ => uid.is_none_or(|uid| !uids.contains(uid)),
@@ -108,7 +109,7 @@ impl Manager {
     /// The keeper of `user`'s workspace. Does not reach for the Engine.
     pub fn keeper(&self, user: &User) -> Keeper {
         Keeper {
-            maker: self.maker(user),
+            provisioner: self.provisioner(user),
         }
     }
 
@@ -117,9 +118,9 @@ impl Manager {
     /// # Errors
     /// The Engine's.
     pub async fn users_with_a_volume(&self) -> Result<Vec<User>, SandboxError> {
-        let instance = &self.common.config.instance;
+        let instance = &self.context.config.instance;
         let ours = [(labels::INSTANCE, instance.as_str())];
-        let volumes = self.common.engine.list_volumes(&ours).await?;
+        let volumes = self.context.engine.list_volumes(&ours).await?;
         let workspaces = workspaces(instance, &volumes).into_iter();
         Ok(workspaces.map(|(user, _)| user).collect())
     }

@@ -10,8 +10,8 @@ use super::errand::{Errand, Purpose};
 use super::{Keeper, SILENCE};
 use crate::channel::{Backup, BackupPart, Outgoing};
 use crate::engine::{EngineError, RunAs, VolumeDriver, Workspace, labels};
-use crate::sandbox::bring_up::Maker;
 use crate::sandbox::generation::missing;
+use crate::sandbox::provisioner::Provisioner;
 use crate::sandbox::{SandboxError, Status};
 
 /// Why a workspace was not exchanged.
@@ -46,7 +46,7 @@ impl From<EngineError> for StageError {
 /// A volume that is not the workspace yet.
 #[derive(Debug)]
 pub struct Staged {
-    maker: Maker,
+    provisioner: Provisioner,
     volume: String,
     generation: u64,
     run_as: RunAs,
@@ -69,33 +69,37 @@ impl Keeper {
     /// [`SandboxError::DiskFull`], [`StageError::Bound`] for a user in bind mode,
     /// [`StageError::Works`], and those of every call.
     pub async fn stage(&self, force: bool) -> Result<Staged, StageError> {
-        let maker = &self.maker;
-        if maker.is_bound() {
+        let provisioner = &self.provisioner;
+        if provisioner.is_bound() {
             return Err(StageError::Bound);
         }
         if !force {
             // It is looked again at the end; hours may be between.
-            maker.must_not_work().await?;
+            provisioner.must_not_work().await?;
         }
         self.tidy().await?;
         // What may take long comes before the mark, and before the volume without which
         // the mark does nothing.
         let (status, _) = watch::channel(Status::Absent);
-        maker.spec(&status).await?;
-        let generation = maker.volumes().await?.generation + 1;
+        provisioner.spec(&status).await?;
+        let generation = provisioner.volumes().await?.generation + 1;
         let random = uuid::Uuid::new_v4().simple().to_string();
-        let volume = format!("{}-g{generation}-{}", maker.name.as_str(), &random[..8]);
-        maker.check_disk(&volume).await?;
+        let volume = format!(
+            "{}-g{generation}-{}",
+            provisioner.name.as_str(),
+            &random[..8]
+        );
+        provisioner.check_disk(&volume).await?;
         let staged = self.make(&volume, generation).await;
         let (errand, run_as) = match staged {
             Ok(staged) => staged,
             Err(error) => {
-                maker.take_away_volume(&volume).await;
+                provisioner.take_away_volume(&volume).await;
                 return Err(error.into());
             }
         };
         Ok(Staged {
-            maker: maker.clone(),
+            provisioner: provisioner.clone(),
             volume,
             generation,
             run_as,
@@ -104,25 +108,27 @@ impl Keeper {
     }
 
     async fn make(&self, volume: &str, generation: u64) -> Result<(Errand, RunAs), SandboxError> {
-        let maker = &self.maker;
-        let labels = maker.labels();
+        let provisioner = &self.provisioner;
+        let labels = provisioner.labels();
         let mark = [(labels::PENDING, volume.to_owned())];
         let (name, plain) = (mark_of(volume), VolumeDriver::default());
         // First: without it, what follows would be the workspace.
-        let marked = maker.engine.ensure_volume(&name, &labels, &mark, &plain);
+        let marked = provisioner
+            .engine
+            .ensure_volume(&name, &labels, &mark, &plain);
         marked.await?;
         let workspace = Workspace::Volume(volume.to_owned());
         let (status, _) = watch::channel(Status::Absent);
-        let spec = maker.spec_on(workspace.clone(), RunAs::DEFAULT, &status);
+        let spec = provisioner.spec_on(workspace.clone(), RunAs::DEFAULT, &status);
         let mut spec = spec.await?;
         let number = [(labels::GENERATION, generation.to_string())];
-        let own = maker.uid_to_keep().await?;
-        maker.make_volume(&mut spec, &number, own).await?;
+        let own = provisioner.uid_to_keep().await?;
+        provisioner.make_volume(&mut spec, &number, own).await?;
         // Somebody who took the mark away just now has made it the workspace.
-        if !maker.volumes().await?.is_pending(volume) {
+        if !provisioner.volumes().await?.is_pending(volume) {
             return Err(missing(&name));
         }
-        let errand = maker.errand(Purpose::Restore, workspace, spec.run_as);
+        let errand = provisioner.errand(Purpose::Restore, workspace, spec.run_as);
         Ok((errand.await?, spec.run_as))
     }
 }
@@ -154,7 +160,9 @@ impl Staged {
     /// # Errors
     /// [`StageError::Works`], and those of every call.
     pub async fn end_containers(&self, force: bool) -> Result<(), StageError> {
-        self.maker.end_containers(&self.errand.id, force).await
+        self.provisioner
+            .end_containers(&self.errand.id, force)
+            .await
     }
 
     /// Whether the user has a container.
@@ -162,7 +170,7 @@ impl Staged {
     /// # Errors
     /// The Engine's.
     pub async fn is_used(&self) -> Result<bool, SandboxError> {
-        let running = self.maker.running().await?;
+        let running = self.provisioner.running().await?;
         Ok(running.iter().any(|row| row.id != self.errand.id))
     }
 
@@ -200,13 +208,13 @@ impl Staged {
             return Err(error);
         }
         let Self {
-            maker,
+            provisioner,
             volume,
             errand,
             ..
         } = self;
-        if let Err(error) = maker.engine.remove_volume(&mark_of(&volume)).await {
-            let current = maker.volumes().await.map(|volumes| volumes.current);
+        if let Err(error) = provisioner.engine.remove_volume(&mark_of(&volume)).await {
+            let current = provisioner.volumes().await.map(|volumes| volumes.current);
             if !current.is_ok_and(|current| current == volume) {
                 // It may be done, or be done in a moment: then the user's files are here,
                 // and only a look can tell. What never became the workspace is tidied.
@@ -214,12 +222,12 @@ impl Staged {
                 return Err(StageError::Unknown(error));
             }
         }
-        info!(volume, user = %maker.user, "the workspace was exchanged");
+        info!(volume, user = %provisioner.user, "the workspace was exchanged");
         // An Engine that does not say so now has done it all the same.
-        let now = maker.volumes().await;
+        let now = provisioner.volumes().await;
         let overtaken = now.is_ok_and(|now| now.current != volume);
         if !overtaken {
-            maker.end_what_uses_old_volumes().await;
+            provisioner.end_what_uses_old_volumes().await;
         }
         errand.close().await;
         if overtaken {
@@ -230,8 +238,10 @@ impl Staged {
 
     /// The last look before it counts.
     async fn ready(&self, force: bool) -> Result<(), StageError> {
-        self.maker.end_containers(&self.errand.id, force).await?;
-        if self.maker.volumes().await?.generation >= self.generation {
+        self.provisioner
+            .end_containers(&self.errand.id, force)
+            .await?;
+        if self.provisioner.volumes().await?.generation >= self.generation {
             return Err(StageError::Overtaken);
         }
         Ok(())
@@ -240,7 +250,7 @@ impl Staged {
     /// Takes it away again.
     pub async fn abandon(self) {
         self.errand.close().await;
-        self.maker.take_away_volume(&self.volume).await;
+        self.provisioner.take_away_volume(&self.volume).await;
     }
 }
 

@@ -34,15 +34,15 @@ async fn left(scratch: &Scratch) -> (Vec<String>, usize) {
 #[tokio::test]
 async fn what_is_removed_before_an_errand_begins_is_not_made_again_and_taken_for_it() {
     scratch(async |scratch: &Scratch| {
-        let maker = keeper(scratch).maker;
-        let first = maker.name.as_str().to_owned();
+        let provisioner = keeper(scratch).provisioner;
+        let first = provisioner.name.as_str().to_owned();
         for (purpose, volume) in [
             (Purpose::Backup, first.clone()),
             (Purpose::Backup, format!("{first}-g1-a")),
             (Purpose::Restore, format!("{first}-g1-a")),
         ] {
             let workspace = Workspace::Volume(volume.clone());
-            let errand = maker.errand(purpose, workspace, RunAs::DEFAULT).await;
+            let errand = provisioner.errand(purpose, workspace, RunAs::DEFAULT).await;
             assert!(errand.is_err(), "{purpose:?} {volume}");
             assert_eq!(left(scratch).await, (vec![], 0), "{purpose:?} {volume}");
         }
@@ -53,19 +53,19 @@ async fn what_is_removed_before_an_errand_begins_is_not_made_again_and_taken_for
 #[tokio::test]
 async fn a_restore_does_not_fill_what_is_the_workspace_and_leaves_it() {
     scratch(async |scratch: &Scratch| {
-        let maker = keeper(scratch).maker;
-        let volume = format!("{}-g1-a", maker.name.as_str());
-        let (labels, driver) = (maker.labels(), VolumeDriver::default());
+        let provisioner = keeper(scratch).provisioner;
+        let volume = format!("{}-g1-a", provisioner.name.as_str());
+        let (labels, driver) = (provisioner.labels(), VolumeDriver::default());
         let number = [(labels::GENERATION, "1".to_owned())];
         let make = scratch
             .engine
             .ensure_volume(&volume, &labels, &number, &driver);
         make.await.expect("made");
         let workspace = || Workspace::Volume(volume.clone());
-        let errand = maker.errand(Purpose::Restore, workspace(), RunAs::DEFAULT);
+        let errand = provisioner.errand(Purpose::Restore, workspace(), RunAs::DEFAULT);
         assert!(errand.await.is_err());
         assert_eq!(left(scratch).await, (vec![volume.clone()], 0));
-        let backup = maker.errand(Purpose::Backup, workspace(), RunAs::DEFAULT);
+        let backup = provisioner.errand(Purpose::Backup, workspace(), RunAs::DEFAULT);
         backup.await.expect("it runs").close().await;
     })
     .await;
@@ -75,8 +75,8 @@ async fn a_restore_does_not_fill_what_is_the_workspace_and_leaves_it() {
 async fn a_young_mark_stays_also_without_its_volume() {
     scratch(async |scratch: &Scratch| {
         let keeper = keeper(scratch);
-        let name = mark_of(&format!("{}-g1-a", keeper.maker.name.as_str()));
-        let (labels, driver) = (keeper.maker.labels(), VolumeDriver::default());
+        let name = mark_of(&format!("{}-g1-a", keeper.provisioner.name.as_str()));
+        let (labels, driver) = (keeper.provisioner.labels(), VolumeDriver::default());
         let mark = [(labels::PENDING, "v".to_owned())];
         let make = scratch.engine.ensure_volume(&name, &labels, &mark, &driver);
         make.await.expect("made");

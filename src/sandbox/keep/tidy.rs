@@ -8,7 +8,7 @@ use super::Keeper;
 use super::errand::MODE;
 use super::stage::mark_of;
 use crate::engine::{EngineError, Row, labels};
-use crate::sandbox::bring_up::Maker;
+use crate::sandbox::provisioner::Provisioner;
 use crate::sandbox::{SandboxError, is_abandoned};
 
 impl Keeper {
@@ -17,7 +17,7 @@ impl Keeper {
     /// # Errors
     /// The Engine's.
     pub async fn tidy(&self) -> Result<(), SandboxError> {
-        match self.maker.tidy().await {
+        match self.provisioner.tidy().await {
             // The next time, then.
             Err(SandboxError::Engine(error)) if matches!(*error, EngineError::InUse { .. }) => {
                 Ok(())
@@ -27,7 +27,7 @@ impl Keeper {
     }
 }
 
-impl Maker {
+impl Provisioner {
     /// As [`Keeper::tidy`], with [`EngineError::InUse`] where an old workspace is in use.
     pub(super) async fn tidy(&self) -> Result<(), SandboxError> {
         self.remove_abandoned_errands().await?;

@@ -39,7 +39,7 @@ pub(super) const UNRESPONSIVE: Duration = Duration::from_secs(10);
 
 /// What all sandboxes of a server are made with.
 #[derive(Debug)]
-pub(super) struct Common {
+pub(super) struct ServerContext {
     pub config: Config,
     pub engine: Engine,
     /// When this server started, RFC 3339.
@@ -74,8 +74,8 @@ pub(super) struct Running {
 
 /// Makes and finds the container of one user.
 #[derive(Debug, Clone)]
-pub(super) struct Maker {
-    pub common: Arc<Common>,
+pub(super) struct Provisioner {
+    pub context: Arc<ServerContext>,
     pub engine: Engine,
     pub user: User,
     /// The user's own.
@@ -83,7 +83,7 @@ pub(super) struct Maker {
     pub name: SandboxName,
 }
 
-impl Maker {
+impl Provisioner {
     /// Finds the user's container of this name or makes it, and opens a channel to it.
     pub async fn bring_up(
         &self,
