@@ -49,13 +49,13 @@ pub fn node() -> String {
 
 /// Starts owners of one user's containers.
 #[derive(Debug)]
-pub(super) struct Factory {
+pub(super) struct OwnerSpawner {
     provisioner: Provisioner,
     ending: CancellationToken,
     ended: CancellationToken,
 }
 
-impl Factory {
+impl OwnerSpawner {
     /// How the user's containers are made.
     pub fn provisioner(&self) -> &Provisioner {
         &self.provisioner
@@ -243,16 +243,16 @@ impl Manager {
     fn start_sandbox(&self, user: &User) -> Sandbox {
         let provisioner = self.provisioner(user);
         let calls = provisioner.settings.calls_per_user;
-        let factory = Factory {
+        let spawner = OwnerSpawner {
             provisioner,
             ending: self.ending.clone(),
             ended: self.ended.clone(),
         };
-        let waiting = factory.waiting();
-        let containers = if factory.provisioner.lasts() {
-            Containers::Lasting(factory.spawn_owner())
+        let waiting = spawner.waiting();
+        let containers = if spawner.provisioner.lasts() {
+            Containers::Lasting(spawner.spawn_owner())
         } else {
-            Containers::Fresh(WarmPool::new(factory))
+            Containers::Fresh(WarmPool::new(spawner))
         };
         Sandbox {
             containers,

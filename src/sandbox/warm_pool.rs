@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::admission::{Admission, Admitted};
 use super::command::{Follow, News};
 use super::execution::Execution;
-use super::manager::Factory;
+use super::manager::OwnerSpawner;
 use super::{Command, Executed, OwnerHandle, SandboxError};
 
 /// Outcomes kept for callers that were answered `running`, as many as PID 1 keeps
@@ -39,7 +39,7 @@ const LONGEST: Duration = Duration::from_secs(3700);
 /// The spare, the slots, and what became of commands that outlived their call.
 #[derive(Debug)]
 pub(super) struct WarmPool {
-    factory: Factory,
+    spawner: OwnerSpawner,
     spare: Mutex<Option<OwnerHandle>>,
     /// Containers that may run a command at once.
     live: Admission,
@@ -78,13 +78,13 @@ pub(super) enum CommandLocation {
 }
 
 impl WarmPool {
-    pub fn new(factory: Factory) -> Arc<Self> {
-        let live = factory.provisioner().settings.ephemeral_live;
+    pub fn new(spawner: OwnerSpawner) -> Arc<Self> {
+        let live = spawner.provisioner().settings.ephemeral_live;
         Arc::new(Self {
             spare: Mutex::default(),
-            live: Admission::new(live, factory.waiting()),
+            live: Admission::new(live, spawner.waiting()),
             kept: Mutex::default(),
-            factory,
+            spawner,
         })
     }
 
@@ -99,7 +99,7 @@ impl WarmPool {
     /// The one that waits, or the beginning of one.
     pub fn spare(&self) -> OwnerHandle {
         self.lock()
-            .get_or_insert_with(|| self.factory.spawn_owner())
+            .get_or_insert_with(|| self.spawner.spawn_owner())
             .clone()
     }
 
@@ -132,10 +132,10 @@ impl WarmPool {
     ) -> Result<Arc<Slot>, SandboxError> {
         let live = self.live.enter(deadline, told).await?;
         let handle = self.lock().take();
-        let meter = self.factory.provisioner().engine.meter();
+        let meter = self.spawner.provisioner().engine.meter();
         meter.spare(handle.is_some());
         Ok(Arc::new(Slot {
-            handle: handle.unwrap_or_else(|| self.factory.spawn_owner()),
+            handle: handle.unwrap_or_else(|| self.spawner.spawn_owner()),
             _live: Some(live),
         }))
     }
@@ -174,7 +174,7 @@ impl WarmPool {
             Entry::Vacant(entry) => drop(entry.insert(DetachedCommand::Running(slot.clone()))),
         }
         let (this, id) = (self.clone(), id.to_owned());
-        self.factory.spawn(async move {
+        self.spawner.spawn(async move {
             let news = watch::Sender::new(News::Nothing);
             let follow = Follow {
                 wait: LONGEST,
