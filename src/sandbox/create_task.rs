@@ -28,7 +28,7 @@ use crate::channel::Channel;
 use crate::engine::ContainerSpec;
 
 /// `None`: other servers took the room meanwhile, and it was taken away again.
-type Made = Result<Option<Running>, SandboxError>;
+type CreateResult = Result<Option<Running>, SandboxError>;
 
 impl Provisioner {
     /// Makes a container in the room that is `reservation` for it, and opens a channel to
@@ -39,17 +39,17 @@ impl Provisioner {
         name: &str,
         spec: ContainerSpec,
         reservation: CapacityReservation,
-    ) -> Made {
+    ) -> CreateResult {
         let (caller, made) = oneshot::channel();
-        let making = Making {
+        let task = CreateTask {
             provisioner: self.clone(),
             caller,
         };
-        let run = making.run(name.to_owned(), spec, reservation);
+        let run = task.run(name.to_owned(), spec, reservation);
         self.context.tasks.spawn(run.in_current_span());
         let provisioner = self.clone();
-        let mut awaited = Awaited { provisioner, made };
-        let made = (&mut awaited.made).await;
+        let mut guard = CreateGuard { provisioner, made };
+        let made = (&mut guard.made).await;
         // Dropped with the runtime.
         made.unwrap_or(Err(SandboxError::Ending))
     }
@@ -124,13 +124,13 @@ async fn ended_at_start(
 /// How long the Engine may take to tell how a container ended.
 const END_IS_SEEN: Duration = Duration::from_secs(2);
 
-struct Making {
+struct CreateTask {
     provisioner: Provisioner,
     /// Closed when nobody waits any more.
-    caller: oneshot::Sender<Made>,
+    caller: oneshot::Sender<CreateResult>,
 }
 
-impl Making {
+impl CreateTask {
     async fn run(mut self, name: String, spec: ContainerSpec, reservation: CapacityReservation) {
         let made = self.make(&name, &spec, reservation).await;
         if let Err(Ok(Some(running))) = self.caller.send(made) {
@@ -143,7 +143,7 @@ impl Making {
         name: &str,
         spec: &ContainerSpec,
         reservation: CapacityReservation,
-    ) -> Made {
+    ) -> CreateResult {
         let created = self.provisioner.engine.create(name, spec).await?;
         for warning in &created.warnings {
             warn!(warning, "the engine remarks");
@@ -164,7 +164,7 @@ impl Making {
         id: &str,
         spec: &ContainerSpec,
         reservation: CapacityReservation,
-    ) -> Made {
+    ) -> CreateResult {
         tokio::select! {
             biased;
             () = self.caller.closed() => return Err(SandboxError::Ending),
@@ -185,12 +185,12 @@ impl Making {
 }
 
 /// Whoever waits for a container. It may be made at the moment when this is dropped.
-struct Awaited {
+struct CreateGuard {
     provisioner: Provisioner,
-    made: oneshot::Receiver<Made>,
+    made: oneshot::Receiver<CreateResult>,
 }
 
-impl Drop for Awaited {
+impl Drop for CreateGuard {
     fn drop(&mut self) {
         self.made.close();
         let (Ok(Ok(Some(running))), Ok(runtime)) = (self.made.try_recv(), Handle::try_current())
