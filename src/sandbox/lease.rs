@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::replaced::Reason;
-use super::{Note, SandboxError, Status};
+use super::{Notice, SandboxError, Status};
 use crate::channel::Channel;
 
 /// How long a call waits for the container: a creation takes 0.4 s, an image
@@ -35,25 +35,25 @@ pub(super) enum Request {
 /// What is to be told with the next result: set by the owner, taken where a result
 /// is made, so that an error in between does not lose it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct NoteSlot(Arc<Mutex<Option<Note>>>);
+pub(super) struct PendingNotice(Arc<Mutex<Option<Notice>>>);
 
-impl NoteSlot {
+impl PendingNotice {
     /// That a container is a new one is told before anything else of it.
-    pub fn put(&self, note: Note) {
+    pub fn put(&self, notice: Notice) {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.get_or_insert(note);
+        slot.get_or_insert(notice);
     }
 
     /// Whoever had a container before had a workspace too, and that is gone with its files.
     pub fn workspace_is_new(&self) {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Note::Restarted(reason)) = *slot {
-            *slot = Some(Note::Emptied(reason));
+        if let Some(Notice::Restarted(reason)) = *slot {
+            *slot = Some(Notice::Emptied(reason));
         }
     }
 
     /// Told once.
-    pub fn take(&self) -> Option<Note> {
+    pub fn take(&self) -> Option<Notice> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -64,7 +64,7 @@ impl NoteSlot {
 pub(super) struct OwnerHandle {
     pub requests: mpsc::Sender<Request>,
     pub status: watch::Receiver<Status>,
-    pub note: NoteSlot,
+    pub notice: PendingNotice,
     /// Cancelled when the server ends.
     pub ending: CancellationToken,
 }

@@ -23,7 +23,7 @@ use super::transfer::Transfers;
 use super::uids::UidsInUse;
 use super::wanted::INIT;
 use super::warm_pool::WarmPool;
-use super::{Containers, LiveSandbox, NoteSlot, OwnerHandle, Sandbox, SandboxError, Status};
+use super::{Containers, LiveSandbox, OwnerHandle, PendingNotice, Sandbox, SandboxError, Status};
 use crate::audit::Audit;
 use crate::config::Config;
 use crate::engine::{Engine, EngineError, PreparedImage, Row, labels};
@@ -73,14 +73,14 @@ impl OwnerSpawner {
         let span = info_span!(parent: None, "sandbox", %user, name);
         let (requests, receiver) = mpsc::channel(REQUESTS);
         let (status_sender, status) = watch::channel(Status::Absent);
-        let note = NoteSlot::default();
-        let owner = Owner::new(self.provisioner.clone(), status_sender, note.clone());
+        let notice = PendingNotice::default();
+        let owner = Owner::new(self.provisioner.clone(), status_sender, notice.clone());
         let run = owner.run(receiver, self.ending.clone(), self.ended.clone());
         self.provisioner.context.tasks.spawn(run.instrument(span));
         OwnerHandle {
             requests,
             status,
-            note,
+            notice,
             ending: self.ending.clone(),
         }
     }

@@ -85,7 +85,7 @@ use crate::channel::{CallError, Channel};
 use crate::meter::Meter;
 use admission::{Admission, Admitted};
 use cancel::Cancellations;
-use lease::{LEASE, Lease, NoteSlot, OwnerHandle, Request};
+use lease::{LEASE, Lease, OwnerHandle, PendingNotice, Request};
 use repeat::{Repeat, Tries};
 use transfer::Transfers;
 use wait::Wait;
@@ -113,7 +113,7 @@ enum Status {
 
 /// What a user is told about the sandbox beside the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Note {
+pub enum Notice {
     /// The container is a new one.
     Restarted(Reason),
     /// As [`Self::Restarted`], and the workspace had been removed.
@@ -128,7 +128,7 @@ pub struct Answer<T> {
     /// The result.
     pub value: T,
     /// Told once.
-    pub note: Option<Note>,
+    pub notice: Option<Notice>,
 }
 
 /// A handle to one user's sandbox. Cheap to clone.
@@ -193,12 +193,12 @@ impl Sandbox {
     }
 
     fn answer<T>(&self, value: T) -> Answer<T> {
-        let note = match &self.containers {
-            Containers::Lasting(handle) => handle.note.take(),
+        let notice = match &self.containers {
+            Containers::Lasting(handle) => handle.notice.take(),
             // A new one is what was asked for.
             Containers::Fresh(_) => None,
         };
-        Answer { value, note }
+        Answer { value, notice }
     }
 
     /// Waits for the call's turn among the user's own.

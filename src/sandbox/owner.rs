@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 use super::capacity::Priority;
 use super::provisioner::{Provisioner, Running, UNRESPONSIVE};
 use super::replaced::Reason;
-use super::{Lease, Note, NoteSlot, Request, SandboxError, Status};
+use super::{Lease, Notice, PendingNotice, Request, SandboxError, Status};
 use crate::engine::State;
 
 /// After PID 1 has ended, the Engine removes the container within this time.
@@ -29,7 +29,7 @@ pub(super) struct Owner {
     pub(super) provisioner: Provisioner,
     pub(super) status: watch::Sender<Status>,
     running: Option<Running>,
-    note: NoteSlot,
+    notice: PendingNotice,
     last_end: Option<(Arc<str>, Reason)>,
 }
 
@@ -37,13 +37,13 @@ impl Owner {
     pub(super) fn new(
         provisioner: Provisioner,
         status: watch::Sender<Status>,
-        note: NoteSlot,
+        notice: PendingNotice,
     ) -> Self {
         Self {
             provisioner,
             status,
             running: None,
-            note,
+            notice,
             last_end: None,
         }
     }
@@ -153,12 +153,12 @@ impl Owner {
                 Ok(_) => Status::Running,
                 Err(_) => Status::Absent,
             });
-            let (running, note) = made?;
-            if let Some(note) = note {
-                self.note.put(note);
+            let (running, notice) = made?;
+            if let Some(notice) = notice {
+                self.notice.put(notice);
             }
             if running.workspace_is_new {
-                self.note.workspace_is_new();
+                self.notice.workspace_is_new();
             }
             let capacity = &self.provisioner.context.capacity;
             capacity.occupied(&running.container, &running.channel);
@@ -263,7 +263,7 @@ impl Owner {
             self.provisioner.engine.meter().ended(reason.word());
             self.provisioner.context.capacity.left(&running.container);
             self.last_end = Some((running.container, reason));
-            self.note.put(Note::Restarted(reason));
+            self.notice.put(Notice::Restarted(reason));
             self.status.send_replace(Status::Absent);
         }
     }

@@ -13,7 +13,7 @@ use super::adopt::{Adoption, Builder, decide};
 use super::capacity::{Capacity, Priority};
 use super::replaced::Reason;
 use super::uids::UidsInUse;
-use super::{Note, SandboxError, Status};
+use super::{Notice, SandboxError, Status};
 use crate::channel::{Channel, ChannelError};
 use crate::config::{Config, SandboxSettings};
 use crate::engine::{Container, Engine, EngineError, State};
@@ -90,20 +90,20 @@ impl Provisioner {
         name: &str,
         priority: Priority,
         status: &watch::Sender<Status>,
-    ) -> Result<(Running, Option<Note>), SandboxError> {
+    ) -> Result<(Running, Option<Notice>), SandboxError> {
         if !self.lasts() {
             status.send_replace(Status::Creating);
             let running = self.create(name, priority, status).await?;
             return Ok((running, None));
         }
-        let mut note = None;
+        let mut notice = None;
         let mut patience = Instant::now() + NAME_IN_USE;
         let mut unresponsive = Instant::now() + UNRESPONSIVE;
         loop {
             status.send_replace(Status::Creating);
             let Some(found) = self.engine.inspect(name).await? else {
                 match self.create(name, priority, status).await {
-                    Ok(running) => return Ok((running, note)),
+                    Ok(running) => return Ok((running, notice)),
                     // Another server was faster, or the name is not free yet.
                     Err(SandboxError::Engine(error))
                         if is_conflict(&error) && Instant::now() < patience =>
@@ -117,9 +117,9 @@ impl Provisioner {
             self.ours(&found)?;
             match found.state {
                 State::Running => match self.adopt(&found, status).await {
-                    Ok(Some((running, adopted))) => return Ok((running, note.or(adopted))),
+                    Ok(Some((running, adopted))) => return Ok((running, notice.or(adopted))),
                     Ok(None) => {
-                        note = Some(Note::Restarted(Reason::Retired));
+                        notice = Some(Notice::Restarted(Reason::Retired));
                         patience = Instant::now() + NAME_IN_USE;
                     }
                     // It may have ended between the look and the exec.
@@ -128,7 +128,7 @@ impl Provisioner {
                         if Instant::now() > unresponsive {
                             warn!(container = found.id, "PID 1 does not answer: removing");
                             self.set_aside(&found.id).await?;
-                            note = Some(Note::Restarted(Reason::Unresponsive));
+                            notice = Some(Notice::Restarted(Reason::Unresponsive));
                             unresponsive = Instant::now() + UNRESPONSIVE;
                         }
                         patience = Instant::now() + NAME_IN_USE;
@@ -196,7 +196,7 @@ impl Provisioner {
         &self,
         found: &Container,
         status: &watch::Sender<Status>,
-    ) -> Result<Option<(Running, Option<Note>)>, SandboxError> {
+    ) -> Result<Option<(Running, Option<Notice>)>, SandboxError> {
         let spec = self.spec(status).await?;
         let differences = self.engine.differences(&spec, found);
         let mine = Builder::of(&spec.labels());
@@ -224,14 +224,14 @@ impl Provisioner {
                 return Ok(None);
             }
         }
-        let note = match decision {
+        let notice = match decision {
             Adoption::Never => {
                 let fields: Vec<_> = differences.iter().map(|d| d.field.as_str()).collect();
                 return Err(SandboxError::Weaker {
                     fields: fields.join(", "),
                 });
             }
-            Adoption::Replace => Some(Note::OtherSettings),
+            Adoption::Replace => Some(Notice::OtherSettings),
             Adoption::Use => None,
         };
         info!(container = found.id, user = %self.user, "container adopted");
@@ -244,7 +244,7 @@ impl Provisioner {
                 removed,
                 workspace_is_new: false,
             },
-            note,
+            notice,
         )))
     }
 

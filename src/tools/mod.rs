@@ -10,7 +10,7 @@ mod entries;
 mod error;
 mod files;
 pub mod message;
-mod note;
+mod notice;
 mod outcome;
 mod progress;
 mod record;

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::ToolError;
-use super::note::SandboxNote;
+use super::notice::SandboxNotice;
 use super::render;
 use super::signals::signal_name;
 use crate::config::limits::{OUTPUT_CHARS, RESULT_BYTES};
@@ -108,8 +108,8 @@ pub struct Output {
     detail: Option<String>,
     /// What happened to the sandbox itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "SandboxNote")]
-    sandbox: Option<SandboxNote>,
+    #[schemars(with = "SandboxNotice")]
+    sandbox: Option<SandboxNotice>,
 }
 
 /// Output up to so many bytes cannot pass a result's limit, however it is escaped.
@@ -127,7 +127,7 @@ pub fn convert(answer: Answer<Executed>, timeout: u32) -> CallToolResult {
         Executed::Silent { id, after } => Output::silent(id, after),
         Executed::Lost(lost) => Output::lost(lost),
     };
-    output.sandbox = SandboxNote::new(answer.note, notices);
+    output.sandbox = SandboxNotice::new(answer.notice, notices);
     let is_error = !matches!(
         output.outcome,
         Outcome::Exited | Outcome::Signaled | Outcome::Running
@@ -273,7 +273,7 @@ impl Output {
 
     /// What the text form says behind the output.
     fn lines(&self, timeout: u32) -> Vec<String> {
-        let mut lines: Vec<String> = self.sandbox.iter().flat_map(SandboxNote::lines).collect();
+        let mut lines: Vec<String> = self.sandbox.iter().flat_map(SandboxNotice::lines).collect();
         let frames = self.overwritten_bytes;
         lines.extend(frames.map(|bytes| render::overwritten(bytes, self.output_path.as_deref())));
         if let Some(Usage {

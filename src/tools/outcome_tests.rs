@@ -17,7 +17,7 @@ fn a_command_cannot_forge_the_structured_fields() {
     };
     let answer = Answer {
         value: Executed::Finished(Box::new(finished)),
-        note: None,
+        notice: None,
     };
     let result = convert(answer, 30);
     let structured = result.structured_content.expect("structured");
@@ -44,7 +44,13 @@ fn frames_that_were_overwritten_are_counted_and_their_file_is_named() {
         ..Finished::default()
     };
     let value = Executed::Finished(Box::new(finished));
-    let result = convert(Answer { value, note: None }, 30);
+    let result = convert(
+        Answer {
+            value,
+            notice: None,
+        },
+        30,
+    );
     let structured = result.structured_content.expect("structured");
     assert_eq!(structured["stdout"], "100 %\n");
     assert_eq!(structured["truncated"], true);
@@ -63,7 +69,7 @@ proptest! {
     fn no_outcome_breaks_the_answer(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(finished) = Finished::decode(bytes.as_slice()) {
             let value = Executed::Finished(Box::new(finished));
-            convert(Answer { value, note: None }, 30);
+            convert(Answer { value, notice: None }, 30);
         }
     }
 
@@ -86,7 +92,7 @@ proptest! {
             ..Finished::default()
         };
         let value = Executed::Finished(Box::new(finished));
-        let result = convert(Answer { value, note: None }, 30);
+        let result = convert(Answer { value, notice: None }, 30);
         let bytes = serde_json::to_vec(&result).expect("json").len();
         prop_assert!(bytes < RESULT_BYTES, "{bytes}");
     }

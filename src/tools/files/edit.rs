@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{file, is_zero, split_from, structured, twin};
 use crate::config::limits::{EDIT_BYTES, MAX_WRITE};
-use crate::sandbox::{Answer, Note, Sandbox, SandboxError};
-use crate::tools::note::SandboxNote;
+use crate::sandbox::{Answer, Notice, Sandbox, SandboxError};
+use crate::tools::notice::SandboxNotice;
 use crate::tools::{Code, Definition, ToolError, arguments};
 use crate::workspace::WorkspacePath;
 
@@ -61,8 +61,8 @@ struct EditOutput {
     other_names: u64,
     /// What happened to the sandbox itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "SandboxNote")]
-    sandbox: Option<SandboxNote>,
+    #[schemars(with = "SandboxNotice")]
+    sandbox: Option<SandboxNotice>,
 }
 
 /// Some lines of the file.
@@ -110,7 +110,7 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
         ..EditFileRequest::default()
     };
     let edited = sandbox.edit_file(request).await;
-    let Answer { value, note } = match edited {
+    let Answer { value, notice } = match edited {
         Ok(answer) => answer,
         Err(error) => {
             let told = failed(&error, &path);
@@ -118,7 +118,7 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
         }
     };
     match value.result {
-        Some(Outcome::Edited(edited)) => done(edited, &path, note),
+        Some(Outcome::Edited(edited)) => done(edited, &path, notice),
         Some(Outcome::NoMatch(none)) => Err(unmatched::none(&none, &path)),
         Some(Outcome::Several(several)) => Err(unmatched::several(&several, &path)),
         None => Err(ToolError::new(
@@ -165,7 +165,7 @@ fn failed(error: &SandboxError, path: &WorkspacePath) -> ToolError {
 fn done(
     edited: Edited,
     path: &WorkspacePath,
-    note: Option<Note>,
+    notice: Option<Notice>,
 ) -> Result<CallToolResult, ToolError> {
     let output = EditOutput {
         path: path.to_string(),
@@ -176,7 +176,7 @@ fn done(
         encoding: edited.encoding,
         mixed_line_ends: edited.mixed_line_ends,
         other_names: edited.other_names,
-        sandbox: note.map(SandboxNote::from),
+        sandbox: notice.map(SandboxNotice::from),
     };
     structured(text_form(&output), output.sandbox.as_ref(), &output)
 }

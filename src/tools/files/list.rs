@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{done, path, structured};
 use crate::config::limits::{self, LIST_DEPTH, LIST_LIMIT};
-use crate::sandbox::{Answer, Note, Sandbox};
+use crate::sandbox::{Answer, Notice, Sandbox};
 use crate::tools::entries::{self, Entry};
-use crate::tools::note::SandboxNote;
+use crate::tools::notice::SandboxNotice;
 use crate::tools::{Definition, ToolError, arguments, error};
 
 /// Its name.
@@ -72,8 +72,8 @@ struct ListOutput {
     hint: String,
     /// What happened to the sandbox itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "SandboxNote")]
-    sandbox: Option<SandboxNote>,
+    #[schemars(with = "SandboxNotice")]
+    sandbox: Option<SandboxNotice>,
 }
 
 /// As clients see it.
@@ -120,8 +120,8 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
         max_chars: limits::LIST_CHARS,
         pattern: args.pattern.clone(),
     };
-    let Answer { value, note } = done(sandbox.list_files(request).await, &path)?;
-    let mut output = page(&value, note);
+    let Answer { value, notice } = done(sandbox.list_files(request).await, &path)?;
+    let mut output = page(&value, notice);
     output.hint = word_in_brackets(&args.pattern).map_or_else(String::new, hint);
     let mut text = entries::table(&output.entries, &output.next_cursor);
     if !output.hint.is_empty() {
@@ -159,7 +159,7 @@ fn hint(word: &str) -> String {
 }
 
 /// As many entries as a result can hold, and where the next page begins.
-fn page(reply: &ListFilesReply, note: Option<Note>) -> ListOutput {
+fn page(reply: &ListFilesReply, notice: Option<Notice>) -> ListOutput {
     let entries = entries::fitting(&reply.entries, limits::LIST_CHARS);
     let last = entries.len().checked_sub(1);
     let last = last.map(|at| &reply.entries[at].path);
@@ -175,7 +175,7 @@ fn page(reply: &ListFilesReply, note: Option<Note>) -> ListOutput {
         next_cursor: next.map_or_else(String::new, |path| URL_SAFE_NO_PAD.encode(path)),
         entries,
         hint: String::new(),
-        sandbox: note.map(SandboxNote::from),
+        sandbox: notice.map(SandboxNotice::from),
     }
 }
 

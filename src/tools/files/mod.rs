@@ -9,9 +9,9 @@ pub mod write;
 use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
 use serde::Serialize;
 
-use super::note::SandboxNote;
+use super::notice::SandboxNotice;
 use super::{Code, ToolError};
-use crate::sandbox::{Answer, Note, SandboxError};
+use crate::sandbox::{Answer, Notice, SandboxError};
 use crate::workspace::WorkspacePath;
 
 fn path(text: &str) -> Result<WorkspacePath, ToolError> {
@@ -38,11 +38,11 @@ fn done<T>(
 /// A result whose text and structure say the same.
 fn structured(
     mut text: String,
-    note: Option<&SandboxNote>,
+    notice: Option<&SandboxNotice>,
     output: &impl Serialize,
 ) -> Result<CallToolResult, ToolError> {
-    if let Some(note) = note {
-        text = format!("{text}\n{}", note.lines().join("\n"));
+    if let Some(notice) = notice {
+        text = format!("{text}\n{}", notice.lines().join("\n"));
     }
     let value = serde_json::to_value(output)
         .map_err(|error| ToolError::new(Code::Internal, format!("the result: {error}.")))?;
@@ -52,27 +52,27 @@ fn structured(
 }
 
 /// A result of text alone, with the file's facts beside it.
-fn plain(text: String, note: Option<Note>, facts: serde_json::Value) -> CallToolResult {
-    with_facts(vec![ContentBlock::text(text)], note, facts)
+fn plain(text: String, notice: Option<Notice>, facts: serde_json::Value) -> CallToolResult {
+    with_facts(vec![ContentBlock::text(text)], notice, facts)
 }
 
 /// A result without structure, with the file's facts beside it.
 fn with_facts(
     content: Vec<ContentBlock>,
-    note: Option<Note>,
+    notice: Option<Notice>,
     facts: serde_json::Value,
 ) -> CallToolResult {
     let mut meta = MetaObject::new();
     meta.insert("io.casemate/file".to_owned(), facts);
     let mut result = CallToolResult::success(content);
     result.meta = Some(meta);
-    noted(result, note)
+    noted(result, notice)
 }
 
 /// A result with what is to be told beside it in a text of its own.
-fn noted(mut result: CallToolResult, note: Option<Note>) -> CallToolResult {
-    if let Some(note) = note {
-        let lines = SandboxNote::from(note).lines();
+fn noted(mut result: CallToolResult, notice: Option<Notice>) -> CallToolResult {
+    if let Some(notice) = notice {
+        let lines = SandboxNotice::from(notice).lines();
         result.content.push(ContentBlock::text(lines.join("\n")));
     }
     result

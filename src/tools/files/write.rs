@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{done, file, is_zero, split_from, structured};
 use crate::config::limits::MAX_WRITE;
 use crate::sandbox::{Answer, Sandbox};
-use crate::tools::note::SandboxNote;
+use crate::tools::notice::SandboxNotice;
 use crate::tools::{Definition, ToolError, arguments};
 use crate::workspace::WorkspacePath;
 
@@ -77,8 +77,8 @@ struct WriteOutput {
     other_names: u64,
     /// What happened to the sandbox itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "SandboxNote")]
-    sandbox: Option<SandboxNote>,
+    #[schemars(with = "SandboxNotice")]
+    sandbox: Option<SandboxNotice>,
 }
 
 /// As clients see it.
@@ -134,13 +134,13 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
         text: matches!(args.encoding, ContentEncoding::Utf8),
         ..WriteFileRequest::default()
     };
-    let Answer { value, note } = done(sandbox.write_file(request).await, &path)?;
+    let Answer { value, notice } = done(sandbox.write_file(request).await, &path)?;
     let output = WriteOutput {
         path: path.to_string(),
         size: value.size,
         created: value.created,
         other_names: value.other_names,
-        sandbox: note.map(SandboxNote::from),
+        sandbox: notice.map(SandboxNotice::from),
     };
     let text = format!(
         "{} ({} bytes){}",

@@ -23,12 +23,12 @@ pub(super) async fn read(
         offset,
         length: READ_BASE64_BYTES,
     };
-    let Answer { value, note } = done(sandbox.read_bytes(request).await, path)?;
+    let Answer { value, notice } = done(sandbox.read_bytes(request).await, path)?;
     let facts = json!({
         "path": path.to_string(), "size": value.size, "modified": entries::time(value.modified_ms),
         "encoding": "base64", "offset": offset, "length": value.data.len(),
     });
-    Ok(plain(base64_form(&value, offset), note, facts))
+    Ok(plain(base64_form(&value, offset), notice, facts))
 }
 
 fn base64_form(reply: &ReadBytesReply, offset: u64) -> String {

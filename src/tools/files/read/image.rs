@@ -22,11 +22,11 @@ pub(super) async fn read(
         offset: 0,
         length: IMAGE_BYTES,
     };
-    let Answer { value, note } = done(sandbox.read_bytes(request).await, path)?;
+    let Answer { value, notice } = done(sandbox.read_bytes(request).await, path)?;
     let kind = match shown_as(&value, path) {
         Ok(kind) => kind,
         // What is to be told beside a result is told beside this one too.
-        Err(error) => return Ok(noted(error.into_result(), note)),
+        Err(error) => return Ok(noted(error.into_result(), notice)),
     };
     let facts = json!({
         "path": path.to_string(), "size": value.size, "modified": entries::time(value.modified_ms),
@@ -36,7 +36,7 @@ pub(super) async fn read(
         ContentBlock::image(STANDARD.encode(&value.data), kind),
         ContentBlock::text(format!("[{path}: {kind}, {} bytes]", value.size)),
     ];
-    Ok(with_facts(content, note, facts))
+    Ok(with_facts(content, notice, facts))
 }
 
 /// The media type to show it as.

@@ -32,7 +32,7 @@ pub(super) async fn read(
         max_chars: READ_CHARS,
         max_line_chars: READ_LINE_CHARS,
     };
-    let Answer { value, note } = match sandbox.read_lines(request).await {
+    let Answer { value, notice } = match sandbox.read_lines(request).await {
         Err(SandboxError::Failed(failure)) if failure.code() == Code::NotText => {
             return image::read(sandbox, path).await;
         }
@@ -50,7 +50,7 @@ pub(super) async fn read(
     if value.complete {
         facts["total_lines"] = value.lines_seen.into();
     }
-    Ok(plain(text_form(value, start_line), note, facts))
+    Ok(plain(text_form(value, start_line), notice, facts))
 }
 
 /// The text, and a closing line where the text alone does not tell all.

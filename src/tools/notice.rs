@@ -3,15 +3,15 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::sandbox::{EMPTIED, KEPT, LOST, Note};
+use crate::sandbox::{EMPTIED, KEPT, LOST, Notice};
 
 /// The `sandbox` field of a result. Present only when there is something to say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct SandboxNote {
+pub struct SandboxNotice {
     /// The container is a new one since the call before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Restarted")]
-    pub restarted: Option<Restarted>,
+    #[schemars(with = "RestartNotice")]
+    pub restarted: Option<RestartNotice>,
     /// The running container has other settings than this server; it keeps them
     /// until it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,7 +24,7 @@ pub struct SandboxNote {
 
 /// Why the container is a new one, and what that means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Restarted {
+pub struct RestartNotice {
     /// Why the one before is gone.
     pub reason: String,
     /// What went with it.
@@ -33,29 +33,29 @@ pub struct Restarted {
     pub kept: String,
 }
 
-impl From<Note> for SandboxNote {
-    fn from(note: Note) -> Self {
-        Self::new(Some(note), Vec::new()).unwrap_or_default()
+impl From<Notice> for SandboxNotice {
+    fn from(notice: Notice) -> Self {
+        Self::new(Some(notice), Vec::new()).unwrap_or_default()
     }
 }
 
-impl SandboxNote {
+impl SandboxNotice {
     /// `None` when there is nothing to say.
-    pub fn new(note: Option<Note>, notices: Vec<String>) -> Option<Self> {
-        if note.is_none() && notices.is_empty() {
+    pub fn new(notice: Option<Notice>, notices: Vec<String>) -> Option<Self> {
+        if notice.is_none() && notices.is_empty() {
             return None;
         }
-        let restarted = match note {
-            Some(Note::Restarted(reason)) => Some((reason, (LOST, KEPT))),
-            Some(Note::Emptied(reason)) => Some((reason, EMPTIED)),
-            Some(Note::OtherSettings) | None => None,
+        let restarted = match notice {
+            Some(Notice::Restarted(reason)) => Some((reason, (LOST, KEPT))),
+            Some(Notice::Emptied(reason)) => Some((reason, EMPTIED)),
+            Some(Notice::OtherSettings) | None => None,
         };
-        let restarted = restarted.map(|(reason, (lost, kept))| Restarted {
+        let restarted = restarted.map(|(reason, (lost, kept))| RestartNotice {
             reason: reason.sentence().to_owned(),
             lost: lost.to_owned(),
             kept: kept.to_owned(),
         });
-        let other_settings = (note == Some(Note::OtherSettings)).then_some(true);
+        let other_settings = (notice == Some(Notice::OtherSettings)).then_some(true);
         Some(Self {
             restarted,
             other_settings,
@@ -66,7 +66,7 @@ impl SandboxNote {
     /// The same as lines of text.
     pub fn lines(&self) -> Vec<String> {
         let restarted = self.restarted.as_ref().map(|restarted| {
-            let Restarted { reason, lost, kept } = restarted;
+            let RestartNotice { reason, lost, kept } = restarted;
             format!("[sandbox restarted: {reason}; lost: {lost}; kept: {kept}]")
         });
         let settings = self
