@@ -4,7 +4,7 @@ use std::time::Duration;
 use casemate_protocol::{Failure, FailureExt as _, exit};
 
 use super::bind::BindError;
-use super::repeat::Uncertainty;
+use super::retry::Uncertainty;
 use crate::channel::{CallError, ChannelError};
 use crate::engine::EngineError;
 

@@ -13,7 +13,7 @@ use casemate_protocol::{
     write_file_request::Mode,
 };
 
-use super::repeat::Repeat;
+use super::retry::RetryPolicy;
 use super::{Answer, Sandbox, SandboxError};
 
 /// A file call's time. What takes longer than this is a transfer.
@@ -32,7 +32,7 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.read_lines(request, left).await }
         };
-        self.call(FILE_CALL, Repeat::Anywhere, read).await
+        self.call(FILE_CALL, RetryPolicy::Anywhere, read).await
     }
 
     /// Bytes of a file.
@@ -47,7 +47,7 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.read_bytes(request, left).await }
         };
-        self.call(FILE_CALL, Repeat::Anywhere, read).await
+        self.call(FILE_CALL, RetryPolicy::Anywhere, read).await
     }
 
     /// Replaces a file, makes it, or lets it grow. Its id is chosen here.
@@ -60,16 +60,16 @@ impl Sandbox {
         mut request: WriteFileRequest,
     ) -> Result<Answer<WriteFileReply>, SandboxError> {
         request.id = new_id();
-        let repeat = match request.mode() {
-            Mode::Overwrite => Repeat::Overwrite,
-            Mode::Append | Mode::CreateNew => Repeat::SameContainer,
+        let policy = match request.mode() {
+            Mode::Overwrite => RetryPolicy::Overwrite,
+            Mode::Append | Mode::CreateNew => RetryPolicy::SameContainer,
         };
         let write = |channel: crate::channel::Channel, left| {
             // The content is shared, not copied.
             let request = request.clone();
             async move { channel.write_file(request, left).await }
         };
-        self.call(FILE_CALL, repeat, write).await
+        self.call(FILE_CALL, policy, write).await
     }
 
     /// Replaces a text in a file by another. Its id is chosen here.
@@ -85,7 +85,7 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.edit_file(request, left).await }
         };
-        self.call(FILE_CALL, Repeat::SameContainer, edit).await
+        self.call(FILE_CALL, RetryPolicy::SameContainer, edit).await
     }
 
     /// Entries of a directory.
@@ -100,7 +100,7 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.list_files(request, left).await }
         };
-        self.call(FILE_CALL, Repeat::Anywhere, list).await
+        self.call(FILE_CALL, RetryPolicy::Anywhere, list).await
     }
 }
 

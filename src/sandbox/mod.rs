@@ -19,7 +19,7 @@
 //!   container does not know is lost, unless the old one said that it had not
 //!   accepted it.
 //! - A change of a file is made once: it is asked for again under its id, and only
-//!   where that is known (`repeat`).
+//!   where that is known (`retry`).
 //! - When a container was replaced, the next result says so.
 //! - A container that ran a command in ephemeral mode is used up: nothing runs in it
 //!   again, and it ends with its last `OwnerHandle`, whatever it has left running.
@@ -44,8 +44,8 @@ mod manager;
 mod measure;
 mod owner;
 mod provisioner;
-mod repeat;
 mod replaced;
+mod retry;
 mod run;
 mod survey;
 mod transfer;
@@ -73,8 +73,8 @@ pub use keep::{DOCTOR, owner, workspaces};
 pub use last_container::LastContainer;
 pub use manager::{Manager, node};
 pub use measure::disk_free;
-pub use repeat::Uncertainty;
 pub use replaced::{EMPTIED, KEPT, LOST, Reason};
+pub use retry::Uncertainty;
 pub use run::{Run, RunControl};
 pub use survey::{LiveSandbox, survey};
 pub use transfer::{Download, Stat, UploadOptions, Uploaded};
@@ -86,7 +86,7 @@ use crate::meter::Meter;
 use admission::{Admission, Admitted};
 use cancel::Cancellations;
 use lease::{LEASE, Lease, OwnerHandle, PendingNotice, Request};
-use repeat::{Repeat, Tries};
+use retry::{RetryPolicy, RetryState};
 use transfer::Transfers;
 use wait::Wait;
 use warm_pool::WarmPool;
@@ -220,17 +220,17 @@ impl Sandbox {
         }
     }
 
-    /// A call that may be `repeat`ed on the next channel, should this one break.
+    /// A call that may be repeated on the next channel, should this one break.
     async fn call<T, F>(
         &self,
         within: Duration,
-        repeat: Repeat,
+        policy: RetryPolicy,
         operation: impl Fn(Channel, Duration) -> F,
     ) -> Result<Answer<T>, SandboxError>
     where
         F: Future<Output = Result<T, CallError>>,
     {
-        let value = self.ask(within, repeat, operation).await?;
+        let value = self.ask(within, policy, operation).await?;
         Ok(self.answer(value))
     }
 
@@ -238,7 +238,7 @@ impl Sandbox {
     async fn ask<T, F>(
         &self,
         within: Duration,
-        repeat: Repeat,
+        policy: RetryPolicy,
         operation: impl Fn(Channel, Duration) -> F,
     ) -> Result<T, SandboxError>
     where
@@ -251,27 +251,27 @@ impl Sandbox {
         let turn = self.unless_ending(self.turn(deadline, told)).await;
         let _admitted = turn.inspect_err(|error| wait.refused(error))?;
         let handle = self.for_files();
-        let mut tries = Tries::new(repeat);
+        let mut retry = RetryState::new(policy);
         loop {
             let lease = handle.lease(deadline, told).await;
             let lease = lease.inspect_err(|error| wait.refused(error));
-            let lease = lease.map_err(|error| tries.give_up(error, start.elapsed()))?;
+            let lease = lease.map_err(|error| retry.give_up(error, start.elapsed()))?;
             wait.over();
-            tries.may_go_to(&lease.container)?;
+            retry.may_go_to(&lease.container)?;
             self.last_container.set(&lease.container);
             let left = deadline.saturating_duration_since(Instant::now());
             let done = tokio::select! {
                 done = operation(lease.channel, left) => done,
-                () = self.ending.cancelled() => return Err(tries.abandon()),
+                () = self.ending.cancelled() => return Err(retry.abandon()),
             };
             let error = match done {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let again = tries.failed(lease.container, &error);
+            let again = retry.failed(lease.container, &error);
             if !again || Instant::now() + RETRY_PAUSE >= deadline {
                 let after = start.elapsed();
-                return Err(tries.give_up(SandboxError::from_call(error, after), after));
+                return Err(retry.give_up(SandboxError::from_call(error, after), after));
             }
             tokio::time::sleep(RETRY_PAUSE).await;
         }

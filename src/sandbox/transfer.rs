@@ -32,7 +32,7 @@ use super::admission::{Admission, Admitted};
 use super::files::{FILE_CALL, new_id};
 use super::lease::{LEASE, OwnerHandle};
 use super::provisioner::connect_to;
-use super::repeat::Repeat;
+use super::retry::RetryPolicy;
 use super::{RETRY_PAUSE, Sandbox, SandboxError, Wait};
 use crate::channel::{CallError, Channel};
 use crate::engine::Engine;
@@ -137,7 +137,7 @@ impl Sandbox {
             let path = path.clone();
             async move { channel.stat(StatRequest { path }, left).await }
         };
-        let reply = self.ask(FILE_CALL, Repeat::Anywhere, stat).await?;
+        let reply = self.ask(FILE_CALL, RetryPolicy::Anywhere, stat).await?;
         Ok(reply.into())
     }
 
@@ -162,7 +162,7 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.delete(request, left).await }
         };
-        let deleted = self.ask(within, Repeat::SameContainer, delete).await;
+        let deleted = self.ask(within, RetryPolicy::SameContainer, delete).await;
         deleted.map(drop)
     }
 

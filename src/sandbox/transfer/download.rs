@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Download, SMALL, STALL, Stat, broken_off};
 use crate::channel::{Channel, Incoming};
 use crate::sandbox::files::FILE_CALL;
-use crate::sandbox::repeat::Repeat;
+use crate::sandbox::retry::RetryPolicy;
 use crate::sandbox::{Sandbox, SandboxError};
 
 /// Chunks that wait to be taken: 512 KiB.
@@ -54,7 +54,7 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.read_bytes(request, left).await }
         };
-        let reply = self.ask(FILE_CALL, Repeat::Anywhere, read).await?;
+        let reply = self.ask(FILE_CALL, RetryPolicy::Anywhere, read).await?;
         let stat = Stat {
             size: reply.size,
             modified_ms: reply.modified_ms,

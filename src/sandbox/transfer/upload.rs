@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::{Held, SETTLE, SMALL, STALL, UploadOptions, Uploaded, broken_off};
 use crate::channel::{CallError, Channel, Outgoing};
 use crate::sandbox::files::{FILE_CALL, new_id};
-use crate::sandbox::repeat::{Repeat, Uncertainty};
+use crate::sandbox::retry::{RetryPolicy, Uncertainty};
 use crate::sandbox::{Sandbox, SandboxError};
 
 impl Sandbox {
@@ -109,10 +109,10 @@ impl Sandbox {
             let failure = Failure::new(Code::FileTooLarge, detail);
             return Err(SandboxError::Failed(failure));
         }
-        let (mode, repeat) = if options.create_new {
-            (Mode::CreateNew, Repeat::SameContainer)
+        let (mode, policy) = if options.create_new {
+            (Mode::CreateNew, RetryPolicy::SameContainer)
         } else {
-            (Mode::Overwrite, Repeat::Overwrite)
+            (Mode::Overwrite, RetryPolicy::Overwrite)
         };
         let request = WriteFileRequest {
             path,
@@ -126,7 +126,7 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.write_file(request, left).await }
         };
-        let reply = self.ask(FILE_CALL, repeat, write).await?;
+        let reply = self.ask(FILE_CALL, policy, write).await?;
         Ok(Uploaded {
             size: reply.size,
             created: reply.created,

@@ -13,7 +13,7 @@ use crate::channel::CallError;
 
 /// Where a call may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Repeat {
+pub(super) enum RetryPolicy {
     /// Anywhere: it changes nothing.
     Anywhere,
     /// Anywhere: it is a change, and leaves the same however often it is made.
@@ -37,16 +37,16 @@ pub enum Uncertainty {
 
 /// One call through its tries.
 #[derive(Debug)]
-pub(super) struct Tries {
-    repeat: Repeat,
+pub(super) struct RetryState {
+    policy: RetryPolicy,
     /// Containers that it was sent to, and that may have done it.
     sent: BTreeSet<Arc<str>>,
 }
 
-impl Tries {
-    pub(super) fn new(repeat: Repeat) -> Self {
+impl RetryState {
+    pub(super) fn new(policy: RetryPolicy) -> Self {
         Self {
-            repeat,
+            policy,
             sent: BTreeSet::new(),
         }
     }
@@ -57,7 +57,7 @@ impl Tries {
     /// [`SandboxError::Uncertain`]: it was sent to another one before.
     pub(super) fn may_go_to(&self, container: &str) -> Result<(), SandboxError> {
         let elsewhere = !self.sent.is_empty() && !self.sent.contains(container);
-        if elsewhere && self.repeat == Repeat::SameContainer {
+        if elsewhere && self.policy == RetryPolicy::SameContainer {
             return Err(self.uncertain(Uncertainty::Replaced));
         }
         Ok(())
@@ -91,7 +91,7 @@ impl Tries {
         if self.sent.is_empty() {
             return error;
         }
-        if self.repeat == Repeat::Anywhere {
+        if self.policy == RetryPolicy::Anywhere {
             return match error {
                 SandboxError::NotReady(_) | SandboxError::Channel(_) => {
                     SandboxError::Deadline(after)
@@ -111,16 +111,18 @@ impl Tries {
 
     /// The last word when the server ends while the call is under way.
     pub(super) fn abandon(&self) -> SandboxError {
-        match self.repeat {
-            Repeat::Anywhere => SandboxError::Ending,
-            Repeat::Overwrite | Repeat::SameContainer => self.uncertain(Uncertainty::Ending),
+        match self.policy {
+            RetryPolicy::Anywhere => SandboxError::Ending,
+            RetryPolicy::Overwrite | RetryPolicy::SameContainer => {
+                self.uncertain(Uncertainty::Ending)
+            }
         }
     }
 
     fn uncertain(&self, why: Uncertainty) -> SandboxError {
         SandboxError::Uncertain {
             why,
-            repeatable: self.repeat != Repeat::SameContainer,
+            repeatable: self.policy != RetryPolicy::SameContainer,
         }
     }
 }
@@ -151,28 +153,28 @@ mod tests {
 
     #[test]
     fn a_change_that_is_made_once_goes_to_no_other_container_and_the_rest_does() {
-        for (repeat, goes) in [
-            (Repeat::SameContainer, false),
-            (Repeat::Overwrite, true),
-            (Repeat::Anywhere, true),
+        for (policy, goes) in [
+            (RetryPolicy::SameContainer, false),
+            (RetryPolicy::Overwrite, true),
+            (RetryPolicy::Anywhere, true),
         ] {
-            let mut tries = Tries::new(repeat);
-            assert!(tries.may_go_to("a").is_ok());
-            assert!(tries.failed("a".into(), &lost()));
-            assert!(tries.may_go_to("a").is_ok());
-            assert_eq!(tries.may_go_to("b").is_ok(), goes);
+            let mut retry = RetryState::new(policy);
+            assert!(retry.may_go_to("a").is_ok());
+            assert!(retry.failed("a".into(), &lost()));
+            assert!(retry.may_go_to("a").is_ok());
+            assert_eq!(retry.may_go_to("b").is_ok(), goes);
             // That the container is ending by now says nothing of the first try.
-            assert!(tries.failed("a".into(), &refused(Code::Ending)));
-            assert_eq!(tries.may_go_to("b").is_ok(), goes);
+            assert!(retry.failed("a".into(), &refused(Code::Ending)));
+            assert_eq!(retry.may_go_to("b").is_ok(), goes);
         }
     }
 
     #[test]
     fn what_was_never_accepted_goes_to_the_next_container() {
-        let mut tries = Tries::new(Repeat::SameContainer);
-        assert!(tries.failed("a".into(), &refused(Code::Ending)));
-        assert!(tries.may_go_to("b").is_ok());
-        assert!(!tries.failed("b".into(), &refused(Code::NoSpace)));
+        let mut retry = RetryState::new(RetryPolicy::SameContainer);
+        assert!(retry.failed("a".into(), &refused(Code::Ending)));
+        assert!(retry.may_go_to("b").is_ok());
+        assert!(!retry.failed("b".into(), &refused(Code::NoSpace)));
     }
 
     /// Whatever a call can end with.
@@ -193,21 +195,24 @@ mod tests {
 
     #[test]
     fn of_a_change_that_may_have_been_made_no_error_says_otherwise() {
-        for (repeat, repeatable) in [(Repeat::SameContainer, false), (Repeat::Overwrite, true)] {
-            let mut tries = Tries::new(repeat);
+        for (policy, repeatable) in [
+            (RetryPolicy::SameContainer, false),
+            (RetryPolicy::Overwrite, true),
+        ] {
+            let mut retry = RetryState::new(policy);
             for error in errors() {
-                assert!(doubt(&tries.give_up(error, AFTER)).is_none(), "never sent");
+                assert!(doubt(&retry.give_up(error, AFTER)).is_none(), "never sent");
             }
-            tries.failed("a".into(), &lost());
+            retry.failed("a".into(), &lost());
             for error in errors() {
-                let told = tries.give_up(error, AFTER);
+                let told = retry.give_up(error, AFTER);
                 assert_eq!(
                     doubt(&told).map(|doubt| doubt.1),
                     Some(repeatable),
                     "{told}"
                 );
             }
-            assert!(doubt(&tries.abandon()).is_some());
+            assert!(doubt(&retry.abandon()).is_some());
         }
     }
 
@@ -215,17 +220,17 @@ mod tests {
     fn the_container_that_it_was_sent_to_knows_what_became_of_it_and_another_does_not() {
         let no_space = || SandboxError::Failed(Failure::new(Code::NoSpace, ""));
         for (answers, certain) in [("a", true), ("b", false)] {
-            let mut tries = Tries::new(Repeat::Overwrite);
-            tries.failed("a".into(), &lost());
-            tries.failed(answers.into(), &refused(Code::NoSpace));
-            let told = tries.give_up(no_space(), AFTER);
+            let mut retry = RetryState::new(RetryPolicy::Overwrite);
+            retry.failed("a".into(), &lost());
+            retry.failed(answers.into(), &refused(Code::NoSpace));
+            let told = retry.give_up(no_space(), AFTER);
             assert_eq!(doubt(&told).is_none(), certain, "{told}");
         }
     }
 
     #[test]
     fn the_doubt_has_its_reason() {
-        let mut change = Tries::new(Repeat::SameContainer);
+        let mut change = RetryState::new(RetryPolicy::SameContainer);
         assert!(!change.failed("a".into(), &CallError::Deadline(AFTER)));
         let why = |error| doubt(&change.give_up(error, AFTER)).map(|doubt| doubt.0);
         let [not_ready, deadline, .., engine, _, _] = &errors()[..] else {
@@ -239,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_read_is_never_in_doubt() {
-        let mut read = Tries::new(Repeat::Anywhere);
+        let mut read = RetryState::new(RetryPolicy::Anywhere);
         read.failed("a".into(), &lost());
         for error in errors() {
             let told = read.give_up(error, AFTER);
