@@ -34,19 +34,19 @@ pub struct Follow<'a> {
     /// A command that was not yet answered `Running` is ended when this fires.
     pub cancel: &'a CancellationToken,
     /// What happens meanwhile.
-    pub news: &'a watch::Sender<News>,
+    pub progress: &'a watch::Sender<ProgressUpdate>,
 }
 
 impl Follow<'_> {
     /// Of those who are before this one in some line.
     pub(super) fn waits(&self, ahead: usize) {
-        News::Waiting { ahead }.tell(self.news);
+        ProgressUpdate::Waiting { ahead }.tell(self.progress);
     }
 }
 
 /// What a caller may be told before the answer.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub enum News {
+pub enum ProgressUpdate {
     /// Nothing yet.
     #[default]
     Nothing,
@@ -59,10 +59,10 @@ pub enum News {
     Output(Progress),
 }
 
-impl News {
+impl ProgressUpdate {
     /// Whether or not anybody listens.
-    pub(super) fn tell(self, news: &watch::Sender<Self>) {
-        news.send_replace(self);
+    pub(super) fn tell(self, progress: &watch::Sender<Self>) {
+        progress.send_replace(self);
     }
 
     /// Bytes of output that are known.

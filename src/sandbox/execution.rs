@@ -15,7 +15,7 @@ use casemate_protocol::failure::Code;
 use casemate_protocol::{Finished, command_event::Event};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::command::{Command, Executed, Follow, Lost, News};
+use super::command::{Command, Executed, Follow, Lost, ProgressUpdate};
 use super::{Lease, OwnerHandle, RETRY_PAUSE, Reason, SandboxError, Wait};
 use crate::channel::{CallError, Channel, CommandEvents};
 
@@ -241,7 +241,7 @@ impl<'a> Execution<'a> {
     /// Starts the command, or finds it, and follows it to its outcome or to the
     /// end of the caller's patience.
     async fn follow(&mut self, channel: &Channel, sent: Instant) -> Result<Executed, CallError> {
-        let known = self.follow.news.borrow().offset();
+        let known = self.follow.progress.borrow().offset();
         let mut events = match &self.command {
             Command::Start(request) => channel.start(request.clone()).await?,
             Command::Resume { id, stop } => {
@@ -274,7 +274,9 @@ impl<'a> Execution<'a> {
             match events.next().await? {
                 Event::Accepted(_) => self.accepted = true,
                 Event::Progress(progress) => {
-                    self.follow.news.send_replace(News::Output(progress));
+                    self.follow
+                        .progress
+                        .send_replace(ProgressUpdate::Output(progress));
                 }
                 Event::Finished(finished) => return Ok(finished),
             }

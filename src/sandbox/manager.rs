@@ -261,7 +261,7 @@ impl Manager {
             admission: Admission::new(calls, waiting.clone()),
             cancellations: Cancellations::default(),
             transfers: Transfers::new(self.context.engine.clone(), waiting),
-            news: None,
+            progress: None,
             ending: self.ending.clone(),
         }
     }

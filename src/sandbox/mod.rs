@@ -65,7 +65,7 @@ use tokio_util::sync::CancellationToken;
 pub use abandoned::is_abandoned;
 pub use bind::BindError;
 pub use cancel::Aim;
-pub use command::{Command, Executed, Follow, Lost, News};
+pub use command::{Command, Executed, Follow, Lost, ProgressUpdate};
 pub use error::SandboxError;
 pub use generation::in_order_of_removal;
 pub use keep::{Consistency, Copying, Filling, Keeper, Moment, Part, ReadBack, StageError, Staged};
@@ -140,7 +140,7 @@ pub struct Sandbox {
     cancellations: Cancellations,
     meter: Meter,
     /// Where this handle's file calls tell what they wait for.
-    news: Option<watch::Sender<News>>,
+    progress: Option<watch::Sender<ProgressUpdate>>,
     last_container: LastContainer,
     /// Cancelled when the server ends.
     ending: CancellationToken,
@@ -172,15 +172,15 @@ impl Sandbox {
         self.for_files().warm();
     }
 
-    /// A handle whose file calls tell `news` what they wait for.
-    pub fn telling(mut self, news: &watch::Sender<News>) -> Self {
-        self.news = Some(news.clone());
+    /// A handle whose file calls tell `progress` what they wait for.
+    pub fn with_progress(mut self, progress: &watch::Sender<ProgressUpdate>) -> Self {
+        self.progress = Some(progress.clone());
         self
     }
 
     fn waits(&self, ahead: usize) {
-        if let Some(news) = &self.news {
-            News::Waiting { ahead }.tell(news);
+        if let Some(progress) = &self.progress {
+            ProgressUpdate::Waiting { ahead }.tell(progress);
         }
     }
 

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admission, Admitted};
-use super::command::{Follow, News};
+use super::command::{Follow, ProgressUpdate};
 use super::execution::Execution;
 use super::manager::OwnerSpawner;
 use super::{Command, Executed, OwnerHandle, SandboxError};
@@ -175,11 +175,11 @@ impl WarmPool {
         }
         let (this, id) = (self.clone(), id.to_owned());
         self.spawner.spawn(async move {
-            let news = watch::Sender::new(News::Nothing);
+            let progress = watch::Sender::new(ProgressUpdate::Nothing);
             let follow = Follow {
                 wait: LONGEST,
                 cancel: &CancellationToken::new(),
-                news: &news,
+                progress: &progress,
             };
             let resume = Command::Resume {
                 id: id.clone(),

@@ -43,7 +43,7 @@ pub use shell::{NAME as RUNS_COMMANDS, start, start_attached};
 
 use crate::config::{Results, ToolSet};
 use crate::identity::{Principal, User};
-use crate::sandbox::{LastContainer, Manager, News, Sandbox};
+use crate::sandbox::{LastContainer, Manager, ProgressUpdate, Sandbox};
 
 /// The MCP server's side of a conversation.
 #[derive(Debug, Clone)]
@@ -215,8 +215,8 @@ async fn told(
     wait: Duration,
     context: &RequestContext<RoleServer>,
 ) -> Result<CallToolResult, ToolError> {
-    let (teller, news) = watch::channel(News::Nothing);
-    let sandbox = sandbox.telling(&teller);
+    let (teller, progress) = watch::channel(ProgressUpdate::Nothing);
+    let sandbox = sandbox.with_progress(&teller);
     let addressed = Addressed::of(context);
     let call = Call {
         tag: addressed
@@ -224,7 +224,7 @@ async fn told(
             .unwrap_or_default(),
         cancel: context.ct.child_token(),
         wait,
-        news: &teller,
+        progress: &teller,
     };
     let cancelled = async {
         match addressed {
@@ -237,7 +237,7 @@ async fn told(
     tokio::select! {
         result = dispatch(&sandbox, name, arguments, &call) => result,
         never = cancelled => match never {},
-        never = progress::report(context, news) => match never {},
+        never = progress::report(context, progress) => match never {},
     }
 }
 
@@ -251,7 +251,7 @@ struct Call<'a> {
     /// How long it waits for a command, unless it says.
     wait: Duration,
     /// What happens meanwhile.
-    news: &'a watch::Sender<News>,
+    progress: &'a watch::Sender<ProgressUpdate>,
 }
 
 async fn dispatch(

@@ -12,13 +12,13 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::render;
 use crate::config::limits::{HEARTBEAT_INTERVAL, PROGRESS_INTERVAL};
-use crate::sandbox::News;
+use crate::sandbox::ProgressUpdate;
 
 /// Reports until it is dropped: with the answer, so that nothing comes after it.
 /// Without a token it says nothing.
 pub async fn report(
     context: &RequestContext<RoleServer>,
-    mut news: watch::Receiver<News>,
+    mut progress: watch::Receiver<ProgressUpdate>,
 ) -> Infallible {
     let Some(token) = context.meta.get_progress_token() else {
         return std::future::pending().await;
@@ -26,8 +26,8 @@ pub async fn report(
     let start = Instant::now();
     let mut step = Step::default();
     loop {
-        let message = match timeout(HEARTBEAT_INTERVAL, news.changed()).await {
-            Ok(Ok(())) => text(&news.borrow_and_update()),
+        let message = match timeout(HEARTBEAT_INTERVAL, progress.changed()).await {
+            Ok(Ok(())) => text(&progress.borrow_and_update()),
             Ok(Err(_)) => return std::future::pending().await,
             Err(_) => heartbeat(start.elapsed()),
         };
@@ -39,11 +39,13 @@ pub async fn report(
 }
 
 /// The news on their way to a person: without what would move a cursor.
-fn text(news: &News) -> String {
-    let progress = match news {
-        News::Nothing => return String::new(),
-        News::Waiting { ahead } => return format!("waiting; calls before this one: {ahead}"),
-        News::Output(progress) => progress,
+fn text(progress: &ProgressUpdate) -> String {
+    let progress = match progress {
+        ProgressUpdate::Nothing => return String::new(),
+        ProgressUpdate::Waiting { ahead } => {
+            return format!("waiting; calls before this one: {ahead}");
+        }
+        ProgressUpdate::Output(progress) => progress,
     };
     let newest = String::from_utf8_lossy(&progress.newest);
     let lines = newest
@@ -82,7 +84,7 @@ mod tests {
 
     #[test]
     fn output_cannot_move_the_cursor_of_who_reads_progress() {
-        let output = News::Output(Progress {
+        let output = ProgressUpdate::Output(Progress {
             offset: 9,
             newest: Bytes::from_static(b"a\x1b[2J\nb"),
         });
@@ -91,7 +93,7 @@ mod tests {
 
     #[test]
     fn of_a_line_that_is_overwritten_the_last_frame_is_told() {
-        let output = News::Output(Progress {
+        let output = ProgressUpdate::Output(Progress {
             offset: 30,
             newest: Bytes::from_static(b"begin\r\n 1 %\r 99 %\r100 %\r"),
         });

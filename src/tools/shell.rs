@@ -119,7 +119,7 @@ pub async fn call(
     let follow = Follow {
         wait: wait.unwrap_or(call.wait),
         cancel: &call.cancel,
-        news: call.news,
+        progress: call.progress,
     };
     let answer = sandbox.exec(command, follow).await;
     let answer = answer.map_err(|error| ToolError::sandbox(&error, &subject))?;

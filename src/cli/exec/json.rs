@@ -13,7 +13,7 @@ use crate::cli::setup;
 use crate::config::Config;
 use crate::config::limits::TIMEOUT_SECONDS;
 use crate::engine::Engine;
-use crate::sandbox::{Command, Executed, Follow, Manager, News};
+use crate::sandbox::{Command, Executed, Follow, Manager, ProgressUpdate};
 use crate::tools;
 
 /// Runs the command and prints its result.
@@ -27,12 +27,12 @@ pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<
     let stop = setup::stop_on_signal()?;
     let user = user(args, &engine, &config).await?;
     let manager = Manager::new(config, engine);
-    let news = watch::Sender::new(News::Nothing);
+    let progress = watch::Sender::new(ProgressUpdate::Nothing);
     let follow = Follow {
         // Its own timeout comes first.
         wait: Duration::from_secs(u64::from(TIMEOUT_SECONDS.most) * 2),
         cancel: &stop,
-        news: &news,
+        progress: &progress,
     };
     let sandbox = manager.sandbox(&user);
     let executed = sandbox.exec(Command::Start(request), follow).await;

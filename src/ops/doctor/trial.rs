@@ -14,7 +14,9 @@ use crate::config::{Config, SandboxSettings, limits};
 use crate::engine::{Engine, EngineError, labels};
 use crate::identity::User;
 use crate::ops::removal;
-use crate::sandbox::{Command, DOCTOR, Executed, Follow, Manager, News, SandboxError, uid_range};
+use crate::sandbox::{
+    Command, DOCTOR, Executed, Follow, Manager, ProgressUpdate, SandboxError, uid_range,
+};
 
 /// How long its container outlives a doctor that was killed. The next one removes the volume.
 const IDLE: Duration = Duration::from_secs(10);
@@ -129,7 +131,7 @@ impl Trial {
         let follow = Follow {
             wait: COMMAND * 2,
             cancel: stop,
-            news: &watch::Sender::new(News::Nothing),
+            progress: &watch::Sender::new(ProgressUpdate::Nothing),
         };
         let sandbox = manager.sandbox(&self.user);
         match sandbox.exec(Command::Start(request), follow).await {
