@@ -17,7 +17,7 @@ use crate::meter::Meter;
 pub enum Command {
     /// Run this. The id is new for every command.
     Start(StartRequest),
-    /// Go on with one that was answered [`Executed::Running`].
+    /// Go on with one that was answered [`ExecOutcome::Running`].
     Resume {
         /// Its id.
         id: String,
@@ -28,8 +28,8 @@ pub enum Command {
 
 /// How a caller follows a command.
 #[derive(Debug)]
-pub struct Follow<'a> {
-    /// After this long a command that still runs is [`Executed::Running`].
+pub struct WaitOptions<'a> {
+    /// After this long a command that still runs is [`ExecOutcome::Running`].
     pub wait: Duration,
     /// A command that was not yet answered `Running` is ended when this fires.
     pub cancel: &'a CancellationToken,
@@ -37,7 +37,7 @@ pub struct Follow<'a> {
     pub progress: &'a watch::Sender<ProgressUpdate>,
 }
 
-impl Follow<'_> {
+impl WaitOptions<'_> {
     /// Of those who are before this one in some line.
     pub(super) fn waits(&self, ahead: usize) {
         ProgressUpdate::Waiting { ahead }.tell(self.progress);
@@ -76,7 +76,7 @@ impl ProgressUpdate {
 
 /// What became of a command.
 #[derive(Debug, Clone)]
-pub enum Executed {
+pub enum ExecOutcome {
     /// PID 1 says how it ended.
     Finished(Box<Finished>),
     /// It still runs, and lives on; this is what there is of it.
@@ -90,12 +90,12 @@ pub enum Executed {
         after: Duration,
     },
     /// The sandbox is gone, and the command with it. It was not run again.
-    Lost(Lost),
+    Lost(LostCommand),
 }
 
 /// A command without an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lost {
+pub struct LostCommand {
     /// Why the sandbox is gone; `None` when the Engine or the channel did not
     /// come back in time.
     pub reason: Option<Reason>,
@@ -114,8 +114,8 @@ impl Sandbox {
     pub async fn exec(
         &self,
         command: Command,
-        follow: Follow<'_>,
-    ) -> Result<Answer<Executed>, SandboxError> {
+        follow: WaitOptions<'_>,
+    ) -> Result<Answer<ExecOutcome>, SandboxError> {
         let deadline = Instant::now() + LEASE;
         let mut wait = Wait::new(&self.meter);
         let turn = async {
@@ -136,7 +136,7 @@ impl Sandbox {
             CommandLocation::Over(executed) => return Ok(self.answer(executed)),
         };
         let executed = self.exec_in(&slot.handle, command, follow, wait).await;
-        if let Ok(Executed::Finished(finished)) = &executed {
+        if let Ok(ExecOutcome::Finished(finished)) = &executed {
             count(&self.meter, finished);
         }
         let Containers::Fresh(pool) = &self.containers else {
@@ -155,9 +155,9 @@ impl Sandbox {
         &self,
         handle: &OwnerHandle,
         command: Command,
-        follow: Follow<'_>,
+        follow: WaitOptions<'_>,
         wait: Wait,
-    ) -> Result<Executed, SandboxError> {
+    ) -> Result<ExecOutcome, SandboxError> {
         let mut execution = Execution::new(handle, command, &follow).waiting(wait);
         let executed = tokio::select! {
             executed = execution.run() => executed,

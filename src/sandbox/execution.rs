@@ -15,7 +15,7 @@ use casemate_protocol::failure::Code;
 use casemate_protocol::{Finished, command_event::Event};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::command::{Command, Executed, Follow, Lost, ProgressUpdate};
+use super::command::{Command, ExecOutcome, LostCommand, ProgressUpdate, WaitOptions};
 use super::{Lease, OwnerHandle, RETRY_PAUSE, Reason, SandboxError, Wait};
 use crate::channel::{CallError, Channel, CommandEvents};
 
@@ -41,7 +41,7 @@ struct Placed {
 pub(super) struct Execution<'a> {
     handle: &'a OwnerHandle,
     command: Command,
-    follow: &'a Follow<'a>,
+    follow: &'a WaitOptions<'a>,
     /// Where it was sent last. It may have been accepted there.
     placed: Option<Placed>,
     /// PID 1 said that it runs it.
@@ -54,7 +54,7 @@ pub(super) struct Execution<'a> {
 
 impl<'a> Execution<'a> {
     /// Not sent yet.
-    pub fn new(handle: &'a OwnerHandle, command: Command, follow: &'a Follow<'a>) -> Self {
+    pub fn new(handle: &'a OwnerHandle, command: Command, follow: &'a WaitOptions<'a>) -> Self {
         Self {
             handle,
             accepted: matches!(command, Command::Resume { .. }),
@@ -78,7 +78,7 @@ impl<'a> Execution<'a> {
     }
 
     /// Until its outcome is known, or for the caller's patience.
-    pub async fn run(&mut self) -> Result<Executed, SandboxError> {
+    pub async fn run(&mut self) -> Result<ExecOutcome, SandboxError> {
         loop {
             let lease = match self.lease().await {
                 Ok(lease) => lease,
@@ -177,7 +177,7 @@ impl<'a> Execution<'a> {
 
     /// The answer when the time is over and PID 1 is silent. A command that may still
     /// run, and whose result will be there, is not lost.
-    fn given_up(&self) -> Executed {
+    fn given_up(&self) -> ExecOutcome {
         if let Command::Start(request) = &self.command {
             let ended = self.follow.wait >= Duration::from_millis(request.timeout_ms);
             if ended || !self.accepted {
@@ -185,7 +185,7 @@ impl<'a> Execution<'a> {
             }
             self.detach_later();
         }
-        Executed::Silent {
+        ExecOutcome::Silent {
             id: self.id().to_owned(),
             after: self.sent.map_or(Duration::ZERO, |sent| sent.elapsed()),
         }
@@ -211,9 +211,9 @@ impl<'a> Execution<'a> {
         });
     }
 
-    fn lost(&self, reason: Option<Reason>) -> Executed {
+    fn lost(&self, reason: Option<Reason>) -> ExecOutcome {
         let after = self.sent.map_or(Duration::ZERO, |sent| sent.elapsed());
-        Executed::Lost(Lost {
+        ExecOutcome::Lost(LostCommand {
             reason,
             accepted: self.accepted,
             after,
@@ -221,7 +221,7 @@ impl<'a> Execution<'a> {
     }
 
     /// Whether the command went down with another container than this one.
-    async fn lost_with(&mut self, lease: &Lease) -> Option<Executed> {
+    async fn lost_with(&mut self, lease: &Lease) -> Option<ExecOutcome> {
         let placed = self.placed.as_ref()?;
         if placed.container == lease.container {
             return None;
@@ -240,7 +240,7 @@ impl<'a> Execution<'a> {
 
     /// Starts the command, or finds it, and follows it to its outcome or to the
     /// end of the caller's patience.
-    async fn follow(&mut self, channel: &Channel, sent: Instant) -> Result<Executed, CallError> {
+    async fn follow(&mut self, channel: &Channel, sent: Instant) -> Result<ExecOutcome, CallError> {
         let known = self.follow.progress.borrow().offset();
         let mut events = match &self.command {
             Command::Start(request) => channel.start(request.clone()).await?,
@@ -258,14 +258,14 @@ impl<'a> Execution<'a> {
                 let id = self.id().to_owned();
                 let mut reply = channel.detach(&id).await?;
                 match reply.finished.take() {
-                    None => return Ok(Executed::Running(id, Box::new(reply))),
+                    None => return Ok(ExecOutcome::Running(id, Box::new(reply))),
                     Some(finished) => finished,
                 }
             }
         };
         match finished.failure {
             Some(failure) => Err(CallError::Failed(failure)),
-            None => Ok(Executed::Finished(Box::new(finished))),
+            None => Ok(ExecOutcome::Finished(Box::new(finished))),
         }
     }
 
@@ -285,7 +285,7 @@ impl<'a> Execution<'a> {
 
     /// Ends the command, and gives its outcome if that is soon known. One whose
     /// caller was told that it runs lives on.
-    pub async fn cancel(&mut self, why: SandboxError) -> Result<Executed, SandboxError> {
+    pub async fn cancel(&mut self, why: SandboxError) -> Result<ExecOutcome, SandboxError> {
         let (Some(placed), Command::Start(request)) = (&self.placed, &self.command) else {
             return Err(why);
         };
@@ -295,7 +295,7 @@ impl<'a> Execution<'a> {
             self.outcome(&mut channel.watch(&id, 0).await?).await
         };
         match timeout(CANCEL_GRACE, end).await {
-            Ok(Ok(finished)) => Ok(Executed::Finished(Box::new(finished))),
+            Ok(Ok(finished)) => Ok(ExecOutcome::Finished(Box::new(finished))),
             // PID 1 ends what nobody watches.
             _ => Err(why),
         }

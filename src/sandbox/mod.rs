@@ -65,7 +65,7 @@ use tokio_util::sync::CancellationToken;
 pub use abandoned::is_abandoned;
 pub use bind::BindError;
 pub use cancel::Aim;
-pub use command::{Command, Executed, Follow, Lost, ProgressUpdate};
+pub use command::{Command, ExecOutcome, LostCommand, ProgressUpdate, WaitOptions};
 pub use error::SandboxError;
 pub use generation::in_order_of_removal;
 pub use keep::{Consistency, Copying, Filling, Keeper, Moment, Part, ReadBack, StageError, Staged};

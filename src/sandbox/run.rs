@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::admission::Admitted;
 use super::command::count;
 use super::warm_pool::Slot;
-use super::{Containers, LEASE, Lost, RETRY_PAUSE, Reason, Sandbox, SandboxError, Wait};
+use super::{Containers, LEASE, LostCommand, RETRY_PAUSE, Reason, Sandbox, SandboxError, Wait};
 use crate::channel::{CallError, Channel, CommandInput, CommandOutput};
 use crate::meter::Meter;
 
@@ -77,7 +77,7 @@ impl Run {
     ///
     /// # Errors
     /// The sandbox is gone, or the way to it, and with it the command.
-    pub async fn next(&mut self) -> Result<Output, Lost> {
+    pub async fn next(&mut self) -> Result<Output, LostCommand> {
         match self.output.next().await {
             Ok(output) => {
                 if let Output::Finished(finished) = &output {
@@ -87,7 +87,7 @@ impl Run {
             }
             Err(_) => {
                 let words = self.control.channel.last_words().await;
-                Err(Lost {
+                Err(LostCommand {
                     reason: words.map(|words| Reason::from_exit_code(Some(words.exit_code))),
                     accepted: true,
                     after: self.sent.elapsed(),

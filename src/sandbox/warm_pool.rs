@@ -21,10 +21,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admission, Admitted};
-use super::command::{Follow, ProgressUpdate};
+use super::command::{ProgressUpdate, WaitOptions};
 use super::execution::Execution;
 use super::manager::OwnerSpawner;
-use super::{Command, Executed, OwnerHandle, SandboxError};
+use super::{Command, ExecOutcome, OwnerHandle, SandboxError};
 
 /// Outcomes kept for callers that were answered `running`, as many as PID 1 keeps
 /// in a container that lasts.
@@ -67,14 +67,14 @@ impl Slot {
 #[derive(Debug)]
 enum DetachedCommand {
     Running(Arc<Slot>),
-    Ended { executed: Executed, at: Instant },
+    Ended { executed: ExecOutcome, at: Instant },
 }
 
 /// Where a command is, or what became of it.
 #[derive(Debug)]
 pub(super) enum CommandLocation {
     In(Arc<Slot>),
-    Over(Executed),
+    Over(ExecOutcome),
 }
 
 impl WarmPool {
@@ -112,7 +112,7 @@ impl WarmPool {
         &self,
         command: &Command,
         deadline: Instant,
-        follow: &Follow<'_>,
+        follow: &WaitOptions<'_>,
     ) -> Result<CommandLocation, SandboxError> {
         if let Command::Resume { id, .. } = command {
             return self.find(id);
@@ -157,11 +157,11 @@ impl WarmPool {
     }
 
     /// After a call: a command that runs on keeps its container, any other's ends.
-    pub fn settle(self: &Arc<Self>, slot: Arc<Slot>, executed: &mut Executed) {
+    pub fn settle(self: &Arc<Self>, slot: Arc<Slot>, executed: &mut ExecOutcome) {
         match executed {
-            Executed::Running(id, _) | Executed::Silent { id, .. } => self.keep(id, slot),
-            Executed::Finished(finished) => tell_of_leftovers(finished),
-            Executed::Lost(_) => {}
+            ExecOutcome::Running(id, _) | ExecOutcome::Silent { id, .. } => self.keep(id, slot),
+            ExecOutcome::Finished(finished) => tell_of_leftovers(finished),
+            ExecOutcome::Lost(_) => {}
         }
     }
 
@@ -176,7 +176,7 @@ impl WarmPool {
         let (this, id) = (self.clone(), id.to_owned());
         self.spawner.spawn(async move {
             let progress = watch::Sender::new(ProgressUpdate::Nothing);
-            let follow = Follow {
+            let follow = WaitOptions {
                 wait: LONGEST,
                 cancel: &CancellationToken::new(),
                 progress: &progress,
@@ -190,11 +190,11 @@ impl WarmPool {
         });
     }
 
-    fn ended(&self, id: String, executed: Result<Executed, SandboxError>) {
+    fn ended(&self, id: String, executed: Result<ExecOutcome, SandboxError>) {
         let mut kept = self.kept();
         match executed {
             Ok(mut executed) => {
-                if let Executed::Finished(finished) = &mut executed {
+                if let ExecOutcome::Finished(finished) = &mut executed {
                     tell_of_leftovers(finished);
                 }
                 let at = Instant::now();

@@ -12,7 +12,7 @@ use super::notice::SandboxNotice;
 use super::render;
 use super::signals::signal_name;
 use crate::config::limits::{OUTPUT_CHARS, RESULT_BYTES};
-use crate::sandbox::{Answer, Executed, Lost, Reason};
+use crate::sandbox::{Answer, ExecOutcome, LostCommand, Reason};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -116,16 +116,16 @@ pub struct Output {
 const MANY_BYTES: usize = 80_000;
 
 /// The result of a call; `timeout` is the command's own, in seconds.
-pub fn convert(answer: Answer<Executed>, timeout: u32) -> CallToolResult {
+pub fn convert(answer: Answer<ExecOutcome>, timeout: u32) -> CallToolResult {
     let mut notices = Vec::new();
     let mut output = match answer.value {
-        Executed::Finished(mut finished) => {
+        ExecOutcome::Finished(mut finished) => {
             notices = std::mem::take(&mut finished.notices);
             Output::from(*finished)
         }
-        Executed::Running(id, reply) => Output::running(id, *reply),
-        Executed::Silent { id, after } => Output::silent(id, after),
-        Executed::Lost(lost) => Output::lost(lost),
+        ExecOutcome::Running(id, reply) => Output::running(id, *reply),
+        ExecOutcome::Silent { id, after } => Output::silent(id, after),
+        ExecOutcome::Lost(lost) => Output::lost(lost),
     };
     output.sandbox = SandboxNotice::new(answer.notice, notices);
     let is_error = !matches!(
@@ -244,7 +244,7 @@ impl Output {
         }
     }
 
-    fn lost(lost: Lost) -> Self {
+    fn lost(lost: LostCommand) -> Self {
         let why = lost
             .reason
             .map_or("the sandbox did not come back in time", Reason::sentence);

@@ -16,7 +16,7 @@ fn a_command_cannot_forge_the_structured_fields() {
         ..Finished::default()
     };
     let answer = Answer {
-        value: Executed::Finished(Box::new(finished)),
+        value: ExecOutcome::Finished(Box::new(finished)),
         notice: None,
     };
     let result = convert(answer, 30);
@@ -43,7 +43,7 @@ fn frames_that_were_overwritten_are_counted_and_their_file_is_named() {
         output_path: "a.log".to_owned(),
         ..Finished::default()
     };
-    let value = Executed::Finished(Box::new(finished));
+    let value = ExecOutcome::Finished(Box::new(finished));
     let result = convert(
         Answer {
             value,
@@ -68,7 +68,7 @@ proptest! {
     #[test]
     fn no_outcome_breaks_the_answer(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(finished) = Finished::decode(bytes.as_slice()) {
-            let value = Executed::Finished(Box::new(finished));
+            let value = ExecOutcome::Finished(Box::new(finished));
             convert(Answer { value, notice: None }, 30);
         }
     }
@@ -91,7 +91,7 @@ proptest! {
             stderr: Some(captured(sizes[2], sizes[3])),
             ..Finished::default()
         };
-        let value = Executed::Finished(Box::new(finished));
+        let value = ExecOutcome::Finished(Box::new(finished));
         let result = convert(Answer { value, notice: None }, 30);
         let bytes = serde_json::to_vec(&result).expect("json").len();
         prop_assert!(bytes < RESULT_BYTES, "{bytes}");

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::{Call, Definition, ToolError, arguments, error, outcome};
 use crate::config::limits::{self, MAX_ENV, MAX_SCRIPT, MAX_STDIN, TIMEOUT_SECONDS};
-use crate::sandbox::{Command, Follow, Sandbox};
+use crate::sandbox::{Command, Sandbox, WaitOptions};
 
 /// Its name.
 pub const NAME: &str = "shell_exec";
@@ -116,7 +116,7 @@ pub async fn call(
         Command::Start(_) => format!("{cwd:?}"),
         Command::Resume { id, .. } => format!("`command_id` {id}"),
     };
-    let follow = Follow {
+    let follow = WaitOptions {
         wait: wait.unwrap_or(call.wait),
         cancel: &call.cancel,
         progress: call.progress,

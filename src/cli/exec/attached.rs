@@ -23,7 +23,7 @@ use super::{Args, FAILED, exit_code, script, signaled, user};
 use crate::channel::CommandInput;
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::sandbox::{Lost, Manager, Reason, Run, RunControl, SandboxError};
+use crate::sandbox::{LostCommand, Manager, Reason, Run, RunControl, SandboxError};
 use crate::tools::{self, ToolError};
 
 /// How long a command that is ended may take to be gone: TERM's grace, and killing.
@@ -36,7 +36,7 @@ enum RelayError {
     /// Its standard input cannot be read.
     Reading(io::Error),
     /// It is gone with its sandbox.
-    Lost(Lost),
+    Lost(LostCommand),
 }
 
 /// Runs the command and ends with its exit code.

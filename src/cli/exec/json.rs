@@ -13,7 +13,7 @@ use crate::cli::setup;
 use crate::config::Config;
 use crate::config::limits::TIMEOUT_SECONDS;
 use crate::engine::Engine;
-use crate::sandbox::{Command, Executed, Follow, Manager, ProgressUpdate};
+use crate::sandbox::{Command, ExecOutcome, Manager, ProgressUpdate, WaitOptions};
 use crate::tools;
 
 /// Runs the command and prints its result.
@@ -28,7 +28,7 @@ pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<
     let user = user(args, &engine, &config).await?;
     let manager = Manager::new(config, engine);
     let progress = watch::Sender::new(ProgressUpdate::Nothing);
-    let follow = Follow {
+    let follow = WaitOptions {
         // Its own timeout comes first.
         wait: Duration::from_secs(u64::from(TIMEOUT_SECONDS.most) * 2),
         cancel: &stop,
@@ -40,7 +40,7 @@ pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<
     let answer = executed.map_err(|error| tools::ToolError::sandbox(&error, "the command"));
     let answer = answer.map_err(|error| anyhow::anyhow!("{error}"))?;
     let code = match &answer.value {
-        Executed::Finished(finished) => exit_code(finished),
+        ExecOutcome::Finished(finished) => exit_code(finished),
         _ => ExitCode::from(FAILED),
     };
     let result = tools::convert(answer, timeout);

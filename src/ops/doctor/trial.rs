@@ -15,7 +15,7 @@ use crate::engine::{Engine, EngineError, labels};
 use crate::identity::User;
 use crate::ops::removal;
 use crate::sandbox::{
-    Command, DOCTOR, Executed, Follow, Manager, ProgressUpdate, SandboxError, uid_range,
+    Command, DOCTOR, ExecOutcome, Manager, ProgressUpdate, SandboxError, WaitOptions, uid_range,
 };
 
 /// How long its container outlives a doctor that was killed. The next one removes the volume.
@@ -128,7 +128,7 @@ impl Trial {
             output_chars: limits::OUTPUT_CHARS,
             ..StartRequest::default()
         };
-        let follow = Follow {
+        let follow = WaitOptions {
             wait: COMMAND * 2,
             cancel: stop,
             progress: &watch::Sender::new(ProgressUpdate::Nothing),
@@ -136,7 +136,7 @@ impl Trial {
         let sandbox = manager.sandbox(&self.user);
         match sandbox.exec(Command::Start(request), follow).await {
             Ok(answer) => match answer.value {
-                Executed::Finished(finished) => Ok(text(finished.stdout)),
+                ExecOutcome::Finished(finished) => Ok(text(finished.stdout)),
                 other => {
                     let said =
                         format!("the sandbox did not say what became of a command: {other:?}");
