@@ -32,7 +32,7 @@ const SILENCE: Duration = Duration::from_secs(120);
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
 /// Where a command is known to be.
-struct Placed {
+struct Assignment {
     container: Arc<str>,
     channel: Channel,
 }
@@ -43,7 +43,7 @@ pub(super) struct Execution<'a> {
     command: Command,
     follow: &'a WaitOptions<'a>,
     /// Where it was sent last. It may have been accepted there.
-    placed: Option<Placed>,
+    assignment: Option<Assignment>,
     /// PID 1 said that it runs it.
     accepted: bool,
     /// When it was sent first.
@@ -60,7 +60,7 @@ impl<'a> Execution<'a> {
             accepted: matches!(command, Command::Resume { .. }),
             command,
             follow,
-            placed: None,
+            assignment: None,
             sent: None,
             wait: None,
         }
@@ -74,7 +74,9 @@ impl<'a> Execution<'a> {
 
     /// Where it was sent last.
     pub fn container(&self) -> Option<&Arc<str>> {
-        self.placed.as_ref().map(|placed| &placed.container)
+        self.assignment
+            .as_ref()
+            .map(|assignment| &assignment.container)
     }
 
     /// Until its outcome is known, or for the caller's patience.
@@ -83,7 +85,7 @@ impl<'a> Execution<'a> {
             let lease = match self.lease().await {
                 Ok(lease) => lease,
                 Err(error) => {
-                    if self.placed.is_none() {
+                    if self.assignment.is_none() {
                         if let Some(mut wait) = self.wait.take() {
                             wait.refused(&error);
                         }
@@ -102,7 +104,7 @@ impl<'a> Execution<'a> {
             if let Some(lost) = self.lost_with(&lease).await {
                 return Ok(lost);
             }
-            self.placed = Some(Placed {
+            self.assignment = Some(Assignment {
                 container: lease.container,
                 channel: lease.channel.clone(),
             });
@@ -113,7 +115,7 @@ impl<'a> Execution<'a> {
                 Ok(executed) => return Ok(executed),
                 Err(CallError::Failed(failure)) if failure.code() == Code::Ending => {
                     // It was not accepted, and the next container may have it.
-                    self.placed = None;
+                    self.assignment = None;
                     self.sent = None;
                 }
                 // Of a command that was sent: it was run there and is forgotten.
@@ -222,17 +224,17 @@ impl<'a> Execution<'a> {
 
     /// Whether the command went down with another container than this one.
     async fn lost_with(&mut self, lease: &Lease) -> Option<ExecOutcome> {
-        let placed = self.placed.as_ref()?;
-        if placed.container == lease.container {
+        let assignment = self.assignment.as_ref()?;
+        if assignment.container == lease.container {
             return None;
         }
-        let last_words = placed.channel.last_words().await;
+        let last_words = assignment.channel.last_words().await;
         if last_words.is_some_and(|words| !words.accepted.contains(self.id())) {
             self.sent = None;
             return None;
         }
         let reason = match &lease.last_end {
-            Some((container, reason)) if *container == placed.container => *reason,
+            Some((container, reason)) if *container == assignment.container => *reason,
             _ => Reason::Gone,
         };
         Some(self.lost(Some(reason)))
@@ -286,10 +288,10 @@ impl<'a> Execution<'a> {
     /// Ends the command, and gives its outcome if that is soon known. One whose
     /// caller was told that it runs lives on.
     pub async fn cancel(&mut self, why: SandboxError) -> Result<ExecOutcome, SandboxError> {
-        let (Some(placed), Command::Start(request)) = (&self.placed, &self.command) else {
+        let (Some(assignment), Command::Start(request)) = (&self.assignment, &self.command) else {
             return Err(why);
         };
-        let (channel, id) = (placed.channel.clone(), request.id.clone());
+        let (channel, id) = (assignment.channel.clone(), request.id.clone());
         let end = async {
             channel.kill(&id).await?;
             self.outcome(&mut channel.watch(&id, 0).await?).await
