@@ -24,14 +24,14 @@ const PASSWD: &str = "/etc/passwd";
 
 /// Where the directory is.
 #[derive(Debug, Clone, Copy)]
-pub enum Place<'a> {
+pub enum BindTarget<'a> {
     /// This one. It exists.
     Exactly(&'a Path),
     /// In this one, which exists, under the user's own name; made when it is missing.
     Beneath(&'a Path, &'a str),
 }
 
-impl Place<'_> {
+impl BindTarget<'_> {
     /// Tells two directories apart in a container's name: 32 bits, of a user's own few.
     pub fn short_hash(&self) -> String {
         let path = match self {
@@ -45,7 +45,7 @@ impl Place<'_> {
 
 /// A directory that may be a workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bound {
+pub struct BindSource {
     /// Its real path.
     pub path: String,
     /// Its owner.
@@ -111,13 +111,16 @@ pub enum BindError {
 ///
 /// # Errors
 /// See [`BindError`]: each says what to do.
-pub fn directory(place: Place<'_>, reserved: &Reserved) -> Result<Bound, BindError> {
-    let (Place::Exactly(given) | Place::Beneath(given, _)) = place;
+pub fn directory(
+    place: BindTarget<'_>,
+    protected: &ProtectedPaths,
+) -> Result<BindSource, BindError> {
+    let (BindTarget::Exactly(given) | BindTarget::Beneath(given, _)) = place;
     let real = real_directory(given)?;
-    reserved.check(&real)?;
+    protected.check(&real)?;
     let path = match place {
-        Place::Exactly(_) => real,
-        Place::Beneath(_, name) => {
+        BindTarget::Exactly(_) => real,
+        BindTarget::Beneath(_, name) => {
             let path = real.join(name);
             make(&path)?;
             // It may have been there, as a link.
@@ -129,7 +132,7 @@ pub fn directory(place: Place<'_>, reserved: &Reserved) -> Result<Bound, BindErr
     // Root's group would open what root shares with it.
     let group = if gid == 0 { uid } else { gid };
     let run_as = RunAs::new(uid, group);
-    Ok(Bound {
+    Ok(BindSource {
         run_as: run_as.ok_or_else(|| BindError::Owner {
             path: path.clone(),
             uid,
@@ -201,12 +204,12 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> BindError {
 
 /// Directories that hold more than a workspace.
 #[derive(Debug)]
-pub struct Reserved {
+pub struct ProtectedPaths {
     homes: Vec<PathBuf>,
     engine: Option<PathBuf>,
 }
 
-impl Reserved {
+impl ProtectedPaths {
     /// Of this machine, whose Engine keeps its own in `engine`.
     pub fn on_this_machine(engine: &str) -> Self {
         let users = fs::read_to_string(PASSWD).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::info;
 
-use super::bind::{self, Reserved};
+use super::bind::{self, ProtectedPaths};
 use super::measure::disk_free;
 use super::provisioner::Provisioner;
 use super::{SandboxError, Status};
@@ -120,7 +120,7 @@ impl Provisioner {
             return Ok((Workspace::Volume(volumes.current), run_as));
         };
         bind::check_engine(self.engine.address(), engine)?;
-        let bound = bind::directory(place, &Reserved::on_this_machine(&engine.root_dir))?;
+        let bound = bind::directory(place, &ProtectedPaths::on_this_machine(&engine.root_dir))?;
         Ok((Workspace::Bind(bound.path), bound.run_as))
     }
 
@@ -155,12 +155,12 @@ impl Provisioner {
     }
 
     /// The directory that is the workspace; `None`: a volume is.
-    fn bound(&self) -> Option<bind::Place<'_>> {
+    fn bound(&self) -> Option<bind::BindTarget<'_>> {
         let bind = self.context.config.bind.as_ref();
         let bind = bind.filter(|_| self.settings.mode == Mode::Bind)?;
         Some(match bind {
-            Bind::Root(root) => bind::Place::Beneath(root.as_path(), self.name.user_part()),
-            Bind::Dir(dir) => bind::Place::Exactly(dir.as_path()),
+            Bind::Root(root) => bind::BindTarget::Beneath(root.as_path(), self.name.user_part()),
+            Bind::Dir(dir) => bind::BindTarget::Exactly(dir.as_path()),
         })
     }
 
