@@ -119,7 +119,7 @@ impl ClaimVolume {
 /// A uid that nobody else gets as long as this is there. Released in the background when it is
 /// dropped.
 #[derive(Debug)]
-struct Claim {
+struct UidClaim {
     volume: ClaimVolume,
     /// The Engine may still be making a volume with the uid, also for a caller that is gone: the
     /// claim stays until it is stale.
@@ -128,7 +128,7 @@ struct Claim {
     tasks: TaskTracker,
 }
 
-impl Drop for Claim {
+impl Drop for UidClaim {
     fn drop(&mut self) {
         if self.is_asked_for {
             return;
@@ -215,7 +215,7 @@ impl Provisioner {
     }
 
     /// The uid of a volume that is about to be made; `None` where all users share one.
-    async fn claim_uid(&self) -> Result<Option<Claim>, SandboxError> {
+    async fn claim_uid(&self) -> Result<Option<UidClaim>, SandboxError> {
         let uids = self.context.uids().await?;
         if uids.count() == 0 {
             return Ok(None);
@@ -240,7 +240,7 @@ impl Provisioner {
     }
 
     /// `None`: somebody else has the number, or is about to.
-    async fn claim(&self, reserved: UidReservation) -> Result<Option<Claim>, EngineError> {
+    async fn claim(&self, reserved: UidReservation) -> Result<Option<UidClaim>, EngineError> {
         let volume = ClaimVolume {
             engine: self.engine.clone(),
             uid: reserved.uid,
@@ -249,7 +249,7 @@ impl Provisioner {
         if !volume.make().await? {
             return Ok(None);
         }
-        let claim = Claim {
+        let claim = UidClaim {
             volume,
             is_asked_for: false,
             _reserved: reserved,
