@@ -36,7 +36,7 @@ use tracing::{info, warn};
 use super::message::{Envelope, Held, Kind, error_message};
 use super::{EVENT_STREAM, takes_a_stream};
 use crate::identity::{Principal, User};
-use crate::sandbox::{Aim, Manager};
+use crate::sandbox::{CancelScope, Manager};
 use crate::tools::Addressed;
 
 /// What tells conversations of one user apart (transports, 2025-03-26 to 2025-11-25).
@@ -107,16 +107,16 @@ impl Requests {
     }
 
     /// Ends what has the tag, here or on another server.
-    async fn cancel(&self, user: &User, tag: Bytes, aim: Aim) {
+    async fn cancel(&self, user: &User, tag: Bytes, aim: CancelScope) {
         let here = self.here(&tag);
         match (aim, &here[..]) {
-            (Aim::Sure, [_, ..]) => here.iter().for_each(|one| one.cancelled.cancel()),
-            (Aim::IfAlone, [one]) if !one.runs_a_command => one.cancelled.cancel(),
-            (Aim::IfAlone, [_, more @ ..]) if !more.is_empty() => {
+            (CancelScope::Sure, [_, ..]) => here.iter().for_each(|one| one.cancelled.cancel()),
+            (CancelScope::IfAlone, [one]) if !one.runs_a_command => one.cancelled.cancel(),
+            (CancelScope::IfAlone, [_, more @ ..]) if !more.is_empty() => {
                 ignored(user, u32::try_from(here.len()).unwrap_or(u32::MAX));
             }
             // Another server may have it, or one more.
-            (Aim::Sure, []) | (Aim::IfAlone, _) => {
+            (CancelScope::Sure, []) | (CancelScope::IfAlone, _) => {
                 if self.cancel_elsewhere(user, tag, aim).await == 0 {
                     here.iter().for_each(|one| one.cancelled.cancel());
                 }
@@ -125,13 +125,13 @@ impl Requests {
     }
 
     /// How many had the tag.
-    async fn cancel_elsewhere(&self, user: &User, tag: Bytes, aim: Aim) -> u32 {
+    async fn cancel_elsewhere(&self, user: &User, tag: Bytes, aim: CancelScope) -> u32 {
         let Some(manager) = &self.elsewhere else {
             return 0;
         };
         match manager.cancel(user, tag, aim).await {
             Ok(commands) => {
-                if aim == Aim::IfAlone && commands > 1 {
+                if aim == CancelScope::IfAlone && commands > 1 {
                     ignored(user, commands);
                 }
                 commands
@@ -182,7 +182,7 @@ pub async fn layer(State(requests): State<Requests>, mut request: Request, next:
         Kind::Initialize => with_session(next.run(request).await),
         Kind::Cancelled(id) => {
             let tag = tag(&user, session.as_deref(), &id);
-            let aim = session.map_or(Aim::IfAlone, |_| Aim::Sure);
+            let aim = session.map_or(CancelScope::IfAlone, |_| CancelScope::Sure);
             let share = extensions.get::<Held>().cloned();
             let response = next.run(request).await;
             if response.status() == StatusCode::ACCEPTED {

@@ -46,7 +46,7 @@ impl Default for Cancellations {
 
 /// Which requests a notification may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aim {
+pub enum CancelScope {
     /// The tag is that of one request: whatever has it ends.
     Sure,
     /// Several requests of the user may have the tag: it ends if exactly one does.
@@ -55,15 +55,20 @@ pub enum Aim {
 
 impl Manager {
     /// Ends the commands of `user` that were started for the request with this tag, by
-    /// whichever server. How many had it; with [`Aim::IfAlone`] more than one are left
+    /// whichever server. How many had it; with [`CancelScope::IfAlone`] more than one are left
     /// alone.
     ///
     /// # Errors
     /// The Engine's.
-    pub async fn cancel(&self, user: &User, tag: Bytes, aim: Aim) -> Result<u32, SandboxError> {
+    pub async fn cancel(
+        &self,
+        user: &User,
+        tag: Bytes,
+        scope: CancelScope,
+    ) -> Result<u32, SandboxError> {
         let turns = self.sandbox(user).cancellations.0;
         let _turn = turns.acquire().await.map_err(|_| SandboxError::Ending)?;
-        if aim == Aim::IfAlone {
+        if scope == CancelScope::IfAlone {
             let (channels, commands) = self.ask_all(user, &tag, true).await?;
             if commands == 1 {
                 ask(&channels, &tag, false).await;

@@ -64,7 +64,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use abandoned::is_abandoned;
 pub use bind::BindError;
-pub use cancel::Aim;
+pub use cancel::CancelScope;
 pub use command::{Command, ExecOutcome, LostCommand, ProgressUpdate, WaitOptions};
 pub use error::SandboxError;
 pub use generation::in_order_of_removal;
