@@ -14,10 +14,10 @@ use crate::config::limits::{CALLS_WAITING, CALLS_WAITING_PER_USER};
 /// What calls wait for: their turn among the user's own, or a container of the
 /// user's. First come, first served. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Admission(Arc<Line>);
+pub struct Admission(Arc<WaitQueue>);
 
 #[derive(Debug)]
-struct Line {
+struct WaitQueue {
     running: Arc<Semaphore>,
     /// Those who wait, by when they came.
     waiting: Mutex<BTreeSet<u64>>,
@@ -30,21 +30,21 @@ struct Line {
 
 /// A call that may run, until it is dropped.
 #[derive(Debug)]
-pub struct Admitted(#[expect(dead_code, reason = "held for its Drop")] OwnedSemaphorePermit);
+pub struct AdmissionPermit(#[expect(dead_code, reason = "held for its Drop")] OwnedSemaphorePermit);
 
 /// A place in the line, until it is dropped.
-struct Waiting<'a> {
-    line: &'a Line,
+struct QueueEntry<'a> {
+    line: &'a WaitQueue,
     ticket: u64,
 }
 
-impl Waiting<'_> {
+impl QueueEntry<'_> {
     fn ahead(&self) -> usize {
         self.line.waiting().range(..self.ticket).count()
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueueEntry<'_> {
     fn drop(&mut self) {
         self.line.waiting().remove(&self.ticket);
         self.line.in_all.fetch_sub(1, Ordering::Relaxed);
@@ -52,16 +52,16 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl Line {
+impl WaitQueue {
     fn waiting(&self) -> MutexGuard<'_, BTreeSet<u64>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn join(&self) -> Result<Waiting<'_>, SandboxError> {
+    fn join(&self) -> Result<QueueEntry<'_>, SandboxError> {
         let in_all = self.in_all.fetch_add(1, Ordering::Relaxed);
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         self.waiting().insert(ticket);
-        let waiting = Waiting { line: self, ticket };
+        let waiting = QueueEntry { line: self, ticket };
         let ahead = waiting.ahead();
         if ahead >= CALLS_WAITING_PER_USER {
             return Err(SandboxError::Busy { waiting: ahead });
@@ -77,7 +77,7 @@ impl Admission {
     /// `at_once` calls run; up to [`CALLS_WAITING_PER_USER`] more wait, as long as no
     /// more than [`CALLS_WAITING`] do in all lines that count in `in_all`.
     pub fn new(at_once: u32, in_all: Arc<AtomicUsize>) -> Self {
-        Self(Arc::new(Line {
+        Self(Arc::new(WaitQueue {
             running: Arc::new(Semaphore::new(at_once as usize)),
             waiting: Mutex::default(),
             tickets: AtomicU64::new(0),
@@ -96,7 +96,7 @@ impl Admission {
         &self,
         deadline: Instant,
         told: impl Fn(usize),
-    ) -> Result<Admitted, SandboxError> {
+    ) -> Result<AdmissionPermit, SandboxError> {
         let line = &*self.0;
         let came = Instant::now();
         let waiting = line.join()?;
@@ -110,7 +110,7 @@ impl Admission {
             tokio::select! {
                 biased;
                 // The semaphore is never closed.
-                Ok(permit) = &mut turn => return Ok(Admitted(permit)),
+                Ok(permit) = &mut turn => return Ok(AdmissionPermit(permit)),
                 () = sleep_until(deadline) => return Err(SandboxError::NoTurn(came.elapsed())),
                 () = std::future::ready(()), if last != Some(waiting.ahead()) => {
                     last = Some(waiting.ahead());

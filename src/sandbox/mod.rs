@@ -83,7 +83,7 @@ pub use wanted::image_state;
 
 use crate::channel::{CallError, Channel};
 use crate::meter::Meter;
-use admission::{Admission, Admitted};
+use admission::{Admission, AdmissionPermit};
 use cancel::Cancellations;
 use lease::{LEASE, Lease, OwnerHandle, PendingNotice, Request};
 use retry::{RetryPolicy, RetryState};
@@ -206,7 +206,7 @@ impl Sandbox {
         &self,
         deadline: Instant,
         told: impl Fn(usize),
-    ) -> Result<Admitted, SandboxError> {
+    ) -> Result<AdmissionPermit, SandboxError> {
         self.admission.enter(deadline, told).await
     }
 

@@ -13,7 +13,7 @@ use casemate_protocol::failure::Code;
 use casemate_protocol::run_output::Output;
 use tokio::time::{Instant, sleep};
 
-use super::admission::Admitted;
+use super::admission::AdmissionPermit;
 use super::command::count;
 use super::warm_pool::Slot;
 use super::{Containers, LEASE, LostCommand, RETRY_PAUSE, Reason, Sandbox, SandboxError, Wait};
@@ -28,7 +28,7 @@ pub struct Run {
     meter: Meter,
     sent: Instant,
     _seat: Arc<Slot>,
-    _turn: Admitted,
+    _turn: AdmissionPermit,
 }
 
 impl fmt::Debug for Run {

@@ -28,7 +28,7 @@ use casemate_protocol::{DeleteRequest, StatReply, StatRequest};
 use futures_util::stream::BoxStream;
 use tokio::time::{Instant, sleep};
 
-use super::admission::{Admission, Admitted};
+use super::admission::{Admission, AdmissionPermit};
 use super::files::{FILE_CALL, new_id};
 use super::lease::{LEASE, OwnerHandle};
 use super::provisioner::connect_to;
@@ -123,7 +123,7 @@ struct Held {
     /// The last one closes it, and ends the bridge.
     _channel: Channel,
     _place: OwnerHandle,
-    _turn: Admitted,
+    _turn: AdmissionPermit,
 }
 
 impl Sandbox {
@@ -166,7 +166,7 @@ impl Sandbox {
         deleted.map(drop)
     }
 
-    async fn transfer_turn(&self) -> Result<Admitted, SandboxError> {
+    async fn transfer_turn(&self) -> Result<AdmissionPermit, SandboxError> {
         let deadline = Instant::now() + LEASE;
         let turn = self.transfers.admission.enter(deadline, |_| {});
         let turn = self.unless_ending(turn).await;
@@ -176,7 +176,7 @@ impl Sandbox {
     /// Begins a transfer in the container as it is now, or in the next one.
     async fn begin<T, F>(
         &self,
-        turn: Admitted,
+        turn: AdmissionPermit,
         operation: impl Fn(Channel) -> F,
     ) -> Result<(T, Held), SandboxError>
     where

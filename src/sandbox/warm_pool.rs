@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Admission, Admitted};
+use super::admission::{Admission, AdmissionPermit};
 use super::command::{ProgressUpdate, WaitOptions};
 use super::execution::Execution;
 use super::manager::OwnerSpawner;
@@ -50,7 +50,7 @@ pub(super) struct WarmPool {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub handle: OwnerHandle,
-    _live: Option<Admitted>,
+    _live: Option<AdmissionPermit>,
 }
 
 impl Slot {
