@@ -119,7 +119,7 @@ impl Transfers {
 }
 
 /// What a transfer holds as long as it lasts.
-struct Held {
+struct TransferGuard {
     /// The last one closes it, and ends the bridge.
     _channel: Channel,
     _place: OwnerHandle,
@@ -178,7 +178,7 @@ impl Sandbox {
         &self,
         turn: AdmissionPermit,
         operation: impl Fn(Channel) -> F,
-    ) -> Result<(T, Held), SandboxError>
+    ) -> Result<(T, TransferGuard), SandboxError>
     where
         F: Future<Output = Result<T, CallError>>,
     {
@@ -194,7 +194,7 @@ impl Sandbox {
             let error = match connect_to(&self.transfers.engine, &lease.container).await {
                 Ok(channel) => match operation(channel.clone()).await {
                     Ok(begun) => {
-                        let held = Held {
+                        let held = TransferGuard {
                             _channel: channel,
                             _place: handle,
                             _turn: turn,

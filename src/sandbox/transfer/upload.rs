@@ -9,7 +9,7 @@ use casemate_protocol::{Failure, FailureExt as _, MAX_CHUNK, UploadBegin, WriteF
 use futures_util::stream::{BoxStream, StreamExt as _};
 use tokio::time::{Instant, timeout};
 
-use super::{Held, SETTLE, SMALL, STALL, UploadOptions, Uploaded, broken_off};
+use super::{SETTLE, SMALL, STALL, TransferGuard, UploadOptions, Uploaded, broken_off};
 use crate::channel::{CallError, Channel, Outgoing};
 use crate::sandbox::files::{FILE_CALL, new_id};
 use crate::sandbox::retry::{RetryPolicy, Uncertainty};
@@ -48,7 +48,7 @@ impl Sandbox {
         options: UploadOptions,
         head: Head,
         mut content: BoxStream<'static, io::Result<Bytes>>,
-    ) -> Result<(Outgoing, Held), SandboxError> {
+    ) -> Result<(Outgoing, TransferGuard), SandboxError> {
         let turn = self.transfer_turn().await?;
         let begin = UploadBegin {
             path,
