@@ -13,7 +13,7 @@ use crate::engine::{Engine, labels};
 use crate::identity::{Instance, User};
 use crate::ops::gc::hold;
 use crate::ops::removal::Recorded;
-use crate::sandbox::{in_order_of_removal, survey};
+use crate::sandbox::{removal_order, survey};
 
 /// Flags of `rm`.
 #[derive(Debug, clap::Args)]
@@ -111,7 +111,7 @@ impl Removal {
         if files {
             let volumes = engine.list_volumes(&whose).await?;
             // Killed in between, or one in use: what is left is no other state than before.
-            for volume in in_order_of_removal(&self.instance, user, volumes) {
+            for volume in removal_order(&self.instance, user, volumes) {
                 let recorded = self.record("volume", &volume.name).await?;
                 recorded
                     .done(engine.remove_volume(&volume.name).await)

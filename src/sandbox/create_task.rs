@@ -93,7 +93,7 @@ impl Provisioner {
 
     /// Nobody took it.
     async fn abandon(self, running: Running) {
-        if self.lasts() {
+        if self.is_long_lived() {
             return;
         }
         let id = running.container.clone();
@@ -173,13 +173,13 @@ impl CreateTask {
             }
         }
         drop(reservation);
-        let workspace_is_new = self.provisioner.must_be_on(spec).await?;
+        let workspace_is_new = self.provisioner.verify_current_volume(spec).await?;
         tokio::select! {
             running = self.provisioner.start(id) => running.map(|running| {
                 Some(Running { workspace_is_new, ..running })
             }),
             // The removal waits at the Engine for a start that is under way.
-            () = self.caller.closed(), if !self.provisioner.lasts() => Err(SandboxError::Ending),
+            () = self.caller.closed(), if !self.provisioner.is_long_lived() => Err(SandboxError::Ending),
         }
     }
 }

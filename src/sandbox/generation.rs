@@ -149,11 +149,7 @@ pub(super) fn sort(first: &str, rows: &[VolumeRow]) -> Volumes {
 /// The volumes of a user so that, whatever keeps the rest from being removed, what is left
 /// is the newest workspace or none: first those of the past, then the workspace, then what
 /// was never whole, and the marks that say so at last.
-pub fn in_order_of_removal(
-    instance: &Instance,
-    user: &User,
-    mut rows: Vec<VolumeRow>,
-) -> Vec<VolumeRow> {
+pub fn removal_order(instance: &Instance, user: &User, mut rows: Vec<VolumeRow>) -> Vec<VolumeRow> {
     let volumes = sort(SandboxName::new(instance, user).as_str(), &rows);
     let place = |row: &VolumeRow| {
         let name = &row.name;
@@ -190,12 +186,15 @@ impl Provisioner {
     /// The last look at it before a container is started: a restore may have ended since
     /// the first one. The failure is one after which the container is made again. Returns
     /// whether the volume was made for this container.
-    pub(super) async fn must_be_on(&self, spec: &ContainerSpec) -> Result<bool, SandboxError> {
+    pub(super) async fn verify_current_volume(
+        &self,
+        spec: &ContainerSpec,
+    ) -> Result<bool, SandboxError> {
         let is_current = |volumes: &Volumes, name: &str| volumes.current == name;
         self.must_be(spec, is_current).await
     }
 
-    /// As [`Self::must_be_on`], of what a restore fills: it must not be the workspace.
+    /// As [`Self::verify_current_volume`], of what a restore fills: it must not be the workspace.
     pub(super) async fn must_be_pending(&self, spec: &ContainerSpec) -> Result<bool, SandboxError> {
         let is_pending = |volumes: &Volumes, name: &str| volumes.is_pending(name);
         self.must_be(spec, is_pending).await

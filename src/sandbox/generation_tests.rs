@@ -153,7 +153,7 @@ fn a_removal_that_stops_anywhere_leaves_the_newest_workspace_or_none() {
     ];
     for _ in 0..rows.len() {
         rows.rotate_left(1);
-        let ordered = in_order_of_removal(&instance, &user, rows.clone());
+        let ordered = removal_order(&instance, &user, rows.clone());
         for gone in 0..=ordered.len() {
             let left = &ordered[gone..];
             let workspace = sort(first, left).current;

@@ -249,7 +249,7 @@ impl Manager {
             ended: self.ended.clone(),
         };
         let waiting = spawner.waiting();
-        let containers = if spawner.provisioner.lasts() {
+        let containers = if spawner.provisioner.is_long_lived() {
             Containers::Lasting(spawner.spawn_owner())
         } else {
             Containers::Fresh(WarmPool::new(spawner))

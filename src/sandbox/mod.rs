@@ -67,7 +67,7 @@ pub use bind::BindError;
 pub use cancel::CancelScope;
 pub use command::{Command, ExecOutcome, LostCommand, ProgressUpdate, WaitOptions};
 pub use error::SandboxError;
-pub use generation::in_order_of_removal;
+pub use generation::removal_order;
 pub use keep::{Consistency, Copying, Filling, Keeper, Moment, Part, ReadBack, StageError, Staged};
 pub use keep::{DOCTOR, owner, workspaces};
 pub use last_container::LastContainer;

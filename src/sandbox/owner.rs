@@ -64,7 +64,7 @@ impl Owner {
                 () = async { while requests.recv().await.is_some() {} } => {}
             }
         }
-        if !self.provisioner.lasts() {
+        if !self.provisioner.is_long_lived() {
             self.retire().await;
         }
         if let Some(running) = &self.running {
@@ -198,7 +198,7 @@ impl Owner {
                     container = &*running.container,
                     "PID 1 does not answer: removing"
                 );
-                self.provisioner.set_aside(&running.container).await?;
+                self.provisioner.rename_stuck(&running.container).await?;
                 self.forget(Reason::Unresponsive, None);
                 return Ok(());
             }
@@ -210,7 +210,7 @@ impl Owner {
             .map(|words| words.exit_code);
         if said == Some(exit::STUCK) {
             // The kernel keeps it until the last of its processes is gone.
-            self.provisioner.set_aside(&running.container).await?;
+            self.provisioner.rename_stuck(&running.container).await?;
             self.forget(Reason::Stuck, said);
             return Ok(());
         }

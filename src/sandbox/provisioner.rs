@@ -91,7 +91,7 @@ impl Provisioner {
         priority: Priority,
         status: &watch::Sender<Status>,
     ) -> Result<(Running, Option<Notice>), SandboxError> {
-        if !self.lasts() {
+        if !self.is_long_lived() {
             status.send_replace(Status::Creating);
             let running = self.create(name, priority, status).await?;
             return Ok((running, None));
@@ -127,7 +127,7 @@ impl Provisioner {
                         debug!(error = &error as &dyn std::error::Error, "looking again");
                         if Instant::now() > unresponsive {
                             warn!(container = found.id, "PID 1 does not answer: removing");
-                            self.set_aside(&found.id).await?;
+                            self.rename_stuck(&found.id).await?;
                             notice = Some(Notice::Restarted(Reason::Unresponsive));
                             unresponsive = Instant::now() + UNRESPONSIVE;
                         }
@@ -165,7 +165,7 @@ impl Provisioner {
 
     /// Frees the name of a container that does not end, and has it removed whenever
     /// the kernel lets go of it.
-    pub async fn set_aside(&self, id: &str) -> Result<(), SandboxError> {
+    pub async fn rename_stuck(&self, id: &str) -> Result<(), SandboxError> {
         let short: String = id.chars().take(12).collect();
         let aside = format!("{}-aside-{short}", self.name.as_str());
         self.engine.rename(id, &aside).await?;

@@ -41,7 +41,7 @@ pub async fn image_state(
 
 impl Provisioner {
     /// Whether the container is for more than one command, and for other servers too.
-    pub fn lasts(&self) -> bool {
+    pub fn is_long_lived(&self) -> bool {
         self.settings.mode != Mode::Ephemeral
     }
 
@@ -56,7 +56,7 @@ impl Provisioner {
 
     /// Of the next container: one that is used once has a name that nobody else knows.
     pub(super) fn next_name(&self) -> String {
-        if self.lasts() {
+        if self.is_long_lived() {
             return self.lasting_name();
         }
         let random = uuid::Uuid::new_v4().simple().to_string();
@@ -175,7 +175,7 @@ impl Provisioner {
             "--disk-floor-bytes={}",
             self.context.config.disk_floor.0
         ));
-        if !self.lasts() {
+        if !self.is_long_lived() {
             args.push(format!("--orphan-ttl-ms={}", ORPHAN_TTL.as_millis()));
         }
         args

@@ -69,7 +69,7 @@ impl Keeper {
         let own = rows
             .iter()
             .find(|row| row.name == provisioner.lasting_name());
-        if let Some(own) = own.filter(|_| provisioner.lasts())
+        if let Some(own) = own.filter(|_| provisioner.is_long_lived())
             && let Ok(channel) = connect_to(&provisioner.engine, &own.id).await
         {
             // One that ends just now says so, and then an errand does it.

@@ -114,7 +114,7 @@ impl Provisioner {
         spec: &ContainerSpec,
     ) -> Result<(), SandboxError> {
         match purpose {
-            Purpose::Backup | Purpose::Look => self.must_be_on(spec).await?,
+            Purpose::Backup | Purpose::Look => self.verify_current_volume(spec).await?,
             Purpose::Restore => self.must_be_pending(spec).await?,
         };
         Ok(())
