@@ -41,17 +41,17 @@ mod keep;
 mod last_container;
 mod lease;
 mod manager;
-mod measure;
+mod metrics;
 mod owner;
 mod provisioner;
 mod replaced;
 mod retry;
 mod run;
+mod spec;
 mod survey;
 mod transfer;
 mod uids;
 mod wait;
-mod wanted;
 mod warm_pool;
 
 use std::future::Future;
@@ -72,14 +72,14 @@ pub use keep::{Consistency, Copying, Filling, Keeper, Moment, Part, ReadBack, St
 pub use keep::{DOCTOR, owner, workspaces};
 pub use last_container::LastContainer;
 pub use manager::{Manager, node};
-pub use measure::disk_free;
+pub use metrics::disk_free;
 pub use replaced::{EMPTIED, KEPT, LOST, Reason};
 pub use retry::Uncertainty;
 pub use run::{Run, RunControl};
+pub use spec::image_state;
 pub use survey::{LiveSandbox, survey};
 pub use transfer::{Download, Stat, UploadOptions, Uploaded};
 pub use uids::uid_range;
-pub use wanted::image_state;
 
 use crate::channel::{CallError, Channel};
 use crate::meter::Meter;

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tracing::info;
 
 use super::bind::{self, ProtectedPaths};
-use super::measure::disk_free;
+use super::metrics::disk_free;
 use super::provisioner::Provisioner;
 use super::{SandboxError, Status};
 use crate::config::{Bind, Mode};
