@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::identity::{Issuer, Subject, User};
 use crate::ops::backup::{Backups, Consistent, Id, Manifest, Store};
 use crate::ops::users::{self, UserError};
-use crate::sandbox::{Keeper, Manager};
+use crate::sandbox::{Manager, Snapshots};
 
 /// Flags of `backup`.
 #[derive(Debug, clap::Args)]
@@ -136,19 +136,19 @@ impl Session {
                     issuer: issuer.cloned().unwrap_or_else(Issuer::local),
                     subject: name.clone(),
                 };
-                let is_bound = self.manager.keeper(&user).is_bound();
+                let is_bound = self.manager.snapshots(&user).is_bound();
                 is_bound.then_some(user).ok_or_else(|| error.into())
             }
             resolved => Ok(resolved?),
         }
     }
 
-    async fn keepers(&self, whose: &UsersArgs, known: Known) -> anyhow::Result<Vec<Keeper>> {
+    async fn workspaces(&self, whose: &UsersArgs, known: Known) -> anyhow::Result<Vec<Snapshots>> {
         let user = async |name: &Subject, issuer: Option<&Issuer>| match known {
             Known::ToStore => self.stored_user(name, issuer).await,
             Known::ToEngine => self.engine_user(name, issuer).await,
         };
-        whose.keepers(&self.manager, user).await
+        whose.workspaces(&self.manager, user).await
     }
 }
 
@@ -166,14 +166,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     setup::runtime()?.block_on(async {
         // It removes nothing that was complete.
         let session = Session::begin(config, engine, Audit::off(), args.to)?;
-        let keepers = session.keepers(&args.whose, Known::ToEngine).await?;
+        let workspaces = session.workspaces(&args.whose, Known::ToEngine).await?;
         let json = args.json;
-        let tell = |keeper: &Keeper, made: &Manifest| {
-            let told = format!("backed up {}: {}", shown(keeper), summary(made));
+        let tell = |snapshots: &Snapshots, made: &Manifest| {
+            let told = format!("backed up {}: {}", shown(snapshots), summary(made));
             if json { String::new() } else { told }
         };
-        let make = async |keeper: &Keeper| Ok(session.backups.run(keeper).await?.manifest);
-        let made = each(&session.progress, &keepers, make, tell).await?;
+        let make = async |snapshots: &Snapshots| Ok(session.backups.run(snapshots).await?.manifest);
+        let made = each(&session.progress, &workspaces, make, tell).await?;
         if args.json {
             let mut out = std::io::stdout().lock();
             serde_json::to_writer_pretty(&mut out, &made)?;
@@ -187,16 +187,16 @@ fn verify(args: VerifyArgs) -> anyhow::Result<()> {
     let (config, engine) = setup::verb(args.settings)?;
     setup::runtime()?.block_on(async {
         let session = Session::begin(config, engine, Audit::off(), args.from)?;
-        let keepers = session.keepers(&args.whose, Known::ToStore).await?;
-        let read = async |keeper: &Keeper| {
-            let source = session.backups.find(keeper, args.id.as_ref()).await?;
+        let workspaces = session.workspaces(&args.whose, Known::ToStore).await?;
+        let read = async |snapshots: &Snapshots| {
+            let source = session.backups.find(snapshots, args.id.as_ref()).await?;
             session.backups.verify(&source).await?;
             Ok(source.manifest)
         };
-        let tell = |keeper: &Keeper, whole: &Manifest| {
-            format!("whole: {} {}", shown(keeper), summary(whole))
+        let tell = |snapshots: &Snapshots, whole: &Manifest| {
+            format!("whole: {} {}", shown(snapshots), summary(whole))
         };
-        each(&session.progress, &keepers, read, tell)
+        each(&session.progress, &workspaces, read, tell)
             .await
             .map(drop)
     })

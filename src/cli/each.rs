@@ -5,7 +5,7 @@ use anyhow::{bail, ensure};
 use super::progress::Progress;
 use crate::identity;
 use crate::ops::backup::BackupError;
-use crate::sandbox::Keeper;
+use crate::sandbox::Snapshots;
 
 /// Does `operation` for each user, also after it failed for some, and prints what `tell` makes of
 /// each result. Returns the results.
@@ -14,32 +14,32 @@ use crate::sandbox::Keeper;
 /// Of one user, why it failed; of several, how many failed, at the end. Being told to stop ends it.
 pub async fn each<T>(
     progress: &Progress,
-    keepers: &[Keeper],
-    operation: impl AsyncFn(&Keeper) -> Result<T, BackupError>,
-    tell: impl Fn(&Keeper, &T) -> String,
+    workspaces: &[Snapshots],
+    operation: impl AsyncFn(&Snapshots) -> Result<T, BackupError>,
+    tell: impl Fn(&Snapshots, &T) -> String,
 ) -> anyhow::Result<Vec<T>> {
     let (mut done, mut failed) = (Vec::new(), 0);
-    for keeper in keepers {
-        progress.begin(&shown(keeper));
-        match operation(keeper).await {
+    for snapshots in workspaces {
+        progress.begin(&shown(snapshots));
+        match operation(snapshots).await {
             Ok(value) => {
-                progress.end(&tell(keeper, &value))?;
+                progress.end(&tell(snapshots, &value))?;
                 done.push(value);
             }
             Err(BackupError::Stopped) => bail!("stopped"),
-            Err(error) if keepers.len() == 1 => return Err(error.into()),
+            Err(error) if workspaces.len() == 1 => return Err(error.into()),
             Err(error) => {
                 failed += 1;
                 let error = anyhow::Error::from(error);
-                progress.end(&format!("{}: {error:#}", shown(keeper)))?;
+                progress.end(&format!("{}: {error:#}", shown(snapshots)))?;
             }
         }
     }
-    ensure!(failed == 0, "{failed} of {} failed", keepers.len());
+    ensure!(failed == 0, "{failed} of {} failed", workspaces.len());
     Ok(done)
 }
 
 /// The user's name, without what moves a cursor.
-pub fn shown(keeper: &Keeper) -> String {
-    identity::shown(keeper.user().subject.as_str())
+pub fn shown(snapshots: &Snapshots) -> String {
+    identity::shown(snapshots.user().subject.as_str())
 }

@@ -8,7 +8,7 @@ use crate::config::SettingsArgs;
 use crate::identity::{Issuer, Subject};
 use crate::ops::backup::{BackupError, Migrated, Migration};
 use crate::ops::users;
-use crate::sandbox::{Keeper, Manager};
+use crate::sandbox::{Manager, Snapshots};
 
 /// Flags of `migrate`.
 #[derive(Debug, clap::Args)]
@@ -38,8 +38,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 let known = users::on_engine(&engine, &instance, name).await?;
                 Ok(users::resolve(name, issuer, known, &place(&instance))?)
             };
-            let keepers = args.users.keepers(&manager, known).await?;
-            migrate(&manager, &keepers, args.force).await
+            let workspaces = args.users.workspaces(&manager, known).await?;
+            migrate(&manager, &workspaces, args.force).await
         };
         let migrated = migrated.await;
         manager.close().await;
@@ -48,7 +48,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     })
 }
 
-async fn migrate(manager: &Manager, keepers: &[Keeper], force: bool) -> anyhow::Result<()> {
+async fn migrate(manager: &Manager, workspaces: &[Snapshots], force: bool) -> anyhow::Result<()> {
     let progress = Progress::new();
     let tell = progress.listener();
     let migration = Migration {
@@ -57,19 +57,19 @@ async fn migrate(manager: &Manager, keepers: &[Keeper], force: bool) -> anyhow::
         stop: setup::stop_on_signal()?,
         tell: &tell,
     };
-    let move_one = async |keeper: &Keeper| {
-        if !keeper.exists().await? {
-            return Err(BackupError::NoWorkspace(keeper.user().to_string()));
+    let move_one = async |snapshots: &Snapshots| {
+        if !snapshots.exists().await? {
+            return Err(BackupError::NoWorkspace(snapshots.user().to_string()));
         }
-        migration.run(keeper).await
+        migration.run(snapshots).await
     };
-    let tell = |keeper: &Keeper, migrated: &Option<Migrated>| {
+    let tell = |snapshots: &Snapshots, migrated: &Option<Migrated>| {
         let told = migrated
             .as_ref()
             .map_or("nothing to do".to_owned(), summary);
-        format!("{}: {told}", shown(keeper))
+        format!("{}: {told}", shown(snapshots))
     };
-    each(&progress, keepers, move_one, tell).await.map(drop)
+    each(&progress, workspaces, move_one, tell).await.map(drop)
 }
 
 fn summary(migrated: &Migrated) -> String {

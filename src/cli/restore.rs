@@ -59,9 +59,9 @@ async fn restore(
     force: bool,
 ) -> anyhow::Result<()> {
     session.progress.begin(&shown(user.subject.as_str()));
-    let keeper = session.manager.keeper(user);
-    let source = session.backups.find(&keeper, id).await?;
-    let lost = session.backups.restore(&keeper, &source, force).await?;
+    let snapshots = session.manager.snapshots(user);
+    let source = session.backups.find(&snapshots, id).await?;
+    let lost = session.backups.restore(&snapshots, &source, force).await?;
     let mut told = format!("restored {user} from {}", summary(&source.manifest));
     if let Some(first) = lost.first {
         let entries = lost.entries;

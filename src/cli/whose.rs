@@ -5,7 +5,7 @@ use anyhow::ensure;
 use crate::engine::Engine;
 use crate::identity::{Instance, Issuer, Subject, User};
 use crate::ops::users::{self, UserError};
-use crate::sandbox::{Keeper, Manager};
+use crate::sandbox::{Manager, Snapshots};
 
 /// Which user's sandbox.
 #[derive(Debug, clap::Args)]
@@ -70,11 +70,11 @@ impl UsersArgs {
     ///
     /// # Errors
     /// `--all` where no user has a volume; of `user`; the Engine's.
-    pub async fn keepers(
+    pub async fn workspaces(
         &self,
         manager: &Manager,
         user: impl AsyncFn(&Subject, Option<&Issuer>) -> anyhow::Result<User>,
-    ) -> anyhow::Result<Vec<Keeper>> {
+    ) -> anyhow::Result<Vec<Snapshots>> {
         let users = if self.all {
             ensure!(
                 !manager.config().everybody_binds(),
@@ -88,7 +88,7 @@ impl UsersArgs {
             }
             users
         };
-        Ok(users.iter().map(|user| manager.keeper(user)).collect())
+        Ok(users.iter().map(|user| manager.snapshots(user)).collect())
     }
 }
 

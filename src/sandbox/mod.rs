@@ -68,7 +68,9 @@ pub use cancel::CancelScope;
 pub use command::{Command, ExecOutcome, LostCommand, ProgressUpdate, WaitOptions};
 pub use error::SandboxError;
 pub use generation::removal_order;
-pub use keep::{Consistency, Copying, Filling, Keeper, Moment, Part, ReadBack, StageError, Staged};
+pub use keep::{
+    Consistency, Copying, Filling, Moment, Part, ReadBack, Snapshots, StageError, Staged,
+};
 pub use keep::{DOCTOR, owner, workspaces};
 pub use last_container::LastContainer;
 pub use manager::{Manager, node};

@@ -22,7 +22,7 @@ use super::stream::{Chunk, Chunks, Digest, on_thread};
 use super::{Event, damage};
 use crate::ops::gc::hold;
 use crate::ops::removal::Recorded;
-use crate::sandbox::{Consistency, Filling, Keeper, Manager, Moment, Part, Staged};
+use crate::sandbox::{Consistency, Filling, Manager, Moment, Part, Snapshots, Staged};
 
 /// How often a container is ended that came while the old volume was read for the last time: a
 /// server whose command was ended makes one, to ask what became of it.
@@ -56,20 +56,23 @@ impl Migration<'_> {
     ///
     /// # Errors
     /// Why not; then the old volume is in force.
-    pub async fn run(&self, keeper: &Keeper) -> Result<Option<Migrated>, BackupError> {
-        if !keeper.has_old_uid().await? {
+    pub async fn run(&self, snapshots: &Snapshots) -> Result<Option<Migrated>, BackupError> {
+        if !snapshots.has_old_uid().await? {
             return Ok(None);
         }
         let instance = &self.manager.config().instance;
         // The old volume goes at the end, and a hold is on that.
-        hold::check(keeper.engine(), instance, keeper.user()).await?;
-        let staged = keeper.stage(self.force).await?;
+        hold::check(snapshots.engine(), instance, snapshots.user()).await?;
+        let staged = snapshots.stage(self.force).await?;
         let moved = tokio::select! {
-            moved = self.fill(keeper, &staged) => moved,
+            moved = self.fill(snapshots, &staged) => moved,
             () = self.stop.cancelled() => Err(BackupError::Stopped),
         };
         let ready = match moved {
-            Ok(filled) => self.record(keeper).await.map(|recorded| (filled, recorded)),
+            Ok(filled) => self
+                .record(snapshots)
+                .await
+                .map(|recorded| (filled, recorded)),
             Err(error) => Err(error),
         };
         match ready {
@@ -92,7 +95,7 @@ impl Migration<'_> {
     /// Copies, and looks that all of it is there and that nobody has changed it since.
     async fn fill(
         &self,
-        keeper: &Keeper,
+        snapshots: &Snapshots,
         staged: &Staged,
     ) -> Result<(Counted, LeftOut), BackupError> {
         staged.end_containers(self.force).await?;
@@ -100,7 +103,7 @@ impl Migration<'_> {
             number: 1,
             about: None,
         });
-        let (_, copied) = self.copy(keeper, Some(staged.fill().await?)).await?;
+        let (_, copied) = self.copy(snapshots, Some(staged.fill().await?)).await?;
         (self.tell)(Event::Comparing(copied.0.content));
         let arrived = self.read_back(staged).await?;
         if arrived != copied {
@@ -110,7 +113,7 @@ impl Migration<'_> {
         for _ in 0..TRIES {
             staged.end_containers(self.force).await?;
             (self.tell)(Event::Comparing(copied.0.content));
-            let (moment, still) = self.copy(keeper, None).await?;
+            let (moment, still) = self.copy(snapshots, None).await?;
             if still != copied {
                 break;
             }
@@ -118,7 +121,7 @@ impl Migration<'_> {
             if moment.consistency == Consistency::Stopped && !staged.is_used().await? {
                 // It takes hours, in which somebody may have begun to hold it.
                 let instance = &self.manager.config().instance;
-                hold::check(keeper.engine(), instance, keeper.user()).await?;
+                hold::check(snapshots.engine(), instance, snapshots.user()).await?;
                 return Ok((copied.0, moment.left_out.into()));
             }
         }
@@ -128,11 +131,11 @@ impl Migration<'_> {
     /// Reads the old volume, and hands it on where somebody wants it.
     async fn copy(
         &self,
-        keeper: &Keeper,
+        snapshots: &Snapshots,
         mut to: Option<Filling>,
     ) -> Result<(Moment, (Counted, Digest)), BackupError> {
         let listing = Listing::begin()?;
-        let mut copying = keeper.copy().await?;
+        let mut copying = snapshots.copy().await?;
         let moved = async {
             loop {
                 match copying.next().await? {
@@ -178,10 +181,10 @@ impl Migration<'_> {
     }
 
     /// That the old volume is about to be replaced.
-    async fn record(&self, keeper: &Keeper) -> Result<Recorded, BackupError> {
-        let volume = keeper.volume().await?;
+    async fn record(&self, snapshots: &Snapshots) -> Result<Recorded, BackupError> {
+        let volume = snapshots.volume().await?;
         let (volume, _) = volume.ok_or(BackupError::Used)?;
-        let (audit, user) = (self.manager.audit(), Some(keeper.user()));
+        let (audit, user) = (self.manager.audit(), Some(snapshots.user()));
         let reason = "moved to a volume with the user's uid";
         let recorded = Recorded::begin(audit, "volume", &volume, user, reason).await;
         recorded.map_err(BackupError::Unrecorded)

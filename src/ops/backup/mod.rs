@@ -64,7 +64,7 @@ use crate::config::Keep;
 use crate::identity::Instance;
 use crate::meter::Meter;
 use crate::ops::removal::Recorded;
-use crate::sandbox::{Keeper, Manager};
+use crate::sandbox::{Manager, Snapshots};
 
 /// What happens, for who waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,10 +163,10 @@ impl Backups {
     ///
     /// # Errors
     /// Why there is none, or that it is damaged: then no older one was removed.
-    pub async fn run(&self, keeper: &Keeper) -> Result<Made, BackupError> {
+    pub async fn run(&self, snapshots: &Snapshots) -> Result<Made, BackupError> {
         let made = match self.longest {
-            Some(longest) => self.make_within(longest, keeper).await,
-            None => self.make(keeper).await,
+            Some(longest) => self.make_within(longest, snapshots).await,
+            None => self.make(snapshots).await,
         };
         match &made {
             Ok(_) => self.meter.backed_up("ok"),
@@ -178,12 +178,16 @@ impl Backups {
     }
 
     /// Cleans up behind one that takes longer.
-    async fn make_within(&self, longest: Duration, keeper: &Keeper) -> Result<Made, BackupError> {
+    async fn make_within(
+        &self,
+        longest: Duration,
+        snapshots: &Snapshots,
+    ) -> Result<Made, BackupError> {
         let own = Self {
             stop: self.stop.child_token(),
             ..self.clone()
         };
-        let mut making = pin!(own.make(keeper));
+        let mut making = pin!(own.make(snapshots));
         tokio::select! {
             made = &mut making => return made,
             () = tokio::time::sleep(longest) => own.stop.cancel(),
@@ -196,18 +200,18 @@ impl Backups {
         }
     }
 
-    async fn make(&self, keeper: &Keeper) -> Result<Made, BackupError> {
-        let source = self.take(keeper).await?;
+    async fn make(&self, snapshots: &Snapshots) -> Result<Made, BackupError> {
+        let source = self.take(snapshots).await?;
         if self.verify
             && let Err(error) = self.verify(&source).await
         {
             if matches!(error, BackupError::Damaged { .. }) {
-                self.clean_up(&self.place(keeper), &source.id).await;
+                self.clean_up(&self.place(snapshots), &source.id).await;
             }
             return Err(error);
         }
         let removed = match self.keep {
-            Some(keep) => self.prune(keeper, keep, &source.id).await?,
+            Some(keep) => self.prune(snapshots, keep, &source.id).await?,
             None => 0,
         };
         Ok(Made {
@@ -217,8 +221,13 @@ impl Backups {
     }
 
     /// Removes those that need not stay, now that `made` is there.
-    async fn prune(&self, keeper: &Keeper, keep: Keep, made: &Id) -> Result<usize, BackupError> {
-        let place = self.place(keeper);
+    async fn prune(
+        &self,
+        snapshots: &Snapshots,
+        keep: Keep,
+        made: &Id,
+    ) -> Result<usize, BackupError> {
+        let place = self.place(snapshots);
         let all = self.store.list(&place).await?;
         let complete = all.iter().filter(|(_, found)| found.is_complete());
         let complete = complete.map(|(id, _)| id.clone()).collect();
@@ -226,7 +235,7 @@ impl Backups {
         for id in &gone {
             if let Some(found) = all.get(id) {
                 let reason = "newer ones are kept in its place";
-                let (name, user) = (id.as_str(), Some(keeper.user()));
+                let (name, user) = (id.as_str(), Some(snapshots.user()));
                 let recorded = Recorded::begin(&self.audit, "backup", name, user, reason).await;
                 let recorded = recorded.map_err(BackupError::Unrecorded)?;
                 let removed = self.store.remove(&place, id, found).await;
@@ -257,8 +266,9 @@ impl Backups {
         self.store.target().to_string()
     }
 
-    fn place(&self, keeper: &Keeper) -> Path {
-        self.store.place(self.instance.as_str(), keeper.user_part())
+    fn place(&self, snapshots: &Snapshots) -> Path {
+        self.store
+            .place(self.instance.as_str(), snapshots.user_part())
     }
 
     fn tell(&self, event: Event) {

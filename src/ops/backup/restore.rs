@@ -30,7 +30,7 @@ use super::stream::{Chunk, Chunks, Out, on_thread};
 use super::{Backups, Event, damage};
 use crate::ops::gc::hold;
 use crate::ops::removal::Recorded;
-use crate::sandbox::{Filling, Keeper, Staged};
+use crate::sandbox::{Filling, Snapshots, Staged};
 
 /// A backup that is there to be read.
 #[derive(Debug, Clone)]
@@ -60,9 +60,13 @@ impl Backups {
     ///
     /// # Errors
     /// [`BackupError::NoBackup`], [`BackupError::NoSuchBackup`], and those of its manifest.
-    pub async fn find(&self, keeper: &Keeper, id: Option<&Id>) -> Result<Source, BackupError> {
-        let place = self.place(keeper);
-        let user = || keeper.user().to_string();
+    pub async fn find(
+        &self,
+        snapshots: &Snapshots,
+        id: Option<&Id>,
+    ) -> Result<Source, BackupError> {
+        let place = self.place(snapshots);
+        let user = || snapshots.user().to_string();
         // One that has lost a part of it is damaged, and not passed over for an older one.
         let all = self.store.list(&place).await?;
         let mut said = all.into_iter().filter(|(_, found)| found.is_said());
@@ -81,7 +85,7 @@ impl Backups {
             });
         };
         Ok(Source {
-            manifest: Manifest::load(&self.store, &place, &id, keeper.user()).await?,
+            manifest: Manifest::load(&self.store, &place, &id, snapshots.user()).await?,
             path: place.join(id.as_str()),
             id,
         })
@@ -106,21 +110,26 @@ impl Backups {
     /// Why not; then the old workspace is in force.
     pub async fn restore(
         &self,
-        keeper: &Keeper,
+        snapshots: &Snapshots,
         source: &Source,
         force: bool,
     ) -> Result<Lost, BackupError> {
-        let staged = keeper.stage(force).await?;
+        let staged = snapshots.stage(force).await?;
         let filled = tokio::select! {
             filled = self.fill(&staged, source) => filled,
             () = self.stop.cancelled() => Err(BackupError::Stopped),
         };
         let ready = match filled {
             // Filling it takes hours, in which somebody may have begun to hold it.
-            Ok(lost) => match hold::check(keeper.engine(), &self.instance, keeper.user()).await {
-                Ok(()) => self.record(keeper, source).await.map(|held| (lost, held)),
-                Err(error) => Err(error.into()),
-            },
+            Ok(lost) => {
+                match hold::check(snapshots.engine(), &self.instance, snapshots.user()).await {
+                    Ok(()) => self
+                        .record(snapshots, source)
+                        .await
+                        .map(|held| (lost, held)),
+                    Err(error) => Err(error.into()),
+                }
+            }
             Err(error) => Err(error),
         };
         let (lost, recorded) = match ready {
@@ -140,14 +149,14 @@ impl Backups {
     /// That the workspace is about to be replaced; `None` where there is none.
     async fn record(
         &self,
-        keeper: &Keeper,
+        snapshots: &Snapshots,
         source: &Source,
     ) -> Result<Option<Recorded>, BackupError> {
-        let Some((volume, _)) = keeper.volume().await? else {
+        let Some((volume, _)) = snapshots.volume().await? else {
             return Ok(None);
         };
         let reason = format!("replaced by the backup {}", source.id);
-        let user = Some(keeper.user());
+        let user = Some(snapshots.user());
         let recorded = Recorded::begin(&self.audit, "volume", &volume, user, &reason).await;
         recorded.map(Some).map_err(BackupError::Unrecorded)
     }

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::error::BackupError;
 use super::{Backups, Made};
 use crate::identity::User;
-use crate::sandbox::{Keeper, Manager};
+use crate::sandbox::{Manager, Snapshots};
 
 /// Between two looks at whose workspaces there are. The target is asked only of those that
 /// may be due.
@@ -87,8 +87,8 @@ impl Clock {
                 newest: now.1,
             });
             if turn.next <= now.0 {
-                let keeper = self.manager.keeper(&user);
-                let pause = due(&self.backups, &keeper, self.every, &mut turn.newest).await;
+                let snapshots = self.manager.snapshots(&user);
+                let pause = due(&self.backups, &snapshots, self.every, &mut turn.newest).await;
                 turn.next = Instant::now() + pause;
             }
         }
@@ -100,12 +100,12 @@ impl Clock {
 /// Makes the user's backup if it is due; how long until the next one is.
 async fn due(
     backups: &Backups,
-    keeper: &Keeper,
+    snapshots: &Snapshots,
     every: Duration,
     newest: &mut SystemTime,
 ) -> Duration {
     let now = SystemTime::now();
-    match backups.newest(keeper, now).await {
+    match backups.newest(snapshots, now).await {
         Ok(Some(made)) => {
             *newest = made;
             let age = now.duration_since(made).unwrap_or_default();
@@ -117,15 +117,15 @@ async fn due(
         Err(error) => {
             // As a backup that failed: nobody knows how old the newest is.
             backups.meter.backed_up("failed");
-            complain(keeper, &error);
+            complain(snapshots, &error);
             return AGAIN;
         }
     }
-    match backups.within(LONGEST).run(keeper).await {
+    match backups.within(LONGEST).run(snapshots).await {
         Ok(Made { manifest, removed }) => {
             *newest = now;
             info!(
-                user = %keeper.user(),
+                user = %snapshots.user(),
                 id = manifest.id,
                 entries = manifest.entries,
                 bytes = manifest.archive.bytes,
@@ -135,25 +135,25 @@ async fn due(
             every
         }
         Err(error) => {
-            complain(keeper, &error);
+            complain(snapshots, &error);
             AGAIN
         }
     }
 }
 
-fn complain(keeper: &Keeper, error: &BackupError) {
+fn complain(snapshots: &Snapshots, error: &BackupError) {
     let error = error as &dyn std::error::Error;
-    warn!(user = %keeper.user(), error, "no backup");
+    warn!(user = %snapshots.user(), error, "no backup");
 }
 
 impl Backups {
     /// When the newest complete backup was made; `None` without one.
     async fn newest(
         &self,
-        keeper: &Keeper,
+        snapshots: &Snapshots,
         now: SystemTime,
     ) -> Result<Option<SystemTime>, BackupError> {
-        let all = self.store.list(&self.place(keeper)).await?;
+        let all = self.store.list(&self.place(snapshots)).await?;
         let complete = all.iter().filter(|(_, found)| found.is_complete());
         Ok(complete.filter_map(|(id, found)| found.made(id, now)).max())
     }

@@ -22,7 +22,7 @@ use super::started::{self, Started};
 use super::store::{ARCHIVE, LIST, MANIFEST, STARTED};
 use super::stream::{Chunk, Chunks, Out, on_thread};
 use super::{Backups, Event, Source, damage};
-use crate::sandbox::{Consistency, Copying, Keeper, Moment, Part};
+use crate::sandbox::{Consistency, Copying, Moment, Part, Snapshots};
 
 /// Copies of a workspace that is being changed while it is copied. Who changes it all the
 /// time does so in the third one too, and a backup that says so is better than none.
@@ -33,14 +33,14 @@ impl Backups {
     ///
     /// # Errors
     /// Why there is none. Nothing of it is left, where the store can be reached.
-    pub(super) async fn take(&self, keeper: &Keeper) -> Result<Source, BackupError> {
-        if !keeper.exists().await? {
-            return Err(BackupError::NoWorkspace(keeper.user().to_string()));
+    pub(super) async fn take(&self, snapshots: &Snapshots) -> Result<Source, BackupError> {
+        if !snapshots.exists().await? {
+            return Err(BackupError::NoWorkspace(snapshots.user().to_string()));
         }
-        keeper.tidy().await?;
-        let place = self.place(keeper);
+        snapshots.tidy().await?;
+        let place = self.place(snapshots);
         let newest = self.collect(&place).await?;
-        let about = self.estimate(keeper, newest.as_ref()).await;
+        let about = self.estimate(snapshots, newest.as_ref()).await;
         let mut number = 0;
         loop {
             number += 1;
@@ -48,7 +48,7 @@ impl Backups {
             let backup = place.clone().join(id.as_str());
             self.tell(Event::Copying { number, about });
             let taken = tokio::select! {
-                taken = self.copy_to(keeper, &id, &backup, number) => taken,
+                taken = self.copy_to(snapshots, &id, &backup, number) => taken,
                 () = self.stop.cancelled() => Err(BackupError::Stopped),
             };
             match taken {
@@ -59,7 +59,9 @@ impl Backups {
                         path: backup,
                     });
                 }
-                Ok(None) => info!(user = %keeper.user(), "it changed while it was copied: again"),
+                Ok(None) => {
+                    info!(user = %snapshots.user(), "it changed while it was copied: again")
+                }
                 Err(error) => {
                     self.clean_up(&place, &id).await;
                     return Err(error);
@@ -72,7 +74,7 @@ impl Backups {
     /// `None`: it changed meanwhile, and there may be another try.
     async fn copy_to(
         &self,
-        keeper: &Keeper,
+        snapshots: &Snapshots,
         id: &Id,
         backup: &Path,
         number: u32,
@@ -83,7 +85,7 @@ impl Backups {
         let mut archive = self.begin(&mut started, backup, ARCHIVE).await?;
         let mut list = self.begin(&mut started, backup, LIST).await?;
         let (moment, packed) = tokio::select! {
-            copied = self.copy(keeper, &mut archive, &mut list) => copied?,
+            copied = self.copy(snapshots, &mut archive, &mut list) => copied?,
             error = started.keep_saying(&self.store, backup) => return Err(error),
         };
         if moment.consistency == Consistency::Changed && number < TRIES {
@@ -91,7 +93,7 @@ impl Backups {
         }
         archive.complete().await?;
         list.complete().await?;
-        let manifest = self.manifest(keeper, id, (begun, number), moment, packed);
+        let manifest = self.manifest(snapshots, id, (begun, number), moment, packed);
         let path = backup.clone().join(MANIFEST);
         self.store.put_json(&path, &manifest).await?;
         // It is complete: what fails from here on takes nothing of it.
@@ -100,7 +102,7 @@ impl Backups {
             warn!(%id, error, "the sign of a backup that is complete stays");
         }
         if manifest.consistency == Consistent::Changed {
-            warn!(user = %keeper.user(), %id, "{}", manifest.consistency.sentence());
+            warn!(user = %snapshots.user(), %id, "{}", manifest.consistency.sentence());
         }
         Ok(Some(manifest))
     }
@@ -125,15 +127,15 @@ impl Backups {
     }
 
     /// About how many bytes will be copied: what the last backup has of them.
-    async fn estimate(&self, keeper: &Keeper, newest: Option<&Id>) -> Option<u64> {
-        let place = self.place(keeper);
-        let last = Manifest::load(&self.store, &place, newest?, keeper.user()).await;
+    async fn estimate(&self, snapshots: &Snapshots, newest: Option<&Id>) -> Option<u64> {
+        let place = self.place(snapshots);
+        let last = Manifest::load(&self.store, &place, newest?, snapshots.user()).await;
         last.ok().map(|last| last.content_bytes)
     }
 
     async fn copy(
         &self,
-        keeper: &Keeper,
+        snapshots: &Snapshots,
         archive: &mut Sink,
         list: &mut Sink,
     ) -> Result<(Moment, Packed), BackupError> {
@@ -145,7 +147,7 @@ impl Backups {
         let thread = bounds.ended.clone().drop_guard();
         let packing = on_thread(move || pack::pack(input, archive_out, list_out, &bounds));
         let packing = packing.map_err(BackupError::Thread)?;
-        let mut copying = keeper.copy().await?;
+        let mut copying = snapshots.copy().await?;
         let moved = try_join!(
             self.feed(&mut copying, chunks),
             archive.take(archive_chunks),
@@ -193,7 +195,7 @@ impl Backups {
 
     fn manifest(
         &self,
-        keeper: &Keeper,
+        snapshots: &Snapshots,
         id: &Id,
         (begun, tries): (SystemTime, u32),
         moment: Moment,
@@ -205,8 +207,8 @@ impl Backups {
             id: id.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             instance: self.instance.as_str().to_owned(),
-            issuer: keeper.user().issuer.as_str().to_owned(),
-            user: keeper.user().subject.as_str().to_owned(),
+            issuer: snapshots.user().issuer.as_str().to_owned(),
+            user: snapshots.user().subject.as_str().to_owned(),
             begun: time(begun),
             ended: time(SystemTime::now()),
             consistency: moment.consistency.into(),

@@ -18,9 +18,9 @@ pub type Backup = Arc<dyn Fn(User) -> BoxFuture<'static, Result<String, String>>
 pub fn last_backup(backups: Backups, manager: Manager) -> Backup {
     let backups = backups.verifying(true);
     Arc::new(move |user| {
-        let (backups, keeper) = (backups.clone(), manager.keeper(&user));
+        let (backups, snapshots) = (backups.clone(), manager.snapshots(&user));
         Box::pin(async move {
-            let made = backups.run(&keeper).await;
+            let made = backups.run(&snapshots).await;
             let manifest = made.map_err(|error| chain(&error))?.manifest;
             match manifest.consistency {
                 Consistent::Changed => Err(manifest.consistency.sentence().to_owned()),

@@ -188,7 +188,7 @@ impl Gc {
         let mut item = Item::new(What::Volume, &volume.name, Some(user), reason);
         let mut facts = Facts {
             is_held,
-            is_bound: self.manager.keeper(user).is_bound(),
+            is_bound: self.manager.snapshots(user).is_bound(),
             // An ephemeral one has a name of its own: what counts is whose it is.
             is_in_use: rows
                 .iter()
@@ -217,7 +217,7 @@ impl Gc {
 
     /// `None` where it is not known: then it counts as used now.
     async fn last_use(&self, user: &User) -> Option<SystemTime> {
-        let used = self.manager.keeper(user).last_use().await;
+        let used = self.manager.snapshots(user).last_use().await;
         used.unwrap_or_else(|error| {
             warn!(%user, why = chain(&error), "when the workspace was used last is not known");
             None

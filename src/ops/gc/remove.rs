@@ -70,22 +70,22 @@ impl Gc {
     /// was planned. What takes the longest is asked first, and nothing stands between the
     /// last answers and the removal.
     async fn must_stay(&self, item: &Item, user: &User) -> Option<Fate> {
-        let keeper = self.manager.keeper(user);
+        let snapshots = self.manager.snapshots(user);
         let kept = |why: &str| Some(Fate::Kept(why.to_owned()));
-        match keeper.volume().await {
+        match snapshots.volume().await {
             Ok(Some((name, true))) if name == item.name => {}
             Ok(None) => return kept("it is gone"),
             // Of two volumes the other would be the workspace then, whatever is in it.
             Ok(Some(_)) => return kept("a restore runs, or was broken off"),
             Err(error) => return Some(Fate::Failed(chain(&error))),
         }
-        match keeper.last_use().await {
+        match snapshots.last_use().await {
             Ok(None) => return kept("its last use is not known"),
             Ok(used) if used != item.used => return kept("it was used meanwhile"),
             Ok(_) => {}
             Err(error) => return Some(Fate::Failed(chain(&error))),
         }
-        match keeper.is_in_use().await {
+        match snapshots.is_in_use().await {
             Ok(false) => {}
             Ok(true) => return kept("a container uses it"),
             Err(error) => return Some(Fate::Failed(chain(&error))),

@@ -6,7 +6,7 @@ use casemate_protocol::{BackupEnd, LeftOut};
 use std::time::Duration;
 
 use super::errand::{Errand, Purpose};
-use super::{Keeper, SILENCE};
+use super::{SILENCE, Snapshots};
 use crate::channel::{Backup, BackupPart, CallError, Channel};
 use crate::engine::{Row, RunAs, State, Workspace, labels};
 use crate::sandbox::SandboxError;
@@ -57,7 +57,7 @@ pub struct Copying {
     others: Vec<String>,
 }
 
-impl Keeper {
+impl Snapshots {
     /// Begins a copy: in the user's own container where one runs, because only there the
     /// user's processes can be stopped.
     ///

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
 
-use super::Keeper;
+use super::Snapshots;
 use super::errand::{Errand, Purpose};
 use crate::engine::Workspace;
 use crate::sandbox::SandboxError;
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Between two questions.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-impl Keeper {
+impl Snapshots {
     /// When the workspace was used last; `None` where it does not say so. Only where it is
     /// a volume.
     ///

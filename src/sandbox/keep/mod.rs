@@ -40,11 +40,11 @@ const SILENCE: Duration = Duration::from_secs(15 * 60);
 
 /// One user's workspace as a whole.
 #[derive(Debug, Clone)]
-pub struct Keeper {
+pub struct Snapshots {
     provisioner: Provisioner,
 }
 
-impl Keeper {
+impl Snapshots {
     /// Whose it is.
     pub fn user(&self) -> &User {
         &self.provisioner.user
@@ -107,8 +107,8 @@ impl Keeper {
 
 impl Manager {
     /// The keeper of `user`'s workspace. Does not reach for the Engine.
-    pub fn keeper(&self, user: &User) -> Keeper {
-        Keeper {
+    pub fn snapshots(&self, user: &User) -> Snapshots {
+        Snapshots {
             provisioner: self.provisioner(user),
         }
     }

@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::copy::failed;
 use super::errand::{Errand, Purpose};
-use super::{Keeper, SILENCE};
+use super::{SILENCE, Snapshots};
 use crate::channel::{Backup, BackupPart, Outgoing};
 use crate::engine::{EngineError, RunAs, VolumeDriver, Workspace, labels};
 use crate::sandbox::generation::missing;
@@ -61,7 +61,7 @@ pub struct Filling(Outgoing);
 #[derive(Debug)]
 pub struct ReadBack(Backup);
 
-impl Keeper {
+impl Snapshots {
     /// Makes a volume beside the workspace, and what is needed to fill it. Without `force`
     /// not for a user who works just now.
     ///

@@ -9,7 +9,7 @@ use crate::config::{Config, MapEnvironment, SettingsArgs};
 use crate::engine::testing::{Scratch, scratch};
 use crate::engine::{RunAs, VolumeDriver, Workspace};
 
-fn keeper(scratch: &Scratch) -> Keeper {
+fn snapshots(scratch: &Scratch) -> Snapshots {
     let instance = ("CASEMATE_INSTANCE".into(), scratch.name.clone().into());
     let environment = MapEnvironment {
         variables: BTreeMap::from([instance]),
@@ -20,7 +20,7 @@ fn keeper(scratch: &Scratch) -> Keeper {
         issuer: "local".parse().expect("an issuer"),
         subject: "alice".parse().expect("a subject"),
     };
-    Manager::new(config, scratch.engine.clone()).keeper(&user)
+    Manager::new(config, scratch.engine.clone()).snapshots(&user)
 }
 
 async fn left(scratch: &Scratch) -> (Vec<String>, usize) {
@@ -34,7 +34,7 @@ async fn left(scratch: &Scratch) -> (Vec<String>, usize) {
 #[tokio::test]
 async fn what_is_removed_before_an_errand_begins_is_not_made_again_and_taken_for_it() {
     scratch(async |scratch: &Scratch| {
-        let provisioner = keeper(scratch).provisioner;
+        let provisioner = snapshots(scratch).provisioner;
         let first = provisioner.name.as_str().to_owned();
         for (purpose, volume) in [
             (Purpose::Backup, first.clone()),
@@ -53,7 +53,7 @@ async fn what_is_removed_before_an_errand_begins_is_not_made_again_and_taken_for
 #[tokio::test]
 async fn a_restore_does_not_fill_what_is_the_workspace_and_leaves_it() {
     scratch(async |scratch: &Scratch| {
-        let provisioner = keeper(scratch).provisioner;
+        let provisioner = snapshots(scratch).provisioner;
         let volume = format!("{}-g1-a", provisioner.name.as_str());
         let (labels, driver) = (provisioner.labels(), VolumeDriver::default());
         let number = [(labels::GENERATION, "1".to_owned())];
@@ -74,13 +74,13 @@ async fn a_restore_does_not_fill_what_is_the_workspace_and_leaves_it() {
 #[tokio::test]
 async fn a_young_mark_stays_also_without_its_volume() {
     scratch(async |scratch: &Scratch| {
-        let keeper = keeper(scratch);
-        let name = mark_of(&format!("{}-g1-a", keeper.provisioner.name.as_str()));
-        let (labels, driver) = (keeper.provisioner.labels(), VolumeDriver::default());
+        let snapshots = snapshots(scratch);
+        let name = mark_of(&format!("{}-g1-a", snapshots.provisioner.name.as_str()));
+        let (labels, driver) = (snapshots.provisioner.labels(), VolumeDriver::default());
         let mark = [(labels::PENDING, "v".to_owned())];
         let make = scratch.engine.ensure_volume(&name, &labels, &mark, &driver);
         make.await.expect("made");
-        keeper.tidy().await.expect("tidied");
+        snapshots.tidy().await.expect("tidied");
         assert_eq!(left(scratch).await.0, [name]);
     })
     .await;

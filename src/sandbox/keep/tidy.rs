@@ -4,14 +4,14 @@ use std::time::SystemTime;
 
 use tracing::{debug, info, warn};
 
-use super::Keeper;
+use super::Snapshots;
 use super::errand::MODE;
 use super::stage::mark_of;
 use crate::engine::{EngineError, Row, labels};
 use crate::sandbox::provisioner::Provisioner;
 use crate::sandbox::{SandboxError, is_abandoned};
 
-impl Keeper {
+impl Snapshots {
     /// Takes away what an end in the middle of a restore has left. What is in use stays.
     ///
     /// # Errors
@@ -28,7 +28,7 @@ impl Keeper {
 }
 
 impl Provisioner {
-    /// As [`Keeper::tidy`], with [`EngineError::InUse`] where an old workspace is in use.
+    /// As [`Snapshots::tidy`], with [`EngineError::InUse`] where an old workspace is in use.
     pub(super) async fn tidy(&self) -> Result<(), SandboxError> {
         self.remove_abandoned_errands().await?;
         let volumes = self.volumes().await?;

@@ -59,7 +59,7 @@ async fn what_is_held_or_removed_while_the_clean_up_runs_is_left_so_and_a_look_i
     );
 
     // The Engine makes what a container names, and that would be bob's workspace then.
-    let looked = here.manager.keeper(&user("bob")).last_use().await;
+    let looked = here.manager.snapshots(&user("bob")).last_use().await;
     assert!(looked.is_err(), "{looked:?}");
     let all = docker::lines(&["volume", "ls", "--quiet"]);
     assert!(!all.contains(&bob), "{all:?}");
