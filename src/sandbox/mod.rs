@@ -69,7 +69,7 @@ pub use command::{Command, ExecOutcome, LostCommand, ProgressUpdate, WaitOptions
 pub use error::SandboxError;
 pub use generation::removal_order;
 pub use keep::{
-    Consistency, Copying, Filling, Moment, Part, ReadBack, Snapshots, StageError, Staged,
+    Consistency, Copying, Filling, Part, ReadBack, SnapshotReport, Snapshots, StageError, Staged,
 };
 pub use keep::{DOCTOR, owner, workspaces};
 pub use last_container::LastContainer;

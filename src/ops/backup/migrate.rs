@@ -22,7 +22,7 @@ use super::stream::{Chunk, Chunks, Digest, on_thread};
 use super::{Event, damage};
 use crate::ops::gc::hold;
 use crate::ops::removal::Recorded;
-use crate::sandbox::{Consistency, Filling, Manager, Moment, Part, Snapshots, Staged};
+use crate::sandbox::{Consistency, Filling, Manager, Part, SnapshotReport, Snapshots, Staged};
 
 /// How often a container is ended that came while the old volume was read for the last time: a
 /// server whose command was ended makes one, to ask what became of it.
@@ -113,16 +113,16 @@ impl Migration<'_> {
         for _ in 0..TRIES {
             staged.end_containers(self.force).await?;
             (self.tell)(Event::Comparing(copied.0.content));
-            let (moment, still) = self.copy(snapshots, None).await?;
+            let (report, still) = self.copy(snapshots, None).await?;
             if still != copied {
                 break;
             }
             // Else somebody came, and may still write.
-            if moment.consistency == Consistency::Stopped && !staged.is_used().await? {
+            if report.consistency == Consistency::Stopped && !staged.is_used().await? {
                 // It takes hours, in which somebody may have begun to hold it.
                 let instance = &self.manager.config().instance;
                 hold::check(snapshots.engine(), instance, snapshots.user()).await?;
-                return Ok((copied.0, moment.left_out.into()));
+                return Ok((copied.0, report.left_out.into()));
             }
         }
         Err(BackupError::Used)
@@ -133,7 +133,7 @@ impl Migration<'_> {
         &self,
         snapshots: &Snapshots,
         mut to: Option<Filling>,
-    ) -> Result<(Moment, (Counted, Digest)), BackupError> {
+    ) -> Result<(SnapshotReport, (Counted, Digest)), BackupError> {
         let listing = Listing::begin()?;
         let mut copying = snapshots.copy().await?;
         let moved = async {
@@ -145,20 +145,20 @@ impl Migration<'_> {
                         }
                         self.hand_on(&listing, Chunk::Data(data)).await;
                     }
-                    Part::End(moment) => {
+                    Part::End(report) => {
                         self.hand_on(&listing, Chunk::End).await;
-                        return Ok::<_, BackupError>(moment);
+                        return Ok::<_, BackupError>(report);
                     }
                 }
             }
         };
         let moved = moved.await;
         copying.close().await;
-        let moment = moved?;
+        let report = moved?;
         if let Some(to) = to {
             to.end().await?;
         }
-        Ok((moment, listing.end().await?))
+        Ok((report, listing.end().await?))
     }
 
     /// Reads the new volume.

@@ -22,7 +22,7 @@ use super::started::{self, Started};
 use super::store::{ARCHIVE, LIST, MANIFEST, STARTED};
 use super::stream::{Chunk, Chunks, Out, on_thread};
 use super::{Backups, Event, Source, damage};
-use crate::sandbox::{Consistency, Copying, Moment, Part, Snapshots};
+use crate::sandbox::{Consistency, Copying, Part, SnapshotReport, Snapshots};
 
 /// Copies of a workspace that is being changed while it is copied. Who changes it all the
 /// time does so in the third one too, and a backup that says so is better than none.
@@ -84,16 +84,16 @@ impl Backups {
         started.say(&self.store, backup).await?;
         let mut archive = self.begin(&mut started, backup, ARCHIVE).await?;
         let mut list = self.begin(&mut started, backup, LIST).await?;
-        let (moment, packed) = tokio::select! {
+        let (report, packed) = tokio::select! {
             copied = self.copy(snapshots, &mut archive, &mut list) => copied?,
             error = started.keep_saying(&self.store, backup) => return Err(error),
         };
-        if moment.consistency == Consistency::Changed && number < TRIES {
+        if report.consistency == Consistency::Changed && number < TRIES {
             return Ok(None);
         }
         archive.complete().await?;
         list.complete().await?;
-        let manifest = self.manifest(snapshots, id, (begun, number), moment, packed);
+        let manifest = self.manifest(snapshots, id, (begun, number), report, packed);
         let path = backup.clone().join(MANIFEST);
         self.store.put_json(&path, &manifest).await?;
         // It is complete: what fails from here on takes nothing of it.
@@ -138,7 +138,7 @@ impl Backups {
         snapshots: &Snapshots,
         archive: &mut Sink,
         list: &mut Sink,
-    ) -> Result<(Moment, Packed), BackupError> {
+    ) -> Result<(SnapshotReport, Packed), BackupError> {
         let (chunks, input) = Chunks::new();
         let (archive_out, archive_chunks) = Out::new();
         let (list_out, list_chunks) = Out::new();
@@ -159,7 +159,7 @@ impl Backups {
         }
         let packed = packing.await;
         match (moved, packed) {
-            (Ok((Some(moment), (), ())), Ok(packed)) => Ok((moment, packed)),
+            (Ok((Some(report), (), ())), Ok(packed)) => Ok((report, packed)),
             // The thread ended first, and says why.
             (Ok((None, (), ())), Ok(_)) => Err(BackupError::NoArchive("it ended early".into())),
             (Ok(_), Err(error)) => Err(match damage(&error) {
@@ -175,14 +175,14 @@ impl Backups {
         &self,
         copying: &mut Copying,
         chunks: mpsc::Sender<Chunk>,
-    ) -> Result<Option<Moment>, BackupError> {
+    ) -> Result<Option<SnapshotReport>, BackupError> {
         loop {
             let (chunk, end) = match copying.next().await? {
                 Part::Data(data) => {
                     self.tell(Event::Moved(data.len() as u64));
                     (Chunk::Data(data), None)
                 }
-                Part::End(moment) => (Chunk::End, Some(moment)),
+                Part::End(report) => (Chunk::End, Some(report)),
             };
             if chunks.send(chunk).await.is_err() {
                 return Ok(None);
@@ -198,7 +198,7 @@ impl Backups {
         snapshots: &Snapshots,
         id: &Id,
         (begun, tries): (SystemTime, u32),
-        moment: Moment,
+        report: SnapshotReport,
         packed: Packed,
     ) -> Manifest {
         let time = |time| humantime::format_rfc3339_millis(time).to_string();
@@ -211,15 +211,15 @@ impl Backups {
             user: snapshots.user().subject.as_str().to_owned(),
             begun: time(begun),
             ended: time(SystemTime::now()),
-            consistency: moment.consistency.into(),
-            stopped_ms: u64::try_from(moment.stopped.as_millis()).unwrap_or(u64::MAX),
-            processes: moment.processes,
+            consistency: report.consistency.into(),
+            stopped_ms: u64::try_from(report.stopped.as_millis()).unwrap_or(u64::MAX),
+            processes: report.processes,
             tries,
             entries: packed.counted.entries,
             content_bytes: packed.counted.content,
             archive: packed.archive,
             list: packed.list,
-            left_out: LeftOut::from(moment.left_out),
+            left_out: LeftOut::from(report.left_out),
         }
     }
 

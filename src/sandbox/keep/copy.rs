@@ -25,7 +25,7 @@ pub enum Consistency {
 
 /// How a workspace was while it was copied.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Moment {
+pub struct SnapshotReport {
     /// Whether it stood still.
     pub consistency: Consistency,
     /// How long the user's processes were stopped.
@@ -42,7 +42,7 @@ pub enum Part {
     /// The next bytes of the archive.
     Data(Bytes),
     /// That was all.
-    End(Moment),
+    End(SnapshotReport),
 }
 
 /// A copy on its way.
@@ -121,11 +121,11 @@ impl Copying {
             BackupPart::Data(data) => return Ok(Part::Data(data)),
             BackupPart::End(end) => end,
         };
-        let mut moment = moment(end);
-        if moment.consistency == Consistency::Stopped && self.others_came().await? {
-            moment.consistency = Consistency::Checked;
+        let mut report = report(end);
+        if report.consistency == Consistency::Stopped && self.others_came().await? {
+            report.consistency = Consistency::Checked;
         }
-        Ok(Part::End(moment))
+        Ok(Part::End(report))
     }
 
     /// Whether a container of the user's has begun to run beside an errand.
@@ -178,8 +178,8 @@ impl Provisioner {
     }
 }
 
-fn moment(end: BackupEnd) -> Moment {
-    Moment {
+fn report(end: BackupEnd) -> SnapshotReport {
+    SnapshotReport {
         consistency: match end.consistency() {
             Said::Stopped => Consistency::Stopped,
             Said::Checked => Consistency::Checked,

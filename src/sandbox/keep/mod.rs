@@ -23,7 +23,7 @@ mod tests;
 
 use std::time::Duration;
 
-pub use copy::{Consistency, Copying, Moment, Part};
+pub use copy::{Consistency, Copying, Part, SnapshotReport};
 pub(super) use errand::MODE as ERRAND;
 pub use stage::{Filling, ReadBack, StageError, Staged};
 pub use whose::{DOCTOR, owner, workspaces};
