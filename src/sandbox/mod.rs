@@ -69,7 +69,8 @@ pub use command::{Command, ExecOutcome, LostCommand, ProgressUpdate, WaitOptions
 pub use error::SandboxError;
 pub use generation::removal_order;
 pub use keep::{
-    Consistency, Copying, Filling, Part, ReadBack, SnapshotReport, Snapshots, StageError, Staged,
+    Consistency, Export, ExportPart, Filling, SnapshotReport, Snapshots, StageError, Staged,
+    StagedExport,
 };
 pub use keep::{DOCTOR, owner, workspaces};
 pub use last_container::LastContainer;

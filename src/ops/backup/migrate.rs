@@ -22,7 +22,9 @@ use super::stream::{Chunk, Chunks, Digest, on_thread};
 use super::{Event, damage};
 use crate::ops::gc::hold;
 use crate::ops::removal::Recorded;
-use crate::sandbox::{Consistency, Filling, Manager, Part, SnapshotReport, Snapshots, Staged};
+use crate::sandbox::{
+    Consistency, ExportPart, Filling, Manager, SnapshotReport, Snapshots, Staged,
+};
 
 /// How often a container is ended that came while the old volume was read for the last time: a
 /// server whose command was ended makes one, to ask what became of it.
@@ -135,17 +137,17 @@ impl Migration<'_> {
         mut to: Option<Filling>,
     ) -> Result<(SnapshotReport, (Counted, Digest)), BackupError> {
         let listing = Listing::begin()?;
-        let mut copying = snapshots.copy().await?;
+        let mut export = snapshots.copy().await?;
         let moved = async {
             loop {
-                match copying.next().await? {
-                    Part::Data(data) => {
+                match export.next().await? {
+                    ExportPart::Data(data) => {
                         if let Some(to) = &mut to {
                             to.send(data.clone()).await?;
                         }
                         self.hand_on(&listing, Chunk::Data(data)).await;
                     }
-                    Part::End(report) => {
+                    ExportPart::End(report) => {
                         self.hand_on(&listing, Chunk::End).await;
                         return Ok::<_, BackupError>(report);
                     }
@@ -153,7 +155,7 @@ impl Migration<'_> {
             }
         };
         let moved = moved.await;
-        copying.close().await;
+        export.close().await;
         let report = moved?;
         if let Some(to) = to {
             to.end().await?;

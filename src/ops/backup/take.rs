@@ -22,7 +22,7 @@ use super::started::{self, Started};
 use super::store::{ARCHIVE, LIST, MANIFEST, STARTED};
 use super::stream::{Chunk, Chunks, Out, on_thread};
 use super::{Backups, Event, Source, damage};
-use crate::sandbox::{Consistency, Copying, Part, SnapshotReport, Snapshots};
+use crate::sandbox::{Consistency, Export, ExportPart, SnapshotReport, Snapshots};
 
 /// Copies of a workspace that is being changed while it is copied. Who changes it all the
 /// time does so in the third one too, and a backup that says so is better than none.
@@ -147,13 +147,13 @@ impl Backups {
         let thread = bounds.ended.clone().drop_guard();
         let packing = on_thread(move || pack::pack(input, archive_out, list_out, &bounds));
         let packing = packing.map_err(BackupError::Thread)?;
-        let mut copying = snapshots.copy().await?;
+        let mut export = snapshots.copy().await?;
         let moved = try_join!(
-            self.feed(&mut copying, chunks),
+            self.feed(&mut export, chunks),
             archive.take(archive_chunks),
             list.take(list_chunks),
         );
-        copying.close().await;
+        export.close().await;
         if moved.is_err() {
             drop(thread);
         }
@@ -173,16 +173,16 @@ impl Backups {
     /// `None` when the other end takes no more.
     async fn feed(
         &self,
-        copying: &mut Copying,
+        export: &mut Export,
         chunks: mpsc::Sender<Chunk>,
     ) -> Result<Option<SnapshotReport>, BackupError> {
         loop {
-            let (chunk, end) = match copying.next().await? {
-                Part::Data(data) => {
+            let (chunk, end) = match export.next().await? {
+                ExportPart::Data(data) => {
                     self.tell(Event::Moved(data.len() as u64));
                     (Chunk::Data(data), None)
                 }
-                Part::End(report) => (Chunk::End, Some(report)),
+                ExportPart::End(report) => (Chunk::End, Some(report)),
             };
             if chunks.send(chunk).await.is_err() {
                 return Ok(None);

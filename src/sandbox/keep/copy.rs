@@ -38,7 +38,7 @@ pub struct SnapshotReport {
 
 /// What comes of a copy.
 #[derive(Debug)]
-pub enum Part {
+pub enum ExportPart {
     /// The next bytes of the archive.
     Data(Bytes),
     /// That was all.
@@ -47,7 +47,7 @@ pub enum Part {
 
 /// A copy on its way.
 #[derive(Debug)]
-pub struct Copying {
+pub struct Export {
     backup: Backup,
     /// Keeps the connection.
     _channel: Option<Channel>,
@@ -63,7 +63,7 @@ impl Snapshots {
     ///
     /// # Errors
     /// Those of every call.
-    pub async fn copy(&self) -> Result<Copying, SandboxError> {
+    pub async fn copy(&self) -> Result<Export, SandboxError> {
         let provisioner = &self.provisioner;
         let rows = provisioner.running().await?;
         let own = rows
@@ -74,7 +74,7 @@ impl Snapshots {
         {
             // One that ends just now says so, and then an errand does it.
             if let Ok(backup) = channel.backup(false, SILENCE).await {
-                return Ok(Copying {
+                return Ok(Export {
                     backup,
                     _channel: Some(channel),
                     errand: None,
@@ -95,7 +95,7 @@ impl Snapshots {
         let mut others: Vec<_> = others.map(|row| row.id).collect();
         others.retain(|id| *id != errand.id);
         match errand.backup(!others.is_empty()).await {
-            Ok(backup) => Ok(Copying {
+            Ok(backup) => Ok(Export {
                 backup,
                 _channel: None,
                 errand: Some(errand),
@@ -110,22 +110,22 @@ impl Snapshots {
     }
 }
 
-impl Copying {
+impl Export {
     /// What comes next; nothing behind the end.
     ///
     /// # Errors
     /// [`SandboxError::BrokenOff`] when the container ended in the middle;
     /// [`SandboxError::Failed`] with what could not be read.
-    pub async fn next(&mut self) -> Result<Part, SandboxError> {
+    pub async fn next(&mut self) -> Result<ExportPart, SandboxError> {
         let end = match self.backup.next(SILENCE).await.map_err(failed)? {
-            BackupPart::Data(data) => return Ok(Part::Data(data)),
+            BackupPart::Data(data) => return Ok(ExportPart::Data(data)),
             BackupPart::End(end) => end,
         };
         let mut report = report(end);
         if report.consistency == Consistency::Stopped && self.others_came().await? {
             report.consistency = Consistency::Checked;
         }
-        Ok(Part::End(report))
+        Ok(ExportPart::End(report))
     }
 
     /// Whether a container of the user's has begun to run beside an errand.

@@ -23,9 +23,9 @@ mod tests;
 
 use std::time::Duration;
 
-pub use copy::{Consistency, Copying, Part, SnapshotReport};
+pub use copy::{Consistency, Export, ExportPart, SnapshotReport};
 pub(super) use errand::MODE as ERRAND;
-pub use stage::{Filling, ReadBack, StageError, Staged};
+pub use stage::{Filling, StageError, Staged, StagedExport};
 pub use whose::{DOCTOR, owner, workspaces};
 
 use super::provisioner::Provisioner;

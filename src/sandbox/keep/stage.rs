@@ -59,7 +59,7 @@ pub struct Filling(Outgoing);
 
 /// What is in it, on its way out again.
 #[derive(Debug)]
-pub struct ReadBack(Backup);
+pub struct StagedExport(Backup);
 
 impl Snapshots {
     /// Makes a volume beside the workspace, and what is needed to fill it. Without `force`
@@ -146,8 +146,8 @@ impl Staged {
     ///
     /// # Errors
     /// Those of every call.
-    pub async fn read_back(&self) -> Result<ReadBack, SandboxError> {
-        self.errand.backup(true).await.map(ReadBack)
+    pub async fn read_back(&self) -> Result<StagedExport, SandboxError> {
+        self.errand.backup(true).await.map(StagedExport)
     }
 
     /// The uid that its user's code is to run as.
@@ -272,11 +272,11 @@ impl Filling {
     }
 }
 
-impl ReadBack {
+impl StagedExport {
     /// The next bytes; `None` at the end.
     ///
     /// # Errors
-    /// As [`super::Copying::next`].
+    /// As [`super::Export::next`].
     pub async fn next(&mut self) -> Result<Option<Bytes>, SandboxError> {
         match self.0.next(SILENCE).await.map_err(failed)? {
             BackupPart::Data(data) => Ok(Some(data)),
