@@ -69,8 +69,8 @@ pub use command::{Command, ExecOutcome, LostCommand, ProgressUpdate, WaitOptions
 pub use error::SandboxError;
 pub use generation::removal_order;
 pub use keep::{
-    Consistency, Export, ExportPart, Filling, SnapshotReport, Snapshots, StageError, Staged,
-    StagedExport,
+    Consistency, Export, ExportPart, Import, SnapshotReport, Snapshots, StageError, StagedExport,
+    StagedVolume,
 };
 pub use keep::{DOCTOR, owner, workspaces};
 pub use last_container::LastContainer;

@@ -23,7 +23,7 @@ use super::{Event, damage};
 use crate::ops::gc::hold;
 use crate::ops::removal::Recorded;
 use crate::sandbox::{
-    Consistency, ExportPart, Filling, Manager, SnapshotReport, Snapshots, Staged,
+    Consistency, ExportPart, Import, Manager, SnapshotReport, Snapshots, StagedVolume,
 };
 
 /// How often a container is ended that came while the old volume was read for the last time: a
@@ -98,7 +98,7 @@ impl Migration<'_> {
     async fn fill(
         &self,
         snapshots: &Snapshots,
-        staged: &Staged,
+        staged: &StagedVolume,
     ) -> Result<(Counted, LeftOut), BackupError> {
         staged.end_containers(self.force).await?;
         (self.tell)(Event::Copying {
@@ -134,7 +134,7 @@ impl Migration<'_> {
     async fn copy(
         &self,
         snapshots: &Snapshots,
-        mut to: Option<Filling>,
+        mut to: Option<Import>,
     ) -> Result<(SnapshotReport, (Counted, Digest)), BackupError> {
         let listing = Listing::begin()?;
         let mut export = snapshots.copy().await?;
@@ -164,7 +164,7 @@ impl Migration<'_> {
     }
 
     /// Reads the new volume.
-    async fn read_back(&self, staged: &Staged) -> Result<(Counted, Digest), BackupError> {
+    async fn read_back(&self, staged: &StagedVolume) -> Result<(Counted, Digest), BackupError> {
         let listing = Listing::begin()?;
         let mut back = staged.read_back().await?;
         while let Some(data) = back.next().await? {

@@ -30,7 +30,7 @@ use super::stream::{Chunk, Chunks, Out, on_thread};
 use super::{Backups, Event, damage};
 use crate::ops::gc::hold;
 use crate::ops::removal::Recorded;
-use crate::sandbox::{Filling, Snapshots, Staged};
+use crate::sandbox::{Import, Snapshots, StagedVolume};
 
 /// A backup that is there to be read.
 #[derive(Debug, Clone)]
@@ -161,16 +161,16 @@ impl Backups {
         recorded.map(Some).map_err(BackupError::Unrecorded)
     }
 
-    async fn fill(&self, staged: &Staged, source: &Source) -> Result<Lost, BackupError> {
+    async fn fill(&self, staged: &StagedVolume, source: &Source) -> Result<Lost, BackupError> {
         self.tell(Event::Restoring(source.manifest.archive.bytes));
-        let filling = staged.fill().await?;
-        self.read(source, Some(filling)).await?;
+        let import = staged.fill().await?;
+        self.read(source, Some(import)).await?;
         self.tell(Event::Comparing(source.manifest.content_bytes));
         self.compare(staged, source).await
     }
 
     /// Reads the archive and the list, and hands the archive on where somebody wants it.
-    async fn read(&self, source: &Source, to: Option<Filling>) -> Result<(), BackupError> {
+    async fn read(&self, source: &Source, to: Option<Import>) -> Result<(), BackupError> {
         let (archive_chunks, archive) = Chunks::new();
         let (list_chunks, list) = Chunks::new();
         let (out, unpacked) = Out::new();
@@ -193,13 +193,13 @@ impl Backups {
         }
         // Of several errors the one counts that says what is wrong with the backup.
         let read = self.judge(source, unpacking.await)?;
-        let ((), (), filling) = moved?;
+        let ((), (), import) = moved?;
         let Some(read) = read else {
             return Err(BackupError::Thread(std::io::ErrorKind::BrokenPipe.into()));
         };
         source.manifest.check(&source.id, &read)?;
-        if let Some(filling) = filling {
-            filling.end().await?;
+        if let Some(import) = import {
+            import.end().await?;
         }
         Ok(())
     }
@@ -248,7 +248,7 @@ impl Backups {
     }
 
     /// Compares what is in the new volume with the list.
-    async fn compare(&self, staged: &Staged, source: &Source) -> Result<Lost, BackupError> {
+    async fn compare(&self, staged: &StagedVolume, source: &Source) -> Result<Lost, BackupError> {
         let (chunks, input) = Chunks::new();
         let (list_chunks, list) = Chunks::new();
         let bounds = Bounds::of_a_backup(&source.manifest);
@@ -290,11 +290,11 @@ impl Backups {
 /// Hands on what was unpacked. At the end nothing is ended yet.
 async fn hand_on(
     mut unpacked: mpsc::Receiver<Bytes>,
-    mut to: Option<Filling>,
-) -> Result<Option<Filling>, BackupError> {
+    mut to: Option<Import>,
+) -> Result<Option<Import>, BackupError> {
     while let Some(data) = unpacked.recv().await {
-        if let Some(filling) = &mut to {
-            filling.send(data).await?;
+        if let Some(import) = &mut to {
+            import.send(data).await?;
         }
     }
     Ok(to)

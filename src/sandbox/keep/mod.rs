@@ -25,7 +25,7 @@ use std::time::Duration;
 
 pub use copy::{Consistency, Export, ExportPart, SnapshotReport};
 pub(super) use errand::MODE as ERRAND;
-pub use stage::{Filling, StageError, Staged, StagedExport};
+pub use stage::{Import, StageError, StagedExport, StagedVolume};
 pub use whose::{DOCTOR, owner, workspaces};
 
 use super::provisioner::Provisioner;

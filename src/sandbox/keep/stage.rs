@@ -45,7 +45,7 @@ impl From<EngineError> for StageError {
 
 /// A volume that is not the workspace yet.
 #[derive(Debug)]
-pub struct Staged {
+pub struct StagedVolume {
     provisioner: Provisioner,
     volume: String,
     generation: u64,
@@ -55,7 +55,7 @@ pub struct Staged {
 
 /// An archive on its way into it.
 #[derive(Debug)]
-pub struct Filling(Outgoing);
+pub struct Import(Outgoing);
 
 /// What is in it, on its way out again.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Snapshots {
     /// # Errors
     /// [`SandboxError::DiskFull`], [`StageError::Bound`] for a user in bind mode,
     /// [`StageError::Works`], and those of every call.
-    pub async fn stage(&self, force: bool) -> Result<Staged, StageError> {
+    pub async fn stage(&self, force: bool) -> Result<StagedVolume, StageError> {
         let provisioner = &self.provisioner;
         if provisioner.is_bound() {
             return Err(StageError::Bound);
@@ -98,7 +98,7 @@ impl Snapshots {
                 return Err(error.into());
             }
         };
-        Ok(Staged {
+        Ok(StagedVolume {
             provisioner: provisioner.clone(),
             volume,
             generation,
@@ -133,13 +133,13 @@ impl Snapshots {
     }
 }
 
-impl Staged {
+impl StagedVolume {
     /// Begins to fill it.
     ///
     /// # Errors
     /// Those of every call.
-    pub async fn fill(&self) -> Result<Filling, SandboxError> {
-        self.errand.fill().await.map(Filling)
+    pub async fn fill(&self) -> Result<Import, SandboxError> {
+        self.errand.fill().await.map(Import)
     }
 
     /// Begins to read all that is in it.
@@ -254,7 +254,7 @@ impl Staged {
     }
 }
 
-impl Filling {
+impl Import {
     /// Hands on some of the archive, 256 KiB at most.
     ///
     /// # Errors
