@@ -220,7 +220,8 @@ impl Provisioner {
         Ok(false)
     }
 
-    /// The first that agrees: spares before others, errands last, and then the longest idle.
+    /// The first that agrees: spares before others, helper containers last, and then the longest
+    /// idle.
     async fn retire_one(&self, asked: &mut [LiveSandbox]) -> bool {
         asked.sort_by_key(|sandbox| std::cmp::Reverse(precedence(sandbox)));
         for sandbox in asked.iter().filter(|sandbox| precedence(sandbox).is_some()) {
@@ -229,7 +230,7 @@ impl Provisioner {
             };
             let idle_for = match kind(sandbox) {
                 EvictionRank::Spare => NEW,
-                EvictionRank::Lasting | EvictionRank::Errand => IDLE,
+                EvictionRank::Lasting | EvictionRank::Helper => IDLE,
             };
             match channel.retire(idle_for).await {
                 Ok(true) => {
@@ -269,7 +270,7 @@ fn is_among_first(mut alive: Vec<Row>, most: usize, id: &str) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum EvictionRank {
     /// Of a backup or a restore, between two steps of it.
-    Errand,
+    Helper,
     /// It waits for the next call.
     Lasting,
     /// It waits for a command that may never come.
@@ -279,7 +280,7 @@ enum EvictionRank {
 fn kind(sandbox: &LiveSandbox) -> EvictionRank {
     match sandbox.row.labels.get(labels::MODE) {
         Some(mode) if mode == Mode::Ephemeral.as_str() => EvictionRank::Spare,
-        Some(mode) if mode == ERRAND => EvictionRank::Errand,
+        Some(mode) if mode == ERRAND => EvictionRank::Helper,
         _ => EvictionRank::Lasting,
     }
 }
@@ -343,8 +344,8 @@ mod tests {
         let spare = precedence(&sandbox("ephemeral", 1, 0));
         let long = precedence(&sandbox("persistent", 90_000, 0));
         let short = precedence(&sandbox("persistent", 40_000, 0));
-        let errand = precedence(&sandbox(ERRAND, 95_000, 0));
-        assert!(spare > long && long > short && short > errand && errand.is_some());
+        let helper = precedence(&sandbox(ERRAND, 95_000, 0));
+        assert!(spare > long && long > short && short > helper && helper.is_some());
         assert_eq!(precedence(&sandbox("persistent", 90_000, 1)), None);
         assert_eq!(precedence(&sandbox("ephemeral", 0, 0)), None);
     }

@@ -5,7 +5,7 @@ use casemate_protocol::backup_end::Consistency as Said;
 use casemate_protocol::{BackupEnd, LeftOut};
 use std::time::Duration;
 
-use super::errand::{Errand, Purpose};
+use super::errand::{HelperContainer, HelperPurpose};
 use super::{SILENCE, Snapshots};
 use crate::channel::{Backup, BackupPart, CallError, Channel};
 use crate::engine::{Row, RunAs, State, Workspace, labels};
@@ -51,7 +51,7 @@ pub struct Export {
     backup: Backup,
     /// Keeps the connection.
     _channel: Option<Channel>,
-    errand: Option<Errand>,
+    helper: Option<HelperContainer>,
     provisioner: Provisioner,
     /// Containers on the workspace, other than where it is read.
     others: Vec<String>,
@@ -72,20 +72,20 @@ impl Snapshots {
         if let Some(own) = own.filter(|_| provisioner.is_long_lived())
             && let Ok(channel) = connect_to(&provisioner.engine, &own.id).await
         {
-            // One that ends just now says so, and then an errand does it.
+            // One that ends just now says so, and then a helper container does it.
             if let Ok(backup) = channel.backup(false, SILENCE).await {
                 return Ok(Export {
                     backup,
                     _channel: Some(channel),
-                    errand: None,
+                    helper: None,
                     provisioner: provisioner.clone(),
                     others: Vec::new(),
                 });
             }
         }
         let (workspace, run_as) = provisioner.workspace_now().await?;
-        let errand = provisioner
-            .errand(Purpose::Backup, workspace, run_as)
+        let helper = provisioner
+            .start_helper(HelperPurpose::Backup, workspace, run_as)
             .await?;
         let others = provisioner.running().await?;
         // What fills another volume is in nobody's way.
@@ -93,17 +93,17 @@ impl Snapshots {
             .into_iter()
             .filter(|row| !provisioner.is_restore(row));
         let mut others: Vec<_> = others.map(|row| row.id).collect();
-        others.retain(|id| *id != errand.id);
-        match errand.backup(!others.is_empty()).await {
+        others.retain(|id| *id != helper.id);
+        match helper.backup(!others.is_empty()).await {
             Ok(backup) => Ok(Export {
                 backup,
                 _channel: None,
-                errand: Some(errand),
+                helper: Some(helper),
                 provisioner: provisioner.clone(),
                 others,
             }),
             Err(error) => {
-                errand.close().await;
+                helper.close().await;
                 Err(error)
             }
         }
@@ -128,13 +128,13 @@ impl Export {
         Ok(ExportPart::End(report))
     }
 
-    /// Whether a container of the user's has begun to run beside an errand.
+    /// Whether a container of the user's has begun to run beside a helper container.
     async fn others_came(&self) -> Result<bool, SandboxError> {
-        let Some(errand) = &self.errand else {
+        let Some(helper) = &self.helper else {
             return Ok(false);
         };
         let running = self.provisioner.running().await?;
-        let known = |id: &String| *id == errand.id || self.others.contains(id);
+        let known = |id: &String| *id == helper.id || self.others.contains(id);
         let mut running = running
             .iter()
             .filter(|row| !self.provisioner.is_restore(row));
@@ -143,8 +143,8 @@ impl Export {
 
     /// Ends what was needed for it.
     pub async fn close(self) {
-        if let Some(errand) = self.errand {
-            errand.close().await;
+        if let Some(helper) = self.helper {
+            helper.close().await;
         }
     }
 }

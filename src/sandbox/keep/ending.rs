@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
-use super::errand::{MODE, Purpose};
+use super::errand::{HelperPurpose, MODE};
 use super::stage::StageError;
 use crate::engine::{Container, Engine, EngineError, Row, State, labels};
 use crate::sandbox::provisioner::{Provisioner, connect_to};
@@ -55,9 +55,9 @@ impl Provisioner {
         Ok(())
     }
 
-    /// Whether it is an errand that fills a volume.
+    /// Whether it is a helper container that fills a volume.
     pub(super) fn is_restore(&self, row: &Row) -> bool {
-        let start = format!("{}-{}-", self.name.as_str(), Purpose::Restore.word());
+        let start = format!("{}-{}-", self.name.as_str(), HelperPurpose::Restore.word());
         row.name.starts_with(&start) && row.labels.get(labels::MODE).is_some_and(|m| m == MODE)
     }
 

@@ -1,4 +1,4 @@
-//! A container of ours on one volume, for one errand.
+//! A container of ours on one volume, for one helper container.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use crate::sandbox::{SandboxError, Status};
 /// The mode in its labels: servers that make room ask it last.
 pub(in crate::sandbox) const MODE: &str = "errand";
 
-/// Between two steps of an errand nothing is waited for but the object store.
+/// Between two steps of a helper container nothing is waited for but the object store.
 const IDLE: Duration = Duration::from_secs(600);
 
 /// What one is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(super) enum HelperPurpose {
     /// To read the workspace.
     Backup,
     /// To fill a volume that is to be the workspace.
@@ -31,7 +31,7 @@ pub(super) enum Purpose {
     Look,
 }
 
-impl Purpose {
+impl HelperPurpose {
     /// In the name of its container.
     pub(super) fn word(self) -> &'static str {
         match self {
@@ -44,7 +44,7 @@ impl Purpose {
 
 /// It runs, and its PID 1 answers.
 #[derive(Debug)]
-pub(super) struct Errand {
+pub(super) struct HelperContainer {
     engine: Engine,
     pub(super) id: String,
     pub(super) channel: Channel,
@@ -56,12 +56,12 @@ impl Provisioner {
     /// # Errors
     /// [`EngineError::Missing`] where the volume is not what it was: somebody has removed it,
     /// or it is the workspace, or is not any more.
-    pub(super) async fn errand(
+    pub(super) async fn start_helper(
         &self,
-        purpose: Purpose,
+        purpose: HelperPurpose,
         workspace: Workspace,
         run_as: RunAs,
-    ) -> Result<Errand, SandboxError> {
+    ) -> Result<HelperContainer, SandboxError> {
         let (status, _) = watch::channel(Status::Absent);
         let mut spec = self.spec_on(workspace, run_as, &status).await?;
         spec.labels.mode = MODE.to_owned();
@@ -84,17 +84,17 @@ impl Provisioner {
 
     async fn begin_errand(
         &self,
-        purpose: Purpose,
+        purpose: HelperPurpose,
         spec: &ContainerSpec,
         name: &str,
-    ) -> Result<Errand, SandboxError> {
+    ) -> Result<HelperContainer, SandboxError> {
         let created = self.engine.create(name, spec).await?;
         let begun = async {
             self.must_be_for(purpose, spec).await?;
             Ok((self.begin(&created.id).await?).0)
         };
         match begun.await {
-            Ok(channel) => Ok(Errand {
+            Ok(channel) => Ok(HelperContainer {
                 engine: self.engine.clone(),
                 id: created.id,
                 channel,
@@ -110,18 +110,18 @@ impl Provisioner {
     /// Before it is made, minutes may go by until the image is ready.
     async fn must_be_for(
         &self,
-        purpose: Purpose,
+        purpose: HelperPurpose,
         spec: &ContainerSpec,
     ) -> Result<(), SandboxError> {
         match purpose {
-            Purpose::Backup | Purpose::Look => self.verify_current_volume(spec).await?,
-            Purpose::Restore => self.must_be_pending(spec).await?,
+            HelperPurpose::Backup | HelperPurpose::Look => self.verify_current_volume(spec).await?,
+            HelperPurpose::Restore => self.must_be_pending(spec).await?,
         };
         Ok(())
     }
 }
 
-impl Errand {
+impl HelperContainer {
     /// Begins to read all of it.
     pub(super) async fn backup(&self, shared: bool) -> Result<Backup, SandboxError> {
         let backup = self.channel.backup(shared, SILENCE).await;

@@ -1,13 +1,13 @@
 //! A look at a workspace: when it was used last, and whether anybody is in it.
 //!
-//! It is no use of it, and its user sees nothing of it: the container is an errand's.
+//! It is no use of it, and its user sees nothing of it: the container is a helper container's.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
 
 use super::Snapshots;
-use super::errand::{Errand, Purpose};
+use super::errand::{HelperContainer, HelperPurpose};
 use crate::engine::Workspace;
 use crate::sandbox::SandboxError;
 
@@ -29,10 +29,12 @@ impl Snapshots {
         let volumes = self.provisioner.volumes().await?;
         let run_as = volumes.run_as();
         let workspace = Workspace::Volume(volumes.current);
-        let errand = self.provisioner.errand(Purpose::Look, workspace, run_as);
-        let errand = errand.await?;
-        let used = errand.last_use().await;
-        errand.close().await;
+        let helper = self
+            .provisioner
+            .start_helper(HelperPurpose::Look, workspace, run_as);
+        let helper = helper.await?;
+        let used = helper.last_use().await;
+        helper.close().await;
         Ok(used)
     }
 
@@ -45,7 +47,7 @@ impl Snapshots {
     }
 }
 
-impl Errand {
+impl HelperContainer {
     async fn last_use(&self) -> Option<SystemTime> {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {

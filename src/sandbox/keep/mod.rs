@@ -1,11 +1,11 @@
 //! A workspace as a whole: copied out, and put back in place of another.
 //!
 //! ```text
-//!  copy   the user's container, where one runs ── else an errand ─► archive, how it stood
-//!  stage  mark, new volume, errand ─► fill ─► read it back ─► commit, or abandon
+//!  copy   the user's container, where one runs ── else a helper ──► archive, how it stood
+//!  stage  mark, new volume, helper ─► fill ─► read it back ─► commit, or abandon
 //! ```
 //!
-//! An errand is a container of ours on one volume: as hardened as the user's, but without
+//! A helper container is a container of ours on one volume: as hardened as the user's, but without
 //! a largest file, never adopted, and no command runs in it. It ends 30 s after its
 //! server is gone. It is counted among the sandboxes that may be alive, and does not wait
 //! for room itself: of whoever makes backups there is one.

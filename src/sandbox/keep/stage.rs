@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tracing::info;
 
 use super::copy::failed;
-use super::errand::{Errand, Purpose};
+use super::errand::{HelperContainer, HelperPurpose};
 use super::{SILENCE, Snapshots};
 use crate::channel::{Backup, BackupPart, Outgoing};
 use crate::engine::{EngineError, RunAs, VolumeDriver, Workspace, labels};
@@ -50,7 +50,7 @@ pub struct StagedVolume {
     volume: String,
     generation: u64,
     run_as: RunAs,
-    errand: Errand,
+    helper: HelperContainer,
 }
 
 /// An archive on its way into it.
@@ -91,7 +91,7 @@ impl Snapshots {
         );
         provisioner.check_disk(&volume).await?;
         let staged = self.make(&volume, generation).await;
-        let (errand, run_as) = match staged {
+        let (helper, run_as) = match staged {
             Ok(staged) => staged,
             Err(error) => {
                 provisioner.take_away_volume(&volume).await;
@@ -103,11 +103,15 @@ impl Snapshots {
             volume,
             generation,
             run_as,
-            errand,
+            helper,
         })
     }
 
-    async fn make(&self, volume: &str, generation: u64) -> Result<(Errand, RunAs), SandboxError> {
+    async fn make(
+        &self,
+        volume: &str,
+        generation: u64,
+    ) -> Result<(HelperContainer, RunAs), SandboxError> {
         let provisioner = &self.provisioner;
         let labels = provisioner.labels();
         let mark = [(labels::PENDING, volume.to_owned())];
@@ -128,8 +132,8 @@ impl Snapshots {
         if !provisioner.volumes().await?.is_pending(volume) {
             return Err(missing(&name));
         }
-        let errand = provisioner.errand(Purpose::Restore, workspace, spec.run_as);
-        Ok((errand.await?, spec.run_as))
+        let helper = provisioner.start_helper(HelperPurpose::Restore, workspace, spec.run_as);
+        Ok((helper.await?, spec.run_as))
     }
 }
 
@@ -139,7 +143,7 @@ impl StagedVolume {
     /// # Errors
     /// Those of every call.
     pub async fn fill(&self) -> Result<Import, SandboxError> {
-        self.errand.fill().await.map(Import)
+        self.helper.fill().await.map(Import)
     }
 
     /// Begins to read all that is in it.
@@ -147,7 +151,7 @@ impl StagedVolume {
     /// # Errors
     /// Those of every call.
     pub async fn read_back(&self) -> Result<StagedExport, SandboxError> {
-        self.errand.backup(true).await.map(StagedExport)
+        self.helper.backup(true).await.map(StagedExport)
     }
 
     /// The uid that its user's code is to run as.
@@ -161,7 +165,7 @@ impl StagedVolume {
     /// [`StageError::Works`], and those of every call.
     pub async fn end_containers(&self, force: bool) -> Result<(), StageError> {
         self.provisioner
-            .end_containers(&self.errand.id, force)
+            .end_containers(&self.helper.id, force)
             .await
     }
 
@@ -171,7 +175,7 @@ impl StagedVolume {
     /// The Engine's.
     pub async fn is_used(&self) -> Result<bool, SandboxError> {
         let running = self.provisioner.running().await?;
-        Ok(running.iter().any(|row| row.id != self.errand.id))
+        Ok(running.iter().any(|row| row.id != self.helper.id))
     }
 
     /// As [`Self::commit`], where the user has no container by now: nothing was written to the
@@ -210,7 +214,7 @@ impl StagedVolume {
         let Self {
             provisioner,
             volume,
-            errand,
+            helper,
             ..
         } = self;
         if let Err(error) = provisioner.engine.remove_volume(&mark_of(&volume)).await {
@@ -218,7 +222,7 @@ impl StagedVolume {
             if !current.is_ok_and(|current| current == volume) {
                 // It may be done, or be done in a moment: then the user's files are here,
                 // and only a look can tell. What never became the workspace is tidied.
-                errand.close().await;
+                helper.close().await;
                 return Err(StageError::Unknown(error));
             }
         }
@@ -229,7 +233,7 @@ impl StagedVolume {
         if !overtaken {
             provisioner.end_what_uses_old_volumes().await;
         }
-        errand.close().await;
+        helper.close().await;
         if overtaken {
             return Err(StageError::Overtaken);
         }
@@ -239,7 +243,7 @@ impl StagedVolume {
     /// The last look before it counts.
     async fn ready(&self, force: bool) -> Result<(), StageError> {
         self.provisioner
-            .end_containers(&self.errand.id, force)
+            .end_containers(&self.helper.id, force)
             .await?;
         if self.provisioner.volumes().await?.generation >= self.generation {
             return Err(StageError::Overtaken);
@@ -249,7 +253,7 @@ impl StagedVolume {
 
     /// Takes it away again.
     pub async fn abandon(self) {
-        self.errand.close().await;
+        self.helper.close().await;
         self.provisioner.take_away_volume(&self.volume).await;
     }
 }

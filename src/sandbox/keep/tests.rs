@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::errand::Purpose;
+use super::errand::HelperPurpose;
 use super::stage::mark_of;
 use super::*;
 use crate::config::{Config, MapEnvironment, SettingsArgs};
@@ -37,13 +37,15 @@ async fn what_is_removed_before_an_errand_begins_is_not_made_again_and_taken_for
         let provisioner = snapshots(scratch).provisioner;
         let first = provisioner.name.as_str().to_owned();
         for (purpose, volume) in [
-            (Purpose::Backup, first.clone()),
-            (Purpose::Backup, format!("{first}-g1-a")),
-            (Purpose::Restore, format!("{first}-g1-a")),
+            (HelperPurpose::Backup, first.clone()),
+            (HelperPurpose::Backup, format!("{first}-g1-a")),
+            (HelperPurpose::Restore, format!("{first}-g1-a")),
         ] {
             let workspace = Workspace::Volume(volume.clone());
-            let errand = provisioner.errand(purpose, workspace, RunAs::DEFAULT).await;
-            assert!(errand.is_err(), "{purpose:?} {volume}");
+            let helper = provisioner
+                .start_helper(purpose, workspace, RunAs::DEFAULT)
+                .await;
+            assert!(helper.is_err(), "{purpose:?} {volume}");
             assert_eq!(left(scratch).await, (vec![], 0), "{purpose:?} {volume}");
         }
     })
@@ -62,10 +64,10 @@ async fn a_restore_does_not_fill_what_is_the_workspace_and_leaves_it() {
             .ensure_volume(&volume, &labels, &number, &driver);
         make.await.expect("made");
         let workspace = || Workspace::Volume(volume.clone());
-        let errand = provisioner.errand(Purpose::Restore, workspace(), RunAs::DEFAULT);
-        assert!(errand.await.is_err());
+        let helper = provisioner.start_helper(HelperPurpose::Restore, workspace(), RunAs::DEFAULT);
+        assert!(helper.await.is_err());
         assert_eq!(left(scratch).await, (vec![volume.clone()], 0));
-        let backup = provisioner.errand(Purpose::Backup, workspace(), RunAs::DEFAULT);
+        let backup = provisioner.start_helper(HelperPurpose::Backup, workspace(), RunAs::DEFAULT);
         backup.await.expect("it runs").close().await;
     })
     .await;

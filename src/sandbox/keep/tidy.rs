@@ -30,7 +30,7 @@ impl Snapshots {
 impl Provisioner {
     /// As [`Snapshots::tidy`], with [`EngineError::InUse`] where an old workspace is in use.
     pub(super) async fn tidy(&self) -> Result<(), SandboxError> {
-        self.remove_abandoned_errands().await?;
+        self.remove_abandoned_helpers().await?;
         let volumes = self.volumes().await?;
         for mark in &volumes.marks {
             if mark.is_young(SystemTime::now()) {
@@ -64,10 +64,10 @@ impl Provisioner {
 
     /// One whose server was killed before it was started ends never, and keeps its volume; so
     /// does what was to give a volume its owner.
-    async fn remove_abandoned_errands(&self) -> Result<(), SandboxError> {
-        let is_errand = |row: &Row| row.labels.get(labels::MODE).is_some_and(|m| m == MODE);
+    async fn remove_abandoned_helpers(&self) -> Result<(), SandboxError> {
+        let is_helper = |row: &Row| row.labels.get(labels::MODE).is_some_and(|m| m == MODE);
         for row in self.not_over().await? {
-            let is_ours = is_errand(&row) || row.gives_an_owner();
+            let is_ours = is_helper(&row) || row.gives_an_owner();
             if is_ours && is_abandoned(&row, SystemTime::now()) {
                 self.engine.remove(&row.id).await?;
                 info!(container = row.name, "removed what was never started");
