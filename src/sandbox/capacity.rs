@@ -27,10 +27,10 @@ use tracing::{debug, info};
 
 use super::abandoned::is_abandoned;
 use super::admission::Admission;
-use super::keep::ERRAND;
 use super::lease::LEASE;
 use super::owner::REMOVAL;
 use super::provisioner::{LOOK_AGAIN, NAME_IN_USE, Provisioner};
+use super::snapshot::ERRAND;
 use super::survey::{self, LiveSandbox};
 use super::{SandboxError, Status};
 use crate::channel::Channel;

@@ -16,7 +16,7 @@
 //!   goes last. Of two of one generation, which two restores at once make, it is the one
 //!   with the greater name, and the other restore is told so.
 //! - Killed at any point, the old state or the new one is in force. What is left over is
-//!   taken away by the next backup or restore of that user ([`super::keep`]).
+//!   taken away by the next backup or restore of that user ([`super::snapshot`]).
 //! - A container is made with the volume that is the workspace at that moment, and looks
 //!   again before it is started: between the two a restore may have ended.
 

@@ -37,7 +37,6 @@ mod error;
 mod execution;
 mod files;
 mod generation;
-mod keep;
 mod last_container;
 mod lease;
 mod manager;
@@ -47,6 +46,7 @@ mod provisioner;
 mod replaced;
 mod retry;
 mod run;
+mod snapshot;
 mod spec;
 mod survey;
 mod transfer;
@@ -68,17 +68,17 @@ pub use cancel::CancelScope;
 pub use command::{Command, ExecOutcome, LostCommand, ProgressUpdate, WaitOptions};
 pub use error::SandboxError;
 pub use generation::removal_order;
-pub use keep::{
-    Consistency, Export, ExportPart, Import, SnapshotReport, Snapshots, StageError, StagedExport,
-    StagedVolume,
-};
-pub use keep::{DOCTOR, owner, workspaces};
 pub use last_container::LastContainer;
 pub use manager::{Manager, node};
 pub use metrics::disk_free;
 pub use replaced::{EMPTIED, KEPT, LOST, Reason};
 pub use retry::Uncertainty;
 pub use run::{Run, RunControl};
+pub use snapshot::{
+    Consistency, Export, ExportPart, Import, SnapshotReport, Snapshots, StageError, StagedExport,
+    StagedVolume,
+};
+pub use snapshot::{DOCTOR_ISSUER, owner, workspaces};
 pub use spec::image_state;
 pub use survey::{LiveSandbox, survey};
 pub use transfer::{Download, Stat, UploadOptions, Uploaded};

@@ -15,7 +15,8 @@ use crate::engine::{Engine, EngineError, labels};
 use crate::identity::User;
 use crate::ops::removal;
 use crate::sandbox::{
-    Command, DOCTOR, ExecOutcome, Manager, ProgressUpdate, SandboxError, WaitOptions, uid_range,
+    Command, DOCTOR_ISSUER, ExecOutcome, Manager, ProgressUpdate, SandboxError, WaitOptions,
+    uid_range,
 };
 
 /// How long its container outlives a doctor that was killed. The next one removes the volume.
@@ -41,7 +42,7 @@ impl Trial {
         let config = config.for_a_trial(IDLE);
         let subject = uuid::Uuid::new_v4().simple().to_string();
         let user = User {
-            issuer: DOCTOR.parse().expect("an issuer"),
+            issuer: DOCTOR_ISSUER.parse().expect("an issuer"),
             subject: subject.parse().expect("a subject"),
         };
         Self {
@@ -63,7 +64,7 @@ impl Trial {
         if let Err(error) = self.clean_up().await {
             let said = format!("the sandbox could not be removed: {}", chain(&error));
             let mend = format!(
-                "it ends itself; `casemate rm {} --issuer {DOCTOR} --volume` removes its volume",
+                "it ends itself; `casemate rm {} --issuer {DOCTOR_ISSUER} --volume` removes its volume",
                 self.user.subject.as_str()
             );
             found.push(Finding::warning("sandbox", said).mend(mend));
@@ -151,7 +152,7 @@ impl Trial {
     /// Removes what this one made, and volumes that others left.
     async fn clean_up(&self) -> Result<(), EngineError> {
         let instance = (labels::INSTANCE, self.config.instance.as_str());
-        let issuer = (labels::ISSUER, DOCTOR);
+        let issuer = (labels::ISSUER, DOCTOR_ISSUER);
         let own = [instance, issuer, (labels::USER, self.user.subject.as_str())];
         for container in self.engine.list_containers(&own).await? {
             removal::container(&self.engine, &container.id).await?;

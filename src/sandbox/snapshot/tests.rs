@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::errand::HelperPurpose;
-use super::stage::mark_of;
+use super::helper::HelperPurpose;
+use super::import::mark_of;
 use super::*;
 use crate::config::{Config, MapEnvironment, SettingsArgs};
 use crate::engine::testing::{Scratch, scratch};

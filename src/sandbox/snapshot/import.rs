@@ -5,8 +5,8 @@ use casemate_protocol::UploadDone;
 use tokio::sync::watch;
 use tracing::info;
 
-use super::copy::failed;
-use super::errand::{HelperContainer, HelperPurpose};
+use super::export::failed;
+use super::helper::{HelperContainer, HelperPurpose};
 use super::{SILENCE, Snapshots};
 use crate::channel::{Backup, BackupPart, Outgoing};
 use crate::engine::{EngineError, RunAs, VolumeDriver, Workspace, labels};

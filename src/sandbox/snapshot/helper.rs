@@ -125,7 +125,7 @@ impl HelperContainer {
     /// Begins to read all of it.
     pub(super) async fn backup(&self, shared: bool) -> Result<Backup, SandboxError> {
         let backup = self.channel.backup(shared, SILENCE).await;
-        backup.map_err(super::copy::failed)
+        backup.map_err(super::export::failed)
     }
 
     /// Begins to make it as the archive of a backup says.
@@ -137,7 +137,7 @@ impl HelperContainer {
             ..UploadBegin::default()
         };
         let upload = self.channel.upload(begin, SILENCE).await;
-        upload.map_err(super::copy::failed)
+        upload.map_err(super::export::failed)
     }
 
     /// Ends it; afterwards its volume is free.

@@ -5,7 +5,7 @@ use casemate_protocol::backup_end::Consistency as Said;
 use casemate_protocol::{BackupEnd, LeftOut};
 use std::time::Duration;
 
-use super::errand::{HelperContainer, HelperPurpose};
+use super::helper::{HelperContainer, HelperPurpose};
 use super::{SILENCE, Snapshots};
 use crate::channel::{Backup, BackupPart, CallError, Channel};
 use crate::engine::{Row, RunAs, State, Workspace, labels};

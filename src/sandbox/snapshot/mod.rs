@@ -10,23 +10,23 @@
 //! server is gone. It is counted among the sandboxes that may be alive, and does not wait
 //! for room itself: of whoever makes backups there is one.
 
-mod copy;
-mod ending;
-mod errand;
-mod look;
-mod stage;
-mod tidy;
-mod whose;
+mod cleanup;
+mod evict;
+mod export;
+mod helper;
+mod import;
+mod last_use;
+mod owners;
 
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-pub use copy::{Consistency, Export, ExportPart, SnapshotReport};
-pub(super) use errand::MODE as ERRAND;
-pub use stage::{Import, StageError, StagedExport, StagedVolume};
-pub use whose::{DOCTOR, owner, workspaces};
+pub use export::{Consistency, Export, ExportPart, SnapshotReport};
+pub(super) use helper::MODE as ERRAND;
+pub use import::{Import, StageError, StagedExport, StagedVolume};
+pub use owners::{DOCTOR_ISSUER, owner, workspaces};
 
 use super::provisioner::Provisioner;
 use super::{Manager, SandboxError};

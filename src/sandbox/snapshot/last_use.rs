@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep};
 
 use super::Snapshots;
-use super::errand::{HelperContainer, HelperPurpose};
+use super::helper::{HelperContainer, HelperPurpose};
 use crate::engine::Workspace;
 use crate::sandbox::SandboxError;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
-use super::errand::{HelperPurpose, MODE};
-use super::stage::StageError;
+use super::helper::{HelperPurpose, MODE};
+use super::import::StageError;
 use crate::engine::{Container, Engine, EngineError, Row, State, labels};
 use crate::sandbox::provisioner::{Provisioner, connect_to};
 use crate::sandbox::transfer::broken_off;

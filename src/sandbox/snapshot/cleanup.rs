@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use tracing::{debug, info, warn};
 
 use super::Snapshots;
-use super::errand::MODE;
-use super::stage::mark_of;
+use super::helper::MODE;
+use super::import::mark_of;
 use crate::engine::{EngineError, Row, labels};
 use crate::sandbox::provisioner::Provisioner;
 use crate::sandbox::{SandboxError, is_abandoned};

@@ -8,14 +8,15 @@ use crate::sandbox::generation;
 
 /// Who vouches for the trials of `casemate doctor`, which are nobody's workspace. No credential
 /// can name it: a delegate's name has no `:`, and the issuer of a JWT is a URL.
-pub const DOCTOR: &str = "casemate:doctor";
+pub const DOCTOR_ISSUER: &str = "casemate:doctor";
 
 /// The workspace of each user who has one, sorted by user. What a restore has left, or is
 /// making, is none; nor is what has our labels and another's name.
 pub fn workspaces<'a>(instance: &Instance, volumes: &'a [VolumeRow]) -> Vec<(User, &'a VolumeRow)> {
     let mut of: BTreeMap<User, Vec<VolumeRow>> = BTreeMap::new();
     for volume in volumes {
-        let Some(user) = owner(&volume.labels).filter(|user| user.issuer.as_str() != DOCTOR) else {
+        let Some(user) = owner(&volume.labels).filter(|user| user.issuer.as_str() != DOCTOR_ISSUER)
+        else {
             continue;
         };
         if volume
@@ -78,7 +79,7 @@ mod tests {
         ];
         let found = workspaces(&instance, &all);
         assert_eq!(found, [(ada, &all[2])]);
-        let mut trial = volume(name, &[(labels::ISSUER, DOCTOR)]);
+        let mut trial = volume(name, &[(labels::ISSUER, DOCTOR_ISSUER)]);
         let doctor = owner(&trial.labels).expect("an owner");
         SandboxName::new(&instance, &doctor)
             .as_str()
