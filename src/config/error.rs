@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::bind::PATH_BYTES;
-use super::origin::{Origin, Place};
+use super::origin::{FileLocation, Origin};
 use super::setting::Setting;
 use crate::identity::{IdentityError, User};
 
@@ -37,7 +37,7 @@ pub enum ConfigError {
         /// As given.
         key: Excerpt,
         /// Where it stands.
-        place: Place,
+        place: FileLocation,
         /// The known one most like it.
         nearest: String,
     },
@@ -50,28 +50,28 @@ pub enum ConfigError {
         /// Of the setting.
         key: &'static str,
         /// Where it stands.
-        place: Place,
+        place: FileLocation,
     },
     /// `users` is something else than tables.
     #[error("{place}: users are [[users]] tables, found {found}")]
     NotUserTables {
         /// Where it stands.
-        place: Place,
+        place: FileLocation,
         /// TOML's word for what is there.
         found: &'static str,
     },
     /// A `[[users]]` table without its user.
     #[error("{0}: a [[users]] table needs the key user")]
-    WhichUser(Place),
+    WhichUser(FileLocation),
     /// Two `[[users]]` tables of one user.
     #[error("{second}: {user} has a [[users]] table already, in line {}", first.line)]
     SameUser {
         /// Both are theirs.
         user: User,
         /// The upper one.
-        first: Place,
+        first: FileLocation,
         /// The lower one.
-        second: Place,
+        second: FileLocation,
     },
     /// A user in bind mode, and nothing to bind.
     #[error("{0}: mode bind needs bind_root or bind_dir, a directory of the host")]
@@ -91,7 +91,7 @@ pub enum ConfigError {
     #[error("{place}: [backup] is a table, found {found}")]
     NotBackupTable {
         /// Where it stands.
-        place: Place,
+        place: FileLocation,
         /// TOML's word for what is there.
         found: &'static str,
     },
@@ -159,7 +159,7 @@ pub enum ConfigError {
     #[error("{place}: {message}")]
     Syntax {
         /// Where the parser was.
-        place: Place,
+        place: FileLocation,
         /// What the parser said.
         message: String,
     },

@@ -23,7 +23,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::{ConfigError, Excerpt};
 use super::limits::CONFIG_FILE_BYTES;
 use super::nearest::nearest;
-use super::origin::{Origin, Place};
+use super::origin::{FileLocation, Origin};
 use super::raw::{Given, Layer, RawUser};
 use super::setting::Setting;
 
@@ -71,7 +71,7 @@ fn read_bounded(path: &Path) -> io::Result<String> {
 
 /// Pure: `path` is only repeated in errors and origins.
 pub(super) fn parse(path: &Path, text: &str) -> Result<FileSettings, ConfigError> {
-    let places = Places::new(path, text);
+    let places = LineIndex::new(path, text);
     let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
         place: places.at(error.span().map_or(0, |span| span.start)),
         message: error.message().to_owned(),
@@ -95,7 +95,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<FileSettings, ConfigError
     Ok(file)
 }
 
-fn backup(entry: &Entry, places: &Places, settings: &mut Layer) -> Result<(), ConfigError> {
+fn backup(entry: &Entry, places: &LineIndex, settings: &mut Layer) -> Result<(), ConfigError> {
     let DeValue::Table(table) = entry.value else {
         let (place, found) = (entry.place.clone(), entry.value.type_str());
         return Err(ConfigError::NotBackupTable { place, found });
@@ -111,8 +111,8 @@ fn backup(entry: &Entry, places: &Places, settings: &mut Layer) -> Result<(), Co
     Ok(())
 }
 
-fn users(entry: &Entry, places: &Places) -> Result<Vec<RawUser>, ConfigError> {
-    let not_tables = |place: Place, found| ConfigError::NotUserTables { place, found };
+fn users(entry: &Entry, places: &LineIndex) -> Result<Vec<RawUser>, ConfigError> {
+    let not_tables = |place: FileLocation, found| ConfigError::NotUserTables { place, found };
     let DeValue::Array(tables) = entry.value else {
         return Err(not_tables(entry.place.clone(), entry.value.type_str()));
     };
@@ -126,7 +126,7 @@ fn users(entry: &Entry, places: &Places) -> Result<Vec<RawUser>, ConfigError> {
     tables.iter().map(user_of).collect()
 }
 
-fn user(table: &DeTable, place: Place, places: &Places) -> Result<RawUser, ConfigError> {
+fn user(table: &DeTable, place: FileLocation, places: &LineIndex) -> Result<RawUser, ConfigError> {
     let (mut issuer, mut subject) = (None, None);
     let mut settings = Layer::default();
     for entry in entries(table, places) {
@@ -161,11 +161,11 @@ fn user(table: &DeTable, place: Place, places: &Places) -> Result<RawUser, Confi
 struct Entry<'a> {
     key: &'a str,
     value: &'a DeValue<'a>,
-    place: Place,
+    place: FileLocation,
 }
 
 /// In the order of the file, so that the first error is the topmost.
-fn entries<'a>(table: &'a DeTable<'a>, places: &Places) -> Vec<Entry<'a>> {
+fn entries<'a>(table: &'a DeTable<'a>, places: &LineIndex) -> Vec<Entry<'a>> {
     let mut spanned: Vec<_> = table.iter().collect();
     spanned.sort_by_key(|(key, _)| key.span().start);
     spanned
@@ -208,12 +208,12 @@ impl Entry<'_> {
 
 /// From offsets of a text to its lines. Looked up, not counted: a file may have ten thousands of
 /// users.
-struct Places {
+struct LineIndex {
     path: Arc<Path>,
     line_ends: Vec<usize>,
 }
 
-impl Places {
+impl LineIndex {
     fn new(path: &Path, text: &str) -> Self {
         Self {
             path: path.into(),
@@ -221,8 +221,8 @@ impl Places {
         }
     }
 
-    fn at(&self, offset: usize) -> Place {
-        Place {
+    fn at(&self, offset: usize) -> FileLocation {
+        FileLocation {
             path: self.path.clone(),
             line: self.line_ends.partition_point(|&end| end < offset) + 1,
         }

@@ -49,7 +49,7 @@ pub use error::{ConfigError, Excerpt, ValueError};
 pub use flags::SettingsArgs;
 pub use http::{Auth, HttpSettings, JwksSource, JwtSettings};
 pub use image::ImageRef;
-pub use origin::{Origin, Place};
+pub use origin::{FileLocation, Origin};
 pub use raw::{Given, Layer, RawConfig, RawUser};
 pub use sandbox::SandboxSettings;
 pub use setting::{Facts, Group, Setting, Takes};

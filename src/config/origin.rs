@@ -14,7 +14,7 @@ pub enum Origin {
     /// In the environment.
     Variable(Setting),
     /// Under this key in a settings file.
-    Key(&'static str, Place),
+    Key(&'static str, FileLocation),
     /// In the host's list of users, for [`Setting::User`].
     OsUser,
     /// Nowhere.
@@ -23,14 +23,14 @@ pub enum Origin {
 
 /// A line of a settings file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct FileLocation {
     /// The file.
     pub path: Arc<Path>,
     /// From 1.
     pub line: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FileLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {} of {:?}", self.line, self.path)
     }

@@ -17,7 +17,7 @@ use super::error::{ConfigError, Excerpt};
 use super::file::{self, FileSettings};
 use super::flags::SettingsArgs;
 use super::nearest::nearest;
-use super::origin::{Origin, Place};
+use super::origin::{FileLocation, Origin};
 use super::setting::{CONFIG_VARIABLE, PREFIX, Setting};
 
 /// One value as text, and where it stood.
@@ -65,7 +65,7 @@ impl Layer {
 #[derive(Debug, Clone)]
 pub struct RawUser {
     /// Where the table begins.
-    pub place: Place,
+    pub place: FileLocation,
     /// Who vouches for the user; `local` when not given.
     pub issuer: Option<Given>,
     /// The user.

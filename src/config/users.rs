@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::error::ConfigError;
-use super::origin::Place;
+use super::origin::FileLocation;
 use super::raw::{Layer, RawUser};
 use super::sandbox::SandboxSettings;
 use crate::identity::{Issuer, User};
@@ -21,7 +21,7 @@ struct Own {
     /// What is the user's own.
     given: Layer,
     /// Of the table.
-    place: Place,
+    place: FileLocation,
 }
 
 impl Users {

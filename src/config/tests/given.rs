@@ -122,7 +122,7 @@ fn given(setting: Setting, places: &[(Source, &str)]) -> (Config, Source) {
         .unwrap()
         .origin;
     let path = file.0.as_path().into();
-    let in_file = Origin::Key(setting.key(), Place { path, line: 2 });
+    let in_file = Origin::Key(setting.key(), FileLocation { path, line: 2 });
     let source = match origin {
         Origin::Flag(it) if it == setting => Source::Flag,
         Origin::Variable(it) if it == setting => Source::Variable,

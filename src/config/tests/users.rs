@@ -121,7 +121,7 @@ fn what_is_a_users_own_goes_before_what_a_flag_says_for_everybody() {
             .map(|s| s.origin)
             .collect()
     };
-    let memory = Place { path, line: 7 };
+    let memory = FileLocation { path, line: 7 };
     assert_eq!(
         origins(local("alice")),
         [

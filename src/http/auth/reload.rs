@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use thiserror::Error;
 use tracing::{error, info};
 
-use crate::config::Place;
+use crate::config::FileLocation;
 
 /// Shortest time between two looks: what was revoked must not work for long, and a look is one
 /// system call.
@@ -41,7 +41,7 @@ pub enum FileError {
     #[error("{place}: {message}")]
     Line {
         /// Where.
-        place: Place,
+        place: FileLocation,
         /// What. Never a value: one may be a token in the wrong place.
         message: String,
     },

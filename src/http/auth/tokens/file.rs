@@ -20,7 +20,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Digest, Holder, Token, TokenName};
-use crate::config::Place;
+use crate::config::FileLocation;
 use crate::http::auth::reload::FileError;
 use crate::identity::{Scope, Scopes, Subject};
 
@@ -57,7 +57,7 @@ pub fn parse(path: &Arc<Path>, text: &str) -> Result<Vec<Token>, FileError> {
         let before = text.bytes().take(at.start);
         let line = 1 + before.filter(|&b| b == b'\n').count();
         let path = path.clone();
-        let place = Place { path, line };
+        let place = FileLocation { path, line };
         FileError::Line { place, message }
     })
 }
