@@ -73,20 +73,20 @@ fn config() -> Arg {
 }
 
 fn argument(setting: Setting) -> Arg {
-    let facts = setting.facts();
-    let mut help = facts.what.to_owned();
-    if let Some(range) = facts.takes.range() {
+    let spec = setting.spec();
+    let mut help = spec.what.to_owned();
+    if let Some(range) = spec.value_kind.range() {
         help += &format!(" ({range})");
     }
-    if let Some(default) = facts.takes.default() {
+    if let Some(default) = spec.value_kind.default() {
         help += &format!(" [default: {default}]");
     }
     Arg::new(setting.key())
         .long(setting.flag())
-        .value_name(facts.takes.placeholder())
+        .value_name(spec.value_kind.placeholder())
         .value_parser(value_parser!(OsString))
         // So that phase 2 refuses it, with the setting's bounds.
         .allow_negative_numbers(true)
         .help(help)
-        .help_heading(facts.group.heading())
+        .help_heading(spec.group.heading())
 }

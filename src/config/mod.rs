@@ -52,7 +52,7 @@ pub use image::ImageRef;
 pub use origin::{FileLocation, Origin};
 pub use raw::{Given, Layer, RawConfig, RawUser};
 pub use sandbox::SandboxSettings;
-pub use setting::{Facts, Group, Setting, Takes};
+pub use setting::{Group, Setting, SettingSpec, ValueKind};
 pub use uids::Uids;
 pub use units::{Bytes, NanoCpus, Unit};
 pub use web::{AllowedHost, HttpUrl, WebOrigin, listen_address};
@@ -242,7 +242,7 @@ impl Config {
             },
             None => InForce {
                 setting,
-                value: setting.facts().takes.default(),
+                value: setting.spec().value_kind.default(),
                 origin: Origin::Default,
             },
         };

@@ -19,7 +19,7 @@ pub const CONFIG_VARIABLE: &str = "CASEMATE_CONFIG";
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts {
+pub struct SettingSpec {
     /// In the settings file; flag and variable are made from it.
     key: &'static str,
     /// What it belongs to.
@@ -27,7 +27,7 @@ pub struct Facts {
     /// What it decides, for the help.
     pub what: &'static str,
     /// Its values.
-    pub takes: Takes,
+    pub value_kind: ValueKind,
 }
 
 /// What settings belong to: a heading of the help.
@@ -54,7 +54,7 @@ impl Group {
 
 /// The values of a setting: unit, bounds and default.
 #[derive(Debug, Clone, Copy)]
-pub enum Takes {
+pub enum ValueKind {
     /// Text with a grammar of its own: what the help calls it, and the default if there is one.
     Text(&'static str, Option<&'static str>),
     /// One of a few words; the first is the default.
@@ -69,7 +69,7 @@ pub enum Takes {
     Time(Bounds<Duration>),
 }
 
-impl Takes {
+impl ValueKind {
     /// What the help calls a value.
     pub fn placeholder(self) -> &'static str {
         match self {
@@ -112,7 +112,7 @@ fn range<T: Unit>(bounds: Bounds<T>) -> String {
 
 /// Makes the enum, its list and its rows from one text, so that none can lack an entry.
 macro_rules! settings {
-    ($($setting:ident = $key:literal, $group:ident, $what:literal, $takes:expr;)+) => {
+    ($($setting:ident = $key:literal, $group:ident, $what:literal, $value_kind:expr;)+) => {
         /// One setting, under three names: `--idle-timeout`, `CASEMATE_IDLE_TIMEOUT`,
         /// `idle_timeout`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,14 +125,14 @@ macro_rules! settings {
             pub const ALL: &[Self] = &[$(Self::$setting,)+];
 
             /// Its row.
-            pub fn facts(self) -> Facts {
-                use Takes::*;
+            pub fn spec(self) -> SettingSpec {
+                use ValueKind::*;
                 match self {
-                    $(Self::$setting => Facts {
+                    $(Self::$setting => SettingSpec {
                         key: $key,
                         group: Group::$group,
                         what: $what,
-                        takes: $takes,
+                        value_kind: $value_kind,
                     },)+
                 }
             }
@@ -228,7 +228,7 @@ settings! {
 impl Setting {
     /// Its key in the settings file.
     pub fn key(self) -> &'static str {
-        self.facts().key
+        self.spec().key
     }
 
     /// Its flag on the command line, without the dashes before it.
@@ -243,7 +243,7 @@ impl Setting {
 
     /// Whether the file may have another value for one user.
     pub fn is_per_user(self) -> bool {
-        self.facts().group == Group::Sandbox
+        self.spec().group == Group::Sandbox
     }
 
     /// All that [`Setting::is_per_user`].

@@ -23,21 +23,21 @@ fn the_help_has_a_line_for_every_setting_below_the_heading_of_its_group() {
     let mut command = SettingsArgs::augment_args(clap::Command::new("verb")).term_width(0);
     let help = command.render_help().to_string();
     for &setting in Setting::ALL {
-        let facts = setting.facts();
-        let heading = format!("\n{}:\n", facts.group.heading());
+        let spec = setting.spec();
+        let heading = format!("\n{}:\n", spec.group.heading());
         let (_, group) = help.split_once(&heading).expect("its heading");
         let (group, _) = group.split_once("\n\n").unwrap_or((group, ""));
-        let start = format!("--{} <{}>", setting.flag(), facts.takes.placeholder());
+        let start = format!("--{} <{}>", setting.flag(), spec.value_kind.placeholder());
         let line = group
             .lines()
             .find(|line| line.trim_start().starts_with(&start));
         let line = line.unwrap_or_else(|| panic!("{start:?} is not in\n{group}"));
-        let range = facts.takes.range().map(|range| format!("({range})"));
-        let default = facts
-            .takes
+        let range = spec.value_kind.range().map(|range| format!("({range})"));
+        let default = spec
+            .value_kind
             .default()
             .map(|default| format!("[default: {default}]"));
-        for fact in [Some(facts.what.to_owned()), range, default]
+        for fact in [Some(spec.what.to_owned()), range, default]
             .into_iter()
             .flatten()
         {

@@ -160,7 +160,7 @@ fn what_nobody_gives_is_from_the_os_or_a_default() {
     for in_force in config.in_force(&config.user) {
         let wanted = match in_force.setting {
             Setting::User => (Some("alice".to_owned()), Origin::OsUser),
-            setting => (setting.facts().takes.default(), Origin::Default),
+            setting => (setting.spec().value_kind.default(), Origin::Default),
         };
         assert_eq!((in_force.value, in_force.origin), wanted);
     }

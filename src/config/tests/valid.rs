@@ -70,7 +70,7 @@ fn the_defaults_and_bounds_that_the_table_names_are_those_that_hold() {
     }
     let plain = values(load(&[], &[]).unwrap());
     for &setting in Setting::ALL.iter().filter(|&&s| s != Setting::User) {
-        let (flag, takes) = (flag(setting), setting.facts().takes);
+        let (flag, takes) = (flag(setting), setting.spec().value_kind);
         // Words for what depends on the address or the Engine, not values.
         let in_words = matches!(
             setting,
@@ -84,12 +84,12 @@ fn the_defaults_and_bounds_that_the_table_names_are_those_that_hold() {
             );
         }
         let allowed = match takes {
-            Takes::Text(..) => continue,
-            Takes::Words(words) => words.iter().map(ToString::to_string).collect(),
-            Takes::Number(bounds) => ends(bounds),
-            Takes::Size(bounds) => ends(bounds),
-            Takes::Cpus(bounds) => ends(bounds),
-            Takes::Time(bounds) => ends(bounds),
+            ValueKind::Text(..) => continue,
+            ValueKind::Words(words) => words.iter().map(ToString::to_string).collect(),
+            ValueKind::Number(bounds) => ends(bounds),
+            ValueKind::Size(bounds) => ends(bounds),
+            ValueKind::Cpus(bounds) => ends(bounds),
+            ValueKind::Time(bounds) => ends(bounds),
         };
         for value in allowed {
             let needed: &[&str] = match value.as_str() {
