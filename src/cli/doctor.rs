@@ -101,7 +101,7 @@ fn exit_code(worst: Level) -> ExitCode {
 
 fn values(config: &Config) -> Vec<Value> {
     let in_force = config.in_force(&config.user).into_iter();
-    let value = |it: crate::config::InForce| Value {
+    let value = |it: crate::config::EffectiveSetting| Value {
         name: it.setting.variable(),
         value: it.value,
         from: it.origin.to_string(),

@@ -24,7 +24,7 @@ use super::error::{ConfigError, Excerpt};
 use super::limits::CONFIG_FILE_BYTES;
 use super::nearest::nearest;
 use super::origin::{FileLocation, Origin};
-use super::raw::{Given, Layer, RawUser};
+use super::raw::{Layer, RawUser, RawValue};
 use super::setting::Setting;
 
 /// The key of the users' tables.
@@ -188,7 +188,7 @@ impl Entry<'_> {
     }
 
     /// A number is as good as its text, and its text is kept: a float has no 0.1.
-    fn given(&self, key: &'static str) -> Result<Given, ConfigError> {
+    fn given(&self, key: &'static str) -> Result<RawValue, ConfigError> {
         let origin = Origin::Key(key, self.place.clone());
         let value = match self.value {
             DeValue::String(text) => text.clone().into_owned(),
@@ -202,7 +202,7 @@ impl Entry<'_> {
                 return Err(ConfigError::WrongType { origin, found });
             }
         };
-        Ok(Given { value, origin })
+        Ok(RawValue { value, origin })
     }
 }
 

@@ -50,7 +50,7 @@ pub use flags::SettingsArgs;
 pub use http::{Auth, HttpSettings, JwksSource, JwtSettings};
 pub use image::ImageRef;
 pub use origin::{FileLocation, Origin};
-pub use raw::{Given, Layer, RawConfig, RawUser};
+pub use raw::{Layer, RawConfig, RawUser, RawValue};
 pub use sandbox::SandboxSettings;
 pub use setting::{Group, Setting, SettingSpec, ValueKind};
 pub use uids::Uids;
@@ -111,7 +111,7 @@ pub struct Config {
 
 /// A setting as it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InForce {
+pub struct EffectiveSetting {
     /// Which.
     pub setting: Setting,
     /// As given, or the default in words; `None`: it has none.
@@ -229,18 +229,18 @@ impl Config {
 
     /// All settings as they hold for `user`, in the order of [`Setting::ALL`], and where each was
     /// given.
-    pub fn in_force(&self, user: &User) -> Vec<InForce> {
+    pub fn in_force(&self, user: &User) -> Vec<EffectiveSetting> {
         let layer = match self.users.given(user) {
             Some(own) => own.clone().over(self.given.clone()),
             None => self.given.clone(),
         };
         let in_force = |&setting: &Setting| match layer.get(setting) {
-            Some(given) => InForce {
+            Some(given) => EffectiveSetting {
                 setting,
                 value: Some(given.value.clone()),
                 origin: given.origin.clone(),
             },
-            None => InForce {
+            None => EffectiveSetting {
                 setting,
                 value: setting.spec().value_kind.default(),
                 origin: Origin::Default,

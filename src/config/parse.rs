@@ -5,11 +5,11 @@ use std::str::FromStr;
 use super::error::{ConfigError, Excerpt, ValueError};
 use super::limits::Bounds;
 use super::origin::Origin;
-use super::raw::{Given, Layer};
+use super::raw::{Layer, RawValue};
 use super::setting::Setting;
 use super::units::Unit;
 
-impl Given {
+impl RawValue {
     /// The value that the text means.
     pub(super) fn parse<T>(
         &self,

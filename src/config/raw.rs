@@ -22,14 +22,14 @@ use super::setting::{CONFIG_VARIABLE, PREFIX, Setting};
 
 /// One value as text, and where it stood.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Given {
+pub struct RawValue {
     /// As given.
     pub value: String,
     /// For the error about it.
     pub origin: Origin,
 }
 
-impl Given {
+impl RawValue {
     fn new(value: OsString, origin: Origin) -> Result<Self, ConfigError> {
         match value.into_string() {
             Ok(value) => Ok(Self { value, origin }),
@@ -40,16 +40,16 @@ impl Given {
 
 /// What one source gives, or several of them put over each other; nothing where none says anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Layer(BTreeMap<Setting, Given>);
+pub struct Layer(BTreeMap<Setting, RawValue>);
 
 impl Layer {
     /// What it gives for a setting.
-    pub fn get(&self, setting: Setting) -> Option<&Given> {
+    pub fn get(&self, setting: Setting) -> Option<&RawValue> {
         self.0.get(&setting)
     }
 
     /// Adds or replaces one value.
-    pub(super) fn insert(&mut self, setting: Setting, given: Given) {
+    pub(super) fn insert(&mut self, setting: Setting, given: RawValue) {
         self.0.insert(setting, given);
     }
 
@@ -67,9 +67,9 @@ pub struct RawUser {
     /// Where the table begins.
     pub place: FileLocation,
     /// Who vouches for the user; `local` when not given.
-    pub issuer: Option<Given>,
+    pub issuer: Option<RawValue>,
     /// The user.
-    pub subject: Given,
+    pub subject: RawValue,
     /// Those settings that are the user's own.
     pub settings: Layer,
 }
@@ -78,7 +78,7 @@ pub struct RawUser {
 #[derive(Debug, Clone)]
 pub struct RawConfig {
     /// The one setting whose default is the machine's.
-    pub(super) user: Given,
+    pub(super) user: RawValue,
     pub(super) settings: Layer,
     pub(super) users: Vec<RawUser>,
 }
@@ -98,7 +98,7 @@ impl RawConfig {
         let variables = from_variables(environment)?;
         let settings = from_flags(args)?.over(variables).over(file.settings);
         let user = settings.get(Setting::User).cloned();
-        let user = user.unwrap_or_else(|| Given {
+        let user = user.unwrap_or_else(|| RawValue {
             value: environment.os_user(),
             origin: Origin::OsUser,
         });
@@ -113,7 +113,7 @@ impl RawConfig {
 fn from_flags(args: SettingsArgs) -> Result<Layer, ConfigError> {
     let mut flags = Layer::default();
     for (setting, value) in args.given {
-        flags.insert(setting, Given::new(value, Origin::Flag(setting))?);
+        flags.insert(setting, RawValue::new(value, Origin::Flag(setting))?);
     }
     Ok(flags)
 }
@@ -132,7 +132,7 @@ fn from_variables(environment: &dyn Environment) -> Result<Layer, ConfigError> {
                 name: Excerpt::of(&name),
             });
         };
-        variables.insert(setting, Given::new(value, Origin::Variable(setting))?);
+        variables.insert(setting, RawValue::new(value, Origin::Variable(setting))?);
     }
     Ok(variables)
 }

@@ -12,10 +12,10 @@ use crate::identity::{Issuer, User};
 
 /// By user. Whoever is not in here has what everybody has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Users(BTreeMap<User, Own>);
+pub struct Users(BTreeMap<User, UserOverride>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Own {
+struct UserOverride {
     /// Merged: what is not the user's own is everybody's.
     settings: Arc<SandboxSettings>,
     /// What is the user's own.
@@ -34,7 +34,7 @@ impl Users {
         let mut users = BTreeMap::new();
         for table in raw {
             let merged = table.settings.clone().over(all.clone());
-            let own = Own {
+            let own = UserOverride {
                 settings: Arc::new(SandboxSettings::from_layer(&merged)?),
                 given: table.settings,
                 place: table.place,
