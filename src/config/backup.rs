@@ -13,7 +13,7 @@ use super::error::{ConfigError, ValueError};
 use super::limits;
 use super::raw::Layer;
 use super::setting::Setting as S;
-use super::units::Unit as _;
+use super::units::Quantity as _;
 
 /// The backups of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,14 +24,14 @@ pub struct BackupSettings {
     /// then; [`limits::BACKUP_EVERY`].
     pub every: Option<Duration>,
     /// Which stay.
-    pub keep: Keep,
+    pub keep: Retention,
     /// Whether each is read again when it is made.
     pub verify: bool,
 }
 
 /// How many backups of one workspace stay. The newest always does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keep {
+pub struct Retention {
     /// The newest ones; [`limits::BACKUP_KEEP_LAST`].
     pub last: u32,
     /// The newest of each of so many days that have one; [`limits::BACKUP_KEEP_OLDER`].
@@ -66,7 +66,7 @@ impl BackupSettings {
         Ok(Self {
             target: target.map(|(target, _)| target),
             every,
-            keep: Keep {
+            keep: Retention {
                 last: given.bounded(S::BackupKeepLast, limits::BACKUP_KEEP_LAST)?,
                 daily: given.bounded(S::BackupKeepDaily, limits::BACKUP_KEEP_OLDER)?,
                 weekly: given.bounded(S::BackupKeepWeekly, limits::BACKUP_KEEP_OLDER)?,

@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-pub use backup::{AwsVariables, BackupSettings, BackupTarget, Keep};
+pub use backup::{AwsVariables, BackupSettings, BackupTarget, Retention};
 pub use bind::{Bind, HostDir};
 pub use choices::{AuthScheme, Mode, Results, ToolSet};
 pub use environment::{Environment, MapEnvironment, ProcessEnvironment};
@@ -54,7 +54,7 @@ pub use raw::{Layer, RawConfig, RawUser, RawValue};
 pub use sandbox::SandboxSettings;
 pub use setting::{Group, Setting, SettingSpec, ValueKind};
 pub use uids::Uids;
-pub use units::{Bytes, NanoCpus, Unit};
+pub use units::{Bytes, NanoCpus, Quantity};
 pub use web::{AllowedHost, HttpUrl, WebOrigin, listen_address};
 
 use crate::identity::{Instance, User};

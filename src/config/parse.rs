@@ -7,7 +7,7 @@ use super::limits::Bounds;
 use super::origin::Origin;
 use super::raw::{Layer, RawValue};
 use super::setting::Setting;
-use super::units::Unit;
+use super::units::Quantity;
 
 impl RawValue {
     /// The value that the text means.
@@ -38,7 +38,7 @@ impl Layer {
     }
 
     /// As [`Layer::value`], within its bounds.
-    pub(super) fn bounded<T: Unit>(
+    pub(super) fn bounded<T: Quantity>(
         &self,
         setting: Setting,
         bounds: Bounds<T>,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::backup;
 use super::choices::{AuthScheme, Mode, Results, SWITCH, SWITCH_OFF, ToolSet};
 use super::limits::{self, Bounds};
-use super::units::{Bytes, NanoCpus, Unit};
+use super::units::{Bytes, NanoCpus, Quantity};
 
 /// What variables of this server begin with. An unknown one is an error.
 pub const PREFIX: &str = "CASEMATE_";
@@ -106,7 +106,7 @@ impl ValueKind {
     }
 }
 
-fn range<T: Unit>(bounds: Bounds<T>) -> String {
+fn range<T: Quantity>(bounds: Bounds<T>) -> String {
     format!("{} to {}", bounds.least.show(), bounds.most.show())
 }
 

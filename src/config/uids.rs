@@ -4,7 +4,7 @@ use super::error::{ConfigError, ValueError};
 use super::limits;
 use super::raw::Layer;
 use super::setting::Setting as S;
-use super::units::Unit as _;
+use super::units::Quantity as _;
 
 /// No sandbox runs as these: the bridge's uid, which is also what the kernel shows for one that it
 /// cannot map, and what is -1 to a call with 16 bits.

@@ -18,7 +18,7 @@ pub struct Bytes(pub u64);
 pub struct NanoCpus(pub u64);
 
 /// What a bounded setting is measured in.
-pub trait Unit: Copy + PartialOrd {
+pub trait Quantity: Copy + PartialOrd {
     /// From text.
     ///
     /// # Errors
@@ -26,11 +26,11 @@ pub trait Unit: Copy + PartialOrd {
     /// What such a text looks like.
     fn read(text: &str) -> Result<Self, ValueError>;
 
-    /// As text that [`Unit::read`] takes.
+    /// As text that [`Quantity::read`] takes.
     fn show(self) -> String;
 }
 
-impl Unit for Bytes {
+impl Quantity for Bytes {
     fn read(text: &str) -> Result<Self, ValueError> {
         text.parse()
     }
@@ -40,7 +40,7 @@ impl Unit for Bytes {
     }
 }
 
-impl Unit for NanoCpus {
+impl Quantity for NanoCpus {
     fn read(text: &str) -> Result<Self, ValueError> {
         text.parse()
     }
@@ -51,7 +51,7 @@ impl Unit for NanoCpus {
 }
 
 /// A whole number without sign; what is above `u32` becomes its largest value.
-impl Unit for u32 {
+impl Quantity for u32 {
     fn read(text: &str) -> Result<Self, ValueError> {
         let number = saturating(text).ok_or(ValueError::Number)?;
         Ok(Self::try_from(number).unwrap_or(Self::MAX))
@@ -63,7 +63,7 @@ impl Unit for u32 {
 }
 
 /// A duration with its unit: `90s`, `15m`, `1h 30m` (humantime).
-impl Unit for Duration {
+impl Quantity for Duration {
     fn read(text: &str) -> Result<Self, ValueError> {
         Ok(humantime::parse_duration(text)?)
     }

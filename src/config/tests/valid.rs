@@ -43,7 +43,7 @@ fn nothing_given_is_the_documented_configuration() {
         backup: BackupSettings {
             target: None,
             every: None,
-            keep: Keep {
+            keep: Retention {
                 last: 7,
                 daily: 7,
                 weekly: 7,
@@ -65,7 +65,7 @@ fn nothing_given_is_the_documented_configuration() {
 /// What the table says, said as a flag, is what holds without it; and its bounds are the ones.
 #[test]
 fn the_defaults_and_bounds_that_the_table_names_are_those_that_hold() {
-    fn ends<T: Unit>(bounds: Bounds<T>) -> Vec<String> {
+    fn ends<T: Quantity>(bounds: Bounds<T>) -> Vec<String> {
         vec![bounds.least.show(), bounds.most.show()]
     }
     let plain = values(load(&[], &[]).unwrap());

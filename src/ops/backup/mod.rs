@@ -60,7 +60,7 @@ pub use schedule::run as run_by_the_clock;
 pub use store::Store;
 
 use crate::audit::Audit;
-use crate::config::Keep;
+use crate::config::Retention;
 use crate::identity::Instance;
 use crate::meter::Meter;
 use crate::ops::removal::Recorded;
@@ -93,7 +93,7 @@ type Listener = Arc<dyn Fn(Event) + Send + Sync>;
 pub struct Backups {
     store: Store,
     instance: Instance,
-    keep: Option<Keep>,
+    keep: Option<Retention>,
     verify: bool,
     stop: CancellationToken,
     /// Longest time for one backup.
@@ -138,7 +138,7 @@ impl Backups {
 
     /// With only so many left of each user's.
     #[must_use]
-    pub fn keeping(mut self, keep: Keep) -> Self {
+    pub fn keeping(mut self, keep: Retention) -> Self {
         self.keep = Some(keep);
         self
     }
@@ -224,7 +224,7 @@ impl Backups {
     async fn prune(
         &self,
         snapshots: &Snapshots,
-        keep: Keep,
+        keep: Retention,
         made: &Id,
     ) -> Result<usize, BackupError> {
         let place = self.place(snapshots);

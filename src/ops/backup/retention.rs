@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::id::Id;
-use crate::config::Keep;
+use crate::config::Retention;
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -12,7 +12,7 @@ const TO_MONDAY: u64 = 3 * DAY;
 
 /// Those of `complete` that go. The newest never does, whatever `keep` says; nor does `made`,
 /// which was made just now: a clock that ran ahead may have named another to be newer.
-pub fn to_remove(complete: &BTreeSet<Id>, keep: Keep, made: &Id) -> BTreeSet<Id> {
+pub fn to_remove(complete: &BTreeSet<Id>, keep: Retention, made: &Id) -> BTreeSet<Id> {
     let newest_first = || complete.iter().rev();
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     let mut stay: BTreeSet<&Id> = newest_first().take(count(keep.last.max(1))).collect();
@@ -58,8 +58,8 @@ mod tests {
         hours.into_iter().map(id).collect()
     }
 
-    fn keep(last: u32, daily: u32, weekly: u32) -> Keep {
-        Keep {
+    fn keep(last: u32, daily: u32, weekly: u32) -> Retention {
+        Retention {
             last,
             daily,
             weekly,
@@ -67,7 +67,7 @@ mod tests {
     }
 
     /// Hours since 1970 of those that stay.
-    fn stay(all: &BTreeSet<Id>, keep: Keep) -> Vec<u64> {
+    fn stay(all: &BTreeSet<Id>, keep: Retention) -> Vec<u64> {
         let gone = to_remove(all, keep, all.last().expect("one"));
         all.difference(&gone)
             .map(|id| id.seconds() / 3600)

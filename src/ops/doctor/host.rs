@@ -1,7 +1,7 @@
 //! What the Engine's host has for containers: storage, limits, confinement, room.
 
 use super::{Finding, chain};
-use crate::config::{Bytes, Config, Unit as _};
+use crate::config::{Bytes, Config, Quantity as _};
 use crate::engine::{Capabilities, Engine, Quota};
 use crate::sandbox::disk_free;
 
