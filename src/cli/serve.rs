@@ -70,7 +70,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         manager.spawn(gc::hourly(gc));
         let served = match args.http {
             Some(address) => {
-                if !config.everybody_binds() {
+                if !config.all_users_bind() {
                     manager.spawn(tell_quota(engine.clone()));
                 }
                 serve_http(address, manager, engine, config, stop).await
@@ -136,7 +136,7 @@ fn backups(
         return Ok(None);
     };
     ensure!(
-        backup.every.is_none() || !config.everybody_binds(),
+        backup.every.is_none() || !config.all_users_bind(),
         "backup_every does nothing in mode bind, where workspaces are directories of the host: \
          back them up there, or by casemate backup USER"
     );

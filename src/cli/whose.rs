@@ -77,7 +77,7 @@ impl UsersArgs {
     ) -> anyhow::Result<Vec<Snapshots>> {
         let users = if self.all {
             ensure!(
-                !manager.config().everybody_binds(),
+                !manager.config().all_users_bind(),
                 "in mode bind no user has a volume, and --all is nobody: name the users"
             );
             manager.users_with_a_volume().await?

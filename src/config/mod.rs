@@ -168,7 +168,7 @@ impl Config {
     }
 
     /// Whether each workspace is a directory of the host, and nobody's a volume.
-    pub fn everybody_binds(&self) -> bool {
+    pub fn all_users_bind(&self) -> bool {
         let mut all = self.users.all().chain([&*self.sandbox]);
         all.all(|settings| settings.mode == Mode::Bind)
     }
@@ -200,7 +200,7 @@ impl Config {
     /// and end soon after their server: over a volume, also where all others are in bind mode. For
     /// whoever tries one out.
     #[must_use]
-    pub fn for_a_trial(&self, idle_timeout: Duration) -> Self {
+    pub fn for_probe(&self, idle_timeout: Duration) -> Self {
         let sandbox = SandboxSettings {
             mode: Mode::Persistent,
             idle_timeout,

@@ -39,7 +39,7 @@ pub struct Trial {
 impl Trial {
     /// Makes nothing yet.
     pub fn new(engine: &Engine, config: &Config) -> Self {
-        let config = config.for_a_trial(IDLE);
+        let config = config.for_probe(IDLE);
         let subject = uuid::Uuid::new_v4().simple().to_string();
         let user = User {
             issuer: DOCTOR_ISSUER.parse().expect("an issuer"),
