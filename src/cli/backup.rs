@@ -11,7 +11,7 @@ use clap::Subcommand;
 use super::each::{each, shown};
 use super::progress::Progress;
 use super::setup;
-use super::whose::{UsersArgs, place};
+use super::user_args::{UsersArgs, search_scope};
 use crate::audit::Audit;
 use crate::config::{AwsVariables, BackupTarget, Config, ProcessEnvironment, SettingsArgs};
 use crate::engine::Engine;
@@ -27,7 +27,7 @@ pub struct Args {
     #[command(subcommand)]
     action: Option<Action>,
     #[command(flatten)]
-    whose: UsersArgs,
+    selection: UsersArgs,
     /// A directory or s3://bucket/prefix; else the setting backup_target.
     #[arg(long, value_name = "TARGET")]
     to: Option<BackupTarget>,
@@ -50,7 +50,7 @@ enum Action {
 #[derive(Debug, clap::Args)]
 struct VerifyArgs {
     #[command(flatten)]
-    whose: UsersArgs,
+    selection: UsersArgs,
     /// A directory or s3://bucket/prefix; else the setting backup_target.
     #[arg(long, value_name = "TARGET")]
     from: Option<BackupTarget>,
@@ -63,7 +63,7 @@ struct VerifyArgs {
 
 /// Where the users of a name are looked for.
 #[derive(Clone, Copy)]
-enum Known {
+enum UserLookup {
     /// Those that have a container or a volume.
     ToEngine,
     /// Those that have a backup.
@@ -130,7 +130,7 @@ impl Session {
     async fn engine_user(&self, name: &Subject, issuer: Option<&Issuer>) -> anyhow::Result<User> {
         let instance = &self.manager.config().instance;
         let known = users::on_engine(&self.engine, instance, name).await?;
-        match users::resolve(name, issuer, known, &place(instance)) {
+        match users::resolve(name, issuer, known, &search_scope(instance)) {
             Err(error @ UserError::Unknown { .. }) => {
                 let user = User {
                     issuer: issuer.cloned().unwrap_or_else(Issuer::local),
@@ -143,12 +143,16 @@ impl Session {
         }
     }
 
-    async fn workspaces(&self, whose: &UsersArgs, known: Known) -> anyhow::Result<Vec<Snapshots>> {
+    async fn workspaces(
+        &self,
+        selection: &UsersArgs,
+        known: UserLookup,
+    ) -> anyhow::Result<Vec<Snapshots>> {
         let user = async |name: &Subject, issuer: Option<&Issuer>| match known {
-            Known::ToStore => self.stored_user(name, issuer).await,
-            Known::ToEngine => self.engine_user(name, issuer).await,
+            UserLookup::ToStore => self.stored_user(name, issuer).await,
+            UserLookup::ToEngine => self.engine_user(name, issuer).await,
         };
-        whose.workspaces(&self.manager, user).await
+        selection.workspaces(&self.manager, user).await
     }
 }
 
@@ -166,7 +170,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     setup::runtime()?.block_on(async {
         // It removes nothing that was complete.
         let session = Session::begin(config, engine, Audit::off(), args.to)?;
-        let workspaces = session.workspaces(&args.whose, Known::ToEngine).await?;
+        let workspaces = session
+            .workspaces(&args.selection, UserLookup::ToEngine)
+            .await?;
         let json = args.json;
         let tell = |snapshots: &Snapshots, made: &Manifest| {
             let told = format!("backed up {}: {}", shown(snapshots), summary(made));
@@ -187,7 +193,9 @@ fn verify(args: VerifyArgs) -> anyhow::Result<()> {
     let (config, engine) = setup::verb(args.settings)?;
     setup::runtime()?.block_on(async {
         let session = Session::begin(config, engine, Audit::off(), args.from)?;
-        let workspaces = session.workspaces(&args.whose, Known::ToStore).await?;
+        let workspaces = session
+            .workspaces(&args.selection, UserLookup::ToStore)
+            .await?;
         let read = async |snapshots: &Snapshots| {
             let source = session.backups.find(snapshots, args.id.as_ref()).await?;
             session.backups.verify(&source).await?;

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use casemate_protocol::{Finished, Outcome};
 
 use super::setup;
-use super::whose::{self, UserArgs};
+use super::user_args::{self, UserArgs};
 use crate::config::{Config, SettingsArgs};
 use crate::engine::Engine;
 use crate::identity::{Issuer, User};
@@ -84,7 +84,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 async fn user(args: &Args, engine: &Engine, config: &Config) -> anyhow::Result<User> {
     let (name, issuer) = (args.user.name(), args.user.issuer());
     let known = users::on_engine(engine, &config.instance, name).await?;
-    let place = whose::place(&config.instance);
+    let place = user_args::search_scope(&config.instance);
     match args.user.resolve_among(known, &place) {
         Err(UserError::Unknown { .. }) if args.create => Ok(User {
             issuer: issuer.cloned().unwrap_or_else(Issuer::local),

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use anyhow::Context as _;
 
 use super::setup;
-use super::whose::UserArgs;
+use super::user_args::UserArgs;
 use crate::config::SettingsArgs;
 use crate::engine::Engine;
 use crate::identity::{Instance, User};

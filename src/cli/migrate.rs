@@ -3,7 +3,7 @@
 use super::each::{each, shown};
 use super::progress::Progress;
 use super::setup;
-use super::whose::{UsersArgs, place};
+use super::user_args::{UsersArgs, search_scope};
 use crate::config::SettingsArgs;
 use crate::identity::{Issuer, Subject};
 use crate::ops::backup::{BackupError, Migrated, Migration};
@@ -36,7 +36,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let migrated = async {
             let known = async |name: &Subject, issuer: Option<&Issuer>| {
                 let known = users::on_engine(&engine, &instance, name).await?;
-                Ok(users::resolve(name, issuer, known, &place(&instance))?)
+                Ok(users::resolve(
+                    name,
+                    issuer,
+                    known,
+                    &search_scope(&instance),
+                )?)
             };
             let workspaces = args.users.workspaces(&manager, known).await?;
             migrate(&manager, &workspaces, args.force).await

@@ -23,7 +23,7 @@ mod traces;
 #[cfg(not(feature = "otlp"))]
 #[path = "no_traces.rs"]
 mod traces;
-mod whose;
+mod user_args;
 
 use std::process::ExitCode;
 

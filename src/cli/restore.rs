@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::backup::{Session, summary};
 use super::setup;
-use super::whose::UserArgs;
+use super::user_args::UserArgs;
 use crate::config::{BackupTarget, SettingsArgs};
 use crate::identity::{User, shown};
 use crate::ops::backup::Id;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use super::setup;
-use super::whose::UserArgs;
+use super::user_args::UserArgs;
 use crate::audit::Audit;
 use crate::config::SettingsArgs;
 use crate::engine::{Engine, labels};
@@ -78,7 +78,7 @@ impl Removal {
         if files {
             hold::check(engine, &self.instance, user).await?;
         }
-        let whose = [
+        let selection = [
             (labels::INSTANCE, self.instance.as_str()),
             (labels::USER, user.subject.as_str()),
             (labels::ISSUER, user.issuer.as_str()),
@@ -93,7 +93,7 @@ impl Removal {
             let labels = &sandbox.row.labels;
             let has =
                 |(name, value): &(&str, &str)| labels.get(*name).is_some_and(|own| own == value);
-            if !whose.iter().all(has) {
+            if !selection.iter().all(has) {
                 continue;
             }
             let recorded = self.record("container", &sandbox.row.id).await?;
@@ -109,7 +109,7 @@ impl Removal {
             removed.containers.push(sandbox.row.name);
         }
         if files {
-            let volumes = engine.list_volumes(&whose).await?;
+            let volumes = engine.list_volumes(&selection).await?;
             // Killed in between, or one in use: what is left is no other state than before.
             for volume in removal_order(&self.instance, user, volumes) {
                 let recorded = self.record("volume", &volume.name).await?;

@@ -42,15 +42,15 @@ impl UserArgs {
     /// [`UserError`] where there is none or more than one; the Engine's.
     pub async fn resolve(&self, engine: &Engine, instance: &Instance) -> anyhow::Result<User> {
         let known = users::on_engine(engine, instance, &self.name).await?;
-        Ok(self.resolve_among(known, &place(instance))?)
+        Ok(self.resolve_among(known, &search_scope(instance))?)
     }
 
-    /// The user of this name among `known`, who are from `place`.
+    /// The user of this name among `known`, who are from `search_scope`.
     ///
     /// # Errors
     /// [`UserError`] where there is none or more than one.
-    pub fn resolve_among(&self, known: Vec<User>, place: &str) -> Result<User, UserError> {
-        users::resolve(&self.name, self.issuer.as_ref(), known, place)
+    pub fn resolve_among(&self, known: Vec<User>, search_scope: &str) -> Result<User, UserError> {
+        users::resolve(&self.name, self.issuer.as_ref(), known, search_scope)
     }
 
     /// The name that was given.
@@ -93,7 +93,7 @@ impl UsersArgs {
 }
 
 /// Where users of the Engine are, for an error.
-pub fn place(instance: &Instance) -> String {
+pub fn search_scope(instance: &Instance) -> String {
     format!(
         "in instance {:?}; casemate ps shows who has a sandbox",
         instance.as_str()
