@@ -35,7 +35,7 @@ pub struct Args {
 
 /// What was removed.
 #[derive(Debug, Serialize)]
-struct Removed {
+struct RemovedResources {
     user: String,
     issuer: String,
     containers: Vec<String>,
@@ -51,7 +51,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let audit = setup::audit(&config, &engine)?;
     let removed = setup::runtime()?.block_on(async {
         let user = args.user.resolve(&engine, &config.instance).await?;
-        let removal = Removal {
+        let removal = UserRemoval {
             engine,
             audit: audit.clone(),
             instance: config.instance.clone(),
@@ -65,15 +65,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// Of what belongs to one user.
-struct Removal {
+struct UserRemoval {
     engine: Engine,
     audit: Audit,
     instance: Instance,
     user: User,
 }
 
-impl Removal {
-    async fn run(&self, force: bool, files: bool) -> anyhow::Result<Removed> {
+impl UserRemoval {
+    async fn run(&self, force: bool, files: bool) -> anyhow::Result<RemovedResources> {
         let (engine, user) = (&self.engine, &self.user);
         if files {
             hold::check(engine, &self.instance, user).await?;
@@ -83,7 +83,7 @@ impl Removal {
             (labels::USER, user.subject.as_str()),
             (labels::ISSUER, user.issuer.as_str()),
         ];
-        let mut removed = Removed {
+        let mut removed = RemovedResources {
             user: user.subject.as_str().to_owned(),
             issuer: user.issuer.as_str().to_owned(),
             containers: Vec::new(),
@@ -129,7 +129,7 @@ impl Removal {
     }
 }
 
-fn print(removed: &Removed, json: bool) -> anyhow::Result<()> {
+fn print(removed: &RemovedResources, json: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
         serde_json::to_writer_pretty(&mut out, removed)?;
