@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bollard::models::ContainerSummary;
+use bollard::models;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -74,7 +74,7 @@ pub struct Container {
 
 /// One container, as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct ContainerSummary {
     /// Its id.
     pub id: String,
     /// Its name.
@@ -132,7 +132,7 @@ struct Config {
     labels: Option<BTreeMap<String, String>>,
 }
 
-impl Row {
+impl ContainerSummary {
     /// Whether it is a user's sandbox, or a helper on the user's volume, and not what gives a volume
     /// its owner: [`Self::gives_an_owner`].
     pub fn is_sandbox(&self) -> bool {
@@ -145,7 +145,7 @@ impl Row {
     }
 
     /// `None` for a row without an id, which no Engine sends.
-    pub(super) fn from_summary(summary: ContainerSummary) -> Option<Self> {
+    pub(super) fn from_summary(summary: models::ContainerSummary) -> Option<Self> {
         let name = summary
             .names
             .unwrap_or_default()

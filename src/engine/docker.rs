@@ -13,7 +13,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use tracing::debug;
 
-use super::container::{Container, Created, Removed, Row};
+use super::container::{Container, ContainerSummary, Created, Removed};
 use super::error::EngineError;
 use super::spec::ContainerSpec;
 use super::verify::{self, Difference, Kind};
@@ -250,7 +250,10 @@ impl Engine {
     ///
     /// # Errors
     /// Those of every call.
-    pub async fn list_containers(&self, labels: &[(&str, &str)]) -> Result<Vec<Row>, EngineError> {
+    pub async fn list_containers(
+        &self,
+        labels: &[(&str, &str)],
+    ) -> Result<Vec<ContainerSummary>, EngineError> {
         let options = ListContainersOptionsBuilder::new()
             .all(true)
             .filters(&label_filters(labels))
@@ -259,7 +262,10 @@ impl Engine {
         let rows = self
             .bounded("list", QUICK, docker.list_containers(Some(options)))
             .await?;
-        Ok(rows.into_iter().filter_map(Row::from_summary).collect())
+        Ok(rows
+            .into_iter()
+            .filter_map(ContainerSummary::from_summary)
+            .collect())
     }
 }
 

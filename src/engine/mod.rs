@@ -57,7 +57,7 @@ use bollard::errors::Error as BollardError;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
 pub use capabilities::{Capabilities, Component, EngineVersion};
-pub use container::{Container, Created, Removed, Row, State};
+pub use container::{Container, ContainerSummary, Created, Removed, State};
 pub use error::{Cause, EngineError};
 pub use exec::ExecStream;
 pub use image::PreparedImage;
@@ -69,7 +69,7 @@ pub use quota::Quota;
 pub use spec::{ContainerSpec, Limits, RunAs, Workspace};
 pub use uids::UidRange;
 pub use verify::{Difference, Kind as DifferenceKind};
-pub use volumes::{VolumeDriver, VolumeRow};
+pub use volumes::{VolumeDriver, VolumeSummary};
 
 use tracing::{Instrument as _, debug_span};
 

@@ -33,7 +33,7 @@ impl Default for VolumeDriver {
 
 /// One volume, as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VolumeRow {
+pub struct VolumeSummary {
     /// Its name.
     pub name: String,
     /// All its labels.
@@ -42,7 +42,7 @@ pub struct VolumeRow {
     pub created: Option<String>,
 }
 
-impl VolumeRow {
+impl VolumeSummary {
     /// The uid of its user, where it has one of its own: [`UID`].
     pub fn uid(&self) -> Option<u32> {
         self.labels.get(UID)?.parse().ok()
@@ -76,7 +76,7 @@ impl Engine {
         labels: &Labels,
         more: &[(&str, String)],
         driver: &VolumeDriver,
-    ) -> Result<VolumeRow, EngineError> {
+    ) -> Result<VolumeSummary, EngineError> {
         let more = more
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone()));
@@ -91,7 +91,10 @@ impl Engine {
     }
 
     /// Of one that exists the Engine says what it has, whatever was asked for.
-    async fn create_volume(&self, request: VolumeCreateRequest) -> Result<VolumeRow, EngineError> {
+    async fn create_volume(
+        &self,
+        request: VolumeCreateRequest,
+    ) -> Result<VolumeSummary, EngineError> {
         let docker = self.docker().await?;
         let name = request.name.clone().unwrap_or_default();
         let call = docker.create_volume(request);
@@ -111,7 +114,7 @@ impl Engine {
         &self,
         name: &str,
         labels: &Labels,
-    ) -> Result<Option<VolumeRow>, EngineError> {
+    ) -> Result<Option<VolumeSummary>, EngineError> {
         let Some(row) = self.inspect_volume(name).await? else {
             return Ok(None);
         };
@@ -122,7 +125,7 @@ impl Engine {
     ///
     /// # Errors
     /// Those of every call.
-    pub async fn inspect_volume(&self, name: &str) -> Result<Option<VolumeRow>, EngineError> {
+    pub async fn inspect_volume(&self, name: &str) -> Result<Option<VolumeSummary>, EngineError> {
         let docker = self.docker().await?;
         let call = docker.inspect_volume(segment("volume", name)?);
         match self.bounded("inspect volume", QUICK, call).await {
@@ -183,7 +186,7 @@ impl Engine {
     pub async fn list_volumes(
         &self,
         labels: &[(&str, &str)],
-    ) -> Result<Vec<VolumeRow>, EngineError> {
+    ) -> Result<Vec<VolumeSummary>, EngineError> {
         self.filtered_volumes(label_filters(labels)).await
     }
 
@@ -191,7 +194,7 @@ impl Engine {
     ///
     /// # Errors
     /// Those of every call.
-    pub async fn volumes_with_uid(&self) -> Result<Vec<VolumeRow>, EngineError> {
+    pub async fn volumes_with_uid(&self) -> Result<Vec<VolumeSummary>, EngineError> {
         let has = HashMap::from([("label".to_owned(), vec![UID.to_owned()])]);
         self.filtered_volumes(has).await
     }
@@ -199,19 +202,19 @@ impl Engine {
     async fn filtered_volumes(
         &self,
         filters: HashMap<String, Vec<String>>,
-    ) -> Result<Vec<VolumeRow>, EngineError> {
+    ) -> Result<Vec<VolumeSummary>, EngineError> {
         let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
         let docker = self.docker().await?;
         let list = self
             .bounded("list volumes", CHANGE, docker.list_volumes(Some(options)))
             .await?;
         let volumes = list.volumes.unwrap_or_default().into_iter();
-        Ok(volumes.map(VolumeRow::from).collect())
+        Ok(volumes.map(VolumeSummary::from).collect())
     }
 }
 
 /// Where it has our labels.
-fn owned(row: VolumeRow, labels: &Labels) -> Result<VolumeRow, EngineError> {
+fn owned(row: VolumeSummary, labels: &Labels) -> Result<VolumeSummary, EngineError> {
     match labels.own(&row.labels) {
         true => Ok(row),
         false => Err(foreign(row.name)),
@@ -223,7 +226,7 @@ fn foreign(name: String) -> EngineError {
     EngineError::Foreign { kind, name }
 }
 
-impl From<Volume> for VolumeRow {
+impl From<Volume> for VolumeSummary {
     fn from(volume: Volume) -> Self {
         Self {
             name: volume.name,

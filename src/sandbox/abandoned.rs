@@ -5,14 +5,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::engine::{Row, State, labels};
+use crate::engine::{ContainerSummary, State, labels};
 
 /// A server starts what it has made within a second; a busy Engine takes some.
 const ABANDONED: Duration = Duration::from_secs(60);
 
 /// Made by Casemate for a user, at least a minute ago, and not running. The clean-up
 /// removes such rows, and so does who needs their room.
-pub fn is_abandoned(row: &Row, now: SystemTime) -> bool {
+pub fn is_abandoned(row: &ContainerSummary, now: SystemTime) -> bool {
     let whose = [labels::USER, labels::ISSUER];
     let now = now.duration_since(SystemTime::UNIX_EPOCH);
     let age = now.ok().and_then(|now| {
@@ -33,9 +33,9 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
 
-    fn row(state: State, age: i64) -> Row {
+    fn row(state: State, age: i64) -> ContainerSummary {
         let label = |name: &str| (name.to_owned(), "a".to_owned());
-        Row {
+        ContainerSummary {
             id: "1".to_owned(),
             name: "casemate-a".to_owned(),
             labels: BTreeMap::from([labels::INSTANCE, labels::USER, labels::ISSUER].map(label)),
@@ -44,7 +44,7 @@ mod tests {
         }
     }
 
-    fn abandoned(row: &Row) -> bool {
+    fn abandoned(row: &ContainerSummary) -> bool {
         let now = u64::try_from(NOW).expect("positive");
         is_abandoned(row, SystemTime::UNIX_EPOCH + Duration::from_secs(now))
     }

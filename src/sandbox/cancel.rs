@@ -16,7 +16,7 @@ use tracing::debug;
 use super::provisioner::connect_to;
 use super::{Manager, SandboxError};
 use crate::channel::Channel;
-use crate::engine::{Row, State, labels};
+use crate::engine::{ContainerSummary, State, labels};
 use crate::identity::User;
 
 /// How long a container may take to be connected to and to answer: whoever cancels expects
@@ -104,7 +104,7 @@ impl Manager {
         Ok((channels, commands))
     }
 
-    async fn channel(&self, row: &Row) -> Option<Channel> {
+    async fn channel(&self, row: &ContainerSummary) -> Option<Channel> {
         if let Some(channel) = self.context.capacity.channel(&row.id) {
             return Some(channel);
         }

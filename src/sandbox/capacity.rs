@@ -35,7 +35,7 @@ use super::survey::{self, LiveSandbox};
 use super::{SandboxError, Status};
 use crate::channel::Channel;
 use crate::config::Mode;
-use crate::engine::{EngineError, Row, State, labels};
+use crate::engine::{ContainerSummary, EngineError, State, labels};
 
 /// A sandbox that was used within this time is about to be used again.
 const IDLE: Duration = Duration::from_secs(30);
@@ -180,7 +180,7 @@ impl Provisioner {
         }
     }
 
-    async fn alive(&self) -> Result<Vec<Row>, EngineError> {
+    async fn alive(&self) -> Result<Vec<ContainerSummary>, EngineError> {
         let instance = self.context.config.instance.as_str();
         let mut rows = self
             .engine
@@ -252,15 +252,15 @@ impl Provisioner {
 }
 
 /// Whether it counts: it is there for a user, and not on its way out.
-fn is_alive(row: &Row) -> bool {
+fn is_alive(row: &ContainerSummary) -> bool {
     row.is_sandbox() && !matches!(row.state, State::Exited | State::Dead | State::Removing)
 }
 
 /// Those that run, for they stay, then the older, then by id: the order that all servers
 /// see.
-fn is_among_first(mut alive: Vec<Row>, most: usize, id: &str) -> bool {
+fn is_among_first(mut alive: Vec<ContainerSummary>, most: usize, id: &str) -> bool {
     alive.sort_by(|a, b| {
-        let place = |row: &Row| (row.state == State::Created, row.created);
+        let place = |row: &ContainerSummary| (row.state == State::Created, row.created);
         place(a).cmp(&place(b)).then_with(|| a.id.cmp(&b.id))
     });
     alive.iter().take(most).any(|row| row.id == id)
@@ -302,7 +302,7 @@ mod tests {
 
     fn sandbox(mode: &str, idle_ms: u64, commands: usize) -> LiveSandbox {
         LiveSandbox {
-            row: Row {
+            row: ContainerSummary {
                 id: String::new(),
                 name: String::new(),
                 labels: BTreeMap::from([(labels::MODE.to_owned(), mode.to_owned())]),
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn of_too_many_the_running_and_the_older_stay() {
-        let row = |id: &str, state, created| Row {
+        let row = |id: &str, state, created| ContainerSummary {
             id: id.to_owned(),
             name: String::new(),
             labels: BTreeMap::new(),

@@ -27,7 +27,7 @@ use tracing::warn;
 
 use super::SandboxError;
 use super::provisioner::Provisioner;
-use crate::engine::{ContainerSpec, EngineError, RunAs, VolumeRow, Workspace, labels};
+use crate::engine::{ContainerSpec, EngineError, RunAs, VolumeSummary, Workspace, labels};
 use crate::identity::{Instance, SandboxName, User};
 
 /// A mark or a volume younger than this may be of a restore that is about to use it.
@@ -90,8 +90,8 @@ impl Volumes {
 }
 
 /// `first`: the name of generation 0. `rows`: all volumes with the user's labels.
-pub(super) fn sort(first: &str, rows: &[VolumeRow]) -> Volumes {
-    let label = |row: &VolumeRow, name| row.labels.get(name).cloned();
+pub(super) fn sort(first: &str, rows: &[VolumeSummary]) -> Volumes {
+    let label = |row: &VolumeSummary, name| row.labels.get(name).cloned();
     let exists = |name: &String| rows.iter().any(|row| row.name == *name);
     let marks: Vec<Mark> = rows
         .iter()
@@ -108,7 +108,7 @@ pub(super) fn sort(first: &str, rows: &[VolumeRow]) -> Volumes {
     let marked: BTreeSet<&str> = marks.iter().map(|mark| mark.volume.as_str()).collect();
     let mut whole = vec![(0, first.to_owned())];
     let mut pending = Vec::new();
-    let is_stray = |row: &VolumeRow| {
+    let is_stray = |row: &VolumeSummary| {
         let restored = row.name.strip_prefix(first);
         let restored = restored.is_some_and(|rest| rest.starts_with(RESTORED));
         let labels = [labels::GENERATION, labels::PENDING];
@@ -132,7 +132,7 @@ pub(super) fn sort(first: &str, rows: &[VolumeRow]) -> Volumes {
     let (generation, current) = whole.pop().unwrap_or_default();
     let found = rows.iter().find(|row| row.name == current);
     Volumes {
-        uid: found.and_then(VolumeRow::uid),
+        uid: found.and_then(VolumeSummary::uid),
         current,
         generation,
         old: whole
@@ -149,9 +149,13 @@ pub(super) fn sort(first: &str, rows: &[VolumeRow]) -> Volumes {
 /// The volumes of a user so that, whatever keeps the rest from being removed, what is left
 /// is the newest workspace or none: first those of the past, then the workspace, then what
 /// was never whole, and the marks that say so at last.
-pub fn removal_order(instance: &Instance, user: &User, mut rows: Vec<VolumeRow>) -> Vec<VolumeRow> {
+pub fn removal_order(
+    instance: &Instance,
+    user: &User,
+    mut rows: Vec<VolumeSummary>,
+) -> Vec<VolumeSummary> {
     let volumes = sort(SandboxName::new(instance, user).as_str(), &rows);
-    let place = |row: &VolumeRow| {
+    let place = |row: &VolumeSummary| {
         let name = &row.name;
         if row.labels.contains_key(labels::PENDING) {
             3
@@ -171,7 +175,7 @@ impl Provisioner {
         Ok(sort(self.name.as_str(), &self.volume_rows().await?))
     }
 
-    async fn volume_rows(&self) -> Result<Vec<VolumeRow>, SandboxError> {
+    async fn volume_rows(&self) -> Result<Vec<VolumeSummary>, SandboxError> {
         let labels = self.labels();
         let whose = [
             (labels::INSTANCE, labels.instance.as_str()),

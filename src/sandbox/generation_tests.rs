@@ -4,24 +4,24 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn volume(name: &str, generation: u64) -> VolumeRow {
+fn volume(name: &str, generation: u64) -> VolumeSummary {
     row(name, labels::GENERATION, &generation.to_string())
 }
 
-fn mark(volume: &str) -> VolumeRow {
+fn mark(volume: &str) -> VolumeSummary {
     row(&format!("{volume}-pending"), labels::PENDING, volume)
 }
 
-fn row(name: &str, label: &str, value: &str) -> VolumeRow {
-    VolumeRow {
+fn row(name: &str, label: &str, value: &str) -> VolumeSummary {
+    VolumeSummary {
         name: name.to_owned(),
         labels: [(label.to_owned(), value.to_owned())].into(),
         created: Some("2026-01-01T00:00:00Z".to_owned()),
     }
 }
 
-fn plain(name: &str) -> VolumeRow {
-    VolumeRow {
+fn plain(name: &str) -> VolumeSummary {
+    VolumeSummary {
         name: name.to_owned(),
         labels: [].into(),
         created: None,
@@ -30,7 +30,7 @@ fn plain(name: &str) -> VolumeRow {
 
 #[test]
 fn the_highest_generation_without_a_mark_is_the_workspace() {
-    let current = |rows: &[VolumeRow]| sort("v", rows).current;
+    let current = |rows: &[VolumeSummary]| sort("v", rows).current;
     assert_eq!(current(&[]), "v");
     assert_eq!(current(&[plain("v")]), "v");
     assert_eq!(
@@ -57,7 +57,7 @@ fn whom_code_runs_as_is_what_the_workspace_says_and_1000_where_it_says_nobody() 
         row.labels.insert(labels::UID.to_owned(), uid.to_owned());
         row
     };
-    let run_as = |rows: &[VolumeRow]| sort("v", rows).run_as().uid();
+    let run_as = |rows: &[VolumeSummary]| sort("v", rows).run_as().uid();
     assert_eq!(run_as(&[]), 1000);
     assert_eq!(
         run_as(&[plain("v"), with_uid("v-g1-a", 1, "65540")]),

@@ -26,7 +26,7 @@ use super::warm_pool::WarmPool;
 use super::{Containers, LiveSandbox, OwnerHandle, PendingNotice, Sandbox, SandboxError, Status};
 use crate::audit::Audit;
 use crate::config::Config;
-use crate::engine::{Engine, EngineError, PreparedImage, Row, labels};
+use crate::engine::{ContainerSummary, Engine, EngineError, PreparedImage, labels};
 use crate::identity::{SandboxName, User};
 use crate::meter::Meter;
 
@@ -225,7 +225,7 @@ impl Manager {
             (labels::USER, user.subject.as_str()),
         ];
         let mut rows = engine.list_containers(&theirs).await?;
-        rows.retain(Row::is_sandbox);
+        rows.retain(ContainerSummary::is_sandbox);
         Ok(survey::look(rows, |row| capacity.channel(&row.id)).await)
     }
 

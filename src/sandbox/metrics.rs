@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::{Manager, survey};
-use crate::engine::{Engine, EngineError, Row, labels};
+use crate::engine::{ContainerSummary, Engine, EngineError, labels};
 use crate::meter::Meter;
 
 /// How long a look may take: Prometheus gives a scrape 10 s, and what the Engine does
@@ -37,7 +37,7 @@ impl Manager {
         let context = &self.context;
         let ours = [(labels::INSTANCE, context.config.instance.as_str())];
         let mut rows = context.engine.list_containers(&ours).await?;
-        rows.retain(Row::is_sandbox);
+        rows.retain(ContainerSummary::is_sandbox);
         let found = rows.iter().map(|row| {
             let mode = row.labels.get(labels::MODE);
             (mode.map_or("unknown", String::as_str), row.state.as_str())

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::provisioner::connect_to;
 use crate::channel::Channel;
-use crate::engine::{Engine, EngineError, Row, State, labels};
+use crate::engine::{ContainerSummary, Engine, EngineError, State, labels};
 use crate::identity::Instance;
 
 /// Sandboxes that are asked at once: each costs a bridge.
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct LiveSandbox {
     /// What the Engine says.
-    pub row: Row,
+    pub row: ContainerSummary,
     /// To its PID 1; `None` when it does not run or does not answer.
     pub channel: Option<Channel>,
     /// What PID 1 says.
@@ -43,7 +43,7 @@ pub async fn survey(engine: &Engine, instance: &Instance) -> Result<Vec<LiveSand
 }
 
 /// Opens a channel to each that runs and asks it.
-pub(super) async fn connect(engine: &Engine, rows: Vec<Row>) -> Vec<LiveSandbox> {
+pub(super) async fn connect(engine: &Engine, rows: Vec<ContainerSummary>) -> Vec<LiveSandbox> {
     let each = rows.into_iter().map(|row| async move {
         let channel = match row.state {
             State::Running => timeout(PATIENCE, connect_to(engine, &row.id)).await.ok(),
@@ -55,7 +55,7 @@ pub(super) async fn connect(engine: &Engine, rows: Vec<Row>) -> Vec<LiveSandbox>
 }
 
 /// Asks those that a channel leads to already.
-pub(super) async fn probe(channels: Vec<(Row, Channel)>) -> Vec<LiveSandbox> {
+pub(super) async fn probe(channels: Vec<(ContainerSummary, Channel)>) -> Vec<LiveSandbox> {
     let each = channels
         .into_iter()
         .map(|(row, channel)| sandbox(row, Some(channel)));
@@ -64,8 +64,8 @@ pub(super) async fn probe(channels: Vec<(Row, Channel)>) -> Vec<LiveSandbox> {
 
 /// Asks those that there is a channel to, and leaves the others unasked.
 pub(super) async fn look(
-    rows: Vec<Row>,
-    channel: impl Fn(&Row) -> Option<Channel>,
+    rows: Vec<ContainerSummary>,
+    channel: impl Fn(&ContainerSummary) -> Option<Channel>,
 ) -> Vec<LiveSandbox> {
     let each = rows.into_iter().map(|row| {
         let channel = channel(&row);
@@ -74,7 +74,7 @@ pub(super) async fn look(
     stream::iter(each).buffer_unordered(AT_ONCE).collect().await
 }
 
-async fn sandbox(row: Row, channel: Option<Channel>) -> LiveSandbox {
+async fn sandbox(row: ContainerSummary, channel: Option<Channel>) -> LiveSandbox {
     let stats = match &channel {
         Some(channel) => channel.stats().await.ok(),
         None => None,

@@ -29,7 +29,7 @@ use super::SandboxError;
 use super::provisioner::{Provisioner, ServerContext};
 use crate::config::Uids;
 use crate::engine::{
-    Capabilities, ContainerSpec, Engine, EngineError, UidRange, VolumeRow, Workspace, labels,
+    Capabilities, ContainerSpec, Engine, EngineError, UidRange, VolumeSummary, Workspace, labels,
 };
 
 /// What names of claims begin with. No sandbox's volume is named so: its name ends in a hash.
@@ -100,7 +100,7 @@ impl ClaimVolume {
     /// Whether nobody took it away, as one of a server that was killed.
     async fn holds(&self) -> Result<bool, EngineError> {
         let found = self.engine.inspect_volume(&self.name()).await?;
-        let own = |row: VolumeRow| row.labels.get(labels::CLAIM) == Some(&self.token);
+        let own = |row: VolumeSummary| row.labels.get(labels::CLAIM) == Some(&self.token);
         Ok(found.is_some_and(own))
     }
 
@@ -224,7 +224,7 @@ impl Provisioner {
         loop {
             let rows = self.engine.volumes_with_uid().await?;
             self.remove_stale(&rows).await;
-            let mut taken: BTreeSet<u32> = rows.iter().filter_map(VolumeRow::uid).collect();
+            let mut taken: BTreeSet<u32> = rows.iter().filter_map(VolumeSummary::uid).collect();
             taken.extend(&passed_over);
             let Some(reserved) = self.context.uids_in_use.reserve(uids, &taken) else {
                 let count = uids.count();
@@ -257,12 +257,12 @@ impl Provisioner {
         };
         // Since the first listing another server may have claimed it, used it and released it.
         let rows = self.engine.volumes_with_uid().await?;
-        let has_it = |row: &VolumeRow| !is_claim(row) && row.uid() == Some(claim.volume.uid);
+        let has_it = |row: &VolumeSummary| !is_claim(row) && row.uid() == Some(claim.volume.uid);
         Ok((!rows.iter().any(has_it)).then_some(claim))
     }
 
     /// Removes the claims of servers that were killed: their numbers are free the next time.
-    async fn remove_stale(&self, rows: &[VolumeRow]) {
+    async fn remove_stale(&self, rows: &[VolumeSummary]) {
         let now = SystemTime::now();
         for row in rows.iter().filter(|row| is_stale(row, now)) {
             let volume = row.name.as_str();
@@ -277,12 +277,12 @@ impl Provisioner {
     }
 }
 
-fn is_claim(row: &VolumeRow) -> bool {
+fn is_claim(row: &VolumeSummary) -> bool {
     row.labels.contains_key(labels::CLAIM)
 }
 
 /// A claim of an unknown age, or from a clock that is ahead, is not stale.
-fn is_stale(row: &VolumeRow, now: SystemTime) -> bool {
+fn is_stale(row: &VolumeSummary, now: SystemTime) -> bool {
     let age = row.created_at().and_then(|at| now.duration_since(at).ok());
     is_claim(row)
         && row.name.starts_with(CLAIM_PREFIX)

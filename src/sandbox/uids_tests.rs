@@ -4,9 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn row(name: &str, labels: &[(&str, &str)], created: &str) -> VolumeRow {
+fn row(name: &str, labels: &[(&str, &str)], created: &str) -> VolumeSummary {
     let label = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    VolumeRow {
+    VolumeSummary {
         name: name.to_owned(),
         labels: labels.iter().map(label).collect::<BTreeMap<_, _>>(),
         created: Some(created.to_owned()),

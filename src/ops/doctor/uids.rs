@@ -5,7 +5,7 @@ use std::fs;
 
 use super::{Finding, chain};
 use crate::config::Config;
-use crate::engine::{Engine, EngineError, UidRange, VolumeRow, labels};
+use crate::engine::{Engine, EngineError, UidRange, VolumeSummary, labels};
 use crate::sandbox::{uid_range, workspaces};
 
 /// Users of this machine, and uids that it delegates to them: passwd(5), subuid(5).
@@ -47,13 +47,13 @@ async fn is_here(engine: &Engine) -> Result<bool, EngineError> {
     Ok(host.is_on_this_machine() && !host.rootless && !host.user_namespaces)
 }
 
-fn taken(uids: UidRange, rows: &[VolumeRow]) -> Finding {
+fn taken(uids: UidRange, rows: &[VolumeSummary]) -> Finding {
     if uids.count() == 0 {
         let said =
             "all users run as uid 1000: one at the kernel's limits for a uid stops the others";
         return Finding::warning("uids", said).mend("set CASEMATE_UID_COUNT");
     }
-    let numbers: BTreeSet<u32> = rows.iter().filter_map(VolumeRow::uid).collect();
+    let numbers: BTreeSet<u32> = rows.iter().filter_map(VolumeSummary::uid).collect();
     let taken = numbers.iter().filter(|uid| uids.contains(**uid)).count();
     let (first, count) = (uids.first(), uids.count());
     let said = format!("{taken} of the {count} uids for users are taken, from {first} on");
@@ -70,7 +70,7 @@ fn taken(uids: UidRange, rows: &[VolumeRow]) -> Finding {
 }
 
 /// One user's volumes all have the same; of two users nobody may.
-fn shared(rows: &[VolumeRow]) -> Option<Finding> {
+fn shared(rows: &[VolumeSummary]) -> Option<Finding> {
     let mut users = BTreeMap::<u32, BTreeSet<[&str; 3]>>::new();
     for row in rows {
         let label = |name| row.labels.get(name).map(String::as_str);

@@ -3,14 +3,14 @@ use super::*;
 
 const UIDS: UidRange = UidRange::new(70_000, 10);
 
-fn row(user: &str, uid: u32) -> VolumeRow {
+fn row(user: &str, uid: u32) -> VolumeSummary {
     let labels = [
         (labels::INSTANCE, "default".to_owned()),
         (labels::ISSUER, "local".to_owned()),
         (labels::USER, user.to_owned()),
         (labels::UID, uid.to_string()),
     ];
-    VolumeRow {
+    VolumeSummary {
         name: format!("casemate-default-{user}"),
         labels: labels.map(|(name, value)| (name.to_owned(), value)).into(),
         created: None,
@@ -39,7 +39,7 @@ fn uids_are_said_to_run_out_before_they_have() {
 
 #[test]
 fn two_users_with_one_uid_are_named_and_two_volumes_of_one_user_are_not() {
-    let restored = VolumeRow {
+    let restored = VolumeSummary {
         name: "casemate-default-a-g1".to_owned(),
         ..row("a", 70_000)
     };

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::{Engine, EngineError, VolumeRow, labels};
+use crate::engine::{Engine, EngineError, VolumeSummary, labels};
 use crate::identity::{Instance, SandboxName, User};
 
 /// Keeps the workspace of `user` for ever. One that is held is fine, and so is one that is
@@ -70,8 +70,8 @@ pub async fn check(engine: &Engine, instance: &Instance, user: &User) -> Result<
 }
 
 /// The sandboxes that these volumes keep.
-pub(super) fn held(volumes: &[VolumeRow]) -> BTreeSet<&str> {
-    let name = |volume: &'_ VolumeRow| volume.labels.contains_key(labels::HOLD);
+pub(super) fn held(volumes: &[VolumeSummary]) -> BTreeSet<&str> {
+    let name = |volume: &'_ VolumeSummary| volume.labels.contains_key(labels::HOLD);
     let holds = volumes.iter().filter(|volume| name(volume));
     let sandboxes = holds.filter_map(|volume| volume.labels.get(labels::HOLD));
     sandboxes.map(String::as_str).collect()

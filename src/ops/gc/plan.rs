@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::rules::{self, Facts, Verdict};
 use super::{Gc, GcError, Scope, hold};
-use crate::engine::{Row, VolumeRow, labels};
+use crate::engine::{ContainerSummary, VolumeSummary, labels};
 use crate::identity::{SandboxName, User};
 use crate::ops::chain;
 use crate::sandbox::{is_abandoned, owner, workspaces};
@@ -118,7 +118,7 @@ impl Gc {
         let rows = self.rows().await?;
         let now = SystemTime::now();
         let abandoned = rows.iter().filter(|row| is_abandoned(row, now));
-        let item = |row: &Row| {
+        let item = |row: &ContainerSummary| {
             let reason = "it was made and never started";
             let owner = owner(&row.labels);
             Item::new(What::Container, &row.id, owner.as_ref(), reason)
@@ -170,7 +170,7 @@ impl Gc {
         Ok(items)
     }
 
-    async fn rows(&self) -> Result<Vec<Row>, GcError> {
+    async fn rows(&self) -> Result<Vec<ContainerSummary>, GcError> {
         let instance = self.manager.config().instance.as_str();
         let ours = [(labels::INSTANCE, instance)];
         Ok(self.engine.list_containers(&ours).await?)
@@ -178,9 +178,9 @@ impl Gc {
 
     async fn volume(
         &mut self,
-        volume: &VolumeRow,
+        volume: &VolumeSummary,
         user: &User,
-        rows: &[Row],
+        rows: &[ContainerSummary],
         is_held: bool,
         retention: Duration,
     ) -> Item {

@@ -7,7 +7,7 @@ use tracing::{debug, info, warn};
 use super::Snapshots;
 use super::helper::MODE;
 use super::import::mark_of;
-use crate::engine::{EngineError, Row, labels};
+use crate::engine::{ContainerSummary, EngineError, labels};
 use crate::sandbox::provisioner::Provisioner;
 use crate::sandbox::{SandboxError, is_abandoned};
 
@@ -65,7 +65,8 @@ impl Provisioner {
     /// One whose server was killed before it was started ends never, and keeps its volume; so
     /// does what was to give a volume its owner.
     async fn remove_abandoned_helpers(&self) -> Result<(), SandboxError> {
-        let is_helper = |row: &Row| row.labels.get(labels::MODE).is_some_and(|m| m == MODE);
+        let is_helper =
+            |row: &ContainerSummary| row.labels.get(labels::MODE).is_some_and(|m| m == MODE);
         for row in self.not_over().await? {
             let is_ours = is_helper(&row) || row.gives_an_owner();
             if is_ours && is_abandoned(&row, SystemTime::now()) {

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::helper::{HelperPurpose, MODE};
 use super::import::StageError;
-use crate::engine::{Container, Engine, EngineError, Row, State, labels};
+use crate::engine::{Container, ContainerSummary, Engine, EngineError, State, labels};
 use crate::sandbox::provisioner::{Provisioner, connect_to};
 use crate::sandbox::transfer::broken_off;
 use crate::sandbox::{LiveSandbox, SandboxError, survey};
@@ -56,13 +56,13 @@ impl Provisioner {
     }
 
     /// Whether it is a helper container that fills a volume.
-    pub(super) fn is_restore(&self, row: &Row) -> bool {
+    pub(super) fn is_restore(&self, row: &ContainerSummary) -> bool {
         let start = format!("{}-{}-", self.name.as_str(), HelperPurpose::Restore.word());
         row.name.starts_with(&start) && row.labels.get(labels::MODE).is_some_and(|m| m == MODE)
     }
 
     /// One whose volume is not the workspace yet. It is told that it was overtaken.
-    async fn is_for_another_restore(&self, row: &Row) -> Result<bool, SandboxError> {
+    async fn is_for_another_restore(&self, row: &ContainerSummary) -> Result<bool, SandboxError> {
         if !self.is_restore(row) {
             return Ok(false);
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::helper::{HelperContainer, HelperPurpose};
 use super::{SILENCE, Snapshots};
 use crate::channel::{Backup, BackupPart, CallError, Channel};
-use crate::engine::{Row, RunAs, State, Workspace, labels};
+use crate::engine::{ContainerSummary, RunAs, State, Workspace, labels};
 use crate::sandbox::SandboxError;
 use crate::sandbox::provisioner::{Provisioner, connect_to};
 
@@ -151,14 +151,14 @@ impl Export {
 
 impl Provisioner {
     /// The containers of this user that run or are about to.
-    pub(super) async fn running(&self) -> Result<Vec<Row>, SandboxError> {
+    pub(super) async fn running(&self) -> Result<Vec<ContainerSummary>, SandboxError> {
         let mut rows = self.not_over().await?;
         rows.retain(|row| !row.gives_an_owner());
         Ok(rows)
     }
 
     /// As [`Self::running`], with what gives a volume its owner and never runs.
-    pub(super) async fn not_over(&self) -> Result<Vec<Row>, SandboxError> {
+    pub(super) async fn not_over(&self) -> Result<Vec<ContainerSummary>, SandboxError> {
         let labels = self.labels();
         let whose = [
             (labels::INSTANCE, labels.instance.as_str()),
@@ -166,7 +166,7 @@ impl Provisioner {
             (labels::ISSUER, labels.issuer.as_str()),
         ];
         let mut rows = self.engine.list_containers(&whose).await?;
-        let is_over = |row: &Row| matches!(row.state, State::Exited | State::Dead);
+        let is_over = |row: &ContainerSummary| matches!(row.state, State::Exited | State::Dead);
         rows.retain(|row| !is_over(row));
         Ok(rows)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{VolumeRow, labels};
+use crate::engine::{VolumeSummary, labels};
 use crate::identity::{Instance, SandboxName, User};
 use crate::sandbox::generation;
 
@@ -12,8 +12,11 @@ pub const DOCTOR_ISSUER: &str = "casemate:doctor";
 
 /// The workspace of each user who has one, sorted by user. What a restore has left, or is
 /// making, is none; nor is what has our labels and another's name.
-pub fn workspaces<'a>(instance: &Instance, volumes: &'a [VolumeRow]) -> Vec<(User, &'a VolumeRow)> {
-    let mut of: BTreeMap<User, Vec<VolumeRow>> = BTreeMap::new();
+pub fn workspaces<'a>(
+    instance: &Instance,
+    volumes: &'a [VolumeSummary],
+) -> Vec<(User, &'a VolumeSummary)> {
+    let mut of: BTreeMap<User, Vec<VolumeSummary>> = BTreeMap::new();
     for volume in volumes {
         let Some(user) = owner(&volume.labels).filter(|user| user.issuer.as_str() != DOCTOR_ISSUER)
         else {
@@ -26,7 +29,7 @@ pub fn workspaces<'a>(instance: &Instance, volumes: &'a [VolumeRow]) -> Vec<(Use
             of.entry(user).or_default().push(volume.clone());
         }
     }
-    let workspace = |(user, own): (User, Vec<VolumeRow>)| {
+    let workspace = |(user, own): (User, Vec<VolumeSummary>)| {
         let name = SandboxName::new(instance, &user);
         let current = generation::sort(name.as_str(), &own).current;
         let found = volumes.iter().find(|volume| volume.name == current)?;
@@ -47,10 +50,10 @@ pub fn owner(labels: &BTreeMap<String, String>) -> Option<User> {
 mod tests {
     use super::*;
 
-    fn volume(name: &str, labels: &[(&str, &str)]) -> VolumeRow {
+    fn volume(name: &str, labels: &[(&str, &str)]) -> VolumeSummary {
         let whose = [(labels::ISSUER, "local"), (labels::USER, "ada")];
         let all = whose.iter().chain(labels);
-        VolumeRow {
+        VolumeSummary {
             name: name.to_owned(),
             labels: all
                 .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
