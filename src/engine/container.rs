@@ -89,7 +89,7 @@ pub struct ContainerSummary {
 
 /// A container that was made and is not started.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Created {
+pub struct CreatedContainer {
     /// Its id.
     pub id: String,
     /// What the Engine remarked, for example a limit that the kernel lacks.
@@ -100,14 +100,14 @@ pub struct Created {
 
 /// A container that is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Removed {
+pub struct RemovedContainer {
     /// What PID 1 ended with; `None` when it was gone before we asked, or never started.
     pub exit_code: Option<i64>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Inspected {
+struct InspectedContainer {
     id: String,
     name: String,
     state: InspectedState,
@@ -178,10 +178,11 @@ impl Container {
     }
 
     pub(super) fn parse(stored: Value) -> Result<Self, EngineError> {
-        let seen = Inspected::deserialize(&stored).map_err(|error| EngineError::Answer {
-            call: "inspect",
-            source: error.into(),
-        })?;
+        let seen =
+            InspectedContainer::deserialize(&stored).map_err(|error| EngineError::Answer {
+                call: "inspect",
+                source: error.into(),
+            })?;
         let ended = matches!(
             seen.state.status,
             State::Exited | State::Dead | State::Removing

@@ -13,7 +13,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use tracing::debug;
 
-use super::container::{Container, ContainerSummary, Created, Removed};
+use super::container::{Container, ContainerSummary, CreatedContainer, RemovedContainer};
 use super::error::EngineError;
 use super::spec::ContainerSpec;
 use super::verify::{self, Difference, Kind};
@@ -39,11 +39,15 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Conflict`] for a name in use, [`EngineError::ImageMissing`] for an image that
     /// is gone, [`EngineError::Weakened`] where hardening was lost (the container is removed).
-    pub async fn create(&self, name: &str, spec: &ContainerSpec) -> Result<Created, EngineError> {
+    pub async fn create(
+        &self,
+        name: &str,
+        spec: &ContainerSpec,
+    ) -> Result<CreatedContainer, EngineError> {
         let body = spec.body();
         let created = self.create_body(name, body.clone()).await?;
         match self.check_fresh(name, &body, &created.id).await {
-            Ok(differences) => Ok(Created {
+            Ok(differences) => Ok(CreatedContainer {
                 differences,
                 ..created
             }),
@@ -64,7 +68,7 @@ impl Engine {
         &self,
         name: &str,
         body: ContainerCreateBody,
-    ) -> Result<Created, EngineError> {
+    ) -> Result<CreatedContainer, EngineError> {
         let options = CreateContainerOptionsBuilder::new()
             .name(segment("container", name)?)
             .build();
@@ -87,7 +91,7 @@ impl Engine {
                 },
                 _ => error,
             })?;
-        Ok(Created {
+        Ok(CreatedContainer {
             id: created.id,
             warnings: created.warnings,
             differences: Vec::new(),
@@ -220,7 +224,7 @@ impl Engine {
     pub fn wait_removed(
         &self,
         id: &str,
-    ) -> impl Future<Output = Result<Removed, EngineError>> + Send + 'static {
+    ) -> impl Future<Output = Result<RemovedContainer, EngineError>> + Send + 'static {
         let (engine, id) = (self.clone(), id.to_owned());
         async move {
             let options = WaitContainerOptionsBuilder::new()
@@ -231,15 +235,19 @@ impl Engine {
                 Box::pin(docker.wait_container(segment("container", &id)?, Some(options)));
             match answers.next().await {
                 None => Err(engine.unavailable("the wait ended without an answer")),
-                Some(Ok(ContainerWaitResponse { status_code, .. })) => Ok(Removed {
+                Some(Ok(ContainerWaitResponse { status_code, .. })) => Ok(RemovedContainer {
                     exit_code: Some(status_code),
                 }),
                 // bollard's form of a code other than 0.
-                Some(Err(BollardError::DockerContainerWaitError { code, .. })) => Ok(Removed {
-                    exit_code: Some(code),
-                }),
+                Some(Err(BollardError::DockerContainerWaitError { code, .. })) => {
+                    Ok(RemovedContainer {
+                        exit_code: Some(code),
+                    })
+                }
                 Some(Err(error)) => match engine.bollard_error("wait", BOLLARD, error) {
-                    error if error.status() == Some(404) => Ok(Removed { exit_code: None }),
+                    error if error.status() == Some(404) => {
+                        Ok(RemovedContainer { exit_code: None })
+                    }
                     error => Err(error),
                 },
             }

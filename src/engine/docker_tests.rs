@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::engine::labels::{self, INSTANCE, USER};
 use crate::engine::testing::{Scratch, TOOLS, scratch};
-use crate::engine::{EngineError, ExecStream, Removed, State, VolumeDriver};
+use crate::engine::{EngineError, ExecStream, RemovedContainer, State, VolumeDriver};
 use futures_util::StreamExt;
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn a_container_goes_from_absent_to_gone() {
         engine.start(&id).await.unwrap();
         assert_eq!(
             gone.await.unwrap().unwrap(),
-            Removed {
+            RemovedContainer {
                 exit_code: Some(75)
             }
         );
@@ -67,7 +67,7 @@ async fn what_is_done_already_is_no_error() {
         engine.remove(&id).await.unwrap();
         assert_eq!(
             engine.wait_removed(&id).await.unwrap(),
-            Removed { exit_code: None }
+            RemovedContainer { exit_code: None }
         );
         let error = engine.start(&id).await.unwrap_err();
         assert!(matches!(error, EngineError::Missing { .. }), "{error:?}");

@@ -57,7 +57,7 @@ use bollard::errors::Error as BollardError;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
 pub use capabilities::{Capabilities, Component, EngineVersion};
-pub use container::{Container, ContainerSummary, Created, Removed, State};
+pub use container::{Container, ContainerSummary, CreatedContainer, RemovedContainer, State};
 pub use error::{Cause, EngineError};
 pub use exec::ExecStream;
 pub use image::PreparedImage;

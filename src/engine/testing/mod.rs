@@ -103,7 +103,7 @@ impl Scratch {
         &self,
         name: &str,
         mut body: ContainerCreateBody,
-    ) -> Result<Created, EngineError> {
+    ) -> Result<CreatedContainer, EngineError> {
         let labels = body.labels.get_or_insert_default();
         labels.insert(INSTANCE.to_owned(), self.name.clone());
         self.engine
