@@ -9,7 +9,7 @@ use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 use super::docker::label_filters;
 use super::error::EngineError;
 use super::labels::{Labels, REMADE, UID};
-use super::moment;
+use super::parse_rfc3339;
 use super::spec::RunAs;
 use super::{CHANGE, Engine, QUICK, segment};
 
@@ -60,7 +60,7 @@ impl VolumeSummary {
 
     /// When it was made.
     pub fn created_at(&self) -> Option<SystemTime> {
-        moment(self.created.as_deref()?)
+        parse_rfc3339(self.created.as_deref()?)
     }
 }
 

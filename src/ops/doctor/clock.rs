@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::{Finding, chain};
-use crate::engine::{Engine, moment};
+use crate::engine::{Engine, parse_rfc3339};
 
 /// Apart by more than this, something is wrong with one of them: NTP keeps below a second.
 const APART: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ pub async fn look(engine: &Engine) -> Finding {
     };
     // It looked at its clock at some time in between.
     let took = before.elapsed().unwrap_or_default();
-    match moment(&said) {
+    match parse_rfc3339(&said) {
         Some(theirs) => judge(theirs, before + took / 2, took / 2),
         None => Finding::note(
             "clock",

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 /// A moment in RFC 3339, with any offset: an Engine may tell its host's local time. `None`
 /// for any other text.
-pub fn moment(text: &str) -> Option<SystemTime> {
+pub fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     let moment = chrono::DateTime::parse_from_rfc3339(text);
     moment.ok().map(SystemTime::from)
 }
@@ -15,9 +15,9 @@ mod tests {
 
     #[test]
     fn local_time_is_the_same_time() {
-        let utc = moment("2026-11-24T14:00:00.5Z").expect("a time");
+        let utc = parse_rfc3339("2026-11-24T14:00:00.5Z").expect("a time");
         for text in ["2026-11-24T15:00:00.5+01:00", "2026-11-24T08:30:00.5-05:30"] {
-            assert_eq!(moment(text), Some(utc), "{text}");
+            assert_eq!(parse_rfc3339(text), Some(utc), "{text}");
         }
         for text in [
             "",
@@ -27,7 +27,7 @@ mod tests {
             "2026-11-24T15:00:00+1é:00",
             "+00:00",
         ] {
-            assert_eq!(moment(text), None, "{text:?}");
+            assert_eq!(parse_rfc3339(text), None, "{text:?}");
         }
     }
 }
