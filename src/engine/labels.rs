@@ -101,7 +101,7 @@ impl Labels {
     }
 
     /// Whether `found` names the same owner: instance, user and issuer, each exactly.
-    pub fn own(&self, found: &BTreeMap<String, String>) -> bool {
+    pub fn is_same_owner(&self, found: &BTreeMap<String, String>) -> bool {
         [
             (INSTANCE, &self.instance),
             (USER, &self.user),
@@ -131,14 +131,14 @@ mod tests {
 
     #[test]
     fn ownership_needs_instance_user_and_issuer() {
-        assert!(labels().own(&labels().to_map()));
+        assert!(labels().is_same_owner(&labels().to_map()));
         for name in [INSTANCE, USER, ISSUER] {
             let mut missing = labels().to_map();
             missing.remove(name);
-            assert!(!labels().own(&missing), "{name}");
+            assert!(!labels().is_same_owner(&missing), "{name}");
             let mut foreign = labels().to_map();
             foreign.insert(name.to_owned(), "other".to_owned());
-            assert!(!labels().own(&foreign), "{name}");
+            assert!(!labels().is_same_owner(&foreign), "{name}");
         }
     }
 
@@ -148,6 +148,6 @@ mod tests {
         for name in [MODE, VERSION, NODE, EPOCH, SINCE] {
             found.insert(name.to_owned(), "other".to_owned());
         }
-        assert!(labels().own(&found));
+        assert!(labels().is_same_owner(&found));
     }
 }

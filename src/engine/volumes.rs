@@ -215,7 +215,7 @@ impl Engine {
 
 /// Where it has our labels.
 fn owned(row: VolumeSummary, labels: &Labels) -> Result<VolumeSummary, EngineError> {
-    match labels.own(&row.labels) {
+    match labels.is_same_owner(&row.labels) {
         true => Ok(row),
         false => Err(foreign(row.name)),
     }

@@ -183,7 +183,7 @@ impl Provisioner {
             (labels::ISSUER, labels.issuer.as_str()),
         ];
         let mut rows = self.engine.list_volumes(&whose).await?;
-        rows.retain(|row| labels.own(&row.labels));
+        rows.retain(|row| labels.is_same_owner(&row.labels));
         Ok(rows)
     }
 

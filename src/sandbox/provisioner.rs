@@ -180,7 +180,7 @@ impl Provisioner {
     }
 
     fn ours(&self, found: &Container) -> Result<(), SandboxError> {
-        if self.labels().own(&found.labels) {
+        if self.labels().is_same_owner(&found.labels) {
             return Ok(());
         }
         let name = self.name.as_str().to_owned();
