@@ -91,7 +91,7 @@ struct CliConfig {
 
 /// One stored context (docker/cli, `cli/context/store/doc.go`).
 #[derive(Deserialize)]
-struct Meta {
+struct ContextMeta {
     #[serde(rename = "Endpoints")]
     endpoints: MetaEndpoints,
 }
@@ -132,7 +132,7 @@ fn context_address(context: &str, config: &Path) -> Result<EngineAddress, Engine
             format!("the docker context {context} cannot be read: {error}"),
         )
     })?;
-    let host = parse::<Meta>(&path, &text)?.endpoints.docker.host;
+    let host = parse::<ContextMeta>(&path, &text)?.endpoints.docker.host;
     let tls = contexts.join("tls").join(&key).join("docker").exists();
     checked(host, format!("docker context {context}"), tls)
 }

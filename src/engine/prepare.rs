@@ -21,7 +21,7 @@ use casemate_protocol::WORKSPACE;
 use super::error::EngineError;
 use super::image::{Image, REPOSITORY, clean};
 use super::labels::{PREPARED, PREPARED_FROM, PREPARING};
-use super::rootfs::{self, Accounts, MAX_FILE};
+use super::rootfs::{self, AccountFiles, MAX_FILE};
 use super::uids::UidRange;
 use super::{BULK, CHANGE, Engine, QUICK};
 
@@ -41,7 +41,7 @@ impl Engine {
         tag: &str,
     ) -> Result<String, EngineError> {
         self.sweep_preparing().await;
-        let container = Preparing::create(self, base).await?;
+        let container = PreparationContainer::create(self, base).await?;
         let prepared = container.fill_and_commit(base, from, content, tag).await;
         container.close().await;
         prepared
@@ -106,13 +106,13 @@ pub(super) fn is_older(created: i64, than: Duration) -> bool {
 
 /// The container that an image is prepared in. Removed by `close`, and also when dropped; what even
 /// that misses, a later server sweeps.
-struct Preparing<'a> {
+struct PreparationContainer<'a> {
     engine: &'a Engine,
     name: String,
     open: bool,
 }
 
-impl<'a> Preparing<'a> {
+impl<'a> PreparationContainer<'a> {
     async fn create(engine: &'a Engine, base: &Image) -> Result<Self, EngineError> {
         let random = RandomState::new().hash_one(&base.id);
         let name = format!("{NAME_PREFIX}{random:016x}");
@@ -150,7 +150,7 @@ impl<'a> Preparing<'a> {
         (init, uids): (&[u8], UidRange),
         tag: &str,
     ) -> Result<String, EngineError> {
-        let accounts = Accounts {
+        let accounts = AccountFiles {
             passwd: self.read("/etc/passwd", from).await?,
             group: self.read("/etc/group", from).await?,
             gitconfig: self.read("/etc/gitconfig", from).await?,
@@ -249,7 +249,7 @@ impl<'a> Preparing<'a> {
     }
 }
 
-impl Drop for Preparing<'_> {
+impl Drop for PreparationContainer<'_> {
     fn drop(&mut self) {
         if let (true, Ok(runtime)) = (self.open, tokio::runtime::Handle::try_current()) {
             let (engine, name) = (self.engine.clone(), std::mem::take(&mut self.name));

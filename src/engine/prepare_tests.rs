@@ -178,7 +178,9 @@ async fn a_caller_that_gives_up_leaves_no_container_behind() {
     scratch(async |scratch: &Scratch| {
         let image = scratch.image("gives-up", &[("a", "")], &[]).await;
         let base = scratch.engine.inspect_image(&image).await.unwrap().unwrap();
-        let container = Preparing::create(&scratch.engine, &base).await.unwrap();
+        let container = PreparationContainer::create(&scratch.engine, &base)
+            .await
+            .unwrap();
         let name = container.name.clone();
         assert!(scratch.engine.inspect(&name).await.unwrap().is_some());
         drop(container);

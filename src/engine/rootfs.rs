@@ -23,7 +23,7 @@ const TMP: &str = "/tmp";
 
 /// Files of the base image that are merged; `None` where it has none.
 #[derive(Debug, Default)]
-pub(super) struct Accounts {
+pub(super) struct AccountFiles {
     pub(super) passwd: Option<Vec<u8>>,
     pub(super) group: Option<Vec<u8>>,
     pub(super) gitconfig: Option<Vec<u8>>,
@@ -41,7 +41,7 @@ pub(super) fn files_digest(init: &[u8]) -> String {
 /// write. `uids` are those of the users: each has an account.
 pub(super) fn layer(
     init: &[u8],
-    accounts: &Accounts,
+    accounts: &AccountFiles,
     volumes: &[String],
     uids: UidRange,
 ) -> io::Result<Vec<u8>> {

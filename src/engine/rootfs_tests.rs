@@ -5,8 +5,8 @@ use super::*;
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\n";
 const GROUP: &str = "root:x:0:\n";
 
-fn accounts(passwd: &str, group: &str) -> Accounts {
-    Accounts {
+fn accounts(passwd: &str, group: &str) -> AccountFiles {
+    AccountFiles {
         passwd: Some(passwd.as_bytes().to_vec()),
         group: Some(group.as_bytes().to_vec()),
         gitconfig: None,
@@ -14,7 +14,7 @@ fn accounts(passwd: &str, group: &str) -> Accounts {
 }
 
 /// Path, mode, owner and content of each entry.
-fn entries(accounts: &Accounts) -> BTreeMap<String, (u32, u64, String)> {
+fn entries(accounts: &AccountFiles) -> BTreeMap<String, (u32, u64, String)> {
     let layer = layer(b"init", accounts, &[], UidRange::new(70_000, 2)).unwrap();
     let mut archive = Archive::new(layer.as_slice());
     archive
@@ -118,7 +118,7 @@ fn an_archive_that_breaks_off_is_an_error() {
 fn the_directory_under_a_volume_and_tmp_let_everybody_write() {
     let layer = layer(
         b"init",
-        &Accounts::default(),
+        &AccountFiles::default(),
         &["/var/lib/data".to_owned()],
         UidRange::NONE,
     );
