@@ -16,7 +16,7 @@ use tracing::debug;
 use super::container::{Container, ContainerSummary, CreatedContainer, RemovedContainer};
 use super::error::EngineError;
 use super::spec::ContainerSpec;
-use super::verify::{self, Difference, Kind};
+use super::verify::{self, Difference, DifferenceKind};
 use super::{BOLLARD, CHANGE, Engine, QUICK, lock, segment};
 
 impl Engine {
@@ -115,7 +115,7 @@ impl Engine {
         let differences = self.compare(body, &container);
         if differences
             .iter()
-            .any(|difference| difference.kind == Kind::Hardening)
+            .any(|difference| difference.kind == DifferenceKind::Hardening)
         {
             return Err(EngineError::Weakened {
                 name: name.to_owned(),

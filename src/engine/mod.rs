@@ -68,7 +68,7 @@ pub use quota::Quota;
 pub use rfc3339::parse_rfc3339;
 pub use spec::{ContainerSpec, Limits, RunAs, Workspace};
 pub use uids::UidRange;
-pub use verify::{Difference, Kind as DifferenceKind};
+pub use verify::{Difference, DifferenceKind};
 pub use volumes::{VolumeDriver, VolumeSummary};
 
 use tracing::{Instrument as _, debug_span};
@@ -104,7 +104,7 @@ struct Shared {
     meter: Meter,
     connection: Mutex<Option<Arc<Connection>>>,
     /// Fields that we do not know and that the Engine fills in by itself. See [`verify`].
-    unknown: Mutex<verify::Unknown>,
+    unknown: Mutex<verify::UnknownFields>,
     /// Held while an image of volume owners is made: [`owner`].
     importing: tokio::sync::Mutex<()>,
 }

@@ -33,7 +33,7 @@ async fn the_engine_stores_the_profile_as_asked() {
         assert_eq!((volume.differences, volume.warnings), (vec![], vec![]));
         let unknown = format!("{:?}", lock(&scratch.engine.shared.unknown));
         assert_eq!(
-            unknown, "Unknown({})",
+            unknown, "UnknownFields({})",
             "the table lacks fields of this Engine"
         );
 
@@ -65,7 +65,7 @@ async fn every_weakened_container_shows_in_what_the_engine_stored() {
                 .await
                 .expect("an inspect");
             let stored = stored.expect("it is there").stored;
-            let found = compare(&wanted, &stored, &Unknown::default());
+            let found = compare(&wanted, &stored, &UnknownFields::default());
             scratch
                 .engine
                 .remove(&created.id)
@@ -73,7 +73,7 @@ async fn every_weakened_container_shows_in_what_the_engine_stored() {
                 .expect("it is removed");
             let noticed = found
                 .iter()
-                .any(|found| found.field == field && found.kind == Kind::Hardening);
+                .any(|found| found.field == field && found.kind == DifferenceKind::Hardening);
             assert!(
                 noticed || REFUSED.contains(&field),
                 "{field} was not noticed: {found:?}, {:?}",
@@ -95,7 +95,7 @@ async fn a_container_that_joined_a_network_later_is_noticed() {
             let found = scratch.engine.differences(&spec, container);
             let hard = found
                 .into_iter()
-                .filter(|found| found.kind == Kind::Hardening);
+                .filter(|found| found.kind == DifferenceKind::Hardening);
             hard.map(|found| found.field).collect::<Vec<_>>()
         };
         assert_eq!(hardening(&before), ["Config.Entrypoint"]);

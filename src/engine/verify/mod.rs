@@ -4,8 +4,8 @@
 //! takes for the same are the same. A table says for each field what a difference means ([`table`]).
 //!
 //! Invariant: the world is closed. A field that the table does not name is a difference of
-//! [`Kind::Hardening`] as soon as it holds anything, unless the Engine fills it in by itself: that
-//! shows in the containers that we have just made ([`Unknown`]).
+//! [`DifferenceKind::Hardening`] as soon as it holds anything, unless the Engine fills it in by
+//! itself: that shows in the containers that we have just made ([`UnknownFields`]).
 
 mod fields;
 mod profile;
@@ -32,7 +32,7 @@ const SHOWN: usize = 120;
 
 /// What a difference means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum DifferenceKind {
     /// The container is less isolated than wanted, or may be: never use it.
     Hardening,
     /// Another bound, for example after the operator changed one.
@@ -51,7 +51,7 @@ pub struct Difference {
     /// What is stored, as JSON, cut.
     pub stored: String,
     /// What it means.
-    pub kind: Kind,
+    pub kind: DifferenceKind,
 }
 
 impl fmt::Display for Difference {
@@ -69,9 +69,9 @@ impl fmt::Display for Difference {
 /// Fields that the table does not name and that the Engine fills in by itself, with their values.
 /// An Engine newer than this server has some.
 #[derive(Debug, Default)]
-pub(super) struct Unknown(BTreeMap<String, Value>);
+pub(super) struct UnknownFields(BTreeMap<String, Value>);
 
-impl Unknown {
+impl UnknownFields {
     /// Takes over those of a container that we have just made. We never ask for one.
     pub(super) fn learn(&mut self, inspect: &Value) {
         let unknown = fields::stored(inspect)
@@ -89,7 +89,7 @@ impl Unknown {
 pub(super) fn compare(
     body: &ContainerCreateBody,
     inspect: &Value,
-    unknown: &Unknown,
+    unknown: &UnknownFields,
 ) -> Vec<Difference> {
     let (wanted, stored) = (fields::wanted(body), fields::stored(inspect));
     let names = wanted.keys().chain(stored.keys()).map(String::as_str);
@@ -102,7 +102,7 @@ pub(super) fn compare(
         let kind = match table::rule(field) {
             Some(rule) => pair.judge(rule, &stored),
             None if pair.same() || unknown.knows(field, pair.stored) => None,
-            None => Some(Kind::Hardening),
+            None => Some(DifferenceKind::Hardening),
         }?;
         Some(Difference {
             field: field.to_owned(),
@@ -125,25 +125,27 @@ impl Pair<'_> {
     }
 
     /// `None` where the field is as wanted.
-    fn judge(&self, rule: Rule, stored: &Fields) -> Option<Kind> {
+    fn judge(&self, rule: Rule, stored: &Fields) -> Option<DifferenceKind> {
         match rule {
             Rule::Neutral => None,
             Rule::AtLeast(paths) => {
-                (!fields::holds_all(self.stored, paths)).then_some(Kind::Hardening)
+                (!fields::holds_all(self.stored, paths)).then_some(DifferenceKind::Hardening)
             }
             Rule::WhereWanted if self.wanted.is_null() => None,
             _ if self.same() => None,
-            Rule::Hardening => Some(Kind::Hardening),
-            Rule::Identity | Rule::WhereWanted => Some(Kind::Identity),
-            Rule::Limit if self.is_lifted() => Some(Kind::Hardening),
-            Rule::Limit => Some(Kind::Limit),
+            Rule::Hardening => Some(DifferenceKind::Hardening),
+            Rule::Identity | Rule::WhereWanted => Some(DifferenceKind::Identity),
+            Rule::Limit if self.is_lifted() => Some(DifferenceKind::Hardening),
+            Rule::Limit => Some(DifferenceKind::Limit),
             // Equal to memory: another limit. Otherwise it is an escape into swap.
-            Rule::Swap if stored.get("HostConfig.Memory") == Some(self.stored) => Some(Kind::Limit),
-            Rule::Swap => Some(Kind::Hardening),
-            Rule::Seccomp if profile::allows_no_more(self.stored, self.wanted) => {
-                Some(Kind::Identity)
+            Rule::Swap if stored.get("HostConfig.Memory") == Some(self.stored) => {
+                Some(DifferenceKind::Limit)
             }
-            Rule::Seccomp => Some(Kind::Hardening),
+            Rule::Swap => Some(DifferenceKind::Hardening),
+            Rule::Seccomp if profile::allows_no_more(self.stored, self.wanted) => {
+                Some(DifferenceKind::Identity)
+            }
+            Rule::Seccomp => Some(DifferenceKind::Hardening),
         }
     }
 

@@ -76,11 +76,11 @@ fn differences(change: impl FnOnce(&mut Value)) -> Vec<Difference> {
     let body = spec().body();
     let mut stored = inspect(&body);
     change(&mut stored);
-    compare(&body, &stored, &Unknown::default())
+    compare(&body, &stored, &UnknownFields::default())
 }
 
 /// The kinds of the differences in `field`.
-fn kinds(field: &str, change: impl FnOnce(&mut Value)) -> Vec<Kind> {
+fn kinds(field: &str, change: impl FnOnce(&mut Value)) -> Vec<DifferenceKind> {
     let found = differences(change);
     found
         .into_iter()
@@ -109,7 +109,7 @@ fn of_a_volumes_options_only_what_makes_another_is_the_same() {
         []
     );
     let device = json!({"size": "5", "type": "none", "o": "bind", "device": "/"});
-    let hard = [Kind::Hardening];
+    let hard = [DifferenceKind::Hardening];
     // The Engine would put the image's owner on it when it is empty.
     assert_eq!(with(|options| *options = Value::Null), hard);
     assert_eq!(with(|options| options["NoCopy"] = json!(false)), hard);
@@ -133,11 +133,11 @@ fn every_hardening_taken_away_is_noticed_by_its_name() {
     for (field, weaken) in mutations() {
         let mut weakened = wanted.clone();
         weaken(&mut weakened);
-        let found = compare(&wanted, &inspect(&weakened), &Unknown::default());
+        let found = compare(&wanted, &inspect(&weakened), &UnknownFields::default());
         assert!(
             found
                 .iter()
-                .any(|found| found.field == field && found.kind == Kind::Hardening),
+                .any(|found| found.field == field && found.kind == DifferenceKind::Hardening),
             "{field} was not noticed: {found:?}"
         );
     }
@@ -151,12 +151,12 @@ fn another_limit_is_a_limit_and_none_is_a_hardening() {
         })
     };
     for field in ["Memory", "NanoCpus", "PidsLimit"] {
-        assert_eq!(host(field, json!(1)), [Kind::Limit], "{field}");
+        assert_eq!(host(field, json!(1)), [DifferenceKind::Limit], "{field}");
         for none in [json!(0), json!(-1), Value::Null] {
-            assert_eq!(host(field, none), [Kind::Hardening], "{field}");
+            assert_eq!(host(field, none), [DifferenceKind::Hardening], "{field}");
         }
     }
-    assert_eq!(host("ShmSize", json!(1)), [Kind::Limit]);
+    assert_eq!(host("ShmSize", json!(1)), [DifferenceKind::Limit]);
 }
 
 #[test]
@@ -167,9 +167,9 @@ fn swap_is_a_limit_only_together_with_memory() {
             stored["HostConfig"]["MemorySwap"] = json!(swap);
         })
     };
-    assert_eq!(both(1 << 30, 1 << 30), [Kind::Limit]);
-    assert_eq!(both(512 << 20, 1 << 30), [Kind::Hardening]);
-    assert_eq!(both(512 << 20, -1), [Kind::Hardening]);
+    assert_eq!(both(1 << 30, 1 << 30), [DifferenceKind::Limit]);
+    assert_eq!(both(512 << 20, 1 << 30), [DifferenceKind::Hardening]);
+    assert_eq!(both(512 << 20, -1), [DifferenceKind::Hardening]);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn another_version_or_user_is_an_identity() {
         let found = kinds(field, |stored| {
             *stored.pointer_mut(pointer).unwrap() = json!("other")
         });
-        assert_eq!(found, [Kind::Identity], "{field}");
+        assert_eq!(found, [DifferenceKind::Identity], "{field}");
     }
 }
 
@@ -209,7 +209,7 @@ fn a_network_joined_later_is_noticed() {
     let found = kinds("NetworkSettings.Networks", |stored| {
         stored["NetworkSettings"]["Networks"] = json!({ "bridge": {} });
     });
-    assert_eq!(found, [Kind::Hardening]);
+    assert_eq!(found, [DifferenceKind::Hardening]);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn a_running_container_that_apparmor_does_not_confine_is_noticed() {
     let found = kinds("AppArmorProfile", |stored| {
         stored["AppArmorProfile"] = json!("unconfined")
     });
-    assert_eq!(found, [Kind::Hardening]);
+    assert_eq!(found, [DifferenceKind::Hardening]);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn a_stricter_seccomp_profile_is_an_identity() {
         assert_ne!(option.as_str(), Some(text.as_str()));
         *option = json!(text);
     });
-    assert_eq!(found, [Kind::Identity]);
+    assert_eq!(found, [DifferenceKind::Identity]);
 }
 
 #[test]
@@ -259,13 +259,13 @@ fn an_unknown_field_weakens_unless_the_engine_fills_it_in_by_itself() {
     assert_eq!(found.len(), 1);
     assert_eq!(
         (found[0].field.as_str(), found[0].kind),
-        ("HostConfig.HostFilesystem", Kind::Hardening)
+        ("HostConfig.HostFilesystem", DifferenceKind::Hardening)
     );
 
     let body = spec().body();
     let mut fresh = inspect(&body);
     add(&mut fresh);
-    let mut unknown = Unknown::default();
+    let mut unknown = UnknownFields::default();
     unknown.learn(&fresh);
     assert_eq!(compare(&body, &fresh, &unknown), []);
     fresh["HostConfig"]["HostFilesystem"] = json!("more");
