@@ -6,7 +6,7 @@ use prometheus::{
     Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
 };
 
-use super::maker::Maker;
+use super::factory::MetricFactory;
 use super::{names, process};
 
 /// The largest part of a second that matters for a call: from a read that takes 0.3 ms to a
@@ -59,7 +59,7 @@ impl Instruments {
     /// Nothing is counted yet.
     pub(super) fn new() -> Self {
         let registry = Registry::new();
-        let made = Maker(&registry);
+        let made = MetricFactory(&registry);
         let build = made.gauges(&names::BUILD);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         made.registered(process::Process::new());

@@ -9,8 +9,8 @@
 //! - Names follow Prometheus' conventions: base units, and `_total` on what only grows.
 //! - No label has a user, nor anything that a caller chose: the number of series is bounded.
 
+mod factory;
 mod instruments;
-mod maker;
 mod names;
 mod process;
 

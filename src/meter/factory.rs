@@ -10,9 +10,9 @@ use super::names::Name;
 
 /// Makes instruments and registers them. Nothing here depends on anything but the
 /// constants of `names`, so what could fail does so in every test.
-pub(super) struct Maker<'a>(pub(super) &'a Registry);
+pub(super) struct MetricFactory<'a>(pub(super) &'a Registry);
 
-impl Maker<'_> {
+impl MetricFactory<'_> {
     pub(super) fn registered<C: Collector + 'static>(&self, collector: C) {
         let registered = self.0.register(Box::new(collector));
         registered.expect("each name is there once");
