@@ -57,7 +57,7 @@ pub struct Channel {
 
 /// What PID 1 says before it ends.
 #[derive(Debug)]
-pub struct LastWords {
+pub struct ExitReport {
     /// The commands that it had accepted. Any other was never run.
     pub accepted: HashSet<String>,
     /// What it exits with.
@@ -68,7 +68,7 @@ pub struct LastWords {
 struct Shared {
     hello: HelloReply,
     closed: CancellationToken,
-    ending: watch::Receiver<Option<Arc<LastWords>>>,
+    ending: watch::Receiver<Option<Arc<ExitReport>>>,
     _open: DropGuard,
 }
 
@@ -149,14 +149,14 @@ impl Channel {
         self.shared.closed.clone().cancelled_owned()
     }
 
-    /// As [`Self::last_words`], of what was read until now.
-    pub fn last_words_now(&self) -> Option<Arc<LastWords>> {
+    /// As [`Self::exit_report`], of what was read until now.
+    pub fn last_words_now(&self) -> Option<Arc<ExitReport>> {
         self.shared.ending.borrow().clone()
     }
 
     /// What PID 1 said when it announced its end; `None` when it was gone without a
     /// word. Waits until the channel's last message was read.
-    pub async fn last_words(&self) -> Option<Arc<LastWords>> {
+    pub async fn exit_report(&self) -> Option<Arc<ExitReport>> {
         let mut ending = self.shared.ending.clone();
         // An error: the channel is gone and nothing more will come.
         let _ = timeout(QUICK, ending.wait_for(Option::is_some)).await;
@@ -167,11 +167,11 @@ impl Channel {
 /// Waits for the one event there is. The stream ends with the connection.
 async fn listen(
     mut events: Streaming<casemate_protocol::Event>,
-    ending: watch::Sender<Option<Arc<LastWords>>>,
+    ending: watch::Sender<Option<Arc<ExitReport>>>,
 ) {
     while let Ok(Some(event)) = events.message().await {
         if let Some(event::Event::Ending(end)) = event.event {
-            ending.send_replace(Some(Arc::new(LastWords {
+            ending.send_replace(Some(Arc::new(ExitReport {
                 accepted: end.accepted.into_iter().collect(),
                 exit_code: end.exit_code.into(),
             })));

@@ -228,8 +228,8 @@ impl<'a> Execution<'a> {
         if assignment.container == lease.container {
             return None;
         }
-        let last_words = assignment.channel.last_words().await;
-        if last_words.is_some_and(|words| !words.accepted.contains(self.id())) {
+        let exit_report = assignment.channel.exit_report().await;
+        if exit_report.is_some_and(|words| !words.accepted.contains(self.id())) {
             self.sent = None;
             return None;
         }

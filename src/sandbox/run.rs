@@ -86,7 +86,7 @@ impl Run {
                 Ok(output)
             }
             Err(_) => {
-                let words = self.control.channel.last_words().await;
+                let words = self.control.channel.exit_report().await;
                 Err(LostCommand {
                     reason: words.map(|words| Reason::from_exit_code(Some(words.exit_code))),
                     accepted: true,
@@ -162,7 +162,7 @@ impl Sandbox {
             Err(CallError::Failed(failure)) => return Err(SandboxError::Failed(failure)),
             Err(error) => SandboxError::from_call(error, sent.elapsed()),
         };
-        let words = channel.last_words().await;
+        let words = channel.exit_report().await;
         if words.is_some_and(|words| !words.accepted.contains(&request.id)) {
             return Ok(Err(error));
         }
