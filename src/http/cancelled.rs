@@ -183,12 +183,12 @@ pub async fn layer(State(requests): State<Requests>, mut request: Request, next:
         Kind::Cancelled(id) => {
             let tag = tag(&user, session.as_deref(), &id);
             let aim = session.map_or(CancelScope::IfAlone, |_| CancelScope::Sure);
-            let share = extensions.get::<Held>().cloned();
+            let permit = extensions.get::<Held>().cloned();
             let response = next.run(request).await;
             if response.status() == StatusCode::ACCEPTED {
                 tokio::spawn(async move {
                     // As long as it is acted on, it is part of the user's load.
-                    let _share = share;
+                    let _permit = permit;
                     requests.cancel(&user, tag, aim).await;
                 });
             }

@@ -14,12 +14,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::cancelled::{self, Requests};
 use super::limits::{KEEP_ALIVE, MESSAGE_BYTES};
-use super::load::Load;
+use super::quotas::UserQuotas;
 use super::{early_commit, form, message};
 
 /// `/mcp`, answered by `handler`. `cancel` ends what is still being answered, with a 500
 /// where nothing was sent: it comes last.
-pub fn routes<H>(handler: H, load: &Load, requests: Requests, cancel: &CancellationToken) -> Router
+pub fn routes<H>(
+    handler: H,
+    quotas: &UserQuotas,
+    requests: Requests,
+    cancel: &CancellationToken,
+) -> Router
 where
     H: ServerHandler + Clone,
 {
@@ -38,5 +43,8 @@ where
         .layer(middleware::from_fn(form::layer))
         .layer(middleware::from_fn(early_commit::layer))
         .layer(middleware::from_fn_with_state(requests, cancelled::layer))
-        .layer(middleware::from_fn_with_state(load.clone(), message::whole))
+        .layer(middleware::from_fn_with_state(
+            quotas.clone(),
+            message::whole,
+        ))
 }

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::batch;
 use super::limits::{LINGER, MESSAGE_BYTES, MESSAGE_TIMEOUT};
-use super::load::{Amount, Load, Share};
+use super::quotas::{QuotaPermit, QuotaUsage, UserQuotas};
 use crate::identity::Principal;
 use crate::tools;
 use crate::tools::message::{self, INVALID_REQUEST, Part, Received};
@@ -50,7 +50,7 @@ pub enum Kind {
 /// The user's share of the load that a message is. It goes with the request to where
 /// it is handled, so it is held as long as the call.
 #[derive(Debug, Clone)]
-pub struct Held(#[expect(dead_code, reason = "held for its Drop")] Arc<Share>);
+pub struct Held(#[expect(dead_code, reason = "held for its Drop")] Arc<QuotaPermit>);
 
 /// Why a message is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ enum Refusal {
 
 /// Reads the body of a POST and hands it on as one piece. Whatever else is wrong with
 /// the request is left to who handles it, unread.
-pub async fn whole(State(load): State<Load>, request: Request, next: Next) -> Response {
+pub async fn whole(State(quotas): State<UserQuotas>, request: Request, next: Next) -> Response {
     // Some clients say of every request that it is JSON, also of a DELETE without a body.
     if request.method() != Method::POST || !is_json(request.headers()) {
         return next.run(request).await;
@@ -72,15 +72,15 @@ pub async fn whole(State(load): State<Load>, request: Request, next: Next) -> Re
     let Some(principal) = parts.extensions.get::<Principal>() else {
         return StatusCode::UNAUTHORIZED.into_response();
     };
-    let share = match admit(&load, principal, &parts.headers) {
-        Ok(share) => share,
+    let permit = match admit(&quotas, principal, &parts.headers) {
+        Ok(permit) => permit,
         Err(refusal) => return refused(refusal, &parts.headers, body).await,
     };
     let bytes = match read(&mut body).await {
         Ok(bytes) => bytes,
         Err(refusal) => return refused(refusal, &parts.headers, body).await,
     };
-    parts.extensions.insert(Held(Arc::new(share)));
+    parts.extensions.insert(Held(Arc::new(permit)));
     match message::read(&bytes) {
         Received::One(part) => match *part {
             Part::Message(message) => {
@@ -148,15 +148,19 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// A body without a length is taken for one of the largest.
-fn admit(load: &Load, principal: &Principal, headers: &HeaderMap) -> Result<Share, Refusal> {
+fn admit(
+    quotas: &UserQuotas,
+    principal: &Principal,
+    headers: &HeaderMap,
+) -> Result<QuotaPermit, Refusal> {
     let length = headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
     let length: usize = length.unwrap_or(MESSAGE_BYTES);
     if length > MESSAGE_BYTES {
         return Err(Refusal::TooLarge);
     }
-    let share = load.take(&principal.user, Amount::request(length));
-    share.ok_or(Refusal::TooMany)
+    let permit = quotas.take(&principal.user, QuotaUsage::request(length));
+    permit.ok_or(Refusal::TooMany)
 }
 
 /// Takes what the client still sends and forgets it: many only listen when they have

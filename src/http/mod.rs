@@ -30,10 +30,10 @@ mod form;
 pub mod guard;
 mod health;
 mod limits;
-mod load;
 mod mcp;
 mod message;
 mod page;
+mod quotas;
 mod sse;
 mod status;
 
@@ -55,7 +55,7 @@ use cancelled::Requests;
 use connections::Connections;
 use guard::Guard;
 use limits::{GRACE, LAST_ANSWERS};
-use load::Load;
+use quotas::UserQuotas;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
@@ -97,17 +97,17 @@ impl Server {
 
     fn routes(self, stop: &CancellationToken, cancel: &CancellationToken) -> Router {
         let tools = Tools::for_requests(self.manager.clone());
-        let load = Load::default();
+        let quotas = UserQuotas::default();
         let requests = Requests::new(Some(self.manager.clone()));
         let tools = Router::new()
-            .merge(mcp::routes(tools.clone(), &load, requests, cancel))
-            .merge(sse::routes(tools, &load, stop))
+            .merge(mcp::routes(tools.clone(), &quotas, requests, cancel))
+            .merge(sse::routes(tools, &quotas, stop))
             .layer(middleware::from_fn(auth::require_tools));
         let meter = self.manager.meter().clone();
         let count_content = middleware::from_fn_with_state(meter.clone(), counted::content);
-        let files = files::router(self.manager.clone(), &load)
+        let files = files::router(self.manager.clone(), &quotas)
             .layer(count_content)
-            .merge(status::routes(self.manager, &load))
+            .merge(status::routes(self.manager, &quotas))
             .layer(middleware::from_fn(auth::require_files));
         let authenticated = authenticated(tools.merge(files), &self.authenticator);
         let open = health::routes(self.engine)
@@ -143,7 +143,7 @@ impl<H: ServerHandler + Clone> McpServer<H> {
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let cancel = CancellationToken::new();
         let requests = Requests::new(None);
-        let mcp = mcp::routes(self.handler, &Load::default(), requests, &cancel)
+        let mcp = mcp::routes(self.handler, &UserQuotas::default(), requests, &cancel)
             .layer(middleware::from_fn(auth::require_tools));
         let routes = self.guard.protect(authenticated(mcp, &self.authenticator));
         let connections = Connections::new(routes, stop);

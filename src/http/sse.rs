@@ -33,8 +33,8 @@ use tokio_util::sync::{CancellationToken, DropGuard, PollSender};
 use tracing::debug;
 
 use super::limits::{KEEP_ALIVE, SESSION_OUTBOX, SESSION_QUEUE};
-use super::load::{Amount, Load, Share};
 use super::message::{self, Envelope};
+use super::quotas::{QuotaPermit, QuotaUsage, UserQuotas};
 use crate::identity::{Principal, User};
 use crate::tools::Tools;
 use session::{NotTaken, Session, Unanswered};
@@ -43,20 +43,20 @@ use session::{NotTaken, Session, Unanswered};
 #[derive(Debug, Clone)]
 struct Sessions {
     tools: Tools,
-    load: Load,
+    quotas: UserQuotas,
     stop: CancellationToken,
     open: Arc<Mutex<HashMap<String, Session>>>,
 }
 
 /// The routes. When `stop` comes, a session ends after the answers to what runs.
-pub fn routes(tools: Tools, load: &Load, stop: &CancellationToken) -> Router {
+pub fn routes(tools: Tools, quotas: &UserQuotas, stop: &CancellationToken) -> Router {
     let sessions = Sessions {
         tools,
-        load: load.clone(),
+        quotas: quotas.clone(),
         stop: stop.clone(),
         open: Arc::default(),
     };
-    let whole = middleware::from_fn_with_state(load.clone(), message::whole);
+    let whole = middleware::from_fn_with_state(quotas.clone(), message::whole);
     Router::new()
         .route("/sse", get(open))
         .route("/messages", post(take).layer(whole))
@@ -68,11 +68,11 @@ async fn open(
     State(sessions): State<Sessions>,
     Extension(principal): Extension<Principal>,
 ) -> Response {
-    let Some(share) = sessions.load.take(&principal.user, Amount::session()) else {
+    let Some(permit) = sessions.quotas.take(&principal.user, QuotaUsage::session()) else {
         let why = "too many sessions are open; close some\n";
         return (StatusCode::TOO_MANY_REQUESTS, why).into_response();
     };
-    let (id, conversation) = sessions.begin(principal.user, share);
+    let (id, conversation) = sessions.begin(principal.user, permit);
     let endpoint = Event::default()
         .event("endpoint")
         .data(format!("/messages?sessionId={id}"));
@@ -148,7 +148,7 @@ impl Sessions {
         open.get(id).filter(|session| session.is_of(user)).cloned()
     }
 
-    fn begin(&self, owner: User, share: Share) -> (String, Conversation) {
+    fn begin(&self, owner: User, permit: QuotaPermit) -> (String, Conversation) {
         // 122 random bits: nobody guesses another's, and it would not help.
         let id = uuid::Uuid::new_v4().simple().to_string();
         let (inbox, messages) = mpsc::channel(SESSION_QUEUE);
@@ -167,7 +167,7 @@ impl Sessions {
                 sessions: self.clone(),
                 id: id.clone(),
             },
-            _share: share,
+            _permit: permit,
             _ended: ended.drop_guard(),
         };
         (id, conversation)
@@ -192,7 +192,7 @@ struct Conversation {
     unanswered: Unanswered,
     stop: CancellationToken,
     _listed: Listed,
-    _share: Share,
+    _permit: QuotaPermit,
     _ended: DropGuard,
 }
 

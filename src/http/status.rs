@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::files::Refused;
-use super::load::{Amount, Load};
+use super::quotas::{QuotaUsage, UserQuotas};
 use crate::config::SandboxSettings;
 use crate::engine;
 use crate::identity::Principal;
@@ -24,15 +24,15 @@ use crate::tools::{Code, ToolError};
 #[derive(Debug, Clone)]
 struct Asked {
     manager: Manager,
-    load: Load,
+    quotas: UserQuotas,
 }
 
 /// The route. Each request carries the [`Principal`] that authentication put into it.
-pub fn routes(manager: Manager, load: &Load) -> Router {
-    let load = load.clone();
+pub fn routes(manager: Manager, quotas: &UserQuotas) -> Router {
+    let quotas = quotas.clone();
     Router::new()
         .route("/status", get(status))
-        .with_state(Asked { manager, load })
+        .with_state(Asked { manager, quotas })
 }
 
 /// What is answered.
@@ -98,9 +98,9 @@ async fn status(
     Extension(caller): Extension<Principal>,
     State(asked): State<Asked>,
 ) -> Result<impl IntoResponse, Refused> {
-    let Asked { manager, load } = asked;
-    let share = load.take(&caller.user, Amount::request(0));
-    let _share = share.ok_or_else(too_many)?;
+    let Asked { manager, quotas } = asked;
+    let permit = quotas.take(&caller.user, QuotaUsage::request(0));
+    let _permit = permit.ok_or_else(too_many)?;
     let sandboxes = manager.look(&caller.user).await;
     let sandboxes =
         sandboxes.map_err(|error| Refused::from(ToolError::sandbox(&error, "the sandbox")))?;

@@ -39,21 +39,21 @@ pub use incoming::linger;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 
-use super::load::Load;
+use super::quotas::UserQuotas;
 use crate::sandbox::Manager;
 
 /// What all routes need.
 #[derive(Debug, Clone)]
 struct Files {
     manager: Manager,
-    load: Load,
+    quotas: UserQuotas,
     /// Bytes of one upload.
     limit: u64,
 }
 
 /// The routes below `/files`. Each request carries the
 /// [`Principal`](crate::identity::Principal) that authentication put into it.
-pub fn router(manager: Manager, load: &Load) -> Router {
+pub fn router(manager: Manager, quotas: &UserQuotas) -> Router {
     let limit = manager.config().upload_limit.0;
     let download = || get(download::get).head(download::head);
     let content = || download().put(content::put).delete(content::delete);
@@ -69,7 +69,7 @@ pub fn router(manager: Manager, load: &Load) -> Router {
         .route("/files/content/{*path}", content())
         .with_state(Files {
             manager,
-            load: load.clone(),
+            quotas: quotas.clone(),
             limit,
         });
     routes.layer(recorded)

@@ -8,7 +8,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::Files;
 use super::error::Refused;
-use crate::http::load::{Amount, Share};
+use crate::http::quotas::{QuotaPermit, QuotaUsage};
 use crate::identity::Principal;
 use crate::sandbox::{LastContainer, Sandbox};
 use crate::tools::{Code, ToolError};
@@ -21,7 +21,7 @@ pub struct Caller {
     pub sandbox: Sandbox,
     /// The end of the server waits for what is under way.
     _call: TaskTrackerToken,
-    _share: Share,
+    _permit: QuotaPermit,
 }
 
 impl FromRequestParts<Files> for Caller {
@@ -34,11 +34,15 @@ impl FromRequestParts<Files> for Caller {
             message: "the request has no caller.".to_owned(),
         })?;
         let user = &principal.user;
-        let share = files.load.take(user, Amount::request(0)).ok_or(Refused {
-            status: StatusCode::TOO_MANY_REQUESTS,
-            code: Code::Busy.as_str(),
-            message: "too many requests of yours are under way; wait for some to end.".to_owned(),
-        })?;
+        let permit = files
+            .quotas
+            .take(user, QuotaUsage::request(0))
+            .ok_or(Refused {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                code: Code::Busy.as_str(),
+                message: "too many requests of yours are under way; wait for some to end."
+                    .to_owned(),
+            })?;
         let sandbox = files.manager.sandbox(user);
         let sandbox = match parts.extensions.get::<LastContainer>() {
             Some(used) => sandbox.with_last_container(used),
@@ -47,7 +51,7 @@ impl FromRequestParts<Files> for Caller {
         Ok(Self {
             sandbox,
             _call: files.manager.calls().token(),
-            _share: share,
+            _permit: permit,
         })
     }
 }

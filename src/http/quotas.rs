@@ -9,11 +9,11 @@ use crate::identity::User;
 
 /// What is under way, by user. Cheap to clone. Users without anything are not in it.
 #[derive(Debug, Clone, Default)]
-pub struct Load(Arc<Mutex<HashMap<User, Amount>>>);
+pub struct UserQuotas(Arc<Mutex<HashMap<User, QuotaUsage>>>);
 
 /// How much of each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Amount {
+pub struct QuotaUsage {
     requests: usize,
     bytes: usize,
     sessions: usize,
@@ -21,13 +21,13 @@ pub struct Amount {
 
 /// Part of a user's load, until it is dropped.
 #[derive(Debug)]
-pub struct Share {
-    load: Load,
+pub struct QuotaPermit {
+    quotas: UserQuotas,
     user: User,
-    amount: Amount,
+    amount: QuotaUsage,
 }
 
-impl Amount {
+impl QuotaUsage {
     /// A request whose message has at most this many bytes.
     pub fn request(bytes: usize) -> Self {
         let requests = 1;
@@ -71,9 +71,9 @@ impl Amount {
     }
 }
 
-impl Load {
+impl UserQuotas {
     /// Takes a share for `user`; `None` when that would be more than is allowed.
-    pub fn take(&self, user: &User, amount: Amount) -> Option<Share> {
+    pub fn take(&self, user: &User, amount: QuotaUsage) -> Option<QuotaPermit> {
         let mut users = self.users();
         let sessions: usize = match amount.sessions {
             0 => 0,
@@ -84,26 +84,26 @@ impl Load {
             return None;
         }
         users.insert(user.clone(), all);
-        Some(Share {
-            load: self.clone(),
+        Some(QuotaPermit {
+            quotas: self.clone(),
             user: user.clone(),
             amount,
         })
     }
 
-    fn users(&self) -> MutexGuard<'_, HashMap<User, Amount>> {
+    fn users(&self) -> MutexGuard<'_, HashMap<User, QuotaUsage>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Share {
+impl Drop for QuotaPermit {
     fn drop(&mut self) {
-        let mut users = self.load.users();
+        let mut users = self.quotas.users();
         let Some(all) = users.get_mut(&self.user) else {
             return;
         };
         *all = all.minus(self.amount);
-        if *all == Amount::default() {
+        if *all == QuotaUsage::default() {
             users.remove(&self.user);
         }
     }
@@ -119,8 +119,8 @@ mod tests {
 
     #[test]
     fn a_user_at_the_limit_is_refused_and_another_is_not() {
-        let load = Load::default();
-        let take = |name: &str| load.take(&user(name), Amount::request(0));
+        let quotas = UserQuotas::default();
+        let take = |name: &str| quotas.take(&user(name), QuotaUsage::request(0));
         let mut shares: Vec<_> = (0..REQUESTS_PER_USER).map(|_| take("a")).collect();
         assert!(shares.iter().all(Option::is_some));
         assert!(take("a").is_none());
@@ -131,25 +131,29 @@ mod tests {
 
     #[test]
     fn bytes_and_sessions_have_limits_of_their_own() {
-        let load = Load::default();
-        let half = Amount::request(MESSAGE_BYTES_PER_USER / 2 + 1);
-        let held = load.take(&user("a"), half);
-        assert!(held.is_some() && load.take(&user("a"), half).is_none());
-        assert!(load.take(&user("a"), Amount::session()).is_some());
-        let session = || load.take(&user("a"), Amount::session());
+        let quotas = UserQuotas::default();
+        let half = QuotaUsage::request(MESSAGE_BYTES_PER_USER / 2 + 1);
+        let held = quotas.take(&user("a"), half);
+        assert!(held.is_some() && quotas.take(&user("a"), half).is_none());
+        assert!(quotas.take(&user("a"), QuotaUsage::session()).is_some());
+        let session = || quotas.take(&user("a"), QuotaUsage::session());
         let sessions: Vec<_> = (0..SESSIONS_PER_USER).map(|_| session()).collect();
         assert!(sessions.iter().all(Option::is_some) && session().is_none());
     }
 
     #[test]
     fn all_sessions_together_are_bounded() {
-        let load = Load::default();
+        let quotas = UserQuotas::default();
         let sessions: Vec<_> = (0..SESSIONS)
-            .map(|at| load.take(&user(&format!("u{at}")), Amount::session()))
+            .map(|at| quotas.take(&user(&format!("u{at}")), QuotaUsage::session()))
             .collect();
         assert!(sessions.iter().all(Option::is_some));
-        assert!(load.take(&user("another"), Amount::session()).is_none());
+        assert!(
+            quotas
+                .take(&user("another"), QuotaUsage::session())
+                .is_none()
+        );
         drop(sessions);
-        assert!(load.users().is_empty());
+        assert!(quotas.users().is_empty());
     }
 }
