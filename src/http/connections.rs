@@ -13,7 +13,7 @@
 //! - A client that is gone, with or without a word, drops the future and the body of
 //!   its request, and so ends what runs for it.
 
-mod turn;
+mod state;
 
 #[cfg(test)]
 mod tests;
@@ -43,14 +43,14 @@ use super::limits::{
     ACCEPT_PAUSE, CONNECTIONS, HEAD_BYTES, HEAD_LINES, HEAD_TIMEOUT, LAST_HEADS, OTHER_DESCRIPTORS,
     SILENT_CLIENT,
 };
-use turn::{Turn, Waiting};
+use state::{ConnectionState, IdleConnections};
 
 /// All connections of a server.
 #[derive(Debug)]
 pub struct Connections {
     service: TowerToHyperService<Router>,
     places: Arc<Semaphore>,
-    waiting: Waiting,
+    waiting: IdleConnections,
     open: TaskTracker,
     stop: CancellationToken,
 }
@@ -65,7 +65,7 @@ impl Connections {
         Self {
             service: TowerToHyperService::new(service.layer(from_fn(guard::close))),
             places: Arc::new(Semaphore::new(places)),
-            waiting: Waiting::default(),
+            waiting: IdleConnections::default(),
             open: TaskTracker::new(),
             stop,
         }
@@ -120,10 +120,10 @@ impl Connections {
             debug!(%error, "a connection without its options");
         }
         let closed = CancellationToken::new();
-        let turn = Turn::new(self.waiting.clone(), closed.clone());
+        let state = ConnectionState::new(self.waiting.clone(), closed.clone());
         let service = self.service.clone();
         let answer = service_fn(move |request: hyper::Request<Incoming>| {
-            let busy = turn.begin();
+            let busy = state.begin();
             let answer = service.call(request);
             async move { Ok::<_, Infallible>(answer.await?.map(|body| busy.until_sent(body))) }
         });

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Connections that wait for a request, in the order in which they began to.
 #[derive(Debug, Clone, Default)]
-pub struct Waiting(Arc<Mutex<Queue>>);
+pub struct IdleConnections(Arc<Mutex<Queue>>);
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -20,7 +20,7 @@ struct Queue {
     by_age: BTreeMap<u64, CancellationToken>,
 }
 
-impl Waiting {
+impl IdleConnections {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -42,25 +42,25 @@ impl Waiting {
 
 /// What one connection does: wait, or serve a request. HTTP/1 serves one at a time.
 #[derive(Debug, Clone)]
-pub struct Turn(Arc<OneTurn>);
+pub struct ConnectionState(Arc<ConnectionInner>);
 
 #[derive(Debug)]
-struct OneTurn {
-    waiting: Waiting,
+struct ConnectionInner {
+    waiting: IdleConnections,
     closed: CancellationToken,
     ticket: Mutex<Option<u64>>,
 }
 
-impl Turn {
+impl ConnectionState {
     /// A connection that was just accepted waits. It goes when `closed` is cancelled.
-    pub fn new(waiting: Waiting, closed: CancellationToken) -> Self {
-        let turn = Self(Arc::new(OneTurn {
+    pub fn new(waiting: IdleConnections, closed: CancellationToken) -> Self {
+        let state = Self(Arc::new(ConnectionInner {
             waiting,
             closed,
             ticket: Mutex::default(),
         }));
-        turn.wait();
-        turn
+        state.wait();
+        state
     }
 
     fn wait(&self) {
@@ -72,9 +72,9 @@ impl Turn {
     }
 
     /// Its request has come.
-    pub fn begin(&self) -> Busy {
+    pub fn begin(&self) -> ActiveRequest {
         self.0.leave();
-        Busy(self.clone())
+        ActiveRequest(self.clone())
     }
 
     fn ticket(&self) -> MutexGuard<'_, Option<u64>> {
@@ -82,7 +82,7 @@ impl Turn {
     }
 }
 
-impl OneTurn {
+impl ConnectionInner {
     fn leave(&self) {
         let ticket = self
             .ticket
@@ -95,7 +95,7 @@ impl OneTurn {
     }
 }
 
-impl Drop for OneTurn {
+impl Drop for ConnectionInner {
     fn drop(&mut self) {
         self.leave();
     }
@@ -103,16 +103,16 @@ impl Drop for OneTurn {
 
 /// A request is being served, until this is dropped.
 #[derive(Debug)]
-pub struct Busy(Turn);
+pub struct ActiveRequest(ConnectionState);
 
-impl Busy {
+impl ActiveRequest {
     /// Busy as long as the answer is being sent.
-    pub fn until_sent(self, body: Body) -> BusyBody {
-        BusyBody { body, _busy: self }
+    pub fn until_sent(self, body: Body) -> ActiveBody {
+        ActiveBody { body, _busy: self }
     }
 }
 
-impl Drop for Busy {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         self.0.wait();
     }
@@ -120,12 +120,12 @@ impl Drop for Busy {
 
 /// The body of an answer; its connection is busy until it is dropped.
 #[derive(Debug)]
-pub struct BusyBody {
+pub struct ActiveBody {
     body: Body,
-    _busy: Busy,
+    _busy: ActiveRequest,
 }
 
-impl HttpBody for BusyBody {
+impl HttpBody for ActiveBody {
     type Data = Bytes;
     type Error = axum::Error;
 
