@@ -14,7 +14,7 @@ use super::setup;
 use crate::config::{AwsVariables, Config, ProcessEnvironment, SettingsArgs, listen_address};
 use crate::engine::{Engine, Quota};
 use crate::http::auth::{self, Authenticator};
-use crate::http::guard::Guard;
+use crate::http::guard::OriginPolicy;
 use crate::ops::backup::{Backups, Store, run_by_the_clock};
 use crate::ops::gc::{self, Gc};
 use crate::sandbox::Manager;
@@ -174,7 +174,7 @@ async fn serve_http(
         manager,
         engine,
         authenticator,
-        guard: Guard::new(&config.http, address),
+        guard: OriginPolicy::new(&config.http, address),
     };
     server.serve(listener, stop).await;
     Ok(())

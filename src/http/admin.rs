@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::connections::Connections;
-use super::guard::Guard;
+use super::guard::OriginPolicy;
 use super::health;
 use crate::engine::Engine;
 use crate::sandbox::Manager;
@@ -37,7 +37,7 @@ pub async fn serve(
         .route("/metrics", get(metrics))
         .with_state(manager)
         .merge(health::routes(engine));
-    let routes = match Guard::of_loopback(address) {
+    let routes = match OriginPolicy::of_loopback(address) {
         Some(guard) => guard.protect(routes),
         None => routes,
     };

@@ -106,14 +106,14 @@ const PAGE: &str = "/";
 
 /// The names and origins that are allowed.
 #[derive(Debug, Clone)]
-pub struct Guard {
+pub struct OriginPolicy {
     hosts: Arc<[AllowedHost]>,
     origins: Arc<[WebOrigin]>,
 }
 
 /// Why a request is turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Denied {
+enum OriginRejection {
     /// None, several, or one that is none (RFC 9112 section 3.2).
     NoHost,
     /// A name that is not listed.
@@ -124,7 +124,7 @@ enum Denied {
     Site,
 }
 
-impl Guard {
+impl OriginPolicy {
     /// As the settings say, for a server that listens on `address`.
     pub fn new(settings: &HttpSettings, address: SocketAddr) -> Self {
         let hosts = settings.allowed_hosts.clone();
@@ -164,10 +164,10 @@ impl Guard {
             .max_age(PREFLIGHT)
     }
 
-    fn admit(&self, request: &Parts) -> Result<(), Denied> {
+    fn admit(&self, request: &Parts) -> Result<(), OriginRejection> {
         let mut hosts = request.headers.get_all(header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else {
-            return Err(Denied::NoHost);
+            return Err(OriginRejection::NoHost);
         };
         self.admit_host(host.as_bytes())?;
         // `GET http://name/path`: the name goes before the header's (RFC 9112 section 3.2.2).
@@ -176,18 +176,18 @@ impl Guard {
         }
         let mut origins = request.headers.get_all(header::ORIGIN).iter();
         match (origins.next(), origins.next()) {
-            (None, _) if is_of_another_site(request) => Err(Denied::Site),
+            (None, _) if is_of_another_site(request) => Err(OriginRejection::Site),
             (None, _) => Ok(()),
             (Some(origin), None) if self.lists(origin) => Ok(()),
-            _ => Err(Denied::Origin),
+            _ => Err(OriginRejection::Origin),
         }
     }
 
-    fn admit_host(&self, text: &[u8]) -> Result<(), Denied> {
-        let text = std::str::from_utf8(text).map_err(|_| Denied::NoHost)?;
-        let host: AllowedHost = text.parse().map_err(|_| Denied::NoHost)?;
+    fn admit_host(&self, text: &[u8]) -> Result<(), OriginRejection> {
+        let text = std::str::from_utf8(text).map_err(|_| OriginRejection::NoHost)?;
+        let host: AllowedHost = text.parse().map_err(|_| OriginRejection::NoHost)?;
         let allowed = self.hosts.iter().any(|allowed| allowed.fits(&host));
-        allowed.then_some(()).ok_or(Denied::Host)
+        allowed.then_some(()).ok_or(OriginRejection::Host)
     }
 
     fn lists(&self, origin: &HeaderValue) -> bool {
@@ -242,7 +242,7 @@ pub async fn close(request: Request, next: Next) -> Response {
     response
 }
 
-async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+async fn guard(State(guard): State<OriginPolicy>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     match guard.admit(&parts) {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
@@ -253,7 +253,7 @@ async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Resp
     }
 }
 
-impl fmt::Display for Denied {
+impl fmt::Display for OriginRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoHost => "a request has one Host header, with a name and perhaps a port",
@@ -264,7 +264,7 @@ impl fmt::Display for Denied {
     }
 }
 
-impl IntoResponse for Denied {
+impl IntoResponse for OriginRejection {
     fn into_response(self) -> Response {
         let (status, code) = match self {
             Self::NoHost => (StatusCode::BAD_REQUEST, "invalid_request"),

@@ -53,7 +53,7 @@ use crate::tools::Tools;
 use auth::Authenticator;
 use cancelled::Requests;
 use connections::Connections;
-use guard::Guard;
+use guard::OriginPolicy;
 use limits::{GRACE, LAST_ANSWERS};
 use quotas::UserQuotas;
 
@@ -76,7 +76,7 @@ pub struct Server {
     /// Whose a request is.
     pub authenticator: Arc<Authenticator>,
     /// By what name and from which pages it may be called.
-    pub guard: Guard,
+    pub guard: OriginPolicy,
 }
 
 impl Server {
@@ -135,7 +135,7 @@ pub struct McpServer<H> {
     /// Whose a request is.
     pub authenticator: Arc<Authenticator>,
     /// By what name and from which pages it may be called.
-    pub guard: Guard,
+    pub guard: OriginPolicy,
 }
 
 impl<H: ServerHandler + Clone> McpServer<H> {

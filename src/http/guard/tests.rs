@@ -4,16 +4,20 @@ use axum::http;
 
 use super::*;
 
-fn guard(address: &str, hosts: Option<&str>, origins: Option<&str>) -> Guard {
+fn guard(address: &str, hosts: Option<&str>, origins: Option<&str>) -> OriginPolicy {
     let settings = HttpSettings {
         auth: crate::config::Auth::None,
         allowed_hosts: hosts.map(|hosts| vec![hosts.parse().unwrap()]),
         allowed_origins: origins.map(|origins| vec![origins.parse().unwrap()]),
     };
-    Guard::new(&settings, address.parse().unwrap())
+    OriginPolicy::new(&settings, address.parse().unwrap())
 }
 
-fn asked(guard: &Guard, uri: &str, headers: &[(&str, &[u8])]) -> Result<(), Denied> {
+fn asked(
+    guard: &OriginPolicy,
+    uri: &str,
+    headers: &[(&str, &[u8])],
+) -> Result<(), OriginRejection> {
     let request = headers
         .iter()
         .fold(http::Request::get(uri), |request, (name, value)| {
@@ -52,7 +56,7 @@ fn the_names_of_loopback_and_the_address_are_allowed_with_any_port() {
     ] {
         assert_eq!(
             asked(&guard, "/", &[("host", host.as_bytes())]),
-            Err(Denied::Host),
+            Err(OriginRejection::Host),
             "{host}"
         );
     }
@@ -67,7 +71,7 @@ fn an_ipv6_address_is_spelled_in_brackets() {
     );
     assert_eq!(
         asked(&guard, "/", &[("host", b"[2001:db8::2]")]),
-        Err(Denied::Host)
+        Err(OriginRejection::Host)
     );
 }
 
@@ -84,16 +88,19 @@ fn what_the_operator_lists_is_all_that_is_allowed() {
         b"localhost:443",
         b"a.mcp.example.com:443",
     ] {
-        assert_eq!(asked(&guard, "/", &[("host", host)]), Err(Denied::Host));
+        assert_eq!(
+            asked(&guard, "/", &[("host", host)]),
+            Err(OriginRejection::Host)
+        );
     }
 }
 
 #[test]
 fn a_request_has_one_host_that_is_one() {
     let guard = guard("127.0.0.1:8080", None, None);
-    assert_eq!(asked(&guard, "/", &[]), Err(Denied::NoHost));
+    assert_eq!(asked(&guard, "/", &[]), Err(OriginRejection::NoHost));
     let twice = [("host", &b"localhost"[..]), ("host", b"localhost")];
-    assert_eq!(asked(&guard, "/", &twice), Err(Denied::NoHost));
+    assert_eq!(asked(&guard, "/", &twice), Err(OriginRejection::NoHost));
     for host in [
         &b""[..],
         b"localhost, evil.example",
@@ -104,7 +111,7 @@ fn a_request_has_one_host_that_is_one() {
     ] {
         assert_eq!(
             asked(&guard, "/", &[("host", host)]),
-            Err(Denied::NoHost),
+            Err(OriginRejection::NoHost),
             "{host:?}"
         );
     }
@@ -117,7 +124,7 @@ fn the_name_in_the_request_line_counts_too() {
     assert_eq!(asked(&guard, "http://localhost:8080/mcp", &host), Ok(()));
     assert_eq!(
         asked(&guard, "http://evil.example/mcp", &host),
-        Err(Denied::Host)
+        Err(OriginRejection::Host)
     );
 }
 
@@ -125,7 +132,7 @@ fn the_name_in_the_request_line_counts_too() {
 fn without_an_origin_no_page_asks_and_of_pages_only_listed_ones_may() {
     let usual = guard("127.0.0.1:8080", None, None);
     let listed = guard("127.0.0.1:8080", None, Some("https://chat.example.com"));
-    let from = |guard: &Guard, origin: &[u8]| {
+    let from = |guard: &OriginPolicy, origin: &[u8]| {
         asked(guard, "/", &[("host", b"localhost"), ("origin", origin)])
     };
     for origin in [
@@ -136,7 +143,7 @@ fn without_an_origin_no_page_asks_and_of_pages_only_listed_ones_may() {
         assert_eq!(from(&usual, origin.as_bytes()), Ok(()), "{origin}");
         assert_eq!(
             from(&listed, origin.as_bytes()),
-            Err(Denied::Origin),
+            Err(OriginRejection::Origin),
             "{origin}"
         );
     }
@@ -156,15 +163,23 @@ fn without_an_origin_no_page_asks_and_of_pages_only_listed_ones_may() {
         b"\xff",
         b"file://",
     ] {
-        assert_eq!(from(&usual, origin), Err(Denied::Origin), "{origin:?}");
-        assert_eq!(from(&listed, origin), Err(Denied::Origin), "{origin:?}");
+        assert_eq!(
+            from(&usual, origin),
+            Err(OriginRejection::Origin),
+            "{origin:?}"
+        );
+        assert_eq!(
+            from(&listed, origin),
+            Err(OriginRejection::Origin),
+            "{origin:?}"
+        );
     }
     let two = [
         ("host", &b"localhost"[..]),
         ("origin", b"http://localhost:8080"),
         ("origin", b"http://localhost:8080"),
     ];
-    assert_eq!(asked(&usual, "/", &two), Err(Denied::Origin));
+    assert_eq!(asked(&usual, "/", &two), Err(OriginRejection::Origin));
 }
 
 /// A request for `path` that a browser sends, and whether it is admitted.
@@ -220,9 +235,9 @@ fn an_empty_list_allows_no_page_and_no_name() {
         allowed_hosts: Some(Vec::new()),
         allowed_origins: Some(Vec::new()),
     };
-    let guard = Guard::new(&settings, "127.0.0.1:8080".parse().unwrap());
+    let guard = OriginPolicy::new(&settings, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(
         asked(&guard, "/", &[("host", b"localhost")]),
-        Err(Denied::Host)
+        Err(OriginRejection::Host)
     );
 }
