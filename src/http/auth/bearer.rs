@@ -5,7 +5,7 @@ use std::fmt;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 
-use super::Refusal;
+use super::AuthRejection;
 
 /// Longest token, in bytes. Access tokens have one or two kB, with many groups in them a few more;
 /// each byte is hashed or parsed before anybody is known.
@@ -19,13 +19,13 @@ impl<'a> Bearer<'a> {
     ///
     /// # Errors
     /// There is none, more than one, or one that cannot be a token.
-    pub fn of(headers: &'a HeaderMap) -> Result<Self, Refusal> {
+    pub fn of(headers: &'a HeaderMap) -> Result<Self, AuthRejection> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
-        let value = values.next().ok_or(Refusal::Missing)?;
+        let value = values.next().ok_or(AuthRejection::Missing)?;
         if values.next().is_some() {
-            return Err(Refusal::Invalid("there is more than one"));
+            return Err(AuthRejection::Invalid("there is more than one"));
         }
-        let malformed = Refusal::Invalid("it is malformed");
+        let malformed = AuthRejection::Invalid("it is malformed");
         let Ok(text) = value.to_str() else {
             return Err(malformed);
         };
@@ -33,14 +33,14 @@ impl<'a> Bearer<'a> {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
                 let token = token.trim_start_matches(' ');
                 if token.len() > TOKEN_BYTES {
-                    Err(Refusal::Invalid("it is too long"))
+                    Err(AuthRejection::Invalid("it is too long"))
                 } else if is_b64token(token) {
                     Ok(Self(token))
                 } else {
                     Err(malformed)
                 }
             }
-            _ => Err(Refusal::Missing),
+            _ => Err(AuthRejection::Missing),
         }
     }
 
@@ -66,7 +66,7 @@ impl fmt::Debug for Bearer<'_> {
 mod tests {
     use super::*;
 
-    fn bearer(values: &[&[u8]]) -> Result<String, Refusal> {
+    fn bearer(values: &[&[u8]]) -> Result<String, AuthRejection> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(AUTHORIZATION, value.to_vec().try_into().unwrap());
@@ -90,11 +90,15 @@ mod tests {
     #[test]
     fn another_scheme_is_no_token_and_two_are_none() {
         for text in ["Basic YTpi", "Bearer", "aB", ""] {
-            assert_eq!(bearer(&[text.as_bytes()]), Err(Refusal::Missing), "{text}");
+            assert_eq!(
+                bearer(&[text.as_bytes()]),
+                Err(AuthRejection::Missing),
+                "{text}"
+            );
         }
-        assert_eq!(bearer(&[]), Err(Refusal::Missing));
+        assert_eq!(bearer(&[]), Err(AuthRejection::Missing));
         let twice = bearer(&[b"Bearer a", b"Bearer a"]);
-        assert_eq!(twice, Err(Refusal::Invalid("there is more than one")));
+        assert_eq!(twice, Err(AuthRejection::Invalid("there is more than one")));
     }
 
     #[test]
@@ -109,7 +113,7 @@ mod tests {
             long.as_bytes(),
         ] {
             assert!(
-                matches!(bearer(&[text]), Err(Refusal::Invalid(_))),
+                matches!(bearer(&[text]), Err(AuthRejection::Invalid(_))),
                 "{text:?}"
             );
         }

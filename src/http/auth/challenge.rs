@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, HeaderValue, Uri};
 
-use super::Refusal;
+use super::AuthRejection;
 use super::metadata::{AT_MCP, AT_ROOT};
 use crate::config::AllowedHost;
 
@@ -37,19 +37,19 @@ impl Challenge {
     }
 
     /// The header of an answer, if it is one that has it.
-    pub fn to_value(&self, refusal: &Refusal) -> Option<HeaderValue> {
+    pub fn to_value(&self, rejection: &AuthRejection) -> Option<HeaderValue> {
         let mut text = match &self.metadata {
             Some(url) => format!(r#"Bearer resource_metadata="{url}""#),
             None => r#"Bearer realm="casemate""#.to_owned(),
         };
-        match refusal {
-            Refusal::Missing => {}
-            Refusal::Invalid(reason) => {
-                let error = refusal.code();
+        match rejection {
+            AuthRejection::Missing => {}
+            AuthRejection::Invalid(reason) => {
+                let error = rejection.code();
                 let _ = write!(text, r#", error="{error}", error_description="{reason}""#);
             }
-            Refusal::Lacks(scope) => {
-                let (error, scope) = (refusal.code(), scope.as_str());
+            AuthRejection::Lacks(scope) => {
+                let (error, scope) = (rejection.code(), scope.as_str());
                 let _ = write!(text, r#", error="{error}", scope="{scope}""#);
             }
             _ => return None,
@@ -95,13 +95,17 @@ mod tests {
     use super::*;
     use crate::identity::Scope;
 
-    fn asked(audience: &str, headers: &[(&'static str, &str)], refusal: &Refusal) -> String {
+    fn asked(
+        audience: &str,
+        headers: &[(&'static str, &str)],
+        rejection: &AuthRejection,
+    ) -> String {
         let headers = headers.iter().map(|(name, value)| {
             let name = axum::http::HeaderName::from_static(name);
             (name, HeaderValue::try_from(*value).unwrap())
         });
         let challenge = Challenge::with_metadata(audience, &headers.collect());
-        let value = challenge.to_value(refusal).unwrap();
+        let value = challenge.to_value(rejection).unwrap();
         value.to_str().unwrap().to_owned()
     }
 
@@ -118,7 +122,7 @@ mod tests {
             ),
         ] {
             let expected = format!(r#"Bearer resource_metadata="{url}""#);
-            assert_eq!(asked(audience, &[], &Refusal::Missing), expected);
+            assert_eq!(asked(audience, &[], &AuthRejection::Missing), expected);
         }
     }
 
@@ -134,32 +138,32 @@ mod tests {
             let host = [("host", "b.example:80")];
             let expected =
                 format!(r#"Bearer resource_metadata="http://b.example:80/{well_known}""#);
-            assert_eq!(asked(audience, &host, &Refusal::Missing), expected);
+            assert_eq!(asked(audience, &host, &AuthRejection::Missing), expected);
         }
         let proxied = [("host", "b.example"), ("x-forwarded-proto", "https")];
-        let value = asked("casemate", &proxied, &Refusal::Missing);
+        let value = asked("casemate", &proxied, &AuthRejection::Missing);
         assert!(value.contains(r#""https://b.example/.well"#), "{value}");
     }
 
     #[test]
     fn it_says_what_is_wrong_with_a_token_and_nothing_where_none_came() {
         let plain = Challenge::plain();
-        for (refusal, expected) in [
-            (Refusal::Missing, Some(r#"Bearer realm="casemate""#)),
+        for (rejection, expected) in [
+            (AuthRejection::Missing, Some(r#"Bearer realm="casemate""#)),
             (
-                Refusal::Invalid("it has expired"),
+                AuthRejection::Invalid("it has expired"),
                 Some(
                     r#"Bearer realm="casemate", error="invalid_token", error_description="it has expired""#,
                 ),
             ),
             (
-                Refusal::Lacks(Scope::Files),
+                AuthRejection::Lacks(Scope::Files),
                 Some(r#"Bearer realm="casemate", error="insufficient_scope", scope="files""#),
             ),
-            (Refusal::WhichUser, None),
-            (Refusal::NoKeys, None),
+            (AuthRejection::WhichUser, None),
+            (AuthRejection::NoKeys, None),
         ] {
-            let value = plain.to_value(&refusal);
+            let value = plain.to_value(&rejection);
             assert_eq!(
                 value.as_ref().map(|value| value.to_str().unwrap()),
                 expected

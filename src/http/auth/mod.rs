@@ -20,7 +20,7 @@ mod bearer;
 mod challenge;
 mod jwt;
 mod metadata;
-mod refusal;
+mod rejection;
 mod reload;
 mod scope;
 #[cfg(test)]
@@ -43,7 +43,7 @@ use tracing::debug;
 
 pub use jwt::TlsError;
 pub use metadata::routes as metadata;
-pub use refusal::Refusal;
+pub use rejection::AuthRejection;
 pub use reload::FileError;
 pub use scope::{require_files, require_tools};
 
@@ -127,7 +127,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// Why it is refused.
-    pub async fn authenticate(&self, request: &Parts) -> Result<Principal, Refusal> {
+    pub async fn authenticate(&self, request: &Parts) -> Result<Principal, AuthRejection> {
         let headers = &request.headers;
         match self {
             Self::Nobody(user) => {
@@ -155,9 +155,9 @@ impl Authenticator {
 }
 
 /// Only a delegate speaks for others.
-fn for_nobody_else(headers: &HeaderMap) -> Result<(), Refusal> {
+fn for_nobody_else(headers: &HeaderMap) -> Result<(), AuthRejection> {
     if headers.contains_key(USER_HEADER) {
-        return Err(Refusal::NotADelegate);
+        return Err(AuthRejection::NotADelegate);
     }
     Ok(())
 }
@@ -178,9 +178,9 @@ pub async fn require(
             parts.extensions.insert(challenge);
             next.run(Request::from_parts(parts, body)).await
         }
-        Err(refusal) => {
-            debug!(%refusal, path = ?parts.uri.path(), "refused");
-            refusal.into_response(&challenge)
+        Err(rejection) => {
+            debug!(refusal = %rejection, path = ?parts.uri.path(), "refused");
+            rejection.into_response(&challenge)
         }
     }
 }

@@ -4,7 +4,7 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::Refusal;
+use super::AuthRejection;
 use super::challenge::Challenge;
 use crate::identity::{Principal, Scope};
 
@@ -19,12 +19,12 @@ pub async fn require_files(request: Request, next: Next) -> Response {
 }
 
 async fn require(scope: Scope, request: Request, next: Next) -> Response {
-    let refusal = match request.extensions().get::<Principal>() {
+    let rejection = match request.extensions().get::<Principal>() {
         Some(principal) if principal.scopes.has(scope) => return next.run(request).await,
-        Some(_) => Refusal::Lacks(scope),
+        Some(_) => AuthRejection::Lacks(scope),
         // A route that was left outside of authentication serves nobody.
-        None => Refusal::Missing,
+        None => AuthRejection::Missing,
     };
     let challenge = request.extensions().get::<Challenge>();
-    refusal.into_response(challenge.unwrap_or(&Challenge::plain()))
+    rejection.into_response(challenge.unwrap_or(&Challenge::plain()))
 }

@@ -63,7 +63,7 @@ async fn with_none_there_is_one_user_whatever_the_request_says() {
     let other = nobody()
         .authenticate(&parts("x-casemate-user", "bob"))
         .await;
-    assert_eq!(other, Err(Refusal::NotADelegate));
+    assert_eq!(other, Err(AuthRejection::NotADelegate));
 }
 
 fn number(path: &std::sync::Arc<std::path::Path>, text: &str) -> Result<u32, FileError> {

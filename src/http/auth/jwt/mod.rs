@@ -20,7 +20,7 @@ use serde::Deserialize;
 pub use fetch::TlsError;
 
 use super::bearer::Bearer;
-use super::{AuthError, Refusal};
+use super::{AuthError, AuthRejection};
 use crate::config::JwtSettings;
 use crate::identity::{Principal, Scope, Scopes, Subject, User};
 use keys::{KeyError, Keys};
@@ -86,25 +86,26 @@ impl Jwt {
     ///
     /// # Errors
     /// It is not good, or the keys are not to be had.
-    pub async fn principal(&self, bearer: &Bearer<'_>) -> Result<Principal, Refusal> {
+    pub async fn principal(&self, bearer: &Bearer<'_>) -> Result<Principal, AuthRejection> {
         let token = bearer.expose();
         // `none` is no algorithm to the library, so a token with it ends here.
-        let header = decode_header(token).map_err(|_| Refusal::Invalid("it is malformed"))?;
+        let header = decode_header(token).map_err(|_| AuthRejection::Invalid("it is malformed"))?;
         if !ALGORITHMS.contains(&header.alg) {
-            return Err(Refusal::Invalid("its algorithm is not accepted"));
+            return Err(AuthRejection::Invalid("its algorithm is not accepted"));
         }
         if header.crit.is_some() {
             // RFC 7515 section 4.1.11: what is critical and not understood. We understand none.
-            return Err(Refusal::Invalid("it has critical extensions"));
+            return Err(AuthRejection::Invalid("it has critical extensions"));
         }
-        let kind = Kind::of(header.typ.as_deref())
-            .ok_or(Refusal::Invalid("its type is not that of an access token"))?;
+        let kind = Kind::of(header.typ.as_deref()).ok_or(AuthRejection::Invalid(
+            "its type is not that of an access token",
+        ))?;
         let key = self.keys.find(header.kid.as_deref(), header.alg).await?;
         let decoded = decode::<Claims>(token, &key.decoding, &self.validation(key.algorithm));
         let claims = decoded
-            .map_err(|error| Refusal::Invalid(reason(&error)))?
+            .map_err(|error| AuthRejection::Invalid(reason(&error)))?
             .claims;
-        claims.marks.admit(kind).map_err(Refusal::Invalid)?;
+        claims.marks.admit(kind).map_err(AuthRejection::Invalid)?;
         self.accept(claims)
     }
 
@@ -118,17 +119,17 @@ impl Jwt {
         validation
     }
 
-    fn accept(&self, claims: Claims) -> Result<Principal, Refusal> {
+    fn accept(&self, claims: Claims) -> Result<Principal, AuthRejection> {
         // The library takes a list of issuers that has ours; `Claims` takes no list.
         if claims.iss != self.issuer() {
-            return Err(Refusal::Invalid("it is from another issuer"));
+            return Err(AuthRejection::Invalid("it is from another issuer"));
         }
         let scopes = claims.scopes();
         let subject: Result<Subject, _> = claims.sub.parse();
         Ok(Principal {
             user: User {
                 issuer: self.settings.issuer.clone(),
-                subject: subject.map_err(|_| Refusal::Invalid("its sub cannot be a user"))?,
+                subject: subject.map_err(|_| AuthRejection::Invalid("its sub cannot be a user"))?,
             },
             scopes,
         })
@@ -170,7 +171,7 @@ fn reason(error: &Error) -> &'static str {
     }
 }
 
-impl From<KeyError> for Refusal {
+impl From<KeyError> for AuthRejection {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::Unavailable => Self::NoKeys,

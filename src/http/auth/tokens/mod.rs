@@ -21,7 +21,7 @@ pub use name::{NameError, TokenName};
 
 use super::bearer::Bearer;
 use super::reload::{FileError, Reload};
-use super::{Refusal, USER_HEADER, for_nobody_else};
+use super::{AuthRejection, USER_HEADER, for_nobody_else};
 use crate::identity::{Principal, Scopes, Subject, User};
 
 /// What the file keeps of a token: SHA-256. Nothing slower is needed: 256 random bits cannot be
@@ -88,9 +88,13 @@ impl Tokens {
     ///
     /// # Errors
     /// Nobody, or a delegate that does not say for whom it asks.
-    pub fn principal(&self, bearer: &Bearer, headers: &HeaderMap) -> Result<Principal, Refusal> {
+    pub fn principal(
+        &self,
+        bearer: &Bearer,
+        headers: &HeaderMap,
+    ) -> Result<Principal, AuthRejection> {
         let tokens = self.file.current();
-        let unknown = Refusal::Invalid("it is not known");
+        let unknown = AuthRejection::Invalid("it is not known");
         let token = find(&tokens, &digest(bearer.expose())).ok_or(unknown)?;
         let user = match &token.holder {
             Holder::User(subject) => {
@@ -116,11 +120,11 @@ fn find<'a>(tokens: &'a [Token], digest: &Digest) -> Option<&'a Token> {
 }
 
 /// Whom a delegate speaks for. Exact bytes but for white space at the ends, which HTTP drops.
-fn named(headers: &HeaderMap) -> Result<Subject, Refusal> {
+fn named(headers: &HeaderMap) -> Result<Subject, AuthRejection> {
     let mut values = headers.get_all(USER_HEADER).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(Refusal::WhichUser);
+        return Err(AuthRejection::WhichUser);
     };
-    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Refusal::UserNotUtf8)?;
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| AuthRejection::UserNotUtf8)?;
     Ok(text.parse()?)
 }

@@ -48,7 +48,7 @@ fn tokens() -> Tokens {
 }
 
 /// Who has `token`, in a request with these `X-Casemate-User` headers.
-fn who(token: &str, users: &[&[u8]]) -> Result<(String, String, Scopes), Refusal> {
+fn who(token: &str, users: &[&[u8]]) -> Result<(String, String, Scopes), AuthRejection> {
     let mut headers = HeaderMap::new();
     headers.append(AUTHORIZATION, format!("Bearer {token}").try_into().unwrap());
     for user in users {
@@ -63,7 +63,11 @@ fn who(token: &str, users: &[&[u8]]) -> Result<(String, String, Scopes), Refusal
     ))
 }
 
-fn is(issuer: &str, subject: &str, scopes: Scopes) -> Result<(String, String, Scopes), Refusal> {
+fn is(
+    issuer: &str,
+    subject: &str,
+    scopes: Scopes,
+) -> Result<(String, String, Scopes), AuthRejection> {
     Ok((issuer.to_owned(), subject.to_owned(), scopes))
 }
 
@@ -81,7 +85,7 @@ fn a_token_that_is_not_in_the_file_is_nobody() {
     for token in ["cm_alic", "cm_alice3", "CM_ALICE", "alice", shown.as_str()] {
         assert_eq!(
             who(token, &[]),
-            Err(Refusal::Invalid("it is not known")),
+            Err(AuthRejection::Invalid("it is not known")),
             "{token}"
         );
     }
@@ -100,20 +104,29 @@ fn a_delegate_speaks_for_the_user_it_names_under_its_own_name() {
 
 #[test]
 fn a_delegate_names_exactly_one_user() {
-    assert_eq!(who("cm_webapp", &[]), Err(Refusal::WhichUser));
-    assert_eq!(who("cm_webapp", &[b"bob", b"bob"]), Err(Refusal::WhichUser));
-    assert_eq!(who("cm_webapp", &[b"\xff"]), Err(Refusal::UserNotUtf8));
+    assert_eq!(who("cm_webapp", &[]), Err(AuthRejection::WhichUser));
+    assert_eq!(
+        who("cm_webapp", &[b"bob", b"bob"]),
+        Err(AuthRejection::WhichUser)
+    );
+    assert_eq!(
+        who("cm_webapp", &[b"\xff"]),
+        Err(AuthRejection::UserNotUtf8)
+    );
     let long = "a".repeat(2_000);
     for user in ["", "a\tb", &long] {
         let refused = who("cm_webapp", &[user.as_bytes()]);
-        assert!(matches!(refused, Err(Refusal::BadUser(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(AuthRejection::BadUser(_))),
+            "{refused:?}"
+        );
     }
 }
 
 #[test]
 fn a_user_speaks_for_nobody_else_not_even_for_themselves() {
     for user in [&b"bob"[..], b"alice", b""] {
-        assert_eq!(who("cm_alice", &[user]), Err(Refusal::NotADelegate));
+        assert_eq!(who("cm_alice", &[user]), Err(AuthRejection::NotADelegate));
     }
 }
 

@@ -14,7 +14,7 @@ const RETRY_AFTER: &str = "10";
 /// Why a request is not served. The texts are for the caller and for the log: none has a part of a
 /// credential in it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Refusal {
+pub enum AuthRejection {
     /// No Bearer token.
     #[error("a Bearer token is needed")]
     Missing,
@@ -41,7 +41,7 @@ pub enum Refusal {
     NoKeys,
 }
 
-impl Refusal {
+impl AuthRejection {
     fn status(&self) -> StatusCode {
         match self {
             Self::Missing | Self::Invalid(_) => StatusCode::UNAUTHORIZED,
