@@ -33,7 +33,7 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::message::{Envelope, Held, Kind, error_message};
+use super::message::{Envelope, MessageKind, MessagePermit, error_message};
 use super::{EVENT_STREAM, takes_a_stream};
 use crate::identity::{Principal, User};
 use crate::sandbox::{CancelScope, Manager};
@@ -179,11 +179,11 @@ pub async fn layer(State(requests): State<Requests>, mut request: Request, next:
     }
     let session = headers.get(SESSION).map(|id| id.as_bytes().to_owned());
     match envelope.kind {
-        Kind::Initialize => with_session(next.run(request).await),
-        Kind::Cancelled(id) => {
+        MessageKind::Initialize => with_session(next.run(request).await),
+        MessageKind::Cancelled(id) => {
             let tag = tag(&user, session.as_deref(), &id);
             let aim = session.map_or(CancelScope::IfAlone, |_| CancelScope::Sure);
-            let permit = extensions.get::<Held>().cloned();
+            let permit = extensions.get::<MessagePermit>().cloned();
             let response = next.run(request).await;
             if response.status() == StatusCode::ACCEPTED {
                 tokio::spawn(async move {
@@ -194,7 +194,7 @@ pub async fn layer(State(requests): State<Requests>, mut request: Request, next:
             }
             response
         }
-        Kind::Call { runs_a_command } => {
+        MessageKind::Call { runs_a_command } => {
             let tag = tag(&user, session.as_deref(), &envelope.id);
             let listed = requests.list(&tag, runs_a_command);
             let addressed = Addressed {
@@ -204,7 +204,7 @@ pub async fn layer(State(requests): State<Requests>, mut request: Request, next:
             request.extensions_mut().insert(addressed);
             until_cancelled(listed, &envelope.id, request, next).await
         }
-        Kind::Other => next.run(request).await,
+        MessageKind::Other => next.run(request).await,
     }
 }
 

@@ -27,12 +27,12 @@ pub struct Envelope {
     /// Of a request; an error must name it.
     pub id: Value,
     /// What it asks for.
-    pub kind: Kind,
+    pub kind: MessageKind,
 }
 
 /// What a message asks of its transport.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub enum Kind {
+pub enum MessageKind {
     /// The first one of a conversation.
     Initialize,
     /// A request, which may be cancelled.
@@ -50,11 +50,11 @@ pub enum Kind {
 /// The user's share of the load that a message is. It goes with the request to where
 /// it is handled, so it is held as long as the call.
 #[derive(Debug, Clone)]
-pub struct Held(#[expect(dead_code, reason = "held for its Drop")] Arc<QuotaPermit>);
+pub struct MessagePermit(#[expect(dead_code, reason = "held for its Drop")] Arc<QuotaPermit>);
 
 /// Why a message is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusal {
+enum MessageRejection {
     TooLarge,
     TooSlow,
     Broken,
@@ -80,7 +80,7 @@ pub async fn whole(State(quotas): State<UserQuotas>, request: Request, next: Nex
         Ok(bytes) => bytes,
         Err(refusal) => return refused(refusal, &parts.headers, body).await,
     };
-    parts.extensions.insert(Held(Arc::new(permit)));
+    parts.extensions.insert(MessagePermit(Arc::new(permit)));
     match message::read(&bytes) {
         Received::One(part) => match *part {
             Part::Message(message) => {
@@ -112,11 +112,11 @@ impl Envelope {
             JsonRpcMessage::Request(request) => Self {
                 id: request.id.clone().into_json_value(),
                 kind: match &request.request {
-                    ClientRequest::InitializeRequest(_) => Kind::Initialize,
-                    ClientRequest::CallToolRequest(call) => Kind::Call {
+                    ClientRequest::InitializeRequest(_) => MessageKind::Initialize,
+                    ClientRequest::CallToolRequest(call) => MessageKind::Call {
                         runs_a_command: call.params.name == tools::RUNS_COMMANDS,
                     },
-                    _ => Kind::Call {
+                    _ => MessageKind::Call {
                         runs_a_command: false,
                     },
                 },
@@ -124,7 +124,7 @@ impl Envelope {
             JsonRpcMessage::Notification(notification) => match &notification.notification {
                 ClientNotification::CancelledNotification(it) => {
                     let id = it.params.request_id.clone();
-                    let kind = id.map(|id| Kind::Cancelled(id.into_json_value()));
+                    let kind = id.map(|id| MessageKind::Cancelled(id.into_json_value()));
                     let id = Value::Null;
                     Self {
                         id,
@@ -152,20 +152,20 @@ fn admit(
     quotas: &UserQuotas,
     principal: &Principal,
     headers: &HeaderMap,
-) -> Result<QuotaPermit, Refusal> {
+) -> Result<QuotaPermit, MessageRejection> {
     let length = headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
     let length: usize = length.unwrap_or(MESSAGE_BYTES);
     if length > MESSAGE_BYTES {
-        return Err(Refusal::TooLarge);
+        return Err(MessageRejection::TooLarge);
     }
     let permit = quotas.take(&principal.user, QuotaUsage::request(length));
-    permit.ok_or(Refusal::TooMany)
+    permit.ok_or(MessageRejection::TooMany)
 }
 
 /// Takes what the client still sends and forgets it: many only listen when they have
 /// sent all, and a connection that is closed meanwhile loses the answer.
-async fn refused(refusal: Refusal, headers: &HeaderMap, mut body: Body) -> Response {
+async fn refused(refusal: MessageRejection, headers: &HeaderMap, mut body: Body) -> Response {
     if !headers.contains_key(header::EXPECT) {
         let rest = async { while let Some(Ok(_)) = body.frame().await {} };
         let _ = timeout(LINGER, rest).await;
@@ -173,17 +173,17 @@ async fn refused(refusal: Refusal, headers: &HeaderMap, mut body: Body) -> Respo
     refusal.into_response()
 }
 
-async fn read(body: &mut Body) -> Result<Bytes, Refusal> {
+async fn read(body: &mut Body) -> Result<Bytes, MessageRejection> {
     let collected = timeout(MESSAGE_TIMEOUT, Limited::new(body, MESSAGE_BYTES).collect()).await;
     match collected {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
-        Ok(Err(_)) => Err(Refusal::Broken),
-        Err(_) => Err(Refusal::TooSlow),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(MessageRejection::TooLarge),
+        Ok(Err(_)) => Err(MessageRejection::Broken),
+        Err(_) => Err(MessageRejection::TooSlow),
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for MessageRejection {
     fn into_response(self) -> Response {
         let (status, code, message) = match self {
             Self::TooLarge => (
