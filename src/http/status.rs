@@ -13,7 +13,7 @@ use axum::{Extension, Json, Router};
 use serde::Serialize;
 use serde_json::json;
 
-use super::files::Refused;
+use super::files::FileRejection;
 use super::quotas::{QuotaUsage, UserQuotas};
 use crate::config::SandboxSettings;
 use crate::engine;
@@ -97,13 +97,13 @@ struct Command {
 async fn status(
     Extension(caller): Extension<Principal>,
     State(asked): State<Asked>,
-) -> Result<impl IntoResponse, Refused> {
+) -> Result<impl IntoResponse, FileRejection> {
     let Asked { manager, quotas } = asked;
     let permit = quotas.take(&caller.user, QuotaUsage::request(0));
     let _permit = permit.ok_or_else(too_many)?;
     let sandboxes = manager.look(&caller.user).await;
-    let sandboxes =
-        sandboxes.map_err(|error| Refused::from(ToolError::sandbox(&error, "the sandbox")))?;
+    let sandboxes = sandboxes
+        .map_err(|error| FileRejection::from(ToolError::sandbox(&error, "the sandbox")))?;
     let settings = manager.config().for_user(&caller.user);
     let upload = manager.config().upload_limit.0;
     let status = Status::new(&caller, &settings, upload, &sandboxes);
@@ -113,9 +113,9 @@ async fn status(
     Ok((headers, body))
 }
 
-fn too_many() -> Refused {
+fn too_many() -> FileRejection {
     let sentence = "too many requests of yours are under way; wait for some to end";
-    Refused {
+    FileRejection {
         status: StatusCode::TOO_MANY_REQUESTS,
         ..ToolError::new(Code::Busy, sentence).into()
     }

@@ -10,7 +10,7 @@ use headers::{
     IfUnmodifiedSince,
 };
 
-use super::error::Refused;
+use super::error::FileRejection;
 use crate::sandbox::Stat;
 use crate::tools::instant;
 
@@ -61,7 +61,7 @@ impl Conditions {
     /// # Errors
     /// A condition that cannot be read: to take it for none would do what the caller
     /// wanted to prevent.
-    pub fn of(headers: &HeaderMap) -> Result<Self, Refused> {
+    pub fn of(headers: &HeaderMap) -> Result<Self, FileRejection> {
         let range = headers.get(header::RANGE);
         Ok(Self {
             matches: condition(headers)?,
@@ -145,10 +145,10 @@ impl Conditions {
     }
 }
 
-fn condition<H: Header>(headers: &HeaderMap) -> Result<Option<H>, Refused> {
+fn condition<H: Header>(headers: &HeaderMap) -> Result<Option<H>, FileRejection> {
     headers
         .typed_try_get()
-        .map_err(|_| Refused::bad(format!("the header `{}` cannot be read.", H::name())))
+        .map_err(|_| FileRejection::bad(format!("the header `{}` cannot be read.", H::name())))
 }
 
 /// One range of bytes. Several at once are answered with the whole file, as section

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Files;
 use super::conditions::Conditions;
 use super::download::stat;
-use super::error::Refused;
+use super::error::FileRejection;
 use super::incoming::{Failure, Incoming, content};
 use super::query::{FromQuery, Params, Query};
 use super::request::{Caller, FilePath};
@@ -30,11 +30,13 @@ pub struct PutParams {
 impl FromQuery for PutParams {
     const KNOWN: &[&str] = &["unpack"];
 
-    fn from_query(query: &Query) -> Result<Self, Refused> {
+    fn from_query(query: &Query) -> Result<Self, FileRejection> {
         match query.text("unpack")? {
             None => Ok(Self { unpack: false }),
             Some("tar") => Ok(Self { unpack: true }),
-            Some(_) => Err(Refused::bad("`unpack` is tar; nothing else is unpacked.")),
+            Some(_) => Err(FileRejection::bad(
+                "`unpack` is tar; nothing else is unpacked.",
+            )),
         }
     }
 }
@@ -48,7 +50,7 @@ pub struct DeleteParams {
 impl FromQuery for DeleteParams {
     const KNOWN: &[&str] = &["recursive"];
 
-    fn from_query(query: &Query) -> Result<Self, Refused> {
+    fn from_query(query: &Query) -> Result<Self, FileRejection> {
         let recursive = query.truth("recursive")?.unwrap_or(false);
         Ok(Self { recursive })
     }
@@ -76,15 +78,15 @@ pub async fn put(
     State(files): State<Files>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Refused> {
+) -> Result<Response, FileRejection> {
     let unpack = params.unpack;
     let body = admitted(&headers, body, files.limit)?;
     if path.names_directory() && !unpack {
         let problem = "names a directory; give the path of a file.";
-        return Err(Refused::about(Code::IsDirectory, &path, problem));
+        return Err(FileRejection::about(Code::IsDirectory, &path, problem));
     }
     if headers.contains_key(header::CONTENT_RANGE) {
-        return Err(Refused::bad(
+        return Err(FileRejection::bad(
             "a part of a file cannot be put; send all of it.",
         ));
     }
@@ -133,9 +135,9 @@ pub async fn delete(
     FilePath(path): FilePath,
     Params(params): Params<DeleteParams>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Refused> {
+) -> Result<Json<Value>, FileRejection> {
     if path.as_bytes().is_empty() {
-        return Err(Refused::bad(
+        return Err(FileRejection::bad(
             "the workspace itself cannot be deleted; delete what is in it.",
         ));
     }
@@ -143,17 +145,17 @@ pub async fn delete(
     check(&caller.sandbox, &path, &conditions).await?;
     if path.names_directory() && !stat(&caller.sandbox, &path).await?.is_dir {
         let problem = "is a file; leave out the slash at its end.";
-        return Err(Refused::about(Code::NotDirectory, &path, problem));
+        return Err(FileRejection::about(Code::NotDirectory, &path, problem));
     }
     let deleted = caller
         .sandbox
         .delete(path.to_bytes(), params.recursive)
         .await;
     deleted.map_err(|error| {
-        let refused = Refused::sandbox(&error, &path);
+        let refused = FileRejection::sandbox(&error, &path);
         if refused.code == Code::IsDirectory.as_str() {
             let problem = "is a directory; with ?recursive=true it is deleted with all in it.";
-            return Refused::about(Code::IsDirectory, &path, problem);
+            return FileRejection::about(Code::IsDirectory, &path, problem);
         }
         refused
     })?;
@@ -165,7 +167,7 @@ async fn check(
     sandbox: &Sandbox,
     path: &WorkspacePath,
     conditions: &Conditions,
-) -> Result<(), Refused> {
+) -> Result<(), FileRejection> {
     if conditions.is_empty() {
         return Ok(());
     }
@@ -176,12 +178,12 @@ async fn check(
     };
     match conditions.allow_change(current.as_ref()) {
         true => Ok(()),
-        false => Err(Refused::precondition(path)),
+        false => Err(FileRejection::precondition(path)),
     }
 }
 
 /// The body, where its length is not known to be over `limit` bytes.
-pub fn admitted(headers: &HeaderMap, body: Body, limit: u64) -> Result<Incoming, Refused> {
+pub fn admitted(headers: &HeaderMap, body: Body, limit: u64) -> Result<Incoming, FileRejection> {
     let length = headers.typed_get::<ContentLength>();
     if length.is_some_and(|ContentLength(length)| length > limit) {
         // Who waits to be asked for the body is not asked; who sends it already is
@@ -200,8 +202,8 @@ pub fn upload_refused(
     failure: &Failure,
     path: &WorkspacePath,
     limit: u64,
-) -> Refused {
-    let refused = failure.or(Refused::sandbox(error, path));
+) -> FileRejection {
+    let refused = failure.or(FileRejection::sandbox(error, path));
     if refused.code == Code::TooLarge.as_str() {
         return too_large(limit);
     }
@@ -209,8 +211,8 @@ pub fn upload_refused(
 }
 
 /// More than `limit` bytes.
-pub fn too_large(limit: u64) -> Refused {
-    Refused {
+pub fn too_large(limit: u64) -> FileRejection {
+    FileRejection {
         status: StatusCode::PAYLOAD_TOO_LARGE,
         code: Code::TooLarge.as_str(),
         message: format!(

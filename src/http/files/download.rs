@@ -14,7 +14,7 @@ use headers::{ContentLength, ContentRange, HeaderMapExt as _, LastModified};
 
 use super::conditions::{Conditions, Selection, etag, modified};
 use super::disposition::attachment;
-use super::error::Refused;
+use super::error::FileRejection;
 use super::request::{Caller, FilePath};
 use crate::sandbox::{Sandbox, SandboxError, Stat};
 use crate::tools::Code;
@@ -48,7 +48,7 @@ pub async fn get(
     caller: Caller,
     FilePath(path): FilePath,
     headers: HeaderMap,
-) -> Result<Response, Refused> {
+) -> Result<Response, FileRejection> {
     let conditions = Conditions::of(&headers)?;
     let opened = open(&caller.sandbox, &path, &conditions).await?;
     respond(&path, opened)
@@ -59,7 +59,7 @@ pub async fn head(
     caller: Caller,
     FilePath(path): FilePath,
     headers: HeaderMap,
-) -> Result<Response, Refused> {
+) -> Result<Response, FileRejection> {
     let conditions = Conditions::of(&headers)?.without_range();
     let stat = stat(&caller.sandbox, &path).await?;
     let selection = select(&conditions, &stat);
@@ -75,9 +75,9 @@ pub async fn head(
 }
 
 /// What is at `path`, for a condition.
-pub async fn stat(sandbox: &Sandbox, path: &WorkspacePath) -> Result<Stat, Refused> {
+pub async fn stat(sandbox: &Sandbox, path: &WorkspacePath) -> Result<Stat, FileRejection> {
     let stat = sandbox.stat(path.to_bytes()).await;
-    stat.map_err(|error| Refused::sandbox(&error, path))
+    stat.map_err(|error| FileRejection::sandbox(&error, path))
 }
 
 /// A directory has neither a tag nor a length before it was read.
@@ -93,7 +93,7 @@ async fn open(
     sandbox: &Sandbox,
     path: &WorkspacePath,
     conditions: &Conditions,
-) -> Result<Opened, Refused> {
+) -> Result<Opened, FileRejection> {
     for _ in 0..TRIES {
         // Where nothing depends on it, it need not be known before.
         let known = match conditions.is_empty() {
@@ -112,10 +112,10 @@ async fn open(
                     content,
                 });
             }
-            (_, None) => return Err(Refused::precondition(path)),
+            (_, None) => return Err(FileRejection::precondition(path)),
         };
         let download = sandbox.download(path.to_bytes(), offset, length).await;
-        let download = download.map_err(|error| Refused::sandbox(&error, path))?;
+        let download = download.map_err(|error| FileRejection::sandbox(&error, path))?;
         let stat = download.stat;
         if known.is_none_or(|known| known.version == stat.version || stat.is_dir) {
             let content = Some(download.content);
@@ -127,10 +127,10 @@ async fn open(
         }
     }
     let problem = "changes too fast to give a part of it. Ask for all of it.";
-    Err(Refused::about(Code::Changed, path, problem))
+    Err(FileRejection::about(Code::Changed, path, problem))
 }
 
-fn respond(path: &WorkspacePath, opened: Opened) -> Result<Response, Refused> {
+fn respond(path: &WorkspacePath, opened: Opened) -> Result<Response, FileRejection> {
     let Opened {
         stat,
         selection,
@@ -138,7 +138,7 @@ fn respond(path: &WorkspacePath, opened: Opened) -> Result<Response, Refused> {
     } = opened;
     if path.names_directory() && !stat.is_dir {
         let problem = "is a file; leave out the slash at its end.";
-        return Err(Refused::about(Code::NotDirectory, path, problem));
+        return Err(FileRejection::about(Code::NotDirectory, path, problem));
     }
     let mut headers: HeaderMap = GUARDS.into_iter().collect();
     describe(&mut headers, path, &stat);
@@ -157,7 +157,7 @@ fn respond(path: &WorkspacePath, opened: Opened) -> Result<Response, Refused> {
             StatusCode::PARTIAL_CONTENT
         }
         Selection::NotModified => StatusCode::NOT_MODIFIED,
-        Selection::Failed => return Err(Refused::precondition(path)),
+        Selection::Failed => return Err(FileRejection::precondition(path)),
         Selection::Unsatisfiable => return Ok(unsatisfiable(path, &stat)),
     };
     let body = match content {
@@ -198,7 +198,7 @@ fn describe(headers: &mut HeaderMap, path: &WorkspacePath, stat: &Stat) {
 }
 
 fn unsatisfiable(path: &WorkspacePath, stat: &Stat) -> Response {
-    let refused = Refused {
+    let refused = FileRejection {
         status: StatusCode::RANGE_NOT_SATISFIABLE,
         code: "range_not_satisfiable",
         message: format!("\"{path}\" has {} bytes.", stat.size),

@@ -14,7 +14,7 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 
 /// An answer that is no success.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct FileRejection {
     /// For HTTP.
     pub status: StatusCode,
     /// For programs.
@@ -23,7 +23,7 @@ pub struct Refused {
     pub message: String,
 }
 
-impl Refused {
+impl FileRejection {
     /// A request that is wrong in itself.
     pub fn bad(message: impl Into<String>) -> Self {
         ToolError::new(Code::InvalidArgument, message).into()
@@ -60,7 +60,7 @@ impl Refused {
     }
 }
 
-impl From<ToolError> for Refused {
+impl From<ToolError> for FileRejection {
     fn from(error: ToolError) -> Self {
         Self {
             status: status(error.code),
@@ -70,7 +70,7 @@ impl From<ToolError> for Refused {
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for FileRejection {
     fn into_response(self) -> Response {
         let body = failure(self.code, &self.message);
         let mut headers = HeaderMap::new();
@@ -81,14 +81,14 @@ impl IntoResponse for Refused {
         if later.contains(&self.status) {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
-        let said = Extension(Said(self.code));
+        let said = Extension(ErrorCodeExt(self.code));
         (self.status, headers, said, body).into_response()
     }
 }
 
 /// The code of an answer, beside it: for whoever records it.
 #[derive(Debug, Clone, Copy)]
-pub struct Said(pub &'static str);
+pub struct ErrorCodeExt(pub &'static str);
 
 /// The status of each code. 503 is what may be over when the request comes again, as
 /// it is or after the operator did something; 500 is `uncertain` too, because clients
@@ -155,7 +155,7 @@ mod tests {
                 .iter()
                 .find(|(_, codes)| codes.split_whitespace().any(|name| name == code.as_str()))
                 .unwrap_or_else(|| panic!("no row for {code:?}"));
-            let response = Refused::from(ToolError::new(code, "")).into_response();
+            let response = FileRejection::from(ToolError::new(code, "")).into_response();
             assert_eq!(response.status().as_u16(), *wanted, "{code:?}");
             let says = response.headers().contains_key(header::RETRY_AFTER);
             assert_eq!(says, *wanted == 503, "{code:?}");

@@ -13,7 +13,7 @@ use multer::Field;
 use serde::Serialize;
 
 use super::content::{too_large, upload_refused};
-use super::error::Refused;
+use super::error::FileRejection;
 use super::incoming::{content, refused};
 use super::name::file_name;
 use crate::sandbox::{Sandbox, UploadOptions};
@@ -84,7 +84,7 @@ impl<'a> Form<'a> {
     ///
     /// # Errors
     /// What is wrong with it, or why it could not be stored.
-    pub async fn take(&mut self, mut field: Field<'static>) -> Result<(), Refused> {
+    pub async fn take(&mut self, mut field: Field<'static>) -> Result<(), FileRejection> {
         let name = self.name(&field)?;
         let mut chunks = Vec::new();
         let mut bytes = 0;
@@ -109,37 +109,37 @@ impl<'a> Form<'a> {
     ///
     /// # Errors
     /// Why not.
-    pub async fn finish(&mut self) -> Result<&[Stored], Refused> {
+    pub async fn finish(&mut self) -> Result<&[Stored], FileRejection> {
         self.store_held().await?;
         Ok(&self.stored)
     }
 
     /// What is there already must be known to whoever repeats the rest.
-    pub fn after(&self, refused: Refused) -> Refused {
+    pub fn after(&self, refused: FileRejection) -> FileRejection {
         let stored = match self.stored.len() {
             0 => return refused,
             1 => "1 file before it is stored.".to_owned(),
             count => format!("{count} files before it are stored."),
         };
         let message = format!("{} {stored}", refused.message);
-        Refused { message, ..refused }
+        FileRejection { message, ..refused }
     }
 
-    fn name(&mut self, field: &Field<'_>) -> Result<Name, Refused> {
+    fn name(&mut self, field: &Field<'_>) -> Result<Name, FileRejection> {
         if field.name() != Some(FIELD) {
             let name = field.name().unwrap_or_default();
-            return Err(Refused::bad(format!(
+            return Err(FileRejection::bad(format!(
                 "the field {name:?} is unknown; files are in fields named `{FIELD}`."
             )));
         }
         if is_in_a_coding(field.headers()) {
-            return Err(Refused {
+            return Err(FileRejection {
                 status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                ..Refused::bad("a file of a form is taken as it is, in no encoding.")
+                ..FileRejection::bad("a file of a form is taken as it is, in no encoding.")
             });
         }
         if self.names.len() >= MAX_FILES {
-            return Err(Refused::bad(format!(
+            return Err(FileRejection::bad(format!(
                 "more than {MAX_FILES} files; put an archive with ?unpack=tar instead."
             )));
         }
@@ -150,11 +150,11 @@ impl<'a> Form<'a> {
             return Err(ToolError::new(Code::Exists, problem).into());
         }
         let path = self.directory.below(&filename);
-        let path = path.map_err(|error| Refused::from(ToolError::path(&error)))?;
+        let path = path.map_err(|error| FileRejection::from(ToolError::path(&error)))?;
         Ok(Name { filename, path })
     }
 
-    async fn store_held(&mut self) -> Result<(), Refused> {
+    async fn store_held(&mut self) -> Result<(), FileRejection> {
         self.held_bytes = 0;
         for Held { name, chunks } in std::mem::take(&mut self.held) {
             let content = stream::iter(chunks.into_iter().map(Ok));
@@ -167,7 +167,7 @@ impl<'a> Form<'a> {
         &mut self,
         Name { filename, path }: Name,
         chunks: impl Stream<Item = Result<Bytes, multer::Error>> + Send + 'static,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), FileRejection> {
         let options = UploadOptions {
             limit: self.left,
             ..UploadOptions::default()

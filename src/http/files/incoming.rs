@@ -18,7 +18,7 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, Stream, StreamExt as _};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::error::Refused;
+use super::error::FileRejection;
 
 /// How long a client may send nothing: a phone that changes its network takes some
 /// seconds. Longer, and it holds one of its user's few transfers for nothing. Below the
@@ -168,11 +168,11 @@ async fn drain(mut body: BodyDataStream) {
 
 /// What a body failed with, once it did.
 #[derive(Debug, Clone, Default)]
-pub struct Failure(Arc<OnceLock<Refused>>);
+pub struct Failure(Arc<OnceLock<FileRejection>>);
 
 impl Failure {
     /// The body's own failure, else `other`: what came of it.
-    pub fn or(&self, other: Refused) -> Refused {
+    pub fn or(&self, other: FileRejection) -> FileRejection {
         self.0.get().cloned().unwrap_or(other)
     }
 }
@@ -197,8 +197,8 @@ where
 }
 
 /// A body that cannot be read: 408 where it did not come, 400 where it is wrong.
-pub fn refused(error: &(dyn Error + 'static)) -> Refused {
-    let mut refused = Refused::bad(format!("the body: {}.", innermost(error)));
+pub fn refused(error: &(dyn Error + 'static)) -> FileRejection {
+    let mut refused = FileRejection::bad(format!("the body: {}.", innermost(error)));
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(BodyError::Stalled | BodyError::Broken(_)) = error.downcast_ref() {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use self::cursor::Cursor;
 use super::content::success;
-use super::error::Refused;
+use super::error::FileRejection;
 use super::query::{FromQuery, Params, Query};
 use super::request::Caller;
 use crate::config::limits::LIST_DEPTH;
@@ -53,7 +53,7 @@ pub struct ListParams {
 impl FromQuery for ListParams {
     const KNOWN: &[&str] = &["path", "depth", "cursor"];
 
-    fn from_query(query: &Query) -> Result<Self, Refused> {
+    fn from_query(query: &Query) -> Result<Self, FileRejection> {
         let depth = query.number("depth", LIST_DEPTH)?;
         Ok(Self {
             path: query.path("path")?,
@@ -89,7 +89,7 @@ struct Listed {
 pub async fn get(
     caller: Caller,
     Params(params): Params<ListParams>,
-) -> Result<Json<Value>, Refused> {
+) -> Result<Json<Value>, FileRejection> {
     let path = params.path;
     let cursor = Cursor::parse(&params.cursor)?;
     let mut request = ListFilesRequest {
@@ -125,9 +125,9 @@ async fn list(
     sandbox: &Sandbox,
     path: &WorkspacePath,
     request: ListFilesRequest,
-) -> Result<ListFilesReply, Refused> {
+) -> Result<ListFilesReply, FileRejection> {
     let listed = sandbox.list_files(request).await;
-    let Answer { value, .. } = listed.map_err(|error| Refused::sandbox(&error, path))?;
+    let Answer { value, .. } = listed.map_err(|error| FileRejection::sandbox(&error, path))?;
     Ok(value)
 }
 
@@ -137,7 +137,7 @@ async fn count(
     path: &WorkspacePath,
     request: ListFilesRequest,
     first: &ListFilesReply,
-) -> Result<Option<u64>, Refused> {
+) -> Result<Option<u64>, FileRejection> {
     let mut counted = first.entries.len();
     let (mut more, mut next) = (first.more, first.next.clone());
     for _ in 0..COUNTED_PAGES {
@@ -158,7 +158,7 @@ async fn count(
     Ok(all.then(|| u64::try_from(counted).unwrap_or(u64::MAX)))
 }
 
-fn listed(path: &WorkspacePath, entry: &Entry) -> Result<Listed, Refused> {
+fn listed(path: &WorkspacePath, entry: &Entry) -> Result<Listed, FileRejection> {
     let below = match path.as_bytes() {
         b"" => Some(&entry.path[..]),
         above => entry
@@ -168,7 +168,7 @@ fn listed(path: &WorkspacePath, entry: &Entry) -> Result<Listed, Refused> {
     };
     let Some(below) = below else {
         let problem = "is not a directory.";
-        return Err(Refused::about(Code::NotDirectory, path, problem));
+        return Err(FileRejection::about(Code::NotDirectory, path, problem));
     };
     Ok(Listed {
         filename: shown::exact(below).into_owned(),

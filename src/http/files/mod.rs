@@ -33,7 +33,7 @@ mod recorded;
 mod request;
 mod upload;
 
-pub use error::Refused;
+pub use error::FileRejection;
 pub use incoming::linger;
 
 use axum::routing::{get, post};

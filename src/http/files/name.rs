@@ -1,6 +1,6 @@
 //! The names of uploaded files.
 
-use super::error::Refused;
+use super::error::FileRejection;
 
 /// The kernel's limit on one name, in bytes (`NAME_MAX`, limits.h).
 const MAX_NAME: usize = 255;
@@ -8,24 +8,24 @@ const MAX_NAME: usize = 255;
 /// The name that a part of a multipart body gives its file: the last component of what
 /// the client says, as it stands, or nothing at all. A name that could not be kept
 /// exactly is refused, not changed.
-pub fn file_name(given: Option<&str>) -> Result<String, Refused> {
+pub fn file_name(given: Option<&str>) -> Result<String, FileRejection> {
     let given = given.ok_or_else(|| {
-        Refused::bad("a part of the body has no `filename`; every `file` needs one.")
+        FileRejection::bad("a part of the body has no `filename`; every `file` needs one.")
     })?;
     let given = unescaped(given);
     // Some clients send a whole path, with their own system's separators.
     let name = given.rsplit(['/', '\\']).next().unwrap_or_default();
     if matches!(name, "" | "." | "..") {
-        return Err(Refused::bad(format!("{given:?} names no file.")));
+        return Err(FileRejection::bad(format!("{given:?} names no file.")));
     }
     if name.len() > MAX_NAME {
-        return Err(Refused::bad(format!(
+        return Err(FileRejection::bad(format!(
             "a file name has {} bytes; {MAX_NAME} at most.",
             name.len()
         )));
     }
     if name.chars().any(char::is_control) {
-        return Err(Refused::bad(format!(
+        return Err(FileRejection::bad(format!(
             "the file name {name:?} has control characters."
         )));
     }

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use percent_encoding::percent_decode;
 
 use super::Files;
-use super::error::Refused;
+use super::error::FileRejection;
 use super::request::{escapes_are_whole, workspace_path};
 use crate::config::limits::Bounds;
 use crate::workspace::WorkspacePath;
@@ -18,9 +18,9 @@ use crate::workspace::WorkspacePath;
 pub struct Params<T>(pub T);
 
 impl<T: FromQuery> FromRequestParts<Files> for Params<T> {
-    type Rejection = Refused;
+    type Rejection = FileRejection;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Files) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, _: &Files) -> Result<Self, FileRejection> {
         let query = Query::parse(parts.uri.query().unwrap_or_default(), T::KNOWN)?;
         T::from_query(&query).map(Self)
     }
@@ -35,7 +35,7 @@ pub trait FromQuery: Sized {
     ///
     /// # Errors
     /// Which one is wrong, and what it may be.
-    fn from_query(query: &Query) -> Result<Self, Refused>;
+    fn from_query(query: &Query) -> Result<Self, FileRejection>;
 }
 
 /// Parameters that are known, each once, as the bytes that they stand for.
@@ -52,7 +52,7 @@ struct Value {
 
 impl Query {
     /// Names and values as forms write them (WHATWG URL, section 5.1): `+` is a space.
-    fn parse(text: &str, known: &[&str]) -> Result<Self, Refused> {
+    fn parse(text: &str, known: &[&str]) -> Result<Self, FileRejection> {
         escapes_are_whole(text)?;
         let mut found = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
@@ -60,12 +60,12 @@ impl Query {
             let name = String::from_utf8_lossy(&decoded(name)).into_owned();
             if !known.contains(&name.as_str()) {
                 let known = Names(known);
-                return Err(Refused::bad(format!(
+                return Err(FileRejection::bad(format!(
                     "there is no parameter {name:?} here{known}."
                 )));
             }
             if found.iter().any(|(other, _)| *other == name) {
-                return Err(Refused::bad(format!(
+                return Err(FileRejection::bad(format!(
                     "the parameter `{name}` is there twice."
                 )));
             }
@@ -87,26 +87,26 @@ impl Query {
     ///
     /// # Errors
     /// It is not UTF-8.
-    pub fn text(&self, name: &str) -> Result<Option<&str>, Refused> {
+    pub fn text(&self, name: &str) -> Result<Option<&str>, FileRejection> {
         let Some(value) = self.value(name) else {
             return Ok(None);
         };
         let text = std::str::from_utf8(&value.bytes);
         text.map(Some)
-            .map_err(|_| Refused::bad(format!("`{name}` is not UTF-8.")))
+            .map_err(|_| FileRejection::bad(format!("`{name}` is not UTF-8.")))
     }
 
     /// A number, where it is there.
     ///
     /// # Errors
     /// It is none, or out of bounds.
-    pub fn number(&self, name: &str, bounds: Bounds<u32>) -> Result<Option<u32>, Refused> {
+    pub fn number(&self, name: &str, bounds: Bounds<u32>) -> Result<Option<u32>, FileRejection> {
         let Some(text) = self.text(name)? else {
             return Ok(None);
         };
         let number = text.parse().ok().filter(|number| bounds.contains(number));
         let Bounds { least, most, .. } = bounds;
-        let problem = || Refused::bad(format!("`{name}` is a number, {least} to {most}."));
+        let problem = || FileRejection::bad(format!("`{name}` is a number, {least} to {most}."));
         number.map(Some).ok_or_else(problem)
     }
 
@@ -114,12 +114,12 @@ impl Query {
     ///
     /// # Errors
     /// It is another.
-    pub fn truth(&self, name: &str) -> Result<Option<bool>, Refused> {
+    pub fn truth(&self, name: &str) -> Result<Option<bool>, FileRejection> {
         match self.text(name)? {
             None => Ok(None),
             Some("true") => Ok(Some(true)),
             Some("false") => Ok(Some(false)),
-            Some(_) => Err(Refused::bad(format!("`{name}` is true or false."))),
+            Some(_) => Err(FileRejection::bad(format!("`{name}` is true or false."))),
         }
     }
 
@@ -127,12 +127,12 @@ impl Query {
     ///
     /// # Errors
     /// It is none, or `+` was meant where a space is.
-    pub fn path(&self, name: &str) -> Result<WorkspacePath, Refused> {
+    pub fn path(&self, name: &str) -> Result<WorkspacePath, FileRejection> {
         let Some(value) = self.value(name) else {
             return workspace_path(b"");
         };
         if value.has_plus && has_odd_space(&value.bytes) {
-            return Err(Refused::bad(format!(
+            return Err(FileRejection::bad(format!(
                 "a + in `{name}` stands for a space; write it as %2B, or a space as %20."
             )));
         }
@@ -177,11 +177,11 @@ mod tests {
 
     const KNOWN: &[&str] = &["path", "depth", "recursive"];
 
-    fn query(text: &str) -> Result<Query, Refused> {
+    fn query(text: &str) -> Result<Query, FileRejection> {
         Query::parse(text, KNOWN)
     }
 
-    fn path(text: &str) -> Result<Vec<u8>, Refused> {
+    fn path(text: &str) -> Result<Vec<u8>, FileRejection> {
         Ok(query(text)?.path("path")?.as_bytes().to_vec())
     }
 

@@ -17,7 +17,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio_util::task::TaskTracker;
 
-use super::error::{Refused, Said};
+use super::error::{ErrorCodeExt, FileRejection};
 use crate::audit::{Digest, Started, Unwritten};
 use crate::identity::Principal;
 use crate::sandbox::{LastContainer, Manager};
@@ -40,7 +40,7 @@ pub async fn layer(State(manager): State<Manager>, mut request: Request, next: N
     let begun = match audit.begin(|| who(&user), tool, arguments).await {
         Ok(Some(begun)) => begun,
         Ok(None) => return next.run(request).await,
-        Err(error) => return Refused::from(ToolError::not_recorded(&error)).into_response(),
+        Err(error) => return FileRejection::from(ToolError::not_recorded(&error)).into_response(),
     };
     let call = Call {
         sent: Arc::new(Mutex::new(begun.digest())),
@@ -132,8 +132,8 @@ impl Drop for Guard {
 
 async fn answered(response: Response, mut call: Call) -> Response {
     let (parts, body) = response.into_parts();
-    call.outcome = match parts.extensions.get::<Said>() {
-        Some(Said(code)) => (*code).to_owned(),
+    call.outcome = match parts.extensions.get::<ErrorCodeExt>() {
+        Some(ErrorCodeExt(code)) => (*code).to_owned(),
         None if parts.status.is_client_error() || parts.status.is_server_error() => {
             format!("http_{}", parts.status.as_u16())
         }
@@ -149,7 +149,7 @@ async fn answered(response: Response, mut call: Call) -> Response {
         call.received.add(&bytes);
         return match call.end().await {
             Ok(()) => Response::from_parts(parts, Body::from(bytes)),
-            Err(error) => Refused::from(ToolError::unrecorded(&error)).into_response(),
+            Err(error) => FileRejection::from(ToolError::unrecorded(&error)).into_response(),
         };
     }
     let length = parts.headers.get(header::CONTENT_LENGTH);

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::Files;
-use super::error::Refused;
+use super::error::FileRejection;
 use crate::http::quotas::{QuotaPermit, QuotaUsage};
 use crate::identity::Principal;
 use crate::sandbox::{LastContainer, Sandbox};
@@ -25,10 +25,10 @@ pub struct Caller {
 }
 
 impl FromRequestParts<Files> for Caller {
-    type Rejection = Refused;
+    type Rejection = FileRejection;
 
-    async fn from_request_parts(parts: &mut Parts, files: &Files) -> Result<Self, Refused> {
-        let principal = parts.extensions.get::<Principal>().ok_or(Refused {
+    async fn from_request_parts(parts: &mut Parts, files: &Files) -> Result<Self, FileRejection> {
+        let principal = parts.extensions.get::<Principal>().ok_or(FileRejection {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             code: "internal",
             message: "the request has no caller.".to_owned(),
@@ -37,7 +37,7 @@ impl FromRequestParts<Files> for Caller {
         let permit = files
             .quotas
             .take(user, QuotaUsage::request(0))
-            .ok_or(Refused {
+            .ok_or(FileRejection {
                 status: StatusCode::TOO_MANY_REQUESTS,
                 code: Code::Busy.as_str(),
                 message: "too many requests of yours are under way; wait for some to end."
@@ -62,9 +62,9 @@ impl FromRequestParts<Files> for Caller {
 pub struct FilePath(pub WorkspacePath);
 
 impl FromRequestParts<Files> for FilePath {
-    type Rejection = Refused;
+    type Rejection = FileRejection;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Files) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, _: &Files) -> Result<Self, FileRejection> {
         // "", "files", "content", and all the rest
         let rest = parts.uri.path().splitn(4, '/').nth(3).unwrap_or_default();
         workspace_path(&decoded(rest)?).map(Self)
@@ -72,24 +72,24 @@ impl FromRequestParts<Files> for FilePath {
 }
 
 /// A path as a person writes it; nothing means the workspace itself.
-pub fn workspace_path(path: &[u8]) -> Result<WorkspacePath, Refused> {
+pub fn workspace_path(path: &[u8]) -> Result<WorkspacePath, FileRejection> {
     let path = if path.is_empty() { b"." } else { path };
     WorkspacePath::of_bytes(path).map_err(|error| ToolError::path(&error).into())
 }
 
 /// Each name of a path is decoded once and alone, so that none can become two, or a
 /// step upwards. Names are any bytes.
-fn decoded(path: &str) -> Result<Vec<u8>, Refused> {
-    let names: Result<Vec<Vec<u8>>, Refused> = path.split('/').map(decoded_name).collect();
+fn decoded(path: &str) -> Result<Vec<u8>, FileRejection> {
+    let names: Result<Vec<Vec<u8>>, FileRejection> = path.split('/').map(decoded_name).collect();
     Ok(names?.join(&b'/'))
 }
 
-fn decoded_name(name: &str) -> Result<Vec<u8>, Refused> {
+fn decoded_name(name: &str) -> Result<Vec<u8>, FileRejection> {
     escapes_are_whole(name)?;
     let decoded: Vec<u8> = percent_decode_str(name).collect();
     let hidden = decoded != name.as_bytes() && matches!(&decoded[..], b"." | b"..");
     if hidden || decoded.contains(&b'/') || decoded.contains(&0) {
-        return Err(Refused::bad(format!(
+        return Err(FileRejection::bad(format!(
             "the path's part {name:?} stands for no name of a file: it hides a slash, a NUL or \
              dots behind %."
         )));
@@ -99,14 +99,14 @@ fn decoded_name(name: &str) -> Result<Vec<u8>, Refused> {
 
 /// # Errors
 /// A `%` that escapes nothing.
-pub fn escapes_are_whole(text: &str) -> Result<(), Refused> {
+pub fn escapes_are_whole(text: &str) -> Result<(), FileRejection> {
     let mut escapes = text.split('%').skip(1);
     let is_escape = |rest: &str| {
         let digits = rest.as_bytes().get(..2);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     };
     if !escapes.all(is_escape) {
-        return Err(Refused::bad(
+        return Err(FileRejection::bad(
             "a % without two hexadecimal digits after it; write % as %25.",
         ));
     }

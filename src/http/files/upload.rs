@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Files;
 use super::content::{admitted, success};
-use super::error::Refused;
+use super::error::FileRejection;
 use super::form::{FIELD, Form, Stored};
 use super::incoming::refused;
 use super::query::{FromQuery, Params, Query};
@@ -29,7 +29,7 @@ pub struct UploadParams {
 impl FromQuery for UploadParams {
     const KNOWN: &[&str] = &["path"];
 
-    fn from_query(query: &Query) -> Result<Self, Refused> {
+    fn from_query(query: &Query) -> Result<Self, FileRejection> {
         let path = query.path("path")?;
         Ok(Self { path })
     }
@@ -43,7 +43,7 @@ pub async fn post(
     State(files): State<Files>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Value>, Refused> {
+) -> Result<Json<Value>, FileRejection> {
     let body = admitted(&headers, body, files.limit.saturating_add(FORM))?;
     let boundary = boundary(&headers)?;
     let directory = params.path;
@@ -63,9 +63,9 @@ pub async fn post(
     finished.map_err(|error| form.after(error))?.map(Json)
 }
 
-fn answer(stored: &[Stored]) -> Result<Value, Refused> {
+fn answer(stored: &[Stored]) -> Result<Value, FileRejection> {
     match stored {
-        [] => Err(Refused::bad(format!(
+        [] => Err(FileRejection::bad(format!(
             "the form has no field `{FIELD}` with a file."
         ))),
         // The one file stands by itself too.
@@ -78,14 +78,14 @@ fn answer(stored: &[Stored]) -> Result<Value, Refused> {
     }
 }
 
-fn boundary(headers: &HeaderMap) -> Result<String, Refused> {
+fn boundary(headers: &HeaderMap) -> Result<String, FileRejection> {
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    multer::parse_boundary(kind).map_err(|_| Refused {
+    multer::parse_boundary(kind).map_err(|_| FileRejection {
         status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        ..Refused::bad(format!(
+        ..FileRejection::bad(format!(
             "files come as multipart/form-data with a boundary, in fields named `{FIELD}`."
         ))
     })

@@ -36,7 +36,7 @@ async fn a_body_that_stalls_fails_and_one_that_is_slow_does_not() {
         assert!(content.next().await.expect("a chunk").is_ok());
     }
     assert!(content.next().await.expect("the end").is_err());
-    let refused = failure.or(Refused::bad("other"));
+    let refused = failure.or(FileRejection::bad("other"));
     assert_eq!(
         (refused.status.as_u16(), refused.code),
         (408, "incomplete_body")

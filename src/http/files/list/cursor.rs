@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::http::files::error::Refused;
+use crate::http::files::error::FileRejection;
 
 /// Where the next page begins, and what the first one counted.
 #[derive(Debug, PartialEq)]
@@ -17,11 +17,12 @@ pub struct Cursor {
 
 impl Cursor {
     /// `None`: the first page.
-    pub fn parse(text: &str) -> Result<Option<Self>, Refused> {
+    pub fn parse(text: &str) -> Result<Option<Self>, FileRejection> {
         if text.is_empty() {
             return Ok(None);
         }
-        let wrong = || Refused::bad("`cursor` is no next_cursor; leave it out for the first page.");
+        let wrong =
+            || FileRejection::bad("`cursor` is no next_cursor; leave it out for the first page.");
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong())?;
         let at = bytes
             .iter()
