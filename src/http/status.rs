@@ -22,7 +22,7 @@ use crate::sandbox::{LiveSandbox, Manager};
 use crate::tools::{Code, ToolError};
 
 #[derive(Debug, Clone)]
-struct Asked {
+struct StatusState {
     manager: Manager,
     quotas: UserQuotas,
 }
@@ -32,7 +32,7 @@ pub fn routes(manager: Manager, quotas: &UserQuotas) -> Router {
     let quotas = quotas.clone();
     Router::new()
         .route("/status", get(status))
-        .with_state(Asked { manager, quotas })
+        .with_state(StatusState { manager, quotas })
 }
 
 /// What is answered.
@@ -96,9 +96,9 @@ struct Command {
 
 async fn status(
     Extension(caller): Extension<Principal>,
-    State(asked): State<Asked>,
+    State(asked): State<StatusState>,
 ) -> Result<impl IntoResponse, FileRejection> {
-    let Asked { manager, quotas } = asked;
+    let StatusState { manager, quotas } = asked;
     let permit = quotas.take(&caller.user, QuotaUsage::request(0));
     let _permit = permit.ok_or_else(too_many)?;
     let sandboxes = manager.look(&caller.user).await;
