@@ -19,6 +19,7 @@
 //!   [`WorkspacePath`](crate::workspace::WorkspacePath).
 //! - Errors have the codes and sentences of the tools.
 
+mod audited;
 mod conditions;
 mod content;
 mod disposition;
@@ -29,7 +30,6 @@ mod incoming;
 mod list;
 mod name;
 mod query;
-mod recorded;
 mod request;
 mod upload;
 
@@ -57,7 +57,7 @@ pub fn router(manager: Manager, quotas: &UserQuotas) -> Router {
     let limit = manager.config().upload_limit.0;
     let download = || get(download::get).head(download::head);
     let content = || download().put(content::put).delete(content::delete);
-    let recorded = middleware::from_fn_with_state(manager.clone(), recorded::layer);
+    let recorded = middleware::from_fn_with_state(manager.clone(), audited::layer);
     let routes = Router::new()
         .route("/files/upload", post(upload::post))
         .route("/files/list", get(list::get))

@@ -53,7 +53,7 @@ pub async fn layer(State(manager): State<Manager>, mut request: Request, next: N
     request.extensions_mut().insert(call.used.clone());
     let sent = call.sent.clone();
     let request = request.map(|body| hashed(body, sent));
-    let mut guard = Guard(Some(call));
+    let mut guard = AuditOnDrop(Some(call));
     let response = next.run(request).await;
     let Some(call) = guard.0.take() else {
         return response;
@@ -120,9 +120,9 @@ impl Call {
 }
 
 /// A call whose client may leave at any time.
-struct Guard(Option<Call>);
+struct AuditOnDrop(Option<Call>);
 
-impl Drop for Guard {
+impl Drop for AuditOnDrop {
     fn drop(&mut self) {
         if let Some(call) = self.0.take() {
             call.broken_off();
@@ -154,10 +154,10 @@ async fn answered(response: Response, mut call: Call) -> Response {
     }
     let length = parts.headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    let body = Recorded {
+    let body = AuditedBody {
         body,
         left: length,
-        guard: Guard(Some(call)),
+        guard: AuditOnDrop(Some(call)),
         last: None,
         writing: None,
     };
@@ -167,17 +167,17 @@ async fn answered(response: Response, mut call: Call) -> Response {
 type Writing = Pin<Box<dyn Future<Output = Result<(), Unwritten>> + Send>>;
 
 /// Content on its way out.
-struct Recorded {
+struct AuditedBody {
     body: Body,
     /// Bytes until its end, where that is known: nobody asks for more after them.
     left: Option<u64>,
-    guard: Guard,
+    guard: AuditOnDrop,
     /// Held back until the line is written.
     last: Option<Frame<Bytes>>,
     writing: Option<Writing>,
 }
 
-impl Recorded {
+impl AuditedBody {
     /// What passes, and whether it is the last of it.
     fn passes(&mut self, data: &Bytes) -> bool {
         if let Some(call) = &mut self.guard.0 {
@@ -197,7 +197,7 @@ impl Recorded {
     }
 }
 
-impl http_body::Body for Recorded {
+impl http_body::Body for AuditedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
