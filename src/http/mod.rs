@@ -22,7 +22,6 @@ mod batch;
 mod cancelled;
 mod coding;
 mod connections;
-mod counted;
 mod early_commit;
 mod failure;
 mod files;
@@ -32,6 +31,7 @@ mod health;
 mod limits;
 mod mcp;
 mod message;
+mod metrics;
 mod page;
 mod quotas;
 mod sse;
@@ -104,7 +104,7 @@ impl Server {
             .merge(sse::routes(tools, &quotas, stop))
             .layer(middleware::from_fn(auth::require_tools));
         let meter = self.manager.meter().clone();
-        let count_content = middleware::from_fn_with_state(meter.clone(), counted::content);
+        let count_content = middleware::from_fn_with_state(meter.clone(), metrics::content);
         let files = files::router(self.manager.clone(), &quotas)
             .layer(count_content)
             .merge(status::routes(self.manager, &quotas))
@@ -114,7 +114,7 @@ impl Server {
             .merge(auth::metadata(&self.authenticator))
             .merge(page::routes());
         let guarded = self.guard.protect(authenticated.merge(open));
-        guarded.layer(middleware::from_fn_with_state(meter, counted::requests))
+        guarded.layer(middleware::from_fn_with_state(meter, metrics::requests))
     }
 }
 
