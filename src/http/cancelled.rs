@@ -55,19 +55,19 @@ const CANCELLED: i32 = -32000;
 pub struct Requests {
     /// Where those of other servers are; none where there are no sandboxes.
     elsewhere: Option<Manager>,
-    under_way: Arc<Mutex<HashMap<Bytes, Vec<UnderWay>>>>,
+    under_way: Arc<Mutex<HashMap<Bytes, Vec<InFlightRequest>>>>,
 }
 
 /// One of them.
 #[derive(Debug, Clone)]
-struct UnderWay {
+struct InFlightRequest {
     cancelled: CancellationToken,
     /// PID 1 may know it by its tag.
     runs_a_command: bool,
 }
 
 /// It is under way until this is dropped.
-struct Listed {
+struct RequestGuard {
     requests: Requests,
     tag: Bytes,
     cancelled: CancellationToken,
@@ -82,27 +82,27 @@ impl Requests {
         }
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<Bytes, Vec<UnderWay>>> {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<Bytes, Vec<InFlightRequest>>> {
         let under_way = self.under_way.lock();
         under_way.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn list(&self, tag: &Bytes, runs_a_command: bool) -> Listed {
+    fn list(&self, tag: &Bytes, runs_a_command: bool) -> RequestGuard {
         let cancelled = CancellationToken::new();
-        let request = UnderWay {
+        let request = InFlightRequest {
             cancelled: cancelled.clone(),
             runs_a_command,
         };
         let mut under_way = self.under_way();
         under_way.entry(tag.clone()).or_default().push(request);
-        Listed {
+        RequestGuard {
             requests: self.clone(),
             tag: tag.clone(),
             cancelled,
         }
     }
 
-    fn here(&self, tag: &Bytes) -> Vec<UnderWay> {
+    fn here(&self, tag: &Bytes) -> Vec<InFlightRequest> {
         self.under_way().get(tag).cloned().unwrap_or_default()
     }
 
@@ -150,7 +150,7 @@ fn ignored(user: &User, requests: u32) {
     info!(%user, requests, "{why}");
 }
 
-impl Drop for Listed {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         let mut under_way = self.requests.under_way();
         if let Some(requests) = under_way.get_mut(&self.tag) {
@@ -246,7 +246,12 @@ fn with_session(mut response: Response) -> Response {
 
 /// The answer, until the request is cancelled. Dropping what is inside is what a client that
 /// leaves does: the call ends, and all it started.
-async fn until_cancelled(listed: Listed, id: &Value, request: Request, next: Next) -> Response {
+async fn until_cancelled(
+    listed: RequestGuard,
+    id: &Value,
+    request: Request,
+    next: Next,
+) -> Response {
     let takes_a_stream = takes_a_stream(request.headers());
     let cancelled = listed.cancelled.clone();
     let response = tokio::select! {
