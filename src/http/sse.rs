@@ -37,7 +37,7 @@ use super::message::{self, Envelope};
 use super::quotas::{QuotaPermit, QuotaUsage, UserQuotas};
 use crate::identity::{Principal, User};
 use crate::tools::Tools;
-use session::{NotTaken, Session, Unanswered};
+use session::{EnqueueError, PendingRequests, Session};
 
 /// All sessions, and what each is made with. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -119,11 +119,11 @@ async fn take(
     }
     match session.put(message) {
         Ok(()) => (StatusCode::ACCEPTED, "accepted\n").into_response(),
-        Err(NotTaken::Full) => {
+        Err(EnqueueError::Full) => {
             let why = "too many messages of this session wait; read its stream\n";
             (StatusCode::TOO_MANY_REQUESTS, why).into_response()
         }
-        Err(NotTaken::Ended) => unknown(),
+        Err(EnqueueError::Ended) => unknown(),
     }
 }
 
@@ -156,14 +156,14 @@ impl Sessions {
         let ended = CancellationToken::new();
         let transport = (PollSender::new(answers), ReceiverStream::new(messages));
         tokio::spawn(serve(self.tools.clone(), transport, ended.clone()));
-        let unanswered = Unanswered::default();
+        let unanswered = PendingRequests::default();
         let session = Session::new(owner, inbox, unanswered.clone());
         self.open().insert(id.clone(), session);
         let conversation = Conversation {
             outbox,
             unanswered,
             stop: self.stop.clone(),
-            _listed: Listed {
+            _listed: SessionGuard {
                 sessions: self.clone(),
                 id: id.clone(),
             },
@@ -189,20 +189,20 @@ async fn serve(tools: Tools, transport: Transport, ended: CancellationToken) {
 /// The stream's side of a session. Dropped with it, when the client leaves.
 struct Conversation {
     outbox: mpsc::Receiver<ServerJsonRpcMessage>,
-    unanswered: Unanswered,
+    unanswered: PendingRequests,
     stop: CancellationToken,
-    _listed: Listed,
+    _listed: SessionGuard,
     _permit: QuotaPermit,
     _ended: DropGuard,
 }
 
 /// A session can be found, until this is dropped.
-struct Listed {
+struct SessionGuard {
     sessions: Sessions,
     id: String,
 }
 
-impl Drop for Listed {
+impl Drop for SessionGuard {
     fn drop(&mut self) {
         self.sessions.open().remove(&self.id);
     }

@@ -17,12 +17,12 @@ use crate::identity::User;
 pub struct Session {
     owner: User,
     inbox: mpsc::Sender<ClientJsonRpcMessage>,
-    unanswered: Unanswered,
+    unanswered: PendingRequests,
 }
 
 /// Why a message was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotTaken {
+pub enum EnqueueError {
     /// Too many wait, to be handled or to be answered.
     Full,
     /// The session has ended.
@@ -35,7 +35,7 @@ impl Session {
     pub fn new(
         owner: User,
         inbox: mpsc::Sender<ClientJsonRpcMessage>,
-        unanswered: Unanswered,
+        unanswered: PendingRequests,
     ) -> Self {
         Self {
             owner,
@@ -53,13 +53,13 @@ impl Session {
     ///
     /// # Errors
     /// When there is no room, and when nobody reads it.
-    pub fn put(&self, message: ClientJsonRpcMessage) -> Result<(), NotTaken> {
+    pub fn put(&self, message: ClientJsonRpcMessage) -> Result<(), EnqueueError> {
         let asked = match &message {
             JsonRpcMessage::Request(request) => Some(request.id.clone()),
             _ => None,
         };
         if asked.as_ref().is_some_and(|id| !self.unanswered.add(id)) {
-            return Err(NotTaken::Full);
+            return Err(EnqueueError::Full);
         }
         if let Some(id) = cancelled(&message) {
             self.unanswered.remove(id);
@@ -69,8 +69,8 @@ impl Session {
                 self.unanswered.remove(&id);
             }
             match error {
-                TrySendError::Full(_) => NotTaken::Full,
-                TrySendError::Closed(_) => NotTaken::Ended,
+                TrySendError::Full(_) => EnqueueError::Full,
+                TrySendError::Closed(_) => EnqueueError::Ended,
             }
         })
     }
@@ -89,9 +89,9 @@ fn cancelled(message: &ClientJsonRpcMessage) -> Option<&RequestId> {
 
 /// The requests of a session that have no answer yet.
 #[derive(Debug, Clone, Default)]
-pub struct Unanswered(Arc<Mutex<HashSet<RequestId>>>);
+pub struct PendingRequests(Arc<Mutex<HashSet<RequestId>>>);
 
-impl Unanswered {
+impl PendingRequests {
     fn ids(&self) -> MutexGuard<'_, HashSet<RequestId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
