@@ -58,7 +58,7 @@ impl FromQuery for DeleteParams {
 
 /// What was stored.
 #[derive(Debug, Serialize)]
-struct Stored {
+struct StoredContent {
     filename: String,
     size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,7 +120,7 @@ fn stored_at(path: &WorkspacePath, uploaded: Uploaded, unpacked: bool) -> Respon
         true => StatusCode::CREATED,
         false => StatusCode::OK,
     };
-    let stored = Stored {
+    let stored = StoredContent {
         filename: path.to_string(),
         size: uploaded.size,
         entries: unpacked.then_some(uploaded.entries),

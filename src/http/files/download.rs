@@ -37,7 +37,7 @@ const GUARDS: [(HeaderName, HeaderValue); 2] = [
 const TRIES: usize = 3;
 
 /// What is answered with.
-struct Opened {
+struct DownloadResponse {
     stat: Stat,
     selection: Selection,
     content: Option<BoxStream<'static, Result<Bytes, SandboxError>>>,
@@ -66,7 +66,7 @@ pub async fn head(
     let content = None;
     respond(
         &path,
-        Opened {
+        DownloadResponse {
             stat,
             selection,
             content,
@@ -93,7 +93,7 @@ async fn open(
     sandbox: &Sandbox,
     path: &WorkspacePath,
     conditions: &Conditions,
-) -> Result<Opened, FileRejection> {
+) -> Result<DownloadResponse, FileRejection> {
     for _ in 0..TRIES {
         // Where nothing depends on it, it need not be known before.
         let known = match conditions.is_empty() {
@@ -106,7 +106,7 @@ async fn open(
             (Selection::Part { offset, length }, _) => (offset, Some(length)),
             (selection, Some(stat)) => {
                 let content = None;
-                return Ok(Opened {
+                return Ok(DownloadResponse {
                     stat,
                     selection,
                     content,
@@ -119,7 +119,7 @@ async fn open(
         let stat = download.stat;
         if known.is_none_or(|known| known.version == stat.version || stat.is_dir) {
             let content = Some(download.content);
-            return Ok(Opened {
+            return Ok(DownloadResponse {
                 stat,
                 selection,
                 content,
@@ -130,8 +130,8 @@ async fn open(
     Err(FileRejection::about(Code::Changed, path, problem))
 }
 
-fn respond(path: &WorkspacePath, opened: Opened) -> Result<Response, FileRejection> {
-    let Opened {
+fn respond(path: &WorkspacePath, opened: DownloadResponse) -> Result<Response, FileRejection> {
+    let DownloadResponse {
         stat,
         selection,
         content,

@@ -32,7 +32,7 @@ const HELD: usize = 1 << 20;
 
 /// One file that is stored.
 #[derive(Debug, Serialize)]
-pub struct Stored {
+pub struct StoredFile {
     /// Its name in the directory.
     pub filename: String,
     /// In bytes.
@@ -40,7 +40,7 @@ pub struct Stored {
 }
 
 /// A file that is whole and not stored yet.
-struct Held {
+struct PendingFile {
     name: Name,
     chunks: Vec<Bytes>,
 }
@@ -60,9 +60,9 @@ pub struct Form<'a> {
     limit: u64,
     left: u64,
     names: HashSet<String>,
-    held: Vec<Held>,
+    held: Vec<PendingFile>,
     held_bytes: usize,
-    stored: Vec<Stored>,
+    stored: Vec<StoredFile>,
 }
 
 impl<'a> Form<'a> {
@@ -101,7 +101,7 @@ impl<'a> Form<'a> {
         if u64::try_from(self.held_bytes).is_ok_and(|bytes| bytes > self.left) {
             return Err(too_large(self.limit));
         }
-        self.held.push(Held { name, chunks });
+        self.held.push(PendingFile { name, chunks });
         Ok(())
     }
 
@@ -109,7 +109,7 @@ impl<'a> Form<'a> {
     ///
     /// # Errors
     /// Why not.
-    pub async fn finish(&mut self) -> Result<&[Stored], FileRejection> {
+    pub async fn finish(&mut self) -> Result<&[StoredFile], FileRejection> {
         self.store_held().await?;
         Ok(&self.stored)
     }
@@ -156,7 +156,7 @@ impl<'a> Form<'a> {
 
     async fn store_held(&mut self) -> Result<(), FileRejection> {
         self.held_bytes = 0;
-        for Held { name, chunks } in std::mem::take(&mut self.held) {
+        for PendingFile { name, chunks } in std::mem::take(&mut self.held) {
             let content = stream::iter(chunks.into_iter().map(Ok));
             self.store(name, content).await?;
         }
@@ -176,7 +176,7 @@ impl<'a> Form<'a> {
         let stored = self.sandbox.upload(path.to_bytes(), options, content).await;
         let stored = stored.map_err(|error| upload_refused(&error, &failure, &path, self.limit))?;
         self.left = self.left.saturating_sub(stored.size);
-        self.stored.push(Stored {
+        self.stored.push(StoredFile {
             filename,
             size: stored.size,
         });

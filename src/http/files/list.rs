@@ -66,7 +66,7 @@ impl FromQuery for ListParams {
 /// A page.
 #[derive(Debug, Serialize)]
 struct Listing {
-    files: Vec<Listed>,
+    files: Vec<ListedEntry>,
     /// Of all pages; null when there are more than [`MOST_COUNTED`].
     total: Option<u64>,
     /// For the next page; null when there is none.
@@ -75,7 +75,7 @@ struct Listing {
 
 /// One entry.
 #[derive(Debug, PartialEq, Serialize)]
-struct Listed {
+struct ListedEntry {
     /// Below the path; one that is not UTF-8 as [`shown`] has it.
     filename: String,
     /// Where it is downloaded from, and deleted at: every byte of the name.
@@ -158,7 +158,7 @@ async fn count(
     Ok(all.then(|| u64::try_from(counted).unwrap_or(u64::MAX)))
 }
 
-fn listed(path: &WorkspacePath, entry: &Entry) -> Result<Listed, FileRejection> {
+fn listed(path: &WorkspacePath, entry: &Entry) -> Result<ListedEntry, FileRejection> {
     let below = match path.as_bytes() {
         b"" => Some(&entry.path[..]),
         above => entry
@@ -170,7 +170,7 @@ fn listed(path: &WorkspacePath, entry: &Entry) -> Result<Listed, FileRejection> 
         let problem = "is not a directory.";
         return Err(FileRejection::about(Code::NotDirectory, path, problem));
     };
-    Ok(Listed {
+    Ok(ListedEntry {
         filename: shown::exact(below).into_owned(),
         url: format!("/files/content/{}", percent_encode(&entry.path, ESCAPED)),
         size: entry.size,

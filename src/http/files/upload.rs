@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Files;
 use super::content::{admitted, success};
 use super::error::FileRejection;
-use super::form::{FIELD, Form, Stored};
+use super::form::{FIELD, Form, StoredFile};
 use super::incoming::refused;
 use super::query::{FromQuery, Params, Query};
 use super::request::Caller;
@@ -63,7 +63,7 @@ pub async fn post(
     finished.map_err(|error| form.after(error))?.map(Json)
 }
 
-fn answer(stored: &[Stored]) -> Result<Value, FileRejection> {
+fn answer(stored: &[StoredFile]) -> Result<Value, FileRejection> {
     match stored {
         [] => Err(FileRejection::bad(format!(
             "the form has no field `{FIELD}` with a file."
