@@ -16,14 +16,14 @@ use serde::de::{Deserializer, IgnoredAny};
 
 /// What a token's head says of what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum TokenKind {
     /// An access token (RFC 9068 section 2.1).
     Access,
     /// Any JWT.
     Any,
 }
 
-impl Kind {
+impl TokenKind {
     /// `typ` is a media type, whose `application/` may be left out, in any case (RFC 7515 section
     /// 4.1.9). `None` for the type of anything else.
     pub fn of(typ: Option<&str>) -> Option<Self> {
@@ -42,7 +42,7 @@ impl Kind {
 /// Claims that tell what a token is. The value is only looked at where two issuers mean
 /// different things by it; `null` is there too.
 #[derive(Debug, Default, Deserialize)]
-pub struct Marks {
+pub struct KindClaims {
     /// A key that the bearer must prove to have (RFC 7800 section 3.1).
     #[serde(default, deserialize_with = "present")]
     cnf: bool,
@@ -68,14 +68,14 @@ pub struct Marks {
     token_use: Option<String>,
 }
 
-impl Marks {
+impl KindClaims {
     /// # Errors
     /// Why a token with these claims opens nothing.
-    pub fn admit(&self, kind: Kind) -> Result<(), &'static str> {
+    pub fn admit(&self, kind: TokenKind) -> Result<(), &'static str> {
         if self.cnf {
             return Err("it is bound to a key, and this server cannot check whether you have it");
         }
-        if kind == Kind::Access {
+        if kind == TokenKind::Access {
             return Ok(());
         }
         let named = [&self.typ, &self.token_use].map(|name| name.as_deref().map(is_access_name));
@@ -107,8 +107,8 @@ mod tests {
 
     use super::*;
 
-    fn admitted(kind: Kind, claims: &Value) -> bool {
-        let marks: Marks = serde_json::from_value(claims.clone()).unwrap();
+    fn admitted(kind: TokenKind, claims: &Value) -> bool {
+        let marks: KindClaims = serde_json::from_value(claims.clone()).unwrap();
         marks.admit(kind).is_ok()
     }
 
@@ -120,10 +120,14 @@ mod tests {
             "application/at+jwt",
             "Application/At+Jwt",
         ] {
-            assert_eq!(Kind::of(Some(access)), Some(Kind::Access), "{access}");
+            assert_eq!(
+                TokenKind::of(Some(access)),
+                Some(TokenKind::Access),
+                "{access}"
+            );
         }
         for any in [Some("JWT"), Some("jwt"), Some("application/jwt"), None] {
-            assert_eq!(Kind::of(any), Some(Kind::Any), "{any:?}");
+            assert_eq!(TokenKind::of(any), Some(TokenKind::Any), "{any:?}");
         }
         for other in [
             "",
@@ -138,7 +142,7 @@ mod tests {
             "application/",
             "application/application/jwt",
         ] {
-            assert_eq!(Kind::of(Some(other)), None, "{other}");
+            assert_eq!(TokenKind::of(Some(other)), None, "{other}");
         }
     }
 
@@ -149,7 +153,7 @@ mod tests {
             json!({ "typ": "Bearer", "nonce": "n" }),
             json!({ "token_use": "access", "nonce": "n" }),
         ] {
-            assert!(admitted(Kind::Any, &claims), "{claims}");
+            assert!(admitted(TokenKind::Any, &claims), "{claims}");
         }
         for claims in [
             json!({ "nonce": "n" }),
@@ -163,13 +167,13 @@ mod tests {
             json!({ "token_use": "id" }),
             json!({ "token_use": "id", "typ": "Bearer" }),
         ] {
-            assert!(!admitted(Kind::Any, &claims), "{claims}");
-            assert!(admitted(Kind::Access, &claims), "{claims}");
+            assert!(!admitted(TokenKind::Any, &claims), "{claims}");
+            assert!(admitted(TokenKind::Access, &claims), "{claims}");
         }
         for cnf in [json!({ "jkt": "k" }), json!({}), json!(null), json!(7)] {
             let claims = json!({ "cnf": cnf, "typ": "Bearer" });
-            assert!(!admitted(Kind::Any, &claims), "{claims}");
-            assert!(!admitted(Kind::Access, &claims), "{claims}");
+            assert!(!admitted(TokenKind::Any, &claims), "{claims}");
+            assert!(!admitted(TokenKind::Access, &claims), "{claims}");
         }
     }
 }

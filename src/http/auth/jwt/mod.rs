@@ -24,7 +24,7 @@ use super::{AuthError, AuthRejection};
 use crate::config::JwtSettings;
 use crate::identity::{Principal, Scope, Scopes, Subject, User};
 use keys::{KeyError, Keys};
-use kind::{Kind, Marks};
+use kind::{KindClaims, TokenKind};
 
 /// How far the clocks of issuer and server may be apart, in seconds.
 const LEEWAY: u64 = 60;
@@ -49,15 +49,15 @@ struct Claims {
     /// RFC 8693 section 4.2.
     scope: Option<String>,
     /// What some issuers call it.
-    scp: Option<Words>,
+    scp: Option<ScopeClaim>,
     #[serde(flatten)]
-    marks: Marks,
+    marks: KindClaims,
 }
 
 /// The value of `scp`: no specification has it, and issuers write it in both ways.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Words {
+enum ScopeClaim {
     Spaced(String),
     Listed(Vec<String>),
 }
@@ -97,7 +97,7 @@ impl Jwt {
             // RFC 7515 section 4.1.11: what is critical and not understood. We understand none.
             return Err(AuthRejection::Invalid("it has critical extensions"));
         }
-        let kind = Kind::of(header.typ.as_deref()).ok_or(AuthRejection::Invalid(
+        let kind = TokenKind::of(header.typ.as_deref()).ok_or(AuthRejection::Invalid(
             "its type is not that of an access token",
         ))?;
         let key = self.keys.find(header.kid.as_deref(), header.alg).await?;
@@ -142,8 +142,8 @@ impl Claims {
     fn scopes(&self) -> Scopes {
         let scope = self.scope.as_deref().map(|words| scopes(words.split(' ')));
         let scp = self.scp.as_ref().map(|words| match words {
-            Words::Spaced(words) => scopes(words.split(' ')),
-            Words::Listed(words) => scopes(words.iter().map(String::as_str)),
+            ScopeClaim::Spaced(words) => scopes(words.split(' ')),
+            ScopeClaim::Listed(words) => scopes(words.iter().map(String::as_str)),
         });
         match (scope, scp) {
             (Some(scope), Some(scp)) => scope.and(scp),
