@@ -90,17 +90,17 @@ pub enum AuthError {
     "auth is none and {0} is not a loopback address: whoever reaches it would be the one user; \
      listen on 127.0.0.1, or set CASEMATE_AUTH to tokens or jwt"
 )]
-pub struct Exposed(SocketAddr);
+pub struct ExposedAddress(SocketAddr);
 
 /// Whether `address` may be listened on.
 ///
 /// # Errors
 /// Without authentication, when it is not loopback.
-pub fn check(address: SocketAddr, auth: &Auth) -> Result<(), Exposed> {
+pub fn check(address: SocketAddr, auth: &Auth) -> Result<(), ExposedAddress> {
     // `::ffff:127.0.0.1` is loopback too, and no other address is that is mapped.
     let loopback = address.ip().to_canonical().is_loopback();
     match auth {
-        Auth::None if !loopback => Err(Exposed(address)),
+        Auth::None if !loopback => Err(ExposedAddress(address)),
         Auth::None | Auth::Tokens(_) | Auth::Jwt(_) => Ok(()),
     }
 }

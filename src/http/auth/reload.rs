@@ -70,7 +70,7 @@ pub struct Reload<T> {
 struct State<T> {
     value: Arc<T>,
     /// Of the file that was read last; `None`: read it again anyway.
-    stamp: Option<Stamp>,
+    stamp: Option<FileStamp>,
     looked: Instant,
     /// What was logged and still holds.
     complaint: Option<String>,
@@ -78,7 +78,7 @@ struct State<T> {
 
 /// What tells that a file is another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+struct FileStamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -118,7 +118,8 @@ impl<T> Reload<T> {
     }
 
     fn look(&self, state: &mut State<T>) {
-        let unchanged = |stamp| fs::metadata(&self.path).is_ok_and(|now| Stamp::of(&now) == stamp);
+        let unchanged =
+            |stamp| fs::metadata(&self.path).is_ok_and(|now| FileStamp::of(&now) == stamp);
         if state.stamp.is_some_and(unchanged) {
             return;
         }
@@ -150,14 +151,14 @@ impl<T> Reload<T> {
     }
 }
 
-fn read(path: &Arc<Path>) -> Result<(Option<Stamp>, String), FileError> {
+fn read(path: &Arc<Path>) -> Result<(Option<FileStamp>, String), FileError> {
     read_text(path).map_err(|source| FileError::Unreadable {
         path: path.clone(),
         source,
     })
 }
 
-fn read_text(path: &Path) -> io::Result<(Option<Stamp>, String)> {
+fn read_text(path: &Path) -> io::Result<(Option<FileStamp>, String)> {
     // Before it is opened: opening a FIFO waits for its writer.
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
@@ -176,10 +177,10 @@ fn read_text(path: &Path) -> io::Result<(Option<Stamp>, String)> {
         .ok()
         .and_then(|at| SystemTime::now().duration_since(at).ok());
     let settled = age.is_some_and(|age| age >= SETTLED);
-    Ok((settled.then(|| Stamp::of(&metadata)), text))
+    Ok((settled.then(|| FileStamp::of(&metadata)), text))
 }
 
-impl Stamp {
+impl FileStamp {
     fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),

@@ -23,7 +23,7 @@ use crate::http::auth::reload::Reload;
 
 /// How often the issuer is asked.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct FetchLimiter {
     /// Age from which what is kept is asked for again while it is used.
     pub refresh: Duration,
     /// Age from which it is not used: a key that the issuer took back works no longer than this.
@@ -34,7 +34,7 @@ pub struct Pace {
 
 /// Ten questions a minute at the most, which is what jwks-rsa allows itself; an issuer that is
 /// down for less than an hour is not noticed by those whose key is known.
-pub const PACE: Pace = Pace {
+pub const PACE: FetchLimiter = FetchLimiter {
     refresh: Duration::from_secs(10 * 60),
     expiry: Duration::from_secs(60 * 60),
     pause: Duration::from_secs(6),
@@ -66,14 +66,14 @@ pub enum Keys {
 #[derive(Debug)]
 pub struct Remote {
     fetcher: Fetcher,
-    pace: Pace,
-    kept: Mutex<Option<Kept>>,
+    pace: FetchLimiter,
+    kept: Mutex<Option<CachedKeys>>,
     /// When the issuer was asked last. Whoever holds it asks; the others wait for that answer.
     asked: tokio::sync::Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Clone)]
-struct Kept {
+struct CachedKeys {
     keys: Arc<KeySet>,
     at: Instant,
 }
@@ -104,7 +104,7 @@ impl Keys {
 
 impl Remote {
     /// Knows nothing yet.
-    pub fn new(fetcher: Fetcher, pace: Pace) -> Self {
+    pub fn new(fetcher: Fetcher, pace: FetchLimiter) -> Self {
         Self {
             fetcher,
             pace,
@@ -139,7 +139,7 @@ impl Remote {
     }
 
     /// What is kept and still good.
-    fn kept(&self) -> Option<Kept> {
+    fn kept(&self) -> Option<CachedKeys> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.clone()
             .filter(|kept| kept.at.elapsed() < self.pace.expiry)
@@ -155,7 +155,7 @@ impl Remote {
         match self.fetch().await {
             Ok(keys) => {
                 info!(keys = keys.len(), "the issuer's keys were fetched");
-                let kept = Kept {
+                let kept = CachedKeys {
                     keys: Arc::new(keys),
                     at: now,
                 };
@@ -174,7 +174,7 @@ impl Remote {
 }
 
 fn look_up(
-    kept: Option<&Kept>,
+    kept: Option<&CachedKeys>,
     id: Option<&str>,
     algorithm: Algorithm,
 ) -> Result<Arc<Key>, KeyError> {

@@ -54,13 +54,13 @@ impl Issuer {
         self.asked.load(Ordering::SeqCst)
     }
 
-    fn keys(&self, pace: Pace) -> Remote {
+    fn keys(&self, pace: FetchLimiter) -> Remote {
         Remote::new(Fetcher::new(&self.url.parse().unwrap()).unwrap(), pace)
     }
 }
 
 /// Asked again only for what is not known, and then always.
-const EAGER: Pace = Pace {
+const EAGER: FetchLimiter = FetchLimiter {
     refresh: HOUR,
     expiry: HOUR,
     pause: Duration::ZERO,
@@ -111,7 +111,7 @@ async fn a_new_key_is_found_and_one_that_was_taken_back_is_not() {
 async fn invented_key_ids_ask_once_in_a_pause() {
     let issuer = Issuer::new(&[rsa("a")]).await;
     let pause = Duration::from_secs(60);
-    let keys = issuer.keys(Pace { pause, ..EAGER });
+    let keys = issuer.keys(FetchLimiter { pause, ..EAGER });
     for nth in 0..20 {
         assert_eq!(
             remote(&keys, &format!("x{nth}")).await,
@@ -127,7 +127,7 @@ async fn invented_key_ids_ask_once_in_a_pause() {
 #[tokio::test]
 async fn old_keys_are_asked_for_again_kept_while_the_issuer_is_down_and_not_for_ever() {
     let issuer = Issuer::new(&[rsa("a")]).await;
-    let pace = Pace {
+    let pace = FetchLimiter {
         refresh: HOUR / 4,
         ..EAGER
     };
@@ -151,7 +151,7 @@ async fn old_keys_are_asked_for_again_kept_while_the_issuer_is_down_and_not_for_
 #[tokio::test]
 async fn an_old_key_that_was_taken_back_is_refused_at_the_next_asking() {
     let issuer = Issuer::new(&[rsa("a")]).await;
-    let pace = Pace {
+    let pace = FetchLimiter {
         refresh: HOUR / 4,
         ..EAGER
     };

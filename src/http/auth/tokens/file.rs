@@ -19,7 +19,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Digest, Holder, Token, TokenName};
+use super::{Holder, Token, TokenDigest, TokenName};
 use crate::config::FileLocation;
 use crate::http::auth::reload::FileError;
 use crate::identity::{Scope, Scopes, Subject};
@@ -133,8 +133,8 @@ fn scopes(words: &Spanned<Vec<String>>) -> Result<Scopes, Wrong> {
         })
 }
 
-fn hexadecimal(text: &str) -> Option<Digest> {
-    let mut digest = Digest::default();
+fn hexadecimal(text: &str) -> Option<TokenDigest> {
+    let mut digest = TokenDigest::default();
     if text.len() != 2 * digest.len() {
         return None;
     }

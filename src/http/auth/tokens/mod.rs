@@ -26,7 +26,7 @@ use crate::identity::{Principal, Scopes, Subject, User};
 
 /// What the file keeps of a token: SHA-256. Nothing slower is needed: 256 random bits cannot be
 /// guessed, and who reads the file learns no token.
-pub type Digest = [u8; 32];
+pub type TokenDigest = [u8; 32];
 
 /// What tokens of ours begin with, for those who search for leaked ones.
 const PREFIX: &str = "cm_";
@@ -37,7 +37,7 @@ pub struct Token {
     /// For people; of a delegate, the issuer of its users.
     pub name: TokenName,
     /// Of the token itself, which is nowhere.
-    pub digest: Digest,
+    pub digest: TokenDigest,
     /// Whose it is.
     pub holder: Holder,
     /// What it is good for.
@@ -70,7 +70,7 @@ pub fn generate() -> Result<String, getrandom::Error> {
 }
 
 /// What the file keeps of `token`.
-pub fn digest(token: &str) -> Digest {
+pub fn digest(token: &str) -> TokenDigest {
     Sha256::digest(token).into()
 }
 
@@ -112,7 +112,7 @@ impl Tokens {
 }
 
 /// In time that says nothing about any digest: all are compared, each to its last byte.
-fn find<'a>(tokens: &'a [Token], digest: &Digest) -> Option<&'a Token> {
+fn find<'a>(tokens: &'a [Token], digest: &TokenDigest) -> Option<&'a Token> {
     tokens.iter().fold(None, |found, token| {
         let equal = bool::from(token.digest.ct_eq(digest));
         if equal { Some(token) } else { found }

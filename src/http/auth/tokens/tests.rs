@@ -10,7 +10,7 @@ use super::*;
 use crate::http::auth::testing::TempFile;
 use crate::identity::Scope;
 
-fn hex(digest: Digest) -> String {
+fn hex(digest: TokenDigest) -> String {
     digest.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
