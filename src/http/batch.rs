@@ -40,7 +40,7 @@ pub async fn run(messages: Vec<Part>, parts: Parts, next: Next) -> Response {
     let takes_a_stream = takes_a_stream(&parts.headers);
     let each = messages
         .into_iter()
-        .map(|message| alone(message, &parts, next.clone()));
+        .map(|message| single(message, &parts, next.clone()));
     if takes_a_stream {
         let each: Vec<_> = each
             .map(|response| stream::once(response).flat_map(events).boxed())
@@ -69,7 +69,7 @@ pub fn no_batches() -> Refusal {
 }
 
 /// One message on its way, as a POST of its own.
-fn alone(
+fn single(
     message: Part,
     parts: &Parts,
     next: Next,

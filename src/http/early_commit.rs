@@ -62,28 +62,28 @@ fn committed(answer: Answer, id: Value) -> Response {
     let stream = Body::from_stream(comments_until(answer).flat_map(move |part| {
         let id = id.clone();
         match part {
-            Part::Comment => stream::once(async { Ok(COMMENT) }).boxed(),
-            Part::Answer(answered) => forwarded(answered, id),
+            ResponsePart::Comment => stream::once(async { Ok(COMMENT) }).boxed(),
+            ResponsePart::Answer(answered) => forwarded(answered, id),
         }
     }));
     (StatusCode::OK, head, stream).into_response()
 }
 
-enum Part {
+enum ResponsePart {
     Comment,
     Answer(Response),
 }
 
 /// A comment at once, so that the head does not wait for company, and then one after
 /// each interval, up to the answer.
-fn comments_until(answer: Answer) -> impl Stream<Item = Part> + Send {
+fn comments_until(answer: Answer) -> impl Stream<Item = ResponsePart> + Send {
     let mut ticks = interval_at(Instant::now(), KEEP_ALIVE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     stream::unfold(Some((answer, ticks)), |state| async move {
         let (mut answer, mut ticks): (Answer, Interval) = state?;
         tokio::select! {
-            answered = &mut answer => Some((Part::Answer(answered), None)),
-            _ = ticks.tick() => Some((Part::Comment, Some((answer, ticks)))),
+            answered = &mut answer => Some((ResponsePart::Answer(answered), None)),
+            _ = ticks.tick() => Some((ResponsePart::Comment, Some((answer, ticks)))),
         }
     })
 }
