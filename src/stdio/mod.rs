@@ -24,7 +24,7 @@ use transport::Lines;
 pub async fn serve(manager: Manager, tools: Tools, stop: CancellationToken) {
     let (reader, writer) = stdio_pipes();
     let ended = stop.child_token();
-    let reader = UntilEnd {
+    let reader = EndOfInput {
         reader,
         ended: ended.clone(),
     };
@@ -52,12 +52,12 @@ pub async fn serve(manager: Manager, tools: Tools, stop: CancellationToken) {
 }
 
 /// Tells when the input has ended, before anybody waits for running calls.
-struct UntilEnd<R> {
+struct EndOfInput<R> {
     reader: R,
     ended: CancellationToken,
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for UntilEnd<R> {
+impl<R: AsyncRead + Unpin> AsyncRead for EndOfInput<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
