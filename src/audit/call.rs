@@ -3,14 +3,14 @@
 use std::time::Instant;
 
 use super::line::Event;
-use super::{Audit, Begun, Call, Digest, Unwritten, Who};
+use super::{Audit, AuditSubject, AuditWriteError, Begun, Call, Digest};
 
 /// What is known of a call when it begins. `None` of it where nothing is recorded.
 #[derive(Debug)]
 pub struct Started {
     audit: Audit,
     id: Option<String>,
-    user: Who,
+    user: AuditSubject,
     tool: String,
     arguments: Digest,
     at: Instant,
@@ -21,13 +21,13 @@ impl Audit {
     /// nothing is recorded.
     ///
     /// # Errors
-    /// [`Unwritten`]: it must not be made.
+    /// [`AuditWriteError`]: it must not be made.
     pub async fn begin(
         &self,
-        user: impl FnOnce() -> Who,
+        user: impl FnOnce() -> AuditSubject,
         tool: &str,
         arguments: impl FnOnce() -> Vec<u8>,
-    ) -> Result<Option<Started>, Unwritten> {
+    ) -> Result<Option<Started>, AuditWriteError> {
         if !self.is_on() {
             return Ok(None);
         }
@@ -48,8 +48,8 @@ impl Started {
     /// goes on when its server is killed.
     ///
     /// # Errors
-    /// [`Unwritten`]: it must not be made.
-    pub async fn begun(&mut self) -> Result<(), Unwritten> {
+    /// [`AuditWriteError`]: it must not be made.
+    pub async fn begun(&mut self) -> Result<(), AuditWriteError> {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let (arguments_sha256, arguments) = self.arguments.clone().end();
         let begun = Begun {
@@ -72,14 +72,14 @@ impl Started {
     /// Records it, and waits until the line is written.
     ///
     /// # Errors
-    /// [`Unwritten`]: it was made and is not recorded, or that is not known.
+    /// [`AuditWriteError`]: it was made and is not recorded, or that is not known.
     pub async fn end(
         self,
         content: Digest,
         result: Digest,
         outcome: &str,
         container: Option<String>,
-    ) -> Result<(), Unwritten> {
+    ) -> Result<(), AuditWriteError> {
         let content_sha256 = (!content.is_empty()).then(|| content.end());
         let (content_sha256, content) = content_sha256.unzip();
         let (arguments_sha256, arguments) = self.arguments.end();

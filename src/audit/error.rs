@@ -30,7 +30,7 @@ pub enum AuditError {
 
 /// Why a line is not written.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Unwritten {
+pub enum AuditWriteError {
     /// The system refused.
     #[error("the line could not be written: {0}")]
     Refused(String),
@@ -42,7 +42,7 @@ pub enum Unwritten {
     Gone,
 }
 
-impl Unwritten {
+impl AuditWriteError {
     /// For each of those whose line was in what could not be written.
     pub(super) fn from_io(error: &io::Error) -> Self {
         Self::Refused(error.to_string())

@@ -28,7 +28,7 @@ const END: &str = "\"}";
 
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Who {
+pub struct AuditSubject {
     /// Who vouches for the subject.
     pub issuer: String,
     /// The name.
@@ -41,7 +41,7 @@ pub struct Begun {
     /// Random; the line of the call has it too.
     pub id: String,
     /// Whose.
-    pub user: Who,
+    pub user: AuditSubject,
     /// The tool.
     pub tool: String,
     /// As that of the call.
@@ -58,7 +58,7 @@ pub struct Call {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Whose.
-    pub user: Who,
+    pub user: AuditSubject,
     /// The tool, or for files over HTTP `http_upload`, `http_download`, `http_stat`,
     /// `http_list`, `http_delete`.
     pub tool: String,
@@ -97,7 +97,7 @@ pub struct Removal {
     pub name: String,
     /// Whose it was.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<Who>,
+    pub user: Option<AuditSubject>,
     /// Why it is removed.
     pub reason: String,
     /// `begun` before it, then `done` or what went wrong: who is killed in between

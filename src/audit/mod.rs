@@ -36,8 +36,8 @@ use tracing::{error, info};
 
 pub use call::Started;
 pub use digest::{CONTENT_BYTES, Digest};
-pub use error::{AuditError, Unwritten};
-pub use line::{Begun, Call, Removal, Who};
+pub use error::{AuditError, AuditWriteError};
+pub use line::{AuditSubject, Begun, Call, Removal};
 pub use verify::{Finding, Report, verify};
 
 use crate::meter::Meter;
@@ -109,7 +109,7 @@ struct Message {
     event: Option<Event>,
     /// How many calls were refused so far, for the line that ends that.
     refused: u64,
-    written: oneshot::Sender<Result<(), Unwritten>>,
+    written: oneshot::Sender<Result<(), AuditWriteError>>,
 }
 
 impl Audit {
@@ -156,8 +156,8 @@ impl Audit {
     /// last one was. After one that was not, it is tried.
     ///
     /// # Errors
-    /// [`Unwritten`]: no line can be written, and the call must not be made.
-    pub async fn admit(&self) -> Result<(), Unwritten> {
+    /// [`AuditWriteError`]: no line can be written, and the call must not be made.
+    pub async fn admit(&self) -> Result<(), AuditWriteError> {
         let Some(shared) = &self.0 else {
             return Ok(());
         };
@@ -174,8 +174,8 @@ impl Audit {
     /// Records a call, and waits until its line is written.
     ///
     /// # Errors
-    /// [`Unwritten`]: it was made and is not recorded, or that is not known.
-    pub async fn call(&self, call: Call) -> Result<(), Unwritten> {
+    /// [`AuditWriteError`]: it was made and is not recorded, or that is not known.
+    pub async fn call(&self, call: Call) -> Result<(), AuditWriteError> {
         self.write(Event::Call(call)).await
     }
 
@@ -183,7 +183,7 @@ impl Audit {
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn removal(&self, removal: Removal) -> Result<(), Unwritten> {
+    pub async fn removal(&self, removal: Removal) -> Result<(), AuditWriteError> {
         self.write(Event::Removal(removal)).await
     }
 
@@ -197,7 +197,7 @@ impl Audit {
         }
     }
 
-    async fn write(&self, event: Event) -> Result<(), Unwritten> {
+    async fn write(&self, event: Event) -> Result<(), AuditWriteError> {
         match &self.0 {
             Some(shared) => shared.send(Some(event)).await,
             None => Ok(()),
@@ -206,7 +206,7 @@ impl Audit {
 }
 
 impl Shared {
-    async fn send(&self, event: Option<Event>) -> Result<(), Unwritten> {
+    async fn send(&self, event: Option<Event>) -> Result<(), AuditWriteError> {
         let is_line = event.is_some();
         let (written, answer) = oneshot::channel();
         let refused = self.refused.load(Ordering::Relaxed);
@@ -219,17 +219,17 @@ impl Shared {
             self.queue
                 .send(message)
                 .await
-                .map_err(|_| Unwritten::Gone)?;
-            answer.await.map_err(|_| Unwritten::Gone)?
+                .map_err(|_| AuditWriteError::Gone)?;
+            answer.await.map_err(|_| AuditWriteError::Gone)?
         };
         let result = timeout(PATIENCE, asked).await;
-        let result = result.unwrap_or(Err(Unwritten::Late(PATIENCE)));
+        let result = result.unwrap_or(Err(AuditWriteError::Late(PATIENCE)));
         self.note(&result, refused, is_line);
         result
     }
 
     /// Tells it once when it breaks and once when it is over.
-    fn note(&self, result: &Result<(), Unwritten>, refused: u64, is_line: bool) {
+    fn note(&self, result: &Result<(), AuditWriteError>, refused: u64, is_line: bool) {
         let was_broken = self.broken.swap(result.is_err(), Ordering::Relaxed);
         self.meter.audit_up(result.is_ok());
         match result {
@@ -280,7 +280,10 @@ fn run(mut writer: Writer, mut messages: mpsc::Receiver<Message>, meter: &Meter)
             meter.audited(lines);
         }
         for Message { written, .. } in batch.drain(..) {
-            let result = result.as_ref().map(|_| ()).map_err(Unwritten::from_io);
+            let result = result
+                .as_ref()
+                .map(|_| ())
+                .map_err(AuditWriteError::from_io);
             // Who waits no more has counted it as not written.
             let _ = written.send(result);
         }

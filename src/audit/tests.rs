@@ -44,7 +44,7 @@ fn writer(directory: &Directory, limit: u64) -> Writer {
 fn call(tool: &str) -> Event {
     Event::Call(Call {
         id: None,
-        user: Who {
+        user: AuditSubject {
             issuer: "local".to_owned(),
             subject: "ada".to_owned(),
         },

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::audit::{Audit, Removal, Unwritten, Who};
+use crate::audit::{Audit, AuditSubject, AuditWriteError, Removal};
 use crate::engine::{Engine, EngineError};
 use crate::identity::User;
 
@@ -50,18 +50,18 @@ impl Recorded {
     /// Before it: `what` is `container`, `volume`, `image` or `backup`.
     ///
     /// # Errors
-    /// [`Unwritten`]: it must not be removed.
+    /// [`AuditWriteError`]: it must not be removed.
     pub async fn begin(
         audit: &Audit,
         what: &'static str,
         name: &str,
         user: Option<&User>,
         reason: &str,
-    ) -> Result<Self, Unwritten> {
+    ) -> Result<Self, AuditWriteError> {
         let removal = Removal {
             what,
             name: name.to_owned(),
-            user: user.map(|user| Who {
+            user: user.map(|user| AuditSubject {
                 issuer: user.issuer.as_str().to_owned(),
                 subject: user.subject.as_str().to_owned(),
             }),

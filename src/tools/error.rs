@@ -8,7 +8,7 @@ use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
 use serde_json::json;
 
 use super::code::Code;
-use crate::audit::Unwritten;
+use crate::audit::AuditWriteError;
 use crate::config::limits;
 use crate::engine::EngineError;
 use crate::sandbox::{SandboxError, Uncertainty};
@@ -39,7 +39,7 @@ impl ToolError {
     }
 
     /// A call that was not made, because it could not be recorded.
-    pub fn not_recorded(error: &Unwritten) -> Self {
+    pub fn not_recorded(error: &AuditWriteError) -> Self {
         Self::new(
             Code::AuditUnavailable,
             format!(
@@ -50,7 +50,7 @@ impl ToolError {
     }
 
     /// A call that was made, and is not recorded.
-    pub fn unrecorded(error: &Unwritten) -> Self {
+    pub fn unrecorded(error: &AuditWriteError) -> Self {
         Self::new(
             Code::Unrecorded,
             format!(

@@ -38,7 +38,7 @@ pub use code::Code;
 pub use entries::{instant, time};
 pub use error::{ToolError, subject_of};
 pub use outcome::convert;
-pub use record::who;
+pub use record::audit_subject;
 pub use shell::{NAME as RUNS_COMMANDS, start, start_attached};
 
 use crate::config::{Results, ToolSet};

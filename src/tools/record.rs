@@ -3,7 +3,7 @@
 use rmcp::model::{CallToolResult, JsonObject};
 
 use super::ToolError;
-use crate::audit::{Audit, Started, Unwritten, Who};
+use crate::audit::{Audit, AuditSubject, AuditWriteError, Started};
 use crate::identity::User;
 use crate::sandbox::LastContainer;
 
@@ -16,7 +16,7 @@ pub async fn begin(
 ) -> Result<Option<Started>, ToolError> {
     let json = || json(arguments);
     let begun = async {
-        let mut call = audit.begin(|| who(user), name, json).await?;
+        let mut call = audit.begin(|| audit_subject(user), name, json).await?;
         if let (Some(call), true) = (&mut call, starts_a_command(name, arguments)) {
             call.begun().await?;
         }
@@ -24,7 +24,7 @@ pub async fn begin(
     };
     begun
         .await
-        .map_err(|error: Unwritten| ToolError::not_recorded(&error))
+        .map_err(|error: AuditWriteError| ToolError::not_recorded(&error))
 }
 
 /// Who asks again for a command that runs starts none.
@@ -47,8 +47,8 @@ pub async fn end(
 }
 
 /// Whose line it is.
-pub fn who(user: &User) -> Who {
-    Who {
+pub fn audit_subject(user: &User) -> AuditSubject {
+    AuditSubject {
         issuer: user.issuer.as_str().to_owned(),
         subject: user.subject.as_str().to_owned(),
     }

@@ -18,10 +18,10 @@ use http_body_util::BodyExt as _;
 use tokio_util::task::TaskTracker;
 
 use super::error::{ErrorCodeExt, FileRejection};
-use crate::audit::{Digest, Started, Unwritten};
+use crate::audit::{AuditWriteError, Digest, Started};
 use crate::identity::Principal;
 use crate::sandbox::{LastContainer, Manager};
-use crate::tools::{ToolError, who};
+use crate::tools::{ToolError, audit_subject};
 
 /// What a transfer is recorded as that did not come to its end.
 const BROKEN_OFF: &str = "broken_off";
@@ -37,7 +37,7 @@ pub async fn layer(State(manager): State<Manager>, mut request: Request, next: N
     let target = uri.path_and_query().map_or("", |target| target.as_str());
     let (audit, tool) = (manager.audit(), tool(method, uri.path()));
     let arguments = || target.as_bytes().to_vec();
-    let begun = match audit.begin(|| who(&user), tool, arguments).await {
+    let begun = match audit.begin(|| audit_subject(&user), tool, arguments).await {
         Ok(Some(begun)) => begun,
         Ok(None) => return next.run(request).await,
         Err(error) => return FileRejection::from(ToolError::not_recorded(&error)).into_response(),
@@ -94,7 +94,7 @@ struct Call {
 }
 
 impl Call {
-    async fn end(self) -> Result<(), Unwritten> {
+    async fn end(self) -> Result<(), AuditWriteError> {
         let sent = {
             let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
             sent.clone()
@@ -164,7 +164,7 @@ async fn answered(response: Response, mut call: Call) -> Response {
     Response::from_parts(parts, Body::new(body))
 }
 
-type Writing = Pin<Box<dyn Future<Output = Result<(), Unwritten>> + Send>>;
+type Writing = Pin<Box<dyn Future<Output = Result<(), AuditWriteError>> + Send>>;
 
 /// Content on its way out.
 struct AuditedBody {

@@ -1,7 +1,7 @@
 use std::io;
 
 use super::id::Id;
-use crate::audit::Unwritten;
+use crate::audit::AuditWriteError;
 use crate::ops::chain;
 use crate::ops::gc::hold::HoldError;
 use crate::sandbox::{SandboxError, StageError};
@@ -77,7 +77,7 @@ pub enum BackupError {
     Thread(#[source] io::Error),
     /// Every removal must be recorded, and that is not possible.
     #[error("what it replaces cannot be recorded, and stays: {0}")]
-    Unrecorded(Unwritten),
+    Unrecorded(AuditWriteError),
     /// Somebody keeps the workspace, by now.
     #[error(transparent)]
     Held(#[from] HoldError),
