@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use super::line::Event;
-use super::{Audit, AuditSubject, AuditWriteError, Begun, Call, Digest};
+use super::{Audit, AuditSubject, AuditWriteError, Call, CommandStart, Digest};
 
 /// What is known of a call when it begins. `None` of it where nothing is recorded.
 #[derive(Debug)]
-pub struct Started {
+pub struct CallStart {
     audit: Audit,
     id: Option<String>,
     user: AuditSubject,
@@ -27,12 +27,12 @@ impl Audit {
         user: impl FnOnce() -> AuditSubject,
         tool: &str,
         arguments: impl FnOnce() -> Vec<u8>,
-    ) -> Result<Option<Started>, AuditWriteError> {
+    ) -> Result<Option<CallStart>, AuditWriteError> {
         if !self.is_on() {
             return Ok(None);
         }
         self.admit().await?;
-        Ok(Some(Started {
+        Ok(Some(CallStart {
             audit: self.clone(),
             id: None,
             user: user(),
@@ -43,7 +43,7 @@ impl Audit {
     }
 }
 
-impl Started {
+impl CallStart {
     /// Records that it is about to be made, and waits until that line is written: for what
     /// goes on when its server is killed.
     ///
@@ -52,7 +52,7 @@ impl Started {
     pub async fn begun(&mut self) -> Result<(), AuditWriteError> {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let (arguments_sha256, arguments) = self.arguments.clone().end();
-        let begun = Begun {
+        let begun = CommandStart {
             id: id.clone(),
             user: self.user.clone(),
             tool: self.tool.clone(),

@@ -37,7 +37,7 @@ pub struct AuditSubject {
 
 /// A command that is about to run: what kills its server in the middle leaves this.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Begun {
+pub struct CommandStart {
     /// Random; the line of the call has it too.
     pub id: String,
     /// Whose.
@@ -124,7 +124,7 @@ pub enum Event {
         after: String,
     },
     /// A command is about to run.
-    Begun(Begun),
+    Begun(CommandStart),
     /// A call was answered.
     Call(Call),
     /// A removal.

@@ -34,10 +34,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tracing::{error, info};
 
-pub use call::Started;
+pub use call::CallStart;
 pub use digest::{CONTENT_BYTES, Digest};
 pub use error::{AuditError, AuditWriteError};
-pub use line::{AuditSubject, Begun, Call, Removal};
+pub use line::{AuditSubject, Call, CommandStart, Removal};
 pub use verify::{Finding, Report, verify};
 
 use crate::meter::Meter;

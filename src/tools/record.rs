@@ -3,7 +3,7 @@
 use rmcp::model::{CallToolResult, JsonObject};
 
 use super::ToolError;
-use crate::audit::{Audit, AuditSubject, AuditWriteError, Started};
+use crate::audit::{Audit, AuditSubject, AuditWriteError, CallStart};
 use crate::identity::User;
 use crate::sandbox::LastContainer;
 
@@ -13,7 +13,7 @@ pub async fn begin(
     user: &User,
     name: &str,
     arguments: &JsonObject,
-) -> Result<Option<Started>, ToolError> {
+) -> Result<Option<CallStart>, ToolError> {
     let json = || json(arguments);
     let begun = async {
         let mut call = audit.begin(|| audit_subject(user), name, json).await?;
@@ -34,7 +34,7 @@ fn starts_a_command(name: &str, arguments: &JsonObject) -> bool {
 
 /// Waits until the line is written.
 pub async fn end(
-    call: Started,
+    call: CallStart,
     result: &CallToolResult,
     outcome: &str,
     used: &LastContainer,

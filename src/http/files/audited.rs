@@ -18,7 +18,7 @@ use http_body_util::BodyExt as _;
 use tokio_util::task::TaskTracker;
 
 use super::error::{ErrorCodeExt, FileRejection};
-use crate::audit::{AuditWriteError, Digest, Started};
+use crate::audit::{AuditWriteError, CallStart, Digest};
 use crate::identity::Principal;
 use crate::sandbox::{LastContainer, Manager};
 use crate::tools::{ToolError, audit_subject};
@@ -84,7 +84,7 @@ fn hashed(body: Body, sent: Arc<Mutex<Digest>>) -> Body {
 
 /// A call that is under way.
 struct Call {
-    begun: Started,
+    begun: CallStart,
     sent: Arc<Mutex<Digest>>,
     received: Digest,
     used: LastContainer,
