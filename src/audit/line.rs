@@ -90,7 +90,7 @@ pub struct Call {
 
 /// Something that is removed for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Removal {
+pub struct RemovalRecord {
     /// `container`, `volume` or `image`.
     pub what: &'static str,
     /// Its name.
@@ -128,7 +128,7 @@ pub enum Event {
     /// A call was answered.
     Call(Call),
     /// A removal.
-    Removal(Removal),
+    Removal(RemovalRecord),
     /// Lines could not be written for a while.
     Resumed {
         /// Calls that were refused meanwhile.
@@ -177,7 +177,7 @@ impl Server {
 }
 
 #[derive(Serialize)]
-struct Unhashed<'a> {
+struct HashedFields<'a> {
     seq: u64,
     prev: &'a str,
     time: String,
@@ -188,14 +188,14 @@ struct Unhashed<'a> {
 
 /// Where a chain is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
+pub struct ChainHead {
     /// Of the last line.
     pub seq: u64,
     /// Of the last line.
     pub hash: String,
 }
 
-impl Head {
+impl ChainHead {
     /// Before the first line.
     pub fn new() -> Self {
         Self {
@@ -207,7 +207,7 @@ impl Head {
     /// The next line, with its line feed. The chain goes on from it.
     pub fn add(&mut self, server: &Server, event: &Event) -> serde_json::Result<String> {
         let seq = self.seq + 1;
-        let mut line = serde_json::to_string(&Unhashed {
+        let mut line = serde_json::to_string(&HashedFields {
             seq,
             prev: &self.hash,
             time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
@@ -227,7 +227,7 @@ impl Head {
 
 /// A line as it is read: what the check needs.
 #[derive(Debug, Deserialize)]
-pub struct Stored {
+pub struct StoredLine {
     /// Its number.
     pub seq: u64,
     /// The hash of the one before.
@@ -245,7 +245,7 @@ pub struct Stored {
     pub others: Vec<Anchor>,
 }
 
-impl Stored {
+impl StoredLine {
     /// A line without its line feed; `None`: none of ours.
     pub fn parse(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()

@@ -37,7 +37,7 @@ use tracing::{error, info};
 pub use call::CallStart;
 pub use digest::{CONTENT_BYTES, Digest};
 pub use error::{AuditError, AuditWriteError};
-pub use line::{AuditSubject, Call, CommandStart, Removal};
+pub use line::{AuditSubject, Call, CommandStart, RemovalRecord};
 pub use verify::{Finding, Report, verify};
 
 use crate::meter::Meter;
@@ -183,7 +183,7 @@ impl Audit {
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn removal(&self, removal: Removal) -> Result<(), AuditWriteError> {
+    pub async fn removal(&self, removal: RemovalRecord) -> Result<(), AuditWriteError> {
         self.write(Event::Removal(removal)).await
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::digest::sha256;
 use super::file::{self, Name};
-use super::line::{Anchor, Event, Head, LINE_BYTES, Server, Stored};
+use super::line::{Anchor, ChainHead, Event, LINE_BYTES, Server, StoredLine};
 
 /// Servers whose ends are told in the first line of the next, those that wrote last.
 const CHAINS: usize = 32;
@@ -50,22 +50,22 @@ pub fn all(directory: &Path, server: &Server) -> io::Result<Vec<Anchor>> {
 }
 
 /// Where the file ends, after it was sealed if that was due.
-fn one(path: &Path, server: &Server) -> io::Result<Option<Head>> {
+fn one(path: &Path, server: &Server) -> io::Result<Option<ChainHead>> {
     let mut file = OpenOptions::new().read(true).append(true).open(path)?;
     let is_left = file.try_lock().is_ok();
-    let tail = Tail::read(&mut file)?;
-    let head = tail.last.as_ref().map(|last| Head {
+    let tail = FileTail::read(&mut file)?;
+    let head = tail.last.as_ref().map(|last| ChainHead {
         seq: last.seq,
         hash: last.hash.clone(),
     });
-    let is_closed = tail.torn.is_empty() && tail.last.as_ref().is_some_and(Stored::is_last);
+    let is_closed = tail.torn.is_empty() && tail.last.as_ref().is_some_and(StoredLine::is_last);
     if !is_left || is_closed {
         return Ok(head);
     }
-    let mut head = head.unwrap_or_else(Head::new);
+    let mut head = head.unwrap_or_else(ChainHead::new);
     let mut text = String::new();
     let mut torn = tail.torn.as_slice();
-    if let Some(whole) = Stored::parse(torn).filter(|line| line.is_whole(torn)) {
+    if let Some(whole) = StoredLine::parse(torn).filter(|line| line.is_whole(torn)) {
         // All of it is there but the line feed.
         (head.seq, head.hash) = (whole.seq, whole.hash);
         torn = &[];
@@ -89,14 +89,14 @@ fn one(path: &Path, server: &Server) -> io::Result<Option<Head>> {
 }
 
 /// How a file ends.
-struct Tail {
+struct FileTail {
     /// The last whole line.
-    last: Option<Stored>,
+    last: Option<StoredLine>,
     /// What is behind the last line feed.
     torn: Vec<u8>,
 }
 
-impl Tail {
+impl FileTail {
     fn read(file: &mut File) -> io::Result<Self> {
         // A line that was torn, the one before it, and what ends that.
         let most = u64::try_from(2 * LINE_BYTES + 2).unwrap_or(u64::MAX);
@@ -117,7 +117,7 @@ impl Tail {
         let torn = bytes.split_off(end.map_or(0, |end| end + 1));
         bytes.pop();
         let begin = bytes.iter().rposition(|&byte| byte == b'\n');
-        let last = Stored::parse(&bytes[begin.map_or(0, |begin| begin + 1)..]);
+        let last = StoredLine::parse(&bytes[begin.map_or(0, |begin| begin + 1)..]);
         Ok(Self { last, torn })
     }
 }

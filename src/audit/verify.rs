@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::file::{self, Name};
-use super::line::{Anchor, Head, LINE_BYTES, Stored};
-use walk::{End, Walk};
+use super::line::{Anchor, ChainHead, LINE_BYTES, StoredLine};
+use walk::{FileEnd, Walk};
 
 /// Findings of one file that are kept: who replaced a file need not fill the memory.
 const FINDINGS: usize = 100;
@@ -104,7 +104,7 @@ fn anchors(directory: &Path, names: &[Name]) -> io::Result<BTreeMap<Name, Vec<An
         let most = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX);
         BufReader::new(file.take(most)).read_until(b'\n', &mut line)?;
         line.pop();
-        let first = Stored::parse(&line).filter(|first| first.is_whole(&line));
+        let first = StoredLine::parse(&line).filter(|first| first.is_whole(&line));
         for anchor in first.map(|first| first.others).unwrap_or_default() {
             if let Some(name) = Name::parse(&anchor.file) {
                 anchors.entry(name).or_default().push(anchor);
@@ -124,7 +124,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn all(mut self) -> io::Result<()> {
-        let mut before: Option<(Name, Head)> = None;
+        let mut before: Option<(Name, ChainHead)> = None;
         for (at, name) in self.names.clone().into_iter().enumerate() {
             let from = self.start(&name, before.as_ref());
             let next = self.names.get(at + 1);
@@ -137,9 +137,9 @@ impl Check<'_> {
     }
 
     /// The head that the first line of `name` follows; `None` where it is not known.
-    fn start(&mut self, name: &Name, before: Option<&(Name, Head)>) -> Option<Head> {
+    fn start(&mut self, name: &Name, before: Option<&(Name, ChainHead)>) -> Option<ChainHead> {
         if name.part == 1 {
-            return Some(Head::new());
+            return Some(ChainHead::new());
         }
         match before {
             Some((last, head)) if last.next() == *name => Some(head.clone()),
@@ -157,7 +157,12 @@ impl Check<'_> {
         }
     }
 
-    fn one(&mut self, name: &Name, from: Option<Head>, goes_on: bool) -> io::Result<Head> {
+    fn one(
+        &mut self,
+        name: &Name,
+        from: Option<ChainHead>,
+        goes_on: bool,
+    ) -> io::Result<ChainHead> {
         let path = self.path(name);
         let file = File::open(&path)?;
         // Before it is read: a server that ends meanwhile leaves a last line.
@@ -176,20 +181,20 @@ impl Check<'_> {
             self.note(name, Some(line), what);
         }
         match end {
-            End::Torn if goes_on => {
+            FileEnd::Torn if goes_on => {
                 let what = "is not finished, and another file follows".to_owned();
                 self.find(name, Some(walk.lines), what);
             }
             _ if is_open || goes_on => {}
-            End::Torn => {
+            FileEnd::Torn => {
                 let what = "is not finished: its server was killed, or the rest was cut off";
                 self.note(name, Some(walk.lines), what.to_owned());
             }
-            End::Open => {
+            FileEnd::Open => {
                 let what = "has no last line: its server was killed, or lines were cut off";
                 self.note(name, None, what.to_owned());
             }
-            End::Closed => {}
+            FileEnd::Closed => {}
         }
         Ok(walk.head)
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::error::AuditError;
 use super::file::{self, Name};
-use super::line::{Event, Head, Server};
+use super::line::{ChainHead, Event, Server};
 use super::seal;
 
 /// How often the disk is asked to have what was written, while calls come: a loss of power
@@ -25,7 +25,7 @@ pub struct Writer {
     file: File,
     /// Of whole lines in the file.
     length: u64,
-    head: Head,
+    head: ChainHead,
     /// What was written last was not written whole.
     broken: bool,
     settled: Instant,
@@ -46,7 +46,7 @@ impl Writer {
             pid: std::process::id(),
             others,
         };
-        let (name, mut head) = (Name::first(&server), Head::new());
+        let (name, mut head) = (Name::first(&server), ChainHead::new());
         let begun = head
             .add(&server, &started)
             .map_err(io::Error::from)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::audit::{Audit, AuditSubject, AuditWriteError, Removal};
+use crate::audit::{Audit, AuditSubject, AuditWriteError, RemovalRecord};
 use crate::engine::{Engine, EngineError};
 use crate::identity::User;
 
@@ -43,7 +43,7 @@ pub async fn volumes(engine: &Engine, whose: &[(&str, &str)]) -> Result<Vec<Stri
 #[derive(Debug)]
 pub struct Recorded {
     audit: Audit,
-    removal: Removal,
+    removal: RemovalRecord,
 }
 
 impl Recorded {
@@ -58,7 +58,7 @@ impl Recorded {
         user: Option<&User>,
         reason: &str,
     ) -> Result<Self, AuditWriteError> {
-        let removal = Removal {
+        let removal = RemovalRecord {
             what,
             name: name.to_owned(),
             user: user.map(|user| AuditSubject {
@@ -78,7 +78,7 @@ impl Recorded {
     pub async fn end(self, outcome: String) {
         let Self { audit, removal } = self;
         let (what, name) = (removal.what, removal.name.clone());
-        if let Err(error) = audit.removal(Removal { outcome, ..removal }).await {
+        if let Err(error) = audit.removal(RemovalRecord { outcome, ..removal }).await {
             let error = &error as &dyn std::error::Error;
             warn!(what, name, error, "what became of it is not recorded");
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use casemate::audit::{Audit, Options, Removal};
+use casemate::audit::{Audit, Options, RemovalRecord};
 use casemate::meter::Meter;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -390,7 +390,7 @@ async fn a_disk_that_is_full_behind_the_first_line_of_a_file_leaves_no_gap_in_th
         ..options
     };
     let audit = Audit::open(options, Meter::new()).expect("an audit");
-    let removal = |reason: &str| Removal {
+    let removal = |reason: &str| RemovalRecord {
         what: "volume",
         name: name(),
         user: None,

@@ -3,12 +3,12 @@
 use std::io::{self, BufRead, Read as _};
 
 use super::super::digest::sha256;
-use super::super::line::{Anchor, Head, LINE_BYTES, Stored};
+use super::super::line::{Anchor, ChainHead, LINE_BYTES, StoredLine};
 use super::FINDINGS;
 
 /// How a file ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum FileEnd {
     /// With the line of a server that ended, or the seal of another.
     Closed,
     /// With any other line.
@@ -20,7 +20,7 @@ pub enum End {
 /// What is known while it is read.
 pub struct Walk {
     /// Of the last line that was one.
-    pub head: Head,
+    pub head: ChainHead,
     /// Whether the next line must follow `head`.
     known: bool,
     anchors: Vec<Anchor>,
@@ -37,10 +37,10 @@ pub struct Walk {
 
 impl Walk {
     /// From `from`, where that is known. What others saw must be in it.
-    pub fn new(from: Option<Head>, anchors: Vec<Anchor>) -> Self {
+    pub fn new(from: Option<ChainHead>, anchors: Vec<Anchor>) -> Self {
         Self {
             known: from.is_some(),
-            head: from.unwrap_or_else(Head::new),
+            head: from.unwrap_or_else(ChainHead::new),
             anchors,
             lines: 0,
             findings: Vec::new(),
@@ -51,7 +51,7 @@ impl Walk {
     }
 
     /// All lines.
-    pub fn all(&mut self, mut file: impl BufRead) -> io::Result<End> {
+    pub fn all(&mut self, mut file: impl BufRead) -> io::Result<FileEnd> {
         let most = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX);
         let mut line = Vec::new();
         let mut is_torn = false;
@@ -84,9 +84,9 @@ impl Walk {
             self.findings.push((None, what));
         }
         Ok(match (is_torn, self.closed) {
-            (true, _) => End::Torn,
-            (_, true) => End::Closed,
-            _ => End::Open,
+            (true, _) => FileEnd::Torn,
+            (_, true) => FileEnd::Closed,
+            _ => FileEnd::Open,
         })
     }
 
@@ -102,7 +102,7 @@ impl Walk {
     fn one(&mut self, line: &[u8]) {
         let at = self.lines;
         let torn = self.torn.take();
-        let Some(stored) = Stored::parse(line) else {
+        let Some(stored) = StoredLine::parse(line) else {
             if torn.is_some() {
                 self.find(at - 1, "is no line of an audit: it was changed");
             }
@@ -120,7 +120,7 @@ impl Walk {
     }
 
     /// What was not finished is explained by the seal behind it, and by nothing else.
-    fn torn_before(&mut self, torn: Option<(usize, String)>, stored: &Stored) {
+    fn torn_before(&mut self, torn: Option<(usize, String)>, stored: &StoredLine) {
         let sealed = match (stored.torn_bytes, &stored.torn_sha256) {
             (Some(bytes), Some(hash)) if stored.kind == "sealed" && bytes > 0 => {
                 Some((bytes, hash.clone()))
@@ -139,7 +139,7 @@ impl Walk {
         }
     }
 
-    fn follow(&mut self, stored: &Stored) {
+    fn follow(&mut self, stored: &StoredLine) {
         let (at, wanted) = (self.lines, self.head.seq + 1);
         if self.known && stored.prev != self.head.hash {
             if stored.seq > wanted {
@@ -168,14 +168,14 @@ impl Walk {
         self.saw(stored);
         self.known = true;
         self.closed = stored.is_last();
-        self.head = Head {
+        self.head = ChainHead {
             seq: stored.seq,
             hash: stored.hash.clone(),
         };
     }
 
     /// One of those that others saw?
-    fn saw(&mut self, stored: &Stored) {
+    fn saw(&mut self, stored: &StoredLine) {
         self.anchors
             .retain(|anchor| anchor.seq != stored.seq || anchor.hash != stored.hash);
     }
