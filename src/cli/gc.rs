@@ -9,7 +9,7 @@ use super::setup;
 use crate::config::{AwsVariables, ProcessEnvironment, SettingsArgs};
 use crate::engine::Engine;
 use crate::ops::backup::{Backups, Store};
-use crate::ops::gc::{Fate, Gc, Item, Scope, last_backup};
+use crate::ops::gc::{Disposition, Gc, PlanItem, Scope, last_backup};
 use crate::sandbox::Manager;
 
 /// Flags of `gc`.
@@ -56,7 +56,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         !is_stopped,
         "stopped by a signal: what is not said was not looked at"
     );
-    let failed = |item: &Item| matches!(item.fate, Fate::Failed(_));
+    let failed = |item: &PlanItem| matches!(item.disposition, Disposition::Failed(_));
     Ok(match items.iter().any(failed) {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
@@ -68,7 +68,7 @@ async fn clean_up(
     engine: Engine,
     plans: bool,
     stop: CancellationToken,
-) -> anyhow::Result<Vec<Item>> {
+) -> anyhow::Result<Vec<PlanItem>> {
     let config = manager.config();
     let last_backup = match &config.backup.target {
         Some(target) if config.volume_retention.is_some() => {
@@ -85,12 +85,12 @@ async fn clean_up(
     })
 }
 
-fn line(item: &Item) -> String {
+fn line(item: &PlanItem) -> String {
     let (what, name, reason) = (item.what.as_str(), &item.name, &item.reason);
-    match &item.fate {
-        Fate::Remove => format!("would remove {what} {name}: {reason}"),
-        Fate::Removed => format!("removed {what} {name}: {reason}"),
-        Fate::Kept(why) => format!("kept {what} {name}: {why}"),
-        Fate::Failed(why) => format!("not removed {what} {name}: {why}"),
+    match &item.disposition {
+        Disposition::Remove => format!("would remove {what} {name}: {reason}"),
+        Disposition::Removed => format!("removed {what} {name}: {reason}"),
+        Disposition::Kept(why) => format!("kept {what} {name}: {why}"),
+        Disposition::Failed(why) => format!("not removed {what} {name}: {why}"),
     }
 }

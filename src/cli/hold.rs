@@ -37,7 +37,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             anyhow::ensure!(was_held, "the workspace of {user} is not held");
             return Ok(format!("released the workspace of {user}"));
         }
-        hold::place(&engine, instance, &user).await?;
+        hold::create(&engine, instance, &user).await?;
         anyhow::Ok(format!("held the workspace of {user}"))
     })?;
     writeln!(std::io::stdout().lock(), "{told}")?;

@@ -14,7 +14,7 @@ use crate::identity::{Instance, SandboxName, User};
 /// # Errors
 /// [`EngineError::Foreign`] where somebody's volume has the name of the hold, which then
 /// would hold nothing; the Engine's.
-pub async fn place(engine: &Engine, instance: &Instance, user: &User) -> Result<(), EngineError> {
+pub async fn create(engine: &Engine, instance: &Instance, user: &User) -> Result<(), EngineError> {
     let sandbox = SandboxName::new(instance, user);
     let labels = [
         (labels::INSTANCE, instance.as_str()),

@@ -30,7 +30,7 @@ use std::time::SystemTime;
 
 pub use error::GcError;
 pub use last_backup::{Backup, last_backup};
-pub use plan::{Fate, Item, What};
+pub use plan::{Disposition, PlanItem, ResourceKind};
 pub use timer::hourly;
 
 use tokio_util::sync::CancellationToken;
@@ -48,10 +48,14 @@ pub enum Scope {
 }
 
 impl Scope {
-    fn kinds(self) -> &'static [What] {
+    fn kinds(self) -> &'static [ResourceKind] {
         match self {
-            Self::Containers => &[What::Container],
-            Self::All => &[What::Container, What::Image, What::Volume],
+            Self::Containers => &[ResourceKind::Container],
+            Self::All => &[
+                ResourceKind::Container,
+                ResourceKind::Image,
+                ResourceKind::Volume,
+            ],
         }
     }
 }
@@ -100,13 +104,13 @@ impl Gc {
     ///
     /// # Errors
     /// The Engine's while it is planned.
-    pub async fn run(&mut self, scope: Scope) -> Result<Vec<Item>, GcError> {
+    pub async fn run(&mut self, scope: Scope) -> Result<Vec<PlanItem>, GcError> {
         let mut done = Vec::new();
         for what in scope.kinds() {
             let mut items = self.plan_kind(*what).await?;
             for item in &mut items {
-                if item.fate == Fate::Remove && !self.stop.is_cancelled() {
-                    item.fate = self.remove(item).await;
+                if item.disposition == Disposition::Remove && !self.stop.is_cancelled() {
+                    item.disposition = self.remove(item).await;
                 }
             }
             done.extend(items);

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use tracing::warn;
 
-use super::rules::{self, Facts, Verdict};
+use super::rules::{self, Verdict, VolumeFacts};
 use super::{Gc, GcError, Scope, hold};
 use crate::engine::{ContainerSummary, VolumeSummary, labels};
 use crate::identity::{SandboxName, User};
@@ -16,7 +16,7 @@ use crate::sandbox::{is_abandoned, owner, workspaces};
 /// What may be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum What {
+pub enum ResourceKind {
     /// A container that never ran.
     Container,
     /// An image that was prepared from another.
@@ -25,7 +25,7 @@ pub enum What {
     Volume,
 }
 
-impl What {
+impl ResourceKind {
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -39,7 +39,7 @@ impl What {
 /// What becomes of it, or became.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Fate {
+pub enum Disposition {
     /// It is to be removed.
     Remove,
     /// It was removed.
@@ -52,9 +52,9 @@ pub enum Fate {
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Item {
+pub struct PlanItem {
     /// Which kind.
-    pub what: What,
+    pub what: ResourceKind,
     /// On the Engine: of a container its id.
     pub name: String,
     /// Whose.
@@ -66,21 +66,22 @@ pub struct Item {
     /// Why it is to be removed.
     pub reason: String,
     /// What becomes of it.
-    pub fate: Fate,
+    #[serde(rename = "fate")]
+    pub disposition: Disposition,
     /// When the workspace was used last.
     #[serde(skip)]
     pub(super) used: Option<SystemTime>,
 }
 
-impl Item {
-    fn new(what: What, name: &str, user: Option<&User>, reason: impl Into<String>) -> Self {
+impl PlanItem {
+    fn new(what: ResourceKind, name: &str, user: Option<&User>, reason: impl Into<String>) -> Self {
         Self {
             what,
             name: name.to_owned(),
             user: user.map(|user| user.subject.as_str().to_owned()),
             issuer: user.map(|user| user.issuer.as_str().to_owned()),
             reason: reason.into(),
-            fate: Fate::Remove,
+            disposition: Disposition::Remove,
             used: None,
         }
     }
@@ -98,7 +99,7 @@ impl Gc {
     ///
     /// # Errors
     /// The Engine's.
-    pub async fn plan(&mut self, scope: Scope) -> Result<Vec<Item>, GcError> {
+    pub async fn plan(&mut self, scope: Scope) -> Result<Vec<PlanItem>, GcError> {
         let mut items = Vec::new();
         for what in scope.kinds() {
             items.extend(self.plan_kind(*what).await?);
@@ -106,31 +107,31 @@ impl Gc {
         Ok(items)
     }
 
-    pub(super) async fn plan_kind(&mut self, what: What) -> Result<Vec<Item>, GcError> {
+    pub(super) async fn plan_kind(&mut self, what: ResourceKind) -> Result<Vec<PlanItem>, GcError> {
         match what {
-            What::Container => self.containers().await,
-            What::Image => Ok(self.images().await),
-            What::Volume => self.volumes().await,
+            ResourceKind::Container => self.containers().await,
+            ResourceKind::Image => Ok(self.images().await),
+            ResourceKind::Volume => self.volumes().await,
         }
     }
 
-    async fn containers(&self) -> Result<Vec<Item>, GcError> {
+    async fn containers(&self) -> Result<Vec<PlanItem>, GcError> {
         let rows = self.rows().await?;
         let now = SystemTime::now();
         let abandoned = rows.iter().filter(|row| is_abandoned(row, now));
         let item = |row: &ContainerSummary| {
             let reason = "it was made and never started";
             let owner = owner(&row.labels);
-            Item::new(What::Container, &row.id, owner.as_ref(), reason)
+            PlanItem::new(ResourceKind::Container, &row.id, owner.as_ref(), reason)
         };
         Ok(abandoned.map(item).collect())
     }
 
     /// One that cannot be looked at keeps no volume from being: it is told as one that
     /// could not be removed.
-    async fn images(&self) -> Vec<Item> {
+    async fn images(&self) -> Vec<PlanItem> {
         let reason = "no server of this version makes containers from it";
-        let item = |name: &str| Item::new(What::Image, name, None, reason);
+        let item = |name: &str| PlanItem::new(ResourceKind::Image, name, None, reason);
         let unused = async {
             let keep = self.manager.prepared_images().await?;
             self.engine.unused_prepared(&keep).await
@@ -140,16 +141,16 @@ impl Gc {
             Err(error) => {
                 let why = chain(&error);
                 warn!(why, "which images nobody needs is not known");
-                let fate = Fate::Failed(why);
-                vec![Item {
-                    fate,
+                let disposition = Disposition::Failed(why);
+                vec![PlanItem {
+                    disposition,
                     ..item("all")
                 }]
             }
         }
     }
 
-    async fn volumes(&mut self) -> Result<Vec<Item>, GcError> {
+    async fn volumes(&mut self) -> Result<Vec<PlanItem>, GcError> {
         let mut items = Vec::new();
         let Some(retention) = self.manager.config().volume_retention else {
             return Ok(items);
@@ -183,10 +184,10 @@ impl Gc {
         rows: &[ContainerSummary],
         is_held: bool,
         retention: Duration,
-    ) -> Item {
+    ) -> PlanItem {
         let reason = format!("unused for {}", humantime::format_duration(retention));
-        let mut item = Item::new(What::Volume, &volume.name, Some(user), reason);
-        let mut facts = Facts {
+        let mut item = PlanItem::new(ResourceKind::Volume, &volume.name, Some(user), reason);
+        let mut facts = VolumeFacts {
             is_held,
             is_bound: self.manager.snapshots(user).is_bound(),
             // An ephemeral one has a name of its own: what counts is whose it is.
@@ -207,10 +208,10 @@ impl Gc {
             verdict = rules::judge(&facts, retention, now);
         }
         item.used = facts.used;
-        item.fate = match verdict {
-            Verdict::Remove => Fate::Remove,
-            Verdict::Keep(why) => Fate::Kept(why.to_owned()),
-            Verdict::Look => Fate::Kept("its last use is not known".to_owned()),
+        item.disposition = match verdict {
+            Verdict::Remove => Disposition::Remove,
+            Verdict::Keep(why) => Disposition::Kept(why.to_owned()),
+            Verdict::Look => Disposition::Kept("its last use is not known".to_owned()),
         };
         item
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 /// What is known of a volume.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Facts {
+pub struct VolumeFacts {
     /// Somebody keeps it: see [`super::hold`].
     pub is_held: bool,
     /// The workspace of its user is a directory of the host: this is from before, and nobody
@@ -45,7 +45,7 @@ pub fn next_look(used: Option<SystemTime>, retention: Duration, now: SystemTime)
 }
 
 /// The cheapest reason to keep it goes first: a look costs a container.
-pub fn judge(facts: &Facts, retention: Duration, now: SystemTime) -> Verdict {
+pub fn judge(facts: &VolumeFacts, retention: Duration, now: SystemTime) -> Verdict {
     // What is in the future is now: the clocks differ.
     let is_young = |time: SystemTime| now.duration_since(time).unwrap_or_default() < retention;
     if facts.is_held {
@@ -84,47 +84,47 @@ mod tests {
 
     #[test]
     fn a_volume_goes_only_when_its_last_use_is_known_and_long_ago() {
-        let old = Facts {
+        let old = VolumeFacts {
             has_backups: true,
             created: Some(now() - 3 * HOUR),
             used: Some(now() - 2 * HOUR),
-            ..Facts::default()
+            ..VolumeFacts::default()
         };
-        let judged = |facts: Facts| judge(&facts, HOUR, now());
+        let judged = |facts: VolumeFacts| judge(&facts, HOUR, now());
         assert_eq!(judged(old), Verdict::Remove);
-        assert_eq!(judged(Facts { used: None, ..old }), Verdict::Look);
+        assert_eq!(judged(VolumeFacts { used: None, ..old }), Verdict::Look);
         let recent = Some(now() - HOUR / 2);
         let next_look = Some(now() + HOUR);
         for kept in [
-            Facts {
+            VolumeFacts {
                 is_held: true,
                 ..old
             },
-            Facts {
+            VolumeFacts {
                 is_bound: true,
                 ..old
             },
-            Facts {
+            VolumeFacts {
                 is_in_use: true,
                 ..old
             },
-            Facts {
+            VolumeFacts {
                 has_backups: false,
                 ..old
             },
-            Facts {
+            VolumeFacts {
                 created: recent,
                 ..old
             },
-            Facts {
+            VolumeFacts {
                 used: recent,
                 ..old
             },
-            Facts {
+            VolumeFacts {
                 used: Some(now() + HOUR),
                 ..old
             },
-            Facts {
+            VolumeFacts {
                 used: None,
                 next_look,
                 ..old
@@ -149,7 +149,7 @@ mod tests {
             flags in any::<[bool; 4]>(), created in 0u64..100_000, used in 0u64..100_000, keep in 3600u64..90_000,
         ) {
             let at = |ago| Some(now() - Duration::from_secs(ago));
-            let facts = Facts {
+            let facts = VolumeFacts {
                 is_held: flags[0],
                 is_bound: flags[3],
                 is_in_use: flags[1],

@@ -42,7 +42,7 @@ async fn an_unused_workspace_comes_back_from_the_backup_that_it_went_after() {
     let mut gc = gc_into(&here, &target);
     planned(&mut gc, &["ada"]).await;
     let items = gc.run(Scope::All).await.expect("it runs");
-    assert_eq!(fate(&items, "ada"), &Fate::Removed);
+    assert_eq!(disposition(&items, "ada"), &Disposition::Removed);
     assert_eq!(instance.volumes(), Vec::<String>::new());
     let counted = here.engine.meter().text().expect("text");
     for line in [
@@ -81,7 +81,7 @@ async fn a_workspace_with_a_path_of_5000_bytes_comes_back_from_the_backup_that_i
     let mut gc = gc_into(&here, &target);
     planned(&mut gc, &["ada"]).await;
     let items = gc.run(Scope::All).await.expect("it runs");
-    assert_eq!(fate(&items, "ada"), &Fate::Removed);
+    assert_eq!(disposition(&items, "ada"), &Disposition::Removed);
     assert_eq!(instance.volumes(), Vec::<String>::new());
     here.manager.close().await;
 
@@ -140,15 +140,15 @@ async fn a_restored_workspace_goes_too_and_not_while_another_is_being_restored()
     let mut gc = gc_into(&here, &target);
     planned(&mut gc, &["ada"]).await;
     let items = gc.run(Scope::All).await.expect("it runs");
-    let kept = Fate::Kept("a restore runs, or was broken off".to_owned());
-    assert_eq!(fate(&items, "ada"), &kept);
+    let kept = Disposition::Kept("a restore runs, or was broken off".to_owned());
+    assert_eq!(disposition(&items, "ada"), &kept);
     assert!(instance.volumes().contains(&restored[0]));
 
     drop(fills);
     docker::output(&["volume", "rm", &next, &mark]);
     planned(&mut gc, &["ada"]).await;
     let items = gc.run(Scope::All).await.expect("it runs");
-    assert_eq!(fate(&items, "ada"), &Fate::Removed);
+    assert_eq!(disposition(&items, "ada"), &Disposition::Removed);
     assert_eq!(instance.volumes(), Vec::<String>::new());
     here.manager.close().await;
 }

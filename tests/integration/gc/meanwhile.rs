@@ -40,8 +40,14 @@ async fn what_is_held_or_removed_while_the_clean_up_runs_is_left_so_and_a_look_i
     let mut gc = here.gc(meanwhile(&instance, &bob));
     planned(&mut gc, &["ada", "bob"]).await;
     let items = gc.run(Scope::All).await.expect("it runs");
-    assert_eq!(fate(&items, "ada"), &Fate::Kept("it is held".to_owned()));
-    assert_eq!(fate(&items, "bob"), &Fate::Kept("it is gone".to_owned()));
+    assert_eq!(
+        disposition(&items, "ada"),
+        &Disposition::Kept("it is held".to_owned())
+    );
+    assert_eq!(
+        disposition(&items, "bob"),
+        &Disposition::Kept("it is gone".to_owned())
+    );
     let counted = here.engine.meter().text().expect("text");
     assert!(
         !counted.contains("casemate_sandbox_starts_total{"),
@@ -54,7 +60,7 @@ async fn what_is_held_or_removed_while_the_clean_up_runs_is_left_so_and_a_look_i
     let mut stopped = here.gc(meanwhile(&instance, &bob)).stopping(stop);
     let items = stopped.run(Scope::All).await.expect("it runs");
     assert!(
-        items.iter().all(|item| item.what != What::Volume),
+        items.iter().all(|item| item.what != ResourceKind::Volume),
         "{items:?}"
     );
 
@@ -83,8 +89,8 @@ async fn a_workspace_that_does_not_say_when_it_was_used_stays_and_the_look_ends(
     let (here, made) = (Here::new(&instance, &image), Arc::default());
     let mut gc = here.gc(backup(&made, Ok("a backup".to_owned())));
     let items = gc.run(Scope::All).await.expect("it runs");
-    let unknown = Fate::Kept("its last use is not known".to_owned());
-    assert_eq!(fate(&items, "eve"), &unknown);
+    let unknown = Disposition::Kept("its last use is not known".to_owned());
+    assert_eq!(disposition(&items, "eve"), &unknown);
     assert_eq!(instance.containers(), [""; 0]);
     here.manager.close().await;
 }
@@ -160,7 +166,7 @@ async fn a_workspace_whose_top_is_locked_is_looked_into_as_any_other() {
     planned(&mut gc, &users.map(|(user, _)| user)).await;
     let items = gc.run(Scope::All).await.expect("it runs");
     for (user, mode) in users {
-        assert_eq!(fate(&items, user), &Fate::Removed, "{mode}");
+        assert_eq!(disposition(&items, user), &Disposition::Removed, "{mode}");
     }
     here.manager.close().await;
 }

@@ -15,7 +15,7 @@ use casemate::config::{
 };
 use casemate::engine::{Engine, locate};
 use casemate::identity::User;
-use casemate::ops::gc::{Backup, Fate, Gc, Item, Scope, What};
+use casemate::ops::gc::{Backup, Disposition, Gc, PlanItem, ResourceKind, Scope};
 use casemate::sandbox::Manager;
 use serde_json::{Value, json};
 
@@ -210,12 +210,14 @@ fn engine() -> Engine {
 }
 
 /// What becomes of the volume of `user`.
-fn fate<'a>(items: &'a [Item], user: &str) -> &'a Fate {
-    let mut volumes = items.iter().filter(|item| item.what == What::Volume);
+fn disposition<'a>(items: &'a [PlanItem], user: &str) -> &'a Disposition {
+    let mut volumes = items
+        .iter()
+        .filter(|item| item.what == ResourceKind::Volume);
     let found = volumes.find(|item| item.user.as_deref() == Some(user));
     &found
         .unwrap_or_else(|| panic!("none of {user}: {items:?}"))
-        .fate
+        .disposition
 }
 
 fn backup(made: &Arc<AtomicUsize>, result: Result<String, String>) -> Backup {
@@ -243,7 +245,10 @@ async fn unused(instance: &Instance, image: &docker::Image, users: &[&str]) {
 async fn planned(gc: &mut Gc, users: &[&str]) {
     for _ in 0..40 {
         let items = gc.plan(Scope::All).await.expect("a plan");
-        if users.iter().all(|user| *fate(&items, user) == Fate::Remove) {
+        if users
+            .iter()
+            .all(|user| *disposition(&items, user) == Disposition::Remove)
+        {
             return;
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
@@ -286,12 +291,15 @@ async fn an_unused_workspace_goes_after_its_backup_and_what_is_held_used_or_fore
     let bob = bob.start().await;
     assert_eq!(bob.read("file").await.text(), "a");
     let items = gc.run(Scope::All).await.expect("it runs");
-    assert_eq!(fate(&items, "ada"), &Fate::Removed);
+    assert_eq!(disposition(&items, "ada"), &Disposition::Removed);
     assert_eq!(
-        fate(&items, "bob"),
-        &Fate::Kept("a container uses it".to_owned())
+        disposition(&items, "bob"),
+        &Disposition::Kept("a container uses it".to_owned())
     );
-    assert_eq!(fate(&items, "held"), &Fate::Kept("it is held".to_owned()));
+    assert_eq!(
+        disposition(&items, "held"),
+        &Disposition::Kept("it is held".to_owned())
+    );
     assert_eq!(made.load(Ordering::Relaxed), 1);
     let volumes = instance.volumes();
     // Of bob, of the one that is held, its hold, and the two that are none of ours.
@@ -333,8 +341,8 @@ async fn without_its_backup_or_when_it_was_used_meanwhile_a_workspace_stays() {
     let mut gc = here.gc(backup(&made, Err("no space".to_owned())));
     planned(&mut gc, &["ada"]).await;
     let items = gc.run(Scope::All).await.expect("it runs");
-    let failed = Fate::Failed("there is no backup: no space".to_owned());
-    assert_eq!(fate(&items, "ada"), &failed);
+    let failed = Disposition::Failed("there is no backup: no space".to_owned());
+    assert_eq!(disposition(&items, "ada"), &failed);
     assert_eq!(made.load(Ordering::Relaxed), 1);
 
     let manager = here.manager.clone();
@@ -349,8 +357,8 @@ async fn without_its_backup_or_when_it_was_used_meanwhile_a_workspace_stays() {
     planned(&mut gc, &["ada"]).await;
     let items = gc.run(Scope::All).await.expect("it runs");
     assert_eq!(
-        fate(&items, "ada"),
-        &Fate::Kept("it was used meanwhile".to_owned())
+        disposition(&items, "ada"),
+        &Disposition::Kept("it was used meanwhile".to_owned())
     );
     assert_eq!(instance.volumes().len(), 1);
     here.manager.close().await;
