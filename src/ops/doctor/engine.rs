@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use super::{Finding, chain, known};
+use super::{Finding, chain, vulnerabilities};
 use crate::engine::{Engine, EngineAddress, EngineError, EngineVersion};
 
 /// What to do when there is none.
@@ -48,7 +48,7 @@ pub async fn look(address: Result<EngineAddress, EngineError>) -> (Option<Engine
     );
     found.insert(0, Finding::ok("engine", said));
     found.extend(architecture(&version));
-    found.extend(known::look(&version));
+    found.extend(vulnerabilities::look(&version));
     (Some(engine), found)
 }
 

@@ -19,12 +19,12 @@ mod engine;
 mod host;
 mod image;
 mod inside;
-mod known;
 mod pools;
 mod settings;
 mod trial;
 mod uids;
 mod version;
+mod vulnerabilities;
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;

@@ -9,7 +9,7 @@ use super::version::Version;
 use crate::engine::{Component, EngineVersion};
 
 /// One such way.
-struct Known {
+struct KnownVulnerability {
     /// As `docker version` names the part.
     part: &'static str,
     id: &'static str,
@@ -20,12 +20,12 @@ struct Known {
     mended: &'static [&'static str],
     /// Packages of Debian that mend an older version: the first of each release of Debian.
     debian: &'static [&'static str],
-    by: By,
+    by: AttackVector,
 }
 
 /// Who has to do what for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
+enum AttackVector {
     /// Code in a sandbox or an image, with no more than starting one.
     Sandbox,
     /// Code in a sandbox, when somebody copies files with the docker command. Casemate does not.
@@ -34,161 +34,163 @@ enum By {
     HostUser,
 }
 
-const KNOWN: [Known; 15] = [
-    // https://www.openwall.com/lists/oss-security/2019/02/11/2, https://nvd.nist.gov/vuln/detail/CVE-2019-5736
-    Known {
+const KNOWN: [KnownVulnerability; 15] = [
+    // https://www.openwall.com/lists/oss-security/2019/02/11/2,
+    // https://nvd.nist.gov/vuln/detail/CVE-2019-5736
+    KnownVulnerability {
         part: "runc",
         id: "CVE-2019-5736",
         what: "a container overwrites runc on the host",
         since: "",
         mended: &["1.0.0-rc7"],
         debian: &[],
-        by: By::Sandbox,
+        by: AttackVector::Sandbox,
     },
     // https://github.com/opencontainers/runc/security/advisories/GHSA-c3xm-pvg7-gh7r
-    Known {
+    KnownVulnerability {
         part: "runc",
         id: "CVE-2021-30465",
         what: "a mount is redirected to the host by a symbolic link",
         since: "",
         mended: &["1.0.0-rc95"],
         debian: &[],
-        by: By::Sandbox,
+        by: AttackVector::Sandbox,
     },
     // https://github.com/opencontainers/runc/security/advisories/GHSA-g2j6-57v7-gm8c
-    Known {
+    KnownVulnerability {
         part: "runc",
         id: "CVE-2023-28642",
         what: "an image with /proc as a symbolic link passes AppArmor",
         since: "",
         mended: &["1.1.5"],
         debian: &[],
-        by: By::Sandbox,
+        by: AttackVector::Sandbox,
     },
-    // https://github.com/opencontainers/runc/security/advisories/GHSA-xr7r-f8xq-vfvv; Debian: DSA-5615-1
-    Known {
+    // https://github.com/opencontainers/runc/security/advisories/GHSA-xr7r-f8xq-vfvv; Debian:
+    // DSA-5615-1
+    KnownVulnerability {
         part: "runc",
         id: "CVE-2024-21626",
         what: "a working directory leads to the host's file system",
         since: "1.0.0-rc93",
         mended: &["1.1.12"],
         debian: &["1.1.5+ds1-1+deb12u1"],
-        by: By::Sandbox,
+        by: AttackVector::Sandbox,
     },
     // https://github.com/opencontainers/runc/security/advisories/GHSA-9493-h29p-rfm2
-    Known {
+    KnownVulnerability {
         part: "runc",
         id: "CVE-2025-31133",
         what: "a masked path is exchanged and the host's procfs written",
         since: "",
         mended: &["1.2.8", "1.3.3", "1.4.0-rc.3"],
         debian: &[],
-        by: By::Sandbox,
+        by: AttackVector::Sandbox,
     },
     // https://github.com/opencontainers/runc/security/advisories/GHSA-qw9x-cqr3-wc7r
-    Known {
+    KnownVulnerability {
         part: "runc",
         id: "CVE-2025-52565",
         what: "the mount of /dev/console is redirected",
         since: "",
         mended: &["1.2.8", "1.3.3", "1.4.0-rc.3"],
         debian: &[],
-        by: By::Sandbox,
+        by: AttackVector::Sandbox,
     },
     // https://github.com/opencontainers/runc/security/advisories/GHSA-cgrx-mc8f-2prm
-    Known {
+    KnownVulnerability {
         part: "runc",
         id: "CVE-2025-52881",
         what: "runc's writes to /proc are redirected, past AppArmor and SELinux",
         since: "",
         mended: &["1.2.8", "1.3.3", "1.4.0-rc.3"],
         debian: &[],
-        by: By::Sandbox,
+        by: AttackVector::Sandbox,
     },
     // https://github.com/containerd/containerd/security/advisories/GHSA-cm76-qm8v-3j95
-    Known {
+    KnownVulnerability {
         part: "containerd",
         id: "CVE-2025-47290",
         what: "an image that is pulled writes to the host",
         since: "2.1.0",
         mended: &["2.1.1"],
         debian: &[],
-        by: By::Sandbox,
+        by: AttackVector::Sandbox,
     },
     // https://github.com/containerd/containerd/security/advisories/GHSA-c2h3-6mxw-7mvq
-    Known {
+    KnownVulnerability {
         part: "containerd",
         id: "CVE-2021-41103",
         what: "users of the host reach into containers' directories",
         since: "",
         mended: &["1.4.11", "1.5.7"],
         debian: &[],
-        by: By::HostUser,
+        by: AttackVector::HostUser,
     },
     // https://github.com/containerd/containerd/security/advisories/GHSA-pwhc-rpq9-4c8w; Debian: the
     // package's changelog
-    Known {
+    KnownVulnerability {
         part: "containerd",
         id: "CVE-2024-25621",
         what: "users of the host reach into containerd's directories",
         since: "",
         mended: &["1.7.29", "2.0.7", "2.1.5", "2.2.0"],
         debian: &["1.6.20~ds1-1+deb12u2"],
-        by: By::HostUser,
+        by: AttackVector::HostUser,
     },
     // https://github.com/moby/moby/security/advisories/GHSA-3fwx-pjgw-3558
-    Known {
+    KnownVulnerability {
         part: "Engine",
         id: "CVE-2021-41091",
         what: "users of the host reach into containers' directories",
         since: "",
         mended: &["20.10.9"],
         debian: &[],
-        by: By::HostUser,
+        by: AttackVector::HostUser,
     },
     // https://github.com/moby/moby/security/advisories/GHSA-v994-f8vw-g7j4
-    Known {
+    KnownVulnerability {
         part: "Engine",
         id: "CVE-2021-41089",
         what: "`docker cp` changes permissions of files of the host",
         since: "",
         mended: &["20.10.9"],
         debian: &[],
-        by: By::Copying,
+        by: AttackVector::Copying,
     },
     // https://osv.dev/vulnerability/GHSA-x86f-5xw2-fm2r
-    Known {
+    KnownVulnerability {
         part: "Engine",
         id: "CVE-2026-41567",
         what: "`docker cp` of a compressed archive runs a program of the container as root",
         since: "",
         mended: &["29.5.1"],
         debian: &[],
-        by: By::Copying,
+        by: AttackVector::Copying,
     },
     // https://github.com/moby/moby/security/advisories/GHSA-vp62-88p7-qqf5
-    Known {
+    KnownVulnerability {
         part: "Engine",
         id: "CVE-2026-41568",
         what: "`docker cp` creates empty files anywhere on the host",
         since: "",
         mended: &["29.5.1"],
         debian: &[],
-        by: By::Copying,
+        by: AttackVector::Copying,
     },
     // https://github.com/moby/moby/security/advisories/GHSA-rg2x-37c3-w2rh
-    Known {
+    KnownVulnerability {
         part: "Engine",
         id: "CVE-2026-42306",
         what: "`docker cp` mounts a volume over a path of the host",
         since: "",
         mended: &["29.5.1"],
         debian: &[],
-        by: By::Copying,
+        by: AttackVector::Copying,
     },
 ];
 
-impl Known {
+impl KnownVulnerability {
     fn is_in(&self, version: Version, package: Option<&str>) -> bool {
         let is_backported = |package| self.debian.iter().any(|first| is_from(package, first));
         let is_older = Version::parse(self.since).is_some_and(|since| version < since);
@@ -272,7 +274,7 @@ fn of(part: &Component) -> Vec<Finding> {
             .collect::<Vec<_>>()
     };
     let mut found = Vec::new();
-    let escapes = has(By::Sandbox);
+    let escapes = has(AttackVector::Sandbox);
     if !escapes.is_empty() {
         let said = format!("{shown} has known escapes: {}", list(&escapes));
         let mend = "upgrade it; a distribution's package may have the mends under an older version: \
@@ -281,12 +283,12 @@ fn of(part: &Component) -> Vec<Finding> {
     }
     let others = [
         (
-            By::Copying,
+            AttackVector::Copying,
             "is unsafe to copy files with",
             "upgrade it, and use no `docker cp` on a sandbox; Casemate uses none",
         ),
         (
-            By::HostUser,
+            AttackVector::HostUser,
             "is unsafe on a machine of many",
             "upgrade it, and let nobody log in on this machine who is not to be root",
         ),
@@ -305,7 +307,7 @@ fn of(part: &Component) -> Vec<Finding> {
     found
 }
 
-fn list(known: &[&Known]) -> String {
+fn list(known: &[&KnownVulnerability]) -> String {
     let each = known.iter().map(|known| {
         let mended = known.mended.join(", ");
         format!("{} ({}; mended in {mended})", known.id, known.what)
@@ -314,5 +316,5 @@ fn list(known: &[&Known]) -> String {
 }
 
 #[cfg(test)]
-#[path = "known_tests.rs"]
+#[path = "vulnerabilities_tests.rs"]
 mod tests;
