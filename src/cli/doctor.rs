@@ -123,11 +123,11 @@ fn shown(finding: &Finding) -> String {
         check,
         level,
         found,
-        mend,
+        fix,
     } = finding;
     let mut line = format!("{:<8} {check:<13} {}\n", word(*level), plain(found));
-    if let Some(mend) = mend {
-        line += &format!("{:23}-> {}\n", "", plain(mend));
+    if let Some(fix) = fix {
+        line += &format!("{:23}-> {}\n", "", plain(fix));
     }
     line
 }
@@ -185,12 +185,12 @@ fn closing(report: &Report) -> String {
 mod tests {
     use super::*;
 
-    fn finding(level: Level, found: &str, mend: Option<&str>) -> Finding {
+    fn finding(level: Level, found: &str, fix: Option<&str>) -> Finding {
         Finding {
             check: "disk",
             level,
             found: found.to_owned(),
-            mend: mend.map(str::to_owned),
+            fix: fix.map(str::to_owned),
         }
     }
 

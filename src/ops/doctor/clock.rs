@@ -39,7 +39,7 @@ fn judge(theirs: SystemTime, ours: SystemTime, give: Duration) -> Finding {
     if apart > APART {
         let said = format!("the Engine's clock and this machine's are {shown} apart");
         return Finding::warning("clock", said)
-            .mend("keep both by NTP (`timedatectl set-ntp true`)");
+            .fix("keep both by NTP (`timedatectl set-ntp true`)");
     }
     Finding::ok(
         "clock",

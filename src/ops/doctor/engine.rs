@@ -17,7 +17,7 @@ pub async fn look(address: Result<EngineAddress, EngineError>) -> (Option<Engine
         Err(error) => {
             return (
                 None,
-                vec![Finding::error("engine", chain(&error)).mend(START)],
+                vec![Finding::error("engine", chain(&error)).fix(START)],
             );
         }
     };
@@ -25,7 +25,7 @@ pub async fn look(address: Result<EngineAddress, EngineError>) -> (Option<Engine
     let engine = match Engine::new(address.clone()) {
         Ok(engine) => engine,
         Err(error) => {
-            found.push(Finding::error("engine", chain(&error)).mend(START));
+            found.push(Finding::error("engine", chain(&error)).fix(START));
             return (None, found);
         }
     };
@@ -37,7 +37,7 @@ pub async fn look(address: Result<EngineAddress, EngineError>) -> (Option<Engine
             found.push(match error {
                 // It says itself what to do.
                 EngineError::Forbidden { .. } => finding,
-                _ => finding.mend(START),
+                _ => finding.fix(START),
             });
             return (None, found);
         }
@@ -59,13 +59,13 @@ fn door(address: &EngineAddress) -> Option<Finding> {
             "{} asks nobody who they are: whoever reaches it is root there",
             address.uri
         );
-        let mend = "use the Engine's unix socket, or a tunnel to it";
-        return Some(Finding::warning("socket", said).mend(mend));
+        let fix = "use the Engine's unix socket, or a tunnel to it";
+        return Some(Finding::warning("socket", said).fix(fix));
     };
     let mode = fs::metadata(socket).ok()?.mode();
     (mode & 0o002 != 0).then(|| {
         let said = format!("everybody on this machine may use {socket}, and so be root on it");
-        Finding::warning("socket", said).mend(format!("chmod o-rw {socket}"))
+        Finding::warning("socket", said).fix(format!("chmod o-rw {socket}"))
     })
 }
 
@@ -82,7 +82,7 @@ fn architecture(version: &EngineVersion) -> Option<Finding> {
             version.arch
         );
         Finding::error("architecture", said)
-            .mend("use a server that is built for the Engine's machine")
+            .fix("use a server that is built for the Engine's machine")
     })
 }
 
@@ -126,6 +126,6 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].level, Level::Error);
         assert!(found[0].found.contains("DOCKER_HOST"), "{found:?}");
-        assert_eq!(found[0].mend.as_deref(), Some(START));
+        assert_eq!(found[0].fix.as_deref(), Some(START));
     }
 }

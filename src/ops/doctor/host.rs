@@ -36,7 +36,7 @@ fn storage(host: &Capabilities) -> Finding {
     if driver == "vfs" {
         let said = "the storage driver vfs copies the whole image for every sandbox";
         return Finding::warning("storage", said)
-            .mend("use overlay2 (\"storage-driver\" in daemon.json)");
+            .fix("use overlay2 (\"storage-driver\" in daemon.json)");
     }
     Finding::ok(
         "storage",
@@ -50,9 +50,9 @@ fn of_quota(quota: Quota) -> Finding {
         Quota::None => {
             let said =
                 "the Engine cannot limit the size of volumes: a user's commands can fill its disk";
-            let mend = "keep the Engine's data on XFS with project quotas (mount option pquota); until \
+            let fix = "keep the Engine's data on XFS with project quotas (mount option pquota); until \
                         then watch the disk";
-            Finding::warning("quota", said).mend(mend)
+            Finding::warning("quota", said).fix(fix)
         }
     }
 }
@@ -72,8 +72,8 @@ fn cgroups(host: &Capabilities) -> Finding {
     if !lacks.is_empty() {
         let said =
             format!("cgroup v{version} without {lacks}: a sandbox would not be limited in it");
-        let mend = "boot with the controllers on (cgroup_enable=memory), and delegate them to a rootless Engine";
-        return Finding::error("cgroups", said).mend(mend);
+        let fix = "boot with the controllers on (cgroup_enable=memory), and delegate them to a rootless Engine";
+        return Finding::error("cgroups", said).fix(fix);
     }
     let said = format!("cgroup v{version} with {has}");
     if version == 1 {
@@ -90,7 +90,7 @@ fn swap(host: &Capabilities) -> Finding {
         return Finding::ok("swap", "sandboxes can be kept from using swap");
     }
     let said = "the kernel does not keep a sandbox from using as much swap again as it has memory";
-    Finding::warning("swap", said).mend("boot with swapaccount=1, or have no swap")
+    Finding::warning("swap", said).fix("boot with swapaccount=1, or have no swap")
 }
 
 fn seccomp(host: &Capabilities) -> Finding {
@@ -101,7 +101,7 @@ fn seccomp(host: &Capabilities) -> Finding {
         );
     }
     let said = "the Engine cannot filter system calls, and refuses every sandbox";
-    Finding::error("seccomp", said).mend("use a kernel and an Engine with seccomp")
+    Finding::error("seccomp", said).fix("use a kernel and an Engine with seccomp")
 }
 
 fn labels(host: &Capabilities) -> Finding {
@@ -167,21 +167,21 @@ fn room(free: u64, floor: u64) -> Finding {
         show(free),
         show(floor)
     );
-    let mend =
+    let fix =
         "remove images and volumes that nobody needs (`docker system df`), or make the disk larger";
     if free < floor {
         return Finding::error("disk", format!("{said}: writes and new users are refused"))
-            .mend(mend);
+            .fix(fix);
     }
     if floor == 0 {
         let said = format!(
             "{} are free, and nothing keeps the disk from being filled",
             show(free)
         );
-        return Finding::warning("disk", said).mend("set CASEMATE_DISK_FLOOR");
+        return Finding::warning("disk", said).fix("set CASEMATE_DISK_FLOOR");
     }
     if free / 2 < floor {
-        return Finding::warning("disk", said).mend(mend);
+        return Finding::warning("disk", said).fix(fix);
     }
     Finding::ok("disk", said)
 }

@@ -33,7 +33,7 @@ fn a_host_without_a_fault_has_none() {
     assert!(
         found
             .iter()
-            .all(|finding| finding.level == Level::Ok && finding.mend.is_none()),
+            .all(|finding| finding.level == Level::Ok && finding.fix.is_none()),
         "{found:#?}"
     );
 }
@@ -67,7 +67,7 @@ fn each_fault_is_told_at_its_level_and_what_is_worse_than_a_note_with_a_mend() {
             .collect();
         assert_eq!(bad.len(), 1, "{check}: {found:#?}");
         assert_eq!((bad[0].check, bad[0].level), (check, level));
-        assert_eq!(bad[0].mend.is_some(), level > Level::Note, "{check}");
+        assert_eq!(bad[0].fix.is_some(), level > Level::Note, "{check}");
     }
 }
 
@@ -96,7 +96,7 @@ fn a_disk_is_judged_by_what_is_to_stay_free() {
     ] {
         let found = room(free, floor);
         assert_eq!(found.level, level, "{free} of {floor}: {found:?}");
-        assert_eq!(found.mend.is_some(), level > Level::Ok);
+        assert_eq!(found.fix.is_some(), level > Level::Ok);
     }
     assert!(
         room(5 * GIB, GIB).found.contains("5g are free"),

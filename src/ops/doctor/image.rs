@@ -24,11 +24,11 @@ fn judge(image: &str, state: ImageState) -> Finding {
             };
             let said =
                 format!("the Engine has no image {image}: the first call would try to pull it");
-            Finding::warning("image", said).mend(format!("{ours}`docker pull {image}`"))
+            Finding::warning("image", said).fix(format!("{ours}`docker pull {image}`"))
         }
         ImageState::Unusable { reason } => {
             let said = format!("no sandbox can be made from {image}: {reason}");
-            Finding::error("image", said).mend("set CASEMATE_IMAGE to another")
+            Finding::error("image", said).fix("set CASEMATE_IMAGE to another")
         }
         ImageState::Unprepared => {
             let said = format!("{image} is there and not prepared yet, which is done once, now");
@@ -49,12 +49,9 @@ mod tests {
     fn an_image_that_is_not_there_is_pulled_or_built() {
         let absent = judge("debian:12", ImageState::Absent);
         assert_eq!(absent.level, Level::Warning);
-        assert_eq!(absent.mend.as_deref(), Some("`docker pull debian:12`"));
+        assert_eq!(absent.fix.as_deref(), Some("`docker pull debian:12`"));
         let ours = judge(limits::IMAGE, ImageState::Absent);
-        assert!(
-            ours.mend
-                .is_some_and(|mend| mend.starts_with("`make image`"))
-        );
+        assert!(ours.fix.is_some_and(|fix| fix.starts_with("`make image`")));
     }
 
     #[test]

@@ -212,16 +212,16 @@ fn confinement(inside: &Inside<'_>) -> Finding {
     if label.ends_with(" (enforce)") {
         return Finding::ok("confinement", found);
     }
-    let mend = "the Engine has AppArmor and does not use it: `aa-status` and its log say why";
-    Finding::warning("confinement", found).mend(mend)
+    let fix = "the Engine has AppArmor and does not use it: `aa-status` and its log say why";
+    Finding::warning("confinement", found).fix(fix)
 }
 
 fn check(name: &'static str, holds: bool, good: String, but: &str) -> Finding {
     if holds {
         return Finding::ok(name, good);
     }
-    let mend = "do not let users in: the Engine or its runtime does not do what it was asked to";
-    Finding::error(name, format!("not so: {good} (found: {but})")).mend(mend)
+    let fix = "do not let users in: the Engine or its runtime does not do what it was asked to";
+    Finding::error(name, format!("not so: {good} (found: {but})")).fix(fix)
 }
 
 fn field(

@@ -71,7 +71,7 @@ fn bad(text: &str) -> Vec<&'static str> {
     assert!(
         found
             .iter()
-            .all(|finding| (finding.level == Level::Ok) != finding.mend.is_some())
+            .all(|finding| (finding.level == Level::Ok) != finding.fix.is_some())
     );
     let bad = found.iter().filter(|finding| finding.level == Level::Error);
     bad.map(|finding| finding.check).collect()

@@ -109,7 +109,7 @@ fn uncharged(memory: Memory, pools: SocketPools) -> Finding {
     if pools.both() <= bound {
         return Finding::note("sockets", said);
     }
-    Finding::warning("sockets", said).mend(format!(
+    Finding::warning("sockets", said).fix(format!(
         "boot with cgroup v2, which charges them; until then `{}` bounds them to {}, for the whole host",
         sysctl(bound / 2),
         show(bound)
@@ -128,8 +128,8 @@ fn shared(memory: Memory, pools: SocketPools) -> Finding {
     if memory.one >= least {
         let said = format!("{said}, so that one can fill a pool and slow down all connections");
         let enough = memory.one.saturating_mul(2);
-        let mend = format!("`{}`, or give sandboxes less memory", sysctl(enough));
-        return Finding::warning("sockets", said).mend(mend);
+        let fix = format!("`{}`, or give sandboxes less memory", sysctl(enough));
+        return Finding::warning("sockets", said).fix(fix);
     }
     if memory.all >= least {
         let sandboxes = least.div_ceil(memory.one.max(1));
@@ -155,9 +155,9 @@ pub fn terminals(open: u64, reserved: u64, most: u64) -> Finding {
         "{open} pseudo-terminals are open, of {for_containers} that all containers of the host share"
     );
     if open > for_containers / 2 {
-        let mend = "`casemate exec USER -- 'ls /dev/pts'` shows those of a sandbox, `casemate rm USER` ends it; \
+        let fix = "`casemate exec USER -- 'ls /dev/pts'` shows those of a sandbox, `casemate rm USER` ends it; \
                     `sysctl -w kernel.pty.max=65536` makes room";
-        return Finding::warning("terminals", said).mend(mend);
+        return Finding::warning("terminals", said).fix(fix);
     }
     Finding::ok("terminals", format!("{said} (one can open them all)"))
 }

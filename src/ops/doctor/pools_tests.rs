@@ -35,8 +35,8 @@ fn on_cgroup_v1_a_pool_larger_than_a_sandbox_is_a_warning_and_the_line_bounds_it
         pages / 2,
         pages / 3 * 2
     );
-    let mend = finding.mend.expect("a mend");
-    assert!(mend.contains(&line) && mend.contains("512m"), "{mend}");
+    let fix = finding.fix.expect("a mend");
+    assert!(fix.contains(&line) && fix.contains("512m"), "{fix}");
 
     // Whoever did as the line says gets no warning, however small the sandboxes are.
     for one in [16 * MIB, 512 * MIB, 8 * GIB] {
@@ -58,7 +58,7 @@ fn on_cgroup_v2_a_pool_is_small_where_one_sandbox_can_fill_it() {
     ] {
         let finding = found(2, one, sandboxes, 2 * GIB, udp);
         assert_eq!(finding.level, level, "{finding:?}");
-        assert_eq!(finding.mend.is_some(), level > Level::Note, "{finding:?}");
+        assert_eq!(finding.fix.is_some(), level > Level::Note, "{finding:?}");
     }
     let finding = found(2, 512 * MIB, 100, 2 * GIB, 4 * GIB);
     assert!(finding.found.contains("; 4 at their limit"), "{finding:?}");
@@ -93,7 +93,7 @@ fn terminals_are_few_when_most_of_what_containers_may_have_are_open() {
         let finding = terminals(open, 1_024, 4_096);
         assert_eq!(finding.level, level, "{finding:?}");
         assert!(finding.found.contains(" of 3072 "), "{finding:?}");
-        assert_eq!(finding.mend.is_some(), level > Level::Ok);
+        assert_eq!(finding.fix.is_some(), level > Level::Ok);
     }
     assert_eq!(terminals(0, 2, 1).level, Level::Ok);
 }

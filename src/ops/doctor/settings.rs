@@ -21,14 +21,14 @@ pub async fn look(given: &Given<'_>) -> Vec<Finding> {
         Err(error) => {
             let finding = Finding::error("settings", chain(error));
             return vec![
-                finding.mend("`casemate serve --help` lists all settings with their bounds"),
+                finding.fix("`casemate serve --help` lists all settings with their bounds"),
             ];
         }
     };
     let mut found = vec![Finding::ok("settings", "they are valid")];
     if let Err(error) = config.check_directory() {
         let finding = Finding::error("bind", chain(&error));
-        found.push(finding.mend("make the directory, or name another"));
+        found.push(finding.fix("make the directory, or name another"));
     }
     if let Err(error) = &given.callers {
         found.push(callers(&config.http.auth, error));
@@ -37,7 +37,7 @@ pub async fn look(given: &Given<'_>) -> Vec<Finding> {
     found.extend(backups(config, &given.aws).await);
     if config.volume_retention.is_some() && config.backup.target.is_none() {
         let said = "volume_retention removes nothing: a workspace goes only after a backup of it was verified";
-        found.push(Finding::warning("retention", said).mend("name a backup_target"));
+        found.push(Finding::warning("retention", said).fix("name a backup_target"));
     }
     found
 }
@@ -46,12 +46,12 @@ pub async fn look(given: &Given<'_>) -> Vec<Finding> {
 fn callers(auth: &Auth, error: &str) -> Finding {
     let said = format!("nobody could call over HTTP: {error}");
     match auth {
-        Auth::None => Finding::error("callers", said).mend("mend the setting that it names"),
-        Auth::Tokens(_) => Finding::error("tokens", said).mend(
+        Auth::None => Finding::error("callers", said).fix("mend the setting that it names"),
+        Auth::Tokens(_) => Finding::error("tokens", said).fix(
             "`casemate token --user NAME` prints a table for it; it has to be readable for this user",
         ),
         Auth::Jwt(_) => Finding::error("jwt", said)
-            .mend("jwt_jwks is an https URL, or a file with the issuer's keys that this user can read"),
+            .fix("jwt_jwks is an https URL, or a file with the issuer's keys that this user can read"),
     }
 }
 
@@ -63,7 +63,7 @@ fn records(config: &Config) -> Option<Finding> {
     let directory = config.audit.as_ref()?.as_path();
     let error = no_room(directory).err()?;
     let said = format!("nothing can be recorded in {directory:?}: {error}");
-    Some(Finding::error("audit", said).mend(OF_THE_SERVER))
+    Some(Finding::error("audit", said).fix(OF_THE_SERVER))
 }
 
 /// Whether files can be made in a directory, or it in the nearest one above it that is there.
@@ -98,13 +98,13 @@ async fn backups(config: &Config, aws: &AwsVariables) -> Option<Finding> {
         },
     };
     let said = format!("backups cannot go to {target}: {}", failed?);
-    let mend = match target {
+    let fix = match target {
         BackupTarget::Directory(_) => OF_THE_SERVER,
         BackupTarget::S3 { .. } => {
             "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL have to be the server's own"
         }
     };
-    Some(Finding::error("backup", said).mend(mend))
+    Some(Finding::error("backup", said).fix(fix))
 }
 
 #[cfg(test)]

@@ -63,11 +63,11 @@ impl Trial {
         let mut found = self.look(stop).await;
         if let Err(error) = self.clean_up().await {
             let said = format!("the sandbox could not be removed: {}", chain(&error));
-            let mend = format!(
+            let fix = format!(
                 "it ends itself; `casemate rm {} --issuer {DOCTOR_ISSUER} --volume` removes its volume",
                 self.user.subject.as_str()
             );
-            found.push(Finding::warning("sandbox", said).mend(mend));
+            found.push(Finding::warning("sandbox", said).fix(fix));
         }
         found
     }
@@ -142,7 +142,7 @@ impl Trial {
                     let said =
                         format!("the sandbox did not say what became of a command: {other:?}");
                     Err(Finding::error("sandbox", said)
-                        .mend("ask the Engine's log; is the machine overloaded?"))
+                        .fix("ask the Engine's log; is the machine overloaded?"))
                 }
             },
             Err(error) => Err(failed(&error)),
@@ -189,8 +189,8 @@ fn failed(error: &SandboxError) -> Finding {
         }
         error => {
             let said = format!("none could be made: {}", chain(error));
-            let mend = "see the findings above; `CASEMATE_LOG=debug` tells each step";
-            Finding::error("sandbox", said).mend(mend)
+            let fix = "see the findings above; `CASEMATE_LOG=debug` tells each step";
+            Finding::error("sandbox", said).fix(fix)
         }
     }
 }

@@ -51,20 +51,20 @@ fn taken(uids: UidRange, rows: &[VolumeSummary]) -> Finding {
     if uids.count() == 0 {
         let said =
             "all users run as uid 1000: one at the kernel's limits for a uid stops the others";
-        return Finding::warning("uids", said).mend("set CASEMATE_UID_COUNT");
+        return Finding::warning("uids", said).fix("set CASEMATE_UID_COUNT");
     }
     let numbers: BTreeSet<u32> = rows.iter().filter_map(VolumeSummary::uid).collect();
     let taken = numbers.iter().filter(|uid| uids.contains(**uid)).count();
     let (first, count) = (uids.first(), uids.count());
     let said = format!("{taken} of the {count} uids for users are taken, from {first} on");
-    let mend =
+    let fix =
         "set CASEMATE_UID_COUNT, or remove workspaces that nobody needs (casemate rm --volume)";
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     match taken {
         _ if taken >= count => {
-            Finding::error("uids", format!("{said}: new users are refused")).mend(mend)
+            Finding::error("uids", format!("{said}: new users are refused")).fix(fix)
         }
-        _ if taken * 10 >= count * 9 => Finding::warning("uids", said).mend(mend),
+        _ if taken * 10 >= count * 9 => Finding::warning("uids", said).fix(fix),
         _ => Finding::ok("uids", said),
     }
 }
@@ -95,9 +95,9 @@ fn shared(rows: &[VolumeSummary]) -> Option<Finding> {
         return None;
     }
     let said = format!("several users have one uid: {}", shared.join("; "));
-    let mend = "`casemate backup USER`, `casemate rm USER --volume` and `casemate restore USER` give the \
+    let fix = "`casemate backup USER`, `casemate rm USER --volume` and `casemate restore USER` give the \
                 user another";
-    Some(Finding::error("uids", said).mend(mend))
+    Some(Finding::error("uids", said).fix(fix))
 }
 
 /// From before users had uids.
@@ -106,8 +106,8 @@ fn left(uids: UidRange, old: usize) -> Option<Finding> {
         return None;
     }
     let said = format!("{old} of the workspaces are from before and share uid 1000");
-    let mend = "`casemate migrate --all` gives each user an own one";
-    Some(Finding::warning("uids", said).mend(mend))
+    let fix = "`casemate migrate --all` gives each user an own one";
+    Some(Finding::warning("uids", said).fix(fix))
 }
 
 /// Whether one of them is somebody's on the host.
@@ -127,7 +127,7 @@ fn overlap(uids: UidRange, passwd: &str, subuid: &str) -> Option<Finding> {
     });
     let what = user.or(delegated)?;
     let said = format!("uids for users are somebody's on the Engine's host: {what}");
-    Some(Finding::warning("uids", said).mend("set CASEMATE_UID_BASE to numbers that nobody has"))
+    Some(Finding::warning("uids", said).fix("set CASEMATE_UID_BASE to numbers that nobody has"))
 }
 
 #[cfg(test)]

@@ -246,7 +246,7 @@ fn missing(name: &str, engine: &EngineVersion) -> Finding {
          tells of: {})",
         others.collect::<Vec<_>>().join(", ")
     );
-    Finding::note("versions", said).mend(format!(
+    Finding::note("versions", said).fix(format!(
         "`{name} --version` on its host; other runtimes have security trackers of their own"
     ))
 }
@@ -277,9 +277,9 @@ fn of(part: &Component) -> Vec<Finding> {
     let escapes = has(AttackVector::Sandbox);
     if !escapes.is_empty() {
         let said = format!("{shown} has known escapes: {}", list(&escapes));
-        let mend = "upgrade it; a distribution's package may have the mends under an older version: \
+        let fix = "upgrade it; a distribution's package may have the mends under an older version: \
                     ask its security tracker for these identifiers";
-        found.push(Finding::warning("versions", said).mend(mend));
+        found.push(Finding::warning("versions", said).fix(fix));
     }
     let others = [
         (
@@ -293,11 +293,11 @@ fn of(part: &Component) -> Vec<Finding> {
             "upgrade it, and let nobody log in on this machine who is not to be root",
         ),
     ];
-    for (by, unsafe_how, mend) in others {
+    for (by, unsafe_how, fix) in others {
         let has = has(by);
         if !has.is_empty() {
             let said = format!("{shown} {unsafe_how}: {}", list(&has));
-            found.push(Finding::note("versions", said).mend(mend));
+            found.push(Finding::note("versions", said).fix(fix));
         }
     }
     if found.is_empty() {

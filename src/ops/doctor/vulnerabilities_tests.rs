@@ -119,7 +119,7 @@ fn an_escape_is_a_warning_and_what_takes_somebody_else_a_note_with_its_own_mend(
         "29.5.0",
         &[("containerd", "1.4.10"), ("runc", "1.1.11")],
     ));
-    for (at, (id, mend)) in [
+    for (at, (id, fix)) in [
         ("CVE-2026-41568", "docker cp"),
         ("CVE-2021-41103", "log in"),
         ("CVE-2024-21626", "tracker"),
@@ -128,8 +128,8 @@ fn an_escape_is_a_warning_and_what_takes_somebody_else_a_note_with_its_own_mend(
     .enumerate()
     {
         assert!(found[at].found.contains(id), "{found:?}");
-        let said = found[at].mend.as_deref();
-        assert!(said.is_some_and(|it| it.contains(mend)), "{found:?}");
+        let said = found[at].fix.as_deref();
+        assert!(said.is_some_and(|it| it.contains(fix)), "{found:?}");
     }
 }
 
