@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::setup;
 use crate::config::{AwsVariables, Config, ProcessEnvironment, SettingsArgs};
 use crate::http::auth::Authenticator;
-use crate::ops::doctor::{self, Finding, Given, Level};
+use crate::ops::doctor::{self, Finding, Inputs, Severity};
 
 /// Flags of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ pub struct Args {
 #[derive(Debug, Serialize)]
 struct Report {
     version: &'static str,
-    worst: Level,
+    worst: Severity,
     findings: Vec<Finding>,
     settings: Vec<Value>,
 }
@@ -60,7 +60,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
             findings.push(finding);
         };
-        let given = Given {
+        let given = Inputs {
             config: config.as_ref(),
             callers: config.as_ref().map_or(Ok(()), callers),
             aws: AwsVariables::read(&ProcessEnvironment),
@@ -71,7 +71,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let worst = findings.iter().map(|finding| finding.level).max();
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
-        worst: worst.unwrap_or(Level::Ok),
+        worst: worst.unwrap_or(Severity::Ok),
         findings,
         settings: config.as_ref().map(values).unwrap_or_default(),
     };
@@ -91,11 +91,11 @@ fn callers(config: &Config) -> Result<(), String> {
     made.map(drop).map_err(|error| format!("{error:#}"))
 }
 
-fn exit_code(worst: Level) -> ExitCode {
+fn exit_code(worst: Severity) -> ExitCode {
     match worst {
-        Level::Ok | Level::Note => ExitCode::SUCCESS,
-        Level::Warning => ExitCode::from(1),
-        Level::Error => ExitCode::from(2),
+        Severity::Ok | Severity::Note => ExitCode::SUCCESS,
+        Severity::Warning => ExitCode::from(1),
+        Severity::Error => ExitCode::from(2),
     }
 }
 
@@ -109,12 +109,12 @@ fn values(config: &Config) -> Vec<Value> {
     in_force.map(value).collect()
 }
 
-fn word(level: Level) -> &'static str {
+fn word(level: Severity) -> &'static str {
     match level {
-        Level::Ok => "ok",
-        Level::Note => "note",
-        Level::Warning => "WARNING",
-        Level::Error => "ERROR",
+        Severity::Ok => "ok",
+        Severity::Note => "note",
+        Severity::Warning => "WARNING",
+        Severity::Error => "ERROR",
     }
 }
 
@@ -169,7 +169,7 @@ fn closing(report: &Report) -> String {
             .filter(|finding| finding.level == level);
         these.count()
     };
-    let (errors, warnings) = (count(Level::Error), count(Level::Warning));
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let many = |count: usize, what: &str| match count {
         1 => format!("1 {what}"),
         _ => format!("{count} {what}s"),
@@ -185,7 +185,7 @@ fn closing(report: &Report) -> String {
 mod tests {
     use super::*;
 
-    fn finding(level: Level, found: &str, fix: Option<&str>) -> Finding {
+    fn finding(level: Severity, found: &str, fix: Option<&str>) -> Finding {
         Finding {
             check: "disk",
             level,
@@ -197,11 +197,11 @@ mod tests {
     #[test]
     fn a_finding_is_a_line_and_its_mend_another() {
         assert_eq!(
-            shown(&finding(Level::Ok, "as it should be", None)),
+            shown(&finding(Severity::Ok, "as it should be", None)),
             "ok       disk          as it should be\n"
         );
         assert_eq!(
-            shown(&finding(Level::Error, "full\x1b[2J", Some("empty\nit"))),
+            shown(&finding(Severity::Error, "full\x1b[2J", Some("empty\nit"))),
             "ERROR    disk          full [2J\n                       -> empty it\n"
         );
     }
@@ -215,10 +215,15 @@ mod tests {
         };
         let report = Report {
             version: "1",
-            worst: Level::Error,
-            findings: [Level::Ok, Level::Warning, Level::Error, Level::Error]
-                .map(|level| finding(level, "", None))
-                .into(),
+            worst: Severity::Error,
+            findings: [
+                Severity::Ok,
+                Severity::Warning,
+                Severity::Error,
+                Severity::Error,
+            ]
+            .map(|level| finding(level, "", None))
+            .into(),
             settings: vec![
                 setting("A", Some("512m")),
                 setting("A_LONGER_NAME_THAN_MOST_OTHERS", None),

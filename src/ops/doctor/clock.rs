@@ -49,7 +49,7 @@ fn judge(theirs: SystemTime, ours: SystemTime, give: Duration) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
+    use super::super::Severity;
     use super::*;
 
     #[test]
@@ -57,10 +57,10 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let seconds = Duration::from_secs;
         let level = |theirs, give| judge(theirs, now, give).level;
-        assert_eq!(level(now + seconds(5), seconds(0)), Level::Ok);
-        assert_eq!(level(now - seconds(5), seconds(0)), Level::Ok);
-        assert_eq!(level(now + seconds(6), seconds(0)), Level::Warning);
-        assert_eq!(level(now - seconds(6), seconds(0)), Level::Warning);
-        assert_eq!(level(now - seconds(6), seconds(2)), Level::Ok);
+        assert_eq!(level(now + seconds(5), seconds(0)), Severity::Ok);
+        assert_eq!(level(now - seconds(5), seconds(0)), Severity::Ok);
+        assert_eq!(level(now + seconds(6), seconds(0)), Severity::Warning);
+        assert_eq!(level(now - seconds(6), seconds(0)), Severity::Warning);
+        assert_eq!(level(now - seconds(6), seconds(2)), Severity::Ok);
     }
 }

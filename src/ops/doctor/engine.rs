@@ -88,7 +88,7 @@ fn architecture(version: &EngineVersion) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
+    use super::super::Severity;
     use super::*;
 
     fn address(uri: &str) -> EngineAddress {
@@ -102,7 +102,7 @@ mod tests {
     fn a_door_that_is_open_to_all_is_a_warning() {
         assert_eq!(
             door(&address("tcp://10.0.0.1:2375")).map(|found| found.level),
-            Some(Level::Warning)
+            Some(Severity::Warning)
         );
         let directory =
             std::env::temp_dir().join(format!("casemate-test-{}", uuid::Uuid::new_v4()));
@@ -114,7 +114,7 @@ mod tests {
             fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).expect("a mode");
             door(&address(&uri)).map(|found| found.level)
         };
-        assert_eq!((with(0o660), with(0o666)), (None, Some(Level::Warning)));
+        assert_eq!((with(0o660), with(0o666)), (None, Some(Severity::Warning)));
         fs::remove_file(&directory).expect("it is ours");
     }
 
@@ -124,7 +124,7 @@ mod tests {
         let (engine, found) = look(Ok(nowhere)).await;
         assert!(engine.is_none());
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].level, Level::Error);
+        assert_eq!(found[0].level, Severity::Error);
         assert!(found[0].found.contains("DOCKER_HOST"), "{found:?}");
         assert_eq!(found[0].fix.as_deref(), Some(START));
     }

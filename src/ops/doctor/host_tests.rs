@@ -1,4 +1,4 @@
-use super::super::Level;
+use super::super::Severity;
 use super::*;
 
 /// A host without a fault.
@@ -33,7 +33,7 @@ fn a_host_without_a_fault_has_none() {
     assert!(
         found
             .iter()
-            .all(|finding| finding.level == Level::Ok && finding.fix.is_none()),
+            .all(|finding| finding.level == Severity::Ok && finding.fix.is_none()),
         "{found:#?}"
     );
 }
@@ -41,19 +41,19 @@ fn a_host_without_a_fault_has_none() {
 #[test]
 fn each_fault_is_told_at_its_level_and_what_is_worse_than_a_note_with_a_mend() {
     type Fault = fn(&mut Capabilities);
-    let faults: [(&str, Level, Fault); 10] = [
-        ("storage", Level::Warning, |host| {
+    let faults: [(&str, Severity, Fault); 10] = [
+        ("storage", Severity::Warning, |host| {
             host.storage_driver = "vfs".to_owned()
         }),
-        ("cgroups", Level::Error, |host| host.memory_limit = false),
-        ("cgroups", Level::Error, |host| host.cpu_limit = false),
-        ("cgroups", Level::Error, |host| host.pids_limit = false),
-        ("cgroups", Level::Note, |host| host.cgroup_version = 1),
-        ("swap", Level::Warning, |host| host.swap_limit = false),
-        ("seccomp", Level::Error, |host| host.seccomp = false),
-        ("lsm", Level::Note, |host| host.apparmor = false),
-        ("users", Level::Note, |host| host.user_namespaces = false),
-        ("runtime", Level::Note, |host| {
+        ("cgroups", Severity::Error, |host| host.memory_limit = false),
+        ("cgroups", Severity::Error, |host| host.cpu_limit = false),
+        ("cgroups", Severity::Error, |host| host.pids_limit = false),
+        ("cgroups", Severity::Note, |host| host.cgroup_version = 1),
+        ("swap", Severity::Warning, |host| host.swap_limit = false),
+        ("seccomp", Severity::Error, |host| host.seccomp = false),
+        ("lsm", Severity::Note, |host| host.apparmor = false),
+        ("users", Severity::Note, |host| host.user_namespaces = false),
+        ("runtime", Severity::Note, |host| {
             host.default_runtime = "runc".to_owned()
         }),
     ];
@@ -63,11 +63,11 @@ fn each_fault_is_told_at_its_level_and_what_is_worse_than_a_note_with_a_mend() {
         let found = judge(&host);
         let bad: Vec<_> = found
             .iter()
-            .filter(|finding| finding.level > Level::Ok)
+            .filter(|finding| finding.level > Severity::Ok)
             .collect();
         assert_eq!(bad.len(), 1, "{check}: {found:#?}");
         assert_eq!((bad[0].check, bad[0].level), (check, level));
-        assert_eq!(bad[0].fix.is_some(), level > Level::Note, "{check}");
+        assert_eq!(bad[0].fix.is_some(), level > Severity::Note, "{check}");
     }
 }
 
@@ -79,7 +79,7 @@ fn selinux_and_a_rootless_engine_are_as_good() {
     assert!(
         judge(&host)
             .iter()
-            .all(|finding| finding.level == Level::Ok)
+            .all(|finding| finding.level == Severity::Ok)
     );
 }
 
@@ -87,16 +87,16 @@ fn selinux_and_a_rootless_engine_are_as_good() {
 fn a_disk_is_judged_by_what_is_to_stay_free() {
     const GIB: u64 = 1 << 30;
     for (free, floor, level) in [
-        (100 * GIB, GIB, Level::Ok),
-        (2 * GIB, GIB, Level::Ok),
-        (2 * GIB - 2, GIB, Level::Warning),
-        (GIB, GIB, Level::Warning),
-        (GIB - 1, GIB, Level::Error),
-        (GIB, 0, Level::Warning),
+        (100 * GIB, GIB, Severity::Ok),
+        (2 * GIB, GIB, Severity::Ok),
+        (2 * GIB - 2, GIB, Severity::Warning),
+        (GIB, GIB, Severity::Warning),
+        (GIB - 1, GIB, Severity::Error),
+        (GIB, 0, Severity::Warning),
     ] {
         let found = room(free, floor);
         assert_eq!(found.level, level, "{free} of {floor}: {found:?}");
-        assert_eq!(found.fix.is_some(), level > Level::Ok);
+        assert_eq!(found.fix.is_some(), level > Severity::Ok);
     }
     assert!(
         room(5 * GIB, GIB).found.contains("5g are free"),

@@ -42,13 +42,13 @@ fn judge(image: &str, state: ImageState) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
+    use super::super::Severity;
     use super::*;
 
     #[test]
     fn an_image_that_is_not_there_is_pulled_or_built() {
         let absent = judge("debian:12", ImageState::Absent);
-        assert_eq!(absent.level, Level::Warning);
+        assert_eq!(absent.level, Severity::Warning);
         assert_eq!(absent.fix.as_deref(), Some("`docker pull debian:12`"));
         let ours = judge(limits::IMAGE, ImageState::Absent);
         assert!(ours.fix.is_some_and(|fix| fix.starts_with("`make image`")));
@@ -59,10 +59,10 @@ mod tests {
         let reason = "it has ONBUILD".to_owned();
         assert_eq!(
             judge("a", ImageState::Unusable { reason }).level,
-            Level::Error
+            Severity::Error
         );
-        assert_eq!(judge("a", ImageState::Unprepared).level, Level::Note);
+        assert_eq!(judge("a", ImageState::Unprepared).level, Severity::Note);
         let tag = "casemate-prepared:1".to_owned();
-        assert_eq!(judge("a", ImageState::Prepared { tag }).level, Level::Ok);
+        assert_eq!(judge("a", ImageState::Prepared { tag }).level, Severity::Ok);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Finding, Level, pools};
+use super::{Finding, Severity, pools};
 use crate::config::SandboxSettings;
 use crate::engine::{Capabilities, UidRange};
 
@@ -88,7 +88,7 @@ impl Wanted {
     /// What cannot be seen from inside under a kernel of its own is no fault of it.
     fn judged(&self, finding: Finding) -> Finding {
         match &self.other_kernel {
-            Some(runtime) if finding.level == Level::Error => Finding::note(
+            Some(runtime) if finding.level == Severity::Error => Finding::note(
                 finding.check,
                 format!("not judged under {runtime}: {}", finding.found),
             ),

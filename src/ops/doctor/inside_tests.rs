@@ -1,4 +1,4 @@
-use super::super::Level;
+use super::super::Severity;
 use super::*;
 
 /// What a sandbox on cgroup v1 prints, shortened.
@@ -60,7 +60,7 @@ fn where_users_share_a_uid_it_is_1000() {
         let found = judge(text, &shared);
         found
             .iter()
-            .any(|it| it.check == "uid" && it.level == Level::Error)
+            .any(|it| it.check == "uid" && it.level == Severity::Error)
     };
     assert!(is_bad(GOOD) && !is_bad(&GOOD.replace("70001", "1000")));
 }
@@ -71,9 +71,11 @@ fn bad(text: &str) -> Vec<&'static str> {
     assert!(
         found
             .iter()
-            .all(|finding| (finding.level == Level::Ok) != finding.fix.is_some())
+            .all(|finding| (finding.level == Severity::Ok) != finding.fix.is_some())
     );
-    let bad = found.iter().filter(|finding| finding.level == Level::Error);
+    let bad = found
+        .iter()
+        .filter(|finding| finding.level == Severity::Error);
     bad.map(|finding| finding.check).collect()
 }
 
@@ -197,14 +199,23 @@ fn filter_and_limits_are_not_judged_under_a_kernel_of_its_own() {
         ..WANTED
     };
     let found = judge(&text, &other);
-    let notes = found.iter().filter(|finding| finding.level == Level::Note);
+    let notes = found
+        .iter()
+        .filter(|finding| finding.level == Severity::Note);
     let notes: Vec<_> = notes.collect();
     assert_eq!(notes.len(), 2, "{found:#?}");
     assert!(notes.iter().all(|it| it.found.contains("under runsc")));
-    assert!(found.iter().all(|finding| finding.level < Level::Warning));
+    assert!(
+        found
+            .iter()
+            .all(|finding| finding.level < Severity::Warning)
+    );
     let writable = text.replace("/ / ro,", "/ / rw,");
     let found = judge(&writable, &other);
-    assert!(found.iter().any(|it| it.level == Level::Error), "{found:?}");
+    assert!(
+        found.iter().any(|it| it.level == Severity::Error),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -213,7 +224,7 @@ fn terminals_are_judged_where_the_kernel_is_the_hosts() {
     let text = format!("{GOOD}{terminals}");
     let found = judge(&text, &WANTED);
     let last = found.last().expect("findings");
-    assert_eq!((last.check, last.level), ("terminals", Level::Warning));
+    assert_eq!((last.check, last.level), ("terminals", Severity::Warning));
     assert!(last.found.starts_with("3000 "), "{last:?}");
     let other = Wanted {
         other_kernel: Some("runsc".to_owned()),
@@ -239,8 +250,8 @@ fn apparmor_is_believed_when_the_sandbox_says_it() {
         assert_eq!(found.len(), 9);
         found[8].level
     };
-    assert_eq!(level("docker-default (enforce)\n"), Level::Ok);
+    assert_eq!(level("docker-default (enforce)\n"), Severity::Ok);
     for label in ["unconfined\n", "docker-default (complain)\n", ""] {
-        assert_eq!(level(label), Level::Warning, "{label}");
+        assert_eq!(level(label), Severity::Warning, "{label}");
     }
 }

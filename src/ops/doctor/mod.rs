@@ -20,8 +20,8 @@ mod host;
 mod image;
 mod inside;
 mod pools;
+mod probe;
 mod settings;
-mod trial;
 mod uids;
 mod version;
 mod vulnerabilities;
@@ -32,12 +32,12 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{AwsVariables, Config, ConfigError};
 use crate::engine::{EngineAddress, EngineError};
 use crate::ops::chain;
-use trial::Trial;
+use probe::Probe;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Level {
+pub enum Severity {
     /// As it should be.
     Ok,
     /// Worth knowing; nothing to do.
@@ -54,7 +54,7 @@ pub struct Finding {
     /// What, in a word.
     pub check: &'static str,
     /// How bad it is.
-    pub level: Level,
+    pub level: Severity,
     /// What was found, in a sentence.
     pub found: String,
     /// What to do about it.
@@ -64,22 +64,22 @@ pub struct Finding {
 
 impl Finding {
     fn ok(check: &'static str, found: impl Into<String>) -> Self {
-        Self::new(check, Level::Ok, found)
+        Self::new(check, Severity::Ok, found)
     }
 
     fn note(check: &'static str, found: impl Into<String>) -> Self {
-        Self::new(check, Level::Note, found)
+        Self::new(check, Severity::Note, found)
     }
 
     fn warning(check: &'static str, found: impl Into<String>) -> Self {
-        Self::new(check, Level::Warning, found)
+        Self::new(check, Severity::Warning, found)
     }
 
     fn error(check: &'static str, found: impl Into<String>) -> Self {
-        Self::new(check, Level::Error, found)
+        Self::new(check, Severity::Error, found)
     }
 
-    fn new(check: &'static str, level: Level, found: impl Into<String>) -> Self {
+    fn new(check: &'static str, level: Severity, found: impl Into<String>) -> Self {
         let found = found.into();
         Self {
             check,
@@ -97,7 +97,7 @@ impl Finding {
 
 /// What is looked at.
 #[derive(Debug)]
-pub struct Given<'a> {
+pub struct Inputs<'a> {
     /// The settings, or what is wrong with them.
     pub config: Result<&'a Config, &'a ConfigError>,
     /// Whether callers over HTTP could be told apart, or why not: who serves them lies above here.
@@ -109,7 +109,7 @@ pub struct Given<'a> {
 /// Looks at everything, and tells each finding as soon as there is one. `stop` ends the trial
 /// early; what it made is removed then too.
 pub async fn examine(
-    given: &Given<'_>,
+    given: &Inputs<'_>,
     address: Result<EngineAddress, EngineError>,
     stop: &CancellationToken,
     tell: &mut dyn FnMut(Finding),
@@ -137,7 +137,7 @@ pub async fn examine(
         .await
         .into_iter()
         .for_each(&mut *tell);
-    let trial = Trial::new(&engine, config);
+    let trial = Probe::new(&engine, config);
     let sockets = pools::sockets(&engine, config, trial.sandbox()).await;
     sockets.into_iter().for_each(&mut *tell);
     let uids = match uids::range(&engine, config).await {
@@ -152,7 +152,7 @@ pub async fn examine(
         .into_iter()
         .for_each(&mut *tell);
     let image = image::look(&engine, trial.sandbox(), uids).await;
-    let usable = image.level < Level::Warning;
+    let usable = image.level < Severity::Warning;
     tell(image);
     if usable {
         trial.run(stop).await.into_iter().for_each(&mut *tell);

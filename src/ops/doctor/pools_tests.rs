@@ -1,4 +1,4 @@
-use super::super::{Level, host};
+use super::super::{Severity, host};
 use super::*;
 
 const GIB: u64 = 1 << 30;
@@ -26,7 +26,7 @@ fn the_third_number_counts_in_pages() {
 #[test]
 fn on_cgroup_v1_a_pool_larger_than_a_sandbox_is_a_warning_and_the_line_bounds_it() {
     let finding = found(1, 512 * MIB, 100, 2 * GIB, 4 * GIB);
-    assert_eq!(finding.level, Level::Warning);
+    assert_eq!(finding.level, Severity::Warning);
     let said = "beside the 50g that all may use by their limits, a single one can hold 6g of";
     assert!(finding.found.contains(said), "{finding:?}");
     let pages = 256 * MIB / u64::try_from(page_size()).expect("a size");
@@ -41,30 +41,33 @@ fn on_cgroup_v1_a_pool_larger_than_a_sandbox_is_a_warning_and_the_line_bounds_it
     // Whoever did as the line says gets no warning, however small the sandboxes are.
     for one in [16 * MIB, 512 * MIB, 8 * GIB] {
         let bound = one.max(LEAST_SOCKETS) / 2;
-        assert_eq!(found(1, one, 100, bound, bound).level, Level::Note);
-        assert_eq!(found(1, one, 100, bound, bound + 1).level, Level::Warning);
+        assert_eq!(found(1, one, 100, bound, bound).level, Severity::Note);
+        assert_eq!(
+            found(1, one, 100, bound, bound + 1).level,
+            Severity::Warning
+        );
     }
 }
 
 #[test]
 fn on_cgroup_v2_a_pool_is_small_where_one_sandbox_can_fill_it() {
     for (one, sandboxes, udp, level) in [
-        (512 * MIB, 3, 4 * GIB, Level::Ok),
-        (512 * MIB, 4, 4 * GIB, Level::Note),
-        (512 * MIB, 100, 4 * GIB, Level::Note),
-        (2 * GIB - 1, 1, 4 * GIB, Level::Ok),
-        (2 * GIB, 1, 4 * GIB, Level::Warning),
-        (512 * MIB, 1, 512 * MIB, Level::Warning),
+        (512 * MIB, 3, 4 * GIB, Severity::Ok),
+        (512 * MIB, 4, 4 * GIB, Severity::Note),
+        (512 * MIB, 100, 4 * GIB, Severity::Note),
+        (2 * GIB - 1, 1, 4 * GIB, Severity::Ok),
+        (2 * GIB, 1, 4 * GIB, Severity::Warning),
+        (512 * MIB, 1, 512 * MIB, Severity::Warning),
     ] {
         let finding = found(2, one, sandboxes, 2 * GIB, udp);
         assert_eq!(finding.level, level, "{finding:?}");
-        assert_eq!(finding.fix.is_some(), level > Level::Note, "{finding:?}");
+        assert_eq!(finding.fix.is_some(), level > Severity::Note, "{finding:?}");
     }
     let finding = found(2, 512 * MIB, 100, 2 * GIB, 4 * GIB);
     assert!(finding.found.contains("; 4 at their limit"), "{finding:?}");
     // With the line there is no more to say.
     let finding = found(2, 2 * GIB, 1, 4 * GIB, 4 * GIB);
-    assert_eq!(finding.level, Level::Ok, "{finding:?}");
+    assert_eq!(finding.level, Severity::Ok, "{finding:?}");
 }
 
 #[test]
@@ -77,7 +80,7 @@ fn pools_that_cannot_be_seen_are_a_note_that_names_them() {
         let mut host = host::good();
         host.cgroup_version = cgroup_version;
         let finding = judge(&host, memory, None);
-        assert_eq!(finding.level, Level::Note);
+        assert_eq!(finding.level, Severity::Note);
         assert!(finding.found.contains("net.ipv4.udp_mem"), "{finding:?}");
     }
 }
@@ -85,15 +88,15 @@ fn pools_that_cannot_be_seen_are_a_note_that_names_them() {
 #[test]
 fn terminals_are_few_when_most_of_what_containers_may_have_are_open() {
     for (open, level) in [
-        (0, Level::Ok),
-        (1_536, Level::Ok),
-        (1_537, Level::Warning),
-        (3_072, Level::Warning),
+        (0, Severity::Ok),
+        (1_536, Severity::Ok),
+        (1_537, Severity::Warning),
+        (3_072, Severity::Warning),
     ] {
         let finding = terminals(open, 1_024, 4_096);
         assert_eq!(finding.level, level, "{finding:?}");
         assert!(finding.found.contains(" of 3072 "), "{finding:?}");
-        assert_eq!(finding.fix.is_some(), level > Level::Ok);
+        assert_eq!(finding.fix.is_some(), level > Severity::Ok);
     }
-    assert_eq!(terminals(0, 2, 1).level, Level::Ok);
+    assert_eq!(terminals(0, 2, 1).level, Severity::Ok);
 }

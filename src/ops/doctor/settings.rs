@@ -7,7 +7,7 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 use tokio::time::timeout;
 
-use super::{Finding, Given, chain};
+use super::{Finding, Inputs, chain};
 use crate::config::{Auth, AwsVariables, BackupTarget, Config};
 use crate::ops::backup::Store;
 
@@ -15,7 +15,7 @@ use crate::ops::backup::Store;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether they are valid and can be followed.
-pub async fn look(given: &Given<'_>) -> Vec<Finding> {
+pub async fn look(given: &Inputs<'_>) -> Vec<Finding> {
     let config = match given.config {
         Ok(config) => config,
         Err(error) => {
@@ -109,11 +109,11 @@ async fn backups(config: &Config, aws: &AwsVariables) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
+    use super::super::Severity;
     use super::*;
     use crate::config::{MapEnvironment, SettingsArgs};
 
-    async fn found(variables: &[(&str, &str)]) -> Vec<(&'static str, Level)> {
+    async fn found(variables: &[(&str, &str)]) -> Vec<(&'static str, Severity)> {
         let mut environment = MapEnvironment {
             os_user: "ada".to_owned(),
             ..MapEnvironment::default()
@@ -123,7 +123,7 @@ mod tests {
             .map(|(name, value)| ((*name).into(), (*value).into()));
         environment.variables.extend(given);
         let config = Config::load(SettingsArgs::default(), &environment);
-        let given = Given {
+        let given = Inputs {
             config: config.as_ref(),
             callers: Ok(()),
             aws: AwsVariables::default(),
@@ -136,9 +136,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_could_never_work_is_said_before_it_does_not() {
-        let valid = ("settings", Level::Ok);
+        let valid = ("settings", Severity::Ok);
         let retention = ("CASEMATE_VOLUME_RETENTION", "90d");
-        let warned = [valid, ("retention", Level::Warning)];
+        let warned = [valid, ("retention", Severity::Warning)];
         assert_eq!(found(&[retention]).await, warned);
         let nowhere = std::env::temp_dir().join(format!("casemate-test-{}", uuid::Uuid::new_v4()));
         let nowhere = nowhere.join("below").display().to_string();
@@ -149,15 +149,15 @@ mod tests {
         // Neither a file, nor what would be below one.
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         for place in [file, &format!("{file}/audit")] {
-            let audit = [valid, ("audit", Level::Error)];
+            let audit = [valid, ("audit", Severity::Error)];
             assert_eq!(found(&[("CASEMATE_AUDIT", place)]).await, audit, "{place}");
-            let backup = [valid, ("backup", Level::Error)];
+            let backup = [valid, ("backup", Severity::Error)];
             let target = ("CASEMATE_BACKUP_TARGET", place);
             assert_eq!(found(&[target]).await, backup, "{place}");
         }
         assert_eq!(
             found(&[("CASEMATE_PIDS", "few")]).await,
-            [("settings", Level::Error)]
+            [("settings", Severity::Error)]
         );
     }
 }

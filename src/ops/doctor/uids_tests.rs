@@ -1,4 +1,4 @@
-use super::super::Level;
+use super::super::Severity;
 use super::*;
 
 const UIDS: UidRange = UidRange::new(70_000, 10);
@@ -25,16 +25,16 @@ fn uids_are_said_to_run_out_before_they_have() {
             .collect::<Vec<_>>()
     };
     for (count, level) in [
-        (0, Level::Ok),
-        (8, Level::Ok),
-        (9, Level::Warning),
-        (10, Level::Error),
+        (0, Severity::Ok),
+        (8, Severity::Ok),
+        (9, Severity::Warning),
+        (10, Severity::Error),
     ] {
         assert_eq!(taken(UIDS, &rows(count)).level, level, "{count}");
     }
     // Others' numbers are not among ours.
-    assert_eq!(taken(UIDS, &[row("a", 5)]).level, Level::Ok);
-    assert_eq!(taken(UidRange::NONE, &[]).level, Level::Warning);
+    assert_eq!(taken(UIDS, &[row("a", 5)]).level, Severity::Ok);
+    assert_eq!(taken(UidRange::NONE, &[]).level, Severity::Warning);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn two_users_with_one_uid_are_named_and_two_volumes_of_one_user_are_not() {
         None
     );
     let found = shared(&[row("a", 70_000), row("b", 70_000)]).expect("a finding");
-    assert_eq!(found.level, Level::Error);
+    assert_eq!(found.level, Severity::Error);
     assert!(
         found
             .found

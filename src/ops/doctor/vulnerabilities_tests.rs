@@ -1,4 +1,4 @@
-use super::super::Level;
+use super::super::Severity;
 use super::*;
 
 fn ids_of(part: &str, version: &str, package: Option<&str>) -> Vec<&'static str> {
@@ -109,12 +109,12 @@ fn an_escape_is_a_warning_and_what_takes_somebody_else_a_note_with_its_own_mend(
         let levels = found.iter().map(|finding| finding.level);
         levels.collect::<Vec<_>>()
     };
-    assert_eq!(levels("29.5.1", "2.2.0", "1.4.0"), [Level::Ok; 3]);
+    assert_eq!(levels("29.5.1", "2.2.0", "1.4.0"), [Severity::Ok; 3]);
     assert_eq!(
         levels("20.10.24+dfsg1", "1.6.20~ds1", "1.1.5+ds1"),
-        [Level::Note, Level::Note, Level::Warning]
+        [Severity::Note, Severity::Note, Severity::Warning]
     );
-    assert_eq!(levels("dev", "unknown", ""), [Level::Note; 3]);
+    assert_eq!(levels("dev", "unknown", ""), [Severity::Note; 3]);
     let found = look(&engine(
         "29.5.0",
         &[("containerd", "1.4.10"), ("runc", "1.1.11")],
@@ -140,7 +140,7 @@ fn a_part_that_the_engine_does_not_tell_of_is_said_to_be_unknown() {
     let levels = found.iter().map(|finding| finding.level);
     assert_eq!(
         levels.collect::<Vec<_>>(),
-        [Level::Ok, Level::Note, Level::Note]
+        [Severity::Ok, Severity::Note, Severity::Note]
     );
     for (finding, part) in found[1..].iter().zip(["containerd", "runc"]) {
         assert!(finding.found.contains(part), "{finding:?}");

@@ -29,14 +29,14 @@ const COMMAND: Duration = Duration::from_secs(20);
 const LEFT: Duration = Duration::from_secs(600);
 
 /// A user of its own, so that two doctors at once do not meet.
-pub struct Trial {
+pub struct Probe {
     engine: Engine,
     config: Config,
     user: User,
     sandbox: Arc<SandboxSettings>,
 }
 
-impl Trial {
+impl Probe {
     /// Makes nothing yet.
     pub fn new(engine: &Engine, config: &Config) -> Self {
         let config = config.for_probe(IDLE);
