@@ -36,7 +36,7 @@ show() { echo "== $1"; while IFS= read -r line || [ -n "$line" ]; do echo "$line
 
 /// What is asked of it.
 #[derive(Debug)]
-pub struct Wanted {
+pub struct ExpectedLimits {
     memory: u64,
     pids: u64,
     nano_cpus: u64,
@@ -60,7 +60,7 @@ pub fn is_other_kernel(runtime: &str) -> bool {
 /// One CPU, in the setting's unit.
 const NANO_CPUS: u64 = 1_000_000_000;
 
-impl Wanted {
+impl ExpectedLimits {
     /// Of these settings on this host: more CPUs than it has are not asked for.
     pub fn of(settings: &SandboxSettings, host: &Capabilities, uids: UidRange) -> Self {
         let runtime = &host.default_runtime;
@@ -98,9 +98,9 @@ impl Wanted {
 }
 
 /// What the script printed, by section.
-struct Inside<'a>(BTreeMap<&'a str, Vec<&'a str>>);
+struct InsideReport<'a>(BTreeMap<&'a str, Vec<&'a str>>);
 
-impl<'a> Inside<'a> {
+impl<'a> InsideReport<'a> {
     fn parse(text: &'a str) -> Self {
         let mut sections = BTreeMap::<_, Vec<_>>::new();
         let mut section = "";
@@ -137,8 +137,8 @@ impl<'a> Inside<'a> {
 }
 
 /// Every property of it, good or bad.
-pub fn judge(text: &str, wanted: &Wanted) -> Vec<Finding> {
-    let inside = Inside::parse(text);
+pub fn judge(text: &str, wanted: &ExpectedLimits) -> Vec<Finding> {
+    let inside = InsideReport::parse(text);
     let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
     let none = |set: &&str| {
         inside
@@ -205,7 +205,7 @@ pub fn judge(text: &str, wanted: &Wanted) -> Vec<Finding> {
 }
 
 /// That the Engine has AppArmor says that it can confine, and not that it does.
-fn confinement(inside: &Inside<'_>) -> Finding {
+fn confinement(inside: &InsideReport<'_>) -> Finding {
     // `docker-default (enforce)`
     let label = inside.lines("label").first().copied().unwrap_or("nothing");
     let found = format!("AppArmor says of a sandbox: {label}");
@@ -225,7 +225,7 @@ fn check(name: &'static str, holds: bool, good: String, but: &str) -> Finding {
 }
 
 fn field(
-    inside: &Inside<'_>,
+    inside: &InsideReport<'_>,
     name: &'static str,
     field: &str,
     wanted: &str,
@@ -251,7 +251,7 @@ const FALLBACKS: [&str; 9] = [
 
 /// Nothing may lead out: no interface but loopback and what the kernel puts there of itself, and no
 /// route and no address of IPv6 but on loopback. (One of IPv4 leads nowhere without a route.)
-fn network(inside: &Inside<'_>) -> Finding {
+fn network(inside: &InsideReport<'_>) -> Finding {
     // The first two lines are headings.
     let lines = inside.lines("interfaces").iter().skip(2);
     let mut out: Vec<_> = lines
@@ -280,7 +280,7 @@ fn network(inside: &Inside<'_>) -> Finding {
 /// are 64 KiB.
 const PAGE: u64 = 64 << 10;
 
-fn limits(inside: &Inside<'_>, wanted: &Wanted) -> Finding {
+fn limits(inside: &InsideReport<'_>, wanted: &ExpectedLimits) -> Finding {
     let [memory, pids, cpu] = ["memory", "pids", "cpu"].map(|section| inside.numbers(section));
     // Quota and period in microseconds. The kernel rounds no further than to one of them.
     let cpus = |quota: u64, period: u64| {
@@ -307,7 +307,7 @@ fn limits(inside: &Inside<'_>, wanted: &Wanted) -> Finding {
 }
 
 /// Mount point and options are the fifth and sixth field of a line (proc(5)).
-fn root(inside: &Inside<'_>) -> Finding {
+fn root(inside: &InsideReport<'_>) -> Finding {
     let mounts = inside
         .lines("mounts")
         .iter()

@@ -41,7 +41,7 @@ Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tI
 written
 ";
 
-const WANTED: Wanted = Wanted {
+const WANTED: ExpectedLimits = ExpectedLimits {
     memory: 512 << 20,
     pids: 256,
     nano_cpus: NANO_CPUS / 2,
@@ -52,7 +52,7 @@ const WANTED: Wanted = Wanted {
 
 #[test]
 fn where_users_share_a_uid_it_is_1000() {
-    let shared = Wanted {
+    let shared = ExpectedLimits {
         uids: UidRange::NONE,
         ..WANTED
     };
@@ -173,7 +173,7 @@ fn a_host_with_fewer_cpus_than_were_asked_for_gives_what_it_has() {
     let of = |cpus: u32, runtime: &str| {
         let mut host = super::super::host::good();
         (host.cpus, host.default_runtime) = (cpus, runtime.to_owned());
-        Wanted::of(&settings, &host, UidRange::NONE)
+        ExpectedLimits::of(&settings, &host, UidRange::NONE)
     };
     assert_eq!(of(2, "runc").nano_cpus, 2 * NANO_CPUS);
     assert_eq!(of(128, "runc").nano_cpus, 64 * NANO_CPUS);
@@ -194,7 +194,7 @@ fn filter_and_limits_are_not_judged_under_a_kernel_of_its_own() {
     let text = GOOD.replace("Seccomp:\t2", "Seccomp:\t0");
     let text = text.replace("50000", "-1");
     assert_eq!(bad(&text), ["filter", "limits"]);
-    let other = Wanted {
+    let other = ExpectedLimits {
         other_kernel: Some("runsc".to_owned()),
         ..WANTED
     };
@@ -226,11 +226,11 @@ fn terminals_are_judged_where_the_kernel_is_the_hosts() {
     let last = found.last().expect("findings");
     assert_eq!((last.check, last.level), ("terminals", Severity::Warning));
     assert!(last.found.starts_with("3000 "), "{last:?}");
-    let other = Wanted {
+    let other = ExpectedLimits {
         other_kernel: Some("runsc".to_owned()),
         ..WANTED
     };
-    let has = |text: &str, wanted: &Wanted| {
+    let has = |text: &str, wanted: &ExpectedLimits| {
         let found = judge(text, wanted);
         found.iter().any(|it| it.check == "terminals")
     };
@@ -240,7 +240,7 @@ fn terminals_are_judged_where_the_kernel_is_the_hosts() {
 
 #[test]
 fn apparmor_is_believed_when_the_sandbox_says_it() {
-    let wanted = Wanted {
+    let wanted = ExpectedLimits {
         apparmor: true,
         ..WANTED
     };

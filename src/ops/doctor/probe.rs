@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::inside::{self, Wanted};
+use super::inside::{self, ExpectedLimits};
 use super::{Finding, chain};
 use crate::config::{Config, SandboxSettings, limits};
 use crate::engine::{Engine, EngineError, labels};
@@ -104,7 +104,7 @@ impl Probe {
         match self.engine.capabilities().await {
             Ok(host) => {
                 let uids = uid_range(&self.config.uids, &host);
-                let wanted = Wanted::of(&self.sandbox, &host, uids);
+                let wanted = ExpectedLimits::of(&self.sandbox, &host, uids);
                 found.extend(inside::judge(&inside, &wanted));
             }
             Err(error) => found.push(Finding::error("sandbox", chain(&error))),
