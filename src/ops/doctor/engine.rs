@@ -21,7 +21,7 @@ pub async fn look(address: Result<EngineAddress, EngineError>) -> (Option<Engine
             );
         }
     };
-    let mut found: Vec<_> = door(&address).into_iter().collect();
+    let mut found: Vec<_> = socket_permissions(&address).into_iter().collect();
     let engine = match Engine::new(address.clone()) {
         Ok(engine) => engine,
         Err(error) => {
@@ -53,7 +53,7 @@ pub async fn look(address: Result<EngineAddress, EngineError>) -> (Option<Engine
 }
 
 /// Whoever may call the Engine is root on its host.
-fn door(address: &EngineAddress) -> Option<Finding> {
+fn socket_permissions(address: &EngineAddress) -> Option<Finding> {
     let Some(socket) = address.uri.strip_prefix("unix://") else {
         let said = format!(
             "{} asks nobody who they are: whoever reaches it is root there",
@@ -101,18 +101,18 @@ mod tests {
     #[test]
     fn a_door_that_is_open_to_all_is_a_warning() {
         assert_eq!(
-            door(&address("tcp://10.0.0.1:2375")).map(|found| found.level),
+            socket_permissions(&address("tcp://10.0.0.1:2375")).map(|found| found.level),
             Some(Severity::Warning)
         );
         let directory =
             std::env::temp_dir().join(format!("casemate-test-{}", uuid::Uuid::new_v4()));
         let uri = format!("unix://{}", directory.display());
-        assert_eq!(door(&address(&uri)), None, "it is not there");
+        assert_eq!(socket_permissions(&address(&uri)), None, "it is not there");
         fs::write(&directory, "").expect("a file");
         let with = |mode: u32| {
             use std::os::unix::fs::PermissionsExt as _;
             fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).expect("a mode");
-            door(&address(&uri)).map(|found| found.level)
+            socket_permissions(&address(&uri)).map(|found| found.level)
         };
         assert_eq!((with(0o660), with(0o666)), (None, Some(Severity::Warning)));
         fs::remove_file(&directory).expect("it is ours");

@@ -146,7 +146,7 @@ fn runtimes(host: &Capabilities) -> Finding {
 /// Room on the Engine's disk, against what is to stay free.
 pub async fn disk(engine: &Engine, config: &Config) -> Option<Finding> {
     Some(match disk_free(engine).await {
-        Ok(Some(free)) => room(free, config.disk_floor.0),
+        Ok(Some(free)) => free_space(free, config.disk_floor.0),
         Ok(None) => Finding::note(
             "disk",
             "the Engine's disk cannot be seen from here; nothing keeps it from filling up",
@@ -161,7 +161,7 @@ pub(super) fn show(bytes: u64) -> String {
     Bytes(bytes >> unit << unit).show()
 }
 
-fn room(free: u64, floor: u64) -> Finding {
+fn free_space(free: u64, floor: u64) -> Finding {
     let said = format!(
         "{} are free, and {} stay free (CASEMATE_DISK_FLOOR)",
         show(free),

@@ -94,13 +94,13 @@ fn a_disk_is_judged_by_what_is_to_stay_free() {
         (GIB - 1, GIB, Severity::Error),
         (GIB, 0, Severity::Warning),
     ] {
-        let found = room(free, floor);
+        let found = free_space(free, floor);
         assert_eq!(found.level, level, "{free} of {floor}: {found:?}");
         assert_eq!(found.fix.is_some(), level > Severity::Ok);
     }
     assert!(
-        room(5 * GIB, GIB).found.contains("5g are free"),
+        free_space(5 * GIB, GIB).found.contains("5g are free"),
         "{:?}",
-        room(5 * GIB, GIB)
+        free_space(5 * GIB, GIB)
     );
 }
