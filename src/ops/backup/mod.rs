@@ -28,6 +28,7 @@
 mod catalog;
 mod entry;
 mod error;
+mod heartbeat;
 mod id;
 mod manifest;
 mod migrate;
@@ -36,7 +37,6 @@ mod restore;
 mod retention;
 mod schedule;
 mod sink;
-mod started;
 mod store;
 mod stream;
 mod take;
@@ -252,7 +252,7 @@ impl Backups {
         for (id, found) in self.store.list(place).await? {
             if found.is_said() {
                 newest = Some(id);
-            } else if let Err(error) = started::collect(&self.store, place, &id, &found).await {
+            } else if let Err(error) = heartbeat::collect(&self.store, place, &id, &found).await {
                 // What cannot be taken away is no reason to make none.
                 let error = &error as &dyn std::error::Error;
                 warn!(%id, error, "what is left of a backup stays for now");

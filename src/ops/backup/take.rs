@@ -14,11 +14,11 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::error::BackupError;
+use super::heartbeat::{self, Heartbeat};
 use super::id::Id;
 use super::manifest::{Consistent, LeftOut, Manifest};
 use super::pack::{self, Bounds, Packed};
 use super::sink::Sink;
-use super::started::{self, Started};
 use super::store::{ARCHIVE, LIST, MANIFEST, STARTED};
 use super::stream::{Chunk, Chunks, Out, on_thread};
 use super::{Backups, Event, Source, damage};
@@ -80,13 +80,13 @@ impl Backups {
         number: u32,
     ) -> Result<Option<Manifest>, BackupError> {
         let begun = SystemTime::now();
-        let mut started = Started::by_this_process();
-        started.say(&self.store, backup).await?;
-        let mut archive = self.begin(&mut started, backup, ARCHIVE).await?;
-        let mut list = self.begin(&mut started, backup, LIST).await?;
+        let mut heartbeat = Heartbeat::by_this_process();
+        heartbeat.say(&self.store, backup).await?;
+        let mut archive = self.begin(&mut heartbeat, backup, ARCHIVE).await?;
+        let mut list = self.begin(&mut heartbeat, backup, LIST).await?;
         let (report, packed) = tokio::select! {
             copied = self.copy(snapshots, &mut archive, &mut list) => copied?,
-            error = started.keep_saying(&self.store, backup) => return Err(error),
+            error = heartbeat.run(&self.store, backup) => return Err(error),
         };
         if report.consistency == Consistency::Changed && number < TRIES {
             return Ok(None);
@@ -110,7 +110,7 @@ impl Backups {
     /// Begins an object. What of it is stored is known to who cleans up, before more is done.
     async fn begin(
         &self,
-        started: &mut Started,
+        heartbeat: &mut Heartbeat,
         backup: &Path,
         name: &str,
     ) -> Result<Sink, BackupError> {
@@ -118,8 +118,8 @@ impl Backups {
         let Some(upload) = sink.upload() else {
             return Ok(sink);
         };
-        started.add(upload);
-        if let Err(error) = started.say(&self.store, backup).await {
+        heartbeat.add(upload);
+        if let Err(error) = heartbeat.say(&self.store, backup).await {
             sink.abort().await;
             return Err(error);
         }
@@ -225,7 +225,7 @@ impl Backups {
 
     /// Of this process: what is left here, the next run takes.
     pub(super) async fn clean_up(&self, place: &Path, id: &Id) {
-        if let Err(error) = started::discard(&self.store, place, id).await {
+        if let Err(error) = heartbeat::discard(&self.store, place, id).await {
             let error = &error as &dyn std::error::Error;
             warn!(%id, error, "the next backup removes what is left of this one");
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::ops::backup::started;
+use crate::ops::backup::heartbeat;
 
 /// A directory of the test's own, not made yet. Dropping it removes it.
 struct Directory(PathBuf);
@@ -98,7 +98,7 @@ async fn what_was_completed_since_it_was_looked_for_is_not_taken_for_a_leftover(
         .delete(&backup.clone().join(STARTED))
         .await
         .expect("gone");
-    let collected = started::collect(&store, &place, &id, found).await;
+    let collected = heartbeat::collect(&store, &place, &id, found).await;
     assert!(
         !collected.expect("no error"),
         "a finished backup was removed"
@@ -110,7 +110,7 @@ async fn what_was_completed_since_it_was_looked_for_is_not_taken_for_a_leftover(
         .await
         .expect("gone");
     assert!(
-        started::collect(&store, &place, &id, found)
+        heartbeat::collect(&store, &place, &id, found)
             .await
             .expect("removed")
     );

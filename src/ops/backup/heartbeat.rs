@@ -22,7 +22,7 @@ const SILENT: Duration = Duration::from_secs(15 * 60);
 /// The sign of life of one backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Started {
+pub struct Heartbeat {
     process: Process,
     /// Objects of which parts are stored: their paths, and what S3 calls the uploads.
     uploads: Vec<(String, String)>,
@@ -74,7 +74,7 @@ fn start_of(pid: u32) -> Option<u64> {
     rest.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
-impl Started {
+impl Heartbeat {
     /// This process, which has begun no upload.
     pub fn by_this_process() -> Self {
         Self {
@@ -94,7 +94,7 @@ impl Started {
     }
 
     /// Says it again and again.
-    pub async fn keep_saying(&self, store: &Store, backup: &Path) -> BackupError {
+    pub async fn run(&self, store: &Store, backup: &Path) -> BackupError {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -136,7 +136,7 @@ impl Started {
 /// [`BackupError::Store`].
 pub async fn discard(store: &Store, place: &Path, id: &Id) -> Result<(), BackupError> {
     let backup = place.clone().join(id.as_str());
-    if let Some(started) = Started::read(store, &backup).await? {
+    if let Some(started) = Heartbeat::read(store, &backup).await? {
         started.abort(store).await?;
     }
     match store.list(place).await?.get(id) {
@@ -158,7 +158,7 @@ pub async fn collect(
 ) -> Result<bool, BackupError> {
     let backup = place.clone().join(id.as_str());
     if let Some(sign) = found.objects.get(STARTED)
-        && let Some(started) = Started::read(store, &backup).await?
+        && let Some(started) = Heartbeat::read(store, &backup).await?
     {
         let silent = SystemTime::now().duration_since(*sign);
         let silent = silent.is_ok_and(|silent| silent > SILENT);
