@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::error::BackupError;
 use super::manifest::Manifest;
-use super::store::Found;
+use super::store::BackupObjects;
 use super::{Backups, Id};
 use crate::identity::{SandboxName, Subject, User};
 
@@ -46,7 +46,7 @@ impl Backups {
         let place = self.store.place(self.instance.as_str(), name.user_part());
         let mut entries = Vec::new();
         for (id, found) in self.store.list(&place).await? {
-            if !found.is_said() {
+            if !found.has_manifest() {
                 continue;
             }
             match Manifest::load(&self.store, &place, &id, user).await {
@@ -73,7 +73,10 @@ impl Backups {
     async fn owner(&self, part: &str) -> Result<Option<User>, BackupError> {
         let place = self.store.place(self.instance.as_str(), part);
         let all = self.store.list(&place).await?;
-        let said: Vec<(Id, Found)> = all.into_iter().filter(|(_, it)| it.is_said()).collect();
+        let said: Vec<(Id, BackupObjects)> = all
+            .into_iter()
+            .filter(|(_, it)| it.has_manifest())
+            .collect();
         for (id, _) in said.into_iter().rev() {
             let manifest = match Manifest::read(&self.store, &place, &id).await {
                 Err(BackupError::Damaged { .. }) => continue,

@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::error::BackupError;
 use super::id::Id;
-use super::store::{Found, MANIFEST, STARTED, Store};
+use super::store::{BackupObjects, MANIFEST, STARTED, Store};
 
 /// How often who makes a backup says that it lives.
 const BEAT: Duration = Duration::from_secs(60);
@@ -154,7 +154,7 @@ pub async fn collect(
     store: &Store,
     place: &Path,
     id: &Id,
-    found: &Found,
+    found: &BackupObjects,
 ) -> Result<bool, BackupError> {
     let backup = place.clone().join(id.as_str());
     if let Some(sign) = found.objects.get(STARTED)

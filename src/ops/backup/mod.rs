@@ -55,7 +55,7 @@ pub use error::BackupError;
 pub use id::Id;
 pub use manifest::{Consistent, LeftOut, Manifest};
 pub use migrate::{Migrated, Migration};
-pub use restore::{Lost, Source};
+pub use restore::{Lost, StoredBackup};
 pub use schedule::run as run_by_the_clock;
 pub use store::Store;
 
@@ -105,7 +105,7 @@ pub struct Backups {
 
 /// A backup that was made.
 #[derive(Debug)]
-pub struct Made {
+pub struct BackupReport {
     /// What it says of itself.
     pub manifest: Manifest,
     /// How many older ones were removed.
@@ -163,7 +163,7 @@ impl Backups {
     ///
     /// # Errors
     /// Why there is none, or that it is damaged: then no older one was removed.
-    pub async fn run(&self, snapshots: &Snapshots) -> Result<Made, BackupError> {
+    pub async fn run(&self, snapshots: &Snapshots) -> Result<BackupReport, BackupError> {
         let made = match self.longest {
             Some(longest) => self.make_within(longest, snapshots).await,
             None => self.make(snapshots).await,
@@ -182,7 +182,7 @@ impl Backups {
         &self,
         longest: Duration,
         snapshots: &Snapshots,
-    ) -> Result<Made, BackupError> {
+    ) -> Result<BackupReport, BackupError> {
         let own = Self {
             stop: self.stop.child_token(),
             ..self.clone()
@@ -200,7 +200,7 @@ impl Backups {
         }
     }
 
-    async fn make(&self, snapshots: &Snapshots) -> Result<Made, BackupError> {
+    async fn make(&self, snapshots: &Snapshots) -> Result<BackupReport, BackupError> {
         let source = self.take(snapshots).await?;
         if self.verify
             && let Err(error) = self.verify(&source).await
@@ -214,7 +214,7 @@ impl Backups {
             Some(keep) => self.prune(snapshots, keep, &source.id).await?,
             None => 0,
         };
-        Ok(Made {
+        Ok(BackupReport {
             manifest: source.manifest,
             removed,
         })
@@ -250,7 +250,7 @@ impl Backups {
     async fn collect(&self, place: &Path) -> Result<Option<Id>, BackupError> {
         let mut newest = None;
         for (id, found) in self.store.list(place).await? {
-            if found.is_said() {
+            if found.has_manifest() {
                 newest = Some(id);
             } else if let Err(error) = heartbeat::collect(&self.store, place, &id, &found).await {
                 // What cannot be taken away is no reason to make none.

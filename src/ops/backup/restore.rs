@@ -34,7 +34,7 @@ use crate::sandbox::{Import, Snapshots, StagedVolume};
 
 /// A backup that is there to be read.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct StoredBackup {
     /// Its name.
     pub id: Id,
     /// What it says of itself.
@@ -43,7 +43,7 @@ pub struct Source {
     pub(super) path: Path,
 }
 
-impl Source {
+impl StoredBackup {
     /// What is not there is damage; another error of the store is none.
     fn missing(&self, name: &str, error: BackupError) -> BackupError {
         let (id, what) = (self.id.clone(), format!("its {name} is not there"));
@@ -64,12 +64,12 @@ impl Backups {
         &self,
         snapshots: &Snapshots,
         id: Option<&Id>,
-    ) -> Result<Source, BackupError> {
+    ) -> Result<StoredBackup, BackupError> {
         let place = self.place(snapshots);
         let user = || snapshots.user().to_string();
         // One that has lost a part of it is damaged, and not passed over for an older one.
         let all = self.store.list(&place).await?;
-        let mut said = all.into_iter().filter(|(_, found)| found.is_said());
+        let mut said = all.into_iter().filter(|(_, found)| found.has_manifest());
         let found = match id {
             Some(id) => said.find(|(other, _)| other == id),
             None => said.next_back(),
@@ -84,7 +84,7 @@ impl Backups {
                 },
             });
         };
-        Ok(Source {
+        Ok(StoredBackup {
             manifest: Manifest::load(&self.store, &place, &id, snapshots.user()).await?,
             path: place.join(id.as_str()),
             id,
@@ -95,7 +95,7 @@ impl Backups {
     ///
     /// # Errors
     /// [`BackupError::Damaged`] with what is wrong.
-    pub async fn verify(&self, source: &Source) -> Result<(), BackupError> {
+    pub async fn verify(&self, source: &StoredBackup) -> Result<(), BackupError> {
         self.tell(Event::Verifying(source.manifest.archive.bytes));
         tokio::select! {
             read = self.read(source, None) => read,
@@ -111,7 +111,7 @@ impl Backups {
     pub async fn restore(
         &self,
         snapshots: &Snapshots,
-        source: &Source,
+        source: &StoredBackup,
         force: bool,
     ) -> Result<Lost, BackupError> {
         let staged = snapshots.stage(force).await?;
@@ -150,7 +150,7 @@ impl Backups {
     async fn record(
         &self,
         snapshots: &Snapshots,
-        source: &Source,
+        source: &StoredBackup,
     ) -> Result<Option<Recorded>, BackupError> {
         let Some((volume, _)) = snapshots.volume().await? else {
             return Ok(None);
@@ -161,7 +161,11 @@ impl Backups {
         recorded.map(Some).map_err(BackupError::Unrecorded)
     }
 
-    async fn fill(&self, staged: &StagedVolume, source: &Source) -> Result<Lost, BackupError> {
+    async fn fill(
+        &self,
+        staged: &StagedVolume,
+        source: &StoredBackup,
+    ) -> Result<Lost, BackupError> {
         self.tell(Event::Restoring(source.manifest.archive.bytes));
         let import = staged.fill().await?;
         self.read(source, Some(import)).await?;
@@ -170,7 +174,7 @@ impl Backups {
     }
 
     /// Reads the archive and the list, and hands the archive on where somebody wants it.
-    async fn read(&self, source: &Source, to: Option<Import>) -> Result<(), BackupError> {
+    async fn read(&self, source: &StoredBackup, to: Option<Import>) -> Result<(), BackupError> {
         let (archive_chunks, archive) = Chunks::new();
         let (list_chunks, list) = Chunks::new();
         let (out, unpacked) = Out::new();
@@ -207,7 +211,7 @@ impl Backups {
     /// `None`: the thread was broken off from outside, and what did that says why.
     fn judge(
         &self,
-        source: &Source,
+        source: &StoredBackup,
         read: std::io::Result<Packed>,
     ) -> Result<Option<Packed>, BackupError> {
         match read {
@@ -226,7 +230,7 @@ impl Backups {
     /// Sends an object of the backup to the thread; a thread that ended needs no more.
     async fn send(
         &self,
-        source: &Source,
+        source: &StoredBackup,
         name: &str,
         chunks: mpsc::Sender<Chunk>,
         told: bool,
@@ -248,7 +252,11 @@ impl Backups {
     }
 
     /// Compares what is in the new volume with the list.
-    async fn compare(&self, staged: &StagedVolume, source: &Source) -> Result<Lost, BackupError> {
+    async fn compare(
+        &self,
+        staged: &StagedVolume,
+        source: &StoredBackup,
+    ) -> Result<Lost, BackupError> {
         let (chunks, input) = Chunks::new();
         let (list_chunks, list) = Chunks::new();
         let bounds = Bounds::of_a_backup(&source.manifest);

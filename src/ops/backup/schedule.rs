@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::error::BackupError;
-use super::{Backups, Made};
+use super::{BackupReport, Backups};
 use crate::identity::User;
 use crate::sandbox::{Manager, Snapshots};
 
@@ -122,7 +122,7 @@ async fn due(
         }
     }
     match backups.within(LONGEST).run(snapshots).await {
-        Ok(Made { manifest, removed }) => {
+        Ok(BackupReport { manifest, removed }) => {
             *newest = now;
             info!(
                 user = %snapshots.user(),

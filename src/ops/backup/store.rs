@@ -56,22 +56,22 @@ pub struct Store {
 
 /// What there is of one backup.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct BackupObjects {
     /// Names of its objects, with the time of the last change.
     pub objects: BTreeMap<String, SystemTime>,
 }
 
-impl Found {
+impl BackupObjects {
     /// Whether it is one: all of it is there.
     pub fn is_complete(&self) -> bool {
-        self.is_said()
+        self.has_manifest()
             && [ARCHIVE, LIST]
                 .iter()
                 .all(|name| self.objects.contains_key(*name))
     }
 
     /// Whether it says that it is one. If it is not complete then, it is damaged.
-    pub fn is_said(&self) -> bool {
+    pub fn has_manifest(&self) -> bool {
         self.objects.contains_key(MANIFEST)
     }
 
@@ -142,8 +142,8 @@ impl Store {
     ///
     /// # Errors
     /// [`BackupError::Store`].
-    pub async fn list(&self, place: &Path) -> Result<BTreeMap<Id, Found>, BackupError> {
-        let mut found: BTreeMap<Id, Found> = BTreeMap::new();
+    pub async fn list(&self, place: &Path) -> Result<BTreeMap<Id, BackupObjects>, BackupError> {
+        let mut found: BTreeMap<Id, BackupObjects> = BTreeMap::new();
         let mut objects = self.objects.list(Some(place));
         while let Some(object) = objects.next().await {
             let object = object.map_err(BackupError::store(format!("list {place}")))?;
@@ -250,7 +250,12 @@ impl Store {
     ///
     /// # Errors
     /// [`BackupError::Store`].
-    pub async fn remove(&self, place: &Path, id: &Id, found: &Found) -> Result<(), BackupError> {
+    pub async fn remove(
+        &self,
+        place: &Path,
+        id: &Id,
+        found: &BackupObjects,
+    ) -> Result<(), BackupError> {
         let backup = place.clone().join(id.as_str());
         let mut names: Vec<&String> = found.objects.keys().collect();
         // Who is killed here leaves what the next run knows to be none.

@@ -21,7 +21,7 @@ use super::pack::{self, Bounds, Packed};
 use super::sink::Sink;
 use super::store::{ARCHIVE, LIST, MANIFEST, STARTED};
 use super::stream::{Chunk, Chunks, Out, on_thread};
-use super::{Backups, Event, Source, damage};
+use super::{Backups, Event, StoredBackup, damage};
 use crate::sandbox::{Consistency, Export, ExportPart, SnapshotReport, Snapshots};
 
 /// Copies of a workspace that is being changed while it is copied. Who changes it all the
@@ -33,7 +33,7 @@ impl Backups {
     ///
     /// # Errors
     /// Why there is none. Nothing of it is left, where the store can be reached.
-    pub(super) async fn take(&self, snapshots: &Snapshots) -> Result<Source, BackupError> {
+    pub(super) async fn take(&self, snapshots: &Snapshots) -> Result<StoredBackup, BackupError> {
         if !snapshots.exists().await? {
             return Err(BackupError::NoWorkspace(snapshots.user().to_string()));
         }
@@ -53,7 +53,7 @@ impl Backups {
             };
             match taken {
                 Ok(Some(manifest)) => {
-                    return Ok(Source {
+                    return Ok(StoredBackup {
                         id,
                         manifest,
                         path: backup,

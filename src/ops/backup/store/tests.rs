@@ -61,7 +61,7 @@ async fn an_object_of_several_pieces_is_read_whole() {
 fn one_that_a_clock_named_which_ran_ahead_is_as_old_as_the_store_says() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     let hour = Duration::from_secs(3600);
-    let found = |stored| Found {
+    let found = |stored| BackupObjects {
         objects: [(MANIFEST.to_owned(), stored)].into(),
     };
     let (past, ahead) = (Id::new(now - 2 * hour), Id::new(now + 1000 * hour));
@@ -119,7 +119,7 @@ async fn what_was_completed_since_it_was_looked_for_is_not_taken_for_a_leftover(
 
 #[test]
 fn it_is_complete_with_all_of_it() {
-    let found = |names: &[&str]| Found {
+    let found = |names: &[&str]| BackupObjects {
         objects: names
             .iter()
             .map(|name| ((*name).to_owned(), SystemTime::now()))
