@@ -43,13 +43,15 @@ impl Backups {
     /// [`BackupError::Store`].
     pub async fn catalog(&self, user: &User) -> Result<Vec<CatalogEntry>, BackupError> {
         let name = SandboxName::new(&self.instance, user);
-        let place = self.store.place(self.instance.as_str(), name.user_part());
+        let prefix = self
+            .store
+            .user_prefix(self.instance.as_str(), name.user_part());
         let mut entries = Vec::new();
-        for (id, found) in self.store.list(&place).await? {
+        for (id, found) in self.store.list(&prefix).await? {
             if !found.has_manifest() {
                 continue;
             }
-            match Manifest::load(&self.store, &place, &id, user).await {
+            match Manifest::load(&self.store, &prefix, &id, user).await {
                 Ok(manifest) => entries.push(CatalogEntry {
                     manifest,
                     complete: found.is_complete(),
@@ -71,14 +73,14 @@ impl Backups {
 
     /// The user that the newest readable manifest below this user part names.
     async fn owner(&self, part: &str) -> Result<Option<User>, BackupError> {
-        let place = self.store.place(self.instance.as_str(), part);
-        let all = self.store.list(&place).await?;
+        let prefix = self.store.user_prefix(self.instance.as_str(), part);
+        let all = self.store.list(&prefix).await?;
         let said: Vec<(Id, BackupObjects)> = all
             .into_iter()
             .filter(|(_, it)| it.has_manifest())
             .collect();
         for (id, _) in said.into_iter().rev() {
-            let manifest = match Manifest::read(&self.store, &place, &id).await {
+            let manifest = match Manifest::read(&self.store, &prefix, &id).await {
                 Err(BackupError::Damaged { .. }) => continue,
                 read => read?,
             };

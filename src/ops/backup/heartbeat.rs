@@ -134,13 +134,13 @@ impl Heartbeat {
 ///
 /// # Errors
 /// [`BackupError::Store`].
-pub async fn discard(store: &Store, place: &Path, id: &Id) -> Result<(), BackupError> {
-    let backup = place.clone().join(id.as_str());
+pub async fn discard(store: &Store, prefix: &Path, id: &Id) -> Result<(), BackupError> {
+    let backup = prefix.clone().join(id.as_str());
     if let Some(started) = Heartbeat::read(store, &backup).await? {
         started.abort(store).await?;
     }
-    match store.list(place).await?.get(id) {
-        Some(found) => store.remove(place, id, found).await,
+    match store.list(prefix).await?.get(id) {
+        Some(found) => store.remove(prefix, id, found).await,
         None => Ok(()),
     }
 }
@@ -152,11 +152,11 @@ pub async fn discard(store: &Store, place: &Path, id: &Id) -> Result<(), BackupE
 /// [`BackupError::Store`].
 pub async fn collect(
     store: &Store,
-    place: &Path,
+    prefix: &Path,
     id: &Id,
     found: &BackupObjects,
 ) -> Result<bool, BackupError> {
-    let backup = place.clone().join(id.as_str());
+    let backup = prefix.clone().join(id.as_str());
     if let Some(sign) = found.objects.get(STARTED)
         && let Some(started) = Heartbeat::read(store, &backup).await?
     {
@@ -171,7 +171,7 @@ pub async fn collect(
         return Ok(false);
     }
     // Without a sign: of one whose removal was killed.
-    discard(store, place, id).await?;
+    discard(store, prefix, id).await?;
     tracing::info!(%id, "removed what is left of a backup that was never complete");
     Ok(true)
 }

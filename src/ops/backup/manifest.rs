@@ -155,11 +155,11 @@ impl Manifest {
     /// [`BackupError::Damaged`] for one that is none, or another's.
     pub async fn load(
         store: &Store,
-        place: &Path,
+        prefix: &Path,
         id: &Id,
         user: &User,
     ) -> Result<Self, BackupError> {
-        let manifest = Self::read(store, place, id).await?;
+        let manifest = Self::read(store, prefix, id).await?;
         let theirs = (manifest.issuer.as_str(), manifest.user.as_str());
         if theirs != (user.issuer.as_str(), user.subject.as_str()) {
             return Err(BackupError::Damaged {
@@ -174,8 +174,8 @@ impl Manifest {
     ///
     /// # Errors
     /// [`BackupError::Damaged`] for one that cannot be read, or has another id.
-    pub async fn read(store: &Store, place: &Path, id: &Id) -> Result<Self, BackupError> {
-        let path = place.clone().join(id.as_str()).join(MANIFEST);
+    pub async fn read(store: &Store, prefix: &Path, id: &Id) -> Result<Self, BackupError> {
+        let path = prefix.clone().join(id.as_str()).join(MANIFEST);
         let text = store.get_small(&path).await?;
         let damaged = |what: String| BackupError::Damaged {
             id: id.clone(),

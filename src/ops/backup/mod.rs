@@ -206,7 +206,8 @@ impl Backups {
             && let Err(error) = self.verify(&source).await
         {
             if matches!(error, BackupError::Damaged { .. }) {
-                self.clean_up(&self.place(snapshots), &source.id).await;
+                self.clean_up(&self.user_prefix(snapshots), &source.id)
+                    .await;
             }
             return Err(error);
         }
@@ -227,8 +228,8 @@ impl Backups {
         keep: Retention,
         made: &Id,
     ) -> Result<usize, BackupError> {
-        let place = self.place(snapshots);
-        let all = self.store.list(&place).await?;
+        let prefix = self.user_prefix(snapshots);
+        let all = self.store.list(&prefix).await?;
         let complete = all.iter().filter(|(_, found)| found.is_complete());
         let complete = complete.map(|(id, _)| id.clone()).collect();
         let gone = retention::to_remove(&complete, keep, made);
@@ -238,7 +239,7 @@ impl Backups {
                 let (name, user) = (id.as_str(), Some(snapshots.user()));
                 let recorded = Recorded::begin(&self.audit, "backup", name, user, reason).await;
                 let recorded = recorded.map_err(BackupError::Unrecorded)?;
-                let removed = self.store.remove(&place, id, found).await;
+                let removed = self.store.remove(&prefix, id, found).await;
                 recorded.done(removed).await?;
             }
         }
@@ -247,12 +248,12 @@ impl Backups {
 
     /// Removes what runs that were killed have left; the newest of those that say they are
     /// backups.
-    async fn collect(&self, place: &Path) -> Result<Option<Id>, BackupError> {
+    async fn collect(&self, prefix: &Path) -> Result<Option<Id>, BackupError> {
         let mut newest = None;
-        for (id, found) in self.store.list(place).await? {
+        for (id, found) in self.store.list(prefix).await? {
             if found.has_manifest() {
                 newest = Some(id);
-            } else if let Err(error) = heartbeat::collect(&self.store, place, &id, &found).await {
+            } else if let Err(error) = heartbeat::collect(&self.store, prefix, &id, &found).await {
                 // What cannot be taken away is no reason to make none.
                 let error = &error as &dyn std::error::Error;
                 warn!(%id, error, "what is left of a backup stays for now");
@@ -266,9 +267,9 @@ impl Backups {
         self.store.target().to_string()
     }
 
-    fn place(&self, snapshots: &Snapshots) -> Path {
+    fn user_prefix(&self, snapshots: &Snapshots) -> Path {
         self.store
-            .place(self.instance.as_str(), snapshots.user_part())
+            .user_prefix(self.instance.as_str(), snapshots.user_part())
     }
 
     fn tell(&self, event: Event) {

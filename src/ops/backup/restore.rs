@@ -65,10 +65,10 @@ impl Backups {
         snapshots: &Snapshots,
         id: Option<&Id>,
     ) -> Result<StoredBackup, BackupError> {
-        let place = self.place(snapshots);
+        let prefix = self.user_prefix(snapshots);
         let user = || snapshots.user().to_string();
         // One that has lost a part of it is damaged, and not passed over for an older one.
-        let all = self.store.list(&place).await?;
+        let all = self.store.list(&prefix).await?;
         let mut said = all.into_iter().filter(|(_, found)| found.has_manifest());
         let found = match id {
             Some(id) => said.find(|(other, _)| other == id),
@@ -85,8 +85,8 @@ impl Backups {
             });
         };
         Ok(StoredBackup {
-            manifest: Manifest::load(&self.store, &place, &id, snapshots.user()).await?,
-            path: place.join(id.as_str()),
+            manifest: Manifest::load(&self.store, &prefix, &id, snapshots.user()).await?,
+            path: prefix.join(id.as_str()),
             id,
         })
     }

@@ -153,7 +153,7 @@ impl Backups {
         snapshots: &Snapshots,
         now: SystemTime,
     ) -> Result<Option<SystemTime>, BackupError> {
-        let all = self.store.list(&self.place(snapshots)).await?;
+        let all = self.store.list(&self.user_prefix(snapshots)).await?;
         let complete = all.iter().filter(|(_, found)| found.is_complete());
         Ok(complete.filter_map(|(id, found)| found.made(id, now)).max())
     }

@@ -116,7 +116,7 @@ impl Store {
     }
 
     /// Where the backups of one user are.
-    pub fn place(&self, instance: &str, user_part: &str) -> Path {
+    pub fn user_prefix(&self, instance: &str, user_part: &str) -> Path {
         self.prefix.clone().join(instance).join(user_part)
     }
 
@@ -138,16 +138,16 @@ impl Store {
         Ok(parts)
     }
 
-    /// All that there is below `place`, oldest first.
+    /// All that there is below `prefix`, oldest first.
     ///
     /// # Errors
     /// [`BackupError::Store`].
-    pub async fn list(&self, place: &Path) -> Result<BTreeMap<Id, BackupObjects>, BackupError> {
+    pub async fn list(&self, prefix: &Path) -> Result<BTreeMap<Id, BackupObjects>, BackupError> {
         let mut found: BTreeMap<Id, BackupObjects> = BTreeMap::new();
-        let mut objects = self.objects.list(Some(place));
+        let mut objects = self.objects.list(Some(prefix));
         while let Some(object) = objects.next().await {
-            let object = object.map_err(BackupError::store(format!("list {place}")))?;
-            let parts = object.location.prefix_match(place);
+            let object = object.map_err(BackupError::store(format!("list {prefix}")))?;
+            let parts = object.location.prefix_match(prefix);
             let parts: Vec<_> = parts.into_iter().flatten().collect();
             let [id, name] = parts.as_slice() else {
                 continue;
@@ -252,11 +252,11 @@ impl Store {
     /// [`BackupError::Store`].
     pub async fn remove(
         &self,
-        place: &Path,
+        prefix: &Path,
         id: &Id,
         found: &BackupObjects,
     ) -> Result<(), BackupError> {
-        let backup = place.clone().join(id.as_str());
+        let backup = prefix.clone().join(id.as_str());
         let mut names: Vec<&String> = found.objects.keys().collect();
         // Who is killed here leaves what the next run knows to be none.
         names.sort_by_key(|name| *name != MANIFEST);

@@ -38,14 +38,14 @@ impl Backups {
             return Err(BackupError::NoWorkspace(snapshots.user().to_string()));
         }
         snapshots.tidy().await?;
-        let place = self.place(snapshots);
-        let newest = self.collect(&place).await?;
+        let prefix = self.user_prefix(snapshots);
+        let newest = self.collect(&prefix).await?;
         let about = self.estimate(snapshots, newest.as_ref()).await;
         let mut number = 0;
         loop {
             number += 1;
             let id = Id::behind(newest.as_ref(), SystemTime::now());
-            let backup = place.clone().join(id.as_str());
+            let backup = prefix.clone().join(id.as_str());
             self.tell(Event::Copying { number, about });
             let taken = tokio::select! {
                 taken = self.copy_to(snapshots, &id, &backup, number) => taken,
@@ -63,11 +63,11 @@ impl Backups {
                     info!(user = %snapshots.user(), "it changed while it was copied: again")
                 }
                 Err(error) => {
-                    self.clean_up(&place, &id).await;
+                    self.clean_up(&prefix, &id).await;
                     return Err(error);
                 }
             }
-            self.clean_up(&place, &id).await;
+            self.clean_up(&prefix, &id).await;
         }
     }
 
@@ -128,8 +128,8 @@ impl Backups {
 
     /// About how many bytes will be copied: what the last backup has of them.
     async fn estimate(&self, snapshots: &Snapshots, newest: Option<&Id>) -> Option<u64> {
-        let place = self.place(snapshots);
-        let last = Manifest::load(&self.store, &place, newest?, snapshots.user()).await;
+        let prefix = self.user_prefix(snapshots);
+        let last = Manifest::load(&self.store, &prefix, newest?, snapshots.user()).await;
         last.ok().map(|last| last.content_bytes)
     }
 
@@ -224,8 +224,8 @@ impl Backups {
     }
 
     /// Of this process: what is left here, the next run takes.
-    pub(super) async fn clean_up(&self, place: &Path, id: &Id) {
-        if let Err(error) = heartbeat::discard(&self.store, place, id).await {
+    pub(super) async fn clean_up(&self, prefix: &Path, id: &Id) {
+        if let Err(error) = heartbeat::discard(&self.store, prefix, id).await {
             let error = &error as &dyn std::error::Error;
             warn!(%id, error, "the next backup removes what is left of this one");
         }

@@ -88,7 +88,7 @@ async fn backups(config: &Config, aws: &AwsVariables) -> Option<Finding> {
         BackupTarget::Directory(directory) => no_room(directory).err().map(|it| it.to_string()),
         BackupTarget::S3 { .. } => match Store::open(target, aws) {
             Ok(store) => {
-                let place = store.place(config.instance.as_str(), "casemate-doctor");
+                let place = store.user_prefix(config.instance.as_str(), "casemate-doctor");
                 match timeout(PATIENCE, store.list(&place)).await {
                     Ok(listed) => listed.err().map(|error| chain(&error)),
                     Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),

@@ -73,10 +73,10 @@ fn one_that_a_clock_named_which_ran_ahead_is_as_old_as_the_store_says() {
 #[tokio::test]
 async fn what_was_completed_since_it_was_looked_for_is_not_taken_for_a_leftover() {
     let directory = Directory::new();
-    let (store, place, id) = (directory.store(), Path::from("user"), now());
-    let backup = place.clone().join(id.as_str());
+    let (store, prefix, id) = (directory.store(), Path::from("user"), now());
+    let backup = prefix.clone().join(id.as_str());
     let names = || async {
-        let all = store.list(&place).await.expect("a list");
+        let all = store.list(&prefix).await.expect("a list");
         let found = all.get(&id).cloned().unwrap_or_default();
         found.objects.into_keys().collect::<Vec<_>>()
     };
@@ -86,7 +86,7 @@ async fn what_was_completed_since_it_was_looked_for_is_not_taken_for_a_leftover(
             .await
             .expect("put");
     }
-    let old = store.list(&place).await.expect("a list");
+    let old = store.list(&prefix).await.expect("a list");
     let found = &old[&id];
     assert!(!found.is_complete());
     // As who makes it ends.
@@ -98,7 +98,7 @@ async fn what_was_completed_since_it_was_looked_for_is_not_taken_for_a_leftover(
         .delete(&backup.clone().join(STARTED))
         .await
         .expect("gone");
-    let collected = heartbeat::collect(&store, &place, &id, found).await;
+    let collected = heartbeat::collect(&store, &prefix, &id, found).await;
     assert!(
         !collected.expect("no error"),
         "a finished backup was removed"
@@ -110,7 +110,7 @@ async fn what_was_completed_since_it_was_looked_for_is_not_taken_for_a_leftover(
         .await
         .expect("gone");
     assert!(
-        heartbeat::collect(&store, &place, &id, found)
+        heartbeat::collect(&store, &prefix, &id, found)
             .await
             .expect("removed")
     );
