@@ -95,7 +95,7 @@ impl Session {
         let manager = Manager::new(config, engine.clone()).recorded_in(audit);
         let backups = Backups::new(store, &manager, stop)
             .verifying(verify)
-            .telling(progress.listener());
+            .with_listener(progress.listener());
         Ok(Self {
             engine,
             manager,

@@ -14,7 +14,7 @@ pub struct Id(String);
 /// The text is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a backup is named like 20260131T235959.123Z-0a1b2c3d")]
-pub struct NoId;
+pub struct InvalidId;
 
 impl Id {
     /// Of one that begins now.
@@ -27,7 +27,7 @@ impl Id {
 
     /// Of one that begins now: later than `newest` also where a clock ran ahead when that was
     /// made. Only behind the end of the year 9999 there is nothing.
-    pub fn behind(newest: Option<&Self>, now: SystemTime) -> Self {
+    pub fn after(newest: Option<&Self>, now: SystemTime) -> Self {
         let later = newest.map(|id| id.time() + Duration::from_millis(1));
         let later = later.filter(|time| now < *time && *time < SystemTime::UNIX_EPOCH + END);
         Self::new(later.unwrap_or(now))
@@ -72,10 +72,10 @@ fn time(text: &str) -> Option<SystemTime> {
 }
 
 impl FromStr for Id {
-    type Err = NoId;
+    type Err = InvalidId;
 
-    fn from_str(text: &str) -> Result<Self, NoId> {
-        time(text).map(|_| Self(text.to_owned())).ok_or(NoId)
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        time(text).map(|_| Self(text.to_owned())).ok_or(InvalidId)
     }
 }
 
@@ -109,15 +109,15 @@ mod tests {
     fn the_next_id_is_the_greatest_whatever_the_clock_said_before() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_903_999);
         let ahead = Id::new(now + Duration::from_secs(4 * 365 * 24 * 3600));
-        let next = Id::behind(Some(&ahead), now);
+        let next = Id::after(Some(&ahead), now);
         assert!(next > ahead, "{next} {ahead}");
         assert_eq!(
-            Id::behind(Some(&Id::new(now)), now).time(),
+            Id::after(Some(&Id::new(now)), now).time(),
             now + Duration::from_millis(1)
         );
-        assert_eq!(Id::behind(None, now).time(), now);
+        assert_eq!(Id::after(None, now).time(), now);
         let last: Id = "99991231T235959.999Z-ffffffff".parse().expect("an id");
-        assert_eq!(Id::behind(Some(&last), now).time(), now);
+        assert_eq!(Id::after(Some(&last), now).time(), now);
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
             "20260131x235959.123Z-0a1b2c3d",
             "2026013éT23595.123Z-0a1b2c3d",
         ] {
-            assert_eq!(text.parse::<Id>(), Err(NoId), "{text:?}");
+            assert_eq!(text.parse::<Id>(), Err(InvalidId), "{text:?}");
         }
     }
 }

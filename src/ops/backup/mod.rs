@@ -154,7 +154,7 @@ impl Backups {
 
     /// With somebody who is told what happens.
     #[must_use]
-    pub fn telling(mut self, listener: impl Fn(Event) + Send + Sync + 'static) -> Self {
+    pub fn with_listener(mut self, listener: impl Fn(Event) + Send + Sync + 'static) -> Self {
         self.listener = Arc::new(listener);
         self
     }

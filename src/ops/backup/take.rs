@@ -44,7 +44,7 @@ impl Backups {
         let mut number = 0;
         loop {
             number += 1;
-            let id = Id::behind(newest.as_ref(), SystemTime::now());
+            let id = Id::after(newest.as_ref(), SystemTime::now());
             let backup = prefix.clone().join(id.as_str());
             self.tell(Event::Copying { number, about });
             let taken = tokio::select! {
