@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         // `casemate ps | head`: a reader that has seen enough is no failure worth a message.
         Err(error) if is_closed_pipe(&error) => ExitCode::from(CLOSED_PIPE),
         Err(error) => {
-            complain(&error);
+            report_error(&error);
             failed
         }
     }
@@ -34,6 +34,6 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 }
 
 #[expect(clippy::print_stderr, reason = "what the person at the terminal reads")]
-fn complain(error: &anyhow::Error) {
+fn report_error(error: &anyhow::Error) {
     eprintln!("casemate: {error:#}");
 }

@@ -51,11 +51,11 @@ struct Clock {
     backups: Backups,
     manager: Manager,
     every: Duration,
-    users: HashMap<User, Turn>,
+    users: HashMap<User, UserSchedule>,
 }
 
 /// What is known of one user's backups.
-struct Turn {
+struct UserSchedule {
     /// Before, the target is not asked again.
     next: Instant,
     /// When the newest was made; without one, when this server first saw the workspace.
@@ -82,7 +82,7 @@ impl Clock {
                 return;
             }
             let now = (Instant::now(), SystemTime::now());
-            let turn = self.users.entry(user.clone()).or_insert(Turn {
+            let turn = self.users.entry(user.clone()).or_insert(UserSchedule {
                 next: now.0,
                 newest: now.1,
             });
@@ -117,7 +117,7 @@ async fn due(
         Err(error) => {
             // As a backup that failed: nobody knows how old the newest is.
             backups.meter.backed_up("failed");
-            complain(snapshots, &error);
+            report_error(snapshots, &error);
             return AGAIN;
         }
     }
@@ -135,13 +135,13 @@ async fn due(
             every
         }
         Err(error) => {
-            complain(snapshots, &error);
+            report_error(snapshots, &error);
             AGAIN
         }
     }
 }
 
-fn complain(snapshots: &Snapshots, error: &BackupError) {
+fn report_error(snapshots: &Snapshots, error: &BackupError) {
     let error = error as &dyn std::error::Error;
     warn!(user = %snapshots.user(), error, "no backup");
 }
