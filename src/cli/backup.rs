@@ -16,7 +16,7 @@ use crate::audit::Audit;
 use crate::config::{AwsVariables, BackupTarget, Config, ProcessEnvironment, SettingsArgs};
 use crate::engine::Engine;
 use crate::identity::{Issuer, Subject, User};
-use crate::ops::backup::{Backups, Consistent, Id, Manifest, Store};
+use crate::ops::backup::{Backups, Id, Manifest, ManifestConsistency, Store};
 use crate::ops::users::{self, UserError};
 use crate::sandbox::{Manager, Snapshots};
 
@@ -213,7 +213,7 @@ fn verify(args: VerifyArgs) -> anyhow::Result<()> {
 /// One line about a backup.
 pub(super) fn summary(manifest: &Manifest) -> String {
     let warning = match manifest.consistency {
-        Consistent::Changed => "WARNING: ",
+        ManifestConsistency::Changed => "WARNING: ",
         _ => "",
     };
     format!(

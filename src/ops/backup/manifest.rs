@@ -41,7 +41,7 @@ pub struct Manifest {
     /// When it was stored.
     pub ended: String,
     /// Whether it is a picture of one moment.
-    pub consistency: Consistent,
+    pub consistency: ManifestConsistency,
     /// How long the user's processes were stopped.
     pub stopped_ms: u64,
     /// How many were, the one that waits for the next command among them.
@@ -112,7 +112,7 @@ impl From<casemate_protocol::LeftOut> for LeftOut {
 /// As [`Consistency`], in the manifest's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Consistent {
+pub enum ManifestConsistency {
     /// The user's processes stood still.
     Stopped,
     /// Something ran, and nothing was changed meanwhile.
@@ -122,7 +122,7 @@ pub enum Consistent {
     Changed,
 }
 
-impl From<Consistency> for Consistent {
+impl From<Consistency> for ManifestConsistency {
     fn from(consistency: Consistency) -> Self {
         match consistency {
             Consistency::Stopped => Self::Stopped,
@@ -132,7 +132,7 @@ impl From<Consistency> for Consistent {
     }
 }
 
-impl Consistent {
+impl ManifestConsistency {
     /// For people.
     pub fn sentence(self) -> &'static str {
         match self {

@@ -53,7 +53,7 @@ use tracing::warn;
 pub use catalog::CatalogEntry;
 pub use error::BackupError;
 pub use id::Id;
-pub use manifest::{Consistent, LeftOut, Manifest};
+pub use manifest::{LeftOut, Manifest, ManifestConsistency};
 pub use migrate::{Migrated, Migration};
 pub use restore::{Lost, StoredBackup};
 pub use schedule::run as run_by_the_clock;

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::error::BackupError;
 use super::heartbeat::{self, Heartbeat};
 use super::id::Id;
-use super::manifest::{Consistent, LeftOut, Manifest};
+use super::manifest::{LeftOut, Manifest, ManifestConsistency};
 use super::pack::{self, Bounds, Packed};
 use super::sink::Sink;
 use super::store::{ARCHIVE, LIST, MANIFEST, STARTED};
@@ -101,7 +101,7 @@ impl Backups {
             let error = &error as &dyn std::error::Error;
             warn!(%id, error, "the sign of a backup that is complete stays");
         }
-        if manifest.consistency == Consistent::Changed {
+        if manifest.consistency == ManifestConsistency::Changed {
             warn!(user = %snapshots.user(), %id, "{}", manifest.consistency.sentence());
         }
         Ok(Some(manifest))

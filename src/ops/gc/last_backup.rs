@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::identity::User;
-use crate::ops::backup::{Backups, Consistent};
+use crate::ops::backup::{Backups, ManifestConsistency};
 use crate::ops::chain;
 use crate::sandbox::Manager;
 
@@ -23,8 +23,8 @@ pub fn last_backup(backups: Backups, manager: Manager) -> Backup {
             let made = backups.run(&snapshots).await;
             let manifest = made.map_err(|error| chain(&error))?.manifest;
             match manifest.consistency {
-                Consistent::Changed => Err(manifest.consistency.sentence().to_owned()),
-                Consistent::Stopped | Consistent::Checked => Ok(manifest.id),
+                ManifestConsistency::Changed => Err(manifest.consistency.sentence().to_owned()),
+                ManifestConsistency::Stopped | ManifestConsistency::Checked => Ok(manifest.id),
             }
         })
     })
