@@ -198,12 +198,12 @@ impl Entry {
 
 /// A reader that nobody may wait for any more: no input comes while a hole is hashed, whose
 /// sender could break off.
-struct Until<'a, R> {
+struct CancellableReader<'a, R> {
     inner: R,
     ended: &'a CancellationToken,
 }
 
-impl<R: Read> Read for Until<'_, R> {
+impl<R: Read> Read for CancellableReader<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.ended.is_cancelled() {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -217,7 +217,7 @@ fn content<R: Read>(
     entry: &mut tar::Entry<'_, R>,
     ended: &CancellationToken,
 ) -> io::Result<Digest> {
-    let mut content = Hashed::new(Until {
+    let mut content = Hashed::new(CancellableReader {
         inner: entry,
         ended,
     });

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::BackupError;
 use super::manifest::LeftOut;
-use super::pack::{self, Bounds, Counted};
+use super::pack::{self, Counted, PackLimits};
 use super::stream::{Chunk, Chunks, Digest, on_thread};
 use super::{Event, damage};
 use crate::ops::gc::hold;
@@ -204,7 +204,7 @@ struct Listing {
 impl Listing {
     fn begin() -> Result<Self, BackupError> {
         let (chunks, input) = Chunks::new();
-        let bounds = Bounds::of_a_copy();
+        let bounds = PackLimits::of_a_copy();
         let thread = bounds.ended.clone().drop_guard();
         let listed = on_thread(move || pack::listed(input, &bounds));
         let listed = listed.map_err(BackupError::Thread)?;

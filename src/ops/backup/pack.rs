@@ -33,7 +33,7 @@ pub struct Counted {
 
 /// What a thread may take, and for how long.
 #[derive(Debug)]
-pub struct Bounds {
+pub struct PackLimits {
     entries: u64,
     /// Bytes of all files, holes among them.
     content: u64,
@@ -41,7 +41,7 @@ pub struct Bounds {
     pub ended: CancellationToken,
 }
 
-impl Bounds {
+impl PackLimits {
     /// Of a workspace that is copied: its holes may be of any size.
     pub fn of_a_copy() -> Self {
         Self {
@@ -75,7 +75,7 @@ pub struct Packed {
 ///
 /// # Errors
 /// `InvalidData` for what is no backup, `BrokenPipe` when an end broke off.
-pub fn pack(input: Chunks, archive: Out, list: Out, bounds: &Bounds) -> io::Result<Packed> {
+pub fn pack(input: Chunks, archive: Out, list: Out, bounds: &PackLimits) -> io::Result<Packed> {
     let tee = Tee {
         reader: input,
         writer: Encoder::new(Hashed::new(archive), LEVEL)?,
@@ -104,7 +104,7 @@ pub fn unpack(
     archive: Chunks,
     list: Chunks,
     out: impl Write,
-    bounds: &Bounds,
+    bounds: &PackLimits,
 ) -> io::Result<Packed> {
     let mut decoder = Decoder::new(Hashed::new(archive))?;
     decoder.window_log_max(WINDOW)?;
@@ -128,7 +128,7 @@ pub fn unpack(
 ///
 /// # Errors
 /// `InvalidData` for what is no backup, `BrokenPipe` when an end broke off.
-pub fn listed(archive: impl Read, bounds: &Bounds) -> io::Result<(Counted, Digest)> {
+pub fn listed(archive: impl Read, bounds: &PackLimits) -> io::Result<(Counted, Digest)> {
     let mut lines = Hashed::new(io::sink());
     let (_, counted) = each(archive, bounds, |entry| {
         serde_json::to_writer(&mut lines, entry)?;
@@ -146,7 +146,7 @@ pub fn listed(archive: impl Read, bounds: &Bounds) -> io::Result<(Counted, Diges
 pub fn compare<R: Read>(
     archive: R,
     list: Chunks,
-    bounds: &Bounds,
+    bounds: &PackLimits,
     mut passes: impl FnMut(&Entry, &Entry) -> bool,
 ) -> io::Result<(R, Counted, Digest)> {
     let mut decoder = Decoder::new(Hashed::new(list))?;
@@ -192,11 +192,11 @@ fn difference(listed: &Entry, found: &Entry) -> &'static str {
 /// Reads an archive to its end, and says what each entry is.
 fn each<R: Read>(
     archive: R,
-    bounds: &Bounds,
+    bounds: &PackLimits,
     mut tell: impl FnMut(&Entry) -> io::Result<()>,
 ) -> io::Result<(R, Counted)> {
     let headers = Rc::new(RefCell::new(Some(Vec::new())));
-    let bounded = Bounded {
+    let bounded = LimitedReader {
         inner: archive,
         headers: headers.clone(),
     };
@@ -234,13 +234,13 @@ fn each<R: Read>(
 }
 
 /// A reader that keeps the headers of an entry, and gives no more of them than one has.
-struct Bounded<R> {
+struct LimitedReader<R> {
     inner: R,
     /// Those that were read since the last entry; `None` while its content is.
     headers: Rc<RefCell<Option<Vec<u8>>>>,
 }
 
-impl<R: Read> Read for Bounded<R> {
+impl<R: Read> Read for LimitedReader<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut headers = self.headers.borrow_mut();
         let Some(headers) = headers.as_mut() else {

@@ -24,7 +24,7 @@ use super::entry::Entry;
 use super::error::BackupError;
 use super::id::Id;
 use super::manifest::Manifest;
-use super::pack::{self, Bounds, Packed};
+use super::pack::{self, PackLimits, Packed};
 use super::store::{ARCHIVE, LIST};
 use super::stream::{Chunk, Chunks, Out, on_thread};
 use super::{Backups, Event, damage};
@@ -178,7 +178,7 @@ impl Backups {
         let (archive_chunks, archive) = Chunks::new();
         let (list_chunks, list) = Chunks::new();
         let (out, unpacked) = Out::new();
-        let bounds = Bounds::of_a_backup(&source.manifest);
+        let bounds = PackLimits::of_a_backup(&source.manifest);
         let thread = bounds.ended.clone().drop_guard();
         let unpacking = on_thread(move || {
             let mut out = out;
@@ -259,7 +259,7 @@ impl Backups {
     ) -> Result<Lost, BackupError> {
         let (chunks, input) = Chunks::new();
         let (list_chunks, list) = Chunks::new();
-        let bounds = Bounds::of_a_backup(&source.manifest);
+        let bounds = PackLimits::of_a_backup(&source.manifest);
         let thread = bounds.ended.clone().drop_guard();
         let comparing = on_thread(move || {
             let mut lost = Lost::default();

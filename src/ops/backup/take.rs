@@ -17,7 +17,7 @@ use super::error::BackupError;
 use super::heartbeat::{self, Heartbeat};
 use super::id::Id;
 use super::manifest::{LeftOut, Manifest, ManifestConsistency};
-use super::pack::{self, Bounds, Packed};
+use super::pack::{self, PackLimits, Packed};
 use super::sink::Sink;
 use super::store::{ARCHIVE, LIST, MANIFEST, STARTED};
 use super::stream::{Chunk, Chunks, Out, on_thread};
@@ -142,7 +142,7 @@ impl Backups {
         let (chunks, input) = Chunks::new();
         let (archive_out, archive_chunks) = Out::new();
         let (list_out, list_chunks) = Out::new();
-        let bounds = Bounds::of_a_copy();
+        let bounds = PackLimits::of_a_copy();
         // Also a thread that hashes a hole ends with what waits for it.
         let thread = bounds.ended.clone().drop_guard();
         let packing = on_thread(move || pack::pack(input, archive_out, list_out, &bounds));

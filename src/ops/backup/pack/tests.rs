@@ -41,8 +41,8 @@ fn single(mut header: Header, path: &[u8]) -> Vec<u8> {
     [header.as_bytes(), &[0; 1024][..]].concat()
 }
 
-fn no_bounds() -> Bounds {
-    Bounds::of_a_copy()
+fn no_bounds() -> PackLimits {
+    PackLimits::of_a_copy()
 }
 
 fn chunks(bytes: &[u8]) -> Chunks {
@@ -214,7 +214,7 @@ fn of_too_many_entries_no_more_are_read_than_may_be() {
     one.set_path("a").expect("a path");
     one.set_cksum();
     let mut told = 0;
-    let bounds = Bounds {
+    let bounds = PackLimits {
         entries: 10_000,
         ..no_bounds()
     };
@@ -248,11 +248,11 @@ fn hole(size: u64) -> Vec<u8> {
 
 #[test]
 fn a_hole_is_read_no_longer_than_the_manifest_says_or_somebody_waits() {
-    let of = |bounds: &Bounds| {
+    let of = |bounds: &PackLimits| {
         let told = each(io::Cursor::new(hole(1 << 60)), bounds, |_| Ok(()));
         told.map(|(_, counted)| counted).expect_err("no end")
     };
-    let content = Bounds {
+    let content = PackLimits {
         content: 1000,
         ..no_bounds()
     };
