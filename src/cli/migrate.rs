@@ -6,7 +6,7 @@ use super::setup;
 use super::user_args::{UsersArgs, search_scope};
 use crate::config::SettingsArgs;
 use crate::identity::{Issuer, Subject};
-use crate::ops::backup::{BackupError, Migrated, Migration};
+use crate::ops::backup::{BackupError, MigratedWorkspace, Migration};
 use crate::ops::users;
 use crate::sandbox::{Manager, Snapshots};
 
@@ -68,7 +68,7 @@ async fn migrate(manager: &Manager, workspaces: &[Snapshots], force: bool) -> an
         }
         migration.run(snapshots).await
     };
-    let tell = |snapshots: &Snapshots, migrated: &Option<Migrated>| {
+    let tell = |snapshots: &Snapshots, migrated: &Option<MigratedWorkspace>| {
         let told = migrated
             .as_ref()
             .map_or("nothing to do".to_owned(), summary);
@@ -77,7 +77,7 @@ async fn migrate(manager: &Manager, workspaces: &[Snapshots], force: bool) -> an
     each(&progress, workspaces, move_one, tell).await.map(drop)
 }
 
-fn summary(migrated: &Migrated) -> String {
+fn summary(migrated: &MigratedWorkspace) -> String {
     format!(
         "moved to uid {}: {} entries, {}{}",
         migrated.uid,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::entry::Name;
 use super::error::BackupError;
 use super::id::Id;
-use super::pack::Packed;
+use super::pack::PackedArchive;
 use super::store::{MANIFEST, Store};
 use super::stream::Digest;
 use crate::identity::User;
@@ -199,7 +199,7 @@ impl Manifest {
     ///
     /// # Errors
     /// [`BackupError::Damaged`].
-    pub fn check(&self, id: &Id, read: &Packed) -> Result<(), BackupError> {
+    pub fn check(&self, id: &Id, read: &PackedArchive) -> Result<(), BackupError> {
         let what = if read.archive != self.archive {
             "the hash of its archive is another"
         } else if read.list != self.list {

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::BackupError;
 use super::manifest::LeftOut;
-use super::pack::{self, Counted, PackLimits};
+use super::pack::{self, BackupCounts, PackLimits};
 use super::stream::{Chunk, Chunks, Digest, on_thread};
 use super::{Event, damage};
 use crate::ops::gc::hold;
@@ -32,9 +32,9 @@ const TRIES: usize = 3;
 
 /// A workspace that has its user's uid now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Migrated {
+pub struct MigratedWorkspace {
     /// How much there is in it.
-    pub counted: Counted,
+    pub counted: BackupCounts,
     /// Its uid.
     pub uid: u32,
     /// What the old volume had and the new one has not.
@@ -58,7 +58,10 @@ impl Migration<'_> {
     ///
     /// # Errors
     /// Why not; then the old volume is in force.
-    pub async fn run(&self, snapshots: &Snapshots) -> Result<Option<Migrated>, BackupError> {
+    pub async fn run(
+        &self,
+        snapshots: &Snapshots,
+    ) -> Result<Option<MigratedWorkspace>, BackupError> {
         if !snapshots.has_old_uid().await? {
             return Ok(None);
         }
@@ -81,7 +84,7 @@ impl Migration<'_> {
             Ok(((counted, left_out), recorded)) => {
                 let uid = staged.uid();
                 recorded.done(staged.commit_unused().await).await?;
-                Ok(Some(Migrated {
+                Ok(Some(MigratedWorkspace {
                     counted,
                     uid,
                     left_out,
@@ -99,7 +102,7 @@ impl Migration<'_> {
         &self,
         snapshots: &Snapshots,
         staged: &StagedVolume,
-    ) -> Result<(Counted, LeftOut), BackupError> {
+    ) -> Result<(BackupCounts, LeftOut), BackupError> {
         staged.end_containers(self.force).await?;
         (self.tell)(Event::Copying {
             number: 1,
@@ -135,8 +138,8 @@ impl Migration<'_> {
         &self,
         snapshots: &Snapshots,
         mut to: Option<Import>,
-    ) -> Result<(SnapshotReport, (Counted, Digest)), BackupError> {
-        let listing = Listing::begin()?;
+    ) -> Result<(SnapshotReport, (BackupCounts, Digest)), BackupError> {
+        let listing = ArchiveListing::begin()?;
         let mut export = snapshots.copy().await?;
         let moved = async {
             loop {
@@ -164,8 +167,11 @@ impl Migration<'_> {
     }
 
     /// Reads the new volume.
-    async fn read_back(&self, staged: &StagedVolume) -> Result<(Counted, Digest), BackupError> {
-        let listing = Listing::begin()?;
+    async fn read_back(
+        &self,
+        staged: &StagedVolume,
+    ) -> Result<(BackupCounts, Digest), BackupError> {
+        let listing = ArchiveListing::begin()?;
         let mut back = staged.read_back().await?;
         while let Some(data) = back.next().await? {
             self.hand_on(&listing, Chunk::Data(data)).await;
@@ -175,7 +181,7 @@ impl Migration<'_> {
     }
 
     /// A thread that has ended says why when it is asked.
-    async fn hand_on(&self, listing: &Listing, chunk: Chunk) {
+    async fn hand_on(&self, listing: &ArchiveListing, chunk: Chunk) {
         if let Chunk::Data(data) = &chunk {
             (self.tell)(Event::Moved(data.len() as u64));
         }
@@ -194,14 +200,14 @@ impl Migration<'_> {
 }
 
 /// What is in an archive, as a thread finds it.
-struct Listing {
+struct ArchiveListing {
     chunks: mpsc::Sender<Chunk>,
-    listed: BoxFuture<'static, std::io::Result<(Counted, Digest)>>,
+    listed: BoxFuture<'static, std::io::Result<(BackupCounts, Digest)>>,
     /// Also a thread that hashes a hole ends with this.
     _thread: tokio_util::sync::DropGuard,
 }
 
-impl Listing {
+impl ArchiveListing {
     fn begin() -> Result<Self, BackupError> {
         let (chunks, input) = Chunks::new();
         let bounds = PackLimits::of_a_copy();
@@ -215,7 +221,7 @@ impl Listing {
         })
     }
 
-    async fn end(self) -> Result<(Counted, Digest), BackupError> {
+    async fn end(self) -> Result<(BackupCounts, Digest), BackupError> {
         drop(self.chunks);
         self.listed.await.map_err(|error| match damage(&error) {
             Some(what) => BackupError::NoArchive(what),

@@ -54,7 +54,7 @@ pub use catalog::CatalogEntry;
 pub use error::BackupError;
 pub use id::Id;
 pub use manifest::{LeftOut, Manifest, ManifestConsistency};
-pub use migrate::{Migrated, Migration};
+pub use migrate::{MigratedWorkspace, Migration};
 pub use restore::{Lost, StoredBackup};
 pub use schedule::run as run_by_the_clock;
 pub use store::Store;

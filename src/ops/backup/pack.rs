@@ -24,7 +24,7 @@ const WINDOW: u32 = 23;
 
 /// How much there is in a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counted {
+pub struct BackupCounts {
     /// Entries.
     pub entries: u64,
     /// Bytes of all files, holes among them.
@@ -62,9 +62,9 @@ impl PackLimits {
 
 /// What was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Packed {
+pub struct PackedArchive {
     /// How much is in it.
-    pub counted: Counted,
+    pub counted: BackupCounts,
     /// The compressed archive.
     pub archive: Digest,
     /// The compressed list.
@@ -75,7 +75,12 @@ pub struct Packed {
 ///
 /// # Errors
 /// `InvalidData` for what is no backup, `BrokenPipe` when an end broke off.
-pub fn pack(input: Chunks, archive: Out, list: Out, bounds: &PackLimits) -> io::Result<Packed> {
+pub fn pack(
+    input: Chunks,
+    archive: Out,
+    list: Out,
+    bounds: &PackLimits,
+) -> io::Result<PackedArchive> {
     let tee = Tee {
         reader: input,
         writer: Encoder::new(Hashed::new(archive), LEVEL)?,
@@ -89,7 +94,7 @@ pub fn pack(input: Chunks, archive: Out, list: Out, bounds: &PackLimits) -> io::
     let (list, list_digest) = lines.finish()?.finish();
     archive.finish()?;
     list.finish()?;
-    Ok(Packed {
+    Ok(PackedArchive {
         counted,
         archive: archive_digest,
         list: list_digest,
@@ -105,7 +110,7 @@ pub fn unpack(
     list: Chunks,
     out: impl Write,
     bounds: &PackLimits,
-) -> io::Result<Packed> {
+) -> io::Result<PackedArchive> {
     let mut decoder = Decoder::new(Hashed::new(archive))?;
     decoder.window_log_max(WINDOW)?;
     let tee = Tee {
@@ -116,7 +121,7 @@ pub fn unpack(
     // Behind the compressed stream there is nothing, or its digest is another.
     let mut rest = tee.reader.finish().into_inner();
     io::copy(&mut rest, &mut io::sink())?;
-    Ok(Packed {
+    Ok(PackedArchive {
         counted,
         archive: rest.finish().1,
         list,
@@ -128,7 +133,7 @@ pub fn unpack(
 ///
 /// # Errors
 /// `InvalidData` for what is no backup, `BrokenPipe` when an end broke off.
-pub fn listed(archive: impl Read, bounds: &PackLimits) -> io::Result<(Counted, Digest)> {
+pub fn listed(archive: impl Read, bounds: &PackLimits) -> io::Result<(BackupCounts, Digest)> {
     let mut lines = Hashed::new(io::sink());
     let (_, counted) = each(archive, bounds, |entry| {
         serde_json::to_writer(&mut lines, entry)?;
@@ -148,7 +153,7 @@ pub fn compare<R: Read>(
     list: Chunks,
     bounds: &PackLimits,
     mut passes: impl FnMut(&Entry, &Entry) -> bool,
-) -> io::Result<(R, Counted, Digest)> {
+) -> io::Result<(R, BackupCounts, Digest)> {
     let mut decoder = Decoder::new(Hashed::new(list))?;
     decoder.window_log_max(WINDOW)?;
     let mut list = BufReader::new(decoder);
@@ -194,14 +199,14 @@ fn each<R: Read>(
     archive: R,
     bounds: &PackLimits,
     mut tell: impl FnMut(&Entry) -> io::Result<()>,
-) -> io::Result<(R, Counted)> {
+) -> io::Result<(R, BackupCounts)> {
     let headers = Rc::new(RefCell::new(Some(Vec::new())));
     let bounded = LimitedReader {
         inner: archive,
         headers: headers.clone(),
     };
     let mut archive = Archive::new(bounded);
-    let mut counted = Counted::default();
+    let mut counted = BackupCounts::default();
     let mut entries = archive.entries()?;
     loop {
         headers.replace(Some(Vec::new()));

@@ -24,7 +24,7 @@ use super::entry::Entry;
 use super::error::BackupError;
 use super::id::Id;
 use super::manifest::Manifest;
-use super::pack::{self, PackLimits, Packed};
+use super::pack::{self, PackLimits, PackedArchive};
 use super::store::{ARCHIVE, LIST};
 use super::stream::{Chunk, Chunks, Out, on_thread};
 use super::{Backups, Event, damage};
@@ -212,8 +212,8 @@ impl Backups {
     fn judge(
         &self,
         source: &StoredBackup,
-        read: std::io::Result<Packed>,
-    ) -> Result<Option<Packed>, BackupError> {
+        read: std::io::Result<PackedArchive>,
+    ) -> Result<Option<PackedArchive>, BackupError> {
         match read {
             Ok(read) => Ok(Some(read)),
             Err(error) => match damage(&error) {

@@ -17,7 +17,7 @@ use super::error::BackupError;
 use super::heartbeat::{self, Heartbeat};
 use super::id::Id;
 use super::manifest::{LeftOut, Manifest, ManifestConsistency};
-use super::pack::{self, PackLimits, Packed};
+use super::pack::{self, PackLimits, PackedArchive};
 use super::sink::Sink;
 use super::store::{ARCHIVE, LIST, MANIFEST, STARTED};
 use super::stream::{Chunk, Chunks, Out, on_thread};
@@ -138,7 +138,7 @@ impl Backups {
         snapshots: &Snapshots,
         archive: &mut Sink,
         list: &mut Sink,
-    ) -> Result<(SnapshotReport, Packed), BackupError> {
+    ) -> Result<(SnapshotReport, PackedArchive), BackupError> {
         let (chunks, input) = Chunks::new();
         let (archive_out, archive_chunks) = Out::new();
         let (list_out, list_chunks) = Out::new();
@@ -199,7 +199,7 @@ impl Backups {
         id: &Id,
         (begun, tries): (SystemTime, u32),
         report: SnapshotReport,
-        packed: Packed,
+        packed: PackedArchive,
     ) -> Manifest {
         let time = |time| humantime::format_rfc3339_millis(time).to_string();
         Manifest {

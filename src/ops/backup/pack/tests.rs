@@ -75,7 +75,7 @@ fn collected() -> (Out, std::thread::JoinHandle<Vec<u8>>) {
 }
 
 /// What is stored of an archive: the archive and the list.
-fn packed(tar: &[u8]) -> io::Result<(Packed, Vec<u8>, Vec<u8>)> {
+fn packed(tar: &[u8]) -> io::Result<(PackedArchive, Vec<u8>, Vec<u8>)> {
     let (archive_out, archive) = collected();
     let (list_out, list) = collected();
     let packed = pack(chunks(tar), archive_out, list_out, &no_bounds())?;
@@ -86,7 +86,7 @@ fn packed(tar: &[u8]) -> io::Result<(Packed, Vec<u8>, Vec<u8>)> {
     ))
 }
 
-fn unpacked(archive: &[u8], list: &[u8]) -> io::Result<(Packed, Vec<u8>)> {
+fn unpacked(archive: &[u8], list: &[u8]) -> io::Result<(PackedArchive, Vec<u8>)> {
     let mut out = Vec::new();
     let read = unpack(chunks(archive), chunks(list), &mut out, &no_bounds())?;
     Ok((read, out))
