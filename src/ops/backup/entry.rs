@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tar::EntryType;
 use tokio_util::sync::CancellationToken;
 
-use super::stream::{Digest, Hashed};
+use super::stream::{ContentDigest, HashingStream};
 
 /// What one entry is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,8 +216,8 @@ impl<R: Read> Read for CancellableReader<'_, R> {
 fn content<R: Read>(
     entry: &mut tar::Entry<'_, R>,
     ended: &CancellationToken,
-) -> io::Result<Digest> {
-    let mut content = Hashed::new(CancellableReader {
+) -> io::Result<ContentDigest> {
+    let mut content = HashingStream::new(CancellableReader {
         inner: entry,
         ended,
     });

@@ -8,7 +8,7 @@ use super::error::BackupError;
 use super::id::Id;
 use super::pack::PackedArchive;
 use super::store::{MANIFEST, Store};
-use super::stream::Digest;
+use super::stream::ContentDigest;
 use crate::identity::User;
 use crate::sandbox::Consistency;
 
@@ -53,9 +53,9 @@ pub struct Manifest {
     /// Bytes of all files, holes among them.
     pub content_bytes: u64,
     /// Of `workspace.tar.zst`.
-    pub archive: Digest,
+    pub archive: ContentDigest,
     /// Of `entries.jsonl.zst`.
-    pub list: Digest,
+    pub list: ContentDigest,
     /// What the workspace had and the archive has not.
     #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
     pub left_out: LeftOut,

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::BackupError;
 use super::manifest::LeftOut;
 use super::pack::{self, BackupCounts, PackLimits};
-use super::stream::{Chunk, Chunks, Digest, on_thread};
+use super::stream::{Chunk, Chunks, ContentDigest, on_thread};
 use super::{Event, damage};
 use crate::ops::gc::hold;
 use crate::ops::removal::Recorded;
@@ -138,7 +138,7 @@ impl Migration<'_> {
         &self,
         snapshots: &Snapshots,
         mut to: Option<Import>,
-    ) -> Result<(SnapshotReport, (BackupCounts, Digest)), BackupError> {
+    ) -> Result<(SnapshotReport, (BackupCounts, ContentDigest)), BackupError> {
         let listing = ArchiveListing::begin()?;
         let mut export = snapshots.copy().await?;
         let moved = async {
@@ -170,7 +170,7 @@ impl Migration<'_> {
     async fn read_back(
         &self,
         staged: &StagedVolume,
-    ) -> Result<(BackupCounts, Digest), BackupError> {
+    ) -> Result<(BackupCounts, ContentDigest), BackupError> {
         let listing = ArchiveListing::begin()?;
         let mut back = staged.read_back().await?;
         while let Some(data) = back.next().await? {
@@ -202,7 +202,7 @@ impl Migration<'_> {
 /// What is in an archive, as a thread finds it.
 struct ArchiveListing {
     chunks: mpsc::Sender<Chunk>,
-    listed: BoxFuture<'static, std::io::Result<(BackupCounts, Digest)>>,
+    listed: BoxFuture<'static, std::io::Result<(BackupCounts, ContentDigest)>>,
     /// Also a thread that hashes a hole ends with this.
     _thread: tokio_util::sync::DropGuard,
 }
@@ -221,7 +221,7 @@ impl ArchiveListing {
         })
     }
 
-    async fn end(self) -> Result<(BackupCounts, Digest), BackupError> {
+    async fn end(self) -> Result<(BackupCounts, ContentDigest), BackupError> {
         drop(self.chunks);
         self.listed.await.map_err(|error| match damage(&error) {
             Some(what) => BackupError::NoArchive(what),

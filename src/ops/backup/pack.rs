@@ -13,7 +13,7 @@ use zstd::stream::write::Encoder;
 
 use super::entry::{self, Entry, bad};
 use super::manifest::Manifest;
-use super::stream::{Chunks, Digest, Hashed, Out, Tee};
+use super::stream::{ChunkWriter, Chunks, ContentDigest, HashingStream, TeeReader};
 
 /// zstd's own default: three times as fast as the disk it is read from.
 const LEVEL: i32 = 3;
@@ -66,9 +66,9 @@ pub struct PackedArchive {
     /// How much is in it.
     pub counted: BackupCounts,
     /// The compressed archive.
-    pub archive: Digest,
+    pub archive: ContentDigest,
     /// The compressed list.
-    pub list: Digest,
+    pub list: ContentDigest,
 }
 
 /// Packs `input` into `archive` and `list`.
@@ -77,15 +77,15 @@ pub struct PackedArchive {
 /// `InvalidData` for what is no backup, `BrokenPipe` when an end broke off.
 pub fn pack(
     input: Chunks,
-    archive: Out,
-    list: Out,
+    archive: ChunkWriter,
+    list: ChunkWriter,
     bounds: &PackLimits,
 ) -> io::Result<PackedArchive> {
-    let tee = Tee {
+    let tee = TeeReader {
         reader: input,
-        writer: Encoder::new(Hashed::new(archive), LEVEL)?,
+        writer: Encoder::new(HashingStream::new(archive), LEVEL)?,
     };
-    let mut lines = Encoder::new(Hashed::new(list), LEVEL)?;
+    let mut lines = Encoder::new(HashingStream::new(list), LEVEL)?;
     let (tee, counted) = each(tee, bounds, |entry| {
         serde_json::to_writer(&mut lines, entry)?;
         lines.write_all(b"\n")
@@ -111,9 +111,9 @@ pub fn unpack(
     out: impl Write,
     bounds: &PackLimits,
 ) -> io::Result<PackedArchive> {
-    let mut decoder = Decoder::new(Hashed::new(archive))?;
+    let mut decoder = Decoder::new(HashingStream::new(archive))?;
     decoder.window_log_max(WINDOW)?;
-    let tee = Tee {
+    let tee = TeeReader {
         reader: decoder,
         writer: out,
     };
@@ -133,8 +133,11 @@ pub fn unpack(
 ///
 /// # Errors
 /// `InvalidData` for what is no backup, `BrokenPipe` when an end broke off.
-pub fn listed(archive: impl Read, bounds: &PackLimits) -> io::Result<(BackupCounts, Digest)> {
-    let mut lines = Hashed::new(io::sink());
+pub fn listed(
+    archive: impl Read,
+    bounds: &PackLimits,
+) -> io::Result<(BackupCounts, ContentDigest)> {
+    let mut lines = HashingStream::new(io::sink());
     let (_, counted) = each(archive, bounds, |entry| {
         serde_json::to_writer(&mut lines, entry)?;
         lines.write_all(b"\n")
@@ -153,8 +156,8 @@ pub fn compare<R: Read>(
     list: Chunks,
     bounds: &PackLimits,
     mut passes: impl FnMut(&Entry, &Entry) -> bool,
-) -> io::Result<(R, BackupCounts, Digest)> {
-    let mut decoder = Decoder::new(Hashed::new(list))?;
+) -> io::Result<(R, BackupCounts, ContentDigest)> {
+    let mut decoder = Decoder::new(HashingStream::new(list))?;
     decoder.window_log_max(WINDOW)?;
     let mut list = BufReader::new(decoder);
     let (archive, counted) = each(archive, bounds, |found| {

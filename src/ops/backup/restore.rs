@@ -26,7 +26,7 @@ use super::id::Id;
 use super::manifest::Manifest;
 use super::pack::{self, PackLimits, PackedArchive};
 use super::store::{ARCHIVE, LIST};
-use super::stream::{Chunk, Chunks, Out, on_thread};
+use super::stream::{Chunk, ChunkWriter, Chunks, on_thread};
 use super::{Backups, Event, damage};
 use crate::ops::gc::hold;
 use crate::ops::removal::Recorded;
@@ -177,7 +177,7 @@ impl Backups {
     async fn read(&self, source: &StoredBackup, to: Option<Import>) -> Result<(), BackupError> {
         let (archive_chunks, archive) = Chunks::new();
         let (list_chunks, list) = Chunks::new();
-        let (out, unpacked) = Out::new();
+        let (out, unpacked) = ChunkWriter::new();
         let bounds = PackLimits::of_a_backup(&source.manifest);
         let thread = bounds.ended.clone().drop_guard();
         let unpacking = on_thread(move || {

@@ -18,11 +18,11 @@ const PART: usize = 16 * 1024 * 1024;
 /// Nothing is to be seen of it before it is complete.
 pub struct Sink {
     path: Path,
-    to: To,
+    to: Destination,
     buffer: BytesMut,
 }
 
-enum To {
+enum Destination {
     /// A temporary file beside it.
     Directory(Box<dyn MultipartUpload>),
     /// Parts that have an id, so that another process can give them up.
@@ -41,12 +41,19 @@ impl Sink {
     pub async fn begin(store: &Store, path: Path) -> Result<Self, BackupError> {
         let failed = BackupError::store(format!("write {path}"));
         let to = match &store.s3 {
-            None => store.objects.put_multipart(&path).await.map(To::Directory),
-            Some(s3) => s3.create_multipart(&path).await.map(|upload| To::S3 {
-                s3: s3.clone(),
-                upload,
-                parts: Vec::new(),
-            }),
+            None => store
+                .objects
+                .put_multipart(&path)
+                .await
+                .map(Destination::Directory),
+            Some(s3) => s3
+                .create_multipart(&path)
+                .await
+                .map(|upload| Destination::S3 {
+                    s3: s3.clone(),
+                    upload,
+                    parts: Vec::new(),
+                }),
         };
         Ok(Self {
             path,
@@ -58,8 +65,8 @@ impl Sink {
     /// By which another process can give it up; `None` where the object's place is enough.
     pub fn upload(&self) -> Option<(String, String)> {
         match &self.to {
-            To::Directory(_) => None,
-            To::S3 { upload, .. } => Some((self.path.to_string(), upload.clone())),
+            Destination::Directory(_) => None,
+            Destination::S3 { upload, .. } => Some((self.path.to_string(), upload.clone())),
         }
     }
 
@@ -81,8 +88,8 @@ impl Sink {
         }
         let failed = BackupError::store(format!("write {}", self.path));
         let put = match &mut self.to {
-            To::Directory(upload) => upload.put_part(part.into()).await,
-            To::S3 { s3, upload, parts } => {
+            Destination::Directory(upload) => upload.put_part(part.into()).await,
+            Destination::S3 { s3, upload, parts } => {
                 let number = parts.len();
                 let put = s3.put_part(&self.path, upload, number, part.into());
                 put.await.map(|part| parts.push(part))
@@ -95,8 +102,8 @@ impl Sink {
     pub async fn complete(&mut self) -> Result<(), BackupError> {
         let failed = BackupError::store(format!("write {}", self.path));
         let completed = match &mut self.to {
-            To::Directory(upload) => upload.complete().await,
-            To::S3 { s3, upload, parts } => {
+            Destination::Directory(upload) => upload.complete().await,
+            Destination::S3 { s3, upload, parts } => {
                 let parts = std::mem::take(parts);
                 s3.complete_multipart(&self.path, upload, parts).await
             }
@@ -107,8 +114,8 @@ impl Sink {
     /// Gives up one that no sign names: nobody else could.
     pub async fn abort(mut self) {
         let aborted = match &mut self.to {
-            To::Directory(upload) => upload.abort().await,
-            To::S3 { s3, upload, .. } => s3.abort_multipart(&self.path, upload).await,
+            Destination::Directory(upload) => upload.abort().await,
+            Destination::S3 { s3, upload, .. } => s3.abort_multipart(&self.path, upload).await,
         };
         if let Err(error) = aborted {
             let error = &error as &dyn std::error::Error;

@@ -81,12 +81,12 @@ fn broken_off() -> io::Error {
 
 /// What goes to a task.
 #[derive(Debug)]
-pub struct Out {
+pub struct ChunkWriter {
     sender: mpsc::Sender<Bytes>,
     buffer: BytesMut,
 }
 
-impl Out {
+impl ChunkWriter {
     /// What comes out of the receiver.
     pub fn new() -> (Self, mpsc::Receiver<Bytes>) {
         let (sender, receiver) = mpsc::channel(AHEAD);
@@ -112,7 +112,7 @@ impl Out {
     }
 }
 
-impl Write for Out {
+impl Write for ChunkWriter {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let fits = data.len().min(CHUNK - self.buffer.len());
         self.buffer.extend_from_slice(&data[..fits]);
@@ -131,7 +131,7 @@ impl Write for Out {
 /// How long something is, and its hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Digest {
+pub struct ContentDigest {
     /// In bytes.
     pub bytes: u64,
     /// Hexadecimal, as sha256sum prints it.
@@ -140,13 +140,13 @@ pub struct Digest {
 
 /// Counts and hashes what passes.
 #[derive(Debug)]
-pub struct Hashed<T> {
+pub struct HashingStream<T> {
     inner: T,
     hash: Sha256,
     bytes: u64,
 }
 
-impl<T> Hashed<T> {
+impl<T> HashingStream<T> {
     /// Nothing passed yet.
     pub fn new(inner: T) -> Self {
         Self {
@@ -157,8 +157,8 @@ impl<T> Hashed<T> {
     }
 
     /// What has passed, and through what.
-    pub fn finish(self) -> (T, Digest) {
-        let digest = Digest {
+    pub fn finish(self) -> (T, ContentDigest) {
+        let digest = ContentDigest {
             bytes: self.bytes,
             sha256: hex(&self.hash.finalize()),
         };
@@ -175,7 +175,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-impl<T: Read> Read for Hashed<T> {
+impl<T: Read> Read for HashingStream<T> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(into)?;
         self.add(&into[..read]);
@@ -183,7 +183,7 @@ impl<T: Read> Read for Hashed<T> {
     }
 }
 
-impl<T: Write> Write for Hashed<T> {
+impl<T: Write> Write for HashingStream<T> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(data)?;
         self.add(&data[..written]);
@@ -197,14 +197,14 @@ impl<T: Write> Write for Hashed<T> {
 
 /// Reads, and writes what was read.
 #[derive(Debug)]
-pub struct Tee<R, W> {
+pub struct TeeReader<R, W> {
     /// Where it is from.
     pub reader: R,
     /// Where it goes besides.
     pub writer: W,
 }
 
-impl<R: Read, W: Write> Read for Tee<R, W> {
+impl<R: Read, W: Write> Read for TeeReader<R, W> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.reader.read(into)?;
         self.writer.write_all(&into[..read])?;
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_the_one_that_sha256sum_prints() {
-        let mut hashed = Hashed::new(Vec::new());
+        let mut hashed = HashingStream::new(Vec::new());
         hashed.write_all(b"abc").expect("written");
         let (out, digest) = hashed.finish();
         assert_eq!((out, digest.bytes), (b"abc".to_vec(), 3));

@@ -20,7 +20,7 @@ use super::manifest::{LeftOut, Manifest, ManifestConsistency};
 use super::pack::{self, PackLimits, PackedArchive};
 use super::sink::Sink;
 use super::store::{ARCHIVE, LIST, MANIFEST, STARTED};
-use super::stream::{Chunk, Chunks, Out, on_thread};
+use super::stream::{Chunk, ChunkWriter, Chunks, on_thread};
 use super::{Backups, Event, StoredBackup, damage};
 use crate::sandbox::{Consistency, Export, ExportPart, SnapshotReport, Snapshots};
 
@@ -140,8 +140,8 @@ impl Backups {
         list: &mut Sink,
     ) -> Result<(SnapshotReport, PackedArchive), BackupError> {
         let (chunks, input) = Chunks::new();
-        let (archive_out, archive_chunks) = Out::new();
-        let (list_out, list_chunks) = Out::new();
+        let (archive_out, archive_chunks) = ChunkWriter::new();
+        let (list_out, list_chunks) = ChunkWriter::new();
         let bounds = PackLimits::of_a_copy();
         // Also a thread that hashes a hole ends with what waits for it.
         let thread = bounds.ended.clone().drop_guard();

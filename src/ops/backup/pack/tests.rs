@@ -62,8 +62,8 @@ fn chunks(bytes: &[u8]) -> Chunks {
     chunks
 }
 
-fn collected() -> (Out, std::thread::JoinHandle<Vec<u8>>) {
-    let (out, mut receiver) = Out::new();
+fn collected() -> (ChunkWriter, std::thread::JoinHandle<Vec<u8>>) {
+    let (out, mut receiver) = ChunkWriter::new();
     let all = std::thread::spawn(move || {
         let mut all = Vec::new();
         while let Some(data) = receiver.blocking_recv() {
