@@ -20,7 +20,7 @@ pub struct Entry {
     /// Relative to the workspace; `./` is the workspace itself.
     pub path: Name,
     /// File, directory or link.
-    pub kind: Kind,
+    pub kind: FileKind,
     /// Of a file, in bytes.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub size: u64,
@@ -69,7 +69,7 @@ fn is_zero(size: &u64) -> bool {
 /// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum FileKind {
     /// With content of its own.
     File,
     /// A directory.
@@ -80,7 +80,7 @@ pub enum Kind {
     HardLink,
 }
 
-impl Kind {
+impl FileKind {
     fn of(kind: EntryType) -> Result<Self, String> {
         match kind {
             EntryType::Directory => Ok(Self::Directory),
@@ -105,7 +105,7 @@ pub struct Name(pub Vec<u8>);
 
 #[derive(Serialize, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
-enum Spelled {
+enum NameJson {
     Text(String),
     Bytes { base64: String },
 }
@@ -113,8 +113,8 @@ enum Spelled {
 impl Serialize for Name {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let spelled = match std::str::from_utf8(&self.0) {
-            Ok(text) => Spelled::Text(text.to_owned()),
-            Err(_) => Spelled::Bytes {
+            Ok(text) => NameJson::Text(text.to_owned()),
+            Err(_) => NameJson::Bytes {
                 base64: STANDARD.encode(&self.0),
             },
         };
@@ -124,9 +124,9 @@ impl Serialize for Name {
 
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Spelled::deserialize(deserializer)? {
-            Spelled::Text(text) => Ok(Self(text.into_bytes())),
-            Spelled::Bytes { base64 } => {
+        match NameJson::deserialize(deserializer)? {
+            NameJson::Text(text) => Ok(Self(text.into_bytes())),
+            NameJson::Bytes { base64 } => {
                 STANDARD.decode(base64).map(Self).map_err(D::Error::custom)
             }
         }
@@ -152,7 +152,7 @@ impl Entry {
         ended: &CancellationToken,
     ) -> io::Result<Self> {
         let path = Name(entry.path_bytes().into_owned());
-        let kind = Kind::of(entry.header().entry_type());
+        let kind = FileKind::of(entry.header().entry_type());
         let kind = kind.map_err(|what| bad(format!("{path}: {what}")))?;
         let target = entry.link_name_bytes().filter(|_| kind.is_link());
         let target = target.map(|target| Name(target.into_owned()));
@@ -165,7 +165,7 @@ impl Entry {
             return Err(bad(format!("{path}: the archive ends in the middle of it")));
         }
         let (size, sha256) = match kind {
-            Kind::File => (digest.bytes, Some(digest.sha256)),
+            FileKind::File => (digest.bytes, Some(digest.sha256)),
             _ => (0, None),
         };
         let (seconds, nanos) = match records.modified {
@@ -226,23 +226,23 @@ fn content<R: Read>(
 }
 
 /// Whether a restore could make this: by the limits that it has itself.
-fn check(kind: Kind, path: &[u8], target: Option<&[u8]>) -> Result<(), String> {
+fn check(kind: FileKind, path: &[u8], target: Option<&[u8]>) -> Result<(), String> {
     if leads_out(path) {
         return Err("a path that leads out of the workspace".to_owned());
     }
     check_path(path).map_err(|beyond| beyond.to_string())?;
     let is_nameless = components(path).next().is_none();
-    if kind != Kind::Directory && (is_nameless || path.ends_with(b"/")) {
+    if kind != FileKind::Directory && (is_nameless || path.ends_with(b"/")) {
         return Err("a path that only a directory has".to_owned());
     }
     let target = target.unwrap_or_default();
     match kind {
-        Kind::Symlink => check_link_target(target).map_err(|beyond| beyond.to_string()),
-        Kind::HardLink if components(target).next().is_none() || leads_out(target) => {
+        FileKind::Symlink => check_link_target(target).map_err(|beyond| beyond.to_string()),
+        FileKind::HardLink if components(target).next().is_none() || leads_out(target) => {
             Err("a hard link that leads out of the workspace".to_owned())
         }
-        Kind::HardLink => check_path(target).map_err(|beyond| beyond.to_string()),
-        Kind::File | Kind::Directory => Ok(()),
+        FileKind::HardLink => check_path(target).map_err(|beyond| beyond.to_string()),
+        FileKind::File | FileKind::Directory => Ok(()),
     }
 }
 

@@ -61,29 +61,29 @@ fn what_could_not_be_restored_is_refused_when_it_is_read() {
     };
     let name = |length: usize| vec![b'n'; length];
     for (kind, path, target) in [
-        (Kind::File, name(NAME), None),
-        (Kind::Directory, deep(DEPTH), None),
-        (Kind::Symlink, name(1), Some(name(LINK_TARGET))),
-        (Kind::HardLink, name(1), Some(deep(DEPTH))),
-        (Kind::Directory, b"./".to_vec(), None),
+        (FileKind::File, name(NAME), None),
+        (FileKind::Directory, deep(DEPTH), None),
+        (FileKind::Symlink, name(1), Some(name(LINK_TARGET))),
+        (FileKind::HardLink, name(1), Some(deep(DEPTH))),
+        (FileKind::Directory, b"./".to_vec(), None),
     ] {
         assert_eq!(check(kind, &path, target.as_deref()), Ok(()));
     }
     for (kind, path, target) in [
-        (Kind::File, name(NAME + 1), None),
-        (Kind::File, b"./".to_vec(), None),
-        (Kind::File, b"file/".to_vec(), None),
-        (Kind::Directory, deep(DEPTH + 1), None),
+        (FileKind::File, name(NAME + 1), None),
+        (FileKind::File, b"./".to_vec(), None),
+        (FileKind::File, b"file/".to_vec(), None),
+        (FileKind::Directory, deep(DEPTH + 1), None),
         (
-            Kind::File,
+            FileKind::File,
             [b"d/".repeat(PATH / 2), b"x".to_vec()].concat(),
             None,
         ),
-        (Kind::Symlink, name(1), None),
-        (Kind::Symlink, name(1), Some(name(LINK_TARGET + 1))),
-        (Kind::HardLink, name(1), None),
-        (Kind::HardLink, name(1), Some(b"../x".to_vec())),
-        (Kind::HardLink, name(1), Some(deep(DEPTH + 1))),
+        (FileKind::Symlink, name(1), None),
+        (FileKind::Symlink, name(1), Some(name(LINK_TARGET + 1))),
+        (FileKind::HardLink, name(1), None),
+        (FileKind::HardLink, name(1), Some(b"../x".to_vec())),
+        (FileKind::HardLink, name(1), Some(deep(DEPTH + 1))),
     ] {
         let told = check(kind, &path, target.as_deref());
         assert!(told.is_err(), "{kind:?} {}", path.len());
@@ -97,7 +97,7 @@ fn the_longest_entry_has_a_line_that_can_be_read() {
     let worst = |length| Name(vec![1; length]);
     let entry = Entry {
         path: worst(PATH),
-        kind: Kind::HardLink,
+        kind: FileKind::HardLink,
         size: u64::MAX,
         mode: 0o7777,
         modified: pax_time(i64::MIN, 1),
