@@ -54,7 +54,7 @@ pub const LINE: u64 = 6 * (2 * PATH + 2 * ATTRIBUTES) as u64 + 64 * 1024;
 
 /// Which limit an entry is beyond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beyond {
+pub enum ExceededLimit {
     /// [`PATH`].
     Path,
     /// [`DEPTH`].
@@ -65,7 +65,7 @@ pub enum Beyond {
     LinkTarget,
 }
 
-impl fmt::Display for Beyond {
+impl fmt::Display for ExceededLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path => write!(f, "a path of more than {PATH} bytes"),
@@ -86,18 +86,18 @@ pub fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 ///
 /// # Errors
 /// The limit that it is beyond.
-pub fn check_path(path: &[u8]) -> Result<(), Beyond> {
+pub fn check_path(path: &[u8]) -> Result<(), ExceededLimit> {
     if path.len() > PATH {
-        return Err(Beyond::Path);
+        return Err(ExceededLimit::Path);
     }
     let mut depth = 0;
     for name in components(path) {
         depth += 1;
         if depth > DEPTH {
-            return Err(Beyond::Depth);
+            return Err(ExceededLimit::Depth);
         }
         if name.len() > NAME {
-            return Err(Beyond::Name);
+            return Err(ExceededLimit::Name);
         }
     }
     Ok(())
@@ -106,11 +106,11 @@ pub fn check_path(path: &[u8]) -> Result<(), Beyond> {
 /// Whether a symbolic link in a backup can say this.
 ///
 /// # Errors
-/// [`Beyond::LinkTarget`].
-pub fn check_link_target(target: &[u8]) -> Result<(), Beyond> {
+/// [`ExceededLimit::LinkTarget`].
+pub fn check_link_target(target: &[u8]) -> Result<(), ExceededLimit> {
     match target.len() {
         1..=LINK_TARGET => Ok(()),
-        _ => Err(Beyond::LinkTarget),
+        _ => Err(ExceededLimit::LinkTarget),
     }
 }
 
@@ -130,12 +130,12 @@ mod tests {
         for path in [name(NAME), deep(DEPTH), long(PATH), b"./".to_vec()] {
             assert_eq!(check_path(&path), Ok(()));
         }
-        assert_eq!(check_path(&name(NAME + 1)), Err(Beyond::Name));
-        assert_eq!(check_path(&deep(DEPTH + 1)), Err(Beyond::Depth));
-        assert_eq!(check_path(&long(PATH + 1)), Err(Beyond::Path));
+        assert_eq!(check_path(&name(NAME + 1)), Err(ExceededLimit::Name));
+        assert_eq!(check_path(&deep(DEPTH + 1)), Err(ExceededLimit::Depth));
+        assert_eq!(check_path(&long(PATH + 1)), Err(ExceededLimit::Path));
         assert_eq!(check_link_target(&name(LINK_TARGET)), Ok(()));
         for target in [name(0), name(LINK_TARGET + 1)] {
-            assert_eq!(check_link_target(&target), Err(Beyond::LinkTarget));
+            assert_eq!(check_link_target(&target), Err(ExceededLimit::LinkTarget));
         }
     }
 

@@ -55,7 +55,7 @@ pub use error::BackupError;
 pub use id::Id;
 pub use manifest::{LeftOut, Manifest, ManifestConsistency};
 pub use migrate::{MigratedWorkspace, Migration};
-pub use restore::{Lost, StoredBackup};
+pub use restore::{RestoreLosses, StoredBackup};
 pub use schedule::run as run_by_the_clock;
 pub use store::Store;
 

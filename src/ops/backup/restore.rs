@@ -10,9 +10,9 @@
 //! was cut or changed, a full disk, a kill leave the old workspace in force. How one volume
 //! takes the place of another: `sandbox::generation`.
 
-mod lost;
+mod losses;
 
-pub use lost::Lost;
+pub use losses::RestoreLosses;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -113,7 +113,7 @@ impl Backups {
         snapshots: &Snapshots,
         source: &StoredBackup,
         force: bool,
-    ) -> Result<Lost, BackupError> {
+    ) -> Result<RestoreLosses, BackupError> {
         let staged = snapshots.stage(force).await?;
         let filled = tokio::select! {
             filled = self.fill(&staged, source) => filled,
@@ -165,7 +165,7 @@ impl Backups {
         &self,
         staged: &StagedVolume,
         source: &StoredBackup,
-    ) -> Result<Lost, BackupError> {
+    ) -> Result<RestoreLosses, BackupError> {
         self.tell(Event::Restoring(source.manifest.archive.bytes));
         let import = staged.fill().await?;
         self.read(source, Some(import)).await?;
@@ -256,13 +256,13 @@ impl Backups {
         &self,
         staged: &StagedVolume,
         source: &StoredBackup,
-    ) -> Result<Lost, BackupError> {
+    ) -> Result<RestoreLosses, BackupError> {
         let (chunks, input) = Chunks::new();
         let (list_chunks, list) = Chunks::new();
         let bounds = PackLimits::of_a_backup(&source.manifest);
         let thread = bounds.ended.clone().drop_guard();
         let comparing = on_thread(move || {
-            let mut lost = Lost::default();
+            let mut lost = RestoreLosses::default();
             let passes = |listed: &Entry, found: &Entry| lost.take(listed, found);
             let (_, _, list) = pack::compare(input, list, &bounds, passes)?;
             Ok((list, lost))

@@ -202,7 +202,8 @@ impl Walk {
 
 /// What is at a name; a directory is opened.
 fn visit(at: At<'_>, visitor: &mut impl Visit) -> Result<Option<(Unlocked, Stat)>, Failure> {
-    let beyond = |beyond: backup::Beyond| Failure::new(Code::NameTooLong, beyond.to_string());
+    let beyond =
+        |beyond: backup::ExceededLimit| Failure::new(Code::NameTooLong, beyond.to_string());
     backup::check_path(at.path).map_err(beyond)?;
     let Some(stat) = still_there(statat(at.dir, at.name, AtFlags::SYMLINK_NOFOLLOW))? else {
         return Ok(None);

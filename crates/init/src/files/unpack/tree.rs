@@ -8,7 +8,7 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use casemate_protocol::backup::{self, Beyond, components};
+use casemate_protocol::backup::{self, ExceededLimit, components};
 use casemate_protocol::failure::Code;
 use casemate_protocol::{Attribute, Failure, FailureExt as _};
 use rustix::fs::{
@@ -45,7 +45,7 @@ pub(super) struct EntryPath<'a>(Vec<&'a [u8]>);
 
 impl<'a> EntryPath<'a> {
     pub(super) fn parse(path: &'a [u8]) -> Result<Self, Failure> {
-        let beyond = |beyond: Beyond| Failure::new(Code::NameTooLong, beyond.to_string());
+        let beyond = |beyond: ExceededLimit| Failure::new(Code::NameTooLong, beyond.to_string());
         backup::check_path(path).map_err(beyond)?;
         if path.starts_with(b"/") {
             return Err(outside("absolute path"));

@@ -3,14 +3,14 @@ use crate::ops::backup::entry::{Entry, Name};
 /// What did not come back, for the new volume's disk keeps other times or fewer extended
 /// attributes than the one that the backup is of. All files are whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lost {
+pub struct RestoreLosses {
     /// So many entries have another time, or not all of their attributes.
     pub entries: u64,
     /// The path of the first of them.
     pub first: Option<Name>,
 }
 
-impl Lost {
+impl RestoreLosses {
     /// Whether nothing else is lost with this entry; then it is counted.
     pub(super) fn take(&mut self, listed: &Entry, found: &Entry) -> bool {
         let is_only_this = listed.differs_by_its_disk(found);
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn only_times_and_attributes_may_be_lost_and_are_counted() {
-        let mut lost = Lost::default();
+        let mut lost = RestoreLosses::default();
         let attributes = r#"[{"name":"user.a","value":"b"}]"#;
         for change in [("7.000", "6.000"), (attributes, "[]")] {
             assert!(lost.take(&entry(&[]), &entry(&[change])), "{change:?}");
