@@ -12,7 +12,7 @@ use crate::config::SettingsArgs;
 use crate::engine::{Engine, labels};
 use crate::identity::{Instance, User};
 use crate::ops::gc::hold;
-use crate::ops::removal::Recorded;
+use crate::ops::removal::AuditedRemoval;
 use crate::sandbox::{removal_order, survey};
 
 /// Flags of `rm`.
@@ -122,9 +122,10 @@ impl UserRemoval {
         Ok(removed)
     }
 
-    async fn record(&self, what: &'static str, name: &str) -> anyhow::Result<Recorded> {
+    async fn record(&self, what: &'static str, name: &str) -> anyhow::Result<AuditedRemoval> {
         let reason = "casemate rm";
-        let recorded = Recorded::begin(&self.audit, what, name, Some(&self.user), reason).await;
+        let recorded =
+            AuditedRemoval::begin(&self.audit, what, name, Some(&self.user), reason).await;
         recorded.context("what cannot be recorded is not removed")
     }
 }

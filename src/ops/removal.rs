@@ -41,12 +41,12 @@ pub async fn volumes(engine: &Engine, whose: &[(&str, &str)]) -> Result<Vec<Stri
 
 /// A removal of which the audit has the beginning. What cannot be recorded is not removed.
 #[derive(Debug)]
-pub struct Recorded {
+pub struct AuditedRemoval {
     audit: Audit,
     removal: RemovalRecord,
 }
 
-impl Recorded {
+impl AuditedRemoval {
     /// Before it: `what` is `container`, `volume`, `image` or `backup`.
     ///
     /// # Errors

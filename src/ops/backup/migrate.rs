@@ -21,7 +21,7 @@ use super::pack::{self, BackupCounts, PackLimits};
 use super::stream::{Chunk, Chunks, ContentDigest, on_thread};
 use super::{Event, damage};
 use crate::ops::gc::hold;
-use crate::ops::removal::Recorded;
+use crate::ops::removal::AuditedRemoval;
 use crate::sandbox::{
     Consistency, ExportPart, Import, Manager, SnapshotReport, Snapshots, StagedVolume,
 };
@@ -189,12 +189,12 @@ impl Migration<'_> {
     }
 
     /// That the old volume is about to be replaced.
-    async fn record(&self, snapshots: &Snapshots) -> Result<Recorded, BackupError> {
+    async fn record(&self, snapshots: &Snapshots) -> Result<AuditedRemoval, BackupError> {
         let volume = snapshots.volume().await?;
         let (volume, _) = volume.ok_or(BackupError::Used)?;
         let (audit, user) = (self.manager.audit(), Some(snapshots.user()));
         let reason = "moved to a volume with the user's uid";
-        let recorded = Recorded::begin(audit, "volume", &volume, user, reason).await;
+        let recorded = AuditedRemoval::begin(audit, "volume", &volume, user, reason).await;
         recorded.map_err(BackupError::Unrecorded)
     }
 }

@@ -63,7 +63,7 @@ use crate::audit::Audit;
 use crate::config::Retention;
 use crate::identity::Instance;
 use crate::meter::Meter;
-use crate::ops::removal::Recorded;
+use crate::ops::removal::AuditedRemoval;
 use crate::sandbox::{Manager, Snapshots};
 
 /// What happens, for who waits.
@@ -237,7 +237,8 @@ impl Backups {
             if let Some(found) = all.get(id) {
                 let reason = "newer ones are kept in its place";
                 let (name, user) = (id.as_str(), Some(snapshots.user()));
-                let recorded = Recorded::begin(&self.audit, "backup", name, user, reason).await;
+                let recorded =
+                    AuditedRemoval::begin(&self.audit, "backup", name, user, reason).await;
                 let recorded = recorded.map_err(BackupError::Unrecorded)?;
                 let removed = self.store.remove(&prefix, id, found).await;
                 recorded.done(removed).await?;

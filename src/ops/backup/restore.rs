@@ -29,7 +29,7 @@ use super::store::{ARCHIVE, LIST};
 use super::stream::{Chunk, ChunkWriter, Chunks, on_thread};
 use super::{Backups, Event, damage};
 use crate::ops::gc::hold;
-use crate::ops::removal::Recorded;
+use crate::ops::removal::AuditedRemoval;
 use crate::sandbox::{Import, Snapshots, StagedVolume};
 
 /// A backup that is there to be read.
@@ -151,13 +151,13 @@ impl Backups {
         &self,
         snapshots: &Snapshots,
         source: &StoredBackup,
-    ) -> Result<Option<Recorded>, BackupError> {
+    ) -> Result<Option<AuditedRemoval>, BackupError> {
         let Some((volume, _)) = snapshots.volume().await? else {
             return Ok(None);
         };
         let reason = format!("replaced by the backup {}", source.id);
         let user = Some(snapshots.user());
-        let recorded = Recorded::begin(&self.audit, "volume", &volume, user, &reason).await;
+        let recorded = AuditedRemoval::begin(&self.audit, "volume", &volume, user, &reason).await;
         recorded.map(Some).map_err(BackupError::Unrecorded)
     }
 

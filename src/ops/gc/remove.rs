@@ -7,14 +7,14 @@ use super::{Disposition, Gc, PlanItem, ResourceKind};
 use crate::engine::EngineError;
 use crate::identity::User;
 use crate::ops::chain;
-use crate::ops::removal::Recorded;
+use crate::ops::removal::AuditedRemoval;
 
 impl Gc {
     /// Does what was planned for `item`, and returns what became of it.
     pub(super) async fn remove(&self, item: &PlanItem) -> Disposition {
         let (what, name) = (item.what.as_str(), &item.name);
         let (audit, owner) = (self.manager.audit(), item.owner());
-        let recorded = Recorded::begin(audit, what, name, owner.as_ref(), &item.reason);
+        let recorded = AuditedRemoval::begin(audit, what, name, owner.as_ref(), &item.reason);
         let recorded = match recorded.await {
             Ok(recorded) => recorded,
             Err(error) => return Disposition::Failed(format!("it cannot be recorded: {error}")),
