@@ -169,7 +169,7 @@ impl Tools {
                 let wait = self.manager.config().wait;
                 (
                     recording,
-                    told(sandbox, name, arguments, wait, context).await,
+                    with_progress(sandbox, name, arguments, wait, context).await,
                 )
             }
             Err(refused) => (None, Err(refused)),
@@ -208,7 +208,7 @@ fn count(set: ToolSet) -> usize {
 }
 
 /// Calls one of [`NAMES`], and tells the caller what happens meanwhile.
-async fn told(
+async fn with_progress(
     sandbox: Sandbox,
     name: &str,
     arguments: JsonObject,
@@ -262,16 +262,16 @@ async fn dispatch(
 ) -> Result<CallToolResult, ToolError> {
     let cancel = &call.cancel;
     match name {
-        files::write::NAME => unless(cancel, files::write::call(sandbox, arguments)).await,
-        files::read::NAME => unless(cancel, files::read::call(sandbox, arguments)).await,
-        files::list::NAME => unless(cancel, files::list::call(sandbox, arguments)).await,
-        files::edit::NAME => unless(cancel, files::edit::call(sandbox, arguments)).await,
+        files::write::NAME => or_cancelled(cancel, files::write::call(sandbox, arguments)).await,
+        files::read::NAME => or_cancelled(cancel, files::read::call(sandbox, arguments)).await,
+        files::list::NAME => or_cancelled(cancel, files::list::call(sandbox, arguments)).await,
+        files::edit::NAME => or_cancelled(cancel, files::edit::call(sandbox, arguments)).await,
         _ => shell::call(sandbox, arguments, call).await,
     }
 }
 
 /// Drops the call when it is cancelled: PID 1 then stops its work.
-async fn unless(
+async fn or_cancelled(
     cancel: &CancellationToken,
     call: impl Future<Output = Result<CallToolResult, ToolError>>,
 ) -> Result<CallToolResult, ToolError> {
