@@ -23,7 +23,7 @@ use serde_json::Value;
 use super::form::Events;
 use super::message::{Envelope, answer};
 use super::{EVENT_STREAM, takes_a_stream};
-use crate::tools::message::{INVALID_REQUEST, Part, Refusal};
+use crate::tools::message::{INVALID_REQUEST, InvalidMessage, ParsedMessage};
 
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
@@ -32,7 +32,7 @@ const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const HAS_BATCHES: &str = "2025-03-26";
 
 /// Handles each and answers all.
-pub async fn run(messages: Vec<Part>, parts: Parts, next: Next) -> Response {
+pub async fn run(messages: Vec<ParsedMessage>, parts: Parts, next: Next) -> Response {
     let version = parts.headers.get(VERSION);
     if version.is_some_and(|version| version != HAS_BATCHES) {
         return answer(&no_batches());
@@ -60,8 +60,8 @@ pub async fn run(messages: Vec<Part>, parts: Parts, next: Next) -> Response {
 }
 
 /// That there are none, and where there are.
-pub fn no_batches() -> Refusal {
-    Refusal {
+pub fn no_batches() -> InvalidMessage {
+    InvalidMessage {
         id: Value::Null,
         code: INVALID_REQUEST,
         message: format!("only protocol {HAS_BATCHES} has batches: send each message by itself"),
@@ -70,7 +70,7 @@ pub fn no_batches() -> Refusal {
 
 /// One message on its way, as a POST of its own.
 fn single(
-    message: Part,
+    message: ParsedMessage,
     parts: &Parts,
     next: Next,
 ) -> impl Future<Output = Response> + Send + use<> {
@@ -82,13 +82,13 @@ fn single(
     request.headers_mut().remove(header::CONTENT_LENGTH);
     async move {
         match message {
-            Part::Message(message) => {
+            ParsedMessage::Message(message) => {
                 request.extensions_mut().insert(Envelope::of(&message));
                 *request.body_mut() = serde_json::to_vec(&message).unwrap_or_default().into();
                 next.run(request).await
             }
-            Part::Refused(refusal) => answer(&refusal),
-            Part::Ignored => StatusCode::ACCEPTED.into_response(),
+            ParsedMessage::Refused(refusal) => answer(&refusal),
+            ParsedMessage::Ignored => StatusCode::ACCEPTED.into_response(),
         }
     }
 }

@@ -19,7 +19,7 @@ use super::limits::{LINGER, MESSAGE_BYTES, MESSAGE_TIMEOUT};
 use super::quotas::{QuotaPermit, QuotaUsage, UserQuotas};
 use crate::identity::Principal;
 use crate::tools;
-use crate::tools::message::{self, INVALID_REQUEST, Part, Received};
+use crate::tools::message::{self, INVALID_REQUEST, MessageOrBatch, ParsedMessage};
 
 /// What of a message its transport must know.
 #[derive(Debug, Clone, Default)]
@@ -82,21 +82,21 @@ pub async fn whole(State(quotas): State<UserQuotas>, request: Request, next: Nex
     };
     parts.extensions.insert(MessagePermit(Arc::new(permit)));
     match message::read(&bytes) {
-        Received::One(part) => match *part {
-            Part::Message(message) => {
+        MessageOrBatch::One(part) => match *part {
+            ParsedMessage::Message(message) => {
                 parts.extensions.insert(Envelope::of(&message));
                 next.run(Request::from_parts(parts, bytes.into())).await
             }
-            Part::Refused(refusal) => answer(&refusal),
-            Part::Ignored => StatusCode::ACCEPTED.into_response(),
+            ParsedMessage::Refused(refusal) => answer(&refusal),
+            ParsedMessage::Ignored => StatusCode::ACCEPTED.into_response(),
         },
-        Received::Batch(messages) => batch::run(messages, parts, next).await,
+        MessageOrBatch::Batch(messages) => batch::run(messages, parts, next).await,
     }
 }
 
 /// The answer to what is no message of the protocol. Parameters are the matter of a method,
 /// and the answer to that is a whole one.
-pub fn answer(refusal: &message::Refusal) -> Response {
+pub fn answer(refusal: &message::InvalidMessage) -> Response {
     let status = match refusal.code {
         message::INVALID_PARAMS => StatusCode::OK,
         message::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,

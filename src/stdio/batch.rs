@@ -3,7 +3,7 @@
 use rmcp::model::{ClientJsonRpcMessage, JsonRpcMessage, ProtocolVersion};
 use serde_json::Value;
 
-use crate::tools::message::{INVALID_REQUEST, Part, Refusal};
+use crate::tools::message::{INVALID_REQUEST, InvalidMessage, ParsedMessage};
 
 /// The batches that are not answered yet.
 #[derive(Debug, Default)]
@@ -48,10 +48,10 @@ impl Batches {
     /// The protocol that is spoken has none.
     pub fn begin(
         &mut self,
-        parts: Vec<Part>,
-    ) -> Result<(Vec<ClientJsonRpcMessage>, Option<Value>), Refusal> {
+        parts: Vec<ParsedMessage>,
+    ) -> Result<(Vec<ClientJsonRpcMessage>, Option<Value>), InvalidMessage> {
         if self.version != Some(ProtocolVersion::V_2025_03_26) {
-            return Err(Refusal {
+            return Err(InvalidMessage {
                 id: Value::Null,
                 code: INVALID_REQUEST,
                 message: "only protocol 2025-03-26 has batches, and that only after initialize: \
@@ -62,14 +62,14 @@ impl Batches {
         let (mut batch, mut messages) = (Batch::default(), Vec::new());
         for part in parts {
             match part {
-                Part::Message(message) => {
+                ParsedMessage::Message(message) => {
                     if let JsonRpcMessage::Request(request) = &message {
                         batch.awaited.push(request.id.clone().into_json_value());
                     }
                     messages.push(message);
                 }
-                Part::Refused(refusal) => batch.answers.push(refusal.to_json()),
-                Part::Ignored => {}
+                ParsedMessage::Refused(refusal) => batch.answers.push(refusal.to_json()),
+                ParsedMessage::Ignored => {}
             }
         }
         if batch.is_complete() {
@@ -123,12 +123,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::tools::message::{Received, read};
+    use crate::tools::message::{MessageOrBatch, read};
 
-    fn parts(text: &str) -> Vec<Part> {
+    fn parts(text: &str) -> Vec<ParsedMessage> {
         match read(text.as_bytes()) {
-            Received::Batch(parts) => parts,
-            Received::One(part) => panic!("no batch: {part:?}"),
+            MessageOrBatch::Batch(parts) => parts,
+            MessageOrBatch::One(part) => panic!("no batch: {part:?}"),
         }
     }
 

@@ -27,7 +27,9 @@ use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::batch::Batches;
-use crate::tools::message::{self, INVALID_REQUEST, IdFinder, Part, Received, Refusal};
+use crate::tools::message::{
+    self, INVALID_REQUEST, IdFinder, InvalidMessage, MessageOrBatch, ParsedMessage,
+};
 
 /// Longest line, in bytes: more than the largest message that is good for anything, 3 MiB for
 /// `write_file` with each character escaped.
@@ -113,7 +115,7 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
                 LINE_BYTES >> 20
             );
             let (id, code) = (finder.id(), INVALID_REQUEST);
-            self.refuse(&Refusal { id, code, message });
+            self.refuse(&InvalidMessage { id, code, message });
             return None;
         }
         // As other servers do: a byte order mark, and lines that are empty.
@@ -122,26 +124,26 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
             return None;
         }
         match message::read(text.trim_ascii()) {
-            Received::One(part) => match *part {
-                Part::Message(message) => self.admit(message),
-                Part::Refused(refusal) => {
+            MessageOrBatch::One(part) => match *part {
+                ParsedMessage::Message(message) => self.admit(message),
+                ParsedMessage::Refused(refusal) => {
                     self.refuse(&refusal);
                     None
                 }
-                Part::Ignored => None,
+                ParsedMessage::Ignored => None,
             },
-            Received::Batch(parts) => {
+            MessageOrBatch::Batch(parts) => {
                 self.take_batch(parts);
                 self.waiting.pop_front()
             }
         }
     }
 
-    fn refuse(&mut self, refusal: &Refusal) {
+    fn refuse(&mut self, refusal: &InvalidMessage) {
         self.answer = Some(line_of(&refusal.to_json()));
     }
 
-    fn take_batch(&mut self, parts: Vec<Part>) {
+    fn take_batch(&mut self, parts: Vec<ParsedMessage>) {
         let begun = self.batches().begin(parts);
         match begun {
             Ok((messages, answered)) => {
@@ -173,7 +175,7 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
                 let version = asked.get_meta().protocol_version();
                 let newest = ProtocolVersion::V_2026_07_28;
                 if !asked.get_meta().missing_required_keys(&newest).is_empty() {
-                    self.refuse(&Refusal {
+                    self.refuse(&InvalidMessage {
                         id: request.id.clone().into_json_value(),
                         code: INVALID_REQUEST,
                         message: "send initialize first; from protocol 2026-07-28 on, each request names \

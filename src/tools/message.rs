@@ -29,11 +29,11 @@ const QUOTED: usize = 60;
 
 /// One message, or several that are answered together.
 #[derive(Debug)]
-pub enum Received {
+pub enum MessageOrBatch {
     /// One, or why it is none.
-    One(Box<Part>),
+    One(Box<ParsedMessage>),
     /// A batch: protocol 2025-03-26 has them.
-    Batch(Vec<Part>),
+    Batch(Vec<ParsedMessage>),
 }
 
 /// A message, or what there is of one.
@@ -42,18 +42,18 @@ pub enum Received {
     reason = "nearly all are messages, and each is moved once"
 )]
 #[derive(Debug)]
-pub enum Part {
+pub enum ParsedMessage {
     /// A message of MCP.
     Message(ClientJsonRpcMessage),
     /// None, and to be answered.
-    Refused(Refusal),
+    Refused(InvalidMessage),
     /// A notification that cannot be read: nobody waits for an answer.
     Ignored,
 }
 
 /// Why a message is not taken.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Refusal {
+pub struct InvalidMessage {
     /// Of the request; null where it has none that can be read.
     pub id: Value,
     /// One of JSON-RPC's.
@@ -62,7 +62,7 @@ pub struct Refusal {
     pub message: String,
 }
 
-impl Refusal {
+impl InvalidMessage {
     /// As a JSON-RPC error.
     pub fn to_json(&self) -> Value {
         let error = json!({ "code": self.code, "message": self.message });
@@ -71,17 +71,21 @@ impl Refusal {
 }
 
 /// Reads the text of one message or batch.
-pub fn read(text: &[u8]) -> Received {
+pub fn read(text: &[u8]) -> MessageOrBatch {
     if text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         return batch(text);
     }
-    Received::One(Box::new(one(text)))
+    MessageOrBatch::One(Box::new(one(text)))
 }
 
-fn batch(text: &[u8]) -> Received {
+fn batch(text: &[u8]) -> MessageOrBatch {
     let whole = |code, message: String| {
         let id = Value::Null;
-        Received::One(Box::new(Part::Refused(Refusal { id, code, message })))
+        MessageOrBatch::One(Box::new(ParsedMessage::Refused(InvalidMessage {
+            id,
+            code,
+            message,
+        })))
     };
     let parts: Vec<Value> = match serde_json::from_slice(text) {
         Ok(parts) => parts,
@@ -94,7 +98,7 @@ fn batch(text: &[u8]) -> Received {
         ),
         1..=BATCH_MESSAGES => {
             let part = |part: &Value| one(&serde_json::to_vec(part).unwrap_or_default());
-            Received::Batch(parts.iter().map(part).collect())
+            MessageOrBatch::Batch(parts.iter().map(part).collect())
         }
         more => {
             let problem = format!("a batch of {more} messages; at most {BATCH_MESSAGES} are taken");
@@ -103,9 +107,9 @@ fn batch(text: &[u8]) -> Received {
     }
 }
 
-fn one(text: &[u8]) -> Part {
+fn one(text: &[u8]) -> ParsedMessage {
     match serde_json::from_slice::<ClientJsonRpcMessage>(text) {
-        Ok(message) if !is_known_under_no_type(&message) => Part::Message(message),
+        Ok(message) if !is_known_under_no_type(&message) => ParsedMessage::Message(message),
         _ => none(text),
     }
 }
@@ -139,8 +143,8 @@ fn is_known(method: &str) -> bool {
 }
 
 /// Why a text is no message.
-fn none(text: &[u8]) -> Part {
-    let refused = |id, code, message| Part::Refused(Refusal { id, code, message });
+fn none(text: &[u8]) -> ParsedMessage {
+    let refused = |id, code, message| ParsedMessage::Refused(InvalidMessage { id, code, message });
     let message: Map<String, Value> = match serde_json::from_slice(text) {
         Ok(Value::Object(message)) => message,
         Ok(other) => {
@@ -157,7 +161,7 @@ fn none(text: &[u8]) -> Part {
     let is_an_answer = message.contains_key("result") || message.contains_key("error");
     let is_notification = id.is_none() && message.get("method").is_some_and(Value::is_string);
     if is_notification || is_an_answer {
-        return Part::Ignored;
+        return ParsedMessage::Ignored;
     }
     let readable = id.filter(|id| is_an_id(id)).cloned();
     let (code, problem) = problem(&message, id);

@@ -2,11 +2,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn refusal(text: impl AsRef<[u8]>) -> Refusal {
+fn refusal(text: impl AsRef<[u8]>) -> InvalidMessage {
     let text = text.as_ref();
     match read(text) {
-        Received::One(part) => match *part {
-            Part::Refused(refusal) => refusal,
+        MessageOrBatch::One(part) => match *part {
+            ParsedMessage::Refused(refusal) => refusal,
             other => panic!("{}: {other:?}", String::from_utf8_lossy(text)),
         },
         batch => panic!("{batch:?}"),
@@ -57,7 +57,7 @@ fn a_message_is_read_and_what_nobody_waits_for_is_left() {
         r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"a"}}"#,
     ] {
         let read = read(text.as_bytes());
-        let message = matches!(&read, Received::One(part) if matches!(**part, Part::Message(_)));
+        let message = matches!(&read, MessageOrBatch::One(part) if matches!(**part, ParsedMessage::Message(_)));
         assert!(message, "{text}: {read:?}");
     }
     for text in [
@@ -65,7 +65,8 @@ fn a_message_is_read_and_what_nobody_waits_for_is_left() {
         r#"{"jsonrpc":"2.0","id":[],"result":{}}"#,
     ] {
         let read = read(text.as_bytes());
-        let ignored = matches!(&read, Received::One(part) if matches!(**part, Part::Ignored));
+        let ignored =
+            matches!(&read, MessageOrBatch::One(part) if matches!(**part, ParsedMessage::Ignored));
         assert!(ignored, "{text}: {read:?}");
     }
 }
@@ -73,11 +74,11 @@ fn a_message_is_read_and_what_nobody_waits_for_is_left() {
 #[test]
 fn each_message_of_a_batch_is_judged_by_itself() {
     let text = r#" [{"jsonrpc":"2.0","id":1,"method":"ping"},7,{"jsonrpc":"2.0","method":"a"}]"#;
-    let Received::Batch(parts) = read(text.as_bytes()) else {
+    let MessageOrBatch::Batch(parts) = read(text.as_bytes()) else {
         panic!("no batch");
     };
-    assert!(matches!(parts[0], Part::Message(_)));
-    assert!(matches!(parts[1], Part::Refused(_)));
+    assert!(matches!(parts[0], ParsedMessage::Message(_)));
+    assert!(matches!(parts[1], ParsedMessage::Refused(_)));
     assert_eq!(parts.len(), 3);
     let many = format!("[{}]", vec!["7"; BATCH_MESSAGES + 1].join(","));
     assert!(refusal(many).message.contains("at most 64"));
