@@ -37,7 +37,7 @@ use super::message::{Envelope, MessageKind, MessagePermit, error_message};
 use super::{EVENT_STREAM, takes_a_stream};
 use crate::identity::{Principal, User};
 use crate::sandbox::{CancelScope, Manager};
-use crate::tools::Addressed;
+use crate::tools::RequestAddress;
 
 /// What tells conversations of one user apart (transports, 2025-03-26 to 2025-11-25).
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -197,7 +197,7 @@ pub async fn layer(State(requests): State<Requests>, mut request: Request, next:
         MessageKind::Call { runs_a_command } => {
             let tag = tag(&user, session.as_deref(), &envelope.id);
             let listed = requests.list(&tag, runs_a_command);
-            let addressed = Addressed {
+            let addressed = RequestAddress {
                 tag,
                 cancelled: listed.cancelled.clone(),
             };

@@ -16,7 +16,7 @@ pub const LINE_CHARS: u32 = 38;
 /// Kinds of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum EntryKind {
     /// A regular file.
     File,
     /// A directory.
@@ -33,7 +33,7 @@ pub struct Entry {
     /// Relative to /workspace. What is not plain text is shown as $'\xNN', and every tool takes it.
     pub path: String,
     /// What it is.
-    pub r#type: Kind,
+    pub r#type: EntryKind,
     /// Size in bytes.
     pub size: u64,
     /// When its content last changed, RFC 3339 in UTC.
@@ -49,10 +49,10 @@ pub struct Entry {
 impl From<&Found> for Entry {
     fn from(found: &Found) -> Self {
         let r#type = match found.r#type() {
-            Type::File => Kind::File,
-            Type::Directory => Kind::Directory,
-            Type::Symlink => Kind::Symlink,
-            _ => Kind::Other,
+            Type::File => EntryKind::File,
+            Type::Directory => EntryKind::Directory,
+            Type::Symlink => EntryKind::Symlink,
+            _ => EntryKind::Other,
         };
         Self {
             path: visible(&found.path).into_owned(),
@@ -60,7 +60,7 @@ impl From<&Found> for Entry {
             size: found.size,
             modified: time(found.modified_ms),
             mode: format!("{:04o}", found.mode),
-            target: (r#type == Kind::Symlink).then(|| visible(&found.target).into_owned()),
+            target: (r#type == EntryKind::Symlink).then(|| visible(&found.target).into_owned()),
         }
     }
 }
@@ -101,7 +101,7 @@ pub fn table(entries: &[Entry], next_cursor: &str) -> String {
 
 fn line(entry: &Entry) -> String {
     let (slash, target) = match (entry.r#type, &entry.target) {
-        (Kind::Directory, _) => ("/", String::new()),
+        (EntryKind::Directory, _) => ("/", String::new()),
         (_, Some(target)) => ("", format!(" -> {target}")),
         _ => ("", String::new()),
     };

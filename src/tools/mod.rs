@@ -65,14 +65,14 @@ enum Caller {
 /// A request as HTTP's own notification of a cancellation names it. In the request's
 /// extensions.
 #[derive(Debug, Clone)]
-pub struct Addressed {
+pub struct RequestAddress {
     /// What its commands carry, so that any server of the instance can end them.
     pub tag: Bytes,
     /// Fires when it is cancelled on this server.
     pub cancelled: CancellationToken,
 }
 
-impl Addressed {
+impl RequestAddress {
     fn of(context: &RequestContext<RoleServer>) -> Option<&Self> {
         let parts = context.extensions.get::<::http::request::Parts>()?;
         parts.extensions.get()
@@ -217,7 +217,7 @@ async fn with_progress(
 ) -> Result<CallToolResult, ToolError> {
     let (teller, progress) = watch::channel(ProgressUpdate::Nothing);
     let sandbox = sandbox.with_progress(&teller);
-    let addressed = Addressed::of(context);
+    let addressed = RequestAddress::of(context);
     let call = Call {
         tag: addressed
             .map(|addressed| addressed.tag.clone())
