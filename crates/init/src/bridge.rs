@@ -27,7 +27,7 @@ pub fn main() -> ExitCode {
     match connect().and_then(|socket| Ok(join(&socket)?)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            crate::complain(&format!("bridge: {error}"));
+            crate::report_error(&format!("bridge: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -33,7 +33,7 @@ use casemate_protocol::exit;
 
 fn main() -> ExitCode {
     if let Err(error) = lockdown::apply() {
-        complain(&format!("cannot become non-dumpable: {error}"));
+        report_error(&format!("cannot become non-dumpable: {error}"));
         return ExitCode::from(71);
     }
     let mut args = std::env::args().skip(1);
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     if matches!(role.as_deref(), Some("pid1" | "bridge"))
         && let Err(error) = filters::install()
     {
-        complain(&format!("cannot install its seccomp filters: {error}"));
+        report_error(&format!("cannot install its seccomp filters: {error}"));
         return ExitCode::from(u8::try_from(exit::UNFILTERED).unwrap_or(u8::MAX));
     }
     match role.as_deref() {
@@ -49,14 +49,14 @@ fn main() -> ExitCode {
         Some("supervise") => supervisor::main(args),
         Some("bridge") => bridge::main(),
         _ => {
-            complain("usage: casemate-init pid1|supervise|bridge; it is started by Casemate");
+            report_error("usage: casemate-init pid1|supervise|bridge; it is started by Casemate");
             ExitCode::from(64)
         }
     }
 }
 
 /// The one way to say something: stderr, which nobody may be reading.
-fn complain(message: &str) {
+fn report_error(message: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "casemate-init: {message}");
 }

@@ -42,7 +42,7 @@ impl Workspace {
 fn give_back(top: &Path, mode: u32) -> bool {
     let given = chmod(top, Mode::from_raw_mode(mode & 0o7777 | ALL)).is_ok();
     if given {
-        crate::complain("the owner's rights at the top of the workspace were given back");
+        crate::report_error("the owner's rights at the top of the workspace were given back");
     }
     given
 }

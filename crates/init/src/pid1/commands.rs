@@ -340,7 +340,7 @@ impl Commands {
         };
         let resort = self.supervisors.reaper().resort();
         if end_tree(process, resort, doom_others).await == Ending::LastResort {
-            crate::complain("a command outran its end: everything was killed");
+            crate::report_error("a command outran its end: everything was killed");
         }
     }
 }

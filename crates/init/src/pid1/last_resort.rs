@@ -55,7 +55,7 @@ impl LastResort {
                 return;
             }
             if Instant::now() > end {
-                crate::complain(&format!("{left} processes outlive their kill"));
+                crate::report_error(&format!("{left} processes outlive their kill"));
                 self.stuck
                     .store(u32::try_from(left).unwrap_or(u32::MAX), Ordering::Relaxed);
                 self.life.refuse();

@@ -88,7 +88,7 @@ pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
     let options = match Options::parse(args) {
         Ok(options) => options,
         Err(message) => {
-            crate::complain(&message);
+            crate::report_error(&message);
             return exit_code(exit::USAGE);
         }
     };
@@ -101,7 +101,7 @@ pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
     match code {
         Ok(code) => exit_code(code),
         Err(error) => {
-            crate::complain(&format!("cannot serve: {error}"));
+            crate::report_error(&format!("cannot serve: {error}"));
             exit_code(exit::NOT_SERVING)
         }
     }
@@ -114,7 +114,7 @@ fn exit_code(code: i64) -> ExitCode {
 /// A bug must not look like an end that was asked for.
 fn exit_with_its_own_code_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
-        crate::complain(&format!("panic: {panic}"));
+        crate::report_error(&format!("panic: {panic}"));
         crate::sys::exit_now(i32::try_from(exit::PANIC).unwrap_or(i32::MAX));
     }));
 }
@@ -123,13 +123,13 @@ async fn run(options: Options) -> io::Result<i64> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     // Before anything is written: another owner's files are not this user's to change.
     if let Ok(false) = account::owns(Path::new(WORKSPACE)) {
-        crate::complain(&format!("{WORKSPACE} belongs to another user"));
+        crate::report_error(&format!("{WORKSPACE} belongs to another user"));
         return Ok(exit::NOT_OWNER);
     }
     let workspace = match Workspace::open(Path::new(WORKSPACE)) {
         Ok(workspace) => Arc::new(workspace),
         Err(error) => {
-            crate::complain(&format!("cannot open the workspace: {error}"));
+            crate::report_error(&format!("cannot open the workspace: {error}"));
             return Ok(exit::NO_WORKSPACE);
         }
     };

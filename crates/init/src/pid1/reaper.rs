@@ -189,7 +189,7 @@ impl Reaper {
                 break;
             }
             if round == ORPHAN_ROUNDS {
-                crate::complain("orphans outran their end: everything was killed");
+                crate::report_error("orphans outran their end: everything was killed");
                 self.resort.take().await;
                 break;
             }

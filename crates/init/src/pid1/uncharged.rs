@@ -32,7 +32,7 @@ pub async fn watch(life: Arc<Life>) {
             continue;
         }
         if let Some(what) = excess() {
-            crate::complain(&format!("more {what} than a sandbox may have"));
+            crate::report_error(&format!("more {what} than a sandbox may have"));
             life.end(exit::UNCHARGED);
             return;
         }
