@@ -36,7 +36,7 @@ use super::patience::Patience;
 use super::read::{must_be_regular, read_at};
 use super::replaced::{Rights, must_be_unchanged, must_be_writable};
 use super::temporary::Temporary;
-use super::walk::{MAX_LINKS, Missing, Place};
+use super::walk::{EntryLocation, MAX_LINKS, MissingDirectory};
 use super::{Cancel, Workspace, alone, failure, invalid, lines, size};
 
 impl Workspace {
@@ -79,7 +79,7 @@ impl Workspace {
     fn original(&self, path: RelativePath<'_>, cancel: &Cancel) -> Result<Original, Failure> {
         let (mut patience, mut links) = (Patience::with_a_file(), 0);
         loop {
-            let place = self.place(path, Missing::Fails, cancel)?;
+            let place = self.place(path, MissingDirectory::Fails, cancel)?;
             let found = place.found.as_ref().ok_or(failure(Errno::NOENT))?;
             must_be_regular(found)?;
             must_be_writable(&place, found)?;
@@ -146,14 +146,14 @@ fn too_large() -> Failure {
 
 /// A file before its edit.
 struct Original {
-    place: Place,
+    place: EntryLocation,
     /// From before it was read.
     stat: Stat,
     text: Text,
 }
 
 impl Original {
-    fn read(place: Place, file: &OwnedFd, cancel: &Cancel) -> Result<Self, Failure> {
+    fn read(place: EntryLocation, file: &OwnedFd, cancel: &Cancel) -> Result<Self, Failure> {
         let stat = fstat(file).map_err(failure)?;
         must_be_regular(&stat)?;
         let length = usize::try_from(size(&stat)).map_err(|_| too_large())?;

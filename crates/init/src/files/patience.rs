@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use super::Cancel;
 use super::read::READ;
-use super::walk::Place;
+use super::walk::EntryLocation;
 
 /// For one file: below the 30 s in which a call is answered.
 const FILE: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ impl Patience {
     /// `BUSY` when the time is over.
     pub(super) fn open(
         &mut self,
-        place: &Place,
+        place: &EntryLocation,
         cancel: &Cancel,
     ) -> Result<rustix::io::Result<OwnedFd>, Failure> {
         let flags = READ | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use super::patience::Patience;
 use super::read::must_be_regular;
-use super::walk::Place;
+use super::walk::EntryLocation;
 use super::{Cancel, attributes, failure};
 
 /// Rights of a new file.
@@ -57,7 +57,7 @@ impl Rights {
     /// # Errors
     /// `NOT_REGULAR`, `PERMISSION_DENIED` for one that may not be written, and `BUSY`.
     pub(super) fn at(
-        place: &Place,
+        place: &EntryLocation,
         patience: &mut Patience,
         cancel: &Cancel,
     ) -> Result<Self, Failure> {
@@ -101,7 +101,7 @@ pub(super) fn other_names(stat: &Stat) -> u64 {
 }
 
 /// `PERMISSION_DENIED` for a file that the user may not write.
-pub(super) fn must_be_writable(place: &Place, stat: &Stat) -> Result<(), Failure> {
+pub(super) fn must_be_writable(place: &EntryLocation, stat: &Stat) -> Result<(), Failure> {
     match accessat(&place.dir, &place.name, Access::WRITE_OK, AtFlags::empty()) {
         Err(Errno::ACCESS) => {
             let mode = stat.st_mode & 0o7777;
@@ -116,7 +116,7 @@ pub(super) fn must_be_writable(place: &Place, stat: &Stat) -> Result<(), Failure
 
 /// `CHANGED` when the file at the place is not the one that `before` is of, or not as it
 /// was then.
-pub(super) fn must_be_unchanged(place: &Place, before: &Stat) -> Result<(), Failure> {
+pub(super) fn must_be_unchanged(place: &EntryLocation, before: &Stat) -> Result<(), Failure> {
     let identity = |stat: &Stat| {
         (
             (stat.st_dev, stat.st_ino, stat.st_size),

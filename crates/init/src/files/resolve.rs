@@ -21,7 +21,7 @@ use rustix::io::Errno;
 
 use super::path::RelativePath;
 use super::patience::Patience;
-use super::walk::{Found, MAX_LINKS, Missing, Place, Walk};
+use super::walk::{EntryLocation, MAX_LINKS, MissingDirectory, Resolution, Walk};
 use super::{BENEATH, Cancel, Workspace, failure};
 
 impl Workspace {
@@ -38,7 +38,7 @@ impl Workspace {
             if let Some(fd) = self.fast_open(path, flags) {
                 return Ok(fd);
             }
-            let found = Walk::new(self, path).run(Missing::Fails, cancel)?;
+            let found = Walk::new(self, path).run(MissingDirectory::Fails, cancel)?;
             match found.open(flags) {
                 // A link now, a moment ago it was none: look again.
                 Err(Errno::LOOP) if links < MAX_LINKS => links += 1,
@@ -53,15 +53,15 @@ impl Workspace {
     pub(super) fn place(
         &self,
         path: RelativePath<'_>,
-        missing: Missing,
+        missing: MissingDirectory,
         cancel: &Cancel,
-    ) -> Result<Place, Failure> {
+    ) -> Result<EntryLocation, Failure> {
         if let Some(place) = self.fast_place(path) {
             return Ok(place);
         }
         match Walk::new(self, path).run(missing, cancel)? {
-            Found::Entry(place, _) => Ok(place),
-            Found::Directory(_) => Err(failure(Errno::ISDIR)),
+            Resolution::Entry(place, _) => Ok(place),
+            Resolution::Directory(_) => Err(failure(Errno::ISDIR)),
         }
     }
 
@@ -77,9 +77,9 @@ impl Workspace {
             return Ok(dir);
         }
         let walk = Walk::into_directory(self, path);
-        match walk.run(Missing::IsMade, cancel)? {
-            Found::Directory(dir) => Ok(dir),
-            Found::Entry(..) => Err(failure(Errno::NOTDIR)),
+        match walk.run(MissingDirectory::IsMade, cancel)? {
+            Resolution::Directory(dir) => Ok(dir),
+            Resolution::Entry(..) => Err(failure(Errno::NOTDIR)),
         }
     }
 
@@ -90,7 +90,7 @@ impl Workspace {
         openat2(&self.root, path.for_kernel(), flags, Mode::empty(), BENEATH).ok()
     }
 
-    fn fast_place(&self, path: RelativePath<'_>) -> Option<Place> {
+    fn fast_place(&self, path: RelativePath<'_>) -> Option<EntryLocation> {
         let (parent, name) = path.split_last();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = self.fast_open(parent, flags)?;
@@ -101,7 +101,7 @@ impl Workspace {
             Err(_) => return None,
         };
         let name = name.to_vec();
-        Some(Place { dir, name, found })
+        Some(EntryLocation { dir, name, found })
     }
 }
 

@@ -21,7 +21,7 @@ use super::path::RelativePath;
 use super::patience::Patience;
 use super::replaced::Rights;
 use super::temporary::Temporary;
-use super::walk::Missing;
+use super::walk::MissingDirectory;
 use super::{Cancel, Workspace, failure};
 
 /// Written between two looks at the free space of the disk.
@@ -66,7 +66,7 @@ impl Workspace {
             temporary.put_new(name)?;
             return Ok(done(size, true, &rights));
         }
-        let place = self.place(path, Missing::IsMade, transfer.cancel)?;
+        let place = self.place(path, MissingDirectory::IsMade, transfer.cancel)?;
         let mut patience = Patience::with_a_file();
         let rights = Rights::at(&place, &mut patience, transfer.cancel)?;
         let temporary = Temporary::create(&place.dir)?;

@@ -32,7 +32,7 @@ const DIRECTORY_MODE: u32 = 0o755;
 
 /// Where a file is or is to be: a name in an open directory.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct EntryLocation {
     pub(super) dir: OwnedFd,
     pub(super) name: Vec<u8>,
     /// What was there when it was looked at; never a link.
@@ -41,21 +41,21 @@ pub(super) struct Place {
 
 /// What a walk does about a directory that is not there.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Missing {
+pub(super) enum MissingDirectory {
     Fails,
     IsMade,
 }
 
 /// Where a walk ended.
-pub(super) enum Found {
+pub(super) enum Resolution {
     /// In a directory that it has no name for: the root, or `..` or `.` at the
     /// end of a link.
     Directory(OwnedFd),
     /// At a name, with a descriptor (O_PATH) of what is there.
-    Entry(Place, Option<OwnedFd>),
+    Entry(EntryLocation, Option<OwnedFd>),
 }
 
-impl Found {
+impl Resolution {
     /// Opens what was found, unless it is a link by now (ELOOP).
     pub(super) fn open(self, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let flags = flags | OFlags::NOFOLLOW;
@@ -99,7 +99,11 @@ impl<'a> Walk<'a> {
     }
 
     /// Walks to the end of the path.
-    pub(super) fn run(mut self, missing: Missing, cancel: &Cancel) -> Result<Found, Failure> {
+    pub(super) fn run(
+        mut self,
+        missing: MissingDirectory,
+        cancel: &Cancel,
+    ) -> Result<Resolution, Failure> {
         while let Some(name) = self.ahead.pop() {
             cancel.check()?;
             match name.as_slice() {
@@ -112,15 +116,19 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        Ok(Found::Directory(self.leave()?))
+        Ok(Resolution::Directory(self.leave()?))
     }
 
     /// One step down, or through a link; `Some` at the end of the path.
-    fn enter(&mut self, name: Vec<u8>, missing: Missing) -> Result<Option<Found>, Failure> {
+    fn enter(
+        &mut self,
+        name: Vec<u8>,
+        missing: MissingDirectory,
+    ) -> Result<Option<Resolution>, Failure> {
         let last = self.ahead.is_empty();
         let fd = match self.look(&name) {
             Err(Errno::NOENT) if last => return self.end(name, None).map(Some),
-            Err(Errno::NOENT) if missing == Missing::IsMade => self.make(&name),
+            Err(Errno::NOENT) if missing == MissingDirectory::IsMade => self.make(&name),
             looked => looked,
         };
         let fd = fd.map_err(failure)?;
@@ -213,14 +221,18 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn end(&mut self, name: Vec<u8>, found: Option<(OwnedFd, Stat)>) -> Result<Found, Failure> {
+    fn end(
+        &mut self,
+        name: Vec<u8>,
+        found: Option<(OwnedFd, Stat)>,
+    ) -> Result<Resolution, Failure> {
         let (fd, stat) = found.unzip();
-        let place = Place {
+        let place = EntryLocation {
             dir: self.leave()?,
             name,
             found: stat,
         };
-        Ok(Found::Entry(place, fd))
+        Ok(Resolution::Entry(place, fd))
     }
 
     /// The directory where the walk is, for the caller to keep.

@@ -28,7 +28,7 @@ use super::patience::Patience;
 use super::read::{must_be_regular, read_at};
 use super::replaced::{KEPT_MODE, Rights, must_be_unchanged, must_be_writable, other_names};
 use super::temporary::{Temporary, not_synced};
-use super::walk::{MAX_LINKS, Missing, Place};
+use super::walk::{EntryLocation, MAX_LINKS, MissingDirectory};
 use super::{Cancel, Workspace, alone, failure, invalid, size};
 
 /// Bytes that are copied at a time from a file that is split from its other names.
@@ -71,7 +71,7 @@ impl Workspace {
         request: &WriteFileRequest,
         cancel: &Cancel,
     ) -> Result<WriteFileReply, Failure> {
-        let place = self.place(path, Missing::IsMade, cancel)?;
+        let place = self.place(path, MissingDirectory::IsMade, cancel)?;
         let rights = rights(&place, request, &mut Patience::with_a_file(), cancel)?;
         let temporary = Temporary::create(&place.dir)?;
         temporary.fill(&request.content, &rights, cancel)?;
@@ -111,7 +111,7 @@ impl Workspace {
     ) -> Result<WriteFileReply, Failure> {
         let (mut patience, mut tries) = (Patience::with_a_file(), 0);
         while tries <= MAX_LINKS {
-            let place = self.place(path, Missing::IsMade, cancel)?;
+            let place = self.place(path, MissingDirectory::IsMade, cancel)?;
             let Some(found) = &place.found else {
                 match make_new(&place.dir, &place.name, request, cancel) {
                     // It came meanwhile: then it grows.
@@ -149,7 +149,7 @@ impl Workspace {
     /// one. `CHANGED` when it was changed meanwhile.
     fn split(
         &self,
-        place: &Place,
+        place: &EntryLocation,
         request: &WriteFileRequest,
         patience: &mut Patience,
         cancel: &Cancel,
@@ -226,7 +226,7 @@ fn make_new(
 
 /// What the file at the place becomes.
 fn rights(
-    place: &Place,
+    place: &EntryLocation,
     request: &WriteFileRequest,
     patience: &mut Patience,
     cancel: &Cancel,

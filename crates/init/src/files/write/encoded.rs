@@ -8,7 +8,7 @@ use crate::files::charset::{Charset, SNIFFED, encode_utf16, is_marked_utf16};
 use crate::files::lines::not_text;
 use crate::files::patience::Patience;
 use crate::files::read::read_at;
-use crate::files::walk::Place;
+use crate::files::walk::EntryLocation;
 use crate::files::{Cancel, failure, invalid, size};
 
 /// What is appended to the file at the place, in the encoding that this has.
@@ -16,7 +16,7 @@ use crate::files::{Cancel, failure, invalid, size};
 /// # Errors
 /// `NOT_TEXT` for text that the file's encoding may not have.
 pub(super) fn as_in(
-    place: &Place,
+    place: &EntryLocation,
     request: &WriteFileRequest,
     patience: &mut Patience,
     cancel: &Cancel,
