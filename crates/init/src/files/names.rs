@@ -13,7 +13,7 @@ use super::{Cancel, failure};
 const BUFFER: usize = 32 * 1024;
 
 /// Which names of a directory are wanted.
-pub(super) struct Wanted<'a> {
+pub(super) struct NameQuery<'a> {
     /// Only names behind this one.
     pub(super) after: Option<&'a [u8]>,
     pub(super) hidden: &'a [&'a [u8]],
@@ -36,14 +36,14 @@ pub(super) struct Names {
 /// which `keep` says so. It is asked in no order, and not for all.
 pub(super) fn first(
     dir: &OwnedFd,
-    wanted: &Wanted<'_>,
+    wanted: &NameQuery<'_>,
     mut keep: impl FnMut(&[u8], FileType) -> Result<bool, Failure>,
     cancel: &Cancel,
 ) -> Result<Names, Failure> {
     seek(dir, SeekFrom::Start(0)).map_err(failure)?;
     let mut buffer = Vec::with_capacity(BUFFER);
     let mut entries = RawDir::new(dir, buffer.spare_capacity_mut());
-    let mut smallest = Smallest::new(wanted);
+    let mut smallest = SmallestNames::new(wanted);
     while let Some(entry) = entries.next() {
         cancel.check()?;
         let entry = entry.map_err(failure)?;
@@ -58,15 +58,15 @@ pub(super) fn first(
 
 /// The smallest of the names offered. All but the largest of them fit into
 /// `bytes`; with the largest there are `count` at most.
-struct Smallest<'a> {
-    wanted: &'a Wanted<'a>,
+struct SmallestNames<'a> {
+    wanted: &'a NameQuery<'a>,
     heap: BinaryHeap<Vec<u8>>,
     bytes: usize,
     dropped: bool,
 }
 
-impl<'a> Smallest<'a> {
-    fn new(wanted: &'a Wanted<'a>) -> Self {
+impl<'a> SmallestNames<'a> {
+    fn new(wanted: &'a NameQuery<'a>) -> Self {
         Self {
             wanted,
             heap: BinaryHeap::new(),
@@ -133,8 +133,8 @@ mod tests {
             seed in any::<u64>(),
         ) {
             let after = after.as_ref().map(String::as_bytes);
-            let wanted = Wanted { after, hidden: &[b"b"], count, bytes, prefix };
-            let mut smallest = Smallest::new(&wanted);
+            let wanted = NameQuery { after, hidden: &[b"b"], count, bytes, prefix };
+            let mut smallest = SmallestNames::new(&wanted);
             let mut shuffled: Vec<_> = names.iter().collect();
             shuffled.sort_by_key(|name| name.bytes().fold(seed, |hash, byte| {
                 (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -22,7 +22,7 @@ use rustix::fs::{AtFlags, FileType, Stat, statat};
 use super::unlocked::Unlocked;
 use super::{At, Visit, named, still_there};
 use crate::files::Cancel;
-use crate::files::names::{self, Names, Wanted};
+use crate::files::names::{self, NameQuery, Names};
 use crate::files::temporary::is_temporary_name;
 
 /// Levels that are open at a time, beside the top: PID 1 has 4,096 descriptors for all it
@@ -62,7 +62,7 @@ impl Level {
         hidden: &[&[u8]],
         cancel: &Cancel,
     ) -> Result<(), Failure> {
-        let wanted = Wanted {
+        let wanted = NameQuery {
             after: self.after.as_deref(),
             hidden,
             count: NAMES.0,

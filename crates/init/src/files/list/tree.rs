@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use super::page::Page;
 use crate::files::entry::describe;
-use crate::files::names::{self, Names, Wanted};
+use crate::files::names::{self, NameQuery, Names};
 use crate::files::pattern::Pattern;
 use crate::files::{Cancel, failure};
 
@@ -191,7 +191,7 @@ impl<'a> Walk<'a> {
         let Some(level) = self.levels.last_mut() else {
             return Ok(());
         };
-        let wanted = Wanted {
+        let wanted = NameQuery {
             after: level.after.as_deref(),
             hidden: if depth == 1 {
                 self.selection.hidden
