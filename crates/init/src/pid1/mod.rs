@@ -28,6 +28,7 @@ mod commands;
 mod ending;
 mod evidence;
 mod floor;
+mod idempotency;
 mod last_resort;
 mod last_use;
 mod life;
@@ -36,7 +37,6 @@ mod outcome;
 mod pipes;
 mod process;
 mod reaper;
-mod replies;
 mod reports;
 mod service;
 mod shell;
@@ -59,12 +59,12 @@ use casemate_protocol::{WORKSPACE, exit};
 
 use self::commands::Commands;
 use self::floor::Floor;
+use self::idempotency::IdempotencyCache;
 use self::last_resort::LastResort;
 use self::last_use::LastUse;
 use self::life::Life;
 use self::options::Options;
 use self::reaper::Reaper;
-use self::replies::Replies;
 use self::service::Service;
 use self::shell::Shell;
 use self::supervisors::Supervisors;
@@ -162,9 +162,9 @@ async fn run(options: Options) -> io::Result<i64> {
     let service = Service {
         workspace: workspace.clone(),
         pool: pool.clone(),
-        written: Replies::default(),
-        edited: Replies::default(),
-        deleted: Replies::default(),
+        written: IdempotencyCache::default(),
+        edited: IdempotencyCache::default(),
+        deleted: IdempotencyCache::default(),
         transfers: Arc::new(transfers),
         commands: commands.clone(),
         life: life.clone(),

@@ -26,10 +26,10 @@ use tonic::{Request, Response, Status, Streaming};
 use super::command::{Command, outcome};
 use super::commands::Commands;
 use super::floor::Floor;
+use super::idempotency::{Claim, IdempotencyCache};
 use super::last_use::LastUse;
 use super::life::Life;
 use super::milliseconds;
-use super::replies::{Replies, Turn};
 use super::transfers::Transfers;
 use super::{attached, cgroup};
 use crate::files::{Cancel, Pool, Workspace};
@@ -48,11 +48,11 @@ pub struct Service {
     /// The threads that file work runs on.
     pub pool: Arc<Pool>,
     /// What became of the latest writes.
-    pub written: Replies<WriteFileReply>,
+    pub written: IdempotencyCache<WriteFileReply>,
     /// What became of the latest edits.
-    pub edited: Replies<EditFileReply>,
+    pub edited: IdempotencyCache<EditFileReply>,
     /// What became of the latest removals.
-    pub deleted: Replies<DeleteReply>,
+    pub deleted: IdempotencyCache<DeleteReply>,
     /// Files of any size.
     pub transfers: Arc<Transfers>,
     /// All commands.
@@ -106,13 +106,13 @@ impl Service {
     async fn once_on_files<T: Clone + Send + Sync + 'static>(
         &self,
         pool: &Pool,
-        replies: &Replies<T>,
+        replies: &IdempotencyCache<T>,
         id: &str,
         job: impl FnOnce(&Workspace, &Cancel) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let ticket = match replies.turn(id).await? {
-            Turn::First(ticket) => ticket,
-            Turn::Again(reply) => return reply,
+            Claim::First(ticket) => ticket,
+            Claim::Again(reply) => return reply,
         };
         self.on(pool, move |files, cancel| {
             let reply = job(files, cancel);

@@ -27,7 +27,7 @@ const MAX_ID: usize = 64;
 
 /// The replies to one kind of call.
 #[derive(Debug)]
-pub struct Replies<T>(Arc<Mutex<Table<T>>>);
+pub struct IdempotencyCache<T>(Arc<Mutex<Table<T>>>);
 
 #[derive(Debug)]
 struct Table<T> {
@@ -45,16 +45,16 @@ enum Slot<T> {
 
 /// What a call with an id is to do.
 #[derive(Debug)]
-pub enum Turn<T> {
+pub enum Claim<T> {
     /// The change.
-    First(Ticket<T>),
+    First(ClaimTicket<T>),
     /// Nothing: this is what the first try did.
     Again(Result<T, Failure>),
 }
 
 /// The right to make the change. Dropped unsettled, there was none.
 #[derive(Debug)]
-pub struct Ticket<T> {
+pub struct ClaimTicket<T> {
     table: Arc<Mutex<Table<T>>>,
     /// Empty: nobody will ask again.
     id: String,
@@ -62,7 +62,7 @@ pub struct Ticket<T> {
     _running: watch::Sender<()>,
 }
 
-impl<T> Default for Replies<T> {
+impl<T> Default for IdempotencyCache<T> {
     fn default() -> Self {
         Self(Arc::new(Mutex::new(Table {
             slots: HashMap::new(),
@@ -71,12 +71,12 @@ impl<T> Default for Replies<T> {
     }
 }
 
-impl<T: Clone> Replies<T> {
+impl<T: Clone> IdempotencyCache<T> {
     /// Waits for a first try that still runs.
     ///
     /// # Errors
     /// `INVALID` for an id of over 64 bytes.
-    pub async fn turn(&self, id: &str) -> Result<Turn<T>, Failure> {
+    pub async fn turn(&self, id: &str) -> Result<Claim<T>, Failure> {
         if id.len() > MAX_ID {
             return Err(Failure::new(Code::Invalid, "an id of more than 64 bytes"));
         }
@@ -90,17 +90,17 @@ impl<T: Clone> Replies<T> {
         }
     }
 
-    fn look(&self, id: &str) -> Result<Turn<T>, watch::Receiver<()>> {
+    fn look(&self, id: &str) -> Result<Claim<T>, watch::Receiver<()>> {
         let mut table = lock(&self.0);
         match table.slots.get(id) {
             Some(Slot::Running(running)) => Err(running.clone()),
-            Some(Slot::Kept(reply)) => Ok(Turn::Again(reply.clone())),
+            Some(Slot::Kept(reply)) => Ok(Claim::Again(reply.clone())),
             None => {
                 let (sender, running) = watch::channel(());
                 if !id.is_empty() {
                     table.slots.insert(id.to_owned(), Slot::Running(running));
                 }
-                Ok(Turn::First(Ticket {
+                Ok(Claim::First(ClaimTicket {
                     table: self.0.clone(),
                     id: id.to_owned(),
                     settled: false,
@@ -111,7 +111,7 @@ impl<T: Clone> Replies<T> {
     }
 }
 
-impl<T: Clone> Ticket<T> {
+impl<T: Clone> ClaimTicket<T> {
     /// Keeps what was done. A call that was given up has changed nothing, and a
     /// second try may do it.
     pub fn settle(mut self, reply: &Result<T, Failure>) {
@@ -132,7 +132,7 @@ impl<T: Clone> Ticket<T> {
     }
 }
 
-impl<T> Drop for Ticket<T> {
+impl<T> Drop for ClaimTicket<T> {
     fn drop(&mut self) {
         if !self.settled {
             lock(&self.table).slots.remove(&self.id);
@@ -148,16 +148,16 @@ fn lock<T>(table: &Mutex<Table<T>>) -> MutexGuard<'_, Table<T>> {
 mod tests {
     use super::*;
 
-    async fn first(replies: &Replies<u32>, id: &str) -> Ticket<u32> {
+    async fn first(replies: &IdempotencyCache<u32>, id: &str) -> ClaimTicket<u32> {
         match replies.turn(id).await {
-            Ok(Turn::First(ticket)) => ticket,
+            Ok(Claim::First(ticket)) => ticket,
             other => panic!("not the first: {other:?}"),
         }
     }
 
-    async fn again(replies: &Replies<u32>, id: &str) -> Result<u32, Failure> {
+    async fn again(replies: &IdempotencyCache<u32>, id: &str) -> Result<u32, Failure> {
         match replies.turn(id).await {
-            Ok(Turn::Again(reply)) => reply,
+            Ok(Claim::Again(reply)) => reply,
             other => panic!("not known: {other:?}"),
         }
     }
@@ -168,7 +168,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_again_gets_what_the_first_try_did() {
-        let replies = Replies::default();
+        let replies = IdempotencyCache::default();
         first(&replies, "done").await.settle(&Ok(7));
         first(&replies, "failed")
             .await
@@ -181,7 +181,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_while_the_first_try_runs_waits_for_it() {
-        let replies = Replies::default();
+        let replies = IdempotencyCache::default();
         let ticket = first(&replies, "a").await;
         let waiting = again(&replies, "a");
         tokio::pin!(waiting);
@@ -196,7 +196,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_given_up_is_done_by_one_of_those_who_wait() {
-        let replies = Replies::default();
+        let replies = IdempotencyCache::default();
         let ticket = first(&replies, "a").await;
         let next = async {
             let ticket = first(&replies, "a").await;
@@ -212,7 +212,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_an_id_every_call_is_the_first_and_nothing_is_kept() {
-        let replies = Replies::default();
+        let replies = IdempotencyCache::default();
         let one = first(&replies, "").await;
         let two = first(&replies, "").await;
         one.settle(&Ok(1));
@@ -224,7 +224,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_oldest_replies_are_forgotten() {
-        let replies = Replies::default();
+        let replies = IdempotencyCache::default();
         let running = first(&replies, "running").await;
         for number in 0..=KEPT {
             let ticket = first(&replies, &number.to_string()).await;
