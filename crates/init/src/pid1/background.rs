@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::cgroup;
 use super::commands::Commands;
-use super::life::{Busy, Life};
+use super::lifecycle::{ActivityGuard, Lifecycle};
 use super::process::Process;
 use crate::tree;
 
@@ -20,11 +20,11 @@ const MANY: usize = 64;
 
 /// Keeps the sandbox while something of `process` is left, and ends that when
 /// its time is over.
-pub async fn keep(mut process: Process, commands: Arc<Commands>, busy: Busy) {
+pub async fn keep(mut process: Process, commands: Arc<Commands>, busy: ActivityGuard) {
     let supervisor = process.supervisor;
     let why = tokio::select! {
         () = process.emptied() => return,
-        () = expired(&commands.life, commands.background_ttl) => "no call came for long",
+        () = expired(&commands.lifecycle, commands.background_ttl) => "no call came for long",
         () = commands.wants_room() => "a command needed room for its processes",
         () = crowding(supervisor) => "it had too many processes",
     };
@@ -37,11 +37,11 @@ pub async fn keep(mut process: Process, commands: Arc<Commands>, busy: Busy) {
 }
 
 /// Resolves when no call came for `ttl`.
-async fn expired(life: &Life, ttl: Duration) {
+async fn expired(lifecycle: &Lifecycle, ttl: Duration) {
     loop {
-        let end = life.last_call() + ttl;
+        let end = lifecycle.last_call() + ttl;
         tokio::time::sleep_until(end).await;
-        if life.last_call() + ttl <= end {
+        if lifecycle.last_call() + ttl <= end {
             return;
         }
     }

@@ -13,7 +13,7 @@ use super::bounds::{MAX_OUTPUT_CHARS, check};
 use super::cgroup::oom_kills;
 use super::command::{Command, Interruption, Stream};
 use super::ending::{Ending, end_tree};
-use super::life::{Busy, Life};
+use super::lifecycle::{ActivityGuard, Lifecycle};
 use super::outcome::{End, not_started};
 use super::pipes::Pipes;
 use super::process::Process;
@@ -35,7 +35,7 @@ const MAX_NOTICES: usize = 8;
 /// The commands of this PID 1.
 #[derive(Debug)]
 pub struct Commands {
-    pub(super) life: Arc<Life>,
+    pub(super) lifecycle: Arc<Lifecycle>,
     pub(super) background_ttl: Duration,
     supervisors: Supervisors,
     shell: Shell,
@@ -54,7 +54,7 @@ pub struct Commands {
 impl Commands {
     /// None yet.
     pub fn new(
-        life: Arc<Life>,
+        lifecycle: Arc<Lifecycle>,
         supervisors: Supervisors,
         shell: Shell,
         workspace: Arc<Workspace>,
@@ -62,7 +62,7 @@ impl Commands {
         background_ttl: Duration,
     ) -> Self {
         Self {
-            life,
+            lifecycle,
             background_ttl,
             supervisors,
             shell,
@@ -106,7 +106,7 @@ impl Commands {
         command: Command,
         request: StartRequest,
     ) -> Result<Arc<Command>, Failure> {
-        let busy = self.life.enter()?;
+        let busy = self.lifecycle.enter()?;
         let command = Arc::new(command);
         self.table().accept(&command)?;
         let (this, accepted) = (self.clone(), command.clone());
@@ -163,7 +163,12 @@ impl Commands {
         listed
     }
 
-    async fn run(self: Arc<Self>, command: Arc<Command>, request: StartRequest, busy: Busy) {
+    async fn run(
+        self: Arc<Self>,
+        command: Arc<Command>,
+        request: StartRequest,
+        busy: ActivityGuard,
+    ) {
         let finished = match self.execute(&command, &request).await {
             Ok((finished, process)) => {
                 if process.is_empty() {
@@ -306,7 +311,7 @@ impl Commands {
     pub(super) fn end_if_stuck(&self) {
         let stuck = self.supervisors.reaper().resort().stuck() > 0;
         if stuck && self.table().running().next().is_none() {
-            self.life.end(exit::STUCK);
+            self.lifecycle.end(exit::STUCK);
         }
     }
 

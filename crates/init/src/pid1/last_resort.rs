@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::process::{Pid, test_kill_process};
 use tokio::time::Instant;
 
-use super::life::Life;
+use super::lifecycle::Lifecycle;
 use crate::procfs::{self, Process};
 use crate::sys;
 
@@ -28,16 +28,16 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How often it was taken, and what it left.
 #[derive(Debug)]
 pub struct LastResort {
-    life: Arc<Life>,
+    lifecycle: Arc<Lifecycle>,
     taken: AtomicU64,
     stuck: AtomicU32,
 }
 
 impl LastResort {
     /// Never taken yet.
-    pub fn new(life: Arc<Life>) -> Self {
+    pub fn new(lifecycle: Arc<Lifecycle>) -> Self {
         Self {
-            life,
+            lifecycle,
             taken: AtomicU64::new(0),
             stuck: AtomicU32::new(0),
         }
@@ -58,7 +58,7 @@ impl LastResort {
                 crate::report_error(&format!("{left} processes outlive their kill"));
                 self.stuck
                     .store(u32::try_from(left).unwrap_or(u32::MAX), Ordering::Relaxed);
-                self.life.refuse();
+                self.lifecycle.refuse();
                 return;
             }
             tokio::time::sleep(LOOK).await;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use casemate_protocol::LAST_USE_UNKNOWN;
 
-use super::life::Life;
+use super::lifecycle::Lifecycle;
 use crate::files::{Pool, Workspace};
 
 /// While calls come and run, the time is brought up to date this often: a container that is killed
@@ -19,18 +19,18 @@ const EVERY: Duration = Duration::from_secs(60);
 pub struct LastUse {
     workspace: Arc<Workspace>,
     pool: Arc<Pool>,
-    life: Arc<Life>,
+    lifecycle: Arc<Lifecycle>,
     /// What the workspace said when this PID 1 started, in milliseconds since 1970.
     before: Arc<OnceLock<Option<i64>>>,
 }
 
 impl LastUse {
     /// Not looked at yet.
-    pub fn new(workspace: Arc<Workspace>, pool: Arc<Pool>, life: Arc<Life>) -> Self {
+    pub fn new(workspace: Arc<Workspace>, pool: Arc<Pool>, lifecycle: Arc<Lifecycle>) -> Self {
         Self {
             workspace,
             pool,
-            life,
+            lifecycle,
             before: Arc::default(),
         }
     }
@@ -38,10 +38,10 @@ impl LastUse {
     /// Milliseconds since 1970; 0 before it is read, [`LAST_USE_UNKNOWN`]
     /// where what is read says nothing.
     pub fn at(&self) -> i64 {
-        if !self.life.was_used() {
+        if !self.lifecycle.was_used() {
             return said(self.before.get());
         }
-        let last = SystemTime::now() - self.life.idle_for();
+        let last = SystemTime::now() - self.lifecycle.idle_for();
         let last = last
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
@@ -53,17 +53,17 @@ impl LastUse {
         let workspace = self.workspace.clone();
         let before = self.pool.run(move |_| workspace.last_use()).await;
         let _ = self.before.set(before.ok().flatten());
-        let life = self.life.clone();
+        let lifecycle = self.lifecycle.clone();
         let note = move || {
             let this = self.clone();
             async move { this.note().await }
         };
-        each_use(&life, note).await;
+        each_use(&lifecycle, note).await;
     }
 
     /// The end of PID 1 is the end of the last use, where there was one.
     pub async fn end(&self) {
-        if self.life.was_used() {
+        if self.lifecycle.was_used() {
             self.note().await;
         }
     }
@@ -84,12 +84,12 @@ fn said(before: Option<&Option<i64>>) -> i64 {
 }
 
 /// Notes when a use begins, and then again and again while there is one.
-async fn each_use<F: Future<Output = ()>>(life: &Life, note: impl Fn() -> F) {
+async fn each_use<F: Future<Output = ()>>(lifecycle: &Lifecycle, note: impl Fn() -> F) {
     loop {
-        life.used().await;
+        lifecycle.used().await;
         note().await;
         tokio::time::sleep(EVERY).await;
-        while life.is_in_use() {
+        while lifecycle.is_in_use() {
             note().await;
             tokio::time::sleep(EVERY).await;
         }
@@ -104,23 +104,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_runs_for_hours_is_noted_every_minute_and_a_backup_is_not() {
-        let life = Arc::new(Life::new(Duration::from_secs(900)));
+        let lifecycle = Arc::new(Lifecycle::new(Duration::from_secs(900)));
         let noted = Arc::new(AtomicU32::new(0));
         let keeping = {
-            let (life, noted) = (life.clone(), noted.clone());
+            let (lifecycle, noted) = (lifecycle.clone(), noted.clone());
             tokio::spawn(async move {
                 let note = || {
                     noted.fetch_add(1, Ordering::Relaxed);
                     std::future::ready(())
                 };
-                each_use(&life, note).await;
+                each_use(&lifecycle, note).await;
             })
         };
         let hour = || tokio::time::sleep(Duration::from_secs(3600));
-        let backup = life.enter_unasked().expect("accepted");
+        let backup = lifecycle.begin_maintenance().expect("accepted");
         hour().await;
         assert_eq!(noted.load(Ordering::Relaxed), 0);
-        let command = life.enter().expect("accepted");
+        let command = lifecycle.enter().expect("accepted");
         hour().await;
         let during = noted.load(Ordering::Relaxed);
         assert!((60..=61).contains(&during), "{during}");

@@ -31,7 +31,7 @@ mod floor;
 mod idempotency;
 mod last_resort;
 mod last_use;
-mod life;
+mod lifecycle;
 mod options;
 mod outcome;
 mod pipes;
@@ -62,7 +62,7 @@ use self::floor::Floor;
 use self::idempotency::IdempotencyCache;
 use self::last_resort::LastResort;
 use self::last_use::LastUse;
-use self::life::Life;
+use self::lifecycle::Lifecycle;
 use self::options::Options;
 use self::reaper::Reaper;
 use self::service::Service;
@@ -144,20 +144,20 @@ async fn run(options: Options) -> io::Result<i64> {
         floor,
         backups: tokio::sync::Mutex::default(),
     };
-    let life = Arc::new(Life::new(options.idle_timeout));
-    let resort = Arc::new(LastResort::new(life.clone()));
+    let lifecycle = Arc::new(Lifecycle::new(options.idle_timeout));
+    let resort = Arc::new(LastResort::new(lifecycle.clone()));
     let supervisors = Supervisors::new(Reaper::start(resort)?);
     supervisors.prepare();
     let shell = Shell::find();
     let commands = Arc::new(Commands::new(
-        life.clone(),
+        lifecycle.clone(),
         supervisors,
         shell,
         workspace.clone(),
         pool.clone(),
         options.background_ttl,
     ));
-    let last_use = LastUse::new(workspace.clone(), pool.clone(), life.clone());
+    let last_use = LastUse::new(workspace.clone(), pool.clone(), lifecycle.clone());
     let features = workspace.features();
     let service = Service {
         workspace: workspace.clone(),
@@ -167,7 +167,7 @@ async fn run(options: Options) -> io::Result<i64> {
         deleted: IdempotencyCache::default(),
         transfers: Arc::new(transfers),
         commands: commands.clone(),
-        life: life.clone(),
+        lifecycle: lifecycle.clone(),
         last_use: last_use.clone(),
         spec: options.spec,
         features,
@@ -176,18 +176,18 @@ async fn run(options: Options) -> io::Result<i64> {
         started: tokio::time::Instant::now(),
         floor,
     };
-    let connections = socket::serve(service, life.clone())?;
+    let connections = socket::serve(service, lifecycle.clone())?;
     tokio::spawn(sweep(workspace, pool));
     tokio::spawn(last_use.clone().keep());
-    tokio::spawn(uncharged::watch(life.clone()));
+    tokio::spawn(uncharged::watch(lifecycle.clone()));
     let code = tokio::select! {
-        code = life.ended() => code,
+        code = lifecycle.ended() => code,
         () = connections.orphaned(options.orphan_ttl) => {
-            life.end(exit::ORPHANED);
+            lifecycle.end(exit::ORPHANED);
             exit::ORPHANED
         }
     };
-    life.announce(commands.accepted(), code);
+    lifecycle.announce(commands.accepted(), code);
     // A disk that hangs does not keep the container.
     let _ = tokio::time::timeout(LAST_NOTE, last_use.end()).await;
     connections.drained().await;

@@ -28,7 +28,7 @@ use super::commands::Commands;
 use super::floor::Floor;
 use super::idempotency::{Claim, IdempotencyCache};
 use super::last_use::LastUse;
-use super::life::Life;
+use super::lifecycle::Lifecycle;
 use super::milliseconds;
 use super::transfers::Transfers;
 use super::{attached, cgroup};
@@ -58,7 +58,7 @@ pub struct Service {
     /// All commands.
     pub commands: Arc<Commands>,
     /// Busy, idle, ending.
-    pub life: Arc<Life>,
+    pub lifecycle: Arc<Lifecycle>,
     /// What the workspace says of its use.
     pub last_use: LastUse,
     /// Hash of the container's specification.
@@ -91,7 +91,7 @@ impl Service {
         pool: &Pool,
         job: impl FnOnce(&Workspace, &Cancel) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        let busy = self.life.enter()?;
+        let busy = self.lifecycle.enter()?;
         let workspace = self.workspace.clone();
         let work = pool.run(move |cancel| {
             // As long as the work, which may outlive its caller for a moment.
@@ -153,7 +153,7 @@ impl Sandbox for Service {
         &self,
         _: Request<EventsRequest>,
     ) -> Result<Response<Self::EventsStream>, Status> {
-        let events = ReceiverStream::new(self.life.listen()).map(Ok);
+        let events = ReceiverStream::new(self.lifecycle.listen()).map(Ok);
         Ok(Response::new(Box::pin(events)))
     }
 
@@ -244,11 +244,11 @@ impl Sandbox for Service {
     ) -> Result<Response<RetireReply>, Status> {
         let request = request.into_inner();
         if request.at_once {
-            self.life.end(exit::RETIRED);
+            self.lifecycle.end(exit::RETIRED);
             return Ok(Response::new(RetireReply { busy: false }));
         }
         let idle_for = Duration::from_millis(request.idle_for_ms);
-        let busy = !self.life.retire(idle_for);
+        let busy = !self.lifecycle.retire(idle_for);
         Ok(Response::new(RetireReply { busy }))
     }
 
@@ -256,7 +256,7 @@ impl Sandbox for Service {
         let commands = self.commands.listed();
         let processes = commands.iter().map(|command| command.processes);
         Ok(Response::new(StatsReply {
-            idle_ms: milliseconds(self.life.idle_for()),
+            idle_ms: milliseconds(self.lifecycle.idle_for()),
             uptime_ms: milliseconds(self.started.elapsed()),
             memory_bytes: cgroup::memory(),
             processes: processes.fold(0, u32::saturating_add),
@@ -348,7 +348,7 @@ impl Sandbox for Service {
         &self,
         request: Request<DownloadRequest>,
     ) -> Result<Response<Self::DownloadStream>, Status> {
-        let busy = self.life.enter().map_err(Failure::into_status)?;
+        let busy = self.lifecycle.enter().map_err(Failure::into_status)?;
         let parts = self.transfers.download(request.into_inner(), busy);
         Ok(Response::new(Box::pin(parts)))
     }
@@ -358,7 +358,7 @@ impl Sandbox for Service {
         request: Request<Streaming<UploadPart>>,
     ) -> Result<Response<Self::UploadStream>, Status> {
         let mut parts = request.into_inner();
-        let busy = self.life.enter().map_err(Failure::into_status)?;
+        let busy = self.lifecycle.enter().map_err(Failure::into_status)?;
         let first = parts.message().await?.and_then(|part| part.part);
         let Some(Part::Begin(begin)) = first else {
             let detail = "an upload that does not begin with its path";
@@ -372,7 +372,10 @@ impl Sandbox for Service {
         &self,
         request: Request<BackupRequest>,
     ) -> Result<Response<Self::BackupStream>, Status> {
-        let busy = self.life.enter_unasked().map_err(Failure::into_status)?;
+        let busy = self
+            .lifecycle
+            .begin_maintenance()
+            .map_err(Failure::into_status)?;
         let parts = self.transfers.backup(request.into_inner(), busy);
         Ok(Response::new(Box::pin(parts)))
     }

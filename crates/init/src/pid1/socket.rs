@@ -18,7 +18,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
-use super::life::Life;
+use super::lifecycle::Lifecycle;
 use super::service::Service;
 use crate::peer;
 
@@ -98,7 +98,7 @@ impl Connections {
 /// # Errors
 /// When the socket's name is taken: there is another PID 1 in this network
 /// namespace.
-pub fn serve(service: Service, life: Arc<Life>) -> io::Result<Connections> {
+pub fn serve(service: Service, lifecycle: Arc<Lifecycle>) -> io::Result<Connections> {
     let listener = StdListener::bind_addr(&SocketAddr::from_abstract_name(SOCKET_NAME)?)?;
     listener.set_nonblocking(true)?;
     peer::ask(&listener)?;
@@ -107,14 +107,14 @@ pub fn serve(service: Service, life: Arc<Life>) -> io::Result<Connections> {
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
     let connections = Connections(watch::Sender::new(0));
-    tokio::spawn(accept(listener, server, life, connections.clone()));
+    tokio::spawn(accept(listener, server, lifecycle, connections.clone()));
     Ok(connections)
 }
 
 async fn accept(
     listener: UnixListener,
     server: SandboxServer<Service>,
-    life: Arc<Life>,
+    lifecycle: Arc<Lifecycle>,
     connections: Connections,
 ) {
     let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
@@ -129,7 +129,8 @@ async fn accept(
             // User code holds all the places: it gets no more, the bridge does.
             continue;
         }
-        let (server, life, connections) = (server.clone(), life.clone(), connections.clone());
+        let (server, lifecycle, connections) =
+            (server.clone(), lifecycle.clone(), connections.clone());
         tokio::spawn(async move {
             let known = matches!(timeout(FIRST_BYTE, greet(&stream)).await, Ok(Ok(true)));
             drop(stranger);
@@ -137,7 +138,7 @@ async fn accept(
                 return;
             }
             if let Some(_served) = connections.serve() {
-                converse(stream, server, &life).await;
+                converse(stream, server, &lifecycle).await;
             }
         });
     }
@@ -165,7 +166,7 @@ async fn greet(stream: &UnixStream) -> io::Result<bool> {
     Ok(true)
 }
 
-async fn converse(stream: UnixStream, server: SandboxServer<Service>, life: &Life) {
+async fn converse(stream: UnixStream, server: SandboxServer<Service>, lifecycle: &Lifecycle) {
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -177,7 +178,7 @@ async fn converse(stream: UnixStream, server: SandboxServer<Service>, life: &Lif
     tokio::pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => {}
-        _ = life.ended() => {
+        _ = lifecycle.ended() => {
             connection.as_mut().graceful_shutdown();
             let _ = timeout(LAST_WORDS, connection).await;
         }

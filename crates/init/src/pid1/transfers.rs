@@ -32,7 +32,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::floor::Floor;
-use super::life::Busy;
+use super::lifecycle::ActivityGuard;
 use super::milliseconds;
 use super::stopped::Stopped;
 use crate::files::{
@@ -63,7 +63,7 @@ impl Transfers {
     pub fn download(
         self: &Arc<Self>,
         request: DownloadRequest,
-        busy: Busy,
+        busy: ActivityGuard,
     ) -> ReceiverStream<Result<DownloadPart, Status>> {
         let (sender, parts) = mpsc::channel(PARTS_AHEAD);
         let this = self.clone();
@@ -83,7 +83,7 @@ impl Transfers {
     pub fn backup(
         self: &Arc<Self>,
         request: BackupRequest,
-        busy: Busy,
+        busy: ActivityGuard,
     ) -> ReceiverStream<Result<DownloadPart, Status>> {
         let (sender, parts) = mpsc::channel(PARTS_AHEAD);
         let this = self.clone();
@@ -106,7 +106,7 @@ impl Transfers {
         &self,
         shared: bool,
         out: mpsc::Sender<Result<DownloadPart, Status>>,
-        busy: Busy,
+        busy: ActivityGuard,
     ) -> Result<BackupEnd, Failure> {
         let _alone = self.backups.lock().await;
         let (ready, has_thread) = oneshot::channel();
@@ -150,7 +150,7 @@ impl Transfers {
         self: &Arc<Self>,
         begin: UploadBegin,
         parts: Streaming<UploadPart>,
-        busy: Busy,
+        busy: ActivityGuard,
     ) -> ReceiverStream<Result<UploadEvent, Status>> {
         let (sender, events) = mpsc::channel(EVENTS);
         let this = self.clone();

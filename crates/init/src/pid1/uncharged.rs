@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use casemate_protocol::exit;
 
-use super::life::Life;
+use super::lifecycle::Lifecycle;
 
 /// Between two looks, each some 50 µs. In a second one processor makes 190 MB of locks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -25,15 +25,15 @@ const LOCK_LIMIT: usize = 20_000;
 const CONNECTION_LIMIT: u64 = 30_000;
 
 /// Looks until there is too much, and ends PID 1 then.
-pub async fn watch(life: Arc<Life>) {
+pub async fn watch(lifecycle: Arc<Lifecycle>) {
     loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
-        if !life.was_used() {
+        if !lifecycle.was_used() {
             continue;
         }
         if let Some(what) = excess() {
             crate::report_error(&format!("more {what} than a sandbox may have"));
-            life.end(exit::UNCHARGED);
+            lifecycle.end(exit::UNCHARGED);
             return;
         }
     }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 /// The life of this PID 1.
 #[derive(Debug)]
-pub struct Life {
+pub struct Lifecycle {
     idle_timeout: Duration,
     state: Mutex<State>,
     changed: Notify,
@@ -48,26 +48,26 @@ struct State {
 
 /// Something that runs. While it exists, PID 1 does not end itself.
 #[derive(Debug)]
-pub struct Busy {
-    life: Arc<Life>,
+pub struct ActivityGuard {
+    lifecycle: Arc<Lifecycle>,
     /// The user's own, and not for example a backup.
     is_use: bool,
 }
 
-impl Drop for Busy {
+impl Drop for ActivityGuard {
     fn drop(&mut self) {
-        let mut state = self.life.state();
+        let mut state = self.lifecycle.state();
         state.busy -= 1;
         if self.is_use {
             state.uses -= 1;
             state.quiet_since = Instant::now();
         }
         drop(state);
-        self.life.changed.notify_waiters();
+        self.lifecycle.changed.notify_waiters();
     }
 }
 
-impl Life {
+impl Lifecycle {
     /// Idle, from now on.
     pub fn new(idle_timeout: Duration) -> Self {
         let now = Instant::now();
@@ -97,7 +97,7 @@ impl Life {
     ///
     /// # Errors
     /// `ENDING`: nothing is accepted any more, the call did not happen.
-    pub fn enter(self: &Arc<Self>) -> Result<Busy, Failure> {
+    pub fn enter(self: &Arc<Self>) -> Result<ActivityGuard, Failure> {
         self.begin(true)
     }
 
@@ -106,11 +106,11 @@ impl Life {
     ///
     /// # Errors
     /// As there.
-    pub fn enter_unasked(self: &Arc<Self>) -> Result<Busy, Failure> {
+    pub fn begin_maintenance(self: &Arc<Self>) -> Result<ActivityGuard, Failure> {
         self.begin(false)
     }
 
-    fn begin(self: &Arc<Self>, is_use: bool) -> Result<Busy, Failure> {
+    fn begin(self: &Arc<Self>, is_use: bool) -> Result<ActivityGuard, Failure> {
         let mut state = self.state();
         if state.refusing || state.ending.is_some() {
             return Err(Failure::new(Code::Ending, "the sandbox is ending itself"));
@@ -122,8 +122,8 @@ impl Life {
             state.was_used = true;
             self.used.notify_one();
         }
-        Ok(Busy {
-            life: self.clone(),
+        Ok(ActivityGuard {
+            lifecycle: self.clone(),
             is_use,
         })
     }
@@ -247,70 +247,73 @@ impl Life {
 mod tests {
     use super::*;
 
-    fn life() -> Arc<Life> {
-        Arc::new(Life::new(Duration::from_secs(900)))
+    fn lifecycle() -> Arc<Lifecycle> {
+        Arc::new(Lifecycle::new(Duration::from_secs(900)))
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_ends_by_itself_when_nothing_happened_for_the_idle_timeout() {
-        let life = life();
+        let lifecycle = lifecycle();
         let start = Instant::now();
-        assert_eq!(life.ended().await, exit::IDLE);
+        assert_eq!(lifecycle.ended().await, exit::IDLE);
         assert_eq!(start.elapsed().as_secs(), 900);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_no_use_keeps_it_only_as_long_as_it_lasts() {
-        let life = life();
+        let lifecycle = lifecycle();
         let start = Instant::now();
-        let (minutes, called) = (|n: u64| Duration::from_secs(60 * n), life.last_call());
+        let (minutes, called) = (|n: u64| Duration::from_secs(60 * n), lifecycle.last_call());
         tokio::time::advance(minutes(14)).await;
-        let backup = life.enter_unasked().expect("accepted");
+        let backup = lifecycle.begin_maintenance().expect("accepted");
         tokio::time::advance(minutes(10)).await;
-        assert!(!life.retire(Duration::ZERO));
+        assert!(!lifecycle.retire(Duration::ZERO));
         drop(backup);
-        assert_eq!(life.ended().await, exit::IDLE);
-        assert_eq!((start.elapsed(), life.last_call()), (minutes(24), called));
-        assert!(!life.was_used());
+        assert_eq!(lifecycle.ended().await, exit::IDLE);
+        assert_eq!(
+            (start.elapsed(), lifecycle.last_call()),
+            (minutes(24), called)
+        );
+        assert!(!lifecycle.was_used());
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_never_ends_while_something_runs() {
-        let life = life();
-        let busy = life.enter().expect("accepted");
-        let waiting = tokio::time::timeout(Duration::from_secs(10_000), life.ended());
+        let lifecycle = lifecycle();
+        let busy = lifecycle.enter().expect("accepted");
+        let waiting = tokio::time::timeout(Duration::from_secs(10_000), lifecycle.ended());
         assert!(waiting.await.is_err());
-        assert!(!life.retire(Duration::ZERO));
+        assert!(!lifecycle.retire(Duration::ZERO));
         drop(busy);
         let start = Instant::now();
-        assert_eq!(life.ended().await, exit::IDLE);
+        assert_eq!(lifecycle.ended().await, exit::IDLE);
         assert_eq!(start.elapsed().as_secs(), 900);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_retires_it_waits_for_the_quiet_that_was_asked_for() {
-        let life = life();
-        assert!(!life.retire(Duration::from_secs(30)));
+        let lifecycle = lifecycle();
+        assert!(!lifecycle.retire(Duration::from_secs(30)));
         tokio::time::advance(Duration::from_secs(31)).await;
-        assert!(life.retire(Duration::from_secs(30)));
-        assert_eq!(life.ended().await, exit::RETIRED);
+        assert!(lifecycle.retire(Duration::from_secs(30)));
+        assert_eq!(lifecycle.ended().await, exit::RETIRED);
     }
 
     #[tokio::test]
     async fn after_the_end_nothing_is_accepted_and_listeners_know_what_was() {
-        let life = life();
-        let mut events = life.listen();
-        assert!(life.retire(Duration::ZERO));
-        let refused = life.enter().expect_err("refused");
+        let lifecycle = lifecycle();
+        let mut events = lifecycle.listen();
+        assert!(lifecycle.retire(Duration::ZERO));
+        let refused = lifecycle.enter().expect_err("refused");
         assert_eq!(refused.code(), Code::Ending);
-        life.announce(vec!["a".into()], exit::RETIRED);
+        lifecycle.announce(vec!["a".into()], exit::RETIRED);
         let Some(event::Event::Ending(ending)) = events.recv().await.and_then(|e| e.event) else {
             panic!("no ending");
         };
         assert_eq!(ending.accepted, ["a"]);
         assert_eq!(i64::from(ending.exit_code), exit::RETIRED);
         // Who comes late is told too.
-        let late = life.listen().recv().await.and_then(|e| e.event);
+        let late = lifecycle.listen().recv().await.and_then(|e| e.event);
         assert_eq!(late, Some(event::Event::Ending(ending)));
     }
 }
