@@ -27,11 +27,11 @@ mod command;
 mod commands;
 mod ending;
 mod evidence;
-mod floor;
 mod idempotency;
 mod last_resort;
 mod last_use;
 mod lifecycle;
+mod min_free_space;
 mod options;
 mod outcome;
 mod pipes;
@@ -58,11 +58,11 @@ use std::time::Duration;
 use casemate_protocol::{WORKSPACE, exit};
 
 use self::commands::Commands;
-use self::floor::Floor;
 use self::idempotency::IdempotencyCache;
 use self::last_resort::LastResort;
 use self::last_use::LastUse;
 use self::lifecycle::Lifecycle;
+use self::min_free_space::MinFreeSpace;
 use self::options::Options;
 use self::reaper::Reaper;
 use self::service::Service;
@@ -137,11 +137,11 @@ async fn run(options: Options) -> io::Result<i64> {
     std::env::set_current_dir(WORKSPACE)?;
     make_own_directories();
     let pool = Arc::new(Pool::start("file", FILE_THREADS)?);
-    let floor = Floor::new(options.disk_floor);
+    let min_free = MinFreeSpace::new(options.disk_floor);
     let transfers = Transfers {
         workspace: workspace.clone(),
         pool: Pool::start("transfer", TRANSFER_THREADS)?,
-        floor,
+        min_free,
         backups: tokio::sync::Mutex::default(),
     };
     let lifecycle = Arc::new(Lifecycle::new(options.idle_timeout));
@@ -174,7 +174,7 @@ async fn run(options: Options) -> io::Result<i64> {
         boot_id: random_id(),
         denied: crate::filters::denied(),
         started: tokio::time::Instant::now(),
-        floor,
+        min_free,
     };
     let connections = socket::serve(service, lifecycle.clone())?;
     tokio::spawn(sweep(workspace, pool));

@@ -25,11 +25,11 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::command::{Command, outcome};
 use super::commands::Commands;
-use super::floor::Floor;
 use super::idempotency::{Claim, IdempotencyCache};
 use super::last_use::LastUse;
 use super::lifecycle::Lifecycle;
 use super::milliseconds;
+use super::min_free_space::MinFreeSpace;
 use super::transfers::Transfers;
 use super::{attached, cgroup};
 use crate::files::{Cancel, Pool, Workspace};
@@ -70,7 +70,7 @@ pub struct Service {
     /// The forbidden calls that were tried and refused.
     pub denied: Vec<String>,
     /// What writes leave free.
-    pub floor: Floor,
+    pub min_free: MinFreeSpace,
     /// When this PID 1 started.
     pub started: Instant,
 }
@@ -288,10 +288,10 @@ impl Sandbox for Service {
         &self,
         request: Request<WriteFileRequest>,
     ) -> Result<Response<WriteFileReply>, Status> {
-        let (request, floor) = (request.into_inner(), self.floor);
+        let (request, min_free) = (request.into_inner(), self.min_free);
         let id = request.id.clone();
         let job = move |files: &Workspace, cancel: &Cancel| {
-            floor.check()?;
+            min_free.check()?;
             files.write_file(&request, cancel)
         };
         answer(
@@ -304,10 +304,10 @@ impl Sandbox for Service {
         &self,
         request: Request<EditFileRequest>,
     ) -> Result<Response<EditFileReply>, Status> {
-        let (request, floor) = (request.into_inner(), self.floor);
+        let (request, min_free) = (request.into_inner(), self.min_free);
         let id = request.id.clone();
         let job = move |files: &Workspace, cancel: &Cancel| {
-            floor.check()?;
+            min_free.check()?;
             files.edit_file(&request, cancel)
         };
         answer(self.once_on_files(&self.pool, &self.edited, &id, job).await)

@@ -31,9 +31,9 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use super::floor::Floor;
 use super::lifecycle::ActivityGuard;
 use super::milliseconds;
+use super::min_free_space::MinFreeSpace;
 use super::stopped::Stopped;
 use crate::files::{
     Content, Copied, PARTS_AHEAD, PIECES_AHEAD, Parts, Piece, Pool, Transfer, Workspace,
@@ -53,7 +53,7 @@ pub struct Transfers {
     /// One thread for each transfer under way. What comes when all are taken waits.
     pub pool: Pool,
     /// What uploads leave free.
-    pub floor: Floor,
+    pub min_free: MinFreeSpace,
     /// One backup at a time: the first to end would let everything go on.
     pub backups: Mutex<()>,
 }
@@ -156,7 +156,8 @@ impl Transfers {
         let this = self.clone();
         tokio::spawn(async move {
             let (pieces, content) = mpsc::channel(PIECES_AHEAD);
-            let (workspace, floor, told) = (this.workspace.clone(), this.floor, sender.clone());
+            let (workspace, min_free, told) =
+                (this.workspace.clone(), this.min_free, sender.clone());
             let work = this.pool.run(move |cancel| {
                 let _busy = busy;
                 let say = |event| {
@@ -165,7 +166,7 @@ impl Transfers {
                     told.blocking_send(Ok(event)).map_err(gone)
                 };
                 let transfer = Transfer {
-                    room: &|| floor.check(),
+                    room: &|| min_free.check(),
                     ready: &|| say(Event::Ready(UploadReady {})),
                     cancel,
                 };

@@ -5,9 +5,9 @@ use casemate_protocol::{Failure, FailureExt as _, WORKSPACE, failure::Code};
 
 /// Free space below which nothing is written any more.
 #[derive(Debug, Clone, Copy)]
-pub struct Floor(u64);
+pub struct MinFreeSpace(u64);
 
-impl Floor {
+impl MinFreeSpace {
     /// In bytes; 0: none.
     pub fn new(bytes: u64) -> Self {
         Self(bytes)
@@ -29,8 +29,8 @@ impl Floor {
         if free >= self.0 {
             return Ok(());
         }
-        let (free, floor) = (free >> 20, self.0 >> 20);
-        let detail = format!("{free} MiB are free on the disk, and {floor} MiB must stay free");
+        let (free, min_free) = (free >> 20, self.0 >> 20);
+        let detail = format!("{free} MiB are free on the disk, and {min_free} MiB must stay free");
         Err(Failure::new(Code::NoSpace, detail))
     }
 }
