@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::{Signal, kill_process};
 use tokio::time::{Instant, timeout};
 
-use super::last_resort::LastResort;
+use super::kill_all::KillAll;
 use super::process::Process;
 use crate::tree;
 
@@ -36,7 +36,7 @@ pub enum Ending {
 /// is called before every process of the container is killed.
 pub async fn end_tree(
     process: &mut Process,
-    resort: &LastResort,
+    resort: &KillAll,
     before_last_resort: impl FnOnce(),
 ) -> Ending {
     let tree = process.root().map(tree::descendants);

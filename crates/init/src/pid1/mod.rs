@@ -28,7 +28,7 @@ mod commands;
 mod ending;
 mod evidence;
 mod idempotency;
-mod last_resort;
+mod kill_all;
 mod last_use;
 mod lifecycle;
 mod min_free_space;
@@ -59,7 +59,7 @@ use casemate_protocol::{WORKSPACE, exit};
 
 use self::commands::Commands;
 use self::idempotency::IdempotencyCache;
-use self::last_resort::LastResort;
+use self::kill_all::KillAll;
 use self::last_use::LastUse;
 use self::lifecycle::Lifecycle;
 use self::min_free_space::MinFreeSpace;
@@ -145,7 +145,7 @@ async fn run(options: Options) -> io::Result<i64> {
         backups: tokio::sync::Mutex::default(),
     };
     let lifecycle = Arc::new(Lifecycle::new(options.idle_timeout));
-    let resort = Arc::new(LastResort::new(lifecycle.clone()));
+    let resort = Arc::new(KillAll::new(lifecycle.clone()));
     let supervisors = Supervisors::new(Reaper::start(resort)?);
     supervisors.prepare();
     let shell = Shell::find();

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::last_resort::LastResort;
+use super::kill_all::KillAll;
 use crate::procfs;
 use crate::supervisor::{Last, Started};
 use crate::sys::{self, Change, ChildEvent, Wait};
@@ -35,7 +35,7 @@ const ORPHAN_ROUNDS: usize = 100;
 #[derive(Debug, Clone)]
 pub struct Reaper {
     children: Arc<Mutex<Children>>,
-    resort: Arc<LastResort>,
+    resort: Arc<KillAll>,
 }
 
 /// That nothing is left below a supervisor. Made in this module alone, and only of what
@@ -64,7 +64,7 @@ impl Reaper {
     ///
     /// # Errors
     /// When SIGCHLD cannot be listened to.
-    pub fn start(resort: Arc<LastResort>) -> io::Result<Self> {
+    pub fn start(resort: Arc<KillAll>) -> io::Result<Self> {
         let mut child_signals = signal(SignalKind::child())?;
         let reaper = Self {
             children: Arc::default(),
@@ -85,7 +85,7 @@ impl Reaper {
     }
 
     /// What is done against what cannot be ended otherwise.
-    pub fn resort(&self) -> &LastResort {
+    pub fn resort(&self) -> &KillAll {
         &self.resort
     }
 

@@ -27,13 +27,13 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// How often it was taken, and what it left.
 #[derive(Debug)]
-pub struct LastResort {
+pub struct KillAll {
     lifecycle: Arc<Lifecycle>,
     taken: AtomicU64,
     stuck: AtomicU32,
 }
 
-impl LastResort {
+impl KillAll {
     /// Never taken yet.
     pub fn new(lifecycle: Arc<Lifecycle>) -> Self {
         Self {
