@@ -174,7 +174,7 @@ fn shown(line: &[u8], max: u64) -> String {
     let kept = prefix(line, max);
     let mut text = String::from_utf8_lossy(&line[..kept]).into_owned();
     if kept < line.len() {
-        text += &lines::mark(count_chars(&line[kept..]), super::source::End::File);
+        text += &lines::mark(count_chars(&line[kept..]), super::source::LineEnd::File);
     }
     text
 }

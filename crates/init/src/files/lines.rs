@@ -17,7 +17,7 @@ use casemate_protocol::{Failure, FailureExt as _};
 
 use super::budget::Budget;
 use super::charset::{count_chars, holds_nul, prefix};
-use super::source::{End, Passed, Source};
+use super::source::{LineEnd, LineSource, SkippedLine};
 
 /// What to show. Nothing of it may be 0.
 #[derive(Clone, Copy, Debug)]
@@ -50,13 +50,13 @@ pub(super) struct Page {
 
 /// Why nothing can be shown.
 #[derive(Debug)]
-pub(super) enum Refused {
+pub(super) enum ReadRejection {
     /// It was taken for UTF-8, and is not.
     NotUtf8,
     Failed(Failure),
 }
 
-impl From<Failure> for Refused {
+impl From<Failure> for ReadRejection {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
@@ -65,32 +65,35 @@ impl From<Failure> for Refused {
 /// Reads one page. The way to `start_line` has no bound but the file's end and
 /// the source's [`super::Cancel`]; it goes over holes at once.
 pub(super) fn read(
-    source: &mut Source<'_>,
+    source: &mut LineSource<'_>,
     limits: &Limits,
     mut budget: Budget,
-) -> Result<Page, Refused> {
+) -> Result<Page, ReadRejection> {
     let before = source.skip_lines(limits.start_line - 1)?;
-    let mut shown = Shown::new(limits);
-    let mut stands = Stands::AtLine;
-    while stands == Stands::AtLine && shown.lines < limits.max_lines && !source.peek()?.is_empty() {
+    let mut shown = PageBuilder::new(limits);
+    let mut stands = ReadPosition::AtLine;
+    while stands == ReadPosition::AtLine
+        && shown.lines < limits.max_lines
+        && !source.peek()?.is_empty()
+    {
         stands = shown.take_line(source, &mut budget)?;
     }
     if holds_nul(&shown.text) {
         return Err(not_text("holds NUL").into());
     }
     let (after, complete) = match stands {
-        Stands::AtLine => source.count_lines(false, &mut budget)?,
-        Stands::InUnshown => source.count_lines(true, &mut budget)?,
-        Stands::AfterUnshown => {
+        ReadPosition::AtLine => source.count_lines(false, &mut budget)?,
+        ReadPosition::InUnshown => source.count_lines(true, &mut budget)?,
+        ReadPosition::AfterUnshown => {
             let (lines, complete) = source.count_lines(false, &mut budget)?;
             (lines + 1, complete)
         }
-        Stands::InShown => (0, false),
+        ReadPosition::InShown => (0, false),
     };
     // What there is of a line without an end may be the last of the file.
-    let ended = shown.lines - u64::from(stands == Stands::InShown);
+    let ended = shown.lines - u64::from(stands == ReadPosition::InShown);
     Ok(Page {
-        text: String::from_utf8(shown.text).map_err(|_| Refused::NotUtf8)?,
+        text: String::from_utf8(shown.text).map_err(|_| ReadRejection::NotUtf8)?,
         lines: shown.lines,
         lines_seen: before + ended + after,
         complete,
@@ -104,7 +107,7 @@ pub(super) fn not_text(detail: &str) -> Failure {
 
 /// Where in the file the reader stands, after it tried to show a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Stands {
+enum ReadPosition {
     /// Where a line begins, if one does.
     AtLine,
     /// In a line that is shown and longer than the budget.
@@ -116,7 +119,7 @@ enum Stands {
 }
 
 /// The text that is shown, growing line by line.
-struct Shown<'a> {
+struct PageBuilder<'a> {
     limits: &'a Limits,
     text: Vec<u8>,
     chars: u64,
@@ -124,7 +127,7 @@ struct Shown<'a> {
     cut: u64,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> PageBuilder<'a> {
     fn new(limits: &'a Limits) -> Self {
         Self {
             limits,
@@ -138,9 +141,9 @@ impl<'a> Shown<'a> {
     /// Shows the line that `source` stands at, if there is room for it.
     fn take_line(
         &mut self,
-        source: &mut Source<'_>,
+        source: &mut LineSource<'_>,
         budget: &mut Budget,
-    ) -> Result<Stands, Refused> {
+    ) -> Result<ReadPosition, ReadRejection> {
         let start = self.text.len();
         let (keep, room) = self.bounds();
         // One more than is kept: it may be the "\r" of the line's end.
@@ -148,14 +151,14 @@ impl<'a> Shown<'a> {
         let line = match end {
             None if room <= keep => {
                 self.text.truncate(start);
-                return Ok(Stands::InUnshown);
+                return Ok(ReadPosition::InUnshown);
             }
             None => {
                 let rest = source.skip_line(budget)?;
                 let chars = chars + rest.chars;
-                Passed { chars, ..rest }
+                SkippedLine { chars, ..rest }
             }
-            Some(end) => Passed {
+            Some(end) => SkippedLine {
                 chars,
                 returned: self.text[start..].ends_with(b"\r"),
                 end,
@@ -181,8 +184,8 @@ impl<'a> Shown<'a> {
 
     /// Cuts what is there of a line to `keep` characters, if it has more, and
     /// ends it as it ends in the file. Says whether it was cut.
-    fn finish_line(&mut self, start: usize, keep: u64, line: Passed) -> bool {
-        let returned = line.returned && line.end == End::Newline;
+    fn finish_line(&mut self, start: usize, keep: u64, line: SkippedLine) -> bool {
+        let returned = line.returned && line.end == LineEnd::Newline;
         let content = line.chars - u64::from(returned);
         let cut = content > keep;
         if cut {
@@ -194,7 +197,7 @@ impl<'a> Shown<'a> {
                 self.text.push(b'\r');
             }
         }
-        if line.end == End::Newline {
+        if line.end == LineEnd::Newline {
             self.text.push(b'\n');
         }
         cut
@@ -202,7 +205,7 @@ impl<'a> Shown<'a> {
 
     /// Counts the line that `text` has from `start` on, or takes it back when
     /// it is more than there is room for.
-    fn keep_line(&mut self, start: usize, room: u64, cut: bool, end: End) -> Stands {
+    fn keep_line(&mut self, start: usize, room: u64, cut: bool, end: LineEnd) -> ReadPosition {
         let chars = count_chars(&self.text[start..]);
         let shown = chars <= room;
         if shown {
@@ -213,17 +216,17 @@ impl<'a> Shown<'a> {
             self.text.truncate(start);
         }
         match (shown, end) {
-            (true, End::Unknown) => Stands::InShown,
-            (true, _) => Stands::AtLine,
-            (false, End::Unknown) => Stands::InUnshown,
-            (false, _) => Stands::AfterUnshown,
+            (true, LineEnd::Unknown) => ReadPosition::InShown,
+            (true, _) => ReadPosition::AtLine,
+            (false, LineEnd::Unknown) => ReadPosition::InUnshown,
+            (false, _) => ReadPosition::AfterUnshown,
         }
     }
 }
 
 /// What stands in a line for the characters that are not shown.
-pub(super) fn mark(more: u64, end: End) -> String {
-    let over = if end == End::Unknown { "over " } else { "" };
+pub(super) fn mark(more: u64, end: LineEnd) -> String {
+    let over = if end == LineEnd::Unknown { "over " } else { "" };
     let s = if more == 1 { "" } else { "s" };
     format!(" [… {over}{more} more character{s}]")
 }

@@ -12,9 +12,9 @@ use rustix::io::{Errno, pread, retry_on_intr};
 
 use super::budget::Budget;
 use super::charset::{Charset, SNIFFED, has_many_controls, is_mostly_damage, looks_binary};
-use super::lines::{Limits, Page, Refused, not_text};
+use super::lines::{Limits, Page, ReadRejection, not_text};
 use super::path::RelativePath;
-use super::source::Source;
+use super::source::LineSource;
 use super::stat::version;
 use super::{Cancel, Workspace, failure, invalid, lines, modified_ms, size};
 
@@ -50,7 +50,7 @@ impl Workspace {
         }
         let (file, stat) = self.open_regular(&request.path, cancel)?;
         let read = |charset| {
-            let mut source = Source::new(&file, size(&stat), charset, BUFFER, cancel);
+            let mut source = LineSource::new(&file, size(&stat), charset, BUFFER, cancel);
             lines::read(&mut source, &limits, Budget::default())
         };
         let (page, charset) = page_in(charset(&file, size(&stat))?, read)?;
@@ -117,10 +117,10 @@ fn charset(file: &OwnedFd, size: u64) -> Result<Charset, Failure> {
 /// is damaged UTF-8 or Latin-1, and says so, whatever the pages before and behind it are.
 fn page_in(
     charset: Charset,
-    read: impl Fn(Charset) -> Result<Page, Refused>,
+    read: impl Fn(Charset) -> Result<Page, ReadRejection>,
 ) -> Result<(Page, Charset), Failure> {
     let (page, charset) = match read(charset) {
-        Err(Refused::NotUtf8) => {
+        Err(ReadRejection::NotUtf8) => {
             let marked = !charset.mark().is_empty();
             let damaged = Charset::DamagedUtf8 { marked };
             match read(damaged) {
@@ -135,8 +135,8 @@ fn page_in(
             Err(not_text("binary in these lines"))
         }
         Ok(page) => Ok((page, charset)),
-        Err(Refused::Failed(failure)) => Err(failure),
-        Err(Refused::NotUtf8) => Err(not_text("not UTF-8")),
+        Err(ReadRejection::Failed(failure)) => Err(failure),
+        Err(ReadRejection::NotUtf8) => Err(not_text("not UTF-8")),
     }
 }
 

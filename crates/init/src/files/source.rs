@@ -15,7 +15,7 @@ use rustix::io::{Errno, pread, retry_on_intr};
 
 use super::budget::Budget;
 use super::charset::{Charset, count_chars, prefix};
-use super::lines::Refused;
+use super::lines::ReadRejection;
 use super::{Cancel, failure};
 
 /// Longest UTF-8 character, in bytes.
@@ -23,7 +23,7 @@ const LONGEST_CHAR: u64 = 4;
 
 /// How a line ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum End {
+pub(super) enum LineEnd {
     Newline,
     File,
     /// It did not, within the budget.
@@ -32,16 +32,16 @@ pub(super) enum End {
 
 /// A line, or the rest of one, that went by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Passed {
+pub(super) struct SkippedLine {
     pub(super) chars: u64,
     /// Its last byte was "\r".
     pub(super) returned: bool,
-    pub(super) end: End,
+    pub(super) end: LineEnd,
 }
 
 /// The file, from its beginning to the size it had when it was opened: one
 /// that grows while it is read has an end all the same.
-pub(super) struct Source<'a> {
+pub(super) struct LineSource<'a> {
     file: BorrowedFd<'a>,
     charset: Charset,
     offset: u64,
@@ -53,7 +53,7 @@ pub(super) struct Source<'a> {
     cancel: &'a Cancel,
 }
 
-impl<'a> Source<'a> {
+impl<'a> LineSource<'a> {
     /// `buffer`: bytes read at a time; a character of UTF-16 has up to 4.
     pub(super) fn new(
         file: &'a OwnedFd,
@@ -129,13 +129,13 @@ impl<'a> Source<'a> {
         &mut self,
         text: &mut Vec<u8>,
         max: u64,
-    ) -> Result<(u64, Option<End>), Refused> {
+    ) -> Result<(u64, Option<LineEnd>), ReadRejection> {
         let start = text.len();
         let mut chars = 0;
         loop {
             let unread = self.peek()?;
             if unread.is_empty() {
-                return Ok((chars, Some(End::File)));
+                return Ok((chars, Some(LineEnd::File)));
             }
             let newline = memchr(b'\n', unread);
             let line = &unread[..newline.unwrap_or(unread.len())];
@@ -147,10 +147,10 @@ impl<'a> Source<'a> {
             self.consume(bytes + usize::from(ended));
             // Bytes that continue a character for ever are none.
             if (text.len() - start) as u64 > max.saturating_mul(LONGEST_CHAR) {
-                return Err(Refused::NotUtf8);
+                return Err(ReadRejection::NotUtf8);
             }
             if ended {
-                return Ok((chars, Some(End::Newline)));
+                return Ok((chars, Some(LineEnd::Newline)));
             }
             if more {
                 return Ok((chars, None));
@@ -159,17 +159,17 @@ impl<'a> Source<'a> {
     }
 
     /// Lets the rest of a line go by.
-    pub(super) fn skip_line(&mut self, budget: &mut Budget) -> Result<Passed, Failure> {
+    pub(super) fn skip_line(&mut self, budget: &mut Budget) -> Result<SkippedLine, Failure> {
         let since = Instant::now();
-        let mut passed = Passed {
+        let mut passed = SkippedLine {
             chars: 0,
             returned: false,
-            end: End::Unknown,
+            end: LineEnd::Unknown,
         };
-        while passed.end == End::Unknown {
+        while passed.end == LineEnd::Unknown {
             let unread = self.peek()?;
             if unread.is_empty() {
-                passed.end = End::File;
+                passed.end = LineEnd::File;
             } else if budget.is_spent(since) {
                 break;
             } else {
@@ -178,7 +178,7 @@ impl<'a> Source<'a> {
                 passed.chars += count_chars(line);
                 passed.returned = line.last().map_or(passed.returned, |last| *last == b'\r');
                 if newline.is_some() {
-                    passed.end = End::Newline;
+                    passed.end = LineEnd::Newline;
                 }
                 let bytes = line.len() + usize::from(newline.is_some());
                 self.consume(bytes);

@@ -23,10 +23,10 @@ fn file_of(content: &[u8]) -> OwnedFd {
 }
 
 /// What a page was refused for; `None`: it is not UTF-8.
-fn code(refused: Refused) -> Option<Code> {
+fn code(refused: ReadRejection) -> Option<Code> {
     match refused {
-        Refused::NotUtf8 => None,
-        Refused::Failed(failure) => Some(failure.code()),
+        ReadRejection::NotUtf8 => None,
+        ReadRejection::Failed(failure) => Some(failure.code()),
     }
 }
 
@@ -50,7 +50,7 @@ fn read_page(
     let file = file_of(content);
     let cancel = Cancel::default();
     let size = content.len() as u64;
-    let mut source = Source::new(&file, size, charset, buffer, &cancel);
+    let mut source = LineSource::new(&file, size, charset, buffer, &cancel);
     read(&mut source, &limits, budget).map_err(code)
 }
 
@@ -83,7 +83,7 @@ fn model_line(line: &str, keep: usize) -> (String, bool) {
         return (line.to_owned(), false);
     }
     let kept: String = content.chars().take(keep).collect();
-    (kept + &mark(more as u64, End::File) + end, true)
+    (kept + &mark(more as u64, LineEnd::File) + end, true)
 }
 
 fn model(content: &str, limits: &Limits) -> Page {
@@ -246,7 +246,7 @@ fn only_what_is_shown_has_to_be_text() {
 fn bytes_that_continue_a_character_for_ever_are_not_collected() {
     let file = file_of(&vec![0x80; 1 << 20]);
     let cancel = Cancel::default();
-    let mut source = Source::new(&file, 1 << 20, UTF_8, 64, &cancel);
+    let mut source = LineSource::new(&file, 1 << 20, UTF_8, 64, &cancel);
     let mut text = Vec::new();
     let taken = source.take_chars(&mut text, 10).map_err(code);
     assert_eq!(taken, Err(None));
@@ -292,7 +292,7 @@ fn a_cancelled_page_ends_on_the_way_to_its_first_line() {
     let file = file_of(b"text");
     let cancel = Cancel::default();
     cancel.cancel();
-    let mut source = Source::new(&file, 4, UTF_8, 4, &cancel);
+    let mut source = LineSource::new(&file, 4, UTF_8, 4, &cancel);
     let limits = Limits {
         start_line: 1000,
         ..WIDE
@@ -306,7 +306,7 @@ fn a_file_that_grew_or_shrank_since_it_was_opened_has_an_end() {
     let file = file_of(b"1\n2\n3\n");
     let cancel = Cancel::default();
     for (size, lines) in [(4, 2), (6, 3), (1000, 3)] {
-        let mut source = Source::new(&file, size, UTF_8, 4, &cancel);
+        let mut source = LineSource::new(&file, size, UTF_8, 4, &cancel);
         let shown = read(&mut source, &WIDE, endless()).expect("text");
         assert_eq!((shown.lines, shown.complete), (lines, true));
     }
@@ -323,7 +323,7 @@ fn a_file_of_utf_16_that_is_cut_off_ends_in_a_mark_for_what_is_missing() {
     // So does one that became shorter while it was read.
     let file = file_of(b"\xff\xfea\0b");
     let cancel = Cancel::default();
-    let mut source = Source::new(&file, 1000, utf_16, 64, &cancel);
+    let mut source = LineSource::new(&file, 1000, utf_16, 64, &cancel);
     let shown = read(&mut source, &WIDE, endless()).expect("text");
     assert_eq!((shown.text.as_str(), shown.complete), ("a\u{fffd}", true));
 }
@@ -337,7 +337,7 @@ fn holes_on_the_way_to_the_first_line_are_not_read() {
     let (size, file) = (HOLE + 7, OwnedFd::from(file));
     let cancel = Cancel::default();
     let page = |start_line, charset| {
-        let mut source = Source::new(&file, size, charset, 64, &cancel);
+        let mut source = LineSource::new(&file, size, charset, 64, &cancel);
         let limits = Limits { start_line, ..WIDE };
         let page = read(&mut source, &limits, endless()).expect("text");
         (page.text, page.lines_seen)
@@ -346,6 +346,6 @@ fn holes_on_the_way_to_the_first_line_are_not_read() {
     assert_eq!(page(4, Charset::Latin1), ("last".to_owned(), 4));
     assert_eq!(page(5, UTF_8), (String::new(), 4));
     rustix::fs::ftruncate(&file, 2 * HOLE).expect("longer");
-    let mut source = Source::new(&file, 2 * HOLE, UTF_8, 64, &cancel);
+    let mut source = LineSource::new(&file, 2 * HOLE, UTF_8, 64, &cancel);
     assert_eq!(source.skip_lines(u64::MAX).expect("the end"), 4);
 }
