@@ -19,12 +19,12 @@
 //! the disk when the call is answered.
 
 mod exact;
+mod link_target;
 mod reader;
 mod records;
 mod source;
 mod sparse;
 mod tree;
-mod way;
 
 use casemate_protocol::backup::{self, HEADERS};
 use casemate_protocol::failure::Code;
@@ -32,9 +32,9 @@ use casemate_protocol::{Attribute, Failure, FailureExt as _, UploadBegin, Upload
 use rustix::fs::OFlags;
 use tar::EntryType;
 
-use self::exact::Modified;
+use self::exact::ModifiedTime;
 use self::reader::{Entry, Reader};
-use self::source::Source;
+use self::source::ArchiveSource;
 use self::sparse::Layout;
 use self::tree::{EntryPath, Tree};
 use super::archive::{named, shown};
@@ -88,7 +88,7 @@ impl Workspace {
             },
             buffer: vec![0; BUFFER],
         };
-        let run = unpacking.run(&Source::new(content));
+        let run = unpacking.run(&ArchiveSource::new(content));
         let run = run.and_then(|()| unpacking.tree.finish());
         run.map_err(|failure| Failure {
             stored: unpacking.done.entries,
@@ -117,13 +117,13 @@ struct Unpacking<'a> {
 struct Kept {
     /// Permission bits.
     mode: u32,
-    modified: Modified,
+    modified: ModifiedTime,
     /// A backup's.
     attributes: Vec<Attribute>,
 }
 
 impl Unpacking<'_> {
-    fn run(&mut self, source: &Source) -> Result<(), Failure> {
+    fn run(&mut self, source: &ArchiveSource) -> Result<(), Failure> {
         let mut reader = Reader::new(source);
         let mut last: Option<Vec<u8>> = None;
         loop {
@@ -150,7 +150,7 @@ impl Unpacking<'_> {
         &mut self,
         entry: &mut Entry,
         reader: &mut Reader<'_>,
-        source: &Source,
+        source: &ArchiveSource,
     ) -> Result<(), Failure> {
         self.transfer.cancel.check()?;
         let most = if self.exact { backup::ENTRIES } else { ENTRIES };
@@ -213,12 +213,12 @@ impl Unpacking<'_> {
     }
 
     /// In a user's archive to the second: that is what the header has.
-    fn modified(&self, entry: &Entry) -> Result<Modified, Failure> {
+    fn modified(&self, entry: &Entry) -> Result<ModifiedTime, Failure> {
         let of_records = match self.exact {
             true => entry.records.modified()?,
             false => None,
         };
-        Ok(of_records.unwrap_or_else(|| Modified::of_header(&entry.header)))
+        Ok(of_records.unwrap_or_else(|| ModifiedTime::of_header(&entry.header)))
     }
 
     /// Counts what a header claims, before any of it is written.

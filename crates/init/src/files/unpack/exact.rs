@@ -16,9 +16,9 @@ use crate::files::{attributes, failure};
 
 /// When an entry was last modified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Modified(Timespec);
+pub(super) struct ModifiedTime(Timespec);
 
-impl Modified {
+impl ModifiedTime {
     /// In seconds, which is all that a header has.
     pub(super) fn of_header(header: &Header) -> Self {
         let seconds = header.mtime().unwrap_or(0);
@@ -65,13 +65,13 @@ pub(super) fn attributes(records: &mut Records) -> Result<Vec<Attribute>, Failur
 /// What a directory becomes when all is in it: until then its owner must be able to
 /// write there, and every entry changes its time and would inherit its default ACL.
 #[derive(Debug)]
-pub(super) struct Settling {
+pub(super) struct DeferredMetadata {
     pub(super) mode: u32,
-    pub(super) modified: Modified,
+    pub(super) modified: ModifiedTime,
     pub(super) default_acl: Option<Attribute>,
 }
 
-impl Settling {
+impl DeferredMetadata {
     /// How many attributes the disk does not take.
     pub(super) fn settle(self, dir: &OwnedFd, name: &[u8]) -> Result<u64, Failure> {
         let mut lost = 0;

@@ -17,7 +17,7 @@ use tar::{EntryType, Header};
 
 use super::bad;
 use super::records::Records;
-use super::source::Source;
+use super::source::ArchiveSource;
 
 /// An entry. Its data is read from the [`Reader`].
 pub(super) struct Entry {
@@ -31,7 +31,7 @@ pub(super) struct Entry {
 }
 
 pub(super) struct Reader<'s> {
-    source: &'s Source,
+    source: &'s ArchiveSource,
     /// Data of the entry that was not read yet, and what pads it.
     data: u64,
     padding: u64,
@@ -39,14 +39,14 @@ pub(super) struct Reader<'s> {
 
 /// What the headers before that of an entry say.
 #[derive(Default)]
-struct Before {
+struct PendingHeaders {
     path: Option<Vec<u8>>,
     target: Option<Vec<u8>>,
     records: Option<Records>,
 }
 
 impl<'s> Reader<'s> {
-    pub(super) fn new(source: &'s Source) -> Self {
+    pub(super) fn new(source: &'s ArchiveSource) -> Self {
         Self {
             source,
             data: 0,
@@ -58,7 +58,7 @@ impl<'s> Reader<'s> {
     pub(super) fn next(&mut self) -> Result<Option<Entry>, Failure> {
         self.skip()?;
         self.source.allow(HEADERS);
-        let mut before = Before::default();
+        let mut before = PendingHeaders::default();
         while let Some(header) = self.header()? {
             let size = header.entry_size();
             let size = size.map_err(|error| self.source.failure(&error))?;
@@ -80,7 +80,7 @@ impl<'s> Reader<'s> {
             }
         }
         match before {
-            Before {
+            PendingHeaders {
                 path: None,
                 target: None,
                 records: None,
@@ -89,7 +89,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    fn entry(&mut self, header: Header, size: u64, before: Before) -> Entry {
+    fn entry(&mut self, header: Header, size: u64, before: PendingHeaders) -> Entry {
         let records = before.records.unwrap_or_default();
         let stored = records.size.unwrap_or(size);
         self.begin(stored);

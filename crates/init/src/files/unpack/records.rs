@@ -7,7 +7,7 @@
 use casemate_protocol::{Attribute, Failure, parse_pax_time, split_pax_record};
 
 use super::bad;
-use super::exact::Modified;
+use super::exact::ModifiedTime;
 use super::sparse::SparseRecords;
 
 /// What changes the content and is not understood: parts of a file of several archives, the
@@ -86,13 +86,13 @@ impl Records {
     }
 
     /// When the entry was last modified, to the nanosecond.
-    pub(super) fn modified(&self) -> Result<Option<Modified>, Failure> {
+    pub(super) fn modified(&self) -> Result<Option<ModifiedTime>, Failure> {
         let Some(text) = &self.modified else {
             return Ok(None);
         };
         let time = std::str::from_utf8(text).ok().and_then(parse_pax_time);
         let (seconds, nanos) = time.ok_or_else(|| bad("its time is none"))?;
-        Ok(Some(Modified::new(seconds, nanos)))
+        Ok(Some(ModifiedTime::new(seconds, nanos)))
     }
 
     /// # Errors

@@ -10,7 +10,7 @@ use casemate_protocol::backup::HEADERS;
 use super::bad;
 use crate::files::upload::Content;
 
-pub(super) struct Source {
+pub(super) struct ArchiveSource {
     content: RefCell<Content>,
     /// Bytes that may still be read.
     allowed: Cell<u64>,
@@ -19,7 +19,7 @@ pub(super) struct Source {
     failed: RefCell<Option<Failure>>,
 }
 
-impl Source {
+impl ArchiveSource {
     pub(super) fn new(content: Content) -> Self {
         Self {
             content: RefCell::new(content),
@@ -61,7 +61,7 @@ impl Source {
     }
 }
 
-impl Read for &Source {
+impl Read for &ArchiveSource {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let allowed = usize::try_from(self.allowed.get()).unwrap_or(usize::MAX);
         if allowed == 0 {

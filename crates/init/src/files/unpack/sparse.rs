@@ -14,7 +14,7 @@ use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader};
 use super::bad;
 use super::reader::{Entry, Reader};
 use super::records::number;
-use super::source::Source;
+use super::source::ArchiveSource;
 use crate::files::archive::Extent;
 
 /// Where the data of a file belongs.
@@ -87,7 +87,7 @@ impl Layout {
     pub(super) fn of(
         entry: &Entry,
         reader: &mut Reader<'_>,
-        source: &Source,
+        source: &ArchiveSource,
         admit: impl FnOnce(u64) -> Result<(), Failure>,
     ) -> Result<Self, Failure> {
         entry.records.must_be_understood()?;
@@ -135,7 +135,7 @@ impl Layout {
     fn of_header(
         entry: &Entry,
         reader: &mut Reader<'_>,
-        source: &Source,
+        source: &ArchiveSource,
         admit: impl FnOnce(u64) -> Result<(), Failure>,
     ) -> Result<Self, Failure> {
         let Some(gnu) = entry.header.as_gnu() else {

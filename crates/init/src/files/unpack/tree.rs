@@ -17,8 +17,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::exact::{Modified, Settling};
-use super::way::Way;
+use super::exact::{DeferredMetadata, ModifiedTime};
+use super::link_target::LinkTargetPath;
 use super::{Kept, bad};
 use crate::files::attributes::{self, DEFAULT_ACL};
 use crate::files::path::check_name;
@@ -69,19 +69,19 @@ pub(super) struct Tree {
     exact: bool,
     /// From below the top to the directory of the last entry: the next is likely there.
     /// The last [`HELD`] of them are open.
-    held: Vec<Held>,
+    held: Vec<OpenDirectory>,
     /// What the top is to be when all is in it.
-    settling: Option<Settling>,
+    settling: Option<DeferredMetadata>,
     /// Attributes that the disk does not take.
     pub(super) lost: u64,
 }
 
 /// A directory on the way to the last entry.
-struct Held {
+struct OpenDirectory {
     name: Vec<u8>,
     dir: Option<OwnedFd>,
     /// What it is to be when all is in it.
-    settling: Option<Settling>,
+    settling: Option<DeferredMetadata>,
 }
 
 impl Tree {
@@ -116,8 +116,8 @@ impl Tree {
         last.unwrap_or(&self.top)
     }
 
-    fn hold(&mut self, name: &[u8], dir: OwnedFd, settling: Option<Settling>) {
-        self.held.push(Held {
+    fn hold(&mut self, name: &[u8], dir: OwnedFd, settling: Option<DeferredMetadata>) {
+        self.held.push(OpenDirectory {
             name: name.to_vec(),
             dir: Some(dir),
             settling,
@@ -186,7 +186,7 @@ impl Tree {
         let mut attributes = kept.attributes;
         let is_default = |acl: &mut Attribute| acl.name == DEFAULT_ACL;
         let default_acl = attributes.extract_if(.., is_default).next();
-        let settling = Some(Settling {
+        let settling = Some(DeferredMetadata {
             mode: kept.mode,
             modified: kept.modified,
             default_acl,
@@ -224,7 +224,7 @@ impl Tree {
         &mut self,
         path: &EntryPath<'_>,
         target: &[u8],
-        modified: Option<Modified>,
+        modified: Option<ModifiedTime>,
     ) -> Result<(), Failure> {
         if target.is_empty() {
             return Err(bad("a link to nothing"));
@@ -248,7 +248,7 @@ impl Tree {
         let is_backup = self.exact;
         // First: it settles the directories that it leaves, and the file may be in one.
         let (dir, name) = self.place(path)?;
-        let way = Way::to(top, parents, is_backup)?;
+        let way = LinkTargetPath::to(top, parents, is_backup)?;
         let from = way.end();
         let stat = statat(from, file, AtFlags::SYMLINK_NOFOLLOW).map_err(failure)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {

@@ -12,7 +12,7 @@ use crate::files::failure;
 
 /// The end of a way through directories that can be gone into until this is dropped; a
 /// change of the mode does not change the time that they show.
-pub(super) struct Way<'p> {
+pub(super) struct LinkTargetPath<'p> {
     parents: &'p [&'p [u8]],
     /// The top, and then as far as it was gone.
     end: OwnedFd,
@@ -22,7 +22,7 @@ pub(super) struct Way<'p> {
     unlocked: Vec<(usize, Mode)>,
 }
 
-impl<'p> Way<'p> {
+impl<'p> LinkTargetPath<'p> {
     /// With `unlock` the owner may go into all of them; otherwise what the modes say holds.
     pub(super) fn to(top: OwnedFd, parents: &'p [&'p [u8]], unlock: bool) -> Result<Self, Failure> {
         let mut way = Self {
@@ -50,7 +50,7 @@ impl<'p> Way<'p> {
     }
 }
 
-impl Drop for Way<'_> {
+impl Drop for LinkTargetPath<'_> {
     /// Back up, and locks again what was unlocked: the deepest first, for the others lead
     /// to it. By `..`, so that a way of any depth needs one descriptor: only a restore
     /// unlocks, in whose container nobody is who could move a directory.
