@@ -15,7 +15,7 @@
 pub(in crate::files) mod backup;
 mod extents;
 mod look;
-mod unlocked;
+mod readable;
 mod walk;
 mod writer;
 
@@ -25,7 +25,7 @@ use casemate_protocol::Failure;
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, openat, readlinkat};
 use rustix::io::Errno;
 
-use self::unlocked::Unlocked;
+use self::readable::ReadableDir;
 use self::walk::walk;
 use self::writer::Writer;
 use super::download::Parts;
@@ -83,7 +83,7 @@ trait Visit {
     fn file(&mut self, at: At<'_>, stat: &Stat) -> Result<(), Failure>;
     fn link(&mut self, at: At<'_>, stat: &Stat) -> Result<(), Failure>;
     /// Opens a directory; `None` when it is gone.
-    fn open(&self, at: At<'_>, stat: &Stat) -> Result<Option<(Unlocked, Stat)>, Failure>;
+    fn open(&self, at: At<'_>, stat: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure>;
     /// `path` ends with a `/`.
     fn directory(&mut self, path: &[u8], dir: &OwnedFd, stat: &Stat) -> Result<(), Failure>;
     /// A socket, a FIFO or a device, which no archive has.
@@ -118,7 +118,7 @@ impl Visit for Download<'_> {
         }
     }
 
-    fn open(&self, at: At<'_>, _: &Stat) -> Result<Option<(Unlocked, Stat)>, Failure> {
+    fn open(&self, at: At<'_>, _: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure> {
         let opened = open(at, DIRECTORY)?;
         Ok(opened.map(|(dir, stat)| (dir.into(), stat)))
     }

@@ -23,7 +23,7 @@ use casemate_protocol::failure::Code;
 use casemate_protocol::{Attribute, Failure, FailureExt as _, LeftOut, backup::ENTRIES};
 use rustix::fs::{FileType, OFlags, Stat, fstat};
 
-use super::unlocked::{self, Unlocked};
+use super::readable::{self, ReadableDir};
 use super::writer::Writer;
 use super::{At, OURS, Opener, Visit, is, target, walk};
 use crate::files::attributes::{self, Attributes};
@@ -134,7 +134,7 @@ impl Visit for Copy<'_> {
             self.out.hard_link(at.path, first, stat)?;
             return self.seen.add(at.path, stat);
         }
-        let opened = unlocked::file(at, stat, &mut self.opener)?;
+        let opened = readable::file(at, stat, &mut self.opener)?;
         let Some((file, stat, attributes)) = opened else {
             return Ok(());
         };
@@ -155,8 +155,8 @@ impl Visit for Copy<'_> {
         self.seen.add(at.path, stat)
     }
 
-    fn open(&self, at: At<'_>, stat: &Stat) -> Result<Option<(Unlocked, Stat)>, Failure> {
-        unlocked::directory(at, stat)
+    fn open(&self, at: At<'_>, stat: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure> {
+        readable::directory(at, stat)
     }
 
     fn directory(&mut self, path: &[u8], dir: &OwnedFd, stat: &Stat) -> Result<(), Failure> {
@@ -187,8 +187,8 @@ impl Visit for Again {
         self.0.add(at.path, stat)
     }
 
-    fn open(&self, at: At<'_>, stat: &Stat) -> Result<Option<(Unlocked, Stat)>, Failure> {
-        unlocked::directory(at, stat)
+    fn open(&self, at: At<'_>, stat: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure> {
+        readable::directory(at, stat)
     }
 
     fn directory(&mut self, path: &[u8], _: &OwnedFd, stat: &Stat) -> Result<(), Failure> {
@@ -252,7 +252,7 @@ impl Seen {
         );
         // Making it readable for the copy changes the second: of a directory after this
         // look too, and of a file just now. Who writes into it changes the first.
-        let is_open = unlocked::is_open(stat);
+        let is_open = readable::is_open(stat);
         if is_open || !is(FileType::Directory, stat) {
             changed.hash(&mut self.digest);
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use casemate_protocol::Failure;
 use rustix::fs::{Mode, Stat, openat};
 
-use super::unlocked::Unlocked;
+use super::readable::ReadableDir;
 use super::{At, DIRECTORY, Opener, Visit, hidden_at_the_top, open, walk};
 use crate::files::patience::Patience;
 use crate::files::{Cancel, failure};
@@ -65,7 +65,7 @@ impl Visit for Look<'_> {
         Ok(())
     }
 
-    fn open(&self, at: At<'_>, _: &Stat) -> Result<Option<(Unlocked, Stat)>, Failure> {
+    fn open(&self, at: At<'_>, _: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure> {
         if self.is_over() {
             return Ok(None);
         }

@@ -19,7 +19,7 @@ use casemate_protocol::failure::Code;
 use casemate_protocol::{Failure, FailureExt as _, backup};
 use rustix::fs::{AtFlags, FileType, Stat, statat};
 
-use super::unlocked::Unlocked;
+use super::readable::ReadableDir;
 use super::{At, Visit, named, still_there};
 use crate::files::Cancel;
 use crate::files::names::{self, NameQuery, Names};
@@ -36,7 +36,7 @@ pub(super) const NAMES: (usize, usize) = (2048, 32 * 1024);
 /// A directory whose entries are being visited.
 struct Level {
     /// `None`: it is too far above the last one to stay open.
-    dir: Option<Unlocked>,
+    dir: Option<ReadableDir>,
     /// How much of the path is its own, with a `/` at its end, or nothing.
     prefix: usize,
     names: vec::IntoIter<Vec<u8>>,
@@ -46,7 +46,7 @@ struct Level {
 }
 
 impl Level {
-    fn new(dir: Unlocked, prefix: usize) -> Self {
+    fn new(dir: ReadableDir, prefix: usize) -> Self {
         Self {
             dir: Some(dir),
             prefix,
@@ -88,7 +88,7 @@ impl Level {
 
 /// Visits all that is below `top`, directories before what is in them.
 pub(super) fn walk(
-    top: Unlocked,
+    top: ReadableDir,
     visitor: &mut impl Visit,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
@@ -143,7 +143,7 @@ impl Walk {
 
     fn go_down(
         &mut self,
-        (dir, stat): (Unlocked, Stat),
+        (dir, stat): (ReadableDir, Stat),
         visitor: &mut impl Visit,
     ) -> Result<(), Failure> {
         let end = self.path.len();
@@ -201,7 +201,7 @@ impl Walk {
 }
 
 /// What is at a name; a directory is opened.
-fn visit(at: At<'_>, visitor: &mut impl Visit) -> Result<Option<(Unlocked, Stat)>, Failure> {
+fn visit(at: At<'_>, visitor: &mut impl Visit) -> Result<Option<(ReadableDir, Stat)>, Failure> {
     let beyond =
         |beyond: backup::ExceededLimit| Failure::new(Code::NameTooLong, beyond.to_string());
     backup::check_path(at.path).map_err(beyond)?;
@@ -218,7 +218,7 @@ fn visit(at: At<'_>, visitor: &mut impl Visit) -> Result<Option<(Unlocked, Stat)
 }
 
 /// The directory that was there before, or what is there in its place.
-fn open(at: At<'_>, visitor: &impl Visit) -> Result<Option<(Unlocked, Stat)>, Failure> {
+fn open(at: At<'_>, visitor: &impl Visit) -> Result<Option<(ReadableDir, Stat)>, Failure> {
     match still_there(statat(at.dir, at.name, AtFlags::SYMLINK_NOFOLLOW))? {
         Some(stat) if super::is(FileType::Directory, &stat) => visitor.open(at, &stat),
         _ => Ok(None),

@@ -11,24 +11,24 @@ use super::{At, DIRECTORY, Opener, is, open, still_there};
 use crate::files::attributes::{self, Attributes};
 
 /// An open directory, which gets back its mode when this is dropped.
-pub(super) struct Unlocked {
+pub(super) struct ReadableDir {
     fd: OwnedFd,
     mode: Option<Mode>,
 }
 
-impl Unlocked {
+impl ReadableDir {
     pub(super) fn fd(&self) -> &OwnedFd {
         &self.fd
     }
 }
 
-impl From<OwnedFd> for Unlocked {
+impl From<OwnedFd> for ReadableDir {
     fn from(fd: OwnedFd) -> Self {
         Self { fd, mode: None }
     }
 }
 
-impl Drop for Unlocked {
+impl Drop for ReadableDir {
     fn drop(&mut self) {
         if let Some(mode) = self.mode {
             let _ = fchmod(&self.fd, mode);
@@ -50,7 +50,7 @@ fn needed(stat: &Stat) -> Mode {
 }
 
 /// With what it was before.
-pub(super) fn directory(at: At<'_>, stat: &Stat) -> Result<Option<(Unlocked, Stat)>, Failure> {
+pub(super) fn directory(at: At<'_>, stat: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure> {
     let mode = unlock(at, stat)?;
     let Some((fd, mut found)) = open(at, DIRECTORY)? else {
         return Ok(None);
@@ -58,7 +58,7 @@ pub(super) fn directory(at: At<'_>, stat: &Stat) -> Result<Option<(Unlocked, Sta
     if mode.is_some() {
         found.st_mode = stat.st_mode;
     }
-    Ok(Some((Unlocked { fd, mode }, found)))
+    Ok(Some((ReadableDir { fd, mode }, found)))
 }
 
 /// Its descriptor stays good for reading. Its attributes can be read only as long as it is
