@@ -68,7 +68,7 @@ fn hidden_at_the_top(is_workspace: bool) -> &'static [&'static [u8]] {
 
 /// Where an entry is.
 #[derive(Clone, Copy)]
-struct At<'a> {
+struct EntryRef<'a> {
     dir: &'a OwnedFd,
     name: &'a [u8],
     /// From the top.
@@ -76,18 +76,18 @@ struct At<'a> {
 }
 
 /// What is done with the entries of a tree, in order.
-trait Visit {
+trait Visitor {
     /// Names that are left out of the directory `prefix`, which ends with a `/` or is
     /// empty.
     fn hidden(&self, prefix: &[u8]) -> &[&[u8]];
-    fn file(&mut self, at: At<'_>, stat: &Stat) -> Result<(), Failure>;
-    fn link(&mut self, at: At<'_>, stat: &Stat) -> Result<(), Failure>;
+    fn file(&mut self, at: EntryRef<'_>, stat: &Stat) -> Result<(), Failure>;
+    fn link(&mut self, at: EntryRef<'_>, stat: &Stat) -> Result<(), Failure>;
     /// Opens a directory; `None` when it is gone.
-    fn open(&self, at: At<'_>, stat: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure>;
+    fn open(&self, at: EntryRef<'_>, stat: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure>;
     /// `path` ends with a `/`.
     fn directory(&mut self, path: &[u8], dir: &OwnedFd, stat: &Stat) -> Result<(), Failure>;
     /// A socket, a FIFO or a device, which no archive has.
-    fn special(&mut self, at: At<'_>);
+    fn special(&mut self, at: EntryRef<'_>);
 }
 
 struct Download<'a> {
@@ -97,12 +97,12 @@ struct Download<'a> {
     opener: Opener<'a>,
 }
 
-impl Visit for Download<'_> {
+impl Visitor for Download<'_> {
     fn hidden(&self, prefix: &[u8]) -> &[&[u8]] {
         if prefix.is_empty() { self.hidden } else { &[] }
     }
 
-    fn file(&mut self, at: At<'_>, _: &Stat) -> Result<(), Failure> {
+    fn file(&mut self, at: EntryRef<'_>, _: &Stat) -> Result<(), Failure> {
         match self.opener.file(at)? {
             Some((file, stat)) if is(FileType::RegularFile, &stat) => {
                 self.out.file(at.path, &file, &stat, Vec::new())
@@ -111,14 +111,14 @@ impl Visit for Download<'_> {
         }
     }
 
-    fn link(&mut self, at: At<'_>, stat: &Stat) -> Result<(), Failure> {
+    fn link(&mut self, at: EntryRef<'_>, stat: &Stat) -> Result<(), Failure> {
         match target(at)? {
             Some(target) => self.out.link(at.path, &target, stat),
             None => Ok(()),
         }
     }
 
-    fn open(&self, at: At<'_>, _: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure> {
+    fn open(&self, at: EntryRef<'_>, _: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure> {
         let opened = open(at, DIRECTORY)?;
         Ok(opened.map(|(dir, stat)| (dir.into(), stat)))
     }
@@ -127,7 +127,7 @@ impl Visit for Download<'_> {
         self.out.directory(path, stat, Vec::new())
     }
 
-    fn special(&mut self, _: At<'_>) {}
+    fn special(&mut self, _: EntryRef<'_>) {}
 }
 
 /// Opens the files of an archive.
@@ -145,7 +145,7 @@ impl<'a> Opener<'a> {
     }
 
     /// `None` when it is gone, or another thing by now.
-    fn file(&mut self, at: At<'_>) -> Result<Option<(OwnedFd, Stat)>, Failure> {
+    fn file(&mut self, at: EntryRef<'_>) -> Result<Option<(OwnedFd, Stat)>, Failure> {
         loop {
             match openat(at.dir, at.name, FILE, Mode::empty()) {
                 Err(Errno::AGAIN) => self.patience.wait(self.cancel)?,
@@ -155,7 +155,7 @@ impl<'a> Opener<'a> {
     }
 }
 
-fn open(at: At<'_>, flags: OFlags) -> Result<Option<(OwnedFd, Stat)>, Failure> {
+fn open(at: EntryRef<'_>, flags: OFlags) -> Result<Option<(OwnedFd, Stat)>, Failure> {
     with_stat(openat(at.dir, at.name, flags, Mode::empty()))
 }
 
@@ -168,7 +168,7 @@ fn with_stat(opened: rustix::io::Result<OwnedFd>) -> Result<Option<(OwnedFd, Sta
 }
 
 /// What a symbolic link says.
-fn target(at: At<'_>) -> Result<Option<Vec<u8>>, Failure> {
+fn target(at: EntryRef<'_>) -> Result<Option<Vec<u8>>, Failure> {
     let found = still_there(readlinkat(at.dir, at.name, Vec::new()))?;
     Ok(found.map(std::ffi::CString::into_bytes))
 }

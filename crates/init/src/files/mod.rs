@@ -65,7 +65,7 @@ use casemate_protocol::{Failure, FailureExt as _, WORKSPACE};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, openat, openat2};
 use rustix::io::Errno;
 
-pub(crate) use archive::backup::Copied;
+pub(crate) use archive::backup::CopyCheck;
 pub(crate) use download::{AHEAD as PARTS_AHEAD, Parts};
 pub(crate) use pool::{Cancel, Pool};
 pub(crate) use sweep::STALE;

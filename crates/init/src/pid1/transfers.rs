@@ -36,7 +36,7 @@ use super::milliseconds;
 use super::min_free_space::MinFreeSpace;
 use super::stopped::Stopped;
 use crate::files::{
-    Content, Copied, PARTS_AHEAD, PIECES_AHEAD, Parts, Piece, Pool, Transfer, Workspace,
+    Content, CopyCheck, PARTS_AHEAD, PIECES_AHEAD, Parts, Piece, Pool, Transfer, Workspace,
 };
 
 /// Events of one upload: it is ready, and it is done or failed.
@@ -186,10 +186,10 @@ impl Transfers {
     }
 }
 
-fn consistency(copied: &Copied, stood_still: bool) -> Consistency {
+fn consistency(copied: &CopyCheck, stood_still: bool) -> Consistency {
     match copied {
-        Copied { same: true, .. } if stood_still => Consistency::Stopped,
-        Copied {
+        CopyCheck { same: true, .. } if stood_still => Consistency::Stopped,
+        CopyCheck {
             same: true,
             fresh: false,
             ..

@@ -25,7 +25,7 @@ use rustix::fs::{FileType, OFlags, Stat, fstat};
 
 use super::readable::{self, ReadableDir};
 use super::writer::Writer;
-use super::{At, OURS, Opener, Visit, is, target, walk};
+use super::{EntryRef, OURS, Opener, Visitor, is, target, walk};
 use crate::files::attributes::{self, Attributes};
 use crate::files::download::Parts;
 use crate::files::path::RelativePath;
@@ -51,7 +51,7 @@ const TICKS: i128 = 20_000_000;
 
 /// What there is to say about a copy.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Copied {
+pub(crate) struct CopyCheck {
     /// Everything was afterwards as it had been copied.
     pub(crate) same: bool,
     /// Something was so young that a change of it may not show.
@@ -62,26 +62,26 @@ pub(crate) struct Copied {
 
 impl Workspace {
     /// Sends the archive, and then looks at everything once more.
-    pub(crate) fn backup(&self, parts: &Parts, cancel: &Cancel) -> Result<Copied, Failure> {
-        let mut copy = Copy {
+    pub(crate) fn backup(&self, parts: &Parts, cancel: &Cancel) -> Result<CopyCheck, Failure> {
+        let mut copy = CopyVisitor {
             out: Writer::new(parts, cancel, true),
             opener: Opener::new(cancel),
             links: Links::default(),
-            seen: Seen::default(),
+            seen: TreeDigest::default(),
             left_out: LeftOut::default(),
         };
         self.each(&mut copy, cancel)?;
         copy.out.finish()?;
-        let mut again = Again(Seen::default());
+        let mut again = RecheckVisitor(TreeDigest::default());
         self.each(&mut again, cancel)?;
-        Ok(Copied {
+        Ok(CopyCheck {
             same: copy.seen.digest.finish() == again.0.digest.finish(),
             fresh: copy.seen.fresh,
             left_out: copy.left_out,
         })
     }
 
-    fn each(&self, visitor: &mut impl Visit, cancel: &Cancel) -> Result<(), Failure> {
+    fn each(&self, visitor: &mut impl Visitor, cancel: &Cancel) -> Result<(), Failure> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let top = self.open_beneath(RelativePath::parse("")?, flags, cancel)?;
         visitor.directory(b"./", &top, &fstat(&top).map_err(failure)?)?;
@@ -97,15 +97,15 @@ fn hidden(prefix: &[u8]) -> &'static [&'static [u8]] {
     }
 }
 
-struct Copy<'a> {
+struct CopyVisitor<'a> {
     out: Writer<'a>,
     opener: Opener<'a>,
     links: Links,
-    seen: Seen,
+    seen: TreeDigest,
     left_out: LeftOut,
 }
 
-impl Copy<'_> {
+impl CopyVisitor<'_> {
     /// The attributes that are copied.
     fn carried(&mut self, path: &[u8], attributes: Attributes) -> Vec<Attribute> {
         self.left_out.attributes += attributes.left_out;
@@ -124,12 +124,12 @@ impl Copy<'_> {
     }
 }
 
-impl Visit for Copy<'_> {
+impl Visitor for CopyVisitor<'_> {
     fn hidden(&self, prefix: &[u8]) -> &[&[u8]] {
         hidden(prefix)
     }
 
-    fn file(&mut self, at: At<'_>, stat: &Stat) -> Result<(), Failure> {
+    fn file(&mut self, at: EntryRef<'_>, stat: &Stat) -> Result<(), Failure> {
         if let Some(first) = self.links.first(stat) {
             self.out.hard_link(at.path, first, stat)?;
             return self.seen.add(at.path, stat);
@@ -147,7 +147,7 @@ impl Visit for Copy<'_> {
         self.seen.add(at.path, &stat)
     }
 
-    fn link(&mut self, at: At<'_>, stat: &Stat) -> Result<(), Failure> {
+    fn link(&mut self, at: EntryRef<'_>, stat: &Stat) -> Result<(), Failure> {
         let Some(target) = target(at)? else {
             return Ok(());
         };
@@ -155,7 +155,7 @@ impl Visit for Copy<'_> {
         self.seen.add(at.path, stat)
     }
 
-    fn open(&self, at: At<'_>, stat: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure> {
+    fn open(&self, at: EntryRef<'_>, stat: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure> {
         readable::directory(at, stat)
     }
 
@@ -165,29 +165,29 @@ impl Visit for Copy<'_> {
         self.seen.add(path, stat)
     }
 
-    fn special(&mut self, at: At<'_>) {
+    fn special(&mut self, at: EntryRef<'_>) {
         self.left_out.special += 1;
         self.mention(at.path);
     }
 }
 
 /// Looks, and copies nothing.
-struct Again(Seen);
+struct RecheckVisitor(TreeDigest);
 
-impl Visit for Again {
+impl Visitor for RecheckVisitor {
     fn hidden(&self, prefix: &[u8]) -> &[&[u8]] {
         hidden(prefix)
     }
 
-    fn file(&mut self, at: At<'_>, stat: &Stat) -> Result<(), Failure> {
+    fn file(&mut self, at: EntryRef<'_>, stat: &Stat) -> Result<(), Failure> {
         self.0.add(at.path, stat)
     }
 
-    fn link(&mut self, at: At<'_>, stat: &Stat) -> Result<(), Failure> {
+    fn link(&mut self, at: EntryRef<'_>, stat: &Stat) -> Result<(), Failure> {
         self.0.add(at.path, stat)
     }
 
-    fn open(&self, at: At<'_>, stat: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure> {
+    fn open(&self, at: EntryRef<'_>, stat: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure> {
         readable::directory(at, stat)
     }
 
@@ -195,7 +195,7 @@ impl Visit for Again {
         self.0.add(path, stat)
     }
 
-    fn special(&mut self, _: At<'_>) {}
+    fn special(&mut self, _: EntryRef<'_>) {}
 }
 
 /// Paths of files that have more than one name.
@@ -230,13 +230,13 @@ impl Links {
 /// A digest of what was seen, in order. It finds changes, not forgeries: who could forge
 /// one is the user whose backup it is.
 #[derive(Default)]
-struct Seen {
+struct TreeDigest {
     digest: DefaultHasher,
     fresh: bool,
     entries: u64,
 }
 
-impl Seen {
+impl TreeDigest {
     fn add(&mut self, path: &[u8], stat: &Stat) -> Result<(), Failure> {
         self.entries += 1;
         if self.entries > ENTRIES {

@@ -8,7 +8,7 @@ use casemate_protocol::Failure;
 use rustix::fs::{Mode, Stat, openat};
 
 use super::readable::ReadableDir;
-use super::{At, DIRECTORY, Opener, Visit, hidden_at_the_top, open, walk};
+use super::{DIRECTORY, EntryRef, Opener, Visitor, hidden_at_the_top, open, walk};
 use crate::files::patience::Patience;
 use crate::files::{Cancel, failure};
 
@@ -49,23 +49,23 @@ impl Look<'_> {
     }
 }
 
-impl Visit for Look<'_> {
+impl Visitor for Look<'_> {
     fn hidden(&self, prefix: &[u8]) -> &[&[u8]] {
         if prefix.is_empty() { self.hidden } else { &[] }
     }
 
-    fn file(&mut self, at: At<'_>, _: &Stat) -> Result<(), Failure> {
+    fn file(&mut self, at: EntryRef<'_>, _: &Stat) -> Result<(), Failure> {
         if self.is_over() {
             return Ok(());
         }
         self.opener.file(at).map(drop)
     }
 
-    fn link(&mut self, _: At<'_>, _: &Stat) -> Result<(), Failure> {
+    fn link(&mut self, _: EntryRef<'_>, _: &Stat) -> Result<(), Failure> {
         Ok(())
     }
 
-    fn open(&self, at: At<'_>, _: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure> {
+    fn open(&self, at: EntryRef<'_>, _: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure> {
         if self.is_over() {
             return Ok(None);
         }
@@ -77,5 +77,5 @@ impl Visit for Look<'_> {
         Ok(())
     }
 
-    fn special(&mut self, _: At<'_>) {}
+    fn special(&mut self, _: EntryRef<'_>) {}
 }

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use casemate_protocol::Failure;
 use rustix::fs::{AtFlags, FileType, Mode, Stat, chmodat, fchmod};
 
-use super::{At, DIRECTORY, Opener, is, open, still_there};
+use super::{DIRECTORY, EntryRef, Opener, is, open, still_there};
 use crate::files::attributes::{self, Attributes};
 
 /// An open directory, which gets back its mode when this is dropped.
@@ -50,7 +50,10 @@ fn needed(stat: &Stat) -> Mode {
 }
 
 /// With what it was before.
-pub(super) fn directory(at: At<'_>, stat: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure> {
+pub(super) fn directory(
+    at: EntryRef<'_>,
+    stat: &Stat,
+) -> Result<Option<(ReadableDir, Stat)>, Failure> {
     let mode = unlock(at, stat)?;
     let Some((fd, mut found)) = open(at, DIRECTORY)? else {
         return Ok(None);
@@ -64,7 +67,7 @@ pub(super) fn directory(at: At<'_>, stat: &Stat) -> Result<Option<(ReadableDir, 
 /// Its descriptor stays good for reading. Its attributes can be read only as long as it is
 /// unlocked.
 pub(super) fn file(
-    at: At<'_>,
+    at: EntryRef<'_>,
     stat: &Stat,
     opener: &mut Opener<'_>,
 ) -> Result<Option<(OwnedFd, Stat, Attributes)>, Failure> {
@@ -83,7 +86,7 @@ pub(super) fn file(
 
 /// Should something else be there by now, a link even, then user code has made its own
 /// file readable: that is its own affair.
-fn unlock(at: At<'_>, stat: &Stat) -> Result<Option<Mode>, Failure> {
+fn unlock(at: EntryRef<'_>, stat: &Stat) -> Result<Option<Mode>, Failure> {
     if is_open(stat) {
         return Ok(None);
     }

@@ -20,7 +20,7 @@ use casemate_protocol::{Failure, FailureExt as _, backup};
 use rustix::fs::{AtFlags, FileType, Stat, statat};
 
 use super::readable::ReadableDir;
-use super::{At, Visit, named, still_there};
+use super::{EntryRef, Visitor, named, still_there};
 use crate::files::Cancel;
 use crate::files::names::{self, NameQuery, Names};
 use crate::files::temporary::is_temporary_name;
@@ -34,7 +34,7 @@ pub(super) const HELD: usize = 64;
 pub(super) const NAMES: (usize, usize) = (2048, 32 * 1024);
 
 /// A directory whose entries are being visited.
-struct Level {
+struct ArchiveLevel {
     /// `None`: it is too far above the last one to stay open.
     dir: Option<ReadableDir>,
     /// How much of the path is its own, with a `/` at its end, or nothing.
@@ -45,7 +45,7 @@ struct Level {
     more: bool,
 }
 
-impl Level {
+impl ArchiveLevel {
     fn new(dir: ReadableDir, prefix: usize) -> Self {
         Self {
             dir: Some(dir),
@@ -89,27 +89,27 @@ impl Level {
 /// Visits all that is below `top`, directories before what is in them.
 pub(super) fn walk(
     top: ReadableDir,
-    visitor: &mut impl Visit,
+    visitor: &mut impl Visitor,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
-    let mut walk = Walk {
+    let mut walk = ArchiveWalk {
         path: Vec::new(),
-        levels: vec![Level::new(top, 0)],
+        levels: vec![ArchiveLevel::new(top, 0)],
     };
     while walk.step(visitor, cancel)? {}
     Ok(())
 }
 
-struct Walk {
+struct ArchiveWalk {
     /// Of the entry that is visited; of each level, a beginning of it.
     path: Vec<u8>,
     /// From the top. That and the last [`HELD`] are open.
-    levels: Vec<Level>,
+    levels: Vec<ArchiveLevel>,
 }
 
-impl Walk {
+impl ArchiveWalk {
     /// One entry, or one look for names; whether there is more.
-    fn step(&mut self, visitor: &mut impl Visit, cancel: &Cancel) -> Result<bool, Failure> {
+    fn step(&mut self, visitor: &mut impl Visitor, cancel: &Cancel) -> Result<bool, Failure> {
         cancel.check()?;
         let Some(mut level) = self.levels.pop() else {
             return Ok(false);
@@ -122,7 +122,7 @@ impl Walk {
         self.path.truncate(level.prefix);
         if let Some(name) = level.names.next() {
             self.path.extend_from_slice(&name);
-            let at = At {
+            let at = EntryRef {
                 dir: dir.fd(),
                 name: &name,
                 path: &self.path,
@@ -144,13 +144,13 @@ impl Walk {
     fn go_down(
         &mut self,
         (dir, stat): (ReadableDir, Stat),
-        visitor: &mut impl Visit,
+        visitor: &mut impl Visitor,
     ) -> Result<(), Failure> {
         let end = self.path.len();
         self.path.push(b'/');
         let entered = visitor.directory(&self.path, dir.fd(), &stat);
         entered.map_err(|failure| named(&self.path[..end], failure))?;
-        self.levels.push(Level::new(dir, self.path.len()));
+        self.levels.push(ArchiveLevel::new(dir, self.path.len()));
         self.close_what_is_far(self.levels.len());
         Ok(())
     }
@@ -172,7 +172,7 @@ impl Walk {
 
     /// Opens the levels again, from the top, as the last of them is closed. One that is
     /// gone by now is left, with all below it.
-    fn open_again(&mut self, visitor: &mut impl Visit, cancel: &Cancel) -> Result<(), Failure> {
+    fn open_again(&mut self, visitor: &mut impl Visitor, cancel: &Cancel) -> Result<(), Failure> {
         for number in 1..self.levels.len() {
             cancel.check()?;
             if self.levels[number].dir.is_some() {
@@ -181,7 +181,7 @@ impl Walk {
             let Some(above) = &self.levels[number - 1].dir else {
                 break;
             };
-            let at = At {
+            let at = EntryRef {
                 dir: above.fd(),
                 name: self.name_of(number),
                 path: &self.path[..self.levels[number].prefix - 1],
@@ -201,7 +201,10 @@ impl Walk {
 }
 
 /// What is at a name; a directory is opened.
-fn visit(at: At<'_>, visitor: &mut impl Visit) -> Result<Option<(ReadableDir, Stat)>, Failure> {
+fn visit(
+    at: EntryRef<'_>,
+    visitor: &mut impl Visitor,
+) -> Result<Option<(ReadableDir, Stat)>, Failure> {
     let beyond =
         |beyond: backup::ExceededLimit| Failure::new(Code::NameTooLong, beyond.to_string());
     backup::check_path(at.path).map_err(beyond)?;
@@ -218,7 +221,7 @@ fn visit(at: At<'_>, visitor: &mut impl Visit) -> Result<Option<(ReadableDir, St
 }
 
 /// The directory that was there before, or what is there in its place.
-fn open(at: At<'_>, visitor: &impl Visit) -> Result<Option<(ReadableDir, Stat)>, Failure> {
+fn open(at: EntryRef<'_>, visitor: &impl Visitor) -> Result<Option<(ReadableDir, Stat)>, Failure> {
     match still_there(statat(at.dir, at.name, AtFlags::SYMLINK_NOFOLLOW))? {
         Some(stat) if super::is(FileType::Directory, &stat) => visitor.open(at, &stat),
         _ => Ok(None),

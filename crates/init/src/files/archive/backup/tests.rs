@@ -16,7 +16,10 @@ use super::super::super::unpack::tests::unpack_exactly;
 use super::*;
 
 /// The backup, where `meanwhile` is done as soon as its first part has come.
-pub(in crate::files) fn backup(sandbox: &Sandbox, meanwhile: impl FnOnce()) -> (Vec<u8>, Copied) {
+pub(in crate::files) fn backup(
+    sandbox: &Sandbox,
+    meanwhile: impl FnOnce(),
+) -> (Vec<u8>, CopyCheck) {
     let (sender, mut parts) = mpsc::channel(1);
     std::thread::scope(|scope| {
         let work = scope.spawn(move || {

@@ -43,7 +43,7 @@ fn assert_within_the_table(archive: &[u8]) {
     }
 }
 
-fn assert_restores_equal(make: impl FnOnce(&Path)) -> Copied {
+fn assert_restores_equal(make: impl FnOnce(&Path)) -> CopyCheck {
     let (original, copy) = (Sandbox::new(true), Sandbox::new(true));
     make(&original.at(""));
     // As PID 1 makes it when it starts.
