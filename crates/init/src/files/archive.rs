@@ -9,12 +9,12 @@
 //!
 //! In a download a hard link comes as a file of its own, and what cannot be read or
 //! becomes shorter while it is sent is an error: nobody takes the rest for the whole. What
-//! cannot be read is looked for before anything is sent ([`mod@look`]). What goes away meanwhile
-//! is left out. A [`backup`] has more in it.
+//! cannot be read is looked for before anything is sent ([`mod@check_readable`]). What goes away
+//! meanwhile is left out. A [`backup`] has more in it.
 
 pub(in crate::files) mod backup;
+mod check;
 mod extents;
-mod look;
 mod readable;
 mod walk;
 mod writer;
@@ -43,8 +43,8 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 
 const FILE: OFlags = READ.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
+pub(super) use check::check_readable;
 pub(super) use extents::Extent;
-pub(super) use look::look;
 
 /// Sends the archive of all that is in `top`.
 pub(super) fn send(

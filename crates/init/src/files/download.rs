@@ -50,7 +50,7 @@ impl Workspace {
         let file = self.open_beneath(path, READ, cancel)?;
         let found = stat::reply(&fstat(&file).map_err(failure)?)?;
         if found.is_dir {
-            archive::look(&file, path.is_root(), cancel)?;
+            archive::check_readable(&file, path.is_root(), cancel)?;
         }
         parts.send(Part::Stat(found))?;
         if found.is_dir {

@@ -20,12 +20,12 @@ const LOOK: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// What an archive of it would fail with; the entry is named.
-pub(in crate::files) fn look(
+pub(in crate::files) fn check_readable(
     top: &OwnedFd,
     is_workspace: bool,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
-    let mut look = Look {
+    let mut look = ReadableCheck {
         hidden: hidden_at_the_top(is_workspace),
         end: Instant::now() + LOOK,
         opener: Opener {
@@ -37,19 +37,19 @@ pub(in crate::files) fn look(
     walk(top.into(), &mut look, cancel)
 }
 
-struct Look<'a> {
+struct ReadableCheck<'a> {
     hidden: &'static [&'static [u8]],
     end: Instant,
     opener: Opener<'a>,
 }
 
-impl Look<'_> {
+impl ReadableCheck<'_> {
     fn is_over(&self) -> bool {
         Instant::now() >= self.end
     }
 }
 
-impl Visitor for Look<'_> {
+impl Visitor for ReadableCheck<'_> {
     fn hidden(&self, prefix: &[u8]) -> &[&[u8]] {
         if prefix.is_empty() { self.hidden } else { &[] }
     }
