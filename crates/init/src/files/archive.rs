@@ -28,7 +28,7 @@ use rustix::io::Errno;
 use self::readable::ReadableDir;
 use self::walk::walk;
 use self::writer::Writer;
-use super::download::Parts;
+use super::download::PartSender;
 use super::patience::Patience;
 use super::read::READ;
 use super::{Cancel, failure};
@@ -50,7 +50,7 @@ pub(super) use extents::Extent;
 pub(super) fn send(
     top: OwnedFd,
     is_workspace: bool,
-    parts: &Parts,
+    parts: &PartSender,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
     let mut download = Download {

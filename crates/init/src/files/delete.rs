@@ -59,7 +59,7 @@ impl Workspace {
 }
 
 /// A directory that is being emptied.
-struct Level {
+struct DeleteLevel {
     dir: OwnedFd,
     /// In the directory above.
     name: Vec<u8>,
@@ -71,7 +71,7 @@ struct Removal<'a> {
     parent: &'a OwnedFd,
     /// From the top of the tree to the directory that is being emptied; never empty
     /// before the end.
-    levels: Vec<Level>,
+    levels: Vec<DeleteLevel>,
     cancel: &'a Cancel,
 }
 
@@ -89,7 +89,7 @@ impl<'a> Removal<'a> {
 
     fn push(&mut self, dir: OwnedFd, name: Vec<u8>) {
         let names = Vec::new();
-        self.levels.push(Level { dir, name, names });
+        self.levels.push(DeleteLevel { dir, name, names });
     }
 
     fn run(mut self) -> Result<(), Failure> {

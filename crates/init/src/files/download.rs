@@ -23,9 +23,9 @@ pub(crate) const AHEAD: usize = 4;
 
 /// Where the parts go, from a thread that may wait.
 #[derive(Debug)]
-pub(crate) struct Parts(pub(crate) mpsc::Sender<Result<DownloadPart, Status>>);
+pub(crate) struct PartSender(pub(crate) mpsc::Sender<Result<DownloadPart, Status>>);
 
-impl Parts {
+impl PartSender {
     pub(super) fn send(&self, part: Part) -> Result<(), Failure> {
         let part = DownloadPart { part: Some(part) };
         let gone = |_| Failure::new(Code::Cancelled, "the caller went away");
@@ -43,7 +43,7 @@ impl Workspace {
     pub(crate) fn download(
         &self,
         request: &DownloadRequest,
-        parts: &Parts,
+        parts: &PartSender,
         cancel: &Cancel,
     ) -> Result<(), Failure> {
         let path = RelativePath::parse(&request.path)?;
@@ -67,7 +67,7 @@ fn send_range(
     file: &OwnedFd,
     offset: u64,
     length: u64,
-    parts: &Parts,
+    parts: &PartSender,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
     // A hint: not every file system takes it.

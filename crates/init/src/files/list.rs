@@ -20,7 +20,7 @@ use casemate_protocol::{Failure, ListFilesReply, ListFilesRequest};
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
 
 use self::page::Page;
-use self::tree::{DIRECTORY, Selection, Walk};
+use self::tree::{DIRECTORY, ListWalk, Selection};
 use super::entry::entry;
 use super::path::{RelativePath, check_name};
 use super::pattern::Pattern;
@@ -85,7 +85,7 @@ impl Workspace {
             hidden: if path.is_root() { &HIDDEN } else { &[] },
             pattern,
         };
-        Walk::begin(top, prefix(path), &after, selection, cancel)?.fill(&mut page)?;
+        ListWalk::begin(top, prefix(path), &after, selection, cancel)?.fill(&mut page)?;
         Ok(page.into_reply())
     }
 }

@@ -66,7 +66,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, openat, openat2};
 use rustix::io::Errno;
 
 pub(crate) use archive::backup::CopyCheck;
-pub(crate) use download::{AHEAD as PARTS_AHEAD, Parts};
+pub(crate) use download::{AHEAD as PARTS_AHEAD, PartSender};
 pub(crate) use pool::{Cancel, Pool};
 pub(crate) use sweep::STALE;
 pub(crate) use upload::{AHEAD as PIECES_AHEAD, Content, Piece, Transfer};

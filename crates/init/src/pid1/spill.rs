@@ -190,7 +190,7 @@ fn create(folder: &Path, name: &str) -> io::Result<File> {
 /// is known of them at a time is bounded.
 fn make_room(folder: &Path, most: u64, open: &[String]) -> io::Result<()> {
     for _ in 0..ROUNDS {
-        let Found { mut size, oldest } = look(folder, open)?;
+        let FolderScan { mut size, oldest } = look(folder, open)?;
         let all_known = oldest.len() < OLDEST;
         for (_, bytes, name) in oldest.into_sorted_vec() {
             if size <= most {
@@ -217,15 +217,15 @@ const OLDEST: usize = 256;
 const ROUNDS: usize = 16;
 
 /// What is in the folder, as far as it is looked at.
-struct Found {
+struct FolderScan {
     /// Bytes of all files of ours.
     size: u64,
     /// The oldest of them: time, bytes and name.
     oldest: BinaryHeap<(SystemTime, u64, OsString)>,
 }
 
-fn look(folder: &Path, open: &[String]) -> io::Result<Found> {
-    let mut found = Found {
+fn look(folder: &Path, open: &[String]) -> io::Result<FolderScan> {
+    let mut found = FolderScan {
         size: 0,
         oldest: BinaryHeap::new(),
     };

@@ -36,7 +36,7 @@ use super::milliseconds;
 use super::min_free_space::MinFreeSpace;
 use super::stopped::Stopped;
 use crate::files::{
-    Content, CopyCheck, PARTS_AHEAD, PIECES_AHEAD, Parts, Piece, Pool, Transfer, Workspace,
+    Content, CopyCheck, PARTS_AHEAD, PIECES_AHEAD, PartSender, Piece, Pool, Transfer, Workspace,
 };
 
 /// Events of one upload: it is ready, and it is done or failed.
@@ -68,7 +68,7 @@ impl Transfers {
         let (sender, parts) = mpsc::channel(PARTS_AHEAD);
         let this = self.clone();
         tokio::spawn(async move {
-            let (workspace, out) = (this.workspace.clone(), Parts(sender.clone()));
+            let (workspace, out) = (this.workspace.clone(), PartSender(sender.clone()));
             let work = this.pool.run(move |cancel| {
                 let _busy = busy;
                 workspace.unlock();
@@ -118,7 +118,7 @@ impl Transfers {
             let gone = |_| Failure::new(Code::Cancelled, "the caller went away");
             may_go.blocking_recv().map_err(gone)?;
             workspace.unlock();
-            workspace.backup(&Parts(out), cancel)
+            workspace.backup(&PartSender(out), cancel)
         }));
         // Nobody stands still while others have the threads.
         tokio::select! {

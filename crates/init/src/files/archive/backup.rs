@@ -27,7 +27,7 @@ use super::readable::{self, ReadableDir};
 use super::writer::Writer;
 use super::{EntryRef, OURS, Opener, Visitor, is, target, walk};
 use crate::files::attributes::{self, Attributes};
-use crate::files::download::Parts;
+use crate::files::download::PartSender;
 use crate::files::path::RelativePath;
 use crate::files::{Cancel, Workspace, failure};
 
@@ -62,7 +62,7 @@ pub(crate) struct CopyCheck {
 
 impl Workspace {
     /// Sends the archive, and then looks at everything once more.
-    pub(crate) fn backup(&self, parts: &Parts, cancel: &Cancel) -> Result<CopyCheck, Failure> {
+    pub(crate) fn backup(&self, parts: &PartSender, cancel: &Cancel) -> Result<CopyCheck, Failure> {
         let mut copy = CopyVisitor {
             out: Writer::new(parts, cancel, true),
             opener: Opener::new(cancel),

@@ -22,7 +22,7 @@ pub(in crate::files) fn archive(sandbox: &Sandbox, path: &str) -> Result<Vec<u8>
     let (sender, mut parts) = mpsc::channel(1);
     std::thread::scope(|scope| {
         let work = scope.spawn(move || {
-            let parts = Parts(sender);
+            let parts = PartSender(sender);
             sandbox
                 .workspace
                 .download(&request, &parts, &Cancel::default())
@@ -201,7 +201,7 @@ fn what_cannot_be_read_is_named_before_anything_is_sent() {
         super::super::testing::without_privilege(|| {
             let (sender, mut parts) = mpsc::channel(16);
             let request = DownloadRequest::default();
-            let sent = Parts(sender);
+            let sent = PartSender(sender);
             let done = sandbox
                 .workspace
                 .download(&request, &sent, &Cancel::default());

@@ -10,7 +10,7 @@ use rustix::fs::Stat;
 use tar::{EntryType, GnuExtSparseHeader, Header};
 
 use super::extents::{self, Extent};
-use crate::files::download::Parts;
+use crate::files::download::PartSender;
 use crate::files::read::read_at;
 use crate::files::{Cancel, size};
 
@@ -18,7 +18,7 @@ use crate::files::{Cancel, size};
 const LONG: &[u8] = b"././@LongLink";
 
 pub(super) struct Writer<'a> {
-    parts: &'a Parts,
+    parts: &'a PartSender,
     cancel: &'a Cancel,
     /// Not sent yet.
     buffer: Vec<u8>,
@@ -28,7 +28,7 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(parts: &'a Parts, cancel: &'a Cancel, exact: bool) -> Self {
+    pub(super) fn new(parts: &'a PartSender, cancel: &'a Cancel, exact: bool) -> Self {
         Self {
             parts,
             cancel,

@@ -16,7 +16,7 @@ fn download_while(
     let (sender, mut parts) = mpsc::channel(1);
     std::thread::scope(|scope| {
         let work = scope.spawn(move || {
-            let parts = Parts(sender);
+            let parts = PartSender(sender);
             sandbox
                 .workspace
                 .download(request, &parts, &Cancel::default())
@@ -126,7 +126,7 @@ fn who_goes_away_ends_it() {
     drop(parts);
     let done = sandbox.workspace.download(
         &request("file", 0, None),
-        &Parts(sender),
+        &PartSender(sender),
         &Cancel::default(),
     );
     assert_eq!(done.map_err(code), Err(Code::Cancelled));

@@ -16,7 +16,7 @@ const REMEMBERED: usize = 100;
 
 /// What a search found.
 #[derive(Debug, PartialEq)]
-pub(super) struct Found {
+pub(super) struct SearchResult {
     /// Matches that do not overlap, as they would be replaced.
     pub(super) count: u64,
     /// There is one, and none that overlaps with it.
@@ -26,8 +26,8 @@ pub(super) struct Found {
 }
 
 /// Looks for `old`, which is not empty.
-pub(super) fn find(content: &[u8], old: &[u8], cancel: &Cancel) -> Result<Found, Failure> {
-    let mut found = Found {
+pub(super) fn find(content: &[u8], old: &[u8], cancel: &Cancel) -> Result<SearchResult, Failure> {
+    let mut found = SearchResult {
         count: 0,
         is_only_one: false,
         lines: Vec::new(),
@@ -65,7 +65,7 @@ fn overlapping(content: &[u8], first: usize, old: &[u8]) -> Option<usize> {
 
 /// A file after its edit.
 #[derive(Debug, PartialEq)]
-pub(super) struct Replaced {
+pub(super) struct EditedFile {
     pub(super) content: Vec<u8>,
     /// Where the first of the changes are in it.
     pub(super) changes: Vec<Range<usize>>,
@@ -81,8 +81,8 @@ pub(super) fn replace(
     new: &[u8],
     count: u64,
     cancel: &Cancel,
-) -> Result<Replaced, Failure> {
-    let mut edited = Replaced {
+) -> Result<EditedFile, Failure> {
+    let mut edited = EditedFile {
         content: Vec::with_capacity(size_after(content, old, new, count)?),
         changes: Vec::new(),
     };
@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
 
-    fn found(content: &[u8], old: &[u8]) -> Found {
+    fn found(content: &[u8], old: &[u8]) -> SearchResult {
         find(content, old, &Cancel::default()).expect("not cancelled")
     }
 

@@ -3,7 +3,7 @@
 //! Invariants:
 //! - No link is followed; every directory is opened by one name from the
 //!   directory above.
-//! - A directory holds no more names in memory than [`Walk::room`] gives it.
+//! - A directory holds no more names in memory than [`ListWalk::room`] gives it.
 //! - A directory below which nothing can match the pattern is not opened.
 
 use std::os::fd::OwnedFd;
@@ -32,7 +32,7 @@ pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC);
 
 /// A directory that is being listed.
-struct Level {
+struct ListLevel {
     dir: OwnedFd,
     /// Its path with a `/` at the end, as its entries are shown with it.
     prefix: Vec<u8>,
@@ -93,15 +93,15 @@ impl Selection<'_> {
 
 /// Where a listing stands: the directories from the top to the one whose
 /// entries come next.
-pub(super) struct Walk<'a> {
-    levels: Vec<Level>,
+pub(super) struct ListWalk<'a> {
+    levels: Vec<ListLevel>,
     /// Bytes of the path of the request and its `/`, which patterns do not see.
     base: usize,
     selection: Selection<'a>,
     cancel: &'a Cancel,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> ListWalk<'a> {
     /// Begins behind `after`, and in it when it is a directory. `prefix` is the
     /// path of `top` with a `/` at its end, or empty.
     pub(super) fn begin(
@@ -132,7 +132,7 @@ impl<'a> Walk<'a> {
     }
 
     fn push(&mut self, dir: OwnedFd, prefix: Vec<u8>, after: Option<&[u8]>) {
-        self.levels.push(Level {
+        self.levels.push(ListLevel {
             dir,
             prefix,
             names: Vec::new().into_iter(),

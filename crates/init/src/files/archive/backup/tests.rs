@@ -23,7 +23,7 @@ pub(in crate::files) fn backup(
     let (sender, mut parts) = mpsc::channel(1);
     std::thread::scope(|scope| {
         let work = scope.spawn(move || {
-            let parts = Parts(sender);
+            let parts = PartSender(sender);
             sandbox.workspace.backup(&parts, &Cancel::default())
         });
         let mut bytes = Vec::new();
