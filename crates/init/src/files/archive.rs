@@ -29,7 +29,7 @@ use self::readable::ReadableDir;
 use self::walk::walk;
 use self::writer::Writer;
 use super::download::PartSender;
-use super::patience::Patience;
+use super::lease_wait::LeaseWait;
 use super::read::READ;
 use super::{Cancel, failure};
 
@@ -132,14 +132,14 @@ impl Visitor for Download<'_> {
 
 /// Opens the files of an archive.
 struct Opener<'a> {
-    patience: Patience,
+    lease_wait: LeaseWait,
     cancel: &'a Cancel,
 }
 
 impl<'a> Opener<'a> {
     fn new(cancel: &'a Cancel) -> Self {
         Self {
-            patience: Patience::with_an_archive(),
+            lease_wait: LeaseWait::with_an_archive(),
             cancel,
         }
     }
@@ -148,7 +148,7 @@ impl<'a> Opener<'a> {
     fn file(&mut self, at: EntryRef<'_>) -> Result<Option<(OwnedFd, Stat)>, Failure> {
         loop {
             match openat(at.dir, at.name, FILE, Mode::empty()) {
-                Err(Errno::AGAIN) => self.patience.wait(self.cancel)?,
+                Err(Errno::AGAIN) => self.lease_wait.wait(self.cancel)?,
                 opened => return with_stat(opened),
             }
         }

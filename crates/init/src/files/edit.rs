@@ -31,8 +31,8 @@ use rustix::io::Errno;
 
 use self::text::Text;
 use super::charset::{count_chars, prefix};
+use super::lease_wait::LeaseWait;
 use super::path::RelativePath;
-use super::patience::Patience;
 use super::read::{must_be_regular, read_at};
 use super::replaced::{Rights, must_be_unchanged, must_be_writable};
 use super::temporary::Temporary;
@@ -77,13 +77,13 @@ impl Workspace {
     }
 
     fn original(&self, path: RelativePath<'_>, cancel: &Cancel) -> Result<Original, Failure> {
-        let (mut patience, mut links) = (Patience::with_a_file(), 0);
+        let (mut lease_wait, mut links) = (LeaseWait::with_a_file(), 0);
         loop {
             let place = self.place(path, MissingDirectory::Fails, cancel)?;
             let found = place.found.as_ref().ok_or(failure(Errno::NOENT))?;
             must_be_regular(found)?;
             must_be_writable(&place, found)?;
-            match patience.open(&place, cancel)? {
+            match lease_wait.open(&place, cancel)? {
                 // A link by now: look again.
                 Err(Errno::LOOP) if links < MAX_LINKS => links += 1,
                 Ok(file) => return Original::read(place, &file, cancel),
@@ -109,7 +109,7 @@ impl Workspace {
         let edited = find::replace(&content, old, new, count, cancel)?;
         drop(content);
         let file = text.file(&edited.content)?;
-        let rights = Rights::at(&place, &mut Patience::with_a_file(), cancel)?;
+        let rights = Rights::at(&place, &mut LeaseWait::with_a_file(), cancel)?;
         let temporary = Temporary::create(&place.dir)?;
         temporary.fill(&file, &rights, cancel)?;
         temporary.replace(&place.name, &self.commits, || {

@@ -15,7 +15,7 @@
 //! - Nothing outside the workspace is opened, made or listed, whatever user
 //!   code renames or links meanwhile ([`walk`]).
 //! - Only regular files are read and replaced; opening never waits for a peer, and for the holder
-//!   of a lease some seconds ([`patience`]).
+//!   of a lease some seconds ([`lease_wait`]).
 //! - A file is replaced whole or not at all ([`mod@write`], [`edit`]).
 //! - Memory is bounded by the request, never by the file or the directory.
 //! - One edit at a time: each may hold a file of 8 MiB twice, and two of the same
@@ -32,12 +32,12 @@ mod download;
 mod edit;
 mod entry;
 mod last_use;
+mod lease_wait;
 mod limit;
 mod lines;
 mod list;
 mod names;
 mod path;
-mod patience;
 mod pattern;
 mod pool;
 mod read;

@@ -16,7 +16,7 @@ use casemate_protocol::{Attribute, Failure, FailureExt as _};
 use rustix::fs::{Access, AtFlags, Mode, Stat, accessat, fchmod, fremovexattr, statat};
 use rustix::io::Errno;
 
-use super::patience::Patience;
+use super::lease_wait::LeaseWait;
 use super::read::must_be_regular;
 use super::walk::EntryLocation;
 use super::{Cancel, attributes, failure};
@@ -58,7 +58,7 @@ impl Rights {
     /// `NOT_REGULAR`, `PERMISSION_DENIED` for one that may not be written, and `BUSY`.
     pub(super) fn at(
         place: &EntryLocation,
-        patience: &mut Patience,
+        lease_wait: &mut LeaseWait,
         cancel: &Cancel,
     ) -> Result<Self, Failure> {
         let Some(stat) = &place.found else {
@@ -66,7 +66,7 @@ impl Rights {
         };
         must_be_regular(stat)?;
         must_be_writable(place, stat)?;
-        let attributes = match patience.open(place, cancel)? {
+        let attributes = match lease_wait.open(place, cancel)? {
             Ok(file) => attributes::of(&file)?.carried,
             // Nobody can read the attributes of a file that may be written and not read.
             Err(Errno::ACCESS) => Vec::new(),

@@ -19,8 +19,8 @@ use casemate_protocol::Failure;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat2, statat};
 use rustix::io::Errno;
 
+use super::lease_wait::LeaseWait;
 use super::path::RelativePath;
-use super::patience::Patience;
 use super::walk::{EntryLocation, MAX_LINKS, MissingDirectory, Resolution, Walk};
 use super::{BENEATH, Cancel, Workspace, failure};
 
@@ -33,7 +33,7 @@ impl Workspace {
         cancel: &Cancel,
     ) -> Result<OwnedFd, Failure> {
         let flags = flags | OFlags::CLOEXEC;
-        let (mut patience, mut links) = (Patience::with_a_file(), 0);
+        let (mut lease_wait, mut links) = (LeaseWait::with_a_file(), 0);
         loop {
             if let Some(fd) = self.fast_open(path, flags) {
                 return Ok(fd);
@@ -42,7 +42,7 @@ impl Workspace {
             match found.open(flags) {
                 // A link now, a moment ago it was none: look again.
                 Err(Errno::LOOP) if links < MAX_LINKS => links += 1,
-                Err(Errno::AGAIN) => patience.wait(cancel)?,
+                Err(Errno::AGAIN) => lease_wait.wait(cancel)?,
                 opened => return opened.map_err(failure),
             }
         }

@@ -17,8 +17,8 @@ use rustix::io::Errno;
 
 pub(crate) use content::{AHEAD, Content, Piece};
 
+use super::lease_wait::LeaseWait;
 use super::path::RelativePath;
-use super::patience::Patience;
 use super::replaced::Rights;
 use super::temporary::Temporary;
 use super::walk::MissingDirectory;
@@ -67,8 +67,8 @@ impl Workspace {
             return Ok(done(size, true, &rights));
         }
         let place = self.place(path, MissingDirectory::IsMade, transfer.cancel)?;
-        let mut patience = Patience::with_a_file();
-        let rights = Rights::at(&place, &mut patience, transfer.cancel)?;
+        let mut lease_wait = LeaseWait::with_a_file();
+        let rights = Rights::at(&place, &mut lease_wait, transfer.cancel)?;
         let temporary = Temporary::create(&place.dir)?;
         let size = receive(&temporary, &rights, begin.limit, content, transfer)?;
         let still = || transfer.cancel.check();

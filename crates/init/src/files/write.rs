@@ -23,8 +23,8 @@ use casemate_protocol::{Failure, FailureExt as _, MAX_WRITE, WriteFileReply, Wri
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, fchmod, fstat, fsync, ftruncate, openat, statat};
 use rustix::io::{Errno, retry_on_intr, write};
 
+use super::lease_wait::LeaseWait;
 use super::path::RelativePath;
-use super::patience::Patience;
 use super::read::{must_be_regular, read_at};
 use super::replaced::{KEPT_MODE, Rights, must_be_unchanged, must_be_writable, other_names};
 use super::temporary::{Temporary, not_synced};
@@ -72,7 +72,7 @@ impl Workspace {
         cancel: &Cancel,
     ) -> Result<WriteFileReply, Failure> {
         let place = self.place(path, MissingDirectory::IsMade, cancel)?;
-        let rights = rights(&place, request, &mut Patience::with_a_file(), cancel)?;
+        let rights = rights(&place, request, &mut LeaseWait::with_a_file(), cancel)?;
         let temporary = Temporary::create(&place.dir)?;
         temporary.fill(&request.content, &rights, cancel)?;
         // The last moment at which it can be given up.
@@ -109,7 +109,7 @@ impl Workspace {
         request: &WriteFileRequest,
         cancel: &Cancel,
     ) -> Result<WriteFileReply, Failure> {
-        let (mut patience, mut tries) = (Patience::with_a_file(), 0);
+        let (mut lease_wait, mut tries) = (LeaseWait::with_a_file(), 0);
         while tries <= MAX_LINKS {
             let place = self.place(path, MissingDirectory::IsMade, cancel)?;
             let Some(found) = &place.found else {
@@ -124,9 +124,9 @@ impl Workspace {
             };
             must_be_regular(found)?;
             must_be_writable(&place, found)?;
-            let request = &encoded::as_in(&place, request, &mut patience, cancel)?;
+            let request = &encoded::as_in(&place, request, &mut lease_wait, cancel)?;
             if other_names(found) > 0 {
-                match self.split(&place, request, &mut patience, cancel) {
+                match self.split(&place, request, &mut lease_wait, cancel) {
                     Err(failure) if failure.code() == Code::Changed && tries < MAX_LINKS => {
                         tries += 1;
                         continue;
@@ -137,7 +137,7 @@ impl Workspace {
             match openat(&place.dir, &place.name, APPEND, Mode::empty()) {
                 // Gone, or a link by now: look again.
                 Err(Errno::NOENT | Errno::LOOP) => tries += 1,
-                Err(Errno::AGAIN) => patience.wait(cancel)?,
+                Err(Errno::AGAIN) => lease_wait.wait(cancel)?,
                 Ok(file) => return self.grow(&file, request, cancel),
                 Err(errno) => return Err(failure(errno)),
             }
@@ -151,11 +151,11 @@ impl Workspace {
         &self,
         place: &EntryLocation,
         request: &WriteFileRequest,
-        patience: &mut Patience,
+        lease_wait: &mut LeaseWait,
         cancel: &Cancel,
     ) -> Result<WriteFileReply, Failure> {
-        let rights = rights(place, request, patience, cancel)?;
-        let old = patience.open(place, cancel)?.map_err(failure)?;
+        let rights = rights(place, request, lease_wait, cancel)?;
+        let old = lease_wait.open(place, cancel)?.map_err(failure)?;
         let before = fstat(&old).map_err(failure)?;
         must_be_regular(&before)?;
         let temporary = Temporary::create(&place.dir)?;
@@ -228,10 +228,10 @@ fn make_new(
 fn rights(
     place: &EntryLocation,
     request: &WriteFileRequest,
-    patience: &mut Patience,
+    lease_wait: &mut LeaseWait,
     cancel: &Cancel,
 ) -> Result<Rights, Failure> {
-    let mut rights = Rights::at(place, patience, cancel)?;
+    let mut rights = Rights::at(place, lease_wait, cancel)?;
     rights.mode = mode_for(rights.mode, request);
     Ok(rights)
 }

@@ -9,7 +9,7 @@ use rustix::fs::{Mode, Stat, openat};
 
 use super::readable::ReadableDir;
 use super::{DIRECTORY, EntryRef, Opener, Visitor, hidden_at_the_top, open, walk};
-use crate::files::patience::Patience;
+use crate::files::lease_wait::LeaseWait;
 use crate::files::{Cancel, failure};
 
 /// How long it may take, besides the waiting for a lease: it holds up the first byte, for which
@@ -29,7 +29,7 @@ pub(in crate::files) fn check_readable(
         hidden: hidden_at_the_top(is_workspace),
         end: Instant::now() + LOOK,
         opener: Opener {
-            patience: Patience::with_a_file(),
+            lease_wait: LeaseWait::with_a_file(),
             cancel,
         },
     };

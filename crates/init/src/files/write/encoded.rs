@@ -5,8 +5,8 @@ use rustix::fs::fstat;
 use rustix::io::Errno;
 
 use crate::files::charset::{Charset, SNIFFED, encode_utf16, is_marked_utf16};
+use crate::files::lease_wait::LeaseWait;
 use crate::files::lines::not_text;
-use crate::files::patience::Patience;
 use crate::files::read::read_at;
 use crate::files::walk::EntryLocation;
 use crate::files::{Cancel, failure, invalid, size};
@@ -18,14 +18,14 @@ use crate::files::{Cancel, failure, invalid, size};
 pub(super) fn as_in(
     place: &EntryLocation,
     request: &WriteFileRequest,
-    patience: &mut Patience,
+    lease_wait: &mut LeaseWait,
     cancel: &Cancel,
 ) -> Result<WriteFileRequest, Failure> {
     let mut request = request.clone();
     if !request.text || request.content.is_empty() {
         return Ok(request);
     }
-    let file = match patience.open(place, cancel)? {
+    let file = match lease_wait.open(place, cancel)? {
         Ok(file) => file,
         // What may not be read is what it may be; what is gone, the append itself finds.
         Err(Errno::ACCESS | Errno::NOENT | Errno::LOOP) => return Ok(request),

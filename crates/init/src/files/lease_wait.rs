@@ -30,9 +30,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// What is left of the time.
 #[derive(Debug)]
-pub(super) struct Patience(Duration);
+pub(super) struct LeaseWait(Duration);
 
-impl Patience {
+impl LeaseWait {
     /// With one file.
     pub(super) fn with_a_file() -> Self {
         Self(FILE)
