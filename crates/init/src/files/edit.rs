@@ -37,7 +37,7 @@ use super::read::{must_be_regular, read_at};
 use super::replaced::{Rights, must_be_unchanged, must_be_writable};
 use super::temporary::Temporary;
 use super::walk::{EntryLocation, MAX_LINKS, MissingDirectory};
-use super::{Cancel, Workspace, alone, failure, invalid, lines, size};
+use super::{Cancel, Workspace, failure, invalid, lines, lock, size};
 
 impl Workspace {
     /// Replaces `old_text`, which must be there once, or every time it is there.
@@ -55,7 +55,7 @@ impl Workspace {
         if path.is_root() {
             return Err(failure(Errno::ISDIR));
         }
-        let _one_at_a_time = alone(&self.edits);
+        let _one_at_a_time = lock(&self.edits);
         let original = self.original(path, cancel)?;
         original.text.check(request)?;
         let found = find::find(&original.text.bytes, &request.old_text, cancel)?;

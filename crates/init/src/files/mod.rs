@@ -123,7 +123,7 @@ impl Workspace {
 }
 
 /// The only one to hold it. What it guards is on the disk: a panic spoils nothing.
-fn alone(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -22,7 +22,7 @@ use rustix::io::{Errno, retry_on_intr, write};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::replaced::Rights;
-use super::{Cancel, alone, failure};
+use super::{Cancel, failure, lock};
 
 /// What the names of temporary files begin with; 16 hexadecimal digits follow.
 pub(super) const PREFIX: &str = ".casemate-tmp-";
@@ -117,7 +117,7 @@ impl<'a> Temporary<'a> {
     ) -> Result<(), Failure> {
         let synced = DirectorySync::prepare(self.dir)?;
         {
-            let _alone = alone(commits);
+            let _alone = lock(commits);
             still()?;
             renameat(self.dir, &self.name, self.dir, name).map_err(failure)?;
             self.named = true;

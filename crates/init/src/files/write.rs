@@ -29,7 +29,7 @@ use super::read::{must_be_regular, read_at};
 use super::replaced::{KEPT_MODE, Rights, must_be_unchanged, must_be_writable, other_names};
 use super::temporary::{Temporary, not_synced};
 use super::walk::{EntryLocation, MAX_LINKS, MissingDirectory};
-use super::{Cancel, Workspace, alone, failure, invalid, size};
+use super::{Cancel, Workspace, failure, invalid, lock, size};
 
 /// Bytes that are copied at a time from a file that is split from its other names.
 const COPIED: usize = 256 * 1024;
@@ -187,7 +187,7 @@ impl Workspace {
         cancel: &Cancel,
     ) -> Result<WriteFileReply, Failure> {
         // No other of our appends comes between the write and its taking back.
-        let alone = alone(&self.commits);
+        let alone = lock(&self.commits);
         let stat = fstat(file).map_err(failure)?;
         must_be_regular(&stat)?;
         cancel.check()?;
