@@ -14,7 +14,7 @@ use super::cgroup::oom_kills;
 use super::command::{Command, Interruption, Stream};
 use super::ending::{Ending, end_tree};
 use super::lifecycle::{ActivityGuard, Lifecycle};
-use super::outcome::{End, not_started};
+use super::outcome::{CommandEnd, not_started};
 use super::pipes::Pipes;
 use super::process::Process;
 use super::shell::Shell;
@@ -227,7 +227,7 @@ impl Commands {
         };
         let (process, ended, interruption) = ran?;
         let hit = resort.taken() > resorts_before && !process.is_orphaned();
-        let end = End {
+        let end = CommandEnd {
             ended,
             interruption,
             doomed: command.is_doomed() || hit,

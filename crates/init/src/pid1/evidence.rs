@@ -4,13 +4,13 @@
 //! |---|---|
 //! | its process is there | the first time that the supervisor says so |
 //! | it ended so | the first time, of that process, from a `waitid` of the supervisor or of PID 1 |
-//! | nothing of it is left | by [`NothingLeft`], never by a report |
+//! | nothing of it is left | by [`TreeReaped`], never by a report |
 //! | it did not run | see [`Evidence::verdict`] |
 //!
 //! The supervisor cannot be traced, nor can its child while it holds the control socket; so
 //! no report is user code's. The rules hold all the same for any that would be.
 
-use super::reaper::NothingLeft;
+use super::reaper::TreeReaped;
 use crate::supervisor::{Ended, Execed, Fact, Failed, Last, Started, Step};
 
 /// What is known so far.
@@ -19,17 +19,17 @@ pub struct Evidence {
     started: Option<Started>,
     failed: Option<Failed>,
     last: Option<Last>,
-    nothing_left: Option<NothingLeft>,
+    nothing_left: Option<TreeReaped>,
     /// No more reports will come: the supervisor is gone.
     silent: bool,
 }
 
 /// What became of a command. Only [`Evidence::verdict`] makes it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Verdict(Known);
+pub struct Verdict(ProcessFate);
 
 #[derive(Debug, Clone, PartialEq)]
-enum Known {
+enum ProcessFate {
     Ended(Ended),
     NotStarted(Cause),
 }
@@ -53,8 +53,8 @@ impl Verdict {
     /// It did not run, nor will it.
     pub fn into_result(self) -> Result<Ended, Cause> {
         match self.0 {
-            Known::Ended(ended) => Ok(ended),
-            Known::NotStarted(cause) => Err(cause),
+            ProcessFate::Ended(ended) => Ok(ended),
+            ProcessFate::NotStarted(cause) => Err(cause),
         }
     }
 }
@@ -88,7 +88,7 @@ impl Evidence {
     }
 
     /// Nothing of the command is left.
-    pub fn emptied(&mut self, nothing_left: NothingLeft) {
+    pub fn emptied(&mut self, nothing_left: TreeReaped) {
         self.nothing_left = Some(nothing_left);
     }
 
@@ -136,16 +136,16 @@ impl Evidence {
         if !self.is_over() {
             return None;
         }
-        let not_started = |cause| Some(Verdict(Known::NotStarted(cause)));
+        let not_started = |cause| Some(Verdict(ProcessFate::NotStarted(cause)));
         let failed = self.failed.clone().map(Cause::Failed);
         let Some(last) = self.last else {
             return match (self.started, failed) {
                 (None, failed) => not_started(failed.unwrap_or(Cause::SupervisorKilled)),
                 // PID 1 ends what it inherits.
-                (Some(_), _) => Some(Verdict(Known::Ended(killed()))),
+                (Some(_), _) => Some(Verdict(ProcessFate::Ended(killed()))),
             };
         };
-        let ended = Some(Verdict(Known::Ended(last.ended)));
+        let ended = Some(Verdict(ProcessFate::Ended(last.ended)));
         if !self.is_empty() || !last.alone || last.execed() == Execed::Yes {
             return ended;
         }

@@ -15,7 +15,7 @@ pub fn not_started(failure: Failure) -> Finished {
 
 /// What is known when a command has ended.
 #[derive(Debug, Clone, Copy)]
-pub struct End {
+pub struct CommandEnd {
     /// How its process ended.
     pub ended: Ended,
     /// What interrupted it, if something did.
@@ -29,7 +29,7 @@ pub struct End {
 /// A shell reports a child that a signal killed as 128 + the signal.
 const SHELL_SAYS_KILLED: i32 = 128 + libc::SIGKILL;
 
-impl End {
+impl CommandEnd {
     /// What the result says. A pure rule, tested for its cases:
     /// `out_of_memory` only where the main process died of a KILL that was not
     /// ours (or its shell said 137) while the kernel killed for memory.
@@ -71,8 +71,8 @@ impl End {
 mod tests {
     use super::*;
 
-    fn end(code: Option<i32>, signal: Option<i32>, oom_kills: u64) -> End {
-        End {
+    fn end(code: Option<i32>, signal: Option<i32>, oom_kills: u64) -> CommandEnd {
+        CommandEnd {
             ended: Ended {
                 code,
                 signal,
@@ -100,7 +100,7 @@ mod tests {
             (Interruption::Deadline, Outcome::TimedOut),
             (Interruption::Cancelled, Outcome::Cancelled),
         ] {
-            let end = End {
+            let end = CommandEnd {
                 interruption: Some(interruption),
                 ..end(Some(0), None, 1)
             };
@@ -110,12 +110,12 @@ mod tests {
 
     #[test]
     fn who_was_hit_by_the_last_resort_is_lost() {
-        let hit = End {
+        let hit = CommandEnd {
             doomed: true,
             ..end(None, Some(9), 0)
         };
         assert_eq!(hit.outcome(), Outcome::Lost);
-        let survived = End {
+        let survived = CommandEnd {
             doomed: true,
             ..end(Some(0), None, 0)
         };

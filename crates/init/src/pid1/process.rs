@@ -9,9 +9,9 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::evidence::{Evidence, killed};
-use super::reaper::{NothingLeft, Reaper};
+use super::reaper::{Reaper, TreeReaped};
 use super::reports::Reports;
-use super::start_failure::{self, NotSpawned};
+use super::start_failure::{self, SpawnFailure};
 use super::supervisors::{Input, Streams, Supervisors};
 use crate::supervisor::{Ended, Fact, Last, Order, Started};
 
@@ -30,7 +30,7 @@ pub struct Process {
     reaper: Reaper,
     reports: Reports,
     /// Resolves when the supervisor and everything below it is gone.
-    gone: oneshot::Receiver<NothingLeft>,
+    gone: oneshot::Receiver<TreeReaped>,
     /// The command's end, should PID 1 inherit it.
     inherited: Option<(Started, oneshot::Receiver<Last>)>,
     evidence: Evidence,
@@ -43,7 +43,7 @@ impl Process {
     ///
     /// # Errors
     /// What could not be had.
-    pub fn new(supervisors: &Supervisors, input: Input) -> Result<(Self, Streams), NotSpawned> {
+    pub fn new(supervisors: &Supervisors, input: Input) -> Result<(Self, Streams), SpawnFailure> {
         let supervisor = supervisors.take(input)?;
         let process = Self {
             supervisor: supervisor.pid,

@@ -42,10 +42,10 @@ pub struct Reaper {
 /// the kernel says: that it has no child, that it ended as one that has none does, or, of
 /// one that was killed, that PID 1 has ended all that it inherited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NothingLeft(());
+pub struct TreeReaped(());
 
 #[cfg(test)]
-impl NothingLeft {
+impl TreeReaped {
     /// For the rules that need it.
     pub fn for_tests() -> Self {
         Self(())
@@ -54,7 +54,7 @@ impl NothingLeft {
 
 #[derive(Debug, Default)]
 struct Children {
-    supervisors: HashMap<Pid, oneshot::Sender<NothingLeft>>,
+    supervisors: HashMap<Pid, oneshot::Sender<TreeReaped>>,
     commands: HashMap<Started, oneshot::Sender<Last>>,
     unclaimed: VecDeque<(Started, Last)>,
 }
@@ -91,7 +91,7 @@ impl Reaper {
 
     /// Tells when this supervisor, just started, is gone, and with it
     /// everything that it had below it.
-    pub fn supervisor(&self, pid: Pid) -> oneshot::Receiver<NothingLeft> {
+    pub fn supervisor(&self, pid: Pid) -> oneshot::Receiver<TreeReaped> {
         let (gone, receiver) = oneshot::channel();
         self.children().supervisors.insert(pid, gone);
         receiver
@@ -99,13 +99,13 @@ impl Reaper {
 
     /// Looks whether nothing is left below this supervisor, which says so. `None` when
     /// something is, and when the supervisor is gone: [`Self::supervisor`] tells the rest.
-    pub fn nothing_left(&self, supervisor: Pid) -> Option<NothingLeft> {
+    pub fn nothing_left(&self, supervisor: Pid) -> Option<TreeReaped> {
         let childless = tree::children(supervisor).is_ok_and(|all| all.is_empty());
         // One that is dead has no children either, whatever it left. One that is not
         // reaped now was alive at the look.
         self.reap();
         let alive = self.children().supervisors.contains_key(&supervisor);
-        (childless && alive).then_some(NothingLeft(()))
+        (childless && alive).then_some(TreeReaped(()))
     }
 
     /// Whether this is a supervisor that was not reaped yet, so that its id is its own.
@@ -158,7 +158,7 @@ impl Reaper {
             drop(children);
             let _ = sys::reap(event.pid);
             if event.change == Change::Exited(0) {
-                let _ = gone.send(NothingLeft(()));
+                let _ = gone.send(TreeReaped(()));
             } else {
                 tokio::spawn(self.clone().end_orphans(gone));
             }
@@ -182,7 +182,7 @@ impl Reaper {
     }
 
     /// A supervisor did not end by itself: what it had is PID 1's now.
-    async fn end_orphans(self, gone: oneshot::Sender<NothingLeft>) {
+    async fn end_orphans(self, gone: oneshot::Sender<TreeReaped>) {
         for round in 0.. {
             let orphans = tree::orphans(&self.supervisors());
             if orphans.as_ref().is_ok_and(Vec::is_empty) {
@@ -199,6 +199,6 @@ impl Reaper {
             tokio::time::sleep(ORPHAN_PAUSE).await;
             self.reap();
         }
-        let _ = gone.send(NothingLeft(()));
+        let _ = gone.send(TreeReaped(()));
     }
 }

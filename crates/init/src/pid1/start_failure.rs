@@ -11,7 +11,7 @@ use crate::supervisor::{Failed, Step};
 
 /// What could not be had for a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
+pub enum MissingResource {
     /// The socket to its supervisor.
     Socket,
     /// A pipe for one of its streams.
@@ -32,20 +32,20 @@ pub enum Need {
 
 /// A supervisor could not be started.
 #[derive(Debug)]
-pub struct NotSpawned {
-    need: Need,
+pub struct SpawnFailure {
+    need: MissingResource,
     error: io::Error,
 }
 
-impl Need {
+impl MissingResource {
     /// The error that says that this could not be had.
-    pub fn missing(self) -> impl Fn(io::Error) -> NotSpawned {
-        move |error| NotSpawned { need: self, error }
+    pub fn missing(self) -> impl Fn(io::Error) -> SpawnFailure {
+        move |error| SpawnFailure { need: self, error }
     }
 }
 
-impl From<NotSpawned> for Failure {
-    fn from(NotSpawned { need, error }: NotSpawned) -> Self {
+impl From<SpawnFailure> for Failure {
+    fn from(SpawnFailure { need, error }: SpawnFailure) -> Self {
         failure(need, error.raw_os_error().unwrap_or(libc::EIO))
     }
 }
@@ -56,11 +56,11 @@ pub fn not_started(cause: Cause) -> Failure {
     match cause {
         Cause::Failed(Failed { step, errno }) => {
             let need = match Step::try_from(step) {
-                Ok(Step::Fork) => Need::Process,
-                Ok(Step::Chdir) => Need::Directory,
-                Ok(Step::Memory) => Need::Memory,
-                Ok(Step::Descriptors) => Need::Descriptor,
-                Ok(Step::Exec) | Err(_) => Need::Program,
+                Ok(Step::Fork) => MissingResource::Process,
+                Ok(Step::Chdir) => MissingResource::Directory,
+                Ok(Step::Memory) => MissingResource::Memory,
+                Ok(Step::Descriptors) => MissingResource::Descriptor,
+                Ok(Step::Exec) | Err(_) => MissingResource::Program,
             };
             failure(need, errno)
         }
@@ -69,52 +69,54 @@ pub fn not_started(cause: Cause) -> Failure {
     }
 }
 
-fn failure(need: Need, errno: i32) -> Failure {
+fn failure(need: MissingResource, errno: i32) -> Failure {
     let says = io::Error::from_raw_os_error(errno);
     match (need, errno) {
-        (Need::Process, libc::EAGAIN) => Failure::new(Code::TooManyProcesses, says.to_string()),
+        (MissingResource::Process, libc::EAGAIN) => {
+            Failure::new(Code::TooManyProcesses, says.to_string())
+        }
         (_, libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::EDQUOT)
         | (_, libc::ENOSPC | libc::EAGAIN) => {
             let detail = format!("{} ({says})", exhausted(need, errno));
             Failure::new(Code::Exhausted, detail)
         }
-        (Need::Directory, _) => Failure::new(Code::BadCwd, says.to_string()),
-        (Need::Program, libc::E2BIG) => {
+        (MissingResource::Directory, _) => Failure::new(Code::BadCwd, says.to_string()),
+        (MissingResource::Program, libc::E2BIG) => {
             Failure::new(Code::Invalid, "arguments and environment are too long")
         }
-        (Need::Program, _) => Failure::new(Code::Other, format!("its shell: {says}")),
+        (MissingResource::Program, _) => Failure::new(Code::Other, format!("its shell: {says}")),
         _ => Failure::new(Code::Other, format!("{}: {says}", name(need))),
     }
 }
 
 /// Which resource of the kernel is used up.
-fn exhausted(need: Need, errno: i32) -> &'static str {
+fn exhausted(need: MissingResource, errno: i32) -> &'static str {
     match (need, errno) {
         (_, libc::ENOMEM | libc::ENOBUFS) => "the kernel has no memory for it",
         // PID 1's own, and those of the whole machine.
         (_, libc::EMFILE) => "as many files are open in one process as may be",
         // A pipe answers so at the limit of pipe pages too (pipe(7)).
-        (Need::Pipe, libc::ENFILE) => {
+        (MissingResource::Pipe, libc::ENFILE) => {
             "the machine has no more open files, or this user no more pipe buffers"
         }
         (_, libc::ENFILE) => "as many files are open on the machine as may be",
         // epoll_ctl(2): fs.epoll.max_user_watches.
-        (Need::Watch, libc::ENOSPC) => "this user has as many epoll watches as may be",
-        (Need::Memory, _) => "there is no room for a file in memory",
+        (MissingResource::Watch, libc::ENOSPC) => "this user has as many epoll watches as may be",
+        (MissingResource::Memory, _) => "there is no room for a file in memory",
         _ => name(need),
     }
 }
 
-fn name(need: Need) -> &'static str {
+fn name(need: MissingResource) -> &'static str {
     match need {
-        Need::Socket => "a socket",
-        Need::Pipe => "a pipe",
-        Need::Watch => "an epoll watch",
-        Need::Process => "a process",
-        Need::Memory => "a file in memory",
-        Need::Descriptor => "a descriptor",
-        Need::Directory => "the working directory",
-        Need::Program => "the shell",
+        MissingResource::Socket => "a socket",
+        MissingResource::Pipe => "a pipe",
+        MissingResource::Watch => "an epoll watch",
+        MissingResource::Process => "a process",
+        MissingResource::Memory => "a file in memory",
+        MissingResource::Descriptor => "a descriptor",
+        MissingResource::Directory => "the working directory",
+        MissingResource::Program => "the shell",
     }
 }
 
@@ -122,15 +124,15 @@ fn name(need: Need) -> &'static str {
 mod tests {
     use super::*;
 
-    const ALL: [Need; 8] = [
-        Need::Socket,
-        Need::Pipe,
-        Need::Watch,
-        Need::Process,
-        Need::Memory,
-        Need::Descriptor,
-        Need::Directory,
-        Need::Program,
+    const ALL: [MissingResource; 8] = [
+        MissingResource::Socket,
+        MissingResource::Pipe,
+        MissingResource::Watch,
+        MissingResource::Process,
+        MissingResource::Memory,
+        MissingResource::Descriptor,
+        MissingResource::Directory,
+        MissingResource::Program,
     ];
 
     #[test]
@@ -147,7 +149,7 @@ mod tests {
         for need in ALL {
             for errno in scarce {
                 let failure = failure(need, errno);
-                let limit = need == Need::Process && errno == libc::EAGAIN;
+                let limit = need == MissingResource::Process && errno == libc::EAGAIN;
                 let code = if limit {
                     Code::TooManyProcesses
                 } else {
@@ -163,21 +165,21 @@ mod tests {
 
     #[test]
     fn the_resource_is_named() {
-        let watch = failure(Need::Watch, libc::ENOSPC);
+        let watch = failure(MissingResource::Watch, libc::ENOSPC);
         assert!(watch.detail.contains("epoll watches"), "{}", watch.detail);
-        let pipe = failure(Need::Pipe, libc::ENFILE);
+        let pipe = failure(MissingResource::Pipe, libc::ENFILE);
         assert!(pipe.detail.contains("pipe buffers"), "{}", pipe.detail);
     }
 
     #[test]
     fn a_directory_is_bad_and_arguments_too_long_only_where_that_was_tried() {
         for (need, errno, code) in [
-            (Need::Directory, libc::ENOENT, Code::BadCwd),
-            (Need::Directory, libc::EACCES, Code::BadCwd),
-            (Need::Directory, libc::ENOMEM, Code::Exhausted),
-            (Need::Program, libc::E2BIG, Code::Invalid),
-            (Need::Program, libc::EACCES, Code::Other),
-            (Need::Process, libc::EACCES, Code::Other),
+            (MissingResource::Directory, libc::ENOENT, Code::BadCwd),
+            (MissingResource::Directory, libc::EACCES, Code::BadCwd),
+            (MissingResource::Directory, libc::ENOMEM, Code::Exhausted),
+            (MissingResource::Program, libc::E2BIG, Code::Invalid),
+            (MissingResource::Program, libc::EACCES, Code::Other),
+            (MissingResource::Process, libc::EACCES, Code::Other),
         ] {
             assert_eq!(failure(need, errno).code(), code, "{need:?} {errno}");
         }

@@ -14,9 +14,9 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
-use super::reaper::{NothingLeft, Reaper};
+use super::reaper::{Reaper, TreeReaped};
 use super::reports::Reports;
-use super::start_failure::{Need, NotSpawned};
+use super::start_failure::{MissingResource, SpawnFailure};
 
 /// A supervisor that waits for its order.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Supervisor {
     /// Its process id.
     pub pid: Pid,
     /// Resolves when it and everything below it is gone.
-    pub gone: oneshot::Receiver<NothingLeft>,
+    pub gone: oneshot::Receiver<TreeReaped>,
     /// Takes the order and gives the reports.
     pub reports: Reports,
     /// What its command will read and write.
@@ -77,7 +77,7 @@ impl Supervisors {
     ///
     /// # Errors
     /// What could not be had for a new one.
-    pub fn take(&self, input: Input) -> Result<Supervisor, NotSpawned> {
+    pub fn take(&self, input: Input) -> Result<Supervisor, SpawnFailure> {
         if input == Input::Piped {
             return self.spawn(input);
         }
@@ -109,8 +109,8 @@ impl Supervisors {
 
     /// Nothing is awaited in here: the control socket is open to inheritance for
     /// this one `spawn` only.
-    fn spawn(&self, input: Input) -> Result<Supervisor, NotSpawned> {
-        let socket = Need::Socket.missing();
+    fn spawn(&self, input: Input) -> Result<Supervisor, SpawnFailure> {
+        let socket = MissingResource::Socket.missing();
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(&socket)?;
         let theirs = OwnedFd::from(theirs);
         let (stdin_reader, stdin) = match input {
@@ -132,10 +132,13 @@ impl Supervisors {
         fcntl_setfd(&theirs, FdFlags::empty()).map_err(|errno| socket(errno.into()))?;
         // Watched before there is a process: one that cannot be is never started.
         ours.set_nonblocking(true).map_err(&socket)?;
-        let reports = UnixStream::from_std(ours).map_err(Need::Watch.missing())?;
-        let child = command.spawn().map_err(Need::Process.missing())?;
+        let reports = UnixStream::from_std(ours).map_err(MissingResource::Watch.missing())?;
+        let child = command
+            .spawn()
+            .map_err(MissingResource::Process.missing())?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let pid = pid.ok_or_else(|| Need::Process.missing()(io::Error::other("no process id")))?;
+        let pid = pid
+            .ok_or_else(|| MissingResource::Process.missing()(io::Error::other("no process id")))?;
         Ok(Supervisor {
             pid,
             gone: self.reaper.supervisor(pid),
@@ -149,16 +152,16 @@ impl Supervisors {
     }
 }
 
-fn input() -> Result<(OwnedFd, pipe::Sender), NotSpawned> {
+fn input() -> Result<(OwnedFd, pipe::Sender), SpawnFailure> {
     let pipe = pipe_with(PipeFlags::CLOEXEC);
-    let (reader, writer) = pipe.map_err(|errno| Need::Pipe.missing()(errno.into()))?;
-    let writer = pipe::Sender::from_owned_fd(writer).map_err(Need::Watch.missing())?;
+    let (reader, writer) = pipe.map_err(|errno| MissingResource::Pipe.missing()(errno.into()))?;
+    let writer = pipe::Sender::from_owned_fd(writer).map_err(MissingResource::Watch.missing())?;
     Ok((reader, writer))
 }
 
-fn output() -> Result<(pipe::Receiver, OwnedFd), NotSpawned> {
+fn output() -> Result<(pipe::Receiver, OwnedFd), SpawnFailure> {
     let pipe = pipe_with(PipeFlags::CLOEXEC);
-    let (reader, writer) = pipe.map_err(|errno| Need::Pipe.missing()(errno.into()))?;
-    let reader = pipe::Receiver::from_owned_fd(reader).map_err(Need::Watch.missing())?;
+    let (reader, writer) = pipe.map_err(|errno| MissingResource::Pipe.missing()(errno.into()))?;
+    let reader = pipe::Receiver::from_owned_fd(reader).map_err(MissingResource::Watch.missing())?;
     Ok((reader, writer))
 }

@@ -33,7 +33,7 @@ fn evidence(facts: impl IntoIterator<Item = Fact>, empty: bool) -> Evidence {
         evidence.report(fact);
     }
     if empty {
-        evidence.emptied(NothingLeft::for_tests());
+        evidence.emptied(TreeReaped::for_tests());
     }
     evidence
 }
