@@ -50,9 +50,9 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub struct Connections(watch::Sender<usize>);
 
 /// One that is served, until it is dropped.
-struct Served(watch::Sender<usize>);
+struct ConnectionGuard(watch::Sender<usize>);
 
-impl Drop for Served {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.0.send_modify(|served| *served -= 1);
     }
@@ -60,14 +60,14 @@ impl Drop for Served {
 
 impl Connections {
     /// Counts one more, unless there are as many as may be.
-    fn serve(&self) -> Option<Served> {
+    fn serve(&self) -> Option<ConnectionGuard> {
         let room = |served: &mut usize| {
             let room = *served < MAX_BRIDGES;
             *served += usize::from(room);
             room
         };
         let served = self.0.send_if_modified(room);
-        served.then(|| Served(self.0.clone()))
+        served.then(|| ConnectionGuard(self.0.clone()))
     }
 
     /// Waits until none is left, for as long as last words may take.

@@ -24,13 +24,13 @@ const LOOK: Duration = Duration::from_millis(25);
 
 /// Processes that go on when this is dropped.
 #[derive(Debug)]
-pub struct Stopped {
+pub struct StoppedProcesses {
     ours: HashMap<Pid, Process>,
     since: Instant,
     complete: bool,
 }
 
-impl Stopped {
+impl StoppedProcesses {
     /// Stops all that run. Takes half a second at most.
     pub async fn all() -> Self {
         let mut stopped = Self {
@@ -71,7 +71,7 @@ impl Stopped {
     }
 }
 
-impl Drop for Stopped {
+impl Drop for StoppedProcesses {
     fn drop(&mut self) {
         for process in children_first(&self.ours) {
             tree::signal(process, Signal::CONT);

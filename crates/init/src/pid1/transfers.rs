@@ -7,7 +7,7 @@
 //! A transfer has a thread of its own as long as it lasts, so that small file work never
 //! waits for one; it counts as busy; and it ends when its caller goes away.
 //!
-//! While a backup is read the user's processes are [`Stopped`], for [`STOPPED`] at most:
+//! While a backup is read the user's processes are [`StoppedProcesses`], for [`STOPPED`] at most:
 //! ```text
 //!  a thread ─► stop ─► copy, look again ─┬─► go on ─► the end
 //!                                        └ 10 s: go on; the copy does too, and then
@@ -34,7 +34,7 @@ use tonic::{Status, Streaming};
 use super::lifecycle::ActivityGuard;
 use super::milliseconds;
 use super::min_free_space::MinFreeSpace;
-use super::stopped::Stopped;
+use super::stopped::StoppedProcesses;
 use crate::files::{
     Content, CopyCheck, PARTS_AHEAD, PIECES_AHEAD, PartSender, Piece, Pool, Transfer, Workspace,
 };
@@ -125,7 +125,7 @@ impl Transfers {
             _ = has_thread => {}
             failed = &mut copy => return failed.flatten().map(|_| BackupEnd::default()),
         }
-        let stopped = Stopped::all().await;
+        let stopped = StoppedProcesses::all().await;
         let left = STOPPED.saturating_sub(stopped.so_far().1);
         let _ = go.send(());
         let in_time = timeout(left, &mut copy).await;
