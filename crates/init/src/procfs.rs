@@ -3,11 +3,11 @@
 
 use rustix::process::Pid;
 
-use crate::supervisor::Execed;
+use crate::supervisor::ExecState;
 
 /// One process as `/proc/<pid>/stat` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Process {
+pub struct ProcessEntry {
     /// Its id.
     pub pid: Pid,
     /// Its parent; `None` when that is outside of the container.
@@ -22,7 +22,7 @@ pub struct Process {
     pub started: u64,
     /// Whether it has become another program since it was forked. Known for certain of one
     /// that has ended.
-    pub execed: Execed,
+    pub execed: ExecState,
 }
 
 /// `PF_FORKNOEXEC` (include/linux/sched.h): forked, and never became another program.
@@ -33,7 +33,7 @@ const FORKED_ONLY: u64 = 0x40;
 /// # Errors
 /// When `/proc` cannot be read: then nothing is known, and nobody may take that
 /// for nothing being there.
-pub fn processes() -> std::io::Result<Vec<Process>> {
+pub fn processes() -> std::io::Result<Vec<ProcessEntry>> {
     let entries = std::fs::read_dir("/proc")?;
     Ok(entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
@@ -42,14 +42,14 @@ pub fn processes() -> std::io::Result<Vec<Process>> {
 }
 
 /// The process `pid`, if it is there.
-pub fn process(pid: Pid) -> Option<Process> {
+pub fn process(pid: Pid) -> Option<ProcessEntry> {
     let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     parse(pid, &stat)
 }
 
 /// The second field is the command in parentheses and may hold anything, also
 /// `)` and newlines: what follows the last `)` is safe (proc_pid_stat(5)).
-fn parse(pid: Pid, stat: &[u8]) -> Option<Process> {
+fn parse(pid: Pid, stat: &[u8]) -> Option<ProcessEntry> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
@@ -59,11 +59,11 @@ fn parse(pid: Pid, stat: &[u8]) -> Option<Process> {
     // Field 9. A kernel that shows no flags (gVisor) shows none at all; one that does
     // shows PF_EXITING at least of whatever has ended.
     let execed = match fields.get(6)?.parse().ok()? {
-        0 => Execed::Unknown,
-        flags if flags & FORKED_ONLY != 0 => Execed::Never,
-        _ => Execed::Yes,
+        0 => ExecState::Unknown,
+        flags if flags & FORKED_ONLY != 0 => ExecState::Never,
+        _ => ExecState::Yes,
     };
-    Some(Process {
+    Some(ProcessEntry {
         pid,
         execed,
         parent: Pid::from_raw(fields.get(1)?.parse().ok()?),
@@ -92,10 +92,10 @@ mod tests {
     #[test]
     fn a_fork_that_never_became_another_program_is_known_by_the_kernels_flags() {
         for (flags, execed) in [
-            ("4194624", Execed::Never),
-            ("4194560", Execed::Yes),
-            ("4", Execed::Yes),
-            ("0", Execed::Unknown),
+            ("4194624", ExecState::Never),
+            ("4194560", ExecState::Yes),
+            ("4", ExecState::Yes),
+            ("0", ExecState::Unknown),
         ] {
             let stat = format!("7 (x) Z 3 7 7 0 -1 {flags} 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1");
             let process = parse(Pid::INIT, stat.as_bytes()).expect("parses");

@@ -20,7 +20,7 @@
 //!   not yet. From the moment at which a process of the same user may take it over, the
 //!   child holds nothing that PID 1 listens to. All that it can say then is the errno of
 //!   a failed `execve`, and that counts only where the kernel confirms that it never
-//!   became another program ([`Execed`]).
+//!   became another program ([`ExecState`]).
 
 use std::ffi::CString;
 use std::fs::File;
@@ -36,13 +36,13 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::process::{DumpableBehavior, Pid, chdir, set_child_subreaper, set_dumpable_behavior};
 
-use crate::procfs::Process;
+use crate::procfs::ProcessEntry;
 use crate::sys::{self, Change, ChildEvent, Wait};
 use crate::tree;
 
 /// What to run. Sent by PID 1 over the control socket.
 #[derive(Clone, PartialEq, Message)]
-pub struct Order {
+pub struct RunRequest {
     /// Path of the program, absolute.
     #[prost(bytes = "bytes", tag = "1")]
     pub program: Bytes,
@@ -75,14 +75,14 @@ pub struct Report {
 pub enum Fact {
     /// The command's process is there, and waits for its order.
     #[prost(message, tag = "1")]
-    Started(Started),
+    Started(ProcessIdentity),
     /// It could not be started: said by the supervisor, or by the child while nobody
     /// could trace it.
     #[prost(message, tag = "2")]
-    Failed(Failed),
+    Failed(StartError),
     /// The command itself has ended. What it started may still run.
     #[prost(message, tag = "3")]
-    Ended(Last),
+    Ended(FinalStatus),
     /// Nothing of it is left; the supervisor ends now.
     #[prost(bool, tag = "4")]
     Empty(bool),
@@ -90,7 +90,7 @@ pub enum Fact {
 
 /// A process, named for good.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Message)]
-pub struct Started {
+pub struct ProcessIdentity {
     #[prost(int32, tag = "1")]
     pub pid: i32,
     /// In clock ticks since the machine's start: with the id it names one process, also
@@ -99,8 +99,8 @@ pub struct Started {
     pub since: u64,
 }
 
-impl From<&Process> for Started {
-    fn from(process: &Process) -> Self {
+impl From<&ProcessEntry> for ProcessIdentity {
+    fn from(process: &ProcessEntry) -> Self {
         Self {
             pid: process.pid.as_raw_nonzero().get(),
             since: process.started,
@@ -110,10 +110,10 @@ impl From<&Process> for Started {
 
 /// The last of a command's process: how it ended, and whether it was the command at all.
 #[derive(Clone, Copy, PartialEq, Message)]
-pub struct Last {
+pub struct FinalStatus {
     #[prost(message, required, tag = "1")]
-    pub ended: Ended,
-    #[prost(enumeration = "Execed", tag = "2")]
+    pub ended: ExitDetails,
+    #[prost(enumeration = "ExecState", tag = "2")]
     pub execed: i32,
     /// The errno of its `execve`, as the child said when it could be traced already.
     #[prost(int32, optional, tag = "3")]
@@ -124,12 +124,12 @@ pub struct Last {
     pub alone: bool,
 }
 
-impl Last {
+impl FinalStatus {
     /// Of a child that has ended and is not reaped yet. `None` when it has not ended.
     pub fn of_zombie(event: &ChildEvent) -> Option<Self> {
-        let ended = Ended::from_event(event)?;
+        let ended = ExitDetails::from_event(event)?;
         let process = crate::procfs::process(event.pid);
-        let execed = process.map_or(Execed::Unknown, |process| process.execed);
+        let execed = process.map_or(ExecState::Unknown, |process| process.execed);
         Some(Self {
             ended,
             execed: execed.into(),
@@ -143,7 +143,7 @@ impl Last {
 /// in the process; nothing in user space can change the note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
-pub enum Execed {
+pub enum ExecState {
     /// This kernel does not say (gVisor).
     Unknown = 0,
     Yes = 1,
@@ -152,7 +152,7 @@ pub enum Execed {
 
 /// Why a command could not be started.
 #[derive(Clone, PartialEq, Message)]
-pub struct Failed {
+pub struct StartError {
     #[prost(enumeration = "Step", tag = "1")]
     pub step: i32,
     #[prost(int32, tag = "2")]
@@ -177,7 +177,7 @@ pub enum Step {
 
 /// How the command ended: one of code and signal, and what it used.
 #[derive(Clone, Copy, PartialEq, Message)]
-pub struct Ended {
+pub struct ExitDetails {
     #[prost(int32, optional, tag = "1")]
     pub code: Option<i32>,
     #[prost(int32, optional, tag = "2")]
@@ -188,7 +188,7 @@ pub struct Ended {
     pub max_rss_kib: u64,
 }
 
-impl Ended {
+impl ExitDetails {
     /// `None` when the process has not ended.
     pub fn from_event(event: &ChildEvent) -> Option<Self> {
         let (code, signal) = match event.change {
@@ -205,7 +205,7 @@ impl Ended {
     }
 }
 
-/// Largest [`Order`]: a script, a standard input and an environment at their
+/// Largest [`RunRequest`]: a script, a standard input and an environment at their
 /// bounds, with room.
 const MAX_ORDER: u32 = 3 * 1024 * 1024;
 
@@ -238,7 +238,7 @@ fn supervise(mut control: File) -> io::Result<()> {
     // PID 1, which ends them.
     let _ = set_child_subreaper(Some(Pid::INIT));
     let _ = rustix::process::setsid();
-    let refusal = match Refusal::new() {
+    let refusal = match ExecErrno::new() {
         Ok(refusal) => refusal,
         Err(error) => {
             let failed = failed(Step::Descriptors, &error);
@@ -254,16 +254,16 @@ fn supervise(mut control: File) -> io::Result<()> {
         Err(error) => return report(&mut control, Fact::Failed(failed(Step::Fork, &error))),
     };
     let started = crate::procfs::process(main).ok_or_else(|| io::Error::other("no child"))?;
-    report(&mut control, Fact::Started(Started::from(&started)))?;
+    report(&mut control, Fact::Started(ProcessIdentity::from(&started)))?;
     release_output()?;
     reap_all(&mut control, main, &refusal)
 }
 
 /// What the child says of an `execve` that failed: its errno, in a counter that the kernel
 /// keeps. It cannot be opened by way of `/proc`, and is closed when `execve` succeeds.
-struct Refusal(OwnedFd);
+struct ExecErrno(OwnedFd);
 
-impl Refusal {
+impl ExecErrno {
     fn new() -> io::Result<Self> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         Ok(Self(eventfd(0, flags)?))
@@ -284,7 +284,7 @@ impl Refusal {
 
 /// The child's side: waits for the order and becomes what it says. An end of
 /// the socket instead means that nobody needs it.
-fn become_command(mut control: File, refusal: Refusal) -> ! {
+fn become_command(mut control: File, refusal: ExecErrno) -> ! {
     let Ok(order) = read_order(&mut control) else {
         sys::exit_now(127)
     };
@@ -304,7 +304,7 @@ fn become_command(mut control: File, refusal: Refusal) -> ! {
 }
 
 /// Everything that can fail is done while nobody can trace this process.
-fn prepare(order: &Order) -> Result<(Program, Option<OwnedFd>), Failed> {
+fn prepare(order: &RunRequest) -> Result<(Program, Option<OwnedFd>), StartError> {
     let memory = |error: &io::Error| failed(Step::Memory, error);
     if !order.stdin.is_empty() {
         let stdin = content(&order.stdin).map_err(|error| memory(&error))?;
@@ -332,7 +332,7 @@ fn content(bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-fn read_order(control: &mut File) -> io::Result<Order> {
+fn read_order(control: &mut File) -> io::Result<RunRequest> {
     let mut length = [0; 4];
     control.read_exact(&mut length)?;
     let length = u32::from_le_bytes(length);
@@ -341,7 +341,7 @@ fn read_order(control: &mut File) -> io::Result<Order> {
     }
     let mut bytes = vec![0; length as usize];
     control.read_exact(&mut bytes)?;
-    Order::decode(bytes.as_slice()).map_err(io::Error::other)
+    RunRequest::decode(bytes.as_slice()).map_err(io::Error::other)
 }
 
 /// The command's own copies must be the only ones: the end of its output is
@@ -355,7 +355,7 @@ fn release_output() -> io::Result<()> {
 }
 
 /// Reaps until nothing is left below.
-fn reap_all(control: &mut File, main: Pid, refusal: &Refusal) -> io::Result<()> {
+fn reap_all(control: &mut File, main: Pid, refusal: &ExecErrno) -> io::Result<()> {
     // Its id may be another's later.
     let mut main = Some(main);
     let mut had_others = false;
@@ -368,9 +368,9 @@ fn reap_all(control: &mut File, main: Pid, refusal: &Refusal) -> io::Result<()> 
             }
             Err(error) => return Err(error),
         };
-        match Last::of_zombie(&event) {
+        match FinalStatus::of_zombie(&event) {
             Some(mut last) if main == Some(event.pid) => {
-                if last.execed() != Execed::Yes {
+                if last.execed() != ExecState::Yes {
                     last.refusal = refusal.heard();
                     // What it left is a child of this process since before it ended.
                     let children = tree::children(rustix::process::getpid());
@@ -389,8 +389,8 @@ fn report(control: &mut File, fact: Fact) -> io::Result<()> {
     control.write_all(&Report { fact: Some(fact) }.encode_length_delimited_to_vec())
 }
 
-fn failed(step: Step, error: &io::Error) -> Failed {
-    Failed {
+fn failed(step: Step, error: &io::Error) -> StartError {
+    StartError {
         step: step.into(),
         errno: error.raw_os_error().unwrap_or(libc::EIO),
     }
@@ -402,7 +402,7 @@ const OOM_SCORE_ADJ: &str = "500";
 
 /// Closes everything but 0 to 2, the script at [`SCRIPT_FD`], and the refusal, which
 /// closes itself with `execve`. Returns that at its new place.
-fn keep_only(script: Option<OwnedFd>, refusal: &Refusal) -> io::Result<Refusal> {
+fn keep_only(script: Option<OwnedFd>, refusal: &ExecErrno) -> io::Result<ExecErrno> {
     let above = SCRIPT_FD + 1;
     let kept_refusal = rustix::io::fcntl_dupfd_cloexec(&refusal.0, above)?;
     let kept_script = script
@@ -419,7 +419,7 @@ fn keep_only(script: Option<OwnedFd>, refusal: &Refusal) -> io::Result<Refusal> 
     sys::close_from_to(first, kept - 1);
     sys::close_from_to(kept + 1, RawFd::MAX);
     let _ = kept_script.map(OwnedFd::into_raw_fd);
-    Ok(Refusal(kept_refusal))
+    Ok(ExecErrno(kept_refusal))
 }
 
 /// A program as `execve` takes it.
@@ -430,7 +430,7 @@ struct Program {
 }
 
 impl Program {
-    fn of(order: &Order) -> io::Result<Self> {
+    fn of(order: &RunRequest) -> io::Result<Self> {
         let string = |bytes: &Bytes| CString::new(bytes.as_ref()).map_err(io::Error::other);
         let strings = |list: &[Bytes]| -> io::Result<Vec<_>> { list.iter().map(string).collect() };
         Ok(Self {

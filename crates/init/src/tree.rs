@@ -6,7 +6,7 @@ use std::io;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
-use crate::procfs::{self, Process};
+use crate::procfs::{self, ProcessEntry};
 
 /// Living descendants of `root`, without `root` itself.
 ///
@@ -15,7 +15,7 @@ use crate::procfs::{self, Process};
 ///
 /// # Errors
 /// When they cannot be known now.
-pub fn descendants(root: Pid) -> io::Result<Vec<Process>> {
+pub fn descendants(root: Pid) -> io::Result<Vec<ProcessEntry>> {
     Ok(below(&procfs::processes()?, root))
 }
 
@@ -47,7 +47,7 @@ pub fn size(root: Pid) -> u32 {
 }
 
 /// How many of `all` live below `root`.
-pub fn size_in(all: &[Process], root: Pid) -> u32 {
+pub fn size_in(all: &[ProcessEntry], root: Pid) -> u32 {
     u32::try_from(below(all, root).len()).unwrap_or(u32::MAX)
 }
 
@@ -56,7 +56,7 @@ pub fn size_in(all: &[Process], root: Pid) -> u32 {
 ///
 /// # Errors
 /// When they cannot be known now.
-pub fn orphans(ours: &HashSet<Pid>) -> io::Result<Vec<Process>> {
+pub fn orphans(ours: &HashSet<Pid>) -> io::Result<Vec<ProcessEntry>> {
     let mut all = procfs::processes()?;
     all.retain(|process| {
         process.parent == Some(Pid::INIT) && !process.dead && !ours.contains(&process.pid)
@@ -64,8 +64,8 @@ pub fn orphans(ours: &HashSet<Pid>) -> io::Result<Vec<Process>> {
     Ok(all)
 }
 
-fn below(all: &[Process], root: Pid) -> Vec<Process> {
-    let mut children: HashMap<Pid, Vec<&Process>> = HashMap::new();
+fn below(all: &[ProcessEntry], root: Pid) -> Vec<ProcessEntry> {
+    let mut children: HashMap<Pid, Vec<&ProcessEntry>> = HashMap::new();
     for process in all {
         if let Some(parent) = process.parent {
             children.entry(parent).or_default().push(process);
@@ -91,7 +91,7 @@ fn below(all: &[Process], root: Pid) -> Vec<Process> {
 /// Sends `signal` to exactly this process: its id may be another's by now, so
 /// it is pinned by a pidfd and its start time compared. Where no pidfd can be had
 /// (a kernel that lacks them, no descriptors left) the comparison alone must do.
-pub fn signal(process: &Process, signal: Signal) {
+pub fn signal(process: &ProcessEntry, signal: Signal) {
     let pinned = pidfd_open(process.pid, PidfdFlags::empty());
     let same = procfs::process(process.pid).is_none_or(|now| now.started == process.started);
     let _ = match pinned {
@@ -136,17 +136,17 @@ const STOP_ROUNDS: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervisor::Execed;
+    use crate::supervisor::ExecState;
 
-    fn process(pid: i32, parent: i32, dead: bool) -> Process {
-        Process {
+    fn process(pid: i32, parent: i32, dead: bool) -> ProcessEntry {
+        ProcessEntry {
             pid: Pid::from_raw(pid).expect("pid"),
             parent: Pid::from_raw(parent),
             group: None,
             dead,
             stopped: false,
             started: 1,
-            execed: Execed::Yes,
+            execed: ExecState::Yes,
         }
     }
 

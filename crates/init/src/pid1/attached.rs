@@ -27,7 +27,7 @@ use super::bounds::check_attached;
 use super::caller::{Caller, Outputs, message};
 use super::command::{Command, outcome};
 use super::commands::Commands;
-use crate::supervisor::Execed;
+use crate::supervisor::ExecState;
 use crate::{procfs, tree};
 
 /// Messages that wait for the connection: 128 KiB.
@@ -118,5 +118,5 @@ pub async fn signal(command: &Command, number: i32) -> Result<(), Failure> {
 
 fn has_become_itself(command: &Command) -> bool {
     let process = command.main().and_then(procfs::process);
-    process.is_some_and(|process| process.execed != Execed::Never)
+    process.is_some_and(|process| process.execed != ExecState::Never)
 }

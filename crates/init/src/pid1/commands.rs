@@ -22,7 +22,7 @@ use super::supervisors::Supervisors;
 use super::table::Table;
 use crate::files::{Pool, Workspace};
 use crate::procfs;
-use crate::supervisor::{Ended, Order};
+use crate::supervisor::{ExitDetails, RunRequest};
 use crate::tree;
 
 /// How long what runs in the background gets to make room: TERM's grace and some
@@ -268,9 +268,9 @@ impl Commands {
     async fn attempt(
         self: &Arc<Self>,
         command: &Arc<Command>,
-        order: &Order,
+        order: &RunRequest,
         deadline: Duration,
-    ) -> Result<(Process, Ended, Option<Interruption>), Failure> {
+    ) -> Result<(Process, ExitDetails, Option<Interruption>), Failure> {
         let (mut process, streams) = Process::new(&self.supervisors, command.input())?;
         command.placed(process.supervisor);
         let readers = [

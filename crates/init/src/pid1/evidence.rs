@@ -11,14 +11,16 @@
 //! no report is user code's. The rules hold all the same for any that would be.
 
 use super::reaper::TreeReaped;
-use crate::supervisor::{Ended, Execed, Fact, Failed, Last, Started, Step};
+use crate::supervisor::{
+    ExecState, ExitDetails, Fact, FinalStatus, ProcessIdentity, StartError, Step,
+};
 
 /// What is known so far.
 #[derive(Debug, Default)]
 pub struct Evidence {
-    started: Option<Started>,
-    failed: Option<Failed>,
-    last: Option<Last>,
+    started: Option<ProcessIdentity>,
+    failed: Option<StartError>,
+    last: Option<FinalStatus>,
     nothing_left: Option<TreeReaped>,
     /// No more reports will come: the supervisor is gone.
     silent: bool,
@@ -30,7 +32,7 @@ pub struct Verdict(ProcessFate);
 
 #[derive(Debug, Clone, PartialEq)]
 enum ProcessFate {
-    Ended(Ended),
+    Ended(ExitDetails),
     NotStarted(Cause),
 }
 
@@ -38,7 +40,7 @@ enum ProcessFate {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cause {
     /// A step of starting it failed.
-    Failed(Failed),
+    Failed(StartError),
     /// Its supervisor was killed before there was a process.
     SupervisorKilled,
     /// Its process ended without becoming the command, and said nothing of why: another
@@ -51,7 +53,7 @@ impl Verdict {
     ///
     /// # Errors
     /// It did not run, nor will it.
-    pub fn into_result(self) -> Result<Ended, Cause> {
+    pub fn into_result(self) -> Result<ExitDetails, Cause> {
         match self.0 {
             ProcessFate::Ended(ended) => Ok(ended),
             ProcessFate::NotStarted(cause) => Err(cause),
@@ -80,7 +82,7 @@ impl Evidence {
 
     /// The supervisor is gone, and PID 1 knows how the command's process ended, if there
     /// was one.
-    pub fn inherited(&mut self, last: Option<Last>) {
+    pub fn inherited(&mut self, last: Option<FinalStatus>) {
         self.silent = true;
         if self.last.is_none() {
             self.last = last;
@@ -93,7 +95,7 @@ impl Evidence {
     }
 
     /// The command's process.
-    pub fn started(&self) -> Option<Started> {
+    pub fn started(&self) -> Option<ProcessIdentity> {
         self.started
     }
 
@@ -111,9 +113,9 @@ impl Evidence {
     /// Whether it seems not to have run, which is only said when nothing is left.
     pub fn seems_not_started(&self) -> bool {
         self.last.is_some_and(|last| {
-            let never = last.execed() == Execed::Never && last.ended.code.is_some();
+            let never = last.execed() == ExecState::Never && last.ended.code.is_some();
             let said = self.failed.is_some() || last.refusal.is_some();
-            last.alone && last.execed() != Execed::Yes && (never || said)
+            last.alone && last.execed() != ExecState::Yes && (never || said)
         })
     }
 
@@ -146,7 +148,7 @@ impl Evidence {
             };
         };
         let ended = Some(Verdict(ProcessFate::Ended(last.ended)));
-        if !self.is_empty() || !last.alone || last.execed() == Execed::Yes {
+        if !self.is_empty() || !last.alone || last.execed() == ExecState::Yes {
             return ended;
         }
         let refusal = last
@@ -154,11 +156,11 @@ impl Evidence {
             .filter(|_| last.ended.code == Some(NOT_STARTED));
         let refused = refusal.map(|errno| {
             let step = Step::Exec.into();
-            Cause::Failed(Failed { step, errno })
+            Cause::Failed(StartError { step, errno })
         });
         match failed.or(refused) {
             Some(cause) => not_started(cause),
-            None if last.execed() == Execed::Never && last.ended.code.is_some() => {
+            None if last.execed() == ExecState::Never && last.ended.code.is_some() => {
                 not_started(Cause::Prevented)
             }
             None => ended,
@@ -170,10 +172,10 @@ impl Evidence {
 const NOT_STARTED: i32 = 127;
 
 /// The end that PID 1 gives.
-pub fn killed() -> Ended {
-    Ended {
+pub fn killed() -> ExitDetails {
+    ExitDetails {
         signal: Some(libc::SIGKILL),
-        ..Ended::default()
+        ..ExitDetails::default()
     }
 }
 

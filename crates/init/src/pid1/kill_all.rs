@@ -14,7 +14,7 @@ use rustix::process::{Pid, test_kill_process};
 use tokio::time::Instant;
 
 use super::lifecycle::Lifecycle;
-use crate::procfs::{self, Process};
+use crate::procfs::{self, ProcessEntry};
 use crate::sys;
 
 /// What the kernel may take to end what was killed: writing out a core, giving
@@ -77,7 +77,7 @@ impl KillAll {
 }
 
 /// Whether this very process is still there and has not ended.
-fn is_left(killed: &Process) -> bool {
+fn is_left(killed: &ProcessEntry) -> bool {
     // The bridge is another user's: it was not killed, and is not user code.
     if killed.pid == Pid::INIT || killed.dead || test_kill_process(killed.pid).is_err() {
         return false;

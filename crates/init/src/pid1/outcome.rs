@@ -3,7 +3,7 @@
 use casemate_protocol::{Failure, Finished, Outcome, Usage};
 
 use super::command::Interruption;
-use crate::supervisor::Ended;
+use crate::supervisor::ExitDetails;
 
 /// The outcome of a command that was accepted and could not be started.
 pub fn not_started(failure: Failure) -> Finished {
@@ -17,7 +17,7 @@ pub fn not_started(failure: Failure) -> Finished {
 #[derive(Debug, Clone, Copy)]
 pub struct CommandEnd {
     /// How its process ended.
-    pub ended: Ended,
+    pub ended: ExitDetails,
     /// What interrupted it, if something did.
     pub interruption: Option<Interruption>,
     /// Whether it was hit by the last resort against another.
@@ -73,10 +73,10 @@ mod tests {
 
     fn end(code: Option<i32>, signal: Option<i32>, oom_kills: u64) -> CommandEnd {
         CommandEnd {
-            ended: Ended {
+            ended: ExitDetails {
                 code,
                 signal,
-                ..Ended::default()
+                ..ExitDetails::default()
             },
             interruption: None,
             doomed: false,

@@ -13,7 +13,7 @@ use super::reaper::{Reaper, TreeReaped};
 use super::reports::Reports;
 use super::start_failure::{self, SpawnFailure};
 use super::supervisors::{Input, Streams, Supervisors};
-use crate::supervisor::{Ended, Fact, Last, Order, Started};
+use crate::supervisor::{ExitDetails, Fact, FinalStatus, ProcessIdentity, RunRequest};
 
 /// How long the end of a command that was killed may take to be told.
 const REPORT: Duration = Duration::from_millis(500);
@@ -32,7 +32,7 @@ pub struct Process {
     /// Resolves when the supervisor and everything below it is gone.
     gone: oneshot::Receiver<TreeReaped>,
     /// The command's end, should PID 1 inherit it.
-    inherited: Option<(Started, oneshot::Receiver<Last>)>,
+    inherited: Option<(ProcessIdentity, oneshot::Receiver<FinalStatus>)>,
     evidence: Evidence,
     /// Its supervisor was killed, and PID 1 ended what it had.
     orphaned: bool,
@@ -66,7 +66,7 @@ impl Process {
     /// Gives the child its order, once it is known: one whose id PID 1 does not know
     /// never runs anything. Takes long when user code has stopped it; fails when user code
     /// has killed it, and its end says so.
-    pub async fn order(&mut self, order: &Order) {
+    pub async fn order(&mut self, order: &RunRequest) {
         while !self.evidence.is_ready() {
             self.advance().await;
         }
@@ -88,7 +88,7 @@ impl Process {
     }
 
     /// The command's end after it was interrupted: whatever there is to know.
-    pub async fn ended_after_kill(&mut self) -> Ended {
+    pub async fn ended_after_kill(&mut self) -> ExitDetails {
         let _ = timeout(REPORT, self.ended()).await;
         let verdict = self.evidence.verdict();
         let ended = verdict.and_then(|verdict| verdict.into_result().ok());
@@ -99,7 +99,7 @@ impl Process {
     ///
     /// # Errors
     /// It did not run.
-    pub async fn verdict(&mut self) -> Result<Ended, Failure> {
+    pub async fn verdict(&mut self) -> Result<ExitDetails, Failure> {
         if self.evidence.seems_not_started() {
             let _ = timeout(CONFIRMATION, self.emptied()).await;
         }

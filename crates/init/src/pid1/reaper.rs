@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::kill_all::KillAll;
 use crate::procfs;
-use crate::supervisor::{Last, Started};
+use crate::supervisor::{FinalStatus, ProcessIdentity};
 use crate::sys::{self, Change, ChildEvent, Wait};
 use crate::tree;
 
@@ -55,8 +55,8 @@ impl TreeReaped {
 #[derive(Debug, Default)]
 struct Children {
     supervisors: HashMap<Pid, oneshot::Sender<TreeReaped>>,
-    commands: HashMap<Started, oneshot::Sender<Last>>,
-    unclaimed: VecDeque<(Started, Last)>,
+    commands: HashMap<ProcessIdentity, oneshot::Sender<FinalStatus>>,
+    unclaimed: VecDeque<(ProcessIdentity, FinalStatus)>,
 }
 
 impl Reaper {
@@ -114,7 +114,7 @@ impl Reaper {
     }
 
     /// Tells the end of this command, should PID 1 inherit it.
-    pub fn command(&self, command: Started) -> oneshot::Receiver<Last> {
+    pub fn command(&self, command: ProcessIdentity) -> oneshot::Receiver<FinalStatus> {
         let (ended, receiver) = oneshot::channel();
         let mut children = self.children();
         let known = children
@@ -129,7 +129,7 @@ impl Reaper {
     }
 
     /// The command's end was told in another way.
-    pub fn forget(&self, command: Started) {
+    pub fn forget(&self, command: ProcessIdentity) {
         self.children().commands.remove(&command);
     }
 
@@ -165,12 +165,12 @@ impl Reaper {
             return;
         }
         let process = procfs::process(event.pid);
-        let last = Last::of_zombie(event);
+        let last = FinalStatus::of_zombie(event);
         let _ = sys::reap(event.pid);
         let (Some(process), Some(last)) = (process, last) else {
             return;
         };
-        let started = Started::from(&process);
+        let started = ProcessIdentity::from(&process);
         match children.commands.remove(&started) {
             Some(command) => drop(command.send(last)),
             None => {

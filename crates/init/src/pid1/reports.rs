@@ -80,9 +80,9 @@ impl Reports {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervisor::Started;
+    use crate::supervisor::ProcessIdentity;
 
-    const STARTED: Started = Started { pid: 7, since: 1 };
+    const STARTED: ProcessIdentity = ProcessIdentity { pid: 7, since: 1 };
 
     proptest::proptest! {
         /// User code may have taken over the other end.

@@ -9,7 +9,7 @@ use casemate_protocol::{EnvVar, Failure, FailureExt as _, StartRequest, WORKSPAC
 use rustix::fs::{Access, access};
 
 use super::account;
-use crate::supervisor::{Order, SCRIPT_FD};
+use crate::supervisor::{RunRequest, SCRIPT_FD};
 
 /// Longest script passed as an argument: the kernel takes 128 KiB
 /// (`MAX_ARG_STRLEN`), and the margin is free.
@@ -48,7 +48,7 @@ impl Shell {
     ///
     /// # Errors
     /// `NO_SHELL` where the image has none.
-    pub fn order(&self, request: &StartRequest) -> Result<Order, Failure> {
+    pub fn order(&self, request: &StartRequest) -> Result<RunRequest, Failure> {
         let program = self
             .program
             .as_ref()
@@ -63,7 +63,7 @@ impl Shell {
         } else {
             (script, Bytes::new())
         };
-        Ok(Order {
+        Ok(RunRequest {
             program: Bytes::copy_from_slice(program.as_os_str().as_bytes()),
             args: vec![
                 Bytes::copy_from_slice(name),

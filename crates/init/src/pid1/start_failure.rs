@@ -7,7 +7,7 @@ use std::io;
 use casemate_protocol::{Failure, FailureExt as _, failure::Code};
 
 use super::evidence::Cause;
-use crate::supervisor::{Failed, Step};
+use crate::supervisor::{StartError, Step};
 
 /// What could not be had for a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl From<SpawnFailure> for Failure {
 pub fn not_started(cause: Cause) -> Failure {
     let prevented = |detail| Failure::new(Code::NotStarted, detail);
     match cause {
-        Cause::Failed(Failed { step, errno }) => {
+        Cause::Failed(StartError { step, errno }) => {
             let need = match Step::try_from(step) {
                 Ok(Step::Fork) => MissingResource::Process,
                 Ok(Step::Chdir) => MissingResource::Directory,

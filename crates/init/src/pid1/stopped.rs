@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 use tokio::time::{Instant, sleep};
 
-use crate::procfs::Process;
+use crate::procfs::ProcessEntry;
 use crate::tree;
 
 /// A process in uninterruptible sleep stops when that ends. Nobody waits longer for it,
@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(25);
 /// Processes that go on when this is dropped.
 #[derive(Debug)]
 pub struct StoppedProcesses {
-    ours: HashMap<Pid, Process>,
+    ours: HashMap<Pid, ProcessEntry>,
     since: Instant,
     complete: bool,
 }
@@ -80,43 +80,43 @@ impl Drop for StoppedProcesses {
 }
 
 /// A shell that goes on before its command finds it stopped, and does not wait for it.
-fn children_first(all: &HashMap<Pid, Process>) -> Vec<&Process> {
-    let depth = |process: &&Process| {
-        let parent = |process: &&Process| all.get(&process.parent?);
+fn children_first(all: &HashMap<Pid, ProcessEntry>) -> Vec<&ProcessEntry> {
+    let depth = |process: &&ProcessEntry| {
+        let parent = |process: &&ProcessEntry| all.get(&process.parent?);
         // No more steps than there are: what was seen at different times may be a circle.
         let above = std::iter::successors(Some(*process), parent);
         above.take(all.len()).count()
     };
-    let mut sorted: Vec<&Process> = all.values().collect();
+    let mut sorted: Vec<&ProcessEntry> = all.values().collect();
     sorted.sort_by_cached_key(|process| std::cmp::Reverse(depth(process)));
     sorted
 }
 
 /// What runs below the supervisors; `None` when it cannot be known.
-fn running() -> Option<Vec<Process>> {
+fn running() -> Option<Vec<ProcessEntry>> {
     let mut all = tree::descendants(Pid::INIT).ok()?;
     all.retain(is_running);
     Some(all)
 }
 
-fn is_running(process: &Process) -> bool {
+fn is_running(process: &ProcessEntry) -> bool {
     process.parent != Some(Pid::INIT) && !process.stopped
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervisor::Execed;
+    use crate::supervisor::ExecState;
 
-    fn process(parent: Option<i32>, stopped: bool) -> Process {
-        Process {
+    fn process(parent: Option<i32>, stopped: bool) -> ProcessEntry {
+        ProcessEntry {
             pid: Pid::from_raw(7).expect("pid"),
             parent: parent.and_then(Pid::from_raw),
             group: None,
             dead: false,
             stopped,
             started: 1,
-            execed: Execed::Yes,
+            execed: ExecState::Yes,
         }
     }
 
@@ -126,10 +126,10 @@ mod tests {
             let process = |(pid, parent): &(i32, i32)| {
                 let pid = Pid::from_raw(*pid).expect("pid");
                 let process = process(Some(*parent), false);
-                (pid, Process { pid, ..process })
+                (pid, ProcessEntry { pid, ..process })
             };
-            let all: HashMap<Pid, Process> = pairs.iter().map(process).collect();
-            let raw = |process: &Process| process.pid.as_raw_nonzero().get();
+            let all: HashMap<Pid, ProcessEntry> = pairs.iter().map(process).collect();
+            let raw = |process: &ProcessEntry| process.pid.as_raw_nonzero().get();
             let sorted: Vec<i32> = children_first(&all).into_iter().map(raw).collect();
             sorted
         };

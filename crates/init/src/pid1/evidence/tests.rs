@@ -2,17 +2,17 @@ use proptest::prelude::*;
 
 use super::*;
 
-const STARTED: Started = Started {
+const STARTED: ProcessIdentity = ProcessIdentity {
     pid: 7,
     since: 4242,
 };
 
-fn last(code: Option<i32>, execed: Execed, refusal: Option<i32>) -> Last {
-    Last {
-        ended: Ended {
+fn last(code: Option<i32>, execed: ExecState, refusal: Option<i32>) -> FinalStatus {
+    FinalStatus {
+        ended: ExitDetails {
             code,
             signal: code.is_none().then_some(libc::SIGKILL),
-            ..Ended::default()
+            ..ExitDetails::default()
         },
         execed: execed.into(),
         refusal,
@@ -20,8 +20,8 @@ fn last(code: Option<i32>, execed: Execed, refusal: Option<i32>) -> Last {
     }
 }
 
-fn no_such_directory() -> Failed {
-    Failed {
+fn no_such_directory() -> StartError {
+    StartError {
         step: Step::Chdir.into(),
         errno: libc::ENOENT,
     }
@@ -38,21 +38,21 @@ fn evidence(facts: impl IntoIterator<Item = Fact>, empty: bool) -> Evidence {
     evidence
 }
 
-fn verdict(facts: impl IntoIterator<Item = Fact>, empty: bool) -> Result<Ended, Cause> {
+fn verdict(facts: impl IntoIterator<Item = Fact>, empty: bool) -> Result<ExitDetails, Cause> {
     let verdict = evidence(facts, empty).verdict();
     verdict.expect("it is over").into_result()
 }
 
 /// Of a process that started and then ended so.
-fn of_end(last: Last, empty: bool) -> Result<Ended, Cause> {
+fn of_end(last: FinalStatus, empty: bool) -> Result<ExitDetails, Cause> {
     verdict([Fact::Started(STARTED), Fact::Ended(last)], empty)
 }
 
 #[test]
 fn an_end_is_believed_once_and_only_of_a_process_that_was_there() {
     let (zero, three) = (
-        last(Some(0), Execed::Yes, None),
-        last(Some(3), Execed::Yes, None),
+        last(Some(0), ExecState::Yes, None),
+        last(Some(3), ExecState::Yes, None),
     );
     assert!(evidence([Fact::Ended(zero)], true).verdict().is_none());
     let facts = [
@@ -66,7 +66,7 @@ fn an_end_is_believed_once_and_only_of_a_process_that_was_there() {
 
 #[test]
 fn the_first_start_counts() {
-    let other = Started { pid: 8, since: 1 };
+    let other = ProcessIdentity { pid: 8, since: 1 };
     let evidence = evidence([Fact::Started(STARTED), Fact::Started(other)], false);
     assert_eq!(evidence.started(), Some(STARTED));
 }
@@ -79,7 +79,7 @@ fn a_report_of_nothing_left_is_no_proof_of_it() {
 
 #[test]
 fn a_program_that_ran_has_ended_whatever_was_said_of_its_start() {
-    let ran = last(Some(127), Execed::Yes, Some(libc::E2BIG));
+    let ran = last(Some(127), ExecState::Yes, Some(libc::E2BIG));
     assert_eq!(of_end(ran, true), Ok(ran.ended));
     let facts = [
         Fact::Started(STARTED),
@@ -92,27 +92,27 @@ fn a_program_that_ran_has_ended_whatever_was_said_of_its_start() {
 #[test]
 fn a_failure_to_start_needs_the_kernels_note_the_exit_code_and_nothing_left() {
     let errno = libc::E2BIG;
-    let never = last(Some(127), Execed::Never, Some(errno));
+    let never = last(Some(127), ExecState::Never, Some(errno));
     let step = Step::Exec.into();
-    let refused = Err(Cause::Failed(Failed { step, errno }));
+    let refused = Err(Cause::Failed(StartError { step, errno }));
     assert_eq!(of_end(never, true), refused);
     // It left something, which may be the command.
     assert_eq!(of_end(never, false), Ok(never.ended));
     // It left something that is gone by now.
-    let left = Last {
+    let left = FinalStatus {
         alone: false,
         ..never
     };
     assert_eq!(of_end(left, true), Ok(left.ended));
     // A kernel that makes no note.
-    let unknown = last(Some(127), Execed::Unknown, Some(errno));
+    let unknown = last(Some(127), ExecState::Unknown, Some(errno));
     assert_eq!(of_end(unknown, true), refused);
     for (code, refusal) in [
         (Some(0), Some(errno)),
         (Some(127), None),
         (None, Some(errno)),
     ] {
-        let unknown = last(code, Execed::Unknown, refusal);
+        let unknown = last(code, ExecState::Unknown, refusal);
         assert_eq!(of_end(unknown, true), Ok(unknown.ended));
     }
 }
@@ -120,18 +120,18 @@ fn a_failure_to_start_needs_the_kernels_note_the_exit_code_and_nothing_left() {
 #[test]
 fn a_child_that_ends_without_becoming_the_command_is_no_command_that_exited() {
     for (code, refusal) in [(0, None), (127, None), (0, Some(libc::E2BIG))] {
-        let never = last(Some(code), Execed::Never, refusal);
+        let never = last(Some(code), ExecState::Never, refusal);
         assert_eq!(of_end(never, true), Err(Cause::Prevented), "{code}");
     }
     // A signal is what wait() says, and no claim that anything ran.
-    let killed = last(None, Execed::Never, None);
+    let killed = last(None, ExecState::Never, None);
     assert_eq!(of_end(killed, true), Ok(killed.ended));
 }
 
 #[test]
 fn what_was_said_before_anybody_could_trace_it_is_the_cause() {
     let failed = Fact::Failed(no_such_directory());
-    let end = Fact::Ended(last(Some(127), Execed::Never, Some(libc::E2BIG)));
+    let end = Fact::Ended(last(Some(127), ExecState::Never, Some(libc::E2BIG)));
     let cause = Err(Cause::Failed(no_such_directory()));
     let started = Fact::Started(STARTED);
     assert_eq!(
@@ -139,7 +139,7 @@ fn what_was_said_before_anybody_could_trace_it_is_the_cause() {
         cause
     );
     // Without a process there is no end to wait for.
-    let fork = Failed {
+    let fork = StartError {
         step: Step::Fork.into(),
         errno: libc::EAGAIN,
     };
@@ -156,14 +156,14 @@ fn a_supervisor_that_was_killed_leaves_what_pid_1_inherits() {
     let verdict = |evidence: &Evidence| evidence.verdict().expect("it is over").into_result();
     assert_eq!(verdict(&never_started), Err(Cause::SupervisorKilled));
     let mut ran = evidence([Fact::Started(STARTED)], true);
-    let inherited = last(Some(5), Execed::Yes, None);
+    let inherited = last(Some(5), ExecState::Yes, None);
     ran.inherited(Some(inherited));
     assert_eq!(verdict(&ran), Ok(inherited.ended));
     let mut unknown = evidence([Fact::Started(STARTED)], true);
     unknown.inherited(None);
     assert_eq!(verdict(&unknown), Ok(killed()));
     // What the supervisor said before it died is not replaced.
-    let told = last(Some(3), Execed::Yes, None);
+    let told = last(Some(3), ExecState::Yes, None);
     let mut told_before = evidence([Fact::Started(STARTED), Fact::Ended(told)], true);
     told_before.inherited(Some(inherited));
     assert_eq!(verdict(&told_before), Ok(told.ended));
@@ -171,9 +171,9 @@ fn a_supervisor_that_was_killed_leaves_what_pid_1_inherits() {
 
 fn any_fact() -> impl Strategy<Value = Fact> {
     let execed = prop_oneof![
-        Just(Execed::Unknown),
-        Just(Execed::Yes),
-        Just(Execed::Never)
+        Just(ExecState::Unknown),
+        Just(ExecState::Yes),
+        Just(ExecState::Never)
     ];
     let ended = (
         proptest::option::of(0..256),
@@ -182,8 +182,8 @@ fn any_fact() -> impl Strategy<Value = Fact> {
     )
         .prop_map(|(code, execed, refusal)| Fact::Ended(last(code, execed, refusal)));
     prop_oneof![
-        (2..9, 0..9u64).prop_map(|(pid, since)| Fact::Started(Started { pid, since })),
-        (0..6, 0..200).prop_map(|(step, errno)| Fact::Failed(Failed { step, errno })),
+        (2..9, 0..9u64).prop_map(|(pid, since)| Fact::Started(ProcessIdentity { pid, since })),
+        (0..6, 0..200).prop_map(|(step, errno)| Fact::Failed(StartError { step, errno })),
         ended,
         any::<bool>().prop_map(Fact::Empty),
     ]
@@ -197,7 +197,7 @@ proptest! {
         later in proptest::collection::vec(any_fact(), 0..8),
         empty: bool,
     ) {
-        let ran = last(code, Execed::Yes, None);
+        let ran = last(code, ExecState::Yes, None);
         let facts = [Fact::Started(STARTED), Fact::Ended(ran)].into_iter().chain(later);
         prop_assert_eq!(verdict(facts, empty), Ok(ran.ended));
     }
