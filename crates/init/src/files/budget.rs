@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 const COUNTED_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Time for that: on a slow disk the count must not cost more than the text.
-const COUNTED_FOR: Duration = Duration::from_millis(200);
+const COUNT_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// What may go by only to be counted.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl Default for Budget {
     fn default() -> Self {
         Self {
             bytes: COUNTED_BYTES,
-            time: COUNTED_FOR,
+            time: COUNT_TIMEOUT,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a text file is written in: found by its first bytes, then decoded into
 //! UTF-8 one buffer after the other.
 //!
-//! The rule, over the first [`SNIFFED`] bytes:
+//! The rule, over the first [`SNIFF_LIMIT`] bytes:
 //!
 //! 1. A byte order mark decides: UTF-8, or UTF-16 in either order.
 //! 2. UTF-8 otherwise, where the bytes are that.
@@ -16,7 +16,7 @@ use casemate_protocol::{Encoding, image_type};
 use memchr::memchr;
 
 /// Bytes that decide: git looks for NUL in as much.
-pub(super) const SNIFFED: usize = 8 * 1024;
+pub(super) const SNIFF_LIMIT: usize = 8 * 1024;
 
 /// Least characters of a text for each control character in it: one in 50 may be
 /// damage, compressed data has five.

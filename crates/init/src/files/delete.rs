@@ -4,8 +4,8 @@
 //! - What is removed is what has the name: never what a link leads to.
 //! - Every directory is opened by one name from the one above, no link is followed: so
 //!   it stays beneath.
-//! - [`HELD`] directories are open at most: one that is deeper is moved to the top of
-//!   what is being removed, and goes from there.
+//! - [`OPEN_DIRECTORY_LIMIT`] directories are open at most: one that is deeper is moved to the top
+//!   of what is being removed, and goes from there.
 
 use std::os::fd::OwnedFd;
 
@@ -19,10 +19,10 @@ use super::temporary::random_name;
 use super::{Cancel, Workspace, failure, invalid};
 
 /// Directories of one removal that are open at a time.
-const HELD: usize = 64;
+const OPEN_DIRECTORY_LIMIT: usize = 64;
 
 /// Names of a directory that are held at a time: 64 KiB of them at most.
-const NAMES: usize = 256;
+const HELD_NAMES_LIMIT: usize = 256;
 
 /// Buffer for what one getdents64 answers.
 const BUFFER: usize = 8 * 1024;
@@ -117,7 +117,7 @@ impl<'a> Removal<'a> {
             Err(Errno::NOENT) => return Ok(()),
             removed => return removed,
         }
-        if self.levels.len() >= HELD {
+        if self.levels.len() >= OPEN_DIRECTORY_LIMIT {
             let parked = random_name().map_err(|_| Errno::IO)?;
             return renameat(&level.dir, name, &top.dir, parked);
         }
@@ -171,7 +171,7 @@ fn some_names(dir: &OwnedFd) -> rustix::io::Result<Vec<Vec<u8>>> {
         if !matches!(&name[..], b"." | b"..") {
             names.push(name);
         }
-        if names.len() == NAMES {
+        if names.len() == HELD_NAMES_LIMIT {
             break;
         }
     }
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn a_tree_goes_with_all_that_is_in_it_and_only_when_that_is_asked_for() {
         let sandbox = Sandbox::new(true);
-        for number in 0..3 * NAMES {
+        for number in 0..3 * HELD_NAMES_LIMIT {
             sandbox.file(&format!("tree/many/{number}"), "");
         }
         sandbox.link("tree/out", sandbox.outside(""));

@@ -19,7 +19,7 @@ use super::read::{READ, read_at};
 use super::{Cancel, Workspace, archive, failure, stat};
 
 /// Parts that wait for the connection to take them: the disk is ahead by 1 MiB.
-pub(crate) const AHEAD: usize = 4;
+pub(crate) const PART_BUFFER: usize = 4;
 
 /// Where the parts go, from a thread that may wait.
 #[derive(Debug)]

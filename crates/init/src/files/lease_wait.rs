@@ -19,14 +19,14 @@ use super::read::READ;
 use super::walk::EntryLocation;
 
 /// For one file: below the 30 s in which a call is answered.
-const FILE: Duration = Duration::from_secs(5);
+const FILE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// For all files of an archive together: below the 30 s after which a transfer that brings
 /// nothing is given up.
-const ARCHIVE: Duration = Duration::from_secs(20);
+const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Between two tries.
-const PAUSE: Duration = Duration::from_millis(20);
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What is left of the time.
 #[derive(Debug)]
@@ -35,12 +35,12 @@ pub(super) struct LeaseWait(Duration);
 impl LeaseWait {
     /// With one file.
     pub(super) fn with_a_file() -> Self {
-        Self(FILE)
+        Self(FILE_TIMEOUT)
     }
 
     /// With all files of an archive.
     pub(super) fn with_an_archive() -> Self {
-        Self(ARCHIVE)
+        Self(ARCHIVE_TIMEOUT)
     }
 
     /// Opens the file at a place for reading. The inner result is that of the system call.
@@ -69,7 +69,7 @@ impl LeaseWait {
             return Err(Failure::new(Code::Busy, detail));
         }
         let since = Instant::now();
-        pause(PAUSE);
+        pause(RETRY_INTERVAL);
         self.0 = self.0.saturating_sub(since.elapsed());
         Ok(())
     }
@@ -136,7 +136,7 @@ mod tests {
         let _lease = Lease::on(sandbox.at("dir/file"));
         let since = Instant::now();
         assert_eq!(sandbox.read("dir/file"), Err(Code::Busy));
-        assert!((FILE..ARCHIVE).contains(&since.elapsed()));
+        assert!((FILE_TIMEOUT..ARCHIVE_TIMEOUT).contains(&since.elapsed()));
         assert!(sandbox.read("dir/other").is_ok());
         // It is opened for the attributes that the new one is to have.
         assert_eq!(sandbox.write("dir/file", "new").err(), Some(Code::Busy));

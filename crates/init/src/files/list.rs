@@ -43,7 +43,7 @@ const MAX_AFTER: usize = 4096 + 64 * 256;
 /// How long one page looks for entries. A pattern that matches nothing in a
 /// million directories takes longer than a call has; so the page ends, and the
 /// next goes on.
-const TIME: Duration = Duration::from_secs(5);
+const PAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Our own directories at the top of the workspace.
 const HIDDEN: [&[u8]; 2] = [b".casemate", b".home"];
@@ -57,7 +57,7 @@ impl Workspace {
         request: &ListFilesRequest,
         cancel: &Cancel,
     ) -> Result<ListFilesReply, Failure> {
-        self.list_for(TIME, request, cancel)
+        self.list_for(PAGE_TIMEOUT, request, cancel)
     }
 
     fn list_for(

@@ -66,10 +66,10 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, openat, openat2};
 use rustix::io::Errno;
 
 pub(crate) use archive::backup::CopyCheck;
-pub(crate) use download::{AHEAD as PARTS_AHEAD, PartSender};
+pub(crate) use download::{PART_BUFFER as PARTS_AHEAD, PartSender};
 pub(crate) use pool::{Cancel, Pool};
-pub(crate) use sweep::STALE;
-pub(crate) use upload::{AHEAD as PIECES_AHEAD, Content, Piece, Transfer};
+pub(crate) use sweep::TEMPORARY_AGE_LIMIT;
+pub(crate) use upload::{Content, PIECE_BUFFER as PIECES_AHEAD, Piece, Transfer};
 
 /// How openat2 is asked to stay beneath the workspace. Magic links
 /// (`/proc/self/fd/3`) name things without a path: no rule about paths holds

@@ -15,7 +15,7 @@
 //!
 //! globset reads the pattern and makes a regular expression of it. The expression
 //! is run by a lazy DFA, and not by globset's own matcher, for two reasons:
-//! - Time is linear in the path and memory is [`CACHE`] at most, whatever the
+//! - Time is linear in the path and memory is [`CACHE_BYTES_LIMIT`] at most, whatever the
 //!   pattern; globset's matcher may take 20 MiB, and PID 1 runs four at once.
 //! - The DFA knows when nothing that begins with a path can match: a directory
 //!   is entered only when something below may match.
@@ -38,11 +38,11 @@ const MAX_GROUPS: usize = 64;
 
 /// Bytes of the expression when it is compiled. The worst pattern that was found
 /// takes 66 KiB.
-const NFA: usize = 512 * 1024;
+const NFA_BYTES_LIMIT: usize = 512 * 1024;
 
 /// Bytes of the states that the DFA remembers. Full, it begins anew, so this
 /// costs time and never an answer.
-const CACHE: usize = 1024 * 1024;
+const CACHE_BYTES_LIMIT: usize = 1024 * 1024;
 
 /// A pattern that can be matched.
 #[derive(Debug)]
@@ -170,9 +170,9 @@ fn compile(glob: &str) -> Result<DFA, Failure> {
             thompson::Config::new()
                 .utf8(false)
                 .which_captures(WhichCaptures::None)
-                .nfa_size_limit(Some(NFA)),
+                .nfa_size_limit(Some(NFA_BYTES_LIMIT)),
         )
-        .configure(DFA::config().cache_capacity(CACHE))
+        .configure(DFA::config().cache_capacity(CACHE_BYTES_LIMIT))
         .build(glob.regex())
         .map_err(|error| bad(format!("cannot be compiled: {error}")))
 }

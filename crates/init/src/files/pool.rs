@@ -16,10 +16,10 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Jobs that wait for a thread. Further callers wait with their content, 3 MiB at
 /// most, so the server's limit of calls at once bounds what is held in all.
-const QUEUE: usize = 16;
+const QUEUE_LIMIT: usize = 16;
 
 /// Stack of a file thread. The deepest use is a walk's path buffers, a few KiB.
-const STACK: usize = 512 * 1024;
+const STACK_BYTES: usize = 512 * 1024;
 
 /// Set when nobody waits for the work any more.
 #[derive(Clone, Debug, Default)]
@@ -66,13 +66,13 @@ impl Pool {
     /// Starts the threads, called `name` and a number; an error when one of them cannot
     /// be had.
     pub(crate) fn start(name: &str, threads: usize) -> io::Result<Self> {
-        let (queue, jobs) = mpsc::channel(QUEUE);
+        let (queue, jobs) = mpsc::channel(QUEUE_LIMIT);
         let jobs = Arc::new(Mutex::new(jobs));
         for number in 0..threads {
             let jobs = Arc::clone(&jobs);
             thread::Builder::new()
                 .name(format!("{name}-{number}"))
-                .stack_size(STACK)
+                .stack_size(STACK_BYTES)
                 .spawn(move || work(&jobs))?;
         }
         Ok(Self { queue })
@@ -130,7 +130,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn more_jobs_than_threads_and_queue_are_all_done() {
         let pool = Arc::new(Pool::start("file", 2).expect("threads"));
-        let jobs: Vec<_> = (0..10 * QUEUE)
+        let jobs: Vec<_> = (0..10 * QUEUE_LIMIT)
             .map(|number| {
                 let pool = Arc::clone(&pool);
                 tokio::spawn(async move { pool.run(move |_| number).await })

@@ -11,7 +11,7 @@ use rustix::fs::{FileType, OFlags, Stat, fstat};
 use rustix::io::{Errno, pread, retry_on_intr};
 
 use super::budget::Budget;
-use super::charset::{Charset, SNIFFED, has_many_controls, is_mostly_damage, looks_binary};
+use super::charset::{Charset, SNIFF_LIMIT, has_many_controls, is_mostly_damage, looks_binary};
 use super::lines::{Limits, Page, ReadRejection, not_text};
 use super::path::RelativePath;
 use super::source::LineSource;
@@ -108,7 +108,7 @@ pub(super) fn must_be_regular(stat: &Stat) -> Result<(), Failure> {
 }
 
 fn charset(file: &OwnedFd, size: u64) -> Result<Charset, Failure> {
-    let mut head = [0; SNIFFED];
+    let mut head = [0; SNIFF_LIMIT];
     let read = retry_on_intr(|| pread(file, &mut head, 0)).map_err(failure)?;
     Charset::of(&head[..read], read as u64 >= size).ok_or_else(|| not_text("binary"))
 }

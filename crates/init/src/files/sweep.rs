@@ -1,7 +1,7 @@
 //! The temporary files that a killed PID 1 left behind, taken away by the next.
 //!
 //! Only a regular file whose name is one that [`super::temporary`] makes, and that
-//! nobody wrote to for [`STALE`]: another container on the same workspace may be
+//! nobody wrote to for [`TEMPORARY_AGE_LIMIT`]: another container on the same workspace may be
 //! writing one now. Such names are ours, also where the user made the file.
 //!
 //! It is a courtesy, so it is bounded in time and count and says nothing of what
@@ -18,16 +18,16 @@ use super::{Cancel, Workspace, modified_ms};
 /// A temporary file lives as long as its call, and is written to every 30 s at least.
 /// This is far above it, and above what the clocks of two machines that share a
 /// workspace differ.
-pub(crate) const STALE: Duration = Duration::from_secs(600);
+pub(crate) const TEMPORARY_AGE_LIMIT: Duration = Duration::from_secs(600);
 
 /// Time for all of it: at the container's one CPU it must not be felt.
-const TIME: Duration = Duration::from_secs(1);
+const SWEEP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Entries looked at.
-const ENTRIES: usize = 100_000;
+const ENTRY_LIMIT: usize = 100_000;
 
 /// Levels of directories, each of which is open meanwhile.
-const DEPTH: usize = 64;
+const DEPTH_LIMIT: usize = 64;
 
 /// Buffer of each of them for what one getdents64 answers: 256 KiB in all.
 const BUFFER: usize = 4 * 1024;
@@ -41,17 +41,17 @@ impl Workspace {
     /// Removes what was left behind. Returns how many files it removed.
     pub(crate) fn sweep(&self, cancel: &Cancel) -> usize {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let stale = now.unwrap_or_default().saturating_sub(STALE);
+        let stale = now.unwrap_or_default().saturating_sub(TEMPORARY_AGE_LIMIT);
         let mut sweep = Sweep {
             cancel,
-            until: Instant::now() + TIME,
+            until: Instant::now() + SWEEP_TIMEOUT,
             before_ms: i64::try_from(stale.as_millis()).unwrap_or(0),
-            entries: ENTRIES,
+            entries: ENTRY_LIMIT,
             removed: 0,
         };
         self.unlock();
         if let Ok(top) = openat(&self.root, ".", DIRECTORY, Mode::empty()) {
-            sweep.directory(&top, DEPTH);
+            sweep.directory(&top, DEPTH_LIMIT);
         }
         sweep.removed
     }
@@ -134,10 +134,16 @@ mod tests {
     #[test]
     fn old_temporary_files_are_removed_wherever_they_are() {
         let sandbox = Sandbox::new(true);
-        for dir in ["", "a/", "a/b/c/", ".casemate/", &"d/".repeat(DEPTH - 1)] {
+        for dir in [
+            "",
+            "a/",
+            "a/b/c/",
+            ".casemate/",
+            &"d/".repeat(DEPTH_LIMIT - 1),
+        ] {
             let path = format!("{dir}{NAME}");
             sandbox.file(&path, "left");
-            age(&sandbox.at(&path), 2 * STALE);
+            age(&sandbox.at(&path), 2 * TEMPORARY_AGE_LIMIT);
         }
         assert_eq!(sweep(&sandbox), 5);
         assert_eq!(sweep(&sandbox), 0);
@@ -154,11 +160,11 @@ mod tests {
         ];
         for path in kept {
             sandbox.file(path, "");
-            age(&sandbox.at(path), 2 * STALE);
+            age(&sandbox.at(path), 2 * TEMPORARY_AGE_LIMIT);
         }
         sandbox.dir(&format!("b/{NAME}/below"));
         fs::write(sandbox.outside(NAME), "").expect("written");
-        age(&sandbox.outside(NAME), 2 * STALE);
+        age(&sandbox.outside(NAME), 2 * TEMPORARY_AGE_LIMIT);
         sandbox.link("out", sandbox.outside(""));
         sandbox.link(&format!("a/{NAME}"), sandbox.outside(NAME));
         assert_eq!(sweep(&sandbox), 0);
@@ -172,7 +178,7 @@ mod tests {
         for number in 0..20 {
             let path = format!(".casemate-tmp-{number:016x}");
             sandbox.file(&path, "");
-            age(&sandbox.at(&path), 2 * STALE);
+            age(&sandbox.at(&path), 2 * TEMPORARY_AGE_LIMIT);
         }
         let bounded = |entries, until| {
             let mut sweep = Sweep {
@@ -183,13 +189,16 @@ mod tests {
                 removed: 0,
             };
             let top = openat(&sandbox.workspace.root, ".", DIRECTORY, Mode::empty());
-            sweep.directory(&top.expect("top"), DEPTH);
+            sweep.directory(&top.expect("top"), DEPTH_LIMIT);
             sweep.removed
         };
-        assert_eq!(bounded(ENTRIES, Instant::now()), 0);
+        assert_eq!(bounded(ENTRY_LIMIT, Instant::now()), 0);
         // `.` and `..` may be among the ten.
-        let some = bounded(10, Instant::now() + TIME);
+        let some = bounded(10, Instant::now() + SWEEP_TIMEOUT);
         assert!((8..=10).contains(&some), "{some}");
-        assert_eq!(bounded(ENTRIES, Instant::now() + TIME), 20 - some);
+        assert_eq!(
+            bounded(ENTRY_LIMIT, Instant::now() + SWEEP_TIMEOUT),
+            20 - some
+        );
     }
 }

@@ -7,7 +7,7 @@
 //!   with `ln -s`, and every path through it is resolved beneath when it is used. A hard link
 //!   may be to nothing but a file in the directory. Devices and FIFOs are refused; modes lose
 //!   all but the 9 bits.
-//! - [`ENTRIES`] entries; sizes by the request's limit, as the headers claim them, before
+//! - [`ENTRY_LIMIT`] entries; sizes by the request's limit, as the headers claim them, before
 //!   anything is written; the headers of one entry by [`HEADERS`].
 //! - What says where data belongs is understood, or is an error ([`records`], [`sparse`]).
 //!
@@ -40,11 +40,11 @@ use self::tree::{EntryPath, Tree};
 use super::archive::{named, shown};
 use super::path::RelativePath;
 use super::temporary::Temporary;
-use super::upload::{Content, LOOK_EVERY, Transfer, must_be_free, too_large};
+use super::upload::{Content, SPACE_CHECK_INTERVAL, Transfer, must_be_free, too_large};
 use super::{Workspace, attributes, failure};
 
 /// Entries of one archive, other than a backup's.
-const ENTRIES: u64 = 100_000;
+const ENTRY_LIMIT: u64 = 100_000;
 
 /// Written at a time.
 const BUFFER: usize = 64 * 1024;
@@ -153,7 +153,11 @@ impl Unpacking<'_> {
         source: &ArchiveSource,
     ) -> Result<(), Failure> {
         self.transfer.cancel.check()?;
-        let most = if self.exact { backup::ENTRIES } else { ENTRIES };
+        let most = if self.exact {
+            backup::ENTRIES
+        } else {
+            ENTRY_LIMIT
+        };
         if self.done.entries >= most {
             return Err(bad(format!("more than {most} entries")));
         }
@@ -253,7 +257,7 @@ impl Unpacking<'_> {
                 file.write(&self.buffer[..read], self.transfer.cancel)?;
                 left -= read as u64;
                 self.looked += read as u64;
-                if self.looked >= LOOK_EVERY {
+                if self.looked >= SPACE_CHECK_INTERVAL {
                     self.looked = 0;
                     (self.transfer.room)()?;
                 }

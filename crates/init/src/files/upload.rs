@@ -15,7 +15,7 @@ use casemate_protocol::{Failure, FailureExt as _, UploadBegin, UploadDone};
 use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
 
-pub(crate) use content::{AHEAD, Content, Piece};
+pub(crate) use content::{Content, PIECE_BUFFER, Piece};
 
 use super::lease_wait::LeaseWait;
 use super::path::RelativePath;
@@ -25,11 +25,11 @@ use super::walk::MissingDirectory;
 use super::{Cancel, Workspace, failure};
 
 /// Written between two looks at the free space of the disk.
-pub(super) const LOOK_EVERY: u64 = 16 * 1024 * 1024;
+pub(super) const SPACE_CHECK_INTERVAL: u64 = 16 * 1024 * 1024;
 
 /// Written between two syncs: the last one, which the caller waits for without a sign
 /// of life, then has this much to do.
-const SYNC_EVERY: u64 = 64 * 1024 * 1024;
+const SYNC_INTERVAL: u64 = 64 * 1024 * 1024;
 
 /// What an upload needs beside its content.
 pub(crate) struct Transfer<'a> {
@@ -103,10 +103,10 @@ fn receive(
             return Err(too_large(limit));
         }
         temporary.write(&data, transfer.cancel)?;
-        if passes(before, size, LOOK_EVERY) {
+        if passes(before, size, SPACE_CHECK_INTERVAL) {
             (transfer.room)()?;
         }
-        if passes(before, size, SYNC_EVERY) {
+        if passes(before, size, SYNC_INTERVAL) {
             temporary.sync()?;
         }
     }

@@ -6,7 +6,7 @@
 //!   from a descriptor that was reached in the same way from the root. So a walk
 //!   stays beneath, whatever is exchanged under it: by construction, not by a
 //!   check that could come too early.
-//! - A walk follows [`MAX_LINKS`] links and holds [`HELD`] descriptors at most.
+//! - A walk follows [`MAX_LINKS`] links and holds [`OPEN_DIRECTORY_LIMIT`] descriptors at most.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -25,7 +25,7 @@ pub(super) const MAX_LINKS: u32 = 40;
 /// Directories a walk holds open for the `..` of links. A longer way up walks
 /// again from the root: a path may be 2,048 deep, the container has 4,096
 /// descriptors for all that PID 1 does.
-pub(super) const HELD: usize = 32;
+pub(super) const OPEN_DIRECTORY_LIMIT: usize = 32;
 
 /// Rights of a directory that is made on the way to a file.
 const DIRECTORY_MODE: u32 = 0o755;
@@ -164,7 +164,7 @@ impl<'a> Walk<'a> {
     fn down(&mut self, name: Vec<u8>, dir: OwnedFd) {
         self.names.push(name);
         self.held.push_back(dir);
-        if self.held.len() > HELD {
+        if self.held.len() > OPEN_DIRECTORY_LIMIT {
             self.held.pop_front();
         }
     }

@@ -69,7 +69,7 @@ use self::service::Service;
 use self::shell::Shell;
 use self::supervisors::Supervisors;
 use self::transfers::Transfers;
-use crate::files::{Pool, STALE, Workspace};
+use crate::files::{Pool, TEMPORARY_AGE_LIMIT, Workspace};
 
 /// Threads for file work: reads overlap while one waits for the disk. More
 /// would only queue at the container's one CPU.
@@ -197,7 +197,7 @@ async fn run(options: Options) -> io::Result<i64> {
 /// Takes away the temporary files of a PID 1 that was killed: once after the start,
 /// and once when what was young then is old enough.
 async fn sweep(workspace: Arc<Workspace>, pool: Arc<Pool>) {
-    for pause in [SWEEP_AFTER, STALE] {
+    for pause in [SWEEP_AFTER, TEMPORARY_AGE_LIMIT] {
         tokio::time::sleep(pause).await;
         let workspace = workspace.clone();
         let _ = pool.run(move |cancel| workspace.sweep(cancel)).await;

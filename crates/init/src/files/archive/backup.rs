@@ -37,7 +37,7 @@ const CACHES: &[&[u8]] = &[b".cache"];
 
 /// Bytes that remember files with several names, some 150,000 files. Of more than that
 /// each name comes as a file of its own.
-const LINKS: usize = 16 * 1024 * 1024;
+const LINK_BYTES_LIMIT: usize = 16 * 1024 * 1024;
 
 /// What one of them takes beside its path: its place in the table, and the allocation.
 const LINK: usize = 64;
@@ -218,7 +218,7 @@ impl Links {
         if stat.st_nlink <= 1 {
             return true;
         }
-        if self.bytes + bytes > LINKS {
+        if self.bytes + bytes > LINK_BYTES_LIMIT {
             return false;
         }
         self.bytes += bytes;

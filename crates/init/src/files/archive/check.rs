@@ -14,7 +14,7 @@ use crate::files::{Cancel, failure};
 
 /// How long it may take, besides the waiting for a lease: it holds up the first byte, for which
 /// 30 s are waited. What is not reached of a very large tree ends the archive where it is found.
-const LOOK: Duration = Duration::from_secs(10);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Looks at all that is in `top`.
 ///
@@ -27,7 +27,7 @@ pub(in crate::files) fn check_readable(
 ) -> Result<(), Failure> {
     let mut look = ReadableCheck {
         hidden: hidden_at_the_top(is_workspace),
-        end: Instant::now() + LOOK,
+        end: Instant::now() + CHECK_TIMEOUT,
         opener: Opener {
             lease_wait: LeaseWait::with_a_file(),
             cancel,

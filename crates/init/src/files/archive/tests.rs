@@ -10,7 +10,7 @@ use rustix::fs::{CWD, Mode, mkdirat, mknodat};
 use tokio::sync::mpsc;
 
 use super::super::testing::{CANARY, Sandbox, deep};
-use super::walk::{HELD, NAMES};
+use super::walk::{HELD_NAMES_LIMIT, OPEN_DIRECTORY_LIMIT};
 use super::*;
 
 /// The archive of a directory.
@@ -150,24 +150,27 @@ fn a_sparse_file_comes_as_its_data_and_is_read_back_whole() {
 #[test]
 fn a_directory_of_more_names_than_are_held_and_a_deep_one() {
     let sandbox = Sandbox::new(true);
-    for number in 0..2 * NAMES.0 + 5 {
+    for number in 0..2 * HELD_NAMES_LIMIT.0 + 5 {
         sandbox.file(&format!("many/{number:05}"), "");
     }
     let all = archive(&sandbox, "many").expect("archive");
     let names = listed(&all);
-    assert_eq!(names.len(), 2 * NAMES.0 + 5);
+    assert_eq!(names.len(), 2 * HELD_NAMES_LIMIT.0 + 5);
     assert!(names.is_sorted());
-    for (name, depth) in [("deep", 2 * HELD + 5), ("deepest", backup::DEPTH)] {
+    for (name, depth) in [
+        ("deep", 2 * OPEN_DIRECTORY_LIMIT + 5),
+        ("deepest", backup::DEPTH),
+    ] {
         sandbox.dir(name);
         // A name before and one after each that leads down.
         let made = deep(&sandbox.at(name), &vec![&b"d"[..]; depth]);
         for name in ["a", "e"] {
-            for dir in made.iter().rev().skip(1).take(HELD + 5) {
+            for dir in made.iter().rev().skip(1).take(OPEN_DIRECTORY_LIMIT + 5) {
                 mkdirat(dir, name, Mode::RWXU).expect("made");
             }
         }
         let paths = listed(&archive(&sandbox, name).expect("archive"));
-        assert_eq!(paths.len(), depth + 2 * (HELD + 5));
+        assert_eq!(paths.len(), depth + 2 * (OPEN_DIRECTORY_LIMIT + 5));
         assert!(
             paths
                 .iter()

@@ -9,8 +9,8 @@
 //! - The kernel is given nothing but single names, from descriptors that were reached in
 //!   the same way, with O_NOFOLLOW: a path may be longer than the kernel takes, and
 //!   whatever is exchanged meanwhile, the way stays beneath the top.
-//! - [`HELD`] descriptors and [`HELD`] times [`NAMES`] names at most; of the levels above
-//!   there is one path for all, and the last name of each.
+//! - [`OPEN_DIRECTORY_LIMIT`] descriptors and [`OPEN_DIRECTORY_LIMIT`] times [`HELD_NAMES_LIMIT`]
+//!   names at most; of the levels above there is one path for all, and the last name of each.
 
 use std::os::fd::OwnedFd;
 use std::vec;
@@ -27,11 +27,11 @@ use crate::files::temporary::is_temporary_name;
 
 /// Levels that are open at a time, beside the top: PID 1 has 4,096 descriptors for all it
 /// does, and a tree that people make is rarely deeper.
-pub(super) const HELD: usize = 64;
+pub(super) const OPEN_DIRECTORY_LIMIT: usize = 64;
 
 /// Names of one directory that are held at a time, and bytes of them. A larger
 /// directory is read once for each such number.
-pub(super) const NAMES: (usize, usize) = (2048, 32 * 1024);
+pub(super) const HELD_NAMES_LIMIT: (usize, usize) = (2048, 32 * 1024);
 
 /// A directory whose entries are being visited.
 struct ArchiveLevel {
@@ -65,8 +65,8 @@ impl ArchiveLevel {
         let wanted = NameQuery {
             after: self.after.as_deref(),
             hidden,
-            count: NAMES.0,
-            bytes: NAMES.1,
+            count: HELD_NAMES_LIMIT.0,
+            bytes: HELD_NAMES_LIMIT.1,
             prefix: 0,
         };
         let keep = |name: &[u8], _| Ok(!is_temporary_name(name));
@@ -103,7 +103,7 @@ pub(super) fn walk(
 struct ArchiveWalk {
     /// Of the entry that is visited; of each level, a beginning of it.
     path: Vec<u8>,
-    /// From the top. That and the last [`HELD`] are open.
+    /// From the top. That and the last [`OPEN_DIRECTORY_LIMIT`] are open.
     levels: Vec<ArchiveLevel>,
 }
 
@@ -157,7 +157,7 @@ impl ArchiveWalk {
 
     /// Closes the level that is too far above the last of so many; never the top.
     fn close_what_is_far(&mut self, levels: usize) {
-        let Some(far @ 1..) = levels.checked_sub(HELD + 1) else {
+        let Some(far @ 1..) = levels.checked_sub(OPEN_DIRECTORY_LIMIT + 1) else {
             return;
         };
         let name = self.name_of(far + 1).to_vec();
@@ -192,7 +192,7 @@ impl ArchiveWalk {
                 break;
             };
             self.levels[number].dir = Some(dir);
-            if let Some(far @ 1..) = number.checked_sub(HELD) {
+            if let Some(far @ 1..) = number.checked_sub(OPEN_DIRECTORY_LIMIT) {
                 self.levels[far].dir = None;
             }
         }

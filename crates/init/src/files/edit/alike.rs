@@ -2,10 +2,10 @@
 //! exchange between them (Levenshtein's distance), within bounded work.
 
 /// Bytes of a line that are compared: lines that begin the same are alike.
-const COMPARED: usize = 200;
+const COMPARED_BYTES_LIMIT: usize = 200;
 
 /// Pairs of bytes compared in all, 0.2 s: then the most alike until there counts.
-const WORK: usize = 100_000_000;
+const COMPARISON_LIMIT: usize = 100_000_000;
 
 /// A line is like another when at most two of five of its bytes differ.
 const ALIKE: (usize, usize) = (2, 5);
@@ -28,7 +28,7 @@ impl Line {
         Self {
             bytes,
             counts,
-            work: WORK,
+            work: COMPARISON_LIMIT,
         }
     }
 
@@ -62,7 +62,7 @@ impl Line {
 }
 
 fn compared(line: &[u8]) -> &[u8] {
-    &line[..line.len().min(COMPARED)]
+    &line[..line.len().min(COMPARED_BYTES_LIMIT)]
 }
 
 #[cfg(test)]

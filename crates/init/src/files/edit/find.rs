@@ -9,10 +9,10 @@ use super::super::Cancel;
 use super::{newlines, too_large};
 
 /// Lines named of the ones where a text is: enough to see which is meant.
-const NAMED: usize = 20;
+const NAMED_LINES_LIMIT: usize = 20;
 
 /// Changes remembered for the excerpts: more than fit into them.
-const REMEMBERED: usize = 100;
+const CHANGE_LIMIT: usize = 100;
 
 /// What a search found.
 #[derive(Debug, PartialEq)]
@@ -40,7 +40,7 @@ pub(super) fn find(content: &[u8], old: &[u8], cancel: &Cancel) -> Result<Search
             first = at;
         }
         found.count += 1;
-        if found.lines.len() < NAMED {
+        if found.lines.len() < NAMED_LINES_LIMIT {
             line += newlines(&content[counted..at]);
             counted = at;
             found.lines.push(line);
@@ -92,7 +92,7 @@ pub(super) fn replace(
         edited.content.extend_from_slice(&content[taken..at]);
         let start = edited.content.len();
         edited.content.extend_from_slice(new);
-        if edited.changes.len() < REMEMBERED {
+        if edited.changes.len() < CHANGE_LIMIT {
             edited.changes.push(start..edited.content.len());
         }
         taken = at + old.len();
@@ -157,7 +157,7 @@ mod tests {
                 .match_indices(&old)
                 .map(|(at, _)| 1 + content[..at].matches('\n').count() as u64)
                 .collect();
-            prop_assert!(all.lines.starts_with(&lines[..lines.len().min(NAMED)]));
+            prop_assert!(all.lines.starts_with(&lines[..lines.len().min(NAMED_LINES_LIMIT)]));
 
             let (old, new_bytes) = (old.as_bytes(), new.as_bytes());
             let edited = replace(content.as_bytes(), old, new_bytes, all.count, &Cancel::default());

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 use casemate_protocol::{EditFileRequest, Failure, MAX_EDIT};
 
-use super::super::charset::{self, ByteOrder, Charset, SNIFFED};
+use super::super::charset::{self, ByteOrder, Charset, SNIFF_LIMIT};
 use super::super::lines::not_text;
 use super::too_large;
 
@@ -44,7 +44,7 @@ impl Text {
                 form,
             };
         }
-        let head = &content[..content.len().min(SNIFFED)];
+        let head = &content[..content.len().min(SNIFF_LIMIT)];
         let found = Charset::of(head, head.len() == content.len());
         if let Some(found @ Charset::Utf16(order)) = found
             && let Some(text) = charset::utf16_exactly(&content[found.mark().len()..], order)

@@ -211,7 +211,7 @@ fn pages(
         max_chars,
         ..ListFilesRequest::default()
     };
-    pages_of(sandbox, request, TIME, between)
+    pages_of(sandbox, request, PAGE_TIMEOUT, between)
 }
 
 /// All pages of a request, each of which looks for entries for `time` at the most.

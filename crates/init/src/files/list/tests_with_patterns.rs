@@ -158,7 +158,7 @@ fn model(sandbox: &Sandbox, pattern: &str, depth: u32) -> BTreeSet<Vec<u8>> {
         depth,
         ..request("", "")
     };
-    let everything = pages_of(sandbox, everything, TIME, |_| {});
+    let everything = pages_of(sandbox, everything, PAGE_TIMEOUT, |_| {});
     let mut matches = |entry: &Entry| {
         let wanted = entry.r#type() == Type::Directory || !matcher.directories_only;
         wanted && matcher.matches(&entry.path).expect("matched")
@@ -182,7 +182,7 @@ proptest! {
         let sandbox = Sandbox::new(true);
         make(&sandbox.at("top"), &tree);
         let request = ListFilesRequest { depth, limit, max_chars, ..request("", &pattern) };
-        let time = if hurry { Duration::ZERO } else { TIME };
+        let time = if hurry { Duration::ZERO } else { PAGE_TIMEOUT };
         let listed = pages_of(&sandbox, request, time, |_| {});
         let found: BTreeSet<_> = listed.iter().map(|entry| entry.path.to_vec()).collect();
         prop_assert_eq!(found.len(), listed.len(), "nothing twice");

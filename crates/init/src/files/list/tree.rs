@@ -24,7 +24,7 @@ use crate::files::{Cancel, failure};
 /// directory; of one at level n, 1/n² of it, which makes less than twice as much
 /// in all. A directory is read again for every such number of directories in it
 /// without a match.
-const HELD: (usize, usize) = (16 * 1024, 1024 * 1024);
+const HELD_NAMES_LIMIT: (usize, usize) = (16 * 1024, 1024 * 1024);
 
 pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -225,7 +225,10 @@ impl<'a> ListWalk<'a> {
             return room;
         }
         let share = self.levels.len().pow(2).max(1);
-        (room.0.max(HELD.0 / share), room.1.max(HELD.1 / share))
+        (
+            room.0.max(HELD_NAMES_LIMIT.0 / share),
+            room.1.max(HELD_NAMES_LIMIT.1 / share),
+        )
     }
 
     /// Opens a directory of the innermost one, with its path and a `/`, unless

@@ -176,7 +176,7 @@ async fn a_hostile_pattern_takes_no_more_memory_than_its_bound_on_a_file_thread(
         });
         let (nfa, cache) = used.await.expect("the thread lives").expect(&shown);
         assert!(
-            nfa <= NFA && cache <= CACHE,
+            nfa <= NFA_BYTES_LIMIT && cache <= CACHE_BYTES_LIMIT,
             "{shown}: {nfa} and {cache} bytes"
         );
     }

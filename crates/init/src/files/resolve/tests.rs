@@ -12,7 +12,7 @@ use rustix::fs::{CWD, RenameFlags, fstat, renameat_with};
 
 use super::super::path::RelativePath;
 use super::super::testing::{CANARY, Sandbox, with_and_without_openat2, without_privilege};
-use super::super::walk::HELD;
+use super::super::walk::OPEN_DIRECTORY_LIMIT;
 use super::*;
 
 #[test]
@@ -304,8 +304,8 @@ fn exchanging_a_directory_on_the_way_up_never_leads_out() {
     // A walk that has let go of the directories above goes down once more: by
     // then they may be links to something that looks the same outside.
     let sandbox = Sandbox::new(false);
-    let below = "d/".repeat(HELD + 8);
-    let up = "../".repeat(HELD + 8) + "secret";
+    let below = "d/".repeat(OPEN_DIRECTORY_LIMIT + 8);
+    let up = "../".repeat(OPEN_DIRECTORY_LIMIT + 8) + "secret";
     fs::create_dir_all(sandbox.outside(&below)).expect("directories");
     sandbox.dir(&format!("a/{below}"));
     sandbox.file("a/secret", "inside");

@@ -4,7 +4,7 @@
 //! - Everything is reached from its descriptor, by one name after the other, with
 //!   O_NOFOLLOW. Whatever is exchanged meanwhile, no link is followed; and no path is too
 //!   long for the kernel.
-//! - [`HELD`] directories are open at a time, beside the top.
+//! - [`OPEN_DIRECTORY_LIMIT`] directories are open at a time, beside the top.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -27,7 +27,7 @@ use crate::files::{failure, outside};
 
 /// Directories on the way to an entry that are open at a time: PID 1 has 4,096
 /// descriptors for all it does. Those above are opened again when they are needed.
-pub(super) const HELD: usize = 64;
+pub(super) const OPEN_DIRECTORY_LIMIT: usize = 64;
 
 /// Rights of a directory that no entry gave any.
 const DIRECTORY_MODE: u32 = 0o755;
@@ -68,7 +68,7 @@ pub(super) struct Tree {
     /// It is a backup's.
     exact: bool,
     /// From below the top to the directory of the last entry: the next is likely there.
-    /// The last [`HELD`] of them are open.
+    /// The last [`OPEN_DIRECTORY_LIMIT`] of them are open.
     held: Vec<OpenDirectory>,
     /// What the top is to be when all is in it.
     settling: Option<DeferredMetadata>,
@@ -127,7 +127,7 @@ impl Tree {
 
     /// Closes the one that is too far above the last of so many.
     fn close_what_is_far(&mut self, held: usize) {
-        if let Some(far) = held.checked_sub(HELD + 1) {
+        if let Some(far) = held.checked_sub(OPEN_DIRECTORY_LIMIT + 1) {
             self.held[far].dir = None;
         }
     }

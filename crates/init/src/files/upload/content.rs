@@ -6,7 +6,7 @@ use casemate_protocol::{Failure, FailureExt as _};
 use tokio::sync::mpsc;
 
 /// Pieces that wait for the disk to take them: the connection is ahead by 1 MiB.
-pub(crate) const AHEAD: usize = 4;
+pub(crate) const PIECE_BUFFER: usize = 4;
 
 /// A part of the content.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use casemate_protocol::{Failure, WriteFileRequest};
 use rustix::fs::fstat;
 use rustix::io::Errno;
 
-use crate::files::charset::{Charset, SNIFFED, encode_utf16, is_marked_utf16};
+use crate::files::charset::{Charset, SNIFF_LIMIT, encode_utf16, is_marked_utf16};
 use crate::files::lease_wait::LeaseWait;
 use crate::files::lines::not_text;
 use crate::files::read::read_at;
@@ -32,7 +32,7 @@ pub(super) fn as_in(
         Err(errno) => return Err(failure(errno)),
     };
     let size = size(&fstat(&file).map_err(failure)?);
-    let head = read_at(&file, 0, SNIFFED, cancel)?;
+    let head = read_at(&file, 0, SNIFF_LIMIT, cancel)?;
     match Charset::of(&head, head.len() as u64 >= size) {
         _ if is_marked_utf16(&head) && size % 2 == 1 => Err(not_text(
             "the file is UTF-16 with half a character at its end",

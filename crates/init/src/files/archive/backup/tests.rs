@@ -239,7 +239,7 @@ fn what_remembers_names_is_bounded_also_where_they_are_short() {
     }
     // A table grows by doubling.
     let taken = links.paths.capacity() * size_of::<((u64, u64), Box<[u8]>)>();
-    assert!(taken <= LINKS, "{taken} bytes");
+    assert!(taken <= LINK_BYTES_LIMIT, "{taken} bytes");
 }
 
 #[test]

@@ -232,12 +232,12 @@ fn what_ends_in_the_middle_is_named() {
 fn more_entries_than_may_be_are_refused() {
     let sandbox = Sandbox::new(true);
     let one = entry(EntryType::Directory, b"dir/", b"", b"");
-    let most = usize::try_from(ENTRIES).expect("it fits");
+    let most = usize::try_from(ENTRY_LIMIT).expect("it fits");
     let mut archive = one.repeat(most);
     archive.extend_from_slice(&[0; 1024]);
     assert_eq!(
         unpack(&sandbox, "", &archive).expect("as many").entries,
-        ENTRIES
+        ENTRY_LIMIT
     );
     let mut archive = one.repeat(most + 1);
     archive.extend_from_slice(&[0; 1024]);
