@@ -15,7 +15,7 @@ const NAMELESS: &str = "casemate";
 
 /// Most of the file that is read, in bytes: the image's, and a line for each uid of the server's
 /// (16,384 of 60 bytes at most).
-const MOST: u64 = 4 << 20;
+const ACCOUNT_FILE_LIMIT: u64 = 4 << 20;
 
 /// The user's name, as `id -un` says it.
 pub fn name() -> Vec<u8> {
@@ -34,7 +34,9 @@ pub fn owns(directory: &Path) -> io::Result<bool> {
 fn read(path: &str) -> io::Result<Vec<u8>> {
     use std::io::Read as _;
     let mut content = Vec::new();
-    fs::File::open(path)?.take(MOST).read_to_end(&mut content)?;
+    fs::File::open(path)?
+        .take(ACCOUNT_FILE_LIMIT)
+        .read_to_end(&mut content)?;
     Ok(content)
 }
 

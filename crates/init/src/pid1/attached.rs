@@ -31,7 +31,7 @@ use crate::supervisor::ExecState;
 use crate::{procfs, tree};
 
 /// Messages that wait for the connection: 128 KiB.
-const OUTPUT_AHEAD: usize = 2;
+const OUTPUT_BUFFER: usize = 2;
 
 /// How long a signal waits for the command's process to be the command. One that comes earlier
 /// would meet nobody who could handle it.
@@ -64,7 +64,7 @@ impl Commands {
         if self.table().known(&request.id)?.is_some() {
             return Err(Failure::new(Code::Invalid, "the id is another command's"));
         }
-        let (output, outputs) = mpsc::channel(OUTPUT_AHEAD);
+        let (output, outputs) = mpsc::channel(OUTPUT_BUFFER);
         // The channel has room. Should the command not be accepted, nobody sees it.
         let accepted = message(Output::Accepted(Accepted {}));
         let _ = output.try_send(Ok(accepted));

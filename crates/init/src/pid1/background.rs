@@ -12,11 +12,11 @@ use super::process::Process;
 use crate::tree;
 
 /// Between two looks at how many processes there are.
-const LOOK: Duration = Duration::from_secs(1);
+const PROCESS_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Processes of one tree in the background: a development server has a dozen, a
 /// fork bomb has them all.
-const MANY: usize = 64;
+const TREE_PROCESS_LIMIT: usize = 64;
 
 /// Keeps the sandbox while something of `process` is left, and ends that when
 /// its time is over.
@@ -50,8 +50,9 @@ async fn expired(lifecycle: &Lifecycle, ttl: Duration) {
 /// Resolves when the tree below `supervisor` takes the room of the others.
 async fn crowding(supervisor: rustix::process::Pid) {
     loop {
-        tokio::time::sleep(LOOK).await;
-        if cgroup::is_crowded() && tree::descendants(supervisor).is_ok_and(|tree| tree.len() > MANY)
+        tokio::time::sleep(PROCESS_CHECK_INTERVAL).await;
+        if cgroup::is_crowded()
+            && tree::descendants(supervisor).is_ok_and(|tree| tree.len() > TREE_PROCESS_LIMIT)
         {
             return;
         }

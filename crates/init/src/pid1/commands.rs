@@ -27,7 +27,7 @@ use crate::tree;
 
 /// How long what runs in the background gets to make room: TERM's grace and some
 /// passes of killing.
-const MAKING_ROOM: Duration = Duration::from_secs(1);
+const EVICTION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Notices that wait for a result. They say the same from some number on.
 const MAX_NOTICES: usize = 8;
@@ -214,7 +214,7 @@ impl Commands {
             Err(failure) if failure.code() == Code::TooManyProcesses => {
                 // What runs in the background makes room, once.
                 self.room.notify_waiters();
-                tokio::time::sleep(MAKING_ROOM).await;
+                tokio::time::sleep(EVICTION_TIMEOUT).await;
                 self.attempt(command, &order, deadline).await
             }
             // Its own user had locked the workspace's top.

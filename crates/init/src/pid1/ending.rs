@@ -13,15 +13,15 @@ use crate::tree;
 const TERM_GRACE: Duration = Duration::from_millis(300);
 
 /// Between two passes of killing.
-const PASS_PAUSE: Duration = Duration::from_millis(10);
+const PASS_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How long passes are made before the last resort: by then a tree that can be
 /// outrun has been.
-const PASSES: Duration = Duration::from_millis(500);
+const KILL_PASSES_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Passes that find nothing although the supervisor has not ended: then it is
 /// the supervisor itself that hangs.
-const IDLE_PASSES: usize = 5;
+const IDLE_PASS_LIMIT: usize = 5;
 
 /// How the end was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,24 +47,24 @@ pub async fn end_tree(
         return Ending::Clean;
     }
     let mut idle = 0;
-    let last = Instant::now() + PASSES;
+    let last = Instant::now() + KILL_PASSES_TIMEOUT;
     while Instant::now() < last {
         // Without a supervisor the reaper ends what there was.
         let root = process.root();
         if root.is_none_or(tree::kill_pass) {
             idle += 1;
         }
-        if let (IDLE_PASSES, Some(supervisor)) = (idle, root) {
+        if let (IDLE_PASS_LIMIT, Some(supervisor)) = (idle, root) {
             let _ = kill_process(supervisor, Signal::KILL);
         }
-        if timeout(PASS_PAUSE, process.emptied()).await.is_ok() {
+        if timeout(PASS_INTERVAL, process.emptied()).await.is_ok() {
             return Ending::Clean;
         }
     }
     before_last_resort();
     resort.take().await;
     if resort.stuck() == 0 {
-        let _ = timeout(PASSES, process.emptied()).await;
+        let _ = timeout(KILL_PASSES_TIMEOUT, process.emptied()).await;
     }
     Ending::LastResort
 }

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 /// Replies kept of each kind of call. A server asks again within the 30 s of its
 /// call, and 256 calls of one user at once are the most that it can be set to. The
 /// largest reply, of an edit, has 8 KiB of text: 2 MiB in all.
-const KEPT: usize = 256;
+const REPLY_LIMIT: usize = 256;
 
 /// Longest id in bytes.
 const MAX_ID: usize = 64;
@@ -124,7 +124,7 @@ impl<T: Clone> ClaimTicket<T> {
         let id = std::mem::take(&mut self.id);
         table.kept.push_back(id.clone());
         table.slots.insert(id, Slot::Kept(reply.clone()));
-        if table.kept.len() > KEPT
+        if table.kept.len() > REPLY_LIMIT
             && let Some(oldest) = table.kept.pop_front()
         {
             table.slots.remove(&oldest);
@@ -226,7 +226,7 @@ mod tests {
     async fn the_oldest_replies_are_forgotten() {
         let replies = IdempotencyCache::default();
         let running = first(&replies, "running").await;
-        for number in 0..=KEPT {
+        for number in 0..=REPLY_LIMIT {
             let ticket = first(&replies, &number.to_string()).await;
             ticket.settle(&Ok(0));
         }
@@ -235,6 +235,9 @@ mod tests {
         running.settle(&Ok(7));
         assert_eq!(again(&replies, "running").await, Ok(7));
         let table = lock(&replies.0);
-        assert_eq!((table.slots.len(), table.kept.len()), (KEPT, KEPT));
+        assert_eq!(
+            (table.slots.len(), table.kept.len()),
+            (REPLY_LIMIT, REPLY_LIMIT)
+        );
     }
 }

@@ -20,10 +20,10 @@ use crate::sys;
 /// What the kernel may take to end what was killed: writing out a core, giving
 /// back memory, a device that answers late. With all before it below the 4 s that a
 /// server waits for an outcome.
-const LAST_WAIT: Duration = Duration::from_millis(1500);
+const KILL_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Between two looks at what is left.
-const LOOK: Duration = Duration::from_millis(10);
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How often it was taken, and what it left.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl KillAll {
         self.taken.fetch_add(1, Ordering::Relaxed);
         let killed = procfs::processes().unwrap_or_default();
         sys::kill_everything();
-        let end = Instant::now() + LAST_WAIT;
+        let end = Instant::now() + KILL_TIMEOUT;
         loop {
             let left = killed.iter().filter(|process| is_left(process)).count();
             if left == 0 {
@@ -61,7 +61,7 @@ impl KillAll {
                 self.lifecycle.refuse();
                 return;
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
     }
 

@@ -12,7 +12,7 @@ use crate::files::{Pool, Workspace};
 
 /// While calls come and run, the time is brought up to date this often: a container that is killed
 /// loses no more of it, and volumes are kept for hours at the least.
-const EVERY: Duration = Duration::from_secs(60);
+const UPDATE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The last use of this workspace, over all its containers.
 #[derive(Debug, Clone)]
@@ -88,10 +88,10 @@ async fn each_use<F: Future<Output = ()>>(lifecycle: &Lifecycle, note: impl Fn()
     loop {
         lifecycle.used().await;
         note().await;
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(UPDATE_INTERVAL).await;
         while lifecycle.is_in_use() {
             note().await;
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(UPDATE_INTERVAL).await;
         }
     }
 }

@@ -79,10 +79,10 @@ const FILE_THREADS: usize = 4;
 const TRANSFER_THREADS: usize = 4;
 
 /// From the start to the first sweep: the first calls come before it.
-const SWEEP_AFTER: Duration = Duration::from_secs(2);
+const SWEEP_DELAY: Duration = Duration::from_secs(2);
 
 /// How long the time of the last use may take to be written at the end.
-const LAST_NOTE: Duration = Duration::from_secs(1);
+const LAST_USE_WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
     let options = match Options::parse(args) {
@@ -189,7 +189,7 @@ async fn run(options: Options) -> io::Result<i64> {
     };
     lifecycle.announce(commands.accepted(), code);
     // A disk that hangs does not keep the container.
-    let _ = tokio::time::timeout(LAST_NOTE, last_use.end()).await;
+    let _ = tokio::time::timeout(LAST_USE_WRITE_TIMEOUT, last_use.end()).await;
     connections.drained().await;
     Ok(code)
 }
@@ -197,7 +197,7 @@ async fn run(options: Options) -> io::Result<i64> {
 /// Takes away the temporary files of a PID 1 that was killed: once after the start,
 /// and once when what was young then is old enough.
 async fn sweep(workspace: Arc<Workspace>, pool: Arc<Pool>) {
-    for pause in [SWEEP_AFTER, TEMPORARY_AGE_LIMIT] {
+    for pause in [SWEEP_DELAY, TEMPORARY_AGE_LIMIT] {
         tokio::time::sleep(pause).await;
         let workspace = workspace.clone();
         let _ = pool.run(move |cancel| workspace.sweep(cancel)).await;

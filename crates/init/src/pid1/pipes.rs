@@ -14,16 +14,16 @@ use crate::files::Pool;
 
 /// After a command has ended, what was written before is read within this time,
 /// also when a child holds the pipe open.
-const DRAIN: Duration = Duration::from_millis(100);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How long output is drained that is known to end.
-const DRAIN_TO_END: Duration = Duration::from_secs(1);
+const FULL_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a command's own supervisor takes to say that nothing is left.
-const ALONE: Duration = Duration::from_millis(20);
+const SUPERVISOR_REPORT_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// Bytes a pipe holds, unless user code enlarges it; read at a time.
-const PIPE: usize = 64 * 1024;
+const PIPE_BUFFER: usize = 64 * 1024;
 
 /// Reads all pipes.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Pipes {
     pub fn new(pool: Arc<Pool>) -> Self {
         Self {
             pool,
-            scratch: Mutex::new(vec![0; PIPE].into_boxed_slice()),
+            scratch: Mutex::new(vec![0; PIPE_BUFFER].into_boxed_slice()),
         }
     }
 
@@ -114,9 +114,9 @@ impl Pipes {
     /// A caller that has the streams is waited for as long as it takes to read them, and
     /// has had all of the output then.
     pub async fn drain(&self, process: &mut Process, command: &Command, readers: [Reader; 2]) {
-        let patience = match timeout(ALONE, process.emptied()).await {
-            Ok(()) => DRAIN_TO_END,
-            Err(_) => DRAIN,
+        let patience = match timeout(SUPERVISOR_REPORT_TIMEOUT, process.emptied()).await {
+            Ok(()) => FULL_DRAIN_TIMEOUT,
+            Err(_) => DRAIN_TIMEOUT,
         };
         let end = Instant::now() + patience;
         let mut turns = Vec::new();
@@ -142,7 +142,7 @@ impl Pipes {
     }
 
     async fn read_what_is_there(&self, command: &Command, stream: Stream, pipe: &pipe::Receiver) {
-        let mut left = rustix::pipe::fcntl_getpipe_size(pipe).unwrap_or(PIPE);
+        let mut left = rustix::pipe::fcntl_getpipe_size(pipe).unwrap_or(PIPE_BUFFER);
         while left > 0 {
             let piece = {
                 let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);

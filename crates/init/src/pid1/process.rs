@@ -16,11 +16,11 @@ use super::supervisors::{Input, Streams, Supervisors};
 use crate::supervisor::{ExitDetails, Fact, FinalStatus, ProcessIdentity, RunRequest};
 
 /// How long the end of a command that was killed may take to be told.
-const REPORT: Duration = Duration::from_millis(500);
+const REPORT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long a supervisor whose command seems not to have run may take to say that nothing
 /// is left.
-const CONFIRMATION: Duration = Duration::from_secs(1);
+const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A supervisor that was started, and what is known of its command.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Process {
 
     /// The command's end after it was interrupted: whatever there is to know.
     pub async fn ended_after_kill(&mut self) -> ExitDetails {
-        let _ = timeout(REPORT, self.ended()).await;
+        let _ = timeout(REPORT_TIMEOUT, self.ended()).await;
         let verdict = self.evidence.verdict();
         let ended = verdict.and_then(|verdict| verdict.into_result().ok());
         ended.unwrap_or_else(killed)
@@ -101,7 +101,7 @@ impl Process {
     /// It did not run.
     pub async fn verdict(&mut self) -> Result<ExitDetails, Failure> {
         if self.evidence.seems_not_started() {
-            let _ = timeout(CONFIRMATION, self.emptied()).await;
+            let _ = timeout(CONFIRMATION_TIMEOUT, self.emptied()).await;
         }
         match self.evidence.verdict() {
             Some(verdict) => verdict.into_result().map_err(start_failure::not_started),

@@ -23,13 +23,13 @@ use crate::tree;
 
 /// Ends of orphans that nobody asked for yet: a command's end may be reaped
 /// before its id was read from the dead supervisor's socket.
-const UNCLAIMED: usize = 256;
+const UNCLAIMED_LIMIT: usize = 256;
 
 /// Between two looks for orphans: they appear one generation after the other.
-const ORPHAN_PAUSE: Duration = Duration::from_millis(2);
+const ORPHAN_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Looks for orphans before everything is killed instead.
-const ORPHAN_ROUNDS: usize = 100;
+const ORPHAN_ROUND_LIMIT: usize = 100;
 
 /// Handle to the task that waits for children.
 #[derive(Debug, Clone)]
@@ -175,7 +175,7 @@ impl Reaper {
             Some(command) => drop(command.send(last)),
             None => {
                 children.unclaimed.push_back((started, last));
-                let excess = children.unclaimed.len().saturating_sub(UNCLAIMED);
+                let excess = children.unclaimed.len().saturating_sub(UNCLAIMED_LIMIT);
                 children.unclaimed.drain(..excess);
             }
         }
@@ -188,7 +188,7 @@ impl Reaper {
             if orphans.as_ref().is_ok_and(Vec::is_empty) {
                 break;
             }
-            if round == ORPHAN_ROUNDS {
+            if round == ORPHAN_ROUND_LIMIT {
                 crate::report_error("orphans outran their end: everything was killed");
                 self.resort.take().await;
                 break;
@@ -196,7 +196,7 @@ impl Reaper {
             for orphan in orphans.iter().flatten() {
                 tree::signal(orphan, Signal::KILL);
             }
-            tokio::time::sleep(ORPHAN_PAUSE).await;
+            tokio::time::sleep(ORPHAN_INTERVAL).await;
             self.reap();
         }
         let _ = gone.send(TreeReaped(()));

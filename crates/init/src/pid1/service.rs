@@ -35,10 +35,10 @@ use super::{attached, cgroup};
 use crate::files::{Cancel, Pool, Workspace};
 
 /// The newest output that one progress event carries, in bytes.
-const NEWEST: usize = 1024;
+const PROGRESS_OUTPUT_LIMIT: usize = 1024;
 
 /// At most four progress events a second: a person reads no faster.
-const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What the calls work on.
 #[derive(Debug)]
@@ -413,11 +413,11 @@ async fn tell(
                 return;
             }
             () = events.closed() => return,
-            () = tokio::time::sleep(PROGRESS_EVERY) => {
+            () = tokio::time::sleep(PROGRESS_INTERVAL) => {
                 if command.total() <= offset {
                     continue;
                 }
-                let (total, newest) = command.newest(NEWEST);
+                let (total, newest) = command.newest(PROGRESS_OUTPUT_LIMIT);
                 offset = total;
                 event(command_event::Event::Progress(Progress {
                     offset,

@@ -27,14 +27,14 @@ use crate::peer;
 const MAX_BRIDGES: usize = 16;
 
 /// Connections whose first byte is awaited. User code can connect too; it is
-/// turned away with its first byte, or after [`FIRST_BYTE`].
+/// turned away with its first byte, or after [`FIRST_BYTE_TIMEOUT`].
 const MAX_STRANGERS: usize = 256;
 
 /// How long a peer may take to send its first byte. The bridge sends it at once.
-const FIRST_BYTE: Duration = Duration::from_secs(2);
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A stream that is silent for this long is asked for a sign of life.
-const PING_EVERY: Duration = Duration::from_secs(10);
+const PING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A server that gives none is treated as gone: 90 s of silence in all.
 const PING_TIMEOUT: Duration = Duration::from_secs(80);
@@ -43,7 +43,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(80);
 const MAX_STREAMS: u32 = 512;
 
 /// How long an end waits for what was said last to be taken.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The connections that are served.
 #[derive(Debug, Clone)]
@@ -73,7 +73,7 @@ impl Connections {
     /// Waits until none is left, for as long as last words may take.
     pub async fn drained(&self) {
         let mut served = self.0.subscribe();
-        let _ = timeout(LAST_WORDS, served.wait_for(|served| *served == 0)).await;
+        let _ = timeout(FLUSH_TIMEOUT, served.wait_for(|served| *served == 0)).await;
     }
 
     /// Resolves when there was none for `ttl`; never without one.
@@ -132,7 +132,10 @@ async fn accept(
         let (server, lifecycle, connections) =
             (server.clone(), lifecycle.clone(), connections.clone());
         tokio::spawn(async move {
-            let known = matches!(timeout(FIRST_BYTE, greet(&stream)).await, Ok(Ok(true)));
+            let known = matches!(
+                timeout(FIRST_BYTE_TIMEOUT, greet(&stream)).await,
+                Ok(Ok(true))
+            );
             drop(stranger);
             if !known {
                 return;
@@ -172,7 +175,7 @@ async fn converse(stream: UnixStream, server: SandboxServer<Service>, lifecycle:
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(MAX_STREAMS)
-        .keep_alive_interval(PING_EVERY)
+        .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(server));
     tokio::pin!(connection);
@@ -180,7 +183,7 @@ async fn converse(stream: UnixStream, server: SandboxServer<Service>, lifecycle:
         _ = connection.as_mut() => {}
         _ = lifecycle.ended() => {
             connection.as_mut().graceful_shutdown();
-            let _ = timeout(LAST_WORDS, connection).await;
+            let _ = timeout(FLUSH_TIMEOUT, connection).await;
         }
     }
 }

@@ -189,9 +189,9 @@ fn create(folder: &Path, name: &str) -> io::Result<File> {
 /// bytes. The user may have put any number of files there: so many are looked at, and what
 /// is known of them at a time is bounded.
 fn make_room(folder: &Path, most: u64, open: &[String]) -> io::Result<()> {
-    for _ in 0..ROUNDS {
+    for _ in 0..ROUND_LIMIT {
         let FolderScan { mut size, oldest } = look(folder, open)?;
-        let all_known = oldest.len() < OLDEST;
+        let all_known = oldest.len() < OLDEST_FILES_LIMIT;
         for (_, bytes, name) in oldest.into_sorted_vec() {
             if size <= most {
                 return Ok(());
@@ -208,13 +208,13 @@ fn make_room(folder: &Path, most: u64, open: &[String]) -> io::Result<()> {
 
 /// Entries looked at: 64 MiB of output that no result can show whole are some 2,000 files,
 /// and a look at so many takes some milliseconds.
-const ENTRIES: usize = 20_000;
+const SCAN_ENTRY_LIMIT: usize = 20_000;
 
 /// Files of which is known when they were written, at a time.
-const OLDEST: usize = 256;
+const OLDEST_FILES_LIMIT: usize = 256;
 
 /// Looks before a file, each of which removes so many.
-const ROUNDS: usize = 16;
+const ROUND_LIMIT: usize = 16;
 
 /// What is in the folder, as far as it is looked at.
 struct FolderScan {
@@ -229,7 +229,10 @@ fn look(folder: &Path, open: &[String]) -> io::Result<FolderScan> {
         size: 0,
         oldest: BinaryHeap::new(),
     };
-    for entry in fs::read_dir(folder)?.take(ENTRIES).filter_map(Result::ok) {
+    for entry in fs::read_dir(folder)?
+        .take(SCAN_ENTRY_LIMIT)
+        .filter_map(Result::ok)
+    {
         let name = entry.file_name();
         if !is_ours(&name) || open.iter().any(|open| name == open.as_str()) {
             continue;
@@ -242,7 +245,7 @@ fn look(folder: &Path, open: &[String]) -> io::Result<FolderScan> {
         };
         found.size += facts.len();
         found.oldest.push((modified, facts.len(), name));
-        if found.oldest.len() > OLDEST {
+        if found.oldest.len() > OLDEST_FILES_LIMIT {
             found.oldest.pop();
         }
     }
@@ -336,7 +339,7 @@ mod tests {
     #[test]
     fn more_files_than_are_known_at_a_time_make_room_too() {
         let folder = Folder::new("many");
-        let count = 3 * OLDEST;
+        let count = 3 * OLDEST_FILES_LIMIT;
         for n in 0..count {
             folder.file(&ours(n), 10, u64::try_from(count - n).expect("minutes"));
         }
@@ -349,11 +352,11 @@ mod tests {
     #[test]
     fn what_is_known_at_a_time_is_bounded() {
         let folder = Folder::new("bounded");
-        for n in 0..OLDEST + 50 {
+        for n in 0..OLDEST_FILES_LIMIT + 50 {
             folder.file(&ours(n), 1, 1);
         }
         let found = look(&folder.0, &[]).expect("look");
-        assert_eq!(found.oldest.len(), OLDEST);
-        assert_eq!(usize::try_from(found.size), Ok(OLDEST + 50));
+        assert_eq!(found.oldest.len(), OLDEST_FILES_LIMIT);
+        assert_eq!(usize::try_from(found.size), Ok(OLDEST_FILES_LIMIT + 50));
     }
 }

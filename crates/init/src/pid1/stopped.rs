@@ -16,11 +16,11 @@ use crate::tree;
 
 /// A process in uninterruptible sleep stops when that ends. Nobody waits longer for it,
 /// and the copy then is not one of a stopped workspace.
-const SETTLE: Duration = Duration::from_millis(500);
+const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Between two looks. The first one is late enough that what was written before shows
 /// another time than what could be written now.
-const LOOK: Duration = Duration::from_millis(25);
+const CHECK_INTERVAL: Duration = Duration::from_millis(25);
 
 /// Processes that go on when this is dropped.
 #[derive(Debug)]
@@ -38,10 +38,10 @@ impl StoppedProcesses {
             since: Instant::now(),
             complete: false,
         };
-        let end = stopped.since + SETTLE;
+        let end = stopped.since + STOP_TIMEOUT;
         while !stopped.complete && Instant::now() < end {
             let fresh = stopped.stop_those_that_run();
-            sleep(LOOK).await;
+            sleep(CHECK_INTERVAL).await;
             stopped.complete = !fresh && running().is_some_and(|running| running.is_empty());
         }
         stopped

@@ -16,17 +16,17 @@ use super::command::Command;
 const MAX_RUNNING: usize = 128;
 
 /// Results kept for a server that lost its connection.
-const KEPT: usize = 64;
+const RESULT_LIMIT: usize = 64;
 
 /// Results kept at most, when none of them reached anybody.
-const KEPT_UNDELIVERED: usize = 256;
+const UNDELIVERED_LIMIT: usize = 256;
 
 /// How long a result is kept.
-const KEPT_FOR: Duration = Duration::from_secs(600);
+const RESULT_TTL: Duration = Duration::from_secs(600);
 
 /// Ids remembered, so that none is run twice and `Ending` can name them: more
 /// than can be unanswered at any server.
-const REMEMBERED_IDS: usize = 4096;
+const ID_LIMIT: usize = 4096;
 
 /// All commands that are known.
 #[derive(Debug, Default)]
@@ -92,7 +92,7 @@ impl Table {
         self.commands.insert(command.id.clone(), command.clone());
         self.accepted.push_back(command.id.clone());
         self.remembered.insert(command.id.clone());
-        if self.accepted.len() > REMEMBERED_IDS
+        if self.accepted.len() > ID_LIMIT
             && let Some(oldest) = self.accepted.pop_front()
         {
             self.remembered.remove(&oldest);
@@ -112,17 +112,17 @@ impl Table {
         while let Some((id, _)) = self
             .finished
             .front()
-            .filter(|(_, at)| at.elapsed() > KEPT_FOR)
+            .filter(|(_, at)| at.elapsed() > RESULT_TTL)
         {
             self.commands.remove(id);
             self.finished.pop_front();
         }
-        while self.finished.len() > KEPT {
+        while self.finished.len() > RESULT_LIMIT {
             let delivered = self.finished.iter().position(|(id, _)| {
                 let command = self.commands.get(id);
                 command.is_none_or(|command| command.delivered.load(Ordering::Relaxed))
             });
-            let oldest = (self.finished.len() > KEPT_UNDELIVERED).then_some(0);
+            let oldest = (self.finished.len() > UNDELIVERED_LIMIT).then_some(0);
             let Some((id, _)) = delivered.or(oldest).and_then(|at| self.finished.remove(at)) else {
                 break;
             };

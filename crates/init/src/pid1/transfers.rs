@@ -7,7 +7,8 @@
 //! A transfer has a thread of its own as long as it lasts, so that small file work never
 //! waits for one; it counts as busy; and it ends when its caller goes away.
 //!
-//! While a backup is read the user's processes are [`StoppedProcesses`], for [`STOPPED`] at most:
+//! While a backup is read the user's processes are [`StoppedProcesses`], for [`STOP_TIMEOUT`] at
+//! most:
 //! ```text
 //!  a thread ─► stop ─► copy, look again ─┬─► go on ─► the end
 //!                                        └ 10 s: go on; the copy does too, and then
@@ -40,10 +41,10 @@ use crate::files::{
 };
 
 /// Events of one upload: it is ready, and it is done or failed.
-const EVENTS: usize = 2;
+const EVENT_BUFFER: usize = 2;
 
 /// How long the user's processes stand still at most: clients wait longer for an answer.
-const STOPPED: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What transfers work with.
 #[derive(Debug)]
@@ -126,7 +127,7 @@ impl Transfers {
             failed = &mut copy => return failed.flatten().map(|_| BackupEnd::default()),
         }
         let stopped = StoppedProcesses::all().await;
-        let left = STOPPED.saturating_sub(stopped.so_far().1);
+        let left = STOP_TIMEOUT.saturating_sub(stopped.so_far().1);
         let _ = go.send(());
         let in_time = timeout(left, &mut copy).await;
         let (processes, time) = stopped.so_far();
@@ -152,7 +153,7 @@ impl Transfers {
         parts: Streaming<UploadPart>,
         busy: ActivityGuard,
     ) -> ReceiverStream<Result<UploadEvent, Status>> {
-        let (sender, events) = mpsc::channel(EVENTS);
+        let (sender, events) = mpsc::channel(EVENT_BUFFER);
         let this = self.clone();
         tokio::spawn(async move {
             let (pieces, content) = mpsc::channel(PIECES_AHEAD);
