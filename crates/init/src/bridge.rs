@@ -18,7 +18,7 @@ use rustix::io::{Errno, ioctl_fionbio, read, write};
 use crate::peer;
 
 /// How long a container that was just started may take until PID 1 listens.
-const PID1_LISTENS: Duration = Duration::from_secs(5);
+const PID1_LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes in flight each way. HTTP/2 frames are 16 KiB; a few at a time.
 const BUFFER: usize = 64 * 1024;
@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
 
 fn connect() -> std::io::Result<UnixStream> {
     let address = SocketAddr::from_abstract_name(SOCKET_NAME)?;
-    let give_up = Instant::now() + PID1_LISTENS;
+    let give_up = Instant::now() + PID1_LISTEN_TIMEOUT;
     let socket = loop {
         match UnixStream::connect_addr(&address) {
             Ok(socket) => break socket,
@@ -44,7 +44,7 @@ fn connect() -> std::io::Result<UnixStream> {
         }
     };
     // A PID 1 that hangs must not keep the bridge for ever.
-    socket.set_read_timeout(Some(PID1_LISTENS))?;
+    socket.set_read_timeout(Some(PID1_LISTEN_TIMEOUT))?;
     peer::ask(&socket)?;
     peer::send(&socket)?;
     match peer::receive(&socket)? {

@@ -108,7 +108,7 @@ pub fn signal(process: &ProcessEntry, signal: Signal) {
 /// fork, instead of making room for it with every kill.
 pub fn kill_pass(root: Pid) -> bool {
     let mut known: HashSet<Pid> = HashSet::new();
-    for _ in 0..STOP_ROUNDS {
+    for _ in 0..STOP_ROUND_LIMIT {
         let Ok(mut fresh) = descendants(root) else {
             return false;
         };
@@ -131,7 +131,7 @@ pub fn kill_pass(root: Pid) -> bool {
 
 /// Rounds of stopping before the kill: a tree that outruns them is met again in
 /// the next pass.
-const STOP_ROUNDS: usize = 8;
+const STOP_ROUND_LIMIT: usize = 8;
 
 #[cfg(test)]
 mod tests {
