@@ -46,10 +46,10 @@ use writer::Writer;
 
 /// Lines that wait for the writer; whoever has one more waits for room. As many as there
 /// are calls that may wait for their turn would be pointless: each line takes 20 µs.
-const QUEUE: usize = 256;
+const QUEUE_LIMIT: usize = 256;
 
 /// How long a call waits for its line. A disk that takes longer is as good as full.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Size of a file before the next one is begun: some 100,000 calls, and small enough to be
 /// looked through with an editor.
@@ -126,7 +126,7 @@ impl Audit {
         let content = options.content;
         let server = Server::new(options.node, options.instance);
         let writer = Writer::open(options.directory, options.part_bytes, server)?;
-        let (queue, messages) = mpsc::channel(QUEUE);
+        let (queue, messages) = mpsc::channel(QUEUE_LIMIT);
         meter.audit_up(true);
         let counted = meter.clone();
         std::thread::Builder::new()
@@ -222,8 +222,8 @@ impl Shared {
                 .map_err(|_| AuditWriteError::Gone)?;
             answer.await.map_err(|_| AuditWriteError::Gone)?
         };
-        let result = timeout(PATIENCE, asked).await;
-        let result = result.unwrap_or(Err(AuditWriteError::Late(PATIENCE)));
+        let result = timeout(WRITE_TIMEOUT, asked).await;
+        let result = result.unwrap_or(Err(AuditWriteError::Late(WRITE_TIMEOUT)));
         self.note(&result, refused, is_line);
         result
     }
@@ -260,7 +260,7 @@ impl Shared {
 
 /// The writer's thread: whatever waits is written at once.
 fn run(mut writer: Writer, mut messages: mpsc::Receiver<Message>, meter: &Meter) {
-    let mut batch = Vec::with_capacity(QUEUE);
+    let mut batch = Vec::with_capacity(QUEUE_LIMIT);
     loop {
         // Not on a runtime: this is a thread of its own.
         if let Some(first) = messages.blocking_recv() {
@@ -268,7 +268,7 @@ fn run(mut writer: Writer, mut messages: mpsc::Receiver<Message>, meter: &Meter)
         } else {
             return;
         }
-        while batch.len() < QUEUE && !is_last(&batch) {
+        while batch.len() < QUEUE_LIMIT && !is_last(&batch) {
             let Ok(more) = messages.try_recv() else { break };
             batch.push(more);
         }

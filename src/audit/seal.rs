@@ -10,7 +10,7 @@ use super::file::{self, Name};
 use super::line::{Anchor, ChainHead, Event, LINE_BYTES, Server, StoredLine};
 
 /// Servers whose ends are told in the first line of the next, those that wrote last.
-const CHAINS: usize = 32;
+const CHAIN_LIMIT: usize = 32;
 
 /// What is read of a file first: most lines are some hundred bytes.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -46,7 +46,7 @@ pub fn all(directory: &Path, server: &Server) -> io::Result<Vec<Anchor>> {
             }
         }
     }
-    Ok(anchors.split_off(anchors.len().saturating_sub(CHAINS)))
+    Ok(anchors.split_off(anchors.len().saturating_sub(CHAIN_LIMIT)))
 }
 
 /// Where the file ends, after it was sealed if that was due.

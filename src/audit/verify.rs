@@ -22,7 +22,7 @@ use super::line::{Anchor, ChainHead, LINE_BYTES, StoredLine};
 use walk::{FileEnd, Walk};
 
 /// Findings of one file that are kept: who replaced a file need not fill the memory.
-const FINDINGS: usize = 100;
+const FINDING_LIMIT: usize = 100;
 
 /// Something about a line, or about a file as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -13,7 +13,7 @@ use super::seal;
 
 /// How often the disk is asked to have what was written, while calls come: a loss of power
 /// costs no more lines than that. The kernel does it by itself within half a minute.
-const SETTLES: Duration = Duration::from_secs(1);
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Writes lines. Blocks: it has a thread of its own.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ impl Writer {
 
     /// Asks the disk to have it, now and then. Nobody waits for it.
     pub fn settle(&mut self) {
-        if self.settled.elapsed() >= SETTLES {
+        if self.settled.elapsed() >= SYNC_INTERVAL {
             self.settle_now();
         }
     }

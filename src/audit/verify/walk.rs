@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Read as _};
 
 use super::super::digest::sha256;
 use super::super::line::{Anchor, ChainHead, LINE_BYTES, StoredLine};
-use super::FINDINGS;
+use super::FINDING_LIMIT;
 
 /// How a file ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,7 +181,7 @@ impl Walk {
     }
 
     fn find(&mut self, line: u64, what: &str) {
-        if self.findings.len() < FINDINGS {
+        if self.findings.len() < FINDING_LIMIT {
             self.findings.push((Some(line), what.to_owned()));
         }
     }
