@@ -14,7 +14,7 @@ use casemate_protocol::{
 use tokio::time::timeout;
 use tonic::{Response, Status, Streaming};
 
-use super::{CallError, Channel, QUICK};
+use super::{CallError, Channel, REPLY_TIMEOUT};
 
 /// What follows a command: progress, then its outcome.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Channel {
     /// `ENDING` and `TOO_MANY_COMMANDS`: it was not accepted.
     pub async fn start(&self, request: StartRequest) -> Result<CommandEvents, CallError> {
         let mut client = self.client.clone();
-        within(QUICK, client.start(request))
+        within(REPLY_TIMEOUT, client.start(request))
             .await
             .map(CommandEvents)
     }
@@ -55,7 +55,7 @@ impl Channel {
             offset,
         };
         let mut client = self.client.clone();
-        within(QUICK, client.watch(request))
+        within(REPLY_TIMEOUT, client.watch(request))
             .await
             .map(CommandEvents)
     }
@@ -67,7 +67,7 @@ impl Channel {
     pub async fn detach(&self, id: &str) -> Result<DetachReply, CallError> {
         let request = DetachRequest { id: id.to_owned() };
         let mut client = self.client.clone();
-        within(QUICK, client.detach(request)).await
+        within(REPLY_TIMEOUT, client.detach(request)).await
     }
 
     /// Ends a command. Its outcome comes to who follows it.
@@ -77,7 +77,7 @@ impl Channel {
     pub async fn kill(&self, id: &str) -> Result<(), CallError> {
         let request = KillRequest { id: id.to_owned() };
         let mut client = self.client.clone();
-        within(QUICK, client.kill(request)).await.map(drop)
+        within(REPLY_TIMEOUT, client.kill(request)).await.map(drop)
     }
 
     /// Ends the commands of the client's request with this tag, or only counts them. How
@@ -88,7 +88,7 @@ impl Channel {
     pub async fn cancel(&self, tag: Bytes, count_only: bool) -> Result<u32, CallError> {
         let request = CancelRequest { tag, count_only };
         let mut client = self.client.clone();
-        let reply = within(QUICK, client.cancel(request)).await?;
+        let reply = within(REPLY_TIMEOUT, client.cancel(request)).await?;
         Ok(reply.commands)
     }
 
@@ -103,7 +103,7 @@ impl Channel {
             at_once: false,
         };
         let mut client = self.client.clone();
-        let reply = within(QUICK, client.retire(request)).await?;
+        let reply = within(REPLY_TIMEOUT, client.retire(request)).await?;
         Ok(!reply.busy)
     }
 
@@ -117,7 +117,9 @@ impl Channel {
             at_once: true,
         };
         let mut client = self.client.clone();
-        within(QUICK, client.retire(request)).await.map(drop)
+        within(REPLY_TIMEOUT, client.retire(request))
+            .await
+            .map(drop)
     }
 
     /// What runs in the sandbox. Counts as no use of it.
@@ -126,7 +128,7 @@ impl Channel {
     /// Those of every call.
     pub async fn stats(&self) -> Result<StatsReply, CallError> {
         let mut client = self.client.clone();
-        within(QUICK, client.stats(StatsRequest {})).await
+        within(REPLY_TIMEOUT, client.stats(StatsRequest {})).await
     }
 
     /// Lines of a text file.

@@ -15,7 +15,7 @@ use tonic::body::Body;
 use tonic::codegen::Service;
 
 /// A stream over TCP does not notice a partition by itself (measured: 25 s).
-const PING_EVERY: Duration = Duration::from_secs(10);
+const PING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long PID 1 may take to answer a ping: a container at its CPU limit is
 /// slow, an Engine that was stopped is silent.
@@ -37,7 +37,7 @@ impl Connection {
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .keep_alive_interval(PING_EVERY)
+            .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
             .keep_alive_while_idle(true)
             .handshake(TokioIo::new(stream))

@@ -43,10 +43,10 @@ use connection::Connection;
 
 /// From the exec to the first answer. Connecting costs about 70 ms; a container
 /// at its CPU limit takes seconds.
-const OPEN: Duration = Duration::from_secs(10);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What PID 1 answers from memory: kill, retire, an accepted command.
-const QUICK: Duration = Duration::from_secs(5);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An open channel. Cheap to clone; the last clone closes it.
 #[derive(Debug, Clone)]
@@ -81,9 +81,11 @@ impl Channel {
     /// [`ChannelError::Unconfined`] when it does not report every rule of casemate-seccomp: it is
     /// then asked to end.
     pub async fn open(stream: ExecStream) -> Result<Self, ChannelError> {
-        timeout(OPEN, Self::greet(stream))
+        timeout(OPEN_TIMEOUT, Self::greet(stream))
             .await
-            .map_err(|_| ChannelError::Silent { after: OPEN })?
+            .map_err(|_| ChannelError::Silent {
+                after: OPEN_TIMEOUT,
+            })?
     }
 
     async fn greet(stream: ExecStream) -> Result<Self, ChannelError> {
@@ -109,8 +111,7 @@ impl Channel {
         if let Some(missing) = unreported(&hello) {
             // With nothing running in it, it makes room for one that is confined.
             let retire = client.retire(RetireRequest::default());
-            let retired =
-                matches!(timeout(QUICK, retire).await, Ok(Ok(reply)) if !reply.get_ref().busy);
+            let retired = matches!(timeout(REPLY_TIMEOUT, retire).await, Ok(Ok(reply)) if !reply.get_ref().busy);
             return Err(ChannelError::Unconfined { missing, retired });
         }
         let events = client.events(EventsRequest {}).await?.into_inner();
@@ -159,7 +160,7 @@ impl Channel {
     pub async fn exit_report(&self) -> Option<Arc<ExitReport>> {
         let mut ending = self.shared.ending.clone();
         // An error: the channel is gone and nothing more will come.
-        let _ = timeout(QUICK, ending.wait_for(Option::is_some)).await;
+        let _ = timeout(REPLY_TIMEOUT, ending.wait_for(Option::is_some)).await;
         self.last_words_now()
     }
 }
@@ -180,18 +181,18 @@ async fn listen(
 }
 
 /// Rules that an error names: an older casemate-init lacks all of them.
-const NAMED: usize = 3;
+const NAMED_RULES_LIMIT: usize = 3;
 
 /// The rules that PID 1 should report as tried and does not. `None`: it may be used.
 fn unreported(hello: &HelloReply) -> Option<String> {
     let missing: Vec<_> = casemate_seccomp::missing(&hello.denied).collect();
     match missing.len() {
         0 => None,
-        all @ ..=NAMED => Some(missing[..all].join(", ")),
+        all @ ..=NAMED_RULES_LIMIT => Some(missing[..all].join(", ")),
         all => Some(format!(
             "{} and {} more",
-            missing[..NAMED].join(", "),
-            all - NAMED
+            missing[..NAMED_RULES_LIMIT].join(", "),
+            all - NAMED_RULES_LIMIT
         )),
     }
 }
@@ -220,7 +221,7 @@ mod tests {
             assert_eq!(unreported(&hello(others)).as_deref(), Some(left_out));
         }
         let none = unreported(&hello(std::iter::empty()));
-        let more = format!(" and {} more", all().count() - NAMED);
+        let more = format!(" and {} more", all().count() - NAMED_RULES_LIMIT);
         assert!(none.is_some_and(|missing| {
             missing.starts_with("netlink sockets, ") && missing.ends_with(&more)
         }));

@@ -11,10 +11,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::call::within;
-use super::{CallError, Channel, QUICK};
+use super::{CallError, Channel, REPLY_TIMEOUT};
 
 /// Pieces of standard input that wait for the connection: 512 KiB at most.
-const INPUT_AHEAD: usize = 2;
+const INPUT_BUFFER: usize = 2;
 
 /// How long a signal may take: PID 1 waits 5 s for a command that is just starting.
 const SIGNAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -73,14 +73,14 @@ impl Channel {
         &self,
         request: StartRequest,
     ) -> Result<(CommandInput, CommandOutput), CallError> {
-        let (sender, input) = mpsc::channel(INPUT_AHEAD);
+        let (sender, input) = mpsc::channel(INPUT_BUFFER);
         let start = RunInput {
             input: Some(run_input::Input::Start(request)),
         };
         // It has room: this is the first.
         let _ = sender.try_send(start);
         let mut client = self.client.clone();
-        let outputs = within(QUICK, client.run(ReceiverStream::new(input))).await?;
+        let outputs = within(REPLY_TIMEOUT, client.run(ReceiverStream::new(input))).await?;
         Ok((CommandInput(sender), CommandOutput(outputs)))
     }
 

@@ -16,7 +16,7 @@ use super::call::within;
 use super::{CallError, Channel};
 
 /// Parts of an upload that wait for the connection: 512 KiB.
-const AHEAD: usize = 2;
+const PART_BUFFER: usize = 2;
 
 /// A file or an archive that comes.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl Channel {
         begin: UploadBegin,
         deadline: Duration,
     ) -> Result<Outgoing, CallError> {
-        let (parts, stream) = mpsc::channel(AHEAD);
+        let (parts, stream) = mpsc::channel(PART_BUFFER);
         let begin = UploadPart {
             part: Some(upload_part::Part::Begin(begin)),
         };
