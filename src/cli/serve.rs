@@ -34,7 +34,7 @@ pub struct Args {
 
 /// How long what still runs gets when everything was told to end: a read of a
 /// terminal cannot be interrupted.
-const LAST: Duration = Duration::from_millis(100);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Settings, engine, server, end.
 ///
@@ -85,12 +85,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         audit.close().await;
         served
     });
-    runtime.shutdown_timeout(LAST);
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     served
 }
 
 /// Between two questions to an Engine that does not answer.
-const ASK_AGAIN: Duration = Duration::from_secs(60);
+const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Tells an operator, once, what a user may do to the Engine's disk. A server over stdio is
 /// started for each conversation: there `casemate doctor` says it.
@@ -105,7 +105,7 @@ async fn tell_quota(engine: Engine) {
                 );
                 return;
             }
-            Err(_) => tokio::time::sleep(ASK_AGAIN).await,
+            Err(_) => tokio::time::sleep(RETRY_INTERVAL).await,
         }
     }
 }

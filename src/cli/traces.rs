@@ -20,7 +20,7 @@ use crate::config::Environment;
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /// How long the end of the server waits for the last spans to be taken, after all else ended.
-const LAST_SPANS: Duration = Duration::from_millis(300);
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// What sends traces. Dropping it sends what is left.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ struct Sender {
 impl Drop for Sender {
     fn drop(&mut self) {
         // A collector that does not answer loses them.
-        let _ = self.provider.shutdown_with_timeout(LAST_SPANS);
+        let _ = self.provider.shutdown_with_timeout(FLUSH_TIMEOUT);
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

@@ -145,14 +145,14 @@ pub const UID_BASE: u32 = 65_536;
 pub const UID_BASE_MAPPED: u32 = 20_000;
 
 /// No user has a lower uid: 1000 is what all volumes without one share.
-pub const UID_LEAST: u32 = 1_001;
+pub const UID_MIN: u32 = 1_001;
 
 /// No user has a higher uid: the Engine refuses what is not 0 to 2^31 - 1.
-pub const UID_MOST: u32 = 2_147_483_647;
+pub const UID_MAX: u32 = 2_147_483_647;
 
 /// The least time that an unused workspace is kept. The time of its last use may be a minute off,
 /// and a slip of the pen must not empty a deployment.
-pub const LEAST_RETENTION: Duration = Duration::from_secs(60 * 60);
+pub const MIN_RETENTION: Duration = Duration::from_secs(60 * 60);
 
 /// One upload over HTTP, all its files together. A data set of a conversation is below a gigabyte;
 /// above 2 GiB a file meets the sandbox's own limit; below 1 KiB nothing is an upload.

@@ -256,7 +256,7 @@ fn retention(text: &str) -> Result<Option<Duration>, ValueError> {
         return Ok(None);
     }
     let time = Duration::read(text)?;
-    match time >= limits::LEAST_RETENTION {
+    match time >= limits::MIN_RETENTION {
         true => Ok(Some(time)),
         false => Err(ValueError::Retention),
     }

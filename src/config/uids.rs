@@ -41,7 +41,7 @@ fn base(text: &str, count: u32) -> Result<u32, ValueError> {
     let base = u32::read(text)?;
     let last = base.saturating_add(count.saturating_sub(1));
     let is_between = |uid: &u32| (base..=last).contains(uid);
-    let (least, most) = (limits::UID_LEAST, limits::UID_MOST);
+    let (least, most) = (limits::UID_MIN, limits::UID_MAX);
     if base < least || last > most || NEVER.iter().any(is_between) {
         return Err(ValueError::UidBase { count, least, most });
     }

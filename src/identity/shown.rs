@@ -2,7 +2,7 @@
 
 /// Characters of a name that are shown: of an issuer most are all of it. A subject may have 1,024
 /// bytes, of which one control character is six when it is shown.
-const MOST: usize = 80;
+const SHOWN_CHARS_LIMIT: usize = 80;
 
 /// The name on one line: what moves a cursor is escaped, and of a long one the middle is left
 /// out: issuers number their users at the end, and name their kind at the beginning.
@@ -10,12 +10,12 @@ pub fn shown(name: &str) -> String {
     // In double quotes a single one needs no escape.
     let escaped = name.escape_debug().to_string().replace("\\'", "'");
     let escaped: Vec<char> = escaped.chars().collect();
-    if escaped.len() <= MOST {
+    if escaped.len() <= SHOWN_CHARS_LIMIT {
         return escaped.into_iter().collect();
     }
-    let tail = MOST / 2 - 1;
+    let tail = SHOWN_CHARS_LIMIT / 2 - 1;
     let (head, end) = (
-        &escaped[..MOST - tail - 1],
+        &escaped[..SHOWN_CHARS_LIMIT - tail - 1],
         &escaped[escaped.len() - tail..],
     );
     head.iter().chain(&['…']).chain(end).collect()
@@ -28,7 +28,7 @@ mod tests {
     #[test]
     fn a_name_is_shown_whole_up_to_a_width_and_never_wider() {
         assert_eq!(shown("O'Brien\n"), "O'Brien\\n");
-        let fits = "a".repeat(MOST);
+        let fits = "a".repeat(SHOWN_CHARS_LIMIT);
         assert_eq!(shown(&fits), fits);
         for name in [
             format!("{fits}b"),
@@ -37,7 +37,7 @@ mod tests {
             "日".repeat(341),
         ] {
             let shown = shown(&name);
-            assert_eq!(shown.chars().count(), MOST, "{shown}");
+            assert_eq!(shown.chars().count(), SHOWN_CHARS_LIMIT, "{shown}");
             assert!(!shown.contains(char::is_control), "{shown}");
         }
         let long = "auth0|".to_owned() + &"5".repeat(1_000) + "end";

@@ -36,7 +36,7 @@ use crate::tools::message::{
 const LINE_BYTES: usize = 20 << 20;
 
 /// Lines that wait to be written, each a result of 1 MB at most.
-const LINES_AHEAD: usize = 16;
+const LINE_BUFFER: usize = 16;
 
 /// What is written, and who hears that it was.
 type Line = (Vec<u8>, oneshot::Sender<io::Result<()>>);
@@ -60,7 +60,7 @@ pub struct Lines<R> {
 impl<R: AsyncRead + Unpin + Send> Lines<R> {
     /// Over these pipes.
     pub fn new(input: R, output: impl AsyncWrite + Unpin + Send + 'static) -> Self {
-        let (sender, lines) = mpsc::channel(LINES_AHEAD);
+        let (sender, lines) = mpsc::channel(LINE_BUFFER);
         tokio::spawn(write_all(output, lines));
         Self {
             input: BufReader::new(input),

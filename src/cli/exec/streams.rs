@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 const READ_BYTES: usize = 64 << 10;
 
 /// Pieces that wait, in each direction: 128 KiB.
-const PIECES_AHEAD: usize = 2;
+const PIECE_BUFFER: usize = 2;
 
 /// What comes from standard input. It ends with its end; nothing follows an error.
 ///
@@ -23,7 +23,7 @@ const PIECES_AHEAD: usize = 2;
 /// When there is no thread.
 pub fn read_stdin() -> io::Result<mpsc::Receiver<io::Result<Bytes>>> {
     let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
+    let (sender, pieces) = mpsc::channel(PIECE_BUFFER);
     Builder::new().name("stdin".to_owned()).spawn(move || {
         loop {
             let piece = read(&input);
@@ -70,7 +70,7 @@ impl Writer {
     pub fn start() -> io::Result<Self> {
         let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-        let (pieces, mut waiting) = mpsc::channel::<(Target, Bytes)>(PIECES_AHEAD);
+        let (pieces, mut waiting) = mpsc::channel::<(Target, Bytes)>(PIECE_BUFFER);
         let (end, ended) = oneshot::channel();
         Builder::new().name("output".to_owned()).spawn(move || {
             let mut done = Ok(());
