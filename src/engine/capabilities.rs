@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bollard::models::{SystemInfo, SystemVersionComponents};
 
 use super::error::EngineError;
-use super::{Engine, QUICK};
+use super::{Engine, QUERY_TIMEOUT};
 
 /// Which Engine answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +110,9 @@ impl Engine {
     /// Those of every call.
     pub async fn version(&self) -> Result<EngineVersion, EngineError> {
         let docker = self.docker().await?;
-        let version = self.bounded("version", QUICK, docker.version()).await?;
+        let version = self
+            .bounded("version", QUERY_TIMEOUT, docker.version())
+            .await?;
         let components = version.components.unwrap_or_default();
         Ok(EngineVersion {
             version: version.version.unwrap_or_default(),
@@ -132,7 +134,7 @@ impl Engine {
             return Ok(Arc::clone(known));
         }
         let info = self
-            .bounded("info", QUICK, connection.docker.info())
+            .bounded("info", QUERY_TIMEOUT, connection.docker.info())
             .await?;
         Ok(Arc::clone(
             connection
@@ -148,7 +150,7 @@ impl Engine {
     /// Those of every call.
     pub async fn time(&self) -> Result<Option<String>, EngineError> {
         let docker = self.docker().await?;
-        let info = self.bounded("info", QUICK, docker.info()).await?;
+        let info = self.bounded("info", QUERY_TIMEOUT, docker.info()).await?;
         Ok(info.system_time)
     }
 }

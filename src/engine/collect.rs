@@ -9,11 +9,11 @@ use super::error::EngineError;
 use super::image::{PreparedImage, REPOSITORY};
 use super::labels::{PREPARED, PREPARED_FROM};
 use super::prepare::is_older;
-use super::{CHANGE, Engine, QUICK};
+use super::{Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT};
 
 /// How long a prepared image is kept although nothing seems to need it: a server may be between
 /// preparing it and its first container.
-const UNUSED: Duration = Duration::from_secs(3600);
+const UNUSED_IMAGE_TTL: Duration = Duration::from_secs(3600);
 
 impl Engine {
     /// The prepared images that one of `keep` has replaced, and those whose base is gone: the
@@ -30,7 +30,7 @@ impl Engine {
         &self,
         keep: &[PreparedImage],
     ) -> Result<Vec<String>, EngineError> {
-        self.unused_older(keep, UNUSED).await
+        self.unused_older(keep, UNUSED_IMAGE_TTL).await
     }
 
     async fn unused_older(
@@ -42,7 +42,11 @@ impl Engine {
         let options = ListImagesOptionsBuilder::new().filters(&filters).build();
         let docker = self.docker().await?;
         let images = self
-            .bounded("list images", QUICK, docker.list_images(Some(options)))
+            .bounded(
+                "list images",
+                QUERY_TIMEOUT,
+                docker.list_images(Some(options)),
+            )
             .await?;
         let mut unused = Vec::new();
         for image in images {
@@ -88,7 +92,7 @@ impl Engine {
         let options = RemoveImageOptionsBuilder::new().noprune(true).build();
         let docker = self.docker().await?;
         let call = docker.remove_image(name, Some(options), None);
-        match self.bounded("remove image", CHANGE, call).await {
+        match self.bounded("remove image", UPDATE_TIMEOUT, call).await {
             Ok(_) => Ok(true),
             Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(false),
             Err(error) => Err(error),

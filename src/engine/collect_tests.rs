@@ -36,7 +36,7 @@ async fn what_a_newer_one_replaced_is_collected_once_it_is_old() {
         let image = scratch.image("a", &[("a", "")], &[]).await;
         let old = prepared(scratch, &image, b"old").await;
         let keep = prepared(scratch, &image, b"new").await;
-        collect(scratch, &keep, UNUSED).await;
+        collect(scratch, &keep, UNUSED_IMAGE_TTL).await;
         assert!(is_there(scratch, &old).await);
 
         while !is_older(now(scratch, &old).await, Duration::ZERO) {

@@ -17,7 +17,7 @@ use super::container::{Container, ContainerSummary, CreatedContainer, RemovedCon
 use super::error::EngineError;
 use super::spec::ContainerSpec;
 use super::verify::{self, Difference, DifferenceKind};
-use super::{BOLLARD, CHANGE, Engine, QUICK, lock, segment};
+use super::{CLIENT_TIMEOUT, Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, lock, segment};
 
 impl Engine {
     /// The container of this name or id; `None` where there is none.
@@ -77,7 +77,7 @@ impl Engine {
         let created = self
             .bounded(
                 "create",
-                CHANGE,
+                UPDATE_TIMEOUT,
                 docker.create_container(Some(options), body),
             )
             .await
@@ -142,7 +142,7 @@ impl Engine {
     pub async fn start(&self, id: &str) -> Result<(), EngineError> {
         let docker = self.docker().await?;
         let call = docker.start_container(segment("container", id)?, None::<StartContainerOptions>);
-        self.bounded("start", CHANGE, call)
+        self.bounded("start", UPDATE_TIMEOUT, call)
             .await
             .map_err(|error| missing(error, id))
     }
@@ -159,7 +159,7 @@ impl Engine {
             .build();
         let docker = self.docker().await?;
         let call = docker.remove_container(segment("container", id)?, Some(options));
-        match self.bounded("remove", CHANGE, call).await {
+        match self.bounded("remove", UPDATE_TIMEOUT, call).await {
             // 409: "removal of container … is already in progress".
             Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
             other => other,
@@ -175,7 +175,7 @@ impl Engine {
         let options = RemoveContainerOptionsBuilder::new().v(true).build();
         let docker = self.docker().await?;
         let call = docker.remove_container(segment("container", id)?, Some(options));
-        match self.bounded("remove", CHANGE, call).await {
+        match self.bounded("remove", UPDATE_TIMEOUT, call).await {
             Err(error) if error.status() == Some(404) => Ok(true),
             Err(EngineError::Refused {
                 status: 409,
@@ -194,7 +194,7 @@ impl Engine {
         let options = RenameContainerOptionsBuilder::new().name(name).build();
         let docker = self.docker().await?;
         let call = docker.rename_container(segment("container", id)?, options);
-        match self.bounded("rename", CHANGE, call).await {
+        match self.bounded("rename", UPDATE_TIMEOUT, call).await {
             Err(error) if error.status() == Some(404) => Ok(()),
             Err(error) if error.status() == Some(409) => Err(EngineError::Conflict {
                 name: name.to_owned(),
@@ -210,7 +210,7 @@ impl Engine {
     pub async fn kill(&self, id: &str) -> Result<(), EngineError> {
         let docker = self.docker().await?;
         let call = docker.kill_container(segment("container", id)?, None::<KillContainerOptions>);
-        match self.bounded("kill", CHANGE, call).await {
+        match self.bounded("kill", UPDATE_TIMEOUT, call).await {
             Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
             other => other,
         }
@@ -244,7 +244,7 @@ impl Engine {
                         exit_code: Some(code),
                     })
                 }
-                Some(Err(error)) => match engine.bollard_error("wait", BOLLARD, error) {
+                Some(Err(error)) => match engine.bollard_error("wait", CLIENT_TIMEOUT, error) {
                     error if error.status() == Some(404) => {
                         Ok(RemovedContainer { exit_code: None })
                     }
@@ -268,7 +268,7 @@ impl Engine {
             .build();
         let docker = self.docker().await?;
         let rows = self
-            .bounded("list", QUICK, docker.list_containers(Some(options)))
+            .bounded("list", QUERY_TIMEOUT, docker.list_containers(Some(options)))
             .await?;
         Ok(rows
             .into_iter()

@@ -12,7 +12,7 @@ use tokio::io::AsyncWrite;
 use tracing::debug;
 
 use super::error::{EngineError, shorten};
-use super::{BOLLARD, CHANGE, Engine, segment};
+use super::{CLIENT_TIMEOUT, Engine, UPDATE_TIMEOUT, segment};
 
 /// Buffer for the program's output, in bytes. The Engine sends frames of at most 32 KiB; smaller
 /// buffers cost a copy a frame.
@@ -59,7 +59,7 @@ impl Engine {
         let exec = self
             .bounded(
                 "exec",
-                CHANGE,
+                UPDATE_TIMEOUT,
                 docker.create_exec(segment("container", id)?, config),
             )
             .await
@@ -69,7 +69,11 @@ impl Engine {
             ..StartExecOptions::default()
         };
         let started = self
-            .bounded("exec", CHANGE, docker.start_exec(&exec.id, Some(options)))
+            .bounded(
+                "exec",
+                UPDATE_TIMEOUT,
+                docker.start_exec(&exec.id, Some(options)),
+            )
             .await
             .map_err(|error| not_running(error, id))?;
         match started {
@@ -106,7 +110,7 @@ impl Engine {
                 // What is in no frame is the Engine's own message, or the rest of a frame that
                 // broke off: the end, either way.
                 Ok(LogOutput::Console { message }) => Some(Err(exec_error(&message))),
-                Err(error) => Some(Err(self.bollard_error("exec", BOLLARD, error))),
+                Err(error) => Some(Err(self.bollard_error("exec", CLIENT_TIMEOUT, error))),
             })
         })
     }

@@ -78,18 +78,18 @@ use endpoint::Endpoint;
 
 /// What the Engine answers from its memory: inspect, list, version. It takes milliseconds; an
 /// Engine that is busy with a hundred containers takes seconds.
-const QUICK: Duration = Duration::from_secs(10);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the Engine does with the kernel and the runtime: create, start, remove, exec. `rm -f` of a
 /// container whose exec stream nobody drains was seen to take 20 s.
-const CHANGE: Duration = Duration::from_secs(30);
+const UPDATE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What moves data: upload and commit of an image's layer, some MB to a slow disk.
-const BULK: Duration = Duration::from_secs(120);
+const IMAGE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// bollard's own limit, from the request to the head of the answer. Above all of ours, and never
 /// reached: the streams send their heads at once, and their bodies have no limit there.
-const BOLLARD: Duration = Duration::from_secs(3600);
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// A Docker Engine. Cheap to clone; all clones share one connection's facts.
 #[derive(Debug, Clone)]
@@ -160,10 +160,10 @@ impl Engine {
             return Ok(Arc::clone(connection));
         }
         let client = self.client();
-        let client = client.map_err(|error| self.bollard_error("connect", QUICK, error));
+        let client = client.map_err(|error| self.bollard_error("connect", QUERY_TIMEOUT, error));
         let docker = self.counted("connect", Instant::now(), client)?;
         let docker = self
-            .bounded("version", QUICK, docker.negotiate_version())
+            .bounded("version", QUERY_TIMEOUT, docker.negotiate_version())
             .await?;
         let connection = Arc::new(Connection {
             docker,
@@ -179,7 +179,7 @@ impl Engine {
     }
 
     fn client(&self) -> Result<Docker, BollardError> {
-        let seconds = BOLLARD.as_secs();
+        let seconds = CLIENT_TIMEOUT.as_secs();
         match &self.shared.endpoint {
             Endpoint::Unix(path) => {
                 Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)

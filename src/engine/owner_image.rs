@@ -12,7 +12,7 @@ use tar::{Builder, EntryType};
 use tracing::debug;
 
 use super::error::EngineError;
-use super::{CHANGE, Engine, QUICK, labels, rootfs};
+use super::{Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, labels, rootfs};
 
 /// The repository of these images. Never pushed.
 const REPOSITORY: &str = "casemate-owner";
@@ -54,7 +54,7 @@ impl Engine {
         let docker = self.docker().await?;
         let import = docker.create_image(Some(options), Some(body_full(archive.into())), None);
         let import = import.try_for_each(async |_| Ok(()));
-        self.bounded(CALL, CHANGE, import).await?;
+        self.bounded(CALL, UPDATE_TIMEOUT, import).await?;
         debug!(first, "made the image that gives volumes their owners");
         if let Err(error) = self.remove_unnamed_owner_images().await {
             let error = &error as &dyn std::error::Error;
@@ -72,7 +72,7 @@ impl Engine {
         let options = ListImagesOptionsBuilder::new().filters(&filters).build();
         let docker = self.docker().await?;
         let images = docker.list_images(Some(options));
-        for image in self.bounded("list images", QUICK, images).await? {
+        for image in self.bounded("list images", QUERY_TIMEOUT, images).await? {
             self.remove_unless_used(&image.id).await?;
         }
         Ok(())

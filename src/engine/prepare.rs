@@ -23,13 +23,13 @@ use super::image::{Image, REPOSITORY, clean};
 use super::labels::{PREPARED, PREPARED_FROM, PREPARING};
 use super::rootfs::{self, AccountFiles, MAX_FILE};
 use super::uids::UidRange;
-use super::{BULK, CHANGE, Engine, QUICK};
+use super::{Engine, IMAGE_TIMEOUT, QUERY_TIMEOUT, UPDATE_TIMEOUT};
 
 /// How the containers are named. They are ours where name and label say so.
 const NAME_PREFIX: &str = "casemate-preparing-";
 
 /// After how long one that is left was left by a server that died: preparing takes seconds.
-const ABANDONED: Duration = Duration::from_secs(600);
+const ABANDONED_AGE_LIMIT: Duration = Duration::from_secs(600);
 
 impl Engine {
     /// Prepares `base` under the name `tag`: with this init, for these uids. Returns the id.
@@ -63,7 +63,7 @@ impl Engine {
                 .build();
             let docker = self.docker().await?;
             let call = docker.tag_image(&id, Some(options));
-            self.bounded("tag", QUICK, call).await?;
+            self.bounded("tag", QUERY_TIMEOUT, call).await?;
             return Ok(id);
         };
         if let Err(error) = self.remove_unless_used(&id).await {
@@ -81,9 +81,9 @@ impl Engine {
             .list_containers(&[(PREPARING, "yes")])
             .await
             .unwrap_or_default();
-        let abandoned = rows
-            .iter()
-            .filter(|row| row.name.starts_with(NAME_PREFIX) && is_older(row.created, ABANDONED));
+        let abandoned = rows.iter().filter(|row| {
+            row.name.starts_with(NAME_PREFIX) && is_older(row.created, ABANDONED_AGE_LIMIT)
+        });
         for row in abandoned {
             if let Err(error) = self.remove(&row.id).await {
                 debug!(
@@ -175,7 +175,7 @@ impl<'a> PreparationContainer<'a> {
         let docker = self.engine.docker().await?;
         let options = UploadToContainerOptionsBuilder::new().path("/").build();
         let upload = docker.upload_to_container(&self.name, Some(options), body_full(layer.into()));
-        self.engine.bounded("upload", BULK, upload).await?;
+        self.engine.bounded("upload", IMAGE_TIMEOUT, upload).await?;
         let id = self.commit(base, from).await?;
         self.engine.name_prepared(id, tag, &base.id).await
     }
@@ -202,7 +202,11 @@ impl<'a> PreparationContainer<'a> {
             .build();
         let docker = self.engine.docker().await?;
         let commit = docker.commit_container(options, config);
-        Ok(self.engine.bounded("commit", BULK, commit).await?.id)
+        Ok(self
+            .engine
+            .bounded("commit", IMAGE_TIMEOUT, commit)
+            .await?
+            .id)
     }
 
     /// The content of a regular file; `None` where there is none, or a link.
@@ -222,7 +226,11 @@ impl<'a> PreparationContainer<'a> {
             }
             Ok(())
         };
-        match self.engine.bounded("download", CHANGE, collect).await {
+        match self
+            .engine
+            .bounded("download", UPDATE_TIMEOUT, collect)
+            .await
+        {
             Err(error) if error.status() == Some(404) => return Ok(None),
             other => other?,
         }

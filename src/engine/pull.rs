@@ -9,13 +9,13 @@ use super::Engine;
 use super::error::EngineError;
 
 /// How long the registry has for its first word. The Engine itself tries for 15 s to connect.
-const FIRST_WORD: Duration = Duration::from_secs(30);
+const FIRST_EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a pull may be silent. A large layer is unpacked without a word.
-const SILENCE: Duration = Duration::from_secs(120);
+const STALL_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long a pull may take: some GB over a slow line. The Engine keeps what it has for the next.
-const PULL: Duration = Duration::from_secs(600);
+const PULL_TIMEOUT: Duration = Duration::from_secs(600);
 
 impl Engine {
     /// Pulls `image`.
@@ -35,14 +35,16 @@ impl Engine {
             return Err(missing("an id cannot be pulled".to_owned()));
         };
         progress(&format!("pulling {image}"));
-        match tokio::time::timeout(PULL, self.pull_all(name, tag, image, progress)).await {
+        match tokio::time::timeout(PULL_TIMEOUT, self.pull_all(name, tag, image, progress)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(EngineError::Refused { message, .. })) => Err(missing(message)),
             Ok(Err(EngineError::Deadline { after, .. })) => {
                 Err(missing(format!("the registry said nothing for {after:?}")))
             }
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(missing(format!("pulling it took more than {PULL:?}"))),
+            Err(_) => Err(missing(format!(
+                "pulling it took more than {PULL_TIMEOUT:?}"
+            ))),
         }
     }
 
@@ -60,7 +62,7 @@ impl Engine {
             .build();
         let docker = self.docker().await?;
         let mut words = Box::pin(docker.create_image(Some(options), None, None));
-        let (mut after, mut last) = (FIRST_WORD, String::new());
+        let (mut after, mut last) = (FIRST_EVENT_TIMEOUT, String::new());
         loop {
             let next = tokio::time::timeout(after, words.next()).await;
             let word = match next.map_err(|_| EngineError::Deadline { call: CALL, after })? {
@@ -73,7 +75,7 @@ impl Engine {
                 progress(&format!("pulling {image}: {status}"));
                 last = status;
             }
-            after = SILENCE;
+            after = STALL_TIMEOUT;
         }
     }
 }

@@ -10,7 +10,7 @@ use bollard::models::VolumeCreateRequest;
 use super::error::EngineError;
 use super::labels::PROBE;
 use super::volumes::VolumeDriver;
-use super::{CHANGE, Engine};
+use super::{Engine, UPDATE_TIMEOUT};
 
 /// How a user's workspace is kept from filling the Engine's disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,11 @@ impl Engine {
             cluster_volume_spec: None,
         };
         let docker = self.docker().await?;
-        let made = self.bounded("create volume", CHANGE, docker.create_volume(request));
+        let made = self.bounded(
+            "create volume",
+            UPDATE_TIMEOUT,
+            docker.create_volume(request),
+        );
         match made.await {
             Ok(_) => {
                 self.remove_volume(&name).await?;

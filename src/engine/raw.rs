@@ -19,7 +19,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::endpoint::Endpoint;
 use super::error::{Cause, EngineError};
-use super::{Engine, QUICK};
+use super::{Engine, QUERY_TIMEOUT};
 
 /// Largest answer, in bytes: an inspect has some 10 kB, an image's history and labels more.
 const MAX_ANSWER: usize = 4 << 20;
@@ -50,9 +50,12 @@ impl Engine {
                 Endpoint::Tcp(host) => exchange(TcpStream::connect(host).await?, &path).await,
             }
         };
-        let (status, body) = tokio::time::timeout(QUICK, exchange)
+        let (status, body) = tokio::time::timeout(QUERY_TIMEOUT, exchange)
             .await
-            .map_err(|_| EngineError::Deadline { call, after: QUICK })?
+            .map_err(|_| EngineError::Deadline {
+                call,
+                after: QUERY_TIMEOUT,
+            })?
             .map_err(|source| self.unavailable(source))?;
         let Some(body) = body else {
             let source = format!("it has more than {MAX_ANSWER} bytes").into();

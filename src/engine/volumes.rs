@@ -11,7 +11,7 @@ use super::error::EngineError;
 use super::labels::{Labels, REMADE, UID};
 use super::parse_rfc3339;
 use super::spec::RunAs;
-use super::{CHANGE, Engine, QUICK, segment};
+use super::{Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, segment};
 
 /// What stores a volume. Data: with several machines it is not the Engine's own disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Engine {
         let docker = self.docker().await?;
         let name = request.name.clone().unwrap_or_default();
         let call = docker.create_volume(request);
-        match self.bounded("create volume", CHANGE, call).await {
+        match self.bounded("create volume", UPDATE_TIMEOUT, call).await {
             Ok(volume) => Ok(volume.into()),
             // It exists with another driver.
             Err(error) if error.status() == Some(409) => Err(foreign(name)),
@@ -128,7 +128,7 @@ impl Engine {
     pub async fn inspect_volume(&self, name: &str) -> Result<Option<VolumeSummary>, EngineError> {
         let docker = self.docker().await?;
         let call = docker.inspect_volume(segment("volume", name)?);
-        match self.bounded("inspect volume", QUICK, call).await {
+        match self.bounded("inspect volume", QUERY_TIMEOUT, call).await {
             Ok(volume) => Ok(Some(volume.into())),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),
@@ -169,7 +169,7 @@ impl Engine {
     pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
         let docker = self.docker().await?;
         let call = docker.remove_volume(segment("volume", name)?, None::<RemoveVolumeOptions>);
-        match self.bounded("remove volume", CHANGE, call).await {
+        match self.bounded("remove volume", UPDATE_TIMEOUT, call).await {
             Err(error) if error.status() == Some(404) => Ok(()),
             Err(error) if error.status() == Some(409) => Err(EngineError::InUse {
                 name: name.to_owned(),
@@ -206,7 +206,11 @@ impl Engine {
         let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
         let docker = self.docker().await?;
         let list = self
-            .bounded("list volumes", CHANGE, docker.list_volumes(Some(options)))
+            .bounded(
+                "list volumes",
+                UPDATE_TIMEOUT,
+                docker.list_volumes(Some(options)),
+            )
             .await?;
         let volumes = list.volumes.unwrap_or_default().into_iter();
         Ok(volumes.map(VolumeSummary::from).collect())

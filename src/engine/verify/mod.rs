@@ -28,7 +28,7 @@ use fields::Fields;
 use table::Rule;
 
 /// Characters of a value that a difference shows: the seccomp profile has thousands.
-const SHOWN: usize = 120;
+const SHOWN_CHARS_LIMIT: usize = 120;
 
 /// What a difference means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -160,7 +160,7 @@ impl Pair<'_> {
 
 fn shown(value: &Value) -> String {
     let text = value.to_string();
-    match text.char_indices().nth(SHOWN) {
+    match text.char_indices().nth(SHOWN_CHARS_LIMIT) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }

@@ -279,6 +279,6 @@ fn a_difference_shows_little_of_a_long_value() {
         .iter()
         .find(|found| found.field.ends_with("seccomp"))
         .unwrap();
-    assert!(seccomp.wanted.chars().count() <= SHOWN + 1);
+    assert!(seccomp.wanted.chars().count() <= SHOWN_CHARS_LIMIT + 1);
     assert_eq!(seccomp.stored, "null");
 }
