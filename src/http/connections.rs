@@ -40,8 +40,8 @@ use tracing::{debug, warn};
 
 use super::guard;
 use super::limits::{
-    ACCEPT_PAUSE, CONNECTIONS, HEAD_BYTES, HEAD_LINES, HEAD_TIMEOUT, LAST_HEADS, OTHER_DESCRIPTORS,
-    SILENT_CLIENT,
+    ACCEPT_RETRY_INTERVAL, CONNECTIONS, HEAD_BYTES, HEAD_LINES, HEAD_TIMEOUT, LAST_HEAD_TIMEOUT,
+    OTHER_DESCRIPTORS, SILENT_CLIENT_TIMEOUT,
 };
 use state::{ConnectionState, IdleConnections};
 
@@ -84,7 +84,7 @@ impl Connections {
     /// Waits until all are closed. Those that still have sent no whole request after a
     /// second are not waited for.
     pub async fn ended(&self) {
-        if timeout(LAST_HEADS, self.open.wait()).await.is_err() {
+        if timeout(LAST_HEAD_TIMEOUT, self.open.wait()).await.is_err() {
             self.waiting.close_all();
             self.open.wait().await;
         }
@@ -97,7 +97,7 @@ impl Connections {
                 Err(error) if is_of_one_connection(&error) => debug!(%error, "not accepted"),
                 Err(error) => {
                     warn!(%error, "no connection can be accepted now");
-                    sleep(ACCEPT_PAUSE).await;
+                    sleep(ACCEPT_RETRY_INTERVAL).await;
                 }
             }
         }
@@ -161,7 +161,7 @@ impl Connections {
 /// Small answers leave at once; a client that vanished is noticed.
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let silent = u32::try_from(SILENT_CLIENT.as_millis()).unwrap_or(u32::MAX);
+    let silent = u32::try_from(SILENT_CLIENT_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
     Ok(sockopt::set_tcp_user_timeout(stream, silent)?)
 }
 

@@ -24,7 +24,7 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
-use super::limits::{COMMIT_AFTER, KEEP_ALIVE};
+use super::limits::{COMMIT_TIMEOUT, KEEP_ALIVE_INTERVAL};
 use super::message::{Envelope, error_message};
 use super::{EVENT_STREAM, takes_a_stream};
 
@@ -45,7 +45,7 @@ pub async fn layer(request: Request, next: Next) -> Response {
     let mut answer: Answer = Box::pin(next.run(request));
     tokio::select! {
         answered = &mut answer => answered,
-        () = sleep(COMMIT_AFTER) => committed(answer, envelope.unwrap_or_default().id),
+        () = sleep(COMMIT_TIMEOUT) => committed(answer, envelope.unwrap_or_default().id),
     }
 }
 
@@ -77,7 +77,7 @@ enum ResponsePart {
 /// A comment at once, so that the head does not wait for company, and then one after
 /// each interval, up to the answer.
 fn comments_until(answer: Answer) -> impl Stream<Item = ResponsePart> + Send {
-    let mut ticks = interval_at(Instant::now(), KEEP_ALIVE);
+    let mut ticks = interval_at(Instant::now(), KEEP_ALIVE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     stream::unfold(Some((answer, ticks)), |state| async move {
         let (mut answer, mut ticks): (Answer, Interval) = state?;

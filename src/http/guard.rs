@@ -33,7 +33,7 @@ use crate::config::{AllowedHost, HttpSettings, WebOrigin};
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// How long a browser may keep the answer to a preflight: two hours, the most that Chromium does.
-const PREFLIGHT: Duration = Duration::from_secs(2 * 60 * 60);
+const PREFLIGHT_TTL: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// What a page may do.
 const METHODS: [Method; 6] = [
@@ -161,7 +161,7 @@ impl OriginPolicy {
             .allow_methods(METHODS)
             .allow_headers(SENT)
             .expose_headers(READ)
-            .max_age(PREFLIGHT)
+            .max_age(PREFLIGHT_TTL)
     }
 
     fn admit(&self, request: &Parts) -> Result<(), OriginRejection> {

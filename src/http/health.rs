@@ -9,7 +9,7 @@ use axum::routing::get;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::limits::{READY_FOR, READY_WITHIN};
+use super::limits::{READINESS_TIMEOUT, READINESS_TTL};
 use crate::engine::Engine;
 
 /// What was found last, and when. Who asks meanwhile waits for that answer.
@@ -23,11 +23,11 @@ impl Readiness {
     async fn holds(&self) -> bool {
         let mut found = self.found.lock().await;
         if let Some((at, ready)) = *found
-            && at.elapsed() < READY_FOR
+            && at.elapsed() < READINESS_TTL
         {
             return ready;
         }
-        let answered = timeout(READY_WITHIN, self.engine.version()).await;
+        let answered = timeout(READINESS_TIMEOUT, self.engine.version()).await;
         let ready = matches!(answered, Ok(Ok(_)));
         *found = Some((Instant::now(), ready));
         ready

@@ -27,10 +27,10 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may leave what was sent to it unacknowledged, or its window shut
 /// (`TCP_USER_TIMEOUT`, tcp(7)): whoever vanished without a word is taken for gone then, and what
 /// runs for it ends. Longer than a laptop changes its network.
-pub const SILENT_CLIENT: Duration = Duration::from_secs(60);
+pub const SILENT_CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long to wait when there is no descriptor for the next connection.
-pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 // --- Requests -----------------------------------------------------------------------------------
 
@@ -42,7 +42,7 @@ pub const MESSAGE_BYTES: usize = 8 << 20;
 pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long what a refused client still sends is read, so that it hears why.
-pub const LINGER: Duration = Duration::from_secs(2);
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Requests of one user at once, calls and streams: those that may run and those that may wait, and
 /// some to ask for other things meanwhile. More are answered 429.
@@ -55,10 +55,10 @@ pub const MESSAGE_BYTES_PER_USER: usize = 64 << 20;
 
 /// When a call that has said nothing is answered with the head of a stream. Fast calls are not
 /// touched, and no client or proxy gives up in a second.
-pub const COMMIT_AFTER: Duration = Duration::from_secs(1);
+pub const COMMIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Between two comments on a stream without news: proxies close what is silent for 30 to 60 s.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Sessions of the old transport at once. Each is a stream and a task, some 50 kB.
 pub const SESSIONS: usize = 512;
@@ -79,18 +79,18 @@ pub const SESSION_OUTBOX: usize = 16;
 // --- The end ------------------------------------------------------------------------------------
 
 /// How long running calls may take to end by themselves when the server is asked to stop.
-pub const GRACE: Duration = Duration::from_secs(10);
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the rest of a request's head may take then.
-pub const LAST_HEADS: Duration = Duration::from_secs(1);
+pub const LAST_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the answers of calls that were then ended may take to leave.
-pub const LAST_ANSWERS: Duration = Duration::from_millis(500);
+pub const LAST_ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
 // --- Health -------------------------------------------------------------------------------------
 
 /// How long what was found of the Engine is taken for true: many may ask.
-pub const READY_FOR: Duration = Duration::from_secs(1);
+pub const READINESS_TTL: Duration = Duration::from_secs(1);
 
 /// How long the Engine may take to answer. It takes milliseconds.
-pub const READY_WITHIN: Duration = Duration::from_secs(3);
+pub const READINESS_TIMEOUT: Duration = Duration::from_secs(3);

@@ -13,7 +13,7 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use tokio_util::sync::CancellationToken;
 
 use super::cancelled::{self, Requests};
-use super::limits::{KEEP_ALIVE, MESSAGE_BYTES};
+use super::limits::{KEEP_ALIVE_INTERVAL, MESSAGE_BYTES};
 use super::quotas::UserQuotas;
 use super::{early_commit, form, message};
 
@@ -31,7 +31,7 @@ where
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_max_request_body_bytes(MESSAGE_BYTES)
-        .with_sse_keep_alive(Some(KEEP_ALIVE))
+        .with_sse_keep_alive(Some(KEEP_ALIVE_INTERVAL))
         // Host and Origin are checked for all routes alike, before authentication.
         .disable_allowed_hosts()
         .disable_allowed_origins()

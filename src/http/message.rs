@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::batch;
-use super::limits::{LINGER, MESSAGE_BYTES, MESSAGE_TIMEOUT};
+use super::limits::{LINGER_TIMEOUT, MESSAGE_BYTES, MESSAGE_TIMEOUT};
 use super::quotas::{QuotaPermit, QuotaUsage, UserQuotas};
 use crate::identity::Principal;
 use crate::tools;
@@ -168,7 +168,7 @@ fn admit(
 async fn refused(refusal: MessageRejection, headers: &HeaderMap, mut body: Body) -> Response {
     if !headers.contains_key(header::EXPECT) {
         let rest = async { while let Some(Ok(_)) = body.frame().await {} };
-        let _ = timeout(LINGER, rest).await;
+        let _ = timeout(LINGER_TIMEOUT, rest).await;
     }
     refusal.into_response()
 }

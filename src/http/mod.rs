@@ -54,7 +54,7 @@ use auth::Authenticator;
 use cancelled::Requests;
 use connections::Connections;
 use guard::OriginPolicy;
-use limits::{GRACE, LAST_ANSWERS};
+use limits::{LAST_ANSWER_TIMEOUT, SHUTDOWN_TIMEOUT};
 use quotas::UserQuotas;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -89,9 +89,9 @@ impl Server {
         connections.accept(listener).await;
         info!("ending: asked to stop");
         // Nobody is left who waits, or the time is over: the calls end now.
-        let _ = timeout(GRACE, connections.ended()).await;
+        let _ = timeout(SHUTDOWN_TIMEOUT, connections.ended()).await;
         manager.close().await;
-        let _ = timeout(LAST_ANSWERS, connections.ended()).await;
+        let _ = timeout(LAST_ANSWER_TIMEOUT, connections.ended()).await;
         cancel.cancel();
     }
 
@@ -148,7 +148,7 @@ impl<H: ServerHandler + Clone> McpServer<H> {
         let routes = self.guard.protect(authenticated(mcp, &self.authenticator));
         let connections = Connections::new(routes, stop);
         connections.accept(listener).await;
-        let _ = timeout(GRACE, connections.ended()).await;
+        let _ = timeout(SHUTDOWN_TIMEOUT, connections.ended()).await;
         cancel.cancel();
     }
 }

@@ -32,7 +32,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard, PollSender};
 use tracing::debug;
 
-use super::limits::{KEEP_ALIVE, SESSION_OUTBOX, SESSION_QUEUE};
+use super::limits::{KEEP_ALIVE_INTERVAL, SESSION_OUTBOX, SESSION_QUEUE};
 use super::message::{self, Envelope};
 use super::quotas::{QuotaPermit, QuotaUsage, UserQuotas};
 use crate::identity::{Principal, User};
@@ -77,7 +77,7 @@ async fn open(
         .event("endpoint")
         .data(format!("/messages?sessionId={id}"));
     let events = stream::once(async { endpoint }).chain(conversation.events());
-    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL);
     let stream = Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(keep_alive);
     // nginx otherwise collects the stream before it passes it on.
     let unbuffered = [(HeaderName::from_static("x-accel-buffering"), "no")];

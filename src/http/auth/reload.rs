@@ -17,11 +17,11 @@ use crate::config::FileLocation;
 
 /// Shortest time between two looks: what was revoked must not work for long, and a look is one
 /// system call.
-const LOOK: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A file changed this recently may change again within one tick of its clock and look the same:
 /// it is read once more. File systems have ticks of 10 ms, some of 2 s.
-const SETTLED: Duration = Duration::from_secs(3);
+const RECENT_CHANGE_LIMIT: Duration = Duration::from_secs(3);
 
 /// Size of a file: some ten thousand tokens. It is read while requests wait.
 const FILE_BYTES: u64 = 4 << 20;
@@ -58,7 +58,7 @@ pub enum FileError {
 /// What the text of a file means; the path is for its errors.
 type Parse<T> = fn(&Arc<Path>, &str) -> Result<T, FileError>;
 
-/// A file's value, as new as [`LOOK`].
+/// A file's value, as new as [`CHECK_INTERVAL`].
 #[derive(Debug)]
 pub struct Reload<T> {
     path: Arc<Path>,
@@ -110,7 +110,7 @@ impl<T> Reload<T> {
     /// The value in force.
     pub fn current(&self) -> Arc<T> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.looked.elapsed() >= LOOK {
+        if state.looked.elapsed() >= CHECK_INTERVAL {
             state.looked = Instant::now();
             self.look(&mut state);
         }
@@ -176,7 +176,7 @@ fn read_text(path: &Path) -> io::Result<(Option<FileStamp>, String)> {
         .modified()
         .ok()
         .and_then(|at| SystemTime::now().duration_since(at).ok());
-    let settled = age.is_some_and(|age| age >= SETTLED);
+    let settled = age.is_some_and(|age| age >= RECENT_CHANGE_LIMIT);
     Ok((settled.then(|| FileStamp::of(&metadata)), text))
 }
 

@@ -73,7 +73,7 @@ async fn a_connection_that_serves_a_request_is_never_closed_for_another() {
     busy.write_all(SLOW).await.expect("sent");
     served.begun.notified().await;
     let mut asked = Box::pin(served.ask());
-    let waits = timeout(ACCEPT_PAUSE, &mut asked).await;
+    let waits = timeout(ACCEPT_RETRY_INTERVAL, &mut asked).await;
     assert!(waits.is_err(), "there is no room: {waits:?}");
     served.go_on.notify_one();
     let mut answer = [0; 15];

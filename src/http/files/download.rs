@@ -34,7 +34,7 @@ const GUARDS: [(HeaderName, HeaderValue); 2] = [
 ];
 
 /// How often a range is looked for again in a file that changes meanwhile.
-const TRIES: usize = 3;
+const ATTEMPT_LIMIT: usize = 3;
 
 /// What is answered with.
 struct DownloadResponse {
@@ -94,7 +94,7 @@ async fn open(
     path: &WorkspacePath,
     conditions: &Conditions,
 ) -> Result<DownloadResponse, FileRejection> {
-    for _ in 0..TRIES {
+    for _ in 0..ATTEMPT_LIMIT {
         // Where nothing depends on it, it need not be known before.
         let known = match conditions.is_empty() {
             true => None,

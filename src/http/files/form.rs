@@ -28,7 +28,7 @@ pub const FIELD: &str = "file";
 const MAX_FILES: usize = 1_000;
 
 /// Bytes of all files that are held together: as much as is held of any upload.
-const HELD: usize = 1 << 20;
+const HELD_BYTES_LIMIT: usize = 1 << 20;
 
 /// One file that is stored.
 #[derive(Debug, Serialize)]
@@ -91,7 +91,7 @@ impl<'a> Form<'a> {
         while let Some(chunk) = field.chunk().await.map_err(|error| refused(&error))? {
             bytes += chunk.len();
             chunks.push(chunk);
-            if self.held_bytes + bytes > HELD {
+            if self.held_bytes + bytes > HELD_BYTES_LIMIT {
                 self.store_held().await?;
                 let whole = stream::iter(chunks.into_iter().map(Ok)).chain(field);
                 return self.store(name, whole).await;

@@ -24,27 +24,27 @@ use super::error::FileRejection;
 /// seconds. Longer, and it holds one of its user's few transfers for nothing. Below the
 /// 30 s after which the sandbox gives an upload up, so that the answer says whose fault
 /// it was.
-const STALL: Duration = Duration::from_secs(25);
+const STALL_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Bytes between two files of a multipart body: the headers of a part, and what the
 /// network had ready behind them. multer itself would collect a header without end.
-const BETWEEN_FILES: u64 = 1 << 20;
+const BETWEEN_FILES_LIMIT: u64 = 1 << 20;
 
 /// What is still read of a refused body, so that its client comes to read the answer:
 /// the network's buffers on the way, and the time to empty them.
-const LINGER: (usize, Duration) = (64 << 20, Duration::from_secs(10));
+const LINGER_LIMIT: (usize, Duration) = (64 << 20, Duration::from_secs(10));
 
 /// Why a body ended before its end.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BodyError {
-    /// Nothing came for [`STALL`].
-    #[error("nothing came for {} s", STALL.as_secs())]
+    /// Nothing came for [`STALL_TIMEOUT`].
+    #[error("nothing came for {} s", STALL_TIMEOUT.as_secs())]
     Stalled,
     /// The connection, or its framing, broke.
     #[error("it broke off: {0}")]
     Broken(String),
-    /// More than [`BETWEEN_FILES`].
-    #[error("{BETWEEN_FILES} bytes without the beginning of a file")]
+    /// More than [`BETWEEN_FILES_LIMIT`].
+    #[error("{BETWEEN_FILES_LIMIT} bytes without the beginning of a file")]
     NoFile,
 }
 
@@ -70,7 +70,7 @@ impl Allowance {
 
     /// The next file is being looked for.
     pub fn between_files(&self) {
-        self.0.store(BETWEEN_FILES, Ordering::Relaxed);
+        self.0.store(BETWEEN_FILES_LIMIT, Ordering::Relaxed);
     }
 
     fn spend(&self, bytes: usize) -> bool {
@@ -88,7 +88,7 @@ impl Incoming {
     pub fn new(body: Body) -> Self {
         Self {
             body: Some(body.into_data_stream()),
-            stalled: Box::pin(sleep_until(Instant::now() + STALL)),
+            stalled: Box::pin(sleep_until(Instant::now() + STALL_TIMEOUT)),
             allowance: Allowance(Arc::new(AtomicU64::new(u64::MAX))),
             rests: false,
         }
@@ -110,7 +110,7 @@ impl Incoming {
                 return Poll::Ready(Some(Err(BodyError::Stalled)));
             }
         };
-        self.stalled.as_mut().reset(Instant::now() + STALL);
+        self.stalled.as_mut().reset(Instant::now() + STALL_TIMEOUT);
         Poll::Ready(chunk.map(|chunk| match chunk {
             Ok(bytes) if self.allowance.spend(bytes.len()) => Ok(bytes),
             Ok(_) => Err(BodyError::NoFile),
@@ -147,7 +147,7 @@ impl Drop for Incoming {
         if let Some(body) = self.body.take()
             && tokio::runtime::Handle::try_current().is_ok()
         {
-            tokio::spawn(timeout(LINGER.1, drain(body)));
+            tokio::spawn(timeout(LINGER_LIMIT.1, drain(body)));
         }
     }
 }
@@ -158,7 +158,7 @@ pub fn linger(body: Body) {
 }
 
 async fn drain(mut body: BodyDataStream) {
-    let mut left = LINGER.0;
+    let mut left = LINGER_LIMIT.0;
     while let Some(Ok(bytes)) = body.next().await
         && left > 0
     {

@@ -20,19 +20,19 @@ use crate::tools::{Code, time};
 use crate::workspace::{WorkspacePath, shown};
 
 /// Entries of a page: what a person scrolls through, about 100 kB of JSON.
-const PAGE: u32 = 1_000;
+const PAGE_LIMIT: u32 = 1_000;
 
 /// Bytes of the names on a page.
 const PAGE_CHARS: u32 = 256 * 1024;
 
 /// Entries that are counted.
-const MOST_COUNTED: usize = 10_000;
+const COUNT_LIMIT: usize = 10_000;
 
 /// Entries and bytes of names that are counted at a time, the most of one message.
 const COUNTED: (u32, u32) = (5_000, 1024 * 1024);
 
-/// Pages that are counted: enough for [`MOST_COUNTED`] names of 500 bytes.
-const COUNTED_PAGES: usize = 6;
+/// Pages that are counted: enough for [`COUNT_LIMIT`] names of 500 bytes.
+const COUNTED_PAGES_LIMIT: usize = 6;
 
 /// All that stands for itself in a path: the unreserved characters of RFC 3986, and slashes.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
@@ -67,7 +67,7 @@ impl FromQuery for ListParams {
 #[derive(Debug, Serialize)]
 struct Listing {
     files: Vec<ListedEntry>,
-    /// Of all pages; null when there are more than [`MOST_COUNTED`].
+    /// Of all pages; null when there are more than [`COUNT_LIMIT`].
     total: Option<u64>,
     /// For the next page; null when there is none.
     next_cursor: Option<String>,
@@ -95,7 +95,7 @@ pub async fn get(
     let mut request = ListFilesRequest {
         path: path.to_bytes(),
         depth: params.depth,
-        limit: PAGE,
+        limit: PAGE_LIMIT,
         max_chars: PAGE_CHARS,
         ..ListFilesRequest::default()
     };
@@ -140,8 +140,8 @@ async fn count(
 ) -> Result<Option<u64>, FileRejection> {
     let mut counted = first.entries.len();
     let (mut more, mut next) = (first.more, first.next.clone());
-    for _ in 0..COUNTED_PAGES {
-        if !more || counted > MOST_COUNTED {
+    for _ in 0..COUNTED_PAGES_LIMIT {
+        if !more || counted > COUNT_LIMIT {
             break;
         }
         let request = ListFilesRequest {
@@ -154,7 +154,7 @@ async fn count(
         counted += page.entries.len();
         (more, next) = (page.more, page.next);
     }
-    let all = !more && counted <= MOST_COUNTED;
+    let all = !more && counted <= COUNT_LIMIT;
     Ok(all.then(|| u64::try_from(counted).unwrap_or(u64::MAX)))
 }
 

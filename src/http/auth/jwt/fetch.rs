@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::config::HttpUrl;
 
 /// Time from the first byte of the connection to the last of the answer. Requests wait for it.
-const WITHIN: Duration = Duration::from_secs(5);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Size of the answer. A key has half a kB, with certificates a few; an issuer has a handful.
 const BODY_BYTES: usize = 256 * 1024;
@@ -26,7 +26,7 @@ const BODY_BYTES: usize = 256 * 1024;
 #[derive(Debug, Error)]
 pub enum FetchError {
     /// Too slow.
-    #[error("no whole answer in {} s", WITHIN.as_secs())]
+    #[error("no whole answer in {} s", FETCH_TIMEOUT.as_secs())]
     Time,
     /// No connection, no TLS, no HTTP.
     #[error("the connection failed")]
@@ -80,7 +80,7 @@ impl Fetcher {
     /// # Errors
     /// There is no answer that is good, in time and small.
     pub async fn fetch(&self) -> Result<Bytes, FetchError> {
-        timeout(WITHIN, self.get())
+        timeout(FETCH_TIMEOUT, self.get())
             .await
             .map_err(|_| FetchError::Time)?
     }

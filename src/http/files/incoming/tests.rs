@@ -27,7 +27,11 @@ async fn a_body_passes_chunk_by_chunk_with_a_rest_after_each() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_stalls_fails_and_one_that_is_slow_does_not() {
     let slow = stream::unfold(0, |sent| async move {
-        let pause = if sent < 3 { STALL / 2 } else { STALL * 2 };
+        let pause = if sent < 3 {
+            STALL_TIMEOUT / 2
+        } else {
+            STALL_TIMEOUT * 2
+        };
         tokio::time::sleep(pause).await;
         Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), sent + 1))
     });
