@@ -9,7 +9,7 @@ use crate::engine::{Engine, EngineError};
 use crate::identity::User;
 
 /// How long the Engine may take to remove a container whose PID 1 has ended.
-pub const REMOVAL: Duration = Duration::from_secs(30);
+pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Ends a container with all that runs in it and waits until it is gone: before that its volume
 /// cannot be removed.
@@ -19,7 +19,7 @@ pub const REMOVAL: Duration = Duration::from_secs(30);
 pub async fn container(engine: &Engine, id: &str) -> Result<(), EngineError> {
     let removal = engine.wait_removed(id);
     engine.remove(id).await?;
-    match tokio::time::timeout(REMOVAL, removal).await {
+    match tokio::time::timeout(REMOVAL_TIMEOUT, removal).await {
         Ok(gone) => gone.map(drop),
         // The Engine says itself what it waits for, at the next call.
         Err(_) => Ok(()),

@@ -13,11 +13,11 @@ use super::id::Id;
 use super::store::{BackupObjects, MANIFEST, STARTED, Store};
 
 /// How often who makes a backup says that it lives.
-const BEAT: Duration = Duration::from_secs(60);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Without a sign for this long it is dead, where it cannot be asked: clocks of two
 /// machines differ by less.
-const SILENT: Duration = Duration::from_secs(15 * 60);
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// The sign of life of one backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +95,7 @@ impl Heartbeat {
 
     /// Says it again and again.
     pub async fn run(&self, store: &Store, backup: &Path) -> BackupError {
-        let mut beat = interval(BEAT);
+        let mut beat = interval(HEARTBEAT_INTERVAL);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             beat.tick().await;
@@ -161,7 +161,7 @@ pub async fn collect(
         && let Some(started) = Heartbeat::read(store, &backup).await?
     {
         let silent = SystemTime::now().duration_since(*sign);
-        let silent = silent.is_ok_and(|silent| silent > SILENT);
+        let silent = silent.is_ok_and(|silent| silent > HEARTBEAT_TIMEOUT);
         if started.process.is_alive().unwrap_or(!silent) {
             return Ok(false);
         }

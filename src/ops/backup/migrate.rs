@@ -28,7 +28,7 @@ use crate::sandbox::{
 
 /// How often a container is ended that came while the old volume was read for the last time: a
 /// server whose command was ended makes one, to ask what became of it.
-const TRIES: usize = 3;
+const ATTEMPT_LIMIT: usize = 3;
 
 /// A workspace that has its user's uid now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +115,7 @@ impl Migration<'_> {
             let what = "the new volume does not hold what the old one does".to_owned();
             return Err(BackupError::NotAsRestored(what));
         }
-        for _ in 0..TRIES {
+        for _ in 0..ATTEMPT_LIMIT {
             staged.end_containers(self.force).await?;
             (self.tell)(Event::Comparing(copied.0.content));
             let (report, still) = self.copy(snapshots, None).await?;

@@ -279,7 +279,7 @@ impl Backups {
 }
 
 /// Characters of what is wrong that are shown: the library repeats whole headers.
-const SHOWN: usize = 300;
+const SHOWN_CHARS_LIMIT: usize = 300;
 
 /// What is wrong with a backup, where that is what the thread found.
 fn damage(error: &io::Error) -> Option<String> {
@@ -288,7 +288,14 @@ fn damage(error: &io::Error) -> Option<String> {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::Other => {
             // It may repeat bytes of the archive.
             let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-            Some(error.to_string().chars().map(plain).take(SHOWN).collect())
+            Some(
+                error
+                    .to_string()
+                    .chars()
+                    .map(plain)
+                    .take(SHOWN_CHARS_LIMIT)
+                    .collect(),
+            )
         }
         _ => None,
     }

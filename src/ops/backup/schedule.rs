@@ -18,13 +18,13 @@ use crate::sandbox::{Manager, Snapshots};
 
 /// Between two looks at whose workspaces there are. The target is asked only of those that
 /// may be due.
-const LOOK: Duration = Duration::from_secs(30);
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// After an error of one user's backup, or of what is in the target.
-const AGAIN: Duration = Duration::from_secs(10 * 60);
+const RETRY_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
 /// Longest time for one user's: who has 20 TB of holes keeps nobody else from having one.
-const LONGEST: Duration = Duration::from_secs(6 * 60 * 60);
+const BACKUP_TIMEOUT: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// Makes backups of all workspaces until the server ends. Errors are logged, and tried
 /// again later.
@@ -41,7 +41,7 @@ pub async fn run(backups: Backups, manager: Manager, every: Duration) {
     loop {
         clock.look().await;
         tokio::select! {
-            () = sleep(LOOK) => {}
+            () = sleep(CHECK_INTERVAL) => {}
             () = stop.cancelled() => return,
         }
     }
@@ -118,10 +118,10 @@ async fn due(
             // As a backup that failed: nobody knows how old the newest is.
             backups.meter.backed_up("failed");
             report_error(snapshots, &error);
-            return AGAIN;
+            return RETRY_INTERVAL;
         }
     }
-    match backups.within(LONGEST).run(snapshots).await {
+    match backups.within(BACKUP_TIMEOUT).run(snapshots).await {
         Ok(BackupReport { manifest, removed }) => {
             *newest = now;
             info!(
@@ -136,7 +136,7 @@ async fn due(
         }
         Err(error) => {
             report_error(snapshots, &error);
-            AGAIN
+            RETRY_INTERVAL
         }
     }
 }

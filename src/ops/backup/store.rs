@@ -41,7 +41,7 @@ const PIECE: u64 = 8 * 1024 * 1024;
 const SLICE: usize = 256 * 1024;
 
 /// Largest small object, in bytes.
-const SMALL: u64 = 64 * 1024;
+const SMALL_OBJECT_LIMIT: u64 = 64 * 1024;
 
 /// A store of backups. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -172,8 +172,8 @@ impl Store {
         let mut all = Vec::new();
         while let Some(data) = content.next().await {
             all.extend_from_slice(&data.map_err(what())?);
-            if all.len() as u64 > SMALL {
-                let source = format!("more than {SMALL} bytes").into();
+            if all.len() as u64 > SMALL_OBJECT_LIMIT {
+                let source = format!("more than {SMALL_OBJECT_LIMIT} bytes").into();
                 let store = "backup";
                 return Err(what()(object_store::Error::Generic { store, source }));
             }

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 /// Chunks that wait on either side of the thread: 1 MiB.
-pub const AHEAD: usize = 4;
+pub const CHUNK_BUFFER: usize = 4;
 
 /// What the thread hands on at a time, in bytes.
 const CHUNK: usize = 256 * 1024;
@@ -50,7 +50,7 @@ pub struct Chunks {
 impl Chunks {
     /// What is put into the sender.
     pub fn new() -> (mpsc::Sender<Chunk>, Self) {
-        let (sender, receiver) = mpsc::channel(AHEAD);
+        let (sender, receiver) = mpsc::channel(CHUNK_BUFFER);
         let chunks = Self {
             receiver,
             current: Bytes::new(),
@@ -89,7 +89,7 @@ pub struct ChunkWriter {
 impl ChunkWriter {
     /// What comes out of the receiver.
     pub fn new() -> (Self, mpsc::Receiver<Bytes>) {
-        let (sender, receiver) = mpsc::channel(AHEAD);
+        let (sender, receiver) = mpsc::channel(CHUNK_BUFFER);
         let out = Self {
             sender,
             buffer: BytesMut::with_capacity(CHUNK),

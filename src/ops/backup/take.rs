@@ -26,7 +26,7 @@ use crate::sandbox::{Consistency, Export, ExportPart, SnapshotReport, Snapshots}
 
 /// Copies of a workspace that is being changed while it is copied. Who changes it all the
 /// time does so in the third one too, and a backup that says so is better than none.
-const TRIES: u32 = 3;
+const ATTEMPT_LIMIT: u32 = 3;
 
 impl Backups {
     /// Makes a backup of the user's workspace; then it is complete.
@@ -88,7 +88,7 @@ impl Backups {
             copied = self.copy(snapshots, &mut archive, &mut list) => copied?,
             error = heartbeat.run(&self.store, backup) => return Err(error),
         };
-        if report.consistency == Consistency::Changed && number < TRIES {
+        if report.consistency == Consistency::Changed && number < ATTEMPT_LIMIT {
             return Ok(None);
         }
         archive.complete().await?;

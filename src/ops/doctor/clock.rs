@@ -7,7 +7,7 @@ use super::{Finding, chain};
 use crate::engine::{Engine, parse_rfc3339};
 
 /// Apart by more than this, something is wrong with one of them: NTP keeps below a second.
-const APART: Duration = Duration::from_secs(5);
+const CLOCK_SKEW_LIMIT: Duration = Duration::from_secs(5);
 
 /// Asks the Engine for its time.
 pub async fn look(engine: &Engine) -> Finding {
@@ -36,7 +36,7 @@ fn judge(theirs: SystemTime, ours: SystemTime, give: Duration) -> Finding {
     let shown = humantime::format_duration(Duration::from_millis(
         u64::try_from(apart.as_millis()).unwrap_or(u64::MAX),
     ));
-    if apart > APART {
+    if apart > CLOCK_SKEW_LIMIT {
         let said = format!("the Engine's clock and this machine's are {shown} apart");
         return Finding::warning("clock", said)
             .fix("keep both by NTP (`timedatectl set-ntp true`)");

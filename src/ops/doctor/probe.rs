@@ -20,13 +20,13 @@ use crate::sandbox::{
 };
 
 /// How long its container outlives a doctor that was killed. The next one removes the volume.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long what is read inside may take. It takes milliseconds.
-const COMMAND: Duration = Duration::from_secs(20);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A volume that is older was left by a doctor that was killed: others may be at work.
-const LEFT: Duration = Duration::from_secs(600);
+const LEFTOVER_AGE_LIMIT: Duration = Duration::from_secs(600);
 
 /// A user of its own, so that two doctors at once do not meet.
 pub struct Probe {
@@ -39,7 +39,7 @@ pub struct Probe {
 impl Probe {
     /// Makes nothing yet.
     pub fn new(engine: &Engine, config: &Config) -> Self {
-        let config = config.for_probe(IDLE);
+        let config = config.for_probe(IDLE_TIMEOUT);
         let subject = uuid::Uuid::new_v4().simple().to_string();
         let user = User {
             issuer: DOCTOR_ISSUER.parse().expect("an issuer"),
@@ -125,12 +125,12 @@ impl Probe {
             cwd: WORKSPACE.to_owned(),
             env: Vec::new(),
             stdin: Vec::new().into(),
-            timeout_ms: u64::try_from(COMMAND.as_millis()).unwrap_or(u64::MAX),
+            timeout_ms: u64::try_from(COMMAND_TIMEOUT.as_millis()).unwrap_or(u64::MAX),
             output_chars: limits::OUTPUT_CHARS,
             ..StartRequest::default()
         };
         let follow = WaitOptions {
-            wait: COMMAND * 2,
+            wait: COMMAND_TIMEOUT * 2,
             cancel: stop,
             progress: &watch::Sender::new(ProgressUpdate::Nothing),
         };
@@ -161,7 +161,7 @@ impl Probe {
         for volume in self.engine.list_volumes(&[instance, issuer]).await? {
             let made = volume.created_at();
             let age = made.and_then(|made| SystemTime::now().duration_since(made).ok());
-            if age.is_some_and(|age| age > LEFT) {
+            if age.is_some_and(|age| age > LEFTOVER_AGE_LIMIT) {
                 match self.engine.remove_volume(&volume.name).await {
                     // Its container still runs.
                     Err(EngineError::InUse { .. }) | Ok(()) => {}

@@ -12,7 +12,7 @@ use crate::config::{Auth, AwsVariables, BackupTarget, Config};
 use crate::ops::backup::Store;
 
 /// How long a bucket may take to say what is in it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const BUCKET_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whether they are valid and can be followed.
 pub async fn look(given: &Inputs<'_>) -> Vec<Finding> {
@@ -89,9 +89,9 @@ async fn backups(config: &Config, aws: &AwsVariables) -> Option<Finding> {
         BackupTarget::S3 { .. } => match Store::open(target, aws) {
             Ok(store) => {
                 let place = store.user_prefix(config.instance.as_str(), "casemate-doctor");
-                match timeout(PATIENCE, store.list(&place)).await {
+                match timeout(BUCKET_TIMEOUT, store.list(&place)).await {
                     Ok(listed) => listed.err().map(|error| chain(&error)),
-                    Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
+                    Err(_) => Some(format!("no answer within {} s", BUCKET_TIMEOUT.as_secs())),
                 }
             }
             Err(error) => Some(chain(&error)),

@@ -34,13 +34,13 @@ pub enum Verdict {
 }
 
 /// After a look that failed: what kept it from knowing may be over by then.
-const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+const RETRY_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// When a volume is looked into again that was `used` then, by a look that ended `now`.
 pub fn next_look(used: Option<SystemTime>, retention: Duration, now: SystemTime) -> SystemTime {
     match used {
         Some(used) => used + retention,
-        None => now + retention.min(LOOK_AGAIN),
+        None => now + retention.min(RETRY_INTERVAL),
     }
 }
 

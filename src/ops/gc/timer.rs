@@ -7,10 +7,10 @@ use tracing::warn;
 use super::{Gc, Scope};
 
 /// Between two times.
-const HOURLY: Duration = Duration::from_secs(3600);
+const RUN_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// After one that failed: the Engine may be down.
-const AGAIN: Duration = Duration::from_secs(60);
+const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Cleans up when the server is first used, and then every hour. Images and volumes not
 /// before it has served for an hour: several servers may start and end many times a day,
@@ -22,12 +22,12 @@ pub async fn hourly(mut gc: Gc) {
         let pause = match gc.run(scope).await {
             Ok(_) => {
                 scope = Scope::All;
-                HOURLY
+                RUN_INTERVAL
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 warn!(error, "the clean-up failed");
-                AGAIN
+                RETRY_INTERVAL
             }
         };
         tokio::time::sleep(pause).await;

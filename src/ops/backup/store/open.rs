@@ -14,11 +14,11 @@ use crate::config::AwsVariables;
 
 /// Tries of one request: a store that is down for longer is an error, and the next backup
 /// has its own. The library begins no other try past this.
-const RETRIES: usize = 5;
-const RETRY_FOR: Duration = Duration::from_secs(5 * 60);
+const RETRY_LIMIT: usize = 5;
+const RETRY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// One request to S3, its body included: the 16 MiB of a part at 140 KiB a second.
-const REQUEST: Duration = Duration::from_secs(2 * 60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2 * 60);
 
 /// A directory; one that is not there is made.
 pub(super) fn directory(path: &Path) -> object_store::Result<LocalFileSystem> {
@@ -36,13 +36,13 @@ pub(super) fn directory(path: &Path) -> object_store::Result<LocalFileSystem> {
 /// A bucket, by the variables that every program for S3 reads.
 pub(super) fn bucket(bucket: &str, aws: &AwsVariables) -> object_store::Result<AmazonS3> {
     let retry = RetryConfig {
-        max_retries: RETRIES,
-        retry_timeout: RETRY_FOR,
+        max_retries: RETRY_LIMIT,
+        retry_timeout: RETRY_TIMEOUT,
         ..RetryConfig::default()
     };
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
-        .with_client_options(ClientOptions::new().with_timeout(REQUEST))
+        .with_client_options(ClientOptions::new().with_timeout(REQUEST_TIMEOUT))
         .with_retry(retry);
     for (name, value) in &aws.0 {
         // Of AWS_*, those that the library knows; the others are for other programs.
