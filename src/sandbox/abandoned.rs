@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use crate::engine::{ContainerSummary, State, labels};
 
 /// A server starts what it has made within a second; a busy Engine takes some.
-const ABANDONED: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Made by Casemate for a user, at least a minute ago, and not running. The clean-up
 /// removes such rows, and so does who needs their room.
@@ -22,7 +22,7 @@ pub fn is_abandoned(row: &ContainerSummary, now: SystemTime) -> bool {
     });
     whose.iter().all(|label| row.labels.contains_key(*label))
         && matches!(row.state, State::Created | State::Exited | State::Dead)
-        && age.is_some_and(|age| age >= ABANDONED)
+        && age.is_some_and(|age| age >= START_TIMEOUT)
 }
 
 #[cfg(test)]

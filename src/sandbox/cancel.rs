@@ -25,14 +25,14 @@ const ASKING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A request may be cancelled before the other server has sent its command: so long after
 /// the notification it is looked for again.
-const LOOK_AGAIN_AFTER: [Duration; 3] = [
+const RETRY_DELAYS: [Duration; 3] = [
     Duration::from_millis(300),
     Duration::from_millis(700),
     Duration::from_millis(1500),
 ];
 
 /// Notifications of one user that are acted on at once: each may cost a bridge.
-const AT_ONCE: usize = 4;
+const NOTIFICATION_LIMIT: usize = 4;
 
 /// The turns of one user's cancellations.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub(super) struct Cancellations(Arc<Semaphore>);
 
 impl Default for Cancellations {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+        Self(Arc::new(Semaphore::new(NOTIFICATION_LIMIT)))
     }
 }
 
@@ -75,7 +75,7 @@ impl Manager {
             }
             return Ok(commands);
         }
-        for pause in LOOK_AGAIN_AFTER {
+        for pause in RETRY_DELAYS {
             let (_, commands) = self.ask_all(user, &tag, false).await?;
             if commands > 0 {
                 return Ok(commands);

@@ -27,9 +27,9 @@ use tracing::{debug, info};
 
 use super::abandoned::is_abandoned;
 use super::admission::Admission;
-use super::lease::LEASE;
-use super::owner::REMOVAL;
-use super::provisioner::{LOOK_AGAIN, NAME_IN_USE, Provisioner};
+use super::lease::LEASE_TIMEOUT;
+use super::owner::REMOVAL_TIMEOUT;
+use super::provisioner::{NAME_CONFLICT_TIMEOUT, POLL_INTERVAL, Provisioner};
 use super::snapshot::ERRAND;
 use super::survey::{self, LiveSandbox};
 use super::{SandboxError, Status};
@@ -38,17 +38,17 @@ use crate::config::Mode;
 use crate::engine::{ContainerSummary, EngineError, State, labels};
 
 /// A sandbox that was used within this time is about to be used again.
-const IDLE: Duration = Duration::from_secs(30);
+const RECENT_USE_LIMIT: Duration = Duration::from_secs(30);
 
 /// A container that waits for a command is not asked to end within this time: it may
 /// have been made for a call that is on its way to it.
-const NEW: Duration = Duration::from_secs(1);
+const NEW_CONTAINER_GRACE: Duration = Duration::from_secs(1);
 
 /// Between two counts.
-const COUNT_AGAIN: Duration = Duration::from_millis(250);
+const COUNT_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Sandboxes of other servers that are asked at once: each costs a bridge.
-const ASKED: usize = 8;
+const PROBE_LIMIT: usize = 8;
 
 /// What a container is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl Provisioner {
         if priority == Priority::Spare {
             return Err(SandboxError::Full { most });
         }
-        let deadline = Instant::now() + LEASE;
+        let deadline = Instant::now() + LEASE_TIMEOUT;
         let told = |ahead| {
             status.send_replace(Status::Queued { ahead, most });
         };
@@ -144,7 +144,7 @@ impl Provisioner {
                 return Err(SandboxError::Full { most });
             }
             if !self.evict_one().await? {
-                sleep(COUNT_AGAIN).await;
+                sleep(COUNT_INTERVAL).await;
             }
         }
     }
@@ -166,7 +166,7 @@ impl Provisioner {
     /// be. Those who are too many at the same time agree by the order of their rows who
     /// has to go, and the others wait for that.
     pub(super) async fn fits(&self, id: &str) -> Result<bool, SandboxError> {
-        let end = Instant::now() + NAME_IN_USE;
+        let end = Instant::now() + NAME_CONFLICT_TIMEOUT;
         loop {
             let alive = self.alive().await?;
             if alive.len() <= self.most() {
@@ -176,7 +176,7 @@ impl Provisioner {
             if !is_among_first(alive, self.most(), id) || Instant::now() > end {
                 return Ok(false);
             }
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -211,7 +211,7 @@ impl Provisioner {
         // Those of other servers, the oldest first.
         let mut others: Vec<_> = others.into_iter().map(|(_, row)| row).collect();
         others.sort_by_key(|row| row.created);
-        for some in others.chunks(ASKED) {
+        for some in others.chunks(PROBE_LIMIT) {
             let mut asked = survey::connect(&self.engine, some.to_vec()).await;
             if self.retire_one(&mut asked).await {
                 return Ok(true);
@@ -229,8 +229,8 @@ impl Provisioner {
                 continue;
             };
             let idle_for = match kind(sandbox) {
-                EvictionRank::Spare => NEW,
-                EvictionRank::Lasting | EvictionRank::Helper => IDLE,
+                EvictionRank::Spare => NEW_CONTAINER_GRACE,
+                EvictionRank::Lasting | EvictionRank::Helper => RECENT_USE_LIMIT,
             };
             match channel.retire(idle_for).await {
                 Ok(true) => {
@@ -247,7 +247,7 @@ impl Provisioner {
 
     async fn until_gone(&self, id: &str) {
         let removed = self.engine.wait_removed(id);
-        let _ = tokio::time::timeout(REMOVAL, removed).await;
+        let _ = tokio::time::timeout(REMOVAL_TIMEOUT, removed).await;
     }
 }
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::execution::Execution;
 use super::warm_pool::{CommandLocation, Slot};
-use super::{Answer, Containers, LEASE, OwnerHandle, Reason, Sandbox, SandboxError, Wait};
+use super::{Answer, Containers, LEASE_TIMEOUT, OwnerHandle, Reason, Sandbox, SandboxError, Wait};
 use crate::meter::Meter;
 
 /// What is to be done.
@@ -116,7 +116,7 @@ impl Sandbox {
         command: Command,
         follow: WaitOptions<'_>,
     ) -> Result<Answer<ExecOutcome>, SandboxError> {
-        let deadline = Instant::now() + LEASE;
+        let deadline = Instant::now() + LEASE_TIMEOUT;
         let mut wait = Wait::new(&self.meter);
         let turn = async {
             let admitted = self.turn(deadline, |ahead| follow.waits(ahead)).await?;

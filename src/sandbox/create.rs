@@ -5,12 +5,12 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::capacity::Priority;
-use super::provisioner::{LOOK_AGAIN, NAME_IN_USE, Provisioner, Running};
+use super::provisioner::{NAME_CONFLICT_TIMEOUT, POLL_INTERVAL, Provisioner, Running};
 use super::{SandboxError, Status};
 use crate::engine::{ContainerSpec, Workspace};
 
 /// How often a container is made again that ended before it was connected to.
-const TRIES: usize = 3;
+const ATTEMPT_LIMIT: usize = 3;
 
 impl Provisioner {
     /// Makes the container and what it needs, and opens a channel to it. What a failure
@@ -22,7 +22,7 @@ impl Provisioner {
         priority: Priority,
         status: &watch::Sender<Status>,
     ) -> Result<Running, SandboxError> {
-        for _ in 0..TRIES {
+        for _ in 0..ATTEMPT_LIMIT {
             match self.create_once(name, priority, status).await {
                 Err(error) if error.may_be_an_end() => {
                     debug!(error = &error as &dyn std::error::Error, "making it again");
@@ -36,9 +36,9 @@ impl Provisioner {
 
     /// The Engine frees the name of a container a moment after its end.
     async fn until_free(&self, name: &str) -> Result<(), SandboxError> {
-        let end = Instant::now() + NAME_IN_USE;
+        let end = Instant::now() + NAME_CONFLICT_TIMEOUT;
         while self.engine.inspect(name).await?.is_some() && Instant::now() < end {
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }

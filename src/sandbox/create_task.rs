@@ -115,14 +115,14 @@ impl Provisioner {
 async fn ended_at_start(
     mut removed: watch::Receiver<Option<Option<i64>>>,
 ) -> Option<&'static exit::Meaning> {
-    let known = timeout(END_IS_SEEN, removed.wait_for(Option::is_some)).await;
+    let known = timeout(EXIT_TIMEOUT, removed.wait_for(Option::is_some)).await;
     let code = known.ok()?.ok().and_then(|code| code.flatten())?;
     let meaning = exit::meaning_of(code)?;
     meaning.at_start.then_some(meaning)
 }
 
 /// How long the Engine may take to tell how a container ended.
-const END_IS_SEEN: Duration = Duration::from_secs(2);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 struct CreateTask {
     provisioner: Provisioner,

@@ -16,7 +16,7 @@ use casemate_protocol::{Finished, command_event::Event};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::command::{Command, ExecOutcome, LostCommand, ProgressUpdate, WaitOptions};
-use super::{Lease, OwnerHandle, RETRY_PAUSE, Reason, SandboxError, Wait};
+use super::{Lease, OwnerHandle, RETRY_INTERVAL, Reason, SandboxError, Wait};
 use crate::channel::{CallError, Channel, CommandEvents};
 
 /// After a command's own deadline, or its caller's patience, there is an answer within
@@ -26,7 +26,7 @@ const OUTCOME_GRACE: Duration = Duration::from_secs(4);
 
 /// How long it is tried to detach a command from a sandbox that is silent. PID 1 takes
 /// silence of 90 s for the end of its server, and ends its commands then.
-const SILENCE: Duration = Duration::from_secs(120);
+const DETACH_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// After a cancelled call, how long its command's end is waited for.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
@@ -94,7 +94,7 @@ impl<'a> Execution<'a> {
                     if self.is_over() {
                         return Ok(self.given_up());
                     }
-                    sleep(RETRY_PAUSE).await;
+                    sleep(RETRY_INTERVAL).await;
                     continue;
                 }
             };
@@ -131,7 +131,7 @@ impl<'a> Execution<'a> {
                 }
                 Err(CallError::Lost(_) | CallError::Deadline(_)) => {}
             }
-            sleep(RETRY_PAUSE).await;
+            sleep(RETRY_INTERVAL).await;
         }
     }
 
@@ -197,7 +197,7 @@ impl<'a> Execution<'a> {
     fn detach_later(&self) {
         let (handle, id) = (self.handle.clone(), self.id().to_owned());
         tokio::spawn(async move {
-            let end = Instant::now() + SILENCE;
+            let end = Instant::now() + DETACH_TIMEOUT;
             while Instant::now() < end {
                 if let Ok(lease) = handle.lease(end, |_| {}).await {
                     match lease.channel.detach(&id).await {
@@ -206,7 +206,7 @@ impl<'a> Execution<'a> {
                     }
                 }
                 tokio::select! {
-                    () = sleep(RETRY_PAUSE) => {}
+                    () = sleep(RETRY_INTERVAL) => {}
                     () = handle.ending.cancelled() => return,
                 }
             }

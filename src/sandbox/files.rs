@@ -17,7 +17,7 @@ use super::retry::RetryPolicy;
 use super::{Answer, Sandbox, SandboxError};
 
 /// A file call's time. What takes longer than this is a transfer.
-pub(super) const FILE_CALL: Duration = Duration::from_secs(30);
+pub(super) const FILE_CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Sandbox {
     /// Lines of a text file.
@@ -32,7 +32,8 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.read_lines(request, left).await }
         };
-        self.call(FILE_CALL, RetryPolicy::Anywhere, read).await
+        self.call(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, read)
+            .await
     }
 
     /// Bytes of a file.
@@ -47,7 +48,8 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.read_bytes(request, left).await }
         };
-        self.call(FILE_CALL, RetryPolicy::Anywhere, read).await
+        self.call(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, read)
+            .await
     }
 
     /// Replaces a file, makes it, or lets it grow. Its id is chosen here.
@@ -69,7 +71,7 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.write_file(request, left).await }
         };
-        self.call(FILE_CALL, policy, write).await
+        self.call(FILE_CALL_TIMEOUT, policy, write).await
     }
 
     /// Replaces a text in a file by another. Its id is chosen here.
@@ -85,7 +87,8 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.edit_file(request, left).await }
         };
-        self.call(FILE_CALL, RetryPolicy::SameContainer, edit).await
+        self.call(FILE_CALL_TIMEOUT, RetryPolicy::SameContainer, edit)
+            .await
     }
 
     /// Entries of a directory.
@@ -100,7 +103,8 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.list_files(request, left).await }
         };
-        self.call(FILE_CALL, RetryPolicy::Anywhere, list).await
+        self.call(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, list)
+            .await
     }
 }
 

@@ -31,11 +31,11 @@ use crate::engine::{ContainerSpec, EngineError, RunAs, VolumeSummary, Workspace,
 use crate::identity::{Instance, SandboxName, User};
 
 /// A mark or a volume younger than this may be of a restore that is about to use it.
-const YOUNG: Duration = Duration::from_secs(120);
+const YOUNG_AGE_LIMIT: Duration = Duration::from_secs(120);
 
-/// As [`YOUNG`], of a mark without its volume: that may be about to be made, and would be
+/// As [`YOUNG_AGE_LIMIT`], of a mark without its volume: that may be about to be made, and would be
 /// the workspace at once. What is left longer costs nothing.
-const YOUNG_ALONE: Duration = Duration::from_secs(60 * 60);
+const LONE_MARK_AGE_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// What a restored volume's name has behind that of the first.
 const RESTORED: &str = "-g";
@@ -72,7 +72,11 @@ impl Mark {
     /// from a clock that is ahead, may be.
     pub(super) fn is_young(&self, now: SystemTime) -> bool {
         let age = self.created.and_then(|at| now.duration_since(at).ok());
-        let young = if self.is_for_one { YOUNG } else { YOUNG_ALONE };
+        let young = if self.is_for_one {
+            YOUNG_AGE_LIMIT
+        } else {
+            LONE_MARK_AGE_LIMIT
+        };
         age.is_none_or(|age| age < young)
     }
 }

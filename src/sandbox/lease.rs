@@ -14,7 +14,7 @@ use crate::channel::Channel;
 
 /// How long a call waits for the container: a creation takes 0.4 s, an image
 /// that is being prepared some seconds, and desktop clients give up after 60 s.
-pub(super) const LEASE: Duration = Duration::from_secs(45);
+pub(super) const LEASE_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// The right to use the container as it is now.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl OwnerHandle {
         let _ = self.requests.try_send(Request::Warm);
     }
 
-    /// Waits for the container to be ready, until `deadline` or for [`LEASE`]. `told` is
+    /// Waits for the container to be ready, until `deadline` or for [`LEASE_TIMEOUT`]. `told` is
     /// how many are ahead where there is no room for it.
     pub async fn lease(
         &self,
@@ -84,7 +84,7 @@ impl OwnerHandle {
         told: impl Fn(usize),
     ) -> Result<Lease, SandboxError> {
         let start = Instant::now();
-        let deadline = deadline.min(start + LEASE);
+        let deadline = deadline.min(start + LEASE_TIMEOUT);
         let asked = async {
             let (reply, answer) = oneshot::channel();
             let sent = self.requests.send(Request::Lease(reply)).await;

@@ -32,14 +32,14 @@ use crate::meter::Meter;
 
 /// Requests that wait for one owner: all calls of a user that may run at once
 /// ask for a lease, and nothing else is queued here.
-const REQUESTS: usize = 256;
+const REQUEST_BUFFER: usize = 256;
 
 /// How long the end of the server waits for its commands to be ended.
-const ENDING: Duration = Duration::from_millis(1500);
+const COMMANDS_END_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// How long the end of the server takes in all: clients kill a server that has not ended
 /// after two seconds, the first of them those of the MCP SDKs.
-const CLOSING: Duration = Duration::from_millis(1900);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1900);
 
 /// The name of this machine, for labels and records.
 pub fn node() -> String {
@@ -71,7 +71,7 @@ impl OwnerSpawner {
         // The owner outlives the call that comes first: its span is no part of that call's.
         let (user, name) = (&self.provisioner.user, self.provisioner.name.as_str());
         let span = info_span!(parent: None, "sandbox", %user, name);
-        let (requests, receiver) = mpsc::channel(REQUESTS);
+        let (requests, receiver) = mpsc::channel(REQUEST_BUFFER);
         let (status_sender, status) = watch::channel(Status::Absent);
         let notice = PendingNotice::default();
         let owner = Owner::new(self.provisioner.clone(), status_sender, notice.clone());
@@ -272,10 +272,10 @@ impl Manager {
     /// the Engine takes longer than that, a row stays that was never started, which the
     /// sweep of a later server removes.
     pub async fn close(self) {
-        let end = Instant::now() + CLOSING;
+        let end = Instant::now() + SHUTDOWN_TIMEOUT;
         self.ending.cancel();
         self.calls.close();
-        let _ = timeout(ENDING, self.calls.wait()).await;
+        let _ = timeout(COMMANDS_END_TIMEOUT, self.calls.wait()).await;
         self.ended.cancel();
         self.context.tasks.close();
         if timeout_at(end, self.context.tasks.wait()).await.is_err() {

@@ -12,7 +12,7 @@ use crate::meter::Meter;
 
 /// How long a look may take: Prometheus gives a scrape 10 s, and what the Engine does
 /// not say in time is said to be missing.
-const PATIENCE: Duration = Duration::from_secs(4);
+const SURVEY_TIMEOUT: Duration = Duration::from_secs(4);
 
 impl Manager {
     /// Brings what is a state up to date: sandboxes by mode and state, their memory, the
@@ -20,7 +20,7 @@ impl Manager {
     pub async fn measure(&self) {
         let meter = self.meter();
         meter.waiting(self.context.waiting.load(Ordering::Relaxed));
-        let looked = timeout(PATIENCE, self.look_at_all(meter)).await;
+        let looked = timeout(SURVEY_TIMEOUT, self.look_at_all(meter)).await;
         let is_up = matches!(looked, Ok(Ok(())));
         meter.engine_up(is_up);
         if let Ok(Err(error)) = looked {

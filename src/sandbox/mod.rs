@@ -88,7 +88,7 @@ use crate::channel::{CallError, Channel};
 use crate::meter::Meter;
 use admission::{Admission, AdmissionPermit};
 use cancel::Cancellations;
-use lease::{LEASE, Lease, OwnerHandle, PendingNotice, Request};
+use lease::{LEASE_TIMEOUT, Lease, OwnerHandle, PendingNotice, Request};
 use retry::{RetryPolicy, RetryState};
 use transfer::Transfers;
 use wait::Wait;
@@ -159,7 +159,7 @@ enum Containers {
 }
 
 /// Between two tries after a channel broke.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Sandbox {
     /// The same sandbox, noting in `last_container` which container each call comes to.
@@ -272,11 +272,11 @@ impl Sandbox {
                 Err(error) => error,
             };
             let again = retry.failed(lease.container, &error);
-            if !again || Instant::now() + RETRY_PAUSE >= deadline {
+            if !again || Instant::now() + RETRY_INTERVAL >= deadline {
                 let after = start.elapsed();
                 return Err(retry.give_up(SandboxError::from_call(error, after), after));
             }
-            tokio::time::sleep(RETRY_PAUSE).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
     }
 }

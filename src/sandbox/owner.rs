@@ -13,16 +13,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::capacity::Priority;
-use super::provisioner::{Provisioner, Running, UNRESPONSIVE};
+use super::provisioner::{Provisioner, Running, UNRESPONSIVE_TIMEOUT};
 use super::replaced::Reason;
 use super::{Lease, Notice, PendingNotice, Request, SandboxError, Status};
 use crate::engine::State;
 
 /// After PID 1 has ended, the Engine removes the container within this time.
-pub(super) const REMOVAL: Duration = Duration::from_secs(5);
+pub(super) const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Between two tries.
-const OPEN_PAUSE: Duration = Duration::from_millis(300);
+const OPEN_RETRY_INTERVAL: Duration = Duration::from_millis(300);
 
 /// The state of one sandbox.
 pub(super) struct Owner {
@@ -172,7 +172,7 @@ impl Owner {
         let Some(running) = &mut self.running else {
             return Ok(());
         };
-        let give_up = Instant::now() + UNRESPONSIVE;
+        let give_up = Instant::now() + UNRESPONSIVE_TIMEOUT;
         while running.channel.last_words_now().is_none() {
             let error = match self.provisioner.connect(&running.container).await {
                 Ok(channel) => {
@@ -202,7 +202,7 @@ impl Owner {
                 self.forget(Reason::Unresponsive, None);
                 return Ok(());
             }
-            tokio::time::sleep(OPEN_PAUSE).await;
+            tokio::time::sleep(OPEN_RETRY_INTERVAL).await;
         }
         let said = running
             .channel
@@ -214,7 +214,9 @@ impl Owner {
             self.forget(Reason::Stuck, said);
             return Ok(());
         }
-        let seen = timeout(REMOVAL, gone(Some(running))).await.unwrap_or(None);
+        let seen = timeout(REMOVAL_TIMEOUT, gone(Some(running)))
+            .await
+            .unwrap_or(None);
         let code = seen.or(said);
         self.forget(Reason::from_exit_code(code), code);
         Ok(())

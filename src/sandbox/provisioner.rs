@@ -24,18 +24,18 @@ const BRIDGE_USER: &str = "65534";
 
 /// How long a name may be in use by a container that is on its way out, or by
 /// one that another server has made and not started.
-pub(super) const NAME_IN_USE: Duration = Duration::from_secs(5);
+pub(super) const NAME_CONFLICT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Between two looks at such a container.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// From a wait for a removal that broke to the next: an Engine that starts again
 /// takes a second.
-const WAIT_AGAIN: Duration = Duration::from_secs(1);
+const WAIT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long no channel can be opened to a container that runs, until it counts as
 /// broken and is removed. Other servers may have commands in it.
-pub(super) const UNRESPONSIVE: Duration = Duration::from_secs(10);
+pub(super) const UNRESPONSIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What all sandboxes of a server are made with.
 #[derive(Debug)]
@@ -97,8 +97,8 @@ impl Provisioner {
             return Ok((running, None));
         }
         let mut notice = None;
-        let mut patience = Instant::now() + NAME_IN_USE;
-        let mut unresponsive = Instant::now() + UNRESPONSIVE;
+        let mut patience = Instant::now() + NAME_CONFLICT_TIMEOUT;
+        let mut unresponsive = Instant::now() + UNRESPONSIVE_TIMEOUT;
         loop {
             status.send_replace(Status::Creating);
             let Some(found) = self.engine.inspect(name).await? else {
@@ -108,7 +108,7 @@ impl Provisioner {
                     Err(SandboxError::Engine(error))
                         if is_conflict(&error) && Instant::now() < patience =>
                     {
-                        tokio::time::sleep(LOOK_AGAIN).await;
+                        tokio::time::sleep(POLL_INTERVAL).await;
                         continue;
                     }
                     Err(error) => return Err(error),
@@ -120,7 +120,7 @@ impl Provisioner {
                     Ok(Some((running, adopted))) => return Ok((running, notice.or(adopted))),
                     Ok(None) => {
                         notice = Some(Notice::Restarted(Reason::Retired));
-                        patience = Instant::now() + NAME_IN_USE;
+                        patience = Instant::now() + NAME_CONFLICT_TIMEOUT;
                     }
                     // It may have ended between the look and the exec.
                     Err(error) if error.may_be_an_end() => {
@@ -129,9 +129,9 @@ impl Provisioner {
                             warn!(container = found.id, "PID 1 does not answer: removing");
                             self.rename_stuck(&found.id).await?;
                             notice = Some(Notice::Restarted(Reason::Unresponsive));
-                            unresponsive = Instant::now() + UNRESPONSIVE;
+                            unresponsive = Instant::now() + UNRESPONSIVE_TIMEOUT;
                         }
-                        patience = Instant::now() + NAME_IN_USE;
+                        patience = Instant::now() + NAME_CONFLICT_TIMEOUT;
                     }
                     Err(error) => return Err(error),
                 },
@@ -141,7 +141,7 @@ impl Provisioner {
                         "removing a container that was never started"
                     );
                     self.engine.remove(&found.id).await?;
-                    patience = Instant::now() + NAME_IN_USE;
+                    patience = Instant::now() + NAME_CONFLICT_TIMEOUT;
                 }
                 State::Paused => {
                     let message = "the user's container is paused".to_owned();
@@ -150,11 +150,11 @@ impl Provisioner {
                 _ if Instant::now() > patience => {
                     warn!(container = found.id, state = ?found.state, "removing a dead container");
                     self.engine.remove(&found.id).await?;
-                    patience = Instant::now() + NAME_IN_USE;
+                    patience = Instant::now() + NAME_CONFLICT_TIMEOUT;
                 }
                 _ => {}
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -265,7 +265,7 @@ impl Provisioner {
                     sender.send_replace(Some(removed.exit_code));
                     return;
                 }
-                tokio::time::sleep(WAIT_AGAIN).await;
+                tokio::time::sleep(WAIT_RETRY_INTERVAL).await;
             }
         });
         receiver

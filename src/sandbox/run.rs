@@ -16,7 +16,9 @@ use tokio::time::{Instant, sleep};
 use super::admission::AdmissionPermit;
 use super::command::count;
 use super::warm_pool::Slot;
-use super::{Containers, LEASE, LostCommand, RETRY_PAUSE, Reason, Sandbox, SandboxError, Wait};
+use super::{
+    Containers, LEASE_TIMEOUT, LostCommand, RETRY_INTERVAL, Reason, Sandbox, SandboxError, Wait,
+};
 use crate::channel::{CallError, Channel, CommandInput, CommandOutput};
 use crate::meter::Meter;
 
@@ -103,7 +105,7 @@ impl Sandbox {
     /// # Errors
     /// When it was not accepted; [`SandboxError::Deadline`] when that is not known: it ends then.
     pub async fn run(&self, request: StartRequest) -> Result<Run, SandboxError> {
-        let deadline = Instant::now() + LEASE;
+        let deadline = Instant::now() + LEASE_TIMEOUT;
         let mut wait = Wait::new(&self.meter);
         let told = |ahead| self.waits(ahead);
         let turn = async {
@@ -140,10 +142,10 @@ impl Sandbox {
                 }
                 Err(not_accepted) => not_accepted,
             };
-            if Instant::now() + RETRY_PAUSE >= deadline {
+            if Instant::now() + RETRY_INTERVAL >= deadline {
                 return Err(error);
             }
-            sleep(RETRY_PAUSE).await;
+            sleep(RETRY_INTERVAL).await;
         }
     }
 

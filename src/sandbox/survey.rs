@@ -13,10 +13,10 @@ use crate::engine::{ContainerSummary, Engine, EngineError, State, labels};
 use crate::identity::Instance;
 
 /// Sandboxes that are asked at once: each costs a bridge.
-const AT_ONCE: usize = 8;
+const PROBE_LIMIT: usize = 8;
 
 /// How long one may take to be connected to and to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One container of the instance.
 #[derive(Debug, Clone)]
@@ -46,12 +46,17 @@ pub async fn survey(engine: &Engine, instance: &Instance) -> Result<Vec<LiveSand
 pub(super) async fn connect(engine: &Engine, rows: Vec<ContainerSummary>) -> Vec<LiveSandbox> {
     let each = rows.into_iter().map(|row| async move {
         let channel = match row.state {
-            State::Running => timeout(PATIENCE, connect_to(engine, &row.id)).await.ok(),
+            State::Running => timeout(PROBE_TIMEOUT, connect_to(engine, &row.id))
+                .await
+                .ok(),
             _ => None,
         };
         sandbox(row, channel.and_then(Result::ok)).await
     });
-    stream::iter(each).buffer_unordered(AT_ONCE).collect().await
+    stream::iter(each)
+        .buffer_unordered(PROBE_LIMIT)
+        .collect()
+        .await
 }
 
 /// Asks those that a channel leads to already.
@@ -59,7 +64,10 @@ pub(super) async fn probe(channels: Vec<(ContainerSummary, Channel)>) -> Vec<Liv
     let each = channels
         .into_iter()
         .map(|(row, channel)| sandbox(row, Some(channel)));
-    stream::iter(each).buffer_unordered(AT_ONCE).collect().await
+    stream::iter(each)
+        .buffer_unordered(PROBE_LIMIT)
+        .collect()
+        .await
 }
 
 /// Asks those that there is a channel to, and leaves the others unasked.
@@ -71,7 +79,10 @@ pub(super) async fn look(
         let channel = channel(&row);
         sandbox(row, channel)
     });
-    stream::iter(each).buffer_unordered(AT_ONCE).collect().await
+    stream::iter(each)
+        .buffer_unordered(PROBE_LIMIT)
+        .collect()
+        .await
 }
 
 async fn sandbox(row: ContainerSummary, channel: Option<Channel>) -> LiveSandbox {

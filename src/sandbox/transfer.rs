@@ -7,7 +7,7 @@
 //! ```
 //!
 //! - Nobody's small calls wait behind a large transfer, nor small files behind large ones.
-//! - A transfer has no deadline as a whole: it ends when no byte moved for [`STALL`],
+//! - A transfer has no deadline as a whole: it ends when no byte moved for [`STALL_TIMEOUT`],
 //!   in whichever direction, also where it is the caller who takes or gives none.
 //! - In ephemeral mode it is done in the container that waits for the next command, which
 //!   lives as long as the transfer.
@@ -29,31 +29,31 @@ use futures_util::stream::BoxStream;
 use tokio::time::{Instant, sleep};
 
 use super::admission::{Admission, AdmissionPermit};
-use super::files::{FILE_CALL, new_id};
-use super::lease::{LEASE, OwnerHandle};
+use super::files::{FILE_CALL_TIMEOUT, new_id};
+use super::lease::{LEASE_TIMEOUT, OwnerHandle};
 use super::provisioner::connect_to;
 use super::retry::RetryPolicy;
-use super::{RETRY_PAUSE, Sandbox, SandboxError, Wait};
+use super::{RETRY_INTERVAL, Sandbox, SandboxError, Wait};
 use crate::channel::{CallError, Channel};
 use crate::engine::Engine;
 
 /// Transfers of one user at once: of the 16 bridges that PID 1 serves, and one thread
 /// of it for each.
-const AT_ONCE: u32 = 4;
+const TRANSFER_LIMIT: u32 = 4;
 
 /// A transfer in which nothing moves for this long is ended.
-const STALL: Duration = Duration::from_secs(30);
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// From the last byte of an upload until it is on the disk: PID 1 has 64 MiB to write by
 /// then, and of an archive what the kernel has not written yet.
-const SETTLE: Duration = Duration::from_secs(120);
+const SYNC_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Removing a tree: PID 1 removes some 50,000 entries a second.
-const REMOVAL: Duration = Duration::from_secs(300);
+const TREE_REMOVAL_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What is one small call, over the standing channel: a bridge costs 70 ms, and this takes
 /// less time. It is held whole.
-const SMALL: usize = 1024 * 1024;
+const SMALL_CALL_LIMIT: usize = 1024 * 1024;
 
 /// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Transfers {
     /// `waiting`: the calls of all users that wait.
     pub fn new(engine: Engine, waiting: Arc<AtomicUsize>) -> Self {
         Self {
-            admission: Admission::new(AT_ONCE, waiting),
+            admission: Admission::new(TRANSFER_LIMIT, waiting),
             engine,
         }
     }
@@ -137,7 +137,9 @@ impl Sandbox {
             let path = path.clone();
             async move { channel.stat(StatRequest { path }, left).await }
         };
-        let reply = self.ask(FILE_CALL, RetryPolicy::Anywhere, stat).await?;
+        let reply = self
+            .ask(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, stat)
+            .await?;
         Ok(reply.into())
     }
 
@@ -157,7 +159,11 @@ impl Sandbox {
             recursive,
             id: new_id(),
         };
-        let within = if recursive { REMOVAL } else { FILE_CALL };
+        let within = if recursive {
+            TREE_REMOVAL_TIMEOUT
+        } else {
+            FILE_CALL_TIMEOUT
+        };
         let delete = |channel: Channel, left| {
             let request = request.clone();
             async move { channel.delete(request, left).await }
@@ -167,7 +173,7 @@ impl Sandbox {
     }
 
     async fn transfer_turn(&self) -> Result<AdmissionPermit, SandboxError> {
-        let deadline = Instant::now() + LEASE;
+        let deadline = Instant::now() + LEASE_TIMEOUT;
         let turn = self.transfers.admission.enter(deadline, |_| {});
         let turn = self.unless_ending(turn).await;
         turn.inspect_err(|error| Wait::new(&self.meter).refused(error))
@@ -183,7 +189,7 @@ impl Sandbox {
         F: Future<Output = Result<T, CallError>>,
     {
         let start = Instant::now();
-        let deadline = start + LEASE;
+        let deadline = start + LEASE_TIMEOUT;
         let handle = self.for_files();
         let mut wait = Wait::new(&self.meter);
         loop {
@@ -209,10 +215,10 @@ impl Sandbox {
                 Err(error) if error.may_be_an_end() => error,
                 Err(error) => return Err(error),
             };
-            if Instant::now() + RETRY_PAUSE >= deadline {
+            if Instant::now() + RETRY_INTERVAL >= deadline {
                 return Err(error);
             }
-            sleep(RETRY_PAUSE).await;
+            sleep(RETRY_INTERVAL).await;
         }
     }
 }

@@ -28,13 +28,13 @@ use super::{Command, ExecOutcome, OwnerHandle, SandboxError};
 
 /// Outcomes kept for callers that were answered `running`, as many as PID 1 keeps
 /// in a container that lasts.
-const KEPT: usize = 64;
+const OUTCOME_LIMIT: usize = 64;
 
 /// How long.
-const KEPT_FOR: Duration = Duration::from_secs(600);
+const OUTCOME_TTL: Duration = Duration::from_secs(600);
 
 /// Above every command's own timeout, 3,600 s.
-const LONGEST: Duration = Duration::from_secs(3700);
+const COMMAND_TIME_LIMIT: Duration = Duration::from_secs(3700);
 
 /// The spare, the slots, and what became of commands that outlived their call.
 #[derive(Debug)]
@@ -177,7 +177,7 @@ impl WarmPool {
         self.spawner.spawn(async move {
             let progress = watch::Sender::new(ProgressUpdate::Nothing);
             let follow = WaitOptions {
-                wait: LONGEST,
+                wait: COMMAND_TIME_LIMIT,
                 cancel: &CancellationToken::new(),
                 progress: &progress,
             };
@@ -230,11 +230,11 @@ fn forget_old(kept: &mut HashMap<String, DetachedCommand>) {
         DetachedCommand::Running(_) => None,
         DetachedCommand::Ended { at, .. } => Some(at.elapsed()),
     };
-    kept.retain(|_, kept| age(kept).is_none_or(|age| age < KEPT_FOR));
+    kept.retain(|_, kept| age(kept).is_none_or(|age| age < OUTCOME_TTL));
     let ended = kept.iter().filter_map(|(id, kept)| Some((age(kept)?, id)));
     let mut ended: Vec<_> = ended.map(|(age, id)| (age, id.clone())).collect();
     ended.sort_unstable();
-    for (_, id) in ended.into_iter().skip(KEPT) {
+    for (_, id) in ended.into_iter().skip(OUTCOME_LIMIT) {
         kept.remove(&id);
     }
 }

@@ -14,10 +14,10 @@ use crate::sandbox::transfer::broken_off;
 use crate::sandbox::{LiveSandbox, SandboxError, survey};
 
 /// How long the Engine may take to remove what ends.
-const REMOVAL: Duration = Duration::from_secs(30);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Between two looks at what still uses an old volume.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Provisioner {
     /// Ends all containers of the user but this one.
@@ -75,7 +75,7 @@ impl Provisioner {
     /// A container that was made in the moment before the commit has an old volume, and
     /// is not to be used: with it goes whatever was begun in it.
     pub(super) async fn end_what_uses_old_volumes(&self) {
-        let end = Instant::now() + REMOVAL;
+        let end = Instant::now() + REMOVAL_TIMEOUT;
         while let Err(error) = self.tidy().await {
             if Instant::now() > end {
                 let error = &error as &dyn std::error::Error;
@@ -93,7 +93,7 @@ impl Provisioner {
                     }
                 }
             }
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -132,7 +132,7 @@ impl LiveSandbox {
             if !retired {
                 return Ok(false);
             }
-            let gone = timeout(REMOVAL, removal).await;
+            let gone = timeout(REMOVAL_TIMEOUT, removal).await;
             if matches!(gone, Ok(Ok(_))) {
                 return Ok(true);
             }
@@ -143,7 +143,7 @@ impl LiveSandbox {
             return Ok(false);
         }
         engine.remove(id).await?;
-        match timeout(REMOVAL, removal).await {
+        match timeout(REMOVAL_TIMEOUT, removal).await {
             Ok(gone) => gone.map(|_| true).map_err(EngineError::into),
             // The Engine says itself what it waits for, at the next call.
             Err(_) => Ok(true),

@@ -6,7 +6,7 @@ use casemate_protocol::{BackupEnd, LeftOut};
 use std::time::Duration;
 
 use super::helper::{HelperContainer, HelperPurpose};
-use super::{SILENCE, Snapshots};
+use super::{STALL_TIMEOUT, Snapshots};
 use crate::channel::{Backup, BackupPart, CallError, Channel};
 use crate::engine::{ContainerSummary, RunAs, State, Workspace, labels};
 use crate::sandbox::SandboxError;
@@ -73,7 +73,7 @@ impl Snapshots {
             && let Ok(channel) = connect_to(&provisioner.engine, &own.id).await
         {
             // One that ends just now says so, and then a helper container does it.
-            if let Ok(backup) = channel.backup(false, SILENCE).await {
+            if let Ok(backup) = channel.backup(false, STALL_TIMEOUT).await {
                 return Ok(Export {
                     backup,
                     _channel: Some(channel),
@@ -117,7 +117,7 @@ impl Export {
     /// [`SandboxError::BrokenOff`] when the container ended in the middle;
     /// [`SandboxError::Failed`] with what could not be read.
     pub async fn next(&mut self) -> Result<ExportPart, SandboxError> {
-        let end = match self.backup.next(SILENCE).await.map_err(failed)? {
+        let end = match self.backup.next(STALL_TIMEOUT).await.map_err(failed)? {
             BackupPart::Data(data) => return Ok(ExportPart::Data(data)),
             BackupPart::End(end) => end,
         };

@@ -7,10 +7,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::SILENCE;
+use super::STALL_TIMEOUT;
 use crate::channel::{Backup, Channel, Outgoing};
 use crate::engine::{ContainerSpec, Engine, RunAs, Workspace};
-use crate::sandbox::owner::REMOVAL;
+use crate::sandbox::owner::REMOVAL_TIMEOUT;
 use crate::sandbox::provisioner::Provisioner;
 use crate::sandbox::{SandboxError, Status};
 
@@ -18,7 +18,7 @@ use crate::sandbox::{SandboxError, Status};
 pub(in crate::sandbox) const MODE: &str = "errand";
 
 /// Between two steps of a helper container nothing is waited for but the object store.
-const IDLE: Duration = Duration::from_secs(600);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What one is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Provisioner {
         let (status, _) = watch::channel(Status::Absent);
         let mut spec = self.spec_on(workspace, run_as, &status).await?;
         spec.labels.mode = MODE.to_owned();
-        spec.init_args = self.errand_args(IDLE);
+        spec.init_args = self.errand_args(IDLE_TIMEOUT);
         // What was whole once must be so again, whatever its size was allowed to be since.
         spec.limits.file_size = u64::MAX;
         let random = uuid::Uuid::new_v4().simple().to_string();
@@ -124,7 +124,7 @@ impl Provisioner {
 impl HelperContainer {
     /// Begins to read all of it.
     pub(super) async fn backup(&self, shared: bool) -> Result<Backup, SandboxError> {
-        let backup = self.channel.backup(shared, SILENCE).await;
+        let backup = self.channel.backup(shared, STALL_TIMEOUT).await;
         backup.map_err(super::export::failed)
     }
 
@@ -136,7 +136,7 @@ impl HelperContainer {
             limit: u64::MAX,
             ..UploadBegin::default()
         };
-        let upload = self.channel.upload(begin, SILENCE).await;
+        let upload = self.channel.upload(begin, STALL_TIMEOUT).await;
         upload.map_err(super::export::failed)
     }
 
@@ -153,6 +153,6 @@ impl HelperContainer {
             );
             return;
         }
-        let _ = timeout(REMOVAL, gone).await;
+        let _ = timeout(REMOVAL_TIMEOUT, gone).await;
     }
 }

@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::export::failed;
 use super::helper::{HelperContainer, HelperPurpose};
-use super::{SILENCE, Snapshots};
+use super::{STALL_TIMEOUT, Snapshots};
 use crate::channel::{Backup, BackupPart, Outgoing};
 use crate::engine::{EngineError, RunAs, VolumeDriver, Workspace, labels};
 use crate::sandbox::generation::missing;
@@ -264,7 +264,7 @@ impl Import {
     /// # Errors
     /// [`SandboxError::Failed`] with the entry that could not be made.
     pub async fn send(&mut self, data: Bytes) -> Result<(), SandboxError> {
-        self.0.send(data, SILENCE).await.map_err(failed)
+        self.0.send(data, STALL_TIMEOUT).await.map_err(failed)
     }
 
     /// That was all; returns when it is on the disk.
@@ -272,7 +272,7 @@ impl Import {
     /// # Errors
     /// As [`Self::send`].
     pub async fn end(self) -> Result<UploadDone, SandboxError> {
-        self.0.end(SILENCE).await.map_err(failed)
+        self.0.end(STALL_TIMEOUT).await.map_err(failed)
     }
 }
 
@@ -282,7 +282,7 @@ impl StagedExport {
     /// # Errors
     /// As [`super::Export::next`].
     pub async fn next(&mut self) -> Result<Option<Bytes>, SandboxError> {
-        match self.0.next(SILENCE).await.map_err(failed)? {
+        match self.0.next(STALL_TIMEOUT).await.map_err(failed)? {
             BackupPart::Data(data) => Ok(Some(data)),
             BackupPart::End(_) => Ok(None),
         }

@@ -13,10 +13,10 @@ use crate::sandbox::SandboxError;
 
 /// How long PID 1 may take to read one small file. Its disk may be full, and the file is
 /// the user's, who may have put anything in its place.
-const PATIENCE: Duration = Duration::from_secs(15);
+const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Between two questions.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Snapshots {
     /// When the workspace was used last; `None` where it does not say so. Only where it is
@@ -49,7 +49,7 @@ impl Snapshots {
 
 impl HelperContainer {
     async fn last_use(&self) -> Option<SystemTime> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + READ_TIMEOUT;
         while Instant::now() < end {
             let stats = self.channel.stats().await.ok()?;
             // 0: it has not read it yet.
@@ -57,7 +57,7 @@ impl HelperContainer {
                 let at = u64::try_from(stats.last_used_ms).ok()?;
                 return Some(SystemTime::UNIX_EPOCH + Duration::from_millis(at));
             }
-            sleep(ASK_AGAIN).await;
+            sleep(RETRY_INTERVAL).await;
         }
         None
     }

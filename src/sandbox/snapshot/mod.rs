@@ -36,7 +36,7 @@ use crate::identity::User;
 /// How long nothing may come, or be taken: PID 1 looks at millions of entries without a
 /// word, and a hole of a terabyte takes who hashes it this long. A connection that is
 /// dead is found by its pings.
-const SILENCE: Duration = Duration::from_secs(15 * 60);
+const STALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// One user's workspace as a whole.
 #[derive(Debug, Clone)]

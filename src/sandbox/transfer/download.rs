@@ -8,14 +8,14 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Download, SMALL, STALL, Stat, broken_off};
+use super::{Download, SMALL_CALL_LIMIT, STALL_TIMEOUT, Stat, broken_off};
 use crate::channel::{Channel, Incoming};
-use crate::sandbox::files::FILE_CALL;
+use crate::sandbox::files::FILE_CALL_TIMEOUT;
 use crate::sandbox::retry::RetryPolicy;
 use crate::sandbox::{Sandbox, SandboxError};
 
 /// Chunks that wait to be taken: 512 KiB.
-const AHEAD: usize = 2;
+const CHUNK_BUFFER: usize = 2;
 
 impl Sandbox {
     /// `length` bytes of a regular file from `offset`, or all of a directory as a tar
@@ -33,7 +33,9 @@ impl Sandbox {
         let path = path.into();
         let stat = self.stat(path.clone()).await?;
         match expected(&stat, offset, length) {
-            Some(size) if size <= SMALL as u64 => self.small_download(path, offset, size).await,
+            Some(size) if size <= SMALL_CALL_LIMIT as u64 => {
+                self.small_download(path, offset, size).await
+            }
             _ => self.large_download(path, offset, length).await,
         }
     }
@@ -54,7 +56,9 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.read_bytes(request, left).await }
         };
-        let reply = self.ask(FILE_CALL, RetryPolicy::Anywhere, read).await?;
+        let reply = self
+            .ask(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, read)
+            .await?;
         let stat = Stat {
             size: reply.size,
             modified_ms: reply.modified_ms,
@@ -82,13 +86,13 @@ impl Sandbox {
         };
         let begin = |channel: Channel| {
             let request = request.clone();
-            async move { channel.download(request, STALL).await }
+            async move { channel.download(request, STALL_TIMEOUT).await }
         };
         let turn = self.transfer_turn().await?;
         let (incoming, held) = self.begin(turn, begin).await?;
         let stat = Stat::from(incoming.stat);
         let left = expected(&stat, offset, length);
-        let (sender, chunks) = mpsc::channel(AHEAD);
+        let (sender, chunks) = mpsc::channel(CHUNK_BUFFER);
         let ending = self.ending.clone();
         tokio::spawn(async move {
             hand_on(incoming, left, sender, ending).await;
@@ -125,7 +129,7 @@ async fn hand_on(
 ) {
     loop {
         let next = tokio::select! {
-            next = incoming.next(STALL) => next,
+            next = incoming.next(STALL_TIMEOUT) => next,
             () = sender.closed() => return,
             () = ending.cancelled() => {
                 let _ = sender.try_send(Err(SandboxError::Ending));
@@ -136,7 +140,7 @@ async fn hand_on(
         let chunk = chunk.and_then(|chunk| counted(chunk, &mut left));
         let over = !matches!(chunk, Ok(Some(_)));
         // Not taken in time: the end is missing then, and the caller is told.
-        let taken = timeout(STALL, sender.send(chunk)).await;
+        let taken = timeout(STALL_TIMEOUT, sender.send(chunk)).await;
         if over || !matches!(taken, Ok(Ok(()))) {
             return;
         }

@@ -9,9 +9,12 @@ use casemate_protocol::{Failure, FailureExt as _, MAX_CHUNK, UploadBegin, WriteF
 use futures_util::stream::{BoxStream, StreamExt as _};
 use tokio::time::{Instant, timeout};
 
-use super::{SETTLE, SMALL, STALL, TransferGuard, UploadOptions, Uploaded, broken_off};
+use super::{
+    SMALL_CALL_LIMIT, STALL_TIMEOUT, SYNC_TIMEOUT, TransferGuard, UploadOptions, Uploaded,
+    broken_off,
+};
 use crate::channel::{CallError, Channel, Outgoing};
-use crate::sandbox::files::{FILE_CALL, new_id};
+use crate::sandbox::files::{FILE_CALL_TIMEOUT, new_id};
 use crate::sandbox::retry::{RetryPolicy, Uncertainty};
 use crate::sandbox::{Sandbox, SandboxError};
 
@@ -59,7 +62,7 @@ impl Sandbox {
         };
         let begin = |channel: Channel| {
             let begin = begin.clone();
-            async move { channel.upload(begin, STALL).await }
+            async move { channel.upload(begin, STALL_TIMEOUT).await }
         };
         let (mut outgoing, held) = self.begin(turn, begin).await?;
         for data in head.data {
@@ -81,7 +84,7 @@ impl Sandbox {
     ) -> Result<Uploaded, SandboxError> {
         let sent = Instant::now();
         let why = tokio::select! {
-            done = outgoing.end(SETTLE) => match done {
+            done = outgoing.end(SYNC_TIMEOUT) => match done {
                 Ok(done) => return Ok(Uploaded {
                     size: done.size,
                     created: done.created,
@@ -126,7 +129,7 @@ impl Sandbox {
             let request = request.clone();
             async move { channel.write_file(request, left).await }
         };
-        let reply = self.ask(FILE_CALL, policy, write).await?;
+        let reply = self.ask(FILE_CALL_TIMEOUT, policy, write).await?;
         Ok(Uploaded {
             size: reply.size,
             created: reply.created,
@@ -145,7 +148,7 @@ struct Head {
 impl Head {
     async fn of(content: &mut BoxStream<'static, io::Result<Bytes>>) -> Result<Self, SandboxError> {
         let (mut data, mut size) = (Vec::new(), 0);
-        while size <= SMALL {
+        while size <= SMALL_CALL_LIMIT {
             match given(content).await? {
                 Some(next) => {
                     size += next.len();
@@ -165,7 +168,7 @@ impl Head {
 async fn given(
     content: &mut BoxStream<'static, io::Result<Bytes>>,
 ) -> Result<Option<Bytes>, SandboxError> {
-    match timeout(STALL, content.next()).await {
+    match timeout(STALL_TIMEOUT, content.next()).await {
         Ok(None) => Ok(None),
         Ok(Some(Ok(data))) => Ok(Some(data)),
         Ok(Some(Err(_))) | Err(_) => Err(SandboxError::Cancelled),
@@ -175,7 +178,7 @@ async fn given(
 async fn send(outgoing: &mut Outgoing, mut data: Bytes) -> Result<(), SandboxError> {
     while !data.is_empty() {
         let chunk = data.split_to(data.len().min(MAX_CHUNK));
-        let sent = outgoing.send(chunk, STALL).await;
+        let sent = outgoing.send(chunk, STALL_TIMEOUT).await;
         sent.map_err(broken_off)?;
     }
     Ok(())
