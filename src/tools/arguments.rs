@@ -14,13 +14,13 @@ use super::code::Code;
 use super::error::ToolError;
 
 /// How alike a name must be to be named as the one that was meant.
-const ALIKE: f64 = 0.6;
+const LIKENESS_LIMIT: f64 = 0.6;
 
 /// A part of a name counts as the name from this length on.
 const SHORTEST_PART: usize = 4;
 
 /// Characters of what the caller sent that an error repeats.
-const QUOTED: usize = 200;
+const QUOTED_CHARS_LIMIT: usize = 200;
 
 /// The JSON schema of a type, without what only tells its Rust name, in the words that converters
 /// of clients keep: an enum is `enum`, not `oneOf` of `const`, and no key says that an object is
@@ -103,12 +103,17 @@ pub fn parse<T: JsonSchema + DeserializeOwned>(mut arguments: JsonObject) -> Res
     }
     serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
         // Both may quote what the caller sent.
-        let path: String = error.path().to_string().chars().take(QUOTED).collect();
+        let path: String = error
+            .path()
+            .to_string()
+            .chars()
+            .take(QUOTED_CHARS_LIMIT)
+            .collect();
         let problem: String = error
             .into_inner()
             .to_string()
             .chars()
-            .take(QUOTED)
+            .take(QUOTED_CHARS_LIMIT)
             .collect();
         if path == "." {
             // A missing one: serde names it.
@@ -128,7 +133,7 @@ fn unknown_argument(unknown: &str, known: &[String]) -> ToolError {
     let nearest = known
         .iter()
         .max_by(|a, b| alike(a).total_cmp(&alike(b)))
-        .filter(|name| alike(name) >= ALIKE);
+        .filter(|name| alike(name) >= LIKENESS_LIMIT);
     let shown: String = unknown.escape_debug().take(60).collect();
     let hint = match nearest {
         Some(name) => format!("did you mean `{name}`?"),

@@ -25,7 +25,7 @@ const VERSION_OF_A_REQUEST: &str = "io.modelcontextprotocol/protocolVersion";
 pub const BATCH_MESSAGES: usize = 64;
 
 /// Characters of what the client sent that an error repeats.
-const QUOTED: usize = 60;
+const QUOTED_CHARS_LIMIT: usize = 60;
 
 /// One message, or several that are answered together.
 #[derive(Debug)]
@@ -271,7 +271,7 @@ fn a_kind(value: &Value) -> &'static str {
 }
 
 fn quoted(text: &str) -> String {
-    text.escape_debug().take(QUOTED).collect()
+    text.escape_debug().take(QUOTED_CHARS_LIMIT).collect()
 }
 
 #[cfg(test)]

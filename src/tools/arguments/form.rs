@@ -2,7 +2,7 @@
 
 use serde_json::{Number, Value, json};
 
-use super::QUOTED;
+use super::QUOTED_CHARS_LIMIT;
 use crate::tools::ToolError;
 
 /// Whole numbers up to here are exact in a floating-point number (2^53).
@@ -90,10 +90,14 @@ fn problem(name: &str, schema: &Value, value: &Value) -> String {
     } else {
         form.to_owned()
     };
-    let shown: String = value.to_string().chars().take(QUOTED / 2).collect();
+    let shown: String = value
+        .to_string()
+        .chars()
+        .take(QUOTED_CHARS_LIMIT / 2)
+        .collect();
     format!(
         "is {shown}; it is {wanted}: {}",
-        form.chars().take(QUOTED).collect::<String>()
+        form.chars().take(QUOTED_CHARS_LIMIT).collect::<String>()
     )
 }
 
