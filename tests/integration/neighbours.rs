@@ -19,7 +19,7 @@ const TRIES: usize = 5;
 const GROWTH_KIB: u64 = 10 * 1024;
 
 /// Between two looks at the Engine's memory.
-const LOOK: Duration = Duration::from_millis(100);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 
 async fn median(server: &Server) -> Duration {
     let mut took = Vec::with_capacity(CALLS);
@@ -75,7 +75,7 @@ async fn a_fork_bomb_and_a_flood_are_hardly_felt_by_another_user_and_cost_the_en
         loop {
             tokio::select! {
                 result = &mut flood => return result,
-                () = sleep(LOOK) => {
+                () = sleep(SAMPLE_INTERVAL) => {
                     let now = engine.resident_kib();
                     assert!(now < before + GROWTH_KIB, "{before} KiB became {now} KiB");
                 }

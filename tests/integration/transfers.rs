@@ -15,7 +15,7 @@ use crate::harness::{Answer, HttpServer, TestServer, docker, eventually};
 const LARGE: usize = 64 << 20;
 
 /// For what has to wait for others, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Transfers of one user that run at once.
 const AT_ONCE: usize = 4;
@@ -33,7 +33,7 @@ async fn begin_download(server: &HttpServer, path: &str) -> Answer {
 
 /// All of it; an error when it broke off.
 async fn rest(mut answer: Answer) -> Result<Vec<u8>, String> {
-    let body = timeout(PATIENCE, answer.response.body_mut().collect()).await;
+    let body = timeout(CALL_TIMEOUT, answer.response.body_mut().collect()).await;
     let body = body.map_err(|_| "it did not come".to_owned())?;
     body.map(|body| body.to_bytes().to_vec())
         .map_err(|error| error.to_string())
@@ -73,12 +73,12 @@ async fn a_server_that_is_killed_in_the_middle_leaves_the_old_file_and_nothing_b
     assert_eq!(put(&server, "dir/file", b"old".to_vec()).await, 201);
     let container = server.instance.container();
     let half = half_an_upload(&server, "dir/file").await;
-    eventually("the upload to be under way", PATIENCE, async || {
+    eventually("the upload to be under way", CALL_TIMEOUT, async || {
         !temporary(&container).is_empty()
     })
     .await;
     server.signal("KILL");
-    eventually("the temporary file to go", PATIENCE, async || {
+    eventually("the temporary file to go", CALL_TIMEOUT, async || {
         temporary(&container).is_empty()
     })
     .await;
@@ -109,7 +109,7 @@ async fn small_calls_go_on_beside_as_many_transfers_as_may_be_and_one_more_waits
     let early = timeout(Duration::from_secs(2), one_more.as_mut()).await;
     assert!(early.is_err(), "it had no turn: {early:?}");
     drop(stalled.pop());
-    let answer = timeout(PATIENCE, one_more).await.expect("its turn");
+    let answer = timeout(CALL_TIMEOUT, one_more).await.expect("its turn");
     let content = rest(answer).await.expect("whole");
     for answer in stalled {
         assert!(rest(answer).await == Ok(content.clone()));
@@ -129,7 +129,7 @@ async fn a_transfer_outlasts_the_idle_timeout_and_a_container_that_dies_breaks_i
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(server.instance.containers(), [container.as_str()]);
     assert_eq!(rest(answer).await.map(|content| content.len()), Ok(LARGE));
-    eventually("the idle container to end", PATIENCE, async || {
+    eventually("the idle container to end", CALL_TIMEOUT, async || {
         server.instance.containers().is_empty()
     })
     .await;

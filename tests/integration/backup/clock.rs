@@ -1,6 +1,6 @@
 //! Backups by the clock, inside a server.
 
-use super::{COMPLETE, PATIENCE, backups, done, exec, objects, target};
+use super::{CALL_TIMEOUT, COMPLETE, backups, done, exec, objects, target};
 use crate::harness::{Instance, TestServer, eventually};
 
 #[tokio::test]
@@ -16,13 +16,13 @@ async fn a_server_backs_up_every_user_by_itself_and_not_again_before_it_is_time(
         let all = backups(&target);
         all.len() == 1 && objects(&all[0]) == COMPLETE
     };
-    eventually("alice is backed up", PATIENCE, async || complete()).await;
+    eventually("alice is backed up", CALL_TIMEOUT, async || complete()).await;
     assert!(first.end().await.success());
     let made = backups(&target);
     // One that starts later finds it: bob, who is new, comes first, and alice not again.
     let second = server.start().await;
     second.shell("true").await;
-    eventually("bob is backed up", PATIENCE, async || {
+    eventually("bob is backed up", CALL_TIMEOUT, async || {
         backups(&target).len() == 2
     })
     .await;
@@ -62,7 +62,7 @@ async fn a_backup_that_a_clock_named_which_ran_ahead_keeps_none_from_being_made_
         .env("CASEMATE_BACKUP_KEEP_WEEKLY", "0")
         .start()
         .await;
-    eventually("the new one is the only one", PATIENCE, async || {
+    eventually("the new one is the only one", CALL_TIMEOUT, async || {
         let all = backups(&target);
         all.len() == 1 && all[0] != ahead && objects(&all[0]) == COMPLETE
     })

@@ -4,7 +4,7 @@
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use super::{COMPLETE, PATIENCE, backups, casemate, done, exec, objects, target};
+use super::{CALL_TIMEOUT, COMPLETE, backups, casemate, done, exec, objects, target};
 use crate::harness::{Instance, docker, eventually};
 
 /// What was left by a restore is removed two minutes after it began, when its container
@@ -41,7 +41,7 @@ async fn a_backup_that_is_killed_is_none_and_the_next_run_removes_it_and_complet
     );
     for _ in 0..2 {
         let running = start(&instance, &[&["backup", "alice"], &to[..]].concat());
-        eventually("some of it is stored", PATIENCE, async || {
+        eventually("some of it is stored", CALL_TIMEOUT, async || {
             backups(&target).iter().any(|backup| {
                 let parts = std::fs::read_dir(backup).expect("a directory");
                 let sizes = parts.filter_map(|part| part.ok()?.metadata().ok());
@@ -125,7 +125,7 @@ async fn a_restore_that_is_killed_at_any_point_changes_nothing_and_the_next_one_
         // What others left is no sign of this one.
         let before = instance.volumes();
         let running = start(&instance, &restore);
-        eventually("it comes to that point", PATIENCE, async || {
+        eventually("it comes to that point", CALL_TIMEOUT, async || {
             let more = instance.volumes().len() > before.len();
             more && has_come_to(&instance, point)
         })

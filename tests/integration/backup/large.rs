@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use super::{PATIENCE, done, exec, target};
+use super::{CALL_TIMEOUT, done, exec, target};
 use crate::harness::Instance;
 
 /// Most that the process may have had in memory.
@@ -21,7 +21,7 @@ async fn peak_of(instance: &Instance, args: &[&str]) -> u64 {
         .stdout(Stdio::null())
         .spawn()
         .expect("it starts");
-    let end = std::time::Instant::now() + 10 * PATIENCE;
+    let end = std::time::Instant::now() + 10 * CALL_TIMEOUT;
     let mut most = 0;
     loop {
         most = most.max(peak(child.id()).unwrap_or(0));

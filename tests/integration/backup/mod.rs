@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::harness::{Directory, Instance};
 
 /// For what has to be waited for, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{PATIENCE, casemate, done, exec, target, text};
+use super::{CALL_TIMEOUT, casemate, done, exec, target, text};
 use crate::harness::{Directory, Instance, TestServer, docker, eventually};
 
 /// Writes the same number into two files, one after the other, again and again. In a
@@ -43,7 +43,7 @@ async fn what_is_written_all_the_time_is_copied_at_one_moment_and_goes_on_afterw
     assert!(made["processes"].as_u64() >= Some(1), "{made}");
     assert!(made["stopped_ms"].as_u64() < Some(10_500), "{made}");
     let then = number(server.shell("cat z-first").await.stdout());
-    eventually("it goes on", PATIENCE, async || {
+    eventually("it goes on", CALL_TIMEOUT, async || {
         number(server.shell("cat z-first").await.stdout()) > then
     })
     .await;
@@ -84,7 +84,7 @@ async fn what_the_user_had_stopped_stays_so() {
         rows.sort();
         rows
     };
-    eventually("one is stopped", PATIENCE, async || {
+    eventually("one is stopped", CALL_TIMEOUT, async || {
         states().iter().any(|row| row.starts_with('T'))
     })
     .await;

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{PATIENCE, exec, text};
+use super::{CALL_TIMEOUT, exec, text};
 use crate::harness::{Directory, Instance, eventually};
 
 /// One that answers, with the bucket `backups`. Dropping it ends it.
@@ -44,7 +44,7 @@ impl Moto {
             .spawn()
             .expect("it starts");
         let moto = Self { child, port, log };
-        eventually("moto answers", PATIENCE, async || {
+        eventually("moto answers", CALL_TIMEOUT, async || {
             moto.request("PUT", "/backups").contains("200 OK")
         })
         .await;
@@ -68,7 +68,7 @@ impl Moto {
         exec(instance, "head -c 300M /dev/urandom > random");
         let mut command = self.command(instance, &["backup", "alice"]);
         let running = command.stderr(Stdio::null()).spawn().expect("it starts");
-        eventually("it says what it uploads", PATIENCE, async || {
+        eventually("it says what it uploads", CALL_TIMEOUT, async || {
             self.has_said_all()
         })
         .await;

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use super::{PATIENCE, backups, done, exec, refused, target};
+use super::{CALL_TIMEOUT, backups, done, exec, refused, target};
 use crate::harness::{Directory, Instance, docker, eventually};
 
 fn with_backup(fill: &str) -> (Instance, Directory) {
@@ -49,7 +49,7 @@ async fn a_hold_that_comes_while_it_is_restored_holds() {
     let mut restoring = instance.command(&["restore", "alice", "--from", target.text()]);
     restoring.stdout(Stdio::null()).stderr(Stdio::piped());
     let restoring = restoring.spawn().expect("it starts");
-    eventually("it is being filled", PATIENCE, async || {
+    eventually("it is being filled", CALL_TIMEOUT, async || {
         instance
             .volumes()
             .iter()
