@@ -18,7 +18,8 @@ use crate::engine::Engine;
 use crate::identity::{Issuer, Subject, User};
 use crate::ops::backup::{Backups, Id, Manifest, ManifestConsistency, Store};
 use crate::ops::users::{self, UserError};
-use crate::sandbox::{Manager, Snapshots};
+use crate::sandbox::Manager;
+use crate::snapshot::Snapshots;
 
 /// Flags of `backup`.
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use anyhow::{bail, ensure};
 use super::progress::Progress;
 use crate::identity;
 use crate::ops::backup::BackupError;
-use crate::sandbox::Snapshots;
+use crate::snapshot::Snapshots;
 
 /// Does `operation` for each user, also after it failed for some, and prints what `tell` makes of
 /// each result. Returns the results.

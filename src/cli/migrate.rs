@@ -8,7 +8,8 @@ use crate::config::SettingsArgs;
 use crate::identity::{Issuer, Subject};
 use crate::ops::backup::{BackupError, MigratedWorkspace, Migration};
 use crate::ops::users;
-use crate::sandbox::{Manager, Snapshots};
+use crate::sandbox::Manager;
+use crate::snapshot::Snapshots;
 
 /// Flags of `migrate`.
 #[derive(Debug, clap::Args)]

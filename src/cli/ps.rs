@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::{setup, table};
 use crate::config::SettingsArgs;
 use crate::engine::{State, labels};
-use crate::sandbox::{LiveSandbox, survey};
+use crate::provision::survey;
+use crate::sandbox::LiveSandbox;
 
 /// Flags of `ps`.
 #[derive(Debug, clap::Args)]

@@ -13,7 +13,7 @@ use crate::engine::{Engine, labels};
 use crate::identity::{Instance, User};
 use crate::ops::gc::hold;
 use crate::ops::removal::AuditedRemoval;
-use crate::sandbox::{removal_order, survey};
+use crate::provision::{removal_order, survey};
 
 /// Flags of `rm`.
 #[derive(Debug, clap::Args)]

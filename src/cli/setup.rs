@@ -14,7 +14,7 @@ use super::traces::{self, Traces};
 use crate::audit::{self, Audit};
 use crate::config::{Config, Environment, Origin, ProcessEnvironment, Setting, SettingsArgs};
 use crate::engine::{self, Engine, EngineAddress, EngineError};
-use crate::sandbox::node;
+use crate::provision::node;
 
 /// What a verb that a person runs begins with: its settings, logs of errors alone, and the Engine.
 ///

@@ -5,7 +5,8 @@ use anyhow::ensure;
 use crate::engine::Engine;
 use crate::identity::{Instance, Issuer, Subject, User};
 use crate::ops::users::{self, UserError};
-use crate::sandbox::{Manager, Snapshots};
+use crate::sandbox::Manager;
+use crate::snapshot::Snapshots;
 
 /// Which user's sandbox.
 #[derive(Debug, clap::Args)]

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::engine::{Engine, EngineError, labels};
 use crate::identity::{Instance, Issuer, Subject, User};
-use crate::sandbox::owner;
+use crate::provision::owner;
 
 /// Why a name means no user.
 #[derive(Debug, Error)]

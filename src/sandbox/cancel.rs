@@ -4,20 +4,18 @@
 //! tag, and PID 1 knows them. So every running container of the user is asked, over the
 //! channel that this server has or a bridge of its own; none is made for it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-use super::provisioner::connect_to;
-use super::{Manager, SandboxError};
+use super::manager::Manager;
 use crate::channel::Channel;
 use crate::engine::{ContainerSummary, State, labels};
 use crate::identity::User;
+use crate::provision::{SandboxError, connect_to};
 
 /// How long a container may take to be connected to and to answer: whoever cancels expects
 /// the end within 2 s, and a container at its CPU limit is slow.
@@ -30,19 +28,6 @@ const RETRY_DELAYS: [Duration; 3] = [
     Duration::from_millis(700),
     Duration::from_millis(1500),
 ];
-
-/// Notifications of one user that are acted on at once: each may cost a bridge.
-const NOTIFICATION_LIMIT: usize = 4;
-
-/// The turns of one user's cancellations.
-#[derive(Debug, Clone)]
-pub(super) struct Cancellations(Arc<Semaphore>);
-
-impl Default for Cancellations {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(NOTIFICATION_LIMIT)))
-    }
-}
 
 /// Which requests a notification may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

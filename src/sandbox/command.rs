@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use casemate_protocol::{Captured, DetachReply, Finished, Outcome, Progress, StartRequest};
+use casemate_protocol::{DetachReply, Finished, Progress, StartRequest};
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::execution::Execution;
-use super::warm_pool::{CommandLocation, Slot};
-use super::{Answer, Containers, LEASE_TIMEOUT, OwnerHandle, Reason, Sandbox, SandboxError, Wait};
-use crate::meter::Meter;
+use crate::provision::Reason;
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -103,83 +99,4 @@ pub struct LostCommand {
     pub accepted: bool,
     /// Since it was sent.
     pub after: Duration,
-}
-
-impl Sandbox {
-    /// Runs a command, or goes on with one.
-    ///
-    /// # Errors
-    /// When it was certainly not run: no sandbox, no shell, a wrong `cwd`; and
-    /// `UNKNOWN_COMMAND` for an id that this user's sandbox does not know.
-    pub async fn exec(
-        &self,
-        command: Command,
-        follow: WaitOptions<'_>,
-    ) -> Result<Answer<ExecOutcome>, SandboxError> {
-        let deadline = Instant::now() + LEASE_TIMEOUT;
-        let mut wait = Wait::new(&self.meter);
-        let turn = async {
-            let admitted = self.turn(deadline, |ahead| follow.waits(ahead)).await?;
-            let location = match &self.containers {
-                Containers::Lasting(handle) => CommandLocation::In(Slot::shared(handle.clone())),
-                Containers::Fresh(pool) => pool.slot(&command, deadline, &follow).await?,
-            };
-            Ok::<_, SandboxError>((admitted, location))
-        };
-        let (_admitted, location) = tokio::select! {
-            turn = turn => turn.inspect_err(|error| wait.refused(error))?,
-            () = follow.cancel.cancelled() => return Err(SandboxError::Cancelled),
-            () = self.ending.cancelled() => return Err(SandboxError::Ending),
-        };
-        let slot = match location {
-            CommandLocation::In(slot) => slot,
-            CommandLocation::Over(executed) => return Ok(self.answer(executed)),
-        };
-        let executed = self.exec_in(&slot.handle, command, follow, wait).await;
-        if let Ok(ExecOutcome::Finished(finished)) = &executed {
-            count(&self.meter, finished);
-        }
-        let Containers::Fresh(pool) = &self.containers else {
-            return Ok(self.answer(executed?));
-        };
-        let executed = executed.map(|mut executed| {
-            pool.settle(slot, &mut executed);
-            self.answer(executed)
-        });
-        // The next command finds one ready.
-        pool.spare().warm();
-        executed
-    }
-
-    async fn exec_in(
-        &self,
-        handle: &OwnerHandle,
-        command: Command,
-        follow: WaitOptions<'_>,
-        wait: Wait,
-    ) -> Result<ExecOutcome, SandboxError> {
-        let mut execution = Execution::new(handle, command, &follow).waiting(wait);
-        let executed = tokio::select! {
-            executed = execution.run() => executed,
-            () = follow.cancel.cancelled() => execution.cancel(SandboxError::Cancelled).await,
-            () = self.ending.cancelled() => execution.cancel(SandboxError::Ending).await,
-        };
-        if let Some(container) = execution.container() {
-            self.last_container.set(container);
-        }
-        executed
-    }
-}
-
-/// As often as the outcome is told: who asks again for a command that is over is told it
-/// once more.
-pub(super) fn count(meter: &Meter, finished: &Finished) {
-    match finished.outcome() {
-        Outcome::TimedOut => meter.killed("timeout"),
-        Outcome::Cancelled => meter.killed("cancelled"),
-        _ => {}
-    }
-    meter.oom_killed(finished.oom_kills);
-    let total = |stream: &Option<Captured>| stream.as_ref().map_or(0, |stream| stream.total);
-    meter.output(total(&finished.stdout), total(&finished.stderr));
 }

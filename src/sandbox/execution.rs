@@ -16,8 +16,11 @@ use casemate_protocol::{Finished, command_event::Event};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::command::{Command, ExecOutcome, LostCommand, ProgressUpdate, WaitOptions};
-use super::{Lease, OwnerHandle, RETRY_INTERVAL, Reason, SandboxError, Wait};
+use super::lease::{Lease, OwnerHandle};
+use super::retry::RETRY_INTERVAL;
+use super::wait::Wait;
 use crate::channel::{CallError, Channel, CommandEvents};
+use crate::provision::{Reason, SandboxError};
 
 /// After a command's own deadline, or its caller's patience, there is an answer within
 /// this time, also when PID 1 is silent: killing a tree takes TERM's grace and some

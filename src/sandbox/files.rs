@@ -13,8 +13,9 @@ use casemate_protocol::{
     write_file_request::Mode,
 };
 
+use super::handle::{Answer, Sandbox};
 use super::retry::RetryPolicy;
-use super::{Answer, Sandbox, SandboxError};
+use crate::provision::SandboxError;
 
 /// A file call's time. What takes longer than this is a transfer.
 pub(super) const FILE_CALL_TIMEOUT: Duration = Duration::from_secs(30);

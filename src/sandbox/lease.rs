@@ -2,19 +2,13 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::replaced::Reason;
-use super::{Notice, SandboxError, Status};
 use crate::channel::Channel;
-
-/// How long a call waits for the container: a creation takes 0.4 s, an image
-/// that is being prepared some seconds, and desktop clients give up after 60 s.
-pub(super) const LEASE_TIMEOUT: Duration = Duration::from_secs(45);
+use crate::provision::{LEASE_TIMEOUT, Notice, Reason, SandboxError, Status};
 
 /// The right to use the container as it is now.
 #[derive(Debug)]

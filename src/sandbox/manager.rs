@@ -2,37 +2,26 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument as _, info_span, warn};
+use tracing::warn;
 
-use super::admission::Admission;
-use super::cancel::Cancellations;
-use super::capacity::Capacity;
+use super::handle::{Cancellations, Containers, Sandbox, Transfers};
 use super::last_container::LastContainer;
-use super::owner::Owner;
-use super::provisioner::{Provisioner, ServerContext};
-use super::spec::INIT;
-use super::survey;
-use super::transfer::Transfers;
-use super::uids::UidsInUse;
+use super::spawner::{OwnerSpawner, until};
 use super::warm_pool::WarmPool;
-use super::{Containers, LiveSandbox, OwnerHandle, PendingNotice, Sandbox, SandboxError, Status};
 use crate::audit::Audit;
 use crate::config::Config;
 use crate::engine::{ContainerSummary, Engine, EngineError, PreparedImage, labels};
-use crate::identity::{SandboxName, User};
+use crate::identity::User;
 use crate::meter::Meter;
-
-/// Requests that wait for one owner: all calls of a user that may run at once
-/// ask for a lease, and nothing else is queued here.
-const REQUEST_BUFFER: usize = 256;
+use crate::provision::{
+    Admission, INIT, LiveSandbox, Provisioner, SandboxError, ServerContext, look,
+};
 
 /// How long the end of the server waits for its commands to be ended.
 const COMMANDS_END_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -40,64 +29,6 @@ const COMMANDS_END_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long the end of the server takes in all: clients kill a server that has not ended
 /// after two seconds, the first of them those of the MCP SDKs.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1900);
-
-/// The name of this machine, for labels and records.
-pub fn node() -> String {
-    let uname = rustix::system::uname();
-    uname.nodename().to_string_lossy().into_owned()
-}
-
-/// Starts owners of one user's containers.
-#[derive(Debug)]
-pub(super) struct OwnerSpawner {
-    provisioner: Provisioner,
-    ending: CancellationToken,
-    ended: CancellationToken,
-}
-
-impl OwnerSpawner {
-    /// How the user's containers are made.
-    pub fn provisioner(&self) -> &Provisioner {
-        &self.provisioner
-    }
-
-    /// The calls of all users that wait.
-    pub fn waiting(&self) -> Arc<AtomicUsize> {
-        self.provisioner.context.waiting.clone()
-    }
-
-    /// An owner without a container yet.
-    pub fn spawn_owner(&self) -> OwnerHandle {
-        // The owner outlives the call that comes first: its span is no part of that call's.
-        let (user, name) = (&self.provisioner.user, self.provisioner.name.as_str());
-        let span = info_span!(parent: None, "sandbox", %user, name);
-        let (requests, receiver) = mpsc::channel(REQUEST_BUFFER);
-        let (status_sender, status) = watch::channel(Status::Absent);
-        let notice = PendingNotice::default();
-        let owner = Owner::new(self.provisioner.clone(), status_sender, notice.clone());
-        let run = owner.run(receiver, self.ending.clone(), self.ended.clone());
-        self.provisioner.context.tasks.spawn(run.instrument(span));
-        OwnerHandle {
-            requests,
-            status,
-            notice,
-            ending: self.ending.clone(),
-        }
-    }
-
-    /// Runs this until it ends or the server does.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let task = until(self.ended.clone(), task);
-        self.provisioner.context.tasks.spawn(task);
-    }
-}
-
-async fn until(ended: CancellationToken, task: impl Future<Output = ()>) {
-    tokio::select! {
-        () = task => {}
-        () = ended.cancelled() => {}
-    }
-}
 
 /// Hands out sandboxes. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -117,20 +48,8 @@ pub struct Manager {
 impl Manager {
     /// No sandboxes yet. Does not reach for the Engine.
     pub fn new(config: Config, engine: Engine) -> Self {
-        let waiting: Arc<AtomicUsize> = Arc::default();
-        let context = ServerContext {
-            config,
-            engine,
-            since: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-            node: node(),
-            preparing: tokio::sync::Mutex::new(()),
-            uids_in_use: UidsInUse::default(),
-            capacity: Capacity::new(waiting.clone()),
-            waiting,
-            tasks: TaskTracker::new(),
-        };
         Self {
-            context: Arc::new(context),
+            context: ServerContext::new(config, engine),
             sandboxes: Arc::default(),
             audit: Audit::off(),
             first_use: CancellationToken::new(),
@@ -226,18 +145,12 @@ impl Manager {
         ];
         let mut rows = engine.list_containers(&theirs).await?;
         rows.retain(ContainerSummary::is_sandbox);
-        Ok(survey::look(rows, |row| capacity.channel(&row.id)).await)
+        Ok(look(rows, |row| capacity.channel(&row.id)).await)
     }
 
     /// How the containers of `user` are made.
     pub(super) fn provisioner(&self, user: &User) -> Provisioner {
-        Provisioner {
-            context: self.context.clone(),
-            engine: self.context.engine.clone(),
-            user: user.clone(),
-            settings: self.context.config.for_user(user),
-            name: SandboxName::new(&self.context.config.instance, user),
-        }
+        Provisioner::new(&self.context, user)
     }
 
     fn start_sandbox(&self, user: &User) -> Sandbox {

@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::{Manager, survey};
-use crate::engine::{ContainerSummary, Engine, EngineError, labels};
+use super::manager::Manager;
+use crate::engine::{ContainerSummary, EngineError, labels};
 use crate::meter::Meter;
+use crate::provision::{disk_free, look};
 
 /// How long a look may take: Prometheus gives a scrape 10 s, and what the Engine does
 /// not say in time is said to be missing.
@@ -43,7 +44,7 @@ impl Manager {
             (mode.map_or("unknown", String::as_str), row.state.as_str())
         });
         meter.sandboxes(found);
-        let seen = survey::look(rows, |row| context.capacity.channel(&row.id)).await;
+        let seen = look(rows, |row| context.capacity.channel(&row.id)).await;
         let memory = seen.iter().filter_map(|one| one.stats.as_ref());
         meter.memory(memory.map(|stats| stats.memory_bytes).sum());
         if let Some(free) = disk_free(&context.engine).await? {
@@ -51,20 +52,4 @@ impl Manager {
         }
         Ok(())
     }
-}
-
-/// Free bytes on the Engine's disk; `None` where this machine cannot see it. A directory of the
-/// same name is no proof: one may be left of an Engine that ran here before Docker Desktop.
-///
-/// # Errors
-/// The Engine's.
-pub async fn disk_free(engine: &Engine) -> Result<Option<u64>, EngineError> {
-    let capabilities = engine.capabilities().await?;
-    let local = engine.address().uri.starts_with("unix://");
-    let local = local && capabilities.is_on_this_machine();
-    if !local || capabilities.root_dir.is_empty() {
-        return Ok(None);
-    }
-    let disk = rustix::fs::statvfs(&capabilities.root_dir).ok();
-    Ok(disk.map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)))
 }

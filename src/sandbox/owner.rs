@@ -12,14 +12,12 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::capacity::Priority;
-use super::provisioner::{Provisioner, Running, UNRESPONSIVE_TIMEOUT};
-use super::replaced::Reason;
-use super::{Lease, Notice, PendingNotice, Request, SandboxError, Status};
+use super::lease::{Lease, PendingNotice, Request};
 use crate::engine::State;
-
-/// After PID 1 has ended, the Engine removes the container within this time.
-pub(super) const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::provision::{
+    Notice, Priority, Provisioner, REMOVAL_TIMEOUT, Reason, Running, SandboxError, Status,
+    UNRESPONSIVE_TIMEOUT,
+};
 
 /// Between two tries.
 const OPEN_RETRY_INTERVAL: Duration = Duration::from_millis(300);

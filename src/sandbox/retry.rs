@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use casemate_protocol::failure::Code;
 
-use super::SandboxError;
 use crate::channel::CallError;
+use crate::provision::{SandboxError, Uncertainty};
+
+/// Between two tries after a channel broke.
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Where a call may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,19 +23,6 @@ pub(super) enum RetryPolicy {
     Overwrite,
     /// Only where PID 1 knows its id: a change that is made once.
     SameContainer,
-}
-
-/// Why it is unknown whether a change was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Uncertainty {
-    /// Its container is gone.
-    Replaced,
-    /// Its container did not answer in this time.
-    Silent(Duration),
-    /// The channel broke, and no other could be opened.
-    Unreachable,
-    /// The server is ending and does not wait for the answer.
-    Ending,
 }
 
 /// One call through its tries.

@@ -13,14 +13,15 @@ use casemate_protocol::failure::Code;
 use casemate_protocol::run_output::Output;
 use tokio::time::{Instant, sleep};
 
-use super::admission::AdmissionPermit;
-use super::command::count;
+use super::command::LostCommand;
+use super::exec::count;
+use super::handle::{Containers, Sandbox};
+use super::retry::RETRY_INTERVAL;
+use super::wait::Wait;
 use super::warm_pool::Slot;
-use super::{
-    Containers, LEASE_TIMEOUT, LostCommand, RETRY_INTERVAL, Reason, Sandbox, SandboxError, Wait,
-};
 use crate::channel::{CallError, Channel, CommandInput, CommandOutput};
 use crate::meter::Meter;
+use crate::provision::{AdmissionPermit, LEASE_TIMEOUT, Reason, SandboxError};
 
 /// A command that runs. Dropped, it ends with all it started.
 pub struct Run {

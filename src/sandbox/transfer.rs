@@ -18,8 +18,6 @@ mod download;
 mod upload;
 
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,18 +26,13 @@ use casemate_protocol::{DeleteRequest, StatReply, StatRequest};
 use futures_util::stream::BoxStream;
 use tokio::time::{Instant, sleep};
 
-use super::admission::{Admission, AdmissionPermit};
 use super::files::{FILE_CALL_TIMEOUT, new_id};
-use super::lease::{LEASE_TIMEOUT, OwnerHandle};
-use super::provisioner::connect_to;
-use super::retry::RetryPolicy;
-use super::{RETRY_INTERVAL, Sandbox, SandboxError, Wait};
+use super::handle::Sandbox;
+use super::lease::OwnerHandle;
+use super::retry::{RETRY_INTERVAL, RetryPolicy};
+use super::wait::Wait;
 use crate::channel::{CallError, Channel};
-use crate::engine::Engine;
-
-/// Transfers of one user at once: of the 16 bridges that PID 1 serves, and one thread
-/// of it for each.
-const TRANSFER_LIMIT: u32 = 4;
+use crate::provision::{AdmissionPermit, LEASE_TIMEOUT, SandboxError, connect_to};
 
 /// A transfer in which nothing moves for this long is ended.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -99,23 +92,6 @@ pub struct Uploaded {
     pub entries: u64,
     /// Other names that the file had (hard links), which keep the old content.
     pub other_names: u64,
-}
-
-/// The transfers of one user.
-#[derive(Debug, Clone)]
-pub(super) struct Transfers {
-    admission: Admission,
-    engine: Engine,
-}
-
-impl Transfers {
-    /// `waiting`: the calls of all users that wait.
-    pub fn new(engine: Engine, waiting: Arc<AtomicUsize>) -> Self {
-        Self {
-            admission: Admission::new(TRANSFER_LIMIT, waiting),
-            engine,
-        }
-    }
 }
 
 /// What a transfer holds as long as it lasts.
@@ -231,14 +207,5 @@ impl From<StatReply> for Stat {
             is_dir: reply.is_dir,
             version: reply.version,
         }
-    }
-}
-
-/// What ended a transfer in the middle.
-pub(super) fn broken_off(error: CallError) -> SandboxError {
-    match error {
-        CallError::Failed(failure) => SandboxError::Failed(failure),
-        CallError::Lost(_) => SandboxError::BrokenOff,
-        CallError::Deadline(after) => SandboxError::Deadline(after),
     }
 }

@@ -2,8 +2,8 @@
 
 use tokio::time::Instant;
 
-use super::SandboxError;
 use crate::meter::Meter;
+use crate::provision::SandboxError;
 
 /// The wait of one call. It is counted once, however it ends.
 #[derive(Debug)]

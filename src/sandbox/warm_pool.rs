@@ -20,11 +20,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Admission, AdmissionPermit};
-use super::command::{ProgressUpdate, WaitOptions};
+use super::command::{Command, ExecOutcome, ProgressUpdate, WaitOptions};
 use super::execution::Execution;
-use super::manager::OwnerSpawner;
-use super::{Command, ExecOutcome, OwnerHandle, SandboxError};
+use super::lease::OwnerHandle;
+use super::spawner::OwnerSpawner;
+use crate::provision::{Admission, AdmissionPermit, SandboxError};
 
 /// Outcomes kept for callers that were answered `running`, as many as PID 1 keeps
 /// in a container that lasts.

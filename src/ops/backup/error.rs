@@ -4,7 +4,8 @@ use super::id::Id;
 use crate::audit::AuditWriteError;
 use crate::ops::chain;
 use crate::ops::gc::hold::HoldError;
-use crate::sandbox::{SandboxError, StageError};
+use crate::sandbox::SandboxError;
+use crate::snapshot::StageError;
 
 /// Why there is no backup, or nothing was restored. The old state is in force then.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ use super::pack::PackedArchive;
 use super::store::{MANIFEST, Store};
 use super::stream::ContentDigest;
 use crate::identity::User;
-use crate::sandbox::Consistency;
+use crate::snapshot::Consistency;
 
 /// The layout that this server writes: the second one has extended attributes, and says what
 /// was left out.

@@ -22,9 +22,8 @@ use super::stream::{Chunk, Chunks, ContentDigest, on_thread};
 use super::{Event, damage};
 use crate::ops::gc::hold;
 use crate::ops::removal::AuditedRemoval;
-use crate::sandbox::{
-    Consistency, ExportPart, Import, Manager, SnapshotReport, Snapshots, StagedVolume,
-};
+use crate::sandbox::Manager;
+use crate::snapshot::{Consistency, ExportPart, Import, SnapshotReport, Snapshots, StagedVolume};
 
 /// How often a container is ended that came while the old volume was read for the last time: a
 /// server whose command was ended makes one, to ask what became of it.

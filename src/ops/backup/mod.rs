@@ -64,7 +64,8 @@ use crate::config::Retention;
 use crate::identity::Instance;
 use crate::meter::Meter;
 use crate::ops::removal::AuditedRemoval;
-use crate::sandbox::{Manager, Snapshots};
+use crate::sandbox::Manager;
+use crate::snapshot::Snapshots;
 
 /// What happens, for who waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,7 +30,7 @@ use super::stream::{Chunk, ChunkWriter, Chunks, on_thread};
 use super::{Backups, Event, damage};
 use crate::ops::gc::hold;
 use crate::ops::removal::AuditedRemoval;
-use crate::sandbox::{Import, Snapshots, StagedVolume};
+use crate::snapshot::{Import, Snapshots, StagedVolume};
 
 /// A backup that is there to be read.
 #[derive(Debug, Clone)]

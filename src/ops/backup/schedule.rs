@@ -14,7 +14,8 @@ use tracing::{info, warn};
 use super::error::BackupError;
 use super::{BackupReport, Backups};
 use crate::identity::User;
-use crate::sandbox::{Manager, Snapshots};
+use crate::sandbox::Manager;
+use crate::snapshot::Snapshots;
 
 /// Between two looks at whose workspaces there are. The target is asked only of those that
 /// may be due.

@@ -22,7 +22,7 @@ use super::sink::Sink;
 use super::store::{ARCHIVE, LIST, MANIFEST, STARTED};
 use super::stream::{Chunk, ChunkWriter, Chunks, on_thread};
 use super::{Backups, Event, StoredBackup, damage};
-use crate::sandbox::{Consistency, Export, ExportPart, SnapshotReport, Snapshots};
+use crate::snapshot::{Consistency, Export, ExportPart, SnapshotReport, Snapshots};
 
 /// Copies of a workspace that is being changed while it is copied. Who changes it all the
 /// time does so in the third one too, and a backup that says so is better than none.

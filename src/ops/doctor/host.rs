@@ -3,7 +3,7 @@
 use super::{Finding, chain};
 use crate::config::{Bytes, Config, Quantity as _};
 use crate::engine::{Capabilities, Engine, Quota};
-use crate::sandbox::disk_free;
+use crate::provision::disk_free;
 
 /// What the host can do, as its Engine says.
 pub async fn look(engine: &Engine) -> Vec<Finding> {

@@ -3,7 +3,7 @@
 use super::{Finding, chain};
 use crate::config::{SandboxSettings, limits};
 use crate::engine::{Engine, ImageState, UidRange};
-use crate::sandbox::image_state;
+use crate::provision::image_state;
 
 /// The image of this sandbox.
 pub async fn look(engine: &Engine, sandbox: &SandboxSettings, uids: UidRange) -> Finding {

@@ -14,10 +14,8 @@ use crate::config::{Config, SandboxSettings, limits};
 use crate::engine::{Engine, EngineError, labels};
 use crate::identity::User;
 use crate::ops::removal;
-use crate::sandbox::{
-    Command, DOCTOR_ISSUER, ExecOutcome, Manager, ProgressUpdate, SandboxError, WaitOptions,
-    uid_range,
-};
+use crate::provision::{DOCTOR_ISSUER, uid_range};
+use crate::sandbox::{Command, ExecOutcome, Manager, ProgressUpdate, SandboxError, WaitOptions};
 
 /// How long its container outlives a doctor that was killed. The next one removes the volume.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);

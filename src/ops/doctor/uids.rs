@@ -6,7 +6,7 @@ use std::fs;
 use super::{Finding, chain};
 use crate::config::Config;
 use crate::engine::{Engine, EngineError, UidRange, VolumeSummary, labels};
-use crate::sandbox::{uid_range, workspaces};
+use crate::provision::{uid_range, workspaces};
 
 /// Users of this machine, and uids that it delegates to them: passwd(5), subuid(5).
 const PASSWD: &str = "/etc/passwd";

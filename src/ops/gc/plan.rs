@@ -11,7 +11,7 @@ use super::{Gc, GcError, Scope, hold};
 use crate::engine::{ContainerSummary, VolumeSummary, labels};
 use crate::identity::{SandboxName, User};
 use crate::ops::chain;
-use crate::sandbox::{is_abandoned, owner, workspaces};
+use crate::provision::{is_abandoned, owner, workspaces};
 
 /// What may be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

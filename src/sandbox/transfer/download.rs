@@ -8,11 +8,12 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Download, SMALL_CALL_LIMIT, STALL_TIMEOUT, Stat, broken_off};
+use super::{Download, SMALL_CALL_LIMIT, STALL_TIMEOUT, Stat};
 use crate::channel::{Channel, Incoming};
+use crate::provision::{SandboxError, broken_off};
 use crate::sandbox::files::FILE_CALL_TIMEOUT;
+use crate::sandbox::handle::Sandbox;
 use crate::sandbox::retry::RetryPolicy;
-use crate::sandbox::{Sandbox, SandboxError};
 
 /// Chunks that wait to be taken: 512 KiB.
 const CHUNK_BUFFER: usize = 2;

@@ -11,12 +11,12 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     SMALL_CALL_LIMIT, STALL_TIMEOUT, SYNC_TIMEOUT, TransferGuard, UploadOptions, Uploaded,
-    broken_off,
 };
 use crate::channel::{CallError, Channel, Outgoing};
+use crate::provision::{SandboxError, Uncertainty, broken_off};
 use crate::sandbox::files::{FILE_CALL_TIMEOUT, new_id};
-use crate::sandbox::retry::{RetryPolicy, Uncertainty};
-use crate::sandbox::{Sandbox, SandboxError};
+use crate::sandbox::handle::Sandbox;
+use crate::sandbox::retry::RetryPolicy;
 
 impl Sandbox {
     /// Puts `content` at `path`, and makes the directories above it. A file appears whole

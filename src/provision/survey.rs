@@ -7,7 +7,7 @@ use casemate_protocol::StatsReply;
 use futures_util::{StreamExt as _, stream};
 use tokio::time::timeout;
 
-use super::provisioner::connect_to;
+use super::connect::connect_to;
 use crate::channel::Channel;
 use crate::engine::{ContainerSummary, Engine, EngineError, State, labels};
 use crate::identity::Instance;
@@ -43,7 +43,7 @@ pub async fn survey(engine: &Engine, instance: &Instance) -> Result<Vec<LiveSand
 }
 
 /// Opens a channel to each that runs and asks it.
-pub(super) async fn connect(engine: &Engine, rows: Vec<ContainerSummary>) -> Vec<LiveSandbox> {
+pub async fn connect(engine: &Engine, rows: Vec<ContainerSummary>) -> Vec<LiveSandbox> {
     let each = rows.into_iter().map(|row| async move {
         let channel = match row.state {
             State::Running => timeout(PROBE_TIMEOUT, connect_to(engine, &row.id))
@@ -60,7 +60,7 @@ pub(super) async fn connect(engine: &Engine, rows: Vec<ContainerSummary>) -> Vec
 }
 
 /// Asks those that a channel leads to already.
-pub(super) async fn probe(channels: Vec<(ContainerSummary, Channel)>) -> Vec<LiveSandbox> {
+pub async fn probe(channels: Vec<(ContainerSummary, Channel)>) -> Vec<LiveSandbox> {
     let each = channels
         .into_iter()
         .map(|(row, channel)| sandbox(row, Some(channel)));
@@ -71,7 +71,7 @@ pub(super) async fn probe(channels: Vec<(ContainerSummary, Channel)>) -> Vec<Liv
 }
 
 /// Asks those that there is a channel to, and leaves the others unasked.
-pub(super) async fn look(
+pub async fn look(
     rows: Vec<ContainerSummary>,
     channel: impl Fn(&ContainerSummary) -> Option<Channel>,
 ) -> Vec<LiveSandbox> {

@@ -5,48 +5,17 @@ use casemate_protocol::UploadDone;
 use tokio::sync::watch;
 use tracing::info;
 
-use super::export::failed;
+use super::error::StageError;
 use super::helper::{HelperContainer, HelperPurpose};
 use super::{STALL_TIMEOUT, Snapshots};
 use crate::channel::{Backup, BackupPart, Outgoing};
-use crate::engine::{EngineError, RunAs, VolumeDriver, Workspace, labels};
-use crate::sandbox::generation::missing;
-use crate::sandbox::provisioner::Provisioner;
-use crate::sandbox::{SandboxError, Status};
-
-/// Why a workspace was not exchanged.
-#[derive(Debug, thiserror::Error)]
-pub enum StageError {
-    /// It is not ours to exchange.
-    #[error("the user's workspace is a directory of the host (mode bind)")]
-    Bound,
-    /// Commands run, or files are on their way.
-    #[error("the user's sandbox works; wait until it is idle, or end what runs with --force")]
-    Works,
-    /// Another restore of the same user came first.
-    #[error("another restore of this user was faster, and its state holds")]
-    Overtaken,
-    /// The step that counts got no answer.
-    #[error(
-        "it is unknown which volume is the workspace now: casemate exec shows it, and running this \
-         again makes sure"
-    )]
-    Unknown(#[source] EngineError),
-    /// What every call may say.
-    #[error(transparent)]
-    Sandbox(#[from] SandboxError),
-}
-
-impl From<EngineError> for StageError {
-    fn from(error: EngineError) -> Self {
-        Self::Sandbox(error.into())
-    }
-}
+use crate::engine::{RunAs, VolumeDriver, Workspace, labels};
+use crate::provision::{SandboxError, Status, broken_off, mark_of, missing};
 
 /// A volume that is not the workspace yet.
 #[derive(Debug)]
 pub struct StagedVolume {
-    provisioner: Provisioner,
+    snapshots: Snapshots,
     volume: String,
     generation: u64,
     run_as: RunAs,
@@ -75,7 +44,7 @@ impl Snapshots {
         }
         if !force {
             // It is looked again at the end; hours may be between.
-            provisioner.must_not_work().await?;
+            self.must_not_work().await?;
         }
         self.tidy().await?;
         // What may take long comes before the mark, and before the volume without which
@@ -94,12 +63,12 @@ impl Snapshots {
         let (helper, run_as) = match staged {
             Ok(staged) => staged,
             Err(error) => {
-                provisioner.take_away_volume(&volume).await;
+                self.take_away_volume(&volume).await;
                 return Err(error.into());
             }
         };
         Ok(StagedVolume {
-            provisioner: provisioner.clone(),
+            snapshots: self.clone(),
             volume,
             generation,
             run_as,
@@ -132,7 +101,7 @@ impl Snapshots {
         if !provisioner.volumes().await?.is_pending(volume) {
             return Err(missing(&name));
         }
-        let helper = provisioner.start_helper(HelperPurpose::Restore, workspace, spec.run_as);
+        let helper = self.start_helper(HelperPurpose::Restore, workspace, spec.run_as);
         Ok((helper.await?, spec.run_as))
     }
 }
@@ -164,9 +133,7 @@ impl StagedVolume {
     /// # Errors
     /// [`StageError::Works`], and those of every call.
     pub async fn end_containers(&self, force: bool) -> Result<(), StageError> {
-        self.provisioner
-            .end_containers(&self.helper.id, force)
-            .await
+        self.snapshots.end_containers(&self.helper.id, force).await
     }
 
     /// Whether the user has a container.
@@ -174,7 +141,7 @@ impl StagedVolume {
     /// # Errors
     /// The Engine's.
     pub async fn is_used(&self) -> Result<bool, SandboxError> {
-        let running = self.provisioner.running().await?;
+        let running = self.snapshots.running().await?;
         Ok(running.iter().any(|row| row.id != self.helper.id))
     }
 
@@ -212,11 +179,12 @@ impl StagedVolume {
             return Err(error);
         }
         let Self {
-            provisioner,
+            snapshots,
             volume,
             helper,
             ..
         } = self;
+        let provisioner = &snapshots.provisioner;
         if let Err(error) = provisioner.engine.remove_volume(&mark_of(&volume)).await {
             let current = provisioner.volumes().await.map(|volumes| volumes.current);
             if !current.is_ok_and(|current| current == volume) {
@@ -231,7 +199,7 @@ impl StagedVolume {
         let now = provisioner.volumes().await;
         let overtaken = now.is_ok_and(|now| now.current != volume);
         if !overtaken {
-            provisioner.end_what_uses_old_volumes().await;
+            snapshots.end_what_uses_old_volumes().await;
         }
         helper.close().await;
         if overtaken {
@@ -242,10 +210,10 @@ impl StagedVolume {
 
     /// The last look before it counts.
     async fn ready(&self, force: bool) -> Result<(), StageError> {
-        self.provisioner
+        self.snapshots
             .end_containers(&self.helper.id, force)
             .await?;
-        if self.provisioner.volumes().await?.generation >= self.generation {
+        if self.snapshots.provisioner.volumes().await?.generation >= self.generation {
             return Err(StageError::Overtaken);
         }
         Ok(())
@@ -254,7 +222,7 @@ impl StagedVolume {
     /// Takes it away again.
     pub async fn abandon(self) {
         self.helper.close().await;
-        self.provisioner.take_away_volume(&self.volume).await;
+        self.snapshots.take_away_volume(&self.volume).await;
     }
 }
 
@@ -264,7 +232,7 @@ impl Import {
     /// # Errors
     /// [`SandboxError::Failed`] with the entry that could not be made.
     pub async fn send(&mut self, data: Bytes) -> Result<(), SandboxError> {
-        self.0.send(data, STALL_TIMEOUT).await.map_err(failed)
+        self.0.send(data, STALL_TIMEOUT).await.map_err(broken_off)
     }
 
     /// That was all; returns when it is on the disk.
@@ -272,7 +240,7 @@ impl Import {
     /// # Errors
     /// As [`Self::send`].
     pub async fn end(self) -> Result<UploadDone, SandboxError> {
-        self.0.end(STALL_TIMEOUT).await.map_err(failed)
+        self.0.end(STALL_TIMEOUT).await.map_err(broken_off)
     }
 }
 
@@ -282,13 +250,9 @@ impl StagedExport {
     /// # Errors
     /// As [`super::Export::next`].
     pub async fn next(&mut self) -> Result<Option<Bytes>, SandboxError> {
-        match self.0.next(STALL_TIMEOUT).await.map_err(failed)? {
+        match self.0.next(STALL_TIMEOUT).await.map_err(broken_off)? {
             BackupPart::Data(data) => Ok(Some(data)),
             BackupPart::End(_) => Ok(None),
         }
     }
-}
-
-pub(super) fn mark_of(volume: &str) -> String {
-    format!("{volume}-pending")
 }

@@ -1,12 +1,26 @@
+//! What keeps a sandbox from doing a call.
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_protocol::{Failure, FailureExt as _, exit};
 
 use super::bind::BindError;
-use super::retry::Uncertainty;
 use crate::channel::{CallError, ChannelError};
 use crate::engine::EngineError;
+
+/// Why it is unknown whether a change was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uncertainty {
+    /// Its container is gone.
+    Replaced,
+    /// Its container did not answer in this time.
+    Silent(Duration),
+    /// The channel broke, and no other could be opened.
+    Unreachable,
+    /// The server is ending and does not wait for the answer.
+    Ending,
+}
 
 /// A call that a sandbox could not do.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -123,7 +137,7 @@ impl From<ChannelError> for SandboxError {
 
 impl SandboxError {
     /// Whether a container that ends just now fails like this.
-    pub(super) fn may_be_an_end(&self) -> bool {
+    pub fn may_be_an_end(&self) -> bool {
         match self {
             Self::Engine(error) => matches!(
                 **error,
@@ -140,7 +154,7 @@ impl SandboxError {
     }
 
     /// Whether a container that may not be used ends for this.
-    pub(super) fn has_retired(&self) -> bool {
+    pub fn has_retired(&self) -> bool {
         let Self::Channel(error) = self else {
             return false;
         };
@@ -148,10 +162,19 @@ impl SandboxError {
     }
 
     /// What a call to PID 1 failed with, where that is the last word.
-    pub(super) fn from_call(error: CallError, after: Duration) -> Self {
+    pub fn from_call(error: CallError, after: Duration) -> Self {
         match error {
             CallError::Failed(failure) => Self::Failed(failure),
             CallError::Lost(_) | CallError::Deadline(_) => Self::Deadline(after),
         }
+    }
+}
+
+/// What ended a transfer in the middle.
+pub fn broken_off(error: CallError) -> SandboxError {
+    match error {
+        CallError::Failed(failure) => SandboxError::Failed(failure),
+        CallError::Lost(_) => SandboxError::BrokenOff,
+        CallError::Deadline(after) => SandboxError::Deadline(after),
     }
 }

@@ -25,14 +25,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info};
 
-use super::abandoned::is_abandoned;
-use super::admission::Admission;
-use super::lease::LEASE_TIMEOUT;
-use super::owner::REMOVAL_TIMEOUT;
-use super::provisioner::{NAME_CONFLICT_TIMEOUT, POLL_INTERVAL, Provisioner};
-use super::snapshot::ERRAND;
+use super::error::SandboxError;
+use super::orphan::is_abandoned;
+use super::provisioner::Provisioner;
+use super::queue::Admission;
+use super::status::Status;
 use super::survey::{self, LiveSandbox};
-use super::{SandboxError, Status};
+use super::timeouts::{LEASE_TIMEOUT, NAME_CONFLICT_TIMEOUT, POLL_INTERVAL, REMOVAL_TIMEOUT};
 use crate::channel::Channel;
 use crate::config::Mode;
 use crate::engine::{ContainerSummary, EngineError, State, labels};
@@ -50,9 +49,12 @@ const COUNT_INTERVAL: Duration = Duration::from_millis(250);
 /// Sandboxes of other servers that are asked at once: each costs a bridge.
 const PROBE_LIMIT: usize = 8;
 
+/// The mode in the labels of a helper container of a backup or a restore.
+pub const HELPER_MODE: &str = "errand";
+
 /// What a container is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Priority {
+pub enum Priority {
     /// A call waits for it.
     Call,
     /// It saves a later call some time.
@@ -61,7 +63,7 @@ pub(super) enum Priority {
 
 /// The sandboxes that this server makes and uses.
 #[derive(Debug)]
-pub(super) struct Capacity {
+pub struct Capacity {
     /// For one more, when there are as many as may be.
     line: Admission,
     /// Being made, and not yet to be seen at the Engine.
@@ -72,7 +74,7 @@ pub(super) struct Capacity {
 
 /// Room for one sandbox, until it is made.
 #[derive(Debug)]
-pub(super) struct CapacityReservation(Arc<AtomicUsize>);
+pub struct CapacityReservation(Arc<AtomicUsize>);
 
 impl Drop for CapacityReservation {
     fn drop(&mut self) {
@@ -116,7 +118,7 @@ impl Provisioner {
     ///
     /// # Errors
     /// [`SandboxError::Full`] when none of the others ended in time; for a spare at once.
-    pub(super) async fn wait_for_capacity(
+    pub async fn wait_for_capacity(
         &self,
         priority: Priority,
         status: &watch::Sender<Status>,
@@ -165,7 +167,7 @@ impl Provisioner {
     /// Whether a container that was made may be started: when no more are there than may
     /// be. Those who are too many at the same time agree by the order of their rows who
     /// has to go, and the others wait for that.
-    pub(super) async fn fits(&self, id: &str) -> Result<bool, SandboxError> {
+    pub async fn fits(&self, id: &str) -> Result<bool, SandboxError> {
         let end = Instant::now() + NAME_CONFLICT_TIMEOUT;
         loop {
             let alive = self.alive().await?;
@@ -280,7 +282,7 @@ enum EvictionRank {
 fn kind(sandbox: &LiveSandbox) -> EvictionRank {
     match sandbox.row.labels.get(labels::MODE) {
         Some(mode) if mode == Mode::Ephemeral.as_str() => EvictionRank::Spare,
-        Some(mode) if mode == ERRAND => EvictionRank::Helper,
+        Some(mode) if mode == HELPER_MODE => EvictionRank::Helper,
         _ => EvictionRank::Lasting,
     }
 }
@@ -344,7 +346,7 @@ mod tests {
         let spare = precedence(&sandbox("ephemeral", 1, 0));
         let long = precedence(&sandbox("persistent", 90_000, 0));
         let short = precedence(&sandbox("persistent", 40_000, 0));
-        let helper = precedence(&sandbox(ERRAND, 95_000, 0));
+        let helper = precedence(&sandbox(HELPER_MODE, 95_000, 0));
         assert!(spare > long && long > short && short > helper && helper.is_some());
         assert_eq!(precedence(&sandbox("persistent", 90_000, 1)), None);
         assert_eq!(precedence(&sandbox("ephemeral", 0, 0)), None);

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use super::helper::{HelperContainer, HelperPurpose};
 use super::{STALL_TIMEOUT, Snapshots};
-use crate::channel::{Backup, BackupPart, CallError, Channel};
+use crate::channel::{Backup, BackupPart, Channel};
 use crate::engine::{ContainerSummary, RunAs, State, Workspace, labels};
-use crate::sandbox::SandboxError;
-use crate::sandbox::provisioner::{Provisioner, connect_to};
+use crate::provision::{SandboxError, broken_off, connect_to};
 
 /// Whether a copy is a picture of one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +51,7 @@ pub struct Export {
     /// Keeps the connection.
     _channel: Option<Channel>,
     helper: Option<HelperContainer>,
-    provisioner: Provisioner,
+    snapshots: Snapshots,
     /// Containers on the workspace, other than where it is read.
     others: Vec<String>,
 }
@@ -65,7 +64,7 @@ impl Snapshots {
     /// Those of every call.
     pub async fn copy(&self) -> Result<Export, SandboxError> {
         let provisioner = &self.provisioner;
-        let rows = provisioner.running().await?;
+        let rows = self.running().await?;
         let own = rows
             .iter()
             .find(|row| row.name == provisioner.lasting_name());
@@ -78,20 +77,18 @@ impl Snapshots {
                     backup,
                     _channel: Some(channel),
                     helper: None,
-                    provisioner: provisioner.clone(),
+                    snapshots: self.clone(),
                     others: Vec::new(),
                 });
             }
         }
-        let (workspace, run_as) = provisioner.workspace_now().await?;
-        let helper = provisioner
+        let (workspace, run_as) = self.workspace_now().await?;
+        let helper = self
             .start_helper(HelperPurpose::Backup, workspace, run_as)
             .await?;
-        let others = provisioner.running().await?;
+        let others = self.running().await?;
         // What fills another volume is in nobody's way.
-        let others = others
-            .into_iter()
-            .filter(|row| !provisioner.is_restore(row));
+        let others = others.into_iter().filter(|row| !self.is_restore(row));
         let mut others: Vec<_> = others.map(|row| row.id).collect();
         others.retain(|id| *id != helper.id);
         match helper.backup(!others.is_empty()).await {
@@ -99,7 +96,7 @@ impl Snapshots {
                 backup,
                 _channel: None,
                 helper: Some(helper),
-                provisioner: provisioner.clone(),
+                snapshots: self.clone(),
                 others,
             }),
             Err(error) => {
@@ -117,7 +114,7 @@ impl Export {
     /// [`SandboxError::BrokenOff`] when the container ended in the middle;
     /// [`SandboxError::Failed`] with what could not be read.
     pub async fn next(&mut self) -> Result<ExportPart, SandboxError> {
-        let end = match self.backup.next(STALL_TIMEOUT).await.map_err(failed)? {
+        let end = match self.backup.next(STALL_TIMEOUT).await.map_err(broken_off)? {
             BackupPart::Data(data) => return Ok(ExportPart::Data(data)),
             BackupPart::End(end) => end,
         };
@@ -133,11 +130,9 @@ impl Export {
         let Some(helper) = &self.helper else {
             return Ok(false);
         };
-        let running = self.provisioner.running().await?;
+        let running = self.snapshots.running().await?;
         let known = |id: &String| *id == helper.id || self.others.contains(id);
-        let mut running = running
-            .iter()
-            .filter(|row| !self.provisioner.is_restore(row));
+        let mut running = running.iter().filter(|row| !self.snapshots.is_restore(row));
         Ok(running.any(|row| !known(&row.id)))
     }
 
@@ -149,7 +144,7 @@ impl Export {
     }
 }
 
-impl Provisioner {
+impl Snapshots {
     /// The containers of this user that run or are about to.
     pub(super) async fn running(&self) -> Result<Vec<ContainerSummary>, SandboxError> {
         let mut rows = self.not_over().await?;
@@ -159,13 +154,13 @@ impl Provisioner {
 
     /// As [`Self::running`], with what gives a volume its owner and never runs.
     pub(super) async fn not_over(&self) -> Result<Vec<ContainerSummary>, SandboxError> {
-        let labels = self.labels();
+        let labels = self.provisioner.labels();
         let whose = [
             (labels::INSTANCE, labels.instance.as_str()),
             (labels::USER, labels.user.as_str()),
             (labels::ISSUER, labels.issuer.as_str()),
         ];
-        let mut rows = self.engine.list_containers(&whose).await?;
+        let mut rows = self.provisioner.engine.list_containers(&whose).await?;
         let is_over = |row: &ContainerSummary| matches!(row.state, State::Exited | State::Dead);
         rows.retain(|row| !is_over(row));
         Ok(rows)
@@ -173,8 +168,8 @@ impl Provisioner {
 
     /// What a container of this user has for a workspace.
     async fn workspace_now(&self) -> Result<(Workspace, RunAs), SandboxError> {
-        let capabilities = self.engine.capabilities().await?;
-        self.workspace(&capabilities).await
+        let capabilities = self.provisioner.engine.capabilities().await?;
+        self.provisioner.workspace(&capabilities).await
     }
 }
 
@@ -189,9 +184,4 @@ fn report(end: BackupEnd) -> SnapshotReport {
         processes: end.processes,
         left_out: end.left_out.unwrap_or_default(),
     }
-}
-
-/// What ended a copy, or its way back, in the middle.
-pub(super) fn failed(error: CallError) -> SandboxError {
-    crate::sandbox::transfer::broken_off(error)
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
-use super::SandboxError;
+use super::error::SandboxError;
 use crate::config::limits::{CALLS_WAITING, CALLS_WAITING_PER_USER};
 
 /// What calls wait for: their turn among the user's own, or a container of the

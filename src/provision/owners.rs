@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::volumes;
 use crate::engine::{VolumeSummary, labels};
 use crate::identity::{Instance, SandboxName, User};
-use crate::sandbox::generation;
 
 /// Who vouches for the trials of `casemate doctor`, which are nobody's workspace. No credential
 /// can name it: a delegate's name has no `:`, and the issuer of a JWT is a URL.
@@ -31,7 +31,7 @@ pub fn workspaces<'a>(
     }
     let workspace = |(user, own): (User, Vec<VolumeSummary>)| {
         let name = SandboxName::new(instance, &user);
-        let current = generation::sort(name.as_str(), &own).current;
+        let current = volumes::sort(name.as_str(), &own).current;
         let found = volumes.iter().find(|volume| volume.name == current)?;
         Some((user, found))
     };

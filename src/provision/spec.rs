@@ -6,9 +6,10 @@ use tokio::sync::watch;
 use tracing::info;
 
 use super::bind::{self, ProtectedPaths};
-use super::metrics::disk_free;
+use super::disk::disk_free;
+use super::error::SandboxError;
 use super::provisioner::Provisioner;
-use super::{SandboxError, Status};
+use super::status::Status;
 use crate::config::{Bind, Mode};
 use crate::engine::{
     Capabilities, ContainerSpec, Engine, EngineError, ImageState, Labels, Limits, PreparedImage,
@@ -25,7 +26,7 @@ const ORPHAN_TTL: Duration = Duration::from_secs(30);
 const NANO_CPUS: u64 = 1_000_000_000;
 
 /// casemate-init, as it is put into every image.
-pub(super) const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/casemate-init"));
+pub const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/casemate-init"));
 
 /// How far `image` is on its way to this server's sandboxes. Takes no step of it.
 ///
@@ -47,7 +48,7 @@ impl Provisioner {
 
     /// Of the container for all calls. Another directory is another sandbox: a server
     /// that is started in it must not find the container of the first.
-    pub(super) fn lasting_name(&self) -> String {
+    pub fn lasting_name(&self) -> String {
         match self.bound() {
             None => self.name.as_str().to_owned(),
             Some(place) => format!("{}-bind-{}", self.name.as_str(), place.short_hash()),
@@ -55,7 +56,7 @@ impl Provisioner {
     }
 
     /// Of the next container: one that is used once has a name that nobody else knows.
-    pub(super) fn next_name(&self) -> String {
+    pub fn next_name(&self) -> String {
         if self.is_long_lived() {
             return self.lasting_name();
         }
@@ -63,7 +64,7 @@ impl Provisioner {
         format!("{}-{}", self.name.as_str(), &random[..12])
     }
 
-    pub(super) async fn spec(
+    pub async fn spec(
         &self,
         status: &watch::Sender<Status>,
     ) -> Result<ContainerSpec, SandboxError> {
@@ -73,7 +74,7 @@ impl Provisioner {
     }
 
     /// As [`Self::spec`], with this workspace.
-    pub(super) async fn spec_on(
+    pub async fn spec_on(
         &self,
         workspace: Workspace,
         run_as: RunAs,
@@ -110,7 +111,7 @@ impl Provisioner {
     }
 
     /// As it is now: a restore may give the user another.
-    pub(super) async fn workspace(
+    pub async fn workspace(
         &self,
         engine: &Capabilities,
     ) -> Result<(Workspace, RunAs), SandboxError> {
@@ -126,7 +127,7 @@ impl Provisioner {
 
     /// What keeps the workspace from filling the Engine's disk. A directory of the host
     /// is its owner's own business.
-    pub(super) async fn quota(&self) -> Result<Quota, SandboxError> {
+    pub async fn quota(&self) -> Result<Quota, SandboxError> {
         if self.settings.mode == Mode::Bind {
             return Ok(Quota::None);
         }
@@ -135,7 +136,7 @@ impl Provisioner {
 
     /// Room for a user who has no workspace yet, where this machine can see the
     /// Engine's disk.
-    pub(super) async fn check_disk(&self, volume: &str) -> Result<(), SandboxError> {
+    pub async fn check_disk(&self, volume: &str) -> Result<(), SandboxError> {
         let floor = self.context.config.disk_floor.0;
         if floor == 0 {
             return Ok(());
@@ -150,7 +151,7 @@ impl Provisioner {
     }
 
     /// Whether the workspace is a directory of the host.
-    pub(super) fn is_bound(&self) -> bool {
+    pub fn is_bound(&self) -> bool {
         self.bound().is_some()
     }
 
@@ -183,7 +184,7 @@ impl Provisioner {
 
     /// Of PID 1 in a container that no other server uses, and that waits for its server at
     /// most so long.
-    pub(super) fn errand_args(&self, idle: Duration) -> Vec<String> {
+    pub fn errand_args(&self, idle: Duration) -> Vec<String> {
         vec![
             format!("--idle-timeout-ms={}", idle.as_millis()),
             "--background-ttl-ms=0".to_owned(),
@@ -204,7 +205,7 @@ impl Provisioner {
         Ok(prepared)
     }
 
-    pub(super) fn labels(&self) -> Labels {
+    pub fn labels(&self) -> Labels {
         Labels {
             instance: self.context.config.instance.as_str().to_owned(),
             user: self.user.subject.as_str().to_owned(),

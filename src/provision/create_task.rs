@@ -21,8 +21,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tracing::{Instrument as _, info, warn};
 
-use super::SandboxError;
 use super::capacity::CapacityReservation;
+use super::error::SandboxError;
 use super::provisioner::{Provisioner, Running};
 use crate::channel::Channel;
 use crate::engine::ContainerSpec;
@@ -34,7 +34,7 @@ impl Provisioner {
     /// Makes a container in the room that is `reservation` for it, and opens a channel to
     /// it. `None` when several servers counted at the same time and this one is among
     /// the last. May be dropped: then nothing is left behind.
-    pub(super) async fn make(
+    pub async fn make(
         &self,
         name: &str,
         spec: ContainerSpec,
@@ -58,7 +58,7 @@ impl Provisioner {
     ///
     /// # Errors
     /// [`SandboxError::NotOwner`] where PID 1 does not begin on a workspace of another owner.
-    pub(super) async fn begin(
+    pub async fn begin(
         &self,
         id: &str,
     ) -> Result<(Channel, watch::Receiver<Option<Option<i64>>>), SandboxError> {

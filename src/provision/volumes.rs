@@ -16,7 +16,7 @@
 //!   goes last. Of two of one generation, which two restores at once make, it is the one
 //!   with the greater name, and the other restore is told so.
 //! - Killed at any point, the old state or the new one is in force. What is left over is
-//!   taken away by the next backup or restore of that user ([`super::snapshot`]).
+//!   taken away by the next backup or restore of that user ([`crate::snapshot`]).
 //! - A container is made with the volume that is the workspace at that moment, and looks
 //!   again before it is started: between the two a restore may have ended.
 
@@ -25,7 +25,7 @@ use std::time::{Duration, SystemTime};
 
 use tracing::warn;
 
-use super::SandboxError;
+use super::error::SandboxError;
 use super::provisioner::Provisioner;
 use crate::engine::{ContainerSpec, EngineError, RunAs, VolumeSummary, Workspace, labels};
 use crate::identity::{Instance, SandboxName, User};
@@ -42,35 +42,35 @@ const RESTORED: &str = "-g";
 
 /// The volumes of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Volumes {
+pub struct Volumes {
     /// The workspace; it may not exist yet.
-    pub(super) current: String,
+    pub current: String,
     /// How many there were before it.
-    pub(super) generation: u64,
+    pub generation: u64,
     /// Its uid; `None` where it has none of its own, or does not exist.
-    pub(super) uid: Option<u32>,
+    pub uid: Option<u32>,
     /// Workspaces of the past.
-    pub(super) old: Vec<String>,
+    pub old: Vec<String>,
     /// With a mark: being filled, or left by a restore that was killed.
-    pub(super) pending: Vec<String>,
+    pub pending: Vec<String>,
     /// The marks, each with the volume it is for, and when it was made.
-    pub(super) marks: Vec<Mark>,
+    pub marks: Vec<Mark>,
 }
 
 /// That a volume is not whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) name: String,
-    pub(super) volume: String,
+pub struct Mark {
+    pub name: String,
+    pub volume: String,
     /// Whether there is such a volume.
-    pub(super) is_for_one: bool,
+    pub is_for_one: bool,
     created: Option<SystemTime>,
 }
 
 impl Mark {
     /// Whether it may be of a restore that has just begun. What is of an unknown age, or
     /// from a clock that is ahead, may be.
-    pub(super) fn is_young(&self, now: SystemTime) -> bool {
+    pub fn is_young(&self, now: SystemTime) -> bool {
         let age = self.created.and_then(|at| now.duration_since(at).ok());
         let young = if self.is_for_one {
             YOUNG_AGE_LIMIT
@@ -83,18 +83,18 @@ impl Mark {
 
 impl Volumes {
     /// Whom code in the workspace runs as.
-    pub(super) fn run_as(&self) -> RunAs {
+    pub fn run_as(&self) -> RunAs {
         RunAs::of(self.uid)
     }
 
     /// Whether this one has a mark.
-    pub(super) fn is_pending(&self, name: &str) -> bool {
+    pub fn is_pending(&self, name: &str) -> bool {
         self.pending.iter().any(|pending| pending == name)
     }
 }
 
 /// `first`: the name of generation 0. `rows`: all volumes with the user's labels.
-pub(super) fn sort(first: &str, rows: &[VolumeSummary]) -> Volumes {
+pub fn sort(first: &str, rows: &[VolumeSummary]) -> Volumes {
     let label = |row: &VolumeSummary, name| row.labels.get(name).cloned();
     let exists = |name: &String| rows.iter().any(|row| row.name == *name);
     let marks: Vec<Mark> = rows
@@ -175,7 +175,7 @@ pub fn removal_order(
 
 impl Provisioner {
     /// The user's volumes as they are now.
-    pub(super) async fn volumes(&self) -> Result<Volumes, SandboxError> {
+    pub async fn volumes(&self) -> Result<Volumes, SandboxError> {
         Ok(sort(self.name.as_str(), &self.volume_rows().await?))
     }
 
@@ -194,23 +194,20 @@ impl Provisioner {
     /// The last look at it before a container is started: a restore may have ended since
     /// the first one. The failure is one after which the container is made again. Returns
     /// whether the volume was made for this container.
-    pub(super) async fn verify_current_volume(
-        &self,
-        spec: &ContainerSpec,
-    ) -> Result<bool, SandboxError> {
+    pub async fn verify_current_volume(&self, spec: &ContainerSpec) -> Result<bool, SandboxError> {
         let is_current = |volumes: &Volumes, name: &str| volumes.current == name;
         self.must_be(spec, is_current).await
     }
 
     /// As [`Self::verify_current_volume`], of what a restore fills: it must not be the workspace.
-    pub(super) async fn must_be_pending(&self, spec: &ContainerSpec) -> Result<bool, SandboxError> {
+    pub async fn must_be_pending(&self, spec: &ContainerSpec) -> Result<bool, SandboxError> {
         let is_pending = |volumes: &Volumes, name: &str| volumes.is_pending(name);
         self.must_be(spec, is_pending).await
     }
 
     /// What the Engine has made in place of a volume that was gone goes again, unless somebody
     /// uses it by now: it has no owner, and it would be the user's workspace.
-    pub(super) async fn remove_remade(&self, spec: &ContainerSpec) {
+    pub async fn remove_remade(&self, spec: &ContainerSpec) {
         let Workspace::Volume(volume) = &spec.workspace else {
             return;
         };
@@ -244,12 +241,17 @@ impl Provisioner {
     }
 }
 
+/// The name of the mark of this volume.
+pub fn mark_of(volume: &str) -> String {
+    format!("{volume}-pending")
+}
+
 /// That this volume is not what it has to be.
-pub(super) fn missing(volume: &str) -> SandboxError {
+pub fn missing(volume: &str) -> SandboxError {
     let (kind, name) = ("volume", volume.to_owned());
     EngineError::Missing { kind, name }.into()
 }
 
 #[cfg(test)]
-#[path = "generation_tests.rs"]
+#[path = "volumes_tests.rs"]
 mod tests;

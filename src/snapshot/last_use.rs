@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::Snapshots;
 use super::helper::{HelperContainer, HelperPurpose};
 use crate::engine::Workspace;
-use crate::sandbox::SandboxError;
+use crate::provision::SandboxError;
 
 /// How long PID 1 may take to read one small file. Its disk may be full, and the file is
 /// the user's, who may have put anything in its place.
@@ -29,9 +29,7 @@ impl Snapshots {
         let volumes = self.provisioner.volumes().await?;
         let run_as = volumes.run_as();
         let workspace = Workspace::Volume(volumes.current);
-        let helper = self
-            .provisioner
-            .start_helper(HelperPurpose::Look, workspace, run_as);
+        let helper = self.start_helper(HelperPurpose::Look, workspace, run_as);
         let helper = helper.await?;
         let used = helper.last_use().await;
         helper.close().await;
@@ -43,7 +41,7 @@ impl Snapshots {
     /// # Errors
     /// The Engine's.
     pub async fn is_in_use(&self) -> Result<bool, SandboxError> {
-        Ok(!self.provisioner.running().await?.is_empty())
+        Ok(!self.running().await?.is_empty())
     }
 }
 

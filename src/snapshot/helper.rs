@@ -7,15 +7,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::STALL_TIMEOUT;
+use super::{STALL_TIMEOUT, Snapshots};
 use crate::channel::{Backup, Channel, Outgoing};
 use crate::engine::{ContainerSpec, Engine, RunAs, Workspace};
-use crate::sandbox::owner::REMOVAL_TIMEOUT;
-use crate::sandbox::provisioner::Provisioner;
-use crate::sandbox::{SandboxError, Status};
-
-/// The mode in its labels: servers that make room ask it last.
-pub(in crate::sandbox) const MODE: &str = "errand";
+use crate::provision::{HELPER_MODE, REMOVAL_TIMEOUT, SandboxError, Status, broken_off};
 
 /// Between two steps of a helper container nothing is waited for but the object store.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
@@ -50,7 +45,7 @@ pub(super) struct HelperContainer {
     pub(super) channel: Channel,
 }
 
-impl Provisioner {
+impl Snapshots {
     /// Makes one on this workspace.
     ///
     /// # Errors
@@ -63,45 +58,45 @@ impl Provisioner {
         run_as: RunAs,
     ) -> Result<HelperContainer, SandboxError> {
         let (status, _) = watch::channel(Status::Absent);
-        let mut spec = self.spec_on(workspace, run_as, &status).await?;
-        spec.labels.mode = MODE.to_owned();
-        spec.init_args = self.errand_args(IDLE_TIMEOUT);
+        let mut spec = self.provisioner.spec_on(workspace, run_as, &status).await?;
+        spec.labels.mode = HELPER_MODE.to_owned();
+        spec.init_args = self.provisioner.errand_args(IDLE_TIMEOUT);
         // What was whole once must be so again, whatever its size was allowed to be since.
         spec.limits.file_size = u64::MAX;
         let random = uuid::Uuid::new_v4().simple().to_string();
-        let (user, kind) = (self.name.as_str(), purpose.word());
+        let (user, kind) = (self.provisioner.name.as_str(), purpose.word());
         let name = format!("{user}-{kind}-{}", &random[..12]);
-        match self.begin_errand(purpose, &spec, &name).await {
+        match self.begin_helper(purpose, &spec, &name).await {
             // Its server was killed between the making of the volume and this.
             Err(SandboxError::NotOwner) => {
-                self.give_to_user(&spec).await?;
-                self.begin_errand(purpose, &spec, &format!("{name}-2"))
+                self.provisioner.give_to_user(&spec).await?;
+                self.begin_helper(purpose, &spec, &format!("{name}-2"))
                     .await
             }
             begun => begun,
         }
     }
 
-    async fn begin_errand(
+    async fn begin_helper(
         &self,
         purpose: HelperPurpose,
         spec: &ContainerSpec,
         name: &str,
     ) -> Result<HelperContainer, SandboxError> {
-        let created = self.engine.create(name, spec).await?;
+        let created = self.provisioner.engine.create(name, spec).await?;
         let begun = async {
             self.must_be_for(purpose, spec).await?;
-            Ok((self.begin(&created.id).await?).0)
+            Ok((self.provisioner.begin(&created.id).await?).0)
         };
         match begun.await {
             Ok(channel) => Ok(HelperContainer {
-                engine: self.engine.clone(),
+                engine: self.provisioner.engine.clone(),
                 id: created.id,
                 channel,
             }),
             Err(error) => {
-                let _ = self.engine.remove(&created.id).await;
-                self.remove_remade(spec).await;
+                let _ = self.provisioner.engine.remove(&created.id).await;
+                self.provisioner.remove_remade(spec).await;
                 Err(error)
             }
         }
@@ -114,8 +109,10 @@ impl Provisioner {
         spec: &ContainerSpec,
     ) -> Result<(), SandboxError> {
         match purpose {
-            HelperPurpose::Backup | HelperPurpose::Look => self.verify_current_volume(spec).await?,
-            HelperPurpose::Restore => self.must_be_pending(spec).await?,
+            HelperPurpose::Backup | HelperPurpose::Look => {
+                self.provisioner.verify_current_volume(spec).await?
+            }
+            HelperPurpose::Restore => self.provisioner.must_be_pending(spec).await?,
         };
         Ok(())
     }
@@ -125,7 +122,7 @@ impl HelperContainer {
     /// Begins to read all of it.
     pub(super) async fn backup(&self, shared: bool) -> Result<Backup, SandboxError> {
         let backup = self.channel.backup(shared, STALL_TIMEOUT).await;
-        backup.map_err(super::export::failed)
+        backup.map_err(broken_off)
     }
 
     /// Begins to make it as the archive of a backup says.
@@ -137,7 +134,7 @@ impl HelperContainer {
             ..UploadBegin::default()
         };
         let upload = self.channel.upload(begin, STALL_TIMEOUT).await;
-        upload.map_err(super::export::failed)
+        upload.map_err(broken_off)
     }
 
     /// Ends it; afterwards its volume is free.

@@ -1,67 +1,32 @@
 //! From nothing to a container whose PID 1 answers: found and adopted, or made.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::adopt::{Adoption, Builder, decide};
-use super::capacity::{Capacity, Priority};
-use super::replaced::Reason;
-use super::uids::UidsInUse;
-use super::{Notice, SandboxError, Status};
+use super::capacity::Priority;
+use super::connect::connect_to;
+use super::context::ServerContext;
+use super::end_reason::Reason;
+use super::error::SandboxError;
+use super::status::{Notice, Status};
+use super::timeouts::{NAME_CONFLICT_TIMEOUT, POLL_INTERVAL, UNRESPONSIVE_TIMEOUT};
 use crate::channel::{Channel, ChannelError};
-use crate::config::{Config, SandboxSettings};
+use crate::config::SandboxSettings;
 use crate::engine::{Container, Engine, EngineError, State};
 use crate::identity::{SandboxName, User};
-
-/// The user id that the bridge runs as.
-const BRIDGE_USER: &str = "65534";
-
-/// How long a name may be in use by a container that is on its way out, or by
-/// one that another server has made and not started.
-pub(super) const NAME_CONFLICT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Between two looks at such a container.
-pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// From a wait for a removal that broke to the next: an Engine that starts again
 /// takes a second.
 const WAIT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long no channel can be opened to a container that runs, until it counts as
-/// broken and is removed. Other servers may have commands in it.
-pub(super) const UNRESPONSIVE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What all sandboxes of a server are made with.
-#[derive(Debug)]
-pub(super) struct ServerContext {
-    pub config: Config,
-    pub engine: Engine,
-    /// When this server started, RFC 3339.
-    pub since: String,
-    /// The name of this server's host.
-    pub node: String,
-    /// One preparation at a time: the others find it done.
-    pub preparing: tokio::sync::Mutex<()>,
-    /// Calls of all users that wait for their turn.
-    pub waiting: Arc<AtomicUsize>,
-    /// Numbers that volumes are about to have.
-    pub uids_in_use: UidsInUse,
-    /// How many sandboxes there are, and may be.
-    pub capacity: Capacity,
-    /// The owners, and the containers that are being made: the end of the server waits
-    /// for them.
-    pub tasks: TaskTracker,
-}
-
 /// A container that runs, as the owner knows it.
 #[derive(Debug)]
-pub(super) struct Running {
+pub struct Running {
     /// Its id.
     pub container: Arc<str>,
     /// To its PID 1.
@@ -74,7 +39,7 @@ pub(super) struct Running {
 
 /// Makes and finds the container of one user.
 #[derive(Debug, Clone)]
-pub(super) struct Provisioner {
+pub struct Provisioner {
     pub context: Arc<ServerContext>,
     pub engine: Engine,
     pub user: User,
@@ -84,6 +49,17 @@ pub(super) struct Provisioner {
 }
 
 impl Provisioner {
+    /// Of `user`. Does not reach for the Engine.
+    pub fn new(context: &Arc<ServerContext>, user: &User) -> Self {
+        Self {
+            context: context.clone(),
+            engine: context.engine.clone(),
+            user: user.clone(),
+            settings: context.config.for_user(user),
+            name: SandboxName::new(&context.config.instance, user),
+        }
+    }
+
     /// Finds the user's container of this name or makes it, and opens a channel to it.
     pub async fn bring_up(
         &self,
@@ -252,7 +228,7 @@ impl Provisioner {
     /// and is then asked again: the container may have outlived the Engine. It is asked beside what
     /// comes next, also beside the start; a container that starts, ends and is removed before the
     /// Engine has the question ends as if nobody had seen how.
-    pub(super) fn watch_removal(&self, id: &str) -> watch::Receiver<Option<Option<i64>>> {
+    pub fn watch_removal(&self, id: &str) -> watch::Receiver<Option<Option<i64>>> {
         let (sender, receiver) = watch::channel(None);
         let (engine, id) = (self.engine.clone(), id.to_owned());
         tokio::spawn(async move {
@@ -270,13 +246,6 @@ impl Provisioner {
         });
         receiver
     }
-}
-
-/// Opens a channel to a container that runs.
-pub(super) async fn connect_to(engine: &Engine, container: &str) -> Result<Channel, SandboxError> {
-    let command = [casemate_protocol::INIT_PATH, "bridge"];
-    let stream = engine.exec(container, BRIDGE_USER, &command).await?;
-    Ok(Channel::open(stream).await?)
 }
 
 fn is_conflict(error: &EngineError) -> bool {

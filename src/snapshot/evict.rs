@@ -3,15 +3,14 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use super::helper::{HelperPurpose, MODE};
-use super::import::StageError;
-use crate::engine::{Container, ContainerSummary, Engine, EngineError, State, labels};
-use crate::sandbox::provisioner::{Provisioner, connect_to};
-use crate::sandbox::transfer::broken_off;
-use crate::sandbox::{LiveSandbox, SandboxError, survey};
+use super::Snapshots;
+use super::error::StageError;
+use super::helper::HelperPurpose;
+use crate::engine::{Container, ContainerSummary, labels};
+use crate::provision::{HELPER_MODE, LiveSandbox, SandboxError, connect, connect_to};
 
 /// How long the Engine may take to remove what ends.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -19,20 +18,20 @@ const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two looks at what still uses an old volume.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-impl Provisioner {
+impl Snapshots {
     /// Ends all containers of the user but this one.
     pub(super) async fn end_containers(&self, but: &str, force: bool) -> Result<(), StageError> {
         for row in self.running().await? {
             if row.id == but || self.is_for_another_restore(&row).await? {
                 continue;
             }
-            let channel = connect_to(&self.engine, &row.id).await.ok();
+            let channel = connect_to(&self.provisioner.engine, &row.id).await.ok();
             let sandbox = LiveSandbox {
                 row,
                 channel,
                 stats: None,
             };
-            if !sandbox.end(&self.engine, force).await? {
+            if !sandbox.end(&self.provisioner.engine, force).await? {
                 return Err(StageError::Works);
             }
         }
@@ -43,10 +42,10 @@ impl Provisioner {
     pub(super) async fn must_not_work(&self) -> Result<(), StageError> {
         let mut rows = self.running().await?;
         rows.retain(|row| !self.is_restore(row));
-        for sandbox in survey::connect(&self.engine, rows).await {
+        for sandbox in connect(&self.provisioner.engine, rows).await {
             let works = match &sandbox.stats {
                 Some(stats) => stats.idle_ms == 0 || !stats.commands.is_empty(),
-                None => sandbox.may_work(&self.engine).await?,
+                None => sandbox.may_work(&self.provisioner.engine).await?,
             };
             if works {
                 return Err(StageError::Works);
@@ -57,8 +56,16 @@ impl Provisioner {
 
     /// Whether it is a helper container that fills a volume.
     pub(super) fn is_restore(&self, row: &ContainerSummary) -> bool {
-        let start = format!("{}-{}-", self.name.as_str(), HelperPurpose::Restore.word());
-        row.name.starts_with(&start) && row.labels.get(labels::MODE).is_some_and(|m| m == MODE)
+        let start = format!(
+            "{}-{}-",
+            self.provisioner.name.as_str(),
+            HelperPurpose::Restore.word()
+        );
+        row.name.starts_with(&start)
+            && row
+                .labels
+                .get(labels::MODE)
+                .is_some_and(|m| m == HELPER_MODE)
     }
 
     /// One whose volume is not the workspace yet. It is told that it was overtaken.
@@ -66,8 +73,8 @@ impl Provisioner {
         if !self.is_restore(row) {
             return Ok(false);
         }
-        let found = self.engine.inspect(&row.id).await?;
-        let pending = self.volumes().await?;
+        let found = self.provisioner.engine.inspect(&row.id).await?;
+        let pending = self.provisioner.volumes().await?;
         let volume = found.as_ref().and_then(Container::workspace_volume);
         Ok(volume.is_some_and(|volume| pending.is_pending(volume)))
     }
@@ -76,7 +83,7 @@ impl Provisioner {
     /// is not to be used: with it goes whatever was begun in it.
     pub(super) async fn end_what_uses_old_volumes(&self) {
         let end = Instant::now() + REMOVAL_TIMEOUT;
-        while let Err(error) = self.tidy().await {
+        while let Err(error) = self.remove_leftovers().await {
             if Instant::now() > end {
                 let error = &error as &dyn std::error::Error;
                 warn!(
@@ -89,7 +96,7 @@ impl Provisioner {
                 for row in rows {
                     let on_current = self.is_on_current(&row.id).await;
                     if on_current.is_ok_and(|on_current| !on_current) {
-                        let _ = self.engine.remove(&row.id).await;
+                        let _ = self.provisioner.engine.remove(&row.id).await;
                     }
                 }
             }
@@ -98,55 +105,10 @@ impl Provisioner {
     }
 
     async fn is_on_current(&self, id: &str) -> Result<bool, SandboxError> {
-        let volumes = self.volumes().await?;
-        let found = self.engine.inspect(id).await?;
+        let volumes = self.provisioner.volumes().await?;
+        let found = self.provisioner.engine.inspect(id).await?;
         let volume = found.as_ref().and_then(Container::workspace_volume);
         // What a newer restore fills is not in the way.
         Ok(volume.is_none_or(|volume| volume == volumes.current || volumes.is_pending(volume)))
-    }
-}
-
-impl LiveSandbox {
-    /// Whether something may run in it of which nobody can tell: it does not answer, and is
-    /// not over. A limit of processes that is reached keeps all from being asked.
-    async fn may_work(&self, engine: &Engine) -> Result<bool, EngineError> {
-        // It may have ended since the row was read.
-        let found = engine.inspect(&self.row.id).await?;
-        Ok(found.is_some_and(|found| {
-            use State::{Paused, Restarting, Running, Unknown};
-            matches!(found.state, Running | Paused | Restarting | Unknown)
-        }))
-    }
-
-    /// Ends it: by its own PID 1 where that answers, so that a command that begins now is
-    /// not lost. `false`: it works, or without `force` may, and goes on.
-    ///
-    /// # Errors
-    /// The Engine's, and those of every call.
-    pub async fn end(&self, engine: &Engine, force: bool) -> Result<bool, SandboxError> {
-        let id = &self.row.id;
-        let removal = engine.wait_removed(id);
-        if let (Some(channel), false) = (&self.channel, force) {
-            let retired = channel.retire(Duration::ZERO).await;
-            let retired = retired.map_err(broken_off)?;
-            if !retired {
-                return Ok(false);
-            }
-            let gone = timeout(REMOVAL_TIMEOUT, removal).await;
-            if matches!(gone, Ok(Ok(_))) {
-                return Ok(true);
-            }
-            engine.remove(id).await?;
-            return Ok(true);
-        }
-        if !force && self.may_work(engine).await? {
-            return Ok(false);
-        }
-        engine.remove(id).await?;
-        match timeout(REMOVAL_TIMEOUT, removal).await {
-            Ok(gone) => gone.map(|_| true).map_err(EngineError::into),
-            // The Engine says itself what it waits for, at the next call.
-            Err(_) => Ok(true),
-        }
     }
 }

@@ -5,8 +5,10 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::capacity::Priority;
-use super::provisioner::{NAME_CONFLICT_TIMEOUT, POLL_INTERVAL, Provisioner, Running};
-use super::{SandboxError, Status};
+use super::error::SandboxError;
+use super::provisioner::{Provisioner, Running};
+use super::status::Status;
+use super::timeouts::{NAME_CONFLICT_TIMEOUT, POLL_INTERVAL};
 use crate::engine::{ContainerSpec, Workspace};
 
 /// How often a container is made again that ended before it was connected to.
@@ -16,7 +18,7 @@ impl Provisioner {
     /// Makes the container and what it needs, and opens a channel to it. What a failure
     /// leaves behind is removed. One that another server asks to end before it is
     /// connected to, for room or for other settings, is made again.
-    pub(super) async fn create(
+    pub async fn create(
         &self,
         name: &str,
         priority: Priority,

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::helper::HelperPurpose;
-use super::import::mark_of;
 use super::*;
 use crate::config::{Config, MapEnvironment, SettingsArgs};
 use crate::engine::testing::{Scratch, scratch};
-use crate::engine::{RunAs, VolumeDriver, Workspace};
+use crate::engine::{RunAs, VolumeDriver, Workspace, labels};
+use crate::provision::{ServerContext, mark_of};
 
 fn snapshots(scratch: &Scratch) -> Snapshots {
     let instance = ("CASEMATE_INSTANCE".into(), scratch.name.clone().into());
@@ -20,7 +20,8 @@ fn snapshots(scratch: &Scratch) -> Snapshots {
         issuer: "local".parse().expect("an issuer"),
         subject: "alice".parse().expect("a subject"),
     };
-    Manager::new(config, scratch.engine.clone()).snapshots(&user)
+    let context = ServerContext::new(config, scratch.engine.clone());
+    Snapshots::new(Provisioner::new(&context, &user))
 }
 
 async fn left(scratch: &Scratch) -> (Vec<String>, usize) {
@@ -34,7 +35,8 @@ async fn left(scratch: &Scratch) -> (Vec<String>, usize) {
 #[tokio::test]
 async fn what_is_removed_before_an_errand_begins_is_not_made_again_and_taken_for_it() {
     scratch(async |scratch: &Scratch| {
-        let provisioner = snapshots(scratch).provisioner;
+        let snapshots = snapshots(scratch);
+        let provisioner = &snapshots.provisioner;
         let first = provisioner.name.as_str().to_owned();
         for (purpose, volume) in [
             (HelperPurpose::Backup, first.clone()),
@@ -42,7 +44,7 @@ async fn what_is_removed_before_an_errand_begins_is_not_made_again_and_taken_for
             (HelperPurpose::Restore, format!("{first}-g1-a")),
         ] {
             let workspace = Workspace::Volume(volume.clone());
-            let helper = provisioner
+            let helper = snapshots
                 .start_helper(purpose, workspace, RunAs::DEFAULT)
                 .await;
             assert!(helper.is_err(), "{purpose:?} {volume}");
@@ -55,7 +57,8 @@ async fn what_is_removed_before_an_errand_begins_is_not_made_again_and_taken_for
 #[tokio::test]
 async fn a_restore_does_not_fill_what_is_the_workspace_and_leaves_it() {
     scratch(async |scratch: &Scratch| {
-        let provisioner = snapshots(scratch).provisioner;
+        let snapshots = snapshots(scratch);
+        let provisioner = &snapshots.provisioner;
         let volume = format!("{}-g1-a", provisioner.name.as_str());
         let (labels, driver) = (provisioner.labels(), VolumeDriver::default());
         let number = [(labels::GENERATION, "1".to_owned())];
@@ -64,10 +67,10 @@ async fn a_restore_does_not_fill_what_is_the_workspace_and_leaves_it() {
             .ensure_volume(&volume, &labels, &number, &driver);
         make.await.expect("made");
         let workspace = || Workspace::Volume(volume.clone());
-        let helper = provisioner.start_helper(HelperPurpose::Restore, workspace(), RunAs::DEFAULT);
+        let helper = snapshots.start_helper(HelperPurpose::Restore, workspace(), RunAs::DEFAULT);
         assert!(helper.await.is_err());
         assert_eq!(left(scratch).await, (vec![volume.clone()], 0));
-        let backup = provisioner.start_helper(HelperPurpose::Backup, workspace(), RunAs::DEFAULT);
+        let backup = snapshots.start_helper(HelperPurpose::Backup, workspace(), RunAs::DEFAULT);
         backup.await.expect("it runs").close().await;
     })
     .await;

@@ -25,8 +25,9 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, debug, info};
 
-use super::SandboxError;
-use super::provisioner::{Provisioner, ServerContext};
+use super::context::ServerContext;
+use super::error::SandboxError;
+use super::provisioner::Provisioner;
 use crate::config::Uids;
 use crate::engine::{
     Capabilities, ContainerSpec, Engine, EngineError, UidRange, VolumeSummary, Workspace, labels,
@@ -46,7 +47,7 @@ pub fn uid_range(settings: &Uids, engine: &Capabilities) -> UidRange {
 
 /// Numbers that this server is about to use: its own users do not try the same one.
 #[derive(Debug, Clone, Default)]
-pub(super) struct UidsInUse(Arc<Mutex<BTreeSet<u32>>>);
+pub struct UidsInUse(Arc<Mutex<BTreeSet<u32>>>);
 
 impl UidsInUse {
     /// The lowest of `uids` that is neither among `taken` nor among these.
@@ -155,7 +156,7 @@ impl Provisioner {
     ///
     /// # Errors
     /// [`SandboxError::NoUid`], and the Engine's.
-    pub(super) async fn make_volume(
+    pub async fn make_volume(
         &self,
         spec: &mut ContainerSpec,
         more: &[(&str, String)],
@@ -199,14 +200,14 @@ impl Provisioner {
 
     /// The uid of the user's workspace, where its next volume is to have the same; `None` where it
     /// has none of its own, or one that the settings do not name any more.
-    pub(super) async fn uid_to_keep(&self) -> Result<Option<u32>, SandboxError> {
+    pub async fn uid_to_keep(&self) -> Result<Option<u32>, SandboxError> {
         let (uids, volumes) = (self.context.uids().await?, self.volumes().await?);
         Ok(volumes.uid.filter(|uid| uids.contains(*uid)))
     }
 
     /// Gives an empty volume to its user. It runs to its end even if the caller gives up: the
     /// container of a step that was cut off would keep the volume in use.
-    pub(super) async fn give_to_user(&self, spec: &ContainerSpec) -> Result<(), SandboxError> {
+    pub async fn give_to_user(&self, spec: &ContainerSpec) -> Result<(), SandboxError> {
         let (engine, spec) = (self.engine.clone(), spec.clone());
         let give = async move { engine.give_to_user(&spec).await };
         let given = self.context.tasks.spawn(give.in_current_span()).await;

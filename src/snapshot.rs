@@ -11,27 +11,25 @@
 //! for room itself: of whoever makes backups there is one.
 
 mod cleanup;
+mod error;
 mod evict;
 mod export;
 mod helper;
 mod import;
 mod last_use;
-mod owners;
 
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
+pub use error::StageError;
 pub use export::{Consistency, Export, ExportPart, SnapshotReport};
-pub(super) use helper::MODE as ERRAND;
-pub use import::{Import, StageError, StagedExport, StagedVolume};
-pub use owners::{DOCTOR_ISSUER, owner, workspaces};
+pub use import::{Import, StagedExport, StagedVolume};
 
-use super::provisioner::Provisioner;
-use super::{Manager, SandboxError};
-use crate::engine::{Engine, labels};
+use crate::engine::Engine;
 use crate::identity::User;
+use crate::provision::{Provisioner, SandboxError};
 
 /// How long nothing may come, or be taken: PID 1 looks at millions of entries without a
 /// word, and a hole of a terabyte takes who hashes it this long. A connection that is
@@ -45,6 +43,11 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
+    /// Of the user whose containers `provisioner` makes. Does not reach for the Engine.
+    pub fn new(provisioner: Provisioner) -> Self {
+        Self { provisioner }
+    }
+
     /// Whose it is.
     pub fn user(&self) -> &User {
         &self.provisioner.user
@@ -102,26 +105,5 @@ impl Snapshots {
     /// The Engine's.
     pub async fn exists(&self) -> Result<bool, SandboxError> {
         Ok(self.is_bound() || self.volume().await?.is_some())
-    }
-}
-
-impl Manager {
-    /// The keeper of `user`'s workspace. Does not reach for the Engine.
-    pub fn snapshots(&self, user: &User) -> Snapshots {
-        Snapshots {
-            provisioner: self.provisioner(user),
-        }
-    }
-
-    /// All users who have a volume in this instance, sorted.
-    ///
-    /// # Errors
-    /// The Engine's.
-    pub async fn users_with_a_volume(&self) -> Result<Vec<User>, SandboxError> {
-        let instance = &self.context.config.instance;
-        let ours = [(labels::INSTANCE, instance.as_str())];
-        let volumes = self.context.engine.list_volumes(&ours).await?;
-        let workspaces = workspaces(instance, &volumes).into_iter();
-        Ok(workspaces.map(|(user, _)| user).collect())
     }
 }

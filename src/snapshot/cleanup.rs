@@ -5,11 +5,8 @@ use std::time::SystemTime;
 use tracing::{debug, info, warn};
 
 use super::Snapshots;
-use super::helper::MODE;
-use super::import::mark_of;
 use crate::engine::{ContainerSummary, EngineError, labels};
-use crate::sandbox::provisioner::Provisioner;
-use crate::sandbox::{SandboxError, is_abandoned};
+use crate::provision::{HELPER_MODE, SandboxError, is_abandoned, mark_of};
 
 impl Snapshots {
     /// Takes away what an end in the middle of a restore has left. What is in use stays.
@@ -17,7 +14,7 @@ impl Snapshots {
     /// # Errors
     /// The Engine's.
     pub async fn tidy(&self) -> Result<(), SandboxError> {
-        match self.provisioner.tidy().await {
+        match self.remove_leftovers().await {
             // The next time, then.
             Err(SandboxError::Engine(error)) if matches!(*error, EngineError::InUse { .. }) => {
                 Ok(())
@@ -25,19 +22,17 @@ impl Snapshots {
             done => done,
         }
     }
-}
 
-impl Provisioner {
-    /// As [`Snapshots::tidy`], with [`EngineError::InUse`] where an old workspace is in use.
-    pub(super) async fn tidy(&self) -> Result<(), SandboxError> {
+    /// As [`Self::tidy`], with [`EngineError::InUse`] where an old workspace is in use.
+    pub(super) async fn remove_leftovers(&self) -> Result<(), SandboxError> {
         self.remove_abandoned_helpers().await?;
-        let volumes = self.volumes().await?;
+        let volumes = self.provisioner.volumes().await?;
         for mark in &volumes.marks {
             if mark.is_young(SystemTime::now()) {
                 continue;
             }
             if mark.is_for_one {
-                match self.engine.remove_volume(&mark.volume).await {
+                match self.provisioner.engine.remove_volume(&mark.volume).await {
                     // A restore that runs.
                     Err(EngineError::InUse { .. }) => continue,
                     removed => removed?,
@@ -45,14 +40,14 @@ impl Provisioner {
                 info!(volume = mark.volume, "removed what was never whole");
             }
             // Behind its volume: without it that would be the workspace.
-            self.engine.remove_volume(&mark.name).await?;
+            self.provisioner.engine.remove_volume(&mark.name).await?;
         }
         // What is whole goes only when what came after it is there.
-        if volumes.old.is_empty() || !self.engine.has_volume(&volumes.current).await? {
+        if volumes.old.is_empty() || !self.provisioner.engine.has_volume(&volumes.current).await? {
             return Ok(());
         }
         for old in &volumes.old {
-            self.engine.remove_volume(old).await?;
+            self.provisioner.engine.remove_volume(old).await?;
             info!(
                 volume = old,
                 current = volumes.current,
@@ -65,12 +60,15 @@ impl Provisioner {
     /// One whose server was killed before it was started ends never, and keeps its volume; so
     /// does what was to give a volume its owner.
     async fn remove_abandoned_helpers(&self) -> Result<(), SandboxError> {
-        let is_helper =
-            |row: &ContainerSummary| row.labels.get(labels::MODE).is_some_and(|m| m == MODE);
+        let is_helper = |row: &ContainerSummary| {
+            row.labels
+                .get(labels::MODE)
+                .is_some_and(|m| m == HELPER_MODE)
+        };
         for row in self.not_over().await? {
             let is_ours = is_helper(&row) || row.gives_an_owner();
             if is_ours && is_abandoned(&row, SystemTime::now()) {
-                self.engine.remove(&row.id).await?;
+                self.provisioner.engine.remove(&row.id).await?;
                 info!(container = row.name, "removed what was never started");
             }
         }
@@ -80,7 +78,7 @@ impl Provisioner {
     /// Takes away a volume that never became the workspace, and then its mark.
     pub(super) async fn take_away_volume(&self, volume: &str) {
         for name in [volume, &mark_of(volume)] {
-            if let Err(error) = self.engine.remove_volume(name).await {
+            if let Err(error) = self.provisioner.engine.remove_volume(name).await {
                 let error = &error as &dyn std::error::Error;
                 warn!(volume, error, "the next backup or restore removes it");
                 return;

@@ -1,0 +1,41 @@
+//! Containers and volumes of users: found, made, adopted, counted and ended.
+
+mod adopt;
+mod bind;
+mod capacity;
+mod connect;
+mod context;
+mod create;
+mod create_task;
+mod disk;
+mod end;
+mod end_reason;
+mod error;
+mod orphan;
+mod owners;
+mod provisioner;
+mod queue;
+mod spec;
+mod status;
+mod survey;
+mod timeouts;
+mod uids;
+mod volumes;
+
+pub use bind::BindError;
+pub use capacity::{HELPER_MODE, Priority};
+pub use connect::connect_to;
+pub use context::{ServerContext, node};
+pub use disk::disk_free;
+pub use end_reason::{EMPTIED, KEPT, LOST, Reason};
+pub use error::{SandboxError, Uncertainty, broken_off};
+pub use orphan::is_abandoned;
+pub use owners::{DOCTOR_ISSUER, owner, workspaces};
+pub use provisioner::{Provisioner, Running};
+pub use queue::{Admission, AdmissionPermit};
+pub use spec::{INIT, image_state};
+pub use status::{Notice, Status};
+pub use survey::{LiveSandbox, connect, look, survey};
+pub use timeouts::{LEASE_TIMEOUT, REMOVAL_TIMEOUT, UNRESPONSIVE_TIMEOUT};
+pub use uids::uid_range;
+pub use volumes::{mark_of, missing, removal_order};

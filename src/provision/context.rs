@@ -1,0 +1,58 @@
+//! What the provisioners of all users share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::SystemTime;
+
+use tokio_util::task::TaskTracker;
+
+use super::capacity::Capacity;
+use super::uids::UidsInUse;
+use crate::config::Config;
+use crate::engine::Engine;
+
+/// What all sandboxes of a server are made with.
+#[derive(Debug)]
+pub struct ServerContext {
+    pub config: Config,
+    pub engine: Engine,
+    /// When this server started, RFC 3339.
+    pub since: String,
+    /// The name of this server's host.
+    pub node: String,
+    /// One preparation at a time: the others find it done.
+    pub preparing: tokio::sync::Mutex<()>,
+    /// Calls of all users that wait for their turn.
+    pub waiting: Arc<AtomicUsize>,
+    /// Numbers that volumes are about to have.
+    pub uids_in_use: UidsInUse,
+    /// How many sandboxes there are, and may be.
+    pub capacity: Capacity,
+    /// The owners, and the containers that are being made: the end of the server waits
+    /// for them.
+    pub tasks: TaskTracker,
+}
+
+impl ServerContext {
+    /// Of a server that starts now. Does not reach for the Engine.
+    pub fn new(config: Config, engine: Engine) -> Arc<Self> {
+        let waiting: Arc<AtomicUsize> = Arc::default();
+        Arc::new(Self {
+            config,
+            engine,
+            since: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            node: node(),
+            preparing: tokio::sync::Mutex::new(()),
+            uids_in_use: UidsInUse::default(),
+            capacity: Capacity::new(waiting.clone()),
+            waiting,
+            tasks: TaskTracker::new(),
+        })
+    }
+}
+
+/// The name of this machine, for labels and records.
+pub fn node() -> String {
+    let uname = rustix::system::uname();
+    uname.nodename().to_string_lossy().into_owned()
+}

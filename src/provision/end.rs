@@ -1,0 +1,57 @@
+//! The end of a container, by its own PID 1 where that answers.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::error::{SandboxError, broken_off};
+use super::survey::LiveSandbox;
+use crate::engine::{Engine, EngineError, State};
+
+/// How long the Engine may take to remove what ends.
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl LiveSandbox {
+    /// Whether something may run in it of which nobody can tell: it does not answer, and is
+    /// not over. A limit of processes that is reached keeps all from being asked.
+    pub async fn may_work(&self, engine: &Engine) -> Result<bool, EngineError> {
+        // It may have ended since the row was read.
+        let found = engine.inspect(&self.row.id).await?;
+        Ok(found.is_some_and(|found| {
+            use State::{Paused, Restarting, Running, Unknown};
+            matches!(found.state, Running | Paused | Restarting | Unknown)
+        }))
+    }
+
+    /// Ends it: by its own PID 1 where that answers, so that a command that begins now is
+    /// not lost. `false`: it works, or without `force` may, and goes on.
+    ///
+    /// # Errors
+    /// The Engine's, and those of every call.
+    pub async fn end(&self, engine: &Engine, force: bool) -> Result<bool, SandboxError> {
+        let id = &self.row.id;
+        let removal = engine.wait_removed(id);
+        if let (Some(channel), false) = (&self.channel, force) {
+            let retired = channel.retire(Duration::ZERO).await;
+            let retired = retired.map_err(broken_off)?;
+            if !retired {
+                return Ok(false);
+            }
+            let gone = timeout(REMOVAL_TIMEOUT, removal).await;
+            if matches!(gone, Ok(Ok(_))) {
+                return Ok(true);
+            }
+            engine.remove(id).await?;
+            return Ok(true);
+        }
+        if !force && self.may_work(engine).await? {
+            return Ok(false);
+        }
+        engine.remove(id).await?;
+        match timeout(REMOVAL_TIMEOUT, removal).await {
+            Ok(gone) => gone.map(|_| true).map_err(EngineError::into),
+            // The Engine says itself what it waits for, at the next call.
+            Err(_) => Ok(true),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Sandboxes: one user, one volume, and a container under one owner: the same for all
+//! calls, or in ephemeral mode a fresh one for every command.
+//!
+//! ```text
+//!             first call, warm                    started, channel open
+//!   absent ────────────────────► creating ──────────────────────────────► running
+//!     ▲                             │                                       │
+//!     │        failed               │         idle, killed, removed         │
+//!     ├─────────────────────────────┘                                       │
+//!     ├─────────────────────────────────────────────────────────────────────┤
+//!     └────────────── gone ◄──────── retiring ◄──── asked to end ───────────┘
+//! ```
+//!
+//! Rules:
+//! - One task, the `owner`, changes a container's state. Others hold an `OwnerHandle`,
+//!   ask it for a lease and hear what that waits for.
+//! - What runs is known to PID 1 alone; several servers may use one container.
+//! - A command is started under one id and never run twice: an id that a new
+//!   container does not know is lost, unless the old one said that it had not
+//!   accepted it.
+//! - A change of a file is made once: it is asked for again under its id, and only
+//!   where that is known (`retry`).
+//! - When a container was replaced, the next result says so.
+//! - A container that ran a command in ephemeral mode is used up: nothing runs in it
+//!   again, and it ends with its last `OwnerHandle`, whatever it has left running.
+
+mod cancel;
+mod command;
+mod exec;
+mod execution;
+mod files;
+mod handle;
+mod last_container;
+mod lease;
+mod manager;
+mod metrics;
+mod owner;
+mod retry;
+mod run;
+mod snapshots;
+mod spawner;
+mod transfer;
+mod wait;
+mod warm_pool;
+
+pub use crate::provision::{
+    EMPTIED, KEPT, LOST, LiveSandbox, Notice, Reason, SandboxError, Uncertainty,
+};
+pub use cancel::CancelScope;
+pub use command::{Command, ExecOutcome, LostCommand, ProgressUpdate, WaitOptions};
+pub use handle::{Answer, Sandbox};
+pub use last_container::LastContainer;
+pub use manager::Manager;
+pub use run::{Run, RunControl};
+pub use transfer::{Download, Stat, UploadOptions, Uploaded};

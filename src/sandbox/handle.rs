@@ -1,0 +1,208 @@
+//! The handle that callers hold: its calls go to the user's container as it is now.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::command::ProgressUpdate;
+use super::last_container::LastContainer;
+use super::lease::OwnerHandle;
+use super::retry::{RETRY_INTERVAL, RetryPolicy, RetryState};
+use super::wait::Wait;
+use super::warm_pool::WarmPool;
+use crate::channel::{CallError, Channel};
+use crate::engine::Engine;
+use crate::meter::Meter;
+use crate::provision::{Admission, AdmissionPermit, Notice, SandboxError};
+
+/// Transfers of one user at once: of the 16 bridges that PID 1 serves, and one thread
+/// of it for each.
+const TRANSFER_LIMIT: u32 = 4;
+
+/// Notifications of one user that are acted on at once: each may cost a bridge.
+const NOTIFICATION_LIMIT: usize = 4;
+
+/// A result, and what is to be told beside it.
+#[derive(Debug)]
+pub struct Answer<T> {
+    /// The result.
+    pub value: T,
+    /// Told once.
+    pub notice: Option<Notice>,
+}
+
+/// A handle to one user's sandbox. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    pub(super) containers: Containers,
+    pub(super) admission: Admission,
+    pub(super) transfers: Transfers,
+    pub(super) cancellations: Cancellations,
+    pub(super) meter: Meter,
+    /// Where this handle's file calls tell what they wait for.
+    pub(super) progress: Option<watch::Sender<ProgressUpdate>>,
+    pub(super) last_container: LastContainer,
+    /// Cancelled when the server ends.
+    pub(super) ending: CancellationToken,
+}
+
+/// The containers of one user.
+#[derive(Debug, Clone)]
+pub(super) enum Containers {
+    /// One, for all calls.
+    Lasting(OwnerHandle),
+    /// One for each command, and one that waits.
+    Fresh(Arc<WarmPool>),
+}
+
+/// The transfers of one user.
+#[derive(Debug, Clone)]
+pub(super) struct Transfers {
+    pub admission: Admission,
+    pub engine: Engine,
+}
+
+impl Transfers {
+    /// `waiting`: the calls of all users that wait.
+    pub fn new(engine: Engine, waiting: Arc<AtomicUsize>) -> Self {
+        Self {
+            admission: Admission::new(TRANSFER_LIMIT, waiting),
+            engine,
+        }
+    }
+}
+
+/// The turns of one user's cancellations.
+#[derive(Debug, Clone)]
+pub(super) struct Cancellations(pub Arc<Semaphore>);
+
+impl Default for Cancellations {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(NOTIFICATION_LIMIT)))
+    }
+}
+
+impl Sandbox {
+    /// The same sandbox, noting in `last_container` which container each call comes to.
+    pub fn with_last_container(&self, last_container: &LastContainer) -> Self {
+        Self {
+            last_container: last_container.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// Makes a container ready without a call. Returns at once.
+    pub fn warm(&self) {
+        self.for_files().warm();
+    }
+
+    /// A handle whose file calls tell `progress` what they wait for.
+    pub fn with_progress(mut self, progress: &watch::Sender<ProgressUpdate>) -> Self {
+        self.progress = Some(progress.clone());
+        self
+    }
+
+    pub(super) fn waits(&self, ahead: usize) {
+        if let Some(progress) = &self.progress {
+            ProgressUpdate::Waiting { ahead }.tell(progress);
+        }
+    }
+
+    /// Where file work is done: a container that runs no command of its own will do.
+    pub(super) fn for_files(&self) -> OwnerHandle {
+        match &self.containers {
+            Containers::Lasting(handle) => handle.clone(),
+            Containers::Fresh(pool) => pool.spare(),
+        }
+    }
+
+    pub(super) fn answer<T>(&self, value: T) -> Answer<T> {
+        let notice = match &self.containers {
+            Containers::Lasting(handle) => handle.notice.take(),
+            // A new one is what was asked for.
+            Containers::Fresh(_) => None,
+        };
+        Answer { value, notice }
+    }
+
+    /// Waits for the call's turn among the user's own.
+    pub(super) async fn turn(
+        &self,
+        deadline: Instant,
+        told: impl Fn(usize),
+    ) -> Result<AdmissionPermit, SandboxError> {
+        self.admission.enter(deadline, told).await
+    }
+
+    pub(super) async fn unless_ending<T>(
+        &self,
+        step: impl Future<Output = Result<T, SandboxError>>,
+    ) -> Result<T, SandboxError> {
+        tokio::select! {
+            done = step => done,
+            () = self.ending.cancelled() => Err(SandboxError::Ending),
+        }
+    }
+
+    /// A call that may be repeated on the next channel, should this one break.
+    pub(super) async fn call<T, F>(
+        &self,
+        within: Duration,
+        policy: RetryPolicy,
+        operation: impl Fn(Channel, Duration) -> F,
+    ) -> Result<Answer<T>, SandboxError>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let value = self.ask(within, policy, operation).await?;
+        Ok(self.answer(value))
+    }
+
+    /// As [`Self::call`], for who has nowhere to tell a note: it is left for the next.
+    pub(super) async fn ask<T, F>(
+        &self,
+        within: Duration,
+        policy: RetryPolicy,
+        operation: impl Fn(Channel, Duration) -> F,
+    ) -> Result<T, SandboxError>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let start = Instant::now();
+        let deadline = start + within;
+        let told = |ahead| self.waits(ahead);
+        let mut wait = Wait::new(&self.meter);
+        let turn = self.unless_ending(self.turn(deadline, told)).await;
+        let _admitted = turn.inspect_err(|error| wait.refused(error))?;
+        let handle = self.for_files();
+        let mut retry = RetryState::new(policy);
+        loop {
+            let lease = handle.lease(deadline, told).await;
+            let lease = lease.inspect_err(|error| wait.refused(error));
+            let lease = lease.map_err(|error| retry.give_up(error, start.elapsed()))?;
+            wait.over();
+            retry.may_go_to(&lease.container)?;
+            self.last_container.set(&lease.container);
+            let left = deadline.saturating_duration_since(Instant::now());
+            let done = tokio::select! {
+                done = operation(lease.channel, left) => done,
+                () = self.ending.cancelled() => return Err(retry.abandon()),
+            };
+            let error = match done {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let again = retry.failed(lease.container, &error);
+            if !again || Instant::now() + RETRY_INTERVAL >= deadline {
+                let after = start.elapsed();
+                return Err(retry.give_up(SandboxError::from_call(error, after), after));
+            }
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        }
+    }
+}
