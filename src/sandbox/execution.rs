@@ -1,4 +1,4 @@
-//! One command through whatever happens to the channel and the container.
+//! One command, while its channel may break and its container may be replaced.
 //!
 //! ```text
 //! lease ─► start ─► accepted ─► progress … ─┬─► finished
@@ -22,22 +22,34 @@ use super::wait::Wait;
 use crate::channel::{CallError, Channel, CommandEvents};
 use crate::provision::{Reason, SandboxError};
 
-/// After a command's own deadline, or its caller's patience, there is an answer within
-/// this time, also when PID 1 is silent: killing a tree takes TERM's grace and some
+/// After a command's own deadline, or its caller's wait, there is an answer within this
+/// time, also when PID 1 is silent: killing a tree takes TERM's grace and some
 /// passes. The caller may count on 5 s; the rest is for the answer's own way.
 const OUTCOME_GRACE: Duration = Duration::from_secs(4);
 
-/// How long it is tried to detach a command from a sandbox that is silent. PID 1 takes
-/// silence of 90 s for the end of its server, and ends its commands then.
+/// How long the server tries to detach a command from a sandbox that is silent. PID 1 treats
+/// silence of 90 s as the end of its server, and ends its commands then.
 const DETACH_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// After a cancelled call, how long its command's end is waited for.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
-/// Where a command is known to be.
-struct Assignment {
+/// How far a command is on its way.
+enum Phase {
+    /// No container has it. With the wait of its caller, if one waits for a container.
+    Unsent(Option<Wait>),
+    /// A container may run it.
+    Sent(Attempt),
+}
+
+/// The container that a command was sent to last.
+struct Attempt {
     container: Arc<str>,
     channel: Channel,
+    /// When the command was sent first, to this container or to one before it.
+    at: Instant,
+    /// PID 1 said that it runs the command.
+    accepted: bool,
 }
 
 /// One command on its way to an answer.
@@ -45,14 +57,7 @@ pub(super) struct Execution<'a> {
     handle: &'a OwnerHandle,
     command: Command,
     follow: &'a WaitOptions<'a>,
-    /// Where it was sent last. It may have been accepted there.
-    assignment: Option<Assignment>,
-    /// PID 1 said that it runs it.
-    accepted: bool,
-    /// When it was sent first.
-    sent: Option<Instant>,
-    /// Of its caller; `None`: nobody waits for the container.
-    wait: Option<Wait>,
+    phase: Phase,
 }
 
 impl<'a> Execution<'a> {
@@ -60,36 +65,69 @@ impl<'a> Execution<'a> {
     pub fn new(handle: &'a OwnerHandle, command: Command, follow: &'a WaitOptions<'a>) -> Self {
         Self {
             handle,
-            accepted: matches!(command, Command::Resume { .. }),
             command,
             follow,
-            assignment: None,
-            sent: None,
-            wait: None,
+            phase: Phase::Unsent(None),
         }
     }
 
-    /// The same, for a caller who waits since then.
+    /// The same, for a caller whose `wait` has begun.
     pub fn waiting(self, wait: Wait) -> Self {
-        let wait = Some(wait);
-        Self { wait, ..self }
+        let phase = Phase::Unsent(Some(wait));
+        Self { phase, ..self }
     }
 
     /// Where it was sent last.
     pub fn container(&self) -> Option<&Arc<str>> {
-        self.assignment
-            .as_ref()
-            .map(|assignment| &assignment.container)
+        self.attempt().map(|attempt| &attempt.container)
     }
 
-    /// Until its outcome is known, or for the caller's patience.
+    fn attempt(&self) -> Option<&Attempt> {
+        match &self.phase {
+            Phase::Sent(attempt) => Some(attempt),
+            Phase::Unsent(_) => None,
+        }
+    }
+
+    /// It goes to this container. When it was sent first.
+    fn send_to(&mut self, lease: Lease) -> Instant {
+        let (at, accepted) = match &mut self.phase {
+            Phase::Sent(attempt) => (attempt.at, attempt.accepted),
+            Phase::Unsent(wait) => {
+                if let Some(wait) = wait {
+                    wait.over();
+                }
+                (Instant::now(), false)
+            }
+        };
+        self.phase = Phase::Sent(Attempt {
+            container: lease.container,
+            channel: lease.channel,
+            at,
+            accepted,
+        });
+        at
+    }
+
+    /// A command that is resumed was accepted before.
+    fn is_accepted(&self) -> bool {
+        !self.is_start() || self.attempt().is_some_and(|attempt| attempt.accepted)
+    }
+
+    fn accept(&mut self) {
+        if let Phase::Sent(attempt) = &mut self.phase {
+            attempt.accepted = true;
+        }
+    }
+
+    /// Runs until its outcome is known, or until the caller's wait is over.
     pub async fn run(&mut self) -> Result<ExecOutcome, SandboxError> {
         loop {
             let lease = match self.lease().await {
                 Ok(lease) => lease,
                 Err(error) => {
-                    if self.assignment.is_none() {
-                        if let Some(mut wait) = self.wait.take() {
+                    if let Phase::Unsent(wait) = &mut self.phase {
+                        if let Some(wait) = wait {
                             wait.refused(&error);
                         }
                         return Err(error);
@@ -101,31 +139,24 @@ impl<'a> Execution<'a> {
                     continue;
                 }
             };
-            if let Some(mut wait) = self.wait.take() {
-                wait.over();
-            }
             if let Some(lost) = self.lost_with(&lease).await {
                 return Ok(lost);
             }
-            self.assignment = Some(Assignment {
-                container: lease.container,
-                channel: lease.channel.clone(),
-            });
-            let sent = *self.sent.get_or_insert_with(Instant::now);
+            let channel = lease.channel.clone();
+            let sent = self.send_to(lease);
             let over = sent + self.time() + OUTCOME_GRACE;
-            let followed = timeout_at(over, self.follow(&lease.channel, sent)).await;
+            let followed = timeout_at(over, self.follow(&channel, sent)).await;
             match followed.unwrap_or_else(|_| Err(CallError::Deadline(over - sent))) {
                 Ok(executed) => return Ok(executed),
                 Err(CallError::Failed(failure)) if failure.code() == Code::Ending => {
                     // It was not accepted, and the next container may have it.
-                    self.assignment = None;
-                    self.sent = None;
+                    self.phase = Phase::Unsent(None);
                 }
-                // Of a command that was sent: it was run there and is forgotten.
+                // PID 1 ran the command that was sent to it, and has forgotten it.
                 Err(CallError::Failed(failure))
                     if failure.code() == Code::UnknownCommand && self.is_start() =>
                 {
-                    self.accepted = true;
+                    self.accept();
                     return Ok(self.lost(None));
                 }
                 Err(CallError::Failed(failure)) => return Err(SandboxError::Failed(failure)),
@@ -172,7 +203,8 @@ impl<'a> Execution<'a> {
 
     /// When there must be an answer; counts from the first try.
     fn deadline(&self) -> Option<Instant> {
-        self.sent.map(|sent| sent + self.time() + OUTCOME_GRACE)
+        self.attempt()
+            .map(|attempt| attempt.at + self.time() + OUTCOME_GRACE)
     }
 
     fn is_over(&self) -> bool {
@@ -185,18 +217,25 @@ impl<'a> Execution<'a> {
     fn given_up(&self) -> ExecOutcome {
         if let Command::Start(request) = &self.command {
             let ended = self.follow.wait >= Duration::from_millis(request.timeout_ms);
-            if ended || !self.accepted {
+            if ended || !self.is_accepted() {
                 return self.lost(None);
             }
             self.detach_later();
         }
         ExecOutcome::Silent {
             id: self.id().to_owned(),
-            after: self.sent.map_or(Duration::ZERO, |sent| sent.elapsed()),
+            after: self.elapsed(),
         }
     }
 
-    /// As soon as PID 1 answers: it ends what nobody watches and was not detached.
+    /// Since it was sent.
+    fn elapsed(&self) -> Duration {
+        self.attempt()
+            .map_or(Duration::ZERO, |attempt| attempt.at.elapsed())
+    }
+
+    /// Detaches it as soon as PID 1 answers: PID 1 ends commands that are neither watched nor
+    /// detached.
     fn detach_later(&self) {
         let (handle, id) = (self.handle.clone(), self.id().to_owned());
         tokio::spawn(async move {
@@ -217,27 +256,26 @@ impl<'a> Execution<'a> {
     }
 
     fn lost(&self, reason: Option<Reason>) -> ExecOutcome {
-        let after = self.sent.map_or(Duration::ZERO, |sent| sent.elapsed());
         ExecOutcome::Lost(LostCommand {
             reason,
-            accepted: self.accepted,
-            after,
+            accepted: self.is_accepted(),
+            after: self.elapsed(),
         })
     }
 
-    /// Whether the command went down with another container than this one.
+    /// Whether the command was lost with a container before this one.
     async fn lost_with(&mut self, lease: &Lease) -> Option<ExecOutcome> {
-        let assignment = self.assignment.as_ref()?;
-        if assignment.container == lease.container {
+        let attempt = self.attempt()?;
+        if attempt.container == lease.container {
             return None;
         }
-        let exit_report = assignment.channel.exit_report().await;
+        let exit_report = attempt.channel.exit_report().await;
         if exit_report.is_some_and(|words| !words.accepted.contains(self.id())) {
-            self.sent = None;
+            self.phase = Phase::Unsent(None);
             return None;
         }
         let reason = match &lease.last_end {
-            Some((container, reason)) if *container == assignment.container => *reason,
+            Some((container, reason)) if *container == attempt.container => *reason,
             _ => Reason::Gone,
         };
         Some(self.lost(Some(reason)))
@@ -277,7 +315,7 @@ impl<'a> Execution<'a> {
     async fn outcome(&mut self, events: &mut CommandEvents) -> Result<Finished, CallError> {
         loop {
             match events.next().await? {
-                Event::Accepted(_) => self.accepted = true,
+                Event::Accepted(_) => self.accept(),
                 Event::Progress(progress) => {
                     self.follow
                         .progress
@@ -291,17 +329,17 @@ impl<'a> Execution<'a> {
     /// Ends the command, and gives its outcome if that is soon known. One whose
     /// caller was told that it runs lives on.
     pub async fn cancel(&mut self, why: SandboxError) -> Result<ExecOutcome, SandboxError> {
-        let (Some(assignment), Command::Start(request)) = (&self.assignment, &self.command) else {
+        let (Some(attempt), Command::Start(request)) = (self.attempt(), &self.command) else {
             return Err(why);
         };
-        let (channel, id) = (assignment.channel.clone(), request.id.clone());
+        let (channel, id) = (attempt.channel.clone(), request.id.clone());
         let end = async {
             channel.kill(&id).await?;
             self.outcome(&mut channel.watch(&id, 0).await?).await
         };
         match timeout(CANCEL_GRACE, end).await {
             Ok(Ok(finished)) => Ok(ExecOutcome::Finished(Box::new(finished))),
-            // PID 1 ends what nobody watches.
+            // PID 1 ends commands that no server watches.
             _ => Err(why),
         }
     }
