@@ -62,6 +62,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::channel::Piece;
 pub use abandoned::is_abandoned;
 pub use bind::BindError;
 pub use cancel::CancelScope;

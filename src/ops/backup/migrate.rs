@@ -151,7 +151,7 @@ impl Migration<'_> {
                         self.hand_on(&listing, Chunk::Data(data)).await;
                     }
                     ExportPart::End(report) => {
-                        self.hand_on(&listing, Chunk::End).await;
+                        self.hand_on(&listing, Chunk::End(())).await;
                         return Ok::<_, BackupError>(report);
                     }
                 }
@@ -176,7 +176,7 @@ impl Migration<'_> {
         while let Some(data) = back.next().await? {
             self.hand_on(&listing, Chunk::Data(data)).await;
         }
-        self.hand_on(&listing, Chunk::End).await;
+        self.hand_on(&listing, Chunk::End(())).await;
         listing.end().await
     }
 

@@ -1,13 +1,13 @@
 //! Out: the whole workspace as an archive.
 
-use bytes::Bytes;
+use std::time::Duration;
+
 use casemate_protocol::backup_end::Consistency as Said;
 use casemate_protocol::{BackupEnd, LeftOut};
-use std::time::Duration;
 
 use super::helper::{HelperContainer, HelperPurpose};
 use super::{STALL_TIMEOUT, Snapshots};
-use crate::channel::{Backup, BackupPart, CallError, Channel};
+use crate::channel::{Backup, CallError, Channel, Piece};
 use crate::engine::{ContainerSummary, RunAs, State, Workspace, labels};
 use crate::sandbox::SandboxError;
 use crate::sandbox::provisioner::{Provisioner, connect_to};
@@ -36,14 +36,8 @@ pub struct SnapshotReport {
     pub left_out: LeftOut,
 }
 
-/// What comes of a copy.
-#[derive(Debug)]
-pub enum ExportPart {
-    /// The next bytes of the archive.
-    Data(Bytes),
-    /// That was all.
-    End(SnapshotReport),
-}
+/// A piece of an export.
+pub type ExportPart = Piece<SnapshotReport>;
 
 /// A copy on its way.
 #[derive(Debug)]
@@ -118,8 +112,8 @@ impl Export {
     /// [`SandboxError::Failed`] with what could not be read.
     pub async fn next(&mut self) -> Result<ExportPart, SandboxError> {
         let end = match self.backup.next(STALL_TIMEOUT).await.map_err(failed)? {
-            BackupPart::Data(data) => return Ok(ExportPart::Data(data)),
-            BackupPart::End(end) => end,
+            Piece::Data(data) => return Ok(ExportPart::Data(data)),
+            Piece::End(end) => end,
         };
         let mut report = report(end);
         if report.consistency == Consistency::Stopped && self.others_came().await? {

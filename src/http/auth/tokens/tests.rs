@@ -1,4 +1,4 @@
-//! Who has which token, and what the file may say.
+//! The holders of tokens, and the syntax of the file.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ fn tokens() -> Tokens {
     Tokens::load(file.path()).unwrap()
 }
 
-/// Who has `token`, in a request with these `X-Casemate-User` headers.
+/// The holder of `token`, in a request with these `X-Casemate-User` headers.
 fn who(token: &str, users: &[&[u8]]) -> Result<(String, String, Scopes), AuthRejection> {
     let mut headers = HeaderMap::new();
     headers.append(AUTHORIZATION, format!("Bearer {token}").try_into().unwrap());
