@@ -141,9 +141,17 @@ fn an_empty_file_has_no_token() {
     assert_eq!(parsed(""), Ok(Vec::new()));
 }
 
+/// The error names `line` and contains `message`, but no value of the file.
+fn check_error(text: &str, line: usize, message: &str) {
+    let error = parsed(text).unwrap_err();
+    let start = format!("line {line} of \"t.toml\": ");
+    assert!(error.starts_with(&start), "{text}: {error}");
+    assert!(error.contains(message), "{text}: {error}");
+    assert!(!error.contains("cm_leak"), "{text}: {error}");
+}
+
 #[test]
-fn what_is_wrong_is_named_with_its_line_and_without_any_value() {
-    let good = row("alice", "cm_alice", "user = \"alice\"");
+fn an_error_of_syntax_or_type_names_its_line_and_no_value() {
     for (text, line, message) in [
         ("[[tokens]\n", 1, ""),
         ("tokens = 1", 1, "a value is not what"),
@@ -184,6 +192,15 @@ fn what_is_wrong_is_named_with_its_line_and_without_any_value() {
             5,
             "the scopes are tools and files",
         ),
+    ] {
+        check_error(text, line, message);
+    }
+}
+
+#[test]
+fn an_error_of_a_value_names_its_line_and_not_the_value() {
+    let good = row("alice", "cm_alice", "user = \"alice\"");
+    for (text, line, message) in [
         (&row("a", "", ""), 1, "either user or delegate"),
         (
             &row("a", "", "user = \"b\"\ndelegate = true"),
@@ -213,11 +230,7 @@ fn what_is_wrong_is_named_with_its_line_and_without_any_value() {
             "64 hexadecimal digits",
         ),
     ] {
-        let error = parsed(text).unwrap_err();
-        let start = format!("line {line} of \"t.toml\": ");
-        assert!(error.starts_with(&start), "{text}: {error}");
-        assert!(error.contains(message), "{text}: {error}");
-        assert!(!error.contains("cm_leak"), "{text}: {error}");
+        check_error(text, line, message);
     }
 }
 
