@@ -8,6 +8,7 @@
 //! http, stdio         how requests come in, and who they are from
 //! ops                 what is done with all users' sandboxes at once
 //! tools               parse, call, convert
+//! api                 codes and sentences of errors, outcomes of commands, times
 //! sandbox             one owner task a sandbox; adoption, replacement, admission
 //! channel             gRPC to PID 1 over one `docker exec` stream
 //! engine              the Docker Engine: containers, volumes, images
@@ -19,6 +20,7 @@
 //! What runs in the container is another program, `crates/init`; what the two
 //! say to each other is `crates/protocol`.
 
+pub mod api;
 pub mod audit;
 pub mod channel;
 pub mod cli;

@@ -22,7 +22,6 @@ mod timeouts;
 mod uids;
 mod volumes;
 
-pub use bind::BindError;
 pub use capacity::{HELPER_MODE, Priority};
 pub use connect::connect_to;
 pub use context::{ServerContext, node};

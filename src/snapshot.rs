@@ -23,9 +23,10 @@ mod tests;
 
 use std::time::Duration;
 
+pub use crate::channel::Piece;
 pub use error::StageError;
 pub use export::{Consistency, Export, ExportPart, SnapshotReport};
-pub use import::{Import, StagedExport, StagedVolume};
+pub use import::{Import, StagedVolume};
 
 use crate::engine::Engine;
 use crate::identity::User;

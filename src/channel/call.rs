@@ -134,7 +134,7 @@ impl Channel {
     /// Lines of a text file.
     ///
     /// # Errors
-    /// What is wrong with the file, in [`CallError::Failed`].
+    /// [`CallError::Failed`] for a file that cannot be used.
     pub async fn read_lines(
         &self,
         request: ReadLinesRequest,
@@ -147,7 +147,7 @@ impl Channel {
     /// Bytes of a file.
     ///
     /// # Errors
-    /// What is wrong with the file, in [`CallError::Failed`].
+    /// [`CallError::Failed`] for a file that cannot be used.
     pub async fn read_bytes(
         &self,
         request: ReadBytesRequest,
@@ -160,7 +160,7 @@ impl Channel {
     /// Replaces a file, makes it, or lets it grow; once for each id.
     ///
     /// # Errors
-    /// What is wrong with the file, in [`CallError::Failed`].
+    /// [`CallError::Failed`] for a file that cannot be used.
     pub async fn write_file(
         &self,
         request: WriteFileRequest,
@@ -173,7 +173,7 @@ impl Channel {
     /// Replaces a text in a file by another; once for each id.
     ///
     /// # Errors
-    /// What is wrong with the file, in [`CallError::Failed`].
+    /// [`CallError::Failed`] for a file that cannot be used.
     pub async fn edit_file(
         &self,
         request: EditFileRequest,
@@ -186,7 +186,7 @@ impl Channel {
     /// Entries of a directory.
     ///
     /// # Errors
-    /// What is wrong with the directory, in [`CallError::Failed`].
+    /// [`CallError::Failed`] for a directory that cannot be used.
     pub async fn list_files(
         &self,
         request: ListFilesRequest,
@@ -196,10 +196,10 @@ impl Channel {
         within(deadline, client.list_files(request)).await
     }
 
-    /// What is at a path.
+    /// The entry at a path.
     ///
     /// # Errors
-    /// What is wrong with the path, in [`CallError::Failed`].
+    /// [`CallError::Failed`] for a path that cannot be used.
     pub async fn stat(
         &self,
         request: StatRequest,
@@ -212,7 +212,7 @@ impl Channel {
     /// Removes a file or a tree; once for each id.
     ///
     /// # Errors
-    /// What is wrong with the path, in [`CallError::Failed`].
+    /// [`CallError::Failed`] for a path that cannot be used.
     pub async fn delete(
         &self,
         request: DeleteRequest,

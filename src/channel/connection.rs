@@ -26,7 +26,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Connection(SendRequest<Body>);
 
 impl Connection {
-    /// Starts HTTP/2. A task of its own moves the bytes until `open` is
+    /// Starts HTTP/2. A separate task moves the bytes until `open` is
     /// cancelled or the stream ends, and cancels `closed` then.
     pub async fn start(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,

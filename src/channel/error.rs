@@ -8,21 +8,18 @@ use tonic::Status;
 pub enum ChannelError {
     /// PID 1 did not answer.
     #[error("PID 1 of the container did not answer in {after:?}")]
-    Silent {
-        /// How long it had.
-        after: Duration,
-    },
+    Silent { after: Duration },
     /// PID 1 speaks another major version of the protocol.
     #[error("PID 1 of the container speaks protocol {theirs}, this server {PROTOCOL}")]
     Incompatible {
         /// The version it speaks.
         theirs: u32,
     },
-    /// PID 1 does not report that the kernel refuses what a sandbox must not do. Such a container
-    /// is never used.
-    #[error("in the container the kernel does not refuse: {missing}")]
+    /// PID 1 does not report that the kernel refuses all forbidden calls. Such a container is never
+    /// used.
+    #[error("the container's kernel does not refuse these calls: {missing}")]
     Unconfined {
-        /// The rules that it does not report, by their names in casemate-seccomp.
+        /// The unreported rules, by their names in casemate-seccomp.
         missing: String,
         /// PID 1 ends itself.
         retired: bool,
@@ -30,21 +27,21 @@ pub enum ChannelError {
     /// HTTP/2 over the stream failed.
     #[error("the stream to PID 1 broke while it was opened")]
     Http(#[from] hyper::Error),
-    /// PID 1 did not answer whether it ends itself.
-    #[error("PID 1 did not answer whether it makes room")]
+    /// PID 1 did not answer the request to end.
+    #[error("PID 1 did not answer the request to end")]
     Retire(#[source] Box<CallError>),
     /// The first call failed.
     #[error("the first call to PID 1 failed")]
     Call(#[from] Status),
 }
 
-/// A call to PID 1 without the answer that was hoped for.
+/// A call to PID 1 that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// PID 1 did what it could and says why it failed.
+    /// PID 1 reports why the call failed.
     #[error("PID 1 says {}: {}", .0.code().as_str_name(), .0.text())]
     Failed(Failure),
-    /// The channel broke before the answer: whether the call happened is unknown.
+    /// The channel broke before the answer: it is unknown whether the call happened.
     #[error("the channel to PID 1 broke")]
     Lost(#[source] Box<Status>),
     /// No answer in time.

@@ -53,7 +53,7 @@ impl CommandInput {
 pub struct CommandOutput(Streaming<RunOutput>);
 
 impl CommandOutput {
-    /// What comes next. Can be dropped and called again.
+    /// The next event. Can be dropped and called again.
     ///
     /// # Errors
     /// [`CallError::Lost`] also when the stream ends without an outcome.

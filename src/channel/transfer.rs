@@ -18,16 +18,16 @@ use super::{CallError, Channel};
 /// Parts of an upload that wait for the connection: 512 KiB.
 const PART_BUFFER: usize = 2;
 
-/// A file or an archive that comes.
+/// A file or an archive that PID 1 sends.
 #[derive(Debug)]
 pub struct Incoming {
-    /// What it was when it was opened.
+    /// The entry when it was opened.
     pub stat: StatReply,
     parts: Streaming<DownloadPart>,
 }
 
 impl Incoming {
-    /// The next bytes; none at the end, which PID 1 said is one.
+    /// The next bytes; `None` at the end that PID 1 reported.
     ///
     /// # Errors
     /// [`CallError::Deadline`] when nothing comes for `within`.
@@ -40,35 +40,35 @@ impl Incoming {
     }
 }
 
-/// A backup that comes.
+/// A backup that PID 1 sends.
 #[derive(Debug)]
 pub struct Backup(Streaming<DownloadPart>);
 
-/// What comes of a backup.
+/// One piece of a stream that ends with a report. A stream without an end broke off.
 #[derive(Debug)]
-pub enum BackupPart {
-    /// The next bytes of the archive.
+pub enum Piece<E> {
+    /// The next bytes.
     Data(Bytes),
-    /// That was all of it.
-    End(BackupEnd),
+    /// The end: no piece comes after it.
+    End(E),
 }
 
 impl Backup {
-    /// What comes next. Behind [`BackupPart::End`] nothing does.
+    /// The next piece.
     ///
     /// # Errors
     /// [`CallError::Deadline`] when nothing comes for `within`.
-    pub async fn next(&mut self, within: Duration) -> Result<BackupPart, CallError> {
+    pub async fn next(&mut self, within: Duration) -> Result<Piece<BackupEnd>, CallError> {
         let part = next(&mut self.0, within).await?;
         match part.and_then(|part| part.part) {
-            Some(download_part::Part::Data(data)) => Ok(BackupPart::Data(data)),
-            Some(download_part::Part::End(end)) => Ok(BackupPart::End(end)),
+            Some(download_part::Part::Data(data)) => Ok(Piece::Data(data)),
+            Some(download_part::Part::End(end)) => Ok(Piece::End(end)),
             _ => Err(unexpected()),
         }
     }
 }
 
-/// A file or an archive that goes. Dropped before its end, nothing is changed.
+/// A file or an archive that is sent to PID 1. If it is dropped before its end, nothing changes.
 #[derive(Debug)]
 pub struct Outgoing {
     parts: mpsc::Sender<UploadPart>,
@@ -76,11 +76,10 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// Hands on `data`, 256 KiB at most.
+    /// Sends `data`, at most 256 KiB.
     ///
     /// # Errors
-    /// What PID 1 ended it with; [`CallError::Deadline`] when it takes nothing for
-    /// `within`.
+    /// PID 1's error; [`CallError::Deadline`] if it accepts nothing for `within`.
     pub async fn send(&mut self, data: Bytes, within: Duration) -> Result<(), CallError> {
         self.put(upload_part::Part::Data(data), within).await
     }
@@ -120,7 +119,7 @@ impl Channel {
     /// asked for come, or an error.
     ///
     /// # Errors
-    /// What is wrong with the path, in [`CallError::Failed`].
+    /// [`CallError::Failed`] for a wrong path.
     pub async fn download(
         &self,
         request: DownloadRequest,
@@ -147,7 +146,7 @@ impl Channel {
     /// Begins an upload; returns when PID 1 is ready for its content.
     ///
     /// # Errors
-    /// What is wrong with the path, in [`CallError::Failed`].
+    /// [`CallError::Failed`] for a wrong path.
     pub async fn upload(
         &self,
         begin: UploadBegin,

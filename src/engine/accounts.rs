@@ -8,8 +8,7 @@ use std::collections::HashSet;
 
 use casemate_protocol::{BRIDGE_UID, WORKSPACE};
 
-use super::spec::RunAs;
-use super::uids::UidRange;
+use super::uids::{RunAs, UidRange};
 
 /// `None` where the base has a line of each uid already.
 pub(super) fn merged_passwd(base: Option<&[u8]>, uids: UidRange) -> Option<Vec<u8>> {

@@ -48,7 +48,7 @@ impl ContainerSpec {
             cmd: Some(Vec::new()),
             // Nothing of the server's.
             env: Some(environment(&self.image.env)),
-            // PID 1 goes to the workspace itself, whatever its mode: the runtime would fail there.
+            // PID 1 changes to the workspace itself: the runtime would fail there for some modes.
             working_dir: Some("/".to_owned()),
             // Constant: no host name leaks.
             hostname: Some(HOSTNAME.to_owned()),
@@ -189,7 +189,7 @@ impl ContainerSpec {
         let (typ, source, bind_options) = match &self.workspace {
             Workspace::Volume(name) => (MountType::VOLUME, name, None),
             Workspace::Bind(path) => {
-                // What is mounted below it later, on either side, stays there.
+                // Later mounts below it, on either side, do not propagate.
                 let options = MountBindOptions {
                     propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
                     // What else the host has mounted below it is not the workspace.

@@ -70,7 +70,7 @@ pub struct Capabilities {
     pub memory: u64,
     /// Where images and containers are kept: `overlay2`.
     pub storage_driver: String,
-    /// Where the Engine keeps all of its own, on its host.
+    /// The Engine's data directory on its host.
     pub root_dir: String,
     /// The operating system: `linux`.
     pub os: String,
@@ -143,8 +143,8 @@ impl Engine {
         ))
     }
 
-    /// The time on the Engine's machine, RFC 3339 in whatever zone it is in; `None` where it does
-    /// not say.
+    /// The time on the Engine's machine, RFC 3339 in any time zone; `None` if the Engine does not
+    /// report it.
     ///
     /// # Errors
     /// Those of every call.

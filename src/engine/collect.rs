@@ -1,4 +1,4 @@
-//! Removes prepared images that nobody needs any more.
+//! Removes unused prepared images.
 
 use std::collections::HashMap;
 use std::time::Duration;

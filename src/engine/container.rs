@@ -94,7 +94,7 @@ pub struct CreatedContainer {
     pub id: String,
     /// What the Engine remarked, for example a limit that the kernel lacks.
     pub warnings: Vec<String>,
-    /// What was stored otherwise than asked, and weakens nothing.
+    /// Differences between the stored container and the requested one that weaken nothing.
     pub differences: Vec<super::Difference>,
 }
 

@@ -1,6 +1,5 @@
 //! The calls about containers.
 
-use std::collections::HashMap;
 use std::future::Future;
 
 use bollard::errors::Error as BollardError;
@@ -15,12 +14,13 @@ use tracing::debug;
 
 use super::container::{Container, ContainerSummary, CreatedContainer, RemovedContainer};
 use super::error::EngineError;
+use super::labels::label_filters;
 use super::spec::ContainerSpec;
 use super::verify::{self, Difference, DifferenceKind};
 use super::{CLIENT_TIMEOUT, Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, lock, segment};
 
 impl Engine {
-    /// The container of this name or id; `None` where there is none.
+    /// The container of this name or id, if it exists.
     ///
     /// # Errors
     /// Those of every call.
@@ -33,8 +33,8 @@ impl Engine {
         }
     }
 
-    /// Makes a container, not started, and compares what the Engine stored with `spec`. A caller
-    /// that gives up half-way may leave one behind, created: the sweep by label takes it.
+    /// Creates a container without starting it, and compares the stored container with `spec`. A
+    /// caller that gives up half-way may leave a created container: the sweep by label removes it.
     ///
     /// # Errors
     /// [`EngineError::Conflict`] for a name in use, [`EngineError::ImageMissing`] for an image that
@@ -125,7 +125,7 @@ impl Engine {
         Ok(differences)
     }
 
-    /// What the Engine stored of `container` otherwise than `spec` wants. A container with a
+    /// The differences between the stored `container` and `spec`. A container with a
     /// difference of `Hardening` must not be used.
     pub fn differences(&self, spec: &ContainerSpec, container: &Container) -> Vec<Difference> {
         self.compare(&spec.body(), container)
@@ -147,7 +147,7 @@ impl Engine {
             .map_err(|error| missing(error, id))
     }
 
-    /// Takes it away with its anonymous volumes, killing what runs. One that is gone, or going, is
+    /// Removes it with its anonymous volumes, and kills its processes. One that is gone, or going, is
     /// fine: its name may then not be free yet.
     ///
     /// # Errors
@@ -166,7 +166,7 @@ impl Engine {
         }
     }
 
-    /// Takes it away unless it runs: then `false`, and nothing happened to it. One that is
+    /// Removes it unless it runs: then `false`, and it is unchanged. One that is
     /// gone, or going, is fine.
     ///
     /// # Errors
@@ -275,15 +275,6 @@ impl Engine {
             .filter_map(ContainerSummary::from_summary)
             .collect())
     }
-}
-
-/// The Engine's filter for labels, all of which must be there.
-pub(super) fn label_filters(labels: &[(&str, &str)]) -> HashMap<String, Vec<String>> {
-    let filters = labels
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    HashMap::from([("label".to_owned(), filters)])
 }
 
 fn missing(error: EngineError, id: &str) -> EngineError {

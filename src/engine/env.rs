@@ -35,7 +35,7 @@ pub(super) fn environment(image: &[String]) -> Vec<String> {
     kept.cloned().chain(ours).collect()
 }
 
-/// A variable without `=` is one that Docker takes away: it is none.
+/// Docker removes a variable without `=`, so it has no name.
 fn name_of(variable: &str) -> Option<&str> {
     variable.split_once('=').map(|(name, _)| name)
 }

@@ -15,8 +15,7 @@ pub type Cause = Box<dyn StdError + Send + Sync>;
 /// image or a volume driver says.
 const MAX_MESSAGE: usize = 1000;
 
-/// What Go calls ENOSPC and EDQUOT, which the Engine says in a sentence of its own with
-/// status 500.
+/// Go's texts of ENOSPC and EDQUOT, which are part of the Engine's message with status 500.
 const FULL: [&str; 2] = ["no space left on device", "disk quota exceeded"];
 
 /// A call to the Engine that did not do what was asked.
@@ -86,7 +85,7 @@ pub enum EngineError {
         name: String,
     },
     /// Something of our name exists without our labels. It was not touched.
-    #[error("the {kind} {name} exists but belongs to someone else; it was left alone")]
+    #[error("the {kind} {name} exists but does not belong to this user; it was not touched")]
     Foreign {
         /// `volume`, `container` or `image`.
         kind: &'static str,
@@ -158,7 +157,7 @@ pub enum EngineError {
     Answer {
         /// The call.
         call: &'static str,
-        /// What was not understood.
+        /// The part that was not understood.
         #[source]
         source: Cause,
     },

@@ -18,15 +18,15 @@ use super::{CLIENT_TIMEOUT, Engine, UPDATE_TIMEOUT, segment};
 /// buffers cost a copy a frame.
 const OUTPUT_BYTES: usize = 64 << 10;
 
-/// What is logged of the program's stderr, in bytes: it may be hostile, and endless.
+/// Bytes of the program's stderr that are logged: it may be hostile and endless.
 const LOGGED_BYTES: usize = 4 << 10;
 
-/// How the Engine begins when the runtime could not run the program: it says so on the program's
-/// stdout (seen on 20.10). Only the first bytes are taken for that.
+/// How the Engine begins when the runtime could not run the program: it writes this to the program's
+/// stdout (seen on 20.10). Only the first bytes are compared with it.
 const FAILED: &[u8] = b"OCI runtime exec failed";
 
-/// The streams of a program. The Engine does not let go of one that nobody drains: read `output`
-/// to its end, or drop both, before the container is removed.
+/// The streams of a program. The Engine keeps a stream until it is drained: read `output` to its end,
+/// or drop both, before the container is removed.
 pub struct ExecStream {
     /// Its standard input. Shutting it down is the end of file.
     pub input: Pin<Box<dyn AsyncWrite + Send>>,
@@ -107,8 +107,8 @@ impl Engine {
                     None
                 }
                 Ok(LogOutput::StdIn { .. }) => None,
-                // What is in no frame is the Engine's own message, or the rest of a frame that
-                // broke off: the end, either way.
+                // Bytes outside of frames are the Engine's own message, or the rest of a frame
+                // that broke off: the end in both cases.
                 Ok(LogOutput::Console { message }) => Some(Err(exec_error(&message))),
                 Err(error) => Some(Err(self.bollard_error("exec", CLIENT_TIMEOUT, error))),
             })

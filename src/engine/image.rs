@@ -24,10 +24,10 @@ use super::{Engine, hex, labels, node};
 /// The repository of all prepared images. Never pushed.
 pub(super) const REPOSITORY: &str = "casemate-prepared";
 
-/// Version of what is done to a base image. Raised when that changes.
+/// Version of the steps that prepare an image. Raised when they change.
 const RECIPE: u32 = 4;
 
-/// Hex digits of the tag: 48 bits. Nobody but the operator chooses what is hashed.
+/// Hex digits of the tag: 48 bits. Only the operator chooses the hashed values.
 const TAG_DIGITS: usize = 12;
 
 /// An image with casemate-init in it.
@@ -49,7 +49,7 @@ pub struct PreparedImage {
     pub volumes: Vec<String>,
 }
 
-/// What matters of an image's inspect.
+/// The used parts of an image's inspect.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Image {
@@ -71,14 +71,23 @@ pub(super) struct ImageConfig {
     on_build: Option<Vec<String>>,
 }
 
+/// The prepared image of a base: how it is called, and whether it exists.
+#[derive(Debug)]
+pub(super) struct PreparedLookup {
+    pub(super) tag: String,
+    pub(super) files_digest: String,
+    /// `None`: it does not exist yet.
+    pub(super) id: Option<String>,
+}
+
 impl Engine {
-    /// The prepared image of `image`, made where it does not exist yet: that takes some seconds,
-    /// and minutes where the image has to be pulled. `init` is the casemate-init binary, built for
-    /// the Engine's architecture; `uids` are those of the users. `progress` is told what happens, in words for people.
+    /// The prepared image of `image`. If it does not exist yet, preparing it takes some seconds, and
+    /// a pull of the image minutes. `init` is the casemate-init binary, built for the Engine's
+    /// architecture; `uids` are the uids of the users. `progress` gets messages for people.
     ///
     /// # Errors
-    /// [`EngineError::ImageMissing`], or [`EngineError::ImageUnusable`] for what is not Linux, has
-    /// ONBUILD, or a VOLUME in a place that is ours.
+    /// [`EngineError::ImageMissing`], or [`EngineError::ImageUnusable`] for an image that is not for
+    /// Linux, has ONBUILD, or a VOLUME in a directory that is ours.
     pub async fn prepared_image(
         &self,
         image: &str,
@@ -88,32 +97,30 @@ impl Engine {
     ) -> Result<PreparedImage, EngineError> {
         let base = self.base_image(image, &progress).await?;
         let config = base.config.clone().unwrap_or_default();
-        let files_digest = files_digest(init);
-        let tag = tag(&base.id, &files_digest, uids);
         let volumes = usable(&base.os, &config).map_err(|reason| EngineError::ImageUnusable {
             image: image.to_owned(),
             reason,
         })?;
-        let id = match self.find_prepared(&tag, &base.id).await? {
+        let found = self.look_up_prepared(&base, init, uids).await?;
+        let id = match found.id {
             Some(id) => id,
             None => {
                 progress(&format!("preparing {image}, once"));
-                self.prepare(&base, image, (init, uids), &tag).await?
+                self.prepare(&base, image, (init, uids), &found.tag).await?
             }
         };
         Ok(PreparedImage {
             id,
-            tag,
+            tag: found.tag,
             from: image.to_owned(),
             base_id: base.id,
-            files_digest,
+            files_digest: found.files_digest,
             env: config.env.unwrap_or_default(),
             volumes,
         })
     }
 
-    /// The prepared image of `image` where there is one: [`Self::prepared_image`] without making
-    /// it.
+    /// The prepared image of `image`, if it exists.
     ///
     /// # Errors
     /// Those of every call.
@@ -126,18 +133,33 @@ impl Engine {
         let Some(base) = self.inspect_image(image).await? else {
             return Ok(None);
         };
-        let files_digest = files_digest(init);
-        let tag = tag(&base.id, &files_digest, uids);
-        let id = self.find_prepared(&tag, &base.id).await?;
-        Ok(id.map(|id| PreparedImage {
+        let found = self.look_up_prepared(&base, init, uids).await?;
+        Ok(found.id.map(|id| PreparedImage {
             id,
-            tag,
+            tag: found.tag,
             from: image.to_owned(),
             base_id: base.id,
-            files_digest,
+            files_digest: found.files_digest,
             env: Vec::new(),
             volumes: Vec::new(),
         }))
+    }
+
+    /// Looks for what [`Self::prepare`] would make of `base`.
+    pub(super) async fn look_up_prepared(
+        &self,
+        base: &Image,
+        init: &[u8],
+        uids: UidRange,
+    ) -> Result<PreparedLookup, EngineError> {
+        let files_digest = files_digest(init);
+        let tag = tag(&base.id, &files_digest, uids);
+        let id = self.find_prepared(&tag, &base.id).await?;
+        Ok(PreparedLookup {
+            tag,
+            files_digest,
+            id,
+        })
     }
 
     async fn base_image(
@@ -153,7 +175,7 @@ impl Engine {
             .await?
             .ok_or_else(|| EngineError::ImageMissing {
                 image: image.to_owned(),
-                reason: "it was pulled, and is gone again".to_owned(),
+                reason: "it was pulled, but is gone again".to_owned(),
             })
     }
 
@@ -191,7 +213,7 @@ impl Engine {
     }
 }
 
-/// The name of what is prepared from this base with these files for these uids.
+/// The name of the image that is prepared from this base with these files for these uids.
 pub(super) fn tag(base: &str, files_digest: &str, uids: UidRange) -> String {
     let (first, count) = (uids.first(), uids.count());
     let inputs = format!("{RECIPE}\n{base}\n{files_digest}\n{first}\n{count}");
@@ -226,7 +248,7 @@ pub(super) fn usable(os: &str, config: &ImageConfig) -> Result<Vec<String>, Stri
     }
     if config.on_build.iter().flatten().next().is_some() {
         return Err(
-            "it has ONBUILD instructions: it is meant to be built upon, not run".to_owned(),
+            "it has ONBUILD instructions: it is a base for builds, not for running".to_owned(),
         );
     }
     let mut covered = Vec::new();
@@ -259,7 +281,7 @@ fn coverable(volume: &str) -> Result<Option<String>, String> {
     Ok(Some(cleaned))
 }
 
-/// The path as the Engine takes it: absolute, without `.` and `..`.
+/// The path as the Engine uses it: absolute, without `.` and `..`.
 pub(super) fn clean(path: &str) -> String {
     let mut clean = PathBuf::from("/");
     for component in Path::new(path).components() {

@@ -1,32 +1,31 @@
-//! How far an image is on its way to sandboxes, without taking a step of it.
+//! Whether an image is ready for sandboxes.
 
 use super::Engine;
 use super::error::EngineError;
-use super::image::{tag, usable};
-use super::rootfs::files_digest;
+use super::image::usable;
 use super::uids::UidRange;
 
-/// What the Engine has of an image.
+/// How far an image is prepared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageState {
-    /// Nothing: the first call pulls it.
+    /// The Engine does not have it: the first call pulls it.
     Absent,
-    /// It, and no sandbox can be made from it.
+    /// No sandbox can be made from it.
     Unusable {
-        /// The property that is in the way.
+        /// The property that prevents it.
         reason: String,
     },
-    /// It; the first call prepares it.
+    /// The Engine has it; the first call prepares it.
     Unprepared,
-    /// It, and what was prepared from it.
+    /// The prepared image exists.
     Prepared {
-        /// The name of that: `casemate-prepared:<12 hex>`.
+        /// Its name: `casemate-prepared:<12 hex>`.
         tag: String,
     },
 }
 
 impl Engine {
-    /// Looks what there is of `image`. `init` is the casemate-init binary. Pulls and makes nothing.
+    /// Checks `image` without a pull or a change. `init` is the casemate-init binary.
     ///
     /// # Errors
     /// Those of every call, and [`EngineError::Foreign`] for an image that only has the name of a
@@ -43,9 +42,9 @@ impl Engine {
         if let Err(reason) = usable(&base.os, &base.config.clone().unwrap_or_default()) {
             return Ok(ImageState::Unusable { reason });
         }
-        let tag = tag(&base.id, &files_digest(init), uids);
-        Ok(match self.find_prepared(&tag, &base.id).await? {
-            Some(_) => ImageState::Prepared { tag },
+        let found = self.look_up_prepared(&base, init, uids).await?;
+        Ok(match found.id {
+            Some(_) => ImageState::Prepared { tag: found.tag },
             None => ImageState::Unprepared,
         })
     }

@@ -1,13 +1,13 @@
-//! The labels that say whose a container or volume is. They are the only state that lives outside
-//! of the containers, and they cannot be added later.
+//! The labels that name the user of a container or volume. They are the only state outside of the
+//! containers, and they cannot be added later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Namespace of the deployment that owns it.
 pub const INSTANCE: &str = "io.casemate.instance";
 /// The full subject of the user.
 pub const USER: &str = "io.casemate.user";
-/// Who vouches for the subject.
+/// The issuer that vouches for the subject.
 pub const ISSUER: &str = "io.casemate.issuer";
 /// `persistent`, `bind` or `ephemeral`.
 pub const MODE: &str = "io.casemate.mode";
@@ -38,12 +38,12 @@ pub const PREPARING: &str = "io.casemate.preparing";
 /// user's to delete.
 pub const HOLD: &str = "io.casemate.hold";
 
-/// On a volume: for which making of a container it was made. One that has just been made
-/// for a container is empty, whatever the user had before.
+/// On a volume: the creation of the container that it was created for. Such a new volume is empty,
+/// even if the user had files before.
 pub const MADE_FOR: &str = "io.casemate.made-for";
 
-/// On a volume that the Engine made at the create of a container, in place of one that was gone:
-/// it has no owner, and nobody saw to it that its uid is free. It is never used.
+/// On a volume that the Engine created together with a container, in place of a missing one:
+/// it has no owner, and its uid may be in use. It is never used.
 pub const REMADE: &str = "io.casemate.remade";
 
 /// On a volume: the uid and gid that its user's code runs as, in decimal. One without runs as 1000.
@@ -110,6 +110,15 @@ impl Labels {
         .into_iter()
         .all(|(name, value)| found.get(name) == Some(value))
     }
+}
+
+/// The Engine's filter for labels of an object: all of them must match.
+pub(super) fn label_filters(labels: &[(&str, &str)]) -> HashMap<String, Vec<String>> {
+    let filters = labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    HashMap::from([("label".to_owned(), filters)])
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub fn locate(env: &dyn Fn(&str) -> Option<String>) -> Result<EngineAddress, Eng
     locate_with(env, &probe)
 }
 
-/// What is at the path of a socket.
+/// The state of the path of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Socket {
     Usable,
@@ -146,7 +146,7 @@ fn unusable(path: &Path, reason: String) -> EngineError {
     EngineError::Address {
         address: path.display().to_string(),
         found_by: "the docker CLI's configuration".to_owned(),
-        reason: format!("{reason}; mend it with `docker context use default`, or set DOCKER_HOST"),
+        reason: format!("{reason}; fix it with `docker context use default`, or set DOCKER_HOST"),
     }
 }
 

@@ -178,7 +178,7 @@ fn addresses_are_taken_or_refused_with_a_reason() {
         match (Endpoint::parse(uri), wanted) {
             (found, Ok(wanted)) => assert_eq!(found, Ok(wanted), "{uri}"),
             (Err(reason), Err(part)) => assert!(reason.contains(part), "{uri}: {reason}"),
-            (found, Err(_)) => panic!("{uri} was taken for {found:?}"),
+            (found, Err(_)) => panic!("{uri} was read as {found:?}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who owns a new volume.
+//! The owner of a new volume.
 //!
 //! The Engine makes a volume's top root's, and at every create of a container it copies onto an
 //! *empty* volume what the image has at the mount's place, with its owner and mode: so a user who

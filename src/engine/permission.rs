@@ -23,7 +23,7 @@ pub(super) fn is_denied(error: &(dyn StdError + 'static)) -> bool {
 pub(super) fn remedy(address: &str) -> String {
     let group = address.strip_prefix("unix://").and_then(group_of);
     match group.as_deref() {
-        // Without a group of its own, or where only its owner may open it.
+        // The socket has no special group, or only its owner may open it.
         None | Some("root") => {
             format!("ask the administrator of this machine for access to {address}")
         }

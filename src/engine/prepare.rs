@@ -186,7 +186,7 @@ impl<'a> PreparationContainer<'a> {
         let labels = [
             (PREPARED, base.id.as_str()),
             (PREPARED_FROM, from),
-            // The container's label is inherited. Emptied: no sandbox is taken for one.
+            // The container's label is inherited. Emptied, so that no sandbox counts as one.
             (PREPARING, ""),
         ];
         let config = ContainerConfig {
@@ -209,7 +209,7 @@ impl<'a> PreparationContainer<'a> {
             .id)
     }
 
-    /// The content of a regular file; `None` where there is none, or a link.
+    /// The content of a regular file; `None` if it is missing or a link.
     async fn read(&self, path: &str, image: &str) -> Result<Option<Vec<u8>>, EngineError> {
         let options = DownloadFromContainerOptionsBuilder::new()
             .path(path)

@@ -79,7 +79,7 @@ impl Engine {
     }
 }
 
-/// One request on a connection of its own, as bollard does it: the Engine closes idle ones.
+/// One request on a new connection, as bollard does it: the Engine closes idle ones.
 async fn exchange<S>(stream: S, path: &str) -> Result<(u16, Option<Vec<u8>>), Cause>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -3,63 +3,17 @@
 use std::collections::BTreeMap;
 
 use bollard::models::ContainerCreateBody;
-use casemate_protocol::BRIDGE_UID;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::hex;
 use super::image::PreparedImage;
 use super::labels::{self, Labels};
+use super::uids::RunAs;
 use super::volumes::VolumeDriver;
 
-/// Hex digits of a hash that stands in a label: 64 bits, nobody attacks it.
+/// Hex digits of the hash in a label: 64 bits, because no attacker gains by a collision.
 const HASH_DIGITS: usize = 16;
-
-/// Whom the sandbox's processes run as. Never root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunAs {
-    uid: u32,
-    gid: u32,
-}
-
-impl RunAs {
-    /// The user of a sandbox whose volume has no uid of its own: [`labels::UID`].
-    pub const DEFAULT: Self = Self {
-        uid: 1000,
-        gid: 1000,
-    };
-
-    /// As the Engine takes it.
-    pub(super) fn as_user(self) -> String {
-        format!("{}:{}", self.uid, self.gid)
-    }
-
-    /// The user of a volume whose label has this uid. A uid that no sandbox may have counts as
-    /// none: PID 1 then refuses the volume as another owner's.
-    pub fn of(uid: Option<u32>) -> Self {
-        uid.and_then(Self::own).unwrap_or(Self::DEFAULT)
-    }
-
-    /// The user whose volume says this uid. `None` as in [`Self::new`].
-    pub fn own(uid: u32) -> Option<Self> {
-        Self::new(uid, uid)
-    }
-
-    /// `None` for root, for root's group, and for the user whom PID 1 takes for the bridge.
-    pub fn new(uid: u32, gid: u32) -> Option<Self> {
-        (uid != 0 && gid != 0 && uid != BRIDGE_UID).then_some(Self { uid, gid })
-    }
-
-    /// The user's id.
-    pub fn uid(self) -> u32 {
-        self.uid
-    }
-
-    /// The group's id.
-    pub fn gid(self) -> u32 {
-        self.gid
-    }
-}
 
 /// Where /workspace is from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,50 @@
-//! Which uids the users of an instance have.
+//! The uids of the users of an instance.
 
-use super::spec::RunAs;
+use casemate_protocol::BRIDGE_UID;
+
+/// The user that the processes of a sandbox run as. Never root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunAs {
+    uid: u32,
+    gid: u32,
+}
+
+impl RunAs {
+    /// The user of a sandbox whose volume has no uid in its labels: [`super::labels::UID`].
+    pub const DEFAULT: Self = Self {
+        uid: 1000,
+        gid: 1000,
+    };
+
+    /// In the form of the Engine's API.
+    pub(super) fn as_user(self) -> String {
+        format!("{}:{}", self.uid, self.gid)
+    }
+
+    /// The user of a volume whose label has this uid. A uid that no sandbox may have gives the
+    /// default: PID 1 then refuses the volume as another owner's.
+    pub fn of(uid: Option<u32>) -> Self {
+        uid.and_then(Self::own).unwrap_or(Self::DEFAULT)
+    }
+
+    /// The user with this uid and a group of the same number. `None` as in [`Self::new`].
+    pub fn own(uid: u32) -> Option<Self> {
+        Self::new(uid, uid)
+    }
+
+    /// `None` for root, for root's group, and for the user that PID 1 treats as the bridge.
+    pub fn new(uid: u32, gid: u32) -> Option<Self> {
+        (uid != 0 && gid != 0 && uid != BRIDGE_UID).then_some(Self { uid, gid })
+    }
+
+    pub fn uid(self) -> u32 {
+        self.uid
+    }
+
+    pub fn gid(self) -> u32 {
+        self.gid
+    }
+}
 
 /// Uids for users: a block of consecutive numbers. Without any, every user is
 /// [`RunAs::DEFAULT`].
@@ -11,38 +55,34 @@ pub struct UidRange {
 }
 
 impl UidRange {
-    /// No uid for a user alone.
+    /// No uids: all users share one.
     pub const NONE: Self = Self { first: 0, count: 0 };
 
-    /// `count` uids from `first` on. The settings see to it that no sandbox may not run as one
-    /// of them.
+    /// `count` uids from `first` on. The settings allow only uids that a sandbox may run as.
     pub const fn new(first: u32, count: u32) -> Self {
         Self { first, count }
     }
 
-    /// The lowest.
+    /// The lowest uid.
     pub fn first(self) -> u32 {
         self.first
     }
 
-    /// How many there are.
     pub fn count(self) -> u32 {
         self.count
     }
 
-    /// All of them, the lowest first.
+    /// All uids, the lowest first.
     pub fn iter(self) -> impl Iterator<Item = u32> {
         self.first..self.first.saturating_add(self.count)
     }
 
-    /// Whether it is one of them.
     pub fn contains(self, uid: u32) -> bool {
         uid.checked_sub(self.first)
             .is_some_and(|index| index < self.count)
     }
 
-    /// Those that a prepared image has an account of: also the one of volumes without a uid of
-    /// their own.
+    /// The uids that a prepared image has accounts for: the default, and all of the range.
     pub(super) fn accounts(self) -> impl Iterator<Item = u32> {
         std::iter::once(RunAs::DEFAULT.uid()).chain(self.iter())
     }

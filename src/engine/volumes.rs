@@ -6,11 +6,10 @@ use std::time::SystemTime;
 use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
-use super::docker::label_filters;
 use super::error::EngineError;
-use super::labels::{Labels, REMADE, UID};
+use super::labels::{Labels, REMADE, UID, label_filters};
 use super::parse_rfc3339;
-use super::spec::RunAs;
+use super::uids::RunAs;
 use super::{Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, segment};
 
 /// What stores a volume. Data: with several machines it is not the Engine's own disk.
@@ -43,7 +42,7 @@ pub struct VolumeSummary {
 }
 
 impl VolumeSummary {
-    /// The uid of its user, where it has one of its own: [`UID`].
+    /// The uid of its user, if its label names one: [`UID`].
     pub fn uid(&self) -> Option<u32> {
         self.labels.get(UID)?.parse().ok()
     }
@@ -90,7 +89,7 @@ impl Engine {
         owned(self.create_volume(request).await?, labels)
     }
 
-    /// Of one that exists the Engine says what it has, whatever was asked for.
+    /// For an existing volume the Engine returns its stored values, not the requested ones.
     async fn create_volume(
         &self,
         request: VolumeCreateRequest,
@@ -106,7 +105,7 @@ impl Engine {
         }
     }
 
-    /// The volume of this name; `None` where there is none.
+    /// The volume of this name, if it exists.
     ///
     /// # Errors
     /// [`EngineError::Foreign`] where it does not have our labels.
@@ -135,7 +134,7 @@ impl Engine {
         }
     }
 
-    /// Makes a volume that is nothing but its labels. One that exists and has them is fine.
+    /// Creates a volume only for its labels. An existing one with them is fine.
     ///
     /// # Errors
     /// [`EngineError::Foreign`] where one of this name lacks one of them.
@@ -190,7 +189,7 @@ impl Engine {
         self.filtered_volumes(label_filters(labels)).await
     }
 
-    /// All volumes with a uid of their own, whosever they are, and the claims for one.
+    /// All volumes of any instance with a uid in their labels, and the claims for one.
     ///
     /// # Errors
     /// Those of every call.

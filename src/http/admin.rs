@@ -1,8 +1,8 @@
-//! The admin address, for who runs the server: `/metrics` in Prometheus' text format,
+//! The admin address, for the operator: `/metrics` in Prometheus' text format,
 //! `/healthz` and `/readyz`.
 //!
-//! It is an address of its own so that nobody who may call the tools can reach it by
-//! that. No series has a user in it, and nothing there changes anything.
+//! It is a separate address, so that callers of the tools cannot reach it through theirs. No series
+//! names a user, and no request changes anything.
 
 use std::net::SocketAddr;
 
@@ -52,7 +52,7 @@ async fn metrics(State(manager): State<Manager>) -> Response {
         Err(error) => {
             warn!(
                 error = &error as &dyn std::error::Error,
-                "what was counted cannot be written"
+                "the metrics cannot be encoded"
             );
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }

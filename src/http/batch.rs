@@ -1,10 +1,10 @@
-//! Several messages in one POST, as protocol 2025-03-26 has them: each is handled as if it had
-//! come alone, all at once, and what answers them comes together.
+//! Several messages in one POST, as protocol 2025-03-26 has them: all are handled at once, each as if
+//! it had come alone, and their answers come together.
 //!
 //! ```text
 //! [request, notification, request] ─┬─► request ──────┬─ events of all, as they come
-//!                                   ├─► notification  │   or, for who takes no stream,
-//!                                   └─► request ──────┴─ one array
+//!                                   ├─► notification  │   or one array, if the client
+//!                                   └─► request ──────┴─ accepts no stream
 //! ```
 
 use axum::Json;
@@ -20,9 +20,8 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 
-use super::form::Events;
-use super::message::{Envelope, answer};
-use super::{EVENT_STREAM, takes_a_stream};
+use super::envelope::{Envelope, answer};
+use super::event_stream::{EVENT_STREAM, Events, takes_a_stream};
 use crate::tools::message::{INVALID_REQUEST, InvalidMessage, ParsedMessage};
 
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -59,7 +58,7 @@ pub async fn run(messages: Vec<ParsedMessage>, parts: Parts, next: Next) -> Resp
     Json(answers).into_response()
 }
 
-/// That there are none, and where there are.
+/// The error for a batch in another version of the protocol.
 pub fn no_batches() -> InvalidMessage {
     InvalidMessage {
         id: Value::Null,
@@ -68,7 +67,7 @@ pub fn no_batches() -> InvalidMessage {
     }
 }
 
-/// One message on its way, as a POST of its own.
+/// One message as a separate POST.
 fn single(
     message: ParsedMessage,
     parts: &Parts,
@@ -99,7 +98,7 @@ async fn json(response: Response) -> Option<Value> {
     serde_json::from_slice(&body).ok()
 }
 
-/// What comes of one answer, an event at a time: those of several mix.
+/// The events of one answer; those of several answers mix.
 fn events(response: Response) -> BoxStream<'static, Bytes> {
     if response.headers().get(header::CONTENT_TYPE) == Some(&EVENT_STREAM) {
         let data = response.into_body().into_data_stream();

@@ -1,10 +1,10 @@
 //! `notifications/cancelled`, for the versions of the protocol where it is how a client of
 //! Streamable HTTP ends a request: up to 2025-11-25. Later it closes the request's stream.
 //!
-//! The notification comes in a POST of its own, and perhaps to another server of the
-//! instance. Nobody keeps sessions, so `initialize` is answered with a random
-//! `Mcp-Session-Id` that nobody stores: it keeps the requests of one conversation apart from
-//! those of the user's others, which all count their ids from 0.
+//! The notification comes in a separate POST, perhaps to another server of the instance. There are
+//! no sessions, so `initialize` is answered with a random `Mcp-Session-Id` that is not stored: it
+//! distinguishes the requests of one conversation from those of the user's others, which all count
+//! their ids from 0.
 //!
 //! ```text
 //! POST request ──► tag = hash(user, session, id) ──► here, and with the command to PID 1
@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Invariants:
-//! - The user is part of the tag: nobody ends a request of another.
+//! - The user is part of the tag: no user can end another's request.
 //! - Without a session id a notification counts only while exactly one request without one
 //!   has that id.
 
@@ -33,13 +33,13 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::message::{Envelope, MessageKind, MessagePermit, error_message};
-use super::{EVENT_STREAM, takes_a_stream};
+use super::envelope::{Envelope, MessageKind, MessagePermit, error_message};
+use super::event_stream::{EVENT_STREAM, takes_a_stream};
 use crate::identity::{Principal, User};
 use crate::sandbox::{CancelScope, Manager};
 use crate::tools::RequestAddress;
 
-/// What tells conversations of one user apart (transports, 2025-03-26 to 2025-11-25).
+/// Distinguishes conversations of one user (transports, 2025-03-26 to 2025-11-25).
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -53,12 +53,12 @@ const CANCELLED: i32 = -32000;
 /// The requests under way that may be cancelled, by tag. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Requests {
-    /// Where those of other servers are; none where there are no sandboxes.
+    /// Reaches the commands of other servers; `None` without sandboxes.
     elsewhere: Option<Manager>,
     under_way: Arc<Mutex<HashMap<Bytes, Vec<InFlightRequest>>>>,
 }
 
-/// One of them.
+/// One request under way.
 #[derive(Debug, Clone)]
 struct InFlightRequest {
     cancelled: CancellationToken,
@@ -66,7 +66,7 @@ struct InFlightRequest {
     runs_a_command: bool,
 }
 
-/// It is under way until this is dropped.
+/// A request is under way until this is dropped.
 struct RequestGuard {
     requests: Requests,
     tag: Bytes,
@@ -74,7 +74,6 @@ struct RequestGuard {
 }
 
 impl Requests {
-    /// None yet.
     pub fn new(elsewhere: Option<Manager>) -> Self {
         Self {
             elsewhere,
@@ -106,7 +105,7 @@ impl Requests {
         self.under_way().get(tag).cloned().unwrap_or_default()
     }
 
-    /// Ends what has the tag, here or on another server.
+    /// Ends the request with the tag, here or on another server.
     async fn cancel(&self, user: &User, tag: Bytes, aim: CancelScope) {
         let here = self.here(&tag);
         match (aim, &here[..]) {
@@ -213,8 +212,8 @@ fn is_modern(headers: &HeaderMap) -> bool {
     version.is_some_and(|version| version >= CLOSES_ITS_STREAM)
 }
 
-/// SHA-256 of all that makes a request of one user's conversation: each part behind its
-/// length, and the id as JSON, where 1 and "1" differ.
+/// SHA-256 over user, session and id of a request: each part after its length, and the id as JSON,
+/// where 1 and "1" differ.
 fn tag(user: &User, session: Option<&[u8]>, id: &Value) -> Bytes {
     let mut hash = Sha256::new();
     let id = id.to_string();

@@ -1,5 +1,5 @@
-//! Bodies in a coding: compressed, on the way or before it. None is decoded here: what is stored
-//! would be the compressed bytes under the plain name, and a few bytes can decode to very many.
+//! Refuses bodies in a content or transfer coding, such as gzip. They are not decoded: otherwise the
+//! compressed bytes would be stored under the plain name, and a few bytes can decode to very many.
 
 use std::str;
 
@@ -28,7 +28,7 @@ pub async fn layer(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
-    // Whoever waits to be asked for the body is not asked.
+    // A client that waits for `100 Continue` does not get it.
     if !parts.headers.contains_key(header::EXPECT) {
         linger(body);
     }

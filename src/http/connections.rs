@@ -7,11 +7,11 @@
 //! ```
 //!
 //! Invariants:
-//! - Whoever only holds connections open keeps nobody out: the one that waits longest
-//!   for its request makes room.
-//! - Every answer has the headers of [`guard::HEADERS`]: whatever is served, it is served here.
-//! - A client that is gone, with or without a word, drops the future and the body of
-//!   its request, and so ends what runs for it.
+//! - A client that only holds connections open keeps no other client out: the connection that
+//!   waits longest for a request is closed for a new one.
+//! - Every answer has the headers of [`guard::HEADERS`], which are added here.
+//! - When a client is gone, with or without a FIN, the future and the body of its request are
+//!   dropped, which ends its commands.
 
 mod state;
 
@@ -116,7 +116,7 @@ impl Connections {
 
     fn serve(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
         if let Err(error) = prepare(&stream) {
-            // It was closed meanwhile.
+            // It was closed in the meantime.
             debug!(%error, "a connection without its options");
         }
         let closed = CancellationToken::new();

@@ -24,9 +24,9 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
+use super::envelope::{Envelope, error_message};
+use super::event_stream::{EVENT_STREAM, takes_a_stream};
 use super::limits::{COMMIT_TIMEOUT, KEEP_ALIVE_INTERVAL};
-use super::message::{Envelope, error_message};
-use super::{EVENT_STREAM, takes_a_stream};
 
 /// A comment of server-sent events (WHATWG HTML, section 9.2.6): clients skip it.
 const COMMENT: Bytes = Bytes::from_static(b":\n\n");
@@ -36,7 +36,7 @@ const INTERNAL_ERROR: i32 = -32603;
 
 type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 
-/// The layer. Inside authentication: who is refused is refused with a status.
+/// The layer, inside authentication, so that a refusal still has a status.
 pub async fn layer(request: Request, next: Next) -> Response {
     if request.method() != Method::POST || !takes_a_stream(request.headers()) {
         return next.run(request).await;

@@ -1,7 +1,7 @@
-//! The form of an answer: what the client's `Accept` takes.
+//! The form of an answer, by the client's `Accept`.
 //!
-//! MCP has its clients send both forms, and rmcp refuses whoever does not. A client that asks
-//! for no stream gets the one message that answers it as plain JSON.
+//! MCP clients must accept both forms, and rmcp refuses others. A client that accepts no stream gets
+//! the one message that answers it as plain JSON.
 
 use axum::Json;
 use axum::body::Body;
@@ -9,20 +9,19 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
-use super::message::{Envelope, error_message};
-use super::{EVENT_STREAM, takes_a_stream};
+use super::envelope::{Envelope, error_message};
+use super::event_stream::{EVENT_STREAM, Events, names, takes_a_stream};
 
-/// What MCP has its clients send.
+/// The `Accept` that MCP clients must send.
 const BOTH_FORMS: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
 /// JSON-RPC 2.0, section 5.1.
 const INTERNAL_ERROR: i32 = -32603;
 
-/// The layer, right around what answers.
+/// The innermost layer, right around the handler.
 pub async fn layer(mut request: Request, next: Next) -> Response {
     let takes_a_stream = takes_a_stream(request.headers());
     if !takes_a_stream && !takes_json(request.headers()) {
@@ -37,25 +36,14 @@ pub async fn layer(mut request: Request, next: Next) -> Response {
     as_json(response, &envelope.unwrap_or_default().id).await
 }
 
-/// Whether a client that names no stream takes JSON: without a word, or with one for it.
+/// Whether a client that names no stream takes JSON: it has no `Accept`, or one that allows it.
 fn takes_json(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(header::ACCEPT).iter().peekable();
     values.peek().is_none()
         || values.any(|value| names(value, &["application/json", "application/*"]))
 }
 
-/// Whether one of these media ranges is among those of a header.
-pub fn names(value: &HeaderValue, ranges: &[&str]) -> bool {
-    let text = value.to_str().unwrap_or_default();
-    text.split(',').any(|range| {
-        let range = range.split(';').next().unwrap_or_default().trim();
-        ranges
-            .iter()
-            .any(|wanted| range.eq_ignore_ascii_case(wanted))
-    })
-}
-
-/// The answer to this id, out of its stream: without what was told on the way.
+/// The answer to this id out of its stream, without the notifications before it.
 async fn as_json(response: Response, id: &Value) -> Response {
     let mut head = response.headers().clone();
     head.remove(header::CONTENT_TYPE);
@@ -87,7 +75,7 @@ fn answers(message: &Value, id: &Value) -> bool {
     message.get("method").is_none() && message.get("id") == Some(id)
 }
 
-/// The message of an event; none of a comment.
+/// The message of an event; `None` for a comment.
 fn message(event: &[u8]) -> Option<Value> {
     let lines = event.split(|byte| *byte == b'\n');
     let data = lines.filter_map(|line| line.strip_prefix(b"data:"));
@@ -95,24 +83,10 @@ fn message(event: &[u8]) -> Option<Value> {
     serde_json::from_slice(&data.join(&b'\n')).ok()
 }
 
-/// Splits a stream into its events, each with the blank line that ends it.
-#[derive(Debug, Default)]
-pub struct Events(BytesMut);
-
-impl Events {
-    /// The events that end in the next piece.
-    pub fn push(&mut self, piece: &[u8]) -> Vec<Bytes> {
-        self.0.extend_from_slice(piece);
-        let mut events = Vec::new();
-        while let Some(end) = self.0.windows(2).position(|pair| pair == b"\n\n") {
-            events.push(self.0.split_to(end + 2).freeze());
-        }
-        events
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]
@@ -135,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_answer_is_found_behind_comments_and_what_is_told_on_the_way() {
+    async fn the_answer_is_found_after_comments_and_notifications() {
         let text = ":\n\nevent: message\ndata: {\"method\":\"notifications/progress\"}\n\n\
                     data: {\"id\":1,\"result\":{}}\n\n";
         for size in [1, 7, 200] {

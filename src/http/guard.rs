@@ -80,7 +80,7 @@ const READ: [HeaderName; 10] = [
     HeaderName::from_static("mcp-session-id"),
 ];
 
-/// On every answer, whatever its status: no page of another origin may load it (Fetch, section
+/// On every answer of any status: no page of another origin may load it (Fetch, section
 /// 3.6), and no browser makes another type of it (section 3.7).
 pub const HEADERS: [(HeaderName, HeaderValue); 2] = [
     (
@@ -114,7 +114,7 @@ pub struct OriginPolicy {
 /// Why a request is turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OriginRejection {
-    /// None, several, or one that is none (RFC 9112 section 3.2).
+    /// It is missing, repeated or malformed (RFC 9112 section 3.2).
     NoHost,
     /// A name that is not listed.
     Host,
@@ -233,7 +233,7 @@ fn spelled(address: SocketAddr) -> String {
     }
 }
 
-/// Puts [`HEADERS`] on whatever answers, also where no route does.
+/// Puts [`HEADERS`] on every answer, also if no route matches.
 pub async fn close(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in HEADERS {
@@ -257,7 +257,9 @@ impl fmt::Display for OriginRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoHost => "a request has one Host header, with a name and perhaps a port",
-            Self::Host => "this server is not called that; CASEMATE_ALLOWED_HOSTS lists its names",
+            Self::Host => {
+                "this server does not use that host name; CASEMATE_ALLOWED_HOSTS lists its names"
+            }
             Self::Origin => "pages of this origin may not call; see CASEMATE_ALLOWED_ORIGINS",
             Self::Site => "pages of other sites may not load this; open the address itself",
         })

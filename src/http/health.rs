@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::limits::{READINESS_TIMEOUT, READINESS_TTL};
 use crate::engine::Engine;
 
-/// What was found last, and when. Who asks meanwhile waits for that answer.
+/// The last answer and its time. Requests during a check wait for its result.
 #[derive(Debug)]
 struct Readiness {
     engine: Engine,
@@ -34,7 +34,7 @@ impl Readiness {
     }
 }
 
-/// `/healthz` and `/readyz`: open to everybody, and they say nothing but yes or no.
+/// `/healthz` and `/readyz`: open to all callers, and only yes or no.
 pub fn routes(engine: Engine) -> Router {
     let readiness = Readiness {
         engine,

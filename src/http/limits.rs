@@ -16,7 +16,7 @@ pub const OTHER_DESCRIPTORS: u64 = 512;
 /// A request's head, in bytes: a token of 16 kB and the rest of what clients send.
 pub const HEAD_BYTES: usize = 32 * 1024;
 
-/// Lines of a request's head: browsers behind proxies send about 30.
+/// Lines of a request's head: browsers with proxies send about 30.
 pub const HEAD_LINES: usize = 100;
 
 /// How long the head of a request may take, from the opening of the connection or the end of the
@@ -25,8 +25,8 @@ pub const HEAD_LINES: usize = 100;
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a client may leave what was sent to it unacknowledged, or its window shut
-/// (`TCP_USER_TIMEOUT`, tcp(7)): whoever vanished without a word is taken for gone then, and what
-/// runs for it ends. Longer than a laptop changes its network.
+/// (`TCP_USER_TIMEOUT`, tcp(7)): a client that vanished without a FIN counts as gone then, and its
+/// commands end. Longer than a laptop changes its network.
 pub const SILENT_CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long to wait when there is no descriptor for the next connection.
@@ -44,8 +44,8 @@ pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long what a refused client still sends is read, so that it hears why.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Requests of one user at once, calls and streams: those that may run and those that may wait, and
-/// some to ask for other things meanwhile. More are answered 429.
+/// Requests of one user at once, calls and streams: those that may run, those that may wait, and some
+/// spare ones. More are answered 429.
 pub const REQUESTS_PER_USER: usize = 320;
 
 /// Bodies of one user's MCP messages at once, in bytes: they are held as long as their calls.
@@ -89,7 +89,7 @@ pub const LAST_ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
 // --- Health -------------------------------------------------------------------------------------
 
-/// How long what was found of the Engine is taken for true: many may ask.
+/// How long an answer about the Engine is reused: many may ask.
 pub const READINESS_TTL: Duration = Duration::from_secs(1);
 
 /// How long the Engine may take to answer. It takes milliseconds.

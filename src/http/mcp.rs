@@ -1,8 +1,8 @@
 //! MCP over Streamable HTTP, every protocol version, without sessions.
 //!
-//! Sessions of older versions are not offered: in rmcp a quiet call would end without
-//! its result, a disconnect would not cancel, and a session would be nobody's. Their ids are
-//! given out all the same, and nobody keeps them: see [`cancelled`](super::cancelled).
+//! Sessions of older versions are not offered: in rmcp a quiet call would end without its result, a
+//! disconnect would not cancel, and a session would belong to no user. Clients get session ids all
+//! the same, but they are not stored: see [`cancelled`](super::cancelled).
 
 use std::sync::Arc;
 

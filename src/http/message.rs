@@ -1,7 +1,4 @@
-//! The body of an MCP message: read whole, within bounds, before anything is done
-//! with it.
-
-use std::sync::Arc;
+//! The body of an MCP message: read whole, within bounds, before it is handled.
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -10,49 +7,17 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use rmcp::model::{ClientJsonRpcMessage, ClientNotification, ClientRequest, JsonRpcMessage};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::batch;
+use super::envelope::{Envelope, MessagePermit, answer, error_message};
 use super::limits::{LINGER_TIMEOUT, MESSAGE_BYTES, MESSAGE_TIMEOUT};
 use super::quotas::{QuotaPermit, QuotaUsage, UserQuotas};
 use crate::identity::Principal;
-use crate::tools;
 use crate::tools::message::{self, INVALID_REQUEST, MessageOrBatch, ParsedMessage};
 
-/// What of a message its transport must know.
-#[derive(Debug, Clone, Default)]
-pub struct Envelope {
-    /// Of a request; an error must name it.
-    pub id: Value,
-    /// What it asks for.
-    pub kind: MessageKind,
-}
-
-/// What a message asks of its transport.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub enum MessageKind {
-    /// The first one of a conversation.
-    Initialize,
-    /// A request, which may be cancelled.
-    Call {
-        /// PID 1 knows it by the tag of the command.
-        runs_a_command: bool,
-    },
-    /// The request with this id is to end.
-    Cancelled(Value),
-    /// Nothing.
-    #[default]
-    Other,
-}
-
-/// The user's share of the load that a message is. It goes with the request to where
-/// it is handled, so it is held as long as the call.
-#[derive(Debug, Clone)]
-pub struct MessagePermit(#[expect(dead_code, reason = "held for its Drop")] Arc<QuotaPermit>);
-
-/// Why a message is not taken.
+/// Why a message is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MessageRejection {
     TooLarge,
@@ -61,8 +26,8 @@ enum MessageRejection {
     TooMany,
 }
 
-/// Reads the body of a POST and hands it on as one piece. Whatever else is wrong with
-/// the request is left to who handles it, unread.
+/// Reads the body of a POST and passes it on as one piece. The handler finds everything else that
+/// is wrong with a request.
 pub async fn whole(State(quotas): State<UserQuotas>, request: Request, next: Next) -> Response {
     // Some clients say of every request that it is JSON, also of a DELETE without a body.
     if request.method() != Method::POST || !is_json(request.headers()) {
@@ -80,7 +45,7 @@ pub async fn whole(State(quotas): State<UserQuotas>, request: Request, next: Nex
         Ok(bytes) => bytes,
         Err(refusal) => return refused(refusal, &parts.headers, body).await,
     };
-    parts.extensions.insert(MessagePermit(Arc::new(permit)));
+    parts.extensions.insert(MessagePermit::new(permit));
     match message::read(&bytes) {
         MessageOrBatch::One(part) => match *part {
             ParsedMessage::Message(message) => {
@@ -94,50 +59,6 @@ pub async fn whole(State(quotas): State<UserQuotas>, request: Request, next: Nex
     }
 }
 
-/// The answer to what is no message of the protocol. Parameters are the matter of a method,
-/// and the answer to that is a whole one.
-pub fn answer(refusal: &message::InvalidMessage) -> Response {
-    let status = match refusal.code {
-        message::INVALID_PARAMS => StatusCode::OK,
-        message::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
-        _ => StatusCode::BAD_REQUEST,
-    };
-    (status, Json(refusal.to_json())).into_response()
-}
-
-impl Envelope {
-    /// Of this message.
-    pub fn of(message: &ClientJsonRpcMessage) -> Self {
-        match message {
-            JsonRpcMessage::Request(request) => Self {
-                id: request.id.clone().into_json_value(),
-                kind: match &request.request {
-                    ClientRequest::InitializeRequest(_) => MessageKind::Initialize,
-                    ClientRequest::CallToolRequest(call) => MessageKind::Call {
-                        runs_a_command: call.params.name == tools::RUNS_COMMANDS,
-                    },
-                    _ => MessageKind::Call {
-                        runs_a_command: false,
-                    },
-                },
-            },
-            JsonRpcMessage::Notification(notification) => match &notification.notification {
-                ClientNotification::CancelledNotification(it) => {
-                    let id = it.params.request_id.clone();
-                    let kind = id.map(|id| MessageKind::Cancelled(id.into_json_value()));
-                    let id = Value::Null;
-                    Self {
-                        id,
-                        kind: kind.unwrap_or_default(),
-                    }
-                }
-                _ => Self::default(),
-            },
-            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => Self::default(),
-        }
-    }
-}
-
 fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE);
     let text = value
@@ -147,7 +68,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-/// A body without a length is taken for one of the largest.
+/// A body without a length counts as one of the largest size.
 fn admit(
     quotas: &UserQuotas,
     principal: &Principal,
@@ -163,8 +84,8 @@ fn admit(
     permit.ok_or(MessageRejection::TooMany)
 }
 
-/// Takes what the client still sends and forgets it: many only listen when they have
-/// sent all, and a connection that is closed meanwhile loses the answer.
+/// Reads and drops the rest of the body: many clients read only after they have sent everything,
+/// and a connection that is closed before that loses the answer.
 async fn refused(refusal: MessageRejection, headers: &HeaderMap, mut body: Body) -> Response {
     if !headers.contains_key(header::EXPECT) {
         let rest = async { while let Some(Ok(_)) = body.frame().await {} };
@@ -219,10 +140,4 @@ impl IntoResponse for MessageRejection {
 /// A JSON-RPC error as a whole answer.
 fn error(status: StatusCode, id: &Value, code: i32, message: &str) -> Response {
     (status, Json(error_message(id, code, message))).into_response()
-}
-
-/// A JSON-RPC error.
-pub fn error_message(id: &Value, code: i32, message: &str) -> Value {
-    let error = json!({ "code": code, "message": message });
-    json!({ "jsonrpc": "2.0", "id": id, "error": error })
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::limits::{MESSAGE_BYTES_PER_USER, REQUESTS_PER_USER, SESSIONS, SESSIONS_PER_USER};
 use crate::identity::User;
 
-/// What is under way, by user. Cheap to clone. Users without anything are not in it.
+/// The load of each user. Cheap to clone. Idle users are not in it.
 #[derive(Debug, Clone, Default)]
 pub struct UserQuotas(Arc<Mutex<HashMap<User, QuotaUsage>>>);
 

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Invariants:
-//! - A session is its owner's: to anybody else it does not exist.
-//! - A session gives no rights: each message carries the caller of its own POST.
-//! - A session ends with its stream, and what runs for it with the session.
+//! - A session belongs to one user: for all others it does not exist.
+//! - A session gives no rights: each message has the caller of its POST.
+//! - A session ends with its stream, and its commands end with it.
 
 mod session;
 
@@ -32,8 +32,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard, PollSender};
 use tracing::debug;
 
+use super::envelope::Envelope;
 use super::limits::{KEEP_ALIVE_INTERVAL, SESSION_OUTBOX, SESSION_QUEUE};
-use super::message::{self, Envelope};
+use super::message;
 use super::quotas::{QuotaPermit, QuotaUsage, UserQuotas};
 use crate::identity::{Principal, User};
 use crate::tools::Tools;
@@ -149,7 +150,7 @@ impl Sessions {
     }
 
     fn begin(&self, owner: User, permit: QuotaPermit) -> (String, Conversation) {
-        // 122 random bits: nobody guesses another's, and it would not help.
+        // 122 random bits: an id cannot be guessed, and a guess would not help.
         let id = uuid::Uuid::new_v4().simple().to_string();
         let (inbox, messages) = mpsc::channel(SESSION_QUEUE);
         let (answers, outbox) = mpsc::channel(SESSION_OUTBOX);

@@ -15,11 +15,11 @@ use serde_json::json;
 
 use super::files::FileRejection;
 use super::quotas::{QuotaUsage, UserQuotas};
+use crate::api::{Code, ToolError};
 use crate::config::SandboxSettings;
 use crate::engine;
 use crate::identity::Principal;
 use crate::sandbox::{LiveSandbox, Manager};
-use crate::tools::{Code, ToolError};
 
 #[derive(Debug, Clone)]
 struct StatusState {
@@ -35,7 +35,7 @@ pub fn routes(manager: Manager, quotas: &UserQuotas) -> Router {
         .with_state(StatusState { manager, quotas })
 }
 
-/// What is answered.
+/// The answer.
 #[derive(Debug, Serialize)]
 struct Status {
     user: String,
@@ -75,7 +75,7 @@ struct Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Phase {
-    /// There is none; the next call makes it.
+    /// It does not exist; the next call creates it.
     Absent,
     /// On its way out.
     Ending,

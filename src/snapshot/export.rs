@@ -1,13 +1,13 @@
 //! Out: the whole workspace as an archive.
 
-use bytes::Bytes;
+use std::time::Duration;
+
 use casemate_protocol::backup_end::Consistency as Said;
 use casemate_protocol::{BackupEnd, LeftOut};
-use std::time::Duration;
 
 use super::helper::{HelperContainer, HelperPurpose};
 use super::{STALL_TIMEOUT, Snapshots};
-use crate::channel::{Backup, BackupPart, Channel};
+use crate::channel::{Backup, Channel, Piece};
 use crate::engine::{ContainerSummary, RunAs, State, Workspace, labels};
 use crate::provision::{SandboxError, broken_off, connect_to};
 
@@ -35,14 +35,8 @@ pub struct SnapshotReport {
     pub left_out: LeftOut,
 }
 
-/// What comes of a copy.
-#[derive(Debug)]
-pub enum ExportPart {
-    /// The next bytes of the archive.
-    Data(Bytes),
-    /// That was all.
-    End(SnapshotReport),
-}
+/// A piece of an export.
+pub type ExportPart = Piece<SnapshotReport>;
 
 /// A copy on its way.
 #[derive(Debug)]
@@ -115,8 +109,8 @@ impl Export {
     /// [`SandboxError::Failed`] with what could not be read.
     pub async fn next(&mut self) -> Result<ExportPart, SandboxError> {
         let end = match self.backup.next(STALL_TIMEOUT).await.map_err(broken_off)? {
-            BackupPart::Data(data) => return Ok(ExportPart::Data(data)),
-            BackupPart::End(end) => end,
+            Piece::Data(data) => return Ok(ExportPart::Data(data)),
+            Piece::End(end) => end,
         };
         let mut report = report(end);
         if report.consistency == Consistency::Stopped && self.others_came().await? {

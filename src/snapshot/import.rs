@@ -8,7 +8,7 @@ use tracing::info;
 use super::error::StageError;
 use super::helper::{HelperContainer, HelperPurpose};
 use super::{STALL_TIMEOUT, Snapshots};
-use crate::channel::{Backup, BackupPart, Outgoing};
+use crate::channel::{Backup, Outgoing, Piece};
 use crate::engine::{RunAs, VolumeDriver, Workspace, labels};
 use crate::provision::{SandboxError, Status, broken_off, mark_of, missing};
 
@@ -251,8 +251,8 @@ impl StagedExport {
     /// As [`super::Export::next`].
     pub async fn next(&mut self) -> Result<Option<Bytes>, SandboxError> {
         match self.0.next(STALL_TIMEOUT).await.map_err(broken_off)? {
-            BackupPart::Data(data) => Ok(Some(data)),
-            BackupPart::End(_) => Ok(None),
+            Piece::Data(data) => Ok(Some(data)),
+            Piece::End(_) => Ok(None),
         }
     }
 }

@@ -10,8 +10,7 @@ use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::code::Code;
-use super::error::ToolError;
+use crate::api::{Code, ToolError};
 
 /// How alike a name must be to be named as the one that was meant.
 const LIKENESS_LIMIT: f64 = 0.6;

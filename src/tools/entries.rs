@@ -1,16 +1,15 @@
 //! Entries of a listing, as they are shown.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use casemate_protocol::Entry as Found;
 use casemate_protocol::entry::Type;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::api::rfc3339;
 use crate::workspace::shown::visible;
 
-/// Characters of the shortest line of the text form, its line break included. So many entries a
-/// page at the most can be shown, and more need not be looked at.
+/// Characters of the shortest line of the text form with its line break: the bound on entries per
+/// page follows from it.
 pub const LINE_CHARS: u32 = 38;
 
 /// Kinds of entries.
@@ -30,7 +29,8 @@ pub enum EntryKind {
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Entry {
-    /// Relative to /workspace. What is not plain text is shown as $'\xNN', and every tool takes it.
+    /// Relative to /workspace. A name that is not plain text is shown as $'\xNN', and every tool
+    /// accepts that form.
     pub path: String,
     /// What it is.
     pub r#type: EntryKind,
@@ -58,15 +58,15 @@ impl From<&Found> for Entry {
             path: visible(&found.path).into_owned(),
             r#type,
             size: found.size,
-            modified: time(found.modified_ms),
+            modified: rfc3339(found.modified_ms),
             mode: format!("{:04o}", found.mode),
             target: (r#type == EntryKind::Symlink).then(|| visible(&found.target).into_owned()),
         }
     }
 }
 
-/// As many as the text form shows within `chars` characters, its line breaks included: at least
-/// one. The structured form says the same and takes less than 4 times as many bytes of JSON for
+/// The entries that the text form shows within `chars` characters with its line breaks: at least
+/// one. The structured form has the same entries in less than 4 times as many bytes of JSON for
 /// short names, and twice for long ones, so 50,000 characters stay below a result's limit.
 pub fn fitting(found: &[Found], chars: u32) -> Vec<Entry> {
     let mut left = usize::try_from(chars).unwrap_or(usize::MAX);
@@ -114,20 +114,6 @@ fn line(entry: &Entry) -> String {
     } = entry;
     format!("{mode} {size:>9} {modified} {path}{slash}{target}")
 }
-
-/// RFC 3339 in UTC, to the second.
-pub fn time(modified_ms: i64) -> String {
-    humantime::format_rfc3339_seconds(instant(modified_ms)).to_string()
-}
-
-/// Times that no calendar has are the nearest that it has.
-pub fn instant(modified_ms: i64) -> SystemTime {
-    let since = u64::try_from(modified_ms).unwrap_or(0).min(LAST_MS);
-    UNIX_EPOCH + Duration::from_millis(since)
-}
-
-/// The end of the year 9999, the last that RFC 3339 can write.
-const LAST_MS: u64 = 253_402_300_799_000;
 
 #[cfg(test)]
 mod tests {
@@ -179,12 +165,5 @@ mod tests {
         assert_eq!(table(&[], ""), "[no entries]");
         let looked = table(&[], "YQ");
         assert_eq!(looked, "[no entries so far]\n[more; next: cursor=YQ]");
-    }
-
-    #[test]
-    fn any_time_can_be_written() {
-        assert_eq!(time(i64::MIN), "1970-01-01T00:00:00Z");
-        assert_eq!(time(i64::MAX), "9999-12-31T23:59:59Z");
-        assert_eq!(time(1_700_000_000_000), "2023-11-14T22:13:20Z");
     }
 }

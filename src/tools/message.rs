@@ -1,7 +1,7 @@
-//! What a client sent, as a message of MCP or as the reason why it is none.
+//! The parsed input of a client: messages of MCP, or the reason why it is not one.
 //!
-//! rmcp says nothing to some of it, and to the rest what its parser says. Here each is answered
-//! with the id, where one can be read, and a sentence that names what is wrong.
+//! rmcp does not answer some wrong messages, and answers others with its parser's words. Here each is
+//! answered with its id, if one can be read, and a sentence that names the problem.
 
 mod id;
 
@@ -12,16 +12,16 @@ pub use id::IdFinder;
 
 /// JSON-RPC 2.0, section 5.1: this is not JSON.
 pub const PARSE_ERROR: i32 = -32700;
-/// JSON-RPC 2.0, section 5.1: this is JSON, and no message.
+/// JSON-RPC 2.0, section 5.1: this is JSON, but not a message.
 pub const INVALID_REQUEST: i32 = -32600;
-/// JSON-RPC 2.0, section 5.1: the parameters are not those of the method.
+/// JSON-RPC 2.0, section 5.1: the parameters do not fit the method.
 pub const INVALID_PARAMS: i32 = -32602;
-/// Of JSON-RPC: a method that there is not.
+/// JSON-RPC 2.0, section 5.1: the method does not exist.
 pub const METHOD_NOT_FOUND: i32 = -32601;
 /// In `_meta` of a request of protocol version 2026-07-28 or later: these have no `initialize`.
 const VERSION_OF_A_REQUEST: &str = "io.modelcontextprotocol/protocolVersion";
 
-/// Messages of one batch. Whoever sends more has no need for their answers in one piece.
+/// Messages of one batch.
 pub const BATCH_MESSAGES: usize = 64;
 
 /// Characters of what the client sent that an error repeats.
@@ -30,13 +30,13 @@ const QUOTED_CHARS_LIMIT: usize = 60;
 /// One message, or several that are answered together.
 #[derive(Debug)]
 pub enum MessageOrBatch {
-    /// One, or why it is none.
+    /// One message, or why it is invalid.
     One(Box<ParsedMessage>),
-    /// A batch: protocol 2025-03-26 has them.
+    /// A batch: only protocol 2025-03-26 has them.
     Batch(Vec<ParsedMessage>),
 }
 
-/// A message, or what there is of one.
+/// A parsed message.
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly all are messages, and each is moved once"
@@ -45,20 +45,20 @@ pub enum MessageOrBatch {
 pub enum ParsedMessage {
     /// A message of MCP.
     Message(ClientJsonRpcMessage),
-    /// None, and to be answered.
+    /// An invalid message, which gets an answer.
     Refused(InvalidMessage),
-    /// A notification that cannot be read: nobody waits for an answer.
+    /// A notification that cannot be read: it gets no answer.
     Ignored,
 }
 
-/// Why a message is not taken.
+/// Why a message is refused.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InvalidMessage {
-    /// Of the request; null where it has none that can be read.
+    /// The id of the request; null if none can be read.
     pub id: Value,
     /// One of JSON-RPC's.
     pub code: i32,
-    /// What is wrong, for people and models.
+    /// The problem, for people and models.
     pub message: String,
 }
 
@@ -101,7 +101,8 @@ fn batch(text: &[u8]) -> MessageOrBatch {
             MessageOrBatch::Batch(parts.iter().map(part).collect())
         }
         more => {
-            let problem = format!("a batch of {more} messages; at most {BATCH_MESSAGES} are taken");
+            let problem =
+                format!("a batch of {more} messages; at most {BATCH_MESSAGES} are allowed");
             whole(INVALID_REQUEST, problem)
         }
     }
@@ -114,7 +115,7 @@ fn one(text: &[u8]) -> ParsedMessage {
     }
 }
 
-/// What rmcp can read as no request of its method it takes for one that it does not know.
+/// rmcp treats a request that does not fit its method as one of an unknown method.
 fn is_known_under_no_type(message: &ClientJsonRpcMessage) -> bool {
     match message {
         JsonRpcMessage::Request(it) => match &it.request {
@@ -142,7 +143,7 @@ fn is_known(method: &str) -> bool {
     .contains(&method)
 }
 
-/// Why a text is no message.
+/// The reason why a text is not a message.
 fn none(text: &[u8]) -> ParsedMessage {
     let refused = |id, code, message| ParsedMessage::Refused(InvalidMessage { id, code, message });
     let message: Map<String, Value> = match serde_json::from_slice(text) {
@@ -172,7 +173,7 @@ fn is_an_id(id: &Value) -> bool {
     id.is_string() || id.is_i64()
 }
 
-/// What is wrong with an object that should be a request.
+/// The problem of an object that should be a request.
 fn problem(message: &Map<String, Value>, id: Option<&Value>) -> (i32, String) {
     let invalid = |problem: String| (INVALID_REQUEST, problem);
     if message.get("jsonrpc") != Some(&Value::from("2.0")) {
@@ -225,7 +226,7 @@ fn params_problem(method: &str, params: &Value) -> String {
                 missing.join(", ")
             )
         }
-        _ => format!("\"params\" is not what {} takes", quoted(method)),
+        _ => format!("\"params\" does not fit {}", quoted(method)),
     }
 }
 
@@ -238,10 +239,10 @@ fn is_client_info(info: &Value) -> bool {
         .all(|name| info.get(name).is_some_and(Value::is_string))
 }
 
-/// Why a text is not JSON. The parser's own words tell a place, and programs send no lines.
+/// Why a text is not JSON. The parser's own words name a line, which programs do not send.
 fn not_json(text: &[u8], error: &serde_json::Error) -> String {
     if std::str::from_utf8(text).is_err() {
-        return "the message is not UTF-8, and so no JSON (RFC 8259, section 8.1)".to_owned();
+        return "the message is not UTF-8, so it is not JSON (RFC 8259, section 8.1)".to_owned();
     }
     let said = error.to_string();
     let at = error.column();
@@ -254,7 +255,7 @@ fn not_json(text: &[u8], error: &serde_json::Error) -> String {
         return "the message is nested too deeply: 127 levels at most".to_owned();
     }
     if error.is_eof() {
-        return "the message is not whole: its JSON does not end".to_owned();
+        return "the message is incomplete: its JSON does not end".to_owned();
     }
     format!("the message is not JSON: see character {at}")
 }

@@ -10,7 +10,7 @@ use rmcp::service::RequestContext;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::render;
+use crate::api::render;
 use crate::config::limits::{HEARTBEAT_INTERVAL, PROGRESS_INTERVAL};
 use crate::sandbox::ProgressUpdate;
 
@@ -32,13 +32,13 @@ pub async fn report(
             Err(_) => heartbeat(start.elapsed()),
         };
         let notification = step.next(token.clone(), message);
-        // A client that does not listen any more loses nothing but this.
+        // A client that no longer listens loses only this.
         let _ = context.peer.notify_progress(notification).await;
         sleep(PROGRESS_INTERVAL).await;
     }
 }
 
-/// The news on their way to a person: without what would move a cursor.
+/// An update as text for a person, without characters that would move a cursor.
 fn text(progress: &ProgressUpdate) -> String {
     let progress = match progress {
         ProgressUpdate::Nothing => return String::new(),
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn output_cannot_move_the_cursor_of_who_reads_progress() {
+    fn output_cannot_move_the_cursor_of_a_reader() {
         let output = ProgressUpdate::Output(Progress {
             offset: 9,
             newest: Bytes::from_static(b"a\x1b[2J\nb"),
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_line_that_is_overwritten_the_last_frame_is_told() {
+    fn of_an_overwritten_line_the_last_frame_is_sent() {
         let output = ProgressUpdate::Output(Progress {
             offset: 30,
             newest: Bytes::from_static(b"begin\r\n 1 %\r 99 %\r100 %\r"),

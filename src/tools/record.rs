@@ -2,8 +2,8 @@
 
 use rmcp::model::{CallToolResult, JsonObject};
 
-use super::ToolError;
-use crate::audit::{Audit, AuditSubject, AuditWriteError, CallStart};
+use crate::api::{ToolError, audit_subject};
+use crate::audit::{Audit, AuditWriteError, CallStart};
 use crate::identity::User;
 use crate::sandbox::LastContainer;
 
@@ -27,7 +27,7 @@ pub async fn begin(
         .map_err(|error: AuditWriteError| ToolError::not_recorded(&error))
 }
 
-/// Who asks again for a command that runs starts none.
+/// A call that resumes a command does not start one.
 fn starts_a_command(name: &str, arguments: &JsonObject) -> bool {
     name == super::shell::NAME && arguments.contains_key("command")
 }
@@ -44,14 +44,6 @@ pub async fn end(
     let nothing = call.digest();
     let written = call.end(nothing, digest, outcome, used.container()).await;
     written.map_err(|error| ToolError::unrecorded(&error))
-}
-
-/// Whose line it is.
-pub fn audit_subject(user: &User) -> AuditSubject {
-    AuditSubject {
-        issuer: user.issuer.as_str().to_owned(),
-        subject: user.subject.as_str().to_owned(),
-    }
 }
 
 fn json(value: &impl serde::Serialize) -> Vec<u8> {

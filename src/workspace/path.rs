@@ -15,11 +15,11 @@ const MAX_PATH: usize = 4096;
 const MAX_NAME: usize = 255;
 
 /// A path that is beneath the workspace by its text: relative, without `.`,
-/// `..` and empty names. What links on it do is decided where it is opened.
+/// `..` and empty names. Links are resolved when it is opened.
 ///
 /// Parsed from a relative path, or from one that begins with `/workspace`.
-/// `a/../b` means `b`, as it stands in the text. Its names are any bytes; as text it is what
-/// [`shown`] makes of them, and that is read back.
+/// `a/../b` means `b`, by the text alone. Its names are any bytes; [`shown`] turns them into text and
+/// back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkspacePath {
     relative: Bytes,
@@ -55,7 +55,7 @@ impl WorkspacePath {
     /// The path of exactly these bytes.
     ///
     /// # Errors
-    /// Why they are none.
+    /// They are not a path in the workspace.
     pub fn of_bytes(path: &[u8]) -> Result<Self, PathError> {
         if path.is_empty() {
             return Err(PathError::Empty);
@@ -90,10 +90,10 @@ impl WorkspacePath {
         })
     }
 
-    /// What has this name in the directory at the path.
+    /// The entry of this name in the directory at the path.
     ///
     /// # Errors
-    /// Too long, or no name.
+    /// It is too long, or not a name.
     pub fn below(&self, name: &str) -> Result<Self, PathError> {
         if self.relative.is_empty() {
             return Self::of_bytes(name.as_bytes());

@@ -1,17 +1,17 @@
 //! Names of any bytes as text, and back.
 //!
 //! A name that is plain text is shown as it is. Any other is shown as bash writes it in a command,
-//! `$'caf\xe9'`, and so is one that begins like that: so no two names look alike, what is shown
-//! can be given back to every tool, and a command can use it as it stands.
+//! `$'caf\xe9'`, and so is one that begins like that: so no two names look alike, every tool accepts
+//! the shown form, and a command can use it unchanged.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// How a name begins that is not shown as it is.
+/// The start of an escaped name.
 const BEGIN: &str = "$'";
 
-/// Bytes as one visible line: what is not UTF-8, and what would move a cursor or turn the
-/// direction of text, is escaped.
+/// Bytes as one visible line: invalid UTF-8, and characters that would move a cursor or turn the
+/// direction of text, are escaped.
 pub fn visible(name: &[u8]) -> Cow<'_, str> {
     let plain = |char: &char| !is_unsafe(*char);
     match std::str::from_utf8(name) {
@@ -22,8 +22,8 @@ pub fn visible(name: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Bytes as text that is exactly them wherever they are UTF-8: for JSON, which has escapes of its
-/// own for what moves a cursor.
+/// Bytes as text that is exactly them if they are UTF-8: for JSON, which has its own escapes for
+/// characters that move a cursor.
 pub fn exact(name: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(name) {
         Ok(text) if !text.starts_with(BEGIN) => Cow::Borrowed(text),
@@ -54,7 +54,7 @@ fn escape(text: &mut String, bytes: &[u8]) {
     }
 }
 
-/// The bytes that a text stands for. What only begins like an escaped name is a name itself.
+/// The bytes of a shown name. A text that only begins like an escaped name is a name itself.
 pub fn bytes(text: &str) -> Cow<'_, [u8]> {
     let inner = text.strip_prefix(BEGIN);
     let inner = inner.and_then(|text| text.strip_suffix('\''));
@@ -99,7 +99,7 @@ fn unquoted(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Control characters, and the ones that change the direction of text (Unicode Standard Annex 9).
-fn is_unsafe(char: char) -> bool {
+pub fn is_unsafe(char: char) -> bool {
     char.is_control()
         || matches!(
             char,

@@ -157,8 +157,9 @@ async fn beyond_the_line_a_call_is_busy_at_once_and_says_what_to_do() {
     ] {
         assert!(busy.is_error(), "{}", busy.0);
         assert_eq!(busy.code(), "busy", "{}", busy.0);
-        let said =
-            format!("{WAITING} calls of this user wait already. Wait for some to end, then retry.");
+        let said = format!(
+            "{WAITING} calls of this user are already waiting. Wait until some end, then retry."
+        );
         assert!(busy.text().contains(&said), "{}", busy.text());
     }
     assert!(

@@ -508,9 +508,9 @@ async fn a_child_that_was_left_behind_holds_nobody_up_and_lives_on() {
     assert_eq!(server.shell("pgrep -c sleep").await.stdout(), "0\n");
 }
 
-/// Head, bytes left out and tail of a stream that was cut.
+/// Head, omitted bytes and tail of a stream that was cut.
 fn parts(stream: &str) -> (&str, u64, &str) {
-    let is_marker = |line: &&str| line.starts_with('[') && line.contains(" bytes left out; ");
+    let is_marker = |line: &&str| line.starts_with('[') && line.contains(" bytes omitted; ");
     let markers: Vec<&str> = stream.lines().filter(is_marker).collect();
     assert_eq!(markers.len(), 1, "{stream}");
     let count = markers[0]
@@ -919,7 +919,7 @@ async fn of_a_progress_bar_the_last_frame_is_shown_and_all_of_it_is_in_a_file() 
         .expect("a path")
         .to_owned();
     let said = format!(
-        "[{overwritten} bytes that carriage returns overwrote left out; all output as it came: {path}]"
+        "[omitted {overwritten} bytes that carriage returns overwrote; full output: {path}]"
     );
     assert!(result.text().contains(&said), "{}", result.text());
     let kept = server.shell(&format!("wc -c < {path}")).await;

@@ -82,7 +82,7 @@ async fn a_text_that_is_not_there_once_leads_to_the_one_that_is() {
 
     server.shell("printf 'one\\r\\ntwo\\r\\n' > file").await;
     let ends = edit(&server, "one\ntwo\n", "x").await;
-    assert!(ends.text().contains("line ends"), "{}", ends.text());
+    assert!(ends.text().contains("line endings"), "{}", ends.text());
     // What stays of them stays as it is.
     assert!(!edit(&server, "two", "2").await.is_error());
     assert_eq!(

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use casemate::meter::NAMES;
+use casemate::meter::METRICS;
 use serde_json::{Value, json};
 
 use crate::harness::{Directory, HttpServer, Instance, TestServer, eventually};
@@ -100,7 +100,7 @@ async fn every_metric_that_dashboard_and_alerts_name_exists() {
         let base = ["_bucket", "_sum", "_count"]
             .iter()
             .find_map(|end| name.strip_suffix(end));
-        let ours = |name: &str| NAMES.iter().any(|known| known.name == name);
+        let ours = |name: &str| METRICS.iter().any(|known| known.name == name);
         let process = name.starts_with("process_") && scraped.contains(&format!("\n{name} "));
         process || ours(name) || base.is_some_and(ours)
     };

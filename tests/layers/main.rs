@@ -13,22 +13,26 @@ use source::{Source, module};
 
 /// What the modules of the crate's root may use of each other. One that is not
 /// in here has no place yet.
-const LAYERS: [(&str, &str); 14] = [
+const LAYERS: [(&str, &str); 15] = [
     ("main", "cli"),
     (
         "cli",
-        "http stdio ops tools sandbox channel engine config identity workspace audit meter",
+        "http stdio ops tools api sandbox channel engine config identity workspace audit meter",
     ),
     (
         "http",
-        "tools ops sandbox channel engine config identity workspace audit meter",
+        "tools ops api sandbox channel engine config identity workspace audit meter",
     ),
     (
         "stdio",
-        "tools sandbox channel engine config identity workspace audit meter",
+        "tools api sandbox channel engine config identity workspace audit meter",
     ),
     (
         "tools",
+        "api sandbox channel engine config identity workspace audit meter",
+    ),
+    (
+        "api",
         "sandbox channel engine config identity workspace audit meter",
     ),
     (

@@ -138,7 +138,7 @@ async function cancel(visit, { path }) {
   await throttle(-1);
   await visit.button('Cancel Uploading five.bin.slow').focus();
   await visit.page.keyboard.press('Enter');
-  await visit.page.getByText('is there already. Replace it?').waitFor();
+  await visit.page.getByText('already exists. Replace it?').waitFor();
   await visit.page.keyboard.press('Escape');
   assert.equal(await visit.row('five.bin.slow').count(), 0);
 }
@@ -147,7 +147,7 @@ async function cancel(visit, { path }) {
 async function replace(visit, { path }) {
   fs.writeFileSync(path, 'shorter');
   await visit.choose(path);
-  await visit.page.getByText('is there already. Replace it?').waitFor();
+  await visit.page.getByText('already exists. Replace it?').waitFor();
   await visit.button('Replace').click();
   await visit.row('five.bin').filter({ hasText: '7 B' }).waitFor();
 }

@@ -20,11 +20,11 @@ use tokio::time::timeout;
 use super::signals::Signals;
 use super::streams::{Target, Writer, read_stdin};
 use super::{Args, FAILED, exit_code, script, signaled, user};
+use crate::api::{self, ToolError};
 use crate::channel::CommandInput;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::sandbox::{LostCommand, Manager, Reason, Run, RunControl, SandboxError};
-use crate::tools::{self, ToolError};
 
 /// How long a command that is ended may take to be gone: TERM's grace, and killing.
 const ENDING_TIMEOUT: Duration = Duration::from_secs(3);
@@ -44,7 +44,7 @@ enum RelayError {
 /// # Errors
 /// When it could not be started; a reader of the output that is gone.
 pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<ExitCode> {
-    let request = tools::start_attached(script(&args.command), args.timeout)
+    let request = api::start_attached(script(&args.command), args.timeout)
         .map_err(|error| anyhow::anyhow!("{error}"))?;
     let mut signals = Signals::listen()?;
     let manager = Manager::new(config, engine.clone());

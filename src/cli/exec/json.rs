@@ -9,12 +9,12 @@ use casemate_protocol::MAX_STDIN;
 use tokio::sync::watch;
 
 use super::{Args, FAILED, exit_code, script, user};
+use crate::api::{CommandOutput, CommandSpec, ToolError};
 use crate::cli::setup;
 use crate::config::Config;
 use crate::config::limits::TIMEOUT_SECONDS;
 use crate::engine::Engine;
 use crate::sandbox::{Command, ExecOutcome, Manager, ProgressUpdate, WaitOptions};
-use crate::tools;
 
 /// Runs the command and prints its result.
 ///
@@ -22,8 +22,12 @@ use crate::tools;
 /// When it was certainly not run.
 pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<ExitCode> {
     let timeout = args.timeout.unwrap_or(TIMEOUT_SECONDS.default);
-    let request = tools::start(script(&args.command), stdin()?, timeout)
-        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let spec = CommandSpec {
+        stdin: stdin()?,
+        timeout_seconds: timeout,
+        ..CommandSpec::new(script(&args.command))
+    };
+    let request = spec.start().map_err(|error| anyhow::anyhow!("{error}"))?;
     let stop = setup::stop_on_signal()?;
     let user = user(args, &engine, &config).await?;
     let manager = Manager::new(config, engine);
@@ -37,15 +41,15 @@ pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<
     let sandbox = manager.sandbox(&user);
     let executed = sandbox.exec(Command::Start(request), follow).await;
     manager.close().await;
-    let answer = executed.map_err(|error| tools::ToolError::sandbox(&error, "the command"));
+    let answer = executed.map_err(|error| ToolError::sandbox(&error, "the command"));
     let answer = answer.map_err(|error| anyhow::anyhow!("{error}"))?;
     let code = match &answer.value {
         ExecOutcome::Finished(finished) => exit_code(finished),
         _ => ExitCode::from(FAILED),
     };
-    let result = tools::convert(answer, timeout);
+    let output = CommandOutput::from(answer);
     let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, &result.structured_content)?;
+    serde_json::to_writer_pretty(&mut out, &output)?;
     writeln!(out)?;
     Ok(code)
 }

@@ -15,7 +15,7 @@ pub(super) type Fields = BTreeMap<String, Value>;
 /// Of the entrypoint: the program and what makes it PID 1. The rest are its settings.
 const PROGRAM_WORDS: usize = 2;
 
-/// What was asked for.
+/// The requested fields.
 pub(super) fn wanted(body: &ContainerCreateBody) -> Fields {
     // A struct of bollard's with string keys: it always becomes an object.
     let mut config = serde_json::to_value(body).unwrap_or_default();
@@ -35,7 +35,7 @@ pub(super) fn wanted(body: &ContainerCreateBody) -> Fields {
     fields
 }
 
-/// What the Engine keeps. Values that it puts in by itself are taken for none, where it must.
+/// What the Engine stored. Values that it must fill in by itself count as missing.
 pub(super) fn stored(inspect: &Value) -> Fields {
     let mut fields = Fields::new();
     insert_config(&mut fields, &inspect["Config"]);
@@ -104,7 +104,7 @@ fn insert_host(fields: &mut Fields, host: &Value) {
                     insert(fields, &format!("{field}.{path}"), &sorted(options));
                 }
             }
-            // Null is the daemon's default, which may be an init of its own.
+            // Null is the daemon's default, which may be the daemon's own init.
             "Init" if value.is_boolean() => {
                 fields.insert(field, value.clone());
             }
@@ -144,7 +144,7 @@ fn insert_named(fields: &mut Fields, field: &str, name: &str, list: &Value) {
             item.clone()
         };
         let field = format!("{field}.{key}");
-        // The second of one name is a field of its own, which nobody wanted.
+        // A second field of the same name is an unwanted field.
         let field = if fields.contains_key(&field) {
             format!("{field} (again)")
         } else {
@@ -221,7 +221,7 @@ fn insert(fields: &mut Fields, field: &str, value: &Value) {
     }
 }
 
-/// `value` with all that is empty taken for null, and out of objects.
+/// `value` with empty values as null, and without them in objects.
 fn pruned(value: &Value) -> Value {
     match value {
         Value::Bool(false) => Value::Null,

@@ -153,7 +153,7 @@ const TABLE: &[(&str, Rule)] = &[
     ("HostConfig.CpuQuota", Limit),
     ("HostConfig.CpuPeriod", Limit),
     ("HostConfig.PidsLimit", Limit),
-    // Real-time scheduling starves the host whatever the CPU limit.
+    // Real-time scheduling starves the host despite any CPU limit.
     ("HostConfig.CpuRealtimePeriod", Hardening),
     ("HostConfig.CpuRealtimeRuntime", Hardening),
     ("HostConfig.Ulimits.rtprio", Hardening),

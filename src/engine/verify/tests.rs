@@ -4,10 +4,8 @@ use super::mutations::mutations;
 use super::*;
 use crate::engine::testing::spec;
 
-/// What an Engine 20.10 shows of a container that was made with `body`.
-fn inspect(body: &ContainerCreateBody) -> Value {
-    let mut config = serde_json::to_value(body).unwrap();
-    let mut host = config["HostConfig"].take();
+/// The values that an Engine 20.10 fills in.
+fn fill_in(host: &mut Value) {
     let default = |value: &mut Value, default: Value| {
         if value.is_null() {
             *value = default;
@@ -50,6 +48,13 @@ fn inspect(body: &ContainerCreateBody) -> Value {
     }
     host["RestartPolicy"]["MaximumRetryCount"] = json!(0);
     host["LogConfig"]["Config"] = json!({});
+}
+
+/// The inspect of an Engine 20.10 for a container that was created with `body`.
+fn inspect(body: &ContainerCreateBody) -> Value {
+    let mut config = serde_json::to_value(body).unwrap();
+    let mut host = config["HostConfig"].take();
+    fill_in(&mut host);
     let volumes =
         body.volumes.iter().flatten().map(
             |path| json!({ "Type": "volume", "Name": "0123", "Destination": path, "RW": true }),

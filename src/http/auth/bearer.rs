@@ -8,17 +8,17 @@ use axum::http::header::AUTHORIZATION;
 use super::AuthRejection;
 
 /// Longest token, in bytes. Access tokens have one or two kB, with many groups in them a few more;
-/// each byte is hashed or parsed before anybody is known.
+/// each byte is hashed or parsed before the caller is known.
 const TOKEN_BYTES: usize = 8 * 1024;
 
-/// A token as it came: not checked, and shown to nobody.
+/// A token as it came: unchecked, and never shown.
 pub struct Bearer<'a>(&'a str);
 
 impl<'a> Bearer<'a> {
-    /// The one of a request: `Authorization: Bearer <b64token>` (RFC 6750 section 2.1).
+    /// The token of a request: `Authorization: Bearer <b64token>` (RFC 6750 section 2.1).
     ///
     /// # Errors
-    /// There is none, more than one, or one that cannot be a token.
+    /// It is missing, malformed, or there are several.
     pub fn of(headers: &'a HeaderMap) -> Result<Self, AuthRejection> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let value = values.next().ok_or(AuthRejection::Missing)?;
@@ -44,7 +44,7 @@ impl<'a> Bearer<'a> {
         }
     }
 
-    /// The token. Only for those who check it.
+    /// The token, for its check only.
     pub fn expose(&self) -> &str {
         self.0
     }

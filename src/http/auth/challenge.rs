@@ -1,20 +1,25 @@
-//! What `WWW-Authenticate` says (RFC 6750 section 3, RFC 9728 section 5.1).
+//! The challenge in `WWW-Authenticate` (RFC 6750 section 3, RFC 9728 section 5.1).
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::http::header::HOST;
-use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::response::{IntoResponse as _, Response};
 
 use super::AuthRejection;
 use super::metadata::{AT_MCP, AT_ROOT};
 use crate::config::AllowedHost;
+use crate::http::failure::failure;
 
-/// Where a proxy says what its client spoke. It is believed for nothing but a hint to that client.
+/// The protocol that a proxy's client spoke. Only a hint to that client depends on it.
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
-/// How one request is asked for a credential. It goes with the request, for those behind
-/// authentication who ask for another.
+/// Seconds after which a client may try again when the issuer's keys cannot be fetched.
+const RETRY_AFTER: &str = "10";
+
+/// How one request is asked for a credential. It goes with the request, for inner layers that ask
+/// for another.
 #[derive(Debug, Clone)]
 pub struct Challenge {
     /// URL of the metadata that name the authorization server.
@@ -27,8 +32,8 @@ impl Challenge {
         Self { metadata: None }
     }
 
-    /// With one. The metadata are where the audience is, if that is a URL; else where the request
-    /// came to.
+    /// With an authorization server. The metadata are at the audience, if that is a URL, or at the
+    /// host of the request.
     pub fn with_metadata(audience: &str, headers: &HeaderMap) -> Self {
         let metadata = at_audience(audience).or_else(|| at_host(headers));
         Self {
@@ -36,7 +41,21 @@ impl Challenge {
         }
     }
 
-    /// The header of an answer, if it is one that has it.
+    /// The answer to a rejected request; one that asks for a credential names it.
+    pub fn reject(&self, rejection: &AuthRejection) -> Response {
+        let body = failure(rejection.code(), &rejection.to_string());
+        let mut response = (rejection.status(), body).into_response();
+        let headers = response.headers_mut();
+        if let Some(value) = self.to_value(rejection) {
+            headers.insert(header::WWW_AUTHENTICATE, value);
+        }
+        if *rejection == AuthRejection::NoKeys {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
+        response
+    }
+
+    /// The `WWW-Authenticate` of an answer, if it has one.
     pub fn to_value(&self, rejection: &AuthRejection) -> Option<HeaderValue> {
         let mut text = match &self.metadata {
             Some(url) => format!(r#"Bearer resource_metadata="{url}""#),

@@ -1,22 +1,21 @@
-//! Where clients find the authorization server (RFC 9728): the one thing that everybody may read.
+//! Where clients find the authorization server (RFC 9728), open to all callers.
 
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::Authenticator;
 use super::jwt::Jwt;
 use crate::identity::Scope;
 
 /// For a resource without a path (RFC 9728 section 3).
 pub const AT_ROOT: &str = "/.well-known/oauth-protected-resource";
 
-/// For the resource `/mcp`: its path goes behind the well-known one (section 3.1).
+/// For the resource `/mcp`: its path follows the well-known one (section 3.1).
 pub const AT_MCP: &str = "/.well-known/oauth-protected-resource/mcp";
 
-/// The routes, outside of authentication. None where there is no authorization server.
-pub fn routes(authenticator: &Authenticator) -> Router {
-    let Authenticator::Jwt(jwt) = authenticator else {
+/// The routes, which need no credential. They exist only with an authorization server.
+pub fn routes(jwt: Option<&Jwt>) -> Router {
+    let Some(jwt) = jwt else {
         return Router::new();
     };
     let metadata = of(jwt);

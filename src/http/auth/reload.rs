@@ -15,7 +15,7 @@ use tracing::{error, info};
 
 use crate::config::FileLocation;
 
-/// Shortest time between two looks: what was revoked must not work for long, and a look is one
+/// Shortest time between two checks: a revoked token must not work for long, and a check is one
 /// system call.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -72,7 +72,7 @@ struct State<T> {
     /// Of the file that was read last; `None`: read it again anyway.
     stamp: Option<FileStamp>,
     looked: Instant,
-    /// What was logged and still holds.
+    /// The logged error, while it still holds.
     complaint: Option<String>,
 }
 

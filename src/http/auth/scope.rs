@@ -1,4 +1,4 @@
-//! What a good credential is good for.
+//! The scope that a route needs.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -8,12 +8,12 @@ use super::AuthRejection;
 use super::challenge::Challenge;
 use crate::identity::{Principal, Scope};
 
-/// For routes of the tools: a layer inside [`super::require`].
+/// A layer for routes of the tools, inside [`super::require`].
 pub async fn require_tools(request: Request, next: Next) -> Response {
     require(Scope::Tools, request, next).await
 }
 
-/// For routes of the files: a layer inside [`super::require`].
+/// A layer for routes of the files, inside [`super::require`].
 pub async fn require_files(request: Request, next: Next) -> Response {
     require(Scope::Files, request, next).await
 }
@@ -22,9 +22,9 @@ async fn require(scope: Scope, request: Request, next: Next) -> Response {
     let rejection = match request.extensions().get::<Principal>() {
         Some(principal) if principal.scopes.has(scope) => return next.run(request).await,
         Some(_) => AuthRejection::Lacks(scope),
-        // A route that was left outside of authentication serves nobody.
+        // A route outside of authentication is closed.
         None => AuthRejection::Missing,
     };
     let challenge = request.extensions().get::<Challenge>();
-    rejection.into_response(challenge.unwrap_or(&Challenge::plain()))
+    challenge.unwrap_or(&Challenge::plain()).reject(&rejection)
 }

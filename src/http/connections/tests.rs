@@ -43,7 +43,7 @@ impl Served {
             .expect("a connection")
     }
 
-    /// The status of a fast request on a connection of its own.
+    /// The status of a fast request on a new connection.
     async fn ask(&self) -> String {
         let mut stream = self.connect().await;
         stream.write_all(FAST).await.expect("sent");

@@ -1,8 +1,8 @@
-//! Requests for files are calls too: a line of the audit each, with the hash of what went
-//! in and of what went out.
+//! Requests for files are calls too: each gets an audit line with the hashes of the bytes received
+//! and sent.
 //!
-//! The last bytes of an answer go out when the line is written. What breaks off before that
-//! is recorded as that.
+//! The last bytes of an answer are sent after the line is written. A transfer that breaks off before
+//! that is recorded as broken off.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,19 +18,19 @@ use http_body_util::BodyExt as _;
 use tokio_util::task::TaskTracker;
 
 use super::error::{ErrorCodeExt, FileRejection};
+use crate::api::{ToolError, audit_subject};
 use crate::audit::{AuditWriteError, CallStart, Digest};
 use crate::identity::Principal;
 use crate::sandbox::{LastContainer, Manager};
-use crate::tools::{ToolError, audit_subject};
 
-/// What a transfer is recorded as that did not come to its end.
+/// The outcome of a transfer that broke off.
 const BROKEN_OFF: &str = "broken_off";
 
-/// Around the routes of files, inside of authentication.
+/// The layer around the routes of files, inside of authentication.
 pub async fn layer(State(manager): State<Manager>, mut request: Request, next: Next) -> Response {
     let principal = request.extensions().get::<Principal>();
     let Some(user) = principal.map(|principal| principal.user.clone()) else {
-        // The routes say so themselves.
+        // The routes refuse it themselves.
         return next.run(request).await;
     };
     let (method, uri) = (request.method(), request.uri());
@@ -106,7 +106,7 @@ impl Call {
         written.await
     }
 
-    /// Nobody waits for it: who called is gone.
+    /// Records a call whose client is gone.
     fn broken_off(mut self) {
         BROKEN_OFF.clone_into(&mut self.outcome);
         if tokio::runtime::Handle::try_current().is_ok() {
@@ -169,7 +169,7 @@ type Writing = Pin<Box<dyn Future<Output = Result<(), AuditWriteError>> + Send>>
 /// Content on its way out.
 struct AuditedBody {
     body: Body,
-    /// Bytes until its end, where that is known: nobody asks for more after them.
+    /// Bytes until the end, if known: hyper does not poll after them.
     left: Option<u64>,
     guard: AuditOnDrop,
     /// Held back until the line is written.

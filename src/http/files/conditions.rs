@@ -11,8 +11,8 @@ use headers::{
 };
 
 use super::error::FileRejection;
+use crate::api::instant;
 use crate::sandbox::Stat;
-use crate::tools::instant;
 
 /// The conditional headers of one request.
 #[derive(Debug, Default)]
@@ -56,11 +56,11 @@ pub fn modified(stat: &Stat) -> SystemTime {
 }
 
 impl Conditions {
-    /// As a request states them.
+    /// The conditions of a request.
     ///
     /// # Errors
-    /// A condition that cannot be read: to take it for none would do what the caller
-    /// wanted to prevent.
+    /// A condition that cannot be read: without it, the request could do what the caller wanted to
+    /// prevent.
     pub fn of(headers: &HeaderMap) -> Result<Self, FileRejection> {
         let range = headers.get(header::RANGE);
         Ok(Self {
@@ -100,7 +100,7 @@ impl Conditions {
     /// Whether a change may be made of what is there now.
     pub fn allow_change(&self, current: Option<&Stat>) -> bool {
         match current {
-            // What is not there matches nothing, and was not modified.
+            // A missing file matches nothing, and was not modified.
             None => self.matches.is_none(),
             Some(stat) => self.hold(stat) && !self.has_it(stat),
         }

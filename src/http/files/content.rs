@@ -16,9 +16,9 @@ use super::error::FileRejection;
 use super::incoming::{Failure, Incoming, content};
 use super::query::{FromQuery, Params, Query};
 use super::request::{Caller, FilePath};
+use crate::api::Code;
 use crate::config::Bytes;
 use crate::sandbox::{Sandbox, SandboxError, UploadOptions, Uploaded};
-use crate::tools::Code;
 use crate::workspace::WorkspacePath;
 
 /// Parameters of `PUT`.
@@ -56,7 +56,7 @@ impl FromQuery for DeleteParams {
     }
 }
 
-/// What was stored.
+/// The answer about a stored file.
 #[derive(Debug, Serialize)]
 struct StoredContent {
     filename: String,
@@ -186,8 +186,8 @@ async fn check(
 pub fn admitted(headers: &HeaderMap, body: Body, limit: u64) -> Result<Incoming, FileRejection> {
     let length = headers.typed_get::<ContentLength>();
     if length.is_some_and(|ContentLength(length)| length > limit) {
-        // Who waits to be asked for the body is not asked; who sends it already is
-        // listened to, or would not come to read the answer.
+        // A client that waits for `100 Continue` does not get it. The body of any other client is
+        // read: otherwise the client would not get to read the answer.
         if !headers.contains_key(header::EXPECT) {
             drop(Incoming::new(body));
         }

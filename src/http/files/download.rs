@@ -16,8 +16,8 @@ use super::conditions::{Conditions, Selection, etag, modified};
 use super::disposition::attachment;
 use super::error::FileRejection;
 use super::request::{Caller, FilePath};
+use crate::api::Code;
 use crate::sandbox::{Sandbox, SandboxError, Stat};
-use crate::tools::Code;
 use crate::workspace::WorkspacePath;
 
 /// On every answer with something of a user's, besides what every answer has. `no-cache` has a browser ask each time
@@ -33,10 +33,9 @@ const GUARDS: [(HeaderName, HeaderValue); 2] = [
     ),
 ];
 
-/// How often a range is looked for again in a file that changes meanwhile.
+/// Attempts to read a range of a file that keeps changing.
 const ATTEMPT_LIMIT: usize = 3;
 
-/// What is answered with.
 struct DownloadResponse {
     stat: Stat,
     selection: Selection,
@@ -74,7 +73,7 @@ pub async fn head(
     )
 }
 
-/// What is at `path`, for a condition.
+/// The entry at `path`, for a condition.
 pub async fn stat(sandbox: &Sandbox, path: &WorkspacePath) -> Result<Stat, FileRejection> {
     let stat = sandbox.stat(path.to_bytes()).await;
     stat.map_err(|error| FileRejection::sandbox(&error, path))

@@ -4,9 +4,9 @@ use axum::Extension;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::api::{Code, ToolError, subject_of};
 use crate::http::failure::failure;
 use crate::sandbox::SandboxError;
-use crate::tools::{Code, ToolError, subject_of};
 use crate::workspace::WorkspacePath;
 
 /// Seconds after which a request that came at a bad time may come again.
@@ -24,7 +24,7 @@ pub struct FileRejection {
 }
 
 impl FileRejection {
-    /// A request that is wrong in itself.
+    /// A wrong request.
     pub fn bad(message: impl Into<String>) -> Self {
         ToolError::new(Code::InvalidArgument, message).into()
     }
@@ -34,17 +34,16 @@ impl FileRejection {
         ToolError::new(code, format!("\"{path}\" {problem}")).into()
     }
 
-    /// The caller's condition does not hold.
+    /// A condition of the request does not hold.
     pub fn precondition(path: &WorkspacePath) -> Self {
         Self {
             status: StatusCode::PRECONDITION_FAILED,
             code: "precondition_failed",
-            message: format!("\"{path}\" is not as the request's conditions say."),
+            message: format!("\"{path}\" does not match the request's conditions."),
         }
     }
 
-    /// What the sandbox says of `path`. Where the tools' sentence names a tool, this
-    /// one names a request.
+    /// An error of the sandbox about `path`, in sentences that name no tool.
     pub fn sandbox(error: &SandboxError, path: &WorkspacePath) -> Self {
         let path = format!("\"{path}\"");
         let ToolError { code, sentence } = ToolError::sandbox(error, &path);
@@ -53,7 +52,7 @@ impl FileRejection {
         let message = match code {
             Code::NotFound if of_one => format!("{subject} does not exist."),
             Code::IsDirectory if of_one => format!("{subject} is a directory."),
-            Code::Exists if of_one => format!("{subject} is there already."),
+            Code::Exists if of_one => format!("{subject} already exists."),
             _ => sentence,
         };
         ToolError::new(code, message).into()
@@ -86,7 +85,7 @@ impl IntoResponse for FileRejection {
     }
 }
 
-/// The code of an answer, beside it: for whoever records it.
+/// The error code of an answer, in its extensions, for the audit.
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorCodeExt(pub &'static str);
 

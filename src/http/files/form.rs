@@ -16,15 +16,14 @@ use super::content::{too_large, upload_refused};
 use super::error::FileRejection;
 use super::incoming::{content, refused};
 use super::name::file_name;
+use crate::api::{Code, ToolError};
 use crate::sandbox::{Sandbox, UploadOptions};
-use crate::tools::{Code, ToolError};
 use crate::workspace::WorkspacePath;
 
 /// The form's field.
 pub const FIELD: &str = "file";
 
-/// Files of one request: a selection in a file manager. Whoever has more sends an
-/// archive.
+/// Files of one request: a selection in a file manager. For more there are archives.
 const MAX_FILES: usize = 1_000;
 
 /// Bytes of all files that are held together: as much as is held of any upload.
@@ -83,7 +82,7 @@ impl<'a> Form<'a> {
     /// Takes one part of the form.
     ///
     /// # Errors
-    /// What is wrong with it, or why it could not be stored.
+    /// The part is wrong, or it could not be stored.
     pub async fn take(&mut self, mut field: Field<'static>) -> Result<(), FileRejection> {
         let name = self.name(&field)?;
         let mut chunks = Vec::new();
@@ -114,7 +113,7 @@ impl<'a> Form<'a> {
         Ok(&self.stored)
     }
 
-    /// What is there already must be known to whoever repeats the rest.
+    /// Adds the stored files to the error, for a client that repeats the rest.
     pub fn after(&self, refused: FileRejection) -> FileRejection {
         let stored = match self.stored.len() {
             0 => return refused,

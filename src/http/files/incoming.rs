@@ -26,12 +26,12 @@ use super::error::FileRejection;
 /// it was.
 const STALL_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// Bytes between two files of a multipart body: the headers of a part, and what the
-/// network had ready behind them. multer itself would collect a header without end.
+/// Bytes between two files of a multipart body: the headers of a part, and the data that the network
+/// had ready after them. multer itself would collect an endless header.
 const BETWEEN_FILES_LIMIT: u64 = 1 << 20;
 
-/// What is still read of a refused body, so that its client comes to read the answer:
-/// the network's buffers on the way, and the time to empty them.
+/// Bytes of a refused body that are still read, and for how long, so that its client gets to read
+/// the answer: enough for the network's buffers.
 const LINGER_LIMIT: (usize, Duration) = (64 << 20, Duration::from_secs(10));
 
 /// Why a body ended before its end.
@@ -152,7 +152,7 @@ impl Drop for Incoming {
     }
 }
 
-/// Reads on for a while a body that nobody wants.
+/// Reads and drops a refused body for a while.
 pub fn linger(body: Body) {
     drop(Incoming::new(body));
 }

@@ -14,9 +14,9 @@ use super::content::success;
 use super::error::FileRejection;
 use super::query::{FromQuery, Params, Query};
 use super::request::Caller;
+use crate::api::{Code, rfc3339};
 use crate::config::limits::LIST_DEPTH;
 use crate::sandbox::{Answer, Sandbox};
-use crate::tools::{Code, time};
 use crate::workspace::{WorkspacePath, shown};
 
 /// Entries of a page: what a person scrolls through, about 100 kB of JSON.
@@ -69,7 +69,7 @@ struct Listing {
     files: Vec<ListedEntry>,
     /// Of all pages; null when there are more than [`COUNT_LIMIT`].
     total: Option<u64>,
-    /// For the next page; null when there is none.
+    /// For the next page; null on the last page.
     next_cursor: Option<String>,
 }
 
@@ -175,7 +175,7 @@ fn listed(path: &WorkspacePath, entry: &Entry) -> Result<ListedEntry, FileReject
         url: format!("/files/content/{}", percent_encode(&entry.path, ESCAPED)),
         size: entry.size,
         is_dir: entry.r#type() == Type::Directory,
-        modified: time(entry.modified_ms),
+        modified: rfc3339(entry.modified_ms),
     })
 }
 

@@ -96,10 +96,10 @@ impl Query {
             .map_err(|_| FileRejection::bad(format!("`{name}` is not UTF-8.")))
     }
 
-    /// A number, where it is there.
+    /// A number, if it is given.
     ///
     /// # Errors
-    /// It is none, or out of bounds.
+    /// It is not a number, or out of bounds.
     pub fn number(&self, name: &str, bounds: Bounds<u32>) -> Result<Option<u32>, FileRejection> {
         let Some(text) = self.text(name)? else {
             return Ok(None);
@@ -126,7 +126,7 @@ impl Query {
     /// A path; without one, the workspace.
     ///
     /// # Errors
-    /// It is none, or `+` was meant where a space is.
+    /// It is not a path, or `+` was meant where a space is.
     pub fn path(&self, name: &str) -> Result<WorkspacePath, FileRejection> {
         let Some(value) = self.value(name) else {
             return workspace_path(b"");

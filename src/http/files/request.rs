@@ -8,10 +8,10 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::Files;
 use super::error::FileRejection;
+use crate::api::{Code, ToolError};
 use crate::http::quotas::{QuotaPermit, QuotaUsage};
 use crate::identity::Principal;
 use crate::sandbox::{LastContainer, Sandbox};
-use crate::tools::{Code, ToolError};
 use crate::workspace::WorkspacePath;
 
 /// The sandbox of the user that this one request's credential names.
@@ -56,8 +56,8 @@ impl FromRequestParts<Files> for Caller {
     }
 }
 
-/// The path in the workspace that the request's own path names, behind
-/// `/files/content/` or `/files/download/`.
+/// The path in the workspace that the request's path names, after `/files/content/` or
+/// `/files/download/`.
 #[derive(Debug)]
 pub struct FilePath(pub WorkspacePath);
 
@@ -91,7 +91,7 @@ fn decoded_name(name: &str) -> Result<Vec<u8>, FileRejection> {
     if hidden || decoded.contains(&b'/') || decoded.contains(&0) {
         return Err(FileRejection::bad(format!(
             "the path's part {name:?} stands for no name of a file: it hides a slash, a NUL or \
-             dots behind %."
+             dots after %."
         )));
     }
     Ok(decoded)

@@ -24,7 +24,7 @@ function send(file, path, replace, under) {
   });
 }
 
-/** Uploads one. What is there already is replaced only when the person agrees. */
+/** Uploads one file. An existing file is replaced only when the person agrees. */
 async function uploadOne(file, into) {
   const limit = session.status.limits.upload_bytes;
   if (file.size > limit) throw new Refused(413, `It has ${size(file.size)}; an upload may have ${size(limit)}.`);
@@ -40,7 +40,7 @@ async function uploadOne(file, into) {
     } finally {
       under.done();
     }
-    if (!(await agree(`${quoted(file.name)} is there already. Replace it?`, 'Replace'))) return;
+    if (!(await agree(`${quoted(file.name)} already exists. Replace it?`, 'Replace'))) return;
   }
 }
 

@@ -52,7 +52,7 @@ impl Session {
     /// Puts a message into the session's queue.
     ///
     /// # Errors
-    /// When there is no room, and when nobody reads it.
+    /// The queue is full, or its reader is gone.
     pub fn put(&self, message: ClientJsonRpcMessage) -> Result<(), EnqueueError> {
         let asked = match &message {
             JsonRpcMessage::Request(request) => Some(request.id.clone()),

@@ -150,7 +150,7 @@ impl Migration<'_> {
                         self.hand_on(&listing, Chunk::Data(data)).await;
                     }
                     ExportPart::End(report) => {
-                        self.hand_on(&listing, Chunk::End).await;
+                        self.hand_on(&listing, Chunk::End(())).await;
                         return Ok::<_, BackupError>(report);
                     }
                 }
@@ -175,7 +175,7 @@ impl Migration<'_> {
         while let Some(data) = back.next().await? {
             self.hand_on(&listing, Chunk::Data(data)).await;
         }
-        self.hand_on(&listing, Chunk::End).await;
+        self.hand_on(&listing, Chunk::End(())).await;
         listing.end().await
     }
 

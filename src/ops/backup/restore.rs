@@ -247,7 +247,7 @@ impl Backups {
                 return Ok(());
             }
         }
-        let _ = chunks.send(Chunk::End).await;
+        let _ = chunks.send(Chunk::End(())).await;
         Ok(())
     }
 
@@ -276,7 +276,7 @@ impl Backups {
                     return Ok(());
                 }
             }
-            let _ = chunks.send(Chunk::End).await;
+            let _ = chunks.send(Chunk::End(())).await;
             drop(chunks);
             Ok::<_, BackupError>(())
         };

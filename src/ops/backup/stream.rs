@@ -9,20 +9,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::snapshot::Piece;
+
 /// Chunks that wait on either side of the thread: 1 MiB.
 pub const CHUNK_BUFFER: usize = 4;
 
 /// What the thread hands on at a time, in bytes.
 const CHUNK: usize = 256 * 1024;
 
-/// What goes to the thread.
-#[derive(Debug)]
-pub enum Chunk {
-    /// Some bytes.
-    Data(Bytes),
-    /// That was all. Without it, it broke off.
-    End,
-}
+/// A piece that goes to the thread.
+pub type Chunk = Piece<()>;
 
 /// Runs `work` on a thread of its own, and resolves to what it returns. One backup or
 /// restore has one at a time.
@@ -65,7 +61,7 @@ impl Read for Chunks {
         while self.current.is_empty() && !self.ended {
             match self.receiver.blocking_recv() {
                 Some(Chunk::Data(data)) => self.current = data,
-                Some(Chunk::End) => self.ended = true,
+                Some(Chunk::End(())) => self.ended = true,
                 None => return Err(broken_off()),
             }
         }
@@ -226,7 +222,7 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         let (sender, mut chunks) = Chunks::new();
         sender.try_send(Chunk::Data("abc".into())).expect("room");
-        sender.try_send(Chunk::End).expect("room");
+        sender.try_send(Chunk::End(())).expect("room");
         assert_eq!(chunks.read_to_string(&mut text).expect("an end"), 3);
     }
 

@@ -182,7 +182,7 @@ impl Backups {
                     self.tell(Event::Moved(data.len() as u64));
                     (Chunk::Data(data), None)
                 }
-                ExportPart::End(report) => (Chunk::End, Some(report)),
+                ExportPart::End(report) => (Chunk::End(()), Some(report)),
             };
             if chunks.send(chunk).await.is_err() {
                 return Ok(None);

@@ -1,9 +1,10 @@
-//! The form of one argument, by its schema: what is meant is taken, and an error shows what is not.
+//! Checks one argument by its schema: accepts what clearly is meant, and shows the right form of the
+//! rest.
 
 use serde_json::{Number, Value, json};
 
 use super::QUOTED_CHARS_LIMIT;
-use crate::tools::ToolError;
+use crate::api::ToolError;
 
 /// Whole numbers up to here are exact in a floating-point number (2^53).
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -62,7 +63,7 @@ fn is_among(schema: &Value, value: &Value) -> bool {
     values.is_none_or(|values| values.contains(value))
 }
 
-/// What it is, what it should be, and how that is written.
+/// The given value, the expected form, and an example.
 fn problem(name: &str, schema: &Value, value: &Value) -> String {
     let wanted = match schema
         .get("type")
@@ -101,7 +102,7 @@ fn problem(name: &str, schema: &Value, value: &Value) -> String {
     )
 }
 
-/// What was meant, where a text holds it, else something that fits.
+/// The intended value, if a text contains it, else an example.
 fn example(schema: &Value, value: &Value) -> Value {
     let read = value
         .as_str()

@@ -1,24 +1,25 @@
-//! `edit_file`.
+//! The tool `edit_file`.
 
 mod unmatched;
 
 use casemate_protocol::edit_file_reply::Result as Outcome;
 use casemate_protocol::{EditFileRequest, Edited};
-use rmcp::model::{CallToolResult, JsonObject, Tool};
+use rmcp::model::{CallToolResult, JsonObject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{file, is_zero, split_from, structured, twin};
+use crate::api::SandboxNotice;
+use crate::api::{Code, ToolError};
 use crate::config::limits::{EDIT_BYTES, MAX_WRITE};
 use crate::sandbox::{Answer, Notice, Sandbox, SandboxError};
-use crate::tools::notice::SandboxNotice;
-use crate::tools::{Code, Definition, ToolError, arguments};
+use crate::tools::arguments;
+use crate::tools::definition::Definition;
 use crate::workspace::WorkspacePath;
 
-/// What an excerpt takes beside its text, in bytes.
+/// Bytes of an excerpt in JSON besides its text.
 const EXCERPT_OVERHEAD: usize = 64;
 
-/// Its name.
 pub const NAME: &str = "edit_file";
 
 /// Arguments of `edit_file`.
@@ -27,11 +28,11 @@ pub const NAME: &str = "edit_file";
 struct EditArgs {
     /// The file, relative to /workspace. At most 8 MiB.
     path: String,
-    /// The text to replace, exactly as it is in the file: white space, line ends and all.
+    /// The text to replace, exactly as it is in the file: with its white space and line endings.
     old_text: String,
-    /// What is to be there instead; empty takes the text away. Both together: at most 3 MiB.
+    /// The replacement; empty deletes the text. Both together: at most 3 MiB.
     new_text: String,
-    /// Whether to replace every place where the text is. Otherwise there must be exactly one.
+    /// Whether to replace every occurrence. If false, there must be exactly one.
     #[serde(default)]
     replace_all: bool,
 }
@@ -43,14 +44,14 @@ struct EditOutput {
     path: String,
     /// Its size now, in bytes.
     size: u64,
-    /// How many places were replaced.
+    /// How many occurrences were replaced.
     replaced: u64,
     /// The changed lines as they are now, with lines around them; the first ones.
     excerpts: Vec<Excerpt>,
     /// Changes that no excerpt shows.
     #[serde(default, skip_serializing_if = "is_zero")]
     not_shown: u64,
-    /// What the file is in, and stays in, where that is not UTF-8.
+    /// The encoding of the file, if it is not UTF-8. The edit keeps it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     encoding: String,
     /// Whether some lines now end with CRLF and some with LF.
@@ -80,21 +81,19 @@ fn is_false(value: &bool) -> bool {
 }
 
 /// As clients see it.
-pub fn tool() -> Tool {
+pub fn definition() -> Definition {
     Definition {
-        name: NAME,
         title: "Edit a file",
-        description: "Replace a text in a file of the user's /workspace by another, and show \
-            the changed lines. The text must be in the file exactly once, unless replace_all is \
-            set; otherwise nothing is changed, and the error says what is there. The change is \
-            atomic, and a file that changes meanwhile is not overwritten.",
+        description: "Replace text in a file in the user's /workspace with other text, and show \
+            the changed lines. The old text must be in the file exactly once, unless replace_all is \
+            set; otherwise nothing changes, and the error says what is there. The change is \
+            atomic, and a file that changed during the edit is not overwritten.",
         input: arguments::schema::<EditArgs>(),
         output: Some(arguments::schema::<EditOutput>()),
         read_only: false,
         destructive: true,
         idempotent: false,
     }
-    .into()
 }
 
 /// Edits a file.
@@ -123,7 +122,7 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
         Some(Outcome::Several(several)) => Err(unmatched::several(&several, &path)),
         None => Err(ToolError::new(
             Code::Internal,
-            format!("the sandbox did not say what became of \"{path}\". Read the file."),
+            format!("the sandbox did not report whether \"{path}\" was changed. Read the file."),
         )),
     }
 }
@@ -132,7 +131,7 @@ fn check(args: &EditArgs) -> Result<(), ToolError> {
     if args.old_text.is_empty() {
         return Err(ToolError::argument(
             "old_text",
-            "is empty; give the text to replace, or use write_file to make a file or to append",
+            "is empty; give the text to replace, or use write_file to create a file or append to one",
         ));
     }
     if args.old_text == args.new_text {
@@ -156,7 +155,7 @@ fn failed(error: &SandboxError, path: &WorkspacePath) -> ToolError {
         return told;
     }
     let sentence = format!(
-        "\"{path}\" has more than 8 MiB, or would have. Change it with sed or a script in \
+        "\"{path}\" is larger than 8 MiB, or would be. Change it with sed or a script in \
          shell_exec; nothing was changed."
     );
     ToolError::new(Code::TooLarge, sentence)
@@ -181,7 +180,7 @@ fn done(
     structured(text_form(&output), output.sandbox.as_ref(), &output)
 }
 
-/// PID 1 sends fewer than these. The result must fit its client whatever it sends.
+/// PID 1 sends no more excerpts than fit. This holds even if it does not.
 fn fitting(excerpts: Vec<casemate_protocol::Excerpt>) -> Vec<Excerpt> {
     let mut bytes = 0;
     let mut fits = |excerpt: &casemate_protocol::Excerpt| {
@@ -214,7 +213,7 @@ fn text_form(output: &EditOutput) -> String {
         text += &format!("\n[{} more not shown]", output.not_shown);
     }
     if !output.encoding.is_empty() {
-        text += &format!("\n[the file is {}, and stays so]", output.encoding);
+        text += &format!("\n[the file is {}; the edit kept that]", output.encoding);
     }
     if output.mixed_line_ends {
         text += "\n[some lines of the file end with CRLF now and some with LF]";
@@ -247,7 +246,7 @@ mod tests {
         assert_eq!(
             text_form(&output),
             "edited a.txt: 3 replacements (9 bytes)\n[from line 1]\na\nb\n[from line 7]\nc\n\
-             [1 more not shown]\n[the file is UTF-16LE, and stays so]\n\
+             [1 more not shown]\n[the file is UTF-16LE; the edit kept that]\n\
              [some lines of the file end with CRLF now and some with LF]\n\
              [the file had 1 other name (hard links), which keeps the old content]"
         );
@@ -262,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_excerpts_stays_below_the_limit_of_a_result() {
-        // What takes the most bytes in JSON.
+        // The characters that take the most bytes in JSON.
         let text = "\u{1}".repeat(4000);
         for (count, text) in [(1_000, text), (1_000_000, String::new())] {
             let excerpt = casemate_protocol::Excerpt {

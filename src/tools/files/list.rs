@@ -1,20 +1,21 @@
-//! `list_files`.
+//! The tool `list_files`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use casemate_protocol::{ListFilesReply, ListFilesRequest};
-use rmcp::model::{CallToolResult, JsonObject, Tool};
+use rmcp::model::{CallToolResult, JsonObject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{done, path, structured};
+use crate::api::SandboxNotice;
+use crate::api::{ToolError, bounds};
 use crate::config::limits::{self, LIST_DEPTH, LIST_LIMIT};
 use crate::sandbox::{Answer, Notice, Sandbox};
+use crate::tools::arguments;
+use crate::tools::definition::Definition;
 use crate::tools::entries::{self, Entry};
-use crate::tools::notice::SandboxNotice;
-use crate::tools::{Definition, ToolError, arguments, error};
 
-/// Its name.
 pub const NAME: &str = "list_files";
 
 /// Arguments of `list_files`.
@@ -34,11 +35,11 @@ struct ListArgs {
     #[serde(default)]
     #[schemars(length(max = 1024))]
     pattern: String,
-    /// Entries a page, 1 to 5000. A page ends before at 50,000 characters.
+    /// Entries per page, 1 to 5000. A page ends earlier at 50,000 characters.
     #[serde(default = "default_limit")]
     #[schemars(range(min = 1, max = 5000))]
     limit: u32,
-    /// `next_cursor` of the page before; empty for the first.
+    /// `next_cursor` of the previous page; empty for the first.
     #[serde(default)]
     cursor: String,
 }
@@ -47,7 +48,7 @@ fn here() -> String {
     ".".to_owned()
 }
 
-/// Who gives a pattern looks for something and does not know where it is.
+/// A call with a pattern searches at any depth.
 fn default_depth(pattern: &str) -> u32 {
     if pattern.is_empty() {
         LIST_DEPTH.default
@@ -65,9 +66,9 @@ fn default_limit() -> u32 {
 struct ListOutput {
     /// Sorted by path.
     entries: Vec<Entry>,
-    /// For the next page; empty when there is none.
+    /// For the next page; empty on the last one.
     next_cursor: String,
-    /// What the pattern may not mean as it was meant.
+    /// What the pattern may mean other than intended.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     hint: String,
     /// What happened to the sandbox itself.
@@ -77,22 +78,20 @@ struct ListOutput {
 }
 
 /// As clients see it.
-pub fn tool() -> Tool {
+pub fn definition() -> Definition {
     Definition {
-        name: NAME,
         title: "List files",
         description: "List a directory of the user's /workspace, or find files in it by a glob \
             pattern, sorted, a page at a time. Links are shown with their targets and not \
             followed. The directories .casemate and .home are shown only when asked for by path. A name \
             that is not plain text is shown as bash writes it, $'caf\\xe9'; every tool and command \
-            takes it so.",
+            accepts that form.",
         input: arguments::schema::<ListArgs>(),
         output: Some(arguments::schema::<ListOutput>()),
         read_only: true,
         destructive: false,
         idempotent: true,
     }
-    .into()
 }
 
 /// Lists a directory.
@@ -101,16 +100,13 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
     let path = path(&args.path)?;
     let depth = args.depth.unwrap_or(default_depth(&args.pattern));
     if !LIST_DEPTH.contains(&depth) {
-        return Err(ToolError::argument("depth", error::bounds(&LIST_DEPTH)));
+        return Err(ToolError::argument("depth", bounds(&LIST_DEPTH)));
     }
     if !LIST_LIMIT.contains(&args.limit) {
-        return Err(ToolError::argument("limit", error::bounds(&LIST_LIMIT)));
+        return Err(ToolError::argument("limit", bounds(&LIST_LIMIT)));
     }
     let after = URL_SAFE_NO_PAD.decode(&args.cursor).map_err(|_| {
-        ToolError::argument(
-            "cursor",
-            "is not a next_cursor; leave it out for the first page",
-        )
+        ToolError::argument("cursor", "is not a next_cursor; omit it for the first page")
     })?;
     let request = ListFilesRequest {
         path: path.to_bytes(),

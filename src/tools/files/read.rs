@@ -1,19 +1,20 @@
-//! `read_file`: lines of text, bytes as base64, or an image.
+//! The tool `read_file`: lines of text, bytes as base64, or an image.
 
 mod bytes;
 mod image;
 mod text;
 
-use rmcp::model::{CallToolResult, JsonObject, Tool};
+use rmcp::model::{CallToolResult, JsonObject};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{done, file, noted, plain, with_facts};
+use crate::api::ToolError;
 use crate::config::limits::READ_LINES;
 use crate::sandbox::Sandbox;
-use crate::tools::{Definition, ToolError, arguments};
+use crate::tools::arguments;
+use crate::tools::definition::Definition;
 
-/// Its name.
 pub const NAME: &str = "read_file";
 
 /// How the content of a file is shown.
@@ -57,22 +58,21 @@ fn default_lines() -> u32 {
     READ_LINES.default
 }
 
-/// As clients see it. No output schema: the facts are in `_meta`.
-pub fn tool() -> Tool {
+/// As clients see it. It has no output schema: the file's metadata are in `_meta`.
+pub fn definition() -> Definition {
     Definition {
-        name: NAME,
         title: "Read a file",
         description: "Read a file of the user's /workspace: lines of text, bytes as base64, or an \
             image (PNG, JPEG, GIF, WebP up to 700 KB). At most 50,000 characters; lines over 2,000 \
             are cut and marked. Text in UTF-16 or Latin-1 is shown as UTF-8. A last line in \
-            brackets says how to go on when not all was shown, and what is special about the file.",
+            brackets says how to read the rest when not everything was shown, and what is special about \
+            the file.",
         input: arguments::schema::<ReadArgs>(),
         output: None,
         read_only: true,
         destructive: false,
         idempotent: true,
     }
-    .into()
 }
 
 /// Reads a file.

@@ -5,13 +5,13 @@ use casemate_protocol::ListFilesRequest;
 use casemate_protocol::failure::Code as Failed;
 use unicode_normalization::UnicodeNormalization as _;
 
+use crate::api::ToolError;
 use crate::config::limits::{LIST_CHARS, LIST_LIMIT};
 use crate::sandbox::{Sandbox, SandboxError};
-use crate::tools::ToolError;
 use crate::workspace::WorkspacePath;
 
-/// What is told of a file that could not be used; where it is not there, with the name in
-/// its directory that looks the same.
+/// The error about a file; if the file is missing, with the name in its directory that looks the
+/// same.
 pub(super) async fn named(
     sandbox: &Sandbox,
     path: &WorkspacePath,
@@ -20,7 +20,7 @@ pub(super) async fn named(
 ) -> ToolError {
     let is_missing =
         matches!(error, SandboxError::Failed(failure) if failure.code() == Failed::NotFound);
-    // What is no text looks like nothing else.
+    // A name that is not text looks like no other.
     let text = std::str::from_utf8(path.as_bytes()).unwrap_or_default();
     if !is_missing || text.is_ascii() {
         return told;

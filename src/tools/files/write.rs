@@ -1,25 +1,26 @@
-//! `write_file`.
+//! The tool `write_file`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use casemate_protocol::write_file_request::Mode;
 use casemate_protocol::{WriteFileReply, WriteFileRequest};
-use rmcp::model::{CallToolResult, JsonObject, Tool};
+use rmcp::model::{CallToolResult, JsonObject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{done, file, is_zero, split_from, structured};
+use crate::api::SandboxNotice;
+use crate::api::ToolError;
 use crate::config::limits::MAX_WRITE;
 use crate::sandbox::{Answer, Sandbox};
-use crate::tools::notice::SandboxNotice;
-use crate::tools::{Definition, ToolError, arguments};
+use crate::tools::arguments;
+use crate::tools::definition::Definition;
 use crate::workspace::WorkspacePath;
 
-/// Its name.
 pub const NAME: &str = "write_file";
 
-/// How the content of a file stands in an argument.
+/// The encoding of content in an argument.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 enum ContentEncoding {
     /// The text itself.
@@ -31,7 +32,7 @@ enum ContentEncoding {
     Base64,
 }
 
-/// What becomes of a file that is there already.
+/// What to do if the file exists.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum WriteMode {
@@ -48,14 +49,14 @@ enum WriteMode {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WriteArgs {
-    /// The file, relative to /workspace. Missing directories are made.
+    /// The file, relative to /workspace. Missing directories are created.
     path: String,
-    /// The content. At most 3 MiB; more in parts, with mode "append".
+    /// The content. At most 3 MiB; write more in parts, with mode "append".
     content: String,
     /// How `content` is written, by default "utf-8".
     #[serde(default)]
     encoding: ContentEncoding,
-    /// What becomes of a file that is there already, by default "overwrite". One that is not is made.
+    /// What to do if the file exists, by default "overwrite". A missing file is created.
     #[serde(default)]
     mode: WriteMode,
     /// Whether to make it executable. false leaves the permissions of an existing file.
@@ -82,15 +83,14 @@ struct WriteOutput {
 }
 
 /// As clients see it.
-pub fn tool() -> Tool {
+pub fn definition() -> Definition {
     Definition {
-        name: NAME,
         title: "Write a file",
         description: "Create or replace a file in the user's /workspace, or append to it. A \
             file is created and replaced atomically: a reader sees the old content or the new, \
             never a mix. Permissions of an existing file stay; a read-only one is refused. To \
             change a part of a file use \
-            edit_file where there is one.",
+            edit_file if it is available.",
         input: arguments::schema::<WriteArgs>(),
         output: Some(arguments::schema::<WriteOutput>()),
         read_only: false,
@@ -98,7 +98,6 @@ pub fn tool() -> Tool {
         // An append is not.
         idempotent: false,
     }
-    .into()
 }
 
 /// Writes a file.
@@ -115,8 +114,8 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
     if content.len() > MAX_WRITE {
         let problem = format!(
             "has {} bytes; at most {MAX_WRITE} are allowed. Write it in parts: the first one, \
-             then the others with mode \"append\"; or have it uploaded over HTTP, \
-             where that is served: PUT /files/content/<path>",
+             then the others with mode \"append\"; or ask the user to upload it over HTTP, if this server \
+             offers that: PUT /files/content/<path>",
             content.len()
         );
         return Err(ToolError::argument("content", problem));

@@ -8,8 +8,8 @@ const ID_BYTES: usize = 256;
 /// Longest name of a field that can be `id`, in bytes, quotes included.
 const NAME_BYTES: usize = 4;
 
-/// Reads a JSON object as it comes and remembers the value of `id` at its top level. Whatever
-/// is wrong elsewhere does not matter; nothing is kept except the id.
+/// Reads a JSON object as it comes and remembers the value of `id` at its top level. Errors elsewhere
+/// do not matter; only the id is kept.
 #[derive(Debug, Default)]
 pub struct IdFinder {
     /// Objects and arrays that are open.

@@ -140,7 +140,7 @@ async fn a_hold_whose_name_somebody_took_is_refused_and_not_said_to_be_placed() 
     let refused = hold();
     let said = text(&refused.stderr);
     assert!(
-        !refused.status.success() && said.contains("belongs to someone else"),
+        !refused.status.success() && said.contains("does not belong to this user"),
         "{said}"
     );
     docker::output(&["volume", "rm", &taken.0]);

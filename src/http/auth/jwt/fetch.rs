@@ -58,7 +58,7 @@ impl Fetcher {
     /// Reads the certificates that the host trusts.
     ///
     /// # Errors
-    /// There are none.
+    /// The host has no trusted certificates.
     pub fn new(url: &HttpUrl) -> Result<Self, TlsError> {
         // Plain HTTP only where `HttpUrl` takes it: to this machine.
         let connector = HttpsConnectorBuilder::new()

@@ -1,4 +1,4 @@
-//! A set of keys (RFC 7517), of which those are kept that a token may be signed with.
+//! A set of keys (RFC 7517): only keys that may sign a token are kept.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,8 +9,20 @@ use jsonwebtoken::jwk::{
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 
-use super::keys::KeyError;
 use crate::http::auth::reload::FileError;
+
+/// Why there is no key for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyError {
+    /// The issuer does not answer, and no keys are cached.
+    Unavailable,
+    /// The issuer has no such key.
+    Unknown,
+    /// The key is for another algorithm than the token says.
+    Unfit,
+    /// The token names no key, and more than one could be it.
+    Ambiguous,
+}
 
 /// One key of the issuer.
 pub struct Key {

@@ -1,9 +1,9 @@
-//! The issuer's keys, from a file or kept from its URL.
+//! The issuer's keys, from a file or cached from its URL.
 //!
 //! ```text
-//! age of what is kept   0 ─────── refresh ─────── expiry ───────►
-//! a key that is in it   used      used, and asked  asked; without an answer nobody is let in
-//! a key that is not     asked, but not more often than `pause`
+//! age of the cached set  0 ─────── refresh ─────── expiry ───────►
+//! a key in the set       used      used, refetched  fetched; on failure, callers are refused
+//! a key not in the set   fetched, but not more often than `pause`
 //! ```
 
 use std::sync::Arc;
@@ -16,42 +16,29 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::fetch::{FetchError, Fetcher};
-use super::jwks::{Key, KeySet};
+use super::jwks::{Key, KeyError, KeySet};
 use crate::config::JwksSource;
-use crate::http::auth::AuthError;
+use crate::http::auth::error::AuthError;
 use crate::http::auth::reload::Reload;
 
 /// How often the issuer is asked.
 #[derive(Debug, Clone, Copy)]
 pub struct FetchLimiter {
-    /// Age from which what is kept is asked for again while it is used.
+    /// Age from which cached keys are fetched again while they are used.
     pub refresh: Duration,
-    /// Age from which it is not used: a key that the issuer took back works no longer than this.
+    /// Age from which they are not used: a revoked key works no longer than this.
     pub expiry: Duration,
-    /// Shortest time between two questions: tokens with invented key ids make no more.
+    /// Shortest time between two requests, also for tokens with invented key ids.
     pub pause: Duration,
 }
 
-/// Ten questions a minute at the most, which is what jwks-rsa allows itself; an issuer that is
-/// down for less than an hour is not noticed by those whose key is known.
+/// At most ten requests a minute, as jwks-rsa allows itself. If the issuer is down for less than an
+/// hour, tokens with a known key still work.
 pub const PACE: FetchLimiter = FetchLimiter {
     refresh: Duration::from_secs(10 * 60),
     expiry: Duration::from_secs(60 * 60),
     pause: Duration::from_secs(6),
 };
-
-/// Why there is no key for a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyError {
-    /// The issuer does not answer, and nothing is kept.
-    Unavailable,
-    /// The issuer has no such key.
-    Unknown,
-    /// The key is for another algorithm than the token says.
-    Unfit,
-    /// The token names no key, and more than one could be it.
-    Ambiguous,
-}
 
 /// Where keys are looked up.
 #[derive(Debug)]
@@ -68,7 +55,8 @@ pub struct Remote {
     fetcher: Fetcher,
     pace: FetchLimiter,
     kept: Mutex<Option<CachedKeys>>,
-    /// When the issuer was asked last. Whoever holds it asks; the others wait for that answer.
+    /// When the issuer was asked last. The task that holds the lock asks; the others wait for that
+    /// answer.
     asked: tokio::sync::Mutex<Option<Instant>>,
 }
 
@@ -93,7 +81,7 @@ impl Keys {
     /// The key of a token.
     ///
     /// # Errors
-    /// There is none.
+    /// It cannot be found.
     pub async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, KeyError> {
         match self {
             Self::File(file) => file.current().find(id, algorithm),
@@ -116,7 +104,7 @@ impl Remote {
     /// The key of a token.
     ///
     /// # Errors
-    /// There is none.
+    /// It cannot be found.
     pub async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, KeyError> {
         let kept = self.kept();
         let found = look_up(kept.as_ref(), id, algorithm);
@@ -138,7 +126,7 @@ impl Remote {
         look_up(self.kept().as_ref(), id, algorithm)
     }
 
-    /// What is kept and still good.
+    /// The cached keys, if they have not expired.
     fn kept(&self) -> Option<CachedKeys> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.clone()

@@ -189,7 +189,7 @@ async fn an_issuer_that_is_silent_or_away_lets_nobody_in_and_holds_nobody_up() {
     let url = format!("http://{address}/keys").parse().unwrap();
     let keys = Remote::new(Fetcher::new(&url).unwrap(), EAGER);
     let started = std::time::Instant::now();
-    // The clock goes on as soon as there is nothing but waiting.
+    // The clock advances when all tasks wait.
     tokio::time::pause();
     assert_eq!(remote(&keys, "a").await, Err(KeyError::Unavailable));
     tokio::time::resume();

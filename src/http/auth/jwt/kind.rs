@@ -8,8 +8,8 @@
 //! client's id (`azp`, `client_id`) proves nothing: a client may be its own resource.
 //!
 //! A token with `cnf` is good only together with a proof of a key that it names, by a certificate
-//! (RFC 8705) or DPoP (RFC 9449 section 7.2). We check no such proof, and whoever has stolen the
-//! token has none.
+//! (RFC 8705) or DPoP (RFC 9449 section 7.2). We check no such proof, and a thief of the
+//! token cannot give one.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};

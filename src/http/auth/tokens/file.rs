@@ -24,7 +24,7 @@ use crate::config::FileLocation;
 use crate::http::auth::reload::FileError;
 use crate::identity::{Scope, Scopes, Subject};
 
-/// The keys of a token, for whoever gave another.
+/// The keys of a token, for the error about an unknown one.
 const KEYS: &str = "name, sha256, user, delegate and scopes";
 
 #[derive(Deserialize)]
@@ -45,13 +45,13 @@ struct Row {
     scopes: Option<Spanned<Vec<String>>>,
 }
 
-/// What is wrong, and at which bytes.
+/// The problem, and the bytes that it is in.
 type Wrong = (Range<usize>, String);
 
 /// The tokens of a file; `path` is only repeated in errors.
 ///
 /// # Errors
-/// What is wrong in which line.
+/// The problem and its line.
 pub fn parse(path: &Arc<Path>, text: &str) -> Result<Vec<Token>, FileError> {
     tokens(text).map_err(|(at, message)| {
         let before = text.bytes().take(at.start);

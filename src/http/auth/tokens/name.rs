@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::identity::Issuer;
 
-/// Longest name, in characters: it stands in labels and in log lines.
+/// Longest name, in characters: labels and log lines contain it.
 const NAME_CHARS: usize = 64;
 
 /// The name of a token: `[a-z0-9][a-z0-9._-]{0,63}`, not `local`. So as an issuer it is neither

@@ -1,4 +1,4 @@
-//! Who has which token, and what the file may say.
+//! The holders of tokens, and the syntax of the file.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ fn tokens() -> Tokens {
     Tokens::load(file.path()).unwrap()
 }
 
-/// Who has `token`, in a request with these `X-Casemate-User` headers.
+/// The holder of `token`, in a request with these `X-Casemate-User` headers.
 fn who(token: &str, users: &[&[u8]]) -> Result<(String, String, Scopes), AuthRejection> {
     let mut headers = HeaderMap::new();
     headers.append(AUTHORIZATION, format!("Bearer {token}").try_into().unwrap());
@@ -141,9 +141,17 @@ fn an_empty_file_has_no_token() {
     assert_eq!(parsed(""), Ok(Vec::new()));
 }
 
+/// The error names `line` and contains `message`, but no value of the file.
+fn check_error(text: &str, line: usize, message: &str) {
+    let error = parsed(text).unwrap_err();
+    let start = format!("line {line} of \"t.toml\": ");
+    assert!(error.starts_with(&start), "{text}: {error}");
+    assert!(error.contains(message), "{text}: {error}");
+    assert!(!error.contains("cm_leak"), "{text}: {error}");
+}
+
 #[test]
-fn what_is_wrong_is_named_with_its_line_and_without_any_value() {
-    let good = row("alice", "cm_alice", "user = \"alice\"");
+fn an_error_of_syntax_or_type_names_its_line_and_no_value() {
     for (text, line, message) in [
         ("[[tokens]\n", 1, ""),
         ("tokens = 1", 1, "a value is not what"),
@@ -184,6 +192,15 @@ fn what_is_wrong_is_named_with_its_line_and_without_any_value() {
             5,
             "the scopes are tools and files",
         ),
+    ] {
+        check_error(text, line, message);
+    }
+}
+
+#[test]
+fn an_error_of_a_value_names_its_line_and_not_the_value() {
+    let good = row("alice", "cm_alice", "user = \"alice\"");
+    for (text, line, message) in [
         (&row("a", "", ""), 1, "either user or delegate"),
         (
             &row("a", "", "user = \"b\"\ndelegate = true"),
@@ -208,16 +225,12 @@ fn what_is_wrong_is_named_with_its_line_and_without_any_value() {
             "the same sha256",
         ),
         (
-            "[[tokens]]\nname = \"a\"\nsha256 = \"cm_leak\"\nuser = \"b\"",
+            &"[[tokens]]\nname = \"a\"\nsha256 = \"cm_leak\"\nuser = \"b\"".to_owned(),
             3,
             "64 hexadecimal digits",
         ),
     ] {
-        let error = parsed(text).unwrap_err();
-        let start = format!("line {line} of \"t.toml\": ");
-        assert!(error.starts_with(&start), "{text}: {error}");
-        assert!(error.contains(message), "{text}: {error}");
-        assert!(!error.contains("cm_leak"), "{text}: {error}");
+        check_error(text, line, message);
     }
 }
 

@@ -57,7 +57,7 @@ fn chunks(bytes: &[u8]) -> Chunks {
                 return;
             }
         }
-        let _ = sender.blocking_send(Chunk::End);
+        let _ = sender.blocking_send(Chunk::End(()));
     });
     chunks
 }

@@ -1,36 +1,36 @@
-//! Why nothing was edited: the text is not there, or there too often.
+//! Why nothing was edited: the text is missing, or occurs too often.
 
 use casemate_protocol::no_match::Difference;
 use casemate_protocol::{NoMatch, SeveralMatches};
 
-use crate::tools::{Code, ToolError};
+use crate::api::{Code, ToolError};
 use crate::workspace::WorkspacePath;
 
-/// Characters that are shown of what may be meant. PID 1 sends fewer.
+/// Characters of a similar text that are shown. PID 1 sends fewer.
 const TEXT_CHARS: usize = 4_000;
 
-/// Lines that are named. PID 1 sends fewer.
+/// Line numbers that are listed. PID 1 sends fewer.
 const LINES: usize = 50;
 
-/// The text is not there; what is there that may be meant.
+/// The text is missing; shows the text that may be meant.
 pub(super) fn none(none: &NoMatch, path: &WorkspacePath) -> ToolError {
     let line = none.line;
     let (what, next) = match none.difference() {
         Difference::NothingLikeIt => (
-            "and neither is anything like it".to_owned(),
+            "and nothing similar is".to_owned(),
             "Read the file, then give the text exactly as it is there.",
         ),
         Difference::WhiteSpace => (
-            format!("but with other white space it is at line {line}"),
+            format!("but with different white space it is at line {line}"),
             "Give it exactly as it is there:",
         ),
         Difference::LineEnds => (
-            format!("but with other line ends (CRLF or LF) it is at line {line}"),
-            "Give one line without its end, or change the line ends with shell_exec:",
+            format!("but with different line endings (CRLF or LF) it is at line {line}"),
+            "Give one line without its end, or change the line endings with shell_exec:",
         ),
         Difference::Closest => (
-            format!("the most like it is at line {line}"),
-            "If that is meant, give it exactly as it is there:",
+            format!("the most similar text is at line {line}"),
+            "If you meant that, give it exactly as it is there:",
         ),
     };
     let mut sentence = format!("`old_text` is not in \"{path}\", {what}. {next}");
@@ -57,7 +57,7 @@ pub(super) fn several(several: &SeveralMatches, path: &WorkspacePath) -> ToolErr
     };
     let sentence = format!(
         "`old_text` is in \"{path}\" {count} times, at lines {}{more}. Add text around the one \
-         that is meant, or set replace_all.",
+         you mean, or set replace_all.",
         numbers.join(", ")
     );
     ToolError::new(Code::SeveralMatches, sentence)

@@ -7,9 +7,9 @@ use rmcp::model::CallToolResult;
 use serde_json::json;
 
 use super::{done, plain};
+use crate::api::{ToolError, rfc3339};
 use crate::config::limits::READ_BASE64_BYTES;
 use crate::sandbox::{Answer, Sandbox};
-use crate::tools::{ToolError, entries};
 use crate::workspace::WorkspacePath;
 
 /// Bytes from `offset` on.
@@ -25,7 +25,7 @@ pub(super) async fn read(
     };
     let Answer { value, notice } = done(sandbox.read_bytes(request).await, path)?;
     let facts = json!({
-        "path": path.to_string(), "size": value.size, "modified": entries::time(value.modified_ms),
+        "path": path.to_string(), "size": value.size, "modified": rfc3339(value.modified_ms),
         "encoding": "base64", "offset": offset, "length": value.data.len(),
     });
     Ok(plain(base64_form(&value, offset), notice, facts))

@@ -1,4 +1,4 @@
-//! What is not text: images for the model to see, and a way on for the rest.
+//! Files that are not text: images for the model, and a hint for the rest.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,9 +7,10 @@ use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::json;
 
 use super::{done, noted, with_facts};
+use crate::api::{Code, ToolError, rfc3339};
 use crate::config::limits::IMAGE_BYTES;
 use crate::sandbox::{Answer, Sandbox};
-use crate::tools::{Code, ToolError, entries};
+use crate::tools::result;
 use crate::workspace::WorkspacePath;
 
 /// The file as an image.
@@ -25,11 +26,11 @@ pub(super) async fn read(
     let Answer { value, notice } = done(sandbox.read_bytes(request).await, path)?;
     let kind = match shown_as(&value, path) {
         Ok(kind) => kind,
-        // What is to be told beside a result is told beside this one too.
-        Err(error) => return Ok(noted(error.into_result(), notice)),
+        // A notice belongs to this result too.
+        Err(error) => return Ok(noted(result::of_error(&error), notice)),
     };
     let facts = json!({
-        "path": path.to_string(), "size": value.size, "modified": entries::time(value.modified_ms),
+        "path": path.to_string(), "size": value.size, "modified": rfc3339(value.modified_ms),
         "mime_type": kind,
     });
     let content = vec![

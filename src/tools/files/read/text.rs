@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::super::twin;
 use super::{image, plain};
+use crate::api::{ToolError, bounds, rfc3339};
 use crate::config::limits::{READ_CHARS, READ_LINE_CHARS, READ_LINES};
 use crate::sandbox::{Answer, Sandbox, SandboxError};
-use crate::tools::{ToolError, entries, error};
 use crate::workspace::WorkspacePath;
 
 /// Lines from `start_line` on; an image where the file is one.
@@ -23,7 +23,7 @@ pub(super) async fn read(
         return Err(ToolError::argument("start_line", "counts from 1"));
     }
     if !READ_LINES.contains(&max_lines) {
-        return Err(ToolError::argument("max_lines", error::bounds(&READ_LINES)));
+        return Err(ToolError::argument("max_lines", bounds(&READ_LINES)));
     }
     let request = ReadLinesRequest {
         path: path.to_bytes(),
@@ -43,7 +43,7 @@ pub(super) async fn read(
         Ok(answer) => answer,
     };
     let mut facts = json!({
-        "path": path.to_string(), "size": value.size, "modified": entries::time(value.modified_ms),
+        "path": path.to_string(), "size": value.size, "modified": rfc3339(value.modified_ms),
         "encoding": name(value.encoding()), "start_line": start_line, "lines": value.lines,
         "lines_cut": value.lines_cut,
     });

@@ -35,7 +35,7 @@ pub(crate) struct Scratch {
     pub(crate) name: String,
 }
 
-/// Runs a test with a scratch of its own, and cleans up whatever comes of it.
+/// Runs a test with a new scratch, and always cleans up.
 pub(crate) async fn scratch(test: impl AsyncFnOnce(&Scratch)) {
     let name = format!("casemate-test-{:016x}", RandomState::new().hash_one(0));
     let scratch = Scratch {

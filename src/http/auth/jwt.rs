@@ -5,8 +5,8 @@
 //! key's own, the key is one of the issuer's, `kid` only says which; `jku`, `jwk`, `x5u` and `x5c`
 //! are never looked at.
 //!
-//! What is no access token is refused, also when it is the issuer's and for our audience: see
-//! [`kind`].
+//! Other tokens than access tokens are refused, even if they are the issuer's and for our audience:
+//! see [`kind`].
 
 mod fetch;
 mod jwks;
@@ -20,17 +20,19 @@ use serde::Deserialize;
 pub use fetch::TlsError;
 
 use super::bearer::Bearer;
-use super::{AuthError, AuthRejection};
+use super::error::AuthError;
+use super::rejection::AuthRejection;
 use crate::config::JwtSettings;
 use crate::identity::{Principal, Scope, Scopes, Subject, User};
-use keys::{KeyError, Keys};
+use jwks::KeyError;
+use keys::Keys;
 use kind::{KindClaims, TokenKind};
 
 /// How far the clocks of issuer and server may be apart, in seconds.
 const LEEWAY: u64 = 60;
 
-/// The algorithms, one for each type of key. Symmetric ones cannot be among them: whoever checks
-/// could sign.
+/// The algorithms, one for each type of key. Symmetric ones are excluded: a server that checks
+/// could also sign.
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
 
 /// The issuer's tokens for this server.
@@ -40,21 +42,21 @@ pub struct Jwt {
     keys: Keys,
 }
 
-/// What a token says, besides what `jsonwebtoken` looks at. A claim that is there twice or has
-/// another type makes the token bad.
+/// The claims that `jsonwebtoken` does not check. A duplicate claim or one of the wrong type makes
+/// the token invalid.
 #[derive(Debug, Deserialize)]
 struct Claims {
     iss: String,
     sub: String,
     /// RFC 8693 section 4.2.
     scope: Option<String>,
-    /// What some issuers call it.
+    /// The name that some issuers use.
     scp: Option<ScopeClaim>,
     #[serde(flatten)]
     marks: KindClaims,
 }
 
-/// The value of `scp`: no specification has it, and issuers write it in both ways.
+/// The value of `scp`: no specification defines it, and issuers use both forms.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum ScopeClaim {
@@ -66,26 +68,26 @@ impl Jwt {
     /// Blocks on a file of keys.
     ///
     /// # Errors
-    /// It cannot be used, or no certificates are to be trusted.
+    /// The file cannot be used, or the host has no trusted certificates.
     pub fn new(settings: JwtSettings) -> Result<Self, AuthError> {
         let keys = Keys::new(&settings.jwks)?;
         Ok(Self { settings, keys })
     }
 
-    /// What the tokens' `aud` is.
+    /// The `aud` of the tokens.
     pub fn audience(&self) -> &str {
         &self.settings.audience
     }
 
-    /// What the tokens' `iss` is.
+    /// The `iss` of the tokens.
     pub fn issuer(&self) -> &str {
         self.settings.issuer.as_str()
     }
 
-    /// Whose token this is.
+    /// The user and scopes of a token.
     ///
     /// # Errors
-    /// It is not good, or the keys are not to be had.
+    /// It is not valid, or the keys cannot be fetched.
     pub async fn principal(&self, bearer: &Bearer<'_>) -> Result<Principal, AuthRejection> {
         let token = bearer.expose();
         // `none` is no algorithm to the library, so a token with it ends here.
@@ -94,7 +96,7 @@ impl Jwt {
             return Err(AuthRejection::Invalid("its algorithm is not accepted"));
         }
         if header.crit.is_some() {
-            // RFC 7515 section 4.1.11: what is critical and not understood. We understand none.
+            // RFC 7515 section 4.1.11: we understand no critical extension.
             return Err(AuthRejection::Invalid("it has critical extensions"));
         }
         let kind = TokenKind::of(header.typ.as_deref()).ok_or(AuthRejection::Invalid(
@@ -137,8 +139,8 @@ impl Jwt {
 }
 
 impl Claims {
-    /// What the token is good for: all where it says nothing of scopes, and where both claims
-    /// do, what stands in both.
+    /// The token's scopes: all if it has no claim of scopes; if it has both claims, the scopes that
+    /// are in both.
     fn scopes(&self) -> Scopes {
         let scope = self.scope.as_deref().map(|words| scopes(words.split(' ')));
         let scp = self.scp.as_ref().map(|words| match words {
@@ -152,7 +154,7 @@ impl Claims {
     }
 }
 
-/// Words that mean nothing here are for others.
+/// Unknown words are scopes of other servers.
 fn scopes<'a>(words: impl Iterator<Item = &'a str>) -> Scopes {
     words
         .filter_map(Scope::from_word)

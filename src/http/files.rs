@@ -11,10 +11,9 @@
 //! ```
 //!
 //! Invariants:
-//! - Nothing is held whole: content passes in chunks, both ways, and whoever is slow
-//!   holds up only itself.
-//! - What a user stored is never shown inline: always an attachment, of no type that
-//!   a browser runs, with `nosniff` and a sandbox ([`download`]).
+//! - No content is held whole: it passes in chunks, both ways, and a slow client delays only itself.
+//! - Stored content is never shown inline: it is always an attachment, of no type that a browser
+//!   runs, with `nosniff` and a sandbox ([`download`]).
 //! - A path is decoded once, then it is a
 //!   [`WorkspacePath`](crate::workspace::WorkspacePath).
 //! - Errors have the codes and sentences of the tools.

@@ -1,7 +1,7 @@
-//! Who a request is from.
+//! The user that a request is from.
 //!
 //! ```text
-//! none     nobody asks: one user, loopback only            ─┐
+//! none     no credential: one user, loopback only          ─┐
 //! tokens   digest in a file ─► its user, or the one it names ├─► Principal (user, scopes)
 //! jwt      signature, iss, aud, exp ─► (iss, sub)           ─┘
 //! ```
@@ -9,15 +9,16 @@
 //! Invariants:
 //! - A credential is a Bearer token in the one `Authorization` header. The query is never looked
 //!   at: URLs are logged, kept and passed on.
-//! - It is taken off the request as soon as it was checked: nothing behind this can log it or hand
-//!   it on. No type here shows one in its `Debug`.
-//! - Users cannot be anybody else's: those of `tokens` and of stdio have the issuer `local`, those
+//! - It is removed from the request as soon as it was checked: no later layer can log it or pass it
+//!   on. No type here shows one in its `Debug`.
+//! - Users of different sources cannot be the same: those of `tokens` and of stdio have the issuer `local`, those
 //!   of a delegate the name of its token, which is neither `local` nor a URL, those of `jwt` their
 //!   issuer's URL.
-//! - What is in doubt is refused.
+//! - When in doubt, a request is refused.
 
 mod bearer;
 mod challenge;
+mod error;
 mod jwt;
 mod metadata;
 mod rejection;
@@ -32,62 +33,44 @@ pub mod tokens;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName};
 use axum::middleware::Next;
 use axum::response::Response;
 use thiserror::Error;
 use tracing::debug;
 
+pub use error::AuthError;
 pub use jwt::TlsError;
-pub use metadata::routes as metadata;
 pub use rejection::AuthRejection;
 pub use reload::FileError;
 pub use scope::{require_files, require_tools};
+pub use tokens::USER_HEADER;
 
 use crate::config::{Auth, Bind, Config};
 use crate::identity::{Principal, Scopes, User};
 use bearer::Bearer;
 use challenge::Challenge;
 use jwt::Jwt;
-use tokens::Tokens;
-
-/// In a request with a delegate's token: which of its users it is for.
-pub const USER_HEADER: HeaderName = HeaderName::from_static("x-casemate-user");
+use tokens::{Tokens, reject_user_header};
 
 /// How requests are authenticated.
 #[derive(Debug)]
 pub enum Authenticator {
-    /// Everybody who reaches the loopback address is this user.
+    /// Every caller on the loopback address is this user.
     Nobody(User),
-    /// Whoever has a token of the file.
+    /// A caller has a token of the file.
     Tokens(Tokens),
-    /// Whoever has an access token of the issuer.
+    /// A caller has an access token of the issuer.
     Jwt(Box<Jwt>),
 }
 
-/// Why nobody can be authenticated.
-#[derive(Debug, Error)]
-pub enum AuthError {
-    /// The file of the tokens or of the keys.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// Many users, and one directory for all of them.
-    #[error(
-        "bind_dir is one directory, for the one user of auth none; with more users set bind_root"
-    )]
-    OneDirectory,
-    /// The keys could not be fetched safely.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
-
-/// Nobody is asked who they are, and more than this machine can reach the address.
+/// Requests need no credential, but other machines can reach the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "auth is none and {0} is not a loopback address: whoever reaches it would be the one user; \
+    "auth is none and {0} is not a loopback address: anyone who can reach it would be the one user; \
      listen on 127.0.0.1, or set CASEMATE_AUTH to tokens or jwt"
 )]
 pub struct ExposedAddress(SocketAddr);
@@ -97,7 +80,7 @@ pub struct ExposedAddress(SocketAddr);
 /// # Errors
 /// Without authentication, when it is not loopback.
 pub fn check(address: SocketAddr, auth: &Auth) -> Result<(), ExposedAddress> {
-    // `::ffff:127.0.0.1` is loopback too, and no other address is that is mapped.
+    // `::ffff:127.0.0.1` is loopback too, as the only mapped address.
     let loopback = address.ip().to_canonical().is_loopback();
     match auth {
         Auth::None if !loopback => Err(ExposedAddress(address)),
@@ -106,11 +89,11 @@ pub fn check(address: SocketAddr, auth: &Auth) -> Result<(), ExposedAddress> {
 }
 
 impl Authenticator {
-    /// As the settings say. Blocks on the file of tokens or keys. Keys behind a URL are fetched
-    /// for the first request: the server comes up also with its issuer down.
+    /// By the settings. Blocks on the file of tokens or keys. Keys at a URL are fetched for the
+    /// first request: the server starts even if its issuer is down.
     ///
     /// # Errors
-    /// A file that cannot be used, no certificates to trust, or a directory that all would share.
+    /// A file that cannot be used, no certificates to trust, or a directory that all users would share.
     pub fn new(config: &Config) -> Result<Self, AuthError> {
         let one_user = config.http.auth == Auth::None;
         if matches!(config.bind, Some(Bind::Dir(_))) && !one_user {
@@ -131,7 +114,7 @@ impl Authenticator {
         let headers = &request.headers;
         match self {
             Self::Nobody(user) => {
-                for_nobody_else(headers)?;
+                reject_user_header(headers)?;
                 Ok(Principal {
                     user: user.clone(),
                     scopes: Scopes::ALL,
@@ -140,7 +123,7 @@ impl Authenticator {
             Self::Tokens(tokens) => tokens.principal(&Bearer::of(headers)?, headers),
             Self::Jwt(jwt) => {
                 let principal = jwt.principal(&Bearer::of(headers)?).await?;
-                for_nobody_else(headers)?;
+                reject_user_header(headers)?;
                 Ok(principal)
             }
         }
@@ -154,12 +137,12 @@ impl Authenticator {
     }
 }
 
-/// Only a delegate speaks for others.
-fn for_nobody_else(headers: &HeaderMap) -> Result<(), AuthRejection> {
-    if headers.contains_key(USER_HEADER) {
-        return Err(AuthRejection::NotADelegate);
+/// The routes that need no credential: the metadata of the authorization server.
+pub fn metadata(authenticator: &Authenticator) -> Router {
+    match authenticator {
+        Authenticator::Jwt(jwt) => metadata::routes(Some(jwt)),
+        Authenticator::Nobody(_) | Authenticator::Tokens(_) => metadata::routes(None),
     }
-    Ok(())
 }
 
 /// Puts the [`Principal`] into the request, or refuses it.
@@ -180,7 +163,7 @@ pub async fn require(
         }
         Err(rejection) => {
             debug!(refusal = %rejection, path = ?parts.uri.path(), "refused");
-            rejection.into_response(&challenge)
+            challenge.reject(&rejection)
         }
     }
 }

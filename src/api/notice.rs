@@ -1,4 +1,4 @@
-//! What a result says about the sandbox itself.
+//! Notices about the sandbox itself, in a result.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use crate::sandbox::{EMPTIED, KEPT, LOST, Notice};
 /// The `sandbox` field of a result. Present only when there is something to say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SandboxNotice {
-    /// The container is a new one since the call before.
+    /// The container is new since the previous call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "RestartNotice")]
     pub restarted: Option<RestartNotice>,
@@ -17,19 +17,19 @@ pub struct SandboxNotice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub other_settings: Option<bool>,
-    /// What happened in the sandbox besides, since the call before.
+    /// What else happened in the sandbox since the previous call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
 }
 
-/// Why the container is a new one, and what that means.
+/// Why the container is new, and what that means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RestartNotice {
-    /// Why the one before is gone.
+    /// Why the previous container is gone.
     pub reason: String,
-    /// What went with it.
+    /// The things that were lost with it.
     pub lost: String,
-    /// What is still there.
+    /// The things that are still there.
     pub kept: String,
 }
 

@@ -1,4 +1,4 @@
-//! The isolation profile with one hardening taken away, a mutation each.
+//! Mutations of the isolation profile: each removes one hardening.
 
 mod resources;
 
@@ -9,7 +9,7 @@ use bollard::models::{
     HostConfigCgroupnsModeEnum, PortBinding,
 };
 
-/// The field that must be noticed, and what weakens it.
+/// The field whose difference must be found, and the change that weakens it.
 pub(in crate::engine::verify) type Mutation = (&'static str, fn(&mut ContainerCreateBody));
 
 fn strings(list: &[&str]) -> Option<Vec<String>> {
@@ -29,11 +29,12 @@ fn without_ulimit(body: &mut ContainerCreateBody, name: &str) {
     ulimits.retain(|ulimit| ulimit.name.as_deref() != Some(name));
 }
 
-/// All of them. Every one must be found with a difference of `Hardening`.
+/// All mutations. Each must be found as a difference of `Hardening`.
 pub(in crate::engine::verify) fn mutations() -> Vec<Mutation> {
     [
         identity(),
-        isolation(),
+        privileges(),
+        host_access(),
         namespaces(),
         network(),
         resources::all(),
@@ -62,7 +63,7 @@ fn identity() -> Vec<Mutation> {
     ]
 }
 
-fn isolation() -> Vec<Mutation> {
+fn privileges() -> Vec<Mutation> {
     vec![
         ("HostConfig.CapDrop", |body| host(body).cap_drop = None),
         ("HostConfig.CapDrop", |body| {
@@ -98,6 +99,11 @@ fn isolation() -> Vec<Mutation> {
         ("HostConfig.Privileged", |body| {
             host(body).privileged = Some(true)
         }),
+    ]
+}
+
+fn host_access() -> Vec<Mutation> {
+    vec![
         ("HostConfig.Devices", |body| {
             host(body).devices = Some(vec![DeviceMapping {
                 path_on_host: Some("/dev/null".to_owned()),

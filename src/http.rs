@@ -1,4 +1,4 @@
-//! HTTP: MCP at `/mcp`, the workspace's files beside it, each request its own user.
+//! HTTP: MCP at `/mcp`, the files of the workspace at `/files`. Each request has its own user.
 //!
 //! ```text
 //! connections ─► guard (Host, Origin) ─┬─► /healthz, /readyz
@@ -14,7 +14,7 @@
 //! - The user of a request is the [`Principal`](crate::identity::Principal) that its
 //!   own credential gives, and nothing else.
 //! - A credential is neither logged nor handed on.
-//! - Who leaves ends what runs for them.
+//! - A client that leaves ends what runs for it.
 
 pub mod admin;
 pub mod auth;
@@ -23,6 +23,8 @@ mod cancelled;
 mod coding;
 mod connections;
 mod early_commit;
+mod envelope;
+mod event_stream;
 mod failure;
 mod files;
 mod form;
@@ -39,7 +41,6 @@ mod status;
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderValue, header};
 use axum::{Router, middleware};
 use rmcp::ServerHandler;
 use tokio::net::TcpListener;
@@ -57,38 +58,29 @@ use guard::OriginPolicy;
 use limits::{LAST_ANSWER_TIMEOUT, SHUTDOWN_TIMEOUT};
 use quotas::UserQuotas;
 
-const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
-
-/// Whether the client takes a stream of events. `*/*`, which every HTTP client sends of its
-/// own, takes any form.
-fn takes_a_stream(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(header::ACCEPT).iter();
-    values.any(|value| form::names(value, &["text/event-stream", "text/*", "*/*"]))
-}
-
-/// What is served.
+/// The HTTP server of the tools and files.
 #[derive(Debug)]
 pub struct Server {
     /// All sandboxes.
     pub manager: Manager,
-    /// Where they are, to say whether it answers.
+    /// Asked by `/readyz` whether it answers.
     pub engine: Engine,
-    /// Whose a request is.
+    /// Finds the user of a request.
     pub authenticator: Arc<Authenticator>,
-    /// By what name and from which pages it may be called.
+    /// The host names and origins that requests may have.
     pub guard: OriginPolicy,
 }
 
 impl Server {
-    /// Serves until `stop`. Then it accepts nothing more, lets what runs end for 10 s,
-    /// ends it, with all it started, and answers: 12.4 s at most.
+    /// Serves until `stop`. Then it accepts nothing more, waits 10 s for calls to end, ends the
+    /// rest with everything they started, and answers: 12.4 s at most.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let cancel = CancellationToken::new();
         let manager = self.manager.clone();
         let connections = Connections::new(self.routes(&stop, &cancel), stop);
         connections.accept(listener).await;
         info!("ending: asked to stop");
-        // Nobody is left who waits, or the time is over: the calls end now.
+        // No client waits any more, or the time is over: the calls end now.
         let _ = timeout(SHUTDOWN_TIMEOUT, connections.ended()).await;
         manager.close().await;
         let _ = timeout(LAST_ANSWER_TIMEOUT, connections.ended()).await;
@@ -124,22 +116,21 @@ fn authenticated(routes: Router, authenticator: &Arc<Authenticator>) -> Router {
     routes.layer(middleware::from_fn_with_state(authenticator, auth::require))
 }
 
-/// MCP alone, answered by any handler, through all that a call of a tool of [`Server`]
-/// goes through. The official conformance suite asks for tools, prompts and resources
-/// that no user has a need for: a handler of the tests has them, and they are asked for
-/// over the HTTP that the users' tools are.
+/// MCP alone, answered by any handler, through the same layers as the tools of [`Server`]. The
+/// official conformance suite asks for tools, prompts and resources that no user needs: a handler of
+/// the tests has them.
 #[derive(Debug)]
 pub struct McpServer<H> {
-    /// What answers. Each request gets a clone.
+    /// Answers the requests: each gets a clone.
     pub handler: H,
-    /// Whose a request is.
+    /// Finds the user of a request.
     pub authenticator: Arc<Authenticator>,
-    /// By what name and from which pages it may be called.
+    /// The host names and origins that requests may have.
     pub guard: OriginPolicy,
 }
 
 impl<H: ServerHandler + Clone> McpServer<H> {
-    /// Serves until `stop`, then lets what runs end for 10 s.
+    /// Serves until `stop`, then waits 10 s for calls to end.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let cancel = CancellationToken::new();
         let requests = Requests::new(None);

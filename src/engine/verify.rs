@@ -46,9 +46,9 @@ pub enum DifferenceKind {
 pub struct Difference {
     /// Its name in an inspect: `HostConfig.CapDrop`.
     pub field: String,
-    /// What was wanted, as JSON, cut.
+    /// The wanted value, as JSON, cut.
     pub wanted: String,
-    /// What is stored, as JSON, cut.
+    /// The stored value, as JSON, cut.
     pub stored: String,
     /// What it means.
     pub kind: DifferenceKind,
@@ -149,7 +149,7 @@ impl Pair<'_> {
         }
     }
 
-    /// Whether a limit was wanted and there is none. The Engine writes none as 0, -1 or nothing.
+    /// Whether a wanted limit is missing. The Engine writes that as 0, -1 or nothing.
     fn is_lifted(&self) -> bool {
         let unlimited = |value: &Value| value.as_i64().is_some_and(|number| number < 0);
         let stored = self.stored;

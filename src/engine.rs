@@ -4,14 +4,14 @@
 //! Engine ─► connect (negotiates the API version) ─► bollard, raw ─► Engine's socket
 //!   docker, volumes, exec     calls
 //!   image, pull, prepare      from any Linux image to one with casemate-init in it
-//!   spec ─► verify            what is wanted ─► what was stored of it
+//!   spec ─► verify            the wanted container ─► the stored one
 //! ```
 //!
 //! Invariants:
 //!
-//! - Nothing outside of this directory names bollard, or sees one of its types.
+//! - No module outside names bollard or sees one of its types.
 //! - An [`Engine`] is a value, not a global. Making one does no I/O: the Engine may be down.
-//! - Every call has a deadline, named below, but for [`Engine::wait_removed`].
+//! - Every call has a deadline, named below, except [`Engine::wait_removed`].
 //! - A container that is stored with less hardening than asked is never handed out.
 
 mod accounts;
@@ -66,8 +66,8 @@ pub use labels::Labels;
 pub use locate::{EngineAddress, locate};
 pub use quota::Quota;
 pub use rfc3339::parse_rfc3339;
-pub use spec::{ContainerSpec, Limits, RunAs, Workspace};
-pub use uids::UidRange;
+pub use spec::{ContainerSpec, Limits, Workspace};
+pub use uids::{RunAs, UidRange};
 pub use verify::{Difference, DifferenceKind};
 pub use volumes::{VolumeDriver, VolumeSummary};
 
@@ -76,19 +76,19 @@ use tracing::{Instrument as _, debug_span};
 use crate::meter::Meter;
 use endpoint::Endpoint;
 
-/// What the Engine answers from its memory: inspect, list, version. It takes milliseconds; an
-/// Engine that is busy with a hundred containers takes seconds.
+/// Requests that the Engine answers from its memory: inspect, list, version. They take
+/// milliseconds, or seconds if the Engine is busy with a hundred containers.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the Engine does with the kernel and the runtime: create, start, remove, exec. `rm -f` of a
-/// container whose exec stream nobody drains was seen to take 20 s.
+/// Requests that involve the kernel and the runtime: create, start, remove, exec. `rm -f` of a
+/// container with an undrained exec stream was seen to take 20 s.
 const UPDATE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What moves data: upload and commit of an image's layer, some MB to a slow disk.
+/// Requests that move data: upload and commit of an image's layer, some MB to a slow disk.
 const IMAGE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// bollard's own limit, from the request to the head of the answer. Above all of ours, and never
-/// reached: the streams send their heads at once, and their bodies have no limit there.
+/// bollard's own limit, from the request to the head of the answer. It is longer than ours and never
+/// reached: streams send their heads at once, and bollard does not limit their bodies.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// A Docker Engine. Cheap to clone; all clones share one connection's facts.
@@ -103,13 +103,13 @@ struct Shared {
     endpoint: Endpoint,
     meter: Meter,
     connection: Mutex<Option<Arc<Connection>>>,
-    /// Fields that we do not know and that the Engine fills in by itself. See [`verify`].
+    /// Fields that are unknown to us and that the Engine fills in by itself. See [`verify`].
     unknown: Mutex<verify::UnknownFields>,
-    /// Held while an image of volume owners is made: [`owner`].
+    /// Held while an image of volume owners is created: [`owner`].
     importing: tokio::sync::Mutex<()>,
 }
 
-/// What holds until the Engine was gone: after that it may be another one.
+/// Facts that hold until the Engine is unreachable: after that it may be a different one.
 #[derive(Debug)]
 struct Connection {
     docker: Docker,
@@ -118,7 +118,7 @@ struct Connection {
 }
 
 impl Engine {
-    /// The Engine at `address`, which is reached with the first call.
+    /// The Engine at `address`. The first call connects to it.
     ///
     /// # Errors
     /// [`EngineError::Address`] for an address that cannot be one.
@@ -141,20 +141,18 @@ impl Engine {
         })
     }
 
-    /// Where it is.
     pub fn address(&self) -> &EngineAddress {
         &self.shared.address
     }
 
-    /// Where its requests are counted.
     pub fn meter(&self) -> &Meter {
         &self.shared.meter
     }
 
     /// bollard with a negotiated API version: on first use, and again after the Engine was gone.
     /// Only `raw` sends it: bollard 0.21.1 sends its paths without one (`uri.rs` joins the path onto
-    /// the version and so replaces it), which every Engine takes for its own newest.
-    /// Callers at the same time negotiate for themselves: none waits for another's deadline.
+    /// the version and so replaces it), and every Engine then uses its own newest.
+    /// Concurrent callers negotiate separately, so that no caller waits for another's deadline.
     async fn connect(&self) -> Result<Arc<Connection>, EngineError> {
         if let Some(connection) = &*lock(&self.shared.connection) {
             return Ok(Arc::clone(connection));
@@ -205,7 +203,7 @@ impl Engine {
         self.counted(call, start, answer)
     }
 
-    /// What every request ends with.
+    /// Counts a request in the metrics.
     fn counted<T>(
         &self,
         call: &'static str,
@@ -236,7 +234,7 @@ impl Engine {
     }
 }
 
-/// None of what our locks guard can be left half-written.
+/// A panic cannot leave the guarded values half-written.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,10 @@
-//! The page for people, at `/`: the files of their workspace, and what runs.
+//! The web page at `/`: the files of a user's workspace, and the running commands.
 //!
 //! Invariants:
-//! - It is the same for everybody, and holds nothing of anybody: whoever wants to see
-//!   something signs in, and the page sends the token with each of its own requests.
-//! - It runs its own script and no other, writes no HTML out of data, and contacts no
-//!   other host; [`POLICY`] has the browser hold it to that.
+//! - It is the same for all users and contains no user's data: a user signs in, and the page sends
+//!   the token with each of its requests.
+//! - It runs only its own script, writes no HTML from data, and contacts no other host; [`POLICY`]
+//!   makes the browser enforce this.
 
 use axum::Router;
 use axum::http::header::{self, HeaderName, HeaderValue};
@@ -18,8 +18,8 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      require-trusted-types-for 'script'; trusted-types 'none'",
 );
 
-/// On each part of the page. `no-cache`: after an update nobody has an old script with
-/// a new page. The paths of a workspace are nobody's business, hence no referrer.
+/// On each part of the page. `no-cache`: after an update no browser combines an old script with a
+/// new page. The paths of a workspace are private, hence no referrer.
 const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (
@@ -40,18 +40,26 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 /// What the page is made of: where each part is, what it is, and the part. `main.js`
 /// imports the other scripts, and says how they depend on each other.
 const PARTS: [(&str, &str, &str); 12] = [
-    ("/", HTML, include_str!("index.html")),
-    ("/page/style.css", STYLE, include_str!("style.css")),
-    ("/page/main.js", SCRIPT, include_str!("main.js")),
-    ("/page/listing.js", SCRIPT, include_str!("listing.js")),
-    ("/page/upload.js", SCRIPT, include_str!("upload.js")),
-    ("/page/download.js", SCRIPT, include_str!("download.js")),
-    ("/page/transfers.js", SCRIPT, include_str!("transfers.js")),
-    ("/page/sandbox.js", SCRIPT, include_str!("sandbox.js")),
-    ("/page/session.js", SCRIPT, include_str!("session.js")),
-    ("/page/api.js", SCRIPT, include_str!("api.js")),
-    ("/page/dom.js", SCRIPT, include_str!("dom.js")),
-    ("/page/text.js", SCRIPT, include_str!("text.js")),
+    ("/", HTML, include_str!("page/index.html")),
+    ("/page/style.css", STYLE, include_str!("page/style.css")),
+    ("/page/main.js", SCRIPT, include_str!("page/main.js")),
+    ("/page/listing.js", SCRIPT, include_str!("page/listing.js")),
+    ("/page/upload.js", SCRIPT, include_str!("page/upload.js")),
+    (
+        "/page/download.js",
+        SCRIPT,
+        include_str!("page/download.js"),
+    ),
+    (
+        "/page/transfers.js",
+        SCRIPT,
+        include_str!("page/transfers.js"),
+    ),
+    ("/page/sandbox.js", SCRIPT, include_str!("page/sandbox.js")),
+    ("/page/session.js", SCRIPT, include_str!("page/session.js")),
+    ("/page/api.js", SCRIPT, include_str!("page/api.js")),
+    ("/page/dom.js", SCRIPT, include_str!("page/dom.js")),
+    ("/page/text.js", SCRIPT, include_str!("page/text.js")),
 ];
 
 /// `/`, and what it is made of. Open to everybody.

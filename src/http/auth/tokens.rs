@@ -1,7 +1,7 @@
 //! Tokens whose digests are in a file: each is one user's, or a delegate's.
 //!
-//! A delegate is an application that has users of its own. It names the one it speaks for in
-//! `X-Casemate-User`, in every request; they live under the token's name as their issuer.
+//! A delegate is an application with its own users. It names one in `X-Casemate-User` in every
+//! request; the issuer of these users is the token's name.
 
 mod file;
 mod name;
@@ -10,7 +10,7 @@ mod tests;
 
 use std::path::Path;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
@@ -19,16 +19,19 @@ use subtle::ConstantTimeEq as _;
 pub use file::parse;
 pub use name::{NameError, TokenName};
 
+use super::AuthRejection;
 use super::bearer::Bearer;
 use super::reload::{FileError, Reload};
-use super::{AuthRejection, USER_HEADER, for_nobody_else};
 use crate::identity::{Principal, Scopes, Subject, User};
 
+/// In a request with a delegate's token: the user that it is for.
+pub const USER_HEADER: HeaderName = HeaderName::from_static("x-casemate-user");
+
 /// What the file keeps of a token: SHA-256. Nothing slower is needed: 256 random bits cannot be
-/// guessed, and who reads the file learns no token.
+/// guessed, and a reader of the file learns no token.
 pub type TokenDigest = [u8; 32];
 
-/// What tokens of ours begin with, for those who search for leaked ones.
+/// The prefix of our tokens, for scanners of leaked secrets.
 const PREFIX: &str = "cm_";
 
 /// One row of the file.
@@ -38,13 +41,11 @@ pub struct Token {
     pub name: TokenName,
     /// Of the token itself, which is nowhere.
     pub digest: TokenDigest,
-    /// Whose it is.
     pub holder: Holder,
-    /// What it is good for.
     pub scopes: Scopes,
 }
 
-/// Whose a token is.
+/// The holder of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {
     /// A user with the issuer `local`, the same as over stdio.
@@ -84,10 +85,10 @@ impl Tokens {
         Ok(Self { file })
     }
 
-    /// Who has this token.
+    /// The holder of this token, or the user that a delegate names.
     ///
     /// # Errors
-    /// Nobody, or a delegate that does not say for whom it asks.
+    /// The token is unknown, or a delegate names no user.
     pub fn principal(
         &self,
         bearer: &Bearer,
@@ -98,7 +99,7 @@ impl Tokens {
         let token = find(&tokens, &digest(bearer.expose())).ok_or(unknown)?;
         let user = match &token.holder {
             Holder::User(subject) => {
-                for_nobody_else(headers)?;
+                reject_user_header(headers)?;
                 User::local(subject.clone())
             }
             Holder::Delegate => User {
@@ -111,7 +112,15 @@ impl Tokens {
     }
 }
 
-/// In time that says nothing about any digest: all are compared, each to its last byte.
+/// Only a delegate's request may name a user.
+pub fn reject_user_header(headers: &HeaderMap) -> Result<(), AuthRejection> {
+    if headers.contains_key(USER_HEADER) {
+        return Err(AuthRejection::NotADelegate);
+    }
+    Ok(())
+}
+
+/// Compares all digests to their last byte, so that the time reveals nothing about any of them.
 fn find<'a>(tokens: &'a [Token], digest: &TokenDigest) -> Option<&'a Token> {
     tokens.iter().fold(None, |found, token| {
         let equal = bool::from(token.digest.ct_eq(digest));
@@ -119,7 +128,7 @@ fn find<'a>(tokens: &'a [Token], digest: &TokenDigest) -> Option<&'a Token> {
     })
 }
 
-/// Whom a delegate speaks for. Exact bytes but for white space at the ends, which HTTP drops.
+/// The user that a delegate names. Exact bytes except white space at the ends, which HTTP drops.
 fn named(headers: &HeaderMap) -> Result<Subject, AuthRejection> {
     let mut values = headers.get_all(USER_HEADER).iter();
     let (Some(value), None) = (values.next(), values.next()) else {

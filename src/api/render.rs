@@ -1,10 +1,11 @@
 //! The text form of results, for clients that show only text.
 
 use casemate_protocol::Captured;
-use rmcp::model::{CallToolResult, ContentBlock};
 
-/// One stream as it is shown: all of it, or head, one marker line, tail. What is
-/// not UTF-8 becomes U+FFFD. `path` is where all of it is.
+use crate::workspace::shown::is_unsafe;
+
+/// One stream as it is shown: whole, or its head, one marker line and its tail. Invalid UTF-8
+/// becomes U+FFFD. `path` is the file with the full output.
 pub fn stream(captured: &Captured, path: Option<&str>) -> String {
     let head = String::from_utf8_lossy(&captured.head);
     if captured.omitted == 0 {
@@ -19,47 +20,28 @@ pub fn stream(captured: &Captured, path: Option<&str>) -> String {
     format!("{head}{newline}{}\n{tail}", marker(captured.omitted, path))
 }
 
-/// Whether what is shown of it is not all UTF-8.
+/// Whether the shown part has invalid UTF-8.
 pub fn is_lossy(captured: &Captured) -> bool {
     [&captured.head, &captured.tail]
         .iter()
         .any(|bytes| std::str::from_utf8(bytes).is_err())
 }
 
-/// The line that stands for what was left out.
+/// The line in place of the omitted part.
 fn marker(omitted: u64, path: Option<&str>) -> String {
-    format!("[{omitted} bytes left out{}]", all_output(path))
+    format!("[{omitted} bytes omitted{}]", all_output(path))
 }
 
-/// What is said of the frames of progress bars.
+/// The line about frames of progress bars.
 pub fn overwritten(bytes: u64, path: Option<&str>) -> String {
     format!(
-        "[{bytes} bytes that carriage returns overwrote left out{}]",
+        "[omitted {bytes} bytes that carriage returns overwrote{}]",
         all_output(path)
     )
 }
 
 fn all_output(path: Option<&str>) -> String {
-    path.map_or_else(String::new, |path| {
-        format!("; all output as it came: {path}")
-    })
-}
-
-/// Some model APIs refuse a text block without a visible character: each says then that there
-/// is none.
-pub fn never_blank(result: &mut CallToolResult) {
-    for block in &mut result.content {
-        if let ContentBlock::Text(text) = block
-            && text.text.trim().is_empty()
-        {
-            let said = if text.text.is_empty() {
-                "[no output]"
-            } else {
-                "[only white space]"
-            };
-            text.text.push_str(said);
-        }
-    }
+    path.map_or_else(String::new, |path| format!("; full output: {path}"))
 }
 
 /// Standard output, then standard error under its title, then `lines` of our own.
@@ -83,8 +65,8 @@ fn new_line(text: &mut String) {
     }
 }
 
-/// Bytes that may be anything as one visible line: what is not UTF-8, and what
-/// would move a terminal's cursor or turn its direction, as `\xNN`.
+/// Any bytes as one visible line: invalid UTF-8, and characters that would move a terminal's cursor
+/// or turn its direction, become `\xNN`.
 pub fn visible(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -110,18 +92,6 @@ fn escape(text: &mut String, bytes: &[u8]) {
     }
 }
 
-/// Control characters, and the ones that change the direction of text (Unicode
-/// Standard Annex 9).
-fn is_unsafe(char: char) -> bool {
-    char.is_control()
-        || matches!(
-            char,
-            '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}' | '\u{2029}'
-        )
-        || ('\u{202a}'..='\u{202e}').contains(&char)
-        || ('\u{2066}'..='\u{2069}').contains(&char)
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -129,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_left_out_is_one_line_of_its_own() {
+    fn an_omitted_part_is_one_line() {
         let captured = Captured {
             head: Bytes::from_static(b"begin"),
             omitted: 12,
@@ -137,30 +107,16 @@ mod tests {
             total: 21,
             overwritten: 0,
         };
-        assert_eq!(stream(&captured, None), "begin\n[12 bytes left out]\nend\n");
+        assert_eq!(stream(&captured, None), "begin\n[12 bytes omitted]\nend\n");
     }
 
     #[test]
-    fn our_lines_stand_behind_the_output() {
+    fn our_lines_come_after_the_output() {
         assert_eq!(
             shell("out", "err\n", &["[exit code: 1]".into()]),
             "out\n[stderr]\nerr\n[exit code: 1]"
         );
         assert_eq!(shell("", "", &[]), "");
-    }
-
-    #[test]
-    fn no_block_is_blank() {
-        for (text, wanted) in [
-            ("", "[no output]"),
-            (" \n", " \n[only white space]"),
-            ("a", "a"),
-        ] {
-            let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
-            never_blank(&mut result);
-            let shown = serde_json::to_value(&result).expect("JSON");
-            assert_eq!(shown["content"][0]["text"], wanted);
-        }
     }
 
     #[test]

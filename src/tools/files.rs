@@ -1,4 +1,4 @@
-//! The file tools, one a file, and what they share.
+//! The file tools, and the parts that they share.
 
 pub mod edit;
 pub mod list;
@@ -9,8 +9,8 @@ pub mod write;
 use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
 use serde::Serialize;
 
-use super::notice::SandboxNotice;
-use super::{Code, ToolError};
+use crate::api::SandboxNotice;
+use crate::api::{Code, ToolError};
 use crate::sandbox::{Answer, Notice, SandboxError};
 use crate::workspace::WorkspacePath;
 
@@ -18,7 +18,7 @@ fn path(text: &str) -> Result<WorkspacePath, ToolError> {
     text.parse().map_err(|error| ToolError::path(&error))
 }
 
-/// A path that can be a file's.
+/// A path that can name a file.
 fn file(text: &str) -> Result<WorkspacePath, ToolError> {
     let path = path(text)?;
     if path.names_directory() {
@@ -51,12 +51,12 @@ fn structured(
     Ok(result)
 }
 
-/// A result of text alone, with the file's facts beside it.
+/// A result of text alone, with the file's metadata in `_meta`.
 fn plain(text: String, notice: Option<Notice>, facts: serde_json::Value) -> CallToolResult {
     with_facts(vec![ContentBlock::text(text)], notice, facts)
 }
 
-/// A result without structure, with the file's facts beside it.
+/// A result without structure, with the file's metadata in `_meta`.
 fn with_facts(
     content: Vec<ContentBlock>,
     notice: Option<Notice>,
@@ -69,7 +69,7 @@ fn with_facts(
     noted(result, notice)
 }
 
-/// A result with what is to be told beside it in a text of its own.
+/// A result with the notice as a separate text.
 fn noted(mut result: CallToolResult, notice: Option<Notice>) -> CallToolResult {
     if let Some(notice) = notice {
         let lines = SandboxNotice::from(notice).lines();

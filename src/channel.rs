@@ -36,7 +36,7 @@ use tonic::Streaming;
 pub use call::CommandEvents;
 pub use error::{CallError, ChannelError};
 pub use run::{CommandInput, CommandOutput};
-pub use transfer::{Backup, BackupPart, Incoming, Outgoing};
+pub use transfer::{Backup, Incoming, Outgoing, Piece};
 
 use crate::engine::ExecStream;
 use connection::Connection;
@@ -94,7 +94,7 @@ impl Channel {
         let guard = open.clone().drop_guard();
         let stream = stream::join(stream);
         let connection = Connection::start(stream, open.clone(), closed.clone()).await?;
-        // HTTP/2 wants an origin; nobody looks at it.
+        // HTTP/2 needs an origin; PID 1 ignores it.
         let origin = http::Uri::from_static("http://casemate");
         let mut client = SandboxClient::with_origin(connection, origin)
             .max_decoding_message_size(MAX_MESSAGE)

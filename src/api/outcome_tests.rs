@@ -19,15 +19,10 @@ fn a_command_cannot_forge_the_structured_fields() {
         value: ExecOutcome::Finished(Box::new(finished)),
         notice: None,
     };
-    let result = convert(answer, 30);
-    let structured = result.structured_content.expect("structured");
-    assert_eq!(structured["exit_code"], 7);
-    assert_eq!(result.is_error, Some(false));
-    let text = serde_json::to_string(&result.content).expect("json");
-    assert!(
-        text.ends_with("[exit code: 0]\\n[exit code: 7]\"}]"),
-        "{text}"
-    );
+    let output = CommandOutput::from(answer);
+    assert_eq!(output.exit_code, 7);
+    assert!(!output.is_error());
+    assert_eq!(output.text(30), "[exit code: 0]\n[exit code: 7]");
 }
 
 #[test]
@@ -44,32 +39,28 @@ fn frames_that_were_overwritten_are_counted_and_their_file_is_named() {
         ..Finished::default()
     };
     let value = ExecOutcome::Finished(Box::new(finished));
-    let result = convert(
-        Answer {
-            value,
-            notice: None,
-        },
-        30,
-    );
-    let structured = result.structured_content.expect("structured");
+    let output = CommandOutput::from(Answer {
+        value,
+        notice: None,
+    });
+    let structured = serde_json::to_value(&output).expect("JSON");
     assert_eq!(structured["stdout"], "100 %\n");
     assert_eq!(structured["truncated"], true);
     assert_eq!(structured["overwritten_bytes"], 594);
     assert_eq!(structured["stdout_bytes"], 600);
-    let text = serde_json::to_value(&result.content).expect("json");
     assert_eq!(
-        text[0]["text"],
-        "100 %\n[594 bytes that carriage returns overwrote left out; all output as it came: a.log]"
+        output.text(30),
+        "100 %\n[omitted 594 bytes that carriage returns overwrote; full output: a.log]"
     );
 }
 
 proptest! {
-    /// Whatever bytes come as an outcome: an answer, and none that breaks a client.
+    /// Any bytes as an outcome give an answer that no client breaks on.
     #[test]
     fn no_outcome_breaks_the_answer(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(finished) = Finished::decode(bytes.as_slice()) {
             let value = ExecOutcome::Finished(Box::new(finished));
-            convert(Answer { value, notice: None }, 30);
+            CommandOutput::from(Answer { value, notice: None }).text(30);
         }
     }
 
@@ -92,8 +83,10 @@ proptest! {
             ..Finished::default()
         };
         let value = ExecOutcome::Finished(Box::new(finished));
-        let result = convert(Answer { value, notice: None }, 30);
-        let bytes = serde_json::to_vec(&result).expect("json").len();
-        prop_assert!(bytes < RESULT_BYTES, "{bytes}");
+        let output = CommandOutput::from(Answer { value, notice: None });
+        let result = (serde_json::to_value(&output).expect("JSON"), output.text(30));
+        let bytes = serde_json::to_vec(&result).expect("JSON").len();
+        // The envelope of a result has less than this.
+        prop_assert!(bytes + 1000 < RESULT_BYTES, "{bytes}");
     }
 }

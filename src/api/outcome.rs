@@ -1,13 +1,11 @@
-//! What became of a command, as `shell_exec` answers it.
+//! The outcome of a command, as `shell_exec` answers it.
 
 use std::time::Duration;
 
 use casemate_protocol::{Captured, DetachReply, Finished, Outcome as Ended};
-use rmcp::model::{CallToolResult, ContentBlock};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::ToolError;
 use super::notice::SandboxNotice;
 use super::render;
 use super::signals::signal_name;
@@ -17,7 +15,7 @@ use crate::sandbox::{Answer, ExecOutcome, LostCommand, Reason};
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Outcome {
+pub enum Outcome {
     /// It ended by itself; exit_code says how.
     Exited,
     /// A signal ended it.
@@ -34,7 +32,7 @@ enum Outcome {
     SandboxLost,
 }
 
-/// What a command used.
+/// Resources that a command used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Usage {
     /// CPU time, in milliseconds.
@@ -45,7 +43,7 @@ pub struct Usage {
 
 /// Result of `shell_exec`.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Output {
+pub struct CommandOutput {
     /// How the command ended.
     outcome: Outcome,
     /// Its exit code; 128 + the signal's number when a signal ended it, -1 when it is not known.
@@ -60,11 +58,11 @@ pub struct Output {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     signal: Option<String>,
-    /// Something was left out of stdout or stderr.
+    /// A part of stdout or stderr was omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     truncated: Option<bool>,
-    /// Bytes of progress bars that are left out: of a line that carriage returns overwrite
+    /// Bytes of progress bars that are omitted: of a line that carriage returns overwrite,
     /// only the last frame is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
@@ -77,16 +75,16 @@ pub struct Output {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     stderr_bytes: Option<u64>,
-    /// The file with the raw bytes of both streams as they came, up to 16 MiB; relative to
-    /// /workspace. Present when truncated.
+    /// The file with the raw bytes of both streams in the order of arrival, up to 16 MiB;
+    /// relative to /workspace. Present when truncated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     output_path: Option<String>,
-    /// The output was not all UTF-8; U+FFFD stands for what was not.
+    /// The output was not all UTF-8; U+FFFD replaces invalid bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     lossy: Option<bool>,
-    /// For going on with a running command.
+    /// To resume a running command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     command_id: Option<String>,
@@ -94,15 +92,15 @@ pub struct Output {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32")]
     survivors: Option<u32>,
-    /// Processes that the kernel killed for memory in the sandbox meanwhile.
+    /// Processes in the sandbox that the kernel killed for memory while the command ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32")]
     oom_kills: Option<u32>,
-    /// What the command used, with all it waited for. Present from 1 s of CPU time on.
+    /// Resources of the command and the processes it waited for. Present from 1 s of CPU time on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Usage")]
     usage: Option<Usage>,
-    /// Why, where the outcome alone does not say it.
+    /// The reason, if the outcome alone does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     detail: Option<String>,
@@ -112,39 +110,32 @@ pub struct Output {
     sandbox: Option<SandboxNotice>,
 }
 
-/// Output up to so many bytes cannot pass a result's limit, however it is escaped.
+/// Output of up to this many bytes fits into a result, however it is escaped.
 const MANY_BYTES: usize = 80_000;
 
-/// The result of a call; `timeout` is the command's own, in seconds.
-pub fn convert(answer: Answer<ExecOutcome>, timeout: u32) -> CallToolResult {
-    let mut notices = Vec::new();
-    let mut output = match answer.value {
-        ExecOutcome::Finished(mut finished) => {
-            notices = std::mem::take(&mut finished.notices);
-            Output::from(*finished)
+impl From<Answer<ExecOutcome>> for CommandOutput {
+    fn from(answer: Answer<ExecOutcome>) -> Self {
+        let mut notices = Vec::new();
+        let mut output = match answer.value {
+            ExecOutcome::Finished(mut finished) => {
+                notices = std::mem::take(&mut finished.notices);
+                Self::from(*finished)
+            }
+            ExecOutcome::Running(id, reply) => Self::running(id, *reply),
+            ExecOutcome::Silent { id, after } => Self::silent(id, after),
+            ExecOutcome::Lost(lost) => Self::lost(lost),
+        };
+        output.sandbox = SandboxNotice::new(answer.notice, notices);
+        if output.stdout.len() + output.stderr.len() > MANY_BYTES && output.is_too_long() {
+            output.stdout = String::new();
+            output.stderr = String::new();
+            output.detail = Some("the output cannot be shown: it is too long as JSON".to_owned());
         }
-        ExecOutcome::Running(id, reply) => Output::running(id, *reply),
-        ExecOutcome::Silent { id, after } => Output::silent(id, after),
-        ExecOutcome::Lost(lost) => Output::lost(lost),
-    };
-    output.sandbox = SandboxNotice::new(answer.notice, notices);
-    let is_error = !matches!(
-        output.outcome,
-        Outcome::Exited | Outcome::Signaled | Outcome::Running
-    );
-    if output.stdout.len() + output.stderr.len() > MANY_BYTES && output.is_too_long() {
-        output.stdout = String::new();
-        output.stderr = String::new();
-        output.detail = Some("the output cannot be shown: it is too long as JSON".to_owned());
+        output
     }
-    let text = render::shell(&output.stdout, &output.stderr, &output.lines(timeout));
-    let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
-    result.structured_content = serde_json::to_value(&output).ok();
-    result.is_error = Some(is_error);
-    result
 }
 
-impl From<Finished> for Output {
+impl From<Finished> for CommandOutput {
     fn from(finished: Finished) -> Self {
         let stdout = bounded(finished.stdout.as_ref());
         let stderr = bounded(finished.stderr.as_ref());
@@ -180,19 +171,7 @@ impl From<Finished> for Output {
     }
 }
 
-/// What a call's answer counts as: the outcome of a command, the code of an error, or `ok`.
-pub fn counted(result: &Result<CallToolResult, ToolError>) -> &str {
-    match result {
-        Err(error) => error.code.as_str(),
-        Ok(result) => {
-            let structured = result.structured_content.as_ref();
-            let outcome = structured.and_then(|value| value.get("outcome")?.as_str());
-            outcome.unwrap_or("ok")
-        }
-    }
-}
-
-/// PID 1 cuts what it sends; what comes out of a container is not trusted to.
+/// PID 1 cuts what it sends, but the server does not rely on a container.
 fn bounded(stream: Option<&Captured>) -> Captured {
     let captured = stream.cloned().unwrap_or_default();
     if captured.head.len() + captured.tail.len() <= STREAM_BYTES {
@@ -205,16 +184,35 @@ fn bounded(stream: Option<&Captured>) -> Captured {
     }
 }
 
-/// Bytes of a result beside the output: paths, notes and lines of our own.
+/// Bytes of a result besides the output: paths, notices and lines of our own.
 const RESULT_ROOM: usize = 20_000;
 
 /// Bytes of a stream that are shown: those of 30,000 of the longest characters.
 const STREAM_BYTES: usize = 4 * OUTPUT_CHARS as usize;
 
-/// Below this a command used nothing that anybody would act on.
+/// Less CPU time than this is not worth a line.
 const USAGE_FROM_MS: u64 = 1000;
 
-impl Output {
+impl CommandOutput {
+    /// How the command ended.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Whether the command was kept from ending by itself.
+    pub fn is_error(&self) -> bool {
+        !matches!(
+            self.outcome,
+            Outcome::Exited | Outcome::Signaled | Outcome::Running
+        )
+    }
+
+    /// As text: both streams, then a line for each other fact. `timeout` is the command's own, in
+    /// seconds.
+    pub fn text(&self, timeout: u32) -> String {
+        render::shell(&self.stdout, &self.stderr, &self.lines(timeout))
+    }
+
     fn running(id: String, reply: DetachReply) -> Self {
         let finished = Finished {
             exit_code: -1,
@@ -236,8 +234,8 @@ impl Output {
             duration_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
             ..DetachReply::default()
         };
-        let detail = "the sandbox does not answer just now, so this is not certain and there is no \
-                      output yet; it was not run again";
+        let detail = "the sandbox is not answering now, so it is not certain that the command still \
+                      runs, and there is no output yet; it was not run again";
         Self {
             detail: Some(detail.to_owned()),
             ..Self::running(id, reply)
@@ -251,7 +249,7 @@ impl Output {
         let when = if lost.accepted {
             "while the command ran"
         } else {
-            "before the command was known to run"
+            "before it was known whether the command ran"
         };
         let finished = Finished {
             outcome: Ended::Lost.into(),
@@ -265,13 +263,13 @@ impl Output {
         }
     }
 
-    /// Whether the result would pass its limit: it has the output twice.
+    /// Whether the result would exceed its limit: it has the output twice.
     fn is_too_long(&self) -> bool {
         let bytes = serde_json::to_vec(&(&self.stdout, &self.stderr));
         bytes.map_or(true, |bytes| 2 * bytes.len() + RESULT_ROOM > RESULT_BYTES)
     }
 
-    /// What the text form says behind the output.
+    /// The lines after the output in the text form.
     fn lines(&self, timeout: u32) -> Vec<String> {
         let mut lines: Vec<String> = self.sandbox.iter().flat_map(SandboxNotice::lines).collect();
         let frames = self.overwritten_bytes;
@@ -286,14 +284,16 @@ impl Output {
             ));
         }
         if self.lossy.is_some() {
-            lines.push("[not all UTF-8; \u{fffd} stands for what was not]".to_owned());
+            lines.push("[not all UTF-8; \u{fffd} replaces invalid bytes]".to_owned());
         }
         lines.extend(self.survivors.map(|count| self.survived(count)));
         if let Some(kills) = self
             .oom_kills
             .filter(|_| self.outcome != Outcome::OutOfMemory)
         {
-            lines.push(format!("[killed for memory meanwhile: {kills}]"));
+            lines.push(format!(
+                "[processes killed for memory during the command: {kills}]"
+            ));
         }
         lines.extend(self.detail.iter().map(|detail| format!("[{detail}]")));
         let signal = self.signal.as_deref().unwrap_or("a signal");
@@ -305,7 +305,7 @@ impl Output {
             Outcome::Exited => None,
             Outcome::Signaled => Some(format!("[ended by {signal}]")),
             Outcome::Running => Some(format!(
-                "[still running; to go on waiting call shell_exec with command_id={} alone, to end it add stop=true]",
+                "[still running; to keep waiting, call shell_exec with only command_id={}; to end it, add stop=true]",
                 self.command_id.as_deref().unwrap_or_default()
             )),
             Outcome::TimedOut => Some(format!("[timed out after {timeout} s: killed{all}]")),
@@ -321,7 +321,7 @@ impl Output {
         lines
     }
 
-    /// After a kill, what is left is what the kernel does not let go of.
+    /// After a kill, the survivors are processes that the kernel cannot end.
     fn survived(&self, count: u32) -> String {
         let (process, runs) = match count {
             1 => ("process", "runs"),
@@ -331,7 +331,7 @@ impl Output {
             Outcome::TimedOut | Outcome::Cancelled => {
                 format!("[{count} {process} could not be ended: the sandbox is replaced]")
             }
-            _ => format!("[{count} {process} {runs} on in the background]"),
+            _ => format!("[{count} {process} still {runs} in the background]"),
         }
     }
 }
@@ -350,7 +350,9 @@ fn outcome(outcome: Ended) -> Outcome {
 fn detail(finished: &Finished) -> Option<String> {
     match finished.outcome() {
         Ended::Lost => Some(
-            "another command outran its end, so everything in the sandbox was killed".to_owned(),
+            "another command's processes could not be killed one by one, so everything in the \
+             sandbox was killed"
+                .to_owned(),
         ),
         _ => None,
     }

@@ -1,17 +1,16 @@
-//! What is counted, for whoever watches servers from outside.
+//! The metrics, for monitoring from outside.
 //!
 //! ```text
 //! tools, sandbox, engine ─ count ─► Meter ◄─ gather ─ the admin address, at each scrape
 //! ```
 //!
 //! Invariants:
-//! - A [`Meter`] is a value, not a global: each server has its own, and so has each test.
-//! - Names follow Prometheus' conventions: base units, and `_total` on what only grows.
+//! - A [`Meter`] is a value, not a global: each server and each test has one.
+//! - Names follow Prometheus' conventions: base units, and `_total` on counters.
 //! - No label has a user, nor anything that a caller chose: the number of series is bounded.
 
-mod factory;
 mod instruments;
-mod names;
+mod metric;
 mod process;
 
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -20,7 +19,8 @@ use std::time::{Duration, SystemTime};
 use prometheus::TextEncoder;
 
 use instruments::Instruments;
-pub use names::NAMES;
+pub use instruments::METRICS;
+pub use metric::Metric;
 
 /// All counters of a server. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -33,15 +33,14 @@ impl Default for Meter {
 }
 
 impl Meter {
-    /// Nothing is counted yet.
     pub fn new() -> Self {
         Self(Arc::new(Instruments::new()))
     }
 
-    /// All of it in Prometheus' text format.
+    /// All metrics in Prometheus' text format.
     ///
     /// # Errors
-    /// What the library says of a series that it cannot write.
+    /// The library cannot encode a series.
     pub fn text(&self) -> prometheus::Result<String> {
         let _counted = self.counting();
         TextEncoder::new().encode_to_string(&self.0.registry.gather())
@@ -54,12 +53,12 @@ impl Meter {
         seconds.observe(took.as_secs_f64());
     }
 
-    /// A call waited so long until it had a container.
+    /// A call waited this long for a container.
     pub fn waited(&self, time: Duration) {
         self.0.wait_seconds.observe(time.as_secs_f64());
     }
 
-    /// So many calls wait now.
+    /// This many calls wait now.
     pub fn waiting(&self, calls: usize) {
         self.0.waiting.set(number(calls));
     }
@@ -69,7 +68,7 @@ impl Meter {
         self.0.refused.with_label_values(&[why]).inc();
     }
 
-    /// A command was ended with all it had started.
+    /// A command was ended with everything it had started.
     pub fn killed(&self, why: &str) {
         self.0.kills.with_label_values(&[why]).inc();
     }
@@ -79,7 +78,7 @@ impl Meter {
         self.0.oom_kills.inc_by(processes.into());
     }
 
-    /// What a command wrote, shown or not.
+    /// A command wrote this many bytes, shown or not.
     pub fn output(&self, stdout: u64, stderr: u64) {
         let bytes = &self.0.output_bytes;
         bytes.with_label_values(&["stdout"]).inc_by(stdout);
@@ -98,7 +97,7 @@ impl Meter {
         self.0.http_requests.with_label_values(&labels).inc();
     }
 
-    /// A command of ephemeral mode found a container that waited, or did not.
+    /// A command of ephemeral mode found a warm container, or did not.
     pub fn spare(&self, was_there: bool) {
         let result = if was_there { "hit" } else { "miss" };
         self.0.spares.with_label_values(&[result]).inc();
@@ -109,7 +108,7 @@ impl Meter {
         self.0.starts.with_label_values(&[how]).inc();
     }
 
-    /// Somebody had to wait so long for a container that answers.
+    /// A container answered after this time.
     pub fn brought_up(&self, took: Duration) {
         self.0.start_seconds.observe(took.as_secs_f64());
     }
@@ -134,18 +133,18 @@ impl Meter {
         }
     }
 
-    /// So many lines of the audit are written.
+    /// This many lines of the audit were written.
     pub fn audited(&self, lines: u64) {
         self.0.audit_lines.inc_by(lines);
     }
 
-    /// A line of the audit is not written.
+    /// A line of the audit could not be written.
     pub fn audit_failed(&self) {
         self.0.audit_failures.inc();
     }
 
     /// Whether the last line of the audit could be written. There is no series before the
-    /// first: not every server has one.
+    /// first line: not every server has an audit.
     pub fn audit_up(&self, up: bool) {
         self.0
             .audit_up
@@ -153,13 +152,12 @@ impl Meter {
             .set(up.into());
     }
 
-    /// A backup is made: `ok`. Else it `failed`, or is there and `damaged`.
+    /// A backup was made (`ok`), or it `failed` or is `damaged`.
     pub fn backed_up(&self, result: &str) {
         self.0.backups.with_label_values(&[result]).inc();
     }
 
-    /// When the newest backup was made of that workspace whose newest is oldest; `None`: there
-    /// is no workspace.
+    /// The time of the oldest among the newest backups of all workspaces; `None` without workspaces.
     pub fn oldest_backup(&self, made: Option<SystemTime>) {
         let Some(made) = made else {
             self.0.oldest_backup.reset();
@@ -170,18 +168,18 @@ impl Meter {
         gauge.set(number(since.unwrap_or_default().as_secs()));
     }
 
-    /// How often each workspace is to be backed up.
+    /// The interval between backups of a workspace.
     pub fn backup_interval(&self, every: Duration) {
         let gauge = self.0.backup_interval.with_label_values::<&str>(&[]);
         gauge.set(number(every.as_secs()));
     }
 
-    /// A `container`, an `image` or a `volume` is removed that nobody needed.
+    /// An unused `container`, `image` or `volume` was removed.
     pub fn collected(&self, kind: &str) {
         self.0.collected.with_label_values(&[kind]).inc();
     }
 
-    /// What the scrape found: by mode and state, all that it knows of.
+    /// Mode and state of each container that the scrape found.
     pub fn sandboxes<'a>(&self, found: impl IntoIterator<Item = (&'a str, &'a str)>) {
         let _counting = self.counting();
         self.0.sandboxes.reset();
@@ -205,15 +203,15 @@ impl Meter {
         self.0.engine_up.set(up.into());
     }
 
-    /// Free bytes on the Engine's disk. There is no series before they are known: a disk that
-    /// is full is one with 0.
+    /// Free bytes on the Engine's disk. There is no series before they are known, because 0 means a
+    /// full disk.
     pub fn disk_free(&self, bytes: u64) {
         let free = self.0.disk_free.with_label_values::<&str>(&[]);
         free.set(number(bytes));
     }
 }
 
-/// A gauge holds no more than this.
+/// A gauge holds at most `i64::MAX`.
 fn number(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
@@ -229,7 +227,7 @@ mod tests {
         meter.engine("create", Duration::from_secs(40), Some("deadline"));
         meter.sandboxes([("persistent", "running"), ("persistent", "running")]);
         meter.backed_up("failed");
-        // What is not known yet has no series: no year 1970, no full disk.
+        // An unknown value has no series: no year 1970, no full disk.
         let unknown = [
             "casemate_engine_disk_free_bytes ",
             "casemate_audit_up ",
@@ -280,7 +278,7 @@ mod tests {
 
     #[test]
     fn no_label_can_tell_a_user_and_every_name_has_its_unit_last() {
-        for names::Name { name, labels, .. } in NAMES {
+        for Metric { name, labels, .. } in METRICS {
             let known: &[&str] = &[
                 "tool",
                 "outcome",

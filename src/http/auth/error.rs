@@ -1,0 +1,22 @@
+//! Errors of the settings of authentication.
+
+use thiserror::Error;
+
+use super::jwt::TlsError;
+use super::reload::FileError;
+
+/// Why callers cannot be authenticated.
+#[derive(Debug, Error)]
+pub enum AuthError {
+    /// The file of the tokens or of the keys.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Several users, but one directory for all of them.
+    #[error(
+        "bind_dir is one directory, for the one user of auth none; with more users set bind_root"
+    )]
+    OneDirectory,
+    /// The keys could not be fetched safely.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}

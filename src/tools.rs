@@ -1,0 +1,20 @@
+//! The tools of MCP: each parses its arguments, calls the sandbox and converts the answer.
+//!
+//! A result is complete in each of its two forms: some clients give the model only
+//! `structuredContent`, others only `content`, and on an error only the text.
+
+mod arguments;
+mod call;
+mod catalog;
+mod definition;
+mod entries;
+mod files;
+pub mod message;
+mod progress;
+mod record;
+mod result;
+mod server;
+mod shell;
+
+pub use server::{RequestAddress, Tools};
+pub use shell::NAME as RUNS_COMMANDS;

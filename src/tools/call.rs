@@ -1,0 +1,22 @@
+//! What a tool gets besides its arguments.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::sandbox::ProgressUpdate;
+
+/// One call of a tool.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// Of its request; empty where no notification can name the request.
+    pub tag: Bytes,
+    /// Fires when the client leaves or cancels the call.
+    pub cancel: CancellationToken,
+    /// How long the call waits for a command by default.
+    pub wait: Duration,
+    /// Where progress is reported.
+    pub progress: &'a watch::Sender<ProgressUpdate>,
+}
