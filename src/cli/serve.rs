@@ -44,6 +44,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     config.check_directory()?;
     let _traces = setup::log_and_trace(&config.log, &ProcessEnvironment)?;
+    config.renamed().for_each(|renamed| warn!("{renamed}"));
     let engine = setup::engine(&ProcessEnvironment)?;
     let audit = setup::audit(&config, &engine)?;
     let runtime = match args.http {

@@ -117,7 +117,7 @@ impl ToolError {
                 Code::NoSpace,
                 format!(
                     "{} MiB are free on the Engine's disk, and {} MiB must stay free: there is no room for a \
-                     new workspace. The operator can free space or set CASEMATE_DISK_FLOOR.",
+                     new workspace. The operator can free space or set CASEMATE_MIN_FREE_DISK.",
                     free >> 20,
                     floor >> 20
                 ),

@@ -146,7 +146,7 @@ fn runtimes(host: &Capabilities) -> Finding {
 /// Room on the Engine's disk, against what is to stay free.
 pub async fn disk(engine: &Engine, config: &Config) -> Option<Finding> {
     Some(match disk_free(engine).await {
-        Ok(Some(free)) => free_space(free, config.disk_floor.0),
+        Ok(Some(free)) => free_space(free, config.min_free_disk.0),
         Ok(None) => Finding::note(
             "disk",
             "the Engine's disk cannot be seen from here; nothing keeps it from filling up",
@@ -163,7 +163,7 @@ pub(super) fn show(bytes: u64) -> String {
 
 fn free_space(free: u64, floor: u64) -> Finding {
     let said = format!(
-        "{} are free, and {} stay free (CASEMATE_DISK_FLOOR)",
+        "{} are free, and {} stay free (CASEMATE_MIN_FREE_DISK)",
         show(free),
         show(floor)
     );
@@ -178,7 +178,7 @@ fn free_space(free: u64, floor: u64) -> Finding {
             "{} are free, and nothing keeps the disk from being filled",
             show(free)
         );
-        return Finding::warning("disk", said).fix("set CASEMATE_DISK_FLOOR");
+        return Finding::warning("disk", said).fix("set CASEMATE_MIN_FREE_DISK");
     }
     if free / 2 < floor {
         return Finding::warning("disk", said).fix(fix);
