@@ -12,7 +12,6 @@ use zstd::stream::read::Decoder;
 use zstd::stream::write::Encoder;
 
 use super::entry::{self, Entry, bad};
-use super::manifest::Manifest;
 use super::stream::{ChunkWriter, Chunks, ContentDigest, HashingStream, TeeReader};
 
 /// zstd's own default: three times as fast as the disk it is read from.
@@ -52,9 +51,9 @@ impl PackLimits {
     }
 
     /// Of one that is stored: no more than it says of itself.
-    pub fn of_a_backup(manifest: &Manifest) -> Self {
+    pub fn of_a_backup(content_bytes: u64) -> Self {
         Self {
-            content: manifest.content_bytes,
+            content: content_bytes,
             ..Self::of_a_copy()
         }
     }

@@ -178,7 +178,7 @@ impl Backups {
         let (archive_chunks, archive) = Chunks::new();
         let (list_chunks, list) = Chunks::new();
         let (out, unpacked) = ChunkWriter::new();
-        let bounds = PackLimits::of_a_backup(&source.manifest);
+        let bounds = PackLimits::of_a_backup(source.manifest.content_bytes);
         let thread = bounds.ended.clone().drop_guard();
         let unpacking = on_thread(move || {
             let mut out = out;
@@ -259,7 +259,7 @@ impl Backups {
     ) -> Result<RestoreLosses, BackupError> {
         let (chunks, input) = Chunks::new();
         let (list_chunks, list) = Chunks::new();
-        let bounds = PackLimits::of_a_backup(&source.manifest);
+        let bounds = PackLimits::of_a_backup(source.manifest.content_bytes);
         let thread = bounds.ended.clone().drop_guard();
         let comparing = on_thread(move || {
             let mut lost = RestoreLosses::default();

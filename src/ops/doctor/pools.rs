@@ -6,8 +6,7 @@ use std::fs;
 use rustix::param::page_size;
 
 use super::Finding;
-use super::host::show;
-use super::inside::is_other_kernel;
+use super::host::{is_other_kernel, show};
 use crate::config::{Config, SandboxSettings};
 use crate::engine::{Capabilities, Engine};
 

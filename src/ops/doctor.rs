@@ -16,6 +16,7 @@
 
 mod clock;
 mod engine;
+mod finding;
 mod host;
 mod image;
 mod inside;
@@ -26,74 +27,13 @@ mod uids;
 mod version;
 mod vulnerabilities;
 
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{AwsVariables, Config, ConfigError};
 use crate::engine::{EngineAddress, EngineError};
 use crate::ops::chain;
+pub use finding::{Finding, Severity};
 use probe::Probe;
-
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// As it should be.
-    Ok,
-    /// Worth knowing; nothing to do.
-    Note,
-    /// It works, and with less than could be.
-    Warning,
-    /// It does not work, or not safely.
-    Error,
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What, in a word.
-    pub check: &'static str,
-    /// How bad it is.
-    pub level: Severity,
-    /// What was found, in a sentence.
-    pub found: String,
-    /// What to do about it.
-    #[serde(rename = "mend", skip_serializing_if = "Option::is_none")]
-    pub fix: Option<String>,
-}
-
-impl Finding {
-    fn ok(check: &'static str, found: impl Into<String>) -> Self {
-        Self::new(check, Severity::Ok, found)
-    }
-
-    fn note(check: &'static str, found: impl Into<String>) -> Self {
-        Self::new(check, Severity::Note, found)
-    }
-
-    fn warning(check: &'static str, found: impl Into<String>) -> Self {
-        Self::new(check, Severity::Warning, found)
-    }
-
-    fn error(check: &'static str, found: impl Into<String>) -> Self {
-        Self::new(check, Severity::Error, found)
-    }
-
-    fn new(check: &'static str, level: Severity, found: impl Into<String>) -> Self {
-        let found = found.into();
-        Self {
-            check,
-            level,
-            found,
-            fix: None,
-        }
-    }
-
-    fn fix(mut self, fix: impl Into<String>) -> Self {
-        self.fix = Some(fix.into());
-        self
-    }
-}
 
 /// What is looked at.
 #[derive(Debug)]
