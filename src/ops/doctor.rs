@@ -1,18 +1,17 @@
-//! Whether a server would work here, and what is in the way: looks at all that it stands on, tries
-//! out one sandbox, and says of each what was found and what mends it.
+//! Checks whether a server would work on this machine and suggests fixes.
 //!
 //! ```text
 //! settings ─► engine: found? answers? known holes ─► host: disk, limits, confinement, clock
-//!                                                └─► image ─► trial: a sandbox, read from inside
+//!                                                └─► image ─► probe: a sandbox, read from inside
 //! ```
 //!
 //! Invariants:
 //!
-//! - What fails is a finding, and what does not need it is looked at all the same.
-//! - It changes nothing that a server would not do at its first call (the image is prepared, and
-//!   the quota found by trying), but for the trial: its container and volume are those of a user
-//!   whom nobody else is. They are removed, and the container ends itself where that fails.
-//! - It asks no user's sandbox for anything, also where there are as many as may be.
+//! - A failed check is a finding; independent checks still run.
+//! - It changes nothing that a server would not change at its first call (preparing the image, finding
+//!   the quota), except for the probe: its container and volume belong to a made-up user. They are
+//!   removed; if that fails, the container stops by itself.
+//! - It needs nothing from users' sandboxes, even at the limit of sandboxes.
 
 mod clock;
 mod engine;
@@ -35,19 +34,20 @@ use crate::ops::chain;
 pub use finding::{Finding, Severity};
 use probe::Probe;
 
-/// What is looked at.
+/// The facts from outside this module.
 #[derive(Debug)]
 pub struct Inputs<'a> {
-    /// The settings, or what is wrong with them.
+    /// The settings, or the error in them.
     pub config: Result<&'a Config, &'a ConfigError>,
-    /// Whether callers over HTTP could be told apart, or why not: who serves them lies above here.
+    /// Whether callers over HTTP could be authenticated; `http` is above this module, so the caller finds
+    /// out.
     pub callers: Result<(), String>,
-    /// What a server would reach a bucket with.
+    /// The variables with which a server would reach a bucket.
     pub aws: AwsVariables,
 }
 
-/// Looks at everything, and tells each finding as soon as there is one. `stop` ends the trial
-/// early; what it made is removed then too.
+/// Runs all checks, and reports each finding at once. `stop` ends the probe early, which still removes
+/// what it made.
 pub async fn examine(
     given: &Inputs<'_>,
     address: Result<EngineAddress, EngineError>,
@@ -60,7 +60,7 @@ pub async fn examine(
     let Some(engine) = engine else {
         tell(Finding::note(
             "rest",
-            "host, image and sandbox could not be looked at without the Engine",
+            "host, image and sandbox could not be checked without the Engine",
         ));
         return;
     };
@@ -69,7 +69,7 @@ pub async fn examine(
     let Ok(config) = given.config else {
         tell(Finding::note(
             "rest",
-            "disk, image and sandbox could not be looked at without valid settings",
+            "disk, image and sandbox could not be checked without valid settings",
         ));
         return;
     };
@@ -77,8 +77,8 @@ pub async fn examine(
         .await
         .into_iter()
         .for_each(&mut *tell);
-    let trial = Probe::new(&engine, config);
-    let sockets = pools::sockets(&engine, config, trial.sandbox()).await;
+    let probe = Probe::new(&engine, config);
+    let sockets = pools::sockets(&engine, config, probe.sandbox()).await;
     sockets.into_iter().for_each(&mut *tell);
     let uids = match uids::range(&engine, config).await {
         Ok(uids) => uids,
@@ -91,15 +91,12 @@ pub async fn examine(
         .await
         .into_iter()
         .for_each(&mut *tell);
-    let image = image::look(&engine, trial.sandbox(), uids).await;
+    let image = image::look(&engine, probe.sandbox(), uids).await;
     let usable = image.level < Severity::Warning;
     tell(image);
     if usable {
-        trial.run(stop).await.into_iter().for_each(&mut *tell);
+        probe.run(stop).await.into_iter().for_each(&mut *tell);
     } else {
-        tell(Finding::note(
-            "sandbox",
-            "none was tried out without an image",
-        ));
+        tell(Finding::note("sandbox", "not tried: there is no image"));
     }
 }
