@@ -1,4 +1,4 @@
-//! Who calls, and what that caller's sandbox is named.
+//! The identity of a caller, and the name of its sandbox.
 //!
 //! ```text
 //! (issuer, subject) ──► User ──┐
@@ -10,8 +10,8 @@
 //! - Exact bytes decide. Nothing is trimmed, folded or normalised: `a` and `a ` are two users, and
 //!   so are the composed and the decomposed `é`. An id that cannot be kept exactly is refused.
 //! - A name depends on instance, issuer and subject alone, so every server computes the same one.
-//! - A name finds a sandbox, it proves nothing: whoever may choose ids can make two that share 48
-//!   bits of hash. The labels with the full issuer and subject prove whose a container is.
+//! - A name finds a sandbox but proves nothing: an attacker who can choose ids can make two that share
+//!   48 bits of hash. The labels with the full issuer and subject prove whose container it is.
 
 mod shown;
 
@@ -73,30 +73,30 @@ pub enum IdentityError {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(String);
 
-/// Who vouches for a subject: `local` for the one who launched the process, else a URL. Bounds as
-/// for [`Subject`].
+/// The authority for a subject: `local` for the user who launched the process, otherwise a URL. Bounds
+/// as for [`Subject`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Issuer(String);
 
 /// One user: the same subject at two issuers is two users.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct User {
-    /// Who vouches for the subject.
+    /// The authority for the subject.
     pub issuer: Issuer,
     /// The id at that issuer.
     pub subject: Subject,
 }
 
-/// Who calls, as the credential on this one request says.
+/// The caller, as the credential of this request shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     /// Whose sandbox it is.
     pub user: User,
-    /// What the credential is good for.
+    /// The scopes of the credential.
     pub scopes: Scopes,
 }
 
-/// One thing that a credential may be good for.
+/// One thing that a credential may allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// The tools, over MCP.
@@ -105,7 +105,7 @@ pub enum Scope {
     Files,
 }
 
-/// What a credential is good for.
+/// The scopes of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scopes {
     /// The tools, over MCP.
@@ -137,7 +137,7 @@ impl Scopes {
         self
     }
 
-    /// What is in both.
+    /// The scopes that are in both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -188,19 +188,19 @@ pub struct SandboxName {
 }
 
 impl Subject {
-    /// The exact text, as it stands in the label.
+    /// The exact text, as in the label.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Issuer {
-    /// The issuer of whoever launched the process, for stdio.
+    /// The issuer of the user who launched the process, for stdio.
     pub fn local() -> Self {
         Self("local".to_owned())
     }
 
-    /// The exact text, as it stands in the label.
+    /// The exact text, as in the label.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -215,8 +215,8 @@ impl User {
         }
     }
 
-    /// SHA-256 of issuer and subject, each behind its length: without it, (`ab`, `c`) and
-    /// (`a`, `bc`) would be one.
+    /// SHA-256 of issuer and subject, each prefixed with its length, so that (`ab`, `c`) and
+    /// (`a`, `bc`) differ.
     fn hash(&self) -> impl AsRef<[u8]> {
         let mut hash = Sha256::new();
         for part in [self.issuer.as_str(), self.subject.as_str()] {
@@ -228,7 +228,7 @@ impl User {
 }
 
 impl Instance {
-    /// The text, as it stands in names and in the label.
+    /// The text, as in names and in the label.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -261,14 +261,14 @@ impl SandboxName {
         &self.full
     }
 
-    /// What tells users apart, the same in every instance: `<slug>-<12 hex digits>`.
+    /// The part that identifies the user, the same in every instance: `<slug>-<12 hex digits>`.
     pub fn user_part(&self) -> &str {
         &self.full[self.user_at..]
     }
 }
 
-/// What people recognise of a subject: its ASCII letters and digits in lower case, one `-` for
-/// all between. Many subjects share one.
+/// The readable part of a subject: its ASCII letters and digits in lower case, with one `-` for
+/// everything between them. Several subjects may share one.
 fn slug(subject: &str) -> String {
     let words: Vec<&str> = subject
         .split(|c: char| !c.is_ascii_alphanumeric())

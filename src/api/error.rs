@@ -89,7 +89,7 @@ impl ToolError {
                 Code::NoSpace,
                 format!(
                     "{} MiB are free on the Engine's disk, but {} MiB must stay free, so there is no \
-                     room for a new workspace. The operator can free space or lower CASEMATE_DISK_FLOOR.",
+                     room for a new workspace. The operator can free space or lower CASEMATE_MIN_FREE_DISK.",
                     free >> 20,
                     floor >> 20
                 ),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::line::Event;
 use super::{Audit, AuditSubject, AuditWriteError, Call, CommandStart, Digest};
 
-/// What is known of a call when it begins. `None` of it where nothing is recorded.
+/// The facts about a call when it begins.
 #[derive(Debug)]
 pub struct CallStart {
     audit: Audit,
@@ -17,11 +17,10 @@ pub struct CallStart {
 }
 
 impl Audit {
-    /// A call of `tool` that begins now, with `arguments` as they are hashed; `None` where
-    /// nothing is recorded.
+    /// Begins the record of a call of `tool`, with the `arguments` to hash; `None` if the audit is off.
     ///
     /// # Errors
-    /// [`AuditWriteError`]: it must not be made.
+    /// [`AuditWriteError`]: the call must not be made.
     pub async fn begin(
         &self,
         user: impl FnOnce() -> AuditSubject,
@@ -44,11 +43,11 @@ impl Audit {
 }
 
 impl CallStart {
-    /// Records that it is about to be made, and waits until that line is written: for what
-    /// goes on when its server is killed.
+    /// Records that the call is about to be made, and waits until that line is written. For calls that
+    /// continue if the server is killed.
     ///
     /// # Errors
-    /// [`AuditWriteError`]: it must not be made.
+    /// [`AuditWriteError`]: the call must not be made.
     pub async fn begun(&mut self) -> Result<(), AuditWriteError> {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let (arguments_sha256, arguments) = self.arguments.clone().end();
@@ -64,7 +63,7 @@ impl CallStart {
         Ok(())
     }
 
-    /// For what else of the call is hashed.
+    /// For other content of the call.
     pub fn digest(&self) -> Digest {
         Digest::new(self.audit.has_content())
     }
@@ -72,7 +71,7 @@ impl CallStart {
     /// Records it, and waits until the line is written.
     ///
     /// # Errors
-    /// [`AuditWriteError`]: it was made and is not recorded, or that is not known.
+    /// [`AuditWriteError`]: the call was made, but it is not recorded, or may not be.
     pub async fn end(
         self,
         content: Digest,

@@ -1,14 +1,14 @@
-//! Hashes of what passes, and with `audit_content` the beginning of it.
+//! Hashes of content, and with `audit_content` the beginning of the content.
 
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-/// What is kept of each content with `audit_content`, in bytes: a command and what it said
-/// are rarely more, and a line stays readable.
+/// Bytes that `audit_content` keeps of each content: a command and its output are rarely longer, and
+/// a line stays readable.
 pub const CONTENT_BYTES: usize = 64 * 1024;
 
-/// Takes bytes as they pass.
+/// Hashes bytes as they arrive.
 #[derive(Debug, Clone)]
 pub struct Digest {
     hash: Sha256,
@@ -17,7 +17,7 @@ pub struct Digest {
 }
 
 impl Digest {
-    /// Nothing yet. `keeps`: also the beginning.
+    /// Of nothing yet. `keeps`: also keeps the beginning.
     pub fn new(keeps: bool) -> Self {
         Self {
             hash: Sha256::new(),
@@ -26,14 +26,14 @@ impl Digest {
         }
     }
 
-    /// Of these bytes alone.
+    /// Of these bytes only.
     pub fn of(keeps: bool, bytes: &[u8]) -> Self {
         let mut digest = Self::new(keeps);
         digest.add(bytes);
         digest
     }
 
-    /// More of it.
+    /// Adds more bytes.
     pub fn add(&mut self, bytes: &[u8]) {
         self.hash.update(bytes);
         self.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -43,18 +43,18 @@ impl Digest {
         }
     }
 
-    /// Whether nothing passed.
+    /// Whether there were no bytes.
     pub fn is_empty(&self) -> bool {
         self.bytes == 0
     }
 
-    /// The hash in hexadecimal, and what was kept. What is not UTF-8 is replaced.
+    /// The hash in hexadecimal and the kept beginning, with invalid UTF-8 replaced.
     pub fn end(self) -> (String, Option<String>) {
         let kept = self.kept.map(|kept| {
             let cut = u64::try_from(kept.len()).is_ok_and(|kept| kept < self.bytes);
             let mut text = String::from_utf8_lossy(&kept).into_owned();
             if cut {
-                // A name of its own would be one more field that may be missing.
+                // In the text, because a separate field could be missing.
                 let _ = write!(text, "… [{} bytes in all]", self.bytes);
             }
             text

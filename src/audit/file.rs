@@ -7,13 +7,13 @@ use std::path::Path;
 
 use super::line::Server;
 
-/// What every name begins with.
+/// Prefix of every name.
 const PREFIX: &str = "audit-";
 
-/// What every name ends with.
+/// Suffix of every name.
 const SUFFIX: &str = ".jsonl";
 
-/// A name's parts: those of one server differ in the last alone.
+/// The parts of a name. The names of one server differ only in the last part.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name {
     /// When the server started and its id: `20261124T141500.123Z-0a1b2c3d`.
@@ -41,7 +41,7 @@ impl Name {
         }
     }
 
-    /// `None`: a name of something else.
+    /// `None`: not the name of an audit file.
     pub fn parse(name: &str) -> Option<Self> {
         let inner = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
         let (chain, part) = inner.rsplit_once('-')?;
@@ -71,7 +71,7 @@ pub fn list(directory: &Path) -> io::Result<Vec<Name>> {
     Ok(names)
 }
 
-/// Makes the directory, for nobody but its owner: lines name users.
+/// Creates the directory so that only its owner can read it: lines name users.
 pub fn make_directory(directory: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -79,8 +79,8 @@ pub fn make_directory(directory: &Path) -> io::Result<()> {
         .create(directory)
 }
 
-/// Begins a file with its first line, locked. It has its name only when it has the line:
-/// none is ever empty. A kill in between leaves a `.new` file, which nobody reads.
+/// Begins a file with its first line, locked. It gets its name when it has the line, so a file is never
+/// empty. A kill before that leaves a `.new` file, which is never read.
 pub fn begin(directory: &Path, name: &Name, line: &str) -> io::Result<File> {
     let path = directory.join(name.to_string());
     let new = directory.join(format!("{name}.new"));

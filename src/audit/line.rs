@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The hash is the SHA-256 of the line's bytes up to the comma before `"hash"`. It needs no
-//! canonical form, and anybody can check it: `head -c -76 | sha256sum` of a line.
+//! canonical form, and is easy to check: `head -c -76 | sha256sum` of a line.
 
 use std::time::SystemTime;
 
@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::sha256;
 
-/// What the first line of a server says of a line before it.
+/// The `prev` of a server's first line.
 pub const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Bytes of a line at most: three contents of 64 KiB, as JSON writes control characters
-/// (six bytes for one), and the rest. A longer one is none of ours.
+/// Longest line, in bytes: three contents of 64 KiB, as JSON writes control characters (six bytes
+/// each), and the rest. A longer line is not from this server.
 pub const LINE_BYTES: usize = 2 << 20;
 
 /// Between the line and its hash.
@@ -29,13 +29,13 @@ const END: &str = "\"}";
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditSubject {
-    /// Who vouches for the subject.
+    /// The issuer of the subject.
     pub issuer: String,
     /// The name.
     pub subject: String,
 }
 
-/// A command that is about to run: what kills its server in the middle leaves this.
+/// A command that is about to run. If its server is killed, this line is left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CommandStart {
     /// Random; the line of the call has it too.
@@ -71,19 +71,19 @@ pub struct Call {
     /// Of the result as JSON; over HTTP of the bytes of the answer.
     pub result_sha256: String,
     /// A command's outcome, `ok`, or the error's code. `broken_off` for a transfer that
-    /// did not come to its end.
+    /// did not complete.
     pub outcome: String,
     /// From the call to its answer.
     pub duration_ms: u64,
-    /// The id of the container that it was made in; `None` where it came to none.
+    /// The id of the container; `None` if the call did not reach one.
     pub container: Option<String>,
-    /// What the arguments were, with `audit_content`, up to a bound.
+    /// With `audit_content`: the beginning of the arguments.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arguments: Option<String>,
-    /// Over HTTP: what was sent in, as above.
+    /// Over HTTP: the content that was sent in, as above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
-    /// What the result was, as above.
+    /// The result, as above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
 }
@@ -95,17 +95,16 @@ pub struct RemovalRecord {
     pub what: &'static str,
     /// Its name.
     pub name: String,
-    /// Whose it was.
+    /// Its user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<AuditSubject>,
     /// Why it is removed.
     pub reason: String,
-    /// `begun` before it, then `done` or what went wrong: who is killed in between
-    /// leaves the first.
+    /// First `begun`, then `done` or what went wrong. If the server is killed, only the first is left.
     pub outcome: String,
 }
 
-/// What a line tells.
+/// The event that a line records.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
@@ -115,7 +114,7 @@ pub enum Event {
         version: &'static str,
         /// Its process.
         pid: u32,
-        /// Where the files of other servers ended at that time, the newest.
+        /// The ends of the newest files of other servers at that time.
         others: Vec<Anchor>,
     },
     /// The first line of a server's next file.
@@ -131,14 +130,14 @@ pub enum Event {
     Removal(RemovalRecord),
     /// Lines could not be written for a while.
     Resumed {
-        /// Calls that were refused meanwhile.
+        /// Calls that were refused until then.
         refused: u64,
     },
     /// A server that was killed has left this file; another one closes it.
     Sealed {
-        /// Who closes it.
+        /// The server that closes it.
         by: String,
-        /// Bytes of a line that was not finished, which stand before this one.
+        /// Bytes of an unfinished line before this one.
         torn_bytes: usize,
         /// Of those bytes.
         torn_sha256: String,
@@ -147,7 +146,7 @@ pub enum Event {
     Stopped {},
 }
 
-/// Where a file ended when somebody looked.
+/// The end of a file when another server started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Anchor {
     /// Its name.
@@ -158,7 +157,7 @@ pub struct Anchor {
     pub hash: String,
 }
 
-/// Who writes.
+/// The server that writes.
 #[derive(Debug, Clone, Serialize)]
 pub struct Server {
     node: String,
@@ -168,7 +167,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// With an id of its own.
+    /// With a new id.
     pub fn new(node: String, instance: String) -> Self {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let id = id.chars().take(8).collect();
@@ -186,7 +185,7 @@ struct HashedFields<'a> {
     event: &'a Event,
 }
 
-/// Where a chain is.
+/// The end of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainHead {
     /// Of the last line.
@@ -204,7 +203,7 @@ impl ChainHead {
         }
     }
 
-    /// The next line, with its line feed. The chain goes on from it.
+    /// Adds a line to the chain and returns it with its line feed.
     pub fn add(&mut self, server: &Server, event: &Event) -> serde_json::Result<String> {
         let seq = self.seq + 1;
         let mut line = serde_json::to_string(&HashedFields {
@@ -225,7 +224,7 @@ impl ChainHead {
     }
 }
 
-/// A line as it is read: what the check needs.
+/// A stored line, with the fields that the check needs.
 #[derive(Debug, Deserialize)]
 pub struct StoredLine {
     /// Its number.
@@ -234,7 +233,7 @@ pub struct StoredLine {
     pub prev: String,
     /// Its own.
     pub hash: String,
-    /// What it tells.
+    /// The kind of its event.
     pub kind: String,
     /// See [`Event::Sealed`].
     pub torn_bytes: Option<usize>,
@@ -246,12 +245,12 @@ pub struct StoredLine {
 }
 
 impl StoredLine {
-    /// A line without its line feed; `None`: none of ours.
+    /// From a line without its line feed; `None`: not a line of an audit.
     pub fn parse(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
     }
 
-    /// Whether `line` is what its hash was made of.
+    /// Whether the hash is that of `line`.
     pub fn is_whole(&self, line: &[u8]) -> bool {
         let end = MARK.len() + NOTHING.len() + END.len();
         let Some(at) = line.len().checked_sub(end) else {

@@ -1,5 +1,5 @@
-//! Closes what servers have left that were killed. Each server holds a lock on its file,
-//! which the kernel lets go of with the process.
+//! Closes the files of killed servers. Each server holds a lock on its file, which the kernel releases
+//! when the process ends.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -9,16 +9,15 @@ use super::digest::sha256;
 use super::file::{self, Name};
 use super::line::{Anchor, ChainHead, Event, LINE_BYTES, Server, StoredLine};
 
-/// Servers whose ends are told in the first line of the next, those that wrote last.
+/// Servers whose last lines are named in the first line of the next server, the latest ones.
 const CHAIN_LIMIT: usize = 32;
 
-/// What is read of a file first: most lines are some hundred bytes.
+/// Bytes that are read of a file first: most lines have some hundred.
 const TAIL_BYTES: u64 = 64 << 10;
 
-/// Seals the files of servers that are gone, and returns where the files of those end that
-/// wrote last. All are looked at: a server may have been killed long after hundreds of
-/// others, of a timer say, have come and gone. One that cannot be read is left as it is:
-/// the check names it.
+/// Seals the files of servers that are gone, and returns the ends of the latest files. Checks all
+/// files: a server may be killed long after hundreds of others, of a timer say, started and ended. A
+/// file that cannot be read is left as it is; the check names it.
 pub fn all(directory: &Path, server: &Server) -> io::Result<Vec<Anchor>> {
     let names = file::list(directory)?;
     let newest = names.iter().enumerate().filter(|(at, name)| {
@@ -49,7 +48,7 @@ pub fn all(directory: &Path, server: &Server) -> io::Result<Vec<Anchor>> {
     Ok(anchors.split_off(anchors.len().saturating_sub(CHAIN_LIMIT)))
 }
 
-/// Where the file ends, after it was sealed if that was due.
+/// The end of the file, which is sealed first if necessary.
 fn one(path: &Path, server: &Server) -> io::Result<Option<ChainHead>> {
     let mut file = OpenOptions::new().read(true).append(true).open(path)?;
     let is_left = file.try_lock().is_ok();
@@ -66,7 +65,7 @@ fn one(path: &Path, server: &Server) -> io::Result<Option<ChainHead>> {
     let mut text = String::new();
     let mut torn = tail.torn.as_slice();
     if let Some(whole) = StoredLine::parse(torn).filter(|line| line.is_whole(torn)) {
-        // All of it is there but the line feed.
+        // Only the line feed is missing.
         (head.seq, head.hash) = (whole.seq, whole.hash);
         torn = &[];
         text.push('\n');
@@ -81,7 +80,7 @@ fn one(path: &Path, server: &Server) -> io::Result<Option<ChainHead>> {
     text += &head.add(server, &sealed)?;
     let length = file.metadata()?.len();
     if let Err(error) = file.write_all(text.as_bytes()) {
-        // Half a seal would be one more thing to explain.
+        // So that no half seal is left.
         let _ = file.set_len(length);
         return Err(error);
     }
@@ -92,13 +91,13 @@ fn one(path: &Path, server: &Server) -> io::Result<Option<ChainHead>> {
 struct FileTail {
     /// The last whole line.
     last: Option<StoredLine>,
-    /// What is behind the last line feed.
+    /// The bytes after the last line feed.
     torn: Vec<u8>,
 }
 
 impl FileTail {
     fn read(file: &mut File) -> io::Result<Self> {
-        // A line that was torn, the one before it, and what ends that.
+        // A torn line, the one before it, and two line feeds.
         let most = u64::try_from(2 * LINE_BYTES + 2).unwrap_or(u64::MAX);
         let length = file.metadata()?.len();
         let short = Self::read_last(file, length, TAIL_BYTES)?;
@@ -108,7 +107,7 @@ impl FileTail {
         }
     }
 
-    /// Of the last `most` of `length` bytes.
+    /// From the last `most` of `length` bytes.
     fn read_last(file: &mut File, length: u64, most: u64) -> io::Result<Self> {
         file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
         let mut bytes = Vec::new();

@@ -166,12 +166,12 @@ fn what_is_missing_moved_or_added_is_named() {
     assert_eq!(moved.len(), 2, "{moved:?}");
     assert_eq!(
         moved[1],
-        (Some(4), "line number 3 is not at its place".to_owned())
+        (Some(4), "line number 3 is out of place".to_owned())
     );
     let twice = with(&|lines| lines.insert(3, lines[2].clone()));
     assert_eq!(
         twice,
-        [(Some(4), "line number 3 is not at its place".to_owned())]
+        [(Some(4), "line number 3 is out of place".to_owned())]
     );
     let added = with(&|lines| lines.push(lines[4].clone()));
     assert!(added.iter().all(|(line, _)| *line == Some(7)), "{added:?}");

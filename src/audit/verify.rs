@@ -1,11 +1,10 @@
-//! Reads the files again and says what does not hold.
+//! Reads the files again and reports changes.
 //!
-//! What can be known: a line that was changed, removed, added or moved, also a whole file
-//! between others, and lines cut off at the end of a file that a later one follows, or that
-//! was closed before a later server started. What cannot: whether lines are missing at the
-//! end of the last file of a server that was killed and that no server has sealed since;
-//! and who may write the files can replace all of them by a chain of their own, but for what
-//! somebody has kept of the hashes elsewhere: [`Report::heads`] are for that.
+//! It finds lines that were changed, removed, added or moved, a missing file between others, and
+//! lines cut off at the end of a file that a later one follows or that was closed before a later
+//! server started. It cannot find lines cut off at the end of the last file of a killed server that no
+//! server has sealed since. An attacker who can write the files can replace all of them by another
+//! chain; only hashes kept elsewhere ([`Report::heads`]) show that.
 
 mod walk;
 
@@ -21,9 +20,6 @@ use super::file::{self, Name};
 use super::line::{Anchor, ChainHead, LINE_BYTES, StoredLine};
 use walk::{FileEnd, Walk};
 
-/// Findings of one file that are kept: who replaced a file need not fill the memory.
-const FINDING_LIMIT: usize = 100;
-
 /// Something about a line, or about a file as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -31,7 +27,7 @@ pub struct Finding {
     pub file: PathBuf,
     /// From 1; `None`: the file.
     pub line: Option<u64>,
-    /// What is wrong with it, or what is to be known of it.
+    /// The change or the note.
     pub what: String,
 }
 
@@ -45,25 +41,25 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What was found.
+/// The result of the check.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Files that were read.
     pub files: u64,
     /// Lines that were read.
     pub lines: u64,
-    /// What does not hold: somebody changed something.
+    /// Changes.
     pub findings: Vec<Finding>,
-    /// What has another reason, or may have.
+    /// Oddities that have, or may have, another reason.
     pub notes: Vec<Finding>,
-    /// How each file ends: kept elsewhere, it proves later that nothing before was changed.
+    /// The last hash of each file: kept elsewhere, it later proves that no line before was changed.
     pub heads: BTreeMap<PathBuf, String>,
 }
 
-/// Checks these files, and all those in these directories. Blocks.
+/// Checks these files, and all files in these directories. Blocks.
 ///
 /// # Errors
-/// One that cannot be read.
+/// A file that cannot be read.
 pub fn verify(paths: &[PathBuf]) -> io::Result<Report> {
     let mut report = Report::default();
     let mut directories: BTreeMap<PathBuf, Vec<Name>> = BTreeMap::new();
@@ -75,7 +71,7 @@ pub fn verify(paths: &[PathBuf]) -> io::Result<Report> {
         }
         let name = path.file_name().and_then(|name| name.to_str());
         let Some(name) = name.and_then(Name::parse) else {
-            let what = "has no name of a file of an audit";
+            let what = "does not have the name of an audit file";
             return Err(io::Error::other(format!("{} {what}", path.display())));
         };
         let directory = path.parent().unwrap_or(Path::new("")).to_owned();
@@ -95,7 +91,7 @@ pub fn verify(paths: &[PathBuf]) -> io::Result<Report> {
     Ok(report)
 }
 
-/// What the servers saw of each other's files when they started.
+/// The lines of each other's files that the servers saw when they started.
 fn anchors(directory: &Path, names: &[Name]) -> io::Result<BTreeMap<Name, Vec<Anchor>>> {
     let mut anchors: BTreeMap<Name, Vec<Anchor>> = BTreeMap::new();
     for name in names.iter().filter(|name| name.part == 1) {
@@ -143,7 +139,7 @@ impl Check<'_> {
         }
         match before {
             Some((last, head)) if last.next() == *name => Some(head.clone()),
-            // Who keeps files for a time removes the oldest.
+            // The oldest files may be removed after a time.
             None => {
                 let what = "the files before it are not here".to_owned();
                 self.note(name, None, what);
@@ -165,7 +161,7 @@ impl Check<'_> {
     ) -> io::Result<ChainHead> {
         let path = self.path(name);
         let file = File::open(&path)?;
-        // Before it is read: a server that ends meanwhile leaves a last line.
+        // Before reading: a server that ends during the check leaves a last line.
         let is_open = file.try_lock_shared().is_err();
         let anchors = self.anchors.remove(name).unwrap_or_default();
         let mut walk = Walk::new(from, anchors);
@@ -199,7 +195,7 @@ impl Check<'_> {
         Ok(walk.head)
     }
 
-    /// Files that servers saw and that are no more, but for the oldest.
+    /// Files that servers saw and that are gone, except the oldest.
     fn missing_files(&mut self) {
         let first = self.names.first().cloned();
         let missing: Vec<Name> = std::mem::take(&mut self.anchors).into_keys().collect();

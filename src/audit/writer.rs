@@ -1,4 +1,4 @@
-//! What one server writes: its files, one after the other.
+//! Writes the files of one server.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -11,11 +11,11 @@ use super::file::{self, Name};
 use super::line::{ChainHead, Event, Server};
 use super::seal;
 
-/// How often the disk is asked to have what was written, while calls come: a loss of power
-/// costs no more lines than that. The kernel does it by itself within half a minute.
+/// How often lines are synced to the disk while calls come: a loss of power costs the lines of this
+/// time. Without it the kernel syncs within half a minute.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Writes lines. Blocks: it has a thread of its own.
+/// Writes lines. Blocks, so it runs on a separate thread.
 #[derive(Debug)]
 pub struct Writer {
     directory: PathBuf,
@@ -23,17 +23,17 @@ pub struct Writer {
     server: Server,
     name: Name,
     file: File,
-    /// Of whole lines in the file.
+    /// Bytes of whole lines in the file.
     length: u64,
     head: ChainHead,
-    /// What was written last was not written whole.
+    /// The last write failed and may have left a part.
     broken: bool,
     settled: Instant,
 }
 
 impl Writer {
-    /// Makes the directory, seals what is left in it and begins a file. The next one is
-    /// begun when it has `limit` bytes.
+    /// Creates the directory, seals the files of killed servers and begins a file, which holds about
+    /// `limit` bytes.
     pub fn open(directory: PathBuf, limit: u64, server: Server) -> Result<Self, AuditError> {
         let others = file::make_directory(&directory)
             .and_then(|()| seal::all(&directory, &server))
@@ -68,9 +68,9 @@ impl Writer {
         })
     }
 
-    /// Writes a line for each event, all of them or none, and returns how many. After it
-    /// failed, the next that succeeds says so with a line of its own: `refused` calls
-    /// were not made meanwhile. Without events it only tries.
+    /// Writes a line for each event, all of them or none, and returns how many. After a failure the
+    /// next success first writes a `resumed` line with the number of `refused` calls. Without events it
+    /// only tries.
     pub fn append(&mut self, events: &[&Event], refused: u64) -> io::Result<u64> {
         let resumed = Event::Resumed { refused };
         let first = self.broken.then_some(&resumed);
@@ -86,7 +86,7 @@ impl Writer {
         if self.length >= self.limit || !self.is_ours()? {
             self.next_part()?;
         }
-        // The next line goes on from what is in the file, and from nothing else.
+        // The next line follows only a line that is in the file.
         let mut head = self.head.clone();
         let (mut text, mut lines) = (String::new(), 0);
         for event in events {
@@ -94,8 +94,8 @@ impl Writer {
             lines += 1;
         }
         if let Err(error) = self.file.write_all(text.as_bytes()) {
-            // What there is of it was promised to nobody. Where that fails too it is
-            // tried again before the next line.
+            // No call was told that this was written. If this fails too, it is repeated before the
+            // next line.
             let _ = self.file.set_len(self.length);
             return Err(error);
         }
@@ -104,8 +104,8 @@ impl Writer {
         Ok(lines)
     }
 
-    /// Whether the file is still there and only this server wrote to it. Otherwise another
-    /// one is begun, and the check finds what happened to this one.
+    /// Whether the file still exists and only this server wrote to it. Otherwise the next file is
+    /// begun, and the check reports this one.
     fn is_ours(&self) -> io::Result<bool> {
         let found = self.file.metadata()?;
         Ok(found.nlink() > 0 && found.len() == self.length)
@@ -117,13 +117,13 @@ impl Writer {
         let line = head.add(&self.server, &Event::Continued { after })?;
         let file = file::begin(&self.directory, &name, &line)?;
         self.settle_now();
-        // The lock of the one before goes with its handle.
+        // The lock of the previous file ends with its handle.
         (self.name, self.head, self.file) = (name, head, file);
         self.length = bytes(line.len());
         Ok(())
     }
 
-    /// Asks the disk to have it, now and then. Nobody waits for it.
+    /// Syncs to the disk from time to time. No call waits for it.
     pub fn settle(&mut self) {
         if self.settled.elapsed() >= SYNC_INTERVAL {
             self.settle_now();
@@ -131,7 +131,7 @@ impl Writer {
     }
 
     fn settle_now(&mut self) {
-        // What cannot be written is found by the next line.
+        // If it fails, the next line fails too.
         let _ = self.file.sync_data();
         self.settled = Instant::now();
     }

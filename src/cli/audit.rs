@@ -1,4 +1,4 @@
-//! `casemate audit verify`: whether the records of calls are as they were written.
+//! `casemate audit verify`: checks that the audit is as it was written.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -18,8 +18,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Find lines that were changed, removed or moved. Ends with 0 when there are none, with 2
-    /// when there are, and with 1 when it cannot be known.
+    /// Find lines that were changed, removed or moved. Ends with 0 if there are none, with 2
+    /// if there are, and with 1 if it could not check.
     Verify(VerifyArgs),
 }
 
@@ -34,10 +34,10 @@ struct VerifyArgs {
     json: bool,
 }
 
-/// Something does not hold. 1 is what every verb ends with that failed.
+/// The exit code for changes. 1 is that of every verb that failed.
 const CHANGED: u8 = 2;
 
-/// Prints what was found.
+/// Prints the report.
 ///
 /// # Errors
 /// A file that cannot be read.
@@ -67,6 +67,6 @@ fn print(report: &Report, out: &mut impl std::io::Write) -> std::io::Result<()> 
     let (files, lines) = (report.files, report.lines);
     match report.findings.len() {
         0 => writeln!(out, "{lines} lines in {files} files: as they were written"),
-        found => writeln!(out, "{lines} lines in {files} files: {found} do not hold"),
+        found => writeln!(out, "{lines} lines in {files} files: {found} changes found"),
     }
 }

@@ -1,5 +1,5 @@
-//! `casemate backup`: workspaces into a directory or a bucket; `casemate backup verify`:
-//! whether they are whole there; `casemate backup list`: which there are.
+//! `casemate backup` copies workspaces to a directory or a bucket, `casemate backup verify` checks the
+//! copies, and `casemate backup list` lists them.
 
 mod list;
 
@@ -29,7 +29,7 @@ pub struct Args {
     action: Option<Action>,
     #[command(flatten)]
     selection: UsersArgs,
-    /// A directory or s3://bucket/prefix; else the setting backup_target.
+    /// A directory or s3://bucket/prefix; default: the setting backup_target.
     #[arg(long, value_name = "TARGET")]
     to: Option<BackupTarget>,
     /// Print JSON: an array with the manifest of each backup.
@@ -41,9 +41,9 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Read backups whole and compare them with their hashes.
+    /// Read whole backups and compare them with their hashes.
     Verify(VerifyArgs),
-    /// List the backups that there are.
+    /// List the backups.
     List(list::Args),
 }
 
@@ -52,17 +52,17 @@ enum Action {
 struct VerifyArgs {
     #[command(flatten)]
     selection: UsersArgs,
-    /// A directory or s3://bucket/prefix; else the setting backup_target.
+    /// A directory or s3://bucket/prefix; default: the setting backup_target.
     #[arg(long, value_name = "TARGET")]
     from: Option<BackupTarget>,
-    /// Which backup of the user; else the newest.
+    /// Which backup of the user; default: the newest.
     #[arg(long, value_name = "ID", conflicts_with = "all")]
     id: Option<Id>,
     #[command(flatten)]
     settings: SettingsArgs,
 }
 
-/// Where the users of a name are looked for.
+/// Where a user's name is looked up.
 #[derive(Clone, Copy)]
 enum UserLookup {
     /// Those that have a container or a volume.
@@ -71,7 +71,7 @@ enum UserLookup {
     ToStore,
 }
 
-/// What the verbs of backups work with.
+/// The parts that the verbs of backups share.
 pub(super) struct Session {
     engine: Engine,
     pub(super) manager: Manager,
@@ -80,7 +80,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// To be made inside of the runtime.
+    /// Must be created inside the runtime.
     pub(super) fn begin(
         config: Config,
         engine: Engine,
@@ -88,7 +88,7 @@ impl Session {
         target: Option<BackupTarget>,
     ) -> anyhow::Result<Self> {
         let target = target.or_else(|| config.backup.target.clone());
-        let target = target.context("where to? name a target, or set backup_target")?;
+        let target = target.context("no target for backups: name one, or set backup_target")?;
         let store = Store::open(&target, &AwsVariables::read(&ProcessEnvironment))?;
         let stop = setup::stop_on_signal()?;
         let progress = Progress::new();
@@ -105,11 +105,11 @@ impl Session {
         })
     }
 
-    /// The user of this name that has backups here, or else one that the Engine knows: what is wrong
-    /// with its backups is then said.
+    /// The user of this name that has backups here, or otherwise one that the Engine knows, so that the
+    /// error is about its backups.
     ///
     /// # Errors
-    /// None, or several; the store's.
+    /// No such user, or several; the store's.
     pub(super) async fn stored_user(
         &self,
         name: &Subject,
@@ -169,7 +169,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     let (config, engine) = setup::verb(args.settings)?;
     setup::runtime()?.block_on(async {
-        // It removes nothing that was complete.
+        // A stopped run removes no complete backup.
         let session = Session::begin(config, engine, Audit::off(), args.to)?;
         let workspaces = session
             .workspaces(&args.selection, UserLookup::ToEngine)

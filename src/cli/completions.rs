@@ -1,5 +1,5 @@
-//! `casemate completions`: what a shell needs to complete this command's flags. Hidden: packages
-//! run it once.
+//! `casemate completions`: the script with which a shell completes this command's flags. Hidden:
+//! packages run it once.
 
 use std::io;
 

@@ -1,5 +1,5 @@
-//! `casemate doctor`: prints what was found. Its exit code is that of a monitoring plugin: 0 with
-//! nothing worse than a note, 1 with warnings, 2 with errors, 3 when it could not tell.
+//! `casemate doctor`: prints the findings. Its exit code is that of a monitoring plugin: 0 with nothing
+//! worse than a note, 1 with warnings, 2 with errors, 3 if it could not check.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ pub struct Args {
     settings: SettingsArgs,
 }
 
-/// All of it, for programs.
+/// The whole report, for programs.
 #[derive(Debug, Serialize)]
 struct Report {
     version: &'static str,
@@ -30,19 +30,19 @@ struct Report {
     settings: Vec<Value>,
 }
 
-/// One setting, as it holds for the user of a stdio server.
+/// One setting in force for the user of a stdio server.
 #[derive(Debug, Serialize)]
 struct Value {
     name: String,
-    /// `null`: it has none.
+    /// `null`: the setting has no value.
     value: Option<String>,
     from: String,
 }
 
-/// Looks, prints each finding as it comes, and then the settings.
+/// Checks, prints each finding at once, and then the settings.
 ///
 /// # Errors
-/// When nothing can be printed.
+/// The output cannot be written.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(args.settings, &ProcessEnvironment);
     match &config {
@@ -55,7 +55,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let stop = setup::stop_on_signal()?;
         let mut tell = |finding: Finding| {
             if !args.json {
-                // A reader that is gone does not keep the sandbox from being removed.
+                // If the reader is gone, the sandbox must still be removed.
                 let _ = write!(io::stdout().lock(), "{}", shown(&finding));
             }
             findings.push(finding);
@@ -85,7 +85,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(exit_code(report.worst))
 }
 
-/// Whether a server over HTTP would start, as one finds out itself.
+/// Whether a server over HTTP could authenticate callers, by the server's own check.
 fn callers(config: &Config) -> Result<(), String> {
     let made = Authenticator::new(config).map_err(anyhow::Error::from);
     made.map(drop).map_err(|error| format!("{error:#}"))
@@ -132,8 +132,7 @@ fn shown(finding: &Finding) -> String {
     line
 }
 
-/// The widest value that the columns of the settings make room for: a longer one moves what is
-/// after it.
+/// The widest value that fits its column; a longer one shifts the rest of its line.
 const VALUE_WIDTH: usize = 40;
 
 fn settings(settings: &[Value]) -> String {
@@ -150,7 +149,7 @@ fn settings(settings: &[Value]) -> String {
     settings.iter().map(line).collect()
 }
 
-/// What an Engine says is no place for what moves a cursor.
+/// Without control characters: an Engine's text must not move the cursor.
 fn plain(text: &str) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().map(plain).collect()
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_is_a_line_and_its_mend_another() {
+    fn a_finding_is_a_line_and_its_fix_another() {
         assert_eq!(
             shown(&finding(Severity::Ok, "as it should be", None)),
             "ok       disk          as it should be\n"

@@ -1,4 +1,4 @@
-//! A verb about several users: one after the other.
+//! Runs a verb for several users, one after the other.
 
 use anyhow::{bail, ensure};
 
@@ -7,11 +7,11 @@ use crate::identity;
 use crate::ops::backup::BackupError;
 use crate::snapshot::Snapshots;
 
-/// Does `operation` for each user, also after it failed for some, and prints what `tell` makes of
-/// each result. Returns the results.
+/// Runs `operation` for each user, even after it failed for some, and prints the line that `tell`
+/// makes of each result. Returns the results.
 ///
 /// # Errors
-/// Of one user, why it failed; of several, how many failed, at the end. Being told to stop ends it.
+/// For one user the error; for several, at the end, how many failed. Stopping ends the loop.
 pub async fn each<T>(
     progress: &Progress,
     workspaces: &[Snapshots],
@@ -39,7 +39,7 @@ pub async fn each<T>(
     Ok(done)
 }
 
-/// The user's name, without what moves a cursor.
+/// The user's name, safe for a terminal.
 pub fn shown(snapshots: &Snapshots) -> String {
     identity::shown(snapshots.user().subject.as_str())
 }

@@ -19,18 +19,18 @@ use crate::ops::users::{self, UserError};
 
 /// Below the flags in the long help.
 const HELP: &str = "\
-The command's output comes out byte for byte, both streams apart, and standard input goes in to \
-its end, all at the pace of the slower side. There is no terminal: lines that are typed are passed \
-on. In a shell loop that reads standard input, add </dev/null.
+Both output streams of the command are passed on byte for byte, and standard input goes in up to its \
+end, all at the pace of the slower side. There is no terminal: typed lines are passed on. In a shell \
+loop that reads standard input, add </dev/null.
 
 SIGINT, SIGTERM and SIGHUP are passed on to the command and its process group; a second one ends \
-the command with all it started. So does the end of this program, also by SIGKILL or because \
-nobody reads its output any more, and stopping it for 90 seconds. Background \
-processes of a command that ended by itself keep running; their output is discarded.
+the command with all its processes. So does the end of this program, even by SIGKILL or because the \
+reader of its output is gone, and stopping it for 90 seconds. Background processes of a command that \
+ended by itself keep running; their output is discarded.
 
-Exit code: the command's, or 128 + n where signal n ended it; 124 after --timeout; 125 when the \
-command was lost with its sandbox, or its input or output failed; 141 when nobody reads the output any more; 1 when it could not \
-be started.";
+Exit code: the command's, or 128 + n if signal n ended it; 124 after --timeout; 125 if the \
+command was lost with its sandbox, or its input or output failed; 141 if the reader of the output is \
+gone; 1 if it could not be started.";
 
 /// Flags of `exec`.
 #[derive(Debug, clap::Args)]
@@ -38,13 +38,13 @@ be started.";
 pub struct Args {
     #[command(flatten)]
     user: UserArgs,
-    /// Make the sandbox of a user who has none yet.
+    /// Make a sandbox for a new user.
     #[arg(long)]
     create: bool,
     /// Seconds after which the command is killed, 1 to 3600; with --json 120 unless given.
     #[arg(long)]
     timeout: Option<u32>,
-    /// Print JSON when it has ended: what `shell_exec` answers, with the beginning and the end of
+    /// Print JSON when it has ended: the answer of `shell_exec`, with the beginning and the end of
     /// a long output.
     #[arg(long)]
     json: bool,
@@ -56,19 +56,19 @@ pub struct Args {
     command: Vec<String>,
 }
 
-/// As timeout(1) says it.
+/// As timeout(1) reports it.
 const TIMED_OUT: u8 = 124;
 
-/// As docker(1) says that it failed itself.
+/// As docker(1) reports its own failure.
 const FAILED: u8 = 125;
 
-/// A shell shows an end by the signal n as 128 + n.
+/// A shell reports an end by the signal n as 128 + n.
 const SIGNALED: i32 = 128;
 
 /// Runs the command and ends with its exit code.
 ///
 /// # Errors
-/// When it could not be started; nobody of this name, or several.
+/// It could not be started; no user of this name, or several.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (config, engine) = setup::verb(args.settings.clone())?;
     let runtime = setup::runtime()?;
@@ -79,8 +79,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The user's sandbox is made where there is none, but a user is made only when asked for: a name
-/// that is spelled wrong would get an empty sandbox otherwise.
+/// A known user's sandbox is made if necessary, but a new user needs `--create`; otherwise a misspelled
+/// name would get an empty sandbox.
 async fn user(args: &Args, engine: &Engine, config: &Config) -> anyhow::Result<User> {
     let (name, issuer) = (args.user.name(), args.user.issuer());
     let known = users::on_engine(engine, &config.instance, name).await?;
@@ -97,7 +97,7 @@ async fn user(args: &Args, engine: &Engine, config: &Config) -> anyhow::Result<U
     }
 }
 
-/// Several arguments are quoted, so that the shell takes each for one word.
+/// Several arguments are quoted, so that each is one word to the shell.
 fn script(command: &[String]) -> String {
     if let [script] = command {
         return script.clone();

@@ -1,4 +1,4 @@
-//! `casemate gc`: the clean-up that servers do every hour, now.
+//! `casemate gc`: runs the hourly clean-up of servers now.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -15,17 +15,17 @@ use crate::sandbox::Manager;
 /// Flags of `gc`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only say what would be removed, and what is kept and why.
+    /// Only print what would be removed, and what is kept and why.
     #[arg(long)]
     dry_run: bool,
-    /// Print JSON: an array with an object a thing.
+    /// Print JSON: an array with one object per item.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     settings: SettingsArgs,
 }
 
-/// Removes what nobody needs.
+/// Removes unused containers, images and volumes.
 ///
 /// # Errors
 /// A wrong setting, or the Engine's.
@@ -54,7 +54,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     anyhow::ensure!(
         !is_stopped,
-        "stopped by a signal: what is not said was not looked at"
+        "interrupted: anything not listed was not checked"
     );
     let failed = |item: &PlanItem| matches!(item.disposition, Disposition::Failed(_));
     Ok(match items.iter().any(failed) {

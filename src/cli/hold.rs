@@ -1,4 +1,4 @@
-//! `casemate hold`: keeps a user's workspace whatever its age.
+//! `casemate hold`: keeps a user's workspace regardless of its age.
 
 use std::io::Write as _;
 
@@ -16,7 +16,7 @@ use crate::ops::gc::hold;
 pub struct Args {
     #[command(flatten)]
     user: UserArgs,
-    /// Let it go again: `volume_retention` holds for it then.
+    /// Release the hold: `volume_retention` applies again.
     #[arg(long)]
     release: bool,
     #[command(flatten)]
@@ -26,7 +26,7 @@ pub struct Args {
 /// Places or releases the hold.
 ///
 /// # Errors
-/// Nobody of this name, or several; nothing to release; the Engine's.
+/// No user of this name, or several; nothing to release; the Engine's.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let (config, engine) = setup::verb(args.settings)?;
     let instance = &config.instance;
@@ -44,8 +44,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// With an issuer the user needs no workspace yet, or any more: a hold may come first, and
-/// outlive it.
+/// With an issuer the user need not have a workspace: a hold may come before it and outlive it.
 async fn user(args: &UserArgs, engine: &Engine, instance: &Instance) -> anyhow::Result<User> {
     if let Some(issuer) = args.issuer() {
         return Ok(User {

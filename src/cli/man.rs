@@ -1,5 +1,4 @@
-//! `casemate man`: the manual pages, made from what `--help` is made from. Hidden: packages run it
-//! once.
+//! `casemate man`: the manual pages, from the same source as `--help`. Hidden: packages run it once.
 
 use std::path::PathBuf;
 
@@ -11,11 +10,11 @@ use super::Cli;
 /// Flags of `man`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the pages are written: casemate.1, and one for each verb.
+    /// The directory for the pages: casemate.1, and one for each verb.
     directory: PathBuf,
 }
 
-/// Writes them. Hidden verbs have none.
+/// Writes the pages. Hidden verbs have none.
 ///
 /// # Errors
 /// A directory that cannot be written.

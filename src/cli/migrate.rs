@@ -1,4 +1,4 @@
-//! `casemate migrate`: gives workspaces from before users had uids to their users' own.
+//! `casemate migrate`: moves workspaces of older versions to their users' own uids.
 
 use super::each::{each, shown};
 use super::progress::Progress;
@@ -16,18 +16,17 @@ use crate::snapshot::Snapshots;
 pub struct Args {
     #[command(flatten)]
     users: UsersArgs,
-    /// Also when commands run: they are ended.
+    /// Even if commands run; they are ended.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
     settings: SettingsArgs,
 }
 
-/// Moves each workspace that has not its user's uid into a volume that has.
+/// Moves each workspace that does not have its user's uid into a volume that has it.
 ///
 /// # Errors
-/// A wrong setting, or why not; of several users, when it failed for one. The old volume is in
-/// force then.
+/// A wrong setting, or a failed move, after which the old volume stays in use.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let (config, engine) = setup::verb(args.settings)?;
     let audit = setup::audit(&config, &engine)?;

@@ -4,13 +4,13 @@ use tracing_subscriber::layer::Identity;
 
 use crate::config::Environment;
 
-/// What sends traces; here nothing.
+/// The sender of traces; here it does nothing.
 #[derive(Debug)]
 #[must_use = "dropping it ends the traces"]
 pub struct Traces;
 
 /// # Errors
-/// None: as with the feature.
+/// None; the signature is that of the feature.
 #[expect(clippy::unnecessary_wraps, reason = "as with the feature")]
 pub fn layer(_: &dyn Environment) -> anyhow::Result<(Option<Identity>, Traces)> {
     Ok((None, Traces))

@@ -1,4 +1,4 @@
-//! How far a long work is: a bar on a terminal, and elsewhere a line when a step begins.
+//! Progress of a long operation: a bar on a terminal, otherwise a line when a step begins.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,26 +7,26 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::ops::backup::Event;
 
-/// With how many there are in all, about how many, and without.
+/// With a known total, with an estimate, and without one.
 const KNOWN: &str = "{msg} [{bar:30}] {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
 const ESTIMATED: &str =
     "{msg} [{bar:30}] {bytes} of about {total_bytes}, {bytes_per_sec}, about {eta} left";
 const UNKNOWN: &str = "{spinner} {msg} {bytes}, {bytes_per_sec}";
 
-/// On stderr: stdout has the results.
+/// Writes to stderr, because stdout has the results.
 #[derive(Debug, Clone)]
 pub(super) struct Progress(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
     user: String,
-    /// `None` where nobody looks at it.
+    /// `None` without a terminal and between operations.
     bar: Option<ProgressBar>,
     is_terminal: bool,
 }
 
 impl Progress {
-    /// Nothing yet.
+    /// Of no operation yet.
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(State {
             user: String::new(),
@@ -35,18 +35,18 @@ impl Progress {
         })))
     }
 
-    /// From now on it is about this user.
+    /// The following events are about this user.
     pub(super) fn begin(&self, user: &str) {
         user.clone_into(&mut self.state().user);
     }
 
-    /// What is told as it goes on.
+    /// The function that takes events.
     pub(super) fn listener(&self) -> impl Fn(Event) + Send + Sync + 'static {
         let this = self.clone();
         move |event| this.state().tell(event)
     }
 
-    /// It is over; `result` is a line on stdout, none when it is empty.
+    /// Ends the bar and prints `result` as a line on stdout, unless it is empty.
     pub(super) fn end(&self, result: &str) -> anyhow::Result<()> {
         if let Some(bar) = self.state().bar.take() {
             bar.finish_and_clear();
@@ -72,9 +72,10 @@ impl State {
                 return;
             }
             Event::Copying { number: 1, about } => ("copying".to_owned(), about),
-            Event::Copying { number, about } => {
-                (format!("it changed meanwhile: copy {number} of"), about)
-            }
+            Event::Copying { number, about } => (
+                format!("it changed while it was copied: copy {number} of"),
+                about,
+            ),
             Event::Verifying(bytes) => ("verifying".to_owned(), Some(bytes)),
             Event::Restoring(bytes) => ("restoring".to_owned(), Some(bytes)),
             Event::Comparing(bytes) => ("comparing".to_owned(), Some(bytes)),
@@ -84,7 +85,7 @@ impl State {
             bar.finish_and_clear();
         }
         if !self.is_terminal {
-            // Nobody to tell is no reason to stop.
+            // If stderr is closed, the operation continues.
             let _ = writeln!(std::io::stderr(), "{message}");
             return;
         }

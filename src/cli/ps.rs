@@ -1,4 +1,4 @@
-//! `casemate ps`: what runs, asked of the Engine and of each PID 1.
+//! `casemate ps`: lists sandboxes, as the Engine and each PID 1 report them.
 
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
@@ -14,15 +14,14 @@ use crate::sandbox::LiveSandbox;
 /// Flags of `ps`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Print JSON: an array with an object a sandbox.
+    /// Print JSON: an array with one object per sandbox.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     settings: SettingsArgs,
 }
 
-/// One sandbox, as it is shown. What only PID 1 knows is missing when it does not
-/// answer.
+/// One sandbox. The values that only PID 1 knows are missing if it does not answer.
 #[derive(Debug, Serialize)]
 struct Sandbox {
     user: String,
@@ -34,13 +33,13 @@ struct Sandbox {
     age_seconds: u64,
     idle_seconds: Option<u64>,
     memory_bytes: Option<u64>,
-    /// Of all that ran in the container.
+    /// Of all processes that ran in the container.
     cpu_ms: Option<u64>,
     processes: Option<u32>,
     commands: Vec<Command>,
 }
 
-/// A command that runs, or what it has left in the background.
+/// A running command, or the processes that it left in the background.
 #[derive(Debug, Serialize)]
 struct Command {
     id: String,
@@ -137,7 +136,7 @@ fn row(sandbox: &Sandbox) -> [String; COLUMNS] {
     ]
 }
 
-/// The two largest units: nobody counts the seconds of a day.
+/// Only the two largest units.
 fn duration(seconds: u64) -> String {
     let text = humantime::format_duration(Duration::from_secs(seconds)).to_string();
     text.split(' ').take(2).collect::<Vec<_>>().join(" ")

@@ -1,4 +1,4 @@
-//! `casemate restore`: a backup becomes a user's workspace.
+//! `casemate restore`: makes a backup the user's workspace.
 
 use std::fmt::Write as _;
 
@@ -15,23 +15,23 @@ use crate::ops::gc::hold;
 pub struct Args {
     #[command(flatten)]
     user: UserArgs,
-    /// A directory or s3://bucket/prefix; else the setting backup_target.
+    /// A directory or s3://bucket/prefix; default: the setting backup_target.
     #[arg(long, value_name = "TARGET")]
     from: Option<BackupTarget>,
-    /// Which backup; else the newest.
+    /// Which backup; default: the newest.
     #[arg(long, value_name = "ID")]
     id: Option<Id>,
-    /// Also when commands run: they are ended.
+    /// Even if commands run; they are ended.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
     settings: SettingsArgs,
 }
 
-/// Restores. All that was written to the workspace since the backup is gone then.
+/// Restores the workspace. Everything written to it since the backup is lost.
 ///
 /// # Errors
-/// Why not; then the old workspace is in force.
+/// It failed; the old workspace stays in use.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let (config, engine) = setup::verb(args.settings)?;
     let audit = setup::audit(&config, &engine)?;
@@ -42,7 +42,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let user = session
                 .stored_user(args.user.name(), args.user.issuer())
                 .await?;
-            // Its files would be gone.
+            // A restore replaces the user's files.
             hold::check(&engine, &instance, &user).await?;
             restore(&session, &user, args.id.as_ref(), args.force).await
         };

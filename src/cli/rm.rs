@@ -23,17 +23,17 @@ pub struct Args {
     /// Remove the volume too: all files of the user are lost.
     #[arg(long)]
     volume: bool,
-    /// Also when commands run: they are ended.
+    /// Even if commands run; they are ended.
     #[arg(long)]
     force: bool,
-    /// Print JSON: what was removed.
+    /// Print JSON: the removed containers and volumes.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     settings: SettingsArgs,
 }
 
-/// What was removed.
+/// The removed containers and volumes.
 #[derive(Debug, Serialize)]
 struct RemovedResources {
     user: String,
@@ -42,10 +42,10 @@ struct RemovedResources {
     volumes: Vec<String>,
 }
 
-/// Removes what belongs to the user and nothing else.
+/// Removes the user's containers, and the user's volumes if asked to.
 ///
 /// # Errors
-/// A busy sandbox without `--force`; nobody of this name, or several; the Engine's.
+/// A busy sandbox without `--force`; no user of this name, or several; the Engine's.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let (config, engine) = setup::verb(args.settings)?;
     let audit = setup::audit(&config, &engine)?;
@@ -64,7 +64,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     print(&removed, args.json)
 }
 
-/// Of what belongs to one user.
+/// The removal for one user.
 struct UserRemoval {
     engine: Engine,
     audit: Audit,
@@ -99,9 +99,9 @@ impl UserRemoval {
             let recorded = self.record("container", &sandbox.row.id).await?;
             let ended = sandbox.end(engine, force).await;
             if matches!(ended, Ok(false)) {
-                recorded.end("kept: it works".to_owned()).await;
+                recorded.end("kept: it is busy".to_owned()).await;
                 bail!(
-                    "{} works; wait until it is idle, or end what runs with --force",
+                    "{} is busy; wait until it is idle, or use --force to end what runs",
                     sandbox.row.name
                 );
             }
@@ -110,7 +110,7 @@ impl UserRemoval {
         }
         if files {
             let volumes = engine.list_volumes(&selection).await?;
-            // Killed in between, or one in use: what is left is no other state than before.
+            // In this order, a kill or a volume in use leaves the same workspace in force.
             for volume in removal_order(&self.instance, user, volumes) {
                 let recorded = self.record("volume", &volume.name).await?;
                 recorded
@@ -126,7 +126,7 @@ impl UserRemoval {
         let reason = "casemate rm";
         let recorded =
             AuditedRemoval::begin(&self.audit, what, name, Some(&self.user), reason).await;
-        recorded.context("what cannot be recorded is not removed")
+        recorded.context("not removed, because it could not be recorded")
     }
 }
 

@@ -24,19 +24,18 @@ use crate::{http, stdio};
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Serve over HTTP on this address and port instead, for example 127.0.0.1:8080; a port alone
-    /// is one of 127.0.0.1
+    /// Serve over HTTP on this address and port, for example 127.0.0.1:8080; a port alone means
+    /// 127.0.0.1
     #[arg(long, value_name = "ADDR", value_parser = listen_address)]
     http: Option<SocketAddr>,
     #[command(flatten)]
     settings: SettingsArgs,
 }
 
-/// How long what still runs gets when everything was told to end: a read of a
-/// terminal cannot be interrupted.
+/// How long remaining tasks get at the end: a read of a terminal cannot be interrupted.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Settings, engine, server, end.
+/// Runs a server until it is stopped.
 ///
 /// # Errors
 /// A wrong setting, no directory to bind, or an Engine's address that cannot be one.
@@ -44,6 +43,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     config.check_directory()?;
     let _traces = setup::log_and_trace(&config.log, &ProcessEnvironment)?;
+    config.renamed().for_each(|renamed| warn!("{renamed}"));
     let engine = setup::engine(&ProcessEnvironment)?;
     let audit = setup::audit(&config, &engine)?;
     let runtime = match args.http {
@@ -59,7 +59,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             None => None,
         };
         if let Some((listener, address)) = admin {
-            // As below: port 0 is read here.
+            // With port 0 the operator reads the port here.
             writeln!(io::stderr(), "metrics on {address}")?;
             let (manager, engine) = (manager.clone(), engine.clone());
             let served = http::admin::serve(listener, address, manager, engine, stop.clone());
@@ -89,11 +89,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     served
 }
 
-/// Between two questions to an Engine that does not answer.
+/// Pause before asking an Engine again that does not answer.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Tells an operator, once, what a user may do to the Engine's disk. A server over stdio is
-/// started for each conversation: there `casemate doctor` says it.
+/// Warns the operator, once, that a user can fill the Engine's disk. A server over stdio, which is
+/// started for each conversation, leaves that to `casemate doctor`.
 async fn tell_quota(engine: Engine) {
     loop {
         match engine.quota().await {
@@ -110,7 +110,7 @@ async fn tell_quota(engine: Engine) {
     }
 }
 
-/// A client starts this command by itself. A person who does sees nothing happen otherwise.
+/// Tells a person who starts this command by hand why nothing happens.
 fn tell_person() -> io::Result<()> {
     if io::stdin().is_terminal() {
         writeln!(
@@ -122,9 +122,8 @@ fn tell_person() -> io::Result<()> {
     Ok(())
 }
 
-/// Where the settings have a use for them; by the clock in a task of its own, where they ask
-/// for that. It ends with `stop`, or with the process: a backup that is under way then is not
-/// complete, and the next run removes it.
+/// Backups, if the settings use them, and a task that makes them on schedule if one is set. The task
+/// ends with `stop`, or with the process: the next run removes a backup that is incomplete then.
 fn backups(
     config: &Config,
     manager: &Manager,
@@ -150,7 +149,7 @@ fn backups(
     Ok(Some(backups))
 }
 
-/// The address that it has: port 0 is any.
+/// Also returns the actual address: port 0 is any free one.
 async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address).await;
     let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
@@ -168,7 +167,7 @@ async fn serve_http(
     auth::check(address, &config.http.auth)?;
     let authenticator = Arc::new(Authenticator::new(&config)?);
     let (listener, address) = listen(address).await?;
-    // Not a log: who starts it with port 0 reads the port here.
+    // Not a log: with port 0 the operator reads the port here.
     writeln!(io::stderr(), "listening on {address}")?;
     let server = http::Server {
         manager,

@@ -1,4 +1,4 @@
-//! What every verb begins with: logs, the Engine, a runtime.
+//! The start of every verb: logs, the Engine, a runtime.
 
 use anyhow::Context as _;
 use tokio::runtime::{Builder, Runtime};
@@ -16,10 +16,10 @@ use crate::config::{Config, Environment, Origin, ProcessEnvironment, Setting, Se
 use crate::engine::{self, Engine, EngineAddress, EngineError};
 use crate::provision::node;
 
-/// What a verb that a person runs begins with: its settings, logs of errors alone, and the Engine.
+/// The start of a verb that a person runs: settings, logs of errors only, and the Engine.
 ///
 /// # Errors
-/// A wrong setting, or an address of the Engine that cannot be one.
+/// A wrong setting, or an invalid address of the Engine.
 pub fn verb(settings: SettingsArgs) -> anyhow::Result<(Config, Engine)> {
     let config = Config::load(settings, &ProcessEnvironment)?;
     log_quietly(&config)?;
@@ -27,15 +27,14 @@ pub fn verb(settings: SettingsArgs) -> anyhow::Result<(Config, Engine)> {
     Ok((config, engine))
 }
 
-/// An Engine that is down is no error: the server must come up, and says it when
-/// it is called.
+/// An Engine that is down is not an error: the server must start, and its calls report it.
 ///
 /// # Errors
-/// An address that cannot be one.
+/// An invalid address.
 pub fn engine(environment: &dyn Environment) -> anyhow::Result<Engine> {
     let address = match locate(environment) {
         Err(error @ EngineError::NotFound { .. }) => {
-            tracing::warn!("{error}; until then every call says so");
+            tracing::warn!("{error}; until it is found every call fails");
             EngineAddress {
                 uri: USUAL.to_owned(),
                 found_by: "default".to_owned(),
@@ -46,21 +45,21 @@ pub fn engine(environment: &dyn Environment) -> anyhow::Result<Engine> {
     Ok(Engine::new(address)?)
 }
 
-/// Where the Engine is, by the environment.
+/// The address of the Engine, by the environment.
 ///
 /// # Errors
-/// None is there, or an address that cannot be one.
+/// No Engine was found, or the address is invalid.
 pub fn locate(environment: &dyn Environment) -> Result<EngineAddress, EngineError> {
     engine::locate(&|name: &str| environment.variable(name)?.into_string().ok())
 }
 
-/// Where an Engine that is installed later will be.
+/// The address of an Engine that is installed later.
 const USUAL: &str = "unix:///var/run/docker.sock";
 
-/// Where calls are recorded, as the settings say. Blocks.
+/// Opens the audit, if the settings have one. Blocks.
 ///
 /// # Errors
-/// A directory that cannot be written to: a server that must record does not serve then.
+/// The directory cannot be written; a server that must record does not serve then.
 pub fn audit(config: &Config, engine: &Engine) -> anyhow::Result<Audit> {
     let Some(directory) = &config.audit else {
         return Ok(Audit::off());
@@ -74,7 +73,7 @@ pub fn audit(config: &Config, engine: &Engine) -> anyhow::Result<Audit> {
 /// Logs go to stderr: stdout is MCP's, or the answer's.
 ///
 /// # Errors
-/// Directives that are none.
+/// Invalid log directives.
 pub fn log_to_stderr(directives: &str) -> anyhow::Result<()> {
     tracing_subscriber::registry()
         .with(logs(directives)?)
@@ -82,11 +81,11 @@ pub fn log_to_stderr(directives: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// As [`log_to_stderr`]; and traces go where the environment says, as long as what is
-/// returned is held.
+/// As [`log_to_stderr`], and sends traces to the collector that the environment names, for as long as
+/// the result is held.
 ///
 /// # Errors
-/// Directives that are none, a collector of traces that cannot be used.
+/// Invalid log directives, or a collector of traces that cannot be used.
 pub fn log_and_trace(directives: &str, environment: &dyn Environment) -> anyhow::Result<Traces> {
     let (layer, traces) = traces::layer(environment)?;
     let subscriber = tracing_subscriber::registry().with(layer);
@@ -105,11 +104,10 @@ where
         .with_filter(EnvFilter::try_new(directives)?))
 }
 
-/// For a verb that a person runs: only what went wrong, unless the settings ask for
-/// more.
+/// For a verb that a person runs: logs only errors, unless the settings ask for more.
 ///
 /// # Errors
-/// Directives that are none.
+/// Invalid log directives.
 pub fn log_quietly(config: &Config) -> anyhow::Result<()> {
     let in_force = config.in_force(&config.user);
     let given = in_force
@@ -118,10 +116,10 @@ pub fn log_quietly(config: &Config) -> anyhow::Result<()> {
     log_to_stderr(if given { &config.log } else { "error" })
 }
 
-/// One thread: a server of one user waits most of the time.
+/// With one thread, for a server of one user, which mostly waits.
 ///
 /// # Errors
-/// When the system gives none.
+/// The system gives no thread.
 pub fn runtime() -> anyhow::Result<Runtime> {
     Builder::new_current_thread()
         .enable_all()
@@ -129,10 +127,10 @@ pub fn runtime() -> anyhow::Result<Runtime> {
         .context("the async runtime could not start")
 }
 
-/// A thread a core: a server of many users.
+/// With one thread per core, for a server of many users.
 ///
 /// # Errors
-/// When the system gives none.
+/// The system gives no thread.
 pub fn runtime_of_many() -> anyhow::Result<Runtime> {
     Builder::new_multi_thread()
         .enable_all()
@@ -143,7 +141,7 @@ pub fn runtime_of_many() -> anyhow::Result<Runtime> {
 /// Cancelled by SIGTERM and SIGINT.
 ///
 /// # Errors
-/// When the system refuses a handler.
+/// The system refuses a handler.
 pub fn stop_on_signal() -> anyhow::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let stopped = stop.clone();

@@ -1,4 +1,4 @@
-//! `casemate token`: a new token, shown once, and what the server needs to know of it.
+//! `casemate token`: a new token, shown once, and its entry for the server's file.
 
 use std::fs::OpenOptions;
 use std::io::{IsTerminal as _, Write as _};
@@ -15,40 +15,39 @@ use crate::identity::{Instance, SandboxName, Scope, Subject, User};
 pub struct Args {
     #[command(flatten)]
     holder: HolderArgs,
-    /// What it is good for: tools, files
+    /// Scopes: tools, files
     #[arg(long, value_delimiter = ',', value_parser = scope, default_value = "tools,files")]
     scopes: Vec<Scope>,
-    /// Append the table to this file, which is made with mode 0600 where there is none. Only the
-    /// token is printed then.
+    /// Append the entry to this file (created with mode 0600 if missing). Then only the token is
+    /// printed.
     #[arg(long, value_name = "FILE")]
     append: Option<PathBuf>,
 }
 
-/// Whose it is: exactly one of them.
+/// The holder: exactly one of them.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct HolderArgs {
-    /// A token of this user, the same one as over stdio
+    /// A token of this user, the same user as over stdio
     #[arg(long, value_name = "NAME")]
     user: Option<Subject>,
-    /// A token of an application with users of its own: it names one in X-Casemate-User with each
-    /// request
+    /// A token for an application that has its own users: each request names one in X-Casemate-User
     #[arg(long, value_name = "NAME")]
     delegate: Option<TokenName>,
 }
 
-/// Prints the token and its table for the file. Where standard output is a file or a pipe it gets
-/// the table alone, and the secret goes to standard error: `>> tokens.toml` must not store it.
+/// Prints the token and its entry for the file. If standard output is a file or a pipe, it gets only the
+/// entry, and the secret goes to standard error: `>> tokens.toml` must not store it.
 ///
 /// # Errors
-/// The system gives no random numbers, the file cannot be written, or nobody reads.
+/// The system gives no random numbers, or the file or the output cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let token = tokens::generate()?;
     let table = table(&args, &token);
     let mut out = std::io::stdout().lock();
     if let Some(file) = &args.append {
         append(file, &table).with_context(|| format!("cannot append to {}", file.display()))?;
-        writeln!(std::io::stderr(), "Its table is in {}.", file.display())?;
+        writeln!(std::io::stderr(), "Its entry is in {}.", file.display())?;
         writeln!(out, "{token}")?;
     } else if out.is_terminal() {
         writeln!(out, "{token}\n")?;
@@ -67,7 +66,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One write, so that a server that reads the file meanwhile sees all of the table or nothing.
+/// Writes once, so that a server that reads the file sees the whole entry or nothing.
 fn append(file: &Path, table: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new()
         .append(true)
@@ -105,7 +104,7 @@ fn table(args: &Args, token: &str) -> String {
     )
 }
 
-/// What people recognise of the user, and enough of the digest that two tokens of one user differ.
+/// The readable part of the user's name, and enough of the digest to tell one user's tokens apart.
 fn name(user: &Subject, sha256: &str) -> String {
     let sandbox = SandboxName::new(&Instance::default(), &User::local(user.clone()));
     let slug = sandbox

@@ -1,5 +1,5 @@
-//! Traces of calls, sent to an OpenTelemetry collector by OTLP over gRPC, where the standard
-//! variable names one: `OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317`.
+//! Traces of calls, sent by OTLP over gRPC to the OpenTelemetry collector that the standard variable
+//! names: `OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317`.
 
 use std::time::Duration;
 
@@ -16,19 +16,18 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::Environment;
 
-/// OpenTelemetry's own name for where spans go.
+/// OpenTelemetry's variable for the collector.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
-/// How long the end of the server waits for the last spans to be taken, after all else ended.
+/// How long the server waits at its end until the collector has taken the last spans.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// What sends traces. Dropping it sends what is left.
+/// The sender of traces. Dropping it sends the rest.
 #[derive(Debug)]
 #[must_use = "dropping it ends the traces"]
 pub struct Traces(#[expect(dead_code, reason = "held for its Drop")] Option<Sender>);
 
-/// It has a runtime of its own: that of a stdio server has one thread, which must not wait
-/// for a collector.
+/// Has a separate runtime, because a stdio server has one thread, which must not wait for a collector.
 #[derive(Debug)]
 struct Sender {
     provider: SdkTracerProvider,
@@ -37,7 +36,7 @@ struct Sender {
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        // A collector that does not answer loses them.
+        // Spans are lost if the collector does not answer.
         let _ = self.provider.shutdown_with_timeout(FLUSH_TIMEOUT);
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -45,10 +44,10 @@ impl Drop for Sender {
     }
 }
 
-/// The layer that makes spans of what is traced, where the environment names a collector.
+/// The layer that makes spans, if the environment names a collector.
 ///
 /// # Errors
-/// An endpoint that is no URL, or no thread to send from.
+/// An endpoint that is not a URL, or the system gives no thread.
 pub fn layer<S>(
     environment: &dyn Environment,
 ) -> anyhow::Result<(Option<impl Layer<S> + use<S>>, Traces)>
@@ -79,7 +78,7 @@ where
         .build();
     let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
     let layer = tracing_opentelemetry::layer().with_tracer(tracer);
-    // What the sending itself traces would be sent, and so on.
+    // Otherwise the spans of sending would be sent too, without end.
     let ours = Targets::new().with_target(env!("CARGO_PKG_NAME"), Level::DEBUG);
     let sender = Sender {
         provider,

@@ -1,4 +1,4 @@
-//! The users that a verb is about.
+//! The arguments that select users.
 
 use anyhow::ensure;
 
@@ -13,7 +13,7 @@ use crate::snapshot::Snapshots;
 pub struct UserArgs {
     /// The user, exactly as `casemate ps` shows it.
     name: Subject,
-    /// The issuer of the user, where more than one has a user of this name.
+    /// The user's issuer, needed if several issuers have a user of this name.
     #[arg(long)]
     issuer: Option<Issuer>,
 }
@@ -28,7 +28,7 @@ pub struct UsersArgs {
         conflicts_with = "all"
     )]
     users: Vec<Subject>,
-    /// The issuer of the users, where more than one has a user of this name.
+    /// The users' issuer, needed if several issuers have a user of this name.
     #[arg(long)]
     issuer: Option<Issuer>,
     /// All users that have a volume in this instance.
@@ -40,7 +40,7 @@ impl UserArgs {
     /// The user of this name that has a container or a volume in the instance.
     ///
     /// # Errors
-    /// [`UserError`] where there is none or more than one; the Engine's.
+    /// [`UserError`]: no such user, or several; the Engine's.
     pub async fn resolve(&self, engine: &Engine, instance: &Instance) -> anyhow::Result<User> {
         let known = users::on_engine(engine, instance, &self.name).await?;
         Ok(self.resolve_among(known, &search_scope(instance))?)
@@ -49,7 +49,7 @@ impl UserArgs {
     /// The user of this name among `known`, who are from `search_scope`.
     ///
     /// # Errors
-    /// [`UserError`] where there is none or more than one.
+    /// [`UserError`]: no such user, or several.
     pub fn resolve_among(&self, known: Vec<User>, search_scope: &str) -> Result<User, UserError> {
         users::resolve(&self.name, self.issuer.as_ref(), known, search_scope)
     }
@@ -66,11 +66,10 @@ impl UserArgs {
 }
 
 impl UsersArgs {
-    /// The workspaces of those that are named, each as `user` finds who has the name; or of all
-    /// that have a volume.
+    /// The workspaces of the named users, each found by `user`, or of all users that have a volume.
     ///
     /// # Errors
-    /// `--all` where no user has a volume; of `user`; the Engine's.
+    /// `--all` in mode bind; of `user`; the Engine's.
     pub async fn workspaces(
         &self,
         manager: &Manager,
@@ -79,7 +78,7 @@ impl UsersArgs {
         let users = if self.all {
             ensure!(
                 !manager.config().all_users_bind(),
-                "in mode bind no user has a volume, and --all is nobody: name the users"
+                "in mode bind no user has a volume, so --all selects no user: name the users"
             );
             manager.users_with_a_volume().await?
         } else {
@@ -93,7 +92,7 @@ impl UsersArgs {
     }
 }
 
-/// Where users of the Engine are, for an error.
+/// The place of users on the Engine, for an error.
 pub fn search_scope(instance: &Instance) -> String {
     format!(
         "in instance {:?}; casemate ps shows who has a sandbox",

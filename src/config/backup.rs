@@ -1,4 +1,4 @@
-//! Where backups go, when, and how many stay.
+//! Where backups go, how often they are made, and how many are kept.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,32 +9,32 @@ use std::time::Duration;
 use super::bind::PATH_BYTES;
 use super::choices::switch;
 use super::environment::Environment;
-use super::error::{ConfigError, ValueError};
+use super::error::ConfigError;
+use super::layer::Layer;
 use super::limits;
-use super::raw::Layer;
 use super::setting::Setting as S;
-use super::units::Quantity as _;
+use super::value_error::ValueError;
 
 /// The backups of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupSettings {
     /// Where they go.
     pub target: Option<BackupTarget>,
-    /// How often a server makes one of each workspace; `None`: it makes none. There is a target
-    /// then; [`limits::BACKUP_EVERY`].
+    /// How often a server makes one of each workspace; `None`: never. With an interval there is a
+    /// target; [`limits::BACKUP_EVERY`].
     pub every: Option<Duration>,
-    /// Which stay.
+    /// Which of them are kept.
     pub keep: Retention,
-    /// Whether each is read again when it is made.
+    /// Whether each new one is read again.
     pub verify: bool,
 }
 
-/// How many backups of one workspace stay. The newest always does.
+/// How many backups of one workspace are kept. The newest always is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// The newest ones; [`limits::BACKUP_KEEP_LAST`].
     pub last: u32,
-    /// The newest of each of so many days that have one; [`limits::BACKUP_KEEP_OLDER`].
+    /// The newest of each of this many days that have one; [`limits::BACKUP_KEEP_OLDER`].
     pub daily: u32,
     /// The same of weeks.
     pub weekly: u32,
@@ -45,11 +45,11 @@ pub struct Retention {
 pub enum BackupTarget {
     /// A directory of this machine, with an absolute path.
     Directory(PathBuf),
-    /// A bucket of S3, or of what speaks like it.
+    /// A bucket of S3, or of another service with its API.
     S3 {
         /// Its name.
         bucket: String,
-        /// What the keys begin with, without a `/` at either end.
+        /// Prefix of the keys, without a `/` at either end.
         prefix: String,
     },
 }
@@ -59,17 +59,16 @@ impl BackupSettings {
         let target = given.optional(S::BackupTarget)?;
         let every = given.value(S::BackupEvery, None, every)?;
         if every.is_some() && target.is_none() {
-            let every = given.get(S::BackupEvery);
-            let origin = every.map_or(super::Origin::Default, |given| given.origin.clone());
-            return Err(ConfigError::BackupNowhere(origin));
+            let problem = "there is no backup_target where the backups go";
+            return Err(ConfigError::setting(&given.origin(S::BackupEvery), problem));
         }
         Ok(Self {
-            target: target.map(|(target, _)| target),
+            target,
             every,
             keep: Retention {
-                last: given.bounded(S::BackupKeepLast, limits::BACKUP_KEEP_LAST)?,
-                daily: given.bounded(S::BackupKeepDaily, limits::BACKUP_KEEP_OLDER)?,
-                weekly: given.bounded(S::BackupKeepWeekly, limits::BACKUP_KEEP_OLDER)?,
+                last: given.bounded(S::BackupKeepLast)?,
+                daily: given.bounded(S::BackupKeepDaily)?,
+                weekly: given.bounded(S::BackupKeepWeekly)?,
             },
             verify: given.value(S::BackupVerify, true, switch)?,
         })
@@ -77,22 +76,14 @@ impl BackupSettings {
 }
 
 fn every(text: &str) -> Result<Option<Duration>, ValueError> {
-    if text == NEVER {
-        return Ok(None);
+    match text {
+        limits::NO_BACKUPS => Ok(None),
+        _ => limits::BACKUP_EVERY.read(text).map(Some),
     }
-    let every = Duration::read(text)?;
-    let bounds = limits::BACKUP_EVERY;
-    if bounds.contains(&every) {
-        return Ok(Some(every));
-    }
-    Err(ValueError::OutOfBounds {
-        least: bounds.least.show(),
-        most: bounds.most.show(),
-    })
 }
 
-/// No backups.
-pub const NEVER: &str = "never";
+const TARGET: ValueError =
+    ValueError::Form("backups go to a directory or to `s3://bucket` or `s3://bucket/prefix`");
 
 impl FromStr for BackupTarget {
     type Err = ValueError;
@@ -100,16 +91,16 @@ impl FromStr for BackupTarget {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let plain = !text.is_empty() && !text.contains(|c: char| c.is_control());
         if !plain || text.len() > PATH_BYTES {
-            return Err(ValueError::BackupTarget);
+            return Err(TARGET);
         }
         if let Some(rest) = text.strip_prefix("s3://") {
-            return s3(rest).ok_or(ValueError::BackupTarget);
+            return s3(rest).ok_or(TARGET);
         }
-        // `gs://bucket` is no directory that anybody means.
+        // `gs://bucket` is not meant as a directory.
         if text.contains("://") {
-            return Err(ValueError::BackupTarget);
+            return Err(TARGET);
         }
-        let path = std::path::absolute(text).map_err(|_| ValueError::BackupTarget)?;
+        let path = std::path::absolute(text).map_err(|_| TARGET)?;
         Ok(Self::Directory(path))
     }
 }
@@ -140,13 +131,13 @@ impl fmt::Display for BackupTarget {
     }
 }
 
-/// The variables that every program for S3 reads: keys, region, endpoint. They are no settings of
-/// ours, and no file has them: a secret stays where its operator put it.
+/// The variables that every program for S3 reads: keys, region, endpoint. They are not settings of
+/// this server, so that secrets stay where the operator put them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct AwsVariables(pub BTreeMap<String, String>);
 
 impl AwsVariables {
-    /// Those that are set.
+    /// Takes those that are set.
     pub fn read(environment: &dyn Environment) -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -157,7 +148,7 @@ impl AwsVariables {
     }
 }
 
-/// Without the values: one of them is a secret.
+/// Without the values, because one of them is a secret.
 impl fmt::Debug for AwsVariables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()

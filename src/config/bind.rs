@@ -1,28 +1,34 @@
-//! Which directory of the host a workspace is in bind mode. What the text itself says is judged with
-//! the other settings; that there is a directory, when a server starts; whether it may be a workspace,
-//! when it is bound.
+//! The directories of the host that bind mode uses. The text is checked with the other settings, that
+//! the directory exists when a server starts, and whether it may be a workspace when it is bound.
 
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
-use super::error::{ConfigError, ValueError};
-use super::raw::Layer;
+use super::choices::Mode;
+use super::error::ConfigError;
+use super::layer::Layer;
 use super::setting::Setting;
+use super::value_error::ValueError;
 
 /// Longest path, in bytes: the kernel's `PATH_MAX` without the NUL at its end.
 pub const PATH_BYTES: usize = 4_095;
+
+const HOST_DIR: ValueError = ValueError::Form(
+    "a directory of the host is an absolute path without `..` and control characters, \
+     not `/` itself, of 4095 bytes at most",
+);
 
 /// A directory of the host by name: absolute, not `/`, without `..`, `.` and control characters, each
 /// part after one slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostDir(PathBuf);
 
-/// What is bound in bind mode.
+/// The source of the workspaces in bind mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bind {
-    /// `bind_root`: a directory of each user's own in this one.
+    /// `bind_root`: each user has a directory in this one.
     Root(HostDir),
     /// `bind_dir`: this directory, for the one user of a stdio server.
     Dir(HostDir),
@@ -47,7 +53,7 @@ impl FromStr for HostDir {
         if named && plain && !climbs {
             Ok(Self(path.components().collect()))
         } else {
-            Err(ValueError::HostDir)
+            Err(HOST_DIR)
         }
     }
 }
@@ -67,7 +73,7 @@ impl Bind {
         dir.as_path()
     }
 
-    /// Looks whether it is there. Blocks.
+    /// Checks that it exists. Blocks.
     pub(super) fn check(&self) -> io::Result<()> {
         if fs::metadata(self.as_path())?.is_dir() {
             return Ok(());
@@ -75,31 +81,35 @@ impl Bind {
         Err(io::ErrorKind::NotADirectory.into())
     }
 
-    /// The one directory that is given. `modes`: what is given for everybody, and for each user who
-    /// has a mode of their own.
+    /// The one directory that is given. `modes`: the layer of all users, and that of each user who
+    /// has other settings.
     ///
     /// # Errors
     ///
-    /// Both are given, or one and nobody is in bind mode, or none and somebody is.
+    /// Both directories are given, or one although no user is in bind mode, or none although one is.
     pub(super) fn from_layers<'a>(
         all: &'a Layer,
         modes: impl Iterator<Item = &'a Layer>,
     ) -> Result<Option<Self>, ConfigError> {
-        let directory = |setting| all.optional::<HostDir>(setting);
-        let root = directory(Setting::BindRoot)?.map(|(root, origin)| (Self::Root(root), origin));
-        let dir = directory(Setting::BindDir)?.map(|(dir, origin)| (Self::Dir(dir), origin));
+        let root = all.optional(Setting::BindRoot)?.map(Self::Root);
+        let dir = all.optional(Setting::BindDir)?.map(Self::Dir);
         let mut modes = modes.filter_map(|layer| layer.get(Setting::Mode));
-        let binds = modes.find(|given| given.value == super::Mode::Bind.as_str());
+        let binds = modes.find(|given| given.value == Mode::Bind.as_str());
         match (root, dir, binds) {
-            (Some((_, root)), Some((_, dir)), _) => Err(ConfigError::RootAndDir {
-                root: root.clone(),
-                dir: dir.clone(),
-            }),
-            (None, None, Some(mode)) => Err(ConfigError::NothingToBind(mode.origin.clone())),
-            (Some((_, origin)), None, None) | (None, Some((_, origin)), None) => {
-                Err(ConfigError::NobodyBinds(origin.clone()))
+            (Some(_), Some(_), _) => {
+                let root = all.origin(Setting::BindRoot);
+                let problem = format!("bind_root is given too ({root}); only one of them may be");
+                Err(ConfigError::setting(&all.origin(Setting::BindDir), problem))
             }
-            (one, other, _) => Ok(one.or(other).map(|(bind, _)| bind)),
+            (None, None, Some(mode)) => {
+                let problem = "mode bind needs bind_root or bind_dir, a directory of the host";
+                Err(ConfigError::setting(&mode.origin, problem))
+            }
+            (Some(bind), None, None) | (None, Some(bind), None) => {
+                let problem = "no user is in mode bind; set the mode to bind, or leave this out";
+                Err(ConfigError::setting(&all.origin(bind.setting()), problem))
+            }
+            (one, other, _) => Ok(one.or(other)),
         }
     }
 }
@@ -126,13 +136,10 @@ mod tests {
             "", "a", "./a", "~", "/", "//", "/.", "/..", "/a/..", "/a/../b", "../a", "/a\0b",
             "/a\nb", &long,
         ] {
-            assert_eq!(
-                text.parse::<HostDir>(),
-                Err(ValueError::HostDir),
-                "{text:?}"
-            );
+            assert_eq!(text.parse::<HostDir>(), Err(HOST_DIR), "{text:?}");
         }
         assert!(long[..PATH_BYTES].parse::<HostDir>().is_ok());
+        assert!(HOST_DIR.to_string().contains(&PATH_BYTES.to_string()));
     }
 
     proptest! {

@@ -1,5 +1,5 @@
-//! The process's surroundings behind a trait, so that tests pass a map. Nothing else in the server
-//! reads a variable.
+//! The environment of the process as a trait, so that tests pass a map. No other module of the
+//! server reads a variable.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -7,15 +7,15 @@ use std::ffi::OsString;
 /// The list of users, passwd(5).
 const PASSWD: &str = "/etc/passwd";
 
-/// Where settings come from besides flags and file.
+/// Source of settings besides flags and file.
 pub trait Environment {
-    /// All variables, sorted: the first error is then always the same one.
+    /// All variables, sorted, so that the first error is always the same.
     fn variables(&self) -> BTreeMap<OsString, OsString>;
 
-    /// The name of the user this process runs as; `uid-<number>` where the host has none for it.
+    /// The name of the user this process runs as; `uid-<number>` if the host has no name for it.
     fn os_user(&self) -> String;
 
-    /// One variable. An empty one counts as not set, as a shell's `VAR= command` means it.
+    /// One variable. An empty one counts as not set, as with a shell's `VAR= command`.
     fn variable(&self, name: &str) -> Option<OsString> {
         let value = self.variables().remove(&OsString::from(name))?;
         (!value.is_empty()).then_some(value)
@@ -32,8 +32,7 @@ impl Environment for ProcessEnvironment {
         std::env::vars_os().collect()
     }
 
-    /// From the list of users, not from `USER`: a variable that a parent passed on says nothing
-    /// about who runs this.
+    /// From the list of users, not from `USER`, which any parent process may have set.
     fn os_user(&self) -> String {
         let uid = rustix::process::getuid().as_raw();
         let passwd = std::fs::read(PASSWD).unwrap_or_default();
@@ -41,12 +40,12 @@ impl Environment for ProcessEnvironment {
     }
 }
 
-/// One for tests: these variables, and nothing of the machine.
+/// For tests: these variables, and nothing of the machine.
 #[derive(Debug, Clone, Default)]
 pub struct MapEnvironment {
     /// Names and values.
     pub variables: BTreeMap<OsString, OsString>,
-    /// What [`Environment::os_user`] says.
+    /// The result of [`Environment::os_user`].
     pub os_user: String,
 }
 
@@ -60,8 +59,8 @@ impl Environment for MapEnvironment {
     }
 }
 
-/// The first name with this uid, as getpwuid(3) answers. Lines that are not passwd(5), or whose
-/// name is not UTF-8, are skipped.
+/// The first name with this uid, as getpwuid(3) answers. Invalid lines, and those that are not UTF-8,
+/// are skipped.
 fn user_name(passwd: &[u8], uid: u32) -> Option<String> {
     passwd
         .split(|&b| b == b'\n')

@@ -1,11 +1,12 @@
 //! The settings file: TOML with the settings' keys at the top level, and a `[[users]]` table for
-//! each user who has some of their own. Unknown keys are errors, with the nearest known one.
+//! each user with other settings than the rest. Unknown keys are errors that name the nearest known
+//! one.
 //!
 //! ```toml
 //! memory = "512m"
 //!
 //! [backup]
-//! every = "1d"            # backup_every, as a key of its own
+//! every = "1d"            # the setting backup_every
 //!
 //! [[users]]
 //! user = "alice"          # the subject, exact
@@ -21,22 +22,22 @@ use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Excerpt};
+use super::layer::{Layer, RawUser, RawValue};
 use super::limits::CONFIG_FILE_BYTES;
 use super::nearest::nearest;
 use super::origin::{FileLocation, Origin};
-use super::raw::{Layer, RawUser, RawValue};
 use super::setting::Setting;
 
 /// The key of the users' tables.
 const USERS: &str = "users";
-/// The table of what backups are; its keys are settings without their `backup_`.
+/// The table of settings that begin with `backup_`; its keys leave that out.
 const BACKUP: &str = "backup";
 /// In such a table: who vouches for the user.
 const ISSUER: &str = "issuer";
 /// In such a table: the user.
 const USER: &str = "user";
 
-/// What a file gives.
+/// The settings of a file.
 #[derive(Debug, Default)]
 pub struct FileSettings {
     /// For all.
@@ -69,12 +70,12 @@ fn read_bounded(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Pure: `path` is only repeated in errors and origins.
+/// Reads nothing: `path` is only for errors and origins.
 pub(super) fn parse(path: &Path, text: &str) -> Result<FileSettings, ConfigError> {
     let places = LineIndex::new(path, text);
-    let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
-        place: places.at(error.span().map_or(0, |span| span.start)),
-        message: error.message().to_owned(),
+    let table = DeTable::parse(text).map_err(|error| {
+        let place = places.at(error.span().map_or(0, |span| span.start));
+        ConfigError::file(&place, error.message())
     })?;
     let mut file = FileSettings::default();
     for entry in entries(table.get_ref(), &places) {
@@ -86,19 +87,19 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<FileSettings, ConfigError
             backup(&entry, &places, &mut file.settings)?;
             continue;
         }
-        let Some(setting) = Setting::from_key(entry.key) else {
+        let Some((key, setting)) = Setting::from_key(entry.key) else {
             let known = Setting::ALL.iter().map(|setting| setting.key());
             return Err(entry.unknown(known.chain([USERS, BACKUP])));
         };
-        file.settings.insert(setting, entry.given(setting.key())?);
+        file.settings.insert(setting, entry.given(key)?);
     }
     Ok(file)
 }
 
 fn backup(entry: &Entry, places: &LineIndex, settings: &mut Layer) -> Result<(), ConfigError> {
     let DeValue::Table(table) = entry.value else {
-        let (place, found) = (entry.place.clone(), entry.value.type_str());
-        return Err(ConfigError::NotBackupTable { place, found });
+        let problem = format!("[backup] is a table, found {}", entry.value.type_str());
+        return Err(ConfigError::file(&entry.place, problem));
     };
     for entry in entries(table, places) {
         let mut known = Setting::in_section(BACKUP);
@@ -112,15 +113,18 @@ fn backup(entry: &Entry, places: &LineIndex, settings: &mut Layer) -> Result<(),
 }
 
 fn users(entry: &Entry, places: &LineIndex) -> Result<Vec<RawUser>, ConfigError> {
-    let not_tables = |place: FileLocation, found| ConfigError::NotUserTables { place, found };
+    let not_tables = |place: &FileLocation, found| {
+        let problem = format!("users are [[users]] tables, found {found}");
+        ConfigError::file(place, problem)
+    };
     let DeValue::Array(tables) = entry.value else {
-        return Err(not_tables(entry.place.clone(), entry.value.type_str()));
+        return Err(not_tables(&entry.place, entry.value.type_str()));
     };
     let user_of = |item: &toml::Spanned<DeValue>| {
         let place = places.at(item.span().start);
         match item.get_ref() {
             DeValue::Table(table) => user(table, place, places),
-            other => Err(not_tables(place, other.type_str())),
+            other => Err(not_tables(&place, other.type_str())),
         }
     };
     tables.iter().map(user_of).collect()
@@ -133,13 +137,10 @@ fn user(table: &DeTable, place: FileLocation, places: &LineIndex) -> Result<RawU
         match (entry.key, Setting::from_key(entry.key)) {
             (ISSUER, _) => issuer = Some(entry.given(ISSUER)?),
             (USER, _) => subject = Some(entry.given(USER)?),
-            (_, Some(setting)) if setting.is_per_user() => {
-                settings.insert(setting, entry.given(setting.key())?);
+            (_, Some((key, setting))) if setting.is_per_user() => {
+                settings.insert(setting, entry.given(key)?);
             }
-            (_, Some(setting)) => {
-                let (key, place) = (setting.key(), entry.place);
-                return Err(ConfigError::NotPerUser { key, place });
-            }
+            (_, Some((key, _))) => return Err(not_per_user(key, entry.place)),
             (_, None) => {
                 let known = Setting::per_user().map(Setting::key);
                 return Err(entry.unknown(known.chain([ISSUER, USER])));
@@ -147,7 +148,8 @@ fn user(table: &DeTable, place: FileLocation, places: &LineIndex) -> Result<RawU
         }
     }
     let Some(subject) = subject else {
-        return Err(ConfigError::WhichUser(place));
+        let problem = "a [[users]] table needs the key user";
+        return Err(ConfigError::file(&place, problem));
     };
     Ok(RawUser {
         place,
@@ -155,6 +157,15 @@ fn user(table: &DeTable, place: FileLocation, places: &LineIndex) -> Result<RawU
         subject,
         settings,
     })
+}
+
+fn not_per_user(key: &'static str, place: FileLocation) -> ConfigError {
+    let keys: Vec<_> = Setting::per_user().map(Setting::key).collect();
+    let problem = format!(
+        "it holds for all users; a user may have: {}",
+        keys.join(", ")
+    );
+    ConfigError::setting(&Origin::Key(key, place), problem)
 }
 
 /// One key with its value.
@@ -180,34 +191,33 @@ fn entries<'a>(table: &'a DeTable<'a>, places: &LineIndex) -> Vec<Entry<'a>> {
 
 impl Entry<'_> {
     fn unknown(&self, known: impl Iterator<Item = &'static str>) -> ConfigError {
-        ConfigError::UnknownKey {
-            key: Excerpt::of(self.key),
-            place: self.place.clone(),
+        ConfigError::Unknown {
+            name: format!("key {} in {}", Excerpt::of(self.key), self.place),
             nearest: nearest(self.key, known),
         }
     }
 
-    /// A number is as good as its text, and its text is kept: a float has no 0.1.
+    /// The value as text. Of a number the text is kept, because a float cannot hold 0.1.
     fn given(&self, key: &'static str) -> Result<RawValue, ConfigError> {
         let origin = Origin::Key(key, self.place.clone());
         let value = match self.value {
             DeValue::String(text) => text.clone().into_owned(),
-            // Hexadecimal too. What is above `i128` is above every bound in any notation.
+            // Hexadecimal too. A number above `i128` is above every bound in any notation.
             DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
                 .map_or_else(|_| number.to_string(), |number| number.to_string()),
             DeValue::Float(number) => number.as_str().trim_start_matches('+').to_owned(),
             DeValue::Boolean(switch) => switch.to_string(),
             DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
                 let found = self.value.type_str();
-                return Err(ConfigError::WrongType { origin, found });
+                let problem = format!("expected text, a number or true or false, found {found}");
+                return Err(ConfigError::setting(&origin, problem));
             }
         };
         Ok(RawValue { value, origin })
     }
 }
 
-/// From offsets of a text to its lines. Looked up, not counted: a file may have ten thousands of
-/// users.
+/// Finds the line of an offset by binary search: a file may have tens of thousands of users.
 struct LineIndex {
     path: Arc<Path>,
     line_ends: Vec<usize>,

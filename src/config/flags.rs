@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::setting::{Group, Setting};
+use super::setting::{self, Group, OLD_KEYS, Setting};
 
 /// The flag that names the settings file.
 pub const CONFIG_FLAG: &str = "config";
@@ -17,17 +17,17 @@ A SIZE is a whole number of b, k, m, g or t (powers of 1024), such as 512m. A DU
 such as 90s or 1h 30m.
 
 Every setting has three names: --idle-timeout is CASEMATE_IDLE_TIMEOUT in the environment and \
-idle_timeout in the file. A flag goes before the environment, the environment before the file, \
-the file before the default.";
+idle_timeout in the file. A flag overrides the environment, the environment the file, and the \
+file the default.";
 
-/// The settings as flags of a verb; flatten it into the verb's own arguments. Values are any bytes:
-/// phase 1 says which one is not text.
+/// The settings as flags of a verb; flatten it into the verb's arguments. Values are any bytes:
+/// phase 1 refuses those that are not UTF-8.
 #[derive(Debug, Clone, Default)]
 pub struct SettingsArgs {
     /// The settings file.
     pub config: Option<PathBuf>,
-    /// What was given.
-    pub given: BTreeMap<Setting, OsString>,
+    /// What was given, by key.
+    pub given: BTreeMap<&'static str, OsString>,
 }
 
 impl clap::Args for SettingsArgs {
@@ -35,6 +35,7 @@ impl clap::Args for SettingsArgs {
         command
             .arg(config())
             .args(Setting::ALL.iter().map(|&setting| argument(setting)))
+            .args(OLD_KEYS.iter().map(|&(key, _)| old_argument(key)))
             .after_help(UNITS)
     }
 
@@ -54,9 +55,10 @@ impl clap::FromArgMatches for SettingsArgs {
         if let Some(path) = matches.get_one::<PathBuf>(CONFIG_FLAG) {
             self.config = Some(path.clone());
         }
-        for &setting in Setting::ALL {
-            if let Some(value) = matches.get_one::<OsString>(setting.key()) {
-                self.given.insert(setting, value.clone());
+        let old = OLD_KEYS.iter().map(|&(key, _)| key);
+        for key in Setting::ALL.iter().map(|setting| setting.key()).chain(old) {
+            if let Some(value) = matches.get_one::<OsString>(key) {
+                self.given.insert(key, value.clone());
             }
         }
         Ok(())
@@ -89,4 +91,13 @@ fn argument(setting: Setting) -> Arg {
         .allow_negative_numbers(true)
         .help(help)
         .help_heading(spec.group.heading())
+}
+
+/// A flag under its old name: it works, and the help does not show it.
+fn old_argument(key: &'static str) -> Arg {
+    Arg::new(key)
+        .long(setting::flag(key))
+        .value_parser(value_parser!(OsString))
+        .allow_negative_numbers(true)
+        .hide(true)
 }

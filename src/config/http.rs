@@ -1,22 +1,22 @@
-//! Who may call over HTTP, and from where. Only what the texts themselves say is judged here:
-//! files and URLs are read when the server begins to serve.
+//! Who may call over HTTP, and from where. Only the texts are checked here: files and URLs are read
+//! when the server starts.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::bind::PATH_BYTES;
 use super::choices::AuthScheme;
-use super::error::{ConfigError, ValueError};
-use super::origin::Origin;
-use super::raw::Layer;
+use super::error::ConfigError;
+use super::layer::Layer;
 use super::setting::Setting;
+use super::value_error::ValueError;
 use super::web::{AllowedHost, HttpUrl, WebOrigin};
 use crate::identity::{ID_BYTES, Issuer};
 
 /// The settings of an HTTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// How callers show who they are.
+    /// How callers authenticate.
     pub auth: Auth,
     /// Names that requests may call the server by; `None`: the loopback names and the listening
     /// address.
@@ -25,7 +25,7 @@ pub struct HttpSettings {
     pub allowed_origins: Option<Vec<WebOrigin>>,
 }
 
-/// How callers show who they are, with all that it needs.
+/// How callers authenticate, with all that is needed for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Auth {
     /// Not at all.
@@ -36,30 +36,31 @@ pub enum Auth {
     Jwt(JwtSettings),
 }
 
-/// Which access tokens are good.
+/// Which access tokens are accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwtSettings {
-    /// What `iss` is, byte for byte: a URL, so that no name of a token or `local` can be one.
+    /// The value of `iss`, byte for byte: a URL, so that it cannot be `local` or the name of a token.
     pub issuer: Issuer,
-    /// What `aud` is or contains, byte for byte.
+    /// A value of `aud`, byte for byte.
     pub audience: String,
     /// Where the issuer's keys are.
     pub jwks: JwksSource,
 }
 
-/// Where the keys are that access tokens are signed with.
+/// The source of the keys that access tokens are signed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JwksSource {
-    /// Fetched, again and again.
+    /// Fetched regularly.
     Url(HttpUrl),
-    /// Read, and again when it changes.
+    /// Read, and read again when it changes.
     File(PathBuf),
 }
+
 impl HttpSettings {
     /// # Errors
     ///
-    /// A value that its setting does not take, a way to authenticate without what it needs, or
-    /// something that only another way takes.
+    /// A value that is not allowed, an authentication scheme without a setting that it needs, or a
+    /// setting that only another scheme uses.
     pub(super) fn from_layer(given: &Layer) -> Result<Self, ConfigError> {
         Ok(Self {
             auth: Auth::from_layer(given)?,
@@ -72,37 +73,26 @@ impl HttpSettings {
 impl Auth {
     fn from_layer(given: &Layer) -> Result<Self, ConfigError> {
         use Setting as S;
-        let auth = given.optional(S::Auth)?;
-        let scheme = auth
-            .as_ref()
-            .map_or(AuthScheme::None, |(scheme, _)| *scheme);
-        for (setting, takes, name) in [
-            (S::TokensFile, AuthScheme::Tokens, "tokens"),
-            (S::JwtIssuer, AuthScheme::Jwt, "jwt"),
-            (S::JwtAudience, AuthScheme::Jwt, "jwt"),
-            (S::JwtJwks, AuthScheme::Jwt, "jwt"),
+        let scheme = given.value(S::Auth, AuthScheme::None, str::parse)?;
+        // A setting without effect is an error: its operator believes that callers authenticate.
+        for (setting, user) in [
+            (S::TokensFile, AuthScheme::Tokens),
+            (S::JwtIssuer, AuthScheme::Jwt),
+            (S::JwtAudience, AuthScheme::Jwt),
+            (S::JwtJwks, AuthScheme::Jwt),
         ] {
-            if let Some(unused) = given.get(setting).filter(|_| takes != scheme) {
-                let origin = unused.origin.clone();
-                return Err(ConfigError::AuthUnused {
-                    origin,
-                    scheme: name,
-                });
+            if let Some(unused) = given.get(setting).filter(|_| user != scheme) {
+                let problem = format!("it has no effect unless auth is {}", user.as_str());
+                return Err(ConfigError::setting(&unused.origin, problem));
             }
         }
-        let origin = || {
-            auth.as_ref()
-                .map_or(Origin::Default, |(_, origin)| (*origin).clone())
-        };
         Ok(match scheme {
             AuthScheme::None => Self::None,
-            AuthScheme::Tokens => {
-                Self::Tokens(needed(given, S::TokensFile, "tokens", origin, path)?)
-            }
+            AuthScheme::Tokens => Self::Tokens(needed(given, scheme, S::TokensFile, path)?),
             AuthScheme::Jwt => Self::Jwt(JwtSettings {
-                issuer: needed(given, S::JwtIssuer, "jwt", origin, issuer)?,
-                audience: needed(given, S::JwtAudience, "jwt", origin, audience)?,
-                jwks: needed(given, S::JwtJwks, "jwt", origin, str::parse)?,
+                issuer: needed(given, scheme, S::JwtIssuer, issuer)?,
+                audience: needed(given, scheme, S::JwtAudience, audience)?,
+                jwks: needed(given, scheme, S::JwtJwks, str::parse)?,
             }),
         })
     }
@@ -110,22 +100,20 @@ impl Auth {
 
 fn needed<T>(
     given: &Layer,
+    scheme: AuthScheme,
     setting: Setting,
-    scheme: &'static str,
-    auth: impl Fn() -> Origin,
     parse: impl FnOnce(&str) -> Result<T, ValueError>,
 ) -> Result<T, ConfigError> {
     match given.get(setting) {
         Some(given) => given.parse(parse),
-        None => Err(ConfigError::AuthWithout {
-            auth: auth(),
-            scheme,
-            missing: setting,
-        }),
+        None => {
+            let problem = format!("{} needs {} too", scheme.as_str(), setting.key());
+            Err(ConfigError::setting(&given.origin(Setting::Auth), problem))
+        }
     }
 }
 
-/// An empty list is one: nothing is allowed then.
+/// An empty list is a list: it allows nothing.
 fn list<T: FromStr<Err = ValueError>>(
     given: &Layer,
     setting: Setting,
@@ -143,12 +131,15 @@ fn list<T: FromStr<Err = ValueError>>(
         .transpose()
 }
 
+const FILE: ValueError =
+    ValueError::Form("a file is named by a path without control characters, of 4095 bytes at most");
+const AUDIENCE: ValueError =
+    ValueError::Form("an audience is 1 to 1024 bytes without white space and control characters");
+
 fn path(text: &str) -> Result<PathBuf, ValueError> {
     let plain = !text.is_empty() && !text.contains(|c: char| c.is_control());
     let short = text.len() <= PATH_BYTES;
-    (plain && short)
-        .then(|| text.into())
-        .ok_or(ValueError::File)
+    (plain && short).then(|| text.into()).ok_or(FILE)
 }
 
 fn issuer(text: &str) -> Result<Issuer, ValueError> {
@@ -159,8 +150,9 @@ fn issuer(text: &str) -> Result<Issuer, ValueError> {
 fn audience(text: &str) -> Result<String, ValueError> {
     let odd = |c: char| c.is_whitespace() || c.is_control();
     let good = (1..=ID_BYTES).contains(&text.len()) && !text.contains(odd);
-    good.then(|| text.to_owned()).ok_or(ValueError::Audience)
+    good.then(|| text.to_owned()).ok_or(AUDIENCE)
 }
+
 impl FromStr for JwksSource {
     type Err = ValueError;
 

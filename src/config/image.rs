@@ -1,18 +1,21 @@
-//! The name of an image, checked well enough that what goes to the Engine is a name.
+//! The name of an image. The check ensures that the Engine gets a name and nothing else.
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::error::ValueError;
 use super::limits;
+use super::value_error::ValueError;
 
 /// Longest reference, in characters: distribution's bound of a name.
 const IMAGE_CHARS: usize = 255;
 
+const IMAGE: ValueError =
+    ValueError::Form("an image is named like `registry/name:tag`, in 255 characters at most");
+
 /// An image as Docker names it: `[registry[:port]/]path[:tag][@digest]`, or an id. At most
 /// 255 characters, of those that distribution's grammar
-/// (`distribution/reference/reference.go`) has in each part. How separators may follow each other
-/// is left to the Engine, which says it itself.
+/// (`distribution/reference/reference.go`) has in each part. The Engine checks how separators may
+/// follow each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageRef(String);
 
@@ -43,7 +46,7 @@ impl FromStr for ImageRef {
             && is_name(name)
             && tag.is_none_or(is_tag)
             && digest.is_none_or(is_digest);
-        good.then(|| Self(text.to_owned())).ok_or(ValueError::Image)
+        good.then(|| Self(text.to_owned())).ok_or(IMAGE)
     }
 }
 
@@ -61,7 +64,7 @@ fn is_name(name: &str) -> bool {
     }
 }
 
-/// Docker takes the first part for a registry when it has a dot, a port or capitals, or is
+/// Docker treats the first part as a registry if it has a dot, a port or capitals, or is
 /// `localhost`.
 fn is_registry(part: &str) -> bool {
     let marked = part == "localhost"
@@ -161,7 +164,7 @@ mod tests {
             &format!("a:{}", "t".repeat(129)),
             &"a".repeat(256),
         ] {
-            assert_eq!(bad.parse::<ImageRef>(), Err(ValueError::Image), "{bad:?}");
+            assert_eq!(bad.parse::<ImageRef>(), Err(IMAGE), "{bad:?}");
         }
     }
 }

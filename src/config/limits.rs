@@ -1,23 +1,24 @@
-//! The server's bounds and defaults, each with its reason. Nothing else in the server has a number
-//! of its own for these.
+//! The server's bounds and defaults, each with its reason. No other module of the server repeats
+//! them.
 //!
-//! What casemate-init enforces has its bounds there; what both ends must agree on comes from
-//! `casemate_protocol`.
+//! Bounds that casemate-init enforces are defined there; those that both ends must agree on come
+//! from `casemate_protocol`.
 
 use std::time::Duration;
 
-use super::units::{Bytes, NanoCpus};
+use super::units::{Bytes, NanoCpus, Quantity};
+use super::value_error::ValueError;
 
 pub use casemate_protocol::{MAX_ENV, MAX_SCRIPT, MAX_STDIN, MAX_WRITE};
 
-/// A number that somebody outside may choose: what it is when nobody does, and how far it goes.
+/// Default and range of a number that a user or operator may choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds<T> {
-    /// When nothing was said.
+    /// The value when none is given.
     pub default: T,
-    /// The least allowed.
+    /// The lowest that is allowed.
     pub least: T,
-    /// The most allowed.
+    /// The highest that is allowed.
     pub most: T,
 }
 
@@ -28,18 +29,32 @@ impl<T: PartialOrd> Bounds<T> {
     }
 }
 
+impl<T: Quantity> Bounds<T> {
+    /// A value from text, if it is allowed.
+    pub(super) fn read(self, text: &str) -> Result<T, ValueError> {
+        let value = T::read(text)?;
+        if self.contains(&value) {
+            return Ok(value);
+        }
+        Err(ValueError::OutOfBounds {
+            least: self.least.show(),
+            most: self.most.show(),
+        })
+    }
+}
+
 // --- Settings -----------------------------------------------------------------------------------
 
 /// The image that `scripts/build-tools-image` makes.
 pub const IMAGE: &str = "casemate-tools:latest";
 
-/// What is logged: starts, ends and what the operator should act on. Not what rmcp says: a line for
-/// each request at `info`, at `warn` one for each mistake of a client, at `error` one for each that
-/// hangs up.
+/// The log filter: starts, ends and everything that the operator should act on. Without rmcp, which
+/// logs each request at `info`, each mistake of a client at `warn` and each client that disconnects
+/// at `error`.
 pub const LOG: &str = "info,rmcp=off";
 
 /// Memory of one sandbox, swap included. 512 MiB is enough for a compiler or a data frame; below
-/// 32 MiB an interpreter does not start beside PID 1; above 1 PiB it is a typing error.
+/// 32 MiB an interpreter does not start beside PID 1; above 1 PiB it is a typo.
 pub const MEMORY: Bounds<Bytes> = Bounds {
     default: Bytes(512 << 20),
     least: Bytes(32 << 20),
@@ -47,7 +62,7 @@ pub const MEMORY: Bounds<Bytes> = Bounds {
 };
 
 /// CPU time of one sandbox. Docker refuses less than 0.01 and more than its host has; more than 256
-/// is a typing error.
+/// is a typo.
 pub const CPUS: Bounds<NanoCpus> = Bounds {
     default: NanoCpus(1_000_000_000),
     least: NanoCpus(10_000_000),
@@ -63,7 +78,7 @@ pub const PIDS: Bounds<u32> = Bounds {
     most: 32_768,
 };
 
-/// How long a sandbox without work stays. A conversation pauses for minutes; a week is a service,
+/// How long an idle sandbox stays. A conversation pauses for minutes; a week is a service,
 /// not a sandbox.
 pub const IDLE_TIMEOUT: Bounds<Duration> = Bounds {
     default: Duration::from_secs(15 * 60),
@@ -71,7 +86,7 @@ pub const IDLE_TIMEOUT: Bounds<Duration> = Bounds {
     most: WEEK,
 };
 
-/// How long what a command left behind may run after its user's last call: a development server
+/// How long background processes may run after their user's last call: a development server
 /// outlasts a break, a forgotten loop does not outlast the day. 0: not at all.
 pub const BACKGROUND_TTL: Bounds<Duration> = Bounds {
     default: Duration::from_secs(60 * 60),
@@ -81,8 +96,8 @@ pub const BACKGROUND_TTL: Bounds<Duration> = Bounds {
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Size of a workspace where the Engine can limit it: dependencies of a large project are some
-/// gigabytes. Without such a limit this holds for nothing.
+/// Size of a workspace: dependencies of a large project are some gigabytes. No effect where the
+/// Engine cannot limit volumes.
 pub const QUOTA: Bounds<Bytes> = Bounds {
     default: Bytes(10 << 30),
     least: Bytes(64 << 20),
@@ -97,14 +112,14 @@ pub const CALLS_PER_USER: Bounds<u32> = Bounds {
     most: 256,
 };
 
-/// Calls of one user that wait for one of [`CALLS_PER_USER`]; more are answered `busy`.
+/// Calls of one user that wait for their turn; more are answered `busy`.
 pub const CALLS_WAITING_PER_USER: usize = 256;
 
-/// Calls of all users together that wait; more are answered `busy`. Each holds its arguments, up to
-/// 4 MiB, but most a few kB.
+/// Calls of all users together that wait; more are answered `busy`. Each holds its arguments, most
+/// of them a few kB, at most 4 MiB.
 pub const CALLS_WAITING: usize = 4_096;
 
-/// Ephemeral containers of one user that run a command at once. Each has the memory of a whole
+/// Ephemeral containers of one user that run commands at once. Each has the memory of a whole
 /// sandbox; 64 of them are a batch, which one long-running container does better.
 pub const EPHEMERAL_LIVE: Bounds<u32> = Bounds {
     default: 2,
@@ -112,17 +127,17 @@ pub const EPHEMERAL_LIVE: Bounds<u32> = Bounds {
     most: 64,
 };
 
-/// Sandboxes of one instance alive at once, over all its servers: 100 with the default [`MEMORY`] fill 50 GiB should all be
-/// used up. Above 10,000 the Engine's own listings take seconds.
+/// Sandboxes of one instance alive at once, over all its servers: 100 with the default [`MEMORY`]
+/// use up to 50 GiB. Above 10,000 the Engine's own listings take seconds.
 pub const MAX_SANDBOXES: Bounds<u32> = Bounds {
     default: 100,
     least: 1,
     most: 10_000,
 };
 
-/// Free space on the Engine's disk below which writes and new sandboxes are refused. A gigabyte lets
-/// the Engine and its host go on; 0: no floor.
-pub const DISK_FLOOR: Bounds<Bytes> = Bounds {
+/// Free space on the Engine's disk below which writes and new sandboxes are refused. With a
+/// gigabyte the Engine and its host keep working; 0: no limit.
+pub const MIN_FREE_DISK: Bounds<Bytes> = Bounds {
     default: Bytes(1 << 30),
     least: Bytes(0),
     most: Bytes(1 << 50),
@@ -137,21 +152,25 @@ pub const UID_COUNT: Bounds<u32> = Bounds {
     most: 16_384,
 };
 
-/// The first of them: above what systemd gives to services for a while (61,184 to 65,519), below
-/// what distributions delegate to users (subuid(5): from 100,000).
+/// The first of them: above the dynamic uids of systemd's services (61,184 to 65,519), below the uids
+/// that distributions delegate to users (subuid(5): from 100,000).
 pub const UID_BASE: u32 = 65_536;
 
-/// As [`UID_BASE`], where containers have 65,536 uids of their own: rootless, userns-remap.
+/// As [`UID_BASE`], where containers have a separate range of 65,536 uids: rootless, userns-remap.
 pub const UID_BASE_MAPPED: u32 = 20_000;
 
-/// No user has a lower uid: 1000 is what all volumes without one share.
+/// No user has a lower uid: 1000 is the one that all volumes without a uid share.
 pub const UID_MIN: u32 = 1_001;
 
-/// No user has a higher uid: the Engine refuses what is not 0 to 2^31 - 1.
+/// No user has a higher uid: the Engine accepts 0 to 2^31 - 1.
 pub const UID_MAX: u32 = 2_147_483_647;
 
-/// The least time that an unused workspace is kept. The time of its last use may be a minute off,
-/// and a slip of the pen must not empty a deployment.
+/// No sandbox runs as these: the bridge's uid, which the kernel also shows for a uid that it cannot
+/// map, and the one that is -1 in system calls with 16-bit uids.
+pub const FORBIDDEN_UIDS: [u32; 2] = [casemate_protocol::BRIDGE_UID, 65_535];
+
+/// The shortest time that an unused workspace is kept. The time of its last use may be a minute off,
+/// and a typo must not empty a deployment.
 pub const MIN_RETENTION: Duration = Duration::from_secs(60 * 60);
 
 /// One upload over HTTP, all its files together. A data set of a conversation is below a gigabyte;
@@ -162,15 +181,18 @@ pub const UPLOAD_LIMIT: Bounds<Bytes> = Bounds {
     most: Bytes(1 << 50),
 };
 
-/// How often a server makes a backup of each workspace. A minute is for trying it; who wants one
-/// a year does it by hand.
+/// How often a server makes a backup of each workspace. A minute is for tests; a backup a year is
+/// made by hand.
 pub const BACKUP_EVERY: Bounds<Duration> = Bounds {
     default: Duration::from_secs(24 * 60 * 60),
     least: Duration::from_secs(60),
     most: Duration::from_secs(365 * 24 * 60 * 60),
 };
 
-/// The newest backups of a workspace that stay. None would take away the one that was just made;
+/// The word for no backups on a schedule.
+pub const NO_BACKUPS: &str = "never";
+
+/// How many of the newest backups of a workspace are kept. 0 would remove the one that was just made;
 /// ten thousand is an hourly one for a year.
 pub const BACKUP_KEEP_LAST: Bounds<u32> = Bounds {
     default: 7,
@@ -178,14 +200,14 @@ pub const BACKUP_KEEP_LAST: Bounds<u32> = Bounds {
     most: 10_000,
 };
 
-/// Days and weeks of which one backup stays besides; 0: of none.
+/// For how many days, and for how many weeks, one more backup is kept; 0: for none.
 pub const BACKUP_KEEP_OLDER: Bounds<u32> = Bounds {
     default: 7,
     least: 0,
     most: 10_000,
 };
 
-/// Size of the settings file: a few kB for all settings, the rest for users of their own.
+/// Size of the settings file: a few kB for all settings, the rest for `[[users]]` tables.
 pub const CONFIG_FILE_BYTES: u64 = 1 << 20;
 
 // --- Tools --------------------------------------------------------------------------------------
@@ -199,15 +221,15 @@ pub const TIMEOUT_SECONDS: Bounds<u32> = Bounds {
 };
 
 /// After how many seconds a command that still runs is answered `running`; 0 starts it and does not
-/// wait. What holds when a call does not say is [`WAIT`].
+/// wait. [`WAIT`] is the operator's default.
 pub const WAIT_SECONDS: Bounds<u32> = Bounds {
     default: 50,
     least: 0,
     most: 3_600,
 };
 
-/// The same for calls that do not say: desktop clients give a call up after 60 s, some frameworks
-/// after 5 or 30 (docs/clients.md).
+/// The same for calls without `wait_seconds`: desktop clients give up on a call after 60 s, some
+/// frameworks after 5 or 30.
 pub const WAIT: Bounds<Duration> = Bounds {
     default: Duration::from_secs(50),
     least: Duration::ZERO,
@@ -218,10 +240,10 @@ pub const WAIT: Bounds<Duration> = Bounds {
 /// tokens; a model reads a few kB, and the rest is in a file.
 pub const OUTPUT_CHARS: u32 = 30_000;
 
-/// Shortest time between two progress messages of one call: four a second are live for a person.
+/// Shortest time between two progress messages of one call: to a person, four a second look live.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A call without news still says that it lives: clients and proxies give up on silence.
+/// Progress messages of a call without output: clients and proxies give up on silence.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Text of one `read_file`, in characters: about 12,000 tokens, half of what Claude Code keeps.
@@ -241,8 +263,9 @@ pub const READ_LINE_CHARS: u32 = 2_000;
 pub const READ_BASE64_BYTES: u32 = READ_CHARS / 4 * 3;
 
 /// An image that is shown, in bytes: base64 makes 933,336 characters of them, and the rest of
-/// [`RESULT_BYTES`] is room for what is said beside it.
+/// [`RESULT_BYTES`] is for the text beside it.
 pub const IMAGE_BYTES: u32 = 700_000;
+
 /// Excerpts of one `edit_file`, in bytes: PID 1 shows 8 KiB, and twelve times this, for control
 /// characters in both halves, stays below [`RESULT_BYTES`].
 pub const EDIT_BYTES: usize = 64 * 1024;
@@ -254,7 +277,7 @@ pub const LIST_LIMIT: Bounds<u32> = Bounds {
     most: 5_000,
 };
 
-/// Levels of one `list_files`. Nobody looks for something 64 directories deep by listing.
+/// Levels of one `list_files`. Nothing is looked for by listing more than 64 directories deep.
 pub const LIST_DEPTH: Bounds<u32> = Bounds {
     default: 1,
     least: 1,

@@ -1,41 +1,43 @@
-//! The table of all settings. It makes the flag, the variable and the key of the file, the help, the
-//! defaults and bounds that the help names, and says which ones a user may have of their own.
+//! The table of all settings. Flags, variables, keys of the file, the help, defaults and bounds are
+//! made from it, and it decides which settings users can have different from the others.
 //!
 //! To add a setting: a row here, a field of `Config` or `SandboxSettings` with the line that parses
 //! it, a row in docs/settings.md. The tests then name what is missing.
 
 use std::time::Duration;
 
-use super::backup;
 use super::choices::{AuthScheme, Mode, Results, SWITCH, SWITCH_OFF, ToolSet};
 use super::limits::{self, Bounds};
 use super::units::{Bytes, NanoCpus, Quantity};
 
-/// What variables of this server begin with. An unknown one is an error.
+/// Prefix of the variables of this server. An unknown variable with it is an error.
 pub const PREFIX: &str = "CASEMATE_";
 
-/// The variable that names the settings file; not a setting itself, so no file can name a second.
+/// The variable that names the settings file. Not a setting, so a file cannot name another file.
 pub const CONFIG_VARIABLE: &str = "CASEMATE_CONFIG";
+
+/// Keys of older versions. They still work, with a warning; flag and variable follow from them.
+pub const OLD_KEYS: [(&str, Setting); 1] = [("disk_floor", Setting::MinFreeDisk)];
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct SettingSpec {
-    /// In the settings file; flag and variable are made from it.
+    /// Its key in the settings file; flag and variable are made from it.
     key: &'static str,
-    /// What it belongs to.
+    /// Its heading in the help.
     pub group: Group,
-    /// What it decides, for the help.
+    /// The line of the help.
     pub what: &'static str,
     /// Its values.
     pub value_kind: ValueKind,
 }
 
-/// What settings belong to: a heading of the help.
+/// A heading of the help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
     /// One server as a whole.
     Server,
-    /// The sandbox of one user. In the file a user may have others than the rest.
+    /// The sandbox of one user. The file may give a user another value.
     Sandbox,
     /// The machine that the Engine runs on, shared by all sandboxes.
     Host,
@@ -55,7 +57,7 @@ impl Group {
 /// The values of a setting: unit, bounds and default.
 #[derive(Debug, Clone, Copy)]
 pub enum ValueKind {
-    /// Text with a grammar of its own: what the help calls it, and the default if there is one.
+    /// Text with its placeholder in the help and its default, if there is one.
     Text(&'static str, Option<&'static str>),
     /// One of a few words; the first is the default.
     Words(&'static [&'static str]),
@@ -70,7 +72,7 @@ pub enum ValueKind {
 }
 
 impl ValueKind {
-    /// What the help calls a value.
+    /// A value in the help.
     pub fn placeholder(self) -> &'static str {
         match self {
             Self::Text(name, _) => name,
@@ -81,7 +83,7 @@ impl ValueKind {
         }
     }
 
-    /// Which values are allowed, where that can be said in a few words.
+    /// The allowed values, if a few words can say it.
     pub fn range(self) -> Option<String> {
         match self {
             Self::Text(..) => None,
@@ -93,7 +95,7 @@ impl ValueKind {
         }
     }
 
-    /// What holds when nothing is given; `None`: nothing does.
+    /// The value when none is given; `None`: the setting has no default.
     pub fn default(self) -> Option<String> {
         match self {
             Self::Text(_, default) => default.map(str::to_owned),
@@ -106,11 +108,44 @@ impl ValueKind {
     }
 }
 
+/// A quantity whose bounds are in the table.
+pub trait Bounded: Quantity {
+    /// The bounds of such a value; `None` for settings of another kind.
+    fn of(kind: ValueKind) -> Option<Bounds<Self>>;
+
+    /// The bounds of `setting`. The field of the configuration and the row of the table must have
+    /// the same kind: a test loads every setting.
+    fn bounds(setting: Setting) -> Bounds<Self> {
+        let bounds = Self::of(setting.spec().value_kind);
+        bounds.expect("the setting's kind in the table is that of its field")
+    }
+}
+
+macro_rules! bounded {
+    ($($kind:ident($quantity:ty);)+) => {
+        $(impl Bounded for $quantity {
+            fn of(kind: ValueKind) -> Option<Bounds<Self>> {
+                match kind {
+                    ValueKind::$kind(bounds) => Some(bounds),
+                    _ => None,
+                }
+            }
+        })+
+    };
+}
+
+bounded! {
+    Number(u32);
+    Size(Bytes);
+    Cpus(NanoCpus);
+    Time(Duration);
+}
+
 fn range<T: Quantity>(bounds: Bounds<T>) -> String {
     format!("{} to {}", bounds.least.show(), bounds.most.show())
 }
 
-/// Makes the enum, its list and its rows from one text, so that none can lack an entry.
+/// Makes the enum, the list and the rows from one table, so that none can lack an entry.
 macro_rules! settings {
     ($($setting:ident = $key:literal, $group:ident, $what:literal, $value_kind:expr;)+) => {
         /// One setting, under three names: `--idle-timeout`, `CASEMATE_IDLE_TIMEOUT`,
@@ -145,52 +180,52 @@ settings! {
         Text("NAME", Some("the OS user"));
     Instance = "instance", Server, "Namespace of containers and volumes on the Engine",
         Text("NAME", Some("default"));
-    Results = "results", Server, "Halves of a tool result",
-        Words(&Results::WORDS);
-    Tools = "tools", Server, "Tools that clients see: core is without edit_file",
-        Words(&ToolSet::WORDS);
-    Wait = "wait", Server, "When shell_exec answers that a command still runs, in a call that does not say",
+    Results = "results", Server, "Forms of a tool result: both, or text only",
+        Words(Results::WORDS);
+    Tools = "tools", Server, "Tools that clients see: core leaves out edit_file",
+        Words(ToolSet::WORDS);
+    Wait = "wait", Server, "Default of shell_exec's wait_seconds: how long a call waits before it answers `running`",
         Time(limits::WAIT);
     Warm = "warm", Server, "Make the sandbox ready before the first call",
-        Words(&SWITCH);
+        Words(SWITCH);
     UploadLimit = "upload_limit", Server, "Largest upload over HTTP",
         Size(limits::UPLOAD_LIMIT);
-    Admin = "admin", Server, "Where metrics are served: an address and a port, or a port of 127.0.0.1",
+    Admin = "admin", Server, "Address for metrics: an address and a port, or a port of 127.0.0.1",
         Text("ADDR", None);
-    Audit = "audit", Server, "Where calls are recorded, a line each: a directory",
+    Audit = "audit", Server, "Directory for the audit, one line per call",
         Text("DIR", None);
-    AuditContent = "audit_content", Server, "Record also what commands and files contain, 64 KiB of each",
-        Words(&SWITCH_OFF);
+    AuditContent = "audit_content", Server, "Also record the content of commands and files, 64 KiB of each",
+        Words(SWITCH_OFF);
     Log = "log", Server, "What is logged on stderr, as in `warn,casemate=debug`",
         Text("FILTER", Some(limits::LOG));
-    Auth = "auth", Server, "HTTP: how callers show who they are",
-        Words(&AuthScheme::WORDS);
+    Auth = "auth", Server, "HTTP: how callers authenticate",
+        Words(AuthScheme::WORDS);
     TokensFile = "tokens_file", Server, "Auth tokens: the TOML file with the tokens' digests",
         Text("FILE", None);
-    JwtIssuer = "jwt_issuer", Server, "Auth jwt: the URL that access tokens are from, exactly as their iss has it",
+    JwtIssuer = "jwt_issuer", Server, "Auth jwt: the issuer of access tokens, a URL, exactly as in their iss",
         Text("URL", None);
-    JwtAudience = "jwt_audience", Server, "Auth jwt: this server, exactly as the tokens' aud names it",
+    JwtAudience = "jwt_audience", Server, "Auth jwt: the name of this server, exactly as in the tokens' aud",
         Text("AUDIENCE", None);
     JwtJwks = "jwt_jwks", Server, "Auth jwt: the issuer's public keys (JWKS), an https URL or a file",
         Text("URL|FILE", None);
-    AllowedHosts = "allowed_hosts", Server, "HTTP: names that requests may call this server by, with commas",
+    AllowedHosts = "allowed_hosts", Server, "HTTP: names of this server that requests may use, separated by commas",
         Text("HOSTS", Some("the loopback names and the listening address"));
-    AllowedOrigins = "allowed_origins", Server, "HTTP: origins whose pages may call this server, with commas",
+    AllowedOrigins = "allowed_origins", Server, "HTTP: origins whose pages may call this server, separated by commas",
         Text("ORIGINS", Some("those of the loopback names at the listening port"));
     BackupTarget = "backup_target", Server, "Where backups go",
         Text("DIR|s3://BUCKET/PREFIX", None);
     BackupEvery = "backup_every", Server, "How often serve makes a backup of each workspace",
-        Text("DURATION", Some(backup::NEVER));
-    BackupKeepLast = "backup_keep_last", Server, "Newest backups of a workspace that stay",
+        Text("DURATION", Some(limits::NO_BACKUPS));
+    BackupKeepLast = "backup_keep_last", Server, "How many of the newest backups of a workspace to keep",
         Number(limits::BACKUP_KEEP_LAST);
-    BackupKeepDaily = "backup_keep_daily", Server, "Days of which the newest backup stays",
+    BackupKeepDaily = "backup_keep_daily", Server, "For how many days to keep the newest backup of the day",
         Number(limits::BACKUP_KEEP_OLDER);
-    BackupKeepWeekly = "backup_keep_weekly", Server, "Weeks of which the newest backup stays",
+    BackupKeepWeekly = "backup_keep_weekly", Server, "For how many weeks to keep the newest backup of the week",
         Number(limits::BACKUP_KEEP_OLDER);
-    BackupVerify = "backup_verify", Server, "Read each backup again when it is made",
-        Words(&SWITCH);
-    Mode = "mode", Sandbox, "How container and workspace live",
-        Words(&Mode::WORDS);
+    BackupVerify = "backup_verify", Server, "Read each new backup again",
+        Words(SWITCH);
+    Mode = "mode", Sandbox, "Lifetime of container and workspace",
+        Words(Mode::WORDS);
     Image = "image", Sandbox, "Any Linux image",
         Text("IMAGE", Some(limits::IMAGE));
     Memory = "memory", Sandbox, "Memory, swap included",
@@ -201,25 +236,25 @@ settings! {
         Number(limits::PIDS);
     Quota = "quota", Sandbox, "Size of the workspace, where the Engine can limit it",
         Size(limits::QUOTA);
-    IdleTimeout = "idle_timeout", Sandbox, "How long a sandbox without work stays",
+    IdleTimeout = "idle_timeout", Sandbox, "How long an idle sandbox stays",
         Time(limits::IDLE_TIMEOUT);
     BackgroundTtl = "background_ttl", Sandbox, "How long background processes outlive the last call",
         Time(limits::BACKGROUND_TTL);
     CallsPerUser = "calls_per_user", Sandbox, "Calls that run at once; more wait",
         Number(limits::CALLS_PER_USER);
-    EphemeralLive = "ephemeral_live", Sandbox, "Ephemeral containers that run a command at once",
+    EphemeralLive = "ephemeral_live", Sandbox, "Ephemeral containers that run commands at once",
         Number(limits::EPHEMERAL_LIVE);
-    MaxSandboxes = "max_sandboxes", Host, "Sandboxes of the instance alive at once, over all its servers",
+    MaxSandboxes = "max_sandboxes", Host, "Sandboxes alive at once, over all servers of the instance",
         Number(limits::MAX_SANDBOXES);
-    VolumeRetention = "volume_retention", Host, "How long an unused workspace is kept, where there are backups: 1h at least, or off",
+    VolumeRetention = "volume_retention", Host, "How long to keep an unused workspace: at least 1h, or off; needs backup_target",
         Text("DURATION", Some("off"));
-    DiskFloor = "disk_floor", Host, "Free space on the Engine's disk that writes and new sandboxes leave",
-        Size(limits::DISK_FLOOR);
+    MinFreeDisk = "min_free_disk", Host, "Free space to leave on the Engine's disk: below it, writes and new sandboxes are refused",
+        Size(limits::MIN_FREE_DISK);
     UidCount = "uid_count", Host, "Uids for users, one each; 0: all users share uid 1000",
         Number(limits::UID_COUNT);
     UidBase = "uid_base", Host, "The first of these uids",
-        Text("NUMBER", Some("65536, and 20000 where the Engine maps uids"));
-    BindRoot = "bind_root", Host, "Mode bind: the directory with a directory for each user",
+        Text("NUMBER", Some("65536, or 20000 if the Engine maps uids"));
+    BindRoot = "bind_root", Host, "Mode bind: the directory that holds one directory per user",
         Text("DIR", None);
     BindDir = "bind_dir", Host, "Mode bind over stdio: exactly the directory to use",
         Text("DIR", None);
@@ -233,39 +268,54 @@ impl Setting {
 
     /// Its flag on the command line, without the dashes before it.
     pub fn flag(self) -> String {
-        self.key().replace('_', "-")
+        flag(self.key())
     }
 
     /// Its variable in the environment.
     pub fn variable(self) -> String {
-        format!("{PREFIX}{}", self.key().to_ascii_uppercase())
+        variable(self.key())
     }
 
-    /// Whether the file may have another value for one user.
+    /// Whether the file may give a user another value.
     pub fn is_per_user(self) -> bool {
         self.spec().group == Group::Sandbox
     }
 
-    /// All that [`Setting::is_per_user`].
+    /// All settings with [`Setting::is_per_user`].
     pub fn per_user() -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(|s| s.is_per_user())
     }
 
-    /// The setting with this key.
-    pub fn from_key(key: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|s| s.key() == key)
+    /// All keys with their settings, old ones too.
+    fn keys() -> impl Iterator<Item = (&'static str, Self)> {
+        Self::ALL.iter().map(|s| (s.key(), *s)).chain(OLD_KEYS)
     }
 
-    /// The settings that the file may have in the table `section`, with their keys there: in
-    /// `[backup]`, `every` is `backup_every`.
+    /// The setting with this key, which may be an old one.
+    pub fn from_key(key: &str) -> Option<(&'static str, Self)> {
+        Self::keys().find(|(known, _)| *known == key)
+    }
+
+    /// The settings in the table `section` of the file, with their keys there: in `[backup]`,
+    /// `every` is `backup_every`.
     pub fn in_section(section: &str) -> impl Iterator<Item = (&'static str, Self)> {
         let rest = move |key: &'static str| key.strip_prefix(section)?.strip_prefix('_');
         let all = Self::ALL.iter().copied();
         all.filter_map(move |setting| Some((rest(setting.key())?, setting)))
     }
 
-    /// The setting with this variable.
-    pub fn from_variable(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|s| s.variable() == name)
+    /// The setting with this variable, and the key that the variable is made from.
+    pub fn from_variable(name: &str) -> Option<(&'static str, Self)> {
+        Self::keys().find(|(key, _)| variable(key) == name)
     }
+}
+
+/// The flag of a key, without the dashes before it.
+pub fn flag(key: &str) -> String {
+    key.replace('_', "-")
+}
+
+/// The variable of a key.
+pub fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_ascii_uppercase())
 }

@@ -1,19 +1,16 @@
 //! The uids that users' code runs as.
 
-use super::error::{ConfigError, ValueError};
+use super::error::ConfigError;
+use super::layer::Layer;
 use super::limits;
-use super::raw::Layer;
 use super::setting::Setting as S;
 use super::units::Quantity as _;
-
-/// No sandbox runs as these: the bridge's uid, which is also what the kernel shows for one that it
-/// cannot map, and what is -1 to a call with 16 bits.
-const NEVER: [u32; 2] = [casemate_protocol::BRIDGE_UID, 65_535];
+use super::value_error::ValueError;
 
 /// Which uids users have, one each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Uids {
-    /// The first; `None`: what suits the Engine.
+    /// The first; `None`: the default for the Engine.
     base: Option<u32>,
     /// How many; 0: all users share one.
     pub count: u32,
@@ -21,13 +18,13 @@ pub struct Uids {
 
 impl Uids {
     pub(super) fn from_layer(given: &Layer) -> Result<Self, ConfigError> {
-        let count = given.bounded(S::UidCount, limits::UID_COUNT)?;
+        let count = given.bounded(S::UidCount)?;
         let base = given.value(S::UidBase, None, |text| base(text, count).map(Some))?;
         Ok(Self { base, count })
     }
 
-    /// The first of them on an Engine. `mapped`: containers' uids are others on its host, and no
-    /// more than 65,536 of them.
+    /// The first of them on an Engine. `mapped`: the Engine maps containers' uids to others on its
+    /// host, and has no more than 65,536 of them.
     pub fn first(&self, mapped: bool) -> u32 {
         self.base.unwrap_or(match mapped {
             true => limits::UID_BASE_MAPPED,
@@ -36,13 +33,13 @@ impl Uids {
     }
 }
 
-/// Neither this uid nor those after it may be one that no sandbox runs as.
+/// The first of `count` uids, none of which may be forbidden.
 fn base(text: &str, count: u32) -> Result<u32, ValueError> {
     let base = u32::read(text)?;
     let last = base.saturating_add(count.saturating_sub(1));
     let is_between = |uid: &u32| (base..=last).contains(uid);
     let (least, most) = (limits::UID_MIN, limits::UID_MAX);
-    if base < least || last > most || NEVER.iter().any(is_between) {
+    if base < least || last > most || limits::FORBIDDEN_UIDS.iter().any(is_between) {
         return Err(ValueError::UidBase { count, least, most });
     }
     Ok(base)
@@ -75,12 +72,12 @@ mod tests {
     }
 
     #[test]
-    fn what_suits_the_engine_has_room_for_as_many_as_may_be() {
+    fn the_defaults_leave_room_for_the_largest_number_of_uids() {
         let most = limits::UID_COUNT.most;
         for first in [limits::UID_BASE, limits::UID_BASE_MAPPED] {
             assert_eq!(base(&first.to_string(), most), Ok(first));
         }
-        // Behind a map of 65,536 all of them exist.
+        // All of them exist in a map of 65,536.
         assert!(limits::UID_BASE_MAPPED + most <= 65_536);
     }
 }

@@ -5,9 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::error::ValueError;
+use super::value_error::ValueError;
 
-/// A size in bytes. Parses as Docker's (go-units `RAMInBytes`) but for fractions: `512m`, `512MiB`,
+/// A size in bytes. Parses as Docker's (go-units `RAMInBytes`), except fractions: `512m`, `512MiB`,
 /// `536870912`; every unit is a power of 1024, and upper and lower case are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
@@ -17,13 +17,13 @@ pub struct Bytes(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NanoCpus(pub u64);
 
-/// What a bounded setting is measured in.
+/// The type of a bounded setting.
 pub trait Quantity: Copy + PartialOrd {
     /// From text.
     ///
     /// # Errors
     ///
-    /// What such a text looks like.
+    /// The text has another form.
     fn read(text: &str) -> Result<Self, ValueError>;
 
     /// As text that [`Quantity::read`] takes.
@@ -50,10 +50,10 @@ impl Quantity for NanoCpus {
     }
 }
 
-/// A whole number without sign; what is above `u32` becomes its largest value.
+/// A whole number without a sign; one above `u32` becomes the largest.
 impl Quantity for u32 {
     fn read(text: &str) -> Result<Self, ValueError> {
-        let number = saturating(text).ok_or(ValueError::Number)?;
+        let number = saturating(text).ok_or(NUMBER)?;
         Ok(Self::try_from(number).unwrap_or(Self::MAX))
     }
 
@@ -72,6 +72,11 @@ impl Quantity for Duration {
         humantime::format_duration(self).to_string()
     }
 }
+
+const SIZE: ValueError =
+    ValueError::Form("a size is a whole number of b, k, m, g or t (powers of 1024), such as 512m");
+const CPUS: ValueError = ValueError::Form("a number of CPUs has at most 9 decimals, such as 1.5");
+const NUMBER: ValueError = ValueError::Form("a whole number is needed");
 
 const NANOS: u64 = 1_000_000_000;
 
@@ -97,9 +102,9 @@ impl FromStr for Bytes {
             "m" | "mb" | "mib" => 1 << 20,
             "g" | "gb" | "gib" => 1 << 30,
             "t" | "tb" | "tib" => 1 << 40,
-            _ => return Err(ValueError::Size),
+            _ => return Err(SIZE),
         };
-        let count = saturating(count).ok_or(ValueError::Size)?;
+        let count = saturating(count).ok_or(SIZE)?;
         Ok(Self(count.saturating_mul(size)))
     }
 }
@@ -115,7 +120,7 @@ impl FromStr for NanoCpus {
             None => (text, "0"),
         };
         if decimals.is_empty() || decimals.len() > 9 {
-            return Err(ValueError::Cpus);
+            return Err(CPUS);
         }
         let whole = saturating(whole);
         let nanos = saturating(&format!("{decimals:0<9}"));
@@ -123,13 +128,13 @@ impl FromStr for NanoCpus {
             (Some(whole), Some(nanos)) => {
                 Ok(Self(whole.saturating_mul(NANOS).saturating_add(nanos)))
             }
-            _ => Err(ValueError::Cpus),
+            _ => Err(CPUS),
         }
     }
 }
 
-/// Digits as a number; what is above `u64` becomes its largest value, so that the error is the one
-/// about the bound. `None` for anything but digits.
+/// Digits as a number; one above `u64` becomes the largest, so that the error is about the bound.
+/// `None` for anything except digits.
 fn saturating(digits: &str) -> Option<u64> {
     let all_digits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     all_digits.then(|| digits.parse().unwrap_or(u64::MAX))
@@ -202,7 +207,7 @@ mod tests {
             "٣m",
             "1p",
         ] {
-            assert_eq!(text.parse::<Bytes>(), Err(ValueError::Size), "{text:?}");
+            assert_eq!(text.parse::<Bytes>(), Err(SIZE), "{text:?}");
         }
     }
 
@@ -231,7 +236,7 @@ mod tests {
             "1.-5",
             " 1",
         ] {
-            assert_eq!(text.parse::<NanoCpus>(), Err(ValueError::Cpus), "{text:?}");
+            assert_eq!(text.parse::<NanoCpus>(), Err(CPUS), "{text:?}");
         }
     }
 
@@ -260,7 +265,7 @@ mod tests {
         assert_eq!(u32::read("256"), Ok(256));
         assert_eq!(u32::read("99999999999"), Ok(u32::MAX));
         for text in ["", "-1", "+1", "1.0", "0x10", "1_000"] {
-            assert_eq!(u32::read(text), Err(ValueError::Number), "{text:?}");
+            assert_eq!(u32::read(text), Err(NUMBER), "{text:?}");
         }
     }
 

@@ -1,35 +1,35 @@
-//! Users with settings of their own.
+//! Users with other settings than the rest.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::error::ConfigError;
+use super::layer::{Layer, RawUser};
 use super::origin::FileLocation;
-use super::raw::{Layer, RawUser};
 use super::sandbox::SandboxSettings;
 use crate::identity::{Issuer, User};
 
-/// By user. Whoever is not in here has what everybody has.
+/// Per-user overrides; all other users get the defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Users(BTreeMap<User, UserOverride>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct UserOverride {
-    /// Merged: what is not the user's own is everybody's.
+    /// Merged with the settings of all users.
     settings: Arc<SandboxSettings>,
-    /// What is the user's own.
+    /// Given in the user's table.
     given: Layer,
-    /// Of the table.
+    /// Where the table begins.
     place: FileLocation,
 }
 
 impl Users {
-    /// `all`: what was given for everybody.
+    /// `all`: the settings for all users.
     ///
     /// # Errors
     ///
-    /// A user with two tables, or a value that its setting does not take.
+    /// A user with two tables, or a value that is not allowed.
     pub fn from_raw(raw: Vec<RawUser>, all: &Layer) -> Result<Self, ConfigError> {
         let mut users = BTreeMap::new();
         for table in raw {
@@ -47,33 +47,31 @@ impl Users {
             match users.entry(User { issuer, subject }) {
                 Entry::Vacant(entry) => entry.insert(own),
                 Entry::Occupied(entry) => {
-                    return Err(ConfigError::SameUser {
-                        user: entry.key().clone(),
-                        first: entry.get().place.clone(),
-                        second: own.place,
-                    });
+                    let (user, line) = (entry.key(), entry.get().place.line);
+                    let problem = format!("{user} has a [[users]] table already, in line {line}");
+                    return Err(ConfigError::file(&own.place, problem));
                 }
             };
         }
         Ok(Self(users))
     }
 
-    /// The settings of this user's sandbox.
+    /// The settings of this user's sandbox, if there is a table for it.
     pub fn settings(&self, user: &User) -> Option<&Arc<SandboxSettings>> {
         self.0.get(user).map(|own| &own.settings)
     }
 
-    /// Of all who have some of their own.
+    /// The settings of all users who have a table.
     pub fn all(&self) -> impl Iterator<Item = &SandboxSettings> {
         self.0.values().map(|own| &*own.settings)
     }
 
-    /// What was given for this user alone.
+    /// What this user's table gives.
     pub fn given(&self, user: &User) -> Option<&Layer> {
         self.0.get(user).map(|own| &own.given)
     }
 
-    /// What was given for each of them alone.
+    /// What each table gives.
     pub fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.0.values().map(|own| &own.given)
     }

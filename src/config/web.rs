@@ -1,4 +1,4 @@
-//! What the web names things by: URLs, hosts and origins, each with one spelling.
+//! URLs, hosts and origins, each with one spelling.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
@@ -6,13 +6,29 @@ use std::str::FromStr;
 use http::Uri;
 use http::uri::Authority;
 
-use super::error::ValueError;
+use super::value_error::ValueError;
+
+const ADDRESS: ValueError = ValueError::Form(
+    "an address is `127.0.0.1:9464` or `[::1]:9464`, or a port of 127.0.0.1 such as `9464`",
+);
+const URL: ValueError = ValueError::Form(
+    "a URL is `https://host/path` without user, query and fragment; `http` only with a \
+     loopback address or localhost",
+);
+const HOST: ValueError = ValueError::Form(
+    "a host is a name or an address, with or without a port, such as `mcp.example.com:8080`; \
+     separate several by commas",
+);
+const WEB_ORIGIN: ValueError = ValueError::Form(
+    "an origin is `https://host` or `https://host:port`, without a path and without wildcards; \
+     separate several by commas",
+);
 
 /// `https://…` without user, query and fragment; `http://…` where the host is loopback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpUrl(Uri);
 
-/// A name that a `Host` header may have, in lower case; without a port every port fits.
+/// A name that a `Host` header may have, in lower case; without a port it fits every port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedHost {
     /// A name or an address; an IPv6 address in brackets.
@@ -21,16 +37,16 @@ pub struct AllowedHost {
     pub port: Option<u16>,
 }
 
-/// What an `Origin` header may be, as browsers write it (RFC 6454 section 6.2): lower case, and
-/// no port where it is the scheme's own.
+/// The value of an `Origin` header, as browsers write it (RFC 6454 section 6.2): lower case, without
+/// the default port of the scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebOrigin(String);
 
 /// Where to listen: an address and a port (`0.0.0.0:8080`, `[::1]:8080`), or a port of 127.0.0.1:
-/// `8080`, `:8080`, `localhost:8080`. A port alone is never all addresses: those are named.
+/// `8080`, `:8080`, `localhost:8080`. A port alone never means all addresses.
 ///
 /// # Errors
-/// [`ValueError::Address`].
+/// [`ADDRESS`].
 pub fn listen_address(text: &str) -> Result<SocketAddr, ValueError> {
     let port = match text.rsplit_once(':') {
         Some(("", port)) => port,
@@ -38,8 +54,7 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, ValueError> {
         _ => text,
     };
     let port = port.parse().map(|port| (Ipv4Addr::LOCALHOST, port).into());
-    port.or_else(|_| text.parse())
-        .map_err(|_| ValueError::Address)
+    port.or_else(|_| text.parse()).map_err(|_| ADDRESS)
 }
 
 impl HttpUrl {
@@ -53,16 +68,16 @@ impl FromStr for HttpUrl {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        // `Uri` drops a fragment; an issuer is compared byte for byte and must not lose one.
-        let uri: Uri = text.parse().map_err(|_| ValueError::Url)?;
-        let host = uri.host().ok_or(ValueError::Url)?;
+        // `Uri` drops a fragment. An issuer is compared byte for byte, so it must not have one.
+        let uri: Uri = text.parse().map_err(|_| URL)?;
+        let host = uri.host().ok_or(URL)?;
         let safe = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => is_loopback(host),
             _ => false,
         };
         let plain = !text.contains(['@', '?', '#']) && !host.is_empty();
-        (safe && plain).then_some(Self(uri)).ok_or(ValueError::Url)
+        (safe && plain).then_some(Self(uri)).ok_or(URL)
     }
 }
 
@@ -73,15 +88,15 @@ fn is_loopback(host: &str) -> bool {
         ip.is_loopback()
     })
 }
+
 impl FromStr for AllowedHost {
     type Err = ValueError;
 
-    /// Also what a `Host` header is read with: nothing but a host and a port (RFC 9110 section
-    /// 7.2).
+    /// Also parses a `Host` header: only a host and a port (RFC 9110 section 7.2).
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let authority: Authority = text.parse().map_err(|_| ValueError::Host)?;
+        let authority: Authority = text.parse().map_err(|_| HOST)?;
         let host = authority.host().to_ascii_lowercase();
-        // An authority may have a user, a port that is empty or none at all, and `*` in its name.
+        // An authority may have a user, an empty port or none, and `*` in its name.
         let port = authority.port_u16();
         let spelled = match port {
             Some(port) => format!("{host}:{port}"),
@@ -91,12 +106,12 @@ impl FromStr for AllowedHost {
         let exact = spelled.eq_ignore_ascii_case(text) && text.chars().all(known);
         (exact && !host.is_empty())
             .then_some(Self { host, port })
-            .ok_or(ValueError::Host)
+            .ok_or(HOST)
     }
 }
 
 impl AllowedHost {
-    /// Whether a request to `other` is meant.
+    /// Whether this name allows a request to `other`.
     pub fn fits(&self, other: &Self) -> bool {
         self.host == other.host && (self.port.is_none() || self.port == other.port)
     }
@@ -113,26 +128,27 @@ impl FromStr for WebOrigin {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let (scheme, rest) = text.split_once("://").ok_or(ValueError::WebOrigin)?;
+        let (scheme, rest) = text.split_once("://").ok_or(WEB_ORIGIN)?;
         let scheme = scheme.to_ascii_lowercase();
         let own = match scheme.as_str() {
             "https" => 443,
             "http" => 80,
-            _ => return Err(ValueError::WebOrigin),
+            _ => return Err(WEB_ORIGIN),
         };
-        let host: AllowedHost = rest.parse().map_err(|_| ValueError::WebOrigin)?;
+        let host: AllowedHost = rest.parse().map_err(|_| WEB_ORIGIN)?;
         Ok(Self(match host.port.filter(|&port| port != own) {
             Some(port) => format!("{scheme}://{}:{port}", host.host),
             None => format!("{scheme}://{}", host.host),
         }))
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_https_or_loopback_and_nothing_but_a_place() {
+    fn a_url_is_https_or_loopback_and_only_a_place() {
         for good in [
             "https://id.example.com",
             "https://id.example.com/realms/a/",
@@ -159,7 +175,7 @@ mod tests {
             "https://a/#b",
             "http://128.0.0.1/",
         ] {
-            assert_eq!(bad.parse::<HttpUrl>(), Err(ValueError::Url), "{bad}");
+            assert_eq!(bad.parse::<HttpUrl>(), Err(URL), "{bad}");
         }
     }
 
@@ -191,7 +207,7 @@ mod tests {
             "a,b",
             "é",
         ] {
-            assert_eq!(bad.parse::<AllowedHost>(), Err(ValueError::Host), "{bad}");
+            assert_eq!(bad.parse::<AllowedHost>(), Err(HOST), "{bad}");
         }
     }
 
@@ -217,11 +233,7 @@ mod tests {
             "https://*",
             "https://*.example.com",
         ] {
-            assert_eq!(
-                bad.parse::<WebOrigin>(),
-                Err(ValueError::WebOrigin),
-                "{bad}"
-            );
+            assert_eq!(bad.parse::<WebOrigin>(), Err(WEB_ORIGIN), "{bad}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is taken away for good, and the record of it.
+//! Permanent removals and their records in the audit.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::identity::User;
 /// How long the Engine may take to remove a container whose PID 1 has ended.
 pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Ends a container with all that runs in it and waits until it is gone: before that its volume
-/// cannot be removed.
+/// Ends a container with all its processes and waits until it is gone, because its volume cannot be
+/// removed earlier.
 ///
 /// # Errors
 /// The Engine's.
@@ -21,7 +21,7 @@ pub async fn container(engine: &Engine, id: &str) -> Result<(), EngineError> {
     engine.remove(id).await?;
     match tokio::time::timeout(REMOVAL_TIMEOUT, removal).await {
         Ok(gone) => gone.map(drop),
-        // The Engine says itself what it waits for, at the next call.
+        // If it takes longer, the Engine's next answer says why.
         Err(_) => Ok(()),
     }
 }
@@ -29,7 +29,7 @@ pub async fn container(engine: &Engine, id: &str) -> Result<(), EngineError> {
 /// Removes the volumes with all of these labels. Returns their names.
 ///
 /// # Errors
-/// [`EngineError::InUse`] while a container has one, else the Engine's.
+/// [`EngineError::InUse`] while a container uses one; otherwise the Engine's.
 pub async fn volumes(engine: &Engine, whose: &[(&str, &str)]) -> Result<Vec<String>, EngineError> {
     let mut removed = Vec::new();
     for volume in engine.list_volumes(whose).await? {
@@ -39,7 +39,7 @@ pub async fn volumes(engine: &Engine, whose: &[(&str, &str)]) -> Result<Vec<Stri
     Ok(removed)
 }
 
-/// A removal of which the audit has the beginning. What cannot be recorded is not removed.
+/// A removal whose beginning is in the audit. Without that record nothing is removed.
 #[derive(Debug)]
 pub struct AuditedRemoval {
     audit: Audit,
@@ -47,10 +47,10 @@ pub struct AuditedRemoval {
 }
 
 impl AuditedRemoval {
-    /// Before it: `what` is `container`, `volume`, `image` or `backup`.
+    /// Records the beginning: `what` is `container`, `volume`, `image` or `backup`.
     ///
     /// # Errors
-    /// [`AuditWriteError`]: it must not be removed.
+    /// [`AuditWriteError`]: nothing may be removed.
     pub async fn begin(
         audit: &Audit,
         what: &'static str,
@@ -73,18 +73,20 @@ impl AuditedRemoval {
         Ok(Self { audit, removal })
     }
 
-    /// Behind it. Where that cannot be recorded, that it began is: who looks finds that it is
-    /// gone.
+    /// Records the outcome. If that fails, the audit still has the `begun` line.
     pub async fn end(self, outcome: String) {
         let Self { audit, removal } = self;
         let (what, name) = (removal.what, removal.name.clone());
         if let Err(error) = audit.removal(RemovalRecord { outcome, ..removal }).await {
             let error = &error as &dyn std::error::Error;
-            warn!(what, name, error, "what became of it is not recorded");
+            warn!(
+                what,
+                name, error, "the outcome of a removal is not recorded"
+            );
         }
     }
 
-    /// As [`Self::end`], of what was done or failed.
+    /// As [`Self::end`], with the result of the removal.
     pub async fn done<T, E: std::error::Error>(self, result: Result<T, E>) -> Result<T, E> {
         let outcome = match &result {
             Ok(_) => "done".to_owned(),

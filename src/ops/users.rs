@@ -1,7 +1,7 @@
-//! Which user a name on the command line means.
+//! Finds the user that a name on the command line means.
 //!
 //! The same name at two issuers is two users, and people rarely know the issuer. So a bare name
-//! means the only user of that name there is, and never a user that does not exist.
+//! means the only existing user of that name.
 
 use std::collections::BTreeSet;
 
@@ -11,20 +11,20 @@ use crate::engine::{Engine, EngineError, labels};
 use crate::identity::{Instance, Issuer, Subject, User};
 use crate::provision::owner;
 
-/// Why a name means no user.
+/// Why a name does not identify a user.
 #[derive(Debug, Error)]
 pub enum UserError {
-    /// There is nobody of this name.
+    /// No user has this name.
     #[error("there is no user {name:?} {place}{}", at(.issuer.as_ref()))]
     Unknown {
         /// The name.
         name: String,
         /// The issuer that was asked for.
         issuer: Option<String>,
-        /// Where users were looked for, with its preposition.
+        /// Where users were searched, with its preposition.
         place: String,
     },
-    /// There is more than one.
+    /// Several users have this name.
     #[error(
         "{name:?} is a name at {} issuers: {}; choose one with --issuer",
         .issuers.len(), .issuers.join(", ")
@@ -32,7 +32,7 @@ pub enum UserError {
     Ambiguous {
         /// The name.
         name: String,
-        /// Where it is one.
+        /// The issuers that have it.
         issuers: Vec<String>,
     },
 }
@@ -44,7 +44,7 @@ fn at(issuer: Option<&String>) -> String {
 /// The user among `known` that `name` means. `place` says where they are from: "in instance x".
 ///
 /// # Errors
-/// None, or without `issuer` several.
+/// No such user, or several without `issuer`.
 pub fn resolve(
     name: &Subject,
     issuer: Option<&Issuer>,

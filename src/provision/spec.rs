@@ -137,7 +137,7 @@ impl Provisioner {
     /// Room for a user who has no workspace yet, where this machine can see the
     /// Engine's disk.
     pub async fn check_disk(&self, volume: &str) -> Result<(), SandboxError> {
-        let floor = self.context.config.disk_floor.0;
+        let floor = self.context.config.min_free_disk.0;
         if floor == 0 {
             return Ok(());
         }
@@ -174,7 +174,7 @@ impl Provisioner {
         ];
         args.push(format!(
             "--disk-floor-bytes={}",
-            self.context.config.disk_floor.0
+            self.context.config.min_free_disk.0
         ));
         if !self.is_long_lived() {
             args.push(format!("--orphan-ttl-ms={}", ORPHAN_TTL.as_millis()));
@@ -188,7 +188,7 @@ impl Provisioner {
         vec![
             format!("--idle-timeout-ms={}", idle.as_millis()),
             "--background-ttl-ms=0".to_owned(),
-            format!("--disk-floor-bytes={}", self.context.config.disk_floor.0),
+            format!("--disk-floor-bytes={}", self.context.config.min_free_disk.0),
             format!("--orphan-ttl-ms={}", ORPHAN_TTL.as_millis()),
         ]
     }

@@ -8,7 +8,7 @@ use crate::tools::message::{INVALID_REQUEST, InvalidMessage, ParsedMessage};
 /// The batches that are not answered yet.
 #[derive(Debug, Default)]
 pub struct Batches {
-    /// The version that was agreed on; none before that, or where there is no handshake.
+    /// The version that was agreed on; `None` before that, or without a handshake.
     version: Option<ProtocolVersion>,
     open: Vec<Batch>,
 }
@@ -25,7 +25,7 @@ impl Batch {
         self.awaited.is_empty()
     }
 
-    /// None where nobody waits for an answer.
+    /// A new batch; `None` if it has no requests.
     fn into_answer(self) -> Option<Value> {
         (!self.answers.is_empty()).then_some(Value::Array(self.answers))
     }
@@ -37,15 +37,15 @@ impl Batches {
         self.version = Some(version.clone());
     }
 
-    /// Whether all are answered.
+    /// Whether all requests are answered.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// The messages of a batch, and its answer should it have one already.
+    /// The messages of a batch, and its answer if it already has one.
     ///
     /// # Errors
-    /// The protocol that is spoken has none.
+    /// The protocol version has no batches.
     pub fn begin(
         &mut self,
         parts: Vec<ParsedMessage>,
@@ -79,8 +79,7 @@ impl Batches {
         Ok((messages, None))
     }
 
-    /// What is to be written now for this answer: itself, the batch that it completes, or
-    /// nothing yet.
+    /// The line to write for this answer: the answer, the batch that it completes, or none yet.
     pub fn answered(&mut self, answer: Value) -> Option<Value> {
         let id = answer.get("id").cloned().unwrap_or_default();
         match self.settle(&id) {
@@ -92,13 +91,13 @@ impl Batches {
         }
     }
 
-    /// A request that was cancelled is not answered: the batch that waited only for it, if any.
+    /// Forgets a cancelled request, which is not answered. Returns the batch that waited only for it.
     pub fn cancelled(&mut self, id: &Value) -> Option<Value> {
         let at = self.settle(id)?;
         self.take(at)
     }
 
-    /// The batch that waited for this id and does not any more.
+    /// Removes this id from its batch, and returns the batch if it is complete.
     fn settle(&mut self, id: &Value) -> Option<usize> {
         let at = self
             .open

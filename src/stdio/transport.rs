@@ -1,8 +1,8 @@
 //! Lines of standard input as messages, and messages as lines of standard output.
 //!
-//! Whatever is no message is answered here: rmcp drops most of it without a word, and its client
-//! then waits for ever. rmcp ends the conversation at what may not come first: that is kept
-//! from it.
+//! Lines that are not messages are answered here: rmcp drops most of them silently, and the client
+//! then waits for ever. Messages that must not come first are also answered here, because rmcp would
+//! end the conversation.
 //!
 //! ```text
 //! line ─► message::read ─┬─ a message ──────► rmcp ─► answer ─┬─────────────────► line
@@ -31,29 +31,29 @@ use crate::tools::message::{
     self, INVALID_REQUEST, IdFinder, InvalidMessage, MessageOrBatch, ParsedMessage,
 };
 
-/// Longest line, in bytes: more than the largest message that is good for anything, 3 MiB for
+/// Longest line, in bytes: more than the largest useful message, 3 MiB for
 /// `write_file` with each character escaped.
 const LINE_BYTES: usize = 20 << 20;
 
 /// Lines that wait to be written, each a result of 1 MB at most.
 const LINE_BUFFER: usize = 16;
 
-/// What is written, and who hears that it was.
+/// A line to write, and a way to report that it was written.
 type Line = (Vec<u8>, oneshot::Sender<io::Result<()>>);
 
 /// The server's end of the pipes.
 pub struct Lines<R> {
     input: BufReader<R>,
     line: Vec<u8>,
-    /// Reads what is too long for a line, up to its end.
+    /// Skips the rest of a line that is too long.
     too_long: Option<IdFinder>,
-    /// Of a batch: those that are not handed on yet.
+    /// Messages of a batch that are not handed on yet.
     waiting: VecDeque<ClientJsonRpcMessage>,
-    /// What is to be said before the next line is read.
+    /// Answers to send before the next line is read.
     answer: Option<Vec<u8>>,
     output: Option<mpsc::Sender<Line>>,
     batches: Arc<Mutex<Batches>>,
-    /// rmcp has begun the conversation: anything may come.
+    /// rmcp has begun the conversation, so any message may come.
     begun: bool,
 }
 
@@ -78,8 +78,8 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
         locked(&self.batches)
     }
 
-    /// A whole line is in `line`, or one that was too long has ended. `false`: that was all.
-    /// Can be dropped and called again: nothing is awaited between reading and keeping.
+    /// Reads until a whole line is in `line`, or a line that was too long has ended. `false`: the end of
+    /// input. Safe to cancel: it never awaits between reading and storing.
     async fn read_line(&mut self) -> io::Result<bool> {
         loop {
             let available = self.input.fill_buf().await?;
@@ -106,7 +106,7 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
         }
     }
 
-    /// What the line says, if that is for rmcp.
+    /// The message in the line, if it is for rmcp.
     fn take_line(&mut self) -> Option<ClientJsonRpcMessage> {
         let line = std::mem::take(&mut self.line);
         if let Some(finder) = self.too_long.take() {
@@ -118,7 +118,7 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
             self.refuse(&InvalidMessage { id, code, message });
             return None;
         }
-        // As other servers do: a byte order mark, and lines that are empty.
+        // As other servers do, skips a byte order mark and empty lines.
         let text = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&line);
         if text.trim_ascii().is_empty() {
             return None;
@@ -257,7 +257,7 @@ impl<R: AsyncRead + Unpin + Send> Transport<RoleServer> for Lines<R> {
         loop {
             if self.answer.is_some() {
                 let permit = self.output.as_ref()?.reserve().await.ok()?;
-                // Nobody waits for it to be written.
+                // No caller waits until it is written.
                 permit.send((self.answer.take()?, oneshot::channel().0));
             }
             while let Some(message) = self.waiting.pop_front() {
@@ -291,7 +291,7 @@ impl<R: AsyncRead + Unpin + Send> Transport<RoleServer> for Lines<R> {
     }
 }
 
-/// Each line whole: whoever waits for one may be dropped in the middle, and this is not.
+/// Writes each line whole: the caller's future may be dropped during a write, but not this task.
 async fn write_all(mut output: impl AsyncWrite + Unpin, mut lines: mpsc::Receiver<Line>) {
     while let Some((line, done)) = lines.recv().await {
         let written = async {

@@ -7,7 +7,7 @@ const EVERYTHING: &str = "1024t";
 
 async fn start(instance: &Instance, floor: &str, user: &str) -> Server {
     let server = TestServer::on(instance).user(user);
-    server.env("CASEMATE_DISK_FLOOR", floor).start().await
+    server.env("CASEMATE_MIN_FREE_DISK", floor).start().await
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn below_the_floor_nobody_gets_a_new_workspace() {
     let refused = server.shell("true").await;
     assert_eq!(refused.code(), "no_space", "{}", refused.0);
     assert!(
-        refused.text().contains("CASEMATE_DISK_FLOOR"),
+        refused.text().contains("CASEMATE_MIN_FREE_DISK"),
         "{}",
         refused.0
     );

@@ -342,7 +342,7 @@ pub fn with_a_small_disk(options: &str) -> (TestServer, docker::Volume) {
     let labels = labels.each_ref().map(String::as_str);
     docker::output(&[&["volume", "create"], &disk[..], &labels, &[&volume]].concat());
     // The whole disk is smaller than what is to stay free of one.
-    let server = TestServer::on(&instance).env("CASEMATE_DISK_FLOOR", "0");
+    let server = TestServer::on(&instance).env("CASEMATE_MIN_FREE_DISK", "0");
     (server, docker::Volume(volume))
 }
 

@@ -4,12 +4,14 @@ use std::io::{self, BufRead, Read as _};
 
 use super::super::digest::sha256;
 use super::super::line::{Anchor, ChainHead, LINE_BYTES, StoredLine};
-use super::FINDING_LIMIT;
+
+/// Findings of one file that are kept, so that a replaced file does not fill the memory.
+const FINDING_LIMIT: usize = 100;
 
 /// How a file ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileEnd {
-    /// With the line of a server that ended, or the seal of another.
+    /// With the last line of its server, or the seal of another.
     Closed,
     /// With any other line.
     Open,
@@ -17,26 +19,26 @@ pub enum FileEnd {
     Torn,
 }
 
-/// What is known while it is read.
+/// The state while a file is read.
 pub struct Walk {
-    /// Of the last line that was one.
+    /// Of the last valid line.
     pub head: ChainHead,
     /// Whether the next line must follow `head`.
     known: bool,
     anchors: Vec<Anchor>,
     /// Read so far.
     pub lines: u64,
-    /// What does not hold, by line.
+    /// Changes that were found, by line.
     pub findings: Vec<(Option<u64>, String)>,
-    /// What is to be known, by line.
+    /// Notes, by line.
     pub notes: Vec<(u64, String)>,
-    /// The line before, where that was none: its length and hash.
+    /// Length and hash of the line before, if that was invalid.
     torn: Option<(usize, String)>,
     closed: bool,
 }
 
 impl Walk {
-    /// From `from`, where that is known. What others saw must be in it.
+    /// Starts at `from`, if that is known. The lines that other servers saw must be in the file.
     pub fn new(from: Option<ChainHead>, anchors: Vec<Anchor>) -> Self {
         Self {
             known: from.is_some(),
@@ -61,7 +63,7 @@ impl Walk {
             let Some(last) = line.last() else { break };
             self.lines += 1;
             if *last != b'\n' {
-                // Too long for one of ours: what follows is told as lines of its own.
+                // Too long for a line of an audit: the rest is reported as further lines.
                 is_torn = line.len() < LINE_BYTES;
                 self.unfinished();
                 continue;
@@ -70,7 +72,7 @@ impl Walk {
             self.one(&line);
         }
         if self.torn.take().is_some() {
-            self.find(self.lines, "is no line of an audit: it was changed");
+            self.find(self.lines, "is not a line of an audit: it was changed");
         }
         if self.lines == 0 {
             self.findings
@@ -92,7 +94,7 @@ impl Walk {
 
     fn unfinished(&mut self) {
         if self.torn.take().is_some() {
-            self.find(self.lines - 1, "is no line of an audit: it was changed");
+            self.find(self.lines - 1, "is not a line of an audit: it was changed");
         }
         if self.closed {
             self.find(self.lines, "was added after the last line");
@@ -104,14 +106,14 @@ impl Walk {
         let torn = self.torn.take();
         let Some(stored) = StoredLine::parse(line) else {
             if torn.is_some() {
-                self.find(at - 1, "is no line of an audit: it was changed");
+                self.find(at - 1, "is not a line of an audit: it was changed");
             }
             self.torn = Some((line.len(), sha256(line)));
             return;
         };
         self.torn_before(torn, &stored);
         if !stored.is_whole(line) {
-            self.find(at, "was changed: its hash is another");
+            self.find(at, "was changed: its hash does not match");
         }
         if self.closed {
             self.find(at, "was added after the last line");
@@ -119,7 +121,7 @@ impl Walk {
         self.follow(&stored);
     }
 
-    /// What was not finished is explained by the seal behind it, and by nothing else.
+    /// An unfinished line is explained only by the seal after it.
     fn torn_before(&mut self, torn: Option<(usize, String)>, stored: &StoredLine) {
         let sealed = match (stored.torn_bytes, &stored.torn_sha256) {
             (Some(bytes), Some(hash)) if stored.kind == "sealed" && bytes > 0 => {
@@ -134,7 +136,7 @@ impl Walk {
                 let what = "was not finished when its server was killed; the next line seals it";
                 self.notes.push((at - 1, what.to_owned()));
             }
-            (Some(_), _) => self.find(at - 1, "is no line of an audit: it was changed"),
+            (Some(_), _) => self.find(at - 1, "is not a line of an audit: it was changed"),
             (None, Some(_)) => self.find(at, "seals a line that is missing before it"),
         }
     }
@@ -151,8 +153,8 @@ impl Walk {
                 self.find(at, &what);
             } else if stored.seq < wanted {
                 let seq = stored.seq;
-                self.find(at, &format!("line number {seq} is not at its place"));
-                // The next one follows the one before this.
+                self.find(at, &format!("line number {seq} is out of place"));
+                // The next line follows the one before this.
                 self.saw(stored);
                 return;
             } else {
@@ -163,7 +165,7 @@ impl Walk {
             }
         } else if self.known && stored.seq != wanted {
             let seq = stored.seq;
-            self.find(at, &format!("has number {seq}, and {wanted} would follow"));
+            self.find(at, &format!("has number {seq}, but {wanted} would follow"));
         }
         self.saw(stored);
         self.known = true;
@@ -174,7 +176,7 @@ impl Walk {
         };
     }
 
-    /// One of those that others saw?
+    /// Crosses it off the lines that other servers saw.
     fn saw(&mut self, stored: &StoredLine) {
         self.anchors
             .retain(|anchor| anchor.seq != stored.seq || anchor.hash != stored.hash);

@@ -1,5 +1,5 @@
-//! `casemate backup list`: which backups there are. It asks the store alone, since it is needed most
-//! where the Engine has lost everything.
+//! `casemate backup list`. It asks only the store, because it is needed most when the Engine has lost
+//! everything.
 
 use std::io::Write as _;
 
@@ -16,10 +16,10 @@ pub(super) struct Args {
     /// Users; without any, all that have a backup.
     #[arg(value_name = "USER")]
     users: Vec<Subject>,
-    /// The issuer of the users, where more than one has a user of this name.
+    /// The users' issuer, needed if several issuers have a user of this name.
     #[arg(long, requires = "users")]
     issuer: Option<Issuer>,
-    /// A directory or s3://bucket/prefix; else the setting backup_target.
+    /// A directory or s3://bucket/prefix; default: the setting backup_target.
     #[arg(long, value_name = "TARGET")]
     from: Option<BackupTarget>,
     /// Print JSON: an array with the manifest of each backup.
@@ -32,7 +32,7 @@ pub(super) struct Args {
 /// Lists them, by user and oldest first.
 ///
 /// # Errors
-/// A wrong setting, a name of none or of several users, the store's.
+/// A wrong setting, a name of no user or of several, the store's.
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     setup::log_quietly(&config)?;

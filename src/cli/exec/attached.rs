@@ -1,4 +1,4 @@
-//! The command with this program's own streams and signals.
+//! Connects the command to this program's streams and signals.
 //!
 //! ```text
 //! stdin ─► thread ─► input ───► PID 1 ───► command
@@ -26,23 +26,23 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::sandbox::{LostCommand, Manager, Reason, Run, RunControl, SandboxError};
 
-/// How long a command that is ended may take to be gone: TERM's grace, and killing.
+/// How long a command may take to end: the grace after TERM, and killing.
 const ENDING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why there is no outcome.
 enum RelayError {
-    /// What it wrote cannot be written.
+    /// Its output cannot be written.
     Writing(io::Error),
     /// Its standard input cannot be read.
     Reading(io::Error),
-    /// It is gone with its sandbox.
+    /// It was lost with its sandbox.
     Lost(LostCommand),
 }
 
 /// Runs the command and ends with its exit code.
 ///
 /// # Errors
-/// When it could not be started; a reader of the output that is gone.
+/// It could not be started; the reader of the output is gone.
 pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<ExitCode> {
     let request = api::start_attached(script(&args.command), args.timeout)
         .map_err(|error| anyhow::anyhow!("{error}"))?;
@@ -110,7 +110,7 @@ async fn follow(mut run: Run, mut signals: Signals) -> anyhow::Result<ExitCode> 
                 written = writer.ended() => if let Err(error) = written {
                     return report(RelayError::Writing(error));
                 },
-                // The command is over: there is nobody else that it could be for.
+                // The command is over, so the signal is for this program.
                 number = signals.next() => return Ok(signaled(number)),
             }
             conclude(finished, &heard)
@@ -119,12 +119,12 @@ async fn follow(mut run: Run, mut signals: Signals) -> anyhow::Result<ExitCode> 
     }
 }
 
-/// Up to the outcome, all output of which was handed to the writer then.
+/// Relays up to the outcome; by then the writer has all output.
 async fn relay(run: &mut Run, writer: &mut Writer) -> Result<Finished, RelayError> {
     loop {
         let output = tokio::select! {
             output = run.next() => output.map_err(RelayError::Lost)?,
-            // It ends early only where it failed.
+            // It ends early only if it failed.
             ended = writer.ended() => {
                 let closed = || io::Error::from(io::ErrorKind::BrokenPipe);
                 return Err(RelayError::Writing(ended.err().unwrap_or_else(closed)));
@@ -172,7 +172,7 @@ fn kill(control: &RunControl) {
     });
 }
 
-/// The second signal is that by which the command was ended.
+/// The second signal is the one that ended the command.
 fn conclude(finished: Finished, heard: &[i32]) -> anyhow::Result<ExitCode> {
     if let Some(failure) = finished.failure {
         return Err(not_started(SandboxError::Failed(failure)));
@@ -180,12 +180,12 @@ fn conclude(finished: Finished, heard: &[i32]) -> anyhow::Result<ExitCode> {
     match (finished.outcome(), heard) {
         (Outcome::Exited | Outcome::Signaled, _) => {}
         (Outcome::Cancelled, [_, second, ..]) => return Ok(signaled(*second)),
-        (other, _) => complain(&other.as_str_name().to_lowercase()),
+        (other, _) => report_error(&other.as_str_name().to_lowercase()),
     }
     Ok(exit_code(&finished))
 }
 
-/// Ends the command, and waits until nothing of it is left.
+/// Ends the command, and waits until all its processes are gone.
 async fn give_up(mut run: Run, failed: RelayError) -> anyhow::Result<ExitCode> {
     if !matches!(failed, RelayError::Lost(_)) {
         let end = async {
@@ -201,16 +201,20 @@ async fn give_up(mut run: Run, failed: RelayError) -> anyhow::Result<ExitCode> {
 /// The exit code of a command whose output or input failed, or that was lost.
 fn report(failed: RelayError) -> anyhow::Result<ExitCode> {
     match failed {
-        // As any program whose reader has seen enough.
+        // As with any program whose reader has left.
         RelayError::Writing(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             return Err(error.into());
         }
-        RelayError::Writing(error) => complain(&format!("the output cannot be written: {error}")),
-        RelayError::Reading(error) => complain(&format!("standard input cannot be read: {error}")),
+        RelayError::Writing(error) => {
+            report_error(&format!("the output cannot be written: {error}"))
+        }
+        RelayError::Reading(error) => {
+            report_error(&format!("standard input cannot be read: {error}"))
+        }
         RelayError::Lost(lost) => {
             let reason = lost.reason.map(Reason::sentence);
-            let why = reason.unwrap_or("the sandbox is gone, or the way to it");
-            complain(&format!(
+            let why = reason.unwrap_or("the sandbox, or the connection to it, is gone");
+            report_error(&format!(
                 "the command was lost: {why}; it was not run again"
             ));
         }
@@ -219,6 +223,6 @@ fn report(failed: RelayError) -> anyhow::Result<ExitCode> {
 }
 
 /// For the person at the terminal, if there is one.
-fn complain(message: &str) {
+fn report_error(message: &str) {
     let _ = writeln!(io::stderr(), "casemate: {message}");
 }

@@ -1,4 +1,4 @@
-//! The command's result as `shell_exec` answers it.
+//! Prints the command's result like the answer of `shell_exec`.
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ use crate::sandbox::{Command, ExecOutcome, Manager, ProgressUpdate, WaitOptions}
 /// Runs the command and prints its result.
 ///
 /// # Errors
-/// When it was certainly not run.
+/// It was certainly not run.
 pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<ExitCode> {
     let timeout = args.timeout.unwrap_or(TIMEOUT_SECONDS.default);
     let spec = CommandSpec {
@@ -33,7 +33,7 @@ pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<
     let manager = Manager::new(config, engine);
     let progress = watch::Sender::new(ProgressUpdate::Nothing);
     let follow = WaitOptions {
-        // Its own timeout comes first.
+        // The command's timeout comes first.
         wait: Duration::from_secs(u64::from(TIMEOUT_SECONDS.most) * 2),
         cancel: &stop,
         progress: &progress,
@@ -54,14 +54,14 @@ pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<
     Ok(code)
 }
 
-/// What is piped in. Nothing is read from a terminal.
+/// Standard input, unless it is a terminal.
 fn stdin() -> anyhow::Result<String> {
     let input = std::io::stdin();
     let mut text = String::new();
     if !input.is_terminal() {
         let most = u64::try_from(MAX_STDIN)? + 1;
         let read = input.lock().take(most).read_to_string(&mut text);
-        read.context("standard input is no UTF-8 text")?;
+        read.context("standard input is not UTF-8")?;
         anyhow::ensure!(text.len() <= MAX_STDIN, "standard input is over 1 MiB");
     }
     Ok(text)

@@ -1,16 +1,16 @@
-//! The signals that are for the command.
+//! Signals that are passed on to the command.
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// From now on they do not end this program.
+/// While this exists, they do not end this program.
 pub struct Signals([(SignalKind, Signal); 3]);
 
 impl Signals {
     /// Listens to SIGINT, SIGTERM and SIGHUP.
     ///
     /// # Errors
-    /// When the system refuses a handler.
+    /// The system refuses a handler.
     pub fn listen() -> anyhow::Result<Self> {
         let listen = |kind| Ok::<_, anyhow::Error>((kind, signal(kind).context("a signal")?));
         Ok(Self([
@@ -20,7 +20,7 @@ impl Signals {
         ]))
     }
 
-    /// The number of the next one. Can be dropped and called again.
+    /// The number of the next one. Safe to cancel.
     pub async fn next(&mut self) -> i32 {
         let [(interrupt, a), (terminate, b), (hangup, c)] = &mut self.0;
         let kind = tokio::select! {

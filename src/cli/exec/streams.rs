@@ -1,6 +1,5 @@
-//! This program's own standard streams. They may block for as long as they like, on threads of
-//! their own: the runtime goes on to answer PID 1's pings and to hear signals. A thread that
-//! still waits ends with the program.
+//! This program's standard streams. They may block, because each is on a separate thread while the
+//! runtime answers PID 1's pings and receives signals. A thread that still waits ends with the program.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -17,10 +16,10 @@ const READ_BYTES: usize = 64 << 10;
 /// Pieces that wait, in each direction: 128 KiB.
 const PIECE_BUFFER: usize = 2;
 
-/// What comes from standard input. It ends with its end; nothing follows an error.
+/// The content of standard input. Nothing follows its end or an error.
 ///
 /// # Errors
-/// When there is no thread.
+/// The system gives no thread.
 pub fn read_stdin() -> io::Result<mpsc::Receiver<io::Result<Bytes>>> {
     let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let (sender, pieces) = mpsc::channel(PIECE_BUFFER);
@@ -39,7 +38,7 @@ pub fn read_stdin() -> io::Result<mpsc::Receiver<io::Result<Bytes>>> {
     Ok(pieces)
 }
 
-/// The next bytes; none at the end.
+/// The next bytes; empty at the end.
 fn read(mut input: &File) -> io::Result<Bytes> {
     let mut buffer = vec![0; READ_BYTES];
     let count = unblocked(input, PollFlags::IN, || input.read(&mut buffer))?;
@@ -47,7 +46,7 @@ fn read(mut input: &File) -> io::Result<Bytes> {
     Ok(buffer.into())
 }
 
-/// One of the two that are written.
+/// One of the two output streams.
 #[derive(Debug, Clone, Copy)]
 pub enum Target {
     /// Standard output.
@@ -56,7 +55,7 @@ pub enum Target {
     Stderr,
 }
 
-/// Writes both, in the order that it is given.
+/// Writes both output streams, in the order of the pieces.
 pub struct Writer {
     pieces: Option<mpsc::Sender<(Target, Bytes)>>,
     ended: oneshot::Receiver<io::Result<()>>,
@@ -66,7 +65,7 @@ impl Writer {
     /// Begins.
     ///
     /// # Errors
-    /// When there is no thread.
+    /// The system gives no thread.
     pub fn start() -> io::Result<Self> {
         let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
@@ -94,23 +93,23 @@ impl Writer {
         })
     }
 
-    /// Waits until there is room for this. What failed is told by [`Self::ended`].
+    /// Waits until the queue has room for this. [`Self::ended`] reports failures.
     pub async fn put(&self, target: Target, bytes: Bytes) {
         if let Some(pieces) = &self.pieces {
             let _ = pieces.send((target, bytes)).await;
         }
     }
 
-    /// That was all.
+    /// There are no more pieces.
     pub fn end(&mut self) {
         self.pieces = None;
     }
 
-    /// Waits until all is written, or something could not be: then nothing more is. To be asked
-    /// again only where it was dropped.
+    /// Waits until everything is written, or a write failed, after which nothing more is written. Must
+    /// not be called again after it returned.
     ///
     /// # Errors
-    /// A reader that is gone; a full disk.
+    /// The reader is gone; the disk is full.
     pub async fn ended(&mut self) -> io::Result<()> {
         let ended = (&mut self.ended).await;
         ended.unwrap_or_else(|_| Err(io::Error::other("the thread that writes has ended")))

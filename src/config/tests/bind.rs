@@ -24,7 +24,7 @@ fn somebody_in_bind_mode_and_one_directory_go_together() {
         (&["--mode", "ephemeral", "--bind-dir", "/srv"], ALICE, dir),
         (&[], &format!("bind_root = \"/srv\"\n{ALICE}"), root),
         (&["--mode", "ephemeral"], "", None),
-        // The mode that lost is nobody's.
+        // The mode that lost does not count.
         (&["--mode", "persistent"], "mode = \"bind\"", None),
     ] {
         assert_eq!(bound(flags, file).unwrap(), bind, "{flags:?} {file:?}");

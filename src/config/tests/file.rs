@@ -1,4 +1,4 @@
-//! The settings file: TOML's types, keys that are not known, files that are none.
+//! The settings file: TOML's types, keys that are not known, invalid files.
 
 use proptest::prelude::*;
 
@@ -77,14 +77,14 @@ fn a_file_that_cannot_be_used_is_named() {
 #[test]
 fn numbers_and_booleans_are_taken_as_their_text() {
     let content = "cpus = 0.1\npids = 0x1_00\nwarm = false\nmemory = 67_108_864\n\
-                   calls_per_user = +8\ndisk_floor = 0\nuser = 7";
+                   calls_per_user = +8\nmin_free_disk = 0\nuser = 7";
     let config = load_file("types", content).unwrap();
     assert_eq!(config.sandbox.cpus, NanoCpus(100_000_000));
     assert_eq!(config.sandbox.pids, 256);
     assert!(!config.warm);
     assert_eq!(config.sandbox.memory, Bytes(64 << 20));
     assert_eq!(config.sandbox.calls_per_user, 8);
-    assert_eq!(config.disk_floor, Bytes(0));
+    assert_eq!(config.min_free_disk, Bytes(0));
     assert_eq!(config.user, local("7"));
 
     let config = load_file("floats", "cpus = +1_0.5\nwarm = true").unwrap();

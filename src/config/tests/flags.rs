@@ -12,7 +12,7 @@ fn every_setting_has_its_flag() {
         .filter_map(|argument| argument.get_long().map(str::to_owned))
         .collect();
     let mut known: Vec<_> = Setting::ALL.iter().map(|setting| setting.flag()).collect();
-    known.push("config".to_owned());
+    known.extend(["config", "disk-floor"].map(str::to_owned));
     flags.sort();
     known.sort();
     assert_eq!(flags, known);
@@ -52,7 +52,7 @@ fn the_help_reads_like_this() {
     let help = command.render_help().to_string();
     for part in [
         "--memory <SIZE>              Memory, swap included (32m to 1024t) [default: 512m]\n",
-        "--idle-timeout <DURATION>    How long a sandbox without work stays (1s to 7days) [default: 15m]\n",
+        "--idle-timeout <DURATION>    How long an idle sandbox stays (1s to 7days) [default: 15m]\n",
         "--bind-dir <DIR>               Mode bind over stdio: exactly the directory to use\n",
         "A SIZE is a whole number of b, k, m, g or t",
     ] {

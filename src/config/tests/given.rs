@@ -26,7 +26,7 @@ const OTHERS: [(Setting, [&str; 2]); 39] = [
     (Setting::EphemeralLive, ["1", "64"]),
     (Setting::MaxSandboxes, ["1", "2"]),
     (Setting::VolumeRetention, ["30d", "1h"]),
-    (Setting::DiskFloor, ["0", "10g"]),
+    (Setting::MinFreeDisk, ["0", "10g"]),
     (Setting::UidCount, ["0", "16"]),
     (Setting::UidBase, ["30000", "70000"]),
     (Setting::BindRoot, ["/srv/a", "/srv/b"]),
@@ -58,7 +58,7 @@ const OTHERS: [(Setting, [&str; 2]); 39] = [
     (Setting::BackupVerify, ["off", "on"]),
 ];
 
-/// All but mode and auth, which have tests of their own: what is not the default asks for more.
+/// All except mode and auth, which have other tests: their other values need more settings.
 #[test]
 fn the_table_of_values_has_every_setting() {
     let known: Vec<_> = Setting::ALL
@@ -124,8 +124,8 @@ fn given(setting: Setting, places: &[(Source, &str)]) -> (Config, Source) {
     let path = file.0.as_path().into();
     let in_file = Origin::Key(setting.key(), FileLocation { path, line: 2 });
     let source = match origin {
-        Origin::Flag(it) if it == setting => Source::Flag,
-        Origin::Variable(it) if it == setting => Source::Variable,
+        Origin::Flag(key) if key == setting.key() => Source::Flag,
+        Origin::Variable(key) if key == setting.key() => Source::Variable,
         origin if origin == in_file => Source::File,
         origin => panic!("{setting:?} is from {origin}"),
     };
@@ -155,7 +155,7 @@ fn of_two_sources_the_stronger_holds_for_every_setting_and_says_so() {
 }
 
 #[test]
-fn what_nobody_gives_is_from_the_os_or_a_default() {
+fn a_setting_that_is_not_given_is_from_the_os_or_a_default() {
     let config = load(&[], &[]).unwrap();
     for in_force in config.in_force(&config.user) {
         let wanted = match in_force.setting {
@@ -214,7 +214,7 @@ fn an_unknown_variable_is_named_with_the_nearest_known_one() {
 fn a_value_that_is_not_text_is_refused_by_name() {
     let bytes: OsString = OsStr::from_bytes(b"\xff").to_owned();
     let mut args = SettingsArgs::default();
-    args.given.insert(Setting::User, bytes.clone());
+    args.given.insert("user", bytes.clone());
     let error = Config::load(args, &environment(&[])).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -228,4 +228,55 @@ fn a_value_that_is_not_text_is_refused_by_name() {
         error.to_string(),
         "variable CASEMATE_USER: the value is not valid UTF-8"
     );
+}
+
+#[test]
+fn a_setting_under_its_old_name_works_and_is_warned_of() {
+    let file = TempFile::new("old", "\ndisk_floor = \"2g\"");
+    let config = ["--config", file.path()];
+    let place = format!("key disk_floor in line 2 of {:?}", file.0);
+    for (flags, variables, origin) in [
+        (&["--disk-floor", "2g"][..], &[][..], "flag --disk-floor"),
+        (
+            &[],
+            &[("CASEMATE_DISK_FLOOR", "2g")],
+            "variable CASEMATE_DISK_FLOOR",
+        ),
+        (&config, &[], &place),
+    ] {
+        let config = load(flags, variables).unwrap();
+        assert_eq!(config.min_free_disk, Bytes(2 << 30), "{origin}");
+        let renamed: Vec<_> = config.renamed().collect();
+        let warning = "this setting is now called min_free_disk; the old name still works";
+        assert_eq!(renamed, [format!("{origin}: {warning}")]);
+    }
+    assert_eq!(
+        refused(&[], &[("CASEMATE_DISK_FLOOR", "much")]),
+        "variable CASEMATE_DISK_FLOOR: \"much\" is not allowed: \
+         a size is a whole number of b, k, m, g or t (powers of 1024), such as 512m"
+    );
+}
+
+#[test]
+fn of_both_names_in_one_source_the_present_one_wins() {
+    let file = TempFile::new("both", "min_free_disk = \"3g\"\ndisk_floor = \"2g\"");
+    let old = ("CASEMATE_DISK_FLOOR", "2g");
+    let new = ("CASEMATE_MIN_FREE_DISK", "3g");
+    for (flags, variables) in [
+        (
+            &["--disk-floor", "2g", "--min-free-disk", "3g"][..],
+            &[][..],
+        ),
+        (&["--min-free-disk", "3g", "--disk-floor", "2g"], &[]),
+        (&[], &[old, new]),
+        (&["--config", file.path()], &[]),
+    ] {
+        let config = load(flags, variables).unwrap();
+        assert_eq!(
+            config.min_free_disk,
+            Bytes(3 << 30),
+            "{flags:?} {variables:?}"
+        );
+        assert_eq!(config.renamed().count(), 0);
+    }
 }

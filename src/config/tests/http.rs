@@ -51,7 +51,7 @@ fn one_without_what_it_needs_names_the_missing_key() {
     }
 }
 
-/// Whoever gives it believes that callers are authenticated.
+/// Its operator believes that callers are authenticated.
 #[test]
 fn what_another_way_takes_is_an_error_and_not_ignored() {
     assert_eq!(

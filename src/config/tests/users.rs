@@ -1,4 +1,4 @@
-//! Users with settings of their own.
+//! Users with other settings than the rest.
 
 use std::time::Duration;
 
@@ -127,11 +127,11 @@ fn what_is_a_users_own_goes_before_what_a_flag_says_for_everybody() {
         [
             Origin::Default,
             Origin::Key("memory", memory),
-            Origin::Flag(Setting::Cpus),
-            Origin::Variable(Setting::Pids),
+            Origin::Flag("cpus"),
+            Origin::Variable("pids"),
         ]
     );
-    assert_eq!(origins(local("bob"))[1], Origin::Flag(Setting::Memory));
+    assert_eq!(origins(local("bob"))[1], Origin::Flag("memory"));
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn nothing_given_is_the_documented_configuration() {
         log: "info,rmcp=off".to_owned(),
         max_sandboxes: 100,
         volume_retention: None,
-        disk_floor: Bytes(1_073_741_824),
+        min_free_disk: Bytes(1_073_741_824),
         uids: Uids::from_layer(&Layer::default()).unwrap(),
         bind: None,
         backup: BackupSettings {
@@ -146,8 +146,8 @@ fn bounds_are_inclusive_and_firm() {
         (Setting::EphemeralLive, "64", "65"),
         (Setting::MaxSandboxes, "10000", "10001"),
         (Setting::MaxSandboxes, "1", "0"),
-        (Setting::DiskFloor, "0", "-1"),
-        (Setting::DiskFloor, "1024t", "1025t"),
+        (Setting::MinFreeDisk, "0", "-1"),
+        (Setting::MinFreeDisk, "1024t", "1025t"),
         (Setting::Mode, "ephemeral", "Persistent"),
         (Setting::Warm, "on", "yes"),
         (Setting::Results, "both", "json"),
@@ -208,7 +208,7 @@ proptest! {
             prop_assert!(limits::PIDS.contains(&sandbox.pids));
             prop_assert!(limits::IDLE_TIMEOUT.contains(&sandbox.idle_timeout));
             prop_assert!(limits::BACKGROUND_TTL.contains(&sandbox.background_ttl));
-            prop_assert!(limits::DISK_FLOOR.contains(&config.disk_floor));
+            prop_assert!(limits::MIN_FREE_DISK.contains(&config.min_free_disk));
         }
     }
 }

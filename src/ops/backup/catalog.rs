@@ -1,4 +1,4 @@
-//! What a store holds, without asking the Engine: after a loss the store is all there is.
+//! Lists the backups in a store without the Engine, which may have lost everything.
 
 use serde::Serialize;
 
@@ -11,15 +11,15 @@ use crate::identity::{SandboxName, Subject, User};
 /// One backup in a store.
 #[derive(Debug, Serialize)]
 pub struct CatalogEntry {
-    /// What it says of itself.
+    /// Its manifest.
     #[serde(flatten)]
     pub manifest: Manifest,
-    /// Whether all of its objects are there. Their content is not read.
+    /// Whether all of its objects exist. Their content is not read.
     pub complete: bool,
 }
 
 impl Backups {
-    /// The users that have backups here, sorted; with `name` those of that name at any issuer.
+    /// The users that have backups here, sorted; with `name` only those of that name, at any issuer.
     ///
     /// # Errors
     /// [`BackupError::Store`]. A directory whose manifests cannot be read names no user.
@@ -63,7 +63,7 @@ impl Backups {
         Ok(entries)
     }
 
-    /// What the user part of every user of this name begins with.
+    /// The prefix of the user part of every user of this name.
     fn slug(&self, name: &Subject) -> String {
         let sandbox = SandboxName::new(&self.instance, &User::local(name.clone()));
         let part = sandbox.user_part();
@@ -89,7 +89,7 @@ impl Backups {
                 continue;
             };
             let user = User { issuer, subject };
-            // A manifest that somebody moved here names a user whose backups are elsewhere.
+            // A manifest that was moved here names a user whose backups are elsewhere.
             if SandboxName::new(&self.instance, &user).user_part() == part {
                 return Ok(Some(user));
             }

@@ -1,4 +1,4 @@
-//! The list of what is in a backup: a line of JSON an entry, in the order of the archive.
+//! The list of entries in a backup: one line of JSON per entry, in the order of the archive.
 
 use std::io::{self, BufRead, Read};
 
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::stream::{ContentDigest, HashingStream};
 
-/// What one entry is.
+/// One entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -31,7 +31,7 @@ pub struct Entry {
     /// Of a file's content, holes as zeros.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// Where a link leads.
+    /// The target of a link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Name>,
     /// Extended attributes, POSIX ACLs among them.
@@ -45,7 +45,7 @@ pub struct Entry {
 pub struct Attribute {
     /// With its name space: `user.mime_type`.
     name: Name,
-    /// As setxattr(2) takes it.
+    /// As for setxattr(2).
     value: Name,
 }
 
@@ -66,15 +66,15 @@ fn is_zero(size: &u64) -> bool {
     *size == 0
 }
 
-/// What is at a path.
+/// Kinds of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileKind {
-    /// With content of its own.
+    /// A file with content.
     File,
     /// A directory.
     Directory,
-    /// Leads to a path, whatever is there.
+    /// A symbolic link.
     Symlink,
     /// Another name of the file that the archive has as `target`.
     HardLink,
@@ -99,7 +99,7 @@ impl FileKind {
     }
 }
 
-/// Any bytes. As JSON a string, or `{"base64": …}` where they are no UTF-8.
+/// Any bytes. As JSON a string, or `{"base64": …}` if they are not UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(pub Vec<u8>);
 
@@ -140,12 +140,12 @@ impl std::fmt::Display for Name {
 }
 
 impl Entry {
-    /// What the archive has here, of whose headers these are the bytes. Reads all of its
-    /// content, until nobody waits for it.
+    /// The next entry of the archive, whose `headers` were read. Reads all of its content, unless it
+    /// `ended`.
     ///
     /// # Errors
-    /// `InvalidData` for what no backup has: a device, a path that leads out. `BrokenPipe`
-    /// when it `ended`.
+    /// `InvalidData` for an entry that no backup has: a device, a path that leads out. `BrokenPipe` when
+    /// it `ended`.
     pub fn read<R: Read>(
         entry: &mut tar::Entry<'_, R>,
         headers: &[u8],
@@ -184,8 +184,7 @@ impl Entry {
         })
     }
 
-    /// Whether `other` differs in nothing except what not every file system can keep as it is: its
-    /// time and its attributes.
+    /// Whether `other` differs only in its time and attributes, which not every file system can keep.
     pub fn differs_by_its_disk(&self, other: &Self) -> bool {
         let alike = Self {
             modified: other.modified.clone(),
@@ -196,8 +195,8 @@ impl Entry {
     }
 }
 
-/// A reader that nobody may wait for any more: no input comes while a hole is hashed, whose
-/// sender could break off.
+/// A reader that can be cancelled. While a hole is hashed no input is read, so a broken input would not
+/// stop it.
 struct CancellableReader<'a, R> {
     inner: R,
     ended: &'a CancellationToken,
@@ -212,7 +211,7 @@ impl<R: Read> Read for CancellableReader<'_, R> {
     }
 }
 
-/// The length and the hash of all that an entry has: after it comes the next header.
+/// The length and the hash of an entry's content. The reader is at the next header afterwards.
 fn content<R: Read>(
     entry: &mut tar::Entry<'_, R>,
     ended: &CancellationToken,
@@ -225,7 +224,7 @@ fn content<R: Read>(
     Ok(content.finish().1)
 }
 
-/// Whether a restore could make this: by the limits that it has itself.
+/// Checks that a restore could make this entry, by the limits of a restore.
 fn check(kind: FileKind, path: &[u8], target: Option<&[u8]>) -> Result<(), String> {
     if leads_out(path) {
         return Err("a path that leads out of the workspace".to_owned());
@@ -251,7 +250,7 @@ fn leads_out(path: &[u8]) -> bool {
     path.starts_with(b"/") || path.split(|byte| *byte == b'/').any(|name| name == b"..")
 }
 
-/// What is wrong with a backup.
+/// An error about the content of a backup.
 pub fn bad(what: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }

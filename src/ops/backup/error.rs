@@ -7,7 +7,7 @@ use crate::ops::gc::hold::HoldError;
 use crate::sandbox::SandboxError;
 use crate::snapshot::StageError;
 
-/// Why there is no backup, or nothing was restored. The old state is in force then.
+/// Why there is no backup, or nothing was restored. The old state stays in force.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The target cannot be used at all.
@@ -15,77 +15,77 @@ pub enum BackupError {
     Target {
         /// As given.
         target: String,
-        /// What the store said.
+        /// The store's error.
         #[source]
         source: object_store::Error,
     },
     /// The target failed.
     #[error("cannot {what} in the backup target")]
     Store {
-        /// What was tried, and with which object.
+        /// The operation and its object.
         what: String,
-        /// What the store said.
+        /// The store's error.
         #[source]
         source: object_store::Error,
     },
     /// The sandbox failed.
     #[error("the sandbox failed: {}", chain(.0))]
     Sandbox(#[from] SandboxError),
-    /// The workspace was not exchanged.
+    /// The workspace was not replaced.
     #[error(transparent)]
     Stage(StageError),
     /// The user has no workspace.
     #[error("there is no workspace of {0}; casemate ps shows whose sandboxes run")]
     NoWorkspace(String),
-    /// There is none that is complete.
+    /// There is no complete backup.
     #[error("there is no complete backup of {user} in {target}")]
     NoBackup {
-        /// Whose.
+        /// The user.
         user: String,
-        /// Where it was looked for.
+        /// The target.
         target: String,
     },
-    /// None of this id.
+    /// There is no backup with this id.
     #[error("there is no complete backup {id} of {user}")]
     NoSuchBackup {
-        /// Whose.
+        /// The user.
         user: String,
         /// As given.
         id: Id,
     },
-    /// A backup is not what it was when it was made.
+    /// A backup has changed since it was made.
     #[error("the backup {id} is damaged: {what}")]
     Damaged {
         /// Which.
         id: Id,
-        /// What is wrong, and with what.
+        /// The problem, as a sentence.
         what: String,
     },
-    /// What came back out of the new volume is not what went in.
-    #[error("the new volume does not hold what it should: {0}; the old workspace is in force")]
+    /// The content of the new volume differs from the backup.
+    #[error("the restored files differ from the backup: {0}; the old workspace stays in use")]
     NotAsRestored(String),
-    /// It was to be moved as it was, and somebody used it.
+    /// The workspace was used while it was moved.
     #[error(
-        "the workspace was used while it was copied, and stays as it is; migrate it again when \
-         nobody works in it"
+        "the workspace was used while it was copied, so it was not moved; migrate it again when it \
+         is not in use"
     )]
     Used,
-    /// What came out of the container is no archive of a workspace.
+    /// The container's output is not an archive of a workspace.
     #[error("the copy of the workspace cannot be used: {0}")]
     NoArchive(String),
-    /// The thread that looks at every byte could not be had, or broke off.
+    /// The thread that processes every byte could not start, or failed.
     #[error("packing failed")]
     Thread(#[source] io::Error),
-    /// Every removal must be recorded, and that is not possible.
-    #[error("what it replaces cannot be recorded, and stays: {0}")]
+    /// Every removal must be recorded, but recording fails.
+    #[error("the old workspace stays, because its removal could not be recorded: {0}")]
     Unrecorded(AuditWriteError),
-    /// Somebody keeps the workspace, by now.
+    /// The workspace is held since.
     #[error(transparent)]
     Held(#[from] HoldError),
-    /// It took longer than one user's may.
+    /// It exceeded the time limit.
     #[error("it took longer than {}", humantime::format_duration(*.0))]
     TooLong(std::time::Duration),
-    /// It was asked to stop.
+    /// It was stopped.
     #[error("stopped")]
     Stopped,
 }
@@ -100,7 +100,7 @@ impl From<StageError> for BackupError {
 }
 
 impl BackupError {
-    /// Whether the store says that there is no such object.
+    /// Whether the object does not exist.
     pub(super) fn is_missing(&self) -> bool {
         use object_store::Error::NotFound;
         matches!(
@@ -112,7 +112,7 @@ impl BackupError {
         )
     }
 
-    /// As a `map_err` of what a store says.
+    /// For `map_err` on a store's result.
     pub(super) fn store(what: String) -> impl FnOnce(object_store::Error) -> Self {
         move |source| Self::Store { what, source }
     }

@@ -1,5 +1,5 @@
-//! Who makes a backup that is not complete: whether it is still being made, or was left
-//! by a server that was killed.
+//! The heartbeat of a running backup: it tells an incomplete backup that is still being made from one
+//! that a killed server left.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,29 +12,29 @@ use super::error::BackupError;
 use super::id::Id;
 use super::store::{BackupObjects, MANIFEST, STARTED, Store};
 
-/// How often who makes a backup says that it lives.
+/// Heartbeat interval.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Without a sign for this long it is dead, where it cannot be asked: clocks of two
+/// Without a heartbeat for this long, a process of another machine is considered dead: the clocks of two
 /// machines differ by less.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// The sign of life of one backup.
+/// The heartbeat of one backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Heartbeat {
     process: Process,
-    /// Objects of which parts are stored: their paths, and what S3 calls the uploads.
+    /// Objects of which parts are stored: their paths and S3's upload ids.
     uploads: Vec<(String, String)>,
 }
 
-/// A process for good: a pid alone is soon another's.
+/// A process. Its pid alone may be reused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Process {
     /// The kernel's random id of this boot.
     boot: String,
-    /// The namespace that the pid is of.
+    /// The namespace of the pid.
     namespace: String,
     pid: u32,
     /// In ticks since the boot.
@@ -53,7 +53,7 @@ impl Process {
         }
     }
 
-    /// `None`: it is of another machine, or another container.
+    /// Whether it is alive; `None`: it is on another machine or in another container.
     fn is_alive(&self) -> Option<bool> {
         let here = Self::this();
         let knows = !here.boot.is_empty() && !here.namespace.is_empty();
@@ -75,7 +75,7 @@ fn start_of(pid: u32) -> Option<u64> {
 }
 
 impl Heartbeat {
-    /// This process, which has begun no upload.
+    /// Of this process, without uploads.
     pub fn by_this_process() -> Self {
         Self {
             process: Process::this(),
@@ -83,17 +83,17 @@ impl Heartbeat {
         }
     }
 
-    /// With an upload that it has begun.
+    /// Adds an upload.
     pub fn add(&mut self, upload: (String, String)) {
         self.uploads.push(upload);
     }
 
-    /// Says that the backup is being made.
+    /// Writes the heartbeat once.
     pub async fn say(&self, store: &Store, backup: &Path) -> Result<(), BackupError> {
         store.put_json(&backup.clone().join(STARTED), self).await
     }
 
-    /// Says it again and again.
+    /// Writes the heartbeat at each interval.
     pub async fn run(&self, store: &Store, backup: &Path) -> BackupError {
         let mut beat = interval(HEARTBEAT_INTERVAL);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -105,8 +105,8 @@ impl Heartbeat {
         }
     }
 
-    /// The sign of a backup. `None` where there is none, or one that was cut: of a process
-    /// that died while it wrote it.
+    /// Reads the heartbeat of a backup. `None` if it is missing, or cut by a process that died
+    /// while writing it.
     async fn read(store: &Store, backup: &Path) -> Result<Option<Self>, BackupError> {
         match store.get_small(&backup.clone().join(STARTED)).await {
             Ok(text) => Ok(serde_json::from_slice(&text).ok()),
@@ -115,12 +115,12 @@ impl Heartbeat {
         }
     }
 
-    /// Gives up what of the uploads is stored.
+    /// Aborts the uploads.
     async fn abort(&self, store: &Store) -> Result<(), BackupError> {
         let Some(s3) = &store.s3 else { return Ok(()) };
         for (path, upload) in &self.uploads {
             match s3.abort_multipart(&Path::from(path.as_str()), upload).await {
-                // It is complete, or was given up.
+                // It is complete, or was aborted.
                 Err(object_store::Error::NotFound { .. }) => {}
                 done => done.map_err(BackupError::store(format!("give up parts of {path}")))?,
             }
@@ -129,8 +129,8 @@ impl Heartbeat {
     }
 }
 
-/// Takes away what is there of a backup, whatever it is. Its sign stays where that has the
-/// only record of parts that cannot be given up now.
+/// Removes all objects of a backup. The heartbeat is kept if it is the only record of uploads that
+/// cannot be aborted now.
 ///
 /// # Errors
 /// [`BackupError::Store`].
@@ -145,8 +145,8 @@ pub async fn discard(store: &Store, prefix: &Path, id: &Id) -> Result<(), Backup
     }
 }
 
-/// Takes away what a killed run has left of a backup, by what a listing `found`. `false`: it
-/// is being made, or was completed since.
+/// Removes the remains of a backup that a listing `found`. `false`: it is being made, or was completed
+/// since.
 ///
 /// # Errors
 /// [`BackupError::Store`].
@@ -166,13 +166,13 @@ pub async fn collect(
             return Ok(false);
         }
     }
-    // Its sign goes behind the manifest: who has no sign any more may be complete.
+    // The heartbeat is deleted after the manifest is written, so without one the backup may be complete.
     if store.has(&backup.join(MANIFEST)).await? {
         return Ok(false);
     }
-    // Without a sign: of one whose removal was killed.
+    // Without a heartbeat: the remains of a killed removal.
     discard(store, prefix, id).await?;
-    tracing::info!(%id, "removed what is left of a backup that was never complete");
+    tracing::info!(%id, "removed the remains of a backup that was never complete");
     Ok(true)
 }
 

@@ -1,23 +1,23 @@
-//! The name of one backup: when it was begun, and some random digits.
+//! The id of a backup: the time of its start, and some random digits.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-/// Seconds from 1970 to the year 10000, which no name has.
+/// Seconds from 1970 to the year 10000, which no id can have.
 const END: Duration = Duration::from_secs(253_402_300_800);
 
-/// `20260131T235959.123Z-0a1b2c3d`. Its order as text is the order in time.
+/// `20260131T235959.123Z-0a1b2c3d`. Sorting as text sorts by time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(String);
 
-/// The text is none.
+/// The text is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a backup is named like 20260131T235959.123Z-0a1b2c3d")]
 pub struct InvalidId;
 
 impl Id {
-    /// Of one that begins now.
+    /// Of a backup that begins now.
     pub fn new(now: SystemTime) -> Self {
         let time = humantime::format_rfc3339_millis(now).to_string();
         let time = time.replace(['-', ':'], "");
@@ -25,8 +25,8 @@ impl Id {
         Self(format!("{time}-{}", &random[..8]))
     }
 
-    /// Of one that begins now: later than `newest` also where a clock ran ahead when that was
-    /// made. Only behind the end of the year 9999 there is nothing.
+    /// Of a backup that begins now. It is later than `newest` even if a clock ran ahead when that was made.
+    /// After the year 9999 there is no later one, and it begins `now`.
     pub fn after(newest: Option<&Self>, now: SystemTime) -> Self {
         let later = newest.map(|id| id.time() + Duration::from_millis(1));
         let later = later.filter(|time| now < *time && *time < SystemTime::UNIX_EPOCH + END);
@@ -38,7 +38,7 @@ impl Id {
         &self.0
     }
 
-    /// When it was begun.
+    /// The time of its start.
     pub fn time(&self) -> SystemTime {
         time(&self.0).unwrap_or(SystemTime::UNIX_EPOCH)
     }

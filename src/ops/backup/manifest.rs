@@ -1,4 +1,4 @@
-//! What a backup is: written last, and read first.
+//! The manifest of a backup, which is written last and read first.
 
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
@@ -12,67 +12,65 @@ use super::stream::ContentDigest;
 use crate::identity::User;
 use crate::snapshot::Consistency;
 
-/// The layout that this server writes: the second one has extended attributes, and says what
-/// was left out.
+/// The layout that this server writes. The second one has extended attributes and names omissions.
 const FORMAT: u32 = 2;
 
-/// The oldest that it reads, as it reads all since.
+/// The oldest layout that it reads.
 const OLDEST: u32 = 1;
 
-/// The manifest. Whoever can write to the target can forge all of a backup: the hashes
-/// find damage, and a change by somebody who could change only a part.
+/// The manifest. An attacker who can write to the target can forge a whole backup: the hashes find
+/// damage, and a change of only a part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Of this file and the others.
+    /// The layout.
     pub format: u32,
     /// The backup's name.
     pub id: String,
     /// The version of the server that made it.
     pub version: String,
-    /// The namespace that the user's sandbox was in.
+    /// The instance of the user's sandbox.
     pub instance: String,
-    /// Who vouches for the user.
+    /// The user's issuer.
     pub issuer: String,
-    /// Whose workspace it is.
+    /// The user.
     pub user: String,
     /// When the copy was begun, RFC 3339.
     pub begun: String,
     /// When it was stored.
     pub ended: String,
-    /// Whether it is a picture of one moment.
+    /// Whether all files are of one moment.
     pub consistency: ManifestConsistency,
     /// How long the user's processes were stopped.
     pub stopped_ms: u64,
-    /// How many were, the one that waits for the next command among them.
+    /// How many were stopped, including the one that waits for the next command.
     pub processes: u32,
-    /// Copies that were made, of which this is the last.
+    /// Number of copies that were made; this is the last.
     pub tries: u32,
-    /// Entries, the workspace itself among them.
+    /// Entries, including the workspace itself.
     pub entries: u64,
-    /// Bytes of all files, holes among them.
+    /// Bytes of all files, including holes.
     pub content_bytes: u64,
     /// Of `workspace.tar.zst`.
     pub archive: ContentDigest,
     /// Of `entries.jsonl.zst`.
     pub list: ContentDigest,
-    /// What the workspace had and the archive has not.
+    /// The omissions.
     #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
     pub left_out: LeftOut,
 }
 
-/// What is in no backup, beside `.home/.cache` and `.casemate`.
+/// Parts of the workspace that are not in the backup, in addition to `.home/.cache` and `.casemate`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeftOut {
     /// Sockets, FIFOs and devices.
     pub special: u64,
-    /// Extended attributes that are the system's, or too large.
+    /// Extended attributes of the system, or too large ones.
     pub attributes: u64,
-    /// Further names of a file that are files of their own in the archive: there were too
-    /// many such files to remember.
+    /// Hard links that are separate files in the archive, because there were too many to remember.
     pub links: u64,
-    /// The first paths with any of it; of long ones their ends.
+    /// The first paths concerned; long ones are cut at the start.
     pub paths: Vec<Name>,
 }
 
@@ -81,7 +79,7 @@ impl LeftOut {
         *self == Self::default()
     }
 
-    /// The end of a line for people, after what was copied; empty where nothing was left out.
+    /// For the end of a line for people; empty if nothing was left out.
     pub fn clause(&self) -> String {
         let counted = [
             (self.special, "sockets, FIFOs and devices"),
@@ -109,16 +107,16 @@ impl From<casemate_protocol::LeftOut> for LeftOut {
     }
 }
 
-/// As [`Consistency`], in the manifest's words.
+/// [`Consistency`] in the manifest's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ManifestConsistency {
-    /// The user's processes stood still.
+    /// The user's processes were stopped.
     Stopped,
-    /// Something ran, and nothing was changed meanwhile.
+    /// Processes ran, but nothing changed during the copy.
     Checked,
-    /// Something was changed meanwhile, in each of the tries: every file is as it was at
-    /// some moment, but not all at the same.
+    /// Something changed during each attempt: every file is as it was at some moment, but not all at
+    /// the same one.
     Changed,
 }
 
@@ -137,14 +135,14 @@ impl ManifestConsistency {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Stopped => "processes were stopped",
-            Self::Checked => "checked: nothing was changed meanwhile",
-            Self::Changed => "it was being changed: not all files are of the same moment",
+            Self::Checked => "checked: nothing changed during the copy",
+            Self::Changed => "changed during the copy: not all files are of the same moment",
         }
     }
 }
 
 impl Manifest {
-    /// Of the layout that this server writes.
+    /// The layout that this server writes.
     pub fn format() -> u32 {
         FORMAT
     }
@@ -152,7 +150,7 @@ impl Manifest {
     /// The manifest of a complete backup, which must be this user's.
     ///
     /// # Errors
-    /// [`BackupError::Damaged`] for one that is none, or another's.
+    /// [`BackupError::Damaged`] for an invalid one, or one of another user.
     pub async fn load(
         store: &Store,
         prefix: &Path,
@@ -170,7 +168,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The manifest of a complete backup, of whichever user.
+    /// The manifest of a complete backup, of any user.
     ///
     /// # Errors
     /// [`BackupError::Damaged`] for one that cannot be read, or has another id.
@@ -195,15 +193,15 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// That what was read is what was stored.
+    /// Checks that the content that was read is the content that was stored.
     ///
     /// # Errors
     /// [`BackupError::Damaged`].
     pub fn check(&self, id: &Id, read: &PackedArchive) -> Result<(), BackupError> {
         let what = if read.archive != self.archive {
-            "the hash of its archive is another"
+            "the hash of its archive does not match"
         } else if read.list != self.list {
-            "the hash of its list is another"
+            "the hash of its list does not match"
         } else if (read.counted.entries, read.counted.content) != (self.entries, self.content_bytes)
         {
             "it has other entries than its manifest says"

@@ -1,15 +1,15 @@
-//! A workspace whose volume has another uid than its user is to have, moved into one that has it:
-//! a restore without a backup, from volume to volume.
+//! Moves a workspace into a volume that has its user's uid: a restore without a backup, from volume to
+//! volume.
 //!
 //! ```text
 //!  end the user's containers ─► the old volume ─► a new one, whose files the new uid writes
 //!  ─► read the new one, read the old one once more: all three lists are the same ─► exchange
 //! ```
 //!
-//! Nobody changes an owner: that needs a root that runs. The old volume is read until the exchange
-//! and not written, so a kill at any moment leaves it in force, or the new one, whole; the next
-//! run begins again. What a user's call writes meanwhile is seen in the last reading, and then
-//! nothing is exchanged.
+//! Owners are never changed, because that would need a process with root. The old volume is only read
+//! until the exchange, so a kill at any moment leaves either volume in use and whole; the next run starts
+//! again. The last reading finds anything that a call wrote during the move, and then nothing is
+//! exchanged.
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -25,38 +25,38 @@ use crate::ops::removal::AuditedRemoval;
 use crate::sandbox::Manager;
 use crate::snapshot::{Consistency, ExportPart, Import, SnapshotReport, Snapshots, StagedVolume};
 
-/// How often a container is ended that came while the old volume was read for the last time: a
-/// server whose command was ended makes one, to ask what became of it.
+/// How often a container is ended that appeared during the last reading: a server whose command was
+/// ended makes one to ask for the outcome.
 const ATTEMPT_LIMIT: usize = 3;
 
-/// A workspace that has its user's uid now.
+/// A workspace that now has its user's uid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MigratedWorkspace {
-    /// How much there is in it.
+    /// Its entries and bytes.
     pub counted: BackupCounts,
     /// Its uid.
     pub uid: u32,
-    /// What the old volume had and the new one has not.
+    /// The parts of the old volume that are not in the new one.
     pub left_out: LeftOut,
 }
 
 /// Moves workspaces.
 pub struct Migration<'a> {
-    /// Of this server's users.
+    /// The manager of the users.
     pub manager: &'a Manager,
-    /// Also of users who work: what they run is ended.
+    /// Even if the user's commands run; they are ended.
     pub force: bool,
-    /// Ends it early; nothing is changed then.
+    /// Ends it early, without a change.
     pub stop: CancellationToken,
-    /// Is told what happens.
+    /// Gets the progress.
     pub tell: &'a (dyn Fn(Event) + Send + Sync),
 }
 
 impl Migration<'_> {
-    /// Moves the user's workspace. `None`: it has its uid, or there is none.
+    /// Moves the user's workspace. `None`: it has its uid already, or there is no workspace.
     ///
     /// # Errors
-    /// Why not; then the old volume is in force.
+    /// It failed; the old volume stays in use.
     pub async fn run(
         &self,
         snapshots: &Snapshots,
@@ -65,7 +65,7 @@ impl Migration<'_> {
             return Ok(None);
         }
         let instance = &self.manager.config().instance;
-        // The old volume goes at the end, and a hold is on that.
+        // The old volume is removed at the end, so it must not be held.
         hold::check(snapshots.engine(), instance, snapshots.user()).await?;
         let staged = snapshots.stage(self.force).await?;
         let moved = tokio::select! {
@@ -96,7 +96,7 @@ impl Migration<'_> {
         }
     }
 
-    /// Copies, and looks that all of it is there and that nobody has changed it since.
+    /// Copies, and checks that the copy is complete and the original unchanged.
     async fn fill(
         &self,
         snapshots: &Snapshots,
@@ -111,7 +111,7 @@ impl Migration<'_> {
         (self.tell)(Event::Comparing(copied.0.content));
         let arrived = self.read_back(staged).await?;
         if arrived != copied {
-            let what = "the new volume does not hold what the old one does".to_owned();
+            let what = "the new volume does not have the same content as the old one".to_owned();
             return Err(BackupError::NotAsRestored(what));
         }
         for _ in 0..ATTEMPT_LIMIT {
@@ -121,9 +121,9 @@ impl Migration<'_> {
             if still != copied {
                 break;
             }
-            // Else somebody came, and may still write.
+            // Otherwise a container appeared, which may still write.
             if report.consistency == Consistency::Stopped && !staged.is_used().await? {
-                // It takes hours, in which somebody may have begun to hold it.
+                // This may take hours, in which a hold may have been placed.
                 let instance = &self.manager.config().instance;
                 hold::check(snapshots.engine(), instance, snapshots.user()).await?;
                 return Ok((copied.0, report.left_out.into()));
@@ -132,7 +132,7 @@ impl Migration<'_> {
         Err(BackupError::Used)
     }
 
-    /// Reads the old volume, and hands it on where somebody wants it.
+    /// Reads the old volume, and copies it if there is a destination.
     async fn copy(
         &self,
         snapshots: &Snapshots,
@@ -179,7 +179,7 @@ impl Migration<'_> {
         listing.end().await
     }
 
-    /// A thread that has ended says why when it is asked.
+    /// The error of a thread that has ended.
     async fn hand_on(&self, listing: &ArchiveListing, chunk: Chunk) {
         if let Chunk::Data(data) = &chunk {
             (self.tell)(Event::Moved(data.len() as u64));
@@ -187,7 +187,7 @@ impl Migration<'_> {
         let _ = listing.chunks.send(chunk).await;
     }
 
-    /// That the old volume is about to be replaced.
+    /// Records that the old volume is about to be replaced.
     async fn record(&self, snapshots: &Snapshots) -> Result<AuditedRemoval, BackupError> {
         let volume = snapshots.volume().await?;
         let (volume, _) = volume.ok_or(BackupError::Used)?;
@@ -198,11 +198,11 @@ impl Migration<'_> {
     }
 }
 
-/// What is in an archive, as a thread finds it.
+/// Lists an archive on a thread.
 struct ArchiveListing {
     chunks: mpsc::Sender<Chunk>,
     listed: BoxFuture<'static, std::io::Result<(BackupCounts, ContentDigest)>>,
-    /// Also a thread that hashes a hole ends with this.
+    /// Also ends a thread that hashes a hole.
     _thread: tokio_util::sync::DropGuard,
 }
 

@@ -1,5 +1,5 @@
-//! What comes out of a container becomes what is stored: the archive, compressed, and the
-//! list of its entries. Nothing that comes is trusted: what is no backup is an error.
+//! Turns a container's output into the stored objects: the compressed archive and the list of its
+//! entries. The output is not trusted: anything invalid is an error.
 
 use std::cell::RefCell;
 use std::io::{self, BufReader, Read, Write};
@@ -12,37 +12,36 @@ use zstd::stream::read::Decoder;
 use zstd::stream::write::Encoder;
 
 use super::entry::{self, Entry, bad};
-use super::manifest::Manifest;
 use super::stream::{ChunkWriter, Chunks, ContentDigest, HashingStream, TeeReader};
 
-/// zstd's own default: three times as fast as the disk it is read from.
+/// zstd's default: three times as fast as the disk.
 const LEVEL: i32 = 3;
 
 /// Largest window of a compressed stream, as a power of 2: 8 MiB, what zstd uses at its
-/// levels up to 19. One that asks for more is not ours.
+/// levels up to 19. A stream that asks for more is not from this server.
 const WINDOW: u32 = 23;
 
-/// How much there is in a backup.
+/// The size of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BackupCounts {
     /// Entries.
     pub entries: u64,
-    /// Bytes of all files, holes among them.
+    /// Bytes of all files, including holes.
     pub content: u64,
 }
 
-/// What a thread may take, and for how long.
+/// Limits of a thread that packs or unpacks.
 #[derive(Debug)]
 pub struct PackLimits {
     entries: u64,
-    /// Bytes of all files, holes among them.
+    /// Bytes of all files, including holes.
     content: u64,
-    /// Nobody waits for it any more.
+    /// Cancelled when the result is no longer needed.
     pub ended: CancellationToken,
 }
 
 impl PackLimits {
-    /// Of a workspace that is copied: its holes may be of any size.
+    /// For a workspace that is copied: its holes may have any size.
     pub fn of_a_copy() -> Self {
         Self {
             entries: ENTRIES,
@@ -51,19 +50,19 @@ impl PackLimits {
         }
     }
 
-    /// Of one that is stored: no more than it says of itself.
-    pub fn of_a_backup(manifest: &Manifest) -> Self {
+    /// For a stored backup: no more than its manifest says.
+    pub fn of_a_backup(content_bytes: u64) -> Self {
         Self {
-            content: manifest.content_bytes,
+            content: content_bytes,
             ..Self::of_a_copy()
         }
     }
 }
 
-/// What was stored.
+/// Size and digests of the stored objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedArchive {
-    /// How much is in it.
+    /// Its size.
     pub counted: BackupCounts,
     /// The compressed archive.
     pub archive: ContentDigest,
@@ -74,7 +73,7 @@ pub struct PackedArchive {
 /// Packs `input` into `archive` and `list`.
 ///
 /// # Errors
-/// `InvalidData` for what is no backup, `BrokenPipe` when an end broke off.
+/// `InvalidData` for an invalid archive, `BrokenPipe` if either end broke off.
 pub fn pack(
     input: Chunks,
     archive: ChunkWriter,
@@ -101,10 +100,10 @@ pub fn pack(
     })
 }
 
-/// Reads a stored archive and its list, whole, and hands on what the archive holds.
+/// Reads a whole stored archive and its list, and passes on the content of the archive.
 ///
 /// # Errors
-/// `InvalidData` where the two differ or one is spoilt, `BrokenPipe` when an end broke off.
+/// `InvalidData` if the two differ or one is damaged, `BrokenPipe` if either end broke off.
 pub fn unpack(
     archive: Chunks,
     list: Chunks,
@@ -118,7 +117,7 @@ pub fn unpack(
         writer: out,
     };
     let (tee, counted, list) = compare(tee, list, bounds, |_, _| false)?;
-    // Behind the compressed stream there is nothing, or its digest is another.
+    // Hash anything after the compressed stream too, so that the digest does not match.
     let mut rest = tee.reader.finish().into_inner();
     io::copy(&mut rest, &mut io::sink())?;
     Ok(PackedArchive {
@@ -128,11 +127,11 @@ pub fn unpack(
     })
 }
 
-/// Reads an archive and says what is in it: two that say the same hold the same entries, with the
-/// same content, modes, times, targets and extended attributes.
+/// Reads an archive and returns the digest of its list: archives with the same digest have the same
+/// entries, with the same content, modes, times, targets and extended attributes.
 ///
 /// # Errors
-/// `InvalidData` for what is no backup, `BrokenPipe` when an end broke off.
+/// `InvalidData` for an invalid archive, `BrokenPipe` if either end broke off.
 pub fn listed(
     archive: impl Read,
     bounds: &PackLimits,
@@ -145,9 +144,9 @@ pub fn listed(
     Ok((counted, lines.finish().1))
 }
 
-/// Compares an archive with a list, and tells how much there is, and what the list is. An
-/// entry that is not as it is listed is an error, unless `passes` lets it through: it is given
-/// what is listed and what was found, in this order.
+/// Compares an archive with a list, and returns the size and the digest of the list. An entry that
+/// differs from the list is an error, unless `passes` accepts it: its arguments are the listed and the
+/// found entry.
 ///
 /// # Errors
 /// As [`unpack`].
@@ -166,7 +165,7 @@ pub fn compare<R: Read>(
             Some(listed) if listed.path == found.path => {
                 let what = difference(&listed, found);
                 Err(bad(format!(
-                    "{}: its {what} is not what the list says",
+                    "{}: its {what} differs from the list",
                     found.path
                 )))
             }
@@ -197,7 +196,7 @@ fn difference(listed: &Entry, found: &Entry) -> &'static str {
     }
 }
 
-/// Reads an archive to its end, and says what each entry is.
+/// Reads an archive to its end, and calls `tell` for each entry.
 fn each<R: Read>(
     archive: R,
     bounds: &PackLimits,
@@ -220,7 +219,7 @@ fn each<R: Read>(
         if counted.entries > bounds.entries {
             return Err(bad(format!("more than {} entries", bounds.entries)));
         }
-        // By what its header says, before any of it is read: a hole of 2^60 bytes is 1 KiB.
+        // Checked by the header, before the content is read: a hole of 2^60 bytes takes 1 KiB.
         if matches!(
             entry.header().entry_type(),
             EntryType::Regular | EntryType::GNUSparse
@@ -234,17 +233,17 @@ fn each<R: Read>(
         let found = Entry::read(&mut entry, &headers, &bounds.ended)?;
         tell(&found)?;
     }
-    // What pads it.
+    // The padding at the end.
     headers.replace(Some(Vec::new()));
     let mut bounded = archive.into_inner();
     io::copy(&mut bounded, &mut io::sink())?;
     Ok((bounded.inner, counted))
 }
 
-/// A reader that keeps the headers of an entry, and gives no more of them than one has.
+/// A reader that keeps the headers of an entry, and limits their size.
 struct LimitedReader<R> {
     inner: R,
-    /// Those that were read since the last entry; `None` while its content is.
+    /// The headers since the last entry; `None` while its content is read.
     headers: Rc<RefCell<Option<Vec<u8>>>>,
 }
 

@@ -1,14 +1,14 @@
-//! A workspace from a backup.
+//! Restores a workspace from a backup.
 //!
 //! ```text
 //!  archive, list ─► thread: decompress, hash, compare ─► a new volume ─► on its disk
 //!  list ─► thread: compare ◄──────────────────────────── read it back
-//!  ─► the same: it becomes the workspace        ─► anything else: it goes, nothing changed
+//!  ─► the same: it becomes the workspace        ─► a difference: it is removed, nothing changed
 //! ```
 //!
-//! What is whole is only known at the end, so nothing is exchanged before: an archive that
-//! was cut or changed, a full disk, a kill leave the old workspace in force. How one volume
-//! takes the place of another: `sandbox::generation`.
+//! Only the end shows whether a backup is whole, so nothing is exchanged before: after a cut or changed
+//! archive, a full disk or a kill the old workspace stays in use. How one volume replaces another:
+//! `sandbox::generation`.
 
 mod losses;
 
@@ -32,21 +32,21 @@ use crate::ops::gc::hold;
 use crate::ops::removal::AuditedRemoval;
 use crate::snapshot::{Import, Snapshots, StagedVolume};
 
-/// A backup that is there to be read.
+/// A stored backup that can be read.
 #[derive(Debug, Clone)]
 pub struct StoredBackup {
-    /// Its name.
+    /// Its id.
     pub id: Id,
-    /// What it says of itself.
+    /// Its manifest.
     pub manifest: Manifest,
-    /// Where its objects are.
+    /// The place of its objects.
     pub(super) path: Path,
 }
 
 impl StoredBackup {
-    /// What is not there is damage; another error of the store is none.
+    /// A missing object means damage; other errors of the store do not.
     fn missing(&self, name: &str, error: BackupError) -> BackupError {
-        let (id, what) = (self.id.clone(), format!("its {name} is not there"));
+        let (id, what) = (self.id.clone(), format!("its {name} is missing"));
         if error.is_missing() {
             BackupError::Damaged { id, what }
         } else {
@@ -67,7 +67,7 @@ impl Backups {
     ) -> Result<StoredBackup, BackupError> {
         let prefix = self.user_prefix(snapshots);
         let user = || snapshots.user().to_string();
-        // One that has lost a part of it is damaged, and not passed over for an older one.
+        // A backup that lost a part is damaged; an older one must not be used silently.
         let all = self.store.list(&prefix).await?;
         let mut said = all.into_iter().filter(|(_, found)| found.has_manifest());
         let found = match id {
@@ -91,10 +91,10 @@ impl Backups {
         })
     }
 
-    /// Reads a backup whole, and compares all of it with its hashes.
+    /// Reads a whole backup and compares it with its hashes.
     ///
     /// # Errors
-    /// [`BackupError::Damaged`] with what is wrong.
+    /// [`BackupError::Damaged`] with the problem.
     pub async fn verify(&self, source: &StoredBackup) -> Result<(), BackupError> {
         self.tell(Event::Verifying(source.manifest.archive.bytes));
         tokio::select! {
@@ -103,11 +103,11 @@ impl Backups {
         }
     }
 
-    /// Makes the backup the user's workspace, and tells what its disk could not keep. With
-    /// `force` also when the user's sandbox works.
+    /// Makes the backup the user's workspace, and returns the metadata that the disk could not keep. With
+    /// `force` even if the user's sandbox is busy.
     ///
     /// # Errors
-    /// Why not; then the old workspace is in force.
+    /// It failed; the old workspace stays in use.
     pub async fn restore(
         &self,
         snapshots: &Snapshots,
@@ -120,7 +120,7 @@ impl Backups {
             () = self.stop.cancelled() => Err(BackupError::Stopped),
         };
         let ready = match filled {
-            // Filling it takes hours, in which somebody may have begun to hold it.
+            // This may take hours, in which a hold may have been placed.
             Ok(lost) => {
                 match hold::check(snapshots.engine(), &self.instance, snapshots.user()).await {
                     Ok(()) => self
@@ -146,7 +146,7 @@ impl Backups {
         Ok(lost)
     }
 
-    /// That the workspace is about to be replaced; `None` where there is none.
+    /// Records that the workspace is about to be replaced; `None` if there is no workspace.
     async fn record(
         &self,
         snapshots: &Snapshots,
@@ -173,12 +173,12 @@ impl Backups {
         self.compare(staged, source).await
     }
 
-    /// Reads the archive and the list, and hands the archive on where somebody wants it.
+    /// Reads the archive and the list, and copies the archive if there is a destination.
     async fn read(&self, source: &StoredBackup, to: Option<Import>) -> Result<(), BackupError> {
         let (archive_chunks, archive) = Chunks::new();
         let (list_chunks, list) = Chunks::new();
         let (out, unpacked) = ChunkWriter::new();
-        let bounds = PackLimits::of_a_backup(&source.manifest);
+        let bounds = PackLimits::of_a_backup(source.manifest.content_bytes);
         let thread = bounds.ended.clone().drop_guard();
         let unpacking = on_thread(move || {
             let mut out = out;
@@ -195,7 +195,7 @@ impl Backups {
         if moved.is_err() {
             drop(thread);
         }
-        // Of several errors the one counts that says what is wrong with the backup.
+        // Of several errors, prefer the one about the backup.
         let read = self.judge(source, unpacking.await)?;
         let ((), (), import) = moved?;
         let Some(read) = read else {
@@ -208,7 +208,7 @@ impl Backups {
         Ok(())
     }
 
-    /// `None`: the thread was broken off from outside, and what did that says why.
+    /// `None`: the thread was stopped from outside, where the error is known.
     fn judge(
         &self,
         source: &StoredBackup,
@@ -227,7 +227,7 @@ impl Backups {
         }
     }
 
-    /// Sends an object of the backup to the thread; a thread that ended needs no more.
+    /// Sends an object of the backup to the thread, until the thread ends.
     async fn send(
         &self,
         source: &StoredBackup,
@@ -251,7 +251,7 @@ impl Backups {
         Ok(())
     }
 
-    /// Compares what is in the new volume with the list.
+    /// Compares the content of the new volume with the list.
     async fn compare(
         &self,
         staged: &StagedVolume,
@@ -259,7 +259,7 @@ impl Backups {
     ) -> Result<RestoreLosses, BackupError> {
         let (chunks, input) = Chunks::new();
         let (list_chunks, list) = Chunks::new();
-        let bounds = PackLimits::of_a_backup(&source.manifest);
+        let bounds = PackLimits::of_a_backup(source.manifest.content_bytes);
         let thread = bounds.ended.clone().drop_guard();
         let comparing = on_thread(move || {
             let mut lost = RestoreLosses::default();
@@ -295,7 +295,7 @@ impl Backups {
     }
 }
 
-/// Hands on what was unpacked. At the end nothing is ended yet.
+/// Passes on the unpacked archive, without its end.
 async fn hand_on(
     mut unpacked: mpsc::Receiver<Bytes>,
     mut to: Option<Import>,

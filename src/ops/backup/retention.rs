@@ -1,4 +1,4 @@
-//! Which backups stay. Pure.
+//! Which backups are kept. Pure.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ const DAY: u64 = 24 * 60 * 60;
 /// The first of January 1970 was a Thursday: weeks begin three days before.
 const TO_MONDAY: u64 = 3 * DAY;
 
-/// Those of `complete` that go. The newest never does, whatever `keep` says; nor does `made`,
-/// which was made just now: a clock that ran ahead may have named another to be newer.
+/// The backups of `complete` to remove. Never the newest, for any `keep`, and never `made`, which is
+/// new even if a clock that ran ahead gave another one a later id.
 pub fn to_remove(complete: &BTreeSet<Id>, keep: Retention, made: &Id) -> BTreeSet<Id> {
     let newest_first = || complete.iter().rev();
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
@@ -66,7 +66,7 @@ mod tests {
         }
     }
 
-    /// Hours since 1970 of those that stay.
+    /// Hours since 1970 of those that are kept.
     fn stay(all: &BTreeSet<Id>, keep: Retention) -> Vec<u64> {
         let gone = to_remove(all, keep, all.last().expect("one"));
         all.difference(&gone)

@@ -1,9 +1,8 @@
-//! Backups by the clock, inside a server.
+//! Scheduled backups inside a server.
 //!
-//! What is in the target is the state: a workspace is due when its newest complete backup
-//! is older than `every`, whoever made it. So a server that starts again goes on where it
-//! was, and of several servers with one target the first to come makes the backup; should
-//! two begin in the same moment, there is one more than needed.
+//! The target is the state: a workspace is due when its newest complete backup, from any server, is older
+//! than `every`. So a restarted server continues where it was, and the first of several servers with one
+//! target makes the backup; if two begin at the same moment, there is one more than needed.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -17,20 +16,18 @@ use crate::identity::User;
 use crate::sandbox::Manager;
 use crate::snapshot::Snapshots;
 
-/// Between two looks at whose workspaces there are. The target is asked only of those that
-/// may be due.
+/// Interval of the check for workspaces. Only those that may be due are looked up in the target.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
-/// After an error of one user's backup, or of what is in the target.
+/// Pause after a failed backup of a user, or a failed look-up in the target.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
-/// Longest time for one user's: who has 20 TB of holes keeps nobody else from having one.
+/// Time limit per backup, so that one huge workspace cannot block the others.
 const BACKUP_TIMEOUT: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// Makes backups of all workspaces until the server ends. Errors are logged, and tried
-/// again later.
+/// Makes backups of all workspaces until the server ends. Errors are logged and retried later.
 pub async fn run(backups: Backups, manager: Manager, every: Duration) {
-    info!(target = %backups.store.target(), every = ?every, "backups by the clock");
+    info!(target = %backups.store.target(), every = ?every, "scheduled backups");
     let mut clock = Clock {
         backups,
         manager,
@@ -55,25 +52,22 @@ struct Clock {
     users: HashMap<User, UserSchedule>,
 }
 
-/// What is known of one user's backups.
+/// The schedule of one user's backups.
 struct UserSchedule {
-    /// Before, the target is not asked again.
+    /// Before this time the target is not asked again.
     next: Instant,
     /// When the newest was made; without one, when this server first saw the workspace.
     newest: SystemTime,
 }
 
 impl Clock {
-    /// Makes what is due.
+    /// Makes the backups that are due.
     async fn look(&mut self) {
         let users = match self.manager.users_with_a_volume().await {
             Ok(users) => users,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                warn!(
-                    error,
-                    "whose workspaces there are is not known: no backups now"
-                );
+                warn!(error, "the workspaces could not be listed: no backups now");
                 return;
             }
         };
@@ -98,7 +92,7 @@ impl Clock {
     }
 }
 
-/// Makes the user's backup if it is due; how long until the next one is.
+/// Makes the user's backup if it is due. Returns the time until the next one.
 async fn due(
     backups: &Backups,
     snapshots: &Snapshots,
@@ -116,7 +110,7 @@ async fn due(
         }
         Ok(None) => {}
         Err(error) => {
-            // As a backup that failed: nobody knows how old the newest is.
+            // Counts as a failed backup: the age of the newest is unknown.
             backups.meter.backed_up("failed");
             report_error(snapshots, &error);
             return RETRY_INTERVAL;

@@ -1,4 +1,4 @@
-//! One large object on its way into the store, part by part.
+//! Uploads one large object to the store, part by part.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 use super::error::BackupError;
 use super::store::Store;
 
-/// A part, in bytes. S3 takes 5 MiB at least, and 10,000 of them: 160 GiB compressed.
+/// Size of a part, in bytes. S3 needs at least 5 MiB and takes 10,000 parts: 160 GiB compressed.
 const PART: usize = 16 * 1024 * 1024;
 
-/// Nothing is to be seen of it before it is complete.
+/// An object that is not visible before it is complete.
 pub struct Sink {
     path: Path,
     to: Destination,
@@ -25,7 +25,7 @@ pub struct Sink {
 enum Destination {
     /// A temporary file beside it.
     Directory(Box<dyn MultipartUpload>),
-    /// Parts that have an id, so that another process can give them up.
+    /// A multipart upload with an id, so that another process can abort it.
     S3 {
         s3: Arc<AmazonS3>,
         upload: String,
@@ -62,7 +62,7 @@ impl Sink {
         })
     }
 
-    /// By which another process can give it up; `None` where the object's place is enough.
+    /// The id with which another process can abort it; `None` if the object's path is enough.
     pub fn upload(&self) -> Option<(String, String)> {
         match &self.to {
             Destination::Directory(_) => None,
@@ -70,7 +70,7 @@ impl Sink {
         }
     }
 
-    /// Stores all that comes. It is not complete then.
+    /// Stores all chunks, without completing the object.
     pub async fn take(&mut self, mut chunks: mpsc::Receiver<Bytes>) -> Result<(), BackupError> {
         while let Some(data) = chunks.recv().await {
             self.buffer.extend_from_slice(&data);
@@ -98,7 +98,7 @@ impl Sink {
         put.map_err(failed)
     }
 
-    /// It is there from now on.
+    /// Completes it, which makes it visible.
     pub async fn complete(&mut self) -> Result<(), BackupError> {
         let failed = BackupError::store(format!("write {}", self.path));
         let completed = match &mut self.to {
@@ -111,7 +111,7 @@ impl Sink {
         completed.map(drop).map_err(failed)
     }
 
-    /// Gives up one that no sign names: nobody else could.
+    /// Aborts an upload that no heartbeat names, so that no other process could.
     pub async fn abort(mut self) {
         let aborted = match &mut self.to {
             Destination::Directory(upload) => upload.abort().await,

@@ -1,10 +1,10 @@
-//! Where backups are: a directory, or a bucket.
+//! The store of backups: a directory or a bucket.
 //!
 //! ```text
-//! <target>/<instance>/<user>/<id>/started.json         who makes it; gone when it is made
+//! <target>/<instance>/<user>/<id>/started.json         the heartbeat; removed at the end
 //!                                 workspace.tar.zst    the archive
-//!                                 entries.jsonl.zst    what is in it, and its hashes
-//!                                 manifest.json        last: with it, it is a backup
+//!                                 entries.jsonl.zst    its entries with their hashes
+//!                                 manifest.json        written last: makes it a backup
 //! ```
 
 mod open;
@@ -33,11 +33,11 @@ pub const LIST: &str = "entries.jsonl.zst";
 /// See [`STARTED`].
 pub const MANIFEST: &str = "manifest.json";
 
-/// What of an object is asked for at a time, in bytes. It is read whole before anybody takes
-/// of it: how long that takes does not depend on who unpacks, or waits for a disk.
+/// Bytes of an object per request. Each piece is read completely before it is used, so that the time of
+/// a request does not depend on unpacking or on a disk.
 const PIECE: u64 = 8 * 1024 * 1024;
 
-/// What of a piece is handed on at a time, in bytes.
+/// Bytes of a piece that are passed on at a time.
 const SLICE: usize = 256 * 1024;
 
 /// Largest small object, in bytes.
@@ -47,14 +47,14 @@ const SMALL_OBJECT_LIMIT: u64 = 64 * 1024;
 #[derive(Debug, Clone)]
 pub struct Store {
     target: BackupTarget,
-    /// What all paths begin with.
+    /// Prefix of all paths.
     prefix: Path,
     pub(super) objects: Arc<dyn ObjectStore>,
-    /// The same, where parts of an object can be found again.
+    /// The same store, if it can list multipart uploads.
     pub(super) s3: Option<Arc<AmazonS3>>,
 }
 
-/// What there is of one backup.
+/// The objects of one backup.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackupObjects {
     /// Names of its objects, with the time of the last change.
@@ -62,7 +62,7 @@ pub struct BackupObjects {
 }
 
 impl BackupObjects {
-    /// Whether it is one: all of it is there.
+    /// Whether all objects exist.
     pub fn is_complete(&self) -> bool {
         self.has_manifest()
             && [ARCHIVE, LIST]
@@ -70,12 +70,12 @@ impl BackupObjects {
                 .all(|name| self.objects.contains_key(*name))
     }
 
-    /// Whether it says that it is one. If it is not complete then, it is damaged.
+    /// Whether the manifest exists. If the backup is not complete, it is damaged.
     pub fn has_manifest(&self) -> bool {
         self.objects.contains_key(MANIFEST)
     }
 
-    /// When it was made; `None` where only a clock that ran ahead knows.
+    /// When it was made; `None` if that is in the future because a clock ran ahead.
     pub fn made(&self, id: &Id, now: SystemTime) -> Option<SystemTime> {
         let stored = self.objects.get(MANIFEST).copied();
         let times = [Some(id.time()), stored].into_iter().flatten();
@@ -84,7 +84,7 @@ impl BackupObjects {
 }
 
 impl Store {
-    /// Opens it; a directory that is not there is made.
+    /// Opens it; a missing directory is created.
     ///
     /// # Errors
     /// [`BackupError::Target`].
@@ -110,12 +110,12 @@ impl Store {
         })
     }
 
-    /// Where it is.
+    /// The target.
     pub fn target(&self) -> &BackupTarget {
         &self.target
     }
 
-    /// Where the backups of one user are.
+    /// The prefix of one user's backups.
     pub fn user_prefix(&self, instance: &str, user_part: &str) -> Path {
         self.prefix.clone().join(instance).join(user_part)
     }
@@ -138,7 +138,7 @@ impl Store {
         Ok(parts)
     }
 
-    /// All that there is below `prefix`, oldest first.
+    /// All backups below `prefix`, oldest first.
     ///
     /// # Errors
     /// [`BackupError::Store`].
@@ -162,10 +162,10 @@ impl Store {
         Ok(found)
     }
 
-    /// A small object, whole.
+    /// Reads a small object.
     ///
     /// # Errors
-    /// [`BackupError::Store`], also for one that is not small.
+    /// [`BackupError::Store`], also for a larger object.
     pub async fn get_small(&self, path: &Path) -> Result<Bytes, BackupError> {
         let what = || BackupError::store(format!("read {path}"));
         let mut content = self.get(path).await?;
@@ -181,7 +181,7 @@ impl Store {
         Ok(all.into())
     }
 
-    /// The content of an object, piece by piece: each is a request with a deadline of its own.
+    /// Reads an object piece by piece. Each piece is a request with a separate deadline.
     ///
     /// # Errors
     /// [`BackupError::Store`].
@@ -208,7 +208,7 @@ impl Store {
         Ok(pieces.try_flatten().boxed())
     }
 
-    /// Whether there is an object.
+    /// Whether an object exists.
     ///
     /// # Errors
     /// [`BackupError::Store`].
@@ -220,7 +220,7 @@ impl Store {
         }
     }
 
-    /// Puts a small object in place, at once, as JSON.
+    /// Writes a small object atomically, as JSON.
     ///
     /// # Errors
     /// [`BackupError::Store`].
@@ -235,7 +235,7 @@ impl Store {
         self.put(path, text).await
     }
 
-    /// Puts a small object in place, at once.
+    /// Writes a small object atomically.
     ///
     /// # Errors
     /// [`BackupError::Store`].
@@ -245,8 +245,7 @@ impl Store {
             .map_err(BackupError::store(format!("write {path}")))
     }
 
-    /// Takes away a backup: first what makes it one, then the rest. Objects that are gone
-    /// are fine.
+    /// Removes a backup: first the manifest, then the rest. Missing objects are fine.
     ///
     /// # Errors
     /// [`BackupError::Store`].
@@ -258,7 +257,8 @@ impl Store {
     ) -> Result<(), BackupError> {
         let backup = prefix.clone().join(id.as_str());
         let mut names: Vec<&String> = found.objects.keys().collect();
-        // Who is killed here leaves what the next run knows to be none.
+        // Delete the manifest first: if killed here, the rest is no longer a backup and the next run
+        // removes it.
         names.sort_by_key(|name| *name != MANIFEST);
         for name in names {
             self.delete(&backup.clone().join(name.as_str())).await?;
@@ -266,7 +266,7 @@ impl Store {
         self.remove_rest(&backup).await
     }
 
-    /// Takes away one object; one that is gone is fine.
+    /// Removes one object; a missing one is fine.
     ///
     /// # Errors
     /// [`BackupError::Store`].
@@ -277,7 +277,7 @@ impl Store {
         }
     }
 
-    /// Of a directory: what was being written, which no listing shows.
+    /// Removes temporary files of a directory store, which no listing shows.
     #[expect(
         clippy::disallowed_methods,
         reason = "one at a time: a run is one task"

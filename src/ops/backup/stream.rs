@@ -1,5 +1,5 @@
-//! Between the tasks that move bytes and the thread that looks at each of them: packing,
-//! unpacking and hashing a gigabyte is seconds of work, which no task may hold up.
+//! Connects the tasks that move bytes with the thread that processes them: packing, unpacking and hashing
+//! a gigabyte takes seconds of CPU time, which must not block a task.
 
 use std::io::{self, Read, Write};
 use std::thread;
@@ -14,14 +14,14 @@ use crate::snapshot::Piece;
 /// Chunks that wait on either side of the thread: 1 MiB.
 pub const CHUNK_BUFFER: usize = 4;
 
-/// What the thread hands on at a time, in bytes.
+/// Bytes that the thread passes on at a time.
 const CHUNK: usize = 256 * 1024;
 
-/// A piece that goes to the thread.
+/// Input of the thread.
 pub type Chunk = Piece<()>;
 
-/// Runs `work` on a thread of its own, and resolves to what it returns. One backup or
-/// restore has one at a time.
+/// Runs `work` on a separate thread and returns its result. A backup or restore has one thread at a
+/// time.
 pub fn on_thread<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<impl Future<Output = io::Result<T>>> {
@@ -29,13 +29,13 @@ pub fn on_thread<T: Send + 'static>(
     thread::Builder::new()
         .name("backup".to_owned())
         .spawn(move || {
-            // An error: nobody waits any more.
+            // An error means that the result is no longer needed.
             let _ = sender.send(work());
         })?;
     Ok(async { done.await.unwrap_or_else(|_| Err(broken_off())) })
 }
 
-/// What comes from a task.
+/// Reads the chunks of a task.
 #[derive(Debug)]
 pub struct Chunks {
     receiver: mpsc::Receiver<Chunk>,
@@ -44,7 +44,7 @@ pub struct Chunks {
 }
 
 impl Chunks {
-    /// What is put into the sender.
+    /// A sender and the reader of its chunks.
     pub fn new() -> (mpsc::Sender<Chunk>, Self) {
         let (sender, receiver) = mpsc::channel(CHUNK_BUFFER);
         let chunks = Self {
@@ -75,7 +75,7 @@ fn broken_off() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "the other end broke off")
 }
 
-/// What goes to a task.
+/// Writes chunks for a task.
 #[derive(Debug)]
 pub struct ChunkWriter {
     sender: mpsc::Sender<Bytes>,
@@ -83,7 +83,7 @@ pub struct ChunkWriter {
 }
 
 impl ChunkWriter {
-    /// What comes out of the receiver.
+    /// A writer and the receiver of its chunks.
     pub fn new() -> (Self, mpsc::Receiver<Bytes>) {
         let (sender, receiver) = mpsc::channel(CHUNK_BUFFER);
         let out = Self {
@@ -93,7 +93,7 @@ impl ChunkWriter {
         (out, receiver)
     }
 
-    /// Hands on what is left.
+    /// Sends the rest.
     pub fn finish(mut self) -> io::Result<()> {
         self.send()
     }
@@ -118,13 +118,13 @@ impl Write for ChunkWriter {
         Ok(fits)
     }
 
-    /// Nothing: a chunk goes when it is full, and the last one by [`Self::finish`].
+    /// Does nothing: a chunk is sent when it is full, and the last one by [`Self::finish`].
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// How long something is, and its hash.
+/// Length and hash of content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContentDigest {
@@ -134,7 +134,7 @@ pub struct ContentDigest {
     pub sha256: String,
 }
 
-/// Counts and hashes what passes.
+/// Counts and hashes the bytes that are read or written.
 #[derive(Debug)]
 pub struct HashingStream<T> {
     inner: T,
@@ -143,7 +143,7 @@ pub struct HashingStream<T> {
 }
 
 impl<T> HashingStream<T> {
-    /// Nothing passed yet.
+    /// Of no bytes yet.
     pub fn new(inner: T) -> Self {
         Self {
             inner,
@@ -152,7 +152,7 @@ impl<T> HashingStream<T> {
         }
     }
 
-    /// What has passed, and through what.
+    /// The inner stream, and the digest of its bytes.
     pub fn finish(self) -> (T, ContentDigest) {
         let digest = ContentDigest {
             bytes: self.bytes,
@@ -191,12 +191,12 @@ impl<T: Write> Write for HashingStream<T> {
     }
 }
 
-/// Reads, and writes what was read.
+/// Reads, and writes a copy of the bytes.
 #[derive(Debug)]
 pub struct TeeReader<R, W> {
-    /// Where it is from.
+    /// The source.
     pub reader: R,
-    /// Where it goes besides.
+    /// The destination of the copy.
     pub writer: W,
 }
 

@@ -1,9 +1,9 @@
-//! One backup of one workspace.
+//! Makes one backup of one workspace.
 //!
 //! ```text
 //!  container ─► chunks ─► thread: hash, list, compress ─┬─► archive ─► store, in parts
 //!                                                       └─► list ────► store, in parts
-//!  ─► complete both ─► manifest ─► the sign of life goes
+//!  ─► complete both ─► write the manifest ─► remove the heartbeat
 //! ```
 
 use std::time::SystemTime;
@@ -24,15 +24,15 @@ use super::stream::{Chunk, ChunkWriter, Chunks, on_thread};
 use super::{Backups, Event, StoredBackup, damage};
 use crate::snapshot::{Consistency, Export, ExportPart, SnapshotReport, Snapshots};
 
-/// Copies of a workspace that is being changed while it is copied. Who changes it all the
-/// time does so in the third one too, and a backup that says so is better than none.
+/// Attempts to copy a workspace that changes during the copy. If it changes all the time, further
+/// attempts would not help, and a backup that says so is better than none.
 const ATTEMPT_LIMIT: u32 = 3;
 
 impl Backups {
-    /// Makes a backup of the user's workspace; then it is complete.
+    /// Makes a complete backup of the user's workspace.
     ///
     /// # Errors
-    /// Why there is none. Nothing of it is left, where the store can be reached.
+    /// It failed. Its objects are removed, if the store can be reached.
     pub(super) async fn take(&self, snapshots: &Snapshots) -> Result<StoredBackup, BackupError> {
         if !snapshots.exists().await? {
             return Err(BackupError::NoWorkspace(snapshots.user().to_string()));
@@ -60,7 +60,7 @@ impl Backups {
                     });
                 }
                 Ok(None) => {
-                    info!(user = %snapshots.user(), "it changed while it was copied: again")
+                    info!(user = %snapshots.user(), "it changed during the copy: trying again")
                 }
                 Err(error) => {
                     self.clean_up(&prefix, &id).await;
@@ -71,7 +71,7 @@ impl Backups {
         }
     }
 
-    /// `None`: it changed meanwhile, and there may be another try.
+    /// `None`: it changed during the copy, and there may be another attempt.
     async fn copy_to(
         &self,
         snapshots: &Snapshots,
@@ -96,10 +96,10 @@ impl Backups {
         let manifest = self.manifest(snapshots, id, (begun, number), report, packed);
         let path = backup.clone().join(MANIFEST);
         self.store.put_json(&path, &manifest).await?;
-        // It is complete: what fails from here on takes nothing of it.
+        // It is complete; a failure from here on does not undo it.
         if let Err(error) = self.store.delete(&backup.clone().join(STARTED)).await {
             let error = &error as &dyn std::error::Error;
-            warn!(%id, error, "the sign of a backup that is complete stays");
+            warn!(%id, error, "the heartbeat of a complete backup could not be removed");
         }
         if manifest.consistency == ManifestConsistency::Changed {
             warn!(user = %snapshots.user(), %id, "{}", manifest.consistency.sentence());
@@ -107,7 +107,7 @@ impl Backups {
         Ok(Some(manifest))
     }
 
-    /// Begins an object. What of it is stored is known to who cleans up, before more is done.
+    /// Begins an object, and records its upload in the heartbeat first, so that it can be cleaned up.
     async fn begin(
         &self,
         heartbeat: &mut Heartbeat,
@@ -126,7 +126,7 @@ impl Backups {
         Ok(sink)
     }
 
-    /// About how many bytes will be copied: what the last backup has of them.
+    /// The estimated size: that of the last backup.
     async fn estimate(&self, snapshots: &Snapshots, newest: Option<&Id>) -> Option<u64> {
         let prefix = self.user_prefix(snapshots);
         let last = Manifest::load(&self.store, &prefix, newest?, snapshots.user()).await;
@@ -143,7 +143,7 @@ impl Backups {
         let (archive_out, archive_chunks) = ChunkWriter::new();
         let (list_out, list_chunks) = ChunkWriter::new();
         let bounds = PackLimits::of_a_copy();
-        // Also a thread that hashes a hole ends with what waits for it.
+        // So that a thread that hashes a hole ends too.
         let thread = bounds.ended.clone().drop_guard();
         let packing = on_thread(move || pack::pack(input, archive_out, list_out, &bounds));
         let packing = packing.map_err(BackupError::Thread)?;
@@ -160,7 +160,7 @@ impl Backups {
         let packed = packing.await;
         match (moved, packed) {
             (Ok((Some(report), (), ())), Ok(packed)) => Ok((report, packed)),
-            // The thread ended first, and says why.
+            // The thread ended first and has the error.
             (Ok((None, (), ())), Ok(_)) => Err(BackupError::NoArchive("it ended early".into())),
             (Ok(_), Err(error)) => Err(match damage(&error) {
                 Some(what) => BackupError::NoArchive(what),
@@ -170,7 +170,7 @@ impl Backups {
         }
     }
 
-    /// `None` when the other end takes no more.
+    /// `None` if the other end takes no more.
     async fn feed(
         &self,
         export: &mut Export,
@@ -223,11 +223,11 @@ impl Backups {
         }
     }
 
-    /// Of this process: what is left here, the next run takes.
+    /// Removes the objects of this run. If that fails, the next run removes them.
     pub(super) async fn clean_up(&self, prefix: &Path, id: &Id) {
         if let Err(error) = heartbeat::discard(&self.store, prefix, id).await {
             let error = &error as &dyn std::error::Error;
-            warn!(%id, error, "the next backup removes what is left of this one");
+            warn!(%id, error, "the next backup removes the remains of this one");
         }
     }
 }

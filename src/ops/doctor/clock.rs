@@ -1,12 +1,12 @@
-//! Whether the Engine's clock and ours agree: ages of containers are told by the one and judged by
-//! the other, and tokens expire by ours.
+//! Checks that the Engine's clock agrees with this machine's: containers get their times from the one
+//! and are judged by the other, and tokens expire by this machine's.
 
 use std::time::{Duration, SystemTime};
 
 use super::{Finding, chain};
 use crate::engine::{Engine, parse_rfc3339};
 
-/// Apart by more than this, something is wrong with one of them: NTP keeps below a second.
+/// A larger difference means that one of them is wrong: NTP keeps it below a second.
 const CLOCK_SKEW_LIMIT: Duration = Duration::from_secs(5);
 
 /// Asks the Engine for its time.
@@ -16,7 +16,7 @@ pub async fn look(engine: &Engine) -> Finding {
         Ok(said) => said.unwrap_or_default(),
         Err(error) => return Finding::warning("clock", chain(&error)),
     };
-    // It looked at its clock at some time in between.
+    // The Engine read its clock at some time between these two.
     let took = before.elapsed().unwrap_or_default();
     match parse_rfc3339(&said) {
         Some(theirs) => judge(theirs, before + took / 2, took / 2),
@@ -27,7 +27,7 @@ pub async fn look(engine: &Engine) -> Finding {
     }
 }
 
-/// `give`: how much of a difference says nothing.
+/// `give`: the uncertainty of the difference.
 fn judge(theirs: SystemTime, ours: SystemTime, give: Duration) -> Finding {
     let apart = theirs
         .duration_since(ours)

@@ -1,4 +1,4 @@
-//! Where the Engine is, whether it answers, what it is, and who else may use it.
+//! Checks the Engine: where it is, whether it answers, its version, and who else can use it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -6,11 +6,11 @@ use std::os::unix::fs::MetadataExt as _;
 use super::{Finding, chain, vulnerabilities};
 use crate::engine::{Engine, EngineAddress, EngineError, EngineVersion};
 
-/// What to do when there is none.
+/// The fix if there is no Engine.
 const START: &str =
     "start Docker (`systemctl start docker`), or have DOCKER_HOST name an Engine that runs";
 
-/// The Engine where it answers, and what there is to say of it.
+/// The Engine, if it answers, and the findings about it.
 pub async fn look(address: Result<EngineAddress, EngineError>) -> (Option<Engine>, Vec<Finding>) {
     let address = match address {
         Ok(address) => address,
@@ -35,7 +35,7 @@ pub async fn look(address: Result<EngineAddress, EngineError>) -> (Option<Engine
             let said = format!("{} (found by: {})", chain(&error), address.found_by);
             let finding = Finding::error("engine", said);
             found.push(match error {
-                // It says itself what to do.
+                // The error contains the fix.
                 EngineError::Forbidden { .. } => finding,
                 _ => finding.fix(START),
             });
@@ -52,11 +52,11 @@ pub async fn look(address: Result<EngineAddress, EngineError>) -> (Option<Engine
     (Some(engine), found)
 }
 
-/// Whoever may call the Engine is root on its host.
+/// Anyone who can call the Engine is root on its host.
 fn socket_permissions(address: &EngineAddress) -> Option<Finding> {
     let Some(socket) = address.uri.strip_prefix("unix://") else {
         let said = format!(
-            "{} asks nobody who they are: whoever reaches it is root there",
+            "{} has no authentication: anyone who can reach it is root there",
             address.uri
         );
         let fix = "use the Engine's unix socket, or a tunnel to it";
@@ -64,7 +64,7 @@ fn socket_permissions(address: &EngineAddress) -> Option<Finding> {
     };
     let mode = fs::metadata(socket).ok()?.mode();
     (mode & 0o002 != 0).then(|| {
-        let said = format!("everybody on this machine may use {socket}, and so be root on it");
+        let said = format!("every user of this machine can use {socket} and so become root");
         Finding::warning("socket", said).fix(format!("chmod o-rw {socket}"))
     })
 }
@@ -78,7 +78,7 @@ fn architecture(version: &EngineVersion) -> Option<Finding> {
     };
     (version.arch != ours).then(|| {
         let said = format!(
-            "the Engine is {}, and this server brings a casemate-init for {ours}",
+            "the Engine is {}, but this server contains a casemate-init for {ours}",
             version.arch
         );
         Finding::error("architecture", said)
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_engine_that_is_nowhere_is_an_error_with_a_mend() {
+    async fn an_engine_that_is_not_found_is_an_error_with_a_fix() {
         let nowhere = address("unix:///nonexistent/docker.sock");
         let (engine, found) = look(Ok(nowhere)).await;
         assert!(engine.is_none());

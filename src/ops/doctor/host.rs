@@ -1,11 +1,21 @@
-//! What the Engine's host has for containers: storage, limits, confinement, room.
+//! Checks the Engine's host: storage, limits, confinement, free space.
 
 use super::{Finding, chain};
 use crate::config::{Bytes, Config, Quantity as _};
 use crate::engine::{Capabilities, Engine, Quota};
 use crate::provision::disk_free;
 
-/// What the host can do, as its Engine says.
+/// Parts of the names of runtimes that run code on the host's kernel, so that the kernel's answers
+/// inside are true. gVisor takes no seccomp profile without `--oci-seccomp`, Kata takes none, and both
+/// limit a sandbox from outside.
+const SAME_KERNEL: [&str; 3] = ["runc", "crun", "nvidia"];
+
+/// Whether this runtime runs another kernel between the code and the host's.
+pub(super) fn is_other_kernel(runtime: &str) -> bool {
+    !SAME_KERNEL.iter().any(|name| runtime.contains(name))
+}
+
+/// The host's capabilities, as its Engine reports them.
 pub async fn look(engine: &Engine) -> Vec<Finding> {
     let capabilities = match engine.capabilities().await {
         Ok(capabilities) => capabilities,
@@ -70,8 +80,7 @@ fn cgroups(host: &Capabilities) -> Finding {
     let (has, lacks) = (named(true), named(false));
     let version = host.cgroup_version;
     if !lacks.is_empty() {
-        let said =
-            format!("cgroup v{version} without {lacks}: a sandbox would not be limited in it");
+        let said = format!("cgroup v{version} lacks {lacks}: sandboxes would have no limit of it");
         let fix = "boot with the controllers on (cgroup_enable=memory), and delegate them to a rootless Engine";
         return Finding::error("cgroups", said).fix(fix);
     }
@@ -79,7 +88,7 @@ fn cgroups(host: &Capabilities) -> Finding {
     if version == 1 {
         return Finding::note(
             "cgroups",
-            format!("{said}; it works, distributions go on to v2"),
+            format!("{said}; it works, but distributions are moving to v2"),
         );
     }
     Finding::ok("cgroups", said)
@@ -89,7 +98,7 @@ fn swap(host: &Capabilities) -> Finding {
     if host.swap_limit {
         return Finding::ok("swap", "sandboxes can be kept from using swap");
     }
-    let said = "the kernel does not keep a sandbox from using as much swap again as it has memory";
+    let said = "the kernel lets a sandbox use as much swap as it has memory";
     Finding::warning("swap", said).fix("boot with swapaccount=1, or have no swap")
 }
 
@@ -110,7 +119,7 @@ fn labels(host: &Capabilities) -> Finding {
         (_, true) => Finding::ok("lsm", "the Engine has SELinux to confine sandboxes with"),
         _ => Finding::note(
             "lsm",
-            "neither AppArmor nor SELinux confines sandboxes besides",
+            "neither AppArmor nor SELinux confines sandboxes in addition",
         ),
     }
 }
@@ -119,7 +128,7 @@ fn namespaces(host: &Capabilities) -> Finding {
     if host.rootless {
         return Finding::ok(
             "users",
-            "the Engine is rootless: its containers' ids are no one's on the host",
+            "the Engine is rootless: ids in its containers belong to no account of the host",
         );
     }
     if host.user_namespaces {
@@ -129,7 +138,7 @@ fn namespaces(host: &Capabilities) -> Finding {
         );
     }
     let said = "no user namespaces: a uid in a sandbox is that uid of the host. Sandboxes have no \
-                capabilities; \"userns-remap\" in daemon.json would be one wall more, without bind mode";
+                capabilities; \"userns-remap\" in daemon.json would add another wall, but does not work with bind mode";
     Finding::note("users", said)
 }
 
@@ -139,14 +148,14 @@ fn runtimes(host: &Capabilities) -> Finding {
     if ["runsc", "kata"].iter().any(|name| default.contains(name)) {
         return Finding::ok("runtime", said);
     }
-    let also = "they share the host's kernel; hostile strangers want gVisor or Kata besides";
+    let also = "they share the host's kernel; for hostile strangers add gVisor or Kata";
     Finding::note("runtime", format!("{said}; {also}"))
 }
 
-/// Room on the Engine's disk, against what is to stay free.
+/// Free space on the Engine's disk, against what must stay free.
 pub async fn disk(engine: &Engine, config: &Config) -> Option<Finding> {
     Some(match disk_free(engine).await {
-        Ok(Some(free)) => free_space(free, config.disk_floor.0),
+        Ok(Some(free)) => free_space(free, config.min_free_disk.0),
         Ok(None) => Finding::note(
             "disk",
             "the Engine's disk cannot be seen from here; nothing keeps it from filling up",
@@ -155,7 +164,7 @@ pub async fn disk(engine: &Engine, config: &Config) -> Option<Finding> {
     })
 }
 
-/// Bytes as people say them: whole MiB, from ten GiB on whole GiB.
+/// Bytes for people: whole MiB, from ten GiB on whole GiB.
 pub(super) fn show(bytes: u64) -> String {
     let unit = if bytes < 10 << 30 { 20 } else { 30 };
     Bytes(bytes >> unit << unit).show()
@@ -163,22 +172,21 @@ pub(super) fn show(bytes: u64) -> String {
 
 fn free_space(free: u64, floor: u64) -> Finding {
     let said = format!(
-        "{} are free, and {} stay free (CASEMATE_DISK_FLOOR)",
+        "{} are free, and {} must stay free (CASEMATE_MIN_FREE_DISK)",
         show(free),
         show(floor)
     );
-    let fix =
-        "remove images and volumes that nobody needs (`docker system df`), or make the disk larger";
+    let fix = "remove unused images and volumes (`docker system df`), or enlarge the disk";
     if free < floor {
         return Finding::error("disk", format!("{said}: writes and new users are refused"))
             .fix(fix);
     }
     if floor == 0 {
         let said = format!(
-            "{} are free, and nothing keeps the disk from being filled",
+            "{} are free, but nothing keeps the disk from being filled",
             show(free)
         );
-        return Finding::warning("disk", said).fix("set CASEMATE_DISK_FLOOR");
+        return Finding::warning("disk", said).fix("set CASEMATE_MIN_FREE_DISK");
     }
     if free / 2 < floor {
         return Finding::warning("disk", said).fix(fix);

@@ -39,7 +39,7 @@ fn a_host_without_a_fault_has_none() {
 }
 
 #[test]
-fn each_fault_is_told_at_its_level_and_what_is_worse_than_a_note_with_a_mend() {
+fn each_fault_is_told_at_its_level_and_what_is_worse_than_a_note_with_a_fix() {
     type Fault = fn(&mut Capabilities);
     let faults: [(&str, Severity, Fault); 10] = [
         ("storage", Severity::Warning, |host| {

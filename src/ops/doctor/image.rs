@@ -1,11 +1,11 @@
-//! Whether there is an image, and what the first call would have to do with it.
+//! Checks whether the image exists and is prepared.
 
 use super::{Finding, chain};
 use crate::config::{SandboxSettings, limits};
 use crate::engine::{Engine, ImageState, UidRange};
 use crate::provision::image_state;
 
-/// The image of this sandbox.
+/// Checks the image of this sandbox.
 pub async fn look(engine: &Engine, sandbox: &SandboxSettings, uids: UidRange) -> Finding {
     let image = sandbox.image.as_str();
     match image_state(engine, image, uids).await {

@@ -1,12 +1,14 @@
-//! A sandbox as the kernel shows it to code in it, against what it should be.
+//! Compares a sandbox, as the kernel shows it to code inside, with the settings.
 
 use std::collections::BTreeMap;
 
+use super::host::is_other_kernel;
 use super::{Finding, Severity, pools};
 use crate::config::SandboxSettings;
 use crate::engine::{Capabilities, UidRange};
 
-/// Prints what is judged here. Only what is built into every shell: an image may have no more.
+/// Prints the facts to check, using only what is built into every shell: an image may have no other
+/// programs.
 pub const SCRIPT: &str = r#"
 show() { echo "== $1"; while IFS= read -r line || [ -n "$line" ]; do echo "$line"; done <"$2"; }
 {
@@ -34,34 +36,24 @@ show() { echo "== $1"; while IFS= read -r line || [ -n "$line" ]; do echo "$line
 } 2>/dev/null
 "#;
 
-/// What is asked of it.
+/// The settings that the sandbox must have.
 #[derive(Debug)]
 pub struct ExpectedLimits {
     memory: u64,
     pids: u64,
     nano_cpus: u64,
-    /// The runtime, where it has a kernel of its own between the code and the host's.
+    /// The runtime, if it runs another kernel between the code and the host's.
     other_kernel: Option<String>,
     apparmor: bool,
-    /// Those of which it may have one.
+    /// The range of uids for users.
     uids: UidRange,
-}
-
-/// What runs code on the host's kernel, so that what the kernel says inside is what holds: parts
-/// of the names that runtimes are registered by. gVisor takes no profile of seccomp but with
-/// `--oci-seccomp`, Kata takes none, and both limit a sandbox from outside of it.
-const SAME_KERNEL: [&str; 3] = ["runc", "crun", "nvidia"];
-
-/// Whether this runtime has a kernel of its own between the code and the host's.
-pub fn is_other_kernel(runtime: &str) -> bool {
-    !SAME_KERNEL.iter().any(|name| runtime.contains(name))
 }
 
 /// One CPU, in the setting's unit.
 const NANO_CPUS: u64 = 1_000_000_000;
 
 impl ExpectedLimits {
-    /// Of these settings on this host: more CPUs than it has are not asked for.
+    /// From these settings on this host: never more CPUs than the host has.
     pub fn of(settings: &SandboxSettings, host: &Capabilities, uids: UidRange) -> Self {
         let runtime = &host.default_runtime;
         Self {
@@ -74,8 +66,8 @@ impl ExpectedLimits {
         }
     }
 
-    /// Whether all ids of a process are one that a user may have: its own, or, where users have
-    /// none, the one that all share.
+    /// Whether all ids of a process are the same one from the range, or the shared one if there is no
+    /// range.
     fn is_a_users(&self, ids: [&str; 2]) -> bool {
         let all = ids.iter().flat_map(|ids| ids.split_whitespace());
         let mut all: Vec<&str> = all.collect();
@@ -85,19 +77,19 @@ impl ExpectedLimits {
         shared || only.parse().is_ok_and(|uid| self.uids.contains(uid))
     }
 
-    /// What cannot be seen from inside under a kernel of its own is no fault of it.
+    /// Another kernel may hide the property, so a failed check of it is only a note.
     fn judged(&self, finding: Finding) -> Finding {
         match &self.other_kernel {
             Some(runtime) if finding.level == Severity::Error => Finding::note(
                 finding.check,
-                format!("not judged under {runtime}: {}", finding.found),
+                format!("not checked under {runtime}: {}", finding.found),
             ),
             _ => finding,
         }
     }
 }
 
-/// What the script printed, by section.
+/// The output of the script, by section.
 struct InsideReport<'a>(BTreeMap<&'a str, Vec<&'a str>>);
 
 impl<'a> InsideReport<'a> {
@@ -136,66 +128,42 @@ impl<'a> InsideReport<'a> {
     }
 }
 
-/// Every property of it, good or bad.
+/// A finding for each property of the sandbox, good or bad.
 pub fn judge(text: &str, wanted: &ExpectedLimits) -> Vec<Finding> {
     let inside = InsideReport::parse(text);
-    let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
-    let none = |set: &&str| {
-        inside
-            .status(set)
-            .is_some_and(|set| set.chars().all(|c| c == '0'))
-    };
-    let has = sets
-        .iter()
-        .filter(|set| !none(set))
-        .copied()
-        .collect::<Vec<_>>();
-    let ids = ["Uid", "Gid"].map(|ids| inside.status(ids).unwrap_or("unknown"));
-    let said = |what: &str| format!("{what}, in a sandbox");
+    let privileges = field(
+        &inside,
+        "privileges",
+        "NoNewPrivs",
+        "1",
+        "no new privileges",
+    );
+    let filter = field(
+        &inside,
+        "filter",
+        "Seccomp",
+        "2",
+        "system calls are filtered",
+    );
     let mut found = vec![
-        check(
-            "capabilities",
-            has.is_empty(),
-            said("no capabilities"),
-            &has.join(", "),
-        ),
-        field(
-            &inside,
-            "privileges",
-            "NoNewPrivs",
-            "1",
-            "no new privileges",
-        ),
-        wanted.judged(field(
-            &inside,
-            "filter",
-            "Seccomp",
-            "2",
-            "system calls are filtered",
-        )),
-        check(
-            "uid",
-            wanted.is_a_users(ids),
-            said(match wanted.uids.count() {
-                0 => "user and group 1000",
-                _ => "user and group are the user's own",
-            }),
-            &ids.join(" and "),
-        ),
+        capabilities(&inside),
+        privileges,
+        wanted.judged(filter),
+        ids(&inside, wanted),
         network(&inside),
         wanted.judged(limits(&inside, wanted)),
         root(&inside),
         check(
             "workspace",
             inside.lines("workspace") == ["written"],
-            said("the workspace can be written"),
+            "the workspace can be written, in a sandbox".to_owned(),
             "a file was not written, or could not be read back",
         ),
     ];
     if wanted.apparmor && wanted.other_kernel.is_none() {
         found.push(confinement(&inside));
     }
-    // A kernel of its own has terminals of its own.
+    // Another kernel has other terminals.
     if wanted.other_kernel.is_none()
         && let [open, reserved, most] = inside.numbers("terminals")[..]
     {
@@ -204,7 +172,28 @@ pub fn judge(text: &str, wanted: &ExpectedLimits) -> Vec<Finding> {
     found
 }
 
-/// That the Engine has AppArmor says that it can confine, and not that it does.
+fn capabilities(inside: &InsideReport<'_>) -> Finding {
+    let is_empty = |set: &&str| {
+        let bits = inside.status(set);
+        bits.is_some_and(|bits| bits.chars().all(|bit| bit == '0'))
+    };
+    let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
+    let has: Vec<_> = sets.into_iter().filter(|set| !is_empty(set)).collect();
+    let good = "no capabilities, in a sandbox".to_owned();
+    check("capabilities", has.is_empty(), good, &has.join(", "))
+}
+
+fn ids(inside: &InsideReport<'_>, wanted: &ExpectedLimits) -> Finding {
+    let ids = ["Uid", "Gid"].map(|ids| inside.status(ids).unwrap_or("unknown"));
+    let whose = match wanted.uids.count() {
+        0 => "user and group 1000",
+        _ => "user and group are the user's own",
+    };
+    let good = format!("{whose}, in a sandbox");
+    check("uid", wanted.is_a_users(ids), good, &ids.join(" and "))
+}
+
+/// An Engine that has AppArmor can confine a sandbox; only the label shows that it does.
 fn confinement(inside: &InsideReport<'_>) -> Finding {
     // `docker-default (enforce)`
     let label = inside.lines("label").first().copied().unwrap_or("nothing");
@@ -220,7 +209,7 @@ fn check(name: &'static str, holds: bool, good: String, but: &str) -> Finding {
     if holds {
         return Finding::ok(name, good);
     }
-    let fix = "do not let users in: the Engine or its runtime does not do what it was asked to";
+    let fix = "do not let users in: the Engine or its runtime ignores what it was asked to do";
     Finding::error(name, format!("not so: {good} (found: {but})")).fix(fix)
 }
 
@@ -242,15 +231,15 @@ fn field(
 }
 
 /// Names of the tunnels that the kernel puts into every new network namespace where their modules
-/// are loaded, as on WSL and in the virtual machine of Docker Desktop: down, without an address,
-/// and for nobody without capabilities to bring up (net/ipv4/ip_tunnel.c, `fb_tunnels_only_for_init_net`
-/// in networking/sysctl of the kernel's documentation).
+/// are loaded, as on WSL and in the virtual machine of Docker Desktop: down, without an address, and
+/// only a process with capabilities can bring them up (net/ipv4/ip_tunnel.c,
+/// `fb_tunnels_only_for_init_net` in networking/sysctl of the kernel's documentation).
 const FALLBACKS: [&str; 9] = [
     "tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0",
 ];
 
-/// Nothing may lead out: no interface but loopback and what the kernel puts there of itself, and no
-/// route and no address of IPv6 but on loopback. (One of IPv4 leads nowhere without a route.)
+/// Nothing may lead out: no interface except loopback and those that the kernel always adds, no route
+/// and no IPv6 address except on loopback. (An IPv4 address leads nowhere without a route.)
 fn network(inside: &InsideReport<'_>) -> Finding {
     // The first two lines are headings.
     let lines = inside.lines("interfaces").iter().skip(2);
@@ -267,7 +256,7 @@ fn network(inside: &InsideReport<'_>) -> Finding {
     let six = six.into_iter().flatten();
     let six = six.filter_map(|line| line.split_whitespace().next_back());
     let leads: Vec<_> = routes.chain(six).filter(|name| *name != "lo").collect();
-    let good = "no network but loopback, in a sandbox".to_owned();
+    let good = "no network except loopback, in a sandbox".to_owned();
     let but = match has_loopback {
         true => format!("interfaces {out:?}, routes and addresses on {leads:?}"),
         false => "no list of interfaces".to_owned(),
@@ -276,13 +265,13 @@ fn network(inside: &InsideReport<'_>) -> Finding {
     check("network", holds, good, &but)
 }
 
-/// The kernel keeps the limit of memory in pages and rounds it down; the largest that Linux has
-/// are 64 KiB.
+/// The kernel keeps the limit of memory in pages and rounds it down; the largest pages of Linux have
+/// 64 KiB.
 const PAGE: u64 = 64 << 10;
 
 fn limits(inside: &InsideReport<'_>, wanted: &ExpectedLimits) -> Finding {
     let [memory, pids, cpu] = ["memory", "pids", "cpu"].map(|section| inside.numbers(section));
-    // Quota and period in microseconds. The kernel rounds no further than to one of them.
+    // Quota and period in microseconds, to which the kernel rounds.
     let cpus = |quota: u64, period: u64| {
         u128::from(quota) * u128::from(NANO_CPUS) / u128::from(period.max(1))
     };
@@ -312,7 +301,7 @@ fn root(inside: &InsideReport<'_>) -> Finding {
         .lines("mounts")
         .iter()
         .map(|line| line.split(' ').collect::<Vec<_>>());
-    // Of several at one place the last is on top.
+    // Of several mounts at one place the last is on top.
     let options = mounts
         .filter(|fields| fields.get(4) == Some(&"/"))
         .filter_map(|fields| fields.get(5).copied())

@@ -161,7 +161,7 @@ fn a_host_with_fewer_cpus_than_were_asked_for_gives_what_it_has() {
     let config = crate::config::RawConfig::gather(
         crate::config::SettingsArgs {
             config: None,
-            given: [(crate::config::Setting::Cpus, "64".into())].into(),
+            given: [("cpus", "64".into())].into(),
         },
         &crate::config::MapEnvironment {
             os_user: "a".to_owned(),

@@ -1,21 +1,20 @@
-//! Pools of the kernel that all sandboxes share with their host, beside the limits of each: memory
-//! for TCP and UDP, and pseudo-terminals.
+//! Checks pools of the kernel that all sandboxes share with their host: memory for TCP and UDP, and
+//! pseudo-terminals.
 
 use std::fs;
 
 use rustix::param::page_size;
 
 use super::Finding;
-use super::host::show;
-use super::inside::is_other_kernel;
+use super::host::{is_other_kernel, show};
 use crate::config::{Config, SandboxSettings};
 use crate::engine::{Capabilities, Engine};
 
-/// Bytes that TCP and UDP together may have before `doctor` calls it much, where a sandbox has less
-/// memory than this: the connections of a machine need some.
+/// TCP and UDP together may have this many bytes without a warning, even if a sandbox has less memory:
+/// the connections of the machine need some.
 const LEAST_SOCKETS: u64 = 128 << 20;
 
-/// What the sockets of a machine may hold, in bytes (`tcp_mem` and `udp_mem` in tcp(7), udp(7)).
+/// Limits of the memory in a machine's sockets, in bytes (`tcp_mem` and `udp_mem` in tcp(7), udp(7)).
 #[derive(Debug, Clone, Copy)]
 struct SocketPools {
     tcp: u64,
@@ -23,7 +22,7 @@ struct SocketPools {
 }
 
 impl SocketPools {
-    /// Of this machine. `None` where they cannot be seen, as in a network namespace of its own.
+    /// Of this machine. `None` if they cannot be seen, as in another network namespace.
     fn read() -> Option<Self> {
         let pool = |name| {
             let text = fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).ok()?;
@@ -47,23 +46,23 @@ fn largest(text: &str) -> Option<u64> {
     Some(pages.saturating_mul(page))
 }
 
-/// What sandboxes may use by their limits, in bytes.
+/// Memory that sandboxes may use by their limits, in bytes.
 #[derive(Debug, Clone, Copy)]
 struct Memory {
     /// One.
     one: u64,
-    /// As many as there may be.
+    /// All, at the limit of sandboxes.
     all: u64,
 }
 
-/// What sandboxes can hold in sockets over loopback. `None` where their runtime has a network stack
-/// of its own.
+/// Memory that sandboxes can hold in sockets over loopback. `None` if their runtime has a separate
+/// network stack.
 pub async fn sockets(
     engine: &Engine,
     config: &Config,
     sandbox: &SandboxSettings,
 ) -> Option<Finding> {
-    // That it does not answer is a finding of `host` already.
+    // `host` already reports that it does not answer.
     let host = engine.capabilities().await.ok()?;
     if is_other_kernel(&host.default_runtime) {
         return None;
@@ -97,10 +96,10 @@ fn judge(host: &Capabilities, memory: Memory, pools: Option<SocketPools>) -> Fin
     }
 }
 
-/// On cgroup v1 what waits in sockets comes on top of the limit.
+/// On cgroup v1 the data in sockets is not part of the limit.
 fn uncharged(memory: Memory, pools: SocketPools) -> Finding {
     let said = format!(
-        "cgroup v1 charges TCP and UDP to no sandbox: beside the {} that all may use by their limits, \
+        "cgroup v1 charges TCP and UDP to no sandbox: in addition to the {} that the limits allow all sandboxes, \
          a single one can hold {} of the host in sockets",
         show(memory.all),
         show(pools.both())
@@ -116,7 +115,7 @@ fn uncharged(memory: Memory, pools: SocketPools) -> Finding {
     ))
 }
 
-/// On cgroup v2 they are within the limit, and the pool is still the host's.
+/// On cgroup v2 they are part of the limit, but the pool is still the host's.
 fn shared(memory: Memory, pools: SocketPools) -> Finding {
     let least = pools.tcp.min(pools.udp);
     let said = format!(
@@ -139,7 +138,7 @@ fn shared(memory: Memory, pools: SocketPools) -> Finding {
     Finding::ok("sockets", said)
 }
 
-/// The line that gives each of the two pools so many bytes, in the kernel's own proportions: no
+/// The command that gives each of the two pools this many bytes, in the kernel's proportions: no
 /// pressure below a half, pressure from two thirds on (`tcp_init_mem` in net/ipv4/tcp.c).
 fn sysctl(bytes: u64) -> String {
     let pages = bytes / u64::try_from(page_size()).unwrap_or(4096);
@@ -148,7 +147,7 @@ fn sysctl(bytes: u64) -> String {
 }
 
 /// `open` of the pseudo-terminals of the host, of which it keeps `reserved` of `most` for itself:
-/// kernel.pty.nr, kernel.pty.reserve and kernel.pty.max, which are the same inside of a container.
+/// kernel.pty.nr, kernel.pty.reserve and kernel.pty.max, which are the same inside a container.
 pub fn terminals(open: u64, reserved: u64, most: u64) -> Finding {
     let for_containers = most.saturating_sub(reserved);
     let said = format!(

@@ -27,7 +27,8 @@ fn the_third_number_counts_in_pages() {
 fn on_cgroup_v1_a_pool_larger_than_a_sandbox_is_a_warning_and_the_line_bounds_it() {
     let finding = found(1, 512 * MIB, 100, 2 * GIB, 4 * GIB);
     assert_eq!(finding.level, Severity::Warning);
-    let said = "beside the 50g that all may use by their limits, a single one can hold 6g of";
+    let said =
+        "in addition to the 50g that the limits allow all sandboxes, a single one can hold 6g of";
     assert!(finding.found.contains(said), "{finding:?}");
     let pages = 256 * MIB / u64::try_from(page_size()).expect("a size");
     let line = format!(
@@ -35,10 +36,10 @@ fn on_cgroup_v1_a_pool_larger_than_a_sandbox_is_a_warning_and_the_line_bounds_it
         pages / 2,
         pages / 3 * 2
     );
-    let fix = finding.fix.expect("a mend");
+    let fix = finding.fix.expect("a fix");
     assert!(fix.contains(&line) && fix.contains("512m"), "{fix}");
 
-    // Whoever did as the line says gets no warning, however small the sandboxes are.
+    // After this command there is no warning, even with small sandboxes.
     for one in [16 * MIB, 512 * MIB, 8 * GIB] {
         let bound = one.max(LEAST_SOCKETS) / 2;
         assert_eq!(found(1, one, 100, bound, bound).level, Severity::Note);

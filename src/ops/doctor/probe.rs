@@ -1,4 +1,4 @@
-//! One sandbox, made as every user's is, read from inside, and taken away again.
+//! Makes a sandbox like any user's, reads it from inside, and removes it.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,16 +17,16 @@ use crate::ops::removal;
 use crate::provision::{DOCTOR_ISSUER, uid_range};
 use crate::sandbox::{Command, ExecOutcome, Manager, ProgressUpdate, SandboxError, WaitOptions};
 
-/// How long its container outlives a doctor that was killed. The next one removes the volume.
+/// How long its container outlives a killed doctor. The next doctor removes the volume.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long what is read inside may take. It takes milliseconds.
+/// Time limit of the script inside, which takes milliseconds.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A volume that is older was left by a doctor that was killed: others may be at work.
+/// An older volume was left by a killed doctor; a younger one may belong to a running doctor.
 const LEFTOVER_AGE_LIMIT: Duration = Duration::from_secs(600);
 
-/// A user of its own, so that two doctors at once do not meet.
+/// A random user, so that two doctors do not share a sandbox.
 pub struct Probe {
     engine: Engine,
     config: Config,
@@ -51,18 +51,18 @@ impl Probe {
         }
     }
 
-    /// What it is made with.
+    /// Its settings.
     pub fn sandbox(&self) -> &SandboxSettings {
         &self.sandbox
     }
 
-    /// Makes it, reads it, and removes it, whatever comes between.
+    /// Makes it, reads it, and always removes it.
     pub async fn run(&self, stop: &CancellationToken) -> Vec<Finding> {
         let mut found = self.look(stop).await;
         if let Err(error) = self.clean_up().await {
             let said = format!("the sandbox could not be removed: {}", chain(&error));
             let fix = format!(
-                "it ends itself; `casemate rm {} --issuer {DOCTOR_ISSUER} --volume` removes its volume",
+                "it stops by itself; `casemate rm {} --issuer {DOCTOR_ISSUER} --volume` removes its volume",
                 self.user.subject.as_str()
             );
             found.push(Finding::warning("sandbox", said).fix(fix));
@@ -76,7 +76,8 @@ impl Probe {
         let first = self.exec(&manager, inside::SCRIPT, stop).await;
         let made = start.elapsed();
         let start = Instant::now();
-        // Also after an interrupt: what is on its way has to be there to be removed.
+        // Even after an interrupt, because a container that is being made must exist before it can be
+        // removed.
         let second = match first.is_ok() || stop.is_cancelled() {
             true => self
                 .exec(&manager, ":", &CancellationToken::new())
@@ -90,7 +91,7 @@ impl Probe {
             Ok(inside) => inside,
             Err(finding) => return vec![finding],
         };
-        let mut said = format!("one was made and answered in {} ms", made.as_millis());
+        let mut said = format!("a sandbox was made and answered in {} ms", made.as_millis());
         if second.is_some() {
             said += &format!(
                 ", and then in {}.{} ms",
@@ -110,7 +111,7 @@ impl Probe {
         found
     }
 
-    /// What the script printed.
+    /// The output of the script.
     async fn exec(
         &self,
         manager: &Manager,
@@ -137,17 +138,16 @@ impl Probe {
             Ok(answer) => match answer.value {
                 ExecOutcome::Finished(finished) => Ok(text(finished.stdout)),
                 other => {
-                    let said =
-                        format!("the sandbox did not say what became of a command: {other:?}");
+                    let said = format!("the sandbox did not report a command's outcome: {other:?}");
                     Err(Finding::error("sandbox", said)
-                        .fix("ask the Engine's log; is the machine overloaded?"))
+                        .fix("read the Engine's log; the machine may be overloaded"))
                 }
             },
             Err(error) => Err(failed(&error)),
         }
     }
 
-    /// Removes what this one made, and volumes that others left.
+    /// Removes this sandbox, and the volumes of killed doctors.
     async fn clean_up(&self) -> Result<(), EngineError> {
         let instance = (labels::INSTANCE, self.config.instance.as_str());
         let issuer = (labels::ISSUER, DOCTOR_ISSUER);
@@ -161,7 +161,7 @@ impl Probe {
             let age = made.and_then(|made| SystemTime::now().duration_since(made).ok());
             if age.is_some_and(|age| age > LEFTOVER_AGE_LIMIT) {
                 match self.engine.remove_volume(&volume.name).await {
-                    // Its container still runs.
+                    // Its container is still running.
                     Err(EngineError::InUse { .. }) | Ok(()) => {}
                     Err(error) => return Err(error),
                 }
@@ -179,15 +179,15 @@ fn text(captured: Option<Captured>) -> String {
 fn failed(error: &SandboxError) -> Finding {
     match error {
         SandboxError::Failed(failure) if no_shell(failure) => {
-            let said = "one was made and answered; without a shell in the image it was not read from inside";
+            let said = "a sandbox was made and answered; the image has no shell, so it was not checked from inside";
             Finding::note("sandbox", said)
         }
         SandboxError::Cancelled => {
-            Finding::error("sandbox", "it was not read: this was interrupted")
+            Finding::error("sandbox", "it was not checked: doctor was interrupted")
         }
         error => {
-            let said = format!("none could be made: {}", chain(error));
-            let fix = "see the findings above; `CASEMATE_LOG=debug` tells each step";
+            let said = format!("no sandbox could be made: {}", chain(error));
+            let fix = "see the findings above; `CASEMATE_LOG=debug` shows each step";
             Finding::error("sandbox", said).fix(fix)
         }
     }

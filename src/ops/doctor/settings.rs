@@ -1,4 +1,4 @@
-//! The settings, and what they lead to.
+//! Checks the settings and the places that they name.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::{Finding, Inputs, chain};
 use crate::config::{Auth, AwsVariables, BackupTarget, Config};
 use crate::ops::backup::Store;
 
-/// How long a bucket may take to say what is in it.
+/// Time limit for listing a bucket.
 const BUCKET_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Whether they are valid and can be followed.
+/// Checks that they are valid and that their places can be used.
 pub async fn look(given: &Inputs<'_>) -> Vec<Finding> {
     let config = match given.config {
         Ok(config) => config,
@@ -36,29 +36,30 @@ pub async fn look(given: &Inputs<'_>) -> Vec<Finding> {
     found.extend(records(config));
     found.extend(backups(config, &given.aws).await);
     if config.volume_retention.is_some() && config.backup.target.is_none() {
-        let said = "volume_retention removes nothing: a workspace goes only after a backup of it was verified";
+        let said =
+            "volume_retention removes nothing: a workspace is removed only after a verified backup";
         found.push(Finding::warning("retention", said).fix("name a backup_target"));
     }
     found
 }
 
-/// What a server over HTTP would say, and end.
+/// The error with which a server over HTTP would not start.
 fn callers(auth: &Auth, error: &str) -> Finding {
-    let said = format!("nobody could call over HTTP: {error}");
+    let said = format!("no caller could be authenticated over HTTP: {error}");
     match auth {
-        Auth::None => Finding::error("callers", said).fix("mend the setting that it names"),
+        Auth::None => Finding::error("callers", said).fix("fix the setting named above"),
         Auth::Tokens(_) => Finding::error("tokens", said).fix(
-            "`casemate token --user NAME` prints a table for it; it has to be readable for this user",
+            "`casemate token --user NAME` prints an entry for it; this user must be able to read it",
         ),
         Auth::Jwt(_) => Finding::error("jwt", said)
             .fix("jwt_jwks is an https URL, or a file with the issuer's keys that this user can read"),
     }
 }
 
-/// What is made by the server where it is not there yet.
+/// The fix for directories that the server creates if missing.
 const OF_THE_SERVER: &str = "make it a directory of the user that the server runs as";
 
-/// Whether lines of the audit can be written.
+/// Checks that the audit can be written.
 fn records(config: &Config) -> Option<Finding> {
     let directory = config.audit.as_ref()?.as_path();
     let error = no_room(directory).err()?;
@@ -66,12 +67,13 @@ fn records(config: &Config) -> Option<Finding> {
     Some(Finding::error("audit", said).fix(OF_THE_SERVER))
 }
 
-/// Whether files can be made in a directory, or it in the nearest one above it that is there.
+/// Checks that files can be created in a directory, or that the directory can be created in its nearest
+/// existing parent.
 fn no_room(directory: &Path) -> Result<(), Errno> {
     let access = Access::WRITE_OK | Access::EXEC_OK;
     let mut answer = Err(Errno::NOENT);
     for place in directory.ancestors() {
-        // With the dot a file is none.
+        // The dot makes this an error for a file.
         answer = rustix::fs::access(place.join("."), access);
         if answer != Err(Errno::NOENT) {
             break;
@@ -80,8 +82,8 @@ fn no_room(directory: &Path) -> Result<(), Errno> {
     answer
 }
 
-/// Whether backups can go where they are to: a bucket is asked what is in it, and nothing is
-/// written. What cannot be said so is whether the keys may write.
+/// Checks the target of backups. A bucket is listed and not written, so this does not show whether the
+/// keys may write.
 async fn backups(config: &Config, aws: &AwsVariables) -> Option<Finding> {
     let target = config.backup.target.as_ref()?;
     let failed = match target {
@@ -101,7 +103,7 @@ async fn backups(config: &Config, aws: &AwsVariables) -> Option<Finding> {
     let fix = match target {
         BackupTarget::Directory(_) => OF_THE_SERVER,
         BackupTarget::S3 { .. } => {
-            "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL have to be the server's own"
+            "use the server's AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL here"
         }
     };
     Some(Finding::error("backup", said).fix(fix))
@@ -146,7 +148,7 @@ mod tests {
         assert_eq!(found(&[retention, target]).await, [valid]);
         assert_eq!(found(&[("CASEMATE_AUDIT", &nowhere)]).await, [valid]);
         assert!(!Path::new(&nowhere).exists(), "it makes nothing");
-        // Neither a file, nor what would be below one.
+        // Neither a file nor a path below one.
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         for place in [file, &format!("{file}/audit")] {
             let audit = [valid, ("audit", Severity::Error)];

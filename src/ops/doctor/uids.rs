@@ -1,4 +1,4 @@
-//! Whether each user has a uid that nobody else has.
+//! Checks that each user has a separate uid.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,16 +8,16 @@ use crate::config::Config;
 use crate::engine::{Engine, EngineError, UidRange, VolumeSummary, labels};
 use crate::provision::{uid_range, workspaces};
 
-/// Users of this machine, and uids that it delegates to them: passwd(5), subuid(5).
+/// Users of this machine, and the uids that it delegates to them: passwd(5), subuid(5).
 const PASSWD: &str = "/etc/passwd";
 const SUBUID: &str = "/etc/subuid";
 
-/// Those of this server's users.
+/// The uids of this server's users.
 pub async fn range(engine: &Engine, config: &Config) -> Result<UidRange, EngineError> {
     Ok(uid_range(&config.uids, &*engine.capabilities().await?))
 }
 
-/// Who has which, over all instances: they share one kernel.
+/// Checks the uids of all instances, because they share one kernel.
 pub async fn look(engine: &Engine, config: &Config, uids: UidRange) -> Vec<Finding> {
     let looked = async {
         let with_uid = engine.volumes_with_uid().await?;
@@ -50,15 +50,14 @@ async fn is_here(engine: &Engine) -> Result<bool, EngineError> {
 fn taken(uids: UidRange, rows: &[VolumeSummary]) -> Finding {
     if uids.count() == 0 {
         let said =
-            "all users run as uid 1000: one at the kernel's limits for a uid stops the others";
+            "all users run as uid 1000: one user at a kernel limit for a uid blocks the others";
         return Finding::warning("uids", said).fix("set CASEMATE_UID_COUNT");
     }
     let numbers: BTreeSet<u32> = rows.iter().filter_map(VolumeSummary::uid).collect();
     let taken = numbers.iter().filter(|uid| uids.contains(**uid)).count();
     let (first, count) = (uids.first(), uids.count());
     let said = format!("{taken} of the {count} uids for users are taken, from {first} on");
-    let fix =
-        "set CASEMATE_UID_COUNT, or remove workspaces that nobody needs (casemate rm --volume)";
+    let fix = "set CASEMATE_UID_COUNT, or remove unused workspaces (casemate rm --volume)";
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     match taken {
         _ if taken >= count => {
@@ -69,7 +68,7 @@ fn taken(uids: UidRange, rows: &[VolumeSummary]) -> Finding {
     }
 }
 
-/// One user's volumes all have the same; of two users nobody may.
+/// All volumes of one user have the same uid; two users must not share one.
 fn shared(rows: &[VolumeSummary]) -> Option<Finding> {
     let mut users = BTreeMap::<u32, BTreeSet<[&str; 3]>>::new();
     for row in rows {
@@ -100,17 +99,17 @@ fn shared(rows: &[VolumeSummary]) -> Option<Finding> {
     Some(Finding::error("uids", said).fix(fix))
 }
 
-/// From before users had uids.
+/// Workspaces from versions without separate uids.
 fn left(uids: UidRange, old: usize) -> Option<Finding> {
     if uids.count() == 0 || old == 0 {
         return None;
     }
-    let said = format!("{old} of the workspaces are from before and share uid 1000");
-    let fix = "`casemate migrate --all` gives each user an own one";
+    let said = format!("{old} workspaces are from older versions and share uid 1000");
+    let fix = "`casemate migrate --all` gives each user a separate uid";
     Some(Finding::warning("uids", said).fix(fix))
 }
 
-/// Whether one of them is somebody's on the host.
+/// Checks whether one of them is in use on the host.
 fn overlap(uids: UidRange, passwd: &str, subuid: &str) -> Option<Finding> {
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
     let fields = |line: &str, index| number(line.split(':').nth(index));
@@ -126,8 +125,8 @@ fn overlap(uids: UidRange, passwd: &str, subuid: &str) -> Option<Finding> {
         (meets && uids.count() > 0).then(|| format!("{SUBUID} delegates some of them: {line}"))
     });
     let what = user.or(delegated)?;
-    let said = format!("uids for users are somebody's on the Engine's host: {what}");
-    Some(Finding::warning("uids", said).fix("set CASEMATE_UID_BASE to numbers that nobody has"))
+    let said = format!("uids for users are in use on the Engine's host: {what}");
+    Some(Finding::warning("uids", said).fix("set CASEMATE_UID_BASE to unused numbers"))
 }
 
 #[cfg(test)]

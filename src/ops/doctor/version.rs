@@ -11,8 +11,8 @@ pub struct Version {
 }
 
 impl Version {
-    /// Reads what begins like a version. What a distribution adds to it (`+dfsg1`, `-0ubuntu2`,
-    /// `~ds1`) is no part of it. `None` where there is no number.
+    /// Reads the version at the start of `text`, without a distribution's suffix (`+dfsg1`,
+    /// `-0ubuntu2`, `~ds1`). `None` if it does not start with a number.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim().trim_start_matches('v');
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');

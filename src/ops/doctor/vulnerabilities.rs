@@ -1,36 +1,36 @@
-//! Ways out of a container, or onto its host, that old versions are known to have.
+//! Checks for known escapes from containers in old versions.
 //!
-//! Only what user code in a sandbox, its image or whoever operates it could use: what needs a
-//! privileged container, the host's network or Kubernetes is not here. To add one: a row, with the
-//! advisory that says in which versions it was mended.
+//! Lists only those that code in a sandbox or its image, or a user of the host, could use, not those
+//! that need a privileged container, the host's network or Kubernetes. To add one: a row, with the
+//! advisory that names the fixed versions.
 
 use super::Finding;
 use super::version::Version;
 use crate::engine::{Component, EngineVersion};
 
-/// One such way.
+/// One known escape.
 struct KnownVulnerability {
     /// As `docker version` names the part.
     part: &'static str,
     id: &'static str,
     what: &'static str,
-    /// The first version with it; empty where it was always there.
+    /// The first version with it; empty: all old ones.
     since: &'static str,
-    /// The first version without it, of each line of releases that got a mended one, ascending.
-    mended: &'static [&'static str],
-    /// Packages of Debian that mend an older version: the first of each release of Debian.
+    /// The fixed version of each line of releases that has one, ascending.
+    fixed: &'static [&'static str],
+    /// Packages of Debian that fix an older version: the first of each release of Debian.
     debian: &'static [&'static str],
     by: AttackVector,
 }
 
-/// Who has to do what for it.
+/// The access that an attacker needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AttackVector {
-    /// Code in a sandbox or an image, with no more than starting one.
+    /// Code in a sandbox or an image.
     Sandbox,
-    /// Code in a sandbox, when somebody copies files with the docker command. Casemate does not.
+    /// Code in a sandbox, when a person copies files with the docker command. Casemate does not.
     Copying,
-    /// Somebody who is logged in on the host.
+    /// A user who is logged in on the host.
     HostUser,
 }
 
@@ -42,7 +42,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2019-5736",
         what: "a container overwrites runc on the host",
         since: "",
-        mended: &["1.0.0-rc7"],
+        fixed: &["1.0.0-rc7"],
         debian: &[],
         by: AttackVector::Sandbox,
     },
@@ -52,7 +52,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2021-30465",
         what: "a mount is redirected to the host by a symbolic link",
         since: "",
-        mended: &["1.0.0-rc95"],
+        fixed: &["1.0.0-rc95"],
         debian: &[],
         by: AttackVector::Sandbox,
     },
@@ -62,7 +62,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2023-28642",
         what: "an image with /proc as a symbolic link passes AppArmor",
         since: "",
-        mended: &["1.1.5"],
+        fixed: &["1.1.5"],
         debian: &[],
         by: AttackVector::Sandbox,
     },
@@ -73,7 +73,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2024-21626",
         what: "a working directory leads to the host's file system",
         since: "1.0.0-rc93",
-        mended: &["1.1.12"],
+        fixed: &["1.1.12"],
         debian: &["1.1.5+ds1-1+deb12u1"],
         by: AttackVector::Sandbox,
     },
@@ -83,7 +83,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2025-31133",
         what: "a masked path is exchanged and the host's procfs written",
         since: "",
-        mended: &["1.2.8", "1.3.3", "1.4.0-rc.3"],
+        fixed: &["1.2.8", "1.3.3", "1.4.0-rc.3"],
         debian: &[],
         by: AttackVector::Sandbox,
     },
@@ -93,7 +93,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2025-52565",
         what: "the mount of /dev/console is redirected",
         since: "",
-        mended: &["1.2.8", "1.3.3", "1.4.0-rc.3"],
+        fixed: &["1.2.8", "1.3.3", "1.4.0-rc.3"],
         debian: &[],
         by: AttackVector::Sandbox,
     },
@@ -103,7 +103,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2025-52881",
         what: "runc's writes to /proc are redirected, past AppArmor and SELinux",
         since: "",
-        mended: &["1.2.8", "1.3.3", "1.4.0-rc.3"],
+        fixed: &["1.2.8", "1.3.3", "1.4.0-rc.3"],
         debian: &[],
         by: AttackVector::Sandbox,
     },
@@ -113,7 +113,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2025-47290",
         what: "an image that is pulled writes to the host",
         since: "2.1.0",
-        mended: &["2.1.1"],
+        fixed: &["2.1.1"],
         debian: &[],
         by: AttackVector::Sandbox,
     },
@@ -123,7 +123,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2021-41103",
         what: "users of the host reach into containers' directories",
         since: "",
-        mended: &["1.4.11", "1.5.7"],
+        fixed: &["1.4.11", "1.5.7"],
         debian: &[],
         by: AttackVector::HostUser,
     },
@@ -134,7 +134,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2024-25621",
         what: "users of the host reach into containerd's directories",
         since: "",
-        mended: &["1.7.29", "2.0.7", "2.1.5", "2.2.0"],
+        fixed: &["1.7.29", "2.0.7", "2.1.5", "2.2.0"],
         debian: &["1.6.20~ds1-1+deb12u2"],
         by: AttackVector::HostUser,
     },
@@ -144,7 +144,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2021-41091",
         what: "users of the host reach into containers' directories",
         since: "",
-        mended: &["20.10.9"],
+        fixed: &["20.10.9"],
         debian: &[],
         by: AttackVector::HostUser,
     },
@@ -154,7 +154,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2021-41089",
         what: "`docker cp` changes permissions of files of the host",
         since: "",
-        mended: &["20.10.9"],
+        fixed: &["20.10.9"],
         debian: &[],
         by: AttackVector::Copying,
     },
@@ -164,7 +164,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2026-41567",
         what: "`docker cp` of a compressed archive runs a program of the container as root",
         since: "",
-        mended: &["29.5.1"],
+        fixed: &["29.5.1"],
         debian: &[],
         by: AttackVector::Copying,
     },
@@ -174,7 +174,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2026-41568",
         what: "`docker cp` creates empty files anywhere on the host",
         since: "",
-        mended: &["29.5.1"],
+        fixed: &["29.5.1"],
         debian: &[],
         by: AttackVector::Copying,
     },
@@ -184,7 +184,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2026-42306",
         what: "`docker cp` mounts a volume over a path of the host",
         since: "",
-        mended: &["29.5.1"],
+        fixed: &["29.5.1"],
         debian: &[],
         by: AttackVector::Copying,
     },
@@ -197,14 +197,14 @@ impl KnownVulnerability {
         if is_older || package.is_some_and(is_backported) {
             return false;
         }
-        let mended = self.mended.iter().filter_map(|text| Version::parse(text));
-        let of_its_line = mended
+        let fixed = self.fixed.iter().filter_map(|text| Version::parse(text));
+        let of_its_line = fixed
             .clone()
-            .find(|mended| mended.is_of_one_line_with(version));
-        // A line without a mended version of its own was left behind, or began later.
+            .find(|fixed| fixed.is_of_one_line_with(version));
+        // A line without a fixed version is out of support, or began later.
         of_its_line
-            .or(mended.max())
-            .is_some_and(|mended| version < mended)
+            .or(fixed.max())
+            .is_some_and(|fixed| version < fixed)
     }
 }
 
@@ -221,7 +221,7 @@ fn is_from(package: &str, first: &str) -> bool {
     }
 }
 
-/// What each part lacks. A part that does not say its version is said to be unknown.
+/// Findings about each part, also about one that does not report its version.
 pub fn look(engine: &EngineVersion) -> Vec<Finding> {
     let own = Component {
         name: "Engine".to_owned(),
@@ -238,16 +238,16 @@ pub fn look(engine: &EngineVersion) -> Vec<Finding> {
     found
 }
 
-/// With another default runtime than runc it is that one's version that the Engine tells.
+/// With another default runtime than runc the Engine reports that one's version instead.
 fn missing(name: &str, engine: &EngineVersion) -> Finding {
     let others = engine.components.iter().map(|part| part.name.as_str());
     let said = format!(
-        "the Engine does not say which {name} it has, so nobody looked for its known escapes (it \
-         tells of: {})",
+        "the Engine does not report its version of {name}, so its known escapes were not checked (it \
+         reports: {})",
         others.collect::<Vec<_>>().join(", ")
     );
     Finding::note("versions", said).fix(format!(
-        "`{name} --version` on its host; other runtimes have security trackers of their own"
+        "`{name} --version` on its host; other runtimes have their own security trackers"
     ))
 }
 
@@ -258,7 +258,7 @@ fn of(part: &Component) -> Vec<Finding> {
         package,
     } = part;
     let Some(version) = Version::parse(text) else {
-        let said = format!("{name} does not say which version it is ({text:?})");
+        let said = format!("{name} does not report a valid version ({text:?})");
         return vec![Finding::note("versions", said)];
     };
     let shown = match package {
@@ -277,8 +277,8 @@ fn of(part: &Component) -> Vec<Finding> {
     let escapes = has(AttackVector::Sandbox);
     if !escapes.is_empty() {
         let said = format!("{shown} has known escapes: {}", list(&escapes));
-        let fix = "upgrade it; a distribution's package may have the mends under an older version: \
-                    ask its security tracker for these identifiers";
+        let fix = "upgrade it; a distribution's package may carry backported fixes under an older version: \
+                    search its security tracker for these identifiers";
         found.push(Finding::warning("versions", said).fix(fix));
     }
     let others = [
@@ -289,8 +289,8 @@ fn of(part: &Component) -> Vec<Finding> {
         ),
         (
             AttackVector::HostUser,
-            "is unsafe on a machine of many",
-            "upgrade it, and let nobody log in on this machine who is not to be root",
+            "is unsafe on a machine with several users",
+            "upgrade it, and let only people log in on this machine who may be root",
         ),
     ];
     for (by, unsafe_how, fix) in others {
@@ -309,8 +309,8 @@ fn of(part: &Component) -> Vec<Finding> {
 
 fn list(known: &[&KnownVulnerability]) -> String {
     let each = known.iter().map(|known| {
-        let mended = known.mended.join(", ");
-        format!("{} ({}; mended in {mended})", known.id, known.what)
+        let fixed = known.fixed.join(", ");
+        format!("{} ({}; fixed in {fixed})", known.id, known.what)
     });
     each.collect::<Vec<_>>().join("; ")
 }

@@ -17,7 +17,7 @@ fn ids(part: &str, version: &str) -> Vec<&'static str> {
 const OF_2025: [&str; 3] = ["CVE-2025-31133", "CVE-2025-52565", "CVE-2025-52881"];
 
 #[test]
-fn a_version_lacks_what_was_mended_after_it_in_its_own_line() {
+fn a_version_lacks_what_was_fixed_after_it_in_its_own_line() {
     for version in ["1.1.12", "1.1.15", "1.2.7", "1.3.2", "1.4.0-rc.2"] {
         assert_eq!(ids("runc", version), OF_2025, "{version}");
     }
@@ -43,7 +43,7 @@ fn a_version_lacks_nothing_that_began_after_it() {
 }
 
 #[test]
-fn a_package_of_debian_has_what_it_mends_and_lacks_the_rest() {
+fn a_package_of_debian_has_what_it_fixes_and_lacks_the_rest() {
     for package in ["1.1.5+ds1-1+deb12u1", "1.1.5+ds1-1+deb12u12"] {
         assert_eq!(ids_of("runc", "1.1.5+ds1", Some(package)), OF_2025);
     }
@@ -57,18 +57,18 @@ fn a_package_of_debian_has_what_it_mends_and_lacks_the_rest() {
         let lacks = ids_of("runc", "1.1.5+ds1", Some(package));
         assert!(lacks.contains(&"CVE-2024-21626"), "{package}");
     }
-    let mended = "1.6.20~ds1-1+deb12u3";
-    assert!(ids_of("containerd", "1.6.20~ds1", Some(mended)).is_empty());
+    let fixed = "1.6.20~ds1-1+deb12u3";
+    assert!(ids_of("containerd", "1.6.20~ds1", Some(fixed)).is_empty());
 }
 
 #[test]
 fn every_row_can_be_read_and_ascends() {
     for known in &KNOWN {
-        let mended = known.mended.iter().map(|text| Version::parse(text));
-        let mended: Vec<_> = mended.collect::<Option<_>>().expect(known.id);
-        assert!(!mended.is_empty() && mended.is_sorted(), "{}", known.id);
+        let fixed = known.fixed.iter().map(|text| Version::parse(text));
+        let fixed: Vec<_> = fixed.collect::<Option<_>>().expect(known.id);
+        assert!(!fixed.is_empty() && fixed.is_sorted(), "{}", known.id);
         let has = |version| known.is_in(version, None);
-        assert!(!mended.iter().any(|version| has(*version)), "{}", known.id);
+        assert!(!fixed.iter().any(|version| has(*version)), "{}", known.id);
         let since = Version::parse(known.since);
         assert_eq!(since.is_none(), known.since.is_empty(), "{}", known.id);
         assert!(since.is_none_or(has), "{}", known.id);
@@ -100,7 +100,7 @@ fn engine(version: &str, parts: &[(&str, &str)]) -> EngineVersion {
 }
 
 #[test]
-fn an_escape_is_a_warning_and_what_takes_somebody_else_a_note_with_its_own_mend() {
+fn an_escape_is_a_warning_and_what_takes_somebody_else_a_note_with_its_own_fix() {
     let levels = |version, containerd, runc| {
         let found = look(&engine(
             version,

@@ -1,19 +1,18 @@
-//! Holds: workspaces that are kept whatever their age.
+//! Holds: workspaces that are kept regardless of their age.
 //!
-//! A hold is a volume of its own, without content, whose label names the sandbox. The
-//! labels of a user's volume cannot be changed, and a file in it is the user's to delete.
+//! A hold is a separate, empty volume whose label names the sandbox. The
+//! labels of a user's volume cannot be changed, and the user could delete a file in it.
 
 use std::collections::BTreeSet;
 
 use crate::engine::{Engine, EngineError, VolumeSummary, labels};
 use crate::identity::{Instance, SandboxName, User};
 
-/// Keeps the workspace of `user` for ever. One that is held is fine, and so is one that is
-/// not there yet.
+/// Keeps the workspace of `user` for ever. It may be held already, and need not exist yet.
 ///
 /// # Errors
-/// [`EngineError::Foreign`] where somebody's volume has the name of the hold, which then
-/// would hold nothing; the Engine's.
+/// [`EngineError::Foreign`] if a foreign volume has the name of the hold, which would then have no
+/// effect; the Engine's.
 pub async fn create(engine: &Engine, instance: &Instance, user: &User) -> Result<(), EngineError> {
     let sandbox = SandboxName::new(instance, user);
     let labels = [
@@ -23,7 +22,7 @@ pub async fn create(engine: &Engine, instance: &Instance, user: &User) -> Result
     engine.mark(&marker(&sandbox), &labels).await
 }
 
-/// Whether there was one.
+/// Releases the hold. Returns whether there was one.
 ///
 /// # Errors
 /// The Engine's.
@@ -47,18 +46,18 @@ async fn is_held(engine: &Engine, instance: &Instance, user: &User) -> Result<bo
     Ok(held(&volumes).contains(sandbox.as_str()))
 }
 
-/// Why a workspace is not taken away.
+/// Why a workspace is not removed.
 #[derive(Debug, thiserror::Error)]
 pub enum HoldError {
-    /// Somebody keeps it.
-    #[error("the workspace of {0:?} is held; casemate hold --release lets it go")]
+    /// It is held.
+    #[error("the workspace of {0:?} is held; casemate hold --release releases it")]
     Held(String),
-    /// Whether that is so is not known.
+    /// It is unknown whether it is held.
     #[error("the engine failed")]
     Engine(#[from] EngineError),
 }
 
-/// That the workspace of `user` may be taken away.
+/// Checks that the workspace of `user` is not held.
 ///
 /// # Errors
 /// [`HoldError`].
@@ -69,7 +68,7 @@ pub async fn check(engine: &Engine, instance: &Instance, user: &User) -> Result<
     }
 }
 
-/// The sandboxes that these volumes keep.
+/// The sandboxes that these volumes hold.
 pub(super) fn held(volumes: &[VolumeSummary]) -> BTreeSet<&str> {
     let name = |volume: &'_ VolumeSummary| volume.labels.contains_key(labels::HOLD);
     let holds = volumes.iter().filter(|volume| name(volume));
@@ -77,7 +76,7 @@ pub(super) fn held(volumes: &[VolumeSummary]) -> BTreeSet<&str> {
     sandboxes.map(String::as_str).collect()
 }
 
-/// No user's volume has such a name: the names of those end with a hash.
+/// The names of users' volumes end with a hash, so none is like this.
 fn marker(sandbox: &SandboxName) -> String {
     format!("{}.hold", sandbox.as_str())
 }

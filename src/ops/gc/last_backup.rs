@@ -1,4 +1,4 @@
-//! The backup that a workspace is removed after.
+//! The last backup before a workspace is removed.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use crate::ops::backup::{Backups, ManifestConsistency};
 use crate::ops::chain;
 use crate::sandbox::Manager;
 
-/// Makes a backup of a user's workspace and verifies it; says which, or why there is none.
-/// It must not count as a use of the sandbox.
+/// Makes a backup of a user's workspace and verifies it; returns its id, or why it failed. This must
+/// not count as a use of the sandbox.
 pub type Backup = Arc<dyn Fn(User) -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
 
-/// Into the target of `backups`, always read again. One of a workspace that was being changed
-/// is not enough: somebody uses that.
+/// Makes it in the target of `backups`, and always reads it again. A backup of a workspace that was
+/// being changed is not enough, because that workspace is in use.
 pub fn last_backup(backups: Backups, manager: Manager) -> Backup {
     let backups = backups.verifying(true);
     Arc::new(move |user| {

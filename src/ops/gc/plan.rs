@@ -1,5 +1,4 @@
-//! What is there and what becomes of it. Removes nothing; looking into a volume may make
-//! its container.
+//! Plans the clean-up. Removes nothing, but the check of a volume may make its container.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +12,7 @@ use crate::identity::{SandboxName, User};
 use crate::ops::chain;
 use crate::provision::{is_abandoned, owner, workspaces};
 
-/// What may be removed.
+/// Kinds of resources that may be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ResourceKind {
@@ -36,7 +35,7 @@ impl ResourceKind {
     }
 }
 
-/// What becomes of it, or became.
+/// The plan for an item, or the result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Disposition {
@@ -44,28 +43,28 @@ pub enum Disposition {
     Remove,
     /// It was removed.
     Removed,
-    /// It stays, and why.
+    /// It is kept, for this reason.
     Kept(String),
-    /// It should have been removed and is still there, or that is not known.
+    /// The removal failed, or its result is unknown.
     Failed(String),
 }
 
-/// One of them.
+/// One resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlanItem {
     /// Which kind.
     pub what: ResourceKind,
-    /// On the Engine: of a container its id.
+    /// Its name on the Engine; the id of a container.
     pub name: String,
-    /// Whose.
+    /// Its user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Who vouches for them.
+    /// The user's issuer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
-    /// Why it is to be removed.
+    /// The reason for the removal.
     pub reason: String,
-    /// What becomes of it.
+    /// The plan, or the result.
     #[serde(rename = "fate")]
     pub disposition: Disposition,
     /// When the workspace was used last.
@@ -95,7 +94,7 @@ impl PlanItem {
 }
 
 impl Gc {
-    /// What would be removed, and which volumes would be kept and why.
+    /// Lists the items to remove, and the volumes to keep with the reason.
     ///
     /// # Errors
     /// The Engine's.
@@ -120,15 +119,14 @@ impl Gc {
         let now = SystemTime::now();
         let abandoned = rows.iter().filter(|row| is_abandoned(row, now));
         let item = |row: &ContainerSummary| {
-            let reason = "it was made and never started";
+            let reason = "it was made but never started";
             let owner = owner(&row.labels);
             PlanItem::new(ResourceKind::Container, &row.id, owner.as_ref(), reason)
         };
         Ok(abandoned.map(item).collect())
     }
 
-    /// One that cannot be looked at keeps no volume from being: it is told as one that
-    /// could not be removed.
+    /// Images that cannot be checked do not stop the clean-up of volumes: they are reported as failed.
     async fn images(&self) -> Vec<PlanItem> {
         let reason = "no server of this version makes containers from it";
         let item = |name: &str| PlanItem::new(ResourceKind::Image, name, None, reason);
@@ -140,7 +138,7 @@ impl Gc {
             Ok(images) => images.iter().map(|image| item(image)).collect(),
             Err(error) => {
                 let why = chain(&error);
-                warn!(why, "which images nobody needs is not known");
+                warn!(why, "unused images could not be determined");
                 let disposition = Disposition::Failed(why);
                 vec![PlanItem {
                     disposition,
@@ -190,7 +188,7 @@ impl Gc {
         let mut facts = VolumeFacts {
             is_held,
             is_bound: self.manager.snapshots(user).is_bound(),
-            // An ephemeral one has a name of its own: what counts is whose it is.
+            // Ephemeral containers have random names, so the labels decide whose it is.
             is_in_use: rows
                 .iter()
                 .any(|row| owner(&row.labels).as_ref() == Some(user)),
@@ -216,7 +214,7 @@ impl Gc {
         item
     }
 
-    /// `None` where it is not known: then it counts as used now.
+    /// `None`: unknown, which counts as used now.
     async fn last_use(&self, user: &User) -> Option<SystemTime> {
         let used = self.manager.snapshots(user).last_use().await;
         used.unwrap_or_else(|error| {

@@ -1,4 +1,4 @@
-//! Removes one thing, recorded before and after.
+//! Removes one item, with a record before and after.
 
 use tracing::{info, warn};
 
@@ -10,7 +10,7 @@ use crate::ops::chain;
 use crate::ops::removal::AuditedRemoval;
 
 impl Gc {
-    /// Does what was planned for `item`, and returns what became of it.
+    /// Removes `item` if that was planned, and returns the result.
     pub(super) async fn remove(&self, item: &PlanItem) -> Disposition {
         let (what, name) = (item.what.as_str(), &item.name);
         let (audit, owner) = (self.manager.audit(), item.owner());
@@ -20,9 +20,9 @@ impl Gc {
             Err(error) => return Disposition::Failed(format!("it cannot be recorded: {error}")),
         };
         let disposition = match item.what {
-            // Not by force: its server may have started it since it was planned.
+            // Without force, because its server may have started it since the plan.
             ResourceKind::Container => match self.engine.remove_stopped(&item.name).await {
-                Ok(false) => Disposition::Kept("it runs by now".to_owned()),
+                Ok(false) => Disposition::Kept("it is running now".to_owned()),
                 done => removed(done.map(drop)),
             },
             ResourceKind::Image => match self.engine.remove_unless_used(&item.name).await {
@@ -47,8 +47,8 @@ impl Gc {
         disposition
     }
 
-    /// Backed up, still not wanted by anybody, and then gone. The Engine itself refuses
-    /// while a container is there.
+    /// Backs up the volume, checks again that it is unused, and removes it. The Engine refuses while a
+    /// container uses it.
     async fn remove_volume(&self, item: &PlanItem) -> Disposition {
         let (Some(user), Some(backup)) = (item.owner(), &self.backup) else {
             return Disposition::Kept("no backup target".to_owned());
@@ -66,22 +66,21 @@ impl Gc {
         }
     }
 
-    /// Why it stays after all: looks and backups of others may have taken hours since it
-    /// was planned. What takes the longest is asked first, and nothing stands between the
-    /// last answers and the removal.
+    /// Checks again whether it must be kept, because other checks and backups may have taken hours since
+    /// the plan. The slowest check comes first, and the removal follows the last one directly.
     async fn must_stay(&self, item: &PlanItem, user: &User) -> Option<Disposition> {
         let snapshots = self.manager.snapshots(user);
         let kept = |why: &str| Some(Disposition::Kept(why.to_owned()));
         match snapshots.volume().await {
             Ok(Some((name, true))) if name == item.name => {}
             Ok(None) => return kept("it is gone"),
-            // Of two volumes the other would be the workspace then, whatever is in it.
-            Ok(Some(_)) => return kept("a restore runs, or was broken off"),
+            // With two volumes, the other one would become the workspace.
+            Ok(Some(_)) => return kept("a restore is running, or was interrupted"),
             Err(error) => return Some(Disposition::Failed(chain(&error))),
         }
         match snapshots.last_use().await {
             Ok(None) => return kept("its last use is not known"),
-            Ok(used) if used != item.used => return kept("it was used meanwhile"),
+            Ok(used) if used != item.used => return kept("it was used since the plan"),
             Ok(_) => {}
             Err(error) => return Some(Disposition::Failed(chain(&error))),
         }

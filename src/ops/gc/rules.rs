@@ -1,42 +1,42 @@
-//! When something may go. Pure.
+//! When a resource may be removed. Pure.
 
 use std::time::{Duration, SystemTime};
 
-/// What is known of a volume.
+/// The facts about a volume.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct VolumeFacts {
-    /// Somebody keeps it: see [`super::hold`].
+    /// It is held: see [`super::hold`].
     pub is_held: bool,
-    /// The workspace of its user is a directory of the host: this is from before, and nobody
-    /// backs it up.
+    /// Its user is in bind mode now, so this volume is from before and not backed up.
     pub is_bound: bool,
-    /// A container of its user is there.
+    /// A container of its user exists.
     pub is_in_use: bool,
     /// There is a target for backups.
     pub has_backups: bool,
-    /// When it was made, where that is known.
+    /// When it was made, if that is known.
     pub created: Option<SystemTime>,
-    /// Before this nobody needs to look into it.
+    /// It need not be checked before this time.
     pub next_look: Option<SystemTime>,
-    /// When its workspace was used last, where somebody looked and it says so.
+    /// When its workspace was used last, if a check found that out.
     pub used: Option<SystemTime>,
 }
 
-/// What becomes of a volume.
+/// The decision about a volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It stays, and why.
+    /// It is kept, for this reason.
     Keep(&'static str),
     /// It depends on its last use.
     Look,
-    /// It may go.
+    /// It may be removed.
     Remove,
 }
 
-/// After a look that failed: what kept it from knowing may be over by then.
+/// Pause after a failed check, whose cause may be over by then.
 const RETRY_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// When a volume is looked into again that was `used` then, by a look that ended `now`.
+/// When to check a volume again that was last `used` at that time, according to a check that ended
+/// `now`.
 pub fn next_look(used: Option<SystemTime>, retention: Duration, now: SystemTime) -> SystemTime {
     match used {
         Some(used) => used + retention,
@@ -44,9 +44,9 @@ pub fn next_look(used: Option<SystemTime>, retention: Duration, now: SystemTime)
     }
 }
 
-/// The cheapest reason to keep it goes first: a look costs a container.
+/// Cheap checks first: the last one starts a container.
 pub fn judge(facts: &VolumeFacts, retention: Duration, now: SystemTime) -> Verdict {
-    // What is in the future is now: the clocks differ.
+    // Treat future times as now (clock skew).
     let is_young = |time: SystemTime| now.duration_since(time).unwrap_or_default() < retention;
     if facts.is_held {
         Verdict::Keep("it is held")

@@ -1,4 +1,4 @@
-//! Clean-up by the clock, in a server.
+//! The scheduled clean-up of a server.
 
 use std::time::Duration;
 
@@ -6,15 +6,14 @@ use tracing::warn;
 
 use super::{Gc, Scope};
 
-/// Between two times.
+/// Pause between two runs.
 const RUN_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// After one that failed: the Engine may be down.
+/// Pause after a failed run: the Engine may be down.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Cleans up when the server is first used, and then every hour. Images and volumes not
-/// before it has served for an hour: several servers may start and end many times a day,
-/// and none of them is in a hurry. Never ends.
+/// Cleans up when the server is first used, and then every hour; images and volumes only after the
+/// first hour, because servers may start and end many times a day and this is not urgent. Never ends.
 pub async fn hourly(mut gc: Gc) {
     gc.manager.used().await;
     let mut scope = Scope::Containers;

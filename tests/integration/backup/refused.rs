@@ -65,7 +65,7 @@ fn a_backup_that_was_cut_or_changed_is_found_and_not_restored() {
         }
         fs::remove_file(&path).expect("removed");
         let said = refused(&instance, &verify);
-        let lost = format!("is damaged: its {object} is not there");
+        let lost = format!("is damaged: its {object} is missing");
         assert!(
             said.contains(&lost) || (object == "manifest.json" && said.contains("no complete")),
             "{said}"

@@ -198,7 +198,7 @@ fn what_sandboxes_share_with_the_host_is_compared_with_their_limits() {
     let is_large = pages * 4096 > 128 << 20;
     match docker::output(&["info", "--format", "{{.CgroupVersion}}"]).as_str() {
         "1" if is_large => {
-            let said = "beside the 640m that all may use by their limits";
+            let said = "in addition to the 640m that the limits allow all sandboxes";
             report.says("sockets", "warning", said, "sysctl -w net.ipv4.tcp_mem='");
         }
         "1" => report.says("sockets", "note", "cgroup v1 charges", ""),
@@ -237,7 +237,7 @@ fn an_image_without_a_shell_is_fine_and_is_not_read_from_inside() {
     let instance = Instance::new();
     let image = Image::build("FROM scratch\nENV A=b\n");
     let report = Report::of(&instance, &[("CASEMATE_IMAGE", image.name())]);
-    report.says("sandbox", "note", "without a shell", "");
+    report.says("sandbox", "note", "has no shell", "");
     assert_eq!(report.level("image"), "note");
     assert_eq!(
         Report::of(&instance, &[("CASEMATE_IMAGE", image.name())]).level("image"),

@@ -118,8 +118,13 @@ fn without_the_image_or_the_room_it_says_so_and_makes_nothing() {
     assert_eq!(report.level("sandbox"), "note");
     report.exit_code_is_right();
 
-    let report = Report::of(&instance, &[("CASEMATE_DISK_FLOOR", "1024t")]);
-    report.says("disk", "error", "CASEMATE_DISK_FLOOR", "docker system df");
+    let report = Report::of(&instance, &[("CASEMATE_MIN_FREE_DISK", "1024t")]);
+    report.says(
+        "disk",
+        "error",
+        "CASEMATE_MIN_FREE_DISK",
+        "docker system df",
+    );
     report.says(
         "sandbox",
         "error",

@@ -19,7 +19,7 @@ async fn server(engine: &Engine, instance: &crate::harness::Instance, user: &str
     let server = TestServer::on(instance).user(user);
     server
         .env("DOCKER_HOST", &engine.uri())
-        .env("CASEMATE_DISK_FLOOR", "0")
+        .env("CASEMATE_MIN_FREE_DISK", "0")
         .env("CASEMATE_QUOTA", "64m")
         .env("CASEMATE_WARM", "off")
         .env("CASEMATE_LOG", "error")

@@ -140,7 +140,7 @@ async fn a_restored_workspace_goes_too_and_not_while_another_is_being_restored()
     let mut gc = gc_into(&here, &target);
     planned(&mut gc, &["ada"]).await;
     let items = gc.run(Scope::All).await.expect("it runs");
-    let kept = Disposition::Kept("a restore runs, or was broken off".to_owned());
+    let kept = Disposition::Kept("a restore is running, or was interrupted".to_owned());
     assert_eq!(disposition(&items, "ada"), &kept);
     assert!(instance.volumes().contains(&restored[0]));
 

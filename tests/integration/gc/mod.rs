@@ -358,7 +358,7 @@ async fn without_its_backup_or_when_it_was_used_meanwhile_a_workspace_stays() {
     let items = gc.run(Scope::All).await.expect("it runs");
     assert_eq!(
         disposition(&items, "ada"),
-        &Disposition::Kept("it was used meanwhile".to_owned())
+        &Disposition::Kept("it was used since the plan".to_owned())
     );
     assert_eq!(instance.volumes().len(), 1);
     here.manager.close().await;

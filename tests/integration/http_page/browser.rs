@@ -124,7 +124,7 @@ async fn who_is_refused_or_not_answered_is_told_so_in_a_sentence() {
 async fn a_server_without_an_engine_or_without_space_says_so_on_the_page() {
     let no_engine = TestServer::new().env("DOCKER_HOST", "unix:///nowhere/docker.sock");
     let no_engine = no_engine.start_http().await;
-    let no_space = TestServer::new().env("CASEMATE_DISK_FLOOR", "1024t");
+    let no_space = TestServer::new().env("CASEMATE_MIN_FREE_DISK", "1024t");
     let no_space = no_space.start_http().await;
     let settings = json!({ "noEngine": address(&no_engine), "noSpace": address(&no_space) });
     drive("unready", settings).await;

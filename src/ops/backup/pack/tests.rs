@@ -1,4 +1,4 @@
-//! What is packed is unpacked again, and nothing that was changed in between.
+//! A packed archive is unpacked again, unless it was changed.
 
 use tar::{Builder, EntryType, Header};
 
@@ -74,7 +74,7 @@ fn collected() -> (ChunkWriter, std::thread::JoinHandle<Vec<u8>>) {
     (out, all)
 }
 
-/// What is stored of an archive: the archive and the list.
+/// The stored objects of an archive: the archive and the list.
 fn packed(tar: &[u8]) -> io::Result<(PackedArchive, Vec<u8>, Vec<u8>)> {
     let (archive_out, archive) = collected();
     let (list_out, list) = collected();

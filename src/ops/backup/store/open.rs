@@ -20,20 +20,20 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// One request to S3, its body included: the 16 MiB of a part at 140 KiB a second.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2 * 60);
 
-/// A directory; one that is not there is made.
+/// A directory, which is created if missing.
 pub(super) fn directory(path: &Path) -> object_store::Result<LocalFileSystem> {
-    // Of one that we make nobody else reads what is in all workspaces.
+    // So that other accounts cannot read the workspaces.
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| object_store::Error::Generic {
         store: "directory",
         source: error.into(),
     })?;
     let directory = LocalFileSystem::new_with_prefix(path)?;
-    // What is reported as made survives a power cut.
+    // So that a reported backup survives a power cut.
     Ok(directory.with_fsync(true).with_automatic_cleanup(true))
 }
 
-/// A bucket, by the variables that every program for S3 reads.
+/// A bucket, with the variables that every program for S3 reads.
 pub(super) fn bucket(bucket: &str, aws: &AwsVariables) -> object_store::Result<AmazonS3> {
     let retry = RetryConfig {
         max_retries: RETRY_LIMIT,
@@ -45,11 +45,11 @@ pub(super) fn bucket(bucket: &str, aws: &AwsVariables) -> object_store::Result<A
         .with_client_options(ClientOptions::new().with_timeout(REQUEST_TIMEOUT))
         .with_retry(retry);
     for (name, value) in &aws.0 {
-        // Of AWS_*, those that the library knows; the others are for other programs.
+        // Only the AWS_* variables that the library knows; the others are for other programs.
         if let Ok(key) = AmazonS3ConfigKey::from_str(&name.to_ascii_lowercase()) {
             builder = builder.with_config(key, value);
         }
-        // Who names an endpoint without TLS means it.
+        // An endpoint without TLS is allowed if it is named explicitly.
         if name.starts_with("AWS_ENDPOINT") && value.starts_with("http://") {
             builder = builder.with_allow_http(true);
         }

@@ -1,4 +1,4 @@
-//! Over a directory; what S3 has of its own is tested over HTTP.
+//! Over a directory; the parts for S3 are tested over HTTP.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

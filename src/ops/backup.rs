@@ -1,29 +1,27 @@
-//! Backups: whole workspaces in a directory or a bucket, and back.
+//! Backups of whole workspaces to a directory or a bucket, and restores from them.
 //!
 //! ```text
-//!  take      sandbox (keep) ─► pack ─► sink ─► store        one backup of one user
-//!  restore   store ─► pack ─► sandbox (stage, commit)       and verify
-//!  migrate   sandbox (keep) ─► sandbox (stage, commit)      to another uid
-//!  retention which stay            started  what a killed run has left
-//!  schedule  by the clock, in a server
+//!  take      snapshot ─► pack ─► sink ─► store           one backup of one user
+//!  restore   store ─► pack ─► snapshot (stage, commit)   and verify
+//!  migrate   snapshot ─► snapshot (stage, commit)        to another uid
+//!  retention which are kept           heartbeat  finds what killed runs left
+//!  schedule  makes backups regularly, in a server
 //! ```
 //!
-//! What survives a kill at every point:
-//! - A backup is one when all of it is there, and the manifest is written last. A run that
-//!   was killed before leaves objects without one, which nobody takes for a backup; the next
-//!   run of that user removes them, once the process that made them is known to be gone.
-//!   With a manifest, but not all of the rest, it is damaged: it counts for nothing, and
-//!   stays to be seen.
-//! - One is removed manifest first: a removal that was killed leaves no backup either.
-//! - Old ones go only when a new one is complete, and verified where that is asked for.
-//! - A restore changes nothing before all of the backup is in a volume of its own and was
-//!   read back from there; then one removal, of a mark, makes that the workspace
-//!   (`sandbox::generation`). Killed before, the old one is in force, and the mark and the
-//!   volume are removed by the next backup or restore of that user; killed behind it, the
-//!   new one is, and the old volume goes the same way.
+//! A kill at any point is safe:
+//! - A backup is complete when all of its objects exist; the manifest is written last. A killed run
+//!   leaves objects without a manifest, which do not count as a backup. The next run for that user
+//!   removes them, once the process that made them is known to be gone. A backup with a manifest but
+//!   without some other object is damaged: it counts for nothing, but is kept and listed.
+//! - A removal deletes the manifest first, so a killed removal leaves no backup either.
+//! - Old backups are removed only when a new one is complete, and verified if that is set.
+//! - A restore changes nothing until the whole backup is in a new volume and was read back from it. Then
+//!   the removal of one mark makes that volume the workspace (`sandbox::generation`). If killed before,
+//!   the old workspace stays in use, and the next backup or restore of that user removes the mark and
+//!   the new volume; if killed after, the new one is in use, and the old volume is removed likewise.
 //!
-//! Memory does not grow with a workspace: a few MiB between the tasks, and one part of
-//! `sink`, or one piece of `store`, for each of the two objects.
+//! Memory does not grow with a workspace: a few MiB between the tasks, and one part of `sink` or one
+//! piece of `store` for each of the two large objects.
 
 mod catalog;
 mod entry;
@@ -67,23 +65,23 @@ use crate::ops::removal::AuditedRemoval;
 use crate::sandbox::Manager;
 use crate::snapshot::Snapshots;
 
-/// What happens, for who waits.
+/// Progress of a backup or restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// A workspace is copied.
     Copying {
-        /// For the so-manieth time.
+        /// Attempt number, from 1.
         number: u32,
-        /// About how many bytes there are; `None` before its first backup.
+        /// Estimated size in bytes; `None` before the first backup.
         about: Option<u64>,
     },
-    /// A backup of so many bytes is read.
+    /// A backup of this many bytes is read.
     Verifying(u64),
-    /// A backup of so many bytes is put into a new volume.
+    /// A backup of this many bytes is copied into a new volume.
     Restoring(u64),
-    /// So many bytes of it are read back.
+    /// This many bytes of it are read back.
     Comparing(u64),
-    /// So many bytes were moved since.
+    /// This many more bytes were moved.
     Moved(u64),
 }
 
@@ -97,25 +95,25 @@ pub struct Backups {
     keep: Option<Retention>,
     verify: bool,
     stop: CancellationToken,
-    /// Longest time for one backup.
+    /// Time limit of one backup.
     longest: Option<Duration>,
     listener: Listener,
     audit: Audit,
     meter: Meter,
 }
 
-/// A backup that was made.
+/// The result of a backup.
 #[derive(Debug)]
 pub struct BackupReport {
-    /// What it says of itself.
+    /// Its manifest.
     pub manifest: Manifest,
-    /// How many older ones were removed.
+    /// The number of older backups that were removed.
     pub removed: usize,
 }
 
 impl Backups {
-    /// Of the users of `manager`'s instance, in `store`, until `stop`. Nothing is verified or
-    /// removed.
+    /// Backups in `store` of the users of `manager`'s instance, until `stop`. Verifies and removes
+    /// nothing.
     pub fn new(store: Store, manager: &Manager, stop: CancellationToken) -> Self {
         Self {
             store,
@@ -130,21 +128,21 @@ impl Backups {
         }
     }
 
-    /// With each backup read again when it is made.
+    /// Reads each new backup again, if `verify`.
     #[must_use]
     pub fn verifying(mut self, verify: bool) -> Self {
         self.verify = verify;
         self
     }
 
-    /// With only so many left of each user's.
+    /// Keeps only these backups of each user.
     #[must_use]
     pub fn keeping(mut self, keep: Retention) -> Self {
         self.keep = Some(keep);
         self
     }
 
-    /// With no more than this for one backup.
+    /// Limits the time of one backup.
     #[must_use]
     pub fn within(&self, longest: Duration) -> Self {
         Self {
@@ -153,17 +151,17 @@ impl Backups {
         }
     }
 
-    /// With somebody who is told what happens.
+    /// Reports progress to `tell`.
     #[must_use]
     pub fn with_listener(mut self, listener: impl Fn(Event) + Send + Sync + 'static) -> Self {
         self.listener = Arc::new(listener);
         self
     }
 
-    /// A backup, verified, and then older ones removed, as was asked for.
+    /// Makes a backup, verifies it and removes older ones, as configured.
     ///
     /// # Errors
-    /// Why there is none, or that it is damaged: then no older one was removed.
+    /// There is no new backup, or it is damaged; no older one was removed then.
     pub async fn run(&self, snapshots: &Snapshots) -> Result<BackupReport, BackupError> {
         let made = match self.longest {
             Some(longest) => self.make_within(longest, snapshots).await,
@@ -178,7 +176,7 @@ impl Backups {
         made
     }
 
-    /// Cleans up behind one that takes longer.
+    /// Cleans up after one that exceeds the time limit.
     async fn make_within(
         &self,
         longest: Duration,
@@ -222,7 +220,7 @@ impl Backups {
         })
     }
 
-    /// Removes those that need not stay, now that `made` is there.
+    /// Removes the backups that need not be kept, now that `made` exists.
     async fn prune(
         &self,
         snapshots: &Snapshots,
@@ -248,23 +246,22 @@ impl Backups {
         Ok(gone.len())
     }
 
-    /// Removes what runs that were killed have left; the newest of those that say they are
-    /// backups.
+    /// Removes the remains of killed runs. Returns the newest backup that has a manifest.
     async fn collect(&self, prefix: &Path) -> Result<Option<Id>, BackupError> {
         let mut newest = None;
         for (id, found) in self.store.list(prefix).await? {
             if found.has_manifest() {
                 newest = Some(id);
             } else if let Err(error) = heartbeat::collect(&self.store, prefix, &id, &found).await {
-                // What cannot be taken away is no reason to make none.
+                // Remains that cannot be removed do not prevent a backup.
                 let error = &error as &dyn std::error::Error;
-                warn!(%id, error, "what is left of a backup stays for now");
+                warn!(%id, error, "the remains of a backup could not be removed and stay for now");
             }
         }
         Ok(newest)
     }
 
-    /// Where the store is, for people.
+    /// The target, for people.
     pub fn target(&self) -> String {
         self.store.target().to_string()
     }
@@ -279,13 +276,13 @@ impl Backups {
     }
 }
 
-/// Characters of what is wrong that are shown: the library repeats whole headers.
+/// Characters of an error that are shown: the library repeats whole headers.
 const SHOWN_CHARS_LIMIT: usize = 300;
 
-/// What is wrong with a backup, where that is what the thread found.
+/// The problem of a backup, if the thread's error is about its content.
 fn damage(error: &io::Error) -> Option<String> {
     match error.kind() {
-        // The compression library says it so.
+        // An error of the compression library.
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::Other => {
             // It may repeat bytes of the archive.
             let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };

@@ -1,4 +1,4 @@
-//! The command line. One verb a file.
+//! The command line, one file per verb.
 
 mod audit;
 mod backup;
@@ -21,7 +21,7 @@ mod token;
 #[cfg(feature = "otlp")]
 mod traces;
 #[cfg(not(feature = "otlp"))]
-#[path = "no_traces.rs"]
+#[path = "cli/no_traces.rs"]
 mod traces;
 mod user_args;
 
@@ -41,25 +41,25 @@ pub struct Cli {
 enum Verb {
     /// Serve MCP on standard input and output, or over HTTP.
     Serve(serve::Args),
-    /// Look whether all that a server needs is there, and say what mends what is not.
+    /// Check settings, Engine and host, try a sandbox, and suggest fixes.
     Doctor(doctor::Args),
-    /// List the sandboxes of the instance, those of all servers.
+    /// List the sandboxes of all servers of the instance.
     Ps(ps::Args),
     /// Run a command in a user's sandbox.
     Exec(exec::Args),
     /// Remove a user's sandbox, and with --volume the user's files.
     Rm(rm::Args),
-    /// Remove what nobody needs any more.
+    /// Remove containers that never ran, replaced images and old volumes.
     Gc(gc::Args),
-    /// Keep a user's workspace whatever its age.
+    /// Keep a user's workspace regardless of its age.
     Hold(hold::Args),
     /// Back up workspaces to a directory or a bucket, or verify backups.
     Backup(backup::Args),
-    /// Make a backup the workspace of its user.
+    /// Restore a user's workspace from a backup.
     Restore(restore::Args),
-    /// Give workspaces from before users had uids to their users' own.
+    /// Move workspaces of uid 1000, from older versions, to their users' own uids.
     Migrate(migrate::Args),
-    /// Check the records of calls.
+    /// Check the audit.
     Audit(audit::Args),
     /// Make a token for HTTP.
     Token(token::Args),
@@ -71,7 +71,7 @@ enum Verb {
     Man(man::Args),
 }
 
-/// `doctor` has a meaning for 1 and 2.
+/// The exit code of a `doctor` that could not run: 1 and 2 mean warnings and errors.
 const UNKNOWN: u8 = 3;
 
 impl Cli {
@@ -83,10 +83,10 @@ impl Cli {
         }
     }
 
-    /// Does what was asked.
+    /// Runs the verb.
     ///
     /// # Errors
-    /// What the person at the terminal should read.
+    /// For the person at the terminal.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.verb {
             Verb::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),

@@ -1,4 +1,4 @@
-//! What is done with all users' sandboxes at once, and not by one of them.
+//! Operations on the sandboxes of all users: backups, clean-up, checks.
 
 pub mod backup;
 pub mod doctor;

@@ -8,11 +8,11 @@
 //!
 //! Invariants:
 //!
-//! - After phase 2 no value is out of its bounds, and nobody checks one again.
+//! - After phase 2 every value is in its bounds, and no other module checks it again.
 //! - An error names the setting, where it was given, the value and what is allowed.
-//! - What a `[[users]]` table of the file gives goes before what holds for everybody, wherever that
-//!   was given: it says more exactly what is meant.
-//! - Nothing else in the server reads the environment.
+//! - A `[[users]]` table of the file overrides the settings of all users, wherever those were given,
+//!   because it is more specific.
+//! - No other module of the server reads the environment.
 
 mod backup;
 mod bind;
@@ -23,16 +23,17 @@ mod file;
 mod flags;
 mod http;
 mod image;
+mod layer;
 pub mod limits;
 mod nearest;
 mod origin;
-mod parse;
 mod raw;
 mod sandbox;
 mod setting;
 mod uids;
 mod units;
 mod users;
+mod value_error;
 mod web;
 
 use std::net::SocketAddr;
@@ -45,16 +46,18 @@ pub use backup::{AwsVariables, BackupSettings, BackupTarget, Retention};
 pub use bind::{Bind, HostDir};
 pub use choices::{AuthScheme, Mode, Results, ToolSet};
 pub use environment::{Environment, MapEnvironment, ProcessEnvironment};
-pub use error::{ConfigError, Excerpt, ValueError};
+pub use error::{ConfigError, Excerpt};
 pub use flags::SettingsArgs;
 pub use http::{Auth, HttpSettings, JwksSource, JwtSettings};
 pub use image::ImageRef;
+pub use layer::{Layer, RawUser, RawValue};
 pub use origin::{FileLocation, Origin};
-pub use raw::{Layer, RawConfig, RawUser, RawValue};
+pub use raw::RawConfig;
 pub use sandbox::SandboxSettings;
 pub use setting::{Group, Setting, SettingSpec, ValueKind};
 pub use uids::Uids;
 pub use units::{Bytes, NanoCpus, Quantity};
+pub use value_error::ValueError;
 pub use web::{AllowedHost, HttpUrl, WebOrigin, listen_address};
 
 use crate::identity::{Instance, User};
@@ -68,55 +71,55 @@ pub struct Config {
     pub user: User,
     /// Namespace of names and labels on the Engine.
     pub instance: Instance,
-    /// The halves of a tool result.
+    /// The forms of a tool result.
     pub results: Results,
     /// The tools that clients see.
     pub tools: ToolSet,
-    /// How long a call of `shell_exec` that does not say waits; [`limits::WAIT`].
+    /// How long a call of `shell_exec` waits by default; [`limits::WAIT`].
     pub wait: Duration,
-    /// Whether a sandbox is made ready before the first call.
+    /// Whether a sandbox is made before the first call.
     pub warm: bool,
     /// One upload over HTTP; [`limits::UPLOAD_LIMIT`].
     pub upload_limit: Bytes,
-    /// Where the operator's tools ask for metrics; `None`: nowhere.
+    /// The address of the metrics; `None`: they are not served.
     pub admin: Option<SocketAddr>,
-    /// The directory where calls are recorded; `None`: nowhere.
+    /// The directory of the audit; `None`: there is no audit.
     pub audit: Option<HostDir>,
-    /// Whether that has what commands and files contain.
+    /// Whether the audit has the content of commands and files.
     pub audit_content: bool,
-    /// What is logged: directives that [`EnvFilter`] takes.
+    /// Directives of the log, for [`EnvFilter`].
     pub log: String,
     /// Sandboxes alive at once; [`limits::MAX_SANDBOXES`].
     pub max_sandboxes: u32,
     /// How long the volume of an unused workspace is kept; `None`: for ever.
     pub volume_retention: Option<Duration>,
     /// Free space on the Engine's disk below which writes and new sandboxes are refused;
-    /// [`limits::DISK_FLOOR`].
-    pub disk_floor: Bytes,
+    /// [`limits::MIN_FREE_DISK`].
+    pub min_free_disk: Bytes,
     /// The uids that users' code runs as.
     pub uids: Uids,
     /// The directory for bind mode. There is one exactly if some user is in that mode.
     pub bind: Option<Bind>,
-    /// Where backups go, when, and how many stay.
+    /// Where backups go, how often they are made, and how many are kept.
     pub backup: BackupSettings,
     /// Who may call over HTTP, and from where.
     pub http: HttpSettings,
-    /// The sandboxes of users without settings of their own.
+    /// The sandboxes of users without a `[[users]]` table.
     sandbox: Arc<SandboxSettings>,
-    /// Those of the others.
+    /// The sandboxes of users with one.
     users: Users,
     /// What was given, for [`Config::in_force`].
     given: Layer,
 }
 
-/// A setting as it holds.
+/// A setting with the value in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EffectiveSetting {
     /// Which.
     pub setting: Setting,
-    /// As given, or the default in words; `None`: it has none.
+    /// As given, or the default in words; `None`: it has no default.
     pub value: Option<String>,
-    /// Why.
+    /// Where the value is from.
     pub origin: Origin,
 }
 
@@ -125,16 +128,16 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong; see [`ConfigError`].
+    /// The first problem; see [`ConfigError`].
     pub fn load(args: SettingsArgs, environment: &dyn Environment) -> Result<Self, ConfigError> {
         Self::from_raw(RawConfig::gather(args, environment)?)
     }
 
-    /// Phase 2: parses what was given, fills in what was not.
+    /// Phase 2: parses the given values and fills in the defaults.
     ///
     /// # Errors
     ///
-    /// The first value that its setting does not take, or two that do not go together.
+    /// The first value that is not allowed, or two that conflict.
     pub fn from_raw(raw: RawConfig) -> Result<Self, ConfigError> {
         use Setting as S;
         let mut given = raw.settings;
@@ -147,16 +150,16 @@ impl Config {
             instance: given.value(S::Instance, Instance::default(), |text| Ok(text.parse()?))?,
             results: given.value(S::Results, Results::Both, str::parse)?,
             tools: given.value(S::Tools, ToolSet::All, str::parse)?,
-            wait: given.bounded(S::Wait, limits::WAIT)?,
+            wait: given.bounded(S::Wait)?,
             warm: given.value(S::Warm, true, switch)?,
-            upload_limit: given.bounded(S::UploadLimit, limits::UPLOAD_LIMIT)?,
+            upload_limit: given.bounded(S::UploadLimit)?,
             admin: given.value(S::Admin, None, |text| web::listen_address(text).map(Some))?,
             audit: given.value(S::Audit, None, |text| text.parse().map(Some))?,
             audit_content: given.value(S::AuditContent, false, switch)?,
             log: given.value(S::Log, limits::LOG.to_owned(), log_filter)?,
-            max_sandboxes: given.bounded(S::MaxSandboxes, limits::MAX_SANDBOXES)?,
+            max_sandboxes: given.bounded(S::MaxSandboxes)?,
             volume_retention: given.value(S::VolumeRetention, None, retention)?,
-            disk_floor: given.bounded(S::DiskFloor, limits::DISK_FLOOR)?,
+            min_free_disk: given.bounded(S::MinFreeDisk)?,
             uids: Uids::from_layer(&given)?,
             bind: Bind::from_layers(&given, users.layers().chain([&given]))?,
             backup: BackupSettings::from_layer(&given)?,
@@ -167,27 +170,35 @@ impl Config {
         })
     }
 
-    /// Whether each workspace is a directory of the host, and nobody's a volume.
+    /// Whether every workspace is a directory of the host, and none a volume.
     pub fn all_users_bind(&self) -> bool {
         let mut all = self.users.all().chain([&*self.sandbox]);
         all.all(|settings| settings.mode == Mode::Bind)
     }
 
-    /// What a server asks before it serves, and the other verbs do not: that the directory to bind is
-    /// there. One that goes later is an error of the calls that need it. Blocks.
+    /// Checks that the directory to bind exists. Only a server asks this, before it serves; if the
+    /// directory disappears later, the calls that need it fail. Blocks.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::NoDirectory`].
+    /// It does not exist.
     pub fn check_directory(&self) -> Result<(), ConfigError> {
         let Some(bind) = &self.bind else {
             return Ok(());
         };
-        let given = self.given.get(bind.setting());
-        bind.check().map_err(|reason| ConfigError::NoDirectory {
-            origin: given.map_or(Origin::Default, |given| given.origin.clone()),
-            path: bind.as_path().to_owned(),
-            reason,
+        bind.check().map_err(|reason| {
+            let path = bind.as_path().display();
+            let problem = format!("{path}: {reason}; create the directory, or give another one");
+            ConfigError::setting(&self.given.origin(bind.setting()), problem)
+        })
+    }
+
+    /// A sentence for each setting that was given under an old name.
+    pub fn renamed(&self) -> impl Iterator<Item = String> {
+        let old = |(setting, given): &(Setting, &RawValue)| given.origin.is_old_name_of(*setting);
+        self.given.iter().filter(old).map(|(setting, given)| {
+            let (origin, name) = (&given.origin, setting.key());
+            format!("{origin}: this setting is now called {name}; the old name still works")
         })
     }
 
@@ -196,9 +207,8 @@ impl Config {
         self.users.settings(user).unwrap_or(&self.sandbox).clone()
     }
 
-    /// The same limits for users whom nobody has settings for, in sandboxes that keep nobody waiting
-    /// and end soon after their server: over a volume, also where all others are in bind mode. For
-    /// whoever tries one out.
+    /// A copy for `doctor`'s probe: the same limits, no per-user settings, a volume even in bind mode,
+    /// a short idle timeout, and no waiting for other sandboxes to end.
     #[must_use]
     pub fn for_probe(&self, idle_timeout: Duration) -> Self {
         let sandbox = SandboxSettings {
@@ -210,13 +220,13 @@ impl Config {
             sandbox: Arc::new(sandbox),
             users: Users::default(),
             bind: None,
-            // No user's sandbox is to make room for it.
+            // So that no user's sandbox has to end for it.
             max_sandboxes: limits::MAX_SANDBOXES.most,
             ..self.clone()
         }
     }
 
-    /// All images that sandboxes are made from, each once.
+    /// The images of all sandboxes, each once.
     pub fn images(&self) -> Vec<ImageRef> {
         let mut images = vec![self.sandbox.image.clone()];
         for own in self.users.all() {
@@ -227,8 +237,7 @@ impl Config {
         images
     }
 
-    /// All settings as they hold for `user`, in the order of [`Setting::ALL`], and where each was
-    /// given.
+    /// All settings in force for `user`, in the order of [`Setting::ALL`].
     pub fn in_force(&self, user: &User) -> Vec<EffectiveSetting> {
         let layer = match self.users.given(user) {
             Some(own) => own.clone().over(self.given.clone()),
@@ -250,7 +259,7 @@ impl Config {
     }
 }
 
-/// `off`, or a duration that cannot be too short by a slip.
+/// `off`, or a duration that is not too short by a typo.
 fn retention(text: &str) -> Result<Option<Duration>, ValueError> {
     if text == "off" {
         return Ok(None);
@@ -258,13 +267,15 @@ fn retention(text: &str) -> Result<Option<Duration>, ValueError> {
     let time = Duration::read(text)?;
     match time >= limits::MIN_RETENTION {
         true => Ok(Some(time)),
-        false => Err(ValueError::Retention),
+        false => Err(ValueError::Form(
+            "workspaces are kept for 1h at least, or with off for ever",
+        )),
     }
 }
 
-/// Kept as text, because a filter cannot be cloned. Without white space around directives:
-/// tracing-subscriber 0.3 counts positions after it and cuts before it (`Directive::parse`), so
-/// that ` a=warn` means another target, and in other scripts panics.
+/// Kept as text, because a filter cannot be cloned. White space around directives is removed:
+/// tracing-subscriber 0.3 counts positions after it and cuts before it (`Directive::parse`), so that
+/// ` a=warn` means another target, and in other scripts panics.
 fn log_filter(text: &str) -> Result<String, ValueError> {
     let text = text.split(',').map(str::trim).collect::<Vec<_>>().join(",");
     match EnvFilter::try_new(&text) {

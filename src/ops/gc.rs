@@ -1,7 +1,7 @@
-//! Clean-up: what nobody needs any more is planned, recorded and removed.
+//! Clean-up of unused containers, images and volumes.
 //!
 //! ```text
-//! containers that were made and never started        a minute old
+//! containers that were made but never started        a minute old
 //! prepared images that others have replaced           an hour old
 //! volumes of workspaces unused for volume_retention   backed up first
 //!
@@ -10,11 +10,11 @@
 //! ```
 //!
 //! Invariants:
-//! - Nothing without our labels is touched, nor what another instance has.
-//! - Who is killed in between leaves nothing half: the next run plans anew.
-//! - A volume is removed only after a backup of it was verified, and only when nobody used
-//!   the workspace meanwhile. Without a target for backups none is.
-//! - What cannot be recorded is not removed.
+//! - Only resources with the labels of this instance are touched.
+//! - A kill at any point is safe: the next run plans from scratch.
+//! - A volume is removed only after a verified backup, and only if the workspace was not used since
+//!   then. Without a target for backups volumes are kept.
+//! - Nothing is removed without a record in the audit.
 
 mod error;
 pub mod hold;
@@ -38,10 +38,10 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Engine;
 use crate::sandbox::Manager;
 
-/// Whatever is cleaned up.
+/// How much a run cleans up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// What hinders others: rows of containers that never ran.
+    /// Only containers that never ran, which can block others.
     Containers,
     /// Images and volumes too.
     All,
@@ -65,10 +65,9 @@ pub struct Gc {
     manager: Manager,
     engine: Engine,
     backup: Option<Backup>,
-    /// When a volume may be due: a look into it makes a container, and is not worth that
-    /// before.
+    /// When each volume may be due. Earlier checks are not worth the container that they need.
     next_look: HashMap<String, SystemTime>,
-    /// Nothing more is begun.
+    /// Once cancelled, no further item is begun.
     stop: CancellationToken,
 }
 
@@ -92,18 +91,17 @@ impl Gc {
         }
     }
 
-    /// The same, which begins nothing more when `stop` is cancelled: what it has not come
-    /// to by then is not in its answer.
+    /// Begins no further item after `stop` is cancelled; the remaining items are not in the result.
     pub fn stopping(self, stop: CancellationToken) -> Self {
         Self { stop, ..self }
     }
 
-    /// Plans and does it, one kind after the other: rows that never ran hold names and
-    /// room, and do not wait for looks into volumes. What could not be removed is there
-    /// with the reason.
+    /// Plans and cleans up, one kind after the other: containers that never ran block names and
+    /// capacity, so they do not wait for the checks of volumes. Failed removals are in the result with
+    /// the reason.
     ///
     /// # Errors
-    /// The Engine's while it is planned.
+    /// The Engine's during planning.
     pub async fn run(&mut self, scope: Scope) -> Result<Vec<PlanItem>, GcError> {
         let mut done = Vec::new();
         for what in scope.kinds() {

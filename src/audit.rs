@@ -1,19 +1,19 @@
-//! The audit: a line a call, each chained to the line before by its hash.
+//! The audit: one line per call, each chained to the line before by its hash.
 //!
 //! ```text
 //! tools, http, gc ─ write, wait ─► queue ─► Writer (one thread) ─► audit-<start>-<server>-<part>.jsonl
-//!                                            verify ─► reads them again, and finds what was changed
+//!                                            verify ─► reads them again and finds changes
 //! ```
 //!
 //! Invariants:
-//! - A server writes files of its own, which it has locked: no two write one.
-//! - A command has a line before it runs, too: it runs on when its server is killed.
-//! - A call waits for its line, and has its answer only when the line is written. From a
-//!   line that could not be written on, calls are refused until one can be again.
-//! - A line is in its file whole or not at all. What a kill or a full disk has left of one
-//!   is sealed by the next server that starts, and never removed.
-//! - Lines are given to the kernel, not to the disk: a server that is killed loses none, a
-//!   machine that loses power those of the last seconds.
+//! - Each server writes separate files, which it has locked.
+//! - A command also has a line before it runs, because it keeps running if its server is killed.
+//! - A call is answered only when its line is written. After a line that could not be written, calls
+//!   are refused until a line can be written again.
+//! - A line is in its file whole or not at all. If a kill or a full disk left a part of one, the next
+//!   server that starts seals it; it is never removed.
+//! - Lines are given to the kernel, not to the disk: a killed server loses none, a machine that loses
+//!   power loses those of the last seconds.
 
 mod call;
 mod digest;
@@ -44,23 +44,22 @@ use crate::meter::Meter;
 use line::{Event, Server};
 use writer::Writer;
 
-/// Lines that wait for the writer; whoever has one more waits for room. As many as there
-/// are calls that may wait for their turn would be pointless: each line takes 20 µs.
+/// Lines that wait for the writer; further calls wait to send theirs. A longer queue is not needed:
+/// each line takes 20 µs.
 const QUEUE_LIMIT: usize = 256;
 
 /// How long a call waits for its line. A disk that takes longer is as good as full.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Size of a file before the next one is begun: some 100,000 calls, and small enough to be
-/// looked through with an editor.
+/// Size at which the next file is begun: some 100,000 calls, small enough for an editor.
 const PART_BYTES: u64 = 64 << 20;
 
-/// Where lines are written and what of a call is in them.
+/// The place and content of the lines.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The directory. It is made, for nobody but its owner.
+    /// The directory. It is created so that only its owner can read it.
     pub directory: PathBuf,
-    /// Whether a line also has what commands and files contain: see [`CONTENT_BYTES`].
+    /// Whether a line also has the content of commands and files: see [`CONTENT_BYTES`].
     pub content: bool,
     /// The machine.
     pub node: String,
@@ -71,7 +70,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// With the usual size of files.
+    /// With the default size of files.
     pub fn new(directory: PathBuf, content: bool, node: String, instance: String) -> Self {
         Self {
             directory,
@@ -83,7 +82,7 @@ impl Options {
     }
 }
 
-/// Where calls are recorded, or nowhere. Cheap to clone.
+/// The audit of a server, which may be off. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Audit(Option<Arc<Shared>>);
 
@@ -107,7 +106,7 @@ impl fmt::Debug for Shared {
 struct Message {
     /// `None` asks whether a line can be written.
     event: Option<Event>,
-    /// How many calls were refused so far, for the line that ends that.
+    /// Calls that were refused so far, for the `resumed` line.
     refused: u64,
     written: oneshot::Sender<Result<(), AuditWriteError>>,
 }
@@ -118,7 +117,7 @@ impl Audit {
         Self::default()
     }
 
-    /// Seals what killed servers have left, and begins a file. Blocks on the disk.
+    /// Seals the files of killed servers and begins a file. Blocks on the disk.
     ///
     /// # Errors
     /// [`AuditError`]: the directory or the file cannot be made.
@@ -147,13 +146,12 @@ impl Audit {
         self.0.is_some()
     }
 
-    /// Whether a line also has what commands and files contain.
+    /// Whether a line also has the content of commands and files.
     pub fn has_content(&self) -> bool {
         self.0.as_ref().is_some_and(|shared| shared.content)
     }
 
-    /// Whether a call may begin: that its line will be written is expected as long as the
-    /// last one was. After one that was not, it is tried.
+    /// Fails fast if the last write failed and a retry fails too.
     ///
     /// # Errors
     /// [`AuditWriteError`]: no line can be written, and the call must not be made.
@@ -174,7 +172,7 @@ impl Audit {
     /// Records a call, and waits until its line is written.
     ///
     /// # Errors
-    /// [`AuditWriteError`]: it was made and is not recorded, or that is not known.
+    /// [`AuditWriteError`]: the call was made, but it is not recorded, or may not be.
     pub async fn call(&self, call: Call) -> Result<(), AuditWriteError> {
         self.write(Event::Call(call)).await
     }
@@ -187,7 +185,7 @@ impl Audit {
         self.write(Event::Removal(removal)).await
     }
 
-    /// Says that this server ends, so that a line that is missing then is missed.
+    /// Writes the closing line, so that later truncation shows.
     pub async fn close(&self) {
         if let Err(error) = self.write(Event::Stopped {}).await {
             error!(
@@ -228,7 +226,7 @@ impl Shared {
         result
     }
 
-    /// Tells it once when it breaks and once when it is over.
+    /// Logs the failure once when it begins and once when it is over.
     fn note(&self, result: &Result<(), AuditWriteError>, refused: u64, is_line: bool) {
         let was_broken = self.broken.swap(result.is_err(), Ordering::Relaxed);
         self.meter.audit_up(result.is_ok());
@@ -247,7 +245,7 @@ impl Shared {
             }
             Ok(()) if was_broken => {
                 let left = |all: u64| Some(all.saturating_sub(refused));
-                // Of two that end it, each may have seen the same calls.
+                // Two calls that notice the end may both have seen the same refusals.
                 let _ = self
                     .refused
                     .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
@@ -258,11 +256,11 @@ impl Shared {
     }
 }
 
-/// The writer's thread: whatever waits is written at once.
+/// The writer's thread: writes all waiting lines at once.
 fn run(mut writer: Writer, mut messages: mpsc::Receiver<Message>, meter: &Meter) {
     let mut batch = Vec::with_capacity(QUEUE_LIMIT);
     loop {
-        // Not on a runtime: this is a thread of its own.
+        // This thread has no runtime, so it may block.
         if let Some(first) = messages.blocking_recv() {
             batch.push(first);
         } else {
@@ -284,18 +282,18 @@ fn run(mut writer: Writer, mut messages: mpsc::Receiver<Message>, meter: &Meter)
                 .as_ref()
                 .map(|_| ())
                 .map_err(AuditWriteError::from_io);
-            // Who waits no more has counted it as not written.
+            // A call that gave up has counted its line as not written.
             let _ = written.send(result);
         }
         if ends && result.is_ok() {
-            // Whoever comes later is told that there is nobody.
+            // Later calls find the queue closed.
             return;
         }
         writer.settle();
     }
 }
 
-/// Nothing may be written behind the last line.
+/// Nothing may be written after the last line.
 fn is_last(batch: &[Message]) -> bool {
     let last = batch.last().and_then(|message| message.event.as_ref());
     matches!(last, Some(Event::Stopped {}))

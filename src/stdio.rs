@@ -1,6 +1,6 @@
 //! MCP over standard input and output: one process, one user.
 //!
-//! stdout holds nothing but MCP; logs go to stderr.
+//! stdout holds only MCP; logs go to stderr.
 
 mod batch;
 mod transport;
@@ -19,8 +19,8 @@ use crate::sandbox::Manager;
 use crate::tools::Tools;
 use transport::Lines;
 
-/// Serves until the end of input or until `stop`. Commands that run are ended
-/// with all they started; the container stays and ends itself when idle.
+/// Serves until the end of input or until `stop`. Running commands are ended with all their processes;
+/// the container stays and stops by itself when idle.
 pub async fn serve(manager: Manager, tools: Tools, stop: CancellationToken) {
     let (reader, writer) = stdio_pipes();
     let ended = stop.child_token();
@@ -31,7 +31,7 @@ pub async fn serve(manager: Manager, tools: Tools, stop: CancellationToken) {
     let conversation = async {
         match tools.serve(Lines::new(reader, writer)).await {
             Ok(service) => drop(service.waiting().await),
-            // A client that leaves before it said anything is no fault.
+            // A client that leaves before its first message is not an error.
             Err(error) => debug!(error = &error as &dyn std::error::Error, "no conversation"),
         }
     };
@@ -40,7 +40,7 @@ pub async fn serve(manager: Manager, tools: Tools, stop: CancellationToken) {
         () = &mut conversation => {}
         () = ended.cancelled() => {
             info!("ending: no more input, or asked to stop");
-            // The conversation goes on meanwhile: calls that end are answered.
+            // Calls that end during this time are still answered.
             tokio::select! {
                 () = manager.clone().close() => {}
                 () = async { conversation.await; std::future::pending().await } => {}
@@ -51,7 +51,7 @@ pub async fn serve(manager: Manager, tools: Tools, stop: CancellationToken) {
     manager.close().await;
 }
 
-/// Tells when the input has ended, before anybody waits for running calls.
+/// Signals the end of input before the wait for running calls begins.
 struct EndOfInput<R> {
     reader: R,
     ended: CancellationToken,
