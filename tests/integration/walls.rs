@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::harness::{CallResult, Server};
 
 /// What all attacks begin with.
-const PRELUDE: &str = include_str!("prelude.py");
+const PRELUDE: &str = include_str!("walls/prelude.py");
 
 async fn run(server: &Server, script: &str) -> CallResult {
     let script = format!("{PRELUDE}\n{script}");

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::harness::{CallResult, Server, TestServer, docker, eventually};
 
 /// Traces each supervisor's child in turn, and prints what it caught.
-const FORGER: &str = include_str!("forger.c");
+const FORGER: &str = include_str!("forgery/forger.c");
 
 /// Commands under attack, at least.
 const TRIES: usize = 200;

@@ -1,0 +1,122 @@
+//! Arguments that are refused, and unusual ones that are not.
+
+use serde_json::json;
+
+use crate::harness::TestServer;
+
+#[tokio::test]
+async fn arguments_that_cannot_be_are_refused_by_name_and_the_server_goes_on() {
+    let server = TestServer::new().start().await;
+    for (arguments, parts) in [
+        (json!({}), ["`command`", "`command_id`"]),
+        (json!({ "comand": "true" }), ["`comand`", "`command`"]),
+        (
+            json!({ "command": "true", "timeout": 3 }),
+            ["`timeout`", "`timeout_seconds`"],
+        ),
+        (
+            json!({ "command": "true", "timeoutSeconds": 3 }),
+            ["`timeoutSeconds`", "`timeout_seconds`"],
+        ),
+        (
+            json!({ "command": "true", "working_dir": "/" }),
+            ["`working_dir`", "cwd"],
+        ),
+        (
+            json!({ "command": "true", "container": "other" }),
+            ["`container`", "command"],
+        ),
+        (json!({ "command": 7 }), ["`command`", "string"]),
+        (json!({ "command": null }), ["`command`", "empty"]),
+        (json!({ "command": ["ls"] }), ["`command`", "string"]),
+        (json!({ "command": "" }), ["`command`", "empty"]),
+        (json!({ "command": " \n" }), ["`command`", "empty"]),
+        (json!({ "command": "a\0b" }), ["`command`", "NUL"]),
+        (
+            json!({ "command": "#".repeat(2 << 20) }),
+            ["`command`", "1048576"],
+        ),
+        (
+            json!({ "command": "true", "timeout_seconds": 0 }),
+            ["`timeout_seconds`", "1 to 3600"],
+        ),
+        (
+            json!({ "command": "true", "timeout_seconds": 3601 }),
+            ["`timeout_seconds`", "1 to 3600"],
+        ),
+        (
+            json!({ "command": "true", "timeout_seconds": -1 }),
+            ["`timeout_seconds`", "1 to 3600"],
+        ),
+        (
+            json!({ "command": "true", "timeout_seconds": 1e30 }),
+            ["`timeout_seconds`", "1 to 3600"],
+        ),
+        (
+            json!({ "command": "true", "timeout_seconds": "3" }),
+            ["`timeout_seconds`", "\"timeout_seconds\":3"],
+        ),
+        (
+            json!({ "command": "true", "env": "{\"A\":\"b\"}" }),
+            ["`env`", "\"env\":{\"A\":\"b\"}"],
+        ),
+        (
+            json!({ "command": "true", "cwd": "a\0b" }),
+            ["`cwd`", "NUL"],
+        ),
+        (
+            json!({ "command": "true", "cwd": "a/".repeat(5000) }),
+            ["`cwd`", "4096"],
+        ),
+        (
+            json!({ "command": "true", "env": { "A=B": "c" } }),
+            ["`env`", "A=B"],
+        ),
+        (
+            json!({ "command": "true", "env": { "A\0B": "c" } }),
+            ["`env`", "NUL"],
+        ),
+        (
+            json!({ "command": "true", "env": { "": "c" } }),
+            ["`env`", "empty"],
+        ),
+        (
+            json!({ "command": "true", "env": { "A": "b\0c" } }),
+            ["`env`", "NUL"],
+        ),
+        (
+            json!({ "command": "true", "env": { "A": 1 } }),
+            ["`env", "string"],
+        ),
+        (
+            json!({ "command": "true", "env": { "A": "b".repeat(128 << 10) } }),
+            ["`env`", "131072"],
+        ),
+        (
+            json!({ "command": "true", "stdin": "a".repeat((1 << 20) + 1) }),
+            ["`stdin`", "1048576"],
+        ),
+    ] {
+        let shown: String = arguments.to_string().chars().take(60).collect();
+        let result = server.call("shell_exec", arguments).await;
+        assert!(result.is_error(), "{shown}");
+        assert_eq!(result.code(), "invalid_argument", "{shown}");
+        for part in parts {
+            assert!(result.text().contains(part), "{shown}: {}", result.text());
+        }
+        assert!(result.text().len() < 500, "{shown}: {}", result.text());
+    }
+    // What strict frameworks send for whatever is optional, and a number as some write it.
+    let nulls = json!({
+        "command": "echo $A", "timeout_seconds": 30.0, "wait_seconds": null, "cwd": null,
+        "env": null, "stdin": null, "command_id": null, "stop": null,
+    });
+    assert_eq!(server.call("shell_exec", nulls).await.stdout(), "\n");
+    let nulls =
+        json!({ "path": ".", "depth": 1.0, "pattern": null, "limit": null, "cursor": null });
+    assert!(!server.call("list_files", nulls).await.is_error());
+    // What is odd and possible is no error.
+    let env = json!({ "LD_PRELOAD": "/nowhere.so", "BASH_ENV": "/nowhere", "A.B-C": "d" });
+    let odd = json!({ "command": "env | grep -c ^A.B-C=d", "env": env });
+    assert_eq!(server.call("shell_exec", odd).await.stdout(), "1\n");
+}

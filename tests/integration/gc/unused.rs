@@ -1,0 +1,111 @@
+//! Workspaces that were not used for longer than `volume_retention`.
+
+use super::*;
+
+#[tokio::test]
+async fn an_unused_workspace_goes_after_its_backup_and_what_is_held_used_or_foreign_stays() {
+    // Its own: no image that another test uses is then one that was replaced.
+    let image = docker::Image::from_tools("true", &[]);
+    let instance = Instance::new();
+    unused(&instance, &image, &["ada", "bob", "held"]).await;
+    let hold = |args: &[&str]| {
+        let args = [&["hold", "held", "--issuer", "local"], args].concat();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_casemate"));
+        let command = command.args(args).env("CASEMATE_INSTANCE", instance.name());
+        command.output().expect("it runs")
+    };
+    assert!(hold(&[]).status.success());
+    let label = |name: &str, value: &str| format!("--label=io.casemate.{name}={value}");
+    // Our labels, and a name of somebody's; our prefix, and no labels of a user.
+    let foreign = format!("{}-foreign", instance.name());
+    let labels = ["instance", "user", "issuer"].map(|name| match name {
+        "instance" => label(name, instance.name()),
+        "user" => label(name, "ada"),
+        _ => label(name, "local"),
+    });
+    docker::output(&[
+        "volume", "create", &labels[0], &labels[1], &labels[2], &foreign,
+    ]);
+    let lacking = format!("casemate-{}-ada-000000000000", instance.name());
+    docker::output(&["volume", "create", &labels[0], &lacking]);
+
+    let (here, made) = (Here::new(&instance, &image), Arc::default());
+    let mut gc = here.gc(backup(&made, Ok("a backup".to_owned())));
+    planned(&mut gc, &["ada", "bob"]).await;
+    // Who comes back is no candidate any more.
+    let bob = TestServer::on(&instance).user("bob").image(image.name());
+    let bob = bob.start().await;
+    assert_eq!(bob.read("file").await.text(), "a");
+    let items = gc.run(Scope::All).await.expect("it runs");
+    assert_eq!(disposition(&items, "ada"), &Disposition::Removed);
+    assert_eq!(
+        disposition(&items, "bob"),
+        &Disposition::Kept("a container uses it".to_owned())
+    );
+    assert_eq!(
+        disposition(&items, "held"),
+        &Disposition::Kept("it is held".to_owned())
+    );
+    assert_eq!(made.load(Ordering::Relaxed), 1);
+    let volumes = instance.volumes();
+    // Of bob, of the one that is held, its hold, and the two that are none of ours.
+    assert_eq!(volumes.len(), 5, "{volumes:?}");
+    assert!(volumes.contains(&foreign) && volumes.contains(&lacking));
+    let mut removed = removals(&here.audit);
+    // Images of tests that ran before may go too.
+    removed.retain(|(name, _)| name.contains(instance.name()));
+    let outcomes: Vec<_> = removed
+        .iter()
+        .map(|(_, outcome)| outcome.as_str())
+        .collect();
+    assert_eq!(json!(outcomes), json!(["begun", "done"]));
+
+    let rm = Command::new(env!("CARGO_BIN_EXE_casemate"))
+        .args(["rm", "held", "--volume"])
+        .env("CASEMATE_INSTANCE", instance.name())
+        .output()
+        .expect("it runs");
+    assert!(!rm.status.success() && text(&rm.stderr).contains("is held"));
+    let nowhere = Directory::new(0);
+    let restore = instance
+        .command(&["restore", "held", "--from", nowhere.text()])
+        .output()
+        .expect("it runs");
+    assert!(!restore.status.success() && text(&restore.stderr).contains("is held"));
+    assert!(hold(&["--release"]).status.success());
+    assert!(!hold(&["--release"]).status.success());
+    here.manager.close().await;
+}
+
+#[tokio::test]
+async fn without_its_backup_or_when_it_was_used_meanwhile_a_workspace_stays() {
+    // Its own: no image that another test uses is then one that was replaced.
+    let image = docker::Image::from_tools("true", &[]);
+    let instance = Instance::new();
+    unused(&instance, &image, &["ada"]).await;
+    let (here, made) = (Here::new(&instance, &image), Arc::default());
+    let mut gc = here.gc(backup(&made, Err("no space".to_owned())));
+    planned(&mut gc, &["ada"]).await;
+    let items = gc.run(Scope::All).await.expect("it runs");
+    let failed = Disposition::Failed("there is no backup: no space".to_owned());
+    assert_eq!(disposition(&items, "ada"), &failed);
+    assert_eq!(made.load(Ordering::Relaxed), 1);
+
+    let manager = here.manager.clone();
+    let used: Backup = Arc::new(move |user| {
+        let sandbox = manager.sandbox(&user);
+        Box::pin(async move {
+            sandbox.stat("file").await.expect("a use");
+            Ok("a backup".to_owned())
+        })
+    });
+    let mut gc = here.gc(used);
+    planned(&mut gc, &["ada"]).await;
+    let items = gc.run(Scope::All).await.expect("it runs");
+    assert_eq!(
+        disposition(&items, "ada"),
+        &Disposition::Kept("it was used meanwhile".to_owned())
+    );
+    assert_eq!(instance.volumes().len(), 1);
+    here.manager.close().await;
+}
