@@ -1,5 +1,5 @@
-//! What is recorded of calls, by a server that is killed, whose disk is full, and whose
-//! files somebody changes.
+//! The audit of calls: of a server that is killed, with a full disk, and with files that
+//! somebody changes.
 
 mod full_disk;
 mod records;

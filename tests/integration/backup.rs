@@ -1,5 +1,4 @@
-//! Backups and restores by the command line and by the clock: into a directory, and into
-//! an S3 over HTTP.
+//! Backups and restores by the command line and on a schedule, to a directory and to S3.
 
 mod clock;
 mod drill;
@@ -18,7 +17,7 @@ use std::time::Duration;
 
 use crate::harness::{Directory, Instance};
 
-/// For what has to be waited for, on a busy machine.
+/// Deadline of a wait, on a busy machine.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn text(bytes: &[u8]) -> String {
@@ -30,7 +29,7 @@ fn casemate(instance: &Instance, args: &[&str]) -> Output {
     instance.command(args).output().expect("it runs")
 }
 
-/// What it prints. Panics when it fails.
+/// The output of a verb. Panics if it fails.
 fn done(instance: &Instance, args: &[&str]) -> String {
     let output = casemate(instance, args);
     assert!(
@@ -41,7 +40,7 @@ fn done(instance: &Instance, args: &[&str]) -> String {
     text(&output.stdout)
 }
 
-/// What it complains. Panics when it succeeds.
+/// The errors of a verb. Panics if it succeeds.
 fn refused(instance: &Instance, args: &[&str]) -> String {
     let output = casemate(instance, args);
     assert!(
@@ -52,7 +51,7 @@ fn refused(instance: &Instance, args: &[&str]) -> String {
     text(&output.stderr)
 }
 
-/// What a command prints in the sandbox of `alice`.
+/// The output of a command in the sandbox of `alice`.
 fn exec(instance: &Instance, command: &str) -> String {
     done(
         instance,
@@ -87,7 +86,7 @@ fn backups(target: &Directory) -> Vec<PathBuf> {
     level
 }
 
-/// Names of what one of them consists of, sorted.
+/// Names of the objects of one backup, sorted.
 fn objects(backup: &PathBuf) -> Vec<String> {
     let entries = std::fs::read_dir(backup).expect("a directory");
     let name = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -99,5 +98,5 @@ fn objects(backup: &PathBuf) -> Vec<String> {
     names
 }
 
-/// What a complete one consists of.
+/// The objects of a complete backup.
 const COMPLETE: [&str; 3] = ["entries.jsonl.zst", "manifest.json", "workspace.tar.zst"];

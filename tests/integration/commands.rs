@@ -1,4 +1,4 @@
-//! `shell_exec`: what it answers, what it leaves behind, what it withstands.
+//! `shell_exec`: its answers, its limits, and attacks that it withstands.
 
 mod arguments;
 mod concurrent;
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::harness::{CallResult, Instance, docker, eventually};
 
-/// In how much time a command with a timeout of 1 s is back, whatever it does.
+/// A command with a timeout of 1 s is answered within this time, even if it resists.
 const BACK: Duration = Duration::from_secs(2);
 
 async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
@@ -23,7 +23,7 @@ async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
     (future.await, start.elapsed())
 }
 
-/// The structured half without what differs from run to run.
+/// The structured form without fields that differ between runs.
 fn facts(result: &CallResult) -> Value {
     let mut facts = result.0["structuredContent"].clone();
     let fields = facts
@@ -44,7 +44,7 @@ fn runs(container: &str, part: &str) -> bool {
         .any(|(_, args)| args.contains(part))
 }
 
-/// Waits until a command that was not waited for is there.
+/// Waits until a command that was started in the background runs.
 async fn until_it_runs(instance: &Instance, part: &str) {
     eventually(
         &format!("{part} runs"),

@@ -1,9 +1,8 @@
 //! The official conformance suite of the Model Context Protocol.
 //!
-//! It asks a server for what each server has, and for tools, prompts and resources of the
-//! suite's own. The first is asked of `casemate serve --http`; a [fixture] with the second
-//! is asked over the same HTTP. What fails and is not listed in `tests/conformance`, and
-//! what is listed and does not fail, fails the test.
+//! It tests the features that every server has, with `casemate serve --http`, and the suite's own
+//! tools, prompts and resources, with a [fixture] over the same HTTP. A failure that `tests/conformance` does not list fails the test,
+//! and so does a listed one that no longer fails.
 
 mod fixture;
 
@@ -14,7 +13,7 @@ use super::harness::{TestServer, clients};
 /// The newest revision of the protocol, and the newest one with a handshake.
 const REVISIONS: [&str; 2] = ["2025-11-25", "2026-07-28"];
 
-/// What each list of expected failures is for.
+/// The purpose of each list of expected failures.
 const LISTS: [&str; 2] = ["casemate", "fixture"];
 
 fn list(name: &str) -> String {
@@ -33,7 +32,7 @@ async fn ask_all(name: &str, address: SocketAddr) {
             .args(["--requirements", revision])
             .args(["--expected-failures", &list(name)]);
         let said = clients::succeeds(suite).await;
-        // Without this it has not compared.
+        // Without this line it did not compare.
         assert!(said.contains("Baseline check passed"), "{said}");
     }
 }

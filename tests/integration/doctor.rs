@@ -1,5 +1,5 @@
-//! `casemate doctor`: on an Engine that works, without one, with what is wrong, and what it leaves
-//! behind.
+//! `casemate doctor`: with a working Engine, without one, with problems to find; and that it leaves
+//! nothing.
 
 mod ending;
 mod wrong;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::harness::docker::{self, Image};
 use crate::harness::{Directory, Instance};
 
-/// What inside of a sandbox is looked at.
+/// The checks that read a sandbox from inside.
 const INSIDE: [&str; 8] = [
     "capabilities",
     "privileges",
@@ -34,7 +34,7 @@ fn doctor(instance: &Instance, variables: &[(&str, &str)], flags: &[&str]) -> Co
     command
 }
 
-/// What it said as JSON, and its exit code.
+/// The report as JSON, and the exit code.
 struct Report(Value, Option<i32>);
 
 impl Report {
@@ -74,7 +74,7 @@ impl Report {
         self.findings().iter().any(|it| it["check"] == check)
     }
 
-    /// A finding says this, and its mend that.
+    /// Asserts the level, text and fix of a finding.
     fn says(&self, check: &str, level: &str, found: &str, mend: &str) {
         let finding = self.finding(check);
         let has =
@@ -105,8 +105,23 @@ fn nothing_is_left(instance: &Instance) {
     assert_eq!(instance.volumes(), Vec::<String>::new());
 }
 
+/// Checks of the Engine and its host, whose results depend on the machine.
+const OF_THE_HOST: [&str; 11] = [
+    "storage",
+    "cgroups",
+    "swap",
+    "lsm",
+    "users",
+    "runtime",
+    "quota",
+    "clock",
+    "disk",
+    "sockets",
+    "terminals",
+];
+
 #[test]
-fn it_tries_a_sandbox_reads_it_from_inside_and_leaves_nothing_behind() {
+fn it_tries_a_sandbox_reads_it_from_inside_and_leaves_nothing() {
     let instance = Instance::new();
     let limits = [
         ("CASEMATE_MEMORY", "300m"),
@@ -130,19 +145,7 @@ fn it_tries_a_sandbox_reads_it_from_inside_and_leaves_nothing_behind() {
         "314572800 bytes of memory, 77 processes, 0.50 CPUs",
         "",
     );
-    for check in [
-        "storage",
-        "cgroups",
-        "swap",
-        "lsm",
-        "users",
-        "runtime",
-        "quota",
-        "clock",
-        "disk",
-        "sockets",
-        "terminals",
-    ] {
+    for check in OF_THE_HOST {
         assert!(report.has(check), "{check}: {}", report.0);
     }
     let versions = report
@@ -175,7 +178,7 @@ fn it_tries_a_sandbox_reads_it_from_inside_and_leaves_nothing_behind() {
 
 /// Where the Engine shares this machine's kernel and network; the unit tests have all other cases.
 #[test]
-fn what_sandboxes_share_with_the_host_is_compared_with_their_limits() {
+fn memory_shared_with_the_host_is_compared_with_the_limits() {
     let Ok(pages) = std::fs::read_to_string("/proc/sys/net/ipv4/udp_mem") else {
         return;
     };

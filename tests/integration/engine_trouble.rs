@@ -1,6 +1,6 @@
-//! The Engine stopped, killed, absent, and robbed of images and containers: every
-//! call is answered in its time and says what to do, what ran is found again or said
-//! to be lost, nothing runs twice, and the server goes on by itself.
+//! The Engine stopped, killed, absent, or without its images and containers: every
+//! call is answered in time and says what to do, running commands are found again or reported
+//! as lost, nothing runs twice, and the server recovers by itself.
 
 mod absent;
 mod killed;
@@ -15,7 +15,7 @@ use crate::harness::{CallResult, Engine, Server, TestServer, eventually};
 /// How long after its deadline a call may be answered.
 const LATE: Duration = Duration::from_secs(5);
 
-/// How long something may take that happens by itself.
+/// Deadline for something that happens without a call.
 const SOON: Duration = Duration::from_secs(10);
 
 fn on(engine: &Engine) -> TestServer {
@@ -51,7 +51,7 @@ async fn tagged(
     answered(server, "shell_exec", arguments, deadline).await
 }
 
-/// Stays until all these tags are in the file.
+/// Waits until all these tags are in the file.
 async fn until_tagged(server: &Server, tags: &[&str]) {
     eventually("the commands run", SOON, async || {
         let count = server.shell("cat count").await;
@@ -60,7 +60,7 @@ async fn until_tagged(server: &Server, tags: &[&str]) {
     .await;
 }
 
-/// The file of tags, in which none may be twice.
+/// The tags in the file, of which none may be there twice.
 async fn count(server: &Server) -> Vec<String> {
     let result = server.shell("sort count").await;
     assert_eq!(result.outcome(), "exited", "{}", result.0);
@@ -75,7 +75,7 @@ fn restarted(result: &CallResult) -> Option<&str> {
     result.field("sandbox")["restarted"]["reason"].as_str()
 }
 
-/// An error that says that the Engine or the sandbox is away, and what to do.
+/// Asserts an error that says that the Engine or the sandbox is away, and what to do.
 fn says_to_retry(result: &CallResult) {
     assert!(result.is_error(), "{}", result.0);
     assert!(

@@ -1,4 +1,4 @@
-//! `casemate exec` as people and pipes meet it: every byte, both ways, and nothing left behind.
+//! `casemate exec` as people and pipes use it: every byte in both directions, and nothing left.
 
 mod ending;
 mod streams;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Instance, docker, eventually};
 
-/// How long something may take that happens by itself at once, on a machine with other work.
+/// Deadline for something that needs no waiting, on a busy machine.
 const SOON: Duration = Duration::from_secs(15);
 
 /// `casemate exec ada` with pipes for all its streams.
@@ -56,8 +56,8 @@ impl Exec {
         assert!(sent.expect("kill").success());
     }
 
-    /// Its end, within this time, and what it still wrote to its standard output and error: less
-    /// than a pipe holds.
+    /// Waits for its end, within this time, and returns what it still wrote to standard output and
+    /// error: less than a pipe holds.
     fn end_within(mut self, time: Duration) -> (ExitStatus, String, String) {
         let end = Instant::now() + time;
         let status = loop {

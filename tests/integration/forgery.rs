@@ -1,6 +1,6 @@
-//! A process of the user's own that takes over commands before they are commands, and has them
-//! forge what PID 1 is told. What they do once they run is their own affair; what PID 1 says of
-//! them stays true.
+//! A process of the user attaches to commands before they start, and makes them forge reports
+//! to PID 1. The user may do anything with the commands themselves, but what PID 1 reports must
+//! stay true.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,36 +16,36 @@ const FORGER: &str = include_str!("forgery/forger.c");
 /// Commands under attack, at least.
 const TRIES: usize = 200;
 
-/// How often so many are run where too few were caught in time: on a machine that is busy.
+/// How often this is repeated if too few were caught in time, as on a busy machine.
 const ROUNDS: usize = 5;
 
 /// Commands at the same time.
 const AT_ONCE: usize = 4;
 
-/// How many of each kind must be caught in time, or the test has tried nothing.
+/// How many of each kind must be caught in time; otherwise the test proves nothing.
 const CAUGHT: usize = 5;
 
-/// What a command takes at least, in milliseconds.
+/// Shortest duration of a command, in milliseconds.
 const LASTS: u64 = 300;
 
-/// Leaves a mark when it begins, another when it ends, and says 127, as a child does that could
-/// not become its command.
+/// Leaves a mark when it begins and another when it ends, and exits with 127, as a child that
+/// cannot execute its command does.
 fn command(n: usize) -> String {
     format!("touch marks/{n}.began; sleep 0.3; touch marks/{n}.ended; exit 127")
 }
 
-/// What `result` claims, which the marks are compared with.
+/// What `result` claims, to compare with the marks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Claim {
     /// It ran to its end.
     Ran,
-    /// Its process ended, and left something that runs.
+    /// Its process ended and left processes that run.
     LeftSomething,
     /// It was ended, by a signal or at its time-out.
     Killed,
-    /// It did not run, nor will it.
+    /// It did not run and never will.
     NotStarted,
-    /// What none of these commands can do.
+    /// Impossible for these commands.
     Impossible,
 }
 
@@ -63,7 +63,7 @@ fn claim(result: &CallResult) -> Claim {
     }
 }
 
-/// How many of each kind the tracer has caught until now.
+/// How many of each kind the tracer has caught so far.
 async fn caught(server: &Server) -> [usize; 4] {
     let log = server.read("caught").await;
     ["caught 0", "caught 1", "caught 2", "caught 3"]
@@ -100,7 +100,7 @@ async fn a_tracer_of_commands_that_do_not_run_yet_makes_pid_1_say_nothing_untrue
             break;
         }
     }
-    // File work needs no process that could be attacked.
+    // File calls use no process that could be attacked.
     server.write("stop", "").await;
     eventually("nothing is left", Duration::from_secs(10), async || {
         let ours = |args: &str| args.starts_with("/casemate-init ");

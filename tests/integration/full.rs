@@ -1,6 +1,6 @@
-//! Full disks: the Engine's, and a workspace's where that has a size. Calls say so and
-//! name the limit, what is full still starts, lists, reads and deletes, others do not
-//! notice what is not theirs, and deleting frees it.
+//! Full disks: the Engine's, and that of a workspace with a size. Calls say so and name the
+//! limit, a full sandbox still starts, lists, reads and deletes, other users are not affected,
+//! and deleting files frees the space.
 
 mod engine;
 mod workspace;
@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use crate::harness::{CallResult, Engine, Server, TestServer};
 
-/// Longer than nothing, shorter than the limits here: 1 MiB.
+/// Content that does not fit on a full disk, and is below all other limits: 1 MiB.
 fn large() -> String {
     "x".repeat(1 << 20)
 }
 
-/// A server for `user` on this Engine, which is all there is of its disk.
+/// A server for `user` on this Engine, without a floor of free space.
 async fn server(engine: &Engine, instance: &crate::harness::Instance, user: &str) -> Server {
     let server = TestServer::on(instance).user(user);
     server
@@ -27,7 +27,7 @@ async fn server(engine: &Engine, instance: &crate::harness::Instance, user: &str
         .await
 }
 
-/// Fills the disk until the kernel refuses, beside the file `kept`.
+/// Fills the disk until the kernel refuses, next to the file `kept`.
 async fn fill(server: &Server) {
     // The large file may need a block for its map where a small one does not: those end it.
     let fill = "echo kept > kept; head -c 1G /dev/zero > fill; echo $?; \
@@ -52,7 +52,7 @@ fn is_no_space(refused: &CallResult) {
     assert_eq!(refused.code(), "no_space", "{}", refused.0);
 }
 
-/// Every way of writing is refused with the limit named; returns what one was told.
+/// Asserts that every way of writing is refused with the limit's name; returns one of the errors.
 async fn nothing_is_written(server: &Server) -> String {
     let calls = [
         ("write_file", json!({ "path": "kept", "content": large() })),
@@ -76,7 +76,7 @@ async fn nothing_is_written(server: &Server) -> String {
     told
 }
 
-/// Reads, lists and runs commands, also those that print much.
+/// Reads, lists and runs commands, even with long output.
 async fn the_rest_works(server: &Server) {
     assert_eq!(server.read("kept").await.text(), "kept\n");
     let listed = server.list(".").await;

@@ -1,7 +1,7 @@
-//! Clean-up: what goes, what stays, and what a kill in the middle leaves.
+//! Clean-up: removals, exceptions from them, and kills in the middle.
 
 mod backed_up;
-mod meanwhile;
+mod concurrent;
 mod recorded;
 mod unused;
 mod verb;
@@ -23,11 +23,11 @@ use serde_json::{Value, json};
 
 use crate::harness::{Directory, Instance, TestServer, Withholding, docker, eventually};
 
-/// Such a container is abandoned when it is this old, with what the clock of the Engine
-/// leaves out: it tells whole seconds.
+/// The age of an abandoned container: one minute, and a margin because the Engine reports
+/// whole seconds.
 const ABANDONED: Duration = Duration::from_secs(62);
 
-/// How long a workspace is kept here. No setting allows so little.
+/// How long a workspace is kept here: less than any setting allows.
 const RETENTION: Duration = Duration::from_secs(2);
 
 const SOON: Duration = Duration::from_secs(20);
@@ -38,7 +38,7 @@ fn command(instance: &Instance, audit: &Directory, args: &[&str]) -> Command {
         .args(args)
         .env("CASEMATE_INSTANCE", instance.name())
         .env("CASEMATE_AUDIT", audit.text())
-        // No image that another test uses is then one that was replaced.
+        // Otherwise images of other tests would count as replaced.
         .env("CASEMATE_IMAGE", format!("none-{}", instance.name()))
         .stdin(Stdio::null());
     command
@@ -125,7 +125,7 @@ fn engine() -> Engine {
     Engine::new(locate(&variable).expect("an engine")).expect("an address")
 }
 
-/// What becomes of the volume of `user`.
+/// What the clean-up does with the volume of `user`.
 fn disposition<'a>(items: &'a [PlanItem], user: &str) -> &'a Disposition {
     let mut volumes = items
         .iter()
@@ -157,7 +157,7 @@ async fn unused(instance: &Instance, image: &docker::Image, users: &[&str]) {
     eventually("they end", SOON, async || instance.containers().is_empty()).await;
 }
 
-/// Until the volumes of `users` are old enough to go. Looking does not make them younger.
+/// Waits until the volumes of `users` are old enough. A look does not make them younger.
 async fn planned(gc: &mut Gc, users: &[&str]) {
     for _ in 0..40 {
         let items = gc.plan(Scope::All).await.expect("a plan");

@@ -1,4 +1,4 @@
-//! What the tests are written with.
+//! The harness of the tests.
 //!
 //! ```ignore
 //! let server = TestServer::new().user("alice").start().await;

@@ -1,5 +1,5 @@
-//! MCP over Streamable HTTP: every version of the protocol, calls that are quiet,
-//! calls that are left, the end of the server.
+//! MCP over Streamable HTTP: every version of the protocol, silent calls, clients that
+//! disconnect, the end of the server.
 
 mod answers;
 mod ends;
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::harness::{HttpServer, MODERN, TestServer};
 
-/// A place where no Engine is.
+/// An address without an Engine.
 const NOWHERE: &str = "unix:///nonexistent/docker.sock";
 
 /// A POST with this `Accept`, or none.

@@ -1,5 +1,5 @@
-//! One user, one sandbox (SECURITY.md, cases 7, 9 and 11): whatever the id is
-//! made of, whatever has the name already, and however many come at once.
+//! One user, one sandbox: with any characters in the id, with foreign resources of the same
+//! name, and with many calls at once.
 
 mod foreign;
 mod ids;
@@ -77,7 +77,7 @@ async fn two_servers_of_one_user_share_a_container_and_lose_no_call() {
     }
     assert_eq!(instance.containers().len(), 1);
     assert_eq!(instance.volumes().len(), 1);
-    // Each was run once.
+    // Each ran once.
     let log = second.shell("cat log").await;
     let ran: Vec<&str> = log.stdout().lines().collect();
     assert_eq!(ran.len(), 2 * CALLS);

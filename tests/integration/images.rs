@@ -1,5 +1,5 @@
-//! Sandboxes from any Linux image: what the image brings is used or ignored as
-//! documented, what cannot be used is refused by name, and nothing needs a shell.
+//! Sandboxes from any Linux image: its parts are used or ignored as documented, an unusable
+//! image is refused with the reason, and Casemate needs no shell.
 
 mod ignored;
 mod unusable;
@@ -7,7 +7,7 @@ mod unusable;
 use crate::harness::docker::{self, Image};
 use crate::harness::{Server, TOOLS_IMAGE, TestServer};
 
-/// What a command prints. Panics when it fails.
+/// The output of a command. Panics if it fails.
 async fn output(server: &Server, command: &str) -> String {
     let result = server.shell(command).await;
     assert_eq!(result.exit_code(), 0, "{command:.200}: {}", result.0);

@@ -1,5 +1,4 @@
-//! What code in a sandbox can see and do (SECURITY.md, cases 1 to 4, 6 and 23):
-//! asked of the kernel from inside, by user code.
+//! What code in a sandbox can see and do. User code asks the kernel from inside.
 
 mod channel;
 mod init;
@@ -29,14 +28,14 @@ async fn with_stdin(server: &Server, command: &str, stdin: &str) -> CallResult {
         .await
 }
 
-/// What a command prints. Panics when it fails.
+/// The output of a command. Panics if it fails.
 async fn output(server: &Server, command: &str) -> String {
     let result = server.shell(command).await;
     assert_eq!(result.exit_code(), 0, "{command}: {}", result.0);
     result.stdout().trim_end().to_owned()
 }
 
-/// Processes inside besides Casemate's own and the one that looks.
+/// Processes inside, except Casemate's own and this `ps`.
 async fn processes(server: &Server) -> Vec<String> {
     let listed = output(server, "exec ps -eo args=").await;
     let ours = |line: &&str| line.starts_with("/casemate-init ") || *line == "ps -eo args=";
@@ -48,7 +47,7 @@ async fn processes(server: &Server) -> Vec<String> {
         .collect()
 }
 
-/// PID 1 is the same as before and answers.
+/// Asserts that PID 1 is the same as before and answers.
 async fn pid_1_lives(server: &Server, container: &str) {
     let result = server.shell("grep State /proc/1/status").await;
     let state = result.stdout().strip_prefix("State:\t");

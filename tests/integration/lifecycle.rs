@@ -1,5 +1,5 @@
-//! Sandboxes as they come, are shared, go, and are replaced: with several
-//! servers, with none, and with an operator who does things by hand.
+//! Sandboxes are made, shared, ended and replaced: with several servers, with none, and with an
+//! operator who intervenes.
 
 mod idle;
 mod lost;
@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 
 use crate::harness::{CallResult, Pending, Server, docker, eventually};
 
-/// How long something may take that happens by itself.
+/// Deadline for something that happens without a call.
 const SOON: Duration = Duration::from_secs(10);
 
-/// What the sandbox note says of a replacement; both halves must say the same.
+/// The reason in the note about a replacement; both forms of the result must agree.
 fn restarted(result: &CallResult) -> Option<String> {
     let Value::Object(note) = &result.field("sandbox")["restarted"] else {
         assert!(
@@ -48,7 +48,7 @@ fn restarted(result: &CallResult) -> Option<String> {
     Some(reason)
 }
 
-/// Stays until `name` is gone from the Engine.
+/// Waits until the container is gone from the Engine.
 async fn until_gone(container: &str) {
     eventually("the container is gone", SOON, async || {
         docker::lines(&["ps", "--all", "--quiet", "--no-trunc"])
@@ -66,7 +66,7 @@ fn bridges(container: &str) -> Vec<String> {
         .collect()
 }
 
-/// Starts a command that goes on after it has said that it runs, in a file.
+/// Starts a command, and waits until it has made the file `runs`.
 async fn start(server: &Server, command: &str) -> Pending {
     let command = json!({ "command": format!("touch runs; {command}"), "timeout_seconds": 60 });
     let (_, pending) = server.start_call("shell_exec", command).await;
@@ -82,8 +82,7 @@ async fn result(pending: Pending) -> CallResult {
     CallResult(answer["result"].clone())
 }
 
-/// A container of ours as the Engine shows it: its name, and options that make
-/// another with its labels.
+/// The name of a container, and options of `docker create` for another with its name and labels.
 fn copied(container: &str) -> (String, Vec<String>) {
     let inspected = docker::inspect("container", container);
     let labels = inspected["Config"]["Labels"].as_object().expect("labels");

@@ -1,5 +1,5 @@
-//! Long commands: answered `running`, gone on with by id, ended by `stop`; progress
-//! while they run; their whole output in a file.
+//! Long commands: answered `running`, resumed by id, ended by `stop`; progress while they run;
+//! their whole output in a file.
 
 mod output_files;
 mod progress;
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use crate::harness::{CallResult, Server, TestServer, eventually};
 
-/// Starts a command and does not wait for it. Gives its id.
+/// Starts a command without waiting for it. Returns its id.
 async fn started(server: &Server, command: &str) -> String {
     let result = server
         .call(
             "shell_exec",
-            // Its own timeout is no part of any of these tests.
+            // Long, so that its timeout does not matter in these tests.
             json!({ "command": command, "wait_seconds": 0, "timeout_seconds": 600 }),
         )
         .await;
@@ -58,7 +58,7 @@ async fn a_command_that_still_runs_is_gone_on_with_until_its_end_is_known() {
         first.text()
     );
 
-    // Still running, and all of the output so far again.
+    // Still running, with all output so far again.
     let again = resumed(&server, &id, json!({ "wait_seconds": 0 })).await;
     assert_eq!((again.outcome(), again.stdout()), ("running", "one\n"));
 
@@ -66,7 +66,7 @@ async fn a_command_that_still_runs_is_gone_on_with_until_its_end_is_known() {
     let end = resumed(&server, &id, json!({})).await;
     assert_eq!((end.outcome(), end.exit_code()), ("exited", 4));
     assert_eq!(end.stdout(), "one\ntwo\n");
-    // A lost answer loses nothing.
+    // The result can be asked for again.
     let lost = resumed(&server, &id, json!({})).await;
     assert_eq!((lost.exit_code(), lost.stdout()), (4, "one\ntwo\n"));
 }
@@ -83,7 +83,7 @@ async fn stop_ends_a_running_command_with_all_it_started() {
 }
 
 #[tokio::test]
-async fn its_timeout_ends_a_running_command_also_when_nobody_asks() {
+async fn its_timeout_ends_a_running_command_even_if_no_call_waits() {
     let server = TestServer::new().start().await;
     let arguments = json!({ "command": "sleep 7003", "timeout_seconds": 2, "wait_seconds": 0 });
     let running = server.call("shell_exec", arguments).await;
@@ -107,14 +107,14 @@ async fn a_running_command_outlives_its_client_and_its_server_and_is_found_again
     let server = TestServer::new().start().await;
     let instance = server.instance.clone();
     let id = started(&server, "until test -e go; do sleep 0.1; done; echo found").await;
-    // A client that goes away while it waits again does not end it.
+    // A client that disconnects while it waits again does not end the command.
     let (request, _pending) = server
         .start_call("shell_exec", json!({ "command_id": id }))
         .await;
     server.cancel(request).await;
     server.signal("KILL");
     drop(server);
-    // Longer than an unwatched command that nobody was told of would live.
+    // Longer than an unwatched command lives if no caller has its id.
     tokio::time::sleep(Duration::from_secs(12)).await;
     let next = TestServer::on(&instance).start().await;
     next.shell("touch go").await;
@@ -161,7 +161,7 @@ async fn a_command_and_an_id_together_or_neither_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn what_a_command_used_is_told_when_it_was_much() {
+async fn large_resource_usage_of_a_command_is_reported() {
     let server = TestServer::new().start().await;
     let busy = server
         .shell("python3 -c 'import time; x = bytearray(64 << 20); all(iter(lambda: time.process_time() < 1.5, False))'")

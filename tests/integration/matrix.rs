@@ -1,9 +1,8 @@
 //! The kill matrix: PID 1, the bridge or the Engine is killed at every stage of a sandbox
-//! and in every mode. Whatever dies, each call is answered in its time with what is true,
-//! nothing runs twice, files are old or new, the same server goes on, and nothing is left.
+//! and in every mode. After each kill every call is answered in time and truthfully, nothing runs
+//! twice, each file is the old or the new one, the same server goes on, and nothing is left.
 //!
-//! The server's own part of the matrix is in `ending`; the Engine stopped, restarted and
-//! away is in `engine_trouble`.
+//! `ending` kills the server; `engine_trouble` has an Engine that is stopped, restarted and away.
 
 mod cell;
 mod truth;
@@ -19,10 +18,10 @@ use cell::{Cell, MODES, Reached, STAGES, Victim};
 use truth::Seen;
 use world::World;
 
-/// For what happens by itself, beside dozens of other sandboxes.
+/// Deadline for something that happens without a call, next to dozens of other sandboxes.
 const SOON: Duration = Duration::from_secs(60);
 
-/// Cells that are looked at once all their calls have been answered.
+/// The cells, which are checked after all their calls were answered.
 async fn prove(world: &World, cell: Cell, reached: Reached) {
     let server = reached.server;
     let mut answers = Vec::new();
@@ -42,7 +41,7 @@ async fn prove(world: &World, cell: Cell, reached: Reached) {
     }
 }
 
-/// All of one victim, on the machine's own Engine.
+/// All cells of one victim, on the machine's Engine.
 async fn each_is_survived(victim: Victim) {
     let world = Arc::new(World::here());
     let cells = MODES.into_iter().flat_map(|mode| {
@@ -77,7 +76,7 @@ async fn the_bridge_may_die_at_every_stage_in_every_mode() {
     each_is_survived(Victim::Bridge).await;
 }
 
-/// One Engine dies once for all stages.
+/// One kill of a separate Engine, for all stages.
 async fn an_engines_end_is_survived(mode: Mode) {
     let world = World::apart().await;
     let cells = STAGES.map(|stage| Cell {

@@ -1,4 +1,4 @@
-//! What is in `packaging/`: read by the tools that will read it, where they are installed.
+//! The files of `packaging/`, read by the tools that they are for, where these are installed.
 
 mod beside;
 mod bundle;
@@ -37,7 +37,7 @@ fn not_run(why: &str) {
     eprintln!("NOT RUN: {why}");
 }
 
-/// Of what `scripts/setup-tests` installs.
+/// A program that `scripts/setup-tests` installs.
 fn not_run_but_in_ci(why: &str) {
     #[expect(clippy::disallowed_methods, reason = "no setting: where the tests run")]
     let in_ci = std::env::var_os("CI").is_some();
@@ -45,7 +45,7 @@ fn not_run_but_in_ci(why: &str) {
     not_run(why);
 }
 
-/// What it said, which must be a success. `None` where there is no such command.
+/// The output of a command, which must succeed. `None` if the command is not installed.
 fn run(command: &mut Command) -> Option<String> {
     let output = match command.stdin(Stdio::null()).output() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
@@ -65,7 +65,7 @@ fn succeeded(command: &Command, output: &Output) -> String {
 fn the_systemd_unit_is_valid_and_keeps_its_exposure() {
     let directory = Directory::new(0);
     let unit = Path::new(directory.text()).join("casemate@8080.service");
-    // It looks whether the program is there.
+    // `systemd-analyze` checks that the program exists.
     let service = text(UNIT).replace("/usr/bin/casemate", CASEMATE);
     assert!(service.contains(CASEMATE));
     std::fs::write(&unit, service).expect("a file");
@@ -106,7 +106,7 @@ fn the_settings_file_is_valid() {
         findings.clone().find(of).map(|it| it["level"].clone())
     };
     assert_eq!(level("settings"), Some("ok".into()), "{report}");
-    // What it names is for the operator to make.
+    // The operator makes the files that it names.
     assert_eq!(level("tokens"), Some("error".into()), "{report}");
     let settings = report["settings"].as_array().expect("settings").iter();
     let from = settings.filter_map(|it| it["from"].as_str());
@@ -141,7 +141,7 @@ fn every_version_is_the_crates() {
     );
 }
 
-/// Building it needs images of a registry, which tests do not: what can be read of it is.
+/// Building the image needs a registry, so the test only reads its files.
 #[test]
 fn the_image_runs_as_nobody_and_copies_what_is_there() {
     let dockerfile = text("packaging/docker/Dockerfile");
@@ -181,6 +181,11 @@ fn the_image_runs_as_nobody_and_copies_what_is_there() {
             "the build reads {kept}"
         );
     }
+    compose_is_hardened();
+}
+
+/// Reads the compose file, and lets Docker Compose check it where that is installed.
+fn compose_is_hardened() {
     let compose = text("packaging/docker/compose.yaml");
     for line in [
         "read_only: true",
@@ -191,7 +196,7 @@ fn the_image_runs_as_nobody_and_copies_what_is_there() {
     ] {
         assert!(compose.contains(line), "{line}");
     }
-    // A mount of a file outlives its replacement, and with it a token that was taken back.
+    // A mount of a file would keep the old file after a replacement, with its revoked tokens.
     assert!(!compose.contains(".toml:/"), "{compose}");
     let plugin = Command::new("docker").args(["compose", "version"]).output();
     if !plugin.is_ok_and(|output| output.status.success()) {

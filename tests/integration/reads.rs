@@ -1,4 +1,4 @@
-//! `read_file` on what is not plain UTF-8, on odd files, and against sed.
+//! `read_file` on files that are not plain UTF-8, on unusual files, and against sed.
 
 mod pages;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{CallResult, Server, TestServer, docker};
 
-/// The facts beside the text.
+/// The structured fields except the text.
 fn facts(result: &CallResult) -> &Value {
     assert!(result.0.get("structuredContent").is_none());
     &result.0["_meta"]["io.casemate/file"]
@@ -28,7 +28,7 @@ async fn lines(server: &Server, path: &str, start: u64, most: u64) -> CallResult
     server.call("read_file", arguments).await
 }
 
-/// Reads what must be answered in a second.
+/// Reads, and asserts that the answer comes within a second.
 async fn at_once(server: &Server, arguments: Value) -> CallResult {
     let read = server.call("read_file", arguments.clone());
     let answer = tokio::time::timeout(Duration::from_secs(1), read).await;

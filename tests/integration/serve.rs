@@ -1,4 +1,4 @@
-//! `serve` on stdio: both protocol eras, the Engine down, the end.
+//! `serve` over stdio: old and new protocol versions, the Engine down, the end of the server.
 
 mod messages;
 mod versions;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{TestServer, eventually};
 
-/// A place where no Engine is.
+/// An address without an Engine.
 const NOWHERE: &str = "unix:///nonexistent/docker.sock";
 
 fn modern(params: &Value) -> Value {
@@ -34,7 +34,7 @@ async fn it_answers_at_once_with_the_engine_down_and_every_call_says_what_to_do(
     assert!(result.is_error());
     assert_eq!(result.code(), "engine_unavailable");
     assert!(result.text().contains("Start Docker"), "{}", result.text());
-    // And it goes on.
+    // The server goes on.
     assert_eq!(server.list(".").await.code(), "engine_unavailable");
 }
 
@@ -84,7 +84,7 @@ async fn sigterm_ends_it_within_two_seconds_and_what_ran_with_it() {
         start.elapsed()
     );
     assert_eq!(check.shell("pgrep -f '^sleep 4243'").await.exit_code(), 1);
-    // Who waited was still told.
+    // The waiting call was still answered.
     let answer = pending.answer().await.expect("an answer");
     assert_eq!(
         answer["result"]["structuredContent"]["outcome"],

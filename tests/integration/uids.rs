@@ -1,4 +1,4 @@
-//! A uid for each user: what the kernel, the Engine and programs see of it.
+//! A uid for each user, as the kernel, the Engine and programs see it.
 
 mod kept;
 mod pools;
@@ -12,10 +12,10 @@ use casemate::config::Mode;
 
 use crate::harness::{Server, TestServer, docker};
 
-/// First of the uids that no setting names.
+/// The default first uid.
 const BASE: u32 = 65_536;
 
-/// What a command prints. Panics when it fails.
+/// The output of a command. Panics if it fails.
 async fn output(server: &Server, command: &str) -> String {
     let result = server.shell(command).await;
     assert_eq!(result.exit_code(), 0, "{command}: {}", result.0);
@@ -33,7 +33,7 @@ fn top(container: &str) -> String {
 }
 
 #[tokio::test]
-async fn programs_find_the_user_that_they_run_as_and_it_is_nobody_elses() {
+async fn programs_find_their_user_by_name_and_no_other_has_it() {
     let server = TestServer::new().user("alice").start().await;
     let who = "id -u; id -g; id -un; id -gn; whoami; echo $USER $LOGNAME $HOME; \
                python3 -c 'import getpass, os, pwd; print(getpass.getuser(), pwd.getpwuid(os.getuid()).pw_dir)'";
@@ -85,7 +85,7 @@ async fn a_user_who_deletes_everything_is_not_locked_out() {
             for container in server.instance.containers() {
                 docker::quietly(&["rm", "--force", &container]);
             }
-            // The Engine looks at the volume at each create of a container.
+            // The Engine reads the volume whenever it creates a container.
             let next = output(&server, "stat -c '%u %g %a' /workspace; touch new; ls").await;
             assert_eq!(next, format!("{uid} {uid} {permissions}\nnew"), "{mode:?}");
         }
@@ -103,13 +103,13 @@ async fn without_uids_for_users_all_share_uid_1000_and_its_name() {
     assert_eq!(seen, "1000\ncasemate\ncasemate\n1000");
     let volumes = server.instance.volumes();
     assert!(labels(&volumes[0])["io.casemate.uid"].is_null());
-    // The label decides, or its absence: not the setting of the next server.
+    // The label decides, or its absence, and not the setting of the next server.
     let next = TestServer::on(&server.instance).start().await;
     assert_eq!(output(&next, "id -u").await, "1000");
 }
 
 #[tokio::test]
-async fn an_old_volume_stays_its_users_and_one_of_a_stranger_is_refused_and_left_alone() {
+async fn an_old_volume_stays_its_users_and_a_strangers_is_refused_untouched() {
     let server = TestServer::new().start().await;
     let uid = output(&server, "touch file; id -u").await;
     let container = server.instance.container();
@@ -140,7 +140,7 @@ async fn an_old_volume_stays_its_users_and_one_of_a_stranger_is_refused_and_left
     assert_eq!(output(&server, "ls").await, "file");
 }
 
-/// What a settings error says.
+/// The text of a settings error.
 fn refused(settings: &[(&str, &str)]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_casemate"));
     let output = command.arg("serve").envs(settings.iter().copied()).output();

@@ -1,5 +1,5 @@
-//! What the kernel charges to no sandbox, attacked (docs/seccomp.md). Every attack is bounded, so
-//! that it harms nobody where it succeeds.
+//! Attacks on memory that the kernel charges to no sandbox (docs/seccomp.md). Every attack is
+//! bounded, so that it does no harm where it succeeds.
 
 mod limits;
 mod memory;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{CallResult, Server};
 
-/// What all attacks begin with.
+/// The beginning of every attack.
 const PRELUDE: &str = include_str!("walls/prelude.py");
 
 async fn run(server: &Server, script: &str) -> CallResult {
@@ -33,7 +33,7 @@ async fn attack(server: &Server, script: &str) -> Value {
     answer.unwrap_or_else(|error| panic!("{error}: {}", result.0))
 }
 
-/// A number of the host's /proc/sys or of its /proc/meminfo, in its own unit.
+/// A number from the host's /proc/sys or /proc/meminfo, in the file's unit.
 fn host(name: &str) -> i64 {
     let (path, line) = match name.strip_prefix("meminfo ") {
         Some(line) => ("/proc/meminfo".to_owned(), Some(line)),

@@ -1,5 +1,5 @@
-//! Writing: whole or not at all and once, whatever dies in the middle, however full
-//! the disk is and whoever else writes.
+//! Writing: whole or not at all, and once: when something dies in the middle, on a full disk,
+//! and with other writers.
 
 mod deadlines;
 mod disk;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::harness::{CallResult, Instance, Pending, Server, TestServer, docker};
 
-/// How long something may take that happens by itself.
+/// Deadline for something that happens without a call.
 const SOON: Duration = Duration::from_secs(10);
 
 async fn write_as(server: &Server, path: &str, content: &str, mode: &str) -> CallResult {
@@ -29,7 +29,7 @@ fn roles(container: &str, role: &str) -> Vec<String> {
         .collect()
 }
 
-/// Kills what is still there of these processes.
+/// Kills those of these processes that still run.
 fn kill(pids: &[String]) {
     let mut kill = std::process::Command::new("kill");
     let _ = kill.arg("-KILL").args(pids).output();
@@ -77,7 +77,7 @@ async fn each_mode_does_what_it_says_in_both_halves() {
     assert_eq!(server.shell("wc -c < large").await.stdout(), "6291456\n");
 }
 
-/// Content whose parts are all the same, so that a mix shows.
+/// Content of equal lines, so that a mix of two versions shows.
 fn letters(letter: u32) -> String {
     let letter = char::from_u32('a' as u32 + letter % 26).expect("a letter");
     format!("{letter}\n").repeat(100_000)
@@ -116,7 +116,7 @@ async fn two_servers_that_write_one_file_leave_one_content_and_lose_no_edit() {
     assert_eq!(first.instance.containers().len(), 1);
 }
 
-/// A server whose workspace is a disk in memory, with these options.
+/// A server whose workspace is a tmpfs, with these mount options.
 pub fn with_a_small_disk(options: &str) -> (TestServer, docker::Volume) {
     let instance = Instance::new();
     let name: InstanceName = instance.name().parse().expect("an instance");

@@ -15,7 +15,7 @@ use crate::harness::{Directory, Instance};
 struct Mounted<'a>(&'a Directory);
 
 impl<'a> Mounted<'a> {
-    /// `None` where this machine mounts none.
+    /// `None` if this machine cannot mount it.
     #[expect(clippy::print_stderr, reason = "a test that does not run says why")]
     fn new(directory: &'a Directory) -> Option<Self> {
         let mount = Command::new("mount")
@@ -58,7 +58,7 @@ async fn with_a_full_disk_calls_are_refused_until_a_line_can_be_written_again() 
     let server = audited(&instance, &directory).env("CASEMATE_ADMIN", "0");
     let mut server = server.start_http().await;
     server.shell("echo a > file").await;
-    // All that is left: writing ends with an error.
+    // Fills the rest of the disk: the write ends with an error.
     let _ = fs::write(mounted.filler(), vec![0; 1 << 20]);
     let mut done = 0;
     let withheld = loop {
@@ -108,7 +108,7 @@ async fn with_a_full_disk_calls_are_refused_until_a_line_can_be_written_again() 
 }
 
 #[tokio::test]
-async fn a_disk_that_is_full_behind_the_first_line_of_a_file_leaves_no_gap_in_the_chain() {
+async fn a_disk_that_fills_up_in_a_new_file_leaves_no_gap_in_the_chain() {
     let directory = Directory::new(0);
     let Some(mounted) = Mounted::new(&directory) else {
         return;
@@ -129,7 +129,7 @@ async fn a_disk_that_is_full_behind_the_first_line_of_a_file_leaves_no_gap_in_th
         outcome: "begun".to_owned(),
     };
     audit.removal(removal("fits")).await.expect("written");
-    // One page is free then: room for the first line, and not for all of the next.
+    // One page is free then: enough for the first line, but not for all of the next.
     let _ = fs::write(mounted.filler(), vec![0; 1 << 20]);
     let filler = fs::OpenOptions::new().write(true).open(mounted.filler());
     let filler = filler.expect("there");

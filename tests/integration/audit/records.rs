@@ -1,4 +1,4 @@
-//! What the lines say.
+//! The content of the lines.
 
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ async fn every_call_has_one_line_that_says_whose_it_was_and_not_what_was_in_it()
     assert_eq!(first["container"], container.as_str());
     assert_eq!(first["server"]["instance"], instance.name());
     assert!(first["duration_ms"].as_u64() > Some(0), "{first}");
-    // What was refused before it came to one.
+    // The refused call never reached a container.
     assert_eq!(calls[2]["container"], Value::Null);
     let all = lines(&directory);
     let kinds = all.iter().map(|line| &line["kind"]);

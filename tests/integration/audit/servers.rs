@@ -17,7 +17,7 @@ async fn a_killed_server_loses_no_line_and_the_next_seals_what_it_left() {
     }
     server.child.kill().await.expect("killed");
     assert_eq!(calls(&directory).len(), 20);
-    // As a kill in the middle of a line would leave it.
+    // The file as a kill in the middle of a line leaves it.
     let file = files(&directory).remove(0);
     let text = fs::read_to_string(&file).expect("text");
     fs::write(&file, text.clone() + r#"{"seq":22,"pre"#).expect("written");
@@ -27,7 +27,7 @@ async fn a_killed_server_loses_no_line_and_the_next_seals_what_it_left() {
 
     let next = audited(&instance, &directory).start().await;
     next.list(".").await;
-    // Also while it runs.
+    // It verifies even while the server runs.
     let (output, said) = verify(directory.text());
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(
@@ -36,7 +36,7 @@ async fn a_killed_server_loses_no_line_and_the_next_seals_what_it_left() {
     );
     assert!(next.end().await.success());
 
-    // What is no tear is told from one, by file and line.
+    // A change is told apart from an unfinished line, by file and line.
     let sealed = fs::read_to_string(&file).expect("text");
     fs::write(&file, sealed.replacen("list_files", "read_file!", 1)).expect("written");
     let (output, said) = verify(directory.text());

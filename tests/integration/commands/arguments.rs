@@ -1,13 +1,12 @@
 //! Arguments that are refused, and unusual ones that are not.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::TestServer;
 
-#[tokio::test]
-async fn arguments_that_cannot_be_are_refused_by_name_and_the_server_goes_on() {
-    let server = TestServer::new().start().await;
-    for (arguments, parts) in [
+/// Unknown names and impossible commands, and parts of the error for each.
+fn wrong_names_and_commands() -> Vec<(Value, [&'static str; 2])> {
+    vec![
         (json!({}), ["`command`", "`command_id`"]),
         (json!({ "comand": "true" }), ["`comand`", "`command`"]),
         (
@@ -36,67 +35,59 @@ async fn arguments_that_cannot_be_are_refused_by_name_and_the_server_goes_on() {
             json!({ "command": "#".repeat(2 << 20) }),
             ["`command`", "1048576"],
         ),
+    ]
+}
+
+/// Impossible values of the other arguments, and parts of the error for each.
+fn wrong_values() -> Vec<(Value, [&'static str; 2])> {
+    let with = |name: &str, value: Value| json!({ "command": "true", name: value });
+    vec![
         (
-            json!({ "command": "true", "timeout_seconds": 0 }),
+            with("timeout_seconds", json!(0)),
             ["`timeout_seconds`", "1 to 3600"],
         ),
         (
-            json!({ "command": "true", "timeout_seconds": 3601 }),
+            with("timeout_seconds", json!(3601)),
             ["`timeout_seconds`", "1 to 3600"],
         ),
         (
-            json!({ "command": "true", "timeout_seconds": -1 }),
+            with("timeout_seconds", json!(-1)),
             ["`timeout_seconds`", "1 to 3600"],
         ),
         (
-            json!({ "command": "true", "timeout_seconds": 1e30 }),
+            with("timeout_seconds", json!(1e30)),
             ["`timeout_seconds`", "1 to 3600"],
         ),
         (
-            json!({ "command": "true", "timeout_seconds": "3" }),
+            with("timeout_seconds", json!("3")),
             ["`timeout_seconds`", "\"timeout_seconds\":3"],
         ),
         (
-            json!({ "command": "true", "env": "{\"A\":\"b\"}" }),
+            with("env", json!("{\"A\":\"b\"}")),
             ["`env`", "\"env\":{\"A\":\"b\"}"],
         ),
+        (with("cwd", json!("a\0b")), ["`cwd`", "NUL"]),
+        (with("cwd", json!("a/".repeat(5000))), ["`cwd`", "4096"]),
+        (with("env", json!({ "A=B": "c" })), ["`env`", "A=B"]),
+        (with("env", json!({ "A\0B": "c" })), ["`env`", "NUL"]),
+        (with("env", json!({ "": "c" })), ["`env`", "empty"]),
+        (with("env", json!({ "A": "b\0c" })), ["`env`", "NUL"]),
+        (with("env", json!({ "A": 1 })), ["`env", "string"]),
         (
-            json!({ "command": "true", "cwd": "a\0b" }),
-            ["`cwd`", "NUL"],
-        ),
-        (
-            json!({ "command": "true", "cwd": "a/".repeat(5000) }),
-            ["`cwd`", "4096"],
-        ),
-        (
-            json!({ "command": "true", "env": { "A=B": "c" } }),
-            ["`env`", "A=B"],
-        ),
-        (
-            json!({ "command": "true", "env": { "A\0B": "c" } }),
-            ["`env`", "NUL"],
-        ),
-        (
-            json!({ "command": "true", "env": { "": "c" } }),
-            ["`env`", "empty"],
-        ),
-        (
-            json!({ "command": "true", "env": { "A": "b\0c" } }),
-            ["`env`", "NUL"],
-        ),
-        (
-            json!({ "command": "true", "env": { "A": 1 } }),
-            ["`env", "string"],
-        ),
-        (
-            json!({ "command": "true", "env": { "A": "b".repeat(128 << 10) } }),
+            with("env", json!({ "A": "b".repeat(128 << 10) })),
             ["`env`", "131072"],
         ),
         (
-            json!({ "command": "true", "stdin": "a".repeat((1 << 20) + 1) }),
+            with("stdin", json!("a".repeat((1 << 20) + 1))),
             ["`stdin`", "1048576"],
         ),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn impossible_arguments_are_refused_by_name_and_the_server_goes_on() {
+    let server = TestServer::new().start().await;
+    for (arguments, parts) in wrong_names_and_commands().into_iter().chain(wrong_values()) {
         let shown: String = arguments.to_string().chars().take(60).collect();
         let result = server.call("shell_exec", arguments).await;
         assert!(result.is_error(), "{shown}");
@@ -106,7 +97,7 @@ async fn arguments_that_cannot_be_are_refused_by_name_and_the_server_goes_on() {
         }
         assert!(result.text().len() < 500, "{shown}: {}", result.text());
     }
-    // What strict frameworks send for whatever is optional, and a number as some write it.
+    // Strict frameworks send null for optional arguments, and some write 30 as 30.0.
     let nulls = json!({
         "command": "echo $A", "timeout_seconds": 30.0, "wait_seconds": null, "cwd": null,
         "env": null, "stdin": null, "command_id": null, "stop": null,
@@ -115,7 +106,7 @@ async fn arguments_that_cannot_be_are_refused_by_name_and_the_server_goes_on() {
     let nulls =
         json!({ "path": ".", "depth": 1.0, "pattern": null, "limit": null, "cursor": null });
     assert!(!server.call("list_files", nulls).await.is_error());
-    // What is odd and possible is no error.
+    // Unusual arguments that can work are no error.
     let env = json!({ "LD_PRELOAD": "/nowhere.so", "BASH_ENV": "/nowhere", "A.B-C": "d" });
     let odd = json!({ "command": "env | grep -c ^A.B-C=d", "env": env });
     assert_eq!(server.call("shell_exec", odd).await.stdout(), "1\n");

@@ -32,7 +32,7 @@ async fn commands_of_one_user_run_at_the_same_time_and_each_gets_its_own_answer(
         .env("CASEMATE_CALLS_PER_USER", "64")
         .start()
         .await;
-    // Each ends only when all are there.
+    // Each ends only when all have started.
     server.shell("mkdir met").await;
     let meet = |n| {
         format!("touch met/{n}; until [ $(ls met | wc -l) = 10 ]; do sleep 0.02; done; echo {n}")
@@ -47,7 +47,7 @@ async fn commands_of_one_user_run_at_the_same_time_and_each_gets_its_own_answer(
         });
         assert_eq!(facts(result), wanted);
     }
-    // More than may run at once wait for their turn.
+    // Commands above the limit wait for their turn.
     let narrow = TestServer::on(&server.instance)
         .env("CASEMATE_CALLS_PER_USER", "2")
         .start()

@@ -8,11 +8,11 @@ use super::{BACK, facts, runs, timed, until_it_runs};
 use crate::harness::{TestServer, docker, eventually};
 
 #[tokio::test]
-async fn at_its_timeout_a_command_is_back_within_a_second_and_nothing_of_it_is_left() {
+async fn a_command_ends_within_a_second_of_its_timeout_and_leaves_nothing() {
     let server = TestServer::new().start().await;
     server.shell("true").await;
     let container = server.instance.container();
-    // All at once: none may spoil the end of another.
+    // All at once: no end may disturb another.
     let trees = [
         "(setsid sleep 7101 &); sleep 7101",
         "trap '' TERM INT HUP; sleep 7102 & while :; do sleep 1; done",
@@ -70,7 +70,7 @@ async fn code_that_kills_or_stops_its_supervisor_gains_nothing() {
     ];
     for tree in trees {
         let (result, elapsed) = timed(server.shell_within(tree, 5)).await;
-        // What wait() says of its process, and never that the sandbox is gone.
+        // The status that wait() gave for its process, and never that the sandbox is gone.
         assert_eq!(result.outcome(), "signaled", "{tree}: {}", result.0);
         assert_eq!(result.field("signal"), "SIGKILL", "{tree}");
         assert!(elapsed < BACK, "{tree}: {elapsed:?}");
@@ -92,7 +92,7 @@ async fn a_cancelled_call_ends_its_tree_and_frees_its_slot() {
     let command = json!({ "command": "(setsid sleep 7301 &); trap '' TERM; sleep 7301", "timeout_seconds": 60 });
     let (running, unanswered) = server.start_call("shell_exec", command).await;
     until_it_runs(&server.instance, "sleep 7301").await;
-    // One that waits for its turn can be cancelled too, and is never run.
+    // A waiting call can be cancelled too, and is never run.
     let (waiting, never_run) = server
         .start_call("shell_exec", json!({ "command": "touch ran" }))
         .await;
@@ -106,7 +106,7 @@ async fn a_cancelled_call_ends_its_tree_and_frees_its_slot() {
     let (next, elapsed) = timed(server.shell("ls -A ran; echo next")).await;
     assert_eq!(next.stdout(), "next\n");
     assert!(elapsed < BACK, "{elapsed:?}");
-    // Who has cancelled waits for no answer, and gets none (MCP, Cancellation).
+    // A cancelled request gets no answer (MCP, Cancellation).
     for pending in [unanswered, never_run] {
         let answer = tokio::time::timeout(Duration::from_millis(200), pending.answer()).await;
         assert!(answer.is_err(), "{answer:?}");
@@ -115,7 +115,7 @@ async fn a_cancelled_call_ends_its_tree_and_frees_its_slot() {
 }
 
 #[tokio::test]
-async fn when_the_server_is_killed_what_it_ran_is_gone_although_no_server_is_left() {
+async fn the_commands_of_a_killed_server_end_even_if_no_server_is_left() {
     let mut server = TestServer::new().start().await;
     server.shell("true").await;
     let container = server.instance.container();
@@ -135,7 +135,7 @@ async fn when_the_server_is_killed_what_it_ran_is_gone_although_no_server_is_lef
 }
 
 #[tokio::test]
-async fn a_child_that_was_left_behind_holds_nobody_up_and_lives_on() {
+async fn a_child_in_the_background_delays_no_answer_and_lives_on() {
     let server = TestServer::new().start().await;
     server.shell("true").await;
     let (result, elapsed) = timed(server.shell("sleep 7501 & echo x")).await;
@@ -160,7 +160,7 @@ async fn a_child_that_was_left_behind_holds_nobody_up_and_lives_on() {
         .shell("pgrep -af 'sleep 750[0-9]' | cut -d' ' -f2- | grep -v pgrep | sort")
         .await;
     assert_eq!(result.stdout(), "sleep 7501\nsleep 7502\n");
-    // It is the user's own: so is its end.
+    // It belongs to the user, who may end it.
     assert_eq!(server.shell("pkill -f '^sleep 750'").await.exit_code(), 0);
     assert_eq!(server.shell("pgrep -c sleep").await.stdout(), "0\n");
 }

@@ -8,8 +8,11 @@ use serde_json::json;
 use super::{BACK, runs, timed, until_it_runs};
 use crate::harness::{CallResult, TestServer, docker, eventually};
 
+/// Takes 2 GiB of memory.
+const HUNGRY: &str = "python3 -c 'x = bytearray(2 << 30); x[::4096] = b\"x\" * (2 << 18)'";
+
 #[tokio::test]
-async fn out_of_memory_is_said_of_the_command_it_happened_to_and_of_no_other() {
+async fn out_of_memory_is_reported_for_the_command_it_happened_to_only() {
     let server = TestServer::new()
         .env("CASEMATE_MEMORY", "96m")
         .start()
@@ -24,11 +27,10 @@ async fn out_of_memory_is_said_of_the_command_it_happened_to_and_of_no_other() {
     until_it_runs(&server.instance, "sleep 7601").await;
     let container = server.instance.container();
     let pid = docker::pid(&container);
-    let hungry = "python3 -c 'x = bytearray(2 << 30); x[::4096] = b\"x\" * (2 << 18)'";
     for command in [
-        hungry,
-        &format!("exec {hungry}"),
-        &format!("{hungry}; exit $?"),
+        HUNGRY,
+        &format!("exec {HUNGRY}"),
+        &format!("{HUNGRY}; exit $?"),
     ] {
         let result = server.shell(command).await;
         assert_eq!(result.outcome(), "out_of_memory", "{}", result.0);
@@ -43,9 +45,9 @@ async fn out_of_memory_is_said_of_the_command_it_happened_to_and_of_no_other() {
             result.text()
         );
     }
-    // A shell that goes on after it has another outcome, and both halves say what happened.
+    // If the shell continues, the outcome differs, and both forms say what happened.
     let result = server
-        .shell(&format!("{hungry} 2> /dev/null; echo after $?"))
+        .shell(&format!("{HUNGRY} 2> /dev/null; echo after $?"))
         .await;
     assert_eq!(
         (result.outcome(), result.stdout()),
@@ -57,7 +59,7 @@ async fn out_of_memory_is_said_of_the_command_it_happened_to_and_of_no_other() {
         "the text half is silent: {}",
         result.text()
     );
-    // A KILL of the user's own is no lack of memory.
+    // A KILL by the user is not reported as lack of memory.
     assert_eq!(server.shell("kill -KILL $$").await.outcome(), "signaled");
     server.shell("pkill -f '^sleep 7601'").await;
     let beside = CallResult(beside.answer().await.expect("an answer")["result"].clone());
@@ -71,10 +73,10 @@ async fn out_of_memory_is_said_of_the_command_it_happened_to_and_of_no_other() {
     assert_eq!(docker::pid(&container), pid);
 }
 
-/// A fork bomb that its shell stays with.
+/// A fork bomb in the foreground.
 const BOMB: &str = "bomb() { bomb | bomb & }; bomb; sleep 7701";
 
-/// The classical one: its shell ends at once.
+/// The classic one, in the background: its shell ends at once.
 const LEFT_BOMB: &str = "bomb() { bomb | bomb & }; bomb";
 
 #[tokio::test]
@@ -106,7 +108,7 @@ async fn a_fork_bomb_ends_at_its_timeout_and_others_never_notice() {
 }
 
 #[tokio::test]
-async fn a_fork_bomb_that_its_shell_left_behind_does_not_take_the_sandbox() {
+async fn a_fork_bomb_in_the_background_does_not_take_the_sandbox() {
     let server = TestServer::new().start().await;
     server.shell("true").await;
     let container = server.instance.container();
@@ -159,7 +161,7 @@ while True:
     })
     .await;
     let container = server.instance.container();
-    // One may still find a place; what it says is true either way.
+    // A call may still find a free process; its answer is true either way.
     eventually("a call is refused", Duration::from_secs(30), async || {
         let (result, elapsed) = timed(server.shell("echo a")).await;
         assert!(elapsed < Duration::from_secs(4), "{elapsed:?}");
@@ -172,7 +174,7 @@ while True:
         }
     })
     .await;
-    // File work needs no process.
+    // File calls need no process.
     assert!(
         !server
             .write("note", "written at the limit")

@@ -4,19 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::harness::TestServer;
+use crate::harness::{Server, TestServer};
 
-#[tokio::test]
-async fn directory_environment_input_and_script_are_what_was_given() {
-    let server = TestServer::new().start().await;
+/// Runs in `cwd`, or answers `bad_cwd` and runs nothing.
+async fn directories(server: &Server) {
     let shell = async |arguments: Value| server.call("shell_exec", arguments).await;
-    // What a shell keeps to itself goes with it, files stay.
-    server
-        .shell("mkdir -p sub/dir; echo kept > file; cd /tmp; export GONE=1")
-        .await;
-    let next = server.shell("pwd; cat file; echo [$GONE]").await;
-    assert_eq!(next.stdout(), "/workspace\nkept\n[]\n");
-    // Directory.
     for (cwd, there) in [
         ("/tmp", "/tmp"),
         ("sub/dir", "/workspace/sub/dir"),
@@ -42,7 +34,11 @@ async fn directory_environment_input_and_script_are_what_was_given() {
         );
     }
     assert_eq!(server.shell("test -e ran").await.exit_code(), 1);
-    // Environment.
+}
+
+/// Gets the variables of the call, those of every command, and none of the server.
+async fn environment(server: &Server) {
+    let shell = async |arguments: Value| server.call("shell_exec", arguments).await;
     let env = json!({ "GREETING": "hi = \"you\"\nthere", "EMPTY": "", "CI": "mine" });
     let command = "printf '%s|%s|%s' \"$GREETING\" \"${EMPTY-unset}\" $CI";
     let result = shell(json!({ "command": command, "env": env })).await;
@@ -56,7 +52,11 @@ async fn directory_environment_input_and_script_are_what_was_given() {
     );
     let servers_own = |line: &&str| line.starts_with("CASEMATE") || line.starts_with("DOCKER");
     assert!(!lines.iter().any(servers_own), "{lines:?}");
-    // Input: empty unless given, up to its bound.
+}
+
+/// Reads standard input: empty unless given, up to its bound.
+async fn input(server: &Server) {
+    let shell = async |arguments: Value| server.call("shell_exec", arguments).await;
     assert_eq!(server.shell("cat; echo end").await.stdout(), "end\n");
     let input = "0123456789abcde\n".repeat(1 << 16);
     let result = shell(json!({ "command": "wc -c; cat", "stdin": input })).await;
@@ -66,14 +66,18 @@ async fn directory_environment_input_and_script_are_what_was_given() {
         .shell("yes 0123456789abcde | head -c 1048576 | sha256sum")
         .await;
     assert_eq!(result.stdout(), file.stdout());
-    // Nobody reads it: no matter.
+    // An input that the command does not read does no harm.
     assert_eq!(
         shell(json!({ "command": "echo end", "stdin": input }))
             .await
             .stdout(),
         "end\n"
     );
-    // A script of any length up to its bound, also past what an argument can hold.
+}
+
+/// Runs a script of any length up to its bound, even longer than one argument may be.
+async fn scripts(server: &Server) {
+    let shell = async |arguments: Value| server.call("shell_exec", arguments).await;
     for length in [100 << 10, 128 << 10, 1 << 20] {
         let (begin, end) = ("echo $0 $BASHPID\n#", "\nprintf end; exit 3");
         let script = format!(
@@ -96,9 +100,24 @@ async fn directory_environment_input_and_script_are_what_was_given() {
 }
 
 #[tokio::test]
-async fn a_script_means_the_same_whatever_its_beginning_and_its_length() {
+async fn a_command_gets_the_directory_environment_input_and_script_given() {
     let server = TestServer::new().start().await;
-    // At the top level `return` is an error, and what is after it runs.
+    // The shell's own state ends with it; files stay.
+    server
+        .shell("mkdir -p sub/dir; echo kept > file; cd /tmp; export GONE=1")
+        .await;
+    let next = server.shell("pwd; cat file; echo [$GONE]").await;
+    assert_eq!(next.stdout(), "/workspace\nkept\n[]\n");
+    directories(&server).await;
+    environment(&server).await;
+    input(&server).await;
+    scripts(&server).await;
+}
+
+#[tokio::test]
+async fn a_script_means_the_same_with_any_beginning_and_any_length() {
+    let server = TestServer::new().start().await;
+    // At the top level `return` is an error, and the rest of the script runs.
     let short = "return 3 2>/dev/null; echo on";
     let long = format!("{short} # {}", "x".repeat(200_000));
     for script in [short, &long] {
@@ -110,7 +129,7 @@ async fn a_script_means_the_same_whatever_its_beginning_and_its_length() {
             result.0
         );
     }
-    // Neither is an option of the shell.
+    // Neither is treated as an option of the shell.
     for (script, said) in [
         ("-c 'echo no'", "-c: command not found"),
         ("+x", "+x: command not found"),
@@ -121,7 +140,7 @@ async fn a_script_means_the_same_whatever_its_beginning_and_its_length() {
     }
     let unix = server.shell("echo one\r\necho two\r\n").await;
     assert_eq!(unix.stdout(), "one\ntwo\n");
-    // What Python printed before it was killed is there.
+    // The output that Python wrote before it was killed is there.
     let killed = server
         .shell_within("python3 -c 'print(1); import time; time.sleep(60)'", 2)
         .await;

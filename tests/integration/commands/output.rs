@@ -16,7 +16,7 @@ fn parts(stream: &str) -> (&str, u64, &str) {
         .expect("a number");
     let (head, tail) = stream
         .split_once(&format!("{}\n", markers[0]))
-        .expect("one line of its own");
+        .expect("the marker is a whole line");
     (head, count.parse().expect("a number"), tail)
 }
 
@@ -33,7 +33,7 @@ async fn long_output_is_cut_to_head_and_tail_with_exact_counts() {
     assert_eq!((head.len() + tail.len()) as u64 + left_out, bytes);
     assert!(head.starts_with("1\n2\n3\n") && head.ends_with('\n'));
     assert!(tail.ends_with("\n999999\n1000000\n"));
-    // Both parts consist of whole lines, and follow on each other.
+    // Both parts consist of whole lines and are contiguous with the omitted part.
     let first_left_out = head.lines().count() + 1;
     let first_of_tail: usize = tail
         .lines()
@@ -60,7 +60,7 @@ async fn long_output_is_cut_to_head_and_tail_with_exact_counts() {
     assert_eq!(result.field("stdout_bytes"), 300_000_000);
     assert_eq!((head.len() + tail.len()) as u64 + left_out, 300_000_000);
     assert_eq!((result.outcome(), result.exit_code()), ("exited", 5));
-    // One line without an end, of characters of several bytes.
+    // One unfinished line, of multi-byte characters.
     let result = server.shell("yes 日 | head -n 100000 | tr -d '\\n'").await;
     let (head, left_out, tail) = parts(result.stdout());
     let (head, tail) = (head.trim_end_matches('\n'), tail);
@@ -87,12 +87,12 @@ async fn two_streams_share_what_is_shown_and_binary_output_breaks_nothing() {
         );
         assert!(part.0.len() + part.2.len() <= SHOWN / 2, "{name}");
     }
-    // Each half has all of it.
+    // Both forms have all of it.
     assert_eq!(
         result.text(),
         format!("{}[stderr]\n{}", result.stdout(), result.stderr())
     );
-    // A quiet stream leaves its share to the loud one.
+    // A short stream leaves its share to the long one.
     let result = server.shell("seq 5300; echo quiet >&2").await;
     assert!(
         result.0["structuredContent"].get("truncated").is_none(),

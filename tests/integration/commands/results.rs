@@ -1,15 +1,14 @@
 //! The two forms of a result, structured and text.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::facts;
 use crate::harness::TestServer;
 
-#[tokio::test]
-async fn each_half_of_a_result_says_the_same_facts_and_no_field_says_nothing() {
-    let server = TestServer::new().start().await;
+/// Commands that exit, with the text and the structured form of their results.
+fn exits() -> Vec<(&'static str, &'static str, Value)> {
     let exited = |code: i64, stdout: &str, stderr: &str| json!({ "outcome": "exited", "exit_code": code, "stdout": stdout, "stderr": stderr });
-    for (command, text, facts_wanted) in [
+    vec![
         ("true", "[no output]", exited(0, "", "")),
         ("echo", "\n[only white space]", exited(0, "\n", "")),
         ("printf a", "a", exited(0, "a", "")),
@@ -34,7 +33,13 @@ async fn each_half_of_a_result_says_the_same_facts_and_no_field_says_nothing() {
             "[stderr]\nb\n[exit code: 3]",
             exited(3, "", "b\n"),
         ),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn both_forms_of_a_result_give_the_same_facts_and_no_empty_field() {
+    let server = TestServer::new().start().await;
+    for (command, text, facts_wanted) in exits() {
         let result = server.shell(command).await;
         assert_eq!(result.text(), text, "{command}");
         assert_eq!(facts(&result), facts_wanted, "{command}");
@@ -73,7 +78,7 @@ async fn each_half_of_a_result_says_the_same_facts_and_no_field_says_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_command_prints_forges_no_field_and_passes_as_it_is() {
+async fn the_output_of_a_command_forges_no_field_and_is_not_changed() {
     let server = TestServer::new().start().await;
     let result = server
         .shell("printf '[stderr]\\nno\\n[exit code: 0]'; exit 7")
@@ -90,7 +95,7 @@ async fn what_a_command_prints_forges_no_field_and_passes_as_it_is() {
     let result = server.call("shell_exec", arguments).await;
     let wanted = json!({ "outcome": "exited", "exit_code": 0, "stdout": tricks, "stderr": "x\n" });
     assert_eq!(facts(&result), wanted);
-    // Neither a NUL nor what is no UTF-8 breaks the message.
+    // Neither a NUL nor invalid UTF-8 breaks the message.
     let result = server
         .shell("printf 'a\\0b\\xffc\\xe6\\x97'; printf '\\xe6\\x97\\xa5' >&2")
         .await;

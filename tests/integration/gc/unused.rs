@@ -2,21 +2,10 @@
 
 use super::*;
 
-#[tokio::test]
-async fn an_unused_workspace_goes_after_its_backup_and_what_is_held_used_or_foreign_stays() {
-    // Its own: no image that another test uses is then one that was replaced.
-    let image = docker::Image::from_tools("true", &[]);
-    let instance = Instance::new();
-    unused(&instance, &image, &["ada", "bob", "held"]).await;
-    let hold = |args: &[&str]| {
-        let args = [&["hold", "held", "--issuer", "local"], args].concat();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_casemate"));
-        let command = command.args(args).env("CASEMATE_INSTANCE", instance.name());
-        command.output().expect("it runs")
-    };
-    assert!(hold(&[]).status.success());
+/// Volumes that look like workspaces: one with our labels and a foreign name, and one with our
+/// prefix and no labels of a user.
+fn foreign_volumes(instance: &Instance) -> [String; 2] {
     let label = |name: &str, value: &str| format!("--label=io.casemate.{name}={value}");
-    // Our labels, and a name of somebody's; our prefix, and no labels of a user.
     let foreign = format!("{}-foreign", instance.name());
     let labels = ["instance", "user", "issuer"].map(|name| match name {
         "instance" => label(name, instance.name()),
@@ -28,11 +17,44 @@ async fn an_unused_workspace_goes_after_its_backup_and_what_is_held_used_or_fore
     ]);
     let lacking = format!("casemate-{}-ada-000000000000", instance.name());
     docker::output(&["volume", "create", &labels[0], &lacking]);
+    [foreign, lacking]
+}
+
+/// Neither `rm --volume` nor `restore` touches the workspace that is held.
+fn held_is_refused(instance: &Instance) {
+    let nowhere = Directory::new(0);
+    for args in [
+        &["rm", "held", "--volume"][..],
+        &["restore", "held", "--from", nowhere.text()],
+    ] {
+        let output = instance.command(args).output().expect("it runs");
+        let errors = text(&output.stderr);
+        assert!(
+            !output.status.success() && errors.contains("is held"),
+            "{errors}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_unused_workspace_is_removed_after_its_backup_unless_held_or_foreign() {
+    // A separate image: one of another test would count as replaced.
+    let image = docker::Image::from_tools("true", &[]);
+    let instance = Instance::new();
+    unused(&instance, &image, &["ada", "bob", "held"]).await;
+    let hold = |args: &[&str]| {
+        let args = [&["hold", "held", "--issuer", "local"], args].concat();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_casemate"));
+        let command = command.args(args).env("CASEMATE_INSTANCE", instance.name());
+        command.output().expect("it runs")
+    };
+    assert!(hold(&[]).status.success());
+    let [foreign, lacking] = foreign_volumes(&instance);
 
     let (here, made) = (Here::new(&instance, &image), Arc::default());
     let mut gc = here.gc(backup(&made, Ok("a backup".to_owned())));
     planned(&mut gc, &["ada", "bob"]).await;
-    // Who comes back is no candidate any more.
+    // A user who comes back is no longer a candidate.
     let bob = TestServer::on(&instance).user("bob").image(image.name());
     let bob = bob.start().await;
     assert_eq!(bob.read("file").await.text(), "a");
@@ -48,11 +70,11 @@ async fn an_unused_workspace_goes_after_its_backup_and_what_is_held_used_or_fore
     );
     assert_eq!(made.load(Ordering::Relaxed), 1);
     let volumes = instance.volumes();
-    // Of bob, of the one that is held, its hold, and the two that are none of ours.
+    // Bob's, the held one, its hold, and the two that are not ours.
     assert_eq!(volumes.len(), 5, "{volumes:?}");
     assert!(volumes.contains(&foreign) && volumes.contains(&lacking));
     let mut removed = removals(&here.audit);
-    // Images of tests that ran before may go too.
+    // Images of earlier tests may be removed too.
     removed.retain(|(name, _)| name.contains(instance.name()));
     let outcomes: Vec<_> = removed
         .iter()
@@ -60,26 +82,15 @@ async fn an_unused_workspace_goes_after_its_backup_and_what_is_held_used_or_fore
         .collect();
     assert_eq!(json!(outcomes), json!(["begun", "done"]));
 
-    let rm = Command::new(env!("CARGO_BIN_EXE_casemate"))
-        .args(["rm", "held", "--volume"])
-        .env("CASEMATE_INSTANCE", instance.name())
-        .output()
-        .expect("it runs");
-    assert!(!rm.status.success() && text(&rm.stderr).contains("is held"));
-    let nowhere = Directory::new(0);
-    let restore = instance
-        .command(&["restore", "held", "--from", nowhere.text()])
-        .output()
-        .expect("it runs");
-    assert!(!restore.status.success() && text(&restore.stderr).contains("is held"));
+    held_is_refused(&instance);
     assert!(hold(&["--release"]).status.success());
     assert!(!hold(&["--release"]).status.success());
     here.manager.close().await;
 }
 
 #[tokio::test]
-async fn without_its_backup_or_when_it_was_used_meanwhile_a_workspace_stays() {
-    // Its own: no image that another test uses is then one that was replaced.
+async fn a_workspace_stays_without_its_backup_or_if_it_was_used_since() {
+    // A separate image: one of another test would count as replaced.
     let image = docker::Image::from_tools("true", &[]);
     let instance = Instance::new();
     unused(&instance, &image, &["ada"]).await;

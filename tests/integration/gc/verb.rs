@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn gc_says_what_it_would_remove_removes_that_and_completes_what_a_kill_left() {
+async fn gc_removes_what_its_plan_lists_and_completes_what_a_kill_left() {
     let (instance, other, audit) = (Instance::new(), Instance::new(), Directory::new(0));
     let ours = |of: &str| never_started(&[("instance", of), ("user", "gone"), ("issuer", "local")]);
     let abandoned: Vec<_> = (0..12).map(|_| ours(instance.name())).collect();
@@ -13,7 +13,7 @@ async fn gc_says_what_it_would_remove_removes_that_and_completes_what_a_kill_lef
         never_started(&[("user", "gone"), ("issuer", "local")]),
         never_started(&[]),
     ];
-    // Only time makes them old.
+    // They have to age: there is no event to wait for.
     tokio::time::sleep(ABANDONED).await;
     let young = ours(instance.name());
     let left = || abandoned.iter().filter(|one| is_there(one)).count();
@@ -46,7 +46,7 @@ async fn gc_says_what_it_would_remove_removes_that_and_completes_what_a_kill_lef
     killed.kill().expect("killed");
     killed.wait().expect("it ends");
     assert_eq!(left(), abandoned.len() - 3);
-    // Of the fourth it is known that it was to go.
+    // The fourth has the line `begun`.
     assert_eq!(removals(&audit).len(), 7);
 
     let rest = gc(&instance, &audit, &[]);

@@ -38,7 +38,7 @@ pub const MODERN: &str = "2026-07-28";
 /// A server that listens. Dropping it kills it.
 #[derive(Debug)]
 pub struct HttpServer {
-    /// Where its containers are.
+    /// The instance of its containers.
     pub instance: Instance,
     /// The process.
     pub child: Child,
@@ -71,7 +71,7 @@ impl TestServer {
     }
 }
 
-/// Reads where it listens, and passes on what else it says.
+/// Reads its addresses from its log, and passes the other lines on.
 async fn listening(errors: ChildStderr) -> (Option<SocketAddr>, SocketAddr) {
     let mut errors = BufReader::new(errors);
     let mut said = tokio::io::stderr();
@@ -119,7 +119,7 @@ impl HttpServer {
             .header("accept", "application/json, text/event-stream")
     }
 
-    /// Sends it over a connection of its own. Dropping the answer closes that.
+    /// Sends it over a new connection, which is closed when the answer is dropped.
     pub async fn send(&self, request: Builder, body: impl Into<Bytes>) -> Answer {
         self.send_to(self.address, request, body).await
     }
@@ -192,7 +192,7 @@ impl HttpServer {
         assert!(status.expect("kill").success());
     }
 
-    /// How it ends.
+    /// Its exit status.
     pub async fn wait(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(END, self.child.wait()).await;
         ended.expect("it ends in time").expect("an exit status")

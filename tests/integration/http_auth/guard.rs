@@ -1,4 +1,4 @@
-//! The names that the server is called by, and the pages that may call it.
+//! The server's host names, and the pages that may call it.
 
 mod other_sites;
 
@@ -6,7 +6,7 @@ use hyper::Request;
 
 use super::*;
 
-/// Every route, and one that there is not.
+/// Every route, and one that does not exist.
 const PATHS: [&str; 6] = [
     "/mcp",
     "/sse",
@@ -126,8 +126,24 @@ async fn the_operator_lists_names_and_origins() {
     }
 }
 
+/// Headers that a listed page may send.
+const SENT_BY_PAGES: [&str; 12] = [
+    "authorization",
+    "content-type",
+    "mcp-protocol-version",
+    "mcp-method",
+    "mcp-name",
+    "mcp-session-id",
+    "last-event-id",
+    "x-casemate-user",
+    "range",
+    "if-match",
+    "if-none-match",
+    "if-range",
+];
+
 #[tokio::test]
-async fn a_preflight_is_answered_before_anybody_is_known_and_only_to_listed_pages() {
+async fn a_preflight_is_answered_without_a_token_and_only_to_listed_pages() {
     let file = SettingFile::new("");
     let server = TestServer::new()
         .env("CASEMATE_AUTH", "tokens")
@@ -161,20 +177,7 @@ async fn a_preflight_is_answered_before_anybody_is_known_and_only_to_listed_page
             .header("access-control-allow-headers")
             .split(',')
             .collect();
-        for name in [
-            "authorization",
-            "content-type",
-            "mcp-protocol-version",
-            "mcp-method",
-            "mcp-name",
-            "mcp-session-id",
-            "last-event-id",
-            "x-casemate-user",
-            "range",
-            "if-match",
-            "if-none-match",
-            "if-range",
-        ] {
+        for name in SENT_BY_PAGES {
             assert!(sent.contains(&name), "{name}: {sent:?}");
         }
         let refused = preflight(path, "https://evil.example").await;

@@ -1,4 +1,4 @@
-//! Access tokens: what they must say, and whom they are.
+//! Access tokens: the claims that they need, and the users that they name.
 
 mod claims;
 
@@ -12,7 +12,7 @@ pub const ISSUER: &str = "https://id.example.com/realms/a";
 
 pub const AUDIENCE: &str = "https://mcp.example.com/mcp";
 
-/// A server that takes tokens of [`ISSUER`] for [`AUDIENCE`].
+/// A server that accepts tokens of [`ISSUER`] for [`AUDIENCE`].
 pub fn server(jwks: &str) -> TestServer {
     TestServer::new()
         .env("CASEMATE_AUTH", "jwt")
@@ -29,12 +29,12 @@ fn at(offset: i64) -> i64 {
     i64::try_from(now.as_secs()).expect("before the end") + offset
 }
 
-/// Claims that are good.
+/// Valid claims.
 pub fn claims() -> Value {
     json!({ "iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": at(300) })
 }
 
-/// Those with one other; `null` takes it out.
+/// Valid claims with one changed; `null` removes it.
 pub fn with(name: &str, value: Value) -> Value {
     let mut claims = claims();
     let object = claims.as_object_mut().expect("an object");
@@ -72,7 +72,7 @@ impl Issued {
         with_token(&self.server, token).await
     }
 
-    /// With these claims, signed as it should be.
+    /// The answer to a token with these claims and a valid signature.
     async fn claiming(&self, claims: &Value) -> (u16, String) {
         let head = json!({ "alg": "RS256", "kid": "RS256" });
         self.status(&self.rsa().sign(&head, claims)).await
@@ -96,7 +96,7 @@ async fn a_token_of_each_algorithm_opens() {
 }
 
 #[tokio::test]
-async fn whoever_is_asked_for_a_token_is_told_where_to_get_one() {
+async fn a_client_that_is_asked_for_a_token_is_told_where_to_get_one() {
     let issued = Issued::new().await;
     let metadata = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp";
     let start = format!(r#"Bearer resource_metadata="{metadata}""#);
@@ -125,7 +125,7 @@ async fn whoever_is_asked_for_a_token_is_told_where_to_get_one() {
 }
 
 #[tokio::test]
-async fn nobody_speaks_for_another_with_a_token_of_the_issuer() {
+async fn a_token_of_the_issuer_cannot_name_another_user() {
     let issued = Issued::new().await;
     let head = json!({ "alg": "RS256", "kid": "RS256" });
     let bearer = format!("Bearer {}", issued.rsa().sign(&head, &claims()));

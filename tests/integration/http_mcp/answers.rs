@@ -38,7 +38,7 @@ async fn a_fast_call_comes_as_it_would_without_the_layer() {
         first.json()["result"]["structuredContent"]["stdout"],
         "hi\n"
     );
-    // What is wrong with a request is a status.
+    // A malformed request gets an HTTP status.
     let contradicted = server
         .post("/mcp")
         .header("mcp-protocol-version", "2025-06-18");
@@ -50,7 +50,7 @@ async fn a_fast_call_comes_as_it_would_without_the_layer() {
 }
 
 #[tokio::test]
-async fn who_asks_for_no_stream_gets_the_one_message_as_json() {
+async fn a_client_that_asks_for_no_stream_gets_json() {
     let server = TestServer::new().start_http().await;
     let call = r#"{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"shell_exec",
         "arguments":{"command":"sleep 1.5; echo hi"},"_meta":{"progressToken":1}}}"#;
@@ -85,7 +85,7 @@ async fn who_asks_for_no_stream_gets_the_one_message_as_json() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_answered_with_its_id() {
+async fn invalid_messages_are_answered_with_their_id() {
     let server = TestServer::new().start_http().await;
     for (body, status, id, code) in [
         (
@@ -115,7 +115,7 @@ async fn what_is_no_message_is_answered_with_its_id() {
 }
 
 #[tokio::test]
-async fn progress_comes_on_the_stream_of_its_own_call() {
+async fn progress_comes_on_the_stream_of_its_call() {
     let server = TestServer::new().start_http().await;
     server.shell("true").await;
     let params = json!({

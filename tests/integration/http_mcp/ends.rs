@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::{HttpServer, MODERN, TestServer, docker, eventually};
 
-/// Whether a process of the sandbox has this in its command line, as the host sees it.
+/// Whether the command line of a process of the sandbox contains this, as the host sees it.
 fn runs(server: &HttpServer, what: &str) -> bool {
     let containers = server.instance.containers();
     containers
@@ -16,7 +16,7 @@ fn runs(server: &HttpServer, what: &str) -> bool {
 }
 
 #[tokio::test]
-async fn who_leaves_ends_the_command_and_all_it_started() {
+async fn a_client_that_leaves_ends_its_command_and_all_it_started() {
     let server = TestServer::new().start_http().await;
     server.shell("true").await;
     // At each stage: before the head, after it was committed, after the first message.
@@ -118,9 +118,9 @@ async fn a_stop_of_an_idle_server_takes_no_time_and_retires_what_is_used_up_once
 }
 
 #[tokio::test]
-async fn a_client_that_ends_its_conversation_is_told_that_there_is_nothing_to_end() {
+async fn a_client_that_ends_its_session_is_told_that_there_is_none() {
     let server = TestServer::new().start_http().await;
-    // The SDKs send these with a DELETE too, which has no body, and warn of all but a 405.
+    // The SDKs send these with a DELETE too, which has no body, and warn of any answer except 405.
     let headers = [
         ("content-type", "application/json"),
         ("accept", "application/json, text/event-stream"),

@@ -1,10 +1,10 @@
-//! Case 9: containers and volumes that have the name of a sandbox.
+//! Containers and volumes that have the name of a sandbox.
 
 use super::sandbox_name;
 use crate::harness::{Instance, Server, TOOLS_IMAGE, TestServer, docker};
 
-/// Labels as `docker create` and `docker volume create` take them: of this user
-/// and instance, but for one that is another or missing.
+/// Labels for `docker create` and `docker volume create`: of this user and instance, with one
+/// that differs or is missing.
 fn foreign_labels(instance: &Instance, user: &str) -> Vec<Vec<String>> {
     let own = [
         ("instance", instance.name()),
@@ -74,7 +74,7 @@ async fn a_container_of_the_users_name_that_is_not_the_users_is_left_alone() {
         assert_eq!(docker::output(&["diff", &guard.0]), "", "{labels:?}");
     }
     assert!(server.instance.volumes().is_empty());
-    // The name is free now, and the same server goes on.
+    // The name is free now, and the same server works again.
     assert_eq!(server.shell("echo mine").await.stdout(), "mine\n");
     assert_eq!(server.instance.volumes(), [name]);
 }

@@ -1,4 +1,4 @@
-//! Case 7: names that look alike, and names that are refused.
+//! Names that look alike, and names that are refused.
 
 use std::process::{Command, Output, Stdio};
 
@@ -10,7 +10,7 @@ use crate::harness::{Instance, TestServer, docker};
 /// Longest id, in bytes.
 const LONGEST: usize = casemate::identity::ID_BYTES;
 
-/// Ids that a careless rule takes for one.
+/// Ids that a careless rule would treat as one.
 fn look_alikes() -> Vec<String> {
     let long = |last: char| format!("{}{last}", "l".repeat(LONGEST - 1));
     let mut users = [
@@ -74,7 +74,7 @@ async fn all_clients_that_a_person_starts_as_the_readme_says_have_one_workspace(
     assert_eq!(read.text(), "one", "{}", read.0);
 }
 
-/// What `casemate serve` says when it ends at once.
+/// The output of a `casemate serve` that ends at once.
 fn refused(arguments: &[&str], user: &str) -> Output {
     let output = Command::new("timeout")
         .args(["20", env!("CARGO_BIN_EXE_casemate"), "serve"])
@@ -108,7 +108,7 @@ async fn an_id_that_cannot_be_kept_exactly_is_refused_by_name() {
             "{error}"
         );
         assert!(error.len() < 500, "{error}");
-        // Nothing of the value reaches the terminal as it is.
+        // The value does not reach the terminal unescaped.
         assert!(
             !error.trim_end().contains(|c: char| c.is_control()),
             "{error:?}"
@@ -131,7 +131,7 @@ async fn an_id_that_cannot_be_kept_exactly_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn an_empty_id_is_none_and_the_os_user_counts() {
+async fn with_an_empty_id_the_os_user_counts() {
     let os_user = Command::new("id").arg("-un").output().expect("id");
     let os_user = String::from_utf8(os_user.stdout).expect("UTF-8");
     let server = TestServer::new().user("").start().await;

@@ -1,4 +1,4 @@
-//! What an image brings and a sandbox does not use, or uses with limits.
+//! Parts of an image that a sandbox ignores, or uses with limits.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::output;
 use crate::harness::docker::{self, Image};
 use crate::harness::{TOOLS_IMAGE, TestServer, eventually};
 
-/// Volumes that nobody named: 64 hex digits.
+/// Anonymous volumes: their names are 64 hex digits.
 fn anonymous_volumes() -> BTreeSet<String> {
     let is_anonymous =
         |name: &String| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
@@ -18,7 +18,7 @@ fn anonymous_volumes() -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn without_bash_sh_runs_and_the_images_own_path_user_and_environment_count() {
+async fn without_bash_sh_runs_with_the_images_path_and_environment() {
     let image = Image::from_tools(
         "rm /bin/bash /bin/rbash; mkdir -p /opt/x/bin; \
          printf '#!/bin/sh\\necho found\\n' > /opt/x/bin/only-here; chmod 755 /opt/x/bin/only-here; \
@@ -43,7 +43,7 @@ async fn without_bash_sh_runs_and_the_images_own_path_user_and_environment_count
         output(&server, "echo $GREETING; echo $HOME").await,
         "hello world\n/workspace/.home"
     );
-    // What the user installs there goes first.
+    // Programs that the user installs there come first.
     let own = "mkdir -p ~/.local/bin && printf '#!/bin/sh\\necho mine\\n' > ~/.local/bin/only-here && chmod +x ~/.local/bin/only-here";
     output(&server, own).await;
     assert_eq!(output(&server, "only-here").await, "mine");
@@ -74,7 +74,7 @@ async fn every_volume_of_an_image_is_bounded_memory_and_none_is_anonymous() {
         for option in ["nosuid", "nodev", "size=16384k"] {
             assert!(mount.contains(option), "{mount}");
         }
-        // Whatever mode and owner the image's directory has.
+        // With any mode and owner of the image's directory.
         let write = format!("echo new > {volume}/new; cat {volume}/new");
         assert_eq!(output(&server, &write).await, "new");
         let flood = server
@@ -100,7 +100,7 @@ async fn every_volume_of_an_image_is_bounded_memory_and_none_is_anonymous() {
     let mounts = mounts.as_array().expect("mounts");
     assert_eq!(mounts.len(), 1, "{mounts:?}");
     assert_eq!(mounts[0]["Name"], server.instance.volumes()[0].as_str());
-    // Others on the Engine may have some for a while.
+    // Other users of the Engine may have some for a while.
     eventually(
         "no new anonymous volume is there",
         Duration::from_secs(20),
@@ -110,7 +110,7 @@ async fn every_volume_of_an_image_is_bounded_memory_and_none_is_anonymous() {
 }
 
 #[tokio::test]
-async fn entrypoint_command_user_directory_and_healthcheck_of_an_image_are_ignored() {
+async fn an_images_entrypoint_command_user_and_healthcheck_are_ignored() {
     let image = Image::build(&format!(
         "FROM {TOOLS_IMAGE}\n\
          ENTRYPOINT [\"/bin/false\"]\n\
@@ -141,7 +141,7 @@ async fn entrypoint_command_user_directory_and_healthcheck_of_an_image_are_ignor
     );
     assert_eq!(container["Config"]["Labels"]["io.casemate.user"], "tester");
     assert_eq!(server.shell("ls").await.stdout(), "");
-    // The prepared image is still the operator's image: it can be run as that.
+    // The prepared image still runs like the operator's image.
     let config = |image: &str| docker::inspect("image", image)["Config"].clone();
     let [prepared] = &image.prepared()[..] else {
         panic!("{:?}", image.prepared())

@@ -6,7 +6,7 @@ use super::output;
 use crate::harness::docker::{self, Image};
 use crate::harness::{TOOLS_IMAGE, TestServer};
 
-/// A tar archive on the disk, removed when the test is over.
+/// A tar archive on the disk, removed at the end of the test.
 struct Archive(PathBuf);
 
 impl Archive {

@@ -1,4 +1,4 @@
-//! Case 6: the channel's socket.
+//! Attacks on the channel's socket.
 
 use std::time::Duration;
 
@@ -55,12 +55,12 @@ print(json.dumps({
 "#;
 
 #[tokio::test]
-async fn the_channel_is_closed_to_everybody_but_the_bridge() {
+async fn the_channel_accepts_only_the_bridge() {
     let server = TestServer::new().start().await;
     server.shell("true").await;
     let container = server.instance.container();
     let found = python(&server, KNOCK).await;
-    // Turned away without a byte. What is left unread resets the connection.
+    // Refused without a byte. Unread data resets the connection.
     for turned_away in [
         "a byte",
         "HTTP/2",
@@ -81,7 +81,7 @@ async fn the_channel_is_closed_to_everybody_but_the_bridge() {
     pid_1_lives(&server, &container).await;
 }
 
-/// Holds every place at the socket that can be had, for ever.
+/// Occupies every connection that the socket accepts, for ever.
 const CROWD: &str = r#"
 import os, select, socket
 os.fork()
@@ -120,7 +120,7 @@ async fn a_crowd_at_the_socket_locks_out_neither_this_server_nor_the_next() {
     assert_eq!(first.shell("echo first").await.stdout(), "first\n");
     assert!(first.end().await.success());
 
-    // The container lives on with the crowd in it, and the next server comes to it.
+    // The container runs on with the crowd in it, and the next server connects.
     let second = TestServer::on(&instance).start().await;
     let result = second.shell("echo second").await;
     assert!(!result.is_error(), "{}", result.0);

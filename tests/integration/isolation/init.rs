@@ -1,4 +1,4 @@
-//! Case 6: casemate-init, run by user code.
+//! casemate-init, run by user code.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Case 6: kill(-1), and commands that attack their supervisor.
+//! `kill(-1)`, and commands that attack their supervisor.
 
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,7 @@ async fn killing_everything_ends_the_users_own_commands_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_command_that_kills_or_stops_its_supervisor_ends_in_time_and_leaves_nothing() {
+async fn a_command_that_kills_or_stops_its_supervisor_ends_and_leaves_nothing() {
     const TIMEOUT: u32 = 2;
     let server = TestServer::new().start().await;
     server.shell("true").await;
@@ -77,7 +77,7 @@ async fn a_command_that_kills_or_stops_its_supervisor_ends_in_time_and_leaves_no
                 start.elapsed() < Duration::from_secs((TIMEOUT + 2).into()),
                 "{command}"
             );
-            // PID 1 ends what lost its supervisor, and says what wait() says.
+            // PID 1 ends a command that lost its supervisor, and reports the status of wait().
             assert_eq!(
                 (result.outcome(), result.exit_code()),
                 ("signaled", 137),

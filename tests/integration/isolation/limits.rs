@@ -1,4 +1,4 @@
-//! Limits as the kernel has them, and the size of casemate-init (DESIGN.md, section 2).
+//! The limits as the kernel applies them, and the size of casemate-init.
 
 use super::output;
 use crate::harness::{TestServer, docker};
@@ -16,7 +16,7 @@ async fn the_limits_that_the_operator_set_are_the_kernels() {
             server.env(name, value)
         });
     let server = server.start().await;
-    // cgroup v1, else v2.
+    // cgroup v1, or v2.
     let cgroup =
         |v1: &str, v2: &str| format!("cd /sys/fs/cgroup; echo $(cat {v1} 2>/dev/null || cat {v2})");
     let memory = cgroup("memory/memory.limit_in_bytes", "memory.max");
@@ -62,11 +62,11 @@ async fn the_limits_that_the_operator_set_are_the_kernels() {
 
 #[tokio::test]
 async fn casemate_init_is_small_on_disk_and_in_memory() {
-    // With patterns, archives and transfers; each took 0.3 MB of it.
+    // Includes patterns, archives and transfers, which added 0.3 MB each.
     const DISK: u64 = 3_500_000;
     const PRIVATE_KIB: u64 = 2048;
     let server = TestServer::new().start().await;
-    // Little output: what a result shows is kept for a while and is PID 1's too.
+    // Little output: PID 1 keeps results for a while, which would count.
     for number in 0..50 {
         assert_eq!(
             output(&server, &format!("echo {number}")).await,

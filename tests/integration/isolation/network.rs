@@ -1,4 +1,4 @@
-//! Case 3: loopback only.
+//! The network is loopback only.
 
 use serde_json::Value;
 
@@ -38,12 +38,12 @@ print(json.dumps({
 "#;
 
 #[tokio::test]
-async fn there_is_no_network_but_loopback() {
+async fn the_only_network_is_loopback() {
     let server = TestServer::new().start().await;
     let found = python(&server, REACH_OUT).await;
     assert_eq!(output(&server, "ls /sys/class/net").await, "lo");
     for (address, answer) in found["away"].as_object().expect("addresses") {
-        // No route: nothing was waited for.
+        // No route: the error comes at once.
         let at_once = ["ENETUNREACH", "EADDRNOTAVAIL"].map(Value::from);
         assert!(at_once.contains(answer), "{address}: {answer}");
     }
@@ -51,7 +51,7 @@ async fn there_is_no_network_but_loopback() {
         assert_eq!(found[works], "ping", "{works}");
     }
 
-    // A name is not looked up anywhere either, and that is known at once (124: timeout).
+    // Names are not looked up either, and that fails at once (124 would be the timeout).
     let lookup = server.shell("timeout 20 getent hosts example.com").await;
     assert_eq!(lookup.exit_code(), 2, "{}", lookup.0);
     let resolver = output(&server, "cat /etc/resolv.conf").await;

@@ -1,4 +1,4 @@
-//! Case 6: PID 1, the supervisors and the bridge.
+//! Attacks on PID 1, the supervisors and the bridge.
 
 use serde_json::{Value, json};
 
@@ -87,7 +87,7 @@ async fn pid_1_the_supervisors_and_the_bridge_can_be_neither_read_nor_changed() 
         }
     }
     for (path, owner) in found["owners"].as_object().expect("paths") {
-        // A process that can be dumped belongs to its user, the others to root (proc(5)).
+        // Files of a dumpable process belong to its user, those of others to root (proc(5)).
         let wanted = if path.contains("self") { &*uid } else { "0" };
         assert_eq!(owner.to_string(), wanted, "{path}");
     }

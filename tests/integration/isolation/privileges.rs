@@ -1,4 +1,4 @@
-//! Case 1: no capability, no other uid, no way to more of either.
+//! A command has no capability and no other uid, and cannot get one.
 
 use std::collections::BTreeMap;
 
@@ -35,8 +35,8 @@ async fn a_command_has_no_privileges_and_gets_none_from_setuid_programs() {
         );
     }
 
-    // What user code cannot make itself, root does for it: shells that belong to root, one on a
-    // file system with nosuid and one, where the directory allows it, on one without.
+    // Root makes what user code cannot: setuid shells that belong to root, one on a file system with
+    // nosuid and one on a file system without.
     let container = server.instance.container();
     for (directory, as_root) in [
         ("/tmp", docker::exec as fn(&str, &str) -> String),

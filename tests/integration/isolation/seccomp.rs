@@ -1,4 +1,4 @@
-//! Case 2: what the kernel answers to system calls.
+//! The answers of the kernel to system calls.
 
 use std::collections::BTreeMap;
 
@@ -97,7 +97,7 @@ const REFUSED: &[&str] = &[
     "socketpair_vsock",
 ];
 
-/// EAFNOSUPPORT: programs go on without, as on a kernel that has no such sockets.
+/// EAFNOSUPPORT: programs go on without these sockets, as on a kernel that lacks them.
 const NO_SUCH_FAMILY: &[&str] = &[
     "socket_packet",
     "socket_packet_high",
@@ -114,7 +114,7 @@ const NO_SUCH_FAMILY: &[&str] = &[
 /// EINVAL: libzmq aborts after nearly every other errno.
 const NO_NETLINK: &[&str] = &["socket_netlink", "socket_netlink_high"];
 
-/// ENOSYS: programs take it as "this kernel is older" and go another way.
+/// ENOSYS: programs treat the kernel as older and fall back.
 const UNKNOWN: &[&str] = &["clone3", "unknown_call"];
 
 /// The gates for 32-bit programs, on x86_64 only: SIGSYS, or SIGSEGV from a kernel without them.
@@ -125,7 +125,7 @@ const FATAL: &[&str] = &[
     "x32_socket_vsock",
 ];
 
-/// What programs need.
+/// Calls that programs need.
 const ALLOWED: &[&str] = &[
     "socket_unix",
     "socket_inet",
@@ -174,7 +174,7 @@ const ALLOWED: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn the_kernel_refuses_the_calls_that_no_sandbox_needs_and_allows_the_others() {
+async fn the_kernel_refuses_needless_calls_and_allows_the_others() {
     let server = TestServer::new().start().await;
     let answers = python(&server, PROBE).await;
     let mut answers: BTreeMap<String, i64> =

@@ -1,4 +1,4 @@
-//! Case 4: what can be written, and where it is stored.
+//! The directories that can be written, and where they are stored.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +44,7 @@ print(json.dumps({
 }))
 "#;
 
-/// File systems without files of anybody: the kernel's own, and memory.
+/// File systems that store no files on a disk: the kernel's own, and memory.
 const WITHOUT_A_DISK: [&str; 8] = [
     "proc",
     "sysfs",

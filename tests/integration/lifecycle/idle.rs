@@ -31,7 +31,7 @@ async fn an_idle_container_ends_itself_with_a_server_connected_and_with_none() {
 }
 
 #[tokio::test]
-async fn what_runs_in_the_background_keeps_the_container_until_its_time_is_over() {
+async fn background_processes_keep_the_container_until_their_time_is_over() {
     let server = TestServer::new()
         .env("CASEMATE_IDLE_TIMEOUT", "1s")
         .start()
@@ -40,7 +40,7 @@ async fn what_runs_in_the_background_keeps_the_container_until_its_time_is_over(
     let container = server.instance.container();
     until_gone(&container).await;
     assert_eq!(server.shell("ls ended").await.stdout(), "ended\n");
-    // What is forgotten there does not keep it for ever.
+    // A forgotten background process does not keep the container for ever.
     let forgetful = TestServer::on(&server.instance).user("forgetful");
     let limits = [
         ("CASEMATE_IDLE_TIMEOUT", "1s"),
@@ -65,10 +65,10 @@ async fn what_runs_in_the_background_keeps_the_container_until_its_time_is_over(
 }
 
 /// Pauses around an idle timeout of 1 s, in milliseconds: before it, at it, and
-/// while the container goes.
+/// while the container ends.
 const PAUSES: [u64; 7] = [900, 1010, 980, 1100, 1000, 1040, 1020];
 
-/// Calls of one user, by turns through two servers and at times through both.
+/// Calls of one user, alternately through two servers and sometimes through both.
 async fn calls_around_idle_ends(instance: &Instance, user: usize) {
     let server = || TestServer::on(instance).user(&format!("user {user}"));
     let server = || {
@@ -99,7 +99,7 @@ async fn calls_around_idle_ends(instance: &Instance, user: usize) {
             }
         }
         n += 1;
-        // Not to wait for something: it is what happens in between.
+        // A fixed pause on purpose: the container may end in it.
         tokio::time::sleep(Duration::from_millis(
             PAUSES[(round + 3 * user) % PAUSES.len()],
         ))

@@ -1,4 +1,4 @@
-//! A container, its bridge or its image that goes away.
+//! A container, a bridge or an image that is lost.
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ async fn after_a_container_was_removed_by_hand_the_next_result_says_so_once() {
     );
     assert!(!result.stdout().contains("lost"));
     assert_eq!(restarted(&server.shell("true").await), None);
-    // Whatever the next call is.
+    // Every tool reports it.
     remove().await;
     let result = server.list(".").await;
     assert!(restarted(&result).is_some(), "{}", result.0);
@@ -40,7 +40,7 @@ async fn after_a_container_was_removed_by_hand_the_next_result_says_so_once() {
         result.0
     );
     assert!(result.text().starts_with("new"), "{}", result.0);
-    // Between two calls nobody is told; the next one is, and it works.
+    // A replacement between two calls is reported by the next one, which works.
     remove().await;
     let result = server
         .call(
@@ -90,7 +90,7 @@ async fn a_command_that_goes_down_with_its_sandbox_is_lost_and_never_run_again()
         let ran = result.field("duration_ms").as_u64().expect("milliseconds");
         assert!((1..10_000).contains(&ran), "{how}: {ran}");
         assert!(restarted(&result).is_some(), "{how}");
-        // Nothing of it is run again, and what comes next is not held up.
+        // The command does not run again, and the next call is not delayed.
         let next = server.shell("cat count").await;
         assert_eq!(
             (next.stdout(), restarted(&next)),
@@ -122,7 +122,7 @@ async fn a_result_survives_the_bridge_however_often_it_is_killed() {
     let got = (result.outcome(), result.exit_code(), result.stdout());
     assert_eq!(got, ("exited", 3, "end\n"), "{}", result.0);
     assert_eq!(restarted(&result), None);
-    // With nothing running, the next call finds out by itself.
+    // Without a running command, the next call notices it.
     docker::kill_on_host(&bridges(&container));
     let next = server.shell("cat count").await;
     assert_eq!((next.stdout(), restarted(&next)), ("once\n", None));

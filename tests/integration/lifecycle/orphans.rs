@@ -9,7 +9,7 @@ use super::copied;
 use crate::harness::{Instance, TestServer, docker};
 
 #[tokio::test]
-async fn one_that_its_maker_never_started_or_that_ended_makes_room_after_five_seconds() {
+async fn a_container_that_never_started_or_ended_makes_room_after_five_seconds() {
     let instance = Instance::new();
     let meet = async |user: &str, how: &[&str], command: &[&str]| {
         let server = TestServer::on(&instance)
@@ -86,8 +86,8 @@ async fn a_server_that_is_killed_while_it_makes_the_container_leaves_no_trouble(
         );
     };
     join_all([20, 60, 120, 200, 300, 450].map(meet)).await;
-    // A server that was killed between two calls leaves what gave the volume its owner: it never
-    // ran, and the clean-up removes it a minute later.
+    // A server that was killed between two requests leaves the container that gives the volume its
+    // owner: it never ran, and the clean-up removes it a minute later.
     let label = instance.label();
     let ps = |more: &[&str]| {
         let all = ["ps", "--all", "--format={{.Names}}", "--filter", &label];

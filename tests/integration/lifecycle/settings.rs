@@ -7,7 +7,7 @@ use crate::harness::{CallResult, Server, TestServer};
 /// cgroups.
 const MEMORY: &str = "cd /sys/fs/cgroup; cat memory.max memory/memory.limit_in_bytes 2> /dev/null";
 
-/// The limit that a command meets, in MiB.
+/// The memory limit that a command sees, in MiB.
 async fn memory(server: &Server) -> (u64, CallResult) {
     let result = server.shell(MEMORY).await;
     let limit = result
@@ -21,7 +21,7 @@ async fn memory(server: &Server) -> (u64, CallResult) {
     )
 }
 
-/// What is said of other settings; both halves must say it.
+/// Whether the result says that the container has other settings; both forms must agree.
 fn other_settings(result: &CallResult) -> bool {
     let said = result.field("sandbox")["other_settings"] == true;
     assert_eq!(
@@ -34,7 +34,7 @@ fn other_settings(result: &CallResult) -> bool {
 }
 
 #[tokio::test]
-async fn of_two_settings_those_of_the_later_server_hold_and_nobody_replaces_back() {
+async fn the_settings_of_the_later_server_hold_and_are_not_replaced_back() {
     let older = TestServer::new()
         .env("CASEMATE_MEMORY", "300m")
         .start()
@@ -53,7 +53,7 @@ async fn of_two_settings_those_of_the_later_server_hold_and_nobody_replaces_back
     );
     let second = older.instance.container();
     assert_ne!(first, second);
-    // The older one takes it as it is, and so it stays.
+    // The older server uses it as it is, so it stays.
     let (limit, result) = memory(&older).await;
     assert_eq!(limit, 200);
     assert_eq!(
@@ -68,7 +68,7 @@ async fn of_two_settings_those_of_the_later_server_hold_and_nobody_replaces_back
         );
     }
     assert_eq!(older.instance.container(), second);
-    // A busy one is used as it is, which is said once.
+    // A busy container is used as it is, and one result says so.
     let running = start(&older, "sleep 2; echo end").await;
     let newest = TestServer::on(&older.instance)
         .env("CASEMATE_MEMORY", "100m")

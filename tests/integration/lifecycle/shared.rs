@@ -15,11 +15,11 @@ async fn servers_of_one_user_share_its_container_at_once_and_one_after_the_other
     let result = second.shell("ls /tmp; touch /tmp/there").await;
     assert_eq!((result.stdout(), restarted(&result)), ("here\n", None));
     assert_eq!(first.shell("ls /tmp").await.stdout(), "here\nthere\n");
-    // Each has what it runs for itself: the end of one is not felt by the other.
+    // Commands belong to their server: the end of one server does not affect the other.
     let running = start(&second, "sleep 1; echo end").await;
     assert!(first.end().await.success());
     assert_eq!(self::result(running).await.stdout(), "end\n");
-    // One that comes later finds it as it was left.
+    // A later server finds the container as it was.
     assert!(second.end().await.success());
     let third = TestServer::on(&instance).start().await;
     let result = third.shell("ls /tmp").await;
@@ -28,7 +28,7 @@ async fn servers_of_one_user_share_its_container_at_once_and_one_after_the_other
         ("here\nthere\n", None)
     );
     assert_eq!(instance.container(), container);
-    // Another user has another.
+    // Another user has another container.
     let other = TestServer::on(&instance).user("other").start().await;
     assert_eq!(
         other.shell("ls -A /tmp /workspace/runs").await.stdout(),
@@ -69,7 +69,7 @@ async fn listing_the_tools_makes_the_sandbox_ready_unless_that_is_off() {
         !containers.is_empty() && !bridges(&containers[0]).is_empty()
     })
     .await;
-    // There was time enough for the other, too.
+    // The cold user had enough time too.
     let container = warm.instance.container();
     assert_eq!(
         docker::inspect("container", &container)["Config"]["Labels"]["io.casemate.user"],

@@ -58,7 +58,7 @@ async fn a_busy_container_that_was_made_weaker_is_left_alone_and_not_used() {
     assert!(result.is_error(), "{}", result.0);
     assert_eq!(result.code(), "sandbox_unavailable", "{}", result.text());
     assert!(result.text().contains("PidsLimit"), "{}", result.text());
-    // What runs there is not its to end. When it has ended, there is room.
+    // The server must not end the command. After its end a new container is made.
     assert_eq!(self::result(running).await.stdout(), "end\n");
     eventually("a new container", SOON, async || {
         !strict.shell("ls -A used").await.is_error()

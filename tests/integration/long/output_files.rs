@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{Server, TestServer};
 
 #[tokio::test]
-async fn what_a_result_cannot_show_is_whole_in_the_file_it_names() {
+async fn output_that_a_result_cannot_show_is_whole_in_the_file_it_names() {
     let server = TestServer::new().start().await;
     let result = server.shell("seq 1 200000; printf 'e\\xffe' >&2").await;
     assert_eq!(result.field("truncated"), true);
@@ -16,13 +16,13 @@ async fn what_a_result_cannot_show_is_whole_in_the_file_it_names() {
         .expect("a path")
         .to_owned();
     assert!(result.text().contains(&path), "{}", result.text().len());
-    // Of two pipes nobody knows which was written to first.
+    // The order of writes to two pipes is unknown.
     let check = format!(
         "tr -d 'e\\377' < {path} | cmp - <(seq 1 200000) && tr -cd 'e\\377' < {path} | od -An -c"
     );
     assert_eq!(server.shell(&check).await.stdout(), "   e 377   e\n");
 
-    // What is shown whole leaves no file.
+    // Output that is shown whole leaves no file.
     assert!(
         server
             .shell("seq 1 1000")
@@ -36,7 +36,7 @@ async fn what_a_result_cannot_show_is_whole_in_the_file_it_names() {
     );
 }
 
-/// What PID 1 holds of its own, in KiB: /proc/1/status is any process's to read.
+/// Private memory of PID 1 in KiB: any process may read /proc/1/status.
 async fn held(server: &Server) -> u64 {
     let status = server
         .shell("grep -E '^(RssAnon|VmHWM):' /proc/1/status")
@@ -50,7 +50,7 @@ async fn held(server: &Server) -> u64 {
 }
 
 #[tokio::test]
-async fn any_number_of_files_beside_those_of_output_costs_pid_1_little() {
+async fn foreign_files_next_to_those_of_output_cost_pid_1_little() {
     let server = TestServer::new().start().await;
     let fill = "import os
 os.makedirs('.casemate/output', exist_ok=True)
@@ -63,7 +63,7 @@ for n in range(150_000):
     });
     let filled = server.call("shell_exec", fill).await;
     assert_eq!(filled.exit_code(), 0, "{}", filled.0);
-    // What a first file costs anyway, threads' stacks and buffers, is its peak already.
+    // The peak already includes the fixed cost of a first file: stacks of threads, and buffers.
     let before = held(&server).await;
     let result = server.shell("seq 100000").await;
     let path = result.field("output_path").as_str().expect("a path");

@@ -2,7 +2,19 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::TestServer;
+use crate::harness::{Server, TestServer};
+
+/// Runs a command with the progress token `tok`; the answer, when it succeeded.
+async fn run_with_progress(server: &Server, command: &str) -> Value {
+    let params = json!({
+        "name": "shell_exec",
+        "arguments": { "command": command },
+        "_meta": { "progressToken": "tok" },
+    });
+    let answer = server.rpc.request("tools/call", params).await;
+    assert_eq!(answer["result"]["structuredContent"]["exit_code"], 0);
+    answer
+}
 
 #[tokio::test]
 async fn progress_tears_no_character_and_tells_the_last_frame_of_a_bar() {
@@ -20,13 +32,7 @@ async fn progress_tears_no_character_and_tells_the_last_frame_of_a_bar() {
         (bar, |message| message.matches("done").count() <= 1),
     ] {
         let before = server.rpc.notifications().len();
-        let params = json!({
-            "name": "shell_exec",
-            "arguments": { "command": command },
-            "_meta": { "progressToken": "tok" },
-        });
-        let answer = server.rpc.request("tools/call", params).await;
-        assert_eq!(answer["result"]["structuredContent"]["exit_code"], 0);
+        run_with_progress(&server, command).await;
         let told = server.rpc.notifications();
         let messages = told[before..].iter().map(|it| &it["params"]["message"]);
         let messages: Vec<&str> = messages.filter_map(Value::as_str).collect();
@@ -38,24 +44,18 @@ async fn progress_tears_no_character_and_tells_the_last_frame_of_a_bar() {
 }
 
 #[tokio::test]
-async fn progress_is_told_with_the_clients_token_rising_and_never_after_the_answer() {
+async fn progress_has_the_clients_token_rises_and_stops_before_the_answer() {
     let server = TestServer::new().start().await;
     server.shell("true").await;
     let command = "for i in $(seq 1 30); do echo line $i; sleep 0.1; done";
-    let params = json!({
-        "name": "shell_exec",
-        "arguments": { "command": command },
-        "_meta": { "progressToken": "tok" },
-    });
-    let answer = server.rpc.request("tools/call", params).await;
-    assert_eq!(answer["result"]["structuredContent"]["exit_code"], 0);
+    let answer = run_with_progress(&server, command).await;
     let told = server.rpc.notifications();
     let progress: Vec<&Value> = told
         .iter()
         .filter(|message| message["method"] == "notifications/progress")
         .map(|message| &message["params"])
         .collect();
-    // Four a second at most: three seconds, and longer on a machine that is busy.
+    // At most four a second, for three seconds or longer on a busy machine.
     let duration = answer["result"]["structuredContent"]["duration_ms"].as_u64();
     let most = usize::try_from(duration.expect("milliseconds") / 250).expect("a count") + 2;
     assert!((3..=most).contains(&progress.len()), "{most}: {progress:?}");

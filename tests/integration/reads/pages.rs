@@ -13,8 +13,7 @@ const FILES: usize = 24;
 
 const RANGES: usize = 20;
 
-/// How a file is written, by number: the mark, and the command that makes plain
-/// UTF-8 of it.
+/// The encodings of the files, by number: a label, and the command that converts to UTF-8.
 const WRITTEN: [&str; 4] = [
     "cat",
     "tail -c +4",
@@ -41,7 +40,7 @@ fn random_text(rng: &mut TestRng, latin: bool) -> String {
         }
         text.push('\n');
     }
-    // Latin-1 is known by what is not UTF-8.
+    // Latin-1 is recognized by bytes that are not UTF-8.
     text.push_str(["", "end", "é"][if latin { 2 } else { pick(rng, 3) }]);
     text
 }
@@ -108,7 +107,7 @@ async fn a_page_is_what_sed_prints() {
     }
 }
 
-/// What a page has behind `text`: nothing, or one closing line.
+/// What follows `text` on a page: nothing, or one closing line.
 fn closing<'a>(page: &'a str, text: &str) -> Option<&'a str> {
     let rest = page.strip_prefix(text)?;
     let open = !text.is_empty() && !text.ends_with('\n');

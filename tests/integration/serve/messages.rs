@@ -30,7 +30,7 @@ async fn an_unknown_tool_and_unknown_method_are_protocol_errors_and_it_goes_on()
 }
 
 #[tokio::test]
-async fn whatever_is_no_message_is_answered_and_the_server_goes_on() {
+async fn invalid_messages_are_answered_and_the_server_goes_on() {
     let server = TestServer::new().env("DOCKER_HOST", NOWHERE).start().await;
     let call = |id: u64, content: &str| {
         format!(
@@ -42,7 +42,7 @@ async fn whatever_is_no_message_is_answered_and_the_server_goes_on() {
     let mut no_utf8 = call(9002, "X").into_bytes();
     let at = no_utf8.iter().position(|byte| *byte == b'X').expect("X");
     no_utf8[at] = 0xff;
-    // SDKs write the id last: it stands behind all that is too long.
+    // SDKs write the id last, so it comes after everything that is too long.
     let large = call(9003, &"x".repeat(21 << 20));
     let arguments = r#"{"jsonrpc":"2.0","id":9004,"method":"tools/call","params":{"name":"shell_exec","arguments":"ls"}}"#;
     for (id, line, code, part) in [
@@ -81,7 +81,7 @@ async fn whatever_is_no_message_is_answered_and_the_server_goes_on() {
 }
 
 #[tokio::test]
-async fn what_comes_before_a_handshake_ends_nothing() {
+async fn a_message_before_the_handshake_ends_nothing() {
     let server = TestServer::new()
         .env("DOCKER_HOST", NOWHERE)
         .raw()

@@ -77,7 +77,7 @@ async fn the_version_that_has_batches_has_them_answered_in_one_line() {
     assert_eq!(ids, [&json!("72"), &json!(71), &Value::Null]);
     assert!(answers[0]["result"]["tools"].is_array() && answers[1]["result"].is_object());
     assert_eq!(answers[2]["error"]["code"], -32600);
-    // What comes alone is answered alone.
+    // A single request gets a single answer.
     let tools = server.rpc.request("tools/list", json!({})).await;
     assert!(tools.get("result").is_some());
 }

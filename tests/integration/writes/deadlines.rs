@@ -8,10 +8,10 @@ use serde_json::json;
 use super::SOON;
 use crate::harness::{TestServer, docker, eventually};
 
-/// A file call's time, and a little.
+/// The deadline of a file call, and a margin.
 const DEADLINE: Duration = Duration::from_secs(33);
 
-/// Processor time of PID 1, in the kernel's ticks.
+/// CPU time of PID 1, in the kernel's ticks.
 fn cpu_ticks(pid: &str) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("PID 1 runs");
     let fields: Vec<&str> = stat
@@ -27,7 +27,7 @@ fn cpu_ticks(pid: &str) -> u64 {
 #[tokio::test]
 async fn a_cancelled_call_stops_its_work_and_others_have_their_turn() {
     let server = TestServer::new().start().await;
-    // Each read goes past all of it.
+    // Each read has to read all of it.
     let make = "yes a long line of text | head -c 1G > large; echo small > small";
     assert_eq!(server.shell_within(make, 60).await.exit_code(), 0);
     let pid = docker::pid(&server.instance.container());
@@ -58,7 +58,7 @@ async fn a_cancelled_call_stops_its_work_and_others_have_their_turn() {
 }
 
 #[tokio::test]
-async fn every_file_call_of_a_silent_sandbox_ends_at_its_deadline_with_what_is_known() {
+async fn every_file_call_of_a_silent_sandbox_ends_truthfully_at_its_deadline() {
     let server = TestServer::new().start().await;
     server.write("file", "old\n").await;
     let pid = docker::pid(&server.instance.container());
@@ -103,7 +103,7 @@ async fn every_file_call_of_a_silent_sandbox_ends_at_its_deadline_with_what_is_k
     });
     join_all(calls).await;
     signal("CONT");
-    // What was given up is whole or was not done.
+    // A write that was given up is whole or was not made.
     let log = server.shell("cat log; cat file over").await;
     let file = server.read("file").await;
     assert!(

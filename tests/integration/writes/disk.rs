@@ -11,7 +11,7 @@ async fn on_a_full_disk_every_file_is_the_old_one_and_what_frees_space_works() {
         let (server, _volume) = with_a_small_disk(options);
         let server = server.start().await;
         server.write("kept/file", "old\n").await;
-        // Too many bytes for the one disk, too many files for the other.
+        // Too many bytes for one disk, too many files for the other.
         let fill = "mkdir fill; head -c 50000000 /dev/zero > fill/bytes; \
                     for i in $(seq 60); do touch fill/$i; done";
         server.shell(fill).await;
@@ -66,7 +66,7 @@ async fn on_a_full_disk_every_file_is_the_old_one_and_what_frees_space_works() {
 }
 
 #[tokio::test]
-async fn what_a_killed_sandbox_left_behind_is_swept_and_what_is_young_or_not_ours_stays() {
+async fn old_temporary_files_of_a_killed_sandbox_are_removed_and_others_stay() {
     let server = TestServer::new().start().await;
     let made = server
         .shell(
@@ -76,7 +76,7 @@ async fn what_a_killed_sandbox_left_behind_is_swept_and_what_is_young_or_not_our
         )
         .await;
     assert_eq!(made.exit_code(), 0);
-    // A sweep follows the start of the next one.
+    // The next PID 1 sweeps after its start.
     kill(&[docker::pid(&server.instance.container())]);
     eventually("a sweep", SOON, async || {
         let seen = server.shell("ls -A a a/b").await;

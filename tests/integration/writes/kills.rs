@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use super::{kill, letters, result, roles, write_as};
 use crate::harness::{CallResult, Server, TestServer, docker};
 
-/// A version at both ends of 4 MiB.
+/// Makes a file of 4 MiB with its version at both ends.
 const EDITED: &str =
     "seq -s ' ' 600000 > middle; (echo v=0; cat middle; echo v=0) > edited; rm middle";
 
-/// How often something is killed.
+/// Number of kills.
 const ROUNDS: u32 = 18;
 
-/// Neither file is a mix, and what the answers say is true.
+/// Asserts that neither file is a mix, and records their versions.
 async fn assert_whole(server: &Server, versions: &mut BTreeMap<&'static str, String>) {
     let look =
         "sort -u written; wc -c < written; head -n 1 edited; tail -n 1 edited; wc -l < edited";
@@ -37,8 +37,25 @@ async fn assert_whole(server: &Server, versions: &mut BTreeMap<&'static str, Str
     versions.insert("edited", first.to_owned());
 }
 
+/// What the answer of an edit says, which must agree with whether the edit was made.
+fn outcome_of_edit(victim: &str, answer: Option<CallResult>, made: bool) -> String {
+    match answer {
+        None => format!("no answer, made: {made}"),
+        Some(edited) if edited.code() == "uncertain" => format!("uncertain, made: {made}"),
+        Some(edited) => {
+            assert!(!edited.is_error(), "{victim}: {}", edited.text());
+            assert!(
+                made && edited.field("replaced") == 2,
+                "{victim}: {}",
+                edited.0
+            );
+            "answered".to_owned()
+        }
+    }
+}
+
 #[tokio::test]
-async fn whoever_is_killed_in_the_middle_of_a_write_or_an_edit_the_file_is_old_or_new() {
+async fn after_a_kill_during_a_write_or_an_edit_the_file_is_old_or_new() {
     let seed = u64::from(std::process::id());
     eprintln!("kills with seed {seed}");
     let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed.to_le_bytes().repeat(4));
@@ -56,23 +73,23 @@ async fn whoever_is_killed_in_the_middle_of_a_write_or_an_edit_the_file_is_old_o
         let edit = json!({ "path": "edited", "old_text": is["edited"], "new_text": new,
                            "replace_all": true });
         let victim = match round {
-            0 => "nobody",
+            0 => "none",
             _ => ["pid1", "bridge", "server"][round as usize % 3],
         };
         let pids = roles(&instance.container(), victim);
         let start = Instant::now();
         let (_, written) = server.start_call("write_file", write).await;
         let (_, edited) = server.start_call("edit_file", edit).await;
-        // At any moment of what they take.
+        // At a random moment of their duration.
         let pause = rng.next_u32().checked_rem(takes).unwrap_or(0);
         tokio::time::sleep(Duration::from_micros(pause.into())).await;
         match victim {
-            "nobody" => {}
+            "none" => {}
             "server" => server.signal("KILL"),
             _ => kill(&pids),
         }
         let (written, edited) = (written.answer().await, edited.answer().await);
-        if victim == "nobody" {
+        if victim == "none" {
             let micros = start.elapsed().as_micros() * 5 / 4;
             takes = u32::try_from(micros).expect("less than an hour");
         }
@@ -87,20 +104,7 @@ async fn whoever_is_killed_in_the_middle_of_a_write_or_an_edit_the_file_is_old_o
             assert!(!written.is_error(), "{victim}: {}", written.text());
             assert_eq!(is["written"], letters(round + 1)[..1]);
         }
-        let made = is["edited"] == new;
-        let outcome = match told(edited) {
-            None => format!("no answer, made: {made}"),
-            Some(edited) if edited.code() == "uncertain" => format!("uncertain, made: {made}"),
-            Some(edited) => {
-                assert!(!edited.is_error(), "{victim}: {}", edited.text());
-                assert!(
-                    made && edited.field("replaced") == 2,
-                    "{victim}: {}",
-                    edited.0
-                );
-                "answered".to_owned()
-            }
-        };
+        let outcome = outcome_of_edit(victim, told(edited), is["edited"] == new);
         *outcomes.entry(format!("{victim}: {outcome}")).or_default() += 1;
     }
     eprintln!("{outcomes:?}");
@@ -112,7 +116,7 @@ async fn whoever_is_killed_in_the_middle_of_a_write_or_an_edit_the_file_is_old_o
 }
 
 #[tokio::test]
-async fn an_append_is_made_once_whatever_becomes_of_the_channel() {
+async fn an_append_is_made_once_even_when_channels_break() {
     let first = TestServer::new().start().await;
     let second = TestServer::on(&first.instance).start().await;
     first.shell("true").await;
@@ -137,7 +141,7 @@ async fn an_append_is_made_once_whatever_becomes_of_the_channel() {
     let appends = async {
         for round in 0..60 {
             let calls = (0..8).map(async |n| {
-                // Long enough to be under way for a while.
+                // Long enough to take a while.
                 let line = format!("{round}-{n} {}\n", "x".repeat(100_000));
                 let appended = write_as(servers[n % 2], "log", &line, "append").await;
                 assert!(!appended.is_error(), "{}", appended.text());
@@ -154,8 +158,8 @@ async fn an_append_is_made_once_whatever_becomes_of_the_channel() {
     assert_eq!(first.instance.container(), container);
 }
 
-/// Waits until the server has dealt with what it was sent before, three times over:
-/// it answers this one without its sandbox.
+/// Waits until the server has read all earlier requests: it answers these three without its
+/// sandbox.
 async fn until_sent(server: &Server) {
     for _ in 0..3 {
         let refused = server.call("list_files", json!({ "depth": 0 })).await;
@@ -168,7 +172,7 @@ async fn a_change_whose_container_is_gone_is_uncertain_and_an_overwrite_is_made(
     let server = TestServer::new().start().await;
     server.write("file", "old\n").await;
     let pid = [docker::pid(&server.instance.container())];
-    // It has the calls, and does not get to do them.
+    // It receives the calls and cannot execute them.
     let stop = std::process::Command::new("kill")
         .arg("-STOP")
         .args(&pid)

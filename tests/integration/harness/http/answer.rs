@@ -61,7 +61,7 @@ impl Answer {
         self.response.status()
     }
 
-    /// A header's text; empty when there is none.
+    /// A header's text; empty without the header.
     pub fn header(&self, name: &str) -> &str {
         let value = self.response.headers().get(name);
         value.and_then(|value| value.to_str().ok()).unwrap_or("")

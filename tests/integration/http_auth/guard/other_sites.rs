@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// All that is asked for, right and wrong: method, path, status.
+/// Requests, valid and invalid: method, path, status.
 const ASKED: [(&str, &str, u16); 21] = [
     ("GET", "/", 200),
     ("GET", "/page/main.js", 200),
@@ -27,7 +27,7 @@ const ASKED: [(&str, &str, u16); 21] = [
     ("GET", "/nothing", 404),
 ];
 
-/// What keeps another origin's page from telling one answer from another.
+/// Asserts that a page of another origin cannot tell this answer from another.
 fn assert_closed(answer: &Answer, what: &str) {
     let policy = answer.header("cross-origin-resource-policy");
     assert_eq!(policy, "same-origin", "{what}");

@@ -1,4 +1,4 @@
-//! What happens between the plan and the removal counts, and nobody sees a look.
+//! Changes between the plan and the removal count, and a look leaves no trace.
 
 use casemate::identity::SandboxName;
 use tokio_util::sync::CancellationToken;
@@ -12,8 +12,8 @@ fn user(name: &str) -> User {
     }
 }
 
-/// While its backup is made `ada` is held, and somebody removes the workspace of `bob`.
-fn meanwhile(instance: &Instance, bob: &str) -> Backup {
+/// While the backups are made, `ada` is put on hold and the workspace of `bob` is removed.
+fn during_backups(instance: &Instance, bob: &str) -> Backup {
     let (instance, bob) = (instance.clone(), bob.to_owned());
     Arc::new(move |user: User| {
         if user.subject.as_str() == "ada" {
@@ -29,7 +29,7 @@ fn meanwhile(instance: &Instance, bob: &str) -> Backup {
 }
 
 #[tokio::test]
-async fn what_is_held_or_removed_while_the_clean_up_runs_is_left_so_and_a_look_is_not_seen() {
+async fn a_hold_or_removal_during_the_clean_up_counts_and_a_look_does_not() {
     let image = docker::Image::from_tools("true", &[]);
     let instance = Instance::new();
     unused(&instance, &image, &["ada", "bob"]).await;
@@ -37,7 +37,7 @@ async fn what_is_held_or_removed_while_the_clean_up_runs_is_left_so_and_a_look_i
     let bob = volumes.iter().find(|name| name.contains("-bob-"));
     let bob = bob.expect("a volume").clone();
     let here = Here::new(&instance, &image);
-    let mut gc = here.gc(meanwhile(&instance, &bob));
+    let mut gc = here.gc(during_backups(&instance, &bob));
     planned(&mut gc, &["ada", "bob"]).await;
     let items = gc.run(Scope::All).await.expect("it runs");
     assert_eq!(
@@ -54,17 +54,17 @@ async fn what_is_held_or_removed_while_the_clean_up_runs_is_left_so_and_a_look_i
         "{counted}"
     );
 
-    // Told to stop, it looks into nothing more.
+    // A stopped clean-up checks no further workspace.
     let stop = CancellationToken::new();
     stop.cancel();
-    let mut stopped = here.gc(meanwhile(&instance, &bob)).stopping(stop);
+    let mut stopped = here.gc(during_backups(&instance, &bob)).stopping(stop);
     let items = stopped.run(Scope::All).await.expect("it runs");
     assert!(
         items.iter().all(|item| item.what != ResourceKind::Volume),
         "{items:?}"
     );
 
-    // The Engine makes what a container names, and that would be bob's workspace then.
+    // The Engine creates a missing volume that a container names: it would be bob's workspace.
     let looked = here.manager.snapshots(&user("bob")).last_use().await;
     assert!(looked.is_err(), "{looked:?}");
     let all = docker::lines(&["volume", "ls", "--quiet"]);
@@ -83,7 +83,7 @@ async fn a_workspace_that_does_not_say_when_it_was_used_stays_and_the_look_ends(
     assert!(!server.shell(hostile).await.is_error());
     assert!(server.end().await.success());
     eventually("it ends", SOON, async || instance.containers().is_empty()).await;
-    // Younger than this it would not be looked into.
+    // A younger workspace would not be checked.
     tokio::time::sleep(RETENTION).await;
 
     let (here, made) = (Here::new(&instance, &image), Arc::default());
@@ -126,7 +126,7 @@ async fn a_row_whose_server_starts_it_after_all_is_not_removed() {
 }
 
 #[tokio::test]
-async fn a_hold_whose_name_somebody_took_is_refused_and_not_said_to_be_placed() {
+async fn a_hold_whose_name_is_taken_is_refused_and_not_reported_as_placed() {
     let instance = Instance::new();
     let name = SandboxName::new(&instance.name().parse().expect("a name"), &user("ada"));
     let taken = docker::Volume(format!("{}.hold", name.as_str()));
@@ -144,7 +144,7 @@ async fn a_hold_whose_name_somebody_took_is_refused_and_not_said_to_be_placed() 
         "{said}"
     );
     docker::output(&["volume", "rm", &taken.0]);
-    // Twice is once.
+    // A second hold changes nothing.
     assert!(hold().status.success() && hold().status.success());
 }
 
