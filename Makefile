@@ -1,4 +1,4 @@
-# `make` lists the targets. The work is in scripts/; this file only says what follows what.
+# `make` lists the targets. The work is in scripts/; this file only gives their order.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,7 +12,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## have a Docker Engine that answers, and the image that sandboxes run in
+setup: ## make sure that a Docker Engine answers, and make the image for sandboxes
 	@scripts/setup-engine
 	@scripts/build-tools-image
 
@@ -27,7 +27,7 @@ demo: rust setup ## watch a client use the server
 	cargo run --release --locked --example demo
 
 # The comparison also runs after a failure, but then the exit code is that of the tests.
-test: rust setup ## run all tests, and prove that they left nothing behind
+test: rust setup ## run all tests, and check that they left nothing on the Engine and the machine
 	@scripts/setup-tests
 	@snapshot=$$(mktemp); trap 'rm -f "$$snapshot"' EXIT; \
 	scripts/check-leftovers snapshot "$$snapshot"; \

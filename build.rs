@@ -1,5 +1,5 @@
 //! Builds casemate-init, which is embedded in the server and runs in every
-//! container: static, for size and speed, whatever profile the server has.
+//! container: static, for size and speed, with any profile of the server.
 
 use std::env;
 use std::error::Error;
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arch = variable("CARGO_CFG_TARGET_ARCH")?;
     let target = init_target(&arch)?;
     let out = PathBuf::from(variable("OUT_DIR")?);
-    // One build for all profiles, lints and tests. A folder of its own: cargo
+    // One build for all profiles, lints and tests, in a separate folder: cargo
     // holds the lock of the one it works in.
     let folder = out
         .ancestors()
@@ -58,7 +58,7 @@ fn build(target: &str, folder: &Path) -> Result<(), Box<dyn Error>> {
         .args(["--target", target, "--target-dir"])
         .arg(folder)
         .env("RUSTFLAGS", "-C target-feature=+crt-static");
-    // What cargo set for this build would be taken for wishes for that one.
+    // The inner build would read what cargo set for this one.
     for name in [
         "CARGO_ENCODED_RUSTFLAGS",
         "CARGO_BUILD_RUSTFLAGS",

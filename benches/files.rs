@@ -1,7 +1,7 @@
 //! What a page of a file or a directory costs over stdio MCP, by the size of what
 //! it is a page of.
 //!
-//! The first lines of a file cost themselves and the counting of the lines behind
+//! The first lines of a file cost themselves and the counting of the lines after
 //! them, for 64 MiB at the most. Lines far down cost the reading of all before
 //! them, to count them. A page of a directory costs the reading of all its names,
 //! because the kernel has them in no order, and one `stat` for each entry that is
@@ -44,7 +44,7 @@ for count in 10, 1_000, 100_000:
         open(f"{count}/{number:06}", "w").close()
 "#;
 
-/// A group, and its calls: what is measured, the tool and its arguments.
+/// A group, and its calls: a name, the tool and its arguments.
 type Group = (&'static str, Vec<(&'static str, &'static str, Value)>);
 
 fn main() {

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use support::{Session, text};
 use tokio::runtime::Runtime;
 
-/// What is read and written: 1 KiB.
+/// Size of the file that is read and written: 1 KiB.
 const SIZE: usize = 1024;
 
 /// What the summary compares.

@@ -1,5 +1,5 @@
-//! What a large file costs on its way in and out: bytes a second, what the server grows
-//! by, and what small calls of the same user cost meanwhile. Through the library, so
+//! What a large file costs on its way in and out: bytes a second, the growth of the server,
+//! and the cost of small calls of the same user at the same time. Through the library, so
 //! without HTTP; this process is the server.
 //!
 //! ```sh

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Casemate with nothing but curl: a call of a tool in two protocol versions, and the routes of the files.
+# Casemate with only curl: a tool call in two protocol versions, and the routes for files.
 #
 #     casemate serve --http 127.0.0.1:8080
 #     examples/curl.sh [http://127.0.0.1:8080]
 #
-# With TOKEN in the environment it shows that token with each request.
+# With TOKEN in the environment it sends that token with each request.
 set -euo pipefail
 
 server=${1:-http://127.0.0.1:8080}
@@ -12,14 +12,14 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-# Written to a file, not given as an argument: the list of processes shows arguments to everybody.
+# In a file and not in an argument, because every user can list the arguments of processes.
 printf '%s\n' silent show-error fail-with-body ${TOKEN:+"header = \"Authorization: Bearer $TOKEN\""} >curlrc
 
 request() {
     curl --config curlrc "$@"
 }
 
-# expect TEXT: shows what stdin has and ends the script when TEXT is not in it.
+# expect TEXT: prints stdin, and ends the script if it does not contain TEXT.
 expect() {
     local answer
     answer=$(cat)

@@ -1,5 +1,5 @@
 //! Two users on one Engine. Neither sees the other's files, processes or memory:
-//! each has a container and a volume of their own.
+//! each has a separate container and volume.
 //!
 //! ```sh
 //! cargo build --release && cargo run --release --example two_users

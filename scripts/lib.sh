@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # The scripts also run on macOS next to Docker Desktop, so they keep to bash 3.2 and to the options that
-# both GNU and BSD tools have, but for the parts that only Debian reaches.
+# both GNU and BSD tools have, except in the parts that run only on Debian.
 
 set -euo pipefail
 
@@ -12,15 +12,15 @@ else
     bold='' dim='' red='' plain=''
 fi
 
-# say TEXT: one line about what is done or found.
+# say TEXT: prints one line of progress or result.
 say() {
     printf '%s\n' "$*"
 }
 
-# fail WHAT MEND: ends the script with what went wrong and what to do about it.
+# fail PROBLEM FIX: ends the script with the problem and what to do about it.
 fail() {
     printf '%serror:%s %s\n' "$red" "$plain" "$1" >&2
-    printf '  to mend it: %s\n' "$2" >&2
+    printf '  to fix it: %s\n' "$2" >&2
     exit 1
 }
 
@@ -58,7 +58,7 @@ with_deadline() {
 }
 
 # engine_version: prints the version of the Engine that the docker client reaches (DOCKER_HOST, then the
-# docker context, then the usual socket). Fails where none answers within 5 s.
+# docker context, then the usual socket). Fails if none answers within 5 s.
 engine_version() {
     command -v docker >/dev/null || return 1
     with_deadline 5 docker version --format '{{.Server.Version}}' 2>/dev/null
@@ -69,7 +69,7 @@ engine_answers() {
 }
 
 need_engine() {
-    engine_answers || fail "no Docker Engine answers" "run \`make setup\`, which starts one where it can"
+    engine_answers || fail "no Docker Engine answers" "run \`make setup\`, which starts one if it can"
 }
 
 # lock NAME: one run of the script at a time; the others wait here. The lock goes with file descriptor 9, so
@@ -80,7 +80,7 @@ lock() {
     ! is_root || directory=/var/run
     exec 9>"$directory/casemate-$1.lock"
     flock --nonblock 9 && return
-    say "Another run of this script is at work; wait for it."
+    say "Waiting for another run of this script."
     flock 9
 }
 

@@ -2,7 +2,7 @@
 
 use crate::median::{median, millis};
 
-/// Group, what is compared with it, the ratio to reach (DESIGN of the project).
+/// Group, its comparison, and the ratio to reach.
 pub type Row = (&'static str, &'static str, &'static str);
 
 /// Prints the table.

@@ -1,4 +1,4 @@
-"""The backend of an application that has users of its own, all behind one token.
+"""The backend of an application that has its own users and one token for all of them.
 
 It stores a file for one of them, runs a command over it for the same user, and downloads
 what the command wrote. Each request names the user; each user has a sandbox of its own.

@@ -1,4 +1,4 @@
-"""Casemate's tools in LangChain: what an agent is given, called here without a model.
+"""Casemate's tools in LangChain, as an agent gets them; called here without a model.
 
     casemate serve --http 127.0.0.1:8080
     python langchain_agent.py [http://127.0.0.1:8080]

@@ -14,7 +14,7 @@ async def main() -> None:
     server = StdioServerParameters(
         command=sys.argv[1] if len(sys.argv) > 1 else "casemate",
         args=["serve"],
-        # Whose sandbox it is. The server's other settings come from the environment too.
+        # The user of the sandbox. The server's other settings come from the environment too.
         env={"CASEMATE_USER": "ada", **os.environ},
     )
     async with Client(server) as client:

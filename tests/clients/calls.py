@@ -1,4 +1,4 @@
-"""Has frameworks call shell_exec as they do it for a model, and prints what they hand on to it.
+"""Lets frameworks call shell_exec as they do for a model, and prints what they pass to the model.
 
     python calls.py URL ARGUMENTS FRAMEWORK...
 
@@ -48,7 +48,7 @@ async def smolagents(url):
             [tool] = [tool for tool in tools if tool.name == TOOL]
             return tool(**ARGUMENTS)
 
-    # It has a loop of its own.
+    # It runs its own event loop.
     return await asyncio.to_thread(call)
 
 
@@ -70,7 +70,7 @@ async def mcpo(url):
 
 
 def posted(url, bridge):
-    """What the bridge answers, once it listens."""
+    """The answer of the bridge, once it listens."""
     request = urllib.request.Request(url, json.dumps(ARGUMENTS).encode(), {"Content-Type": "application/json"})
     while bridge.poll() is None:
         try:

@@ -1,4 +1,4 @@
-// Calls shell_exec with the TypeScript SDK and gives it up: by AbortSignal or by the SDK's own
+// Calls shell_exec with the TypeScript SDK and cancels it: by AbortSignal or by the SDK's own
 // time-out; over HTTP, or over the stdio of mcp-remote. Prints how many milliseconds later the
 // command is gone, as another conversation sees it.
 //
@@ -17,7 +17,7 @@ const { StdioClientTransport } = await import(
   require.resolve('@modelcontextprotocol/sdk/client/stdio.js'));
 
 const [way, how, url] = process.argv.slice(2);
-// No command of another run is mistaken for this one's.
+// Unique, so that a command of another run is not mistaken for this one.
 const seconds = 8500 + (process.pid % 400);
 
 async function connect(transport) {
@@ -49,7 +49,7 @@ async function until(wanted) {
   }
 }
 
-// What is left alone writes a file after 4 s.
+// A command that is not cancelled writes a file after 4 s.
 const command = `(setsid sleep ${seconds} &); sleep 4; touch ran-on; sleep ${seconds}`;
 const call = { name: 'shell_exec', arguments: { command, timeout_seconds: 60 } };
 const abort = new AbortController();

@@ -18,7 +18,7 @@ from mcpo.utils.main import get_model_fields
 from pydantic import create_model
 
 
-# Nobody connects to it: the converter asks it for its settings alone.
+# It is never connected to: the converter only reads its settings.
 SERVER = MCPServerStreamableHttp(params={"url": "http://localhost/mcp"})
 
 
@@ -46,7 +46,7 @@ def mcpo(tool):
     return create_model(tool.name, **fields).model_json_schema()
 
 
-# What strict mode does to every schema: all arguments are demanded, and optional ones may be null.
+# Strict mode requires all arguments in every schema, and optional ones may be null.
 STRICT = {openai_strict}
 
 
@@ -57,7 +57,7 @@ def check(convert, tool):
     for name, schema in given["properties"].items():
         told = json.dumps(converted["properties"][name])
         assert schema["description"].split()[0] in told, f"{name} has no description: {told}"
-        # In an enum, or in the description alone: mcpo drops every enum.
+        # In an enum, or only in the description: mcpo drops every enum.
         lost = [value for value in schema.get("enum", []) if value not in told]
         assert not lost, f"{name} lost the values {lost}: {told}"
     demanded = set(converted.get("required", []))

@@ -1,5 +1,5 @@
-//! Calls that have to wait: how many run at once, in which order the others do, what
-//! they are told meanwhile, and the answer to one too many.
+//! Calls that have to wait: how many run at once, in which order the others follow, what
+//! they are told while they wait, and the answer to one too many.
 
 use std::time::{Duration, Instant};
 
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use crate::harness::{Instance, Pending, Server, TestServer, eventually};
 
-/// How long something may take that happens by itself at once.
+/// Deadline for something that needs no waiting.
 const SOON: Duration = Duration::from_secs(10);
 
-/// As many calls of one user wait at most.
+/// Limit of waiting calls of one user.
 const WAITING: usize = 256;
 
-/// A server with its sandbox made.
+/// A server whose sandbox is ready.
 async fn start(instance: &Instance, at_once: &str) -> Server {
     let server = TestServer::on(instance).env("CASEMATE_CALLS_PER_USER", at_once);
     let server = server.start().await;
@@ -54,7 +54,7 @@ async fn let_go(instance: &Instance) {
     assert!(!other.write("go", "").await.is_error());
 }
 
-/// How many calls were before the one with this token, each time it was told.
+/// The places in the line that the call with this token was told, in order.
 fn told(server: &Server, token: &str) -> Vec<usize> {
     let of = |note: Value| {
         let params = &note["params"];
@@ -72,7 +72,7 @@ fn told(server: &Server, token: &str) -> Vec<usize> {
         .collect()
 }
 
-/// Stays until the call with this token was told last that so many are before it.
+/// Waits until the last place that the call with this token was told is `place`.
 async fn until_told(server: &Server, token: &str, ahead: usize) {
     eventually("the place in the line is told", SOON, async || {
         told(server, token).last() == Some(&ahead)
@@ -81,9 +81,9 @@ async fn until_told(server: &Server, token: &str, ahead: usize) {
 }
 
 #[tokio::test]
-async fn as_many_calls_run_at_once_as_the_setting_says_and_the_others_have_their_turn() {
+async fn calls_run_up_to_the_limit_and_the_others_take_their_turn() {
     let server = start(&Instance::new(), "3").await;
-    // Each sees who else runs.
+    // Each counts the commands that run.
     let command =
         "mkdir -p live; f=live/$RANDOM$RANDOM; touch $f; sleep 0.4; ls live | wc -l; rm $f";
     let results = join_all((0..9).map(|_| server.shell(command))).await;
@@ -95,7 +95,7 @@ async fn as_many_calls_run_at_once_as_the_setting_says_and_the_others_have_their
 }
 
 #[tokio::test]
-async fn who_waits_is_told_how_many_are_before_it_and_all_run_in_the_order_they_came() {
+async fn waiting_calls_are_told_their_place_and_run_in_order() {
     let instance = Instance::new();
     let server = start(&instance, "1").await;
     let (_, first) = blocker(&server).await;
@@ -130,7 +130,7 @@ async fn a_cancelled_call_leaves_the_line_at_once_and_never_runs() {
     let (_, last) = command(&server, "last", "ls never go").await;
     until_told(&server, "last", 1).await;
     server.cancel(cancelled).await;
-    // The one that runs goes on meanwhile.
+    // The running call goes on.
     until_told(&server, "last", 0).await;
     let_go(&instance).await;
     assert_eq!(first.result().await.outcome(), "exited");
@@ -167,7 +167,7 @@ async fn beyond_the_line_a_call_is_busy_at_once_and_says_what_to_do() {
         "{:?}",
         start.elapsed()
     );
-    // There is room when one gives up.
+    // There is room after one gives up.
     let (id, _) = line.remove(10);
     server.cancel(id).await;
     until_told(&server, &last, WAITING - 2).await;
@@ -183,8 +183,7 @@ async fn beyond_the_line_a_call_is_busy_at_once_and_says_what_to_do() {
     assert_eq!(ran.stdout(), format!("{}\n0\n", WAITING - 1));
 }
 
-/// How long the first call of a user takes who has no sandbox yet; of three users the
-/// middle one.
+/// Duration of a user's first call, without a sandbox: the median of three users.
 async fn first_call(instance: &Instance, kind: &str) -> Duration {
     let mut times = Vec::new();
     for n in 0..3 {
@@ -200,7 +199,7 @@ async fn first_call(instance: &Instance, kind: &str) -> Duration {
 }
 
 #[tokio::test]
-async fn a_thousand_calls_of_one_user_hold_nobody_else_up() {
+async fn a_thousand_calls_of_one_user_delay_no_other_user() {
     let instance = Instance::new();
     let crowded = start(&instance, "16").await;
     let usual = first_call(&instance, "quiet").await;
@@ -234,6 +233,6 @@ async fn a_thousand_calls_of_one_user_hold_nobody_else_up() {
         time < usual + Duration::from_secs(1),
         "{time:?} after {usual:?}"
     );
-    // As many as may run and wait at once have run; each has an answer.
+    // The allowed number ran or waited, and each call has an answer.
     assert_eq!((ran + busy, ran >= 16 + WAITING), (1000, true), "{ran} ran");
 }

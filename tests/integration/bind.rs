@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::harness::{Instance, Server, TestServer, docker, eventually, host};
 
-/// A directory of the host that belongs to the sandbox's usual user, beside a canary.
+/// A directory of the host that belongs to the sandbox's default uid, next to a canary.
 struct Host(PathBuf);
 
 impl Host {
@@ -85,7 +85,7 @@ async fn a_link_that_leads_out_ends_in_the_container_and_the_host_stays_unread()
         let write = server.write(path, "changed").await;
         assert!(write.is_error(), "{path}: {}", write.0);
     }
-    // In a shell a link is followed, and stays inside of the container.
+    // A shell follows the link, inside the container.
     let shell = server
         .shell("cat absolute relative up/canary 2>&1; cat hostname; echo x > relative")
         .await;
@@ -96,7 +96,7 @@ async fn a_link_that_leads_out_ends_in_the_container_and_the_host_stays_unread()
 }
 
 #[tokio::test]
-async fn what_the_host_has_mounted_below_the_directory_is_not_the_workspaces() {
+async fn mounts_of_the_host_below_the_directory_are_not_in_the_workspace() {
     let (host, instance) = (Host::new(), Instance::new());
     let work = host.at("work");
     fs::create_dir(work.join("mounted")).expect("a directory");
@@ -121,7 +121,7 @@ async fn what_the_host_has_mounted_below_the_directory_is_not_the_workspaces() {
 }
 
 #[tokio::test]
-async fn directories_that_are_more_than_a_workspace_are_refused_and_nothing_is_made() {
+async fn home_root_and_system_directories_are_refused_and_nothing_is_made() {
     let (host, instance) = (Host::new(), Instance::new());
     let link = host.at("link");
     symlink(host.at("work"), &link).expect("a link");

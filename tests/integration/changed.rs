@@ -1,7 +1,7 @@
-//! Limits that are changed in the settings while there is a container: an idle one makes
-//! room and that is told, a busy one is used as it is and that is told once, and two
-//! servers never replace each other's container in turns. That the limits of two servers
-//! in persistent mode keep to these rules is proved in `lifecycle`.
+//! Limits that change in the settings while there is a container: an idle container is replaced
+//! and the result says so, a busy one is used as it is and the result says so once, and two
+//! servers never replace each other's container in turns. `lifecycle` proves the same for two
+//! servers with different limits in persistent mode.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use crate::harness::{CallResult, Directory, Instance, Server, TestServer, docker, eventually};
 
-/// How long something may take that happens by itself at once.
+/// Deadline for something that needs no waiting.
 const SOON: Duration = Duration::from_secs(10);
 
-/// What is told of a container that made room.
+/// The reason that results give for a container that made room.
 const MADE_ROOM: &str =
     "the sandbox was asked to end, for newer settings, for room or by the operator";
 
-/// A settings file with one user who has a memory limit of their own.
+/// A settings file with a memory limit for one user.
 struct Settings {
     directory: Directory,
 }
@@ -35,7 +35,7 @@ impl Settings {
         PathBuf::from(self.directory.text()).join("casemate.toml")
     }
 
-    /// In bind mode the workspaces are beside it.
+    /// In bind mode the workspaces are next to it.
     fn change(&self, mode: &str, memory: u32) {
         let bind = match mode {
             "bind" => format!("bind_root = {:?}\n", self.directory.text()),
@@ -59,7 +59,7 @@ impl Settings {
     }
 }
 
-/// The limit that a command meets, in MiB, and what is told beside it.
+/// The memory limit that a command sees, in MiB, and the note of the result.
 async fn memory(server: &Server) -> (u64, Value) {
     let command = "cd /sys/fs/cgroup; cat memory.max memory/memory.limit_in_bytes 2> /dev/null";
     let result = server.shell(command).await;
@@ -71,7 +71,7 @@ async fn memory(server: &Server) -> (u64, Value) {
     (limit.expect("a limit") >> 20, note(&result))
 }
 
-/// What is told of the sandbox; the text says it whenever the other half does.
+/// The note about the sandbox; both forms of the result must have it, or neither.
 fn note(result: &CallResult) -> Value {
     let note = result.field("sandbox").clone();
     for (field, said) in [
@@ -89,6 +89,12 @@ async fn container_of(instance: &Instance, user: &str) -> Vec<String> {
     docker::lines(&["ps", "--quiet", "--filter", &label, "--filter", &user])
 }
 
+/// The limit of a container that replaced another one, and the reason that the result gives.
+async fn replaced(server: &Server) -> (u64, Value) {
+    let (limit, note) = memory(server).await;
+    (limit, note["restarted"]["reason"].clone())
+}
+
 async fn a_users_memory_is_changed(mode: &str) {
     let instance = Instance::new();
     let settings = Settings::new(mode, 200);
@@ -102,12 +108,7 @@ async fn a_users_memory_is_changed(mode: &str) {
 
     settings.change(mode, 100);
     let second = settings.start(&instance, "alice").await;
-    let (limit, told) = memory(&second).await;
-    assert_eq!(
-        (limit, &told["restarted"]["reason"]),
-        (100, &json!(MADE_ROOM)),
-        "{mode}"
-    );
+    assert_eq!(replaced(&second).await, (100, json!(MADE_ROOM)), "{mode}");
     assert_eq!(
         memory(&second).await,
         (100, Value::Null),
@@ -115,7 +116,7 @@ async fn a_users_memory_is_changed(mode: &str) {
     );
     assert_eq!(second.read("kept").await.text(), "kept", "{mode}");
 
-    // A busy one is used as it is.
+    // A busy container is used as it is.
     let arguments = json!({ "command": "sleep 1000", "wait_seconds": 0, "timeout_seconds": 1000 });
     let running = second.call("shell_exec", arguments).await;
     assert_eq!(running.outcome(), "running", "{mode}: {}", running.0);
@@ -134,7 +135,7 @@ async fn a_users_memory_is_changed(mode: &str) {
         "{mode}: told once"
     );
 
-    // What ran there still does, and when it has ended the next server has its way.
+    // The command still runs; after its end the next server replaces the container.
     let stop = json!({ "command_id": running.field("command_id"), "stop": true });
     assert_eq!(
         third.call("shell_exec", stop).await.outcome(),
@@ -142,19 +143,14 @@ async fn a_users_memory_is_changed(mode: &str) {
         "{mode}"
     );
     let fourth = settings.start(&instance, "alice").await;
-    let (limit, told) = memory(&fourth).await;
-    assert_eq!(
-        (limit, &told["restarted"]["reason"]),
-        (250, &json!(MADE_ROOM)),
-        "{mode}"
-    );
+    assert_eq!(replaced(&fourth).await, (250, json!(MADE_ROOM)), "{mode}");
     assert_eq!(memory(&third).await.0, 250, "{mode}");
-    // Of the other user nothing was changed.
+    // The other user's container was not touched.
     assert_eq!(container_of(&instance, "bob").await, bobs, "{mode}");
 }
 
 #[tokio::test]
-async fn the_next_server_replaces_an_idle_container_of_other_limits_and_uses_a_busy_one() {
+async fn a_server_with_other_limits_replaces_an_idle_container_not_a_busy_one() {
     tokio::join!(
         a_users_memory_is_changed("persistent"),
         a_users_memory_is_changed("bind"),
@@ -162,7 +158,7 @@ async fn the_next_server_replaces_an_idle_container_of_other_limits_and_uses_a_b
 }
 
 #[tokio::test]
-async fn in_bind_mode_the_older_server_takes_the_newer_ones_container_and_never_replaces_back() {
+async fn in_bind_mode_an_older_server_uses_a_newer_ones_container_as_it_is() {
     let instance = Instance::new();
     let settings = Settings::new("bind", 200);
     let older = settings.start(&instance, "alice").await;
@@ -183,7 +179,7 @@ async fn in_bind_mode_the_older_server_takes_the_newer_ones_container_and_never_
 }
 
 #[tokio::test]
-async fn in_ephemeral_mode_each_server_has_its_own_limits_and_replaces_nothing_of_anothers() {
+async fn in_ephemeral_mode_each_server_has_its_own_limits_and_containers() {
     let instance = Instance::new();
     let settings = Settings::new("ephemeral", 200);
     let older = settings.start(&instance, "alice").await;
@@ -194,7 +190,7 @@ async fn in_ephemeral_mode_each_server_has_its_own_limits_and_replaces_nothing_o
     settings.change("ephemeral", 100);
     let newer = settings.start(&instance, "alice").await;
     for _ in 0..2 {
-        // What was asked for needs no note.
+        // The user's own settings need no note.
         assert_eq!(memory(&newer).await, (100, Value::Null));
         assert_eq!(memory(&older).await, (200, Value::Null));
     }
@@ -207,7 +203,7 @@ async fn in_ephemeral_mode_each_server_has_its_own_limits_and_replaces_nothing_o
         "{}",
         over.0
     );
-    // The spare of one that ends goes with it; the other's stays.
+    // The spare of a server that ends is removed with it; the other server's stays.
     newer.write("a", "").await;
     assert!(older.end().await.success());
     eventually("only the newer one's spare is left", SOON, async || {

@@ -1,6 +1,6 @@
 //! Everything that can die is killed at random under a load of commands: bridges,
-//! supervisors, PID 1, servers, and the Engine, which is stopped for a while besides.
-//! Whatever is answered is true, and nothing runs twice.
+//! supervisors, PID 1, servers, and the Engine, which is also stopped for a while.
+//! Every answer is true, and nothing runs twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::harness::{Engine, Instance, Server, TestServer};
 /// How long.
 const CHAOS: Duration = Duration::from_secs(120);
 
-/// From one trouble of the Engine to the next: it is killed and stopped in turns. One
-/// that starts again and finds containers takes 10 s to end them.
+/// Between two failures of the Engine, which is killed and stopped in turns. An Engine that
+/// starts again and finds containers takes 10 s to end them.
 const ENGINE_TROUBLE: Duration = Duration::from_secs(25);
 
 /// Servers of the same user at once.
 const SERVERS: u64 = 3;
 
-/// What one worker saw: each command's tag with its outcome, or that its server
+/// What one worker saw: the tag of each command with its outcome, or that the server
 /// was killed before it answered.
 type Seen = BTreeMap<String, String>;
 
@@ -46,8 +46,8 @@ fn outcome(answer: &Value) -> String {
         .to_owned()
 }
 
-/// Runs one command after the other, each writing its own line, and kills its own
-/// server now and then.
+/// Runs one command after the other, each of which writes a line, and sometimes kills its
+/// server.
 async fn work(
     (engine, instance): (Arc<Engine>, Instance),
     number: u64,
@@ -78,8 +78,8 @@ async fn work(
     seen
 }
 
-/// Kills the Engine and starts it again, as it is usually set up or to let containers
-/// live; or stops it for some seconds.
+/// Kills the Engine and starts it again, with or without live-restore; or stops it for some
+/// seconds.
 async fn trouble(engine: &Engine, kill: bool, random: u32) {
     if kill {
         engine.kill().await;
@@ -116,7 +116,7 @@ async fn kill(engine: &Engine, seed: u64, end: Instant) -> BTreeMap<&'static str
         let mut found = processes(engine);
         found.retain(|(_, args)| args.contains(&format!("casemate-init {victim}")));
         if let Some((pid, _)) = found.get(rng.next_u32() as usize % found.len().max(1)) {
-            // It may have ended by itself by now.
+            // It may have ended by itself.
             engine.host(&format!("kill -9 {pid} || true"));
             *killed.entry(victim).or_default() += 1;
         }
@@ -159,7 +159,7 @@ async fn lines_of_log(server: &Server) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_dies_every_answer_is_true_and_nothing_runs_twice() {
+async fn after_random_kills_every_answer_is_true_and_nothing_runs_twice() {
     let seed = u64::from(std::process::id());
     eprintln!("chaos with seed {seed}");
     let engine = Arc::new(Engine::start().await);
@@ -194,7 +194,7 @@ async fn whatever_dies_every_answer_is_true_and_nothing_runs_twice() {
     eprintln!("killed {killed:?}; outcomes {outcomes:?}");
     assert!(outcomes["exited"] > 100 && killed["bridge"] > 10 && killed["supervise"] > 10);
     assert!(killed["engine killed"] > 0 && killed["engine stopped"] > 0);
-    // Nothing is left running but what answers.
+    // Only processes that answer are left running.
     let rest = server.shell("pgrep -c '^sleep'").await;
     assert_eq!(rest.stdout(), "0\n");
     assert!(!engine.container().is_empty());

@@ -1,5 +1,5 @@
-//! Section 5 of the CIS Docker Benchmark, of a sandbox that runs: what docs/cis-docker-benchmark.md
-//! answers for a check that can be read, read as the benchmark reads it.
+//! Section 5 of the CIS Docker Benchmark, for a running sandbox: each check that
+//! docs/cis-docker-benchmark.md marks as readable is read as the benchmark reads it.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ const ANSWERS: &str = include_str!("../../docs/cis-docker-benchmark.md");
 /// The checks of the section (1.6.0 to 1.8.0).
 const CHECKS: std::ops::RangeInclusive<u32> = 1..=32;
 
-/// The rows of the table: of each check, whether this test reads it.
+/// The rows of the table: for each check, whether this test reads it.
 fn answers() -> BTreeMap<u32, bool> {
     let rows = ANSWERS.lines().filter_map(|line| {
         let cells: Vec<_> = line
@@ -39,14 +39,17 @@ fn is_a_users(user: &Value) -> bool {
     })
 }
 
-/// Of each check that can be read, whether the container passes it.
-fn read(container: &str) -> BTreeMap<u32, bool> {
-    let inspected = docker::inspect("container", container);
-    let host = &inspected["HostConfig"];
-    let network = &inspected["NetworkSettings"];
-    let mounts = inspected["Mounts"].as_array().expect("mounts");
-    let has_none = |value: &Value| value.is_null() || value == &json!([]) || value == &json!({});
-    let positive = |value: &Value| value.as_i64().is_some_and(|number| number > 0);
+/// Whether a field of the Engine's answer is absent or empty.
+fn has_none(value: &Value) -> bool {
+    value.is_null() || value == &json!([]) || value == &json!({})
+}
+
+fn positive(value: &Value) -> bool {
+    value.as_i64().is_some_and(|number| number > 0)
+}
+
+/// The checks that `HostConfig` answers.
+fn read_host_config(host: &Value) -> BTreeMap<u32, bool> {
     let options = host["SecurityOpt"].as_array().expect("options");
     let option = |name: &str| {
         options
@@ -54,28 +57,12 @@ fn read(container: &str) -> BTreeMap<u32, bool> {
             .filter_map(Value::as_str)
             .find(|it| it.starts_with(name))
     };
-    let apparmor =
-        docker::output(&["info", "--format", "{{.SecurityOptions}}"]).contains("apparmor");
-    let profile = if apparmor { "docker-default" } else { "" };
-    let programs = docker::top(container);
-    let ours = |args: &String| args.starts_with("/casemate-init ");
-    let no_port = has_none(&network["Ports"])
-        && has_none(&host["PortBindings"])
-        && host["PublishAllPorts"] == false;
-    let alone = mounts.len() == 1
-        && mounts[0]["Destination"] == "/workspace"
-        && mounts[0]["Type"] == "volume";
     BTreeMap::from([
-        (2, inspected["AppArmorProfile"] == profile),
         (
             4,
             has_none(&host["CapAdd"]) && host["CapDrop"] == json!(["ALL"]),
         ),
         (5, host["Privileged"] == false),
-        (6, alone && has_none(&host["Binds"])),
-        (7, programs.iter().all(|(_, args)| ours(args))),
-        (8, no_port),
-        (9, no_port),
         (10, host["NetworkMode"] == "none"),
         (
             11,
@@ -83,7 +70,6 @@ fn read(container: &str) -> BTreeMap<u32, bool> {
         ),
         (12, positive(&host["NanoCpus"])),
         (13, host["ReadonlyRootfs"] == true),
-        (14, no_port),
         (
             15,
             ["no", ""]
@@ -102,14 +88,6 @@ fn read(container: &str) -> BTreeMap<u32, bool> {
                 .as_array()
                 .is_some_and(|limits| limits.len() == 4),
         ),
-        (
-            20,
-            mounts.iter().all(|it| {
-                ["", "rprivate", "private"]
-                    .map(Value::from)
-                    .contains(&it["Propagation"])
-            }),
-        ),
         (21, host["UTSMode"] == ""),
         (
             22,
@@ -120,13 +98,49 @@ fn read(container: &str) -> BTreeMap<u32, bool> {
             26,
             option("no-new-privileges").is_some_and(|it| it.ends_with("true")),
         ),
+        (29, positive(&host["PidsLimit"])),
+    ])
+}
+
+/// For each check that can be read, whether the container passes it.
+fn read(container: &str) -> BTreeMap<u32, bool> {
+    let inspected = docker::inspect("container", container);
+    let host = &inspected["HostConfig"];
+    let network = &inspected["NetworkSettings"];
+    let mounts = inspected["Mounts"].as_array().expect("mounts");
+    let apparmor =
+        docker::output(&["info", "--format", "{{.SecurityOptions}}"]).contains("apparmor");
+    let profile = if apparmor { "docker-default" } else { "" };
+    let programs = docker::top(container);
+    let ours = |args: &String| args.starts_with("/casemate-init ");
+    let no_port = has_none(&network["Ports"])
+        && has_none(&host["PortBindings"])
+        && host["PublishAllPorts"] == false;
+    let alone = mounts.len() == 1
+        && mounts[0]["Destination"] == "/workspace"
+        && mounts[0]["Type"] == "volume";
+    let mut checks = read_host_config(host);
+    checks.extend([
+        (2, inspected["AppArmorProfile"] == profile),
+        (6, alone && has_none(&host["Binds"])),
+        (7, programs.iter().all(|(_, args)| ours(args))),
+        (8, no_port),
+        (9, no_port),
+        (14, no_port),
+        (
+            20,
+            mounts.iter().all(|it| {
+                ["", "rprivate", "private"]
+                    .map(Value::from)
+                    .contains(&it["Propagation"])
+            }),
+        ),
         (
             28,
             inspected["Config"]["Image"]
                 .as_str()
                 .is_some_and(|it| it.starts_with("sha256:")),
         ),
-        (29, positive(&host["PidsLimit"])),
         (
             30,
             network["Networks"]
@@ -138,7 +152,8 @@ fn read(container: &str) -> BTreeMap<u32, bool> {
             host["UsernsMode"] == "" && is_a_users(&inspected["Config"]["User"]),
         ),
         (32, !inspected.to_string().contains("docker.sock")),
-    ])
+    ]);
+    checks
 }
 
 #[tokio::test]
@@ -165,7 +180,7 @@ fn every_check_of_the_section_has_an_answer() {
     assert!(answers().into_keys().eq(CHECKS), "{:?}", answers());
 }
 
-/// Only made, not started: nothing of it runs, and what is stored is what is read.
+/// A container that was created and not started: the checks read what the Engine stored.
 #[test]
 fn a_container_that_keeps_nothing_back_fails_nearly_all_of_them() {
     let container = docker::Container(format!("casemate-test-{}", uuid::Uuid::new_v4().simple()));
@@ -180,8 +195,8 @@ fn a_container_that_keeps_nothing_back_fails_nearly_all_of_them() {
         .into_iter()
         .filter_map(|(check, passes)| passes.then_some(check))
         .collect();
-    // What takes more than a flag to fail: ports, the parent's cgroup, user namespaces, AppArmor
-    // where there is none; and of what does not run there are no processes.
+    // Checks that take more than a flag to fail: ports, the parent's cgroup, user namespaces, AppArmor
+    // on a host without it; and a container that does not run has no processes.
     for check in [
         4, 5, 6, 10, 11, 12, 13, 15, 16, 17, 18, 19, 21, 22, 26, 28, 29, 30, 32,
     ] {

@@ -1,4 +1,4 @@
-//! Clients that others wrote, with a server that asks nobody who they are: those of
+//! Third-party clients, with a server that has no authentication: those of
 //! `examples/`, and the command line of the MCP Inspector.
 
 use std::collections::BTreeSet;
@@ -8,10 +8,10 @@ use tokio::process::Command;
 
 use super::harness::{Directory, HttpServer, TestServer, clients};
 
-/// What the Inspector is asked to do, and what it then shows.
+/// A request to the Inspector, and what it shows then.
 const ASKED: [(&[&str], &str); 2] = [
     (
-        // Fails on what the schemas of tools should not have.
+        // Fails on anything that the schemas of tools should not have.
         &["--method", "tools/list", "--strict"],
         r#""name": "shell_exec""#,
     ),
@@ -28,9 +28,9 @@ const ASKED: [(&[&str], &str); 2] = [
     ),
 ];
 
-/// Has the Inspector list the tools of a target and call one.
+/// Lets the Inspector list the tools of a target and call one.
 pub async fn inspect(target: &[&str]) {
-    // What it keeps is not for the home of who runs the tests.
+    // Its files stay out of the home of the person who runs the tests.
     let kept = Directory::new(0);
     for (what, shown) in ASKED {
         let Some(mut inspector) = clients::node("mcp-inspector") else {
@@ -46,7 +46,7 @@ pub async fn inspect(target: &[&str]) {
     }
 }
 
-/// Runs an example against a server over HTTP, with a token where there is one.
+/// Runs an example against a server over HTTP, with the token if there is one.
 pub async fn try_with(example: Option<Command>, server: &HttpServer, token: Option<&str>) {
     let Some(mut example) = example else { return };
     example.arg(format!("http://{}", server.address));
@@ -56,7 +56,7 @@ pub async fn try_with(example: Option<Command>, server: &HttpServer, token: Opti
     clients::succeeds(&mut example).await;
 }
 
-/// All examples that need no more than a server and perhaps a token.
+/// All examples that need only a server and perhaps a token.
 pub async fn try_all(server: &HttpServer, token: Option<&str>) {
     for (environment, example) in [
         ("mcp", "mcp_http.py"),
@@ -112,7 +112,7 @@ async fn every_schema_passes_the_converters_of_frameworks() {
     assert_eq!(said.lines().count(), 25, "{said}");
 }
 
-/// The line that a framework hands on to a model, out of tests/clients/calls.py.
+/// The line that a framework passes to a model, from tests/clients/calls.py.
 async fn said_by(
     environment: &str,
     server: &HttpServer,
@@ -158,12 +158,12 @@ async fn frameworks_hand_on_what_a_command_printed() {
 }
 
 #[tokio::test]
-async fn a_framework_that_gives_up_early_is_answered_before_that_with_casemate_wait() {
+async fn with_casemate_wait_a_framework_is_answered_before_it_gives_up() {
     let server = TestServer::new()
         .env("CASEMATE_WAIT", "3s")
         .start_http()
         .await;
-    // Before the first call of a user its sandbox is made.
+    // The sandbox is made before the user's first call.
     server
         .call("shell_exec", json!({ "command": "true" }))
         .await;
@@ -179,7 +179,7 @@ async fn a_framework_that_gives_up_early_is_answered_before_that_with_casemate_w
     assert_eq!(said.stdout(), "over\n", "it ran on: {}", said.0);
 }
 
-/// What is pinned for other reasons than to be run as a client.
+/// Packages that are pinned and are no clients.
 const NO_CLIENTS: [&str; 6] = [
     "fastapi",
     "httpx2",

@@ -1,4 +1,4 @@
-//! What the verbs say to a person, and to a pipe.
+//! Output of the verbs, on a terminal and into a pipe.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::harness::{Directory, Instance};
 
-/// A user that belongs to no group of the Engine's.
+/// A user who is not in the Engine's group.
 const STRANGER: u32 = 65_533;
 
 fn text(bytes: &[u8]) -> String {
@@ -59,7 +59,7 @@ fn a_token_that_is_piped_into_the_file_does_not_store_the_secret() {
 }
 
 #[test]
-fn a_token_is_appended_to_its_file_which_nobody_else_can_read() {
+fn a_token_is_appended_to_its_file_which_only_its_owner_can_read() {
     let (instance, directory) = (Instance::new(), Directory::new(0));
     let file = format!("{}/tokens.toml", directory.text());
     for user in ["ada", "bob"] {

@@ -1,5 +1,5 @@
-//! The servers that people develop with, as they come from npm and PyPI: each starts in a sandbox
-//! and answers a request over loopback. They come in by an upload, as a user's project does.
+//! Development servers from npm and PyPI: each starts in a sandbox and answers a request over
+//! loopback. They are uploaded, as a user's project is.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -16,8 +16,8 @@ use crate::node;
 /// Seconds for a command; what `answers.py` waits for takes at most 70.
 const TIMEOUT: u32 = 85;
 
-/// What the archive leaves out: parts of packages that no server reads, which are a third of their
-/// size, and a `node` that would come before the image's.
+/// Left out of the archive: parts of packages that no server reads, which are a third of their
+/// size, and a `node` that would hide the image's.
 const LEFT_OUT: [&str; 5] = [
     "*.map",
     "node-*/include",
@@ -32,14 +32,14 @@ const NPM: &str = "$PWD/../node_modules/.bin";
 const NPM_NEW: &str = "$(echo $PWD/../node_modules/node-new-*/bin):$PWD/../node_modules/.bin";
 const PIP: &str = "$PWD/../env/bin";
 
-/// A server, and what it is asked.
+/// A server, and the request for it.
 struct DevServer {
     programs: &'static str,
     /// The directory below `tests/servers` that it is started in.
     directory: &'static str,
     command: &'static str,
     url: &'static str,
-    /// What the answer has.
+    /// Expected in the answer.
     text: &'static str,
 }
 
@@ -103,7 +103,7 @@ const JUPYTER: DevServer = DevServer {
 /// could not install `packages`, which are there too.
 async fn sandbox(packages: &str, files: &[&str]) -> Option<HttpServer> {
     let installed = clients::installed(packages)?;
-    // Memory and processes are the default's: they are enough.
+    // The default limits of memory and processes are enough.
     let server = TestServer::new().env("CASEMATE_CPUS", "2");
     let server = server.start_http().await;
     let mut tar = Command::new("tar");
@@ -145,7 +145,7 @@ async fn shell(server: &HttpServer, command: &str, env: &Value) -> CallResult {
     result
 }
 
-/// Starts it in the sandbox; what `tests/servers/answers.py` says of it.
+/// Starts it in the sandbox, and returns the output of `tests/servers/answers.py`.
 async fn try_out(server: &HttpServer, tried: &DevServer, text: &str, env: &Value) -> Value {
     let DevServer {
         programs,
@@ -162,7 +162,7 @@ async fn try_out(server: &HttpServer, tried: &DevServer, text: &str, env: &Value
 }
 
 async fn answers(server: &HttpServer, tried: &DevServer) {
-    // Next.js would ask who it may tell of its use.
+    // Next.js would ask about telemetry.
     let env = json!({ "NEXT_TELEMETRY_DISABLED": "1" });
     let tried_out = try_out(server, tried, tried.text, &env).await;
     let command = tried.command;
@@ -170,7 +170,7 @@ async fn answers(server: &HttpServer, tried: &DevServer) {
     assert_eq!(tried_out["ended"], Value::Null, "{command}: {tried_out}");
 }
 
-/// Without the interfaces: this is what /casemate/netif.cjs is for.
+/// Without /casemate/netif.cjs they fail, because the interfaces cannot be listed.
 async fn dies_without_netif(server: &HttpServer, tried: &DevServer) {
     let env = json!({ "NODE_OPTIONS": "" });
     let tried_out = try_out(server, tried, "no page has this", &env).await;
@@ -227,7 +227,7 @@ async fn servers_from_pypi_start_and_answer() {
     for tried in [FLASK, JUPYTER] {
         answers(&server, &tried).await;
     }
-    // Server, kernel and client speak to each other over loopback.
+    // Server, kernel and client talk over loopback.
     let kernel = "cd jupyter && ../env/bin/jupyter execute notebook.ipynb && cat answer";
     assert_eq!(shell(&server, kernel, &json!({})).await.stdout(), "42");
 }

@@ -1,4 +1,4 @@
-//! The Engine's disk: what is left free of it, and what a full one still allows.
+//! The Engine's disk: the space that stays free, and what still works when it is full.
 
 use crate::harness::{Instance, Server, TestServer};
 
@@ -11,7 +11,7 @@ async fn start(instance: &Instance, floor: &str, user: &str) -> Server {
 }
 
 #[tokio::test]
-async fn below_the_floor_a_sandbox_starts_lists_reads_and_deletes_and_writes_nothing() {
+async fn below_the_floor_a_sandbox_can_list_read_and_delete_but_not_write() {
     let instance = Instance::new();
     let before = start(&instance, "0", "alice").await;
     before.write("file", "kept").await;
@@ -33,7 +33,7 @@ async fn below_the_floor_a_sandbox_starts_lists_reads_and_deletes_and_writes_not
 }
 
 #[tokio::test]
-async fn below_the_floor_nobody_gets_a_new_workspace() {
+async fn below_the_floor_no_user_gets_a_new_workspace() {
     let instance = Instance::new();
     let server = start(&instance, EVERYTHING, "new").await;
     let refused = server.shell("true").await;

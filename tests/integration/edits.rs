@@ -1,4 +1,4 @@
-//! `edit_file`: exactly what was asked for, or a reason that leads to it.
+//! `edit_file`: exactly the requested edit, or an error that helps to correct it.
 
 use serde_json::json;
 
@@ -83,7 +83,7 @@ async fn a_text_that_is_not_there_once_leads_to_the_one_that_is() {
     server.shell("printf 'one\\r\\ntwo\\r\\n' > file").await;
     let ends = edit(&server, "one\ntwo\n", "x").await;
     assert!(ends.text().contains("line endings"), "{}", ends.text());
-    // What stays of them stays as it is.
+    // Line ends outside the edited text stay as they are.
     assert!(!edit(&server, "two", "2").await.is_error());
     assert_eq!(
         server
@@ -117,7 +117,7 @@ async fn an_edit_that_cannot_be_made_says_why_and_changes_nothing() {
         let refused = server.call("edit_file", arguments).await;
         assert_eq!(refused.code(), code, "{path}: {}", refused.text());
     }
-    // Bytes that are no text are no hindrance.
+    // Bytes that are not text do not prevent an edit.
     assert!(!edit(&server, "old", "new").await.is_error());
     let seen = server.shell("od -c -A n file; ls").await;
     assert_eq!(

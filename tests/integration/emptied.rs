@@ -1,4 +1,4 @@
-//! A workspace that somebody removes under a server.
+//! A workspace that is removed while a server uses it.
 
 use crate::harness::{TestServer, docker};
 
@@ -21,6 +21,6 @@ async fn a_user_whose_files_were_removed_is_told_so_and_not_that_they_were_kept(
     assert_eq!(next.stdout(), "", "{}", next.0);
     let told = &next.field("sandbox")["restarted"];
     assert_eq!(told["kept"], "nothing", "{}", next.0);
-    let lost = told["lost"].as_str().expect("what is lost");
+    let lost = told["lost"].as_str().expect("a text");
     assert!(lost.contains("all files in /workspace"), "{lost}");
 }

@@ -36,7 +36,7 @@ async fn no_edit_and_no_append_leaves_two_encodings_in_one_file() {
     assert_eq!(edited.field("encoding"), "UTF-16LE");
     let append = json!({ "path": "wide", "content": "b\n", "mode": "append" });
     assert!(!server.call("write_file", append).await.is_error());
-    // The line as it is shown is the line as it is found.
+    // The line can be searched for as it is shown.
     let shown = server.read("damaged").await;
     assert!(shown.text().contains("\n\u{e4} = 1\n"), "{}", shown.text());
     let edited = edit(&server, "damaged", "\u{e4} = 1", "\u{e4} = 2").await;
@@ -88,7 +88,7 @@ async fn one_rule_for_links_and_rights_is_told_by_every_tool() {
 }
 
 #[tokio::test]
-async fn what_only_looks_like_it_is_named_and_what_a_pattern_means_is_said() {
+async fn a_name_that_looks_alike_is_named_and_a_pattern_is_explained() {
     let server = TestServer::new().start().await;
     server
         .shell("mkdir -p 'app/[id]' app/i; touch 'app/[id]/page' app/i/other")

@@ -22,14 +22,14 @@ use case::{BUSY_ENGINE, Case, LOOK, cases};
 /// A request that the Engine got before the server ended shows within this time.
 const UNDER_WAY: Duration = Duration::from_secs(2);
 
-/// Cases that start or come back at once: more would only wait for the Engine.
+/// Cases that start or return at once: more would only wait for the Engine.
 const AT_ONCE: usize = 4;
 
 /// What all cases share.
 struct World {
     instance: Instance,
     directory: Directory,
-    /// User and state of every container, looked at for all.
+    /// User and state of every container, read once for all cases.
     seen: watch::Receiver<Vec<(String, String)>>,
     turns: Semaphore,
 }
@@ -56,10 +56,10 @@ async fn look(label: String, seen: watch::Sender<Vec<(String, String)>>) {
 }
 
 impl World {
-    /// Stays until nothing runs for `user` any more, and returns since when.
+    /// Waits until nothing runs for `user`, and returns since when.
     async fn until_nothing_runs(&self, user: &str, within: Duration) -> Instant {
         let mut seen = self.seen.clone();
-        // What was seen before says nothing.
+        // Earlier changes do not count.
         seen.mark_unchanged();
         let quiet = async {
             let mut since = None;

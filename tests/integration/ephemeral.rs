@@ -8,10 +8,10 @@ use serde_json::json;
 
 use crate::harness::{Instance, Server, TestServer, docker, eventually};
 
-/// How long something may take that happens by itself at once.
+/// Deadline for something that needs no waiting.
 const SOON: Duration = Duration::from_secs(10);
 
-/// A container whose server was killed outlives it by 30 s, and goes.
+/// A container whose server was killed ends 30 s later.
 const ORPHANED: Duration = Duration::from_secs(45);
 
 async fn start(instance: &Instance) -> Server {
@@ -19,7 +19,7 @@ async fn start(instance: &Instance) -> Server {
     server.start().await
 }
 
-/// Stays until the instance has this many containers.
+/// Waits until the instance has this many containers.
 async fn until(instance: &Instance, count: usize, within: Duration) {
     eventually("the count of containers", within, async || {
         instance.containers().len() == count
@@ -28,7 +28,7 @@ async fn until(instance: &Instance, count: usize, within: Duration) {
 }
 
 #[tokio::test]
-async fn everything_but_the_workspace_is_gone_after_a_command() {
+async fn only_the_workspace_is_left_after_a_command() {
     let server = start(&Instance::new()).await;
     let write = "echo a > kept; echo b > /tmp/lost; echo c > /dev/shm/lost; echo $HOSTNAME; \
         cat /proc/sys/kernel/random/boot_id > /dev/null; echo $$ > pid";
@@ -38,15 +38,15 @@ async fn everything_but_the_workspace_is_gone_after_a_command() {
         .await;
     assert!(look.stdout().starts_with("a\n"), "{}", look.0);
     assert!(!look.stdout().contains("lost"), "{}", look.0);
-    // What was asked for needs no note.
+    // In ephemeral mode a new container needs no note.
     assert!(look.field("sandbox").is_null(), "{}", look.0);
-    // One that waits is all that is left, and all that will be.
+    // Only one spare is left, and no more are made.
     until(&server.instance, 1, SOON).await;
     assert_eq!(server.instance.volumes().len(), 1);
 }
 
-/// Tells a container from all before it: field 22 of proc(5)'s stat is when its PID 1 was
-/// started, in hundredths of a second. And says what a command before this one left there.
+/// Identifies a container: field 22 of its PID 1's stat (proc(5)) is its start time, in hundredths
+/// of a second. Also prints what an earlier command left there.
 const WHICH: &str =
     "cut -d ' ' -f 22 /proc/1/stat; ls -A /tmp /dev/shm; touch /tmp/used /dev/shm/used";
 
@@ -89,7 +89,7 @@ async fn a_process_left_in_the_background_is_ended_and_that_is_said() {
 }
 
 #[tokio::test]
-async fn parallel_commands_have_their_own_containers_two_at_a_time_and_the_others_wait() {
+async fn parallel_commands_get_separate_containers_two_at_a_time() {
     let server = start(&Instance::new()).await;
     let command = "f=live/$RANDOM$RANDOM; mkdir -p live; touch $f /tmp/mine; ls /tmp | wc -l; \
         ls live | wc -l; sleep 1; rm $f";
@@ -122,7 +122,7 @@ async fn file_calls_need_no_container_of_a_command() {
 }
 
 #[tokio::test]
-async fn a_command_that_runs_on_keeps_its_container_until_its_end_and_its_result_longer() {
+async fn a_running_command_keeps_its_container_and_its_result_lasts_longer() {
     let server = start(&Instance::new()).await;
     let arguments = json!({ "command": "echo begun; while [ ! -e go ]; do sleep 0.05; done; \
         cat /tmp/mine 2>&1; echo over", "wait_seconds": 1 });
@@ -135,7 +135,7 @@ async fn a_command_that_runs_on_keeps_its_container_until_its_end_and_its_result
         .to_owned();
     assert_eq!(server.shell("echo other").await.stdout(), "other\n");
     server.write("go", "").await;
-    // It ends with nobody asking for it.
+    // It ends without being asked.
     until(&server.instance, 1, SOON).await;
     for _ in 0..2 {
         let result = server.call("shell_exec", json!({ "command_id": id })).await;
@@ -180,12 +180,12 @@ async fn a_server_that_ends_takes_its_containers_with_it() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_leaves_nothing_running_whether_or_not_one_comes_back() {
+async fn a_killed_server_leaves_nothing_running_with_or_without_a_successor() {
     let server = start(&Instance::new()).await;
     let arguments = json!({ "command": "sleep 1000", "wait_seconds": 1 });
     server.call("shell_exec", arguments).await;
-    // So that none is being made when it is killed: what was not started is swept
-    // by whoever comes next.
+    // So that no container is being made when the server is killed: the next server removes
+    // one that was not started.
     server.write("a", "").await;
     let instance = server.instance.clone();
     until(&instance, 2, SOON).await;

@@ -17,7 +17,7 @@ async fn paths(server: &Server, arguments: serde_json::Value) -> (Vec<String>, S
 }
 
 #[tokio::test]
-async fn what_is_written_is_what_is_read_and_both_halves_say_so() {
+async fn written_content_is_read_back_and_both_forms_agree() {
     let server = TestServer::new().start().await;
     let written = server.write("a/b/note.txt", "zwölf\n日本\n").await;
     assert_eq!(written.text(), "created a/b/note.txt (14 bytes)");

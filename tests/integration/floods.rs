@@ -20,7 +20,7 @@ fn resident_kib(pid: &str) -> u64 {
 #[tokio::test]
 async fn five_gigabytes_on_either_stream_are_counted_and_cost_no_memory() {
     let server = TestServer::new().start().await;
-    // What both need for any long output is there before it is measured.
+    // A first long output, so that the fixed cost of both is not measured.
     for command in [
         "seq 3000000",
         "seq 3000000 >&2",

@@ -1,12 +1,11 @@
-//! A silent command says every ten seconds that it still runs, and nothing after its
-//! answer.
+//! A silent command sends a heartbeat every ten seconds, and none after its answer.
 
 use serde_json::json;
 
 use crate::harness::TestServer;
 
 #[tokio::test]
-async fn in_silence_a_heartbeat_comes_every_ten_seconds_and_none_after_the_answer() {
+async fn a_silent_call_gets_a_heartbeat_every_ten_seconds_until_its_answer() {
     let server = TestServer::new().start().await;
     server.shell("true").await;
     let told = || {
@@ -19,7 +18,7 @@ async fn in_silence_a_heartbeat_comes_every_ten_seconds_and_none_after_the_answe
         "arguments": { "command": "sleep 21" },
         "_meta": { "progressToken": "silent" },
     });
-    // Long enough for one more heartbeat, and without a token of its own.
+    // Long enough for one more heartbeat, in a call without a token.
     let longer = server.shell_within("sleep 33", 40);
     let silent = async {
         let answer = server.rpc.request("tools/call", params).await;
@@ -38,7 +37,7 @@ async fn in_silence_a_heartbeat_comes_every_ten_seconds_and_none_after_the_answe
         let progress = params["progress"].as_f64().expect("a number");
         assert!(progress > last, "{told:?}");
         last = progress;
-        // A busy machine is late by a second at most.
+        // Allows a busy machine to be late by a second.
         let on_time = [seconds, seconds + 1].map(|after| format!("still running after {after} s"));
         let said = params["message"].as_str();
         assert!(on_time.iter().any(|text| said == Some(text)), "{told:?}");

@@ -1,5 +1,5 @@
-//! Who may call over HTTP, and from which pages: the whole server is asked, as clients and as those
-//! who pretend to be some.
+//! Authentication over HTTP, and the pages that may call: whole servers are asked, by clients and
+//! by attackers who pose as clients.
 
 mod clients;
 mod forged;
@@ -19,13 +19,13 @@ use serde_json::{Value, json};
 
 use super::harness::{Answer, CallResult, Directory, HttpServer, TestServer, eventually};
 
-/// A protocol version whose requests need nothing but this header.
+/// A protocol version whose requests need only this header.
 const VERSION: (&str, &str) = ("mcp-protocol-version", "2025-06-18");
 
-/// How long what changed may go unnoticed.
+/// How long a change of a file may go unnoticed.
 const SOON: Duration = Duration::from_secs(15);
 
-/// A file that a setting names, gone when the test is.
+/// A file that a setting names; it is removed at the end of the test.
 #[derive(Debug)]
 struct SettingFile(Directory);
 
@@ -44,7 +44,7 @@ impl SettingFile {
         self.path().to_str().expect("UTF-8").to_owned()
     }
 
-    /// By another file in its place.
+    /// Replaces it by another file.
     fn write(&self, content: &str) {
         let new = self.path().with_extension("new");
         fs::write(&new, content).expect("a file");
@@ -52,7 +52,7 @@ impl SettingFile {
     }
 }
 
-/// A request for the tools with these headers besides.
+/// A request for the tools with these extra headers.
 fn for_tools(server: &HttpServer, headers: &[(&str, &str)]) -> Builder {
     let request = server.post("/mcp").header(VERSION.0, VERSION.1);
     headers.iter().fold(request, |request, (name, value)| {
@@ -68,7 +68,7 @@ async fn ask(server: &HttpServer, headers: &[(&str, &str)]) -> Answer {
         .await
 }
 
-/// The status of that, and what it asks for.
+/// The status of the answer, and its challenge.
 async fn asked(server: &HttpServer, headers: &[(&str, &str)]) -> (u16, String) {
     let answer = ask(server, headers).await;
     (
@@ -95,7 +95,7 @@ async fn call(
     server.send(request, body.to_string()).await.result().await
 }
 
-/// A server whose log is kept, all of it.
+/// A server whose whole log is kept.
 async fn logged(server: TestServer) -> (HttpServer, SettingFile) {
     let log = SettingFile::new("");
     let errors = fs::File::create(log.path()).expect("a file");

@@ -12,10 +12,10 @@ use crate::harness::{Answer, Directory, HttpServer, TestServer, clients, docker,
 /// A token that speaks for an application's users.
 const TOKEN: &str = "cm_of-a-test";
 
-/// In how much time whatever was cancelled is gone.
+/// A cancelled request is gone within this time.
 const GONE: Duration = Duration::from_secs(2);
 
-/// The newest version in which clients cancel so.
+/// The newest version in which clients cancel by a notification.
 const VERSION: &str = "2025-11-25";
 
 /// One conversation of one user with one server.
@@ -26,7 +26,7 @@ struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    /// Without a session id, as older clients that were written by hand.
+    /// Without a session id, as hand-written older clients work.
     fn bare(server: &'a HttpServer, user: &'a str) -> Self {
         Self {
             server,
@@ -75,7 +75,7 @@ impl<'a> Window<'a> {
         self.post(&id, "tools/call", &params).await
     }
 
-    /// A command that is there for long enough.
+    /// A command that runs long enough.
     async fn sleeps(&self, id: Value, seconds: u32) -> Answer {
         let command = format!("(setsid sleep {seconds} &); sleep {seconds}; touch ran-on");
         let arguments = json!({ "command": command, "timeout_seconds": 60 });
@@ -146,7 +146,7 @@ async fn a_cancelled_request_ends_with_its_tree_and_those_like_it_go_on() {
     let servers = Application::start(|server| server).await;
     let ada = Window::open(&servers.first, "ada").await;
     let other_window = Window::open(&servers.first, "ada").await;
-    // Whoever learns a session id gains nothing by it.
+    // A user who learns another's session id gains nothing by it.
     let bob = Window {
         user: "bob",
         session: ada.session.clone(),
@@ -172,7 +172,7 @@ async fn a_cancelled_request_ends_with_its_tree_and_those_like_it_go_on() {
     bob.cancel(json!(1)).await;
     is_gone(&servers.first, 8404).await;
     assert!(runs(&servers.first, 8402) && runs(&servers.first, 8403));
-    // An id of a request that is over, or never was: nothing happens.
+    // The id of a request that is over or never existed: nothing happens.
     ada.cancel(json!(1)).await;
     ada.cancel(json!(77)).await;
     let next = ada
@@ -225,7 +225,7 @@ async fn a_request_of_another_server_of_the_instance_is_cancelled_too() {
 }
 
 #[tokio::test]
-async fn without_a_session_id_one_request_of_its_id_is_cancelled_and_several_are_not() {
+async fn without_a_session_id_only_an_unambiguous_request_is_cancelled() {
     let servers = Application::start(|server| server).await;
     let ada = Window::bare(&servers.first, "ada");
     let session = Window::open(&servers.first, "ada").await;

@@ -1,5 +1,5 @@
 //! Requests that are wrong, too large or too slow, and connections that say nothing:
-//! they are refused, cost no memory and hold nobody up.
+//! they are refused, cost no memory and delay no other caller.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::harness::{HttpServer, MODERN, TestServer};
 
-/// A place where no Engine is.
+/// An address without an Engine.
 const NOWHERE: &str = "unix:///nonexistent/docker.sock";
 
 async fn server() -> HttpServer {
@@ -19,7 +19,7 @@ async fn server() -> HttpServer {
         .await
 }
 
-/// Sends bytes as they are; the status of the answer. `None` when there is none.
+/// Sends bytes as they are; the status of the answer, if there is an answer.
 async fn raw(server: &HttpServer, bytes: &[u8]) -> Option<u16> {
     let mut stream = TcpStream::connect(server.address)
         .await
@@ -56,7 +56,7 @@ fn head(server: &HttpServer, more: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_answered_with_a_status_of_the_400s() {
+async fn invalid_requests_are_answered_with_a_400_status() {
     let server = server().await;
     let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(100_000));
     let many = (0..200)
@@ -87,7 +87,7 @@ async fn what_is_no_request_is_answered_with_a_status_of_the_400s() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_answered_with_a_status_of_the_400s() {
+async fn invalid_messages_are_answered_with_a_400_status() {
     let server = server().await;
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     let deep_arguments = format!(
@@ -135,7 +135,7 @@ async fn what_is_no_message_is_answered_with_a_status_of_the_400s() {
 }
 
 #[tokio::test]
-async fn half_open_connections_hold_nobody_up_and_cost_little() {
+async fn half_open_connections_delay_no_caller_and_cost_little() {
     let server = server().await;
     healthy(&server).await;
     let before = server.memory();
@@ -224,6 +224,6 @@ async fn a_body_that_never_comes_is_given_up() {
         took > Duration::from_secs(29) && took < Duration::from_secs(35),
         "{took:?}"
     );
-    // A head that never comes has no answer.
+    // An incomplete head gets no answer.
     healthy(&server).await;
 }

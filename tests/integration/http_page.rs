@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::harness::{Answer, Directory, HttpServer, TestServer, docker, eventually};
 
-/// What the page may do, as a browser enforces it.
+/// The page's content security policy.
 const POLICY: [&str; 10] = [
     "default-src 'none'",
     "script-src 'self'",
@@ -23,7 +23,7 @@ const POLICY: [&str; 10] = [
     "trusted-types 'none'",
 ];
 
-/// The page and what it is made of.
+/// The page and its parts.
 const PARTS: [(&str, &str); 12] = [
     ("/", "text/html; charset=utf-8"),
     ("/page/style.css", "text/css; charset=utf-8"),
@@ -93,7 +93,7 @@ async fn the_page_is_open_to_everybody_and_may_do_no_more_than_it_says() {
     assert_eq!(code, 401);
 }
 
-/// What stands between each `before` and the quote after it.
+/// The text between each `before` and the next quote.
 fn quoted(text: &str, before: &str, quote: char) -> Vec<String> {
     let rest = text.split(before).skip(1);
     let inside = rest.filter_map(|rest| rest.split(quote).next());
@@ -130,7 +130,7 @@ async fn the_page_names_no_other_host_and_makes_no_html_out_of_text() {
     let server = TestServer::new().start_http().await;
     for (path, _) in PARTS {
         let (_, text) = server.get(path).await;
-        // The names of XML's vocabulary are addresses that nobody is asked at.
+        // The names of XML's vocabulary look like addresses, and are never requested.
         let text = text.replace("http://www.w3.org/2000/svg", "");
         for forbidden in [
             "http://",
@@ -211,7 +211,7 @@ async fn the_status_shows_a_command_as_long_as_it_runs() {
 }
 
 #[tokio::test]
-async fn another_user_sees_nothing_of_it_and_without_the_scope_nobody_does() {
+async fn a_sandbox_is_invisible_to_others_and_without_the_scope() {
     let directory = Directory::new(0);
     let both = r#"["tools", "files"]"#;
     let rows = [

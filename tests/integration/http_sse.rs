@@ -1,4 +1,4 @@
-//! The transport of 2024-11-05: a stream, and messages beside it.
+//! The transport of 2024-11-05: a stream, and messages by POST.
 
 use std::time::{Duration, Instant};
 
@@ -146,7 +146,7 @@ async fn a_cancelled_request_ends_its_command_and_no_other() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_or_goes_nowhere_is_refused() {
+async fn invalid_messages_and_unknown_sessions_are_refused() {
     let server = TestServer::new().start_http().await;
     let session = Session::initialized(&server).await;
     let status = async |path: &str, body: &str| {

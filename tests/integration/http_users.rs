@@ -1,4 +1,4 @@
-//! Many users in one process: what is one's is no other's, and nobody waits for another.
+//! Many users in one process: they share nothing, and none waits for another.
 
 use std::time::{Duration, Instant};
 
@@ -18,10 +18,10 @@ async fn another_users_session_is_one_that_does_not_exist() {
     assert_eq!(nobodys.0, 404);
     assert_eq!(app.ping("bob", &endpoint).await, nobodys);
     assert_eq!(app.ping("Alice", &endpoint).await, nobodys);
-    // Without a credential it is not even looked for.
+    // Without a credential the session is not even looked up.
     let bare = app.server.send(app.server.post(&endpoint), "{}").await;
     assert_eq!(bare.status(), 401);
-    // Its owner's goes on, and heard of none of this.
+    // The owner's session goes on, and got none of these messages.
     assert_eq!(app.ping("alice", &endpoint).await.0, 202);
     let answer = stream.message().await.expect("an answer");
     assert_eq!(answer["result"], json!({}));
@@ -49,7 +49,7 @@ async fn ten_thousand_calls_with_the_same_id_are_answered_to_who_asked() {
 #[tokio::test]
 async fn a_users_thousand_calls_keep_another_waiting_no_second_longer() {
     let app = Application::start(TestServer::new()).await;
-    // The image is prepared once, whoever comes first.
+    // The first caller prepares the image, once for all.
     app.shell("first", "true").await;
     let start = Instant::now();
     assert_eq!(app.shell("usual", "echo hi").await.stdout(), "hi\n");
@@ -63,9 +63,8 @@ async fn a_users_thousand_calls_keep_another_waiting_no_second_longer() {
         async move { server.send(request, body).await }
     });
     let answers = futures_util::future::join_all(thousand).await;
-    // As many run and wait as may, and the others are refused: before they are read, or as
-    // the 257th in the line, on a slow machine within a stream. Whose answer is dropped has
-    // hung up.
+    // The allowed number run and wait; the others are refused before they are read, or, on a slow
+    // machine, within a stream as the 257th in the line. Dropping an answer disconnects its client.
     let (refused, others): (Vec<_>, Vec<_>) = answers
         .into_iter()
         .partition(|answer| answer.status() == 429);
@@ -85,8 +84,8 @@ async fn a_users_thousand_calls_keep_another_waiting_no_second_longer() {
 }
 
 #[tokio::test]
-async fn a_hundred_sandboxes_cost_less_than_60_mb_and_while_they_idle_nearly_no_time() {
-    // Small, so that the machine of the tests holds them beside the other tests'.
+async fn a_hundred_idle_sandboxes_cost_under_60_mb_and_almost_no_cpu_time() {
+    // Small, so that they fit on the machine next to those of the other tests.
     let server = TestServer::new().env("CASEMATE_MEMORY", "64m");
     let app = Application::start(server).await;
     let before = app.server.memory();

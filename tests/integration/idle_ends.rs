@@ -1,6 +1,6 @@
-//! A thousand calls of one user through two servers, around the ends of a container that
-//! is idle for a second: none is lost, each is run once, and there is one container at
-//! most.
+//! A thousand calls of one user through two servers, at the moments when the container ends
+//! because it was idle for a second: no call is lost, each runs once, and there is never more
+//! than one container.
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
@@ -10,8 +10,8 @@ use tokio::time::sleep;
 
 use crate::harness::{Instance, Server, TestServer, docker};
 
-/// From one burst to the next, in milliseconds: before the idle end, at it, and while the
-/// container goes.
+/// Pauses between bursts, in milliseconds: before the idle end, at it, and while the container
+/// ends.
 const PAUSES: [u64; 10] = [900, 1000, 1020, 980, 1040, 1100, 1010, 990, 1060, 1030];
 
 /// Calls of one burst, through both servers by turns: 1,000 in all.
@@ -29,8 +29,8 @@ async fn call(server: &Server, n: usize) {
     }
 }
 
-/// Looks at the user's containers until it is dropped out of: all that were seen, and
-/// never two at once.
+/// Collects the user's containers until it is dropped, and asserts that there are never two at
+/// once.
 async fn watch(instance: &Instance, seen: &mut HashSet<String>) {
     loop {
         let label = instance.label();
@@ -54,7 +54,7 @@ async fn a_thousand_calls_through_two_servers_around_idle_ends_are_each_run_once
         for (round, pause) in PAUSES.into_iter().enumerate() {
             let burst = (0..BURST).map(|n| call(&servers[n % 2], round * BURST + n));
             join_all(burst).await;
-            // Not to wait for something: it is what happens in between.
+            // A fixed pause on purpose: the container may end in it.
             sleep(Duration::from_millis(pause)).await;
         }
     };

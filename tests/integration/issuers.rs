@@ -1,4 +1,4 @@
-//! A name on the command line means the user that exists, whichever its issuer, and never another.
+//! A name on the command line means the existing user of that name, with any issuer.
 
 use std::process::Output;
 
@@ -9,7 +9,7 @@ use crate::harness::{Application, Directory, Instance, TestServer};
 /// The issuer of the application's users: the name of its token.
 const ISSUER: &str = "app";
 
-/// A user of the application alone.
+/// A user that only the application has.
 const EVE: &str = "eve@example.com";
 
 fn text(bytes: &[u8]) -> String {
@@ -45,7 +45,7 @@ async fn two_issuers(instance: &Instance) -> Application {
 }
 
 #[tokio::test]
-async fn a_bare_name_is_the_only_user_of_that_name_and_an_ambiguous_one_is_refused() {
+async fn a_bare_name_means_the_only_such_user_and_an_ambiguous_one_is_refused() {
     let instance = Instance::new();
     let _application = two_issuers(&instance).await;
     let containers = instance.containers().len();
@@ -70,7 +70,7 @@ async fn a_bare_name_is_the_only_user_of_that_name_and_an_ambiguous_one_is_refus
 }
 
 #[tokio::test]
-async fn a_name_of_nobody_makes_no_sandbox_and_holds_nothing() {
+async fn an_unknown_name_makes_no_sandbox_and_no_hold() {
     let instance = Instance::new();
     let _server = {
         let server = TestServer::on(&instance).user("ada").start().await;

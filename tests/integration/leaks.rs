@@ -1,8 +1,8 @@
-//! What user code could make PID 1 keep, and does not.
+//! Resources that user code tries to make PID 1 keep.
 
 use crate::harness::{TestServer, docker};
 
-/// Keeps every descriptor that it is handed.
+/// Keeps every descriptor that it receives.
 const COLLECTOR: &str = r"
 import os, socket
 at = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -12,7 +12,7 @@ while True:
     kept += socket.recv_fds(at, 1, 1)[1]
 ";
 
-/// Hands its standard output to the collector.
+/// Passes its standard output to the collector.
 const HAND_OVER: &str = r"
 import socket
 to = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -26,7 +26,7 @@ fn descriptors(pid: &str) -> usize {
 }
 
 #[tokio::test]
-async fn pipes_that_a_command_hands_to_another_process_are_closed_with_the_command() {
+async fn pipes_handed_to_another_process_are_closed_with_the_command() {
     let server = TestServer::new().start().await;
     for (file, program) in [("collector.py", COLLECTOR), ("hand-over.py", HAND_OVER)] {
         server.write(file, program).await;

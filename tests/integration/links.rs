@@ -1,5 +1,5 @@
-//! Links and exchanges under a call's feet: nothing outside the workspace is read,
-//! listed or written.
+//! Links, and directories that are exchanged during a call: nothing outside the workspace is
+//! read, listed or written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{CallResult, Server, TestServer};
 
-/// What every tool says to a path.
+/// The answers of the tools for a path.
 async fn answers(server: &Server, path: &str) -> [(CallResult, &'static str); 3] {
     [
         (server.read(path).await, "read"),
@@ -16,6 +16,34 @@ async fn answers(server: &Server, path: &str) -> [(CallResult, &'static str); 3]
         (server.write(path, "planted").await, "write"),
     ]
 }
+
+/// Paths through links that lead out of the workspace, or nowhere.
+const LEADING_OUT: [&str; 24] = [
+    "absolute",
+    "a/b/relative",
+    "top",
+    "dots",
+    "directory",
+    "directory/file",
+    "directory/new",
+    "chain",
+    "chain2",
+    "dangling",
+    "beside",
+    "root",
+    "pid1",
+    "cwd",
+    "cwd/l0",
+    "fd",
+    "exe",
+    "thread/l0",
+    "stdin",
+    "self",
+    "self/x",
+    "ping",
+    "pong",
+    "l41",
+];
 
 #[tokio::test]
 async fn links_of_every_kind_out_of_the_workspace_are_refused_by_every_tool() {
@@ -31,32 +59,7 @@ async fn links_of_every_kind_out_of_the_workspace_are_refused_by_every_tool() {
         ln -s self self; ln -s pong ping; ln -s /workspace/ping pong; \
         echo end > l0; for i in $(seq 41); do ln -s l$((i-1)) l$i; done";
     assert_eq!(server.shell(make).await.exit_code(), 0);
-    for path in [
-        "absolute",
-        "a/b/relative",
-        "top",
-        "dots",
-        "directory",
-        "directory/file",
-        "directory/new",
-        "chain",
-        "chain2",
-        "dangling",
-        "beside",
-        "root",
-        "pid1",
-        "cwd",
-        "cwd/l0",
-        "fd",
-        "exe",
-        "thread/l0",
-        "stdin",
-        "self",
-        "self/x",
-        "ping",
-        "pong",
-        "l41",
-    ] {
+    for path in LEADING_OUT {
         for (result, tool) in answers(&server, path).await {
             assert_eq!(
                 result.code(),
@@ -72,7 +75,7 @@ async fn links_of_every_kind_out_of_the_workspace_are_refused_by_every_tool() {
         .shell("cat /tmp/out/file; ls -A /tmp /tmp/out; ls / | grep evil")
         .await;
     assert_eq!(outside.stdout(), "canary\n/tmp:\nout\n\n/tmp/out:\nfile\n");
-    // What a link says is shown, not what it leads to.
+    // The target of a link is shown, not its content.
     let listed = server.list(".").await;
     assert!(
         listed.text().contains("absolute -> /tmp/out/file"),
@@ -117,7 +120,7 @@ async fn links_inside_the_workspace_work_for_every_tool() {
     );
 }
 
-/// Exchanges directories and files with links that lead out, as fast as can be:
+/// Exchanges directories and files with links that lead out, as fast as possible:
 /// renameat2(2) with RENAME_EXCHANGE, which leaves no moment without the name.
 const EXCHANGE: &str = r#"
 import ctypes
@@ -153,7 +156,7 @@ fn exchanged_call(number: usize) -> (&'static str, Value) {
     }
 }
 
-/// What came of the calls of one kind.
+/// Counts of the results of one kind of call.
 #[derive(Debug, Default)]
 struct Met {
     inside: AtomicUsize,
@@ -161,7 +164,7 @@ struct Met {
 }
 
 impl Met {
-    /// Nothing of outside: neither content nor names.
+    /// Asserts that nothing from outside is shown: neither content nor names.
     fn check(&self, tool: &str, result: &CallResult) {
         let whole = result.0.to_string();
         for outside in ["canary", "root:", "Y2FuYXJ5"] {
@@ -176,7 +179,7 @@ impl Met {
             return;
         }
         self.refused.fetch_add(1, Ordering::Relaxed);
-        // A link, or what was a directory a moment ago.
+        // A link, or a former directory.
         let refused = ["outside_workspace", "not_directory", "not_found"];
         assert!(refused.contains(&result.code()), "{whole}");
     }

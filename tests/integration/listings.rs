@@ -1,5 +1,4 @@
-//! Listings: what a pattern chooses, how names are shown, and where a page goes
-//! on.
+//! Listings: patterns, the form of names, and cursors.
 
 use serde_json::{Value, json};
 
@@ -106,7 +105,7 @@ async fn a_pattern_finds_names_at_any_depth_and_paths_where_they_are() {
 }
 
 #[tokio::test]
-async fn a_pattern_that_is_none_is_refused_by_what_is_wrong_with_it() {
+async fn an_invalid_pattern_is_refused_with_the_reason() {
     let server = TestServer::new().start().await;
     for (pattern, problem) in [
         ("[a-", "missing ']'"),
@@ -178,11 +177,11 @@ async fn a_cursor_survives_what_happens_between_two_pages() {
         let arguments = json!({ "depth": 2, "limit": 1, "pattern": pattern });
         let listed = pages(&server, arguments, async |last: &str| {
             let change = match last {
-                // The cursor's own place is gone.
+                // The entry of the cursor is gone.
                 "a/1" => "rm -r a",
-                // A directory is a link out by now.
+                // A directory was replaced by a link that leads out.
                 "b" => "rm -r b; ln -s /etc b",
-                // Before the cursor, and behind it.
+                // Before the cursor, and after it.
                 "c" => "mkdir a; touch a/0 cc",
                 _ => return,
             };

@@ -1,5 +1,5 @@
-//! A workspace whose top its own user has locked, as `chmod -R 644 .` does: every tool goes on,
-//! and the next container starts.
+//! A workspace whose user has locked its top directory, as `chmod -R 644 .` does: every tool still
+//! works, and the next container starts.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,12 +11,12 @@ use serde_json::json;
 
 use crate::harness::{Directory, Instance, Server, TestServer, docker, eventually};
 
-/// Not to be entered, not to be listed, and neither.
+/// Modes: not enterable, not readable, and neither.
 const LOCKED: [&str; 3] = ["0", "0600", "0300"];
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// Ends the containers that there are, whatever they do.
+/// Ends all containers, even busy ones.
 async fn end(instance: &Instance) {
     let ended = instance.containers();
     for container in &ended {
@@ -80,18 +80,18 @@ async fn in_every_place(server: &Server) {
 }
 
 #[tokio::test]
-async fn a_locked_top_locks_nobody_out_of_a_volume() {
+async fn a_locked_top_directory_of_a_volume_is_unlocked() {
     in_every_place(&TestServer::new().start().await).await;
 }
 
 #[tokio::test]
-async fn a_locked_top_locks_nobody_out_of_an_ephemeral_sandbox() {
+async fn a_locked_top_directory_in_ephemeral_mode_is_unlocked() {
     let server = TestServer::new().mode(Mode::Ephemeral).start().await;
     in_every_place(&server).await;
 }
 
 #[tokio::test]
-async fn a_locked_top_locks_nobody_out_of_a_bound_directory() {
+async fn a_locked_top_directory_in_bind_mode_is_unlocked() {
     let directory = Directory::new(1000);
     let server = TestServer::new()
         .mode(Mode::Bind)
@@ -100,7 +100,7 @@ async fn a_locked_top_locks_nobody_out_of_a_bound_directory() {
 }
 
 #[tokio::test]
-async fn what_may_be_meant_stays_and_below_the_top_everything_does() {
+async fn intended_modes_stay_and_nothing_below_the_top_changes() {
     let server = TestServer::new().start().await;
     server
         .shell("echo a > a; mkdir sub; echo b > sub/b; chmod 0 sub; chmod 0500 .")
@@ -109,7 +109,7 @@ async fn what_may_be_meant_stays_and_below_the_top_everything_does() {
     assert_eq!(server.write("new", "").await.code(), "permission_denied");
     let stat = server.shell("stat -c %a . sub").await;
     assert_eq!(stat.stdout(), "500\n0\n", "{}", stat.0);
-    // What helps is said.
+    // The error says what helps.
     let list = server.list("sub").await;
     assert_eq!(list.code(), "permission_denied", "{}", list.text());
     assert!(list.text().contains("chmod u+rwX"), "{}", list.text());
@@ -152,7 +152,7 @@ async fn a_container_that_ends_at_its_start_says_with_what_and_why() {
     let volume = docker::inspect("volume", &server.instance.volumes()[0]);
     let top = volume["Mountpoint"].as_str().expect("a path");
     fs::set_permissions(top, fs::Permissions::from_mode(0o0)).expect("mode");
-    // Now its owner cannot change the mode either.
+    // Now not even its owner can change the mode.
     let immutable = Immutable::new(top);
     for _ in 0..2 {
         let result = server.shell("true").await;
@@ -165,7 +165,7 @@ async fn a_container_that_ends_at_its_start_says_with_what_and_why() {
     assert_eq!(server.shell("echo back").await.stdout(), "back\n");
 }
 
-/// A directory that nobody can change: chattr(1). It is as before after the drop.
+/// A directory that cannot be changed: chattr(1). Dropping this undoes it.
 struct Immutable(String);
 
 impl Immutable {

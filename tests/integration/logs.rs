@@ -1,4 +1,4 @@
-//! What a server logs for whoever operates it.
+//! What a server logs for its operator.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -8,11 +8,11 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::harness::{Directory, TestServer, docker, eventually};
 
-/// What a server says where the Engine's disk has no quotas.
+/// The warning of a server whose Engine's disk has no quotas.
 const NO_QUOTA: &str = "the Engine cannot limit the size of volumes";
 
 #[tokio::test]
-async fn what_happens_to_a_sandbox_is_logged_under_the_sandbox_and_no_call_of_its_user() {
+async fn events_of_a_sandbox_are_logged_under_the_sandbox_and_not_under_a_call() {
     let directory = Directory::new(0);
     let log = Path::new(directory.text()).join("log");
     let server = TestServer::new()
@@ -37,7 +37,7 @@ async fn what_happens_to_a_sandbox_is_logged_under_the_sandbox_and_no_call_of_it
         line.contains("tester") && !line.contains("tool_call"),
         "{line}"
     );
-    // A server for one conversation says nothing of the Engine's disk.
+    // A server over stdio does not warn about the Engine's disk.
     let text = std::fs::read_to_string(&log).expect("a log");
     assert!(!text.contains(NO_QUOTA), "{text}");
 }
@@ -62,6 +62,6 @@ async fn a_server_of_many_users_says_at_its_start_that_a_user_can_fill_the_disk(
         }
         panic!("it ended");
     });
-    // On XFS it may have quotas, and then has nothing to say.
+    // On XFS there may be quotas, and then there is no warning.
     assert!(said.await.is_ok() || driver.contains("xfs"), "{driver}");
 }

@@ -1,6 +1,6 @@
 //! Casemate as its users meet it: the real protocol, the real server, a real
-//! Docker Engine. Every test has an instance of its own and removes what it
-//! made, also when it fails.
+//! Docker Engine. Every test has a separate instance and removes what it made,
+//! even when it fails.
 
 mod gc;
 mod harness;

@@ -18,7 +18,7 @@ async fn metrics(server: &HttpServer) -> String {
     answer.text().await
 }
 
-/// The value of a series; `None` where it is not there.
+/// The value of a series; `None` if it is missing.
 fn value(text: &str, series: &str) -> Option<f64> {
     let mut values = text.lines().filter_map(|line| line.strip_prefix(series));
     values.find_map(|rest| rest.strip_prefix(' ')?.parse().ok())
@@ -27,6 +27,54 @@ fn value(text: &str, series: &str) -> Option<f64> {
 async fn start(server: TestServer) -> HttpServer {
     server.env("CASEMATE_ADMIN", "0").start_http().await
 }
+
+/// Series after one call of each kind, and their values.
+const SERIES: [(&str, f64); 13] = [
+    (
+        r#"casemate_tool_calls_total{outcome="exited",tool="shell_exec"}"#,
+        1.0,
+    ),
+    (
+        r#"casemate_tool_calls_total{outcome="timed_out",tool="shell_exec"}"#,
+        1.0,
+    ),
+    (
+        r#"casemate_tool_calls_total{outcome="not_found",tool="read_file"}"#,
+        1.0,
+    ),
+    (
+        r#"casemate_tool_calls_total{outcome="ok",tool="list_files"}"#,
+        1.0,
+    ),
+    (
+        r#"casemate_tool_call_duration_seconds_count{tool="shell_exec"}"#,
+        2.0,
+    ),
+    (r#"casemate_command_kills_total{reason="timeout"}"#, 1.0),
+    (
+        r#"casemate_command_output_bytes_total{stream="stdout"}"#,
+        6.0,
+    ),
+    (
+        r#"casemate_http_requests_total{route="/files/content/{*path}",status="404"}"#,
+        1.0,
+    ),
+    (
+        r#"casemate_http_requests_total{route="/mcp",status="200"}"#,
+        4.0,
+    ),
+    (
+        r#"casemate_sandboxes{mode="persistent",state="running"}"#,
+        1.0,
+    ),
+    (r#"casemate_sandbox_starts_total{how="created"}"#, 1.0),
+    // The second one never started: it gave the volume to its user.
+    (
+        r#"casemate_engine_request_duration_seconds_count{operation="create"}"#,
+        2.0,
+    ),
+    ("casemate_calls_waiting", 0.0),
+];
 
 #[tokio::test]
 async fn calls_are_counted_by_tool_and_outcome_and_sandboxes_by_mode_and_state() {
@@ -44,52 +92,7 @@ async fn calls_are_counted_by_tool_and_outcome_and_sandboxes_by_mode_and_state()
     let (status, _) = server.get("/files/content/none").await;
     assert_eq!(status, 404);
     let text = metrics(&server).await;
-    for (series, expected) in [
-        (
-            r#"casemate_tool_calls_total{outcome="exited",tool="shell_exec"}"#,
-            1.0,
-        ),
-        (
-            r#"casemate_tool_calls_total{outcome="timed_out",tool="shell_exec"}"#,
-            1.0,
-        ),
-        (
-            r#"casemate_tool_calls_total{outcome="not_found",tool="read_file"}"#,
-            1.0,
-        ),
-        (
-            r#"casemate_tool_calls_total{outcome="ok",tool="list_files"}"#,
-            1.0,
-        ),
-        (
-            r#"casemate_tool_call_duration_seconds_count{tool="shell_exec"}"#,
-            2.0,
-        ),
-        (r#"casemate_command_kills_total{reason="timeout"}"#, 1.0),
-        (
-            r#"casemate_command_output_bytes_total{stream="stdout"}"#,
-            6.0,
-        ),
-        (
-            r#"casemate_http_requests_total{route="/files/content/{*path}",status="404"}"#,
-            1.0,
-        ),
-        (
-            r#"casemate_http_requests_total{route="/mcp",status="200"}"#,
-            4.0,
-        ),
-        (
-            r#"casemate_sandboxes{mode="persistent",state="running"}"#,
-            1.0,
-        ),
-        (r#"casemate_sandbox_starts_total{how="created"}"#, 1.0),
-        // The second one never started: it gave the volume to its user.
-        (
-            r#"casemate_engine_request_duration_seconds_count{operation="create"}"#,
-            2.0,
-        ),
-        ("casemate_calls_waiting", 0.0),
-    ] {
+    for (series, expected) in SERIES {
         assert_eq!(value(&text, series), Some(expected), "{series}\n{text}");
     }
     assert!(value(&text, "casemate_sandbox_memory_bytes") > Some(100_000.0));
@@ -107,7 +110,7 @@ async fn a_wait_for_room_is_in_the_time_that_calls_wait() {
     let bob = bob.env("CASEMATE_MAX_SANDBOXES", "1");
     let bob = start(bob.env("CASEMATE_WARM", "off")).await;
     let shown = async {
-        // Who has no room counts again and again.
+        // A call that waits for room counts the containers again and again.
         let counted = r#"casemate_engine_request_duration_seconds_count{operation="list"}"#;
         eventually("bob waits", SOON, async || {
             value(&metrics(&bob).await, counted) > Some(5.0)
@@ -126,7 +129,7 @@ async fn a_wait_for_room_is_in_the_time_that_calls_wait() {
 }
 
 #[tokio::test]
-async fn what_becomes_of_sandboxes_and_their_channels_is_counted_by_why() {
+async fn ends_of_sandboxes_and_channels_are_counted_by_reason() {
     let server = start(TestServer::new().env("CASEMATE_MEMORY", "96m")).await;
     let hungry = "python3 -c 'x = bytearray(2 << 30); x[::4096] = b\"x\" * (2 << 18)'";
     let eaten = server.shell(hungry).await;
@@ -152,7 +155,7 @@ async fn what_becomes_of_sandboxes_and_their_channels_is_counted_by_why() {
 }
 
 #[tokio::test]
-async fn commands_of_ephemeral_mode_are_counted_by_whether_a_container_waited_for_them() {
+async fn ephemeral_commands_are_counted_by_whether_a_container_was_ready() {
     let server = start(TestServer::new().env("CASEMATE_MODE", "ephemeral")).await;
     for _ in 0..3 {
         assert_eq!(server.shell("true").await.outcome(), "exited");
@@ -162,7 +165,7 @@ async fn commands_of_ephemeral_mode_are_counted_by_whether_a_container_waited_fo
         let series = format!(r#"casemate_ephemeral_seats_total{{result="{result}"}}"#);
         value(&text, &series).unwrap_or_default()
     };
-    // Whether one waits for the first depends on what its client asks before it.
+    // Whether a container is ready for the first depends on the client's earlier requests.
     assert_eq!(seats("hit") + seats("miss"), 3.0, "{text}");
     assert!(seats("hit") >= 2.0, "{text}");
 }
@@ -183,7 +186,7 @@ async fn bytes_of_files_are_counted_as_they_pass() {
 }
 
 #[tokio::test]
-async fn an_engine_that_is_gone_is_said_at_once() {
+async fn an_engine_that_is_gone_is_reported_at_once() {
     let nowhere = TestServer::new().env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
     let server = start(nowhere).await;
     let start = Instant::now();

@@ -51,10 +51,10 @@ async fn scrape(server: &HttpServer) -> String {
     server.send_to(address, request, "").await.text().await
 }
 
-/// A server that has done what the dashboard shows.
+/// A server that has done everything that the dashboard shows.
 async fn busy(audit: &Directory) -> HttpServer {
     let instance = Instance::new();
-    // Before the server looks first, there is a workspace to be backed up.
+    // A workspace to back up exists before the server's first check.
     let mut exec = instance.command(&["exec", "tester", "--create", "--", "true"]);
     assert!(exec.status().expect("it runs").success());
     let server = TestServer::on(&instance)
@@ -74,7 +74,7 @@ async fn busy(audit: &Directory) -> HttpServer {
     server
 }
 
-/// Whether a program of the package `prometheus` is there. In CI it must be.
+/// Whether a program of the package `prometheus` is installed. In CI it must be.
 #[expect(clippy::print_stderr, reason = "a test that does not run says why")]
 fn has(program: &str) -> bool {
     let found = Command::new(program)
@@ -154,7 +154,7 @@ async fn each_alert_is_seen_to_fire_by_promtool() {
         let Some(alert) = line.trim().strip_prefix("- alert: ") else {
             continue;
         };
-        // Those of backups are for whoever makes some.
+        // Alerts about backups concern only servers that make backups.
         let is_tested = tests.contains(&format!("alertname: {alert}\n"));
         assert!(is_tested || alert.contains("Backup"), "{alert}");
     }
@@ -170,7 +170,7 @@ async fn each_alert_is_seen_to_fire_by_promtool() {
     assert!(tested.status.success(), "{said}");
 }
 
-/// A Prometheus of the test's own. Dropping it ends it.
+/// A Prometheus for one test. Dropping it ends it.
 struct Prometheus {
     child: std::process::Child,
     port: u16,
@@ -193,7 +193,7 @@ impl Prometheus {
         });
         // JSON is YAML.
         std::fs::write(&file, config.to_string()).expect("written");
-        // Freed again: it takes no 0.
+        // A free port, released again: Prometheus accepts no port 0.
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = free.local_addr().expect("an address").port();
         drop(free);
@@ -209,7 +209,7 @@ impl Prometheus {
         Self { child, port, _data }
     }
 
-    /// How many series a query has now; `None` where it is not answered.
+    /// How many series a query has now; `None` without an answer.
     async fn series(&self, server: &HttpServer, query: &str) -> Option<usize> {
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], self.port));
         tokio::net::TcpStream::connect(address).await.ok()?;
@@ -238,7 +238,7 @@ async fn every_query_of_the_dashboard_is_answered_by_a_real_prometheus() {
     let audit = Directory::new(0);
     let server = busy(&audit).await;
     let prometheus = Prometheus::start(&server);
-    // As Grafana fills them in.
+    // Values of variables, as Grafana fills them in.
     let queries = queries().into_iter();
     let queries = queries.map(|query| query.replace("$__rate_interval", "1m"));
     let queries: Vec<_> = queries

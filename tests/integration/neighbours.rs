@@ -1,4 +1,4 @@
-//! What one user does, another hardly feels, and the Engine not at all.
+//! The load of one user hardly slows another, and costs the Engine nothing.
 
 use std::time::{Duration, Instant};
 
@@ -9,16 +9,16 @@ use crate::harness::{CallResult, Engine, Server, TestServer};
 /// Calls whose median is compared.
 const CALLS: usize = 60;
 
-/// How many times slower a call may be beside another user's trouble.
+/// How many times slower a call may be under another user's load.
 const SLOWER: u32 = 2;
 
-/// Tries of a comparison: other tests use the machine too, and may fall into one half.
+/// Tries of a comparison: other tests use the machine too, and may disturb one part.
 const TRIES: usize = 5;
 
 /// Growth that a flood may cost the Engine.
 const GROWTH_KIB: u64 = 10 * 1024;
 
-/// Between two looks at the Engine's memory.
+/// Interval between reads of the Engine's memory.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 
 async fn median(server: &Server) -> Duration {
@@ -33,13 +33,13 @@ async fn median(server: &Server) -> Duration {
     took[CALLS / 2]
 }
 
-/// Compares a user's calls alone and beside `trouble`. What the trouble ended with.
+/// Compares a user's calls alone and during `trouble`. Returns the result of `trouble`.
 async fn hardly_felt<T>(what: &str, other: &Server, trouble: impl AsyncFn() -> T) -> T {
     let mut seen = Vec::new();
     for _ in 0..TRIES {
         let alone = median(other).await;
         let calls = async {
-            // Until it is there.
+            // Waits until the trouble has begun.
             sleep(Duration::from_secs(1)).await;
             (median(other).await, Instant::now())
         };
@@ -54,12 +54,12 @@ async fn hardly_felt<T>(what: &str, other: &Server, trouble: impl AsyncFn() -> T
 }
 
 #[tokio::test]
-async fn a_fork_bomb_and_a_flood_are_hardly_felt_by_another_user_and_cost_the_engine_no_memory() {
+async fn a_fork_bomb_and_a_flood_hardly_slow_another_user_or_grow_the_engine() {
     let engine = Engine::start().await;
     let server = TestServer::new().env("DOCKER_HOST", &engine.uri());
     let other = server.clone().user("other").start().await;
     let server = server.start().await;
-    // What the Engine needs for any container and any output is there before.
+    // A first container and output, so that the Engine's fixed cost is not measured.
     other.shell("true").await;
     server.shell("seq 3000000").await;
     let before = engine.resident_kib();

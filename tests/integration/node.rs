@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::harness::docker::Image;
 use crate::harness::{CallResult, Server, TestServer};
 
-/// Asks in each way that there is, and prints an answer a line.
+/// Asks in every possible way, and prints one answer per line.
 pub const EVERYWHERE: &str = r#"
 set -eu
 mkdir -p asks && cd asks
@@ -22,7 +22,7 @@ node < common.cjs
 node --eval 'console.log(JSON.stringify(os.networkInterfaces()))'
 "#;
 
-/// How often that prints.
+/// How many lines it prints.
 pub const ANSWERS: usize = 9;
 
 /// What Node.js answers for loopback where it has netlink sockets; with ::1 where that can be bound.
@@ -58,7 +58,7 @@ async fn with_env(server: &Server, command: &str, env: Value) -> CallResult {
     server.call("shell_exec", arguments).await
 }
 
-/// What a command prints. Panics when it fails.
+/// The output of a command. Panics if it fails.
 async fn output(server: &Server, command: &str) -> String {
     let result = server.shell(command).await;
     assert_eq!(result.exit_code(), 0, "{command:.200}: {}", result.0);
@@ -72,7 +72,7 @@ async fn the_interfaces_are_loopback_wherever_a_script_asks() {
     let result = server.shell(EVERYWHERE).await;
     assert_eq!(result.exit_code(), 0, "{}", result.0);
     assert_eq!(answers(&result), vec![loopback(has_ipv6); ANSWERS]);
-    // A caller may change what it got.
+    // A caller may change the object that it got.
     let changed = "os.networkInterfaces().lo.pop(); os.networkInterfaces().lo.length";
     let left = output(&server, &format!("node -p '{changed}'")).await;
     assert_eq!(left, if has_ipv6 { "2" } else { "1" });
@@ -83,7 +83,7 @@ async fn the_interfaces_are_loopback_wherever_a_script_asks() {
     assert!(output(&server, tested).await.contains("# pass 1"));
 }
 
-/// What it throws: libuv knows no name for what was refused.
+/// The error that it throws: libuv has no name for the refused call.
 const THROWN: &str = "ERR_SYSTEM_ERROR";
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn an_answer_that_node_has_and_errors_of_another_kind_are_left_as_they_are
     assert!(result.stderr().contains("Read-only"), "{}", result.0);
 }
 
-/// What a program in Node.js may want of its machine.
+/// Facts about the machine that programs in Node.js ask for.
 const ORDINARY: &str = r#"
 const { Worker, isMainThread, parentPort } = require('worker_threads');
 const { fork, execFileSync } = require('child_process');

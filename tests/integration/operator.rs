@@ -1,4 +1,4 @@
-//! The command line of who runs Casemate: `ps`, `exec`, `rm`.
+//! The operator's command line: `ps`, `exec`, `rm`.
 
 use std::process::Output;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Instance, TestServer, eventually};
 
-/// How long something may take that happens by itself at once.
+/// Deadline for something that needs no waiting.
 const SOON: Duration = Duration::from_secs(10);
 
 fn casemate(instance: &Instance, args: &[&str]) -> Output {
@@ -180,7 +180,7 @@ async fn rm_leaves_what_works_and_what_is_anothers_alone() {
 }
 
 #[tokio::test]
-async fn rm_of_an_idle_sandbox_keeps_the_files_and_the_next_call_says_why_it_is_new() {
+async fn rm_of_an_idle_sandbox_keeps_the_files_and_the_next_call_reports_it() {
     let instance = Instance::new();
     let alice = TestServer::on(&instance).user("alice").start().await;
     alice.write("file", "kept").await;

@@ -6,13 +6,13 @@ use serde_json::json;
 
 use crate::harness::{CallResult, Server, TestServer};
 
-/// Trees, files that are tried to be made in each, and patterns for each.
+/// Numbers of trees, of files per tree, and of patterns per tree.
 const ROUNDS: usize = 12;
 const FILES: usize = 40;
 const PATTERNS: usize = 40;
 
-/// Makes the files of a tree, then has rg list them by each pattern: null where
-/// rg knows no such pattern.
+/// Makes the files of a tree, then lists them with rg by each pattern: null for a pattern that rg
+/// rejects.
 const RG: &str = r#"
 import json, os, subprocess, sys
 work = json.load(sys.stdin)
@@ -57,8 +57,8 @@ impl Random {
         )
     }
 
-    /// None with the component `.`: rg finds nothing then, and here it is an error,
-    /// or means something.
+    /// A pattern without the component `.`: with it rg finds nothing, while `list_files` refuses it or
+    /// gives it a meaning.
     fn pattern(&mut self) -> String {
         let pieces = [
             "a",
@@ -94,7 +94,7 @@ impl Random {
     }
 }
 
-/// What rg finds by each pattern.
+/// The files that rg finds by each pattern.
 async fn by_rg(
     server: &Server,
     tree: &str,

@@ -1,5 +1,5 @@
-//! What a server refuses before it serves: each time with the key, the value and what is
-//! allowed, in one line, whichever way the setting was given.
+//! Settings that end a server at its start: one line names the key, the value and the allowed
+//! values, however the setting was given.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ fn serve(settings: &[(&str, &str)]) -> Output {
         .expect("the server can be run")
 }
 
-/// Asserts that it ends at once and says all `parts`.
+/// Asserts that the server ends at once and prints all `parts`.
 fn is_refused(settings: &[(&str, &str)], parts: &[&str]) {
     let output = serve(settings);
     let error = String::from_utf8_lossy(&output.stderr);
@@ -31,7 +31,7 @@ fn is_refused(settings: &[(&str, &str)], parts: &[&str]) {
 }
 
 #[test]
-fn an_unknown_mode_and_values_that_no_sandbox_can_have_are_refused_with_the_key_named() {
+fn invalid_modes_and_values_are_refused_with_their_key() {
     for (key, value, allowed) in [
         (
             "CASEMATE_MODE",
@@ -58,7 +58,7 @@ fn an_unknown_mode_and_values_that_no_sandbox_can_have_are_refused_with_the_key_
     }
 }
 
-/// A file beside the workspaces.
+/// A file next to the workspaces.
 fn a_file(directory: &Directory) -> PathBuf {
     let file = PathBuf::from(directory.text()).join("file");
     fs::write(&file, "no directory").expect("a file");
@@ -104,7 +104,7 @@ fn settings_of_which_one_excludes_the_other_are_refused_with_both_named() {
 }
 
 #[tokio::test]
-async fn a_directory_that_goes_while_the_server_runs_is_an_error_of_the_call_and_comes_back() {
+async fn a_directory_that_vanishes_is_an_error_of_the_call_until_it_is_back() {
     let directory = Directory::new(1000);
     let path = PathBuf::from(directory.text()).join("work");
     let make = || {

@@ -1,7 +1,7 @@
-//! Things done by hand, in ephemeral and in bind mode: containers removed, PID 1 killed
-//! from the host, the image gone. Every call has a typed answer, the next one works
-//! without a restart of the server, and the files are whole. The same in persistent mode
-//! is in `lifecycle`, a command's container removed in ephemeral mode in `ephemeral`.
+//! Interventions from outside, in ephemeral and in bind mode: containers are removed, PID 1 is
+//! killed from the host, the image is gone. Every call has a typed answer, the next one works
+//! without a restart of the server, and the files are whole. `lifecycle` does the same in
+//! persistent mode, and `ephemeral` removes the container of a command.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::harness::{
     CallResult, Directory, Instance, Pending, Server, TestServer, docker, eventually,
 };
 
-/// How long something may take that happens by itself at once.
+/// Deadline for something that needs no waiting.
 const SOON: Duration = Duration::from_secs(10);
 
-/// What is told of either blow: `docker rm --force` kills too, and the exit code says no
-/// more.
+/// The reason that results give after either blow: `docker rm --force` kills too, and the exit
+/// code does not tell them apart.
 const KILLED: &str = "the sandbox was killed from outside or for memory";
 
-/// What is done to a container.
+/// How a container is killed.
 #[derive(Debug, Clone, Copy)]
 enum Blow {
     Removed,
@@ -27,7 +27,7 @@ enum Blow {
 }
 
 impl Blow {
-    /// What it is to hit: containers or their PIDs 1 on the host.
+    /// The targets: containers, or their PIDs 1 on the host.
     fn aim(self, instance: &Instance) -> Vec<String> {
         let containers = instance.containers();
         match self {
@@ -46,7 +46,7 @@ impl Blow {
         }
     }
 
-    /// Hits all there is, and stays until the Engine has nothing of it any more.
+    /// Hits all targets, and waits until the Engine has none of them.
     async fn strike_down(self, instance: &Instance) {
         let struck = instance.containers();
         self.strike(&self.aim(instance));
@@ -54,9 +54,9 @@ impl Blow {
     }
 }
 
-/// Stays until none of these containers is there.
+/// Waits until all these containers are gone.
 async fn gone(instance: &Instance, struck: &[String]) {
-    eventually("what was struck is gone", SOON, async || {
+    eventually("the killed containers are gone", SOON, async || {
         let left = instance.containers();
         !struck.iter().any(|container| left.contains(container))
     })
@@ -71,14 +71,14 @@ fn server(mode: Mode, directory: &Directory) -> TestServer {
     }
 }
 
-/// Why the container is another one. In ephemeral mode it always is: nothing is told.
+/// The reason for a new container; absent in ephemeral mode, where every container is new.
 fn restarted(mode: Mode, result: &CallResult) -> Option<String> {
     let reason = &result.field("sandbox")["restarted"]["reason"];
     assert!(mode == Mode::Bind || reason.is_null(), "{}", result.0);
     reason.as_str().map(str::to_owned)
 }
 
-/// Starts a command and stays until it runs.
+/// Starts a command and waits until it runs.
 async fn running(server: &Server) -> Pending {
     let arguments = json!({ "command": "echo x >> count; sleep 60; echo y >> count" });
     let (_, call) = server.start_call("shell_exec", arguments).await;
@@ -89,7 +89,7 @@ async fn running(server: &Server) -> Pending {
     call
 }
 
-async fn a_blow_is_told_and_survived(mode: Mode, blow: Blow) {
+async fn a_removed_or_killed_container_is_reported_and_replaced(mode: Mode, blow: Blow) {
     let directory = Directory::new(1000);
     let server = server(mode, &directory).start().await;
     let case = format!("{mode:?} {blow:?}");
@@ -115,7 +115,7 @@ async fn a_blow_is_told_and_survived(mode: Mode, blow: Blow) {
 
 /// With a file being replaced: each call is repeated, and the file is whole.
 async fn written_whole(server: &Server, blow: Blow, case: &str) {
-    // A container with nothing else to do, also in ephemeral mode.
+    // A container that is otherwise idle, even in ephemeral mode.
     server.write("big", "").await;
     let (struck, aim) = (server.instance.containers(), blow.aim(&server.instance));
     let mut writes = Vec::new();
@@ -132,7 +132,7 @@ async fn written_whole(server: &Server, blow: Blow, case: &str) {
         assert!(!written.is_error(), "{case}: {}", written.0);
     }
     gone(&server.instance, &struck).await;
-    // What a killed PID 1 left unfinished beside it is swept later.
+    // Unfinished files of a killed PID 1 are removed later.
     let look = "stat -c %s big; tr -d $(head -c 1 big) < big | wc -c";
     let whole = format!("{}\n0\n", casemate_protocol::MAX_WRITE);
     let found = server.shell(look).await;
@@ -140,18 +140,18 @@ async fn written_whole(server: &Server, blow: Blow, case: &str) {
 }
 
 #[tokio::test]
-async fn a_container_of_bind_mode_that_is_removed_or_killed_is_told_and_survived() {
+async fn a_bind_mode_container_that_is_removed_or_killed_is_replaced() {
     tokio::join!(
-        a_blow_is_told_and_survived(Mode::Bind, Blow::Removed),
-        a_blow_is_told_and_survived(Mode::Bind, Blow::Killed),
+        a_removed_or_killed_container_is_reported_and_replaced(Mode::Bind, Blow::Removed),
+        a_removed_or_killed_container_is_reported_and_replaced(Mode::Bind, Blow::Killed),
     );
 }
 
 #[tokio::test]
-async fn a_container_of_ephemeral_mode_that_is_removed_or_killed_is_told_and_survived() {
+async fn an_ephemeral_container_that_is_removed_or_killed_is_replaced() {
     tokio::join!(
-        a_blow_is_told_and_survived(Mode::Ephemeral, Blow::Removed),
-        a_blow_is_told_and_survived(Mode::Ephemeral, Blow::Killed),
+        a_removed_or_killed_container_is_reported_and_replaced(Mode::Ephemeral, Blow::Removed),
+        a_removed_or_killed_container_is_reported_and_replaced(Mode::Ephemeral, Blow::Killed),
     );
 }
 
@@ -163,7 +163,7 @@ async fn without_its_image(mode: Mode) {
     let server = server(mode, &directory).image(image.name()).start().await;
     server.write("kept", "kept").await;
     docker::output(&["rmi", image.name()]);
-    // What runs already needs no image.
+    // A running container needs no image.
     assert_eq!(server.read("kept").await.text(), "kept", "{mode:?}");
     Blow::Removed.strike_down(&server.instance).await;
     for _ in 0..2 {

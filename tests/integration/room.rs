@@ -1,4 +1,4 @@
-//! At most so many sandboxes in an instance, over all its servers.
+//! The limit of sandboxes in an instance, over all its servers.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::harness::{Instance, Server, TestServer, docker, eventually};
 
-/// How long something may take that happens by itself at once.
+/// Deadline for something that needs no waiting.
 const SOON: Duration = Duration::from_secs(15);
 
 async fn start(instance: &Instance, user: &str, most: &str) -> Server {
@@ -17,7 +17,7 @@ async fn start(instance: &Instance, user: &str, most: &str) -> Server {
 }
 
 #[tokio::test]
-async fn at_the_limit_a_call_waits_until_another_sandbox_ends_and_is_told_so() {
+async fn at_the_limit_a_call_waits_for_another_sandbox_to_end_and_says_so() {
     let instance = Instance::new();
     let alice = start(&instance, "alice", "1").await;
     let arguments = json!({ "command": "sleep 1000", "wait_seconds": 0 });
@@ -39,8 +39,7 @@ async fn at_the_limit_a_call_waits_until_another_sandbox_ends_and_is_told_so() {
     })
     .await;
     assert_eq!(instance.containers().len(), 1);
-    // Alice's sandbox has only just worked, so it would not be asked to end: but here
-    // it is removed.
+    // Alice's sandbox has only just worked, so it would not be asked to end; the test removes it.
     let id = running.field("command_id");
     alice
         .call("shell_exec", json!({ "command_id": id, "stop": true }))
@@ -51,7 +50,7 @@ async fn at_the_limit_a_call_waits_until_another_sandbox_ends_and_is_told_so() {
 }
 
 #[tokio::test]
-async fn at_the_limit_the_longest_idle_sandbox_makes_room_and_a_busy_one_does_not() {
+async fn at_the_limit_the_longest_idle_sandbox_makes_room_never_a_busy_one() {
     let instance = Instance::new();
     let idle = start(&instance, "idle", "2").await;
     idle.write("file", "kept").await;
@@ -63,7 +62,7 @@ async fn at_the_limit_the_longest_idle_sandbox_makes_room_and_a_busy_one_does_no
     });
     let running = busy.call("shell_exec", arguments).await;
     assert_eq!(running.outcome(), "running");
-    // Idle for 30 s: nobody is asked to end whose user is about to call again.
+    // Idle for 30 s: a sandbox whose user may be about to call again is not asked to end.
     let new = start(&instance, "new", "2").await;
     let asked = Instant::now();
     let first = new.shell("echo new").await;

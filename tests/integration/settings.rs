@@ -1,12 +1,12 @@
-//! Where settings come from, as the container shows them and as whoever starts the server reads
-//! what is wrong.
+//! Where settings come from: their effect in the container, and the errors that the person who
+//! starts the server reads.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use super::harness::{Server, TestServer};
 
-/// A settings file that is gone when the test is.
+/// A settings file that is removed at the end of the test.
 struct SettingsFile(PathBuf);
 
 impl SettingsFile {
@@ -28,7 +28,7 @@ impl Drop for SettingsFile {
     }
 }
 
-/// The limits of processes and of memory in MiB, as the kernel has them.
+/// The kernel's limits of processes, and of memory in MiB.
 async fn limits(server: &Server) -> (u64, u64) {
     let command = "cd /sys/fs/cgroup; cat pids.max pids/pids.max memory.max \
                    memory/memory.limit_in_bytes 2> /dev/null";
@@ -127,7 +127,7 @@ fn a_file_that_is_wrong_ends_the_server_with_the_file_the_line_and_the_key() {
 }
 
 #[test]
-fn an_unknown_flag_is_named_with_the_nearest_known_one_and_nothing_is_on_stdout() {
+fn an_unknown_flag_is_named_with_the_nearest_one_and_stdout_is_empty() {
     let output = serve(&["--memroy", "1g"]);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{error}");

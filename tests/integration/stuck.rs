@@ -1,6 +1,6 @@
 //! Processes that outlive SIGKILL: the host's freezer makes one, as a dead disk or
 //! network file system would. Needs cgroup v1 and root: on version 2 the kernel ends
-//! frozen processes, and such a case cannot be made by hand.
+//! frozen processes, so a test cannot make such a process.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::harness::{TestServer, docker, eventually};
 /// Where the kernel's freezer of cgroup v1 is.
 const FREEZER: &str = "/sys/fs/cgroup/freezer";
 
-/// One process of this host that does nothing, not even die.
+/// A frozen process of this host, which cannot even be killed.
 struct Frozen(PathBuf);
 
 impl Frozen {

@@ -1,12 +1,12 @@
-//! The net for containers that were made and never started: their server was killed in
-//! between, and no other came for their user.
+//! The removal of containers that were created and never started because their server was
+//! killed, and whose user had no later call.
 
 use std::time::Duration;
 
 use crate::harness::{Instance, TestServer, docker, eventually};
 
-/// Such a container is abandoned when it is this old, with what the clock of the Engine
-/// leaves out: it tells whole seconds.
+/// The age of an abandoned container: one minute, and a margin because the Engine reports
+/// whole seconds.
 const ABANDONED: Duration = Duration::from_secs(62);
 
 /// Makes a container with labels that a server could have given it, and does not start
@@ -28,7 +28,7 @@ fn is_there(container: &docker::Container) -> bool {
 }
 
 #[tokio::test]
-async fn a_server_sweeps_what_was_never_started_and_leaves_the_young_and_the_foreign() {
+async fn a_server_removes_never_started_containers_except_young_or_foreign() {
     let (instance, other) = (Instance::new(), Instance::new());
     let ours = |of: &str| never_started(&[("instance", of), ("user", "gone"), ("issuer", "local")]);
     let abandoned = [ours(instance.name()), ours(instance.name())];
@@ -40,10 +40,10 @@ async fn a_server_sweeps_what_was_never_started_and_leaves_the_young_and_the_for
         never_started(&[]),
     ];
     let unused = TestServer::on(&instance).start().await;
-    // Only time makes them old.
+    // They have to age: there is no event to wait for.
     tokio::time::sleep(ABANDONED).await;
     let young = ours(instance.name());
-    // A server that nobody uses does not reach for the Engine.
+    // A server without calls sends the Engine no request.
     assert!(abandoned.iter().all(is_there));
     drop(unused);
 
@@ -59,18 +59,18 @@ async fn a_server_sweeps_what_was_never_started_and_leaves_the_young_and_the_for
     for (n, container) in foreign.iter().enumerate() {
         assert!(is_there(container), "foreign one {n}");
     }
-    // What runs is no business of the sweep.
+    // The sweep leaves running containers alone.
     assert_eq!(server.shell("echo used").await.stdout(), "used\n");
 }
 
 #[tokio::test]
-async fn at_the_limit_what_was_never_started_goes_before_anybody_waits() {
+async fn at_the_limit_never_started_containers_are_removed_first() {
     let instance = Instance::new();
     let server = TestServer::on(&instance)
         .env("CASEMATE_MODE", "ephemeral")
         .env("CASEMATE_MAX_SANDBOXES", "2");
     let server = server.start().await;
-    // Its first use sweeps; the next sweep comes in an hour.
+    // The first use of a server sweeps; its next sweep comes in an hour.
     server.write("a", "").await;
     let name = instance.name();
     let abandoned = never_started(&[("instance", name), ("user", "gone"), ("issuer", "local")]);

@@ -1,4 +1,4 @@
-//! Whoever waits with a progress token is told so, whichever tool was called.
+//! A call of any tool that waits and has a progress token is told so.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Instance, Pending, Server, TestServer, docker, eventually};
 
-/// How long something may take that happens by itself at once.
+/// Deadline for something that needs no waiting.
 const SOON: Duration = Duration::from_secs(10);
 
 /// Every tool, with arguments.
@@ -26,7 +26,7 @@ fn calls() -> [(&'static str, Value); 5] {
     ]
 }
 
-/// Calls a tool with its name for a token; with the request's id.
+/// Calls a tool with its name as progress token; returns the request's id.
 async fn call(server: &Server, tool: &str, arguments: &Value) -> (u64, Pending) {
     let params = json!({
         "name": tool,
@@ -78,7 +78,7 @@ async fn a_file_call_is_told_that_it_waits_for_room_for_its_sandbox() {
         server.env("CASEMATE_WARM", "off").start()
     };
     let alice = start("alice").await;
-    // Who has only just worked is not asked to make room.
+    // A sandbox that has only just worked is not asked to make room.
     assert_eq!(alice.shell("true").await.outcome(), "exited");
     let bob = start("bob").await;
     let arguments = json!({ "path": "file", "content": "bob's" });

@@ -1,5 +1,5 @@
-//! Transfers beside everything else: several at once, a server that is killed in the
-//! middle, containers that would end meanwhile, and the tar of the image.
+//! Transfers next to everything else: several at once, a server that is killed in the
+//! middle, containers that would end during one, and the tar of the image.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tokio::time::timeout;
 
 use crate::harness::{Answer, HttpServer, TestServer, docker, eventually};
 
-/// More than all buffers between the disk and a client that does not read hold.
+/// More than all buffers hold between the disk and a client that does not read.
 const LARGE: usize = 64 << 20;
 
-/// For what has to wait for others, on a busy machine.
+/// Deadline for a call that waits for others, on a busy machine.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Transfers of one user that run at once.
@@ -31,7 +31,7 @@ async fn begin_download(server: &HttpServer, path: &str) -> Answer {
     server.send(server.request("GET", &path), "").await
 }
 
-/// All of it; an error when it broke off.
+/// The whole body; an error if it breaks off.
 async fn rest(mut answer: Answer) -> Result<Vec<u8>, String> {
     let body = timeout(CALL_TIMEOUT, answer.response.body_mut().collect()).await;
     let body = body.map_err(|_| "it did not come".to_owned())?;
@@ -45,7 +45,7 @@ async fn put(server: &HttpServer, path: &str, content: Vec<u8>) -> u16 {
     answer.status().as_u16()
 }
 
-/// An upload of which half is sent, with the connection that is to bring the rest.
+/// An upload that is half sent, with the connection for the rest.
 async fn half_an_upload(server: &HttpServer, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address)
         .await
@@ -68,7 +68,7 @@ fn temporary(container: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_in_the_middle_leaves_the_old_file_and_nothing_beside_it() {
+async fn a_server_killed_during_an_upload_leaves_the_old_file_and_nothing_else() {
     let server = TestServer::new().start_http().await;
     assert_eq!(put(&server, "dir/file", b"old".to_vec()).await, 201);
     let container = server.instance.container();
@@ -88,7 +88,7 @@ async fn a_server_that_is_killed_in_the_middle_leaves_the_old_file_and_nothing_b
 }
 
 #[tokio::test]
-async fn small_calls_go_on_beside_as_many_transfers_as_may_be_and_one_more_waits_for_its_turn() {
+async fn small_calls_run_next_to_four_transfers_and_a_fifth_transfer_waits() {
     let server = TestServer::new().start_http().await;
     make(&server, "large", LARGE).await;
     let mut stalled = Vec::new();
@@ -97,7 +97,7 @@ async fn small_calls_go_on_beside_as_many_transfers_as_may_be_and_one_more_waits
         assert_eq!(answer.status(), 200);
         stalled.push(answer);
     }
-    // Nobody reads them, and each has a thread of PID 1 and a bridge.
+    // They are not read, and each occupies a thread of PID 1 and a bridge.
     for number in 0..20 {
         let file = json!({ "path": format!("small-{number}"), "content": "small" });
         let written = server.call("write_file", file).await;
@@ -117,7 +117,7 @@ async fn small_calls_go_on_beside_as_many_transfers_as_may_be_and_one_more_waits
 }
 
 #[tokio::test]
-async fn a_transfer_outlasts_the_idle_timeout_and_a_container_that_dies_breaks_it_off() {
+async fn a_transfer_outlasts_the_idle_timeout_but_not_its_container() {
     let server = TestServer::new()
         .env("CASEMATE_IDLE_TIMEOUT", "1s")
         .start_http()
@@ -125,7 +125,7 @@ async fn a_transfer_outlasts_the_idle_timeout_and_a_container_that_dies_breaks_i
     make(&server, "large", LARGE).await;
     let container = server.instance.container();
     let answer = begin_download(&server, "large").await;
-    // As long as nobody reads, nothing else keeps the container.
+    // While the download is not read, only it keeps the container.
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(server.instance.containers(), [container.as_str()]);
     assert_eq!(rest(answer).await.map(|content| content.len()), Ok(LARGE));
@@ -141,7 +141,7 @@ async fn a_transfer_outlasts_the_idle_timeout_and_a_container_that_dies_breaks_i
 }
 
 #[tokio::test]
-async fn in_ephemeral_mode_files_go_in_and_out_beside_commands() {
+async fn in_ephemeral_mode_transfers_run_next_to_commands() {
     let server = TestServer::new()
         .env("CASEMATE_MODE", "ephemeral")
         .start_http()
@@ -149,7 +149,7 @@ async fn in_ephemeral_mode_files_go_in_and_out_beside_commands() {
     let content = vec![7; LARGE];
     assert_eq!(put(&server, "large", content.clone()).await, 201);
     let answer = begin_download(&server, "large").await;
-    // Two of them: the first may take the container that the transfer is in.
+    // Two commands: the first may get the container of the transfer.
     for _ in 0..2 {
         let counted = server.shell("wc -c < large").await;
         assert_eq!(counted.stdout().trim(), LARGE.to_string());

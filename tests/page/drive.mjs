@@ -5,7 +5,7 @@
 //
 // SCENARIO is one of those below; each says what settings it takes. All take `tools`
 // (where scripts/setup-tests put them), `profile` (an empty directory for the browser's
-// data) and `out` (a directory for the screenshots, which are for looking at).
+// data) and `out` (a directory for the screenshots, for people to look at).
 
 import fs from 'node:fs';
 

@@ -1,4 +1,4 @@
-// What the page says when it is refused, and when nobody answers it.
+// What the page shows when a request is refused or not answered.
 // Settings: `base`; `token`, `toolsOnly` and `delegate`, all in the file `tokens`, each
 // with its text as its name; `pid`, the server's, which is killed in the end. The limit
 // of an upload is 1 MiB.
@@ -38,7 +38,7 @@ async function tooLarge(visit, { out }) {
   await visit.page.getByRole('alert').waitFor({ state: 'hidden' });
 }
 
-/** The token is withdrawn under a page that is open; with a good one it goes on there. */
+/** The token is revoked while the page is open; with a valid one the page goes on. */
 async function withdrawn(visit, { base, out, token, tokens }) {
   const headers = { authorization: `Bearer ${token}` };
   await fetch(`${base}/files/content/docs/note.txt`, { method: 'PUT', body: 'x', headers });

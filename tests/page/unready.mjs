@@ -1,5 +1,5 @@
 // A server without an Engine, and one whose disk is full, say so on the page.
-// Settings: `noEngine` and `noSpace`, where they are; no token is asked for.
+// Settings: `noEngine` and `noSpace`, their addresses; they need no token.
 
 export async function unready(visit, { noEngine, noSpace }) {
   await visit.page.goto(noEngine);

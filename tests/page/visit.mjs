@@ -1,4 +1,4 @@
-// One visit to the page: a browser of its own, and what every scenario asks of it.
+// One visit to the page: a new browser, and the checks that every scenario makes.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -7,7 +7,7 @@ import path from 'node:path';
 
 /** Milliseconds that anything on the page may take; a sandbox is made within it. */
 const PATIENCE = 30_000;
-/** Pixels that whatever is pressed has at least, in width and height (WCAG 2.2, 2.5.8). */
+/** Least width and height of a control, in pixels (WCAG 2.2, 2.5.8). */
 const TARGET = 24;
 const WIDE = { width: 1280, height: 800 };
 const NARROW = { width: 375, height: 760 };
@@ -17,7 +17,7 @@ export class Visit {
     const require = createRequire(path.join(tools, 'package.json'));
     const { chromium } = require('playwright-core');
     const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
-    // In the profile's name the test, and `make test` after it, know these processes again.
+    // The test, and `make test` after it, recognize these processes by the profile's name.
     const context = await chromium.launchPersistentContext(profile, {
       executablePath: fs.readFileSync(path.join(tools, 'browser'), 'utf8').trim(),
       viewport: WIDE,
@@ -31,7 +31,7 @@ export class Visit {
     this.page.setDefaultTimeout(PATIENCE);
     this.page.on('pageerror', (error) => this.trouble.push(String(error)));
     this.page.on('console', (message) => {
-      // The browser writes down each refused request; what the page makes of it is what counts.
+      // The browser logs each refused request; only what the page does counts.
       const isRefusal = message.text().startsWith('Failed to load resource');
       if (message.type() === 'error' && !isRefusal) this.trouble.push(message.text());
     });
@@ -45,7 +45,7 @@ export class Visit {
     return this.context.close();
   }
 
-  /** The page ran into nothing that its policy forbids, and asked nobody but its server. */
+  /** The page violated no rule of its policy, and sent requests only to its server. */
   checkTrouble() {
     assert.deepEqual(this.trouble, []);
     assert.equal(this.hosts.size, 1, [...this.hosts].join(' '));
@@ -75,7 +75,7 @@ export class Visit {
     await (await chooser).setFiles(files);
   }
 
-  /** The name that a download is saved under, and its bytes. */
+  /** The file name of a download, and its bytes. */
   async download(name) {
     const download = this.page.waitForEvent('download');
     await this.button(`Download ${name}`).click();
@@ -83,7 +83,7 @@ export class Visit {
     return [file.suggestedFilename(), fs.readFileSync(await file.path())];
   }
 
-  /** Light and dark, wide and narrow: takes the picture, and holds it to the rules. */
+  /** Light and dark, wide and narrow: takes a screenshot, and checks the rules. */
   async look(name) {
     for (const colorScheme of ['light', 'dark']) {
       for (const [kind, size] of [['wide', WIDE], ['narrow', NARROW]]) {
@@ -102,7 +102,7 @@ export class Visit {
 
   /** WCAG 2.2 AA as far as a program can tell, and what axe calls best practice. */
   async audit(what) {
-    // As the debugger says it: the page's policy lets in no script.
+    // Through the debugger: the page's policy allows no other script.
     await this.page.evaluate(`window.axe ?? (() => { ${this.axe} })(); 0`);
     const violations = await this.page.evaluate(async () => {
       const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];

@@ -1,4 +1,4 @@
-// A person's whole way with a token: in, a file there and back, folders, out.
+// A whole visit with a token: sign in, upload and download a file, folders, sign out.
 // Settings: `base`, `token`; the user's workspace is empty, and is left with `many`.
 
 import assert from 'node:assert/strict';
@@ -6,7 +6,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 
-/** Names that a page could fall for. The second turns the direction of what follows. */
+/** Hostile names. The second reverses the direction of the text after it. */
 const HOSTILE = [
   '<img src=x onerror=alert(1)>.txt',
   'evil\u202Etxt.exe',
@@ -79,7 +79,7 @@ async function drop(visit) {
   assert.equal(text.toString(), `content of ${HOSTILE[2]}`);
 }
 
-/** Forth by links, back by the browser; a folder is downloaded as an archive. */
+/** Forward by links, back by the browser; a folder is downloaded as an archive. */
 async function folders(visit, put) {
   await put('docs/in%20it/note.txt');
   await visit.button('Refresh').click();
@@ -93,7 +93,7 @@ async function folders(visit, put) {
   await namedInBytes(visit, put);
 }
 
-/** A folder whose name is no text is entered as any other, and so is one in it. */
+/** A folder whose name is not text can be opened, and so can one inside it. */
 async function namedInBytes(visit, put) {
   await put('caf%E9/in%20it/note.txt');
   await visit.button('Refresh').click();
@@ -108,7 +108,7 @@ async function namedInBytes(visit, put) {
   await visit.row('five.bin').waitFor();
 }
 
-/** A folder goes to disk as it comes, to where the person says: here the browser's own files. */
+/** A folder is written to disk as it arrives, where the person chooses: here the browser's private files. */
 async function archive(visit) {
   await visit.page.evaluate(() => {
     window.showSaveFilePicker = async ({ suggestedName }) =>
@@ -123,7 +123,7 @@ async function archive(visit) {
   assert.ok(tar.includes('in it/note.txt'));
 }
 
-/** A transfer that takes its time is shown, and ends when the person says so. */
+/** A slow transfer is shown, and can be cancelled. */
 async function cancel(visit, { path }) {
   const network = await visit.context.newCDPSession(visit.page);
   const throttle = (uploadThroughput) => network.send('Network.emulateNetworkConditions',
@@ -143,7 +143,7 @@ async function cancel(visit, { path }) {
   assert.equal(await visit.row('five.bin.slow').count(), 0);
 }
 
-/** It asks, and replaces with what is new. */
+/** The page asks, then replaces the file. */
 async function replace(visit, { path }) {
   fs.writeFileSync(path, 'shorter');
   await visit.choose(path);
@@ -152,7 +152,7 @@ async function replace(visit, { path }) {
   await visit.row('five.bin').filter({ hasText: '7 B' }).waitFor();
 }
 
-/** With the keyboard alone: Enter alone does not delete. */
+/** With only the keyboard: Enter alone does not delete. */
 async function remove(visit) {
   const focused = () => visit.page.evaluate(() => document.activeElement.textContent);
   const question = visit.page.getByText('This cannot be undone');

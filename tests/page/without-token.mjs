@@ -1,5 +1,5 @@
 // Where the server asks for no token, the page shows the workspace at once.
-// Settings: `base`; in the user's sandbox runs a command.
+// Settings: `base`; a command runs in the user's sandbox.
 
 import assert from 'node:assert/strict';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-//! Backups by the clock, inside a server.
+//! Scheduled backups, inside a server.
 
 use super::{CALL_TIMEOUT, COMPLETE, backups, done, exec, objects, target};
 use crate::harness::{Instance, TestServer, eventually};
@@ -19,7 +19,7 @@ async fn a_server_backs_up_every_user_by_itself_and_not_again_before_it_is_time(
     eventually("alice is backed up", CALL_TIMEOUT, async || complete()).await;
     assert!(first.end().await.success());
     let made = backups(&target);
-    // One that starts later finds it: bob, who is new, comes first, and alice not again.
+    // A later server finds it: bob, who is new, comes first, and alice is not backed up again.
     let second = server.start().await;
     second.shell("true").await;
     eventually("bob is backed up", CALL_TIMEOUT, async || {
@@ -40,14 +40,14 @@ async fn a_server_backs_up_every_user_by_itself_and_not_again_before_it_is_time(
 }
 
 #[tokio::test]
-async fn a_backup_that_a_clock_named_which_ran_ahead_keeps_none_from_being_made_and_left() {
+async fn a_backup_with_a_time_in_the_future_does_not_stop_later_backups() {
     let (instance, target) = (Instance::new(), target());
     exec(&instance, "echo old > file");
     done(&instance, &["backup", "alice", "--to", target.text()]);
     let made = backups(&target).remove(0);
     let ahead = made.with_file_name("20990101T000000.000Z-0a1b2c3d");
     std::fs::rename(made, &ahead).expect("renamed");
-    // As old as its objects are, it is due.
+    // Its objects are old, so a new backup is due.
     let hours_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(7200);
     for name in COMPLETE {
         let object = std::fs::File::options().write(true).open(ahead.join(name));

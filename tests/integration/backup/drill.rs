@@ -1,10 +1,10 @@
-//! The restore drill: every byte, mode and time of a workspace that has some of everything
-//! is there again, on an Engine where nothing of the user's was left.
+//! The restore drill: every byte, mode and time of a workspace with entries of every kind
+//! is restored, on an Engine where nothing of the user was left.
 
 use super::{COMPLETE, backups, done, exec, objects, target};
 use crate::harness::{Directory, Instance, docker};
 
-/// Names that are no text, odd rights, links of all kinds, holes.
+/// Names that are not text, unusual modes, links of all kinds, holes.
 const FILL: &str = r#"
 mkdir -p dir/deep/er empty/dir .home/.cache/pip .home/.config
 echo a > a; echo cached > .home/.cache/pip/x; echo config > .home/.config/x
@@ -22,7 +22,7 @@ touch -h -d '1999-12-31 23:59:59.123456789' absolute a
 touch -d '1965-01-01 00:00:00.5' nothing; touch -d '2031-01-01 00:00:00.000000001' empty/dir
 "#;
 
-/// A line for all that there is, and the hash of each file; past all rights.
+/// One line per entry, with the hash of each file; reads past all modes.
 fn everything(instance: &Instance) -> String {
     let found = "cd /workspace && find . -path ./.casemate -prune -o -path ./.home/.cache -prune -o ! -type p \
         -printf '%P|%y|%m|%s|%T@|%l\\0' | sort -z | tr '\\0' '\\n'; find . -type f ! -path './.casemate/*' \
@@ -40,7 +40,7 @@ fn everything(instance: &Instance) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A container without what a call would write.
+/// Starts the user's container with a command that writes nothing.
 fn wake(instance: &Instance) {
     assert_eq!(exec(instance, "true"), "");
 }
@@ -83,7 +83,7 @@ fn after_all_is_lost_a_restore_brings_back_every_byte_mode_and_time() {
 }
 
 #[test]
-fn a_restore_takes_the_place_of_what_is_there_and_can_go_back_to_an_older_backup() {
+fn a_restore_replaces_the_workspace_and_can_use_an_older_backup() {
     let (instance, target) = (Instance::new(), target());
     let from = ["--from", target.text()];
     exec(&instance, "echo first > file; echo gone > only-first");
@@ -111,7 +111,7 @@ fn a_restore_takes_the_place_of_what_is_there_and_can_go_back_to_an_older_backup
 }
 
 #[test]
-fn all_users_are_backed_up_also_such_as_do_not_run_and_none_gets_the_others_files() {
+fn all_users_are_backed_up_even_idle_ones_and_files_are_never_mixed() {
     let (instance, target) = (Instance::new(), target());
     for user in ["alice", "a/b", "a_b"] {
         let write = format!("echo {user} > file");
@@ -131,7 +131,7 @@ fn all_users_are_backed_up_also_such_as_do_not_run_and_none_gets_the_others_file
         .collect();
     assert_eq!(users, ["a/b", "a_b", "alice"]);
     assert_eq!(manifests[0]["consistency"], "stopped");
-    // What was made to read it is gone again.
+    // The helper containers are gone again.
     assert_eq!(instance.containers().len(), 2);
     for user in ["alice", "a/b", "a_b"] {
         done(&instance, &["exec", user, "--", "rm file"]);

@@ -1,5 +1,5 @@
 //! A backup of the first layout, stored as a server of that time wrote it (version 0.1.0, commit
-//! b0ba4b3): it verified it, and could not restore it, for a path in it has 5,026 bytes.
+//! b0ba4b3). That server verified it but could not restore it: one path has 5,026 bytes.
 //!
 //! It holds directories, files, hard and symbolic links, holes, locked files and directories,
 //! names of 255 bytes, with a line break and not UTF-8, and times to the nanosecond, one before
@@ -33,7 +33,7 @@ find . -mindepth 1 \( -path ./.home -o -path ./.casemate \) -prune -o -mindepth 
     sed 's/dddd*/D/; s/nnnn*/N/' | LC_ALL=C sort
 sha256sum sparse other-name | cut -c1-16";
 
-/// Puts it where a backup of `alice` is.
+/// Stores it as a backup of `alice`.
 fn store(instance: &Instance, target: &Directory) {
     exec(instance, "true");
     done(instance, &["backup", "alice", "--to", target.text()]);

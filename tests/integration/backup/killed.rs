@@ -1,5 +1,5 @@
-//! Killed in the middle, by SIGKILL: what was there is there, nothing that is not whole is
-//! taken for a backup or a workspace, and the next run completes and cleans up.
+//! Killed in the middle, by SIGKILL: the old files are still there, nothing incomplete counts as
+//! a backup or a workspace, and the next run completes and cleans up.
 
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::{CALL_TIMEOUT, COMPLETE, backups, casemate, done, exec, objects, target};
 use crate::harness::{Instance, docker, eventually};
 
-/// What was left by a restore is removed two minutes after it began, when its container
-/// has ended itself.
+/// What a killed restore left is removed two minutes after it began, when its container
+/// has ended by itself.
 const CLEANED: Duration = Duration::from_secs(200);
 
-/// What was stopped goes on by itself after 10 s, and in less as soon as nobody copies it.
+/// Stopped processes continue by themselves after 10 s, or sooner when the copy ends.
 const GOES_ON: Duration = Duration::from_secs(6);
 
 fn start(instance: &Instance, args: &[&str]) -> Child {
@@ -28,7 +28,7 @@ fn kill(mut child: Child) {
 }
 
 #[tokio::test]
-async fn a_backup_that_is_killed_is_none_and_the_next_run_removes_it_and_completes() {
+async fn a_killed_backup_does_not_count_and_the_next_run_removes_it() {
     let (instance, target) = (Instance::new(), target());
     let to = ["--to", target.text()];
     exec(
@@ -50,7 +50,7 @@ async fn a_backup_that_is_killed_is_none_and_the_next_run_removes_it_and_complet
         })
         .await;
         kill(running);
-        // What had been stopped goes on.
+        // The stopped processes continue.
         let then = exec(&instance, "cat tick");
         eventually("it goes on", GOES_ON, async || {
             exec(&instance, "cat tick") != then
@@ -75,7 +75,7 @@ async fn a_backup_that_is_killed_is_none_and_the_next_run_removes_it_and_complet
     );
 }
 
-/// How far a restore is, as the Engine shows it.
+/// The progress of a restore, as the Engine shows it.
 #[derive(Debug, Clone, Copy)]
 enum Point {
     Marked,
@@ -112,7 +112,7 @@ fn has_come_to(instance: &Instance, point: Point) -> bool {
 }
 
 #[tokio::test]
-async fn a_restore_that_is_killed_at_any_point_changes_nothing_and_the_next_one_completes() {
+async fn a_restore_killed_at_any_point_changes_nothing_and_the_next_completes() {
     let (instance, target) = (Instance::new(), target());
     let restore = ["restore", "alice", "--from", target.text()];
     exec(
@@ -122,7 +122,7 @@ async fn a_restore_that_is_killed_at_any_point_changes_nothing_and_the_next_one_
     done(&instance, &["backup", "alice", "--to", target.text()]);
     exec(&instance, "echo new > file; rm random");
     for point in [Point::Marked, Point::Made, Point::Running, Point::Filled] {
-        // What others left is no sign of this one.
+        // Ignores what earlier restores left.
         let before = instance.volumes();
         let running = start(&instance, &restore);
         eventually("it comes to that point", CALL_TIMEOUT, async || {
@@ -136,9 +136,9 @@ async fn a_restore_that_is_killed_at_any_point_changes_nothing_and_the_next_one_
     assert!(instance.volumes().len() > 3);
     done(&instance, &restore);
     assert_eq!(exec(&instance, "cat file; ls"), "old\nfile\nrandom\n");
-    // What is small may be backed up as often as it takes.
+    // A small workspace may be backed up as often as needed.
     exec(&instance, "echo newer > file; rm random");
-    eventually("what was left is removed", CLEANED, async || {
+    eventually("the leftovers are removed", CLEANED, async || {
         done(&instance, &["backup", "alice", "--to", target.text()]);
         // A mark without its volume stays for an hour: its restore may be about to make it.
         let volumes = instance.volumes();

@@ -1,14 +1,14 @@
-//! A workspace of a gigabyte: what backs it up does not grow with it.
+//! A workspace of a gigabyte: the process that backs it up stays small.
 
 use std::process::Stdio;
 
 use super::{CALL_TIMEOUT, done, exec, target};
 use crate::harness::Instance;
 
-/// Most that the process may have had in memory.
+/// Limit of the process's peak memory.
 const RESIDENT_KIB: u64 = 100_000;
 
-/// The most that a process had in memory, in KiB, while it lives.
+/// Peak memory of a running process, in KiB.
 fn peak(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
@@ -35,7 +35,7 @@ async fn peak_of(instance: &Instance, args: &[&str]) -> u64 {
 }
 
 #[tokio::test]
-async fn a_gigabyte_is_backed_up_verified_and_restored_with_the_process_below_100_mb() {
+async fn a_gigabyte_is_backed_up_verified_and_restored_in_under_100_mb() {
     let (instance, target) = (Instance::new(), target());
     exec(
         &instance,

@@ -1,5 +1,5 @@
-//! A backup that verifies can be restored, whatever the workspace has: above all paths that
-//! are longer than the kernel takes at once, which are made, copied and restored in steps.
+//! A backup that verifies can be restored, with any content of the workspace: above all with
+//! paths longer than the kernel accepts at once, which are made, copied and restored in steps.
 
 use super::{done, exec, target};
 use crate::harness::{Directory, Instance};
@@ -11,7 +11,7 @@ for i in $(seq 20); do mkdir "$name" && cd -P "$name" || exit 1; done
 echo deep > file; ln file hard
 "#;
 
-/// As deep as a backup can be, and attributes of both kinds, by Python.
+/// Makes the deepest tree that a backup can have, with both kinds of attributes, in Python.
 const DEEP: &str = r#"python3 - <<'END'
 import os, struct
 def acl(group):
@@ -30,7 +30,7 @@ for number in range(2100):
 open('file', 'w').write('deepest')
 END"#;
 
-/// What is at the ends of the ways that were made, in steps.
+/// Prints the files at the ends of the long paths, reached in steps.
 const LOOK: &str = r#"python3 - <<'END'
 import os
 def down(name):
@@ -64,7 +64,7 @@ fn fill(instance: &Instance) -> String {
 }
 
 #[test]
-fn a_path_longer_than_the_kernel_takes_verifies_and_is_restored_with_its_attributes() {
+fn a_path_longer_than_the_kernel_accepts_is_restored_with_attributes() {
     let (instance, target) = (Instance::new(), target());
     let before = fill(&instance);
     exec(&instance, "mkfifo pipe");
@@ -82,7 +82,7 @@ fn a_path_longer_than_the_kernel_takes_verifies_and_is_restored_with_its_attribu
     assert_tar_reads_it(&target);
 }
 
-/// Somebody without this server, with GNU tar, has the files and their attributes.
+/// The files and attributes can be restored without this server, by GNU tar.
 fn assert_tar_reads_it(target: &Directory) {
     let archive = super::backups(target)[0].join("workspace.tar.zst");
     let bytes = std::fs::read(archive).expect("the archive");

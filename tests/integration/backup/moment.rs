@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{CALL_TIMEOUT, casemate, done, exec, target, text};
 use crate::harness::{Directory, Instance, TestServer, docker, eventually};
 
-/// Writes the same number into two files, one after the other, again and again. In a
-/// picture of one moment the second is the same or one less.
+/// Writes the same number into two files, one after the other, again and again. In a consistent
+/// copy the second is the same or one less.
 const PAIRS: &str = "i=0; while :; do i=$((i+1)); \
     echo $i > new && mv new z-first; echo $i > new && mv new a-second; done";
 
@@ -26,10 +26,10 @@ fn number(text: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn what_is_written_all_the_time_is_copied_at_one_moment_and_goes_on_afterwards() {
+async fn files_that_are_always_written_are_copied_at_one_moment() {
     let (instance, target) = (Instance::new(), target());
     let server = TestServer::on(&instance).user("alice").start().await;
-    // What lies between the two in the archive takes longer to copy than a round of it.
+    // Copying the files between the two takes longer than one round of writes.
     server.shell("head -c 100M /dev/urandom > large").await;
     server
         .shell(&format!("({PAIRS}) >/dev/null 2>&1 & echo begun"))
@@ -67,15 +67,15 @@ async fn what_is_written_all_the_time_is_copied_at_one_moment_and_goes_on_afterw
 }
 
 #[tokio::test]
-async fn what_the_user_had_stopped_stays_so() {
+async fn processes_that_the_user_had_stopped_stay_stopped() {
     let (instance, target) = (Instance::new(), target());
     let server = TestServer::on(&instance).user("alice").start().await;
-    // Not before it is what it is to be.
+    // Stops the process only after it has become `sleep`.
     let begin = "sleep 1000 & stopped=$!; sleep 1001 & \
         until grep -q sleep /proc/$stopped/comm; do sleep 0.01; done; kill -STOP $stopped";
     server.shell(&format!("({begin}) >/dev/null 2>&1")).await;
     let container = instance.container();
-    // A line each: its state, and which it is.
+    // One line per process: its state and its name.
     let states = || {
         let rows = docker::lines(&["top", &container, "-eo", "pid,stat,args"]);
         let row = |row: String| Some(row.trim().split_once(' ')?.1.trim().to_owned());
@@ -101,10 +101,10 @@ async fn what_the_user_had_stopped_stays_so() {
 }
 
 #[tokio::test]
-async fn a_workspace_that_takes_longer_is_checked_and_its_processes_stand_still_for_10_s_at_most() {
+async fn processes_stop_for_10_s_at_most_and_a_longer_copy_is_checked() {
     let (instance, target) = (Instance::new(), target());
     let server = TestServer::on(&instance).user("alice").start().await;
-    // Many files take long: each is opened, sent and looked at twice.
+    // Many files take long: each is opened, sent and checked again.
     let many = "mkdir many; cd many; for i in $(seq 60); do mkdir $i; (cd $i; seq 5000 | split -l 1 -a 4); done";
     server.shell_within(many, 600).await;
     server
@@ -112,7 +112,7 @@ async fn a_workspace_that_takes_longer_is_checked_and_its_processes_stand_still_
         .await;
     let made = manifest(&instance, &target);
     let consistency = made["consistency"].as_str().expect("text");
-    // On a fast machine it may be over before.
+    // On a fast machine it may end earlier.
     assert!(["checked", "stopped"].contains(&consistency), "{made}");
     let gap = "awk 'NR>1 && $1-l>g {g=$1-l} {l=$1} END {printf \"%d\", g*1000}' /tmp/ticks";
     let gap = number(server.shell(gap).await.stdout());

@@ -1,4 +1,4 @@
-//! What cannot be done is said in a sentence, and what was there is still there.
+//! Backups and restores that are refused: the error is one sentence, and nothing changes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,7 +18,7 @@ fn with_backup() -> (Instance, Directory) {
     (instance, target)
 }
 
-/// Where a decimal digit of a hash is in a manifest.
+/// Offset of a decimal digit of a hash in a manifest.
 fn a_hash(manifest: &[u8]) -> usize {
     let text = str::from_utf8(manifest).expect("text");
     let name = "\"sha256\": \"";
@@ -27,7 +27,7 @@ fn a_hash(manifest: &[u8]) -> usize {
     from + digit.expect("one of 64")
 }
 
-/// Nothing was changed, and nothing was left.
+/// Asserts that nothing was changed and nothing was left.
 fn is_untouched(instance: &Instance) {
     assert_eq!(exec(instance, "cat file"), "new\n");
     assert_eq!(instance.volumes().len(), 1);
@@ -54,7 +54,7 @@ fn a_backup_that_was_cut_or_changed_is_found_and_not_restored() {
         } else {
             middle
         };
-        // Of a digit it makes another one.
+        // Turns a digit into another digit.
         changed[at] ^= 1;
         for spoilt in [&whole[..middle], &changed, b""] {
             fs::write(&path, spoilt).expect("written");
@@ -90,8 +90,11 @@ fn a_target_that_cannot_be_used_and_a_user_without_a_workspace_are_named() {
     let target = target();
     let none = refused(&instance, &["restore", "alice", "--from", target.text()]);
     assert!(none.contains("no complete backup of \"alice\""), "{none}");
-    let nobody = refused(&instance, &["backup", "nobody", "--to", target.text()]);
-    assert!(nobody.contains("there is no user \"nobody\""), "{nobody}");
+    let unknown = refused(&instance, &["backup", "charlie", "--to", target.text()]);
+    assert!(
+        unknown.contains("there is no user \"charlie\""),
+        "{unknown}"
+    );
     let zero = refused(
         &instance,
         &[
@@ -122,7 +125,7 @@ fn a_target_that_becomes_full_leaves_no_backup() {
     );
     let target = target();
     let mount = format!("mount -t tmpfs -o size=4m tmpfs {}", target.text());
-    // In a namespace of its own, which goes with it.
+    // In a mount namespace that ends with it.
     let small = instance
         .command(&[])
         .get_program()
@@ -188,7 +191,7 @@ async fn a_full_disk_ends_a_restore_and_the_old_workspace_is_in_force() {
         engine.docker(&["volume", "ls", "--quiet"]).lines().count(),
         1
     );
-    // With room it is restored.
+    // With free space it is restored.
     exec("rm random");
     let restored = run(&["restore", "alice", "--from", target.text()]);
     assert!(restored.status.success(), "{}", text(&restored.stderr));
@@ -212,7 +215,7 @@ fn a_users_directory_of_the_host_is_backed_up_and_never_exchanged() {
 }
 
 #[test]
-fn by_the_clock_and_all_at_once_no_directory_of_the_host_is_backed_up_and_that_is_said() {
+fn all_and_scheduled_backups_skip_directories_of_the_host_and_say_so() {
     let (instance, target, bound) = (Instance::new(), target(), Directory::new(1000));
     let bind = ["--mode", "bind", "--bind-dir", bound.text()];
     let all = [&["backup", "--all", "--to", target.text()], &bind[..]].concat();

@@ -1,6 +1,6 @@
-//! Into an S3 over HTTP, and back. It is a mock: moto's server, which scripts/setup-tests
+//! Backups to S3 over HTTP, and back. It is a mock: moto's server, which scripts/setup-tests
 //! installs, keeps buckets in its memory and speaks the REST API of S3 (multipart
-//! uploads among it), but checks no signature and is no proof for any other S3.
+//! uploads included), but checks no signature and proves nothing about another S3.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -13,16 +13,16 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{CALL_TIMEOUT, exec, text};
 use crate::harness::{Directory, Instance, eventually};
 
-/// One that answers, with the bucket `backups`. Dropping it ends it.
+/// A server that answers, with the bucket `backups`. Dropping it ends it.
 struct Moto {
     child: Child,
     port: u16,
-    /// Has its log: a line for each request.
+    /// Its log: one line per request.
     log: Directory,
 }
 
 impl Moto {
-    /// `None` where there is none, but not in CI: there it panics.
+    /// `None` if it is not installed. In CI that panics.
     #[expect(clippy::print_stderr, reason = "a test that does not run says why")]
     async fn start() -> Option<Self> {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/moto/bin/moto_server");
@@ -51,7 +51,7 @@ impl Moto {
         Some(moto)
     }
 
-    /// How many requests for an object of this name it answered so; 206 is a part of it.
+    /// How many requests for an object of this name it answered with this status; 206 is a part.
     fn answered(&self, method: &str, name: &str, status: u16) -> usize {
         let log = std::fs::read_to_string(log_of(&self.log)).expect("a log");
         let parts = [
@@ -75,12 +75,12 @@ impl Moto {
         running
     }
 
-    /// Whether who makes a backup has said that it does, and with which uploads, one by one.
+    /// Whether the heartbeat of a backup names its uploads.
     fn has_said_all(&self) -> bool {
         self.answered("PUT", "started.json", 200) >= 3
     }
 
-    /// The whole answer; empty when there is none.
+    /// The whole answer; empty without one.
     fn request(&self, method: &str, path: &str) -> String {
         let answer = || {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
@@ -100,7 +100,7 @@ impl Moto {
             .collect()
     }
 
-    /// Uploads that are neither complete nor given up.
+    /// Uploads that are neither complete nor aborted.
     fn uploads(&self) -> usize {
         self.request("GET", "/backups?uploads")
             .matches("<UploadId>")
@@ -164,7 +164,7 @@ async fn a_workspace_goes_into_a_bucket_in_parts_and_comes_back() {
     assert!(keys.iter().all(|key| key.starts_with(&place)), "{keys:?}");
     assert_eq!(moto.uploads(), 0);
     moto.done(&instance, &["backup", "verify", "alice"]);
-    // It was read twice: each 8 of its 40 MiB in a request, and a deadline, of their own.
+    // It was read twice, in pieces of 8 of its 40 MiB: each piece has a separate request and deadline.
     let (pieces, wholes) = (
         moto.answered("GET", "workspace.tar.zst", 206),
         moto.answered("GET", "workspace.tar.zst", 200),
@@ -182,7 +182,7 @@ async fn a_workspace_goes_into_a_bucket_in_parts_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_killed_backup_leaves_neither_keys_nor_parts_of_uploads_behind_the_next_one() {
+async fn after_the_next_backup_a_killed_one_has_left_no_keys_or_upload_parts() {
     let Some(moto) = Moto::start().await else {
         return;
     };

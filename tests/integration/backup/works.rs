@@ -1,4 +1,4 @@
-//! A restore for a user who works, or may: without `--force` nothing is ended for it.
+//! A restore for a user who is, or may be, busy: it ends nothing without `--force`.
 
 use std::process::Stdio;
 
@@ -24,7 +24,7 @@ fn that_a_user_works_is_found_before_a_byte_of_the_backup_is_read() {
 }
 
 #[test]
-fn what_does_not_answer_may_work_and_is_ended_with_force_only() {
+fn a_silent_sandbox_may_be_busy_and_is_ended_only_with_force() {
     let (instance, target) = with_backup("echo old > file");
     exec(&instance, "echo new > file");
     let container = instance.container();

@@ -1,4 +1,4 @@
-//! Doctors side by side, and such as do not come to their end.
+//! Several runs of `casemate doctor` at once, and runs that are killed.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
@@ -7,16 +7,16 @@ use std::time::Duration;
 use super::{INSIDE, Report, doctor, nothing_is_left};
 use crate::harness::{Instance, docker, eventually};
 
-/// How long something may take that happens by itself at once.
+/// Deadline for something that needs no waiting.
 const SOON: Duration = Duration::from_secs(15);
 
-/// A sandbox whose doctor was killed ends after 10 s without work.
+/// The sandbox of a killed `doctor` ends after 10 s without work.
 const ALONE: Duration = Duration::from_secs(40);
 
 #[test]
 fn two_at_once_and_the_users_sandboxes_do_not_meet() {
     let instance = Instance::new();
-    // As many as there may be: a doctor asks none of them to end.
+    // The limit is reached: `doctor` asks none of them to end.
     let one = [("CASEMATE_MAX_SANDBOXES", "1")];
     let start = || {
         let mut command = doctor(&instance, &one, &["--json"]);
@@ -31,7 +31,7 @@ fn two_at_once_and_the_users_sandboxes_do_not_meet() {
     nothing_is_left(&instance);
 }
 
-/// One whose sandbox is there.
+/// A `doctor` whose sandbox exists.
 async fn in_the_middle(instance: &Instance) -> Child {
     let child = doctor(instance, &[], &[]).stdout(Stdio::null()).spawn();
     eventually("its sandbox is there", SOON, async || {
@@ -55,10 +55,10 @@ async fn interrupted_in_the_middle_it_removes_what_it_made() {
 #[tokio::test]
 async fn killed_in_the_middle_its_sandbox_ends_itself() {
     let instance = Instance::new();
-    // It may be over before it is killed: it takes no second.
+    // It may end before it is killed: it takes less than a second.
     for _ in 0..5 {
         let mut child = in_the_middle(&instance).await;
-        // One that was made and not yet started would be for the sweep.
+        // The sweep would remove a container that was not yet started.
         eventually("it runs", SOON, async || {
             let format = ["ps", "--quiet", "--filter", &instance.label()];
             !docker::lines(&format).is_empty()

@@ -1,4 +1,4 @@
-//! What is wrong is found, with its mend, and what does not need it is looked at all the same.
+//! Problems are found, with a suggested fix, and independent checks still run.
 
 use super::{Report, doctor, nothing_is_left};
 use crate::harness::{Directory, Instance};
@@ -62,7 +62,7 @@ fn a_wrong_setting_is_named_and_the_engine_is_looked_at_all_the_same() {
     nothing_is_left(&instance);
 }
 
-/// As a server finds out when it starts, and ends.
+/// The same problem ends a server at its start.
 #[test]
 fn files_that_no_server_could_start_with_are_named() {
     let instance = Instance::new();
@@ -86,7 +86,7 @@ fn files_that_no_server_could_start_with_are_named() {
         ];
         Report::of(&instance, &jwt).says("jwt", "error", file, "issuer's keys");
     }
-    // Nobody listens on this port.
+    // No Engine listens on this port.
     let bucket = [
         nowhere,
         ("CASEMATE_BACKUP_TARGET", "s3://bucket/prefix"),

@@ -1,4 +1,4 @@
-//! What a server is at when it is told to end, and what must be true afterwards.
+//! The stage of a server when it is told to end, and what must be true afterwards.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,42 +10,42 @@ use tokio::time::sleep;
 use super::World;
 use crate::harness::{Pending, Server, TestServer, eventually};
 
-/// A container without work ends itself after this long.
+/// An idle container ends itself after this long.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// A command that nobody watches is ended after this long, and all of it a second later.
+/// An unwatched command is ended after this long, and its whole tree a second later.
 const UNWATCHED: Duration = Duration::from_secs(11);
 
-/// A container that one server alone uses outlives it by this long.
+/// A container with only one server outlives it by this long.
 const ORPHANED: Duration = Duration::from_secs(30);
 
-/// What a command that runs on may take.
+/// How long a command that was answered `running` may take.
 const DETACHED: Duration = Duration::from_secs(6);
 
-/// What a command left in the background may run, after the last call.
+/// How long background processes may run after the last call.
 const BACKGROUND: Duration = Duration::from_secs(3);
 
-/// For an Engine that makes and removes dozens of containers meanwhile.
+/// For an Engine that makes and removes dozens of containers at the same time.
 pub const BUSY_ENGINE: Duration = Duration::from_secs(30);
 
-/// What the server is at when it is told to end.
+/// The stage of the server when it is told to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// It answered a call, and none came since.
+    /// It has answered a call, and no other came since.
     Idle,
-    /// It answered a command: in ephemeral mode a spare waits.
+    /// It has answered a command: in ephemeral mode a spare waits.
     Spare,
     /// It makes a container.
     Creating,
-    /// A command runs and is waited for.
+    /// A command runs, and its caller waits.
     Running,
-    /// A command runs on that was answered `running`.
+    /// A command that was answered `running` runs.
     Detached,
     /// A command has ended and left something in the background.
     Background,
     /// Files of 3 MiB are replaced.
     Writing,
-    /// A container is on its way out: replaced, or used up.
+    /// A container is being removed: it was replaced or used up.
     Removing,
 }
 
@@ -110,7 +110,7 @@ impl Case {
         }
     }
 
-    /// How long something of it may run after the server has ended, by the design.
+    /// How long its processes may run after the end of the server, by design.
     pub fn within(&self) -> Duration {
         let killed = self.signal == "KILL";
         let time = match (self.mode, self.stage) {
@@ -124,15 +124,15 @@ impl Case {
         time + BUSY_ENGINE
     }
 
-    /// How long after the call the signal comes, where there is nothing to be seen that
-    /// it could wait for: another time in every case, over what a creation takes.
+    /// Delay of the signal after the call where there is no event to wait for: different in every
+    /// case, spread over the duration of a creation.
     fn moment(&self) -> Duration {
         let mode = self.mode as u64;
         let signal = u64::from(self.signal == "KILL");
         Duration::from_millis(40 + 60 * (2 * mode + signal))
     }
 
-    /// Brings a server to where it is told to end.
+    /// Brings a server to its stage.
     pub async fn reach(&self, world: &World) -> (Server, Vec<Pending>) {
         let server = self.server(world).start().await;
         if self.stage != Stage::Creating {
@@ -143,13 +143,13 @@ impl Case {
             Stage::Idle => (server, Vec::new()),
             Stage::Spare => {
                 server.shell("true").await;
-                // Its answer comes out of the spare.
+                // The spare answers this call.
                 server.write("kept", "kept").await;
                 (server, Vec::new())
             }
             Stage::Creating => {
                 let call = start(&server, "echo ran >> ran; sleep 1000").await;
-                // Not to wait for something: it is what happens meanwhile.
+                // A fixed delay on purpose: the kill has to come after this time.
                 sleep(self.moment()).await;
                 (server, vec![call])
             }
@@ -202,7 +202,7 @@ async fn start(server: &Server, command: &str) -> Pending {
     server.start_call("shell_exec", arguments).await.1
 }
 
-/// Replaces two files over and over; returns with most of it still to be done.
+/// Replaces two files over and over; returns while most of it is still to be done.
 async fn writing(server: &Server) -> Vec<Pending> {
     let mut writes = Vec::new();
     for (n, letter) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
@@ -221,8 +221,8 @@ async fn writing(server: &Server) -> Vec<Pending> {
     writes
 }
 
-/// Says what became of the files: of those that were being replaced the length, and how
-/// many bytes differ from the first.
+/// Prints the state of the files: for the replaced ones the length, and how many bytes differ
+/// from the first.
 pub const LOOK: &str = "cat kept 2> /dev/null && echo; cat ran 2> /dev/null; \
     for f in big*; do [ -e $f ] && stat -c %s $f && tr -d $(head -c 1 $f) < $f | wc -c; done; \
     find . -name '.casemate-tmp*'";
@@ -245,7 +245,7 @@ impl Case {
             }
         }
         if (self.mode, self.stage) == (Mode::Ephemeral, Stage::Writing) {
-            // PID 1 may have ended in the middle of one: it is swept later.
+            // PID 1 may have ended in the middle of a write: its file is removed later.
             while lines
                 .next_if(|line| line.starts_with("./.casemate-tmp-"))
                 .is_some()

@@ -1,6 +1,6 @@
-//! A server ends while a container is being made, at every moment of that and on a
-//! machine that is busy: nothing of it stays. An Engine that takes longer than the server
-//! may take to end leaves a row at the most, which never runs.
+//! A server ends at every moment while it makes a container, on a busy machine: nothing of it
+//! stays. If the Engine takes longer than the server may take to end, at most a created container
+//! is left, which never runs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use tokio::time::{Instant, sleep};
 
 use crate::harness::{Instance, TestServer, docker, eventually};
 
-/// Less than a container that was started and is not wanted takes to end itself: 30 s.
+/// Less than the 30 s after which a container without a server ends itself.
 const SOON: Duration = Duration::from_secs(15);
 
 /// How long a server waits for the Engine before it ends.
 const BOUND: Duration = Duration::from_millis(1850);
 
-/// Moments at which each kind of making is cut off.
+/// Moments at which each kind of creation is interrupted.
 const MOMENTS: u64 = 6;
 
-/// From one moment to the next: together they last longer than a creation.
+/// Interval between them: together they last longer than a creation.
 const APART: Duration = Duration::from_millis(120);
 
 /// Servers at once, which make the Engine busy.
@@ -54,19 +54,19 @@ impl Drop for Load {
     }
 }
 
-/// What is made when the server ends.
+/// What the server is making when it ends.
 #[derive(Debug, Clone, Copy)]
 enum Making {
     /// The container that a command waits for.
     Called(Mode),
-    /// One for commands to come, after one was answered.
+    /// The next spare, after a command was answered.
     Spare,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Round {
     making: Making,
-    /// Told to end by a signal, or by the end of its input.
+    /// How the server is told to end: by a signal, or by the end of its input.
     signal: bool,
     after: Duration,
 }
@@ -88,7 +88,7 @@ fn rounds() -> impl Iterator<Item = Round> {
     })
 }
 
-/// States of the rows of an instance.
+/// States of the containers of an instance.
 fn states(instance: &Instance) -> BTreeSet<String> {
     let label = instance.label();
     let listed = docker::lines(&["ps", "--all", "--format", "{{.State}}", "--filter", &label]);
@@ -96,7 +96,7 @@ fn states(instance: &Instance) -> BTreeSet<String> {
 }
 
 impl Round {
-    /// Ends a server in the middle of it. The instance, and how long the end took.
+    /// Ends a server in the middle of it. Returns the instance, and how long the end took.
     async fn prove(self) -> (Self, Instance, Duration) {
         let instance = Instance::new();
         let mode = match self.making {
@@ -117,7 +117,7 @@ impl Round {
                 None
             }
         };
-        // Not to wait for something: it is what happens meanwhile.
+        // A fixed delay on purpose: the kill has to come after this time.
         sleep(self.after).await;
         let told = Instant::now();
         if self.signal {
@@ -148,7 +148,7 @@ async fn a_server_that_ends_while_a_container_is_made_leaves_none() {
         })
         .await;
     }
-    // Nor did the Engine finish one later.
+    // The Engine did not finish one later either.
     for (round, instance, took) in &ended {
         let left = states(instance);
         let may_stay = *took > BOUND && left.iter().eq(["created"]);

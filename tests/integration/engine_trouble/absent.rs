@@ -33,7 +33,7 @@ async fn a_server_that_starts_before_its_engine_works_when_that_comes_up() {
 }
 
 #[tokio::test]
-async fn without_its_images_a_sandbox_runs_on_and_the_next_one_says_what_is_missing() {
+async fn without_its_images_a_sandbox_runs_on_and_the_next_call_names_them() {
     let engine = Engine::start().await;
     let server = on(&engine).start().await;
     server.shell("touch count").await;
@@ -46,7 +46,7 @@ async fn without_its_images_a_sandbox_runs_on_and_the_next_one_says_what_is_miss
         assert_eq!(
             images.len(),
             3,
-            "the image, what was prepared from it, and the volumes' owners"
+            "the image, its prepared image, and the image of volume owners"
         );
         // The Engine keeps what the container needs, without a name.
         for image in images {

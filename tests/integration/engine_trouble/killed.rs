@@ -1,4 +1,4 @@
-//! The Engine, or the way to it, broken and there again.
+//! The Engine, or the connection to it, breaks and returns.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{LATE, answered, count, on, restarted, says_to_retry, tagged, until_tagged};
 use crate::harness::{CallResult, Engine, Proxy, Server, TestServer, eventually};
 
-/// How long dockerd may take to work with another containerd.
+/// How long dockerd may take to work with a new containerd.
 const MENDED: Duration = Duration::from_secs(40);
 
 /// Kills the Engine under a command and starts it again, to end the containers that it
@@ -51,10 +51,10 @@ async fn an_engine_that_is_killed_takes_its_containers_along_and_that_is_said() 
     assert_eq!(restarted(&server.shell("true").await), None);
 }
 
-/// Also with `--live-restore` an Engine before 23 removes containers that are to be
-/// removed at their end (moby, `daemon.restore`).
+/// Even with `--live-restore` an Engine before 23 removes containers with auto-remove
+/// (moby, `daemon.restore`).
 #[tokio::test]
-async fn an_engine_that_lets_containers_live_through_its_end_takes_no_result_along() {
+async fn with_live_restore_a_command_ends_or_its_loss_is_reported() {
     let engine = Engine::start().await;
     let server = on(&engine).start().await;
     let (result, container) = through_a_kill(&engine, &server, true).await;
@@ -68,7 +68,7 @@ async fn an_engine_that_lets_containers_live_through_its_end_takes_no_result_alo
 }
 
 #[tokio::test]
-async fn when_all_connections_to_the_engine_break_nothing_is_lost_and_the_next_end_is_noticed() {
+async fn broken_connections_to_the_engine_lose_nothing_and_the_next_end_is_seen() {
     let engine = Engine::start().await;
     let proxy = Proxy::to(&engine);
     let server = TestServer::new().env("DOCKER_HOST", &proxy.uri());
@@ -86,7 +86,7 @@ async fn when_all_connections_to_the_engine_break_nothing_is_lost_and_the_next_e
     assert_eq!((result.stdout(), restarted(&result)), ("end\n", None));
     assert_eq!(count(&server).await, ["torn"]);
     assert_eq!(engine.container(), container);
-    // How the container ends is known as before, which only a wait can tell.
+    // The end of the container is still known, which only a wait for it can show.
     let pid = engine.docker(&["inspect", "--format", "{{.State.Pid}}", &container]);
     engine.host(&format!("kill -KILL {pid}"));
     let result = server.shell("true").await;
@@ -116,7 +116,7 @@ async fn an_engine_that_is_restarted_ends_its_containers_and_that_is_said() {
 }
 
 #[tokio::test]
-async fn while_containerd_alone_is_killed_a_sandbox_runs_on_and_the_next_one_is_made() {
+async fn a_killed_containerd_stops_neither_a_sandbox_nor_the_next_one() {
     let engine = Engine::start().await;
     let server = on(&engine).start().await;
     server.shell("touch count").await;
@@ -126,7 +126,7 @@ async fn while_containerd_alone_is_killed_a_sandbox_runs_on_and_the_next_one_is_
     let kill = async {
         until_tagged(&server, &["on"]).await;
         engine.kill_containerd().await;
-        assert_eq!(server.shell("echo meanwhile").await.stdout(), "meanwhile\n");
+        assert_eq!(server.shell("echo between").await.stdout(), "between\n");
     };
     let (result, ()) = tokio::join!(running, kill);
     assert_eq!(result.outcome(), "exited", "{}", result.0);

@@ -11,14 +11,14 @@ use crate::harness::{Engine, Server, eventually};
 /// A file call's deadline.
 const FILE: Duration = Duration::from_secs(30);
 
-/// A call's deadline where the sandbox is not there yet, or is looked for again.
+/// A call's deadline when the sandbox does not exist yet, or has to be found again.
 const LEASE: Duration = Duration::from_secs(45);
 
 /// How long the Engine is stopped.
 const STOPPED: Duration = Duration::from_secs(60);
 
-/// Commands that run when the Engine stops; each is fetched afterwards, or said to be
-/// lost at its own deadline, never later.
+/// Commands that run when the Engine stops; each result is fetched afterwards, or reported as
+/// lost at the command's deadline, never later.
 async fn commands_through_a_stop(server: &Server) {
     let seconds = Duration::from_secs;
     let ends_meanwhile = async {
@@ -98,8 +98,7 @@ async fn calls_into_a_stop(server: &Server, cold: &Server) {
 }
 
 #[tokio::test]
-async fn with_the_engine_stopped_for_a_minute_calls_are_answered_in_time_and_commands_found_again()
-{
+async fn an_engine_stopped_for_a_minute_costs_no_command_and_delays_no_answer() {
     let engine = Engine::start().await;
     let server = on(&engine).start().await;
     server.shell("touch count").await;

@@ -1,4 +1,4 @@
-//! How a command ends with its caller, and before it.
+//! The end of a command with its caller, and before its caller.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Exec, SOON, command, gone, running};
 use crate::harness::{Instance, eventually};
 
-/// From the end of whoever reads until the command is gone.
+/// From the end of the reader until the command is gone.
 const SHORTLY: Duration = Duration::from_secs(2);
 
 #[test]
@@ -23,7 +23,7 @@ fn a_signal_is_the_commands() {
         let (status, out, _) = exec.end();
         assert_eq!((status.code(), out.as_str()), (Some(5), "caught\n"));
     }
-    // Also of the children in its foreground, as a terminal has it, and never of others.
+    // The signal reaches the foreground children too, as on a terminal, and no others.
     let script = "setsid sleep 1008 & echo ready; sleep 1009; exit 0";
     let mut exec = Exec::start(&instance, script);
     assert_eq!(exec.line(), "ready\n");
@@ -37,7 +37,7 @@ fn a_signal_is_the_commands() {
 }
 
 #[tokio::test]
-async fn the_second_signal_ends_a_command_that_does_not_listen_with_all_it_started() {
+async fn the_second_signal_ends_a_deaf_command_with_all_it_started() {
     let instance = Instance::new();
     let script = "trap '' INT TERM; sleep 1001 & echo ready; sleep 1002; sleep 1003";
     let mut exec = Exec::start(&instance, script);
@@ -79,7 +79,7 @@ async fn a_killed_exec_ends_the_command_also_while_it_waits_for_its_reader() {
     }
 }
 
-/// Without the end of standard input, what was read of it is not all there was.
+/// Standard input that breaks off has no end: the command must not treat half as all.
 #[tokio::test]
 async fn a_killed_exec_is_no_end_of_standard_input() {
     let instance = Instance::new();
@@ -97,7 +97,7 @@ async fn a_killed_exec_is_no_end_of_standard_input() {
 }
 
 #[tokio::test]
-async fn a_command_that_nobody_reads_keeps_its_sandbox_until_its_caller_goes() {
+async fn a_command_whose_output_is_not_read_keeps_its_sandbox() {
     let instance = Instance::new();
     let mut exec = Exec::of(command(&instance, "yes").env("CASEMATE_IDLE_TIMEOUT", "2s"));
     assert_eq!(exec.line(), "y\n");
@@ -111,7 +111,7 @@ async fn a_command_that_nobody_reads_keeps_its_sandbox_until_its_caller_goes() {
 }
 
 #[tokio::test]
-async fn a_sandbox_that_is_removed_ends_exec_with_a_code_of_its_own() {
+async fn a_removed_sandbox_ends_exec_with_code_125() {
     let instance = Instance::new();
     let mut exec = Exec::start(&instance, "echo ready; sleep 1000");
     assert_eq!(exec.line(), "ready\n");

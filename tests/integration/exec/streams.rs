@@ -1,4 +1,4 @@
-//! What goes in and what comes out.
+//! The streams of `casemate exec`: standard input, standard output and standard error.
 
 use std::cell::Cell;
 use std::io::{Read as _, Write as _};
@@ -14,8 +14,8 @@ use crate::harness::{Instance, TestServer, docker, eventually};
 /// Bytes that go through in both directions at once.
 const LARGE: usize = 64 << 20;
 
-/// What PID 1 may hold of a stream, in KiB: messages, HTTP/2's window and buffers, and what its
-/// allocator keeps.
+/// Memory that PID 1 may use for a stream, in KiB: messages, HTTP/2's window and buffers, and what
+/// its allocator keeps.
 const HELD_KIB: u64 = 8 * 1024;
 
 fn output(instance: &Instance, script: &str) -> Output {
@@ -23,7 +23,7 @@ fn output(instance: &Instance, script: &str) -> Output {
     exec.stdin(Stdio::null()).output().expect("it runs")
 }
 
-/// The most memory that a process of this machine has had.
+/// Peak memory of a process of this machine.
 fn peak_kib(pid: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process");
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -36,7 +36,7 @@ fn digest(bytes: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Bytes that no compression and no text survives: SHA-256 of a counter.
+/// Bytes that neither compress nor are text: SHA-256 of a counter.
 fn binary(size: usize) -> Vec<u8> {
     let blocks = (0_u64..).flat_map(|number| Sha256::digest(number.to_le_bytes()));
     blocks.take(size).collect()
@@ -53,7 +53,7 @@ fn a_long_output_comes_out_byte_for_byte() {
 }
 
 #[test]
-fn both_streams_are_apart_whatever_their_bytes_and_the_code_is_the_commands() {
+fn both_streams_stay_apart_and_the_exit_code_is_the_commands() {
     let instance = Instance::new();
     let script = r"printf 'out\377\0\r\n'; printf 'err\200\0' >&2; exit 3";
     let both = output(&instance, script);
@@ -75,7 +75,7 @@ fn both_streams_are_apart_whatever_their_bytes_and_the_code_is_the_commands() {
 #[tokio::test]
 async fn sixty_four_mebibytes_go_in_and_come_out_and_pid_1_holds_none_of_it() {
     let instance = Instance::new();
-    // What PID 1 needs for any is there before it is measured.
+    // A first stream, so that PID 1's fixed cost is not measured.
     output(&instance, "head -c 1000000 /dev/zero | cat");
     let init = docker::pid(&instance.container());
     let before = peak_kib(&init);
@@ -100,7 +100,7 @@ async fn sixty_four_mebibytes_go_in_and_come_out_and_pid_1_holds_none_of_it() {
 }
 
 #[tokio::test]
-async fn a_reader_that_does_not_read_holds_up_the_command_and_nobody_else() {
+async fn a_reader_that_does_not_read_delays_only_its_command() {
     let instance = Instance::new();
     let server = TestServer::on(&instance).user("ada").start().await;
     server.shell("seq 3000000").await;
@@ -125,7 +125,7 @@ async fn a_reader_that_does_not_read_holds_up_the_command_and_nobody_else() {
     })
     .await;
     let last = last.get();
-    // Pipes, windows and buffers on the whole way.
+    // What pipes, windows and buffers hold on the whole way.
     assert!(last < 8 << 20, "{last} bytes are on their way");
     let after = peak_kib(&init);
     assert!(after < before + HELD_KIB, "{before} became {after} KiB");
@@ -176,7 +176,7 @@ fn a_command_that_reads_nothing_ends_when_it_ends_however_much_is_piped() {
 }
 
 #[tokio::test]
-async fn what_is_left_in_the_background_outlives_exec_and_may_go_on_writing() {
+async fn background_processes_outlive_exec_and_may_go_on_writing() {
     let instance = Instance::new();
     let script = "(sleep 2; echo late; echo late >&2; exec sleep 1007) & echo started";
     let exec = Exec::start(&instance, script);
@@ -185,7 +185,7 @@ async fn what_is_left_in_the_background_outlives_exec_and_may_go_on_writing() {
         (status.code(), out, err.as_str()),
         (Some(0), "started\n".into(), "")
     );
-    // Not its shell, in whose command line that stands too.
+    // Not its shell, whose command line contains it too.
     let left = || {
         let all = docker::top(&instance.container()).into_iter();
         let left = all.filter(|(_, args)| args == "sleep 1007");

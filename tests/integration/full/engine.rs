@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{fill, is_freed, is_no_space, nothing_is_written, server, the_rest_works};
 use crate::harness::{Disk, Engine, Instance, eventually};
 
-/// Takes what of the disk is left for root, as a log or another service may, and by
-/// directories what ext4 keeps from files: some hundred blocks of its own.
+/// Uses up the part of the disk that is reserved for root, as a log or another service may, and,
+/// with directories, the few hundred blocks that ext4 reserves for itself.
 fn take_roots_part(engine: &Engine) {
     let taken = format!("{}/taken", engine.data());
     engine.host(&format!(
@@ -20,7 +20,7 @@ fn containers(engine: &Engine) -> usize {
     engine.docker(&["ps", "--all", "--quiet"]).lines().count()
 }
 
-/// What a user fills is not root's part of the disk, by which the Engine goes on.
+/// A user cannot fill the part of the disk that is reserved for root, so the Engine goes on.
 #[tokio::test]
 async fn an_engines_disk_that_a_user_filled_is_told_to_all_and_freed_by_deleting() {
     let engine = Engine::on(Disk::Small).await.expect("a disk");
@@ -34,7 +34,7 @@ async fn an_engines_disk_that_a_user_filled_is_told_to_all_and_freed_by_deleting
     the_rest_works(&alice).await;
     nothing_is_written(&bob).await;
     the_rest_works(&bob).await;
-    // A sandbox that does not run is made and works as those that do.
+    // A new sandbox works like those that run.
     engine.docker(&[
         "rm",
         "--force",
@@ -55,13 +55,13 @@ async fn an_engines_disk_that_a_user_filled_is_told_to_all_and_freed_by_deleting
 }
 
 #[tokio::test]
-async fn on_an_engine_without_any_space_calls_are_refused_by_name_and_nothing_leaks() {
+async fn on_a_full_engine_calls_are_refused_by_name_and_nothing_leaks() {
     let engine = Engine::on(Disk::Small).await.expect("a disk");
     let instance = Instance::new();
     let alice = server(&engine, &instance, "alice").await;
     fill(&alice).await;
     take_roots_part(&engine);
-    // What runs goes on, also for a server that finds it.
+    // Running commands go on, also for a new server.
     for server in [&alice, &server(&engine, &instance, "alice").await] {
         nothing_is_written(server).await;
         the_rest_works(server).await;

@@ -1,4 +1,4 @@
-//! A workspace with a size of its own: what its user fills is nobody else's.
+//! A workspace with a size limit: its user cannot fill the space of others.
 
 use super::{fill, is_freed, nothing_is_written, server, the_rest_works};
 use crate::harness::{Disk, Engine, Instance, Server};
@@ -13,7 +13,7 @@ async fn a_full_one_is_its_users_alone(engine: &Engine, alice: &Server, bob: &Se
     the_rest_works(alice).await;
     let written = bob.write("file", &super::large()).await;
     assert!(!written.is_error(), "{}", written.0);
-    // It starts, too.
+    // A new container starts, too.
     for container in engine.docker(&["ps", "--quiet"]).lines() {
         engine.docker(&["rm", "--force", container]);
     }
@@ -22,7 +22,7 @@ async fn a_full_one_is_its_users_alone(engine: &Engine, alice: &Server, bob: &Se
     is_freed(alice).await;
 }
 
-/// The largest file, in MiB, as the kernel has it.
+/// The kernel's limit for one file, in MiB.
 async fn largest_file(server: &Server) -> u64 {
     let limit = server.shell("ulimit -f").await;
     let kib: u64 = limit.stdout().trim_end().parse().expect("a number");
@@ -67,7 +67,7 @@ fn mount_workspace(engine: &Engine) -> String {
     format!("{place}/files")
 }
 
-/// Gives the user's volume, which the server has made, another place.
+/// Moves the user's volume, which the server has made, to another place.
 fn replace_volume(engine: &Engine, place: &str) {
     let container = engine.container();
     let volume = engine.docker(&["volume", "ls", "--quiet"]);
@@ -83,9 +83,9 @@ fn replace_volume(engine: &Engine, place: &str) {
     engine.docker(&[&["volume", "create"], &options[..], &labels, &[&volume]].concat());
 }
 
-/// An operator may do by hand what an Engine without quotas cannot.
+/// An operator can give a workspace a size by hand on an Engine without quotas.
 #[tokio::test]
-async fn a_workspace_on_a_disk_of_its_own_is_full_for_its_user_alone() {
+async fn a_workspace_on_a_separate_disk_is_full_for_its_user_alone() {
     let engine = Engine::start().await;
     let instance = Instance::new();
     let alice = server(&engine, &instance, "alice").await;

@@ -1,4 +1,4 @@
-//! A workspace goes after a real backup, from which it can be had again.
+//! A workspace is removed after a real backup, and restored from it.
 
 use casemate::config::AwsVariables;
 use casemate::ops::backup::{Backups, Store};
@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 
-/// Backups in `target` before anything goes.
+/// A clean-up that makes a backup in `target` before it removes a workspace.
 fn gc_into(here: &Here, target: &Directory) -> Gc {
     let to = target.text().parse().expect("a target");
     let store = Store::open(&to, &AwsVariables::default()).expect("a store");
@@ -15,7 +15,15 @@ fn gc_into(here: &Here, target: &Directory) -> Gc {
     here.gc(last_backup(backups, here.manager.clone()))
 }
 
-/// `ada`'s workspace as the newest backup has it.
+/// Runs the clean-up, which backs up and removes `ada`'s workspace, the only one.
+async fn remove_ada(gc: &mut Gc, instance: &Instance) {
+    planned(gc, &["ada"]).await;
+    let items = gc.run(Scope::All).await.expect("it runs");
+    assert_eq!(disposition(&items, "ada"), &Disposition::Removed);
+    assert_eq!(instance.volumes(), Vec::<String>::new());
+}
+
+/// Restores `ada`'s workspace from the newest backup.
 fn restore(instance: &Instance, image: &docker::Image, target: &Directory) {
     let args = ["restore", "ada", "--from", target.text()];
     let mut restore = instance.command(&args);
@@ -39,11 +47,7 @@ async fn an_unused_workspace_comes_back_from_the_backup_that_it_went_after() {
     let (instance, target) = (Instance::new(), Directory::new(0));
     unused(&instance, &image, &["ada"]).await;
     let here = Here::new(&instance, &image);
-    let mut gc = gc_into(&here, &target);
-    planned(&mut gc, &["ada"]).await;
-    let items = gc.run(Scope::All).await.expect("it runs");
-    assert_eq!(disposition(&items, "ada"), &Disposition::Removed);
-    assert_eq!(instance.volumes(), Vec::<String>::new());
+    remove_ada(&mut gc_into(&here, &target), &instance).await;
     let counted = here.engine.meter().text().expect("text");
     for line in [
         r#"casemate_backups_total{result="ok"} 1"#,
@@ -57,10 +61,10 @@ async fn an_unused_workspace_comes_back_from_the_backup_that_it_went_after() {
     assert_eq!(read(&instance, &image).await, "a");
 }
 
-/// A path that the kernel does not take at once: what goes after a backup of it must come
-/// back from that.
+/// A path that the kernel does not accept at once: a workspace that is removed after its backup
+/// must be restorable from it.
 #[tokio::test]
-async fn a_workspace_with_a_path_of_5000_bytes_comes_back_from_the_backup_that_it_went_after() {
+async fn a_workspace_with_a_path_of_5000_bytes_is_restored_after_its_removal() {
     let image = docker::Image::from_tools("true", &[]);
     let (instance, target) = (Instance::new(), Directory::new(0));
     let exec = |command: &str| {
@@ -78,11 +82,7 @@ async fn a_workspace_with_a_path_of_5000_bytes_comes_back_from_the_backup_that_i
     );
     eventually("it ends", SOON, async || instance.containers().is_empty()).await;
     let here = Here::new(&instance, &image);
-    let mut gc = gc_into(&here, &target);
-    planned(&mut gc, &["ada"]).await;
-    let items = gc.run(Scope::All).await.expect("it runs");
-    assert_eq!(disposition(&items, "ada"), &Disposition::Removed);
-    assert_eq!(instance.volumes(), Vec::<String>::new());
+    remove_ada(&mut gc_into(&here, &target), &instance).await;
     here.manager.close().await;
 
     restore(&instance, &image, &target);
@@ -110,7 +110,7 @@ async fn a_restored_workspace_goes_too_and_not_while_another_is_being_restored()
         "{restored:?}"
     );
 
-    // As one looks from outside: a mark, and a volume that is being filled.
+    // A restore in progress, as seen from outside: a mark, and a volume that is being filled.
     let label = |name: &str, value: &str| format!("--label=io.casemate.{name}={value}");
     let create = |volume: &str, own: String| {
         let whose = [
@@ -146,9 +146,6 @@ async fn a_restored_workspace_goes_too_and_not_while_another_is_being_restored()
 
     drop(fills);
     docker::output(&["volume", "rm", &next, &mark]);
-    planned(&mut gc, &["ada"]).await;
-    let items = gc.run(Scope::All).await.expect("it runs");
-    assert_eq!(disposition(&items, "ada"), &Disposition::Removed);
-    assert_eq!(instance.volumes(), Vec::<String>::new());
+    remove_ada(&mut gc, &instance).await;
     here.manager.close().await;
 }

@@ -1,9 +1,9 @@
-//! What operators remove is in the audit, and what cannot be recorded stays.
+//! Removals by operators are in the audit; without its record nothing is removed.
 
 use super::*;
 use crate::harness::TOOLS_IMAGE;
 
-/// Runs a verb that records, with an image that is there.
+/// Runs a verb with an audit, and with an image that exists.
 fn run(instance: &Instance, audit: &Directory, args: &[&str]) -> Output {
     let mut command = command(instance, audit, args);
     let output = command.env("CASEMATE_IMAGE", TOOLS_IMAGE).output();
@@ -20,7 +20,7 @@ fn done(instance: &Instance, audit: &Directory, args: &[&str]) {
 }
 
 #[tokio::test]
-async fn what_rm_and_restore_take_away_is_recorded_before_and_after() {
+async fn removals_by_rm_and_restore_are_recorded_before_and_after() {
     let (instance, target) = (Instance::new(), Directory::new(0));
     let audit = Directory::new(0);
     let server = TestServer::on(&instance).user("ada").start().await;

@@ -1,4 +1,4 @@
-//! A server for an application with users of its own.
+//! A server for an application that has its own users.
 
 use hyper::http::request::Builder;
 use serde_json::{Value, json};

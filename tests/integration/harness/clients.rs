@@ -1,4 +1,4 @@
-//! Clients that others wrote: scripts/setup-clients installs them below target/clients.
+//! Third-party clients: scripts/setup-clients installs them below target/clients.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use tokio::process::Command;
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A program of a package from npm, under a Node.js that is new enough for all of them.
-/// `None` where there are none.
+/// `None` where they are not installed.
 pub fn node(program: &str) -> Option<Command> {
     let node = installed("node")?;
     let mut command = Command::new(interpreter(&node));
@@ -62,7 +62,7 @@ fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Where the script installed them. It says there, too, why it could not.
+/// The directory where the script installed them, or wrote why it could not.
 #[expect(clippy::print_stderr, reason = "a test that does not run says why")]
 pub fn installed(name: &str) -> Option<PathBuf> {
     let directory = top().join("target/clients").join(name);
@@ -75,7 +75,7 @@ pub fn installed(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// Runs it to its end, which must be a good one, and returns what it said on stdout.
+/// Runs it to its end, which must be a success, and returns its standard output.
 pub async fn succeeds(command: &mut Command) -> String {
     let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let ended = tokio::time::timeout(DEADLINE, running).await;

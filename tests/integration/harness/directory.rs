@@ -1,4 +1,4 @@
-//! A directory of this host that is gone when the test is.
+//! A directory of this host that is removed at the end of the test.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub struct Directory(PathBuf);
 
 impl Directory {
-    /// Under its real path, as bind mode wants it. The tests run as root.
+    /// Makes it under its real path, as bind mode requires. The tests run as root.
     pub fn new(owner: u32) -> Self {
         let name = format!("casemate-test-{}", uuid::Uuid::new_v4().simple());
         let base = fs::canonicalize(std::env::temp_dir()).expect("a real path");
@@ -19,7 +19,7 @@ impl Directory {
         directory
     }
 
-    /// Where it is, for a setting.
+    /// Its path, for a setting.
     pub fn text(&self) -> &str {
         self.0.to_str().expect("UTF-8")
     }

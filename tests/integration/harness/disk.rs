@@ -1,9 +1,9 @@
-//! An Engine whose data is on a disk of its own: a file with a file system in it, which
-//! is mounted where only that Engine sees it, and goes with it.
+//! An Engine whose data is on a separate disk: a file with a file system in it, which
+//! is mounted where only that Engine sees it, and is removed with it.
 
 use super::Engine;
 
-/// What the Engine keeps its data on.
+/// The disk for the Engine's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disk {
     /// 200 MiB of ext4, of which 5 % are root's, as is usual.
@@ -13,7 +13,7 @@ pub enum Disk {
 }
 
 impl Disk {
-    /// MiB, what makes the file system, and what it is mounted with.
+    /// Size in MiB, the command that makes the file system, and the mount options.
     fn made(self) -> (u32, &'static str, &'static str) {
         match self {
             Self::Small => (200, "mkfs.ext4 -q -F", "loop"),
@@ -24,10 +24,10 @@ impl Disk {
 }
 
 impl Engine {
-    /// One that answers and has the tools image.
+    /// An Engine that answers and has the tools image.
     ///
     /// # Errors
-    /// Why this machine cannot have such a disk: its own words.
+    /// The message of the command that failed, on a machine that cannot have such a disk.
     pub async fn on(disk: Disk) -> Result<Self, String> {
         let engine = Self::down();
         engine.mount(disk)?;

@@ -19,7 +19,7 @@ fn run(args: &[&str]) -> Output {
         .expect("the docker command can be run")
 }
 
-/// What a command prints. Panics when it fails.
+/// The output of a command. Panics if it fails.
 pub fn output(args: &[&str]) -> String {
     let output = run(args);
     let error = String::from_utf8_lossy(&output.stderr);
@@ -33,7 +33,7 @@ pub fn output(args: &[&str]) -> String {
         .to_owned()
 }
 
-/// The lines that a command prints; none when it fails.
+/// The lines that a command prints; none if it fails.
 pub fn lines(args: &[&str]) -> Vec<String> {
     let output = run(args);
     String::from_utf8_lossy(&output.stdout)
@@ -71,14 +71,13 @@ pub fn kill_on_host(pids: &[String]) {
     assert!(status.expect("kill").success(), "kill {pids:?}");
 }
 
-/// Runs a command in a container as root, past Casemate.
+/// Runs a command in a container as root, without Casemate.
 pub fn exec(container: &str, command: &str) -> String {
     output(&["exec", "--user", "0", container, "sh", "-c", command])
 }
 
-/// Runs a command as root beside a container: in another one, which sees the
-/// first one's processes and its volumes and may look into both. So it sees what
-/// the host's root sees, also where the Engine is on another machine.
+/// Runs a command as root in a second container, which shares the first one's processes and
+/// volumes. So it sees what the host's root sees, even if the Engine is on another machine.
 pub fn beside(container: &str, command: &str) -> String {
     let pid = format!("container:{container}");
     let look = [
@@ -96,15 +95,14 @@ pub fn beside(container: &str, command: &str) -> String {
 }
 
 /// What the Engine stores about the `container`, `image` or `volume` of this
-/// name. Panics when there is none.
+/// name. Panics if it does not exist.
 pub fn inspect(kind: &str, name: &str) -> Value {
     let answer = output(&["inspect", "--type", kind, name]);
     let mut found: Vec<Value> = serde_json::from_str(&answer).expect("JSON");
     found.remove(0)
 }
 
-/// A container that the test made past Casemate. It is removed when the test is
-/// over.
+/// A container that the test made without Casemate. It is removed at the end of the test.
 #[derive(Debug)]
 pub struct Container(pub String);
 
@@ -114,8 +112,7 @@ impl Drop for Container {
     }
 }
 
-/// A volume that the test made past Casemate. It is removed when the test is
-/// over.
+/// A volume that the test made without Casemate. It is removed at the end of the test.
 #[derive(Debug)]
 pub struct Volume(pub String);
 
@@ -125,7 +122,7 @@ impl Drop for Volume {
     }
 }
 
-/// An image that is removed when the test is over.
+/// An image that is removed at the end of the test.
 #[derive(Debug)]
 pub struct Image(pub String);
 

@@ -1,7 +1,7 @@
-//! An Engine of the test's own, which may be stopped, killed and started again.
+//! A separate Engine, which a test may stop, kill and start again.
 //!
 //! Its dockerd, containerd and containers live in network, mount and process
-//! namespaces of their own, so it cannot touch the machine's Engine, and the end of
+//! namespaces separate from the machine's, so it cannot touch the machine's Engine, and the end of
 //! the namespaces' first process is the end of them all. That one ends when its input
 //! does: also when the test is killed.
 
@@ -38,8 +38,8 @@ for cgroup in /sys/fs/cgroup/"$name" /sys/fs/cgroup/*/"$name"; do
 done
 "#;
 
-/// The first process inside: a shell that does what it is told and answers with what
-/// was printed and the exit code. /run is its own because shims keep sockets there.
+/// The first process inside: a shell that runs commands and answers with their output and exit
+/// code. It has a private /run because shims keep sockets there.
 const HOST: &str = r#"
 mount -t tmpfs tmpfs /run
 while read -r order; do
@@ -57,7 +57,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// One that answers and has the tools image: a small one, of the same name.
+    /// An Engine that answers and has a small tools image under the usual name.
     pub async fn start() -> Self {
         let engine = Self::down();
         engine.run(false);
@@ -66,7 +66,7 @@ impl Engine {
         engine
     }
 
-    /// One that does not run yet, and has no image.
+    /// An Engine that does not run yet and has no image.
     pub fn down() -> Self {
         // Short: containerd's sockets are below it, and a socket's path has at most 107 bytes.
         let random = uuid::Uuid::new_v4().simple().to_string();
@@ -103,8 +103,8 @@ impl Engine {
         engine
     }
 
-    /// Starts its dockerd. Containers that it finds running live on if it is to
-    /// `live_restore`; otherwise it ends them before it answers.
+    /// Starts its dockerd. With `live_restore` running containers live on; otherwise it ends them
+    /// before it answers.
     pub fn run(&self, live_restore: bool) {
         let log = self.place("log");
         self.host(&format!(
@@ -112,7 +112,7 @@ impl Engine {
         ));
     }
 
-    /// Stays until it answers.
+    /// Waits until it answers.
     pub async fn up(&self) {
         eventually("the Engine answers", UP, async || {
             !docker::lines(&["--host", &self.uri(), "version"]).is_empty()
@@ -158,13 +158,13 @@ impl Engine {
         self.host(&format!("kill -STOP {} {}", pids[0], pids[1]));
     }
 
-    /// The end of [`Self::freeze`]: containerd first, or dockerd takes it for dead.
+    /// The end of [`Self::freeze`]: containerd first, or dockerd treats it as dead.
     pub fn thaw(&self) {
         let pids = self.pids();
         self.host(&format!("kill -CONT {} {}", pids[1], pids[0]));
     }
 
-    /// Makes its image anew.
+    /// Imports its image again.
     pub fn import(&self) {
         let mut import = Command::new("docker")
             .args(["--host", &self.uri(), "import"])
@@ -243,7 +243,7 @@ impl Engine {
         })
     }
 
-    /// Where its data is.
+    /// The directory of its data.
     pub fn data(&self) -> String {
         self.place("data")
     }
@@ -261,8 +261,8 @@ impl Drop for Engine {
     }
 }
 
-/// A root file system with bash and what commands here need, from the tools image:
-/// that one whole would take ten seconds to bring in.
+/// A root file system with bash and the programs that tests use, from the tools image. Importing
+/// the whole image would take ten seconds.
 fn archive() -> &'static [u8] {
     static ARCHIVE: OnceLock<Vec<u8>> = OnceLock::new();
     ARCHIVE.get_or_init(|| {

@@ -15,7 +15,7 @@ use rustix::net::sockopt::socket_peercred;
 /// Where an Engine listens unless `DOCKER_HOST` names another place.
 const SOCKET: &str = "/var/run/docker.sock";
 
-/// What the tests were told about the Engine: a switch for the developer, and no setting.
+/// An environment variable for developers: what the tests know about the Engine.
 #[expect(clippy::disallowed_methods, reason = "see above")]
 fn named_engine() -> String {
     std::env::var("DOCKER_HOST").unwrap_or_default()

@@ -1,16 +1,18 @@
 //! A server over HTTP, and what clients send it. Requests are written out here, not
 //! by an SDK: the tests decide what the server gets.
 
+mod answer;
+
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body, Incoming};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Body;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::http::request::Builder;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -18,10 +20,13 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStderr};
 use tokio::task::AbortHandle;
 
+pub use answer::Answer;
+
 use super::{CallResult, Instance, TestServer};
 
 /// How long a server may take to listen, and to end: it gives calls 10 s.
 const START: Duration = Duration::from_secs(10);
+
 const END: Duration = Duration::from_secs(20);
 
 /// No answer may take longer.
@@ -33,7 +38,7 @@ pub const MODERN: &str = "2026-07-28";
 /// A server that listens. Dropping it kills it.
 #[derive(Debug)]
 pub struct HttpServer {
-    /// Where its containers are.
+    /// The instance of its containers.
     pub instance: Instance,
     /// The process.
     pub child: Child,
@@ -66,7 +71,7 @@ impl TestServer {
     }
 }
 
-/// Reads where it listens, and passes on what else it says.
+/// Reads its addresses from its log, and passes the other lines on.
 async fn listening(errors: ChildStderr) -> (Option<SocketAddr>, SocketAddr) {
     let mut errors = BufReader::new(errors);
     let mut said = tokio::io::stderr();
@@ -114,7 +119,7 @@ impl HttpServer {
             .header("accept", "application/json, text/event-stream")
     }
 
-    /// Sends it over a connection of its own. Dropping the answer closes that.
+    /// Sends it over a new connection, which is closed when the answer is dropped.
     pub async fn send(&self, request: Builder, body: impl Into<Bytes>) -> Answer {
         self.send_to(self.address, request, body).await
     }
@@ -130,11 +135,7 @@ impl HttpServer {
         let (mut sender, connection) = connect(address).await;
         let answer = tokio::time::timeout(DEADLINE, sender.send_request(request));
         let response = answer.await.expect("an answer in time");
-        Answer {
-            response: response.expect("an answer"),
-            buffer: BytesMut::new(),
-            connection,
-        }
+        Answer::from((response.expect("an answer"), connection))
     }
 
     /// `GET` of a path: the status and the text.
@@ -191,7 +192,7 @@ impl HttpServer {
         assert!(status.expect("kill").success());
     }
 
-    /// How it ends.
+    /// Its exit status.
     pub async fn wait(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(END, self.child.wait()).await;
         ended.expect("it ends in time").expect("an exit status")
@@ -246,122 +247,4 @@ fn message(version: &str, method: &str, params: &Value) -> (Value, Vec<(&'static
     }
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
     (body, head)
-}
-
-/// An answer whose body may still come. Dropping it closes its connection.
-#[derive(Debug)]
-pub struct Answer {
-    /// Head and body.
-    pub response: Response<Incoming>,
-    buffer: BytesMut,
-    connection: tokio::task::AbortHandle,
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        self.connection.abort();
-    }
-}
-
-/// One event of a stream, or a comment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// `message` where it has no name; empty for a comment.
-    pub name: String,
-    /// All its data.
-    pub data: String,
-}
-
-impl Event {
-    /// A line that only keeps the stream alive.
-    pub fn is_comment(&self) -> bool {
-        self.name.is_empty()
-    }
-
-    /// Its data as JSON.
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.data).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-impl Answer {
-    /// Its status.
-    pub fn status(&self) -> StatusCode {
-        self.response.status()
-    }
-
-    /// A header's text; empty when there is none.
-    pub fn header(&self, name: &str) -> &str {
-        let value = self.response.headers().get(name);
-        value.and_then(|value| value.to_str().ok()).unwrap_or("")
-    }
-
-    /// The whole body.
-    pub async fn text(mut self) -> String {
-        let body = tokio::time::timeout(DEADLINE, self.response.body_mut().collect());
-        let body = body.await.expect("a body in time").expect("a body");
-        String::from_utf8(body.to_bytes().to_vec()).expect("UTF-8")
-    }
-
-    /// The next event; `None` at the end.
-    pub async fn event(&mut self) -> Option<Event> {
-        loop {
-            if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
-                let text = self.buffer.split_to(end + 2);
-                return Some(parse(&String::from_utf8_lossy(&text)));
-            }
-            let frame = tokio::time::timeout(DEADLINE, self.response.body_mut().frame());
-            let frame = frame.await.expect("an event in time")?;
-            let data = frame.expect("a whole stream").into_data().expect("data");
-            self.buffer.extend_from_slice(&data);
-        }
-    }
-
-    /// The next message, past comments.
-    pub async fn message(&mut self) -> Option<Value> {
-        loop {
-            let event = self.event().await?;
-            if !event.is_comment() {
-                return Some(event.json());
-            }
-        }
-    }
-
-    /// The answer to a JSON-RPC request, past notifications, and past a status.
-    pub async fn answer(mut self) -> Value {
-        if self.header("content-type").starts_with("application/json") {
-            return serde_json::from_str(&self.text().await).expect("JSON");
-        }
-        loop {
-            let message = self.message().await.expect("an answer before the end");
-            if message.get("method").is_none() {
-                return message;
-            }
-        }
-    }
-
-    /// The result of a tool call.
-    pub async fn result(self) -> CallResult {
-        let answer = self.answer().await;
-        assert!(answer.get("result").is_some(), "a protocol error: {answer}");
-        CallResult(answer["result"].clone())
-    }
-}
-
-fn parse(text: &str) -> Event {
-    let field = |name: &str| {
-        let lines = text.lines().filter_map(|line| line.strip_prefix(name));
-        let values: Vec<&str> = lines.map(|value| value.trim_start_matches(' ')).collect();
-        (!values.is_empty()).then(|| values.join("\n"))
-    };
-    match field("data:") {
-        Some(data) => Event {
-            name: field("event:").unwrap_or_else(|| "message".to_owned()),
-            data,
-        },
-        None => Event {
-            name: String::new(),
-            data: text.trim().to_owned(),
-        },
-    }
 }

@@ -1,4 +1,4 @@
-//! A namespace on the Engine that is empty again when the test is over.
+//! A namespace on the Engine that is empty again at the end of the test.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ pub struct Instance(Arc<Owned>);
 struct Owned(String);
 
 impl Instance {
-    /// A fresh, random one.
+    /// A new instance with a random name.
     pub fn new() -> Self {
         let random = uuid::Uuid::new_v4().simple().to_string();
         Self(Arc::new(Owned(format!("test-{}", &random[..12]))))
@@ -24,7 +24,7 @@ impl Instance {
         &self.0.0
     }
 
-    /// A verb of the command line for it.
+    /// A command of the `casemate` binary for this instance.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_casemate"));
         command
@@ -34,12 +34,12 @@ impl Instance {
         command
     }
 
-    /// The filter that finds what is its own.
+    /// The filter that finds its containers and volumes.
     pub fn label(&self) -> String {
         format!("label=io.casemate.instance={}", self.name())
     }
 
-    /// Ids of its containers, whatever their state.
+    /// Ids of its containers, in any state.
     pub fn containers(&self) -> Vec<String> {
         docker::lines(&[
             "ps",
@@ -56,7 +56,7 @@ impl Instance {
         docker::lines(&["volume", "ls", "--quiet", "--filter", &self.label()])
     }
 
-    /// The uid of the user whose its only volume is, as that says it.
+    /// The uid in the label of its only volume.
     pub fn uid(&self) -> String {
         let volumes = self.volumes();
         assert_eq!(volumes.len(), 1, "volumes of the instance");

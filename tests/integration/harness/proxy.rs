@@ -1,4 +1,4 @@
-//! A way to an Engine that breaks when the test wants it to.
+//! A connection to an Engine that tests can break.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -58,7 +58,7 @@ impl Proxy {
     }
 }
 
-/// A socket in front of an Engine that gets only so many removals. Dropping it closes it.
+/// A socket in front of an Engine that passes on only some removals. Dropping it closes it.
 #[derive(Debug)]
 pub struct Withholding {
     socket: PathBuf,
@@ -68,8 +68,8 @@ pub struct Withholding {
 }
 
 impl Withholding {
-    /// At `socket`, in front of the Engine at the socket `target`: it hears of the first
-    /// `most` removals, and of none after them.
+    /// Listens at `socket`, in front of the Engine at the socket `target`, which gets the first `most`
+    /// removals and no later ones.
     pub fn new(socket: PathBuf, target: String, most: usize) -> Self {
         let listener = UnixListener::bind(&socket).expect("a socket");
         let (count, removals) = watch::channel(0);
@@ -93,7 +93,7 @@ impl Withholding {
         format!("unix://{}", self.socket.display())
     }
 
-    /// Until one was kept back.
+    /// Waits until one was held back.
     pub async fn until_withheld(&mut self) {
         let most = self.most;
         let more = self.removals.wait_for(|count| *count > most).await;

@@ -24,7 +24,7 @@ pub struct Rpc {
 }
 
 impl Rpc {
-    /// Speaks to a process.
+    /// Talks to a process.
     pub fn new(input: ChildStdin, output: ChildStdout) -> Self {
         let waiting: Arc<Mutex<HashMap<u64, oneshot::Sender<Value>>>> = Arc::default();
         let answers = waiting.clone();
@@ -46,7 +46,7 @@ impl Rpc {
                     _ => unasked.lock().expect("lock").push(message),
                 }
             }
-            // Dropping the senders tells everybody who waits.
+            // Dropping the senders wakes all that wait.
             answers.lock().expect("lock").clear();
         });
         Self {
@@ -57,7 +57,7 @@ impl Rpc {
         }
     }
 
-    /// All that came without being asked for.
+    /// All notifications so far.
     pub fn notifications(&self) -> Vec<Value> {
         self.told.lock().expect("lock").clone()
     }
@@ -72,7 +72,7 @@ impl Rpc {
         input.write_all(&line).await.is_ok() && input.flush().await.is_ok()
     }
 
-    /// Sends a line in which this id stands, and waits for the answer to it.
+    /// Sends a line that contains this id, and waits for its answer.
     pub async fn ask(&self, id: u64, line: impl AsRef<[u8]>) -> Value {
         let (sender, receiver) = oneshot::channel();
         self.waiting.lock().expect("lock").insert(id, sender);
@@ -81,7 +81,7 @@ impl Rpc {
         answer.expect("the server ended before it answered")
     }
 
-    /// Waits until so much has come without being asked for, and returns it all.
+    /// Waits for this many notifications, and returns all.
     pub async fn told(&self, messages: usize) -> Vec<Value> {
         let told = super::eventually("it is told", Duration::from_secs(10), async || {
             self.notifications().len() >= messages
@@ -149,12 +149,12 @@ impl Pending {
 pub struct CallResult(pub Value);
 
 impl CallResult {
-    /// The text half.
+    /// The text form.
     pub fn text(&self) -> &str {
         self.0["content"][0]["text"].as_str().unwrap_or_default()
     }
 
-    /// A field of the structured half.
+    /// A field of the structured form.
     pub fn field(&self, name: &str) -> &Value {
         &self.0["structuredContent"][name]
     }

@@ -1,4 +1,4 @@
-//! A server of the test's own, and what tests ask of it.
+//! A server for one test, and the calls that tests make.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use super::rpc::Pending;
 use super::{CallResult, Instance, Rpc};
 
-/// How long a server may take to end.
+/// Deadline for the end of a server.
 const END: Duration = Duration::from_secs(10);
 
 /// A server before it is started.
@@ -26,7 +26,7 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// With an instance of its own, default settings, for a user named `tester`.
+    /// With a new instance and default settings, for a user named `tester`.
     pub fn new() -> Self {
         Self::on(&Instance::new())
     }
@@ -97,12 +97,12 @@ impl TestServer {
         self
     }
 
-    /// Where its containers will be.
+    /// The instance of its containers.
     pub fn instance(&self) -> &Instance {
         &self.instance
     }
 
-    /// What starts it.
+    /// The command that starts it.
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_casemate"));
         command
@@ -141,7 +141,7 @@ impl TestServer {
 /// A server that runs. Dropping it kills it.
 #[derive(Debug)]
 pub struct Server {
-    /// Where its containers are.
+    /// The instance of its containers.
     pub instance: Instance,
     /// The process.
     pub child: Child,
@@ -150,8 +150,8 @@ pub struct Server {
 }
 
 impl Drop for Server {
-    /// Before its instance is cleaned: one that lives would make a container anew
-    /// for a call that still waits.
+    /// Runs before the instance is cleaned: a living server would make a new container for a call
+    /// that still waits.
     fn drop(&mut self) {
         let _ = self.child.start_kill();
         let end = Instant::now() + END;
@@ -231,13 +231,13 @@ impl Server {
         assert!(status.expect("kill").success());
     }
 
-    /// The end of input, and how the server ends then.
+    /// Closes its input, and returns its exit status.
     pub async fn end(mut self) -> ExitStatus {
         self.rpc.close().await;
         self.wait().await
     }
 
-    /// How it ends.
+    /// Its exit status.
     pub async fn wait(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(END, self.child.wait()).await;
         ended

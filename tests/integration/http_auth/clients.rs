@@ -1,4 +1,4 @@
-//! Clients that others wrote, who show who they are.
+//! Third-party clients with credentials.
 
 use super::super::clients::{inspect, try_all, try_with};
 use super::super::harness::clients;
@@ -21,7 +21,7 @@ async fn clients_with_a_users_token_and_with_a_delegates_work() {
     inspect(&[&url, "--transport", "http", "--header", &header]).await;
 }
 
-/// As README has Claude Desktop do, which starts programs and calls no servers.
+/// The README's way for Claude Desktop, which starts programs and calls no servers.
 #[tokio::test]
 async fn a_client_that_only_starts_programs_works_over_mcp_remote() {
     let (ada, table) = token(&["--user", "ada"]);

@@ -69,12 +69,12 @@ async fn a_new_key_of_the_issuer_is_found_and_an_old_one_goes_with_it() {
     })
     .await;
     assert_eq!(status(&server, &old, "old").await, 401);
-    // The name alone opens nothing.
+    // The right name alone is not enough.
     assert_eq!(status(&server, &old, "new").await, 401);
 }
 
 #[tokio::test]
-async fn without_the_issuers_keys_nobody_is_let_in_and_later_they_are() {
+async fn without_the_issuers_keys_every_request_is_refused_until_they_come() {
     let key = Key::ed();
     let issuer = Issuer::new().await;
     issuer.answers(
@@ -87,7 +87,7 @@ async fn without_the_issuers_keys_nobody_is_let_in_and_later_they_are() {
     let answer = ask(&server, &[("authorization", &bearer)]).await;
     assert_eq!(answer.status(), 503);
     assert_ne!(answer.header("retry-after"), "");
-    // Those without any token are told so all the same, and others are served.
+    // Requests without a token still get 401, and others are served.
     assert_eq!(asked(&server, &[]).await.0, 401);
     assert_eq!(
         server.get("/.well-known/oauth-protected-resource").await.0,
@@ -99,7 +99,7 @@ async fn without_the_issuers_keys_nobody_is_let_in_and_later_they_are() {
         status(&server, &key, "a").await == 200
     })
     .await;
-    // It is down again: what is known still works, what is not does not.
+    // It is down again: known keys still work, others do not.
     issuer.answers(StatusCode::INTERNAL_SERVER_ERROR, &json!({}));
     assert_eq!(status(&server, &key, "a").await, 200);
     assert_eq!(status(&server, &key, "b").await, 401);
@@ -127,7 +127,7 @@ async fn over_https(keys: impl Into<Bytes>) -> (u16, String) {
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            // Who does not trust the certificate goes away here.
+            // A client that does not trust the certificate closes here.
             let Ok(stream) = tls.accept(stream).await else {
                 continue;
             };
@@ -154,7 +154,7 @@ async fn keys_over_https_are_taken_from_a_host_whose_certificate_is_trusted() {
         .start_http()
         .await;
     assert_eq!(status(&trusting, &key, "a").await, 200);
-    // The name is another, and so is whose certificate it would be.
+    // Another name, for which the certificate is not valid.
     let url = format!("https://127.0.0.1:{port}/keys");
     let other_name = server(&url)
         .env("SSL_CERT_FILE", &trusted.text())
@@ -172,7 +172,7 @@ async fn keys_over_https_are_taken_from_a_host_whose_certificate_is_trusted() {
 }
 
 #[test]
-fn keys_that_anybody_on_the_way_could_exchange_are_not_fetched() {
+fn keys_are_not_fetched_over_plain_http() {
     let variables = [
         ("CASEMATE_AUTH", "jwt"),
         ("CASEMATE_JWT_ISSUER", "https://id.example.com"),

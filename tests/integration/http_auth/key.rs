@@ -1,5 +1,5 @@
-//! Keys of an issuer, made in the test, and tokens signed with them, good and forged. Nothing of
-//! the library that the server checks them with.
+//! Keys of an issuer, made in the test, and tokens signed with them, good and forged. They do not
+//! use the library with which the server checks tokens.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -70,7 +70,7 @@ impl Key {
         jwk
     }
 
-    /// The public half as bytes, which everybody has.
+    /// The public half as bytes.
     pub fn public(&self) -> Vec<u8> {
         match self {
             Self::Rsa(pair) => pair.public_key().as_ref().to_vec(),
@@ -79,7 +79,7 @@ impl Key {
         }
     }
 
-    /// A token with this head, whatever it says of itself, signed with this key.
+    /// A token with this head, even a false one, signed with this key.
     pub fn sign(&self, head: &Value, claims: &Value) -> String {
         let message = message(head, claims);
         let bytes = message.as_bytes();
@@ -103,7 +103,7 @@ impl Key {
     }
 }
 
-/// A token of a shared secret.
+/// A token signed with a shared secret.
 pub fn sign_hs256(secret: &[u8], head: &Value, claims: &Value) -> String {
     let message = message(head, claims);
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
@@ -111,7 +111,7 @@ pub fn sign_hs256(secret: &[u8], head: &Value, claims: &Value) -> String {
     format!("{message}.{}", base64(signature))
 }
 
-/// What is signed; without a signature behind the last dot it is a token of `none`.
+/// The part that is signed; with an empty signature it is a token of algorithm `none`.
 pub fn message(head: &Value, claims: &Value) -> String {
     format!(
         "{}.{}",

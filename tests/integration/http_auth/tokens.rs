@@ -1,4 +1,4 @@
-//! Tokens of a file.
+//! Tokens from a file.
 
 use super::super::harness::Instance;
 use super::*;
@@ -10,7 +10,7 @@ pub fn server(file: &SettingFile) -> TestServer {
         .env("CASEMATE_TOKENS_FILE", &file.text())
 }
 
-/// A new token as the command line makes it: itself, which is for eyes alone, and its table.
+/// A new token as the command line prints it: the secret, and its entry for the file.
 pub fn token(flags: &[&str]) -> (String, String) {
     let (code, table, errors) = casemate(&[&["token"], flags].concat(), &[]);
     assert_eq!(code, Some(0), "{errors}");
@@ -106,7 +106,7 @@ async fn a_token_without_the_scope_is_told_which_one_is_needed() {
 }
 
 #[tokio::test]
-async fn a_delegate_names_its_user_and_nobody_else_may() {
+async fn only_a_delegate_may_name_its_user() {
     let (app, first) = token(&["--delegate", "webapp"]);
     let (alice, second) = token(&["--user", "alice"]);
     let file = SettingFile::new(&(first + &second));
@@ -126,7 +126,7 @@ async fn a_delegate_names_its_user_and_nobody_else_may() {
         let headers = [&[("authorization", token.as_str())], users].concat();
         assert_eq!(asked(&server, &headers).await.0, status, "{users:?}");
     }
-    // Who is nobody learns nothing about it.
+    // A caller without a valid token learns nothing about it.
     assert_eq!(asked(&server, &[user("bob")]).await.0, 401);
 }
 
@@ -173,7 +173,7 @@ async fn a_token_that_is_added_works_soon_and_one_that_is_taken_out_no_longer() 
     eventually("the old token does not", SOON, || is(&first, 401)).await;
     assert!(is(&second, 200).await);
 
-    // Not as it should be: what it said before holds, and the log says why, once.
+    // An invalid file: its last valid content stays in force, and the log says why, once.
     file.write("[[tokens]]\nname = \"a\"\ntoken = \"cm_in_the_wrong_place\"\n");
     let complaints = || {
         let text = fs::read_to_string(log.path()).expect("a log");
@@ -185,7 +185,7 @@ async fn a_token_that_is_added_works_soon_and_one_that_is_taken_out_no_longer() 
         complaints() > 0
     };
     eventually("the log says so", SOON, complained).await;
-    // Whatever is noticed next was noticed after other looks at the broken file.
+    // The next change is noticed after other checks of the broken file.
     file.write(&first_table);
     eventually("it is good again", SOON, || is(&second, 401)).await;
     assert!(is(&first, 200).await);
@@ -193,7 +193,7 @@ async fn a_token_that_is_added_works_soon_and_one_that_is_taken_out_no_longer() 
 }
 
 #[test]
-fn what_would_let_anybody_in_or_nobody_does_not_start_and_says_why() {
+fn settings_that_admit_everybody_or_nobody_are_refused_with_the_reason() {
     let file = SettingFile::new("[[tokens]]\nname = \"a\"\ntoken = \"cm_secret\"\n");
     let (path, nowhere) = (file.text(), "/nonexistent/tokens.toml");
     let tokens = ("CASEMATE_AUTH", "tokens");
@@ -252,7 +252,7 @@ fn what_would_let_anybody_in_or_nobody_does_not_start_and_says_why() {
 }
 
 #[tokio::test]
-async fn no_token_is_in_the_log_whatever_became_of_it() {
+async fn no_token_is_in_the_log_accepted_or_refused() {
     let (alice, first) = token(&["--user", "alice"]);
     let (app, second) = token(&["--delegate", "webapp"]);
     let (stranger, _) = token(&["--user", "eve"]);

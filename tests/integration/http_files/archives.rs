@@ -1,4 +1,4 @@
-//! Directories as tar archives, both ways.
+//! Directories as tar archives, in both directions.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _};
@@ -73,7 +73,7 @@ async fn a_directory_comes_as_an_archive_and_goes_back_as_the_same() {
 }
 
 #[tokio::test]
-async fn an_archive_that_leads_out_or_is_none_changes_nothing_outside() {
+async fn a_hostile_or_invalid_archive_changes_nothing_outside() {
     let server = TestServer::new().start_http().await;
     put(&server, "file", "kept").await;
     let wrong: [Vec<u8>; 4] = [

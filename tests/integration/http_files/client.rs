@@ -1,4 +1,4 @@
-//! What a client sends and gets: bytes, not texts.
+//! A client that sends and receives bytes, not text.
 
 use std::convert::Infallible;
 
@@ -30,7 +30,7 @@ impl Reply {
         }
     }
 
-    /// A header's text; empty when there is none.
+    /// A header's text; empty without the header.
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value.map_or("", |value| value.to_str().expect("visible ASCII"))
@@ -50,7 +50,7 @@ impl Reply {
         (self.status, code.to_owned())
     }
 
-    /// `data` of what went well.
+    /// `data` of a successful answer.
     pub fn data(&self) -> Value {
         let json = self.json();
         assert_eq!(json["success"], true, "{json}");
@@ -141,7 +141,7 @@ pub const FORM: (&str, &str) = (
     "multipart/form-data; boundary=----a-boundary",
 );
 
-/// A form with these files, as browsers send it: name as it stands in the quotes, and
+/// A form with these files, as browsers send it: name, as written between the quotes, and
 /// content.
 pub fn form(files: &[(&str, &[u8])]) -> Bytes {
     let mut form = Vec::new();
@@ -158,7 +158,7 @@ pub fn form(files: &[(&str, &[u8])]) -> Bytes {
     form.into()
 }
 
-/// Uploads files into a directory, as it stands behind `?path=`.
+/// Uploads files into a directory, which is written into `?path=` as it is.
 pub async fn upload(server: &HttpServer, directory: &str, files: &[(&str, &[u8])]) -> Reply {
     let path = format!("/files/upload?path={directory}");
     ask(server, "POST", &path, &[FORM], form(files)).await

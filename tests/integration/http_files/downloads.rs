@@ -1,4 +1,4 @@
-//! Files that go out.
+//! Downloads.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use super::client::{Reply, ask, get, noise, put, stream as request};
 use crate::harness::{TestServer, docker, eventually};
 
-/// What every answer with something of a user's carries.
+/// Headers of every answer with content of a user.
 fn assert_guarded(reply: &Reply) {
     let value = reply.header("content-disposition");
     assert!(value.starts_with("attachment; "), "{reply:?}");
@@ -134,14 +134,14 @@ async fn parts_of_a_file_are_its_bytes_and_fit_together() {
     let ranged = [("range", "bytes=0-")];
     let empty = ask(&server, "GET", "/files/download/empty", &ranged, "").await;
     assert_eq!(empty.status, 416);
-    // What was begun of one file does not go on with another.
+    // A download of one version of a file does not continue with another version.
     put(&server, "file", file.slice(..size - 1)).await;
     let resumed = part("bytes=100-", ("if-range", &tag)).await;
     assert_eq!((resumed.status, resumed.body.len()), (200, size - 1));
 }
 
 #[tokio::test]
-async fn who_has_it_already_gets_304_until_it_changes() {
+async fn a_client_that_has_the_file_gets_304_until_it_changes() {
     let server = TestServer::new().start_http().await;
     put(&server, "file", "old").await;
     let path = "/files/download/file";

@@ -1,4 +1,4 @@
-//! Files from a form.
+//! Uploads by a form.
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -79,7 +79,7 @@ async fn a_name_is_kept_exactly_or_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_form_with_files_is_refused_and_says_what_is_stored_already() {
+async fn invalid_forms_are_refused_and_the_error_lists_stored_files() {
     let server = TestServer::new().start_http().await;
     let post = async |kind: &str, body: String| {
         ask(
@@ -111,7 +111,7 @@ async fn what_is_no_form_with_files_is_refused_and_says_what_is_stored_already()
         let wanted = (400, "invalid_argument".to_owned());
         assert_eq!(reply.error(), wanted, "{body}");
     }
-    // Of little nothing is stored before all is judged.
+    // A small form is checked completely before anything is stored.
     let half = upload(&server, "", &[("first", b"1"), ("..", b"2")]).await;
     assert_eq!(half.status, 400);
     let message = half.json()["error"]["message"].to_string();
@@ -145,7 +145,7 @@ async fn two_files_of_one_name_in_one_form_are_refused() {
     let message = reply.json()["error"]["message"].to_string();
     assert!(message.contains("1 file before it is stored."), "{message}");
     assert_eq!(content(&server, "same").await, large);
-    // In two forms the later one replaces the other, as ever.
+    // In two forms the later file replaces the earlier one, as always.
     assert_eq!(upload(&server, "", &[("same", b"new")]).await.status, 200);
 }
 

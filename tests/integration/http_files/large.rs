@@ -15,7 +15,7 @@ const CHUNKS: usize = 1 << 10;
 /// Growth that a transfer may cost the server.
 const GROWTH_KIB: u64 = 16 << 10;
 
-/// The slowest that is no fault: a debug build on a busy machine.
+/// The slowest speed that passes: a debug build on a busy machine.
 const SLOWEST: Duration = Duration::from_secs(180);
 
 /// Runs `transfer`, with small calls of the same user beside it, and looks at the
@@ -58,7 +58,7 @@ fn gigabyte(chunk: &Bytes) -> impl Stream<Item = Bytes> + Send + 'static {
 async fn a_gigabyte_goes_in_and_out_while_the_server_stays_small() {
     let server = TestServer::new().start_http().await;
     let chunk = noise(CHUNK);
-    // What every transfer needs is there before it is measured.
+    // A first transfer, so that the fixed cost is not measured.
     put(&server, "warm", noise(8 << 20)).await;
     super::client::content(&server, "warm").await;
     server.shell("true").await;
@@ -101,7 +101,7 @@ async fn a_gigabyte_goes_in_and_out_while_the_server_stays_small() {
     );
 }
 
-/// Whether `data` stands at `at` in a repetition of `chunk`.
+/// Whether `data` is at offset `at` of a repetition of `chunk`.
 fn is_at(chunk: &Bytes, mut at: usize, mut data: &[u8]) -> bool {
     while !data.is_empty() {
         let from = at % chunk.len();

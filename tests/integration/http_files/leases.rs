@@ -7,8 +7,8 @@ use serde_json::json;
 use super::client::{get, put};
 use crate::harness::{Directory, HttpServer, TestServer, eventually};
 
-/// Takes a lease on a file again and again. Asked by the kernel to let it go, it does so after a
-/// while, or never, as its argument says: then the kernel takes it after 45 s.
+/// Takes a lease on a file again and again. When the kernel asks for it back, it releases it after
+/// a while or never, as its argument says; then the kernel breaks the lease after 45 s.
 const HOLDER: &str = r#"
 import fcntl, os, signal, sys, time
 asked = False

@@ -53,7 +53,7 @@ async fn a_listing_has_the_documented_form() {
         (&listing["total"], &listing["next_cursor"]),
         (&json!(3), &Value::Null)
     );
-    // What commands and their output leave is hidden, as for the tool.
+    // Files of commands and their output are hidden, as in the tool.
     assert_eq!(names(&list(&server, "").await), [".config", "dir"]);
     let deep = list(&server, "?depth=2&path=.").await;
     assert_eq!(
@@ -110,7 +110,7 @@ async fn a_name_from_a_listing_can_be_asked_for() {
 }
 
 #[tokio::test]
-async fn names_that_are_no_text_are_told_apart_and_each_has_an_address() {
+async fn names_that_are_not_text_differ_and_each_has_an_address() {
     let server = TestServer::new().start_http().await;
     let made = r#"mkdir d && cd d && printf byte > $'caf\xe9' && printf text > 'caf\xe9' && printf quoted > '$'"'"'caf\xe9'"'""#;
     assert_eq!(server.shell(made).await.exit_code(), 0);
@@ -122,7 +122,7 @@ async fn names_that_are_no_text_are_told_apart_and_each_has_an_address() {
     for (file, text) in files.iter().zip(["quoted", "text", "byte"]) {
         let url = file["url"].as_str().expect("an address");
         assert_eq!(get(&server, url).await.body, text, "{url}");
-        // What the tools show is what they take.
+        // The tools accept names as they show them.
         let path = file["filename"].as_str().expect("a name");
         let path = match path.strip_prefix("$'") {
             Some(rest) => format!("$'d/{rest}"),
@@ -141,7 +141,7 @@ async fn names_that_are_no_text_are_told_apart_and_each_has_an_address() {
         let read = server.call("read_file", json!({ "path": path })).await;
         assert_eq!(read.text(), text, "{path}");
     }
-    // Asked for as it is listed, and no other.
+    // The listed address finds this file and no other.
     assert_eq!(get(&server, "/files/content/d/caf%E9").await.body, "byte");
     assert_eq!(
         get(&server, "/files/content/d/caf%5Cxe9").await.body,
@@ -166,7 +166,7 @@ async fn names_that_are_no_text_are_told_apart_and_each_has_an_address() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_listed_says_why() {
+async fn a_failed_listing_says_why() {
     let server = TestServer::new().start_http().await;
     put(&server, "file", "x").await;
     for (query, status, code) in [

@@ -1,4 +1,4 @@
-//! Paths that lead nowhere, or where they may not; what is deleted; trouble.
+//! Paths that lead nowhere or outside, deletion, and failures.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::client::{ask, content, get, is_success, put, upload};
 use crate::harness::{HttpServer, TestServer};
 use crate::writes::with_a_small_disk;
 
-/// What goes wrong in the same way for whoever reads, writes or deletes.
+/// Paths that are refused in the same way for reading, writing and deleting.
 const WRONG: [(&str, u16, &str); 11] = [
     ("../../etc/passwd", 403, "outside_workspace"),
     ("/etc/passwd", 403, "outside_workspace"),
@@ -59,7 +59,7 @@ async fn a_wrong_path_is_refused_in_the_same_way_by_every_route() {
 }
 
 #[tokio::test]
-async fn what_is_there_decides_what_can_be_done_with_it() {
+async fn the_type_of_an_entry_decides_which_methods_it_allows() {
     let server = server().await;
     let conflict = |code: &str| (409, code.to_owned());
     let path = |path: &str| format!("/files/content/{path}");

@@ -1,4 +1,4 @@
-//! What interrupts an upload, what it may not be, and on what it depends.
+//! Uploads that are interrupted, too large, or conditional.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn limited() -> HttpServer {
 }
 
 #[tokio::test]
-async fn what_is_over_the_limit_is_refused_and_the_old_file_stays() {
+async fn an_upload_over_the_limit_is_refused_and_the_old_file_stays() {
     let server = limited().await;
     let fits = noise(LIMIT);
     assert_eq!(put(&server, "file", fits.clone()).await.status, 201);
@@ -29,7 +29,7 @@ async fn what_is_over_the_limit_is_refused_and_the_old_file_stays() {
     let reply = put(&server, "file", over.clone()).await;
     assert_eq!(reply.error(), wanted);
     assert!(reply.json()["error"]["message"].to_string().contains("64k"));
-    // Found out on the way.
+    // Noticed while it arrives.
     let parts = stream::iter([over.slice(..LIMIT / 2), over.slice(LIMIT / 2..)]);
     let path = "/files/content/file";
     assert_eq!(
@@ -81,7 +81,7 @@ async fn head_only(server: &HttpServer, headers: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn an_upload_that_breaks_off_leaves_the_old_file_and_nothing_beside_it() {
+async fn a_broken_upload_leaves_the_old_file_and_nothing_else() {
     let server = TestServer::new().start_http().await;
     put(&server, "file", "old").await;
     let part = noise(8 << 20);

@@ -1,8 +1,8 @@
 //! The page in a browser: headless Chromium, driven by the scripts in `tests/page`.
 //!
-//! `scripts/setup-tests` gets what that takes. Where it could not, these tests say so
-//! and end, but not in CI: there they fail. Their screenshots, light and dark, narrow
-//! and wide, are for looking at, in `target/tmp/page`.
+//! `scripts/setup-tests` installs it. Where it could not, these tests say so and end, except in
+//! CI, where they fail. Their screenshots, light and dark, narrow and wide, are in
+//! `target/tmp/page`.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -96,7 +96,7 @@ async fn without_authentication_the_page_is_the_workspace_at_once() {
 }
 
 #[tokio::test]
-async fn who_is_refused_or_not_answered_is_told_so_in_a_sentence() {
+async fn a_refused_or_unanswered_page_shows_one_sentence() {
     let directory = Directory::new(0);
     let rows = [
         ("of-alice", r#"user = "alice""#, r#"["tools", "files"]"#),

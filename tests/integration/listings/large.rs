@@ -1,4 +1,4 @@
-//! No directory, tree or pattern is too much, and the sandbox goes away with them.
+//! Huge directories, trees and patterns can be listed, and the sandbox can be removed with them.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::harness::{CallResult, Server, TestServer, docker};
 /// Characters of one page, as documented.
 const CHARS: usize = 50_000;
 
-/// Most that PID 1 may ever have held: it idles at 3 MiB, and four file threads
-/// hold a page and a pattern each.
+/// Limit of PID 1's peak memory: it idles at 3 MiB, and four file threads hold a page and a
+/// pattern each.
 const MOST_KIB: u64 = 24 * 1024;
 
-/// The most memory that PID 1 ever held.
+/// Peak memory of PID 1.
 fn peak_kib(server: &Server) -> u64 {
     let pid = docker::pid(&server.instance.container());
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("PID 1");
@@ -25,7 +25,7 @@ fn peak_kib(server: &Server) -> u64 {
         .expect("a number")
 }
 
-/// Container and volume are gone within the deadline of a docker command.
+/// Removes container and volume, within the deadline of a docker command.
 fn remove(server: Server) {
     let instance = server.instance.clone();
     let volumes = instance.volumes();
@@ -103,7 +103,7 @@ async fn two_hundred_thousand_entries_are_paged_and_searched_in_bounded_memory()
 }
 
 #[tokio::test]
-async fn hostile_patterns_end_and_hold_up_nobody() {
+async fn hostile_patterns_end_and_delay_no_other_call() {
     let server = with_many(20_000).await;
     let container = server.instance.container();
     let hostile = [
@@ -153,7 +153,7 @@ async fn a_tree_five_thousand_deep_is_listed_level_by_level_and_removed() {
     assert_eq!(entries(&top).len(), 64 + 2);
     let leaves = list(&server, json!({ "path": "deep", "pattern": "leaf" })).await;
     assert_eq!(entries(&leaves).len(), 2);
-    // As far down as a path can name, and from there 64 levels further.
+    // As deep as a path can name, and from there 64 levels deeper.
     let far = ["deep", &"/d".repeat(2040)].concat();
     let below = list(&server, json!({ "path": far, "depth": 64, "limit": 5000 })).await;
     assert!(

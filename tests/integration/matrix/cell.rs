@@ -1,4 +1,4 @@
-//! One cell: who dies, and what the server is at then.
+//! One cell of the matrix: the process that is killed, and the stage at that moment.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::SOON;
 use super::world::World;
 use crate::harness::{CallResult, Pending, Server, TestServer, eventually};
 
-/// Who is killed.
+/// The process that is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Victim {
     Pid1,
@@ -20,13 +20,13 @@ pub enum Victim {
     Engine,
 }
 
-/// How the containers live.
+/// The mode of the containers.
 pub const MODES: [Mode; 3] = [Mode::Persistent, Mode::Ephemeral, Mode::Bind];
 
-/// What the server is at.
+/// The stage of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// It answered a call; in ephemeral mode a spare waits.
+    /// It has answered a call; in ephemeral mode a spare waits.
     Idle,
     /// It makes a container.
     Create,
@@ -34,7 +34,7 @@ pub enum Stage {
     Run,
     /// Files of 3 MiB are replaced.
     Write,
-    /// A container is on its way out: replaced, or used up.
+    /// A container is being removed: it was replaced or used up.
     Remove,
 }
 
@@ -61,42 +61,42 @@ impl fmt::Display for Cell {
     }
 }
 
-/// A server at its stage, and the calls that are on their way.
+/// A server at its stage, and the calls that it has not answered.
 pub struct Reached {
     pub server: Server,
     pub calls: Vec<Call>,
 }
 
-/// What a call was to do.
+/// The effect that a call was to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
     /// Leave its tag in the file `ran`, and print `end`.
     Command,
-    /// Replace the file `big<n>`, of `o` alone, by one of `n` alone.
+    /// Replace the file `big<n>`, full of `o`, by one full of `n`.
     Write(usize),
 }
 
-/// A call without its answer.
+/// A call without an answer.
 pub struct Call {
     deed: Deed,
     answer: JoinHandle<(CallResult, Instant)>,
     by: Instant,
 }
 
-/// How long a call waits for a sandbox that is not there.
+/// How long a call waits for a sandbox that does not exist yet.
 const LEASE: Duration = Duration::from_secs(45);
 
 /// A file call's deadline.
 const FILE: Duration = Duration::from_secs(30);
 
-/// Of the commands here, in seconds.
+/// Timeout of the commands here, in seconds.
 const TIMEOUT: u64 = 30;
 
 /// How long after its deadline a call may be answered.
 const LATE: Duration = Duration::from_secs(5);
 
-/// How long after the call the blow falls where there is nothing that could be waited
-/// for: a creation takes 400 ms and more, a replacement too.
+/// Delay of the kill after the call if there is no event to wait for: a creation takes 400 ms or
+/// more, a replacement too.
 const MEANWHILE: Duration = Duration::from_millis(120);
 
 /// Files that are replaced at once.
@@ -111,7 +111,7 @@ impl Call {
         }
     }
 
-    /// The answer, which came in time.
+    /// The answer, which must come in time.
     pub async fn answer(self, cell: &Cell) -> (Deed, CallResult) {
         let (result, at) = self.answer.await.expect("an answer");
         let late = at.saturating_duration_since(self.by);
@@ -120,7 +120,7 @@ impl Call {
     }
 }
 
-/// What a replaced file is full of: before, and by the n-th call.
+/// The content of a replaced file: before, and after the n-th call.
 pub fn letter(file: Option<usize>) -> char {
     file.map_or('o', |n| char::from(b"abcdefgh"[n]))
 }
@@ -138,7 +138,7 @@ impl Cell {
             .user(&self.to_string())
             .mode(self.mode)
             .env("CASEMATE_WARM", "off")
-            // What is said of what died is the server's business.
+            // The warnings about killed processes are not of interest here.
             .env("CASEMATE_LOG", "error");
         match self.mode {
             Mode::Ephemeral | Mode::Persistent => server,
@@ -146,7 +146,7 @@ impl Cell {
         }
     }
 
-    /// All that takes long before the stage.
+    /// The slow part of the way to the stage.
     pub async fn prepare(&self, world: &World) -> Reached {
         let mut server = self.server(world).start().await;
         let mut calls = Vec::new();
@@ -158,7 +158,7 @@ impl Cell {
             Stage::Idle => {
                 let done = server.shell("true").await;
                 assert_eq!(done.outcome(), "exited", "{self}: {}", done.0);
-                // In ephemeral mode its answer comes out of the spare.
+                // In ephemeral mode the spare answers this call.
                 server.write("kept", "kept").await;
             }
             Stage::Create => {}
@@ -176,7 +176,7 @@ impl Cell {
                 }
             }
             Stage::Remove if self.mode == Mode::Ephemeral => {}
-            // Another server with other settings replaces what this one leaves.
+            // A server with other settings replaces this one's container.
             Stage::Remove => {
                 assert!(server.end().await.success(), "{self}");
                 server = self.server(world).env("CASEMATE_PIDS", "100").start().await;
@@ -185,7 +185,7 @@ impl Cell {
         Reached { server, calls }
     }
 
-    /// The rest, which is short.
+    /// The rest, which is fast.
     pub async fn begin(&self, reached: &mut Reached) {
         let Reached { server, calls } = reached;
         match self.stage {
@@ -210,7 +210,7 @@ impl Cell {
         }
     }
 
-    /// A command that takes a second, or for ever where it is to be lost.
+    /// A command that takes a second, or for ever if it is to be lost.
     async fn command(&self, server: &Server, within: Duration) -> Call {
         let lost = self.stage == Stage::Run && self.victim != Victim::Bridge;
         let seconds = if lost { 600 } else { 1 };
@@ -222,8 +222,8 @@ impl Cell {
         Call::new(Deed::Command, pending, within)
     }
 
-    /// Kills what is there of the victim, as soon as there is one; returns how many. None
-    /// where the calls were answered before there was any.
+    /// Kills the victim's processes as soon as there is one; returns how many. Zero if the calls were
+    /// answered earlier.
     pub async fn strike(&self, world: &World, reached: &Reached) -> usize {
         loop {
             let killed = world.kill(self);

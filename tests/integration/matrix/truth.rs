@@ -1,4 +1,4 @@
-//! What became of the calls, by what they left in the workspace.
+//! The effect of the calls, from the files that they left in the workspace.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,20 @@ use casemate::config::Mode;
 use super::cell::{Cell, Deed, FILES, Stage, Victim, letter};
 use crate::harness::{CallResult, Server};
 
-/// Says what there is: `kept`; how often the command ran; of each replaced file its
-/// length, its first byte and how many differ from that; and what runs beside this.
+/// Prints `kept`; how often the command ran; for each replaced file its length, its first byte and
+/// how many bytes differ from that; and the other processes.
 const LOOK: &str = "echo kept $(cat kept); echo ran $(wc -l < ran); \
     for f in big?; do [ -e $f ] || continue; b=$(head -c 1 $f); \
         echo $f $(wc -c < $f) $b $(tr -d $b < $f | wc -c); done; \
     echo sleeping $(pgrep -c '^sleep'); \
     echo temporaries $(find . -name '.casemate-tmp-*' | wc -l)";
 
-/// The workspace after the blow.
+/// The workspace after the kill.
 pub struct Seen(BTreeMap<String, String>);
 
 impl Seen {
-    /// By the same server, at the first try; at the second where the first was sent
-    /// before the server could know that PID 1 is dead, and is said to be lost.
+    /// Read by the same server, at the first try; at the second if the first was sent before the
+    /// server could know that PID 1 is dead, and was reported as lost.
     pub async fn by(server: &Server, cell: &Cell) -> Self {
         let command = format!("({LOOK}) 2> /dev/null");
         let mut look = server.shell(&command).await;
@@ -30,7 +30,7 @@ impl Seen {
         }
         assert!(!look.is_error(), "{cell}: the next call: {}", look.0);
         assert_eq!(look.outcome(), "exited", "{cell}: {}", look.0);
-        // What is told of a container that is another one is true, and told once.
+        // The note about a new container is true, and comes once.
         let told = look.field("sandbox")["restarted"].clone();
         assert!(restarted.is_null() || told.is_null() || restarted == told);
         restarted = if restarted.is_null() { told } else { restarted };
@@ -57,7 +57,7 @@ impl Seen {
         self.0.get(what).map_or("", String::as_str)
     }
 
-    /// What is true whatever was answered.
+    /// Checks that hold after any answer.
     pub fn is_whole(&self, cell: &Cell) {
         let kept = if cell.stage == Stage::Create {
             ""
@@ -101,7 +101,7 @@ impl Seen {
                 assert!(!ran, "{cell}: it was run: {}", result.0);
             }
         }
-        // Without its bridge a command is found again, and with its container it is lost.
+        // A command without its bridge is found again; without its container it is lost.
         match (cell.victim, cell.stage) {
             (Victim::Bridge, _) => assert_eq!(said, "exited", "{cell}: {}", result.0),
             (_, Stage::Run) => {
@@ -120,8 +120,7 @@ impl Seen {
         if !result.is_error() {
             assert!(new, "{cell}: {found} after {}", result.0);
         } else {
-            // To write it again is right in any case. Of one that may have been written
-            // that is what is said.
+            // Writing it again is safe in any case. If it may have been written, the error says so.
             says_to_retry(cell, result);
             let in_doubt = result.text().contains("may or may not");
             assert!(old || in_doubt, "{cell}: it was done: {}", result.0);
@@ -132,7 +131,7 @@ impl Seen {
     }
 }
 
-/// An error that says who is away, and to try again.
+/// Asserts an error that says what is away, and to try again.
 fn says_to_retry(cell: &Cell, result: &CallResult) {
     let codes = ["engine_unavailable", "sandbox_unavailable"];
     assert!(codes.contains(&result.code()), "{cell}: {}", result.0);

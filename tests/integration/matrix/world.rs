@@ -1,4 +1,4 @@
-//! Where the cells are: on this machine's Engine, or on one that may be killed.
+//! The Engine of the cells: this machine's, or a separate one that may be killed.
 
 use std::fs;
 use std::time::Duration;
@@ -11,21 +11,21 @@ use super::SOON;
 use super::cell::{Cell, Victim};
 use crate::harness::{Directory, Engine, Instance, Server, TestServer, docker, eventually};
 
-/// Cells that are at it at once: more would only wait for the Engine.
+/// Cells that run at once: more would only wait for the Engine.
 const AT_ONCE: usize = 5;
 
-/// A name that PID 1 gives to a file that it has not finished.
+/// The beginning of PID 1's names for unfinished files.
 const OLD: &str = ".casemate-tmp-0123456789abcdef";
 
 /// Of `docker ps`.
 const RUNNING: [&str; 2] = ["--filter", "status=running"];
 
-/// What the cells share.
+/// Shared by the cells.
 pub struct World {
     instance: Instance,
     /// `None`: the machine's.
     engine: Option<Engine>,
-    /// In bind mode the workspaces are in it.
+    /// The workspaces of bind mode.
     pub directory: Directory,
     turns: Semaphore,
 }
@@ -41,7 +41,7 @@ impl World {
         }
     }
 
-    /// On an Engine of its own.
+    /// On a separate Engine.
     pub async fn apart() -> Self {
         Self {
             engine: Some(Engine::start().await),
@@ -49,7 +49,7 @@ impl World {
         }
     }
 
-    /// Until it is dropped one cell more is at it.
+    /// A permit for one cell to run.
     pub async fn turn(&self) -> SemaphorePermit<'_> {
         self.turns.acquire().await.expect("open")
     }
@@ -90,7 +90,7 @@ impl World {
         self.docker(&[&list[..], &filters, more].concat())
     }
 
-    /// Kills what runs of the cell's victim in the user's containers; returns how many.
+    /// Kills the victim's processes in the user's containers; returns how many.
     pub fn kill(&self, cell: &Cell) -> usize {
         let what = match cell.victim {
             Victim::Pid1 => "pid1",
@@ -105,8 +105,7 @@ impl World {
         killed.filter(Result::is_ok).count()
     }
 
-    /// What a PID 1 that was killed left unfinished is taken away by a later one when
-    /// it is old.
+    /// A later PID 1 removes old unfinished files of a killed one.
     pub async fn old_temporaries_are_swept(&self, server: &Server, cell: &Cell) {
         let age = format!(
             "touch {OLD}; find . -name '.casemate-tmp-*' -exec touch -d '11 minutes ago' {{}} +"
@@ -115,7 +114,7 @@ impl World {
         for container in self.containers(cell, &[]) {
             self.docker(&["rm", "--force", &container]);
         }
-        // It sweeps two seconds after its start, which no container of a command reaches.
+        // PID 1 sweeps two seconds after its start; a container for one command ends earlier.
         eventually("old temporaries are swept", SOON, async || {
             server.read(OLD).await.code() == "not_found"
         })
@@ -131,7 +130,7 @@ impl World {
         self.until(cell, &RUNNING, 1).await;
     }
 
-    /// Stays until nothing runs for the user.
+    /// Waits until nothing runs for the user.
     pub async fn none_is_left(&self, cell: &Cell) {
         self.until(cell, &RUNNING, 0).await;
     }
@@ -152,8 +151,8 @@ impl World {
     }
 }
 
-/// Processes of this host that run `casemate-init <what>` in one of the containers: it
-/// stands in the names of their control groups.
+/// Processes of this host that run `casemate-init <what>` in one of the containers: the names of
+/// their control groups contain its id.
 fn processes(what: &str, containers: &[String]) -> Vec<Pid> {
     let entries = fs::read_dir("/proc").expect("proc").flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());

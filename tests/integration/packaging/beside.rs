@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{CASEMATE, UNIT, text, top};
 use crate::harness::{Directory, Instance};
 
-/// A port of four digits for whose server this port and that for its metrics are free.
+/// A port of four digits that is free, and whose port for metrics is free too.
 fn free_port(but: u16) -> u16 {
     let is_free = |port: &u16| {
         let listen = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
@@ -22,7 +22,7 @@ fn free_port(but: u16) -> u16 {
     ports.find(is_free).expect("a free port")
 }
 
-/// As systemd starts the unit by the name of this port, with the settings file as it is shipped.
+/// Starts the server as systemd starts the unit of this port, with the packaged settings file.
 fn start(instance: &Instance, port: u16, tokens: &str) -> Child {
     let unit = text(UNIT);
     let line = unit.lines().find_map(|it| it.strip_prefix("ExecStart="));
@@ -40,7 +40,7 @@ fn start(instance: &Instance, port: u16, tokens: &str) -> Child {
         .expect("it starts")
 }
 
-/// The two addresses that it says, or all that it said before it ended.
+/// The two addresses in its log, or the whole log if it ended.
 async fn listens(server: &mut Child) -> Vec<String> {
     let mut lines = BufReader::new(server.stderr.take().expect("piped")).lines();
     let mut said = Vec::new();
@@ -55,11 +55,11 @@ async fn listens(server: &mut Child) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn two_servers_of_the_unit_run_beside_each_other() {
+async fn two_servers_of_the_unit_run_next_to_each_other() {
     let instance = Instance::new();
     let directory = Directory::new(0);
     let tokens = format!("{}/tokens.toml", directory.text());
-    // The table is appended to the file; the token is no part of it.
+    // The entry is appended to the file, without the token.
     super::run(
         std::process::Command::new(CASEMATE).args(["token", "--user", "ada", "--append", &tokens]),
     );

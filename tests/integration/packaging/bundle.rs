@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{CASEMATE, VERSION, json, run, top};
 use crate::harness::{Directory, clients};
 
-/// What the registry's schema (server.schema.json, 2025-12-11) asks of what is in there.
+/// The rules of the registry's schema (server.schema.json, 2025-12-11) for our entry.
 #[test]
 fn the_entry_for_the_registry_is_one() {
     let entry = json("packaging/server.json");
@@ -80,7 +80,7 @@ async fn the_bundle_for_claude_desktop_packs_and_names_the_tools() {
         (&package["identifier"], &package["registryType"]),
         (&url.into(), &"mcpb".into())
     );
-    // The digest says which one it is; the registry takes no version of a bundle besides.
+    // The digest identifies the bundle; the registry accepts no version of it in addition.
     assert!(package.get("version").is_none(), "{entry}");
     let digest = run(Command::new("sha256sum").arg(bundle("mcpb"))).expect("sha256sum");
     assert_eq!(package["fileSha256"].as_str(), digest.split(' ').next());

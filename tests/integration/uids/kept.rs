@@ -1,4 +1,4 @@
-//! Workspaces that change their uid: restored for another, or from before users had one.
+//! Workspaces that change their uid: restored for another user, or from older versions.
 
 use std::process::Output;
 use std::time::Duration;
@@ -7,20 +7,20 @@ use super::taken::{OwnUids, with_uids};
 use super::{BASE, output, top};
 use crate::harness::{Directory, Instance, Server, TestServer, docker, eventually};
 
-/// Entries of all kinds: modes, times, links, what only its owner may read, and names.
+/// Entries of all kinds: modes, times, links, private files, and unusual names.
 const MAKE: &str = "mkdir -p deep/er && echo one > deep/er/one && chmod 640 deep/er/one && \
     printf '#!/bin/sh\\n' > run && chmod 755 run && echo secret > mine && chmod 600 mine && \
     ln -s deep/er/one link && ln -s /nowhere dangling && ln deep/er/one twin && mkdir shut && \
     echo in > shut/in && chmod 700 shut && touch -d '2001-02-03 04:05:06.789' run deep && \
     truncate -s 5M hole && mkfifo pipe && touch \"$(printf 'caf\\351')\" .hidden && chmod 500 deep/er";
 
-/// All that is said of each: path, kind, mode, time, target, and a file's size.
+/// Prints path, kind, mode, time, target, and a file's size for each.
 const SEEN: &str = "find . -path ./.casemate -prune -o -path ./.home -prune -o \
     -printf '%P %y %m %T@ %l ' \\( -type f -printf '%s\\n' -o -printf '\\n' \\) | sort | grep -av '^pipe' | \
     sed 's/nnnn*/N/g' && \
     cat run twin mine shut/in";
 
-/// A path of 5,000 bytes, and attributes: an ACL for another group among them.
+/// A path of 5,000 bytes, and attributes, one of them an ACL for another group.
 const MAKE_MORE: &str = r#"python3 - <<'END'
 import os, struct
 open('tagged', 'w').close()
@@ -55,7 +55,7 @@ fn done(instance: &Instance, args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// A server whose user has a volume from before: without a uid.
+/// A server whose user has a volume from an older version, without a uid.
 async fn old(instance: &Instance) -> Server {
     let server = TestServer::on(instance).env("CASEMATE_UID_COUNT", "0");
     let server = server.user("alice").start().await;
@@ -99,7 +99,7 @@ async fn a_restore_gives_all_files_to_the_uid_that_its_target_has() {
     );
     assert_eq!(output(&server, FOREIGN).await, "");
 
-    // Where somebody else has it by now, the user gets another.
+    // If another user has it now, the user gets a new one.
     verb(&["rm", "alice", "--volume", "--force"]);
     let bob = start("bob").await;
     assert_eq!(uid(&bob).await, base);
@@ -119,7 +119,7 @@ async fn a_restore_gives_all_files_to_the_uid_that_its_target_has() {
 }
 
 #[tokio::test]
-async fn an_old_workspace_keeps_uid_1000_until_it_is_migrated_with_all_that_is_in_it() {
+async fn an_old_workspace_keeps_uid_1000_until_its_migration_moves_everything() {
     let instance = Instance::new();
     let server = old(&instance).await;
     output(&server, MAKE).await;
@@ -157,7 +157,7 @@ async fn an_old_workspace_keeps_uid_1000_until_it_is_migrated_with_all_that_is_i
 }
 
 #[tokio::test]
-async fn a_user_who_works_or_is_held_is_not_migrated_and_nothing_is_left_of_the_try() {
+async fn a_busy_or_held_user_is_not_migrated_and_nothing_is_left() {
     let instance = Instance::new();
     let server = old(&instance).await;
     let (_, call) = server
@@ -190,14 +190,14 @@ async fn a_user_who_works_or_is_held_is_not_migrated_and_nothing_is_left_of_the_
 }
 
 #[tokio::test]
-async fn a_migration_killed_at_any_moment_leaves_one_whole_workspace_and_the_next_ends_it() {
+async fn a_migration_killed_at_any_moment_leaves_one_whole_workspace() {
     let instance = Instance::new();
     let server = old(&instance).await;
     output(&server, MAKE).await;
     // Enough that it takes a second.
     let fill = "mkdir many && cd many && head -c 30000000 /dev/urandom | split -a 3 -b 20000";
     output(&server, fill).await;
-    // In full it is more than a result shows.
+    // The whole list is longer than a result shows.
     let seen_whole = format!("( {SEEN} && cat many/* ) | sha256sum");
     let seen = output(&server, &seen_whole).await;
     let (mut old_ones, mut new_ones) = (0, 0);
@@ -211,7 +211,7 @@ async fn a_migration_killed_at_any_moment_leaves_one_whole_workspace_and_the_nex
             .stderr(std::process::Stdio::null());
         let mut migration = migration.spawn().expect("it runs");
         tokio::time::sleep(Duration::from_millis(100 + 400 * number)).await;
-        // By its id, and with what it can not clean up.
+        // The error names the volume, and what it cannot clean up.
         migration.kill().expect("it is killed");
         let status = migration.wait().expect("an end");
         let server = new(&instance).await;

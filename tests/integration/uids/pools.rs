@@ -1,4 +1,4 @@
-//! What the kernel counts by uid over all containers: one user at a limit is in nobody else's way.
+//! What the kernel counts by uid over all containers: a user at a limit blocks no other.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Directory, Server, TestServer};
 
-/// Fills the pools and holds them for so many seconds.
+/// Fills the pools and holds them for a number of seconds.
 const ATTACK: &str = include_str!("attack.c");
 /// Takes a little of each.
 const PROBE: &str = include_str!("probe.py");
@@ -14,7 +14,7 @@ const PROBE: &str = include_str!("probe.py");
 /// How long the pools stay full.
 const HELD: u32 = 150;
 
-/// Begins the attack; returns when all is full, with how much that is.
+/// Begins the attack; returns the amounts when all pools are full.
 async fn attack(server: &Server) -> BTreeMap<String, u64> {
     let command = format!(
         "gcc -O1 -x c - -o /tmp/attack -lrt || exit; /tmp/attack {HELD} > /tmp/got & until [ -s /tmp/got ]; do sleep 0.1; kill -0 $! || exit 1; done; cat /tmp/got"
@@ -25,14 +25,14 @@ async fn attack(server: &Server) -> BTreeMap<String, u64> {
     serde_json::from_str(result.stdout()).unwrap_or_else(|error| panic!("{error}: {}", result.0))
 }
 
-/// The pools that this user gets nothing of.
+/// The pools from which this user gets nothing.
 async fn missing(server: &Server) -> Vec<String> {
     let arguments = json!({ "command": "python3 -", "stdin": PROBE });
     let result = server.call("shell_exec", arguments).await;
     serde_json::from_str(result.stdout()).unwrap_or_else(|error| panic!("{error}: {}", result.0))
 }
 
-/// What a full pool has. The others' limits are the host's own.
+/// The amount in a full pool. The limits of the others are the host's.
 fn is_full(got: &BTreeMap<String, u64>) {
     for (pool, least) in [
         ("inotify_instances", 100),
@@ -59,7 +59,7 @@ async fn four_users_at_all_their_limits_leave_a_fifth_untouched() {
     let attacks = attackers.iter().map(attack);
     let got = futures_util::future::join_all(attacks).await;
     eprintln!("{got:?}");
-    // Each had all of its own: none was in another's way either.
+    // Each reached its own limit: none was in another's way.
     got.iter().for_each(is_full);
     assert_eq!(missing(&fifth).await, [""; 0]);
     // Casemate itself sends descriptors and queues signals with the user's uid.
@@ -73,12 +73,12 @@ async fn four_users_at_all_their_limits_leave_a_fifth_untouched() {
         );
     }
     assert_eq!(fifth.read("file").await.text(), "mine");
-    // They are at their limits still.
+    // They are still at their limits.
     let own = missing(&attackers[0]).await;
     assert!(own.contains(&"inotify_instances".to_owned()), "{own:?}");
 }
 
-/// That the test above can fail: two users of one uid, as a directory's owner has it.
+/// Proves that the test above can fail: two users with one uid, the owner of a directory.
 #[tokio::test]
 async fn users_of_one_uid_share_its_limits() {
     let uid = 2_000_000 + u32::from(uuid::Uuid::new_v4().as_bytes()[0]);
@@ -106,7 +106,7 @@ async fn users_of_one_uid_share_its_limits() {
         let is_missing = missing
             .as_array()
             .is_some_and(|all| all.iter().any(|it| it == pool));
-        // Where the pool is so full that no command runs, the call itself failed.
+        // If the pool is so full that no command starts, the call itself fails.
         assert!(is_missing || result.is_error(), "{pool}: {}", result.0);
     }
 }

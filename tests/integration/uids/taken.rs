@@ -1,5 +1,5 @@
-//! Who gets which number: many at once, over servers, when there are no more, and after a server
-//! was killed in the middle.
+//! How uids are assigned: to many users at once, over several servers, when none is free, and
+//! after a server was killed in the middle.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use super::{labels, output};
 use crate::harness::{Application, Instance, TestServer, docker, eventually};
 
-/// Numbers that no other test has, and the image of their owners, which goes with this.
+/// Uids that no other test uses, and the image of their owners, which is removed with this.
 pub struct OwnUids {
     pub base: u32,
 }
@@ -19,7 +19,7 @@ impl OwnUids {
     pub fn new() -> Self {
         let random = u32::from(uuid::Uuid::new_v4().as_bytes()[0]);
         let other = u32::from(uuid::Uuid::new_v4().as_bytes()[0]);
-        // Above those that others use, and in one image.
+        // Above those of other tests, and in one image.
         let base = (1 << 20) + random * 65_536 + other * 256;
         Self { base }
     }
@@ -55,7 +55,7 @@ fn claims(base: u32) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn fifty_users_whose_first_calls_come_at_once_to_two_servers_have_fifty_uids() {
+async fn fifty_first_calls_at_once_to_two_servers_get_fifty_uids() {
     let (own, instance) = (OwnUids::new(), Instance::new());
     let base = own.base;
     let server = || with_uids(TestServer::on(&instance), base, 50).env("CASEMATE_WARM", "off");
@@ -70,7 +70,7 @@ async fn fifty_users_whose_first_calls_come_at_once_to_two_servers_have_fifty_ui
         result.stdout().trim_end().parse::<u32>().expect("a uid")
     });
     let uids: BTreeSet<u32> = join_all(calls).await.into_iter().collect();
-    // No number is left out either.
+    // No uid is skipped either.
     assert_eq!(uids, (base..base + 50).collect());
     eventually("no claim is left", Duration::from_secs(20), async || {
         claims(base).is_empty()
@@ -86,7 +86,7 @@ async fn fifty_users_whose_first_calls_come_at_once_to_two_servers_have_fifty_ui
         late.text()
     );
     assert_eq!(instance.volumes().len(), 50);
-    // One that is free again is given again.
+    // A uid that is free again is assigned again.
     let removed = instance
         .command(&["rm", "user-7", "--issuer", "app", "--volume", "--force"])
         .output()
@@ -98,7 +98,7 @@ async fn fifty_users_whose_first_calls_come_at_once_to_two_servers_have_fifty_ui
 }
 
 #[tokio::test]
-async fn a_number_that_a_killed_server_has_claimed_is_left_out_until_the_claim_is_old() {
+async fn a_uid_claimed_by_a_killed_server_is_skipped_until_the_claim_is_old() {
     let own = OwnUids::new();
     let base = own.base;
     let claim = format!("casemate-uid-{base}");
@@ -114,7 +114,7 @@ async fn a_number_that_a_killed_server_has_claimed_is_left_out_until_the_claim_i
 }
 
 #[tokio::test]
-async fn a_volume_of_anybodys_that_has_the_name_of_a_claim_is_passed_over_and_left_alone() {
+async fn a_foreign_volume_with_the_name_of_a_claim_is_skipped_and_not_touched() {
     let own = OwnUids::new();
     let base = own.base;
     let name = format!("casemate-uid-{base}");
@@ -125,7 +125,7 @@ async fn a_volume_of_anybodys_that_has_the_name_of_a_claim_is_passed_over_and_le
 }
 
 #[tokio::test]
-async fn a_volume_whose_server_was_killed_before_it_had_its_owner_gets_it_with_the_next_call() {
+async fn a_volume_without_its_owner_gets_it_with_the_next_call() {
     let own = OwnUids::new();
     let base = own.base;
     for uid in [Some(base), None] {
@@ -161,11 +161,11 @@ async fn a_volume_whose_server_was_killed_before_it_had_its_owner_gets_it_with_t
 }
 
 #[tokio::test]
-async fn a_server_killed_at_any_moment_of_a_first_call_leaves_nothing_that_is_in_the_way() {
+async fn a_server_killed_at_any_moment_of_a_first_call_blocks_no_later_call() {
     let (own, instance) = (OwnUids::new(), Instance::new());
     let base = own.base;
-    // The image with these accounts is made before: what a kill in the middle of that leaves
-    // stays for ten minutes.
+    // The image with these accounts is made first: a kill in the middle of that would leave things
+    // that stay for ten minutes.
     let server = with_uids(TestServer::on(&instance).user("first"), base, 100);
     let server = server.start().await;
     output(&server, "true").await;
@@ -207,10 +207,10 @@ async fn a_server_killed_at_any_moment_of_a_first_call_leaves_nothing_that_is_in
     }
 }
 
-/// The Engine makes a volume that is gone when a container is created with it: without an owner,
-/// and with a uid that somebody else may have by then.
+/// When a container names a lost volume, the Engine makes a new one: without an owner, and with a
+/// uid that another user may have now.
 #[tokio::test]
-async fn a_volume_that_the_engine_made_in_place_of_one_that_was_gone_is_never_used() {
+async fn a_volume_that_the_engine_made_in_place_of_a_lost_one_is_never_used() {
     let own = OwnUids::new();
     let base = own.base;
     let instance = Instance::new();

@@ -1,4 +1,4 @@
-//! Memory that has a limit of another kind than the sandbox's: by user, or one pool of the host.
+//! Memory with another limit than the sandbox's: by user, or one pool of the host.
 
 use super::attack;
 use crate::harness::TestServer;
@@ -6,7 +6,7 @@ use crate::harness::TestServer;
 /// Descriptors in flight, pages of pipes and message queues are counted by uid; the attack stops
 /// at the kernel's limit and holds less than the sandbox's own.
 #[tokio::test]
-async fn what_is_counted_by_user_ends_far_below_the_sandboxes_limit() {
+async fn resources_counted_by_user_end_far_below_the_sandboxes_limit() {
     const SCRIPT: &str = r#"
 import array, fcntl
 
@@ -106,7 +106,7 @@ print(json.dumps(found))
     for protocol in ["udp", "tcp"] {
         let number = |name: &str| found[protocol][name].as_i64().expect("a number");
         assert!(number("held") >= 64 << 20, "{found}");
-        // Other sockets of the host come and go meanwhile.
+        // Other sockets of the host come and go at the same time.
         assert!(number("counted") > number("held") / 2, "{found}");
     }
 }

@@ -1,18 +1,18 @@
-//! Memory that the kernel keeps for a sandbox: charged to it, or refused (FAULTS.md, S1).
+//! Memory that the kernel keeps for a sandbox: charged to it, or refused.
 
 use serde_json::json;
 
 use super::{attack, host, run};
 use crate::harness::{Server, TestServer};
 
-/// What an attack asks for: more than twice what the sandbox may have.
+/// Amount that an attack asks for: more than twice the sandbox's limit.
 const ASKED: i64 = 300 << 20;
 
-/// What the sandbox may have.
+/// Memory limit of the sandbox.
 const LIMIT: i64 = 128 << 20;
 
-/// How often an attack is made until the host's free memory hardly moves beside it: others use the
-/// machine too.
+/// How often an attack is repeated until the host's free memory hardly changes during it: other
+/// programs use the machine too.
 const TRIES: usize = 5;
 
 async fn small() -> Server {
@@ -20,10 +20,8 @@ async fn small() -> Server {
     server.start().await
 }
 
-/// Refused at the first call: each of these held memory that no cgroup was charged for.
-#[tokio::test]
-async fn what_no_cgroup_is_charged_for_is_refused_and_the_host_loses_nothing() {
-    const SCRIPT: &str = r#"
+/// Ways to hold memory that no cgroup was charged for.
+const UNCHARGED: &str = r#"
 def netlink(protocol):
     def step():
         receiver = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
@@ -65,6 +63,10 @@ ways = {
 }
 print(json.dumps({name: hold(300 * MIB, step) for name, step in ways.items()}))
 "#;
+
+/// Refused at the first call: each of these held memory that no cgroup was charged for.
+#[tokio::test]
+async fn calls_that_no_cgroup_is_charged_for_are_refused() {
     let server = small().await;
     server.shell("true").await;
     let expected = [
@@ -82,7 +84,7 @@ print(json.dumps({name: hold(300 * MIB, step) for name, step in ways.items()}))
     let mut lost = Vec::new();
     for _ in 0..TRIES {
         let before = host("meminfo MemAvailable");
-        let found = attack(&server, SCRIPT).await;
+        let found = attack(&server, UNCHARGED).await;
         let after = host("meminfo MemAvailable");
         for (way, errno) in expected {
             assert_eq!(found[way], json!({ "held": 0, "ended": errno }), "{way}");
@@ -95,13 +97,11 @@ print(json.dumps({name: hold(300 * MIB, step) for name, step in ways.items()}))
     panic!("the host lost {lost:?} kB");
 }
 
-/// Charged: the sandbox ends at its own limit, the host's memory stays.
-#[tokio::test]
-async fn queues_and_segments_are_charged_to_the_sandbox_that_fills_them() {
-    const WAYS: [(&str, &str); 5] = [
-        (
-            "AF_UNIX",
-            r#"
+/// Ways to fill memory that the sandbox is charged for.
+const WAYS: [(&str, &str); 5] = [
+    (
+        "AF_UNIX",
+        r#"
 def step():
     kept.append(socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
     sent = 0
@@ -111,10 +111,10 @@ def step():
     except BlockingIOError:
         return sent
 "#,
-        ),
-        (
-            "SysV shared memory",
-            r#"
+    ),
+    (
+        "SysV shared memory",
+        r#"
 libc.shmat.restype = ctypes.c_void_p
 def step():
     segment = libc.shmget(0, 8 * MIB, 0o1600)
@@ -123,10 +123,10 @@ def step():
     ctypes.memset(libc.shmat(segment, None, 0), 1, 8 * MIB)
     return 8 * MIB
 "#,
-        ),
-        (
-            "SysV queues",
-            r#"
+    ),
+    (
+        "SysV queues",
+        r#"
 message = ctypes.create_string_buffer(struct.pack("l", 1) + bytes(8000))
 def step():
     queue = libc.msgget(0, 0o1600)
@@ -137,25 +137,29 @@ def step():
         sent += 8000
     return sent
 "#,
-        ),
-        (
-            "semaphores",
-            r#"
+    ),
+    (
+        "semaphores",
+        r#"
 def step():
     if libc.semget(0, 30000, 0o1600) < 0:
         raise OSError(ctypes.get_errno(), "semget")
     return 30000 * 64
 "#,
-        ),
-        (
-            "memfd",
-            r#"
+    ),
+    (
+        "memfd",
+        r#"
 def step():
     kept.append(os.memfd_create("x"))
     return os.write(kept[-1], bytes(4 * MIB))
 "#,
-        ),
-    ];
+    ),
+];
+
+/// Charged: the sandbox ends at its own limit, the host's memory stays.
+#[tokio::test]
+async fn queues_and_segments_are_charged_to_the_sandbox_that_fills_them() {
     let server = small().await;
     for (way, step) in WAYS {
         let result = run(
@@ -166,7 +170,7 @@ def step():
         if result.outcome() == "out_of_memory" {
             continue;
         }
-        // Or a limit of the kernel's own came before it.
+        // Or a limit of the kernel came first.
         let held = serde_json::from_str(result.stdout())
             .map(|found: serde_json::Value| found["held"].as_i64())
             .unwrap_or_default();

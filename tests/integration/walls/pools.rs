@@ -1,14 +1,14 @@
-//! Pools of the whole host that one sandbox could empty (FAULTS.md, S2 and S5).
+//! Pools of the whole host that one sandbox could use up.
 
 use serde_json::json;
 
 use super::{attack, host};
 use crate::harness::TestServer;
 
-/// Another user's first container needs the pool of compiled filters: with it full, the start
+/// Another user's first container needs the pool of compiled filters: with a full pool the start
 /// failed with errno 524.
 #[tokio::test]
-async fn packet_filters_and_seccomp_filters_cannot_be_attached_and_others_start_meanwhile() {
+async fn packet_and_seccomp_filters_are_refused_and_other_containers_start() {
     const SCRIPT: &str = r#"
 class Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
@@ -54,7 +54,7 @@ print(json.dumps({
     let (found, first) = tokio::join!(attack(&server, SCRIPT), other.shell("echo first"));
     for (way, answers) in found.as_object().expect("ways") {
         let errno = if way.starts_with("seccomp") || way.starts_with("prctl") {
-            22 // EINVAL: programs go on without a sandbox of their own
+            22 // EINVAL: programs go on without sandboxing themselves
         } else {
             1
         };

@@ -1,5 +1,5 @@
-//! The filters hold whatever profile comes from outside: all that this asks is the kernel's count of
-//! them (`Seccomp_filters` in proc(5)), and a bridge that is served.
+//! The filters hold with any profile of the Engine. The tests read the kernel's count of them
+//! (`Seccomp_filters` in proc(5)), and check that a bridge is served.
 
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -10,10 +10,10 @@ use casemate_protocol::exit;
 use super::attack;
 use crate::harness::{Server, TestServer, docker};
 
-/// EPERM, ENOSYS, and one for each errno of the rules.
+/// The expected filters: for EPERM, ENOSYS, and each errno of the rules.
 const OURS: u32 = 9;
 
-/// How many filters a process is under, as it reads itself.
+/// How many filters a process has, as it reads itself.
 fn filters(status: &str) -> u32 {
     let line = status
         .lines()
@@ -22,7 +22,7 @@ fn filters(status: &str) -> u32 {
 }
 
 fn status_of(container: &str, program: &str) -> String {
-    // Of the processes of the container that are casemate-init: the one of this role.
+    // The casemate-init process of the container with this role.
     let look = format!(
         "for it in /proc/[0-9]*; do tr '\\0' ' ' < $it/cmdline | grep -q '^/casemate-init {program}' \
          && cat $it/status && break; done"
@@ -38,7 +38,7 @@ async fn sandbox() -> (Server, String) {
 }
 
 #[tokio::test]
-async fn pid_1_its_commands_and_every_bridge_are_under_the_engines_filter_and_our_own() {
+async fn pid_1_commands_and_bridges_are_under_the_engines_filter_and_ours() {
     let (server, container) = sandbox().await;
     let own = server.shell("cat /proc/self/status").await;
     assert_eq!(filters(own.stdout()), OURS + 1, "{}", own.0);
@@ -53,7 +53,7 @@ async fn pid_1_its_commands_and_every_bridge_are_under_the_engines_filter_and_ou
     assert_eq!(attack(&second, netlink).await, 22);
 }
 
-/// A bridge by hand. Killed when it is dropped.
+/// A bridge that the test started. Dropping it kills it.
 struct Bridge(Child);
 
 impl Bridge {
@@ -75,7 +75,7 @@ impl Bridge {
         Self(bridge.expect("the docker command can be run"))
     }
 
-    /// Says what HTTP/2 begins with; whether PID 1 answers with its own settings.
+    /// Sends the preface of HTTP/2; returns whether PID 1 answers with its own settings.
     fn is_served(&mut self) -> bool {
         let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
         let stdin = self.0.stdin.as_mut().expect("stdin");
@@ -100,7 +100,7 @@ impl Drop for Bridge {
     }
 }
 
-/// The prepared image by hand, as uid 1000 without capabilities, under another profile.
+/// Runs the prepared image as uid 1000 without capabilities, under another profile.
 fn by_hand(image: &str, profile: Option<&str>, runs: &[&str]) -> docker::Container {
     let name = format!("casemate-test-{}", uuid::Uuid::new_v4().simple());
     let mut run = vec!["run", "--detach", "--name", &name, "--network", "none"];
@@ -123,7 +123,7 @@ fn by_hand(image: &str, profile: Option<&str>, runs: &[&str]) -> docker::Contain
 }
 
 #[tokio::test]
-async fn without_a_profile_and_under_dockers_default_the_filters_are_there_and_pid_1_serves() {
+async fn pid_1_serves_under_its_filters_with_no_profile_and_with_dockers() {
     let (_server, container) = sandbox().await;
     let image = docker::inspect("container", &container)["Image"].clone();
     let image = image.as_str().expect("an id");
@@ -145,9 +145,9 @@ async fn without_a_profile_and_under_dockers_default_the_filters_are_there_and_p
     }
 }
 
-/// Where `seccomp(2)` is refused nobody is served: the exit code tells the server why.
+/// Where `seccomp(2)` is refused PID 1 serves no one: the exit code tells the server why.
 #[tokio::test]
-async fn pid_1_that_cannot_install_its_filters_ends_with_a_code_of_its_own() {
+async fn pid_1_that_cannot_install_its_filters_ends_with_code_72() {
     let (server, container) = sandbox().await;
     // Under our own filters there is no seccomp(2).
     let arguments = "--idle-timeout-ms=1 --background-ttl-ms=1 --spec=mine";
@@ -157,7 +157,7 @@ async fn pid_1_that_cannot_install_its_filters_ends_with_a_code_of_its_own() {
         assert!(result.stderr().contains("seccomp filters"), "{}", result.0);
     }
 
-    // And as PID 1, under a profile that has none.
+    // As PID 1, under a profile without it.
     let image = docker::inspect("container", &container)["Image"].clone();
     let folder = std::env::temp_dir().join(format!("casemate-{}.json", uuid::Uuid::new_v4()));
     let profile = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["seccomp"],"action":"SCMP_ACT_ERRNO"}]}"#;

@@ -1,8 +1,8 @@
-//! What people run still runs, with its own fallbacks where a call is refused.
+//! Common programs still run, with their own fallbacks where a call is refused.
 
 use crate::harness::TestServer;
 
-/// One for each way in which the filters could be felt. All must end with 0.
+/// One program for each way in which the filters could be noticed. All must exit with 0.
 const PROGRAMS: &[(&str, &str)] = &[
     (
         "multiprocessing",

@@ -1,5 +1,5 @@
-//! A file stays in its project, and so in the quota of its user (FAULTS.md, S4). Whether a quota
-//! then holds is the kernel's: this machine's file systems have none.
+//! A file stays in its project, and so in the quota of its user. The tests do not check that the
+//! kernel enforces the quota: their file system need not have any.
 
 use serde_json::json;
 
@@ -36,7 +36,7 @@ print(json.dumps({"changes": found, "reads": reads, "others": [
         };
         assert_eq!(errno, wanted, "{way}");
     }
-    // What only reads reaches the file system, which has flags and may have no projects.
+    // Read-only requests reach the file system, which has flags and perhaps no projects.
     assert_eq!(found["reads"][0], 0, "{found}");
     assert!(
         [json!(0), json!(25)].contains(&found["reads"][1]),

@@ -1,5 +1,5 @@
-//! What no filter can tell from ordinary use, and no cgroup is charged for: PID 1 counts it and ends
-//! the sandbox.
+//! Locks and connections, which no filter can tell from ordinary use and which are charged to no
+//! cgroup: PID 1 counts them and ends the sandbox.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::run;
 use crate::harness::{Directory, TestServer};
 
-/// From the excess to the command's end: a look each second, and PID 1's last second.
+/// From the excess to the end of the command: PID 1 counts every second, and takes a second to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(15);
 
 /// 12 MB of locks, and 130 MB of connections: what the attacks hold until they are ended.
@@ -71,9 +71,10 @@ async fn a_sandbox_that_holds_too_many_locks_or_connections_ends_and_says_why() 
     }
 }
 
-/// The kernel shows them to every sandbox, so none may have any: see docs/seccomp.md.
+/// The kernel shows these locks to every reader of /proc/locks, so no sandbox may have any: see
+/// docs/seccomp.md.
 #[tokio::test]
-async fn locks_of_open_file_descriptions_are_refused_and_the_hosts_end_no_sandbox() {
+async fn locks_of_open_file_descriptions_are_refused_and_others_end_no_sandbox() {
     let server = TestServer::new().start().await;
     let script = r#"
 import errno, fcntl, struct
@@ -99,7 +100,7 @@ for command in (37, 38):
     let mut said = BufReader::new(holder.stdout.take().expect("piped"));
     said.read_line(&mut ready).expect("a line");
     assert_eq!(ready, "ready\n");
-    // PID 1 looks each second.
+    // PID 1 counts every second.
     let result = server.shell("sleep 3; echo on").await;
     drop(holder.stdin.take());
     holder.wait().expect("it ends");
@@ -119,7 +120,7 @@ print("ready", flush=True)
 sys.stdin.read()
 "#;
 
-/// What a process that shares its descriptors locks would stay after its end, unseen.
+/// Locks of a process that shares its descriptors would outlive it, unseen.
 #[tokio::test]
 async fn no_process_that_is_no_thread_shares_descriptors() {
     let server = TestServer::new().start().await;
@@ -136,7 +137,7 @@ print("started" if child > 0 else errno.errorcode[ctypes.get_errno()])
     assert_eq!(result.stdout(), "EPERM\n", "{}", result.0);
 }
 
-/// As many as programs have.
+/// As many as ordinary programs have.
 #[tokio::test]
 async fn thousands_of_locks_and_connections_are_ordinary() {
     let script = r#"

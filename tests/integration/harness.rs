@@ -1,0 +1,51 @@
+//! The harness of the tests.
+//!
+//! ```ignore
+//! let server = TestServer::new().user("alice").start().await;
+//! let result = server.shell("echo hi").await;
+//! assert_eq!(result.stdout(), "hi\n");
+//! ```
+
+mod application;
+pub mod clients;
+mod directory;
+mod disk;
+pub mod docker;
+mod engine;
+pub mod host;
+mod http;
+mod instance;
+mod proxy;
+mod rpc;
+mod server;
+
+use std::future::Future;
+use std::time::Duration;
+
+pub use application::Application;
+pub use directory::Directory;
+pub use disk::Disk;
+pub use engine::Engine;
+pub use http::{Answer, HttpServer, MODERN, connect};
+pub use instance::Instance;
+pub use proxy::{Proxy, Withholding};
+pub use rpc::{CallResult, Pending, Rpc};
+pub use server::{Server, TestServer};
+
+/// The image that nearly all tests use.
+pub const TOOLS_IMAGE: &str = "casemate-tools:latest";
+
+/// Polls until `condition` holds. Panics with `what` after `within`.
+pub async fn eventually<F>(what: &str, within: Duration, mut condition: impl FnMut() -> F)
+where
+    F: Future<Output = bool>,
+{
+    let end = tokio::time::Instant::now() + within;
+    while !condition().await {
+        assert!(
+            tokio::time::Instant::now() < end,
+            "{what}: not within {within:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

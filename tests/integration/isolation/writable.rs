@@ -1,0 +1,149 @@
+//! The directories that can be written, and where they are stored.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{output, python};
+use crate::harness::{TestServer, docker};
+
+const FIND_WRITABLE: &str = r#"
+import errno, json, os, stat
+
+def refused(attempt):
+    try:
+        attempt()
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+writable, block_devices = [], []
+for place, directories, files in os.walk("/"):
+    if place == "/":
+        directories[:] = [name for name in directories if name not in ("proc", "sys")]
+    if os.access(place, os.W_OK):
+        writable.append(place)
+    for path in (os.path.join(place, name) for name in files):
+        mode = os.lstat(path).st_mode
+        if stat.S_ISREG(mode) and os.access(path, os.W_OK):
+            writable.append(path)
+        if stat.S_ISBLK(mode):
+            block_devices.append(path)
+
+files = ["/new", "/etc/new", "/etc/passwd", "/usr/bin/new", "/usr/bin/env", "/casemate-init", "/etc/resolv.conf", "/etc/hosts",
+    "/proc/sys/kernel/hostname", "/proc/sys/kernel/core_pattern", "/proc/sys/vm/drop_caches"]
+directories = ["/new", "/sys/fs/cgroup/new", "/sys/fs/cgroup/memory/new", "/sys/kernel/new", "/proc/new"]
+if_there = [f"/sys/fs/cgroup/{name}" for name in ("memory/memory.limit_in_bytes", "pids/pids.max", "cgroup.procs", "memory.max")]
+if_there.append("/proc/sysrq-trigger")
+print(json.dumps({
+    "writable": sorted(writable),
+    "block_devices": block_devices,
+    "refused": {path: refused(lambda: open(path, "ab")) for path in files}
+        | {path: refused(lambda: open(path, "r+b")) for path in if_there if os.path.exists(path)}
+        | {path + "/": refused(lambda: os.mkdir(path)) for path in directories if os.path.exists(os.path.dirname(path))},
+    "mounts": [line.split() for line in open("/proc/self/mountinfo")],
+}))
+"#;
+
+/// File systems that store no files on a disk: the kernel's own, and memory.
+const WITHOUT_A_DISK: [&str; 8] = [
+    "proc",
+    "sysfs",
+    "cgroup",
+    "cgroup2",
+    "tmpfs",
+    "devpts",
+    "mqueue",
+    "securityfs",
+];
+
+/// One line of /proc/self/mountinfo (proc(5)).
+struct Mount {
+    point: String,
+    options: String,
+    kind: String,
+    super_options: String,
+}
+
+impl Mount {
+    fn parse(fields: &[String]) -> Self {
+        let separator = fields
+            .iter()
+            .position(|field| field == "-")
+            .expect("a separator");
+        Self {
+            point: fields[4].clone(),
+            options: fields[5].clone(),
+            kind: fields[separator + 1].clone(),
+            super_options: fields[separator + 3].clone(),
+        }
+    }
+
+    fn has(&self, option: &str) -> bool {
+        self.options
+            .split(',')
+            .chain(self.super_options.split(','))
+            .any(|found| found == option)
+    }
+}
+
+#[tokio::test]
+async fn only_the_workspace_and_memory_can_be_written() {
+    let server = TestServer::new().start().await;
+    let found = python(&server, FIND_WRITABLE).await;
+    let writable: BTreeSet<String> =
+        serde_json::from_value(found["writable"].clone()).expect("paths");
+    let outside: Vec<_> = writable
+        .iter()
+        .filter(|path| !path.starts_with("/workspace"))
+        .collect();
+    assert_eq!(outside, ["/dev/mqueue", "/dev/shm", "/tmp"]);
+    assert!(writable.contains("/workspace"));
+    assert_eq!(found["block_devices"], json!([]));
+    for (path, answer) in found["refused"].as_object().expect("paths") {
+        let refusals = ["EROFS", "EACCES", "EPERM", "ENOENT"].map(Value::from);
+        assert!(refusals.contains(answer), "{path}: {answer}");
+    }
+
+    let mounts: Vec<Vec<String>> = serde_json::from_value(found["mounts"].clone()).expect("mounts");
+    let mounts: Vec<Mount> = mounts.iter().map(|fields| Mount::parse(fields)).collect();
+    let on_a_disk = |mount: &&Mount| !WITHOUT_A_DISK.contains(&mount.kind.as_str());
+    for mount in mounts.iter().filter(on_a_disk) {
+        let engines = ["/", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts"]
+            .contains(&mount.point.as_str());
+        let read_only = mount.options.split(',').any(|option| option == "ro");
+        assert!(
+            mount.point == "/workspace" || engines && read_only,
+            "{}: {}",
+            mount.point,
+            mount.options
+        );
+    }
+    let tmp = mounts
+        .iter()
+        .find(|mount| mount.point == "/tmp")
+        .expect("/tmp");
+    assert_eq!(tmp.kind, "tmpfs");
+    for option in ["rw", "nosuid", "nodev", "size=131072k", "nr_inodes=16384"] {
+        assert!(
+            tmp.has(option),
+            "/tmp: {},{}",
+            tmp.options,
+            tmp.super_options
+        );
+    }
+    assert_eq!(
+        output(
+            &server,
+            "cp /bin/echo /tmp/run && /tmp/run it runs; stat -c %a /tmp"
+        )
+        .await,
+        "it runs\n1777"
+    );
+
+    let container = docker::inspect("container", &server.instance.container());
+    let volumes = container["Mounts"].as_array().expect("mounts");
+    assert_eq!(volumes.len(), 1, "{volumes:?}");
+    assert_eq!(volumes[0]["Type"], "volume");
+    assert_eq!(volumes[0]["Destination"], "/workspace");
+    assert_eq!(volumes[0]["Name"], server.instance.volumes()[0].as_str());
+}
