@@ -24,6 +24,15 @@ const LINE_BORDER_WITHIN: usize = 2_000;
 /// Longest UTF-8 character, in bytes.
 const LONGEST_CHAR: usize = 4;
 
+/// One of a command's two output streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
 /// Head and tail of one stream, without what was overwritten in its lines.
 #[derive(Debug)]
 pub struct Capture {
@@ -79,6 +88,11 @@ impl Capture {
             self.drawn |= line.len() > usize::from(self.returned);
             bytes = rest;
         }
+    }
+
+    /// Counts bytes of a stream that nothing is kept of, and looks for no frames in them.
+    pub fn count(&mut self, bytes: &[u8]) {
+        self.total += bytes.len() as u64;
     }
 
     fn keep(&mut self, mut bytes: &[u8]) {

@@ -3,8 +3,6 @@
 
 use rustix::process::Pid;
 
-use crate::supervisor::ExecState;
-
 /// One process as `/proc/<pid>/stat` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessEntry {
@@ -23,6 +21,17 @@ pub struct ProcessEntry {
     /// Whether it has become another program since it was forked. Known for certain of one
     /// that has ended.
     pub execed: ExecState,
+}
+
+/// Whether a process has become another program since it was forked. The kernel notes it
+/// in the process; nothing in user space can change the note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub enum ExecState {
+    /// This kernel does not say (gVisor).
+    Unknown = 0,
+    Yes = 1,
+    Never = 2,
 }
 
 /// `PF_FORKNOEXEC` (include/linux/sched.h): forked, and never became another program.
@@ -66,13 +75,19 @@ fn parse(pid: Pid, stat: &[u8]) -> Option<ProcessEntry> {
     Some(ProcessEntry {
         pid,
         execed,
-        parent: Pid::from_raw(fields.get(1)?.parse().ok()?),
-        group: Pid::from_raw(fields.get(2)?.parse().ok()?),
+        parent: id(fields.get(1)?)?,
+        group: id(fields.get(2)?)?,
         dead: matches!(state, "Z" | "X") && threads < 2,
         stopped: matches!(state, "T" | "t"),
         // Field 22 of the line; the state is field 3.
         started: fields.get(19)?.parse().ok()?,
     })
+}
+
+/// An id, or `None` inside for 0 and for -1, which a process that is being reaped has.
+fn id(field: &str) -> Option<Option<Pid>> {
+    let id = field.parse().ok()?;
+    Some(Some(id).filter(|id| *id > 0).and_then(Pid::from_raw))
 }
 
 #[cfg(test)]
@@ -87,6 +102,14 @@ mod tests {
         assert_eq!(process.group, Pid::from_raw(7));
         assert!(process.dead && !process.stopped);
         assert_eq!(process.started, 4242);
+    }
+
+    #[test]
+    fn a_process_that_is_being_reaped_has_no_group() {
+        let stat = b"7 (x) X 0 -1 -1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 0 0 4242 1 1";
+        let process = parse(Pid::INIT, stat).expect("parses");
+        assert_eq!((process.parent, process.group), (None, None));
+        assert!(process.dead);
     }
 
     #[test]

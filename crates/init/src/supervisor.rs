@@ -36,7 +36,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::process::{DumpableBehavior, Pid, chdir, set_child_subreaper, set_dumpable_behavior};
 
-use crate::procfs::ProcessEntry;
+use crate::procfs::{self, ExecState, ProcessEntry};
 use crate::sys::{self, Change, ChildEvent, Wait};
 use crate::tree;
 
@@ -128,7 +128,7 @@ impl FinalStatus {
     /// Of a child that has ended and is not reaped yet. `None` when it has not ended.
     pub fn of_zombie(event: &ChildEvent) -> Option<Self> {
         let ended = ExitDetails::from_event(event)?;
-        let process = crate::procfs::process(event.pid);
+        let process = procfs::process(event.pid);
         let execed = process.map_or(ExecState::Unknown, |process| process.execed);
         Some(Self {
             ended,
@@ -137,17 +137,6 @@ impl FinalStatus {
             alone: false,
         })
     }
-}
-
-/// Whether a process has become another program since it was forked. The kernel notes it
-/// in the process; nothing in user space can change the note.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
-#[repr(i32)]
-pub enum ExecState {
-    /// This kernel does not say (gVisor).
-    Unknown = 0,
-    Yes = 1,
-    Never = 2,
 }
 
 /// Why a command could not be started.

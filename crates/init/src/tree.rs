@@ -43,7 +43,7 @@ pub fn children(parent: Pid) -> io::Result<Vec<Pid>> {
 
 /// How many processes live below `root`; 1 where they cannot be counted.
 pub fn size(root: Pid) -> u32 {
-    descendants(root).map_or(1, |tree| u32::try_from(tree.len()).unwrap_or(u32::MAX))
+    procfs::processes().map_or(1, |all| size_in(&all, root))
 }
 
 /// How many of `all` live below `root`.
@@ -136,7 +136,7 @@ const STOP_ROUND_LIMIT: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervisor::ExecState;
+    use crate::procfs::ExecState;
 
     fn process(pid: i32, parent: i32, dead: bool) -> ProcessEntry {
         ProcessEntry {

@@ -9,7 +9,7 @@ use std::io;
 
 use tar::{Archive, EntryType};
 
-use crate::backup::{ATTRIBUTES, BLOCK};
+use crate::backup::{ACL, ATTRIBUTES, BLOCK};
 use crate::pax::{parse_pax_time, pax_time, split_pax_record};
 
 /// What the key of an attribute begins with.
@@ -55,8 +55,13 @@ impl Attribute {
     /// Whether one entry of a backup can have these.
     pub fn are_of_a_backup(attributes: &[Self]) -> bool {
         let size: usize = attributes.iter().map(Self::size).sum();
-        let mut names = attributes.iter().map(|attribute| &attribute.name[..]);
-        size <= ATTRIBUTES && names.all(Self::is_carried)
+        let allowed = |one: &Self| Self::is_carried(&one.name) && one.is_within_limits();
+        size <= ATTRIBUTES && attributes.iter().all(allowed)
+    }
+
+    /// Whether a backup can have it beside others: an ACL has a limit of its value, [`ACL`].
+    pub fn is_within_limits(&self) -> bool {
+        self.size() <= ATTRIBUTES && (!self.is_acl() || self.value.len() <= ACL)
     }
 
     /// Bytes that count towards [`ATTRIBUTES`].
@@ -116,13 +121,13 @@ impl Records {
         let mut records = Self::default();
         while !block.is_empty() {
             let (record, rest) =
-                split_pax_record(block).ok_or_else(|| bad("a record that is none"))?;
+                split_pax_record(block).ok_or_else(|| bad("a malformed pax record"))?;
             let (key, value) = record;
             block = rest;
             if key == b"mtime" {
                 let text = std::str::from_utf8(value).ok();
                 let time = text.and_then(parse_pax_time);
-                records.modified = Some(time.ok_or_else(|| bad("a time that is none"))?);
+                records.modified = Some(time.ok_or_else(|| bad("an invalid mtime"))?);
             } else {
                 records.attributes.extend(Attribute::of_record(key, value));
             }

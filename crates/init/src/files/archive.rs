@@ -30,7 +30,6 @@ use self::walk::walk;
 use self::writer::Writer;
 use super::download::PartSender;
 use super::lease_wait::LeaseWait;
-use super::read::READ;
 use super::{Cancel, failure};
 
 /// Ours, and not the user's: output that was too long to be shown.
@@ -40,8 +39,6 @@ const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
-
-const FILE: OFlags = READ.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 pub(super) use check::check_readable;
 pub(super) use extents::Extent;
@@ -87,7 +84,7 @@ trait Visitor {
     /// `path` ends with a `/`.
     fn directory(&mut self, path: &[u8], dir: &OwnedFd, stat: &Stat) -> Result<(), Failure>;
     /// A socket, a FIFO or a device, which no archive has.
-    fn special(&mut self, at: EntryRef<'_>);
+    fn special(&mut self, _: EntryRef<'_>) {}
 }
 
 struct Download<'a> {
@@ -126,8 +123,6 @@ impl Visitor for Download<'_> {
     fn directory(&mut self, path: &[u8], _: &OwnedFd, stat: &Stat) -> Result<(), Failure> {
         self.out.directory(path, stat, Vec::new())
     }
-
-    fn special(&mut self, _: EntryRef<'_>) {}
 }
 
 /// Opens the files of an archive.
@@ -146,12 +141,7 @@ impl<'a> Opener<'a> {
 
     /// `None` when it is gone, or another thing by now.
     fn file(&mut self, at: EntryRef<'_>) -> Result<Option<(OwnedFd, Stat)>, Failure> {
-        loop {
-            match openat(at.dir, at.name, FILE, Mode::empty()) {
-                Err(Errno::AGAIN) => self.lease_wait.wait(self.cancel)?,
-                opened => return with_stat(opened),
-            }
-        }
+        with_stat(self.lease_wait.open(at.dir, at.name, self.cancel)?)
     }
 }
 

@@ -5,8 +5,8 @@
 //!
 //! 1. A byte order mark decides: UTF-8, or UTF-16 in either order.
 //! 2. UTF-8 otherwise, where the bytes are that.
-//! 3. Bytes that are not, and that do not look like binary: UTF-8 that was damaged where it
-//!    has more characters beyond ASCII than bytes that are none, else Latin-1.
+//! 3. Other bytes that do not look binary: damaged UTF-8 if they have more valid characters
+//!    beyond ASCII than invalid sequences, else Latin-1.
 //!
 //! Text holds no NUL, in whatever it is written. Bytes that are not UTF-8 are
 //! binary also with the signature of an image, or with more than one control
@@ -252,17 +252,21 @@ pub(super) fn holds_nul(bytes: &[u8]) -> bool {
 /// Whether a decoded text has what text does not have: a NUL, or too many control
 /// characters or halves of characters.
 pub(super) fn looks_binary(text: &[u8]) -> bool {
-    let controls = text.iter().filter(|byte| is_odd_control(**byte)).count();
     let replaced = "\u{fffd}".as_bytes();
     let halves = text.windows(replaced.len()).filter(|at| *at == replaced);
-    let odd = (controls + halves.count()) as u64;
-    holds_nul(text) || odd * CONTROLS > count_chars(text)
+    has_many_odd(text, halves.count())
 }
 
 /// As [`looks_binary`], where halves of characters are no sign of it.
 pub(super) fn has_many_controls(text: &[u8]) -> bool {
-    let controls = text.iter().filter(|byte| is_odd_control(**byte)).count() as u64;
-    holds_nul(text) || controls * CONTROLS > count_chars(text)
+    has_many_odd(text, 0)
+}
+
+/// Whether a text has a NUL, or too many control characters and `others` like them.
+fn has_many_odd(text: &[u8], others: usize) -> bool {
+    let controls = text.iter().filter(|byte| is_odd_control(**byte)).count();
+    let odd = (controls + others) as u64;
+    holds_nul(text) || odd * CONTROLS > count_chars(text)
 }
 
 /// Control characters but for BEL, BS, TAB, LF, VT, FF, CR and ESC, which

@@ -83,7 +83,7 @@ impl Workspace {
             let found = place.found.as_ref().ok_or(failure(Errno::NOENT))?;
             must_be_regular(found)?;
             must_be_writable(&place, found)?;
-            match lease_wait.open(&place, cancel)? {
+            match lease_wait.open(&place.dir, &place.name, cancel)? {
                 // A link by now: look again.
                 Err(Errno::LOOP) if links < MAX_LINKS => links += 1,
                 Ok(file) => return Original::read(place, &file, cancel),
@@ -102,6 +102,7 @@ impl Workspace {
         let Original {
             place,
             stat,
+            rights,
             mut text,
         } = original;
         let (old, new) = (&request.old_text, &request.new_text);
@@ -109,7 +110,6 @@ impl Workspace {
         let edited = find::replace(&content, old, new, count, cancel)?;
         drop(content);
         let file = text.file(&edited.content)?;
-        let rights = Rights::at(&place, &mut LeaseWait::with_a_file(), cancel)?;
         let temporary = Temporary::create(&place.dir)?;
         temporary.fill(&file, &rights, cancel)?;
         temporary.replace(&place.name, &self.commits, || {
@@ -149,6 +149,7 @@ struct Original {
     place: EntryLocation,
     /// From before it was read.
     stat: Stat,
+    rights: Rights,
     text: Text,
 }
 
@@ -163,6 +164,7 @@ impl Original {
         let content = read_at(file, 0, length, cancel)?;
         Ok(Self {
             place,
+            rights: Rights::of(file, &stat)?,
             stat,
             text: Text::of(content),
         })

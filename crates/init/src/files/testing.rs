@@ -293,3 +293,34 @@ pub(super) fn without_privilege(test: impl FnOnce() + Send) {
         unprivileged.join().expect("test");
     });
 }
+
+/// A POSIX ACL with an entry for another group (acl(5); `include/uapi/linux/posix_acl_xattr.h`).
+pub(super) fn acl(group: u16) -> Vec<u8> {
+    let mut value = 2_u32.to_le_bytes().to_vec();
+    let nobody = u32::MAX;
+    for (tag, bits, id) in [
+        (0x01, 7, nobody),
+        (0x04, 5, nobody),
+        (0x08, group, 4242),
+        (0x10, 7, nobody),
+        (0x20, 0, nobody),
+    ] {
+        value.extend_from_slice(&u16::to_le_bytes(tag));
+        value.extend_from_slice(&u16::to_le_bytes(bits));
+        value.extend_from_slice(&u32::to_le_bytes(id));
+    }
+    value
+}
+
+/// Runs `work` without any capability: root is then an owner like any other.
+pub(super) fn as_owner<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let work = scope.spawn(|| {
+            let mut sets = rustix::thread::capabilities(None).expect("read");
+            sets.effective = rustix::thread::CapabilitySet::empty();
+            rustix::thread::set_capabilities(None, sets).expect("set");
+            work()
+        });
+        work.join().expect("no panic")
+    })
+}

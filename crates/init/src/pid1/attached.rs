@@ -27,7 +27,7 @@ use super::bounds::check_attached;
 use super::caller::{Caller, Outputs, message};
 use super::command::{Command, outcome};
 use super::commands::Commands;
-use crate::supervisor::ExecState;
+use crate::procfs::ExecState;
 use crate::{procfs, tree};
 
 /// Messages that wait for the connection: 128 KiB.

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::caller::Caller;
 use super::spill::Spill;
 use super::supervisors::Input;
-use crate::capture::{self, Capture};
+use crate::capture::{self, Capture, Stream};
 
 /// How long a command is kept that nobody watches: a server that lost its
 /// connection is back sooner, one that died never is.
@@ -43,7 +43,7 @@ pub struct Command {
     /// Whether its outcome reached a watcher.
     pub delivered: AtomicBool,
     killed: Notify,
-    /// Who has its streams; `None`: nobody, and its output is kept for its result.
+    /// The attached caller; `None`: the output is kept for the result.
     caller: Option<Caller>,
     /// Its caller was told that it still runs.
     detached: AtomicBool,
@@ -61,15 +61,6 @@ struct Streams {
     stdout: Capture,
     stderr: Capture,
     newest: Stream,
-}
-
-/// One of a command's two output streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
 }
 
 /// Why a command did not end by itself.
@@ -113,13 +104,13 @@ impl Command {
         Self { tag, ..self }
     }
 
-    /// The same, with its streams given to `caller`.
+    /// The same, attached to `caller`.
     pub fn with_caller(self, caller: Caller) -> Self {
         let caller = Some(caller);
         Self { caller, ..self }
     }
 
-    /// Who has its streams.
+    /// The caller that it is attached to.
     pub fn caller(&self) -> Option<&Caller> {
         self.caller.as_ref()
     }
@@ -132,12 +123,14 @@ impl Command {
         }
     }
 
-    /// Writes what its caller sends into its standard input.
+    /// Writes the caller's input into its standard input. Ends the command if that is invalid.
     pub async fn feed(&self, stdin: &mut Option<pipe::Sender>) -> Infallible {
-        match &self.caller {
-            Some(caller) => caller.feed(stdin).await,
-            None => std::future::pending().await,
+        if let Some(caller) = &self.caller
+            && caller.feed(stdin).await.is_err()
+        {
+            self.kill();
         }
+        std::future::pending().await
     }
 
     /// Whether that request may still end it: its caller was not told that it runs on.
@@ -153,9 +146,13 @@ impl Command {
     pub fn push(&self, stream: Stream, bytes: &[u8]) {
         let mut streams = self.streams();
         streams.newest = stream;
-        match stream {
-            Stream::Stdout => streams.stdout.push(bytes),
-            Stream::Stderr => streams.stderr.push(bytes),
+        let capture = match stream {
+            Stream::Stdout => &mut streams.stdout,
+            Stream::Stderr => &mut streams.stderr,
+        };
+        match self.caller {
+            Some(_) => capture.count(bytes),
+            None => capture.push(bytes),
         }
     }
 

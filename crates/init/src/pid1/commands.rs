@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::background;
 use super::bounds::{MAX_OUTPUT_CHARS, check};
 use super::cgroup::oom_kills;
-use super::command::{Command, Interruption, Stream};
+use super::command::{Command, Interruption};
 use super::ending::{Ending, end_tree};
 use super::lifecycle::{ActivityGuard, Lifecycle};
 use super::outcome::{CommandEnd, not_started};
@@ -20,6 +20,7 @@ use super::process::Process;
 use super::shell::Shell;
 use super::supervisors::Supervisors;
 use super::table::Table;
+use crate::capture::Stream;
 use crate::files::{Pool, Workspace};
 use crate::procfs;
 use crate::supervisor::{ExitDetails, RunRequest};
@@ -187,6 +188,10 @@ impl Commands {
             }
             Err(failure) => not_started(failure),
         };
+        if let Some(caller) = command.caller() {
+            // It may not have started at all.
+            caller.leave();
+        }
         command.finish(finished);
         self.table().finished(&command.id);
         self.end_if_stuck();
@@ -297,13 +302,18 @@ impl Commands {
             }
         };
         command.runs_as(None);
-        // Not before: what is being ended does not read to an end that was none.
+        // Not before: a command that is being ended must not see an end of input that was not sent.
         drop(stdin);
-        self.pipes.drain(&mut process, command, readers).await;
+        let turns = self.pipes.drain(&mut process, command, readers).await;
         let ended = match interruption {
+            // After an error there may be another attempt: its output has the same caller.
             None => process.verdict().await?,
             Some(_) => process.ended_after_kill().await,
         };
+        if let Some(caller) = command.caller() {
+            caller.leave();
+        }
+        drop(turns);
         Ok((process, ended, interruption))
     }
 

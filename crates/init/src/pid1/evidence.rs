@@ -11,9 +11,8 @@
 //! no report is user code's. The rules hold all the same for any that would be.
 
 use super::reaper::TreeReaped;
-use crate::supervisor::{
-    ExecState, ExitDetails, Fact, FinalStatus, ProcessIdentity, StartError, Step,
-};
+use crate::procfs::ExecState;
+use crate::supervisor::{ExitDetails, Fact, FinalStatus, ProcessIdentity, StartError, Step};
 
 /// What is known so far.
 #[derive(Debug, Default)]

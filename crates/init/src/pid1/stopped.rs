@@ -106,7 +106,7 @@ fn is_running(process: &ProcessEntry) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervisor::ExecState;
+    use crate::procfs::ExecState;
 
     fn process(parent: Option<i32>, stopped: bool) -> ProcessEntry {
         ProcessEntry {

@@ -194,8 +194,6 @@ impl Visitor for RecheckVisitor {
     fn directory(&mut self, path: &[u8], _: &OwnedFd, stat: &Stat) -> Result<(), Failure> {
         self.0.add(path, stat)
     }
-
-    fn special(&mut self, _: EntryRef<'_>) {}
 }
 
 /// Paths of files that have more than one name.

@@ -76,6 +76,4 @@ impl Visitor for ReadableCheck<'_> {
     fn directory(&mut self, _: &[u8], _: &OwnedFd, _: &Stat) -> Result<(), Failure> {
         Ok(())
     }
-
-    fn special(&mut self, _: EntryRef<'_>) {}
 }

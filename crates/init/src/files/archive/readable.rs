@@ -75,13 +75,13 @@ pub(super) fn file(
     let Some((fd, mut found)) = opener.file(at)? else {
         return Ok(None);
     };
-    let attributes = attributes::of(&fd)?;
+    let attributes = attributes::of(&fd);
     if let Some(mode) = mode {
         // Its own user's: what fails here, failed before.
         let _ = fchmod(&fd, mode);
         found = rustix::fs::fstat(&fd).map_err(super::failure)?;
     }
-    Ok(is(FileType::RegularFile, &found).then_some((fd, found, attributes)))
+    Ok(is(FileType::RegularFile, &found).then_some((fd, found, attributes?)))
 }
 
 /// Should something else be there by now, a link even, then user code has made its own

@@ -364,3 +364,28 @@ fn a_cancelled_edit_leaves_the_file() {
     assert_eq!(sandbox.read("file"), Ok(b"old".to_vec()));
     sandbox.assert_clean("");
 }
+
+/// A `chmod` between the walk and the read.
+#[test]
+fn an_edited_file_has_the_mode_that_it_had_when_it_was_read() {
+    let sandbox = Sandbox::new(true);
+    sandbox.file("file", "old");
+    let (workspace, cancel) = (&sandbox.workspace, Cancel::default());
+    let path = RelativePath::parse("file").expect("a path");
+    let place = workspace.place(path, MissingDirectory::Fails, &cancel);
+    let place = place.expect("a place");
+    let rights = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(sandbox.at("file"), rights).expect("chmod");
+    let file = fs::File::open(sandbox.at("file")).expect("open");
+    let original = Original::read(place, &file.into(), &cancel).expect("read");
+    let request = EditFileRequest {
+        old_text: "old".into(),
+        new_text: "new".into(),
+        ..EditFileRequest::default()
+    };
+    let edited = workspace.exchange(original, &request, 1, &cancel);
+    assert!(edited.is_ok(), "{edited:?}");
+    let stat = fs::metadata(sandbox.at("file")).expect("stat");
+    assert_eq!(stat.mode() & 0o777, 0o600);
+    assert_eq!(sandbox.read("file"), Ok(b"new".to_vec()));
+}

@@ -41,7 +41,7 @@ impl Records {
         // Some writers pad with NULs.
         while rest.first().is_some_and(|byte| *byte != 0) {
             let (record, after) =
-                split_pax_record(rest).ok_or_else(|| bad("records that are none"))?;
+                split_pax_record(rest).ok_or_else(|| bad("a malformed pax record"))?;
             let (key, value) = record;
             records.add(key, value)?;
             rest = after;
@@ -57,7 +57,7 @@ impl Records {
             b"linkpath" => self.target = text(),
             b"mtime" => self.modified = text(),
             b"size" => {
-                let size = number(value).ok_or_else(|| bad("a size that is none"))?;
+                let size = number(value).ok_or_else(|| bad("an invalid size"))?;
                 self.size = Some(size);
             }
             _ => self.add_other(key, value),
@@ -91,7 +91,7 @@ impl Records {
             return Ok(None);
         };
         let time = std::str::from_utf8(text).ok().and_then(parse_pax_time);
-        let (seconds, nanos) = time.ok_or_else(|| bad("its time is none"))?;
+        let (seconds, nanos) = time.ok_or_else(|| bad("an invalid mtime"))?;
         Ok(Some(ModifiedTime::new(seconds, nanos)))
     }
 

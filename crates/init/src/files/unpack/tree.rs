@@ -192,8 +192,7 @@ impl Tree {
             default_acl,
         });
         if path.0.is_empty() {
-            let top = rustix::io::fcntl_dupfd_cloexec(&self.top, 0).map_err(failure)?;
-            self.lost += set_on_directory(&top, &attributes)?;
+            self.lost += set_on_directory(&self.top, &attributes)?;
             self.settling = settling;
             return Ok(());
         }

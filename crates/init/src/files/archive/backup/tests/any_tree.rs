@@ -10,23 +10,9 @@ use proptest::prelude::*;
 use rustix::fs::{XattrFlags, fchmod, fsetxattr, linkat, openat};
 
 use self::snapshot::snapshot;
-pub(in crate::files) use self::tree::acl;
 use self::tree::{make, node};
 use super::*;
-use crate::files::testing::deep;
-
-/// As root without any capability, an owner like any other.
-fn as_owner<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| {
-        let work = scope.spawn(|| {
-            let mut sets = rustix::thread::capabilities(None).expect("read");
-            sets.effective = rustix::thread::CapabilitySet::empty();
-            rustix::thread::set_capabilities(None, sets).expect("set");
-            work()
-        });
-        work.join().expect("no panic")
-    })
-}
+use crate::files::testing::{acl, as_owner, deep};
 
 /// What verification holds an entry against, beside the hashes.
 fn assert_within_the_table(archive: &[u8]) {
