@@ -37,11 +37,11 @@ pub enum ExecState {
 /// `PF_FORKNOEXEC` (include/linux/sched.h): forked, and never became another program.
 const FORKED_ONLY: u64 = 0x40;
 
-/// All processes that can be seen now. Processes may come and go meanwhile.
+/// All processes that can be seen now. Processes may start and end during the call.
 ///
 /// # Errors
-/// When `/proc` cannot be read: then nothing is known, and nobody may take that
-/// for nothing being there.
+/// When `/proc` cannot be read: then nothing is known, which does not mean that there are no
+/// processes.
 pub fn processes() -> std::io::Result<Vec<ProcessEntry>> {
     let entries = std::fs::read_dir("/proc")?;
     Ok(entries
@@ -65,8 +65,8 @@ fn parse(pid: Pid, stat: &[u8]) -> Option<ProcessEntry> {
     let state = *fields.first()?;
     // Field 20. A main thread that has ended shows Z while the others run on.
     let threads: u32 = fields.get(17)?.parse().ok()?;
-    // Field 9. A kernel that shows no flags (gVisor) shows none at all; one that does
-    // shows PF_EXITING at least of whatever has ended.
+    // Field 9. gVisor shows no flags at all; another kernel shows at least PF_EXITING of a
+    // process that has ended.
     let execed = match fields.get(6)?.parse().ok()? {
         0 => ExecState::Unknown,
         flags if flags & FORKED_ONLY != 0 => ExecState::Never,

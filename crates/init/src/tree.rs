@@ -1,4 +1,4 @@
-//! Process trees: who descends from a supervisor, and how a tree is ended.
+//! Process trees: finds the descendants of a supervisor, and ends a tree.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -76,7 +76,7 @@ fn below(all: &[ProcessEntry], root: Pid) -> Vec<ProcessEntry> {
     let mut todo = vec![root];
     while let Some(parent) = todo.pop() {
         for child in children.get(&parent).into_iter().flatten() {
-            // A snapshot taken while processes come and go may hold a circle.
+            // A snapshot that is taken while processes start and end may have a circle.
             if seen.insert(child.pid) {
                 todo.push(child.pid);
                 if !child.dead {
@@ -157,7 +157,7 @@ mod tests {
             .spawn()
             .expect("spawned");
         let pid = Pid::from_raw(i32::try_from(parent.id()).expect("id")).expect("id");
-        // `exec` forgets the child, so that nobody reaps it.
+        // `exec` forgets the child, so that it is not reaped.
         let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
         let has_child =
             std::iter::from_fn(|| (std::time::Instant::now() < end).then_some(())).any(|()| {

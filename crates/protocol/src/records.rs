@@ -1,4 +1,4 @@
-//! What the header of an entry has no room for, in records before it (pax(1), "pax
+//! Metadata for which the header of an entry has no room, in records before it (pax(1), "pax
 //! Extended Header"): its time to the nanosecond, and its extended attributes, as GNU tar
 //! and libarchive name them.
 //!
@@ -18,8 +18,8 @@ const ATTRIBUTE: &[u8] = b"SCHILY.xattr.";
 /// The name space of the user's own attributes.
 const USER: &[u8] = b"user.";
 
-/// As the kernel calls the ACL of a file or directory, and the one that a directory gives to
-/// what is made in it.
+/// The kernel's names of the ACL of a file or directory, and of the one that new entries of a
+/// directory inherit.
 const ACLS: [&[u8]; 2] = [b"system.posix_acl_access", b"system.posix_acl_default"];
 
 /// One extended attribute: xattr(7).
@@ -59,7 +59,7 @@ impl Attribute {
         size <= ATTRIBUTES && attributes.iter().all(allowed)
     }
 
-    /// Whether a backup can have it beside others: an ACL has a limit of its value, [`ACL`].
+    /// Whether it is within [`ATTRIBUTES`], and an ACL also within [`ACL`].
     pub fn is_within_limits(&self) -> bool {
         self.size() <= ATTRIBUTES && (!self.is_acl() || self.value.len() <= ACL)
     }
@@ -98,7 +98,7 @@ impl Records {
     /// the content of the entry before, which was read to its end.
     ///
     /// # Errors
-    /// `InvalidData` for what is no record, and what no backup has.
+    /// `InvalidData` for malformed records, and for attributes that no backup has.
     pub fn of_headers(headers: &[u8]) -> io::Result<Self> {
         // Before them there is what pads the content before: less than a block.
         let headers = &headers[headers.len() % BLOCK..];

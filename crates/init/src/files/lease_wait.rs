@@ -27,7 +27,7 @@ const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Between two tries.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What is left of the time.
+/// The time that is left to wait for leases.
 #[derive(Debug)]
 pub(super) struct LeaseWait(Duration);
 

@@ -37,7 +37,7 @@ pub(super) struct Rights {
     attributes: Vec<Attribute>,
     /// Whether there was a file, whose ACL the new one has in place of its directory's.
     replaces: bool,
-    /// Names that the file has beside the one that is changed.
+    /// Names of the file besides the one that is changed.
     pub(super) other_names: u64,
 }
 
@@ -108,7 +108,7 @@ impl Rights {
     }
 }
 
-/// Names that a file has beside the one that is changed.
+/// Names of a file besides the one that is changed.
 pub(super) fn other_names(stat: &Stat) -> u64 {
     #[expect(clippy::useless_conversion, reason = "not on every architecture")]
     u64::from(stat.st_nlink).saturating_sub(1)
@@ -122,7 +122,7 @@ pub(super) fn must_be_writable(place: &EntryLocation, stat: &Stat) -> Result<(),
             let detail = format!("the file is not writable (mode {mode:04o})");
             Err(Failure::new(Code::PermissionDenied, detail))
         }
-        // What is gone by now is in nobody's way.
+        // A file that is gone by now need not be writable.
         Ok(()) | Err(Errno::NOENT | Errno::LOOP) => Ok(()),
         Err(errno) => Err(failure(errno)),
     }

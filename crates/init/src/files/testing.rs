@@ -20,7 +20,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::{Cancel, Workspace};
 
-/// What nobody may read or change: the content of `outside/secret`.
+/// The content of `outside/secret`, which no file call may read or change.
 pub(super) const CANARY: &str = "a secret outside the workspace\n";
 
 /// `<temporary directory>/{workspace,outside}`, gone when dropped.
@@ -203,7 +203,7 @@ impl Sandbox {
 pub(super) fn deep(top: &Path, names: &[&[u8]]) -> Vec<OwnedFd> {
     let mut descriptors = getrlimit(Resource::Nofile);
     descriptors.current = descriptors.maximum;
-    setrlimit(Resource::Nofile, descriptors).expect("as many as may be");
+    setrlimit(Resource::Nofile, descriptors).expect("the maximum");
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let top = openat(CWD, top, flags, Mode::empty()).expect("the top");
     deep_from(&top, names)

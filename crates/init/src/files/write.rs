@@ -1,4 +1,4 @@
-//! Writing a file: whole or not at all.
+//! Writes a file whole or not at all.
 //!
 //! | mode | what is there already | how |
 //! |---|---|---|
@@ -8,10 +8,10 @@
 //! | append of text | is UTF-16 with a mark | the text becomes UTF-16 |
 //! | append | has other names (hard links), up to 8 MiB | a copy with the addition, as for an overwrite |
 //!
-//! It is the file that is replaced or grows: a link to it stays a link. What the new file
-//! has of the old, and which may not be written: [`mod@super::replaced`]. What is appended
-//! to a file that is not there is as whole as one that is created. Only a kill in the
-//! middle of an append to an existing file of one name can leave a part of it.
+//! The file itself is replaced or grows: a link to it stays a link. [`mod@super::replaced`] says
+//! what the new file keeps of the old, and which files may not be written. An append to a missing
+//! file creates it whole. Only a kill in the middle of an append to an existing file of one name
+//! can leave a part of the addition.
 
 mod encoded;
 
@@ -58,7 +58,7 @@ impl Workspace {
         if path.is_root() {
             return Err(failure(Errno::ISDIR));
         }
-        // Not the getter: it takes a mode that is not known for an overwrite.
+        // Not the getter: it treats an unknown mode as an overwrite.
         match WriteMode::try_from(request.mode) {
             Ok(WriteMode::Overwrite) => self.overwrite(path, request, cancel),
             Ok(WriteMode::Append) => self.append(path, request, cancel),
@@ -88,7 +88,7 @@ impl Workspace {
         })
     }
 
-    /// What has the name counts, also a link that leads nowhere, as with O_EXCL.
+    /// Any entry with the name counts, even a dangling link, as with O_EXCL.
     fn create_new(
         &self,
         path: RelativePath<'_>,
@@ -117,7 +117,7 @@ impl Workspace {
             let place = self.place(path, MissingDirectory::IsMade, cancel)?;
             let Some(found) = &place.found else {
                 match make_new(&place.dir, &place.name, request, cancel) {
-                    // It came meanwhile: then it grows.
+                    // Another program has just made it: then it grows.
                     Err(failure) if failure.code() == Code::Exists => {
                         tries += 1;
                         continue;
@@ -202,7 +202,7 @@ impl Workspace {
         executable: bool,
         cancel: &Cancel,
     ) -> Result<WriteFileReply, Failure> {
-        // No other of our appends comes between the write and its taking back.
+        // No other append of PID 1 comes between the write and its undoing.
         let alone = lock(&self.commits);
         let stat = fstat(file).map_err(failure)?;
         must_be_regular(&stat)?;
@@ -222,7 +222,7 @@ impl Workspace {
     }
 }
 
-/// A file where there is none.
+/// Makes a file that does not exist.
 fn make_new(
     dir: &OwnedFd,
     name: &[u8],
@@ -242,7 +242,7 @@ fn make_new(
     })
 }
 
-/// The mode, and for an executable file its executable bits: whoever may read it may run it.
+/// The mode, for an executable file with an executable bit for each that allows to read.
 fn mode_for(mode: u32, executable: bool) -> u32 {
     if executable {
         mode | (mode & 0o444) >> 2
@@ -272,8 +272,8 @@ fn write_whole(file: &OwnedFd, content: &[u8], before: u64) -> Result<(), Failur
     Ok(())
 }
 
-/// What is left of an append that failed after `done` bytes: nothing, unless user
-/// code appended in the same moment.
+/// Removes the `done` bytes of an append that failed, unless user code appended in the same
+/// moment.
 fn take_back(file: &OwnedFd, done: usize, before: u64, errno: Errno) -> Failure {
     let only_ours = fstat(file).is_ok_and(|stat| size(&stat) == before + done as u64);
     if done == 0 || only_ours && ftruncate(file, before).is_ok() {

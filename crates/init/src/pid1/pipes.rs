@@ -40,11 +40,11 @@ pub struct Reader {
     stream: Stream,
     pipe: Arc<pipe::Receiver>,
     /// Held from a read until its bytes are forwarded.
-    turn: Turn,
+    lock: ReadLock,
     task: JoinHandle<()>,
 }
 
-type Turn = Arc<tokio::sync::Mutex<()>>;
+type ReadLock = Arc<tokio::sync::Mutex<()>>;
 
 impl Pipes {
     /// Raw output goes to its files by `pool`.
@@ -62,24 +62,30 @@ impl Pipes {
         stream: Stream,
         pipe: pipe::Receiver,
     ) -> Reader {
-        let (pipe, turn) = (Arc::new(pipe), Turn::default());
+        let (pipe, lock) = (Arc::new(pipe), ReadLock::default());
         let (this, command) = (self.clone(), command.clone());
-        let (source, turns) = (pipe.clone(), turn.clone());
+        let (source, guard) = (pipe.clone(), lock.clone());
         let task =
-            tokio::spawn(async move { this.follow(&command, stream, &source, &turns).await });
+            tokio::spawn(async move { this.follow(&command, stream, &source, &guard).await });
         Reader {
             stream,
             pipe,
-            turn,
+            lock,
             task,
         }
     }
 
     /// Reads until the end, also after the outcome is known: a process that still writes
     /// then must not die of a closed pipe.
-    async fn follow(&self, command: &Command, stream: Stream, pipe: &pipe::Receiver, turn: &Turn) {
+    async fn follow(
+        &self,
+        command: &Command,
+        stream: Stream,
+        pipe: &pipe::Receiver,
+        lock: &ReadLock,
+    ) {
         while pipe.readable().await.is_ok() {
-            let _turn = turn.lock().await;
+            let _reading = lock.lock().await;
             let piece = {
                 let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
                 match pipe.try_read(&mut scratch) {
@@ -118,24 +124,24 @@ impl Pipes {
             Err(_) => DRAIN_TIMEOUT,
         };
         let end = Instant::now() + patience;
-        let mut turns = Vec::new();
+        let mut guards = Vec::new();
         for Reader {
             stream,
             pipe,
-            turn,
+            lock,
             mut task,
         } in readers
         {
             if timeout_at(end, &mut task).await.is_err() {
                 // The task has forwarded all that it read.
-                turns.push(turn.lock_owned().await);
+                guards.push(lock.lock_owned().await);
                 if process.is_empty() {
                     task.abort();
                 }
                 self.read_what_is_there(command, stream, &pipe).await;
             }
         }
-        turns
+        guards
     }
 
     async fn read_what_is_there(&self, command: &Command, stream: Stream, pipe: &pipe::Receiver) {

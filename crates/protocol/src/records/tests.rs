@@ -18,7 +18,7 @@ fn header(kind: EntryType, size: usize) -> Vec<u8> {
     header.as_bytes().to_vec()
 }
 
-/// What is read for one entry: the rest of the block before, records, and its header.
+/// The bytes that are read for one entry: the rest of the block before, records, and its header.
 fn headers(records: &Records, before: usize) -> Vec<u8> {
     let block = records.to_block();
     let long = b"a-long-name\0";

@@ -167,7 +167,7 @@ fn utf_16_is_edited_in_utf_16() {
         );
         assert_eq!(edited.size, encoded(after).len() as u64);
         assert_eq!(edited.excerpts[0].text, &after[3..]);
-        // Half a character at its end: what cannot be read cannot be written again.
+        // Half a character at its end: an edit could not write it again.
         sandbox.file("file", [encoded(before), vec![b'x']].concat());
         refused_as_no_text(&sandbox, "file", "\u{1f600}", "x", "UTF-16");
     }

@@ -1,4 +1,4 @@
-//! The four ways of changing a file keep to one rule.
+//! The four ways of changing a file follow the same rules.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -139,7 +139,7 @@ fn other_names_keep_the_old_file_and_are_counted() {
     }
 }
 
-/// None of them is lost: who comes second finds the file of the first.
+/// None of them is lost: the second append finds the file of the first.
 #[test]
 fn of_many_that_append_to_one_of_several_names_all_do() {
     let sandbox = Sandbox::new(true);

@@ -1,14 +1,14 @@
-//! The records of a pax header: what they say of the next entry, and what of it is understood.
+//! The records of a pax header, which describe the next entry.
 //!
-//! pax(1) has a reader pass over records that it does not know. Most are of the owner or of
-//! times, which are not kept here; attributes are kept of a backup. Those that say where the data of a file is are
-//! understood or make the entry an error: without them it would be another file.
+//! A reader ignores records that it does not know (pax(1)). Most are about the owner or times,
+//! which are not kept here; attributes are kept for a backup. A record that says where the data of
+//! a file is must be understood, or the entry is an error: without it the content would be wrong.
 
 use casemate_protocol::{Attribute, Failure, parse_pax_time, split_pax_record};
 
-use super::bad;
-use super::exact::ModifiedTime;
-use super::sparse::SparseRecords;
+use super::bad_archive::bad;
+use super::modified_time::ModifiedTime;
+use super::sparse_records::{SparseRecords, number};
 
 /// What changes the content and is not understood: parts of a file of several archives, the
 /// names in a directory, holes as other programs write them.
@@ -116,11 +116,4 @@ impl Records {
         }
         Ok(())
     }
-}
-
-/// Decimal digits, and nothing else.
-pub(super) fn number(text: &[u8]) -> Option<u64> {
-    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    let text = std::str::from_utf8(text).ok()?;
-    digits.then(|| text.parse().ok())?
 }

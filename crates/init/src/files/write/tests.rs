@@ -266,7 +266,7 @@ fn an_append_copies_a_file_of_several_names_up_to_a_size() {
         assert_eq!(length("file"), (size + if appends { 4 } else { 0 }) as u64);
         assert_eq!(length("second"), size as u64);
         sandbox.assert_clean("");
-        // A file of one name grows in place, whatever its size.
+        // A file of one name grows in place at any size.
         fs::remove_file(sandbox.at("file")).expect("removed");
         assert!(
             sandbox

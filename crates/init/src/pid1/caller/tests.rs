@@ -76,7 +76,7 @@ async fn a_chunk_that_is_too_large_or_a_second_start_ends_the_command() {
             interruption = command.interrupted(std::time::Duration::from_secs(60)) => interruption,
         };
         assert_eq!(interruption, Interruption::Cancelled);
-        // What was valid has arrived, and the input has not ended.
+        // The valid chunk has arrived, and the input has not ended.
         let mut bytes = [0; 10];
         assert_eq!(read.try_read(&mut bytes).expect("read"), 5);
         let more = read.try_read(&mut bytes).map_err(|error| error.kind());

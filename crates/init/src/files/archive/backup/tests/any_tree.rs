@@ -1,6 +1,5 @@
-//! Whatever a workspace holds, what is made from its backup is equal to it: the backup has
-//! only what the shared table allows, which is all that verification looks at, and the
-//! restore takes all that it allows.
+//! The backup of any workspace restores to an equal one: it has only entries that the shared table
+//! allows, which is all that verification checks, and the restore accepts all of them.
 
 mod snapshot;
 mod tree;
@@ -14,7 +13,7 @@ use self::tree::{make, node};
 use super::*;
 use crate::files::testing::{acl, as_owner, deep};
 
-/// What verification holds an entry against, beside the hashes.
+/// The checks of verification, without the hashes.
 fn assert_within_the_table(archive: &[u8]) {
     let mut reader = tar::Archive::new(archive);
     for entry in reader.entries().expect("an archive") {
