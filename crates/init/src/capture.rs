@@ -1,13 +1,12 @@
-//! A command's output, as much of it as anybody will be shown: the beginning
-//! and the end of each stream, with exact counts. A flood costs no memory.
+//! The part of a command's output that a result can show: the beginning and the end of each
+//! stream, with exact counts. Output without end costs no more memory.
 //!
 //! While a command runs, [`Capture`] keeps a head and a tail of bytes. When it
 //! has ended, [`cut`] divides the characters a result may have between the two
 //! streams and cuts each at a line border where one is near.
 //!
 //! A progress bar writes its line again and again, with a carriage return before each
-//! frame. Of such a line the last frame is kept, as a terminal shows it, and the bytes of
-//! the others are counted.
+//! frame. Of such a line the last frame is kept, and the bytes of the others are counted.
 
 use std::collections::VecDeque;
 
@@ -23,6 +22,15 @@ const LINE_BORDER_WITHIN: usize = 2_000;
 
 /// Longest UTF-8 character, in bytes.
 const LONGEST_CHAR: usize = 4;
+
+/// One of a command's two output streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
 
 /// Head and tail of one stream, without what was overwritten in its lines.
 #[derive(Debug)]
@@ -81,6 +89,11 @@ impl Capture {
         }
     }
 
+    /// Counts bytes of a stream that nothing is kept of, and looks for no frames in them.
+    pub fn count(&mut self, bytes: &[u8]) {
+        self.total += bytes.len() as u64;
+    }
+
     fn keep(&mut self, mut bytes: &[u8]) {
         self.total += bytes.len() as u64;
         let room = self.head_room - self.head.len();
@@ -95,7 +108,7 @@ impl Capture {
         self.tail.extend(bytes);
     }
 
-    /// Forgets the frame that stands in the line.
+    /// Forgets the frame that is in the line.
     fn overwrite(&mut self) {
         let frame = self.kept() - self.line;
         self.overwritten += frame;
@@ -198,8 +211,8 @@ fn share(first: usize, second: usize, chars: usize) -> (usize, usize) {
     }
 }
 
-/// Characters as they are shown: what is not UTF-8 becomes one replacement
-/// character for each [maximal invalid piece](std::str::Utf8Chunk::invalid).
+/// Characters as they are shown: bytes that are not UTF-8 become one replacement character for
+/// each [maximal invalid piece](std::str::Utf8Chunk::invalid).
 fn count_chars(bytes: &[u8]) -> usize {
     bytes
         .utf8_chunks()
@@ -260,7 +273,7 @@ fn without_unfinished_char(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// Ends behind the last line break, if one is near enough to the end.
+/// Ends after the last line break, if one is near enough to the end.
 fn end_at_line(bytes: &[u8], chars: usize) -> &[u8] {
     let near = bytes.len() - last_chars(bytes, border_distance(chars)).len();
     match bytes[near..].iter().rposition(|byte| *byte == b'\n') {
@@ -269,7 +282,7 @@ fn end_at_line(bytes: &[u8], chars: usize) -> &[u8] {
     }
 }
 
-/// Starts behind the first line break, if one is near enough to the start.
+/// Starts after the first line break, if one is near enough to the start.
 fn start_at_line(bytes: &[u8], chars: usize) -> &[u8] {
     let near = first_chars(bytes, border_distance(chars)).len();
     match bytes[..near].iter().position(|byte| *byte == b'\n') {

@@ -1,5 +1,5 @@
-//! The filters of system calls that PID 1 and the bridge install on themselves, and so on all that
-//! descends from them. They hold whatever profile the Engine, or another runtime, gave.
+//! The filters of system calls that PID 1 and the bridge install on themselves, and so on all
+//! their descendants. They hold in addition to any profile of the Engine or another runtime.
 //!
 //! `casemate-seccomp` has the rules and says why; its compiler ran at build time.
 
@@ -49,8 +49,8 @@ fn is_denied(probe: &Probe) -> bool {
 mod tests {
     use super::*;
 
-    /// A thread of its own, so that the other tests are not under the filters: they are installed
-    /// on the calling thread alone here.
+    /// On a separate thread, as the filters are installed here on the calling thread only, and the
+    /// other tests must run without them.
     #[test]
     fn installed_filters_answer_every_probe_and_nothing_did_before() {
         let tried = std::thread::spawn(|| {

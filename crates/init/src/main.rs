@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The one way to say something: stderr, which nobody may be reading.
+/// The only way to report an error: stderr, which may have no reader.
 fn report_error(message: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "casemate-init: {message}");

@@ -1,5 +1,5 @@
-//! Who is at the other end of the socket, said by the kernel: SCM_CREDENTIALS
-//! with the first byte, both ways (unix(7)).
+//! The identity of the socket's other end, as the kernel reports it: SCM_CREDENTIALS with the
+//! first byte, both ways (unix(7)).
 //!
 //! SO_PEERCRED would be shorter, but gVisor before November 2025 answers it
 //! wrongly (measured).

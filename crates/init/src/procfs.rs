@@ -3,8 +3,6 @@
 
 use rustix::process::Pid;
 
-use crate::supervisor::ExecState;
-
 /// One process as `/proc/<pid>/stat` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessEntry {
@@ -25,14 +23,25 @@ pub struct ProcessEntry {
     pub execed: ExecState,
 }
 
+/// Whether a process has become another program since it was forked. The kernel notes it
+/// in the process; nothing in user space can change the note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub enum ExecState {
+    /// This kernel does not say (gVisor).
+    Unknown = 0,
+    Yes = 1,
+    Never = 2,
+}
+
 /// `PF_FORKNOEXEC` (include/linux/sched.h): forked, and never became another program.
 const FORKED_ONLY: u64 = 0x40;
 
-/// All processes that can be seen now. Processes may come and go meanwhile.
+/// All processes that can be seen now. Processes may start and end during the call.
 ///
 /// # Errors
-/// When `/proc` cannot be read: then nothing is known, and nobody may take that
-/// for nothing being there.
+/// When `/proc` cannot be read: then nothing is known, which does not mean that there are no
+/// processes.
 pub fn processes() -> std::io::Result<Vec<ProcessEntry>> {
     let entries = std::fs::read_dir("/proc")?;
     Ok(entries
@@ -56,8 +65,8 @@ fn parse(pid: Pid, stat: &[u8]) -> Option<ProcessEntry> {
     let state = *fields.first()?;
     // Field 20. A main thread that has ended shows Z while the others run on.
     let threads: u32 = fields.get(17)?.parse().ok()?;
-    // Field 9. A kernel that shows no flags (gVisor) shows none at all; one that does
-    // shows PF_EXITING at least of whatever has ended.
+    // Field 9. gVisor shows no flags at all; another kernel shows at least PF_EXITING of a
+    // process that has ended.
     let execed = match fields.get(6)?.parse().ok()? {
         0 => ExecState::Unknown,
         flags if flags & FORKED_ONLY != 0 => ExecState::Never,
@@ -66,13 +75,19 @@ fn parse(pid: Pid, stat: &[u8]) -> Option<ProcessEntry> {
     Some(ProcessEntry {
         pid,
         execed,
-        parent: Pid::from_raw(fields.get(1)?.parse().ok()?),
-        group: Pid::from_raw(fields.get(2)?.parse().ok()?),
+        parent: id(fields.get(1)?)?,
+        group: id(fields.get(2)?)?,
         dead: matches!(state, "Z" | "X") && threads < 2,
         stopped: matches!(state, "T" | "t"),
         // Field 22 of the line; the state is field 3.
         started: fields.get(19)?.parse().ok()?,
     })
+}
+
+/// An id, or `None` inside for 0 and for -1, which a process that is being reaped has.
+fn id(field: &str) -> Option<Option<Pid>> {
+    let id = field.parse().ok()?;
+    Some(Some(id).filter(|id| *id > 0).and_then(Pid::from_raw))
 }
 
 #[cfg(test)]
@@ -87,6 +102,14 @@ mod tests {
         assert_eq!(process.group, Pid::from_raw(7));
         assert!(process.dead && !process.stopped);
         assert_eq!(process.started, 4242);
+    }
+
+    #[test]
+    fn a_process_that_is_being_reaped_has_no_group() {
+        let stat = b"7 (x) X 0 -1 -1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 0 0 4242 1 1";
+        let process = parse(Pid::INIT, stat).expect("parses");
+        assert_eq!((process.parent, process.group), (None, None));
+        assert!(process.dead);
     }
 
     #[test]

@@ -1,7 +1,6 @@
-//! The supervisor: the parent of one command and the heir of everything that
-//! the command leaves behind. It forks the command's process ahead of time,
-//! reports, reaps, and ends when nothing is left below it. It never decides
-//! anything: PID 1 does.
+//! The supervisor: the parent of one command, which also inherits all processes that the command
+//! leaves. It forks the command's process ahead of time, reports, reaps, and ends when nothing is
+//! left below it. It decides nothing: PID 1 does.
 //!
 //! ```text
 //! PID 1 ──spawn──► supervisor ──fork──► child, waits for the order, becomes the command
@@ -16,11 +15,11 @@
 //! - An end is reported before it is reaped: a supervisor killed in between
 //!   leaves a zombie, which PID 1 inherits with its true status.
 //! - It has one thread and blocks all signals.
-//! - Whoever holds the control socket cannot be traced: the supervisor never, the child
-//!   not yet. From the moment at which a process of the same user may take it over, the
-//!   child holds nothing that PID 1 listens to. All that it can say then is the errno of
-//!   a failed `execve`, and that counts only where the kernel confirms that it never
-//!   became another program ([`ExecState`]).
+//! - A process that holds the control socket cannot be traced: the supervisor never, the child
+//!   not yet. From the moment at which a process of the same user may control the child, it
+//!   holds nothing to which PID 1 listens. It can then report only the errno of a failed
+//!   `execve`, which counts only if the kernel confirms that it never became another program
+//!   ([`ExecState`]).
 
 use std::ffi::CString;
 use std::fs::File;
@@ -36,7 +35,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::process::{DumpableBehavior, Pid, chdir, set_child_subreaper, set_dumpable_behavior};
 
-use crate::procfs::ProcessEntry;
+use crate::procfs::{self, ExecState, ProcessEntry};
 use crate::sys::{self, Change, ChildEvent, Wait};
 use crate::tree;
 
@@ -76,8 +75,8 @@ pub enum Fact {
     /// The command's process is there, and waits for its order.
     #[prost(message, tag = "1")]
     Started(ProcessIdentity),
-    /// It could not be started: said by the supervisor, or by the child while nobody
-    /// could trace it.
+    /// It could not be started: reported by the supervisor, or by the child while it could not
+    /// be traced.
     #[prost(message, tag = "2")]
     Failed(StartError),
     /// The command itself has ended. What it started may still run.
@@ -118,8 +117,8 @@ pub struct FinalStatus {
     /// The errno of its `execve`, as the child said when it could be traced already.
     #[prost(int32, optional, tag = "3")]
     pub refusal: Option<i32>,
-    /// It certainly left no process behind, then or before. Looked at only where it did
-    /// not become another program.
+    /// It certainly left no process, then or before. Checked only if it did not become another
+    /// program.
     #[prost(bool, tag = "4")]
     pub alone: bool,
 }
@@ -128,7 +127,7 @@ impl FinalStatus {
     /// Of a child that has ended and is not reaped yet. `None` when it has not ended.
     pub fn of_zombie(event: &ChildEvent) -> Option<Self> {
         let ended = ExitDetails::from_event(event)?;
-        let process = crate::procfs::process(event.pid);
+        let process = procfs::process(event.pid);
         let execed = process.map_or(ExecState::Unknown, |process| process.execed);
         Some(Self {
             ended,
@@ -137,17 +136,6 @@ impl FinalStatus {
             alone: false,
         })
     }
-}
-
-/// Whether a process has become another program since it was forked. The kernel notes it
-/// in the process; nothing in user space can change the note.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
-#[repr(i32)]
-pub enum ExecState {
-    /// This kernel does not say (gVisor).
-    Unknown = 0,
-    Yes = 1,
-    Never = 2,
 }
 
 /// Why a command could not be started.
@@ -282,8 +270,8 @@ impl ExecErrno {
     }
 }
 
-/// The child's side: waits for the order and becomes what it says. An end of
-/// the socket instead means that nobody needs it.
+/// The child's side: waits for the order and becomes that program. An end of the socket instead
+/// means that it is not needed.
 fn become_command(mut control: File, refusal: ExecErrno) -> ! {
     let Ok(order) = read_order(&mut control) else {
         sys::exit_now(127)
@@ -303,7 +291,7 @@ fn become_command(mut control: File, refusal: ExecErrno) -> ! {
     sys::exit_now(127)
 }
 
-/// Everything that can fail is done while nobody can trace this process.
+/// Does everything that can fail while this process cannot be traced.
 fn prepare(order: &RunRequest) -> Result<(Program, Option<OwnedFd>), StartError> {
     let memory = |error: &io::Error| failed(Step::Memory, error);
     if !order.stdin.is_empty() {
@@ -400,8 +388,8 @@ fn failed(step: Step, error: &io::Error) -> StartError {
 /// falls on the command.
 const OOM_SCORE_ADJ: &str = "500";
 
-/// Closes everything but 0 to 2, the script at [`SCRIPT_FD`], and the refusal, which
-/// closes itself with `execve`. Returns that at its new place.
+/// Closes everything except 0 to 2, the script at [`SCRIPT_FD`], and the refusal, which closes
+/// itself with `execve`. Returns the refusal with its new descriptor.
 fn keep_only(script: Option<OwnedFd>, refusal: &ExecErrno) -> io::Result<ExecErrno> {
     let above = SCRIPT_FD + 1;
     let kept_refusal = rustix::io::fcntl_dupfd_cloexec(&refusal.0, above)?;

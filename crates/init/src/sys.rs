@@ -199,7 +199,7 @@ pub fn close_from_to(first: RawFd, last: RawFd) {
     if first > last {
         return;
     }
-    // SAFETY: the caller gives up whatever these descriptors are.
+    // SAFETY: the caller gives up these descriptors.
     let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if done != 0 {
         // A kernel without close_range: the limit of open files bounds the loop.

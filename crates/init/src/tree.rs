@@ -1,4 +1,4 @@
-//! Process trees: who descends from a supervisor, and how a tree is ended.
+//! Process trees: finds the descendants of a supervisor, and ends a tree.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -43,7 +43,7 @@ pub fn children(parent: Pid) -> io::Result<Vec<Pid>> {
 
 /// How many processes live below `root`; 1 where they cannot be counted.
 pub fn size(root: Pid) -> u32 {
-    descendants(root).map_or(1, |tree| u32::try_from(tree.len()).unwrap_or(u32::MAX))
+    procfs::processes().map_or(1, |all| size_in(&all, root))
 }
 
 /// How many of `all` live below `root`.
@@ -76,7 +76,7 @@ fn below(all: &[ProcessEntry], root: Pid) -> Vec<ProcessEntry> {
     let mut todo = vec![root];
     while let Some(parent) = todo.pop() {
         for child in children.get(&parent).into_iter().flatten() {
-            // A snapshot taken while processes come and go may hold a circle.
+            // A snapshot that is taken while processes start and end may have a circle.
             if seen.insert(child.pid) {
                 todo.push(child.pid);
                 if !child.dead {
@@ -136,7 +136,7 @@ const STOP_ROUND_LIMIT: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervisor::ExecState;
+    use crate::procfs::ExecState;
 
     fn process(pid: i32, parent: i32, dead: bool) -> ProcessEntry {
         ProcessEntry {
@@ -157,7 +157,7 @@ mod tests {
             .spawn()
             .expect("spawned");
         let pid = Pid::from_raw(i32::try_from(parent.id()).expect("id")).expect("id");
-        // `exec` forgets the child, so that nobody reaps it.
+        // `exec` forgets the child, so that it is not reaped.
         let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
         let has_child =
             std::iter::from_fn(|| (std::time::Instant::now() < end).then_some(())).any(|()| {

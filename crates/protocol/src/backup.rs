@@ -8,11 +8,11 @@
 
 use std::fmt;
 
-/// Entries of one backup. A project with its dependencies has some 100,000; each takes
-/// PID 1 20 µs, and of ten million nobody can wait for the end.
+/// Entries of one backup. A project with its dependencies has some 100,000; each takes PID 1
+/// 20 µs, and ten million would take too long.
 pub const ENTRIES: u64 = 5_000_000;
 
-/// Names in one path. What is deeper was made by a loop.
+/// Names in one path. A loop makes deeper ones, not a person.
 pub const DEPTH: usize = 4096;
 
 /// Bytes of one path: 64 times what Linux takes at once. Some of it is in memory three
@@ -61,7 +61,7 @@ pub enum ExceededLimit {
     Depth,
     /// [`NAME`].
     Name,
-    /// [`LINK_TARGET`], or there is none.
+    /// [`LINK_TARGET`], or it is empty.
     LinkTarget,
 }
 

@@ -1,5 +1,5 @@
-//! How PID 1 ends: the container's exit code. Nothing else of a container's end outlives it,
-//! so each end has a code of its own here, with its name and its sentence.
+//! How PID 1 ends: the container's exit code. Only that outlives the container, so each kind of
+//! end has a separate code here, with a name and a sentence.
 
 /// The arguments of PID 1 are not what it takes: another version made them.
 pub const USAGE: i64 = 64;
@@ -7,7 +7,7 @@ pub const USAGE: i64 = 64;
 pub const PANIC: i64 = 70;
 /// PID 1 could not begin to serve: the image or the kernel lacks something.
 pub const NOT_SERVING: i64 = 71;
-/// PID 1 could not install its seccomp filters, and serves nobody without.
+/// PID 1 could not install its seccomp filters, and does not serve without them.
 pub const UNFILTERED: i64 = 72;
 /// PID 1 could not open the workspace.
 pub const NO_WORKSPACE: i64 = 73;
@@ -15,13 +15,13 @@ pub const NO_WORKSPACE: i64 = 73;
 pub const NOT_OWNER: i64 = 74;
 /// PID 1 was asked to end by `Retire`.
 pub const RETIRED: i64 = 75;
-/// Nothing ran and nobody called for the idle timeout.
+/// Nothing ran and no call came for the idle timeout.
 pub const IDLE: i64 = 76;
 /// What a command had started could not be ended: the kernel still shows it.
 pub const STUCK: i64 = 77;
-/// No server was connected for as long as one may be away.
+/// No server was connected for too long.
 pub const ORPHANED: i64 = 78;
-/// The user's programs held more of what the kernel charges to nobody than they may.
+/// The user's programs held too much memory that the kernel charges to no cgroup.
 pub const UNCHARGED: i64 = 79;
 /// 128 + SIGKILL: PID 1 was killed.
 pub const KILLED: i64 = 137;
@@ -52,7 +52,7 @@ pub const ALL: &[Meaning] = &[
     meaning(
         UNFILTERED,
         "unfiltered",
-        "it could not install its seccomp filters, and serves nobody without them: its kernel \
+        "it could not install its seccomp filters, and does not serve without them: its kernel \
          or runtime lacks seccomp",
     )
     .at_start(),
@@ -69,7 +69,7 @@ pub const ALL: &[Meaning] = &[
     )
     .at_start(),
     meaning(RETIRED, "retired", "it was asked to end"),
-    meaning(IDLE, "idle", "nothing ran and nobody called for the idle timeout"),
+    meaning(IDLE, "idle", "nothing ran and no call came for the idle timeout"),
     meaning(STUCK, "stuck", "processes in the container could not be ended"),
     meaning(ORPHANED, "orphaned", "no server was connected for too long"),
     meaning(

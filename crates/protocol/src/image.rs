@@ -1,9 +1,8 @@
-//! Images that models are shown, by their first bytes: PID 1 takes them for no
-//! text, the server sends them as images.
+//! Images that a model can see, by their first bytes: PID 1 does not treat them as text, and the
+//! server sends them as images.
 
-/// The media type of a file that begins with `head`; `None`: it is none of the
-/// four kinds that MCP clients pass on to a model. The name of a file says
-/// nothing.
+/// The media type of a file that begins with `head`; `None`: it is not of the four kinds that MCP
+/// clients pass on to a model. The name of a file does not count.
 ///
 /// Signatures: PNG 3rd edition section 5.2, JPEG's SOI and the next marker
 /// (ITU-T T.81 B.1.1), GIF89a section 17, RFC 9649 section 2.4.

@@ -61,7 +61,7 @@ pub const MAX_CHUNK: usize = 256 * 1024;
 /// In `StatsReply.last_used_ms`: the workspace was read, and does not say when.
 pub const LAST_USE_UNKNOWN: i64 = -1;
 
-/// User id of the bridge. PID 1 serves nobody else.
+/// User id of the bridge. PID 1 serves no other user.
 pub const BRIDGE_UID: u32 = 65534;
 
 /// Where casemate-init is in every container.

@@ -12,8 +12,8 @@ pub fn pax_time(seconds: i64, nanos: u32) -> String {
     format!("-{}.{:09}", -(seconds + 1), NANOS - nanos)
 }
 
-/// What [`pax_time`] was made from; digits behind the nanosecond are cut off. `None` for
-/// what is no time.
+/// Parses a text of [`pax_time`]; digits after the nanosecond are cut off. `None` for any other
+/// text.
 pub fn parse_pax_time(text: &str) -> Option<(i64, u32)> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),

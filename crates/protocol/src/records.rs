@@ -1,4 +1,4 @@
-//! What the header of an entry has no room for, in records before it (pax(1), "pax
+//! Metadata for which the header of an entry has no room, in records before it (pax(1), "pax
 //! Extended Header"): its time to the nanosecond, and its extended attributes, as GNU tar
 //! and libarchive name them.
 //!
@@ -9,7 +9,7 @@ use std::io;
 
 use tar::{Archive, EntryType};
 
-use crate::backup::{ATTRIBUTES, BLOCK};
+use crate::backup::{ACL, ATTRIBUTES, BLOCK};
 use crate::pax::{parse_pax_time, pax_time, split_pax_record};
 
 /// What the key of an attribute begins with.
@@ -18,8 +18,8 @@ const ATTRIBUTE: &[u8] = b"SCHILY.xattr.";
 /// The name space of the user's own attributes.
 const USER: &[u8] = b"user.";
 
-/// As the kernel calls the ACL of a file or directory, and the one that a directory gives to
-/// what is made in it.
+/// The kernel's names of the ACL of a file or directory, and of the one that new entries of a
+/// directory inherit.
 const ACLS: [&[u8]; 2] = [b"system.posix_acl_access", b"system.posix_acl_default"];
 
 /// One extended attribute: xattr(7).
@@ -55,8 +55,13 @@ impl Attribute {
     /// Whether one entry of a backup can have these.
     pub fn are_of_a_backup(attributes: &[Self]) -> bool {
         let size: usize = attributes.iter().map(Self::size).sum();
-        let mut names = attributes.iter().map(|attribute| &attribute.name[..]);
-        size <= ATTRIBUTES && names.all(Self::is_carried)
+        let allowed = |one: &Self| Self::is_carried(&one.name) && one.is_within_limits();
+        size <= ATTRIBUTES && attributes.iter().all(allowed)
+    }
+
+    /// Whether it is within [`ATTRIBUTES`], and an ACL also within [`ACL`].
+    pub fn is_within_limits(&self) -> bool {
+        self.size() <= ATTRIBUTES && (!self.is_acl() || self.value.len() <= ACL)
     }
 
     /// Bytes that count towards [`ATTRIBUTES`].
@@ -93,7 +98,7 @@ impl Records {
     /// the content of the entry before, which was read to its end.
     ///
     /// # Errors
-    /// `InvalidData` for what is no record, and what no backup has.
+    /// `InvalidData` for malformed records, and for attributes that no backup has.
     pub fn of_headers(headers: &[u8]) -> io::Result<Self> {
         // Before them there is what pads the content before: less than a block.
         let headers = &headers[headers.len() % BLOCK..];
@@ -116,13 +121,13 @@ impl Records {
         let mut records = Self::default();
         while !block.is_empty() {
             let (record, rest) =
-                split_pax_record(block).ok_or_else(|| bad("a record that is none"))?;
+                split_pax_record(block).ok_or_else(|| bad("a malformed pax record"))?;
             let (key, value) = record;
             block = rest;
             if key == b"mtime" {
                 let text = std::str::from_utf8(value).ok();
                 let time = text.and_then(parse_pax_time);
-                records.modified = Some(time.ok_or_else(|| bad("a time that is none"))?);
+                records.modified = Some(time.ok_or_else(|| bad("an invalid mtime"))?);
             } else {
                 records.attributes.extend(Attribute::of_record(key, value));
             }

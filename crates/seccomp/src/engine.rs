@@ -5,8 +5,8 @@
 //!
 //! | what | why |
 //! |---|---|
-//! | the 32-bit ABIs (x86, x32, arm) and their names | `socketcall` hides the address family behind a pointer; such a call ends its thread with SIGSYS |
-//! | `socket` except UNIX, INET, INET6 | VSOCK reaches the hypervisor and its machines, ALG was a way to root (CVE-2026-31431): moby too leaves out these two; NETLINK holds messages in memory that no cgroup is charged for, without bound (700 MB queued by a sandbox of 512 MB); PACKET and the rest are kernel code nobody here needs |
+//! | the 32-bit ABIs (x86, x32, arm) and their names | `socketcall` passes the address family by a pointer; such a call ends its thread with SIGSYS |
+//! | `socket` except UNIX, INET, INET6 | VSOCK reaches the hypervisor and its machines, ALG was a way to root (CVE-2026-31431): moby too leaves out these two; NETLINK holds messages in memory that no cgroup is charged for, without bound (700 MB queued by a sandbox of 512 MB); PACKET and the rest are kernel code that sandboxes do not need |
 //! | `socketpair` but for UNIX | moby leaves it open: the kernel makes sockets of the family before it refuses |
 //! | `prlimit64` on any process except the caller | the kernel asks only for the same uid: RLIMIT_CPU kills PID 1, RLIMIT_NOFILE blinds it |
 //! | `sched_setattr`, `sched_setparam`, `sched_setscheduler`, `setpriority`, `ioprio_set` on any thread except the caller | likewise: SCHED_IDLE or nice 19 on PID 1 lets busy commands starve it |

@@ -8,8 +8,8 @@
 //! PID 1 tries every rule once when it has installed them ([`probes`]) and says in its Hello which
 //! hold. A server uses no container whose PID 1 does not name all of [`required`].
 //!
-//! The question behind the rules is what the kernel does not charge to a cgroup:
-//! `docs/seccomp.md` answers it for all that the profile allows.
+//! Most rules are about memory that the kernel does not charge to a cgroup: `docs/seccomp.md` lists
+//! it for all that the profile allows.
 
 #[cfg(feature = "compile")]
 pub mod compile;

@@ -8,7 +8,7 @@ use crate::errno::{
 /// A forbidden call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Probe {
-    /// What is forbidden, as Hello names it. Unique.
+    /// The name of the forbidden call in Hello. Unique.
     pub name: &'static str,
     /// The system call.
     pub call: &'static str,

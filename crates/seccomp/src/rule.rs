@@ -80,8 +80,8 @@ const fn rule(
     }
 }
 
-/// Queues of unread netlink messages are charged to nobody. EINVAL is the answer with which
-/// most programs go on: libzmq (Jupyter's kernels) aborts after every errno except EINVAL and
+/// Queues of unread netlink messages are charged to no cgroup. EINVAL is the answer after which
+/// most programs continue: libzmq (Jupyter's kernels) aborts after every errno except EINVAL and
 /// EOPNOTSUPP, and of these two what asks libaudit (shadow, PAM) knows EINVAL alone.
 const NETLINK: &[u32] = &[16];
 
@@ -93,7 +93,7 @@ const FAMILIES: &[u32] = &[
 const INTERNET: &[u32] = &[2, 10];
 
 /// The family's default, ICMP (`ping`), TCP, UDP and ICMPv6. Others load modules for the asking
-/// (SCTP, DCCP), keep memory of their own (MPTCP), and programs go on with TCP.
+/// (SCTP, DCCP) or allocate memory (MPTCP), and programs fall back to TCP.
 const PROTOCOLS: &[u32] = &[0, 1, 6, 17, 58];
 
 // Levels of socket options.
@@ -108,7 +108,7 @@ const LEVELS: &[u32] = &[IP, SOCKET, TCP, UDP, IPV6];
 /// in memory that all of the host shares (`net.core.bpf_jit_limit`), and 8,000 of them fill it.
 const BPF: &[u32] = &[26, 50, 51, 52];
 
-/// The others of SOL_SOCKET except `SO_ZEROCOPY` (notifications that are charged to nobody),
+/// The others of SOL_SOCKET except `SO_ZEROCOPY` (notifications that are charged to no cgroup),
 /// `SO_RESERVE_MEM` and what is newer than Linux 6.16.
 #[rustfmt::skip]
 const SOCKET_OPTIONS: &[u32] = &[
@@ -118,8 +118,8 @@ const SOCKET_OPTIONS: &[u32] = &[
     26, 50, 51, 52, // refused with EPERM, above
 ];
 
-/// Memberships and source filters of multicast groups: 200 bytes and more for each, charged to
-/// nobody, and a group on `lo` reaches nobody.
+/// Memberships and source filters of multicast groups: 200 bytes and more for each, charged to no
+/// cgroup, and a group on `lo` has no other members.
 const IP_GROUPS: &[u32] = &[35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48];
 const IPV6_GROUPS: &[u32] = &[20, 21, 27, 28, 42, 43, 44, 45, 46, 47, 48];
 
@@ -132,7 +132,7 @@ const IP_OPTIONS: &[u32] = &[
 ];
 
 /// Likewise. Left out: `IPV6_2292PKTOPTIONS` keeps up to 64 KiB for each socket that are charged to
-/// nobody, `IPV6_RTHDR` and its kin 2 KiB, `IPV6_FLOWLABEL_MGR` draws on one table of the host.
+/// no cgroup, `IPV6_RTHDR` and its kin 2 KiB, `IPV6_FLOWLABEL_MGR` draws on one table of the host.
 #[rustfmt::skip]
 const IPV6_OPTIONS: &[u32] = &[
     2, 3, 4, 5, 7, 8, 11, 16, 17, 18, 19, 23, 24, 25, 26, 29, 31, 33, 49, 50, 51, 52, 53, 56, 58, 60,
@@ -141,7 +141,7 @@ const IPV6_OPTIONS: &[u32] = &[
 ];
 
 /// Likewise. Left out: keys (`TCP_MD5SIG`, `TCP_AO_*`, `TCP_FASTOPEN_KEY`), each of which is charged
-/// to nobody; `TCP_ULP` (TLS in the kernel), `TCP_REPAIR`, `TCP_SAVE_SYN`, `TCP_ZEROCOPY_RECEIVE`.
+/// to no cgroup; `TCP_ULP` (TLS in the kernel), `TCP_REPAIR`, `TCP_SAVE_SYN`, `TCP_ZEROCOPY_RECEIVE`.
 #[rustfmt::skip]
 const TCP_OPTIONS: &[u32] = &[
     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 17, 18, 23, 24, 25, 26, 30, 34, 36, 37,
@@ -158,10 +158,10 @@ const PROJECT: &[u32] = &[0x401c_5820, 0x4008_6602];
 /// `FS_IOC_ADD_ENCRYPTION_KEY`: its keys are counted by uid.
 const FILE_SYSTEM_KEY: &[u32] = &[0xc050_6617];
 
-/// `TIOCSETD`: other line disciplines are modules with memory of their own.
+/// `TIOCSETD`: other line disciplines are modules that allocate memory.
 const LINE_DISCIPLINE: &[u32] = &[0x5423];
 
-/// `F_OFD_SETLK` and `F_OFD_SETLKW`: charged to nobody, and PID 1 cannot count them: the kernel
+/// `F_OFD_SETLK` and `F_OFD_SETLKW`: charged to no cgroup, and PID 1 cannot count them: the kernel
 /// shows those of the whole host to every reader of `/proc/locks`. EINVAL is the answer of kernels
 /// before 3.15.
 const OFD_LOCKS: &[u32] = &[37, 38];

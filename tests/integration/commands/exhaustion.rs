@@ -117,8 +117,8 @@ async fn a_fork_bomb_in_the_background_does_not_take_the_sandbox() {
     let look = async || {
         let result = server.shell("echo fine | cat").await;
         let notices = result.field("sandbox")["notices"].to_string();
-        if notices.contains("left in the background was ended") {
-            assert!(result.text().contains("left in the background was ended"));
+        if notices.contains("left in the background were ended") {
+            assert!(result.text().contains("left in the background were ended"));
             told.set(true);
         }
         result

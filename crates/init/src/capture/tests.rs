@@ -91,7 +91,7 @@ fn the_newest_begins_and_ends_with_a_whole_character() {
             }
         }
     }
-    // What is no text stays as it is.
+    // Bytes that are not text stay as they are.
     assert_eq!(
         captured(&[b"a\xff\xe9b".to_vec()], 100).newest(9),
         b"a\xff\xe9b"

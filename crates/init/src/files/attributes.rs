@@ -3,7 +3,7 @@
 
 use std::os::fd::OwnedFd;
 
-use casemate_protocol::backup::{ACL, ATTRIBUTES};
+use casemate_protocol::backup::ATTRIBUTES;
 use casemate_protocol::{Attribute, Failure};
 use rustix::fs::{XattrFlags, fgetxattr, fgetxattr_query, flistxattr, flistxattr_query, fsetxattr};
 use rustix::io::Errno;
@@ -70,7 +70,7 @@ pub(super) fn of(file: &OwnedFd) -> Result<Attributes, Failure> {
 }
 
 fn fits(attribute: &Attribute, room: usize) -> bool {
-    attribute.size() <= room && (!attribute.is_acl() || attribute.value.len() <= ACL)
+    attribute.size() <= room && attribute.is_within_limits()
 }
 
 fn names(file: &OwnedFd) -> rustix::io::Result<Vec<Vec<u8>>> {

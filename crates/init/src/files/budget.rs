@@ -1,4 +1,4 @@
-//! What may be spent on bytes that are not shown.
+//! The budget for bytes that are read and not shown.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ const COUNTED_BYTES: u64 = 64 * 1024 * 1024;
 /// Time for that: on a slow disk the count must not cost more than the text.
 const COUNT_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// What may go by only to be counted.
+/// How much may be read only to be counted.
 #[derive(Debug)]
 pub(super) struct Budget {
     pub(super) bytes: u64,

@@ -1,16 +1,15 @@
-//! What a text file is written in: found by its first bytes, then decoded into
-//! UTF-8 one buffer after the other.
+//! The encoding of a text file: detected by its first bytes, then decoded into UTF-8 one buffer
+//! after the other.
 //!
 //! The rule, over the first [`SNIFF_LIMIT`] bytes:
 //!
 //! 1. A byte order mark decides: UTF-8, or UTF-16 in either order.
 //! 2. UTF-8 otherwise, where the bytes are that.
-//! 3. Bytes that are not, and that do not look like binary: UTF-8 that was damaged where it
-//!    has more characters beyond ASCII than bytes that are none, else Latin-1.
+//! 3. Other bytes that do not look binary: damaged UTF-8 if they have more valid characters
+//!    beyond ASCII than invalid sequences, else Latin-1.
 //!
-//! Text holds no NUL, in whatever it is written. Bytes that are not UTF-8 are
-//! binary also with the signature of an image, or with more than one control
-//! character in [`CONTROLS`] ([`looks_binary`]).
+//! Text has no NUL in any encoding. Bytes that are not UTF-8 are also binary with the signature
+//! of an image, or with more than one control character in [`CONTROLS`] ([`looks_binary`]).
 
 use casemate_protocol::{Encoding, image_type};
 use memchr::memchr;
@@ -38,8 +37,8 @@ pub(super) enum Charset {
     },
     /// Always marked: without a mark its NULs make it binary.
     Utf16(ByteOrder),
-    /// Every byte is the character of its number (ISO 8859-1), so nothing that
-    /// is shown is lost, whatever it was meant to be.
+    /// Every byte is the character of its number (ISO 8859-1): no byte is lost, whichever
+    /// encoding it was.
     Latin1,
 }
 
@@ -50,8 +49,8 @@ pub(super) enum ByteOrder {
 }
 
 impl Charset {
-    /// What a file is in that begins with `head`; `None`: it is binary. `whole`:
-    /// the file has no more.
+    /// The encoding of a file that begins with `head`; `None`: it is binary. `whole`: the file
+    /// has no more bytes.
     pub(super) fn of(head: &[u8], whole: bool) -> Option<Self> {
         let found = if head.starts_with(MARK_LE) {
             Self::Utf16(ByteOrder::Little)
@@ -90,9 +89,9 @@ impl Charset {
         }
     }
 
-    /// Appends `raw` to `text` as UTF-8 and says how many bytes it took: all but
-    /// a character that may go on behind them, unless they are the `last`. Half
-    /// a character of UTF-16 is U+FFFD then. UTF-8 stays as it is, right or not.
+    /// Appends `raw` to `text` as UTF-8 and returns how many bytes it took: all except a character
+    /// that may continue after them, unless they are the `last`. Then half a character of UTF-16
+    /// is U+FFFD. UTF-8 stays as it is, valid or not.
     pub(super) fn decode(self, raw: &[u8], last: bool, text: &mut Vec<u8>) -> usize {
         match self {
             Self::Utf8 { .. } => {
@@ -180,8 +179,8 @@ fn goes_on(bytes: &[u8]) -> bool {
     str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }
 
-/// Whether bytes that are not UTF-8 were meant to be: they have more characters of it
-/// beyond ASCII than runs that are none. Text in another encoding has hardly any.
+/// Whether bytes that are not UTF-8 were meant to be: they have more of its characters beyond
+/// ASCII than invalid sequences. Text in another encoding has hardly any.
 pub(super) fn is_damaged_utf8(bytes: &[u8], whole: bool) -> bool {
     let (mut characters, mut runs) = (0_u64, 0_u64);
     let mut at = 0;
@@ -205,7 +204,7 @@ fn beyond_ascii(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|byte| **byte >= 0xc0).count() as u64
 }
 
-/// Whether bytes begin with the mark of UTF-16, whatever follows.
+/// Whether bytes begin with the mark of UTF-16, even if the rest is not UTF-16.
 pub(super) fn is_marked_utf16(head: &[u8]) -> bool {
     head.starts_with(MARK_LE) || head.starts_with(MARK_BE)
 }
@@ -236,7 +235,7 @@ fn push(text: &mut Vec<u8>, char: char) {
     text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
-/// Whether the bytes are UTF-8, but for a last character that goes on behind.
+/// Whether the bytes are UTF-8, except for a last character that is cut off.
 fn is_utf8(head: &[u8], whole: bool) -> bool {
     match str::from_utf8(head) {
         Ok(_) => true,
@@ -252,21 +251,25 @@ pub(super) fn holds_nul(bytes: &[u8]) -> bool {
 /// Whether a decoded text has what text does not have: a NUL, or too many control
 /// characters or halves of characters.
 pub(super) fn looks_binary(text: &[u8]) -> bool {
-    let controls = text.iter().filter(|byte| is_odd_control(**byte)).count();
     let replaced = "\u{fffd}".as_bytes();
     let halves = text.windows(replaced.len()).filter(|at| *at == replaced);
-    let odd = (controls + halves.count()) as u64;
-    holds_nul(text) || odd * CONTROLS > count_chars(text)
+    has_many_odd(text, halves.count())
 }
 
 /// As [`looks_binary`], where halves of characters are no sign of it.
 pub(super) fn has_many_controls(text: &[u8]) -> bool {
-    let controls = text.iter().filter(|byte| is_odd_control(**byte)).count() as u64;
-    holds_nul(text) || controls * CONTROLS > count_chars(text)
+    has_many_odd(text, 0)
 }
 
-/// Control characters but for BEL, BS, TAB, LF, VT, FF, CR and ESC, which
-/// terminals and printers were written to with.
+/// Whether a text has a NUL, or too many control characters and `others` like them.
+fn has_many_odd(text: &[u8], others: usize) -> bool {
+    let controls = text.iter().filter(|byte| is_odd_control(**byte)).count();
+    let odd = (controls + others) as u64;
+    holds_nul(text) || odd * CONTROLS > count_chars(text)
+}
+
+/// Control characters except BEL, BS, TAB, LF, VT, FF, CR and ESC, which texts for terminals and
+/// printers have.
 fn is_odd_control(byte: u8) -> bool {
     byte.is_ascii_control() && !matches!(byte, 0x07..=0x0d | 0x1b)
 }

@@ -33,8 +33,8 @@ const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC);
 
 impl Workspace {
-    /// Removes what has the name `path`. `IS_DIRECTORY` for a directory without
-    /// `recursive`. What was removed before a failure is gone.
+    /// Removes the file or directory `path`. `IS_DIRECTORY` for a directory without
+    /// `recursive`. Entries that were removed before a failure are gone.
     pub(crate) fn delete(
         &self,
         request: &DeleteRequest,

@@ -1,41 +1,20 @@
-//! Files and directories on their way out, a part at a time.
+//! Sends files and directories, a part at a time.
 //!
-//! A file is exactly as long as was announced, or it is an error: it may grow or
-//! shrink meanwhile, but nobody takes a half for the whole. It is not a picture of one
-//! moment: what is written to it meanwhile may be in it.
+//! A file has exactly the announced length, or the download fails: the file may shrink while it
+//! is sent, but no client treats a part as the whole. It is not a snapshot: bytes that are written
+//! to it during the download may be in it.
 
 use std::os::fd::OwnedFd;
 
-use bytes::Bytes;
 use casemate_protocol::download_part::Part;
 use casemate_protocol::failure::Code;
-use casemate_protocol::{DownloadPart, DownloadRequest, Failure, FailureExt as _, MAX_CHUNK};
+use casemate_protocol::{DownloadRequest, Failure, FailureExt as _, MAX_CHUNK};
 use rustix::fs::{Advice, fadvise, fstat};
-use tokio::sync::mpsc;
-use tonic::Status;
 
+use super::part_sender::PartSender;
 use super::path::RelativePath;
 use super::read::{READ, read_at};
 use super::{Cancel, Workspace, archive, failure, stat};
-
-/// Parts that wait for the connection to take them: the disk is ahead by 1 MiB.
-pub(crate) const PART_BUFFER: usize = 4;
-
-/// Where the parts go, from a thread that may wait.
-#[derive(Debug)]
-pub(crate) struct PartSender(pub(crate) mpsc::Sender<Result<DownloadPart, Status>>);
-
-impl PartSender {
-    pub(super) fn send(&self, part: Part) -> Result<(), Failure> {
-        let part = DownloadPart { part: Some(part) };
-        let gone = |_| Failure::new(Code::Cancelled, "the caller went away");
-        self.0.blocking_send(Ok(part)).map_err(gone)
-    }
-
-    pub(super) fn data(&self, data: impl Into<Bytes>) -> Result<(), Failure> {
-        self.send(Part::Data(data.into()))
-    }
-}
 
 impl Workspace {
     /// Sends what `path` is, then its content: of a file the bytes that were asked for,

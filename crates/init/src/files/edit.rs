@@ -1,43 +1,42 @@
-//! Editing a file: one text in it for another, the rest as it is to the byte.
+//! Edits a file: replaces one text in it, and keeps every other byte.
 //!
 //! ```text
-//!  read ──► find ─┬─ not there ───► closest: what was probably meant
+//!  read ──► find ─┬─ not there ───► closest: the text that was probably meant
 //!                 ├─ too often ───► the lines where it is
 //!                 └─ replace ─► temporary file ─► unchanged since? ─► rename
-//!                       └─► excerpt: what changed, as it is now
+//!                       └─► excerpt: the changed lines, as they are now
 //! ```
 //!
-//! What is searched and written are bytes, except in UTF-16 ([`text`]); only what is shown is
-//! made text of.
-//! A change by user code between the read and the rename is seen by the file's
-//! identity, size and times: the kernel counts those in ticks of some milliseconds,
-//! so one that leaves the size alone within the tick of the change before it is not.
+//! An edit searches and writes bytes, except in UTF-16 ([`text`]); only excerpts are decoded.
+//! A change by user code between the read and the rename shows in the file's identity, size or
+//! times. The kernel counts times in ticks of some milliseconds: a change that keeps the size
+//! and comes in the same tick as the one before it does not show.
 
 mod alike;
 mod closest;
+mod common;
 mod excerpt;
 mod find;
 mod text;
 
 use std::os::fd::OwnedFd;
 
-use casemate_protocol::failure::Code;
 use casemate_protocol::{
-    EditFileReply, EditFileRequest, Edited, Failure, FailureExt as _, MAX_EDIT, MAX_WRITE,
-    SeveralMatches, edit_file_reply::Result as Outcome,
+    EditFileReply, EditFileRequest, Edited, Failure, MAX_EDIT, MAX_WRITE, SeveralMatches,
+    edit_file_reply::Result as Outcome,
 };
 use rustix::fs::{Stat, fstat};
 use rustix::io::Errno;
 
+use self::common::too_large;
 use self::text::Text;
-use super::charset::{count_chars, prefix};
 use super::lease_wait::LeaseWait;
 use super::path::RelativePath;
 use super::read::{must_be_regular, read_at};
 use super::replaced::{Rights, must_be_unchanged, must_be_writable};
 use super::temporary::Temporary;
 use super::walk::{EntryLocation, MAX_LINKS, MissingDirectory};
-use super::{Cancel, Workspace, failure, invalid, lines, lock, size};
+use super::{Cancel, Workspace, failure, invalid, lock, size};
 
 impl Workspace {
     /// Replaces `old_text`, which must be there once, or every time it is there.
@@ -83,7 +82,7 @@ impl Workspace {
             let found = place.found.as_ref().ok_or(failure(Errno::NOENT))?;
             must_be_regular(found)?;
             must_be_writable(&place, found)?;
-            match lease_wait.open(&place, cancel)? {
+            match lease_wait.open(&place.dir, &place.name, cancel)? {
                 // A link by now: look again.
                 Err(Errno::LOOP) if links < MAX_LINKS => links += 1,
                 Ok(file) => return Original::read(place, &file, cancel),
@@ -102,6 +101,7 @@ impl Workspace {
         let Original {
             place,
             stat,
+            rights,
             mut text,
         } = original;
         let (old, new) = (&request.old_text, &request.new_text);
@@ -109,7 +109,6 @@ impl Workspace {
         let edited = find::replace(&content, old, new, count, cancel)?;
         drop(content);
         let file = text.file(&edited.content)?;
-        let rights = Rights::at(&place, &mut LeaseWait::with_a_file(), cancel)?;
         let temporary = Temporary::create(&place.dir)?;
         temporary.fill(&file, &rights, cancel)?;
         temporary.replace(&place.name, &self.commits, || {
@@ -139,16 +138,12 @@ fn check_bounds(request: &EditFileRequest) -> Result<(), Failure> {
     Ok(())
 }
 
-fn too_large() -> Failure {
-    let detail = format!("an edit's file has {MAX_EDIT} bytes at most, before and after");
-    Failure::new(Code::FileTooLarge, detail)
-}
-
 /// A file before its edit.
 struct Original {
     place: EntryLocation,
     /// From before it was read.
     stat: Stat,
+    rights: Rights,
     text: Text,
 }
 
@@ -163,30 +158,11 @@ impl Original {
         let content = read_at(file, 0, length, cancel)?;
         Ok(Self {
             place,
+            rights: Rights::of(file, &stat)?,
             stat,
             text: Text::of(content),
         })
     }
-}
-
-/// A line as text of `max` characters at most, with a mark where it is cut.
-fn shown(line: &[u8], max: u64) -> String {
-    let kept = prefix(line, max);
-    let mut text = String::from_utf8_lossy(&line[..kept]).into_owned();
-    if kept < line.len() {
-        text += &lines::mark(count_chars(&line[kept..]), super::source::LineEnd::File);
-    }
-    text
-}
-
-/// The lines of `bytes`, each with its end.
-fn lines_of(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.split_inclusive(|byte| *byte == b'\n')
-}
-
-/// The number of newlines in `bytes`.
-fn newlines(bytes: &[u8]) -> u64 {
-    memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
 #[cfg(test)]

@@ -37,8 +37,8 @@ impl Workspace {
         is_file.then(|| modified_ms(&stat))
     }
 
-    /// It is used now. Opens nothing that is there: whatever user code puts in its place
-    /// holds up nobody. On a full disk there may be none.
+    /// Notes that the workspace is used now. Opens no existing file, as user code could put one
+    /// in its place that blocks. On a full disk the note may be missing.
     pub(crate) fn note_use(&self) {
         let Ok(corner) = self.corner() else { return };
         let now = Timespec {

@@ -16,7 +16,6 @@ use rustix::io::Errno;
 
 use super::Cancel;
 use super::read::READ;
-use super::walk::EntryLocation;
 
 /// For one file: below the 30 s in which a call is answered.
 const FILE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,7 +27,7 @@ const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Between two tries.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What is left of the time.
+/// The time that is left to wait for leases.
 #[derive(Debug)]
 pub(super) struct LeaseWait(Duration);
 
@@ -43,18 +42,19 @@ impl LeaseWait {
         Self(ARCHIVE_TIMEOUT)
     }
 
-    /// Opens the file at a place for reading. The inner result is that of the system call.
+    /// Opens the file `name` for reading. The inner result is that of the system call.
     ///
     /// # Errors
     /// `BUSY` when the time is over.
     pub(super) fn open(
         &mut self,
-        place: &EntryLocation,
+        dir: &OwnedFd,
+        name: &[u8],
         cancel: &Cancel,
     ) -> Result<rustix::io::Result<OwnedFd>, Failure> {
         let flags = READ | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         loop {
-            match openat(&place.dir, &place.name, flags, Mode::empty()) {
+            match openat(dir, name, flags, Mode::empty()) {
                 Err(Errno::AGAIN) => self.wait(cancel)?,
                 opened => return Ok(opened),
             }
@@ -65,7 +65,7 @@ impl LeaseWait {
     pub(super) fn wait(&mut self, cancel: &Cancel) -> Result<(), Failure> {
         cancel.check()?;
         if self.0.is_zero() {
-            let detail = "a program holds a lease on it and does not let it go";
+            let detail = "a program holds a lease on it and does not release it";
             return Err(Failure::new(Code::Busy, detail));
         }
         let since = Instant::now();

@@ -5,19 +5,19 @@
 //! ```
 //!
 //! Invariants:
-//! - Kept in memory: one buffer and what is shown. A line that is not shown, or
-//!   the rest of one that is cut, goes by in the buffer.
-//! - A character is a Unicode scalar value. Whether what was taken for UTF-8 is
-//!   that is decided once, over all that is shown.
-//! - A line ends with "\n" or "\r\n", which is shown as it stands and is no part
-//!   of what `max_line_chars` counts. The last line need not have one.
+//! - One buffer and the shown lines are kept in memory. A line that is not shown, or the rest of
+//!   one that is cut, only passes through the buffer.
+//! - A character is a Unicode scalar value. Whether text that was decoded as UTF-8 is valid is
+//!   decided once, over all that is shown.
+//! - A line ends with "\n" or "\r\n", which is shown unchanged and which `max_line_chars` does
+//!   not count. The last line need not have one.
 
 use casemate_protocol::failure::Code;
 use casemate_protocol::{Failure, FailureExt as _};
 
 use super::budget::Budget;
 use super::charset::{count_chars, holds_nul, prefix};
-use super::source::{LineEnd, LineSource, SkippedLine};
+use super::source::{LineEnd, LineSource, ReadRejection, SkippedLine};
 
 /// What to show. Nothing of it may be 0.
 #[derive(Clone, Copy, Debug)]
@@ -46,20 +46,6 @@ pub(super) struct Page {
     pub(super) lines_seen: u64,
     pub(super) complete: bool,
     pub(super) lines_cut: u64,
-}
-
-/// Why nothing can be shown.
-#[derive(Debug)]
-pub(super) enum ReadRejection {
-    /// It was taken for UTF-8, and is not.
-    NotUtf8,
-    Failed(Failure),
-}
-
-impl From<Failure> for ReadRejection {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
 }
 
 /// Reads one page. The way to `start_line` has no bound but the file's end and
@@ -138,7 +124,7 @@ impl<'a> PageBuilder<'a> {
         }
     }
 
-    /// Shows the line that `source` stands at, if there is room for it.
+    /// Shows the line at which `source` is, if there is room for it.
     fn take_line(
         &mut self,
         source: &mut LineSource<'_>,
@@ -224,7 +210,7 @@ impl<'a> PageBuilder<'a> {
     }
 }
 
-/// What stands in a line for the characters that are not shown.
+/// The mark that replaces the characters of a line that are not shown.
 pub(super) fn mark(more: u64, end: LineEnd) -> String {
     let over = if end == LineEnd::Unknown { "over " } else { "" };
     let s = if more == 1 { "" } else { "s" };

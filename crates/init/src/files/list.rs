@@ -1,10 +1,9 @@
 //! Listing a directory, or a tree of them, page by page.
 //!
 //! Entries come in pre-order, each directory sorted by the bytes of its names,
-//! so a page can begin behind any path, also one that is gone by now: nothing
-//! is kept between pages. Only what is shown is looked at with a `stat`; the
-//! names of a directory are read whole for each page, because the kernel has
-//! them in no order.
+//! so a page can begin after any path, even one that is gone by now: nothing is kept between
+//! pages. Only entries that are shown get a `stat`; all names of a directory are read for each
+//! page, because the kernel does not sort them.
 //!
 //! ```text
 //!  list ──► tree ──► names, pattern    which names are wanted, in order

@@ -14,12 +14,12 @@ const BUFFER: usize = 32 * 1024;
 
 /// Which names of a directory are wanted.
 pub(super) struct NameQuery<'a> {
-    /// Only names behind this one.
+    /// Only names after this one.
     pub(super) after: Option<&'a [u8]>,
     pub(super) hidden: &'a [&'a [u8]],
     /// This many at most.
     pub(super) count: usize,
-    /// Only as many as have this length together, and one more.
+    /// Only names up to this total length, and one more.
     pub(super) bytes: usize,
     /// What each is longer than its name where it is shown.
     pub(super) prefix: usize,
@@ -28,7 +28,7 @@ pub(super) struct NameQuery<'a> {
 /// The first names, sorted by their bytes.
 pub(super) struct Names {
     pub(super) sorted: Vec<Vec<u8>>,
-    /// There are more behind them.
+    /// There are more after them.
     pub(super) more: bool,
 }
 

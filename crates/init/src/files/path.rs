@@ -17,7 +17,7 @@ const MAX_NAME: usize = 255;
 pub(super) struct RelativePath<'a>(&'a [u8]);
 
 impl<'a> RelativePath<'a> {
-    /// The server checked already; PID 1 trusts nobody.
+    /// The server has checked it already, but PID 1 does not rely on that.
     pub(super) fn parse(path: &'a (impl AsRef<[u8]> + ?Sized)) -> Result<Self, Failure> {
         let path = path.as_ref();
         if path.len() > MAX_PATH {

@@ -15,8 +15,8 @@
 //!
 //! globset reads the pattern and makes a regular expression of it. The expression
 //! is run by a lazy DFA, and not by globset's own matcher, for two reasons:
-//! - Time is linear in the path and memory is [`CACHE_BYTES_LIMIT`] at most, whatever the
-//!   pattern; globset's matcher may take 20 MiB, and PID 1 runs four at once.
+//! - Time is linear in the path and memory is [`CACHE_BYTES_LIMIT`] at most for any pattern;
+//!   globset's matcher may take 20 MiB, and PID 1 runs four at once.
 //! - The DFA knows when nothing that begins with a path can match: a directory
 //!   is entered only when something below may match.
 
@@ -85,8 +85,8 @@ impl Pattern {
         }))
     }
 
-    /// Whether it matches a path below what is listed. What has the path must be
-    /// a directory besides where [`Self::directories_only`] is set.
+    /// Whether it matches a path below the listed directory. If [`Self::directories_only`] is
+    /// set, the entry must also be a directory.
     pub(super) fn matches(&mut self, path: &[u8]) -> Result<bool, Failure> {
         let Some(state) = self.run(path)? else {
             return Ok(false);
@@ -104,7 +104,7 @@ impl Pattern {
         Ok(!below.map_err(other)?.is_dead())
     }
 
-    /// Where the DFA is behind `path`; none where nothing can match any more.
+    /// The state of the DFA after `path`; `None` if nothing can match any more.
     fn run(&mut self, path: &[u8]) -> Result<Option<LazyStateID>, Failure> {
         let Self { dfa, cache, .. } = self;
         let start = start::Config::new().anchored(Anchored::Yes);

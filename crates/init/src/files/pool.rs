@@ -21,7 +21,7 @@ const QUEUE_LIMIT: usize = 16;
 /// Stack of a file thread. The deepest use is a walk's path buffers, a few KiB.
 const STACK_BYTES: usize = 512 * 1024;
 
-/// Set when nobody waits for the work any more.
+/// Set when the caller no longer waits for the work.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cancel(Arc<AtomicBool>);
 

@@ -12,9 +12,9 @@ use rustix::io::{Errno, pread, retry_on_intr};
 
 use super::budget::Budget;
 use super::charset::{Charset, SNIFF_LIMIT, has_many_controls, is_mostly_damage, looks_binary};
-use super::lines::{Limits, Page, ReadRejection, not_text};
+use super::lines::{Limits, Page, not_text};
 use super::path::RelativePath;
-use super::source::LineSource;
+use super::source::{LineSource, ReadRejection};
 use super::stat::version;
 use super::{Cancel, Workspace, failure, invalid, lines, modified_ms, size};
 
@@ -95,7 +95,7 @@ impl Workspace {
     }
 }
 
-/// The failure of whatever else is at a path where a file is to be.
+/// Fails for anything that is not a regular file.
 pub(super) fn must_be_regular(stat: &Stat) -> Result<(), Failure> {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Ok(()),
@@ -113,8 +113,8 @@ fn charset(file: &OwnedFd, size: u64) -> Result<Charset, Failure> {
     Charset::of(&head[..read], read as u64 >= size).ok_or_else(|| not_text("binary"))
 }
 
-/// Reads a page. What begins as UTF-8 may go on otherwise: a page that is not
-/// is damaged UTF-8 or Latin-1, and says so, whatever the pages before and behind it are.
+/// Reads a page. A file that begins as UTF-8 may continue in another way: a page that is not
+/// UTF-8 is read, and marked, as damaged UTF-8 or Latin-1, independently of other pages.
 fn page_in(
     charset: Charset,
     read: impl Fn(Charset) -> Result<Page, ReadRejection>,

@@ -1,19 +1,19 @@
-//! The one rule for a file that is there and is changed: by an overwrite, an append, an
-//! edit, or an upload.
+//! The rules for changing an existing file: by an overwrite, an append, an edit, or the upload
+//! of one file.
 //!
-//! - A file that its mode or ACL keeps the user from writing is refused. It is the only
-//!   way to say "do not change this", and `chmod` takes it back.
+//! - A file that the user may not write by its mode or ACL is refused. This is the only way to
+//!   protect a file from a change, and `chmod` removes the protection.
 //! - A new file takes its place, whole or not at all, with its permission bits, `user.*`
 //!   attributes and ACL. Only an append to a file of one name is written in place.
-//! - A file of several names (hard links) is changed under this one alone: what is atomic
-//!   must be a new file, and an append is no exception. The others go on naming the old
-//!   file, as copies of whole trees by hard links expect, and the answer counts them.
+//! - A file of several names (hard links) is changed under the given name only: an atomic
+//!   change makes a new file, and so does an append. The other names keep the old file, as
+//!   programs that copy whole trees by hard links expect, and the answer counts them.
 
 use std::os::fd::OwnedFd;
 
 use casemate_protocol::failure::Code;
 use casemate_protocol::{Attribute, Failure, FailureExt as _};
-use rustix::fs::{Access, AtFlags, Mode, Stat, accessat, fchmod, fremovexattr, statat};
+use rustix::fs::{Access, AtFlags, Mode, Stat, accessat, fchmod, fremovexattr, fstat, statat};
 use rustix::io::Errno;
 
 use super::lease_wait::LeaseWait;
@@ -35,19 +35,19 @@ const ACCESS_ACL: &[u8] = b"system.posix_acl_access";
 pub(super) struct Rights {
     pub(super) mode: u32,
     attributes: Vec<Attribute>,
-    /// Whether there was one. What is new may inherit an ACL from its directory.
-    is_inherited: bool,
-    /// Names that the file has beside the one that is changed.
+    /// Whether there was a file, whose ACL the new one has in place of its directory's.
+    replaces: bool,
+    /// Names of the file besides the one that is changed.
     pub(super) other_names: u64,
 }
 
 impl Rights {
-    /// Of a file where there was none.
+    /// Of a file that did not exist before.
     pub(super) fn new() -> Self {
         Self {
             mode: NEW_MODE,
             attributes: Vec::new(),
-            is_inherited: false,
+            replaces: false,
             other_names: 0,
         }
     }
@@ -66,26 +66,40 @@ impl Rights {
         };
         must_be_regular(stat)?;
         must_be_writable(place, stat)?;
-        let attributes = match lease_wait.open(place, cancel)? {
-            Ok(file) => attributes::of(&file)?.carried,
-            // Nobody can read the attributes of a file that may be written and not read.
-            Err(Errno::ACCESS) => Vec::new(),
-            // Gone, or a link by now: what takes its place is new.
-            Err(Errno::NOENT | Errno::LOOP) => Vec::new(),
-            Err(errno) => return Err(failure(errno)),
-        };
-        Ok(Self {
+        match lease_wait.open(&place.dir, &place.name, cancel)? {
+            Ok(file) => {
+                // Its mode may have changed since the walk.
+                let stat = fstat(&file).map_err(failure)?;
+                must_be_regular(&stat)?;
+                Self::of(&file, &stat)
+            }
+            // The attributes of a file that its user may write but not read cannot be read;
+            // and one that is gone, or a link by now, has none.
+            Err(Errno::ACCESS | Errno::NOENT | Errno::LOOP) => {
+                Ok(Self::replacing(stat, Vec::new()))
+            }
+            Err(errno) => Err(failure(errno)),
+        }
+    }
+
+    /// Of an open file, whose `stat` this is.
+    pub(super) fn of(file: &OwnedFd, stat: &Stat) -> Result<Self, Failure> {
+        Ok(Self::replacing(stat, attributes::of(file)?.carried))
+    }
+
+    fn replacing(stat: &Stat, attributes: Vec<Attribute>) -> Self {
+        Self {
             mode: stat.st_mode & KEPT_MODE,
             attributes,
-            is_inherited: true,
+            replaces: true,
             other_names: other_names(stat),
-        })
+        }
     }
 
     /// Gives them to the file that takes its place.
     pub(super) fn give(&self, file: &OwnedFd) -> Result<(), Failure> {
-        if self.is_inherited {
-            // The one of its directory. An error: there is none.
+        if self.replaces {
+            // The ACL that it inherited from its directory. An error: it has inherited none.
             let _ = fremovexattr(file, ACCESS_ACL);
         }
         attributes::set(file, &self.attributes)?;
@@ -94,7 +108,7 @@ impl Rights {
     }
 }
 
-/// Names that a file has beside the one that is changed.
+/// Names of a file besides the one that is changed.
 pub(super) fn other_names(stat: &Stat) -> u64 {
     #[expect(clippy::useless_conversion, reason = "not on every architecture")]
     u64::from(stat.st_nlink).saturating_sub(1)
@@ -108,7 +122,7 @@ pub(super) fn must_be_writable(place: &EntryLocation, stat: &Stat) -> Result<(),
             let detail = format!("the file is not writable (mode {mode:04o})");
             Err(Failure::new(Code::PermissionDenied, detail))
         }
-        // What is gone by now is in nobody's way.
+        // A file that is gone by now need not be writable.
         Ok(()) | Err(Errno::NOENT | Errno::LOOP) => Ok(()),
         Err(errno) => Err(failure(errno)),
     }
@@ -127,7 +141,7 @@ pub(super) fn must_be_unchanged(place: &EntryLocation, before: &Stat) -> Result<
     match statat(&place.dir, &place.name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(now) if identity(&now) == identity(before) => Ok(()),
         Ok(_) | Err(Errno::NOENT) => {
-            let detail = "the file changed while it was edited";
+            let detail = "another program changed the file at the same time";
             Err(Failure::new(Code::Changed, detail))
         }
         Err(errno) => Err(failure(errno)),

@@ -40,7 +40,7 @@ impl Workspace {
             }
             let found = Walk::new(self, path).run(MissingDirectory::Fails, cancel)?;
             match found.open(flags) {
-                // A link now, a moment ago it was none: look again.
+                // It is a link now and was not before: look again.
                 Err(Errno::LOOP) if links < MAX_LINKS => links += 1,
                 Err(Errno::AGAIN) => lease_wait.wait(cancel)?,
                 opened => return opened.map_err(failure),

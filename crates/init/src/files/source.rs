@@ -1,8 +1,8 @@
-//! A text file as UTF-8 that goes by in one buffer, line by line: taken, skipped
-//! or counted.
+//! Reads a text file as UTF-8 through one buffer, line by line: lines are taken, skipped or
+//! counted.
 //!
-//! Characters are counted by their first byte: whether what is said to be UTF-8
-//! is that is for whoever keeps it to decide.
+//! Characters are counted by their first byte: the code that keeps a text decides whether it is
+//! valid UTF-8.
 
 use std::ops::Range;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -15,11 +15,24 @@ use rustix::io::{Errno, pread, retry_on_intr};
 
 use super::budget::Budget;
 use super::charset::{Charset, count_chars, prefix};
-use super::lines::ReadRejection;
 use super::{Cancel, failure};
 
 /// Longest UTF-8 character, in bytes.
 const LONGEST_CHAR: u64 = 4;
+
+/// Why nothing can be shown.
+#[derive(Debug)]
+pub(super) enum ReadRejection {
+    /// It was read as UTF-8, and is not.
+    NotUtf8,
+    Failed(Failure),
+}
+
+impl From<Failure> for ReadRejection {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
 
 /// How a line ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,7 +60,7 @@ pub(super) struct LineSource<'a> {
     offset: u64,
     size: u64,
     raw: Vec<u8>,
-    /// What was `raw`, as UTF-8: at most twice as much.
+    /// The bytes of `raw` as UTF-8: at most twice as many.
     buffer: Vec<u8>,
     unread: Range<usize>,
     cancel: &'a Cancel,
@@ -90,7 +103,7 @@ impl<'a> LineSource<'a> {
         let read = retry_on_intr(|| pread(self.file, &mut *raw, self.offset)).map_err(failure)?;
         let raw = &raw[..read];
         self.buffer.clear();
-        // What is not taken is read again, with what follows it.
+        // The bytes that are not taken are read again, with the next ones.
         let mut taken = self.charset.decode(raw, read == left, &mut self.buffer);
         if taken == 0 {
             // Nothing follows: the file was cut off.
@@ -145,7 +158,7 @@ impl<'a> LineSource<'a> {
             let more = bytes < line.len();
             let ended = !more && newline.is_some();
             self.consume(bytes + usize::from(ended));
-            // Bytes that continue a character for ever are none.
+            // An endless run of continuation bytes is not a character.
             if (text.len() - start) as u64 > max.saturating_mul(LONGEST_CHAR) {
                 return Err(ReadRejection::NotUtf8);
             }
@@ -215,8 +228,8 @@ impl<'a> LineSource<'a> {
         Ok(skipped)
     }
 
-    /// Counts the lines that are left, and says whether these are all. `open`:
-    /// it stands in the middle of one.
+    /// Counts the remaining lines, and says whether these are all. `open`: it is in the middle
+    /// of one.
     pub(super) fn count_lines(
         &mut self,
         mut open: bool,

@@ -1,4 +1,4 @@
-//! What is at a path, in a few words.
+//! The kind and size of the entry at a path.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 

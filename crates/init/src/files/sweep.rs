@@ -1,11 +1,11 @@
-//! The temporary files that a killed PID 1 left behind, taken away by the next.
+//! Removes the temporary files of a PID 1 that was killed.
 //!
-//! Only a regular file whose name is one that [`super::temporary`] makes, and that
-//! nobody wrote to for [`TEMPORARY_AGE_LIMIT`]: another container on the same workspace may be
-//! writing one now. Such names are ours, also where the user made the file.
+//! It removes only regular files with a name that [`super::temporary`] makes and without a write
+//! for [`TEMPORARY_AGE_LIMIT`]: another container on the same workspace may be writing one now.
+//! Such names are Casemate's, even if the user made the file.
 //!
-//! It is a courtesy, so it is bounded in time and count and says nothing of what
-//! it could not do; what is left is for the next PID 1.
+//! It is a courtesy: it is bounded in time and count, and reports no errors. The next PID 1
+//! removes the rest.
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -26,7 +26,7 @@ const SWEEP_TIMEOUT: Duration = Duration::from_secs(1);
 /// Entries looked at.
 const ENTRY_LIMIT: usize = 100_000;
 
-/// Levels of directories, each of which is open meanwhile.
+/// Levels of directories, all of which are open at once.
 const DEPTH_LIMIT: usize = 64;
 
 /// Buffer of each of them for what one getdents64 answers: 256 KiB in all.
@@ -38,7 +38,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC);
 
 impl Workspace {
-    /// Removes what was left behind. Returns how many files it removed.
+    /// Removes those files. Returns how many it removed.
     pub(crate) fn sweep(&self, cancel: &Cancel) -> usize {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let stale = now.unwrap_or_default().saturating_sub(TEMPORARY_AGE_LIMIT);
@@ -60,7 +60,7 @@ impl Workspace {
 struct Sweep<'a> {
     cancel: &'a Cancel,
     until: Instant,
-    /// Milliseconds since the epoch; what was changed since then stays.
+    /// Milliseconds since the epoch; files that were changed since then stay.
     before_ms: i64,
     /// How many more may be looked at.
     entries: usize,

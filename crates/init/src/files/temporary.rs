@@ -1,4 +1,4 @@
-//! A file that nobody has seen yet, on its way to a name.
+//! A file with a temporary name, before it gets its own.
 //!
 //! ```text
 //!  create ─► fill ─► fsync ─┬─► replace: rename over what has the name
@@ -6,7 +6,7 @@
 //!     └──────── dropped before that: unlinked, nothing has changed
 //! ```
 //!
-//! A killed PID 1 leaves it behind; [`super::sweep`] takes it away later.
+//! If PID 1 is killed, it stays; [`super::sweep`] removes it later.
 
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
@@ -43,7 +43,7 @@ pub(super) struct Temporary<'a> {
 }
 
 impl<'a> Temporary<'a> {
-    /// An empty one beside the file that it is to become.
+    /// An empty file in the directory of its final name.
     pub(super) fn create(dir: &'a OwnedFd) -> Result<Self, Failure> {
         let flags = OFlags::WRONLY
             | OFlags::CREATE
@@ -99,8 +99,8 @@ impl<'a> Temporary<'a> {
         &self.file
     }
 
-    /// Becomes the file `name`, in place of what has that name. Neither is it synced
-    /// nor its directory: whoever does this for many files syncs once.
+    /// Becomes the file `name`, in place of an existing one. Neither the file nor its directory is
+    /// synced: a caller that does this for many files syncs once.
     pub(super) fn take_place(mut self, name: &[u8]) -> Result<(), Failure> {
         renameat(self.dir, &self.name, self.dir, name).map_err(failure)?;
         self.named = true;
@@ -153,8 +153,7 @@ impl Drop for Temporary<'_> {
     }
 }
 
-/// Makes a new name last. Opened before the commit, after which nothing but the
-/// disk may fail.
+/// Makes a new name durable. Opened before the commit: after it only the disk may fail.
 struct DirectorySync(Option<OwnedFd>);
 
 impl DirectorySync {
@@ -177,8 +176,8 @@ impl DirectorySync {
     }
 }
 
-/// What was written is there, and may be lost when the machine goes down now. Not
-/// the failure of `errno`: that would say that nothing was changed.
+/// The file was written, but may be lost if the machine goes down now. Not the failure of
+/// `errno`: that would say that nothing was changed.
 pub(super) fn not_synced(errno: Errno) -> Failure {
     let detail = format!("it was written, but the disk did not confirm it ({errno})");
     Failure::new(Code::Other, detail)

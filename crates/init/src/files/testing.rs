@@ -20,7 +20,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::{Cancel, Workspace};
 
-/// What nobody may read or change: the content of `outside/secret`.
+/// The content of `outside/secret`, which no file call may read or change.
 pub(super) const CANARY: &str = "a secret outside the workspace\n";
 
 /// `<temporary directory>/{workspace,outside}`, gone when dropped.
@@ -203,7 +203,7 @@ impl Sandbox {
 pub(super) fn deep(top: &Path, names: &[&[u8]]) -> Vec<OwnedFd> {
     let mut descriptors = getrlimit(Resource::Nofile);
     descriptors.current = descriptors.maximum;
-    setrlimit(Resource::Nofile, descriptors).expect("as many as may be");
+    setrlimit(Resource::Nofile, descriptors).expect("the maximum");
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let top = openat(CWD, top, flags, Mode::empty()).expect("the top");
     deep_from(&top, names)
@@ -292,4 +292,35 @@ pub(super) fn without_privilege(test: impl FnOnce() + Send) {
         });
         unprivileged.join().expect("test");
     });
+}
+
+/// A POSIX ACL with an entry for another group (acl(5); `include/uapi/linux/posix_acl_xattr.h`).
+pub(super) fn acl(group: u16) -> Vec<u8> {
+    let mut value = 2_u32.to_le_bytes().to_vec();
+    let nobody = u32::MAX;
+    for (tag, bits, id) in [
+        (0x01, 7, nobody),
+        (0x04, 5, nobody),
+        (0x08, group, 4242),
+        (0x10, 7, nobody),
+        (0x20, 0, nobody),
+    ] {
+        value.extend_from_slice(&u16::to_le_bytes(tag));
+        value.extend_from_slice(&u16::to_le_bytes(bits));
+        value.extend_from_slice(&u32::to_le_bytes(id));
+    }
+    value
+}
+
+/// Runs `work` without any capability: root is then an owner like any other.
+pub(super) fn as_owner<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let work = scope.spawn(|| {
+            let mut sets = rustix::thread::capabilities(None).expect("read");
+            sets.effective = rustix::thread::CapabilitySet::empty();
+            rustix::thread::set_capabilities(None, sets).expect("set");
+            work()
+        });
+        work.join().expect("no panic")
+    })
 }

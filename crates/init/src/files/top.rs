@@ -1,8 +1,8 @@
 //! The top of the workspace, which its owner must be able to enter.
 //!
-//! `chmod -R 644 .` takes that away: no command can begin there, no file be reached, and the
-//! next container finds what it cannot open. PID 1 runs as the owner and gives the rights
-//! back, whoever took them; below the top they are the user's own affair.
+//! After `chmod -R 644 .` no command can begin there, no file can be reached, and the next
+//! container cannot open it. PID 1 runs as the owner and restores the rights at the top. Below
+//! it, it leaves them as the user set them.
 
 use std::path::Path;
 
@@ -28,9 +28,9 @@ pub(super) fn open_up(top: &Path) {
 }
 
 impl Workspace {
-    /// Gives the owner the rights at the top without which nothing works. Says whether they
-    /// were missing and are there now: what has failed may be tried again. Costs one `fstat`
-    /// where nothing is missing.
+    /// Gives the owner the rights at the top without which nothing works. Returns whether they
+    /// were missing and are there now: then a failed call may be tried again. Costs one `fstat`
+    /// if nothing is missing.
     pub(crate) fn unlock(&self) -> bool {
         match fstat(&self.root) {
             Ok(stat) if stat.st_mode & NEEDED != NEEDED => give_back(&self.place, stat.st_mode),

@@ -1,56 +1,59 @@
-//! A tar archive on its way into a directory, entry by entry, as it comes.
+//! Unpacks a tar archive into a directory, entry by entry, while it is received.
 //!
-//! Nothing of an archive is trusted:
-//! - No path is absolute or has `..`. Below the directory no link is followed, whether
-//!   the archive brings it or it is there ([`tree`]): so it stays beneath.
-//! - A symbolic link is stored as it is, wherever it leads: the user could make the same one
-//!   with `ln -s`, and every path through it is resolved beneath when it is used. A hard link
-//!   may be to nothing but a file in the directory. Devices and FIFOs are refused; modes lose
-//!   all but the 9 bits.
-//! - [`ENTRY_LIMIT`] entries; sizes by the request's limit, as the headers claim them, before
-//!   anything is written; the headers of one entry by [`HEADERS`].
-//! - What says where data belongs is understood, or is an error ([`records`], [`sparse`]).
+//! An archive is not trusted:
+//! - No path is absolute or has `..`. Below the directory no link is followed, neither one of the
+//!   archive nor an existing one ([`tree`]): so everything stays beneath the directory.
+//! - A symbolic link is stored with any target: the user could make the same one with `ln -s`, and
+//!   every path through it is resolved beneath when it is used. A hard link may only be to a file
+//!   in the directory. Devices and FIFOs are refused; of a mode the 9 permission bits are kept.
+//! - The number of entries is limited; sizes by the request's limit, as the headers claim them,
+//!   before anything is written; the headers of one entry by [`HEADERS`].
+//! - A record that says where data belongs is understood, or is an error ([`records`], [`sparse`]).
 //!
-//! An archive of a backup is made again exactly as it says ([`exact`]).
+//! The archive of a backup is restored exactly ([`exact`]); [`policy`] has the differences.
 //!
-//! Every file comes whole or not at all, in place of what has its name. An archive does
-//! not: it is unpacked as it comes, for there may be no room to hold it first. What was
-//! stored before an error stays; the error names its entry and says how many were. It is on
-//! the disk when the call is answered.
+//! Each file is replaced whole or not at all. The archive as a whole is not: it is unpacked while
+//! it is received, as there may be no room to store it first. Entries that were stored before an
+//! error stay; the error names its entry and counts them. All are on the disk when the call is
+//! answered.
 
+mod bad_archive;
 mod exact;
 mod link_target;
+mod modified_time;
+mod policy;
 mod reader;
 mod records;
 mod source;
 mod sparse;
+mod sparse_records;
 mod tree;
 
-use casemate_protocol::backup::{self, HEADERS};
+use casemate_protocol::backup::HEADERS;
 use casemate_protocol::failure::Code;
-use casemate_protocol::{Attribute, Failure, FailureExt as _, UploadBegin, UploadDone};
+use casemate_protocol::{Failure, UploadBegin, UploadDone};
 use rustix::fs::OFlags;
 use tar::EntryType;
 
-use self::exact::ModifiedTime;
+use self::bad_archive::{after, bad};
+use self::exact::EntryMetadata;
+use self::modified_time::ModifiedTime;
+use self::policy::Policy;
 use self::reader::{Entry, Reader};
 use self::source::ArchiveSource;
 use self::sparse::Layout;
 use self::tree::{EntryPath, Tree};
-use super::archive::{named, shown};
+use super::archive::named;
 use super::path::RelativePath;
 use super::temporary::Temporary;
 use super::upload::{Content, SPACE_CHECK_INTERVAL, Transfer, must_be_free, too_large};
 use super::{Workspace, attributes, failure};
 
-/// Entries of one archive, other than a backup's.
-const ENTRY_LIMIT: u64 = 100_000;
-
 /// Written at a time.
 const BUFFER: usize = 64 * 1024;
 
 impl Workspace {
-    /// Unpacks `content` into the directory, which is made where there is none.
+    /// Unpacks `content` into the directory, which is made if it does not exist.
     pub(super) fn unpack(
         &self,
         path: RelativePath<'_>,
@@ -71,15 +74,16 @@ impl Workspace {
             must_be_free(&self.directory(parent, transfer.cancel)?, name)?;
         }
         let top = self.directory(path, transfer.cancel)?;
-        if begin.exact {
+        let policy = Policy::of(begin.exact);
+        if policy.clears_home {
             exact::clear_home(&top);
         }
         (transfer.ready)()?;
         let mut unpacking = Unpacking {
-            tree: Tree::new(top, begin.exact),
+            tree: Tree::new(top, policy),
             transfer,
             limit: begin.limit,
-            exact: begin.exact,
+            policy,
             claimed: 0,
             looked: 0,
             done: UploadDone {
@@ -103,23 +107,13 @@ struct Unpacking<'a> {
     tree: Tree,
     transfer: &'a Transfer<'a>,
     limit: u64,
-    /// It is a backup.
-    exact: bool,
+    policy: &'static Policy,
     /// Bytes that the headers claimed until now.
     claimed: u64,
-    /// Bytes after which it was last looked at the disk's free space.
+    /// Bytes since the last check of the disk's free space.
     looked: u64,
     done: UploadDone,
     buffer: Vec<u8>,
-}
-
-/// What an entry has beside its content.
-struct Kept {
-    /// Permission bits.
-    mode: u32,
-    modified: ModifiedTime,
-    /// A backup's.
-    attributes: Vec<Attribute>,
 }
 
 impl Unpacking<'_> {
@@ -153,21 +147,16 @@ impl Unpacking<'_> {
         source: &ArchiveSource,
     ) -> Result<(), Failure> {
         self.transfer.cancel.check()?;
-        let most = if self.exact {
-            backup::ENTRIES
-        } else {
-            ENTRY_LIMIT
-        };
+        let most = self.policy.max_entries;
         if self.done.entries >= most {
             return Err(bad(format!("more than {most} entries")));
         }
-        let bits = if self.exact { 0o7777 } else { 0o777 };
         let mode = entry.header.mode();
-        let mode = mode.map_err(|error| bad(error.to_string()))? & bits;
-        let kept = Kept {
+        let mode = mode.map_err(|error| bad(error.to_string()))? & self.policy.mode_bits;
+        let kept = EntryMetadata {
             mode,
             modified: self.modified(entry)?,
-            attributes: match self.exact {
+            attributes: match self.policy.keeps_metadata {
                 true => exact::attributes(&mut entry.records)?,
                 false => Vec::new(),
             },
@@ -190,19 +179,21 @@ impl Unpacking<'_> {
         }
     }
 
-    /// What has no data; where it has some, that is passed over.
+    /// An entry without data; if it has some, the data is skipped.
     fn no_file(
         &mut self,
         kind: EntryType,
         entry: &Entry,
         path: &EntryPath<'_>,
-        kept: Kept,
+        kept: EntryMetadata,
     ) -> Result<(), Failure> {
         match kind {
-            EntryType::Directory if self.exact => self.tree.exact_directory(path, kept),
+            EntryType::Directory if self.policy.keeps_metadata => {
+                self.tree.exact_directory(path, kept)
+            }
             EntryType::Directory => self.tree.directory(path, kept.mode),
             EntryType::Symlink => {
-                let time = self.exact.then_some(kept.modified);
+                let time = self.policy.keeps_metadata.then_some(kept.modified);
                 self.tree.symlink(path, &entry.target, time)
             }
             EntryType::Link => {
@@ -216,9 +207,9 @@ impl Unpacking<'_> {
         }
     }
 
-    /// In a user's archive to the second: that is what the header has.
+    /// To the second for an upload: the header has no more.
     fn modified(&self, entry: &Entry) -> Result<ModifiedTime, Failure> {
-        let of_records = match self.exact {
+        let of_records = match self.policy.keeps_metadata {
             true => entry.records.modified()?,
             false => None,
         };
@@ -239,7 +230,7 @@ impl Unpacking<'_> {
         layout: &Layout,
         reader: &mut Reader<'_>,
         path: &EntryPath<'_>,
-        kept: &Kept,
+        kept: &EntryMetadata,
     ) -> Result<(), Failure> {
         let (dir, name) = self.tree.place(path)?;
         let file = Temporary::create(dir)?;
@@ -274,22 +265,6 @@ impl Unpacking<'_> {
         self.done.attributes_lost += lost;
         self.done.size += layout.size;
         Ok(())
-    }
-}
-
-fn bad(detail: impl Into<String>) -> Failure {
-    Failure::new(Code::BadArchive, detail.into())
-}
-
-/// Where the archive is spoilt between two entries.
-fn after(last: Option<&[u8]>, failure: Failure) -> Failure {
-    let place = match last {
-        Some(last) => format!("after {}", shown(last)),
-        None => "before the first entry".to_owned(),
-    };
-    Failure {
-        detail: format!("{place}: {}", failure.detail),
-        ..failure
     }
 }
 

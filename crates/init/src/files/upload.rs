@@ -31,7 +31,7 @@ pub(super) const SPACE_CHECK_INTERVAL: u64 = 16 * 1024 * 1024;
 /// of life, then has this much to do.
 const SYNC_INTERVAL: u64 = 64 * 1024 * 1024;
 
-/// What an upload needs beside its content.
+/// The parts of an upload besides its content.
 pub(crate) struct Transfer<'a> {
     /// Whether there is room on the disk.
     pub(crate) room: &'a dyn Fn() -> Result<(), Failure>,

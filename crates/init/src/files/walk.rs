@@ -1,11 +1,9 @@
-//! The way along a path without the kernel's resolver: one component after the
-//! other.
+//! Follows a path without the kernel's resolver, one component after the other.
 //!
 //! Invariants:
-//! - The kernel is given nothing but single names, never `..`, with O_NOFOLLOW,
-//!   from a descriptor that was reached in the same way from the root. So a walk
-//!   stays beneath, whatever is exchanged under it: by construction, not by a
-//!   check that could come too early.
+//! - The kernel is given single names only, never `..`, with O_NOFOLLOW, from a descriptor that
+//!   was reached in the same way from the root. So a walk stays beneath the root by construction,
+//!   and not by a check that could come too early, even if user code exchanges directories.
 //! - A walk follows [`MAX_LINKS`] links and holds [`OPEN_DIRECTORY_LIMIT`] descriptors at most.
 
 use std::collections::VecDeque;
@@ -35,7 +33,7 @@ const DIRECTORY_MODE: u32 = 0o755;
 pub(super) struct EntryLocation {
     pub(super) dir: OwnedFd,
     pub(super) name: Vec<u8>,
-    /// What was there when it was looked at; never a link.
+    /// The entry's `stat` when the walk reached it, `None` for a missing one; never a link.
     pub(super) found: Option<Stat>,
 }
 

@@ -1,4 +1,4 @@
-//! Writing a file: whole or not at all.
+//! Writes a file whole or not at all.
 //!
 //! | mode | what is there already | how |
 //! |---|---|---|
@@ -6,12 +6,12 @@
 //! | create_new | stays: `EXISTS` | the same, renamed only where nothing has the name |
 //! | append | grows at its end | one write with O_APPEND; taken back when it does not fit |
 //! | append of text | is UTF-16 with a mark | the text becomes UTF-16 |
-//! | append | has other names (hard links) | a copy with the addition, as for an overwrite |
+//! | append | has other names (hard links), up to 8 MiB | a copy with the addition, as for an overwrite |
 //!
-//! It is the file that is replaced or grows: a link to it stays a link. What the new file
-//! has of the old, and which may not be written: [`mod@super::replaced`]. What is appended
-//! to a file that is not there is as whole as one that is created. Only a kill in the
-//! middle of an append to an existing file of one name can leave a part of it.
+//! The file itself is replaced or grows: a link to it stays a link. [`mod@super::replaced`] says
+//! what the new file keeps of the old, and which files may not be written. An append to a missing
+//! file creates it whole. Only a kill in the middle of an append to an existing file of one name
+//! can leave a part of the addition.
 
 mod encoded;
 
@@ -19,7 +19,9 @@ use std::os::fd::OwnedFd;
 
 use casemate_protocol::failure::Code;
 use casemate_protocol::write_file_request::Mode as WriteMode;
-use casemate_protocol::{Failure, FailureExt as _, MAX_WRITE, WriteFileReply, WriteFileRequest};
+use casemate_protocol::{
+    Failure, FailureExt as _, MAX_EDIT, MAX_WRITE, WriteFileReply, WriteFileRequest,
+};
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, fchmod, fstat, fsync, ftruncate, openat, statat};
 use rustix::io::{Errno, retry_on_intr, write};
 
@@ -56,7 +58,7 @@ impl Workspace {
         if path.is_root() {
             return Err(failure(Errno::ISDIR));
         }
-        // Not the getter: it takes a mode that is not known for an overwrite.
+        // Not the getter: it treats an unknown mode as an overwrite.
         match WriteMode::try_from(request.mode) {
             Ok(WriteMode::Overwrite) => self.overwrite(path, request, cancel),
             Ok(WriteMode::Append) => self.append(path, request, cancel),
@@ -72,7 +74,8 @@ impl Workspace {
         cancel: &Cancel,
     ) -> Result<WriteFileReply, Failure> {
         let place = self.place(path, MissingDirectory::IsMade, cancel)?;
-        let rights = rights(&place, request, &mut LeaseWait::with_a_file(), cancel)?;
+        let mut rights = Rights::at(&place, &mut LeaseWait::with_a_file(), cancel)?;
+        rights.mode = mode_for(rights.mode, request.executable);
         let temporary = Temporary::create(&place.dir)?;
         temporary.fill(&request.content, &rights, cancel)?;
         // The last moment at which it can be given up.
@@ -85,7 +88,7 @@ impl Workspace {
         })
     }
 
-    /// What has the name counts, also a link that leads nowhere, as with O_EXCL.
+    /// Any entry with the name counts, even a dangling link, as with O_EXCL.
     fn create_new(
         &self,
         path: RelativePath<'_>,
@@ -114,7 +117,7 @@ impl Workspace {
             let place = self.place(path, MissingDirectory::IsMade, cancel)?;
             let Some(found) = &place.found else {
                 match make_new(&place.dir, &place.name, request, cancel) {
-                    // It came meanwhile: then it grows.
+                    // Another program has just made it: then it grows.
                     Err(failure) if failure.code() == Code::Exists => {
                         tries += 1;
                         continue;
@@ -124,9 +127,10 @@ impl Workspace {
             };
             must_be_regular(found)?;
             must_be_writable(&place, found)?;
-            let request = &encoded::as_in(&place, request, &mut lease_wait, cancel)?;
+            let content = &encoded::as_in(&place, request, &mut lease_wait, cancel)?;
+            let executable = request.executable;
             if other_names(found) > 0 {
-                match self.split(&place, request, &mut lease_wait, cancel) {
+                match self.split(&place, content, executable, &mut lease_wait, cancel) {
                     Err(failure) if failure.code() == Code::Changed && tries < MAX_LINKS => {
                         tries += 1;
                         continue;
@@ -138,26 +142,37 @@ impl Workspace {
                 // Gone, or a link by now: look again.
                 Err(Errno::NOENT | Errno::LOOP) => tries += 1,
                 Err(Errno::AGAIN) => lease_wait.wait(cancel)?,
-                Ok(file) => return self.grow(&file, request, cancel),
+                Ok(file) => return self.grow(&file, content, executable, cancel),
                 Err(errno) => return Err(failure(errno)),
             }
         }
         Err(failure(Errno::LOOP))
     }
 
-    /// The file under this name becomes one with the addition; its other names keep the old
-    /// one. `CHANGED` when it was changed meanwhile.
+    /// Replaces the file under this name with a copy that has the addition; its other names
+    /// keep the old file. `CHANGED` when it changed during the copy, `FILE_TOO_LARGE` above
+    /// [`MAX_EDIT`].
     fn split(
         &self,
         place: &EntryLocation,
-        request: &WriteFileRequest,
+        content: &[u8],
+        executable: bool,
         lease_wait: &mut LeaseWait,
         cancel: &Cancel,
     ) -> Result<WriteFileReply, Failure> {
-        let rights = rights(place, request, lease_wait, cancel)?;
-        let old = lease_wait.open(place, cancel)?.map_err(failure)?;
+        let old = lease_wait.open(&place.dir, &place.name, cancel)?;
+        let old = old.map_err(failure)?;
         let before = fstat(&old).map_err(failure)?;
         must_be_regular(&before)?;
+        if size(&before) > MAX_EDIT as u64 {
+            let detail = format!(
+                "an append to a file with several names copies it, and copies {MAX_EDIT} bytes \
+                 at most"
+            );
+            return Err(Failure::new(Code::FileTooLarge, detail));
+        }
+        let mut rights = Rights::of(&old, &before)?;
+        rights.mode = mode_for(rights.mode, executable);
         let temporary = Temporary::create(&place.dir)?;
         let mut copied = 0;
         loop {
@@ -168,13 +183,13 @@ impl Workspace {
             temporary.write(&data, cancel)?;
             copied += data.len() as u64;
         }
-        temporary.fill(&request.content, &rights, cancel)?;
+        temporary.fill(content, &rights, cancel)?;
         temporary.replace(&place.name, &self.commits, || {
             cancel.check()?;
             must_be_unchanged(place, &before)
         })?;
         Ok(WriteFileReply {
-            size: copied + request.content.len() as u64,
+            size: copied + content.len() as u64,
             created: false,
             other_names: rights.other_names,
         })
@@ -183,16 +198,19 @@ impl Workspace {
     fn grow(
         &self,
         file: &OwnedFd,
-        request: &WriteFileRequest,
+        content: &[u8],
+        executable: bool,
         cancel: &Cancel,
     ) -> Result<WriteFileReply, Failure> {
-        // No other of our appends comes between the write and its taking back.
+        // No other append of PID 1 comes between the write and its undoing.
         let alone = lock(&self.commits);
         let stat = fstat(file).map_err(failure)?;
         must_be_regular(&stat)?;
         cancel.check()?;
-        set_executable(file, &stat, request)?;
-        write_whole(file, &request.content, size(&stat))?;
+        if executable {
+            set_executable(file, &stat)?;
+        }
+        write_whole(file, content, size(&stat))?;
         let after = fstat(file).map_err(not_synced)?;
         drop(alone);
         retry_on_intr(|| fsync(file)).map_err(not_synced)?;
@@ -204,7 +222,7 @@ impl Workspace {
     }
 }
 
-/// A file where there is none.
+/// Makes a file that does not exist.
 fn make_new(
     dir: &OwnedFd,
     name: &[u8],
@@ -213,7 +231,7 @@ fn make_new(
 ) -> Result<WriteFileReply, Failure> {
     let temporary = Temporary::create(dir)?;
     let mut rights = Rights::new();
-    rights.mode = mode_for(rights.mode, request);
+    rights.mode = mode_for(rights.mode, request.executable);
     temporary.fill(&request.content, &rights, cancel)?;
     cancel.check()?;
     temporary.put_new(name)?;
@@ -224,30 +242,18 @@ fn make_new(
     })
 }
 
-/// What the file at the place becomes.
-fn rights(
-    place: &EntryLocation,
-    request: &WriteFileRequest,
-    lease_wait: &mut LeaseWait,
-    cancel: &Cancel,
-) -> Result<Rights, Failure> {
-    let mut rights = Rights::at(place, lease_wait, cancel)?;
-    rights.mode = mode_for(rights.mode, request);
-    Ok(rights)
-}
-
-/// With the executable bits where it may be read, if that is asked for.
-fn mode_for(mode: u32, request: &WriteFileRequest) -> u32 {
-    if request.executable {
+/// The mode, for an executable file with an executable bit for each that allows to read.
+fn mode_for(mode: u32, executable: bool) -> u32 {
+    if executable {
         mode | (mode & 0o444) >> 2
     } else {
         mode
     }
 }
 
-fn set_executable(file: &OwnedFd, stat: &Stat, request: &WriteFileRequest) -> Result<(), Failure> {
+fn set_executable(file: &OwnedFd, stat: &Stat) -> Result<(), Failure> {
     let mode = stat.st_mode & KEPT_MODE;
-    let wanted = mode_for(mode, request);
+    let wanted = mode_for(mode, true);
     if wanted == mode {
         return Ok(());
     }
@@ -266,8 +272,8 @@ fn write_whole(file: &OwnedFd, content: &[u8], before: u64) -> Result<(), Failur
     Ok(())
 }
 
-/// What is left of an append that failed after `done` bytes: nothing, unless user
-/// code appended in the same moment.
+/// Removes the `done` bytes of an append that failed, unless user code appended in the same
+/// moment.
 fn take_back(file: &OwnedFd, done: usize, before: u64, errno: Errno) -> Failure {
     let only_ours = fstat(file).is_ok_and(|stat| size(&stat) == before + done as u64);
     if done == 0 || only_ours && ftruncate(file, before).is_ok() {

@@ -1,5 +1,5 @@
-//! Commands whose streams are their caller's: `casemate exec`. They are commands as any other, run
-//! by the same supervisors and ended in the same way, with these differences:
+//! Attached commands, whose streams are their caller's: `casemate exec`. They run under the same
+//! supervisors as other commands and end in the same way, with these differences:
 //!
 //! | | with a result | attached |
 //! |---|---|---|
@@ -27,17 +27,17 @@ use super::bounds::check_attached;
 use super::caller::{Caller, Outputs, message};
 use super::command::{Command, outcome};
 use super::commands::Commands;
-use crate::supervisor::ExecState;
+use crate::procfs::ExecState;
 use crate::{procfs, tree};
 
 /// Messages that wait for the connection: 128 KiB.
 const OUTPUT_BUFFER: usize = 2;
 
-/// How long a signal waits for the command's process to be the command. One that comes earlier
-/// would meet nobody who could handle it.
+/// How long a signal waits until the command's process has become the command, which may have a
+/// handler for it.
 const STARTING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Between two looks at whether it is.
+/// Between two checks whether it has.
 const STARTING_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The signals that a caller may pass on.
@@ -51,7 +51,7 @@ const PASSED_ON: [Signal; 6] = [
 ];
 
 impl Commands {
-    /// Accepts a command whose standard input is what follows in `input`, and starts it.
+    /// Accepts a command whose standard input is the rest of `input`, and starts it.
     ///
     /// # Errors
     /// As [`Self::start`]; `INVALID` also for an id that is known.
@@ -65,7 +65,7 @@ impl Commands {
             return Err(Failure::new(Code::Invalid, "the id is another command's"));
         }
         let (output, outputs) = mpsc::channel(OUTPUT_BUFFER);
-        // The channel has room. Should the command not be accepted, nobody sees it.
+        // The channel has room. If the command is not accepted, the message is dropped with it.
         let accepted = message(Output::Accepted(Accepted {}));
         let _ = output.try_send(Ok(accepted));
         let caller = Caller::new(input, output.clone());
@@ -76,7 +76,7 @@ impl Commands {
     }
 }
 
-/// Tells the outcome, or ends the command when the caller is gone.
+/// Sends the outcome, or ends the command when the caller is gone.
 async fn tell(command: Arc<Command>, output: Outputs) {
     let mut finished = command.watch();
     let outcome = tokio::select! {
@@ -95,11 +95,11 @@ async fn tell(command: Arc<Command>, output: Outputs) {
 /// terminal would send it to.
 ///
 /// # Errors
-/// `INVALID`: it is none that may be passed on.
+/// `INVALID`: this signal may not be passed on.
 pub async fn signal(command: &Command, number: i32) -> Result<(), Failure> {
     let signal = PASSED_ON.into_iter().find(|of| of.as_raw() == number);
     let signal =
-        signal.ok_or_else(|| Failure::new(Code::Invalid, "no signal that is passed on"))?;
+        signal.ok_or_else(|| Failure::new(Code::Invalid, "this signal is not passed on"))?;
     let end = Instant::now() + STARTING_TIMEOUT;
     while !command.is_finished() && !has_become_itself(command) && Instant::now() < end {
         sleep(STARTING_INTERVAL).await;
@@ -107,7 +107,7 @@ pub async fn signal(command: &Command, number: i32) -> Result<(), Failure> {
     let (Some(supervisor), Some(main)) = (command.supervisor(), command.main()) else {
         return Ok(());
     };
-    // Below its own supervisor: the group's id may be another's when the command is over.
+    // Only below its supervisor: the group's id may belong to another when the command is over.
     for process in tree::descendants(supervisor).iter().flatten() {
         if process.pid == main || process.group == Some(main) {
             tree::signal(process, signal);

@@ -1,39 +1,37 @@
-//! What a command left running when it ended. It was asked for, so it lives on,
-//! and keeps the sandbox, until `background_ttl` after the user's last call, or
-//! until it leaves no room for the next command.
+//! Background processes: those that a command left running when it ended. The user may rely on
+//! them, so they run on, and keep the sandbox, until `background_ttl` after the user's last call,
+//! or until they leave no room for the next command.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::cgroup;
-use super::commands::Commands;
-use super::lifecycle::{ActivityGuard, Lifecycle};
+use super::cgroup::Cgroup;
+use super::lifecycle::Lifecycle;
 use super::process::Process;
 use crate::tree;
 
-/// Between two looks at how many processes there are.
+/// Between two counts of the processes.
 const PROCESS_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Processes of one tree in the background: a development server has a dozen, a
 /// fork bomb has them all.
 const TREE_PROCESS_LIMIT: usize = 64;
 
-/// Keeps the sandbox while something of `process` is left, and ends that when
-/// its time is over.
-pub async fn keep(mut process: Process, commands: Arc<Commands>, busy: ActivityGuard) {
+/// Waits for a reason to end the processes that are left of `process`; `None`: they ended by
+/// themselves. `room` resolves when another command needs room.
+pub async fn reason_to_end(
+    process: &mut Process,
+    lifecycle: &Lifecycle,
+    cgroup: Cgroup,
+    ttl: Duration,
+    room: impl Future<Output = ()>,
+) -> Option<&'static str> {
     let supervisor = process.supervisor;
-    let why = tokio::select! {
-        () = process.emptied() => return,
-        () = expired(&commands.lifecycle, commands.background_ttl) => "no call came for long",
-        () = commands.wants_room() => "a command needed room for its processes",
-        () = crowding(supervisor) => "it had too many processes",
-    };
-    commands.end_tree(&mut process, None).await;
-    commands.notice(format!(
-        "what a command had left in the background was ended: {why}"
-    ));
-    drop(busy);
-    commands.end_if_stuck();
+    tokio::select! {
+        () = process.emptied() => None,
+        () = expired(lifecycle, ttl) => Some("no call came for a long time"),
+        () = room => Some("a command needed room for its processes"),
+        () = crowding(supervisor, cgroup) => Some("it had too many processes"),
+    }
 }
 
 /// Resolves when no call came for `ttl`.
@@ -47,11 +45,11 @@ async fn expired(lifecycle: &Lifecycle, ttl: Duration) {
     }
 }
 
-/// Resolves when the tree below `supervisor` takes the room of the others.
-async fn crowding(supervisor: rustix::process::Pid) {
+/// Resolves when the tree below `supervisor` leaves no room for others.
+async fn crowding(supervisor: rustix::process::Pid, cgroup: Cgroup) {
     loop {
         tokio::time::sleep(PROCESS_CHECK_INTERVAL).await;
-        if cgroup::is_crowded()
+        if cgroup.is_crowded()
             && tree::descendants(supervisor).is_ok_and(|tree| tree.len() > TREE_PROCESS_LIMIT)
         {
             return;

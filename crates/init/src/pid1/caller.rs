@@ -1,15 +1,13 @@
-//! The caller of a command that has its streams itself: what it sends is the command's standard
-//! input, and the output is sent to it as it was read.
+//! The caller of an attached command: its messages are the command's standard input, and the
+//! output is sent to it as it is read.
 //!
 //! ```text
 //!  caller ─► stream ─► feed ─► pipe ─► command ─► pipe ─► give ─► output (2) ─► caller
 //! ```
 //!
-//! Nothing here holds more than one message in each direction: where one side does not read, the
-//! other waits, back to the command's own `write` or to what the caller reads from.
+//! Four messages of output (256 KiB) and one of input are held at most. If one side does not
+//! read, the other waits: the command in its `write`, or the caller before it reads more input.
 
-use std::convert::Infallible;
-use std::future::pending;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -21,9 +19,9 @@ use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
-use super::command::Stream;
+use crate::capture::Stream;
 
-/// What is on its way to a caller.
+/// Sends messages to a caller.
 pub type Outputs = mpsc::Sender<Result<RunOutput, Status>>;
 
 /// A message of the command's output.
@@ -33,16 +31,20 @@ pub fn message(output: Output) -> RunOutput {
     }
 }
 
+/// A chunk that is too large, or a second start.
+#[derive(Debug, PartialEq, Eq)]
+pub struct InvalidInput;
+
 /// The other end of a command's streams.
 #[derive(Debug)]
 pub struct Caller {
     input: tokio::sync::Mutex<Streaming<RunInput>>,
-    /// `None`: the outcome is next, and what is written now goes nowhere.
+    /// `None`: the outcome is next, and later output is dropped.
     output: Mutex<Option<Outputs>>,
 }
 
 impl Caller {
-    /// `input` is what follows the command's start.
+    /// `input` is the rest of the stream, after the command's start.
     pub fn new(input: Streaming<RunInput>, output: Outputs) -> Self {
         Self {
             input: tokio::sync::Mutex::new(input),
@@ -54,12 +56,12 @@ impl Caller {
         self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it is still told of output.
+    /// Whether output is still sent to it.
     pub fn listens(&self) -> bool {
         self.output().is_some()
     }
 
-    /// Sends output, and waits until there is room for more.
+    /// Sends output, and waits until there is room for it.
     pub async fn give(&self, stream: Stream, bytes: Bytes) {
         let output = self.output().clone();
         if let Some(output) = output {
@@ -67,7 +69,7 @@ impl Caller {
                 Stream::Stdout => Output::Stdout(bytes),
                 Stream::Stderr => Output::Stderr(bytes),
             };
-            // An error: the caller is gone, and the command ends for that.
+            // An error: the caller is gone, and the command is ended for that reason.
             let _ = output.send(Ok(message(part))).await;
         }
     }
@@ -77,9 +79,13 @@ impl Caller {
         self.output().take();
     }
 
-    /// Writes what comes into the command's standard input, and closes that at its end alone:
-    /// a command whose caller broke off must not take what it has for all of it.
-    pub async fn feed(&self, stdin: &mut Option<pipe::Sender>) -> Infallible {
+    /// Writes the caller's input into the command's standard input, and closes that only at the
+    /// end of the input: after a caller that broke off, the command must not treat what it has
+    /// as all of it.
+    ///
+    /// # Errors
+    /// The caller sent what no caller may send.
+    pub async fn feed(&self, stdin: &mut Option<pipe::Sender>) -> Result<(), InvalidInput> {
         let mut input = self.input.lock().await;
         while let Some(pipe) = stdin {
             let part = input.message().await.ok().flatten();
@@ -90,9 +96,13 @@ impl Caller {
                     }
                 }
                 Some(Input::StdinEnd(_)) => *stdin = None,
-                _ => break,
+                Some(Input::Stdin(_) | Input::Start(_)) => return Err(InvalidInput),
+                None => break,
             }
         }
-        pending().await
+        Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

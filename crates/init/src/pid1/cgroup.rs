@@ -1,46 +1,74 @@
-//! What the container's cgroup counts. Each file is at one of two places: that of
-//! version 2, then that of version 1 (cgroups(7)).
+//! The counters of the container's cgroup. Each file is at one of two places: that of version 2,
+//! or that of version 1 (cgroups(7)).
 
-use std::sync::LazyLock;
+/// Its files that exist.
+#[derive(Clone, Copy, Debug)]
+pub struct Cgroup {
+    memory_events: Option<&'static str>,
+    pids: Option<&'static str>,
+    pids_limit: Option<&'static str>,
+    memory: Option<&'static str>,
+    memory_stat: Option<&'static str>,
+    cpu: Option<&'static str>,
+}
 
-static MEMORY_EVENTS: LazyLock<Option<&str>> = LazyLock::new(|| {
-    present([
-        "/sys/fs/cgroup/memory.events",
-        "/sys/fs/cgroup/memory/memory.oom_control",
-    ])
-});
+impl Cgroup {
+    /// Looks for the files.
+    pub fn find() -> Self {
+        Self {
+            memory_events: present([
+                "/sys/fs/cgroup/memory.events",
+                "/sys/fs/cgroup/memory/memory.oom_control",
+            ]),
+            pids: present([
+                "/sys/fs/cgroup/pids.current",
+                "/sys/fs/cgroup/pids/pids.current",
+            ]),
+            pids_limit: present(["/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"]),
+            memory: present([
+                "/sys/fs/cgroup/memory.current",
+                "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+            ]),
+            memory_stat: present([
+                "/sys/fs/cgroup/memory.stat",
+                "/sys/fs/cgroup/memory/memory.stat",
+            ]),
+            // Version 2 counts microseconds in one of several lines, version 1 nanoseconds.
+            cpu: present([
+                "/sys/fs/cgroup/cpu.stat",
+                "/sys/fs/cgroup/cpuacct/cpuacct.usage",
+            ]),
+        }
+    }
 
-static PIDS: LazyLock<Option<&str>> = LazyLock::new(|| {
-    present([
-        "/sys/fs/cgroup/pids.current",
-        "/sys/fs/cgroup/pids/pids.current",
-    ])
-});
+    /// How often the kernel killed for memory; 0 if it is not counted.
+    pub fn oom_kills(&self) -> u64 {
+        let events = read(self.memory_events);
+        events.and_then(|text| parse(&text)).unwrap_or(0)
+    }
 
-static PIDS_LIMIT: LazyLock<Option<&str>> =
-    LazyLock::new(|| present(["/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"]));
+    /// Whether more than half of the allowed processes exist.
+    pub fn is_crowded(&self) -> bool {
+        match (number(self.pids), number(self.pids_limit)) {
+            (Some(now), Some(limit)) => now > limit / 2,
+            _ => false,
+        }
+    }
 
-static MEMORY: LazyLock<Option<&str>> = LazyLock::new(|| {
-    present([
-        "/sys/fs/cgroup/memory.current",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-    ])
-});
+    /// Bytes charged to the container without its page cache, which the kernel reclaims before an
+    /// allocation fails; 0 if they are not counted. Files in `/tmp` are memory. (`docker stats`
+    /// leaves out only the inactive half of the cache.)
+    pub fn memory(&self) -> u64 {
+        let cache = read(self.memory_stat).map_or(0, |text| page_cache(&text));
+        number(self.memory).unwrap_or(0).saturating_sub(cache)
+    }
 
-static MEMORY_STAT: LazyLock<Option<&str>> = LazyLock::new(|| {
-    present([
-        "/sys/fs/cgroup/memory.stat",
-        "/sys/fs/cgroup/memory/memory.stat",
-    ])
-});
-
-/// Version 2 counts microseconds in one of several lines, version 1 nanoseconds.
-static CPU: LazyLock<Option<&str>> = LazyLock::new(|| {
-    present([
-        "/sys/fs/cgroup/cpu.stat",
-        "/sys/fs/cgroup/cpuacct/cpuacct.usage",
-    ])
-});
+    /// CPU time of all that ran in the container, in milliseconds; 0 if it is not counted.
+    pub fn cpu_ms(&self) -> u64 {
+        let usage = read(self.cpu);
+        usage.and_then(|text| milliseconds(&text)).unwrap_or(0)
+    }
+}
 
 fn present(files: [&'static str; 2]) -> Option<&'static str> {
     files
@@ -50,29 +78,6 @@ fn present(files: [&'static str; 2]) -> Option<&'static str> {
 
 fn read(file: Option<&str>) -> Option<String> {
     std::fs::read_to_string(file?).ok()
-}
-
-/// How often the kernel killed for memory; 0 where nothing counts it.
-pub fn oom_kills() -> u64 {
-    read(*MEMORY_EVENTS)
-        .and_then(|text| parse(&text))
-        .unwrap_or(0)
-}
-
-/// Whether more than half of the processes that there may be are there.
-pub fn is_crowded() -> bool {
-    match (number(*PIDS), number(*PIDS_LIMIT)) {
-        (Some(now), Some(limit)) => now > limit / 2,
-        _ => false,
-    }
-}
-
-/// Bytes charged to the container without its page cache, which the kernel takes back before
-/// anything fails; 0 where nothing counts them. What is in `/tmp` is memory. (`docker stats`
-/// leaves out the inactive half of the cache alone.)
-pub fn memory() -> u64 {
-    let cache = read(*MEMORY_STAT).map_or(0, |text| page_cache(&text));
-    number(*MEMORY).unwrap_or(0).saturating_sub(cache)
 }
 
 /// Version 1 has the cgroup's own pages under these names too, and with `total_` those below
@@ -87,11 +92,6 @@ fn page_cache(text: &str) -> u64 {
     both(["total_active_file", "total_inactive_file"])
         .or_else(|| both(["active_file", "inactive_file"]))
         .unwrap_or(0)
-}
-
-/// CPU time of all that ran in the container, in milliseconds; 0 where nothing counts it.
-pub fn cpu_ms() -> u64 {
-    read(*CPU).and_then(|text| milliseconds(&text)).unwrap_or(0)
 }
 
 fn milliseconds(text: &str) -> Option<u64> {

@@ -21,10 +21,10 @@ use tokio::time::Instant;
 use super::caller::Caller;
 use super::spill::Spill;
 use super::supervisors::Input;
-use crate::capture::{self, Capture};
+use crate::capture::{self, Capture, Stream};
 
-/// How long a command is kept that nobody watches: a server that lost its
-/// connection is back sooner, one that died never is.
+/// How long a command runs on without a watcher: a server that lost its connection is back
+/// sooner, and one that died does not come back.
 const UNWATCHED_GRACE: Duration = Duration::from_secs(10);
 
 /// A command that PID 1 accepted.
@@ -32,7 +32,7 @@ const UNWATCHED_GRACE: Duration = Duration::from_secs(10);
 pub struct Command {
     /// Chosen by the server.
     pub id: String,
-    /// Of the client's request that it is for; empty: none.
+    /// Tag of the client's request; empty: none.
     tag: Bytes,
     /// Its raw output, where a result cannot show it all.
     pub spill: Spill,
@@ -43,7 +43,7 @@ pub struct Command {
     /// Whether its outcome reached a watcher.
     pub delivered: AtomicBool,
     killed: Notify,
-    /// Who has its streams; `None`: nobody, and its output is kept for its result.
+    /// The attached caller; `None`: the output is kept for the result.
     caller: Option<Caller>,
     /// Its caller was told that it still runs.
     detached: AtomicBool,
@@ -63,21 +63,12 @@ struct Streams {
     newest: Stream,
 }
 
-/// One of a command's two output streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
 /// Why a command did not end by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interruption {
-    /// Its deadline.
+    /// By its deadline.
     Deadline,
-    /// Kill, or nobody watches it.
+    /// By Kill, or because it has no watcher.
     Cancelled,
 }
 
@@ -113,13 +104,13 @@ impl Command {
         Self { tag, ..self }
     }
 
-    /// The same, with its streams given to `caller`.
+    /// The same, attached to `caller`.
     pub fn with_caller(self, caller: Caller) -> Self {
         let caller = Some(caller);
         Self { caller, ..self }
     }
 
-    /// Who has its streams.
+    /// The caller that it is attached to.
     pub fn caller(&self) -> Option<&Caller> {
         self.caller.as_ref()
     }
@@ -132,12 +123,14 @@ impl Command {
         }
     }
 
-    /// Writes what its caller sends into its standard input.
+    /// Writes the caller's input into its standard input. Ends the command if that is invalid.
     pub async fn feed(&self, stdin: &mut Option<pipe::Sender>) -> Infallible {
-        match &self.caller {
-            Some(caller) => caller.feed(stdin).await,
-            None => std::future::pending().await,
+        if let Some(caller) = &self.caller
+            && caller.feed(stdin).await.is_err()
+        {
+            self.kill();
         }
+        std::future::pending().await
     }
 
     /// Whether that request may still end it: its caller was not told that it runs on.
@@ -153,9 +146,13 @@ impl Command {
     pub fn push(&self, stream: Stream, bytes: &[u8]) {
         let mut streams = self.streams();
         streams.newest = stream;
-        match stream {
-            Stream::Stdout => streams.stdout.push(bytes),
-            Stream::Stderr => streams.stderr.push(bytes),
+        let capture = match stream {
+            Stream::Stdout => &mut streams.stdout,
+            Stream::Stderr => &mut streams.stderr,
+        };
+        match self.caller {
+            Some(_) => capture.count(bytes),
+            None => capture.push(bytes),
         }
     }
 
@@ -187,7 +184,7 @@ impl Command {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The output as the result shows it. What was kept for it is given back.
+    /// The output as the result shows it. The memory that kept it is freed.
     pub fn cut(&self) -> (Captured, Captured) {
         let mut streams = self.streams();
         let cut = capture::cut(&streams.stdout, &streams.stderr, self.chars);
@@ -202,7 +199,7 @@ impl Command {
         self.finished.subscribe()
     }
 
-    /// The outcome is known.
+    /// Sets the outcome.
     pub fn finish(&self, finished: Finished) {
         self.finished.send_replace(Some(Arc::new(finished)));
     }
@@ -217,17 +214,17 @@ impl Command {
         self.finished.borrow().as_deref().cloned()
     }
 
-    /// From now on it lives on unwatched.
+    /// From now on it runs without a watcher.
     pub fn detach(&self) {
         self.detached.store(true, Ordering::Relaxed);
     }
 
-    /// Asks for its end.
+    /// Ends it.
     pub fn kill(&self) {
         self.killed.notify_one();
     }
 
-    /// It runs below this process.
+    /// Notes the supervisor that it runs below.
     pub fn placed(&self, supervisor: Pid) {
         let pid = supervisor.as_raw_nonzero().get();
         self.supervisor.store(pid, Ordering::Relaxed);
@@ -238,7 +235,7 @@ impl Command {
         Pid::from_raw(self.supervisor.load(Ordering::Relaxed))
     }
 
-    /// Its own process is this one.
+    /// Notes its own process.
     pub fn runs_as(&self, main: Option<Pid>) {
         let pid = main.map_or(0, |pid| pid.as_raw_nonzero().get());
         self.main.store(pid, Ordering::Relaxed);
@@ -259,7 +256,7 @@ impl Command {
         self.doomed.load(Ordering::Relaxed)
     }
 
-    /// Resolves when the command is to be interrupted.
+    /// Resolves when the command must be interrupted.
     pub async fn interrupted(&self, deadline: Duration) -> Interruption {
         tokio::select! {
             () = tokio::time::sleep(deadline) => Interruption::Deadline,
@@ -268,7 +265,7 @@ impl Command {
         }
     }
 
-    /// Resolves when nobody has watched for the grace; never once detached.
+    /// Resolves after [`UNWATCHED_GRACE`] without a watcher; never for a detached command.
     async fn unwatched(&self) {
         loop {
             self.finished.closed().await;

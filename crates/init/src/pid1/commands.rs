@@ -8,10 +8,10 @@ use casemate_protocol::{
 };
 use tokio::sync::Notify;
 
-use super::background;
+use super::background::reason_to_end;
 use super::bounds::{MAX_OUTPUT_CHARS, check};
-use super::cgroup::oom_kills;
-use super::command::{Command, Interruption, Stream};
+use super::cgroup::Cgroup;
+use super::command::{Command, Interruption};
 use super::ending::{Ending, end_tree};
 use super::lifecycle::{ActivityGuard, Lifecycle};
 use super::outcome::{CommandEnd, not_started};
@@ -20,41 +20,43 @@ use super::process::Process;
 use super::shell::Shell;
 use super::supervisors::Supervisors;
 use super::table::Table;
+use crate::capture::Stream;
 use crate::files::{Pool, Workspace};
 use crate::procfs;
 use crate::supervisor::{ExitDetails, RunRequest};
 use crate::tree;
 
-/// How long what runs in the background gets to make room: TERM's grace and some
-/// passes of killing.
+/// How long background processes have to make room: TERM's grace and some passes of killing.
 const EVICTION_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Notices that wait for a result. They say the same from some number on.
+/// Notices that wait for a result. More of them would only repeat.
 const MAX_NOTICES: usize = 8;
 
 /// The commands of this PID 1.
 #[derive(Debug)]
 pub struct Commands {
-    pub(super) lifecycle: Arc<Lifecycle>,
-    pub(super) background_ttl: Duration,
+    lifecycle: Arc<Lifecycle>,
+    background_ttl: Duration,
+    cgroup: Cgroup,
     supervisors: Supervisors,
     shell: Shell,
     workspace: Arc<Workspace>,
     pool: Arc<Pool>,
     table: Mutex<Table>,
-    /// Those that exited and left something running.
+    /// Commands that exited and left processes running.
     background: Mutex<Vec<Arc<Command>>>,
-    /// Told with the next result.
+    /// Sent with the next result.
     notices: Mutex<Vec<String>>,
-    /// What runs in the background is to make room.
+    /// Notified when background processes must make room.
     room: Notify,
     pipes: Arc<Pipes>,
 }
 
 impl Commands {
-    /// None yet.
+    /// Without any command.
     pub fn new(
         lifecycle: Arc<Lifecycle>,
+        cgroup: Cgroup,
         supervisors: Supervisors,
         shell: Shell,
         workspace: Arc<Workspace>,
@@ -64,6 +66,7 @@ impl Commands {
         Self {
             lifecycle,
             background_ttl,
+            cgroup,
             supervisors,
             shell,
             pipes: Arc::new(Pipes::new(pool.clone())),
@@ -147,7 +150,7 @@ impl Commands {
         background.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What runs, oldest first, and how many processes each has.
+    /// The running commands, oldest first, and how many processes each has.
     pub fn listed(&self) -> Vec<RunningCommand> {
         let seen = procfs::processes().ok();
         let size = |root| seen.as_ref().map_or(1, |all| tree::size_in(all, root));
@@ -175,10 +178,9 @@ impl Commands {
                     drop(busy);
                 } else {
                     self.background().push(command.clone());
-                    let kept = background::keep(process, self.clone(), busy);
                     let (this, command) = (self.clone(), command.clone());
                     tokio::spawn(async move {
-                        kept.await;
+                        this.keep(process, busy).await;
                         this.background()
                             .retain(|kept| !Arc::ptr_eq(kept, &command));
                     });
@@ -187,6 +189,10 @@ impl Commands {
             }
             Err(failure) => not_started(failure),
         };
+        if let Some(caller) = command.caller() {
+            // It may not have started at all.
+            caller.leave();
+        }
         command.finish(finished);
         self.table().finished(&command.id);
         self.end_if_stuck();
@@ -197,48 +203,18 @@ impl Commands {
         command: &Arc<Command>,
         request: &StartRequest,
     ) -> Result<(Finished, Process), Failure> {
-        let oom_before = oom_kills();
+        let oom_before = self.cgroup.oom_kills();
         let resort = self.supervisors.reaper().resort();
         let resorts_before = resort.taken();
-        let order = self.shell.order(request)?;
-        let attached = command.caller().is_some();
-        let deadline = match request.timeout_ms {
-            0 if attached => Duration::MAX,
-            milliseconds => Duration::from_millis(milliseconds),
-        };
-        if attached {
-            // Now, as a second attempt would lack the standard input that the first had.
-            self.workspace.unlock();
-        }
-        let ran = match self.attempt(command, &order, deadline).await {
-            Err(failure) if failure.code() == Code::TooManyProcesses => {
-                // What runs in the background makes room, once.
-                self.room.notify_waiters();
-                tokio::time::sleep(EVICTION_TIMEOUT).await;
-                self.attempt(command, &order, deadline).await
-            }
-            // Its own user had locked the workspace's top.
-            Err(failure)
-                if failure.code() == Code::BadCwd && !attached && self.workspace.unlock() =>
-            {
-                self.attempt(command, &order, deadline).await
-            }
-            ran => ran,
-        };
-        let (process, ended, interruption) = ran?;
+        let (process, ended, interruption) = self.run_order(command, request).await?;
         let hit = resort.taken() > resorts_before && !process.is_orphaned();
         let end = CommandEnd {
             ended,
             interruption,
             doomed: command.is_doomed() || hit,
-            oom_kills: oom_kills().saturating_sub(oom_before),
+            oom_kills: self.cgroup.oom_kills().saturating_sub(oom_before),
         };
-        let survivors = match resort.stuck() {
-            0 if process.is_empty() => 0,
-            0 => process.root().map_or(0, tree::size),
-            // What outlives the last resort has lost its supervisor.
-            stuck => stuck,
-        };
+        let survivors = self.survivors(&process);
         let (stdout, stderr) = command.cut();
         let is_whole = |it: &Captured| it.omitted == 0 && it.overwritten == 0;
         let shown_whole = is_whole(&stdout) && is_whole(&stderr);
@@ -254,14 +230,57 @@ impl Commands {
             survivors,
             oom_kills: u32::try_from(end.oom_kills).unwrap_or(u32::MAX),
             failure: None,
-            notices: if attached {
-                Vec::new()
-            } else {
-                self.take_notices()
+            // Those of an attached command would be lost.
+            notices: match command.caller() {
+                Some(_) => Vec::new(),
+                None => self.take_notices(),
             },
             output_path: command.spill.path(),
         };
         Ok((finished, process))
+    }
+
+    /// Runs the command, and runs it once more after a failure to start that can be remedied.
+    async fn run_order(
+        self: &Arc<Self>,
+        command: &Arc<Command>,
+        request: &StartRequest,
+    ) -> Result<(Process, ExitDetails, Option<Interruption>), Failure> {
+        let order = self.shell.order(request)?;
+        let attached = command.caller().is_some();
+        let deadline = match request.timeout_ms {
+            0 if attached => Duration::MAX,
+            milliseconds => Duration::from_millis(milliseconds),
+        };
+        if attached {
+            // Now, as a second attempt would not have the standard input of the first.
+            self.workspace.unlock();
+        }
+        match self.attempt(command, &order, deadline).await {
+            Err(failure) if failure.code() == Code::TooManyProcesses => {
+                // Background processes make room, once.
+                self.room.notify_waiters();
+                tokio::time::sleep(EVICTION_TIMEOUT).await;
+                self.attempt(command, &order, deadline).await
+            }
+            // Its own user had locked the workspace's top.
+            Err(failure)
+                if failure.code() == Code::BadCwd && !attached && self.workspace.unlock() =>
+            {
+                self.attempt(command, &order, deadline).await
+            }
+            ran => ran,
+        }
+    }
+
+    /// How many processes of a command that ended still run.
+    fn survivors(&self, process: &Process) -> u32 {
+        match self.supervisors.reaper().resort().stuck() {
+            0 if process.is_empty() => 0,
+            0 => process.root().map_or(0, tree::size),
+            // Processes that outlive the last resort have lost their supervisor.
+            stuck => stuck,
+        }
     }
 
     /// Runs the order to its end, or to its interruption, with all its output.
@@ -297,31 +316,46 @@ impl Commands {
             }
         };
         command.runs_as(None);
-        // Not before: what is being ended does not read to an end that was none.
+        // Not before: a command that is being ended must not see an end of input that was not sent.
         drop(stdin);
-        self.pipes.drain(&mut process, command, readers).await;
+        let guards = self.pipes.drain(&mut process, command, readers).await;
         let ended = match interruption {
+            // After an error there may be another attempt: its output has the same caller.
             None => process.verdict().await?,
             Some(_) => process.ended_after_kill().await,
         };
+        if let Some(caller) = command.caller() {
+            caller.leave();
+        }
+        drop(guards);
         Ok((process, ended, interruption))
     }
 
-    /// After the outcomes are told: a container that cannot be emptied is of no use.
-    pub(super) fn end_if_stuck(&self) {
+    /// After the outcomes are sent: a container with processes that cannot be ended is of no use.
+    fn end_if_stuck(&self) {
         let stuck = self.supervisors.reaper().resort().stuck() > 0;
         if stuck && self.table().running().next().is_none() {
             self.lifecycle.end(exit::STUCK);
         }
     }
 
-    /// Resolves when what runs in the background is to make room.
-    pub(super) async fn wants_room(&self) {
-        self.room.notified().await;
+    /// Keeps the sandbox while processes of `process` are left, and ends them when there is a
+    /// reason to.
+    async fn keep(&self, mut process: Process, busy: ActivityGuard) {
+        let room = self.room.notified();
+        let (lifecycle, ttl) = (&self.lifecycle, self.background_ttl);
+        let why = reason_to_end(&mut process, lifecycle, self.cgroup, ttl, room).await;
+        let Some(why) = why else { return };
+        self.end_tree(&mut process, None).await;
+        self.notice(format!(
+            "processes that a command left in the background were ended: {why}"
+        ));
+        drop(busy);
+        self.end_if_stuck();
     }
 
-    /// Tells this with the next result.
-    pub(super) fn notice(&self, notice: String) {
+    /// Sends this with the next result.
+    fn notice(&self, notice: String) {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
         if notices.len() < MAX_NOTICES {
             notices.push(notice);
@@ -332,9 +366,9 @@ impl Commands {
         std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Ends everything that `process` started; the last resort hits the other
-    /// commands too, and they will say so.
-    pub(super) async fn end_tree(&self, process: &mut Process, command: Option<&Arc<Command>>) {
+    /// Ends everything that `process` started. The last resort kills the other commands too, and
+    /// their outcomes say so.
+    async fn end_tree(&self, process: &mut Process, command: Option<&Arc<Command>>) {
         let doom_others = || {
             let table = self.table();
             for other in table.running() {
@@ -345,7 +379,9 @@ impl Commands {
         };
         let resort = self.supervisors.reaper().resort();
         if end_tree(process, resort, doom_others).await == Ending::LastResort {
-            crate::report_error("a command outran its end: everything was killed");
+            crate::report_error(
+                "a command's processes could not be killed one by one: all were killed",
+            );
         }
     }
 }

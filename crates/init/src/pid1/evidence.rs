@@ -1,6 +1,6 @@
-//! What is believed of one command, and on whose word: pure rules.
+//! Which reports about one command PID 1 accepts as true: pure rules.
 //!
-//! | statement | believed |
+//! | statement | accepted |
 //! |---|---|
 //! | its process is there | the first time that the supervisor says so |
 //! | it ended so | the first time, of that process, from a `waitid` of the supervisor or of PID 1 |
@@ -11,11 +11,10 @@
 //! no report is user code's. The rules hold all the same for any that would be.
 
 use super::reaper::TreeReaped;
-use crate::supervisor::{
-    ExecState, ExitDetails, Fact, FinalStatus, ProcessIdentity, StartError, Step,
-};
+use crate::procfs::ExecState;
+use crate::supervisor::{ExitDetails, Fact, FinalStatus, ProcessIdentity, StartError, Step};
 
-/// What is known so far.
+/// The accepted reports so far.
 #[derive(Debug, Default)]
 pub struct Evidence {
     started: Option<ProcessIdentity>,
@@ -26,7 +25,7 @@ pub struct Evidence {
     silent: bool,
 }
 
-/// What became of a command. Only [`Evidence::verdict`] makes it.
+/// How a command ended. Only [`Evidence::verdict`] makes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict(ProcessFate);
 
@@ -62,8 +61,8 @@ impl Verdict {
 }
 
 impl Evidence {
-    /// Takes in a report. What was told before stays; an end counts only of a process that
-    /// was there.
+    /// Accepts a report. Earlier reports stay valid; an end counts only for a process that was
+    /// reported.
     pub fn report(&mut self, fact: Fact) {
         match fact {
             Fact::Started(started) if self.started.is_none() && self.failed.is_none() => {
@@ -104,7 +103,7 @@ impl Evidence {
         self.started.is_some() || self.failed.is_some() || self.silent
     }
 
-    /// Whether the end of the command's process is known, or that there was none.
+    /// Whether the end of the command's process is known, or that it never had a process.
     pub fn is_over(&self) -> bool {
         let without_process = self.started.is_none() && self.failed.is_some();
         self.last.is_some() || without_process || self.silent

@@ -52,11 +52,11 @@ pub enum Claim<T> {
     Again(Result<T, Failure>),
 }
 
-/// The right to make the change. Dropped unsettled, there was none.
+/// The right to make the change. If it is dropped without a reply, no change was made.
 #[derive(Debug)]
 pub struct ClaimTicket<T> {
     table: Arc<Mutex<Table<T>>>,
-    /// Empty: nobody will ask again.
+    /// Empty: the request is not repeated.
     id: String,
     settled: bool,
     _running: watch::Sender<()>,

@@ -1,9 +1,8 @@
-//! The last resort: every process of the container but PID 1 is killed, whoever
-//! started it.
+//! The last resort: kills every process of the container except PID 1, of all commands.
 //!
-//! What even that does not end (a process in uninterruptible sleep, or one that
-//! the host has frozen) makes the container unusable: nobody may be told that it
-//! is gone. PID 1 then accepts nothing more, tells the outcome, and ends with
+//! A process that survives even that (in uninterruptible sleep, or frozen by the host) makes the
+//! container unusable: no result may say that it is gone. PID 1 then accepts nothing more, sends
+//! the outcome, and ends with
 //! [`exit::STUCK`](casemate_protocol::exit::STUCK).
 
 use std::sync::Arc;
@@ -65,7 +64,7 @@ impl KillAll {
         }
     }
 
-    /// How often it was taken: who was killed meanwhile may have been hit by it.
+    /// How often it was used: it may have killed a command that was killed in that time.
     pub fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
     }

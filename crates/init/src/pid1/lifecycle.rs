@@ -1,4 +1,4 @@
-//! Whether PID 1 is needed: what is busy, since when nothing is, and the end.
+//! Whether PID 1 is needed: the current activities, the idle time, and the end.
 //!
 //! ```text
 //!          enter / leave
@@ -41,7 +41,7 @@ struct State {
     /// Nothing is accepted any more, and the end is near.
     refusing: bool,
     ending: Option<i64>,
-    /// What was told to all who listened.
+    /// The event that was sent to all listeners.
     announced: Option<Event>,
     listeners: Vec<mpsc::Sender<Event>>,
 }
@@ -101,8 +101,8 @@ impl Lifecycle {
         self.begin(true)
     }
 
-    /// As [`Self::enter`], for what is no use of the sandbox: should it come every hour,
-    /// what is idle ends as if it had not.
+    /// As [`Self::enter`], for work that is no use of the sandbox: an idle sandbox ends at the
+    /// same time with and without it.
     ///
     /// # Errors
     /// As there.
@@ -167,7 +167,7 @@ impl Lifecycle {
         self.state().refusing = true;
     }
 
-    /// Ends, whatever runs: it ends with the container. The first code counts.
+    /// Ends PID 1, and with it all that runs. The first code counts.
     pub fn end(&self, code: i64) {
         self.state().ending.get_or_insert(code);
         self.changed.notify_waiters();
@@ -243,6 +243,11 @@ impl Lifecycle {
     }
 }
 
+/// Whole milliseconds.
+pub fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,7 +317,7 @@ mod tests {
         };
         assert_eq!(ending.accepted, ["a"]);
         assert_eq!(i64::from(ending.exit_code), exit::RETIRED);
-        // Who comes late is told too.
+        // A late listener gets it too.
         let late = lifecycle.listen().recv().await.and_then(|e| e.event);
         assert_eq!(late, Some(event::Event::Ending(ending)));
     }

@@ -13,8 +13,7 @@ impl MinFreeSpace {
         Self(bytes)
     }
 
-    /// Whether there is room. What cannot be known is taken for room: the write says
-    /// the rest.
+    /// Checks that there is room. If that cannot be determined, the write itself decides.
     ///
     /// # Errors
     /// `NO_SPACE`, with the figures.

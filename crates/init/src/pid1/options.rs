@@ -9,8 +9,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// What a command left in the background is ended this long after the last call.
     pub background_ttl: Duration,
-    /// PID 1 ends itself, whatever runs, when no server was connected for this long.
-    /// `None`: never, as other servers may come.
+    /// PID 1 ends itself, even with running commands, if no server was connected for this long.
+    /// `None`: never, as other servers may connect.
     pub orphan_ttl: Option<Duration>,
     /// Bytes that writes leave free on the disk of the workspace; 0: none.
     pub disk_floor: u64,
@@ -19,8 +19,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Parses `--name=value` arguments; all but `--orphan-ttl-ms` and
-    /// `--disk-floor-bytes` are required.
+    /// Parses `--name=value` arguments; all except `--orphan-ttl-ms` and `--disk-floor-bytes` are
+    /// required.
     pub fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut idle_timeout, mut background_ttl, mut spec) = (None, None, None);
         let (mut orphan_ttl, mut disk_floor) = (None, 0);

@@ -13,7 +13,7 @@ pub fn not_started(failure: Failure) -> Finished {
     }
 }
 
-/// What is known when a command has ended.
+/// How a command ended.
 #[derive(Debug, Clone, Copy)]
 pub struct CommandEnd {
     /// How its process ended.

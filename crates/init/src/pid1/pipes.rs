@@ -1,22 +1,24 @@
-//! A command's output on its way from the pipes to what is kept of it.
+//! Reads a command's output from its pipes, and keeps or forwards it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::unix::pipe;
+use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::command::{Command, Stream};
+use super::command::Command;
 use super::process::Process;
+use crate::capture::Stream;
 use crate::files::Pool;
 
-/// After a command has ended, what was written before is read within this time,
-/// also when a child holds the pipe open.
+/// After a command has ended, the output from before is read within this time, even if a child
+/// holds the pipe open.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// How long output is drained that is known to end.
+/// As [`DRAIN_TIMEOUT`], if the output is known to end.
 const FULL_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a command's own supervisor takes to say that nothing is left.
@@ -29,7 +31,7 @@ const PIPE_BUFFER: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Pipes {
     pool: Arc<Pool>,
-    /// What is read passes through here: one thread, one buffer.
+    /// All reads use this buffer: there is one thread.
     scratch: Mutex<Box<[u8]>>,
 }
 
@@ -37,20 +39,12 @@ pub struct Pipes {
 pub struct Reader {
     stream: Stream,
     pipe: Arc<pipe::Receiver>,
-    /// Held from reading until what was read is handed on.
-    turn: Turn,
+    /// Held from a read until its bytes are forwarded.
+    lock: ReadLock,
     task: JoinHandle<()>,
 }
 
-type Turn = Arc<tokio::sync::Mutex<()>>;
-
-/// What was read and is to be handed on.
-enum Piece {
-    /// To the file of raw output.
-    Spill(Bytes),
-    /// To who has the command's streams.
-    Caller(Stream, Bytes),
-}
+type ReadLock = Arc<tokio::sync::Mutex<()>>;
 
 impl Pipes {
     /// Raw output goes to its files by `pool`.
@@ -68,77 +62,86 @@ impl Pipes {
         stream: Stream,
         pipe: pipe::Receiver,
     ) -> Reader {
-        let (pipe, turn) = (Arc::new(pipe), Turn::default());
+        let (pipe, lock) = (Arc::new(pipe), ReadLock::default());
         let (this, command) = (self.clone(), command.clone());
-        let (source, turns) = (pipe.clone(), turn.clone());
+        let (source, guard) = (pipe.clone(), lock.clone());
         let task =
-            tokio::spawn(async move { this.follow(&command, stream, &source, &turns).await });
+            tokio::spawn(async move { this.follow(&command, stream, &source, &guard).await });
         Reader {
             stream,
             pipe,
-            turn,
+            lock,
             task,
         }
     }
 
-    /// Reads until the end, also after the outcome is known: who still writes
+    /// Reads until the end, also after the outcome is known: a process that still writes
     /// then must not die of a closed pipe.
-    async fn follow(&self, command: &Command, stream: Stream, pipe: &pipe::Receiver, turn: &Turn) {
+    async fn follow(
+        &self,
+        command: &Command,
+        stream: Stream,
+        pipe: &pipe::Receiver,
+        lock: &ReadLock,
+    ) {
         while pipe.readable().await.is_ok() {
-            let _turn = turn.lock().await;
+            let _reading = lock.lock().await;
             let piece = {
                 let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
                 match pipe.try_read(&mut scratch) {
                     Ok(0) => return,
-                    Ok(count) => take_in(command, stream, &scratch[..count]),
+                    Ok(count) => keep(command, stream, &scratch[..count]),
                     Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
                     Err(_) => return,
                 }
             };
             match piece {
-                Some(piece) => self.hand_on(command, piece).await,
-                // A flood must not keep the others from their turn.
+                Some(piece) => self.forward(command, stream, piece).await,
+                // Output without end must not keep the other commands from their turn.
                 None => tokio::task::yield_now().await,
             }
         }
     }
 
-    /// Waits for the output to be complete: to its end where nothing is left
-    /// that could write, else for a short while. What was written before the
-    /// command ended is in the pipes then, and is read in any case.
+    /// Waits until the output is complete: until the streams end where no process is left
+    /// that could write, else for a short time. Output from before the command's end is in the
+    /// pipes by then, and is read in any case.
     ///
-    /// With nothing of the command left, whoever still holds its pipes was handed
-    /// them by another: they are closed, or one process could make PID 1 keep the
-    /// pipes of any number of commands.
+    /// If no process of the command is left, the processes that still hold its pipes got them
+    /// from elsewhere. The pipes are then closed: otherwise one process could make PID 1 keep
+    /// the pipes of any number of commands.
     ///
-    /// A caller that has the streams is waited for as long as it takes to read them, and
-    /// has had all of the output then.
-    pub async fn drain(&self, process: &mut Process, command: &Command, readers: [Reader; 2]) {
+    /// An attached caller has been sent all of the output by then, however long it takes to
+    /// read it. While the returned guards are held, it is sent no more.
+    pub async fn drain(
+        &self,
+        process: &mut Process,
+        command: &Command,
+        readers: [Reader; 2],
+    ) -> Vec<OwnedMutexGuard<()>> {
         let patience = match timeout(SUPERVISOR_REPORT_TIMEOUT, process.emptied()).await {
             Ok(()) => FULL_DRAIN_TIMEOUT,
             Err(_) => DRAIN_TIMEOUT,
         };
         let end = Instant::now() + patience;
-        let mut turns = Vec::new();
+        let mut guards = Vec::new();
         for Reader {
             stream,
             pipe,
-            turn,
+            lock,
             mut task,
         } in readers
         {
             if timeout_at(end, &mut task).await.is_err() {
-                // The task has nothing in its hands now.
-                turns.push(turn.lock_owned().await);
+                // The task has forwarded all that it read.
+                guards.push(lock.lock_owned().await);
                 if process.is_empty() {
                     task.abort();
                 }
                 self.read_what_is_there(command, stream, &pipe).await;
             }
         }
-        if let Some(caller) = command.caller() {
-            caller.leave();
-        }
+        guards
     }
 
     async fn read_what_is_there(&self, command: &Command, stream: Stream, pipe: &pipe::Receiver) {
@@ -150,28 +153,28 @@ impl Pipes {
                     return;
                 };
                 left = left.saturating_sub(count);
-                take_in(command, stream, &scratch[..count])
+                keep(command, stream, &scratch[..count])
             };
             if let Some(piece) = piece {
-                self.hand_on(command, piece).await;
+                self.forward(command, stream, piece).await;
             }
         }
     }
 
-    async fn hand_on(&self, command: &Command, piece: Piece) {
-        match (piece, command.caller()) {
-            (Piece::Spill(chunk), _) => command.spill.write(&self.pool, chunk).await,
-            (Piece::Caller(stream, bytes), Some(caller)) => caller.give(stream, bytes).await,
-            (Piece::Caller(..), None) => {}
+    /// Sends output to the attached caller, or to the file of raw output.
+    async fn forward(&self, command: &Command, stream: Stream, bytes: Bytes) {
+        match command.caller() {
+            Some(caller) => caller.give(stream, bytes).await,
+            None => command.spill.write(&self.pool, bytes).await,
         }
     }
 }
 
-fn take_in(command: &Command, stream: Stream, bytes: &[u8]) -> Option<Piece> {
+/// Adds output to what the result shows. Returns what is to be forwarded now.
+fn keep(command: &Command, stream: Stream, bytes: &[u8]) -> Option<Bytes> {
     command.push(stream, bytes);
-    let Some(caller) = command.caller() else {
-        return command.spill.push(bytes).map(Piece::Spill);
-    };
-    let bytes = || Bytes::copy_from_slice(bytes);
-    caller.listens().then(|| Piece::Caller(stream, bytes()))
+    match command.caller() {
+        Some(caller) => caller.listens().then(|| Bytes::copy_from_slice(bytes)),
+        None => command.spill.push(bytes),
+    }
 }

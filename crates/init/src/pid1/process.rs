@@ -22,7 +22,7 @@ const REPORT_TIMEOUT: Duration = Duration::from_millis(500);
 /// is left.
 const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A supervisor that was started, and what is known of its command.
+/// A supervisor that was started, and the evidence about its command.
 #[derive(Debug)]
 pub struct Process {
     /// The supervisor's id; what the command starts descends from it.
@@ -42,7 +42,7 @@ impl Process {
     /// A supervisor with its child, without an order yet.
     ///
     /// # Errors
-    /// What could not be had.
+    /// The resource that is missing.
     pub fn new(supervisors: &Supervisors, input: Input) -> Result<(Self, Streams), SpawnFailure> {
         let supervisor = supervisors.take(input)?;
         let process = Self {
@@ -87,7 +87,7 @@ impl Process {
         }
     }
 
-    /// The command's end after it was interrupted: whatever there is to know.
+    /// The command's end after it was interrupted, as far as it is known.
     pub async fn ended_after_kill(&mut self) -> ExitDetails {
         let _ = timeout(REPORT_TIMEOUT, self.ended()).await;
         let verdict = self.evidence.verdict();
@@ -95,7 +95,7 @@ impl Process {
         ended.unwrap_or_else(killed)
     }
 
-    /// What became of a command that is over.
+    /// How a command ended that is over.
     ///
     /// # Errors
     /// It did not run.
@@ -117,7 +117,7 @@ impl Process {
         }
     }
 
-    /// Takes in one report, or what PID 1 knows itself when no more will come.
+    /// Accepts one report, or what PID 1 knows itself when no more will come.
     async fn advance(&mut self) {
         match self.reports.next().await {
             Some(Fact::Empty(_)) => {

@@ -1,10 +1,9 @@
-//! The one owner of `waitid`: tells supervisors' ends, keeps the ends of what
-//! supervisors left behind, and kills orphans.
+//! The only caller of `waitid`: reports the ends of supervisors, keeps the ends of processes that
+//! supervisors left, and kills orphans.
 //!
-//! PID 1's own children are supervisors only. Any other child is an orphan whose
-//! supervisor was killed by user code; it is killed at once, and its status, if
-//! it was a command, is still told: to whoever knows its id and its start, as an id
-//! alone may be another's by then.
+//! PID 1's own children are supervisors only. Any other child is an orphan whose supervisor was
+//! killed by user code. It is killed at once. If it was a command, its status is still available by
+//! its id and its start time, as its id alone may belong to another process by then.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
@@ -21,8 +20,8 @@ use crate::supervisor::{FinalStatus, ProcessIdentity};
 use crate::sys::{self, Change, ChildEvent, Wait};
 use crate::tree;
 
-/// Ends of orphans that nobody asked for yet: a command's end may be reaped
-/// before its id was read from the dead supervisor's socket.
+/// Ends of orphans that are not claimed yet: a command may be reaped before its id was read from
+/// the dead supervisor's socket.
 const UNCLAIMED_LIMIT: usize = 256;
 
 /// Between two looks for orphans: they appear one generation after the other.
@@ -84,7 +83,7 @@ impl Reaper {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is done against what cannot be ended otherwise.
+    /// The last resort against processes that cannot be ended otherwise.
     pub fn resort(&self) -> &KillAll {
         &self.resort
     }
@@ -101,8 +100,8 @@ impl Reaper {
     /// something is, and when the supervisor is gone: [`Self::supervisor`] tells the rest.
     pub fn nothing_left(&self, supervisor: Pid) -> Option<TreeReaped> {
         let childless = tree::children(supervisor).is_ok_and(|all| all.is_empty());
-        // One that is dead has no children either, whatever it left. One that is not
-        // reaped now was alive at the look.
+        // A dead process has no children: PID 1 has inherited them. One that is not reaped now
+        // was alive when it was checked.
         self.reap();
         let alive = self.children().supervisors.contains_key(&supervisor);
         (childless && alive).then_some(TreeReaped(()))
@@ -145,7 +144,7 @@ impl Reaper {
         }
     }
 
-    /// What is reaped is read before, while its id is its own.
+    /// Reads a process before it is reaped, while its id is still its own.
     fn handle(&self, event: &ChildEvent) {
         if event.change == Change::Stopped {
             // Only user code stops a supervisor. It does not get to keep it.

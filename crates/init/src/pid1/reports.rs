@@ -8,8 +8,8 @@ use tokio::net::UnixStream;
 
 use crate::supervisor::{Fact, Report};
 
-/// Bytes of reports that wait: all of one command's together are shorter. More
-/// is none of a supervisor's, and no more is read.
+/// Bytes of reports that wait: all of one command together are shorter. More does not come from a
+/// supervisor, and is not read.
 const MAX_REPORTS: usize = 512;
 
 /// PID 1's end.
@@ -49,7 +49,7 @@ impl Reports {
         }
     }
 
-    /// Whether nothing but a start was reported: the child still waits.
+    /// Whether only a start was reported: the child still waits.
     pub fn is_waiting(&mut self) -> bool {
         while let Some(control) = &self.control {
             match control.try_read_buf(&mut self.buffer) {

@@ -23,15 +23,15 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::attached;
+use super::cgroup::Cgroup;
 use super::command::{Command, outcome};
 use super::commands::Commands;
 use super::idempotency::{Claim, IdempotencyCache};
 use super::last_use::LastUse;
-use super::lifecycle::Lifecycle;
-use super::milliseconds;
+use super::lifecycle::{Lifecycle, milliseconds};
 use super::min_free_space::MinFreeSpace;
 use super::transfers::Transfers;
-use super::{attached, cgroup};
 use crate::files::{Cancel, Pool, Workspace};
 
 /// The newest output that one progress event carries, in bytes.
@@ -40,36 +40,37 @@ const PROGRESS_OUTPUT_LIMIT: usize = 1024;
 /// At most four progress events a second: a person reads no faster.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What the calls work on.
+/// The state that the calls share.
 #[derive(Debug)]
 pub struct Service {
     /// The user's files.
     pub workspace: Arc<Workspace>,
     /// The threads that file work runs on.
     pub pool: Arc<Pool>,
-    /// What became of the latest writes.
+    /// Replies to the latest writes.
     pub written: IdempotencyCache<WriteFileReply>,
-    /// What became of the latest edits.
+    /// Replies to the latest edits.
     pub edited: IdempotencyCache<EditFileReply>,
-    /// What became of the latest removals.
+    /// Replies to the latest removals.
     pub deleted: IdempotencyCache<DeleteReply>,
     /// Files of any size.
     pub transfers: Arc<Transfers>,
     /// All commands.
     pub commands: Arc<Commands>,
-    /// Busy, idle, ending.
     pub lifecycle: Arc<Lifecycle>,
-    /// What the workspace says of its use.
+    /// When the workspace was last used.
     pub last_use: LastUse,
     /// Hash of the container's specification.
     pub spec: String,
-    /// What the kernel can do, found by trying.
+    /// Features of the kernel, found by trying.
     pub features: Vec<String>,
     /// New for every PID 1.
     pub boot_id: String,
     /// The forbidden calls that were tried and refused.
     pub denied: Vec<String>,
-    /// What writes leave free.
+    /// The container's cgroup.
+    pub cgroup: Cgroup,
+    /// The free space that writes leave.
     pub min_free: MinFreeSpace,
     /// When this PID 1 started.
     pub started: Instant,
@@ -78,14 +79,36 @@ pub struct Service {
 type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Service {
-    /// Runs file work on its threads; it stops when the caller goes away.
-    async fn on_files<T: Send + 'static>(
+    /// Answers a call that reads files.
+    async fn file_call<R: Send + 'static, T: Send + 'static>(
         &self,
-        job: impl FnOnce(&Workspace, &Cancel) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
-        self.on(&self.pool, job).await
+        request: Request<R>,
+        call: impl FnOnce(&Workspace, &R, &Cancel) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<Response<T>, Status> {
+        let request = request.into_inner();
+        let work = self.on(&self.pool, move |files, cancel| {
+            call(files, &request, cancel)
+        });
+        answer(work.await)
     }
 
+    /// Answers a call that writes a file, which is done only once for each id.
+    async fn write_call<R: Send + 'static, T: Clone + Send + Sync + 'static>(
+        &self,
+        replies: &IdempotencyCache<T>,
+        id: &str,
+        request: R,
+        call: impl FnOnce(&Workspace, &R, &Cancel) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<Response<T>, Status> {
+        let min_free = self.min_free;
+        let job = move |files: &Workspace, cancel: &Cancel| {
+            min_free.check()?;
+            call(files, &request, cancel)
+        };
+        answer(self.once(&self.pool, replies, id, job).await)
+    }
+
+    /// Runs file work on the threads of `pool`; it stops when the caller goes away.
     async fn on<T: Send + 'static>(
         &self,
         pool: &Pool,
@@ -94,7 +117,7 @@ impl Service {
         let busy = self.lifecycle.enter()?;
         let workspace = self.workspace.clone();
         let work = pool.run(move |cancel| {
-            // As long as the work, which may outlive its caller for a moment.
+            // For as long as the work, which may outlive its caller for a moment.
             let _busy = busy;
             workspace.unlock();
             job(&workspace, cancel)
@@ -102,8 +125,8 @@ impl Service {
         work.await.and_then(|done| done)
     }
 
-    /// As [`Self::on_files`], and only once for each id.
-    async fn once_on_files<T: Clone + Send + Sync + 'static>(
+    /// As [`Self::on`], and only once for each id.
+    async fn once<T: Clone + Send + Sync + 'static>(
         &self,
         pool: &Pool,
         replies: &IdempotencyCache<T>,
@@ -116,7 +139,7 @@ impl Service {
         };
         self.on(pool, move |files, cancel| {
             let reply = job(files, cancel);
-            // Here, where it is known also when the caller went away.
+            // Here, where it is known even if the caller went away.
             ticket.settle(&reply);
             reply
         })
@@ -258,10 +281,10 @@ impl Sandbox for Service {
         Ok(Response::new(StatsReply {
             idle_ms: milliseconds(self.lifecycle.idle_for()),
             uptime_ms: milliseconds(self.started.elapsed()),
-            memory_bytes: cgroup::memory(),
+            memory_bytes: self.cgroup.memory(),
             processes: processes.fold(0, u32::saturating_add),
             commands,
-            cpu_ms: cgroup::cpu_ms(),
+            cpu_ms: self.cgroup.cpu_ms(),
             last_used_ms: self.last_use.at(),
         }))
     }
@@ -270,62 +293,45 @@ impl Sandbox for Service {
         &self,
         request: Request<ReadLinesRequest>,
     ) -> Result<Response<ReadLinesReply>, Status> {
-        let request = request.into_inner();
-        let work = self.on_files(move |files, cancel| files.read_lines(&request, cancel));
-        answer(work.await)
+        self.file_call(request, Workspace::read_lines).await
     }
 
     async fn read_bytes(
         &self,
         request: Request<ReadBytesRequest>,
     ) -> Result<Response<ReadBytesReply>, Status> {
-        let request = request.into_inner();
-        let work = self.on_files(move |files, cancel| files.read_bytes(&request, cancel));
-        answer(work.await)
+        self.file_call(request, Workspace::read_bytes).await
     }
 
     async fn write_file(
         &self,
         request: Request<WriteFileRequest>,
     ) -> Result<Response<WriteFileReply>, Status> {
-        let (request, min_free) = (request.into_inner(), self.min_free);
+        let request = request.into_inner();
         let id = request.id.clone();
-        let job = move |files: &Workspace, cancel: &Cancel| {
-            min_free.check()?;
-            files.write_file(&request, cancel)
-        };
-        answer(
-            self.once_on_files(&self.pool, &self.written, &id, job)
-                .await,
-        )
+        self.write_call(&self.written, &id, request, Workspace::write_file)
+            .await
     }
 
     async fn edit_file(
         &self,
         request: Request<EditFileRequest>,
     ) -> Result<Response<EditFileReply>, Status> {
-        let (request, min_free) = (request.into_inner(), self.min_free);
+        let request = request.into_inner();
         let id = request.id.clone();
-        let job = move |files: &Workspace, cancel: &Cancel| {
-            min_free.check()?;
-            files.edit_file(&request, cancel)
-        };
-        answer(self.once_on_files(&self.pool, &self.edited, &id, job).await)
+        self.write_call(&self.edited, &id, request, Workspace::edit_file)
+            .await
     }
 
     async fn list_files(
         &self,
         request: Request<ListFilesRequest>,
     ) -> Result<Response<ListFilesReply>, Status> {
-        let request = request.into_inner();
-        let work = self.on_files(move |files, cancel| files.list_files(&request, cancel));
-        answer(work.await)
+        self.file_call(request, Workspace::list_files).await
     }
 
     async fn stat(&self, request: Request<StatRequest>) -> Result<Response<StatReply>, Status> {
-        let request = request.into_inner();
-        let work = self.on_files(move |files, cancel| files.stat(&request, cancel));
-        answer(work.await)
+        self.file_call(request, Workspace::stat).await
     }
 
     async fn delete(
@@ -341,7 +347,7 @@ impl Sandbox for Service {
             &self.pool
         };
         let job = move |files: &Workspace, cancel: &Cancel| files.delete(&request, cancel);
-        answer(self.once_on_files(pool, &self.deleted, &id, job).await)
+        answer(self.once(pool, &self.deleted, &id, job).await)
     }
 
     async fn download(

@@ -131,10 +131,11 @@ fn own_environment() -> Environment {
         .collect()
 }
 
-/// What is set where the image does not: Python writes a line when it is printed, so that
-/// what a command said before it was killed is there; and what needs the network says so
-/// at once instead of trying again (pip otherwise takes 8 s, npm 71 s). Sanitizers look for no
-/// leaks: the filters refuse the process that would, and the program would end with an error.
+/// Variables that are set unless the image sets them. Python writes each line when it is printed,
+/// so that the output of a command that is killed is there; package managers fail at once
+/// without a network instead of trying again (pip otherwise takes 8 s, npm 71 s). Sanitizers do
+/// not check for leaks: the filters refuse the process that would do it, and the program would end
+/// with an error.
 const UNLESS_SET: [(&str, &str); 7] = [
     ("PYTHONUNBUFFERED", "1"),
     ("PIP_RETRIES", "0"),

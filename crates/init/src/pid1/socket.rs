@@ -1,5 +1,5 @@
-//! PID 1's socket: abstract, so that there is nothing to unlink, and nobody can
-//! bind the name while PID 1 lives. Only the bridge's user is served.
+//! PID 1's socket: abstract, so that there is nothing to unlink, and no other process can bind the
+//! name while PID 1 lives. Only the bridge's user is served.
 
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
@@ -59,7 +59,7 @@ impl Drop for ConnectionGuard {
 }
 
 impl Connections {
-    /// Counts one more, unless there are as many as may be.
+    /// Counts one more connection, unless the limit is reached.
     fn serve(&self) -> Option<ConnectionGuard> {
         let room = |served: &mut usize| {
             let room = *served < MAX_BRIDGES;
@@ -76,7 +76,7 @@ impl Connections {
         let _ = timeout(FLUSH_TIMEOUT, served.wait_for(|served| *served == 0)).await;
     }
 
-    /// Resolves when there was none for `ttl`; never without one.
+    /// Resolves after `ttl` without a connection; never without a `ttl`.
     pub async fn orphaned(&self, ttl: Option<Duration>) {
         let Some(ttl) = ttl else {
             return std::future::pending().await;

@@ -2,8 +2,8 @@
 //! they came, in `/workspace/.casemate/output/<id>.log`.
 //!
 //! Bounds: 16 MiB a command, 64 MiB a user, the oldest removed; two commands at a
-//! time, so that what grows cannot pass that. What a result can
-//! show whole never reaches the disk. A full disk costs the file, not the command.
+//! time, so that growing files cannot pass that. An output that a result shows whole never
+//! reaches the disk. On a full disk the file is lost, not the command.
 
 use std::collections::BinaryHeap;
 use std::ffi::{OsStr, OsString};
@@ -31,17 +31,17 @@ const MAX_ALL: u64 = 64 << 20;
 const MAX_OPEN: usize = 2;
 
 /// Names of the files that are written to. They are not removed to make room.
-static OPEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static OPEN_FILES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn open_files() -> MutexGuard<'static, Vec<String>> {
-    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+    OPEN_FILES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Raw output of one command.
 #[derive(Debug)]
 pub struct Spill {
     id: String,
-    /// What is shown whole needs no file: this much waits in memory for more.
+    /// An output that is shown whole needs no file: this many bytes are kept in memory first.
     from: usize,
     state: Mutex<State>,
     /// One write at a time, in the order of [`Self::push`].
@@ -86,7 +86,7 @@ impl Spill {
         }
     }
 
-    /// Takes in output. What is returned is to be written by [`Self::write`].
+    /// Adds output. The caller writes the returned bytes with [`Self::write`].
     pub fn push(&self, bytes: &[u8]) -> Option<Bytes> {
         let mut state = self.state();
         let room = usize::try_from(MAX_FILE - state.written).unwrap_or(0);
@@ -145,14 +145,14 @@ impl Spill {
         let mut state = self.state();
         match written {
             Ok(Ok(file)) => state.file = Some(file),
-            // Whatever is on the disk is not all: nobody is sent there.
+            // The file on the disk is incomplete: no result names it.
             _ => state.failed = true,
         }
     }
 
-    /// The outcome is known. What comes later is not kept, and the file goes when
-    /// the result shows everything after all. A short output has its file when it does not:
-    /// frames of its lines were overwritten.
+    /// Ends the file when the outcome is known: later output is not kept. The file is removed if
+    /// the result shows everything. A short output gets a file if the result does not show all of
+    /// it, as frames of its lines were overwritten.
     pub async fn close(&self, pool: &Pool, shown_whole: bool) {
         if !shown_whole && let Some(rest) = self.rest() {
             self.write(pool, rest).await;
@@ -216,7 +216,7 @@ const OLDEST_FILES_LIMIT: usize = 256;
 /// Looks before a file, each of which removes so many.
 const ROUND_LIMIT: usize = 16;
 
-/// What is in the folder, as far as it is looked at.
+/// The files in the folder, as far as it was read.
 struct FolderScan {
     /// Bytes of all files of ours.
     size: u64,

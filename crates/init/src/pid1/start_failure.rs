@@ -22,7 +22,7 @@ pub enum MissingResource {
     Process,
     /// A file in memory, for its standard input or its script.
     Memory,
-    /// A descriptor of its own process.
+    /// A descriptor of PID 1 itself.
     Descriptor,
     /// Its working directory.
     Directory,
@@ -64,8 +64,8 @@ pub fn not_started(cause: Cause) -> Failure {
             };
             failure(need, errno)
         }
-        Cause::SupervisorKilled => prevented("the process that was to start it was killed"),
-        Cause::Prevented => prevented("its process ended before it had become the command"),
+        Cause::SupervisorKilled => prevented("the process that should start it was killed"),
+        Cause::Prevented => prevented("its process ended before the command started"),
     }
 }
 
@@ -94,14 +94,16 @@ fn exhausted(need: MissingResource, errno: i32) -> &'static str {
     match (need, errno) {
         (_, libc::ENOMEM | libc::ENOBUFS) => "the kernel has no memory for it",
         // PID 1's own, and those of the whole machine.
-        (_, libc::EMFILE) => "as many files are open in one process as may be",
+        (_, libc::EMFILE) => "one process has reached its limit of open files",
         // A pipe answers so at the limit of pipe pages too (pipe(7)).
         (MissingResource::Pipe, libc::ENFILE) => {
             "the machine has no more open files, or this user no more pipe buffers"
         }
-        (_, libc::ENFILE) => "as many files are open on the machine as may be",
+        (_, libc::ENFILE) => "the machine has reached its limit of open files",
         // epoll_ctl(2): fs.epoll.max_user_watches.
-        (MissingResource::Watch, libc::ENOSPC) => "this user has as many epoll watches as may be",
+        (MissingResource::Watch, libc::ENOSPC) => {
+            "this user has reached the limit of epoll watches"
+        }
         (MissingResource::Memory, _) => "there is no room for a file in memory",
         _ => name(need),
     }

@@ -1,9 +1,9 @@
 //! The user's processes, stopped for a moment.
 //!
-//! All that descends from a supervisor is stopped, and exactly what was stopped here
-//! goes on again: what the user had stopped stays so. Supervisors are ours, and run on:
-//! a command that ends or is killed meanwhile is reported as always. The one that waits
-//! for the next command is stopped with the others, so that command begins later.
+//! All descendants of supervisors are stopped, and exactly those that were stopped here continue
+//! afterwards: a process that the user had stopped stays stopped. Supervisors run on: a command
+//! that ends or is killed in this time is reported as always. The child that waits for the next
+//! command is stopped with the others, so that command begins later.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -53,7 +53,7 @@ impl StoppedProcesses {
             return true;
         };
         for process in &running {
-            // Noted first: whatever happens, it goes on again.
+            // Noted first, so that it continues in any case.
             self.ours.insert(process.pid, *process);
             tree::signal(process, Signal::STOP);
         }
@@ -83,7 +83,8 @@ impl Drop for StoppedProcesses {
 fn children_first(all: &HashMap<Pid, ProcessEntry>) -> Vec<&ProcessEntry> {
     let depth = |process: &&ProcessEntry| {
         let parent = |process: &&ProcessEntry| all.get(&process.parent?);
-        // No more steps than there are: what was seen at different times may be a circle.
+        // At most one step per process: processes that were read at different times may form a
+        // circle.
         let above = std::iter::successors(Some(*process), parent);
         above.take(all.len()).count()
     };
@@ -106,7 +107,7 @@ fn is_running(process: &ProcessEntry) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervisor::ExecState;
+    use crate::procfs::ExecState;
 
     fn process(parent: Option<i32>, stopped: bool) -> ProcessEntry {
         ProcessEntry {

@@ -68,7 +68,7 @@ impl Supervisors {
         }
     }
 
-    /// Who waits for them.
+    /// The reaper that waits for them.
     pub fn reaper(&self) -> &Reaper {
         &self.reaper
     }

@@ -4,8 +4,8 @@
 //!  download: thread ─► parts (4) ─► stream          upload: stream ─► pieces (4) ─► thread
 //! ```
 //!
-//! A transfer has a thread of its own as long as it lasts, so that small file work never
-//! waits for one; it counts as busy; and it ends when its caller goes away.
+//! Each transfer has a thread for as long as it lasts, so that small file work never waits for
+//! one; it counts as busy; and it ends when its caller goes away.
 //!
 //! While a backup is read the user's processes are [`StoppedProcesses`], for [`STOP_TIMEOUT`] at
 //! most:
@@ -32,12 +32,11 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use super::lifecycle::ActivityGuard;
-use super::milliseconds;
+use super::lifecycle::{ActivityGuard, milliseconds};
 use super::min_free_space::MinFreeSpace;
 use super::stopped::StoppedProcesses;
 use crate::files::{
-    Content, CopyCheck, PARTS_AHEAD, PIECES_AHEAD, PartSender, Piece, Pool, Transfer, Workspace,
+    Content, CopyCheck, PART_BUFFER, PIECE_BUFFER, PartSender, Piece, Pool, Transfer, Workspace,
 };
 
 /// Events of one upload: it is ready, and it is done or failed.
@@ -51,7 +50,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Transfers {
     /// The user's files.
     pub workspace: Arc<Workspace>,
-    /// One thread for each transfer under way. What comes when all are taken waits.
+    /// One thread for each current transfer. Further ones wait.
     pub pool: Pool,
     /// What uploads leave free.
     pub min_free: MinFreeSpace,
@@ -66,7 +65,7 @@ impl Transfers {
         request: DownloadRequest,
         busy: ActivityGuard,
     ) -> ReceiverStream<Result<DownloadPart, Status>> {
-        let (sender, parts) = mpsc::channel(PARTS_AHEAD);
+        let (sender, parts) = mpsc::channel(PART_BUFFER);
         let this = self.clone();
         tokio::spawn(async move {
             let (workspace, out) = (this.workspace.clone(), PartSender(sender.clone()));
@@ -86,7 +85,7 @@ impl Transfers {
         request: BackupRequest,
         busy: ActivityGuard,
     ) -> ReceiverStream<Result<DownloadPart, Status>> {
-        let (sender, parts) = mpsc::channel(PARTS_AHEAD);
+        let (sender, parts) = mpsc::channel(PART_BUFFER);
         let this = self.clone();
         tokio::spawn(async move {
             let end = sender.clone();
@@ -146,7 +145,7 @@ impl Transfers {
         })
     }
 
-    /// Begins to receive what comes behind `begin`.
+    /// Begins to receive the parts after `begin`.
     pub fn upload(
         self: &Arc<Self>,
         begin: UploadBegin,
@@ -156,7 +155,7 @@ impl Transfers {
         let (sender, events) = mpsc::channel(EVENT_BUFFER);
         let this = self.clone();
         tokio::spawn(async move {
-            let (pieces, content) = mpsc::channel(PIECES_AHEAD);
+            let (pieces, content) = mpsc::channel(PIECE_BUFFER);
             let (workspace, min_free, told) =
                 (this.workspace.clone(), this.min_free, sender.clone());
             let work = this.pool.run(move |cancel| {
@@ -199,7 +198,7 @@ fn consistency(copied: &CopyCheck, stood_still: bool) -> Consistency {
     }
 }
 
-/// Waits for the work, and tells of its failure. It is given up when nobody listens.
+/// Waits for the work, and sends its failure. It is cancelled when the caller goes away.
 async fn settle<T>(
     work: impl Future<Output = Result<Result<(), Failure>, Failure>>,
     listener: &mpsc::Sender<Result<T, Status>>,
@@ -213,8 +212,7 @@ async fn settle<T>(
     }
 }
 
-/// Hands on what comes, up to its end. Whatever else ends it, the pieces end without
-/// theirs.
+/// Passes on the parts up to their end. If they stop without it, so do the pieces.
 async fn feed(
     mut parts: Streaming<UploadPart>,
     pieces: mpsc::Sender<Piece>,

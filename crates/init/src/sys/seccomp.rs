@@ -55,7 +55,7 @@ fn seccomp(filter: &'static [Instruction], flags: libc::c_ulong) -> io::Result<(
 /// A descriptor that it then gave is closed.
 pub fn errno_of(number: u32, [first, second, third]: [u64; 3]) -> Option<i32> {
     // SAFETY: the probes point at no memory of the process (their pointers are null or at the end
-    // of the address space, where there is none), start no process and close nothing.
+    // of the address space, where nothing is mapped), start no process and close nothing.
     let done = unsafe {
         let rest = 0_u64;
         libc::syscall(

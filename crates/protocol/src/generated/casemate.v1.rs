@@ -4,11 +4,11 @@
 pub struct Failure {
     #[prost(enumeration = "failure::Code", tag = "1")]
     pub code: i32,
-    /// For people: what the kernel said. Never decides anything.
+    /// The kernel's error, for people. No program decides by it.
     #[prost(string, tag = "2")]
     pub detail: ::prost::alloc::string::String,
-    /// Which entry of a directory or an archive it is about, below the path of the request and as
-    /// it can be shown; empty where it is about the path itself.
+    /// The entry of a directory or an archive that failed, below the path of the request, in printable
+    /// form; empty if the path itself failed.
     #[prost(string, tag = "3")]
     pub entry: ::prost::alloc::string::String,
     /// Entries of an archive that were stored before it, and stay.
@@ -59,30 +59,29 @@ pub mod failure {
         Ending = 15,
         /// The caller went away before the work was done.
         Cancelled = 16,
-        /// A bound of the protocol was broken by the caller.
+        /// The caller exceeded a limit of the protocol.
         Invalid = 17,
         /// The file's size limit (RLIMIT_FSIZE) was reached.
         FileTooLarge = 18,
-        /// Everything else; `detail` says what the kernel said.
+        /// Everything else; `detail` has the kernel's error.
         Other = 19,
-        /// As many commands run as PID 1 accepts.
+        /// The limit of running commands is reached.
         TooManyCommands = 20,
-        /// A file that was to be new is there already.
+        /// A file exists although it should be new.
         Exists = 21,
         /// The file changed while it was being edited; nothing was written.
         Changed = 22,
-        /// The pattern of a listing is none.
+        /// The pattern of a listing is invalid.
         BadPattern = 23,
-        /// What is to be unpacked is no tar archive, or one that breaks a bound;
+        /// The content to unpack is not a tar archive, or it breaks a limit;
         /// `detail` names the entry.
         BadArchive = 24,
-        /// A resource of the kernel that starting a command takes is used up; `detail`
-        /// names it. The disk is NO_SPACE, processes are TOO_MANY_PROCESSES.
+        /// A kernel resource that a command needs to start is used up; `detail` names it. The disk is NO_SPACE, processes are TOO_MANY_PROCESSES.
         Exhausted = 25,
-        /// A command did not run, nor will it: another process of the user's stopped its own
-        /// before it had become the command.
+        /// A command did not run and will not: another process of the user ended its process
+        /// before the command started.
         NotStarted = 26,
-        /// A program holds a lease on the file (fcntl(2), F_SETLEASE) and did not let it go in time.
+        /// A program holds a lease on the file (fcntl(2), F_SETLEASE) and did not release it in time.
         Busy = 27,
     }
     impl Code {
@@ -173,7 +172,7 @@ pub struct HelloReply {
     /// The hash of the specification the container was made from.
     #[prost(string, tag = "3")]
     pub spec: ::prost::alloc::string::String,
-    /// What the kernel here was found to be able to do, by trying.
+    /// Features of the kernel, found by trying.
     #[prost(string, repeated, tag = "4")]
     pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Random, new for every start of PID 1.
@@ -205,7 +204,7 @@ pub mod event {
 pub struct Ending {
     #[prost(string, repeated, tag = "1")]
     pub accepted: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// What PID 1 exits with. A container that cannot be emptied never gets there.
+    /// The exit code of PID 1. A container with processes that cannot be ended never exits.
     #[prost(uint32, tag = "2")]
     pub exit_code: u32,
 }
@@ -233,13 +232,13 @@ pub struct StartRequest {
     /// All of the command's standard input; 1 MiB at most.
     #[prost(bytes = "bytes", tag = "5")]
     pub stdin: ::prost::bytes::Bytes,
-    /// When it is killed, from its start.
+    /// Time from its start until it is killed.
     #[prost(uint64, tag = "6")]
     pub timeout_ms: u64,
     /// Characters of stdout and stderr together that are kept when it ends.
     #[prost(uint32, tag = "7")]
     pub output_chars: u32,
-    /// Of the client's request that it is for, 32 bytes: see Cancel. Empty: none.
+    /// Tag of the client's request, 32 bytes: see Cancel. Empty: none.
     #[prost(bytes = "bytes", tag = "8")]
     pub tag: ::prost::bytes::Bytes,
 }
@@ -247,7 +246,7 @@ pub struct StartRequest {
 pub struct WatchRequest {
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// Bytes of output (stdout and stderr together) the caller knows of already.
+    /// Bytes of output (stdout and stderr together) that the caller already knows of.
     #[prost(uint64, tag = "2")]
     pub offset: u64,
 }
@@ -290,7 +289,7 @@ pub mod run_output {
         Stdout(::prost::bytes::Bytes),
         #[prost(bytes, tag = "3")]
         Stderr(::prost::bytes::Bytes),
-        /// Last. Its streams have totals alone.
+        /// Last. Its streams have only totals.
         #[prost(message, tag = "4")]
         Finished(super::Finished),
     }
@@ -314,7 +313,7 @@ pub struct CommandEvent {
 pub mod command_event {
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Event {
-        /// The command is PID 1's now: it survives this stream.
+        /// PID 1 keeps the command from now on, even after this stream.
         #[prost(message, tag = "1")]
         Accepted(super::Accepted),
         #[prost(message, tag = "2")]
@@ -380,13 +379,13 @@ pub struct Finished {
     /// Processes of the command that still run.
     #[prost(uint32, tag = "8")]
     pub survivors: u32,
-    /// Kills for memory that the kernel counted in the container meanwhile.
+    /// Kills for memory that the kernel counted in the container while it ran.
     #[prost(uint32, tag = "9")]
     pub oom_kills: u32,
     /// Set when it could not be started at all; then nothing above holds.
     #[prost(message, optional, tag = "10")]
     pub failure: ::core::option::Option<Failure>,
-    /// What happened in the sandbox besides, for the user; told once.
+    /// What else happened in the sandbox, for the user; sent once.
     #[prost(string, repeated, tag = "11")]
     pub notices: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Where the raw output is, relative to the workspace; empty when it is shown
@@ -401,7 +400,7 @@ pub struct DetachRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DetachReply {
-    /// The outcome, when it is known already; then nothing below holds.
+    /// The outcome, if it is already known; then nothing below holds.
     #[prost(message, optional, tag = "1")]
     pub finished: ::core::option::Option<Finished>,
     #[prost(message, optional, tag = "2")]
@@ -440,7 +439,7 @@ pub struct RetireRequest {
     /// Only when nothing ran and no call came for this long; 0: when nothing runs.
     #[prost(uint64, tag = "1")]
     pub idle_for_ms: u64,
-    /// Whatever runs: it ends with the container.
+    /// Even with running commands: they end with the container.
     #[prost(bool, tag = "2")]
     pub at_once: bool,
 }
@@ -467,16 +466,16 @@ pub struct StatsReply {
     /// cannot be read.
     #[prost(uint64, tag = "4")]
     pub memory_bytes: u64,
-    /// Of the user's commands, and of what they left in the background.
+    /// Of the user's commands, and of their background processes.
     #[prost(uint32, tag = "5")]
     pub processes: u32,
     /// CPU time of all that ran in the container, by the kernel's count; 0 where it
     /// cannot be read.
     #[prost(uint64, tag = "6")]
     pub cpu_ms: u64,
-    /// When the workspace was used last, in this container or one before it, in
-    /// milliseconds since 1970: now while something runs. 0 where it is not read yet, and
-    /// -1 where it was read and says nothing: asking again changes that only with a use.
+    /// When the workspace was last used, in this container or an earlier one, in milliseconds since
+    /// 1970; while something runs, the current time. 0: not read yet. -1: there is no record, and
+    /// only a use changes that.
     #[prost(int64, tag = "7")]
     pub last_used_ms: i64,
 }
@@ -486,7 +485,7 @@ pub struct RunningCommand {
     pub id: ::prost::alloc::string::String,
     #[prost(uint64, tag = "2")]
     pub running_ms: u64,
-    /// It exited, and what it started lives on.
+    /// It exited, and processes that it started run on.
     #[prost(bool, tag = "3")]
     pub background: bool,
     /// Processes of its tree.
@@ -494,7 +493,7 @@ pub struct RunningCommand {
     pub processes: u32,
 }
 /// Paths are relative to the workspace, without `.` and `..`; "" is the
-/// workspace itself. Names are any bytes but NUL.
+/// workspace itself. Names are any bytes except NUL.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReadLinesRequest {
     #[prost(bytes = "bytes", tag = "1")]
@@ -563,16 +562,16 @@ pub struct WriteFileRequest {
     pub content: ::prost::bytes::Bytes,
     #[prost(enumeration = "write_file_request::Mode", tag = "3")]
     pub mode: i32,
-    /// Sets the executable bits beside the readable ones; without it an existing
+    /// Sets the executable bits for all who may read it; without it an existing
     /// file keeps its bits.
     #[prost(bool, tag = "4")]
     pub executable: bool,
-    /// Random, for this call: asked again with the same id, PID 1 answers what the
-    /// first try did and does nothing. Empty: not kept.
+    /// Random, for this call: a repeated call with the same id gets the reply of the first and does
+    /// nothing. Empty: not kept.
     #[prost(string, tag = "5")]
     pub id: ::prost::alloc::string::String,
-    /// The content is UTF-8. What is appended becomes what the file is in; without this the
-    /// bytes are.
+    /// The content is UTF-8, and is appended in the encoding of the file; without this its bytes
+    /// are appended.
     #[prost(bool, tag = "6")]
     pub text: bool,
 }
@@ -593,9 +592,9 @@ pub mod write_file_request {
     pub enum Mode {
         /// The whole file, by a temporary one and rename.
         Overwrite = 0,
-        /// At its end; made where it is not there.
+        /// At its end; a missing file is made.
         Append = 1,
-        /// Fails with EXISTS where there is something.
+        /// Fails with EXISTS if the path exists.
         CreateNew = 2,
     }
     impl Mode {
@@ -627,7 +626,7 @@ pub struct WriteFileReply {
     pub size: u64,
     #[prost(bool, tag = "2")]
     pub created: bool,
-    /// Other names that the file had (hard links): they go on naming the old one.
+    /// Other names of the file (hard links), which keep the old one.
     #[prost(uint64, tag = "3")]
     pub other_names: u64,
 }
@@ -670,7 +669,7 @@ pub struct Edited {
     pub size: u64,
     #[prost(uint64, tag = "2")]
     pub replaced: u64,
-    /// What changed, with lines around it; from the top, as many as fit.
+    /// The changes with lines around them; from the top, as many as fit.
     #[prost(message, repeated, tag = "3")]
     pub excerpts: ::prost::alloc::vec::Vec<Excerpt>,
     /// Changes that no excerpt shows.
@@ -679,7 +678,7 @@ pub struct Edited {
     /// As in WriteFileReply.
     #[prost(uint64, tag = "5")]
     pub other_names: u64,
-    /// What the file is, and stays, in; empty for UTF-8.
+    /// The encoding of the file, before and after; empty for UTF-8.
     #[prost(string, tag = "6")]
     pub encoding: ::prost::alloc::string::String,
     /// Lines of the new file end in both ways, with CRLF and with LF, and some end in the new
@@ -721,11 +720,11 @@ pub mod no_match {
     )]
     #[repr(i32)]
     pub enum Difference {
-        /// Nothing like it was found; `line` is 0.
+        /// Nothing similar was found; `line` is 0.
         NothingLikeIt = 0,
         WhiteSpace = 1,
         LineEnds = 2,
-        /// The line that is most like the first line of the text.
+        /// The line that is most similar to the first line of the text.
         Closest = 3,
     }
     impl Difference {
@@ -795,7 +794,7 @@ pub struct ListFilesReply {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Entry {
-    /// Relative to the workspace; any bytes but NUL.
+    /// Relative to the workspace; any bytes except NUL.
     #[prost(bytes = "bytes", tag = "1")]
     pub path: ::prost::bytes::Bytes,
     #[prost(enumeration = "entry::Type", tag = "2")]
@@ -879,8 +878,8 @@ pub struct StatReply {
     pub modified_ms: i64,
     #[prost(bool, tag = "3")]
     pub is_dir: bool,
-    /// Of device, inode, size and times: another whenever the content changed, but
-    /// for changes of the same size within one tick of the kernel's clock (4 ms).
+    /// Of device, inode, size and times: different after every change of the content, except for
+    /// changes of the same size within one tick of the kernel's clock (4 ms).
     #[prost(uint64, tag = "4")]
     pub version: u64,
 }
@@ -931,8 +930,8 @@ pub mod download_part {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BackupRequest {
-    /// Other containers may write to the workspace, where nothing can be stopped: never
-    /// answered STOPPED.
+    /// Other containers may write to the workspace, and their processes cannot be stopped: the answer
+    /// is never STOPPED.
     #[prost(bool, tag = "1")]
     pub shared: bool,
 }
@@ -943,7 +942,7 @@ pub struct BackupEnd {
     /// How long the user's processes were stopped.
     #[prost(uint64, tag = "2")]
     pub stopped_ms: u64,
-    /// How many, the one that waits for the next command among them.
+    /// How many, including the one that waits for the next command.
     #[prost(uint32, tag = "3")]
     pub processes: u32,
     #[prost(message, optional, tag = "4")]
@@ -965,11 +964,11 @@ pub mod backup_end {
     #[repr(i32)]
     pub enum Consistency {
         Unspecified = 0,
-        /// Nothing of the user's ran while it was copied, and nothing was changed.
+        /// No process of the user ran during the copy, and nothing changed.
         Stopped = 1,
-        /// Something ran, and afterwards everything was as it had been copied.
+        /// Processes ran, and nothing changed during the copy.
         Checked = 2,
-        /// Something was changed while it was copied.
+        /// Something changed during the copy.
         Changed = 3,
     }
     impl Consistency {
@@ -997,7 +996,7 @@ pub mod backup_end {
         }
     }
 }
-/// What is in a workspace and not in its backup, beside what never is.
+/// The parts of a workspace that are not in its backup, except those that never are.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LeftOut {
     /// Sockets, FIFOs and devices.
@@ -1006,7 +1005,7 @@ pub struct LeftOut {
     /// Extended attributes that are the system's, or too large.
     #[prost(uint64, tag = "2")]
     pub attributes: u64,
-    /// Further names of a file (hard links) that came as files of their own.
+    /// Further names of a file (hard links) whose content came again, as separate files.
     #[prost(uint64, tag = "3")]
     pub links: u64,
     /// The first paths with any of it.
@@ -1028,7 +1027,7 @@ pub mod upload_part {
         /// 256 KiB at most.
         #[prost(bytes, tag = "2")]
         Data(::prost::bytes::Bytes),
-        /// There is no more. A stream that ends without it is given up.
+        /// There is no more. A stream that ends without it is discarded.
         #[prost(message, tag = "3")]
         End(super::UploadEnd),
     }
@@ -1047,8 +1046,8 @@ pub struct UploadBegin {
     /// FILE_TOO_LARGE.
     #[prost(uint64, tag = "4")]
     pub limit: u64,
-    /// With `unpack`: the archive is one of Backup, and all of it is made as it was: times,
-    /// all 12 bits of modes, links that lead anywhere.
+    /// With `unpack`: the archive is one of Backup, and is restored exactly: with times, all 12 bits of
+    /// modes, and links to any target.
     #[prost(bool, tag = "5")]
     pub exact: bool,
 }
@@ -1076,7 +1075,7 @@ pub struct UploadDone {
     /// Bytes of the file, or of all files of an archive.
     #[prost(uint64, tag = "1")]
     pub size: u64,
-    /// There was nothing at the path before.
+    /// The path did not exist before.
     #[prost(bool, tag = "2")]
     pub created: bool,
     /// Entries of an archive; 1 for a file.
@@ -1085,7 +1084,7 @@ pub struct UploadDone {
     /// As in WriteFileReply; of a file.
     #[prost(uint64, tag = "4")]
     pub other_names: u64,
-    /// Extended attributes of a backup that the disk does not take.
+    /// Extended attributes of a backup that the file system does not accept.
     #[prost(uint64, tag = "5")]
     pub attributes_lost: u64,
 }
@@ -1099,11 +1098,11 @@ pub enum Outcome {
     Signaled = 2,
     /// It was killed at its deadline.
     TimedOut = 3,
-    /// It was killed by Kill, or because nobody watched it any more.
+    /// It was killed by Kill, or because it had no watcher any more.
     Cancelled = 4,
     /// The kernel killed it for memory.
     OutOfMemory = 5,
-    /// It was hit by the last resort against another command.
+    /// It was killed by the last resort against another command.
     Lost = 6,
 }
 impl Outcome {
@@ -1136,7 +1135,7 @@ impl Outcome {
         }
     }
 }
-/// What a text file was found to be; what is sent is UTF-8.
+/// The detected encoding of a text file; text is always sent as UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Encoding {
@@ -1146,9 +1145,9 @@ pub enum Encoding {
     Utf8Bom = 2,
     Utf16Le = 3,
     Utf16Be = 4,
-    /// Not UTF-8 and not binary: every byte is taken for the character of its number.
+    /// Not UTF-8 and not binary: every byte is read as the character of its number.
     Latin1 = 5,
-    /// UTF-8 with a few bytes that are not: U+FFFD stands for them.
+    /// UTF-8 with a few invalid bytes, each shown as U+FFFD.
     Utf8Damaged = 6,
 }
 impl Encoding {
@@ -1261,7 +1260,7 @@ pub mod sandbox_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// First call on every connection: who is there, and can the two talk?
+        /// First call on every connection: identifies PID 1 and its version of the protocol.
         pub async fn hello(
             &mut self,
             request: impl tonic::IntoRequest<super::HelloRequest>,
@@ -1357,8 +1356,8 @@ pub mod sandbox_client {
             req.extensions_mut().insert(GrpcMethod::new("casemate.v1.Sandbox", "Watch"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// The caller of a command was told that it still runs: from now on it lives
-        /// on unwatched. Answers with what there is of it.
+        /// The caller of a command was told that it still runs: from now on it runs without a
+        /// watcher. Answers with its state so far.
         pub async fn detach(
             &mut self,
             request: impl tonic::IntoRequest<super::DetachRequest>,
@@ -1380,7 +1379,7 @@ pub mod sandbox_client {
                 .insert(GrpcMethod::new("casemate.v1.Sandbox", "Detach"));
             self.inner.unary(req, path, codec).await
         }
-        /// Ends a command with everything it started; its watchers get the outcome.
+        /// Ends a command and everything that it started; its watchers get the outcome.
         pub async fn kill(
             &mut self,
             request: impl tonic::IntoRequest<super::KillRequest>,
@@ -1446,9 +1445,9 @@ pub mod sandbox_client {
                 .insert(GrpcMethod::new("casemate.v1.Sandbox", "Retire"));
             self.inner.unary(req, path, codec).await
         }
-        /// Runs a command whose streams are the caller's own: its start, then its standard
-        /// input; back comes the output as it is written, and last the outcome. The command ends
-        /// with this call. Nothing is kept of its output, and each side waits for the other.
+        /// Runs a command that is attached to the caller: sends its start, then its standard input, and
+        /// receives the output as it is written, and last the outcome. The command ends with this call.
+        /// Its output is not kept, and each side waits for the other.
         pub async fn run(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::RunInput>,
@@ -1471,7 +1470,7 @@ pub mod sandbox_client {
             self.inner.streaming(req, path, codec).await
         }
         /// Sends a signal to a command's own process and its process group, as a terminal does.
-        /// A call of its own: standard input that the command does not read holds up the stream.
+        /// A separate call: standard input that the command does not read blocks the stream.
         pub async fn signal(
             &mut self,
             request: impl tonic::IntoRequest<super::SignalRequest>,
@@ -1493,7 +1492,7 @@ pub mod sandbox_client {
                 .insert(GrpcMethod::new("casemate.v1.Sandbox", "Signal"));
             self.inner.unary(req, path, codec).await
         }
-        /// What runs and since when; counts as no use of the sandbox.
+        /// The running commands and since when they run; does not count as use of the sandbox.
         pub async fn stats(
             &mut self,
             request: impl tonic::IntoRequest<super::StatsRequest>,
@@ -1658,7 +1657,7 @@ pub mod sandbox_client {
                 .insert(GrpcMethod::new("casemate.v1.Sandbox", "Delete"));
             self.inner.unary(req, path, codec).await
         }
-        /// A file, or a directory as a tar archive: what it is, then its content.
+        /// A file, or a directory as a tar archive: first its stat, then the content.
         pub async fn download(
             &mut self,
             request: impl tonic::IntoRequest<super::DownloadRequest>,
@@ -1683,8 +1682,8 @@ pub mod sandbox_client {
                 .insert(GrpcMethod::new("casemate.v1.Sandbox", "Download"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Begin, data, end; nothing is in place before the end was sent. Answers with
-        /// Ready when the content may come, and Done when it is in place.
+        /// Begin, data, end; the file gets its name only after the end. Answers with Ready when the
+        /// content may be sent, and Done when the file is in place.
         pub async fn upload(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::UploadPart>,
@@ -1709,8 +1708,8 @@ pub mod sandbox_client {
                 .insert(GrpcMethod::new("casemate.v1.Sandbox", "Upload"));
             self.inner.streaming(req, path, codec).await
         }
-        /// The whole workspace as a tar archive from which it can be made again: data, then
-        /// its end, which says whether it is a picture of one moment.
+        /// The whole workspace as a tar archive from which it can be restored: data, then the end,
+        /// which says whether it is consistent.
         pub async fn backup(
             &mut self,
             request: impl tonic::IntoRequest<super::BackupRequest>,
@@ -1750,7 +1749,7 @@ pub mod sandbox_server {
     /// Generated trait containing gRPC methods that should be implemented for use with SandboxServer.
     #[async_trait]
     pub trait Sandbox: std::marker::Send + std::marker::Sync + 'static {
-        /// First call on every connection: who is there, and can the two talk?
+        /// First call on every connection: identifies PID 1 and its version of the protocol.
         async fn hello(
             &self,
             request: tonic::Request<super::HelloRequest>,
@@ -1790,13 +1789,13 @@ pub mod sandbox_server {
             &self,
             request: tonic::Request<super::WatchRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchStream>, tonic::Status>;
-        /// The caller of a command was told that it still runs: from now on it lives
-        /// on unwatched. Answers with what there is of it.
+        /// The caller of a command was told that it still runs: from now on it runs without a
+        /// watcher. Answers with its state so far.
         async fn detach(
             &self,
             request: tonic::Request<super::DetachRequest>,
         ) -> std::result::Result<tonic::Response<super::DetachReply>, tonic::Status>;
-        /// Ends a command with everything it started; its watchers get the outcome.
+        /// Ends a command and everything that it started; its watchers get the outcome.
         async fn kill(
             &self,
             request: tonic::Request<super::KillRequest>,
@@ -1820,20 +1819,20 @@ pub mod sandbox_server {
             >
             + std::marker::Send
             + 'static;
-        /// Runs a command whose streams are the caller's own: its start, then its standard
-        /// input; back comes the output as it is written, and last the outcome. The command ends
-        /// with this call. Nothing is kept of its output, and each side waits for the other.
+        /// Runs a command that is attached to the caller: sends its start, then its standard input, and
+        /// receives the output as it is written, and last the outcome. The command ends with this call.
+        /// Its output is not kept, and each side waits for the other.
         async fn run(
             &self,
             request: tonic::Request<tonic::Streaming<super::RunInput>>,
         ) -> std::result::Result<tonic::Response<Self::RunStream>, tonic::Status>;
         /// Sends a signal to a command's own process and its process group, as a terminal does.
-        /// A call of its own: standard input that the command does not read holds up the stream.
+        /// A separate call: standard input that the command does not read blocks the stream.
         async fn signal(
             &self,
             request: tonic::Request<super::SignalRequest>,
         ) -> std::result::Result<tonic::Response<super::SignalReply>, tonic::Status>;
-        /// What runs and since when; counts as no use of the sandbox.
+        /// The running commands and since when they run; does not count as use of the sandbox.
         async fn stats(
             &self,
             request: tonic::Request<super::StatsRequest>,
@@ -1872,7 +1871,7 @@ pub mod sandbox_server {
             >
             + std::marker::Send
             + 'static;
-        /// A file, or a directory as a tar archive: what it is, then its content.
+        /// A file, or a directory as a tar archive: first its stat, then the content.
         async fn download(
             &self,
             request: tonic::Request<super::DownloadRequest>,
@@ -1883,8 +1882,8 @@ pub mod sandbox_server {
             >
             + std::marker::Send
             + 'static;
-        /// Begin, data, end; nothing is in place before the end was sent. Answers with
-        /// Ready when the content may come, and Done when it is in place.
+        /// Begin, data, end; the file gets its name only after the end. Answers with Ready when the
+        /// content may be sent, and Done when the file is in place.
         async fn upload(
             &self,
             request: tonic::Request<tonic::Streaming<super::UploadPart>>,
@@ -1895,8 +1894,8 @@ pub mod sandbox_server {
             >
             + std::marker::Send
             + 'static;
-        /// The whole workspace as a tar archive from which it can be made again: data, then
-        /// its end, which says whether it is a picture of one moment.
+        /// The whole workspace as a tar archive from which it can be restored: data, then the end,
+        /// which says whether it is consistent.
         async fn backup(
             &self,
             request: tonic::Request<super::BackupRequest>,

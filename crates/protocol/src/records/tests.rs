@@ -18,7 +18,7 @@ fn header(kind: EntryType, size: usize) -> Vec<u8> {
     header.as_bytes().to_vec()
 }
 
-/// What is read for one entry: the rest of the block before, records, and its header.
+/// The bytes that are read for one entry: the rest of the block before, records, and its header.
 fn headers(records: &Records, before: usize) -> Vec<u8> {
     let block = records.to_block();
     let long = b"a-long-name\0";
@@ -58,6 +58,18 @@ fn records_are_read_as_they_were_written_whatever_bytes_they_have() {
     assert_eq!(none, Records::default());
 }
 
+#[test]
+fn an_acl_has_its_own_limit() {
+    for (size, allowed) in [(4096, true), (4097, false)] {
+        for acl in ["system.posix_acl_access", "system.posix_acl_default"] {
+            let acl = attribute(acl, vec![0; size]);
+            assert_eq!(acl.is_within_limits(), allowed, "{size}");
+            assert_eq!(Attribute::are_of_a_backup(&[acl]), allowed, "{size}");
+        }
+        assert!(attribute("user.x", vec![0; size]).is_within_limits());
+    }
+}
+
 /// The library believes a size or a path in records: a value must not be able to bring one.
 #[test]
 fn no_value_is_a_record_to_the_library() {
@@ -95,6 +107,7 @@ fn what_is_no_record_or_in_no_backup_is_an_error() {
         b"11 mtime=x\n".to_vec(),
         block(&[attribute("security.capability", "x")]),
         block(&[attribute("user.x", vec![0; ATTRIBUTES])]),
+        block(&[attribute("system.posix_acl_access", vec![0; ACL + 1])]),
     ] {
         assert!(Records::parse(&bad).is_err(), "{}", bad.escape_ascii());
     }

@@ -4,7 +4,7 @@
 
 use seccompiler::sock_filter;
 
-use super::Architecture;
+use super::architecture::Architecture;
 use crate::errno::ENOSYS;
 
 const LOAD: u16 = 0x20;

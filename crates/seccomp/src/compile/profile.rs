@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 use serde::Deserialize;
 
-use super::{Architecture, CompileError};
+use super::architecture::{Architecture, CompileError};
 use crate::engine_profile;
 use crate::errno::ENOSYS;
 
@@ -48,7 +48,7 @@ struct Includes {
     _min_kernel: Option<String>,
 }
 
-/// What may be done, or is refused, of each call; no rule: all of it.
+/// The rules of each call, which say what it may do or what is refused; no rule: all of it.
 pub(super) type Chains = BTreeMap<i64, Vec<SeccompRule>>;
 
 impl Profile {

@@ -1,17 +1,17 @@
-//! All of the workspace on its way out, so that it can be made again as it is: beside
-//! what every archive has, times to the nanosecond, all bits of modes, the top itself,
-//! hard links as links, extended attributes, and also what its owner's mode bits keep from
-//! being read. `.home/.cache` is left out: what is in it can be had again. What else is
-//! left out is counted ([`LeftOut`]).
+//! Sends all of the workspace, so that it can be restored exactly: besides the contents of every
+//! archive, times to the nanosecond, all bits of modes, the top itself, hard links as links,
+//! extended attributes, and also files that the owner's mode bits keep from being read.
+//! `.home/.cache` is left out: programs can fill it again. Everything else that is left out is
+//! counted ([`LeftOut`]).
 //!
 //! ```text
-//!  copy ──► [Seen]: what each entry was ─┐
-//!  look at everything once more ─────────┴─► the same: nothing was changed meanwhile
+//!  copy ──► [TreeDigest] of all entries ─┐
+//!  read all entries once more ───────────┴─► the same: nothing changed during the copy
 //! ```
 //!
-//! What was copied at any moment is then what was there at the end of the copy. Two
-//! writes within one tick of the kernel's clock look like one: what is younger than that
-//! counts as changed, unless nothing of the user's ran.
+//! The copy is then equal to the workspace at the end of the copy. Two writes within one tick of
+//! the kernel's clock look like one: an entry that is younger than that counts as changed, unless
+//! no process of the user ran.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -23,23 +23,25 @@ use casemate_protocol::failure::Code;
 use casemate_protocol::{Attribute, Failure, FailureExt as _, LeftOut, backup::ENTRIES};
 use rustix::fs::{FileType, OFlags, Stat, fstat};
 
+use super::OURS;
+use super::entry::{EntryRef, Opener, is, target};
 use super::readable::{self, ReadableDir};
+use super::walk::{Visitor, walk};
 use super::writer::Writer;
-use super::{EntryRef, OURS, Opener, Visitor, is, target, walk};
 use crate::files::attributes::{self, Attributes};
-use crate::files::download::PartSender;
+use crate::files::part_sender::PartSender;
 use crate::files::path::RelativePath;
 use crate::files::{Cancel, Workspace, failure};
 
-/// What can be had again, beneath the user's home.
+/// Directories in the user's home that programs can fill again.
 const HOME: &[u8] = b".home/";
 const CACHES: &[&[u8]] = &[b".cache"];
 
-/// Bytes that remember files with several names, some 150,000 files. Of more than that
-/// each name comes as a file of its own.
+/// Bytes that remember files with several names, some 150,000 files. Beyond that each name is a
+/// separate file.
 const LINK_BYTES_LIMIT: usize = 16 * 1024 * 1024;
 
-/// What one of them takes beside its path: its place in the table, and the allocation.
+/// Bytes of one of them besides its path: its entry in the table, and the allocation.
 const LINK: usize = 64;
 
 /// Paths that are named in what is left out, and the last bytes of each that are.
@@ -49,19 +51,19 @@ const MENTIONED_BYTES: usize = 256;
 /// Two ticks of the slowest kernel's clock (100 Hz), in nanoseconds.
 const TICKS: i128 = 20_000_000;
 
-/// What there is to say about a copy.
+/// The result of a copy.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CopyCheck {
     /// Everything was afterwards as it had been copied.
     pub(crate) same: bool,
     /// Something was so young that a change of it may not show.
     pub(crate) fresh: bool,
-    /// What was there and was not copied.
+    /// Entries that were not copied.
     pub(crate) left_out: LeftOut,
 }
 
 impl Workspace {
-    /// Sends the archive, and then looks at everything once more.
+    /// Sends the archive, and then reads all entries once more.
     pub(crate) fn backup(&self, parts: &PartSender, cancel: &Cancel) -> Result<CopyCheck, Failure> {
         let mut copy = CopyVisitor {
             out: Writer::new(parts, cancel, true),
@@ -171,7 +173,7 @@ impl Visitor for CopyVisitor<'_> {
     }
 }
 
-/// Looks, and copies nothing.
+/// Reads the entries once more, and copies nothing.
 struct RecheckVisitor(TreeDigest);
 
 impl Visitor for RecheckVisitor {
@@ -194,8 +196,6 @@ impl Visitor for RecheckVisitor {
     fn directory(&mut self, path: &[u8], _: &OwnedFd, stat: &Stat) -> Result<(), Failure> {
         self.0.add(path, stat)
     }
-
-    fn special(&mut self, _: EntryRef<'_>) {}
 }
 
 /// Paths of files that have more than one name.
@@ -212,7 +212,7 @@ impl Links {
         found.map(AsRef::as_ref)
     }
 
-    /// `false`: there is no room, and each further name is a file of its own.
+    /// `false`: there is no room, and each further name is a separate file.
     fn remember(&mut self, path: &[u8], stat: &Stat) -> bool {
         let bytes = path.len() + LINK;
         if stat.st_nlink <= 1 {
@@ -227,8 +227,8 @@ impl Links {
     }
 }
 
-/// A digest of what was seen, in order. It finds changes, not forgeries: who could forge
-/// one is the user whose backup it is.
+/// A digest of the entries, in order. It finds changes, not forgeries: only the user could forge
+/// one, and it is the user's own backup.
 #[derive(Default)]
 struct TreeDigest {
     digest: DefaultHasher,
@@ -250,8 +250,8 @@ impl TreeDigest {
             (stat.st_mtime, stat.st_mtime_nsec),
             (stat.st_ctime, stat.st_ctime_nsec),
         );
-        // Making it readable for the copy changes the second: of a directory after this
-        // look too, and of a file just now. Who writes into it changes the first.
+        // Making an entry readable for the copy changes the second: of a file just now, of a
+        // directory also after this. A write changes the first.
         let is_open = readable::is_open(stat);
         if is_open || !is(FileType::Directory, stat) {
             changed.hash(&mut self.digest);

@@ -1,5 +1,5 @@
-//! A look at a directory before its archive is sent: what cannot be read is an answer of its
-//! own then, which names it, and no archive that breaks off.
+//! Checks a directory before its archive is sent: an entry that cannot be read is then an error
+//! that names it, and not an archive that breaks off.
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -7,16 +7,19 @@ use std::time::{Duration, Instant};
 use casemate_protocol::Failure;
 use rustix::fs::{Mode, Stat, openat};
 
+use super::entry::{DIRECTORY, EntryRef, Opener, open};
+use super::hidden_at_the_top;
 use super::readable::ReadableDir;
-use super::{DIRECTORY, EntryRef, Opener, Visitor, hidden_at_the_top, open, walk};
+use super::walk::{Visitor, walk};
 use crate::files::lease_wait::LeaseWait;
 use crate::files::{Cancel, failure};
 
-/// How long it may take, besides the waiting for a lease: it holds up the first byte, for which
-/// 30 s are waited. What is not reached of a very large tree ends the archive where it is found.
+/// How long it may take, without the wait for a lease: it delays the first byte, for which the
+/// server waits 30 s. The rest of a very large tree is not checked; an entry there that cannot be
+/// read ends the archive.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Looks at all that is in `top`.
+/// Checks all that is in `top`.
 ///
 /// # Errors
 /// What an archive of it would fail with; the entry is named.
@@ -76,6 +79,4 @@ impl Visitor for ReadableCheck<'_> {
     fn directory(&mut self, _: &[u8], _: &OwnedFd, _: &Stat) -> Result<(), Failure> {
         Ok(())
     }
-
-    fn special(&mut self, _: EntryRef<'_>) {}
 }

@@ -1,14 +1,14 @@
-//! What its owner may not read as its mode is, and is to be copied all the same: it is
-//! made readable for as long as it is open. A PID 1 that is killed meanwhile leaves it
-//! readable.
+//! Files and directories that a backup copies although their modes keep the owner from reading
+//! them: each is made readable while it is open. If PID 1 is killed then, it stays readable.
 
 use std::os::fd::OwnedFd;
 
 use casemate_protocol::Failure;
 use rustix::fs::{AtFlags, FileType, Mode, Stat, chmodat, fchmod};
 
-use super::{DIRECTORY, EntryRef, Opener, is, open, still_there};
+use super::entry::{DIRECTORY, EntryRef, Opener, is, open, still_there};
 use crate::files::attributes::{self, Attributes};
+use crate::files::failure;
 
 /// An open directory, which gets back its mode when this is dropped.
 pub(super) struct ReadableDir {
@@ -75,17 +75,17 @@ pub(super) fn file(
     let Some((fd, mut found)) = opener.file(at)? else {
         return Ok(None);
     };
-    let attributes = attributes::of(&fd)?;
+    let attributes = attributes::of(&fd);
     if let Some(mode) = mode {
-        // Its own user's: what fails here, failed before.
+        // The file is the user's own: an error here would have come with the first change.
         let _ = fchmod(&fd, mode);
-        found = rustix::fs::fstat(&fd).map_err(super::failure)?;
+        found = rustix::fs::fstat(&fd).map_err(failure)?;
     }
-    Ok(is(FileType::RegularFile, &found).then_some((fd, found, attributes)))
+    Ok(is(FileType::RegularFile, &found).then_some((fd, found, attributes?)))
 }
 
-/// Should something else be there by now, a link even, then user code has made its own
-/// file readable: that is its own affair.
+/// If something else is there by now, even a link, then user code has made another of its files
+/// readable, which it may do anyway.
 fn unlock(at: EntryRef<'_>, stat: &Stat) -> Result<Option<Mode>, Failure> {
     if is_open(stat) {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The way through all that is below a directory, of any depth that a backup can have.
+//! Walks through all that is below a directory, to any depth that a backup can have.
 //!
 //! ```text
 //!  top ─ level ─ … ─ level ─ level ─ … ─ level   ahead: into the last one
@@ -6,9 +6,9 @@
 //! ```
 //!
 //! Invariants:
-//! - The kernel is given nothing but single names, from descriptors that were reached in
-//!   the same way, with O_NOFOLLOW: a path may be longer than the kernel takes, and
-//!   whatever is exchanged meanwhile, the way stays beneath the top.
+//! - The kernel is given single names only, from descriptors that were reached in the same way,
+//!   with O_NOFOLLOW: a path may be longer than the kernel takes, and the walk stays beneath the
+//!   top even if user code exchanges directories.
 //! - [`OPEN_DIRECTORY_LIMIT`] descriptors and [`OPEN_DIRECTORY_LIMIT`] times [`HELD_NAMES_LIMIT`]
 //!   names at most; of the levels above there is one path for all, and the last name of each.
 
@@ -19,19 +19,34 @@ use casemate_protocol::failure::Code;
 use casemate_protocol::{Failure, FailureExt as _, backup};
 use rustix::fs::{AtFlags, FileType, Stat, statat};
 
+use super::entry::{EntryRef, is, named, still_there};
 use super::readable::ReadableDir;
-use super::{EntryRef, Visitor, named, still_there};
 use crate::files::Cancel;
 use crate::files::names::{self, NameQuery, Names};
 use crate::files::temporary::is_temporary_name;
 
-/// Levels that are open at a time, beside the top: PID 1 has 4,096 descriptors for all it
+/// Levels that are open at a time, besides the top: PID 1 has 4,096 descriptors for all it
 /// does, and a tree that people make is rarely deeper.
 pub(super) const OPEN_DIRECTORY_LIMIT: usize = 64;
 
 /// Names of one directory that are held at a time, and bytes of them. A larger
 /// directory is read once for each such number.
 pub(super) const HELD_NAMES_LIMIT: (usize, usize) = (2048, 32 * 1024);
+
+/// Handles the entries of a tree, in order.
+pub(super) trait Visitor {
+    /// Names that are left out of the directory `prefix`, which ends with a `/` or is
+    /// empty.
+    fn hidden(&self, prefix: &[u8]) -> &[&[u8]];
+    fn file(&mut self, at: EntryRef<'_>, stat: &Stat) -> Result<(), Failure>;
+    fn link(&mut self, at: EntryRef<'_>, stat: &Stat) -> Result<(), Failure>;
+    /// Opens a directory; `None` when it is gone.
+    fn open(&self, at: EntryRef<'_>, stat: &Stat) -> Result<Option<(ReadableDir, Stat)>, Failure>;
+    /// `path` ends with a `/`.
+    fn directory(&mut self, path: &[u8], dir: &OwnedFd, stat: &Stat) -> Result<(), Failure>;
+    /// A socket, a FIFO or a device, which no archive has; by default it is ignored.
+    fn special(&mut self, _: EntryRef<'_>) {}
+}
 
 /// A directory whose entries are being visited.
 struct ArchiveLevel {
@@ -77,7 +92,7 @@ impl ArchiveLevel {
         Ok(())
     }
 
-    /// Closes it, on the way down through `name`: what comes after that is read again.
+    /// Closes it, on the way down through `name`: the names after that are read again.
     fn close(&mut self, name: &[u8]) {
         self.dir = None;
         self.names = Vec::new().into_iter();
@@ -200,7 +215,7 @@ impl ArchiveWalk {
     }
 }
 
-/// What is at a name; a directory is opened.
+/// Visits the entry of a name; a directory is opened.
 fn visit(
     at: EntryRef<'_>,
     visitor: &mut impl Visitor,
@@ -223,7 +238,7 @@ fn visit(
 /// The directory that was there before, or what is there in its place.
 fn open(at: EntryRef<'_>, visitor: &impl Visitor) -> Result<Option<(ReadableDir, Stat)>, Failure> {
     match still_there(statat(at.dir, at.name, AtFlags::SYMLINK_NOFOLLOW))? {
-        Some(stat) if super::is(FileType::Directory, &stat) => visitor.open(at, &stat),
+        Some(stat) if is(FileType::Directory, &stat) => visitor.open(at, &stat),
         _ => Ok(None),
     }
 }

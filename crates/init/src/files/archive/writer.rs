@@ -10,7 +10,7 @@ use rustix::fs::Stat;
 use tar::{EntryType, GnuExtSparseHeader, Header};
 
 use super::extents::{self, Extent};
-use crate::files::download::PartSender;
+use crate::files::part_sender::PartSender;
 use crate::files::read::read_at;
 use crate::files::{Cancel, size};
 
@@ -22,8 +22,8 @@ pub(super) struct Writer<'a> {
     cancel: &'a Cancel,
     /// Not sent yet.
     buffer: Vec<u8>,
-    /// With times to the nanosecond, and a file that becomes shorter is filled up: who
-    /// asks for this looks at everything once more.
+    /// Of a backup: with times to the nanosecond, and a file that becomes shorter is filled up, as
+    /// the backup checks all entries once more.
     exact: bool,
 }
 
@@ -177,7 +177,7 @@ impl<'a> Writer<'a> {
         self.pad(block.len() as u64)
     }
 
-    /// What is too long for the next header, with a NUL at its end.
+    /// Writes a text that is too long for the next header, with a NUL at its end.
     fn long(&mut self, text: &[u8], kind: EntryType) -> Result<(), Failure> {
         let mut header = Header::new_gnu();
         header.set_entry_type(kind);

@@ -2,16 +2,17 @@ use std::fs::File;
 use std::io::Write as _;
 
 use casemate_protocol::StatReply;
+use tokio::sync::mpsc;
 
 use super::super::testing::{CANARY, Sandbox, code, with_and_without_openat2};
 use super::*;
 
-/// What was sent before it ended, and how it ended. `meanwhile` runs when the first part
+/// The parts that were sent, and how it ended. `during` runs when the first part
 /// came.
 fn download_while(
     sandbox: &Sandbox,
     request: &DownloadRequest,
-    meanwhile: impl FnOnce(),
+    during: impl FnOnce(),
 ) -> (Option<StatReply>, Vec<u8>, Result<(), Code>) {
     let (sender, mut parts) = mpsc::channel(1);
     std::thread::scope(|scope| {
@@ -21,7 +22,7 @@ fn download_while(
                 .workspace
                 .download(request, &parts, &Cancel::default())
         });
-        let (mut stat, mut data, mut meanwhile) = (None, Vec::new(), Some(meanwhile));
+        let (mut stat, mut data, mut during) = (None, Vec::new(), Some(during));
         while let Some(part) = parts.blocking_recv() {
             match part.expect("a part").part.expect("a part") {
                 Part::Stat(told) => stat = Some(told),
@@ -31,8 +32,8 @@ fn download_while(
                 }
                 Part::End(end) => panic!("{end:?}, which only a backup has"),
             }
-            if let Some(meanwhile) = meanwhile.take() {
-                meanwhile();
+            if let Some(during) = during.take() {
+                during();
             }
         }
         let done = work.join().expect("it does not panic").map_err(code);

@@ -69,7 +69,7 @@ fn compared(line: &[u8]) -> &[u8] {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::lines_of;
+    use super::super::common::lines_of;
     use super::*;
 
     #[test]

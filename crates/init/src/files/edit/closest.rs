@@ -1,5 +1,5 @@
-//! What was probably meant by a text that is not there: the same with other line
-//! ends, the same with other white space, or the line most like its first one.
+//! The text that was probably meant by one that is not in the file: the same with other line
+//! ends, the same with other white space, or the line most similar to its first line.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -10,9 +10,9 @@ use memchr::memmem;
 
 use super::super::Cancel;
 use super::alike::Line;
-use super::{lines_of, newlines, shown};
+use super::common::{lines_of, newlines, shown};
 
-/// Lines shown of what was probably meant, and compared behind a first line.
+/// Lines that are shown of such a text, and compared after a first line.
 const LINES: usize = 20;
 
 /// Text shown of them, in bytes.
@@ -80,7 +80,7 @@ fn find_without(content: &[u8], old: &[u8], left_out: impl Fn(u8) -> bool) -> Op
     Some(start..last + 1)
 }
 
-/// The line that is most like the first line of `old`, with as many behind it as
+/// The line that is most similar to the first line of `old`, with as many after it as
 /// `old` has. Of several the one whose next lines are those of `old`.
 fn most_alike(
     content: &[u8],

@@ -8,7 +8,7 @@ use std::ops::Range;
 use casemate_protocol::Excerpt;
 use memchr::{memchr, memrchr};
 
-use super::{lines_of, newlines, shown};
+use super::common::{lines_of, newlines, shown};
 
 /// Lines before and after a change.
 const AROUND: usize = 3;

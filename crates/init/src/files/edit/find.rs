@@ -6,7 +6,7 @@ use casemate_protocol::{Failure, MAX_EDIT};
 use memchr::memmem;
 
 use super::super::Cancel;
-use super::{newlines, too_large};
+use super::common::{newlines, too_large};
 
 /// Lines named of the ones where a text is: enough to see which is meant.
 const NAMED_LINES_LIMIT: usize = 20;

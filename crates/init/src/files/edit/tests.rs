@@ -167,7 +167,7 @@ fn utf_16_is_edited_in_utf_16() {
         );
         assert_eq!(edited.size, encoded(after).len() as u64);
         assert_eq!(edited.excerpts[0].text, &after[3..]);
-        // Half a character at its end: what cannot be read cannot be written again.
+        // Half a character at its end: an edit could not write it again.
         sandbox.file("file", [encoded(before), vec![b'x']].concat());
         refused_as_no_text(&sandbox, "file", "\u{1f600}", "x", "UTF-16");
     }
@@ -363,4 +363,29 @@ fn a_cancelled_edit_leaves_the_file() {
     assert_eq!(edited.map(|_| ()).map_err(code), Err(Code::Cancelled));
     assert_eq!(sandbox.read("file"), Ok(b"old".to_vec()));
     sandbox.assert_clean("");
+}
+
+/// A `chmod` between the walk and the read.
+#[test]
+fn an_edited_file_has_the_mode_that_it_had_when_it_was_read() {
+    let sandbox = Sandbox::new(true);
+    sandbox.file("file", "old");
+    let (workspace, cancel) = (&sandbox.workspace, Cancel::default());
+    let path = RelativePath::parse("file").expect("a path");
+    let place = workspace.place(path, MissingDirectory::Fails, &cancel);
+    let place = place.expect("a place");
+    let rights = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(sandbox.at("file"), rights).expect("chmod");
+    let file = fs::File::open(sandbox.at("file")).expect("open");
+    let original = Original::read(place, &file.into(), &cancel).expect("read");
+    let request = EditFileRequest {
+        old_text: "old".into(),
+        new_text: "new".into(),
+        ..EditFileRequest::default()
+    };
+    let edited = workspace.exchange(original, &request, 1, &cancel);
+    assert!(edited.is_ok(), "{edited:?}");
+    let stat = fs::metadata(sandbox.at("file")).expect("stat");
+    assert_eq!(stat.mode() & 0o777, 0o600);
+    assert_eq!(sandbox.read("file"), Ok(b"new".to_vec()));
 }

@@ -1,14 +1,14 @@
-//! What an edit searches and changes, and how that becomes a file again.
+//! The text that an edit searches and changes, and how it becomes a file again.
 //!
 //! | the file is | searched and changed |
 //! |---|---|
 //! | UTF-8 | its bytes |
-//! | UTF-8 with a few bytes that are not | its bytes: what is not text stays as it is |
+//! | UTF-8 with a few bytes that are not | its bytes: the invalid ones stay as they are |
 //! | UTF-16 with a mark | as UTF-8, and written as UTF-16 again |
 //! | anything else | its bytes, where the old and the new text are ASCII and there is one match |
 //!
-//! What is left is refused with the encoding named: a text in UTF-8 written into a file in
-//! another encoding spoils it.
+//! Every other edit is refused, and the error names the encoding: UTF-8 text would spoil a file
+//! in another encoding.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use casemate_protocol::{EditFileRequest, Failure, MAX_EDIT};
 
 use super::super::charset::{self, ByteOrder, Charset, SNIFF_LIMIT};
 use super::super::lines::not_text;
-use super::too_large;
+use super::common::too_large;
 
 /// The content of a file, as an edit takes it.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ impl Text {
         }
     }
 
-    /// The file with this text in place of its own.
+    /// The content of the file with this text.
     ///
     /// # Errors
     /// `FILE_TOO_LARGE`.

@@ -267,7 +267,7 @@ fn a_line_longer_than_the_budget_ends_the_page() {
     let shown = page_with(content.as_bytes(), limits, 64, budget).expect("text");
     let cut = shown.text.strip_prefix("short\nxxxxxxxxxx [… over ");
     assert!(cut.is_some(), "{}", shown.text);
-    // The second may be the last: nobody knows of a third.
+    // The second may be the last: it is not known whether there is a third.
     assert_eq!((shown.lines, shown.lines_seen), (2, 1));
     assert!(!shown.complete);
 }

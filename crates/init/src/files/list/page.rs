@@ -15,7 +15,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// An empty one, which is complete after `time` with whatever it has.
+    /// An empty page, which is complete after `time` even if it could hold more.
     pub(super) fn new(request: &ListFilesRequest, time: Duration) -> Self {
         Self {
             reply: ListFilesReply::default(),

@@ -279,7 +279,7 @@ fn a_cursor_survives_what_happens_between_the_pages() {
                     fs::remove_dir_all(sandbox.at("b")).expect("removed");
                     sandbox.link("b", "/etc");
                 }
-                // Before the cursor, and behind it.
+                // Before the cursor, and after it.
                 "c" => {
                     sandbox.file("a/new", "");
                     sandbox.file("cc", "");
@@ -377,7 +377,7 @@ proptest! {
         make(&sandbox.at("top"), &tree);
         let all = model(&sandbox.at(""), b"", depth);
         let listed = pages(&sandbox, "", depth, limit, max_chars, |_| {});
-        // A server that shows less of a page goes on behind what it showed.
+        // A server that shows less of a page continues after the entries that it showed.
         for shown in &listed {
             let rest = sandbox.list_page("", depth, 1, 1, &shown.path).expect("listed");
             let at = all.iter().position(|(path, _)| path[..] == shown.path[..]).expect("listed");

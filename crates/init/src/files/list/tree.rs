@@ -37,19 +37,19 @@ struct ListLevel {
     /// Its path with a `/` at the end, as its entries are shown with it.
     prefix: Vec<u8>,
     names: vec::IntoIter<Vec<u8>>,
-    /// The last name that was read; the next are read behind it.
+    /// The last name that was read; the next are read after it.
     after: Option<Vec<u8>>,
-    /// It has, or may have, names behind `after`.
+    /// It has, or may have, names after `after`.
     more: bool,
 }
 
-/// What is shown of a tree.
+/// The entries of a tree that are shown.
 pub(super) struct Selection<'a> {
     /// Levels of directories.
     pub(super) depth: usize,
     /// Names that are not shown at the top.
     pub(super) hidden: &'a [&'a [u8]],
-    /// Everything where there is none.
+    /// `None`: everything is shown.
     pub(super) pattern: Option<Pattern>,
 }
 
@@ -102,7 +102,7 @@ pub(super) struct ListWalk<'a> {
 }
 
 impl<'a> ListWalk<'a> {
-    /// Begins behind `after`, and in it when it is a directory. `prefix` is the
+    /// Begins after `after`, or in it when it is a directory. `prefix` is the
     /// path of `top` with a `/` at its end, or empty.
     pub(super) fn begin(
         top: OwnedFd,

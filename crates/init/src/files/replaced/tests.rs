@@ -1,4 +1,4 @@
-//! The four ways of changing a file keep to one rule.
+//! The four ways of changing a file follow the same rules.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -8,8 +8,10 @@ use casemate_protocol::write_file_request::Mode as WriteMode;
 use casemate_protocol::{UploadBegin, edit_file_reply::Result as Outcome};
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 
-use super::super::testing::{Sandbox, code, without_privilege};
+use super::super::path::RelativePath;
+use super::super::testing::{Sandbox, acl, code, without_privilege};
 use super::super::upload::{Piece, tests::upload};
+use super::super::walk::MissingDirectory;
 use super::*;
 
 /// Changes `file` from "old" to something else, and says how many other names it had.
@@ -55,11 +57,6 @@ fn text(sandbox: &Sandbox, name: &str) -> String {
     fs::read_to_string(sandbox.at(name)).expect("read")
 }
 
-/// A POSIX ACL with an entry for another group.
-fn acl() -> Vec<u8> {
-    super::super::archive::backup::tests::any_tree::acl(4)
-}
-
 #[test]
 fn a_file_that_may_not_be_written_is_refused() {
     for (way, change, _) in WAYS {
@@ -89,11 +86,11 @@ fn bits_attributes_and_the_acl_are_kept_and_none_is_inherited() {
             };
             set("file", "user.note", b"kept\n\xff");
             if with_acl {
-                set("file", "system.posix_acl_access", &acl());
+                set("file", "system.posix_acl_access", &acl(4));
             }
             fs::set_permissions(sandbox.at("file"), fs::Permissions::from_mode(0o750))
                 .expect("mode");
-            set("", "system.posix_acl_default", &acl());
+            set("", "system.posix_acl_default", &acl(4));
             assert_eq!(change(&sandbox), Ok(0), "{way}");
             assert_eq!(text(&sandbox, "file"), content, "{way}");
             let get = |name: &str| {
@@ -108,6 +105,21 @@ fn bits_attributes_and_the_acl_are_kept_and_none_is_inherited() {
             assert_eq!(mode & 0o7777, 0o750, "{way}");
         }
     }
+}
+
+#[test]
+fn a_mode_that_changes_after_the_walk_is_kept() {
+    let sandbox = Sandbox::new(true);
+    sandbox.file("file", "old");
+    let path = RelativePath::parse(b"file").expect("a path");
+    let cancel = Cancel::default();
+    let place = sandbox
+        .workspace
+        .place(path, MissingDirectory::Fails, &cancel);
+    let place = place.expect("a place");
+    fs::set_permissions(sandbox.at("file"), fs::Permissions::from_mode(0o600)).expect("mode");
+    let rights = Rights::at(&place, &mut LeaseWait::with_a_file(), &cancel).expect("rights");
+    assert_eq!(rights.mode, 0o600);
 }
 
 #[test]
@@ -127,7 +139,7 @@ fn other_names_keep_the_old_file_and_are_counted() {
     }
 }
 
-/// None of them is lost: who comes second finds the file of the first.
+/// None of them is lost: the second append finds the file of the first.
 #[test]
 fn of_many_that_append_to_one_of_several_names_all_do() {
     let sandbox = Sandbox::new(true);

@@ -1,56 +1,23 @@
-//! What only the archive of a backup brings: times to the nanosecond, also of
+//! The metadata that only the archive of a backup has: times to the nanosecond, also of
 //! directories and links, all bits of modes, extended attributes, and holes that stay holes.
 
 use std::os::fd::OwnedFd;
 
 use casemate_protocol::{Attribute, Failure};
-use rustix::fs::{
-    AtFlags, Mode, OFlags, SeekFrom, Timespec, Timestamps, UTIME_OMIT, chmodat, ftruncate,
-    futimens, openat, seek, unlinkat, utimensat,
-};
-use tar::Header;
+use rustix::fs::{AtFlags, Mode, OFlags, SeekFrom, chmodat, ftruncate, openat, seek, unlinkat};
 
-use super::bad;
+use super::bad_archive::bad;
+use super::modified_time::ModifiedTime;
 use super::records::Records;
 use crate::files::{attributes, failure};
 
-/// When an entry was last modified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ModifiedTime(Timespec);
-
-impl ModifiedTime {
-    /// In seconds, which is all that a header has.
-    pub(super) fn of_header(header: &Header) -> Self {
-        let seconds = header.mtime().unwrap_or(0);
-        Self::new(i64::try_from(seconds).unwrap_or(0), 0)
-    }
-
-    pub(super) fn new(tv_sec: i64, nanos: u32) -> Self {
-        Self(Timespec {
-            tv_sec,
-            tv_nsec: nanos.into(),
-        })
-    }
-
-    fn times(self) -> Timestamps {
-        Timestamps {
-            last_access: Timespec {
-                tv_sec: 0,
-                tv_nsec: UTIME_OMIT,
-            },
-            last_modification: self.0,
-        }
-    }
-
-    /// A time that the file system does not have is left out.
-    pub(super) fn set_on(self, file: &OwnedFd) {
-        let _ = futimens(file, &self.times());
-    }
-
-    /// As [`Self::set_on`], on the link itself.
-    pub(super) fn set_on_link(self, dir: &OwnedFd, name: &[u8]) {
-        let _ = utimensat(dir, name, &self.times(), AtFlags::SYMLINK_NOFOLLOW);
-    }
+/// The metadata of an entry.
+pub(super) struct EntryMetadata {
+    /// Permission bits.
+    pub(super) mode: u32,
+    pub(super) modified: ModifiedTime,
+    /// Empty, except in a backup.
+    pub(super) attributes: Vec<Attribute>,
 }
 
 /// The attributes of an entry.
@@ -62,8 +29,8 @@ pub(super) fn attributes(records: &mut Records) -> Result<Vec<Attribute>, Failur
     }
 }
 
-/// What a directory becomes when all is in it: until then its owner must be able to
-/// write there, and every entry changes its time and would inherit its default ACL.
+/// Metadata that a directory gets when all its entries are made: until then its owner must be able
+/// to write there, and every entry changes its time and would inherit its default ACL.
 #[derive(Debug)]
 pub(super) struct DeferredMetadata {
     pub(super) mode: u32,

@@ -1,20 +1,28 @@
-//! The way to a file that is there already, for a hard link to it. In a backup it may lead
-//! through directories that are what they are to be by now, and that may be one which its
-//! owner cannot go into.
+//! Goes from directory to directory by single names, and so to an existing file for a hard link to
+//! it. In a backup some of the directories may have their final modes already, with which their
+//! owner cannot enter them.
 
 use std::os::fd::OwnedFd;
 
-use casemate_protocol::Failure;
-use rustix::fs::{AtFlags, Mode, OFlags, chmodat, fstat, openat};
+use casemate_protocol::failure::Code;
+use casemate_protocol::{Failure, FailureExt as _};
+use rustix::fs::{AtFlags, Mode, OFlags, chmodat, fstat, mkdirat, openat};
+use rustix::io::Errno;
 
-use super::tree::enter;
 use crate::files::failure;
 
-/// The end of a way through directories that can be gone into until this is dropped; a
-/// change of the mode does not change the time that they show.
+/// Mode of a directory that is made on the way to an entry.
+pub(super) const DIRECTORY_MODE: u32 = 0o755;
+
+pub(super) const DIRECTORY: OFlags = OFlags::DIRECTORY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// The end of a path through directories that can be entered until this is dropped. A change of a
+/// mode does not change the time of the last modification.
 pub(super) struct LinkTargetPath<'p> {
     parents: &'p [&'p [u8]],
-    /// The top, and then as far as it was gone.
+    /// The directory that was reached, at first the top.
     end: OwnedFd,
     /// How many of the parents lead there.
     depth: usize,
@@ -23,7 +31,7 @@ pub(super) struct LinkTargetPath<'p> {
 }
 
 impl<'p> LinkTargetPath<'p> {
-    /// With `unlock` the owner may go into all of them; otherwise what the modes say holds.
+    /// With `unlock` directories that the owner cannot enter are made accessible.
     pub(super) fn to(top: OwnedFd, parents: &'p [&'p [u8]], unlock: bool) -> Result<Self, Failure> {
         let mut way = Self {
             parents,
@@ -50,10 +58,33 @@ impl<'p> LinkTargetPath<'p> {
     }
 }
 
+/// Opens the directory `name`; with `make` it is made where it is not there.
+pub(super) fn enter(dir: &OwnedFd, name: &[u8], make: bool) -> Result<OwnedFd, Failure> {
+    let flags = DIRECTORY | OFlags::PATH;
+    let open = || openat(dir, name, flags, Mode::empty());
+    let opened = match open() {
+        Err(Errno::NOENT) if make => {
+            match mkdirat(dir, name, Mode::from_raw_mode(DIRECTORY_MODE)) {
+                Ok(()) | Err(Errno::EXIST) => open(),
+                Err(errno) => Err(errno),
+            }
+        }
+        opened => opened,
+    };
+    opened.map_err(|errno| match errno {
+        Errno::NOTDIR | Errno::LOOP => {
+            let shown = name.escape_ascii();
+            let detail = format!("`{shown}` is a link or a file, where a directory is to be");
+            Failure::new(Code::NotDirectory, detail)
+        }
+        errno => failure(errno),
+    })
+}
+
 impl Drop for LinkTargetPath<'_> {
-    /// Back up, and locks again what was unlocked: the deepest first, for the others lead
-    /// to it. By `..`, so that a way of any depth needs one descriptor: only a restore
-    /// unlocks, in whose container nobody is who could move a directory.
+    /// Goes back up and restores the modes: the deepest first, as the others lead to it. By `..`,
+    /// so that a path of any depth needs one descriptor: only a restore unlocks, and in its
+    /// container no program runs that could move a directory.
     fn drop(&mut self) {
         while let Some((number, mode)) = self.unlocked.pop() {
             while self.depth > number {

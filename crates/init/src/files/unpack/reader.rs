@@ -15,7 +15,7 @@ use casemate_protocol::Failure;
 use casemate_protocol::backup::{BLOCK, HEADERS};
 use tar::{EntryType, Header};
 
-use super::bad;
+use super::bad_archive::bad;
 use super::records::Records;
 use super::source::ArchiveSource;
 
@@ -54,7 +54,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// The next entry; `None` at the end. What is left of the one before is skipped.
+    /// The next entry; `None` at the end. The rest of the one before is skipped.
     pub(super) fn next(&mut self) -> Result<Option<Entry>, Failure> {
         self.skip()?;
         self.source.allow(HEADERS);
@@ -111,8 +111,8 @@ impl<'s> Reader<'s> {
         self.padding = if over == 0 { 0 } else { BLOCK as u64 - over };
     }
 
-    /// The next header that is none of zeros. The mark of the end is two blocks of zeros; what
-    /// follows the first is padding.
+    /// The next header that is not all zeros. Two blocks of zeros mark the end; everything after
+    /// the first is padding.
     fn header(&mut self) -> Result<Option<Header>, Failure> {
         self.skip()?;
         let mut header = Header::new_old();

@@ -1,14 +1,14 @@
-//! The records of a pax header: what they say of the next entry, and what of it is understood.
+//! The records of a pax header, which describe the next entry.
 //!
-//! pax(1) has a reader pass over records that it does not know. Most are of the owner or of
-//! times, which are not kept here; attributes are kept of a backup. Those that say where the data of a file is are
-//! understood or make the entry an error: without them it would be another file.
+//! A reader ignores records that it does not know (pax(1)). Most are about the owner or times,
+//! which are not kept here; attributes are kept for a backup. A record that says where the data of
+//! a file is must be understood, or the entry is an error: without it the content would be wrong.
 
 use casemate_protocol::{Attribute, Failure, parse_pax_time, split_pax_record};
 
-use super::bad;
-use super::exact::ModifiedTime;
-use super::sparse::SparseRecords;
+use super::bad_archive::bad;
+use super::modified_time::ModifiedTime;
+use super::sparse_records::{SparseRecords, number};
 
 /// What changes the content and is not understood: parts of a file of several archives, the
 /// names in a directory, holes as other programs write them.
@@ -41,7 +41,7 @@ impl Records {
         // Some writers pad with NULs.
         while rest.first().is_some_and(|byte| *byte != 0) {
             let (record, after) =
-                split_pax_record(rest).ok_or_else(|| bad("records that are none"))?;
+                split_pax_record(rest).ok_or_else(|| bad("a malformed pax record"))?;
             let (key, value) = record;
             records.add(key, value)?;
             rest = after;
@@ -57,7 +57,7 @@ impl Records {
             b"linkpath" => self.target = text(),
             b"mtime" => self.modified = text(),
             b"size" => {
-                let size = number(value).ok_or_else(|| bad("a size that is none"))?;
+                let size = number(value).ok_or_else(|| bad("an invalid size"))?;
                 self.size = Some(size);
             }
             _ => self.add_other(key, value),
@@ -91,7 +91,7 @@ impl Records {
             return Ok(None);
         };
         let time = std::str::from_utf8(text).ok().and_then(parse_pax_time);
-        let (seconds, nanos) = time.ok_or_else(|| bad("its time is none"))?;
+        let (seconds, nanos) = time.ok_or_else(|| bad("an invalid mtime"))?;
         Ok(Some(ModifiedTime::new(seconds, nanos)))
     }
 
@@ -116,11 +116,4 @@ impl Records {
         }
         Ok(())
     }
-}
-
-/// Decimal digits, and nothing else.
-pub(super) fn number(text: &[u8]) -> Option<u64> {
-    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    let text = std::str::from_utf8(text).ok()?;
-    digits.then(|| text.parse().ok())?
 }

@@ -1,5 +1,5 @@
-//! The bytes of an archive for the tar library, which knows no bound of its own: it
-//! reads a long name as long as its header says into memory.
+//! The bytes of an archive for the tar library, which has no limits: it reads a long name into
+//! memory, with the length that its header claims.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use casemate_protocol::Failure;
 use casemate_protocol::backup::HEADERS;
 
-use super::bad;
+use super::bad_archive::bad;
 use crate::files::upload::Content;
 
 pub(super) struct ArchiveSource {

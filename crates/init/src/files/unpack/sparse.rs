@@ -11,10 +11,10 @@ use casemate_protocol::Failure;
 use casemate_protocol::backup::{BLOCK, EXTENTS};
 use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader};
 
-use super::bad;
+use super::bad_archive::bad;
 use super::reader::{Entry, Reader};
-use super::records::number;
 use super::source::ArchiveSource;
+use super::sparse_records::SparseRecords;
 use crate::files::archive::Extent;
 
 /// Where the data of a file belongs.
@@ -24,62 +24,6 @@ pub(super) struct Layout {
     pub(super) size: u64,
     /// In order; the rest are holes.
     pub(super) extents: Vec<Extent>,
-}
-
-/// What the records `GNU.sparse.*` say. That they are wrong shows when the file is made: the
-/// error then names it.
-#[derive(Debug, Default)]
-pub(super) struct SparseRecords {
-    version: [Option<u64>; 2],
-    pub(super) name: Option<Vec<u8>>,
-    size: Option<u64>,
-    /// Where an extent begins and how long it is, in turn.
-    map: Vec<u64>,
-    is_wrong: bool,
-}
-
-impl SparseRecords {
-    pub(super) fn add(&mut self, key: &str, value: &[u8]) {
-        let number = number(value);
-        let known = match key {
-            "name" => {
-                self.name = Some(value.to_vec());
-                !value.is_empty()
-            }
-            "major" | "minor" => {
-                self.version[usize::from(key == "minor")] = number;
-                number.is_some()
-            }
-            "size" | "realsize" => {
-                self.size = number;
-                number.is_some()
-            }
-            // The map has as many as it has.
-            "numblocks" => number.is_some(),
-            "offset" => self.map.len().is_multiple_of(2) && self.push(number),
-            "numbytes" => !self.map.len().is_multiple_of(2) && self.push(number),
-            "map" => {
-                let mut numbers = value.split(|byte| *byte == b',');
-                value.is_empty() || numbers.all(|text| self.push(super::records::number(text)))
-            }
-            _ => false,
-        };
-        self.is_wrong |= !known;
-    }
-
-    fn push(&mut self, number: Option<u64>) -> bool {
-        let fits = self.map.len() < 2 * EXTENTS;
-        self.map.extend(number.filter(|_| fits));
-        number.is_some() && fits
-    }
-
-    fn is_in_front(&self) -> Result<bool, Failure> {
-        match self.version {
-            [Some(1), Some(0)] => Ok(true),
-            [None, None] | [Some(0), Some(0 | 1)] => Ok(false),
-            _ => Err(bad("a sparse file of a format that is not understood here")),
-        }
-    }
 }
 
 impl Layout {

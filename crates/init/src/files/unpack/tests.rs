@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use bytes::Bytes;
-use casemate_protocol::MAX_CHUNK;
+use casemate_protocol::{FailureExt as _, MAX_CHUNK};
 use tar::Header;
 
 use super::super::Cancel;
@@ -78,7 +78,7 @@ fn send(sandbox: &Sandbox, begin: &UploadBegin, archive: &[u8]) -> Result<Upload
     done
 }
 
-/// One entry, with its content behind it.
+/// One entry, with its content after it.
 fn entry(kind: EntryType, path: &[u8], target: &[u8], content: &[u8]) -> Vec<u8> {
     entry_of(kind, path, target, content, content.len() as u64)
 }
@@ -139,11 +139,7 @@ fn files_directories_and_links_are_made_with_their_bits_and_times() {
         let done = unpack(sandbox, "new/top", &archive).expect("done");
         assert_eq!((done.size, done.created, done.entries), (7, true, 6));
         let stat = fs::metadata(sandbox.at("new/top/dir/file")).expect("there");
-        assert_eq!(
-            stat.permissions().mode() & 0o7777,
-            0o755,
-            "nothing but the 9 bits"
-        );
+        assert_eq!(stat.permissions().mode() & 0o7777, 0o755, "only the 9 bits");
         assert_eq!(stat.mtime(), 1_000_000_000);
         assert_eq!(stat.nlink(), 2);
         assert_eq!(sandbox.read("new/top/dir/up"), Ok(b"content".to_vec()));

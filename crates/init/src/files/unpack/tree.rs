@@ -1,10 +1,10 @@
 //! The directory that an archive is unpacked into.
 //!
 //! Invariants:
-//! - Everything is reached from its descriptor, by one name after the other, with
-//!   O_NOFOLLOW. Whatever is exchanged meanwhile, no link is followed; and no path is too
-//!   long for the kernel.
-//! - [`OPEN_DIRECTORY_LIMIT`] directories are open at a time, beside the top.
+//! - Everything is reached from its descriptor, by one name after the other, with O_NOFOLLOW. No
+//!   link is followed, even if user code exchanges directories; and no path is too long for the
+//!   kernel.
+//! - [`OPEN_DIRECTORY_LIMIT`] directories are open at a time, besides the top.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -17,9 +17,11 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::exact::{DeferredMetadata, ModifiedTime};
-use super::link_target::LinkTargetPath;
-use super::{Kept, bad};
+use super::bad_archive::bad;
+use super::exact::{DeferredMetadata, EntryMetadata};
+use super::link_target::{DIRECTORY, DIRECTORY_MODE, LinkTargetPath, enter};
+use super::modified_time::ModifiedTime;
+use super::policy::Policy;
 use crate::files::attributes::{self, DEFAULT_ACL};
 use crate::files::path::check_name;
 use crate::files::temporary::random_name;
@@ -29,16 +31,9 @@ use crate::files::{failure, outside};
 /// descriptors for all it does. Those above are opened again when they are needed.
 pub(super) const OPEN_DIRECTORY_LIMIT: usize = 64;
 
-/// Rights of a directory that no entry gave any.
-const DIRECTORY_MODE: u32 = 0o755;
-
-/// What the user needs to put something into a directory. An archive may say otherwise,
-/// and then have files in it.
+/// The rights that the user needs to put an entry into a directory. An archive may give it less,
+/// and have files in it.
 const OWNER: u32 = 0o700;
-
-const DIRECTORY: OFlags = OFlags::DIRECTORY
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 
 /// The path of an entry, checked: no `..`, not absolute. Empty: the top itself.
 pub(super) struct EntryPath<'a>(Vec<&'a [u8]>);
@@ -65,14 +60,13 @@ impl<'a> EntryPath<'a> {
 
 pub(super) struct Tree {
     top: OwnedFd,
-    /// It is a backup's.
-    exact: bool,
+    policy: &'static Policy,
     /// From below the top to the directory of the last entry: the next is likely there.
     /// The last [`OPEN_DIRECTORY_LIMIT`] of them are open.
     held: Vec<OpenDirectory>,
-    /// What the top is to be when all is in it.
+    /// Metadata that the top gets at the end.
     settling: Option<DeferredMetadata>,
-    /// Attributes that the disk does not take.
+    /// Attributes that the file system does not take.
     pub(super) lost: u64,
 }
 
@@ -80,15 +74,15 @@ pub(super) struct Tree {
 struct OpenDirectory {
     name: Vec<u8>,
     dir: Option<OwnedFd>,
-    /// What it is to be when all is in it.
+    /// Metadata that it gets when all is in it.
     settling: Option<DeferredMetadata>,
 }
 
 impl Tree {
-    pub(super) fn new(top: OwnedFd, exact: bool) -> Self {
+    pub(super) fn new(top: OwnedFd, policy: &'static Policy) -> Self {
         Self {
             top,
-            exact,
+            policy,
             held: Vec::new(),
             settling: None,
             lost: 0,
@@ -160,10 +154,10 @@ impl Tree {
         Ok(())
     }
 
-    /// All is in it: gives the directories that are still open what they are to be, and
-    /// has all of it on the disk.
+    /// Ends it: gives the directories that are still open their metadata, and syncs everything to
+    /// the disk.
     pub(super) fn finish(&mut self) -> Result<(), Failure> {
-        // Before the top is what it is to be: that may be one which cannot be read.
+        // Before the top gets its metadata, with which it may be unreadable.
         let top = openat(&self.top, ".", DIRECTORY | OFlags::RDONLY, Mode::empty());
         self.leave(0)?;
         if let Some(settling) = self.settling.take() {
@@ -171,17 +165,17 @@ impl Tree {
         }
         match top {
             Ok(top) => syncfs(&top).map_err(failure),
-            // The user's own may be written but not read: there is no descriptor to sync.
-            Err(Errno::ACCESS) if !self.exact => Ok(()),
+            // A directory that may be written but not read has no descriptor to sync.
+            Err(Errno::ACCESS) if !self.policy.must_sync => Ok(()),
             Err(errno) => Err(failure(errno)),
         }
     }
 
-    /// One that becomes what it is to be when all is in it.
+    /// A directory that gets its metadata when all is in it.
     pub(super) fn exact_directory(
         &mut self,
         path: &EntryPath<'_>,
-        kept: Kept,
+        kept: EntryMetadata,
     ) -> Result<(), Failure> {
         let mut attributes = kept.attributes;
         let is_default = |acl: &mut Attribute| acl.name == DEFAULT_ACL;
@@ -192,8 +186,7 @@ impl Tree {
             default_acl,
         });
         if path.0.is_empty() {
-            let top = rustix::io::fcntl_dupfd_cloexec(&self.top, 0).map_err(failure)?;
-            self.lost += set_on_directory(&top, &attributes)?;
+            self.lost += set_on_directory(&self.top, &attributes)?;
             self.settling = settling;
             return Ok(());
         }
@@ -245,10 +238,10 @@ impl Tree {
     ) -> Result<(), Failure> {
         let (parents, file) = target.split_last()?;
         let top = rustix::io::fcntl_dupfd_cloexec(self.top.as_fd(), 0).map_err(failure)?;
-        let is_backup = self.exact;
+        let unlock = self.policy.unlocks_directories;
         // First: it settles the directories that it leaves, and the file may be in one.
         let (dir, name) = self.place(path)?;
-        let way = LinkTargetPath::to(top, parents, is_backup)?;
+        let way = LinkTargetPath::to(top, parents, unlock)?;
         let from = way.end();
         let stat = statat(from, file, AtFlags::SYMLINK_NOFOLLOW).map_err(failure)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -272,30 +265,7 @@ fn set_on_directory(dir: &OwnedFd, attributes: &[Attribute]) -> Result<u64, Fail
     Ok(lost)
 }
 
-/// Opens the directory `name`; with `make` it is made where it is not there.
-pub(super) fn enter(dir: &OwnedFd, name: &[u8], make: bool) -> Result<OwnedFd, Failure> {
-    let flags = DIRECTORY | OFlags::PATH;
-    let open = || openat(dir, name, flags, Mode::empty());
-    let opened = match open() {
-        Err(Errno::NOENT) if make => {
-            match mkdirat(dir, name, Mode::from_raw_mode(DIRECTORY_MODE)) {
-                Ok(()) | Err(Errno::EXIST) => open(),
-                Err(errno) => Err(errno),
-            }
-        }
-        opened => opened,
-    };
-    opened.map_err(|errno| match errno {
-        Errno::NOTDIR | Errno::LOOP => {
-            let shown = name.escape_ascii();
-            let detail = format!("`{shown}` is a link or a file, where a directory is to be");
-            Failure::new(Code::NotDirectory, detail)
-        }
-        errno => failure(errno),
-    })
-}
-
-/// Gives what is new the name that it is to have, in place of what has it.
+/// Renames a new entry to its name, in place of an existing one.
 fn take_place(dir: &OwnedFd, temporary: &str, name: &[u8]) -> Result<(), Failure> {
     let renamed = renameat(dir, temporary, dir, name);
     // Two names of one file: rename(2) then does nothing, and leaves both.

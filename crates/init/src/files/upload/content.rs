@@ -1,4 +1,4 @@
-//! What is uploaded, as the thread that writes it takes it.
+//! The content of an upload, as the writing thread reads it.
 
 use bytes::{Buf as _, Bytes};
 use casemate_protocol::failure::Code;

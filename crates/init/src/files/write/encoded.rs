@@ -1,5 +1,6 @@
-//! Text on its way to the end of a file, in the encoding that the file has.
+//! Text that is appended to a file, in the encoding of the file.
 
+use bytes::Bytes;
 use casemate_protocol::{Failure, WriteFileRequest};
 use rustix::fs::fstat;
 use rustix::io::Errno;
@@ -11,7 +12,7 @@ use crate::files::read::read_at;
 use crate::files::walk::EntryLocation;
 use crate::files::{Cancel, failure, invalid, size};
 
-/// What is appended to the file at the place, in the encoding that this has.
+/// The content of the request, in the encoding of the file at the place.
 ///
 /// # Errors
 /// `NOT_TEXT` for text that the file's encoding may not have.
@@ -20,15 +21,16 @@ pub(super) fn as_in(
     request: &WriteFileRequest,
     lease_wait: &mut LeaseWait,
     cancel: &Cancel,
-) -> Result<WriteFileRequest, Failure> {
-    let mut request = request.clone();
-    if !request.text || request.content.is_empty() {
-        return Ok(request);
+) -> Result<Bytes, Failure> {
+    let content = &request.content;
+    if !request.text || content.is_empty() {
+        return Ok(content.clone());
     }
-    let file = match lease_wait.open(place, cancel)? {
+    let file = match lease_wait.open(&place.dir, &place.name, cancel)? {
         Ok(file) => file,
-        // What may not be read is what it may be; what is gone, the append itself finds.
-        Err(Errno::ACCESS | Errno::NOENT | Errno::LOOP) => return Ok(request),
+        // A file that may not be read has an unknown encoding; the append itself finds one
+        // that is gone.
+        Err(Errno::ACCESS | Errno::NOENT | Errno::LOOP) => return Ok(content.clone()),
         Err(errno) => return Err(failure(errno)),
     };
     let size = size(&fstat(&file).map_err(failure)?);
@@ -38,17 +40,16 @@ pub(super) fn as_in(
             "the file is UTF-16 with half a character at its end",
         )),
         Some(Charset::Utf16(order)) => {
-            let text = std::str::from_utf8(&request.content);
+            let text = std::str::from_utf8(content);
             let text = text.map_err(|_| invalid("a text that is not UTF-8"))?;
             let mut raw = Vec::new();
             encode_utf16(text, order, &mut raw);
-            request.content = raw.into();
-            Ok(request)
+            Ok(raw.into())
         }
-        Some(Charset::Latin1) if !request.content.is_ascii() => Err(not_text(
+        Some(Charset::Latin1) if !content.is_ascii() => Err(not_text(
             "the file is Latin-1, or another encoding of one byte for a character: only ASCII \
              text, or bytes as base64, can be appended",
         )),
-        _ => Ok(request),
+        _ => Ok(content.clone()),
     }
 }

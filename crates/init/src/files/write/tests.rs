@@ -246,3 +246,50 @@ fn writers_that_make_the_same_directories_all_succeed() {
         }
     });
 }
+
+#[test]
+fn an_append_copies_a_file_of_several_names_up_to_a_size() {
+    for (size, appends) in [(MAX_EDIT, true), (MAX_EDIT + 1, false)] {
+        let sandbox = Sandbox::new(true);
+        sandbox.file("file", "");
+        let file = fs::File::options().write(true).open(sandbox.at("file"));
+        file.expect("open").set_len(size as u64).expect("a hole");
+        fs::hard_link(sandbox.at("file"), sandbox.at("second")).expect("linked");
+        let appended = sandbox.write_as("file", "more", WriteMode::Append);
+        let expected = if appends {
+            Ok(size as u64 + 4)
+        } else {
+            Err(Code::FileTooLarge)
+        };
+        assert_eq!(appended.map(|reply| reply.size), expected);
+        let length = |name| fs::metadata(sandbox.at(name)).expect("stat").len();
+        assert_eq!(length("file"), (size + if appends { 4 } else { 0 }) as u64);
+        assert_eq!(length("second"), size as u64);
+        sandbox.assert_clean("");
+        // A file of one name grows in place at any size.
+        fs::remove_file(sandbox.at("file")).expect("removed");
+        assert!(
+            sandbox
+                .write_as("second", "more", WriteMode::Append)
+                .is_ok()
+        );
+    }
+}
+
+/// A `chmod` between the walk and the copy.
+#[test]
+fn a_copy_for_an_append_has_the_mode_that_the_file_has_now() {
+    let sandbox = Sandbox::new(true);
+    sandbox.file("file", "old");
+    fs::hard_link(sandbox.at("file"), sandbox.at("second")).expect("linked");
+    let (workspace, cancel) = (&sandbox.workspace, Cancel::default());
+    let path = RelativePath::parse("file").expect("a path");
+    let place = workspace.place(path, MissingDirectory::Fails, &cancel);
+    let place = place.expect("a place");
+    chmod(&sandbox.at("file"), 0o600);
+    let mut lease_wait = LeaseWait::with_a_file();
+    let split = workspace.split(&place, b"+", false, &mut lease_wait, &cancel);
+    assert!(split.is_ok(), "{split:?}");
+    assert_eq!(mode(&sandbox, "file"), 0o600);
+    assert_eq!(sandbox.read("file"), Ok(b"old+".to_vec()));
+}

@@ -190,7 +190,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
 }
 
 proptest! {
-    /// Whatever more is said after the end of a program that ran, its end stays.
+    /// No report after the end of a program that ran changes its end.
     #[test]
     fn nothing_that_comes_later_changes_the_end_of_a_program_that_ran(
         code in proptest::option::of(0..256),

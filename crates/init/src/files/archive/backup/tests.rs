@@ -1,4 +1,4 @@
-//! Out and in again: what is made from a backup is what was there.
+//! Backup and restore: the restored workspace is equal to the original.
 
 pub(in crate::files) mod any_tree;
 
@@ -15,11 +15,8 @@ use super::super::super::testing::Sandbox;
 use super::super::super::unpack::tests::unpack_exactly;
 use super::*;
 
-/// The backup, where `meanwhile` is done as soon as its first part has come.
-pub(in crate::files) fn backup(
-    sandbox: &Sandbox,
-    meanwhile: impl FnOnce(),
-) -> (Vec<u8>, CopyCheck) {
+/// The backup; `during` runs as soon as its first part has come.
+pub(in crate::files) fn backup(sandbox: &Sandbox, during: impl FnOnce()) -> (Vec<u8>, CopyCheck) {
     let (sender, mut parts) = mpsc::channel(1);
     std::thread::scope(|scope| {
         let work = scope.spawn(move || {
@@ -27,13 +24,13 @@ pub(in crate::files) fn backup(
             sandbox.workspace.backup(&parts, &Cancel::default())
         });
         let mut bytes = Vec::new();
-        let mut meanwhile = Some(meanwhile);
+        let mut during = Some(during);
         while let Some(part) = parts.blocking_recv() {
             if let Some(Part::Data(data)) = part.expect("a part").part {
                 bytes.extend_from_slice(&data);
             }
-            if let Some(meanwhile) = meanwhile.take() {
-                meanwhile();
+            if let Some(during) = during.take() {
+                during();
             }
         }
         (bytes, work.join().expect("no panic").expect("a backup"))
@@ -185,7 +182,7 @@ fn a_change_while_it_is_copied_shows_and_no_change_does_not() {
     sandbox.file("a", "first");
     sandbox.file("b", vec![b'b'; 4 << 20]);
     sandbox.dir("a-dir");
-    let changed = |meanwhile: &dyn Fn()| !backup(&sandbox, meanwhile).1.same;
+    let changed = |during: &dyn Fn()| !backup(&sandbox, during).1.same;
     assert!(!changed(&|| {}));
     assert!(changed(&|| sandbox.file("a", "other")));
     assert!(changed(&|| sandbox.file("new", "")));

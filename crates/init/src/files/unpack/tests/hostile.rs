@@ -1,6 +1,6 @@
 use super::*;
 
-/// What is refused: named in the error, with nothing outside touched.
+/// Refused archives: the error names the entry, and nothing outside is touched.
 fn refused(what: &str, archive: &[u8], expected: Code, named: &str) {
     with_and_without_openat2(|sandbox| {
         sandbox.link("top-link", sandbox.outside(""));
@@ -232,12 +232,13 @@ fn what_ends_in_the_middle_is_named() {
 fn more_entries_than_may_be_are_refused() {
     let sandbox = Sandbox::new(true);
     let one = entry(EntryType::Directory, b"dir/", b"", b"");
-    let most = usize::try_from(ENTRY_LIMIT).expect("it fits");
+    let limit = super::policy::UPLOAD.max_entries;
+    let most = usize::try_from(limit).expect("it fits");
     let mut archive = one.repeat(most);
     archive.extend_from_slice(&[0; 1024]);
     assert_eq!(
         unpack(&sandbox, "", &archive).expect("as many").entries,
-        ENTRY_LIMIT
+        limit
     );
     let mut archive = one.repeat(most + 1);
     archive.extend_from_slice(&[0; 1024]);

@@ -41,7 +41,7 @@ fn name() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![4 => short, 1 => long]
 }
 
-/// What is where: a directory, a file with its bits and content, or a link.
+/// The entries by path: a directory, a file with its bits and content, or a link.
 fn snapshot(top: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     let mut found = BTreeMap::new();
     let mut ahead = vec![PathBuf::new()];
@@ -99,7 +99,7 @@ proptest! {
         prop_assert_eq!(snapshot(&sandbox.at("from")), snapshot(&sandbox.at("to")));
     }
 
-    /// Whatever a bit that flips makes of it: no panic, nothing outside, no temporary.
+    /// A flipped bit causes no panic, changes nothing outside, and leaves no temporary file.
     #[test]
     fn a_spoilt_archive_does_no_harm(
         flips in prop::collection::vec((any::<prop::sample::Index>(), 0..8_u8), 1..4),
@@ -118,7 +118,7 @@ proptest! {
             let at = at.index(bytes.len() - 1024);
             bytes[at] ^= 1 << bit;
             if sum {
-                // So that it is taken for what it says.
+                // So that the header is accepted.
                 let block = at - at % 512;
                 let mut header = Header::new_old();
                 header.as_mut_bytes().copy_from_slice(&bytes[block..block + 512]);

@@ -1,6 +1,5 @@
-//! Whatever a workspace holds, what is made from its backup is equal to it: the backup has
-//! only what the shared table allows, which is all that verification looks at, and the
-//! restore takes all that it allows.
+//! The backup of any workspace restores to an equal one: it has only entries that the shared table
+//! allows, which is all that verification checks, and the restore accepts all of them.
 
 mod snapshot;
 mod tree;
@@ -10,25 +9,11 @@ use proptest::prelude::*;
 use rustix::fs::{XattrFlags, fchmod, fsetxattr, linkat, openat};
 
 use self::snapshot::snapshot;
-pub(in crate::files) use self::tree::acl;
 use self::tree::{make, node};
 use super::*;
-use crate::files::testing::deep;
+use crate::files::testing::{acl, as_owner, deep};
 
-/// As root without any capability, an owner like any other.
-fn as_owner<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| {
-        let work = scope.spawn(|| {
-            let mut sets = rustix::thread::capabilities(None).expect("read");
-            sets.effective = rustix::thread::CapabilitySet::empty();
-            rustix::thread::set_capabilities(None, sets).expect("set");
-            work()
-        });
-        work.join().expect("no panic")
-    })
-}
-
-/// What verification holds an entry against, beside the hashes.
+/// The checks of verification, without the hashes.
 fn assert_within_the_table(archive: &[u8]) {
     let mut reader = tar::Archive::new(archive);
     for entry in reader.entries().expect("an archive") {

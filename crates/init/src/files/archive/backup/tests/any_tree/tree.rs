@@ -101,24 +101,6 @@ fn attributes() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
     ]
 }
 
-/// A POSIX ACL with an entry for another group (acl(5); `include/uapi/linux/posix_acl_xattr.h`).
-pub(in crate::files) fn acl(group: u16) -> Vec<u8> {
-    let mut value = 2_u32.to_le_bytes().to_vec();
-    let nobody = u32::MAX;
-    for (tag, bits, id) in [
-        (0x01, 7, nobody),
-        (0x04, 5, nobody),
-        (0x08, group, 4242),
-        (0x10, 7, nobody),
-        (0x20, 0, nobody),
-    ] {
-        value.extend_from_slice(&u16::to_le_bytes(tag));
-        value.extend_from_slice(&u16::to_le_bytes(bits));
-        value.extend_from_slice(&u32::to_le_bytes(id));
-    }
-    value
-}
-
 pub(super) fn node() -> impl Strategy<Value = Node> {
     let rest = (0..0o10_000_u32, time(), attributes());
     (any::<Index>(), name(), thing(), rest).prop_map(|(parent, name, thing, rest)| {

@@ -1,5 +1,5 @@
-//! The file work of PID 1: it reads, writes and lists what is beneath the
-//! workspace, with the user's own rights, on threads of its own ([`Pool`]).
+//! The file work of PID 1: reads, writes and lists files in the workspace, with the user's
+//! rights, on separate threads ([`Pool`]).
 //!
 //! ```text
 //!  read ──► lines ──► source ──► charset  pages of lines, ranges of bytes
@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Invariants:
-//! - Nothing outside the workspace is opened, made or listed, whatever user
-//!   code renames or links meanwhile ([`walk`]).
+//! - Nothing outside the workspace is opened, made or listed, even if user code renames or
+//!   links directories at the same time ([`walk`]).
 //! - Only regular files are read and replaced; opening never waits for a peer, and for the holder
 //!   of a lease some seconds ([`lease_wait`]).
 //! - A file is replaced whole or not at all ([`mod@write`], [`edit`]).
@@ -21,7 +21,7 @@
 //! - One edit at a time: each may hold a file of 8 MiB twice, and two of the same
 //!   file both happen. No commit of ours comes between another's last look and its
 //!   rename.
-//! - Whatever may take long looks at its [`Cancel`] in every round.
+//! - Work that may take long checks its [`Cancel`] in every round.
 
 mod archive;
 mod attributes;
@@ -37,6 +37,7 @@ mod limit;
 mod lines;
 mod list;
 mod names;
+mod part_sender;
 mod path;
 mod pattern;
 mod pool;
@@ -66,10 +67,10 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, openat, openat2};
 use rustix::io::Errno;
 
 pub(crate) use archive::backup::CopyCheck;
-pub(crate) use download::{PART_BUFFER as PARTS_AHEAD, PartSender};
+pub(crate) use part_sender::{PART_BUFFER, PartSender};
 pub(crate) use pool::{Cancel, Pool};
 pub(crate) use sweep::TEMPORARY_AGE_LIMIT;
-pub(crate) use upload::{Content, PIECE_BUFFER as PIECES_AHEAD, Piece, Transfer};
+pub(crate) use upload::{Content, PIECE_BUFFER, Piece, Transfer};
 
 /// How openat2 is asked to stay beneath the workspace. Magic links
 /// (`/proc/self/fd/3`) name things without a path: no rule about paths holds

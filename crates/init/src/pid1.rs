@@ -1,10 +1,10 @@
-//! PID 1 of the container: owns every command, every result and all file work,
-//! and ends itself when nothing needs it any more.
+//! PID 1 of the container: owns every command, every result and all file work, and ends itself when
+//! it is no longer needed.
 //!
 //! ```text
 //! socket ─► service ─► commands ─► command ──spawn──► supervisor ─► command
 //!              │           │          └─ reaper, tree (kill)
-//!              │           └─ life (busy, idle, ending)
+//!              │           └─ lifecycle (busy, idle, ending)
 //!              └─► files (their own threads)
 //! ```
 //!
@@ -12,8 +12,8 @@
 //! - One thread runs all of it, and the file threads exist before the socket is
 //!   served: at the limit of processes nothing here needs a new one.
 //! - [`reaper`] alone waits for children.
-//! - No handler but SIGCHLD's: the kernel drops every other signal that user
-//!   code sends to PID 1.
+//! - SIGCHLD has the only handler: the kernel drops every other signal that user code sends to
+//!   PID 1.
 //! - When PID 1 ends, the kernel kills all of the container; the Engine removes
 //!   it. So ending is always clean.
 
@@ -57,6 +57,7 @@ use std::time::Duration;
 
 use casemate_protocol::{WORKSPACE, exit};
 
+use self::cgroup::Cgroup;
 use self::commands::Commands;
 use self::idempotency::IdempotencyCache;
 use self::kill_all::KillAll;
@@ -121,68 +122,25 @@ fn exit_with_its_own_code_on_panic() {
 
 async fn run(options: Options) -> io::Result<i64> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    // Before anything is written: another owner's files are not this user's to change.
-    if let Ok(false) = account::owns(Path::new(WORKSPACE)) {
-        crate::report_error(&format!("{WORKSPACE} belongs to another user"));
-        return Ok(exit::NOT_OWNER);
-    }
-    let workspace = match Workspace::open(Path::new(WORKSPACE)) {
+    let workspace = match open_workspace() {
         Ok(workspace) => Arc::new(workspace),
-        Err(error) => {
-            crate::report_error(&format!("cannot open the workspace: {error}"));
-            return Ok(exit::NO_WORKSPACE);
-        }
+        Err(code) => return Ok(code),
     };
-    // The runtime starts it in `/`: a workspace of any mode is no reason not to begin.
+    // The runtime starts it in `/`, so that it can begin with a workspace of any mode.
     std::env::set_current_dir(WORKSPACE)?;
     make_own_directories();
-    let pool = Arc::new(Pool::start("file", FILE_THREADS)?);
-    let min_free = MinFreeSpace::new(options.disk_floor);
-    let transfers = Transfers {
-        workspace: workspace.clone(),
-        pool: Pool::start("transfer", TRANSFER_THREADS)?,
-        min_free,
-        backups: tokio::sync::Mutex::default(),
-    };
+    let orphan_ttl = options.orphan_ttl;
     let lifecycle = Arc::new(Lifecycle::new(options.idle_timeout));
-    let resort = Arc::new(KillAll::new(lifecycle.clone()));
-    let supervisors = Supervisors::new(Reaper::start(resort)?);
-    supervisors.prepare();
-    let shell = Shell::find();
-    let commands = Arc::new(Commands::new(
-        lifecycle.clone(),
-        supervisors,
-        shell,
-        workspace.clone(),
-        pool.clone(),
-        options.background_ttl,
-    ));
-    let last_use = LastUse::new(workspace.clone(), pool.clone(), lifecycle.clone());
-    let features = workspace.features();
-    let service = Service {
-        workspace: workspace.clone(),
-        pool: pool.clone(),
-        written: IdempotencyCache::default(),
-        edited: IdempotencyCache::default(),
-        deleted: IdempotencyCache::default(),
-        transfers: Arc::new(transfers),
-        commands: commands.clone(),
-        lifecycle: lifecycle.clone(),
-        last_use: last_use.clone(),
-        spec: options.spec,
-        features,
-        boot_id: random_id(),
-        denied: crate::filters::denied(),
-        started: tokio::time::Instant::now(),
-        min_free,
-    };
+    let service = service(options, workspace.clone(), lifecycle.clone())?;
+    let (commands, last_use) = (service.commands.clone(), service.last_use.clone());
+    let pool = service.pool.clone();
     let connections = socket::serve(service, lifecycle.clone())?;
     tokio::spawn(sweep(workspace, pool));
     tokio::spawn(last_use.clone().keep());
     tokio::spawn(uncharged::watch(lifecycle.clone()));
     let code = tokio::select! {
         code = lifecycle.ended() => code,
-        () = connections.orphaned(options.orphan_ttl) => {
+        () = connections.orphaned(orphan_ttl) => {
             lifecycle.end(exit::ORPHANED);
             exit::ORPHANED
         }
@@ -194,8 +152,68 @@ async fn run(options: Options) -> io::Result<i64> {
     Ok(code)
 }
 
-/// Takes away the temporary files of a PID 1 that was killed: once after the start,
-/// and once when what was young then is old enough.
+/// Opens the workspace, or returns the exit code.
+fn open_workspace() -> Result<Workspace, i64> {
+    // Before anything is written: this user may not change another owner's files.
+    if let Ok(false) = account::owns(Path::new(WORKSPACE)) {
+        crate::report_error(&format!("{WORKSPACE} belongs to another user"));
+        return Err(exit::NOT_OWNER);
+    }
+    Workspace::open(Path::new(WORKSPACE)).map_err(|error| {
+        crate::report_error(&format!("cannot open the workspace: {error}"));
+        exit::NO_WORKSPACE
+    })
+}
+
+/// Starts the threads and the first supervisor.
+fn service(
+    options: Options,
+    workspace: Arc<Workspace>,
+    lifecycle: Arc<Lifecycle>,
+) -> io::Result<Service> {
+    let pool = Arc::new(Pool::start("file", FILE_THREADS)?);
+    let min_free = MinFreeSpace::new(options.disk_floor);
+    let transfers = Transfers {
+        workspace: workspace.clone(),
+        pool: Pool::start("transfer", TRANSFER_THREADS)?,
+        min_free,
+        backups: tokio::sync::Mutex::default(),
+    };
+    let resort = Arc::new(KillAll::new(lifecycle.clone()));
+    let supervisors = Supervisors::new(Reaper::start(resort)?);
+    supervisors.prepare();
+    let cgroup = Cgroup::find();
+    let commands = Commands::new(
+        lifecycle.clone(),
+        cgroup,
+        supervisors,
+        Shell::find(),
+        workspace.clone(),
+        pool.clone(),
+        options.background_ttl,
+    );
+    Ok(Service {
+        features: workspace.features(),
+        last_use: LastUse::new(workspace.clone(), pool.clone(), lifecycle.clone()),
+        workspace,
+        pool,
+        written: IdempotencyCache::default(),
+        edited: IdempotencyCache::default(),
+        deleted: IdempotencyCache::default(),
+        transfers: Arc::new(transfers),
+        commands: Arc::new(commands),
+        lifecycle,
+        cgroup,
+        spec: options.spec,
+        boot_id: random_id(),
+        denied: crate::filters::denied(),
+        started: tokio::time::Instant::now(),
+        min_free,
+    })
+}
+
+/// Removes the temporary files of a PID 1 that was killed: once after the start, and once when
+/// those that were young then are old enough.
 async fn sweep(workspace: Arc<Workspace>, pool: Arc<Pool>) {
     for pause in [SWEEP_DELAY, TEMPORARY_AGE_LIMIT] {
         tokio::time::sleep(pause).await;
@@ -204,8 +222,8 @@ async fn sweep(workspace: Arc<Workspace>, pool: Arc<Pool>) {
     }
 }
 
-/// HOME and our own corner of the workspace. On a full disk they are missing,
-/// and everything else still works.
+/// HOME and Casemate's directory in the workspace. On a full disk they are missing, and everything
+/// else still works.
 fn make_own_directories() {
     for name in [".home", ".casemate"] {
         let _ = std::fs::create_dir(Path::new(WORKSPACE).join(name));
@@ -219,8 +237,4 @@ fn random_id() -> String {
     // boot; on failure the id is constant, and only reconnects see it.
     let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
