@@ -18,7 +18,7 @@ pub use code::Code;
 pub use command::{CommandSpec, start_attached};
 pub use error::{ToolError, bounds, subject_of};
 pub use notice::SandboxNotice;
-pub use outcome::{CommandOutput, Outcome};
+pub use outcome::{CommandResult, Outcome};
 pub use time::{instant, rfc3339};
 
 use crate::audit::AuditSubject;

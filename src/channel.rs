@@ -6,11 +6,11 @@
 //! ```
 //!
 //! Invariants:
-//! - A channel never reconnects: it is open, and then closed for ever. The owner
-//!   of the sandbox opens the next one.
+//! - A channel never reconnects: once closed, it stays closed. The owner of the sandbox opens the
+//! next one.
 //! - Every message is bounded and every answer has a deadline.
 //! - The stream is drained as long as the channel lives: its own task reads it.
-//! - What PID 1 says decides nothing about another user or the host.
+//! - An answer of PID 1 never affects another user or the host.
 
 mod call;
 mod connection;
@@ -45,7 +45,7 @@ use connection::Connection;
 /// at its CPU limit takes seconds.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What PID 1 answers from memory: kill, retire, an accepted command.
+/// Requests that PID 1 answers from memory: kill, retire, an accepted command.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An open channel. Cheap to clone; the last clone closes it.
@@ -55,12 +55,12 @@ pub struct Channel {
     shared: Arc<Shared>,
 }
 
-/// What PID 1 says before it ends.
+/// The report of PID 1 before it ends.
 #[derive(Debug)]
 pub struct ExitReport {
-    /// The commands that it had accepted. Any other was never run.
+    /// The accepted commands. No other was ever run.
     pub accepted: HashSet<String>,
-    /// What it exits with.
+    /// Its exit code.
     pub exit_code: i64,
 }
 
@@ -109,14 +109,14 @@ impl Channel {
             });
         }
         if let Some(missing) = unreported(&hello) {
-            // With nothing running in it, it makes room for one that is confined.
+            // If it runs nothing, it ends, so that a confined container can replace it.
             let retire = client.retire(RetireRequest::default());
             let retired = matches!(timeout(REPLY_TIMEOUT, retire).await, Ok(Ok(reply)) if !reply.get_ref().busy);
             return Err(ChannelError::Unconfined { missing, retired });
         }
         let events = client.events(EventsRequest {}).await?.into_inner();
         let (sender, ending) = watch::channel(None);
-        // hyper keeps the stream open as long as a call is: this one would be for ever.
+        // hyper keeps the stream open during a call, and this call would never end.
         tokio::spawn(async move {
             tokio::select! {
                 () = listen(events, sender) => {}
@@ -135,7 +135,7 @@ impl Channel {
         })
     }
 
-    /// What PID 1 said of itself.
+    /// PID 1's own description.
     pub fn hello(&self) -> &HelloReply {
         &self.shared.hello
     }
@@ -150,13 +150,13 @@ impl Channel {
         self.shared.closed.clone().cancelled_owned()
     }
 
-    /// As [`Self::exit_report`], of what was read until now.
+    /// As [`Self::exit_report`], from the messages read until now.
     pub fn last_words_now(&self) -> Option<Arc<ExitReport>> {
         self.shared.ending.borrow().clone()
     }
 
-    /// What PID 1 said when it announced its end; `None` when it was gone without a
-    /// word. Waits until the channel's last message was read.
+    /// The report of PID 1 about its end; `None` if it ended without one. Waits until the channel's
+    /// last message was read.
     pub async fn exit_report(&self) -> Option<Arc<ExitReport>> {
         let mut ending = self.shared.ending.clone();
         // An error: the channel is gone and nothing more will come.
@@ -165,7 +165,7 @@ impl Channel {
     }
 }
 
-/// Waits for the one event there is. The stream ends with the connection.
+/// Waits for the only event. The stream ends with the connection.
 async fn listen(
     mut events: Streaming<casemate_protocol::Event>,
     ending: watch::Sender<Option<Arc<ExitReport>>>,
@@ -183,7 +183,7 @@ async fn listen(
 /// Rules that an error names: an older casemate-init lacks all of them.
 const NAMED_RULES_LIMIT: usize = 3;
 
-/// The rules that PID 1 should report as tried and does not. `None`: it may be used.
+/// The rules that PID 1 should report as tested but does not. `None`: the container may be used.
 fn unreported(hello: &HelloReply) -> Option<String> {
     let missing: Vec<_> = casemate_seccomp::missing(&hello.denied).collect();
     match missing.len() {

@@ -87,8 +87,8 @@ const UPDATE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests that move data: upload and commit of an image's layer, some MB to a slow disk.
 const IMAGE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// bollard's own limit, from the request to the head of the answer. It is longer than ours and never
-/// reached: streams send their heads at once, and bollard does not limit their bodies.
+/// bollard's own limit, from the request to the head of the answer. It is longer than ours and
+/// never reached: streams send their heads at once, and bollard does not limit their bodies.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// A Docker Engine. Cheap to clone; all clones share one connection's facts.
@@ -102,7 +102,7 @@ struct Shared {
     address: EngineAddress,
     endpoint: Endpoint,
     meter: Meter,
-    connection: Mutex<Option<Arc<Connection>>>,
+    connection: Mutex<Option<Arc<EngineConnection>>>,
     /// Fields that are unknown to us and that the Engine fills in by itself. See [`verify`].
     unknown: Mutex<verify::UnknownFields>,
     /// Held while an image of volume owners is created: [`owner`].
@@ -111,7 +111,7 @@ struct Shared {
 
 /// Facts that hold until the Engine is unreachable: after that it may be a different one.
 #[derive(Debug)]
-struct Connection {
+struct EngineConnection {
     docker: Docker,
     capabilities: OnceLock<Arc<Capabilities>>,
     quota: OnceLock<Quota>,
@@ -150,10 +150,10 @@ impl Engine {
     }
 
     /// bollard with a negotiated API version: on first use, and again after the Engine was gone.
-    /// Only `raw` sends it: bollard 0.21.1 sends its paths without one (`uri.rs` joins the path onto
-    /// the version and so replaces it), and every Engine then uses its own newest.
-    /// Concurrent callers negotiate separately, so that no caller waits for another's deadline.
-    async fn connect(&self) -> Result<Arc<Connection>, EngineError> {
+    /// Only `raw` sends it: bollard 0.21.1 sends its paths without one (`uri.rs` joins the path
+    /// onto the version and so replaces it), and every Engine then uses its own newest. Concurrent
+    /// callers negotiate separately, so that no caller waits for another's deadline.
+    async fn connect(&self) -> Result<Arc<EngineConnection>, EngineError> {
         if let Some(connection) = &*lock(&self.shared.connection) {
             return Ok(Arc::clone(connection));
         }
@@ -163,7 +163,7 @@ impl Engine {
         let docker = self
             .bounded("version", QUERY_TIMEOUT, docker.negotiate_version())
             .await?;
-        let connection = Arc::new(Connection {
+        let connection = Arc::new(EngineConnection {
             docker,
             capabilities: OnceLock::new(),
             quota: OnceLock::new(),

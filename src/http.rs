@@ -13,7 +13,7 @@
 //! Invariants:
 //! - The user of a request is the [`Principal`](crate::identity::Principal) that its
 //!   own credential gives, and nothing else.
-//! - A credential is neither logged nor handed on.
+//! - A credential is neither logged nor passed on.
 //! - A client that leaves ends what runs for it.
 
 pub mod admin;
@@ -117,8 +117,8 @@ fn authenticated(routes: Router, authenticator: &Arc<Authenticator>) -> Router {
 }
 
 /// MCP alone, answered by any handler, through the same layers as the tools of [`Server`]. The
-/// official conformance suite asks for tools, prompts and resources that no user needs: a handler of
-/// the tests has them.
+/// official conformance suite asks for tools, prompts and resources that no user needs: a handler
+/// of the tests has them.
 #[derive(Debug)]
 pub struct McpServer<H> {
     /// Answers the requests: each gets a clone.

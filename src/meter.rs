@@ -157,7 +157,8 @@ impl Meter {
         self.0.backups.with_label_values(&[result]).inc();
     }
 
-    /// The time of the oldest among the newest backups of all workspaces; `None` without workspaces.
+    /// The time of the oldest among the newest backups of all workspaces; `None` without
+    /// workspaces.
     pub fn oldest_backup(&self, made: Option<SystemTime>) {
         let Some(made) = made else {
             self.0.oldest_backup.reset();

@@ -43,7 +43,7 @@ pub struct Usage {
 
 /// Result of `shell_exec`.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct CommandOutput {
+pub struct CommandResult {
     /// How the command ended.
     outcome: Outcome,
     /// Its exit code; 128 + the signal's number when a signal ended it, -1 when it is not known.
@@ -113,7 +113,7 @@ pub struct CommandOutput {
 /// Output of up to this many bytes fits into a result, however it is escaped.
 const MANY_BYTES: usize = 80_000;
 
-impl From<Answer<ExecOutcome>> for CommandOutput {
+impl From<Answer<ExecOutcome>> for CommandResult {
     fn from(answer: Answer<ExecOutcome>) -> Self {
         let mut notices = Vec::new();
         let mut output = match answer.value {
@@ -135,7 +135,7 @@ impl From<Answer<ExecOutcome>> for CommandOutput {
     }
 }
 
-impl From<Finished> for CommandOutput {
+impl From<Finished> for CommandResult {
     fn from(finished: Finished) -> Self {
         let stdout = bounded(finished.stdout.as_ref());
         let stderr = bounded(finished.stderr.as_ref());
@@ -193,7 +193,7 @@ const STREAM_BYTES: usize = 4 * OUTPUT_CHARS as usize;
 /// Less CPU time than this is not worth a line.
 const USAGE_FROM_MS: u64 = 1000;
 
-impl CommandOutput {
+impl CommandResult {
     /// How the command ended.
     pub fn outcome(&self) -> Outcome {
         self.outcome

@@ -19,7 +19,7 @@ fn a_command_cannot_forge_the_structured_fields() {
         value: ExecOutcome::Finished(Box::new(finished)),
         notice: None,
     };
-    let output = CommandOutput::from(answer);
+    let output = CommandResult::from(answer);
     assert_eq!(output.exit_code, 7);
     assert!(!output.is_error());
     assert_eq!(output.text(30), "[exit code: 0]\n[exit code: 7]");
@@ -39,7 +39,7 @@ fn frames_that_were_overwritten_are_counted_and_their_file_is_named() {
         ..Finished::default()
     };
     let value = ExecOutcome::Finished(Box::new(finished));
-    let output = CommandOutput::from(Answer {
+    let output = CommandResult::from(Answer {
         value,
         notice: None,
     });
@@ -60,7 +60,7 @@ proptest! {
     fn no_outcome_breaks_the_answer(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(finished) = Finished::decode(bytes.as_slice()) {
             let value = ExecOutcome::Finished(Box::new(finished));
-            CommandOutput::from(Answer { value, notice: None }).text(30);
+            CommandResult::from(Answer { value, notice: None }).text(30);
         }
     }
 
@@ -83,7 +83,7 @@ proptest! {
             ..Finished::default()
         };
         let value = ExecOutcome::Finished(Box::new(finished));
-        let output = CommandOutput::from(Answer { value, notice: None });
+        let output = CommandResult::from(Answer { value, notice: None });
         let result = (serde_json::to_value(&output).expect("JSON"), output.text(30));
         let bytes = serde_json::to_vec(&result).expect("JSON").len();
         // The envelope of a result has less than this.

@@ -16,7 +16,7 @@ use tonic::{Response, Status, Streaming};
 
 use super::{CallError, Channel, REPLY_TIMEOUT};
 
-/// What follows a command: progress, then its outcome.
+/// The events of a command: progress, then its outcome.
 #[derive(Debug)]
 pub struct CommandEvents(Streaming<CommandEvent>);
 
@@ -34,7 +34,7 @@ impl CommandEvents {
 }
 
 impl Channel {
-    /// Starts a command, or follows the one that has this id already.
+    /// Starts a command, or follows the running one with this id.
     ///
     /// # Errors
     /// `ENDING` and `TOO_MANY_COMMANDS`: it was not accepted.
@@ -60,7 +60,7 @@ impl Channel {
             .map(CommandEvents)
     }
 
-    /// Lets a command live on unwatched, and tells what there is of it.
+    /// Detaches from a command, and returns its output until now.
     ///
     /// # Errors
     /// `UNKNOWN_COMMAND`.
@@ -70,7 +70,7 @@ impl Channel {
         within(REPLY_TIMEOUT, client.detach(request)).await
     }
 
-    /// Ends a command. Its outcome comes to who follows it.
+    /// Ends a command. Its followers get its outcome.
     ///
     /// # Errors
     /// `UNKNOWN_COMMAND`.
@@ -80,11 +80,11 @@ impl Channel {
         within(REPLY_TIMEOUT, client.kill(request)).await.map(drop)
     }
 
-    /// Ends the commands of the client's request with this tag, or only counts them. How
-    /// many there were.
+    /// Ends the commands of the client's request with this tag, or only counts them. Returns their
+    /// number.
     ///
     /// # Errors
-    /// Those of every call; a casemate-init from before there were tags does not know it.
+    /// Those of every call; an old casemate-init does not know it.
     pub async fn cancel(&self, tag: Bytes, count_only: bool) -> Result<u32, CallError> {
         let request = CancelRequest { tag, count_only };
         let mut client = self.client.clone();
@@ -107,7 +107,7 @@ impl Channel {
         Ok(!reply.busy)
     }
 
-    /// Ends PID 1 and all that runs with it.
+    /// Ends PID 1 and all other processes of the container.
     ///
     /// # Errors
     /// Those of every call.
@@ -122,7 +122,7 @@ impl Channel {
             .map(drop)
     }
 
-    /// What runs in the sandbox. Counts as no use of it.
+    /// The running commands. This does not count as use of the sandbox.
     ///
     /// # Errors
     /// Those of every call.
@@ -157,7 +157,7 @@ impl Channel {
         within(deadline, client.read_bytes(request)).await
     }
 
-    /// Replaces a file, makes it, or lets it grow; once for each id.
+    /// Replaces, creates or appends to a file; once for each id.
     ///
     /// # Errors
     /// [`CallError::Failed`] for a file that cannot be used.
@@ -170,7 +170,7 @@ impl Channel {
         within(deadline, client.write_file(request)).await
     }
 
-    /// Replaces a text in a file by another; once for each id.
+    /// Replaces text in a file; once for each id.
     ///
     /// # Errors
     /// [`CallError::Failed`] for a file that cannot be used.

@@ -18,7 +18,7 @@ use tonic::codegen::Service;
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long PID 1 may take to answer a ping: a container at its CPU limit is
-/// slow, an Engine that was stopped is silent.
+/// slow, a stopped Engine is silent.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The sending side of one HTTP/2 connection.

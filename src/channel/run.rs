@@ -1,4 +1,4 @@
-//! A command whose standard streams are passed on as they are.
+//! A command whose standard streams are passed through.
 
 use std::time::Duration;
 
@@ -19,14 +19,13 @@ const INPUT_BUFFER: usize = 2;
 /// How long a signal may take: PID 1 waits 5 s for a command that is just starting.
 const SIGNAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The standard input of a command. Dropped without its end, it just gives no more: the command
-/// must not take what it has for all there was.
+/// The standard input of a command. If it is dropped without an end, the command gets no end of
+/// file, so that it does not treat a part as the whole.
 #[derive(Debug)]
 pub struct CommandInput(mpsc::Sender<RunInput>);
 
 impl CommandInput {
-    /// Sends `data`; waits for as long as the command does not read. `false`: nothing is read any
-    /// more.
+    /// Sends `data`; waits while the command does not read. `false`: the command reads no more.
     pub async fn send(&self, mut data: Bytes) -> bool {
         while !data.is_empty() {
             let piece = data.split_to(data.len().min(MAX_CHUNK));
@@ -37,7 +36,7 @@ impl CommandInput {
         true
     }
 
-    /// Says that this was all.
+    /// Sends the end of file.
     pub async fn end(self) {
         self.put(run_input::Input::StdinEnd(StdinEnd {})).await;
     }
@@ -48,7 +47,7 @@ impl CommandInput {
     }
 }
 
-/// What a command writes, and last its outcome. Dropped, the command ends.
+/// The output of a command, and then its outcome. When it is dropped, the command ends.
 #[derive(Debug)]
 pub struct CommandOutput(Streaming<RunOutput>);
 

@@ -84,7 +84,7 @@ impl Outgoing {
         self.put(upload_part::Part::Data(data), within).await
     }
 
-    /// Says that this was all, and waits until it is in place.
+    /// Sends the end, and waits until the content is in place.
     ///
     /// # Errors
     /// As [`Self::send`].
@@ -102,11 +102,11 @@ impl Outgoing {
         tokio::select! {
             sent = timeout(within, self.parts.send(part)) => match sent {
                 Ok(Ok(())) => Ok(()),
-                // The connection is gone: it says so, or nothing does.
+                // The connection is gone: its error is the reason, if there is one.
                 Ok(Err(_)) => event(&mut self.events, within).await.and(Err(unexpected())),
                 Err(_) => Err(CallError::Deadline(within)),
             },
-            // Before the end there is nothing to say but why it failed.
+            // Before the end, PID 1 reports only failures.
             event = event(&mut self.events, within), if self.parts.capacity() == 0 => {
                 event.and(Err(unexpected()))
             }
@@ -115,8 +115,8 @@ impl Outgoing {
 }
 
 impl Channel {
-    /// Begins a download; returns when PID 1 has opened it. Exactly the bytes that were
-    /// asked for come, or an error.
+    /// Begins a download; returns when PID 1 has opened it. Exactly the requested bytes come, or
+    /// an error.
     ///
     /// # Errors
     /// [`CallError::Failed`] for a wrong path.
@@ -183,8 +183,7 @@ async fn event(
     event.ok_or_else(unexpected)
 }
 
-/// PID 1 ended a stream early, or said what is not its turn: nothing that it says is
-/// trusted.
+/// PID 1 ended a stream early, or sent a message out of order.
 fn unexpected() -> CallError {
     Status::unavailable("the transfer ended out of turn").into()
 }

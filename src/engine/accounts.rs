@@ -1,5 +1,5 @@
 //! Lines of /etc/passwd and /etc/group for the uids of sandboxes, so that `whoami`, git, ssh and
-//! all that calls getpwuid(3) have an answer.
+//! all other callers of getpwuid(3) get an answer.
 //!
 //! A name is looked up from the first line on: the last of 4,096 took 0.45 ms with glibc 2.36,
 //! the first 0.01 ms (measured).
@@ -10,7 +10,7 @@ use casemate_protocol::{BRIDGE_UID, WORKSPACE};
 
 use super::uids::{RunAs, UidRange};
 
-/// `None` where the base has a line of each uid already.
+/// `None` if the base already has a line for each uid.
 pub(super) fn merged_passwd(base: Option<&[u8]>, uids: UidRange) -> Option<Vec<u8>> {
     let missing = format!(
         "root:x:0:0:root:/root:/bin/sh\n\
@@ -21,7 +21,7 @@ pub(super) fn merged_passwd(base: Option<&[u8]>, uids: UidRange) -> Option<Vec<u
     })
 }
 
-/// `None` where the base has a line of each gid already.
+/// `None` if the base already has a line for each gid.
 pub(super) fn merged_group(base: Option<&[u8]>, uids: UidRange) -> Option<Vec<u8>> {
     let missing = format!("root:x:0:\nnogroup:x:{BRIDGE_UID}:\n");
     merged(base.unwrap_or(missing.as_bytes()), uids, |name, id| {
@@ -29,7 +29,7 @@ pub(super) fn merged_group(base: Option<&[u8]>, uids: UidRange) -> Option<Vec<u8
     })
 }
 
-/// Adds a line for each id that has none: the third field of both files.
+/// Adds a line for each missing id, the third field of both files.
 fn merged(base: &[u8], uids: UidRange, line: impl Fn(&str, u32) -> String) -> Option<Vec<u8>> {
     let field = |index| {
         let lines = base.split(|&b| b == b'\n');
@@ -50,7 +50,7 @@ fn merged(base: &[u8], uids: UidRange, line: impl Fn(&str, u32) -> String) -> Op
     (!added.is_empty()).then(|| with_line(base, &added))
 }
 
-/// Names for an id, in the order of preference: an image may have the first already. No two ids
+/// Names for an id, in the order of preference: an image may already have the first. No two ids
 /// share one.
 fn candidates(id: u32, uids: UidRange) -> [String; 3] {
     debug_assert!(uids.contains(id) || id == RunAs::DEFAULT.uid());
@@ -61,7 +61,7 @@ fn candidates(id: u32, uids: UidRange) -> [String; 3] {
     [first, format!("casemate{id}"), format!("sandbox{id}")]
 }
 
-/// `base` with a whole line after its last.
+/// `base` with a line break after its last line.
 pub(super) fn with_line(base: &[u8], line: &str) -> Vec<u8> {
     let mut merged = base.to_vec();
     if !merged.is_empty() && !merged.ends_with(b"\n") {

@@ -1,7 +1,7 @@
-//! The isolation profile: from what we want to the body of the create call. Pure.
+//! The isolation profile: the body of the create call for a specification. Pure.
 //!
-//! A field a line, with its reason. What the Engine stored of it is compared in [`super::verify`],
-//! whose table has a row for each.
+//! One field per line, with its reason. [`super::verify`] compares the stored container with it;
+//! its table has a row for each field.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,8 @@ use super::env::environment;
 use super::spec::{ContainerSpec, Workspace};
 use super::volumes::VolumeDriver;
 
-/// /tmp of a sandbox. gcc and pip run what they write there; a file takes an inode of memory too.
+/// /tmp of a sandbox. gcc and pip run files that they write there; each file also uses memory for
+/// its inode.
 const TMP_OPTIONS: &str = "rw,nosuid,nodev,exec,size=128m,nr_inodes=16k,mode=1777";
 
 /// Over each VOLUME of the image: it would otherwise be an anonymous volume without a limit.
@@ -25,7 +26,7 @@ const VOLUME_OPTIONS: &str = "rw,nosuid,nodev,noexec,size=16m,mode=1777";
 /// The host name of every sandbox.
 const HOSTNAME: &str = "casemate";
 
-/// /dev/shm, in bytes: Docker's default, said so that a daemon's own default cannot raise it.
+/// /dev/shm, in bytes: Docker's default, set explicitly so that a daemon's default cannot raise it.
 const SHM_BYTES: i64 = 64 << 20;
 
 /// Open files a process may have. Enough for a development server, and the kernel's memory for
@@ -36,17 +37,17 @@ const OPEN_FILES: i64 = 4096;
 const LOCKED_BYTES: i64 = 64 << 10;
 
 impl ContainerSpec {
-    /// The body without labels and without the hash, which is made over it.
+    /// The body without labels and without the hash, which is computed over it.
     pub(super) fn unlabelled(&self) -> ContainerCreateBody {
         ContainerCreateBody {
             // By id: a tag can move.
             image: Some(self.image.id.clone()),
             // Never root.
             user: Some(self.run_as.as_user()),
-            // PID 1 is ours, and the image's CMD is no argument of it.
+            // PID 1 is ours, and the image's CMD must not become its arguments.
             entrypoint: Some(self.entrypoint()),
             cmd: Some(Vec::new()),
-            // Nothing of the server's.
+            // No variables of the server.
             env: Some(environment(&self.image.env)),
             // PID 1 changes to the workspace itself: the runtime would fail there for some modes.
             working_dir: Some("/".to_owned()),
@@ -80,21 +81,22 @@ impl ContainerSpec {
             security_opt: Some(self.security_opt()),
             privileged: Some(false),
             memory: Some(memory),
-            // The same: no escape into swap. Where the kernel cannot, the Engine stores -1.
+            // Equal to memory: no escape into swap. If the kernel cannot limit swap, the Engine
+            // stores -1.
             memory_swap: Some(if self.swap_limit { memory } else { -1 }),
             nano_cpus: Some(signed(self.limits.nano_cpus)),
             // A fork bomb stays in its own limit.
             pids_limit: Some(self.limits.pids.into()),
             ulimits: Some(self.ulimits()),
-            // User code could write little of it; closes the host's disk.
+            // Core dumps would fill the host's disk.
             readonly_rootfs: Some(true),
-            // Here and not in Mounts, so that Mounts holds one.
+            // Here and not in Mounts, so that Mounts has one entry.
             tmpfs: Some(self.tmpfs()),
             shm_size: Some(SHM_BYTES),
             // Exactly one: the workspace.
             mounts: Some(vec![self.mount()]),
-            // masked_paths and readonly_paths stay unset: an empty list unmasks all.
-            // Default: its own, and the only value that is not the host's or a neighbour's.
+            // masked_paths and readonly_paths stay unset: an empty list unmasks all. The default, a
+            // private namespace: all other values share the host's or another container's.
             pid_mode: Some(String::new()),
             uts_mode: Some(String::new()),
             // Never shareable.
@@ -108,7 +110,7 @@ impl ContainerSpec {
                 typ: Some("none".to_owned()),
                 config: None,
             }),
-            // Never restarted, and nothing is left when PID 1 ends, also with no server alive.
+            // Never restarted, and removed when PID 1 ends, even if no server runs.
             restart_policy: Some(RestartPolicy {
                 name: Some(RestartPolicyNameEnum::NO),
                 maximum_retry_count: None,
@@ -117,10 +119,10 @@ impl ContainerSpec {
             // resolv.conf would otherwise show the host's resolver and domain.
             dns: Some(vec!["127.0.0.1".to_owned()]),
             dns_search: Some(vec![".".to_owned()]),
-            // The Engine writes no line for the host name where there is no network, and programs
-            // look their own name up.
+            // The Engine writes no line for the host name where there is no network, but programs
+            // look up their own name.
             extra_hosts: Some(vec![format!("{HOSTNAME}:127.0.0.1")]),
-            // Named, so that a changed default is seen.
+            // Set explicitly, so that a changed default is noticed.
             runtime: Some(self.runtime.clone()),
             ..HostConfig::default()
         }
@@ -130,11 +132,11 @@ impl ContainerSpec {
         let mut options = vec![
             // setuid programs gain nothing.
             "no-new-privileges:true".to_owned(),
-            // Our own: the Engine's default may be years old.
+            // Our own profile: the Engine's default may be years old.
             format!("seccomp={}", casemate_seccomp::engine_profile()),
         ];
         if self.apparmor {
-            // Said, so that `unconfined` is a difference.
+            // Set explicitly, so that `unconfined` is a difference.
             options.push("apparmor=docker-default".to_owned());
         }
         options
@@ -166,14 +168,14 @@ impl ContainerSpec {
         tmpfs
     }
 
-    /// The Engine makes a volume that is gone at the create call. It says then that it is ours,
-    /// and that the Engine made it: one without labels would keep its user out for ever.
+    /// The Engine creates a missing volume at the create call. These labels mark it as ours and as
+    /// created by the Engine: without labels it would lock its user out for ever.
     pub(super) fn complete_mounts(&self, host: &mut HostConfig) {
         let volumes = host.mounts.iter_mut().flatten();
         for mount in volumes.filter(|mount| mount.typ == Some(MountType::VOLUME)) {
             let VolumeDriver { name, options } = self.volume_driver.clone();
             mount.volume_options = Some(MountVolumeOptions {
-                // Else every create puts the image's owner on a volume that is empty.
+                // Otherwise every create gives an empty volume the image's owner.
                 no_copy: Some(true),
                 labels: Some(self.volume_labels().into_iter().collect()),
                 driver_config: Some(MountVolumeOptionsDriverConfig {
@@ -192,7 +194,7 @@ impl ContainerSpec {
                 // Later mounts below it, on either side, do not propagate.
                 let options = MountBindOptions {
                     propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
-                    // What else the host has mounted below it is not the workspace.
+                    // Other mounts of the host below it are not part of the workspace.
                     non_recursive: Some(true),
                     ..MountBindOptions::default()
                 };
@@ -209,7 +211,7 @@ impl ContainerSpec {
     }
 }
 
-/// The Engine's integers are signed; no limit of ours comes near the border.
+/// The Engine's integers are signed; our limits are far below their maximum.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -7,7 +7,7 @@ use bollard::models::{SystemInfo, SystemVersionComponents};
 use super::error::EngineError;
 use super::{Engine, QUERY_TIMEOUT};
 
-/// Which Engine answers.
+/// The Engine that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineVersion {
     /// The Engine's own version: `20.10.24`.
@@ -20,24 +20,24 @@ pub struct EngineVersion {
     pub arch: String,
     /// Its kernel.
     pub kernel: String,
-    /// Its parts. It names the runtime's by its default runtime, and leaves out what does not say
-    /// its version.
+    /// Its components. It names only its default runtime's, and leaves out components without a
+    /// known version.
     pub components: Vec<Component>,
 }
 
-/// A part of an Engine.
+/// A component of an Engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
     /// `runc`, `containerd`.
     pub name: String,
     /// Its version: `1.1.5+ds1`.
     pub version: String,
-    /// The version of the distribution's package, where it was built to say that:
+    /// The version of the distribution's package, if the build reports it:
     /// `1.1.5+ds1-1+deb12u1`.
     pub package: Option<String>,
 }
 
-/// What matters of an Engine's `info`.
+/// The used parts of an Engine's `info`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
     /// Whether containers can be confined by AppArmor.
@@ -62,7 +62,7 @@ pub struct Capabilities {
     pub cgroup_version: u8,
     /// The OCI runtimes that it knows, sorted.
     pub runtimes: Vec<String>,
-    /// The one that it takes when none is named.
+    /// The default runtime.
     pub default_runtime: String,
     /// CPUs of the host.
     pub cpus: u32,
@@ -76,12 +76,12 @@ pub struct Capabilities {
     pub os: String,
     /// Its host's name, as uname(2) gives it.
     pub host_name: String,
-    /// Its kernel's release, of three numbers and what follows.
+    /// The release of its kernel: three numbers and a suffix.
     pub kernel: String,
 }
 
 impl Capabilities {
-    /// Whether the Engine is on this machine, as far as one can see: a unix socket may lead into a
+    /// Whether the Engine seems to be on this machine: a unix socket may lead into a
     /// virtual machine (Docker Desktop, Colima), whose files are not this machine's.
     pub fn is_on_this_machine(&self) -> bool {
         let here = rustix::system::uname();
@@ -91,8 +91,8 @@ impl Capabilities {
     }
 }
 
-/// The release of a kernel as moby gives it: it reads three numbers, and writes a third that is not
-/// there as 0 (`ParseRelease` in pkg/parsers/kernel): `3.12-1-amd64` is `3.12.0-1-amd64`.
+/// The release of a kernel as moby reports it: it reads three numbers, and writes a missing third
+/// one as 0 (`ParseRelease` in pkg/parsers/kernel): `3.12-1-amd64` is `3.12.0-1-amd64`.
 fn as_the_engine_writes(release: &str) -> String {
     let no_digit = |c: char| !c.is_ascii_digit();
     let two = release.match_indices(no_digit).nth(1);
@@ -124,7 +124,7 @@ impl Engine {
         })
     }
 
-    /// What the Engine can do, asked once a connection.
+    /// The capabilities of the Engine, requested once per connection.
     ///
     /// # Errors
     /// Those of every call.
@@ -157,7 +157,7 @@ impl Engine {
 
 impl From<SystemVersionComponents> for Component {
     fn from(part: SystemVersionComponents) -> Self {
-        // Most say a commit there. Debian's packages say their version.
+        // Most Engines report a commit there, Debian's packages their version.
         let commit = part.details.and_then(|mut it| it.remove("GitCommit"));
         let is_version = |it: &String| !part.version.is_empty() && it.starts_with(&part.version);
         Self {

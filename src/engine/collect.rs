@@ -11,18 +11,18 @@ use super::labels::{PREPARED, PREPARED_FROM};
 use super::prepare::is_older;
 use super::{Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT};
 
-/// How long a prepared image is kept although nothing seems to need it: a server may be between
-/// preparing it and its first container.
+/// How long an apparently unused prepared image is kept: a server may be between preparing it and
+/// its first container.
 const UNUSED_IMAGE_TTL: Duration = Duration::from_secs(3600);
 
 impl Engine {
-    /// The prepared images that one of `keep` has replaced, and those whose base is gone: the
-    /// name they were made from leads elsewhere, or nowhere. By name. One that is less than an
-    /// hour old is not among them, nor one that has another name than ours: somebody made it
-    /// theirs. Whether a container uses it is only known when it is removed.
+    /// The prepared images that one of `keep` has replaced, and those whose base is gone: the name
+    /// that they were made from now names another image or none. By name. Images less than an hour
+    /// old are not among them, nor images with a foreign name, which somebody uses. Only the
+    /// removal shows whether a container uses one.
     ///
-    /// A server of another version on the same Engine may miss its own then: its next create says
-    /// [`EngineError::ImageMissing`], and it prepares again.
+    /// A server of another version on the same Engine may lose its image by this: its next create
+    /// fails with [`EngineError::ImageMissing`], and it prepares again.
     ///
     /// # Errors
     /// Those of every call.
@@ -77,18 +77,18 @@ impl Engine {
         }
         match self.inspect_image(from).await {
             Ok(found) => Ok(found.is_none_or(|found| found.id != *base)),
-            // Somebody else's label: nothing that we made has it.
+            // A foreign label: no image of ours has it.
             Err(EngineError::Name { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Removes an image of ours. Whether it was removed: one that a container uses stays.
+    /// Removes an image of ours. Returns whether it was removed: an image in use stays.
     ///
     /// # Errors
     /// Those of every call.
     pub async fn remove_unless_used(&self, name: &str) -> Result<bool, EngineError> {
-        // The base is the operator's, also where it has no name any more: noprune.
+        // The base belongs to the operator, even without a name: noprune.
         let options = RemoveImageOptionsBuilder::new().noprune(true).build();
         let docker = self.docker().await?;
         let call = docker.remove_image(name, Some(options), None);

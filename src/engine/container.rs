@@ -1,4 +1,4 @@
-//! What the Engine says about a container, as plain data.
+//! A container as the Engine reports it, as plain data.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::error::EngineError;
 use super::labels::{MODE, OWNER_MODE, USER};
 
-/// Where a container is in its life, in the Engine's words.
+/// The state of a container, in the Engine's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -22,13 +22,13 @@ pub enum State {
     Paused,
     /// Between two runs.
     Restarting,
-    /// Is being taken away; its name is not free yet.
+    /// Is being removed; its name is not free yet.
     Removing,
     /// Ended.
     Exited,
-    /// Ended, and could not be taken away wholly.
+    /// Ended, but could not be removed completely.
     Dead,
-    /// A word that we do not know.
+    /// A state unknown to us.
     #[serde(other)]
     Unknown,
 }
@@ -58,17 +58,17 @@ pub struct Container {
     pub name: String,
     /// Where it is in its life.
     pub state: State,
-    /// What PID 1 ended with, once it has.
+    /// The exit code of PID 1, once it has ended.
     pub exit_code: Option<i64>,
     /// Whether the kernel killed PID 1 for memory.
     pub oom_killed: bool,
-    /// When it was made, RFC 3339.
+    /// When it was created, RFC 3339.
     pub created: String,
     /// When it was started, RFC 3339; the year 1 when it never was.
     pub started: String,
     /// All its labels, those of the image among them.
     pub labels: BTreeMap<String, String>,
-    /// All that the Engine stored, for [`super::Engine::differences`].
+    /// Everything that the Engine stored, for [`super::Engine::differences`].
     pub(super) stored: Value,
 }
 
@@ -83,25 +83,25 @@ pub struct ContainerSummary {
     pub labels: BTreeMap<String, String>,
     /// Where it is in its life.
     pub state: State,
-    /// When it was made, in seconds since 1970.
+    /// When it was created, in seconds since 1970.
     pub created: i64,
 }
 
-/// A container that was made and is not started.
+/// A container that was created but not started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreatedContainer {
     /// Its id.
     pub id: String,
-    /// What the Engine remarked, for example a limit that the kernel lacks.
+    /// Warnings of the Engine, for example about a limit that the kernel lacks.
     pub warnings: Vec<String>,
     /// Differences between the stored container and the requested one that weaken nothing.
     pub differences: Vec<super::Difference>,
 }
 
-/// A container that is gone.
+/// A removed container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemovedContainer {
-    /// What PID 1 ended with; `None` when it was gone before we asked, or never started.
+    /// The exit code of PID 1; `None` if the container was gone before we asked, or never started.
     pub exit_code: Option<i64>,
 }
 
@@ -112,7 +112,7 @@ struct InspectedContainer {
     name: String,
     state: InspectedState,
     created: String,
-    config: Config,
+    config: ContainerConfig,
 }
 
 #[derive(Deserialize)]
@@ -128,18 +128,18 @@ struct InspectedState {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Config {
+struct ContainerConfig {
     labels: Option<BTreeMap<String, String>>,
 }
 
 impl ContainerSummary {
-    /// Whether it is a user's sandbox, or a helper on the user's volume, and not what gives a volume
-    /// its owner: [`Self::gives_an_owner`].
+    /// Whether it is a user's sandbox or a helper on the user's volume, and not a container that
+    /// gives a volume its owner: [`Self::gives_an_owner`].
     pub fn is_sandbox(&self) -> bool {
         self.labels.contains_key(USER) && !self.gives_an_owner()
     }
 
-    /// Whether it is there for some milliseconds, to give a volume its owner, and never starts.
+    /// Whether it exists only for milliseconds, to give a volume its owner, and never starts.
     pub fn gives_an_owner(&self) -> bool {
         self.labels.get(MODE).is_some_and(|mode| mode == OWNER_MODE)
     }
@@ -168,7 +168,7 @@ impl ContainerSummary {
 }
 
 impl Container {
-    /// The volume at /workspace, where one is.
+    /// The volume at /workspace, if any.
     pub fn workspace_volume(&self) -> Option<&str> {
         let mounts = self.stored["Mounts"].as_array()?;
         let workspace = mounts

@@ -147,8 +147,8 @@ impl Engine {
             .map_err(|error| missing(error, id))
     }
 
-    /// Removes it with its anonymous volumes, and kills its processes. One that is gone, or going, is
-    /// fine: its name may then not be free yet.
+    /// Removes it with its anonymous volumes, and kills its processes. One that is gone, or going,
+    /// is fine: its name may then not be free yet.
     ///
     /// # Errors
     /// Those of every call.
@@ -216,11 +216,11 @@ impl Engine {
         }
     }
 
-    /// Waits until it is gone, without a deadline. The Engine is asked when this is first polled:
-    /// asked after the removal, the exit code is `None`.
+    /// Waits until it is gone, without a deadline. The request is sent when this is first polled:
+    /// after the removal, the exit code is `None`.
     ///
     /// # Errors
-    /// [`EngineError::Unavailable`] when the Engine goes first.
+    /// [`EngineError::Unavailable`] if the Engine ends first.
     pub fn wait_removed(
         &self,
         id: &str,

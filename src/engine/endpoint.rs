@@ -19,7 +19,7 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
-    /// Takes `unix://`, `tcp://` and `http://`. The error says why not and what else.
+    /// Accepts `unix://`, `tcp://` and `http://`. The error names the problem and an alternative.
     pub(super) fn parse(uri: &str) -> Result<Self, String> {
         let Some((scheme, rest)) = uri.split_once("://") else {
             return Err(format!("it has no scheme; {ACCEPTED}"));

@@ -1,15 +1,15 @@
-//! The environment of a sandbox: the image's own, with what is ours on top.
+//! The environment of a sandbox: the image's variables, with ours added.
 
 use casemate_protocol::WORKSPACE;
 
 use super::node;
 
-/// What Docker gives a container whose image sets no PATH (moby, `oci/defaults.go`).
+/// Docker's PATH for an image that sets none (moby, `oci/defaults.go`).
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The image's variables, in their order, with HOME, TMPDIR and PATH replaced, and LANG and
 /// NODE_OPTIONS added where they are missing. The image's own PATH follows ours: golang, rust and
-/// conda images break without.
+/// conda images need it.
 pub(super) fn environment(image: &[String]) -> Vec<String> {
     let home = format!("{WORKSPACE}/.home");
     let path = match value_of(image, "PATH") {

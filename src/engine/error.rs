@@ -1,4 +1,4 @@
-//! What can go wrong with an Engine, and how bollard's errors become that.
+//! Errors of an Engine, and their conversion from bollard's.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -8,23 +8,22 @@ use bollard::errors::Error as BollardError;
 use super::permission;
 use super::verify::Difference;
 
-/// A cause whose type is no part of the interface.
+/// A cause whose type is not part of the interface.
 pub type Cause = Box<dyn StdError + Send + Sync>;
 
-/// Characters of an Engine's own message that are kept: it may quote what an
-/// image or a volume driver says.
+/// Characters of an Engine's own message that are kept: it may quote an image or a volume driver.
 const MAX_MESSAGE: usize = 1000;
 
 /// Go's texts of ENOSPC and EDQUOT, which are part of the Engine's message with status 500.
 const FULL: [&str; 2] = ["no space left on device", "disk quota exceeded"];
 
-/// A call to the Engine that did not do what was asked.
+/// A failed call to the Engine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// No Engine was found. Holds what was tried and what to do.
+    /// No Engine was found. Lists the tried places and what to do.
     #[error("no Docker Engine was found: {tried}; start Docker, or set DOCKER_HOST")]
     NotFound {
-        /// Each place with what is wrong there.
+        /// Each place with its problem.
         tried: String,
     },
     /// The address of the Engine cannot be used.
@@ -34,7 +33,7 @@ pub enum EngineError {
         address: String,
         /// Where it was found.
         found_by: String,
-        /// Why, and what can be used.
+        /// The problem, and what can be used.
         reason: String,
     },
     /// The Engine does not answer, or its answer broke off.
@@ -42,7 +41,7 @@ pub enum EngineError {
     Unavailable {
         /// Where it should be.
         address: String,
-        /// What the connection said.
+        /// The error of the connection.
         #[source]
         source: Cause,
     },
@@ -51,10 +50,10 @@ pub enum EngineError {
     Forbidden {
         /// Where it is.
         address: String,
-        /// What gives the permission.
+        /// How to get the permission.
         remedy: String,
     },
-    /// The Engine took too long. It may still do what it was asked.
+    /// The Engine took too long. It may still carry out the request.
     #[error("the Docker Engine did not finish `{call}` in {after:?}")]
     Deadline {
         /// The call.
@@ -70,7 +69,7 @@ pub enum EngineError {
         /// Why it was not pulled.
         reason: String,
     },
-    /// The image exists and no sandbox can be made from it.
+    /// The image exists, but no sandbox can be made from it.
     #[error("the image {image} cannot be used: {reason}")]
     ImageUnusable {
         /// The image as it was named.
@@ -100,7 +99,7 @@ pub enum EngineError {
         /// Its name or id.
         name: String,
     },
-    /// The container exists and does not run.
+    /// The container exists but does not run.
     #[error("the container {id} is not running")]
     NotRunning {
         /// Its name or id.
@@ -112,12 +111,12 @@ pub enum EngineError {
         /// Its name.
         name: String,
     },
-    /// The Engine stored a container with less hardening than was asked. It was removed.
+    /// The Engine stored a container with less hardening than requested. It was removed.
     #[error("the Engine stored the container {name} weaker than asked: {}", fields(.differences))]
     Weakened {
         /// Its name.
         name: String,
-        /// What differs.
+        /// The differences.
         differences: Vec<Difference>,
     },
     /// The Engine could not run the program of an exec.
@@ -126,7 +125,7 @@ pub enum EngineError {
         /// The Engine's or the runtime's words.
         message: String,
     },
-    /// The name cannot be one of the Engine's: it was not sent.
+    /// The name is invalid, so it was not sent.
     #[error("{name:?} is no name of a {kind}")]
     Name {
         /// `volume`, `container` or `image`.
@@ -134,7 +133,7 @@ pub enum EngineError {
         /// The name.
         name: String,
     },
-    /// The Engine's disk has no room for what was asked.
+    /// The Engine's disk has too little space for the request.
     #[error("the Docker Engine has no disk space left for `{call}` ({message})")]
     Full {
         /// The call.
@@ -164,13 +163,13 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// Whether the same call can succeed later without anybody changing anything.
+    /// Whether the same call can succeed later without a change.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Deadline { .. })
     }
 
-    /// What kind of failure it is, for who counts them; `None`: the Engine served the request,
-    /// which was about something that is not there, or that is in use.
+    /// The kind of failure for the metrics; `None`: the Engine served the request, but the object
+    /// is missing or in use.
     pub(super) fn failure(&self) -> Option<&'static str> {
         match self {
             Self::Unavailable { .. } => Some("unavailable"),
@@ -186,7 +185,7 @@ impl EngineError {
         }
     }
 
-    /// The HTTP status, where the Engine refused.
+    /// The HTTP status, if the Engine refused.
     pub(super) fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. } => Some(*status),
@@ -218,7 +217,7 @@ impl EngineError {
         Self::Unavailable { address, source }
     }
 
-    /// What bollard says, as an error of ours.
+    /// Converts an error of bollard.
     pub(super) fn from_bollard(
         call: &'static str,
         address: &str,

@@ -14,19 +14,19 @@ use tracing::debug;
 use super::error::{EngineError, shorten};
 use super::{CLIENT_TIMEOUT, Engine, UPDATE_TIMEOUT, segment};
 
-/// Buffer for the program's output, in bytes. The Engine sends frames of at most 32 KiB; smaller
-/// buffers cost a copy a frame.
+/// Buffer for the program's output, in bytes. The Engine sends frames of at most 32 KiB; with a
+/// smaller buffer each frame is copied.
 const OUTPUT_BYTES: usize = 64 << 10;
 
 /// Bytes of the program's stderr that are logged: it may be hostile and endless.
 const LOGGED_BYTES: usize = 4 << 10;
 
-/// How the Engine begins when the runtime could not run the program: it writes this to the program's
-/// stdout (seen on 20.10). Only the first bytes are compared with it.
+/// How the Engine begins when the runtime could not run the program: it writes this to the
+/// program's stdout (seen on 20.10). Only the first bytes are compared with it.
 const FAILED: &[u8] = b"OCI runtime exec failed";
 
-/// The streams of a program. The Engine keeps a stream until it is drained: read `output` to its end,
-/// or drop both, before the container is removed.
+/// The streams of a program. The Engine keeps a stream until it is drained: read `output` to its
+/// end, or drop both, before the container is removed.
 pub struct ExecStream {
     /// Its standard input. Shutting it down is the end of file.
     pub input: Pin<Box<dyn AsyncWrite + Send>>,
@@ -36,7 +36,7 @@ pub struct ExecStream {
 
 impl Engine {
     /// Runs `command` in the container as `user` (`uid` or `uid:gid`), without a terminal. Returns
-    /// once the streams are there; a program that cannot be run is an error of `output`.
+    /// once the streams are open; a program that cannot be run is an error of `output`.
     ///
     /// # Errors
     /// [`EngineError::Missing`] or [`EngineError::NotRunning`] for the container.
@@ -130,7 +130,7 @@ fn log_stderr(message: &[u8], left: &mut usize) {
     }
 }
 
-/// One that is being removed is refused with 500 by Engine 20.10, "container … is not running:
+/// Engine 20.10 refuses a container that is being removed with 500, "container … is not running:
 /// Removal In Progress".
 fn not_running(error: EngineError, id: &str) -> EngineError {
     let ending = |error: &EngineError| match error {

@@ -1,13 +1,14 @@
 //! From any Linux image to one that sandboxes can run from: the prepared image.
 //!
 //! ```text
-//! image's name ─► base (pulled where missing) ─► checked ─► tag by hash ─► there? use it
+//! image's name ─► base (pulled if missing) ─► checked ─► tag by hash ─► there? use it
 //!                                                                     └──► prepare
 //! ```
 //!
 //! The tag `casemate-prepared:<12 hex>` is a hash over the base image's id, the files that are put
-//! into it, the uids and [`RECIPE`]: one that exists is what would be made. Several servers may prepare at once; each
-//! makes the same, and the first gives it the name.
+//! into it, the uids and [`RECIPE`]: an existing image with the tag is the one that would be
+//! prepared. Several servers may prepare at once; they make equal images, and the first one gets
+//! the tag.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
@@ -71,7 +72,7 @@ pub(super) struct ImageConfig {
     on_build: Option<Vec<String>>,
 }
 
-/// The prepared image of a base: how it is called, and whether it exists.
+/// The prepared image of a base: its tag, and whether it exists.
 #[derive(Debug)]
 pub(super) struct PreparedLookup {
     pub(super) tag: String,
@@ -81,13 +82,13 @@ pub(super) struct PreparedLookup {
 }
 
 impl Engine {
-    /// The prepared image of `image`. If it does not exist yet, preparing it takes some seconds, and
-    /// a pull of the image minutes. `init` is the casemate-init binary, built for the Engine's
+    /// The prepared image of `image`. If it does not exist yet, preparing it takes some seconds,
+    /// and a pull of the image minutes. `init` is the casemate-init binary, built for the Engine's
     /// architecture; `uids` are the uids of the users. `progress` gets messages for people.
     ///
     /// # Errors
-    /// [`EngineError::ImageMissing`], or [`EngineError::ImageUnusable`] for an image that is not for
-    /// Linux, has ONBUILD, or a VOLUME in a directory that is ours.
+    /// [`EngineError::ImageMissing`], or [`EngineError::ImageUnusable`] for an image that is not
+    /// for Linux, has ONBUILD, or a VOLUME in a directory that is ours.
     pub async fn prepared_image(
         &self,
         image: &str,
@@ -145,7 +146,7 @@ impl Engine {
         }))
     }
 
-    /// Looks for what [`Self::prepare`] would make of `base`.
+    /// Looks for the image that [`Self::prepare`] would make from `base`.
     pub(super) async fn look_up_prepared(
         &self,
         base: &Image,
@@ -260,7 +261,7 @@ pub(super) fn usable(os: &str, config: &ImageConfig) -> Result<Vec<String>, Stri
     Ok(covered)
 }
 
-/// `None` where the workspace or the sandbox's own tmpfs covers it already.
+/// `None` if the workspace or the sandbox's own tmpfs already covers it.
 fn coverable(volume: &str) -> Result<Option<String>, String> {
     let cleaned = clean(volume);
     let path = Path::new(&cleaned);

@@ -21,21 +21,20 @@ pub const NODE: &str = "io.casemate.node";
 pub const EPOCH: &str = "io.casemate.epoch";
 /// When the server that made it started, RFC 3339.
 pub const SINCE: &str = "io.casemate.since";
-/// On a volume that a backup was restored into: how many of the user's there were before
-/// it. The one without is the 0th.
+/// On a volume that a backup was restored into: its number among the user's volumes. A volume
+/// without the label is number 0.
 pub const GENERATION: &str = "io.casemate.generation";
-/// On an empty volume: the name of one that is not whole yet, and is not used.
+/// On an empty volume: the name of an incomplete volume, which is not used.
 pub const PENDING: &str = "io.casemate.pending";
 /// On a prepared image: the id of the image it was made from.
 pub const PREPARED: &str = "io.casemate.prepared";
-/// On a prepared image: the name that its base was given by.
+/// On a prepared image: the name of its base.
 pub const PREPARED_FROM: &str = "io.casemate.prepared.from";
 /// On a container that an image is prepared in: `yes`.
 pub const PREPARING: &str = "io.casemate.preparing";
 
-/// On a volume without content that keeps another from being removed: the name of the
-/// sandbox whose it is. The labels of that one cannot be changed, and a file in it is its
-/// user's to delete.
+/// On an empty volume that keeps another one from being removed: the sandbox of that volume. The
+/// labels of that volume cannot be changed, and its user could delete a file in it.
 pub const HOLD: &str = "io.casemate.hold";
 
 /// On a volume: the creation of the container that it was created for. Such a new volume is empty,
@@ -46,23 +45,23 @@ pub const MADE_FOR: &str = "io.casemate.made-for";
 /// it has no owner, and its uid may be in use. It is never used.
 pub const REMADE: &str = "io.casemate.remade";
 
-/// On a volume: the uid and gid that its user's code runs as, in decimal. One without runs as 1000.
+/// On a volume: the uid and gid of its user's processes, in decimal. Without it they are 1000.
 pub const UID: &str = "io.casemate.uid";
 
 /// On an empty volume that keeps its [`UID`] from others until a user's volume has it: the token of
 /// the claim.
 pub const CLAIM: &str = "io.casemate.uid.claim";
 
-/// On an image that gives new volumes their owners; what the prepared ones have is [`PREPARED`].
+/// On an image that gives new volumes their owners. Prepared images have [`PREPARED`] instead.
 pub const OWNER_IMAGE: &str = "io.casemate.owner";
 
 /// The mode of a container that gives a volume its owner, and never starts.
 pub const OWNER_MODE: &str = "owner";
 
-/// On a volume that only shows what the Engine can do: what that is.
+/// On a volume that only tests a capability of the Engine: the capability.
 pub const PROBE: &str = "io.casemate.probe";
 
-/// What an owner writes on all that is its own.
+/// The labels that an owner puts on all its objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {
     /// See [`INSTANCE`].
@@ -84,7 +83,7 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// All of them, for the Engine.
+    /// All labels, for the Engine.
     pub fn to_map(&self) -> BTreeMap<String, String> {
         [
             (INSTANCE, self.instance.clone()),

@@ -1,6 +1,6 @@
 //! Where the Engine is.
 //!
-//! `DOCKER_HOST` where it is set, and then nothing else. Otherwise the docker
+//! `DOCKER_HOST` alone, if it is set. Otherwise the docker
 //! CLI's context (`DOCKER_CONTEXT`, then `currentContext` of its
 //! `config.json`). Otherwise the first of the usual sockets that we may open.
 
@@ -186,8 +186,8 @@ fn usual_socket(
     })
 }
 
-/// Looks without connecting: an Engine that is about to start is found too.
-/// Opening a socket as a file never succeeds, but says whether we are allowed to.
+/// Does not connect: an Engine that is about to start is found too.
+/// Opening a socket as a file always fails, but the error shows whether we have permission.
 fn probe(path: &Path) -> Socket {
     match fs::metadata(path) {
         Ok(found) if found.file_type().is_socket() => {

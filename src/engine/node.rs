@@ -1,7 +1,7 @@
-//! What Node.js gets in every sandbox: an `os.networkInterfaces()` that works without netlink
-//! sockets, which the seccomp profile refuses. `netif.cjs` says how.
+//! An `os.networkInterfaces()` for Node.js in every sandbox that works without netlink sockets,
+//! which the seccomp profile refuses. `netif.cjs` explains how.
 
-/// The directory of the script in a prepared image. Anybody may read it.
+/// The directory of the script in a prepared image, readable for all users.
 pub(super) const DIRECTORY: &str = "/casemate";
 
 /// Where the script is.
@@ -11,7 +11,7 @@ pub(super) const NETIF_PATH: &str = "/casemate/netif.cjs";
 pub(super) const NETIF: &str = include_str!("netif.cjs");
 
 /// The variable by which every Node.js since version 8 loads it. It is set whether or not the image
-/// has a `node`: the user may install one later (npm, nvm, a venv), and no other program reads it.
+/// has a `node`: the user may install one later (npm, nvm, a venv), and other programs ignore it.
 pub(super) const VARIABLE: &str = "NODE_OPTIONS";
 
 /// The variable's value.

@@ -1,13 +1,14 @@
 //! The owner of a new volume.
 //!
-//! The Engine makes a volume's top root's, and at every create of a container it copies onto an
-//! *empty* volume what the image has at the mount's place, with its owner and mode: so a user who
-//! deletes all files would find another owner at the next container. `NoCopy` ends that, and then
-//! nothing gives the volume to its user: a chown needs a root that runs, and the archive API leaves
-//! the top alone. So a container that never starts mounts the volume once, without `NoCopy`, over
-//! an empty directory that belongs to the user, in an image made for that ([`super::owner_image`]).
+//! The top directory of a new volume belongs to root, and at every create of a container the Engine
+//! copies the image's content at the mount point onto an *empty* volume, with its owner and mode:
+//! so after a user deletes all files, the next container would change the owner. `NoCopy` prevents
+//! that, but then the volume does not get its user as owner: a chown needs a running root, and the
+//! archive API does not change the top directory. So a container that never starts mounts the
+//! volume once, without `NoCopy`, over an empty directory that belongs to the user, in an image
+//! made for that ([`super::owner_image`]).
 //!
-//! That can be done again: on a volume that holds something the Engine copies nothing.
+//! This can be repeated: the Engine copies nothing onto a volume that has content.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +22,8 @@ use super::spec::{ContainerSpec, Workspace};
 use super::{Engine, hex};
 
 impl Engine {
-    /// Gives the volume of `spec` to the user that it runs as, where it is empty. Its container is
-    /// removed; one that is left over goes with the sweep.
+    /// Gives the volume of `spec` to the user that it runs as, if it is empty. The container is
+    /// removed; the sweep removes a leftover one.
     ///
     /// # Errors
     /// Those of every call.
@@ -54,7 +55,7 @@ impl Engine {
 }
 
 impl ContainerSpec {
-    /// Of the container that never starts.
+    /// The body of the container that never starts.
     fn owner_body(&self) -> ContainerCreateBody {
         let mut host = HostConfig {
             network_mode: Some("none".to_owned()),
@@ -67,7 +68,7 @@ impl ContainerSpec {
         for mount in host.mounts.iter_mut().flatten() {
             mount.target = Some(owner_directory(self.run_as.uid()));
             mount.volume_options = mount.volume_options.take().map(|options| {
-                // The only mount of ours that copies.
+                // Our only mount that copies.
                 MountVolumeOptions {
                     no_copy: Some(false),
                     ..options

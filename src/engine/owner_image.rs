@@ -1,5 +1,5 @@
 //! The images that give a new volume its owner: empty directories, one for each uid, and nothing
-//! else. An image has those of a block of uids, so it is made once for so many users; it is
+//! else. An image has the directories of a block of uids, so it serves many users; it is
 //! independent of the settings and of the images that sandboxes run from.
 
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ fn first_of(uid: u32) -> u32 {
     uid - uid % UIDS_PER_IMAGE
 }
 
-/// The image that has the directory of `uid`.
+/// The image with the directory of `uid`.
 pub(super) fn owner_image(uid: u32) -> String {
     format!("{REPOSITORY}:{}", first_of(uid))
 }
@@ -36,8 +36,8 @@ pub(super) fn owner_directory(uid: u32) -> String {
 }
 
 impl Engine {
-    /// Makes the image that has the directory of `uid`. If two servers do so at once, the later one
-    /// takes the name, and the next import removes the other.
+    /// Creates the image with the directory of `uid`. If two servers do so at once, the later one
+    /// gets the name, and the next import removes the other.
     pub(super) async fn make_owner_image(&self, uid: u32) -> Result<(), EngineError> {
         const CALL: &str = "import";
         let first = first_of(uid);

@@ -17,7 +17,7 @@ async fn spec(scratch: &Scratch, uid: u32) -> ContainerSpec {
     let image = prepared.await.expect("a prepared image");
     let mut spec = scratch.spec(&image.tag).await;
     spec.image = image;
-    spec.run_as = RunAs::own(uid).expect("a user");
+    spec.run_as = RunAs::with_uid(uid).expect("a user");
     let (engine, labels) = (&scratch.engine, &spec.labels);
     let volume = engine.ensure_volume(&scratch.name, labels, &[], &spec.volume_driver);
     volume.await.expect("a volume");
@@ -71,7 +71,7 @@ async fn a_volume_that_holds_something_keeps_its_owner() {
         scratch.engine.give_to_user(&spec).await.expect("given");
         let write = format!("echo a > {WORKSPACE}/a");
         assert!(writes(scratch, &spec, "first", &write).await);
-        spec.run_as = RunAs::own(65_701).expect("a user");
+        spec.run_as = RunAs::with_uid(65_701).expect("a user");
         scratch
             .engine
             .give_to_user(&spec)

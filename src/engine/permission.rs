@@ -1,4 +1,4 @@
-//! Why a socket of the Engine's cannot be opened, and the command that allows it.
+//! Why a socket of the Engine cannot be opened, and the command that allows it.
 
 use std::error::Error as StdError;
 use std::fs;
@@ -19,7 +19,7 @@ pub(super) fn is_denied(error: &(dyn StdError + 'static)) -> bool {
     false
 }
 
-/// What lets this user open the socket at `address`.
+/// How this user gets the permission to open the socket at `address`.
 pub(super) fn remedy(address: &str) -> String {
     let group = address.strip_prefix("unix://").and_then(group_of);
     match group.as_deref() {

@@ -25,10 +25,10 @@ use super::rootfs::{self, AccountFiles, MAX_FILE};
 use super::uids::UidRange;
 use super::{Engine, IMAGE_TIMEOUT, QUERY_TIMEOUT, UPDATE_TIMEOUT};
 
-/// How the containers are named. They are ours where name and label say so.
+/// The prefix of the containers' names. A container with this name and our label is ours.
 const NAME_PREFIX: &str = "casemate-preparing-";
 
-/// After how long one that is left was left by a server that died: preparing takes seconds.
+/// The age from which a leftover container belongs to a dead server: preparing takes seconds.
 const ABANDONED_AGE_LIMIT: Duration = Duration::from_secs(600);
 
 impl Engine {
@@ -47,8 +47,8 @@ impl Engine {
         prepared
     }
 
-    /// Gives an image its name, or takes the one that another server was faster with: two servers
-    /// that start at once are normal. Returns the id of the one that has the name.
+    /// Gives an image its name, or uses the image of a faster server: two servers often start at
+    /// once. Returns the id of the image with the name.
     async fn name_prepared(
         &self,
         id: String,
@@ -104,8 +104,8 @@ pub(super) fn is_older(created: i64, than: Duration) -> bool {
         .is_ok_and(|age| age > than)
 }
 
-/// The container that an image is prepared in. Removed by `close`, and also when dropped; what even
-/// that misses, a later server sweeps.
+/// The container that an image is prepared in. Removed by `close` and on drop; a later server
+/// sweeps the rest.
 struct PreparationContainer<'a> {
     engine: &'a Engine,
     name: String,
@@ -116,7 +116,7 @@ impl<'a> PreparationContainer<'a> {
     async fn create(engine: &'a Engine, base: &Image) -> Result<Self, EngineError> {
         let random = RandomState::new().hash_one(&base.id);
         let name = format!("{NAME_PREFIX}{random:016x}");
-        // Before the call: it may be dropped after the Engine did it.
+        // Before the call: the future may be dropped after the Engine created it.
         let container = Self {
             engine,
             name,
@@ -128,7 +128,7 @@ impl<'a> PreparationContainer<'a> {
         let tmpfs = volumes.map(|path| (clean(&path), String::new())).collect();
         let body = ContainerCreateBody {
             image: Some(base.id.clone()),
-            // Never run. As entrypoint, so that the image's CMD is not taken over.
+            // Never run. It is an entrypoint, so that the image's CMD is not inherited.
             entrypoint: Some(vec!["/casemate-never-runs".to_owned()]),
             cmd: Some(Vec::new()),
             labels: Some(HashMap::from([(PREPARING.to_owned(), "yes".to_owned())])),
@@ -180,7 +180,7 @@ impl<'a> PreparationContainer<'a> {
         self.engine.name_prepared(id, tag, &base.id).await
     }
 
-    /// Commits with what the container does not have of its base. The rest it inherits.
+    /// Commits with the settings that the container did not inherit from its base.
     async fn commit(&self, base: &Image, from: &str) -> Result<String, EngineError> {
         let config = base.config.clone().unwrap_or_default();
         let labels = [
@@ -190,7 +190,7 @@ impl<'a> PreparationContainer<'a> {
             (PREPARING, ""),
         ];
         let config = ContainerConfig {
-            // Empty and not missing, or the container's would be taken over.
+            // Empty and not missing, or the container's would be inherited.
             entrypoint: Some(config.entrypoint.unwrap_or_default()),
             cmd: Some(config.cmd.unwrap_or_default()),
             labels: Some(labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into()),

@@ -8,13 +8,15 @@ use futures_util::StreamExt;
 use super::Engine;
 use super::error::EngineError;
 
-/// How long the registry has for its first word. The Engine itself tries for 15 s to connect.
+/// How long the registry may take for its first answer. The Engine itself tries for 15 s to
+/// connect.
 const FIRST_EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a pull may be silent. A large layer is unpacked without a word.
+/// How long a pull may be silent. A large layer is unpacked without progress.
 const STALL_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How long a pull may take: some GB over a slow line. The Engine keeps what it has for the next.
+/// How long a pull may take: some GB over a slow line. The Engine keeps finished layers for the
+/// next attempt.
 const PULL_TIMEOUT: Duration = Duration::from_secs(600);
 
 impl Engine {

@@ -1,6 +1,6 @@
 //! Whether the Engine can limit the size of a volume, found by trying.
 //!
-//! The `local` driver can where the Engine keeps its volumes on XFS with project quotas
+//! The `local` driver can if the Engine keeps its volumes on XFS with project quotas
 //! (`docker volume create --opt size=…`, moby `volume/local/local_linux.go`).
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use super::{Engine, UPDATE_TIMEOUT};
 pub enum Quota {
     /// Each volume has a size.
     Project,
-    /// Nothing but the largest size of a file: many files fill the disk.
+    /// Only the size of a file is limited: many files can fill the disk.
     None,
 }
 
@@ -32,7 +32,7 @@ impl Quota {
 }
 
 impl VolumeDriver {
-    /// The Engine's own, with a size in bytes where that can be limited.
+    /// The Engine's own driver, with a size in bytes if that can be limited.
     pub fn local(quota: Quota, size: u64) -> Self {
         let mut driver = Self::default();
         if quota == Quota::Project {
@@ -43,10 +43,10 @@ impl VolumeDriver {
 }
 
 impl Engine {
-    /// What the Engine can do, asked once a connection by making a volume of 1 MiB.
+    /// The Engine's quota, tested once per connection with a volume of 1 MiB.
     ///
     /// # Errors
-    /// Those of every call, but for the refusal that is the answer.
+    /// Those of every call, except the refusal that is the answer.
     pub async fn quota(&self) -> Result<Quota, EngineError> {
         let connection = self.connect().await?;
         if let Some(known) = connection.quota.get() {
@@ -61,7 +61,7 @@ impl Engine {
     }
 
     async fn probe_quota(&self) -> Result<Option<Quota>, EngineError> {
-        // What an end in the middle has left.
+        // A leftover of an interrupted test.
         for left in self.list_volumes(&[(PROBE, "quota")]).await? {
             self.remove_volume(&left.name).await?;
         }
@@ -90,7 +90,7 @@ impl Engine {
             Err(EngineError::Refused { message, .. }) => {
                 Ok(message.contains("quota").then_some(Quota::None))
             }
-            // No room to try it. What runs already needs none.
+            // The disk is too full for the test. Running sandboxes do not need it.
             Err(EngineError::Full { .. }) => Ok(None),
             Err(error) => Err(error),
         }

@@ -1,7 +1,7 @@
-//! Reads JSON from the Engine as it is.
+//! Reads JSON from the Engine unchanged.
 //!
-//! bollard parses answers into its own structs, which drop every field that they do not know. For
-//! what the Engine stored of a container that is too little: a field unknown to us may weaken it.
+//! bollard parses answers into its own structs, which drop unknown fields. For a stored container
+//! that is not enough: an unknown field may weaken it.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -26,7 +26,7 @@ const MAX_ANSWER: usize = 4 << 20;
 
 /// The Engine's form of an error.
 #[derive(Deserialize)]
-struct Message {
+struct ErrorBody {
     message: String,
 }
 
@@ -34,7 +34,7 @@ impl Engine {
     /// GET `path`, in the negotiated version.
     ///
     /// # Errors
-    /// Those of every call. `Refused` for every status but 200.
+    /// Those of every call. `Refused` for every status except 200.
     pub(super) async fn get(&self, call: &'static str, path: &str) -> Result<Value, EngineError> {
         let start = Instant::now();
         let answer = self.get_uncounted(call, path).await;
@@ -62,8 +62,8 @@ impl Engine {
             return Err(EngineError::Answer { call, source });
         };
         if status != 200 {
-            let text = match serde_json::from_slice::<Message>(&body) {
-                Ok(Message { message }) => message,
+            let text = match serde_json::from_slice::<ErrorBody>(&body) {
+                Ok(ErrorBody { message }) => message,
                 Err(_) => String::from_utf8_lossy(&body).into_owned(),
             };
             return Err(EngineError::refused(call, status, &text));
@@ -92,12 +92,12 @@ where
         let response = sender.send_request(request).await?;
         collect(response).await
     };
-    // The connection is what moves the bytes. It ends by itself once `sender` is gone.
+    // The connection moves the bytes. It ends by itself once `sender` is gone.
     let (answer, _) = tokio::join!(answer, connection);
     answer
 }
 
-/// Status and body; no body where it is larger than [`MAX_ANSWER`].
+/// Status and body; no body if it is larger than [`MAX_ANSWER`].
 async fn collect(
     response: Response<impl Body<Data = bytes::Bytes, Error: Into<Cause>>>,
 ) -> Result<(u16, Option<Vec<u8>>), Cause> {

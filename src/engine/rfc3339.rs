@@ -1,8 +1,8 @@
-//! Moments as the Engine tells them.
+//! Times as the Engine writes them.
 
 use std::time::SystemTime;
 
-/// A moment in RFC 3339, with any offset: an Engine may tell its host's local time. `None`
+/// A time in RFC 3339, with any offset: an Engine may report its host's local time. `None`
 /// for any other text.
 pub fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     let moment = chrono::DateTime::parse_from_rfc3339(text);

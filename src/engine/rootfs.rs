@@ -1,4 +1,4 @@
-//! What a prepared image has that its base has not: pure, from the base's files to one tar.
+//! The layer that a prepared image adds to its base. Pure: from the base's files to one tar.
 
 use std::io::{self, Read};
 
@@ -14,13 +14,13 @@ use super::{hex, node};
 /// with thousands of users has some 100 kB.
 pub(super) const MAX_FILE: usize = 1 << 20;
 
-/// /etc/gitconfig: a workspace of another owner is still the user's own.
+/// /etc/gitconfig: git trusts a workspace of another owner.
 const GIT_SAFE: &str = "[safe]\n\tdirectory = *\n";
 
-/// Where every sandbox has memory to write to.
+/// The directory in memory that every sandbox may write to.
 const TMP: &str = "/tmp";
 
-/// Files of the base image that are merged; `None` where it has none.
+/// Files of the base image that are merged; `None` for a missing one.
 #[derive(Debug, Default)]
 pub(super) struct AccountFiles {
     pub(super) passwd: Option<Vec<u8>>,
@@ -35,9 +35,9 @@ pub(super) fn files_digest(init: &[u8]) -> String {
 }
 
 /// The layer, as a tar to unpack at `/`. Owners and modes are exact; times are 1970, so that the
-/// same inputs make the same bytes. `volumes` are the base's VOLUMEs: the tmpfs over each, as the one
-/// at /tmp, takes its mode from the directory under it (runc copies it up), so that must let the user
-/// write. `uids` are those of the users: each has an account.
+/// same inputs make the same bytes. `volumes` are the base's VOLUMEs: the tmpfs over each, as the
+/// one at /tmp, takes its mode from the directory under it (runc copies it up), so the directory
+/// must be writable for the user. `uids` are the uids of the users: each gets an account.
 pub(super) fn layer(
     init: &[u8],
     accounts: &AccountFiles,
@@ -94,7 +94,8 @@ pub(super) fn append(
     tar.append_data(&mut header, path.trim_start_matches('/'), content)
 }
 
-/// The content of the one entry of `archive`; `None` where it is no regular file, or nothing.
+/// The content of the one entry of `archive`; `None` if it is not a regular file, or the archive is
+/// empty.
 pub(super) fn only_file(archive: &[u8]) -> io::Result<Option<Vec<u8>>> {
     let mut archive = Archive::new(archive);
     let Some(entry) = archive.entries()?.next() else {
@@ -106,7 +107,7 @@ pub(super) fn only_file(archive: &[u8]) -> io::Result<Option<Vec<u8>>> {
     }
     let mut content = Vec::new();
     entry.read_to_end(&mut content)?;
-    // The end of the archive is no error to the reader of an entry.
+    // The reader of an entry does not report a missing end of the archive.
     if content.len() as u64 != entry.size() {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }

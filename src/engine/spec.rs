@@ -1,4 +1,4 @@
-//! What a sandbox's container is made of, and the hash that tells two of them apart. Pure.
+//! The specification of a sandbox's container, and its hash. Pure.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::volumes::VolumeDriver;
 /// Hex digits of the hash in a label: 64 bits, because no attacker gains by a collision.
 const HASH_DIGITS: usize = 16;
 
-/// Where /workspace is from.
+/// The source of /workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Workspace {
     /// A named volume, which exists: see [`super::Engine::ensure_volume`].
@@ -24,7 +24,7 @@ pub enum Workspace {
     Bind(String),
 }
 
-/// What a sandbox may use.
+/// The limits of a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes, swap included.
@@ -40,23 +40,23 @@ pub struct Limits {
 /// One sandbox's container, before it exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerSpec {
-    /// What it runs from.
+    /// The image that it runs from.
     pub image: PreparedImage,
-    /// Whom it runs as.
+    /// The user that it runs as.
     pub run_as: RunAs,
-    /// Whose it is.
+    /// Its owner.
     pub labels: Labels,
     /// The arguments of PID 1 after `pid1`. `--spec=<hash>` is added here.
     pub init_args: Vec<String>,
-    /// Where the workspace is from.
+    /// The source of the workspace.
     pub workspace: Workspace,
-    /// What stores the volume, should it have to be made.
+    /// The driver of the volume, if the Engine has to create it.
     pub volume_driver: VolumeDriver,
-    /// Tells this making of a container from all others: see [`labels::MADE_FOR`].
+    /// Distinguishes this creation of a container from all others: see [`labels::MADE_FOR`].
     pub made_for: String,
-    /// What it may use.
+    /// Its limits.
     pub limits: Limits,
-    /// The OCI runtime. Where the operator names none: [`super::Capabilities::default_runtime`].
+    /// The OCI runtime. By default: [`super::Capabilities::default_runtime`].
     pub runtime: String,
     /// Whether the Engine's host has AppArmor: [`super::Capabilities::apparmor`].
     pub apparmor: bool,
@@ -65,8 +65,9 @@ pub struct ContainerSpec {
 }
 
 impl ContainerSpec {
-    /// 16 hex digits over all that makes two containers of one user different in use: hardening,
-    /// limits, PID 1's arguments, the base image and the files put into it. Not over the labels.
+    /// 16 hex digits over everything that distinguishes two containers of one user in use:
+    /// hardening, limits, PID 1's arguments, the base image and the files put into it. Not over the
+    /// labels.
     pub fn hash(&self) -> String {
         let inputs = serde_json::json!({
             "base": self.image.base_id,
@@ -85,7 +86,7 @@ impl ContainerSpec {
         map
     }
 
-    /// All labels of the volume, should the Engine have to make it.
+    /// All labels of the volume, if the Engine has to create it.
     pub fn volume_labels(&self) -> BTreeMap<String, String> {
         let mut map = self.labels.to_map();
         map.insert(labels::REMADE.to_owned(), "yes".to_owned());
@@ -109,7 +110,7 @@ impl ContainerSpec {
     }
 }
 
-/// JSON with sorted keys, also where serde_json keeps the order of a `HashMap`.
+/// JSON with sorted keys, even if serde_json keeps the order of a `HashMap`.
 fn canonical(value: Value) -> String {
     fn sorted(value: Value) -> Value {
         match value {

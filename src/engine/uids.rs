@@ -24,11 +24,11 @@ impl RunAs {
     /// The user of a volume whose label has this uid. A uid that no sandbox may have gives the
     /// default: PID 1 then refuses the volume as another owner's.
     pub fn of(uid: Option<u32>) -> Self {
-        uid.and_then(Self::own).unwrap_or(Self::DEFAULT)
+        uid.and_then(Self::with_uid).unwrap_or(Self::DEFAULT)
     }
 
     /// The user with this uid and a group of the same number. `None` as in [`Self::new`].
-    pub fn own(uid: u32) -> Option<Self> {
+    pub fn with_uid(uid: u32) -> Option<Self> {
         Self::new(uid, uid)
     }
 

@@ -1,7 +1,7 @@
-//! What the Engine stored of a container, compared with what was wanted of it.
+//! Compares the stored container with the wanted one.
 //!
-//! Both sides become one flat list of named fields ([`fields`]), in which values that the Engine
-//! takes for the same are the same. A table says for each field what a difference means ([`table`]).
+//! Both sides become one flat list of named fields ([`fields`]), in which values that are the same
+//! to the Engine are equal. A table gives the meaning of a difference for each field ([`table`]).
 //!
 //! Invariant: the world is closed. A field that the table does not name is a difference of
 //! [`DifferenceKind::Hardening`] as soon as it holds anything, unless the Engine fills it in by

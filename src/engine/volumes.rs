@@ -64,8 +64,8 @@ impl VolumeSummary {
 }
 
 impl Engine {
-    /// Makes the volume, with `more` labels, or finds it. Returns it as it is: one that exists keeps
-    /// its own labels and its driver's options.
+    /// Makes the volume, with `more` labels, or finds it. Returns it as it is: one that exists
+    /// keeps its own labels and its driver's options.
     ///
     /// # Errors
     /// [`EngineError::Foreign`] where one of this name does not have our labels.

@@ -21,11 +21,11 @@ use super::health;
 use crate::engine::Engine;
 use crate::sandbox::Manager;
 
-/// The version of the format that the library writes.
+/// The version of the text format that the library writes.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Serves until `stop`. On a loopback address only who calls it by a loopback name is
-/// answered: no page of a browser reads what is counted.
+/// Serves until `stop`. A loopback address answers only requests with a loopback name as host, so
+/// that no web page can read the metrics.
 pub async fn serve(
     listener: TcpListener,
     address: SocketAddr,

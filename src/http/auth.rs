@@ -7,13 +7,13 @@
 //! ```
 //!
 //! Invariants:
-//! - A credential is a Bearer token in the one `Authorization` header. The query is never looked
-//!   at: URLs are logged, kept and passed on.
+//! - A credential is a Bearer token in the one `Authorization` header. The query is never used:
+//! URLs are logged, stored and passed on.
 //! - It is removed from the request as soon as it was checked: no later layer can log it or pass it
 //!   on. No type here shows one in its `Debug`.
-//! - Users of different sources cannot be the same: those of `tokens` and of stdio have the issuer `local`, those
-//!   of a delegate the name of its token, which is neither `local` nor a URL, those of `jwt` their
-//!   issuer's URL.
+//! - Users of different sources cannot be the same: those of `tokens` and of stdio have the issuer
+//!   `local`, those of a delegate the name of its token, which is neither `local` nor a URL, those
+//!   of `jwt` their issuer's URL.
 //! - When in doubt, a request is refused.
 
 mod bearer;
@@ -93,7 +93,8 @@ impl Authenticator {
     /// first request: the server starts even if its issuer is down.
     ///
     /// # Errors
-    /// A file that cannot be used, no certificates to trust, or a directory that all users would share.
+    /// A file that cannot be used, no certificates to trust, or a directory that all users would
+    /// share.
     pub fn new(config: &Config) -> Result<Self, AuthError> {
         let one_user = config.http.auth == Auth::None;
         if matches!(config.bind, Some(Bind::Dir(_))) && !one_user {

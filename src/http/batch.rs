@@ -1,5 +1,5 @@
-//! Several messages in one POST, as protocol 2025-03-26 has them: all are handled at once, each as if
-//! it had come alone, and their answers come together.
+//! Several messages in one POST, as protocol 2025-03-26 has them: all are handled at once, each as
+//! if it had come alone, and their answers come together.
 //!
 //! ```text
 //! [request, notification, request] ─┬─► request ──────┬─ events of all, as they come
@@ -27,7 +27,7 @@ use crate::tools::message::{INVALID_REQUEST, InvalidMessage, ParsedMessage};
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 /// The one version that has batches. It came before the header that names the version, and a
-/// request without one counts as of it (transports, 2025-06-18).
+/// request without the header counts as of this version (transports, 2025-06-18).
 const HAS_BATCHES: &str = "2025-03-26";
 
 /// Handles each and answers all.
@@ -92,7 +92,7 @@ fn single(
     }
 }
 
-/// A whole answer; none to a notification.
+/// A whole answer; `None` for a notification.
 async fn json(response: Response) -> Option<Value> {
     let body = response.into_body().collect().await.ok()?.to_bytes();
     serde_json::from_slice(&body).ok()
@@ -113,7 +113,7 @@ fn events(response: Response) -> BoxStream<'static, Bytes> {
     stream::once(event).filter_map(async |event| event).boxed()
 }
 
-/// A stream, unless there is nothing to say: then none of them was a request.
+/// A stream, unless it is empty: then no message was a request.
 async fn together(mut events: BoxStream<'static, Result<Bytes, axum::Error>>) -> Response {
     let Some(first) = events.next().await else {
         return StatusCode::ACCEPTED.into_response();

@@ -114,7 +114,7 @@ impl Requests {
             (CancelScope::IfAlone, [_, more @ ..]) if !more.is_empty() => {
                 ignored(user, u32::try_from(here.len()).unwrap_or(u32::MAX));
             }
-            // Another server may have it, or one more.
+            // Another server may have it, or have another one.
             (CancelScope::Sure, []) | (CancelScope::IfAlone, _) => {
                 if self.cancel_elsewhere(user, tag, aim).await == 0 {
                     here.iter().for_each(|one| one.cancelled.cancel());
@@ -123,7 +123,7 @@ impl Requests {
         }
     }
 
-    /// How many had the tag.
+    /// How many requests had the tag.
     async fn cancel_elsewhere(&self, user: &User, tag: Bytes, aim: CancelScope) -> u32 {
         let Some(manager) = &self.elsewhere else {
             return 0;
@@ -163,7 +163,7 @@ impl Drop for RequestGuard {
     }
 }
 
-/// The layer. Inside `message::whole`, outside of what begins an answer.
+/// The layer. Inside `message::whole`, outside of the layers that begin an answer.
 pub async fn layer(State(requests): State<Requests>, mut request: Request, next: Next) -> Response {
     let extensions = request.extensions();
     let (Some(envelope), Some(principal)) = (
@@ -186,7 +186,7 @@ pub async fn layer(State(requests): State<Requests>, mut request: Request, next:
             let response = next.run(request).await;
             if response.status() == StatusCode::ACCEPTED {
                 tokio::spawn(async move {
-                    // As long as it is acted on, it is part of the user's load.
+                    // Until it has taken effect, it is part of the user's load.
                     let _permit = permit;
                     requests.cancel(&user, tag, aim).await;
                 });
@@ -232,7 +232,7 @@ fn tag(user: &User, session: Option<&[u8]>, id: &Value) -> Bytes {
     Bytes::copy_from_slice(&hash.finalize())
 }
 
-/// With the id of a conversation that begins, should this be one.
+/// Adds a session id to the answer that begins a conversation.
 fn with_session(mut response: Response) -> Response {
     if response.status().is_success() {
         let id = uuid::Uuid::new_v4().simple().to_string();
@@ -243,8 +243,8 @@ fn with_session(mut response: Response) -> Response {
     response
 }
 
-/// The answer, until the request is cancelled. Dropping what is inside is what a client that
-/// leaves does: the call ends, and all it started.
+/// The answer, until the request is cancelled. Then the inner future is dropped, as when a client
+/// leaves: the call ends with everything it started.
 async fn until_cancelled(
     listed: RequestGuard,
     id: &Value,

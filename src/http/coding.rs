@@ -1,5 +1,6 @@
-//! Refuses bodies in a content or transfer coding, such as gzip. They are not decoded: otherwise the
-//! compressed bytes would be stored under the plain name, and a few bytes can decode to very many.
+//! Refuses bodies in a content or transfer coding, such as gzip. They are not decoded: otherwise
+//! the compressed bytes would be stored under the plain name, and a few bytes can decode to very
+//! many.
 
 use std::str;
 
@@ -12,17 +13,17 @@ use axum::response::{IntoResponse as _, Response};
 use super::failure::failure;
 use super::files::linger;
 
-/// What a body may be in (RFC 9110, section 12.5.3; in an answer: RFC 7694).
+/// The codings that a body may have (RFC 9110, section 12.5.3; in an answer: RFC 7694).
 const TAKEN: (HeaderName, HeaderValue) = (
     header::ACCEPT_ENCODING,
     HeaderValue::from_static("identity"),
 );
 
-/// Around all routes that take a body, inside authentication.
+/// The layer around all routes that take a body, inside authentication.
 pub async fn layer(request: Request, next: Next) -> Response {
     let headers = request.headers();
     let in_coding = has_other(headers, &header::CONTENT_ENCODING, "identity");
-    // The framing that the connection took off is `chunked` (RFC 9112, section 6.1).
+    // hyper has already removed the framing `chunked` (RFC 9112, section 6.1).
     let on_the_way = has_other(headers, &header::TRANSFER_ENCODING, "chunked");
     if !in_coding && !on_the_way {
         return next.run(request).await;
@@ -42,7 +43,7 @@ pub async fn layer(request: Request, next: Next) -> Response {
     (StatusCode::NOT_IMPLEMENTED, failure(code, why)).into_response()
 }
 
-/// Whether something other than `plain` is among the codings; in doubt it is.
+/// Whether the codings contain something other than `plain`; if in doubt, yes.
 fn has_other(headers: &HeaderMap, name: &HeaderName, plain: &str) -> bool {
     let values = headers.get_all(name).iter();
     let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));

@@ -1,7 +1,7 @@
-//! A call that says nothing for a second is answered with the head of its stream.
+//! A call that sends nothing for a second is answered with the head of a stream.
 //!
 //! A call of 2026-07-28 sends no byte, not even a head, before the tool's first
-//! message: proxies and clients give long commands up. So:
+//! message, and proxies and clients time out during long commands. So:
 //!
 //! ```text
 //! inner answers within 1 s ──► its answer, untouched
@@ -34,7 +34,7 @@ const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 /// JSON-RPC 2.0, section 5.1.
 const INTERNAL_ERROR: i32 = -32603;
 
-type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
+type AnswerFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 /// The layer, inside authentication, so that a refusal still has a status.
 pub async fn layer(request: Request, next: Next) -> Response {
@@ -42,14 +42,14 @@ pub async fn layer(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let envelope = request.extensions().get::<Envelope>().cloned();
-    let mut answer: Answer = Box::pin(next.run(request));
+    let mut answer: AnswerFuture = Box::pin(next.run(request));
     tokio::select! {
         answered = &mut answer => answered,
         () = sleep(COMMIT_TIMEOUT) => committed(answer, envelope.unwrap_or_default().id),
     }
 }
 
-fn committed(answer: Answer, id: Value) -> Response {
+fn committed(answer: AnswerFuture, id: Value) -> Response {
     let head = [
         (header::CONTENT_TYPE, EVENT_STREAM),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
@@ -74,13 +74,12 @@ enum ResponsePart {
     Answer(Response),
 }
 
-/// A comment at once, so that the head does not wait for company, and then one after
-/// each interval, up to the answer.
-fn comments_until(answer: Answer) -> impl Stream<Item = ResponsePart> + Send {
+/// A comment at once, so that the head is sent, and then one after each interval until the answer.
+fn comments_until(answer: AnswerFuture) -> impl Stream<Item = ResponsePart> + Send {
     let mut ticks = interval_at(Instant::now(), KEEP_ALIVE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     stream::unfold(Some((answer, ticks)), |state| async move {
-        let (mut answer, mut ticks): (Answer, Interval) = state?;
+        let (mut answer, mut ticks): (AnswerFuture, Interval) = state?;
         tokio::select! {
             answered = &mut answer => Some((ResponsePart::Answer(answered), None)),
             _ = ticks.tick() => Some((ResponsePart::Comment, Some((answer, ticks)))),
@@ -88,9 +87,9 @@ fn comments_until(answer: Answer) -> impl Stream<Item = ResponsePart> + Send {
     })
 }
 
-type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, axum::Error>> + Send>>;
+type ChunkStream = Pin<Box<dyn Stream<Item = Result<Bytes, axum::Error>> + Send>>;
 
-fn forwarded(answered: Response, id: Value) -> Chunks {
+fn forwarded(answered: Response, id: Value) -> ChunkStream {
     let content_type = answered.headers().get(header::CONTENT_TYPE);
     if answered.status() == StatusCode::OK && content_type == Some(&EVENT_STREAM) {
         return Box::pin(answered.into_body().into_data_stream());
@@ -98,7 +97,7 @@ fn forwarded(answered: Response, id: Value) -> Chunks {
     stream::once(async move { Ok(event(answered, &id).await) }).boxed()
 }
 
-/// An answer that is no stream, as the only event of one: the head has been sent.
+/// An answer that is not a stream, as the only event of one, because the head has been sent.
 async fn event(answered: Response, id: &Value) -> Bytes {
     let status = answered.status();
     let body = answered.into_body().collect().await;

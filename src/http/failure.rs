@@ -1,9 +1,9 @@
-//! The body of every answer but MCP's own that is no success.
+//! The body of every error, except MCP's own.
 
 use axum::Json;
 use serde_json::{Value, json};
 
-/// `code` is for programs and stays, `message` is for people.
+/// `code` is stable and for programs, `message` is for people.
 pub fn failure(code: &str, message: &str) -> Json<Value> {
     Json(json!({
         "success": false,

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Invariants:
-//! - No content is held whole: it passes in chunks, both ways, and a slow client delays only itself.
+//! - No content is held whole: it passes in chunks, both ways, and a slow client delays only
+//!   itself.
 //! - Stored content is never shown inline: it is always an attachment, of no type that a browser
 //!   runs, with `nosniff` and a sandbox ([`download`]).
 //! - A path is decoded once, then it is a
@@ -41,12 +42,12 @@ use axum::{Router, middleware};
 use super::quotas::UserQuotas;
 use crate::sandbox::Manager;
 
-/// What all routes need.
+/// The state that all routes need.
 #[derive(Debug, Clone)]
 struct Files {
     manager: Manager,
     quotas: UserQuotas,
-    /// Bytes of one upload.
+    /// The limit of one upload, in bytes.
     limit: u64,
 }
 

@@ -1,7 +1,7 @@
 //! The form of an answer, by the client's `Accept`.
 //!
-//! MCP clients must accept both forms, and rmcp refuses others. A client that accepts no stream gets
-//! the one message that answers it as plain JSON.
+//! MCP clients must accept both forms, and rmcp refuses others. A client that accepts no stream
+//! gets the one message that answers it as plain JSON.
 
 use axum::Json;
 use axum::body::Body;

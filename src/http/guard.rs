@@ -1,14 +1,14 @@
-//! By what name the server may be called, and by whose pages.
+//! The host names and web origins that requests may have.
 //!
 //! A page of any site can make its visitor's browser call a server on the visitor's own machine:
-//! the `Host` header then has a name of the attacker's (DNS rebinding), or `Origin` has the page's.
-//! The guard refuses both before anything else looks at a request, on every route, and answers
-//! CORS for the listed origins alone.
+//! the `Host` header then has the attacker's name (DNS rebinding), or `Origin` names the page's
+//! site. The guard refuses both on every route, before any other layer, and answers CORS only for
+//! listed origins.
 //!
 //! A page can also have its browser *load* an address as a picture, a script or a frame. Such a
-//! request has no `Origin`, but browsers say in `Sec-Fetch-Site` where it comes from, and it is
-//! refused; for browsers that do not say it, [`HEADERS`] on every answer make all answers alike
-//! to such a page: neither a status nor a type tells it which files exist.
+//! request has no `Origin`, but browsers send its source in `Sec-Fetch-Site`, and it is refused.
+//! For browsers without that header, [`HEADERS`] make all answers look the same to such a page:
+//! neither status nor type reveals which files exist.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -35,7 +35,7 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// How long a browser may keep the answer to a preflight: two hours, the most that Chromium does.
 const PREFLIGHT_TTL: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// What a page may do.
+/// Methods that a page may use.
 const METHODS: [Method; 6] = [
     Method::GET,
     Method::HEAD,
@@ -45,8 +45,8 @@ const METHODS: [Method; 6] = [
     Method::DELETE,
 ];
 
-/// What a page may send: credentials, MCP's headers (transports, 2026-07-28), those of ranges and
-/// conditions (RFC 9110).
+/// Headers that a page may send: credentials, MCP's headers (transports, 2026-07-28), those of
+/// ranges and conditions (RFC 9110).
 const SENT: [HeaderName; 16] = [
     header::ACCEPT,
     header::AUTHORIZATION,
@@ -66,7 +66,7 @@ const SENT: [HeaderName; 16] = [
     USER_HEADER,
 ];
 
-/// What a page may read of an answer, besides what every page may.
+/// Headers of an answer that a page may read, besides the default ones.
 const READ: [HeaderName; 10] = [
     header::ACCEPT_RANGES,
     header::CONTENT_DISPOSITION,
@@ -93,15 +93,15 @@ pub const HEADERS: [(HeaderName, HeaderValue); 2] = [
     ),
 ];
 
-/// Where the request comes from, as the browser says it (W3C Fetch Metadata, section 2.4). Only
+/// The browser's statement about the source of a request (W3C Fetch Metadata, section 2.4). Only
 /// a browser sends it, and no page can change it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// How (section 2.2).
+/// The mode of the request (section 2.2).
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// The page for people: all that a link on another site leads to. A link to a file would tell
-/// the site that has it whether there is such a file: a download leaves the window where it was.
+/// The web page: the only target of links on other sites. A link to a file would reveal to that
+/// site whether the file exists, because a download does not change the window.
 const PAGE: &str = "/";
 
 /// The names and origins that are allowed.
@@ -111,7 +111,7 @@ pub struct OriginPolicy {
     origins: Arc<[WebOrigin]>,
 }
 
-/// Why a request is turned away.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OriginRejection {
     /// It is missing, repeated or malformed (RFC 9112 section 3.2).
@@ -120,12 +120,12 @@ enum OriginRejection {
     Host,
     /// An origin that is not listed, `null`, or several.
     Origin,
-    /// Another site's page has a browser load this.
+    /// A page of another site makes a browser load this.
     Site,
 }
 
 impl OriginPolicy {
-    /// As the settings say, for a server that listens on `address`.
+    /// The policy of the settings, for a server that listens on `address`.
     pub fn new(settings: &HttpSettings, address: SocketAddr) -> Self {
         let hosts = settings.allowed_hosts.clone();
         let origins = settings.allowed_origins.clone();
@@ -135,8 +135,7 @@ impl OriginPolicy {
         }
     }
 
-    /// For an address that only this machine reaches: its loopback names, and no page;
-    /// `None` for another address.
+    /// The policy of a loopback address: its names, and no origin; `None` for another address.
     pub fn of_loopback(address: SocketAddr) -> Option<Self> {
         address.ip().to_canonical().is_loopback().then(|| Self {
             hosts: usual_hosts(address).into(),
@@ -144,8 +143,8 @@ impl OriginPolicy {
         })
     }
 
-    /// Puts itself before all routes of `router`, authentication included: a browser sends no
-    /// credential in a preflight, and must be able to read a 401.
+    /// Checks requests before all routes of `router`, also before authentication: a browser sends
+    /// no credential in a preflight, and must be able to read a 401.
     pub fn protect(&self, router: Router) -> Router {
         router
             .layer(self.cors())
@@ -195,7 +194,7 @@ impl OriginPolicy {
     }
 }
 
-/// Whether a page of another origin has the browser load this. `same-site` is another origin
+/// Whether a page of another origin makes the browser load this. `same-site` is another origin
 /// too: another port of this machine, or another name of the same domain.
 fn is_of_another_site(request: &Parts) -> bool {
     let mut sites = request.headers.get_all(SEC_FETCH_SITE).iter();
@@ -209,7 +208,7 @@ fn opens_the_page(request: &Parts) -> bool {
     navigates && request.method == Method::GET && request.uri.path() == PAGE
 }
 
-/// With any port: what a proxy or a forwarded port is called by has another than ours.
+/// Any port is accepted: a proxy or a forwarded port has a different one.
 fn usual_hosts(address: SocketAddr) -> Vec<AllowedHost> {
     let own = spelled(address);
     let names = LOOPBACK.into_iter().chain([own.as_str()]);

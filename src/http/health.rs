@@ -1,4 +1,4 @@
-//! Whether the server serves, and whether its Engine answers: for who watches it.
+//! Health checks: whether the server serves, and whether its Engine answers.
 
 use std::sync::Arc;
 

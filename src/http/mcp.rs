@@ -17,8 +17,8 @@ use super::limits::{KEEP_ALIVE_INTERVAL, MESSAGE_BYTES};
 use super::quotas::UserQuotas;
 use super::{early_commit, form, message};
 
-/// `/mcp`, answered by `handler`. `cancel` ends what is still being answered, with a 500
-/// where nothing was sent: it comes last.
+/// `/mcp`, answered by `handler`. `cancel`, the last step of the end, ends unfinished answers,
+/// with a 500 if nothing was sent.
 pub fn routes<H>(
     handler: H,
     quotas: &UserQuotas,

@@ -29,7 +29,7 @@ enum MessageRejection {
 /// Reads the body of a POST and passes it on as one piece. The handler finds everything else that
 /// is wrong with a request.
 pub async fn whole(State(quotas): State<UserQuotas>, request: Request, next: Next) -> Response {
-    // Some clients say of every request that it is JSON, also of a DELETE without a body.
+    // Some clients declare every request as JSON, even a DELETE without a body.
     if request.method() != Method::POST || !is_json(request.headers()) {
         return next.run(request).await;
     }

@@ -9,10 +9,10 @@ use http_body_util::BodyExt as _;
 
 use crate::meter::Meter;
 
-/// For a path that no route is at: what a client invents is no label.
+/// The label of unknown paths: a client's text must not become a label.
 const NO_ROUTE: &str = "none";
 
-/// Around all routes.
+/// The layer around all routes.
 pub async fn requests(State(meter): State<Meter>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
@@ -21,11 +21,11 @@ pub async fn requests(State(meter): State<Meter>, request: Request, next: Next) 
     response
 }
 
-/// Around the routes of files: as it passes, also what is broken off.
+/// The layer around the routes of files: counts the bytes as they pass, also of broken transfers.
 pub async fn content(State(meter): State<Meter>, request: Request, next: Next) -> Response {
     let request = request.map(|body| counting(body, &meter, "in"));
     let response = next.run(request).await;
-    // A body of known size is an answer of ours, and would lose it.
+    // A body of known size is an answer of ours, and wrapping it would lose the size.
     if response.body().size_hint().exact().is_some() {
         return response;
     }

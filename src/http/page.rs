@@ -10,7 +10,7 @@ use axum::Router;
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::routing::get;
 
-/// Scripts, styles and requests of this server alone. `form-action` and `base-uri` do
+/// Scripts, styles and requests only of this server. `form-action` and `base-uri` do
 /// not fall back on `default-src`. Trusted types: no text becomes HTML or a script.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -37,8 +37,8 @@ const HTML: &str = "text/html; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// What the page is made of: where each part is, what it is, and the part. `main.js`
-/// imports the other scripts, and says how they depend on each other.
+/// The parts of the page: path, type and content. `main.js` imports the other scripts and
+/// describes their dependencies.
 const PARTS: [(&str, &str, &str); 12] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/page/style.css", STYLE, include_str!("page/style.css")),
@@ -62,7 +62,7 @@ const PARTS: [(&str, &str, &str); 12] = [
     ("/page/text.js", SCRIPT, include_str!("page/text.js")),
 ];
 
-/// `/`, and what it is made of. Open to everybody.
+/// The routes of `/` and its parts, open to all callers.
 pub fn routes() -> Router {
     PARTS
         .iter()

@@ -1,5 +1,5 @@
-//! What each user has under way: requests, the bytes of their messages, sessions of
-//! the old transport. One user's load is no other's.
+//! The load of each user: requests, the bytes of their messages, sessions of the old transport.
+//! Users do not share a limit.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use crate::identity::User;
 #[derive(Debug, Clone, Default)]
 pub struct UserQuotas(Arc<Mutex<HashMap<User, QuotaUsage>>>);
 
-/// How much of each.
+/// The amounts of one user.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QuotaUsage {
     requests: usize,
@@ -63,7 +63,7 @@ impl QuotaUsage {
         }
     }
 
-    /// What one user may have.
+    /// The limits of one user.
     fn is_allowed(self) -> bool {
         self.requests <= REQUESTS_PER_USER
             && self.bytes <= MESSAGE_BYTES_PER_USER

@@ -40,7 +40,7 @@ use crate::identity::{Principal, User};
 use crate::tools::Tools;
 use session::{EnqueueError, PendingRequests, Session};
 
-/// All sessions, and what each is made with. Cheap to clone.
+/// All sessions, and the parts that a new one needs. Cheap to clone.
 #[derive(Debug, Clone)]
 struct Sessions {
     tools: Tools,
@@ -49,7 +49,7 @@ struct Sessions {
     open: Arc<Mutex<HashMap<String, Session>>>,
 }
 
-/// The routes. When `stop` comes, a session ends after the answers to what runs.
+/// The routes. After `stop`, a session ends when its running calls are answered.
 pub fn routes(tools: Tools, quotas: &UserQuotas, stop: &CancellationToken) -> Router {
     let sessions = Sessions {
         tools,
@@ -104,7 +104,7 @@ async fn take(
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, why).into_response();
     }
     let text = body.collect().await.map(|body| body.to_bytes());
-    // It was read before: it is one.
+    // It was parsed before, so it is a message.
     let parsed = serde_json::from_slice::<ClientJsonRpcMessage>(&text.unwrap_or_default());
     let Ok(mut message) = parsed else {
         return StatusCode::BAD_REQUEST.into_response();
@@ -128,7 +128,7 @@ async fn take(
     }
 }
 
-/// As [`Sessions::begin`] wrote it: nothing in it is escaped.
+/// As [`Sessions::begin`] wrote it, without escapes.
 fn session_id(query: &str) -> Option<&str> {
     let mut pairs = query.split('&');
     pairs.find_map(|pair| pair.strip_prefix("sessionId="))
@@ -218,8 +218,8 @@ impl Conversation {
         })
     }
 
-    /// `None` when the server of the tools has ended, or when it is asked to stop and
-    /// all is answered.
+    /// `None` when the server of the tools has ended, or when it should stop and all requests are
+    /// answered.
     async fn next(&mut self) -> Option<ServerJsonRpcMessage> {
         let mut stopping = false;
         let message = loop {

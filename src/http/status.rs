@@ -1,7 +1,7 @@
-//! `GET /status`: the caller's own sandbox, as it is and as it may be.
+//! `GET /status`: the state and the limits of the caller's sandbox.
 //!
-//! Asking makes nothing and keeps nothing alive: a page that is left open does not hold
-//! a container.
+//! The request creates nothing and does not count as use: an open page does not keep a container
+//! alive.
 
 use std::time::Duration;
 
@@ -37,27 +37,27 @@ pub fn routes(manager: Manager, quotas: &UserQuotas) -> Router {
 
 /// The answer.
 #[derive(Debug, Serialize)]
-struct Status {
+struct SandboxStatus {
     user: String,
     issuer: String,
     mode: &'static str,
-    limits: Limits,
+    limits: LimitsStatus,
     state: Phase,
-    /// One, but in ephemeral mode, where each command has its own.
+    /// One container, except in ephemeral mode, where each command has its own.
     containers: usize,
-    /// Of all containers, without the page cache; null where none of them could be asked.
+    /// Memory of all containers without the page cache; null if none answered.
     memory_bytes: Option<u64>,
-    /// CPU time of all that ran in them, likewise.
+    /// CPU time of all their processes, likewise.
     cpu_ms: Option<u64>,
-    /// Of the user's commands, and what they left in the background.
+    /// The user's commands, and processes that they left in the background.
     processes: Option<u32>,
     /// Oldest first.
-    commands: Vec<Command>,
+    commands: Vec<CommandStatus>,
 }
 
-/// What the sandbox of this user may use.
+/// The limits of this user's sandbox.
 #[derive(Debug, Serialize)]
-struct Limits {
+struct LimitsStatus {
     /// Of each container.
     memory_bytes: u64,
     cpus: String,
@@ -70,24 +70,23 @@ struct Limits {
     background_seconds: u64,
 }
 
-/// Where the sandbox is in its life. Of several containers the one that is furthest
-/// decides.
+/// The state of the sandbox. Of several containers the most advanced one decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Phase {
     /// It does not exist; the next call creates it.
     Absent,
-    /// On its way out.
+    /// Being removed.
     Ending,
-    /// Being made.
+    /// Being created.
     Creating,
     /// Runs.
     Running,
 }
 
-/// One command, or what it has left in the background.
+/// One command, or the processes that it left in the background.
 #[derive(Debug, Serialize)]
-struct Command {
+struct CommandStatus {
     id: String,
     running_ms: u64,
     background: bool,
@@ -106,8 +105,8 @@ async fn status(
         .map_err(|error| FileRejection::from(ToolError::sandbox(&error, "the sandbox")))?;
     let settings = manager.config().for_user(&caller.user);
     let upload = manager.config().upload_limit.0;
-    let status = Status::new(&caller, &settings, upload, &sandboxes);
-    // It is true now, and somebody's own.
+    let status = SandboxStatus::new(&caller, &settings, upload, &sandboxes);
+    // The answer is only true now, and private.
     let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     let body = Json(json!({ "success": true, "data": status }));
     Ok((headers, body))
@@ -121,7 +120,7 @@ fn too_many() -> FileRejection {
     }
 }
 
-impl Status {
+impl SandboxStatus {
     fn new(
         caller: &Principal,
         settings: &SandboxSettings,
@@ -130,9 +129,9 @@ impl Status {
     ) -> Self {
         let stats = || sandboxes.iter().filter_map(|one| one.stats.as_ref());
         let asked = stats().next().is_some();
-        let mut commands: Vec<Command> = stats()
+        let mut commands: Vec<CommandStatus> = stats()
             .flat_map(|stats| &stats.commands)
-            .map(|command| Command {
+            .map(|command| CommandStatus {
                 id: command.id.clone(),
                 running_ms: command.running_ms,
                 background: command.background,
@@ -145,7 +144,7 @@ impl Status {
             user: caller.user.subject.as_str().to_owned(),
             issuer: caller.user.issuer.as_str().to_owned(),
             mode: settings.mode.as_str(),
-            limits: Limits::new(settings, upload),
+            limits: LimitsStatus::new(settings, upload),
             state: states.max().unwrap_or(Phase::Absent),
             containers: sandboxes.len(),
             memory_bytes: asked
@@ -158,7 +157,7 @@ impl Status {
     }
 }
 
-impl Limits {
+impl LimitsStatus {
     fn new(settings: &SandboxSettings, upload_bytes: u64) -> Self {
         let seconds = |time: Duration| time.as_secs();
         Self {

@@ -7,7 +7,7 @@ use prometheus::{
 };
 
 use super::metric::{Instrument, Metric, register};
-use super::process::Process;
+use super::process::ProcessCollector;
 
 /// Seconds of calls: from a read that takes 0.3 ms to a command at its longest timeout.
 const CALL_BUCKETS: [f64; 14] = [
@@ -41,7 +41,7 @@ macro_rules! instruments {
         impl Instruments {
             pub(super) fn new() -> Self {
                 let registry = Registry::new();
-                register(&registry, Process::new());
+                register(&registry, ProcessCollector::new());
                 let mut metrics = METRICS.iter();
                 $(let $field = <$kind>::register(&registry, metrics.next().expect("a row of the table"));)+
                 let all = Self {

@@ -1,18 +1,18 @@
-//! What Prometheus' client libraries tell of their process, under its own names.
+//! Metrics of the process, under the names of Prometheus' client libraries.
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Opts};
 use rustix::param::page_size;
 
-/// Read at each scrape. Where `/proc` is not to be read it keeps the last.
+/// Read at each scrape. If `/proc` cannot be read, the last value stays.
 #[derive(Debug)]
-pub struct Process {
+pub struct ProcessCollector {
     memory: IntGauge,
     descriptors: IntGauge,
 }
 
-impl Process {
+impl ProcessCollector {
     pub fn new() -> Self {
         let gauge = |name, help| {
             let gauge = IntGauge::with_opts(Opts::new(name, help));
@@ -28,7 +28,7 @@ impl Process {
     }
 }
 
-impl Collector for Process {
+impl Collector for ProcessCollector {
     fn desc(&self) -> Vec<&Desc> {
         [self.memory.desc(), self.descriptors.desc()].concat()
     }
@@ -38,7 +38,7 @@ impl Collector for Process {
             self.memory.set(super::number(bytes));
         }
         if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
-            // One is that of the directory.
+            // One is the descriptor of the directory.
             self.descriptors
                 .set(super::number(open.count().saturating_sub(1)));
         }

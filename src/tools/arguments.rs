@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::api::{Code, ToolError};
 
-/// How alike a name must be to be named as the one that was meant.
+/// Similarity from which a name is suggested as the intended one.
 const LIKENESS_LIMIT: f64 = 0.6;
 
 /// A part of a name counts as the name from this length on.
@@ -21,9 +21,9 @@ const SHORTEST_PART: usize = 4;
 /// Characters of what the caller sent that an error repeats.
 const QUOTED_CHARS_LIMIT: usize = 200;
 
-/// The JSON schema of a type, without what only tells its Rust name, in the words that converters
-/// of clients keep: an enum is `enum`, not `oneOf` of `const`, and no key says that an object is
-/// closed, which some take for an error. What an argument may be is checked here all the same.
+/// The JSON schema of a type, without its Rust name, in the keywords that converters of clients
+/// keep: an enum is `enum`, not `oneOf` of `const`, and no key declares that an object is closed,
+/// which some clients refuse. The arguments are checked here all the same.
 pub fn schema<T: JsonSchema>() -> JsonObject {
     let settings = SchemaSettings::draft2020_12()
         .with(|settings| settings.inline_subschemas = true)
@@ -39,14 +39,14 @@ pub fn schema<T: JsonSchema>() -> JsonObject {
     if object.get("additionalProperties") == Some(&Value::Bool(false)) {
         object.remove("additionalProperties");
     }
-    // Without it some clients demand all.
+    // Without it some clients require all arguments.
     object
         .entry("required")
         .or_insert_with(|| Value::Array(Vec::new()));
     object
 }
 
-/// `oneOf` of texts becomes `enum`, and what each of them means goes into the description.
+/// `oneOf` of texts becomes `enum`, and their meanings go into the description.
 fn with_enum(schema: &mut Schema) {
     let Some(variants) = schema.get("oneOf").and_then(Value::as_array).cloned() else {
         return;
@@ -70,8 +70,8 @@ fn with_enum(schema: &mut Schema) {
     schema.insert("enum".to_owned(), values.into());
 }
 
-/// `uint64` and its like are Rust's, no formats of JSON Schema: validators of clients warn
-/// of each, and strict ones take no schema that has one. The bounds stay.
+/// `uint64` and the like are not formats of JSON Schema: validators of clients warn about each,
+/// and strict ones refuse such a schema. The bounds stay.
 fn without_width(schema: &mut Schema) {
     let is = |name, of| schema.get(name).and_then(Value::as_str) == Some(of);
     if is("type", "integer") {
@@ -79,12 +79,12 @@ fn without_width(schema: &mut Schema) {
     }
 }
 
-/// Arguments as their type. `null` is an argument that was left out: strict modes of frameworks
-/// send it for all that is optional. 30.0 is an integer (JSON Schema, core, section 4.2.3).
+/// Arguments as their type. `null` means an omitted argument: strict modes of frameworks send it
+/// for all optional ones. 30.0 is an integer (JSON Schema, core, section 4.2.3).
 ///
 /// # Errors
-/// `invalid_argument`, naming the argument: unknown (and the nearest that there
-/// is), missing, or of the wrong type, with the right form.
+/// `invalid_argument`, naming the argument: unknown (with the most similar one), missing, or of the
+/// wrong type, with the right form.
 pub fn parse<T: JsonSchema + DeserializeOwned>(mut arguments: JsonObject) -> Result<T, ToolError> {
     let schema = schema::<T>();
     let none = JsonObject::new();
@@ -101,7 +101,7 @@ pub fn parse<T: JsonSchema + DeserializeOwned>(mut arguments: JsonObject) -> Res
         form::check(name, &known[name], value)?;
     }
     serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
-        // Both may quote what the caller sent.
+        // Both may quote the caller's input.
         let path: String = error
             .path()
             .to_string()
@@ -115,7 +115,7 @@ pub fn parse<T: JsonSchema + DeserializeOwned>(mut arguments: JsonObject) -> Res
             .take(QUOTED_CHARS_LIMIT)
             .collect();
         if path == "." {
-            // A missing one: serde names it.
+            // A missing argument: serde names it.
             ToolError::new(Code::InvalidArgument, format!("{problem}."))
         } else {
             ToolError::argument(&path, problem)

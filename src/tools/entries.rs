@@ -28,7 +28,7 @@ pub enum EntryKind {
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Entry {
+pub struct ListedEntry {
     /// Relative to /workspace. A name that is not plain text is shown as $'\xNN', and every tool
     /// accepts that form.
     pub path: String,
@@ -46,7 +46,7 @@ pub struct Entry {
     pub target: Option<String>,
 }
 
-impl From<&Found> for Entry {
+impl From<&Found> for ListedEntry {
     fn from(found: &Found) -> Self {
         let r#type = match found.r#type() {
             Type::File => EntryKind::File,
@@ -68,10 +68,10 @@ impl From<&Found> for Entry {
 /// The entries that the text form shows within `chars` characters with its line breaks: at least
 /// one. The structured form has the same entries in less than 4 times as many bytes of JSON for
 /// short names, and twice for long ones, so 50,000 characters stay below a result's limit.
-pub fn fitting(found: &[Found], chars: u32) -> Vec<Entry> {
+pub fn fitting(found: &[Found], chars: u32) -> Vec<ListedEntry> {
     let mut left = usize::try_from(chars).unwrap_or(usize::MAX);
     let mut entries = Vec::new();
-    for entry in found.iter().map(Entry::from) {
+    for entry in found.iter().map(ListedEntry::from) {
         let line = line(&entry).chars().count() + 1;
         if line > left && !entries.is_empty() {
             break;
@@ -83,7 +83,7 @@ pub fn fitting(found: &[Found], chars: u32) -> Vec<Entry> {
 }
 
 /// One line an entry: mode, size, time, path.
-pub fn table(entries: &[Entry], next_cursor: &str) -> String {
+pub fn table(entries: &[ListedEntry], next_cursor: &str) -> String {
     let mut lines: Vec<String> = entries.iter().map(line).collect();
     if entries.is_empty() {
         let so_far = if next_cursor.is_empty() {
@@ -99,13 +99,13 @@ pub fn table(entries: &[Entry], next_cursor: &str) -> String {
     lines.join("\n")
 }
 
-fn line(entry: &Entry) -> String {
+fn line(entry: &ListedEntry) -> String {
     let (slash, target) = match (entry.r#type, &entry.target) {
         (EntryKind::Directory, _) => ("/", String::new()),
         (_, Some(target)) => ("", format!(" -> {target}")),
         _ => ("", String::new()),
     };
-    let Entry {
+    let ListedEntry {
         mode,
         size,
         modified,
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_one_visible_line() {
-        let entry = Entry::from(&found(b"a\nb"));
+        let entry = ListedEntry::from(&found(b"a\nb"));
         assert_eq!(entry.mode, "0644");
         assert_eq!(
             table(&[entry], ""),

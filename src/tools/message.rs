@@ -1,7 +1,7 @@
 //! The parsed input of a client: messages of MCP, or the reason why it is not one.
 //!
-//! rmcp does not answer some wrong messages, and answers others with its parser's words. Here each is
-//! answered with its id, if one can be read, and a sentence that names the problem.
+//! rmcp does not answer some wrong messages, and answers others with its parser's words. Here each
+//! is answered with its id, if one can be read, and a sentence that names the problem.
 
 mod id;
 

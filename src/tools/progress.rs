@@ -1,5 +1,5 @@
-//! Progress of a call, for a client that asked for it with a token: what it waits for or
-//! its newest output, four times a second at most, and a heartbeat in silence.
+//! Progress of a call, for a client that asked for it with a token: its position in the queue or
+//! its newest output, at most four times a second, and a heartbeat without news.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use crate::api::render;
 use crate::config::limits::{HEARTBEAT_INTERVAL, PROGRESS_INTERVAL};
 use crate::sandbox::ProgressUpdate;
 
-/// Reports until it is dropped: with the answer, so that nothing comes after it.
-/// Without a token it says nothing.
+/// Reports until it is dropped, with the answer, so that no report comes later. Without a token it
+/// sends nothing.
 pub async fn report(
     context: &RequestContext<RoleServer>,
     mut progress: watch::Receiver<ProgressUpdate>,

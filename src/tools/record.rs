@@ -7,7 +7,7 @@ use crate::audit::{Audit, AuditWriteError, CallStart};
 use crate::identity::User;
 use crate::sandbox::LastContainer;
 
-/// `None`: nothing is recorded.
+/// `None`: calls are not recorded.
 pub async fn begin(
     audit: &Audit,
     user: &User,
@@ -47,6 +47,6 @@ pub async fn end(
 }
 
 fn json(value: &impl serde::Serialize) -> Vec<u8> {
-    // Both came as JSON or go as it.
+    // Both are JSON in the protocol.
     serde_json::to_vec(value).unwrap_or_default()
 }

@@ -3,12 +3,12 @@
 use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
 use serde_json::json;
 
-use crate::api::{CommandOutput, ToolError};
+use crate::api::{CommandResult, ToolError};
 use crate::sandbox::{Answer, ExecOutcome};
 
 /// The result of a command; `timeout` is the command's own, in seconds.
 pub fn of_command(answer: Answer<ExecOutcome>, timeout: u32) -> CallToolResult {
-    let output = CommandOutput::from(answer);
+    let output = CommandResult::from(answer);
     let mut result = CallToolResult::success(vec![ContentBlock::text(output.text(timeout))]);
     result.structured_content = serde_json::to_value(&output).ok();
     result.is_error = Some(output.is_error());

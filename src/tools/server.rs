@@ -26,12 +26,12 @@ use crate::sandbox::{LastContainer, Manager, ProgressUpdate, Sandbox};
 #[derive(Debug, Clone)]
 pub struct Tools {
     manager: Manager,
-    caller: Caller,
+    caller: CallerSource,
 }
 
 /// The user of a request. Never taken from an argument, a session or a client's name for itself.
 #[derive(Debug, Clone)]
-enum Caller {
+enum CallerSource {
     /// The user who launched the process: stdio.
     Launcher(User),
     /// The [`Principal`] that authentication put into this one HTTP request.
@@ -54,7 +54,7 @@ impl RequestAddress {
     }
 }
 
-impl Caller {
+impl CallerSource {
     fn user(&self, context: &RequestContext<RoleServer>) -> Result<User, ErrorData> {
         match self {
             Self::Launcher(user) => Ok(user.clone()),
@@ -76,13 +76,13 @@ const INSTRUCTIONS: &str = "Each user has a private sandbox: a container without
 impl Tools {
     /// Tools for `user`.
     pub fn new(manager: Manager, user: User) -> Self {
-        let caller = Caller::Launcher(user);
+        let caller = CallerSource::Launcher(user);
         Self { manager, caller }
     }
 
     /// Tools for the caller of each HTTP request.
     pub fn for_requests(manager: Manager) -> Self {
-        let caller = Caller::Request;
+        let caller = CallerSource::Request;
         Self { manager, caller }
     }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::call::Call;
 use super::definition::Definition;
 use super::{arguments, result};
-use crate::api::{CommandOutput, CommandSpec, ToolError};
+use crate::api::{CommandResult, CommandSpec, ToolError};
 use crate::config::limits::TIMEOUT_SECONDS;
 use crate::sandbox::{Command, Sandbox, WaitOptions};
 
@@ -74,7 +74,7 @@ pub fn definition(wait: Duration) -> Definition {
         title: "Run a command",
         description: DESCRIPTION,
         input,
-        output: Some(arguments::schema::<CommandOutput>()),
+        output: Some(arguments::schema::<CommandResult>()),
         read_only: false,
         destructive: true,
         idempotent: false,

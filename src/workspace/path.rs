@@ -17,9 +17,8 @@ const MAX_NAME: usize = 255;
 /// A path that is beneath the workspace by its text: relative, without `.`,
 /// `..` and empty names. Links are resolved when it is opened.
 ///
-/// Parsed from a relative path, or from one that begins with `/workspace`.
-/// `a/../b` means `b`, by the text alone. Its names are any bytes; [`shown`] turns them into text and
-/// back.
+/// Parsed from a relative path, or from one that begins with `/workspace`. `a/../b` means `b`, by
+/// the text alone. Its names are any bytes; [`shown`] turns them into text and back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkspacePath {
     relative: Bytes,

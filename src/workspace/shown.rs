@@ -1,8 +1,8 @@
 //! Names of any bytes as text, and back.
 //!
 //! A name that is plain text is shown as it is. Any other is shown as bash writes it in a command,
-//! `$'caf\xe9'`, and so is one that begins like that: so no two names look alike, every tool accepts
-//! the shown form, and a command can use it unchanged.
+//! `$'caf\xe9'`, and so is one that begins like that: so no two names look alike, every tool
+//! accepts the shown form, and a command can use it unchanged.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -9,7 +9,7 @@ use casemate_protocol::MAX_STDIN;
 use tokio::sync::watch;
 
 use super::{Args, FAILED, exit_code, script, user};
-use crate::api::{CommandOutput, CommandSpec, ToolError};
+use crate::api::{CommandResult, CommandSpec, ToolError};
 use crate::cli::setup;
 use crate::config::Config;
 use crate::config::limits::TIMEOUT_SECONDS;
@@ -47,7 +47,7 @@ pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<
         ExecOutcome::Finished(finished) => exit_code(finished),
         _ => ExitCode::from(FAILED),
     };
-    let output = CommandOutput::from(answer);
+    let output = CommandResult::from(answer);
     let mut out = std::io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, &output)?;
     writeln!(out)?;

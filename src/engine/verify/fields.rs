@@ -2,17 +2,17 @@
 //!
 //! Lists and maps whose entries are judged one by one have a field each: `HostConfig.Tmpfs./tmp`,
 //! `HostConfig.Ulimits.core`. Nothing, null, false, 0 and empty are the same to the Engine and
-//! become no field, but where the module says otherwise.
+//! are left out, except where the module says otherwise.
 
 use std::collections::BTreeMap;
 
 use bollard::models::{ContainerCreateBody, Mount, MountType};
 use serde_json::{Map, Value, json};
 
-/// Fields by name. None is null.
+/// Fields by name, never null.
 pub(super) type Fields = BTreeMap<String, Value>;
 
-/// Of the entrypoint: the program and what makes it PID 1. The rest are its settings.
+/// Of the entrypoint: the program and the argument that makes it PID 1. The rest are its settings.
 const PROGRAM_WORDS: usize = 2;
 
 /// The requested fields.
@@ -44,7 +44,7 @@ pub(super) fn stored(inspect: &Value) -> Fields {
     for mount in items(&inspect["Mounts"]) {
         insert_stored_mount(&mut fields, mount);
     }
-    // The profile's name stands here once the container ran; empty where the host has no AppArmor.
+    // The profile's name is here once the container ran; empty if the host has no AppArmor.
     if inspect["AppArmorProfile"] == "unconfined" {
         insert(&mut fields, "AppArmorProfile", &inspect["AppArmorProfile"]);
     }
@@ -78,7 +78,7 @@ fn insert_config(fields: &mut Fields, config: &Value) {
                 insert(fields, &field, &json!(program));
                 insert(fields, &format!("{field}.args"), &json!(args));
             }
-            // The Engine fills the times in from the image; they are those of nothing.
+            // The Engine fills in the image's times, which have no effect without a test.
             "Healthcheck" if value["Test"] == json!(["NONE"]) => {
                 insert(fields, &field, &json!({ "Test": ["NONE"] }));
             }
@@ -113,7 +113,7 @@ fn insert_host(fields: &mut Fields, host: &Value) {
     }
 }
 
-/// A field each option, as the Engine takes them apart: `name=value`, or the older `name:value`.
+/// One field per option, split as the Engine does: `name=value`, or the older `name:value`.
 fn insert_security(fields: &mut Fields, field: &str, options: &Value) {
     let mut by_name = BTreeMap::<&str, Vec<&str>>::new();
     for option in items(options).filter_map(Value::as_str) {
@@ -124,7 +124,7 @@ fn insert_security(fields: &mut Fields, field: &str, options: &Value) {
         by_name.entry(name).or_default().push(value);
     }
     for (name, values) in by_name {
-        // Of two the Engine takes one, and we do not guess which.
+        // The Engine uses one of two, and we do not guess which.
         let value = if let [value] = values[..] {
             json!(value)
         } else {
@@ -137,7 +137,7 @@ fn insert_security(fields: &mut Fields, field: &str, options: &Value) {
 fn insert_named(fields: &mut Fields, field: &str, name: &str, list: &Value) {
     for item in items(list) {
         let key = item[name].as_str().unwrap_or_default();
-        // A limit of 0 is one: not pruned.
+        // A limit of 0 is a limit, so it is not pruned.
         let item = if name == "Target" {
             pruned(&without_making(item.clone()))
         } else {
@@ -154,9 +154,9 @@ fn insert_named(fields: &mut Fields, field: &str, name: &str, list: &Value) {
     }
 }
 
-/// Without what a volume is made with should it be gone, which is another for each making:
-/// the labels, and of the Engine's own driver the size. Of a volume that exists it changes
-/// nothing. All else of the options stays.
+/// Without the options for the creation of a missing volume, which differ for each creation: the
+/// labels, and the size for the Engine's own driver. They do not affect an existing volume. All
+/// other options stay.
 fn without_making(mut mount: Value) -> Value {
     let options = mount.get_mut("VolumeOptions");
     let Some(options) = options.and_then(Value::as_object_mut) else {

@@ -1,9 +1,9 @@
 //! Whether one seccomp profile allows no more than another. Servers of two versions may share a
-//! container: the stricter profile is good for both.
+//! container: the stricter profile suits both.
 
 use serde_json::Value;
 
-/// The keys of a profile that are understood here. One with others is not judged.
+/// The keys of a profile that are understood here. A profile with other keys is not judged.
 const KEYS: &[&str] = &[
     "defaultAction",
     "defaultErrnoRet",
@@ -12,8 +12,8 @@ const KEYS: &[&str] = &[
     "syscalls",
 ];
 
-/// Whether `stored` lets through nothing that `wanted` stops. Both are strings of JSON. Where that
-/// cannot be told, it is false.
+/// Whether `stored` allows nothing that `wanted` denies. Both are JSON. `false` if that cannot be
+/// decided.
 pub(super) fn allows_no_more(stored: &Value, wanted: &Value) -> bool {
     match (Profile::parse(stored), Profile::parse(wanted)) {
         (Some(stored), Some(wanted)) => stored.allows_no_more(&wanted),

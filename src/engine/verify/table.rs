@@ -1,4 +1,4 @@
-//! What a difference in each field means.
+//! The meaning of a difference in each field.
 
 use Rule::{AtLeast, Hardening, Identity, Limit, Neutral, Seccomp, Swap, WhereWanted};
 
@@ -7,11 +7,11 @@ use Rule::{AtLeast, Hardening, Identity, Limit, Neutral, Seccomp, Swap, WhereWan
 pub(super) enum Rule {
     /// A difference weakens.
     Hardening,
-    /// A difference is another limit; without any, it weakens.
+    /// A difference is another limit; a missing limit weakens.
     Limit,
     /// A difference is another version or image.
     Identity,
-    /// As `Identity`, where a value is wanted.
+    /// As `Identity`, if a value is wanted.
     WhereWanted,
     /// Never compared: it cannot weaken, or another field shows it.
     Neutral,
@@ -23,7 +23,7 @@ pub(super) enum Rule {
     Seccomp,
 }
 
-/// What `field` is compared by; `None` for a field that we do not know.
+/// How `field` is compared; `None` for an unknown field.
 pub(super) fn rule(field: &str) -> Option<Rule> {
     let matches = |name: &str| match name.strip_suffix('*') {
         Some(prefix) => field.starts_with(prefix),
@@ -35,14 +35,14 @@ pub(super) fn rule(field: &str) -> Option<Rule> {
         .map(|&(_, rule)| rule)
 }
 
-/// The fields that are judged also where neither side has them: an empty list of masked paths is
-/// none to us, and masks nothing.
+/// The fields that are judged even if both sides lack them: an empty list of masked paths counts
+/// as missing, and masks nothing.
 pub(super) fn always<'a>() -> impl Iterator<Item = &'a str> {
     let rows = TABLE.iter().filter(|(_, rule)| matches!(rule, AtLeast(_)));
     rows.map(|&(field, _)| field)
 }
 
-/// The Engine's list since 2018. Newer ones add to it, none has taken away (moby,
+/// The Engine's list since 2018. Newer versions only add to it (moby,
 /// `oci/defaults.go`).
 const MASKED_PATHS: &[&str] = &[
     "/proc/acpi",

@@ -2,8 +2,8 @@
 //! section 4, RFC 8725).
 //!
 //! Nothing in a token chooses how it is checked: the algorithm is one of three and must be the
-//! key's own, the key is one of the issuer's, `kid` only says which; `jku`, `jwk`, `x5u` and `x5c`
-//! are never looked at.
+//! key's own, the key is one of the issuer's, `kid` only names it; `jku`, `jwk`, `x5u` and `x5c`
+//! are ignored.
 //!
 //! Other tokens than access tokens are refused, even if they are the issuer's and for our audience:
 //! see [`kind`].
@@ -122,7 +122,7 @@ impl Jwt {
     }
 
     fn accept(&self, claims: Claims) -> Result<Principal, AuthRejection> {
-        // The library takes a list of issuers that has ours; `Claims` takes no list.
+        // The library accepts a list of issuers that contains ours; `Claims` accepts no list.
         if claims.iss != self.issuer() {
             return Err(AuthRejection::Invalid("it is from another issuer"));
         }

@@ -1,7 +1,7 @@
 //! A file that is read again when it changes.
 //!
-//! It is looked at on use, at most once a second: no task watches it. A broken new version leaves
-//! the old one in force, and is complained about once.
+//! It is checked on use, at most once a second: no task watches it. If a new version is broken,
+//! the old one stays in force, and the error is logged once.
 
 use std::fs::{self, Metadata};
 use std::io::{self, Read as _};
@@ -34,7 +34,7 @@ pub enum FileError {
     Unreadable {
         /// The file.
         path: Arc<Path>,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// A line is wrong.
@@ -42,10 +42,10 @@ pub enum FileError {
     Line {
         /// Where.
         place: FileLocation,
-        /// What. Never a value: one may be a token in the wrong place.
+        /// The problem. Never a value: one may be a token in the wrong place.
         message: String,
     },
-    /// All of it is wrong.
+    /// The whole file is wrong.
     #[error("{path:?}: {message}")]
     Whole {
         /// The file.
@@ -55,7 +55,7 @@ pub enum FileError {
     },
 }
 
-/// What the text of a file means; the path is for its errors.
+/// Parses the text of a file; the path is for its errors.
 type Parse<T> = fn(&Arc<Path>, &str) -> Result<T, FileError>;
 
 /// A file's value, as new as [`CHECK_INTERVAL`].
@@ -63,20 +63,20 @@ type Parse<T> = fn(&Arc<Path>, &str) -> Result<T, FileError>;
 pub struct Reload<T> {
     path: Arc<Path>,
     parse: Parse<T>,
-    state: Mutex<State<T>>,
+    state: Mutex<FileState<T>>,
 }
 
 #[derive(Debug)]
-struct State<T> {
+struct FileState<T> {
     value: Arc<T>,
-    /// Of the file that was read last; `None`: read it again anyway.
+    /// The stamp of the last read; `None`: read it again anyway.
     stamp: Option<FileStamp>,
     looked: Instant,
     /// The logged error, while it still holds.
     complaint: Option<String>,
 }
 
-/// What tells that a file is another one.
+/// Facts that change when the file changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileStamp {
     device: u64,
@@ -87,14 +87,14 @@ struct FileStamp {
 }
 
 impl<T> Reload<T> {
-    /// Reads it for the first time.
+    /// Reads the file for the first time.
     ///
     /// # Errors
     /// It cannot be used.
     pub fn load(path: &Path, parse: Parse<T>) -> Result<Self, FileError> {
         let path: Arc<Path> = path.into();
         let (stamp, text) = read(&path)?;
-        let state = State {
+        let state = FileState {
             value: Arc::new(parse(&path, &text)?),
             stamp,
             looked: Instant::now(),
@@ -117,7 +117,7 @@ impl<T> Reload<T> {
         state.value.clone()
     }
 
-    fn look(&self, state: &mut State<T>) {
+    fn look(&self, state: &mut FileState<T>) {
         let unchanged =
             |stamp| fs::metadata(&self.path).is_ok_and(|now| FileStamp::of(&now) == stamp);
         if state.stamp.is_some_and(unchanged) {
@@ -142,9 +142,9 @@ impl<T> Reload<T> {
         }
     }
 
-    fn read_again(&self, state: &mut State<T>) -> Result<(), FileError> {
+    fn read_again(&self, state: &mut FileState<T>) -> Result<(), FileError> {
         let (stamp, text) = read(&self.path).inspect_err(|_| state.stamp = None)?;
-        // Also when it is broken: it need not be read again until it changes.
+        // Even if it is broken: it need not be read again until it changes.
         state.stamp = stamp;
         state.value = Arc::new((self.parse)(&self.path, &text)?);
         Ok(())

@@ -1,4 +1,4 @@
-//! What each connection does, and which has waited longest.
+//! The state of each connection, and the one that has waited longest.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -25,14 +25,14 @@ impl IdleConnections {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The one that waits longest goes.
+    /// Closes the one that waits longest.
     pub fn close_oldest(&self) {
         if let Some((_, closed)) = self.queue().by_age.pop_first() {
             closed.cancel();
         }
     }
 
-    /// None waits any more.
+    /// No connection waits any more.
     pub fn close_all(&self) {
         for closed in std::mem::take(&mut self.queue().by_age).into_values() {
             closed.cancel();
@@ -40,7 +40,7 @@ impl IdleConnections {
     }
 }
 
-/// What one connection does: wait, or serve a request. HTTP/1 serves one at a time.
+/// One connection: it waits, or serves a request. HTTP/1 serves one at a time.
 #[derive(Debug, Clone)]
 pub struct ConnectionState(Arc<ConnectionInner>);
 
@@ -52,7 +52,7 @@ struct ConnectionInner {
 }
 
 impl ConnectionState {
-    /// A connection that was just accepted waits. It goes when `closed` is cancelled.
+    /// A newly accepted connection, which waits. It closes when `closed` is cancelled.
     pub fn new(waiting: IdleConnections, closed: CancellationToken) -> Self {
         let state = Self(Arc::new(ConnectionInner {
             waiting,
@@ -71,7 +71,7 @@ impl ConnectionState {
         *self.ticket() = Some(ticket);
     }
 
-    /// Its request has come.
+    /// A request has come.
     pub fn begin(&self) -> ActiveRequest {
         self.0.leave();
         ActiveRequest(self.clone())

@@ -1,8 +1,8 @@
 //! Requests for files are calls too: each gets an audit line with the hashes of the bytes received
 //! and sent.
 //!
-//! The last bytes of an answer are sent after the line is written. A transfer that breaks off before
-//! that is recorded as broken off.
+//! The last bytes of an answer are sent after the line is written. A transfer that breaks off
+//! before that is recorded as broken off.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,7 +42,7 @@ pub async fn layer(State(manager): State<Manager>, mut request: Request, next: N
         Ok(None) => return next.run(request).await,
         Err(error) => return FileRejection::from(ToolError::not_recorded(&error)).into_response(),
     };
-    let call = Call {
+    let call = AuditedCall {
         sent: Arc::new(Mutex::new(begun.digest())),
         received: begun.digest(),
         begun,
@@ -61,7 +61,7 @@ pub async fn layer(State(manager): State<Manager>, mut request: Request, next: N
     answered(response, call).await
 }
 
-/// What the request is called in the audit.
+/// The name of the request in the audit.
 fn tool(method: &Method, path: &str) -> &'static str {
     match *method {
         Method::POST | Method::PUT => "http_upload",
@@ -83,17 +83,17 @@ fn hashed(body: Body, sent: Arc<Mutex<Digest>>) -> Body {
 }
 
 /// A call that is under way.
-struct Call {
+struct AuditedCall {
     begun: CallStart,
     sent: Arc<Mutex<Digest>>,
     received: Digest,
     used: LastContainer,
     outcome: String,
-    /// The end of the server waits for its line.
+    /// The server waits for the line when it ends.
     tracker: TaskTracker,
 }
 
-impl Call {
+impl AuditedCall {
     async fn end(self) -> Result<(), AuditWriteError> {
         let sent = {
             let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,7 +112,7 @@ impl Call {
         if tokio::runtime::Handle::try_current().is_ok() {
             let tracker = self.tracker.clone();
             tracker.spawn(async move {
-                // What could not be written is counted and told where it is known.
+                // The audit itself counts and logs a failed line.
                 let _ = self.end().await;
             });
         }
@@ -120,7 +120,7 @@ impl Call {
 }
 
 /// A call whose client may leave at any time.
-struct AuditOnDrop(Option<Call>);
+struct AuditOnDrop(Option<AuditedCall>);
 
 impl Drop for AuditOnDrop {
     fn drop(&mut self) {
@@ -130,7 +130,7 @@ impl Drop for AuditOnDrop {
     }
 }
 
-async fn answered(response: Response, mut call: Call) -> Response {
+async fn answered(response: Response, mut call: AuditedCall) -> Response {
     let (parts, body) = response.into_parts();
     call.outcome = match parts.extensions.get::<ErrorCodeExt>() {
         Some(ErrorCodeExt(code)) => (*code).to_owned(),
@@ -140,7 +140,7 @@ async fn answered(response: Response, mut call: Call) -> Response {
         None => "ok".to_owned(),
     };
     if body.size_hint().exact().is_some() {
-        // An answer of ours: a listing at most.
+        // A short answer of ours, such as a listing.
         let bytes = body
             .collect()
             .await
@@ -166,19 +166,19 @@ async fn answered(response: Response, mut call: Call) -> Response {
 
 type Writing = Pin<Box<dyn Future<Output = Result<(), AuditWriteError>> + Send>>;
 
-/// Content on its way out.
+/// The content of an answer.
 struct AuditedBody {
     body: Body,
     /// Bytes until the end, if known: hyper does not poll after them.
     left: Option<u64>,
     guard: AuditOnDrop,
-    /// Held back until the line is written.
+    /// The last bytes, held back until the line is written.
     last: Option<Frame<Bytes>>,
     writing: Option<Writing>,
 }
 
 impl AuditedBody {
-    /// What passes, and whether it is the last of it.
+    /// The next frame, and whether it is the last.
     fn passes(&mut self, data: &Bytes) -> bool {
         if let Some(call) = &mut self.guard.0 {
             call.received.add(data);

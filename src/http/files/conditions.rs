@@ -1,6 +1,6 @@
-//! What a request makes depend on the state of a file (RFC 9110 sections 13 and 14).
+//! The conditions of a request on the state of a file (RFC 9110 sections 13 and 14).
 //!
-//! All of it is pure: a request's headers and what [`Stat`] says decide.
+//! All functions are pure: they depend on the request's headers and on [`Stat`].
 
 use std::time::SystemTime;
 
@@ -25,23 +25,23 @@ pub struct Conditions {
     range_of: Option<IfRange>,
 }
 
-/// What of a file is asked for.
+/// The part of a file that a request gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {
-    /// All of it.
+    /// The whole file.
     Whole,
-    /// These bytes of it, one at least.
+    /// These bytes, at least one.
     Part {
         /// The first.
         offset: u64,
         /// How many.
         length: u64,
     },
-    /// The client has it already.
+    /// The client already has it.
     NotModified,
-    /// It is not the one that was meant.
+    /// It is not the expected version.
     Failed,
-    /// It has no such bytes.
+    /// The file has no such bytes.
     Unsatisfiable,
 }
 
@@ -50,7 +50,7 @@ pub fn etag(stat: &Stat) -> Option<ETag> {
     format!("\"{:016x}\"", stat.version).parse().ok()
 }
 
-/// When the content last changed, as a calendar has it.
+/// When the content last changed.
 pub fn modified(stat: &Stat) -> SystemTime {
     instant(stat.modified_ms)
 }
@@ -68,13 +68,13 @@ impl Conditions {
             unmodified_since: condition(headers)?,
             none_matches: condition(headers)?,
             modified_since: condition(headers)?,
-            // One that cannot be read is to be ignored (section 14.2).
+            // An unreadable range must be ignored (section 14.2).
             range: range.and_then(|value| Range::parse(value.to_str().ok()?)),
             range_of: condition(headers)?,
         })
     }
 
-    /// Without the range, which only GET has.
+    /// The conditions without the range, which only GET has.
     #[must_use]
     pub fn without_range(self) -> Self {
         Self {
@@ -83,7 +83,7 @@ impl Conditions {
         }
     }
 
-    /// Nothing depends on what is there.
+    /// Whether the request has no conditions.
     pub fn is_empty(&self) -> bool {
         self.matches.is_none()
             && self.unmodified_since.is_none()
@@ -92,12 +92,12 @@ impl Conditions {
             && self.range.is_none()
     }
 
-    /// Only where there is nothing yet: `If-None-Match: *`.
+    /// Whether the file must not exist yet: `If-None-Match: *`.
     pub fn wants_new(&self) -> bool {
         self.none_matches == Some(IfNoneMatch::any())
     }
 
-    /// Whether a change may be made of what is there now.
+    /// Whether the current file may be changed.
     pub fn allow_change(&self, current: Option<&Stat>) -> bool {
         match current {
             // A missing file matches nothing, and was not modified.
@@ -106,7 +106,7 @@ impl Conditions {
         }
     }
 
-    /// What a GET or HEAD gets of the file, in the order of section 13.2.2.
+    /// The part that a GET or HEAD gets, in the order of section 13.2.2.
     pub fn select(&self, stat: &Stat) -> Selection {
         if !self.hold(stat) {
             return Selection::Failed;
@@ -194,7 +194,7 @@ impl Range {
     }
 }
 
-/// Digits alone; what no file is as long as counts as that.
+/// Digits alone; a number above any file's length counts as the largest.
 fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))

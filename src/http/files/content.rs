@@ -13,7 +13,7 @@ use super::Files;
 use super::conditions::Conditions;
 use super::download::stat;
 use super::error::FileRejection;
-use super::incoming::{Failure, Incoming, content};
+use super::incoming::{Failure, IncomingBody, content};
 use super::query::{FromQuery, Params, Query};
 use super::request::{Caller, FilePath};
 use crate::api::Code;
@@ -68,9 +68,9 @@ struct StoredContent {
     other_names: Option<u64>,
 }
 
-/// Stores the body at the path, or unpacks it there. With `If-None-Match: *` it is
-/// decided where the file is made whether there is one; other conditions are looked at
-/// just before, and somebody may come in between.
+/// Stores the body at the path, or unpacks it there. With `If-None-Match: *` the creation of the
+/// file checks that it is new; other conditions are checked just before, so the file may change in
+/// between.
 pub async fn put(
     caller: Caller,
     FilePath(path): FilePath,
@@ -129,7 +129,7 @@ fn stored_at(path: &WorkspacePath, uploaded: Uploaded, unpacked: bool) -> Respon
     (status, Json(success(&stored))).into_response()
 }
 
-/// Removes what is at the path.
+/// Removes the entry at the path.
 pub async fn delete(
     caller: Caller,
     FilePath(path): FilePath,
@@ -182,21 +182,25 @@ async fn check(
     }
 }
 
-/// The body, where its length is not known to be over `limit` bytes.
-pub fn admitted(headers: &HeaderMap, body: Body, limit: u64) -> Result<Incoming, FileRejection> {
+/// The body, unless its length is known to be over `limit` bytes.
+pub fn admitted(
+    headers: &HeaderMap,
+    body: Body,
+    limit: u64,
+) -> Result<IncomingBody, FileRejection> {
     let length = headers.typed_get::<ContentLength>();
     if length.is_some_and(|ContentLength(length)| length > limit) {
         // A client that waits for `100 Continue` does not get it. The body of any other client is
         // read: otherwise the client would not get to read the answer.
         if !headers.contains_key(header::EXPECT) {
-            drop(Incoming::new(body));
+            drop(IncomingBody::new(body));
         }
         return Err(too_large(limit));
     }
-    Ok(Incoming::new(body))
+    Ok(IncomingBody::new(body))
 }
 
-/// Why an upload failed: the body's own failure goes before what came of it.
+/// Why an upload failed: the body's own failure comes before its consequence.
 pub fn upload_refused(
     error: &SandboxError,
     failure: &Failure,
@@ -222,7 +226,7 @@ pub fn too_large(limit: u64) -> FileRejection {
     }
 }
 
-/// The envelope of what went well.
+/// The envelope of a success.
 pub fn success(data: &impl Serialize) -> Value {
     json!({ "success": true, "data": data })
 }

@@ -3,7 +3,7 @@
 use axum::http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What RFC 8187 section 3.2.1 lets stand as it is: `attr-char`.
+/// The characters that RFC 8187 section 3.2.1 leaves unescaped: `attr-char`.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
     .remove(b'#')
@@ -18,8 +18,8 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// An attachment under this name. Where the name cannot stand in quotes as it is, a
-/// name like it does, for old clients, and `filename*` has the exact one.
+/// An attachment under this name. If the name cannot be quoted as it is, `filename` has a similar
+/// one for old clients, and `filename*` the exact one.
 pub fn attachment(name: &str) -> HeaderValue {
     let like_it: String = name.chars().map(plain).collect();
     let mut value = format!("attachment; filename=\"{like_it}\"");
@@ -27,7 +27,7 @@ pub fn attachment(name: &str) -> HeaderValue {
         let exact = utf8_percent_encode(name, ESCAPED);
         value = format!("{value}; filename*=UTF-8''{exact}");
     }
-    // Only visible ASCII is left; were that ever wrong, it would still be saved.
+    // Only visible ASCII is left; if that were ever wrong, it would still be an attachment.
     HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static("attachment"))
 }
 

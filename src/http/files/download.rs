@@ -1,9 +1,8 @@
 //! `GET` and `HEAD` of a file or a directory.
 //!
-//! What a user stored may be a page with scripts, and this server's address is where a
-//! browser keeps what it knows of the user. So every answer is an attachment of no type
-//! that a browser runs, may not be sniffed for another, and would be in a sandbox of
-//! its own were it shown all the same.
+//! A stored file may be a page with scripts, and the browser keeps the user's token for this
+//! server's address. So every answer is an attachment of a type that no browser runs, its type
+//! must not be sniffed, and if it were shown all the same, it would be in a sandbox.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -20,8 +19,8 @@ use crate::api::Code;
 use crate::sandbox::{Sandbox, SandboxError, Stat};
 use crate::workspace::WorkspacePath;
 
-/// On every answer with something of a user's, besides what every answer has. `no-cache` has a browser ask each time
-/// whether its copy is still the one, and `private` keeps proxies from having one.
+/// On every answer with a user's content. `no-cache` makes a browser check its copy each time, and
+/// `private` keeps proxies from storing one.
 const GUARDS: [(HeaderName, HeaderValue); 2] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -42,7 +41,7 @@ struct DownloadResponse {
     content: Option<BoxStream<'static, Result<Bytes, SandboxError>>>,
 }
 
-/// The content, or what of it the conditions and the range leave.
+/// The content, or the part that conditions and range select.
 pub async fn get(
     caller: Caller,
     FilePath(path): FilePath,
@@ -79,7 +78,7 @@ pub async fn stat(sandbox: &Sandbox, path: &WorkspacePath) -> Result<Stat, FileR
     stat.map_err(|error| FileRejection::sandbox(&error, path))
 }
 
-/// A directory has neither a tag nor a length before it was read.
+/// A directory has neither a tag nor a length before it is read.
 fn select(conditions: &Conditions, stat: &Stat) -> Selection {
     if stat.is_dir {
         Selection::Whole
@@ -94,7 +93,7 @@ async fn open(
     conditions: &Conditions,
 ) -> Result<DownloadResponse, FileRejection> {
     for _ in 0..ATTEMPT_LIMIT {
-        // Where nothing depends on it, it need not be known before.
+        // Without conditions, it need not be known before.
         let known = match conditions.is_empty() {
             true => None,
             false => Some(stat(sandbox, path).await?),
@@ -161,14 +160,14 @@ fn respond(path: &WorkspacePath, opened: DownloadResponse) -> Result<Response, F
     };
     let body = match content {
         Some(content) => Body::from_stream(content.inspect_err(broke_off)),
-        // A length of 0 would be said of the archive.
+        // A length of 0 would be wrong for the archive.
         None if stat.is_dir => Body::from_stream(stream::empty::<Result<Bytes, SandboxError>>()),
         None => Body::empty(),
     };
     Ok((status, headers, body).into_response())
 }
 
-/// The client sees it by the length that is not reached, or the last chunk missing.
+/// The client notices by the missing bytes or the missing last chunk.
 fn broke_off(error: &SandboxError) {
     tracing::warn!(
         error = error as &dyn std::error::Error,
@@ -179,7 +178,7 @@ fn broke_off(error: &SandboxError) {
 fn describe(headers: &mut HeaderMap, path: &WorkspacePath, stat: &Stat) {
     let name = match path.as_bytes().rsplit(|byte| *byte == b'/').next() {
         Some(b"") | None => "workspace".into(),
-        // A header has text only.
+        // A header can only have text.
         Some(name) => String::from_utf8_lossy(name),
     };
     headers.typed_insert(LastModified::from(modified(stat)));

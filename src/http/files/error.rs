@@ -1,4 +1,4 @@
-//! What a request is refused with: the tools' codes and sentences, as HTTP.
+//! Errors of requests: the tools' codes and sentences, as HTTP.
 
 use axum::Extension;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -9,10 +9,10 @@ use crate::http::failure::failure;
 use crate::sandbox::SandboxError;
 use crate::workspace::WorkspacePath;
 
-/// Seconds after which a request that came at a bad time may come again.
+/// Seconds after which a request may be repeated.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 
-/// An answer that is no success.
+/// An error as an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRejection {
     /// For HTTP.
@@ -89,9 +89,8 @@ impl IntoResponse for FileRejection {
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorCodeExt(pub &'static str);
 
-/// The status of each code. 503 is what may be over when the request comes again, as
-/// it is or after the operator did something; 500 is `uncertain` too, because clients
-/// repeat a 503 on their own.
+/// The status of each code. 503 is for errors that may be over when the request is repeated;
+/// `uncertain` is 500, because clients repeat a 503 on their own.
 fn status(code: Code) -> StatusCode {
     match code {
         Code::InvalidArgument | Code::BadCwd => StatusCode::BAD_REQUEST,

@@ -1,8 +1,8 @@
-//! The files of a form on their way in.
+//! The files of an uploaded form.
 //!
-//! A form of little is held until all of it is there, and then stored: a name that is there
-//! twice, or a part that is wrong, is found before anything is. Of a larger one each file is
-//! stored as it comes, and an error says how many were.
+//! A small form is held until it is complete, and then stored: so a duplicate name or a wrong part
+//! is found before anything is stored. Of a larger one each file is stored as it comes, and an
+//! error says how many were stored.
 
 use std::collections::HashSet;
 
@@ -26,10 +26,10 @@ pub const FIELD: &str = "file";
 /// Files of one request: a selection in a file manager. For more there are archives.
 const MAX_FILES: usize = 1_000;
 
-/// Bytes of all files that are held together: as much as is held of any upload.
+/// Bytes of all files that are held together, as of any upload.
 const HELD_BYTES_LIMIT: usize = 1 << 20;
 
-/// One file that is stored.
+/// A stored file.
 #[derive(Debug, Serialize)]
 pub struct StoredFile {
     /// Its name in the directory.
@@ -38,24 +38,24 @@ pub struct StoredFile {
     pub size: u64,
 }
 
-/// A file that is whole and not stored yet.
+/// A complete file that is not stored yet.
 struct PendingFile {
-    name: Name,
+    name: FieldName,
     chunks: Vec<Bytes>,
 }
 
 /// Where a file goes.
 #[derive(Clone)]
-struct Name {
+struct FieldName {
     filename: String,
     path: WorkspacePath,
 }
 
-/// What came of a form until now.
+/// A form that is being received.
 pub struct Form<'a> {
     sandbox: &'a Sandbox,
     directory: &'a WorkspacePath,
-    /// Bytes that its files may have together, and may still have.
+    /// Bytes that its files may have together, and how many are left.
     limit: u64,
     left: u64,
     names: HashSet<String>,
@@ -104,10 +104,10 @@ impl<'a> Form<'a> {
         Ok(())
     }
 
-    /// Stores what is held; all that was stored.
+    /// Stores the held files; returns all stored ones.
     ///
     /// # Errors
-    /// Why not.
+    /// A file could not be stored.
     pub async fn finish(&mut self) -> Result<&[StoredFile], FileRejection> {
         self.store_held().await?;
         Ok(&self.stored)
@@ -124,7 +124,7 @@ impl<'a> Form<'a> {
         FileRejection { message, ..refused }
     }
 
-    fn name(&mut self, field: &Field<'_>) -> Result<Name, FileRejection> {
+    fn name(&mut self, field: &Field<'_>) -> Result<FieldName, FileRejection> {
         if field.name() != Some(FIELD) {
             let name = field.name().unwrap_or_default();
             return Err(FileRejection::bad(format!(
@@ -150,7 +150,7 @@ impl<'a> Form<'a> {
         }
         let path = self.directory.below(&filename);
         let path = path.map_err(|error| FileRejection::from(ToolError::path(&error)))?;
-        Ok(Name { filename, path })
+        Ok(FieldName { filename, path })
     }
 
     async fn store_held(&mut self) -> Result<(), FileRejection> {
@@ -164,7 +164,7 @@ impl<'a> Form<'a> {
 
     async fn store(
         &mut self,
-        Name { filename, path }: Name,
+        FieldName { filename, path }: FieldName,
         chunks: impl Stream<Item = Result<Bytes, multer::Error>> + Send + 'static,
     ) -> Result<(), FileRejection> {
         let options = UploadOptions {
@@ -183,7 +183,7 @@ impl<'a> Form<'a> {
     }
 }
 
-/// `Content-Transfer-Encoding` is of mail (RFC 7578, section 4.7); old libraries send it.
+/// `Content-Transfer-Encoding` belongs to mail (RFC 7578, section 4.7); old libraries send it.
 fn is_in_a_coding(headers: &HeaderMap) -> bool {
     let plain = ["binary", "8bit", "7bit", "identity"];
     let names = [

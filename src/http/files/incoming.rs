@@ -1,8 +1,8 @@
 //! The body of an upload on its way into the workspace.
 //!
 //! ```text
-//! socket ─► Incoming ─┬──────────────────────────────► content ─► Sandbox::upload
-//!                     └─► multer, between its buffers ─┘
+//! socket ─► IncomingBody ─┬──────────────────────────────► content ─► Sandbox::upload
+//!                         └─► multer, between its buffers ─┘
 //! ```
 
 use std::error::Error;
@@ -21,20 +21,19 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::error::FileRejection;
 
 /// How long a client may send nothing: a phone that changes its network takes some
-/// seconds. Longer, and it holds one of its user's few transfers for nothing. Below the
-/// 30 s after which the sandbox gives an upload up, so that the answer says whose fault
-/// it was.
+/// seconds. A longer pause would waste one of the user's few transfers. It is less than the 30 s
+/// after which the sandbox gives up, so that the answer names the client as the cause.
 const STALL_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// Bytes between two files of a multipart body: the headers of a part, and the data that the network
-/// had ready after them. multer itself would collect an endless header.
+/// Bytes between two files of a multipart body: the headers of a part, and the data that the
+/// network had ready after them. multer itself would collect an endless header.
 const BETWEEN_FILES_LIMIT: u64 = 1 << 20;
 
 /// Bytes of a refused body that are still read, and for how long, so that its client gets to read
 /// the answer: enough for the network's buffers.
 const LINGER_LIMIT: (usize, Duration) = (64 << 20, Duration::from_secs(10));
 
-/// Why a body ended before its end.
+/// Why a body broke off.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BodyError {
     /// Nothing came for [`STALL_TIMEOUT`].
@@ -50,7 +49,7 @@ pub enum BodyError {
 
 /// A body, chunk by chunk.
 #[derive(Debug)]
-pub struct Incoming {
+pub struct IncomingBody {
     /// `None` once it ended.
     body: Option<BodyDataStream>,
     stalled: Pin<Box<Sleep>>,
@@ -58,7 +57,7 @@ pub struct Incoming {
     rests: bool,
 }
 
-/// How many bytes may come before the next file begins.
+/// The limit on bytes before the next file.
 #[derive(Debug, Clone)]
 pub struct Allowance(Arc<AtomicU64>);
 
@@ -83,7 +82,7 @@ impl Allowance {
     }
 }
 
-impl Incoming {
+impl IncomingBody {
     /// Reads `body`.
     pub fn new(body: Body) -> Self {
         Self {
@@ -94,7 +93,7 @@ impl Incoming {
         }
     }
 
-    /// The bound on what lies between files.
+    /// Sets the bound on bytes between files.
     pub fn allowance(&self) -> Allowance {
         self.allowance.clone()
     }
@@ -119,11 +118,11 @@ impl Incoming {
     }
 }
 
-impl Stream for Incoming {
+impl Stream for IncomingBody {
     type Item = Result<Bytes, BodyError>;
 
-    /// After each chunk it rests once: multer reads on as long as there is something,
-    /// and would hold all of a fast client's file.
+    /// After each chunk it yields once: multer reads while data is ready, and would hold the whole
+    /// file of a fast client.
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if std::mem::take(&mut self.rests) {
             context.waker().wake_by_ref();
@@ -132,7 +131,7 @@ impl Stream for Incoming {
         let chunk = ready!(self.poll_chunk(context));
         match &chunk {
             Some(Ok(_)) => self.rests = true,
-            // Nothing more can come of it, so nothing is left to linger on.
+            // The body has ended, so nothing is left to drain.
             Some(Err(BodyError::Broken(_))) | None => self.body = None,
             Some(Err(_)) => {}
         }
@@ -140,9 +139,9 @@ impl Stream for Incoming {
     }
 }
 
-impl Drop for Incoming {
-    /// A client that still sends when its connection is closed sees a reset in place
-    /// of the answer, so what it sends is read on for a while (as nginx does).
+impl Drop for IncomingBody {
+    /// A client that still sends when its connection is closed gets a reset instead of the answer,
+    /// so the rest is read for a while (as nginx does).
     fn drop(&mut self) {
         if let Some(body) = self.body.take()
             && tokio::runtime::Handle::try_current().is_ok()
@@ -154,7 +153,7 @@ impl Drop for Incoming {
 
 /// Reads and drops a refused body for a while.
 pub fn linger(body: Body) {
-    drop(Incoming::new(body));
+    drop(IncomingBody::new(body));
 }
 
 async fn drain(mut body: BodyDataStream) {
@@ -166,19 +165,19 @@ async fn drain(mut body: BodyDataStream) {
     }
 }
 
-/// What a body failed with, once it did.
+/// The failure of a body, once it has failed.
 #[derive(Debug, Clone, Default)]
 pub struct Failure(Arc<OnceLock<FileRejection>>);
 
 impl Failure {
-    /// The body's own failure, else `other`: what came of it.
+    /// The body's own failure, or else `other`.
     pub fn or(&self, other: FileRejection) -> FileRejection {
         self.0.get().cloned().unwrap_or(other)
     }
 }
 
 /// A body, or a part of one, for [`Sandbox::upload`](crate::sandbox::Sandbox::upload),
-/// and what it failed with.
+/// and its failure.
 pub fn content<E>(
     stream: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
 ) -> (BoxStream<'static, std::io::Result<Bytes>>, Failure)
@@ -196,7 +195,7 @@ where
     (content.boxed(), failure)
 }
 
-/// A body that cannot be read: 408 where it did not come, 400 where it is wrong.
+/// A body that cannot be read: 408 if it did not come, 400 if it is wrong.
 pub fn refused(error: &(dyn Error + 'static)) -> FileRejection {
     let mut refused = FileRejection::bad(format!("the body: {}.", innermost(error)));
     let mut cause = Some(error);

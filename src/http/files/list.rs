@@ -19,7 +19,7 @@ use crate::config::limits::LIST_DEPTH;
 use crate::sandbox::{Answer, Sandbox};
 use crate::workspace::{WorkspacePath, shown};
 
-/// Entries of a page: what a person scrolls through, about 100 kB of JSON.
+/// Entries of a page: about 100 kB of JSON, as much as a person scrolls through.
 const PAGE_LIMIT: u32 = 1_000;
 
 /// Bytes of the names on a page.
@@ -34,7 +34,7 @@ const COUNTED: (u32, u32) = (5_000, 1024 * 1024);
 /// Pages that are counted: enough for [`COUNT_LIMIT`] names of 500 bytes.
 const COUNTED_PAGES_LIMIT: usize = 6;
 
-/// All that stands for itself in a path: the unreserved characters of RFC 3986, and slashes.
+/// Characters that need no escape in a path: the unreserved characters of RFC 3986, and slashes.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -67,7 +67,7 @@ impl FromQuery for ListParams {
 #[derive(Debug, Serialize)]
 struct Listing {
     files: Vec<ListedEntry>,
-    /// Of all pages; null when there are more than [`COUNT_LIMIT`].
+    /// The number on all pages; null for more than [`COUNT_LIMIT`].
     total: Option<u64>,
     /// For the next page; null on the last page.
     next_cursor: Option<String>,
@@ -76,9 +76,9 @@ struct Listing {
 /// One entry.
 #[derive(Debug, PartialEq, Serialize)]
 struct ListedEntry {
-    /// Below the path; one that is not UTF-8 as [`shown`] has it.
+    /// Relative to the path; one that is not UTF-8 as [`shown`] writes it.
     filename: String,
-    /// Where it is downloaded from, and deleted at: every byte of the name.
+    /// The URL path of its download and deletion, with every byte of the name.
     url: String,
     size: u64,
     is_dir: bool,
@@ -131,7 +131,7 @@ async fn list(
     Ok(value)
 }
 
-/// All entries, `first` being the first of them.
+/// The number of all entries, of which `first` are the first.
 async fn count(
     sandbox: &Sandbox,
     path: &WorkspacePath,

@@ -5,15 +5,14 @@ use super::error::FileRejection;
 /// The kernel's limit on one name, in bytes (`NAME_MAX`, limits.h).
 const MAX_NAME: usize = 255;
 
-/// The name that a part of a multipart body gives its file: the last component of what
-/// the client says, as it stands, or nothing at all. A name that could not be kept
-/// exactly is refused, not changed.
+/// The name that a part of a multipart body gives its file: the last component of the client's
+/// name, unchanged. A name that could not be kept exactly is refused, not changed.
 pub fn file_name(given: Option<&str>) -> Result<String, FileRejection> {
     let given = given.ok_or_else(|| {
         FileRejection::bad("a part of the body has no `filename`; every `file` needs one.")
     })?;
     let given = unescaped(given);
-    // Some clients send a whole path, with their own system's separators.
+    // Some clients send a whole path with the separators of their system.
     let name = given.rsplit(['/', '\\']).next().unwrap_or_default();
     if matches!(name, "" | "." | "..") {
         return Err(FileRejection::bad(format!("{given:?} names no file.")));

@@ -1,4 +1,4 @@
-//! The parameters after `?`, in our own words where they are wrong.
+//! The parameters after `?`, with errors in our own words.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::request::{escapes_are_whole, workspace_path};
 use crate::config::limits::Bounds;
 use crate::workspace::WorkspacePath;
 
-/// The parameters of a route. An unknown one is refused, and one that is there twice.
+/// The parameters of a route. Unknown and duplicate ones are refused.
 #[derive(Debug)]
 pub struct Params<T>(pub T);
 
@@ -26,27 +26,27 @@ impl<T: FromQuery> FromRequestParts<Files> for Params<T> {
     }
 }
 
-/// What a route takes.
+/// The parameters that a route takes.
 pub trait FromQuery: Sized {
     /// The names of its parameters.
     const KNOWN: &[&str];
 
-    /// Out of those that are there.
+    /// Reads the given parameters.
     ///
     /// # Errors
-    /// Which one is wrong, and what it may be.
+    /// A parameter is wrong: its name, and what it may be.
     fn from_query(query: &Query) -> Result<Self, FileRejection>;
 }
 
-/// Parameters that are known, each once, as the bytes that they stand for.
+/// Known parameters, each once, decoded.
 #[derive(Debug)]
-pub struct Query(Vec<(String, Value)>);
+pub struct Query(Vec<(String, QueryValue)>);
 
 /// A value.
 #[derive(Debug)]
-struct Value {
+struct QueryValue {
     bytes: Vec<u8>,
-    /// It has spaces that were written as `+`.
+    /// It has spaces that came as `+`.
     has_plus: bool,
 }
 
@@ -59,7 +59,7 @@ impl Query {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = String::from_utf8_lossy(&decoded(name)).into_owned();
             if !known.contains(&name.as_str()) {
-                let known = Names(known);
+                let known = NameList(known);
                 return Err(FileRejection::bad(format!(
                     "there is no parameter {name:?} here{known}."
                 )));
@@ -69,7 +69,7 @@ impl Query {
                     "the parameter `{name}` is there twice."
                 )));
             }
-            let value = Value {
+            let value = QueryValue {
                 bytes: decoded(value),
                 has_plus: value.contains('+'),
             };
@@ -78,12 +78,12 @@ impl Query {
         Ok(Self(found))
     }
 
-    fn value(&self, name: &str) -> Option<&Value> {
+    fn value(&self, name: &str) -> Option<&QueryValue> {
         let found = self.0.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| value)
     }
 
-    /// A text, where it is there.
+    /// A text, if it is given.
     ///
     /// # Errors
     /// It is not UTF-8.
@@ -110,10 +110,10 @@ impl Query {
         number.map(Some).ok_or_else(problem)
     }
 
-    /// One of two words, where it is there.
+    /// One of two words, if it is given.
     ///
     /// # Errors
-    /// It is another.
+    /// It is another word.
     pub fn truth(&self, name: &str) -> Result<Option<bool>, FileRejection> {
         match self.text(name)? {
             None => Ok(None),
@@ -156,10 +156,10 @@ fn decoded(text: &str) -> Vec<u8> {
     percent_decode(&spaced).collect()
 }
 
-/// What there is instead.
-struct Names<'a>(&'a [&'a str]);
+/// The known names.
+struct NameList<'a>(&'a [&'a str]);
 
-impl fmt::Display for Names<'_> {
+impl fmt::Display for NameList<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (nth, name) in self.0.iter().enumerate() {
             let before = if nth == 0 { "; it takes" } else { "," };

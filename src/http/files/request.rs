@@ -1,4 +1,4 @@
-//! What every request is parsed into: whose sandbox, and which path.
+//! The parts of every request: the user's sandbox and the path.
 
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
@@ -14,12 +14,12 @@ use crate::identity::Principal;
 use crate::sandbox::{LastContainer, Sandbox};
 use crate::workspace::WorkspacePath;
 
-/// The sandbox of the user that this one request's credential names.
+/// The user of this request, by its credential.
 #[derive(Debug)]
 pub struct Caller {
-    /// Theirs.
+    /// The user's sandbox.
     pub sandbox: Sandbox,
-    /// The end of the server waits for what is under way.
+    /// The server waits for requests under way when it ends.
     _call: TaskTrackerToken,
     _permit: QuotaPermit,
 }
@@ -77,8 +77,8 @@ pub fn workspace_path(path: &[u8]) -> Result<WorkspacePath, FileRejection> {
     WorkspacePath::of_bytes(path).map_err(|error| ToolError::path(&error).into())
 }
 
-/// Each name of a path is decoded once and alone, so that none can become two, or a
-/// step upwards. Names are any bytes.
+/// Each name of a path is decoded once and separately, so that no name can become two, or `..`.
+/// Names are any bytes.
 fn decoded(path: &str) -> Result<Vec<u8>, FileRejection> {
     let names: Result<Vec<Vec<u8>>, FileRejection> = path.split('/').map(decoded_name).collect();
     Ok(names?.join(&b'/'))

@@ -16,7 +16,7 @@ use super::query::{FromQuery, Params, Query};
 use super::request::Caller;
 use crate::workspace::WorkspacePath;
 
-/// Bytes of a form around its files, for the length that a request announces.
+/// Bytes of a form besides its files, for the check of `Content-Length`.
 const FORM: u64 = 1 << 20;
 
 /// Parameters of the route.
@@ -35,8 +35,8 @@ impl FromQuery for UploadParams {
     }
 }
 
-/// Stores each file of the form in the directory, each whole or not at all. Of a large form
-/// those before one that fails stay.
+/// Stores each file of the form in the directory, each whole or not at all. If one fails, the
+/// files of a large form before it stay.
 pub async fn post(
     caller: Caller,
     Params(params): Params<UploadParams>,
@@ -68,7 +68,7 @@ fn answer(stored: &[StoredFile]) -> Result<Value, FileRejection> {
         [] => Err(FileRejection::bad(format!(
             "the form has no field `{FIELD}` with a file."
         ))),
-        // The one file stands by itself too.
+        // A single file is also at the top level.
         [file] => Ok(success(&json!({
             "filename": file.filename,
             "size": file.size,

@@ -1,4 +1,4 @@
-//! What a POST needs of a session: whose it is, and where its messages go.
+//! The part of a session that a POST needs: its user and its queue.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::super::limits::REQUESTS_PER_SESSION;
 use crate::identity::User;
 
-/// A session that is open, as those see it who post to it.
+/// An open session, as POST requests see it.
 #[derive(Debug, Clone)]
 pub struct Session {
     owner: User,
@@ -20,10 +20,10 @@ pub struct Session {
     unanswered: PendingRequests,
 }
 
-/// Why a message was not taken.
+/// Why a message was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EnqueueError {
-    /// Too many wait, to be handled or to be answered.
+    /// Too many messages wait to be handled or answered.
     Full,
     /// The session has ended.
     Ended,
@@ -44,7 +44,7 @@ impl Session {
         }
     }
 
-    /// Whether it is this user's.
+    /// Whether the session belongs to this user.
     pub fn is_of(&self, user: &User) -> bool {
         self.owner == *user
     }
@@ -122,7 +122,7 @@ impl PendingRequests {
         }
     }
 
-    /// Whether all are answered.
+    /// Whether all requests are answered.
     pub fn are_none(&self) -> bool {
         self.ids().is_empty()
     }

@@ -1,5 +1,5 @@
-//! Checks one argument by its schema: accepts what clearly is meant, and shows the right form of the
-//! rest.
+//! Checks one argument by its schema: accepts what clearly is meant, and shows the right form of
+//! the rest.
 
 use serde_json::{Number, Value, json};
 

@@ -47,7 +47,7 @@ struct EditOutput {
     /// How many occurrences were replaced.
     replaced: u64,
     /// The changed lines as they are now, with lines around them; the first ones.
-    excerpts: Vec<Excerpt>,
+    excerpts: Vec<EditExcerpt>,
     /// Changes that no excerpt shows.
     #[serde(default, skip_serializing_if = "is_zero")]
     not_shown: u64,
@@ -68,7 +68,7 @@ struct EditOutput {
 
 /// Some lines of the file.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Excerpt {
+struct EditExcerpt {
     /// The number of the first one, from 1.
     start_line: u64,
     /// The lines. Long ones are cut and marked, and so is a long excerpt.
@@ -181,14 +181,14 @@ fn done(
 }
 
 /// PID 1 sends no more excerpts than fit. This holds even if it does not.
-fn fitting(excerpts: Vec<casemate_protocol::Excerpt>) -> Vec<Excerpt> {
+fn fitting(excerpts: Vec<casemate_protocol::Excerpt>) -> Vec<EditExcerpt> {
     let mut bytes = 0;
     let mut fits = |excerpt: &casemate_protocol::Excerpt| {
         bytes += EXCERPT_OVERHEAD + excerpt.text.len();
         bytes <= EDIT_BYTES
     };
     let shown = excerpts.into_iter().take_while(&mut fits);
-    let excerpt = |excerpt: casemate_protocol::Excerpt| Excerpt {
+    let excerpt = |excerpt: casemate_protocol::Excerpt| EditExcerpt {
         start_line: excerpt.start_line,
         text: excerpt.text,
     };
@@ -201,7 +201,7 @@ fn text_form(output: &EditOutput) -> String {
         "edited {}: {} replacement{s} ({} bytes)",
         output.path, output.replaced, output.size
     );
-    for Excerpt {
+    for EditExcerpt {
         start_line,
         text: lines,
     } in &output.excerpts
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_text_form_has_all_that_the_structure_has() {
-        let excerpt = |start_line, text: &str| Excerpt {
+        let excerpt = |start_line, text: &str| EditExcerpt {
             start_line,
             text: text.to_owned(),
         };

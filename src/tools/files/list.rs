@@ -14,7 +14,7 @@ use crate::config::limits::{self, LIST_DEPTH, LIST_LIMIT};
 use crate::sandbox::{Answer, Notice, Sandbox};
 use crate::tools::arguments;
 use crate::tools::definition::Definition;
-use crate::tools::entries::{self, Entry};
+use crate::tools::entries::{self, ListedEntry};
 
 pub const NAME: &str = "list_files";
 
@@ -65,7 +65,7 @@ fn default_limit() -> u32 {
 #[derive(Debug, Serialize, JsonSchema)]
 struct ListOutput {
     /// Sorted by path.
-    entries: Vec<Entry>,
+    entries: Vec<ListedEntry>,
     /// For the next page; empty on the last one.
     next_cursor: String,
     /// What the pattern may mean other than intended.
@@ -154,7 +154,7 @@ fn hint(word: &str) -> String {
     )
 }
 
-/// As many entries as a result can hold, and where the next page begins.
+/// The entries that fit into a result, and the start of the next page.
 fn page(reply: &ListFilesReply, notice: Option<Notice>) -> ListOutput {
     let entries = entries::fitting(&reply.entries, limits::LIST_CHARS);
     let last = entries.len().checked_sub(1);
@@ -162,7 +162,7 @@ fn page(reply: &ListFilesReply, notice: Option<Notice>) -> ListOutput {
     let next = if entries.len() < reply.entries.len() {
         last
     } else if reply.next.is_empty() {
-        // An older casemate-init says only that there are more.
+        // An older casemate-init only reports that there are more.
         last.filter(|_| reply.more)
     } else {
         Some(&reply.next)

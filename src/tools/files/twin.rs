@@ -1,4 +1,4 @@
-//! A name that is not there, and one that looks the same: `é` is one character or two
+//! A missing name, and an existing one that looks the same: `é` is one character or two
 //! (Unicode, UAX #15), macOS writes the second, and Linux compares bytes.
 
 use casemate_protocol::ListFilesRequest;
@@ -54,7 +54,7 @@ fn twin<'a>(name: &str, mut names: impl Iterator<Item = &'a str>) -> Option<&'a 
     names.find(|other| *other != name && other.nfc().eq(name.nfc()))
 }
 
-/// With the characters by number too: shown as they are, both names look alike.
+/// With the code points too, because both names look alike.
 fn sentence(name: &str) -> String {
     let numbers: String = name
         .chars()

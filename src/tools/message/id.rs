@@ -1,4 +1,4 @@
-//! The id of a request in a text that no parser takes: too long, broken off, or not UTF-8.
+//! The id of a request in a text that no parser accepts: too long, broken off, or not UTF-8.
 
 use serde_json::Value;
 
@@ -8,24 +8,24 @@ const ID_BYTES: usize = 256;
 /// Longest name of a field that can be `id`, in bytes, quotes included.
 const NAME_BYTES: usize = 4;
 
-/// Reads a JSON object as it comes and remembers the value of `id` at its top level. Errors elsewhere
-/// do not matter; only the id is kept.
+/// Reads a JSON object as it comes and remembers the value of `id` at its top level. Errors
+/// elsewhere do not matter; only the id is kept.
 #[derive(Debug, Default)]
 pub struct IdFinder {
     /// Objects and arrays that are open.
     depth: usize,
     in_string: bool,
     escaped: bool,
-    /// At the top level, what stands before the colon, while it may be `"id"`.
+    /// The text before a colon at the top level, while it may be `"id"`.
     name: Vec<u8>,
-    /// Behind the colon of `id`, until a comma or the end.
+    /// After the colon of `id`, until a comma or the end.
     in_value: bool,
     value: Vec<u8>,
     found: Option<Value>,
 }
 
 impl IdFinder {
-    /// Takes in the next piece.
+    /// Reads the next piece.
     pub fn push(&mut self, text: &[u8]) {
         for byte in text {
             self.take(*byte);
@@ -80,7 +80,7 @@ impl IdFinder {
         } else {
             (&mut self.name, NAME_BYTES)
         };
-        // One byte more than may be: it fits nothing then.
+        // One byte more than allowed, so that it matches nothing.
         if kept.len() <= most {
             kept.push(byte);
         }

@@ -1,5 +1,5 @@
-//! One bounded GET. Redirects are not followed: where the keys are is the operator's word, not an
-//! answer's.
+//! One bounded GET. Redirects are not followed: the operator decides where the keys are, not an
+//! answer.
 
 use std::io;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Size of the answer. A key has half a kB, with certificates a few; an issuer has a handful.
 const BODY_BYTES: usize = 256 * 1024;
 
-/// Why there is no answer.
+/// Why the GET failed.
 #[derive(Debug, Error)]
 pub enum FetchError {
     /// Too slow.
@@ -31,13 +31,13 @@ pub enum FetchError {
     /// No connection, no TLS, no HTTP.
     #[error("the connection failed")]
     Connection(#[from] hyper_util::client::legacy::Error),
-    /// Another answer than 200.
+    /// A status other than 200.
     #[error("the answer is {0}; redirects are not followed")]
     Status(StatusCode),
-    /// It broke off or is too large.
+    /// The body broke off or is too large.
     #[error("the answer broke off, or has more than {BODY_BYTES} bytes")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It is something else.
+    /// The body is not a set of keys.
     #[error("the answer is no set of keys")]
     Keys(#[from] serde_json::Error),
 }
@@ -60,14 +60,14 @@ impl Fetcher {
     /// # Errors
     /// The host has no trusted certificates.
     pub fn new(url: &HttpUrl) -> Result<Self, TlsError> {
-        // Plain HTTP only where `HttpUrl` takes it: to this machine.
+        // `HttpUrl` allows plain HTTP only to this machine.
         let connector = HttpsConnectorBuilder::new()
             .with_native_roots()
             .map_err(TlsError)?
             .https_or_http()
             .enable_http1()
             .build();
-        // Asked a few times an hour: no connection is kept.
+        // There are few requests an hour, so no connection is kept.
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
             .build(connector);
@@ -78,7 +78,7 @@ impl Fetcher {
     /// The answer's body.
     ///
     /// # Errors
-    /// There is no answer that is good, in time and small.
+    /// The answer is late, too large or not a success.
     pub async fn fetch(&self) -> Result<Bytes, FetchError> {
         timeout(FETCH_TIMEOUT, self.get())
             .await

@@ -27,7 +27,7 @@ pub enum KeyError {
 /// One key of the issuer.
 pub struct Key {
     id: Option<String>,
-    /// The only one that it checks.
+    /// The only algorithm of its signatures.
     pub algorithm: Algorithm,
     /// The key itself.
     pub decoding: DecodingKey,
@@ -43,11 +43,10 @@ struct Set {
 }
 
 impl KeySet {
-    /// From JSON. A key of a type, a curve or a use that is not ours is left out: issuers have
-    /// others beside (RFC 7517 section 5).
+    /// From JSON. Keys of an unsupported type, curve or use are skipped (RFC 7517 section 5).
     ///
     /// # Errors
-    /// It is no set of keys.
+    /// It is not a set of keys.
     pub fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
         let set: Set = serde_json::from_slice(json)?;
         Ok(Self(
@@ -55,10 +54,10 @@ impl KeySet {
         ))
     }
 
-    /// From a file, where a set without any key of ours is a mistake.
+    /// From a file, where a set without any usable key is a mistake.
     ///
     /// # Errors
-    /// It is no set of keys, or has none of ours.
+    /// It is not a set of keys, or has no usable key.
     pub fn from_file(path: &Arc<Path>, text: &str) -> Result<Self, FileError> {
         let wrong = |message| FileError::Whole {
             path: path.clone(),
@@ -79,7 +78,7 @@ impl KeySet {
     /// The one key that a token with this `kid` and this algorithm can be signed with.
     ///
     /// # Errors
-    /// None is, or more than one could be.
+    /// No key fits, or several do.
     pub fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, KeyError> {
         let with_id: Vec<_> = match id {
             Some(_) => self
@@ -109,7 +108,7 @@ fn key(json: serde_json::Value) -> Option<Key> {
         AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
             (Algorithm::EdDSA, KeyAlgorithm::EdDSA)
         }
-        // Symmetric keys too.
+        // This skips symmetric keys too.
         _ => return None,
     };
     let common = &jwk.common;

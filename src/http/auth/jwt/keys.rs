@@ -70,7 +70,7 @@ impl Keys {
     /// Blocks on a file; does not fetch yet.
     ///
     /// # Errors
-    /// The file cannot be used, or no certificates are to be trusted.
+    /// The file cannot be used, or the host has no trusted certificates.
     pub fn new(source: &JwksSource) -> Result<Self, AuthError> {
         Ok(match source {
             JwksSource::File(path) => Self::File(Reload::load(path, KeySet::from_file)?),
@@ -91,7 +91,7 @@ impl Keys {
 }
 
 impl Remote {
-    /// Knows nothing yet.
+    /// Without any cached keys.
     pub fn new(fetcher: Fetcher, pace: FetchLimiter) -> Self {
         Self {
             fetcher,
@@ -111,13 +111,13 @@ impl Remote {
         match (&found, &kept) {
             (Err(KeyError::Unknown | KeyError::Unavailable), _) | (_, None) => {
                 let asked = self.asked.lock().await;
-                // Unless somebody else got an answer while this waited.
+                // Unless another task got an answer while this one waited.
                 if self.kept().map(|now| now.at) == kept.map(|kept| kept.at) {
                     self.ask(asked).await;
                 }
             }
             (_, Some(kept)) if kept.at.elapsed() < self.pace.refresh => return found,
-            // One of them asks; the others go on with what there is.
+            // One task fetches; the others go on with the cached keys.
             (_, Some(_)) => match self.asked.try_lock() {
                 Ok(asked) => self.ask(asked).await,
                 Err(_) => return found,
@@ -133,7 +133,7 @@ impl Remote {
             .filter(|kept| kept.at.elapsed() < self.pace.expiry)
     }
 
-    /// Asks the issuer, unless it was asked a moment ago. Without an answer all stays as it is.
+    /// Fetches the keys, unless that was tried a moment ago. Without an answer nothing changes.
     async fn ask(&self, mut asked: MutexGuard<'_, Option<Instant>>) {
         let now = Instant::now();
         if asked.is_some_and(|last| now - last < self.pace.pause) {

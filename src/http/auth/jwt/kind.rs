@@ -2,8 +2,8 @@
 //!
 //! An issuer signs other things with the same key: ID tokens, refresh tokens, logout tokens. RFC
 //! 9068 section 4 tells access tokens apart by `typ` (`at+jwt`), as RFC 8725 section 3.11 advises;
-//! but many issuers write `JWT`, or nothing. Of those a token is refused that has a claim that
-//! only something else has. `aud` decides before that: an ID token is for the client (OpenID
+//! but many issuers write `JWT`, or nothing. Such a token is refused if it has a claim that only
+//! other kinds of tokens have. `aud` decides before that: an ID token is for the client (OpenID
 //! Connect Core section 2), an access token for the resource. That the audience is also a
 //! client's id (`azp`, `client_id`) proves nothing: a client may be its own resource.
 //!
@@ -14,7 +14,7 @@
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
 
-/// What a token's head says of what it is.
+/// The kind of token that its header names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
     /// An access token (RFC 9068 section 2.1).
@@ -39,8 +39,8 @@ impl TokenKind {
     }
 }
 
-/// Claims that tell what a token is. The value is only looked at where two issuers mean
-/// different things by it; `null` is there too.
+/// Claims that reveal the kind of a token. Their values matter only where issuers use them
+/// differently; `null` counts as present.
 #[derive(Debug, Default, Deserialize)]
 pub struct KindClaims {
     /// A key that the bearer must prove to have (RFC 7800 section 3.1).
@@ -50,7 +50,7 @@ pub struct KindClaims {
     /// copy it there.
     #[serde(default, deserialize_with = "present")]
     nonce: bool,
-    /// Hashes of what an ID token was given out with (OpenID Connect Core section 3.3.2.11;
+    /// Hashes of the values that an ID token was issued with (OpenID Connect Core section 3.3.2.11;
     /// `s_hash`: FAPI 1.0 part 2 section 5.1.1).
     #[serde(default, deserialize_with = "present")]
     at_hash: bool,
@@ -62,15 +62,15 @@ pub struct KindClaims {
     /// Logout section 2.4).
     #[serde(default, deserialize_with = "present")]
     events: bool,
-    /// What Keycloak calls the token in its claims: `Bearer`, `ID`, `Refresh`, ….
+    /// Keycloak's kind of the token: `Bearer`, `ID`, `Refresh`, ….
     typ: Option<String>,
-    /// What Cognito calls it: `access` or `id`.
+    /// Cognito's kind: `access` or `id`.
     token_use: Option<String>,
 }
 
 impl KindClaims {
     /// # Errors
-    /// Why a token with these claims opens nothing.
+    /// Why a token with these claims is refused.
     pub fn admit(&self, kind: TokenKind) -> Result<(), &'static str> {
         if self.cnf {
             return Err("it is bound to a key, and this server cannot check whether you have it");

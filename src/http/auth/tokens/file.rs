@@ -5,11 +5,11 @@
 //! name = "alice-laptop"
 //! sha256 = "9f86…"           # `casemate token` prints it
 //! user = "alice"             # or delegate = true
-//! scopes = ["tools"]         # both where it is left out
+//! scopes = ["tools"]         # both if omitted
 //! ```
 //!
-//! No error repeats a value, nor a key that is unknown: somebody may have put the token itself
-//! there, and errors are logged.
+//! No error repeats a value, nor an unknown key: either may be the token itself, and errors are
+//! logged.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -69,7 +69,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, Wrong> {
             without_values(error.message()),
         )
     })?;
-    // One name may have several tokens: a new one is given out before the old one goes.
+    // One name may have several tokens: a new one is issued before the old one is removed.
     let mut digests = HashSet::new();
     let mut tokens = Vec::with_capacity(file.tokens.len());
     for row in &file.tokens {
@@ -83,7 +83,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, Wrong> {
     Ok(tokens)
 }
 
-/// What serde says of unknown keys and wrong types repeats them.
+/// serde's errors about unknown keys and wrong types repeat them.
 fn without_values(message: &str) -> String {
     if message.starts_with("unknown field") {
         return format!("an unknown key; the file has [[tokens]] tables, a token has {KEYS}");
@@ -140,7 +140,7 @@ fn hexadecimal(text: &str) -> Option<TokenDigest> {
     }
     for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
         let pair = std::str::from_utf8(pair).ok()?;
-        // `from_str_radix` takes a sign.
+        // `from_str_radix` accepts a sign.
         let digits = pair.bytes().all(|b| b.is_ascii_hexdigit());
         *byte = digits.then(|| u8::from_str_radix(pair, 16).ok())??;
     }

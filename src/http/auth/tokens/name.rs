@@ -1,4 +1,4 @@
-//! What a token is called.
+//! The name of a token.
 
 use std::str::FromStr;
 
@@ -10,11 +10,11 @@ use crate::identity::Issuer;
 const NAME_CHARS: usize = 64;
 
 /// The name of a token: `[a-z0-9][a-z0-9._-]{0,63}`, not `local`. So as an issuer it is neither
-/// the one of tokens' own users and stdio nor a URL, which has a `:`.
+/// `local` nor a URL, which has a `:`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenName(String);
 
-/// Why a text is not one.
+/// Why a text is not a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "a token's name has 1 to {NAME_CHARS} of the characters a-z, 0-9, `.`, `_` and `-`, begins \

@@ -13,7 +13,7 @@ fn body(chunks: Vec<&'static [u8]>) -> Body {
 
 #[tokio::test]
 async fn a_body_passes_chunk_by_chunk_with_a_rest_after_each() {
-    let mut incoming = Incoming::new(body(vec![b"a", b"b"]));
+    let mut incoming = IncomingBody::new(body(vec![b"a", b"b"]));
     let mut context = Context::from_waker(std::task::Waker::noop());
     let mut poll = || incoming.poll_next_unpin(&mut context);
     assert!(matches!(poll(), Poll::Ready(Some(Ok(chunk))) if chunk == "a"));
@@ -35,7 +35,7 @@ async fn a_body_that_stalls_fails_and_one_that_is_slow_does_not() {
         tokio::time::sleep(pause).await;
         Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), sent + 1))
     });
-    let (mut content, failure) = content(Incoming::new(Body::from_stream(slow)));
+    let (mut content, failure) = content(IncomingBody::new(Body::from_stream(slow)));
     for _ in 0..3 {
         assert!(content.next().await.expect("a chunk").is_ok());
     }
@@ -51,7 +51,7 @@ async fn a_body_that_stalls_fails_and_one_that_is_slow_does_not() {
 async fn between_files_there_is_a_bound_and_in_a_file_none() {
     let chunk = Bytes::from(vec![0; 700 << 10]);
     let chunks = stream::repeat(chunk).map(Ok::<_, std::io::Error>);
-    let mut incoming = Incoming::new(Body::from_stream(chunks));
+    let mut incoming = IncomingBody::new(Body::from_stream(chunks));
     let allowance = incoming.allowance();
     for _ in 0..3 {
         assert!(incoming.next().await.expect("a chunk").is_ok());

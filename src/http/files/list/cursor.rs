@@ -1,17 +1,17 @@
-//! Cursors of a listing. They hold all that the next page needs, so that any server can
-//! answer it.
+//! Cursors of a listing. A cursor contains everything that the next page needs, so that any server
+//! can answer it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::http::files::error::FileRejection;
 
-/// Where the next page begins, and what the first one counted.
+/// The start of the next page, and the count of the first one.
 #[derive(Debug, PartialEq)]
 pub struct Cursor {
-    /// Of all pages, where it is known.
+    /// The number on all pages, if known.
     pub total: Option<u64>,
-    /// As PID 1 said it.
+    /// PID 1's own cursor.
     pub after: Vec<u8>,
 }
 
@@ -42,7 +42,7 @@ impl Cursor {
         Ok(Some(Self { total, after }))
     }
 
-    /// As a client gets it.
+    /// The text for clients.
     pub fn show(&self) -> String {
         let total = self.total.map_or(String::new(), |total| total.to_string());
         URL_SAFE_NO_PAD.encode([total.as_bytes(), b":", &self.after].concat())

@@ -12,7 +12,7 @@ use crate::config::limits::{READ_CHARS, READ_LINE_CHARS, READ_LINES};
 use crate::sandbox::{Answer, Sandbox, SandboxError};
 use crate::workspace::WorkspacePath;
 
-/// Lines from `start_line` on; an image where the file is one.
+/// Lines from `start_line` on, or the image if the file is one.
 pub(super) async fn read(
     sandbox: &Sandbox,
     path: &WorkspacePath,
@@ -53,7 +53,7 @@ pub(super) async fn read(
     Ok(plain(text_form(value, start_line), notice, facts))
 }
 
-/// The text, and a closing line where the text alone does not tell all.
+/// The text, and a closing line if more must be said.
 fn text_form(reply: ReadLinesReply, start: u64) -> String {
     let notes: Vec<String> = [position(&reply, start), cut(&reply), encoding(&reply)]
         .into_iter()
@@ -69,7 +69,7 @@ fn text_form(reply: ReadLinesReply, start: u64) -> String {
     format!("{text}[{}]", notes.join("; "))
 }
 
-/// Which lines these are and how to go on, unless they are all.
+/// The numbers of these lines and how to read the rest, unless they are all.
 fn position(reply: &ReadLinesReply, start: u64) -> Option<String> {
     let ReadLinesReply {
         lines,
@@ -94,7 +94,7 @@ fn position(reply: &ReadLinesReply, start: u64) -> Option<String> {
     }
 }
 
-/// How to read what is left of lines that were cut.
+/// How to read the rest of lines that were cut.
 fn cut(reply: &ReadLinesReply) -> Option<String> {
     let (s, are) = match reply.lines_cut {
         0 => return None,
@@ -109,7 +109,7 @@ fn cut(reply: &ReadLinesReply) -> Option<String> {
     ))
 }
 
-/// What the file is written in, unless it is as it is shown.
+/// The encoding of the file, unless it is UTF-8.
 fn encoding(reply: &ReadLinesReply) -> Option<String> {
     let said = match reply.encoding() {
         Encoding::Unspecified | Encoding::Utf8 => return None,
