@@ -95,8 +95,9 @@ impl ContainerSpec {
             shm_size: Some(SHM_BYTES),
             // Exactly one: the workspace.
             mounts: Some(vec![self.mount()]),
-            // masked_paths and readonly_paths stay unset: an empty list unmasks all. The default, a
-            // private namespace: all other values share the host's or another container's.
+            // masked_paths and readonly_paths stay unset: an empty list unmasks all.
+            //
+            // A private namespace, the default: all others are the host's or another container's.
             pid_mode: Some(String::new()),
             uts_mode: Some(String::new()),
             // Never shareable.
