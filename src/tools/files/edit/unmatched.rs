@@ -75,8 +75,8 @@ mod tests {
     fn every_difference_is_said_in_words_with_the_line() {
         for (difference, word) in [
             (Difference::WhiteSpace, "white space"),
-            (Difference::LineEnds, "line ends"),
-            (Difference::Closest, "most like it"),
+            (Difference::LineEnds, "line endings"),
+            (Difference::Closest, "most similar text"),
         ] {
             let meant = NoMatch {
                 difference: difference.into(),
