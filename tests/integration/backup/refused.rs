@@ -159,7 +159,7 @@ async fn a_full_disk_ends_a_restore_and_the_old_workspace_is_in_force() {
         let mut command = instance.command(args);
         command
             .env("DOCKER_HOST", engine.uri())
-            .env("CASEMATE_DISK_FLOOR", "0");
+            .env("CASEMATE_MIN_FREE_DISK", "0");
         command.output().expect("it runs")
     };
     let exec = |command: &str| {
