@@ -78,6 +78,7 @@ async fn a_chunk_that_is_too_large_or_a_second_start_ends_the_command() {
         assert_eq!(interruption, Interruption::Cancelled);
         // The valid chunk has arrived, and the input has not ended.
         let mut bytes = [0; 10];
+        read.readable().await.expect("a chunk");
         assert_eq!(read.try_read(&mut bytes).expect("read"), 5);
         let more = read.try_read(&mut bytes).map_err(|error| error.kind());
         assert_eq!(more, Err(std::io::ErrorKind::WouldBlock));
