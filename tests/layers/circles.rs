@@ -1,0 +1,214 @@
+//! Circles: files of one crate that import each other.
+//!
+//! An import of a name that the parent only passes on (`pub use`) counts for the file that defines
+//! it. Imports of tests do not count.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::source::{Import, NamedPath, Source, module};
+
+/// Circles that are left, each with why. A part of one is known too, so that a circle can be opened
+/// step by step; take an entry out when its circle is gone.
+const KNOWN: [(&str, &str); 15] = [
+    (
+        "audit::verify audit::verify::walk",
+        "the walk stops at the limit of the report",
+    ),
+    (
+        "config::backup config::bind config::choices config::error config::file \
+         config::flags config::limits config::origin config::raw config::setting \
+         config::units",
+        "the errors name the limits and choices of the values that they are about",
+    ),
+    (
+        "engine::accounts engine::docker engine::image engine::rootfs engine::spec \
+         engine::uids engine::volumes",
+        "a specification holds an image, and making the image needs the types of a specification",
+    ),
+    (
+        "http http::batch http::cancelled http::form http::message",
+        "a message and a batch of messages contain each other",
+    ),
+    (
+        "http::auth http::auth::bearer http::auth::challenge http::auth::jwt \
+         http::auth::jwt::jwks http::auth::jwt::keys http::auth::metadata \
+         http::auth::rejection http::auth::tokens",
+        "each way to prove a user rejects in the same words, and the challenge names the metadata",
+    ),
+    (
+        "ops::backup::manifest ops::backup::pack",
+        "the manifest describes the archive that is packed under its limits",
+    ),
+    (
+        "ops::doctor ops::doctor::host ops::doctor::inside ops::doctor::pools \
+         ops::doctor::probe",
+        "findings are defined in the face that collects them",
+    ),
+    (
+        "files::archive files::archive::readable files::archive::walk \
+         files::archive::writer files::download",
+        "the walk, its visitors and the writer share the entry",
+    ),
+    (
+        "files::edit files::edit::text",
+        "the text knows the size limit of an edit",
+    ),
+    (
+        "files::lines files::source",
+        "a page of lines and its source share the rejection",
+    ),
+    (
+        "files::unpack files::unpack::exact files::unpack::link_target \
+         files::unpack::reader files::unpack::records files::unpack::source \
+         files::unpack::sparse files::unpack::tree",
+        "the readers of one archive share its error",
+    ),
+    (
+        "pid1 pid1::service pid1::transfers",
+        "the services use the clock of the face",
+    ),
+    (
+        "pid1::background pid1::commands",
+        "a background process is a command that has ended",
+    ),
+    (
+        "pid1::caller pid1::command",
+        "a caller reads the stream of its command",
+    ),
+    (
+        "procfs supervisor tree",
+        "a supervisor's tree is read from /proc",
+    ),
+];
+
+fn is_known(circle: &str) -> bool {
+    KNOWN.iter().any(|(known, _)| {
+        let known: Vec<&str> = known.split_whitespace().collect();
+        circle.split(' ').all(|file| known.contains(&file))
+    })
+}
+
+type Module = Vec<String>;
+
+/// The product's imports of a file, and what it passes on.
+struct Imports {
+    used: Vec<Module>,
+    passed_on: Vec<Module>,
+}
+
+impl Imports {
+    fn of(source: &Source) -> Self {
+        let of = |import| {
+            let product = source.paths.iter().filter(|path| !path.in_test);
+            let paths = product.filter(|path| path.import == import);
+            paths.map(NamedPath::absolute).collect()
+        };
+        Self {
+            used: of(Import::Used),
+            passed_on: of(Import::PassedOn),
+        }
+    }
+}
+
+/// The file that defines what `path` names.
+fn target<'a>(
+    files: &'a BTreeMap<Module, Imports>,
+    path: &[String],
+    seen: &mut BTreeSet<Module>,
+) -> Option<&'a Module> {
+    let length = (0..=path.len())
+        .rev()
+        .find(|&length| files.contains_key(&path[..length]))?;
+    let (file, imports) = files.get_key_value(&path[..length])?;
+    let name = path.get(length)?;
+    let from = imports
+        .passed_on
+        .iter()
+        .find(|other| other.last() == Some(name));
+    match from {
+        Some(from) if from != path && seen.insert(path.to_vec()) => {
+            target(files, from, seen).or(Some(file))
+        }
+        _ => Some(file),
+    }
+}
+
+/// The circles of files, each sorted and joined by spaces. `sources`: path and text.
+fn circles<'a>(sources: impl IntoIterator<Item = (&'a str, &'a str)>) -> BTreeSet<String> {
+    let parsed = sources.into_iter();
+    let files: BTreeMap<Module, Imports> = parsed
+        .map(|(file, text)| (module(file), Imports::of(&Source::parse(file, text))))
+        .collect();
+    let edges: BTreeMap<&Module, BTreeSet<&Module>> = files
+        .iter()
+        .map(|(file, imports)| {
+            let targets = imports.used.iter();
+            let targets = targets.filter_map(|path| target(&files, path, &mut BTreeSet::new()));
+            (file, targets.filter(|other| *other != file).collect())
+        })
+        .collect();
+    let reach: BTreeMap<&Module, BTreeSet<&Module>> = edges
+        .keys()
+        .map(|file| (*file, reachable(&edges, file)))
+        .collect();
+    let in_circle = reach
+        .iter()
+        .filter(|(file, reached)| reached.contains(*file));
+    in_circle
+        .map(|(file, reached)| {
+            let back = reached.iter().filter(|other| reach[*other].contains(file));
+            let names: Vec<String> = back.map(|other| other.join("::")).collect();
+            names.join(" ")
+        })
+        .collect()
+}
+
+fn reachable<'a>(
+    edges: &BTreeMap<&'a Module, BTreeSet<&'a Module>>,
+    file: &Module,
+) -> BTreeSet<&'a Module> {
+    let mut seen = BTreeSet::new();
+    let mut open: Vec<&Module> = edges[file].iter().copied().collect();
+    while let Some(next) = open.pop() {
+        if seen.insert(next) {
+            open.extend(&edges[next]);
+        }
+    }
+    seen
+}
+
+#[test]
+fn no_files_import_each_other() {
+    for crate_sources in ["src", "crates/init/src"] {
+        let texts = super::texts(crate_sources);
+        let product = texts.iter().filter(|(file, _)| !super::is_test(file));
+        let found = circles(product.map(|(file, text)| (file.as_str(), text.as_str())));
+        let new: Vec<&String> = found.iter().filter(|circle| !is_known(circle)).collect();
+        assert!(new.is_empty(), "{crate_sources}: {new:#?}");
+    }
+}
+
+#[test]
+fn a_circle_is_found_through_what_a_parent_passes_on_and_not_through_tests() {
+    let face = ("src/a.rs", "mod b; mod c; pub use b::B; pub use c::C;");
+    let cases = [
+        // Each uses the other's type, one of them through the parent.
+        ("use super::c::C;", "use crate::a::B;", "a::b a::c"),
+        ("use super::c::C;", "use super::B;", "a::b a::c"),
+        ("use super::C;", "use std::fmt;", ""),
+        (
+            "use super::C;",
+            "#[cfg(test)] mod tests { use super::super::B; }",
+            "",
+        ),
+        // The parent's own name leads to the parent, which uses neither.
+        ("use super::C;", "use super::OWN;", ""),
+    ];
+    for (b, c, circle) in cases {
+        let found = circles([face, ("src/a/b.rs", b), ("src/a/c.rs", c)]);
+        assert_eq!(found.into_iter().collect::<String>(), circle, "{b} {c}");
+    }
+    let parent = ("src/a.rs", "mod b; use b::B;");
+    let found = circles([parent, ("src/a/b.rs", "use super::OWN;")]);
+    assert_eq!(found.into_iter().collect::<String>(), "a a::b");
+}
