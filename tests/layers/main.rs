@@ -163,7 +163,10 @@ fn is_in(file: &str, places: &str) -> bool {
 }
 
 fn is_test(file: &str) -> bool {
-    file.ends_with("tests.rs") || file.contains("/tests/") || file.contains("/testing/")
+    let names = ["tests.rs", "/testing.rs", "/mutations.rs"];
+    let folders = ["/tests/", "/testing/", "/mutations/"];
+    names.iter().any(|name| file.ends_with(name))
+        || folders.iter().any(|folder| file.contains(folder))
 }
 
 /// Whether `segments` contain `path`.
