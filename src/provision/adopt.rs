@@ -101,11 +101,6 @@ pub async fn adopt(
         Adoption::Replace => Some(Notice::OtherSettings),
         Adoption::Use => None,
     };
-    info!(
-        container = found.id,
-        user = spec.labels.user,
-        "container adopted"
-    );
     engine.meter().started("adopted");
     let running = Running {
         container: found.id.as_str().into(),

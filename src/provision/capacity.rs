@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn spares_end_first_then_the_longest_idle_errands_last_and_none_that_works() {
+    fn spares_end_first_then_the_longest_idle_helpers_last_and_never_a_busy_one() {
         let spare = precedence(&sandbox("ephemeral", 1, 0));
         let long = precedence(&sandbox("persistent", 90_000, 0));
         let short = precedence(&sandbox("persistent", 40_000, 0));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::adopt::adopt;
 use super::bind;
@@ -220,7 +220,11 @@ impl Provisioner {
                     search.unresponsive = Instant::now() + UNRESPONSIVE_TIMEOUT;
                 }
             }
-            done => return done,
+            Ok(Some(adopted)) => {
+                info!(container = found.id, user = %self.spec.user, "container adopted");
+                return Ok(Some(adopted));
+            }
+            Err(error) => return Err(error),
         }
         search.restart();
         Ok(None)

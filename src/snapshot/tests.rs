@@ -33,7 +33,7 @@ async fn left(scratch: &Scratch) -> (Vec<String>, usize) {
 }
 
 #[tokio::test]
-async fn what_is_removed_before_an_errand_begins_is_not_made_again_and_taken_for_it() {
+async fn a_volume_removed_before_its_helper_starts_is_not_made_again() {
     scratch(async |scratch: &Scratch| {
         let snapshots = snapshots(scratch);
         let provisioner = &snapshots.provisioner;

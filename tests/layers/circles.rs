@@ -1,6 +1,6 @@
 //! Circles: files of one crate that import each other.
 //!
-//! An import of a name that the parent only passes on (`pub use`) counts for the file that defines
+//! An import of a name that another file has only imported itself counts for the file that defines
 //! it. Imports of tests do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,22 +9,22 @@ use super::source::{Import, NamedPath, Source, module};
 
 type Module = Vec<String>;
 
-/// The product's imports of a file, and what it passes on.
+/// The product's imports of a file: those that it uses, and all.
 struct Imports {
     used: Vec<Module>,
-    passed_on: Vec<Module>,
+    all: Vec<Module>,
 }
 
 impl Imports {
     fn of(source: &Source) -> Self {
-        let of = |import| {
+        let of = |kinds: &[Import]| {
             let product = source.paths.iter().filter(|path| !path.in_test);
-            let paths = product.filter(|path| path.import == import);
+            let paths = product.filter(|path| kinds.contains(&path.import));
             paths.map(NamedPath::absolute).collect()
         };
         Self {
-            used: of(Import::Used),
-            passed_on: of(Import::PassedOn),
+            used: of(&[Import::Used]),
+            all: of(&[Import::Used, Import::PassedOn]),
         }
     }
 }
@@ -40,10 +40,7 @@ fn target<'a>(
         .find(|&length| files.contains_key(&path[..length]))?;
     let (file, imports) = files.get_key_value(&path[..length])?;
     let name = path.get(length)?;
-    let from = imports
-        .passed_on
-        .iter()
-        .find(|other| other.last() == Some(name));
+    let from = imports.all.iter().find(|other| other.last() == Some(name));
     match from {
         Some(from) if from != path && seen.insert(path.to_vec()) => {
             target(files, from, seen).or(Some(file))
@@ -119,6 +116,8 @@ fn a_circle_is_found_through_what_a_parent_passes_on_and_not_through_tests() {
             "#[cfg(test)] mod tests { use super::super::B; }",
             "",
         ),
+        // What the parent has imported itself leads to where it is defined.
+        ("use super::C;", "use super::fmt;", ""),
         // The parent's own name leads to the parent, which uses neither.
         ("use super::C;", "use super::OWN;", ""),
     ];
