@@ -6,21 +6,12 @@ use std::collections::BTreeMap;
 use super::source::Source;
 
 /// Names that several types share, each with why.
-const SHARED: [(&str, &str); 16] = [
+const SHARED: [(&str, &str); 13] = [
     ("Args", "the arguments of each verb of the command line"),
     ("Backup", "of PID 1, and as a store lists it"),
     ("Call", "as the audit records it, and as a tool gets it"),
-    (
-        "CommandOutput",
-        "in a result, and as a stream of the channel",
-    ),
-    ("Entry", "of a backup, and of a listing in a result"),
     ("Event", "of the audit, and of a backup"),
     ("Finding", "of a check: the audit's, the doctor's"),
-    (
-        "Incoming",
-        "content on its way in, over the channel and over HTTP",
-    ),
     ("Name", "checked at the edge: a file's, and an entry's"),
     ("Page", "of lines, and of names"),
     ("Reader", "of an archive, and of a pipe"),
