@@ -6,15 +6,17 @@
 //! ```text
 //! cli                 one verb a file
 //! http, stdio         how requests come in, and who they are from
-//! ops                 what is done with all users' sandboxes at once
+//! ops                 backups, clean-up and checks over all users
 //! tools               parse, call, convert
 //! api                 codes and sentences of errors, outcomes of commands, times
-//! sandbox             one owner task a sandbox; adoption, replacement, admission
+//! sandbox             what callers hold: one owner task for each container, commands, files
+//! snapshot            a whole workspace, out and in
+//! provision           finds, makes, adopts and ends containers and volumes
 //! channel             gRPC to PID 1 over one `docker exec` stream
 //! engine              the Docker Engine: containers, volumes, images
 //! config, identity, workspace      values that are valid once they exist
-//! audit               a line a call, chained, for whoever must know what was done
-//! meter               what is counted, for whoever watches
+//! audit               one chained line for each call
+//! meter               metrics
 //! ```
 //!
 //! What runs in the container is another program, `crates/init`; what the two

@@ -14,7 +14,7 @@
 //! Rules:
 //! - One task, the `owner`, changes a container's state. Others hold an `OwnerHandle`,
 //!   ask it for a lease and hear what that waits for.
-//! - What runs is known to PID 1 alone; several servers may use one container.
+//! - Only PID 1 knows what runs; several servers may use one container.
 //! - A command is started under one id and never run twice: an id that a new
 //!   container does not know is lost, unless the old one said that it had not
 //!   accepted it.
@@ -22,7 +22,7 @@
 //!   where that is known (`retry`).
 //! - When a container was replaced, the next result says so.
 //! - A container that ran a command in ephemeral mode is used up: nothing runs in it
-//!   again, and it ends with its last `OwnerHandle`, whatever it has left running.
+//!   again, and it ends with its last `OwnerHandle`, with all that still runs in it.
 
 mod cancel;
 mod command;

@@ -7,8 +7,8 @@
 //!
 //! A helper container is a container of ours on one volume: as hardened as the user's, but without
 //! a largest file, never adopted, and no command runs in it. It ends 30 s after its
-//! server is gone. It is counted among the sandboxes that may be alive, and does not wait
-//! for room itself: of whoever makes backups there is one.
+//! server is gone. It counts against the limit of sandboxes, but does not wait for capacity:
+//! only one server makes backups.
 
 mod cleanup;
 mod error;
@@ -32,9 +32,8 @@ use crate::engine::Engine;
 use crate::identity::User;
 use crate::provision::{Provisioner, SandboxError};
 
-/// How long nothing may come, or be taken: PID 1 looks at millions of entries without a
-/// word, and a hole of a terabyte takes who hashes it this long. A connection that is
-/// dead is found by its pings.
+/// How long a stream may be silent, or a chunk not be taken: PID 1 looks at millions of entries in
+/// silence, and hashing a hole of a terabyte takes this long. Pings find a dead connection.
 const STALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// One user's workspace as a whole.
@@ -49,24 +48,24 @@ impl Snapshots {
         Self { provisioner }
     }
 
-    /// Whose it is.
+    /// Its user.
     pub fn user(&self) -> &User {
-        &self.provisioner.user
+        &self.provisioner.spec.user
     }
 
     /// What tells users apart in names.
     pub fn user_part(&self) -> &str {
-        self.provisioner.name.user_part()
+        self.provisioner.spec.name.user_part()
     }
 
-    /// Where it is.
+    /// The Engine that has it.
     pub fn engine(&self) -> &Engine {
-        &self.provisioner.engine
+        self.provisioner.engine()
     }
 
     /// Whether the workspace is a directory of the host, and no volume.
     pub fn is_bound(&self) -> bool {
-        self.provisioner.is_bound()
+        self.provisioner.spec.is_bound()
     }
 
     /// The volume that is the workspace, and whether the user has no other: a restore that
@@ -75,9 +74,13 @@ impl Snapshots {
     /// # Errors
     /// The Engine's.
     pub async fn volume(&self) -> Result<Option<(String, bool)>, SandboxError> {
-        let volumes = self.provisioner.volumes().await?;
-        let is_there =
-            !self.is_bound() && self.provisioner.engine.has_volume(&volumes.current).await?;
+        let volumes = self.provisioner.volumes.list().await?;
+        let is_there = !self.is_bound()
+            && self
+                .provisioner
+                .engine()
+                .has_volume(&volumes.current)
+                .await?;
         let is_alone = volumes.old.is_empty() && volumes.pending.is_empty();
         let is_alone = is_alone && volumes.marks.is_empty();
         Ok(is_there.then_some((volumes.current, is_alone)))
@@ -93,7 +96,7 @@ impl Snapshots {
             return Ok(false);
         }
         let uids = self.provisioner.context.uids().await?;
-        let uid = self.provisioner.volumes().await?.uid;
+        let uid = self.provisioner.volumes.list().await?.uid;
         Ok(match uids.count() {
             0 => uid.is_some(),
             _ => uid.is_none_or(|uid| !uids.contains(uid)),

@@ -1,17 +1,25 @@
-//! Whether a container that runs already may be used. Pure rules.
+//! Whether a container that runs already may be used, by pure rules, and its adoption.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::engine::{Difference, DifferenceKind, labels};
+use tracing::{info, warn};
+
+use super::connect::connect_to;
+use super::error::SandboxError;
+use super::running::{Running, watch_removal};
+use super::status::Notice;
+use crate::channel::ChannelError;
+use crate::engine::{Container, ContainerSpec, Difference, DifferenceKind, Engine, labels};
 
 /// What to do with a container that was found running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adoption {
     /// Use it.
     Use,
-    /// Ask it to make room; use it as it is when it is busy.
+    /// Ask it to end; use it as it is when it is busy.
     Replace,
-    /// Ask it to make room; never use it.
+    /// Ask it to end; never use it.
     Never,
 }
 
@@ -23,7 +31,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// What the labels say. An unreadable version counts as the oldest.
+    /// By the labels. An unreadable version counts as the oldest.
     pub fn of(found: &BTreeMap<String, String>) -> Self {
         let text = |name| found.get(name).map_or("", String::as_str);
         let numbers = text(labels::VERSION).split(['.', '-', '+']).take(3);
@@ -49,6 +57,58 @@ pub fn decide(differences: &[Difference], mine: Builder, theirs: Builder) -> Ado
     } else {
         Adoption::Use
     }
+}
+
+/// Uses a container that runs, or asks it to end so that one as in `spec` can replace it
+/// (`None`).
+pub async fn adopt(
+    engine: &Engine,
+    found: &Container,
+    spec: &ContainerSpec,
+) -> Result<Option<(Running, Option<Notice>)>, SandboxError> {
+    let differences = engine.differences(spec, found);
+    let mine = Builder::of(&spec.labels());
+    let decision = decide(&differences, mine, Builder::of(&found.labels));
+    let removal = watch_removal(engine, &found.id);
+    let channel = match connect_to(engine, &found.id).await {
+        Err(error) if error.has_retired() => {
+            let error = &error as &dyn std::error::Error;
+            warn!(
+                container = found.id,
+                error, "asked to make room for a confined one"
+            );
+            return Ok(None);
+        }
+        connected => connected?,
+    };
+    if decision != Adoption::Use {
+        let retired = channel.retire(Duration::ZERO).await;
+        if retired.map_err(|error| ChannelError::Retire(Box::new(error)))? {
+            info!(
+                container = found.id,
+                "container asked to make room for newer settings"
+            );
+            return Ok(None);
+        }
+    }
+    let notice = match decision {
+        Adoption::Never => {
+            let fields: Vec<_> = differences.iter().map(|d| d.field.as_str()).collect();
+            return Err(SandboxError::Weaker {
+                fields: fields.join(", "),
+            });
+        }
+        Adoption::Replace => Some(Notice::OtherSettings),
+        Adoption::Use => None,
+    };
+    engine.meter().started("adopted");
+    let running = Running {
+        container: found.id.as_str().into(),
+        channel,
+        removal,
+        workspace_is_new: false,
+    };
+    Ok(Some((running, notice)))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Bind mode: a directory of the host as the workspace, for development. The one mode
-//! in which something of the host is mounted, so the directory is looked at first.
+//! Bind mode: a directory of the host as the workspace, for development. It is the only mode
+//! that mounts something of the host, so the directory is checked first.
 //!
 //! Invariants:
 //! - The sandbox runs as the directory's owner, and never as root or as the bridge.
@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::engine::{Capabilities, EngineAddress, RunAs};
+use super::bind_error::BindError;
+use super::error::SandboxError;
+use crate::engine::{Capabilities, Engine, EngineAddress, RunAs};
 
 /// Kernel file systems and devices.
 const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
@@ -50,61 +52,6 @@ pub struct BindSource {
     pub path: String,
     /// Its owner.
     pub run_as: RunAs,
-}
-
-/// Why a directory cannot be a workspace, and what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// Its files would belong to somebody else than it seems.
-    #[error(
-        "bind mode needs a Docker Engine on this machine that runs as root without user \
-         namespaces; this one {why}. Use the persistent mode"
-    )]
-    Engine {
-        /// What it is instead.
-        why: &'static str,
-    },
-    /// The system refuses.
-    #[error("{}: {source}. Create the directory, or set another one", path.display())]
-    Io {
-        /// Which directory.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A part of the path is a link.
-    #[error("{} is reached through a link. Set its real path, {}", path.display(), real.display())]
-    Link {
-        /// What was given.
-        path: PathBuf,
-        /// Where that leads.
-        real: PathBuf,
-    },
-    /// It is no directory.
-    #[error("{} is not a directory", .0.display())]
-    NotDirectory(PathBuf),
-    /// It is more than a workspace.
-    #[error("{} {why}. Set a directory that holds nothing but the work", path.display())]
-    Reserved {
-        /// Which directory.
-        path: PathBuf,
-        /// What it is.
-        why: String,
-    },
-    /// Root, or the user that the bridge runs as, owns it.
-    #[error(
-        "{} belongs to uid {uid}, as whom no sandbox runs. Give it to the user whose files \
-         these are: chown 1000:1000 {}", path.display(), path.display()
-    )]
-    Owner {
-        /// Which directory.
-        path: PathBuf,
-        /// Whose it is.
-        uid: u32,
-    },
-    /// The Engine's API takes text.
-    #[error("{}: the path is not UTF-8", .0.display())]
-    NotText(PathBuf),
 }
 
 /// Finds or makes the directory, and looks at it.
@@ -145,6 +92,20 @@ pub fn directory(
     })
 }
 
+/// As [`directory`], where the Engine can bind directories of this machine.
+///
+/// # Errors
+/// [`BindError`], and the Engine's.
+pub async fn on_engine(
+    engine: &Engine,
+    target: BindTarget<'_>,
+) -> Result<BindSource, SandboxError> {
+    let capabilities = engine.capabilities().await?;
+    check_engine(engine.address(), &capabilities)?;
+    let protected = ProtectedPaths::on_this_machine(&capabilities.root_dir);
+    Ok(directory(target, &protected)?)
+}
+
 /// Whether this Engine shares its files with this machine, under the same ids.
 ///
 /// # Errors
@@ -162,7 +123,7 @@ pub fn check_engine(address: &EngineAddress, capabilities: &Capabilities) -> Res
     Err(BindError::Engine { why })
 }
 
-/// Made for the sandbox's usual user by root, else for whoever runs the server.
+/// Made for the sandbox's usual user where the server runs as root, else for the server's own user.
 fn make(path: &Path) -> Result<(), BindError> {
     match fs::DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -241,7 +202,7 @@ impl ProtectedPaths {
     }
 }
 
-/// The sixth field of each line. `/` and what does not exist is nobody's home.
+/// The sixth field of each line, except `/` and paths that are not absolute.
 fn homes(passwd: &str) -> Vec<PathBuf> {
     let fields = passwd.lines().filter_map(|line| line.split(':').nth(5));
     fields

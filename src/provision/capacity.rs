@@ -1,20 +1,20 @@
-//! Room for one more sandbox: at most so many are alive in an instance, over all its
+//! Capacity for one more sandbox: a limit on how many are alive in an instance, over all its
 //! servers.
 //!
 //! ```text
 //! count rows ──fewer──► reserve ──► create ──► count again ──no more──► start
-//!     │ full                                      │ too many: who is among the last takes
-//!     │                                           │ its own away and waits; the others
+//!     │ full                                      │ too many: the server of one of the
+//!     │                                           │ last removes it and waits; the others
 //!     │                                           │ count again until it is gone
-//!     ├─ a spare for commands to come: not now
-//!     └─ wait in line; first of it: what was never started is removed, spares of others
-//!        retire, then the longest idle sandbox (30 s at least); when none agrees, count
-//!        again
+//!     ├─ for a spare container: refuse at once
+//!     └─ wait in line; the first in line removes containers that were never started, then
+//!        asks spares of others to retire, then the longest idle sandbox (30 s at least);
+//!        when none agrees, it counts again
 //! ```
 //!
-//! Why no more than that ever run: a container is started after a count that had it in it
-//! and was within the limit. Of those that run, the one that was counted last was counted
-//! together with all the others, for they were there before their own counts.
+//! Why no more than the limit ever run: a container is started only after a count that
+//! included it and was within the limit. Of the containers that run, the last count included
+//! all the others, because each exists before its own count.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,14 +27,14 @@ use tracing::{debug, info};
 
 use super::error::SandboxError;
 use super::orphan::is_abandoned;
-use super::provisioner::Provisioner;
 use super::queue::Admission;
 use super::status::Status;
 use super::survey::{self, LiveSandbox};
 use super::timeouts::{LEASE_TIMEOUT, NAME_CONFLICT_TIMEOUT, POLL_INTERVAL, REMOVAL_TIMEOUT};
 use crate::channel::Channel;
-use crate::config::Mode;
-use crate::engine::{ContainerSummary, EngineError, State, labels};
+use crate::config::{Config, Mode};
+use crate::engine::{ContainerSummary, Engine, EngineError, State, labels};
+use crate::identity::Instance;
 
 /// A sandbox that was used within this time is about to be used again.
 const RECENT_USE_LIMIT: Duration = Duration::from_secs(30);
@@ -64,15 +64,19 @@ pub enum Priority {
 /// The sandboxes that this server makes and uses.
 #[derive(Debug)]
 pub struct Capacity {
-    /// For one more, when there are as many as may be.
+    engine: Engine,
+    instance: Instance,
+    /// Sandboxes that may be alive in the instance.
+    limit: u32,
+    /// Calls that wait for capacity when the limit is reached.
     line: Admission,
-    /// Being made, and not yet to be seen at the Engine.
+    /// Being made, and not yet in the Engine's list.
     reserved: Arc<AtomicUsize>,
     /// Those that run, by container.
     running: Mutex<HashMap<Arc<str>, Channel>>,
 }
 
-/// Room for one sandbox, until it is made.
+/// Capacity for one sandbox, until the Engine lists it.
 #[derive(Debug)]
 pub struct CapacityReservation(Arc<AtomicUsize>);
 
@@ -84,8 +88,11 @@ impl Drop for CapacityReservation {
 
 impl Capacity {
     /// Nothing runs yet. `waiting` counts all calls that wait in this server.
-    pub fn new(waiting: Arc<AtomicUsize>) -> Self {
+    pub fn new(config: &Config, engine: &Engine, waiting: Arc<AtomicUsize>) -> Self {
         Self {
+            engine: engine.clone(),
+            instance: config.instance.clone(),
+            limit: config.max_sandboxes,
             line: Admission::new(1, waiting),
             reserved: Arc::default(),
             running: Mutex::default(),
@@ -101,7 +108,7 @@ impl Capacity {
         self.running().insert(container.clone(), channel.clone());
     }
 
-    /// A container is gone, or nobody here uses it any more.
+    /// A container is gone, or this server no longer uses it.
     pub fn left(&self, container: &str) {
         self.running().remove(container);
     }
@@ -111,14 +118,12 @@ impl Capacity {
         let channel = self.running().get(container).cloned();
         channel.filter(Channel::is_open)
     }
-}
 
-impl Provisioner {
-    /// Waits for room for one more sandbox.
+    /// Waits for the capacity for one more sandbox.
     ///
     /// # Errors
     /// [`SandboxError::Full`] when none of the others ended in time; for a spare at once.
-    pub async fn wait_for_capacity(
+    pub async fn wait(
         &self,
         priority: Priority,
         status: &watch::Sender<Status>,
@@ -126,7 +131,7 @@ impl Provisioner {
         if let Some(reservation) = self.reserve().await? {
             return Ok(reservation);
         }
-        let most = self.context.config.max_sandboxes;
+        let most = self.limit;
         if priority == Priority::Spare {
             return Err(SandboxError::Full { most });
         }
@@ -135,7 +140,7 @@ impl Provisioner {
             status.send_replace(Status::Queued { ahead, most });
         };
         told(0);
-        let first = self.context.capacity.line.enter(deadline, told).await;
+        let first = self.line.enter(deadline, told).await;
         let _first = first.map_err(|_| SandboxError::Full { most })?;
         loop {
             if let Some(reservation) = self.reserve().await? {
@@ -152,8 +157,9 @@ impl Provisioner {
     }
 
     async fn reserve(&self) -> Result<Option<CapacityReservation>, EngineError> {
-        // Before the count: who is neither reserved nor to be seen would not be counted.
-        let reservation = &self.context.capacity.reserved;
+        // Before the count: otherwise a sandbox that is neither reserved nor listed yet would not
+        // be counted.
+        let reservation = &self.reserved;
         let others = reservation.fetch_add(1, Ordering::Relaxed);
         let reservation = CapacityReservation(reservation.clone());
         let taken = self.alive().await?.len() + others;
@@ -161,12 +167,12 @@ impl Provisioner {
     }
 
     fn most(&self) -> usize {
-        usize::try_from(self.context.config.max_sandboxes).unwrap_or(usize::MAX)
+        usize::try_from(self.limit).unwrap_or(usize::MAX)
     }
 
-    /// Whether a container that was made may be started: when no more are there than may
-    /// be. Those who are too many at the same time agree by the order of their rows who
-    /// has to go, and the others wait for that.
+    /// Whether a container that was made may be started: it may when the count is within the
+    /// limit. When several servers exceed it at once, the order of the Engine's rows decides
+    /// which of them remove theirs, and the others wait for that.
     pub async fn fits(&self, id: &str) -> Result<bool, SandboxError> {
         let end = Instant::now() + NAME_CONFLICT_TIMEOUT;
         loop {
@@ -183,7 +189,7 @@ impl Provisioner {
     }
 
     async fn alive(&self) -> Result<Vec<ContainerSummary>, EngineError> {
-        let instance = self.context.config.instance.as_str();
+        let instance = self.instance.as_str();
         let mut rows = self
             .engine
             .list_containers(&[(labels::INSTANCE, instance)])
@@ -192,7 +198,7 @@ impl Provisioner {
         Ok(rows)
     }
 
-    /// Asks another sandbox to end. `true`: one did, or there is room.
+    /// Asks another sandbox to end. `true`: one did, or one that was never started is gone.
     async fn evict_one(&self) -> Result<bool, SandboxError> {
         let rows = self.alive().await?;
         if let Some(row) = rows.iter().find(|row| is_abandoned(row, SystemTime::now())) {
@@ -201,7 +207,7 @@ impl Provisioner {
         }
         let (ours, others): (Vec<_>, Vec<_>) = rows
             .into_iter()
-            .map(|row| (self.context.capacity.channel(&row.id), row))
+            .map(|row| (self.channel(&row.id), row))
             .partition(|(channel, _)| channel.is_some());
         let ours = ours
             .into_iter()
@@ -222,8 +228,8 @@ impl Provisioner {
         Ok(false)
     }
 
-    /// The first that agrees: spares before others, helper containers last, and then the longest
-    /// idle.
+    /// Retires the first that agrees: spares first, helper containers last, the longest idle
+    /// first among equals.
     async fn retire_one(&self, asked: &mut [LiveSandbox]) -> bool {
         asked.sort_by_key(|sandbox| std::cmp::Reverse(precedence(sandbox)));
         for sandbox in asked.iter().filter(|sandbox| precedence(sandbox).is_some()) {
@@ -253,13 +259,13 @@ impl Provisioner {
     }
 }
 
-/// Whether it counts: it is there for a user, and not on its way out.
+/// Whether it counts: it is a user's, and not about to be removed.
 fn is_alive(row: &ContainerSummary) -> bool {
     row.is_sandbox() && !matches!(row.state, State::Exited | State::Dead | State::Removing)
 }
 
-/// Those that run, for they stay, then the older, then by id: the order that all servers
-/// see.
+/// By state, because those that run stay; then by age; then by id. All servers see the same
+/// order.
 fn is_among_first(mut alive: Vec<ContainerSummary>, most: usize, id: &str) -> bool {
     alive.sort_by(|a, b| {
         let place = |row: &ContainerSummary| (row.state == State::Created, row.created);
@@ -342,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn spares_end_first_then_the_longest_idle_errands_last_and_none_that_works() {
+    fn spares_end_first_then_the_longest_idle_helpers_last_and_never_a_busy_one() {
         let spare = precedence(&sandbox("ephemeral", 1, 0));
         let long = precedence(&sandbox("persistent", 90_000, 0));
         let short = precedence(&sandbox("persistent", 40_000, 0));

@@ -7,9 +7,9 @@ use std::time::SystemTime;
 use tokio_util::task::TaskTracker;
 
 use super::capacity::Capacity;
-use super::uids::UidsInUse;
+use super::uids::{UidsInUse, uid_range};
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError, UidRange};
 
 /// What all sandboxes of a server are made with.
 #[derive(Debug)]
@@ -38,16 +38,22 @@ impl ServerContext {
     pub fn new(config: Config, engine: Engine) -> Arc<Self> {
         let waiting: Arc<AtomicUsize> = Arc::default();
         Arc::new(Self {
-            config,
-            engine,
             since: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
             node: node(),
             preparing: tokio::sync::Mutex::new(()),
             uids_in_use: UidsInUse::default(),
-            capacity: Capacity::new(waiting.clone()),
+            capacity: Capacity::new(&config, &engine, waiting.clone()),
+            config,
+            engine,
             waiting,
             tasks: TaskTracker::new(),
         })
+    }
+
+    /// The uids that users have here.
+    pub async fn uids(&self) -> Result<UidRange, EngineError> {
+        let capabilities = self.engine.capabilities().await?;
+        Ok(uid_range(&self.config.uids, &capabilities))
     }
 }
 

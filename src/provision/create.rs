@@ -1,97 +1,226 @@
-//! A container that did not exist before.
+//! The making of one container, from the Engine's create to PID 1's first answer.
+//!
+//! The Engine completes a request even if its caller is gone, and a caller that drops a request
+//! halfway does not learn what to remove. So a separate task creates the container, and the
+//! shutdown of the server waits for it. When no caller waits any more, the task stops after the
+//! request that is under way and removes what it has made.
+//!
+//! ```text
+//! create ──► does it fit? ──► start ──► connect ──► handed over
+//!        │                │         │           │
+//!        └────────────────┴─────────┴───────────┴─ no caller: removed. A long-lived one
+//!                                                  stays once it is started: others may
+//!                                                  use it, and it ends when it is idle
+//! ```
 
-use tokio::sync::watch;
-use tokio::time::Instant;
-use tracing::debug;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::capacity::Priority;
+use casemate_protocol::exit;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+use tracing::{Instrument as _, info, warn};
+
+use super::capacity::CapacityReservation;
+use super::connect::connect_to;
+use super::context::ServerContext;
 use super::error::SandboxError;
-use super::provisioner::{Provisioner, Running};
-use super::status::Status;
-use super::timeouts::{NAME_CONFLICT_TIMEOUT, POLL_INTERVAL};
-use crate::engine::{ContainerSpec, Workspace};
+use super::running::{Removal, Running, watch_removal};
+use super::spec::Spec;
+use super::volumes::Volumes;
+use crate::channel::Channel;
+use crate::engine::{ContainerSpec, Engine};
+use crate::identity::User;
 
-/// How often a container is made again that ended before it was connected to.
-const ATTEMPT_LIMIT: usize = 3;
+/// `None`: other servers took the capacity first, and it was removed again.
+type CreateResult = Result<Option<Running>, SandboxError>;
 
-impl Provisioner {
-    /// Makes the container and what it needs, and opens a channel to it. What a failure
-    /// leaves behind is removed. One that another server asks to end before it is
-    /// connected to, for room or for other settings, is made again.
+/// Makes and starts the containers of one user.
+#[derive(Debug, Clone)]
+pub struct Creator {
+    context: Arc<ServerContext>,
+    engine: Engine,
+    volumes: Volumes,
+    user: User,
+    is_long_lived: bool,
+}
+
+impl Creator {
+    pub fn new(context: &Arc<ServerContext>, spec: &Spec, volumes: &Volumes) -> Self {
+        Self {
+            context: context.clone(),
+            engine: context.engine.clone(),
+            volumes: volumes.clone(),
+            user: spec.user.clone(),
+            is_long_lived: spec.is_long_lived(),
+        }
+    }
+
+    /// Makes a container with the capacity of `reservation`, and opens a channel to it. `None`
+    /// when several servers counted at the same time and this one is among the last. If the
+    /// future is dropped, the container is removed.
     pub async fn create(
         &self,
         name: &str,
-        priority: Priority,
-        status: &watch::Sender<Status>,
-    ) -> Result<Running, SandboxError> {
-        for _ in 0..ATTEMPT_LIMIT {
-            match self.create_once(name, priority, status).await {
-                Err(error) if error.may_be_an_end() => {
-                    debug!(error = &error as &dyn std::error::Error, "making it again");
-                    self.until_free(name).await?;
-                }
-                done => return done,
-            }
-        }
-        self.create_once(name, priority, status).await
-    }
-
-    /// The Engine frees the name of a container a moment after its end.
-    async fn until_free(&self, name: &str) -> Result<(), SandboxError> {
-        let end = Instant::now() + NAME_CONFLICT_TIMEOUT;
-        while self.engine.inspect(name).await?.is_some() && Instant::now() < end {
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
-        Ok(())
-    }
-
-    async fn create_once(
-        &self,
-        name: &str,
-        priority: Priority,
-        status: &watch::Sender<Status>,
-    ) -> Result<Running, SandboxError> {
-        let mut spec = self.spec(status).await?;
-        if let Workspace::Volume(volume) = &spec.workspace {
-            self.check_disk(volume).await?;
-        }
-        let mut is_given = false;
-        loop {
-            let reservation = self.wait_for_capacity(priority, status).await?;
-            // Behind the wait, in which somebody may take it away.
-            self.ensure_workspace(&mut spec).await?;
-            match self.make(name, spec.clone(), reservation).await {
-                // Its server was killed between the making of the volume and this. On a volume
-                // that holds something this changes nothing, so once is enough.
-                Err(SandboxError::NotOwner) if !is_given => {
-                    self.give_to_user(&spec).await?;
-                    is_given = true;
-                    self.until_free(name).await?;
-                    continue;
-                }
-                made => {
-                    if let Some(running) = made? {
-                        return Ok(running);
-                    }
-                }
-            }
-            debug!("other servers were faster");
-        }
-    }
-
-    /// Finds the volume or makes it; then `spec` says whom its user's code runs as.
-    async fn ensure_workspace(&self, spec: &mut ContainerSpec) -> Result<(), SandboxError> {
-        let Workspace::Volume(volume) = &spec.workspace else {
-            return Ok(());
+        spec: &ContainerSpec,
+        reservation: CapacityReservation,
+    ) -> CreateResult {
+        let (caller, made) = oneshot::channel();
+        let task = CreateTask {
+            creator: self.clone(),
+            caller,
         };
-        match self.engine.find_volume(volume, &spec.labels).await? {
-            Some(found) if found.is_remade() => self.engine.remove_volume(volume).await?,
-            Some(found) => {
-                spec.run_as = found.run_as();
-                return Ok(());
-            }
-            None => {}
+        let run = task.run(name.to_owned(), spec.clone(), reservation);
+        self.context.tasks.spawn(run.in_current_span());
+        let creator = self.clone();
+        let mut guard = CreateGuard { creator, made };
+        let made = (&mut guard.made).await;
+        // Dropped with the runtime.
+        made.unwrap_or(Err(SandboxError::Ending))
+    }
+
+    /// Starts a container and opens a channel to its PID 1.
+    ///
+    /// # Errors
+    /// [`SandboxError::NotOwner`] where PID 1 does not begin on a workspace of another owner.
+    pub async fn begin(
+        &self,
+        id: &str,
+    ) -> Result<(Channel, watch::Receiver<Removal>), SandboxError> {
+        let removed = watch_removal(&self.engine, id);
+        self.engine.start(id).await?;
+        let channel = match connect_to(&self.engine, id).await {
+            // What ended may be the bridge alone: once more.
+            Err(error) if error.may_be_an_end() => connect_to(&self.engine, id).await,
+            connected => connected,
+        };
+        match channel {
+            Err(error) if error.may_be_an_end() => Err(match ended_at_start(removed).await {
+                Some(exit) if exit.code == exit::NOT_OWNER => SandboxError::NotOwner,
+                Some(exit) => SandboxError::EndedAtStart(exit),
+                None => error,
+            }),
+            channel => Ok((channel?, removed)),
         }
-        self.make_volume(spec, &[], None).await
+    }
+
+    async fn start(&self, id: &str) -> Result<Running, SandboxError> {
+        let (channel, removed) = self.begin(id).await?;
+        info!(container = id, user = %self.user, "container started");
+        self.engine.meter().started("created");
+        Ok(Running {
+            container: id.into(),
+            channel,
+            removal: removed,
+            workspace_is_new: false,
+        })
+    }
+
+    /// No caller took it.
+    async fn abandon(self, running: Running) {
+        if self.is_long_lived {
+            return;
+        }
+        let id = running.container.clone();
+        // The Engine is slow to end what is still connected.
+        drop(running);
+        self.remove(&id).await;
+    }
+
+    async fn remove(&self, id: &str) {
+        if let Err(error) = self.engine.remove(id).await {
+            let error = &error as &dyn std::error::Error;
+            warn!(container = id, error, "it is swept later, or ends itself");
+        }
+    }
+}
+
+/// How PID 1 ended, if that is known soon and if another in its place would end in the same way.
+async fn ended_at_start(mut removed: watch::Receiver<Removal>) -> Option<&'static exit::Meaning> {
+    let known = timeout(EXIT_TIMEOUT, removed.wait_for(Removal::is_known)).await;
+    let code = known.ok()?.ok()?.exit_code()?;
+    let meaning = exit::meaning_of(code)?;
+    meaning.at_start.then_some(meaning)
+}
+
+/// How long the Engine may take to tell how a container ended.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
+
+struct CreateTask {
+    creator: Creator,
+    /// Closed when the caller no longer waits.
+    caller: oneshot::Sender<CreateResult>,
+}
+
+impl CreateTask {
+    async fn run(mut self, name: String, spec: ContainerSpec, reservation: CapacityReservation) {
+        let made = self.make(&name, &spec, reservation).await;
+        if let Err(Ok(Some(running))) = self.caller.send(made) {
+            self.creator.abandon(running).await;
+        }
+    }
+
+    async fn make(
+        &mut self,
+        name: &str,
+        spec: &ContainerSpec,
+        reservation: CapacityReservation,
+    ) -> CreateResult {
+        let created = self.creator.engine.create(name, spec).await?;
+        for warning in &created.warnings {
+            warn!(warning, "the engine remarks");
+        }
+        let made = self.start_if_fits(&created.id, spec, reservation).await;
+        if !matches!(made, Ok(Some(_))) {
+            // It will never be used.
+            self.creator.remove(&created.id).await;
+            if made.is_err() {
+                self.creator.volumes.remove_remade(spec).await;
+            }
+        }
+        made
+    }
+
+    async fn start_if_fits(
+        &mut self,
+        id: &str,
+        spec: &ContainerSpec,
+        reservation: CapacityReservation,
+    ) -> CreateResult {
+        tokio::select! {
+            biased;
+            () = self.caller.closed() => return Err(SandboxError::Ending),
+            fits = self.creator.context.capacity.fits(id) => if !fits? {
+                return Ok(None);
+            }
+        }
+        drop(reservation);
+        let workspace_is_new = self.creator.volumes.verify_current(spec).await?;
+        tokio::select! {
+            running = self.creator.start(id) => running.map(|running| {
+                Some(Running { workspace_is_new, ..running })
+            }),
+            // The removal waits at the Engine for a start that is under way.
+            () = self.caller.closed(), if !self.creator.is_long_lived => Err(SandboxError::Ending),
+        }
+    }
+}
+
+/// Removes a container that was made at the moment when its caller stopped waiting.
+struct CreateGuard {
+    creator: Creator,
+    made: oneshot::Receiver<CreateResult>,
+}
+
+impl Drop for CreateGuard {
+    fn drop(&mut self) {
+        self.made.close();
+        let (Ok(Ok(Some(running))), Ok(runtime)) = (self.made.try_recv(), Handle::try_current())
+        else {
+            return;
+        };
+        let abandon = self.creator.clone().abandon(running);
+        self.creator.context.tasks.spawn_on(abandon, &runtime);
     }
 }

@@ -12,8 +12,8 @@ use crate::engine::{Engine, EngineError, State};
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl LiveSandbox {
-    /// Whether something may run in it of which nobody can tell: it does not answer, and is
-    /// not over. A limit of processes that is reached keeps all from being asked.
+    /// Whether a command may run in a container that does not answer: it has not ended. PID 1
+    /// cannot be asked when the limit of processes is reached.
     pub async fn may_work(&self, engine: &Engine) -> Result<bool, EngineError> {
         // It may have ended since the row was read.
         let found = engine.inspect(&self.row.id).await?;
@@ -23,8 +23,8 @@ impl LiveSandbox {
         }))
     }
 
-    /// Ends it: by its own PID 1 where that answers, so that a command that begins now is
-    /// not lost. `false`: it works, or without `force` may, and goes on.
+    /// Ends it, by its own PID 1 where that answers, so that a command that begins now is not
+    /// lost. `false`, without `force`: it is busy, or may be, and continues.
     ///
     /// # Errors
     /// The Engine's, and those of every call.
@@ -50,7 +50,7 @@ impl LiveSandbox {
         engine.remove(id).await?;
         match timeout(REMOVAL_TIMEOUT, removal).await {
             Ok(gone) => gone.map(|_| true).map_err(EngineError::into),
-            // The Engine says itself what it waits for, at the next call.
+            // The next call reports what the Engine waits for.
             Err(_) => Ok(true),
         }
     }

@@ -1,4 +1,4 @@
-//! Why a container is gone, and what its user is told of it.
+//! Why a container ended, and what its user is told about it.
 
 use casemate_protocol::exit;
 
@@ -13,7 +13,7 @@ pub enum Reason {
     Killed,
     /// PID 1 has a bug.
     Crashed,
-    /// It did not answer any more and was removed.
+    /// It no longer answered and was removed.
     Unresponsive,
     /// No server was connected to it for too long.
     Orphaned,
@@ -21,12 +21,12 @@ pub enum Reason {
     Stuck,
     /// Its programs held too much of the host's kernel memory.
     Uncharged,
-    /// It was removed, or ended in a way nobody saw.
+    /// It was removed, or it is unknown how it ended.
     Gone,
 }
 
 impl Reason {
-    /// What the exit code of PID 1 says; `None` where nobody saw it.
+    /// By the exit code of PID 1; `None` where it is unknown.
     pub fn from_exit_code(code: Option<i64>) -> Self {
         match code {
             Some(exit::IDLE) => Self::Idle,
@@ -47,7 +47,7 @@ impl Reason {
         }
     }
 
-    /// One word, for who counts them.
+    /// One word, for the metrics.
     pub fn word(self) -> &'static str {
         match self {
             Self::Idle => "idle",
@@ -71,12 +71,12 @@ impl Reason {
             }
             Self::Killed => "the sandbox was killed from outside or for memory",
             Self::Crashed => "the sandbox's PID 1 crashed",
-            Self::Unresponsive => "the sandbox did not answer any more and was removed",
+            Self::Unresponsive => "the sandbox no longer answered and was removed",
             Self::Orphaned => "the sandbox had ended itself after losing its server",
             Self::Stuck => "the sandbox was replaced because processes in it could not be ended",
             Self::Uncharged => {
-                "the sandbox was ended because its programs held more file locks (20,000) or \
-                 connections (30,000) than they may"
+                "the sandbox was stopped because its programs held more than 20,000 file locks or \
+                 30,000 connections"
             }
             Self::Gone => "the sandbox was removed from outside",
         }
@@ -89,9 +89,9 @@ pub const LOST: &str = "running processes and everything outside /workspace, suc
 /// What a replacement keeps.
 pub const KEPT: &str = "/workspace";
 
-/// What is lost, and what is kept, where the workspace was removed too.
+/// What a replacement loses and keeps when the workspace was removed too.
 pub const EMPTIED: (&str, &str) = (
-    "everything, all files in /workspace too: it was removed from outside",
+    "everything, including all files in /workspace, which was removed from outside",
     "nothing",
 );
 

@@ -1,11 +1,11 @@
-//! What keeps a sandbox from doing a call.
+//! Why a sandbox could not do a call.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_protocol::{Failure, FailureExt as _, exit};
 
-use super::bind::BindError;
+use super::bind_error::BindError;
 use crate::channel::{CallError, ChannelError};
 use crate::engine::EngineError;
 
@@ -28,7 +28,7 @@ pub enum SandboxError {
     /// The Engine failed or refused.
     #[error("the engine failed")]
     Engine(#[source] Arc<EngineError>),
-    /// The container runs and PID 1 cannot be talked to.
+    /// The container runs, but its PID 1 does not respond.
     #[error("the channel could not be opened")]
     Channel(#[source] Arc<ChannelError>),
     /// The container ended at its start, and would again.
@@ -39,16 +39,16 @@ pub enum SandboxError {
         .0.sentence
     )]
     EndedAtStart(&'static exit::Meaning),
-    /// PID 1 says what is wrong.
+    /// PID 1 reports what is wrong.
     #[error("PID 1 says {}: {}", .0.code().as_str_name(), .0.text())]
     Failed(Failure),
-    /// As many calls of this user wait as may.
+    /// The limit of waiting calls of this user is reached.
     #[error("{waiting} calls of this user wait already")]
     Busy {
         /// How many wait.
         waiting: usize,
     },
-    /// As many calls of all users wait as may.
+    /// The limit of waiting calls of all users is reached.
     #[error("{waiting} calls of all users wait already")]
     Crowded {
         /// How many wait.
@@ -57,7 +57,7 @@ pub enum SandboxError {
     /// The call's time is over and its turn had not come: others of its user ran.
     #[error("its turn did not come in {0:?}")]
     NoTurn(Duration),
-    /// There are as many sandboxes as may be, and none ended in time.
+    /// The limit of sandboxes is reached, and none ended in time.
     #[error("{most} sandboxes are in use, which is the most there may be")]
     Full {
         /// How many there may be.
@@ -161,7 +161,7 @@ impl SandboxError {
         matches!(**error, ChannelError::Unconfined { retired: true, .. })
     }
 
-    /// What a call to PID 1 failed with, where that is the last word.
+    /// The error of a call to PID 1 that is not repeated.
     pub fn from_call(error: CallError, after: Duration) -> Self {
         match error {
             CallError::Failed(failure) => Self::Failed(failure),
@@ -170,7 +170,7 @@ impl SandboxError {
     }
 }
 
-/// What ended a transfer in the middle.
+/// The error that ended a transfer in the middle.
 pub fn broken_off(error: CallError) -> SandboxError {
     match error {
         CallError::Failed(failure) => SandboxError::Failed(failure),

@@ -1,7 +1,6 @@
-//! Containers that were made and never started, because their server was killed in
-//! between, and such as an Engine that was killed has left.
+//! Containers that were created but never started because the server or the Engine was killed.
 //!
-//! They run nothing and hold no memory. What runs ends itself: see casemate-init.
+//! They run nothing and hold no memory. A container that runs ends itself: see casemate-init.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +10,7 @@ use crate::engine::{ContainerSummary, State, labels};
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Made by Casemate for a user, at least a minute ago, and not running. The clean-up
-/// removes such rows, and so does who needs their room.
+/// removes such rows, and so does a call that needs their capacity.
 pub fn is_abandoned(row: &ContainerSummary, now: SystemTime) -> bool {
     let whose = [labels::USER, labels::ISSUER];
     let now = now.duration_since(SystemTime::UNIX_EPOCH);

@@ -1,17 +1,17 @@
-//! Whose workspaces there are, by all volumes of an instance.
+//! Which users have a workspace, by the volumes of an instance.
 
 use std::collections::BTreeMap;
 
-use super::volumes;
+use super::generations;
 use crate::engine::{VolumeSummary, labels};
 use crate::identity::{Instance, SandboxName, User};
 
-/// Who vouches for the trials of `casemate doctor`, which are nobody's workspace. No credential
-/// can name it: a delegate's name has no `:`, and the issuer of a JWT is a URL.
+/// The issuer of the users that `casemate doctor` probes with; their volumes are no workspaces. No
+/// credential can name it: a delegate's name has no `:`, and the issuer of a JWT is a URL.
 pub const DOCTOR_ISSUER: &str = "casemate:doctor";
 
-/// The workspace of each user who has one, sorted by user. What a restore has left, or is
-/// making, is none; nor is what has our labels and another's name.
+/// The workspace of each user who has one, sorted by user. Leftovers of a restore do not count,
+/// nor does a volume with our labels and a foreign name.
 pub fn workspaces<'a>(
     instance: &Instance,
     volumes: &'a [VolumeSummary],
@@ -31,14 +31,14 @@ pub fn workspaces<'a>(
     }
     let workspace = |(user, own): (User, Vec<VolumeSummary>)| {
         let name = SandboxName::new(instance, &user);
-        let current = volumes::sort(name.as_str(), &own).current;
+        let current = generations::sort(name.as_str(), &own).current;
         let found = volumes.iter().find(|volume| volume.name == current)?;
         Some((user, found))
     };
     of.into_iter().filter_map(workspace).collect()
 }
 
-/// Whose a container or a volume is, by its labels; `None`: not one of ours.
+/// The owner of a container or a volume, by its labels; `None`: not one of ours.
 pub fn owner(labels: &BTreeMap<String, String>) -> Option<User> {
     Some(User {
         issuer: labels.get(labels::ISSUER)?.parse().ok()?,

@@ -1,151 +1,242 @@
 //! From nothing to a container whose PID 1 answers: found and adopted, or made.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
-use super::adopt::{Adoption, Builder, decide};
+use super::adopt::adopt;
+use super::bind;
 use super::capacity::Priority;
-use super::connect::connect_to;
 use super::context::ServerContext;
+use super::create::Creator;
 use super::end_reason::Reason;
 use super::error::SandboxError;
+use super::running::Running;
+use super::spec::Spec;
 use super::status::{Notice, Status};
 use super::timeouts::{NAME_CONFLICT_TIMEOUT, POLL_INTERVAL, UNRESPONSIVE_TIMEOUT};
-use crate::channel::{Channel, ChannelError};
-use crate::config::SandboxSettings;
-use crate::engine::{Container, Engine, EngineError, State};
-use crate::identity::{SandboxName, User};
+use super::volumes::Volumes;
+use crate::engine::{Container, ContainerSpec, Engine, EngineError, RunAs, State, Workspace};
+use crate::identity::User;
 
-/// From a wait for a removal that broke to the next: an Engine that starts again
-/// takes a second.
-const WAIT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
-
-/// A container that runs, as the owner knows it.
-#[derive(Debug)]
-pub struct Running {
-    /// Its id.
-    pub container: Arc<str>,
-    /// To its PID 1.
-    pub channel: Channel,
-    /// Becomes known when it is gone; `None` inside: nobody saw how.
-    pub removed: watch::Receiver<Option<Option<i64>>>,
-    /// Its workspace was made with it, and is empty.
-    pub workspace_is_new: bool,
-}
+/// How often a container is made again that ended before it was connected to.
+const ATTEMPT_LIMIT: usize = 3;
 
 /// Makes and finds the container of one user.
 #[derive(Debug, Clone)]
 pub struct Provisioner {
     pub context: Arc<ServerContext>,
-    pub engine: Engine,
-    pub user: User,
-    /// The user's own.
-    pub settings: Arc<SandboxSettings>,
-    pub name: SandboxName,
+    pub spec: Spec,
+    pub volumes: Volumes,
+    pub creator: Creator,
+}
+
+/// How long a container that was found may stay as it is, and what its removal means for the
+/// user.
+struct Search {
+    /// Until then its name may be in use.
+    name_conflict: Instant,
+    /// Until then PID 1 may give no answer.
+    unresponsive: Instant,
+    notice: Option<Notice>,
+}
+
+impl Search {
+    fn new() -> Self {
+        Self {
+            name_conflict: Instant::now() + NAME_CONFLICT_TIMEOUT,
+            unresponsive: Instant::now() + UNRESPONSIVE_TIMEOUT,
+            notice: None,
+        }
+    }
+
+    /// The container may be on its way out from now on.
+    fn restart(&mut self) {
+        self.name_conflict = Instant::now() + NAME_CONFLICT_TIMEOUT;
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() > self.name_conflict
+    }
 }
 
 impl Provisioner {
     /// Of `user`. Does not reach for the Engine.
     pub fn new(context: &Arc<ServerContext>, user: &User) -> Self {
+        let spec = Spec::new(context, user);
+        let volumes = Volumes::new(context, &spec);
         Self {
+            creator: Creator::new(context, &spec, &volumes),
             context: context.clone(),
-            engine: context.engine.clone(),
-            user: user.clone(),
-            settings: context.config.for_user(user),
-            name: SandboxName::new(&context.config.instance, user),
+            spec,
+            volumes,
         }
     }
 
-    /// Finds the user's container of this name or makes it, and opens a channel to it.
+    pub fn engine(&self) -> &Engine {
+        &self.context.engine
+    }
+
+    /// Finds the user's container of this name or makes it, and opens a channel to it. One that
+    /// is used once is always made.
     pub async fn bring_up(
         &self,
         name: &str,
         priority: Priority,
         status: &watch::Sender<Status>,
     ) -> Result<(Running, Option<Notice>), SandboxError> {
-        if !self.is_long_lived() {
+        if !self.spec.is_long_lived() {
             status.send_replace(Status::Creating);
-            let running = self.create(name, priority, status).await?;
-            return Ok((running, None));
+            return Ok((self.create(name, priority, status).await?, None));
         }
-        let mut notice = None;
-        let mut patience = Instant::now() + NAME_CONFLICT_TIMEOUT;
-        let mut unresponsive = Instant::now() + UNRESPONSIVE_TIMEOUT;
+        let mut search = Search::new();
         loop {
             status.send_replace(Status::Creating);
-            let Some(found) = self.engine.inspect(name).await? else {
-                match self.create(name, priority, status).await {
-                    Ok(running) => return Ok((running, notice)),
+            match self.engine().inspect(name).await? {
+                Some(found) => {
+                    if let Some((running, notice)) = self.take(&found, status, &mut search).await? {
+                        return Ok((running, search.notice.or(notice)));
+                    }
+                }
+                None => match self.create(name, priority, status).await {
+                    Ok(running) => return Ok((running, search.notice)),
                     // Another server was faster, or the name is not free yet.
                     Err(SandboxError::Engine(error))
-                        if is_conflict(&error) && Instant::now() < patience =>
-                    {
-                        tokio::time::sleep(POLL_INTERVAL).await;
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                }
-            };
-            self.ours(&found)?;
-            match found.state {
-                State::Running => match self.adopt(&found, status).await {
-                    Ok(Some((running, adopted))) => return Ok((running, notice.or(adopted))),
-                    Ok(None) => {
-                        notice = Some(Notice::Restarted(Reason::Retired));
-                        patience = Instant::now() + NAME_CONFLICT_TIMEOUT;
-                    }
-                    // It may have ended between the look and the exec.
-                    Err(error) if error.may_be_an_end() => {
-                        debug!(error = &error as &dyn std::error::Error, "looking again");
-                        if Instant::now() > unresponsive {
-                            warn!(container = found.id, "PID 1 does not answer: removing");
-                            self.rename_stuck(&found.id).await?;
-                            notice = Some(Notice::Restarted(Reason::Unresponsive));
-                            unresponsive = Instant::now() + UNRESPONSIVE_TIMEOUT;
-                        }
-                        patience = Instant::now() + NAME_CONFLICT_TIMEOUT;
-                    }
+                        if is_conflict(&error) && !search.is_over() => {}
                     Err(error) => return Err(error),
                 },
-                State::Created if Instant::now() > patience => {
-                    debug!(
-                        container = found.id,
-                        "removing a container that was never started"
-                    );
-                    self.engine.remove(&found.id).await?;
-                    patience = Instant::now() + NAME_CONFLICT_TIMEOUT;
-                }
-                State::Paused => {
-                    let message = "the user's container is paused".to_owned();
-                    return Err(EngineError::Exec { message }.into());
-                }
-                _ if Instant::now() > patience => {
-                    warn!(container = found.id, state = ?found.state, "removing a dead container");
-                    self.engine.remove(&found.id).await?;
-                    patience = Instant::now() + NAME_CONFLICT_TIMEOUT;
-                }
-                _ => {}
             }
-            tokio::time::sleep(POLL_INTERVAL).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Opens a channel to a container that runs.
-    pub async fn connect(&self, container: &str) -> Result<Channel, SandboxError> {
-        connect_to(&self.engine, container).await
+    /// Makes the container and what it needs, and opens a channel to it. What a failure leaves
+    /// is removed. A container that another server asks to end before it is connected to, for
+    /// capacity or for other settings, is made again.
+    async fn create(
+        &self,
+        name: &str,
+        priority: Priority,
+        status: &watch::Sender<Status>,
+    ) -> Result<Running, SandboxError> {
+        for _ in 0..ATTEMPT_LIMIT {
+            match self.create_once(name, priority, status).await {
+                Err(error) if error.may_be_an_end() => {
+                    debug!(error = &error as &dyn std::error::Error, "making it again");
+                    self.until_free(name).await?;
+                }
+                done => return done,
+            }
+        }
+        self.create_once(name, priority, status).await
     }
 
-    /// Frees the name of a container that does not end, and has it removed whenever
-    /// the kernel lets go of it.
+    async fn create_once(
+        &self,
+        name: &str,
+        priority: Priority,
+        status: &watch::Sender<Status>,
+    ) -> Result<Running, SandboxError> {
+        let mut spec = self.container_spec(status).await?;
+        if let Workspace::Volume(volume) = &spec.workspace {
+            self.volumes.check_disk(volume).await?;
+        }
+        let mut is_given = false;
+        loop {
+            let reservation = self.context.capacity.wait(priority, status).await?;
+            // After the wait: during it the volume may be removed.
+            self.volumes.ensure(&mut spec).await?;
+            match self.creator.create(name, &spec, reservation).await {
+                Ok(Some(running)) => return Ok(running),
+                Ok(None) => debug!("other servers were faster"),
+                // The server that made the volume was killed before it set the owner. On a
+                // volume with content this changes nothing, so once is enough.
+                Err(SandboxError::NotOwner) if !is_given => {
+                    self.volumes.give_to_user(&spec).await?;
+                    is_given = true;
+                    self.until_free(name).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The Engine frees the name of a container a moment after its end.
+    async fn until_free(&self, name: &str) -> Result<(), SandboxError> {
+        let end = Instant::now() + NAME_CONFLICT_TIMEOUT;
+        while self.engine().inspect(name).await?.is_some() && Instant::now() < end {
+            sleep(POLL_INTERVAL).await;
+        }
+        Ok(())
+    }
+
+    /// Adopts what was found. `None`: it is gone, or may be in a moment.
+    async fn take(
+        &self,
+        found: &Container,
+        status: &watch::Sender<Status>,
+        search: &mut Search,
+    ) -> Result<Option<(Running, Option<Notice>)>, SandboxError> {
+        self.verify_owner(found)?;
+        match found.state {
+            State::Running => return self.take_running(found, status, search).await,
+            State::Paused => {
+                let message = "the user's container is paused".to_owned();
+                return Err(EngineError::Exec { message }.into());
+            }
+            _ if !search.is_over() => return Ok(None),
+            State::Created => debug!(
+                container = found.id,
+                "removing a container that was never started"
+            ),
+            state => warn!(container = found.id, ?state, "removing a dead container"),
+        }
+        self.engine().remove(&found.id).await?;
+        search.restart();
+        Ok(None)
+    }
+
+    async fn take_running(
+        &self,
+        found: &Container,
+        status: &watch::Sender<Status>,
+        search: &mut Search,
+    ) -> Result<Option<(Running, Option<Notice>)>, SandboxError> {
+        let adopted = async {
+            let spec = self.container_spec(status).await?;
+            adopt(self.engine(), found, &spec).await
+        };
+        match adopted.await {
+            Ok(None) => search.notice = Some(Notice::Restarted(Reason::Retired)),
+            // It may have ended between the look and the exec.
+            Err(error) if error.may_be_an_end() => {
+                debug!(error = &error as &dyn std::error::Error, "looking again");
+                if Instant::now() > search.unresponsive {
+                    warn!(container = found.id, "PID 1 does not answer: removing");
+                    self.rename_stuck(&found.id).await?;
+                    search.notice = Some(Notice::Restarted(Reason::Unresponsive));
+                    search.unresponsive = Instant::now() + UNRESPONSIVE_TIMEOUT;
+                }
+            }
+            Ok(Some(adopted)) => {
+                info!(container = found.id, user = %self.spec.user, "container adopted");
+                return Ok(Some(adopted));
+            }
+            Err(error) => return Err(error),
+        }
+        search.restart();
+        Ok(None)
+    }
+
+    /// Frees the name of a container that does not end, and has it removed as soon as the kernel
+    /// lets go of it.
     pub async fn rename_stuck(&self, id: &str) -> Result<(), SandboxError> {
         let short: String = id.chars().take(12).collect();
-        let aside = format!("{}-aside-{short}", self.name.as_str());
-        self.engine.rename(id, &aside).await?;
-        let (engine, id) = (self.engine.clone(), id.to_owned());
+        let aside = format!("{}-aside-{short}", self.spec.name.as_str());
+        self.engine().rename(id, &aside).await?;
+        let (engine, id) = (self.engine().clone(), id.to_owned());
         tokio::spawn(async move {
             if let Err(error) = engine.remove(&id).await {
                 let error = &error as &dyn std::error::Error;
@@ -155,11 +246,11 @@ impl Provisioner {
         Ok(())
     }
 
-    fn ours(&self, found: &Container) -> Result<(), SandboxError> {
-        if self.labels().is_same_owner(&found.labels) {
+    fn verify_owner(&self, found: &Container) -> Result<(), SandboxError> {
+        if self.spec.labels().is_same_owner(&found.labels) {
             return Ok(());
         }
-        let name = self.name.as_str().to_owned();
+        let name = self.spec.name.as_str().to_owned();
         Err(EngineError::Foreign {
             kind: "container",
             name,
@@ -167,84 +258,24 @@ impl Provisioner {
         .into())
     }
 
-    /// Uses a container that runs already, or asks it to make room (`None`).
-    async fn adopt(
+    /// The specification of the next container, on the workspace as it is now.
+    pub async fn container_spec(
         &self,
-        found: &Container,
         status: &watch::Sender<Status>,
-    ) -> Result<Option<(Running, Option<Notice>)>, SandboxError> {
-        let spec = self.spec(status).await?;
-        let differences = self.engine.differences(&spec, found);
-        let mine = Builder::of(&spec.labels());
-        let decision = decide(&differences, mine, Builder::of(&found.labels));
-        let removed = self.watch_removal(&found.id);
-        let channel = match self.connect(&found.id).await {
-            Err(error) if error.has_retired() => {
-                let error = &error as &dyn std::error::Error;
-                warn!(
-                    container = found.id,
-                    error, "asked to make room for a confined one"
-                );
-                return Ok(None);
-            }
-            connected => connected?,
-        };
-        if decision != Adoption::Use {
-            let retired = channel.retire(Duration::ZERO).await;
-            let retired = retired.map_err(|error| ChannelError::Retire(Box::new(error)))?;
-            if retired {
-                info!(
-                    container = found.id,
-                    "container asked to make room for newer settings"
-                );
-                return Ok(None);
-            }
-        }
-        let notice = match decision {
-            Adoption::Never => {
-                let fields: Vec<_> = differences.iter().map(|d| d.field.as_str()).collect();
-                return Err(SandboxError::Weaker {
-                    fields: fields.join(", "),
-                });
-            }
-            Adoption::Replace => Some(Notice::OtherSettings),
-            Adoption::Use => None,
-        };
-        info!(container = found.id, user = %self.user, "container adopted");
-        self.engine.meter().started("adopted");
-        let container = found.id.as_str().into();
-        Ok(Some((
-            Running {
-                container,
-                channel,
-                removed,
-                workspace_is_new: false,
-            },
-            notice,
-        )))
+    ) -> Result<ContainerSpec, SandboxError> {
+        let (workspace, run_as) = self.workspace().await?;
+        self.spec.container(workspace, run_as, status).await
     }
 
-    /// The one wait that knows how the container ends. It breaks when the Engine goes,
-    /// and is then asked again: the container may have outlived the Engine. It is asked beside what
-    /// comes next, also beside the start; a container that starts, ends and is removed before the
-    /// Engine has the question ends as if nobody had seen how.
-    pub fn watch_removal(&self, id: &str) -> watch::Receiver<Option<Option<i64>>> {
-        let (sender, receiver) = watch::channel(None);
-        let (engine, id) = (self.engine.clone(), id.to_owned());
-        tokio::spawn(async move {
-            loop {
-                let removed = tokio::select! {
-                    removed = engine.wait_removed(&id) => removed,
-                    () = sender.closed() => return,
-                };
-                if let Ok(removed) = removed {
-                    sender.send_replace(Some(removed.exit_code));
-                    return;
-                }
-                tokio::time::sleep(WAIT_RETRY_INTERVAL).await;
-            }
-        });
-        receiver
+    /// The workspace as it is now, and the user of its files: a restore may change both.
+    pub async fn workspace(&self) -> Result<(Workspace, RunAs), SandboxError> {
+        let Some(target) = self.spec.bind_target() else {
+            let volumes = self.volumes.list().await?;
+            let run_as = volumes.run_as();
+            return Ok((Workspace::Volume(volumes.current), run_as));
+        };
+        let bound = bind::on_engine(self.engine(), target).await?;
+        Ok((Workspace::Bind(bound.path), bound.run_as))
     }
 }
 

@@ -11,20 +11,20 @@ use tokio::time::{Instant, sleep_until};
 use super::error::SandboxError;
 use crate::config::limits::{CALLS_WAITING, CALLS_WAITING_PER_USER};
 
-/// What calls wait for: their turn among the user's own, or a container of the
-/// user's. First come, first served. Cheap to clone.
+/// A queue of calls: for their turn among the user's own, or for a container of the user's.
+/// First come, first served. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Admission(Arc<WaitQueue>);
 
 #[derive(Debug)]
 struct WaitQueue {
     running: Arc<Semaphore>,
-    /// Those who wait, by when they came.
+    /// The tickets of calls that wait, in the order of arrival.
     waiting: Mutex<BTreeSet<u64>>,
     tickets: AtomicU64,
-    /// Somebody left the line.
+    /// A call left the queue.
     moved: Notify,
-    /// Those who wait in any line of this server.
+    /// Calls that wait in any queue of this server.
     in_all: Arc<AtomicUsize>,
 }
 
@@ -192,7 +192,7 @@ mod tests {
             }));
             until_waiting(&admission, call + 1).await;
         }
-        // One in the middle gives up: who is behind it moves up.
+        // One in the middle gives up: those after it move up.
         calls.remove(1).abort();
         until_two_wait(&admission).await;
         drop(running);
@@ -213,7 +213,7 @@ mod tests {
         while admission.0.waiting().len() > 2 {
             tokio::task::yield_now().await;
         }
-        // And the one behind has looked.
+        // And the next one has looked.
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }

@@ -1,20 +1,21 @@
 //! What a user's container is to be: its name, its workspace, its specification.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::info;
 
-use super::bind::{self, ProtectedPaths};
-use super::disk::disk_free;
+use super::bind;
+use super::context::ServerContext;
 use super::error::SandboxError;
-use super::provisioner::Provisioner;
 use super::status::Status;
-use crate::config::{Bind, Mode};
+use crate::config::{Bind, Mode, SandboxSettings};
 use crate::engine::{
-    Capabilities, ContainerSpec, Engine, EngineError, ImageState, Labels, Limits, PreparedImage,
-    Quota, RunAs, UidRange, VolumeDriver, Workspace,
+    ContainerSpec, Engine, EngineError, ImageState, Labels, Limits, PreparedImage, Quota, RunAs,
+    UidRange, VolumeDriver, Workspace,
 };
+use crate::identity::{SandboxName, User};
 
 /// Largest file in a workspace without a quota, 2 GiB.
 const FILE_SIZE: u64 = 2 << 30;
@@ -28,7 +29,7 @@ const NANO_CPUS: u64 = 1_000_000_000;
 /// casemate-init, as it is put into every image.
 pub const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/casemate-init"));
 
-/// How far `image` is on its way to this server's sandboxes. Takes no step of it.
+/// How far `image` is prepared for this server's sandboxes. Does not prepare it.
 ///
 /// # Errors
 /// The Engine's.
@@ -40,22 +41,40 @@ pub async fn image_state(
     engine.image_state(image, INIT, uids).await
 }
 
-impl Provisioner {
+/// What the containers of one user are to be.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    context: Arc<ServerContext>,
+    pub user: User,
+    pub settings: Arc<SandboxSettings>,
+    pub name: SandboxName,
+}
+
+impl Spec {
+    pub fn new(context: &Arc<ServerContext>, user: &User) -> Self {
+        Self {
+            context: context.clone(),
+            user: user.clone(),
+            settings: context.config.for_user(user),
+            name: SandboxName::new(&context.config.instance, user),
+        }
+    }
+
     /// Whether the container is for more than one command, and for other servers too.
     pub fn is_long_lived(&self) -> bool {
         self.settings.mode != Mode::Ephemeral
     }
 
-    /// Of the container for all calls. Another directory is another sandbox: a server
-    /// that is started in it must not find the container of the first.
+    /// The name of the container for all calls. In bind mode each directory has its own sandbox: a
+    /// server for one directory must not find the container of another.
     pub fn lasting_name(&self) -> String {
-        match self.bound() {
+        match self.bind_target() {
             None => self.name.as_str().to_owned(),
-            Some(place) => format!("{}-bind-{}", self.name.as_str(), place.short_hash()),
+            Some(target) => format!("{}-bind-{}", self.name.as_str(), target.short_hash()),
         }
     }
 
-    /// Of the next container: one that is used once has a name that nobody else knows.
+    /// The name of the next container. One that is used once has a random name.
     pub fn next_name(&self) -> String {
         if self.is_long_lived() {
             return self.lasting_name();
@@ -64,24 +83,15 @@ impl Provisioner {
         format!("{}-{}", self.name.as_str(), &random[..12])
     }
 
-    pub async fn spec(
-        &self,
-        status: &watch::Sender<Status>,
-    ) -> Result<ContainerSpec, SandboxError> {
-        let capabilities = self.engine.capabilities().await?;
-        let (workspace, run_as) = self.workspace(&capabilities).await?;
-        self.spec_on(workspace, run_as, status).await
-    }
-
-    /// As [`Self::spec`], with this workspace.
-    pub async fn spec_on(
+    /// The specification of a container on this workspace, with an image that is ready.
+    pub async fn container(
         &self,
         workspace: Workspace,
         run_as: RunAs,
         status: &watch::Sender<Status>,
     ) -> Result<ContainerSpec, SandboxError> {
         let settings = &self.settings;
-        let capabilities = self.engine.capabilities().await?;
+        let capabilities = self.context.engine.capabilities().await?;
         let quota = self.quota().await?;
         Ok(ContainerSpec {
             image: self.image(status).await?,
@@ -110,53 +120,22 @@ impl Provisioner {
         })
     }
 
-    /// As it is now: a restore may give the user another.
-    pub async fn workspace(
-        &self,
-        engine: &Capabilities,
-    ) -> Result<(Workspace, RunAs), SandboxError> {
-        let Some(place) = self.bound() else {
-            let volumes = self.volumes().await?;
-            let run_as = volumes.run_as();
-            return Ok((Workspace::Volume(volumes.current), run_as));
-        };
-        bind::check_engine(self.engine.address(), engine)?;
-        let bound = bind::directory(place, &ProtectedPaths::on_this_machine(&engine.root_dir))?;
-        Ok((Workspace::Bind(bound.path), bound.run_as))
-    }
-
-    /// What keeps the workspace from filling the Engine's disk. A directory of the host
-    /// is its owner's own business.
-    pub async fn quota(&self) -> Result<Quota, SandboxError> {
+    /// What keeps the workspace from filling the Engine's disk. A directory of the host has no
+    /// limit.
+    async fn quota(&self) -> Result<Quota, SandboxError> {
         if self.settings.mode == Mode::Bind {
             return Ok(Quota::None);
         }
-        Ok(self.engine.quota().await?)
-    }
-
-    /// Room for a user who has no workspace yet, where this machine can see the
-    /// Engine's disk.
-    pub async fn check_disk(&self, volume: &str) -> Result<(), SandboxError> {
-        let floor = self.context.config.min_free_disk.0;
-        if floor == 0 {
-            return Ok(());
-        }
-        let Some(free) = disk_free(&self.engine).await? else {
-            return Ok(());
-        };
-        if free >= floor || self.engine.has_volume(volume).await? {
-            return Ok(());
-        }
-        Err(SandboxError::DiskFull { free, floor })
+        Ok(self.context.engine.quota().await?)
     }
 
     /// Whether the workspace is a directory of the host.
     pub fn is_bound(&self) -> bool {
-        self.bound().is_some()
+        self.bind_target().is_some()
     }
 
     /// The directory that is the workspace; `None`: a volume is.
-    fn bound(&self) -> Option<bind::BindTarget<'_>> {
+    pub fn bind_target(&self) -> Option<bind::BindTarget<'_>> {
         let bind = self.context.config.bind.as_ref();
         let bind = bind.filter(|_| self.settings.mode == Mode::Bind)?;
         Some(match bind {
@@ -182,9 +161,8 @@ impl Provisioner {
         args
     }
 
-    /// Of PID 1 in a container that no other server uses, and that waits for its server at
-    /// most so long.
-    pub fn errand_args(&self, idle: Duration) -> Vec<String> {
+    /// The arguments of PID 1 in a helper container, which waits `idle` for its server at most.
+    pub fn helper_args(&self, idle: Duration) -> Vec<String> {
         vec![
             format!("--idle-timeout-ms={}", idle.as_millis()),
             "--background-ttl-ms=0".to_owned(),
@@ -199,7 +177,10 @@ impl Provisioner {
         let image = self.settings.image.as_str();
         let progress = |step: &str| info!(image, step, "preparing the image");
         let uids = self.context.uids().await?;
-        let prepared = self.engine.prepared_image(image, INIT, uids, progress);
+        let prepared = self
+            .context
+            .engine
+            .prepared_image(image, INIT, uids, progress);
         let prepared = prepared.await?;
         status.send_replace(before);
         Ok(prepared)

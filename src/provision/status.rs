@@ -7,11 +7,11 @@ use super::end_reason::Reason;
 pub enum Status {
     /// There is no container, as far as this server knows.
     Absent,
-    /// There are as many sandboxes as may be.
+    /// The limit of sandboxes is reached.
     Queued {
         /// Users who wait longer.
         ahead: usize,
-        /// How many there may be.
+        /// The limit.
         most: u32,
     },
     /// The image is being made ready.
@@ -22,7 +22,7 @@ pub enum Status {
     Running,
 }
 
-/// What a user is told about the sandbox beside the result.
+/// What a user is told about the sandbox, next to the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
     /// The container is a new one.

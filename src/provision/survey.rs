@@ -1,5 +1,5 @@
-//! What runs in the instance, over all its servers: the Engine's rows, and what each
-//! PID 1 says of itself.
+//! The containers of the instance, over all its servers: the Engine's rows, and what each PID 1
+//! reports.
 
 use std::time::Duration;
 
@@ -21,11 +21,11 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// One container of the instance.
 #[derive(Debug, Clone)]
 pub struct LiveSandbox {
-    /// What the Engine says.
+    /// The Engine's row.
     pub row: ContainerSummary,
     /// To its PID 1; `None` when it does not run or does not answer.
     pub channel: Option<Channel>,
-    /// What PID 1 says.
+    /// The report of PID 1.
     pub stats: Option<StatsReply>,
 }
 
@@ -59,7 +59,7 @@ pub async fn connect(engine: &Engine, rows: Vec<ContainerSummary>) -> Vec<LiveSa
         .await
 }
 
-/// Asks those that a channel leads to already.
+/// Asks those that have a channel already.
 pub async fn probe(channels: Vec<(ContainerSummary, Channel)>) -> Vec<LiveSandbox> {
     let each = channels
         .into_iter()
@@ -70,7 +70,7 @@ pub async fn probe(channels: Vec<(ContainerSummary, Channel)>) -> Vec<LiveSandbo
         .await
 }
 
-/// Asks those that there is a channel to, and leaves the others unasked.
+/// Asks those that have a channel; the others are returned without their stats.
 pub async fn look(
     rows: Vec<ContainerSummary>,
     channel: impl Fn(&ContainerSummary) -> Option<Channel>,

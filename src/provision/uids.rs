@@ -1,10 +1,10 @@
-//! A uid for each user: the kernel counts much by uid over all containers (inotify, epoll, pipes,
-//! signals, descriptors in flight), and one user's code at such a limit would be in the way of all.
+//! A uid for each user: the kernel counts many resources by uid over all containers (inotify, epoll,
+//! pipes, signals, descriptors in flight), and one user's code at such a limit would block all.
 //!
-//! A user's uid is a label of the user's volume ([`labels::UID`]), and for its volumes to come: the
-//! lowest number that no volume of the *Engine* has, whatever instance it is of, for they share one
-//! kernel. Two servers may look for one at the same moment, and a label cannot be changed, so a
-//! number is claimed before a volume says it:
+//! A user's uid is a label of the user's volume ([`labels::UID`]). A new user gets the lowest number
+//! that no volume of the *Engine* has, in any instance, because all share one kernel. Two servers
+//! may look for a number at the same moment, and a label cannot be changed, so a server claims the
+//! number before it makes a volume with it:
 //!
 //! ```text
 //!  list ─► lowest free n ─► make the volume casemate-uid-n ─► list again ─► make the user's volume
@@ -12,10 +12,11 @@
 //!              └──────────────────────────────────┴────────────────┘            └► claim goes
 //! ```
 //!
-//! The Engine makes a volume of one name once, so one claim of n is there at a time. Who has it and
-//! then sees no volume with n is alone: a volume that gets n later needs the claim. One that a
-//! killed server has left keeps its number for [`STALE_CLAIM_TIMEOUT`], and then whoever looks takes it away. A
-//! server that was stopped for so long finds its claim gone, and makes its new volume again.
+//! The Engine makes a volume of one name once, so only one claim of n exists at a time. A server
+//! that has the claim and then sees no volume with n is alone: a volume that gets n later needs the
+//! claim. The claim of a killed server keeps its number for [`STALE_CLAIM_TIMEOUT`]; then the next
+//! server that looks removes it. A server that was suspended for that long finds its claim gone,
+//! and makes its new volume again.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,13 +26,9 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, debug, info};
 
-use super::context::ServerContext;
 use super::error::SandboxError;
-use super::provisioner::Provisioner;
 use crate::config::Uids;
-use crate::engine::{
-    Capabilities, ContainerSpec, Engine, EngineError, UidRange, VolumeSummary, Workspace, labels,
-};
+use crate::engine::{Capabilities, Engine, EngineError, UidRange, VolumeSummary, labels};
 
 /// What names of claims begin with. No sandbox's volume is named so: its name ends in a hash.
 const CLAIM_PREFIX: &str = "casemate-uid-";
@@ -45,7 +42,7 @@ pub fn uid_range(settings: &Uids, engine: &Capabilities) -> UidRange {
     UidRange::new(settings.first(mapped), settings.count)
 }
 
-/// Numbers that this server is about to use: its own users do not try the same one.
+/// Numbers that this server is about to use, so that its own users do not try the same one.
 #[derive(Debug, Clone, Default)]
 pub struct UidsInUse(Arc<Mutex<BTreeSet<u32>>>);
 
@@ -88,7 +85,7 @@ impl ClaimVolume {
         format!("{CLAIM_PREFIX}{}", self.uid)
     }
 
-    /// Makes it. `false`: the number is another's.
+    /// Makes it. `false`: another server has the number.
     async fn make(&self) -> Result<bool, EngineError> {
         let uid = self.uid.to_string();
         let labels = [(labels::UID, uid.as_str()), (labels::CLAIM, &self.token)];
@@ -98,7 +95,7 @@ impl ClaimVolume {
         }
     }
 
-    /// Whether nobody took it away, as one of a server that was killed.
+    /// Whether it still exists: another server may have removed it as stale.
     async fn holds(&self) -> Result<bool, EngineError> {
         let found = self.engine.inspect_volume(&self.name()).await?;
         let own = |row: VolumeSummary| row.labels.get(labels::CLAIM) == Some(&self.token);
@@ -117,16 +114,27 @@ impl ClaimVolume {
     }
 }
 
-/// A uid that nobody else gets as long as this is there. Released in the background when it is
+/// A uid that no other volume gets while this exists. Released in the background when it is
 /// dropped.
 #[derive(Debug)]
-struct UidClaim {
+pub struct UidClaim {
     volume: ClaimVolume,
-    /// The Engine may still be making a volume with the uid, also for a caller that is gone: the
-    /// claim stays until it is stale.
-    is_asked_for: bool,
+    /// The Engine may still be making a volume with the uid, even for a caller that is gone: then
+    /// the claim stays until it is stale.
+    pub is_asked_for: bool,
     _reserved: UidReservation,
     tasks: TaskTracker,
+}
+
+impl UidClaim {
+    pub fn uid(&self) -> u32 {
+        self.volume.uid
+    }
+
+    /// Whether no other server took it away as a stale one.
+    pub async fn holds(&self) -> Result<bool, EngineError> {
+        self.volume.holds().await
+    }
 }
 
 impl Drop for UidClaim {
@@ -141,83 +149,21 @@ impl Drop for UidClaim {
     }
 }
 
-impl ServerContext {
-    /// The uids that users have here.
-    pub async fn uids(&self) -> Result<UidRange, EngineError> {
-        let capabilities = self.engine.capabilities().await?;
-        Ok(uid_range(&self.config.uids, &capabilities))
-    }
+/// Claims uids for volumes that are about to be made.
+#[derive(Debug, Clone)]
+pub struct UidClaims {
+    pub engine: Engine,
+    pub in_use: UidsInUse,
+    /// The releases of claims, for which the end of the server waits.
+    pub tasks: TaskTracker,
 }
 
-impl Provisioner {
-    /// Makes the volume of `spec`, with `more` labels, and gives it to its user; then `spec` says
-    /// who that is. It has the uid `own`, or one that nobody has; where users have none, it says
-    /// none. Another server of the same user may be faster, and then it is as that one made it.
+impl UidClaims {
+    /// One of `uids` for a volume that is about to be made; `None` where all users share one.
     ///
     /// # Errors
     /// [`SandboxError::NoUid`], and the Engine's.
-    pub async fn make_volume(
-        &self,
-        spec: &mut ContainerSpec,
-        more: &[(&str, String)],
-        own: Option<u32>,
-    ) -> Result<(), SandboxError> {
-        let Workspace::Volume(volume) = spec.workspace.clone() else {
-            return Ok(());
-        };
-        loop {
-            let mut claim = match own {
-                Some(_) => None,
-                None => self.claim_uid().await?,
-            };
-            let uid = own.or(claim.as_ref().map(|claim| claim.volume.uid));
-            let label = uid.map(|uid| (labels::UID, uid.to_string()));
-            let made_for = [(labels::MADE_FOR, spec.made_for.clone())];
-            let all: Vec<_> = more.iter().cloned().chain(made_for).chain(label).collect();
-            if let Some(claim) = &mut claim {
-                claim.is_asked_for = true;
-            }
-            let driver = &spec.volume_driver;
-            let made = self
-                .engine
-                .ensure_volume(&volume, &spec.labels, &all, driver);
-            let made = made.await?;
-            spec.run_as = made.run_as();
-            if let Some(claim) = &mut claim {
-                let still_holds = claim.volume.holds().await?;
-                claim.is_asked_for = false;
-                // Another server may have made it meanwhile, and then it is that server's.
-                let is_ours = made.labels.get(labels::MADE_FOR) == Some(&spec.made_for);
-                if is_ours && !still_holds {
-                    // It is empty, and somebody else may have its number.
-                    self.engine.remove_volume(&volume).await?;
-                    continue;
-                }
-            }
-            return self.give_to_user(spec).await;
-        }
-    }
-
-    /// The uid of the user's workspace, where its next volume is to have the same; `None` where it
-    /// has none of its own, or one that the settings do not name any more.
-    pub async fn uid_to_keep(&self) -> Result<Option<u32>, SandboxError> {
-        let (uids, volumes) = (self.context.uids().await?, self.volumes().await?);
-        Ok(volumes.uid.filter(|uid| uids.contains(*uid)))
-    }
-
-    /// Gives an empty volume to its user. It runs to its end even if the caller gives up: the
-    /// container of a step that was cut off would keep the volume in use.
-    pub async fn give_to_user(&self, spec: &ContainerSpec) -> Result<(), SandboxError> {
-        let (engine, spec) = (self.engine.clone(), spec.clone());
-        let give = async move { engine.give_to_user(&spec).await };
-        let given = self.context.tasks.spawn(give.in_current_span()).await;
-        // Dropped with the runtime.
-        given.map_err(|_| SandboxError::Ending)?.map_err(Into::into)
-    }
-
-    /// The uid of a volume that is about to be made; `None` where all users share one.
-    async fn claim_uid(&self) -> Result<Option<UidClaim>, SandboxError> {
-        let uids = self.context.uids().await?;
+    pub async fn claim(&self, uids: UidRange) -> Result<Option<UidClaim>, SandboxError> {
         if uids.count() == 0 {
             return Ok(None);
         }
@@ -227,21 +173,24 @@ impl Provisioner {
             self.remove_stale(&rows).await;
             let mut taken: BTreeSet<u32> = rows.iter().filter_map(VolumeSummary::uid).collect();
             taken.extend(&passed_over);
-            let Some(reserved) = self.context.uids_in_use.reserve(uids, &taken) else {
+            let Some(reserved) = self.in_use.reserve(uids, &taken) else {
                 let count = uids.count();
                 return Err(SandboxError::NoUid { count });
             };
             let uid = reserved.uid;
-            if let Some(claim) = self.claim(reserved).await? {
+            if let Some(claim) = self.claim_number(reserved).await? {
                 return Ok(Some(claim));
             }
-            // Also where a volume has the name of its claim and no label, which no listing shows.
+            // A volume may have the name of its claim without the label; no listing shows that.
             passed_over.insert(uid);
         }
     }
 
-    /// `None`: somebody else has the number, or is about to.
-    async fn claim(&self, reserved: UidReservation) -> Result<Option<UidClaim>, EngineError> {
+    /// `None`: another server has the number, or is about to.
+    async fn claim_number(
+        &self,
+        reserved: UidReservation,
+    ) -> Result<Option<UidClaim>, EngineError> {
         let volume = ClaimVolume {
             engine: self.engine.clone(),
             uid: reserved.uid,
@@ -254,7 +203,7 @@ impl Provisioner {
             volume,
             is_asked_for: false,
             _reserved: reserved,
-            tasks: self.context.tasks.clone(),
+            tasks: self.tasks.clone(),
         };
         // Since the first listing another server may have claimed it, used it and released it.
         let rows = self.engine.volumes_with_uid().await?;

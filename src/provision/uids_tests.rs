@@ -40,7 +40,7 @@ fn only_a_claim_that_is_old_goes() {
         (row("casemate-uid-7", &claim, "2026-01-01T00:50:01Z"), false),
         (row("casemate-uid-7", &claim, "2026-01-01T02:00:00Z"), false),
         (row("casemate-uid-7", &claim, ""), false),
-        // A user's volume, whatever it says, and somebody else's.
+        // A user's volume with any label, and a foreign one.
         (row("casemate-a-b-0", &claim, "2025-01-01T00:00:00Z"), false),
         (
             row("casemate-uid-7", &claim[..1], "2025-01-01T00:00:00Z"),

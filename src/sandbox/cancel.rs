@@ -1,8 +1,8 @@
 //! Cancelling a request that another server of the instance serves.
 //!
-//! Whichever server a client's notification reaches, the commands of the request carry its
-//! tag, and PID 1 knows them. So every running container of the user is asked, over the
-//! channel that this server has or a bridge of its own; none is made for it.
+//! A client's notification may reach any server. The commands of the request carry its tag, and
+//! PID 1 knows them. So every running container of the user is asked, over this server's channel
+//! or a new bridge; no container is made for it.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::engine::{ContainerSummary, State, labels};
 use crate::identity::User;
 use crate::provision::{SandboxError, connect_to};
 
-/// How long a container may take to be connected to and to answer: whoever cancels expects
+/// How long a container may take to be connected to and to answer: a client that cancels expects
 /// the end within 2 s, and a container at its CPU limit is slow.
 const ASKING_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -32,7 +32,7 @@ const RETRY_DELAYS: [Duration; 3] = [
 /// Which requests a notification may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CancelScope {
-    /// The tag is that of one request: whatever has it ends.
+    /// The tag belongs to one request: every command with it ends.
     Sure,
     /// Several requests of the user may have the tag: it ends if exactly one does.
     IfAlone,
@@ -98,7 +98,8 @@ impl Manager {
     }
 }
 
-/// All of them at once. One that does not answer has ended, or ends what nobody watches.
+/// Asks all at once. A container that does not answer has ended, or ends commands that no server
+/// watches.
 async fn ask(channels: &[Channel], tag: &Bytes, count_only: bool) -> u32 {
     let each = channels.iter().map(|channel| async move {
         let asked = timeout(ASKING_TIMEOUT, channel.cancel(tag.clone(), count_only)).await;

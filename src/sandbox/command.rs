@@ -1,4 +1,4 @@
-//! Commands: what may be asked, what is told meanwhile, and what became of them.
+//! Commands: requests, progress and outcomes.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::provision::Reason;
 
-/// What is to be done.
+/// A request.
 #[derive(Debug, Clone)]
 pub enum Command {
     /// Run this. The id is new for every command.
     Start(StartRequest),
-    /// Go on with one that was answered [`ExecOutcome::Running`].
+    /// Resume one that was answered [`ExecOutcome::Running`].
     Resume {
         /// Its id.
         id: String,
@@ -29,12 +29,12 @@ pub struct WaitOptions<'a> {
     pub wait: Duration,
     /// A command that was not yet answered `Running` is ended when this fires.
     pub cancel: &'a CancellationToken,
-    /// What happens meanwhile.
+    /// Where progress is reported.
     pub progress: &'a watch::Sender<ProgressUpdate>,
 }
 
 impl WaitOptions<'_> {
-    /// Of those who are before this one in some line.
+    /// Reports how many calls are ahead of this one in a queue.
     pub(super) fn waits(&self, ahead: usize) {
         ProgressUpdate::Waiting { ahead }.tell(self.progress);
     }
@@ -56,7 +56,7 @@ pub enum ProgressUpdate {
 }
 
 impl ProgressUpdate {
-    /// Whether or not anybody listens.
+    /// Reports it, even if no caller listens.
     pub(super) fn tell(self, progress: &watch::Sender<Self>) {
         progress.send_replace(self);
     }
@@ -70,10 +70,10 @@ impl ProgressUpdate {
     }
 }
 
-/// What became of a command.
+/// How a call for a command ends.
 #[derive(Debug, Clone)]
 pub enum ExecOutcome {
-    /// PID 1 says how it ended.
+    /// PID 1 reports how it ended.
     Finished(Box<Finished>),
     /// It still runs, and lives on; this is what there is of it.
     Running(String, Box<DetachReply>),

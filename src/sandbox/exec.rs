@@ -13,7 +13,7 @@ use crate::meter::Meter;
 use crate::provision::{LEASE_TIMEOUT, SandboxError};
 
 impl Sandbox {
-    /// Runs a command, or goes on with one.
+    /// Runs a command, or resumes one.
     ///
     /// # Errors
     /// When it was certainly not run: no sandbox, no shell, a wrong `cwd`; and
@@ -78,8 +78,7 @@ impl Sandbox {
     }
 }
 
-/// As often as the outcome is told: who asks again for a command that is over is told it
-/// once more.
+/// Counted each time that the outcome is returned: a caller may ask again for a finished command.
 pub(super) fn count(meter: &Meter, finished: &Finished) {
     match finished.outcome() {
         Outcome::TimedOut => meter.killed("timeout"),

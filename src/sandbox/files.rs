@@ -15,6 +15,7 @@ use casemate_protocol::{
 
 use super::handle::{Answer, Sandbox};
 use super::retry::RetryPolicy;
+use crate::channel::Channel;
 use crate::provision::SandboxError;
 
 /// A file call's time. What takes longer than this is a transfer.
@@ -29,11 +30,10 @@ impl Sandbox {
         &self,
         request: ReadLinesRequest,
     ) -> Result<Answer<ReadLinesReply>, SandboxError> {
-        let read = |channel: crate::channel::Channel, left| {
-            let request = request.clone();
-            async move { channel.read_lines(request, left).await }
+        let read = |channel: Channel, request, left| async move {
+            channel.read_lines(request, left).await
         };
-        self.call(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, read)
+        self.call(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, request, read)
             .await
     }
 
@@ -45,11 +45,10 @@ impl Sandbox {
         &self,
         request: ReadBytesRequest,
     ) -> Result<Answer<ReadBytesReply>, SandboxError> {
-        let read = |channel: crate::channel::Channel, left| {
-            let request = request.clone();
-            async move { channel.read_bytes(request, left).await }
+        let read = |channel: Channel, request, left| async move {
+            channel.read_bytes(request, left).await
         };
-        self.call(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, read)
+        self.call(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, request, read)
             .await
     }
 
@@ -67,12 +66,10 @@ impl Sandbox {
             Mode::Overwrite => RetryPolicy::Overwrite,
             Mode::Append | Mode::CreateNew => RetryPolicy::SameContainer,
         };
-        let write = |channel: crate::channel::Channel, left| {
-            // The content is shared, not copied.
-            let request = request.clone();
-            async move { channel.write_file(request, left).await }
+        let write = |channel: Channel, request, left| async move {
+            channel.write_file(request, left).await
         };
-        self.call(FILE_CALL_TIMEOUT, policy, write).await
+        self.call(FILE_CALL_TIMEOUT, policy, request, write).await
     }
 
     /// Replaces a text in a file by another. Its id is chosen here.
@@ -84,11 +81,9 @@ impl Sandbox {
         mut request: EditFileRequest,
     ) -> Result<Answer<EditFileReply>, SandboxError> {
         request.id = new_id();
-        let edit = |channel: crate::channel::Channel, left| {
-            let request = request.clone();
-            async move { channel.edit_file(request, left).await }
-        };
-        self.call(FILE_CALL_TIMEOUT, RetryPolicy::SameContainer, edit)
+        let edit =
+            |channel: Channel, request, left| async move { channel.edit_file(request, left).await };
+        self.call(FILE_CALL_TIMEOUT, RetryPolicy::SameContainer, request, edit)
             .await
     }
 
@@ -100,11 +95,10 @@ impl Sandbox {
         &self,
         request: ListFilesRequest,
     ) -> Result<Answer<ListFilesReply>, SandboxError> {
-        let list = |channel: crate::channel::Channel, left| {
-            let request = request.clone();
-            async move { channel.list_files(request, left).await }
+        let list = |channel: Channel, request, left| async move {
+            channel.list_files(request, left).await
         };
-        self.call(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, list)
+        self.call(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, request, list)
             .await
     }
 }

@@ -27,12 +27,12 @@ const TRANSFER_LIMIT: u32 = 4;
 /// Notifications of one user that are acted on at once: each may cost a bridge.
 const NOTIFICATION_LIMIT: usize = 4;
 
-/// A result, and what is to be told beside it.
+/// A result, and a notice about the sandbox.
 #[derive(Debug)]
 pub struct Answer<T> {
     /// The result.
     pub value: T,
-    /// Told once.
+    /// Returned once.
     pub notice: Option<Notice>,
 }
 
@@ -44,7 +44,7 @@ pub struct Sandbox {
     pub(super) transfers: Transfers,
     pub(super) cancellations: Cancellations,
     pub(super) meter: Meter,
-    /// Where this handle's file calls tell what they wait for.
+    /// Where this handle's file calls report what they wait for.
     pub(super) progress: Option<watch::Sender<ProgressUpdate>>,
     pub(super) last_container: LastContainer,
     /// Cancelled when the server ends.
@@ -77,7 +77,7 @@ impl Transfers {
     }
 }
 
-/// The turns of one user's cancellations.
+/// Limits one user's cancellations.
 #[derive(Debug, Clone)]
 pub(super) struct Cancellations(pub Arc<Semaphore>);
 
@@ -88,7 +88,7 @@ impl Default for Cancellations {
 }
 
 impl Sandbox {
-    /// The same sandbox, noting in `last_container` which container each call comes to.
+    /// The same sandbox, which stores in `last_container` the container of each call.
     pub fn with_last_container(&self, last_container: &LastContainer) -> Self {
         Self {
             last_container: last_container.clone(),
@@ -101,7 +101,7 @@ impl Sandbox {
         self.for_files().warm();
     }
 
-    /// A handle whose file calls tell `progress` what they wait for.
+    /// A handle whose file calls report to `progress` what they wait for.
     pub fn with_progress(mut self, progress: &watch::Sender<ProgressUpdate>) -> Self {
         self.progress = Some(progress.clone());
         self
@@ -113,7 +113,7 @@ impl Sandbox {
         }
     }
 
-    /// Where file work is done: a container that runs no command of its own will do.
+    /// The container for file calls: it need not run a command.
     pub(super) fn for_files(&self) -> OwnerHandle {
         match &self.containers {
             Containers::Lasting(handle) => handle.clone(),
@@ -149,26 +149,28 @@ impl Sandbox {
         }
     }
 
-    /// A call that may be repeated on the next channel, should this one break.
-    pub(super) async fn call<T, F>(
+    /// A call that may be repeated on the next channel if this one breaks.
+    pub(super) async fn call<R: Clone, T, F>(
         &self,
         within: Duration,
         policy: RetryPolicy,
-        operation: impl Fn(Channel, Duration) -> F,
+        request: R,
+        operation: impl Fn(Channel, R, Duration) -> F,
     ) -> Result<Answer<T>, SandboxError>
     where
         F: Future<Output = Result<T, CallError>>,
     {
-        let value = self.ask(within, policy, operation).await?;
+        let value = self.ask(within, policy, request, operation).await?;
         Ok(self.answer(value))
     }
 
-    /// As [`Self::call`], for who has nowhere to tell a note: it is left for the next.
-    pub(super) async fn ask<T, F>(
+    /// As [`Self::call`], for a caller that cannot return a notice: the next call returns it.
+    pub(super) async fn ask<R: Clone, T, F>(
         &self,
         within: Duration,
         policy: RetryPolicy,
-        operation: impl Fn(Channel, Duration) -> F,
+        request: R,
+        operation: impl Fn(Channel, R, Duration) -> F,
     ) -> Result<T, SandboxError>
     where
         F: Future<Output = Result<T, CallError>>,
@@ -190,7 +192,8 @@ impl Sandbox {
             self.last_container.set(&lease.container);
             let left = deadline.saturating_duration_since(Instant::now());
             let done = tokio::select! {
-                done = operation(lease.channel, left) => done,
+                // Its content is shared, not copied.
+                done = operation(lease.channel, request.clone(), left) => done,
                 () = self.ending.cancelled() => return Err(retry.abandon()),
             };
             let error = match done {

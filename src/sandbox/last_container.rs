@@ -1,4 +1,4 @@
-//! Which container a handle was used with last, for whoever records it.
+//! The container that a handle was used with last, for the audit.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

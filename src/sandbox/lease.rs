@@ -19,26 +19,26 @@ pub(super) struct Lease {
     pub last_end: Option<(Arc<str>, Reason)>,
 }
 
-/// What the owner is asked.
+/// A request to the owner.
 #[derive(Debug)]
 pub(super) enum Request {
     Lease(oneshot::Sender<Result<Lease, SandboxError>>),
     Warm,
 }
 
-/// What is to be told with the next result: set by the owner, taken where a result
-/// is made, so that an error in between does not lose it.
+/// The notice for the next result. The owner sets it; a result takes it, so that an error in
+/// between does not lose it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PendingNotice(Arc<Mutex<Option<Notice>>>);
 
 impl PendingNotice {
-    /// That a container is a new one is told before anything else of it.
+    /// Of several notices the first stays: that the container is new.
     pub fn put(&self, notice: Notice) {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         slot.get_or_insert(notice);
     }
 
-    /// Whoever had a container before had a workspace too, and that is gone with its files.
+    /// A user who had a container before had a workspace too, and it is gone with its files.
     pub fn workspace_is_new(&self) {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Notice::Restarted(reason)) = *slot {
@@ -46,14 +46,14 @@ impl PendingNotice {
         }
     }
 
-    /// Told once.
+    /// Returned once.
     pub fn take(&self) -> Option<Notice> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 /// A handle to one owner. Cheap to clone. When the last one is dropped the owner
-/// ends, and with it a container that nobody else may use.
+/// ends, and with it a container that no other server may use.
 #[derive(Debug, Clone)]
 pub(super) struct OwnerHandle {
     pub requests: mpsc::Sender<Request>,

@@ -155,14 +155,14 @@ impl Manager {
 
     fn start_sandbox(&self, user: &User) -> Sandbox {
         let provisioner = self.provisioner(user);
-        let calls = provisioner.settings.calls_per_user;
+        let calls = provisioner.spec.settings.calls_per_user;
         let spawner = OwnerSpawner {
             provisioner,
             ending: self.ending.clone(),
             ended: self.ended.clone(),
         };
         let waiting = spawner.waiting();
-        let containers = if spawner.provisioner.is_long_lived() {
+        let containers = if spawner.provisioner.spec.is_long_lived() {
             Containers::Lasting(spawner.spawn_owner())
         } else {
             Containers::Fresh(WarmPool::new(spawner))

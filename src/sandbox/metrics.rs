@@ -1,4 +1,4 @@
-//! What is a state and not a count, brought up to date when somebody looks.
+//! Gauges, which are updated at each scrape.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::engine::{ContainerSummary, EngineError, labels};
 use crate::meter::Meter;
 use crate::provision::{disk_free, look};
 
-/// How long a look may take: Prometheus gives a scrape 10 s, and what the Engine does
-/// not say in time is said to be missing.
+/// How long an update may take: Prometheus gives a scrape 10 s. Values that the Engine does not
+/// return in time are reported as missing.
 const SURVEY_TIMEOUT: Duration = Duration::from_secs(4);
 
 impl Manager {
-    /// Brings what is a state up to date: sandboxes by mode and state, their memory, the
+    /// Updates the gauges: sandboxes by mode and state, their memory, the
     /// calls that wait, free disk. Makes no sandbox, and opens no channel. 4 s at most.
     pub async fn measure(&self) {
         let meter = self.meter();
@@ -28,7 +28,7 @@ impl Manager {
             debug!(error = &error as &dyn std::error::Error, "not measured");
         }
         if !is_up {
-            // Nobody knows; the last that was known may be long over.
+            // The last known values may be out of date.
             meter.sandboxes([]);
             meter.memory(0);
         }

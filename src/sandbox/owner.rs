@@ -15,8 +15,8 @@ use tracing::{debug, info, warn};
 use super::lease::{Lease, PendingNotice, Request};
 use crate::engine::State;
 use crate::provision::{
-    Notice, Priority, Provisioner, REMOVAL_TIMEOUT, Reason, Running, SandboxError, Status,
-    UNRESPONSIVE_TIMEOUT,
+    Notice, Priority, Provisioner, REMOVAL_TIMEOUT, Reason, Removal, Running, SandboxError, Status,
+    UNRESPONSIVE_TIMEOUT, connect_to,
 };
 
 /// Between two tries.
@@ -46,9 +46,9 @@ impl Owner {
         }
     }
 
-    /// Serves requests until the server is `ending` or nobody is left to ask. Calls end
-    /// what they run in the container that there is by then, until it `ended`. One that
-    /// lasts stays: another server may use it, and it ends itself when idle.
+    /// Serves requests until the server is `ending` or the last handle is dropped. Until it has
+    /// `ended`, calls end what they run in the container. A long-lived container stays: another
+    /// server may use it, and it ends itself when idle.
     pub(super) async fn run(
         mut self,
         mut requests: mpsc::Receiver<Request>,
@@ -62,7 +62,7 @@ impl Owner {
                 () = async { while requests.recv().await.is_some() {} } => {}
             }
         }
-        if !self.provisioner.is_long_lived() {
+        if !self.provisioner.spec.is_long_lived() {
             self.retire().await;
         }
         if let Some(running) = &self.running {
@@ -87,7 +87,7 @@ impl Owner {
                     None => return,
                 },
             };
-            // Making a container can take long, and nobody gets one that is ready now.
+            // Making a container can take long; at shutdown no call may use a new one.
             tokio::select! {
                 () = ending.cancelled() => return,
                 () = self.serve(request, requests) => {}
@@ -98,7 +98,7 @@ impl Owner {
     async fn serve(&mut self, request: Request, requests: &mut mpsc::Receiver<Request>) {
         match request {
             Request::Warm => match self.ready(Priority::Spare).await {
-                // A call may have the room; no spare needs it.
+                // Calls have priority over a spare.
                 Ok(()) | Err(SandboxError::Full { .. }) => {}
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
@@ -109,7 +109,7 @@ impl Owner {
             Request::Lease(reply) => {
                 let lease = self.lease().await;
                 if let Err(error) = &lease {
-                    // Who waited meanwhile would only wait for the same again.
+                    // The requests that came in the meantime would only fail in the same way.
                     while let Ok(Request::Lease(other)) = requests.try_recv() {
                         let _ = other.send(Err(error.clone()));
                     }
@@ -129,7 +129,7 @@ impl Owner {
         })
     }
 
-    /// Afterwards a container runs and its PID 1 answers.
+    /// Makes sure that a container runs and its PID 1 answers.
     async fn ready(&mut self, priority: Priority) -> Result<(), SandboxError> {
         if let Some(running) = &self.running {
             if running.channel.is_open() {
@@ -138,14 +138,17 @@ impl Owner {
             self.reconnect().await?;
         }
         if self.running.is_none() {
-            let name = self.provisioner.next_name();
+            let name = self.provisioner.spec.next_name();
             let start = Instant::now();
             let made = self
                 .provisioner
                 .bring_up(&name, priority, &self.status)
                 .await;
             if made.is_ok() {
-                self.provisioner.engine.meter().brought_up(start.elapsed());
+                self.provisioner
+                    .engine()
+                    .meter()
+                    .brought_up(start.elapsed());
             }
             self.status.send_replace(match made {
                 Ok(_) => Status::Running,
@@ -165,19 +168,19 @@ impl Owner {
         Ok(())
     }
 
-    /// The channel is gone: opens another, or finds that the container is gone.
+    /// The channel has broken: opens another, or finds that the container is gone.
     async fn reconnect(&mut self) -> Result<(), SandboxError> {
         let Some(running) = &mut self.running else {
             return Ok(());
         };
         let give_up = Instant::now() + UNRESPONSIVE_TIMEOUT;
         while running.channel.last_words_now().is_none() {
-            let error = match self.provisioner.connect(&running.container).await {
+            let error = match connect_to(self.provisioner.engine(), &running.container).await {
                 Ok(channel) => {
                     let capacity = &self.provisioner.context.capacity;
                     capacity.occupied(&running.container, &channel);
                     running.channel = channel;
-                    self.provisioner.engine.meter().reconnected();
+                    self.provisioner.engine().meter().reconnected();
                     return Ok(());
                 }
                 Err(error) => error,
@@ -185,7 +188,11 @@ impl Owner {
             if !error.may_be_an_end() {
                 return Err(error);
             }
-            let found = self.provisioner.engine.inspect(&running.container).await?;
+            let found = self
+                .provisioner
+                .engine()
+                .inspect(&running.container)
+                .await?;
             match found.map(|found| found.state) {
                 None | Some(State::Exited | State::Dead | State::Removing) => break,
                 Some(State::Running) => {}
@@ -231,7 +238,7 @@ impl Owner {
                 error = &error as &dyn std::error::Error,
                 "PID 1 did not retire: removing"
             );
-            if let Err(error) = self.provisioner.engine.remove(&running.container).await {
+            if let Err(error) = self.provisioner.engine().remove(&running.container).await {
                 let error = &error as &dyn std::error::Error;
                 warn!(error, "it ends itself when its channel is gone");
             }
@@ -260,7 +267,7 @@ impl Owner {
                     "container ended"
                 );
             }
-            self.provisioner.engine.meter().ended(reason.word());
+            self.provisioner.engine().meter().ended(reason.word());
             self.provisioner.context.capacity.left(&running.container);
             self.last_end = Some((running.container, reason));
             self.notice.put(Notice::Restarted(reason));
@@ -275,7 +282,7 @@ async fn gone(running: Option<&mut Running>) -> Option<i64> {
     let Some(running) = running else {
         return std::future::pending().await;
     };
-    let known = running.removed.wait_for(Option::is_some).await;
+    let known = running.removal.wait_for(Removal::is_known).await;
     // An error: the task that waits has ended with the runtime.
-    known.ok().and_then(|code| code.flatten())
+    known.ok()?.exit_code()
 }

@@ -1,6 +1,5 @@
-//! What becomes of a call whose channel broke: which container may be asked again,
-//! and when nobody can say any more what a try did. That a change was not made is only
-//! said where no container may have made it.
+//! A call whose channel broke: which container may be asked again, and when it is unknown what an
+//! attempt did. The answer says that a change was not made only if no container can have made it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,13 +18,13 @@ pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 pub(super) enum RetryPolicy {
     /// Anywhere: it changes nothing.
     Anywhere,
-    /// Anywhere: it is a change, and leaves the same however often it is made.
+    /// Anywhere: it is a change that has the same effect when it is repeated.
     Overwrite,
     /// Only where PID 1 knows its id: a change that is made once.
     SameContainer,
 }
 
-/// One call through its tries.
+/// One call through its attempts.
 #[derive(Debug)]
 pub(super) struct RetryState {
     policy: RetryPolicy,
@@ -167,7 +166,7 @@ mod tests {
         assert!(!retry.failed("b".into(), &refused(Code::NoSpace)));
     }
 
-    /// Whatever a call can end with.
+    /// All errors that a call can end with.
     fn errors() -> Vec<SandboxError> {
         let engine = EngineError::NotRunning { id: String::new() };
         let says = |code| SandboxError::Failed(Failure::new(code, ""));

@@ -1,5 +1,5 @@
-//! Commands whose standard streams are passed on as they are, at the pace of the slower side, for
-//! whoever needs every byte: `casemate exec`.
+//! Commands whose standard streams are passed on unchanged, at the pace of the slower side, for
+//! `casemate exec`, which needs every byte.
 //!
 //! Unlike a command with a result ([`Command`](super::Command)), such a command ends with its
 //! caller, cannot be gone on with, and has no time-out unless one is asked for. It uses the
@@ -40,7 +40,7 @@ impl fmt::Debug for Run {
     }
 }
 
-/// What can be done to a command that runs.
+/// Signals and ends a command that runs.
 #[derive(Debug, Clone)]
 pub struct RunControl {
     channel: Channel,
@@ -71,12 +71,12 @@ impl Run {
         self.input.take()
     }
 
-    /// What can be done to it meanwhile.
+    /// Signals and ends it while it runs.
     pub fn control(&self) -> RunControl {
         self.control.clone()
     }
 
-    /// What comes next: output, and last the outcome. Can be dropped and called again.
+    /// The next output, and last the outcome. Can be dropped and called again.
     ///
     /// # Errors
     /// The sandbox is gone, or the way to it, and with it the command.

@@ -38,7 +38,10 @@ impl OwnerSpawner {
     /// An owner without a container yet.
     pub fn spawn_owner(&self) -> OwnerHandle {
         // The owner outlives the call that comes first: its span is no part of that call's.
-        let (user, name) = (&self.provisioner.user, self.provisioner.name.as_str());
+        let (user, name) = (
+            &self.provisioner.spec.user,
+            self.provisioner.spec.name.as_str(),
+        );
         let span = info_span!(parent: None, "sandbox", %user, name);
         let (requests, receiver) = mpsc::channel(REQUEST_BUFFER);
         let (status_sender, status) = watch::channel(Status::Absent);

@@ -2,17 +2,17 @@
 //!
 //! ```text
 //!  caller ─┬─ up to 1 MiB: a small call as any other
-//!          └─ more ─► its turn (4 a user) ─► lease ─► a bridge of its own, and a thread
-//!                                                     of PID 1
+//!          └─ more ─► its turn (4 a user) ─► lease ─► a separate bridge, and a thread of
+//!                                                     PID 1
 //! ```
 //!
-//! - Nobody's small calls wait behind a large transfer, nor small files behind large ones.
+//! - Small calls do not wait for a large transfer, nor small files for large ones.
 //! - A transfer has no deadline as a whole: it ends when no byte moved for [`STALL_TIMEOUT`],
-//!   in whichever direction, also where it is the caller who takes or gives none.
+//!   in either direction, even if it is the caller that takes or gives none.
 //! - In ephemeral mode it is done in the container that waits for the next command, which
 //!   lives as long as the transfer.
-//! - A transfer is not repeated once content was sent. Before that, a container that is
-//!   ending is not asked again, but its successor.
+//! - A transfer is not repeated once content was sent. Before that, if its container is ending,
+//!   the next container is asked.
 
 mod download;
 mod upload;
@@ -44,11 +44,11 @@ const SYNC_TIMEOUT: Duration = Duration::from_secs(120);
 /// Removing a tree: PID 1 removes some 50,000 entries a second.
 const TREE_REMOVAL_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// What is one small call, over the standing channel: a bridge costs 70 ms, and this takes
-/// less time. It is held whole.
+/// Content up to this size is one small call over the standing channel: a bridge costs 70 ms, and
+/// this takes less time. It is held in memory.
 const SMALL_CALL_LIMIT: usize = 1024 * 1024;
 
-/// What is at a path.
+/// Metadata of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
     /// In bytes; of a directory 0.
@@ -81,7 +81,7 @@ pub struct UploadOptions {
     pub limit: u64,
 }
 
-/// What was put into the workspace.
+/// The result of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Uploaded {
     /// Bytes of the file, or of all files of an archive.
@@ -94,7 +94,7 @@ pub struct Uploaded {
     pub other_names: u64,
 }
 
-/// What a transfer holds as long as it lasts.
+/// Held as long as a transfer lasts.
 struct TransferGuard {
     /// The last one closes it, and ends the bridge.
     _channel: Channel,
@@ -103,18 +103,16 @@ struct TransferGuard {
 }
 
 impl Sandbox {
-    /// What is at `path`, relative to the workspace.
+    /// The metadata of `path`, relative to the workspace.
     ///
     /// # Errors
     /// [`SandboxError::Failed`] with what is wrong with the path.
     pub async fn stat(&self, path: impl Into<Bytes>) -> Result<Stat, SandboxError> {
-        let path = path.into();
-        let stat = |channel: Channel, left| {
-            let path = path.clone();
-            async move { channel.stat(StatRequest { path }, left).await }
-        };
+        let request = StatRequest { path: path.into() };
+        let stat =
+            |channel: Channel, request, left| async move { channel.stat(request, left).await };
         let reply = self
-            .ask(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, stat)
+            .ask(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, request, stat)
             .await?;
         Ok(reply.into())
     }
@@ -140,12 +138,10 @@ impl Sandbox {
         } else {
             FILE_CALL_TIMEOUT
         };
-        let delete = |channel: Channel, left| {
-            let request = request.clone();
-            async move { channel.delete(request, left).await }
-        };
-        let deleted = self.ask(within, RetryPolicy::SameContainer, delete).await;
-        deleted.map(drop)
+        let delete =
+            |channel: Channel, request, left| async move { channel.delete(request, left).await };
+        let deleted = self.ask(within, RetryPolicy::SameContainer, request, delete);
+        deleted.await.map(drop)
     }
 
     async fn transfer_turn(&self) -> Result<AdmissionPermit, SandboxError> {

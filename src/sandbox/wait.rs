@@ -1,4 +1,4 @@
-//! How long calls wait until they have a container, and which never get one.
+//! How long calls wait until they have a container, and why some never get one.
 
 use tokio::time::Instant;
 

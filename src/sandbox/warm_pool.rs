@@ -1,4 +1,4 @@
-//! Containers of one user that are used up by one command each.
+//! Containers of one user that each run one command.
 //!
 //! ```text
 //!            slot                        the outcome, or the caller's end
@@ -79,7 +79,7 @@ pub(super) enum CommandLocation {
 
 impl WarmPool {
     pub fn new(spawner: OwnerSpawner) -> Arc<Self> {
-        let live = spawner.provisioner().settings.ephemeral_live;
+        let live = spawner.provisioner().spec.settings.ephemeral_live;
         Arc::new(Self {
             spare: Mutex::default(),
             live: Admission::new(live, spawner.waiting()),
@@ -132,7 +132,7 @@ impl WarmPool {
     ) -> Result<Arc<Slot>, SandboxError> {
         let live = self.live.enter(deadline, told).await?;
         let handle = self.lock().take();
-        let meter = self.spawner.provisioner().engine.meter();
+        let meter = self.spawner.provisioner().engine().meter();
         meter.spare(handle.is_some());
         Ok(Arc::new(Slot {
             handle: handle.unwrap_or_else(|| self.spawner.spawn_owner()),
@@ -210,7 +210,7 @@ impl WarmPool {
     }
 }
 
-/// Whatever a command left running ends with its container.
+/// Processes that a command left running end with its container.
 fn tell_of_leftovers(finished: &mut Finished) {
     let left = std::mem::take(&mut finished.survivors);
     let ended_itself = matches!(finished.outcome(), Outcome::Exited | Outcome::Signaled);
@@ -221,7 +221,7 @@ fn tell_of_leftovers(finished: &mut Finished) {
     let processes = if left == 1 { "process" } else { "processes" };
     finished.notices.push(format!(
         "{left} {processes} that the command left running ended with its container: in \
-         ephemeral mode nothing but /workspace outlives a command"
+         ephemeral mode only /workspace outlives a command"
     ));
 }
 

@@ -1,4 +1,4 @@
-//! What a restore has left: workspaces of the past, and what was never whole.
+//! Removes what a restore has left: older workspaces, and incomplete volumes.
 
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use crate::engine::{ContainerSummary, EngineError, labels};
 use crate::provision::{HELPER_MODE, SandboxError, is_abandoned, mark_of};
 
 impl Snapshots {
-    /// Takes away what an end in the middle of a restore has left. What is in use stays.
+    /// Removes what an interrupted restore has left, except what is in use.
     ///
     /// # Errors
     /// The Engine's.
@@ -26,28 +26,34 @@ impl Snapshots {
     /// As [`Self::tidy`], with [`EngineError::InUse`] where an old workspace is in use.
     pub(super) async fn remove_leftovers(&self) -> Result<(), SandboxError> {
         self.remove_abandoned_helpers().await?;
-        let volumes = self.provisioner.volumes().await?;
+        let volumes = self.provisioner.volumes.list().await?;
         for mark in &volumes.marks {
             if mark.is_young(SystemTime::now()) {
                 continue;
             }
             if mark.is_for_one {
-                match self.provisioner.engine.remove_volume(&mark.volume).await {
+                match self.provisioner.engine().remove_volume(&mark.volume).await {
                     // A restore that runs.
                     Err(EngineError::InUse { .. }) => continue,
                     removed => removed?,
                 }
-                info!(volume = mark.volume, "removed what was never whole");
+                info!(volume = mark.volume, "removed an incomplete volume");
             }
-            // Behind its volume: without it that would be the workspace.
-            self.provisioner.engine.remove_volume(&mark.name).await?;
+            // After its volume: without the mark, that would be the workspace.
+            self.provisioner.engine().remove_volume(&mark.name).await?;
         }
-        // What is whole goes only when what came after it is there.
-        if volumes.old.is_empty() || !self.provisioner.engine.has_volume(&volumes.current).await? {
+        // An older workspace goes only when the current one exists.
+        if volumes.old.is_empty()
+            || !self
+                .provisioner
+                .engine()
+                .has_volume(&volumes.current)
+                .await?
+        {
             return Ok(());
         }
         for old in &volumes.old {
-            self.provisioner.engine.remove_volume(old).await?;
+            self.provisioner.engine().remove_volume(old).await?;
             info!(
                 volume = old,
                 current = volumes.current,
@@ -57,8 +63,8 @@ impl Snapshots {
         Ok(())
     }
 
-    /// One whose server was killed before it was started ends never, and keeps its volume; so
-    /// does what was to give a volume its owner.
+    /// A helper container whose server was killed before it was started never ends, and keeps its
+    /// volume in use; so does a container that was to give a volume its owner.
     async fn remove_abandoned_helpers(&self) -> Result<(), SandboxError> {
         let is_helper = |row: &ContainerSummary| {
             row.labels
@@ -68,22 +74,25 @@ impl Snapshots {
         for row in self.not_over().await? {
             let is_ours = is_helper(&row) || row.gives_an_owner();
             if is_ours && is_abandoned(&row, SystemTime::now()) {
-                self.provisioner.engine.remove(&row.id).await?;
-                info!(container = row.name, "removed what was never started");
+                self.provisioner.engine().remove(&row.id).await?;
+                info!(
+                    container = row.name,
+                    "removed a container that was never started"
+                );
             }
         }
         Ok(())
     }
 
-    /// Takes away a volume that never became the workspace, and then its mark.
-    pub(super) async fn take_away_volume(&self, volume: &str) {
+    /// Removes a volume that never became the workspace, and then its mark.
+    pub(super) async fn remove_volume(&self, volume: &str) {
         for name in [volume, &mark_of(volume)] {
-            if let Err(error) = self.provisioner.engine.remove_volume(name).await {
+            if let Err(error) = self.provisioner.engine().remove_volume(name).await {
                 let error = &error as &dyn std::error::Error;
                 warn!(volume, error, "the next backup or restore removes it");
                 return;
             }
         }
-        debug!(volume, "taken away");
+        debug!(volume, "removed");
     }
 }

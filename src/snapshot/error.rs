@@ -4,11 +4,11 @@ use crate::provision::SandboxError;
 /// Why a workspace was not exchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
-    /// It is not ours to exchange.
+    /// It is a directory of the host.
     #[error("the user's workspace is a directory of the host (mode bind)")]
     Bound,
     /// Commands run, or files are on their way.
-    #[error("the user's sandbox works; wait until it is idle, or end what runs with --force")]
+    #[error("the user's sandbox is busy; wait until it is idle, or use --force to end what runs")]
     Works,
     /// Another restore of the same user came first.
     #[error("another restore of this user was faster, and its state holds")]
@@ -19,7 +19,7 @@ pub enum StageError {
          again makes sure"
     )]
     Unknown(#[source] EngineError),
-    /// What every call may say.
+    /// The errors of every call.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
 }

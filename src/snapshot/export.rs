@@ -11,27 +11,27 @@ use crate::channel::{Backup, Channel, Piece};
 use crate::engine::{ContainerSummary, RunAs, State, Workspace, labels};
 use crate::provision::{SandboxError, broken_off, connect_to};
 
-/// Whether a copy is a picture of one moment.
+/// Whether a copy shows one point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consistency {
-    /// The user's processes stood still.
+    /// The user's processes were stopped.
     Stopped,
-    /// Something ran, and nothing was changed meanwhile.
+    /// Something ran, and nothing changed during the copy.
     Checked,
-    /// Something was changed meanwhile.
+    /// Something changed during the copy.
     Changed,
 }
 
 /// How a workspace was while it was copied.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SnapshotReport {
-    /// Whether it stood still.
+    /// Whether it is consistent.
     pub consistency: Consistency,
     /// How long the user's processes were stopped.
     pub stopped: Duration,
     /// How many were.
     pub processes: u32,
-    /// What is there and was not copied.
+    /// Entries that were not copied.
     pub left_out: LeftOut,
 }
 
@@ -61,9 +61,9 @@ impl Snapshots {
         let rows = self.running().await?;
         let own = rows
             .iter()
-            .find(|row| row.name == provisioner.lasting_name());
-        if let Some(own) = own.filter(|_| provisioner.is_long_lived())
-            && let Ok(channel) = connect_to(&provisioner.engine, &own.id).await
+            .find(|row| row.name == provisioner.spec.lasting_name());
+        if let Some(own) = own.filter(|_| provisioner.spec.is_long_lived())
+            && let Ok(channel) = connect_to(provisioner.engine(), &own.id).await
         {
             // One that ends just now says so, and then a helper container does it.
             if let Ok(backup) = channel.backup(false, STALL_TIMEOUT).await {
@@ -81,7 +81,7 @@ impl Snapshots {
             .start_helper(HelperPurpose::Backup, workspace, run_as)
             .await?;
         let others = self.running().await?;
-        // What fills another volume is in nobody's way.
+        // A restore fills another volume and does not disturb.
         let others = others.into_iter().filter(|row| !self.is_restore(row));
         let mut others: Vec<_> = others.map(|row| row.id).collect();
         others.retain(|id| *id != helper.id);
@@ -102,7 +102,7 @@ impl Snapshots {
 }
 
 impl Export {
-    /// What comes next; nothing behind the end.
+    /// The next piece; none after the end.
     ///
     /// # Errors
     /// [`SandboxError::BrokenOff`] when the container ended in the middle;
@@ -146,24 +146,23 @@ impl Snapshots {
         Ok(rows)
     }
 
-    /// As [`Self::running`], with what gives a volume its owner and never runs.
+    /// As [`Self::running`], with containers that give a volume its owner and never run.
     pub(super) async fn not_over(&self) -> Result<Vec<ContainerSummary>, SandboxError> {
-        let labels = self.provisioner.labels();
+        let labels = self.provisioner.spec.labels();
         let whose = [
             (labels::INSTANCE, labels.instance.as_str()),
             (labels::USER, labels.user.as_str()),
             (labels::ISSUER, labels.issuer.as_str()),
         ];
-        let mut rows = self.provisioner.engine.list_containers(&whose).await?;
+        let mut rows = self.provisioner.engine().list_containers(&whose).await?;
         let is_over = |row: &ContainerSummary| matches!(row.state, State::Exited | State::Dead);
         rows.retain(|row| !is_over(row));
         Ok(rows)
     }
 
-    /// What a container of this user has for a workspace.
+    /// The workspace that a container of this user would have.
     async fn workspace_now(&self) -> Result<(Workspace, RunAs), SandboxError> {
-        let capabilities = self.provisioner.engine.capabilities().await?;
-        self.provisioner.workspace(&capabilities).await
+        self.provisioner.workspace().await
     }
 }
 

@@ -1,4 +1,4 @@
-//! A container of ours on one volume, for one helper container.
+//! A container of ours on one volume, for a backup, a restore or a look.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::channel::{Backup, Channel, Outgoing};
 use crate::engine::{ContainerSpec, Engine, RunAs, Workspace};
 use crate::provision::{HELPER_MODE, REMOVAL_TIMEOUT, SandboxError, Status, broken_off};
 
-/// Between two steps of a helper container nothing is waited for but the object store.
+/// Between two steps a helper container waits only for the object store.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What one is for.
@@ -37,7 +37,7 @@ impl HelperPurpose {
     }
 }
 
-/// It runs, and its PID 1 answers.
+/// A helper container that runs, and whose PID 1 answers.
 #[derive(Debug)]
 pub(super) struct HelperContainer {
     engine: Engine,
@@ -46,7 +46,7 @@ pub(super) struct HelperContainer {
 }
 
 impl Snapshots {
-    /// Makes one on this workspace.
+    /// Makes a helper container on this workspace.
     ///
     /// # Errors
     /// [`EngineError::Missing`] where the volume is not what it was: somebody has removed it,
@@ -58,18 +58,22 @@ impl Snapshots {
         run_as: RunAs,
     ) -> Result<HelperContainer, SandboxError> {
         let (status, _) = watch::channel(Status::Absent);
-        let mut spec = self.provisioner.spec_on(workspace, run_as, &status).await?;
+        let mut spec = self
+            .provisioner
+            .spec
+            .container(workspace, run_as, &status)
+            .await?;
         spec.labels.mode = HELPER_MODE.to_owned();
-        spec.init_args = self.provisioner.errand_args(IDLE_TIMEOUT);
-        // What was whole once must be so again, whatever its size was allowed to be since.
+        spec.init_args = self.provisioner.spec.helper_args(IDLE_TIMEOUT);
+        // A file that was backed up must be restored, even if the size limit is lower now.
         spec.limits.file_size = u64::MAX;
         let random = uuid::Uuid::new_v4().simple().to_string();
-        let (user, kind) = (self.provisioner.name.as_str(), purpose.word());
+        let (user, kind) = (self.provisioner.spec.name.as_str(), purpose.word());
         let name = format!("{user}-{kind}-{}", &random[..12]);
         match self.begin_helper(purpose, &spec, &name).await {
             // Its server was killed between the making of the volume and this.
             Err(SandboxError::NotOwner) => {
-                self.provisioner.give_to_user(&spec).await?;
+                self.provisioner.volumes.give_to_user(&spec).await?;
                 self.begin_helper(purpose, &spec, &format!("{name}-2"))
                     .await
             }
@@ -83,20 +87,20 @@ impl Snapshots {
         spec: &ContainerSpec,
         name: &str,
     ) -> Result<HelperContainer, SandboxError> {
-        let created = self.provisioner.engine.create(name, spec).await?;
+        let created = self.provisioner.engine().create(name, spec).await?;
         let begun = async {
             self.must_be_for(purpose, spec).await?;
-            Ok((self.provisioner.begin(&created.id).await?).0)
+            Ok((self.provisioner.creator.begin(&created.id).await?).0)
         };
         match begun.await {
             Ok(channel) => Ok(HelperContainer {
-                engine: self.provisioner.engine.clone(),
+                engine: self.provisioner.engine().clone(),
                 id: created.id,
                 channel,
             }),
             Err(error) => {
-                let _ = self.provisioner.engine.remove(&created.id).await;
-                self.provisioner.remove_remade(spec).await;
+                let _ = self.provisioner.engine().remove(&created.id).await;
+                self.provisioner.volumes.remove_remade(spec).await;
                 Err(error)
             }
         }
@@ -110,9 +114,9 @@ impl Snapshots {
     ) -> Result<(), SandboxError> {
         match purpose {
             HelperPurpose::Backup | HelperPurpose::Look => {
-                self.provisioner.verify_current_volume(spec).await?
+                self.provisioner.volumes.verify_current(spec).await?
             }
-            HelperPurpose::Restore => self.provisioner.must_be_pending(spec).await?,
+            HelperPurpose::Restore => self.provisioner.volumes.verify_pending(spec).await?,
         };
         Ok(())
     }

@@ -26,44 +26,43 @@ pub struct StagedVolume {
 #[derive(Debug)]
 pub struct Import(Outgoing);
 
-/// What is in it, on its way out again.
+/// Its content, read back.
 #[derive(Debug)]
 pub struct StagedExport(Backup);
 
 impl Snapshots {
-    /// Makes a volume beside the workspace, and what is needed to fill it. Without `force`
-    /// not for a user who works just now.
+    /// Makes a volume beside the workspace, and what is needed to fill it. Without `force` it fails
+    /// while the user's sandbox is busy.
     ///
     /// # Errors
     /// [`SandboxError::DiskFull`], [`StageError::Bound`] for a user in bind mode,
     /// [`StageError::Works`], and those of every call.
     pub async fn stage(&self, force: bool) -> Result<StagedVolume, StageError> {
         let provisioner = &self.provisioner;
-        if provisioner.is_bound() {
+        if provisioner.spec.is_bound() {
             return Err(StageError::Bound);
         }
         if !force {
-            // It is looked again at the end; hours may be between.
+            // Checked again at the end, which may be hours later.
             self.must_not_work().await?;
         }
         self.tidy().await?;
-        // What may take long comes before the mark, and before the volume without which
-        // the mark does nothing.
+        // Slow steps come before the mark and its volume.
         let (status, _) = watch::channel(Status::Absent);
-        provisioner.spec(&status).await?;
-        let generation = provisioner.volumes().await?.generation + 1;
+        provisioner.container_spec(&status).await?;
+        let generation = provisioner.volumes.list().await?.generation + 1;
         let random = uuid::Uuid::new_v4().simple().to_string();
         let volume = format!(
             "{}-g{generation}-{}",
-            provisioner.name.as_str(),
+            provisioner.spec.name.as_str(),
             &random[..8]
         );
-        provisioner.check_disk(&volume).await?;
+        provisioner.volumes.check_disk(&volume).await?;
         let staged = self.make(&volume, generation).await;
         let (helper, run_as) = match staged {
             Ok(staged) => staged,
             Err(error) => {
-                self.take_away_volume(&volume).await;
+                self.remove_volume(&volume).await;
                 return Err(error.into());
             }
         };
@@ -82,23 +81,25 @@ impl Snapshots {
         generation: u64,
     ) -> Result<(HelperContainer, RunAs), SandboxError> {
         let provisioner = &self.provisioner;
-        let labels = provisioner.labels();
+        let labels = provisioner.spec.labels();
         let mark = [(labels::PENDING, volume.to_owned())];
         let (name, plain) = (mark_of(volume), VolumeDriver::default());
         // First: without it, what follows would be the workspace.
         let marked = provisioner
-            .engine
+            .engine()
             .ensure_volume(&name, &labels, &mark, &plain);
         marked.await?;
         let workspace = Workspace::Volume(volume.to_owned());
         let (status, _) = watch::channel(Status::Absent);
-        let spec = provisioner.spec_on(workspace.clone(), RunAs::DEFAULT, &status);
+        let spec = provisioner
+            .spec
+            .container(workspace.clone(), RunAs::DEFAULT, &status);
         let mut spec = spec.await?;
         let number = [(labels::GENERATION, generation.to_string())];
-        let own = provisioner.uid_to_keep().await?;
-        provisioner.make_volume(&mut spec, &number, own).await?;
-        // Somebody who took the mark away just now has made it the workspace.
-        if !provisioner.volumes().await?.is_pending(volume) {
+        let own = provisioner.volumes.uid_to_keep().await?;
+        provisioner.volumes.make(&mut spec, &number, own).await?;
+        // If the mark was removed just now, the volume is the workspace.
+        if !provisioner.volumes.list().await?.is_pending(volume) {
             return Err(missing(&name));
         }
         let helper = self.start_helper(HelperPurpose::Restore, workspace, spec.run_as);
@@ -165,9 +166,8 @@ impl StagedVolume {
         }
     }
 
-    /// Makes it the workspace. The user's containers end first; with `force` also such as
-    /// work. What they write from now on until they have ended is lost, as all that was
-    /// written since the backup.
+    /// Makes it the workspace. The user's containers end first; with `force` even busy ones. What
+    /// they write until they have ended is lost, like all that was written since the backup.
     ///
     /// # Errors
     /// [`StageError::Works`] without `force`, [`StageError::Overtaken`] when another
@@ -185,18 +185,23 @@ impl StagedVolume {
             ..
         } = self;
         let provisioner = &snapshots.provisioner;
-        if let Err(error) = provisioner.engine.remove_volume(&mark_of(&volume)).await {
-            let current = provisioner.volumes().await.map(|volumes| volumes.current);
+        if let Err(error) = provisioner.engine().remove_volume(&mark_of(&volume)).await {
+            let current = provisioner
+                .volumes
+                .list()
+                .await
+                .map(|volumes| volumes.current);
             if !current.is_ok_and(|current| current == volume) {
-                // It may be done, or be done in a moment: then the user's files are here,
-                // and only a look can tell. What never became the workspace is tidied.
+                // It may have happened, or happen in a moment: then the user's files are here, and
+                // only a later look can tell. A volume that never becomes the workspace is
+                // removed later.
                 helper.close().await;
                 return Err(StageError::Unknown(error));
             }
         }
-        info!(volume, user = %provisioner.user, "the workspace was exchanged");
-        // An Engine that does not say so now has done it all the same.
-        let now = provisioner.volumes().await;
+        info!(volume, user = %provisioner.spec.user, "the workspace was exchanged");
+        // It was exchanged even if the Engine does not answer this.
+        let now = provisioner.volumes.list().await;
         let overtaken = now.is_ok_and(|now| now.current != volume);
         if !overtaken {
             snapshots.end_what_uses_old_volumes().await;
@@ -208,21 +213,21 @@ impl StagedVolume {
         Ok(())
     }
 
-    /// The last look before it counts.
+    /// The last check before the exchange.
     async fn ready(&self, force: bool) -> Result<(), StageError> {
         self.snapshots
             .end_containers(&self.helper.id, force)
             .await?;
-        if self.snapshots.provisioner.volumes().await?.generation >= self.generation {
+        if self.snapshots.provisioner.volumes.list().await?.generation >= self.generation {
             return Err(StageError::Overtaken);
         }
         Ok(())
     }
 
-    /// Takes it away again.
+    /// Removes it again.
     pub async fn abandon(self) {
         self.helper.close().await;
-        self.snapshots.take_away_volume(&self.volume).await;
+        self.snapshots.remove_volume(&self.volume).await;
     }
 }
 
@@ -235,7 +240,7 @@ impl Import {
         self.0.send(data, STALL_TIMEOUT).await.map_err(broken_off)
     }
 
-    /// That was all; returns when it is on the disk.
+    /// Ends the archive; returns when it is on the disk.
     ///
     /// # Errors
     /// As [`Self::send`].

@@ -1,6 +1,6 @@
 //! A look at a workspace: when it was used last, and whether anybody is in it.
 //!
-//! It is no use of it, and its user sees nothing of it: the container is a helper container's.
+//! The look does not count as use, and the user does not see it: it runs in a helper container.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,10 +23,10 @@ impl Snapshots {
     /// a volume.
     ///
     /// # Errors
-    /// [`crate::engine::EngineError::Missing`] where there is none, and those of every
+    /// [`crate::engine::EngineError::Missing`] where the user has no workspace, and those of every
     /// call.
     pub async fn last_use(&self) -> Result<Option<SystemTime>, SandboxError> {
-        let volumes = self.provisioner.volumes().await?;
+        let volumes = self.provisioner.volumes.list().await?;
         let run_as = volumes.run_as();
         let workspace = Workspace::Volume(volumes.current);
         let helper = self.start_helper(HelperPurpose::Look, workspace, run_as);

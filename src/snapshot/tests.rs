@@ -13,7 +13,7 @@ fn snapshots(scratch: &Scratch) -> Snapshots {
     let instance = ("CASEMATE_INSTANCE".into(), scratch.name.clone().into());
     let environment = MapEnvironment {
         variables: BTreeMap::from([instance]),
-        os_user: "nobody".to_owned(),
+        os_user: "tester".to_owned(),
     };
     let config = Config::load(SettingsArgs::default(), &environment).expect("a configuration");
     let user = User {
@@ -33,11 +33,11 @@ async fn left(scratch: &Scratch) -> (Vec<String>, usize) {
 }
 
 #[tokio::test]
-async fn what_is_removed_before_an_errand_begins_is_not_made_again_and_taken_for_it() {
+async fn a_volume_removed_before_its_helper_starts_is_not_made_again() {
     scratch(async |scratch: &Scratch| {
         let snapshots = snapshots(scratch);
         let provisioner = &snapshots.provisioner;
-        let first = provisioner.name.as_str().to_owned();
+        let first = provisioner.spec.name.as_str().to_owned();
         for (purpose, volume) in [
             (HelperPurpose::Backup, first.clone()),
             (HelperPurpose::Backup, format!("{first}-g1-a")),
@@ -59,8 +59,8 @@ async fn a_restore_does_not_fill_what_is_the_workspace_and_leaves_it() {
     scratch(async |scratch: &Scratch| {
         let snapshots = snapshots(scratch);
         let provisioner = &snapshots.provisioner;
-        let volume = format!("{}-g1-a", provisioner.name.as_str());
-        let (labels, driver) = (provisioner.labels(), VolumeDriver::default());
+        let volume = format!("{}-g1-a", provisioner.spec.name.as_str());
+        let (labels, driver) = (provisioner.spec.labels(), VolumeDriver::default());
         let number = [(labels::GENERATION, "1".to_owned())];
         let make = scratch
             .engine
@@ -80,8 +80,11 @@ async fn a_restore_does_not_fill_what_is_the_workspace_and_leaves_it() {
 async fn a_young_mark_stays_also_without_its_volume() {
     scratch(async |scratch: &Scratch| {
         let snapshots = snapshots(scratch);
-        let name = mark_of(&format!("{}-g1-a", snapshots.provisioner.name.as_str()));
-        let (labels, driver) = (snapshots.provisioner.labels(), VolumeDriver::default());
+        let name = mark_of(&format!(
+            "{}-g1-a",
+            snapshots.provisioner.spec.name.as_str()
+        ));
+        let (labels, driver) = (snapshots.provisioner.spec.labels(), VolumeDriver::default());
         let mark = [(labels::PENDING, "v".to_owned())];
         let make = scratch.engine.ensure_volume(&name, &labels, &mark, &driver);
         make.await.expect("made");

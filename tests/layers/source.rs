@@ -10,6 +10,8 @@ pub struct Source {
     pub words: Vec<Word>,
     /// Every import, and every other path of two segments and more.
     pub paths: Vec<NamedPath>,
+    /// Every type that the file defines outside of a function.
+    pub types: Vec<TypeName>,
 }
 
 /// One identifier or keyword.
@@ -18,15 +20,36 @@ pub struct Word {
     pub line: usize,
 }
 
+/// What a path is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Import {
+    /// It is named in the code.
+    No,
+    /// This file uses it.
+    Used,
+    /// This file passes it on: `pub use`.
+    PassedOn,
+}
+
 /// A path and where the code names it.
 pub struct NamedPath {
     pub segments: Vec<String>,
     /// Imported by another name.
     pub renamed: bool,
+    pub import: Import,
     pub line: usize,
     /// In a module that only tests have.
     pub in_test: bool,
     module: Vec<String>,
+}
+
+/// A struct, an enum, a trait or an alias.
+pub struct TypeName {
+    pub name: String,
+    pub line: usize,
+    /// Not only in its module.
+    pub is_visible: bool,
+    pub in_test: bool,
 }
 
 impl Source {
@@ -42,14 +65,36 @@ impl Source {
             module: module(file),
             test_depth: 0,
             paths: Vec::new(),
+            types: Vec::new(),
         };
         visitor.visit_file(&tree);
-        let paths = visitor.paths;
-        Self { words, paths }
+        Self {
+            words,
+            paths: visitor.paths,
+            types: visitor.types,
+        }
     }
 }
 
 impl NamedPath {
+    /// It from the crate's root, without `crate`, `self` and `super`; an import without one of
+    /// these is of another crate, or of a module beneath this one.
+    pub fn absolute(&self) -> Vec<String> {
+        let mut above = self.module.clone();
+        let mut segments = self.segments.iter().peekable();
+        while let Some(first) =
+            segments.next_if(|segment| matches!(segment.as_str(), "crate" | "self" | "super"))
+        {
+            match first.as_str() {
+                "crate" => above.clear(),
+                "super" => drop(above.pop()),
+                _ => {}
+            }
+        }
+        above.extend(segments.cloned());
+        above
+    }
+
     /// The module of the crate's root that it leads to; `None` where it leads to no other.
     pub fn target(&self, root: &str) -> Option<&str> {
         let segments = self.segments.iter().map(String::as_str);
@@ -70,7 +115,7 @@ impl NamedPath {
     }
 }
 
-/// The module that a file is, from the crate's root. `main.rs` is one of its own.
+/// The module that a file is, from the crate's root. `main.rs` is a separate one.
 pub fn module(file: &str) -> Vec<String> {
     let path = file.split_once("src/").map_or(file, |(_, path)| path);
     let path = path.trim_end_matches(".rs").split('/');
@@ -85,13 +130,24 @@ struct Visitor {
     module: Vec<String>,
     test_depth: usize,
     paths: Vec<NamedPath>,
+    types: Vec<TypeName>,
 }
 
 impl Visitor {
-    fn push(&mut self, segments: Vec<String>, renamed: bool, line: usize) {
+    fn push_type(&mut self, name: &Ident, visibility: &syn::Visibility) {
+        self.types.push(TypeName {
+            name: name.to_string(),
+            line: line(name),
+            is_visible: !matches!(visibility, syn::Visibility::Inherited),
+            in_test: self.test_depth > 0,
+        });
+    }
+
+    fn push(&mut self, segments: Vec<String>, renamed: bool, import: Import, line: usize) {
         self.paths.push(NamedPath {
             segments,
             renamed,
+            import,
             line,
             in_test: self.test_depth > 0,
             module: self.module.clone(),
@@ -99,28 +155,35 @@ impl Visitor {
     }
 
     /// One tree of a `use`, spelled out. `use a::{self}` is `a`.
-    fn push_tree(&mut self, tree: &UseTree, above: &[String]) {
+    fn push_tree(&mut self, tree: &UseTree, above: &[String], import: Import) {
         let with = |name: &Ident| match name.to_string() {
             this if this == "self" => above.to_vec(),
             name => [above, &[name]].concat(),
         };
         match tree {
             UseTree::Path(path) => {
-                self.push_tree(&path.tree, &[above, &[path.ident.to_string()]].concat());
+                self.push_tree(
+                    &path.tree,
+                    &[above, &[path.ident.to_string()]].concat(),
+                    import,
+                );
             }
-            UseTree::Group(group) => group.items.iter().for_each(|t| self.push_tree(t, above)),
-            UseTree::Name(name) => self.push(with(&name.ident), false, line(&name.ident)),
+            UseTree::Group(group) => group
+                .items
+                .iter()
+                .for_each(|t| self.push_tree(t, above, import)),
+            UseTree::Name(name) => self.push(with(&name.ident), false, import, line(&name.ident)),
             UseTree::Rename(rename) => {
-                self.push(with(&rename.ident), true, line(&rename.ident));
+                self.push(with(&rename.ident), true, import, line(&rename.ident));
             }
             UseTree::Glob(glob) => {
                 let line = glob.star_token.spans[0].start().line;
-                self.push([above, &["*".to_owned()]].concat(), false, line);
+                self.push([above, &["*".to_owned()]].concat(), false, import, line);
             }
         }
     }
 
-    /// The paths in the tokens of a macro call or an attribute, which have no syntax of their own.
+    /// The paths in the tokens of a macro call or an attribute, which `syn` does not parse.
     fn push_tokens(&mut self, tokens: TokenStream) {
         let mut segments: Vec<String> = Vec::new();
         let (mut colons, mut last_line) = (0, 0);
@@ -147,7 +210,7 @@ impl Visitor {
     fn push_segments(&mut self, segments: &mut Vec<String>, line: usize) {
         let segments = std::mem::take(segments);
         if segments.len() > 1 {
-            self.push(segments, false, line);
+            self.push(segments, false, Import::No, line);
         }
     }
 }
@@ -166,7 +229,38 @@ impl<'ast> Visit<'ast> for Visitor {
     }
 
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
-        self.push_tree(&item.tree, &[]);
+        let import = match item.vis {
+            syn::Visibility::Inherited => Import::Used,
+            _ => Import::PassedOn,
+        };
+        self.push_tree(&item.tree, &[], import);
+    }
+
+    /// The types inside of a function are its own.
+    fn visit_block(&mut self, block: &'ast syn::Block) {
+        let known = self.types.len();
+        visit::visit_block(self, block);
+        self.types.truncate(known);
+    }
+
+    fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
+        self.push_type(&item.ident, &item.vis);
+        visit::visit_item_struct(self, item);
+    }
+
+    fn visit_item_enum(&mut self, item: &'ast syn::ItemEnum) {
+        self.push_type(&item.ident, &item.vis);
+        visit::visit_item_enum(self, item);
+    }
+
+    fn visit_item_trait(&mut self, item: &'ast syn::ItemTrait) {
+        self.push_type(&item.ident, &item.vis);
+        visit::visit_item_trait(self, item);
+    }
+
+    fn visit_item_type(&mut self, item: &'ast syn::ItemType) {
+        self.push_type(&item.ident, &item.vis);
+        visit::visit_item_type(self, item);
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {

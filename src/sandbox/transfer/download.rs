@@ -53,12 +53,11 @@ impl Sandbox {
             // 1 MiB at most.
             length: u32::try_from(length).unwrap_or(u32::MAX),
         };
-        let read = |channel: Channel, left| {
-            let request = request.clone();
-            async move { channel.read_bytes(request, left).await }
+        let read = |channel: Channel, request, left| async move {
+            channel.read_bytes(request, left).await
         };
         let reply = self
-            .ask(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, read)
+            .ask(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, request, read)
             .await?;
         let stat = Stat {
             size: reply.size,
@@ -104,7 +103,7 @@ impl Sandbox {
     }
 }
 
-/// How many bytes are to come; of an archive nobody knows.
+/// How many bytes are to come; unknown for an archive.
 fn expected(stat: &Stat, offset: u64, length: Option<u64>) -> Option<u64> {
     let rest = stat.size.saturating_sub(offset);
     (!stat.is_dir).then(|| length.map_or(rest, |length| length.min(rest)))
@@ -173,7 +172,7 @@ fn chunks_of(chunks: mpsc::Receiver<Chunk>) -> BoxStream<'static, Result<Bytes, 
             Some(Ok(Some(data))) => Some((Ok(data), Some(chunks))),
             Some(Ok(None)) => None,
             Some(Err(error)) => Some((Err(error), None)),
-            // Nobody took them for too long.
+            // The caller took no chunk in time.
             None => Some((Err(SandboxError::Cancelled), None)),
         }
     };
@@ -193,7 +192,7 @@ mod tests {
         let (mut size, mut error) = (0, None);
         let mut content = chunks_of(receiver);
         while let Some(chunk) = content.next().await {
-            assert!(error.is_none(), "something came behind an error");
+            assert!(error.is_none(), "a chunk came after an error");
             match chunk {
                 Ok(data) => size += data.len(),
                 Err(failed) => error = Some(failed),
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_more_nor_fewer_bytes_than_were_announced_are_taken_for_the_file() {
+    fn neither_more_nor_fewer_bytes_than_were_announced_count_as_the_file() {
         let data = || Some(Bytes::from_static(b"12345"));
         let mut left = Some(7);
         assert!(counted(data(), &mut left).is_ok());

@@ -76,7 +76,7 @@ impl Sandbox {
         Ok((outgoing, held))
     }
 
-    /// From here on nobody but PID 1 knows whether it is in place.
+    /// From here on only PID 1 knows whether it is in place.
     async fn settle(
         &self,
         outgoing: Outgoing,
@@ -124,12 +124,10 @@ impl Sandbox {
             id: new_id(),
             ..WriteFileRequest::default()
         };
-        let write = |channel: Channel, left| {
-            // The content is shared, not copied.
-            let request = request.clone();
-            async move { channel.write_file(request, left).await }
+        let write = |channel: Channel, request, left| async move {
+            channel.write_file(request, left).await
         };
-        let reply = self.ask(FILE_CALL_TIMEOUT, policy, write).await?;
+        let reply = self.ask(FILE_CALL_TIMEOUT, policy, request, write).await?;
         Ok(Uploaded {
             size: reply.size,
             created: reply.created,

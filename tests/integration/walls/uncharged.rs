@@ -62,7 +62,7 @@ async fn a_sandbox_that_holds_too_many_locks_or_connections_ends_and_says_why() 
         assert!(start.elapsed() < ENDS_WITHIN, "{what}: {}", result.0);
         assert_eq!(result.outcome(), "sandbox_lost", "{what}: {}", result.0);
         assert!(
-            result.text().contains("more file locks (20,000)"),
+            result.text().contains("more than 20,000 file locks"),
             "{what}: {}",
             result.0
         );

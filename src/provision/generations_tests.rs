@@ -1,4 +1,4 @@
-//! Which volume is the workspace, whatever was left half done.
+//! Which volume is the workspace after a restore was interrupted.
 
 use proptest::prelude::*;
 
@@ -46,12 +46,12 @@ fn the_highest_generation_without_a_mark_is_the_workspace() {
         current(&[volume("v-g1-a", 1), volume("v-g1-b", 1)]),
         "v-g1-b"
     );
-    // A stray one of the first name, whatever its labels, never goes before a restored one.
+    // A stray volume of the first name never counts before a restored one.
     assert_eq!(current(&[volume("v", 99), volume("v-g1-a", 1)]), "v-g1-a");
 }
 
 #[test]
-fn whom_code_runs_as_is_what_the_workspace_says_and_1000_where_it_says_nobody() {
+fn whom_code_runs_as_is_what_the_workspace_says_and_1000_where_it_says_missing() {
     let with_uid = |name: &str, generation: u64, uid: &str| {
         let mut row = volume(name, generation);
         row.labels.insert(labels::UID.to_owned(), uid.to_owned());
@@ -67,8 +67,12 @@ fn whom_code_runs_as_is_what_the_workspace_says_and_1000_where_it_says_nobody() 
     let filled = with_uid("v-g1-a", 1, "65540");
     assert_eq!(run_as(&[plain("v"), mark("v-g1-a"), filled.clone()]), 1000);
     assert_eq!(run_as(&[filled, with_uid("v-g2-b", 2, "65541")]), 65_541);
-    for nobody in ["0", "65534", "-1", "", "x", "4294967296"] {
-        assert_eq!(run_as(&[with_uid("v-g1-a", 1, nobody)]), 1000, "{nobody:?}");
+    for missing in ["0", "65534", "-1", "", "x", "4294967296"] {
+        assert_eq!(
+            run_as(&[with_uid("v-g1-a", 1, missing)]),
+            1000,
+            "{missing:?}"
+        );
     }
 }
 
@@ -164,7 +168,7 @@ fn a_removal_that_stops_anywhere_leaves_the_newest_workspace_or_none() {
 }
 
 proptest! {
-    /// A restore as it goes, killed behind any step: the workspace is the old volume
+    /// A restore as it goes, killed after any step: the workspace is the old volume
     /// up to the removal of the mark, and the new one from then on.
     #[test]
     fn killed_at_any_point_one_whole_volume_is_the_workspace(

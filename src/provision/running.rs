@@ -1,0 +1,75 @@
+//! A container that runs, and how it is known that it ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::channel::Channel;
+use crate::engine::Engine;
+
+/// From a wait for a removal that broke to the next: an Engine that starts again
+/// takes a second.
+const WAIT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A container that runs, as the owner knows it.
+#[derive(Debug)]
+pub struct Running {
+    /// Its id.
+    pub container: Arc<str>,
+    /// To its PID 1.
+    pub channel: Channel,
+    /// Changes once: when it is gone.
+    pub removal: watch::Receiver<Removal>,
+    /// Its workspace was made with it, and is empty.
+    pub workspace_is_new: bool,
+}
+
+/// Whether a container is gone, and how its PID 1 ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// It is there.
+    Pending,
+    /// It is gone. Its PID 1 ended with this code.
+    Exited(i64),
+    /// It is gone, and the Engine did not see how it ended.
+    Unseen,
+}
+
+impl Removal {
+    /// Whether it is gone.
+    pub fn is_known(&self) -> bool {
+        *self != Self::Pending
+    }
+
+    /// The exit code of PID 1, where the Engine saw it.
+    pub fn exit_code(self) -> Option<i64> {
+        match self {
+            Self::Exited(code) => Some(code),
+            Self::Pending | Self::Unseen => None,
+        }
+    }
+}
+
+/// The one wait that knows how the container ends. It breaks when the Engine goes, and is
+/// then repeated: the container may have outlived the Engine. It runs beside the next step,
+/// even beside the start. A container that starts, ends and is removed before the Engine has
+/// the request counts as [`Removal::Unseen`].
+pub fn watch_removal(engine: &Engine, id: &str) -> watch::Receiver<Removal> {
+    let (sender, receiver) = watch::channel(Removal::Pending);
+    let (engine, id) = (engine.clone(), id.to_owned());
+    tokio::spawn(async move {
+        loop {
+            let removed = tokio::select! {
+                removed = engine.wait_removed(&id) => removed,
+                () = sender.closed() => return,
+            };
+            if let Ok(removed) = removed {
+                sender.send_replace(removed.exit_code.map_or(Removal::Unseen, Removal::Exited));
+                return;
+            }
+            tokio::time::sleep(WAIT_RETRY_INTERVAL).await;
+        }
+    });
+    receiver
+}
