@@ -15,7 +15,7 @@
 
 mod shown;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 pub use shown::shown;
@@ -244,11 +244,7 @@ impl SandboxName {
     /// The name of `user`'s sandbox in `instance`.
     pub fn new(instance: &Instance, user: &User) -> Self {
         let slug = slug(user.subject.as_str());
-        let hash = user.hash();
-        let hex: String = hash.as_ref()[..HASH_BYTES]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hex = hex(&user.hash().as_ref()[..HASH_BYTES]);
         let prefix = format!("casemate-{}-", instance.as_str());
         Self {
             full: format!("{prefix}{slug}-{hex}"),
@@ -265,6 +261,15 @@ impl SandboxName {
     pub fn user_part(&self) -> &str {
         &self.full[self.user_at..]
     }
+}
+
+/// Bytes as hexadecimal digits in lower case.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The readable part of a subject: its ASCII letters and digits in lower case, with one `-` for
