@@ -10,8 +10,9 @@
 //! - Exact bytes decide. Nothing is trimmed, folded or normalised: `a` and `a ` are two users, and
 //!   so are the composed and the decomposed `é`. An id that cannot be kept exactly is refused.
 //! - A name depends on instance, issuer and subject alone, so every server computes the same one.
-//! - A name finds a sandbox but proves nothing: an attacker who can choose ids can make two that share
-//!   48 bits of hash. The labels with the full issuer and subject prove whose container it is.
+//! - A name finds a sandbox but proves nothing: an attacker who can choose ids can make two that
+//!   share 48 bits of hash. The labels with the full issuer and subject prove whose container it
+//!   is.
 
 mod shown;
 
@@ -73,8 +74,8 @@ pub enum IdentityError {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(String);
 
-/// The authority for a subject: `local` for the user who launched the process, otherwise a URL. Bounds
-/// as for [`Subject`].
+/// The authority for a subject: `local` for the user who launched the process, otherwise a URL.
+/// Bounds as for [`Subject`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Issuer(String);
 

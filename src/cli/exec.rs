@@ -80,8 +80,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// A known user's sandbox is made if necessary, but a new user needs `--create`; otherwise a misspelled
-/// name would get an empty sandbox.
+/// A known user's sandbox is made if necessary, but a new user needs `--create`; otherwise a
+/// misspelled name would get an empty sandbox.
 async fn user(args: &Args, engine: &Engine, config: &Config) -> anyhow::Result<User> {
     let (name, issuer) = (args.user.name(), args.user.issuer());
     let known = users::on_engine(engine, &config.instance, name).await?;

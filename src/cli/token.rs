@@ -36,8 +36,8 @@ struct HolderArgs {
     delegate: Option<TokenName>,
 }
 
-/// Prints the token and its entry for the file. If standard output is a file or a pipe, it gets only the
-/// entry, and the secret goes to standard error: `>> tokens.toml` must not store it.
+/// Prints the token and its entry for the file. If standard output is a file or a pipe, it gets
+/// only the entry, and the secret goes to standard error: `>> tokens.toml` must not store it.
 ///
 /// # Errors
 /// The system gives no random numbers, or the file or the output cannot be written.

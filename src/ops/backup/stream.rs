@@ -1,5 +1,5 @@
-//! Connects the tasks that move bytes with the thread that processes them: packing, unpacking and hashing
-//! a gigabyte takes seconds of CPU time, which must not block a task.
+//! Connects the tasks that move bytes with the thread that processes them: packing, unpacking and
+//! hashing a gigabyte takes seconds of CPU time, which must not block a task.
 
 use std::io::{self, Read, Write};
 use std::thread;
