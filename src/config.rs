@@ -1,4 +1,4 @@
-//! Settings, in two phases: what was given ([`RawConfig`]), what is valid ([`Config`]).
+//! Settings, in two phases: the given texts ([`RawConfig`]) and the valid values ([`Config`]).
 //!
 //! ```text
 //! SettingsArgs ─┐
@@ -102,13 +102,13 @@ pub struct Config {
     pub bind: Option<Bind>,
     /// Where backups go, how often they are made, and how many are kept.
     pub backup: BackupSettings,
-    /// Who may call over HTTP, and from where.
+    /// Callers over HTTP: authentication, hosts and origins.
     pub http: HttpSettings,
     /// The sandboxes of users without a `[[users]]` table.
     sandbox: Arc<SandboxSettings>,
     /// The sandboxes of users with one.
     users: Users,
-    /// What was given, for [`Config::in_force`].
+    /// The given texts, for [`Config::in_force`].
     given: Layer,
 }
 

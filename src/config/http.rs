@@ -1,4 +1,4 @@
-//! Who may call over HTTP, and from where. Only the texts are checked here: files and URLs are read
+//! Callers over HTTP: authentication, hosts and origins. Only the texts are checked here: files and URLs are read
 //! when the server starts.
 
 use std::path::PathBuf;
