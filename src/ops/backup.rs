@@ -16,7 +16,7 @@
 //! - A removal deletes the manifest first, so a killed removal leaves no backup either.
 //! - Old backups are removed only when a new one is complete, and verified if that is set.
 //! - A restore changes nothing until the whole backup is in a new volume and was read back from it.
-//!   Then the removal of one mark makes that volume the workspace (`sandbox::generation`). If
+//!   Then the removal of one mark makes that volume the workspace (`provision::volumes`). If
 //!   killed before, the old workspace stays in use, and the next backup or restore of that user
 //!   removes the mark and the new volume; if killed after, the new one is in use, and the old
 //!   volume is removed likewise.

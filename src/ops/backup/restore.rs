@@ -8,7 +8,7 @@
 //!
 //! Only the end shows whether a backup is whole, so nothing is exchanged before: after a cut or
 //! changed archive, a full disk or a kill the old workspace stays in use. How one volume replaces
-//! another: `sandbox::generation`.
+//! another: `provision::volumes`.
 
 mod losses;
 
