@@ -8,12 +8,12 @@
 //! Invariants:
 //! - Each server writes separate files, which it has locked.
 //! - A command also has a line before it runs, because it keeps running if its server is killed.
-//! - A call is answered only when its line is written. After a line that could not be written, calls
-//!   are refused until a line can be written again.
-//! - A line is in its file whole or not at all. If a kill or a full disk left a part of one, the next
-//!   server that starts seals it; it is never removed.
-//! - Lines are given to the kernel, not to the disk: a killed server loses none, a machine that loses
-//!   power loses those of the last seconds.
+//! - A call is answered only when its line is written. After a line that could not be written,
+//!   calls are refused until a line can be written again.
+//! - A line is in its file whole or not at all. If a kill or a full disk left a part of one, the
+//!   next server that starts seals it; it is never removed.
+//! - Lines are given to the kernel, not to the disk: a killed server loses none, a machine that
+//!   loses power loses those of the last seconds.
 
 mod call;
 mod digest;

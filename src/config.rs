@@ -1,4 +1,4 @@
-//! Settings, in two phases: what was given ([`RawConfig`]), what is valid ([`Config`]).
+//! Settings, in two phases: the given texts ([`RawConfig`]) and the valid values ([`Config`]).
 //!
 //! ```text
 //! SettingsArgs ─┐
@@ -10,8 +10,8 @@
 //!
 //! - After phase 2 every value is in its bounds, and no other module checks it again.
 //! - An error names the setting, where it was given, the value and what is allowed.
-//! - A `[[users]]` table of the file overrides the settings of all users, wherever those were given,
-//!   because it is more specific.
+//! - A `[[users]]` table of the file overrides the settings of all users, wherever those were
+//!   given, because it is more specific.
 //! - No other module of the server reads the environment.
 
 mod backup;
@@ -102,13 +102,13 @@ pub struct Config {
     pub bind: Option<Bind>,
     /// Where backups go, how often they are made, and how many are kept.
     pub backup: BackupSettings,
-    /// Who may call over HTTP, and from where.
+    /// Callers over HTTP: authentication, hosts and origins.
     pub http: HttpSettings,
     /// The sandboxes of users without a `[[users]]` table.
     sandbox: Arc<SandboxSettings>,
     /// The sandboxes of users with one.
     users: Users,
-    /// What was given, for [`Config::in_force`].
+    /// The given texts, for [`Config::in_force`].
     given: Layer,
 }
 
@@ -207,8 +207,8 @@ impl Config {
         self.users.settings(user).unwrap_or(&self.sandbox).clone()
     }
 
-    /// A copy for `doctor`'s probe: the same limits, no per-user settings, a volume even in bind mode,
-    /// a short idle timeout, and no waiting for other sandboxes to end.
+    /// A copy for `doctor`'s probe: the same limits, no per-user settings, a volume even in bind
+    /// mode, a short idle timeout, and no waiting for other sandboxes to end.
     #[must_use]
     pub fn for_probe(&self, idle_timeout: Duration) -> Self {
         let sandbox = SandboxSettings {
@@ -274,8 +274,8 @@ fn retention(text: &str) -> Result<Option<Duration>, ValueError> {
 }
 
 /// Kept as text, because a filter cannot be cloned. White space around directives is removed:
-/// tracing-subscriber 0.3 counts positions after it and cuts before it (`Directive::parse`), so that
-/// ` a=warn` means another target, and in other scripts panics.
+/// tracing-subscriber 0.3 counts positions after it and cuts before it (`Directive::parse`), so
+/// that ` a=warn` means another target, and in other scripts panics.
 fn log_filter(text: &str) -> Result<String, ValueError> {
     let text = text.split(',').map(str::trim).collect::<Vec<_>>().join(",");
     match EnvFilter::try_new(&text) {

@@ -10,12 +10,13 @@
 //! - Exact bytes decide. Nothing is trimmed, folded or normalised: `a` and `a ` are two users, and
 //!   so are the composed and the decomposed `é`. An id that cannot be kept exactly is refused.
 //! - A name depends on instance, issuer and subject alone, so every server computes the same one.
-//! - A name finds a sandbox but proves nothing: an attacker who can choose ids can make two that share
-//!   48 bits of hash. The labels with the full issuer and subject prove whose container it is.
+//! - A name finds a sandbox but proves nothing: an attacker who can choose ids can make two that
+//!   share 48 bits of hash. The labels with the full issuer and subject prove whose container it
+//!   is.
 
 mod shown;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 pub use shown::shown;
@@ -73,8 +74,8 @@ pub enum IdentityError {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(String);
 
-/// The authority for a subject: `local` for the user who launched the process, otherwise a URL. Bounds
-/// as for [`Subject`].
+/// The authority for a subject: `local` for the user who launched the process, otherwise a URL.
+/// Bounds as for [`Subject`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Issuer(String);
 
@@ -244,11 +245,7 @@ impl SandboxName {
     /// The name of `user`'s sandbox in `instance`.
     pub fn new(instance: &Instance, user: &User) -> Self {
         let slug = slug(user.subject.as_str());
-        let hash = user.hash();
-        let hex: String = hash.as_ref()[..HASH_BYTES]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hex = hex(&user.hash().as_ref()[..HASH_BYTES]);
         let prefix = format!("casemate-{}-", instance.as_str());
         Self {
             full: format!("{prefix}{slug}-{hex}"),
@@ -265,6 +262,15 @@ impl SandboxName {
     pub fn user_part(&self) -> &str {
         &self.full[self.user_at..]
     }
+}
+
+/// Bytes as hexadecimal digits in lower case.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The readable part of a subject: its ASCII letters and digits in lower case, with one `-` for

@@ -19,8 +19,8 @@ use crate::sandbox::Manager;
 use crate::tools::Tools;
 use transport::Lines;
 
-/// Serves until the end of input or until `stop`. Running commands are ended with all their processes;
-/// the container stays and stops by itself when idle.
+/// Serves until the end of input or until `stop`. Running commands are ended with all their
+/// processes; the container stays and stops by itself when idle.
 pub async fn serve(manager: Manager, tools: Tools, stop: CancellationToken) {
     let (reader, writer) = stdio_pipes();
     let ended = stop.child_token();

@@ -17,7 +17,8 @@ pub struct CallStart {
 }
 
 impl Audit {
-    /// Begins the record of a call of `tool`, with the `arguments` to hash; `None` if the audit is off.
+    /// Begins the record of a call of `tool`, with the `arguments` to hash; `None` if the audit is
+    /// off.
     ///
     /// # Errors
     /// [`AuditWriteError`]: the call must not be made.
@@ -43,8 +44,8 @@ impl Audit {
 }
 
 impl CallStart {
-    /// Records that the call is about to be made, and waits until that line is written. For calls that
-    /// continue if the server is killed.
+    /// Records that the call is about to be made, and waits until that line is written. For calls
+    /// that continue if the server is killed.
     ///
     /// # Errors
     /// [`AuditWriteError`]: the call must not be made.

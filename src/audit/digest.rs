@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-/// Bytes that `audit_content` keeps of each content: a command and its output are rarely longer, and
-/// a line stays readable.
+/// Bytes that `audit_content` keeps of each content: a command and its output are rarely longer,
+/// and a line stays readable.
 pub const CONTENT_BYTES: usize = 64 * 1024;
 
 /// Hashes bytes as they arrive.

@@ -79,8 +79,8 @@ pub fn make_directory(directory: &Path) -> io::Result<()> {
         .create(directory)
 }
 
-/// Begins a file with its first line, locked. It gets its name when it has the line, so a file is never
-/// empty. A kill before that leaves a `.new` file, which is never read.
+/// Begins a file with its first line, locked. It gets its name when it has the line, so a file is
+/// never empty. A kill before that leaves a `.new` file, which is never read.
 pub fn begin(directory: &Path, name: &Name, line: &str) -> io::Result<File> {
     let path = directory.join(name.to_string());
     let new = directory.join(format!("{name}.new"));

@@ -100,7 +100,8 @@ pub struct RemovalRecord {
     pub user: Option<AuditSubject>,
     /// Why it is removed.
     pub reason: String,
-    /// First `begun`, then `done` or what went wrong. If the server is killed, only the first is left.
+    /// First `begun`, then `done` or what went wrong. If the server is killed, only the first is
+    /// left.
     pub outcome: String,
 }
 

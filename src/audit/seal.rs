@@ -1,5 +1,5 @@
-//! Closes the files of killed servers. Each server holds a lock on its file, which the kernel releases
-//! when the process ends.
+//! Closes the files of killed servers. Each server holds a lock on its file, which the kernel
+//! releases when the process ends.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -16,8 +16,8 @@ const CHAIN_LIMIT: usize = 32;
 const TAIL_BYTES: u64 = 64 << 10;
 
 /// Seals the files of servers that are gone, and returns the ends of the latest files. Checks all
-/// files: a server may be killed long after hundreds of others, of a timer say, started and ended. A
-/// file that cannot be read is left as it is; the check names it.
+/// files: a server may be killed long after hundreds of others, of a timer say, started and ended.
+/// A file that cannot be read is left as it is; the check names it.
 pub fn all(directory: &Path, server: &Server) -> io::Result<Vec<Anchor>> {
     let names = file::list(directory)?;
     let newest = names.iter().enumerate().filter(|(at, name)| {

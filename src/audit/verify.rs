@@ -2,9 +2,9 @@
 //!
 //! It finds lines that were changed, removed, added or moved, a missing file between others, and
 //! lines cut off at the end of a file that a later one follows or that was closed before a later
-//! server started. It cannot find lines cut off at the end of the last file of a killed server that no
-//! server has sealed since. An attacker who can write the files can replace all of them by another
-//! chain; only hashes kept elsewhere ([`Report::heads`]) show that.
+//! server started. It cannot find lines cut off at the end of the last file of a killed server that
+//! no server has sealed since. An attacker who can write the files can replace all of them by
+//! another chain; only hashes kept elsewhere ([`Report::heads`]) show that.
 
 mod walk;
 

@@ -32,8 +32,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Creates the directory, seals the files of killed servers and begins a file, which holds about
-    /// `limit` bytes.
+    /// Creates the directory, seals the files of killed servers and begins a file, which holds
+    /// about `limit` bytes.
     pub fn open(directory: PathBuf, limit: u64, server: Server) -> Result<Self, AuditError> {
         let others = file::make_directory(&directory)
             .and_then(|()| seal::all(&directory, &server))
@@ -69,8 +69,8 @@ impl Writer {
     }
 
     /// Writes a line for each event, all of them or none, and returns how many. After a failure the
-    /// next success first writes a `resumed` line with the number of `refused` calls. Without events it
-    /// only tries.
+    /// next success first writes a `resumed` line with the number of `refused` calls. Without
+    /// events it only tries.
     pub fn append(&mut self, events: &[&Event], refused: u64) -> io::Result<u64> {
         let resumed = Event::Resumed { refused };
         let first = self.broken.then_some(&resumed);

@@ -18,8 +18,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Find lines that were changed, removed or moved. Ends with 0 if there are none, with 2
-    /// if there are, and with 1 if it could not check.
+    /// Find lines that were changed, removed or moved. Exit code: 0 if the audit is unchanged,
+    /// 2 if not, and 1 if it could not check.
     Verify(VerifyArgs),
 }
 

@@ -1,5 +1,5 @@
-//! `casemate backup` copies workspaces to a directory or a bucket, `casemate backup verify` checks the
-//! copies, and `casemate backup list` lists them.
+//! `casemate backup` copies workspaces to a directory or a bucket, `casemate backup verify` checks
+//! the copies, and `casemate backup list` lists them.
 
 mod list;
 
@@ -105,8 +105,8 @@ impl Session {
         })
     }
 
-    /// The user of this name that has backups here, or otherwise one that the Engine knows, so that the
-    /// error is about its backups.
+    /// The user of this name that has backups here, or otherwise one that the Engine knows, so that
+    /// the error is about its backups.
     ///
     /// # Errors
     /// No such user, or several; the store's.

@@ -1,5 +1,5 @@
-//! `casemate doctor`: prints the findings. Its exit code is that of a monitoring plugin: 0 with nothing
-//! worse than a note, 1 with warnings, 2 with errors, 3 if it could not check.
+//! `casemate doctor`: prints the findings. Its exit code is that of a monitoring plugin: 0 with
+//! nothing worse than a note, 1 with warnings, 2 with errors, 3 if it could not check.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

@@ -8,6 +8,7 @@ mod streams;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use casemate_protocol::{Finished, Outcome};
 
 use super::setup;
@@ -79,8 +80,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// A known user's sandbox is made if necessary, but a new user needs `--create`; otherwise a misspelled
-/// name would get an empty sandbox.
+/// A known user's sandbox is made if necessary, but a new user needs `--create`; otherwise a
+/// misspelled name would get an empty sandbox.
 async fn user(args: &Args, engine: &Engine, config: &Config) -> anyhow::Result<User> {
     let (name, issuer) = (args.user.name(), args.user.issuer());
     let known = users::on_engine(engine, &config.instance, name).await?;
@@ -98,14 +99,15 @@ async fn user(args: &Args, engine: &Engine, config: &Config) -> anyhow::Result<U
 }
 
 /// Several arguments are quoted, so that each is one word to the shell.
-fn script(command: &[String]) -> String {
+///
+/// # Errors
+/// An argument with a NUL character.
+fn script(command: &[String]) -> anyhow::Result<String> {
     if let [script] = command {
-        return script.clone();
+        return Ok(script.clone());
     }
-    let quoted = command
-        .iter()
-        .map(|word| format!("'{}'", word.replace('\'', r"'\''")));
-    quoted.collect::<Vec<_>>().join(" ")
+    let words = command.iter().map(String::as_str);
+    shlex::try_join(words).context("an argument cannot be quoted")
 }
 
 fn exit_code(finished: &Finished) -> ExitCode {
@@ -128,12 +130,13 @@ mod tests {
 
     #[test]
     fn one_argument_is_a_script_and_several_are_words() {
-        let of =
-            |words: &[&str]| script(&words.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let of = |words: &[&str]| {
+            script(&words.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+        };
         assert_eq!(of(&["ls | wc -l"]), "ls | wc -l");
         assert_eq!(
             of(&["echo", "a b", "it's", "$x"]),
-            r"'echo' 'a b' 'it'\''s' '$x'"
+            r#"echo 'a b' "it's" '$x'"#
         );
     }
 }

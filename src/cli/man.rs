@@ -1,4 +1,5 @@
-//! `casemate man`: the manual pages, from the same source as `--help`. Hidden: packages run it once.
+//! `casemate man`: the manual pages, from the same source as `--help`. Hidden: packages run it
+//! once.
 
 use std::path::PathBuf;
 

@@ -3,11 +3,10 @@
 use super::each::{each, shown};
 use super::progress::Progress;
 use super::setup;
-use super::user_args::{UsersArgs, search_scope};
+use super::user_args::{UsersArgs, find_user};
 use crate::config::SettingsArgs;
 use crate::identity::{Issuer, Subject};
 use crate::ops::backup::{BackupError, MigratedWorkspace, Migration};
-use crate::ops::users;
 use crate::sandbox::Manager;
 use crate::snapshot::Snapshots;
 
@@ -34,16 +33,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let instance = config.instance.clone();
         let manager = Manager::new(config, engine.clone()).recorded_in(audit.clone());
         let migrated = async {
-            let known = async |name: &Subject, issuer: Option<&Issuer>| {
-                let known = users::on_engine(&engine, &instance, name).await?;
-                Ok(users::resolve(
-                    name,
-                    issuer,
-                    known,
-                    &search_scope(&instance),
-                )?)
+            let user = async |name: &Subject, issuer: Option<&Issuer>| {
+                find_user(&engine, &instance, name, issuer).await
             };
-            let workspaces = args.users.workspaces(&manager, known).await?;
+            let workspaces = args.users.workspaces(&manager, user).await?;
             migrate(&manager, &workspaces, args.force).await
         };
         let migrated = migrated.await;

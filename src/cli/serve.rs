@@ -122,8 +122,9 @@ fn tell_person() -> io::Result<()> {
     Ok(())
 }
 
-/// Backups, if the settings use them, and a task that makes them on schedule if one is set. The task
-/// ends with `stop`, or with the process: the next run removes a backup that is incomplete then.
+/// Backups, if the settings use them, and a task that makes them on schedule if one is set. The
+/// task ends with `stop`, or with the process: the next run removes a backup that is incomplete
+/// then.
 fn backups(
     config: &Config,
     manager: &Manager,

@@ -81,8 +81,8 @@ pub fn log_to_stderr(directives: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// As [`log_to_stderr`], and sends traces to the collector that the environment names, for as long as
-/// the result is held.
+/// As [`log_to_stderr`], and sends traces to the collector that the environment names, for as long
+/// as the result is held.
 ///
 /// # Errors
 /// Invalid log directives, or a collector of traces that cannot be used.

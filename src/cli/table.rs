@@ -5,8 +5,8 @@ use crate::identity::shown;
 /// Between two columns.
 const GAP: &str = "   ";
 
-/// Lines with columns as wide as their widest cell. Cells come from users, so control characters and
-/// bidi marks are escaped, and the middle of a long one is left out.
+/// Lines with columns as wide as their widest cell. Cells come from users, so control characters
+/// and bidi marks are escaped, and the middle of a long one is left out.
 pub(super) fn render<const COLUMNS: usize>(
     headings: [&str; COLUMNS],
     rows: impl Iterator<Item = [String; COLUMNS]>,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::http::auth::tokens::{self, TokenName};
-use crate::identity::{Instance, SandboxName, Scope, Subject, User};
+use crate::identity::{Instance, SandboxName, Scope, Subject, User, hex};
 
 /// Flags of `token`.
 #[derive(Debug, clap::Args)]
@@ -36,8 +36,8 @@ struct HolderArgs {
     delegate: Option<TokenName>,
 }
 
-/// Prints the token and its entry for the file. If standard output is a file or a pipe, it gets only the
-/// entry, and the secret goes to standard error: `>> tokens.toml` must not store it.
+/// Prints the token and its entry for the file. If standard output is a file or a pipe, it gets
+/// only the entry, and the secret goes to standard error: `>> tokens.toml` must not store it.
 ///
 /// # Errors
 /// The system gives no random numbers, or the file or the output cannot be written.
@@ -83,8 +83,7 @@ fn scope(word: &str) -> Result<Scope, String> {
 }
 
 fn table(args: &Args, token: &str) -> String {
-    let digest = tokens::digest(token);
-    let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(&tokens::digest(token));
     let (name, holder) = match (&args.holder.user, &args.holder.delegate) {
         (Some(user), _) => (
             name(user, &sha256),
@@ -114,9 +113,8 @@ fn name(user: &Subject, sha256: &str) -> String {
     format!("{slug}-{}", &sha256[..8])
 }
 
-/// As a basic string of TOML. Nothing here has control characters, which would need more.
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    toml::Value::from(text).to_string()
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Traces of calls, sent by OTLP over gRPC to the OpenTelemetry collector that the standard variable
-//! names: `OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317`.
+//! Traces of calls, sent by OTLP over gRPC to the OpenTelemetry collector that the standard
+//! variable names: `OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317`.
 
 use std::time::Duration;
 
@@ -27,7 +27,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_millis(300);
 #[must_use = "dropping it ends the traces"]
 pub struct Traces(#[expect(dead_code, reason = "held for its Drop")] Option<Sender>);
 
-/// Has a separate runtime, because a stdio server has one thread, which must not wait for a collector.
+/// Has a separate runtime, because a stdio server has one thread, which must not wait for a
+/// collector.
 #[derive(Debug)]
 struct Sender {
     provider: SdkTracerProvider,

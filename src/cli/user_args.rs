@@ -42,8 +42,7 @@ impl UserArgs {
     /// # Errors
     /// [`UserError`]: no such user, or several; the Engine's.
     pub async fn resolve(&self, engine: &Engine, instance: &Instance) -> anyhow::Result<User> {
-        let known = users::on_engine(engine, instance, &self.name).await?;
-        Ok(self.resolve_among(known, &search_scope(instance))?)
+        find_user(engine, instance, &self.name, self.issuer.as_ref()).await
     }
 
     /// The user of this name among `known`, who are from `search_scope`.
@@ -90,6 +89,25 @@ impl UsersArgs {
         };
         Ok(users.iter().map(|user| manager.snapshots(user)).collect())
     }
+}
+
+/// The user of this name that has a container or a volume in the instance.
+///
+/// # Errors
+/// [`UserError`]: no such user, or several; the Engine's.
+pub async fn find_user(
+    engine: &Engine,
+    instance: &Instance,
+    name: &Subject,
+    issuer: Option<&Issuer>,
+) -> anyhow::Result<User> {
+    let known = users::on_engine(engine, instance, name).await?;
+    Ok(users::resolve(
+        name,
+        issuer,
+        known,
+        &search_scope(instance),
+    )?)
 }
 
 /// The place of users on the Engine, for an error.

@@ -1,5 +1,6 @@
-//! The directories of the host that bind mode uses. The text is checked with the other settings, that
-//! the directory exists when a server starts, and whether it may be a workspace when it is bound.
+//! The directories of the host that bind mode uses. The text is checked with the other settings,
+//! that the directory exists when a server starts, and whether it may be a workspace when it is
+//! bound.
 
 use std::fs;
 use std::io;
@@ -20,8 +21,8 @@ const HOST_DIR: ValueError = ValueError::Form(
      not `/` itself, of 4095 bytes at most",
 );
 
-/// A directory of the host by name: absolute, not `/`, without `..`, `.` and control characters, each
-/// part after one slash.
+/// A directory of the host by name: absolute, not `/`, without `..`, `.` and control characters,
+/// each part after one slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostDir(PathBuf);
 
@@ -86,7 +87,8 @@ impl Bind {
     ///
     /// # Errors
     ///
-    /// Both directories are given, or one although no user is in bind mode, or none although one is.
+    /// Both directories are given, or one although no user is in bind mode, or none although one
+    /// is.
     pub(super) fn from_layers<'a>(
         all: &'a Layer,
         modes: impl Iterator<Item = &'a Layer>,

@@ -59,8 +59,8 @@ impl Environment for MapEnvironment {
     }
 }
 
-/// The first name with this uid, as getpwuid(3) answers. Invalid lines, and those that are not UTF-8,
-/// are skipped.
+/// The first name with this uid, as getpwuid(3) answers. Invalid lines, and those that are not
+/// UTF-8, are skipped.
 fn user_name(passwd: &[u8], uid: u32) -> Option<String> {
     passwd
         .split(|&b| b == b'\n')

@@ -38,7 +38,7 @@ pub enum ConfigError {
     Setting {
         /// Where it was given.
         origin: Origin,
-        /// What is wrong, as a sentence.
+        /// The problem, as a sentence.
         problem: String,
     },
     /// The file cannot be read.
@@ -54,7 +54,7 @@ pub enum ConfigError {
     File {
         /// The line.
         place: FileLocation,
-        /// What is wrong, as a sentence.
+        /// The problem, as a sentence.
         problem: String,
     },
 }

@@ -32,7 +32,7 @@ use super::setting::Setting;
 const USERS: &str = "users";
 /// The table of settings that begin with `backup_`; its keys leave that out.
 const BACKUP: &str = "backup";
-/// In such a table: who vouches for the user.
+/// In such a table: the user's issuer.
 const ISSUER: &str = "issuer";
 /// In such a table: the user.
 const USER: &str = "user";

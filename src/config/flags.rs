@@ -26,7 +26,7 @@ file the default.";
 pub struct SettingsArgs {
     /// The settings file.
     pub config: Option<PathBuf>,
-    /// What was given, by key.
+    /// The given values, by key.
     pub given: BTreeMap<&'static str, OsString>,
 }
 

@@ -1,4 +1,4 @@
-//! Who may call over HTTP, and from where. Only the texts are checked here: files and URLs are read
+//! Callers over HTTP: authentication, hosts and origins. Only the texts are checked here: files and URLs are read
 //! when the server starts.
 
 use std::path::PathBuf;
@@ -39,7 +39,8 @@ pub enum Auth {
 /// Which access tokens are accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwtSettings {
-    /// The value of `iss`, byte for byte: a URL, so that it cannot be `local` or the name of a token.
+    /// The value of `iss`, byte for byte: a URL, so that it cannot be `local` or the name of a
+    /// token.
     pub issuer: Issuer,
     /// A value of `aud`, byte for byte.
     pub audience: String,

@@ -28,7 +28,7 @@ pub struct Layer(BTreeMap<Setting, RawValue>);
 pub struct RawUser {
     /// Where the table begins.
     pub place: FileLocation,
-    /// Who vouches for the user; `local` when not given.
+    /// The user's issuer; `local` when not given.
     pub issuer: Option<RawValue>,
     /// The user.
     pub subject: RawValue,
@@ -95,7 +95,7 @@ impl Layer {
         given.map_or(Origin::Default, |given| given.origin.clone())
     }
 
-    /// What was given, or the default.
+    /// The given value, or the default.
     pub(super) fn value<T>(
         &self,
         setting: Setting,
@@ -108,13 +108,13 @@ impl Layer {
         }
     }
 
-    /// What was given, within the bounds in the table of settings, or the default in that table.
+    /// The given value, within the bounds in the table of settings, or the default in that table.
     pub(super) fn bounded<T: Bounded>(&self, setting: Setting) -> Result<T, ConfigError> {
         let bounds = T::bounds(setting);
         self.value(setting, bounds.default, |text| bounds.read(text))
     }
 
-    /// What was given, if anything was.
+    /// The given value, if there is one.
     pub(super) fn optional<T: FromStr<Err = ValueError>>(
         &self,
         setting: Setting,

@@ -143,17 +143,18 @@ pub const MIN_FREE_DISK: Bounds<Bytes> = Bounds {
     most: Bytes(1 << 50),
 };
 
-/// How many uids there are for users, one each; 0: all share uid 1000. Each has a line in the passwd
-/// and group files of a prepared image, and Engine and runtime read these whole at every start of a
-/// container: with 4,096 lines a start took 17 ms longer than with 64 (measured, medians).
+/// How many uids there are for users, one each; 0: all share uid 1000. Each has a line in the
+/// passwd and group files of a prepared image, and Engine and runtime read these whole at every
+/// start of a container: with 4,096 lines a start took 17 ms longer than with 64 (measured,
+/// medians).
 pub const UID_COUNT: Bounds<u32> = Bounds {
     default: 1_024,
     least: 0,
     most: 16_384,
 };
 
-/// The first of them: above the dynamic uids of systemd's services (61,184 to 65,519), below the uids
-/// that distributions delegate to users (subuid(5): from 100,000).
+/// The first of them: above the dynamic uids of systemd's services (61,184 to 65,519), below the
+/// uids that distributions delegate to users (subuid(5): from 100,000).
 pub const UID_BASE: u32 = 65_536;
 
 /// As [`UID_BASE`], where containers have a separate range of 65,536 uids: rootless, userns-remap.
@@ -169,8 +170,8 @@ pub const UID_MAX: u32 = 2_147_483_647;
 /// map, and the one that is -1 in system calls with 16-bit uids.
 pub const FORBIDDEN_UIDS: [u32; 2] = [casemate_protocol::BRIDGE_UID, 65_535];
 
-/// The shortest time that an unused workspace is kept. The time of its last use may be a minute off,
-/// and a typo must not empty a deployment.
+/// The shortest time that an unused workspace is kept. The time of its last use may be a minute
+/// off, and a typo must not empty a deployment.
 pub const MIN_RETENTION: Duration = Duration::from_secs(60 * 60);
 
 /// One upload over HTTP, all its files together. A data set of a conversation is below a gigabyte;
@@ -192,8 +193,8 @@ pub const BACKUP_EVERY: Bounds<Duration> = Bounds {
 /// The word for no backups on a schedule.
 pub const NO_BACKUPS: &str = "never";
 
-/// How many of the newest backups of a workspace are kept. 0 would remove the one that was just made;
-/// ten thousand is an hourly one for a year.
+/// How many of the newest backups of a workspace are kept. 0 would remove the one that was just
+/// made; ten thousand is an hourly one for a year.
 pub const BACKUP_KEEP_LAST: Bounds<u32> = Bounds {
     default: 7,
     least: 1,

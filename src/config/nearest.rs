@@ -1,7 +1,7 @@
 //! The known name that an unknown one probably means.
 
-/// Characters of an unknown name that are compared: no known one has more, and the time grows with the
-/// product of both lengths.
+/// Characters of an unknown name that are compared: no known one has more, and the time grows with
+/// the product of both lengths.
 const COMPARED_CHARS_LIMIT: usize = 64;
 
 /// The `known` name that is most similar to an unknown one: the one with the fewest edits, where

@@ -1,4 +1,4 @@
-//! Phase 1, what was given: flags, environment and settings file merged, every value still the text
+//! Phase 1, the given texts: flags, environment and settings file merged, every value still the text
 //! it was, with its origin.
 //!
 //! ```text
@@ -19,7 +19,7 @@ use super::nearest::nearest;
 use super::origin::Origin;
 use super::setting::{CONFIG_VARIABLE, PREFIX, Setting};
 
-/// What was given for each setting.
+/// The given texts of all settings.
 #[derive(Debug, Clone)]
 pub struct RawConfig {
     /// The one setting whose default is the machine's.

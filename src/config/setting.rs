@@ -196,7 +196,7 @@ settings! {
         Text("DIR", None);
     AuditContent = "audit_content", Server, "Also record the content of commands and files, 64 KiB of each",
         Words(SWITCH_OFF);
-    Log = "log", Server, "What is logged on stderr, as in `warn,casemate=debug`",
+    Log = "log", Server, "Filter of the log on stderr, as in `warn,casemate=debug`",
         Text("FILTER", Some(limits::LOG));
     Auth = "auth", Server, "HTTP: how callers authenticate",
         Words(AuthScheme::WORDS);

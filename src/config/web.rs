@@ -37,8 +37,8 @@ pub struct AllowedHost {
     pub port: Option<u16>,
 }
 
-/// The value of an `Origin` header, as browsers write it (RFC 6454 section 6.2): lower case, without
-/// the default port of the scheme.
+/// The value of an `Origin` header, as browsers write it (RFC 6454 section 6.2): lower case,
+/// without the default port of the scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebOrigin(String);
 

@@ -1,11 +1,11 @@
 //! Names in tables and lines for people. `--json` has the whole names.
 
-/// Characters of a name that are shown, enough for most issuers. A subject may have 1,024 bytes, and a
-/// control character is six characters when it is shown.
+/// Characters of a name that are shown, enough for most issuers. A subject may have 1,024 bytes,
+/// and a control character is six characters when it is shown.
 const SHOWN_CHARS_LIMIT: usize = 80;
 
-/// The name on one line: characters that move the cursor are escaped, and the middle of a long name is
-/// left out, because issuers number their users at the end and name their kind at the beginning.
+/// The name on one line: characters that move the cursor are escaped, and the middle of a long name
+/// is left out, because issuers number their users at the end and name their kind at the beginning.
 pub fn shown(name: &str) -> String {
     // In double quotes a single one needs no escape.
     let escaped = name.escape_debug().to_string().replace("\\'", "'");

@@ -104,7 +104,8 @@ fn an_id_that_cannot_be_kept_exactly_is_refused() {
 fn a_name_shows_instance_and_slug_and_stays_the_same_in_all_versions() {
     let instance: Instance = "ci-7".parse().unwrap();
     let user = user("https://id.example.com", "Alice.Smith@Example.COM");
-    // printf '\0\0\0\0\0\0\0\026https://id.example.com\0\0\0\0\0\0\0\027Alice.Smith@Example.COM' | sha256sum
+    // printf '\0\0\0\0\0\0\0\026https://id.example.com\0\0\0\0\0\0\0\027Alice.Smith@Example.COM' |
+    // sha256sum
     assert_eq!(
         SandboxName::new(&instance, &user).as_str(),
         "casemate-ci-7-alice-smith-example-com-32817d08bcc5"

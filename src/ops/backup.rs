@@ -11,17 +11,18 @@
 //! A kill at any point is safe:
 //! - A backup is complete when all of its objects exist; the manifest is written last. A killed run
 //!   leaves objects without a manifest, which do not count as a backup. The next run for that user
-//!   removes them, once the process that made them is known to be gone. A backup with a manifest but
-//!   without some other object is damaged: it counts for nothing, but is kept and listed.
+//!   removes them, once the process that made them is known to be gone. A backup with a manifest
+//!   but without some other object is damaged: it counts for nothing, but is kept and listed.
 //! - A removal deletes the manifest first, so a killed removal leaves no backup either.
 //! - Old backups are removed only when a new one is complete, and verified if that is set.
-//! - A restore changes nothing until the whole backup is in a new volume and was read back from it. Then
-//!   the removal of one mark makes that volume the workspace (`provision::generations`). If killed before,
-//!   the old workspace stays in use, and the next backup or restore of that user removes the mark and
-//!   the new volume; if killed after, the new one is in use, and the old volume is removed likewise.
+//! - A restore changes nothing until the whole backup is in a new volume and was read back from it.
+//!   Then the removal of one mark makes that volume the workspace (`provision::generations`). If
+//!   killed before, the old workspace stays in use, and the next backup or restore of that user
+//!   removes the mark and the new volume; if killed after, the new one is in use, and the old
+//!   volume is removed likewise.
 //!
-//! Memory does not grow with a workspace: a few MiB between the tasks, and one part of `sink` or one
-//! piece of `store` for each of the two large objects.
+//! Memory does not grow with a workspace: a few MiB between the tasks, and one part of `sink` or
+//! one piece of `store` for each of the two large objects.
 
 mod catalog;
 mod entry;

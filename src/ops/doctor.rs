@@ -8,9 +8,9 @@
 //! Invariants:
 //!
 //! - A failed check is a finding; independent checks still run.
-//! - It changes nothing that a server would not change at its first call (preparing the image, finding
-//!   the quota), except for the probe: its container and volume belong to a made-up user. They are
-//!   removed; if that fails, the container stops by itself.
+//! - It changes nothing that a server would not change at its first call (preparing the image,
+//!   finding the quota), except for the probe: its container and volume belong to a made-up user.
+//!   They are removed; if that fails, the container stops by itself.
 //! - It needs nothing from users' sandboxes, even at the limit of sandboxes.
 
 mod clock;
@@ -39,15 +39,15 @@ use probe::Probe;
 pub struct Inputs<'a> {
     /// The settings, or the error in them.
     pub config: Result<&'a Config, &'a ConfigError>,
-    /// Whether callers over HTTP could be authenticated; `http` is above this module, so the caller finds
-    /// out.
+    /// Whether callers over HTTP could be authenticated; `http` is above this module, so the caller
+    /// finds out.
     pub callers: Result<(), String>,
     /// The variables with which a server would reach a bucket.
     pub aws: AwsVariables,
 }
 
-/// Runs all checks, and reports each finding at once. `stop` ends the probe early, which still removes
-/// what it made.
+/// Runs all checks, and reports each finding at once. `stop` ends the probe early, which still
+/// removes what it made.
 pub async fn examine(
     given: &Inputs<'_>,
     address: Result<EngineAddress, EngineError>,

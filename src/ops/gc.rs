@@ -97,8 +97,8 @@ impl Gc {
     }
 
     /// Plans and cleans up, one kind after the other: containers that never ran block names and
-    /// capacity, so they do not wait for the checks of volumes. Failed removals are in the result with
-    /// the reason.
+    /// capacity, so they do not wait for the checks of volumes. Failed removals are in the result
+    /// with the reason.
     ///
     /// # Errors
     /// The Engine's during planning.

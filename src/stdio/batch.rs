@@ -91,7 +91,8 @@ impl Batches {
         }
     }
 
-    /// Forgets a cancelled request, which is not answered. Returns the batch that waited only for it.
+    /// Forgets a cancelled request, which is not answered. Returns the batch that waited only for
+    /// it.
     pub fn cancelled(&mut self, id: &Value) -> Option<Value> {
         let at = self.settle(id)?;
         self.take(at)

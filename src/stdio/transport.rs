@@ -1,8 +1,8 @@
 //! Lines of standard input as messages, and messages as lines of standard output.
 //!
 //! Lines that are not messages are answered here: rmcp drops most of them silently, and the client
-//! then waits for ever. Messages that must not come first are also answered here, because rmcp would
-//! end the conversation.
+//! then waits for ever. Messages that must not come first are also answered here, because rmcp
+//! would end the conversation.
 //!
 //! ```text
 //! line ─► message::read ─┬─ a message ──────► rmcp ─► answer ─┬─────────────────► line
@@ -78,8 +78,8 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
         locked(&self.batches)
     }
 
-    /// Reads until a whole line is in `line`, or a line that was too long has ended. `false`: the end of
-    /// input. Safe to cancel: it never awaits between reading and storing.
+    /// Reads until a whole line is in `line`, or a line that was too long has ended. `false`: the
+    /// end of input. Safe to cancel: it never awaits between reading and storing.
     async fn read_line(&mut self) -> io::Result<bool> {
         loop {
             let available = self.input.fill_buf().await?;

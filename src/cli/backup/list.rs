@@ -1,5 +1,5 @@
-//! `casemate backup list`. It asks only the store, because it is needed most when the Engine has lost
-//! everything.
+//! `casemate backup list`. It asks only the store, because it is needed most when the Engine has
+//! lost everything.
 
 use std::io::Write as _;
 

@@ -44,7 +44,7 @@ enum RelayError {
 /// # Errors
 /// It could not be started; the reader of the output is gone.
 pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<ExitCode> {
-    let request = api::start_attached(script(&args.command), args.timeout)
+    let request = api::start_attached(script(&args.command)?, args.timeout)
         .map_err(|error| anyhow::anyhow!("{error}"))?;
     let mut signals = Signals::listen()?;
     let manager = Manager::new(config, engine.clone());

@@ -25,7 +25,7 @@ pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<
     let spec = CommandSpec {
         stdin: stdin()?,
         timeout_seconds: timeout,
-        ..CommandSpec::new(script(&args.command))
+        ..CommandSpec::new(script(&args.command)?)
     };
     let request = spec.start().map_err(|error| anyhow::anyhow!("{error}"))?;
     let stop = setup::stop_on_signal()?;

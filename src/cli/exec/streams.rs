@@ -1,5 +1,6 @@
 //! This program's standard streams. They may block, because each is on a separate thread while the
-//! runtime answers PID 1's pings and receives signals. A thread that still waits ends with the program.
+//! runtime answers PID 1's pings and receives signals. A thread that still waits ends with the
+//! program.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -105,8 +106,8 @@ impl Writer {
         self.pieces = None;
     }
 
-    /// Waits until everything is written, or a write failed, after which nothing more is written. Must
-    /// not be called again after it returned.
+    /// Waits until everything is written, or a write failed, after which nothing more is written.
+    /// Must not be called again after it returned.
     ///
     /// # Errors
     /// The reader is gone; the disk is full.

@@ -1,4 +1,4 @@
-//! Who may call over HTTP: a way to authenticate and what it needs go together.
+//! Callers over HTTP: a way to authenticate needs its other settings.
 
 use super::*;
 

@@ -199,8 +199,8 @@ fn the_line_is_right_also_far_down_in_a_file_full_of_users() {
 }
 
 proptest! {
-    /// Each of three settings given to everybody or not and to the user or not: the user's own, else
-    /// everybody's, else the default, and nothing of one user for another.
+    /// Each of three settings given to everybody or not and to the user or not: the user's own,
+    /// else everybody's, else the default, and nothing of one user for another.
     #[test]
     fn merging_takes_each_setting_from_the_nearest_layer(
         all in prop::array::uniform3(prop::option::of(16..100_u32)),

@@ -19,7 +19,8 @@ pub struct CatalogEntry {
 }
 
 impl Backups {
-    /// The users that have backups here, sorted; with `name` only those of that name, at any issuer.
+    /// The users that have backups here, sorted; with `name` only those of that name, at any
+    /// issuer.
     ///
     /// # Errors
     /// [`BackupError::Store`]. A directory whose manifests cannot be read names no user.

@@ -140,8 +140,8 @@ impl std::fmt::Display for Name {
 }
 
 impl Entry {
-    /// The next entry of the archive, whose `headers` were read. Reads all of its content, unless it
-    /// `ended`.
+    /// The next entry of the archive, whose `headers` were read. Reads all of its content, unless
+    /// it `ended`.
     ///
     /// # Errors
     /// `InvalidData` for an entry that no backup has: a device, a path that leads out. `BrokenPipe` when
@@ -184,7 +184,8 @@ impl Entry {
         })
     }
 
-    /// Whether `other` differs only in its time and attributes, which not every file system can keep.
+    /// Whether `other` differs only in its time and attributes, which not every file system can
+    /// keep.
     pub fn differs_by_its_disk(&self, other: &Self) -> bool {
         let alike = Self {
             modified: other.modified.clone(),
@@ -195,8 +196,8 @@ impl Entry {
     }
 }
 
-/// A reader that can be cancelled. While a hole is hashed no input is read, so a broken input would not
-/// stop it.
+/// A reader that can be cancelled. While a hole is hashed no input is read, so a broken input would
+/// not stop it.
 struct CancellableReader<'a, R> {
     inner: R,
     ended: &'a CancellationToken,

@@ -1,5 +1,5 @@
-//! The heartbeat of a running backup: it tells an incomplete backup that is still being made from one
-//! that a killed server left.
+//! The heartbeat of a running backup: it tells an incomplete backup that is still being made from
+//! one that a killed server left.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,8 +15,8 @@ use super::store::{BackupObjects, MANIFEST, STARTED, Store};
 /// Heartbeat interval.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Without a heartbeat for this long, a process of another machine is considered dead: the clocks of two
-/// machines differ by less.
+/// Without a heartbeat for this long, a process of another machine is considered dead: the clocks
+/// of two machines differ by less.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// The heartbeat of one backup.
@@ -145,8 +145,8 @@ pub async fn discard(store: &Store, prefix: &Path, id: &Id) -> Result<(), Backup
     }
 }
 
-/// Removes the remains of a backup that a listing `found`. `false`: it is being made, or was completed
-/// since.
+/// Removes the remains of a backup that a listing `found`. `false`: it is being made, or was
+/// completed since.
 ///
 /// # Errors
 /// [`BackupError::Store`].
@@ -166,7 +166,8 @@ pub async fn collect(
             return Ok(false);
         }
     }
-    // The heartbeat is deleted after the manifest is written, so without one the backup may be complete.
+    // The heartbeat is deleted after the manifest is written, so without one the backup may be
+    // complete.
     if store.has(&backup.join(MANIFEST)).await? {
         return Ok(false);
     }

@@ -25,8 +25,8 @@ impl Id {
         Self(format!("{time}-{}", &random[..8]))
     }
 
-    /// Of a backup that begins now. It is later than `newest` even if a clock ran ahead when that was made.
-    /// After the year 9999 there is no later one, and it begins `now`.
+    /// Of a backup that begins now. It is later than `newest` even if a clock ran ahead when that
+    /// was made. After the year 9999 there is no later one, and it begins `now`.
     pub fn after(newest: Option<&Self>, now: SystemTime) -> Self {
         let later = newest.map(|id| id.time() + Duration::from_millis(1));
         let later = later.filter(|time| now < *time && *time < SystemTime::UNIX_EPOCH + END);

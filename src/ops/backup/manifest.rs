@@ -60,7 +60,8 @@ pub struct Manifest {
     pub left_out: LeftOut,
 }
 
-/// Parts of the workspace that are not in the backup, in addition to `.home/.cache` and `.casemate`.
+/// Parts of the workspace that are not in the backup, in addition to `.home/.cache` and
+/// `.casemate`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeftOut {
@@ -115,8 +116,8 @@ pub enum ManifestConsistency {
     Stopped,
     /// Processes ran, but nothing changed during the copy.
     Checked,
-    /// Something changed during each attempt: every file is as it was at some moment, but not all at
-    /// the same one.
+    /// Something changed during each attempt: every file is as it was at some moment, but not all
+    /// at the same one.
     Changed,
 }
 

@@ -1,15 +1,15 @@
-//! Moves a workspace into a volume that has its user's uid: a restore without a backup, from volume to
-//! volume.
+//! Moves a workspace into a volume that has its user's uid: a restore without a backup, from volume
+//! to volume.
 //!
 //! ```text
 //!  end the user's containers ─► the old volume ─► a new one, whose files the new uid writes
 //!  ─► read the new one, read the old one once more: all three lists are the same ─► exchange
 //! ```
 //!
-//! Owners are never changed, because that would need a process with root. The old volume is only read
-//! until the exchange, so a kill at any moment leaves either volume in use and whole; the next run starts
-//! again. The last reading finds anything that a call wrote during the move, and then nothing is
-//! exchanged.
+//! Owners are never changed, because that would need a process with root. The old volume is only
+//! read until the exchange, so a kill at any moment leaves either volume in use and whole; the next
+//! run starts again. The last reading finds anything that a call wrote during the move, and then
+//! nothing is exchanged.
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;

@@ -145,8 +145,8 @@ pub fn listed(
 }
 
 /// Compares an archive with a list, and returns the size and the digest of the list. An entry that
-/// differs from the list is an error, unless `passes` accepts it: its arguments are the listed and the
-/// found entry.
+/// differs from the list is an error, unless `passes` accepts it: its arguments are the listed and
+/// the found entry.
 ///
 /// # Errors
 /// As [`unpack`].

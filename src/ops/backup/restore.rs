@@ -6,9 +6,9 @@
 //!  ─► the same: it becomes the workspace        ─► a difference: it is removed, nothing changed
 //! ```
 //!
-//! Only the end shows whether a backup is whole, so nothing is exchanged before: after a cut or changed
-//! archive, a full disk or a kill the old workspace stays in use. How one volume replaces another:
-//! `provision::generations`.
+//! Only the end shows whether a backup is whole, so nothing is exchanged before: after a cut or
+//! changed archive, a full disk or a kill the old workspace stays in use. How one volume replaces
+//! another: `provision::generations`.
 
 mod losses;
 
@@ -103,8 +103,8 @@ impl Backups {
         }
     }
 
-    /// Makes the backup the user's workspace, and returns the metadata that the disk could not keep. With
-    /// `force` even if the user's sandbox is busy.
+    /// Makes the backup the user's workspace, and returns the metadata that the disk could not
+    /// keep. With `force` even if the user's sandbox is busy.
     ///
     /// # Errors
     /// It failed; the old workspace stays in use.

@@ -10,8 +10,8 @@ const DAY: u64 = 24 * 60 * 60;
 /// The first of January 1970 was a Thursday: weeks begin three days before.
 const TO_MONDAY: u64 = 3 * DAY;
 
-/// The backups of `complete` to remove. Never the newest, for any `keep`, and never `made`, which is
-/// new even if a clock that ran ahead gave another one a later id.
+/// The backups of `complete` to remove. Never the newest, for any `keep`, and never `made`, which
+/// is new even if a clock that ran ahead gave another one a later id.
 pub fn to_remove(complete: &BTreeSet<Id>, keep: Retention, made: &Id) -> BTreeSet<Id> {
     let newest_first = || complete.iter().rev();
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);

@@ -1,8 +1,9 @@
 //! Scheduled backups inside a server.
 //!
-//! The target is the state: a workspace is due when its newest complete backup, from any server, is older
-//! than `every`. So a restarted server continues where it was, and the first of several servers with one
-//! target makes the backup; if two begin at the same moment, there is one more than needed.
+//! The target is the state: a workspace is due when its newest complete backup, from any server, is
+//! older than `every`. So a restarted server continues where it was, and the first of several
+//! servers with one target makes the backup; if two begin at the same moment, there is one more
+//! than needed.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};

@@ -33,8 +33,8 @@ pub const LIST: &str = "entries.jsonl.zst";
 /// See [`STARTED`].
 pub const MANIFEST: &str = "manifest.json";
 
-/// Bytes of an object per request. Each piece is read completely before it is used, so that the time of
-/// a request does not depend on unpacking or on a disk.
+/// Bytes of an object per request. Each piece is read completely before it is used, so that the
+/// time of a request does not depend on unpacking or on a disk.
 const PIECE: u64 = 8 * 1024 * 1024;
 
 /// Bytes of a piece that are passed on at a time.
@@ -257,8 +257,8 @@ impl Store {
     ) -> Result<(), BackupError> {
         let backup = prefix.clone().join(id.as_str());
         let mut names: Vec<&String> = found.objects.keys().collect();
-        // Delete the manifest first: if killed here, the rest is no longer a backup and the next run
-        // removes it.
+        // Delete the manifest first: if killed here, the rest is no longer a backup and the next
+        // run removes it.
         names.sort_by_key(|name| *name != MANIFEST);
         for name in names {
             self.delete(&backup.clone().join(name.as_str())).await?;

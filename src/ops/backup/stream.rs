@@ -1,5 +1,5 @@
-//! Connects the tasks that move bytes with the thread that processes them: packing, unpacking and hashing
-//! a gigabyte takes seconds of CPU time, which must not block a task.
+//! Connects the tasks that move bytes with the thread that processes them: packing, unpacking and
+//! hashing a gigabyte takes seconds of CPU time, which must not block a task.
 
 use std::io::{self, Read, Write};
 use std::thread;
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::identity::hex;
 use crate::snapshot::Piece;
 
 /// Chunks that wait on either side of the thread: 1 MiB.
@@ -165,10 +166,6 @@ impl<T> HashingStream<T> {
         self.hash.update(data);
         self.bytes += data.len() as u64;
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl<T: Read> Read for HashingStream<T> {

@@ -1,5 +1,5 @@
-//! Checks that the Engine's clock agrees with this machine's: containers get their times from the one
-//! and are judged by the other, and tokens expire by this machine's.
+//! Checks that the Engine's clock agrees with this machine's: containers get their times from the
+//! one and are judged by the other, and tokens expire by this machine's.
 
 use std::time::{Duration, SystemTime};
 

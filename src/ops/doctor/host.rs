@@ -6,8 +6,8 @@ use crate::engine::{Capabilities, Engine, Quota};
 use crate::provision::disk_free;
 
 /// Parts of the names of runtimes that run code on the host's kernel, so that the kernel's answers
-/// inside are true. gVisor takes no seccomp profile without `--oci-seccomp`, Kata takes none, and both
-/// limit a sandbox from outside.
+/// inside are true. gVisor takes no seccomp profile without `--oci-seccomp`, Kata takes none, and
+/// both limit a sandbox from outside.
 const SAME_KERNEL: [&str; 3] = ["runc", "crun", "nvidia"];
 
 /// Whether this runtime runs another kernel between the code and the host's.

@@ -66,8 +66,8 @@ impl ExpectedLimits {
         }
     }
 
-    /// Whether all ids of a process are the same one from the range, or the shared one if there is no
-    /// range.
+    /// Whether all ids of a process are the same one from the range, or the shared one if there is
+    /// no range.
     fn is_a_users(&self, ids: [&str; 2]) -> bool {
         let all = ids.iter().flat_map(|ids| ids.split_whitespace());
         let mut all: Vec<&str> = all.collect();
@@ -231,15 +231,15 @@ fn field(
 }
 
 /// Names of the tunnels that the kernel puts into every new network namespace where their modules
-/// are loaded, as on WSL and in the virtual machine of Docker Desktop: down, without an address, and
-/// only a process with capabilities can bring them up (net/ipv4/ip_tunnel.c,
+/// are loaded, as on WSL and in the virtual machine of Docker Desktop: down, without an address,
+/// and only a process with capabilities can bring them up (net/ipv4/ip_tunnel.c,
 /// `fb_tunnels_only_for_init_net` in networking/sysctl of the kernel's documentation).
 const FALLBACKS: [&str; 9] = [
     "tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0",
 ];
 
-/// Nothing may lead out: no interface except loopback and those that the kernel always adds, no route
-/// and no IPv6 address except on loopback. (An IPv4 address leads nowhere without a route.)
+/// Nothing may lead out: no interface except loopback and those that the kernel always adds, no
+/// route and no IPv6 address except on loopback. (An IPv4 address leads nowhere without a route.)
 fn network(inside: &InsideReport<'_>) -> Finding {
     // The first two lines are headings.
     let lines = inside.lines("interfaces").iter().skip(2);
@@ -265,8 +265,8 @@ fn network(inside: &InsideReport<'_>) -> Finding {
     check("network", holds, good, &but)
 }
 
-/// The kernel keeps the limit of memory in pages and rounds it down; the largest pages of Linux have
-/// 64 KiB.
+/// The kernel keeps the limit of memory in pages and rounds it down; the largest pages of Linux
+/// have 64 KiB.
 const PAGE: u64 = 64 << 10;
 
 fn limits(inside: &InsideReport<'_>, wanted: &ExpectedLimits) -> Finding {

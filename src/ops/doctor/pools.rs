@@ -10,11 +10,12 @@ use super::host::{is_other_kernel, show};
 use crate::config::{Config, SandboxSettings};
 use crate::engine::{Capabilities, Engine};
 
-/// TCP and UDP together may have this many bytes without a warning, even if a sandbox has less memory:
-/// the connections of the machine need some.
+/// TCP and UDP together may have this many bytes without a warning, even if a sandbox has less
+/// memory: the connections of the machine need some.
 const LEAST_SOCKETS: u64 = 128 << 20;
 
-/// Limits of the memory in a machine's sockets, in bytes (`tcp_mem` and `udp_mem` in tcp(7), udp(7)).
+/// Limits of the memory in a machine's sockets, in bytes (`tcp_mem` and `udp_mem` in tcp(7),
+/// udp(7)).
 #[derive(Debug, Clone, Copy)]
 struct SocketPools {
     tcp: u64,

@@ -76,8 +76,8 @@ impl Probe {
         let first = self.exec(&manager, inside::SCRIPT, stop).await;
         let made = start.elapsed();
         let start = Instant::now();
-        // Even after an interrupt, because a container that is being made must exist before it can be
-        // removed.
+        // Even after an interrupt, because a container that is being made must exist before it can
+        // be removed.
         let second = match first.is_ok() || stop.is_cancelled() {
             true => self
                 .exec(&manager, ":", &CancellationToken::new())

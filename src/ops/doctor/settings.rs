@@ -67,8 +67,8 @@ fn records(config: &Config) -> Option<Finding> {
     Some(Finding::error("audit", said).fix(OF_THE_SERVER))
 }
 
-/// Checks that files can be created in a directory, or that the directory can be created in its nearest
-/// existing parent.
+/// Checks that files can be created in a directory, or that the directory can be created in its
+/// nearest existing parent.
 fn no_room(directory: &Path) -> Result<(), Errno> {
     let access = Access::WRITE_OK | Access::EXEC_OK;
     let mut answer = Err(Errno::NOENT);
@@ -82,8 +82,8 @@ fn no_room(directory: &Path) -> Result<(), Errno> {
     answer
 }
 
-/// Checks the target of backups. A bucket is listed and not written, so this does not show whether the
-/// keys may write.
+/// Checks the target of backups. A bucket is listed and not written, so this does not show whether
+/// the keys may write.
 async fn backups(config: &Config, aws: &AwsVariables) -> Option<Finding> {
     let target = config.backup.target.as_ref()?;
     let failed = match target {

@@ -60,7 +60,7 @@ fn two_users_with_one_uid_are_named_and_two_volumes_of_one_user_are_not() {
 
 #[test]
 fn old_workspaces_are_told_of_where_users_have_uids() {
-    assert!(left(UIDS, 2).is_some_and(|found| found.found.starts_with("2 of")));
+    assert!(left(UIDS, 2).is_some_and(|found| found.found.starts_with("2 workspaces")));
     assert_eq!(left(UIDS, 0), None);
     assert_eq!(left(UidRange::NONE, 2), None);
 }

@@ -1,8 +1,8 @@
 //! Checks for known escapes from containers in old versions.
 //!
-//! Lists only those that code in a sandbox or its image, or a user of the host, could use, not those
-//! that need a privileged container, the host's network or Kubernetes. To add one: a row, with the
-//! advisory that names the fixed versions.
+//! Lists only those that code in a sandbox or its image, or a user of the host, could use, not
+//! those that need a privileged container, the host's network or Kubernetes. To add one: a row,
+//! with the advisory that names the fixed versions.
 
 use super::Finding;
 use super::version::Version;

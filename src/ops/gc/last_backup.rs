@@ -9,8 +9,8 @@ use crate::ops::backup::{Backups, ManifestConsistency};
 use crate::ops::chain;
 use crate::sandbox::Manager;
 
-/// Makes a backup of a user's workspace and verifies it; returns its id, or why it failed. This must
-/// not count as a use of the sandbox.
+/// Makes a backup of a user's workspace and verifies it; returns its id, or why it failed. This
+/// must not count as a use of the sandbox.
 pub type Backup = Arc<dyn Fn(User) -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
 
 /// Makes it in the target of `backups`, and always reads it again. A backup of a workspace that was

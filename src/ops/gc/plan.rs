@@ -126,7 +126,8 @@ impl Gc {
         Ok(abandoned.map(item).collect())
     }
 
-    /// Images that cannot be checked do not stop the clean-up of volumes: they are reported as failed.
+    /// Images that cannot be checked do not stop the clean-up of volumes: they are reported as
+    /// failed.
     async fn images(&self) -> Vec<PlanItem> {
         let reason = "no server of this version makes containers from it";
         let item = |name: &str| PlanItem::new(ResourceKind::Image, name, None, reason);

@@ -47,8 +47,8 @@ impl Gc {
         disposition
     }
 
-    /// Backs up the volume, checks again that it is unused, and removes it. The Engine refuses while a
-    /// container uses it.
+    /// Backs up the volume, checks again that it is unused, and removes it. The Engine refuses
+    /// while a container uses it.
     async fn remove_volume(&self, item: &PlanItem) -> Disposition {
         let (Some(user), Some(backup)) = (item.owner(), &self.backup) else {
             return Disposition::Kept("no backup target".to_owned());
@@ -66,8 +66,9 @@ impl Gc {
         }
     }
 
-    /// Checks again whether it must be kept, because other checks and backups may have taken hours since
-    /// the plan. The slowest check comes first, and the removal follows the last one directly.
+    /// Checks again whether it must be kept, because other checks and backups may have taken hours
+    /// since the plan. The slowest check comes first, and the removal follows the last one
+    /// directly.
     async fn must_stay(&self, item: &PlanItem, user: &User) -> Option<Disposition> {
         let snapshots = self.manager.snapshots(user);
         let kept = |why: &str| Some(Disposition::Kept(why.to_owned()));

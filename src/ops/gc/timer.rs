@@ -13,7 +13,8 @@ const RUN_INTERVAL: Duration = Duration::from_secs(3600);
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Cleans up when the server is first used, and then every hour; images and volumes only after the
-/// first hour, because servers may start and end many times a day and this is not urgent. Never ends.
+/// first hour, because servers may start and end many times a day and this is not urgent. Never
+/// ends.
 pub async fn hourly(mut gc: Gc) {
     gc.manager.used().await;
     let mut scope = Scope::Containers;

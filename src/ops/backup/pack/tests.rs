@@ -156,7 +156,7 @@ fn an_archive_with_another_list_is_named_by_what_differs() {
     ] {
         let told = other(&|lines| lines.replace(from, to));
         assert!(
-            told.contains(&format!("its {what} is not")),
+            told.contains(&format!("its {what} differs from the list")),
             "{from}: {told}"
         );
     }
