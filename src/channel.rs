@@ -7,7 +7,7 @@
 //!
 //! Invariants:
 //! - A channel never reconnects: once closed, it stays closed. The owner of the sandbox opens the
-//! next one.
+//!   next one.
 //! - Every message is bounded and every answer has a deadline.
 //! - The stream is drained as long as the channel lives: its own task reads it.
 //! - An answer of PID 1 never affects another user or the host.

@@ -8,7 +8,7 @@
 //!
 //! Invariants:
 //! - A credential is a Bearer token in the one `Authorization` header. The query is never used:
-//! URLs are logged, stored and passed on.
+//!   URLs are logged, stored and passed on.
 //! - It is removed from the request as soon as it was checked: no later layer can log it or pass it
 //!   on. No type here shows one in its `Debug`.
 //! - Users of different sources cannot be the same: those of `tokens` and of stdio have the issuer
