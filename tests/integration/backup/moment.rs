@@ -49,7 +49,7 @@ async fn files_that_are_always_written_are_copied_at_one_moment() {
     .await;
     let restored = casemate(&instance, &["restore", "alice", "--from", target.text()]);
     assert!(
-        text(&restored.stderr).contains("works"),
+        text(&restored.stderr).contains("busy"),
         "{}",
         text(&restored.stderr)
     );
