@@ -118,3 +118,45 @@ need_rust() {
     { apt-get update && apt_install gcc libc6-dev; } >/dev/null ||
         fail "apt-get could not install gcc and libc6-dev" "install them by hand; apt's message is above"
 }
+
+# this_arch: this machine's architecture, as Docker names it.
+this_arch() {
+    arch_of "$(uname -m)"
+}
+
+# arch_of MACHINE: Docker's name for the architecture that the kernel and compilers call so.
+arch_of() {
+    case $1 in
+    x86_64) printf 'amd64' ;;
+    aarch64 | arm64) printf 'arm64' ;;
+    *) printf '%s' "$1" ;;
+    esac
+}
+
+# machine_of ARCH: the reverse.
+machine_of() {
+    case $1 in
+    amd64) printf 'x86_64' ;;
+    arm64) printf 'aarch64' ;;
+    *) fail "the server is built for amd64 and arm64, not for $1" "name one of the two" ;;
+    esac
+}
+
+# crate_version ROOT: the version of the server in ROOT/Cargo.toml.
+crate_version() {
+    sed -n '/^\[workspace.package\]/,/^$/ s/^version = "\(.*\)"/\1/p' "$1/Cargo.toml"
+}
+
+# image_name NAME: in lower case, which is all that a registry takes.
+image_name() {
+    tr '[:upper:]' '[:lower:]' <<<"$1"
+}
+
+# run COMMAND...: runs it; with DRY_RUN=1 it is printed instead.
+run() {
+    if [ -n "${DRY_RUN:-}" ]; then
+        say "$*"
+    else
+        "$@"
+    fi
+}

@@ -18,6 +18,7 @@ mod serve;
 mod setup;
 mod table;
 mod token;
+mod tools_image;
 #[cfg(feature = "otlp")]
 mod traces;
 #[cfg(not(feature = "otlp"))]
@@ -63,6 +64,8 @@ enum Verb {
     Audit(audit::Args),
     /// Make a token for HTTP.
     Token(token::Args),
+    /// Write the archive that `docker build` makes the image of sandboxes from.
+    ToolsImage(tools_image::Args),
     /// Print completions for a shell.
     #[command(hide = true)]
     Completions(completions::Args),
@@ -101,6 +104,7 @@ impl Cli {
             Verb::Migrate(args) => migrate::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Audit(args) => audit::run(args),
             Verb::Token(args) => token::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::ToolsImage(args) => tools_image::run(&args).map(|()| ExitCode::SUCCESS),
             Verb::Completions(args) => {
                 completions::run(&args);
                 Ok(ExitCode::SUCCESS)

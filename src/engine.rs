@@ -58,7 +58,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 
 pub use capabilities::{Capabilities, Component, EngineVersion};
 pub use container::{Container, ContainerSummary, CreatedContainer, RemovedContainer, State};
-pub use error::{Cause, EngineError};
+pub use error::{Cause, EngineError, how_to_make};
 pub use exec::ExecStream;
 pub use image::PreparedImage;
 pub use image_state::ImageState;

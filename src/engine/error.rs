@@ -1,18 +1,23 @@
 //! Errors of an Engine, and their conversion from bollard's.
 
 use std::error::Error as StdError;
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
 
 use super::permission;
 use super::verify::Difference;
+use crate::config::limits;
 
 /// A cause whose type is not part of the interface.
 pub type Cause = Box<dyn StdError + Send + Sync>;
 
 /// Characters of an Engine's own message that are kept: it may quote an image or a volume driver.
 const MAX_MESSAGE: usize = 1000;
+
+/// Where the server is in its own image (`scripts/server-root`).
+const PROGRAM_OF_IMAGE: &str = "/casemate";
 
 /// Go's texts of ENOSPC and EDQUOT, which are part of the Engine's message with status 500.
 const FULL: [&str; 2] = ["no space left on device", "disk quota exceeded"];
@@ -62,7 +67,7 @@ pub enum EngineError {
         after: Duration,
     },
     /// The Engine has no such image and could not pull it.
-    #[error("the Engine has no image {image} ({reason}); pull or build it there")]
+    #[error("the Engine has no image {image} ({reason}); {}", how_to_get(image))]
     ImageMissing {
         /// The image as it was named.
         image: String,
@@ -247,6 +252,25 @@ impl EngineError {
 /// `text` without a trailing line end, at most [`MAX_MESSAGE`] characters of it.
 pub(super) fn shorten(text: &str) -> String {
     text.trim_end().chars().take(MAX_MESSAGE).collect()
+}
+
+/// What makes the image that is there for want of another name; none for any other image.
+pub fn how_to_make(image: &str) -> Option<String> {
+    let in_image = std::env::current_exe().is_ok_and(|path| path == Path::new(PROGRAM_OF_IMAGE));
+    let casemate = if in_image {
+        "docker run --rm casemate"
+    } else {
+        "casemate"
+    };
+    let tag = limits::IMAGE;
+    (image == tag).then(|| format!("{casemate} tools-image | docker build --tag {tag} -"))
+}
+
+fn how_to_get(image: &str) -> String {
+    how_to_make(image).map_or_else(
+        || "pull or build it there".to_owned(),
+        |line| format!("make it with `{line}`"),
+    )
 }
 
 fn fields(differences: &[Difference]) -> String {

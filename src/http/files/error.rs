@@ -159,4 +159,22 @@ mod tests {
             assert_eq!(says, *wanted == 503, "{code:?}");
         }
     }
+
+    #[test]
+    fn the_page_has_every_code_with_its_status() {
+        let page = include_str!("../../../docs/errors.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+        let told: Vec<(&str, &str)> = rows
+            .map(|row| {
+                let (code, rest) = row.split_once("` | ").expect("a code");
+                (code, rest.split(" | ").next().expect("a status"))
+            })
+            .collect();
+        for &code in Code::ALL {
+            let status = status(code).as_str().to_owned();
+            let row = (code.as_str(), status.as_str());
+            assert_eq!(told.iter().filter(|it| **it == row).count(), 1, "{row:?}");
+        }
+        assert_eq!(told.len(), Code::ALL.len());
+    }
 }

@@ -1,8 +1,8 @@
 //! Checks whether the image exists and is prepared.
 
 use super::{Finding, chain};
-use crate::config::{SandboxSettings, limits};
-use crate::engine::{Engine, ImageState, UidRange};
+use crate::config::SandboxSettings;
+use crate::engine::{Engine, ImageState, UidRange, how_to_make};
 use crate::provision::image_state;
 
 /// Checks the image of this sandbox.
@@ -17,14 +17,10 @@ pub async fn look(engine: &Engine, sandbox: &SandboxSettings, uids: UidRange) ->
 fn judge(image: &str, state: ImageState) -> Finding {
     match state {
         ImageState::Absent => {
-            let ours = if image == limits::IMAGE {
-                "`make image` builds it, or "
-            } else {
-                ""
-            };
+            let line = how_to_make(image).unwrap_or_else(|| format!("docker pull {image}"));
             let said =
                 format!("the Engine has no image {image}: the first call would try to pull it");
-            Finding::warning("image", said).fix(format!("{ours}`docker pull {image}`"))
+            Finding::warning("image", said).fix(format!("`{line}`"))
         }
         ImageState::Unusable { reason } => {
             let said = format!("no sandbox can be made from {image}: {reason}");
@@ -44,6 +40,7 @@ fn judge(image: &str, state: ImageState) -> Finding {
 mod tests {
     use super::super::Severity;
     use super::*;
+    use crate::config::limits;
 
     #[test]
     fn an_image_that_is_not_there_is_pulled_or_built() {
@@ -51,7 +48,10 @@ mod tests {
         assert_eq!(absent.level, Severity::Warning);
         assert_eq!(absent.fix.as_deref(), Some("`docker pull debian:12`"));
         let ours = judge(limits::IMAGE, ImageState::Absent);
-        assert!(ours.fix.is_some_and(|fix| fix.starts_with("`make image`")));
+        assert!(
+            ours.fix
+                .is_some_and(|fix| fix.contains("tools-image | docker build"))
+        );
     }
 
     #[test]

@@ -27,6 +27,8 @@ async fn a_server_that_starts_before_its_engine_works_when_that_comes_up() {
     engine.up().await;
     let result = server.shell("true").await;
     assert_eq!(result.code(), "image_missing", "{}", result.0);
+    let line = "make it with `casemate tools-image | docker build --tag casemate-tools:latest -`";
+    assert!(result.text().contains(line), "{}", result.text());
     engine.import();
     let result = server.shell("echo up").await;
     assert_eq!((result.stdout(), restarted(&result)), ("up\n", None));

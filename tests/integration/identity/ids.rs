@@ -64,7 +64,7 @@ async fn all_clients_that_a_person_starts_as_the_readme_says_have_one_workspace(
     let instance = Instance::new();
     let file = serde_json::from_str(include_str!("../../../mcp.json"));
     let file: Value = file.expect("mcp.json is JSON");
-    let entry = &file["mcpServers"]["casemate"];
+    let entry = &file["mcpServers"]["casemate-installed"];
     assert_eq!(entry["args"], json!(["serve"]));
     let of_the_file = TestServer::on(&instance).started_with(&entry["env"]);
     of_the_file.start().await.write("whose", "one").await;
