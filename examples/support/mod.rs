@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject};
 use rmcp::service::RunningService;
 use rmcp::transport::TokioChildProcess;
@@ -65,18 +65,11 @@ pub fn text(result: &CallToolResult) -> String {
         .join("\n")
 }
 
-/// The server that was built with this example.
+/// The server that was built with this program: beside it, or beside the folder of examples.
 fn server() -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
-    let folder = here.parent().and_then(|examples| examples.parent());
-    let server = folder
-        .context("the example has no folder")?
-        .join("casemate");
-    if !server.exists() {
-        bail!(
-            "{} is not there; run `cargo build --release` first",
-            server.display()
-        );
-    }
-    Ok(server)
+    let mut folders = here.ancestors().skip(1).take(2);
+    folders
+        .find_map(|folder| Some(folder.join("casemate")).filter(|server| server.exists()))
+        .context("there is no server beside this program; build it with the same profile first")
 }

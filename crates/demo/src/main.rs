@@ -1,11 +1,11 @@
-//! What Casemate does, shown: `make demo`.
+//! `make demo`: a session that shows what Casemate does. It is a separate package, because an example
+//! of the server would be built with all dependencies of the server's tests.
 
 #![allow(clippy::print_stdout)]
 
-#[path = "demo/plain.rs"]
 mod plain;
-#[path = "demo/screen.rs"]
 mod screen;
+#[path = "../../../examples/support/mod.rs"]
 mod support;
 
 use std::time::{Duration, Instant};
