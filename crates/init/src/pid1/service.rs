@@ -53,9 +53,9 @@ pub struct Service {
     pub edited: IdempotencyCache<EditFileReply>,
     /// Replies to the latest removals.
     pub deleted: IdempotencyCache<DeleteReply>,
-    /// What became of the latest moves.
+    /// Replies to the latest moves.
     pub moved: IdempotencyCache<MoveReply>,
-    /// What became of the latest new directories.
+    /// Replies to the latest new directories.
     pub directories: IdempotencyCache<MakeDirectoryReply>,
     /// Files of any size.
     pub transfers: Arc<Transfers>,
@@ -358,23 +358,17 @@ impl Sandbox for Service {
         let request = request.into_inner();
         let id = request.id.clone();
         let job = move |files: &Workspace, cancel: &Cancel| files.move_entry(&request, cancel);
-        answer(self.once_on_files(&self.pool, &self.moved, &id, job).await)
+        answer(self.once(&self.pool, &self.moved, &id, job).await)
     }
 
     async fn make_directory(
         &self,
         request: Request<MakeDirectoryRequest>,
     ) -> Result<Response<MakeDirectoryReply>, Status> {
-        let (request, min_free) = (request.into_inner(), self.min_free);
+        let request = request.into_inner();
         let id = request.id.clone();
-        let job = move |files: &Workspace, cancel: &Cancel| {
-            min_free.check()?;
-            files.make_directory(&request, cancel)
-        };
-        answer(
-            self.once_on_files(&self.pool, &self.directories, &id, job)
-                .await,
-        )
+        let call = Workspace::make_directory;
+        self.write_call(&self.directories, &id, request, call).await
     }
 
     async fn download(
