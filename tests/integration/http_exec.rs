@@ -52,6 +52,14 @@ async fn send_as(
     (status, serde_json::from_str(&text).expect("JSON"))
 }
 
+/// Status and code of an error, of any layer of the server.
+fn code(reply: &Reply) -> (u16, String) {
+    let json = reply.json();
+    assert_eq!(json["success"], false, "{json}");
+    let code = json["error"]["code"].as_str().expect("a code");
+    (reply.status, code.to_owned())
+}
+
 /// A request with these headers and no body: status and code.
 async fn refused(
     server: &HttpServer,
@@ -59,5 +67,5 @@ async fn refused(
     path: &str,
     headers: Headers<'_>,
 ) -> (u16, String) {
-    ask(server, method, path, headers, "").await.error()
+    code(&ask(server, method, path, headers, "").await)
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::http_files::client::ask;
-use super::{JSON, post, refused};
+use super::{JSON, code, post, refused};
 use crate::harness::TestServer;
 
 /// A place where no Engine is: what comes that far is answered `engine_unavailable`.
@@ -62,7 +62,7 @@ async fn each_wrong_argument_is_named() {
         let reply = post(&server, "/v1/exec", &body).await;
         let shown: String = body.to_string().chars().take(80).collect();
         assert_eq!(
-            reply.error(),
+            code(&reply),
             (400, "invalid_argument".to_owned()),
             "{shown}"
         );
@@ -80,7 +80,7 @@ async fn what_is_no_json_object_is_refused_before_anything_else() {
     let huge = json!({ "command": "true", "stdin": "a".repeat(9 << 20) }).to_string();
     let form = ("content-type", "application/x-www-form-urlencoded");
     let gzip = ("content-encoding", "gzip");
-    for (headers, body, status, code) in [
+    for (headers, body, status, expected) in [
         (&[JSON][..], "[]", 400, "invalid_argument"),
         (&[JSON], "{", 400, "invalid_argument"),
         (&[JSON], "\"true\"", 400, "invalid_argument"),
@@ -92,12 +92,12 @@ async fn what_is_no_json_object_is_refused_before_anything_else() {
     ] {
         let reply = ask(&server, "POST", "/v1/exec", headers, body.to_owned()).await;
         let shown: String = body.chars().take(40).collect();
-        assert_eq!(reply.error(), (status, code.to_owned()), "{shown}");
+        assert_eq!(code(&reply), (status, expected.to_owned()), "{shown}");
     }
     for path in ["/v1/files/move", "/v1/files/folder"] {
         let long = json!({ "path": "a".repeat(200_000) }).to_string();
         let reply = ask(&server, "POST", path, &[JSON], long).await;
-        assert_eq!(reply.error(), (413, "too_large".to_owned()), "{path}");
+        assert_eq!(code(&reply), (413, "too_large".to_owned()), "{path}");
     }
 }
 
@@ -145,13 +145,13 @@ async fn what_the_sandbox_says_has_the_status_of_its_code() {
         &json!({ "command": "true", "cwd": "none" }),
     )
     .await;
-    assert_eq!(reply.error(), (400, "bad_cwd".to_owned()));
+    assert_eq!(code(&reply), (400, "bad_cwd".to_owned()));
     let nowhere = TestServer::new()
         .env("DOCKER_HOST", NOWHERE)
         .start_http()
         .await;
     let reply = post(&nowhere, "/v1/exec", &json!({ "command": "true" })).await;
-    assert_eq!(reply.error(), (503, "engine_unavailable".to_owned()));
+    assert_eq!(code(&reply), (503, "engine_unavailable".to_owned()));
     assert_eq!(reply.header("retry-after"), "2");
     let said: Value = reply.json();
     assert!(said.get("data").is_none(), "{said}");

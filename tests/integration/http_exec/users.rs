@@ -37,7 +37,7 @@ async fn each_user_of_an_application_has_a_sandbox_and_another_users_command_is_
         let (status, hers) = send_as(&app, "bob", method, &path, String::new()).await;
         let (_, nobodys) = send_as(&app, "bob", method, unknown, String::new()).await;
         assert_eq!(status, 404, "{hers}");
-        // But for the id that was asked for, the answers are the same.
+        // Except for the id that was asked for, the answers are the same.
         let of_nobody = nobodys
             .to_string()
             .replace("0123456789abcdef0123456789abcdef", &id);
