@@ -6,14 +6,18 @@ use crate::harness::{Application, TestServer, clients};
 const OPENAPI: &str = include_str!("../../../docs/openapi.json");
 
 #[tokio::test]
-async fn what_the_openapi_file_says_holds_for_thousands_of_generated_requests() {
+async fn what_the_openapi_file_says_holds_for_hundreds_of_generated_requests() {
     let Some(mut schemathesis) = clients::python_script("openapi", "openapi.py") else {
         return;
     };
     let server = TestServer::new().start_http().await;
     let said = schemathesis.arg(format!("http://{}", server.address));
     let said = clients::succeeds(said).await;
-    assert!(said.contains("No issues found"), "{said}");
+    // A finding fails the program; this is that it asked for all there is.
+    assert!(
+        said.contains("Selected: 13/13") && said.contains("Tested: 13"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::super::http_files::client::{ask, content, get, put};
-use super::{exec, post};
+use super::{code, exec, post};
 use crate::harness::{HttpServer, TestServer};
 
 async fn moved(server: &HttpServer, from: &str, to: &str, overwrite: bool) -> (u16, String) {
@@ -70,7 +70,7 @@ async fn a_file_and_a_directory_are_moved_and_nothing_is_replaced_unasked() {
     assert_eq!(post(&server, "/files/move", &body).await.status, 200);
     let unknown = json!({ "from": "tea", "to": "x", "force": true });
     let reply = post(&server, "/v1/files/move", &unknown).await;
-    assert_eq!(reply.error(), error(400, "invalid_argument"));
+    assert_eq!(code(&reply), error(400, "invalid_argument"));
 }
 
 #[tokio::test]

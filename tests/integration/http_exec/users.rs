@@ -150,10 +150,11 @@ async fn a_users_requests_at_once_are_bounded_and_another_user_is_served() {
     };
     let (all, bobs) = tokio::join!(all, bob);
     assert_eq!(bobs["stdout"], "hi\n");
-    let over = all.iter().filter(|(status, _)| *status == 429).count();
+    // So many run, so many wait, and the rest is told so at once.
+    let is_busy = |(_, answer): &&(u16, serde_json::Value)| answer["error"]["code"] == "busy";
+    let over = all.iter().filter(is_busy).count();
     assert!(over >= 80, "{over} of 400 were refused");
-    for (_, answer) in all.iter().filter(|(status, _)| *status == 429) {
-        assert_eq!(answer["error"]["code"], "busy");
-    }
+    let mut statuses = all.iter().filter(is_busy).map(|(status, _)| *status);
+    assert!(statuses.all(|status| [429, 503].contains(&status)));
     assert!(all.iter().any(|(status, _)| *status == 200), "none ran");
 }
