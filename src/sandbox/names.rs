@@ -17,11 +17,11 @@ impl Sandbox {
     /// [`SandboxError::Uncertain`] when it is unknown whether it was moved.
     pub async fn move_entry(&self, mut request: MoveRequest) -> Result<bool, SandboxError> {
         request.id = new_id();
-        let moved = |channel: Channel, left| {
-            let request = request.clone();
-            async move { channel.move_entry(request, left).await }
+        let moved = |channel: Channel, request, left| async move {
+            channel.move_entry(request, left).await
         };
-        let reply = self.ask(FILE_CALL_TIMEOUT, RetryPolicy::SameContainer, moved);
+        let policy = RetryPolicy::SameContainer;
+        let reply = self.ask(FILE_CALL_TIMEOUT, policy, request, moved);
         Ok(reply.await?.replaced)
     }
 
@@ -34,11 +34,11 @@ impl Sandbox {
         mut request: MakeDirectoryRequest,
     ) -> Result<(), SandboxError> {
         request.id = new_id();
-        let made = |channel: Channel, left| {
-            let request = request.clone();
-            async move { channel.make_directory(request, left).await }
+        let made = |channel: Channel, request, left| async move {
+            channel.make_directory(request, left).await
         };
-        let reply = self.ask(FILE_CALL_TIMEOUT, RetryPolicy::SameContainer, made);
+        let policy = RetryPolicy::SameContainer;
+        let reply = self.ask(FILE_CALL_TIMEOUT, policy, request, made);
         reply.await.map(drop)
     }
 }
