@@ -6,6 +6,7 @@
 //!                                      └─► auth (Principal) ─┬─► message ─► batch ─► cancelled
 //!                                                            │      ─► early_commit ─► form ─► /mcp
 //!                                                            ├─► /sse, message ─► /messages
+//!                                                            ├─► /v1      for applications
 //!                                                            ├─► /files   the workspace
 //!                                                            └─► /status  the sandbox
 //! ```
@@ -38,6 +39,7 @@ mod page;
 mod quotas;
 mod sse;
 mod status;
+mod v1;
 
 use std::sync::Arc;
 
@@ -93,18 +95,22 @@ impl Server {
         let requests = Requests::new(Some(self.manager.clone()));
         let tools = Router::new()
             .merge(mcp::routes(tools.clone(), &quotas, requests, cancel))
-            .merge(sse::routes(tools, &quotas, stop))
+            .merge(sse::routes(tools.clone(), &quotas, stop))
+            .merge(v1::exec(tools, &self.manager, &quotas))
             .layer(middleware::from_fn(auth::require_tools));
         let meter = self.manager.meter().clone();
         let count_content = middleware::from_fn_with_state(meter.clone(), metrics::content);
+        let workspace = v1::workspace(&self.manager, &self.engine, &quotas);
         let files = files::router(self.manager.clone(), &quotas)
             .layer(count_content)
             .merge(status::routes(self.manager, &quotas))
-            .layer(middleware::from_fn(auth::require_files));
+            .layer(middleware::from_fn(auth::require_files))
+            .merge(workspace);
         let authenticated = authenticated(tools.merge(files), &self.authenticator);
         let open = health::routes(self.engine)
             .merge(auth::metadata(&self.authenticator))
-            .merge(page::routes());
+            .merge(page::routes())
+            .merge(v1::openapi());
         let guarded = self.guard.protect(authenticated.merge(open));
         guarded.layer(middleware::from_fn_with_state(meter, metrics::requests))
     }

@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod gc;
 pub mod removal;
 pub mod users;
+pub mod workspace_removal;
 
 /// An error with its causes.
 fn chain(error: &dyn std::error::Error) -> String {

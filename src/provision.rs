@@ -38,7 +38,7 @@ pub use queue::{Admission, AdmissionPermit};
 pub use running::{Removal, Running};
 pub use spec::{INIT, image_state};
 pub use status::{Notice, Status};
-pub use survey::{LiveSandbox, connect, look, survey};
+pub use survey::{LiveSandbox, connect, look, survey, survey_of};
 pub use timeouts::{LEASE_TIMEOUT, REMOVAL_TIMEOUT, UNRESPONSIVE_TIMEOUT};
 pub use uids::uid_range;
 pub use volumes::missing;

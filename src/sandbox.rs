@@ -34,6 +34,7 @@ mod last_container;
 mod lease;
 mod manager;
 mod metrics;
+mod names;
 mod owner;
 mod retry;
 mod run;

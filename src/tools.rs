@@ -7,6 +7,7 @@ mod arguments;
 mod call;
 mod catalog;
 mod definition;
+mod direct;
 mod entries;
 mod files;
 pub mod message;
@@ -16,5 +17,8 @@ mod result;
 mod server;
 mod shell;
 
+pub use arguments::parse as parse_arguments;
+#[cfg(test)]
+pub use catalog::list;
 pub use server::{RequestAddress, Tools};
 pub use shell::NAME as RUNS_COMMANDS;

@@ -153,7 +153,8 @@ impl ToolError {
         )
     }
 
-    fn engine(error: &EngineError) -> Self {
+    /// An error of the Engine.
+    pub fn engine(error: &EngineError) -> Self {
         let why = root_cause(error).map_or(String::new(), |cause| format!(" ({cause})"));
         let (code, next) = match error {
             EngineError::NotFound { .. }

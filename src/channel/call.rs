@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use casemate_protocol::{
     CancelRequest, CommandEvent, DeleteReply, DeleteRequest, DetachReply, DetachRequest,
-    EditFileReply, EditFileRequest, KillRequest, ListFilesReply, ListFilesRequest, ReadBytesReply,
+    EditFileReply, EditFileRequest, KillRequest, ListFilesReply, ListFilesRequest,
+    MakeDirectoryReply, MakeDirectoryRequest, MoveReply, MoveRequest, ReadBytesReply,
     ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireRequest, StartRequest, StatReply,
     StatRequest, StatsReply, StatsRequest, WatchRequest, WriteFileReply, WriteFileRequest,
     command_event::Event,
@@ -220,6 +221,32 @@ impl Channel {
     ) -> Result<DeleteReply, CallError> {
         let mut client = self.client.clone();
         within(deadline, client.delete(request)).await
+    }
+
+    /// Gives what has one name another; once for each id.
+    ///
+    /// # Errors
+    /// What is wrong with the paths, in [`CallError::Failed`].
+    pub async fn move_entry(
+        &self,
+        request: MoveRequest,
+        deadline: Duration,
+    ) -> Result<MoveReply, CallError> {
+        let mut client = self.client.clone();
+        within(deadline, client.r#move(request)).await
+    }
+
+    /// Makes a directory; once for each id.
+    ///
+    /// # Errors
+    /// What is wrong with the path, in [`CallError::Failed`].
+    pub async fn make_directory(
+        &self,
+        request: MakeDirectoryRequest,
+        deadline: Duration,
+    ) -> Result<MakeDirectoryReply, CallError> {
+        let mut client = self.client.clone();
+        within(deadline, client.make_directory(request)).await
     }
 }
 

@@ -8,13 +8,18 @@
 //! GET    /files/content/{path}         the same
 //! PUT    /files/content/{path}         ?unpack=tar: an archive into a directory
 //! DELETE /files/content/{path}         ?recursive=true: a directory
+//! POST   /files/move                   {"from", "to", "overwrite"}
+//! POST   /files/folder                 {"path"}
 //! ```
+//!
+//! All of them are below `/v1/files` too.
 //!
 //! Invariants:
 //! - No content is held whole: it passes in chunks, both ways, and a slow client delays only
 //!   itself.
-//! - Stored content is never shown inline: it is always an attachment, of no type that a browser
-//!   runs, with `nosniff` and a sandbox ([`download`]).
+//! - Stored content is an attachment, of no type that a browser runs, with `nosniff` and a sandbox
+//!   ([`download`]). With `?inline` pictures and plain text have their type, and the same sandbox
+//!   ([`inline`]).
 //! - A path is decoded once, then it is a
 //!   [`WorkspacePath`](crate::workspace::WorkspacePath).
 //! - Errors have the codes and sentences of the tools.
@@ -25,20 +30,25 @@ mod content;
 mod disposition;
 mod download;
 mod error;
+mod folder;
 mod form;
 mod incoming;
+mod inline;
 mod list;
 mod name;
 mod query;
+mod rename;
 mod request;
 mod upload;
 
 pub use error::FileRejection;
 pub use incoming::linger;
+pub use query::{FromQuery, Params, Query};
 
 use axum::routing::{get, post};
-use axum::{Router, middleware};
+use axum::{Extension, Router, middleware};
 
+use self::request::RoutePrefix;
 use super::quotas::UserQuotas;
 use crate::sandbox::Manager;
 
@@ -51,7 +61,7 @@ struct Files {
     limit: u64,
 }
 
-/// The routes below `/files`. Each request carries the
+/// The routes below `/files` and `/v1/files`. Each request carries the
 /// [`Principal`](crate::identity::Principal) that authentication put into it.
 pub fn router(manager: Manager, quotas: &UserQuotas) -> Router {
     let limit = manager.config().upload_limit.0;
@@ -67,6 +77,12 @@ pub fn router(manager: Manager, quotas: &UserQuotas) -> Router {
         .route("/files/content", content())
         .route("/files/content/", content())
         .route("/files/content/{*path}", content())
+        .route("/files/move", post(rename::post))
+        .route("/files/folder", post(folder::post));
+    // The prefix is taken off what is inside, so one path means one thing.
+    let nested = routes.clone().layer(Extension(RoutePrefix("/v1")));
+    let routes = routes
+        .merge(Router::new().nest("/v1", nested))
         .with_state(Files {
             manager,
             quotas: quotas.clone(),

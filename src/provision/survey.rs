@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::connect::connect_to;
 use crate::channel::Channel;
 use crate::engine::{ContainerSummary, Engine, EngineError, State, labels};
-use crate::identity::Instance;
+use crate::identity::{Instance, User};
 
 /// Sandboxes that are asked at once: each costs a bridge.
 const PROBE_LIMIT: usize = 8;
@@ -37,6 +37,26 @@ pub async fn survey(engine: &Engine, instance: &Instance) -> Result<Vec<LiveSand
     let ours = [(labels::INSTANCE, instance.as_str())];
     let mut rows = engine.list_containers(&ours).await?;
     rows.retain(|row| row.labels.contains_key(labels::USER));
+    let mut sandboxes = connect(engine, rows).await;
+    sandboxes.sort_by(|a, b| a.row.name.cmp(&b.row.name));
+    Ok(sandboxes)
+}
+
+/// The containers of one user, by name.
+///
+/// # Errors
+/// As [`survey`].
+pub async fn survey_of(
+    engine: &Engine,
+    instance: &Instance,
+    user: &User,
+) -> Result<Vec<LiveSandbox>, EngineError> {
+    let theirs = [
+        (labels::INSTANCE, instance.as_str()),
+        (labels::ISSUER, user.issuer.as_str()),
+        (labels::USER, user.subject.as_str()),
+    ];
+    let rows = engine.list_containers(&theirs).await?;
     let mut sandboxes = connect(engine, rows).await;
     sandboxes.sort_by(|a, b| a.row.name.cmp(&b.row.name));
     Ok(sandboxes)

@@ -1,6 +1,7 @@
 //! A call of a tool, for the audit.
 
-use rmcp::model::{CallToolResult, JsonObject};
+use rmcp::model::JsonObject;
+use serde::Serialize;
 
 use crate::api::{ToolError, audit_subject};
 use crate::audit::{Audit, AuditWriteError, CallStart};
@@ -35,7 +36,7 @@ fn starts_a_command(name: &str, arguments: &JsonObject) -> bool {
 /// Waits until the line is written.
 pub async fn end(
     call: CallStart,
-    result: &CallToolResult,
+    result: &impl Serialize,
     outcome: &str,
     used: &LastContainer,
 ) -> Result<(), ToolError> {
@@ -46,7 +47,7 @@ pub async fn end(
     written.map_err(|error| ToolError::unrecorded(&error))
 }
 
-fn json(value: &impl serde::Serialize) -> Vec<u8> {
+fn json(value: &impl Serialize) -> Vec<u8> {
     // Both are JSON in the protocol.
     serde_json::to_vec(value).unwrap_or_default()
 }

@@ -86,6 +86,10 @@ impl Tools {
         Self { manager, caller }
     }
 
+    pub(super) fn manager(&self) -> &Manager {
+        &self.manager
+    }
+
     async fn call(
         &self,
         name: &str,

@@ -34,6 +34,7 @@ mod full;
 mod heartbeat;
 mod http_auth;
 mod http_cancel;
+mod http_exec;
 mod http_files;
 mod http_limits;
 mod http_mcp;

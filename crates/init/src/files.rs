@@ -7,7 +7,7 @@
 //!  list ──► names, pattern, entry         pages of a tree
 //!  download ──► archive                   a file, a tree as tar, part by part
 //!  upload ──► temporary, unpack           the same, inwards
-//!  stat, delete                           what is at a path
+//!  stat, delete, move, make_directory     what is at a path
 //!    └─ all by resolve ──► walk           from a path to a descriptor beneath
 //! ```
 //!
@@ -36,6 +36,8 @@ mod lease_wait;
 mod limit;
 mod lines;
 mod list;
+mod make_directory;
+mod move_entry;
 mod names;
 mod part_sender;
 mod path;

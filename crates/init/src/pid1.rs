@@ -200,6 +200,8 @@ fn service(
         written: IdempotencyCache::default(),
         edited: IdempotencyCache::default(),
         deleted: IdempotencyCache::default(),
+        moved: IdempotencyCache::default(),
+        directories: IdempotencyCache::default(),
         transfers: Arc::new(transfers),
         commands: Arc::new(commands),
         lifecycle,

@@ -35,7 +35,8 @@ pub async fn layer(State(manager): State<Manager>, mut request: Request, next: N
     };
     let (method, uri) = (request.method(), request.uri());
     let target = uri.path_and_query().map_or("", |target| target.as_str());
-    let (audit, tool) = (manager.audit(), tool(method, uri.path()));
+    let path = uri.path().strip_prefix("/v1").unwrap_or(uri.path());
+    let (audit, tool) = (manager.audit(), tool(method, path));
     let arguments = || target.as_bytes().to_vec();
     let begun = match audit.begin(|| audit_subject(&user), tool, arguments).await {
         Ok(Some(begun)) => begun,
@@ -64,6 +65,8 @@ pub async fn layer(State(manager): State<Manager>, mut request: Request, next: N
 /// The name of the request in the audit.
 fn tool(method: &Method, path: &str) -> &'static str {
     match *method {
+        Method::POST if path == "/files/move" => "http_move",
+        Method::POST if path == "/files/folder" => "http_folder",
         Method::POST | Method::PUT => "http_upload",
         Method::DELETE => "http_delete",
         Method::HEAD => "http_stat",

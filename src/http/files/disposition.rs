@@ -18,17 +18,27 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// An attachment under this name. If the name cannot be quoted as it is, `filename` has a similar
-/// one for old clients, and `filename*` the exact one.
+/// An attachment under this name.
 pub fn attachment(name: &str) -> HeaderValue {
+    // Only visible ASCII is left; if that were ever wrong, it would still be an attachment.
+    named("attachment", name).unwrap_or(HeaderValue::from_static("attachment"))
+}
+
+/// Shown, and saved under this name where somebody asks for that.
+pub fn inline(name: &str) -> HeaderValue {
+    named("inline", name).unwrap_or(HeaderValue::from_static("inline"))
+}
+
+/// If the name cannot be quoted as it is, `filename` has a similar one for old clients, and
+/// `filename*` the exact one.
+fn named(disposition: &str, name: &str) -> Option<HeaderValue> {
     let like_it: String = name.chars().map(plain).collect();
-    let mut value = format!("attachment; filename=\"{like_it}\"");
+    let mut value = format!("{disposition}; filename=\"{like_it}\"");
     if like_it != name {
         let exact = utf8_percent_encode(name, ESCAPED);
         value = format!("{value}; filename*=UTF-8''{exact}");
     }
-    // Only visible ASCII is left; if that were ever wrong, it would still be an attachment.
-    HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static("attachment"))
+    HeaderValue::try_from(value).ok()
 }
 
 /// `%` too: some clients decode it (RFC 6266 appendix D).

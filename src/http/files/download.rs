@@ -14,6 +14,8 @@ use headers::{ContentLength, ContentRange, HeaderMapExt as _, LastModified};
 use super::conditions::{Conditions, Selection, etag, modified};
 use super::disposition::attachment;
 use super::error::FileRejection;
+use super::inline::{self, DownloadParams};
+use super::query::Params;
 use super::request::{Caller, FilePath};
 use crate::api::Code;
 use crate::sandbox::{Sandbox, SandboxError, Stat};
@@ -39,16 +41,19 @@ struct DownloadResponse {
     stat: Stat,
     selection: Selection,
     content: Option<BoxStream<'static, Result<Bytes, SandboxError>>>,
+    inline: bool,
 }
 
 /// The content, or the part that conditions and range select.
 pub async fn get(
     caller: Caller,
     FilePath(path): FilePath,
+    Params(params): Params<DownloadParams>,
     headers: HeaderMap,
 ) -> Result<Response, FileRejection> {
     let conditions = Conditions::of(&headers)?;
-    let opened = open(&caller.sandbox, &path, &conditions).await?;
+    let mut opened = open(&caller.sandbox, &path, &conditions).await?;
+    opened.inline = params.inline;
     respond(&path, opened)
 }
 
@@ -56,6 +61,7 @@ pub async fn get(
 pub async fn head(
     caller: Caller,
     FilePath(path): FilePath,
+    Params(params): Params<DownloadParams>,
     headers: HeaderMap,
 ) -> Result<Response, FileRejection> {
     let conditions = Conditions::of(&headers)?.without_range();
@@ -68,6 +74,7 @@ pub async fn head(
             stat,
             selection,
             content,
+            inline: params.inline,
         },
     )
 }
@@ -108,6 +115,7 @@ async fn open(
                     stat,
                     selection,
                     content,
+                    inline: false,
                 });
             }
             (_, None) => return Err(FileRejection::precondition(path)),
@@ -121,6 +129,7 @@ async fn open(
                 stat,
                 selection,
                 content,
+                inline: false,
             });
         }
     }
@@ -133,13 +142,14 @@ fn respond(path: &WorkspacePath, opened: DownloadResponse) -> Result<Response, F
         stat,
         selection,
         content,
+        inline,
     } = opened;
     if path.names_directory() && !stat.is_dir {
         let problem = "is a file; leave out the slash at its end.";
         return Err(FileRejection::about(Code::NotDirectory, path, problem));
     }
     let mut headers: HeaderMap = GUARDS.into_iter().collect();
-    describe(&mut headers, path, &stat);
+    describe(&mut headers, path, &stat, inline);
     let status = match selection {
         Selection::Whole => {
             if !stat.is_dir {
@@ -175,7 +185,7 @@ fn broke_off(error: &SandboxError) {
     );
 }
 
-fn describe(headers: &mut HeaderMap, path: &WorkspacePath, stat: &Stat) {
+fn describe(headers: &mut HeaderMap, path: &WorkspacePath, stat: &Stat, inline: bool) {
     let name = match path.as_bytes().rsplit(|byte| *byte == b'/').next() {
         Some(b"") | None => "workspace".into(),
         // A header can only have text.
@@ -191,8 +201,14 @@ fn describe(headers: &mut HeaderMap, path: &WorkspacePath, stat: &Stat) {
         }
         ("application/octet-stream", name.into_owned())
     };
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(header::CONTENT_DISPOSITION, attachment(&name));
+    let shown = inline::media_type(&name).filter(|_| inline && !stat.is_dir);
+    let disposition = match shown {
+        Some(_) => inline::disposition(&name),
+        None => attachment(&name),
+    };
+    let kind = HeaderValue::from_static(shown.unwrap_or(kind));
+    headers.insert(header::CONTENT_TYPE, kind);
+    headers.insert(header::CONTENT_DISPOSITION, disposition);
 }
 
 fn unsatisfiable(path: &WorkspacePath, stat: &Stat) -> Response {

@@ -13,7 +13,7 @@ use self::cursor::Cursor;
 use super::content::success;
 use super::error::FileRejection;
 use super::query::{FromQuery, Params, Query};
-use super::request::Caller;
+use super::request::{Caller, RoutePrefix};
 use crate::api::{Code, rfc3339};
 use crate::config::limits::LIST_DEPTH;
 use crate::sandbox::{Answer, Sandbox};
@@ -88,6 +88,7 @@ struct ListedEntry {
 /// Entries below the path, sorted, a page at a time.
 pub async fn get(
     caller: Caller,
+    prefix: RoutePrefix,
     Params(params): Params<ListParams>,
 ) -> Result<Json<Value>, FileRejection> {
     let path = params.path;
@@ -113,7 +114,8 @@ pub async fn get(
         total,
         after: page.next.to_vec(),
     });
-    let files = page.entries.iter().map(|entry| listed(&path, entry));
+    let files = page.entries.iter();
+    let files = files.map(|entry| listed(&path, entry, prefix));
     Ok(Json(success(&Listing {
         files: files.collect::<Result<_, _>>()?,
         total,
@@ -158,7 +160,11 @@ async fn count(
     Ok(all.then(|| u64::try_from(counted).unwrap_or(u64::MAX)))
 }
 
-fn listed(path: &WorkspacePath, entry: &Entry) -> Result<ListedEntry, FileRejection> {
+fn listed(
+    path: &WorkspacePath,
+    entry: &Entry,
+    RoutePrefix(prefix): RoutePrefix,
+) -> Result<ListedEntry, FileRejection> {
     let below = match path.as_bytes() {
         b"" => Some(&entry.path[..]),
         above => entry
@@ -172,7 +178,10 @@ fn listed(path: &WorkspacePath, entry: &Entry) -> Result<ListedEntry, FileReject
     };
     Ok(ListedEntry {
         filename: shown::exact(below).into_owned(),
-        url: format!("/files/content/{}", percent_encode(&entry.path, ESCAPED)),
+        url: format!(
+            "{prefix}/files/content/{}",
+            percent_encode(&entry.path, ESCAPED)
+        ),
         size: entry.size,
         is_dir: entry.r#type() == Type::Directory,
         modified: rfc3339(entry.modified_ms),
@@ -193,17 +202,18 @@ mod tests {
         };
         let name = |path: &str, found| {
             let path = workspace_path(path.as_bytes()).expect("a path");
-            listed(&path, &entry(found)).map(|listed| listed.filename)
+            listed(&path, &entry(found), RoutePrefix("")).map(|listed| listed.filename)
         };
         assert_eq!(name("", b"a/b").as_deref(), Ok("a/b"));
         assert_eq!(name("a", b"a/b\n\\").as_deref(), Ok("b\n\\"));
         assert_eq!(name("a", b"a/\xff").as_deref(), Ok(r"$'\xff'"));
         let path = workspace_path(b"a").expect("a path");
-        let url = listed(&path, &entry(b"a/caf\xe9 %+?#\\b/c")).map(|listed| listed.url);
-        assert_eq!(
-            url.as_deref(),
-            Ok("/files/content/a/caf%E9%20%25%2B%3F%23%5Cb/c")
-        );
+        for prefix in ["", "/v1"] {
+            let found = entry(b"a/caf\xe9 %+?#\\b/c");
+            let url = listed(&path, &found, RoutePrefix(prefix)).map(|listed| listed.url);
+            let expected = format!("{prefix}/files/content/a/caf%E9%20%25%2B%3F%23%5Cb/c");
+            assert_eq!(url, Ok(expected));
+        }
         let refused = name("a", b"a").expect_err("a file");
         assert_eq!(
             (refused.status.as_u16(), refused.code),

@@ -7,7 +7,6 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use percent_encoding::percent_decode;
 
-use super::Files;
 use super::error::FileRejection;
 use super::request::{escapes_are_whole, workspace_path};
 use crate::config::limits::Bounds;
@@ -17,10 +16,10 @@ use crate::workspace::WorkspacePath;
 #[derive(Debug)]
 pub struct Params<T>(pub T);
 
-impl<T: FromQuery> FromRequestParts<Files> for Params<T> {
+impl<T: FromQuery, S: Sync> FromRequestParts<S> for Params<T> {
     type Rejection = FileRejection;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Files) -> Result<Self, FileRejection> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, FileRejection> {
         let query = Query::parse(parts.uri.query().unwrap_or_default(), T::KNOWN)?;
         T::from_query(&query).map(Self)
     }

@@ -18,6 +18,9 @@ pub struct Application {
 }
 
 impl Application {
+    /// The token that it has.
+    pub const TOKEN: &str = TOKEN;
+
     /// Starts it, with a token for all users.
     pub async fn start(server: TestServer) -> Self {
         let directory = Directory::new(0);

@@ -172,10 +172,7 @@ async fn a_busy_or_held_user_is_not_migrated_and_nothing_is_left() {
     .await;
     let refused = casemate(&instance, &["migrate", "alice"]);
     let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(
-        !refused.status.success() && said.contains("busy"),
-        "{said}"
-    );
+    assert!(!refused.status.success() && said.contains("busy"), "{said}");
     assert_eq!(instance.volumes().len(), 1);
     drop(call);
     done(&instance, &["hold", "alice"]);

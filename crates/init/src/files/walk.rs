@@ -26,7 +26,7 @@ pub(super) const MAX_LINKS: u32 = 40;
 pub(super) const OPEN_DIRECTORY_LIMIT: usize = 32;
 
 /// Rights of a directory that is made on the way to a file.
-const DIRECTORY_MODE: u32 = 0o755;
+pub(super) const DIRECTORY_MODE: u32 = 0o755;
 
 /// Where a file is or is to be: a name in an open directory.
 #[derive(Debug)]

@@ -10,12 +10,12 @@ use casemate_protocol::{
     Accepted, BackupRequest, CancelReply, CancelRequest, CommandEvent, DeleteReply, DeleteRequest,
     DetachReply, DetachRequest, DownloadPart, DownloadRequest, EditFileReply, EditFileRequest,
     Event, EventsRequest, Failure, FailureExt as _, Finished, HelloReply, HelloRequest, KillReply,
-    KillRequest, ListFilesReply, ListFilesRequest, PROTOCOL, Progress, ReadBytesReply,
-    ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireReply, RetireRequest, RunInput,
-    RunOutput, SignalReply, SignalRequest, StartRequest, StatReply, StatRequest, StatsReply,
-    StatsRequest, UploadEvent, UploadPart, WatchRequest, WriteFileReply, WriteFileRequest,
-    command_event, exit, failure::Code, run_input::Input, sandbox_server::Sandbox,
-    upload_part::Part,
+    KillRequest, ListFilesReply, ListFilesRequest, MakeDirectoryReply, MakeDirectoryRequest,
+    MoveReply, MoveRequest, PROTOCOL, Progress, ReadBytesReply, ReadBytesRequest, ReadLinesReply,
+    ReadLinesRequest, RetireReply, RetireRequest, RunInput, RunOutput, SignalReply, SignalRequest,
+    StartRequest, StatReply, StatRequest, StatsReply, StatsRequest, UploadEvent, UploadPart,
+    WatchRequest, WriteFileReply, WriteFileRequest, command_event, exit, failure::Code,
+    run_input::Input, sandbox_server::Sandbox, upload_part::Part,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -53,6 +53,10 @@ pub struct Service {
     pub edited: IdempotencyCache<EditFileReply>,
     /// Replies to the latest removals.
     pub deleted: IdempotencyCache<DeleteReply>,
+    /// Replies to the latest moves.
+    pub moved: IdempotencyCache<MoveReply>,
+    /// Replies to the latest new directories.
+    pub directories: IdempotencyCache<MakeDirectoryReply>,
     /// Files of any size.
     pub transfers: Arc<Transfers>,
     /// All commands.
@@ -348,6 +352,23 @@ impl Sandbox for Service {
         };
         let job = move |files: &Workspace, cancel: &Cancel| files.delete(&request, cancel);
         answer(self.once(pool, &self.deleted, &id, job).await)
+    }
+
+    async fn r#move(&self, request: Request<MoveRequest>) -> Result<Response<MoveReply>, Status> {
+        let request = request.into_inner();
+        let id = request.id.clone();
+        let job = move |files: &Workspace, cancel: &Cancel| files.move_entry(&request, cancel);
+        answer(self.once(&self.pool, &self.moved, &id, job).await)
+    }
+
+    async fn make_directory(
+        &self,
+        request: Request<MakeDirectoryRequest>,
+    ) -> Result<Response<MakeDirectoryReply>, Status> {
+        let request = request.into_inner();
+        let id = request.id.clone();
+        let call = Workspace::make_directory;
+        self.write_call(&self.directories, &id, request, call).await
     }
 
     async fn download(

@@ -897,6 +897,42 @@ pub struct DeleteRequest {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteReply {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MoveRequest {
+    /// What has this name is moved, also a link: not what that leads to.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub from: ::prost::bytes::Bytes,
+    /// The new name itself, not a directory to move into. Directories above it are made.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub to: ::prost::bytes::Bytes,
+    /// A file takes the place of a file, and a directory that of an empty directory. Without
+    /// it, anything at `to` is EXISTS.
+    #[prost(bool, tag = "3")]
+    pub overwrite: bool,
+    /// What is moved must be a directory; NOT_DIRECTORY otherwise.
+    #[prost(bool, tag = "4")]
+    pub directory: bool,
+    /// As in WriteFileRequest.
+    #[prost(string, tag = "5")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MoveReply {
+    /// Something at `to` was replaced.
+    #[prost(bool, tag = "1")]
+    pub replaced: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MakeDirectoryRequest {
+    /// Directories above it are made; EXISTS when anything has the name.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
+    /// As in WriteFileRequest.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MakeDirectoryReply {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DownloadRequest {
     #[prost(bytes = "bytes", tag = "1")]
     pub path: ::prost::bytes::Bytes,
@@ -1657,6 +1693,49 @@ pub mod sandbox_client {
                 .insert(GrpcMethod::new("casemate.v1.Sandbox", "Delete"));
             self.inner.unary(req, path, codec).await
         }
+        /// Gives what has one name another, in one step.
+        pub async fn r#move(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MoveRequest>,
+        ) -> std::result::Result<tonic::Response<super::MoveReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/casemate.v1.Sandbox/Move");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("casemate.v1.Sandbox", "Move"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn make_directory(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MakeDirectoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MakeDirectoryReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/casemate.v1.Sandbox/MakeDirectory",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("casemate.v1.Sandbox", "MakeDirectory"));
+            self.inner.unary(req, path, codec).await
+        }
         /// A file, or a directory as a tar archive: first its stat, then the content.
         pub async fn download(
             &mut self,
@@ -1865,6 +1944,18 @@ pub mod sandbox_server {
             &self,
             request: tonic::Request<super::DeleteRequest>,
         ) -> std::result::Result<tonic::Response<super::DeleteReply>, tonic::Status>;
+        /// Gives what has one name another, in one step.
+        async fn r#move(
+            &self,
+            request: tonic::Request<super::MoveRequest>,
+        ) -> std::result::Result<tonic::Response<super::MoveReply>, tonic::Status>;
+        async fn make_directory(
+            &self,
+            request: tonic::Request<super::MakeDirectoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MakeDirectoryReply>,
+            tonic::Status,
+        >;
         /// Server streaming response type for the Download method.
         type DownloadStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::DownloadPart, tonic::Status>,
@@ -2746,6 +2837,94 @@ pub mod sandbox_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DeleteSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/casemate.v1.Sandbox/Move" => {
+                    #[allow(non_camel_case_types)]
+                    struct MoveSvc<T: Sandbox>(pub Arc<T>);
+                    impl<T: Sandbox> tonic::server::UnaryService<super::MoveRequest>
+                    for MoveSvc<T> {
+                        type Response = super::MoveReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MoveRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sandbox>::r#move(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MoveSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/casemate.v1.Sandbox/MakeDirectory" => {
+                    #[allow(non_camel_case_types)]
+                    struct MakeDirectorySvc<T: Sandbox>(pub Arc<T>);
+                    impl<
+                        T: Sandbox,
+                    > tonic::server::UnaryService<super::MakeDirectoryRequest>
+                    for MakeDirectorySvc<T> {
+                        type Response = super::MakeDirectoryReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MakeDirectoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sandbox>::make_directory(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MakeDirectorySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -1,0 +1,117 @@
+//! All that one user has in the instance, taken away: the containers, and the files with them.
+
+use serde::Serialize;
+use thiserror::Error;
+
+use super::gc::hold::{self, HoldError};
+use super::removal::AuditedRemoval;
+use crate::audit::{Audit, AuditWriteError};
+use crate::engine::{Engine, EngineError, labels};
+use crate::identity::{Instance, User};
+use crate::provision::{SandboxError, removal_order, survey_of};
+
+/// What is to be removed.
+#[derive(Debug)]
+pub struct WorkspaceRemoval {
+    /// Where it is.
+    pub engine: Engine,
+    /// Where each removal is recorded.
+    pub audit: Audit,
+    /// Of which servers.
+    pub instance: Instance,
+    /// Whose.
+    pub user: User,
+    /// Who asked for it, for the record.
+    pub reason: &'static str,
+}
+
+/// What was removed.
+#[derive(Debug, Serialize)]
+pub struct RemovedResources {
+    /// Whose.
+    pub user: String,
+    /// Who vouches for the user.
+    pub issuer: String,
+    /// Names of containers.
+    pub containers: Vec<String>,
+    /// Names of volumes.
+    pub volumes: Vec<String>,
+}
+
+/// Why something stays.
+#[derive(Debug, Error)]
+pub enum WorkspaceRemovalError {
+    /// Somebody keeps it, or that is not known.
+    #[error(transparent)]
+    Hold(#[from] HoldError),
+    /// The container of this name runs something.
+    #[error("{0} is busy; wait until it is idle, or use --force to end what runs")]
+    Busy(String),
+    /// What cannot be recorded is not removed.
+    #[error("not removed, because it could not be recorded")]
+    NotRecorded(#[from] AuditWriteError),
+    /// A container could not be ended.
+    #[error(transparent)]
+    Container(#[from] SandboxError),
+    /// The Engine's.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl WorkspaceRemoval {
+    /// Ends the user's containers, and with `files` removes the volumes. With `force` even while
+    /// commands run. Killed in between, or with a volume in use, what is left is no other state than
+    /// before.
+    ///
+    /// # Errors
+    /// [`WorkspaceRemovalError`]. What was removed before it is gone.
+    pub async fn run(
+        &self,
+        force: bool,
+        files: bool,
+    ) -> Result<RemovedResources, WorkspaceRemovalError> {
+        let (engine, user) = (&self.engine, &self.user);
+        if files {
+            hold::check(engine, &self.instance, user).await?;
+        }
+        let mut removed = RemovedResources {
+            user: user.subject.as_str().to_owned(),
+            issuer: user.issuer.as_str().to_owned(),
+            containers: Vec::new(),
+            volumes: Vec::new(),
+        };
+        for sandbox in survey_of(engine, &self.instance, user).await? {
+            let recorded = self.record("container", &sandbox.row.id).await?;
+            let ended = sandbox.end(engine, force).await;
+            if matches!(ended, Ok(false)) {
+                recorded.end("kept: it is busy".to_owned()).await;
+                return Err(WorkspaceRemovalError::Busy(sandbox.row.name));
+            }
+            recorded.done(ended).await?;
+            removed.containers.push(sandbox.row.name);
+        }
+        if files {
+            let theirs = [
+                (labels::INSTANCE, self.instance.as_str()),
+                (labels::USER, user.subject.as_str()),
+                (labels::ISSUER, user.issuer.as_str()),
+            ];
+            let volumes = engine.list_volumes(&theirs).await?;
+            for volume in removal_order(&self.instance, user, volumes) {
+                let recorded = self.record("volume", &volume.name).await?;
+                let gone = engine.remove_volume(&volume.name).await;
+                recorded.done(gone).await?;
+                removed.volumes.push(volume.name);
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn record(
+        &self,
+        what: &'static str,
+        name: &str,
+    ) -> Result<AuditedRemoval, AuditWriteError> {
+        AuditedRemoval::begin(&self.audit, what, name, Some(&self.user), self.reason).await
+    }
+}

@@ -1,0 +1,89 @@
+//! A tool that is called by a route of the server's own, with no MCP message around it. What is
+//! recorded, counted and logged is the same.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use rmcp::model::{CallToolResult, JsonObject};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, field, info_span};
+
+use super::call::Call;
+use super::server::Tools;
+use super::{catalog, record, result};
+use crate::api::{Code, ToolError};
+use crate::config::ToolSet;
+use crate::identity::User;
+use crate::sandbox::{LastContainer, ProgressUpdate};
+
+impl Tools {
+    /// Calls the tool `name` for `user`. When `cancel` fires, it ends as when an MCP client leaves.
+    /// Answers with the structured half of its result.
+    ///
+    /// # Errors
+    /// Those of the tool.
+    pub async fn call_directly(
+        &self,
+        user: &User,
+        name: &'static str,
+        arguments: JsonObject,
+        cancel: &CancellationToken,
+    ) -> Result<Value, ToolError> {
+        let start = Instant::now();
+        let _call = self.manager().calls().token();
+        let span = info_span!("tool_call", tool = name, outcome = field::Empty);
+        let called = self.recorded_directly(user, name, arguments, cancel);
+        let (outcome, result) = called.instrument(span.clone()).await;
+        span.record("outcome", &outcome);
+        self.manager().meter().call(name, &outcome, start.elapsed());
+        result
+    }
+
+    /// Its outcome, and the answer that the line in the record is about.
+    async fn recorded_directly(
+        &self,
+        user: &User,
+        name: &'static str,
+        arguments: JsonObject,
+        cancel: &CancellationToken,
+    ) -> (String, Result<Value, ToolError>) {
+        let recording = record::begin(self.manager().audit(), user, name, &arguments).await;
+        let recording = match recording {
+            Ok(recording) => recording,
+            Err(refused) => return (refused.code.as_str().to_owned(), Err(refused)),
+        };
+        let used = LastContainer::default();
+        let sandbox = self.manager().sandbox(user).with_last_container(&used);
+        // Nobody listens: the caller gets one answer.
+        let (progress, _) = watch::channel(ProgressUpdate::Nothing);
+        let call = Call {
+            tag: Bytes::new(),
+            cancel: cancel.child_token(),
+            wait: self.manager().config().wait,
+            progress: &progress,
+        };
+        let result = match catalog::find(ToolSet::All, name) {
+            Some(tool) => (tool.call)(&sandbox, arguments, &call).await,
+            None => Err(ToolError::new(Code::Internal, "there is no such tool.")),
+        };
+        let outcome = result::counted(&result).to_owned();
+        let answer = result.map(structured);
+        let Some(recording) = recording else {
+            return (outcome, answer);
+        };
+        let recorded = match &answer {
+            Ok(value) => value.clone(),
+            Err(error) => json!({ "code": error.code.as_str(), "message": error.sentence }),
+        };
+        match record::end(recording, &recorded, &outcome, &used).await {
+            Ok(()) => (outcome, answer),
+            Err(withheld) => (withheld.code.as_str().to_owned(), Err(withheld)),
+        }
+    }
+}
+
+fn structured(result: CallToolResult) -> Value {
+    result.structured_content.unwrap_or_default()
+}
