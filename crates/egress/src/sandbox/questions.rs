@@ -104,12 +104,10 @@ impl<A: Clone> Questions<A> {
     /// Gives up the questions that have waited for [`QUESTION_TIMEOUT`], and returns their names:
     /// they are answered that the server failed.
     pub fn expire(&mut self, now: Instant) -> Vec<Box<str>> {
-        let is_late =
-            |_: &Box<str>, at: &mut Instant| now.saturating_duration_since(*at) >= QUESTION_TIMEOUT;
-        self.waiting
-            .extract_if(is_late)
-            .map(|(name, _)| name)
-            .collect()
+        let late = self
+            .waiting
+            .extract_if(|_, at| now.saturating_duration_since(*at) >= QUESTION_TIMEOUT);
+        late.map(|(name, _)| name).collect()
     }
 
     /// Forgets every answer: the carrier is another server, or its rules changed.

@@ -113,10 +113,11 @@ fn check_messages(messages: &mut Vec<u8>, hellos: &mut u8, host: &HostName) -> R
             return Err(Reason::NotTls);
         }
         let whole = parse_message(messages, MESSAGE_LIMIT).map_err(|_| Reason::NotTls)?;
-        let Some((_, body, length)) = whole else {
+        let Some(message) = whole else {
             return Ok(());
         };
-        hello::check(body, host)?;
+        hello::check(message.body, host)?;
+        let length = message.length();
         *hellos += 1;
         messages.drain(..length);
     }

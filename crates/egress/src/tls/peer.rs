@@ -1,5 +1,5 @@
 use super::MESSAGE_LIMIT;
-use super::record::{ContentType, parse_message, parse_record};
+use super::record::{ContentType, Message, parse_message, parse_record};
 
 /// Type of a ServerHello, which a HelloRetryRequest is too.
 const SERVER_HELLO: u8 = 2;
@@ -55,8 +55,9 @@ fn is_answer(messages: &mut Vec<u8>) -> bool {
         if messages.first().is_some_and(|kind| *kind != SERVER_HELLO) {
             return true;
         }
+        let is_retry = |message: &Message<'_>| message.body.get(RANDOM) == Some(&RETRY_RANDOM[..]);
         let length = match parse_message(messages, MESSAGE_LIMIT) {
-            Ok(Some((_, body, length))) if body.get(RANDOM) == Some(&RETRY_RANDOM[..]) => length,
+            Ok(Some(message)) if is_retry(&message) => message.length(),
             Ok(None) => return false,
             Ok(Some(_)) | Err(_) => return true,
         };

@@ -1,8 +1,11 @@
 /// Bytes before a fragment: type, version, length (RFC 8446, section 5.1).
 pub const HEADER: usize = 5;
 
-/// Longest plain fragment (same).
+/// Longest plain fragment (same section).
 const PLAIN_LIMIT: usize = 1 << 14;
+
+/// Bytes before the body of a handshake message: type, length (RFC 8446, section 4).
+const MESSAGE_HEADER: usize = 4;
 
 /// Longest encrypted fragment, in the older and longer form (RFC 5246, section 6.2.3).
 const ENCRYPTED_LIMIT: usize = PLAIN_LIMIT + 2048;
@@ -75,19 +78,32 @@ pub fn parse_record(bytes: &[u8]) -> Result<Option<Record<'_>>, NotRecord> {
     Ok(fragment.map(|fragment| Record { content, fragment }))
 }
 
-/// The handshake message at the beginning of `bytes`: its type, its body, and its length in all.
-/// `None` where its end has not come yet.
+/// One handshake message. Its type is the first byte, and can be read before the rest has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    pub body: &'a [u8],
+}
+
+impl Message<'_> {
+    /// Its bytes in the records.
+    pub fn length(&self) -> usize {
+        MESSAGE_HEADER + self.body.len()
+    }
+}
+
+/// The handshake message at the beginning of `bytes`; `None` where its end has not come yet.
 ///
 /// # Errors
 ///
 /// Where it announces more than `limit` bytes.
-pub fn parse_message(bytes: &[u8], limit: usize) -> Result<Option<(u8, &[u8], usize)>, NotRecord> {
-    let Some((&[kind, high, middle, low], rest)) = bytes.split_first_chunk() else {
+pub fn parse_message(bytes: &[u8], limit: usize) -> Result<Option<Message<'_>>, NotRecord> {
+    let header = bytes.split_first_chunk::<MESSAGE_HEADER>();
+    let Some((&[_, high, middle, low], rest)) = header else {
         return Ok(None);
     };
     let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
     if length > limit {
         return Err(NotRecord);
     }
-    Ok(rest.get(..length).map(|body| (kind, body, 4 + length)))
+    Ok(rest.get(..length).map(|body| Message { body }))
 }

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// The program, and the turns of its client and of its peer.
+type Handshake = (&'static str, Vec<Vec<u8>>, Vec<Vec<u8>>);
+
 macro_rules! recorded {
     ($($name:literal),* $(,)?) => {
         [$(($name, turns(include_bytes!(concat!("../../../hellos/", $name, ".client"))),
@@ -20,7 +23,7 @@ fn turns(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     turns
 }
 
-fn direct() -> impl Iterator<Item = (&'static str, Vec<Vec<u8>>, Vec<Vec<u8>>)> {
+fn direct() -> impl Iterator<Item = Handshake> {
     recorded![
         "openssl-tls13",
         "openssl-tls12",
@@ -33,7 +36,7 @@ fn direct() -> impl Iterator<Item = (&'static str, Vec<Vec<u8>>, Vec<Vec<u8>>)> 
     .into_iter()
 }
 
-fn with_retry() -> impl Iterator<Item = (&'static str, Vec<Vec<u8>>, Vec<Vec<u8>>)> {
+fn with_retry() -> impl Iterator<Item = Handshake> {
     recorded![
         "openssl-retry",
         "curl-retry",
