@@ -7,6 +7,12 @@ mod generated {
     include!("generated/casemate.v1.rs");
 }
 
+/// How connections leave a sandbox that has no network: the messages of `proto/egress.proto`.
+#[allow(missing_docs, clippy::all, clippy::pedantic)]
+pub mod egress {
+    include!("generated/casemate.egress.v1.rs");
+}
+
 pub mod backup;
 pub mod exit;
 mod image;
