@@ -1,7 +1,12 @@
 use std::time::Duration;
 
+use casemate_protocol::failure::Code as FailureCode;
 use casemate_protocol::{Failure, FailureExt as _, PROTOCOL};
-use tonic::Status;
+use tonic::{Code, Status};
+
+/// Why a call that a newer server makes fails in a container that an older one created.
+const UNKNOWN_CALL: &str =
+    "this sandbox was started by an older server; it can do this once it was idle and ended";
 
 /// A channel that could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +58,27 @@ impl From<Status> for CallError {
     fn from(status: Status) -> Self {
         match Failure::from_status(&status) {
             Some(failure) => Self::Failed(failure),
+            // Nothing happened, and repeating it changes nothing.
+            None if status.code() == Code::Unimplemented => {
+                Self::Failed(Failure::new(FailureCode::Other, UNKNOWN_CALL))
+            }
             None => Self::Lost(Box::new(status)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_an_older_sandbox_does_not_know_has_failed_and_is_not_lost() {
+        let unknown = CallError::from(Status::unimplemented(""));
+        assert!(
+            matches!(&unknown, CallError::Failed(failure) if failure.text() == UNKNOWN_CALL),
+            "{unknown}"
+        );
+        let gone = CallError::from(Status::unavailable("gone"));
+        assert!(matches!(gone, CallError::Lost(_)), "{gone}");
     }
 }
