@@ -2,6 +2,8 @@
 
 use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::{CALL_TIMEOUT, backups, done, exec, refused, target};
 use crate::harness::{Directory, Instance, docker, eventually};
 
@@ -56,7 +58,11 @@ async fn a_hold_that_comes_while_it_is_restored_holds() {
             .any(|name| name.ends_with("-pending"))
     })
     .await;
+    // It waits for the hold, however long that takes on a busy machine.
+    let pid = Pid::from_child(&restoring);
+    kill_process(pid, Signal::STOP).expect("stopped");
     done(&instance, &["hold", "alice"]);
+    kill_process(pid, Signal::CONT).expect("told");
     let restored = restoring.wait_with_output().expect("it ends");
     let said = super::text(&restored.stderr);
     assert!(
