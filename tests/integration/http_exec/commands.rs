@@ -74,22 +74,22 @@ async fn a_long_command_is_gone_on_with_and_stopped() {
     let path = begin("echo begun; while [ ! -e go ]; do sleep 0.1; done; echo done").await;
     // Asked without waiting, it is answered at once.
     let start = Instant::now();
-    let now = get(&server, &path).await.data();
+    let now = get(&server, &path).await.json();
     assert_eq!(now["outcome"], "running", "{now}");
     assert!(start.elapsed() < Duration::from_secs(5), "it waited");
     let waited = async {
         get(&server, &format!("{path}?wait_seconds=60"))
             .await
-            .data()
+            .json()
     };
     let (ended, _) = tokio::join!(waited, put(&server, "go", ""));
     assert_eq!(ended["outcome"], "exited", "{ended}");
     assert_eq!(ended["stdout"], "begun\ndone\n");
     // Its result stays for those who ask again.
-    assert_eq!(get(&server, &path).await.data()["stdout"], "begun\ndone\n");
+    assert_eq!(get(&server, &path).await.json()["stdout"], "begun\ndone\n");
 
     let path = begin("(setsid sleep 998 &); sleep 999").await;
-    let stopped: Value = ask(&server, "DELETE", &path, &[], "").await.data();
+    let stopped: Value = ask(&server, "DELETE", &path, &[], "").await.json();
     assert_eq!(stopped["outcome"], "cancelled", "{stopped}");
     let left = exec(
         &server,
@@ -106,7 +106,7 @@ async fn an_answer_is_kept_by_no_cache_and_is_the_same_where_tools_answer_in_tex
         .start_http()
         .await;
     let reply = post(&server, "/v1/exec", &json!({ "command": "echo hi" })).await;
-    assert_eq!(reply.data()["stdout"], "hi\n");
+    assert_eq!(reply.json()["stdout"], "hi\n");
     assert_eq!(reply.header("cache-control"), "no-store");
     assert_eq!(reply.header("content-type"), "application/json");
 }

@@ -87,9 +87,9 @@ async fn who_only_waits_for_a_running_command_leaves_it_alone() {
     })
     .await;
     tokio::time::sleep(GONE).await;
-    let now = get(&server, &path).await.data();
+    let now = get(&server, &path).await.json();
     assert_eq!(now["outcome"], "running", "{now}");
     exec(&server, &json!({ "command": "touch go" })).await;
-    let ended = get(&server, &waiting).await.data();
+    let ended = get(&server, &waiting).await.json();
     assert_eq!(ended["stdout"], "done\n", "{ended}");
 }
