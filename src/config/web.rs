@@ -46,7 +46,7 @@ pub struct WebOrigin(String);
 /// `8080`, `:8080`, `localhost:8080`. A port alone never means all addresses.
 ///
 /// # Errors
-/// [`ADDRESS`].
+/// `ADDRESS`.
 pub fn listen_address(text: &str) -> Result<SocketAddr, ValueError> {
     let port = match text.rsplit_once(':') {
         Some(("", port)) => port,

@@ -108,7 +108,7 @@ impl From<casemate_protocol::LeftOut> for LeftOut {
     }
 }
 
-/// [`Consistency`] in the manifest's words.
+/// `Consistency` in the manifest's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ManifestConsistency {

@@ -188,7 +188,24 @@ async fn a_busy_or_held_user_is_not_migrated_and_nothing_is_left() {
 
 #[tokio::test]
 async fn a_migration_killed_at_any_moment_leaves_one_whole_workspace() {
-    let instance = Instance::new();
+    let (own, instance) = (OwnUids::new(), Instance::new());
+    let base = own.base;
+    let new = async || {
+        let server = with_uids(TestServer::on(&instance).user("alice"), base, 100);
+        server.start().await
+    };
+    // The image with these accounts is made first: a kill in the middle of that would leave things
+    // that stay for ten minutes.
+    let first = with_uids(TestServer::on(&instance).user("first"), base, 100);
+    let first = first.start().await;
+    output(&first, "true").await;
+    first.end().await;
+    let migrate = || {
+        let mut command = instance.command(&["migrate", "alice"]);
+        command.env("CASEMATE_UID_BASE", base.to_string());
+        command.env("CASEMATE_UID_COUNT", "100");
+        command
+    };
     let server = old(&instance).await;
     output(&server, MAKE).await;
     // Enough that it takes a second.
@@ -202,7 +219,7 @@ async fn a_migration_killed_at_any_moment_leaves_one_whole_workspace() {
         for container in instance.containers() {
             docker::quietly(&["rm", "--force", &container]);
         }
-        let mut migration = instance.command(&["migrate", "alice"]);
+        let mut migration = migrate();
         let migration = migration
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null());
@@ -211,7 +228,7 @@ async fn a_migration_killed_at_any_moment_leaves_one_whole_workspace() {
         // The error names the volume, and what it cannot clean up.
         migration.kill().expect("it is killed");
         let status = migration.wait().expect("an end");
-        let server = new(&instance).await;
+        let server = new().await;
         match uid(&server).await {
             1000 => old_ones += 1,
             _ => new_ones += 1,
@@ -228,8 +245,9 @@ async fn a_migration_killed_at_any_moment_leaves_one_whole_workspace() {
     for container in instance.containers() {
         docker::quietly(&["rm", "--force", &container]);
     }
-    done(&instance, &["migrate", "alice"]);
-    let server = new(&instance).await;
+    let migrated = migrate().output().expect("it runs");
+    assert!(migrated.status.success(), "{migrated:?}");
+    let server = new().await;
     assert_ne!(uid(&server).await, 1000);
     assert_eq!(output(&server, &seen_whole).await, seen);
 }

@@ -10,7 +10,8 @@ use futures_util::future::join_all;
 use super::{labels, output};
 use crate::harness::{Application, Instance, TestServer, docker, eventually};
 
-/// Uids that no other test uses, and the image of their owners, which is removed with this.
+/// Uids that no other test uses. Their claims and the images of their owners are removed with this,
+/// also those that killed servers left.
 pub struct OwnUids {
     pub base: u32,
 }
@@ -27,7 +28,16 @@ impl OwnUids {
 
 impl Drop for OwnUids {
     fn drop(&mut self) {
+        for claim in claims(self.base) {
+            docker::quietly(&["volume", "rm", &claim]);
+        }
         docker::quietly(&["rmi", &format!("casemate-owner:{}", self.base)]);
+        // Of two servers that import at once, one image has no name; the next import would remove it.
+        let mut unnamed = vec!["image", "ls", "--quiet", "--filter", "dangling=true"];
+        unnamed.extend(["--filter", "label=io.casemate.owner=yes"]);
+        for image in docker::lines(&unnamed) {
+            docker::quietly(&["rmi", &image]);
+        }
     }
 }
 
@@ -202,9 +212,6 @@ async fn a_server_killed_at_any_moment_of_a_first_call_blocks_no_later_call() {
         .map(|volume| labels(volume)["io.casemate.uid"].clone())
         .collect::<Vec<_>>();
     assert_eq!(said.len(), 9, "{said:?}");
-    for claim in claims(base) {
-        docker::quietly(&["volume", "rm", &claim]);
-    }
 }
 
 /// When a container names a lost volume, the Engine makes a new one: without an owner, and with a

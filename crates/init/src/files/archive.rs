@@ -9,7 +9,7 @@
 //!
 //! In a download each hard link is a separate file. A file that cannot be read, or that becomes
 //! shorter while it is sent, is an error, so that no client treats a part as the whole. Files that
-//! cannot be read are looked for before anything is sent ([`mod@check_readable`]). Entries that
+//! cannot be read are looked for before anything is sent ([`check_readable()`]). Entries that
 //! are removed before they are reached are left out. A [`backup`] has more in it.
 
 pub(in crate::files) mod backup;
