@@ -36,6 +36,7 @@ mod incoming;
 mod inline;
 mod list;
 mod name;
+mod prefix;
 mod query;
 mod rename;
 mod request;
@@ -48,7 +49,7 @@ pub use query::{FromQuery, Params, Query};
 use axum::routing::{get, post};
 use axum::{Extension, Router, middleware};
 
-use self::request::RoutePrefix;
+use self::prefix::RoutePrefix;
 use super::quotas::UserQuotas;
 use crate::sandbox::Manager;
 
