@@ -30,7 +30,7 @@ pub struct AddressPolicy {
     own: OwnAddresses,
 }
 
-/// What belongs to the server and its machine, as it was found by whoever asked the kernel.
+/// Addresses of the server and its machine. The caller reads them from the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnAddresses {
     /// Every address of this machine: its interfaces; in a container also its default gateway
@@ -65,8 +65,8 @@ impl AddressPolicy {
     ///
     /// # Errors
     ///
-    /// Where nothing is left: the reason of the first refused address, or [`Reason::Unresolved`]
-    /// where there was none.
+    /// If no address is left: the reason of the first refused address, or [`Reason::Unresolved`]
+    /// if the name has no address.
     pub fn judge(
         &self,
         resolved: impl IntoIterator<Item = IpAddr>,

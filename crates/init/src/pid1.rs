@@ -66,7 +66,7 @@ use self::lifecycle::Lifecycle;
 use self::min_free_space::MinFreeSpace;
 use self::options::Options;
 use self::reaper::Reaper;
-use self::service::Service;
+use self::service::{FileCalls, Service};
 use self::shell::Shell;
 use self::supervisors::Supervisors;
 use self::transfers::Transfers;
@@ -133,7 +133,7 @@ async fn run(options: Options) -> io::Result<i64> {
     let lifecycle = Arc::new(Lifecycle::new(options.idle_timeout));
     let service = service(options, workspace.clone(), lifecycle.clone())?;
     let (commands, last_use) = (service.commands.clone(), service.last_use.clone());
-    let pool = service.pool.clone();
+    let pool = service.files.pool.clone();
     let connections = socket::serve(service, lifecycle.clone())?;
     tokio::spawn(sweep(workspace, pool));
     tokio::spawn(last_use.clone().keep());
@@ -195,8 +195,12 @@ fn service(
     Ok(Service {
         features: workspace.features(),
         last_use: LastUse::new(workspace.clone(), pool.clone(), lifecycle.clone()),
-        workspace,
-        pool,
+        files: FileCalls {
+            workspace,
+            pool,
+            lifecycle: lifecycle.clone(),
+            min_free,
+        },
         written: IdempotencyCache::default(),
         edited: IdempotencyCache::default(),
         deleted: IdempotencyCache::default(),
@@ -210,7 +214,6 @@ fn service(
         boot_id: random_id(),
         denied: crate::filters::denied(),
         started: tokio::time::Instant::now(),
-        min_free,
     })
 }
 

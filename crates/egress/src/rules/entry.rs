@@ -35,7 +35,7 @@ impl Rule {
     ///
     /// # Errors
     ///
-    /// Where `text` is none of them.
+    /// If `text` has another form.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let (target, protocol) = match text.rsplit_once('/') {
             Some((target, protocol)) => (target, Protocol::parse(protocol)?),

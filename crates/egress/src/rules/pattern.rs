@@ -18,8 +18,8 @@ impl Pattern {
     ///
     /// # Errors
     ///
-    /// Where the host is no name, can never be reached from a sandbox, or is a public suffix after
-    /// `*.`: then whoever registers a name below it would be allowed.
+    /// If the host is not a name, can never be reached from a sandbox, or is a public suffix after
+    /// `*.`: anyone can register a name below one, and would be allowed.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let (base, is_wildcard) = match text.strip_prefix("*.") {
             Some(base) => (base, true),

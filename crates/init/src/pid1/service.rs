@@ -1,52 +1,46 @@
 //! The calls of the protocol: verify, do, convert. Nothing is decided here.
 
+mod file_calls;
+mod follow;
+
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use casemate_protocol::{
     Accepted, BackupRequest, CancelReply, CancelRequest, CommandEvent, DeleteReply, DeleteRequest,
     DetachReply, DetachRequest, DownloadPart, DownloadRequest, EditFileReply, EditFileRequest,
-    Event, EventsRequest, Failure, FailureExt as _, Finished, HelloReply, HelloRequest, KillReply,
+    Event, EventsRequest, Failure, FailureExt as _, HelloReply, HelloRequest, KillReply,
     KillRequest, ListFilesReply, ListFilesRequest, MakeDirectoryReply, MakeDirectoryRequest,
-    MoveReply, MoveRequest, PROTOCOL, Progress, ReadBytesReply, ReadBytesRequest, ReadLinesReply,
+    MoveReply, MoveRequest, PROTOCOL, ReadBytesReply, ReadBytesRequest, ReadLinesReply,
     ReadLinesRequest, RetireReply, RetireRequest, RunInput, RunOutput, SignalReply, SignalRequest,
     StartRequest, StatReply, StatRequest, StatsReply, StatsRequest, UploadEvent, UploadPart,
     WatchRequest, WriteFileReply, WriteFileRequest, command_event, exit, failure::Code,
     run_input::Input, sandbox_server::Sandbox, upload_part::Part,
 };
-use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
+use self::file_calls::answer;
+use self::follow::{event, follow};
 use super::attached;
 use super::cgroup::Cgroup;
-use super::command::{Command, outcome};
 use super::commands::Commands;
-use super::idempotency::{Claim, IdempotencyCache};
+use super::idempotency::IdempotencyCache;
 use super::last_use::LastUse;
 use super::lifecycle::{Lifecycle, milliseconds};
-use super::min_free_space::MinFreeSpace;
 use super::transfers::Transfers;
-use crate::files::{Cancel, Pool, Workspace};
+use crate::files::{Cancel, Workspace};
 
-/// The newest output that one progress event carries, in bytes.
-const PROGRESS_OUTPUT_LIMIT: usize = 1024;
-
-/// At most four progress events a second: a person reads no faster.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+pub use file_calls::FileCalls;
 
 /// The state that the calls share.
 #[derive(Debug)]
 pub struct Service {
     /// The user's files.
-    pub workspace: Arc<Workspace>,
-    /// The threads that file work runs on.
-    pub pool: Arc<Pool>,
+    pub files: FileCalls,
     /// Replies to the latest writes.
     pub written: IdempotencyCache<WriteFileReply>,
     /// Replies to the latest edits.
@@ -74,86 +68,11 @@ pub struct Service {
     pub denied: Vec<String>,
     /// The container's cgroup.
     pub cgroup: Cgroup,
-    /// The free space that writes leave.
-    pub min_free: MinFreeSpace,
     /// When this PID 1 started.
     pub started: Instant,
 }
 
 type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-
-impl Service {
-    /// Answers a call that reads files.
-    async fn file_call<R: Send + 'static, T: Send + 'static>(
-        &self,
-        request: Request<R>,
-        call: impl FnOnce(&Workspace, &R, &Cancel) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<Response<T>, Status> {
-        let request = request.into_inner();
-        let work = self.on(&self.pool, move |files, cancel| {
-            call(files, &request, cancel)
-        });
-        answer(work.await)
-    }
-
-    /// Answers a call that writes a file, which is done only once for each id.
-    async fn write_call<R: Send + 'static, T: Clone + Send + Sync + 'static>(
-        &self,
-        replies: &IdempotencyCache<T>,
-        id: &str,
-        request: R,
-        call: impl FnOnce(&Workspace, &R, &Cancel) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<Response<T>, Status> {
-        let min_free = self.min_free;
-        let job = move |files: &Workspace, cancel: &Cancel| {
-            min_free.check()?;
-            call(files, &request, cancel)
-        };
-        answer(self.once(&self.pool, replies, id, job).await)
-    }
-
-    /// Runs file work on the threads of `pool`; it stops when the caller goes away.
-    async fn on<T: Send + 'static>(
-        &self,
-        pool: &Pool,
-        job: impl FnOnce(&Workspace, &Cancel) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let busy = self.lifecycle.enter()?;
-        let workspace = self.workspace.clone();
-        let work = pool.run(move |cancel| {
-            // For as long as the work, which may outlive its caller for a moment.
-            let _busy = busy;
-            workspace.unlock();
-            job(&workspace, cancel)
-        });
-        work.await.and_then(|done| done)
-    }
-
-    /// As [`Self::on`], and only once for each id.
-    async fn once<T: Clone + Send + Sync + 'static>(
-        &self,
-        pool: &Pool,
-        replies: &IdempotencyCache<T>,
-        id: &str,
-        job: impl FnOnce(&Workspace, &Cancel) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let ticket = match replies.turn(id).await? {
-            Claim::First(ticket) => ticket,
-            Claim::Again(reply) => return reply,
-        };
-        self.on(pool, move |files, cancel| {
-            let reply = job(files, cancel);
-            // Here, where it is known even if the caller went away.
-            ticket.settle(&reply);
-            reply
-        })
-        .await
-    }
-}
-
-fn answer<T>(done: Result<T, Failure>) -> Result<Response<T>, Status> {
-    done.map(Response::new).map_err(Failure::into_status)
-}
 
 #[tonic::async_trait]
 impl Sandbox for Service {
@@ -297,14 +216,14 @@ impl Sandbox for Service {
         &self,
         request: Request<ReadLinesRequest>,
     ) -> Result<Response<ReadLinesReply>, Status> {
-        self.file_call(request, Workspace::read_lines).await
+        self.files.read(request, Workspace::read_lines).await
     }
 
     async fn read_bytes(
         &self,
         request: Request<ReadBytesRequest>,
     ) -> Result<Response<ReadBytesReply>, Status> {
-        self.file_call(request, Workspace::read_bytes).await
+        self.files.read(request, Workspace::read_bytes).await
     }
 
     async fn write_file(
@@ -313,7 +232,8 @@ impl Sandbox for Service {
     ) -> Result<Response<WriteFileReply>, Status> {
         let request = request.into_inner();
         let id = request.id.clone();
-        self.write_call(&self.written, &id, request, Workspace::write_file)
+        self.files
+            .write(&self.written, &id, request, Workspace::write_file)
             .await
     }
 
@@ -323,7 +243,8 @@ impl Sandbox for Service {
     ) -> Result<Response<EditFileReply>, Status> {
         let request = request.into_inner();
         let id = request.id.clone();
-        self.write_call(&self.edited, &id, request, Workspace::edit_file)
+        self.files
+            .write(&self.edited, &id, request, Workspace::edit_file)
             .await
     }
 
@@ -331,11 +252,11 @@ impl Sandbox for Service {
         &self,
         request: Request<ListFilesRequest>,
     ) -> Result<Response<ListFilesReply>, Status> {
-        self.file_call(request, Workspace::list_files).await
+        self.files.read(request, Workspace::list_files).await
     }
 
     async fn stat(&self, request: Request<StatRequest>) -> Result<Response<StatReply>, Status> {
-        self.file_call(request, Workspace::stat).await
+        self.files.read(request, Workspace::stat).await
     }
 
     async fn delete(
@@ -348,17 +269,21 @@ impl Sandbox for Service {
         let pool = if request.recursive {
             &self.transfers.pool
         } else {
-            &self.pool
+            &self.files.pool
         };
         let job = move |files: &Workspace, cancel: &Cancel| files.delete(&request, cancel);
-        answer(self.once(pool, &self.deleted, &id, job).await)
+        answer(self.files.once(pool, &self.deleted, &id, job).await)
     }
 
     async fn r#move(&self, request: Request<MoveRequest>) -> Result<Response<MoveReply>, Status> {
         let request = request.into_inner();
         let id = request.id.clone();
         let job = move |files: &Workspace, cancel: &Cancel| files.move_entry(&request, cancel);
-        answer(self.once(&self.pool, &self.moved, &id, job).await)
+        answer(
+            self.files
+                .once(&self.files.pool, &self.moved, &id, job)
+                .await,
+        )
     }
 
     async fn make_directory(
@@ -368,7 +293,9 @@ impl Sandbox for Service {
         let request = request.into_inner();
         let id = request.id.clone();
         let call = Workspace::make_directory;
-        self.write_call(&self.directories, &id, request, call).await
+        self.files
+            .write(&self.directories, &id, request, call)
+            .await
     }
 
     async fn download(
@@ -405,55 +332,5 @@ impl Sandbox for Service {
             .map_err(Failure::into_status)?;
         let parts = self.transfers.backup(request.into_inner(), busy);
         Ok(Response::new(Box::pin(parts)))
-    }
-}
-
-fn event(event: command_event::Event) -> CommandEvent {
-    CommandEvent { event: Some(event) }
-}
-
-/// Progress from `offset` on, then the outcome. While the stream lives, the
-/// command is watched.
-fn follow(command: Arc<Command>, offset: u64) -> ReceiverStream<Result<CommandEvent, Status>> {
-    let (events, stream) = mpsc::channel(1);
-    // Here and not in the task: a command must be watched from the first moment.
-    let finished = command.watch();
-    tokio::spawn(tell(command, offset, finished, events));
-    ReceiverStream::new(stream)
-}
-
-async fn tell(
-    command: Arc<Command>,
-    mut offset: u64,
-    mut finished: watch::Receiver<Option<Arc<Finished>>>,
-    events: mpsc::Sender<Result<CommandEvent, Status>>,
-) {
-    loop {
-        let next = tokio::select! {
-            biased;
-            outcome = outcome(&mut finished) => {
-                let Some(outcome) = outcome else { return };
-                let outcome = event(command_event::Event::Finished(outcome));
-                if events.send(Ok(outcome)).await.is_ok() {
-                    command.delivered.store(true, Ordering::Relaxed);
-                }
-                return;
-            }
-            () = events.closed() => return,
-            () = tokio::time::sleep(PROGRESS_INTERVAL) => {
-                if command.total() <= offset {
-                    continue;
-                }
-                let (total, newest) = command.newest(PROGRESS_OUTPUT_LIMIT);
-                offset = total;
-                event(command_event::Event::Progress(Progress {
-                    offset,
-                    newest: Bytes::from(newest),
-                }))
-            }
-        };
-        if events.send(Ok(next)).await.is_err() {
-            return;
-        }
     }
 }

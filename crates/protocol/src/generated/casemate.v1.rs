@@ -562,8 +562,8 @@ pub struct WriteFileRequest {
     pub content: ::prost::bytes::Bytes,
     #[prost(enumeration = "write_file_request::Mode", tag = "3")]
     pub mode: i32,
-    /// Sets the executable bits for all who may read it; without it an existing
-    /// file keeps its bits.
+    /// Sets the executable bit of each class that may read the file. Without it
+    /// an existing file keeps its bits.
     #[prost(bool, tag = "4")]
     pub executable: bool,
     /// Random, for this call: a repeated call with the same id gets the reply of the first and does
