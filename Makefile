@@ -46,7 +46,7 @@ test: rust setup ## run all tests, and check that they left nothing on the Engin
 quick := commands:: edits:: encodings:: files:: http_files:: http_mcp:: identity:: links:: listings:: patterns:: \
 	reads:: readme:: serve:: settings:: writes::
 
-test-quick: rust ## run the unit tests and the core of the integration tests: a few minutes after a build
+test-quick: rust setup ## run the unit tests and the core of the integration tests: a few minutes after a build
 	cargo test --workspace --locked --lib --bins
 	cargo test --locked --test layers
 	cargo test --locked --test integration -- $(quick)

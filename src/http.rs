@@ -65,7 +65,7 @@ use quotas::UserQuotas;
 pub struct Server {
     /// All sandboxes.
     pub manager: Manager,
-    /// Asked by `/readyz` whether it answers.
+    /// For `/readyz`, and to remove workspaces.
     pub engine: Engine,
     /// Finds the user of a request.
     pub authenticator: Arc<Authenticator>,

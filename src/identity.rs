@@ -100,7 +100,7 @@ pub struct Principal {
 /// One thing that a credential may allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// The tools, over MCP.
+    /// The tools, over MCP and at `/v1/exec`.
     Tools,
     /// The workspace's files, over plain HTTP.
     Files,
@@ -109,7 +109,7 @@ pub enum Scope {
 /// The scopes of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scopes {
-    /// The tools, over MCP.
+    /// The tools, over MCP and at `/v1/exec`.
     pub tools: bool,
     /// The workspace's files, over plain HTTP.
     pub files: bool,

@@ -24,7 +24,7 @@ mod timeouts;
 mod uids;
 mod volumes;
 
-pub use capacity::{HELPER_MODE, Priority};
+pub use capacity::Priority;
 pub use connect::connect_to;
 pub use context::{ServerContext, node};
 pub use disk::disk_free;

@@ -88,7 +88,7 @@ impl ContainerSpec {
             // A fork bomb stays in its own limit.
             pids_limit: Some(self.limits.pids.into()),
             ulimits: Some(self.ulimits()),
-            // Core dumps would fill the host's disk.
+            // Nothing outside the mounts can be written: the image's layer is on the host's disk.
             readonly_rootfs: Some(true),
             // Here and not in Mounts, so that Mounts has one entry.
             tmpfs: Some(self.tmpfs()),

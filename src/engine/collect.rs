@@ -1,4 +1,4 @@
-//! Removes unused prepared images.
+//! Finds unused prepared images, and removes images of ours that nothing uses.
 
 use std::collections::HashMap;
 use std::time::Duration;

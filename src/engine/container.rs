@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::EngineError;
-use super::labels::{MODE, OWNER_MODE, USER};
+use super::labels::{HELPER_MODE, MODE, OWNER_MODE, USER};
 
 /// The state of a container, in the Engine's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -142,6 +142,13 @@ impl ContainerSummary {
     /// Whether it exists only for milliseconds, to give a volume its owner, and never starts.
     pub fn gives_an_owner(&self) -> bool {
         self.labels.get(MODE).is_some_and(|mode| mode == OWNER_MODE)
+    }
+
+    /// Whether it is a helper of a backup or a restore.
+    pub fn is_helper(&self) -> bool {
+        self.labels
+            .get(MODE)
+            .is_some_and(|mode| mode == HELPER_MODE)
     }
 
     /// `None` for a row without an id, which no Engine sends.

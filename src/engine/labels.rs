@@ -9,7 +9,7 @@ pub const INSTANCE: &str = "io.casemate.instance";
 pub const USER: &str = "io.casemate.user";
 /// The issuer that vouches for the subject.
 pub const ISSUER: &str = "io.casemate.issuer";
-/// `persistent`, `bind` or `ephemeral`.
+/// `persistent`, `bind` or `ephemeral`; or [`HELPER_MODE`] or [`OWNER_MODE`].
 pub const MODE: &str = "io.casemate.mode";
 /// The hash of the container's specification: see [`super::ContainerSpec::hash`].
 pub const SPEC: &str = "io.casemate.spec";
@@ -55,6 +55,9 @@ pub const CLAIM: &str = "io.casemate.uid.claim";
 /// On an image that gives new volumes their owners. Prepared images have [`PREPARED`] instead.
 pub const OWNER_IMAGE: &str = "io.casemate.owner";
 
+/// The mode of a helper container of a backup or a restore.
+pub const HELPER_MODE: &str = "errand";
+
 /// The mode of a container that gives a volume its owner, and never starts.
 pub const OWNER_MODE: &str = "owner";
 
@@ -99,6 +102,11 @@ impl Labels {
         .into()
     }
 
+    /// The labels by which the Engine finds all objects of this owner.
+    pub fn owner_filter(&self) -> [(&'static str, &str); 3] {
+        owner_filter(&self.instance, &self.issuer, &self.user)
+    }
+
     /// Whether `found` names the same owner: instance, user and issuer, each exactly.
     pub fn is_same_owner(&self, found: &BTreeMap<String, String>) -> bool {
         [
@@ -109,6 +117,15 @@ impl Labels {
         .into_iter()
         .all(|(name, value)| found.get(name) == Some(value))
     }
+}
+
+/// The labels by which the Engine finds all objects of one user.
+pub fn owner_filter<'a>(
+    instance: &'a str,
+    issuer: &'a str,
+    user: &'a str,
+) -> [(&'static str, &'a str); 3] {
+    [(INSTANCE, instance), (ISSUER, issuer), (USER, user)]
 }
 
 /// The Engine's filter for labels of an object: all of them must match.

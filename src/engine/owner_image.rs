@@ -17,7 +17,7 @@ use super::{Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, labels, rootfs};
 /// The repository of these images. Never pushed.
 const REPOSITORY: &str = "casemate-owner";
 
-/// Uids in an image: 1 MB on disk, made in 0.1 s. All 4,096 would take 1 s.
+/// Uids in an image: 1 MB on disk, made in 0.1 s.
 const UIDS_PER_IMAGE: u32 = 256;
 
 /// The first uid of the block that has `uid`.

@@ -36,7 +36,6 @@ mod incoming;
 mod inline;
 mod list;
 mod name;
-mod prefix;
 mod query;
 mod rename;
 mod request;
@@ -47,9 +46,8 @@ pub use incoming::linger;
 pub use query::{FromQuery, Params, Query};
 
 use axum::routing::{get, post};
-use axum::{Extension, Router, middleware};
+use axum::{Router, middleware};
 
-use self::prefix::RoutePrefix;
 use super::quotas::UserQuotas;
 use crate::sandbox::Manager;
 
@@ -81,13 +79,11 @@ pub fn router(manager: Manager, quotas: &UserQuotas) -> Router {
         .route("/files/move", post(rename::post))
         .route("/files/folder", post(folder::post));
     // The prefix is taken off what is inside, so one path means one thing.
-    let nested = routes.clone().layer(Extension(RoutePrefix("/v1")));
-    let routes = routes
-        .merge(Router::new().nest("/v1", nested))
-        .with_state(Files {
-            manager,
-            quotas: quotas.clone(),
-            limit,
-        });
+    let nested = Router::new().nest("/v1", routes.clone());
+    let routes = routes.merge(nested).with_state(Files {
+        manager,
+        quotas: quotas.clone(),
+        limit,
+    });
     routes.layer(recorded)
 }

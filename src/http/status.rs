@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Extension, Json, Router};
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::files::FileRejection;
 use super::quotas::{QuotaUsage, UserQuotas};
-use crate::api::{Code, ToolError};
+use crate::api::ToolError;
 use crate::config::SandboxSettings;
 use crate::engine;
 use crate::identity::Principal;
@@ -99,7 +99,7 @@ async fn status(
 ) -> Result<impl IntoResponse, FileRejection> {
     let StatusState { manager, quotas } = asked;
     let permit = quotas.take(&caller.user, QuotaUsage::request(0));
-    let _permit = permit.ok_or_else(too_many)?;
+    let _permit = permit.ok_or_else(FileRejection::too_many_requests)?;
     let sandboxes = manager.look(&caller.user).await;
     let sandboxes = sandboxes
         .map_err(|error| FileRejection::from(ToolError::sandbox(&error, "the sandbox")))?;
@@ -110,14 +110,6 @@ async fn status(
     let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     let body = Json(json!({ "success": true, "data": status }));
     Ok((headers, body))
-}
-
-fn too_many() -> FileRejection {
-    let sentence = "too many requests of yours are under way; wait for some to end";
-    FileRejection {
-        status: StatusCode::TOO_MANY_REQUESTS,
-        ..ToolError::new(Code::Busy, sentence).into()
-    }
 }
 
 impl SandboxStatus {

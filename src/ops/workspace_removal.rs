@@ -60,8 +60,8 @@ pub enum WorkspaceRemovalError {
 
 impl WorkspaceRemoval {
     /// Ends the user's containers, and with `files` removes the volumes. With `force` even while
-    /// commands run. Killed in between, or with a volume in use, what is left is no other state than
-    /// before.
+    /// commands run. If it is killed in between, or a volume is in use, what was removed is gone; of
+    /// the files the current workspace is left, or nothing ([`removal_order`]).
     ///
     /// # Errors
     /// [`WorkspaceRemovalError`]. What was removed before it is gone.
@@ -91,11 +91,13 @@ impl WorkspaceRemoval {
             removed.containers.push(sandbox.row.name);
         }
         if files {
-            let theirs = [
-                (labels::INSTANCE, self.instance.as_str()),
-                (labels::USER, user.subject.as_str()),
-                (labels::ISSUER, user.issuer.as_str()),
-            ];
+            // Again: ending the containers takes time, in which a hold may have been placed.
+            hold::check(engine, &self.instance, user).await?;
+            let theirs = labels::owner_filter(
+                self.instance.as_str(),
+                user.issuer.as_str(),
+                user.subject.as_str(),
+            );
             let volumes = engine.list_volumes(&theirs).await?;
             for volume in removal_order(&self.instance, user, volumes) {
                 let recorded = self.record("volume", &volume.name).await?;

@@ -49,9 +49,6 @@ const COUNT_INTERVAL: Duration = Duration::from_millis(250);
 /// Sandboxes of other servers that are asked at once: each costs a bridge.
 const PROBE_LIMIT: usize = 8;
 
-/// The mode in the labels of a helper container of a backup or a restore.
-pub const HELPER_MODE: &str = "errand";
-
 /// What a container is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
@@ -288,7 +285,7 @@ enum EvictionRank {
 fn kind(sandbox: &LiveSandbox) -> EvictionRank {
     match sandbox.row.labels.get(labels::MODE) {
         Some(mode) if mode == Mode::Ephemeral.as_str() => EvictionRank::Spare,
-        Some(mode) if mode == HELPER_MODE => EvictionRank::Helper,
+        _ if sandbox.row.is_helper() => EvictionRank::Helper,
         _ => EvictionRank::Lasting,
     }
 }
@@ -352,7 +349,7 @@ mod tests {
         let spare = precedence(&sandbox("ephemeral", 1, 0));
         let long = precedence(&sandbox("persistent", 90_000, 0));
         let short = precedence(&sandbox("persistent", 40_000, 0));
-        let helper = precedence(&sandbox(HELPER_MODE, 95_000, 0));
+        let helper = precedence(&sandbox(labels::HELPER_MODE, 95_000, 0));
         assert!(spare > long && long > short && short > helper && helper.is_some());
         assert_eq!(precedence(&sandbox("persistent", 90_000, 1)), None);
         assert_eq!(precedence(&sandbox("ephemeral", 0, 0)), None);

@@ -37,9 +37,7 @@ pub async fn survey(engine: &Engine, instance: &Instance) -> Result<Vec<LiveSand
     let ours = [(labels::INSTANCE, instance.as_str())];
     let mut rows = engine.list_containers(&ours).await?;
     rows.retain(|row| row.labels.contains_key(labels::USER));
-    let mut sandboxes = connect(engine, rows).await;
-    sandboxes.sort_by(|a, b| a.row.name.cmp(&b.row.name));
-    Ok(sandboxes)
+    Ok(connect_by_name(engine, rows).await)
 }
 
 /// The containers of one user, by name.
@@ -51,15 +49,19 @@ pub async fn survey_of(
     instance: &Instance,
     user: &User,
 ) -> Result<Vec<LiveSandbox>, EngineError> {
-    let theirs = [
-        (labels::INSTANCE, instance.as_str()),
-        (labels::ISSUER, user.issuer.as_str()),
-        (labels::USER, user.subject.as_str()),
-    ];
+    let theirs = labels::owner_filter(
+        instance.as_str(),
+        user.issuer.as_str(),
+        user.subject.as_str(),
+    );
     let rows = engine.list_containers(&theirs).await?;
+    Ok(connect_by_name(engine, rows).await)
+}
+
+async fn connect_by_name(engine: &Engine, rows: Vec<ContainerSummary>) -> Vec<LiveSandbox> {
     let mut sandboxes = connect(engine, rows).await;
     sandboxes.sort_by(|a, b| a.row.name.cmp(&b.row.name));
-    Ok(sandboxes)
+    sandboxes
 }
 
 /// Opens a channel to each that runs and asks it.

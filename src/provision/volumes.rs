@@ -47,11 +47,7 @@ impl Volumes {
 
     async fn rows(&self) -> Result<Vec<VolumeSummary>, SandboxError> {
         let labels = &self.labels;
-        let whose = [
-            (labels::INSTANCE, labels.instance.as_str()),
-            (labels::USER, labels.user.as_str()),
-            (labels::ISSUER, labels.issuer.as_str()),
-        ];
+        let whose = labels.owner_filter();
         let mut rows = self.engine.list_volumes(&whose).await?;
         rows.retain(|row| labels.is_same_owner(&row.labels));
         Ok(rows)

@@ -46,7 +46,7 @@ enum Phase {
 struct Attempt {
     container: Arc<str>,
     channel: Channel,
-    /// When the command was sent first, to this container or to one before it.
+    /// When the command was sent first. A container that certainly did not accept it does not count.
     at: Instant,
     /// PID 1 said that it runs the command.
     accepted: bool,
@@ -201,7 +201,7 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// When there must be an answer; counts from the first try.
+    /// When there must be an answer; counts from the moment when the command was sent first.
     fn deadline(&self) -> Option<Instant> {
         self.attempt()
             .map(|attempt| attempt.at + self.time() + OUTCOME_GRACE)

@@ -138,11 +138,11 @@ impl Manager {
             capacity,
             ..
         } = &*self.context;
-        let theirs = [
-            (labels::INSTANCE, config.instance.as_str()),
-            (labels::ISSUER, user.issuer.as_str()),
-            (labels::USER, user.subject.as_str()),
-        ];
+        let theirs = labels::owner_filter(
+            config.instance.as_str(),
+            user.issuer.as_str(),
+            user.subject.as_str(),
+        );
         let mut rows = engine.list_containers(&theirs).await?;
         rows.retain(ContainerSummary::is_sandbox);
         Ok(look(rows, |row| capacity.channel(&row.id)).await)

@@ -25,11 +25,6 @@ pub(super) struct OwnerSpawner {
 }
 
 impl OwnerSpawner {
-    /// How the user's containers are made.
-    pub fn provisioner(&self) -> &Provisioner {
-        &self.provisioner
-    }
-
     /// The calls of all users that wait.
     pub fn waiting(&self) -> Arc<AtomicUsize> {
         self.provisioner.context.waiting.clone()

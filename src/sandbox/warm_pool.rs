@@ -79,7 +79,7 @@ pub(super) enum CommandLocation {
 
 impl WarmPool {
     pub fn new(spawner: OwnerSpawner) -> Arc<Self> {
-        let live = spawner.provisioner().spec.settings.ephemeral_live;
+        let live = spawner.provisioner.spec.settings.ephemeral_live;
         Arc::new(Self {
             spare: Mutex::default(),
             live: Admission::new(live, spawner.waiting()),
@@ -132,7 +132,7 @@ impl WarmPool {
     ) -> Result<Arc<Slot>, SandboxError> {
         let live = self.live.enter(deadline, told).await?;
         let handle = self.lock().take();
-        let meter = self.spawner.provisioner().engine().meter();
+        let meter = self.spawner.provisioner.engine().meter();
         meter.spare(handle.is_some());
         Ok(Arc::new(Slot {
             handle: handle.unwrap_or_else(|| self.spawner.spawn_owner()),

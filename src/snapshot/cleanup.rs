@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use tracing::{debug, info, warn};
 
 use super::Snapshots;
-use crate::engine::{ContainerSummary, EngineError, labels};
-use crate::provision::{HELPER_MODE, SandboxError, is_abandoned, mark_of};
+use crate::engine::EngineError;
+use crate::provision::{SandboxError, is_abandoned, mark_of};
 
 impl Snapshots {
     /// Removes what an interrupted restore has left, except what is in use.
@@ -66,13 +66,8 @@ impl Snapshots {
     /// A helper container whose server was killed before it was started never ends, and keeps its
     /// volume in use; so does a container that was to give a volume its owner.
     async fn remove_abandoned_helpers(&self) -> Result<(), SandboxError> {
-        let is_helper = |row: &ContainerSummary| {
-            row.labels
-                .get(labels::MODE)
-                .is_some_and(|m| m == HELPER_MODE)
-        };
         for row in self.not_over().await? {
-            let is_ours = is_helper(&row) || row.gives_an_owner();
+            let is_ours = row.is_helper() || row.gives_an_owner();
             if is_ours && is_abandoned(&row, SystemTime::now()) {
                 self.provisioner.engine().remove(&row.id).await?;
                 info!(

@@ -9,8 +9,8 @@ use tracing::warn;
 use super::Snapshots;
 use super::error::StageError;
 use super::helper::HelperPurpose;
-use crate::engine::{Container, ContainerSummary, labels};
-use crate::provision::{HELPER_MODE, LiveSandbox, SandboxError, connect, connect_to};
+use crate::engine::{Container, ContainerSummary};
+use crate::provision::{LiveSandbox, SandboxError, connect, connect_to};
 
 /// How long the Engine may take to remove what ends.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -61,11 +61,7 @@ impl Snapshots {
             self.provisioner.spec.name.as_str(),
             HelperPurpose::Restore.word()
         );
-        row.name.starts_with(&start)
-            && row
-                .labels
-                .get(labels::MODE)
-                .is_some_and(|m| m == HELPER_MODE)
+        row.name.starts_with(&start) && row.is_helper()
     }
 
     /// Whether its volume is not the workspace yet: that restore reports that it was overtaken.

@@ -8,7 +8,7 @@ use casemate_protocol::{BackupEnd, LeftOut};
 use super::helper::{HelperContainer, HelperPurpose};
 use super::{STALL_TIMEOUT, Snapshots};
 use crate::channel::{Backup, Channel, Piece};
-use crate::engine::{ContainerSummary, RunAs, State, Workspace, labels};
+use crate::engine::{ContainerSummary, State};
 use crate::provision::{SandboxError, broken_off, connect_to};
 
 /// Whether a copy shows one point in time.
@@ -76,7 +76,7 @@ impl Snapshots {
                 });
             }
         }
-        let (workspace, run_as) = self.workspace_now().await?;
+        let (workspace, run_as) = self.provisioner.workspace().await?;
         let helper = self
             .start_helper(HelperPurpose::Backup, workspace, run_as)
             .await?;
@@ -149,20 +149,11 @@ impl Snapshots {
     /// As [`Self::running`], with containers that give a volume its owner and never run.
     pub(super) async fn not_over(&self) -> Result<Vec<ContainerSummary>, SandboxError> {
         let labels = self.provisioner.spec.labels();
-        let whose = [
-            (labels::INSTANCE, labels.instance.as_str()),
-            (labels::USER, labels.user.as_str()),
-            (labels::ISSUER, labels.issuer.as_str()),
-        ];
+        let whose = labels.owner_filter();
         let mut rows = self.provisioner.engine().list_containers(&whose).await?;
         let is_over = |row: &ContainerSummary| matches!(row.state, State::Exited | State::Dead);
         rows.retain(|row| !is_over(row));
         Ok(rows)
-    }
-
-    /// The workspace that a container of this user would have.
-    async fn workspace_now(&self) -> Result<(Workspace, RunAs), SandboxError> {
-        self.provisioner.workspace().await
     }
 }
 

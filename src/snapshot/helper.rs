@@ -9,8 +9,8 @@ use tracing::warn;
 
 use super::{STALL_TIMEOUT, Snapshots};
 use crate::channel::{Backup, Channel, Outgoing};
-use crate::engine::{ContainerSpec, Engine, RunAs, Workspace};
-use crate::provision::{HELPER_MODE, REMOVAL_TIMEOUT, SandboxError, Status, broken_off};
+use crate::engine::{ContainerSpec, Engine, RunAs, Workspace, labels};
+use crate::provision::{REMOVAL_TIMEOUT, SandboxError, Status, broken_off};
 
 /// Between two steps a helper container waits only for the object store.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
@@ -63,7 +63,7 @@ impl Snapshots {
             .spec
             .container(workspace, run_as, &status)
             .await?;
-        spec.labels.mode = HELPER_MODE.to_owned();
+        spec.labels.mode = labels::HELPER_MODE.to_owned();
         spec.init_args = self.provisioner.spec.helper_args(IDLE_TIMEOUT);
         // A file that was backed up must be restored, even if the size limit is lower now.
         spec.limits.file_size = u64::MAX;

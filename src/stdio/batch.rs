@@ -25,7 +25,7 @@ impl Batch {
         self.awaited.is_empty()
     }
 
-    /// A new batch; `None` if it has no requests.
+    /// The answer to the batch; `None` if nothing in it is answered.
     fn into_answer(self) -> Option<Value> {
         (!self.answers.is_empty()).then_some(Value::Array(self.answers))
     }

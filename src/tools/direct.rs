@@ -1,6 +1,7 @@
 //! A tool that is called by a route of the server's own, with no MCP message around it. What is
 //! recorded, counted and logged is the same.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -32,7 +33,6 @@ impl Tools {
         cancel: &CancellationToken,
     ) -> Result<Value, ToolError> {
         let start = Instant::now();
-        let _call = self.manager().calls().token();
         let span = info_span!("tool_call", tool = name, outcome = field::Empty);
         let called = self.recorded_directly(user, name, arguments, cancel);
         let (outcome, result) = called.instrument(span.clone()).await;
@@ -74,10 +74,13 @@ impl Tools {
             return (outcome, answer);
         };
         let recorded = match &answer {
-            Ok(value) => value.clone(),
-            Err(error) => json!({ "code": error.code.as_str(), "message": error.sentence }),
+            Ok(value) => Cow::Borrowed(value),
+            Err(error) => {
+                Cow::Owned(json!({ "code": error.code.as_str(), "message": error.sentence }))
+            }
         };
-        match record::end(recording, &recorded, &outcome, &used).await {
+        let ended = record::end(recording, recorded.as_ref(), &outcome, &used).await;
+        match ended {
             Ok(()) => (outcome, answer),
             Err(withheld) => (withheld.code.as_str().to_owned(), Err(withheld)),
         }

@@ -17,7 +17,7 @@ use crate::harness::{Directory, Instance, TestServer};
 
 const SOON: Duration = Duration::from_secs(10);
 
-fn audited(instance: &Instance, directory: &Directory) -> TestServer {
+pub fn audited(instance: &Instance, directory: &Directory) -> TestServer {
     TestServer::on(instance)
         .env("CASEMATE_AUDIT", directory.text())
         .env("CASEMATE_WARM", "off")
@@ -31,7 +31,7 @@ fn files(directory: &Directory) -> Vec<PathBuf> {
     files
 }
 
-fn lines(directory: &Directory) -> Vec<Value> {
+pub fn lines(directory: &Directory) -> Vec<Value> {
     let files = files(directory).into_iter();
     let texts = files.map(|file| fs::read_to_string(file).expect("text"));
     let lines = texts.collect::<String>();

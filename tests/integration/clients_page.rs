@@ -83,7 +83,7 @@ async fn bridge(address: &str) -> Option<String> {
 
 #[test]
 fn every_section_with_lines_is_run() {
-    let (_, part) = PAGE.split_once("\n## In six lines\n").expect("the part");
+    let (_, part) = PAGE.split_once("\n## In a few lines\n").expect("the part");
     let part = part.split("\n## ").next().expect("text");
     let headings = part.lines().filter_map(|line| line.strip_prefix("### "));
     let run = SECTIONS.map(|(name, _)| name);
@@ -101,7 +101,8 @@ async fn the_lines_of_the_page_run_as_they_stand() {
             _ => python(name, environment, &address).await,
         };
         if let Some(said) = said {
-            assert!(said.contains("42"), "{name}: {said}");
+            let mut words = said.split(|c: char| !c.is_ascii_alphanumeric());
+            assert!(words.any(|word| word == "42"), "{name}: {said}");
         }
     }
 }

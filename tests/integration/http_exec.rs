@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::http_files::client::{Headers, Reply, ask};
 use crate::harness::{Application, HttpServer};
 
-/// What each body is.
+/// The header of a JSON body.
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// One JSON request with its whole answer.

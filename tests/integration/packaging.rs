@@ -33,17 +33,13 @@ fn json(path: &str) -> Value {
     serde_json::from_str(&text(path)).expect(path)
 }
 
+/// Says why a test does not run. Fails in CI, where `scripts/setup-tests` has installed what it needs.
 #[expect(clippy::print_stderr, reason = "a test that does not run says why")]
-fn not_run(why: &str) {
-    eprintln!("NOT RUN: {why}");
-}
-
-/// A program that `scripts/setup-tests` installs.
 pub fn not_run_but_in_ci(why: &str) {
     #[expect(clippy::disallowed_methods, reason = "no setting: where the tests run")]
     let in_ci = std::env::var_os("CI").is_some();
     assert!(!in_ci, "in CI it runs: {why}");
-    not_run(why);
+    eprintln!("NOT RUN: {why}");
 }
 
 /// The output of a command, which must succeed. `None` if the command is not installed.
@@ -183,7 +179,7 @@ fn the_image_copies_what_is_there_and_compose_runs_as_nobody() {
     compose_is_hardened();
 }
 
-/// Reads the compose file, and lets Docker Compose check it where that is installed.
+/// Reads the compose file. `server_image::compose` runs it.
 fn compose_is_hardened() {
     let compose = text("packaging/docker/compose.yaml");
     for line in [

@@ -22,7 +22,7 @@ async fn output(server: &Server, command: &str) -> String {
     result.stdout().trim_end().to_owned()
 }
 
-/// The labels of the instance's volumes, by user.
+/// The labels of this volume.
 fn labels(volume: &str) -> Value {
     docker::inspect("volume", volume)["Labels"].take()
 }

@@ -1,7 +1,8 @@
 //! What a sandbox without a network may reach, and how that is decided: pure values and state
 //! machines. Nothing in this crate opens a socket, reads a file or asks for the time.
+//! No other crate uses it yet: docs/egress.md says what is missing.
 //!
-//! | module | who uses it | what it is |
+//! | module | for | what it is |
 //! |---|---|---|
 //! | [`name`] | server | the one form of a host name |
 //! | [`rules`] | server | what the operator allows, and which rule a connection falls under |
@@ -13,7 +14,7 @@
 //!
 //! The server decides. casemate-init runs with the user's own uid, so that nothing in its two
 //! modules is a protection: they bound what a user can ask of the server and of casemate-init.
-//! They need no other crate; casemate-init takes this one without the feature `server`.
+//! They need no other crate; casemate-init is to take this one without the feature `server`.
 
 pub mod dns;
 pub mod sandbox;

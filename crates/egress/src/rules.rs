@@ -23,14 +23,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{HostName, Reason};
 pub use entry::{DEFAULT_PORT, Protocol, Rule};
-pub use error::{Problem, RuleError};
+pub use error::{CONTACT_LIMIT, Problem, RULE_LIMIT, RuleError};
 pub use pattern::Pattern;
-pub use policy::{CONTACT_LIMIT, EgressPolicy, Layer};
+pub use policy::{EgressPolicy, Layer};
 pub use settings::{AllowEntry, AllowTable, EgressSettings, LayerSettings};
 pub use summary::SUMMARY_LIMIT;
-
-/// Rules of one `allow`, its lists spelled out: they are gone through at every question.
-pub const RULE_LIMIT: usize = 1024;
 
 /// The rules of one user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -24,20 +24,10 @@ use std::time::Duration;
 use crate::{HostName, Reason};
 use client::Client;
 use peer::Peer;
-
-/// Longest handshake message of a client, in bytes. With post-quantum key shares they have 2 KiB.
-pub const MESSAGE_LIMIT: usize = 64 * 1024;
-
-/// Bytes of whole records that are held while their message is not whole; one more record may be
-/// held besides. Each fragment has 5 bytes before it: this is enough for [`MESSAGE_LIMIT`] in
-/// fragments of 6 bytes and more.
-pub const HELD_LIMIT: usize = 2 * MESSAGE_LIMIT;
+pub use record::{HELD_LIMIT, MESSAGE_LIMIT};
 
 /// The first ClientHello has to be whole so long after the connection.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// ClientHello messages of one connection: the first, and one after a HelloRetryRequest.
-const HELLO_LIMIT: u8 = 2;
 
 /// Reads the beginning of one connection in both directions.
 ///

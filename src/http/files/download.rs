@@ -12,7 +12,7 @@ use futures_util::stream::{self, BoxStream, TryStreamExt as _};
 use headers::{ContentLength, ContentRange, HeaderMapExt as _, LastModified};
 
 use super::conditions::{Conditions, Selection, etag, modified};
-use super::disposition::attachment;
+use super::disposition::{self, attachment};
 use super::error::FileRejection;
 use super::inline::{self, DownloadParams};
 use super::query::Params;
@@ -41,7 +41,6 @@ struct DownloadResponse {
     stat: Stat,
     selection: Selection,
     content: Option<BoxStream<'static, Result<Bytes, SandboxError>>>,
-    inline: bool,
 }
 
 /// The content, or the part that conditions and range select.
@@ -52,9 +51,8 @@ pub async fn get(
     headers: HeaderMap,
 ) -> Result<Response, FileRejection> {
     let conditions = Conditions::of(&headers)?;
-    let mut opened = open(&caller.sandbox, &path, &conditions).await?;
-    opened.inline = params.inline;
-    respond(&path, opened)
+    let opened = open(&caller.sandbox, &path, &conditions).await?;
+    respond(&path, opened, params.inline)
 }
 
 /// The same without the content. It has no ranges (RFC 9110 section 14.2).
@@ -74,8 +72,8 @@ pub async fn head(
             stat,
             selection,
             content,
-            inline: params.inline,
         },
+        params.inline,
     )
 }
 
@@ -115,7 +113,6 @@ async fn open(
                     stat,
                     selection,
                     content,
-                    inline: false,
                 });
             }
             (_, None) => return Err(FileRejection::precondition(path)),
@@ -129,7 +126,6 @@ async fn open(
                 stat,
                 selection,
                 content,
-                inline: false,
             });
         }
     }
@@ -137,12 +133,15 @@ async fn open(
     Err(FileRejection::about(Code::Changed, path, problem))
 }
 
-fn respond(path: &WorkspacePath, opened: DownloadResponse) -> Result<Response, FileRejection> {
+fn respond(
+    path: &WorkspacePath,
+    opened: DownloadResponse,
+    inline: bool,
+) -> Result<Response, FileRejection> {
     let DownloadResponse {
         stat,
         selection,
         content,
-        inline,
     } = opened;
     if path.names_directory() && !stat.is_dir {
         let problem = "is a file; leave out the slash at its end.";
@@ -203,7 +202,7 @@ fn describe(headers: &mut HeaderMap, path: &WorkspacePath, stat: &Stat, inline: 
     };
     let shown = inline::media_type(&name).filter(|_| inline && !stat.is_dir);
     let disposition = match shown {
-        Some(_) => inline::disposition(&name),
+        Some(_) => disposition::inline(&name),
         None => attachment(&name),
     };
     let kind = HeaderValue::from_static(shown.unwrap_or(kind));

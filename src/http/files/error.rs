@@ -29,6 +29,15 @@ impl FileRejection {
         ToolError::new(Code::InvalidArgument, message).into()
     }
 
+    /// The user already has the maximum number of requests under way.
+    pub fn too_many_requests() -> Self {
+        let sentence = "too many requests of yours are under way; wait for some to end.";
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            ..ToolError::new(Code::Busy, sentence).into()
+        }
+    }
+
     /// A code of the tools, about `path`.
     pub fn about(code: Code, path: &WorkspacePath, problem: &str) -> Self {
         ToolError::new(code, format!("\"{path}\" {problem}")).into()

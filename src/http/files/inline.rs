@@ -3,9 +3,6 @@
 //! The type follows the name alone, and `nosniff` has a browser believe it: a page that is named
 //! `x.png` is a picture that cannot be drawn. SVG is not among them: it has scripts.
 
-use axum::http::HeaderValue;
-
-use super::disposition;
 use super::error::FileRejection;
 use super::query::{FromQuery, Query};
 
@@ -45,11 +42,6 @@ pub fn media_type(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     let known = TYPES.iter().find(|(end, _)| name.ends_with(end));
     known.map(|(_, media_type)| *media_type)
-}
-
-/// Shown under its name.
-pub fn disposition(name: &str) -> HeaderValue {
-    disposition::inline(name)
 }
 
 #[cfg(test)]

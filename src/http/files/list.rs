@@ -3,6 +3,8 @@
 mod cursor;
 
 use axum::Json;
+use axum::extract::NestedPath;
+use axum::extract::rejection::NestedPathRejection;
 use casemate_protocol::entry::Type;
 use casemate_protocol::{Entry, ListFilesReply, ListFilesRequest};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
@@ -12,7 +14,6 @@ use serde_json::Value;
 use self::cursor::Cursor;
 use super::content::success;
 use super::error::FileRejection;
-use super::prefix::RoutePrefix;
 use super::query::{FromQuery, Params, Query};
 use super::request::Caller;
 use crate::api::{Code, rfc3339};
@@ -89,7 +90,7 @@ struct ListedEntry {
 /// Entries below the path, sorted, a page at a time.
 pub async fn get(
     caller: Caller,
-    prefix: RoutePrefix,
+    nested: Result<NestedPath, NestedPathRejection>,
     Params(params): Params<ListParams>,
 ) -> Result<Json<Value>, FileRejection> {
     let path = params.path;
@@ -115,6 +116,7 @@ pub async fn get(
         total,
         after: page.next.to_vec(),
     });
+    let prefix = nested.as_ref().map_or("", NestedPath::as_str);
     let files = page.entries.iter();
     let files = files.map(|entry| listed(&path, entry, prefix));
     Ok(Json(success(&Listing {
@@ -161,11 +163,7 @@ async fn count(
     Ok(all.then(|| u64::try_from(counted).unwrap_or(u64::MAX)))
 }
 
-fn listed(
-    path: &WorkspacePath,
-    entry: &Entry,
-    RoutePrefix(prefix): RoutePrefix,
-) -> Result<ListedEntry, FileRejection> {
+fn listed(path: &WorkspacePath, entry: &Entry, prefix: &str) -> Result<ListedEntry, FileRejection> {
     let below = match path.as_bytes() {
         b"" => Some(&entry.path[..]),
         above => entry
@@ -203,7 +201,7 @@ mod tests {
         };
         let name = |path: &str, found| {
             let path = workspace_path(path.as_bytes()).expect("a path");
-            listed(&path, &entry(found), RoutePrefix("")).map(|listed| listed.filename)
+            listed(&path, &entry(found), "").map(|listed| listed.filename)
         };
         assert_eq!(name("", b"a/b").as_deref(), Ok("a/b"));
         assert_eq!(name("a", b"a/b\n\\").as_deref(), Ok("b\n\\"));
@@ -211,7 +209,7 @@ mod tests {
         let path = workspace_path(b"a").expect("a path");
         for prefix in ["", "/v1"] {
             let found = entry(b"a/caf\xe9 %+?#\\b/c");
-            let url = listed(&path, &found, RoutePrefix(prefix)).map(|listed| listed.url);
+            let url = listed(&path, &found, prefix).map(|listed| listed.url);
             let expected = format!("{prefix}/files/content/a/caf%E9%20%25%2B%3F%23%5Cb/c");
             assert_eq!(url, Ok(expected));
         }

@@ -8,7 +8,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::Files;
 use super::error::FileRejection;
-use crate::api::{Code, ToolError};
+use crate::api::ToolError;
 use crate::http::quotas::{QuotaPermit, QuotaUsage};
 use crate::identity::Principal;
 use crate::sandbox::{LastContainer, Sandbox};
@@ -28,21 +28,19 @@ impl FromRequestParts<Files> for Caller {
     type Rejection = FileRejection;
 
     async fn from_request_parts(parts: &mut Parts, files: &Files) -> Result<Self, FileRejection> {
-        let principal = parts.extensions.get::<Principal>().ok_or(FileRejection {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            code: "internal",
-            message: "the request has no caller.".to_owned(),
-        })?;
+        let principal = parts
+            .extensions
+            .get::<Principal>()
+            .ok_or_else(|| FileRejection {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                code: "internal",
+                message: "the request has no caller.".to_owned(),
+            })?;
         let user = &principal.user;
         let permit = files
             .quotas
             .take(user, QuotaUsage::request(0))
-            .ok_or(FileRejection {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                code: Code::Busy.as_str(),
-                message: "too many requests of yours are under way; wait for some to end."
-                    .to_owned(),
-            })?;
+            .ok_or_else(FileRejection::too_many_requests)?;
         let sandbox = files.manager.sandbox(user);
         let sandbox = match parts.extensions.get::<LastContainer>() {
             Some(used) => sandbox.with_last_container(used),

@@ -5,7 +5,7 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
@@ -13,7 +13,7 @@ use rmcp::model::JsonObject;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::json_body::{announced, object};
+use super::json_body::{announced, object, refuse};
 use crate::api::{Code, ToolError};
 use crate::config::limits::WAIT_SECONDS;
 use crate::http::files::{FileRejection, FromQuery, Params, Query};
@@ -24,7 +24,7 @@ use crate::sandbox::Manager;
 use crate::tools::{RUNS_COMMANDS, Tools};
 
 /// Arguments of the tool that are in the path here.
-const IN_THE_PATH: [&str; 2] = ["command_id", "stop"];
+pub(super) const IN_THE_PATH: [&str; 2] = ["command_id", "stop"];
 
 #[derive(Debug, Clone)]
 struct Exec {
@@ -72,7 +72,13 @@ async fn start(
 ) -> Result<Response, FileRejection> {
     // A body without a length is counted as one of the largest.
     let length = announced(&headers).unwrap_or(MESSAGE_BYTES);
-    let permit = exec.permit(&caller.user, length.min(MESSAGE_BYTES))?;
+    let permit = match exec.permit(&caller.user, length.min(MESSAGE_BYTES)) {
+        Ok(permit) => permit,
+        Err(refused) => {
+            refuse(&headers, body);
+            return Err(refused);
+        }
+    };
     let arguments = object(&headers, body, MESSAGE_BYTES).await?;
     if let Some(name) = IN_THE_PATH
         .iter()
@@ -120,13 +126,7 @@ fn command_id(uri: &Uri) -> &str {
 impl Exec {
     fn permit(&self, user: &User, bytes: usize) -> Result<QuotaPermit, FileRejection> {
         let permit = self.quotas.take(user, QuotaUsage::request(bytes));
-        permit.ok_or_else(|| {
-            let sentence = "too many requests of yours are under way; wait for some to end.";
-            FileRejection {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                ..ToolError::new(Code::Busy, sentence).into()
-            }
-        })
+        permit.ok_or_else(FileRejection::too_many_requests)
     }
 
     async fn resume(&self, user: User, arguments: Value) -> Result<Response, FileRejection> {

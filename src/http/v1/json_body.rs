@@ -37,7 +37,7 @@ where
 /// for another type.
 pub async fn object(
     headers: &HeaderMap,
-    body: Body,
+    mut body: Body,
     limit: usize,
 ) -> Result<JsonObject, FileRejection> {
     if !is_json(headers) {
@@ -51,11 +51,15 @@ pub async fn object(
         refuse(headers, body);
         return Err(too_large(limit));
     }
-    let bytes = match timeout(MESSAGE_TIMEOUT, Limited::new(body, limit).collect()).await {
+    let bytes = match timeout(MESSAGE_TIMEOUT, Limited::new(&mut body, limit).collect()).await {
         Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large(limit)),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            linger(body);
+            return Err(too_large(limit));
+        }
         Ok(Err(_)) => return Err(FileRejection::bad("the body did not arrive whole.")),
         Err(_) => {
+            linger(body);
             let problem = "the body did not arrive within 30 s.";
             return Err(ToolError::new(Code::Cancelled, problem).into());
         }
@@ -80,7 +84,7 @@ pub fn announced(headers: &HeaderMap) -> Option<usize> {
 }
 
 /// Listens to a client that sends all the same, or it would not come to read the answer.
-fn refuse(headers: &HeaderMap, body: Body) {
+pub fn refuse(headers: &HeaderMap, body: Body) {
     if !headers.contains_key(header::EXPECT) {
         linger(body);
     }

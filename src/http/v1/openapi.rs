@@ -19,12 +19,10 @@ mod tests {
 
     use serde_json::Value;
 
+    use super::super::exec::IN_THE_PATH;
     use super::DOCUMENT;
     use crate::config::{Results, ToolSet};
     use crate::tools::{RUNS_COMMANDS, list};
-
-    /// Arguments of the tool that are no fields of the body: they are in the path.
-    const IN_THE_PATH: [&str; 2] = ["command_id", "stop"];
 
     #[test]
     fn a_command_has_the_fields_of_the_tool_and_its_result() {

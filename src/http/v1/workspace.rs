@@ -1,7 +1,6 @@
 //! `DELETE /v1/workspace`: what `casemate rm --volume` does, for the caller's own.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::routing::delete;
 use axum::{Extension, Json, Router};
 use serde_json::{Value, json};
@@ -74,13 +73,7 @@ async fn remove(
         ));
     }
     let permit = quotas.take(&user, QuotaUsage::request(0));
-    let permit = permit.ok_or_else(|| {
-        let sentence = "too many requests of yours are under way; wait for some to end.";
-        FileRejection {
-            status: StatusCode::TOO_MANY_REQUESTS,
-            ..ToolError::new(Code::Busy, sentence).into()
-        }
-    })?;
+    let permit = permit.ok_or_else(FileRejection::too_many_requests)?;
     if manager.config().for_user(&user).mode == Mode::Bind {
         let sentence = "the workspace is a directory of the host, which Casemate does not remove.";
         return Err(ToolError::new(Code::PermissionDenied, sentence).into());
@@ -114,7 +107,7 @@ fn refused(error: &WorkspaceRemovalError) -> FileRejection {
     let said = match error {
         E::Hold(HoldError::Held(_)) => ToolError::new(
             Code::PermissionDenied,
-            "the operator holds this workspace; nothing was removed.",
+            "the operator holds this workspace; its files were not removed.",
         ),
         E::Busy(_) => ToolError::new(
             Code::Busy,
@@ -124,7 +117,13 @@ fn refused(error: &WorkspaceRemovalError) -> FileRejection {
             Code::Busy,
             "a container that was made meanwhile has the files; stop calling, then retry.",
         ),
-        E::NotRecorded(error) => ToolError::not_recorded(error),
+        E::NotRecorded(error) => ToolError::new(
+            Code::AuditUnavailable,
+            format!(
+                "removals must be recorded, but recording fails now ({error}). What was removed \
+                 before stays removed; retry later."
+            ),
+        ),
         E::Container(error) => sandbox(error),
         E::Hold(HoldError::Engine(error)) | E::Engine(error) => ToolError::engine(error),
     };

@@ -107,8 +107,8 @@ impl Backups {
         Ok(Some(manifest))
     }
 
-    /// Begins an object, and records its upload in the heartbeat first, so that it can be cleaned
-    /// up.
+    /// Begins an object, and records its upload in the heartbeat before any part is stored, so that
+    /// it can be cleaned up.
     async fn begin(
         &self,
         heartbeat: &mut Heartbeat,

@@ -34,6 +34,9 @@ enum AttackVector {
     HostUser,
 }
 
+/// Releases of runc of November 2025, which fix three vulnerabilities at once.
+const RUNC_2025_11: &[&str] = &["1.2.8", "1.3.3", "1.4.0-rc.3"];
+
 const KNOWN: [KnownVulnerability; 15] = [
     // https://www.openwall.com/lists/oss-security/2019/02/11/2,
     // https://nvd.nist.gov/vuln/detail/CVE-2019-5736
@@ -83,7 +86,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2025-31133",
         what: "a masked path is exchanged and the host's procfs written",
         since: "",
-        fixed: &["1.2.8", "1.3.3", "1.4.0-rc.3"],
+        fixed: RUNC_2025_11,
         debian: &[],
         by: AttackVector::Sandbox,
     },
@@ -93,7 +96,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2025-52565",
         what: "the mount of /dev/console is redirected",
         since: "",
-        fixed: &["1.2.8", "1.3.3", "1.4.0-rc.3"],
+        fixed: RUNC_2025_11,
         debian: &[],
         by: AttackVector::Sandbox,
     },
@@ -103,7 +106,7 @@ const KNOWN: [KnownVulnerability; 15] = [
         id: "CVE-2025-52881",
         what: "runc's writes to /proc are redirected, past AppArmor and SELinux",
         since: "",
-        fixed: &["1.2.8", "1.3.3", "1.4.0-rc.3"],
+        fixed: RUNC_2025_11,
         debian: &[],
         by: AttackVector::Sandbox,
     },

@@ -45,8 +45,8 @@ fn interpreter(node: &Path) -> PathBuf {
         .unwrap_or_else(|| "node".into())
 }
 
-/// One of the examples in Python, with the packages of an environment: `mcp` or
-/// `langchain`. `None` where they are not installed.
+/// One of the examples in Python, with the packages of an environment, a directory of
+/// `target/clients`. `None` where they are not installed.
 pub fn python(environment: &str, example: &str) -> Option<Command> {
     let mut command = Command::new(installed(environment)?.join("bin/python"));
     command.arg(top().join("examples/python").join(example));

@@ -5,22 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::http_files::client::{ask, get, put};
-use super::{JSON, exec, post};
-use crate::harness::{Directory, HttpServer, TestServer, connect, eventually};
-
-fn lines(directory: &Directory) -> Vec<Value> {
-    let entries = std::fs::read_dir(directory.text()).expect("a directory");
-    let mut files: Vec<_> = entries.map(|entry| entry.expect("one").path()).collect();
-    files.retain(|file| file.extension().is_some_and(|end| end == "jsonl"));
-    files.sort();
-    let texts = files
-        .iter()
-        .map(|file| std::fs::read_to_string(file).expect("text"));
-    let text: String = texts.collect();
-    text.lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect()
-}
+use super::hang_up::{hang_up, runs};
+use super::{exec, post};
+use crate::audit::{audited, lines};
+use crate::harness::{Directory, Instance, eventually};
 
 /// Tool and outcome of each call, and the name of what was removed.
 fn told(directory: &Directory) -> Vec<(String, String)> {
@@ -38,15 +26,10 @@ fn told(directory: &Directory) -> Vec<(String, String)> {
     told.collect()
 }
 
-async fn audited(directory: &Directory) -> HttpServer {
-    let server = TestServer::new().env("CASEMATE_AUDIT", directory.text());
-    server.env("CASEMATE_WARM", "off").start_http().await
-}
-
 #[tokio::test]
 async fn each_request_has_its_line() {
     let directory = Directory::new(0);
-    let server = audited(&directory).await;
+    let server = audited(&Instance::new(), &directory).start_http().await;
     exec(&server, &json!({ "command": "echo secret-$((40+2))" })).await;
     post(&server, "/v1/exec", &json!({ "command": 7 })).await;
     get(&server, "/v1/exec/0123456789abcdef0123456789abcdef").await;
@@ -99,17 +82,11 @@ async fn each_request_has_its_line() {
 #[tokio::test]
 async fn a_call_that_its_client_left_is_recorded_as_cancelled() {
     let directory = Directory::new(0);
-    let server = audited(&directory).await;
+    let server = audited(&Instance::new(), &directory).start_http().await;
     exec(&server, &json!({ "command": "true" })).await;
-    let request = server.request("POST", "/v1/exec").header(JSON.0, JSON.1);
     let body = json!({ "command": "sleep 700" }).to_string();
-    let request = request
-        .body(http_body_util::Full::<bytes::Bytes>::from(body))
-        .expect("a request");
-    let (mut sender, connection) = connect(server.address).await;
-    let answer = tokio::time::timeout(Duration::from_secs(2), sender.send_request(request)).await;
-    assert!(answer.is_err(), "{answer:?}");
-    connection.abort();
+    let runs = async || runs(&server, "sleep 700");
+    hang_up(&server, "POST", "/v1/exec", body, runs).await;
     eventually("its line is there", Duration::from_secs(5), async || {
         told(&directory).last() == Some(&("shell_exec".to_owned(), "cancelled".to_owned()))
     })

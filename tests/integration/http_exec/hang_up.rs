@@ -14,7 +14,7 @@ const GONE: Duration = Duration::from_secs(2);
 
 const SOON: Duration = Duration::from_secs(20);
 
-fn runs(server: &HttpServer, what: &str) -> bool {
+pub fn runs(server: &HttpServer, what: &str) -> bool {
     let containers = server.instance.containers();
     let mut all = containers
         .iter()
@@ -23,19 +23,18 @@ fn runs(server: &HttpServer, what: &str) -> bool {
 }
 
 /// Sends a request and closes its connection once `begun` holds.
-async fn hang_up(
+pub async fn hang_up(
     server: &HttpServer,
     method: &str,
     path: &str,
     body: String,
-    begun: impl AsyncFnMut() -> bool,
+    mut begun: impl AsyncFnMut() -> bool,
 ) {
     let request = server.request(method, path).header(JSON.0, JSON.1);
     let request = request
         .body(http_body_util::Full::<bytes::Bytes>::from(body))
         .expect("a request");
     let (mut sender, connection) = connect(server.address).await;
-    let mut begun = begun;
     let answer = sender.send_request(request);
     tokio::pin!(answer);
     let end = tokio::time::Instant::now() + SOON;

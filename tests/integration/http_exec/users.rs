@@ -136,7 +136,9 @@ async fn scopes_count_here_as_for_tools_and_files() {
 
 #[tokio::test]
 async fn a_users_requests_at_once_are_bounded_and_another_user_is_served() {
-    let app = Application::start(TestServer::new()).await;
+    // With more at once, those that wait have their answer sooner.
+    let server = TestServer::new().env("CASEMATE_CALLS_PER_USER", "32");
+    let app = Application::start(server).await;
     exec_as(&app, "alice", "true").await;
     let body = json!({ "command": "sleep 4" }).to_string();
     let all = (0..400).map(|_| send_as(&app, "alice", "POST", "/v1/exec", body.clone()));

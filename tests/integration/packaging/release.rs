@@ -18,7 +18,7 @@ fn script(name: &str) -> Command {
     Command::new(top().join("scripts").join(name))
 }
 
-/// What a script of two that only print says.
+/// The commands that `push-image` or `join-images` would run.
 fn dry(name: &str, args: &[&str]) -> Vec<String> {
     let said = run(script(name).args(args).env("DRY_RUN", "1")).expect("it is there");
     said.lines().map(str::to_owned).collect()

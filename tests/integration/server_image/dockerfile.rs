@@ -2,6 +2,7 @@
 //! by one whose cargo hands over the program that these tests were built with. Everything else is
 //! real.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -87,9 +88,85 @@ fn context(archive: &Path, toolchain: &Image) {
     context.finish().expect("finish");
 }
 
+/// Layers of the first stage: they have no name, and would stay.
+struct Layers(Vec<String>);
+
+impl Layers {
+    /// Those that a build prints.
+    fn note(&mut self, said: &[u8]) {
+        let said = String::from_utf8_lossy(said);
+        let layers = said.lines().filter_map(|line| line.strip_prefix(" ---> "));
+        let layers = layers.filter(|id| id.len() == 12);
+        self.0.extend(layers.map(str::to_owned));
+    }
+}
+
+impl Drop for Layers {
+    fn drop(&mut self) {
+        for layer in self.0.iter().rev() {
+            let ours = docker::lines(&["image", "inspect", "--format", "{{.RepoTags}}", layer]);
+            if ours == ["[]"] {
+                docker::quietly(&["rmi", layer]);
+            }
+        }
+    }
+}
+
+/// What the program includes must be in the context of BuildKit, which reads the ignore file. The
+/// classic builder does not, and the build above replaces the compiler.
+#[test]
+fn no_file_that_the_program_includes_is_left_out_of_the_context() {
+    let ignored = std::fs::read_to_string(top().join("packaging/docker/Dockerfile.dockerignore"));
+    let ignored = ignored.expect("it is there");
+    let excluded = |path: &str| {
+        let mut excluded = false;
+        for line in ignored.lines().filter(|line| !line.starts_with('#')) {
+            let (again, pattern) = line
+                .strip_prefix('!')
+                .map_or((false, line), |pattern| (true, pattern));
+            let directory = pattern.trim_end_matches("/*");
+            let covers = path == pattern
+                || path
+                    .strip_prefix(directory)
+                    .is_some_and(|rest| rest.starts_with('/'));
+            if !pattern.is_empty() && covers {
+                excluded = !again;
+            }
+        }
+        excluded
+    };
+    assert!(excluded("docs/http.md") && excluded("tests/integration/main.rs"));
+    // Included by unit tests alone.
+    let of_tests = ["README.md", "docs/settings.md", "docs/errors.md"];
+    let included = included(&top().join("src"));
+    assert!(included.contains("docs/openapi.json"), "{included:?}");
+    for path in included {
+        assert!(!excluded(&path) || of_tests.contains(&&*path), "{path}");
+    }
+}
+
+/// The files outside of `src` that sources below a directory include.
+fn included(directory: &Path) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for entry in std::fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            all.extend(included(&path));
+            continue;
+        }
+        let source = std::fs::read_to_string(&path).unwrap_or_default();
+        let names = source.split("include_str!(\"../").skip(1);
+        let names = names.filter_map(|rest| rest.split('"').next());
+        all.extend(names.map(|name| name.trim_start_matches("../").to_owned()));
+    }
+    all
+}
+
 #[tokio::test]
 async fn the_dockerfile_makes_an_image_that_serves() {
     let directory = Directory::new(0);
+    // Removed after the images that are made of them.
+    let mut layers = Layers(Vec::new());
     let toolchain = toolchain();
     let archive = Path::new(directory.text()).join("context.tar");
     context(&archive, &toolchain);
@@ -97,8 +174,9 @@ async fn the_dockerfile_makes_an_image_that_serves() {
         "casemate-test-{}:latest",
         uuid::Uuid::new_v4().simple()
     ));
-    let mut build = Command::new("docker");
+    let mut build = Command::new("timeout");
     build
+        .args(["300", "docker"])
         .args([
             "build",
             "--force-rm",
@@ -111,10 +189,9 @@ async fn the_dockerfile_makes_an_image_that_serves() {
     if !buildx.is_ok_and(|output| output.status.success()) {
         build.env("DOCKER_BUILDKIT", "0");
     }
-    let said = run(&mut build);
-    // The layers of the first stage have no name, and would stay.
-    let layers = said.lines().filter_map(|line| line.strip_prefix(" ---> "));
-    let layers: Vec<_> = layers.filter(|id| id.len() == 12).collect();
+    let output = build.output().expect("it starts");
+    layers.note(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
 
     let files = files(&image);
     assert!(!files.iter().any(|file| file.contains("bin/")), "{files:?}");
@@ -122,14 +199,4 @@ async fn the_dockerfile_makes_an_image_that_serves() {
     let containers = Containers::new();
     let server = containers.start(&image, &["--volume", &mount]).await;
     assert_eq!(server.shell("echo served").await.stdout(), "served\n");
-    drop(server);
-    drop(containers);
-    drop(image);
-    drop(toolchain);
-    for layer in layers.iter().rev() {
-        let ours = docker::lines(&["image", "inspect", "--format", "{{.RepoTags}}", layer]);
-        if ours == ["[]"] {
-            docker::quietly(&["rmi", layer]);
-        }
-    }
 }

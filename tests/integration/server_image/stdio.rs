@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 use super::{Containers, NOBODY, SOCKET, image};
 use crate::harness::docker::{self, Image};
@@ -14,6 +15,9 @@ use crate::harness::{Directory, Engine, Withholding, clients, eventually, host};
 
 /// How long a container may take to be gone after its client ended.
 const GONE: Duration = Duration::from_secs(20);
+
+/// How long a client may take to get to its last call.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The command line of mcp.json, for a server of this test.
 fn command_line(containers: &Containers, image: &Image) -> Vec<String> {
@@ -69,22 +73,26 @@ async fn staying(containers: &Containers, image: &Image) -> Option<Child> {
         .spawn()
         .expect("the client starts");
     let mut lines = BufReader::new(client.stdout.take().expect("piped")).lines();
-    while lines
-        .next_line()
+    let stays = async {
+        while lines
+            .next_line()
+            .await
+            .expect("text")
+            .expect("it gets that far")
+            != "stays"
+        {}
+    };
+    timeout(CLIENT_TIMEOUT, stays)
         .await
-        .expect("text")
-        .expect("it gets that far")
-        != "stays"
-    {}
+        .expect("it gets that far");
     Some(client)
 }
 
 /// Whether the command of such a client runs in its sandbox.
 fn sleeps(containers: &Containers) -> bool {
-    let sandbox = containers.0.container();
-    let top = docker::top(&sandbox);
-    top.iter()
-        .any(|(_, command)| command.contains("sleep 1234"))
+    let sandboxes = containers.0.containers();
+    let mut all = sandboxes.iter().flat_map(|sandbox| docker::top(sandbox));
+    all.any(|(_, command)| command.contains("sleep 1234"))
 }
 
 /// Ids of the processes on this machine whose command line has this text.

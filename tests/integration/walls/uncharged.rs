@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use super::run;
 use crate::harness::{Directory, TestServer};
 
-/// From the excess to the end of the command: PID 1 counts every second, and takes a second to end.
+/// From the start of the attack to its end. PID 1 counts every second; without it the attack takes
+/// more than 30 s.
 const ENDS_WITHIN: Duration = Duration::from_secs(15);
 
 /// 12 MB of locks, and 130 MB of connections: what the attacks hold until they are ended.

@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 
 use super::{Pattern, Problem};
@@ -119,4 +121,10 @@ impl fmt::Display for Rule {
             Protocol::Tls => Ok(()),
         }
     }
+}
+
+/// A network, or an address that is one by itself.
+pub(super) fn parse_network(text: &str) -> Result<IpNet, Problem> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address).ok_or(Problem::Network)
 }

@@ -1,7 +1,12 @@
 use std::fmt;
 
-use super::{CONTACT_LIMIT, RULE_LIMIT};
 use crate::NameError;
+
+/// Characters of `contact`: it is repeated in results.
+pub const CONTACT_LIMIT: usize = 200;
+
+/// Rules of one `allow`, its lists spelled out: they are gone through at every question.
+pub const RULE_LIMIT: usize = 1024;
 
 /// A setting of `[egress]` that is not valid, with its key and value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +41,8 @@ pub enum Problem {
     PublicSuffix,
     /// casemate-init answers such names without asking the server.
     #[error(
-        "names of one part, and under .localhost, .local, .internal and .arpa, are never looked up"
+        "names of one part, names that begin with wpad., and names under .localhost, .local, .internal \
+         and .arpa are never looked up"
     )]
     Local,
     /// Not 1 to 65535.

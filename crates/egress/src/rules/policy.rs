@@ -1,14 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::entry::parse_network;
 use super::{
-    AllowEntry, EgressSettings, LayerSettings, Pattern, Problem, RULE_LIMIT, Rule, RuleError, Rules,
+    AllowEntry, CONTACT_LIMIT, EgressSettings, LayerSettings, Pattern, Problem, RULE_LIMIT, Rule,
+    RuleError, Rules,
 };
-
-/// Characters of `contact`: it is repeated in results.
-pub const CONTACT_LIMIT: usize = 200;
 
 /// `[egress]`, valid.
 #[derive(Clone, Debug, Default)]
@@ -146,12 +144,6 @@ fn each<T>(
         })
     };
     texts.iter().enumerate().map(parse).collect()
-}
-
-/// A network, or an address that is one by itself.
-pub(super) fn parse_network(text: &str) -> Result<IpNet, Problem> {
-    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    text.parse().ok().or_else(address).ok_or(Problem::Network)
 }
 
 fn parse_contact(text: &str) -> Result<String, RuleError> {

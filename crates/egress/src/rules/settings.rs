@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
-use super::policy::parse_network;
+use super::entry::parse_network;
 use super::{Problem, Protocol, Rule};
 
 /// `[egress]` as it is written.

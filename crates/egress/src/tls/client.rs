@@ -1,6 +1,9 @@
-use super::record::{ContentType, Record, parse_message, parse_record};
-use super::{HELD_LIMIT, HELLO_LIMIT, MESSAGE_LIMIT, hello};
+use super::hello;
+use super::record::{ContentType, HELD_LIMIT, MESSAGE_LIMIT, Record, parse_message, parse_record};
 use crate::{HostName, Reason};
+
+/// ClientHello messages of one connection: the first, and one after a HelloRetryRequest.
+const HELLO_LIMIT: u8 = 2;
 
 /// Type of a ClientHello (RFC 8446, section 4).
 const CLIENT_HELLO: u8 = 1;

@@ -1,5 +1,4 @@
-use super::MESSAGE_LIMIT;
-use super::record::{ContentType, Message, parse_message, parse_record};
+use super::record::{ContentType, MESSAGE_LIMIT, Message, parse_message, parse_record};
 
 /// Type of a ServerHello, which a HelloRetryRequest is too.
 const SERVER_HELLO: u8 = 2;

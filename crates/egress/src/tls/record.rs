@@ -1,3 +1,11 @@
+/// Longest handshake message of a client, in bytes. With post-quantum key shares they have 2 KiB.
+pub const MESSAGE_LIMIT: usize = 64 * 1024;
+
+/// Bytes of whole records that are held while their message is not whole; one more record may be
+/// held besides. Each fragment has 5 bytes before it: this is enough for [`MESSAGE_LIMIT`] in
+/// fragments of 6 bytes and more.
+pub const HELD_LIMIT: usize = 2 * MESSAGE_LIMIT;
+
 /// Bytes before a fragment: type, version, length (RFC 8446, section 5.1).
 pub const HEADER: usize = 5;
 

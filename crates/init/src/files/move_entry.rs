@@ -3,7 +3,8 @@
 //! Invariants:
 //! - What is moved is what has the name: a link itself, never what it leads to.
 //! - Both directories are resolved beneath the workspace, and one rename does the rest: what is
-//!   moved is at one of the two names at any time, whole.
+//!   moved is at one of the two names at any time, whole. (Without renameat2 a file has both for
+//!   a moment.)
 //! - Without `overwrite` nothing is replaced, also not what came a moment before
 //!   ([`rename_new`]). A file that may not be written is never replaced
 //!   ([`mod@super::replaced`]).
@@ -13,14 +14,14 @@ use std::os::fd::OwnedFd;
 use casemate_protocol::failure::Code;
 use casemate_protocol::{Failure, FailureExt as _, MoveReply, MoveRequest};
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, fstat, linkat, mkdirat, renameat,
-    renameat_with, statat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, Stat, fstat, linkat, mkdirat, renameat, unlinkat,
 };
 use rustix::io::Errno;
 
 use super::path::RelativePath;
 use super::replaced::must_be_writable;
-use super::walk::EntryLocation;
+use super::temporary::rename_no_replace;
+use super::walk::{EntryLocation, stat_of_name};
 use super::{Cancel, Workspace, failure, invalid, lock};
 
 impl Workspace {
@@ -41,34 +42,37 @@ impl Workspace {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let (parent, name) = from.split_last();
         let source = located(self.open_beneath(parent, flags, cancel)?, name)?;
-        let Some(moved) = source.found else {
-            return Err(failure(Errno::NOENT));
-        };
-        if request.directory && !is(&moved, FileType::Directory) {
-            return Err(failure(Errno::NOTDIR));
-        }
+        // First, so that nothing is made for what cannot be moved.
+        movable(&source, request.directory)?;
         let (parent, name) = to.split_last();
-        let target = located(self.directory(parent, cancel)?, name)?;
+        let dir = self.directory(parent, cancel)?;
         cancel.check()?;
         let _alone = lock(&self.commits);
-        let replaced = match (&target.found, request.overwrite) {
-            (Some(there), true) => replace(&source, &moved, &target, there)?,
-            (_, overwrite) => {
-                rename_new(&source, &moved, &target, overwrite)?;
-                false
-            }
+        // Again: until here a write of ours could replace either file.
+        let source = located(source.dir, &source.name)?;
+        let moved = movable(&source, request.directory)?;
+        let target = located(dir, name)?;
+        let replaced = match &target.found {
+            Some(there) if request.overwrite => replace(&source, &moved, &target, there)?,
+            None if request.overwrite => rename(&source, &target).map(|()| false)?,
+            _ => rename_new(&source, &moved, &target).map(|()| false)?,
         };
         Ok(MoveReply { replaced })
     }
 }
 
+/// The `stat` of what is to be moved; with `directory` it must be one.
+fn movable(source: &EntryLocation, directory: bool) -> Result<Stat, Failure> {
+    let moved = source.found.ok_or_else(|| failure(Errno::NOENT))?;
+    if directory && !is(&moved, FileType::Directory) {
+        return Err(failure(Errno::NOTDIR));
+    }
+    Ok(moved)
+}
+
 /// What has this name in a directory, a link too.
 fn located(dir: OwnedFd, name: &[u8]) -> Result<EntryLocation, Failure> {
-    let found = match statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => Some(stat),
-        Err(Errno::NOENT) => None,
-        Err(errno) => return Err(failure(errno)),
-    };
+    let found = stat_of_name(&dir, name)?;
     let name = name.to_vec();
     Ok(EntryLocation { dir, name, found })
 }
@@ -116,25 +120,12 @@ fn rename(source: &EntryLocation, target: &EntryLocation) -> Result<(), Failure>
     renamed.map_err(explained)
 }
 
-/// Moves it where nothing has the name; with `overwrite` what came there meanwhile is replaced.
-fn rename_new(
-    source: &EntryLocation,
-    moved: &Stat,
-    target: &EntryLocation,
-    overwrite: bool,
-) -> Result<(), Failure> {
-    if overwrite {
-        return rename(source, target);
-    }
-    let flags = RenameFlags::NOREPLACE;
-    let renamed = renameat_with(&source.dir, &source.name, &target.dir, &target.name, flags);
-    match renamed {
-        // Not there, hidden by a seccomp profile, or not on this file system. A directory
-        // cannot be moved into itself either: the other way finds that out again.
-        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
-            rename_new_without_flags(source, moved, target)
-        }
-        renamed => renamed.map_err(explained),
+/// Moves it where nothing has the name.
+fn rename_new(source: &EntryLocation, moved: &Stat, target: &EntryLocation) -> Result<(), Failure> {
+    match rename_no_replace(&source.dir, &source.name, &target.dir, &target.name) {
+        // A directory cannot be moved into itself either: the other way finds that out again.
+        None => rename_new_without_flags(source, moved, target),
+        Some(renamed) => renamed.map_err(explained),
     }
 }
 
@@ -160,7 +151,10 @@ fn rename_new_without_flags(
         AtFlags::empty(),
     );
     linked.map_err(explained)?;
-    unlinkat(&source.dir, &source.name, AtFlags::empty()).map_err(failure)
+    let unlinked = unlinkat(&source.dir, &source.name, AtFlags::empty());
+    unlinked.map_err(failure).inspect_err(|_| {
+        let _ = unlinkat(&target.dir, &target.name, AtFlags::empty());
+    })
 }
 
 /// What the kernel says of two names.

@@ -129,12 +129,10 @@ impl<'a> Temporary<'a> {
     /// otherwise.
     pub(super) fn put_new(mut self, name: &[u8]) -> Result<(), Failure> {
         let synced = DirectorySync::prepare(self.dir)?;
-        let flags = RenameFlags::NOREPLACE;
-        match renameat_with(self.dir, &self.name, self.dir, name, flags) {
-            Ok(()) => self.named = true,
-            // Not there, hidden by a seccomp profile, or not on this file system.
-            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => self.link(name)?,
-            Err(errno) => return Err(failure(errno)),
+        match rename_no_replace(self.dir, self.name.as_bytes(), self.dir, name) {
+            Some(Ok(())) => self.named = true,
+            None => self.link(name)?,
+            Some(Err(errno)) => return Err(failure(errno)),
         }
         synced.finish()
     }
@@ -142,6 +140,20 @@ impl<'a> Temporary<'a> {
     /// As [`Self::put_new`] without renameat2: for a moment it has two names.
     fn link(&self, name: &[u8]) -> Result<(), Failure> {
         linkat(self.dir, &self.name, self.dir, name, AtFlags::empty()).map_err(failure)
+    }
+}
+
+/// Renames where nothing has the new name. `None` if that is not possible here: renameat2 does not
+/// exist, a seccomp profile hides it, or the file system lacks it.
+pub(super) fn rename_no_replace(
+    from: &OwnedFd,
+    old: &[u8],
+    to: &OwnedFd,
+    new: &[u8],
+) -> Option<rustix::io::Result<()>> {
+    match renameat_with(from, old, to, new, RenameFlags::NOREPLACE) {
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => None,
+        renamed => Some(renamed),
     }
 }
 

@@ -12,7 +12,6 @@ use std::os::fd::OwnedFd;
 
 use casemate_protocol::failure::Code;
 use casemate_protocol::{Failure, FailureExt as _, UploadBegin, UploadDone};
-use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
 
 pub(crate) use content::{Content, PIECE_BUFFER, Piece};
@@ -21,7 +20,7 @@ use super::lease_wait::LeaseWait;
 use super::path::RelativePath;
 use super::replaced::Rights;
 use super::temporary::Temporary;
-use super::walk::MissingDirectory;
+use super::walk::{MissingDirectory, stat_of_name};
 use super::{Cancel, Workspace, failure};
 
 /// Written between two looks at the free space of the disk.
@@ -79,10 +78,9 @@ impl Workspace {
 
 /// `EXISTS` where there is something, also a link that leads nowhere.
 pub(super) fn must_be_free(dir: &OwnedFd, name: &[u8]) -> Result<(), Failure> {
-    match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(_) => Err(failure(Errno::EXIST)),
-        Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(failure(errno)),
+    match stat_of_name(dir, name)? {
+        Some(_) => Err(failure(Errno::EXIST)),
+        None => Ok(()),
     }
 }
 

@@ -11,7 +11,9 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use casemate_protocol::Failure;
-use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, readlinkat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, readlinkat, statat,
+};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use super::path::RelativePath;
@@ -33,8 +35,18 @@ pub(super) const DIRECTORY_MODE: u32 = 0o755;
 pub(super) struct EntryLocation {
     pub(super) dir: OwnedFd,
     pub(super) name: Vec<u8>,
-    /// The entry's `stat` when the walk reached it, `None` for a missing one; never a link.
+    /// The entry's `stat` when it was looked at, `None` for a missing one. It is never a link in the
+    /// result of a walk; what is moved may be one.
     pub(super) found: Option<Stat>,
+}
+
+/// The `stat` of what has this name in a directory, of a link itself; `None` if nothing has it.
+pub(super) fn stat_of_name(dir: &OwnedFd, name: &[u8]) -> Result<Option<Stat>, Failure> {
+    match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(failure(errno)),
+    }
 }
 
 /// What a walk does about a directory that is not there.

@@ -22,7 +22,7 @@ use casemate_protocol::write_file_request::Mode as WriteMode;
 use casemate_protocol::{
     Failure, FailureExt as _, MAX_EDIT, MAX_WRITE, WriteFileReply, WriteFileRequest,
 };
-use rustix::fs::{AtFlags, Mode, OFlags, Stat, fchmod, fstat, fsync, ftruncate, openat, statat};
+use rustix::fs::{Mode, OFlags, Stat, fchmod, fstat, fsync, ftruncate, openat};
 use rustix::io::{Errno, retry_on_intr, write};
 
 use super::lease_wait::LeaseWait;
@@ -30,6 +30,7 @@ use super::path::RelativePath;
 use super::read::{must_be_regular, read_at};
 use super::replaced::{KEPT_MODE, Rights, must_be_unchanged, must_be_writable, other_names};
 use super::temporary::{Temporary, not_synced};
+use super::upload::must_be_free;
 use super::walk::{EntryLocation, MAX_LINKS, MissingDirectory};
 use super::{Cancel, Workspace, failure, invalid, lock, size};
 
@@ -97,12 +98,8 @@ impl Workspace {
     ) -> Result<WriteFileReply, Failure> {
         let (parent, name) = path.split_last();
         let dir = self.directory(parent, cancel)?;
-        match statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            // Found out before 3 MiB are written for nothing.
-            Ok(_) => return Err(failure(Errno::EXIST)),
-            Err(Errno::NOENT) => {}
-            Err(errno) => return Err(failure(errno)),
-        }
+        // Before 3 MiB are written for nothing.
+        must_be_free(&dir, name)?;
         make_new(&dir, name, request, cancel)
     }
 

@@ -33,7 +33,7 @@ struct State {
     busy: usize,
     /// How many of those are the user's own.
     uses: usize,
-    /// When `busy` last became 0.
+    /// When work of the user last ended; at first the start.
     quiet_since: Instant,
     /// When a call last came in.
     last_call: Instant,

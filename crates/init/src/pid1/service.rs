@@ -278,6 +278,7 @@ impl Sandbox for Service {
     async fn r#move(&self, request: Request<MoveRequest>) -> Result<Response<MoveReply>, Status> {
         let request = request.into_inner();
         let id = request.id.clone();
+        // Also below the minimum of free space: a move needs none, except for new directories.
         let job = move |files: &Workspace, cancel: &Cancel| files.move_entry(&request, cancel);
         answer(
             self.files

@@ -13,7 +13,7 @@ use crate::files::{attributes, failure};
 
 /// The metadata of an entry.
 pub(super) struct EntryMetadata {
-    /// Permission bits.
+    /// The bits of the mode that [`Policy::mode_bits`](super::policy::Policy::mode_bits) keeps.
     pub(super) mode: u32,
     pub(super) modified: ModifiedTime,
     /// Empty, except in a backup.

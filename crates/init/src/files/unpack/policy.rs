@@ -11,7 +11,7 @@ pub(super) struct Policy {
     pub(super) mode_bits: u32,
     /// Keeps extended attributes, times to the nanosecond, and those of links and directories.
     pub(super) keeps_metadata: bool,
-    /// The call fails if the result cannot be synced.
+    /// A top directory that can be written but not read, and so cannot be synced, fails the call.
     pub(super) must_sync: bool,
     /// The way to the target of a hard link may lead through directories that their owner cannot
     /// enter.
