@@ -226,7 +226,7 @@ impl Channel {
     /// Gives what has one name another; once for each id.
     ///
     /// # Errors
-    /// What is wrong with the paths, in [`CallError::Failed`].
+    /// [`CallError::Failed`] with the problem of the paths.
     pub async fn move_entry(
         &self,
         request: MoveRequest,
@@ -239,7 +239,7 @@ impl Channel {
     /// Makes a directory; once for each id.
     ///
     /// # Errors
-    /// What is wrong with the path, in [`CallError::Failed`].
+    /// [`CallError::Failed`] with the problem of the path.
     pub async fn make_directory(
         &self,
         request: MakeDirectoryRequest,

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Invariants:
-//! - The only credential is a Bearer token: what a browser sends of its own is none.
+//! - The only credential is a Bearer token. A browser sends none by itself.
 //! - Identities, limits, the audit, error codes and their statuses are those of the tools and of
 //!   `/files`: nothing is decided here.
 

@@ -10,7 +10,7 @@ use crate::engine::{Engine, EngineError, labels};
 use crate::identity::{Instance, User};
 use crate::provision::{SandboxError, removal_order, survey_of};
 
-/// What is to be removed.
+/// A removal that was requested.
 #[derive(Debug)]
 pub struct WorkspaceRemoval {
     /// Where it is.
@@ -21,16 +21,16 @@ pub struct WorkspaceRemoval {
     pub instance: Instance,
     /// Whose.
     pub user: User,
-    /// Who asked for it, for the record.
+    /// The requester, for the record.
     pub reason: &'static str,
 }
 
-/// What was removed.
+/// The removed containers and volumes.
 #[derive(Debug, Serialize)]
 pub struct RemovedResources {
     /// Whose.
     pub user: String,
-    /// Who vouches for the user.
+    /// The issuer that vouches for the user.
     pub issuer: String,
     /// Names of containers.
     pub containers: Vec<String>,
@@ -47,7 +47,7 @@ pub enum WorkspaceRemovalError {
     /// The container of this name runs something.
     #[error("{0} is busy; wait until it is idle, or use --force to end what runs")]
     Busy(String),
-    /// What cannot be recorded is not removed.
+    /// A removal that cannot be recorded is not made.
     #[error("not removed, because it could not be recorded")]
     NotRecorded(#[from] AuditWriteError),
     /// A container could not be ended.
@@ -61,10 +61,10 @@ pub enum WorkspaceRemovalError {
 impl WorkspaceRemoval {
     /// Ends the user's containers, and with `files` removes the volumes. With `force` even while
     /// commands run. If it is killed in between, or a volume is in use, what was removed is gone; of
-    /// the files the current workspace is left, or nothing ([`removal_order`]).
+    /// the files the current workspace is left, or nothing (`removal_order`).
     ///
     /// # Errors
-    /// [`WorkspaceRemovalError`]. What was removed before it is gone.
+    /// [`WorkspaceRemovalError`]. Earlier removals stay.
     pub async fn run(
         &self,
         force: bool,

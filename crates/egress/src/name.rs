@@ -1,4 +1,4 @@
-//! The one form of a host name: what is matched, resolved, logged and dialled.
+//! The one form of a host name, in which it is matched, resolved, logged and dialled.
 //!
 //! A program may spell a name in many ways. All of them become one [`HostName`] before anything
 //! looks at them, or are refused; there is no other way to make one.
@@ -140,7 +140,7 @@ fn is_ipv4(name: &str) -> bool {
             .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// Nothing with a colon is a host name. What has two, or brackets, is meant as an address.
+/// Nothing with a colon is a host name. Two colons, or brackets, mean an address.
 fn is_ipv6(text: &str) -> bool {
     text.starts_with('[') || text.bytes().filter(|byte| *byte == b':').count() > 1
 }

@@ -45,12 +45,12 @@ pub struct HelloGate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Reading,
-    /// The peer has answered: whatever follows passes.
+    /// The peer has answered: all following bytes pass.
     Open,
     Refused(Reason),
 }
 
-/// What may happen with the bytes of the client so far.
+/// The decision about the bytes of the client so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The last of them are held until more come.

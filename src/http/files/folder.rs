@@ -21,7 +21,7 @@ struct FolderBody {
     path: String,
 }
 
-/// Makes the directory and those above it. What is there already is refused as `exists`.
+/// Makes the directory and those above it. An existing entry is refused as `exists`.
 pub async fn post(
     caller: Caller,
     headers: HeaderMap,

@@ -1,4 +1,4 @@
-//! What may be shown instead of saved: pictures and plain text, which no browser runs.
+//! Files that a browser may show instead of save: pictures and plain text, which it does not run.
 //!
 //! The type follows the name alone, and `nosniff` has a browser believe it: a page that is named
 //! `x.png` is a picture that cannot be drawn. SVG is not among them: it has scripts.

@@ -137,7 +137,7 @@ impl Exec {
         self.call(user, arguments, permit).await
     }
 
-    /// Makes the call in a task of its own: a client that leaves ends its command, and the call is
+    /// Makes the call in a separate task: a client that leaves ends its command, and the call is
     /// recorded all the same.
     async fn call(
         &self,

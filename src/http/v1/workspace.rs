@@ -85,7 +85,7 @@ async fn remove(
         user,
         reason: "DELETE /v1/workspace",
     };
-    // It goes on when the client leaves: half a removal helps nobody.
+    // It goes on when the client leaves: half a removal is of no use.
     let removed = manager.calls().spawn(async move {
         let _permit = permit;
         removal.run(params.force, true).await
@@ -115,12 +115,12 @@ fn refused(error: &WorkspaceRemovalError) -> FileRejection {
         ),
         E::Engine(EngineError::InUse { .. }) => ToolError::new(
             Code::Busy,
-            "a container that was made meanwhile has the files; stop calling, then retry.",
+            "a container that was made in between has the files; stop calling, then retry.",
         ),
         E::NotRecorded(error) => ToolError::new(
             Code::AuditUnavailable,
             format!(
-                "removals must be recorded, but recording fails now ({error}). What was removed \
+                "removals must be recorded, but recording fails now ({error}). Removals before \
                  before stays removed; retry later."
             ),
         ),

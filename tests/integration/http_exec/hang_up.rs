@@ -1,4 +1,4 @@
-//! Who leaves ends the command, unless it was answered `running` before.
+//! A client that leaves ends its command, unless that was answered `running` before.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is wrong is refused with its code, and nothing is run.
+//! Wrong requests are refused with their codes, and run nothing.
 
 use serde_json::{Value, json};
 
@@ -6,10 +6,10 @@ use super::super::http_files::client::ask;
 use super::{JSON, code, post, refused};
 use crate::harness::TestServer;
 
-/// A place where no Engine is: what comes that far is answered `engine_unavailable`.
+/// An address without an Engine: a call that needs one is answered `engine_unavailable`.
 const NOWHERE: &str = "unix:///nonexistent/docker.sock";
 
-/// An id that nobody has.
+/// An id of no command.
 const UNKNOWN: &str = "/v1/exec/0123456789abcdef0123456789abcdef";
 
 #[tokio::test]

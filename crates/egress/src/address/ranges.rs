@@ -72,7 +72,7 @@ pub const NOT_PUBLIC: &[(IpNet, NotPublic)] = &[
     (six(0xff00, 0, 0, 8), NotPublic::Multicast),
 ];
 
-/// Metadata services of clouds, which hand out credentials: refused whatever a rule says.
+/// Metadata services of clouds, which hand out credentials: no rule can allow them.
 /// AWS, Azure, Google and others; AWS for tasks; Alibaba; Azure's platform; AWS over IPv6.
 pub const METADATA: &[IpAddr] = &[
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
@@ -89,7 +89,7 @@ pub(super) fn not_public(address: IpAddr) -> Option<NotPublic> {
         .find(|(network, _)| network.contains(&address))
         .map(|(_, why)| *why);
     match address {
-        // What is not given out yet may be given out for anything.
+        // A range that is unassigned today may be assigned for any use.
         IpAddr::V6(six) if !GLOBAL_UNICAST.contains(&six) => listed.or(Some(NotPublic::Reserved)),
         _ => listed,
     }

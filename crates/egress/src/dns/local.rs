@@ -12,7 +12,7 @@ const PROXY_DISCOVERY: &str = "wpad";
 /// Seconds for which an answer may be kept that is never another.
 const LOCAL_TTL: u32 = 60;
 
-/// Whether casemate-init answers a name without asking the server, whatever the rules say. `name`
+/// Whether casemate-init answers a name without asking the server. The rules do not matter. `name`
 /// is in lower case and without a final dot.
 #[must_use]
 pub fn is_local(name: &str) -> bool {

@@ -17,7 +17,7 @@ pub struct Rule {
     pub pattern: Pattern,
     /// Which port; never 0.
     pub port: u16,
-    /// What goes through.
+    /// The content that may pass.
     pub protocol: Protocol,
     /// Networks that are not public and that the name may resolve to.
     pub allow_cidrs: Vec<IpNet>,

@@ -15,7 +15,7 @@ pub struct RuleError {
     pub key: String,
     /// The text that is not valid.
     pub value: String,
-    /// What is wrong with it.
+    /// The problem with it.
     #[source]
     pub problem: Problem,
 }
@@ -27,7 +27,7 @@ impl fmt::Display for RuleError {
     }
 }
 
-/// What is wrong with a setting.
+/// A problem with a setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// The host is no host name.

@@ -12,7 +12,7 @@ use super::{Problem, Protocol, Rule};
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EgressSettings {
-    /// What is allowed to every user without a list of their own.
+    /// The rules of every user without a separate list.
     pub allow: Vec<AllowEntry>,
     /// Lists that `@name` stands for.
     pub lists: BTreeMap<String, Vec<AllowEntry>>,
@@ -28,7 +28,7 @@ pub struct EgressSettings {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LayerSettings {
-    /// What is allowed.
+    /// The rules.
     pub allow: Vec<AllowEntry>,
     /// Whether it is added to what is further away from the user, instead of replacing it.
     pub extend: bool,

@@ -21,7 +21,7 @@ pub struct Client {
     held: Vec<u8>,
     /// Of `held`: whole records that were read.
     read: usize,
-    /// Of `held`: what may pass.
+    /// The bytes of `held` that may pass.
     passed: usize,
     /// The handshake message that is not whole yet.
     message: Vec<u8>,

@@ -58,7 +58,7 @@ fn server_name(content: &[u8]) -> Option<&[u8]> {
     is_one.then_some(name)
 }
 
-/// What is left to read.
+/// The bytes left to read.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {

@@ -3,7 +3,7 @@ use super::record::{ContentType, MESSAGE_LIMIT, Message, parse_message, parse_re
 /// Type of a ServerHello, which a HelloRetryRequest is too.
 const SERVER_HELLO: u8 = 2;
 
-/// Where the random value stands in a ServerHello, after the version.
+/// Offset of the random value in a ServerHello, after the version.
 const RANDOM: std::ops::Range<usize> = 2..34;
 
 /// The random value that makes a ServerHello a HelloRetryRequest: the SHA-256 of

@@ -70,7 +70,7 @@ fn movable(source: &EntryLocation, directory: bool) -> Result<Stat, Failure> {
     Ok(moved)
 }
 
-/// What has this name in a directory, a link too.
+/// The entry of this name in a directory; it may be a link.
 fn located(dir: OwnedFd, name: &[u8]) -> Result<EntryLocation, Failure> {
     let found = stat_of_name(&dir, name)?;
     let name = name.to_vec();

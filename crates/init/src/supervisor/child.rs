@@ -1,4 +1,4 @@
-//! The forked child: it prepares everything while nobody may trace it, then becomes the command.
+//! The forked child: it prepares everything while no process may trace it, then becomes the command.
 
 use std::ffi::CString;
 use std::fs::File;

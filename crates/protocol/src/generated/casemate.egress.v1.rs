@@ -14,7 +14,7 @@ pub mod carrier_message {
         Carrier(super::Carrier),
         #[prost(message, tag = "2")]
         Verdict(super::Verdict),
-        /// The rules of the user are others now: what was answered so far is forgotten.
+        /// The rules of the user changed: earlier answers are forgotten.
         #[prost(message, tag = "3")]
         RulesChanged(super::RulesChanged),
     }
@@ -399,7 +399,7 @@ pub mod egress_client {
                 .insert(GrpcMethod::new("casemate.egress.v1.Egress", "Carry"));
             self.inner.streaming(req, path, codec).await
         }
-        /// One connection, from its acceptance in the sandbox to its end. On a channel of its own, so that
+        /// One connection, from its acceptance in the sandbox to its end. On a separate channel, so that
         /// a download delays no command.
         pub async fn connect(
             &mut self,
@@ -458,7 +458,7 @@ pub mod egress_server {
             >
             + std::marker::Send
             + 'static;
-        /// One connection, from its acceptance in the sandbox to its end. On a channel of its own, so that
+        /// One connection, from its acceptance in the sandbox to its end. On a separate channel, so that
         /// a download delays no command.
         async fn connect(
             &self,
