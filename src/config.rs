@@ -48,7 +48,7 @@ pub use choices::{AuthScheme, Mode, Results, ToolSet};
 pub use environment::{Environment, MapEnvironment, ProcessEnvironment};
 pub use error::{ConfigError, Excerpt};
 pub use flags::SettingsArgs;
-pub use http::{Auth, HttpSettings, JwksSource, JwtSettings};
+pub use http::{Auth, HttpSettings, JwksSource, JwtSettings, SignInSettings};
 pub use image::ImageRef;
 pub use layer::{Layer, RawUser, RawValue};
 pub use origin::{FileLocation, Origin};

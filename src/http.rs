@@ -37,6 +37,7 @@ mod message;
 mod metrics;
 mod page;
 mod quotas;
+pub mod session;
 mod sse;
 mod status;
 mod v1;
@@ -59,6 +60,7 @@ use connections::Connections;
 use guard::OriginPolicy;
 use limits::{LAST_ANSWER_TIMEOUT, SHUTDOWN_TIMEOUT};
 use quotas::UserQuotas;
+use session::Sessions;
 
 /// The HTTP server of the tools and files.
 #[derive(Debug)]
@@ -71,6 +73,8 @@ pub struct Server {
     pub authenticator: Arc<Authenticator>,
     /// The host names and origins that requests may have.
     pub guard: OriginPolicy,
+    /// Sign-in on the page.
+    pub sessions: Sessions,
 }
 
 impl Server {
@@ -106,10 +110,13 @@ impl Server {
             .merge(status::routes(self.manager, &quotas))
             .layer(middleware::from_fn(auth::require_files))
             .merge(workspace);
-        let authenticated = authenticated(tools.merge(files), &self.authenticator);
+        let authenticated = authenticated(tools.merge(files), &self.authenticator).layer(
+            middleware::from_fn_with_state(self.sessions.clone(), session::layer),
+        );
         let open = health::routes(self.engine)
             .merge(auth::metadata(&self.authenticator))
             .merge(page::routes())
+            .merge(session::routes(&self.sessions))
             .merge(v1::openapi());
         let guarded = self.guard.protect(authenticated.merge(open));
         guarded.layer(middleware::from_fn_with_state(meter, metrics::requests))

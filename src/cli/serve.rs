@@ -15,6 +15,7 @@ use crate::config::{AwsVariables, Config, ProcessEnvironment, SettingsArgs, list
 use crate::engine::{Engine, Quota};
 use crate::http::auth::{self, Authenticator};
 use crate::http::guard::OriginPolicy;
+use crate::http::session::Sessions;
 use crate::ops::backup::{Backups, Store, run_by_the_clock};
 use crate::ops::gc::{self, Gc};
 use crate::sandbox::Manager;
@@ -170,7 +171,9 @@ async fn serve_http(
     let (listener, address) = listen(address).await?;
     // Not a log: with port 0 the operator reads the port here.
     writeln!(io::stderr(), "listening on {address}")?;
+    let sessions = Sessions::new(&config.http, authenticator.clone())?;
     let server = http::Server {
+        sessions,
         manager,
         engine,
         authenticator,

@@ -23,6 +23,21 @@ pub struct HttpSettings {
     pub allowed_hosts: Option<Vec<AllowedHost>>,
     /// Origins whose pages may call; `None`: those of the loopback names at the listening port.
     pub allowed_origins: Option<Vec<WebOrigin>>,
+    /// The key of the page's sessions; `None`: a random one.
+    pub session_key_file: Option<PathBuf>,
+    /// Sign-in on the page at the issuer.
+    pub sign_in: Option<SignInSettings>,
+}
+
+/// This server as a client of the issuer (OpenID Connect).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInSettings {
+    /// As the issuer knows it.
+    pub client_id: String,
+    /// The file with its secret; `None`: a public client, which has PKCE alone.
+    pub client_secret_file: Option<PathBuf>,
+    /// Where browsers find the page; the issuer sends them back below it.
+    pub public_url: HttpUrl,
 }
 
 /// How callers authenticate, with all that is needed for it.
@@ -67,7 +82,38 @@ impl HttpSettings {
             auth: Auth::from_layer(given)?,
             allowed_hosts: list(given, Setting::AllowedHosts)?,
             allowed_origins: list(given, Setting::AllowedOrigins)?,
+            session_key_file: given
+                .get(Setting::SessionKeyFile)
+                .map(|given| given.parse(path))
+                .transpose()?,
+            sign_in: SignInSettings::from_layer(given)?,
         })
+    }
+}
+
+impl SignInSettings {
+    fn from_layer(given: &Layer) -> Result<Option<Self>, ConfigError> {
+        use Setting as S;
+        let Some(client_id) = given.get(S::OidcClientId) else {
+            let unused = [S::OidcClientSecretFile, S::PublicUrl];
+            return match unused.into_iter().find_map(|setting| given.get(setting)) {
+                Some(unused) => {
+                    let problem = "it has no effect without oidc_client_id".to_owned();
+                    Err(ConfigError::setting(&unused.origin, problem))
+                }
+                None => Ok(None),
+            };
+        };
+        let Some(public_url) = given.get(S::PublicUrl) else {
+            let problem = format!("it needs {} too", S::PublicUrl.key());
+            return Err(ConfigError::setting(&client_id.origin, problem));
+        };
+        let secret = given.get(S::OidcClientSecretFile);
+        Ok(Some(Self {
+            client_id: client_id.parse(audience)?,
+            client_secret_file: secret.map(|given| given.parse(path)).transpose()?,
+            public_url: public_url.parse(str::parse)?,
+        }))
     }
 }
 
@@ -81,6 +127,7 @@ impl Auth {
             (S::JwtIssuer, AuthScheme::Jwt),
             (S::JwtAudience, AuthScheme::Jwt),
             (S::JwtJwks, AuthScheme::Jwt),
+            (S::OidcClientId, AuthScheme::Jwt),
         ] {
             if let Some(unused) = given.get(setting).filter(|_| user != scheme) {
                 let problem = format!("it has no effect unless auth is {}", user.as_str());

@@ -208,6 +208,14 @@ settings! {
         Text("AUDIENCE", None);
     JwtJwks = "jwt_jwks", Server, "Auth jwt: the issuer's public keys (JWKS), an https URL or a file",
         Text("URL|FILE", None);
+    SessionKeyFile = "session_key_file", Server, "The page: the file with the key of its sessions, 32 bytes in base64",
+        Text("FILE", Some("a random key, until the server ends"));
+    OidcClientId = "oidc_client_id", Server, "The page, auth jwt: sign-in at the issuer as this client",
+        Text("ID", None);
+    OidcClientSecretFile = "oidc_client_secret_file", Server, "The page, auth jwt: the file with the client's secret, for a confidential client",
+        Text("FILE", None);
+    PublicUrl = "public_url", Server, "The page, auth jwt: its URL in browsers",
+        Text("URL", None);
     AllowedHosts = "allowed_hosts", Server, "HTTP: names of this server that requests may use, separated by commas",
         Text("HOSTS", Some("the loopback names and the listening address"));
     AllowedOrigins = "allowed_origins", Server, "HTTP: origins whose pages may call this server, separated by commas",

@@ -43,7 +43,7 @@ use thiserror::Error;
 use tracing::debug;
 
 pub use error::AuthError;
-pub use jwt::TlsError;
+pub use jwt::{Jwt, TlsError};
 pub use rejection::AuthRejection;
 pub use reload::FileError;
 pub use scope::{require_files, require_tools};
@@ -53,8 +53,12 @@ use crate::config::{Auth, Bind, Config};
 use crate::identity::{Principal, Scopes, User};
 use bearer::Bearer;
 use challenge::Challenge;
-use jwt::Jwt;
 use tokens::{Tokens, reject_user_header};
+
+/// The user whose session came with a request of the page, in the request's extensions: a
+/// credential as good as a token (see [`session`](super::session)).
+#[derive(Debug, Clone)]
+pub struct SessionPrincipal(pub Principal);
 
 /// How requests are authenticated.
 #[derive(Debug)]
@@ -146,6 +150,11 @@ pub fn metadata(authenticator: &Authenticator) -> Router {
     }
 }
 
+/// The answer where the credential was in a body.
+pub fn reject_body(rejection: &AuthRejection) -> Response {
+    Challenge::plain().reject(rejection)
+}
+
 /// Puts the [`Principal`] into the request, or refuses it.
 pub async fn require(
     State(authenticator): State<Arc<Authenticator>>,
@@ -154,7 +163,12 @@ pub async fn require(
 ) -> Response {
     let (mut parts, body) = request.into_parts();
     let challenge = authenticator.challenge(&parts);
-    match authenticator.authenticate(&parts).await {
+    let session = parts.extensions.remove::<SessionPrincipal>();
+    let authenticated = match session {
+        Some(SessionPrincipal(principal)) => reject_user_header(&parts.headers).map(|()| principal),
+        None => authenticator.authenticate(&parts).await,
+    };
+    match authenticated {
         Ok(principal) => {
             parts.headers.remove(AUTHORIZATION);
             parts.headers.remove(USER_HEADER);

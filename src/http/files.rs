@@ -44,6 +44,7 @@ mod upload;
 pub use error::FileRejection;
 pub use incoming::linger;
 pub use query::{FromQuery, Params, Query};
+pub use request::escapes_are_whole;
 
 use axum::routing::{get, post};
 use axum::{Router, middleware};

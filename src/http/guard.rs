@@ -27,6 +27,7 @@ use tracing::debug;
 
 use super::auth::USER_HEADER;
 use super::failure::failure;
+use super::session::CALLBACK;
 use crate::config::{AllowedHost, HttpSettings, WebOrigin};
 
 /// The names of the loopback addresses.
@@ -95,7 +96,7 @@ pub const HEADERS: [(HeaderName, HeaderValue); 2] = [
 
 /// The browser's statement about the source of a request (W3C Fetch Metadata, section 2.4). Only
 /// a browser sends it, and no page can change it.
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The mode of the request (section 2.2).
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -154,7 +155,7 @@ impl OriginPolicy {
     fn cors(&self) -> CorsLayer {
         let origins = self.origins.iter();
         let origins = origins.filter_map(|origin| HeaderValue::try_from(origin.as_str()).ok());
-        // Without credentials: a page sends its token itself, and cookies mean nothing here.
+        // Without credentials: a page of another origin sends its token itself, and no cookie.
         CorsLayer::new()
             .allow_origin(origins.collect::<Vec<_>>())
             .allow_methods(METHODS)
@@ -205,7 +206,8 @@ fn is_of_another_site(request: &Parts) -> bool {
 fn opens_the_page(request: &Parts) -> bool {
     let mode = request.headers.get(SEC_FETCH_MODE);
     let navigates = mode.is_some_and(|mode| mode == "navigate");
-    navigates && request.method == Method::GET && request.uri.path() == PAGE
+    let opened = [PAGE, CALLBACK].contains(&request.uri.path());
+    navigates && request.method == Method::GET && opened
 }
 
 /// Any port is accepted: a proxy or a forwarded port has a different one.

@@ -7,6 +7,8 @@ mod guard;
 mod issuer;
 mod jwt;
 mod key;
+mod oidc_issuer;
+mod sign_in;
 mod tokens;
 
 use std::fs;

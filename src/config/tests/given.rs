@@ -41,6 +41,13 @@ const OTHERS: [(Setting, [&str; 2]); 39] = [
         Setting::JwtJwks,
         ["https://a.example/keys", "/srv/keys.json"],
     ),
+    (Setting::SessionKeyFile, ["/srv/a", "b"]),
+    (Setting::OidcClientId, ["a", "b"]),
+    (Setting::OidcClientSecretFile, ["/srv/a", "b"]),
+    (
+        Setting::PublicUrl,
+        ["https://a.example", "https://b.example"],
+    ),
     (Setting::AllowedHosts, ["a.example", "b.example:80,c"]),
     (
         Setting::AllowedOrigins,
@@ -82,6 +89,8 @@ fn companions(setting: Setting) -> &'static [(&'static str, &'static str)] {
     const ISSUER: (&str, &str) = ("CASEMATE_JWT_ISSUER", "https://c.example");
     const AUDIENCE: (&str, &str) = ("CASEMATE_JWT_AUDIENCE", "c");
     const JWKS: (&str, &str) = ("CASEMATE_JWT_JWKS", "/srv/c");
+    const PUBLIC: (&str, &str) = ("CASEMATE_PUBLIC_URL", "https://c.example");
+    const CLIENT: (&str, &str) = ("CASEMATE_OIDC_CLIENT_ID", "c");
     const JWT: (&str, &str) = ("CASEMATE_AUTH", "jwt");
     match setting {
         Setting::BindRoot | Setting::BindDir => &[("CASEMATE_MODE", "bind")],
@@ -90,6 +99,9 @@ fn companions(setting: Setting) -> &'static [(&'static str, &'static str)] {
         Setting::JwtIssuer => &[JWT, AUDIENCE, JWKS],
         Setting::JwtAudience => &[JWT, ISSUER, JWKS],
         Setting::JwtJwks => &[JWT, ISSUER, AUDIENCE],
+        Setting::OidcClientId => &[JWT, ISSUER, AUDIENCE, JWKS, PUBLIC],
+        Setting::OidcClientSecretFile => &[JWT, ISSUER, AUDIENCE, JWKS, PUBLIC, CLIENT],
+        Setting::PublicUrl => &[JWT, ISSUER, AUDIENCE, JWKS, CLIENT],
         _ => &[],
     }
 }

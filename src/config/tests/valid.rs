@@ -54,6 +54,8 @@ fn nothing_given_is_the_documented_configuration() {
             auth: Auth::None,
             allowed_hosts: None,
             allowed_origins: None,
+            session_key_file: None,
+            sign_in: None,
         },
         sandbox: Arc::new(sandbox),
         users: Users::default(),

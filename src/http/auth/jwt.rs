@@ -12,6 +12,7 @@ mod fetch;
 mod jwks;
 mod keys;
 mod kind;
+mod sign_in;
 
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};

@@ -112,6 +112,27 @@ impl Tokens {
     }
 }
 
+impl Tokens {
+    /// The user who has the token with this digest; `None` for an unknown one and for a delegate's.
+    pub fn user_of(&self, digest: &TokenDigest) -> Option<Principal> {
+        let tokens = self.file.current();
+        let token = find(&tokens, digest)?;
+        match &token.holder {
+            Holder::User(subject) => Some(Principal {
+                user: User::local(subject.clone()),
+                scopes: token.scopes,
+            }),
+            Holder::Delegate => None,
+        }
+    }
+
+    /// Whether the token with this digest is a delegate's.
+    pub fn is_delegate(&self, digest: &TokenDigest) -> bool {
+        let tokens = self.file.current();
+        find(&tokens, digest).is_some_and(|token| token.holder == Holder::Delegate)
+    }
+}
+
 /// Only a delegate's request may name a user.
 pub fn reject_user_header(headers: &HeaderMap) -> Result<(), AuthRejection> {
     if headers.contains_key(USER_HEADER) {

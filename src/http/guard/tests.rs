@@ -9,6 +9,8 @@ fn guard(address: &str, hosts: Option<&str>, origins: Option<&str>) -> OriginPol
         auth: crate::config::Auth::None,
         allowed_hosts: hosts.map(|hosts| vec![hosts.parse().unwrap()]),
         allowed_origins: origins.map(|origins| vec![origins.parse().unwrap()]),
+        session_key_file: None,
+        sign_in: None,
     };
     OriginPolicy::new(&settings, address.parse().unwrap())
 }
@@ -234,6 +236,8 @@ fn an_empty_list_allows_no_page_and_no_name() {
         auth: crate::config::Auth::None,
         allowed_hosts: Some(Vec::new()),
         allowed_origins: Some(Vec::new()),
+        session_key_file: None,
+        sign_in: None,
     };
     let guard = OriginPolicy::new(&settings, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(

@@ -1,7 +1,8 @@
 // Requests to the server, and its refusals as sentences.
 //
-// The token is in this module's memory and nowhere else: no storage, no cookie, no
-// address, and it goes to this server alone.
+// A token is in this module's memory and nowhere else: no storage, no address, and it goes to
+// this server alone. A session is in a cookie that no script sees; the server takes it with the
+// header of `credential` alone, which no other site's page can send.
 
 import { sentence } from './text.js';
 
@@ -14,7 +15,10 @@ export const useToken = (given) => { token = given; };
 export const hasToken = () => token !== '';
 
 /** The headers that say whose a request is. */
-export const credential = () => (token ? { authorization: `Bearer ${token}` } : {});
+export const credential = () => ({
+  'x-casemate-page': '1',
+  ...(token ? { authorization: `Bearer ${token}` } : {}),
+});
 
 /** What was not done, and why: the message is for people. Status 0: there was no answer. */
 export class Refused extends Error {
@@ -55,7 +59,7 @@ export function refusal(status, text) {
 /** The answer to a request that was granted. Throws `Refused`, or an abort as it is. */
 export async function request(path, options = {}) {
   const headers = { ...credential(), ...options.headers };
-  const settings = { ...options, headers, credentials: 'omit', cache: 'no-store', referrerPolicy: 'no-referrer' };
+  const settings = { ...options, headers, credentials: 'same-origin', cache: 'no-store', referrerPolicy: 'no-referrer' };
   let answer;
   try {
     answer = await fetch(path, settings);

@@ -5,7 +5,6 @@
 //
 // This module has what is around the parts: signing in and out, the way to the server.
 
-import { hasToken } from './api.js';
 import { $, named, say, unask } from './dom.js';
 import './listing.js';
 import './sandbox.js';
@@ -14,6 +13,8 @@ import './upload.js';
 
 /** Milliseconds between two looks at the sandbox. */
 const LOOK_AGAIN = 5000;
+
+const EXCHANGED = 'It is exchanged for a session in this browser, which ends after 8 hours or when you sign out.';
 
 /** One of the three things that the page can be. */
 function become(id) {
@@ -24,7 +25,7 @@ function become(id) {
 session.addEventListener('enter', () => {
   become('workspace');
   $('user').replaceChildren(named(session.status.user));
-  $('sign-out').hidden = !hasToken();
+  $('sign-out').hidden = !session.isSignedIn;
   found();
 });
 
@@ -34,7 +35,11 @@ session.addEventListener('leave', ({ detail: why }) => {
   become('sign-in');
   found();
   refuse(why);
-  $('token').focus();
+  const atIssuer = session.method === 'issuer';
+  $('with-token').hidden = atIssuer;
+  $('at-issuer').hidden = !atIssuer;
+  if (session.method === 'token') $('kept').textContent = EXCHANGED;
+  (atIssuer ? $('at-issuer').querySelector('a') : $('token')).focus();
 });
 
 session.addEventListener('lost', ({ detail: why }) => {
@@ -76,7 +81,7 @@ $('sign-in').querySelector('form').addEventListener('submit', async (event) => {
     enter.ariaDisabled = 'false';
   }
 });
-$('sign-out').addEventListener('click', () => session.leave());
+$('sign-out').addEventListener('click', () => session.signOut());
 $('refresh').addEventListener('click', () => session.look());
 
 /** Looks again and again: while somebody is in, or until it is known who may be. */

@@ -4,7 +4,7 @@
 // `leave` (nobody is in any more; `detail` says why, '' for no reason), `lost` (the
 // server does not answer as it should; `detail` says why), `back` (it does again).
 
-import { Refused, data, useToken } from './api.js';
+import { Refused, data, hasToken, request, useToken } from './api.js';
 import { complain } from './dom.js';
 
 /** Milliseconds that the server has to say how the sandbox is. */
@@ -16,6 +16,8 @@ const APPLICATION = 'This token is an application’s, which speaks for its user
 class Session extends EventTarget {
   /** What `/status` said last; null where nobody is in. */
   status = null;
+  /** How somebody signs in: `none`, `token`, `bearer` or `issuer`; '' until that is known. */
+  method = '';
   #lost = false;
   /** Counts comings and goings: the answer to an old question is not heard. */
   #visit = 0;
@@ -23,8 +25,9 @@ class Session extends EventTarget {
   /** Signs in. Throws a `Refused` that says why not. */
   async enter(token) {
     const visit = (this.#visit += 1);
-    useToken(token);
     try {
+      const isKept = this.method === 'token' && (await exchange(token));
+      if (!isKept) useToken(token);
       const status = await data('/status', { signal: AbortSignal.timeout(PATIENCE) });
       if (visit === this.#visit) this.#see(status);
     } catch (error) {
@@ -38,12 +41,28 @@ class Session extends EventTarget {
   async look() {
     const visit = this.#visit;
     try {
+      this.method ||= (await data('/sign-in', { signal: AbortSignal.timeout(PATIENCE) })).method;
       const status = await data('/status', { signal: AbortSignal.timeout(PATIENCE) });
       if (visit === this.#visit) this.#see(status);
     } catch (error) {
       if (visit !== this.#visit) return;
       if (error.status === 401) this.leave(this.status ? ENDED : '');
       else this.#lose(error.message);
+    }
+  }
+
+  /** Whether there is anything to sign out of. */
+  get isSignedIn() {
+    return hasToken() || this.method === 'token' || this.method === 'issuer';
+  }
+
+  /** Signs out, and has the browser forget the session. */
+  async signOut() {
+    this.leave();
+    try {
+      await request('/sign-out', { method: 'POST' });
+    } catch (error) {
+      complain(`The session may still be in this browser. ${error.message}`);
     }
   }
 
@@ -84,6 +103,21 @@ class Session extends EventTarget {
 
   #tell(event, detail) {
     this.dispatchEvent(new CustomEvent(event, { detail }));
+  }
+}
+
+/** Exchanges a token for a session. False where the browser keeps none: without TLS, elsewhere than on this machine. */
+async function exchange(token) {
+  const headers = { 'content-type': 'application/json' };
+  try {
+    await request('/sign-in', { method: 'POST', headers, body: JSON.stringify({ token }) });
+    await request('/status');
+    return true;
+  } catch (error) {
+    // Without TLS browsers do not say where a request is from (403), and drop the cookie (401).
+    const isDropped = error.status === 403 || (error.status === 401 && error.code === 'unauthorized');
+    if (isDropped) return false;
+    throw error;
   }
 }
 

@@ -47,6 +47,13 @@ pub enum FetchError {
 #[error("the host has no certificates that https could trust (SSL_CERT_FILE names others)")]
 pub struct TlsError(#[source] io::Error);
 
+impl TlsError {
+    /// From what reading the certificates failed with.
+    pub fn new(error: io::Error) -> Self {
+        Self(error)
+    }
+}
+
 /// Gets one URL.
 #[derive(Debug)]
 pub struct Fetcher {

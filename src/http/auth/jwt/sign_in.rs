@@ -1,0 +1,77 @@
+//! What a sign-in on the page needs: an access token that did not come with a request, and the ID
+//! token beside it.
+
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderValue};
+use jsonwebtoken::{Validation, decode, decode_header};
+use serde::Deserialize;
+use subtle::ConstantTimeEq as _;
+
+use super::{ALGORITHMS, Jwt, LEEWAY, reason};
+use crate::http::auth::AuthRejection;
+use crate::http::auth::bearer::Bearer;
+use crate::identity::Principal;
+
+/// What an ID token says (OpenID Connect Core, section 2), besides what `jsonwebtoken` looks at.
+#[derive(Debug, Deserialize)]
+struct IdClaims {
+    iss: String,
+    sub: String,
+    nonce: String,
+    /// Whom it was made for, where it has several audiences.
+    azp: Option<String>,
+}
+
+impl Jwt {
+    /// Whose access token this is, by the same code as for one in a request.
+    ///
+    /// # Errors
+    /// As [`Self::principal`].
+    pub async fn principal_of(&self, access_token: &str) -> Result<Principal, AuthRejection> {
+        let malformed = |_| AuthRejection::Invalid("it is malformed");
+        let value = HeaderValue::try_from(format!("Bearer {access_token}")).map_err(malformed)?;
+        let headers: HeaderMap = [(AUTHORIZATION, value)].into_iter().collect();
+        self.principal(&Bearer::of(&headers)?).await
+    }
+
+    /// Whether the ID token is of this sign-in: for this client, with this nonce, of this subject
+    /// (OpenID Connect Core, section 3.1.3.7). It gives no identity.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub async fn check_id_token(
+        &self,
+        token: &str,
+        client_id: &str,
+        nonce: &str,
+        subject: &str,
+    ) -> Result<(), AuthRejection> {
+        let header = decode_header(token).map_err(|_| AuthRejection::Invalid("it is malformed"))?;
+        if !ALGORITHMS.contains(&header.alg) || header.crit.is_some() {
+            return Err(AuthRejection::Invalid("its algorithm is not accepted"));
+        }
+        let key = self.keys.find(header.kid.as_deref(), header.alg).await?;
+        let mut validation = Validation::new(key.algorithm);
+        validation.leeway = LEEWAY;
+        validation.set_issuer(&[self.issuer()]);
+        validation.set_audience(&[client_id]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        let decoded = decode::<IdClaims>(token, &key.decoding, &validation);
+        let claims = decoded
+            .map_err(|error| AuthRejection::Invalid(reason(&error)))?
+            .claims;
+        if claims.iss != self.issuer() {
+            return Err(AuthRejection::Invalid("it is from another issuer"));
+        }
+        if claims.azp.is_some_and(|azp| azp != client_id) {
+            return Err(AuthRejection::Invalid("it is for another client"));
+        }
+        if !bool::from(claims.nonce.as_bytes().ct_eq(nonce.as_bytes())) {
+            return Err(AuthRejection::Invalid("it is of another sign-in"));
+        }
+        match claims.sub == subject {
+            true => Ok(()),
+            false => Err(AuthRejection::Invalid("it is of another subject")),
+        }
+    }
+}

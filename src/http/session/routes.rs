@@ -1,0 +1,106 @@
+//! `/sign-in` and `/sign-out`: open to everybody, and a change only for the page's own script.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{COOKIE_NAME, Holder, Sessions, cookie, is_from_the_page, oidc};
+use crate::http::auth::{AuthRejection, Authenticator, reject_body};
+use crate::http::failure::failure;
+use crate::http::v1::json_body;
+
+/// Nobody keeps any of these answers.
+const NO_STORE: (HeaderName, HeaderValue) =
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+
+/// The routes.
+pub fn routes(sessions: &Sessions) -> Router {
+    Router::new()
+        .route("/sign-in", get(how).post(sign_in))
+        .route("/sign-in/start", get(oidc::start))
+        .route(oidc::CALLBACK, get(oidc::callback))
+        .route("/sign-out", post(sign_out))
+        .with_state(sessions.clone())
+}
+
+/// The body of `POST /sign-in`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct TokenBody {
+    token: String,
+}
+
+/// How somebody signs in: `none` (nobody has to), `token` (exchanged for a session), `bearer` (a
+/// token that the page keeps in memory), or `issuer` (at the issuer's own page).
+async fn how(State(sessions): State<Sessions>) -> Response {
+    let method = match (&*sessions.0.authenticator, &sessions.0.sign_in) {
+        (Authenticator::Nobody(_), _) => "none",
+        (Authenticator::Tokens(_), _) => "token",
+        (Authenticator::Jwt(_), Some(_)) => "issuer",
+        (Authenticator::Jwt(_), None) => "bearer",
+    };
+    success(&json!({ "method": method }), None)
+}
+
+/// Exchanges a token for a session.
+async fn sign_in(State(sessions): State<Sessions>, headers: HeaderMap, body: Body) -> Response {
+    if !is_from_the_page(&headers) {
+        return not_from_the_page();
+    }
+    let body: TokenBody = match json_body::paths(&headers, body).await {
+        Ok(body) => body,
+        Err(refused) => return refused.into_response(),
+    };
+    let Authenticator::Tokens(tokens) = &*sessions.0.authenticator else {
+        let why = "this server takes no token for a session.";
+        return (StatusCode::NOT_FOUND, failure("not_found", why)).into_response();
+    };
+    let digest = crate::http::auth::tokens::digest(body.token.trim());
+    if tokens.user_of(&digest).is_none() {
+        let rejection = match tokens.is_delegate(&digest) {
+            true => AuthRejection::WhichUser,
+            false => AuthRejection::Invalid("it is not known"),
+        };
+        return reject_body(&rejection);
+    }
+    let holder = Holder::Token(STANDARD.encode(digest));
+    match sessions.begin(&holder) {
+        Some(cookie) => success(&json!({}), Some(cookie)),
+        None => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            failure("internal", "the session could not be sealed."),
+        )
+            .into_response(),
+    }
+}
+
+/// Takes the session from the browser. A copy of the cookie is good until its end, or until its
+/// token is taken out of the file.
+async fn sign_out(headers: HeaderMap) -> Response {
+    match is_from_the_page(&headers) {
+        true => success(&json!({}), Some(cookie::clear(COOKIE_NAME))),
+        false => not_from_the_page(),
+    }
+}
+
+fn not_from_the_page() -> Response {
+    let why = "only the page itself signs in and out.";
+    (StatusCode::FORBIDDEN, failure("forbidden", why)).into_response()
+}
+
+fn success(data: &Value, cookie: Option<String>) -> Response {
+    let body = Json(json!({ "success": true, "data": data }));
+    let mut response = ([NO_STORE], body).into_response();
+    if let Some(cookie) = cookie.and_then(|cookie| HeaderValue::try_from(cookie).ok()) {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    response
+}

@@ -1,0 +1,30 @@
+use super::*;
+
+/// A request of the page, and whether these headers make it one.
+fn is_the_pages(headers: &[(&str, &str)]) -> bool {
+    let headers = headers.iter().map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
+        (name, value.parse().expect("a value"))
+    });
+    is_from_the_page(&headers.collect())
+}
+
+#[test]
+fn a_request_is_the_pages_only_if_the_browser_and_the_header_say_so() {
+    const SITE: (&str, &str) = ("sec-fetch-site", "same-origin");
+    const PAGE: (&str, &str) = ("x-casemate-page", "1");
+    assert!(is_the_pages(&[SITE, PAGE]));
+    for headers in [
+        &[][..],
+        &[SITE],
+        &[PAGE],
+        &[("sec-fetch-site", "same-site"), PAGE],
+        &[("sec-fetch-site", "cross-site"), PAGE],
+        &[("sec-fetch-site", "none"), PAGE],
+        &[SITE, ("sec-fetch-site", "cross-site"), PAGE],
+        &[SITE, ("x-casemate-page", "")],
+        &[SITE, PAGE, PAGE],
+    ] {
+        assert!(!is_the_pages(headers), "{headers:?}");
+    }
+}
