@@ -168,10 +168,10 @@ async fn serve_http(
 ) -> anyhow::Result<()> {
     auth::check(address, &config.http.auth)?;
     let authenticator = Arc::new(Authenticator::new(&config)?);
+    let sessions = Sessions::new(&config.http, authenticator.clone())?;
     let (listener, address) = listen(address).await?;
     // Not a log: with port 0 the operator reads the port here.
     writeln!(io::stderr(), "listening on {address}")?;
-    let sessions = Sessions::new(&config.http, authenticator.clone())?;
     let server = http::Server {
         sessions,
         manager,

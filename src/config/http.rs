@@ -78,17 +78,31 @@ impl HttpSettings {
     /// A value that is not allowed, an authentication scheme without a setting that it needs, or a
     /// setting that only another scheme uses.
     pub(super) fn from_layer(given: &Layer) -> Result<Self, ConfigError> {
+        let auth = Auth::from_layer(given)?;
+        let sign_in = SignInSettings::from_layer(given)?;
         Ok(Self {
-            auth: Auth::from_layer(given)?,
+            session_key_file: session_key_file(given, &auth, sign_in.as_ref())?,
+            auth,
             allowed_hosts: list(given, Setting::AllowedHosts)?,
             allowed_origins: list(given, Setting::AllowedOrigins)?,
-            session_key_file: given
-                .get(Setting::SessionKeyFile)
-                .map(|given| given.parse(path))
-                .transpose()?,
-            sign_in: SignInSettings::from_layer(given)?,
+            sign_in,
         })
     }
+}
+
+fn session_key_file(
+    given: &Layer,
+    auth: &Auth,
+    sign_in: Option<&SignInSettings>,
+) -> Result<Option<PathBuf>, ConfigError> {
+    let Some(file) = given.get(Setting::SessionKeyFile) else {
+        return Ok(None);
+    };
+    if !matches!(auth, Auth::Tokens(_)) && sign_in.is_none() {
+        let problem = "it has no effect unless auth is tokens, or oidc_client_id is given";
+        return Err(ConfigError::setting(&file.origin, problem.to_owned()));
+    }
+    file.parse(path).map(Some)
 }
 
 impl SignInSettings {
@@ -112,7 +126,7 @@ impl SignInSettings {
         Ok(Some(Self {
             client_id: client_id.parse(audience)?,
             client_secret_file: secret.map(|given| given.parse(path)).transpose()?,
-            public_url: public_url.parse(str::parse)?,
+            public_url: public_url.parse(self::public_url)?,
         }))
     }
 }
@@ -181,6 +195,8 @@ fn list<T: FromStr<Err = ValueError>>(
 
 const FILE: ValueError =
     ValueError::Form("a file is named by a path without control characters, of 4095 bytes at most");
+const PUBLIC_URL: ValueError =
+    ValueError::Form("the page's URL has no path: https://casemate.example.com");
 const AUDIENCE: ValueError =
     ValueError::Form("an audience is 1 to 1024 bytes without white space and control characters");
 
@@ -188,6 +204,13 @@ fn path(text: &str) -> Result<PathBuf, ValueError> {
     let plain = !text.is_empty() && !text.contains(|c: char| c.is_control());
     let short = text.len() <= PATH_BYTES;
     (plain && short).then(|| text.into()).ok_or(FILE)
+}
+
+/// The page's parts are at absolute paths, so it has no path in front of it.
+fn public_url(text: &str) -> Result<HttpUrl, ValueError> {
+    let url: HttpUrl = text.parse()?;
+    let is_root = url.as_uri().path() == "/";
+    is_root.then_some(url).ok_or(PUBLIC_URL)
 }
 
 fn issuer(text: &str) -> Result<Issuer, ValueError> {

@@ -208,7 +208,7 @@ settings! {
         Text("AUDIENCE", None);
     JwtJwks = "jwt_jwks", Server, "Auth jwt: the issuer's public keys (JWKS), an https URL or a file",
         Text("URL|FILE", None);
-    SessionKeyFile = "session_key_file", Server, "The page: the file with the key of its sessions, 32 bytes in base64",
+    SessionKeyFile = "session_key_file", Server, "The page: the file with the keys of its sessions, one a line, each 32 bytes in base64",
         Text("FILE", Some("a random key, until the server ends"));
     OidcClientId = "oidc_client_id", Server, "The page, auth jwt: sign-in at the issuer as this client",
         Text("ID", None);

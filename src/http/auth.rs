@@ -45,7 +45,7 @@ use tracing::debug;
 pub use error::AuthError;
 pub use jwt::{Jwt, TlsError};
 pub use rejection::AuthRejection;
-pub use reload::FileError;
+pub use reload::{FileError, Reload};
 pub use scope::{require_files, require_tools};
 pub use tokens::USER_HEADER;
 

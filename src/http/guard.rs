@@ -27,7 +27,6 @@ use tracing::debug;
 
 use super::auth::USER_HEADER;
 use super::failure::failure;
-use super::session::CALLBACK;
 use crate::config::{AllowedHost, HttpSettings, WebOrigin};
 
 /// The names of the loopback addresses.
@@ -96,14 +95,18 @@ pub const HEADERS: [(HeaderName, HeaderValue); 2] = [
 
 /// The browser's statement about the source of a request (W3C Fetch Metadata, section 2.4). Only
 /// a browser sends it, and no page can change it.
-pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The mode of the request (section 2.2).
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// The web page: the only target of links on other sites. A link to a file would reveal to that
+/// The web page: a target of links on other sites. A link to a file would reveal to that
 /// site whether the file exists, because a download does not change the window.
 const PAGE: &str = "/";
+
+/// The way back from the issuer of a sign-in: the other target. What it answers depends on a secret of
+/// the browser's own sign-in.
+pub const CALLBACK: &str = "/sign-in/callback";
 
 /// The names and origins that are allowed.
 #[derive(Debug, Clone)]

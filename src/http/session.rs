@@ -8,15 +8,19 @@
 //!
 //! Invariants:
 //! - A session is sealed ([`seal`]): the server keeps nothing, and any server with the same key reads
-//!   it. It says whose it is in the terms of the server's own authentication, which is asked again
-//!   for each request: a token that is taken out of the file ends its sessions.
+//!   it. It names its holder in the terms of the server's own authentication, which is asked again
+//!   for each request: a token that is taken out of the file ends its sessions, another issuer or
+//!   audience ends all.
 //! - It counts on the page's own routes alone ([`PAGE_ROUTES`]), for the page's own requests alone
 //!   ([`is_from_the_page`]): with it, another site can neither read nor change anything, and `/mcp`
 //!   and `/v1` do not look at it.
 //! - The cookie is never logged, and taken off the request before a route sees it.
 
+mod at_issuer;
 mod cookie;
+mod holder;
 mod oidc;
+mod page_request;
 mod routes;
 mod seal;
 
@@ -25,21 +29,18 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, COOKIE};
-use axum::http::{HeaderMap, HeaderName};
 use axum::middleware::Next;
 use axum::response::Response;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::auth::{Authenticator, FileError, SessionPrincipal, TlsError};
+use super::auth::{Authenticator, SessionPrincipal};
 use crate::config::HttpSettings;
-use crate::identity::{Principal, Scopes, User};
-use oidc::SignIn;
+use crate::identity::Principal;
+use holder::Holder;
+use oidc::{ClientError, SignIn};
+use page_request::is_from_the_page;
 use seal::{KeyError, Purpose, Seal};
 
-pub use oidc::CALLBACK;
 pub use routes::routes;
 
 /// The session. The prefix has browsers take it from this host alone, over TLS or on loopback.
@@ -47,10 +48,6 @@ const COOKIE_NAME: &str = "__Host-casemate";
 
 /// A day at work. After it, the page asks again.
 const SESSION_TTL: Duration = Duration::from_secs(8 * 60 * 60);
-
-/// What only the page's own script sends: another origin's would have to ask first (CORS), and
-/// is not allowed to.
-const PAGE_HEADER: HeaderName = HeaderName::from_static("x-casemate-page");
 
 /// Where a session counts.
 const PAGE_ROUTES: [&str; 2] = ["/status", "/files/"];
@@ -72,66 +69,9 @@ pub enum SessionError {
     /// The key.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The client's secret.
+    /// This server as a client of the issuer.
     #[error(transparent)]
-    Secret(#[from] FileError),
-    /// The issuer cannot be asked safely.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
-
-/// Whose a session is, in a cookie.
-#[derive(Debug, Serialize, Deserialize)]
-enum Holder {
-    /// Of whoever has the token with this SHA-256, in base64.
-    Token(String),
-    /// Of a subject of the server's one issuer.
-    Subject {
-        issuer: String,
-        subject: String,
-        tools: bool,
-        files: bool,
-    },
-}
-
-impl Holder {
-    fn of(principal: &Principal) -> Self {
-        Self::Subject {
-            issuer: principal.user.issuer.as_str().to_owned(),
-            subject: principal.user.subject.as_str().to_owned(),
-            tools: principal.scopes.tools,
-            files: principal.scopes.files,
-        }
-    }
-
-    /// Whose it is now; `None` where its credential is not good any more.
-    fn principal(&self, authenticator: &Authenticator) -> Option<Principal> {
-        match (self, authenticator) {
-            (Self::Token(digest), Authenticator::Tokens(tokens)) => {
-                let digest = STANDARD.decode(digest).ok()?;
-                tokens.user_of(&digest.try_into().ok()?)
-            }
-            (
-                Self::Subject {
-                    issuer,
-                    subject,
-                    tools,
-                    files,
-                },
-                Authenticator::Jwt(jwt),
-            ) if issuer == jwt.issuer() => Some(Principal {
-                user: User {
-                    issuer: issuer.parse().ok()?,
-                    subject: subject.parse().ok()?,
-                },
-                scopes: Scopes {
-                    tools: *tools,
-                    files: *files,
-                },
-            }),
-            _ => None,
-        }
-    }
+    Client(#[from] ClientError),
 }
 
 impl Sessions {
@@ -156,14 +96,14 @@ impl Sessions {
         })))
     }
 
-    /// Who a request of the page is from, by its cookie.
+    /// The sender of a request of the page, by its cookie.
     fn principal(&self, request: &Request) -> Option<Principal> {
         let (headers, path) = (request.headers(), request.uri().path());
         let is_page_route = PAGE_ROUTES.iter().any(|route| match route.ends_with('/') {
             true => path.starts_with(route),
             false => path == *route,
         });
-        // What says for itself who it is from is not helped.
+        // A request that has a credential of its own is decided by that alone.
         if !is_page_route || headers.contains_key(AUTHORIZATION) || !is_from_the_page(headers) {
             return None;
         }
@@ -172,21 +112,11 @@ impl Sessions {
         holder.principal(&self.0.authenticator)
     }
 
-    /// The cookie of a new session.
+    /// The cookie of a new session. A subject has 1 KiB at most, so browsers keep it.
     fn begin(&self, holder: &Holder) -> Option<String> {
         let sealed = self.0.seal.seal(Purpose::Session, holder, SESSION_TTL)?;
         Some(cookie::set(COOKIE_NAME, &sealed, SESSION_TTL))
     }
-}
-
-/// Whether the page's own script sends this: the browser says that the origin is the same, and the
-/// header is there that no form, link or picture can have.
-fn is_from_the_page(headers: &HeaderMap) -> bool {
-    let one = |name: &HeaderName, value: &str| {
-        let mut values = headers.get_all(name).iter();
-        values.next().is_some_and(|found| found == value) && values.next().is_none()
-    };
-    one(&super::guard::SEC_FETCH_SITE, "same-origin") && one(&PAGE_HEADER, "1")
 }
 
 /// Around authentication: tells it whose session came with the request, and takes all cookies off.
@@ -197,6 +127,3 @@ pub async fn layer(State(sessions): State<Sessions>, mut request: Request, next:
     request.headers_mut().remove(COOKIE);
     next.run(request).await
 }
-
-#[cfg(test)]
-mod tests;

@@ -48,7 +48,7 @@ async function withdrawn(visit, { base, out, token, tokens }) {
   const others = all.split(/^(?=\[\[tokens\]\])/m).filter((table) => !table.includes(`"${token}"`));
   fs.writeFileSync(tokens, others.join(''));
   await visit.choose(fileOf(out, 'late.txt', 10));
-  await visit.alert('Your token is no longer accepted. Sign in again');
+  await visit.alert('Your session has ended. Sign in again');
   await visit.look('withdrawn');
   fs.writeFileSync(tokens, all);
   // The server looks at the file once a second.

@@ -34,9 +34,7 @@ export async function withToken(visit, { base, token, out }) {
   await replace(visit, five);
   await remove(visit);
   await manyEntries(visit, put);
-  await visit.button('Sign out').click();
-  await visit.page.getByLabel('Access token').waitFor();
-  assert.equal(await visit.page.locator('#rows tr').count(), 0);
+  await session(visit);
 }
 
 async function signIn(visit, token) {
@@ -54,6 +52,24 @@ async function signIn(visit, token) {
   await visit.look('empty');
   const kept = () => [localStorage.length, sessionStorage.length, document.cookie];
   assert.deepEqual(await visit.page.evaluate(kept), [0, 0, '']);
+}
+
+/** A session outlives the page, in a cookie that no script sees; after "Sign out" it is gone. */
+async function session({ page, context }) {
+  const kept = async () => (await context.cookies()).filter(({ name }) => name === '__Host-casemate');
+  const [cookie] = await kept();
+  assert.deepEqual([cookie.httpOnly, cookie.secure, cookie.sameSite, cookie.path], [true, true, 'Lax', '/']);
+  await page.reload();
+  await page.locator('#rows tr').first().waitFor();
+  await page.getByRole('button', { name: 'Sign out', exact: true }).click();
+  await page.getByLabel('Access token').waitFor();
+  assert.equal(await page.locator('#rows tr').count(), 0);
+  for (let left = 50; (await kept()).length > 0; left -= 1) {
+    assert.ok(left > 0, 'the session is still in the browser');
+    await page.waitForTimeout(100);
+  }
+  await page.reload();
+  await page.getByLabel('Access token').waitFor();
 }
 
 async function upload(visit, { path, bytes }) {

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 39] = [
+const OTHERS: [(Setting, [&str; 2]); 43] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
     (Setting::UploadLimit, ["2g", "1m"]),
@@ -99,6 +99,10 @@ fn companions(setting: Setting) -> &'static [(&'static str, &'static str)] {
         Setting::JwtIssuer => &[JWT, AUDIENCE, JWKS],
         Setting::JwtAudience => &[JWT, ISSUER, JWKS],
         Setting::JwtJwks => &[JWT, ISSUER, AUDIENCE],
+        Setting::SessionKeyFile => &[
+            ("CASEMATE_AUTH", "tokens"),
+            ("CASEMATE_TOKENS_FILE", "/srv/c"),
+        ],
         Setting::OidcClientId => &[JWT, ISSUER, AUDIENCE, JWKS, PUBLIC],
         Setting::OidcClientSecretFile => &[JWT, ISSUER, AUDIENCE, JWKS, PUBLIC, CLIENT],
         Setting::PublicUrl => &[JWT, ISSUER, AUDIENCE, JWKS, CLIENT],

@@ -66,6 +66,49 @@ fn what_another_way_takes_is_an_error_and_not_ignored() {
 }
 
 #[test]
+fn the_settings_of_sign_in_need_each_other() {
+    let jwt = |more: &[&'static str]| [&["--auth", "jwt"], &JWT[..], more].concat();
+    for (flags, said) in [
+        (
+            vec!["--session-key-file", "/k"],
+            "flag --session-key-file: it has no effect unless auth is tokens, or oidc_client_id is given",
+        ),
+        (
+            jwt(&["--session-key-file", "/k"]),
+            "flag --session-key-file: it has no effect unless auth is tokens, or oidc_client_id is given",
+        ),
+        (
+            jwt(&["--oidc-client-id", "c"]),
+            "flag --oidc-client-id: it needs public_url too",
+        ),
+        (
+            jwt(&["--public-url", "https://a.test"]),
+            "flag --public-url: it has no effect without oidc_client_id",
+        ),
+        (
+            jwt(&["--oidc-client-secret-file", "/s"]),
+            "flag --oidc-client-secret-file: it has no effect without oidc_client_id",
+        ),
+        (
+            vec!["--oidc-client-id", "c", "--public-url", "https://a.test"],
+            "flag --oidc-client-id: it has no effect unless auth is jwt",
+        ),
+    ] {
+        assert_eq!(refused(&flags, &[]), said, "{flags:?}");
+    }
+    for url in [
+        "https://a.test/casemate",
+        "http://a.test",
+        "https://a.test?a",
+        "a.test",
+    ] {
+        let error = refused(&jwt(&["--oidc-client-id", "c", "--public-url", url]), &[]);
+        let start = format!("flag --public-url: {url:?} is not allowed: ");
+        assert!(error.starts_with(&start), "{error}");
+    }
+}
+
+#[test]
 fn an_issuer_is_a_url_so_that_no_name_of_a_token_is_one() {
     for issuer in ["local", "webapp", "http://id.example.com", ""] {
         let mut flags = [&["--auth", "jwt"], &JWT[..]].concat();

@@ -1,6 +1,6 @@
 // Files on their way out, byte for byte; a folder as a tar archive.
 
-import { Refused, hasToken, request } from './api.js';
+import { Refused, request } from './api.js';
 import { make, say } from './dom.js';
 import { session } from './session.js';
 import { quoted, size, visible } from './text.js';
@@ -16,8 +16,8 @@ const BEGUN = 60_000;
 /** Downloads what is at an address: an entry of a listing. */
 export async function download(address, entry) {
   const name = entry.is_dir ? `${entry.filename}.tar` : entry.filename;
-  // Without a token the browser can ask by itself, and streams.
-  if (!hasToken()) return save(address, name);
+  // Where nobody signs in, the browser can ask by itself, and streams.
+  if (!session.isSignedIn) return save(address, name);
   try {
     await fetched(address, name, entry.is_dir ? null : entry.size);
     say(`Downloaded ${visible(name)}.`);
@@ -26,7 +26,7 @@ export async function download(address, entry) {
   }
 }
 
-/** A link cannot carry a token: the page itself writes to disk, or holds all of it. */
+/** A link has neither a token nor the page's header: the page itself writes to disk, or holds all of it. */
 async function fetched(address, name, total) {
   const toDisk = 'showSaveFilePicker' in window && (total === null || total > STREAMED);
   const file = toDisk ? await window.showSaveFilePicker({ suggestedName: name }) : null;

@@ -10,7 +10,7 @@ import { complain } from './dom.js';
 /** Milliseconds that the server has to say how the sandbox is. */
 const PATIENCE = 10_000;
 
-const ENDED = 'Your token is no longer accepted. Sign in again; the page comes back where it was.';
+const AGAIN = 'Sign in again; the page comes back where it was.';
 const APPLICATION = 'This token is an application’s, which speaks for its users. Sign in with a token of your own.';
 
 class Session extends EventTarget {
@@ -46,7 +46,8 @@ class Session extends EventTarget {
       if (visit === this.#visit) this.#see(status);
     } catch (error) {
       if (visit !== this.#visit) return;
-      if (error.status === 401) this.leave(this.status ? ENDED : '');
+      if (error.status === 401) this.leave(this.status ? this.#ended() : '');
+      else if (error.code === 'insufficient_scope') this.leave(error.message);
       else this.#lose(error.message);
     }
   }
@@ -83,12 +84,21 @@ class Session extends EventTarget {
   /** Says what did not happen, and why; not where the person ended it. */
   fail(error, what = '') {
     if (error.name === 'AbortError' || !this.status) return;
-    if (error.status === 401) this.leave(ENDED);
+    if (error.status === 401) this.leave(this.#ended());
     else if (error.status === 0 && !what) this.#lose(error.message);
     else complain(`${what} ${error.message}`.trim());
   }
 
+  #ended() {
+    return `${hasToken() ? 'Your token is no longer accepted.' : 'Your session has ended.'} ${AGAIN}`;
+  }
+
   #see(status) {
+    // Another tab signed in as somebody else: nothing of the first user stays on the page.
+    if (this.status && !this.isOf(status)) {
+      location.reload();
+      return;
+    }
     const isFirst = this.status === null;
     this.status = status;
     if (this.#lost) this.#tell('back');
@@ -106,7 +116,10 @@ class Session extends EventTarget {
   }
 }
 
-/** Exchanges a token for a session. False where the browser keeps none: without TLS, elsewhere than on this machine. */
+/**
+ * Exchanges a token for a session. False where the browser keeps none: over plain HTTP elsewhere than on this
+ * machine it does not say where a request is from (403 `forbidden`), or it drops the cookie (401 `unauthorized`).
+ */
 async function exchange(token) {
   const headers = { 'content-type': 'application/json' };
   try {
@@ -114,9 +127,7 @@ async function exchange(token) {
     await request('/status');
     return true;
   } catch (error) {
-    // Without TLS browsers do not say where a request is from (403), and drop the cookie (401).
-    const isDropped = error.status === 403 || (error.status === 401 && error.code === 'unauthorized');
-    if (isDropped) return false;
+    if (error.code === 'forbidden' || error.code === 'unauthorized') return false;
     throw error;
   }
 }

@@ -14,38 +14,34 @@
 //! - A browser that did not begin a sign-in cannot end one: nobody is signed in as somebody else
 //!   by a link.
 
+mod answer;
+mod error;
 mod issuer;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::uri::Uri;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use tracing::warn;
+use thiserror::Error;
 
-use super::seal::Purpose;
-use super::{Holder, SessionError, Sessions, cookie};
-use crate::config::{HttpUrl, SignInSettings};
-use crate::http::auth::{Authenticator, FileError, Jwt};
-use crate::http::files::escapes_are_whole;
+use crate::config::SignInSettings;
+use crate::http::auth::{FileError, Jwt, Reload, TlsError};
+use crate::http::guard::CALLBACK;
 use issuer::{Issuer, IssuerError, Metadata};
 
-/// Where the issuer sends the browser back to.
-pub const CALLBACK: &str = "/sign-in/callback";
-
-/// The sign-in that is under way.
-const FLOW_COOKIE: &str = "__Host-casemate-sign-in";
+pub use answer::Answer;
+pub use error::SignInError;
+pub use issuer::TokenReply;
 
 /// How long a person may take at the issuer.
-const FLOW_TTL: Duration = Duration::from_secs(10 * 60);
+pub const FLOW_TTL: Duration = Duration::from_secs(10 * 60);
 
 /// What is asked for: who it is, and the scopes of this server.
 const SCOPE: &str = "openid tools files";
@@ -60,33 +56,34 @@ pub struct SignIn {
 
 /// What a browser keeps while a person is at the issuer.
 #[derive(Serialize, Deserialize)]
-struct Flow {
+pub struct Flow {
     state: String,
     nonce: String,
     verifier: String,
 }
 
-/// Why somebody is not signed in. The texts are for people.
-#[derive(Debug, thiserror::Error)]
-enum SignInError {
-    #[error("This server has no sign-in at an issuer.")]
-    None,
-    #[error("The sign-in was not begun in this browser, or more than 10 minutes ago.")]
-    NotBegun,
-    #[error("The answer belongs to another sign-in.")]
-    State,
-    #[error("The answer is from another issuer.")]
-    Issuer,
-    #[error("The issuer refused: {0}.")]
-    Refused(String),
-    #[error("The issuer cannot be asked now.")]
-    Unavailable(#[from] IssuerError),
-    #[error("The issuer did not accept the code.")]
-    Code,
-    #[error("The issuer's answer is not accepted: {0}.")]
-    Token(String),
-    #[error("The server has no random numbers.")]
-    Random,
+/// Why nobody can sign in at the issuer.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// The file of the secret.
+    #[error(transparent)]
+    Secret(#[from] FileError),
+    /// The issuer cannot be asked safely.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl Flow {
+    /// Whether `answer` is to this sign-in.
+    pub fn is_answered_by(&self, answer: &Answer) -> bool {
+        let state = answer.state.as_deref().unwrap_or_default();
+        state.as_bytes().ct_eq(self.state.as_bytes()).into()
+    }
+
+    /// What the ID token repeats.
+    pub fn nonce(&self) -> &str {
+        &self.nonce
+    }
 }
 
 impl SignIn {
@@ -94,9 +91,10 @@ impl SignIn {
     ///
     /// # Errors
     /// It cannot be used, or no certificates are to be trusted.
-    pub fn new(settings: &SignInSettings) -> Result<Self, SessionError> {
+    pub fn new(settings: &SignInSettings) -> Result<Self, ClientError> {
         let secret = settings.client_secret_file.as_deref();
-        let secret = secret.map(secret_of).transpose()?;
+        let secret = secret.map(|path| Reload::load(path, secret_of));
+        let secret = secret.transpose()?;
         let public = settings.public_url.as_uri().to_string();
         Ok(Self {
             client_id: settings.client_id.clone(),
@@ -105,7 +103,43 @@ impl SignIn {
         })
     }
 
-    /// Where a person signs in.
+    /// The client's id at the issuer.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// A sign-in, and where the person goes for it.
+    ///
+    /// # Errors
+    /// The issuer cannot be asked.
+    pub async fn begin(&self, jwt: &Jwt) -> Result<(Flow, String), SignInError> {
+        let metadata = self.issuer.metadata(jwt.issuer()).await?;
+        let flow = Flow {
+            state: random()?,
+            nonce: random()?,
+            verifier: random()?,
+        };
+        let location = self.location(&metadata, &flow, jwt.audience());
+        Ok((flow, location))
+    }
+
+    /// The tokens for the code in an answer to `flow`.
+    ///
+    /// # Errors
+    /// The answer is another issuer's or a refusal, or the issuer does not give them.
+    pub async fn tokens(
+        &self,
+        jwt: &Jwt,
+        flow: &Flow,
+        answer: Answer,
+    ) -> Result<TokenReply, SignInError> {
+        let metadata = self.issuer.metadata(jwt.issuer()).await?;
+        let is_promised = metadata.authorization_response_iss_parameter_supported;
+        answer.check_issuer(is_promised, jwt.issuer())?;
+        let code = answer.code()?;
+        self.exchange(&metadata, flow, &code, jwt.audience()).await
+    }
+
     fn location(&self, metadata: &Metadata, flow: &Flow, audience: &str) -> String {
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&flow.verifier));
         let mut pairs = vec![
@@ -124,14 +158,13 @@ impl SignIn {
         format!("{endpoint}{separator}{}", form(&pairs))
     }
 
-    /// The tokens for a code.
     async fn exchange(
         &self,
         metadata: &Metadata,
         flow: &Flow,
         code: &str,
         audience: &str,
-    ) -> Result<issuer::TokenReply, SignInError> {
+    ) -> Result<TokenReply, SignInError> {
         let mut pairs = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -145,7 +178,8 @@ impl SignIn {
             .exchange(metadata, &self.client_id, form(&pairs))
             .await;
         match reply {
-            Err(IssuerError::Status(status)) if status.is_client_error() => Err(SignInError::Code),
+            // RFC 6749, section 5.2. 401 is about this server's secret: its operator must know.
+            Err(IssuerError::Status(StatusCode::BAD_REQUEST)) => Err(SignInError::Code),
             reply => Ok(reply?),
         }
     }
@@ -158,12 +192,14 @@ fn resource(audience: &str) -> Option<&str> {
     (is_scheme && !rest.is_empty()).then_some(audience)
 }
 
-fn secret_of(path: &Path) -> Result<String, FileError> {
-    let text = std::fs::read_to_string(path).map_err(|source| FileError::Unreadable {
-        path: path.into(),
-        source,
-    })?;
-    Ok(text.trim().to_owned())
+fn secret_of(path: &Arc<Path>, text: &str) -> Result<String, FileError> {
+    let secret = text.trim();
+    let good = !secret.is_empty() && secret.lines().count() == 1;
+    good.then(|| secret.to_owned())
+        .ok_or_else(|| FileError::Whole {
+            path: path.clone(),
+            message: "it must have the client's secret, in one line".to_owned(),
+        })
 }
 
 /// As forms write it; every character but letters and digits is escaped.
@@ -181,217 +217,17 @@ fn random() -> Result<String, SignInError> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// Sends the browser to the issuer.
-pub async fn start(State(sessions): State<Sessions>) -> Response {
-    sessions
-        .start()
-        .await
-        .unwrap_or_else(SignInError::into_response)
-}
-
-/// The way back. Whatever comes of it, the sign-in is over.
-pub async fn callback(State(sessions): State<Sessions>, uri: Uri, headers: HeaderMap) -> Response {
-    let cookies = match sessions.finish(&uri, &headers).await {
-        Ok(session) => vec![session, cookie::clear(FLOW_COOKIE)],
-        Err(error) => {
-            let mut response = error.into_response();
-            add_cookies(&mut response, &[cookie::clear(FLOW_COOKIE)]);
-            return response;
-        }
-    };
-    let mut response = redirect(StatusCode::SEE_OTHER, "/");
-    add_cookies(&mut response, &cookies);
-    response
-}
-
-impl Sessions {
-    fn sign_in(&self) -> Result<(&SignIn, &Jwt), SignInError> {
-        match (&self.0.sign_in, &*self.0.authenticator) {
-            (Some(sign_in), Authenticator::Jwt(jwt)) => Ok((sign_in, &**jwt)),
-            _ => Err(SignInError::None),
-        }
-    }
-
-    async fn start(&self) -> Result<Response, SignInError> {
-        let (sign_in, jwt) = self.sign_in()?;
-        let metadata = sign_in.issuer.metadata(jwt.issuer()).await?;
-        let flow = Flow {
-            state: random()?,
-            nonce: random()?,
-            verifier: random()?,
-        };
-        let location = sign_in.location(&metadata, &flow, jwt.audience());
-        let sealed = self.0.seal.seal(Purpose::SignIn, &flow, FLOW_TTL);
-        let sealed = sealed.ok_or(SignInError::Random)?;
-        let mut response = redirect(StatusCode::SEE_OTHER, &location);
-        add_cookies(
-            &mut response,
-            &[cookie::set(FLOW_COOKIE, &sealed, FLOW_TTL)],
-        );
-        Ok(response)
-    }
-
-    /// The cookie of the session that begins.
-    async fn finish(&self, uri: &Uri, headers: &HeaderMap) -> Result<String, SignInError> {
-        let (sign_in, jwt) = self.sign_in()?;
-        let answer = Answer::parse(uri.query().unwrap_or_default()).ok_or(SignInError::State)?;
-        let sealed = cookie::value(headers, FLOW_COOKIE).ok_or(SignInError::NotBegun)?;
-        let flow: Flow = self
-            .0
-            .seal
-            .open(Purpose::SignIn, sealed)
-            .ok_or(SignInError::NotBegun)?;
-        let state = answer.state.as_deref().unwrap_or_default();
-        if !bool::from(state.as_bytes().ct_eq(flow.state.as_bytes())) {
-            return Err(SignInError::State);
-        }
-        let metadata = sign_in.issuer.metadata(jwt.issuer()).await?;
-        answer.check_issuer(&metadata, jwt.issuer())?;
-        let code = answer.code()?;
-        let tokens = sign_in
-            .exchange(&metadata, &flow, &code, jwt.audience())
-            .await?;
-        let refused = |what: &str, error: crate::http::auth::AuthRejection| {
-            warn!(%error, what, "a sign-in was refused");
-            SignInError::Token(error.to_string())
-        };
-        let principal = jwt.principal_of(&tokens.access_token).await;
-        let principal = principal.map_err(|error| refused("access token", error))?;
-        let subject = principal.user.subject.as_str();
-        let checked = jwt
-            .check_id_token(&tokens.id_token, &sign_in.client_id, &flow.nonce, subject)
-            .await;
-        checked.map_err(|error| refused("ID token", error))?;
-        self.begin(&Holder::of(&principal))
-            .ok_or(SignInError::Random)
-    }
-}
-
-/// What the issuer's redirect says.
-#[derive(Debug, Default)]
-struct Answer {
-    code: Option<String>,
-    state: Option<String>,
-    iss: Option<String>,
-    error: Option<String>,
-}
-
-impl Answer {
-    /// Parameters that mean nothing here are for others; none that does is there twice.
-    fn parse(query: &str) -> Option<Self> {
-        escapes_are_whole(query).ok()?;
-        let mut answer = Self::default();
-        for pair in query.split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let field = match name {
-                "code" => &mut answer.code,
-                "state" => &mut answer.state,
-                "iss" => &mut answer.iss,
-                "error" => &mut answer.error,
-                _ => continue,
-            };
-            let spaced = value.replace('+', " ");
-            let value = percent_decode_str(&spaced).decode_utf8().ok()?.into_owned();
-            if field.replace(value).is_some() {
-                return None;
-            }
-        }
-        Some(answer)
-    }
-
-    /// RFC 9207, section 2.4: the issuer that answers is the one that was asked.
-    fn check_issuer(&self, metadata: &Metadata, issuer: &str) -> Result<(), SignInError> {
-        let good = match &self.iss {
-            Some(iss) => iss == issuer,
-            None => !metadata.authorization_response_iss_parameter_supported,
-        };
-        good.then_some(()).ok_or(SignInError::Issuer)
-    }
-
-    fn code(self) -> Result<String, SignInError> {
-        if let Some(error) = self.error {
-            // A word of RFC 6749, section 4.1.2.1; anybody can put anything there.
-            let word = error
-                .chars()
-                .filter(|c| c.is_ascii_lowercase() || *c == '_');
-            return Err(SignInError::Refused(word.take(40).collect()));
-        }
-        self.code.ok_or(SignInError::Code)
-    }
-}
-
-impl SignInError {
-    /// A text for the person who is in front of the browser.
-    fn into_response(self) -> Response {
-        let status = match &self {
-            Self::None => StatusCode::NOT_FOUND,
-            Self::Unavailable(error) => {
-                let error = error as &dyn std::error::Error;
-                warn!(error, "the issuer cannot be asked for a sign-in");
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            Self::Random => StatusCode::INTERNAL_SERVER_ERROR,
-            _ => StatusCode::BAD_REQUEST,
-        };
-        let text = format!("{self}\nNobody was signed in. Open the page again to try once more.\n");
-        let headers = [
-            (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
-            (header::CACHE_CONTROL, "no-store"),
-        ];
-        (status, headers, text).into_response()
-    }
-}
-
-fn redirect(status: StatusCode, location: &str) -> Response {
-    let headers = [
-        (header::LOCATION, location),
-        (header::CACHE_CONTROL, "no-store"),
-        // The code and the state are nobody's business.
-        (header::REFERRER_POLICY, "no-referrer"),
-    ];
-    (status, headers).into_response()
-}
-
-fn add_cookies(response: &mut Response, cookies: &[String]) {
-    for cookie in cookies {
-        if let Ok(cookie) = HeaderValue::try_from(cookie) {
-            response.headers_mut().append(header::SET_COOKIE, cookie);
-        }
-    }
-}
-
-/// Whether a text is a URL that browsers and servers may be sent to.
-fn is_safe(url: &str) -> bool {
-    url.split('?')
-        .next()
-        .is_some_and(|base| base.parse::<HttpUrl>().is_ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_has_each_parameter_once() {
-        let answer = Answer::parse("code=a%2Bb&state=s&session_state=x&iss=https%3A%2F%2Fa.test");
-        let answer = answer.expect("an answer");
-        assert_eq!(answer.code.as_deref(), Some("a+b"));
-        assert_eq!(answer.iss.as_deref(), Some("https://a.test"));
-        for bad in ["code=a&code=b", "state=a&state=a", "code=%", "code=%ff"] {
-            assert!(Answer::parse(bad).is_none(), "{bad}");
+    fn a_secret_is_one_line() {
+        let of = |text| secret_of(&Path::new("a").into(), text).ok();
+        assert_eq!(of(" s3cret\n").as_deref(), Some("s3cret"));
+        for bad in ["", "\n", "a\nb"] {
+            assert_eq!(of(bad), None, "{bad:?}");
         }
-    }
-
-    #[test]
-    fn a_refusal_is_one_word_whatever_stands_there() {
-        let refused = |query| {
-            let code = Answer::parse(query).expect("an answer").code();
-            code.expect_err("refused").to_string()
-        };
-        let said = refused("error=access_denied&code=a");
-        assert_eq!(said, "The issuer refused: access_denied.");
-        let said = refused("error=%3Cb%3EEvil%0A");
-        assert_eq!(said, "The issuer refused: bvil.");
     }
 
     #[test]

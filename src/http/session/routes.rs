@@ -6,16 +6,18 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{COOKIE_NAME, Holder, Sessions, cookie, is_from_the_page, oidc};
+use super::holder::Holder;
+use super::page_request::is_from_the_page;
+use super::{COOKIE_NAME, Sessions, at_issuer, cookie};
 use crate::http::auth::{AuthRejection, Authenticator, reject_body};
 use crate::http::failure::failure;
+use crate::http::guard::CALLBACK;
 use crate::http::v1::json_body;
+use crate::identity::Scope;
 
 /// Nobody keeps any of these answers.
 const NO_STORE: (HeaderName, HeaderValue) =
@@ -25,8 +27,8 @@ const NO_STORE: (HeaderName, HeaderValue) =
 pub fn routes(sessions: &Sessions) -> Router {
     Router::new()
         .route("/sign-in", get(how).post(sign_in))
-        .route("/sign-in/start", get(oidc::start))
-        .route(oidc::CALLBACK, get(oidc::callback))
+        .route("/sign-in/start", get(at_issuer::start))
+        .route(CALLBACK, get(at_issuer::callback))
         .route("/sign-out", post(sign_out))
         .with_state(sessions.clone())
 }
@@ -64,14 +66,17 @@ async fn sign_in(State(sessions): State<Sessions>, headers: HeaderMap, body: Bod
         return (StatusCode::NOT_FOUND, failure("not_found", why)).into_response();
     };
     let digest = crate::http::auth::tokens::digest(body.token.trim());
-    if tokens.user_of(&digest).is_none() {
-        let rejection = match tokens.is_delegate(&digest) {
-            true => AuthRejection::WhichUser,
-            false => AuthRejection::Invalid("it is not known"),
-        };
+    let rejection = match tokens.user_of(&digest) {
+        // Nothing that a session is good for would be granted.
+        Some(principal) if !principal.scopes.files => Some(AuthRejection::Lacks(Scope::Files)),
+        Some(_) => None,
+        None if tokens.is_delegate(&digest) => Some(AuthRejection::WhichUser),
+        None => Some(AuthRejection::Invalid("it is not known")),
+    };
+    if let Some(rejection) = rejection {
         return reject_body(&rejection);
     }
-    let holder = Holder::Token(STANDARD.encode(digest));
+    let holder = Holder::token_of(&digest);
     match sessions.begin(&holder) {
         Some(cookie) => success(&json!({}), Some(cookie)),
         None => (

@@ -1,56 +1,66 @@
-//! What a browser keeps for the server and can neither read nor change: AES-256-GCM under the
-//! deployment's key, with a random nonce, what it is for, and when it ends.
+//! What a browser keeps for the server and can neither read nor change: AES-256-GCM with a random
+//! nonce, and the time when it ends.
+//!
+//! Each purpose has a key of its own, derived from the deployment's. Anybody can have sign-ins sealed,
+//! as many as they like: that wears out the nonces of that key only (NIST SP 800-38D, section 8.3).
 
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use std::{fmt, fs, io};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::http::auth::{FileError, Reload};
+
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;
 
-/// Largest file of a key, in bytes: the key in base64, and a line break.
-const FILE_BYTES: u64 = 128;
+/// Keys of a file: the one in use, and those that it replaces. Each is tried with every cookie.
+const KEYS_LIMIT: usize = 4;
 
 /// What is sealed. One cannot stand for the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Whose a session is.
+    /// The holder of a session.
     Session,
     /// A sign-in that is under way.
     SignIn,
+}
+
+/// The deployment's keys.
+pub enum Seal {
+    /// Until the server ends.
+    Random(Key),
+    /// The first one seals, all of them open. Read again when the file changes.
+    File(Reload<Vec<Key>>),
+}
+
+/// One key, by purpose.
+pub struct Key {
+    session: RandomizedNonceKey,
+    sign_in: RandomizedNonceKey,
 }
 
 /// Why there is no key.
 #[derive(Debug, Error)]
 pub enum KeyError {
     /// The file.
-    #[error("cannot read the session key {path:?}")]
-    Unreadable {
-        /// Which.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// What is in it.
-    #[error(
-        "the session key {0:?} is not 32 bytes in base64; \
-         `head -c 32 /dev/urandom | base64` makes one"
-    )]
-    NoKey(PathBuf),
-    /// The system has no random numbers.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The system's random numbers.
     #[error("the system has no random numbers")]
     Random(#[from] getrandom::Error),
+    /// The library refuses a key.
+    #[error("the cipher of the sessions cannot be used")]
+    Cipher,
 }
-
-/// The deployment's key.
-pub struct Seal(RandomizedNonceKey);
 
 /// What is sealed, with its end.
 #[derive(Serialize, Deserialize)]
@@ -60,71 +70,115 @@ struct Envelope<T> {
     value: T,
 }
 
-impl Purpose {
-    fn label(self) -> &'static [u8] {
-        match self {
-            Self::Session => b"casemate session 1",
-            Self::SignIn => b"casemate sign-in 1",
+impl Key {
+    /// `None` unless it has [`KEY_BYTES`].
+    fn new(secret: &[u8]) -> Option<Self> {
+        if secret.len() != KEY_BYTES {
+            return None;
+        }
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let derived = |label: &[u8]| {
+            let key = hmac::sign(&secret, label);
+            RandomizedNonceKey::new(&AES_256_GCM, key.as_ref()).ok()
+        };
+        Some(Self {
+            session: derived(b"casemate session 1")?,
+            sign_in: derived(b"casemate sign-in 1")?,
+        })
+    }
+
+    fn of(&self, purpose: Purpose) -> &RandomizedNonceKey {
+        match purpose {
+            Purpose::Session => &self.session,
+            Purpose::SignIn => &self.sign_in,
         }
     }
 }
 
 impl Seal {
-    /// The key in a file: 32 bytes in base64.
+    /// The keys in a file: one a line, each 32 bytes in base64.
     ///
     /// # Errors
-    /// The file cannot be read, or has no key.
+    /// The file cannot be read, or a line is no key.
     pub fn of_file(path: &Path) -> Result<Self, KeyError> {
-        let unreadable = |source| KeyError::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
-        let no_key = || KeyError::NoKey(path.to_owned());
-        if fs::metadata(path).map_err(unreadable)?.len() > FILE_BYTES {
-            return Err(no_key());
-        }
-        let text = fs::read(path).map_err(unreadable)?;
-        let key = STANDARD.decode(text.trim_ascii()).map_err(|_| no_key())?;
-        Self::new(&key).ok_or_else(no_key)
+        Ok(Self::File(Reload::load(path, parse)?))
     }
 
-    /// A key that nobody else has.
+    /// A key that no other server has.
     ///
     /// # Errors
     /// [`KeyError::Random`].
     pub fn random() -> Result<Self, KeyError> {
-        let mut key = [0; KEY_BYTES];
-        getrandom::fill(&mut key)?;
-        Self::new(&key).ok_or_else(|| KeyError::NoKey(PathBuf::new()))
+        let mut secret = [0; KEY_BYTES];
+        getrandom::fill(&mut secret)?;
+        Key::new(&secret).map(Self::Random).ok_or(KeyError::Cipher)
     }
 
-    fn new(key: &[u8]) -> Option<Self> {
-        RandomizedNonceKey::new(&AES_256_GCM, key).ok().map(Self)
-    }
-
-    /// As text for a cookie, good for `age`.
+    /// As text for a cookie, valid for `age`.
     pub fn seal<T: Serialize>(&self, purpose: Purpose, value: &T, age: Duration) -> Option<String> {
-        let until = now() + age.as_secs();
-        let mut text = serde_json::to_vec(&Envelope { until, value }).ok()?;
-        let label = Aad::from(purpose.label());
-        let nonce = self.0.seal_in_place_append_tag(label, &mut text).ok()?;
-        let whole = [&nonce.as_ref()[..], &text].concat();
-        Some(URL_SAFE_NO_PAD.encode(whole))
+        match self {
+            Self::Random(key) => seal_with(key, purpose, value, age),
+            Self::File(keys) => seal_with(keys.current().first()?, purpose, value, age),
+        }
     }
 
-    /// What was sealed for this purpose with this key, until its end.
+    /// What was sealed for this purpose with one of the keys, until its end.
     pub fn open<T: DeserializeOwned>(&self, purpose: Purpose, sealed: &str) -> Option<T> {
         let whole = URL_SAFE_NO_PAD.decode(sealed).ok()?;
-        let (nonce, text) = whole.split_at_checked(NONCE_LEN)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut text = text.to_vec();
-        let label = Aad::from(purpose.label());
-        let text = self.0.open_in_place(nonce, label, &mut text).ok()?;
-        let envelope: Envelope<T> = serde_json::from_slice(text).ok()?;
+        let text = match self {
+            Self::Random(key) => open_with(key, purpose, &whole),
+            Self::File(keys) => {
+                let keys = keys.current();
+                keys.iter().find_map(|key| open_with(key, purpose, &whole))
+            }
+        };
+        let envelope: Envelope<T> = serde_json::from_slice(&text?).ok()?;
         (now() < envelope.until).then_some(envelope.value)
     }
 }
 
+fn parse(path: &Arc<Path>, text: &str) -> Result<Vec<Key>, FileError> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let keys: Option<Vec<Key>> = lines
+        .map(|line| Key::new(&STANDARD.decode(line).ok()?))
+        .collect();
+    keys.filter(|keys| (1..=KEYS_LIMIT).contains(&keys.len()))
+        .ok_or_else(|| FileError::Whole {
+            path: path.clone(),
+            message: format!(
+                "it must have 1 to {KEYS_LIMIT} session keys, one a line, each {KEY_BYTES} bytes in base64; \
+                 `head -c {KEY_BYTES} /dev/urandom | base64` makes one"
+            ),
+        })
+}
+
+fn seal_with<T: Serialize>(
+    key: &Key,
+    purpose: Purpose,
+    value: &T,
+    age: Duration,
+) -> Option<String> {
+    let until = now().saturating_add(age.as_secs());
+    let mut text = serde_json::to_vec(&Envelope { until, value }).ok()?;
+    let key = key.of(purpose);
+    let nonce = key.seal_in_place_append_tag(Aad::empty(), &mut text).ok()?;
+    Some(URL_SAFE_NO_PAD.encode([&nonce.as_ref()[..], &text].concat()))
+}
+
+fn open_with(key: &Key, purpose: Purpose, whole: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, text) = whole.split_at_checked(NONCE_LEN)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let mut text = text.to_vec();
+    let key = key.of(purpose);
+    let length = key
+        .open_in_place(nonce, Aad::empty(), &mut text)
+        .ok()?
+        .len();
+    text.truncate(length);
+    Some(text)
+}
+
+/// Without a clock that can be right, nothing is valid.
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(u64::MAX, |since| since.as_secs())
@@ -137,86 +191,4 @@ impl fmt::Debug for Seal {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOUR: Duration = Duration::from_secs(3600);
-
-    fn sealed(seal: &Seal) -> String {
-        let text = seal.seal(Purpose::Session, &"ada", HOUR);
-        text.expect("sealed")
-    }
-
-    #[test]
-    fn only_the_same_key_opens_it_for_the_same_purpose_and_not_forever() {
-        let (seal, other) = (
-            Seal::random().expect("a key"),
-            Seal::random().expect("a key"),
-        );
-        let text = sealed(&seal);
-        let open = |seal: &Seal, purpose, text: &str| seal.open::<String>(purpose, text);
-        assert_eq!(open(&seal, Purpose::Session, &text).as_deref(), Some("ada"));
-        assert_eq!(open(&other, Purpose::Session, &text), None);
-        assert_eq!(open(&seal, Purpose::SignIn, &text), None);
-        let over = seal.seal(Purpose::Session, &"ada", Duration::ZERO);
-        assert_eq!(open(&seal, Purpose::Session, &over.expect("sealed")), None);
-        assert_ne!(text, sealed(&seal), "the nonce is random");
-    }
-
-    #[test]
-    fn whatever_is_changed_in_it_opens_nothing() {
-        let seal = Seal::random().expect("a key");
-        let text = sealed(&seal);
-        let bytes = URL_SAFE_NO_PAD.decode(&text).expect("base64");
-        for at in 0..bytes.len() {
-            let mut changed = bytes.clone();
-            changed[at] ^= 1;
-            let changed = URL_SAFE_NO_PAD.encode(changed);
-            assert_eq!(
-                seal.open::<String>(Purpose::Session, &changed),
-                None,
-                "{at}"
-            );
-        }
-        for length in 0..bytes.len() {
-            let cut = URL_SAFE_NO_PAD.encode(&bytes[..length]);
-            assert_eq!(
-                seal.open::<String>(Purpose::Session, &cut),
-                None,
-                "{length}"
-            );
-        }
-        assert_eq!(seal.open::<String>(Purpose::Session, "not base64!"), None);
-    }
-
-    #[test]
-    fn a_key_file_has_32_bytes_in_base64() {
-        let path = std::env::temp_dir().join(format!("casemate-key-{}", std::process::id()));
-        let of = |text: &str| {
-            fs::write(&path, text).expect("written");
-            Seal::of_file(&path)
-        };
-        let good = STANDARD.encode([7; KEY_BYTES]);
-        let (one, two) = (
-            of(&good).expect("a key"),
-            of(&format!("{good}\n")).expect("a key"),
-        );
-        let text = sealed(&one);
-        assert!(two.open::<String>(Purpose::Session, &text).is_some());
-        let short = STANDARD.encode([7; 16]);
-        for bad in [
-            "",
-            "x",
-            short.as_str(),
-            &format!("{good}{good}"),
-            &"a".repeat(200),
-        ] {
-            assert!(matches!(of(bad), Err(KeyError::NoKey(_))), "{bad:?}");
-        }
-        fs::remove_file(&path).expect("removed");
-        assert!(matches!(
-            Seal::of_file(&path),
-            Err(KeyError::Unreadable { .. })
-        ));
-    }
-}
+mod tests;

@@ -29,6 +29,10 @@ pub struct Changes {
     /// Instead of the issuer's own in the redirect; "" for none.
     pub iss: Option<String>,
     pub without_id_token: bool,
+    /// Instead of `Bearer`.
+    pub token_type: Option<&'static str>,
+    /// Instead of the JSON object: the access token as a string.
+    pub bare: bool,
 }
 
 struct Inner {
@@ -195,9 +199,13 @@ async fn token(State(issuer): State<Issuer>, headers: HeaderMap, body: String) -
         return refused("invalid_grant");
     }
     let changes = issuer.0.changes.lock().expect("lock").clone();
+    let access_token = issuer.access_token("alice");
+    if changes.bare {
+        return Json(access_token).into_response();
+    }
     let mut reply = json!({
-        "access_token": issuer.access_token("alice"),
-        "token_type": "Bearer",
+        "access_token": access_token,
+        "token_type": changes.token_type.unwrap_or("Bearer"),
     });
     if !changes.without_id_token {
         let mut claims = issuer.claims("alice", CLIENT);

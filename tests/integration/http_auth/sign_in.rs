@@ -18,6 +18,8 @@ const NAVIGATION: [(&str, &str); 2] = [
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
+const NEW_KEY: &str = "//79/Pv6+fj39vX08/Lx8O/u7ezr6uno5+bl5OPi4eA=";
+
 struct Reply {
     status: u16,
     headers: HeaderMap,
@@ -105,7 +107,11 @@ const ADA: (&str, &str) = ("cm_ada", "user = \"ada\"");
 
 #[tokio::test]
 async fn a_token_is_exchanged_for_a_session_which_ends_with_the_token() {
-    let file = SettingFile::new(&rows(&[ADA, ("cm_app", "delegate = true")]));
+    let file = SettingFile::new(&rows(&[
+        ADA,
+        ("cm_app", "delegate = true"),
+        ("cm_tools", "user = \"ada\"\nscopes = [\"tools\"]"),
+    ]));
     let server = tokens(&file).start_http().await;
     assert_eq!(
         send(&server, "GET", "/sign-in", &[], "").await.json()["data"]["method"],
@@ -135,6 +141,7 @@ async fn a_token_is_exchanged_for_a_session_which_ends_with_the_token() {
         ("cm_none", "invalid_token"),
         ("", "invalid_token"),
         ("cm_app", "invalid_request"),
+        ("cm_tools", "insufficient_scope"),
     ] {
         let refused = with_token(&server, wrong).await;
         assert!(refused.set_cookie("__Host-casemate").is_none(), "{wrong}");
@@ -261,6 +268,22 @@ async fn any_server_with_the_key_reads_a_session_and_no_other_does() {
     let mut changed = cookie.clone();
     changed.replace_range(60..61, if &cookie[60..61] == "A" { "B" } else { "A" });
     assert_eq!(page(&one, "GET", "/status", &changed).await.status, 401);
+    // A new key takes over while the old one still opens, and then alone; nothing is restarted.
+    let alone = SettingFile::new(NEW_KEY);
+    let newer = tokens(&file).env("CASEMATE_SESSION_KEY_FILE", &alone.text());
+    let newer = newer.start_http().await;
+    key.write(&format!("{NEW_KEY}\n{KEY}\n"));
+    eventually("the new key seals", SOON, async || {
+        let new = with_token(&two, "cm_ada").await.cookie("__Host-casemate");
+        assert_eq!(page(&two, "GET", "/status", &cookie).await.status, 200);
+        page(&newer, "GET", "/status", &new).await.status == 200
+    })
+    .await;
+    key.write(NEW_KEY);
+    eventually("the old key is gone", SOON, async || {
+        page(&one, "GET", "/status", &cookie).await.status == 401
+    })
+    .await;
 }
 
 /// A server whose page signs in at `issuer`.
@@ -310,12 +333,23 @@ fn refused(reply: &Reply, status: u16, said: &str) {
     assert_eq!(reply.status, status, "{}", reply.text);
     assert!(reply.text.contains(said), "{}", reply.text);
     assert!(reply.set_cookie("__Host-casemate").is_none());
-    // It is over, whatever came of it.
-    let over = reply
-        .set_cookie("__Host-casemate-sign-in")
-        .expect("a cookie");
-    assert!(over.contains("Max-Age=0"), "{over}");
     assert!(reply.header("content-type").starts_with("text/plain"));
+    assert_eq!(reply.header("cache-control"), "no-store");
+    assert_eq!(reply.header("referrer-policy"), "no-referrer");
+}
+
+/// The sign-in of the cookie is over.
+fn over(reply: &Reply) {
+    let over = reply.set_cookie("__Host-casemate-sign-in");
+    let over = over.expect("a cookie");
+    assert!(over.contains("Max-Age=0"), "{over}");
+}
+
+/// An answer that anybody can make up: the sign-in of the cookie goes on.
+fn not_this_one(reply: &Reply, said: &str) {
+    refused(reply, 400, said);
+    let unchanged = reply.headers.get("set-cookie").is_none();
+    assert!(unchanged, "{:?}", reply.headers);
 }
 
 #[tokio::test]
@@ -358,12 +392,12 @@ async fn an_answer_to_another_sign_in_signs_nobody_in() {
     let (location, flow) = begin(&server).await;
     let (_, other) = begin(&server).await;
     let url = issuer.authorize(&location);
-    refused(&back(&server, &url, &other).await, 400, "another sign-in");
-    refused(&back(&server, &url, "a=b").await, 400, "not begun");
+    not_this_one(&back(&server, &url, &other).await, "another sign-in");
+    not_this_one(&back(&server, &url, "a=b").await, "not begun");
     let forged = url.replace("state=", "state=x");
-    refused(&back(&server, &forged, &flow).await, 400, "another sign-in");
+    not_this_one(&back(&server, &forged, &flow).await, "another sign-in");
     let twice = format!("{url}&state=a");
-    refused(&back(&server, &twice, &flow).await, 400, "another sign-in");
+    not_this_one(&back(&server, &twice, &flow).await, "another sign-in");
     // A session is no sign-in, and a sign-in no session.
     let as_session = flow.replace("__Host-casemate-sign-in", "__Host-casemate");
     assert_eq!(
@@ -373,17 +407,18 @@ async fn an_answer_to_another_sign_in_signs_nobody_in() {
     // Nothing of this used the code up.
     assert_eq!(back(&server, &url, &flow).await.status, 303);
     // Now it is: who has the address and the cookie comes too late.
-    refused(
-        &back(&server, &url, &flow).await,
-        400,
-        "did not accept the code",
-    );
-    let path = "/sign-in/callback?error=access_denied&state=a";
-    refused(
-        &back(&server, &format!("http://127.0.0.1:1{path}"), &flow).await,
-        400,
-        "another",
-    );
+    let late = back(&server, &url, &flow).await;
+    refused(&late, 400, "did not accept the code");
+    over(&late);
+    let denied = "http://127.0.0.1:1/sign-in/callback?error=access_denied&state=a";
+    not_this_one(&back(&server, denied, &flow).await, "another sign-in");
+    // What the issuer itself says of this sign-in counts.
+    let (base, query) = url.split_once("?code=").expect("a code");
+    let (_, rest) = query.split_once('&').expect("a state");
+    let denied = format!("{base}?error=access_denied&{rest}");
+    let denied = back(&server, &denied, &flow).await;
+    refused(&denied, 400, "refused: access_denied");
+    over(&denied);
 }
 
 #[tokio::test]
@@ -407,6 +442,11 @@ async fn every_part_of_the_issuers_answer_is_checked() {
         (id("nonce", Value::Null), "malformed"),
         (id("aud", json!("another-client")), "another audience"),
         (id("azp", json!("another-client")), "another client"),
+        (
+            id("aud", json!([CLIENT, "another-client"])),
+            "another client",
+        ),
+        (id("aud", json!([])), "another audience"),
         (id("iss", json!("https://evil.test")), "another issuer"),
         (id("sub", json!("bob")), "another subject"),
         (id("exp", json!(1)), "expired"),
@@ -424,6 +464,7 @@ async fn every_part_of_the_issuers_answer_is_checked() {
         ),
         (access("iss", json!("https://evil.test")), "another issuer"),
         (access("exp", json!(1)), "expired"),
+        (access("scope", json!("openid tools")), "scope files"),
         (iss("https://evil.test"), "another issuer"),
         (iss(""), "another issuer"),
     ] {
@@ -433,6 +474,7 @@ async fn every_part_of_the_issuers_answer_is_checked() {
         let reply = back(&server, &issuer.authorize(&location), &flow).await;
         assert!(reply.text.contains(said), "{shown}: {}", reply.text);
         refused(&reply, 400, said);
+        over(&reply);
     }
     issuer.changes(Changes::default());
     let (location, flow) = begin(&server).await;
@@ -445,6 +487,145 @@ async fn every_part_of_the_issuers_answer_is_checked() {
 }
 
 #[tokio::test]
+async fn no_part_of_a_credential_is_in_the_log() {
+    let secret = SettingFile::new("s3cret-of-the-client");
+    let issuer = Issuer::start(Some("s3cret-of-the-client")).await;
+    let server = at(&issuer).env("CASEMATE_OIDC_CLIENT_SECRET_FILE", &secret.text());
+    let (mut server, log) = logged(server).await;
+    let mut secrets = vec!["s3cret".to_owned()];
+    let mut known = |url: &str, cookie: &str| {
+        let (_, query) = url.split_once('?').expect("a query");
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').expect("a pair");
+            if ["code", "state", "nonce"].contains(&name) {
+                secrets.push(value.to_owned());
+            }
+        }
+        let (_, value) = cookie.split_once('=').expect("a pair");
+        secrets.push(value[20..60].to_owned());
+    };
+    for (changes, status) in [
+        (Changes::default(), 303),
+        // What cannot be read is not quoted.
+        (
+            Changes {
+                bare: true,
+                ..Changes::default()
+            },
+            503,
+        ),
+        (
+            Changes {
+                token_type: Some("DPoP"),
+                ..Changes::default()
+            },
+            503,
+        ),
+        (
+            Changes {
+                id: vec![("nonce", json!("another"))],
+                ..Changes::default()
+            },
+            400,
+        ),
+    ] {
+        let shown = format!("{changes:?}");
+        issuer.changes(changes);
+        let (location, flow) = begin(&server).await;
+        let url = issuer.authorize(&location);
+        known(&url, &flow);
+        known(&location, &flow);
+        let reply = back(&server, &url, &flow).await;
+        assert_eq!(reply.status, status, "{shown}: {}", reply.text);
+        if status == 303 {
+            let cookie = reply.cookie("__Host-casemate");
+            known(&url, &cookie);
+            assert_eq!(page(&server, "GET", "/status", &cookie).await.status, 200);
+            let other = page(&server, "GET", "/v1/files/list", &cookie).await;
+            assert_eq!(other.status, 401);
+        }
+    }
+    server.signal("TERM");
+    server.wait().await;
+    let log = fs::read_to_string(log.path()).expect("a log");
+    assert!(
+        log.contains("TRACE") && log.contains("a sign-in was refused"),
+        "{log}"
+    );
+    for secret in &secrets {
+        assert!(!log.contains(secret.as_str()), "{secret}");
+    }
+    // The head of each token that this issuer signs.
+    assert!(!log.contains("eyJ"), "{log}");
+}
+
+#[test]
+fn a_key_or_secret_that_is_none_is_refused_at_the_start_and_not_shown() {
+    let tokens = SettingFile::new(&rows(&[ADA]));
+    let short = SettingFile::new("c2hvcnQta2V5LXNob3J0LWtleQ==");
+    let empty = SettingFile::new("\n");
+    let tokens = tokens.text();
+    let tokens = [
+        ("CASEMATE_AUTH", "tokens"),
+        ("CASEMATE_TOKENS_FILE", &tokens),
+    ];
+    let oidc = [
+        ("CASEMATE_AUTH", "jwt"),
+        ("CASEMATE_JWT_ISSUER", "https://id.test"),
+        ("CASEMATE_JWT_AUDIENCE", AUDIENCE),
+        ("CASEMATE_JWT_JWKS", "https://id.test/keys"),
+        ("CASEMATE_OIDC_CLIENT_ID", CLIENT),
+        ("CASEMATE_PUBLIC_URL", "https://a.test"),
+    ];
+    let (short, empty) = (short.text(), empty.text());
+    for (variables, file, said) in [
+        (
+            &tokens[..],
+            ("CASEMATE_SESSION_KEY_FILE", &short),
+            "32 bytes in base64",
+        ),
+        (
+            &tokens[..],
+            ("CASEMATE_SESSION_KEY_FILE", &empty),
+            "32 bytes in base64",
+        ),
+        (
+            &oidc[..],
+            ("CASEMATE_OIDC_CLIENT_SECRET_FILE", &empty),
+            "the client's secret",
+        ),
+    ] {
+        let variables = [variables, &[(file.0, file.1.as_str())]].concat();
+        let (code, _, errors) = casemate(&["serve", "--http", "127.0.0.1:0"], &variables);
+        assert_eq!(code, Some(1), "{errors}");
+        assert!(
+            errors.contains(said) && errors.contains(file.1.as_str()),
+            "{errors}"
+        );
+        assert!(
+            !errors.contains("c2hvcnQ") && !errors.contains("listening"),
+            "{errors}"
+        );
+    }
+}
+
+/// A deployment for another audience with the same key and the same issuer.
+#[tokio::test]
+async fn a_session_of_another_audience_counts_for_nothing() {
+    let (issuer, key) = (Issuer::start(None).await, SettingFile::new(KEY));
+    let keyed = || at(&issuer).env("CASEMATE_SESSION_KEY_FILE", &key.text());
+    let (one, two) = (keyed().start_http().await, keyed().start_http().await);
+    let other = keyed().env("CASEMATE_JWT_AUDIENCE", "https://staging.example.com/mcp");
+    let other = other.start_http().await;
+    // One server begins the sign-in, another one ends it.
+    let (location, flow) = begin(&one).await;
+    let reply = back(&two, &issuer.authorize(&location), &flow).await;
+    let cookie = reply.cookie("__Host-casemate");
+    assert_eq!(page(&one, "GET", "/status", &cookie).await.status, 200);
+    assert_eq!(page(&other, "GET", "/status", &cookie).await.status, 401);
+}
+
+#[tokio::test]
 async fn without_an_issuer_that_answers_nobody_is_sent_anywhere() {
     let issuer = Issuer::start(None).await;
     let server = at(&issuer)
@@ -453,6 +634,7 @@ async fn without_an_issuer_that_answers_nobody_is_sent_anywhere() {
         .await;
     let started = send(&server, "GET", "/sign-in/start", &[], "").await;
     assert_eq!(started.status, 503, "{}", started.text);
+    assert_eq!(started.header("location"), "");
     let file = SettingFile::new(&rows(&[ADA]));
     let server = tokens(&file).start_http().await;
     assert_eq!(

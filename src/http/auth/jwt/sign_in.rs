@@ -18,8 +18,26 @@ struct IdClaims {
     iss: String,
     sub: String,
     nonce: String,
+    aud: Audience,
     /// Whom it was made for, where it has several audiences.
     azp: Option<String>,
+}
+
+/// The audiences; `jsonwebtoken` checks only that the client is one of them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Audience {
+    fn is_only(&self, client_id: &str) -> bool {
+        match self {
+            Self::One(name) => name == client_id,
+            Self::Several(names) => names.iter().all(|name| name == client_id),
+        }
+    }
 }
 
 impl Jwt {
@@ -63,7 +81,12 @@ impl Jwt {
         if claims.iss != self.issuer() {
             return Err(AuthRejection::Invalid("it is from another issuer"));
         }
-        if claims.azp.is_some_and(|azp| azp != client_id) {
+        // For the client alone, or made for it where others may read it too.
+        let is_for_client = match &claims.azp {
+            Some(azp) => azp == client_id,
+            None => claims.aud.is_only(client_id),
+        };
+        if !is_for_client {
             return Err(AuthRejection::Invalid("it is for another client"));
         }
         if !bool::from(claims.nonce.as_bytes().ct_eq(nonce.as_bytes())) {

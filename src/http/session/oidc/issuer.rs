@@ -20,8 +20,8 @@ use thiserror::Error;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
-use super::is_safe;
-use crate::http::auth::TlsError;
+use crate::config::HttpUrl;
+use crate::http::auth::{Reload, TlsError};
 
 /// Time of one request, from the connection to the last byte.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,6 +31,10 @@ const ANSWER_BYTES: usize = 256 * 1024;
 
 /// How long what the issuer is counts as known.
 const METADATA_TTL: Duration = Duration::from_secs(60 * 60);
+
+/// How long an issuer that did not answer is not asked again: all who sign in meanwhile would wait
+/// one after the other.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Requests for tokens at once: anybody can ask for one, and a person takes a second.
 const EXCHANGES: usize = 16;
@@ -53,7 +57,7 @@ pub struct TokenReply {
     /// For this server.
     pub access_token: String,
     token_type: String,
-    /// For the client.
+    /// For the client; empty where there is none.
     #[serde(default)]
     pub id_token: String,
 }
@@ -73,11 +77,17 @@ pub enum IssuerError {
     /// It broke off or is too large.
     #[error("the answer broke off, or has more than {ANSWER_BYTES} bytes")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It is something else.
-    #[error("the answer is not what it should be")]
-    Answer(#[from] serde_json::Error),
+    /// It is something else. Without the parser's error, which quotes the text: a token may be in it.
+    #[error("the answer is not the JSON object that it should be")]
+    Answer,
+    /// The access token is of another type than Bearer.
+    #[error("the access token is not a Bearer token")]
+    TokenType,
+    /// It was asked less than [`RETRY_INTERVAL`] ago.
+    #[error("it did not answer a moment ago")]
+    Recent,
     /// It is of another issuer, or leads to plain HTTP.
-    #[error("the issuer's metadata are not its own, or name an endpoint without https")]
+    #[error("the issuer's metadata are of another issuer, or name an endpoint without https")]
     Metadata,
     /// It is no URL.
     #[error("the request cannot be written")]
@@ -87,11 +97,18 @@ pub enum IssuerError {
     Busy,
 }
 
+/// The last answer.
+struct Known {
+    at: Instant,
+    /// `None`: there was none, or not a good one.
+    metadata: Option<Arc<Metadata>>,
+}
+
 /// The issuer, as it was found last.
 pub struct Issuer {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    secret: Option<String>,
-    known: Mutex<Option<(Instant, Arc<Metadata>)>>,
+    secret: Option<Reload<String>>,
+    known: Mutex<Option<Known>>,
     exchanges: Semaphore,
 }
 
@@ -100,7 +117,7 @@ impl Issuer {
     ///
     /// # Errors
     /// There are none.
-    pub fn new(secret: Option<String>) -> Result<Self, TlsError> {
+    pub fn new(secret: Option<Reload<String>>) -> Result<Self, TlsError> {
         // Plain HTTP only where `is_safe` takes it: to this machine.
         let connector = HttpsConnectorBuilder::new()
             .with_native_roots()
@@ -125,20 +142,34 @@ impl Issuer {
     /// [`IssuerError`].
     pub async fn metadata(&self, issuer: &str) -> Result<Arc<Metadata>, IssuerError> {
         let mut known = self.known.lock().await;
-        if let Some((at, metadata)) = &*known
-            && at.elapsed() < METADATA_TTL
-        {
-            return Ok(metadata.clone());
+        match &*known {
+            Some(Known {
+                at,
+                metadata: Some(metadata),
+            }) if at.elapsed() < METADATA_TTL => {
+                return Ok(metadata.clone());
+            }
+            Some(Known { at, metadata: None }) if at.elapsed() < RETRY_INTERVAL => {
+                return Err(IssuerError::Recent);
+            }
+            _ => {}
         }
+        let fetched = self.fetch(issuer).await.map(Arc::new);
+        *known = Some(Known {
+            at: Instant::now(),
+            metadata: fetched.as_ref().ok().cloned(),
+        });
+        fetched
+    }
+
+    async fn fetch(&self, issuer: &str) -> Result<Metadata, IssuerError> {
         let base = issuer.trim_end_matches('/');
         let request = Request::get(format!("{base}/.well-known/openid-configuration"));
         let metadata: Metadata = self.ask(request.body(Full::default())?).await?;
         let endpoints = [&metadata.authorization_endpoint, &metadata.token_endpoint];
-        if metadata.issuer != issuer || !endpoints.iter().all(|url| is_safe(url)) {
+        if metadata.issuer != issuer || !endpoints.iter().all(|url| is_safe(url, issuer)) {
             return Err(IssuerError::Metadata);
         }
-        let metadata = Arc::new(metadata);
-        *known = Some((Instant::now(), metadata.clone()));
         Ok(metadata)
     }
 
@@ -163,7 +194,7 @@ impl Issuer {
             .header(header::ACCEPT, "application/json");
         if let Some(secret) = &self.secret {
             // RFC 6749, section 2.3.1: both are written as in forms first.
-            let [id, secret] = [client_id, secret.as_str()]
+            let [id, secret] = [client_id, &secret.current()]
                 .map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string());
             let basic = STANDARD.encode(format!("{id}:{secret}"));
             request = request.header(header::AUTHORIZATION, format!("Basic {basic}"));
@@ -171,7 +202,7 @@ impl Issuer {
         let reply: TokenReply = self.ask(request.body(Full::from(form))?).await?;
         match reply.token_type.eq_ignore_ascii_case("bearer") {
             true => Ok(reply),
-            false => Err(IssuerError::Metadata),
+            false => Err(IssuerError::TokenType),
         }
     }
 
@@ -189,12 +220,49 @@ impl Issuer {
         };
         let bytes = timeout(REQUEST_TIMEOUT, answer).await;
         let bytes = bytes.map_err(|_| IssuerError::Time)??;
-        Ok(serde_json::from_slice(&bytes)?)
+        serde_json::from_slice(&bytes).map_err(|_| IssuerError::Answer)
     }
 }
 
 impl fmt::Debug for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Issuer(…)")
+    }
+}
+
+/// Whether browsers and this server may be sent to `url` by `issuer`: by one with https to https
+/// alone. Plain HTTP is for an issuer on this machine.
+fn is_safe(url: &str, issuer: &str) -> bool {
+    let is_https = |url: &HttpUrl| url.as_uri().scheme_str() == Some("https");
+    let base = url.split('?').next().unwrap_or_default();
+    match (base.parse(), issuer.parse()) {
+        (Ok(base), Ok(issuer)) => !url.contains('#') && (is_https(&base) || !is_https(&issuer)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_as_safe_as_its_issuer() {
+        let (far, here) = ("https://a.test", "http://127.0.0.1:8000");
+        for (url, issuer, is_one) in [
+            ("https://a.test/token", far, true),
+            ("https://b.test/authorize?p=x", far, true),
+            ("https://a.test/token", here, true),
+            ("http://localhost:8000/token", here, true),
+            ("http://localhost:8000/token", far, false),
+            ("http://a.test/token", here, false),
+            ("https://a.test/authorize#x", far, false),
+            ("https://a.test/authorize?p=x#y", far, false),
+            ("https://a@b.test/token", far, false),
+            ("javascript:alert(1)", here, false),
+            ("//a.test/token", far, false),
+            ("", far, false),
+        ] {
+            assert_eq!(is_safe(url, issuer), is_one, "{url} of {issuer}");
+        }
     }
 }

@@ -1,0 +1,96 @@
+//! The issuer's answer, in the query of its redirect. Anybody can write one.
+
+use percent_encoding::percent_decode_str;
+
+use super::error::SignInError;
+use crate::http::files::escapes_are_whole;
+
+/// The parameters of an answer.
+#[derive(Debug, Default)]
+pub struct Answer {
+    code: Option<String>,
+    /// Whose answer it is.
+    pub state: Option<String>,
+    iss: Option<String>,
+    error: Option<String>,
+}
+
+impl Answer {
+    /// Parameters that mean nothing here are for others; none that does is there twice.
+    pub fn parse(query: &str) -> Option<Self> {
+        escapes_are_whole(query).ok()?;
+        let mut answer = Self::default();
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let field = match name {
+                "code" => &mut answer.code,
+                "state" => &mut answer.state,
+                "iss" => &mut answer.iss,
+                "error" => &mut answer.error,
+                _ => continue,
+            };
+            let spaced = value.replace('+', " ");
+            let value = percent_decode_str(&spaced).decode_utf8().ok()?.into_owned();
+            if field.replace(value).is_some() {
+                return None;
+            }
+        }
+        Some(answer)
+    }
+
+    /// RFC 9207, section 2.4: the issuer that answers is the one that was asked. It says so where that
+    /// `is_promised` by its metadata.
+    ///
+    /// # Errors
+    /// It is another one, or does not say.
+    pub fn check_issuer(&self, is_promised: bool, issuer: &str) -> Result<(), SignInError> {
+        let good = match &self.iss {
+            Some(iss) => iss == issuer,
+            None => !is_promised,
+        };
+        good.then_some(()).ok_or(SignInError::Issuer)
+    }
+
+    /// The code.
+    ///
+    /// # Errors
+    /// The issuer refused.
+    pub fn code(self) -> Result<String, SignInError> {
+        if let Some(error) = self.error {
+            // A word of RFC 6749, section 4.1.2.1; anybody can put anything there.
+            let word = error
+                .chars()
+                .filter(|c| c.is_ascii_lowercase() || *c == '_');
+            return Err(SignInError::Refused(word.take(40).collect()));
+        }
+        self.code.ok_or(SignInError::Code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_has_each_parameter_once() {
+        let answer = Answer::parse("code=a%2Bb&state=s&session_state=x&iss=https%3A%2F%2Fa.test");
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.code.as_deref(), Some("a+b"));
+        assert_eq!(answer.iss.as_deref(), Some("https://a.test"));
+        for bad in ["code=a&code=b", "state=a&state=a", "code=%", "code=%ff"] {
+            assert!(Answer::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_one_word_whatever_stands_there() {
+        let refused = |query| {
+            let code = Answer::parse(query).expect("an answer").code();
+            code.expect_err("refused").to_string()
+        };
+        let said = refused("error=access_denied&code=a");
+        assert_eq!(said, "The issuer refused: access_denied.");
+        let said = refused("error=%3Cb%3EEvil%0A");
+        assert_eq!(said, "The issuer refused: bvil.");
+    }
+}
