@@ -3,12 +3,14 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::setup;
 use crate::config::{AwsVariables, Config, ProcessEnvironment, SettingsArgs};
 use crate::http::auth::Authenticator;
+use crate::http::session::Sessions;
 use crate::ops::doctor::{self, Finding, Inputs, Severity};
 
 /// Flags of `doctor`.
@@ -60,9 +62,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
             findings.push(finding);
         };
+        let (callers, sessions) = config.as_ref().map_or((Ok(()), Ok(())), over_http);
         let given = Inputs {
             config: config.as_ref(),
-            callers: config.as_ref().map_or(Ok(()), callers),
+            callers,
+            sessions,
             aws: AwsVariables::read(&ProcessEnvironment),
         };
         doctor::examine(&given, address, &stop, &mut tell).await;
@@ -85,10 +89,20 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(exit_code(report.worst))
 }
 
-/// Whether a server over HTTP could authenticate callers, by the server's own check.
-fn callers(config: &Config) -> Result<(), String> {
-    let made = Authenticator::new(config).map_err(anyhow::Error::from);
-    made.map(drop).map_err(|error| format!("{error:#}"))
+/// Whether a server over HTTP could authenticate callers, and people could sign in, by the server's own
+/// checks.
+fn over_http(config: &Config) -> (Result<(), String>, Result<(), String>) {
+    let said = |error: anyhow::Error| format!("{error:#}");
+    match Authenticator::new(config) {
+        Ok(authenticator) => {
+            let sessions = Sessions::new(&config.http, Arc::new(authenticator));
+            (
+                Ok(()),
+                sessions.map(drop).map_err(|error| said(error.into())),
+            )
+        }
+        Err(error) => (Err(said(error.into())), Ok(())),
+    }
 }
 
 fn exit_code(worst: Severity) -> ExitCode {

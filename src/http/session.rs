@@ -36,10 +36,10 @@ use thiserror::Error;
 use super::auth::{Authenticator, SessionPrincipal};
 use crate::config::HttpSettings;
 use crate::identity::Principal;
-use holder::Holder;
+use holder::SessionHolder;
 use oidc::{ClientError, SignIn};
 use page_request::is_from_the_page;
-use seal::{KeyError, Purpose, Seal};
+use seal::{Purpose, Seal, SealError};
 
 pub use routes::routes;
 
@@ -68,7 +68,7 @@ struct Inner {
 pub enum SessionError {
     /// The key.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Key(#[from] SealError),
     /// This server as a client of the issuer.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -108,12 +108,12 @@ impl Sessions {
             return None;
         }
         let sealed = cookie::value(headers, COOKIE_NAME)?;
-        let holder: Holder = self.0.seal.open(Purpose::Session, sealed)?;
+        let holder: SessionHolder = self.0.seal.open(Purpose::Session, sealed)?;
         holder.principal(&self.0.authenticator)
     }
 
     /// The cookie of a new session. A subject has 1 KiB at most, so browsers keep it.
-    fn begin(&self, holder: &Holder) -> Option<String> {
+    fn begin(&self, holder: &SessionHolder) -> Option<String> {
         let sealed = self.0.seal.seal(Purpose::Session, holder, SESSION_TTL)?;
         Some(cookie::set(COOKIE_NAME, &sealed, SESSION_TTL))
     }

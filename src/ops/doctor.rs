@@ -22,6 +22,7 @@ mod inside;
 mod pools;
 mod probe;
 mod settings;
+mod sign_in;
 mod uids;
 mod version;
 mod vulnerabilities;
@@ -42,6 +43,8 @@ pub struct Inputs<'a> {
     /// Whether callers over HTTP could be authenticated; `http` is above this module, so the caller
     /// finds out.
     pub callers: Result<(), String>,
+    /// Whether people could sign in on the page; found out in the same way.
+    pub sessions: Result<(), String>,
     /// The variables with which a server would reach a bucket.
     pub aws: AwsVariables,
 }

@@ -76,7 +76,10 @@ fn the_defaults_and_bounds_that_the_table_names_are_those_that_hold() {
         // Words for what depends on the address or the Engine, not values.
         let in_words = matches!(
             setting,
-            Setting::AllowedHosts | Setting::AllowedOrigins | Setting::UidBase
+            Setting::AllowedHosts
+                | Setting::AllowedOrigins
+                | Setting::SessionKeyFile
+                | Setting::UidBase
         );
         if let Some(default) = takes.default().filter(|_| !in_words) {
             assert_eq!(

@@ -6,8 +6,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use tracing::warn;
 
-use super::holder::Holder;
-use super::oidc::{Answer, FLOW_TTL, Flow, SignIn, SignInError};
+use super::holder::SessionHolder;
+use super::oidc::{AuthorizationResponse, FLOW_TTL, Flow, SignIn, SignInError};
 use super::seal::Purpose;
 use super::{Sessions, cookie};
 use crate::http::auth::{AuthRejection, Authenticator, Jwt};
@@ -67,7 +67,8 @@ impl Sessions {
     /// The cookie of the session that begins.
     async fn finish(&self, uri: &Uri, headers: &HeaderMap) -> Result<String, SignInError> {
         let (sign_in, jwt) = self.sign_in()?;
-        let answer = Answer::parse(uri.query().unwrap_or_default()).ok_or(SignInError::State)?;
+        let answer = AuthorizationResponse::parse(uri.query().unwrap_or_default())
+            .ok_or(SignInError::State)?;
         let sealed = cookie::value(headers, FLOW_COOKIE).ok_or(SignInError::NotBegun)?;
         let flow: Flow = self
             .0
@@ -93,7 +94,7 @@ impl Sessions {
             .check_id_token(&tokens.id_token, sign_in.client_id(), flow.nonce(), subject)
             .await;
         checked.map_err(|error| refused("ID token", error))?;
-        self.begin(&Holder::subject_of(&principal, jwt))
+        self.begin(&SessionHolder::subject_of(&principal, jwt))
             .ok_or(SignInError::Random)
     }
 }

@@ -11,7 +11,7 @@ use crate::identity::{Principal, Scopes, User};
 
 /// The holder of a session, as it is in the cookie.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Holder {
+pub enum SessionHolder {
     /// The user of the token with this SHA-256, in base64.
     Token(String),
     /// A subject of the server's one issuer, with the scopes of the access token.
@@ -23,7 +23,7 @@ pub enum Holder {
     },
 }
 
-impl Holder {
+impl SessionHolder {
     /// The holder of the token with this digest.
     pub fn token_of(digest: &TokenDigest) -> Self {
         Self::Token(STANDARD.encode(digest))

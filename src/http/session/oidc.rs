@@ -14,9 +14,9 @@
 //! - A browser that did not begin a sign-in cannot end one: nobody is signed in as somebody else
 //!   by a link.
 
-mod answer;
 mod error;
 mod issuer;
+mod response;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,11 +34,11 @@ use thiserror::Error;
 use crate::config::SignInSettings;
 use crate::http::auth::{FileError, Jwt, Reload, TlsError};
 use crate::http::guard::CALLBACK;
-use issuer::{Issuer, IssuerError, Metadata};
+use issuer::{IssuerClient, IssuerError, Metadata};
 
-pub use answer::Answer;
 pub use error::SignInError;
 pub use issuer::TokenReply;
+pub use response::AuthorizationResponse;
 
 /// How long a person may take at the issuer.
 pub const FLOW_TTL: Duration = Duration::from_secs(10 * 60);
@@ -51,7 +51,7 @@ const SCOPE: &str = "openid tools files";
 pub struct SignIn {
     client_id: String,
     redirect_uri: String,
-    issuer: Issuer,
+    issuer: IssuerClient,
 }
 
 /// What a browser keeps while a person is at the issuer.
@@ -75,7 +75,7 @@ pub enum ClientError {
 
 impl Flow {
     /// Whether `answer` is to this sign-in.
-    pub fn is_answered_by(&self, answer: &Answer) -> bool {
+    pub fn is_answered_by(&self, answer: &AuthorizationResponse) -> bool {
         let state = answer.state.as_deref().unwrap_or_default();
         state.as_bytes().ct_eq(self.state.as_bytes()).into()
     }
@@ -99,7 +99,7 @@ impl SignIn {
         Ok(Self {
             client_id: settings.client_id.clone(),
             redirect_uri: format!("{}{CALLBACK}", public.trim_end_matches('/')),
-            issuer: Issuer::new(secret)?,
+            issuer: IssuerClient::new(secret)?,
         })
     }
 
@@ -131,7 +131,7 @@ impl SignIn {
         &self,
         jwt: &Jwt,
         flow: &Flow,
-        answer: Answer,
+        answer: AuthorizationResponse,
     ) -> Result<TokenReply, SignInError> {
         let metadata = self.issuer.metadata(jwt.issuer()).await?;
         let is_promised = metadata.authorization_response_iss_parameter_supported;

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::holder::Holder;
+use super::holder::SessionHolder;
 use super::page_request::is_from_the_page;
 use super::{COOKIE_NAME, Sessions, at_issuer, cookie};
 use crate::http::auth::{AuthRejection, Authenticator, reject_body};
@@ -76,7 +76,7 @@ async fn sign_in(State(sessions): State<Sessions>, headers: HeaderMap, body: Bod
     if let Some(rejection) = rejection {
         return reject_body(&rejection);
     }
-    let holder = Holder::token_of(&digest);
+    let holder = SessionHolder::token_of(&digest);
     match sessions.begin(&holder) {
         Some(cookie) => success(&json!({}), Some(cookie)),
         None => (

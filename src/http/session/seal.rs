@@ -37,20 +37,20 @@ pub enum Purpose {
 /// The deployment's keys.
 pub enum Seal {
     /// Until the server ends.
-    Random(Key),
+    Random(SealingKey),
     /// The first one seals, all of them open. Read again when the file changes.
-    File(Reload<Vec<Key>>),
+    File(Reload<Vec<SealingKey>>),
 }
 
 /// One key, by purpose.
-pub struct Key {
+pub struct SealingKey {
     session: RandomizedNonceKey,
     sign_in: RandomizedNonceKey,
 }
 
 /// Why there is no key.
 #[derive(Debug, Error)]
-pub enum KeyError {
+pub enum SealError {
     /// The file.
     #[error(transparent)]
     File(#[from] FileError),
@@ -70,7 +70,7 @@ struct Envelope<T> {
     value: T,
 }
 
-impl Key {
+impl SealingKey {
     /// `None` unless it has [`KEY_BYTES`].
     fn new(secret: &[u8]) -> Option<Self> {
         if secret.len() != KEY_BYTES {
@@ -100,18 +100,20 @@ impl Seal {
     ///
     /// # Errors
     /// The file cannot be read, or a line is no key.
-    pub fn of_file(path: &Path) -> Result<Self, KeyError> {
+    pub fn of_file(path: &Path) -> Result<Self, SealError> {
         Ok(Self::File(Reload::load(path, parse)?))
     }
 
     /// A key that no other server has.
     ///
     /// # Errors
-    /// [`KeyError::Random`].
-    pub fn random() -> Result<Self, KeyError> {
+    /// [`SealError::Random`].
+    pub fn random() -> Result<Self, SealError> {
         let mut secret = [0; KEY_BYTES];
         getrandom::fill(&mut secret)?;
-        Key::new(&secret).map(Self::Random).ok_or(KeyError::Cipher)
+        SealingKey::new(&secret)
+            .map(Self::Random)
+            .ok_or(SealError::Cipher)
     }
 
     /// As text for a cookie, valid for `age`.
@@ -137,10 +139,10 @@ impl Seal {
     }
 }
 
-fn parse(path: &Arc<Path>, text: &str) -> Result<Vec<Key>, FileError> {
+fn parse(path: &Arc<Path>, text: &str) -> Result<Vec<SealingKey>, FileError> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let keys: Option<Vec<Key>> = lines
-        .map(|line| Key::new(&STANDARD.decode(line).ok()?))
+    let keys: Option<Vec<SealingKey>> = lines
+        .map(|line| SealingKey::new(&STANDARD.decode(line).ok()?))
         .collect();
     keys.filter(|keys| (1..=KEYS_LIMIT).contains(&keys.len()))
         .ok_or_else(|| FileError::Whole {
@@ -153,7 +155,7 @@ fn parse(path: &Arc<Path>, text: &str) -> Result<Vec<Key>, FileError> {
 }
 
 fn seal_with<T: Serialize>(
-    key: &Key,
+    key: &SealingKey,
     purpose: Purpose,
     value: &T,
     age: Duration,
@@ -165,7 +167,7 @@ fn seal_with<T: Serialize>(
     Some(URL_SAFE_NO_PAD.encode([&nonce.as_ref()[..], &text].concat()))
 }
 
-fn open_with(key: &Key, purpose: Purpose, whole: &[u8]) -> Option<Vec<u8>> {
+fn open_with(key: &SealingKey, purpose: Purpose, whole: &[u8]) -> Option<Vec<u8>> {
     let (nonce, text) = whole.split_at_checked(NONCE_LEN)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
     let mut text = text.to_vec();

@@ -7,7 +7,7 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 use tokio::time::timeout;
 
-use super::{Finding, Inputs, chain};
+use super::{Finding, Inputs, chain, sign_in};
 use crate::config::{Auth, AwsVariables, BackupTarget, Config};
 use crate::ops::backup::Store;
 
@@ -33,6 +33,7 @@ pub async fn look(given: &Inputs<'_>) -> Vec<Finding> {
     if let Err(error) = &given.callers {
         found.push(callers(&config.http.auth, error));
     }
+    found.extend(sign_in::look(config, given));
     found.extend(records(config));
     found.extend(backups(config, &given.aws).await);
     if config.volume_retention.is_some() && config.backup.target.is_none() {
@@ -128,6 +129,7 @@ mod tests {
         let given = Inputs {
             config: config.as_ref(),
             callers: Ok(()),
+            sessions: Ok(()),
             aws: AwsVariables::default(),
         };
         let found = look(&given).await.into_iter();

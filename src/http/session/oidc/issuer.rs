@@ -79,7 +79,7 @@ pub enum IssuerError {
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It is something else. Without the parser's error, which quotes the text: a token may be in it.
     #[error("the answer is not the JSON object that it should be")]
-    Answer,
+    Json,
     /// The access token is of another type than Bearer.
     #[error("the access token is not a Bearer token")]
     TokenType,
@@ -105,14 +105,14 @@ struct Known {
 }
 
 /// The issuer, as it was found last.
-pub struct Issuer {
+pub struct IssuerClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     secret: Option<Reload<String>>,
     known: Mutex<Option<Known>>,
     exchanges: Semaphore,
 }
 
-impl Issuer {
+impl IssuerClient {
     /// Reads the certificates that the host trusts.
     ///
     /// # Errors
@@ -220,13 +220,13 @@ impl Issuer {
         };
         let bytes = timeout(REQUEST_TIMEOUT, answer).await;
         let bytes = bytes.map_err(|_| IssuerError::Time)??;
-        serde_json::from_slice(&bytes).map_err(|_| IssuerError::Answer)
+        serde_json::from_slice(&bytes).map_err(|_| IssuerError::Json)
     }
 }
 
-impl fmt::Debug for Issuer {
+impl fmt::Debug for IssuerClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Issuer(…)")
+        f.write_str("IssuerClient(…)")
     }
 }
 

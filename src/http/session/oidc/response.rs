@@ -7,7 +7,7 @@ use crate::http::files::escapes_are_whole;
 
 /// The parameters of an answer.
 #[derive(Debug, Default)]
-pub struct Answer {
+pub struct AuthorizationResponse {
     code: Option<String>,
     /// Whose answer it is.
     pub state: Option<String>,
@@ -15,7 +15,7 @@ pub struct Answer {
     error: Option<String>,
 }
 
-impl Answer {
+impl AuthorizationResponse {
     /// Parameters that mean nothing here are for others; none that does is there twice.
     pub fn parse(query: &str) -> Option<Self> {
         escapes_are_whole(query).ok()?;
@@ -73,19 +73,23 @@ mod tests {
 
     #[test]
     fn an_answer_has_each_parameter_once() {
-        let answer = Answer::parse("code=a%2Bb&state=s&session_state=x&iss=https%3A%2F%2Fa.test");
+        let answer = AuthorizationResponse::parse(
+            "code=a%2Bb&state=s&session_state=x&iss=https%3A%2F%2Fa.test",
+        );
         let answer = answer.expect("an answer");
         assert_eq!(answer.code.as_deref(), Some("a+b"));
         assert_eq!(answer.iss.as_deref(), Some("https://a.test"));
         for bad in ["code=a&code=b", "state=a&state=a", "code=%", "code=%ff"] {
-            assert!(Answer::parse(bad).is_none(), "{bad}");
+            assert!(AuthorizationResponse::parse(bad).is_none(), "{bad}");
         }
     }
 
     #[test]
     fn a_refusal_is_one_word_whatever_stands_there() {
         let refused = |query| {
-            let code = Answer::parse(query).expect("an answer").code();
+            let code = AuthorizationResponse::parse(query)
+                .expect("an answer")
+                .code();
             code.expect_err("refused").to_string()
         };
         let said = refused("error=access_denied&code=a");

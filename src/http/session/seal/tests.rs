@@ -63,7 +63,7 @@ impl KeyFile {
         file
     }
 
-    fn seal(&self) -> Result<Seal, KeyError> {
+    fn seal(&self) -> Result<Seal, SealError> {
         Seal::of_file(&self.0)
     }
 }
@@ -110,7 +110,10 @@ fn a_key_file_has_keys_of_32_bytes_in_base64() {
     }
     let gone = Seal::of_file(Path::new("/nonexistent/key"));
     let gone = gone.expect_err("no file");
-    assert!(matches!(gone, KeyError::File(FileError::Unreadable { .. })));
+    assert!(matches!(
+        gone,
+        SealError::File(FileError::Unreadable { .. })
+    ));
 }
 
 #[test]
