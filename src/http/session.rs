@@ -28,7 +28,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, COOKIE};
+use axum::http::HeaderValue;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE};
 use axum::middleware::Next;
 use axum::response::Response;
 use thiserror::Error;
@@ -119,11 +120,21 @@ impl Sessions {
     }
 }
 
-/// Around authentication: tells it whose session came with the request, and takes all cookies off.
+/// Around authentication: tells it whose session came with the request, takes all cookies off, and
+/// has no proxy keep the answer.
 pub async fn layer(State(sessions): State<Sessions>, mut request: Request, next: Next) -> Response {
-    if let Some(principal) = sessions.principal(&request) {
+    let principal = sessions.principal(&request);
+    let has_session = principal.is_some();
+    if let Some(principal) = principal {
         request.extensions_mut().insert(SessionPrincipal(principal));
     }
     request.headers_mut().remove(COOKIE);
-    next.run(request).await
+    let mut response = next.run(request).await;
+    if has_session {
+        // Proxies keep no answer to a request with `Authorization` of their own accord (RFC 9111,
+        // section 3.5), but one to a request with a cookie.
+        let kept = response.headers_mut().entry(CACHE_CONTROL);
+        kept.or_insert(HeaderValue::from_static("no-store"));
+    }
+    response
 }

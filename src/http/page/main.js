@@ -38,8 +38,8 @@ session.addEventListener('leave', ({ detail: why }) => {
   const atIssuer = session.method === 'issuer';
   $('with-token').hidden = atIssuer;
   $('at-issuer').hidden = !atIssuer;
-  if (session.method === 'token') $('kept').textContent = EXCHANGED;
-  (atIssuer ? $('at-issuer').querySelector('a') : $('token')).focus();
+  if (session.isExchanging) $('kept').textContent = EXCHANGED;
+  $(atIssuer ? 'at-issuer' : 'token').focus();
 });
 
 session.addEventListener('lost', ({ detail: why }) => {

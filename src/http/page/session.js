@@ -19,6 +19,7 @@ class Session extends EventTarget {
   /** How somebody signs in: `none`, `token`, `bearer` or `issuer`; '' until that is known. */
   method = '';
   #lost = false;
+  #signingOut = null;
   /** Counts comings and goings: the answer to an old question is not heard. */
   #visit = 0;
 
@@ -26,7 +27,8 @@ class Session extends EventTarget {
   async enter(token) {
     const visit = (this.#visit += 1);
     try {
-      const isKept = this.method === 'token' && (await exchange(token));
+      await this.#signingOut;
+      const isKept = this.isExchanging && (await exchange(token));
       if (!isKept) useToken(token);
       const status = await data('/status', { signal: AbortSignal.timeout(PATIENCE) });
       if (visit === this.#visit) this.#see(status);
@@ -57,14 +59,19 @@ class Session extends EventTarget {
     return hasToken() || this.method === 'token' || this.method === 'issuer';
   }
 
-  /** Signs out, and has the browser forget the session. */
+  /** Whether a token becomes a session. Over plain HTTP elsewhere than on this machine browsers keep none. */
+  get isExchanging() {
+    return this.method === 'token' && window.isSecureContext;
+  }
+
+  /** Signs out, and has the browser forget the session. Who signs in meanwhile waits: it would forget theirs. */
   async signOut() {
+    const isInMemory = hasToken();
     this.leave();
-    try {
-      await request('/sign-out', { method: 'POST' });
-    } catch (error) {
-      complain(`The session may still be in this browser. ${error.message}`);
-    }
+    if (isInMemory) return;
+    const kept = (error) => complain(`The session may still be in this browser. ${error.message}`);
+    this.#signingOut = request('/sign-out', { method: 'POST' }).catch(kept);
+    await this.#signingOut;
   }
 
   leave(why = '') {
@@ -117,8 +124,8 @@ class Session extends EventTarget {
 }
 
 /**
- * Exchanges a token for a session. False where the browser keeps none: over plain HTTP elsewhere than on this
- * machine it does not say where a request is from (403 `forbidden`), or it drops the cookie (401 `unauthorized`).
+ * Exchanges a token for a session. False where the browser keeps none: an old one does not say where a request
+ * is from (403 `forbidden`), and some drop the cookie of a page on this machine (401 `unauthorized`).
  */
 async function exchange(token) {
   const headers = { 'content-type': 'application/json' };

@@ -162,10 +162,9 @@ async fn a_session_counts_on_the_pages_routes_and_for_the_page_alone() {
     let cookie = with_token(&server, "cm_ada")
         .await
         .cookie("__Host-casemate");
-    assert_eq!(
-        page(&server, "GET", "/files/list", &cookie).await.status,
-        200
-    );
+    let listed = page(&server, "GET", "/files/list", &cookie).await;
+    assert_eq!(listed.status, 200, "{}", listed.text);
+    assert_eq!(listed.header("cache-control"), "no-store");
     for (method, path) in [
         ("POST", "/v1/exec"),
         ("GET", "/v1/files/list"),
