@@ -487,8 +487,8 @@ async fn every_part_of_the_issuers_answer_is_checked() {
 
 #[tokio::test]
 async fn no_part_of_a_credential_is_in_the_log() {
-    let secret = SettingFile::new("s3cret-of-the-client");
-    let issuer = Issuer::start(Some("s3cret-of-the-client")).await;
+    let secret = SettingFile::new("s3cretOfTheClient");
+    let issuer = Issuer::start(Some("s3cretOfTheClient")).await;
     let server = at(&issuer).env("CASEMATE_OIDC_CLIENT_SECRET_FILE", &secret.text());
     let (mut server, log) = logged(server).await;
     let mut secrets = vec!["s3cret".to_owned()];
