@@ -7,7 +7,7 @@ mod guard;
 mod issuer;
 mod jwt;
 mod key;
-mod oidc_issuer;
+pub mod oidc_issuer;
 mod sign_in;
 mod tokens;
 

@@ -10,12 +10,14 @@
 import fs from 'node:fs';
 
 import { Visit } from './visit.mjs';
+import { atIssuer } from './at-issuer.mjs';
 import { refusals } from './refusals.mjs';
 import { unready } from './unready.mjs';
 import { withToken } from './with-token.mjs';
 import { withoutToken } from './without-token.mjs';
 
 const scenarios = {
+  'at-issuer': atIssuer,
   refusals,
   unready,
   'with-token': withToken,

@@ -15,9 +15,13 @@ use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 
 use super::key::{Key, base64};
+use crate::harness::TestServer;
 
 pub const AUDIENCE: &str = "https://mcp.example.com/mcp";
 pub const CLIENT: &str = "casemate-page";
+
+/// Where the servers believe to be found. Nothing listens there: a test asks the server itself.
+pub const PUBLIC_URL: &str = "http://127.0.0.1:1";
 
 pub type Params = HashMap<String, String>;
 
@@ -40,6 +44,8 @@ struct Inner {
     key: Key,
     secret: Option<&'static str>,
     changes: Mutex<Changes>,
+    /// Where a browser finds the page, in place of [`PUBLIC_URL`].
+    page: Mutex<String>,
     /// Requests for a sign-in, by the code that they got.
     codes: Mutex<HashMap<String, Params>>,
 }
@@ -57,6 +63,7 @@ impl Issuer {
             key: Key::ec(),
             secret,
             changes: Mutex::default(),
+            page: Mutex::new(PUBLIC_URL.to_owned()),
             codes: Mutex::default(),
         }));
         let routes = Router::new()
@@ -75,6 +82,11 @@ impl Issuer {
 
     pub fn changes(&self, changes: Changes) {
         *self.0.changes.lock().expect("lock") = changes;
+    }
+
+    /// From now on browsers are sent back to this address.
+    pub fn send_back_to(&self, page: &str) {
+        page.clone_into(&mut self.0.page.lock().expect("lock"));
     }
 
     /// What a person who signs in at `location` is sent back to: the address and its query.
@@ -129,6 +141,17 @@ impl Issuer {
     }
 }
 
+/// A server whose page signs in at `issuer`.
+pub fn at(issuer: &Issuer) -> TestServer {
+    TestServer::new()
+        .env("CASEMATE_AUTH", "jwt")
+        .env("CASEMATE_JWT_ISSUER", issuer.url())
+        .env("CASEMATE_JWT_AUDIENCE", AUDIENCE)
+        .env("CASEMATE_JWT_JWKS", &format!("{}/keys", issuer.url()))
+        .env("CASEMATE_OIDC_CLIENT_ID", CLIENT)
+        .env("CASEMATE_PUBLIC_URL", PUBLIC_URL)
+}
+
 fn apply(claims: &mut Value, changes: &[(&'static str, Value)]) {
     let claims = claims.as_object_mut().expect("an object");
     for (name, value) in changes {
@@ -166,7 +189,8 @@ async fn keys(State(issuer): State<Issuer>) -> Json<Value> {
 }
 
 async fn authorize(State(issuer): State<Issuer>, Query(params): Query<Params>) -> Redirect {
-    Redirect::to(&issuer.code_for(params))
+    let url = issuer.code_for(params);
+    Redirect::to(&url.replacen(PUBLIC_URL, &issuer.0.page.lock().expect("lock"), 1))
 }
 
 async fn token(State(issuer): State<Issuer>, headers: HeaderMap, body: String) -> Response {

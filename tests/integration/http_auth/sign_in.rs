@@ -4,7 +4,7 @@ use hyper::header::HeaderMap;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::oidc_issuer::{AUDIENCE, CLIENT, Changes, Issuer};
+use super::oidc_issuer::{AUDIENCE, CLIENT, Changes, Issuer, PUBLIC_URL, at};
 use super::*;
 
 /// What the page's own requests have, as a browser sends them.
@@ -285,17 +285,6 @@ async fn any_server_with_the_key_reads_a_session_and_no_other_does() {
     .await;
 }
 
-/// A server whose page signs in at `issuer`.
-fn at(issuer: &Issuer) -> TestServer {
-    TestServer::new()
-        .env("CASEMATE_AUTH", "jwt")
-        .env("CASEMATE_JWT_ISSUER", issuer.url())
-        .env("CASEMATE_JWT_AUDIENCE", AUDIENCE)
-        .env("CASEMATE_JWT_JWKS", &format!("{}/keys", issuer.url()))
-        .env("CASEMATE_OIDC_CLIENT_ID", CLIENT)
-        .env("CASEMATE_PUBLIC_URL", "http://127.0.0.1:1")
-}
-
 /// The way to the issuer: where it is, and the cookie.
 async fn begin(server: &HttpServer) -> (String, String) {
     let started = send(
@@ -321,9 +310,7 @@ async fn begin(server: &HttpServer) -> (String, String) {
 
 /// The way back, with this cookie.
 async fn back(server: &HttpServer, url: &str, cookie: &str) -> Reply {
-    let path = url
-        .strip_prefix("http://127.0.0.1:1")
-        .expect("the page's address");
+    let path = url.strip_prefix(PUBLIC_URL).expect("the page's address");
     let headers = [NAVIGATION[0], NAVIGATION[1], ("cookie", cookie)];
     send(server, "GET", path, &headers, "").await
 }

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::tokens_file;
 use crate::harness::{Directory, HttpServer, TestServer, eventually};
+use crate::http_auth::oidc_issuer::{Issuer, at};
 
 /// How long a scenario may take; the longest has 1,005 uploads, and takes some 30 s.
 const SCENARIO: Duration = Duration::from_secs(180);
@@ -85,6 +86,16 @@ async fn a_person_signs_in_and_brings_a_file_there_and_back_byte_for_byte() {
     let server = server.start_http().await;
     let settings = json!({ "base": address(&server), "token": "of-alice" });
     drive("with-token", settings).await;
+}
+
+/// The issuer is on another site, so the browser shows which cookies it sends on the way back.
+#[tokio::test]
+async fn a_person_signs_in_at_the_issuer_and_out_again() {
+    let issuer = Issuer::start(None).await;
+    let server = at(&issuer).start_http().await;
+    let base = format!("http://localhost:{}", server.address.port());
+    issuer.send_back_to(&base);
+    drive("at-issuer", json!({ "base": base })).await;
 }
 
 #[tokio::test]
