@@ -7,12 +7,12 @@
 //! ```
 //!
 //! Invariants:
-//! - A session is sealed ([`seal`]): the server keeps nothing, and any server with the same key reads
+//! - A session is sealed (`seal`): the server keeps nothing, and any server with the same key reads
 //!   it. It names its holder in the terms of the server's own authentication, which is asked again
 //!   for each request: a token that is taken out of the file ends its sessions, another issuer or
 //!   audience ends all.
-//! - It counts on the page's own routes alone ([`PAGE_ROUTES`]), for the page's own requests alone
-//!   ([`is_from_the_page`]): with it, another site can neither read nor change anything, and `/mcp`
+//! - It counts on the page's own routes alone (`PAGE_ROUTES`), for the page's own requests alone
+//!   (`is_from_the_page`): with it, another site can neither read nor change anything, and `/mcp`
 //!   and `/v1` do not look at it.
 //! - The cookie is never logged, and taken off the request before a route sees it.
 

@@ -58,7 +58,7 @@ pub enum FileError {
 /// Parses the text of a file; the path is for its errors.
 type Parse<T> = fn(&Arc<Path>, &str) -> Result<T, FileError>;
 
-/// A file's value, as new as [`CHECK_INTERVAL`].
+/// A file's value, as new as `CHECK_INTERVAL`.
 #[derive(Debug)]
 pub struct Reload<T> {
     path: Arc<Path>,
