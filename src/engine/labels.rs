@@ -48,8 +48,8 @@ pub const REMADE: &str = "io.casemate.remade";
 /// On a volume: the uid and gid of its user's processes, in decimal. Without it they are 1000.
 pub const UID: &str = "io.casemate.uid";
 
-/// On an empty volume that keeps its [`UID`] from others until a user's volume has it: the token of
-/// the claim.
+/// On an empty volume that keeps its [`UID`] from others until a user's volume has it: the claim's
+/// instance, a slash, and a token.
 pub const CLAIM: &str = "io.casemate.uid.claim";
 
 /// On an image that gives new volumes their owners. Prepared images have [`PREPARED`] instead.

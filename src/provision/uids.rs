@@ -29,6 +29,7 @@ use tracing::{Instrument as _, debug, info};
 use super::error::SandboxError;
 use crate::config::Uids;
 use crate::engine::{Capabilities, Engine, EngineError, UidRange, VolumeSummary, labels};
+use crate::identity::Instance;
 
 /// What names of claims begin with. No sandbox's volume is named so: its name ends in a hash.
 const CLAIM_PREFIX: &str = "casemate-uid-";
@@ -76,7 +77,7 @@ impl Drop for UidReservation {
 struct ClaimVolume {
     engine: Engine,
     uid: u32,
-    /// Tells this claim from all others of its number.
+    /// Tells this claim from all others of its number, and the instance that made it.
     token: String,
 }
 
@@ -153,6 +154,7 @@ impl Drop for UidClaim {
 #[derive(Debug, Clone)]
 pub struct UidClaims {
     pub engine: Engine,
+    pub instance: Instance,
     pub in_use: UidsInUse,
     /// The releases of claims, for which the end of the server waits.
     pub tasks: TaskTracker,
@@ -194,7 +196,7 @@ impl UidClaims {
         let volume = ClaimVolume {
             engine: self.engine.clone(),
             uid: reserved.uid,
-            token: uuid::Uuid::new_v4().simple().to_string(),
+            token: format!("{}/{}", self.instance, uuid::Uuid::new_v4().simple()),
         };
         if !volume.make().await? {
             return Ok(None);

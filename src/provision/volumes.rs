@@ -34,6 +34,7 @@ impl Volumes {
             labels: spec.labels(),
             claims: UidClaims {
                 engine: context.engine.clone(),
+                instance: context.config.instance.clone(),
                 in_use: context.uids_in_use.clone(),
                 tasks: context.tasks.clone(),
             },

@@ -1,15 +1,13 @@
 //! A workspace whose user has locked its top directory, as `chmod -R 644 .` does: every tool still
 //! works, and the next container starts.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 
 use casemate::config::Mode;
 use serde_json::json;
 
-use crate::harness::{Directory, Instance, Server, TestServer, docker, eventually};
+use crate::harness::{Directory, Instance, Server, TOOLS_IMAGE, TestServer, docker, eventually};
 
 /// Modes: not enterable, not readable, and neither.
 const LOCKED: [&str; 3] = ["0", "0600", "0300"];
@@ -149,11 +147,8 @@ async fn a_container_that_ends_at_its_start_says_with_what_and_why() {
     let server = TestServer::new().start().await;
     server.shell("true").await;
     end(&server.instance).await;
-    let volume = docker::inspect("volume", &server.instance.volumes()[0]);
-    let top = volume["Mountpoint"].as_str().expect("a path");
-    fs::set_permissions(top, fs::Permissions::from_mode(0o0)).expect("mode");
-    // Now not even its owner can change the mode.
-    let immutable = Immutable::new(top);
+    // Not even its owner can change the mode.
+    let immutable = Immutable::new(&server.instance.volumes()[0]);
     for _ in 0..2 {
         let result = server.shell("true").await;
         assert_eq!(result.code(), "sandbox_unavailable", "{}", result.0);
@@ -165,24 +160,43 @@ async fn a_container_that_ends_at_its_start_says_with_what_and_why() {
     assert_eq!(server.shell("echo back").await.stdout(), "back\n");
 }
 
-/// A directory that cannot be changed: chattr(1). Dropping this undoes it.
+/// A volume whose top has mode 0 and cannot be changed: chattr(1). Dropping this undoes it.
 struct Immutable(String);
 
 impl Immutable {
-    fn new(directory: &str) -> Self {
-        let immutable = Self(directory.to_owned());
-        assert!(immutable.set("+i"), "the tests run as root, on ext4 or XFS");
+    fn new(volume: &str) -> Self {
+        let immutable = Self(volume.to_owned());
+        let made = immutable.run("chmod 0 /volume && chattr +i /volume");
+        assert!(made, "the Engine's disk is ext4 or XFS");
         immutable
     }
 
-    fn set(&self, attribute: &str) -> bool {
-        let chattr = Command::new("chattr").args([attribute, &self.0]).status();
-        chattr.expect("chattr runs").success()
+    /// As root with the capability that chattr needs. Where the Engine keeps its volumes may be
+    /// no path of this machine.
+    fn run(&self, script: &str) -> bool {
+        let mount = format!("type=volume,source={},target=/volume,volume-nocopy", self.0);
+        let run = [
+            "run",
+            "--rm",
+            "--network=none",
+            "--user=0",
+            "--cap-add=LINUX_IMMUTABLE",
+        ];
+        let rest = [
+            "--mount",
+            &mount,
+            "--entrypoint=sh",
+            TOOLS_IMAGE,
+            "-c",
+            script,
+        ];
+        let ended = Command::new("docker").args(run).args(rest).status();
+        ended.expect("docker runs").success()
     }
 }
 
 impl Drop for Immutable {
     fn drop(&mut self) {
-        self.set("-i");
+        self.run("chattr -i /volume");
     }
 }

@@ -162,5 +162,8 @@ async fn a_child_in_the_background_delays_no_answer_and_lives_on() {
     assert_eq!(result.stdout(), "sleep 7501\nsleep 7502\n");
     // It belongs to the user, who may end it.
     assert_eq!(server.shell("pkill -f '^sleep 750'").await.exit_code(), 0);
-    assert_eq!(server.shell("pgrep -c sleep").await.stdout(), "0\n");
+    eventually("they have ended", Duration::from_secs(5), async || {
+        server.shell("pgrep -c sleep").await.stdout() == "0\n"
+    })
+    .await;
 }

@@ -86,9 +86,25 @@ impl Drop for Owned {
             for volume in &volumes {
                 docker::quietly(&["volume", "rm", "--force", volume]);
             }
-            if containers.is_empty() && volumes.is_empty() {
+            let claims = uid_claims(&self.0);
+            for claim in &claims {
+                docker::quietly(&["volume", "rm", "--force", claim]);
+            }
+            if containers.is_empty() && volumes.is_empty() && claims.is_empty() {
                 break;
             }
         }
     }
+}
+
+/// The claims of uids that killed servers of the instance left.
+fn uid_claims(instance: &str) -> Vec<String> {
+    let filter = "label=io.casemate.uid.claim";
+    let format = r#"{{.Name}} {{.Label "io.casemate.uid.claim"}}"#;
+    let rows = docker::lines(&["volume", "ls", "--filter", filter, "--format", format]);
+    let own = |row: &String| {
+        let (name, claim) = row.split_once(' ')?;
+        (claim.split('/').next() == Some(instance)).then(|| name.to_owned())
+    };
+    rows.iter().filter_map(own).collect()
 }
