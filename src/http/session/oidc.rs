@@ -16,6 +16,7 @@
 
 mod error;
 mod issuer;
+mod metadata;
 mod response;
 
 use std::path::Path;
@@ -34,7 +35,8 @@ use thiserror::Error;
 use crate::config::SignInSettings;
 use crate::http::auth::{FileError, Jwt, Reload, TlsError};
 use crate::http::guard::CALLBACK;
-use issuer::{IssuerClient, IssuerError, Metadata};
+use issuer::{IssuerClient, IssuerError};
+use metadata::Metadata;
 
 pub use error::SignInError;
 pub use issuer::TokenReply;
