@@ -4,14 +4,15 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::bind::PATH_BYTES;
 use super::choices::AuthScheme;
 use super::error::ConfigError;
 use super::layer::Layer;
 use super::setting::Setting;
+use super::sign_in::SignInSettings;
+use super::text::{name, path};
 use super::value_error::ValueError;
 use super::web::{AllowedHost, HttpUrl, WebOrigin};
-use crate::identity::{ID_BYTES, Issuer};
+use crate::identity::Issuer;
 
 /// The settings of an HTTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,17 +28,6 @@ pub struct HttpSettings {
     pub session_key_file: Option<PathBuf>,
     /// Sign-in on the page at the issuer.
     pub sign_in: Option<SignInSettings>,
-}
-
-/// This server as a client of the issuer (OpenID Connect).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignInSettings {
-    /// As the issuer knows it.
-    pub client_id: String,
-    /// The file with its secret; `None`: a public client, which has PKCE alone.
-    pub client_secret_file: Option<PathBuf>,
-    /// Where browsers find the page; the issuer sends them back below it.
-    pub public_url: HttpUrl,
 }
 
 /// How callers authenticate, with all that is needed for it.
@@ -105,32 +95,6 @@ fn session_key_file(
     file.parse(path).map(Some)
 }
 
-impl SignInSettings {
-    fn from_layer(given: &Layer) -> Result<Option<Self>, ConfigError> {
-        use Setting as S;
-        let Some(client_id) = given.get(S::OidcClientId) else {
-            let unused = [S::OidcClientSecretFile, S::PublicUrl];
-            return match unused.into_iter().find_map(|setting| given.get(setting)) {
-                Some(unused) => {
-                    let problem = "it has no effect without oidc_client_id".to_owned();
-                    Err(ConfigError::setting(&unused.origin, problem))
-                }
-                None => Ok(None),
-            };
-        };
-        let Some(public_url) = given.get(S::PublicUrl) else {
-            let problem = format!("it needs {} too", S::PublicUrl.key());
-            return Err(ConfigError::setting(&client_id.origin, problem));
-        };
-        let secret = given.get(S::OidcClientSecretFile);
-        Ok(Some(Self {
-            client_id: client_id.parse(audience)?,
-            client_secret_file: secret.map(|given| given.parse(path)).transpose()?,
-            public_url: public_url.parse(self::public_url)?,
-        }))
-    }
-}
-
 impl Auth {
     fn from_layer(given: &Layer) -> Result<Self, ConfigError> {
         use Setting as S;
@@ -153,7 +117,7 @@ impl Auth {
             AuthScheme::Tokens => Self::Tokens(needed(given, scheme, S::TokensFile, path)?),
             AuthScheme::Jwt => Self::Jwt(JwtSettings {
                 issuer: needed(given, scheme, S::JwtIssuer, issuer)?,
-                audience: needed(given, scheme, S::JwtAudience, audience)?,
+                audience: needed(given, scheme, S::JwtAudience, name)?,
                 jwks: needed(given, scheme, S::JwtJwks, str::parse)?,
             }),
         })
@@ -193,35 +157,9 @@ fn list<T: FromStr<Err = ValueError>>(
         .transpose()
 }
 
-const FILE: ValueError =
-    ValueError::Form("a file is named by a path without control characters, of 4095 bytes at most");
-const PUBLIC_URL: ValueError =
-    ValueError::Form("the page's URL has no path: https://casemate.example.com");
-const AUDIENCE: ValueError =
-    ValueError::Form("an audience is 1 to 1024 bytes without white space and control characters");
-
-fn path(text: &str) -> Result<PathBuf, ValueError> {
-    let plain = !text.is_empty() && !text.contains(|c: char| c.is_control());
-    let short = text.len() <= PATH_BYTES;
-    (plain && short).then(|| text.into()).ok_or(FILE)
-}
-
-/// The page's parts are at absolute paths, so it has no path in front of it.
-fn public_url(text: &str) -> Result<HttpUrl, ValueError> {
-    let url: HttpUrl = text.parse()?;
-    let is_root = url.as_uri().path() == "/";
-    is_root.then_some(url).ok_or(PUBLIC_URL)
-}
-
 fn issuer(text: &str) -> Result<Issuer, ValueError> {
     text.parse::<HttpUrl>()?;
     Ok(text.parse()?)
-}
-
-fn audience(text: &str) -> Result<String, ValueError> {
-    let odd = |c: char| c.is_whitespace() || c.is_control();
-    let good = (1..=ID_BYTES).contains(&text.len()) && !text.contains(odd);
-    good.then(|| text.to_owned()).ok_or(AUDIENCE)
 }
 
 impl FromStr for JwksSource {

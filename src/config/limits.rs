@@ -190,6 +190,9 @@ pub const BACKUP_EVERY: Bounds<Duration> = Bounds {
     most: Duration::from_secs(365 * 24 * 60 * 60),
 };
 
+/// What a sign-in asks the issuer for: an ID token, and the scopes of this server.
+pub const OIDC_SCOPES: &str = "openid tools files";
+
 /// The word for no backups on a schedule.
 pub const NO_BACKUPS: &str = "never";
 

@@ -214,6 +214,8 @@ settings! {
         Text("ID", None);
     OidcClientSecretFile = "oidc_client_secret_file", Server, "The page, auth jwt: the file with the client's secret, for a confidential client",
         Text("FILE", None);
+    OidcScopes = "oidc_scopes", Server, "The page, auth jwt: what a sign-in asks the issuer for, separated by spaces; openid is added",
+        Text("SCOPES", Some(limits::OIDC_SCOPES));
     PublicUrl = "public_url", Server, "The page, auth jwt: its URL in browsers",
         Text("URL", None);
     AllowedHosts = "allowed_hosts", Server, "HTTP: names of this server that requests may use, separated by commas",

@@ -42,6 +42,7 @@ use axum::response::Response;
 use thiserror::Error;
 use tracing::debug;
 
+pub use challenge::RETRY_AFTER;
 pub use error::AuthError;
 pub use jwt::{Jwt, TlsError};
 pub use rejection::AuthRejection;

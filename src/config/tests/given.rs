@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 43] = [
+const OTHERS: [(Setting, [&str; 2]); 44] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
     (Setting::UploadLimit, ["2g", "1m"]),
@@ -44,6 +44,7 @@ const OTHERS: [(Setting, [&str; 2]); 43] = [
     (Setting::SessionKeyFile, ["/srv/a", "b"]),
     (Setting::OidcClientId, ["a", "b"]),
     (Setting::OidcClientSecretFile, ["/srv/a", "b"]),
+    (Setting::OidcScopes, ["openid a", "b"]),
     (
         Setting::PublicUrl,
         ["https://a.example", "https://b.example"],
@@ -104,7 +105,9 @@ fn companions(setting: Setting) -> &'static [(&'static str, &'static str)] {
             ("CASEMATE_TOKENS_FILE", "/srv/c"),
         ],
         Setting::OidcClientId => &[JWT, ISSUER, AUDIENCE, JWKS, PUBLIC],
-        Setting::OidcClientSecretFile => &[JWT, ISSUER, AUDIENCE, JWKS, PUBLIC, CLIENT],
+        Setting::OidcClientSecretFile | Setting::OidcScopes => {
+            &[JWT, ISSUER, AUDIENCE, JWKS, PUBLIC, CLIENT]
+        }
         Setting::PublicUrl => &[JWT, ISSUER, AUDIENCE, JWKS, CLIENT],
         _ => &[],
     }

@@ -90,6 +90,10 @@ fn the_settings_of_sign_in_need_each_other() {
             "flag --oidc-client-secret-file: it has no effect without oidc_client_id",
         ),
         (
+            jwt(&["--oidc-scopes", "openid"]),
+            "flag --oidc-scopes: it has no effect without oidc_client_id",
+        ),
+        (
             vec!["--oidc-client-id", "c", "--public-url", "https://a.test"],
             "flag --oidc-client-id: it has no effect unless auth is jwt",
         ),
@@ -105,6 +109,34 @@ fn the_settings_of_sign_in_need_each_other() {
         let error = refused(&jwt(&["--oidc-client-id", "c", "--public-url", url]), &[]);
         let start = format!("flag --public-url: {url:?} is not allowed: ");
         assert!(error.starts_with(&start), "{error}");
+    }
+}
+
+#[test]
+fn a_sign_in_asks_for_openid_and_the_scopes_that_are_given() {
+    let client = ["--oidc-client-id", "c", "--public-url", "https://a.test"];
+    let flags = [&["--auth", "jwt"], &JWT[..], &client].concat();
+    let scopes = |flags: &[&str]| load(flags, &[]).unwrap().http.sign_in.unwrap().scopes;
+    assert_eq!(scopes(&flags), limits::OIDC_SCOPES);
+    for (given, asked) in [
+        ("openid", "openid"),
+        ("tools openid", "tools openid"),
+        ("api://a/tools b", "openid api://a/tools b"),
+        ("openids", "openid openids"),
+        ("!#[]~", "openid !#[]~"),
+    ] {
+        assert_eq!(
+            scopes(&[&flags[..], &["--oidc-scopes", given]].concat()),
+            asked
+        );
+    }
+    let long = "a".repeat(1025);
+    for bad in [
+        "", " ", "a  b", " a", "a ", "a\tb", "a\"b", "a\\b", "ä", "a\u{7f}", &long,
+    ] {
+        let error = refused(&[&flags[..], &["--oidc-scopes", bad]].concat(), &[]);
+        assert!(error.starts_with("flag --oidc-scopes: "), "{error}");
+        assert!(error.contains("scopes are words"), "{error}");
     }
 }
 

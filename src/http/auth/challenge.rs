@@ -15,8 +15,8 @@ use crate::http::failure::failure;
 /// The protocol that a proxy's client spoke. Only a hint to that client depends on it.
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
-/// Seconds after which a client may try again when the issuer's keys cannot be fetched.
-const RETRY_AFTER: &str = "10";
+/// Seconds after which a client may try again when the issuer does not answer.
+pub const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 
 /// How one request is asked for a credential. It goes with the request, for inner layers that ask
 /// for another.
@@ -50,7 +50,7 @@ impl Challenge {
             headers.insert(header::WWW_AUTHENTICATE, value);
         }
         if *rejection == AuthRejection::NoKeys {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         response
     }

@@ -80,6 +80,9 @@ impl Sessions {
         }
         let tokens = sign_in.tokens(jwt, &flow, answer).await?;
         let refused = |what: &str, error: AuthRejection| {
+            if error == AuthRejection::NoKeys {
+                return SignInError::NoKeys;
+            }
             warn!(%error, what, "a sign-in was refused");
             SignInError::Token(error.to_string())
         };

@@ -45,14 +45,12 @@ pub use response::AuthorizationResponse;
 /// How long a person may take at the issuer.
 pub const FLOW_TTL: Duration = Duration::from_secs(10 * 60);
 
-/// What is asked for: who it is, and the scopes of this server.
-const SCOPE: &str = "openid tools files";
-
 /// This server as a client of the issuer.
 #[derive(Debug)]
 pub struct SignIn {
     client_id: String,
     redirect_uri: String,
+    scopes: String,
     issuer: IssuerClient,
 }
 
@@ -101,6 +99,7 @@ impl SignIn {
         Ok(Self {
             client_id: settings.client_id.clone(),
             redirect_uri: format!("{}{CALLBACK}", public.trim_end_matches('/')),
+            scopes: settings.scopes.clone(),
             issuer: IssuerClient::new(secret)?,
         })
     }
@@ -148,7 +147,7 @@ impl SignIn {
             ("response_type", "code"),
             ("client_id", self.client_id.as_str()),
             ("redirect_uri", self.redirect_uri.as_str()),
-            ("scope", SCOPE),
+            ("scope", self.scopes.as_str()),
             ("state", flow.state.as_str()),
             ("nonce", flow.nonce.as_str()),
             ("code_challenge", challenge.as_str()),

@@ -33,6 +33,8 @@ pub struct Changes {
     /// Instead of the issuer's own in the redirect; "" for none.
     pub iss: Option<String>,
     pub without_id_token: bool,
+    /// The keys are not given.
+    pub without_keys: bool,
     /// Instead of `Bearer`.
     pub token_type: Option<&'static str>,
     /// Instead of the JSON object: the access token as a string.
@@ -184,8 +186,11 @@ async fn metadata(State(issuer): State<Issuer>) -> Json<Value> {
     }))
 }
 
-async fn keys(State(issuer): State<Issuer>) -> Json<Value> {
-    Json(json!({ "keys": [issuer.0.key.jwk("a")] }))
+async fn keys(State(issuer): State<Issuer>) -> Response {
+    if issuer.0.changes.lock().expect("lock").without_keys {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    Json(json!({ "keys": [issuer.0.key.jwk("a")] })).into_response()
 }
 
 async fn authorize(State(issuer): State<Issuer>, Query(params): Query<Params>) -> Redirect {

@@ -6,6 +6,7 @@ use thiserror::Error;
 use tracing::{debug, warn};
 
 use super::issuer::IssuerError;
+use crate::http::auth::RETRY_AFTER;
 
 /// Why somebody is not signed in. The texts are for people.
 #[derive(Debug, Error)]
@@ -22,6 +23,8 @@ pub enum SignInError {
     Refused(String),
     #[error("The issuer cannot be asked now.")]
     Unavailable(#[from] IssuerError),
+    #[error("The issuer's keys cannot be fetched now.")]
+    NoKeys,
     #[error("The issuer did not accept the code.")]
     Code,
     #[error("The issuer's answer is not accepted: {0}.")]
@@ -43,6 +46,8 @@ impl IntoResponse for SignInError {
                 warn!(error, "the issuer cannot be asked for a sign-in");
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            // Each failed fetch is in the log already.
+            Self::NoKeys => StatusCode::SERVICE_UNAVAILABLE,
             Self::Random => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         };
@@ -52,6 +57,11 @@ impl IntoResponse for SignInError {
             (header::CACHE_CONTROL, "no-store"),
             (header::REFERRER_POLICY, "no-referrer"),
         ];
-        (status, headers, text).into_response()
+        let mut response = (status, headers, text).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        response
     }
 }

@@ -1,0 +1,91 @@
+//! Sign-in on the page: this server as a client of the issuer.
+
+use std::path::PathBuf;
+
+use super::error::ConfigError;
+use super::layer::Layer;
+use super::limits;
+use super::setting::Setting;
+use super::text::{name, path};
+use super::value_error::ValueError;
+use super::web::HttpUrl;
+use crate::identity::ID_BYTES;
+
+/// This server as a client of the issuer (OpenID Connect).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInSettings {
+    /// As the issuer knows it.
+    pub client_id: String,
+    /// The file with its secret; `None`: a public client, which has PKCE alone.
+    pub client_secret_file: Option<PathBuf>,
+    /// What a sign-in asks for, `openid` among it: the `scope` of the request (RFC 6749, section
+    /// 3.3).
+    pub scopes: String,
+    /// Where browsers find the page; the issuer sends them back below it.
+    pub public_url: HttpUrl,
+}
+
+impl SignInSettings {
+    /// # Errors
+    ///
+    /// A value that is not allowed, or a setting without another one that it needs.
+    pub(super) fn from_layer(given: &Layer) -> Result<Option<Self>, ConfigError> {
+        use Setting as S;
+        let Some(client_id) = given.get(S::OidcClientId) else {
+            let unused = [S::OidcClientSecretFile, S::OidcScopes, S::PublicUrl];
+            return match unused.into_iter().find_map(|setting| given.get(setting)) {
+                Some(unused) => {
+                    let problem = "it has no effect without oidc_client_id".to_owned();
+                    Err(ConfigError::setting(&unused.origin, problem))
+                }
+                None => Ok(None),
+            };
+        };
+        let Some(public_url) = given.get(S::PublicUrl) else {
+            let problem = format!("it needs {} too", S::PublicUrl.key());
+            return Err(ConfigError::setting(&client_id.origin, problem));
+        };
+        let secret = given.get(S::OidcClientSecretFile);
+        Ok(Some(Self {
+            client_id: client_id.parse(name)?,
+            client_secret_file: secret.map(|given| given.parse(path)).transpose()?,
+            scopes: given.value(S::OidcScopes, limits::OIDC_SCOPES.to_owned(), scopes)?,
+            public_url: public_url.parse(self::public_url)?,
+        }))
+    }
+}
+
+const PUBLIC_URL: ValueError =
+    ValueError::Form("the page's URL has no path: https://casemate.example.com");
+const SCOPES: ValueError = ValueError::Form(
+    "scopes are words of ASCII characters without quotes and backslashes, separated by single \
+     spaces, of 1024 bytes at most",
+);
+
+/// The scope without which a sign-in gives no ID token (OpenID Connect Core, section 3.1.2.1).
+const OPENID: &str = "openid";
+
+/// The page's parts are at absolute paths, so it has no path in front of it.
+fn public_url(text: &str) -> Result<HttpUrl, ValueError> {
+    let url: HttpUrl = text.parse()?;
+    let is_root = url.as_uri().path() == "/";
+    is_root.then_some(url).ok_or(PUBLIC_URL)
+}
+
+/// With `openid` in it, whether that was given or not.
+fn scopes(text: &str) -> Result<String, ValueError> {
+    let is_good = text.len() <= ID_BYTES && text.split(' ').all(is_scope);
+    if !is_good {
+        return Err(SCOPES);
+    }
+    Ok(match text.split(' ').any(|scope| scope == OPENID) {
+        true => text.to_owned(),
+        false => format!("{OPENID} {text}"),
+    })
+}
+
+/// A `scope-token` (RFC 6749, section 3.3).
+fn is_scope(word: &str) -> bool {
+    let is_allowed = |byte| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~');
+    !word.is_empty() && word.bytes().all(is_allowed)
+}
