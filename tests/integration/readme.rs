@@ -111,6 +111,22 @@ fn the_buttons_add_what_mcp_json_starts() {
     }
 }
 
+/// Whoever does not see the picture has its text, and nobody waits for it.
+#[test]
+fn the_picture_is_there_with_a_text_and_small() {
+    let (before, _) = README
+        .split_once("](docs/images/page.png)")
+        .expect("the picture");
+    let (_, text) = before.rsplit_once("![").expect("its text");
+    assert!(text.starts_with("The page in a browser"), "{text}");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/images/page.png");
+    let picture = std::fs::read(path).expect("the picture");
+    assert!(picture.starts_with(b"\x89PNG\r\n\x1a\n"));
+    // In the header, after the length and the name of the first chunk.
+    assert_eq!(picture[16..20], 1280_u32.to_be_bytes(), "the width");
+    assert!(picture.len() < 150_000, "{} bytes", picture.len());
+}
+
 #[test]
 fn every_client_of_the_first_screen_has_a_section() {
     for client in [

@@ -11,6 +11,7 @@ import fs from 'node:fs';
 
 import { Visit } from './visit.mjs';
 import { atIssuer } from './at-issuer.mjs';
+import { picture } from './picture.mjs';
 import { refusals } from './refusals.mjs';
 import { unready } from './unready.mjs';
 import { withToken } from './with-token.mjs';
@@ -18,6 +19,7 @@ import { withoutToken } from './without-token.mjs';
 
 const scenarios = {
   'at-issuer': atIssuer,
+  picture,
   refusals,
   unready,
   'with-token': withToken,
