@@ -131,6 +131,10 @@ fn images_of_both_architectures_get_one_name_in_lower_case() {
 fn the_debian_package_is_made_of_files_that_are_there() {
     let manifest: toml::Table = text("Cargo.toml").parse().expect("TOML");
     let deb = &manifest["package"]["metadata"]["deb"];
+    assert!(deb["extended-description"].is_str(), "else it is README");
+    let scripts = deb["maintainer-scripts"].as_str().expect("a directory");
+    let postinst = top().join(scripts).join("postinst");
+    assert!(postinst.is_file(), "the unit's user is made");
     let assets = deb["assets"].as_array().expect("assets");
     assert!(assets.len() >= 4);
     for asset in assets {
