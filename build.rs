@@ -9,6 +9,7 @@ use std::process::Command;
 
 fn main() -> Result<(), Box<dyn Error>> {
     for input in [
+        "crates/egress",
         "crates/init",
         "crates/protocol/src",
         "crates/seccomp",

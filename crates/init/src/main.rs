@@ -17,6 +17,7 @@
 
 mod bridge;
 mod capture;
+mod egress;
 mod files;
 mod filters;
 mod lockdown;

@@ -6,6 +6,7 @@
 //!              │           │          └─ reaper, tree (kill)
 //!              │           └─ lifecycle (busy, idle, ending)
 //!              └─► files (their own threads)
+//!        └─► egress
 //! ```
 //!
 //! Rules of this module:
@@ -70,6 +71,7 @@ use self::service::{FileCalls, Service};
 use self::shell::Shell;
 use self::supervisors::Supervisors;
 use self::transfers::Transfers;
+use crate::egress::Egress;
 use crate::files::{Pool, TEMPORARY_AGE_LIMIT, Workspace};
 
 /// Threads for file work: reads overlap while one waits for the disk. More
@@ -134,7 +136,8 @@ async fn run(options: Options) -> io::Result<i64> {
     let service = service(options, workspace.clone(), lifecycle.clone())?;
     let (commands, last_use) = (service.commands.clone(), service.last_use.clone());
     let pool = service.files.pool.clone();
-    let connections = socket::serve(service, lifecycle.clone())?;
+    let egress = Egress::new();
+    let connections = socket::serve(service, egress.clone(), lifecycle.clone())?;
     tokio::spawn(sweep(workspace, pool));
     tokio::spawn(last_use.clone().keep());
     tokio::spawn(uncharged::watch(lifecycle.clone()));
@@ -146,6 +149,7 @@ async fn run(options: Options) -> io::Result<i64> {
         }
     };
     lifecycle.announce(commands.accepted(), code);
+    egress.end();
     // A disk that hangs does not keep the container.
     let _ = tokio::time::timeout(LAST_USE_WRITE_TIMEOUT, last_use.end()).await;
     connections.drained().await;

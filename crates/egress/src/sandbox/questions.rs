@@ -23,7 +23,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 ///      ─► asked already ──► Wait
 ///      ─► too many lately ──► TooMany
 ///      ─► else ──► Send ──answered──► kept for ANSWER_TTL
-///                       └─QUESTION_TIMEOUT──► forgotten
+///                       └─failed, QUESTION_TIMEOUT──► forgotten
 /// ```
 #[derive(Debug)]
 pub struct Questions<A> {
@@ -99,6 +99,12 @@ impl<A: Clone> Questions<A> {
             self.answers.remove(&oldest);
         }
         true
+    }
+
+    /// The server could not tell: nothing is kept, and the next question for `name` is sent again.
+    /// Returns whether somebody waits for it.
+    pub fn failed(&mut self, name: &str) -> bool {
+        self.waiting.remove(name).is_some()
     }
 
     /// Gives up the questions that have waited for [`QUESTION_TIMEOUT`], and returns their names:

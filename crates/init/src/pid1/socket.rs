@@ -1,14 +1,18 @@
 //! PID 1's socket: abstract, so that there is nothing to unlink, and no other process can bind the
 //! name while PID 1 lives. Only the bridge's user is served.
 
+use std::convert::Infallible;
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener as StdListener};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use casemate_protocol::egress::egress_server::{EgressServer, SERVICE_NAME as EGRESS_SERVICE};
 use casemate_protocol::sandbox_server::SandboxServer;
 use casemate_protocol::{BRIDGE_UID, CONNECTION_WINDOW, MAX_MESSAGE, SOCKET_NAME, STREAM_WINDOW};
+use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -17,9 +21,12 @@ use tokio::io::Interest;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
+use tonic::body::Body;
+use tonic::codegen::{BoxFuture, http};
 
 use super::lifecycle::Lifecycle;
 use super::service::Service;
+use crate::egress::{self, Egress};
 use crate::peer;
 
 /// Bridges served at once: several servers, each with a standing one and some
@@ -44,6 +51,33 @@ const MAX_STREAMS: u32 = 512;
 
 /// How long an end waits for what was said last to be taken.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What is served over each connection.
+#[derive(Debug, Clone)]
+struct Services {
+    sandbox: SandboxServer<Service>,
+    egress: EgressServer<Egress>,
+}
+
+impl tonic::codegen::Service<http::Request<Incoming>> for Services {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Paths are `/package.Service/Call`. A service answers a call that it does not know.
+    fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
+        let service = request.uri().path().split('/').nth(1);
+        if service == Some(EGRESS_SERVICE) {
+            self.egress.call(request)
+        } else {
+            self.sandbox.call(request)
+        }
+    }
+}
 
 /// The connections that are served.
 #[derive(Debug, Clone)]
@@ -98,22 +132,29 @@ impl Connections {
 /// # Errors
 /// When the socket's name is taken: there is another PID 1 in this network
 /// namespace.
-pub fn serve(service: Service, lifecycle: Arc<Lifecycle>) -> io::Result<Connections> {
+pub fn serve(
+    service: Service,
+    egress: Egress,
+    lifecycle: Arc<Lifecycle>,
+) -> io::Result<Connections> {
     let listener = StdListener::bind_addr(&SocketAddr::from_abstract_name(SOCKET_NAME)?)?;
     listener.set_nonblocking(true)?;
     peer::ask(&listener)?;
     let listener = UnixListener::from_std(listener)?;
-    let server = SandboxServer::new(service)
-        .max_decoding_message_size(MAX_MESSAGE)
-        .max_encoding_message_size(MAX_MESSAGE);
+    let services = Services {
+        sandbox: SandboxServer::new(service)
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE),
+        egress: EgressServer::new(egress).max_decoding_message_size(egress::MESSAGE_LIMIT),
+    };
     let connections = Connections(watch::Sender::new(0));
-    tokio::spawn(accept(listener, server, lifecycle, connections.clone()));
+    tokio::spawn(accept(listener, services, lifecycle, connections.clone()));
     Ok(connections)
 }
 
 async fn accept(
     listener: UnixListener,
-    server: SandboxServer<Service>,
+    services: Services,
     lifecycle: Arc<Lifecycle>,
     connections: Connections,
 ) {
@@ -129,8 +170,8 @@ async fn accept(
             // User code holds all the places: it gets no more, the bridge does.
             continue;
         }
-        let (server, lifecycle, connections) =
-            (server.clone(), lifecycle.clone(), connections.clone());
+        let (services, lifecycle, connections) =
+            (services.clone(), lifecycle.clone(), connections.clone());
         tokio::spawn(async move {
             let known = matches!(
                 timeout(FIRST_BYTE_TIMEOUT, greet(&stream)).await,
@@ -141,7 +182,7 @@ async fn accept(
                 return;
             }
             if let Some(_served) = connections.serve() {
-                converse(stream, server, &lifecycle).await;
+                converse(stream, services, &lifecycle).await;
             }
         });
     }
@@ -169,7 +210,7 @@ async fn greet(stream: &UnixStream) -> io::Result<bool> {
     Ok(true)
 }
 
-async fn converse(stream: UnixStream, server: SandboxServer<Service>, lifecycle: &Lifecycle) {
+async fn converse(stream: UnixStream, services: Services, lifecycle: &Lifecycle) {
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -177,7 +218,7 @@ async fn converse(stream: UnixStream, server: SandboxServer<Service>, lifecycle:
         .max_concurrent_streams(MAX_STREAMS)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(server));
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(services));
     tokio::pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => {}

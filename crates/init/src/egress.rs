@@ -1,0 +1,99 @@
+//! How connections leave a sandbox that has no network, as far as PID 1 is concerned: docs/egress.md.
+//!
+//! ```text
+//!  127.0.0.1:53 ──► resolver ──question──► carrier (the server) ──verdict──► resolver
+//!                                                                 │ allowed: listen
+//!  127.64.0.7:443 ──► listeners ──► connections ──opened──► carrier ──Connect──► forward
+//! ```
+//!
+//! Nothing is decided here: this process has the user's own uid. The server decides about each name
+//! and each connection. What is bounded here is what a user's programs cost PID 1 and the server.
+//!
+//! Nothing listens until a server calls `Carry` for the first time. One that never does, because it
+//! is older or its user has no rules, leaves the sandbox as it was.
+
+mod carrier;
+mod connections;
+mod dns;
+mod forward;
+mod listeners;
+mod resolver;
+mod service;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::process::{Resource, getrlimit};
+use tokio::sync::Semaphore;
+
+use self::carrier::Carriers;
+use self::connections::Connections;
+use self::listeners::OpenListeners;
+use self::resolver::Resolver;
+
+/// Where `/etc/resolv.conf` sends every question. Docker lets any user bind the port.
+const DNS_ADDRESS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 53);
+
+/// The largest message that a server sends: a piece of 64 KiB, or a verdict with some ports.
+pub const MESSAGE_LIMIT: usize = 2 * forward::PIECE_LIMIT;
+
+/// The share of PID 1's descriptors that egress may use. The rest is for commands and files.
+const DESCRIPTOR_SHARE: u64 = 2;
+
+/// What PID 1 does for egress. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Egress {
+    dns_address: SocketAddrV4,
+    carriers: Arc<Carriers>,
+    connections: Arc<Connections>,
+    listeners: Arc<OpenListeners>,
+    resolver: Arc<Resolver>,
+    descriptors: Arc<Semaphore>,
+    is_started: Arc<AtomicBool>,
+}
+
+impl Egress {
+    /// Nothing is opened yet.
+    pub fn new() -> Self {
+        // Never unlimited: the kernel refuses that for descriptors.
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(0);
+        let descriptors = usize::try_from(limit / DESCRIPTOR_SHARE).unwrap_or(usize::MAX);
+        Self::with(DNS_ADDRESS, descriptors)
+    }
+
+    fn with(dns_address: SocketAddrV4, descriptors: usize) -> Self {
+        let descriptors = Arc::new(Semaphore::new(descriptors.min(Semaphore::MAX_PERMITS)));
+        let carriers = Arc::new(Carriers::default());
+        let connections = Arc::new(Connections::new(carriers.clone()));
+        let listeners = Arc::new(OpenListeners::new(connections.clone(), descriptors.clone()));
+        let resolver = Arc::new(Resolver::new(carriers.clone(), listeners.clone()));
+        Self {
+            dns_address,
+            carriers,
+            connections,
+            listeners,
+            resolver,
+            descriptors,
+            is_started: Arc::default(),
+        }
+    }
+
+    /// Opens the DNS server, once.
+    fn start(&self) {
+        if self.is_started.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        dns::start(self.dns_address, &self.resolver, &self.descriptors);
+        tokio::spawn(self.listeners.clone().sweep());
+    }
+
+    /// PID 1 is ending: the calls end, so that their connections to the server can close.
+    pub fn end(&self) {
+        self.carriers.close();
+    }
+}

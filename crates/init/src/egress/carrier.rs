@@ -1,0 +1,216 @@
+//! The server that answers questions and makes connections: one at a time, the newest.
+//!
+//! ```text
+//!  nobody ──Carry──► a server carries ──Carry of a newer one──► that one carries
+//!    ▲                  │     └──Carry of an older one──► that one is told `Superseded`
+//!    └──its call ends───┘
+//! ```
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use casemate_protocol::egress::sandbox_message::Message;
+use casemate_protocol::egress::{Carrier, SandboxMessage, Superseded};
+use tokio::sync::{mpsc, watch};
+use tonic::Status;
+
+/// Messages that wait for the carrier: more than the questions of the 3 s for which each waits.
+const OUTBOX_LIMIT: usize = 256;
+
+/// Of two servers the one with the greater rank carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    version: [u64; 3],
+    since_ms: i64,
+}
+
+impl Rank {
+    /// `None` where the version is not MAJOR.MINOR.PATCH.
+    pub fn of(carrier: &Carrier) -> Option<Self> {
+        let parts: Result<Vec<_>, _> = carrier.version.split('.').map(str::parse).collect();
+        Some(Self {
+            version: parts.ok()?.try_into().ok()?,
+            since_ms: carrier.since_ms,
+        })
+    }
+}
+
+/// Messages for one carrier.
+pub type Outbox = mpsc::Sender<Result<SandboxMessage, Status>>;
+
+/// The other end, which is the answer to its call.
+pub type Messages = mpsc::Receiver<Result<SandboxMessage, Status>>;
+
+/// One call of `Carry`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CarrierId(u64);
+
+#[derive(Debug)]
+struct Current {
+    id: CarrierId,
+    rank: Rank,
+    outbox: Outbox,
+}
+
+/// Who carries.
+#[derive(Debug)]
+pub struct Carriers {
+    current: watch::Sender<Option<Current>>,
+    next: AtomicU64,
+    is_closed: AtomicBool,
+}
+
+impl Default for Carriers {
+    fn default() -> Self {
+        Self {
+            current: watch::Sender::new(None),
+            next: AtomicU64::new(0),
+            is_closed: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Carriers {
+    /// Lets a server carry, and tells the one before it. `None`: a newer one carries, or PID 1 is
+    /// ending. Of two calls of the same rank the later one carries: a server that calls again has
+    /// lost its first call, even where PID 1 has not noticed yet.
+    pub fn adopt(&self, rank: Rank) -> Option<(CarrierId, Messages)> {
+        if self.is_closed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let (outbox, messages) = mpsc::channel(OUTBOX_LIMIT);
+        let id = CarrierId(self.next.fetch_add(1, Ordering::Relaxed));
+        let mut superseded = None;
+        let is_adopted = self.current.send_if_modified(|current| {
+            if current.as_ref().is_some_and(|known| known.rank > rank) {
+                return false;
+            }
+            superseded = current.replace(Current { id, rank, outbox });
+            true
+        });
+        if let Some(known) = superseded {
+            // Where it has not read for long, its call ends without the message; if it calls
+            // again, it is told then.
+            let _ = known.outbox.try_send(Ok(superseded_message()));
+        }
+        is_adopted.then_some((id, messages))
+    }
+
+    /// Its call has ended.
+    pub fn release(&self, id: CarrierId) {
+        self.current.send_if_modified(|current| {
+            let is_current = current.as_ref().is_some_and(|known| known.id == id);
+            if is_current {
+                *current = None;
+            }
+            is_current
+        });
+    }
+
+    /// Ends the call, and accepts no other.
+    pub fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        self.current.send_replace(None);
+    }
+
+    /// The carrier, if there is one.
+    pub fn current(&self) -> Option<CarrierId> {
+        self.current.borrow().as_ref().map(|known| known.id)
+    }
+
+    /// Sends to the carrier, if there is one and it has not fallen behind.
+    pub fn send(&self, message: Message) {
+        if let Some(known) = &*self.current.borrow() {
+            let _ = known.outbox.try_send(Ok(wrapped(message)));
+        }
+    }
+
+    /// Sends to the carrier, and again to each that carries after it, until this is dropped.
+    pub async fn keep_sending(&self, message: Message) {
+        let mut changes = self.current.subscribe();
+        loop {
+            let (id, outbox) = {
+                // An error: this is the sender, and it is there.
+                let Ok(current) = changes.wait_for(Option::is_some).await else {
+                    return;
+                };
+                let Some(known) = &*current else { continue };
+                (known.id, known.outbox.clone())
+            };
+            tokio::select! {
+                // First: nothing is sent after `Superseded`.
+                biased;
+                () = self.gone(id) => {}
+                _ = outbox.send(Ok(wrapped(message.clone()))) => {
+                    // The call cannot end while a sender is left.
+                    drop(outbox);
+                    self.gone(id).await;
+                }
+            }
+        }
+    }
+
+    /// Resolves when this one carries no longer.
+    pub async fn gone(&self, id: CarrierId) {
+        let mut changes = self.current.subscribe();
+        let is_other = |current: &Option<Current>| current.as_ref().is_none_or(|c| c.id != id);
+        let _ = changes.wait_for(is_other).await;
+    }
+}
+
+/// The message that ends the call of an older server.
+pub fn superseded_message() -> SandboxMessage {
+    wrapped(Message::Superseded(Superseded {}))
+}
+
+fn wrapped(message: Message) -> SandboxMessage {
+    SandboxMessage {
+        message: Some(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rank(version: &str, since_ms: i64) -> Option<Rank> {
+        Rank::of(&Carrier {
+            version: version.to_owned(),
+            since_ms,
+            ..Carrier::default()
+        })
+    }
+
+    #[test]
+    fn the_version_ranks_before_the_start_and_by_its_numbers() {
+        let order = [
+            rank("0.9.9", 900),
+            rank("0.10.0", 5),
+            rank("0.10.0", 6),
+            rank("1.0.0", -1),
+        ];
+        assert!(order.iter().all(Option::is_some) && order.is_sorted());
+        for bad in ["", "1", "1.2", "1.2.3.4", "1.2.x", "1.2.-3", "1.2.3-dev"] {
+            assert_eq!(rank(bad, 0), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_newest_carries_and_the_others_are_told() {
+        let carriers = Carriers::default();
+        let adopt = |version, since| carriers.adopt(rank(version, since).expect("a rank"));
+        let (first, mut messages) = adopt("0.1.0", 5).expect("nobody carries");
+        assert!(adopt("0.1.0", 4).is_none() && adopt("0.0.9", 900).is_none());
+        assert_eq!(carriers.current(), Some(first));
+        let (second, _second_messages) = adopt("0.1.0", 5).expect("the same server, again");
+        let told = messages.try_recv().expect("a message").expect("no error");
+        assert_eq!(told, superseded_message());
+        assert!(messages.try_recv().is_err() && messages.is_closed());
+        carriers.release(first);
+        assert_eq!(carriers.current(), Some(second), "the first is long gone");
+        carriers.release(second);
+        assert_eq!(carriers.current(), None);
+        assert!(adopt("0.0.1", 0).is_some(), "nobody newer is there");
+        carriers.close();
+        assert!(carriers.current().is_none() && adopt("9.0.0", 0).is_none());
+    }
+}

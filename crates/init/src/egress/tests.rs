@@ -1,0 +1,4 @@
+mod carriers;
+mod connections;
+mod listeners;
+mod questions;
