@@ -12,6 +12,7 @@
 //! sandbox             what callers hold: one owner task for each container, commands, files
 //! snapshot            a whole workspace, out and in
 //! provision           finds, makes, adopts and ends containers and volumes
+//! egress              names, connections and bytes that leave a sandbox
 //! channel             gRPC to PID 1 over one `docker exec` stream
 //! engine              the Docker Engine: containers, volumes, images
 //! config, identity, workspace      values that are valid once they exist
@@ -27,6 +28,7 @@ pub mod audit;
 pub mod channel;
 pub mod cli;
 pub mod config;
+pub mod egress;
 pub mod engine;
 pub mod http;
 pub mod identity;

@@ -15,7 +15,7 @@ use source::{Source, module};
 
 /// What the modules of the crate's root may use of each other. One that is not
 /// in here has no place yet.
-const LAYERS: [(&str, &str); 17] = [
+const LAYERS: [(&str, &str); 18] = [
     ("main", "cli"),
     (
         "cli",
@@ -53,6 +53,7 @@ const LAYERS: [(&str, &str); 17] = [
         "provision",
         "channel engine config identity workspace meter",
     ),
+    ("egress", ""),
     ("channel", "engine config identity workspace meter"),
     ("engine", "config identity workspace meter"),
     ("config", "identity workspace"),

@@ -1,0 +1,26 @@
+//! What leaves a sandbox that has no network: docs/egress.md. The crate `casemate-egress` decides;
+//! this module asks the resolver, dials and copies.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `names` | a name's rules, its addresses, and which of them may be dialled |
+//! | `resolver` | asks the machine's resolver |
+//! | `limits` | how many connections a user has, and how fast they begin |
+//! | `dial` | connects to a judged address |
+//! | `relay` | one connection: handshake, target, bytes, ends |
+//!
+//! Nothing calls it yet: the server does not read `[egress]`.
+
+mod dial;
+mod limits;
+mod names;
+mod relay;
+mod resolver;
+
+pub use dial::{ATTEMPT_INTERVAL, ATTEMPT_LIMIT, DIAL_TIMEOUT, dial};
+pub use limits::{CONNECTION_LIMIT, ConnectionLimits, ConnectionPermit, START_LIMIT, WAIT_TIMEOUT};
+pub use names::{AllowedName, Names, QuestionError, Target};
+pub use relay::{
+    CONNECTION_TIMEOUT, IDLE_TIMEOUT, PIECE_LIMIT, RelayEnd, RelayReport, Sandbox, relay,
+};
+pub use resolver::{LOOKUP_LIMIT, LOOKUP_TIMEOUT, Resolve, SystemResolver};

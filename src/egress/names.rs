@@ -1,0 +1,187 @@
+//! The names of one user's rules: which exist for them, and which addresses may be dialled.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use casemate_egress::address::{AddressPolicy, JudgedAddresses};
+use casemate_egress::rules::{Decision, Rule, Rules};
+use casemate_egress::{HostName, Reason};
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::Instant;
+
+use super::resolver::Resolve;
+
+/// How long judged addresses are used without another question to the resolver.
+const JUDGED_TTL: Duration = Duration::from_secs(60);
+
+/// Names whose addresses are kept. A wildcard covers any number of them.
+const KEPT_LIMIT: usize = 1024;
+
+/// A name that may be connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedName {
+    /// In its one form.
+    pub host: HostName,
+    /// At least one, in ascending order: those that have an address which may be dialled.
+    pub ports: Vec<u16>,
+}
+
+/// Why a question is not answered with an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuestionError {
+    /// The name does not exist for this user.
+    Refused(Reason),
+    /// The resolver did not answer: the program may try again.
+    Failed,
+}
+
+/// What a connection may be made to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The rule that allows it.
+    pub rule: Rule,
+    /// What may be dialled, in this order.
+    pub addresses: JudgedAddresses,
+}
+
+/// The names of one user, under rules that do not change: for other rules, make another.
+#[derive(Debug)]
+pub struct Names<R> {
+    rules: Arc<Rules>,
+    policy: Arc<AddressPolicy>,
+    resolver: Arc<R>,
+    kept: Mutex<HashMap<HostName, Arc<Slot>>>,
+}
+
+/// The addresses of one name. Whoever holds the lock asks the resolver; the others wait, so that a
+/// name is asked for once.
+type Slot = AsyncMutex<Option<Judged>>;
+
+#[derive(Clone, Debug)]
+struct Judged {
+    at: Instant,
+    /// For each port of the rules.
+    ports: BTreeMap<u16, Result<JudgedAddresses, Reason>>,
+}
+
+impl Judged {
+    fn is_fresh(&self) -> bool {
+        self.at.elapsed() < JUDGED_TTL
+    }
+}
+
+impl<R: Resolve> Names<R> {
+    /// Nothing was asked yet.
+    pub fn new(rules: Arc<Rules>, policy: Arc<AddressPolicy>, resolver: Arc<R>) -> Self {
+        Self {
+            rules,
+            policy,
+            resolver,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// Whether `name`, as a program asked for it, exists for this user. Without a rule, no query
+    /// leaves the server.
+    ///
+    /// # Errors
+    /// Where it is refused or the resolver did not answer.
+    pub async fn ask(&self, name: &str) -> Result<AllowedName, QuestionError> {
+        let refused = QuestionError::Refused;
+        let host = HostName::parse(name).map_err(|_| refused(Reason::InvalidName))?;
+        if self.rules.ports(&host).is_empty() {
+            return Err(refused(Reason::NotAllowed));
+        }
+        let judged = self.judged(&host).await?;
+        let passed = judged.ports.iter().filter(|(_, result)| result.is_ok());
+        let ports: Vec<u16> = passed.map(|(port, _)| *port).collect();
+        if ports.is_empty() {
+            let first = judged.ports.into_values().find_map(Result::err);
+            return Err(refused(first.unwrap_or(Reason::Unresolved)));
+        }
+        Ok(AllowedName { host, ports })
+    }
+
+    /// What a connection to `host` and `port` may be made to.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub async fn target(&self, host: &HostName, port: u16) -> Result<Target, Reason> {
+        let rule = match self.rules.check(host, port) {
+            Decision::Allowed { rule } => rule.clone(),
+            Decision::Refused { reason } => return Err(reason),
+        };
+        let judged = self.judged(host).await.map_err(|error| match error {
+            QuestionError::Refused(reason) => reason,
+            QuestionError::Failed => Reason::Unresolved,
+        })?;
+        let addresses = judged.ports.get(&port).cloned();
+        let addresses = addresses.unwrap_or(Err(Reason::NotAllowed))?;
+        Ok(Target { rule, addresses })
+    }
+
+    async fn judged(&self, host: &HostName) -> Result<Judged, QuestionError> {
+        let slot = self.slot(host);
+        let mut kept = slot.lock().await;
+        if let Some(judged) = kept.as_ref().filter(|judged| judged.is_fresh()) {
+            return Ok(judged.clone());
+        }
+        let resolved = self.resolver.resolve(host).await;
+        let resolved = resolved.map_err(|_| QuestionError::Failed)?;
+        let judged = self.judge(host, &resolved);
+        *kept = Some(judged.clone());
+        Ok(judged)
+    }
+
+    fn judge(&self, host: &HostName, resolved: &[IpAddr]) -> Judged {
+        let judge = |(port, rule): (u16, &Rule)| {
+            let resolved = resolved.iter().copied();
+            (port, self.policy.judge(resolved, port, &rule.allow_cidrs))
+        };
+        Judged {
+            at: Instant::now(),
+            ports: self.rules.ports(host).into_iter().map(judge).collect(),
+        }
+    }
+
+    fn slot(&self, host: &HostName) -> Arc<Slot> {
+        let mut kept = self.kept();
+        if let Some(slot) = kept.get(host) {
+            return slot.clone();
+        }
+        if kept.len() >= KEPT_LIMIT {
+            make_room(&mut kept);
+        }
+        kept.entry(host.clone()).or_default().clone()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<HostName, Arc<Slot>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Forgets what counts no longer, and the oldest name. One that is being asked for stays.
+fn make_room(kept: &mut HashMap<HostName, Arc<Slot>>) {
+    let age = |slot: &Arc<Slot>| match slot.try_lock() {
+        Ok(judged) => Some(judged.as_ref().map(|judged| judged.at)),
+        Err(_) => None,
+    };
+    let is_fresh = |at: Instant| at.elapsed() < JUDGED_TTL;
+    kept.retain(|_, slot| age(slot).is_none_or(|at| at.is_some_and(is_fresh)));
+    if kept.len() < KEPT_LIMIT {
+        return;
+    }
+    let oldest = kept
+        .iter()
+        .filter_map(|(host, slot)| Some((age(slot)??, host)))
+        .min_by_key(|(at, _)| *at)
+        .map(|(_, host)| host.clone());
+    if let Some(oldest) = oldest {
+        kept.remove(&oldest);
+    }
+}
+
+#[cfg(test)]
+mod tests;
