@@ -3,6 +3,8 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | `session` | carries for one sandbox: questions, connections, records |
+//! | `link` | the calls to casemate-init |
 //! | `names` | a name's rules, its addresses, and which of them may be dialled |
 //! | `resolver` | asks the machine's resolver |
 //! | `limits` | how many connections a user has, and how fast they begin |
@@ -13,9 +15,11 @@
 
 mod dial;
 mod limits;
+mod link;
 mod names;
 mod relay;
 mod resolver;
+mod session;
 
 pub use dial::{ATTEMPT_INTERVAL, ATTEMPT_LIMIT, DIAL_TIMEOUT, dial};
 pub use limits::{CONNECTION_LIMIT, ConnectionLimits, ConnectionPermit, START_LIMIT, WAIT_TIMEOUT};
@@ -24,3 +28,4 @@ pub use relay::{
     CONNECTION_TIMEOUT, IDLE_TIMEOUT, PIECE_LIMIT, RelayEnd, RelayReport, Sandbox, relay,
 };
 pub use resolver::{LOOKUP_LIMIT, LOOKUP_TIMEOUT, Resolve, SystemResolver};
+pub use session::{CarryEnd, ConnectionRecord, Record, UserEgress};

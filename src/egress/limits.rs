@@ -1,4 +1,5 @@
-//! How many connections a user has at a time, and how fast they begin.
+//! How many connections a user has at a time, how fast they begin, and how fast names are asked
+//! for.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,7 +18,11 @@ pub const START_LIMIT: usize = 20;
 /// How long one waits where a limit is reached. casemate-init waits as long for the server.
 pub const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The window of [`START_LIMIT`].
+/// Questions of a sandbox in any second. More than casemate-init sends: its second and this one
+/// do not begin together, and a new carrier is asked again.
+pub const QUESTION_LIMIT: usize = 4 * casemate_egress::sandbox::QUESTION_RATE;
+
+/// The window of the limits.
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// The connections of one user, in all of their sandboxes.
@@ -64,6 +69,25 @@ impl ConnectionLimits {
     }
 }
 
+/// The questions of one sandbox. casemate-init keeps the same bound, and may have been replaced.
+#[derive(Debug, Default)]
+pub struct QuestionLimits(VecDeque<Instant>);
+
+impl QuestionLimits {
+    /// Whether one more may be asked now.
+    pub fn admit(&mut self) -> bool {
+        let is_old = |at: &Instant| at.elapsed() >= WINDOW;
+        while self.0.front().is_some_and(is_old) {
+            self.0.pop_front();
+        }
+        let is_admitted = self.0.len() < QUESTION_LIMIT;
+        if is_admitted {
+            self.0.push_back(Instant::now());
+        }
+        is_admitted
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +107,14 @@ mod tests {
             open.pop();
         });
         assert!(next.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn questions_are_bounded_in_any_second() {
+        let mut limits = QuestionLimits::default();
+        assert!((0..QUESTION_LIMIT).all(|_| limits.admit()) && !limits.admit());
+        tokio::time::advance(WINDOW).await;
+        assert!(limits.admit());
     }
 
     #[tokio::test(start_paused = true)]

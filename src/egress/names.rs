@@ -122,6 +122,25 @@ impl<R: Resolve> Names<R> {
         Ok(Target { rule, addresses })
     }
 
+    /// Whether a connection that was made by `rule` may go on under these rules.
+    pub fn still_allows(
+        &self,
+        host: &HostName,
+        port: u16,
+        rule: &Rule,
+        address: Option<IpAddr>,
+    ) -> bool {
+        let is_same =
+            matches!(self.rules.check(host, port), Decision::Allowed { rule: now } if now == rule);
+        let judge = |address| self.policy.judge([address], port, &rule.allow_cidrs);
+        is_same && address.is_none_or(|address| judge(address).is_ok())
+    }
+
+    /// What the server decides by.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     async fn judged(&self, host: &HostName) -> Result<Judged, QuestionError> {
         let slot = self.slot(host);
         let mut kept = slot.lock().await;

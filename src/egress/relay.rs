@@ -26,7 +26,6 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::{Stream, StreamExt as _};
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 /// Bytes of one piece at most: the protocol's bound.
@@ -39,7 +38,7 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 pub const CONNECTION_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// How long the last word to the sandbox may take: it may wait behind bytes that nobody reads.
-const OUTCOME_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const OUTCOME_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The sandbox's side of a connection.
 #[derive(Debug)]
@@ -84,12 +83,13 @@ struct Connection {
 }
 
 /// Serves one connection until its end. `gate` is there for a rule of TLS; `dial` is called once,
-/// after the first handshake message has named the host; `revoked` is cancelled when the rule goes.
+/// after the first handshake message has named the host; `ended` resolves when something else ends
+/// it: its rule went, or the sandbox.
 pub async fn relay<S, D>(
     mut sandbox: Sandbox<S>,
     gate: Option<HelloGate>,
     dial: impl FnOnce() -> D + Send,
-    revoked: CancellationToken,
+    ended: impl Future<Output = RelayEnd> + Send,
 ) -> RelayReport
 where
     S: Stream<Item = Result<SandboxPiece, Status>> + Unpin + Send,
@@ -104,7 +104,7 @@ where
     let mut address = None;
     let end = tokio::select! {
         biased;
-        () = revoked.cancelled() => RelayEnd::Refused(Reason::RulesChanged),
+        end = ended => end,
         () = connection.expired() => RelayEnd::Reset,
         end = connection.serve(&mut sandbox, dial, &mut address) => end,
     };

@@ -3,6 +3,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::pause;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
@@ -47,7 +48,12 @@ impl Relayed {
             let stream = TcpStream::connect(address).await;
             Ok((stream.map_err(|_| Reason::Unreachable)?, address.ip()))
         };
-        let report = tokio::spawn(relay(sandbox, gate, dial, revoked.clone()));
+        let token = revoked.clone();
+        let ended = async move {
+            token.cancelled().await;
+            RelayEnd::Refused(Reason::RulesChanged)
+        };
+        let report = tokio::spawn(relay(sandbox, gate, dial, ended));
         Self {
             program: Some(program),
             pieces,
