@@ -20,6 +20,7 @@ use casemate_protocol::egress::outcome::Kind;
 use casemate_protocol::egress::{
     Finish, Outcome, SandboxPiece, ServerPiece, sandbox_piece, server_piece,
 };
+use rustix::net::sockopt::set_socket_linger;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -151,9 +152,11 @@ impl Connection {
         *address = Some(dialled);
         // Small packets wait for nothing.
         let _ = target.set_nodelay(true);
+        // Wherever this is broken off, the target sees an error and not an end.
+        let _ = set_socket_linger(&target, Some(Duration::ZERO));
         let end = self.copy(&mut target, sandbox, hello).await;
-        if end != RelayEnd::Closed {
-            let _ = rustix::net::sockopt::set_socket_linger(&target, Some(Duration::ZERO));
+        if end == RelayEnd::Closed {
+            let _ = set_socket_linger(&target, None);
         }
         end
     }

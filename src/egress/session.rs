@@ -362,3 +362,6 @@ fn wrapped(message: carrier_message::Message) -> CarrierMessage {
         message: Some(message),
     }
 }
+
+#[cfg(test)]
+mod tests;
