@@ -23,9 +23,9 @@ mod session;
 
 pub use dial::{ATTEMPT_INTERVAL, ATTEMPT_LIMIT, DIAL_TIMEOUT, dial};
 pub use limits::{CONNECTION_LIMIT, ConnectionLimits, ConnectionPermit, START_LIMIT, WAIT_TIMEOUT};
-pub use names::{AllowedName, Names, QuestionError, Target};
+pub use names::{AllowedName, DialTarget, Names, QuestionError};
 pub use relay::{
-    CONNECTION_TIMEOUT, IDLE_TIMEOUT, PIECE_LIMIT, RelayEnd, RelayReport, Sandbox, relay,
+    CONNECTION_TIMEOUT, IDLE_TIMEOUT, PIECE_LIMIT, RelayEnd, RelayReport, SandboxStream, relay,
 };
 pub use resolver::{LOOKUP_LIMIT, LOOKUP_TIMEOUT, Resolve, SystemResolver};
 pub use session::{CarryEnd, ConnectionRecord, Record, UserEgress};

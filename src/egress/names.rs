@@ -39,7 +39,7 @@ pub enum QuestionError {
 
 /// What a connection may be made to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct DialTarget {
     /// The rule that allows it.
     pub rule: Rule,
     /// What may be dialled, in this order.
@@ -108,7 +108,7 @@ impl<R: Resolve> Names<R> {
     ///
     /// # Errors
     /// The reason why not.
-    pub async fn target(&self, host: &HostName, port: u16) -> Result<Target, Reason> {
+    pub async fn target(&self, host: &HostName, port: u16) -> Result<DialTarget, Reason> {
         let rule = match self.rules.check(host, port) {
             Decision::Allowed { rule } => rule.clone(),
             Decision::Refused { reason } => return Err(reason),
@@ -119,7 +119,7 @@ impl<R: Resolve> Names<R> {
         })?;
         let addresses = judged.ports.get(&port).cloned();
         let addresses = addresses.unwrap_or(Err(Reason::NotAllowed))?;
-        Ok(Target { rule, addresses })
+        Ok(DialTarget { rule, addresses })
     }
 
     /// Whether a connection that was made by `rule` may go on under these rules.

@@ -43,7 +43,7 @@ pub(super) const OUTCOME_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The sandbox's side of a connection.
 #[derive(Debug)]
-pub struct Sandbox<S> {
+pub struct SandboxStream<S> {
     /// What casemate-init sends.
     pub pieces: S,
     /// What it is sent.
@@ -87,7 +87,7 @@ struct Connection {
 /// after the first handshake message has named the host; `ended` resolves when something else ends
 /// it: its rule went, or the sandbox.
 pub async fn relay<S, D>(
-    mut sandbox: Sandbox<S>,
+    mut sandbox: SandboxStream<S>,
     gate: Option<HelloGate>,
     dial: impl FnOnce() -> D + Send,
     ended: impl Future<Output = RelayEnd> + Send,
@@ -132,7 +132,7 @@ where
 impl Connection {
     async fn serve<S, D>(
         &self,
-        sandbox: &mut Sandbox<S>,
+        sandbox: &mut SandboxStream<S>,
         dial: impl FnOnce() -> D + Send,
         address: &mut Option<IpAddr>,
     ) -> RelayEnd
@@ -190,7 +190,7 @@ impl Connection {
     async fn copy<S>(
         &self,
         target: &mut TcpStream,
-        sandbox: &mut Sandbox<S>,
+        sandbox: &mut SandboxStream<S>,
         hello: Vec<u8>,
     ) -> RelayEnd
     where

@@ -27,7 +27,7 @@ use super::dial::dial;
 use super::limits::{ConnectionLimits, QuestionLimits};
 use super::link::Link;
 use super::names::{Names, QuestionError};
-use super::relay::{OUTCOME_TIMEOUT, RelayEnd, RelayReport, Sandbox, relay};
+use super::relay::{OUTCOME_TIMEOUT, RelayEnd, RelayReport, SandboxStream, relay};
 use super::resolver::Resolve;
 
 /// Questions and connections of a sandbox that are in work or wait.
@@ -311,7 +311,7 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
         let ended = self.ended(&mut rules, |names| {
             names.still_allows(host, port, rule, *dialled.borrow())
         });
-        let report = relay(Sandbox { pieces, out }, gate, dial, ended).await;
+        let report = relay(SandboxStream { pieces, out }, gate, dial, ended).await;
         drop(permit);
         (Some(target.rule), report)
     }

@@ -32,7 +32,7 @@ use rustix::process::{Resource, getrlimit};
 use tokio::sync::Semaphore;
 
 use self::carrier::Carriers;
-use self::connections::Connections;
+use self::connections::WaitingConnections;
 use self::listeners::OpenListeners;
 use self::resolver::Resolver;
 
@@ -50,7 +50,7 @@ const DESCRIPTOR_SHARE: u64 = 2;
 pub struct Egress {
     dns_address: SocketAddrV4,
     carriers: Arc<Carriers>,
-    connections: Arc<Connections>,
+    connections: Arc<WaitingConnections>,
     listeners: Arc<OpenListeners>,
     resolver: Arc<Resolver>,
     descriptors: Arc<Semaphore>,
@@ -69,7 +69,7 @@ impl Egress {
     fn with(dns_address: SocketAddrV4, descriptors: usize) -> Self {
         let descriptors = Arc::new(Semaphore::new(descriptors.min(Semaphore::MAX_PERMITS)));
         let carriers = Arc::new(Carriers::default());
-        let connections = Arc::new(Connections::new(carriers.clone()));
+        let connections = Arc::new(WaitingConnections::new(carriers.clone()));
         let listeners = Arc::new(OpenListeners::new(connections.clone(), descriptors.clone()));
         let resolver = Arc::new(Resolver::new(carriers.clone(), listeners.clone()));
         Self {

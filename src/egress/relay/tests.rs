@@ -40,7 +40,7 @@ impl Relayed {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let address = listener.local_addr().expect("an address");
         let revoked = CancellationToken::new();
-        let sandbox = Sandbox {
+        let sandbox = SandboxStream {
             pieces: ReceiverStream::new(from_program),
             out,
         };

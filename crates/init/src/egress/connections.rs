@@ -1,4 +1,4 @@
-//! Connections of the user's programs, from their acceptance until the server calls for them.
+//! WaitingConnections of the user's programs, from their acceptance until the server calls for them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +28,7 @@ pub type Pieces = ReceiverStream<Result<SandboxPiece, Status>>;
 
 /// The connections that wait.
 #[derive(Debug)]
-pub struct Connections {
+pub struct WaitingConnections {
     carriers: Arc<Carriers>,
     next: AtomicU64,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Call>>>,
@@ -36,7 +36,7 @@ pub struct Connections {
 
 /// One that waits, until it is dropped.
 struct WaitingGuard<'a> {
-    connections: &'a Connections,
+    connections: &'a WaitingConnections,
     id: u64,
 }
 
@@ -46,7 +46,7 @@ impl Drop for WaitingGuard<'_> {
     }
 }
 
-impl Connections {
+impl WaitingConnections {
     /// None waits.
     pub fn new(carriers: Arc<Carriers>) -> Self {
         Self {

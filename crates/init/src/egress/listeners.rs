@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
-use super::connections::Connections;
+use super::connections::WaitingConnections;
 
 /// Between two looks for listeners that nothing has used for long.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ const DESCRIPTORS_OF_A_LISTENER: u32 = 2;
 /// The listeners that are open.
 #[derive(Debug)]
 pub struct OpenListeners {
-    connections: Arc<Connections>,
+    connections: Arc<WaitingConnections>,
     descriptors: Arc<Semaphore>,
     state: Mutex<State>,
 }
@@ -77,7 +77,7 @@ impl Drop for UseGuard {
 
 impl OpenListeners {
     /// None is open.
-    pub fn new(connections: Arc<Connections>, descriptors: Arc<Semaphore>) -> Self {
+    pub fn new(connections: Arc<WaitingConnections>, descriptors: Arc<Semaphore>) -> Self {
         Self {
             connections,
             descriptors,
