@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use super::denials::Refusal;
 use super::dial::dial;
 use super::limits::{ConnectionLimits, QuestionLimits};
 use super::link::Link;
@@ -39,7 +40,7 @@ const OUTBOX_LIMIT: usize = 16;
 /// What is recorded of a sandbox's egress: for audit, metrics and results.
 pub trait Record: Send + Sync + 'static {
     /// A name was refused, or casemate-init cannot listen for it (then with the port).
-    fn name_refused(&self, name: &str, port: Option<u16>, reason: Reason);
+    fn name_refused(&self, refusal: &Refusal, is_quiet: bool);
 
     /// A connection has ended, or was refused.
     fn connection_ended(&self, connection: &ConnectionRecord);
@@ -56,16 +57,26 @@ pub struct ConnectionRecord {
     pub rule: Option<Rule>,
     /// How long it took, from the program's connection.
     pub duration: Duration,
+    /// Whether the operator wants no report of its refusals.
+    pub is_quiet: bool,
     /// The rest.
     pub report: RelayReport,
 }
 
-/// The egress of one user.
+/// Which server carries.
+#[derive(Clone, Debug)]
+pub struct CarrierIdentity {
+    /// Its version: `MAJOR.MINOR.PATCH`.
+    pub version: String,
+    /// When it started: milliseconds since 1970.
+    pub since_ms: i64,
+}
+
+/// The egress of one user, in all of their sandboxes.
 #[derive(Debug)]
-pub struct UserEgress<R, H> {
+pub struct UserEgress<R> {
     names: watch::Sender<Arc<Names<R>>>,
     limits: ConnectionLimits,
-    record: H,
 }
 
 /// How a call ended.
@@ -75,16 +86,22 @@ pub enum CarryEnd {
     Superseded,
     /// casemate-init ended it: its sandbox ends.
     Ended,
+    /// This server has stopped it.
+    Stopped,
 }
 
-impl<R: Resolve, H: Record> UserEgress<R, H> {
+impl<R: Resolve> UserEgress<R> {
     /// Under the rules of `names`.
-    pub fn new(names: Names<R>, record: H) -> Self {
+    pub fn new(names: Names<R>) -> Self {
         Self {
             names: watch::Sender::new(Arc::new(names)),
             limits: ConnectionLimits::default(),
-            record,
         }
+    }
+
+    /// What counts now.
+    pub fn names(&self) -> Arc<Names<R>> {
+        self.names.borrow().clone()
     }
 
     /// Other rules count from now on. What they do not allow any more ends at once.
@@ -92,34 +109,63 @@ impl<R: Resolve, H: Record> UserEgress<R, H> {
         self.names.send_replace(Arc::new(names));
     }
 
-    /// Carries for one sandbox. Its connections end with the call.
+    /// Begins to carry for one sandbox: returns when its casemate-init has accepted that, so that a
+    /// command which starts next finds the DNS server.
     ///
     /// # Errors
-    /// As [`Link::carry`]; when the channel breaks.
-    pub async fn carry(
+    /// As [`Link::carry`].
+    pub async fn begin<H: Record, L: Link>(
         self: &Arc<Self>,
-        link: impl Link,
-        version: &str,
-        since_ms: i64,
-    ) -> Result<CarryEnd, Status> {
+        link: L,
+        record: H,
+        carrier: CarrierIdentity,
+    ) -> Result<Carriage<R, H, L>, Status> {
         let (out, messages) = mpsc::channel(OUTBOX_LIMIT);
         let mut rules = self.names.subscribe();
         let rules_hash = hash(&rules.borrow_and_update());
         let carrier = carrier_message::Message::Carrier(Carrier {
-            version: version.to_owned(),
-            since_ms,
+            version: carrier.version,
+            since_ms: carrier.since_ms,
             rules_hash,
         });
         // The channel has room.
         let _ = out.try_send(wrapped(carrier));
-        let mut messages = link.carry(messages).await?;
+        let messages = link.carry(messages).await?;
         let session = Session {
             user: self.clone(),
             link,
+            record: Arc::new(record),
             out,
             is_over: CancellationToken::new(),
             work: Arc::new(Semaphore::new(WORK_LIMIT)),
         };
+        Ok(Carriage {
+            session,
+            messages,
+            rules,
+        })
+    }
+}
+
+/// Carries for one sandbox, which has accepted it.
+pub struct Carriage<R, H, L> {
+    session: Session<R, H, L>,
+    messages: Streaming<SandboxMessage>,
+    rules: watch::Receiver<Arc<Names<R>>>,
+}
+
+impl<R: Resolve, H: Record, L: Link> Carriage<R, H, L> {
+    /// Answers until the sandbox ends, a newer server carries, or `stop`. The connections end with
+    /// it, and each is recorded.
+    ///
+    /// # Errors
+    /// When the channel breaks.
+    pub async fn run(self, stop: &CancellationToken) -> Result<CarryEnd, Status> {
+        let Self {
+            session,
+            mut messages,
+            mut rules,
+        } = self;
         let mut questions = QuestionLimits::default();
         let mut tasks = JoinSet::new();
         let end = loop {
@@ -138,6 +184,7 @@ impl<R: Resolve, H: Record> UserEgress<R, H> {
                     session.send(carrier_message::Message::RulesChanged(changed)).await;
                 }
                 Some(_) = tasks.join_next() => {}
+                () = stop.cancelled() => break Ok(CarryEnd::Stopped),
             }
         };
         session.is_over.cancel();
@@ -148,8 +195,9 @@ impl<R: Resolve, H: Record> UserEgress<R, H> {
 }
 
 struct Session<R, H, L> {
-    user: Arc<UserEgress<R, H>>,
+    user: Arc<UserEgress<R>>,
     link: L,
+    record: Arc<H>,
     out: mpsc::Sender<CarrierMessage>,
     is_over: CancellationToken,
     work: Arc<Semaphore>,
@@ -160,6 +208,7 @@ impl<R, H, L: Clone> Clone for Session<R, H, L> {
         Self {
             user: self.user.clone(),
             link: self.link.clone(),
+            record: self.record.clone(),
             out: self.out.clone(),
             is_over: self.is_over.clone(),
             work: self.work.clone(),
@@ -204,9 +253,8 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
                     _ => Reason::Limit,
                 };
                 // It may be anything: recorded only where it is a name.
-                if let Ok(host) = HostName::parse(&told.host) {
-                    let port = u16::try_from(told.port).ok();
-                    self.user.record.name_refused(host.as_str(), port, reason);
+                if HostName::parse(&told.host).is_ok() {
+                    self.refused(&told.host, u16::try_from(told.port).ok(), reason);
                 }
             }
             Message::Superseded(_) => return Some(CarryEnd::Superseded),
@@ -219,13 +267,18 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
         let _ = self.out.send(wrapped(message)).await;
     }
 
-    fn names(&self) -> Arc<Names<R>> {
-        self.user.names.borrow().clone()
+    fn refused(&self, name: &str, port: Option<u16>, reason: Reason) {
+        let host = HostName::parse(name);
+        let is_quiet = |host: &HostName| self.user.names().rules().is_quiet(host);
+        let is_quiet = host.as_ref().is_ok_and(is_quiet);
+        let host = host.map_or_else(|_| name.to_owned(), |host| host.as_str().to_owned());
+        let refusal = Refusal { host, port, reason };
+        self.record.name_refused(&refusal, is_quiet);
     }
 
     async fn answer(&self, question: Question) {
         let answer = tokio::select! {
-            answer = async { self.names().ask(&question.name).await } => answer,
+            answer = async { self.user.names().ask(&question.name).await } => answer,
             () = self.is_over.cancelled() => return,
         };
         let verdict = match answer {
@@ -234,7 +287,7 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
                 ports: allowed.ports.into_iter().map(u32::from).collect(),
             }),
             Err(QuestionError::Refused(reason)) => {
-                self.user.record.name_refused(&question.name, None, reason);
+                self.refused(&question.name, None, reason);
                 let reason = reason.as_str().to_owned();
                 verdict::Verdict::Refused(Refused { reason })
             }
@@ -257,7 +310,9 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
         };
         let begin = Instant::now();
         let (rule, report) = self.serve(opened.connection, &host, port).await;
-        self.user.record.connection_ended(&ConnectionRecord {
+        let is_quiet = self.user.names().rules().is_quiet(&host);
+        self.record.connection_ended(&ConnectionRecord {
+            is_quiet,
             host,
             port,
             rule,

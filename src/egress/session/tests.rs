@@ -32,9 +32,9 @@ struct Recorded {
 }
 
 impl Record for Arc<Recorded> {
-    fn name_refused(&self, name: &str, port: Option<u16>, reason: Reason) {
+    fn name_refused(&self, refusal: &Refusal, _is_quiet: bool) {
         let mut names = self.names.lock().expect("whole");
-        names.push((name.to_owned(), port, reason));
+        names.push((refusal.host.clone(), refusal.port, refusal.reason));
     }
 
     fn connection_ended(&self, connection: &ConnectionRecord) {
@@ -78,7 +78,7 @@ impl Egress for TestInit {
 }
 
 struct Carried {
-    user: Arc<UserEgress<Loopback, Arc<Recorded>>>,
+    user: Arc<UserEgress<Loopback>>,
     recorded: Arc<Recorded>,
     from_server: Streaming<CarrierMessage>,
     to_server: mpsc::Sender<Result<SandboxMessage, Status>>,
@@ -106,12 +106,19 @@ fn rule(port: u16) -> String {
 impl Carried {
     async fn new(allow: &str) -> Self {
         let recorded = Arc::new(Recorded::default());
-        let user = Arc::new(UserEgress::new(names(allow), recorded.clone()));
+        let user = Arc::new(UserEgress::new(names(allow)));
         let (carry, mut carries) = mpsc::channel(1);
         let (connect, connects) = mpsc::channel(1);
         let client = EgressClient::new(EgressServer::new(TestInit { carry, connect }));
-        let carrying = user.clone();
-        let end = tokio::spawn(async move { carrying.carry(client, "1.2.3", 7).await });
+        let (carrying, record) = (user.clone(), recorded.clone());
+        let carrier = CarrierIdentity {
+            version: "1.2.3".to_owned(),
+            since_ms: 7,
+        };
+        let end = tokio::spawn(async move {
+            let carriage = carrying.begin(client, record, carrier).await?;
+            carriage.run(&CancellationToken::new()).await
+        });
         let (from_server, to_server) = carries.recv().await.expect("it carries");
         let mut carried = Self {
             user,
