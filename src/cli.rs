@@ -5,6 +5,7 @@ mod backup;
 mod completions;
 mod doctor;
 mod each;
+mod egress;
 mod exec;
 mod gc;
 mod hold;
@@ -60,6 +61,8 @@ enum Verb {
     Restore(restore::Args),
     /// Move workspaces of uid 1000, from older versions, to their users' own uids.
     Migrate(migrate::Args),
+    /// Show what a user's sandbox may reach, and check a host, by the settings.
+    Egress(egress::Args),
     /// Check the audit.
     Audit(audit::Args),
     /// Make a token for HTTP.
@@ -102,6 +105,7 @@ impl Cli {
             Verb::Backup(args) => backup::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Restore(args) => restore::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Migrate(args) => migrate::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Egress(args) => egress::run(args),
             Verb::Audit(args) => audit::run(args),
             Verb::Token(args) => token::run(args).map(|()| ExitCode::SUCCESS),
             Verb::ToolsImage(args) => tools_image::run(&args).map(|()| ExitCode::SUCCESS),

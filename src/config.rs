@@ -17,6 +17,7 @@
 mod backup;
 mod bind;
 mod choices;
+mod egress;
 mod environment;
 mod error;
 mod file;
@@ -28,6 +29,7 @@ pub mod limits;
 mod nearest;
 mod origin;
 mod raw;
+mod reload;
 mod sandbox;
 mod setting;
 mod sign_in;
@@ -42,11 +44,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 pub use backup::{AwsVariables, BackupSettings, BackupTarget, Retention};
 pub use bind::{Bind, HostDir};
 pub use choices::{AuthScheme, Mode, Results, ToolSet};
+pub use egress::{EgressConfig, EgressWatch, RuleLayer};
 pub use environment::{Environment, MapEnvironment, ProcessEnvironment};
 pub use error::{ConfigError, Excerpt};
 pub use flags::SettingsArgs;
@@ -55,6 +59,7 @@ pub use image::ImageRef;
 pub use layer::{Layer, RawUser, RawValue};
 pub use origin::{FileLocation, Origin};
 pub use raw::RawConfig;
+pub use reload::{FileError, Reload};
 pub use sandbox::SandboxSettings;
 pub use setting::{Group, Setting, SettingSpec, ValueKind};
 pub use sign_in::SignInSettings;
@@ -65,6 +70,7 @@ pub use web::{AllowedHost, HttpUrl, WebOrigin, listen_address};
 
 use crate::identity::{Instance, User};
 use choices::switch;
+use egress::EgressSource;
 use users::Users;
 
 /// The settings of a server, all valid.
@@ -105,6 +111,10 @@ pub struct Config {
     pub bind: Option<Bind>,
     /// Where backups go, how often they are made, and how many are kept.
     pub backup: BackupSettings,
+    /// What sandboxes may reach, by the settings at the start; see [`Config::watch_egress`].
+    pub egress: Arc<EgressConfig>,
+    /// Where it is read again.
+    egress_source: EgressSource,
     /// Callers over HTTP: authentication, hosts and origins.
     pub http: HttpSettings,
     /// The sandboxes of users without a `[[users]]` table.
@@ -147,7 +157,10 @@ impl Config {
         let user = User::local(raw.user.parse(|text| Ok(text.parse()?))?);
         given.insert(S::User, raw.user);
         let sandbox = SandboxSettings::from_layer(&given)?;
-        let users = Users::from_raw(raw.users, &given)?;
+        let users = users::identify(raw.users)?;
+        let allow = given.get(S::EgressAllow);
+        let egress = EgressConfig::from_raw(raw.egress.as_ref(), allow, &users)?;
+        let users = Users::from_raw(users, &given)?;
         Ok(Self {
             user,
             instance: given.value(S::Instance, Instance::default(), |text| Ok(text.parse()?))?,
@@ -166,6 +179,8 @@ impl Config {
             uids: Uids::from_layer(&given)?,
             bind: Bind::from_layers(&given, users.layers().chain([&given]))?,
             backup: BackupSettings::from_layer(&given)?,
+            egress: Arc::new(egress),
+            egress_source: raw.egress_source,
             http: HttpSettings::from_layer(&given)?,
             sandbox: Arc::new(sandbox),
             users,
@@ -210,6 +225,22 @@ impl Config {
         self.users.settings(user).unwrap_or(&self.sandbox).clone()
     }
 
+    /// Where a rule in force for `user` was given.
+    pub fn egress_origin(&self, user: &User, layer: RuleLayer) -> Origin {
+        let given = match layer {
+            RuleLayer::Everybody => None,
+            RuleLayer::User => self.users.given(user),
+        };
+        given.unwrap_or(&self.given).origin(Setting::EgressAllow)
+    }
+
+    /// What sandboxes may reach, from now on: a task reads the settings file again until `stop`. Of
+    /// a changed file only egress counts, and what flags and environment say stays. A file that
+    /// cannot be used changes nothing, and is logged once. Must be called inside the runtime.
+    pub fn watch_egress(&self, stop: CancellationToken) -> EgressWatch {
+        EgressWatch::start(self.egress.clone(), self.egress_source.clone(), stop)
+    }
+
     /// A copy for `doctor`'s probe: the same limits, no per-user settings, a volume even in bind
     /// mode, a short idle timeout, and no waiting for other sandboxes to end.
     #[must_use]
@@ -249,7 +280,11 @@ impl Config {
         let in_force = |&setting: &Setting| match layer.get(setting) {
             Some(given) => EffectiveSetting {
                 setting,
-                value: Some(given.value.clone()),
+                value: Some(match setting {
+                    // A user's list may be added to that of everybody.
+                    Setting::EgressAllow => self.egress.excerpt(user),
+                    _ => given.value.clone(),
+                }),
                 origin: given.origin.clone(),
             },
             None => EffectiveSetting {

@@ -133,6 +133,11 @@ impl Meter {
         }
     }
 
+    /// Whether the settings file cannot be used, so that older rules of egress are in force.
+    pub fn egress_settings_broken(&self, is_broken: bool) {
+        self.0.egress_settings_broken.set(is_broken.into());
+    }
+
     /// This many lines of the audit were written.
     pub fn audited(&self, lines: u64) {
         self.0.audit_lines.inc_by(lines);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -16,6 +17,7 @@ use crate::engine::{Engine, Quota};
 use crate::http::auth::{self, Authenticator};
 use crate::http::guard::OriginPolicy;
 use crate::http::session::Sessions;
+use crate::meter::Meter;
 use crate::ops::backup::{Backups, Store, run_by_the_clock};
 use crate::ops::gc::{self, Gc};
 use crate::sandbox::Manager;
@@ -54,6 +56,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         let stop = setup::stop_on_signal()?;
         let manager = Manager::new(config.clone(), engine.clone()).recorded_in(audit.clone());
+        let egress = config.watch_egress(stop.clone());
+        tokio::spawn(measure_settings(egress.problem(), engine.meter().clone()));
         let backups = backups(&config, &manager, &stop)?;
         let admin = match config.admin {
             Some(address) => Some(listen(address).await.context("for metrics")?),
@@ -88,6 +92,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     });
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     served
+}
+
+/// Shows in the metrics whether a changed settings file can be used.
+async fn measure_settings(mut problem: watch::Receiver<Option<String>>, meter: Meter) {
+    loop {
+        meter.egress_settings_broken(problem.borrow_and_update().is_some());
+        if problem.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Pause before asking an Engine again that does not answer.

@@ -11,8 +11,16 @@ pub(super) fn render<const COLUMNS: usize>(
     headings: [&str; COLUMNS],
     rows: impl Iterator<Item = [String; COLUMNS]>,
 ) -> String {
+    align(headings, rows.map(|row| row.map(|cell| shown(&cell))))
+}
+
+/// As [`render`], with cells that are whole: for text that is the operator's, on one line.
+pub(super) fn align<const COLUMNS: usize>(
+    headings: [&str; COLUMNS],
+    rows: impl Iterator<Item = [String; COLUMNS]>,
+) -> String {
     let mut lines = vec![headings.map(str::to_owned)];
-    lines.extend(rows.map(|row| row.map(|cell| shown(&cell))));
+    lines.extend(rows);
     let width = |column: usize| lines.iter().map(|row| row[column].chars().count()).max();
     let widths: [usize; COLUMNS] = std::array::from_fn(|column| width(column).unwrap_or(0));
     lines

@@ -77,6 +77,17 @@ impl ConfigError {
     }
 }
 
+/// Characters of a key or of another's message that an error repeats: both may have a value in them.
+const MESSAGE_CHARS: usize = 200;
+
+/// The beginning of a text that may be long.
+pub(super) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MESSAGE_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// A value as an error shows it: quoted, escaped, its first 64 characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excerpt(String);

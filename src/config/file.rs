@@ -13,20 +13,26 @@
 //! issuer = "local"        # when left out
 //! mode = "ephemeral"
 //! ```
+//!
+//! `[egress]`, and `egress` of a user, are read by [`egress`].
+
+mod egress;
+mod entry;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
-use super::error::{ConfigError, Excerpt};
-use super::layer::{Layer, RawUser, RawValue};
+use super::egress::RawEgress;
+use super::error::ConfigError;
+use super::layer::{Layer, RawUser};
 use super::limits::CONFIG_FILE_BYTES;
-use super::nearest::nearest;
 use super::origin::{FileLocation, Origin};
 use super::setting::Setting;
+use casemate_egress::rules::{EgressSettings, LayerSettings};
+use entry::{Entry, LineIndex, entries};
 
 /// The key of the users' tables.
 const USERS: &str = "users";
@@ -42,6 +48,8 @@ const USER: &str = "user";
 pub struct FileSettings {
     /// For all.
     pub settings: Layer,
+    /// `[egress]`, if there is one.
+    pub egress: Option<RawEgress<EgressSettings>>,
     /// For some users, in the order of the file.
     pub users: Vec<RawUser>,
 }
@@ -87,18 +95,26 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<FileSettings, ConfigError
             backup(&entry, &places, &mut file.settings)?;
             continue;
         }
+        if entry.key == egress::KEY {
+            file.egress = Some(egress::everybody(&entry, &places)?);
+            continue;
+        }
         let Some((key, setting)) = Setting::from_key(entry.key) else {
             let known = Setting::ALL.iter().map(|setting| setting.key());
-            return Err(entry.unknown(known.chain([USERS, BACKUP])));
+            return Err(entry.unknown(known.chain([USERS, BACKUP, egress::KEY])));
         };
         file.settings.insert(setting, entry.given(key)?);
+    }
+    if let Some(table) = &file.egress {
+        egress::merge(table, &mut file.settings)?;
     }
     Ok(file)
 }
 
 fn backup(entry: &Entry, places: &LineIndex, settings: &mut Layer) -> Result<(), ConfigError> {
-    let DeValue::Table(table) = entry.value else {
-        let problem = format!("[backup] is a table, found {}", entry.value.type_str());
+    let DeValue::Table(table) = entry.value.get_ref() else {
+        let found = entry.value.get_ref().type_str();
+        let problem = format!("[backup] is a table, found {found}");
         return Err(ConfigError::file(&entry.place, problem));
     };
     for entry in entries(table, places) {
@@ -117,8 +133,8 @@ fn users(entry: &Entry, places: &LineIndex) -> Result<Vec<RawUser>, ConfigError>
         let problem = format!("users are [[users]] tables, found {found}");
         ConfigError::file(place, problem)
     };
-    let DeValue::Array(tables) = entry.value else {
-        return Err(not_tables(&entry.place, entry.value.type_str()));
+    let DeValue::Array(tables) = entry.value.get_ref() else {
+        return Err(not_tables(&entry.place, entry.value.get_ref().type_str()));
     };
     let user_of = |item: &toml::Spanned<DeValue>| {
         let place = places.at(item.span().start);
@@ -131,19 +147,25 @@ fn users(entry: &Entry, places: &LineIndex) -> Result<Vec<RawUser>, ConfigError>
 }
 
 fn user(table: &DeTable, place: FileLocation, places: &LineIndex) -> Result<RawUser, ConfigError> {
-    let (mut issuer, mut subject) = (None, None);
+    let (mut issuer, mut subject, mut egress) = (None, None, None);
     let mut settings = Layer::default();
     for entry in entries(table, places) {
         match (entry.key, Setting::from_key(entry.key)) {
             (ISSUER, _) => issuer = Some(entry.given(ISSUER)?),
             (USER, _) => subject = Some(entry.given(USER)?),
+            (egress::KEY, _) => {
+                let own: RawEgress<LayerSettings> = egress::of_user(&entry, places)?;
+                let given = egress::given(egress::KEY, &own.settings.allow, &own.place);
+                settings.insert(Setting::EgressAllow, given);
+                egress = Some(own);
+            }
             (_, Some((key, setting))) if setting.is_per_user() => {
                 settings.insert(setting, entry.given(key)?);
             }
             (_, Some((key, _))) => return Err(not_per_user(key, entry.place)),
             (_, None) => {
                 let known = Setting::per_user().map(Setting::key);
-                return Err(entry.unknown(known.chain([ISSUER, USER])));
+                return Err(entry.unknown(known.chain([ISSUER, USER, egress::KEY])));
             }
         }
     }
@@ -156,85 +178,16 @@ fn user(table: &DeTable, place: FileLocation, places: &LineIndex) -> Result<RawU
         issuer,
         subject,
         settings,
+        egress,
     })
 }
 
 fn not_per_user(key: &'static str, place: FileLocation) -> ConfigError {
-    let keys: Vec<_> = Setting::per_user().map(Setting::key).collect();
+    let keys = Setting::per_user().map(Setting::key);
+    let keys: Vec<_> = keys.chain([egress::KEY]).collect();
     let problem = format!(
         "it holds for all users; a user may have: {}",
         keys.join(", ")
     );
     ConfigError::setting(&Origin::Key(key, place), problem)
-}
-
-/// One key with its value.
-struct Entry<'a> {
-    key: &'a str,
-    value: &'a DeValue<'a>,
-    place: FileLocation,
-}
-
-/// In the order of the file, so that the first error is the topmost.
-fn entries<'a>(table: &'a DeTable<'a>, places: &LineIndex) -> Vec<Entry<'a>> {
-    let mut spanned: Vec<_> = table.iter().collect();
-    spanned.sort_by_key(|(key, _)| key.span().start);
-    spanned
-        .into_iter()
-        .map(|(key, value)| Entry {
-            key: key.get_ref(),
-            value: value.get_ref(),
-            place: places.at(key.span().start),
-        })
-        .collect()
-}
-
-impl Entry<'_> {
-    fn unknown(&self, known: impl Iterator<Item = &'static str>) -> ConfigError {
-        ConfigError::Unknown {
-            name: format!("key {} in {}", Excerpt::of(self.key), self.place),
-            nearest: nearest(self.key, known),
-        }
-    }
-
-    /// The value as text. Of a number the text is kept, because a float cannot hold 0.1.
-    fn given(&self, key: &'static str) -> Result<RawValue, ConfigError> {
-        let origin = Origin::Key(key, self.place.clone());
-        let value = match self.value {
-            DeValue::String(text) => text.clone().into_owned(),
-            // Hexadecimal too. A number above `i128` is above every bound in any notation.
-            DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
-                .map_or_else(|_| number.to_string(), |number| number.to_string()),
-            DeValue::Float(number) => number.as_str().trim_start_matches('+').to_owned(),
-            DeValue::Boolean(switch) => switch.to_string(),
-            DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
-                let found = self.value.type_str();
-                let problem = format!("expected text, a number or true or false, found {found}");
-                return Err(ConfigError::setting(&origin, problem));
-            }
-        };
-        Ok(RawValue { value, origin })
-    }
-}
-
-/// Finds the line of an offset by binary search: a file may have tens of thousands of users.
-struct LineIndex {
-    path: Arc<Path>,
-    line_ends: Vec<usize>,
-}
-
-impl LineIndex {
-    fn new(path: &Path, text: &str) -> Self {
-        Self {
-            path: path.into(),
-            line_ends: text.match_indices('\n').map(|(end, _)| end).collect(),
-        }
-    }
-
-    fn at(&self, offset: usize) -> FileLocation {
-        FileLocation {
-            path: self.path.clone(),
-            line: self.line_ends.partition_point(|&end| end < offset) + 1,
-        }
-    }
 }

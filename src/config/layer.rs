@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::str::FromStr;
 
+use casemate_egress::rules::LayerSettings;
+
+use super::egress::RawEgress;
 use super::error::{ConfigError, Excerpt};
 use super::origin::{FileLocation, Origin};
 use super::setting::{Bounded, Setting};
@@ -34,6 +37,8 @@ pub struct RawUser {
     pub subject: RawValue,
     /// The settings that this user has different from the others.
     pub settings: Layer,
+    /// What this user may reach, if the table says it.
+    pub egress: Option<RawEgress<LayerSettings>>,
 }
 
 impl RawValue {

@@ -16,6 +16,8 @@ pub enum Origin {
     Variable(&'static str),
     /// In a settings file.
     Key(&'static str, FileLocation),
+    /// In a settings file, as a part of a setting: `egress.allow[3]`.
+    Part(String, FileLocation),
     /// In the host's list of users, for [`Setting::User`].
     OsUser,
     /// Nowhere.
@@ -36,7 +38,7 @@ impl Origin {
     pub fn is_old_name_of(&self, setting: Setting) -> bool {
         match self {
             Self::Flag(key) | Self::Variable(key) | Self::Key(key, _) => *key != setting.key(),
-            Self::OsUser | Self::Default => false,
+            Self::Part(..) | Self::OsUser | Self::Default => false,
         }
     }
 }
@@ -53,6 +55,7 @@ impl fmt::Display for Origin {
             Self::Flag(key) => write!(f, "flag --{}", setting::flag(key)),
             Self::Variable(key) => write!(f, "variable {}", setting::variable(key)),
             Self::Key(key, place) => write!(f, "key {key} in {place}"),
+            Self::Part(key, place) => write!(f, "key {key} in {place}"),
             Self::OsUser => write!(f, "name of the OS user (set {})", Setting::User.variable()),
             Self::Default => f.write_str("default"),
         }

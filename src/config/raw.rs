@@ -10,6 +10,9 @@
 
 use std::path::PathBuf;
 
+use casemate_egress::rules::EgressSettings;
+
+use super::egress::{EgressSource, RawEgress};
 use super::environment::Environment;
 use super::error::{ConfigError, Excerpt};
 use super::file::{self, FileSettings};
@@ -26,6 +29,9 @@ pub struct RawConfig {
     pub(super) user: RawValue,
     pub(super) settings: Layer,
     pub(super) users: Vec<RawUser>,
+    /// `[egress]`. Its `allow` is among the settings too.
+    pub(super) egress: Option<RawEgress<EgressSettings>>,
+    pub(super) egress_source: EgressSource,
 }
 
 impl RawConfig {
@@ -36,12 +42,15 @@ impl RawConfig {
     /// An unknown name, a value that is not UTF-8, or a file that cannot be read or parsed.
     pub fn gather(args: SettingsArgs, environment: &dyn Environment) -> Result<Self, ConfigError> {
         let named = || environment.variable(CONFIG_VARIABLE).map(PathBuf::from);
-        let file = match args.config.clone().or_else(named) {
-            Some(path) => file::read(&path)?,
+        let path = args.config.clone().or_else(named);
+        let file = match &path {
+            Some(path) => file::read(path)?,
             None => FileSettings::default(),
         };
         let variables = from_variables(environment)?;
-        let settings = from_flags(args)?.over(variables).over(file.settings);
+        let above = from_flags(args)?.over(variables);
+        let egress_source = EgressSource::new(path.as_deref(), &above);
+        let settings = above.over(file.settings);
         let user = settings.get(Setting::User).cloned();
         let user = user.unwrap_or_else(|| RawValue {
             value: environment.os_user(),
@@ -51,6 +60,8 @@ impl RawConfig {
             user,
             settings,
             users: file.users,
+            egress: file.egress,
+            egress_source,
         })
     }
 }

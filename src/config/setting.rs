@@ -234,6 +234,8 @@ settings! {
         Number(limits::BACKUP_KEEP_OLDER);
     BackupVerify = "backup_verify", Server, "Read each new backup again",
         Words(SWITCH);
+    EgressAllow = "egress_allow", Server, "Hosts that sandboxes may reach, separated by commas; the file has them as [egress]",
+        Text("HOSTS", Some(limits::NO_EGRESS));
     Mode = "mode", Sandbox, "Lifetime of container and workspace",
         Words(Mode::WORDS);
     Image = "image", Sandbox, "Any Linux image",

@@ -8,11 +8,14 @@ use clap::Parser;
 
 mod backup;
 mod bind;
+mod egress;
+mod egress_watch;
 mod file;
 mod flags;
 mod given;
 mod http;
 mod readme;
+mod reload;
 mod users;
 mod valid;
 
@@ -33,6 +36,13 @@ impl TempFile {
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, content).unwrap();
         Self(path)
+    }
+
+    /// By another file in its place, as careful people change one.
+    fn write(&self, content: &str) {
+        let new = self.0.with_extension("new");
+        std::fs::write(&new, content).unwrap();
+        std::fs::rename(new, &self.0).unwrap();
     }
 
     fn path(&self) -> &str {
@@ -65,6 +75,7 @@ fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigErro
 fn values(config: Config) -> Config {
     Config {
         given: Layer::default(),
+        egress_source: EgressSource::default(),
         ..config
     }
 }

@@ -1,12 +1,10 @@
 //! Users with other settings than the rest.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::error::ConfigError;
 use super::layer::{Layer, RawUser};
-use super::origin::FileLocation;
 use super::sandbox::SandboxSettings;
 use crate::identity::{Issuer, User};
 
@@ -20,8 +18,29 @@ struct UserOverride {
     settings: Arc<SandboxSettings>,
     /// Given in the user's table.
     given: Layer,
-    /// Where the table begins.
-    place: FileLocation,
+}
+
+/// The tables with their users, in the order of the file.
+///
+/// # Errors
+///
+/// Text that is no user, or a user with two tables.
+pub fn identify(raw: Vec<RawUser>) -> Result<Vec<(User, RawUser)>, ConfigError> {
+    let mut lines: BTreeMap<User, usize> = BTreeMap::new();
+    let identify = |table: RawUser| {
+        let issuer = match &table.issuer {
+            Some(given) => given.parse(|text| Ok(text.parse()?))?,
+            None => Issuer::local(),
+        };
+        let subject = table.subject.parse(|text| Ok(text.parse()?))?;
+        let user = User { issuer, subject };
+        if let Some(line) = lines.insert(user.clone(), table.place.line) {
+            let problem = format!("{user} has a [[users]] table already, in line {line}");
+            return Err(ConfigError::file(&table.place, problem));
+        }
+        Ok((user, table))
+    };
+    raw.into_iter().map(identify).collect()
 }
 
 impl Users {
@@ -29,31 +48,17 @@ impl Users {
     ///
     /// # Errors
     ///
-    /// A user with two tables, or a value that is not allowed.
-    pub fn from_raw(raw: Vec<RawUser>, all: &Layer) -> Result<Self, ConfigError> {
-        let mut users = BTreeMap::new();
-        for table in raw {
+    /// A value that is not allowed.
+    pub fn from_raw(raw: Vec<(User, RawUser)>, all: &Layer) -> Result<Self, ConfigError> {
+        let own = |(user, table): (User, RawUser)| {
             let merged = table.settings.clone().over(all.clone());
             let own = UserOverride {
                 settings: Arc::new(SandboxSettings::from_layer(&merged)?),
                 given: table.settings,
-                place: table.place,
             };
-            let issuer = match table.issuer {
-                Some(given) => given.parse(|text| Ok(text.parse()?))?,
-                None => Issuer::local(),
-            };
-            let subject = table.subject.parse(|text| Ok(text.parse()?))?;
-            match users.entry(User { issuer, subject }) {
-                Entry::Vacant(entry) => entry.insert(own),
-                Entry::Occupied(entry) => {
-                    let (user, line) = (entry.key(), entry.get().place.line);
-                    let problem = format!("{user} has a [[users]] table already, in line {line}");
-                    return Err(ConfigError::file(&own.place, problem));
-                }
-            };
-        }
-        Ok(Self(users))
+            Ok((user, own))
+        };
+        Ok(Self(raw.into_iter().map(own).collect::<Result<_, _>>()?))
     }
 
     /// The settings of this user's sandbox, if there is a table for it.

@@ -40,6 +40,9 @@ pub enum ValueError {
     /// Not a filter of log lines.
     #[error("a log filter is a level such as `info`, or `target=level` with commas: {0}")]
     Log(String),
+    /// Not what a sandbox may reach.
+    #[error(transparent)]
+    Egress(#[from] casemate_egress::rules::Problem),
     /// Not a user or an instance.
     #[error(transparent)]
     Identity(#[from] IdentityError),

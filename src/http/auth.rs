@@ -22,7 +22,6 @@ mod error;
 mod jwt;
 mod metadata;
 mod rejection;
-mod reload;
 mod scope;
 #[cfg(test)]
 mod testing;
@@ -46,7 +45,6 @@ pub use challenge::RETRY_AFTER;
 pub use error::AuthError;
 pub use jwt::{Jwt, TlsError};
 pub use rejection::AuthRejection;
-pub use reload::{FileError, Reload};
 pub use scope::{require_files, require_tools};
 pub use tokens::USER_HEADER;
 

@@ -105,6 +105,8 @@ instruments! {
         "Memory of all sandboxes that this server has a channel to, without page cache.";
     audit_lines: IntCounter = "casemate_audit_lines_total", [],
         "Lines of the audit that were written.";
+    egress_settings_broken: IntGauge = "casemate_egress_settings_broken", [],
+        "1 while the settings file cannot be used, so that older egress rules are in force";
     audit_failures: IntCounter = "casemate_audit_failures_total", [],
         "Lines of the audit that could not be written, or not in time.";
     audit_up: IntGaugeVec = "casemate_audit_up", [],

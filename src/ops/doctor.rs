@@ -14,6 +14,7 @@
 //! - It needs nothing from users' sandboxes, even at the limit of sandboxes.
 
 mod clock;
+mod egress;
 mod engine;
 mod finding;
 mod host;

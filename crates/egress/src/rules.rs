@@ -18,7 +18,7 @@ mod summary;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipnet::IpNet;
+pub use ipnet::IpNet;
 use sha2::{Digest as _, Sha256};
 
 use crate::{HostName, Reason};
@@ -114,6 +114,11 @@ impl Rules {
             }
         }
         ports
+    }
+
+    /// All rules, in an order that does not depend on the settings'.
+    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter()
     }
 
     /// Whether nothing is allowed.

@@ -54,6 +54,10 @@ const OTHERS: [(Setting, [&str; 2]); 44] = [
         Setting::AllowedOrigins,
         ["https://a.example", "https://b.example"],
     ),
+    (
+        Setting::EgressAllow,
+        ["a.example.com", "*.b.example.com,c.example.com:22/tcp"],
+    ),
     (Setting::BackupTarget, ["/srv/a", "s3://bucket/b"]),
     (Setting::BackupEvery, ["1h", "30d"]),
     (Setting::BackupKeepLast, ["1", "2"]),

@@ -50,6 +50,8 @@ fn nothing_given_is_the_documented_configuration() {
             },
             verify: true,
         },
+        egress: Arc::default(),
+        egress_source: EgressSource::default(),
         http: HttpSettings {
             auth: Auth::None,
             allowed_hosts: None,
@@ -78,6 +80,7 @@ fn the_defaults_and_bounds_that_the_table_names_are_those_that_hold() {
             setting,
             Setting::AllowedHosts
                 | Setting::AllowedOrigins
+                | Setting::EgressAllow
                 | Setting::SessionKeyFile
                 | Setting::UidBase
         );

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::jwt::TlsError;
-use super::reload::FileError;
+use crate::config::FileError;
 
 /// Why callers cannot be authenticated.
 #[derive(Debug, Error)]

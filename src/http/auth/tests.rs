@@ -1,11 +1,7 @@
 //! Rules that hold for every way to authenticate.
 
-use std::time::Duration;
-
 use axum::http::Request;
 
-use super::reload::Reload;
-use super::testing::TempFile;
 use super::*;
 
 #[test]
@@ -64,50 +60,4 @@ async fn with_none_there_is_one_user_whatever_the_request_says() {
         .authenticate(&parts("x-casemate-user", "bob"))
         .await;
     assert_eq!(other, Err(AuthRejection::NotADelegate));
-}
-
-fn number(path: &std::sync::Arc<std::path::Path>, text: &str) -> Result<u32, FileError> {
-    text.parse().map_err(|_| FileError::Whole {
-        path: path.clone(),
-        message: "it is no number".to_owned(),
-    })
-}
-
-#[tokio::test]
-async fn a_file_is_read_again_and_a_broken_one_leaves_what_it_said() {
-    let file = TempFile::new("1");
-    let reload = Reload::load(file.path(), number).unwrap();
-    let becomes = async |expected: u32| {
-        let within = Duration::from_secs(10);
-        let wait = async {
-            while *reload.current() != expected {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(within, wait)
-            .await
-            .expect("it is read again");
-    };
-    assert_eq!(*reload.current(), 1);
-    file.write("2");
-    becomes(2).await;
-    file.write("two");
-    // Long enough for a look or two at the broken one.
-    for _ in 0..30 {
-        assert_eq!(*reload.current(), 2);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    std::fs::remove_file(file.path()).unwrap();
-    file.write("3");
-    becomes(3).await;
-    // In place and of the same size.
-    std::fs::write(file.path(), "4").unwrap();
-    becomes(4).await;
-}
-
-#[test]
-fn what_is_no_regular_file_is_refused_at_once() {
-    let error = Reload::load(std::env::temp_dir().as_path(), number).unwrap_err();
-    assert!(error.to_string().starts_with("cannot read "), "{error}");
-    assert!(Reload::load("/nonexistent/tokens.toml".as_ref(), number).is_err());
 }

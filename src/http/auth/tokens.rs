@@ -21,7 +21,7 @@ pub use name::{NameError, TokenName};
 
 use super::AuthRejection;
 use super::bearer::Bearer;
-use super::reload::{FileError, Reload};
+use crate::config::{FileError, Reload};
 use crate::identity::{Principal, Scopes, Subject, User};
 
 /// In a request with a delegate's token: the user that it is for.

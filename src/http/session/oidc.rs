@@ -32,8 +32,8 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use thiserror::Error;
 
-use crate::config::SignInSettings;
-use crate::http::auth::{FileError, Jwt, Reload, TlsError};
+use crate::config::{FileError, Reload, SignInSettings};
+use crate::http::auth::{Jwt, TlsError};
 use crate::http::guard::CALLBACK;
 use issuer::{IssuerClient, IssuerError};
 use metadata::Metadata;

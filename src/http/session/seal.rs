@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::http::auth::{FileError, Reload};
+use crate::config::{FileError, Reload};
 
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;

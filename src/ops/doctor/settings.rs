@@ -7,7 +7,7 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 use tokio::time::timeout;
 
-use super::{Finding, Inputs, chain, sign_in};
+use super::{Finding, Inputs, chain, egress, sign_in};
 use crate::config::{Auth, AwsVariables, BackupTarget, Config};
 use crate::ops::backup::Store;
 
@@ -22,6 +22,7 @@ pub async fn look(given: &Inputs<'_>) -> Vec<Finding> {
             let finding = Finding::error("settings", chain(error));
             return vec![
                 finding.fix("`casemate serve --help` lists all settings with their bounds"),
+                egress::with_broken_settings(),
             ];
         }
     };
@@ -35,6 +36,7 @@ pub async fn look(given: &Inputs<'_>) -> Vec<Finding> {
     }
     found.extend(sign_in::look(config, given));
     found.extend(records(config));
+    found.extend(egress::taken_ports(&config.egress));
     found.extend(backups(config, &given.aws).await);
     if config.volume_retention.is_some() && config.backup.target.is_none() {
         let said =
@@ -161,7 +163,14 @@ mod tests {
         }
         assert_eq!(
             found(&[("CASEMATE_PIDS", "few")]).await,
-            [("settings", Severity::Error)]
+            [("settings", Severity::Error), ("egress", Severity::Note)]
+        );
+        let reachable = ("CASEMATE_EGRESS_ALLOW", "a.example.com,b.example.com:8443");
+        assert_eq!(found(&[reachable]).await, [valid]);
+        let taken = ("CASEMATE_EGRESS_ALLOW", "a.example.com:8080");
+        assert_eq!(
+            found(&[taken]).await,
+            [valid, ("egress", Severity::Warning)]
         );
     }
 }

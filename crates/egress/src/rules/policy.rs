@@ -9,7 +9,7 @@ use super::{
 };
 
 /// `[egress]`, valid.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EgressPolicy {
     allow: Vec<Rule>,
     lists: BTreeMap<String, Vec<Rule>>,
@@ -19,7 +19,7 @@ pub struct EgressPolicy {
 }
 
 /// `egress` of a user or group, valid.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layer {
     allow: Vec<Rule>,
     extend: bool,
@@ -94,6 +94,20 @@ impl EgressPolicy {
     #[must_use]
     pub fn deny(&self) -> &[IpNet] {
         &self.deny
+    }
+}
+
+impl Layer {
+    /// Whether the layer has this very rule itself.
+    #[must_use]
+    pub fn contains(&self, rule: &Rule) -> bool {
+        self.allow.contains(rule)
+    }
+
+    /// Whether it is added to what is further away from the user, instead of replacing it.
+    #[must_use]
+    pub const fn extends(&self) -> bool {
+        self.extend
     }
 }
 

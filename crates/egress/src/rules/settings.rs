@@ -102,6 +102,24 @@ impl AllowEntry {
     }
 }
 
+/// As a rule in text. A table's networks are left out.
+impl fmt::Display for AllowEntry {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = match self {
+            Self::Text(text) => return formatter.write_str(text),
+            Self::Table(table) => table,
+        };
+        formatter.write_str(&table.host)?;
+        if let Some(port) = table.port {
+            write!(formatter, ":{port}")?;
+        }
+        match &table.protocol {
+            Some(protocol) => write!(formatter, "/{protocol}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// By hand: an untagged enum would answer every mistake with "did not match any variant".
 impl<'de> Deserialize<'de> for AllowEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

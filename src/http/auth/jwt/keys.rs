@@ -17,9 +17,8 @@ use tracing::{info, warn};
 
 use super::fetch::{FetchError, Fetcher};
 use super::jwks::{Key, KeyError, KeySet};
-use crate::config::JwksSource;
+use crate::config::{JwksSource, Reload};
 use crate::http::auth::error::AuthError;
-use crate::http::auth::reload::Reload;
 
 /// How often the issuer is asked.
 #[derive(Debug, Clone, Copy)]

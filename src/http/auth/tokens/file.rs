@@ -20,8 +20,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Holder, Token, TokenDigest, TokenName};
-use crate::config::FileLocation;
-use crate::http::auth::reload::FileError;
+use crate::config::{FileError, FileLocation};
 use crate::identity::{Scope, Scopes, Subject};
 
 /// The keys of a token, for the error about an unknown one.

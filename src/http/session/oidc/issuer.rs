@@ -21,7 +21,8 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use super::metadata::Metadata;
-use crate::http::auth::{Reload, TlsError};
+use crate::config::Reload;
+use crate::http::auth::TlsError;
 
 /// Time of one request, from the connection to the last byte.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);

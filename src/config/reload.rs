@@ -1,23 +1,25 @@
 //! A file that is read again when it changes.
 //!
-//! It is checked on use, at most once a second: no task watches it. If a new version is broken,
-//! the old one stays in force, and the error is logged once.
+//! It is checked on use, at most once a second, or by a task that asks for it. If a new version is
+//! broken, the old one stays in force, and the error is logged once.
 
+use std::fmt;
 use std::fs::{self, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
 use tracing::{error, info};
 
-use crate::config::FileLocation;
+use super::error::ConfigError;
+use super::origin::FileLocation;
 
 /// Shortest time between two checks: a revoked token must not work for long, and a check is one
 /// system call.
-const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+pub const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A file changed this recently may change again within one tick of its clock and look the same:
 /// it is read once more. File systems have ticks of 10 ms, some of 2 s.
@@ -53,13 +55,15 @@ pub enum FileError {
         /// What.
         message: String,
     },
+    /// It is a settings file, and one of its settings is wrong.
+    #[error(transparent)]
+    Settings(#[from] Box<ConfigError>),
 }
 
 /// Parses the text of a file; the path is for its errors.
-type Parse<T> = fn(&Arc<Path>, &str) -> Result<T, FileError>;
+type Parse<T> = Box<dyn Fn(&Arc<Path>, &str) -> Result<T, FileError> + Send + Sync>;
 
 /// A file's value, as new as `CHECK_INTERVAL`.
-#[derive(Debug)]
 pub struct Reload<T> {
     path: Arc<Path>,
     parse: Parse<T>,
@@ -91,30 +95,62 @@ impl<T> Reload<T> {
     ///
     /// # Errors
     /// It cannot be used.
-    pub fn load(path: &Path, parse: Parse<T>) -> Result<Self, FileError> {
+    pub fn load(
+        path: &Path,
+        parse: impl Fn(&Arc<Path>, &str) -> Result<T, FileError> + Send + Sync + 'static,
+    ) -> Result<Self, FileError> {
         let path: Arc<Path> = path.into();
         let (stamp, text) = read(&path)?;
-        let state = FileState {
-            value: Arc::new(parse(&path, &text)?),
-            stamp,
-            looked: Instant::now(),
-            complaint: None,
-        };
-        Ok(Self {
-            state: Mutex::new(state),
-            path,
-            parse,
-        })
+        let value = Arc::new(parse(&path, &text)?);
+        let reload = Self::starting_with(&path, value, parse);
+        reload.lock().stamp = stamp;
+        Ok(reload)
+    }
+
+    /// Of a file that was read already: `value` is in force until the first look finds another.
+    pub fn starting_with(
+        path: &Path,
+        value: Arc<T>,
+        parse: impl Fn(&Arc<Path>, &str) -> Result<T, FileError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            path: path.into(),
+            parse: Box::new(parse),
+            state: Mutex::new(FileState {
+                value,
+                stamp: None,
+                looked: Instant::now(),
+                complaint: None,
+            }),
+        }
     }
 
     /// The value in force.
     pub fn current(&self) -> Arc<T> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         if state.looked.elapsed() >= CHECK_INTERVAL {
             state.looked = Instant::now();
             self.look(&mut state);
         }
         state.value.clone()
+    }
+
+    /// As [`Reload::current`], but looks at the file in any case: for a task that looks at it by the
+    /// clock.
+    pub fn look_now(&self) -> Arc<T> {
+        let mut state = self.lock();
+        state.looked = Instant::now();
+        self.look(&mut state);
+        state.value.clone()
+    }
+
+    /// Why the file was not used at the last look; `None`: it was.
+    pub fn problem(&self) -> Option<String> {
+        self.lock().complaint.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, FileState<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn look(&self, state: &mut FileState<T>) {
@@ -132,7 +168,10 @@ impl<T> Reload<T> {
                 state.complaint = None;
             }
             Err(error) => {
-                let complaint = Some(error.to_string());
+                let complaint = Some(match std::error::Error::source(&error) {
+                    Some(source) => format!("{error}: {source}"),
+                    None => error.to_string(),
+                });
                 if state.complaint != complaint {
                     let error = &error as &dyn std::error::Error;
                     error!(error, "the file is not used; what it said before holds");
@@ -148,6 +187,14 @@ impl<T> Reload<T> {
         state.stamp = stamp;
         state.value = Arc::new((self.parse)(&self.path, &text)?);
         Ok(())
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Reload<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Reload");
+        shown.field("path", &self.path).field("state", &self.state);
+        shown.finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,179 @@
+//! What sandboxes may reach, compiled: `[egress]` and the users' own lists.
+//!
+//! ```text
+//! [egress], users' egress ─► RawEgress ─┐
+//! CASEMATE_EGRESS_ALLOW ────────────────┴─► EgressConfig ─► rules(user)
+//!                    EgressWatch: reads the file again, and sends what changed
+//! ```
+//!
+//! Without a rule nothing is reached: an absent table, an empty one and an empty list mean the same.
+
+mod raw;
+mod watch;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use casemate_egress::rules::{
+    AllowEntry, EgressPolicy, EgressSettings, IpNet, Layer as EgressLayer, Rule, Rules,
+};
+
+pub use raw::{RawEgress, RawPart};
+pub use watch::{EgressSource, EgressWatch};
+
+use super::error::ConfigError;
+use super::layer::{RawUser, RawValue};
+use super::limits::NO_EGRESS;
+use super::origin::Origin;
+use super::setting::Setting;
+use crate::identity::User;
+
+/// Rules that the line about a user shows.
+const EXCERPT_RULES: usize = 10;
+
+/// The rules of all users. Everything is compiled when it is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EgressConfig {
+    policy: EgressPolicy,
+    /// Of users without a list.
+    everybody: Arc<Rules>,
+    users: BTreeMap<User, UserRules>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct UserRules {
+    layer: EgressLayer,
+    rules: Arc<Rules>,
+}
+
+/// Where a rule of a user is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleLayer {
+    /// `[egress]`, or what replaces its `allow`.
+    Everybody,
+    /// The user's own list.
+    User,
+}
+
+/// Nothing is reached.
+impl Default for EgressConfig {
+    fn default() -> Self {
+        Self::new(EgressPolicy::default(), BTreeMap::new())
+    }
+}
+
+impl EgressConfig {
+    /// Compiles the tables of the file. `allow` is the value in force of [`Setting::EgressAllow`]:
+    /// from a flag or the environment it replaces `allow` of the table.
+    ///
+    /// # Errors
+    ///
+    /// The first part that is not valid.
+    pub(super) fn from_raw(
+        table: Option<&RawEgress<EgressSettings>>,
+        allow: Option<&RawValue>,
+        users: &[(User, RawUser)],
+    ) -> Result<Self, ConfigError> {
+        let policy = policy(table, allow)?;
+        let mut compiled = BTreeMap::new();
+        for (user, raw) in users {
+            let Some(own) = &raw.egress else { continue };
+            let layer = policy.layer("egress", &own.settings);
+            let layer = layer.map_err(|error| own.located(error))?;
+            compiled.insert(user.clone(), layer);
+        }
+        Ok(Self::new(policy, compiled))
+    }
+
+    fn new(policy: EgressPolicy, layers: BTreeMap<User, EgressLayer>) -> Self {
+        let users = layers.into_iter().map(|(user, layer)| {
+            let rules = Arc::new(policy.rules(&[&layer]));
+            (user, UserRules { layer, rules })
+        });
+        Self {
+            users: users.collect(),
+            everybody: Arc::new(policy.rules(&[])),
+            policy,
+        }
+    }
+
+    /// What this user's sandbox may reach.
+    #[must_use]
+    pub fn rules(&self, user: &User) -> Arc<Rules> {
+        let own = self.users.get(user);
+        own.map_or(&self.everybody, |own| &own.rules).clone()
+    }
+
+    /// What no rule reaches.
+    #[must_use]
+    pub fn deny(&self) -> &[IpNet] {
+        self.policy.deny()
+    }
+
+    /// Whether nothing is allowed to anybody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let mut users = self.users.values();
+        self.everybody.is_empty() && users.all(|own| own.rules.is_empty())
+    }
+
+    /// The users with a list of their own.
+    pub fn users(&self) -> impl Iterator<Item = &User> {
+        self.users.keys()
+    }
+
+    /// Where `rule`, which is one of `user`'s, is from.
+    #[must_use]
+    pub fn layer_of(&self, user: &User, rule: &Rule) -> RuleLayer {
+        match self.users.get(user) {
+            Some(own) if own.layer.contains(rule) => RuleLayer::User,
+            _ => RuleLayer::Everybody,
+        }
+    }
+
+    /// The rules of `user` as one line, which may leave some out.
+    pub(super) fn excerpt(&self, user: &User) -> String {
+        let rules = self.rules(user);
+        let mut shown: Vec<_> = rules.iter().map(ToString::to_string).collect();
+        if shown.is_empty() {
+            return NO_EGRESS.to_owned();
+        }
+        let more = shown.len().saturating_sub(EXCERPT_RULES);
+        shown.truncate(EXCERPT_RULES);
+        let shown = shown.join(",");
+        match more {
+            0 => shown,
+            _ => format!("{shown} and {more} more: casemate egress show"),
+        }
+    }
+
+    /// The rules of all users, each once.
+    #[must_use]
+    pub fn all_rules(&self) -> BTreeSet<&Rule> {
+        let users = self.users.values().flat_map(|own| own.rules.iter());
+        self.everybody.iter().chain(users).collect()
+    }
+}
+
+/// The rules of everybody.
+fn policy(
+    table: Option<&RawEgress<EgressSettings>>,
+    allow: Option<&RawValue>,
+) -> Result<EgressPolicy, ConfigError> {
+    // A part of the file is the table's list itself.
+    let text = allow.filter(|allow| !matches!(allow.origin, Origin::Part(..)));
+    let key = match text {
+        Some(_) => Setting::EgressAllow.key(),
+        None => "egress.allow",
+    };
+    let mut settings = table.map_or_else(Default::default, |table| table.settings.clone());
+    if let Some(text) = text {
+        settings.allow = AllowEntry::from_variable(&text.value);
+    }
+    settings.compile(key).map_err(|error| match (text, table) {
+        (Some(text), _) if error.key.starts_with(key) => raw::refused(text.origin.clone(), error),
+        (_, Some(table)) => table.located(error),
+        (_, None) => raw::refused(Origin::Default, error),
+    })
+}

@@ -1,0 +1,131 @@
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::EgressConfig;
+use crate::config::error::ConfigError;
+use crate::config::file;
+use crate::config::layer::{Layer, RawValue};
+use crate::config::limits::CONFIG_FILE_BYTES;
+use crate::config::reload::{CHECK_INTERVAL, FileError, Reload};
+use crate::config::setting::Setting;
+use crate::config::users;
+
+/// Where the rules are read again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EgressSource {
+    path: Option<Arc<Path>>,
+    /// From a flag or the environment, which do not change while a server runs.
+    allow: Option<RawValue>,
+}
+
+/// The rules in force, while the settings file changes. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct EgressWatch {
+    rules: Arc<watch::Sender<Arc<EgressConfig>>>,
+    problem: Arc<watch::Sender<Option<String>>>,
+}
+
+impl EgressSource {
+    /// `above`: the settings that the file does not change.
+    pub(in crate::config) fn new(path: Option<&Path>, above: &Layer) -> Self {
+        Self {
+            path: path.map(Arc::from),
+            allow: above.get(Setting::EgressAllow).cloned(),
+        }
+    }
+
+    /// What the file says about egress. Its other settings count only from the next start, but one
+    /// that is unknown shows that the file is not finished.
+    fn compile(&self, path: &Path, text: &str) -> Result<EgressConfig, ConfigError> {
+        let file = file::parse(path, text)?;
+        let in_file = file.settings.get(Setting::EgressAllow);
+        let allow = self.allow.as_ref().or(in_file);
+        let users = users::identify(file.users)?;
+        EgressConfig::from_raw(file.egress.as_ref(), allow, &users)
+    }
+
+    fn parse(&self, path: &Arc<Path>, text: &str) -> Result<EgressConfig, FileError> {
+        if text.len() as u64 > CONFIG_FILE_BYTES {
+            return Err(FileError::Whole {
+                path: path.clone(),
+                message: format!("it has more than {CONFIG_FILE_BYTES} bytes"),
+            });
+        }
+        let compiled = self.compile(path, text);
+        Ok(compiled.map_err(Box::new)?)
+    }
+}
+
+impl EgressWatch {
+    /// Starts the task that looks at the file once a second, until `stop`. There is none without a
+    /// file, and where the file cannot be read twice: a pipe. Must be called inside the runtime.
+    pub(in crate::config) fn start(
+        first: Arc<EgressConfig>,
+        source: EgressSource,
+        stop: CancellationToken,
+    ) -> Self {
+        let watch = Self {
+            rules: Arc::new(watch::Sender::new(first.clone())),
+            problem: Arc::new(watch::Sender::new(None)),
+        };
+        let path = source.path.clone();
+        let is_pipe = |path: &Path| fs::metadata(path).is_ok_and(|it| !it.is_file());
+        if let Some(path) = path.filter(|path| !is_pipe(path)) {
+            let parse = move |path: &Arc<Path>, text: &str| source.parse(path, text);
+            let file = Reload::starting_with(&path, first, parse);
+            let watch = watch.clone();
+            tokio::spawn(async move {
+                stop.run_until_cancelled(watch.look_by_the_clock(&file))
+                    .await;
+            });
+        }
+        watch
+    }
+
+    /// The rules, now and when they change. It ends with the last clone of this value, and with the
+    /// task of [`EgressWatch::start`].
+    #[must_use]
+    pub fn rules(&self) -> watch::Receiver<Arc<EgressConfig>> {
+        self.rules.subscribe()
+    }
+
+    /// Why the file was not used when it was last looked at, now and when that changes; `None`: it
+    /// was.
+    #[must_use]
+    pub fn problem(&self) -> watch::Receiver<Option<String>> {
+        self.problem.subscribe()
+    }
+
+    async fn look_by_the_clock(&self, file: &Reload<EgressConfig>) {
+        let mut clock = interval(CHECK_INTERVAL);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            clock.tick().await;
+            self.set(file.look_now(), file.problem());
+        }
+    }
+
+    fn set(&self, rules: Arc<EgressConfig>, problem: Option<String>) {
+        let is_other = self.rules.send_if_modified(|known| {
+            let is_other = **known != *rules;
+            if is_other {
+                *known = rules;
+            }
+            is_other
+        });
+        if is_other {
+            info!("the rules of egress changed");
+        }
+        self.problem.send_if_modified(|known| {
+            let is_other = *known != problem;
+            *known = problem;
+            is_other
+        });
+    }
+}
