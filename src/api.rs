@@ -8,6 +8,7 @@ mod code;
 mod command;
 mod error;
 mod failure;
+mod network;
 mod notice;
 mod outcome;
 pub mod render;

@@ -37,7 +37,7 @@ use tracing::{error, info};
 pub use call::CallStart;
 pub use digest::{CONTENT_BYTES, Digest};
 pub use error::{AuditError, AuditWriteError};
-pub use line::{AuditSubject, Call, CommandStart, RemovalRecord};
+pub use line::{AuditSubject, Call, CommandStart, EgressRecord, RemovalRecord};
 pub use verify::{Finding, Report, verify};
 
 use crate::meter::Meter;
@@ -183,6 +183,14 @@ impl Audit {
     /// As [`Self::call`].
     pub async fn removal(&self, removal: RemovalRecord) -> Result<(), AuditWriteError> {
         self.write(Event::Removal(removal)).await
+    }
+
+    /// Records a connection of a sandbox.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn egress(&self, connection: EgressRecord) -> Result<(), AuditWriteError> {
+        self.write(Event::Egress(connection)).await
     }
 
     /// Writes the closing line, so that later truncation shows.

@@ -14,6 +14,7 @@
 
 mod call;
 mod connection;
+mod egress;
 mod error;
 mod run;
 mod stream;
@@ -34,6 +35,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Streaming;
 
 pub use call::CommandEvents;
+pub use egress::EgressChannel;
 pub use error::{CallError, ChannelError};
 pub use run::{CommandInput, CommandOutput};
 pub use transfer::{Backup, Incoming, Outgoing, Piece};
@@ -45,6 +47,9 @@ use connection::Connection;
 /// at its CPU limit takes seconds.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// HTTP/2 needs an origin; PID 1 ignores it.
+const ORIGIN: &str = "http://casemate";
+
 /// Requests that PID 1 answers from memory: kill, retire, an accepted command.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -52,6 +57,7 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Channel {
     client: SandboxClient<Connection>,
+    connection: Connection,
     shared: Arc<Shared>,
 }
 
@@ -94,9 +100,8 @@ impl Channel {
         let guard = open.clone().drop_guard();
         let stream = stream::join(stream);
         let connection = Connection::start(stream, open.clone(), closed.clone()).await?;
-        // HTTP/2 needs an origin; PID 1 ignores it.
-        let origin = http::Uri::from_static("http://casemate");
-        let mut client = SandboxClient::with_origin(connection, origin)
+        let origin = http::Uri::from_static(ORIGIN);
+        let mut client = SandboxClient::with_origin(connection.clone(), origin)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
         let hello = client
@@ -131,6 +136,7 @@ impl Channel {
         };
         Ok(Self {
             client,
+            connection,
             shared: Arc::new(shared),
         })
     }

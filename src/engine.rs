@@ -145,6 +145,14 @@ impl Engine {
         &self.shared.address
     }
 
+    /// `host:port` of an Engine that listens on TCP.
+    pub fn tcp_address(&self) -> Option<&str> {
+        match &self.shared.endpoint {
+            Endpoint::Tcp(address) => Some(address),
+            Endpoint::Unix(_) => None,
+        }
+    }
+
     pub fn meter(&self) -> &Meter {
         &self.shared.meter
     }

@@ -16,7 +16,7 @@ mod process;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use prometheus::TextEncoder;
+use prometheus::{IntGauge, TextEncoder};
 
 use instruments::Instruments;
 pub use instruments::METRICS;
@@ -25,6 +25,16 @@ pub use metric::Metric;
 /// All counters of a server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Meter(Arc<Instruments>);
+
+/// Counts an open connection of a sandbox until it is dropped.
+#[derive(Debug)]
+pub struct OpenConnection(IntGauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
 
 impl Default for Meter {
     fn default() -> Self {
@@ -131,6 +141,26 @@ impl Meter {
             let errors = &self.0.engine_errors;
             errors.with_label_values(&[operation, error]).inc();
         }
+    }
+
+    /// A connection of a sandbox begins; it is open until this is dropped.
+    pub fn egress_opened(&self) -> OpenConnection {
+        self.0.egress_open.inc();
+        OpenConnection(self.0.egress_open.clone())
+    }
+
+    /// A connection of a sandbox has ended, or was refused.
+    pub fn egress_ended(&self, outcome: &str, sent: u64, received: u64) {
+        let connections = &self.0.egress_connections;
+        connections.with_label_values(&[outcome]).inc();
+        let bytes = &self.0.egress_bytes;
+        bytes.with_label_values(&["sent"]).inc_by(sent);
+        bytes.with_label_values(&["received"]).inc_by(received);
+    }
+
+    /// A name or a connection was refused.
+    pub fn egress_refused(&self, reason: &str) {
+        self.0.egress_refused.with_label_values(&[reason]).inc();
     }
 
     /// Whether the settings file cannot be used, so that older rules of egress are in force.

@@ -26,6 +26,7 @@
 
 mod cancel;
 mod command;
+mod egress;
 mod exec;
 mod execution;
 mod files;
@@ -48,7 +49,8 @@ pub use crate::provision::{
     EMPTIED, KEPT, LOST, LiveSandbox, Notice, Reason, SandboxError, Uncertainty,
 };
 pub use cancel::CancelScope;
-pub use command::{Command, ExecOutcome, LostCommand, ProgressUpdate, WaitOptions};
+pub use command::{Command, ExecOutcome, Executed, LostCommand, ProgressUpdate, WaitOptions};
+pub use egress::NetworkReport;
 pub use handle::{Answer, Sandbox};
 pub use last_container::LastContainer;
 pub use manager::Manager;

@@ -20,5 +20,7 @@ mod shell;
 pub use arguments::parse as parse_arguments;
 #[cfg(test)]
 pub use catalog::list;
+#[cfg(test)]
+pub use definition::DefinitionContext;
 pub use server::{RequestAddress, Tools};
 pub use shell::NAME as RUNS_COMMANDS;

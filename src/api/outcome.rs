@@ -6,11 +6,12 @@ use casemate_protocol::{Captured, DetachReply, Finished, Outcome as Ended};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::network::Network;
 use super::notice::SandboxNotice;
 use super::render;
 use super::signals::signal_name;
 use crate::config::limits::{OUTPUT_CHARS, RESULT_BYTES};
-use crate::sandbox::{Answer, ExecOutcome, LostCommand, Reason};
+use crate::sandbox::{Answer, ExecOutcome, Executed, LostCommand, Reason};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -104,6 +105,10 @@ pub struct CommandResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     detail: Option<String>,
+    /// What the network refused while the command ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Network")]
+    network: Option<Network>,
     /// What happened to the sandbox itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SandboxNotice")]
@@ -113,10 +118,10 @@ pub struct CommandResult {
 /// Output of up to this many bytes fits into a result, however it is escaped.
 const MANY_BYTES: usize = 80_000;
 
-impl From<Answer<ExecOutcome>> for CommandResult {
-    fn from(answer: Answer<ExecOutcome>) -> Self {
+impl From<Answer<Executed>> for CommandResult {
+    fn from(answer: Answer<Executed>) -> Self {
         let mut notices = Vec::new();
-        let mut output = match answer.value {
+        let mut output = match answer.value.outcome {
             ExecOutcome::Finished(mut finished) => {
                 notices = std::mem::take(&mut finished.notices);
                 Self::from(*finished)
@@ -126,6 +131,7 @@ impl From<Answer<ExecOutcome>> for CommandResult {
             ExecOutcome::Lost(lost) => Self::lost(lost),
         };
         output.sandbox = SandboxNotice::new(answer.notice, notices);
+        output.network = answer.value.network.map(|network| Network::from(*network));
         if output.stdout.len() + output.stderr.len() > MANY_BYTES && output.is_too_long() {
             output.stdout = String::new();
             output.stderr = String::new();
@@ -166,6 +172,7 @@ impl From<Finished> for CommandResult {
                 max_rss_kib: usage.max_rss_kib,
             }),
             detail: detail(&finished),
+            network: None,
             sandbox: None,
         }
     }
@@ -295,6 +302,7 @@ impl CommandResult {
                 "[processes killed for memory during the command: {kills}]"
             ));
         }
+        lines.extend(self.network.iter().map(Network::line));
         lines.extend(self.detail.iter().map(|detail| format!("[{detail}]")));
         let signal = self.signal.as_deref().unwrap_or("a signal");
         let all = match self.survivors {

@@ -4,6 +4,13 @@ use prost::Message as _;
 
 use super::*;
 
+fn executed(finished: Finished) -> Executed {
+    Executed {
+        outcome: ExecOutcome::Finished(Box::new(finished)),
+        network: None,
+    }
+}
+
 #[test]
 fn a_command_cannot_forge_the_structured_fields() {
     let finished = Finished {
@@ -16,7 +23,7 @@ fn a_command_cannot_forge_the_structured_fields() {
         ..Finished::default()
     };
     let answer = Answer {
-        value: ExecOutcome::Finished(Box::new(finished)),
+        value: executed(finished),
         notice: None,
     };
     let output = CommandResult::from(answer);
@@ -38,7 +45,7 @@ fn frames_that_were_overwritten_are_counted_and_their_file_is_named() {
         output_path: "a.log".to_owned(),
         ..Finished::default()
     };
-    let value = ExecOutcome::Finished(Box::new(finished));
+    let value = executed(finished);
     let output = CommandResult::from(Answer {
         value,
         notice: None,
@@ -59,7 +66,7 @@ proptest! {
     #[test]
     fn no_outcome_breaks_the_answer(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(finished) = Finished::decode(bytes.as_slice()) {
-            let value = ExecOutcome::Finished(Box::new(finished));
+            let value = executed(finished);
             CommandResult::from(Answer { value, notice: None }).text(30);
         }
     }
@@ -82,7 +89,7 @@ proptest! {
             stderr: Some(captured(sizes[2], sizes[3])),
             ..Finished::default()
         };
-        let value = ExecOutcome::Finished(Box::new(finished));
+        let value = executed(finished);
         let output = CommandResult::from(Answer { value, notice: None });
         let result = (serde_json::to_value(&output).expect("JSON"), output.text(30));
         let bytes = serde_json::to_vec(&result).expect("JSON").len();

@@ -105,6 +105,34 @@ pub struct RemovalRecord {
     pub outcome: String,
 }
 
+/// A connection of a sandbox at its end, or a refused one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EgressRecord {
+    /// Whose.
+    pub user: AuditSubject,
+    /// The id of the container.
+    pub container: String,
+    /// The host, in its one form; as it was asked for where it has none.
+    pub host: String,
+    /// `None`: the name was refused, for all ports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// The rule that allowed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The address that was dialled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Bytes to the host.
+    pub sent_bytes: u64,
+    /// Bytes from the host.
+    pub received_bytes: u64,
+    /// From the program's connection to its end.
+    pub duration_ms: u64,
+    /// `closed`, `reset`, or the code of the refusal.
+    pub outcome: &'static str,
+}
+
 /// The event that a line records.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -129,6 +157,8 @@ pub enum Event {
     Call(Call),
     /// A removal.
     Removal(RemovalRecord),
+    /// A connection of a sandbox.
+    Egress(EgressRecord),
     /// Lines could not be written for a while.
     Resumed {
         /// Calls that were refused until then.

@@ -57,6 +57,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let stop = setup::stop_on_signal()?;
         let manager = Manager::new(config.clone(), engine.clone()).recorded_in(audit.clone());
         let egress = config.watch_egress(stop.clone());
+        manager.follow_egress(egress.rules());
         tokio::spawn(measure_settings(egress.problem(), engine.meter().clone()));
         let backups = backups(&config, &manager, &stop)?;
         let admin = match config.admin {
@@ -66,6 +67,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         if let Some((listener, address)) = admin {
             // With port 0 the operator reads the port here.
             writeln!(io::stderr(), "metrics on {address}")?;
+            manager.listens_on(address);
             let (manager, engine) = (manager.clone(), engine.clone());
             let served = http::admin::serve(listener, address, manager, engine, stop.clone());
             tokio::spawn(served);
@@ -186,6 +188,7 @@ async fn serve_http(
     let (listener, address) = listen(address).await?;
     // Not a log: with port 0 the operator reads the port here.
     writeln!(io::stderr(), "listening on {address}")?;
+    manager.listens_on(address);
     let server = http::Server {
         sessions,
         manager,

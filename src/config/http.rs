@@ -30,6 +30,13 @@ pub struct HttpSettings {
     pub sign_in: Option<SignInSettings>,
 }
 
+impl HttpSettings {
+    /// The host of the page, as browsers find it.
+    pub fn public_host(&self) -> Option<&str> {
+        self.sign_in.as_ref()?.public_url.as_uri().host()
+    }
+}
+
 /// How callers authenticate, with all that is needed for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Auth {

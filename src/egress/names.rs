@@ -136,9 +136,14 @@ impl<R: Resolve> Names<R> {
         is_same && address.is_none_or(|address| judge(address).is_ok())
     }
 
-    /// What the server decides by.
+    /// Which names are allowed.
     pub fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// Which addresses are allowed.
+    pub fn policy(&self) -> &AddressPolicy {
+        &self.policy
     }
 
     async fn judged(&self, host: &HostName) -> Result<Judged, QuestionError> {

@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Status, Streaming};
 
 use super::denials::Refusal;
 use super::dial::dial;
@@ -39,11 +39,20 @@ const OUTBOX_LIMIT: usize = 16;
 
 /// What is recorded of a sandbox's egress: for audit, metrics and results.
 pub trait Record: Send + Sync + 'static {
+    /// Held while a connection is open.
+    type Open: Send;
+
+    /// A connection is about to be judged.
+    ///
+    /// # Errors
+    /// It cannot be recorded, and must not be made.
+    fn admit(&self) -> impl Future<Output = Result<Self::Open, Reason>> + Send;
+
     /// A name was refused, or casemate-init cannot listen for it (then with the port).
-    fn name_refused(&self, refusal: &Refusal, is_quiet: bool);
+    fn name_refused(&self, refusal: &Refusal, is_quiet: bool) -> impl Future<Output = ()> + Send;
 
     /// A connection has ended, or was refused.
-    fn connection_ended(&self, connection: &ConnectionRecord);
+    fn connection_ended(&self, connection: &ConnectionRecord) -> impl Future<Output = ()> + Send;
 }
 
 /// One connection, at its end.
@@ -253,8 +262,15 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
                     _ => Reason::Limit,
                 };
                 // It may be anything: recorded only where it is a name.
-                if HostName::parse(&told.host).is_ok() {
-                    self.refused(&told.host, u16::try_from(told.port).ok(), reason);
+                if HostName::parse(&told.host).is_ok()
+                    && let Ok(work) = self.work.clone().try_acquire_owned()
+                {
+                    let session = self.clone();
+                    tasks.spawn(async move {
+                        let _work = work;
+                        let port = u16::try_from(told.port).ok();
+                        session.refused(&told.host, port, reason).await;
+                    });
                 }
             }
             Message::Superseded(_) => return Some(CarryEnd::Superseded),
@@ -267,13 +283,13 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
         let _ = self.out.send(wrapped(message)).await;
     }
 
-    fn refused(&self, name: &str, port: Option<u16>, reason: Reason) {
+    async fn refused(&self, name: &str, port: Option<u16>, reason: Reason) {
         let host = HostName::parse(name);
         let is_quiet = |host: &HostName| self.user.names().rules().is_quiet(host);
         let is_quiet = host.as_ref().is_ok_and(is_quiet);
         let host = host.map_or_else(|_| name.to_owned(), |host| host.as_str().to_owned());
         let refusal = Refusal { host, port, reason };
-        self.record.name_refused(&refusal, is_quiet);
+        self.record.name_refused(&refusal, is_quiet).await;
     }
 
     async fn answer(&self, question: Question) {
@@ -287,7 +303,7 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
                 ports: allowed.ports.into_iter().map(u32::from).collect(),
             }),
             Err(QuestionError::Refused(reason)) => {
-                self.refused(&question.name, None, reason);
+                self.refused(&question.name, None, reason).await;
                 let reason = reason.as_str().to_owned();
                 verdict::Verdict::Refused(Refused { reason })
             }
@@ -310,15 +326,15 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
         };
         let begin = Instant::now();
         let (rule, report) = self.serve(opened.connection, &host, port).await;
-        let is_quiet = self.user.names().rules().is_quiet(&host);
-        self.record.connection_ended(&ConnectionRecord {
-            is_quiet,
+        let ended = ConnectionRecord {
+            is_quiet: self.user.names().rules().is_quiet(&host),
             host,
             port,
             rule,
             duration: begin.elapsed(),
             report,
-        });
+        };
+        self.record.connection_ended(&ended).await;
     }
 
     async fn serve(&self, id: u64, host: &HostName, port: u16) -> (Option<Rule>, RelayReport) {
@@ -329,15 +345,13 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
         // The channel has room.
         let _ = out.try_send(ServerPiece { piece: Some(begin) });
         let prepared = async {
-            let permit = self.user.limits.admit().await;
-            let target = match permit {
-                Ok(permit) => names
-                    .target(host, port)
-                    .await
-                    .map(|target| (permit, target)),
-                Err(reason) => Err(reason),
+            let target = async {
+                let open = self.record.admit().await?;
+                let permit = self.user.limits.admit().await?;
+                let target = names.target(host, port).await?;
+                Ok::<_, Reason>(((permit, open), target))
             };
-            (target, self.link.connect(pieces).await)
+            (target.await, self.link.connect(pieces).await)
         };
         let (target, pieces) = tokio::select! {
             prepared = prepared => prepared,

@@ -105,6 +105,15 @@ instruments! {
         "Memory of all sandboxes that this server has a channel to, without page cache.";
     audit_lines: IntCounter = "casemate_audit_lines_total", [],
         "Lines of the audit that were written.";
+    egress_connections: IntCounterVec = "casemate_egress_connections_total", ["outcome"],
+        "Connections of sandboxes that ended (closed, reset) or were refused (the reason).";
+    egress_refused: IntCounterVec = "casemate_egress_refusals_total", ["reason"],
+        "Names and connections that sandboxes were refused.";
+    egress_bytes: IntCounterVec = "casemate_egress_bytes_total", ["direction"],
+        "Bytes of sandboxes' connections, sent and received.",
+        series = &["sent", "received"];
+    egress_open: IntGauge = "casemate_egress_connections_open", [],
+        "Connections of sandboxes that are open.";
     egress_settings_broken: IntGauge = "casemate_egress_settings_broken", [],
         "1 while the settings file cannot be used, so that older egress rules are in force";
     audit_failures: IntCounter = "casemate_audit_failures_total", [],

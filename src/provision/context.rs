@@ -50,6 +50,15 @@ impl ServerContext {
         })
     }
 
+    /// When this server started, in milliseconds since 1970.
+    pub fn since_ms(&self) -> i64 {
+        let since = humantime::parse_rfc3339(&self.since).ok();
+        let since = since.and_then(|since| since.duration_since(SystemTime::UNIX_EPOCH).ok());
+        since.map_or(0, |since| {
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        })
+    }
+
     /// The uids that users have here.
     pub async fn uids(&self) -> Result<UidRange, EngineError> {
         let capabilities = self.engine.capabilities().await?;

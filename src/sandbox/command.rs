@@ -6,6 +6,7 @@ use casemate_protocol::{DetachReply, Finished, Progress, StartRequest};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::egress::NetworkReport;
 use crate::provision::Reason;
 
 /// A request.
@@ -87,6 +88,22 @@ pub enum ExecOutcome {
     },
     /// The sandbox is gone, and the command with it. It was not run again.
     Lost(LostCommand),
+}
+
+impl ExecOutcome {
+    /// Whether the command does not run any more, as far as is known.
+    pub fn is_over(&self) -> bool {
+        matches!(self, Self::Finished(_) | Self::Lost(_))
+    }
+}
+
+/// How a call for a command ended, and what the network refused until then.
+#[derive(Debug, Clone)]
+pub struct Executed {
+    /// How it ended.
+    pub outcome: ExecOutcome,
+    /// `None`: nothing was refused.
+    pub network: Option<Box<NetworkReport>>,
 }
 
 /// A command without an outcome.

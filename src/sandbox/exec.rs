@@ -3,7 +3,7 @@
 use casemate_protocol::{Captured, Finished, Outcome};
 use tokio::time::Instant;
 
-use super::command::{Command, ExecOutcome, WaitOptions};
+use super::command::{Command, ExecOutcome, Executed, WaitOptions};
 use super::execution::Execution;
 use super::handle::{Answer, Containers, Sandbox};
 use super::lease::OwnerHandle;
@@ -22,7 +22,7 @@ impl Sandbox {
         &self,
         command: Command,
         follow: WaitOptions<'_>,
-    ) -> Result<Answer<ExecOutcome>, SandboxError> {
+    ) -> Result<Answer<Executed>, SandboxError> {
         let deadline = Instant::now() + LEASE_TIMEOUT;
         let mut wait = Wait::new(&self.meter);
         let turn = async {
@@ -43,7 +43,9 @@ impl Sandbox {
             CommandLocation::Over(executed) => return Ok(self.answer(executed)),
         };
         let executed = self.exec_in(&slot.handle, command, follow, wait).await;
-        if let Ok(ExecOutcome::Finished(finished)) = &executed {
+        if let Ok(executed) = &executed
+            && let ExecOutcome::Finished(finished) = &executed.outcome
+        {
             count(&self.meter, finished);
         }
         let Containers::Fresh(pool) = &self.containers else {
@@ -64,7 +66,7 @@ impl Sandbox {
         command: Command,
         follow: WaitOptions<'_>,
         wait: Wait,
-    ) -> Result<ExecOutcome, SandboxError> {
+    ) -> Result<Executed, SandboxError> {
         let mut execution = Execution::new(handle, command, &follow).waiting(wait);
         let executed = tokio::select! {
             executed = execution.run() => executed,
@@ -74,7 +76,9 @@ impl Sandbox {
         if let Some(container) = execution.container() {
             self.last_container.set(container);
         }
-        executed
+        let outcome = executed?;
+        let network = execution.network(outcome.is_over());
+        Ok(Executed { outcome, network })
     }
 }
 

@@ -16,6 +16,7 @@ use casemate_protocol::{Finished, command_event::Event};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::command::{Command, ExecOutcome, LostCommand, ProgressUpdate, WaitOptions};
+use super::egress::{NetworkReport, SandboxDenials};
 use super::lease::{Lease, OwnerHandle};
 use super::retry::RETRY_INTERVAL;
 use super::wait::Wait;
@@ -46,6 +47,7 @@ enum Phase {
 struct Attempt {
     container: Arc<str>,
     channel: Channel,
+    denials: SandboxDenials,
     /// When the command was sent first. A container that certainly did not accept it does not count.
     at: Instant,
     /// PID 1 said that it runs the command.
@@ -82,6 +84,15 @@ impl<'a> Execution<'a> {
         self.attempt().map(|attempt| &attempt.container)
     }
 
+    /// What the network refused while the command ran. `is_over`: its outcome is known.
+    pub fn network(&self, is_over: bool) -> Option<Box<NetworkReport>> {
+        let denials = &self.attempt()?.denials;
+        if is_over {
+            denials.end(self.id());
+        }
+        denials.during(self.id())
+    }
+
     fn attempt(&self) -> Option<&Attempt> {
         match &self.phase {
             Phase::Sent(attempt) => Some(attempt),
@@ -100,9 +111,13 @@ impl<'a> Execution<'a> {
                 (Instant::now(), false)
             }
         };
+        if self.is_start() {
+            lease.denials.begin(self.id());
+        }
         self.phase = Phase::Sent(Attempt {
             container: lease.container,
             channel: lease.channel,
+            denials: lease.denials,
             at,
             accepted,
         });

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::egress::SandboxDenials;
 use crate::channel::Channel;
 use crate::provision::{LEASE_TIMEOUT, Notice, Reason, SandboxError, Status};
 
@@ -17,6 +18,8 @@ pub(super) struct Lease {
     pub container: Arc<str>,
     /// The container before this one, and why it is gone.
     pub last_end: Option<(Arc<str>, Reason)>,
+    /// What the container was refused.
+    pub denials: SandboxDenials,
 }
 
 /// A request to the owner.

@@ -2,20 +2,24 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use casemate_egress::rules::Rules;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use super::egress::ServerEgress;
 use super::handle::{Cancellations, Containers, Sandbox, Transfers};
 use super::last_container::LastContainer;
 use super::spawner::{OwnerSpawner, until};
 use super::warm_pool::WarmPool;
 use crate::audit::Audit;
-use crate::config::Config;
+use crate::config::{Config, EgressConfig};
 use crate::engine::{ContainerSummary, Engine, EngineError, PreparedImage, labels};
 use crate::identity::User;
 use crate::meter::Meter;
@@ -36,6 +40,7 @@ pub struct Manager {
     pub(super) context: Arc<ServerContext>,
     sandboxes: Arc<Mutex<HashMap<User, Sandbox>>>,
     audit: Audit,
+    egress: Arc<ServerEgress>,
     /// Cancelled when somebody asks for a sandbox.
     first_use: CancellationToken,
     calls: TaskTracker,
@@ -48,8 +53,10 @@ pub struct Manager {
 impl Manager {
     /// No sandboxes yet. Does not reach for the Engine.
     pub fn new(config: Config, engine: Engine) -> Self {
+        let context = ServerContext::new(config, engine);
         Self {
-            context: ServerContext::new(config, engine),
+            egress: Arc::new(ServerEgress::new(&context, Audit::off())),
+            context,
             sandboxes: Arc::default(),
             audit: Audit::off(),
             first_use: CancellationToken::new(),
@@ -61,7 +68,28 @@ impl Manager {
 
     /// The same, with its calls recorded in `audit`.
     pub fn recorded_in(self, audit: Audit) -> Self {
-        Self { audit, ..self }
+        let egress = Arc::new(ServerEgress::new(&self.context, audit.clone()));
+        Self {
+            audit,
+            egress,
+            ..self
+        }
+    }
+
+    /// Follows the rules of egress, and the addresses of this machine, until the server ends.
+    pub fn follow_egress(&self, rules: watch::Receiver<Arc<EgressConfig>>) {
+        let egress = self.egress.clone();
+        self.spawn(async move { egress.follow(rules).await });
+    }
+
+    /// The server listens on `address`: no sandbox reaches it.
+    pub fn listens_on(&self, address: SocketAddr) {
+        self.egress.listens_on(address);
+    }
+
+    /// What the sandboxes of `user` may reach now.
+    pub fn egress_rules(&self, user: &User) -> Arc<Rules> {
+        self.egress.rules(user)
     }
 
     /// Where calls are recorded.
@@ -158,6 +186,7 @@ impl Manager {
         let calls = provisioner.spec.settings.calls_per_user;
         let spawner = OwnerSpawner {
             provisioner,
+            egress: self.egress.clone(),
             ending: self.ending.clone(),
             ended: self.ended.clone(),
         };

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::egress::SandboxEgress;
 use super::lease::{Lease, PendingNotice, Request};
 use crate::engine::State;
 use crate::provision::{
@@ -28,6 +29,7 @@ pub(super) struct Owner {
     pub(super) status: watch::Sender<Status>,
     running: Option<Running>,
     notice: PendingNotice,
+    egress: SandboxEgress,
     last_end: Option<(Arc<str>, Reason)>,
 }
 
@@ -36,12 +38,14 @@ impl Owner {
         provisioner: Provisioner,
         status: watch::Sender<Status>,
         notice: PendingNotice,
+        egress: SandboxEgress,
     ) -> Self {
         Self {
             provisioner,
             status,
             running: None,
             notice,
+            egress,
             last_end: None,
         }
     }
@@ -126,6 +130,7 @@ impl Owner {
             channel: running.channel.clone(),
             container: running.container.clone(),
             last_end: self.last_end.clone(),
+            denials: self.egress.denials().clone(),
         })
     }
 
@@ -163,6 +168,8 @@ impl Owner {
             }
             let capacity = &self.provisioner.context.capacity;
             capacity.occupied(&running.container, &running.channel);
+            let context = &self.provisioner.context;
+            self.egress.carry(context, &running).await;
             self.running = Some(running);
         }
         Ok(())
@@ -180,6 +187,8 @@ impl Owner {
                     let capacity = &self.provisioner.context.capacity;
                     capacity.occupied(&running.container, &channel);
                     running.channel = channel;
+                    let context = &self.provisioner.context;
+                    self.egress.carry(context, running).await;
                     self.provisioner.engine().meter().reconnected();
                     return Ok(());
                 }
@@ -232,6 +241,7 @@ impl Owner {
         let Some(running) = self.running.take() else {
             return;
         };
+        self.egress.stop();
         self.provisioner.context.capacity.left(&running.container);
         if let Err(error) = running.channel.retire_at_once().await {
             debug!(
@@ -247,6 +257,7 @@ impl Owner {
 
     fn forget(&mut self, reason: Reason, exit_code: Option<i64>) {
         if let Some(running) = self.running.take() {
+            self.egress.stop();
             let (container, reason_said) = (&*running.container, reason.sentence());
             let meaning = exit_code.and_then(exit::meaning_of);
             let exit = meaning.map(|meaning| meaning.name);

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info_span};
 
+use super::egress::{SandboxEgress, ServerEgress};
 use super::lease::{OwnerHandle, PendingNotice};
 use super::owner::Owner;
 use crate::provision::{Provisioner, Status};
@@ -20,6 +21,7 @@ const REQUEST_BUFFER: usize = 256;
 #[derive(Debug)]
 pub(super) struct OwnerSpawner {
     pub provisioner: Provisioner,
+    pub egress: Arc<ServerEgress>,
     pub ending: CancellationToken,
     pub ended: CancellationToken,
 }
@@ -41,7 +43,9 @@ impl OwnerSpawner {
         let (requests, receiver) = mpsc::channel(REQUEST_BUFFER);
         let (status_sender, status) = watch::channel(Status::Absent);
         let notice = PendingNotice::default();
-        let owner = Owner::new(self.provisioner.clone(), status_sender, notice.clone());
+        let egress = SandboxEgress::new(&self.egress, &self.provisioner.spec.user);
+        let provisioner = self.provisioner.clone();
+        let owner = Owner::new(provisioner, status_sender, notice.clone(), egress);
         let run = owner.run(receiver, self.ending.clone(), self.ended.clone());
         self.provisioner.context.tasks.spawn(run.instrument(span));
         OwnerHandle {

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::command::{Command, ExecOutcome, ProgressUpdate, WaitOptions};
+use super::command::{Command, ExecOutcome, Executed, ProgressUpdate, WaitOptions};
 use super::execution::Execution;
 use super::lease::OwnerHandle;
 use super::spawner::OwnerSpawner;
@@ -67,14 +67,14 @@ impl Slot {
 #[derive(Debug)]
 enum DetachedCommand {
     Running(Arc<Slot>),
-    Ended { executed: ExecOutcome, at: Instant },
+    Ended { executed: Executed, at: Instant },
 }
 
 /// Where a command is, or what became of it.
 #[derive(Debug)]
 pub(super) enum CommandLocation {
     In(Arc<Slot>),
-    Over(ExecOutcome),
+    Over(Executed),
 }
 
 impl WarmPool {
@@ -157,8 +157,8 @@ impl WarmPool {
     }
 
     /// After a call: a command that runs on keeps its container, any other's ends.
-    pub fn settle(self: &Arc<Self>, slot: Arc<Slot>, executed: &mut ExecOutcome) {
-        match executed {
+    pub fn settle(self: &Arc<Self>, slot: Arc<Slot>, executed: &mut Executed) {
+        match &mut executed.outcome {
             ExecOutcome::Running(id, _) | ExecOutcome::Silent { id, .. } => self.keep(id, slot),
             ExecOutcome::Finished(finished) => tell_of_leftovers(finished),
             ExecOutcome::Lost(_) => {}
@@ -185,16 +185,20 @@ impl WarmPool {
                 id: id.clone(),
                 stop: false,
             };
-            let executed = Execution::new(&slot.handle, resume, &follow).run().await;
+            let mut execution = Execution::new(&slot.handle, resume, &follow);
+            let executed = execution.run().await.map(|outcome| Executed {
+                network: execution.network(outcome.is_over()),
+                outcome,
+            });
             this.ended(id, executed);
         });
     }
 
-    fn ended(&self, id: String, executed: Result<ExecOutcome, SandboxError>) {
+    fn ended(&self, id: String, executed: Result<Executed, SandboxError>) {
         let mut kept = self.kept();
         match executed {
             Ok(mut executed) => {
-                if let ExecOutcome::Finished(finished) = &mut executed {
+                if let ExecOutcome::Finished(finished) = &mut executed.outcome {
                     tell_of_leftovers(finished);
                 }
                 let at = Instant::now();

@@ -2,13 +2,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
 
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 use tokio_util::sync::CancellationToken;
 
 use super::call::Call;
-use super::definition::Definition;
+use super::definition::{Definition, DefinitionContext};
 use super::{files, shell};
 use crate::api::{Code, ToolError};
 use crate::config::{Results, ToolSet};
@@ -21,8 +20,7 @@ pub struct ToolEntry {
     pub name: &'static str,
     /// The smallest set with this tool.
     set: ToolSet,
-    /// From the default time that a call waits for a command.
-    definition: fn(Duration) -> Definition,
+    definition: fn(&DefinitionContext) -> Definition,
     pub call: for<'a> fn(&'a Sandbox, JsonObject, &'a Call<'a>) -> CallFuture<'a>,
 }
 
@@ -80,10 +78,10 @@ pub fn find(set: ToolSet, name: &str) -> Option<&'static ToolEntry> {
     tools(set).find(|entry| entry.name == name)
 }
 
-/// The definitions of a set, as clients see them. `wait`: see [`crate::config::Config::wait`].
-pub fn list(set: ToolSet, results: Results, wait: Duration) -> Vec<Tool> {
+/// The definitions of a set, as clients see them.
+pub fn list(set: ToolSet, results: Results, context: &DefinitionContext) -> Vec<Tool> {
     let tool = |entry: &ToolEntry| {
-        let mut definition = (entry.definition)(wait);
+        let mut definition = (entry.definition)(context);
         if results == Results::Text {
             // A declared schema promises structured content.
             definition.output = None;
@@ -110,9 +108,19 @@ fn or_cancelled<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use casemate_egress::rules::Rules;
+
     use super::*;
 
-    const WAIT: Duration = Duration::from_secs(50);
+    fn context() -> DefinitionContext {
+        DefinitionContext {
+            wait: Duration::from_secs(50),
+            network: Rules::default().summary(),
+            has_network: false,
+        }
+    }
 
     /// The golden file is what clients see: a change of it is a change of the
     /// contract. `UPDATE=1 cargo test` writes it.
@@ -123,7 +131,7 @@ mod tests {
     )]
     fn what_clients_see_is_what_the_golden_file_says() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/tools.json");
-        let tools = serde_json::to_string_pretty(&list(ToolSet::All, Results::Both, WAIT))
+        let tools = serde_json::to_string_pretty(&list(ToolSet::All, Results::Both, &context()))
             .expect("json")
             + "\n";
         if std::env::var_os("UPDATE").is_some() {
@@ -138,7 +146,7 @@ mod tests {
 
     #[test]
     fn every_field_is_documented_and_of_one_type_and_no_key_is_one_that_converters_stumble_over() {
-        for tool in list(ToolSet::All, Results::Both, WAIT) {
+        for tool in list(ToolSet::All, Results::Both, &context()) {
             let schema = &tool.input_schema;
             assert!(
                 schema.get("additionalProperties").is_none(),
@@ -169,20 +177,20 @@ mod tests {
 
     #[test]
     fn the_core_are_the_four() {
-        let core = list(ToolSet::Core, Results::Both, WAIT);
+        let core = list(ToolSet::Core, Results::Both, &context());
         let names: Vec<_> = core.iter().map(|tool| &*tool.name).collect();
         assert_eq!(
             names,
             ["shell_exec", "write_file", "read_file", "list_files"]
         );
-        let all = list(ToolSet::All, Results::Both, WAIT);
+        let all = list(ToolSet::All, Results::Both, &context());
         assert_eq!(all[..4], core);
         assert_eq!(all[4].name, "edit_file");
     }
 
     #[test]
     fn only_read_file_has_no_output_schema() {
-        for tool in list(ToolSet::All, Results::Both, WAIT) {
+        for tool in list(ToolSet::All, Results::Both, &context()) {
             assert_eq!(
                 tool.output_schema.is_none(),
                 tool.name == files::read::NAME,
@@ -194,7 +202,7 @@ mod tests {
             assert!(hints.idempotent_hint.is_some() && hints.open_world_hint == Some(false));
         }
         assert!(
-            list(ToolSet::All, Results::Text, WAIT)
+            list(ToolSet::All, Results::Text, &context())
                 .iter()
                 .all(|tool| tool.output_schema.is_none())
         );

@@ -1,18 +1,33 @@
 //! The definition of a tool, as clients see it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
+
+/// What definitions depend on.
+#[derive(Debug, Clone)]
+pub struct DefinitionContext {
+    /// How long a call waits for a command by default.
+    pub wait: Duration,
+    /// What the caller's sandbox may reach, as a sentence.
+    pub network: String,
+    /// Whether that is more than nothing.
+    pub has_network: bool,
+}
 
 /// What clients see of a tool besides its name.
 pub struct Definition {
     pub title: &'static str,
-    pub description: &'static str,
+    pub description: Cow<'static, str>,
     pub input: JsonObject,
     pub output: Option<JsonObject>,
     pub read_only: bool,
     pub destructive: bool,
     pub idempotent: bool,
+    /// Whether it reaches anything outside the sandbox.
+    pub open_world: bool,
 }
 
 impl Definition {
@@ -22,8 +37,7 @@ impl Definition {
             Some(self.read_only),
             Some(self.destructive),
             Some(self.idempotent),
-            // A sandbox has no network: its world is closed.
-            Some(false),
+            Some(self.open_world),
         );
         let tool = Tool::new(name, self.description, self.input)
             .with_title(self.title)

@@ -16,6 +16,7 @@ use tracing::{Instrument as _, field, info_span};
 
 use super::call::Call;
 use super::catalog::{self, ToolEntry};
+use super::definition::DefinitionContext;
 use super::{progress, record, result};
 use crate::api::ToolError;
 use crate::config::Results;
@@ -69,8 +70,8 @@ impl CallerSource {
 }
 
 /// Instructions for the model, before any call.
-const INSTRUCTIONS: &str = "Each user has a private sandbox: a container without network, and \
-    files in /workspace that persist. Run programs with shell_exec; read and write files with \
+const INSTRUCTIONS: &str = "Each user has a private sandbox: a container without network \
+    unless shell_exec names hosts that it reaches, and files in /workspace that persist. Run programs with shell_exec; read and write files with \
     the file tools, whose paths are relative to /workspace.";
 
 impl Tools {
@@ -202,11 +203,14 @@ impl ServerHandler for Tools {
         if config.warm {
             self.sandbox(&context)?.warm();
         }
-        Ok(ListToolsResult::with_all_items(catalog::list(
-            config.tools,
-            config.results,
-            config.wait,
-        )))
+        let rules = self.manager.egress_rules(&self.caller.user(&context)?);
+        let context = DefinitionContext {
+            wait: config.wait,
+            network: rules.summary(),
+            has_network: !rules.is_empty(),
+        };
+        let tools = catalog::list(config.tools, config.results, &context);
+        Ok(ListToolsResult::with_all_items(tools))
     }
 
     async fn call_tool(

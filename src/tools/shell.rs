@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::call::Call;
-use super::definition::Definition;
+use super::definition::{Definition, DefinitionContext};
 use super::{arguments, result};
 use crate::api::{CommandResult, CommandSpec, ToolError};
 use crate::config::limits::TIMEOUT_SECONDS;
@@ -16,9 +16,13 @@ use crate::sandbox::{Command, Sandbox, WaitOptions};
 
 pub const NAME: &str = "shell_exec";
 
+/// Before the sentence about the network.
 const DESCRIPTION: &str = "Run a command in the user's private sandbox and return its output. \
     Each call is a new shell (bash, or sh where the image has no bash): `cd` and `export` do not \
-    persist, files in /workspace do. There is no network and no terminal. At the timeout the \
+    persist, files in /workspace do.";
+
+/// After it.
+const DESCRIPTION_END: &str = "There is no terminal. At the timeout the \
     command is killed with everything it started. A command that still runs after wait_seconds \
     gets the outcome \"running\" and a command_id: call again with only that id to keep waiting, or \
     with stop to end it. stdout and stderr together are shown up to 30,000 \
@@ -66,18 +70,19 @@ fn default_cwd() -> String {
     casemate_protocol::WORKSPACE.to_owned()
 }
 
-/// As clients see it. `wait`: the default of `wait_seconds`.
-pub fn definition(wait: Duration) -> Definition {
+/// As clients see it.
+pub fn definition(context: &DefinitionContext) -> Definition {
     let mut input = arguments::schema::<Args>();
-    input["properties"]["wait_seconds"]["default"] = wait.as_secs().into();
+    input["properties"]["wait_seconds"]["default"] = context.wait.as_secs().into();
     Definition {
         title: "Run a command",
-        description: DESCRIPTION,
+        description: format!("{DESCRIPTION} {} {DESCRIPTION_END}", context.network).into(),
         input,
         output: Some(arguments::schema::<CommandResult>()),
         read_only: false,
         destructive: true,
         idempotent: false,
+        open_world: context.has_network,
     }
 }
 

@@ -35,7 +35,7 @@ const LAYERS: [(&str, &str); 18] = [
     ),
     (
         "api",
-        "sandbox channel engine config identity workspace audit meter",
+        "sandbox egress channel engine config identity workspace audit meter",
     ),
     (
         "ops",
@@ -43,7 +43,7 @@ const LAYERS: [(&str, &str); 18] = [
     ),
     (
         "sandbox",
-        "provision channel engine config identity workspace audit meter",
+        "provision egress channel engine config identity workspace audit meter",
     ),
     (
         "snapshot",
@@ -51,7 +51,7 @@ const LAYERS: [(&str, &str); 18] = [
     ),
     (
         "provision",
-        "channel engine config identity workspace meter",
+        "egress channel engine config identity workspace meter",
     ),
     ("egress", ""),
     ("channel", "engine config identity workspace meter"),

@@ -24,7 +24,7 @@ pub use unwrap::unwrap;
 pub const ADDRESS_LIMIT: usize = 16;
 
 /// What the addresses of every rule are judged by.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressPolicy {
     deny: Vec<IpNet>,
     own: OwnAddresses,

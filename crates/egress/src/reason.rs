@@ -57,6 +57,8 @@ reasons! {
     Limit = "limit", "a limit was reached";
     /// A program of the user's listens on the port on all addresses.
     PortInUse = "port_in_use", "a program in the sandbox listens on the port on all addresses";
+    /// The server cannot write its audit.
+    AuditUnavailable = "audit_unavailable", "the server cannot record it";
     /// The rule went while the connection ran.
     RulesChanged = "rules_changed", "the rule for it was removed";
 }

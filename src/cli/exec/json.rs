@@ -43,7 +43,7 @@ pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<
     manager.close().await;
     let answer = executed.map_err(|error| ToolError::sandbox(&error, "the command"));
     let answer = answer.map_err(|error| anyhow::anyhow!("{error}"))?;
-    let code = match &answer.value {
+    let code = match &answer.value.outcome {
         ExecOutcome::Finished(finished) => exit_code(finished),
         _ => ExitCode::from(FAILED),
     };

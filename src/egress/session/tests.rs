@@ -32,12 +32,18 @@ struct Recorded {
 }
 
 impl Record for Arc<Recorded> {
-    fn name_refused(&self, refusal: &Refusal, _is_quiet: bool) {
+    type Open = ();
+
+    async fn admit(&self) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    async fn name_refused(&self, refusal: &Refusal, _is_quiet: bool) {
         let mut names = self.names.lock().expect("whole");
         names.push((refusal.host.clone(), refusal.port, refusal.reason));
     }
 
-    fn connection_ended(&self, connection: &ConnectionRecord) {
+    async fn connection_ended(&self, connection: &ConnectionRecord) {
         let mut connections = self.connections.lock().expect("whole");
         connections.push(connection.clone());
     }

@@ -22,13 +22,18 @@ mod tests {
     use super::super::exec::IN_THE_PATH;
     use super::DOCUMENT;
     use crate::config::{Results, ToolSet};
-    use crate::tools::{RUNS_COMMANDS, list};
+    use crate::tools::{DefinitionContext, RUNS_COMMANDS, list};
 
     #[test]
     fn a_command_has_the_fields_of_the_tool_and_its_result() {
+        let context = DefinitionContext {
+            wait: Duration::ZERO,
+            network: String::new(),
+            has_network: false,
+        };
         let document: Value = serde_json::from_str(DOCUMENT).expect("JSON");
         let schemas = &document["components"]["schemas"];
-        let tools = list(ToolSet::Core, Results::Both, Duration::ZERO);
+        let tools = list(ToolSet::Core, Results::Both, &context);
         let tool = tools.iter().find(|tool| tool.name == RUNS_COMMANDS);
         let tool = serde_json::to_value(tool.expect("the tool")).expect("JSON");
         assert_eq!(schemas["ExecResult"], tool["outputSchema"]);

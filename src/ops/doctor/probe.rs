@@ -135,7 +135,7 @@ impl Probe {
         };
         let sandbox = manager.sandbox(&self.user);
         match sandbox.exec(Command::Start(request), follow).await {
-            Ok(answer) => match answer.value {
+            Ok(answer) => match answer.value.outcome {
                 ExecOutcome::Finished(finished) => Ok(text(finished.stdout)),
                 other => {
                     let said = format!("the sandbox did not report a command's outcome: {other:?}");

@@ -87,12 +87,13 @@ pub fn definition() -> Definition {
         description: "Replace text in a file in the user's /workspace with other text, and show \
             the changed lines. The old text must be in the file exactly once, unless replace_all is \
             set; otherwise nothing changes, and the error says what is there. The change is \
-            atomic, and a file that changed during the edit is not overwritten.",
+            atomic, and a file that changed during the edit is not overwritten.".into(),
         input: arguments::schema::<EditArgs>(),
         output: Some(arguments::schema::<EditOutput>()),
         read_only: false,
         destructive: true,
         idempotent: false,
+        open_world: false,
     }
 }
 

@@ -85,12 +85,13 @@ pub fn definition() -> Definition {
             pattern, sorted, a page at a time. Links are shown with their targets and not \
             followed. The directories .casemate and .home are shown only when asked for by path. A name \
             that is not plain text is shown as bash writes it, $'caf\\xe9'; every tool and command \
-            accepts that form.",
+            accepts that form.".into(),
         input: arguments::schema::<ListArgs>(),
         output: Some(arguments::schema::<ListOutput>()),
         read_only: true,
         destructive: false,
         idempotent: true,
+        open_world: false,
     }
 }
 

@@ -66,12 +66,13 @@ pub fn definition() -> Definition {
             image (PNG, JPEG, GIF, WebP up to 700 KB). At most 50,000 characters; lines over 2,000 \
             are cut and marked. Text in UTF-16 or Latin-1 is shown as UTF-8. A last line in \
             brackets says how to read the rest when not everything was shown, and what is special about \
-            the file.",
+            the file.".into(),
         input: arguments::schema::<ReadArgs>(),
         output: None,
         read_only: true,
         destructive: false,
         idempotent: true,
+        open_world: false,
     }
 }
 

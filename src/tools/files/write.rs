@@ -90,13 +90,15 @@ pub fn definition() -> Definition {
             file is created and replaced atomically: a reader sees the old content or the new, \
             never a mix. Permissions of an existing file stay; a read-only one is refused. To \
             change a part of a file use \
-            edit_file if it is available.",
+            edit_file if it is available."
+            .into(),
         input: arguments::schema::<WriteArgs>(),
         output: Some(arguments::schema::<WriteOutput>()),
         read_only: false,
         destructive: true,
         // An append is not.
         idempotent: false,
+        open_world: false,
     }
 }
 

@@ -1,0 +1,92 @@
+//! The egress of a sandbox: questions and verdicts on its channel, and the bytes of its connections
+//! on a second one, so that a download delays no command.
+
+use std::sync::Arc;
+
+use casemate_protocol::egress::egress_client::EgressClient;
+use casemate_protocol::egress::{CarrierMessage, SandboxMessage, SandboxPiece, ServerPiece};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::{Status, Streaming};
+
+use super::connection::Connection;
+use super::{Channel, ChannelError, OPEN_TIMEOUT, ORIGIN, stream};
+use crate::engine::ExecStream;
+
+/// A message of casemate-init at most: a piece of 64 KiB, or a question.
+const MESSAGE_LIMIT: usize = 128 << 10;
+
+impl Channel {
+    /// Calls `Carry`; `messages` has its first message already.
+    ///
+    /// # Errors
+    /// `UNIMPLEMENTED`: this casemate-init knows no egress.
+    pub async fn carry(
+        &self,
+        messages: mpsc::Receiver<CarrierMessage>,
+    ) -> Result<Streaming<SandboxMessage>, Status> {
+        let mut client = client(self.connection.clone());
+        let answer = client.carry(ReceiverStream::new(messages)).await?;
+        Ok(answer.into_inner())
+    }
+}
+
+/// An open channel for the bytes of one sandbox's connections. Cheap to clone; the last clone
+/// closes it.
+#[derive(Debug, Clone)]
+pub struct EgressChannel {
+    connection: Connection,
+    closed: CancellationToken,
+    _open: Arc<DropGuard>,
+}
+
+impl EgressChannel {
+    /// Opens one over the streams of a bridge.
+    ///
+    /// # Errors
+    /// [`ChannelError::Silent`] when the bridge does not answer in 10 s.
+    pub async fn open(stream: ExecStream) -> Result<Self, ChannelError> {
+        let (open, closed) = (CancellationToken::new(), CancellationToken::new());
+        let guard = open.clone().drop_guard();
+        let stream = stream::join(stream);
+        let started = timeout(
+            OPEN_TIMEOUT,
+            Connection::start(stream, open, closed.clone()),
+        )
+        .await;
+        let connection = started.map_err(|_| ChannelError::Silent {
+            after: OPEN_TIMEOUT,
+        })??;
+        Ok(Self {
+            connection,
+            closed,
+            _open: Arc::new(guard),
+        })
+    }
+
+    /// Whether connections can still be made over it.
+    pub fn is_open(&self) -> bool {
+        !self.closed.is_cancelled()
+    }
+
+    /// Calls `Connect`; `pieces` has its first piece already.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`: the program waits no longer.
+    pub async fn connect(
+        &self,
+        pieces: mpsc::Receiver<ServerPiece>,
+    ) -> Result<Streaming<SandboxPiece>, Status> {
+        let mut client = client(self.connection.clone());
+        let answer = client.connect(ReceiverStream::new(pieces)).await?;
+        Ok(answer.into_inner())
+    }
+}
+
+fn client(connection: Connection) -> EgressClient<Connection> {
+    EgressClient::with_origin(connection, http::Uri::from_static(ORIGIN))
+        .max_decoding_message_size(MESSAGE_LIMIT)
+        .max_encoding_message_size(MESSAGE_LIMIT)
+}

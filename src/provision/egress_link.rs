@@ -1,0 +1,68 @@
+//! The calls to a sandbox's casemate-init for its egress.
+
+use std::sync::Arc;
+
+use casemate_protocol::egress::{CarrierMessage, SandboxMessage, SandboxPiece, ServerPiece};
+use tokio::sync::{Mutex, mpsc};
+use tonic::{Status, Streaming};
+
+use super::connect::bridge;
+use super::error::SandboxError;
+use crate::channel::{Channel, EgressChannel};
+use crate::egress::Link;
+use crate::engine::Engine;
+
+/// One sandbox: its channel, and a second one for bytes, which is opened at its first connection.
+#[derive(Debug, Clone)]
+pub struct EgressLink {
+    channel: Channel,
+    engine: Engine,
+    container: Arc<str>,
+    bytes: Arc<Mutex<Option<EgressChannel>>>,
+}
+
+impl EgressLink {
+    /// To the container that `channel` leads to.
+    pub fn new(engine: &Engine, container: &Arc<str>, channel: &Channel) -> Self {
+        Self {
+            channel: channel.clone(),
+            engine: engine.clone(),
+            container: container.clone(),
+            bytes: Arc::default(),
+        }
+    }
+
+    /// Whether the sandbox can still be asked.
+    pub fn is_open(&self) -> bool {
+        self.channel.is_open()
+    }
+
+    async fn bytes(&self) -> Result<EgressChannel, SandboxError> {
+        let mut bytes = self.bytes.lock().await;
+        if let Some(open) = bytes.as_ref().filter(|channel| channel.is_open()) {
+            return Ok(open.clone());
+        }
+        let stream = bridge(&self.engine, &self.container).await?;
+        let opened = EgressChannel::open(stream).await?;
+        *bytes = Some(opened.clone());
+        Ok(opened)
+    }
+}
+
+impl Link for EgressLink {
+    async fn carry(
+        &self,
+        messages: mpsc::Receiver<CarrierMessage>,
+    ) -> Result<Streaming<SandboxMessage>, Status> {
+        self.channel.carry(messages).await
+    }
+
+    async fn connect(
+        &self,
+        pieces: mpsc::Receiver<ServerPiece>,
+    ) -> Result<Streaming<SandboxPiece>, Status> {
+        let bytes = self.bytes().await;
+        let bytes = bytes.map_err(|error| Status::unavailable(error.to_string()))?;
+        bytes.connect(pieces).await
+    }
+}

@@ -1,0 +1,147 @@
+//! What the sandboxes of this server may reach: the rules of each user, and what no rule reaches.
+//!
+//! ```text
+//! settings, own addresses ─► ServerEgress ─► UserEgress of each user ─► carry, for each container
+//! ```
+//!
+//! `crate::egress` judges, dials and copies.
+
+mod carry;
+mod own_addresses;
+mod record;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use casemate_egress::address::{AddressPolicy, OwnAddresses};
+use casemate_egress::rules::Rules;
+use tokio::sync::watch;
+use tokio::time::interval;
+
+pub use self::carry::NetworkReport;
+pub(super) use self::carry::{SandboxDenials, SandboxEgress};
+use crate::audit::Audit;
+use crate::config::EgressConfig;
+use crate::egress::{CarrierIdentity, Names, SystemResolver, UserEgress};
+use crate::engine::Engine;
+use crate::identity::User;
+use crate::provision::ServerContext;
+
+/// How often the addresses of this machine are looked at again: interfaces come and go.
+const ADDRESSES_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The egress of all sandboxes of this server.
+#[derive(Debug)]
+pub(super) struct ServerEgress {
+    rules: Mutex<Arc<EgressConfig>>,
+    /// `None`: the addresses of this machine were not looked at yet.
+    policy: Mutex<Option<Arc<AddressPolicy>>>,
+    /// Addresses that this server listens on.
+    listeners: Mutex<Vec<SocketAddr>>,
+    users: Mutex<HashMap<User, Arc<UserEgress<SystemResolver>>>>,
+    resolver: Arc<SystemResolver>,
+    carrier: CarrierIdentity,
+    engine: Engine,
+    public_host: Option<String>,
+    audit: Audit,
+}
+
+impl ServerEgress {
+    /// By the settings at the start. Reaches for nothing yet.
+    pub fn new(context: &ServerContext, audit: Audit) -> Self {
+        let config = &context.config;
+        Self {
+            rules: Mutex::new(config.egress.clone()),
+            policy: Mutex::default(),
+            listeners: Mutex::default(),
+            users: Mutex::default(),
+            resolver: Arc::default(),
+            carrier: CarrierIdentity {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                since_ms: context.since_ms(),
+            },
+            engine: context.engine.clone(),
+            public_host: config.http.public_host().map(str::to_owned),
+            audit,
+        }
+    }
+
+    /// This server listens on `address` too: no rule reaches it.
+    pub fn listens_on(&self, address: SocketAddr) {
+        lock(&self.listeners).push(address);
+    }
+
+    /// Follows the rules of `changes`, and the addresses of this machine.
+    pub async fn follow(&self, mut changes: watch::Receiver<Arc<EgressConfig>>) {
+        let mut clock = interval(ADDRESSES_INTERVAL);
+        let mut is_last = false;
+        loop {
+            tokio::select! {
+                changed = changes.changed(), if !is_last => {
+                    is_last = changed.is_err();
+                    *lock(&self.rules) = changes.borrow_and_update().clone();
+                    self.look().await;
+                }
+                _ = clock.tick() => {
+                    if !lock(&self.users).is_empty() {
+                        self.look().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks at the addresses of this machine. Where anything changed that is judged by, it counts
+    /// for every user.
+    async fn look(&self) {
+        let sockets = lock(&self.listeners).clone();
+        let own = own_addresses::look(sockets, &self.engine, self.public_host.as_deref()).await;
+        let policy = self.policy(own);
+        *lock(&self.policy) = Some(policy.clone());
+        for (user, egress) in lock(&self.users).iter() {
+            let rules = self.rules(user);
+            let known = egress.names();
+            if known.rules() != &*rules || known.policy() != &*policy {
+                let names = Names::new(rules, policy.clone(), self.resolver.clone());
+                egress.change_rules(names);
+            }
+        }
+    }
+
+    fn policy(&self, own: OwnAddresses) -> Arc<AddressPolicy> {
+        Arc::new(AddressPolicy::new(lock(&self.rules).deny().to_vec(), own))
+    }
+
+    /// The egress of `user`, in all of their sandboxes.
+    async fn user(&self, user: &User) -> Arc<UserEgress<SystemResolver>> {
+        if let Some(known) = lock(&self.users).get(user) {
+            return known.clone();
+        }
+        // Before the first name is judged.
+        if lock(&self.policy).is_none() {
+            self.look().await;
+        }
+        let mut users = lock(&self.users);
+        let made = || {
+            let policy = lock(&self.policy).clone().unwrap_or_default();
+            let rules = self.rules(user);
+            Arc::new(UserEgress::new(Names::new(
+                rules,
+                policy,
+                self.resolver.clone(),
+            )))
+        };
+        users.entry(user.clone()).or_insert_with(made).clone()
+    }
+
+    /// What `user` may reach now.
+    pub fn rules(&self, user: &User) -> Arc<Rules> {
+        lock(&self.rules).rules(user)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
