@@ -58,7 +58,7 @@ pub use http::{Auth, HttpSettings, JwksSource, JwtSettings};
 pub use image::ImageRef;
 pub use layer::{Layer, RawUser, RawValue};
 pub use origin::{FileLocation, Origin};
-pub use raw::RawConfig;
+pub use raw::{RawConfig, egress_problem};
 pub use reload::{FileError, Reload};
 pub use sandbox::SandboxSettings;
 pub use setting::{Group, Setting, SettingSpec, ValueKind};

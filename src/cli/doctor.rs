@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::setup;
-use crate::config::{AwsVariables, Config, ProcessEnvironment, SettingsArgs};
+use crate::config::{AwsVariables, Config, ProcessEnvironment, SettingsArgs, egress_problem};
 use crate::http::auth::Authenticator;
 use crate::http::session::Sessions;
 use crate::ops::doctor::{self, Finding, Inputs, Severity};
@@ -46,7 +46,7 @@ struct Value {
 /// # Errors
 /// The output cannot be written.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let config = Config::load(args.settings, &ProcessEnvironment);
+    let config = Config::load(args.settings.clone(), &ProcessEnvironment);
     match &config {
         Ok(config) => setup::log_quietly(config)?,
         Err(_) => setup::log_to_stderr("error")?,
@@ -65,6 +65,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let (callers, sessions) = config.as_ref().map_or((Ok(()), Ok(())), over_http);
         let given = Inputs {
             config: config.as_ref(),
+            keeps_old_egress: config.is_err()
+                && egress_problem(args.settings, &ProcessEnvironment).is_some(),
             callers,
             sessions,
             aws: AwsVariables::read(&ProcessEnvironment),

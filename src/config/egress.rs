@@ -11,11 +11,12 @@
 mod raw;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use casemate_egress::rules::{
-    AllowEntry, EgressPolicy, EgressSettings, IpNet, Layer as EgressLayer, Rule, Rules,
+    AllowEntry, EgressPolicy, EgressSettings, IpNet, Layer as EgressLayer, LayerSettings, Rule,
+    Rules,
 };
 
 pub use raw::{RawEgress, RawPart};
@@ -37,7 +38,8 @@ pub struct EgressConfig {
     policy: EgressPolicy,
     /// Of users without a list.
     everybody: Arc<Rules>,
-    users: BTreeMap<User, UserRules>,
+    /// Those who are written the same share one value.
+    users: BTreeMap<User, Arc<UserRules>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +61,12 @@ pub enum RuleLayer {
 /// Nothing is reached.
 impl Default for EgressConfig {
     fn default() -> Self {
-        Self::new(EgressPolicy::default(), BTreeMap::new())
+        let policy = EgressPolicy::default();
+        Self {
+            everybody: Arc::new(policy.rules(&[])),
+            users: BTreeMap::new(),
+            policy,
+        }
     }
 }
 
@@ -70,32 +77,34 @@ impl EgressConfig {
     /// # Errors
     ///
     /// The first part that is not valid.
-    pub(super) fn from_raw(
+    pub(super) fn from_raw<'a>(
         table: Option<&RawEgress<EgressSettings>>,
         allow: Option<&RawValue>,
-        users: &[(User, RawUser)],
+        users: &'a [(User, RawUser)],
     ) -> Result<Self, ConfigError> {
         let policy = policy(table, allow)?;
-        let mut compiled = BTreeMap::new();
-        for (user, raw) in users {
-            let Some(own) = &raw.egress else { continue };
+        // A list of a thousand rules may be that of ten thousand users.
+        let mut compiled: HashMap<&LayerSettings, Arc<UserRules>> = HashMap::new();
+        let mut rules_of = |own: &'a RawEgress<LayerSettings>| {
+            if let Some(known) = compiled.get(&own.settings) {
+                return Ok(known.clone());
+            }
             let layer = policy.layer("egress", &own.settings);
             let layer = layer.map_err(|error| own.located(error))?;
-            compiled.insert(user.clone(), layer);
-        }
-        Ok(Self::new(policy, compiled))
-    }
-
-    fn new(policy: EgressPolicy, layers: BTreeMap<User, EgressLayer>) -> Self {
-        let users = layers.into_iter().map(|(user, layer)| {
             let rules = Arc::new(policy.rules(&[&layer]));
-            (user, UserRules { layer, rules })
-        });
-        Self {
-            users: users.collect(),
+            let own_rules = Arc::new(UserRules { layer, rules });
+            compiled.insert(&own.settings, own_rules.clone());
+            Ok(own_rules)
+        };
+        let lists = users.iter();
+        let lists = lists.filter_map(|(user, raw)| Some((user, raw.egress.as_ref()?)));
+        let users = lists.map(|(user, own)| Ok((user.clone(), rules_of(own)?)));
+        let users = users.collect::<Result<_, ConfigError>>()?;
+        Ok(Self {
             everybody: Arc::new(policy.rules(&[])),
+            users,
             policy,
-        }
+        })
     }
 
     /// What this user's sandbox may reach.
@@ -151,7 +160,10 @@ impl EgressConfig {
     /// The rules of all users, each once.
     #[must_use]
     pub fn all_rules(&self) -> BTreeSet<&Rule> {
-        let users = self.users.values().flat_map(|own| own.rules.iter());
+        let mut seen = HashSet::new();
+        let lists = self.users.values();
+        let lists = lists.filter(|own| seen.insert(Arc::as_ptr(own)));
+        let users = lists.flat_map(|own| own.rules.iter());
         self.everybody.iter().chain(users).collect()
     }
 }

@@ -41,14 +41,12 @@ impl RawConfig {
     ///
     /// An unknown name, a value that is not UTF-8, or a file that cannot be read or parsed.
     pub fn gather(args: SettingsArgs, environment: &dyn Environment) -> Result<Self, ConfigError> {
-        let named = || environment.variable(CONFIG_VARIABLE).map(PathBuf::from);
-        let path = args.config.clone().or_else(named);
+        let path = path(&args, environment);
         let file = match &path {
             Some(path) => file::read(path)?,
             None => FileSettings::default(),
         };
-        let variables = from_variables(environment)?;
-        let above = from_flags(args)?.over(variables);
+        let above = above(args, environment)?;
         let egress_source = EgressSource::new(path.as_deref(), &above);
         let settings = above.over(file.settings);
         let user = settings.get(Setting::User).cloned();
@@ -64,6 +62,26 @@ impl RawConfig {
             egress_source,
         })
     }
+}
+
+/// Why a server that runs with these settings does not use its file, and keeps the rules of egress
+/// that it has: for `doctor`, which sees the file and not that server. `None`: it does, or has none.
+/// Blocks on the file.
+pub fn egress_problem(args: SettingsArgs, environment: &dyn Environment) -> Option<ConfigError> {
+    let path = path(&args, environment);
+    let source = EgressSource::new(path.as_deref(), &above(args, environment).ok()?);
+    source.read().err()
+}
+
+fn path(args: &SettingsArgs, environment: &dyn Environment) -> Option<PathBuf> {
+    let named = || environment.variable(CONFIG_VARIABLE).map(PathBuf::from);
+    args.config.clone().or_else(named)
+}
+
+/// What is given elsewhere than in the file, and goes before it.
+fn above(args: SettingsArgs, environment: &dyn Environment) -> Result<Layer, ConfigError> {
+    let variables = from_variables(environment)?;
+    Ok(from_flags(args)?.over(variables))
 }
 
 fn from_flags(args: SettingsArgs) -> Result<Layer, ConfigError> {

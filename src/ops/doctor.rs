@@ -41,6 +41,8 @@ use probe::Probe;
 pub struct Inputs<'a> {
     /// The settings, or the error in them.
     pub config: Result<&'a Config, &'a ConfigError>,
+    /// Whether a server that runs with these settings cannot read egress from their file either.
+    pub keeps_old_egress: bool,
     /// Whether callers over HTTP could be authenticated; `http` is above this module, so the caller
     /// finds out.
     pub callers: Result<(), String>,

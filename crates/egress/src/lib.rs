@@ -1,6 +1,6 @@
 //! What a sandbox without a network may reach, and how that is decided: pure values and state
 //! machines. Nothing in this crate opens a socket, reads a file or asks for the time.
-//! No other crate uses it yet: docs/egress.md says what is missing.
+//! docs/egress.md says what is missing.
 //!
 //! | module | for | what it is |
 //! |---|---|---|

@@ -9,7 +9,7 @@ use tracing::info;
 
 use super::EgressConfig;
 use crate::config::error::ConfigError;
-use crate::config::file;
+use crate::config::file::{self, FileSettings};
 use crate::config::layer::{Layer, RawValue};
 use crate::config::limits::CONFIG_FILE_BYTES;
 use crate::config::reload::{CHECK_INTERVAL, FileError, Reload};
@@ -42,8 +42,7 @@ impl EgressSource {
 
     /// What the file says about egress. Its other settings count only from the next start, but one
     /// that is unknown shows that the file is not finished.
-    fn compile(&self, path: &Path, text: &str) -> Result<EgressConfig, ConfigError> {
-        let file = file::parse(path, text)?;
+    fn compile(&self, file: FileSettings) -> Result<EgressConfig, ConfigError> {
         let in_file = file.settings.get(Setting::EgressAllow);
         let allow = self.allow.as_ref().or(in_file);
         let users = users::identify(file.users)?;
@@ -57,8 +56,20 @@ impl EgressSource {
                 message: format!("it has more than {CONFIG_FILE_BYTES} bytes"),
             });
         }
-        let compiled = self.compile(path, text);
+        let compiled = file::parse(path, text).and_then(|file| self.compile(file));
         Ok(compiled.map_err(Box::new)?)
+    }
+
+    /// The file, if it can be read twice: a pipe cannot.
+    fn file(&self) -> Option<&Path> {
+        let is_pipe = |path: &Path| fs::metadata(path).is_ok_and(|it| !it.is_file());
+        self.path.as_deref().filter(|path| !is_pipe(path))
+    }
+
+    /// What the file says now; `None`: there is none.
+    pub(in crate::config) fn read(&self) -> Result<Option<EgressConfig>, ConfigError> {
+        let file = self.file().map(file::read).transpose()?;
+        file.map(|file| self.compile(file)).transpose()
     }
 }
 
@@ -74,9 +85,7 @@ impl EgressWatch {
             rules: Arc::new(watch::Sender::new(first.clone())),
             problem: Arc::new(watch::Sender::new(None)),
         };
-        let path = source.path.clone();
-        let is_pipe = |path: &Path| fs::metadata(path).is_ok_and(|it| !it.is_file());
-        if let Some(path) = path.filter(|path| !is_pipe(path)) {
+        if let Some(path) = source.file().map(Arc::<Path>::from) {
             let parse = move |path: &Arc<Path>, text: &str| source.parse(path, text);
             let file = Reload::starting_with(&path, first, parse);
             let watch = watch.clone();
@@ -113,10 +122,9 @@ impl EgressWatch {
 
     fn set(&self, rules: Arc<EgressConfig>, problem: Option<String>) {
         let is_other = self.rules.send_if_modified(|known| {
-            let is_other = **known != *rules;
-            if is_other {
-                *known = rules;
-            }
+            // The same value at most looks: then only two pointers are compared.
+            let is_other = *known != rules;
+            *known = rules;
             is_other
         });
         if is_other {

@@ -345,3 +345,22 @@ fn an_error_about_a_long_text_is_short() {
         assert!(message.len() < 1_000, "{message}");
     }
 }
+
+#[test]
+fn users_with_the_same_list_share_its_rules() {
+    let everybody: Vec<_> = (0..1_000)
+        .map(|n| format!("\"a{n}.example.com\""))
+        .collect();
+    let mut content = format!(
+        "[egress]\nlists.a = [{}]\nallow = [\"@a\"]\n",
+        everybody.join(",")
+    );
+    for n in 0..10_000 {
+        content +=
+            &format!("[[users]]\nuser = \"{n}\"\negress = {{ allow = [\"@a\"], extend = true }}\n");
+    }
+    let config = load_file("shared", &content).unwrap();
+    let first = config.egress.rules(&local("0"));
+    assert_eq!(first.iter().count(), 1_000);
+    assert!(Arc::ptr_eq(&first, &config.egress.rules(&local("9999"))));
+}

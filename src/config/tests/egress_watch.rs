@@ -50,7 +50,7 @@ async fn a_changed_file_is_in_force_and_a_broken_one_leaves_what_it_said() {
             "[egress]\nallow = [\"*.com\"]",
             "key egress.allow[0] in line 2 of ",
         ),
-        ("[egress]\nallow = [\n", "line 3 of "),
+        ("[egress]\nallow = [\n", "line 2 of "),
         ("memroy = \"1g\"", "unknown key \"memroy\" in line 1 of "),
         (
             "[[users]]\nuser = \"a\"\n[[users]]\nuser = \"a\"",

@@ -10,10 +10,11 @@ const SERVER_PORTS: [u16; 6] = [3000, 5000, 5173, 8000, 8080, 8888];
 /// Rules that the finding names.
 const SHOWN_RULES: usize = 5;
 
-/// What the settings' error means for a server that runs with them.
-pub fn with_broken_settings() -> Finding {
-    let said = "a server that runs keeps the egress rules that it has, until the file can be used";
-    Finding::note("egress", said)
+/// What the error means for a server that runs with the file.
+pub fn with_broken_file() -> Finding {
+    let said =
+        "a server that runs does not use the settings file: it keeps the egress rules that it had";
+    Finding::warning("egress", said).fix("fix the file: the server reads it again within a second")
 }
 
 /// A server of the user's on the port of a rule makes the rule's host unreachable.

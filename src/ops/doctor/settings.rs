@@ -20,10 +20,9 @@ pub async fn look(given: &Inputs<'_>) -> Vec<Finding> {
         Ok(config) => config,
         Err(error) => {
             let finding = Finding::error("settings", chain(error));
-            return vec![
-                finding.fix("`casemate serve --help` lists all settings with their bounds"),
-                egress::with_broken_settings(),
-            ];
+            let fix = "`casemate serve --help` lists all settings with their bounds";
+            let stale = given.keeps_old_egress.then(egress::with_broken_file);
+            return [finding.fix(fix)].into_iter().chain(stale).collect();
         }
     };
     let mut found = vec![Finding::ok("settings", "they are valid")];
@@ -116,7 +115,7 @@ async fn backups(config: &Config, aws: &AwsVariables) -> Option<Finding> {
 mod tests {
     use super::super::Severity;
     use super::*;
-    use crate::config::{MapEnvironment, SettingsArgs};
+    use crate::config::{MapEnvironment, SettingsArgs, egress_problem};
 
     async fn found(variables: &[(&str, &str)]) -> Vec<(&'static str, Severity)> {
         let mut environment = MapEnvironment {
@@ -130,6 +129,7 @@ mod tests {
         let config = Config::load(SettingsArgs::default(), &environment);
         let given = Inputs {
             config: config.as_ref(),
+            keeps_old_egress: egress_problem(SettingsArgs::default(), &environment).is_some(),
             callers: Ok(()),
             sessions: Ok(()),
             aws: AwsVariables::default(),
@@ -163,7 +163,12 @@ mod tests {
         }
         assert_eq!(
             found(&[("CASEMATE_PIDS", "few")]).await,
-            [("settings", Severity::Error), ("egress", Severity::Note)]
+            [("settings", Severity::Error)]
+        );
+        let unreadable = ("CASEMATE_CONFIG", "/nonexistent/casemate.toml");
+        assert_eq!(
+            found(&[unreadable]).await,
+            [("settings", Severity::Error), ("egress", Severity::Warning)]
         );
         let reachable = ("CASEMATE_EGRESS_ALLOW", "a.example.com,b.example.com:8443");
         assert_eq!(found(&[reachable]).await, [valid]);

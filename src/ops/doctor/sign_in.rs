@@ -92,6 +92,7 @@ mod tests {
         environment.variables.extend(variables);
         let config = Config::load(SettingsArgs::default(), &environment).expect("settings");
         let given = Inputs {
+            keeps_old_egress: false,
             config: Ok(&config),
             callers: Ok(()),
             sessions,

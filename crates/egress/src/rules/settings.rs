@@ -25,7 +25,7 @@ pub struct EgressSettings {
 }
 
 /// `egress` of a user or group as it is written.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LayerSettings {
     /// The rules.
@@ -35,7 +35,7 @@ pub struct LayerSettings {
 }
 
 /// One entry of `allow`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AllowEntry {
     /// `host`, `*.host:port`, `host:port/tcp` or `@list`.
     Text(String),
@@ -44,7 +44,7 @@ pub enum AllowEntry {
 }
 
 /// One entry of `allow` that is written as a table.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AllowTable {
     /// `host` or `*.host`.
