@@ -32,7 +32,7 @@ use super::limits::CONFIG_FILE_BYTES;
 use super::origin::{FileLocation, Origin};
 use super::setting::Setting;
 use casemate_egress::rules::{EgressSettings, LayerSettings};
-use entry::{Entry, LineIndex, entries};
+use entry::{LineIndex, TomlEntry, entries};
 
 /// The key of the users' tables.
 const USERS: &str = "users";
@@ -111,7 +111,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<FileSettings, ConfigError
     Ok(file)
 }
 
-fn backup(entry: &Entry, places: &LineIndex, settings: &mut Layer) -> Result<(), ConfigError> {
+fn backup(entry: &TomlEntry, places: &LineIndex, settings: &mut Layer) -> Result<(), ConfigError> {
     let DeValue::Table(table) = entry.value.get_ref() else {
         let found = entry.value.get_ref().type_str();
         let problem = format!("[backup] is a table, found {found}");
@@ -128,7 +128,7 @@ fn backup(entry: &Entry, places: &LineIndex, settings: &mut Layer) -> Result<(),
     Ok(())
 }
 
-fn users(entry: &Entry, places: &LineIndex) -> Result<Vec<RawUser>, ConfigError> {
+fn users(entry: &TomlEntry, places: &LineIndex) -> Result<Vec<RawUser>, ConfigError> {
     let not_tables = |place: &FileLocation, found| {
         let problem = format!("users are [[users]] tables, found {found}");
         ConfigError::file(place, problem)

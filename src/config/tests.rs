@@ -9,6 +9,7 @@ use clap::Parser;
 mod backup;
 mod bind;
 mod egress;
+mod egress_errors;
 mod egress_watch;
 mod file;
 mod flags;

@@ -9,7 +9,7 @@ use casemate_egress::rules::{AllowEntry, EgressSettings, LayerSettings};
 use serde::de::DeserializeOwned;
 use toml::de::{DeValue, ValueDeserializer};
 
-use super::entry::{Entry, LineIndex, entries};
+use super::entry::{LineIndex, TomlEntry, entries};
 use crate::config::egress::{RawEgress, RawPart};
 use crate::config::error::{ConfigError, shortened};
 use crate::config::layer::{Layer, RawValue};
@@ -34,7 +34,7 @@ const ENTRY_KEYS: [&str; 4] = ["host", "port", "protocol", "allow_cidrs"];
 ///
 /// An unknown key, or a value of the wrong type.
 pub fn everybody(
-    entry: &Entry,
+    entry: &TomlEntry,
     lines: &LineIndex,
 ) -> Result<RawEgress<EgressSettings>, ConfigError> {
     read(entry, &EVERYBODY_KEYS, lines)
@@ -45,7 +45,10 @@ pub fn everybody(
 /// # Errors
 ///
 /// As [`everybody`].
-pub fn of_user(entry: &Entry, lines: &LineIndex) -> Result<RawEgress<LayerSettings>, ConfigError> {
+pub fn of_user(
+    entry: &TomlEntry,
+    lines: &LineIndex,
+) -> Result<RawEgress<LayerSettings>, ConfigError> {
     read(entry, &USER_KEYS, lines)
 }
 
@@ -77,7 +80,7 @@ pub fn given(key: &str, entries: &[AllowEntry], place: &FileLocation) -> RawValu
 }
 
 fn read<T: DeserializeOwned>(
-    entry: &Entry,
+    entry: &TomlEntry,
     known: &[&'static str],
     lines: &LineIndex,
 ) -> Result<RawEgress<T>, ConfigError> {
@@ -101,7 +104,7 @@ fn read<T: DeserializeOwned>(
 
 /// The places of all parts that an error can be about.
 fn parts(
-    entry: &Entry,
+    entry: &TomlEntry,
     known: &[&'static str],
     lines: &LineIndex,
 ) -> Result<BTreeMap<String, RawPart>, ConfigError> {
@@ -129,7 +132,7 @@ fn parts(
     Ok(parts)
 }
 
-fn part(entry: &Entry, lines: &LineIndex) -> Result<RawPart, ConfigError> {
+fn part(entry: &TomlEntry, lines: &LineIndex) -> Result<RawPart, ConfigError> {
     let mut items = Vec::new();
     if let DeValue::Array(array) = entry.value.get_ref() {
         for item in array.iter() {

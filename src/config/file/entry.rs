@@ -12,19 +12,19 @@ use crate::config::nearest::nearest;
 use crate::config::origin::{FileLocation, Origin};
 
 /// One key with its value.
-pub struct Entry<'a> {
+pub struct TomlEntry<'a> {
     pub key: &'a str,
     pub value: &'a Spanned<DeValue<'a>>,
     pub place: FileLocation,
 }
 
 /// In the order of the file, so that the first error is the topmost.
-pub fn entries<'a>(table: &'a DeTable<'a>, places: &LineIndex) -> Vec<Entry<'a>> {
+pub fn entries<'a>(table: &'a DeTable<'a>, places: &LineIndex) -> Vec<TomlEntry<'a>> {
     let mut spanned: Vec<_> = table.iter().collect();
     spanned.sort_by_key(|(key, _)| key.span().start);
     spanned
         .into_iter()
-        .map(|(key, value)| Entry {
+        .map(|(key, value)| TomlEntry {
             key: key.get_ref(),
             value,
             place: places.at(key.span().start),
@@ -32,7 +32,7 @@ pub fn entries<'a>(table: &'a DeTable<'a>, places: &LineIndex) -> Vec<Entry<'a>>
         .collect()
 }
 
-impl Entry<'_> {
+impl TomlEntry<'_> {
     pub fn unknown(&self, known: impl Iterator<Item = &'static str>) -> ConfigError {
         ConfigError::Unknown {
             name: format!("key {} in {}", Excerpt::of(self.key), self.place),
