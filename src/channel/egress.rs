@@ -7,6 +7,7 @@ use casemate_protocol::egress::egress_client::EgressClient;
 use casemate_protocol::egress::{CarrierMessage, SandboxMessage, SandboxPiece, ServerPiece};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Status, Streaming};
@@ -77,10 +78,10 @@ impl EgressChannel {
     /// `NOT_FOUND`: the program waits no longer.
     pub async fn connect(
         &self,
-        pieces: mpsc::Receiver<ServerPiece>,
+        pieces: impl Stream<Item = ServerPiece> + Send + 'static,
     ) -> Result<Streaming<SandboxPiece>, Status> {
         let mut client = client(self.connection.clone());
-        let answer = client.connect(ReceiverStream::new(pieces)).await?;
+        let answer = client.connect(pieces).await?;
         Ok(answer.into_inner())
     }
 }

@@ -2,12 +2,15 @@
 //! for.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use casemate_egress::Reason;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_stream::Stream;
 
 /// Connections of a user that are open.
 pub const CONNECTION_LIMIT: usize = 64;
@@ -33,9 +36,28 @@ pub struct ConnectionLimits {
     begun: Mutex<VecDeque<Instant>>,
 }
 
-/// One open connection. To be held for as long as anything of it takes memory.
+/// One open connection. To be held for as long as anything of it takes memory:
+/// [`PermittedStream`].
 #[derive(Debug)]
 pub struct ConnectionPermit(#[allow(dead_code, reason = "held")] OwnedSemaphorePermit);
+
+/// A stream that holds a permit until it is dropped. hyper keeps the body of a call that the other
+/// side does not read, also after the call's answer was dropped.
+#[derive(Debug)]
+pub struct PermittedStream<S, P> {
+    /// The stream.
+    pub stream: S,
+    /// What it holds.
+    pub permit: P,
+}
+
+impl<S: Stream + Unpin, P: Unpin> Stream for PermittedStream<S, P> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        Pin::new(&mut self.stream).poll_next(context)
+    }
+}
 
 impl Default for ConnectionLimits {
     fn default() -> Self {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use casemate_protocol::egress::egress_client::EgressClient;
 use casemate_protocol::egress::{CarrierMessage, SandboxMessage, SandboxPiece, ServerPiece};
 use tokio::sync::mpsc;
+use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 use tonic::client::GrpcService;
@@ -27,7 +28,7 @@ pub trait Link: Clone + Send + Sync + 'static {
     /// `NOT_FOUND`: the program waits no longer.
     fn connect(
         &self,
-        pieces: mpsc::Receiver<ServerPiece>,
+        pieces: impl Stream<Item = ServerPiece> + Send + 'static,
     ) -> impl Future<Output = Result<Streaming<SandboxPiece>, Status>> + Send;
 }
 
@@ -47,10 +48,10 @@ where
 
     async fn connect(
         &self,
-        pieces: mpsc::Receiver<ServerPiece>,
+        pieces: impl Stream<Item = ServerPiece> + Send + 'static,
     ) -> Result<Streaming<SandboxPiece>, Status> {
         let mut client = self.clone();
-        let answer = EgressClient::connect(&mut client, ReceiverStream::new(pieces)).await?;
+        let answer = EgressClient::connect(&mut client, pieces).await?;
         Ok(answer.into_inner())
     }
 }

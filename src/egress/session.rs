@@ -20,12 +20,13 @@ use casemate_protocol::egress::{
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::denials::Refusal;
 use super::dial::dial;
-use super::limits::{ConnectionLimits, QuestionLimits};
+use super::limits::{ConnectionLimits, PermittedStream, QuestionLimits};
 use super::link::Link;
 use super::names::{Names, QuestionError};
 use super::relay::{OUTCOME_TIMEOUT, RelayEnd, RelayReport, SandboxStream, relay};
@@ -40,7 +41,7 @@ const OUTBOX_LIMIT: usize = 16;
 /// What is recorded of a sandbox's egress: for audit, metrics and results.
 pub trait Record: Send + Sync + 'static {
     /// Held while a connection is open.
-    type Open: Send;
+    type Open: Send + Sync + 'static;
 
     /// A connection is about to be judged.
     ///
@@ -349,9 +350,13 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
                 let open = self.record.admit().await?;
                 let permit = self.user.limits.admit().await?;
                 let target = names.target(host, port).await?;
-                Ok::<_, Reason>(((permit, open), target))
+                Ok::<_, Reason>((Arc::new((permit, open)), target))
             };
-            (target.await, self.link.connect(pieces).await)
+            let target = target.await;
+            let permit = target.as_ref().ok().map(|(permit, _)| permit.clone());
+            let stream = ReceiverStream::new(pieces);
+            let pieces = self.link.connect(PermittedStream { stream, permit });
+            (target, pieces.await)
         };
         let (target, pieces) = tokio::select! {
             prepared = prepared => prepared,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use casemate_protocol::egress::{CarrierMessage, SandboxMessage, SandboxPiece, ServerPiece};
 use tokio::sync::{Mutex, mpsc};
+use tokio_stream::Stream;
 use tonic::{Status, Streaming};
 
 use super::connect::bridge;
@@ -59,7 +60,7 @@ impl Link for EgressLink {
 
     async fn connect(
         &self,
-        pieces: mpsc::Receiver<ServerPiece>,
+        pieces: impl Stream<Item = ServerPiece> + Send + 'static,
     ) -> Result<Streaming<SandboxPiece>, Status> {
         let bytes = self.bytes().await;
         let bytes = bytes.map_err(|error| Status::unavailable(error.to_string()))?;
