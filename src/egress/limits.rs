@@ -45,10 +45,18 @@ pub struct ConnectionPermit(#[allow(dead_code, reason = "held")] OwnedSemaphoreP
 /// side does not read, also after the call's answer was dropped.
 #[derive(Debug)]
 pub struct PermittedStream<S, P> {
-    /// The stream.
-    pub stream: S,
-    /// What it holds.
-    pub permit: P,
+    stream: S,
+    _permit: P,
+}
+
+impl<S, P> PermittedStream<S, P> {
+    /// Holds `permit` until it is dropped.
+    pub const fn new(stream: S, permit: P) -> Self {
+        Self {
+            stream,
+            _permit: permit,
+        }
+    }
 }
 
 impl<S: Stream + Unpin, P: Unpin> Stream for PermittedStream<S, P> {

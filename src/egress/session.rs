@@ -355,7 +355,7 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
             let target = target.await;
             let permit = target.as_ref().ok().map(|(permit, _)| permit.clone());
             let stream = ReceiverStream::new(pieces);
-            let pieces = self.link.connect(PermittedStream { stream, permit });
+            let pieces = self.link.connect(PermittedStream::new(stream, permit));
             (target, pieces.await)
         };
         let (target, pieces) = tokio::select! {
