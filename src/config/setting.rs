@@ -234,7 +234,7 @@ settings! {
         Number(limits::BACKUP_KEEP_OLDER);
     BackupVerify = "backup_verify", Server, "Read each new backup again",
         Words(SWITCH);
-    EgressAllow = "egress_allow", Server, "Hosts that sandboxes may reach, separated by commas; the file has them as [egress]",
+    EgressAllow = "egress_allow", Server, "Hosts that sandboxes may reach, separated by commas; in the file also as the table egress",
         Text("HOSTS", Some(limits::NO_EGRESS));
     Mode = "mode", Sandbox, "Lifetime of container and workspace",
         Words(Mode::WORDS);
