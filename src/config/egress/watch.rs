@@ -98,7 +98,7 @@ impl EgressWatch {
     }
 
     /// The rules, now and when they change. It ends with the last clone of this value, and with the
-    /// task of [`EgressWatch::start`].
+    /// task, which `stop` ends.
     #[must_use]
     pub fn rules(&self) -> watch::Receiver<Arc<EgressConfig>> {
         self.rules.subscribe()
@@ -122,7 +122,7 @@ impl EgressWatch {
 
     fn set(&self, rules: Arc<EgressConfig>, problem: Option<String>) {
         let is_other = self.rules.send_if_modified(|known| {
-            // The same value at most looks: then only two pointers are compared.
+            // At most looks it is the same value: then only two pointers are compared.
             let is_other = *known != rules;
             *known = rules;
             is_other
