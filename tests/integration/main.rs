@@ -21,6 +21,7 @@ mod dev_servers;
 mod disk;
 mod doctor;
 mod edits;
+mod egress;
 mod egress_settings;
 mod emptied;
 mod encodings;

@@ -19,6 +19,7 @@ const END: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct TestServer {
     instance: Instance,
+    through: Vec<String>,
     env: BTreeMap<String, String>,
     flags: Vec<String>,
     log: Option<PathBuf>,
@@ -39,6 +40,7 @@ impl TestServer {
         ];
         let server = Self {
             instance: instance.clone(),
+            through: Vec::new(),
             env: BTreeMap::new(),
             flags: Vec::new(),
             log: None,
@@ -102,11 +104,19 @@ impl TestServer {
         &self.instance
     }
 
+    /// Started by this program, which becomes the server (exec).
+    pub fn through(mut self, program: &[&str]) -> Self {
+        self.through = program.iter().map(|part| (*part).to_owned()).collect();
+        self
+    }
+
     /// The command that starts it.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_casemate"));
+        let server = [env!("CARGO_BIN_EXE_casemate"), "serve"].map(str::to_owned);
+        let mut words = self.through.iter().chain(&server);
+        let mut command = Command::new(words.next().expect("a program"));
         command
-            .arg("serve")
+            .args(words)
             .args(&self.flags)
             .envs(&self.env)
             .kill_on_drop(true);
