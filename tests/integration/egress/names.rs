@@ -65,9 +65,14 @@ async fn without_a_rule_no_name_exists_and_no_query_leaves_the_server() {
         let target = lab.host("allowed.test", "93.184.1.1");
         let server = started(&lab, settings).await;
         let begin = Instant::now();
-        let found = said(&server, "say(attempt(addresses, 'allowed.test'))").await;
-        let text = found.as_str().expect("a failure");
-        assert!(text.starts_with("EAI_"), "{settings:?}: {text}");
+        let run = run(&server, "say(attempt(addresses, 'allowed.test'))").await;
+        assert_eq!(run.said, "EAI_NONAME", "{settings:?}");
+        assert_denied(&run.result, "allowed.test", "not_allowed");
+        let text = run.result.text();
+        assert!(
+            text.contains("There is no network."),
+            "{settings:?}: {text}"
+        );
         assert!(begin.elapsed() < AT_ONCE, "{settings:?}");
         assert_eq!(lab.resolver.questions(), Vec::<String>::new());
         assert_eq!(target.count(), 0);
@@ -98,6 +103,19 @@ async fn a_name_that_no_rule_has_does_not_exist_and_the_result_says_so() {
     // What another command was refused is not said again.
     let later = server.shell("true").await;
     assert!(denied(&later).is_empty(), "{}", later.0);
+}
+
+#[tokio::test]
+async fn each_command_is_told_also_when_one_before_was_refused_the_same() {
+    let lab = Lab::new();
+    let server = started(&lab, "[egress]\nallow = [\"allowed.test\"]\n").await;
+    for number in 0..3 {
+        let run = run(&server, "say(attempt(addresses, 'refused.test'))").await;
+        assert_eq!(run.said, "EAI_NONAME");
+        let told = denied(&run.result);
+        let expected = [("refused.test".to_owned(), "not_allowed".to_owned())];
+        assert_eq!(told, expected, "command {number}: {}", run.result.0);
+    }
 }
 
 #[tokio::test]
@@ -196,13 +214,11 @@ async fn what_is_no_host_name_does_not_exist() {
         [b"allowed\\", b"test"], [b"allowed", b"test/"], [b" allowed", b"test"],
         [b"allowed", b"test\n"], [b"allowed.test"], [b"\xff\xfe", b"test"], [b"\\097llowed", b"test"],
         [b"a" * 63, b"b" * 63, b"c" * 63, b"d" * 61], [b"a" * 63, b"b" * 63, b"c" * 63, b"d" * 62],
-        [b"93", b"184", b"1", b"1"], [b"0x5db80101", b"test", b"1"], [],
+        [b"93", b"184", b"1", b"1"], [b"0x5db80101", b"test", b"1"],
     ]"#;
-    for answer in on_the_wire(&server, names).await {
-        assert!(
-            ["NXDOMAIN", "FORMERR"].contains(&answer.as_str()),
-            "{answer}"
-        );
+    for (number, answer) in on_the_wire(&server, names).await.iter().enumerate() {
+        let is_none = ["NXDOMAIN", "FORMERR"].contains(&answer.as_str());
+        assert!(is_none, "name {number}: {answer}");
     }
     assert_eq!(lab.resolver.questions(), Vec::<String>::new());
     assert_eq!(target.count(), 0);

@@ -63,9 +63,11 @@ async fn users_of_one_server_have_the_rules_of_their_own() {
     );
     let settings = r#"[[users]]
 user = "alice"
+issuer = "app"
 egress = { allow = ["one.test"] }
 [[users]]
 user = "bob"
+issuer = "app"
 egress = { allow = ["two.test"] }
 "#;
     let application = Application::start(lab.server(settings)).await;

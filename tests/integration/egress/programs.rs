@@ -61,7 +61,7 @@ files["/hello"] = b"welcome"
 say({path: base64.b64encode(content).decode() for path, content in files.items()})
 "##;
 
-/// What is run: its name, the host that it wants, and a command that succeeds where it is reached.
+/// What is run: its name, the host that it wants (another for each), and a command that succeeds where it is reached.
 const PROGRAMS: [(&str, &str, &str); 6] = [
     (
         "pip",
@@ -90,16 +90,16 @@ const PROGRAMS: [(&str, &str, &str); 6] = [
     ),
     (
         "https of Node.js",
-        "site.test",
+        "page.test",
         "NODE_EXTRA_CA_CERTS=$PWD/ca.pem node -e \
-         \"require('https').get('https://site.test/hello', a => process.exit(a.statusCode == 200 ? 0 : 1))\"",
+         \"require('https').get('https://page.test/hello', a => process.exit(a.statusCode == 200 ? 0 : 1))\"",
     ),
     (
         "urllib",
-        "site.test",
+        "file.test",
         "python3 -c \"import ssl, urllib.request as r; \
          c = ssl.create_default_context(cafile='ca.pem'); \
-         assert r.urlopen('https://site.test/hello', context=c).read() == b'welcome'\"",
+         assert r.urlopen('https://file.test/hello', context=c).read() == b'welcome'\"",
     ),
 ];
 
@@ -114,7 +114,7 @@ async fn hosts(lab: &Lab, server: &Server) -> Target {
             (path.clone(), content.into())
         })
         .collect();
-    let names = ["index.test", "registry.test", "code.test", "site.test"];
+    let names = PROGRAMS.map(|(_, host, _)| host);
     for name in names {
         lab.resolver.set(name, ["93.184.1.1"]);
     }
@@ -150,8 +150,6 @@ async fn server(lab: &Lab, settings: &str) -> Server {
 async fn programs_reach_the_hosts_of_the_rules() {
     let lab = Lab::new();
     let allow = PROGRAMS.map(|(_, host, _)| format!("\"{host}\""));
-    let mut allow = allow.to_vec();
-    allow.dedup();
     let server = server(&lab, &format!("[egress]\nallow = [{}]\n", allow.join(", "))).await;
     let _hosts = hosts(&lab, &server).await;
     for (program, _, command) in PROGRAMS {

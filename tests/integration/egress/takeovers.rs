@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::lab::Lab;
 use super::{assert_denied, run, said, started, trust};
-use crate::harness::{Instance, Server, eventually};
+use crate::harness::{Server, eventually};
 
 const ALLOW: &str = "[egress]\nallow = [\"allowed.test\"]\n";
 
@@ -62,41 +62,63 @@ async fn a_program_on_the_loopback_address_itself_hinders_no_name() {
 }
 
 #[tokio::test]
-async fn a_program_in_place_of_the_resolver_fools_only_its_user() {
+async fn nobody_takes_the_resolvers_place_and_who_takes_a_listeners_fools_only_themselves() {
     let lab = Lab::new();
     let target = lab.host("allowed.test", "93.184.1.1");
-    let instance = Instance::new();
-    // A server without rules: nobody listens on port 53 yet.
-    let without = lab.server_on(&instance, "without.toml", "").start().await;
-    squat(&without, "127.0.0.1", 53).await;
-    let with = lab
-        .server_on(&instance, "casemate.toml", ALLOW)
-        .start()
-        .await;
-    trust(&lab, &with).await;
+    let server = started(&lab, ALLOW).await;
+    let container = server.instance.container();
     let found = said(
-        &with,
-        "socket.setdefaulttimeout(2)\nsay(attempt(ask, ['allowed', 'test']))",
+        &server,
+        r#"
+def take(kind, address, port, *options):
+    with socket.socket(socket.AF_INET, kind) as stream:
+        for option in options:
+            stream.setsockopt(socket.SOL_SOCKET, option, 1)
+        stream.bind((address, port))
+        if kind == socket.SOCK_STREAM:
+            stream.listen()
+    return "taken"
+say([attempt(take, kind, address, 53, *options)
+     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+     for address in ("127.0.0.1", "0.0.0.0")
+     for options in ((), (socket.SO_REUSEADDR,), (socket.SO_REUSEPORT,), (socket.SO_REUSEADDR, socket.SO_REUSEPORT))])"#,
     )
     .await;
-    assert_ne!(found, "NXDOMAIN", "the user's own program is asked");
-    assert_eq!(target.count(), 0);
+    for end in found.as_array().expect("a list") {
+        assert_eq!(end, "EADDRINUSE", "{found}");
+    }
+
+    // The first addresses that names get, before a name has one.
+    let found = said(
+        &server,
+        r#"
+held = []
+for last in range(1, 9):
+    for family in (0, 1):
+        held.append(attempt(socket.create_server, ("127.64.%d.%d" % (family, last), 443)))
+taken = {stream.getsockname()[0] for stream in held if not isinstance(stream, str)}
+name = attempt(addresses, "allowed.test")
+through = attempt(tls, "allowed.test")
+say({"taken": len(taken), "name": name, "through": through, "mine": not isinstance(name, str) and name[0] in taken})"#,
+    )
+    .await;
+    eprintln!("{found}");
+    assert!(found["taken"].as_u64() > Some(8), "{found}");
+    assert_eq!(
+        found["mine"], false,
+        "no name has an address that is the user's: {found}"
+    );
+    assert!(target.count() <= 1);
     // Commands and files work, and another user has what is theirs.
-    assert_eq!(with.shell("echo lives").await.stdout(), "lives\n");
-    let other = lab.server_on(&instance, "casemate.toml", ALLOW);
+    assert_eq!(server.shell("echo lives").await.stdout(), "lives\n");
+    assert_eq!(server.instance.container(), container);
+    let other = lab.server_on(&server.instance, "casemate.toml", ALLOW);
     let other = other.user("other").start().await;
     trust(&lab, &other).await;
     assert_eq!(
         said(&other, "say(attempt(tls, 'allowed.test'))").await,
         "ping"
     );
-
-    // The program goes, and names exist.
-    with.shell("pkill -f squat.py").await;
-    eventually("the name exists", SOON, async || {
-        said(&with, "say(attempt(tls, 'allowed.test'))").await == "ping"
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -14,6 +14,9 @@ const HEADER: usize = 12;
 /// The longest answer over UDP without EDNS; a longer one is cut, and the client asks over TCP.
 const UDP_LIMIT: usize = 512;
 
+/// By which a server in a container looks for its host, whose addresses no sandbox reaches.
+const HOST_NAMES: [&str; 2] = ["host.docker.internal", "host.containers.internal"];
+
 const TYPE_A: u16 = 1;
 const TYPE_AAAA: u16 = 28;
 
@@ -65,12 +68,16 @@ impl Resolver {
         self.table().answers.insert(name.to_owned(), answers);
     }
 
-    /// The names of all questions, in the order in which they came.
+    /// The names of all questions, in the order in which they came; without those by which a
+    /// server in a container looks for the addresses of its host.
     pub fn questions(&self) -> Vec<String> {
         let table = self.table();
+        let is_sandboxes =
+            |(name, _): &&(String, u16)| !HOST_NAMES.iter().any(|host| name.starts_with(host));
         table
             .questions
             .iter()
+            .filter(is_sandboxes)
             .map(|(name, _)| name.clone())
             .collect()
     }
