@@ -37,7 +37,7 @@ pub struct ConnectionLimits {
 }
 
 /// One open connection. To be held for as long as anything of it takes memory:
-/// [`PermittedStream`].
+/// `PermittedStream`.
 #[derive(Debug)]
 pub struct ConnectionPermit(#[allow(dead_code, reason = "held")] OwnedSemaphorePermit);
 

@@ -40,7 +40,7 @@ enum Phase {
     /// No container has it. With the wait of its caller, if one waits for a container.
     Unsent(Option<Wait>),
     /// A container may run it.
-    Sent(Attempt),
+    Sent(Box<Attempt>),
 }
 
 /// The container that a command was sent to last.
@@ -114,13 +114,13 @@ impl<'a> Execution<'a> {
         if self.is_start() {
             lease.denials.begin(self.id());
         }
-        self.phase = Phase::Sent(Attempt {
+        self.phase = Phase::Sent(Box::new(Attempt {
             container: lease.container,
             channel: lease.channel,
             denials: lease.denials,
             at,
             accepted,
-        });
+        }));
         at
     }
 
