@@ -14,6 +14,7 @@ mod programs;
 mod records;
 mod streams;
 mod takeovers;
+mod told;
 mod users;
 
 use serde_json::{Value, json};
