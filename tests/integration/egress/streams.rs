@@ -175,7 +175,10 @@ async fn beside_stuck_ones(talk: Talk) -> (u64, Value) {
     })
     .await;
     let grown = resident_kib(&server).saturating_sub(before);
-    assert_eq!(stuck.count(), 60);
+    eventually("all are dialled", Duration::from_secs(20), async || {
+        stuck.count() == 60
+    })
+    .await;
     let other = said(&server, "say(attempt(tls, 'small.test'))").await;
     server.shell("touch stop").await;
     assert_eq!(running.result().await.stdout(), "60\n");
