@@ -8,6 +8,7 @@ mod changes;
 mod direct;
 mod floods;
 mod handshakes;
+mod limits;
 mod names;
 mod over_http;
 mod programs;

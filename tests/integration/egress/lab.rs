@@ -18,7 +18,11 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::process::Command;
 
 pub use authority::Authority;
 pub use namespace::Namespace;
@@ -26,6 +30,7 @@ pub use resolver::{Answer, Resolver, addresses_of};
 pub use talk::Talk;
 pub use targets::{Reply, Target};
 
+use super::CLIENT;
 use crate::harness::{Directory, Instance, TestServer};
 
 /// The address of the server's interface: one of "this host's".
@@ -141,6 +146,23 @@ impl Lab {
         let new = self.path("new");
         std::fs::write(&new, settings).expect("a file");
         std::fs::rename(&new, self.path(file)).expect("a file");
+    }
+
+    /// Runs a script in the server's namespace without a sandbox, beside the certificate.
+    pub async fn run(&self, script: &str) -> Value {
+        std::fs::write(self.path("ca.pem"), self.certificate()).expect("a file");
+        let file = self.path("script.py");
+        std::fs::write(file, format!("{CLIENT}\n{script}")).expect("a file");
+        let entering = self.here.entering();
+        let output = Command::new(&entering[0])
+            .args(&entering[1..])
+            .arg(format!("--wd={}", self.path("").display()))
+            .args(["python3", "script.py"])
+            .stderr(Stdio::inherit())
+            .output()
+            .await
+            .expect("python3");
+        serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
     /// The certificate that clients trust, in PEM.

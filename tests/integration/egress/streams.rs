@@ -1,23 +1,18 @@
 //! Bytes through a connection: all of them, in both directions, with their ends.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::lab::{Lab, Talk, Target};
-use super::{denied, run, said, start, started};
-use crate::harness::{Server, eventually};
+use super::{said, started};
 
 /// What is sent each way.
 const MIB: usize = 64;
 
-/// What the server's memory may grow by (docs/egress.md).
-const GROWTH_KIB: u64 = 8 << 10;
-
 /// A TCP server under a name with a rule.
-fn raw(lab: &Lab, name: &str, address: &str, talk: Talk) -> Target {
+pub fn raw(lab: &Lab, name: &str, address: &str, talk: Talk) -> Target {
     lab.resolver.set(name, [address]);
     lab.tcp(&format!("{address}:5432"), talk)
 }
@@ -129,118 +124,30 @@ with socket.create_connection(("drops.test", 5432), timeout=LIMIT) as stream:
     drops.ended().await;
 }
 
-fn resident_kib(server: &Server) -> u64 {
-    let pid = server.child.id().expect("it runs");
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let amount = line.expect("VmRSS").trim().trim_end_matches(" kB");
-    amount.parse().expect("a number")
-}
-
-/// Sixty connections on which as much is sent as can be, and nothing read.
-const STUCK: &str = r#"
-streams = []
-def stuck():
-    stream = socket.create_connection(("stuck.test", 5432), timeout=60)
-    streams.append(stream)
-    stream.settimeout(5)
-    try:
-        while True:
-            stream.sendall(b"x" * 65536)
-    except TimeoutError:
-        return
-
-threads = [threading.Thread(target=attempt, args=(stuck,)) for _ in range(60)]
-for thread in threads: thread.start()
-for thread in threads: thread.join()
-open("stuck", "w").close()
-while not os.path.exists("stop"):
-    time.sleep(0.1)
-say(len(streams))
-"#;
-
-/// With sixty stuck connections to a server that talks so: what they cost this one, in KiB, and
-/// how another connection ends.
-async fn beside_stuck_ones(talk: Talk) -> (u64, Value) {
-    let lab = Lab::new();
-    let stuck = raw(&lab, "stuck.test", "93.184.1.1", talk);
-    let _small = lab.host("small.test", "93.184.1.3");
-    let allow = "[egress]\nallow = [\"stuck.test:5432/tcp\", \"small.test\"]\n";
-    let server = started(&lab, allow).await;
-    assert_eq!(said(&server, "say(tls('small.test'))").await, "ping");
-    let before = resident_kib(&server);
-    let (_, running) = start(&server, STUCK).await;
-    eventually("all are stuck", Duration::from_secs(60), async || {
-        server.shell("ls stuck").await.exit_code() == 0
-    })
-    .await;
-    let grown = resident_kib(&server).saturating_sub(before);
-    eventually("all are dialled", Duration::from_secs(20), async || {
-        stuck.count() == 60
-    })
-    .await;
-    let other = said(&server, "say(attempt(tls, 'small.test'))").await;
-    server.shell("touch stop").await;
-    assert_eq!(running.result().await.stdout(), "60\n");
-    (grown, other)
-}
+/// The median of 40 connections until their first byte comes back, in milliseconds. Not more than
+/// 20 begin in a second.
+const FIRST_BYTES: &str = r#"
+def first_byte():
+    begin = time.perf_counter()
+    with socket.create_connection((socket.gethostbyname("echo.test"), 5432), timeout=LIMIT) as stream:
+        stream.sendall(b"p")
+        stream.recv(1)
+        return (time.perf_counter() - begin) * 1000
+took = []
+for _ in range(40):
+    took.append(first_byte())
+    time.sleep(0.06)
+say(sorted(took)[20])"#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn uploads_that_no_target_reads_hinder_nobody_and_do_not_pile_up() {
-    let (grown, other) = beside_stuck_ones(Talk::Deaf).await;
-    eprintln!("60 connections to a deaf target cost {grown} KiB");
-    assert_eq!(other, "ping", "another connection");
-    assert!(grown < GROWTH_KIB, "{grown} KiB");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn downloads_that_no_program_reads_hinder_nobody_and_do_not_pile_up() {
-    let (grown, other) = beside_stuck_ones(Talk::Pour).await;
-    eprintln!("60 connections that nobody reads cost {grown} KiB");
-    assert_eq!(other, "ping", "another connection");
-    assert!(grown < GROWTH_KIB, "{grown} KiB");
-}
-
-#[tokio::test]
-async fn a_user_has_64_connections_and_one_more_is_refused_after_a_wait() {
+async fn the_first_byte_comes_nearly_as_soon_as_without_a_sandbox() {
     let lab = Lab::new();
-    let echo = raw(&lab, "echo.test", "93.184.1.1", Talk::Echo);
+    let _echo = raw(&lab, "echo.test", "93.184.1.1", Talk::Echo);
     let server = started(&lab, "[egress]\nallow = [\"echo.test:5432/tcp\"]\n").await;
-    let run = run(
-        &server,
-        r#"
-def one():
-    stream = socket.create_connection(("echo.test", 5432), timeout=30)
-    stream.sendall(b"ping")
-    return stream, stream.recv(4)
-held, refused = [], []
-def hold():
-    try:
-        held.append(one())
-    except OSError as error:
-        refused.append((failure(error), time.time()))
-begin = time.time()
-threads = [threading.Thread(target=hold) for _ in range(70)]
-for thread in threads: thread.start()
-for thread in threads: thread.join()
-came = [answer for _, answer in held if answer == b"ping"]
-gone = [answer for _, answer in held if answer != b"ping"]
-waited = [at - begin for _, at in refused]
-for stream, _ in held: stream.close()
-time.sleep(1)
-say({"came": len(came), "gone": len(gone) + len(refused), "waited": min(waited, default=0),
-     "after": attempt(lambda: one()[1].decode())})"#,
-    )
-    .await;
-    assert_eq!(run.said["came"], 64, "{}", run.said);
-    assert_eq!(run.said["gone"], 6, "{}", run.said);
-    assert!(
-        run.said["waited"].as_f64().expect("a number") > 8.0,
-        "{}",
-        run.said
-    );
-    assert_eq!(run.said["after"], "ping");
-    let limit = ("echo.test".to_owned(), "limit".to_owned());
-    assert!(denied(&run.result).contains(&limit), "{}", run.result.0);
-    assert_eq!(echo.count(), 65);
+    let inside = said(&server, FIRST_BYTES).await;
+    let outside = lab.run(FIRST_BYTES).await;
+    eprintln!("first byte at the median: {inside} ms in the sandbox, {outside} ms outside");
+    let [inside, outside] = [inside, outside].map(|median| median.as_f64().expect("a number"));
+    // 2 ms are the aim; a build for development on a busy machine is slower.
+    assert!(inside < outside + 20.0, "{inside} ms, {outside} ms");
 }

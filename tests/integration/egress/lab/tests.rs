@@ -1,29 +1,9 @@
 //! The lab by itself: what an unhindered program reaches in it, so that a test which reaches
 //! nothing has been stopped by Casemate.
 
-use std::process::Stdio;
-
-use serde_json::{Value, json};
-use tokio::process::Command;
+use serde_json::json;
 
 use super::*;
-use crate::egress::CLIENT;
-
-/// Runs a script in the server's namespace, in a directory with the certificate.
-async fn run(lab: &Lab, script: &str) -> Value {
-    std::fs::write(lab.path("ca.pem"), lab.certificate()).expect("a file");
-    std::fs::write(lab.path("script.py"), format!("{CLIENT}\n{script}")).expect("a file");
-    let entering = lab.here.entering();
-    let output = Command::new(&entering[0])
-        .args(&entering[1..])
-        .arg(format!("--wd={}", lab.path("").display()))
-        .args(["python3", "script.py"])
-        .stderr(Stdio::inherit())
-        .output()
-        .await
-        .expect("python3");
-    serde_json::from_slice(&output.stdout).expect("JSON")
-}
 
 #[tokio::test]
 async fn every_address_is_a_target_and_every_name_is_the_tests() {
@@ -34,9 +14,9 @@ async fn every_address_is_a_target_and_every_name_is_the_tests() {
     lab.resolver.set("none.test", []);
     lab.resolver.answer("failed.test", [Answer::Failure]);
     lab.resolver.set("dead.test", ["93.186.0.1"]);
-    let found = run(
-        &lab,
-        r#"
+    let found = lab
+        .run(
+            r#"
 def dead():
     socket.create_connection(("dead.test", 443), timeout=1)
 say({
@@ -49,8 +29,8 @@ say({
     "dead": attempt(dead),
     "outside": attempt(addresses, "example.com"),
 })"#,
-    )
-    .await;
+        )
+        .await;
     assert_eq!(found["through"], json!(["ping", "ping", "ping"]));
     let mismatch = found["other"].as_str().expect("a text");
     assert!(mismatch.starts_with("certificate: "), "{mismatch}");
@@ -85,8 +65,8 @@ async fn an_answer_too_long_for_udp_comes_over_tcp_and_answers_follow_one_anothe
         .set("many.test", many.iter().map(String::as_str));
     let answers = ["93.184.1.1", "127.0.0.1"].map(|address| addresses_of([address]));
     lab.resolver.answer("turns.test", answers);
-    let found = run(
-        &lab,
+    let found = lab
+        .run(
         r#"
 four = lambda name: sorted(each[4][0] for each in socket.getaddrinfo(name, 443, socket.AF_INET, socket.SOCK_STREAM))
 say({"many": four("many.test"), "turns": [four("turns.test") for _ in range(3)]})"#,
