@@ -41,7 +41,7 @@ pub use run::{CommandInput, CommandOutput};
 pub use transfer::{Backup, Incoming, Outgoing, Piece};
 
 use crate::engine::ExecStream;
-use connection::Connection;
+use connection::{Connection, Windows};
 
 /// From the exec to the first answer. Connecting costs about 70 ms; a container
 /// at its CPU limit takes seconds.
@@ -99,7 +99,8 @@ impl Channel {
         let closed = CancellationToken::new();
         let guard = open.clone().drop_guard();
         let stream = stream::join(stream);
-        let connection = Connection::start(stream, open.clone(), closed.clone()).await?;
+        let connection =
+            Connection::start(stream, Windows::CALLS, open.clone(), closed.clone()).await?;
         let origin = http::Uri::from_static(ORIGIN);
         let mut client = SandboxClient::with_origin(connection.clone(), origin)
             .max_decoding_message_size(MAX_MESSAGE)

@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Status, Streaming};
 
-use super::connection::Connection;
+use super::connection::{Connection, Windows};
 use super::{Channel, ChannelError, OPEN_TIMEOUT, ORIGIN, stream};
 use crate::engine::ExecStream;
 
@@ -54,7 +54,7 @@ impl EgressChannel {
         let stream = stream::join(stream);
         let started = timeout(
             OPEN_TIMEOUT,
-            Connection::start(stream, open, closed.clone()),
+            Connection::start(stream, Windows::EGRESS, open, closed.clone()),
         )
         .await;
         let connection = started.map_err(|_| ChannelError::Silent {

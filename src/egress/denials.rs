@@ -53,6 +53,8 @@ pub struct Denials(Mutex<Log>);
 struct Log {
     /// Refusals so far.
     total: u64,
+    /// Names and connections that the sandbox asked for so far.
+    asked: u64,
     /// The last of them.
     last: VecDeque<Refusal>,
     commands: VecDeque<CommandSpan>,
@@ -63,6 +65,8 @@ struct Log {
 struct CommandSpan {
     id: String,
     from: u64,
+    /// What the sandbox had asked for before it.
+    asked: u64,
     /// `None`: it still runs.
     to: Option<u64>,
     is_shared: bool,
@@ -83,10 +87,11 @@ impl Denials {
         if log.commands.len() == COMMAND_LIMIT {
             log.commands.pop_front();
         }
-        let from = log.total;
+        let (from, asked) = (log.total, log.asked);
         log.commands.push_back(CommandSpan {
             id: id.to_owned(),
             from,
+            asked,
             to: None,
             is_shared,
         });
@@ -99,6 +104,18 @@ impl Denials {
         if let Some(command) = log.commands.iter_mut().find(|command| command.id == id) {
             command.to.get_or_insert(total);
         }
+    }
+
+    /// The sandbox asks for a name or a connection.
+    pub fn asked(&self) {
+        self.lock().asked += 1;
+    }
+
+    /// Whether the sandbox asked for anything since the command began.
+    pub fn has_asked(&self, id: &str) -> bool {
+        let log = self.lock();
+        let mut commands = log.commands.iter();
+        commands.any(|command| command.id == id && command.asked != log.asked)
     }
 
     /// Something was refused.
@@ -181,6 +198,11 @@ mod tests {
         assert_eq!(hosts(&denied), [("b", 2), ("c", 1)]);
         assert!(!denied.is_shared);
         assert_eq!(denials.during("unknown"), Denied::default());
+        assert!(!denials.has_asked("a") && !denials.has_asked("unknown"));
+        denials.asked();
+        assert!(denials.has_asked("a"));
+        denials.begin("d");
+        assert!(!denials.has_asked("d"));
     }
 
     #[test]

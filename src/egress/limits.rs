@@ -18,8 +18,8 @@ pub const CONNECTION_LIMIT: usize = 64;
 /// Connections of a user that begin in any second.
 pub const START_LIMIT: usize = 20;
 
-/// How long one waits where a limit is reached. casemate-init waits as long for the server.
-pub const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one waits where a limit is reached. casemate-init waits for the server for 10 s.
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// Questions of a sandbox in any second. More than casemate-init sends: its second and this one
 /// do not begin together, and a new carrier is asked again.

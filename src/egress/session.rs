@@ -43,6 +43,9 @@ pub trait Record: Send + Sync + 'static {
     /// Held while a connection is open.
     type Open: Send + Sync + 'static;
 
+    /// The sandbox asks for a name or a connection.
+    fn asked(&self);
+
     /// A connection is about to be judged.
     ///
     /// # Errors
@@ -236,6 +239,7 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
         tasks: &mut JoinSet<()>,
     ) -> Option<CarryEnd> {
         use sandbox_message::Message;
+        self.record.asked();
         match message.message? {
             Message::Question(question) => {
                 if questions.admit()

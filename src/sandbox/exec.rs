@@ -77,7 +77,7 @@ impl Sandbox {
             self.last_container.set(container);
         }
         let outcome = executed?;
-        let network = execution.network(outcome.is_over());
+        let network = execution.network(outcome.is_over()).await;
         Ok(Executed { outcome, network })
     }
 }

@@ -85,12 +85,13 @@ impl<'a> Execution<'a> {
     }
 
     /// What the network refused while the command ran. `is_over`: its outcome is known.
-    pub fn network(&self, is_over: bool) -> Option<Box<NetworkReport>> {
+    pub async fn network(&self, is_over: bool) -> Option<Box<NetworkReport>> {
         let denials = &self.attempt()?.denials;
+        let report = denials.during(self.id()).await;
         if is_over {
             denials.end(self.id());
         }
-        denials.during(self.id())
+        report
     }
 
     fn attempt(&self) -> Option<&Attempt> {

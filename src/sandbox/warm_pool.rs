@@ -186,10 +186,13 @@ impl WarmPool {
                 stop: false,
             };
             let mut execution = Execution::new(&slot.handle, resume, &follow);
-            let executed = execution.run().await.map(|outcome| Executed {
-                network: execution.network(outcome.is_over()),
-                outcome,
-            });
+            let executed = match execution.run().await {
+                Ok(outcome) => Ok(Executed {
+                    network: execution.network(outcome.is_over()).await,
+                    outcome,
+                }),
+                Err(error) => Err(error),
+            };
             this.ended(id, executed);
         });
     }

@@ -25,6 +25,9 @@ const LABEL_LIMIT: usize = 63;
 /// IPv4 address.
 const TYPE_A: u16 = 1;
 
+/// An address of IPv6.
+const TYPE_AAAA: u16 = 28;
+
 /// Class of the Internet.
 const CLASS_IN: u16 = 1;
 
@@ -123,17 +126,19 @@ impl Question {
         self.name.as_deref()
     }
 
-    /// Whether an address would be an answer: only then is it worth asking the server.
+    /// Whether an address of either family is asked for: only then is it worth asking the server.
+    /// IPv6 too: an answer that there is none, beside one that the server failed, would be read as
+    /// final.
     #[must_use]
     pub fn wants_address(&self) -> bool {
-        self.kind == TYPE_A && self.class == CLASS_IN
+        matches!(self.kind, TYPE_A | TYPE_AAAA) && self.class == CLASS_IN
     }
 
     /// The message that answers it. An address for a question of another type is no records.
     #[must_use]
     pub fn reply(&self, answer: Answer) -> Vec<u8> {
         let record = match answer {
-            Answer::Address(address, ttl) if self.wants_address() => Some((address, ttl)),
+            Answer::Address(address, ttl) if self.kind == TYPE_A => Some((address, ttl)),
             _ => None,
         };
         let code = match answer {

@@ -26,7 +26,7 @@ mod tests;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::Semaphore;
@@ -58,20 +58,20 @@ pub struct Egress {
 }
 
 impl Egress {
-    /// Nothing is opened yet.
-    pub fn new() -> Self {
+    /// Nothing is opened yet. `uses` grows with each call of the server that uses the sandbox.
+    pub fn new(uses: Arc<AtomicU64>) -> Self {
         // Never unlimited: the kernel refuses that for descriptors.
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(0);
         let descriptors = usize::try_from(limit / DESCRIPTOR_SHARE).unwrap_or(usize::MAX);
-        Self::with(DNS_ADDRESS, descriptors)
+        Self::with(DNS_ADDRESS, descriptors, uses)
     }
 
-    fn with(dns_address: SocketAddrV4, descriptors: usize) -> Self {
+    fn with(dns_address: SocketAddrV4, descriptors: usize, uses: Arc<AtomicU64>) -> Self {
         let descriptors = Arc::new(Semaphore::new(descriptors.min(Semaphore::MAX_PERMITS)));
         let carriers = Arc::new(Carriers::default());
         let connections = Arc::new(WaitingConnections::new(carriers.clone()));
         let listeners = Arc::new(OpenListeners::new(connections.clone(), descriptors.clone()));
-        let resolver = Arc::new(Resolver::new(carriers.clone(), listeners.clone()));
+        let resolver = Arc::new(Resolver::new(carriers.clone(), listeners.clone(), uses));
         Self {
             dns_address,
             carriers,

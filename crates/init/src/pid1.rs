@@ -136,7 +136,7 @@ async fn run(options: Options) -> io::Result<i64> {
     let service = service(options, workspace.clone(), lifecycle.clone())?;
     let (commands, last_use) = (service.commands.clone(), service.last_use.clone());
     let pool = service.files.pool.clone();
-    let egress = Egress::new();
+    let egress = Egress::new(lifecycle.uses().clone());
     let connections = socket::serve(service, egress.clone(), lifecycle.clone())?;
     tokio::spawn(sweep(workspace, pool));
     tokio::spawn(last_use.clone().keep());

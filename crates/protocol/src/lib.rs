@@ -39,6 +39,10 @@ pub const STREAM_WINDOW: u32 = 256 * 1024;
 /// HTTP/2 flow-control window of the connection, 4 MiB.
 pub const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
+/// The window of one connection to PID 1: of the 64 connections of a user's egress none waits for
+/// another that no program reads. What it holds is charged to the sandbox.
+pub const SANDBOX_CONNECTION_WINDOW: u32 = 64 * STREAM_WINDOW;
+
 /// The script of a command, in bytes. The tool contract names this bound.
 pub const MAX_SCRIPT: usize = 1024 * 1024;
 

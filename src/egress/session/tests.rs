@@ -34,6 +34,8 @@ struct Recorded {
 impl Record for Arc<Recorded> {
     type Open = ();
 
+    fn asked(&self) {}
+
     async fn admit(&self) -> Result<(), Reason> {
         Ok(())
     }

@@ -23,6 +23,10 @@ const BEGIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// program's question waits for 3 s.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A program is told of a refusal, and can end, a moment before it is recorded. A command that used
+/// the network is answered this much later.
+const RECORD_TIME: Duration = Duration::from_millis(25);
+
 /// The egress of one owner's container.
 #[derive(Debug)]
 pub(in crate::sandbox) struct SandboxEgress {
@@ -64,7 +68,10 @@ impl SandboxDenials {
     }
 
     /// What was refused while the command ran, until now; `None`: nothing.
-    pub fn during(&self, id: &str) -> Option<Box<NetworkReport>> {
+    pub async fn during(&self, id: &str) -> Option<Box<NetworkReport>> {
+        if self.denials.has_asked(id) {
+            sleep(RECORD_TIME).await;
+        }
         let denied = self.denials.during(id);
         if denied.hosts.is_empty() {
             return None;
@@ -150,6 +157,7 @@ impl Carrier {
         let mut next = first;
         let mut is_superseded = false;
         loop {
+            let mut failed = None;
             let ended = match next {
                 Ok(carriage) => carriage.run(&self.stop).await,
                 Err(status) => Err(status),
@@ -166,15 +174,21 @@ impl Carrier {
                     debug!("this sandbox has no egress until it is replaced");
                     return;
                 }
-                Err(_) if !self.link.is_open() => return,
-                Err(status) => {
-                    let error = &status as &dyn std::error::Error;
-                    warn!(error, "the egress of this sandbox is not carried now");
-                }
+                Err(status) => failed = Some(status),
             }
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = sleep(RETRY_INTERVAL) => {}
+            }
+            if !self.link.is_open() {
+                return;
+            }
+            if let Some(status) = failed {
+                let error = &status as &dyn std::error::Error;
+                warn!(
+                    error,
+                    "the egress of this sandbox was not carried for a moment"
+                );
             }
             next = tokio::select! {
                 () = self.stop.cancelled() => return,

@@ -104,6 +104,10 @@ impl SandboxRecord {
 impl Record for SandboxRecord {
     type Open = OpenConnection;
 
+    fn asked(&self) {
+        self.denials.asked();
+    }
+
     async fn admit(&self) -> Result<OpenConnection, Reason> {
         let admitted = self.audit.admit().await;
         admitted.map_err(|_| Reason::AuditUnavailable)?;

@@ -116,6 +116,12 @@ impl<A: Clone> Questions<A> {
         late.map(|(name, _)| name).collect()
     }
 
+    /// Forgets the answers that `is_over` is true for.
+    pub fn forget_where(&mut self, is_over: impl Fn(&A) -> bool) {
+        self.answers.retain(|_, (_, answer)| !is_over(answer));
+        self.order.retain(|name| self.answers.contains_key(name));
+    }
+
     /// Forgets every answer: the carrier is another server, or its rules changed.
     pub fn forget(&mut self) {
         self.answers.clear();

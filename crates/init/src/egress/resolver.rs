@@ -1,6 +1,7 @@
 //! Answers questions: alone where no server is needed, else with the server's verdict.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,11 +39,15 @@ pub struct Resolver {
     own_host_name: String,
     carriers: Arc<Carriers>,
     listeners: Arc<OpenListeners>,
+    /// Grows with each call of the server that uses the sandbox.
+    uses: Arc<AtomicU64>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// At the last question.
+    uses: u64,
     questions: Questions<Verdict>,
     waiters: HashMap<Box<str>, Vec<oneshot::Sender<Answer>>>,
 }
@@ -74,12 +79,17 @@ impl State {
 
 impl Resolver {
     /// Nothing was asked yet.
-    pub fn new(carriers: Arc<Carriers>, listeners: Arc<OpenListeners>) -> Self {
+    pub fn new(
+        carriers: Arc<Carriers>,
+        listeners: Arc<OpenListeners>,
+        uses: Arc<AtomicU64>,
+    ) -> Self {
         let own_host_name = std::fs::read_to_string("/proc/sys/kernel/hostname");
         Self {
             own_host_name: own_host_name.unwrap_or_default().trim_end().to_owned(),
             carriers,
             listeners,
+            uses,
             state: Mutex::default(),
         }
     }
@@ -103,6 +113,13 @@ impl Resolver {
         let now = Instant::now();
         let mut state = self.state();
         state.expire(now);
+        // Each command is told what it was refused, so the server has to be asked for each.
+        let uses = self.uses.load(Ordering::Relaxed);
+        if state.uses != uses {
+            state.uses = uses;
+            let is_refusal = |verdict: &Verdict| matches!(verdict, Verdict::Refused);
+            state.questions.forget_where(is_refusal);
+        }
         match state.questions.ask(name, now.into_std()) {
             Ask::Known(verdict, left) => Progress::Answered(self.answer(&verdict, left).0),
             Ask::Send => {
@@ -148,7 +165,7 @@ impl Resolver {
             return state.answer_waiters(name, Answer::ServerFailure);
         };
         let (answer, is_open) = self.answer(&verdict, ANSWER_TTL);
-        // So that a port that is in use is tried, and reported, once a minute.
+        // So that a port that is in use is tried, and reported, once for each command.
         let kept = if is_open { verdict } else { Verdict::Refused };
         let now = Instant::now().into_std();
         state.questions.answered(name, kept, now);

@@ -59,7 +59,7 @@ impl Sandbox {
 
     pub async fn with_descriptors(descriptors: usize) -> Self {
         let dns = free_port();
-        let egress = Egress::with(dns, descriptors);
+        let egress = Egress::with(dns, descriptors, Arc::default());
         let (client, socket) = connect(egress.clone()).await;
         Self {
             egress,

@@ -11,6 +11,7 @@
 //! From `ending` on nothing is accepted, and everybody who listens is told which
 //! commands had been.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub struct Lifecycle {
     changed: Notify,
     /// A call came in since somebody looked.
     used: Notify,
+    /// How many calls used the sandbox.
+    uses: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -73,6 +76,7 @@ impl Lifecycle {
         let now = Instant::now();
         Self {
             idle_timeout,
+            uses: Arc::default(),
             state: Mutex::new(State {
                 busy: 0,
                 uses: 0,
@@ -121,11 +125,17 @@ impl Lifecycle {
             state.last_call = Instant::now();
             state.was_used = true;
             self.used.notify_one();
+            self.uses.fetch_add(1, Ordering::Relaxed);
         }
         Ok(ActivityGuard {
             lifecycle: self.clone(),
             is_use,
         })
+    }
+
+    /// Grows with each call that uses the sandbox.
+    pub fn uses(&self) -> &Arc<AtomicU64> {
+        &self.uses
     }
 
     /// Since when nothing runs; zero while something does.

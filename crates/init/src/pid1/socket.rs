@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use casemate_protocol::egress::egress_server::{EgressServer, SERVICE_NAME as EGRESS_SERVICE};
 use casemate_protocol::sandbox_server::SandboxServer;
-use casemate_protocol::{BRIDGE_UID, CONNECTION_WINDOW, MAX_MESSAGE, SOCKET_NAME, STREAM_WINDOW};
+use casemate_protocol::{
+    BRIDGE_UID, MAX_MESSAGE, SANDBOX_CONNECTION_WINDOW, SOCKET_NAME, STREAM_WINDOW,
+};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -214,7 +216,7 @@ async fn converse(stream: UnixStream, services: Services, lifecycle: &Lifecycle)
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(SANDBOX_CONNECTION_WINDOW)
         .max_concurrent_streams(MAX_STREAMS)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
