@@ -21,15 +21,14 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// slow, a stopped Engine is silent.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What waits on a connection for this server, and here for PID 1, in bytes.
+/// What waits on a connection for this server, in bytes. What waits for PID 1 is bounded by PID 1's
+/// windows: hyper takes no more from a call than fits.
 #[derive(Debug, Clone, Copy)]
 pub struct Windows {
-    /// From PID 1, of one call.
+    /// Of one call.
     pub stream: u32,
-    /// From PID 1, of all calls.
+    /// Of all calls.
     pub connection: u32,
-    /// To PID 1, of one call.
-    pub send_buffer: usize,
 }
 
 impl Windows {
@@ -37,14 +36,12 @@ impl Windows {
     pub const CALLS: Self = Self {
         stream: STREAM_WINDOW,
         connection: CONNECTION_WINDOW,
-        send_buffer: 1 << 20,
     };
 
     /// Of a user's 64 connections of egress: none waits for another that nobody reads.
     pub const EGRESS: Self = Self {
         stream: 64 << 10,
         connection: 64 * (64 << 10),
-        send_buffer: 64 << 10,
     };
 }
 
@@ -65,7 +62,6 @@ impl Connection {
             .timer(TokioTimer::new())
             .initial_stream_window_size(windows.stream)
             .initial_connection_window_size(windows.connection)
-            .max_send_buf_size(windows.send_buffer)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
             .keep_alive_while_idle(true)

@@ -32,6 +32,10 @@ use tonic::Status;
 /// Bytes of one piece at most: the protocol's bound.
 pub const PIECE_LIMIT: usize = 64 << 10;
 
+/// Bytes that are read at once: as much as a frame of HTTP/2 has. More would only wait, several
+/// times over, where the sandbox does not read.
+const READ_SIZE: usize = 16 << 10;
+
 /// A connection that passes no byte in either direction for this long is broken off.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -379,7 +383,7 @@ async fn next(
 /// The next bytes of the target; empty at its end. Holds no memory while there are none.
 async fn read_piece(reader: &mut ReadHalf<'_>) -> io::Result<Bytes> {
     reader.readable().await?;
-    let mut buffer = BytesMut::with_capacity(PIECE_LIMIT);
+    let mut buffer = BytesMut::with_capacity(READ_SIZE);
     reader.read_buf(&mut buffer).await?;
     Ok(buffer.freeze())
 }

@@ -1,5 +1,5 @@
 # What the scripts of the tests begin with. A failure is its name: EAI_NONAME, ECONNREFUSED, EOF.
-import errno, hashlib, json, os, socket, ssl, struct, sys, threading, time
+import errno, hashlib, json, os, select, socket, ssl, struct, sys, threading, time
 
 LIMIT = 20
 

@@ -26,21 +26,40 @@ async fn many_bytes_pass_both_ways_at_once_unchanged() {
     let server = started(&lab, allow).await;
     let script = format!(
         r#"
-def send(stream, sha):
+def pieces():
     piece = os.urandom(1 << 20)
     for number in range({MIB}):
         piece = piece[number * 1000:] + piece[:number * 1000]
-        sha.update(piece)
-        stream.sendall(piece)
+        yield piece
 
+# In one thread: two may not use a TLS connection of Python's at the same time.
 def both_ways(stream):
     there, back, left = hashlib.sha256(), hashlib.sha256(), {MIB} << 20
-    sender = threading.Thread(target=send, args=(stream, there))
-    sender.start()
-    while left and (piece := stream.recv(min(left, 1 << 18))):
-        back.update(piece)
-        left -= len(piece)
-    sender.join()
+    stream.setblocking(False)
+    waits = BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError
+    source, out = pieces(), b""
+    while left:
+        if not out and (piece := next(source, None)):
+            there.update(piece)
+            out = memoryview(piece)
+        has_moved = False
+        try:
+            if out:
+                out = out[stream.send(out[:1 << 16]):]
+                has_moved = True
+        except waits:
+            pass
+        try:
+            piece = stream.recv(min(left, 1 << 18))
+            if not piece:
+                break
+            back.update(piece)
+            left -= len(piece)
+            has_moved = True
+        except waits:
+            pass
+        if not has_moved:
+            select.select([stream], [stream] if out else [], [], 30)
     return there.hexdigest(), back.hexdigest()
 
 def through(name, port, wrap):

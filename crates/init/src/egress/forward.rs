@@ -30,8 +30,11 @@ use super::carrier::{CarrierId, Carriers};
 /// Bytes of one piece at most: the protocol's bound.
 pub const PIECE_LIMIT: usize = 64 << 10;
 
+/// Bytes that are read at once: as much as a frame of HTTP/2 has.
+const READ_SIZE: usize = 16 << 10;
+
 /// A piece that is smaller is copied, so that it does not hold the whole buffer.
-const SMALL_PIECE: usize = PIECE_LIMIT / 4;
+const SMALL_PIECE: usize = READ_SIZE / 4;
 
 /// A program that has read nothing for this long is treated as gone. The server cannot end such a
 /// connection: what it says last waits behind the bytes that the program does not read.
@@ -132,7 +135,7 @@ async fn send(
 async fn read_piece(reader: &ReadHalf<'_>) -> io::Result<Bytes> {
     loop {
         reader.readable().await?;
-        let mut buffer = BytesMut::with_capacity(PIECE_LIMIT);
+        let mut buffer = BytesMut::with_capacity(READ_SIZE);
         match reader.try_read_buf(&mut buffer) {
             Ok(length) if length < SMALL_PIECE => return Ok(Bytes::copy_from_slice(&buffer)),
             Ok(_) => return Ok(buffer.freeze()),
