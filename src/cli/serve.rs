@@ -57,7 +57,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let stop = setup::stop_on_signal()?;
         let manager = Manager::new(config.clone(), engine.clone()).recorded_in(audit.clone());
         let egress = config.watch_egress(stop.clone());
-        manager.follow_egress(egress.rules());
+        manager.serve_egress(egress.rules());
         tokio::spawn(measure_settings(egress.problem(), engine.meter().clone()));
         let backups = backups(&config, &manager, &stop)?;
         let admin = match config.admin {

@@ -12,6 +12,7 @@ mod record;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,7 +43,9 @@ pub(super) struct ServerEgress {
     listeners: Mutex<Vec<SocketAddr>>,
     users: Mutex<HashMap<User, Arc<UserEgress<SystemResolver>>>>,
     resolver: Arc<SystemResolver>,
-    carrier: CarrierIdentity,
+    /// When this server started, in milliseconds since 1970. 0 for a verb such as `exec`, which
+    /// carries only where no server does: it would end the connections of the one that does.
+    since_ms: AtomicI64,
     engine: Engine,
     public_host: Option<String>,
     audit: Audit,
@@ -58,13 +61,22 @@ impl ServerEgress {
             listeners: Mutex::default(),
             users: Mutex::default(),
             resolver: Arc::default(),
-            carrier: CarrierIdentity {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                since_ms: context.since_ms(),
-            },
+            since_ms: AtomicI64::new(0),
             engine: context.engine.clone(),
             public_host: config.http.public_host().map(str::to_owned),
             audit,
+        }
+    }
+
+    /// This is a server, and started then.
+    pub fn serves_since(&self, since_ms: i64) {
+        self.since_ms.store(since_ms, Ordering::Relaxed);
+    }
+
+    fn carrier(&self) -> CarrierIdentity {
+        CarrierIdentity {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            since_ms: self.since_ms.load(Ordering::Relaxed),
         }
     }
 

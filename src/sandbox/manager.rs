@@ -76,9 +76,11 @@ impl Manager {
         }
     }
 
-    /// Follows the rules of egress, and the addresses of this machine, until the server ends.
-    pub fn follow_egress(&self, rules: watch::Receiver<Arc<EgressConfig>>) {
+    /// Carries the egress of its sandboxes as a server, before the first of them is made: follows the
+    /// rules, and the addresses of this machine, until the server ends.
+    pub fn serve_egress(&self, rules: watch::Receiver<Arc<EgressConfig>>) {
         let egress = self.egress.clone();
+        egress.serves_since(self.context.since_ms());
         self.spawn(async move { egress.follow(rules).await });
     }
 

@@ -120,7 +120,7 @@ impl SandboxEgress {
                 context.engine.meter().clone(),
                 self.denials.denials.clone(),
             ),
-            identity: self.server.carrier.clone(),
+            identity: self.server.carrier(),
             stop,
         };
         let first = match timeout(BEGIN_TIMEOUT, carrier.begin()).await {

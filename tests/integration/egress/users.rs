@@ -160,3 +160,39 @@ async fn of_two_servers_with_other_rules_the_newer_ones_count_and_are_never_mixe
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_verb_beside_a_server_ends_none_of_its_connections() {
+    let lab = Lab::new();
+    lab.resolver.set("echo.test", ["93.184.1.1"]);
+    let echo = lab.tcp("93.184.1.1:5432", Talk::Echo);
+    let instance = Instance::new();
+    let allow = "[egress]\nallow = [\"echo.test:5432/tcp\"]\n";
+    let server = lab.server_on(&instance, "casemate.toml", allow);
+    let server = server.user("ada").start().await;
+    let (_, running) = start(
+        &server,
+        r#"
+stream = socket.create_connection(("echo.test", 5432), timeout=LIMIT)
+def ping():
+    stream.sendall(b"ping")
+    return stream.recv(4).decode()
+said = [attempt(ping)]
+open("open", "w").close()
+while not os.path.exists("go"):
+    time.sleep(0.1)
+time.sleep(1)
+say(said + [attempt(ping)])"#,
+    )
+    .await;
+    eventually("it is open", SOON, async || {
+        server.shell("ls open").await.exit_code() == 0
+    })
+    .await;
+    let ran = instance.command(&["exec", "ada", "--", "touch", "/workspace/go"]);
+    let ran = tokio::process::Command::from(ran).output().await;
+    let ran = ran.expect("it runs");
+    assert!(ran.status.success(), "{ran:?}");
+    assert_eq!(running.result().await.stdout(), "[\"ping\", \"ping\"]\n");
+    assert_eq!(echo.count(), 1);
+}
