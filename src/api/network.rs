@@ -68,7 +68,7 @@ fn line(report: &NetworkReport) -> String {
     }
     let hosts = hosts.join(", ");
     let begin = if report.denied.is_shared {
-        "network: meanwhile the sandbox, in which other commands ran too, was refused"
+        "network: the sandbox, in which other commands ran too, was refused"
     } else {
         "network: refused"
     };

@@ -38,7 +38,7 @@ impl Windows {
         connection: CONNECTION_WINDOW,
     };
 
-    /// Of a user's 64 connections of egress: none waits for another that nobody reads.
+    /// Of a user's 64 connections of egress: an unread one stalls no other.
     pub const EGRESS: Self = Self {
         stream: 64 << 10,
         connection: 64 * (64 << 10),

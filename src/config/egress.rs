@@ -127,7 +127,7 @@ impl EgressConfig {
         self.everybody.is_empty() && users.all(|own| own.rules.is_empty())
     }
 
-    /// The users with a list of their own.
+    /// The users with a separate list.
     pub fn users(&self) -> impl Iterator<Item = &User> {
         self.users.keys()
     }

@@ -128,7 +128,7 @@ impl Denials {
         log.last.push_back(refusal);
     }
 
-    /// What was refused while the command ran, until now. Nothing for a command that another
+    /// The refusals while the command ran, until now. Nothing for a command that another
     /// server started.
     pub fn during(&self, id: &str) -> Denied {
         let log = self.lock();

@@ -32,7 +32,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct ConnectionLimits {
     open: Arc<Semaphore>,
-    /// When the last ones began. A fair lock: whoever waits longest begins next.
+    /// When the last ones began. A fair lock: the one that waits longest begins next.
     begun: Mutex<VecDeque<Instant>>,
 }
 

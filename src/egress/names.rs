@@ -42,7 +42,7 @@ pub enum QuestionError {
 pub struct DialTarget {
     /// The rule that allows it.
     pub rule: Rule,
-    /// What may be dialled, in this order.
+    /// The addresses that may be dialled, in this order.
     pub addresses: JudgedAddresses,
 }
 
@@ -55,7 +55,7 @@ pub struct Names<R> {
     kept: Mutex<HashMap<HostName, Arc<Slot>>>,
 }
 
-/// The addresses of one name. Whoever holds the lock asks the resolver; the others wait, so that a
+/// The addresses of one name. The holder of the lock asks the resolver; the others wait, so that a
 /// name is asked for once.
 type Slot = AsyncMutex<Option<Judged>>;
 

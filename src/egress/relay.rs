@@ -42,7 +42,7 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// The longest connection.
 pub const CONNECTION_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// How long the last word to the sandbox may take: it may wait behind bytes that nobody reads.
+/// How long the last word to the sandbox may take: unread bytes may be ahead of it.
 pub(super) const OUTCOME_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The sandbox's side of a connection.
@@ -65,12 +65,12 @@ pub enum RelayEnd {
     Refused(Reason),
 }
 
-/// What is recorded of a connection.
+/// The facts about a connection for its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayReport {
     /// How it ended.
     pub end: RelayEnd,
-    /// What was dialled, where a connection was made.
+    /// The address that was dialled, where a connection was made.
     pub address: Option<IpAddr>,
     /// Bytes that were written to the target.
     pub sent: u64,
@@ -165,8 +165,8 @@ impl Connection {
         end
     }
 
-    /// Reads until the first handshake message is whole and names the host. What may be sent to
-    /// the target; nothing without a gate.
+    /// Reads until the first handshake message is whole and names the host. Returns the bytes for
+    /// the target; none without a gate.
     async fn hello(
         &self,
         pieces: &mut (impl Stream<Item = Result<SandboxPiece, Status>> + Unpin),
@@ -216,7 +216,7 @@ impl Connection {
             if let Err(end) = self.receive(reader, &out).await {
                 return end;
             }
-            // The program may send on; the other direction ends whatever is left.
+            // The program may send on; the end of the other direction ends the connection.
             let _ = finished.send(());
             std::future::pending().await
         };
@@ -268,7 +268,7 @@ impl Connection {
         }
     }
 
-    /// What may be written of `data`; `None`: all of it, as it is.
+    /// The part of `data` that may be written; `None`: all of it, as it is.
     fn read_by_gate(&self, data: &[u8]) -> Result<Option<Vec<u8>>, RelayEnd> {
         let mut held = self.gate();
         let Some(gate) = held.as_mut() else {

@@ -38,7 +38,7 @@ const WORK_LIMIT: usize = 1024;
 /// Messages that wait for casemate-init.
 const OUTBOX_LIMIT: usize = 16;
 
-/// What is recorded of a sandbox's egress: for audit, metrics and results.
+/// The records of a sandbox's egress: for audit, metrics and results.
 pub trait Record: Send + Sync + 'static {
     /// Held while a connection is open.
     type Open: Send + Sync + 'static;

@@ -66,7 +66,7 @@ impl EgressSource {
         self.path.as_deref().filter(|path| !is_pipe(path))
     }
 
-    /// What the file says now; `None`: there is none.
+    /// The rules of the file now; `None`: there is no file.
     pub(in crate::config) fn read(&self) -> Result<Option<EgressConfig>, ConfigError> {
         let file = self.file().map(file::read).transpose()?;
         file.map(|file| self.compile(file)).transpose()

@@ -67,7 +67,7 @@ impl SandboxDenials {
         self.denials.end(id);
     }
 
-    /// What was refused while the command ran, until now; `None`: nothing.
+    /// The refusals while the command ran, until now; `None`: there were none.
     pub async fn during(&self, id: &str) -> Option<Box<NetworkReport>> {
         if self.denials.has_asked(id) {
             sleep(RECORD_TIME).await;

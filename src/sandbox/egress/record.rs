@@ -1,4 +1,4 @@
-//! What is recorded of a sandbox's egress: in the audit, the metrics, and the results of commands.
+//! The records of a sandbox's egress: in the audit, the metrics, and the results of commands.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

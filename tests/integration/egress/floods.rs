@@ -14,7 +14,7 @@ const FLOOD: u32 = 10;
 /// Questions of a sandbox that go to the server in a second (docs/egress.md).
 const RATE: u32 = 50;
 
-/// How long a command may take meanwhile, on a machine that is busy with the flood.
+/// How long a command may take on a machine that is busy with the flood.
 const PROMPT: Duration = Duration::from_secs(5);
 
 /// As fast as Python can, from three processes: names that exist and do not, of every type, over

@@ -1,5 +1,5 @@
 //! How a connection by a rule for TLS has to begin: with a handshake for the name of the rule.
-//! What does not is ended before the target hears of it.
+//! Other connections end before the target hears of them.
 
 use std::time::{Duration, Instant};
 

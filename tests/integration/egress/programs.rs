@@ -61,7 +61,7 @@ files["/hello"] = b"welcome"
 say({path: base64.b64encode(content).decode() for path, content in files.items()})
 "##;
 
-/// What is run: its name, the host that it wants (another for each), and a command that succeeds where it is reached.
+/// The programs: the name, the host that it wants (another for each), and a command that succeeds where it is reached.
 const PROGRAMS: [(&str, &str, &str); 6] = [
     (
         "pip",

@@ -1,4 +1,4 @@
-//! What is recorded of connections and refusals: the audit.
+//! The records of connections and refusals in the audit.
 
 use std::time::Duration;
 

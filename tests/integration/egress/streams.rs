@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::lab::{Lab, Talk, Target};
 use super::{said, started};
 
-/// What is sent each way.
+/// Sent each way.
 const MIB: usize = 64;
 
 /// A TCP server under a name with a rule.

@@ -55,7 +55,7 @@ async fn a_program_on_the_loopback_address_itself_hinders_no_name() {
         said(&server, "say(attempt(tls, 'allowed.test'))").await,
         "ping"
     );
-    // And when the name's listener is there, nobody else gets its port on all addresses.
+    // And when the name's listener is there, no other program gets its port on all addresses.
     let script = "say(attempt(lambda: str(socket.create_server(('0.0.0.0', 443)))))";
     assert_eq!(said(&server, script).await, "EADDRINUSE");
     assert_eq!(target.count(), 1);

@@ -83,8 +83,8 @@ impl<A: Clone> Questions<A> {
         Ask::Send
     }
 
-    /// The server answered. An answer to a name that nobody waits for is dropped: it was asked for
-    /// by nobody, or came too late. Returns whether it was kept.
+    /// The server answered. An answer to a name for which no question waits is dropped: no
+    /// program asked for it, or it came too late. Returns whether it was kept.
     pub fn answered(&mut self, name: &str, answer: A, now: Instant) -> bool {
         if self.waiting.remove(name).is_none() {
             return false;

@@ -51,7 +51,7 @@ struct Current {
     outbox: Outbox,
 }
 
-/// Who carries.
+/// The server that carries.
 #[derive(Debug)]
 pub struct Carriers {
     current: watch::Sender<Option<Current>>,
@@ -117,7 +117,7 @@ impl Carriers {
         self.current.borrow().as_ref().map(|known| known.id)
     }
 
-    /// Sends to the carrier, if there is one and it has not fallen behind.
+    /// Sends to the carrier, if there is one and it keeps up.
     pub fn send(&self, message: Message) {
         if let Some(known) = &*self.current.borrow() {
             let _ = known.outbox.try_send(Ok(wrapped(message)));

@@ -16,7 +16,7 @@ use tonic::{Status, Streaming};
 use super::carrier::Carriers;
 use super::forward::{self, Call};
 
-/// How long a connection waits until the server calls for it. The server has limits of its own, and
+/// How long a connection waits until the server calls for it. The server has limits too, and
 /// lets a connection wait where one is reached.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -88,7 +88,7 @@ impl WaitingConnections {
         }
     }
 
-    /// The server calls for a connection. `None`: there is none of that id that waits.
+    /// The server calls for a connection. `None`: no connection of that id waits.
     pub fn begin(&self, id: u64, pieces: Streaming<ServerPiece>) -> Option<Pieces> {
         let carrier = self.carriers.current()?;
         let waiting = self.waiting().remove(&id)?;

@@ -3,10 +3,10 @@
 //! ```text
 //!  program ──bytes, end──► Data, Finish ──► server
 //!          ◄──bytes, end── Data, Finish ◄──
-//!  both have ended: PID 1 sends Outcome CLOSED. Whatever breaks off one direction ends the other.
+//!  both have ended: PID 1 sends Outcome CLOSED. A break of one direction ends the other.
 //! ```
 //!
-//! Each direction has an end of its own (half-close). Neither reads further than the other side
+//! Each direction ends by itself (half-close). Neither reads further than the other side
 //! takes: at most some pieces wait here, and what HTTP/2 allows on the way.
 
 use std::io;
@@ -37,13 +37,13 @@ const READ_SIZE: usize = 16 << 10;
 const SMALL_PIECE: usize = READ_SIZE / 4;
 
 /// A program that has read nothing for this long is treated as gone. The server cannot end such a
-/// connection: what it says last waits behind the bytes that the program does not read.
+/// connection: its last message waits until the program has read the bytes before it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The server's call for one connection.
 #[derive(Debug)]
 pub struct Call {
-    /// Who carried when it came.
+    /// The carrier when it came.
     pub carrier: CarrierId,
     pub pieces: Streaming<ServerPiece>,
     pub out: mpsc::Sender<Result<SandboxPiece, Status>>,

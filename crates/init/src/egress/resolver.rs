@@ -55,7 +55,7 @@ struct State {
 impl State {
     fn expire(&mut self, now: Instant) {
         for name in self.questions.expire(now.into_std()) {
-            // Whoever waits learns of it by the end of the channel.
+            // Those that wait learn of it by the end of the channel.
             self.waiters.remove(&name);
         }
     }
@@ -98,7 +98,7 @@ impl Resolver {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers, or asks the server. Where nobody carries, the question waits for a carrier.
+    /// Answers, or asks the server. Without a carrier the question waits for one.
     pub fn ask(&self, question: &Question) -> Progress {
         let Some(name) = question.name() else {
             return Progress::Answered(Answer::NoSuchName);
@@ -148,7 +148,7 @@ impl Resolver {
         }));
     }
 
-    /// The carrier's verdict on a name. One that nobody waits for is dropped.
+    /// The carrier's verdict on a name. It is dropped if no question waits for it.
     pub fn decide(&self, told: egress::Verdict) {
         let mut state = self.state();
         let name = &*told.name;
@@ -210,7 +210,7 @@ impl Resolver {
     }
 }
 
-/// `None` for what no server sends: a port that is none.
+/// `None` where a port is no port: no server sends that.
 fn checked(allowed: Allowed) -> Option<Verdict> {
     let port = |port: u32| u16::try_from(port).ok().filter(|port| *port != 0);
     let ports: Option<Arc<[u16]>> = allowed.ports.into_iter().map(port).collect();

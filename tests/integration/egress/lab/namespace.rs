@@ -19,7 +19,7 @@ while read -r order; do
 done
 "#;
 
-/// What is missing where a namespace cannot be made.
+/// The thing that is missing where a namespace cannot be made.
 const NEEDS: &str = "network namespaces: the test needs Linux, root, util-linux and iproute2";
 
 /// A network namespace with a mount namespace. Dropping it ends both.

@@ -69,7 +69,7 @@ pub async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, talk: Talk, r
             .await
         }
         Talk::Pour => pour(&mut writer, record).await,
-        // What is not read when a socket is closed makes the kernel reset the connection.
+        // Unread bytes at the close of a socket make the kernel reset the connection.
         Talk::Drop => return drop(reader.read_u8().await),
         Talk::Deaf => std::future::pending().await,
     };
