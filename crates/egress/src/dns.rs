@@ -131,14 +131,18 @@ impl Question {
     /// final.
     #[must_use]
     pub fn wants_address(&self) -> bool {
-        matches!(self.kind, TYPE_A | TYPE_AAAA) && self.class == CLASS_IN
+        self.is(TYPE_A) || self.is(TYPE_AAAA)
+    }
+
+    fn is(&self, kind: u16) -> bool {
+        self.kind == kind && self.class == CLASS_IN
     }
 
     /// The message that answers it. An address for a question of another type is no records.
     #[must_use]
     pub fn reply(&self, answer: Answer) -> Vec<u8> {
         let record = match answer {
-            Answer::Address(address, ttl) if self.kind == TYPE_A => Some((address, ttl)),
+            Answer::Address(address, ttl) if self.is(TYPE_A) => Some((address, ttl)),
             _ => None,
         };
         let code = match answer {

@@ -81,6 +81,9 @@ async fn a_new_container_has_the_rules_of_the_old_one() {
 const AGAIN: &str = r#"
 def hold():
     with socket.create_connection(("raw.test", 5432), timeout=LIMIT) as stream:
+        stream.sendall(b"ping")
+        stream.recv(4)
+        # The target has it, and not only the listener in the sandbox.
         open("runs", "w").close()
         while stream.sendall(b"ping") is None and stream.recv(4) == b"ping":
             time.sleep(0.05)
