@@ -6,19 +6,19 @@
 //! | `session` | carries for one sandbox: questions, connections, records |
 //! | `link` | the calls to casemate-init |
 //! | `names` | a name's rules, its addresses, and which of them may be dialled |
+//! | `record` | what is told of it, and to whom |
 //! | `resolver` | asks the machine's resolver |
 //! | `denials` | what a sandbox was refused while a command ran |
 //! | `limits` | how many connections a user has, and how fast they begin |
 //! | `dial` | connects to a judged address |
 //! | `relay` | one connection: handshake, target, bytes, ends |
-//!
-//! Nothing calls it yet: the server does not read `[egress]`.
 
 mod denials;
 mod dial;
 mod limits;
 mod link;
 mod names;
+mod record;
 mod relay;
 mod resolver;
 mod session;
@@ -28,8 +28,9 @@ pub use dial::{ATTEMPT_INTERVAL, ATTEMPT_LIMIT, DIAL_TIMEOUT, dial};
 pub use limits::{CONNECTION_LIMIT, ConnectionLimits, ConnectionPermit, START_LIMIT, WAIT_TIMEOUT};
 pub use link::Link;
 pub use names::{AllowedName, DialTarget, Names, QuestionError};
+pub use record::{ConnectionRecord, Record};
 pub use relay::{
     CONNECTION_TIMEOUT, IDLE_TIMEOUT, PIECE_LIMIT, RelayEnd, RelayReport, SandboxStream, relay,
 };
 pub use resolver::{LOOKUP_LIMIT, LOOKUP_TIMEOUT, Resolve, SystemResolver};
-pub use session::{Carriage, CarrierIdentity, CarryEnd, ConnectionRecord, Record, UserEgress};
+pub use session::{Carriage, CarrierIdentity, CarryEnd, UserEgress};

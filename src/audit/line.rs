@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::digest::sha256;
+use crate::identity::User;
 
 /// The `prev` of a server's first line.
 pub const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -33,6 +34,15 @@ pub struct AuditSubject {
     pub issuer: String,
     /// The name.
     pub subject: String,
+}
+
+impl From<&User> for AuditSubject {
+    fn from(user: &User) -> Self {
+        Self {
+            issuer: user.issuer.as_str().to_owned(),
+            subject: user.subject.as_str().to_owned(),
+        }
+    }
 }
 
 /// A command that is about to run. If its server is killed, this line is left.

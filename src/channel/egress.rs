@@ -6,14 +6,13 @@ use std::sync::Arc;
 use casemate_protocol::egress::egress_client::EgressClient;
 use casemate_protocol::egress::{CarrierMessage, SandboxMessage, SandboxPiece, ServerPiece};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Status, Streaming};
 
 use super::connection::{Connection, Windows};
-use super::{Channel, ChannelError, OPEN_TIMEOUT, ORIGIN, stream};
+use super::{Channel, ChannelError, ORIGIN, stream};
 use crate::engine::ExecStream;
 
 /// A message of casemate-init at most: a piece of 64 KiB, or a question.
@@ -44,22 +43,16 @@ pub struct EgressChannel {
 }
 
 impl EgressChannel {
-    /// Opens one over the streams of a bridge.
+    /// Opens one over the streams of a bridge. Waits for no answer: a bridge that gives none is
+    /// closed by the pings of the connection.
     ///
     /// # Errors
-    /// [`ChannelError::Silent`] when the bridge does not answer in 10 s.
+    /// The stream breaks at once.
     pub async fn open(stream: ExecStream) -> Result<Self, ChannelError> {
         let (open, closed) = (CancellationToken::new(), CancellationToken::new());
         let guard = open.clone().drop_guard();
         let stream = stream::join(stream);
-        let started = timeout(
-            OPEN_TIMEOUT,
-            Connection::start(stream, Windows::EGRESS, open, closed.clone()),
-        )
-        .await;
-        let connection = started.map_err(|_| ChannelError::Silent {
-            after: OPEN_TIMEOUT,
-        })??;
+        let connection = Connection::start(stream, Windows::EGRESS, open, closed.clone()).await?;
         Ok(Self {
             connection,
             closed,

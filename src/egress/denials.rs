@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use casemate_egress::Reason;
 
@@ -67,20 +68,28 @@ struct CommandSpan {
     from: u64,
     /// What the sandbox had asked for before it.
     asked: u64,
-    /// `None`: it still runs.
+    /// `None`: its outcome is not known yet.
     to: Option<u64>,
+    /// When it has ended at the latest: a caller may never fetch its outcome.
+    until: Instant,
     is_shared: bool,
 }
 
+impl CommandSpan {
+    fn may_run(&self) -> bool {
+        self.to.is_none() && Instant::now() < self.until
+    }
+}
+
 impl Denials {
-    /// A command is about to run. Once for each id.
-    pub fn begin(&self, id: &str) {
+    /// A command is about to run, for `timeout` at most. Once for each id.
+    pub fn begin(&self, id: &str, timeout: Duration) {
         let mut log = self.lock();
         if log.commands.iter().any(|command| command.id == id) {
             return;
         }
         let mut is_shared = false;
-        for other in log.commands.iter_mut().filter(|other| other.to.is_none()) {
+        for other in log.commands.iter_mut().filter(|other| other.may_run()) {
             other.is_shared = true;
             is_shared = true;
         }
@@ -93,6 +102,7 @@ impl Denials {
             from,
             asked,
             to: None,
+            until: Instant::now() + timeout,
             is_shared,
         });
     }
@@ -166,6 +176,8 @@ impl Denials {
 mod tests {
     use super::*;
 
+    const MINUTE: Duration = Duration::from_secs(60);
+
     fn refusal(host: &str) -> Refusal {
         Refusal {
             host: host.to_owned(),
@@ -185,8 +197,8 @@ mod tests {
     fn a_command_is_told_what_was_refused_while_it_ran() {
         let denials = Denials::default();
         denials.add(refusal("before"));
-        denials.begin("a");
-        denials.begin("a");
+        denials.begin("a", MINUTE);
+        denials.begin("a", MINUTE);
         denials.add(refusal("b"));
         denials.add(refusal("c"));
         denials.add(refusal("b"));
@@ -201,27 +213,30 @@ mod tests {
         assert!(!denials.has_asked("a") && !denials.has_asked("unknown"));
         denials.asked();
         assert!(denials.has_asked("a"));
-        denials.begin("d");
+        denials.begin("d", MINUTE);
         assert!(!denials.has_asked("d"));
     }
 
     #[test]
     fn commands_beside_each_other_are_told_so() {
         let denials = Denials::default();
-        denials.begin("a");
-        denials.begin("b");
+        denials.begin("a", MINUTE);
+        denials.begin("b", MINUTE);
         denials.add(refusal("c"));
         denials.end("a");
         denials.end("b");
-        denials.begin("alone");
+        denials.begin("alone", Duration::ZERO);
         assert!(denials.during("a").is_shared && denials.during("b").is_shared);
         assert!(!denials.during("alone").is_shared);
+        // Its outcome was never fetched, and its time is over.
+        denials.begin("next", MINUTE);
+        assert!(!denials.during("alone").is_shared && !denials.during("next").is_shared);
     }
 
     #[test]
     fn of_a_flood_the_last_refusals_are_told_and_ten_hosts() {
         let denials = Denials::default();
-        denials.begin("a");
+        denials.begin("a", MINUTE);
         for number in 0..10 * REFUSAL_LIMIT {
             denials.add(refusal(&format!("host-{}", number % 25)));
         }
@@ -229,7 +244,7 @@ mod tests {
         assert_eq!((denied.hosts.len(), denied.more), (HOST_LIMIT, 15));
         let told: u64 = denied.hosts.iter().map(|host| host.count).sum();
         assert!(told <= REFUSAL_LIMIT as u64);
-        denials.begin("b");
+        denials.begin("b", MINUTE);
         denials.end("a");
         for number in 0..2 * REFUSAL_LIMIT {
             denials.add(refusal(&number.to_string()));
@@ -237,7 +252,7 @@ mod tests {
         // Its refusals are forgotten.
         assert_eq!(hosts(&denials.during("a")), []);
         for number in 0..2 * COMMAND_LIMIT {
-            denials.begin(&number.to_string());
+            denials.begin(&number.to_string(), MINUTE);
         }
         assert_eq!(denials.lock().commands.len(), COMMAND_LIMIT);
     }

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_65th_waits_for_one_that_ends_and_is_refused_after_10_s() {
+    async fn the_65th_waits_for_one_that_ends_and_is_refused_after_9_s() {
         let limits = ConnectionLimits::default();
         let mut open = Vec::new();
         for _ in 0..CONNECTION_LIMIT {

@@ -3,33 +3,27 @@
 //! Nothing that casemate-init says is trusted: each name and each connection is judged here, and
 //! what it may ask for at a time is bounded.
 
+mod connection;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use casemate_egress::rules::{Protocol, Rule};
-use casemate_egress::tls::HelloGate;
 use casemate_egress::{HostName, Reason};
 use casemate_protocol::egress::not_listening::Cause;
-use casemate_protocol::egress::outcome::Kind;
 use casemate_protocol::egress::{
-    Allowed, Begin, Carrier, CarrierMessage, Failed, Opened, Outcome, Question, Refused,
-    RulesChanged, SandboxMessage, ServerPiece, Verdict, carrier_message, sandbox_message,
-    server_piece, verdict,
+    Allowed, Carrier, CarrierMessage, Failed, Question, Refused, RulesChanged, SandboxMessage,
+    Verdict, carrier_message, sandbox_message, verdict,
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::denials::Refusal;
-use super::dial::dial;
-use super::limits::{ConnectionLimits, PermittedStream, QuestionLimits};
+use super::limits::{ConnectionLimits, QuestionLimits};
 use super::link::Link;
 use super::names::{Names, QuestionError};
-use super::relay::{OUTCOME_TIMEOUT, RelayEnd, RelayReport, SandboxStream, relay};
+use super::record::Record;
 use super::resolver::Resolve;
 
 /// Questions and connections of a sandbox that are in work or wait.
@@ -37,44 +31,6 @@ const WORK_LIMIT: usize = 1024;
 
 /// Messages that wait for casemate-init.
 const OUTBOX_LIMIT: usize = 16;
-
-/// The records of a sandbox's egress: for audit, metrics and results.
-pub trait Record: Send + Sync + 'static {
-    /// Held while a connection is open.
-    type Open: Send + Sync + 'static;
-
-    /// The sandbox asks for a name or a connection.
-    fn asked(&self);
-
-    /// A connection is about to be judged.
-    ///
-    /// # Errors
-    /// It cannot be recorded, and must not be made.
-    fn admit(&self) -> impl Future<Output = Result<Self::Open, Reason>> + Send;
-
-    /// A name was refused, or casemate-init cannot listen for it (then with the port).
-    fn name_refused(&self, refusal: &Refusal, is_quiet: bool) -> impl Future<Output = ()> + Send;
-
-    /// A connection has ended, or was refused.
-    fn connection_ended(&self, connection: &ConnectionRecord) -> impl Future<Output = ()> + Send;
-}
-
-/// One connection, at its end.
-#[derive(Clone, Debug)]
-pub struct ConnectionRecord {
-    /// The host that it was allowed to, or refused.
-    pub host: HostName,
-    /// Its port.
-    pub port: u16,
-    /// The rule that allowed it.
-    pub rule: Option<Rule>,
-    /// How long it took, from the program's connection.
-    pub duration: Duration,
-    /// Whether the operator wants no report of its refusals.
-    pub is_quiet: bool,
-    /// The rest.
-    pub report: RelayReport,
-}
 
 /// Which server carries.
 #[derive(Clone, Debug)]
@@ -194,7 +150,12 @@ impl<R: Resolve, H: Record, L: Link> Carriage<R, H, L> {
                 Ok(()) = rules.changed() => {
                     let rules_hash = hash(&rules.borrow_and_update());
                     let changed = RulesChanged { rules_hash };
-                    session.send(carrier_message::Message::RulesChanged(changed)).await;
+                    let changed = carrier_message::Message::RulesChanged(changed);
+                    // It may read nothing.
+                    tokio::select! {
+                        () = session.send(changed) => {}
+                        () = stop.cancelled() => break Ok(CarryEnd::Stopped),
+                    }
                 }
                 Some(_) = tasks.join_next() => {}
                 () = stop.cancelled() => break Ok(CarryEnd::Stopped),
@@ -322,112 +283,6 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
             () = self.send(carrier_message::Message::Verdict(verdict)) => {}
             () = self.is_over.cancelled() => {}
         }
-    }
-
-    async fn connect(&self, opened: Opened) {
-        let port = u16::try_from(opened.port).ok();
-        let (Ok(host), Some(port)) = (HostName::parse(&opened.host), port) else {
-            return;
-        };
-        let begin = Instant::now();
-        let (rule, report) = self.serve(opened.connection, &host, port).await;
-        let ended = ConnectionRecord {
-            is_quiet: self.user.names().rules().is_quiet(&host),
-            host,
-            port,
-            rule,
-            duration: begin.elapsed(),
-            report,
-        };
-        self.record.connection_ended(&ended).await;
-    }
-
-    async fn serve(&self, id: u64, host: &HostName, port: u16) -> (Option<Rule>, RelayReport) {
-        let mut rules = self.user.names.subscribe();
-        let names = rules.borrow_and_update().clone();
-        let (out, pieces) = mpsc::channel(1);
-        let begin = server_piece::Piece::Begin(Begin { connection: id });
-        // The channel has room.
-        let _ = out.try_send(ServerPiece { piece: Some(begin) });
-        let prepared = async {
-            let target = async {
-                let open = self.record.admit().await?;
-                let permit = self.user.limits.admit().await?;
-                let target = names.target(host, port).await?;
-                Ok::<_, Reason>((Arc::new((permit, open)), target))
-            };
-            let target = target.await;
-            let permit = target.as_ref().ok().map(|(permit, _)| permit.clone());
-            let stream = ReceiverStream::new(pieces);
-            let pieces = self.link.connect(PermittedStream::new(stream, permit));
-            (target, pieces.await)
-        };
-        let (target, pieces) = tokio::select! {
-            prepared = prepared => prepared,
-            () = self.is_over.cancelled() => return (None, unmade(RelayEnd::Reset)),
-        };
-        let (permit, target) = match target {
-            Ok(target) => target,
-            Err(reason) => {
-                refuse(&out, reason).await;
-                return (None, unmade(RelayEnd::Refused(reason)));
-            }
-        };
-        // The program has given up, or the channel is gone.
-        let Ok(pieces) = pieces else {
-            return (Some(target.rule), unmade(RelayEnd::Reset));
-        };
-        let is_tls = target.rule.protocol == Protocol::Tls;
-        let gate = is_tls.then(|| HelloGate::new(host.clone()));
-        let dialled = watch::Sender::new(None);
-        let dial = || async {
-            let connected = dial(&target.addresses, port).await;
-            dialled.send_replace(connected.as_ref().ok().map(|(_, address)| *address));
-            connected
-        };
-        let rule = &target.rule;
-        let ended = self.ended(&mut rules, |names| {
-            names.still_allows(host, port, rule, *dialled.borrow())
-        });
-        let report = relay(SandboxStream { pieces, out }, gate, dial, ended).await;
-        drop(permit);
-        (Some(target.rule), report)
-    }
-
-    /// Resolves when the call is over, or the rules are others that do not allow the connection.
-    async fn ended(
-        &self,
-        rules: &mut watch::Receiver<Arc<Names<R>>>,
-        is_allowed: impl Fn(&Names<R>) -> bool,
-    ) -> RelayEnd {
-        let is_gone = rules.wait_for(|names| !is_allowed(names));
-        tokio::select! {
-            // An error cannot be: this user's egress is there.
-            _ = is_gone => RelayEnd::Refused(Reason::RulesChanged),
-            () = self.is_over.cancelled() => RelayEnd::Reset,
-        }
-    }
-}
-
-/// Resets the program's connection.
-async fn refuse(out: &mpsc::Sender<ServerPiece>, reason: Reason) {
-    let outcome = server_piece::Piece::Outcome(Outcome {
-        kind: Kind::Refused.into(),
-        reason: reason.as_str().to_owned(),
-    });
-    let piece = ServerPiece {
-        piece: Some(outcome),
-    };
-    let _ = timeout(OUTCOME_TIMEOUT, out.send(piece)).await;
-}
-
-/// The report on a connection that was not made.
-const fn unmade(end: RelayEnd) -> RelayReport {
-    RelayReport {
-        end,
-        address: None,
-        sent: 0,
-        received: 0,
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::identity::{Instance, User};
+
 /// Namespace of the deployment that owns it.
 pub const INSTANCE: &str = "io.casemate.instance";
 /// The full subject of the user.
@@ -120,7 +122,15 @@ impl Labels {
 }
 
 /// The labels by which the Engine finds all objects of one user.
-pub fn owner_filter<'a>(
+pub fn user_filter<'a>(instance: &'a Instance, user: &'a User) -> [(&'static str, &'a str); 3] {
+    owner_filter(
+        instance.as_str(),
+        user.issuer.as_str(),
+        user.subject.as_str(),
+    )
+}
+
+fn owner_filter<'a>(
     instance: &'a str,
     issuer: &'a str,
     user: &'a str,

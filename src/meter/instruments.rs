@@ -115,7 +115,7 @@ instruments! {
     egress_open: IntGauge = "casemate_egress_connections_open", [],
         "Connections of sandboxes that are open.";
     egress_settings_broken: IntGauge = "casemate_egress_settings_broken", [],
-        "1 while the settings file cannot be used, so that older egress rules are in force";
+        "1 while the settings file cannot be used, so that older egress rules are in force.";
     audit_failures: IntCounter = "casemate_audit_failures_total", [],
         "Lines of the audit that could not be written, or not in time.";
     audit_up: IntGaugeVec = "casemate_audit_up", [],

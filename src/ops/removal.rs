@@ -61,10 +61,7 @@ impl AuditedRemoval {
         let removal = RemovalRecord {
             what,
             name: name.to_owned(),
-            user: user.map(|user| AuditSubject {
-                issuer: user.issuer.as_str().to_owned(),
-                subject: user.subject.as_str().to_owned(),
-            }),
+            user: user.map(AuditSubject::from),
             reason: reason.to_owned(),
             outcome: "begun".to_owned(),
         };

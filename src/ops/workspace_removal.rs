@@ -93,11 +93,7 @@ impl WorkspaceRemoval {
         if files {
             // Again: ending the containers takes time, in which a hold may have been placed.
             hold::check(engine, &self.instance, user).await?;
-            let theirs = labels::owner_filter(
-                self.instance.as_str(),
-                user.issuer.as_str(),
-                user.subject.as_str(),
-            );
+            let theirs = labels::user_filter(&self.instance, user);
             let volumes = engine.list_volumes(&theirs).await?;
             for volume in removal_order(&self.instance, user, volumes) {
                 let recorded = self.record("volume", &volume.name).await?;

@@ -49,11 +49,7 @@ pub async fn survey_of(
     instance: &Instance,
     user: &User,
 ) -> Result<Vec<LiveSandbox>, EngineError> {
-    let theirs = labels::owner_filter(
-        instance.as_str(),
-        user.issuer.as_str(),
-        user.subject.as_str(),
-    );
+    let theirs = labels::user_filter(instance, user);
     let rows = engine.list_containers(&theirs).await?;
     Ok(connect_by_name(engine, rows).await)
 }

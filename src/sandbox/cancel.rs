@@ -76,11 +76,7 @@ impl Manager {
         tag: &Bytes,
         count_only: bool,
     ) -> Result<(Vec<Channel>, u32), SandboxError> {
-        let theirs = labels::owner_filter(
-            self.config().instance.as_str(),
-            user.issuer.as_str(),
-            user.subject.as_str(),
-        );
+        let theirs = labels::user_filter(&self.config().instance, user);
         let mut rows = self.context.engine.list_containers(&theirs).await?;
         rows.retain(|row| row.state == State::Running);
         let channels = join_all(rows.iter().map(|row| self.channel(row))).await;

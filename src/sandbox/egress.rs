@@ -43,8 +43,8 @@ pub(super) struct ServerEgress {
     listeners: Mutex<Vec<SocketAddr>>,
     users: Mutex<HashMap<User, Arc<UserEgress<SystemResolver>>>>,
     resolver: Arc<SystemResolver>,
-    /// When this server started, in milliseconds since 1970. 0 for a verb such as `exec`, which
-    /// carries only where no server does: it would end the connections of the one that does.
+    /// When this server started, in milliseconds since 1970. 0 for a verb such as `exec`: at the same
+    /// version it carries only where no server does, whose connections it would end.
     since_ms: AtomicI64,
     engine: Engine,
     public_host: Option<String>,
@@ -110,9 +110,11 @@ impl ServerEgress {
     async fn look(&self) {
         let sockets = lock(&self.listeners).clone();
         let own = own_addresses::look(sockets, &self.engine, self.public_host.as_deref()).await;
+        // Held to the end: of two updates at a time the later one has the rules of now.
+        let users = lock(&self.users);
         let policy = self.policy(own);
         *lock(&self.policy) = Some(policy.clone());
-        for (user, egress) in lock(&self.users).iter() {
+        for (user, egress) in users.iter() {
             let rules = self.rules(user);
             let known = egress.names();
             if known.rules() != &*rules || known.policy() != &*policy {
@@ -128,24 +130,31 @@ impl ServerEgress {
 
     /// The egress of `user`, in all of their sandboxes.
     async fn user(&self, user: &User) -> Arc<UserEgress<SystemResolver>> {
-        if let Some(known) = lock(&self.users).get(user) {
-            return known.clone();
-        }
-        // Before the first name is judged.
-        if lock(&self.policy).is_none() {
+        loop {
+            if let Some(egress) = self.known_or_made(user) {
+                return egress;
+            }
             self.look().await;
         }
+    }
+
+    /// `None`: the addresses of this machine have to be looked at first. Without rules no name is
+    /// judged, and the first call of a user waits for no lookup.
+    fn known_or_made(&self, user: &User) -> Option<Arc<UserEgress<SystemResolver>>> {
         let mut users = lock(&self.users);
-        let made = || {
-            let policy = lock(&self.policy).clone().unwrap_or_default();
-            let rules = self.rules(user);
-            Arc::new(UserEgress::new(Names::new(
-                rules,
-                policy,
-                self.resolver.clone(),
-            )))
+        if let Some(known) = users.get(user) {
+            return Some(known.clone());
+        }
+        let rules = self.rules(user);
+        let policy = match lock(&self.policy).clone() {
+            Some(policy) => policy,
+            None if rules.is_empty() => Arc::default(),
+            None => return None,
         };
-        users.entry(user.clone()).or_insert_with(made).clone()
+        let names = Names::new(rules, policy, self.resolver.clone());
+        let made = Arc::new(UserEgress::new(names));
+        users.insert(user.clone(), made.clone());
+        Some(made)
     }
 
     /// What `user` may reach now.

@@ -112,8 +112,9 @@ impl<'a> Execution<'a> {
                 (Instant::now(), false)
             }
         };
-        if self.is_start() {
-            lease.denials.begin(self.id());
+        if let Command::Start(request) = &self.command {
+            let timeout = Duration::from_millis(request.timeout_ms);
+            lease.denials.begin(&request.id, timeout);
         }
         self.phase = Phase::Sent(Box::new(Attempt {
             container: lease.container,

@@ -168,11 +168,7 @@ impl Manager {
             capacity,
             ..
         } = &*self.context;
-        let theirs = labels::owner_filter(
-            config.instance.as_str(),
-            user.issuer.as_str(),
-            user.subject.as_str(),
-        );
+        let theirs = labels::user_filter(&config.instance, user);
         let mut rows = engine.list_containers(&theirs).await?;
         rows.retain(ContainerSummary::is_sandbox);
         Ok(look(rows, |row| capacity.channel(&row.id)).await)

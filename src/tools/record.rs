@@ -3,8 +3,8 @@
 use rmcp::model::JsonObject;
 use serde::Serialize;
 
-use crate::api::{ToolError, audit_subject};
-use crate::audit::{Audit, AuditWriteError, CallStart};
+use crate::api::ToolError;
+use crate::audit::{Audit, AuditSubject, AuditWriteError, CallStart};
 use crate::identity::User;
 use crate::sandbox::LastContainer;
 
@@ -17,7 +17,7 @@ pub async fn begin(
 ) -> Result<Option<CallStart>, ToolError> {
     let json = || json(arguments);
     let begun = async {
-        let mut call = audit.begin(|| audit_subject(user), name, json).await?;
+        let mut call = audit.begin(|| AuditSubject::from(user), name, json).await?;
         if let (Some(call), true) = (&mut call, starts_a_command(name, arguments)) {
             call.begun().await?;
         }

@@ -59,7 +59,7 @@ const LAYERS: [(&str, &str); 18] = [
     ("config", "identity workspace"),
     ("identity", "workspace"),
     ("workspace", ""),
-    ("audit", "meter"),
+    ("audit", "identity meter"),
     ("meter", ""),
 ];
 

@@ -1,6 +1,6 @@
 //! What a sandbox without a network may reach, and how that is decided: pure values and state
 //! machines. Nothing in this crate opens a socket, reads a file or asks for the time.
-//! docs/egress.md says what is missing.
+//! docs/egress.md describes the whole.
 //!
 //! | module | for | what it is |
 //! |---|---|---|
@@ -14,7 +14,7 @@
 //!
 //! The server decides. casemate-init runs with the user's own uid, so that nothing in its two
 //! modules is a protection: they bound what a user can ask of the server and of casemate-init.
-//! They need no other crate; casemate-init is to take this one without the feature `server`.
+//! They need no other crate; casemate-init takes this one without the feature `server`.
 
 pub mod dns;
 pub mod sandbox;

@@ -54,7 +54,8 @@ pub enum Decision<'a> {
     },
 }
 
-/// Changes with everything that a server decides by: two servers with the same one decide the same.
+/// Changes with everything that a server decides by: two servers with the same one have the same
+/// rules. Each also refuses the addresses of its own machine, and asks its own resolver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RulesHash([u8; 32]);
 

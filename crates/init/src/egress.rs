@@ -9,8 +9,8 @@
 //! Nothing is decided here: this process has the user's own uid. The server decides about each name
 //! and each connection. The bounds here limit the cost of a user's programs for PID 1 and the server.
 //!
-//! Nothing listens until a server calls `Carry` for the first time. One that never does, because it
-//! is older or its user has no rules, leaves the sandbox as it was.
+//! Nothing listens until a server calls `Carry` for the first time. A server that is older than
+//! egress never does, and leaves the sandbox as it was.
 
 mod carrier;
 mod connections;

@@ -1,4 +1,8 @@
+use std::io;
+
 use casemate_egress::HostName;
+use casemate_protocol::egress::Finish;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::pause;

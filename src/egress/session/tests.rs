@@ -1,18 +1,25 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use casemate_egress::address::{AddressPolicy, OwnAddresses};
 use casemate_egress::rules::EgressSettings;
 use casemate_protocol::egress::egress_client::EgressClient;
 use casemate_protocol::egress::egress_server::{Egress, EgressServer};
-use casemate_protocol::egress::{NotListening, SandboxPiece, Superseded, sandbox_piece};
+use casemate_protocol::egress::outcome::Kind;
+use casemate_protocol::egress::{
+    Begin, NotListening, Opened, SandboxPiece, ServerPiece, Superseded, sandbox_piece, server_piece,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Streaming};
 
 use super::*;
+use crate::egress::record::ConnectionRecord;
+use crate::egress::relay::RelayEnd;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -18,8 +18,8 @@ use http_body_util::BodyExt as _;
 use tokio_util::task::TaskTracker;
 
 use super::error::{ErrorCodeExt, FileRejection};
-use crate::api::{ToolError, audit_subject};
-use crate::audit::{AuditWriteError, CallStart, Digest};
+use crate::api::ToolError;
+use crate::audit::{AuditSubject, AuditWriteError, CallStart, Digest};
 use crate::identity::Principal;
 use crate::sandbox::{LastContainer, Manager};
 
@@ -38,7 +38,10 @@ pub async fn layer(State(manager): State<Manager>, mut request: Request, next: N
     let path = uri.path().strip_prefix("/v1").unwrap_or(uri.path());
     let (audit, tool) = (manager.audit(), tool(method, path));
     let arguments = || target.as_bytes().to_vec();
-    let begun = match audit.begin(|| audit_subject(&user), tool, arguments).await {
+    let begun = match audit
+        .begin(|| AuditSubject::from(&user), tool, arguments)
+        .await
+    {
         Ok(Some(begun)) => begun,
         Ok(None) => return next.run(request).await,
         Err(error) => return FileRejection::from(ToolError::not_recorded(&error)).into_response(),

@@ -30,8 +30,6 @@ const RECORD_TIME: Duration = Duration::from_millis(25);
 /// The egress of one owner's container.
 #[derive(Debug)]
 pub(in crate::sandbox) struct SandboxEgress {
-    server: Arc<ServerEgress>,
-    user: User,
     denials: SandboxDenials,
     /// While it is carried for a container.
     carrying: Option<DropGuard>,
@@ -57,9 +55,9 @@ pub struct NetworkReport {
 }
 
 impl SandboxDenials {
-    /// A command is about to run.
-    pub fn begin(&self, id: &str) {
-        self.denials.begin(id);
+    /// A command is about to run, for `timeout` at most.
+    pub fn begin(&self, id: &str, timeout: Duration) {
+        self.denials.begin(id, timeout);
     }
 
     /// The outcome of a command is known.
@@ -89,8 +87,6 @@ impl SandboxEgress {
     /// Nothing is carried yet.
     pub fn new(server: &Arc<ServerEgress>, user: &User) -> Self {
         Self {
-            server: server.clone(),
-            user: user.clone(),
             denials: SandboxDenials {
                 server: server.clone(),
                 user: user.clone(),
@@ -110,17 +106,22 @@ impl SandboxEgress {
     pub async fn carry(&mut self, context: &ServerContext, running: &Running) {
         let stop = CancellationToken::new();
         self.carrying = Some(stop.clone().drop_guard());
+        let SandboxDenials {
+            server,
+            user,
+            denials,
+        } = &self.denials;
         let carrier = Carrier {
-            user: self.server.user(&self.user).await,
+            user: server.user(user).await,
             link: EgressLink::new(&context.engine, &running.container, &running.channel),
             record: SandboxRecord::new(
-                &self.user,
+                user,
                 &running.container,
-                self.server.audit.clone(),
+                server.audit.clone(),
                 context.engine.meter().clone(),
-                self.denials.denials.clone(),
+                denials.clone(),
             ),
-            identity: self.server.carrier(),
+            identity: server.carrier(),
             stop,
         };
         let first = match timeout(BEGIN_TIMEOUT, carrier.begin()).await {

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use casemate_egress::address::OwnAddresses;
+use futures_util::future::join_all;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 use tracing::warn;
 
 use crate::engine::Engine;
 
-/// How long a lookup of a name may take. A command may wait for it, once.
+/// How long the lookups of names may take, which run at once. A command may wait for them, once.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What Docker and Podman make in each container.
@@ -32,22 +33,25 @@ pub async fn look(
     public_host: Option<&str>,
 ) -> OwnAddresses {
     let mut machine = interfaces();
+    let mut names: Vec<&str> = public_host.into_iter().collect();
     if CONTAINER_MARKS.iter().any(|mark| Path::new(mark).exists()) {
         let routes = fs::read_to_string(ROUTES).unwrap_or_default();
         machine.extend(default_gateways(&routes));
-        for name in HOST_NAMES {
-            machine.extend(addresses_of(name).await);
+        names.extend(HOST_NAMES);
+    }
+    let lookups = join_all(names.into_iter().map(addresses_of));
+    let engine = async {
+        match engine.tcp_address() {
+            Some(address) => resolved(address.to_owned()).await,
+            None => Vec::new(),
         }
-    }
-    if let Some(host) = public_host {
-        machine.extend(addresses_of(host).await);
-    }
+    };
+    let (found, engine) = tokio::join!(lookups, engine);
+    machine.extend(found.into_iter().flatten());
     machine.sort_unstable();
     machine.dedup();
     let mut sockets = listeners;
-    if let Some(address) = engine.tcp_address() {
-        sockets.extend(resolved(address.to_owned()).await);
-    }
+    sockets.extend(engine);
     sockets.sort_unstable();
     sockets.dedup();
     OwnAddresses { machine, sockets }

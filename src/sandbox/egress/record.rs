@@ -39,10 +39,7 @@ impl SandboxRecord {
         denials: Arc<Denials>,
     ) -> Self {
         Self {
-            subject: AuditSubject {
-                issuer: user.issuer.as_str().to_owned(),
-                subject: user.subject.as_str().to_owned(),
-            },
+            subject: user.into(),
             container: container.clone(),
             audit,
             meter,

@@ -172,11 +172,12 @@ async fn the_servers_own_addresses_are_refused_and_deny_goes_before_every_rule()
     lab.resolver.set("interface.test", [SERVER]);
     lab.resolver.set("public.test", [SERVER_PUBLIC]);
     lab.resolver.set("six.test", ["2600:9000::1"]);
+    lab.resolver.set("loopback.test", ["127.0.0.1"]);
     let server = started(
         &lab,
         r#"[egress]
 allow = [
-    "interface.test", "public.test", "six.test",
+    "interface.test", "public.test", "six.test", "loopback.test",
     { host = "denied.test", port = 443, allow_cidrs = ["93.184.0.0/16"] },
 ]
 deny = ["93.184.1.0/24"]
@@ -187,6 +188,7 @@ deny = ["93.184.1.0/24"]
         ("interface.test", "own_address"),
         ("public.test", "own_address"),
         ("six.test", "own_address"),
+        ("loopback.test", "own_address"),
         ("denied.test", "denied_address"),
     ] {
         let run = run(&server, &format!("say(attempt(tls, '{name}'))")).await;

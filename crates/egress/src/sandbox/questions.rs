@@ -1,7 +1,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// How long an answer of the server counts.
+/// How long an answer of the server counts. casemate-init forgets a refusal earlier: when the server
+/// next uses the sandbox.
 pub const ANSWER_TTL: Duration = Duration::from_secs(60);
 
 /// Answers that are kept; the oldest goes first.

@@ -20,7 +20,7 @@ use super::forward::{self, Call};
 /// lets a connection wait where one is reached.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Pieces that wait for the server: 128 KiB.
+/// Pieces that wait for the server: 32 KiB.
 const PIECE_BUFFER: usize = 2;
 
 /// The answer to the server's call for a connection.
