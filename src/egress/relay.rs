@@ -1,4 +1,5 @@
-//! One connection: reads how it begins, dials, and copies in both directions until both have ended.
+//! One connection: reads how it begins, dials, and copies in both directions until the sandbox has
+//! everything, or one side breaks it off.
 //!
 //! ```text
 //!  sandbox ──first handshake──► gate ──its server name is the host's──► dial ──► copy

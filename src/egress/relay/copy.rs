@@ -1,4 +1,7 @@
-//! Copies in both directions until both have ended.
+//! Copies in both directions until casemate-init says that the connection is over.
+//!
+//! Only casemate-init knows when a program has been given all bytes: what the server has sent may
+//! wait in between, behind a program that reads late.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -9,7 +12,7 @@ use casemate_protocol::egress::{Finish, SandboxPiece, ServerPiece, server_piece}
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tonic::Status;
 
@@ -30,36 +33,24 @@ impl Connection {
         S: Stream<Item = Result<SandboxPiece, Status>> + Unpin,
     {
         let (reader, mut writer) = target.split();
-        let (finished, target_finished) = oneshot::channel();
-        let (program_finished, may_close) = oneshot::channel();
         let out = sandbox.out.clone();
         let up = async {
             if let Err(end) = self.write(&mut writer, &hello).await {
                 return end;
             }
             drop(hello);
-            self.send(&mut sandbox.pieces, &mut writer, program_finished)
-                .await
+            self.send(&mut sandbox.pieces, &mut writer).await
         };
         let down = async {
             if let Err(end) = self.receive(reader, &out).await {
                 return end;
             }
-            // The program may send on; the end of the other direction ends the connection.
-            let _ = finished.send(());
+            // The program may read and send on: `up` ends with its last message.
             std::future::pending().await
-        };
-        let both_ended = async {
-            // An error: `up` or `down` has ended, and says how.
-            if tokio::try_join!(target_finished, may_close).is_err() {
-                return std::future::pending().await;
-            }
-            RelayEnd::Closed
         };
         tokio::select! {
             end = up => end,
             end = down => end,
-            end = both_ended => end,
         }
     }
 
@@ -68,9 +59,7 @@ impl Connection {
         &self,
         pieces: &mut (impl Stream<Item = Result<SandboxPiece, Status>> + Unpin),
         writer: &mut WriteHalf<'_>,
-        finished: oneshot::Sender<()>,
     ) -> RelayEnd {
-        let mut finished = Some(finished);
         loop {
             match next(pieces).await {
                 Err(end) => return end,
@@ -87,10 +76,6 @@ impl Connection {
                 Ok(None) => {
                     if writer.shutdown().await.is_err() {
                         return RelayEnd::Reset;
-                    }
-                    // The stream goes on until the last message.
-                    if let Some(finished) = finished.take() {
-                        let _ = finished.send(());
                     }
                 }
             }

@@ -95,6 +95,14 @@ impl Relayed {
         self.send(sandbox_piece::Piece::Finish(Finish {})).await;
     }
 
+    /// The last message of casemate-init.
+    async fn outcome(&self, kind: Kind) {
+        let kind = kind.into();
+        let reason = String::new();
+        self.send(sandbox_piece::Piece::Outcome(Outcome { kind, reason }))
+            .await;
+    }
+
     async fn next(&mut self) -> Option<server_piece::Piece> {
         let piece = timeout(PATIENCE, self.pieces.recv())
             .await
@@ -151,6 +159,14 @@ async fn bytes_pass_in_both_directions_with_their_ends_and_are_counted() {
         Some(server_piece::Piece::Data("221 bye".into()))
     );
     drop(target);
+    assert_eq!(
+        relayed.next().await,
+        Some(server_piece::Piece::Finish(Finish {}))
+    );
+    // Both directions have ended, and the program may still have to read.
+    let early = timeout(Duration::from_millis(100), relayed.pieces.recv()).await;
+    assert!(early.is_err(), "{early:?}");
+    relayed.outcome(Kind::Closed).await;
     let (outcome, report) = relayed.ended().await;
     assert_eq!(outcome.kind(), Kind::Closed);
     assert_eq!(
@@ -253,11 +269,7 @@ async fn what_breaks_off_one_direction_ends_the_other() {
         let mut relayed = Relayed::new(None).await;
         let mut target = relayed.target().await;
         if is_told {
-            let kind = Kind::Reset.into();
-            let reason = String::new();
-            relayed
-                .send(sandbox_piece::Piece::Outcome(Outcome { kind, reason }))
-                .await;
+            relayed.outcome(Kind::Reset).await;
         } else {
             relayed.program = None;
         }

@@ -116,6 +116,39 @@ say([first, said])"#,
 }
 
 #[tokio::test]
+async fn a_program_that_has_ended_its_direction_gets_the_whole_answer_however_late_it_reads() {
+    let lab = Lab::new();
+    let _zeros = raw(&lab, "zeros.test", "93.184.1.1", Talk::Zeros);
+    let server = started(&lab, "[egress]\nallow = [\"zeros.test:5432/tcp\"]\n").await;
+    // What holds bytes on the way takes some of these whole, and of others a part. 3 s: longer than
+    // the server waits until its last message is taken.
+    let found = said(
+        &server,
+        r#"
+def late(size):
+    with socket.create_connection(("zeros.test", 5432), timeout=LIMIT) as stream:
+        stream.sendall(str(size).encode())
+        stream.shutdown(socket.SHUT_WR)
+        time.sleep(3)
+        left = attempt(lambda: size - len(read(stream)))
+        if left:
+            wrong.append([size, left])
+wrong = []
+sizes = [1 << 10, 1 << 18, 1 << 20, 2 << 20, 3 << 20, 4 << 20, 5 << 20, 6 << 20, 8 << 20, 16 << 20]
+threads = [threading.Thread(target=late, args=[size]) for size in sizes]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+say(wrong)"#,
+    )
+    .await;
+    assert_eq!(
+        found,
+        json!([]),
+        "[size, bytes that are missing or an error]"
+    );
+}
+
+#[tokio::test]
 async fn what_one_side_breaks_off_the_other_sees() {
     let lab = Lab::new();
     let echo = raw(&lab, "echo.test", "93.184.1.1", Talk::Echo);

@@ -6,7 +6,8 @@
 //!    └──its call ends───┘
 //! ```
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::cmp::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use casemate_protocol::egress::sandbox_message::Message;
 use casemate_protocol::egress::{Carrier, SandboxMessage, Superseded};
@@ -19,6 +20,8 @@ const OUTBOX_LIMIT: usize = 256;
 /// Of two servers the one with the greater rank carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
+    /// Before the version: a verb, which lives for one command, takes nothing over from a server.
+    is_server: bool,
     version: [u64; 3],
     since_ms: i64,
 }
@@ -28,6 +31,7 @@ impl Rank {
     pub fn of(carrier: &Carrier) -> Option<Self> {
         let parts: Result<Vec<_>, _> = carrier.version.split('.').map(str::parse).collect();
         Some(Self {
+            is_server: carrier.since_ms != 0,
             version: parts.ok()?.try_into().ok()?,
             since_ms: carrier.since_ms,
         })
@@ -71,17 +75,23 @@ impl Default for Carriers {
 
 impl Carriers {
     /// Lets a server carry, and tells the one before it. `None`: a newer one carries, or PID 1 is
-    /// ending. Of two calls of the same rank the later one carries: a server that calls again has
-    /// lost its first call, even where PID 1 has not noticed yet.
+    /// ending. Of two calls of the same rank the later one carries if it is of a server: that calls
+    /// again when it has lost its first call, even where PID 1 has not noticed yet. Two verbs would
+    /// take over from each other without end.
     pub fn adopt(&self, rank: Rank) -> Option<(CarrierId, Messages)> {
-        if self.is_closed.load(Ordering::Relaxed) {
+        if self.is_closed.load(Relaxed) {
             return None;
         }
         let (outbox, messages) = mpsc::channel(OUTBOX_LIMIT);
-        let id = CarrierId(self.next.fetch_add(1, Ordering::Relaxed));
+        let id = CarrierId(self.next.fetch_add(1, Relaxed));
         let mut superseded = None;
         let is_adopted = self.current.send_if_modified(|current| {
-            if current.as_ref().is_some_and(|known| known.rank > rank) {
+            let is_newer = |known: &Current| match known.rank.cmp(&rank) {
+                Ordering::Less => false,
+                Ordering::Equal => !rank.is_server,
+                Ordering::Greater => true,
+            };
+            if current.as_ref().is_some_and(is_newer) {
                 return false;
             }
             superseded = current.replace(Current { id, rank, outbox });
@@ -108,7 +118,7 @@ impl Carriers {
 
     /// Ends the call, and accepts no other.
     pub fn close(&self) {
-        self.is_closed.store(true, Ordering::Relaxed);
+        self.is_closed.store(true, Relaxed);
         self.current.send_replace(None);
     }
 
@@ -195,6 +205,18 @@ mod tests {
     }
 
     #[test]
+    fn a_verb_carries_only_where_nobody_else_does() {
+        let carriers = Carriers::default();
+        let adopt = |version, since| carriers.adopt(rank(version, since).expect("a rank"));
+        let (verb, _messages) = adopt("0.1.0", 0).expect("nobody carries");
+        assert!(adopt("0.1.0", 0).is_none(), "another verb");
+        let (server, _messages) = adopt("0.0.9", 7).expect("a server, and an older one at that");
+        assert!(adopt("0.1.0", 0).is_none(), "a verb of a newer version");
+        carriers.release(verb);
+        assert_eq!(carriers.current(), Some(server));
+    }
+
+    #[test]
     fn the_newest_carries_and_the_others_are_told() {
         let carriers = Carriers::default();
         let adopt = |version, since| carriers.adopt(rank(version, since).expect("a rank"));
@@ -209,8 +231,8 @@ mod tests {
         assert_eq!(carriers.current(), Some(second), "the first is long gone");
         carriers.release(second);
         assert_eq!(carriers.current(), None);
-        assert!(adopt("0.0.1", 0).is_some(), "nobody newer is there");
+        assert!(adopt("0.0.1", 1).is_some(), "nobody newer is there");
         carriers.close();
-        assert!(carriers.current().is_none() && adopt("9.0.0", 0).is_none());
+        assert!(carriers.current().is_none() && adopt("9.0.0", 9).is_none());
     }
 }

@@ -41,13 +41,13 @@ pub mod sandbox_message {
     }
 }
 /// Who carries. Of two servers the one of the newer version does, and of two of the same version the
-/// one that started later.
+/// one that started later. A verb of the command line carries only where nobody else does.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Carrier {
     /// MAJOR.MINOR.PATCH.
     #[prost(string, tag = "1")]
     pub version: ::prost::alloc::string::String,
-    /// When the server started: milliseconds since 1970 by its own clock.
+    /// When the server started: milliseconds since 1970 by its own clock. 0: a verb.
     #[prost(int64, tag = "2")]
     pub since_ms: i64,
     /// SHA-256 of the user's rules.

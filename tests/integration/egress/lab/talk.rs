@@ -22,6 +22,8 @@ pub enum Talk {
     Echo,
     /// Reads to the end of the client's direction, and answers then: with the SHA-256 in hex.
     Digest,
+    /// Reads a number to the end of the client's direction, and answers then: with so many zeros.
+    Zeros,
     /// Says `bye`, ends its direction, and reads on.
     Bye,
     /// Answers the first bytes with a HelloRetryRequest, and reads on.
@@ -48,6 +50,15 @@ pub async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, talk: Talk, r
                 writer
                     .write_all(digest.unwrap_or_default().as_bytes())
                     .await
+            }
+            .await
+        }
+        Talk::Zeros => {
+            async {
+                read::<_, tokio::io::Empty>(&mut reader, None, record).await?;
+                record.change(|seen| first.clone_from(&seen.head));
+                let number = str::from_utf8(&first).ok().and_then(|it| it.parse().ok());
+                writer.write_all(&vec![0; number.unwrap_or(0)]).await
             }
             .await
         }
