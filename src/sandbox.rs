@@ -50,7 +50,7 @@ pub use crate::provision::{
 };
 pub use cancel::CancelScope;
 pub use command::{Command, ExecOutcome, Executed, LostCommand, ProgressUpdate, WaitOptions};
-pub use egress::NetworkReport;
+pub use egress::{NetworkReport, own_addresses};
 pub use handle::{Answer, Sandbox};
 pub use last_container::LastContainer;
 pub use manager::Manager;

@@ -27,9 +27,7 @@ impl Channel {
         &self,
         messages: mpsc::Receiver<CarrierMessage>,
     ) -> Result<Streaming<SandboxMessage>, Status> {
-        let mut client = client(self.connection.clone());
-        let answer = client.carry(ReceiverStream::new(messages)).await?;
-        Ok(answer.into_inner())
+        carry(&self.connection, messages).await
     }
 }
 
@@ -65,6 +63,17 @@ impl EgressChannel {
         !self.closed.is_cancelled()
     }
 
+    /// Calls `Carry`, where the sandbox's channel is gone; `messages` has its first message already.
+    ///
+    /// # Errors
+    /// As [`Channel::carry`].
+    pub async fn carry(
+        &self,
+        messages: mpsc::Receiver<CarrierMessage>,
+    ) -> Result<Streaming<SandboxMessage>, Status> {
+        carry(&self.connection, messages).await
+    }
+
     /// Calls `Connect`; `pieces` has its first piece already.
     ///
     /// # Errors
@@ -77,6 +86,15 @@ impl EgressChannel {
         let answer = client.connect(pieces).await?;
         Ok(answer.into_inner())
     }
+}
+
+async fn carry(
+    connection: &Connection,
+    messages: mpsc::Receiver<CarrierMessage>,
+) -> Result<Streaming<SandboxMessage>, Status> {
+    let mut client = client(connection.clone());
+    let answer = client.carry(ReceiverStream::new(messages)).await?;
+    Ok(answer.into_inner())
 }
 
 fn client(connection: Connection) -> EgressClient<Connection> {

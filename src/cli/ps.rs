@@ -3,11 +3,13 @@
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
+use casemate_protocol::EgressStats;
 use serde::Serialize;
 
 use super::{setup, table};
 use crate::config::SettingsArgs;
 use crate::engine::{State, labels};
+use crate::identity::hex;
 use crate::provision::survey;
 use crate::sandbox::LiveSandbox;
 
@@ -37,6 +39,19 @@ struct Sandbox {
     cpu_ms: Option<u64>,
     processes: Option<u32>,
     commands: Vec<Command>,
+    /// Missing until a server has carried egress for the sandbox.
+    egress: Option<EgressUse>,
+}
+
+/// The connections by egress rules, since the sandbox started.
+#[derive(Debug, Serialize)]
+struct EgressUse {
+    /// Of the rules that are in force, as `egress show` prints it; `null` while no server carries.
+    rules_hash: Option<String>,
+    open_connections: u32,
+    connections: u64,
+    sent_bytes: u64,
+    received_bytes: u64,
 }
 
 /// A running command, or the processes that it left in the background.
@@ -90,6 +105,7 @@ impl From<LiveSandbox> for Sandbox {
                     processes: command.processes,
                 })
                 .collect(),
+            egress: stats.and_then(|stats| stats.egress).map(EgressUse::from),
             state: row.state,
             container: row.id,
             name: row.name,
@@ -97,10 +113,43 @@ impl From<LiveSandbox> for Sandbox {
     }
 }
 
-const COLUMNS: usize = 9;
+impl From<EgressStats> for EgressUse {
+    fn from(stats: EgressStats) -> Self {
+        let shown = stats.rules_hash.len().min(SHOWN_HASH_BYTES);
+        let hash = hex(&stats.rules_hash[..shown]);
+        Self {
+            rules_hash: (!hash.is_empty()).then_some(hash),
+            open_connections: stats.open_connections,
+            connections: stats.connections,
+            sent_bytes: stats.sent_bytes,
+            received_bytes: stats.received_bytes,
+        }
+    }
+}
+
+impl EgressUse {
+    fn cell(&self) -> String {
+        let bytes = mebibytes(self.sent_bytes.saturating_add(self.received_bytes));
+        match self.rules_hash.as_deref() {
+            Some(hash) => {
+                let hash: String = hash.chars().take(HASH_DIGITS).collect();
+                format!("{} open, {bytes}, rules {hash}", self.open_connections)
+            }
+            None => format!("{bytes}, not carried"),
+        }
+    }
+}
+
+/// As `egress show` prints a hash.
+const SHOWN_HASH_BYTES: usize = 8;
+
+/// Of these, the digits in the table.
+const HASH_DIGITS: usize = 8;
+
+const COLUMNS: usize = 10;
 
 const HEADINGS: [&str; COLUMNS] = [
-    "USER", "ISSUER", "MODE", "STATE", "AGE", "IDLE", "COMMANDS", "CPU", "MEMORY",
+    "USER", "ISSUER", "MODE", "STATE", "AGE", "IDLE", "COMMANDS", "CPU", "MEMORY", "EGRESS",
 ];
 
 fn table(sandboxes: &[Sandbox]) -> String {
@@ -130,10 +179,16 @@ fn row(sandbox: &Sandbox) -> [String; COLUMNS] {
         sandbox.cpu_ms.map_or_else(unknown, |time| {
             format!("{}.{} s", time / 1000, time % 1000 / 100)
         }),
-        sandbox.memory_bytes.map_or_else(unknown, |bytes| {
-            format!("{}.{} MiB", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20)
-        }),
+        sandbox.memory_bytes.map_or_else(unknown, mebibytes),
+        sandbox
+            .egress
+            .as_ref()
+            .map_or_else(unknown, EgressUse::cell),
     ]
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{}.{} MiB", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20)
 }
 
 /// Only the two largest units.
@@ -166,6 +221,13 @@ mod tests {
                 background: true,
                 processes: 2,
             }],
+            egress: Some(EgressUse::from(EgressStats {
+                rules_hash: vec![0xab; 32].into(),
+                open_connections: 2,
+                connections: 7,
+                sent_bytes: 1 << 20,
+                received_bytes: 1 << 21,
+            })),
         };
         let silent = Sandbox {
             user: "b".to_owned(),
@@ -179,9 +241,9 @@ mod tests {
         assert_eq!(
             table(&[sandbox, silent]),
             "\
-USER      ISSUER   MODE         STATE     AGE     IDLE    COMMANDS              CPU      MEMORY
-al\\nice   local    persistent   running   1h 2m   1m 1s   0 + 1 in background   61.2 s   5.5 MiB
-b         local    persistent   created   0s      -       -                     -        -
+USER      ISSUER   MODE         STATE     AGE     IDLE    COMMANDS              CPU      MEMORY    EGRESS
+al\\nice   local    persistent   running   1h 2m   1m 1s   0 + 1 in background   61.2 s   5.5 MiB   2 open, 3.0 MiB, rules abababab
+b         local    persistent   created   0s      -       -                     -        -         -
 "
         );
     }
@@ -212,6 +274,7 @@ b         local    persistent   created   0s      -       -                     
             cpu_ms: Some(0),
             processes: None,
             commands: Vec::new(),
+            egress: None,
         }
     }
 }

@@ -52,7 +52,10 @@ pub struct UserEgress<R> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CarryEnd {
     /// A newer server carries.
-    Superseded,
+    Superseded {
+        /// Its rules for this user are others than these.
+        has_other_rules: bool,
+    },
     /// casemate-init ended it: its sandbox ends.
     Ended,
     /// This server has stopped it.
@@ -239,7 +242,12 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
                     });
                 }
             }
-            Message::Superseded(_) => return Some(CarryEnd::Superseded),
+            Message::Superseded(told) => {
+                let known = hash(&self.user.names());
+                // An older casemate-init does not say.
+                let has_other_rules = !told.rules_hash.is_empty() && told.rules_hash != known;
+                return Some(CarryEnd::Superseded { has_other_rules });
+            }
         }
         None
     }

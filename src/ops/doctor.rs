@@ -11,7 +11,8 @@
 //! - It changes nothing that a server would not change at its first call (preparing the image,
 //!   finding the quota), except for the probe: its container and volume belong to a made-up user.
 //!   They are removed; if that fails, the container stops by itself.
-//! - It needs nothing from users' sandboxes, even at the limit of sandboxes.
+//! - It needs nothing from users' sandboxes, even at the limit of sandboxes. It asks those that run
+//!   by which egress rules.
 
 mod clock;
 mod egress;
@@ -80,6 +81,10 @@ pub async fn examine(
         return;
     };
     host::disk(&engine, config)
+        .await
+        .into_iter()
+        .for_each(&mut *tell);
+    egress::look(&engine, config)
         .await
         .into_iter()
         .for_each(&mut *tell);

@@ -33,12 +33,12 @@ impl EgressLink {
         }
     }
 
-    /// Whether the sandbox can still be asked.
-    pub fn is_open(&self) -> bool {
-        self.channel.is_open()
+    async fn bytes(&self) -> Result<EgressChannel, Status> {
+        let bytes = self.open_bytes().await;
+        bytes.map_err(|error| Status::unavailable(error.to_string()))
     }
 
-    async fn bytes(&self) -> Result<EgressChannel, SandboxError> {
+    async fn open_bytes(&self) -> Result<EgressChannel, SandboxError> {
         let mut bytes = self.bytes.lock().await;
         if let Some(open) = bytes.as_ref().filter(|channel| channel.is_open()) {
             return Ok(open.clone());
@@ -55,6 +55,10 @@ impl Link for EgressLink {
         &self,
         messages: mpsc::Receiver<CarrierMessage>,
     ) -> Result<Streaming<SandboxMessage>, Status> {
+        // The next call opens another; programs in the background need the network before that.
+        if !self.channel.is_open() {
+            return self.bytes().await?.carry(messages).await;
+        }
         self.channel.carry(messages).await
     }
 
@@ -62,8 +66,6 @@ impl Link for EgressLink {
         &self,
         pieces: impl Stream<Item = ServerPiece> + Send + 'static,
     ) -> Result<Streaming<SandboxPiece>, Status> {
-        let bytes = self.bytes().await;
-        let bytes = bytes.map_err(|error| Status::unavailable(error.to_string()))?;
-        bytes.connect(pieces).await
+        self.bytes().await?.connect(pieces).await
     }
 }

@@ -7,7 +7,7 @@
 //! `crate::egress` judges, dials and copies.
 
 mod carry;
-mod own_addresses;
+pub mod own_addresses;
 mod record;
 
 use std::collections::HashMap;

@@ -4,6 +4,7 @@
 mod lab;
 
 mod addresses;
+mod carrying;
 mod changes;
 mod direct;
 mod floods;

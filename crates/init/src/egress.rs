@@ -23,11 +23,13 @@ mod service;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use casemate_protocol::EgressStats;
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::Semaphore;
 
@@ -90,6 +92,13 @@ impl Egress {
         }
         dns::start(self.dns_address, &self.resolver, &self.descriptors);
         tokio::spawn(self.listeners.clone().sweep());
+    }
+
+    /// For the operator; `None`: no server has carried yet.
+    pub fn stats(&self) -> Option<EgressStats> {
+        let is_started = self.is_started.load(Ordering::Relaxed);
+        let rules_hash = self.carriers.rules_hash();
+        is_started.then(|| self.connections.traffic().stats(rules_hash))
     }
 
     /// PID 1 is ending: the calls end, so that their connections to the server can close.

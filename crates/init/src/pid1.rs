@@ -133,10 +133,15 @@ async fn run(options: Options) -> io::Result<i64> {
     make_own_directories();
     let orphan_ttl = options.orphan_ttl;
     let lifecycle = Arc::new(Lifecycle::new(options.idle_timeout));
-    let service = service(options, workspace.clone(), lifecycle.clone())?;
+    let egress = Egress::new(lifecycle.uses().clone());
+    let service = service(
+        options,
+        workspace.clone(),
+        lifecycle.clone(),
+        egress.clone(),
+    )?;
     let (commands, last_use) = (service.commands.clone(), service.last_use.clone());
     let pool = service.files.pool.clone();
-    let egress = Egress::new(lifecycle.uses().clone());
     let connections = socket::serve(service, egress.clone(), lifecycle.clone())?;
     tokio::spawn(sweep(workspace, pool));
     tokio::spawn(last_use.clone().keep());
@@ -174,6 +179,7 @@ fn service(
     options: Options,
     workspace: Arc<Workspace>,
     lifecycle: Arc<Lifecycle>,
+    egress: Egress,
 ) -> io::Result<Service> {
     let pool = Arc::new(Pool::start("file", FILE_THREADS)?);
     let min_free = MinFreeSpace::new(options.disk_floor);
@@ -214,6 +220,7 @@ fn service(
         commands: Arc::new(commands),
         lifecycle,
         cgroup,
+        egress,
         spec: options.spec,
         boot_id: random_id(),
         denied: crate::filters::denied(),

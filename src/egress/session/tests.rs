@@ -234,12 +234,16 @@ async fn questions_are_answered_by_the_rules_and_refusals_are_recorded() {
         .say(sandbox_message::Message::NotListening(told))
         .await;
     carried
-        .say(sandbox_message::Message::Superseded(Superseded {}))
+        .say(sandbox_message::Message::Superseded(Superseded {
+            rules_hash: vec![9; 32].into(),
+        }))
         .await;
     let end = timeout(PATIENCE, carried.end).await.expect("in time");
     assert_eq!(
         end.expect("no panic").expect("no error"),
-        CarryEnd::Superseded
+        CarryEnd::Superseded {
+            has_other_rules: true
+        }
     );
     let expected = [
         ("evil.test".to_owned(), None, Reason::NotAllowed),

@@ -1,7 +1,14 @@
 //! Checks what sandboxes may reach.
 
+use std::net::IpAddr;
+
+use casemate_egress::address::AddressPolicy;
+
 use super::Finding;
-use crate::config::EgressConfig;
+use crate::config::{Config, EgressConfig};
+use crate::engine::{Engine, labels};
+use crate::provision::{owner, survey};
+use crate::sandbox::{LiveSandbox, own_addresses};
 
 /// Ports on which development servers listen by default, often on all addresses: Vite, Next, Flask,
 /// Django, Jupyter and the like.
@@ -9,6 +16,77 @@ const SERVER_PORTS: [u16; 6] = [3000, 5000, 5173, 8000, 8080, 8888];
 
 /// Rules that the finding names.
 const SHOWN_RULES: usize = 5;
+
+/// Sandboxes that a finding names.
+const SHOWN_SANDBOXES: usize = 5;
+
+/// The checks that ask the machine and the sandboxes.
+pub async fn look(engine: &Engine, config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !config.egress.is_empty() {
+        let public = config.http.public_host();
+        let own = own_addresses::look(Vec::new(), engine, public).await;
+        findings.push(machine(&own.machine));
+    }
+    // Where the Engine does not answer, another check says so.
+    let sandboxes = survey(engine, &config.instance).await.unwrap_or_default();
+    findings.extend(in_force(config, &sandboxes));
+    findings
+}
+
+/// What rules do not reach, because it is this machine.
+fn machine(own: &[IpAddr]) -> Finding {
+    let shown: Vec<_> = own.iter().map(ToString::to_string).collect();
+    let said = format!(
+        "no rule reaches this machine: {} and every listener of the server",
+        shown.join(", ")
+    );
+    let finding = Finding::note("egress", said);
+    let everything = AddressPolicy::default();
+    let is_public = |address: &IpAddr| everything.judge([*address], 443, &[]).is_ok();
+    match own.iter().any(is_public) {
+        true => finding,
+        false => finding.fix(
+            "if this machine is reached at a public address too, which another machine translates \
+             for it, add that address to `deny` of [egress]: it cannot be seen from here",
+        ),
+    }
+}
+
+/// A sandbox whose rules are others than these settings'.
+fn in_force(config: &Config, sandboxes: &[LiveSandbox]) -> Option<Finding> {
+    let has_other_rules = |sandbox: &&LiveSandbox| {
+        let stats = sandbox
+            .stats
+            .as_ref()
+            .and_then(|stats| stats.egress.as_ref());
+        // Nobody carries now.
+        let Some(stats) = stats.filter(|stats| !stats.rules_hash.is_empty()) else {
+            return false;
+        };
+        let rules = owner(&sandbox.row.labels).map(|user| config.egress.rules(&user));
+        rules.is_some_and(|rules| rules.hash().as_bytes()[..] != stats.rules_hash)
+    };
+    let names = sandboxes.iter().filter(has_other_rules);
+    let name = |sandbox: &LiveSandbox| sandbox.row.labels.get(labels::USER).cloned();
+    let mut names: Vec<_> = names.filter_map(name).collect();
+    let more = names.len().saturating_sub(SHOWN_SANDBOXES);
+    names.truncate(SHOWN_SANDBOXES);
+    if names.is_empty() {
+        return None;
+    }
+    let mut said = format!(
+        "other egress rules than these settings are in force for {}",
+        names.join(", ")
+    );
+    if more > 0 {
+        said += &format!(" and {more} more");
+    }
+    Some(Finding::error("egress", said).fix(
+        "the newest server of the instance decides: give all servers, and this command, the same \
+         settings; `casemate ps` and `casemate egress show` print the hash of the rules",
+    ))
+}
 
 /// What the error means for a server that runs with the file.
 pub fn with_broken_file() -> Finding {

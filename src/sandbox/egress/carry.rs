@@ -23,6 +23,9 @@ const BEGIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// program's question waits for 3 s.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Attempts to carry again, one after the other, before the next call has to do it.
+const FAILURE_LIMIT: u32 = 5;
+
 /// A program is told of a refusal, and can end, a moment before it is recorded. A command that used
 /// the network is answered this much later.
 const RECORD_TIME: Duration = Duration::from_millis(25);
@@ -139,6 +142,28 @@ impl SandboxEgress {
 
 type SandboxCarriage = Carriage<SystemResolver, SandboxRecord, EgressLink>;
 
+/// What the log says once of a container.
+#[derive(Debug, Default)]
+struct Told {
+    is_superseded: bool,
+    has_other_rules: bool,
+}
+
+impl Told {
+    fn superseded(&mut self, has_other_rules: bool) {
+        if has_other_rules && !self.has_other_rules {
+            warn!(
+                "a newer server carries the egress of this sandbox by other rules: give all \
+                 servers of the instance the same settings"
+            );
+        } else if !self.is_superseded {
+            info!("a newer server carries the egress of this sandbox");
+        }
+        self.is_superseded = true;
+        self.has_other_rules |= has_other_rules;
+    }
+}
+
 /// Carries for one container.
 struct Carrier {
     user: Arc<UserEgress<SystemResolver>>,
@@ -156,40 +181,37 @@ impl Carrier {
 
     async fn run(self, first: Result<SandboxCarriage, Status>) {
         let mut next = first;
-        let mut is_superseded = false;
+        let mut told = Told::default();
+        let mut failures = 0;
         loop {
-            let mut failed = None;
             let ended = match next {
-                Ok(carriage) => carriage.run(&self.stop).await,
+                Ok(carriage) => {
+                    failures = 0;
+                    carriage.run(&self.stop).await
+                }
                 Err(status) => Err(status),
             };
             match ended {
                 Ok(CarryEnd::Ended | CarryEnd::Stopped) => return,
-                Ok(CarryEnd::Superseded) if is_superseded => {}
-                Ok(CarryEnd::Superseded) => {
-                    info!("a newer server carries the egress of this sandbox");
-                    is_superseded = true;
-                }
+                Ok(CarryEnd::Superseded { has_other_rules }) => told.superseded(has_other_rules),
                 // An older casemate-init.
                 Err(status) if status.code() == Code::Unimplemented => {
                     debug!("this sandbox has no egress until it is replaced");
                     return;
                 }
-                Err(status) => failed = Some(status),
+                Err(status) => {
+                    let error = &status as &dyn std::error::Error;
+                    debug!(error, "the egress of this sandbox is not carried");
+                    failures += 1;
+                    // The container has ended, and nobody has said so; the next call finds out.
+                    if failures == FAILURE_LIMIT {
+                        return;
+                    }
+                }
             }
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = sleep(RETRY_INTERVAL) => {}
-            }
-            if !self.link.is_open() {
-                return;
-            }
-            if let Some(status) = failed {
-                let error = &status as &dyn std::error::Error;
-                warn!(
-                    error,
-                    "the egress of this sandbox was not carried for a moment"
-                );
             }
             next = tokio::select! {
                 () = self.stop.cancelled() => return,

@@ -9,6 +9,7 @@
 use std::cmp::Ordering;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use bytes::Bytes;
 use casemate_protocol::egress::sandbox_message::Message;
 use casemate_protocol::egress::{Carrier, SandboxMessage, Superseded};
 use tokio::sync::{mpsc, watch};
@@ -52,6 +53,7 @@ pub struct CarrierId(u64);
 struct Current {
     id: CarrierId,
     rank: Rank,
+    rules_hash: Bytes,
     outbox: Outbox,
 }
 
@@ -74,35 +76,74 @@ impl Default for Carriers {
 }
 
 impl Carriers {
-    /// Lets a server carry, and tells the one before it. `None`: a newer one carries, or PID 1 is
-    /// ending. Of two calls of the same rank the later one carries if it is of a server: that calls
+    /// Lets a server carry, and tells the one before it. Refused while a newer one carries, and when
+    /// PID 1 ends. Of two calls of the same rank the later one carries if it is of a server: that calls
     /// again when it has lost its first call, even where PID 1 has not noticed yet. Two verbs would
     /// take over from each other without end.
-    pub fn adopt(&self, rank: Rank) -> Option<(CarrierId, Messages)> {
+    ///
+    /// # Errors
+    /// The message that ends the call of the other.
+    pub fn adopt(
+        &self,
+        rank: Rank,
+        rules_hash: Bytes,
+    ) -> Result<(CarrierId, Messages), SandboxMessage> {
         if self.is_closed.load(Relaxed) {
-            return None;
+            return Err(superseded_by(&Bytes::new()));
         }
         let (outbox, messages) = mpsc::channel(OUTBOX_LIMIT);
         let id = CarrierId(self.next.fetch_add(1, Relaxed));
         let mut superseded = None;
-        let is_adopted = self.current.send_if_modified(|current| {
-            let is_newer = |known: &Current| match known.rank.cmp(&rank) {
+        let mut newer = None;
+        let hash = rules_hash.clone();
+        self.current.send_if_modified(|current| {
+            let is_newer = |known: &&Current| match known.rank.cmp(&rank) {
                 Ordering::Less => false,
                 Ordering::Equal => !rank.is_server,
                 Ordering::Greater => true,
             };
-            if current.as_ref().is_some_and(is_newer) {
+            newer = current
+                .as_ref()
+                .filter(is_newer)
+                .map(|known| superseded_by(&known.rules_hash));
+            if newer.is_some() {
                 return false;
             }
-            superseded = current.replace(Current { id, rank, outbox });
+            superseded = current.replace(Current {
+                id,
+                rank,
+                rules_hash,
+                outbox,
+            });
             true
         });
+        if let Some(newer) = newer {
+            return Err(newer);
+        }
         if let Some(known) = superseded {
             // Where it has not read for long, its call ends without the message; if it calls
             // again, it is told then.
-            let _ = known.outbox.try_send(Ok(superseded_message()));
+            let _ = known.outbox.try_send(Ok(superseded_by(&hash)));
         }
-        is_adopted.then_some((id, messages))
+        Ok((id, messages))
+    }
+
+    /// The rules of a carrier changed.
+    pub fn set_rules_hash(&self, id: CarrierId, rules_hash: Bytes) {
+        self.current.send_if_modified(|current| {
+            if let Some(known) = current.as_mut().filter(|known| known.id == id) {
+                known.rules_hash = rules_hash;
+            }
+            // Nobody waits for it.
+            false
+        });
+    }
+
+    /// Of the rules of the carrier; empty while none carries.
+    pub fn rules_hash(&self) -> Bytes {
+        let current = self.current.borrow();
+        let hash = current.as_ref().map(|known| known.rules_hash.clone());
+        hash.unwrap_or_default()
     }
 
     /// Its call has ended.
@@ -168,8 +209,9 @@ impl Carriers {
 }
 
 /// The message that ends the call of an older server.
-pub fn superseded_message() -> SandboxMessage {
-    wrapped(Message::Superseded(Superseded {}))
+fn superseded_by(rules_hash: &Bytes) -> SandboxMessage {
+    let rules_hash = rules_hash.clone();
+    wrapped(Message::Superseded(Superseded { rules_hash }))
 }
 
 fn wrapped(message: Message) -> SandboxMessage {
@@ -204,35 +246,57 @@ mod tests {
         }
     }
 
+    const OLD: &[u8] = &[1; 32];
+    const NEW: &[u8] = &[2; 32];
+
     #[test]
     fn a_verb_carries_only_where_nobody_else_does() {
         let carriers = Carriers::default();
-        let adopt = |version, since| carriers.adopt(rank(version, since).expect("a rank"));
+        let adopt = |version, since| {
+            let rank = rank(version, since).expect("a rank");
+            carriers.adopt(rank, Bytes::new())
+        };
         let (verb, _messages) = adopt("0.1.0", 0).expect("nobody carries");
-        assert!(adopt("0.1.0", 0).is_none(), "another verb");
+        assert!(adopt("0.1.0", 0).is_err(), "another verb");
         let (server, _messages) = adopt("0.0.9", 7).expect("a server, and an older one at that");
-        assert!(adopt("0.1.0", 0).is_none(), "a verb of a newer version");
+        assert!(adopt("0.1.0", 0).is_err(), "a verb of a newer version");
         carriers.release(verb);
         assert_eq!(carriers.current(), Some(server));
     }
 
     #[test]
-    fn the_newest_carries_and_the_others_are_told() {
+    fn the_newest_carries_and_the_others_are_told_by_which_rules() {
         let carriers = Carriers::default();
-        let adopt = |version, since| carriers.adopt(rank(version, since).expect("a rank"));
-        let (first, mut messages) = adopt("0.1.0", 5).expect("nobody carries");
-        assert!(adopt("0.1.0", 4).is_none() && adopt("0.0.9", 900).is_none());
-        assert_eq!(carriers.current(), Some(first));
-        let (second, _second_messages) = adopt("0.1.0", 5).expect("the same server, again");
+        let adopt = |version, since, hash| {
+            let rank = rank(version, since).expect("a rank");
+            carriers.adopt(rank, Bytes::from_static(hash))
+        };
+        let by = |hash| superseded_by(&Bytes::from_static(hash));
+        let (first, mut messages) = adopt("0.1.0", 5, OLD).expect("nobody carries");
+        for (version, since) in [("0.1.0", 4), ("0.0.9", 900)] {
+            assert_eq!(adopt(version, since, NEW).err(), Some(by(OLD)));
+        }
+        assert_eq!(
+            (carriers.current(), &*carriers.rules_hash()),
+            (Some(first), OLD)
+        );
+        let (second, _messages) = adopt("0.1.0", 5, NEW).expect("the same server, again");
         let told = messages.try_recv().expect("a message").expect("no error");
-        assert_eq!(told, superseded_message());
+        assert_eq!(told, by(NEW));
         assert!(messages.try_recv().is_err() && messages.is_closed());
         carriers.release(first);
+        carriers.set_rules_hash(first, Bytes::from_static(OLD));
         assert_eq!(carriers.current(), Some(second), "the first is long gone");
+        assert_eq!(&*carriers.rules_hash(), NEW);
+        carriers.set_rules_hash(second, Bytes::from_static(OLD));
+        assert_eq!(&*carriers.rules_hash(), OLD);
         carriers.release(second);
-        assert_eq!(carriers.current(), None);
-        assert!(adopt("0.0.1", 1).is_some(), "nobody newer is there");
+        assert_eq!(
+            (carriers.current(), &*carriers.rules_hash()),
+            (None, &[][..])
+        );
+        assert!(adopt("0.0.1", 1, OLD).is_ok(), "nobody newer is there");
         carriers.close();
-        assert!(carriers.current().is_none() && adopt("9.0.0", 9).is_none());
+        assert!(carriers.current().is_none() && adopt("9.0.0", 9, OLD).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! WaitingConnections of the user's programs, from their acceptance until the server calls for them.
+//! Connections of the user's programs, from their acceptance until the server calls for them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +15,7 @@ use tonic::{Status, Streaming};
 
 use super::carrier::Carriers;
 use super::forward::{self, Call};
+use super::traffic::Traffic;
 
 /// How long a connection waits until the server calls for it. The server has limits too, and
 /// lets a connection wait where one is reached.
@@ -30,6 +31,7 @@ pub type Pieces = ReceiverStream<Result<SandboxPiece, Status>>;
 #[derive(Debug)]
 pub struct WaitingConnections {
     carriers: Arc<Carriers>,
+    traffic: Traffic,
     next: AtomicU64,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Call>>>,
 }
@@ -51,6 +53,7 @@ impl WaitingConnections {
     pub fn new(carriers: Arc<Carriers>) -> Self {
         Self {
             carriers,
+            traffic: Traffic::default(),
             next: AtomicU64::new(1),
             waiting: Mutex::default(),
         }
@@ -60,10 +63,17 @@ impl WaitingConnections {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How much has passed.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
     /// Serves a connection to `host` until its end.
     pub async fn serve(&self, stream: TcpStream, host: &str, port: u16) {
         match timeout(CONNECT_TIMEOUT, self.called(host, port)).await {
-            Ok(Some(call)) => forward::forward(stream, call, &self.carriers).await,
+            Ok(Some(call)) => {
+                forward::forward(stream, call, &self.carriers, &self.traffic).await;
+            }
             _ => forward::reset(stream),
         }
     }

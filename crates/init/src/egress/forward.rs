@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
 use super::carrier::{CarrierId, Carriers};
+use super::traffic::Traffic;
 
 /// Bytes of one piece at most: the protocol's bound.
 pub const PIECE_LIMIT: usize = 64 << 10;
@@ -63,7 +64,8 @@ enum Ending {
 }
 
 /// Copies until the connection ends.
-pub async fn forward(mut stream: TcpStream, call: Call, carriers: &Carriers) {
+pub async fn forward(mut stream: TcpStream, call: Call, carriers: &Carriers, traffic: &Traffic) {
+    let _open = traffic.open();
     let Call {
         carrier,
         pieces,
@@ -74,7 +76,7 @@ pub async fn forward(mut stream: TcpStream, call: Call, carriers: &Carriers) {
     let (reader, writer) = stream.split();
     let (finished, server_finished) = oneshot::channel();
     let both_ended = async {
-        match send(&reader, &out).await {
+        match send(&reader, &out, traffic).await {
             // An error cannot be: the other side of the select has ended then.
             Ok(()) => server_finished
                 .await
@@ -83,7 +85,7 @@ pub async fn forward(mut stream: TcpStream, call: Call, carriers: &Carriers) {
         }
     };
     let ending = tokio::select! {
-        ending = receive(writer, pieces, finished) => ending,
+        ending = receive(writer, pieces, finished, traffic) => ending,
         ending = both_ended => ending,
         // A program that does not read would hide that the channel is gone.
         () = out.closed() => Ending::BrokenByServer,
@@ -118,6 +120,7 @@ pub fn reset(stream: TcpStream) {
 async fn send(
     reader: &ReadHalf<'_>,
     out: &mpsc::Sender<Result<SandboxPiece, Status>>,
+    traffic: &Traffic,
 ) -> Result<(), Ending> {
     loop {
         let permit = out.reserve().await.map_err(|_| Ending::BrokenByServer)?;
@@ -127,6 +130,7 @@ async fn send(
             permit.send(Ok(wrapped(sandbox_piece::Piece::Finish(Finish {}))));
             return Ok(());
         }
+        traffic.sent(data.len());
         permit.send(Ok(wrapped(sandbox_piece::Piece::Data(data))));
     }
 }
@@ -151,11 +155,15 @@ async fn receive(
     mut writer: WriteHalf<'_>,
     mut pieces: Streaming<ServerPiece>,
     finished: oneshot::Sender<()>,
+    traffic: &Traffic,
 ) -> Ending {
     let mut finished = Some(finished);
     while let Ok(Some(piece)) = pieces.message().await {
         let written = match piece.piece {
-            Some(server_piece::Piece::Data(data)) => write(&mut writer, data).await,
+            Some(server_piece::Piece::Data(data)) => {
+                traffic.received(data.len());
+                write(&mut writer, data).await
+            }
             Some(server_piece::Piece::Finish(_)) => {
                 let shut = writer.shutdown().await;
                 if let Some(finished) = finished.take() {

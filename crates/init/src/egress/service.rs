@@ -8,7 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Egress;
-use super::carrier::{CarrierId, Rank, superseded_message};
+use super::carrier::{CarrierId, Rank};
 use super::connections::Pieces;
 
 #[tonic::async_trait]
@@ -28,11 +28,14 @@ impl egress_server::Egress for Egress {
         };
         let rank = Rank::of(&carrier);
         let rank = rank.ok_or_else(|| Status::invalid_argument("not MAJOR.MINOR.PATCH"))?;
-        let Some((id, answer)) = self.carriers.adopt(rank) else {
-            let (sender, answer) = mpsc::channel(1);
-            // The channel has room.
-            let _ = sender.try_send(Ok(superseded_message()));
-            return Ok(Response::new(ReceiverStream::new(answer)));
+        let (id, answer) = match self.carriers.adopt(rank, carrier.rules_hash) {
+            Ok(adopted) => adopted,
+            Err(superseded) => {
+                let (sender, answer) = mpsc::channel(1);
+                // The channel has room.
+                let _ = sender.try_send(Ok(superseded));
+                return Ok(Response::new(ReceiverStream::new(answer)));
+            }
         };
         self.start();
         self.resolver.carrier_changed();
@@ -70,7 +73,10 @@ impl Egress {
             };
             match message.message {
                 Some(Message::Verdict(verdict)) => self.resolver.decide(verdict),
-                Some(Message::RulesChanged(_)) => self.resolver.forget(),
+                Some(Message::RulesChanged(changed)) => {
+                    self.carriers.set_rules_hash(id, changed.rules_hash);
+                    self.resolver.forget();
+                }
                 // Of a newer server, or a second beginning.
                 Some(Message::Carrier(_)) | None => {}
             }

@@ -32,6 +32,7 @@ use super::idempotency::IdempotencyCache;
 use super::last_use::LastUse;
 use super::lifecycle::{Lifecycle, milliseconds};
 use super::transfers::Transfers;
+use crate::egress::Egress;
 use crate::files::{Cancel, Workspace};
 
 pub use file_calls::FileCalls;
@@ -68,6 +69,8 @@ pub struct Service {
     pub denied: Vec<String>,
     /// The container's cgroup.
     pub cgroup: Cgroup,
+    /// Connections by egress rules.
+    pub egress: Egress,
     /// When this PID 1 started.
     pub started: Instant,
 }
@@ -209,6 +212,7 @@ impl Sandbox for Service {
             commands,
             cpu_ms: self.cgroup.cpu_ms(),
             last_used_ms: self.last_use.at(),
+            egress: self.egress.stats(),
         }))
     }
 

@@ -59,8 +59,13 @@ pub struct RulesChanged {
     #[prost(bytes = "bytes", tag = "1")]
     pub rules_hash: ::prost::bytes::Bytes,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Superseded {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Superseded {
+    /// SHA-256 of the rules of that server; empty from an older casemate-init. Two servers with other
+    /// rules for the same user are a mistake of their operator.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub rules_hash: ::prost::bytes::Bytes,
+}
 /// May `name` be reached? At most 50 a second, and no name twice before it was answered.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Question {

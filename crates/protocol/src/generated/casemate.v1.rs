@@ -478,6 +478,28 @@ pub struct StatsReply {
     /// only a use changes that.
     #[prost(int64, tag = "7")]
     pub last_used_ms: i64,
+    /// Absent until a server has carried egress for this container.
+    #[prost(message, optional, tag = "8")]
+    pub egress: ::core::option::Option<EgressStats>,
+}
+/// The connections by egress rules, since PID 1 started.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EgressStats {
+    /// SHA-256 of the rules of the server that carries; empty while none does.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub rules_hash: ::prost::bytes::Bytes,
+    /// Open now.
+    #[prost(uint32, tag = "2")]
+    pub open_connections: u32,
+    /// Of all that have begun.
+    #[prost(uint64, tag = "3")]
+    pub connections: u64,
+    /// From programs to hosts.
+    #[prost(uint64, tag = "4")]
+    pub sent_bytes: u64,
+    /// From hosts to programs.
+    #[prost(uint64, tag = "5")]
+    pub received_bytes: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RunningCommand {
