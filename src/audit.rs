@@ -20,6 +20,7 @@ mod digest;
 mod error;
 mod file;
 mod line;
+mod refusals;
 mod seal;
 mod verify;
 mod writer;
@@ -38,6 +39,7 @@ pub use call::CallStart;
 pub use digest::{CONTENT_BYTES, Digest};
 pub use error::{AuditError, AuditWriteError};
 pub use line::{AuditSubject, Call, CommandStart, EgressRecord, RemovalRecord};
+pub use refusals::{Refusals, RefusedHost, refusals};
 pub use verify::{Finding, Report, verify};
 
 use crate::meter::Meter;

@@ -113,6 +113,8 @@ pub struct Config {
     pub backup: BackupSettings,
     /// What sandboxes may reach, by the settings at the start; see [`Config::watch_egress`].
     pub egress: Arc<EgressConfig>,
+    /// Bytes of each user that pass in a day by egress rules; `None`: any number.
+    pub egress_bytes_per_day: Option<Bytes>,
     /// Where it is read again.
     egress_source: EgressSource,
     /// Callers over HTTP: authentication, hosts and origins.
@@ -180,6 +182,7 @@ impl Config {
             bind: Bind::from_layers(&given, users.layers().chain([&given]))?,
             backup: BackupSettings::from_layer(&given)?,
             egress: Arc::new(egress),
+            egress_bytes_per_day: given.value(S::EgressBytesPerDay, None, bytes_per_day)?,
             egress_source: raw.egress_source,
             http: HttpSettings::from_layer(&given)?,
             sandbox: Arc::new(sandbox),
@@ -294,6 +297,18 @@ impl Config {
             },
         };
         Setting::ALL.iter().map(in_force).collect()
+    }
+}
+
+/// `off`, or a size that is not nothing.
+fn bytes_per_day(text: &str) -> Result<Option<Bytes>, ValueError> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let bytes = Bytes::read(text)?;
+    match bytes.0 {
+        0 => Err(ValueError::Form("1 byte at least, or off for any number")),
+        _ => Ok(Some(bytes)),
     }
 }
 

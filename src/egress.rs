@@ -9,22 +9,26 @@
 //! | `record` | what is told of it, and to whom |
 //! | `resolver` | asks the machine's resolver |
 //! | `denials` | what a sandbox was refused while a command ran |
+//! | `budget` | how many bytes a user has in a day |
 //! | `limits` | how many connections a user has, and how fast they begin |
-//! | `dial` | connects to a judged address |
+//! | `dial`, `proxy` | connects to a judged address, directly or through the operator's proxy |
 //! | `relay` | one connection: handshake, target, bytes, ends |
 
+mod budget;
 mod denials;
 mod dial;
 mod limits;
 mod link;
 mod names;
+mod proxy;
 mod record;
 mod relay;
 mod resolver;
 mod session;
 
-pub use denials::{Denials, Denied, DeniedHost, HOST_LIMIT, Refusal};
-pub use dial::{ATTEMPT_INTERVAL, ATTEMPT_LIMIT, DIAL_TIMEOUT, dial};
+pub use budget::DayBudget;
+pub use denials::{Denials, Denied, DeniedHost, Refusal};
+pub use dial::{ATTEMPT_INTERVAL, ATTEMPT_LIMIT, Connected, DIAL_TIMEOUT, dial};
 pub use limits::{CONNECTION_LIMIT, ConnectionLimits, ConnectionPermit, START_LIMIT, WAIT_TIMEOUT};
 pub use link::Link;
 pub use names::{AllowedName, DialTarget, Names, QuestionError};

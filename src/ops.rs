@@ -4,6 +4,7 @@ pub mod backup;
 pub mod doctor;
 pub mod gc;
 pub mod removal;
+pub mod throwaway;
 pub mod users;
 pub mod workspace_removal;
 

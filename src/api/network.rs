@@ -5,6 +5,9 @@ use serde::Serialize;
 
 use crate::sandbox::NetworkReport;
 
+/// Hosts that one result names.
+const HOST_LIMIT: usize = 10;
+
 /// What the network refused while a command ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Network {
@@ -39,8 +42,9 @@ impl From<NetworkReport> for Network {
             reason: host.refusal.reason.as_str().to_owned(),
             count: host.count,
         };
+        let hosts = report.denied.hosts.into_iter();
         Self {
-            denied: report.denied.hosts.into_iter().map(entry).collect(),
+            denied: hosts.take(HOST_LIMIT).map(entry).collect(),
             line,
         }
     }
@@ -55,7 +59,8 @@ impl Network {
 
 /// `[network: refused a.test (no rule allows it). There is no network. Ask …]`
 fn line(report: &NetworkReport) -> String {
-    let hosts = report.denied.hosts.iter().map(|host| {
+    let all = &report.denied.hosts;
+    let hosts = all.iter().take(HOST_LIMIT).map(|host| {
         let (refusal, shown) = (&host.refusal, shown(&host.refusal.host));
         let port = refusal
             .port
@@ -63,8 +68,8 @@ fn line(report: &NetworkReport) -> String {
         format!("{shown}{port} ({})", refusal.reason.sentence())
     });
     let mut hosts: Vec<_> = hosts.collect();
-    if report.denied.more > 0 {
-        hosts.push(format!("and {} more", report.denied.more));
+    if all.len() > HOST_LIMIT {
+        hosts.push(format!("and {} more", all.len() - HOST_LIMIT));
     }
     let hosts = hosts.join(", ");
     let begin = if report.denied.is_shared {
@@ -92,7 +97,7 @@ mod tests {
     use super::*;
     use crate::egress::{Denied, DeniedHost, Refusal};
 
-    fn report(is_shared: bool, more: usize) -> NetworkReport {
+    fn report(is_shared: bool) -> NetworkReport {
         let host = |host: &str, port, reason| DeniedHost {
             refusal: Refusal {
                 host: host.to_owned(),
@@ -107,7 +112,6 @@ mod tests {
                     host("a.test", None, Reason::NotAllowed),
                     host("b\n]", Some(443), Reason::NameMismatch),
                 ],
-                more,
                 is_shared,
             },
             allowed: "There is no network.".to_owned(),
@@ -117,7 +121,7 @@ mod tests {
 
     #[test]
     fn one_line_names_the_hosts_what_is_allowed_and_whom_to_ask() {
-        let network = Network::from(report(false, 0));
+        let network = Network::from(report(false));
         assert_eq!(
             network.line(),
             "[network: refused a.test (no rule allows it), b\\n]:443 (the TLS handshake names another \
@@ -133,7 +137,12 @@ mod tests {
 
     #[test]
     fn other_commands_and_other_hosts_are_said() {
-        let line = Network::from(report(true, 3)).line();
+        let mut many = report(true);
+        let last = many.denied.hosts[0].clone();
+        many.denied.hosts.resize(13, last);
+        let network = Network::from(many);
+        assert_eq!(network.denied.len(), HOST_LIMIT);
+        let line = network.line();
         assert!(line.contains("other commands ran too"), "{line}");
         assert!(line.contains(", and 3 more. "), "{line}");
     }

@@ -102,7 +102,7 @@ async fn user(args: &Args, engine: &Engine, config: &Config) -> anyhow::Result<U
 ///
 /// # Errors
 /// An argument with a NUL character.
-fn script(command: &[String]) -> anyhow::Result<String> {
+pub(super) fn script(command: &[String]) -> anyhow::Result<String> {
     if let [script] = command {
         return Ok(script.clone());
     }

@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use casemate_egress::rules::{
-    AllowEntry, EgressPolicy, EgressSettings, IpNet, Layer as EgressLayer, LayerSettings, Rule,
-    Rules,
+    AllowEntry, EgressPolicy, EgressSettings, IpNet, Layer as EgressLayer, LayerSettings, Proxy,
+    Rule, RuleError, Rules,
 };
 
 pub use raw::{RawEgress, RawPart};
@@ -36,6 +36,7 @@ const EXCERPT_RULES: usize = 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EgressConfig {
     policy: EgressPolicy,
+    proxy: Option<Arc<Proxy>>,
     /// Of users without a list.
     everybody: Arc<Rules>,
     /// Those who are written the same share one value.
@@ -65,6 +66,7 @@ impl Default for EgressConfig {
         Self {
             everybody: Arc::new(policy.rules(&[])),
             users: BTreeMap::new(),
+            proxy: None,
             policy,
         }
     }
@@ -103,6 +105,23 @@ impl EgressConfig {
         Ok(Self {
             everybody: Arc::new(policy.rules(&[])),
             users,
+            proxy: policy.proxy().cloned().map(Arc::new),
+            policy,
+        })
+    }
+
+    /// The same with these rules, in the form of [`Setting::EgressAllow`], for everybody and no other.
+    ///
+    /// # Errors
+    ///
+    /// The first part that is not valid.
+    pub fn with_allow_alone(&self, allow: &str) -> Result<Self, RuleError> {
+        let allow = AllowEntry::from_variable(allow);
+        let policy = self.policy.with_allow("--allow", &allow)?;
+        Ok(Self {
+            everybody: Arc::new(policy.rules(&[])),
+            users: BTreeMap::new(),
+            proxy: self.proxy.clone(),
             policy,
         })
     }
@@ -112,6 +131,12 @@ impl EgressConfig {
     pub fn rules(&self, user: &User) -> Arc<Rules> {
         let own = self.users.get(user);
         own.map_or(&self.everybody, |own| &own.rules).clone()
+    }
+
+    /// The proxy that connections are made through.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&Arc<Proxy>> {
+        self.proxy.as_ref()
     }
 
     /// What no rule reaches.

@@ -236,6 +236,8 @@ settings! {
         Words(SWITCH);
     EgressAllow = "egress_allow", Server, "Hosts that sandboxes may reach, separated by commas; in the file also as the table egress",
         Text("HOSTS", Some(limits::NO_EGRESS));
+    EgressBytesPerDay = "egress_bytes_per_day", Server, "Bytes of a user that egress rules let pass in a day (UTC), in both directions: a size, or off",
+        Text("SIZE", Some("off"));
     Mode = "mode", Sandbox, "Lifetime of container and workspace",
         Words(Mode::WORDS);
     Image = "image", Sandbox, "Any Linux image",

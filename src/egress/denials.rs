@@ -12,9 +12,6 @@ const REFUSAL_LIMIT: usize = 1024;
 /// Commands whose times are remembered.
 const COMMAND_LIMIT: usize = 256;
 
-/// Hosts that one command is told about.
-pub const HOST_LIMIT: usize = 10;
-
 /// One refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -38,10 +35,8 @@ pub struct DeniedHost {
 /// What a sandbox was refused while a command ran.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Denied {
-    /// At most [`HOST_LIMIT`], in the order of their first refusal.
+    /// In the order of their first refusal.
     pub hosts: Vec<DeniedHost>,
-    /// Hosts that are left out.
-    pub more: usize,
     /// Another command ran at the same time: it may have been that one.
     pub is_shared: bool,
 }
@@ -158,11 +153,8 @@ impl Denials {
                 }),
             }
         }
-        let more = hosts.len().saturating_sub(HOST_LIMIT);
-        hosts.truncate(HOST_LIMIT);
         Denied {
             hosts,
-            more,
             is_shared: command.is_shared,
         }
     }
@@ -234,14 +226,14 @@ mod tests {
     }
 
     #[test]
-    fn of_a_flood_the_last_refusals_are_told_and_ten_hosts() {
+    fn of_a_flood_the_last_refusals_are_told() {
         let denials = Denials::default();
         denials.begin("a", MINUTE);
         for number in 0..10 * REFUSAL_LIMIT {
             denials.add(refusal(&format!("host-{}", number % 25)));
         }
         let denied = denials.during("a");
-        assert_eq!((denied.hosts.len(), denied.more), (HOST_LIMIT, 15));
+        assert_eq!(denied.hosts.len(), 25);
         let told: u64 = denied.hosts.iter().map(|host| host.count).sum();
         assert!(told <= REFUSAL_LIMIT as u64);
         denials.begin("b", MINUTE);

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use casemate_egress::address::{AddressPolicy, JudgedAddresses};
-use casemate_egress::rules::{Decision, Rule, Rules};
+use casemate_egress::rules::{Decision, Proxy, ResolvedBy, Rule, Rules};
 use casemate_egress::{HostName, Reason};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
+use super::dial::{Connected, dial, dial_through};
 use super::resolver::Resolve;
 
 /// How long judged addresses are used without another question to the resolver.
@@ -42,8 +43,9 @@ pub enum QuestionError {
 pub struct DialTarget {
     /// The rule that allows it.
     pub rule: Rule,
-    /// The addresses that may be dialled, in this order.
-    pub addresses: JudgedAddresses,
+    /// The addresses that may be dialled, in this order; `None`: the operator's proxy resolves the
+    /// name.
+    pub addresses: Option<JudgedAddresses>,
 }
 
 /// The names of one user, under rules that do not change: for other rules, make another.
@@ -52,6 +54,7 @@ pub struct Names<R> {
     rules: Arc<Rules>,
     policy: Arc<AddressPolicy>,
     resolver: Arc<R>,
+    proxy: Option<Arc<Proxy>>,
     kept: Mutex<HashMap<HostName, Arc<Slot>>>,
 }
 
@@ -63,7 +66,7 @@ type Slot = AsyncMutex<Option<Judged>>;
 struct Judged {
     at: Instant,
     /// For each port of the rules.
-    ports: BTreeMap<u16, Result<JudgedAddresses, Reason>>,
+    ports: BTreeMap<u16, Result<Option<JudgedAddresses>, Reason>>,
 }
 
 impl Judged {
@@ -79,8 +82,25 @@ impl<R: Resolve> Names<R> {
             rules,
             policy,
             resolver,
+            proxy: None,
             kept: Mutex::default(),
         }
+    }
+
+    /// With connections through this proxy.
+    #[must_use]
+    pub fn through(self, proxy: Option<Arc<Proxy>>) -> Self {
+        Self { proxy, ..self }
+    }
+
+    /// The proxy that connections are made through.
+    pub fn proxy(&self) -> Option<&Arc<Proxy>> {
+        self.proxy.as_ref()
+    }
+
+    fn is_resolved_by_the_proxy(&self) -> bool {
+        let proxy = self.proxy.as_ref();
+        proxy.is_some_and(|proxy| proxy.resolved_by == ResolvedBy::Proxy)
     }
 
     /// Whether `name`, as a program asked for it, exists for this user. Without a rule, no query
@@ -122,6 +142,24 @@ impl<R: Resolve> Names<R> {
         Ok(DialTarget { rule, addresses })
     }
 
+    /// Connects to `target`, which is one of `host`'s.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub async fn dial(
+        &self,
+        host: &HostName,
+        port: u16,
+        target: &DialTarget,
+    ) -> Result<Connected, Reason> {
+        let addresses = target.addresses.as_ref();
+        match (&self.proxy, addresses) {
+            (Some(proxy), _) => dial_through(proxy, host.as_str(), addresses, port).await,
+            (None, Some(addresses)) => dial(addresses, port).await,
+            (None, None) => Err(Reason::Unresolved),
+        }
+    }
+
     /// Whether a connection that was made by `rule` may go on under these rules.
     pub fn still_allows(
         &self,
@@ -152,8 +190,12 @@ impl<R: Resolve> Names<R> {
         if let Some(judged) = kept.as_ref().filter(|judged| judged.is_fresh()) {
             return Ok(judged.clone());
         }
-        let resolved = self.resolver.resolve(host).await;
-        let resolved = resolved.map_err(|_| QuestionError::Failed)?;
+        let resolved = match self.resolver.resolve(host).await {
+            Ok(resolved) => resolved,
+            // The name may be known to the proxy alone.
+            Err(_) if self.is_resolved_by_the_proxy() => Vec::new(),
+            Err(_) => return Err(QuestionError::Failed),
+        };
         let judged = self.judge(host, &resolved);
         *kept = Some(judged.clone());
         Ok(judged)
@@ -161,8 +203,19 @@ impl<R: Resolve> Names<R> {
 
     fn judge(&self, host: &HostName, resolved: &[IpAddr]) -> Judged {
         let judge = |(port, rule): (u16, &Rule)| {
-            let resolved = resolved.iter().copied();
-            (port, self.policy.judge(resolved, port, &rule.allow_cidrs))
+            let judge = |resolved: &[IpAddr]| {
+                let resolved = resolved.iter().copied();
+                self.policy.judge(resolved, port, &rule.allow_cidrs)
+            };
+            let judged = match self.is_resolved_by_the_proxy() {
+                // It may connect to any of them.
+                true => {
+                    let each = resolved.chunks(1).try_for_each(|one| judge(one).map(drop));
+                    each.map(|()| None)
+                }
+                false => judge(resolved).map(Some),
+            };
+            (port, judged)
         };
         Judged {
             at: Instant::now(),

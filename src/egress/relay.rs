@@ -21,11 +21,13 @@ use casemate_egress::tls::{HELLO_TIMEOUT, HelloGate, Verdict};
 use casemate_protocol::egress::outcome::Kind;
 use casemate_protocol::egress::{Outcome, SandboxPiece, ServerPiece, sandbox_piece, server_piece};
 use rustix::net::sockopt::set_socket_linger;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::Status;
+
+use super::budget::DayBudget;
+use super::dial::Connected;
 
 /// Bytes of one piece at most: the protocol's bound.
 pub const PIECE_LIMIT: usize = 64 << 10;
@@ -64,7 +66,10 @@ pub enum RelayEnd {
 pub struct RelayReport {
     /// How it ended.
     pub end: RelayEnd,
-    /// The address that was dialled, where a connection was made.
+    /// Whether a connection was made.
+    pub is_made: bool,
+    /// The address that was dialled; `None`: no connection was made, or the proxy has resolved the
+    /// name.
     pub address: Option<IpAddr>,
     /// Bytes that were written to the target.
     pub sent: u64,
@@ -73,7 +78,8 @@ pub struct RelayReport {
 }
 
 /// What both directions share.
-struct Connection {
+struct Connection<'a> {
+    budget: &'a DayBudget,
     /// For TLS, until the peer has answered.
     gate: Mutex<Option<HelloGate>>,
     last_byte: Mutex<Instant>,
@@ -87,25 +93,27 @@ struct Connection {
 pub async fn relay<S, D>(
     mut sandbox: SandboxStream<S>,
     gate: Option<HelloGate>,
+    budget: &DayBudget,
     dial: impl FnOnce() -> D + Send,
     ended: impl Future<Output = RelayEnd> + Send,
 ) -> RelayReport
 where
     S: Stream<Item = Result<SandboxPiece, Status>> + Unpin + Send,
-    D: Future<Output = Result<(TcpStream, IpAddr), Reason>> + Send,
+    D: Future<Output = Result<Connected, Reason>> + Send,
 {
     let connection = Connection {
+        budget,
         gate: Mutex::new(gate),
         last_byte: Mutex::new(Instant::now()),
         sent: AtomicU64::new(0),
         received: AtomicU64::new(0),
     };
-    let mut address = None;
+    let mut made = None;
     let end = tokio::select! {
         biased;
         end = ended => end,
         () = connection.expired() => RelayEnd::Reset,
-        end = connection.serve(&mut sandbox, dial, &mut address) => end,
+        end = connection.serve(&mut sandbox, dial, &mut made) => end,
     };
     let kind = match end {
         RelayEnd::Closed => Kind::Closed,
@@ -121,38 +129,43 @@ where
     let _ = timeout(OUTCOME_TIMEOUT, sandbox.out.send(wrapped(outcome))).await;
     RelayReport {
         end,
-        address,
+        is_made: made.is_some(),
+        address: made.flatten(),
         sent: connection.sent.load(Ordering::Relaxed),
         received: connection.received.load(Ordering::Relaxed),
     }
 }
 
-impl Connection {
+impl Connection<'_> {
     async fn serve<S, D>(
         &self,
         sandbox: &mut SandboxStream<S>,
         dial: impl FnOnce() -> D + Send,
-        address: &mut Option<IpAddr>,
+        made: &mut Option<Option<IpAddr>>,
     ) -> RelayEnd
     where
         S: Stream<Item = Result<SandboxPiece, Status>> + Unpin + Send,
-        D: Future<Output = Result<(TcpStream, IpAddr), Reason>> + Send,
+        D: Future<Output = Result<Connected, Reason>> + Send,
     {
         let hello = match timeout(HELLO_TIMEOUT, self.hello(&mut sandbox.pieces)).await {
             Ok(Ok(hello)) => hello,
             Ok(Err(end)) => return end,
             Err(_) => return RelayEnd::Refused(Reason::HandshakeTimeout),
         };
-        let (mut target, dialled) = match dial().await {
+        let Connected {
+            stream: mut target,
+            address,
+            early,
+        } = match dial().await {
             Ok(connected) => connected,
             Err(reason) => return RelayEnd::Refused(reason),
         };
-        *address = Some(dialled);
+        *made = Some(address);
         // Small packets wait for nothing.
         let _ = target.set_nodelay(true);
         // Wherever this is broken off, the target sees an error and not an end.
         let _ = set_socket_linger(&target, Some(Duration::ZERO));
-        let end = self.copy(&mut target, sandbox, hello).await;
+        let end = self.copy((&mut target, early), sandbox, hello).await;
         if end == RelayEnd::Closed {
             let _ = set_socket_linger(&target, None);
         }

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
+use super::budget::DayBudget;
 use super::denials::Refusal;
 use super::limits::{ConnectionLimits, QuestionLimits};
 use super::link::Link;
@@ -45,6 +46,7 @@ pub struct CarrierIdentity {
 #[derive(Debug)]
 pub struct UserEgress<R> {
     names: watch::Sender<Arc<Names<R>>>,
+    budget: DayBudget,
     limits: ConnectionLimits,
 }
 
@@ -63,10 +65,11 @@ pub enum CarryEnd {
 }
 
 impl<R: Resolve> UserEgress<R> {
-    /// Under the rules of `names`.
-    pub fn new(names: Names<R>) -> Self {
+    /// Under the rules of `names`, within `budget`.
+    pub fn new(names: Names<R>, budget: DayBudget) -> Self {
         Self {
             names: watch::Sender::new(Arc::new(names)),
+            budget,
             limits: ConnectionLimits::default(),
         }
     }

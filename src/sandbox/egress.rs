@@ -17,15 +17,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use casemate_egress::address::{AddressPolicy, OwnAddresses};
-use casemate_egress::rules::Rules;
+use casemate_egress::rules::{Proxy, Rules};
 use tokio::sync::watch;
 use tokio::time::interval;
 
 pub use self::carry::NetworkReport;
 pub(super) use self::carry::{SandboxDenials, SandboxEgress};
 use crate::audit::Audit;
-use crate::config::EgressConfig;
-use crate::egress::{CarrierIdentity, Names, SystemResolver, UserEgress};
+use crate::config::{Bytes, EgressConfig};
+use crate::egress::{CarrierIdentity, DayBudget, Names, SystemResolver, UserEgress};
 use crate::engine::Engine;
 use crate::identity::User;
 use crate::provision::ServerContext;
@@ -47,6 +47,8 @@ pub(super) struct ServerEgress {
     /// version it carries only where no server does, whose connections it would end.
     since_ms: AtomicI64,
     engine: Engine,
+    /// Of each user; `None`: any number.
+    bytes_per_day: Option<Bytes>,
     public_host: Option<String>,
     audit: Audit,
 }
@@ -63,6 +65,7 @@ impl ServerEgress {
             resolver: Arc::default(),
             since_ms: AtomicI64::new(0),
             engine: context.engine.clone(),
+            bytes_per_day: config.egress_bytes_per_day,
             public_host: config.http.public_host().map(str::to_owned),
             audit,
         }
@@ -117,9 +120,13 @@ impl ServerEgress {
         for (user, egress) in users.iter() {
             let rules = self.rules(user);
             let known = egress.names();
-            if known.rules() != &*rules || known.policy() != &*policy {
+            let proxy = self.proxy();
+            let is_same = known.rules() == &*rules
+                && known.policy() == &*policy
+                && known.proxy() == proxy.as_ref();
+            if !is_same {
                 let names = Names::new(rules, policy.clone(), self.resolver.clone());
-                egress.change_rules(names);
+                egress.change_rules(names.through(proxy));
             }
         }
     }
@@ -152,9 +159,14 @@ impl ServerEgress {
             None => return None,
         };
         let names = Names::new(rules, policy, self.resolver.clone());
-        let made = Arc::new(UserEgress::new(names));
+        let budget = DayBudget::new(self.bytes_per_day.map(|bytes| bytes.0));
+        let made = Arc::new(UserEgress::new(names.through(self.proxy()), budget));
         users.insert(user.clone(), made.clone());
         Some(made)
+    }
+
+    fn proxy(&self) -> Option<Arc<Proxy>> {
+        lock(&self.rules).proxy().cloned()
     }
 
     /// What `user` may reach now.

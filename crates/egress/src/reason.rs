@@ -53,8 +53,12 @@ reasons! {
     HandshakeTimeout = "handshake_timeout", "the TLS handshake did not come in time";
     /// No judged address accepted a connection.
     Unreachable = "unreachable", "no connection to it could be made";
-    /// A bound of connections, questions or bytes.
+    /// The operator's proxy did not connect to it.
+    ProxyRefused = "proxy_refused", "the operator's proxy refused it";
+    /// A bound of connections or questions.
     Limit = "limit", "a limit was reached";
+    /// As many bytes have passed as the operator lets pass in a day.
+    BytesPerDay = "bytes_per_day", "as many bytes have passed today (UTC) as may pass in a day";
     /// A program of the user's listens on the port on all addresses.
     PortInUse = "port_in_use", "a program in the sandbox listens on the port on all addresses";
     /// The server cannot write its audit.

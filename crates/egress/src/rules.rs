@@ -13,6 +13,7 @@ mod entry;
 mod error;
 mod pattern;
 mod policy;
+mod proxy;
 mod settings;
 mod summary;
 
@@ -26,7 +27,8 @@ pub use entry::{DEFAULT_PORT, Protocol, Rule};
 pub use error::{CONTACT_LIMIT, Problem, RULE_LIMIT, RuleError};
 pub use pattern::Pattern;
 pub use policy::{EgressPolicy, Layer};
-pub use settings::{AllowEntry, AllowTable, EgressSettings, LayerSettings};
+pub use proxy::Proxy;
+pub use settings::{AllowEntry, AllowTable, EgressSettings, LayerSettings, ProxyTable, ResolvedBy};
 pub use summary::SUMMARY_LIMIT;
 
 /// The rules of one user.
@@ -82,8 +84,9 @@ impl Rules {
         deny: &[IpNet],
         quiet: BTreeSet<Pattern>,
         contact: Option<String>,
+        resolved_by: Option<ResolvedBy>,
     ) -> Self {
-        let hash = hash(&rules, deny, &quiet, contact.as_deref());
+        let hash = hash(&rules, deny, &quiet, contact.as_deref(), resolved_by);
         Self {
             rules,
             quiet,
@@ -159,6 +162,7 @@ fn hash(
     deny: &[IpNet],
     quiet: &BTreeSet<Pattern>,
     contact: Option<&str>,
+    resolved_by: Option<ResolvedBy>,
 ) -> RulesHash {
     let mut hash = Sha256::new();
     let mut line = |kind: &str, text: &str| hash.update(format!("{kind} {text}\n"));
@@ -173,6 +177,9 @@ fn hash(
         .iter()
         .for_each(|pattern| line("quiet", &pattern.to_string()));
     line("contact", contact.unwrap_or_default());
+    if let Some(resolved_by) = resolved_by {
+        line("proxy", &format!("{resolved_by:?}"));
+    }
     RulesHash(hash.finalize().into())
 }
 

@@ -1,6 +1,6 @@
 use std::io::Write as _;
 
-use casemate_egress::rules::{Protocol, Rule};
+use casemate_egress::rules::{Protocol, Proxy, ResolvedBy, Rule};
 use serde::Serialize;
 
 use crate::cli::table;
@@ -28,6 +28,8 @@ struct EgressReport {
     /// Networks that no rule reaches.
     deny: Vec<String>,
     contact: Option<String>,
+    /// Where connections are made through a proxy. Without the password.
+    proxy: Option<String>,
     /// What a model is told of the network.
     summary: String,
     hash: String,
@@ -75,6 +77,7 @@ impl EgressReport {
                 .collect(),
             deny: deny.map(ToString::to_string).collect(),
             contact: rules.contact().map(str::to_owned),
+            proxy: config.egress.proxy().map(|proxy| proxy_text(proxy)),
             summary: rules.summary(),
             hash: rules.hash().to_string(),
         }
@@ -95,7 +98,17 @@ impl EgressReport {
         if let Some(contact) = &self.contact {
             text += &format!("contact  {contact}\n");
         }
+        if let Some(proxy) = &self.proxy {
+            text += &format!("through  {proxy}\n");
+        }
         text + &format!("hash     {}\n", self.hash)
+    }
+}
+
+fn proxy_text(proxy: &Proxy) -> String {
+    match proxy.resolved_by {
+        ResolvedBy::Here => format!("{proxy}, names are resolved here"),
+        ResolvedBy::Proxy => format!("{proxy}, which resolves names"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 45] = [
+const OTHERS: [(Setting, [&str; 2]); 46] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
     (Setting::UploadLimit, ["2g", "1m"]),
@@ -58,6 +58,7 @@ const OTHERS: [(Setting, [&str; 2]); 45] = [
         Setting::EgressAllow,
         ["a.example.com", "*.b.example.com,c.example.com:22/tcp"],
     ),
+    (Setting::EgressBytesPerDay, ["1g", "off"]),
     (Setting::BackupTarget, ["/srv/a", "s3://bucket/b"]),
     (Setting::BackupEvery, ["1h", "30d"]),
     (Setting::BackupKeepLast, ["1", "2"]),

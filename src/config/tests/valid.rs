@@ -51,6 +51,7 @@ fn nothing_given_is_the_documented_configuration() {
             verify: true,
         },
         egress: Arc::default(),
+        egress_bytes_per_day: None,
         egress_source: EgressSource::default(),
         http: HttpSettings {
             auth: Auth::None,

@@ -141,7 +141,7 @@ async fn what_may_not_be_dialled_is_left_out() {
     ];
     let mixed = names(&[Some(&mixed)]);
     let target = mixed.target(&host("packages.example.com"), 443).await;
-    let passed = target.expect("one is left").addresses;
+    let passed = target.expect("one is left").addresses.expect("judged here");
     assert_eq!(
         passed.as_slice(),
         ["1.1.1.1".parse::<IpAddr>().expect("parses")]
@@ -176,7 +176,7 @@ async fn a_resolver_that_changes_its_answer_gains_nothing() {
     tokio::time::advance(Duration::from_secs(59)).await;
     let target = names.target(&name, 443).await.expect("as it was judged");
     assert_eq!(
-        target.addresses.as_slice(),
+        target.addresses.expect("judged here").as_slice(),
         ["1.1.1.1".parse::<IpAddr>().expect("parses")]
     );
     assert_eq!(names.asked(), 1);
@@ -212,6 +212,30 @@ async fn a_resolver_that_does_not_answer_is_asked_again() {
     let target = names.target(&host("packages.example.com"), 443).await;
     assert_eq!(target.err(), Some(Reason::Unresolved));
     assert!(names.ask("packages.example.com").await.is_ok());
+}
+
+#[tokio::test]
+async fn where_the_proxy_resolves_a_name_that_leads_to_a_refused_address_here_is_refused() {
+    let through = |answers: &[Option<&[&str]>]| {
+        names(answers).through(Some(Arc::new(Proxy {
+            host: "proxy.example.com".to_owned(),
+            port: 3128,
+            credentials: None,
+            resolved_by: ResolvedBy::Proxy,
+        })))
+    };
+    // Known here, unknown here, and no answer.
+    for answer in [Some(&["1.1.1.1"][..]), Some(&[]), None] {
+        let names = through(&[answer]);
+        assert!(names.ask("packages.example.com").await.is_ok());
+        let target = names.target(&host("packages.example.com"), 443).await;
+        assert_eq!(target.expect("allowed").addresses, None);
+        assert_eq!(names.ask("evil.test").await, refused(Reason::NotAllowed));
+    }
+    // The proxy could choose the second.
+    let names = through(&[Some(&["1.1.1.1", "127.0.0.1"])]);
+    let target = names.target(&host("packages.example.com"), 443).await;
+    assert_eq!(target.err(), Some(Reason::PrivateAddress));
 }
 
 #[tokio::test(start_paused = true)]

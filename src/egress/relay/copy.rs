@@ -7,6 +7,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
+use casemate_egress::Reason;
 use casemate_egress::tls::Verdict;
 use casemate_protocol::egress::{Finish, SandboxPiece, ServerPiece, server_piece};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,10 +23,10 @@ use super::{Connection, RelayEnd, SandboxStream, next, wrapped};
 /// times over, where the sandbox does not read.
 const READ_SIZE: usize = 16 << 10;
 
-impl Connection {
+impl Connection<'_> {
     pub(super) async fn copy<S>(
         &self,
-        target: &mut TcpStream,
+        (target, early): (&mut TcpStream, Bytes),
         sandbox: &mut SandboxStream<S>,
         hello: Vec<u8>,
     ) -> RelayEnd
@@ -42,7 +43,7 @@ impl Connection {
             self.send(&mut sandbox.pieces, &mut writer).await
         };
         let down = async {
-            if let Err(end) = self.receive(reader, &out).await {
+            if let Err(end) = self.receive(early, reader, &out).await {
                 return end;
             }
             // The program may read and send on: `up` ends with its last message.
@@ -104,21 +105,35 @@ impl Connection {
             let written = writer.write(left).await.map_err(|_| RelayEnd::Reset)?;
             left = &left[written..];
             self.sent.fetch_add(written as u64, Ordering::Relaxed);
+            self.spend(written)?;
             self.passed();
         }
         Ok(())
     }
 
-    /// Passes on what the target sends, until it has ended its direction.
+    /// Of the bytes that the user has in a day.
+    fn spend(&self, bytes: usize) -> Result<(), RelayEnd> {
+        match self.budget.spend(bytes) {
+            true => Ok(()),
+            false => Err(RelayEnd::Refused(Reason::BytesPerDay)),
+        }
+    }
+
+    /// Passes on what the target sends, until it has ended its direction. `early` came before.
     async fn receive(
         &self,
+        mut early: Bytes,
         mut reader: ReadHalf<'_>,
         out: &mpsc::Sender<ServerPiece>,
     ) -> Result<(), RelayEnd> {
         loop {
-            let data = read_piece(&mut reader).await.map_err(|_| RelayEnd::Reset)?;
+            let data = match early.is_empty() {
+                true => read_piece(&mut reader).await.map_err(|_| RelayEnd::Reset)?,
+                false => early.split_to(early.len().min(READ_SIZE)),
+            };
             self.received
                 .fetch_add(data.len() as u64, Ordering::Relaxed);
+            self.spend(data.len())?;
             self.passed();
             if let Some(gate) = self.gate().as_mut()
                 && !data.is_empty()

@@ -3,7 +3,7 @@ use std::io;
 use casemate_egress::HostName;
 use casemate_protocol::egress::Finish;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::pause;
 use tokio_stream::wrappers::ReceiverStream;
@@ -12,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Bytes of a connection in these tests.
+const BUDGET: u64 = 64 << 20;
 
 const HOST: &str = "packages.example.com";
 
@@ -50,14 +53,19 @@ impl Relayed {
         };
         let dial = move || async move {
             let stream = TcpStream::connect(address).await;
-            Ok((stream.map_err(|_| Reason::Unreachable)?, address.ip()))
+            Ok(Connected {
+                stream: stream.map_err(|_| Reason::Unreachable)?,
+                address: Some(address.ip()),
+                early: Bytes::new(),
+            })
         };
         let token = revoked.clone();
         let ended = async move {
             token.cancelled().await;
             RelayEnd::Refused(Reason::RulesChanged)
         };
-        let report = tokio::spawn(relay(sandbox, gate, dial, ended));
+        let budget = DayBudget::new(Some(BUDGET));
+        let report = tokio::spawn(async move { relay(sandbox, gate, &budget, dial, ended).await });
         Self {
             program: Some(program),
             pieces,
@@ -331,4 +339,22 @@ async fn a_sandbox_that_does_not_read_holds_the_target_back() {
         assert!(sent < ON_THE_WAY, "nothing holds it back");
     }
     drop(relayed);
+}
+
+#[tokio::test]
+async fn a_connection_ends_when_the_bytes_of_the_day_have_passed() {
+    let relayed = Relayed::new(None).await;
+    let mut target = relayed.target().await;
+    let sent = tokio::spawn(async move {
+        let piece = [7; PIECE_LIMIT];
+        while target.write_all(&piece).await.is_ok() {}
+    });
+    let (outcome, report) = relayed.ended().await;
+    assert_eq!(outcome.reason, Reason::BytesPerDay.as_str());
+    assert_eq!(report.end, RelayEnd::Refused(Reason::BytesPerDay));
+    assert!(
+        (BUDGET..BUDGET + PIECE_LIMIT as u64).contains(&report.received),
+        "{report:?}"
+    );
+    sent.await.expect("no panic");
 }

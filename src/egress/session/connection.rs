@@ -12,7 +12,6 @@ use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::Session;
-use crate::egress::dial::dial;
 use crate::egress::limits::PermittedStream;
 use crate::egress::link::Link;
 use crate::egress::names::Names;
@@ -49,6 +48,9 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
         let prepared = async {
             let target = async {
                 let open = self.record.admit().await?;
+                if !self.user.budget.has_left() {
+                    return Err(Reason::BytesPerDay);
+                }
                 let permit = self.user.limits.admit().await?;
                 let target = names.target(host, port).await?;
                 Ok::<_, Reason>((Arc::new((permit, open)), target))
@@ -78,15 +80,17 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
         let gate = is_tls.then(|| HelloGate::new(host.clone()));
         let dialled = watch::Sender::new(None);
         let dial = || async {
-            let connected = dial(&target.addresses, port).await;
-            dialled.send_replace(connected.as_ref().ok().map(|(_, address)| *address));
+            let connected = names.dial(host, port, &target).await;
+            let address = connected.as_ref().ok().and_then(|made| made.address);
+            dialled.send_replace(address);
             connected
         };
         let rule = &target.rule;
         let ended = self.ended(&mut rules, |names| {
             names.still_allows(host, port, rule, *dialled.borrow())
         });
-        let report = relay(SandboxStream { pieces, out }, gate, dial, ended).await;
+        let sandbox = SandboxStream { pieces, out };
+        let report = relay(sandbox, gate, &self.user.budget, dial, ended).await;
         drop(permit);
         (Some(target.rule), report)
     }
@@ -122,6 +126,7 @@ async fn refuse(out: &mpsc::Sender<ServerPiece>, reason: Reason) {
 const fn unmade(end: RelayEnd) -> RelayReport {
     RelayReport {
         end,
+        is_made: false,
         address: None,
         sent: 0,
         received: 0,

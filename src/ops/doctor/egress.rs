@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use casemate_egress::address::AddressPolicy;
+use casemate_egress::rules::ResolvedBy;
 
 use super::Finding;
 use crate::config::{Config, EgressConfig};
@@ -85,6 +86,22 @@ fn in_force(config: &Config, sandboxes: &[LiveSandbox]) -> Option<Finding> {
     Some(Finding::error("egress", said).fix(
         "the newest server of the instance decides: give all servers, and this command, the same \
          settings; `casemate ps` and `casemate egress show` print the hash of the rules",
+    ))
+}
+
+/// Whose promise it is that no private address is reached.
+pub fn resolving_proxy(egress: &EgressConfig) -> Option<Finding> {
+    let proxy = egress.proxy()?;
+    if proxy.resolved_by == ResolvedBy::Here {
+        return None;
+    }
+    let said = format!(
+        "{proxy} resolves the names of egress rules: which addresses are reached is decided there, \
+         and no connection is bound to an address that was judged here"
+    );
+    Some(Finding::warning("egress", said).fix(
+        "let the proxy refuse private addresses and the metadata services of clouds, or write \
+         resolve = \"here\"",
     ))
 }
 

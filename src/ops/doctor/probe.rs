@@ -1,7 +1,7 @@
 //! Makes a sandbox like any user's, reads it from inside, and removes it.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use casemate_protocol::{Captured, Failure, StartRequest, WORKSPACE, failure::Code};
 use tokio::sync::watch;
@@ -11,9 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::inside::{self, ExpectedLimits};
 use super::{Finding, chain};
 use crate::config::{Config, SandboxSettings, limits};
-use crate::engine::{Engine, EngineError, labels};
-use crate::identity::User;
-use crate::ops::removal;
+use crate::engine::Engine;
+use crate::ops::throwaway::ThrowawaySandbox;
 use crate::provision::{DOCTOR_ISSUER, uid_range};
 use crate::sandbox::{Command, ExecOutcome, Manager, ProgressUpdate, SandboxError, WaitOptions};
 
@@ -23,31 +22,21 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit of the script inside, which takes milliseconds.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// An older volume was left by a killed doctor; a younger one may belong to a running doctor.
-const LEFTOVER_AGE_LIMIT: Duration = Duration::from_secs(600);
-
-/// A random user, so that two doctors do not share a sandbox.
+/// The sandbox of a made-up user.
 pub struct Probe {
     engine: Engine,
-    config: Config,
-    user: User,
+    throwaway: ThrowawaySandbox,
     sandbox: Arc<SandboxSettings>,
 }
 
 impl Probe {
     /// Makes nothing yet.
     pub fn new(engine: &Engine, config: &Config) -> Self {
-        let config = config.for_probe(IDLE_TIMEOUT);
-        let subject = uuid::Uuid::new_v4().simple().to_string();
-        let user = User {
-            issuer: DOCTOR_ISSUER.parse().expect("an issuer"),
-            subject: subject.parse().expect("a subject"),
-        };
+        let throwaway = ThrowawaySandbox::new(engine, config.for_probe(IDLE_TIMEOUT));
         Self {
             engine: engine.clone(),
-            sandbox: config.for_user(&user),
-            config,
-            user,
+            sandbox: throwaway.config().for_user(throwaway.user()),
+            throwaway,
         }
     }
 
@@ -59,11 +48,11 @@ impl Probe {
     /// Makes it, reads it, and always removes it.
     pub async fn run(&self, stop: &CancellationToken) -> Vec<Finding> {
         let mut found = self.look(stop).await;
-        if let Err(error) = self.clean_up().await {
+        if let Err(error) = self.throwaway.clean_up().await {
             let said = format!("the sandbox could not be removed: {}", chain(&error));
             let fix = format!(
                 "it stops by itself; `casemate rm {} --issuer {DOCTOR_ISSUER} --volume` removes its volume",
-                self.user.subject.as_str()
+                self.throwaway.user().subject.as_str()
             );
             found.push(Finding::warning("sandbox", said).fix(fix));
         }
@@ -71,7 +60,7 @@ impl Probe {
     }
 
     async fn look(&self, stop: &CancellationToken) -> Vec<Finding> {
-        let manager = Manager::new(self.config.clone(), self.engine.clone());
+        let manager = self.throwaway.manager();
         let start = Instant::now();
         let first = self.exec(&manager, inside::SCRIPT, stop).await;
         let made = start.elapsed();
@@ -102,7 +91,7 @@ impl Probe {
         let mut found = vec![Finding::ok("sandbox", said)];
         match self.engine.capabilities().await {
             Ok(host) => {
-                let uids = uid_range(&self.config.uids, &host);
+                let uids = uid_range(&self.throwaway.config().uids, &host);
                 let wanted = ExpectedLimits::of(&self.sandbox, &host, uids);
                 found.extend(inside::judge(&inside, &wanted));
             }
@@ -133,7 +122,7 @@ impl Probe {
             cancel: stop,
             progress: &watch::Sender::new(ProgressUpdate::Nothing),
         };
-        let sandbox = manager.sandbox(&self.user);
+        let sandbox = manager.sandbox(self.throwaway.user());
         match sandbox.exec(Command::Start(request), follow).await {
             Ok(answer) => match answer.value.outcome {
                 ExecOutcome::Finished(finished) => Ok(text(finished.stdout)),
@@ -145,29 +134,6 @@ impl Probe {
             },
             Err(error) => Err(failed(&error)),
         }
-    }
-
-    /// Removes this sandbox, and the volumes of killed doctors.
-    async fn clean_up(&self) -> Result<(), EngineError> {
-        let instance = (labels::INSTANCE, self.config.instance.as_str());
-        let issuer = (labels::ISSUER, DOCTOR_ISSUER);
-        let own = [instance, issuer, (labels::USER, self.user.subject.as_str())];
-        for container in self.engine.list_containers(&own).await? {
-            removal::container(&self.engine, &container.id).await?;
-        }
-        removal::volumes(&self.engine, &own).await?;
-        for volume in self.engine.list_volumes(&[instance, issuer]).await? {
-            let made = volume.created_at();
-            let age = made.and_then(|made| SystemTime::now().duration_since(made).ok());
-            if age.is_some_and(|age| age > LEFTOVER_AGE_LIMIT) {
-                match self.engine.remove_volume(&volume.name).await {
-                    // Its container is still running.
-                    Err(EngineError::InUse { .. }) | Ok(()) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(())
     }
 }
 

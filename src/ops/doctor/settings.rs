@@ -36,6 +36,7 @@ pub async fn look(given: &Inputs<'_>) -> Vec<Finding> {
     found.extend(sign_in::look(config, given));
     found.extend(records(config));
     found.extend(egress::taken_ports(&config.egress));
+    found.extend(egress::resolving_proxy(&config.egress));
     found.extend(backups(config, &given.aws).await);
     if config.volume_retention.is_some() && config.backup.target.is_none() {
         let said =

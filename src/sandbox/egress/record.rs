@@ -138,7 +138,7 @@ impl Record for SandboxRecord {
             };
             self.refused(&refusal, connection.is_quiet);
         }
-        let was_made = report.address.is_some();
+        let was_made = report.is_made;
         if self.audit.is_on() && (was_made || self.is_due(host)) {
             let line = EgressRecord {
                 rule: connection.rule.as_ref().map(ToString::to_string),

@@ -11,6 +11,7 @@
 
 mod authority;
 mod namespace;
+mod proxy;
 mod resolver;
 mod talk;
 mod targets;
@@ -26,6 +27,7 @@ use tokio::process::Command;
 
 pub use authority::Authority;
 pub use namespace::Namespace;
+pub use proxy::TestProxy;
 pub use resolver::{Answer, Resolver, addresses_of};
 pub use talk::Talk;
 pub use targets::{Reply, Target};
@@ -51,7 +53,7 @@ pub struct Lab {
     /// Of the server.
     pub here: Arc<Namespace>,
     /// Of the targets.
-    pub there: Namespace,
+    pub there: Arc<Namespace>,
     /// What the server asks.
     pub resolver: Resolver,
     authority: Authority,
@@ -62,7 +64,7 @@ impl Lab {
     /// A lab with no target, whose resolver knows no name.
     pub fn new() -> Self {
         let directory = Directory::new(0);
-        let (here, there) = (Arc::new(Namespace::new()), Namespace::new());
+        let (here, there) = (Arc::new(Namespace::new()), Arc::new(Namespace::new()));
         here.run(&format!(
             "ip link add here type veth peer name there netns {}",
             there.pid()
@@ -191,6 +193,12 @@ impl Lab {
     /// A TCP server among the targets.
     pub fn tcp(&self, address: &str, talk: Talk) -> Target {
         Target::start(self.there.listen(parse(address)), None, talk)
+    }
+
+    /// A proxy among the targets, which wants credentials; it knows one name.
+    pub fn proxy(&self, address: &str, (name, leads_to): (&'static str, &str)) -> TestProxy {
+        let listener = self.there.listen(parse(address));
+        TestProxy::start(&self.there, listener, (name, parse(leads_to)))
     }
 
     /// A web server over TLS among the targets; `reply` answers each path.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::lab::{Lab, Talk};
 use super::streams::raw;
-use super::{denied, run, said, start, started};
+use super::{assert_denied, denied, run, said, start, started};
 use crate::harness::{Server, eventually};
 
 /// What the server's memory may grow by (docs/egress.md).
@@ -18,6 +18,27 @@ fn resident_kib(server: &Server) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let amount = line.expect("VmRSS").trim().trim_end_matches(" kB");
     amount.parse().expect("a number")
+}
+
+#[tokio::test]
+async fn as_many_bytes_pass_in_a_day_as_the_operator_says() {
+    let lab = Lab::new();
+    let _echo = raw(&lab, "echo.test", "93.184.1.1", Talk::Echo);
+    let server = lab.server("[egress]\nallow = [\"echo.test:5432/tcp\"]\n");
+    let server = server
+        .env("CASEMATE_EGRESS_BYTES_PER_DAY", "1m")
+        .start()
+        .await;
+    let send =
+        |bytes: usize| format!("say(len(attempt(plain, 'echo.test', 5432, b'x' * {bytes})))");
+    assert_eq!(said(&server, &send(400_000)).await, 400_000);
+    // Both directions count together.
+    let over = run(&server, &send(400_000)).await;
+    assert_eq!(over.said, "ECONNRESET".len());
+    assert_denied(&over.result, "echo.test", "bytes_per_day");
+    let after = run(&server, &send(1)).await;
+    assert_eq!(after.said, "ECONNRESET".len());
+    assert_denied(&after.result, "echo.test", "bytes_per_day");
 }
 
 /// Sixty connections on which as much is sent as can be, and nothing read.

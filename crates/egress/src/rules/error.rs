@@ -75,4 +75,7 @@ pub enum Problem {
     /// No single line of at most [`CONTACT_LIMIT`] characters.
     #[error("one line of at most {limit} characters", limit = CONTACT_LIMIT)]
     Contact,
+    /// Not `http://[user:password@]host:port`.
+    #[error("a proxy is written as in `http://proxy.example.com:3128`")]
+    Proxy,
 }

@@ -4,8 +4,8 @@ use ipnet::IpNet;
 
 use super::entry::parse_network;
 use super::{
-    AllowEntry, CONTACT_LIMIT, EgressSettings, LayerSettings, Pattern, Problem, RULE_LIMIT, Rule,
-    RuleError, Rules,
+    AllowEntry, CONTACT_LIMIT, EgressSettings, LayerSettings, Pattern, Problem, Proxy, ProxyTable,
+    RULE_LIMIT, Rule, RuleError, Rules,
 };
 
 /// `[egress]`, valid.
@@ -16,6 +16,7 @@ pub struct EgressPolicy {
     deny: Vec<IpNet>,
     quiet: BTreeSet<Pattern>,
     contact: Option<String>,
+    proxy: Option<Proxy>,
 }
 
 /// `egress` of a user or group, valid.
@@ -46,17 +47,32 @@ impl EgressSettings {
         let deny = each("egress.deny", &self.deny, parse_network)?;
         let quiet = each("egress.quiet", &self.quiet, Pattern::parse)?;
         let contact = self.contact.as_deref().map(parse_contact).transpose()?;
+        let proxy = self.proxy.as_ref().map(parse_proxy).transpose()?;
         Ok(EgressPolicy {
             allow,
             lists,
             deny,
             quiet: quiet.into_iter().collect(),
             contact,
+            proxy,
         })
     }
 }
 
 impl EgressPolicy {
+    /// The same with other rules for everybody; `key` is where they are given.
+    ///
+    /// # Errors
+    ///
+    /// The first part that is not valid, with its key.
+    pub fn with_allow(&self, key: &str, allow: &[AllowEntry]) -> Result<Self, RuleError> {
+        let allow = expand(key, allow, &self.lists, Problem::UnknownList)?;
+        Ok(Self {
+            allow,
+            ..self.clone()
+        })
+    }
+
     /// Checks the rules of a user or group; `key` is where they stand: `users[2].egress`.
     ///
     /// # Errors
@@ -87,7 +103,15 @@ impl EgressPolicy {
             rules.extend(&layer.allow);
         }
         let rules = rules.into_iter().cloned().collect();
-        Rules::new(rules, &self.deny, self.quiet.clone(), self.contact.clone())
+        let resolved_by = self.proxy.as_ref().map(|proxy| proxy.resolved_by);
+        let (quiet, contact) = (self.quiet.clone(), self.contact.clone());
+        Rules::new(rules, &self.deny, quiet, contact, resolved_by)
+    }
+
+    /// The proxy that connections are made through.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
     }
 
     /// What no rule reaches.
@@ -158,6 +182,15 @@ fn each<T>(
         })
     };
     texts.iter().enumerate().map(parse).collect()
+}
+
+/// The URL is not shown: it may hold a password.
+fn parse_proxy(table: &ProxyTable) -> Result<Proxy, RuleError> {
+    Proxy::parse(table).map_err(|problem| RuleError {
+        key: "egress.proxy".to_owned(),
+        value: "url".to_owned(),
+        problem,
+    })
 }
 
 fn parse_contact(text: &str) -> Result<String, RuleError> {

@@ -22,6 +22,30 @@ pub struct EgressSettings {
     pub quiet: Vec<String>,
     /// Named in refusals.
     pub contact: Option<String>,
+    /// Through which proxy connections are made.
+    pub proxy: Option<ProxyTable>,
+}
+
+/// `proxy` as it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyTable {
+    /// `http://host:port`, with `user:password@` before the host where the proxy asks for it.
+    pub url: String,
+    /// Who resolves names.
+    #[serde(default)]
+    pub resolve: ResolvedBy,
+}
+
+/// Who resolves the name of a connection that is made through a proxy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResolvedBy {
+    /// The server. The proxy is asked for an address that was judged.
+    #[default]
+    Here,
+    /// The proxy, which is asked for the name. What it resolves to is its operator's promise.
+    Proxy,
 }
 
 /// `egress` of a user or group as it is written.
