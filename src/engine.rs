@@ -66,6 +66,7 @@ pub use labels::Labels;
 pub use locate::{EngineAddress, locate};
 pub use quota::Quota;
 pub use rfc3339::parse_rfc3339;
+pub use rootfs::SandboxFiles;
 pub use spec::{ContainerSpec, Limits, Workspace};
 pub use uids::{RunAs, UidRange};
 pub use verify::{Difference, DifferenceKind};

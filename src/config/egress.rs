@@ -9,6 +9,7 @@
 //! Without a rule nothing is reached: an absent table, an empty one and an empty list mean the same.
 
 mod raw;
+mod roots;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -37,6 +38,7 @@ const EXCERPT_RULES: usize = 10;
 pub struct EgressConfig {
     policy: EgressPolicy,
     proxy: Option<Arc<Proxy>>,
+    roots: Arc<str>,
     /// Of users without a list.
     everybody: Arc<Rules>,
     /// Those who are written the same share one value.
@@ -67,6 +69,7 @@ impl Default for EgressConfig {
             everybody: Arc::new(policy.rules(&[])),
             users: BTreeMap::new(),
             proxy: None,
+            roots: Arc::from(""),
             policy,
         }
     }
@@ -85,6 +88,13 @@ impl EgressConfig {
         users: &'a [(User, RawUser)],
     ) -> Result<Self, ConfigError> {
         let policy = policy(table, allow)?;
+        let roots = match table {
+            Some(table) => match &table.settings.ca_file {
+                Some(path) => roots::read(path).map_err(|error| table.located(error))?,
+                None => Arc::from(""),
+            },
+            None => Arc::from(""),
+        };
         // A list of a thousand rules may be that of ten thousand users.
         let mut compiled: HashMap<&LayerSettings, Arc<UserRules>> = HashMap::new();
         let mut rules_of = |own: &'a RawEgress<LayerSettings>| {
@@ -106,6 +116,7 @@ impl EgressConfig {
             everybody: Arc::new(policy.rules(&[])),
             users,
             proxy: policy.proxy().cloned().map(Arc::new),
+            roots,
             policy,
         })
     }
@@ -122,6 +133,7 @@ impl EgressConfig {
             everybody: Arc::new(policy.rules(&[])),
             users: BTreeMap::new(),
             proxy: self.proxy.clone(),
+            roots: self.roots.clone(),
             policy,
         })
     }
@@ -131,6 +143,13 @@ impl EgressConfig {
     pub fn rules(&self, user: &User) -> Arc<Rules> {
         let own = self.users.get(user);
         own.map_or(&self.everybody, |own| &own.rules).clone()
+    }
+
+    /// Certificates in PEM that programs in sandboxes trust besides those of their image; empty:
+    /// none.
+    #[must_use]
+    pub fn roots(&self) -> &str {
+        &self.roots
     }
 
     /// The proxy that connections are made through.

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::error::EngineError;
-use super::rootfs::files_digest;
+use super::rootfs::{SandboxFiles, files_digest};
 use super::uids::UidRange;
 use super::{Engine, hex, labels, node};
 
@@ -83,8 +83,7 @@ pub(super) struct PreparedLookup {
 
 impl Engine {
     /// The prepared image of `image`. If it does not exist yet, preparing it takes some seconds,
-    /// and a pull of the image minutes. `init` is the casemate-init binary, built for the Engine's
-    /// architecture; `uids` are the uids of the users. `progress` gets messages for people.
+    /// and a pull of the image minutes. `uids` are the uids of the users. `progress` gets messages for people.
     ///
     /// # Errors
     /// [`EngineError::ImageMissing`], or [`EngineError::ImageUnusable`] for an image that is not
@@ -92,22 +91,24 @@ impl Engine {
     pub async fn prepared_image(
         &self,
         image: &str,
-        init: &[u8],
+        files: impl Into<SandboxFiles<'_>>,
         uids: UidRange,
         progress: impl Fn(&str) + Send + Sync,
     ) -> Result<PreparedImage, EngineError> {
+        let files = files.into();
         let base = self.base_image(image, &progress).await?;
         let config = base.config.clone().unwrap_or_default();
         let volumes = usable(&base.os, &config).map_err(|reason| EngineError::ImageUnusable {
             image: image.to_owned(),
             reason,
         })?;
-        let found = self.look_up_prepared(&base, init, uids).await?;
+        let found = self.look_up_prepared(&base, files, uids).await?;
         let id = match found.id {
             Some(id) => id,
             None => {
                 progress(&format!("preparing {image}, once"));
-                self.prepare(&base, image, (init, uids), &found.tag).await?
+                self.prepare(&base, image, (files, uids), &found.tag)
+                    .await?
             }
         };
         Ok(PreparedImage {
@@ -128,13 +129,13 @@ impl Engine {
     pub async fn known_prepared(
         &self,
         image: &str,
-        init: &[u8],
+        files: impl Into<SandboxFiles<'_>>,
         uids: UidRange,
     ) -> Result<Option<PreparedImage>, EngineError> {
         let Some(base) = self.inspect_image(image).await? else {
             return Ok(None);
         };
-        let found = self.look_up_prepared(&base, init, uids).await?;
+        let found = self.look_up_prepared(&base, files.into(), uids).await?;
         Ok(found.id.map(|id| PreparedImage {
             id,
             tag: found.tag,
@@ -150,10 +151,10 @@ impl Engine {
     pub(super) async fn look_up_prepared(
         &self,
         base: &Image,
-        init: &[u8],
+        files: SandboxFiles<'_>,
         uids: UidRange,
     ) -> Result<PreparedLookup, EngineError> {
-        let files_digest = files_digest(init);
+        let files_digest = files_digest(files);
         let tag = tag(&base.id, &files_digest, uids);
         let id = self.find_prepared(&tag, &base.id).await?;
         Ok(PreparedLookup {

@@ -3,6 +3,7 @@
 use super::Engine;
 use super::error::EngineError;
 use super::image::usable;
+use super::rootfs::SandboxFiles;
 use super::uids::UidRange;
 
 /// How far an image is prepared.
@@ -25,7 +26,7 @@ pub enum ImageState {
 }
 
 impl Engine {
-    /// Checks `image` without a pull or a change. `init` is the casemate-init binary.
+    /// Checks `image` without a pull or a change.
     ///
     /// # Errors
     /// Those of every call, and [`EngineError::Foreign`] for an image that only has the name of a
@@ -33,7 +34,7 @@ impl Engine {
     pub async fn image_state(
         &self,
         image: &str,
-        init: &[u8],
+        files: impl Into<SandboxFiles<'_>>,
         uids: UidRange,
     ) -> Result<ImageState, EngineError> {
         let Some(base) = self.inspect_image(image).await? else {
@@ -42,7 +43,7 @@ impl Engine {
         if let Err(reason) = usable(&base.os, &base.config.clone().unwrap_or_default()) {
             return Ok(ImageState::Unusable { reason });
         }
-        let found = self.look_up_prepared(&base, init, uids).await?;
+        let found = self.look_up_prepared(&base, files.into(), uids).await?;
         Ok(match found.id {
             Some(_) => ImageState::Prepared { tag: found.tag },
             None => ImageState::Unprepared,

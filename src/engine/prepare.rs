@@ -21,7 +21,7 @@ use casemate_protocol::WORKSPACE;
 use super::error::EngineError;
 use super::image::{Image, REPOSITORY, clean};
 use super::labels::{PREPARED, PREPARED_FROM, PREPARING};
-use super::rootfs::{self, AccountFiles, MAX_FILE};
+use super::rootfs::{self, AccountFiles, MAX_FILE, SandboxFiles, TRUSTED};
 use super::uids::UidRange;
 use super::{Engine, IMAGE_TIMEOUT, QUERY_TIMEOUT, UPDATE_TIMEOUT};
 
@@ -37,7 +37,7 @@ impl Engine {
         &self,
         base: &Image,
         from: &str,
-        content: (&[u8], UidRange),
+        content: (SandboxFiles<'_>, UidRange),
         tag: &str,
     ) -> Result<String, EngineError> {
         self.sweep_preparing().await;
@@ -147,13 +147,17 @@ impl<'a> PreparationContainer<'a> {
         &self,
         base: &Image,
         from: &str,
-        (init, uids): (&[u8], UidRange),
+        (files, uids): (SandboxFiles<'_>, UidRange),
         tag: &str,
     ) -> Result<String, EngineError> {
         let accounts = AccountFiles {
             passwd: self.read("/etc/passwd", from).await?,
             group: self.read("/etc/group", from).await?,
             gitconfig: self.read("/etc/gitconfig", from).await?,
+            trusted: match files.roots.is_empty() {
+                true => None,
+                false => self.trusted(from).await?,
+            },
         };
         let volumes = base
             .config
@@ -166,7 +170,7 @@ impl<'a> PreparationContainer<'a> {
             .collect();
         volumes.retain(|volume| !matches!(volume.as_str(), WORKSPACE | "/tmp"));
         volumes.sort();
-        let layer = rootfs::layer(init, &accounts, &volumes, uids).map_err(|error| {
+        let layer = rootfs::layer(files, &accounts, &volumes, uids).map_err(|error| {
             EngineError::Answer {
                 call: "prepare",
                 source: error.into(),
@@ -178,6 +182,16 @@ impl<'a> PreparationContainer<'a> {
         self.engine.bounded("upload", IMAGE_TIMEOUT, upload).await?;
         let id = self.commit(base, from).await?;
         self.engine.name_prepared(id, tag, &base.id).await
+    }
+
+    /// The certificates that the image trusts.
+    async fn trusted(&self, from: &str) -> Result<Option<Vec<u8>>, EngineError> {
+        for path in TRUSTED {
+            if let Some(found) = self.read(path, from).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// Commits with the settings that the container did not inherit from its base.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use casemate_protocol::{INIT_PATH, WORKSPACE};
+use casemate_protocol::{CA_PATH, INIT_PATH, WORKSPACE};
 use sha2::{Digest, Sha256};
 use tar::{Archive, Builder, EntryType, Header};
 
@@ -20,18 +20,52 @@ const GIT_SAFE: &str = "[safe]\n\tdirectory = *\n";
 /// The directory in memory that every sandbox may write to.
 const TMP: &str = "/tmp";
 
+/// The files of this server that are put into an image.
+#[derive(Debug, Clone, Copy)]
+pub struct SandboxFiles<'a> {
+    /// The casemate-init binary, built for the Engine's architecture.
+    pub init: &'a [u8],
+    /// Certificates in PEM that programs trust besides those of the image; empty: none.
+    pub roots: &'a str,
+}
+
+impl<'a> From<&'a [u8]> for SandboxFiles<'a> {
+    fn from(init: &'a [u8]) -> Self {
+        Self { init, roots: "" }
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for SandboxFiles<'a> {
+    fn from(init: &'a [u8; N]) -> Self {
+        Self::from(init.as_slice())
+    }
+}
+
+/// Where images have the certificates that they trust, in PEM: Debian and most others, Red Hat's
+/// family, Alpine.
+pub(super) const TRUSTED: [&str; 3] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
 /// Files of the base image that are merged; `None` for a missing one.
 #[derive(Debug, Default)]
 pub(super) struct AccountFiles {
     pub(super) passwd: Option<Vec<u8>>,
     pub(super) group: Option<Vec<u8>>,
     pub(super) gitconfig: Option<Vec<u8>>,
+    /// The first of [`TRUSTED`] that it has. Read only where there are roots.
+    pub(super) trusted: Option<Vec<u8>>,
 }
 
 /// SHA-256, in hex, over the files that are the same in every prepared image of this server.
-pub(super) fn files_digest(init: &[u8]) -> String {
-    let each = [init, node::NETIF.as_bytes()].map(Sha256::digest);
-    hex(&Sha256::digest(each.concat()))
+pub(super) fn files_digest(files: SandboxFiles<'_>) -> String {
+    let each = [files.init, node::NETIF.as_bytes(), files.roots.as_bytes()];
+    // Without roots as before there were any: images that are prepared stay in use.
+    let each = each.into_iter().filter(|file| !file.is_empty());
+    let each: Vec<u8> = each.flat_map(Sha256::digest).collect();
+    hex(&Sha256::digest(each))
 }
 
 /// The layer, as a tar to unpack at `/`. Owners and modes are exact; times are 1970, so that the
@@ -39,7 +73,7 @@ pub(super) fn files_digest(init: &[u8]) -> String {
 /// one at /tmp, takes its mode from the directory under it (runc copies it up), so the directory
 /// must be writable for the user. `uids` are the uids of the users: each gets an account.
 pub(super) fn layer(
-    init: &[u8],
+    files: SandboxFiles<'_>,
     accounts: &AccountFiles,
     volumes: &[String],
     uids: UidRange,
@@ -62,7 +96,11 @@ pub(super) fn layer(
         file("etc/gitconfig", 0o644, &gitconfig)?;
     }
     // Execute-only: a program that cannot be read cannot be traced or copied either.
-    file(INIT_PATH, 0o711, init)?;
+    if !files.roots.is_empty() {
+        let trusted = accounts.trusted.as_deref().unwrap_or_default();
+        file(CA_PATH, 0o644, &with_line(trusted, files.roots))?;
+    }
+    file(INIT_PATH, 0o711, files.init)?;
     let mut directory = |path: &str, mode: u32, owner: u32| {
         let header = header(EntryType::Directory, mode, owner, 0);
         append(&mut tar, header, path, &[])

@@ -10,12 +10,20 @@ fn accounts(passwd: &str, group: &str) -> AccountFiles {
         passwd: Some(passwd.as_bytes().to_vec()),
         group: Some(group.as_bytes().to_vec()),
         gitconfig: None,
+        trusted: None,
     }
 }
 
 /// Path, mode, owner and content of each entry.
 fn entries(accounts: &AccountFiles) -> BTreeMap<String, (u32, u64, String)> {
-    let layer = layer(b"init", accounts, &[], UidRange::new(70_000, 2)).unwrap();
+    entries_with(accounts, b"init".into())
+}
+
+fn entries_with(
+    accounts: &AccountFiles,
+    files: SandboxFiles<'_>,
+) -> BTreeMap<String, (u32, u64, String)> {
+    let layer = layer(files, accounts, &[], UidRange::new(70_000, 2)).unwrap();
     let mut archive = Archive::new(layer.as_slice());
     archive
         .entries()
@@ -37,6 +45,25 @@ fn entries(accounts: &AccountFiles) -> BTreeMap<String, (u32, u64, String)> {
 
 fn text(merged: Option<Vec<u8>>) -> String {
     String::from_utf8(merged.expect("something to add")).unwrap()
+}
+
+#[test]
+fn what_the_operator_trusts_is_added_to_what_the_image_trusts() {
+    let image = AccountFiles {
+        trusted: Some(b"the image's".to_vec()),
+        ..accounts(PASSWD, GROUP)
+    };
+    let path = CA_PATH.trim_start_matches('/');
+    assert!(!entries_with(&image, b"init".into()).contains_key(path));
+    let files = SandboxFiles {
+        init: b"init",
+        roots: "the operator's\n",
+    };
+    let content = "the image's\nthe operator's\n".to_owned();
+    assert_eq!(entries_with(&image, files)[path], (0o644, 0, content));
+    let none = entries_with(&accounts(PASSWD, GROUP), files);
+    assert_eq!(none[path].2, "the operator's\n");
+    assert_ne!(files_digest(files), files_digest(b"init".into()));
 }
 
 #[test]
@@ -65,8 +92,8 @@ fn the_layer_has_the_init_the_workspace_and_the_merged_files() {
 fn the_same_inputs_make_the_same_bytes() {
     let accounts = accounts(PASSWD, GROUP);
     assert_eq!(
-        layer(b"init", &accounts, &[], UidRange::NONE).unwrap(),
-        layer(b"init", &accounts, &[], UidRange::NONE).unwrap()
+        layer(b"init".into(), &accounts, &[], UidRange::NONE).unwrap(),
+        layer(b"init".into(), &accounts, &[], UidRange::NONE).unwrap()
     );
 }
 
@@ -117,7 +144,7 @@ fn an_archive_that_breaks_off_is_an_error() {
 #[test]
 fn the_directory_under_a_volume_and_tmp_let_everybody_write() {
     let layer = layer(
-        b"init",
+        b"init".into(),
         &AccountFiles::default(),
         &["/var/lib/data".to_owned()],
         UidRange::NONE,

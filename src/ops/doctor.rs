@@ -102,7 +102,7 @@ pub async fn examine(
         .await
         .into_iter()
         .for_each(&mut *tell);
-    let image = image::look(&engine, probe.sandbox(), uids).await;
+    let image = image::look(&engine, config, probe.sandbox(), uids).await;
     let usable = image.level < Severity::Warning;
     tell(image);
     if usable {

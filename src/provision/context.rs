@@ -7,9 +7,10 @@ use std::time::SystemTime;
 use tokio_util::task::TaskTracker;
 
 use super::capacity::Capacity;
+use super::spec::sandbox_files;
 use super::uids::{UidsInUse, uid_range};
 use crate::config::Config;
-use crate::engine::{Engine, EngineError, UidRange};
+use crate::engine::{Engine, EngineError, SandboxFiles, UidRange};
 
 /// What all sandboxes of a server are made with.
 #[derive(Debug)]
@@ -48,6 +49,11 @@ impl ServerContext {
             waiting,
             tasks: TaskTracker::new(),
         })
+    }
+
+    /// What is put into images.
+    pub fn files(&self) -> SandboxFiles<'_> {
+        sandbox_files(&self.config)
     }
 
     /// When this server started, in milliseconds since 1970.

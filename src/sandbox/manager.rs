@@ -23,9 +23,7 @@ use crate::config::{Config, EgressConfig};
 use crate::engine::{ContainerSummary, Engine, EngineError, PreparedImage, labels};
 use crate::identity::User;
 use crate::meter::Meter;
-use crate::provision::{
-    Admission, INIT, LiveSandbox, Provisioner, SandboxError, ServerContext, look,
-};
+use crate::provision::{Admission, LiveSandbox, Provisioner, SandboxError, ServerContext, look};
 
 /// How long the end of the server waits for its commands to be ended.
 const COMMANDS_END_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -135,7 +133,11 @@ impl Manager {
         let uids = self.context.uids().await?;
         for image in self.context.config.images() {
             let engine = &self.context.engine;
-            prepared.extend(engine.known_prepared(image.as_str(), INIT, uids).await?);
+            prepared.extend(
+                engine
+                    .known_prepared(image.as_str(), self.context.files(), uids)
+                    .await?,
+            );
         }
         Ok(prepared)
     }

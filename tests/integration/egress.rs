@@ -16,6 +16,7 @@ mod over_http;
 mod programs;
 mod proxies;
 mod records;
+mod roots;
 mod streams;
 mod takeovers;
 mod told;

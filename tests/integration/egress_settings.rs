@@ -205,6 +205,7 @@ contact  ask platform@example.com
         json!({
             "user": "ada",
             "issuer": "local",
+            "proxy": null,
             "rules": [
                 {
                     "rule": "git.example.net:22/tcp", "host": "git.example.net", "port": 22,

@@ -77,6 +77,10 @@ pub const BRIDGE_UID: u32 = 65534;
 /// Where casemate-init is in every container.
 pub const INIT_PATH: &str = "/casemate-init";
 
+/// The certificates that programs in the sandbox trust, where the operator adds some to those of the
+/// image.
+pub const CA_PATH: &str = "/casemate/ca.pem";
+
 /// Where the workspace is in every container.
 pub const WORKSPACE: &str = "/workspace";
 

@@ -23,7 +23,7 @@ pub const KEY: &str = "egress";
 const ALLOW: &str = "allow";
 /// In `[egress]`: the table of lists, whose keys are names.
 const LISTS: &str = "lists";
-const EVERYBODY_KEYS: [&str; 6] = [ALLOW, LISTS, "deny", "quiet", "contact", "proxy"];
+const EVERYBODY_KEYS: [&str; 7] = [ALLOW, LISTS, "deny", "quiet", "contact", "proxy", "ca_file"];
 const USER_KEYS: [&str; 2] = [ALLOW, "extend"];
 /// Of an entry of `allow` that is a table.
 const ENTRY_KEYS: [&str; 4] = ["host", "port", "protocol", "allow_cidrs"];

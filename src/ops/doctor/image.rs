@@ -1,14 +1,19 @@
 //! Checks whether the image exists and is prepared.
 
 use super::{Finding, chain};
-use crate::config::SandboxSettings;
+use crate::config::{Config, SandboxSettings};
 use crate::engine::{Engine, ImageState, UidRange, how_to_make};
 use crate::provision::image_state;
 
 /// Checks the image of this sandbox.
-pub async fn look(engine: &Engine, sandbox: &SandboxSettings, uids: UidRange) -> Finding {
+pub async fn look(
+    engine: &Engine,
+    config: &Config,
+    sandbox: &SandboxSettings,
+    uids: UidRange,
+) -> Finding {
     let image = sandbox.image.as_str();
-    match image_state(engine, image, uids).await {
+    match image_state(engine, config, image, uids).await {
         Ok(state) => judge(image, state),
         Err(error) => Finding::error("image", chain(&error)),
     }

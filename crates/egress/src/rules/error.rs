@@ -78,4 +78,7 @@ pub enum Problem {
     /// Not `http://[user:password@]host:port`.
     #[error("a proxy is written as in `http://proxy.example.com:3128`")]
     Proxy,
+    /// It cannot be read, or has no certificate.
+    #[error("{0}")]
+    CaFile(String),
 }

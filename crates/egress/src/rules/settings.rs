@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -24,6 +25,8 @@ pub struct EgressSettings {
     pub contact: Option<String>,
     /// Through which proxy connections are made.
     pub proxy: Option<ProxyTable>,
+    /// A file with certificates in PEM that programs in sandboxes trust. Read by the server.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `proxy` as it is written.

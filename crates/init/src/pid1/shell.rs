@@ -5,7 +5,9 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use casemate_protocol::{EnvVar, Failure, FailureExt as _, StartRequest, WORKSPACE, failure::Code};
+use casemate_protocol::{
+    CA_PATH, EnvVar, Failure, FailureExt as _, StartRequest, WORKSPACE, failure::Code,
+};
 use rustix::fs::{Access, access};
 
 use super::account;
@@ -146,12 +148,27 @@ const UNLESS_SET: [(&str, &str); 7] = [
     ("LSAN_OPTIONS", "detect_leaks=0"),
 ];
 
+/// What programs read to find the certificates that they trust: OpenSSL, curl, git, pip, Python's
+/// requests, Node.js, cargo. Set, unless the image sets them, where the operator adds some.
+const TRUST: [&str; 7] = [
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "PIP_CERT",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "CARGO_HTTP_CAINFO",
+];
+
 /// So is SHELL: bash looks its user up in /etc/passwd without it, which costs a tenth of a
 /// short command.
 fn with_defaults(mut env: Environment, shell: Option<&Path>) -> Environment {
     let shell = shell.map(|shell| ("SHELL", shell.as_os_str().as_bytes()));
     let fixed = UNLESS_SET.map(|(name, value)| (name, value.as_bytes()));
-    for (name, value) in fixed.into_iter().chain(shell) {
+    let has_roots = Path::new(CA_PATH).exists();
+    let trust = TRUST.into_iter().filter(|_| has_roots);
+    let trust = trust.map(|name| (name, CA_PATH.as_bytes()));
+    for (name, value) in fixed.into_iter().chain(trust).chain(shell) {
         if !env.iter().any(|(set, _)| set == name.as_bytes()) {
             env.push((name.as_bytes().to_vec(), value.to_vec()));
         }
