@@ -7,7 +7,7 @@ SHELL := bash
 # Where rustup puts cargo, which a shell that is not a login shell may lack.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup image server-image build demo test test-quick test-engines clients bench lint clean-engine rust
+.PHONY: help setup image server-image build demo test test-quick test-engines clients bench bench-egress lint clean-engine rust
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ lint: rust ## check format, lints and documentation
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+bench-egress: rust setup ## measure connections by egress rules, in a release build
+	cargo test --release --locked --test integration -- --ignored --nocapture --test-threads 1 egress::figures
 
 clean-engine: ## remove Casemate's containers and prepared images, and its volumes after a question (YES=1: without)
 	@scripts/clean-engine

@@ -112,7 +112,8 @@ impl<'a> Execution<'a> {
                 (Instant::now(), false)
             }
         };
-        if let Command::Start(request) = &self.command {
+        if let Command::Start(request) = &mut self.command {
+            request.has_network = lease.denials.has_network();
             let timeout = Duration::from_millis(request.timeout_ms);
             lease.denials.begin(&request.id, timeout);
         }

@@ -105,7 +105,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// When it was not accepted; [`SandboxError::Deadline`] when that is not known: it ends then.
-    pub async fn run(&self, request: StartRequest) -> Result<Run, SandboxError> {
+    pub async fn run(&self, mut request: StartRequest) -> Result<Run, SandboxError> {
         let deadline = Instant::now() + LEASE_TIMEOUT;
         let mut wait = Wait::new(&self.meter);
         let told = |ahead| self.waits(ahead);
@@ -124,6 +124,7 @@ impl Sandbox {
             let lease = lease.inspect_err(|error| wait.refused(error))?;
             wait.over();
             self.last_container.set(&lease.container);
+            request.has_network = lease.denials.has_network();
             let channel = lease.channel;
             let sent = Instant::now();
             let error = match self.run_over(&channel, &request).await? {

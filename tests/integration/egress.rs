@@ -7,6 +7,7 @@ mod addresses;
 mod carrying;
 mod changes;
 mod direct;
+mod figures;
 mod floods;
 mod handshakes;
 mod learning;

@@ -58,6 +58,11 @@ pub struct NetworkReport {
 }
 
 impl SandboxDenials {
+    /// Whether a rule lets the sandbox reach anything.
+    pub fn has_network(&self) -> bool {
+        !self.server.rules(&self.user).is_empty()
+    }
+
     /// A command is about to run, for `timeout` at most.
     pub fn begin(&self, id: &str, timeout: Duration) {
         self.denials.begin(id, timeout);

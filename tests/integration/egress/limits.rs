@@ -65,7 +65,7 @@ say(len(streams))
 
 /// With sixty stuck connections to a server that talks so: what they cost this one, in KiB, and
 /// how another connection ends.
-async fn beside_stuck_ones(talk: Talk) -> (u64, Value) {
+pub async fn beside_stuck_ones(talk: Talk) -> (u64, Value) {
     let lab = Lab::new();
     let stuck = raw(&lab, "stuck.test", "93.184.1.1", talk);
     let _small = lab.host("small.test", "93.184.1.3");

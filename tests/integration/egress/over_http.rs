@@ -17,10 +17,10 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// Passes connections to an address of the server's namespace on from the same address of this
 /// one. Dropping it closes it.
-struct Bridge(AbortHandle);
+pub struct Bridge(AbortHandle);
 
 impl Bridge {
-    async fn to(lab: &Lab, address: SocketAddr) -> Self {
+    pub async fn to(lab: &Lab, address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address)
             .await
             .expect("a port that is free");

@@ -178,7 +178,7 @@ with socket.create_connection(("drops.test", 5432), timeout=LIMIT) as stream:
 
 /// The median of 40 connections until their first byte comes back, in milliseconds. Not more than
 /// 20 begin in a second.
-const FIRST_BYTES: &str = r#"
+pub const FIRST_BYTES: &str = r#"
 def first_byte():
     begin = time.perf_counter()
     with socket.create_connection((socket.gethostbyname("echo.test"), 5432), timeout=LIMIT) as stream:

@@ -22,6 +22,8 @@ const MAX_ARGUMENT: usize = 96 * 1024;
 pub struct Shell {
     program: Option<PathBuf>,
     env: Environment,
+    /// Those of [`RETRIES`] that the image does not set.
+    retries: Vec<&'static str>,
 }
 
 impl Shell {
@@ -40,7 +42,10 @@ impl Shell {
             let candidates = places.iter().map(|place| place.join(name));
             candidates.into_iter().find(|path| is_program(path))
         });
+        let is_set = |name: &str| env.iter().any(|(set, _)| set == name.as_bytes());
+        let retries = RETRIES.into_iter().filter(|name| !is_set(name)).collect();
         Self {
+            retries,
             env: with_defaults(env, program.as_deref()),
             program,
         }
@@ -74,17 +79,22 @@ impl Shell {
                 Bytes::from_static(b"--"),
                 argument,
             ],
-            env: self.environment(&request.env),
+            env: self.environment(&request.env, request.has_network),
             cwd: Bytes::copy_from_slice(request.cwd.as_bytes()),
             stdin: request.stdin.clone(),
             script,
         })
     }
 
-    fn environment(&self, added: &[EnvVar]) -> Vec<Bytes> {
+    fn environment(&self, added: &[EnvVar], has_network: bool) -> Vec<Bytes> {
+        let retries = if has_network { b"1" } else { b"0" };
         let is_added = |name: &[u8]| added.iter().any(|var| var.name.as_bytes() == name);
         let kept = self.env.iter().filter(|(name, _)| !is_added(name));
+        let retried = self.retries.iter().map(|name| name.as_bytes());
+        let retried = retried.filter(|name| !is_added(name));
+        let retried = retried.map(|name| [name, b"=", retries.as_slice()].concat().into());
         kept.map(|(name, value)| [name, b"=".as_slice(), value].concat().into())
+            .chain(retried)
             .chain(
                 added
                     .iter()
@@ -134,19 +144,19 @@ fn own_environment() -> Environment {
 }
 
 /// Variables that are set unless the image sets them. Python writes each line when it is printed,
-/// so that the output of a command that is killed is there; package managers fail at once
-/// without a network instead of trying again (pip otherwise takes 8 s, npm 71 s). Sanitizers do
+/// so that the output of a command that is killed is there. Sanitizers do
 /// not check for leaks: the filters refuse the process that would do it, and the program would end
 /// with an error.
-const UNLESS_SET: [(&str, &str); 7] = [
+const UNLESS_SET: [(&str, &str); 4] = [
     ("PYTHONUNBUFFERED", "1"),
-    ("PIP_RETRIES", "0"),
     ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
-    ("CARGO_NET_RETRY", "0"),
-    ("npm_config_fetch_retries", "0"),
     ("npm_config_update_notifier", "false"),
     ("LSAN_OPTIONS", "detect_leaks=0"),
 ];
+
+/// How often pip, cargo and npm try again. Without a network they fail at once (pip otherwise takes
+/// 8 s, npm 71 s); with one, a connection may fail by chance.
+const RETRIES: [&str; 3] = ["PIP_RETRIES", "CARGO_NET_RETRY", "npm_config_fetch_retries"];
 
 /// What programs read to find the certificates that they trust: OpenSSL, curl, git, pip, Python's
 /// requests, Node.js, cargo. Set, unless the image sets them, where the operator adds some.
@@ -253,8 +263,33 @@ mod tests {
                 .map(|(_, value)| &value[..])
         };
         assert_eq!(value(b"PYTHONUNBUFFERED"), Some(&b""[..]));
-        assert_eq!(value(b"PIP_RETRIES"), Some(&b"0"[..]));
+        assert_eq!(value(b"LSAN_OPTIONS"), Some(&b"detect_leaks=0"[..]));
         assert_eq!(value(b"SHELL"), Some(&b"/bin/sh"[..]));
+    }
+
+    #[test]
+    fn package_managers_try_again_once_where_there_is_a_network() {
+        let shell = Shell {
+            retries: vec!["PIP_RETRIES", "CARGO_NET_RETRY"],
+            ..Shell::find()
+        };
+        for (has_network, wanted) in [(false, "0"), (true, "1")] {
+            let mut request = request(b"");
+            request.has_network = has_network;
+            request.env.push(EnvVar {
+                name: "CARGO_NET_RETRY".into(),
+                value: Bytes::from_static(b"7"),
+            });
+            let order = shell.order(&request).expect("order");
+            let set = |name: &'static str| {
+                let all = order.env.iter();
+                all.filter(move |variable| variable.starts_with(name.as_bytes()))
+            };
+            let pip: Vec<_> = set("PIP_RETRIES=").collect();
+            assert_eq!(pip, [&format!("PIP_RETRIES={wanted}")]);
+            let cargo: Vec<_> = set("CARGO_NET_RETRY=").collect();
+            assert_eq!(cargo, ["CARGO_NET_RETRY=7"], "the call's own");
+        }
     }
 
     #[test]
@@ -275,6 +310,7 @@ mod tests {
         let shell = Shell {
             program: None,
             env: Vec::new(),
+            retries: Vec::new(),
         };
         let failure = shell.order(&request(b"true")).expect_err("no shell");
         assert_eq!(failure.code(), Code::NoShell);

@@ -241,6 +241,9 @@ pub struct StartRequest {
     /// Tag of the client's request, 32 bytes: see Cancel. Empty: none.
     #[prost(bytes = "bytes", tag = "8")]
     pub tag: ::prost::bytes::Bytes,
+    /// Egress rules let it reach something: package managers may try once more.
+    #[prost(bool, tag = "9")]
+    pub has_network: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchRequest {
