@@ -21,6 +21,7 @@ mod roots;
 mod streams;
 mod takeovers;
 mod told;
+mod toolchains;
 mod users;
 
 use serde_json::{Value, json};

@@ -30,7 +30,8 @@ pub use namespace::Namespace;
 pub use proxy::TestProxy;
 pub use resolver::{Answer, Resolver, addresses_of};
 pub use talk::Talk;
-pub use targets::{Reply, Target};
+use targets::Reply;
+pub use targets::{Target, served};
 
 use super::CLIENT;
 use crate::harness::{Directory, Instance, TestServer};

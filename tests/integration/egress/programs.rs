@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::lab::{Lab, Reply, Target};
+use super::lab::{Lab, Target, served};
 use super::{denied, said, trust};
 use crate::harness::{Server, TOOLS_IMAGE, TestServer};
 
@@ -118,25 +118,7 @@ async fn hosts(lab: &Lab, server: &Server) -> Target {
     for name in names {
         lab.resolver.set(name, ["93.184.1.1"]);
     }
-    lab.https("93.184.1.1:443", &names, move |path| -> Reply {
-        // git asks for a service first, with a query.
-        let path = path.split('?').next().unwrap_or_default();
-        match files.get(path) {
-            Some(content) => {
-                let kind = if path.starts_with("/simple") {
-                    "text/html"
-                } else {
-                    "application/octet-stream"
-                };
-                (
-                    200,
-                    vec![("content-type", kind.to_owned())],
-                    content.clone(),
-                )
-            }
-            None => (404, Vec::new(), Bytes::new()),
-        }
-    })
+    lab.https("93.184.1.1:443", &names, served(files))
 }
 
 async fn server(lab: &Lab, settings: &str) -> Server {

@@ -158,6 +158,17 @@ impl Image {
         image
     }
 
+    /// The tools image with a directory of this machine's in `place`, readable for all.
+    pub fn with_files(directory: &std::path::Path, place: &str) -> Self {
+        let name = format!("casemate-test-{}:latest", uuid::Uuid::new_v4().simple());
+        let id = output(&["create", "--network", "none", super::TOOLS_IMAGE]);
+        let image = Self(name.clone());
+        output(&["cp", &directory.to_string_lossy(), &format!("{id}:{place}")]);
+        output(&["commit", &id, &name]);
+        quietly(&["rm", "--force", &id]);
+        image
+    }
+
     /// From a tar archive.
     pub fn import(archive: &std::path::Path) -> Self {
         let name = format!("casemate-test-{}:latest", uuid::Uuid::new_v4().simple());

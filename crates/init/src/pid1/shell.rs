@@ -147,9 +147,11 @@ fn own_environment() -> Environment {
 /// so that the output of a command that is killed is there. Sanitizers do
 /// not check for leaks: the filters refuse the process that would do it, and the program would end
 /// with an error.
-const UNLESS_SET: [(&str, &str); 4] = [
+const UNLESS_SET: [(&str, &str); 5] = [
     ("PYTHONUNBUFFERED", "1"),
     ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
+    // npm otherwise waits 10 s before it tries again.
+    ("npm_config_fetch_retry_mintimeout", "1000"),
     ("npm_config_update_notifier", "false"),
     ("LSAN_OPTIONS", "detect_leaks=0"),
 ];

@@ -1,5 +1,6 @@
 //! Servers that record what reaches them.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -51,6 +52,26 @@ impl Record {
 
 /// What a web server answers with: status, headers, body.
 pub type Reply = (u16, Vec<(&'static str, String)>, Bytes);
+
+/// Answers with these files, by their paths.
+pub fn served(files: HashMap<String, Bytes>) -> impl Fn(&str) -> Reply + Send + Sync {
+    move |path| {
+        // git asks for a service first, with a query.
+        let path = path.split('?').next().unwrap_or_default();
+        let kind = match path.starts_with("/simple") {
+            true => "text/html",
+            false => "application/octet-stream",
+        };
+        match files.get(path) {
+            Some(content) => (
+                200,
+                vec![("content-type", kind.to_owned())],
+                content.clone(),
+            ),
+            None => (404, Vec::new(), Bytes::new()),
+        }
+    }
+}
 
 /// A server. Dropping it closes its socket; connections live on.
 #[derive(Debug)]
