@@ -33,8 +33,6 @@ pub use limits::{CONNECTION_LIMIT, ConnectionLimits, ConnectionPermit, START_LIM
 pub use link::Link;
 pub use names::{AllowedName, DialTarget, Names, QuestionError};
 pub use record::{ConnectionRecord, Record};
-pub use relay::{
-    CONNECTION_TIMEOUT, IDLE_TIMEOUT, PIECE_LIMIT, RelayEnd, RelayReport, SandboxStream, relay,
-};
+pub use relay::{CONNECTION_TIMEOUT, IDLE_TIMEOUT, RelayEnd, RelayReport, SandboxStream, relay};
 pub use resolver::{LOOKUP_LIMIT, LOOKUP_TIMEOUT, Resolve, SystemResolver};
 pub use session::{Carriage, CarrierIdentity, CarryEnd, UserEgress};

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use casemate_protocol::{CONNECTION_WINDOW, STREAM_WINDOW};
+use casemate_protocol::{CONNECTION_WINDOW, PIECE_SIZE, STREAM_WINDOW};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -21,14 +21,15 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// slow, a stopped Engine is silent.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What waits on a connection for this server, in bytes. What waits for PID 1 is bounded by PID 1's
-/// windows: hyper takes no more from a call than fits.
+/// What waits on a connection, in bytes: for this server, and here for PID 1.
 #[derive(Debug, Clone, Copy)]
 pub struct Windows {
     /// Of one call.
     pub stream: u32,
     /// Of all calls.
     pub connection: u32,
+    /// Of one call, what waits to be written.
+    pub send_buffer: usize,
 }
 
 impl Windows {
@@ -36,12 +37,15 @@ impl Windows {
     pub const CALLS: Self = Self {
         stream: STREAM_WINDOW,
         connection: CONNECTION_WINDOW,
+        // hyper's own.
+        send_buffer: 1 << 20,
     };
 
     /// Of a user's 64 connections of egress: an unread one stalls no other.
     pub const EGRESS: Self = Self {
-        stream: 64 << 10,
-        connection: 64 * (64 << 10),
+        stream: 32 << 10,
+        connection: 64 * (32 << 10),
+        send_buffer: 2 * PIECE_SIZE,
     };
 }
 
@@ -62,6 +66,7 @@ impl Connection {
             .timer(TokioTimer::new())
             .initial_stream_window_size(windows.stream)
             .initial_connection_window_size(windows.connection)
+            .max_send_buf_size(windows.send_buffer)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
             .keep_alive_while_idle(true)

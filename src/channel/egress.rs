@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use casemate_protocol::MAX_EGRESS_MESSAGE;
 use casemate_protocol::egress::egress_client::EgressClient;
 use casemate_protocol::egress::{CarrierMessage, SandboxMessage, SandboxPiece, ServerPiece};
 use tokio::sync::mpsc;
@@ -14,9 +15,6 @@ use tonic::{Status, Streaming};
 use super::connection::{Connection, Windows};
 use super::{Channel, ChannelError, ORIGIN, stream};
 use crate::engine::ExecStream;
-
-/// A message of casemate-init at most: a piece of 64 KiB, or a question.
-const MESSAGE_LIMIT: usize = 128 << 10;
 
 impl Channel {
     /// Calls `Carry`; `messages` has its first message already.
@@ -99,6 +97,6 @@ async fn carry(
 
 fn client(connection: Connection) -> EgressClient<Connection> {
     EgressClient::with_origin(connection, http::Uri::from_static(ORIGIN))
-        .max_decoding_message_size(MESSAGE_LIMIT)
-        .max_encoding_message_size(MESSAGE_LIMIT)
+        .max_decoding_message_size(MAX_EGRESS_MESSAGE)
+        .max_encoding_message_size(MAX_EGRESS_MESSAGE)
 }

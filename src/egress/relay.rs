@@ -18,6 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use casemate_egress::Reason;
 use casemate_egress::tls::{HELLO_TIMEOUT, HelloGate, Verdict};
+use casemate_protocol::MAX_PIECE;
 use casemate_protocol::egress::outcome::Kind;
 use casemate_protocol::egress::{Outcome, SandboxPiece, ServerPiece, sandbox_piece, server_piece};
 use rustix::net::sockopt::set_socket_linger;
@@ -28,9 +29,6 @@ use tonic::Status;
 
 use super::budget::DayBudget;
 use super::dial::Connected;
-
-/// Bytes of one piece at most: the protocol's bound.
-pub const PIECE_LIMIT: usize = 64 << 10;
 
 /// A connection that passes no byte in either direction for this long is broken off.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -233,7 +231,7 @@ async fn next(
             return Err(RelayEnd::Reset);
         };
         match piece.piece {
-            Some(sandbox_piece::Piece::Data(data)) if data.len() <= PIECE_LIMIT => {
+            Some(sandbox_piece::Piece::Data(data)) if data.len() <= MAX_PIECE => {
                 return Ok(Some(data));
             }
             Some(sandbox_piece::Piece::Finish(_)) => return Ok(None),

@@ -41,9 +41,6 @@ use self::resolver::Resolver;
 /// Where `/etc/resolv.conf` sends every question. Docker lets any user bind the port.
 const DNS_ADDRESS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 53);
 
-/// The largest message that a server sends: a piece of 64 KiB, or a verdict with some ports.
-pub const MESSAGE_LIMIT: usize = 2 * forward::PIECE_LIMIT;
-
 /// The share of PID 1's descriptors that egress may use. The rest is for commands and files.
 const DESCRIPTOR_SHARE: u64 = 2;
 

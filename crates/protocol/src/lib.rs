@@ -43,6 +43,16 @@ pub const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// another that no program reads. What it holds is charged to the sandbox.
 pub const SANDBOX_CONNECTION_WINDOW: u32 = 64 * STREAM_WINDOW;
 
+/// Bytes of one piece of a connection by egress rules, at most.
+pub const MAX_PIECE: usize = 64 << 10;
+
+/// Bytes of such a connection that are read at once. With the headers of the message and of gRPC they
+/// fill one frame of HTTP/2, 16 KiB, and no second one.
+pub const PIECE_SIZE: usize = (16 << 10) - 64;
+
+/// The largest message of egress: a piece, or a verdict with some ports.
+pub const MAX_EGRESS_MESSAGE: usize = 2 * MAX_PIECE;
+
 /// The script of a command, in bytes. The tool contract names this bound.
 pub const MAX_SCRIPT: usize = 1024 * 1024;
 

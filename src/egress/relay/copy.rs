@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use bytes::{Bytes, BytesMut};
 use casemate_egress::Reason;
 use casemate_egress::tls::Verdict;
+use casemate_protocol::PIECE_SIZE;
 use casemate_protocol::egress::{Finish, SandboxPiece, ServerPiece, server_piece};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -18,10 +19,6 @@ use tokio_stream::Stream;
 use tonic::Status;
 
 use super::{Connection, RelayEnd, SandboxStream, next, wrapped};
-
-/// Bytes that are read at once: as much as a frame of HTTP/2 has. More would only wait, several
-/// times over, where the sandbox does not read.
-const READ_SIZE: usize = 16 << 10;
 
 impl Connection<'_> {
     pub(super) async fn copy<S>(
@@ -129,7 +126,7 @@ impl Connection<'_> {
         loop {
             let data = match early.is_empty() {
                 true => read_piece(&mut reader).await.map_err(|_| RelayEnd::Reset)?,
-                false => early.split_to(early.len().min(READ_SIZE)),
+                false => early.split_to(early.len().min(PIECE_SIZE)),
             };
             self.received
                 .fetch_add(data.len() as u64, Ordering::Relaxed);
@@ -160,7 +157,7 @@ impl Connection<'_> {
 /// The next bytes of the target; empty at its end. Takes memory only when bytes have come.
 async fn read_piece(reader: &mut ReadHalf<'_>) -> io::Result<Bytes> {
     reader.readable().await?;
-    let mut buffer = BytesMut::with_capacity(READ_SIZE);
+    let mut buffer = BytesMut::with_capacity(PIECE_SIZE);
     reader.read_buf(&mut buffer).await?;
     Ok(buffer.freeze())
 }

@@ -331,7 +331,7 @@ async fn a_sandbox_that_does_not_read_holds_the_target_back() {
     let mut target = relayed.target().await;
     let mut sent = 0;
     loop {
-        let piece = [7; PIECE_LIMIT];
+        let piece = [7; MAX_PIECE];
         match timeout(Duration::from_millis(500), target.write(&piece)).await {
             Ok(written) => sent += written.expect("written"),
             Err(_) => break,
@@ -346,14 +346,14 @@ async fn a_connection_ends_when_the_bytes_of_the_day_have_passed() {
     let relayed = Relayed::new(None).await;
     let mut target = relayed.target().await;
     let sent = tokio::spawn(async move {
-        let piece = [7; PIECE_LIMIT];
+        let piece = [7; MAX_PIECE];
         while target.write_all(&piece).await.is_ok() {}
     });
     let (outcome, report) = relayed.ended().await;
     assert_eq!(outcome.reason, Reason::BytesPerDay.as_str());
     assert_eq!(report.end, RelayEnd::Refused(Reason::BytesPerDay));
     assert!(
-        (BUDGET..BUDGET + PIECE_LIMIT as u64).contains(&report.received),
+        (BUDGET..BUDGET + MAX_PIECE as u64).contains(&report.received),
         "{report:?}"
     );
     sent.await.expect("no panic");

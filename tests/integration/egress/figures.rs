@@ -73,8 +73,8 @@ async fn first_byte_and_throughput() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures; run by make bench-egress"]
 async fn memory_of_sixty_connections() {
-    for (talk, direction) in [(Talk::Pour, "down"), (Talk::Deaf, "up")] {
-        let (grown, _) = beside_stuck_ones(talk).await;
+    for (talk, sends, direction) in [(Talk::Pour, false, "down"), (Talk::Deaf, true, "up")] {
+        let (grown, _) = beside_stuck_ones(talk, sends).await;
         println!("60 connections {direction} whose bytes are not read: {grown} KiB");
     }
 }

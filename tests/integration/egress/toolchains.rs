@@ -105,7 +105,7 @@ const PROGRAMS: [(&str, &str, &str); 5] = [
         "modules.test",
         "rm -rf module && mkdir module && cd module && \
          printf 'module a\\n\\ngo 1.21\\n' >go.mod && GOROOT=/opt/tools/go GOPATH=$PWD/path GOSUMDB=off \
-         GOTOOLCHAIN=local GOPROXY=https://modules.test SSL_CERT_FILE=$PWD/../ca.pem \
+         GOTOOLCHAIN=local GOFLAGS=-modcacherw GOPROXY=https://modules.test SSL_CERT_FILE=$PWD/../ca.pem \
          /opt/tools/go/bin/go mod download demo.test/mod@v1.0.0 && ls path/pkg/mod/demo.test/mod@v1.0.0/mod.go",
     ),
     (
@@ -167,7 +167,7 @@ fn provide(program: &str, tools: &Path) -> Option<()> {
             succeeded(on_machine("javac", &["-d", "classes", "Fetch.java"], tools))?;
             let modules = [
                 "--add-modules",
-                "java.base",
+                "java.base,jdk.crypto.ec",
                 "--strip-debug",
                 "--output",
                 "java",

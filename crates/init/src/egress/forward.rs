@@ -13,6 +13,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use casemate_protocol::PIECE_SIZE;
 use casemate_protocol::egress::outcome::Kind;
 use casemate_protocol::egress::{
     Finish, Outcome, SandboxPiece, ServerPiece, sandbox_piece, server_piece,
@@ -28,14 +29,8 @@ use tonic::{Status, Streaming};
 use super::carrier::{CarrierId, Carriers};
 use super::traffic::Traffic;
 
-/// Bytes of one piece at most: the protocol's bound.
-pub const PIECE_LIMIT: usize = 64 << 10;
-
-/// Bytes that are read at once: as much as a frame of HTTP/2 has.
-const READ_SIZE: usize = 16 << 10;
-
 /// A piece that is smaller is copied, so that it does not hold the whole buffer.
-const SMALL_PIECE: usize = READ_SIZE / 4;
+const SMALL_PIECE: usize = PIECE_SIZE / 4;
 
 /// A program that has read nothing for this long is treated as gone. The server cannot end such a
 /// connection: its last message waits until the program has read the bytes before it.
@@ -139,7 +134,7 @@ async fn send(
 async fn read_piece(reader: &ReadHalf<'_>) -> io::Result<Bytes> {
     loop {
         reader.readable().await?;
-        let mut buffer = BytesMut::with_capacity(READ_SIZE);
+        let mut buffer = BytesMut::with_capacity(PIECE_SIZE);
         match reader.try_read_buf(&mut buffer) {
             Ok(length) if length < SMALL_PIECE => return Ok(Bytes::copy_from_slice(&buffer)),
             Ok(_) => return Ok(buffer.freeze()),

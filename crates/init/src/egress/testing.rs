@@ -18,7 +18,7 @@ use casemate_protocol::egress::{
     SandboxPiece, ServerPiece, Verdict, carrier_message, sandbox_message, sandbox_piece,
     server_piece, verdict,
 };
-use casemate_protocol::{CONNECTION_WINDOW, STREAM_WINDOW};
+use casemate_protocol::{CONNECTION_WINDOW, MAX_EGRESS_MESSAGE, STREAM_WINDOW};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::server::conn::http2;
@@ -32,7 +32,7 @@ use tonic::body::Body;
 use tonic::codegen::{Service, http};
 use tonic::{Status, Streaming};
 
-use super::{Egress, MESSAGE_LIMIT};
+use super::Egress;
 
 /// For what comes at once unless something is wrong, on a busy machine too.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -337,7 +337,7 @@ async fn connect(egress: Egress) -> (EgressClient<Connection>, StdUnixStream) {
         stream.set_nonblocking(true).expect("set");
         UnixStream::from_std(stream).expect("a stream")
     });
-    let server = EgressServer::new(egress).max_decoding_message_size(MESSAGE_LIMIT);
+    let server = EgressServer::new(egress).max_decoding_message_size(MAX_EGRESS_MESSAGE);
     let served = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)

@@ -12,7 +12,8 @@ use std::time::Duration;
 use casemate_protocol::egress::egress_server::{EgressServer, SERVICE_NAME as EGRESS_SERVICE};
 use casemate_protocol::sandbox_server::SandboxServer;
 use casemate_protocol::{
-    BRIDGE_UID, MAX_MESSAGE, SANDBOX_CONNECTION_WINDOW, SOCKET_NAME, STREAM_WINDOW,
+    BRIDGE_UID, MAX_EGRESS_MESSAGE, MAX_MESSAGE, SANDBOX_CONNECTION_WINDOW, SOCKET_NAME,
+    STREAM_WINDOW,
 };
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -28,7 +29,7 @@ use tonic::codegen::{BoxFuture, http};
 
 use super::lifecycle::Lifecycle;
 use super::service::Service;
-use crate::egress::{self, Egress};
+use crate::egress::Egress;
 use crate::peer;
 
 /// Bridges served at once: several servers, each with a standing one and some
@@ -147,7 +148,7 @@ pub fn serve(
         sandbox: SandboxServer::new(service)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE),
-        egress: EgressServer::new(egress).max_decoding_message_size(egress::MESSAGE_LIMIT),
+        egress: EgressServer::new(egress).max_decoding_message_size(MAX_EGRESS_MESSAGE),
     };
     let connections = Connections(watch::Sender::new(0));
     tokio::spawn(accept(listener, services, lifecycle, connections.clone()));

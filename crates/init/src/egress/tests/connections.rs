@@ -1,6 +1,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use casemate_protocol::MAX_PIECE;
 use casemate_protocol::egress::outcome::Kind;
 use casemate_protocol::egress::{Finish, Outcome, ServerPiece, sandbox_piece, server_piece};
 use rustix::net::sockopt::set_socket_linger;
@@ -9,7 +10,6 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, pause, timeout};
 use tonic::Code;
 
-use super::super::forward::PIECE_LIMIT;
 use super::super::testing::{PATIENCE, Sandbox, TestCarrier, TestConnection, port};
 
 /// A program's connection, and the server's side of it.
@@ -115,7 +115,7 @@ async fn bytes_pass_unchanged_in_both_directions_at_once_with_their_ends() {
     };
     let out = server.out.clone();
     let server_sends = async {
-        for piece in down.chunks(PIECE_LIMIT) {
+        for piece in down.chunks(MAX_PIECE) {
             let piece = server_piece::Piece::Data(piece.to_vec().into());
             out.send(ServerPiece { piece: Some(piece) })
                 .await
@@ -129,7 +129,7 @@ async fn bytes_pass_unchanged_in_both_directions_at_once_with_their_ends() {
         loop {
             match server.next().await {
                 Some(sandbox_piece::Piece::Data(data)) => {
-                    assert!(!data.is_empty() && data.len() <= PIECE_LIMIT);
+                    assert!(!data.is_empty() && data.len() <= MAX_PIECE);
                     all.extend_from_slice(&data);
                 }
                 Some(sandbox_piece::Piece::Finish(_)) => break,
@@ -244,13 +244,13 @@ async fn fill(server: &TestConnection) {
     const ON_THE_WAY: usize = 16 << 20;
     let mut sent = 0;
     loop {
-        let data = server_piece::Piece::Data(vec![7; PIECE_LIMIT].into());
+        let data = server_piece::Piece::Data(vec![7; MAX_PIECE].into());
         let piece = ServerPiece { piece: Some(data) };
         let taken = timeout(Duration::from_millis(500), server.out.send(piece)).await;
         if taken.is_err() {
             return;
         }
-        sent += PIECE_LIMIT;
+        sent += MAX_PIECE;
         assert!(sent < ON_THE_WAY, "nothing holds the server back");
     }
 }
