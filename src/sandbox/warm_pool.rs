@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::command::{Command, ExecOutcome, Executed, ProgressUpdate, WaitOptions};
+use super::command::{Command, ExecOutcome, ExecReport, ProgressUpdate, WaitOptions};
 use super::execution::Execution;
 use super::lease::OwnerHandle;
 use super::spawner::OwnerSpawner;
@@ -67,14 +67,14 @@ impl Slot {
 #[derive(Debug)]
 enum DetachedCommand {
     Running(Arc<Slot>),
-    Ended { executed: Executed, at: Instant },
+    Ended { executed: ExecReport, at: Instant },
 }
 
 /// Where a command is, or what became of it.
 #[derive(Debug)]
 pub(super) enum CommandLocation {
     In(Arc<Slot>),
-    Over(Executed),
+    Over(ExecReport),
 }
 
 impl WarmPool {
@@ -157,7 +157,7 @@ impl WarmPool {
     }
 
     /// After a call: a command that runs on keeps its container, any other's ends.
-    pub fn settle(self: &Arc<Self>, slot: Arc<Slot>, executed: &mut Executed) {
+    pub fn settle(self: &Arc<Self>, slot: Arc<Slot>, executed: &mut ExecReport) {
         match &mut executed.outcome {
             ExecOutcome::Running(id, _) | ExecOutcome::Silent { id, .. } => self.keep(id, slot),
             ExecOutcome::Finished(finished) => tell_of_leftovers(finished),
@@ -187,7 +187,7 @@ impl WarmPool {
             };
             let mut execution = Execution::new(&slot.handle, resume, &follow);
             let executed = match execution.run().await {
-                Ok(outcome) => Ok(Executed {
+                Ok(outcome) => Ok(ExecReport {
                     network: execution.network(outcome.is_over()).await,
                     outcome,
                 }),
@@ -197,7 +197,7 @@ impl WarmPool {
         });
     }
 
-    fn ended(&self, id: String, executed: Result<Executed, SandboxError>) {
+    fn ended(&self, id: String, executed: Result<ExecReport, SandboxError>) {
         let mut kept = self.kept();
         match executed {
             Ok(mut executed) => {

@@ -1,7 +1,7 @@
 //! The server that answers questions and makes connections: one at a time, the newest.
 //!
 //! ```text
-//!  nobody ──Carry──► a server carries ──Carry of a newer one──► that one carries
+//!  no one ──Carry──► a server carries ──Carry of a newer one──► that one carries
 //!    ▲                  │     └──Carry of an older one──► that one is told `Superseded`
 //!    └──its call ends───┘
 //! ```
@@ -198,7 +198,7 @@ mod tests {
     fn the_newest_carries_and_the_others_are_told() {
         let carriers = Carriers::default();
         let adopt = |version, since| carriers.adopt(rank(version, since).expect("a rank"));
-        let (first, mut messages) = adopt("0.1.0", 5).expect("nobody carries");
+        let (first, mut messages) = adopt("0.1.0", 5).expect("no server carries");
         assert!(adopt("0.1.0", 4).is_none() && adopt("0.0.9", 900).is_none());
         assert_eq!(carriers.current(), Some(first));
         let (second, _second_messages) = adopt("0.1.0", 5).expect("the same server, again");
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(carriers.current(), Some(second), "the first is long gone");
         carriers.release(second);
         assert_eq!(carriers.current(), None);
-        assert!(adopt("0.0.1", 0).is_some(), "nobody newer is there");
+        assert!(adopt("0.0.1", 0).is_some(), "no newer server carries");
         carriers.close();
         assert!(carriers.current().is_none() && adopt("9.0.0", 0).is_none());
     }

@@ -31,7 +31,7 @@ async fn an_answer_to_another_sign_in_signs_nobody_in() {
     );
     // Nothing of this used the code up.
     assert_eq!(back(&server, &url, &flow).await.status, 303);
-    // Now it is: who has the address and the cookie comes too late.
+    // Now it is used up: a thief of the address and the cookie comes too late.
     let late = back(&server, &url, &flow).await;
     refused(&late, 400, "did not accept the code");
     over(&late);

@@ -23,7 +23,7 @@ async fn no_part_of_a_credential_is_in_the_log() {
     };
     for (changes, status) in [
         (Changes::default(), 303),
-        // What cannot be read is not quoted.
+        // Text that cannot be parsed is not quoted.
         (
             Changes {
                 bare: true,

@@ -103,12 +103,16 @@ async fn a_session_counts_on_the_pages_routes_and_for_the_page_alone() {
         (&[cookie, PAGE[0], PAGE[1], ("x-casemate-user", "bob")], 403),
         (&[cookie, PAGE[0], PAGE[1], cookie], 401),
     ] {
-        let status = send(&server, "DELETE", "/files/content/a", headers, "")
-            .await
-            .status;
-        assert_eq!(status, expected, "{headers:?}");
+        let reply = send(&server, "DELETE", "/files/content/a", headers, "").await;
+        // With any status, a page of another origin can read nothing of it.
+        assert_eq!(
+            reply.header("access-control-allow-origin"),
+            "",
+            "{headers:?}"
+        );
+        assert_eq!(reply.status, expected, "{headers:?}");
     }
-    // Another origin that may call with a token of its own may not send the page's header.
+    // Another origin, which may call with a token, may not send the page's header.
     let listed = tokens(&file)
         .env("CASEMATE_ALLOWED_ORIGINS", "https://app.test")
         .start_http()
@@ -118,6 +122,9 @@ async fn a_session_counts_on_the_pages_routes_and_for_the_page_alone() {
         ("access-control-request-method", "DELETE"),
         ("access-control-request-headers", "x-casemate-page"),
     ];
+    let refused = send(&server, "OPTIONS", "/files/content/a", &preflight, "").await;
+    assert_eq!(refused.header("access-control-allow-origin"), "");
+    assert_eq!(refused.status, 403);
     let said = send(&listed, "OPTIONS", "/files/content/a", &preflight, "").await;
     assert!(
         !said
