@@ -12,10 +12,11 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_protocol::{Failure, FailureExt as _, Finished, Outcome, failure::Code};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -88,17 +89,10 @@ impl WarmPool {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<OwnerHandle>> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn kept(&self) -> MutexGuard<'_, HashMap<String, DetachedCommand>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The one that waits, or the beginning of one.
     pub fn spare(&self) -> OwnerHandle {
-        self.lock()
+        self.spare
+            .lock()
             .get_or_insert_with(|| self.spawner.spawn_owner())
             .clone()
     }
@@ -131,7 +125,7 @@ impl WarmPool {
         told: impl Fn(usize),
     ) -> Result<Arc<Slot>, SandboxError> {
         let live = self.live.enter(deadline, told).await?;
-        let handle = self.lock().take();
+        let handle = self.spare.lock().take();
         let meter = self.spawner.provisioner.engine().meter();
         meter.spare(handle.is_some());
         Ok(Arc::new(Slot {
@@ -141,7 +135,7 @@ impl WarmPool {
     }
 
     fn find(&self, id: &str) -> Result<CommandLocation, SandboxError> {
-        let mut kept = self.kept();
+        let mut kept = self.kept.lock();
         forget_old(&mut kept);
         match kept.get(id) {
             Some(DetachedCommand::Running(slot)) => Ok(CommandLocation::In(slot.clone())),
@@ -168,7 +162,7 @@ impl WarmPool {
     /// Follows a command to its end, so that its outcome is known when its
     /// container is gone.
     fn keep(self: &Arc<Self>, id: &str, slot: Arc<Slot>) {
-        match self.kept().entry(id.to_owned()) {
+        match self.kept.lock().entry(id.to_owned()) {
             // It is followed already.
             Entry::Occupied(_) => return,
             Entry::Vacant(entry) => drop(entry.insert(DetachedCommand::Running(slot.clone()))),
@@ -198,7 +192,7 @@ impl WarmPool {
     }
 
     fn ended(&self, id: String, executed: Result<ExecReport, SandboxError>) {
-        let mut kept = self.kept();
+        let mut kept = self.kept.lock();
         match executed {
             Ok(mut executed) => {
                 if let ExecOutcome::Finished(finished) = &mut executed.outcome {

@@ -99,7 +99,7 @@ impl Connection {
 
     /// The part of `data` that may be written; `None`: all of it, as it is.
     fn read_by_gate(&self, data: &[u8]) -> Result<Option<Vec<u8>>, RelayEnd> {
-        let mut held = self.gate();
+        let mut held = self.gate.lock();
         let Some(gate) = held.as_mut() else {
             return Ok(None);
         };
@@ -135,7 +135,7 @@ impl Connection {
             self.received
                 .fetch_add(data.len() as u64, Ordering::Relaxed);
             self.passed();
-            if let Some(gate) = self.gate().as_mut()
+            if let Some(gate) = self.gate.lock().as_mut()
                 && !data.is_empty()
                 && let Verdict::Refuse(reason) = gate.peer(&data)
             {
