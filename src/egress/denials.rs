@@ -250,6 +250,6 @@ mod tests {
         for number in 0..2 * COMMAND_LIMIT {
             denials.begin(&number.to_string(), MINUTE);
         }
-        assert_eq!(denials.lock().commands.len(), COMMAND_LIMIT);
+        assert_eq!(denials.0.lock().commands.len(), COMMAND_LIMIT);
     }
 }

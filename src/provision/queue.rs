@@ -132,7 +132,7 @@ mod tests {
     }
 
     async fn until_waiting(admission: &Admission, count: usize) {
-        while admission.0.waiting().len() < count {
+        while admission.0.waiting.lock().len() < count {
             tokio::task::yield_now().await;
         }
     }
@@ -166,7 +166,7 @@ mod tests {
         for call in waiting {
             call.await.expect("task").expect("its turn");
         }
-        assert_eq!(admission.0.waiting().len(), 0);
+        assert_eq!(admission.0.waiting.lock().len(), 0);
         assert_eq!(admission.0.in_all.load(Ordering::Relaxed), 0);
     }
 
@@ -207,7 +207,7 @@ mod tests {
     }
 
     async fn until_two_wait(admission: &Admission) {
-        while admission.0.waiting().len() > 2 {
+        while admission.0.waiting.lock().len() > 2 {
             tokio::task::yield_now().await;
         }
         // And the next one has looked.

@@ -7,18 +7,11 @@ use serde_json::Value;
 use super::lab::{Lab, Talk};
 use super::streams::raw;
 use super::{denied, run, said, start, started};
-use crate::harness::{Server, eventually};
+use crate::harness::eventually;
+use crate::harness::host::resident_kib;
 
 /// What the server's memory may grow by (docs/egress.md).
 const GROWTH_KIB: u64 = 24 << 10;
-
-fn resident_kib(server: &Server) -> u64 {
-    let pid = server.child.id().expect("it runs");
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let amount = line.expect("VmRSS").trim().trim_end_matches(" kB");
-    amount.parse().expect("a number")
-}
 
 /// Sixty connections on which as much is sent as can be, and nothing read.
 const STUCK: &str = r#"
@@ -51,13 +44,14 @@ async fn beside_stuck_ones(talk: Talk) -> (u64, Value) {
     let allow = "[egress]\nallow = [\"stuck.test:5432/tcp\", \"small.test\"]\n";
     let server = started(&lab, allow).await;
     assert_eq!(said(&server, "say(tls('small.test'))").await, "ping");
-    let before = resident_kib(&server);
+    let pid = server.child.id().expect("it runs").to_string();
+    let before = resident_kib(&pid);
     let (_, running) = start(&server, STUCK).await;
     eventually("all are stuck", Duration::from_secs(60), async || {
         server.shell("ls stuck").await.exit_code() == 0
     })
     .await;
-    let grown = resident_kib(&server).saturating_sub(before);
+    let grown = resident_kib(&pid).saturating_sub(before);
     eventually("all are dialled", Duration::from_secs(20), async || {
         stuck.count() == 60
     })

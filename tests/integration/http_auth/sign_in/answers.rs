@@ -97,7 +97,7 @@ async fn every_part_of_the_issuers_answer_is_checked() {
         issuer.changes(changes);
         let (location, flow) = begin(&server).await;
         let reply = back(&server, &issuer.authorize(&location), &flow).await;
-        assert!(reply.text.contains(said), "{shown}: {}", reply.text);
+        assert!(reply.text().contains(said), "{shown}: {}", reply.text());
         refused(&reply, 400, said);
         over(&reply);
     }
