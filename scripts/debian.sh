@@ -43,7 +43,7 @@ debian_root() {
     debian_sources "$release" >"$directory/sources"
     transport_options >"$directory/apt.conf"
 
-    # As root mmdebstrap mounts /proc, /sys and /dev for the packages' scripts. A mount namespace of its own
+    # As root mmdebstrap mounts /proc, /sys and /dev for the packages' scripts. A private mount namespace
     # takes them away with it, however it ends. Without root it makes one itself.
     local private_mounts=() mirror=()
     ! is_root || private_mounts=(unshare --mount)

@@ -19,6 +19,7 @@ mod error;
 mod run;
 mod stream;
 mod transfer;
+mod unary;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -39,6 +40,7 @@ pub use egress::EgressChannel;
 pub use error::{CallError, ChannelError};
 pub use run::{CommandInput, CommandOutput};
 pub use transfer::{Backup, Incoming, Outgoing, Piece};
+pub use unary::UnaryRequest;
 
 use crate::engine::ExecStream;
 use connection::{Connection, Windows};

@@ -50,7 +50,7 @@ mod tests;
 
 use std::fmt::Write as _;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bollard::errors::Error as BollardError;
@@ -72,6 +72,7 @@ pub use uids::{RunAs, UidRange};
 pub use verify::{Difference, DifferenceKind};
 pub use volumes::{VolumeDriver, VolumeSummary};
 
+use parking_lot::Mutex;
 use tracing::{Instrument as _, debug_span};
 
 use crate::meter::Meter;
@@ -163,7 +164,7 @@ impl Engine {
     /// onto the version and so replaces it), and every Engine then uses its own newest. Concurrent
     /// callers negotiate separately, so that no caller waits for another's deadline.
     async fn connect(&self) -> Result<Arc<EngineConnection>, EngineError> {
-        if let Some(connection) = &*lock(&self.shared.connection) {
+        if let Some(connection) = &*self.shared.connection.lock() {
             return Ok(Arc::clone(connection));
         }
         let client = self.client();
@@ -177,7 +178,7 @@ impl Engine {
             capabilities: OnceLock::new(),
             quota: OnceLock::new(),
         });
-        *lock(&self.shared.connection) = Some(Arc::clone(&connection));
+        *self.shared.connection.lock() = Some(Arc::clone(&connection));
         Ok(connection)
     }
 
@@ -237,15 +238,10 @@ impl Engine {
     /// Forgets the connection where the error says that the Engine was gone.
     fn noted(&self, error: EngineError) -> EngineError {
         if matches!(error, EngineError::Unavailable { .. }) {
-            *lock(&self.shared.connection) = None;
+            *self.shared.connection.lock() = None;
         }
         error
     }
-}
-
-/// A panic cannot leave the guarded values half-written.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn hex(bytes: &[u8]) -> String {

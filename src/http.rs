@@ -31,6 +31,7 @@ mod files;
 mod form;
 pub mod guard;
 mod health;
+mod https;
 mod limits;
 mod mcp;
 mod message;

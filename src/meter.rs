@@ -13,7 +13,7 @@ mod instruments;
 mod metric;
 mod process;
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use prometheus::{IntGauge, TextEncoder};
@@ -52,7 +52,7 @@ impl Meter {
     /// # Errors
     /// The library cannot encode a series.
     pub fn text(&self) -> prometheus::Result<String> {
-        let _counted = self.counting();
+        let _counted = self.0.counting.lock();
         TextEncoder::new().encode_to_string(&self.0.registry.gather())
     }
 
@@ -217,16 +217,11 @@ impl Meter {
 
     /// Mode and state of each container that the scrape found.
     pub fn sandboxes<'a>(&self, found: impl IntoIterator<Item = (&'a str, &'a str)>) {
-        let _counting = self.counting();
+        let _counting = self.0.counting.lock();
         self.0.sandboxes.reset();
         for (mode, state) in found {
             self.0.sandboxes.with_label_values(&[mode, state]).inc();
         }
-    }
-
-    fn counting(&self) -> MutexGuard<'_, ()> {
-        let counting = self.0.counting.lock();
-        counting.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Memory of the sandboxes that this server has a channel to.

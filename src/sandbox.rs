@@ -49,7 +49,7 @@ pub use crate::provision::{
     EMPTIED, KEPT, LOST, LiveSandbox, Notice, Reason, SandboxError, Uncertainty,
 };
 pub use cancel::CancelScope;
-pub use command::{Command, ExecOutcome, Executed, LostCommand, ProgressUpdate, WaitOptions};
+pub use command::{Command, ExecOutcome, ExecReport, LostCommand, ProgressUpdate, WaitOptions};
 pub use egress::{NetworkReport, own_addresses};
 pub use handle::{Answer, Sandbox};
 pub use last_container::LastContainer;

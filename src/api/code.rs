@@ -86,7 +86,8 @@ codes! {
     Cancelled = "cancelled",
     /// The server is ending.
     ServerEnding = "server_ending",
-    /// Calls must be recorded, but recording fails now; nothing was done.
+    /// Calls must be recorded, but recording fails now. Nothing was done, except earlier removals of
+    /// `DELETE /v1/workspace`.
     AuditUnavailable = "audit_unavailable",
     /// The call was made but could not be recorded; its result is withheld.
     Unrecorded = "unrecorded",

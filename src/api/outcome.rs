@@ -11,7 +11,7 @@ use super::notice::SandboxNotice;
 use super::render;
 use super::signals::signal_name;
 use crate::config::limits::{OUTPUT_CHARS, RESULT_BYTES};
-use crate::sandbox::{Answer, ExecOutcome, Executed, LostCommand, Reason};
+use crate::sandbox::{Answer, ExecOutcome, ExecReport, LostCommand, Reason};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -118,8 +118,8 @@ pub struct CommandResult {
 /// Output of up to this many bytes fits into a result, however it is escaped.
 const MANY_BYTES: usize = 80_000;
 
-impl From<Answer<Executed>> for CommandResult {
-    fn from(answer: Answer<Executed>) -> Self {
+impl From<Answer<ExecReport>> for CommandResult {
+    fn from(answer: Answer<ExecReport>) -> Self {
         let mut notices = Vec::new();
         let mut output = match answer.value.outcome {
             ExecOutcome::Finished(mut finished) => {

@@ -4,8 +4,8 @@ use prost::Message as _;
 
 use super::*;
 
-fn executed(finished: Finished) -> Executed {
-    Executed {
+fn executed(finished: Finished) -> ExecReport {
+    ExecReport {
         outcome: ExecOutcome::Finished(Box::new(finished)),
         network: None,
     }

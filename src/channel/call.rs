@@ -5,12 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use casemate_protocol::{
-    CancelRequest, CommandEvent, DeleteReply, DeleteRequest, DetachReply, DetachRequest,
-    EditFileReply, EditFileRequest, KillRequest, ListFilesReply, ListFilesRequest,
-    MakeDirectoryReply, MakeDirectoryRequest, MoveReply, MoveRequest, ReadBytesReply,
-    ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireRequest, StartRequest, StatReply,
-    StatRequest, StatsReply, StatsRequest, WatchRequest, WriteFileReply, WriteFileRequest,
-    command_event::Event,
+    CancelRequest, CommandEvent, DetachReply, DetachRequest, KillRequest, RetireRequest,
+    StartRequest, StatsReply, StatsRequest, WatchRequest, command_event::Event,
 };
 use tokio::time::timeout;
 use tonic::{Response, Status, Streaming};
@@ -67,8 +63,7 @@ impl Channel {
     /// `UNKNOWN_COMMAND`.
     pub async fn detach(&self, id: &str) -> Result<DetachReply, CallError> {
         let request = DetachRequest { id: id.to_owned() };
-        let mut client = self.client.clone();
-        within(REPLY_TIMEOUT, client.detach(request)).await
+        self.call(request, REPLY_TIMEOUT).await
     }
 
     /// Ends a command. Its followers get its outcome.
@@ -77,8 +72,7 @@ impl Channel {
     /// `UNKNOWN_COMMAND`.
     pub async fn kill(&self, id: &str) -> Result<(), CallError> {
         let request = KillRequest { id: id.to_owned() };
-        let mut client = self.client.clone();
-        within(REPLY_TIMEOUT, client.kill(request)).await.map(drop)
+        self.call(request, REPLY_TIMEOUT).await.map(drop)
     }
 
     /// Ends the commands of the client's request with this tag, or only counts them. Returns their
@@ -88,8 +82,7 @@ impl Channel {
     /// Those of every call; an old casemate-init does not know it.
     pub async fn cancel(&self, tag: Bytes, count_only: bool) -> Result<u32, CallError> {
         let request = CancelRequest { tag, count_only };
-        let mut client = self.client.clone();
-        let reply = within(REPLY_TIMEOUT, client.cancel(request)).await?;
+        let reply = self.call(request, REPLY_TIMEOUT).await?;
         Ok(reply.commands)
     }
 
@@ -103,8 +96,7 @@ impl Channel {
             idle_for_ms: u64::try_from(idle_for.as_millis()).unwrap_or(u64::MAX),
             at_once: false,
         };
-        let mut client = self.client.clone();
-        let reply = within(REPLY_TIMEOUT, client.retire(request)).await?;
+        let reply = self.call(request, REPLY_TIMEOUT).await?;
         Ok(!reply.busy)
     }
 
@@ -117,10 +109,7 @@ impl Channel {
             idle_for_ms: 0,
             at_once: true,
         };
-        let mut client = self.client.clone();
-        within(REPLY_TIMEOUT, client.retire(request))
-            .await
-            .map(drop)
+        self.call(request, REPLY_TIMEOUT).await.map(drop)
     }
 
     /// The running commands. This does not count as use of the sandbox.
@@ -128,125 +117,7 @@ impl Channel {
     /// # Errors
     /// Those of every call.
     pub async fn stats(&self) -> Result<StatsReply, CallError> {
-        let mut client = self.client.clone();
-        within(REPLY_TIMEOUT, client.stats(StatsRequest {})).await
-    }
-
-    /// Lines of a text file.
-    ///
-    /// # Errors
-    /// [`CallError::Failed`] for a file that cannot be used.
-    pub async fn read_lines(
-        &self,
-        request: ReadLinesRequest,
-        deadline: Duration,
-    ) -> Result<ReadLinesReply, CallError> {
-        let mut client = self.client.clone();
-        within(deadline, client.read_lines(request)).await
-    }
-
-    /// Bytes of a file.
-    ///
-    /// # Errors
-    /// [`CallError::Failed`] for a file that cannot be used.
-    pub async fn read_bytes(
-        &self,
-        request: ReadBytesRequest,
-        deadline: Duration,
-    ) -> Result<ReadBytesReply, CallError> {
-        let mut client = self.client.clone();
-        within(deadline, client.read_bytes(request)).await
-    }
-
-    /// Replaces, creates or appends to a file; once for each id.
-    ///
-    /// # Errors
-    /// [`CallError::Failed`] for a file that cannot be used.
-    pub async fn write_file(
-        &self,
-        request: WriteFileRequest,
-        deadline: Duration,
-    ) -> Result<WriteFileReply, CallError> {
-        let mut client = self.client.clone();
-        within(deadline, client.write_file(request)).await
-    }
-
-    /// Replaces text in a file; once for each id.
-    ///
-    /// # Errors
-    /// [`CallError::Failed`] for a file that cannot be used.
-    pub async fn edit_file(
-        &self,
-        request: EditFileRequest,
-        deadline: Duration,
-    ) -> Result<EditFileReply, CallError> {
-        let mut client = self.client.clone();
-        within(deadline, client.edit_file(request)).await
-    }
-
-    /// Entries of a directory.
-    ///
-    /// # Errors
-    /// [`CallError::Failed`] for a directory that cannot be used.
-    pub async fn list_files(
-        &self,
-        request: ListFilesRequest,
-        deadline: Duration,
-    ) -> Result<ListFilesReply, CallError> {
-        let mut client = self.client.clone();
-        within(deadline, client.list_files(request)).await
-    }
-
-    /// The entry at a path.
-    ///
-    /// # Errors
-    /// [`CallError::Failed`] for a path that cannot be used.
-    pub async fn stat(
-        &self,
-        request: StatRequest,
-        deadline: Duration,
-    ) -> Result<StatReply, CallError> {
-        let mut client = self.client.clone();
-        within(deadline, client.stat(request)).await
-    }
-
-    /// Removes a file or a tree; once for each id.
-    ///
-    /// # Errors
-    /// [`CallError::Failed`] for a path that cannot be used.
-    pub async fn delete(
-        &self,
-        request: DeleteRequest,
-        deadline: Duration,
-    ) -> Result<DeleteReply, CallError> {
-        let mut client = self.client.clone();
-        within(deadline, client.delete(request)).await
-    }
-
-    /// Gives what has one name another; once for each id.
-    ///
-    /// # Errors
-    /// [`CallError::Failed`] with the problem of the paths.
-    pub async fn move_entry(
-        &self,
-        request: MoveRequest,
-        deadline: Duration,
-    ) -> Result<MoveReply, CallError> {
-        let mut client = self.client.clone();
-        within(deadline, client.r#move(request)).await
-    }
-
-    /// Makes a directory; once for each id.
-    ///
-    /// # Errors
-    /// [`CallError::Failed`] with the problem of the path.
-    pub async fn make_directory(
-        &self,
-        request: MakeDirectoryRequest,
-        deadline: Duration,
-    ) -> Result<MakeDirectoryReply, CallError> {
-        let mut client = self.client.clone();
-        within(deadline, client.make_directory(request)).await
+        self.call(StatsRequest {}, REPLY_TIMEOUT).await
     }
 }
 

@@ -92,9 +92,6 @@ impl Channel {
             id: id.to_owned(),
             signal,
         };
-        let mut client = self.client.clone();
-        within(SIGNAL_TIMEOUT, client.signal(request))
-            .await
-            .map(drop)
+        self.call(request, SIGNAL_TIMEOUT).await.map(drop)
     }
 }

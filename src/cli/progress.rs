@@ -1,9 +1,10 @@
 //! Progress of a long operation: a bar on a terminal, otherwise a line when a step begins.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
 
 use crate::ops::backup::Event;
 
@@ -37,28 +38,24 @@ impl Progress {
 
     /// The following events are about this user.
     pub(super) fn begin(&self, user: &str) {
-        user.clone_into(&mut self.state().user);
+        user.clone_into(&mut self.0.lock().user);
     }
 
     /// The function that takes events.
     pub(super) fn listener(&self) -> impl Fn(Event) + Send + Sync + 'static {
         let this = self.clone();
-        move |event| this.state().tell(event)
+        move |event| this.0.lock().tell(event)
     }
 
     /// Ends the bar and prints `result` as a line on stdout, unless it is empty.
     pub(super) fn end(&self, result: &str) -> anyhow::Result<()> {
-        if let Some(bar) = self.state().bar.take() {
+        if let Some(bar) = self.0.lock().bar.take() {
             bar.finish_and_clear();
         }
         if !result.is_empty() {
             writeln!(std::io::stdout(), "{result}")?;
         }
         Ok(())
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

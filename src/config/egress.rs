@@ -1,4 +1,4 @@
-//! What sandboxes may reach, compiled: `[egress]` and the users' own lists.
+//! The compiled rules of what sandboxes may reach: `[egress]` and the users' own lists.
 //!
 //! ```text
 //! [egress], users' egress ─► RawEgress ─┐
@@ -6,7 +6,7 @@
 //!                    EgressWatch: reads the file again, and sends what changed
 //! ```
 //!
-//! Without a rule nothing is reached: an absent table, an empty one and an empty list mean the same.
+//! Without a rule nothing can be reached: an absent table, an empty one and an empty list mean the same.
 
 mod raw;
 mod roots;
@@ -33,7 +33,7 @@ use crate::identity::User;
 /// Rules that the line about a user shows.
 const EXCERPT_RULES: usize = 10;
 
-/// The rules of all users. Everything is compiled when it is made.
+/// The rules of all users, compiled when the settings are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EgressConfig {
     policy: EgressPolicy,
@@ -41,7 +41,7 @@ pub struct EgressConfig {
     roots: Arc<str>,
     /// Of users without a list.
     everybody: Arc<Rules>,
-    /// Those who are written the same share one value.
+    /// Users with equal lists share one value.
     users: BTreeMap<User, Arc<UserRules>>,
 }
 
@@ -51,7 +51,7 @@ struct UserRules {
     rules: Arc<Rules>,
 }
 
-/// Where a rule of a user is from.
+/// Where a user's rule comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuleLayer {
@@ -95,7 +95,7 @@ impl EgressConfig {
             },
             None => Arc::from(""),
         };
-        // A list of a thousand rules may be that of ten thousand users.
+        // Ten thousand users may have the same list of a thousand rules.
         let mut compiled: HashMap<&LayerSettings, Arc<UserRules>> = HashMap::new();
         let mut rules_of = |own: &'a RawEgress<LayerSettings>| {
             if let Some(known) = compiled.get(&own.settings) {
@@ -158,13 +158,13 @@ impl EgressConfig {
         self.proxy.as_ref()
     }
 
-    /// What no rule reaches.
+    /// The addresses that no rule can reach.
     #[must_use]
     pub fn deny(&self) -> &[IpNet] {
         self.policy.deny()
     }
 
-    /// Whether nothing is allowed to anybody.
+    /// Whether no user may reach anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let mut users = self.users.values();
@@ -176,7 +176,7 @@ impl EgressConfig {
         self.users.keys()
     }
 
-    /// Where `rule`, which is one of `user`'s, is from.
+    /// Where `rule`, one of `user`'s rules, comes from.
     #[must_use]
     pub fn layer_of(&self, user: &User, rule: &Rule) -> RuleLayer {
         match self.users.get(user) {
@@ -217,7 +217,7 @@ fn policy(
     table: Option<&RawEgress<EgressSettings>>,
     allow: Option<&RawValue>,
 ) -> Result<EgressPolicy, ConfigError> {
-    // A part of the file is the table's list itself.
+    // A value from the file is already in the table.
     let text = allow.filter(|allow| !matches!(allow.origin, Origin::Part(..)));
     let key = match text {
         Some(_) => Setting::EgressAllow.key(),

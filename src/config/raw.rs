@@ -1,12 +1,10 @@
-//! Phase 1, the given texts: flags, environment and settings file merged, every value still the text
-//! it was, with its origin.
+//! Phase 1: merges flags, environment and settings file. Every value is still text, with its origin.
 //!
 //! ```text
 //! flags > CASEMATE_* > file (--config, else CASEMATE_CONFIG) > defaults (phase 2)
 //! ```
 //!
-//! An unknown name is an error in every source. Values are checked in phase 2, and only those that
-//! won.
+//! An unknown name is an error in every source. Phase 2 checks only the values that are in force.
 
 use std::path::PathBuf;
 
@@ -25,7 +23,7 @@ use super::setting::{CONFIG_VARIABLE, PREFIX, Setting};
 /// The given texts of all settings.
 #[derive(Debug, Clone)]
 pub struct RawConfig {
-    /// The one setting whose default is the machine's.
+    /// The one setting whose default comes from the machine.
     pub(super) user: RawValue,
     pub(super) settings: Layer,
     pub(super) users: Vec<RawUser>,
@@ -64,8 +62,8 @@ impl RawConfig {
     }
 }
 
-/// Why a server that runs with these settings does not use its file, and keeps the rules of egress
-/// that it has: for `doctor`, which sees the file and not that server. `None`: it does, or has none.
+/// Why a running server with these settings would not use its file now, and keep its old egress
+/// rules; `None`: it would use it, or has none. For `doctor`, which sees the file and not the server.
 /// Blocks on the file.
 pub fn egress_problem(args: SettingsArgs, environment: &dyn Environment) -> Option<ConfigError> {
     let path = path(&args, environment);
@@ -78,7 +76,7 @@ fn path(args: &SettingsArgs, environment: &dyn Environment) -> Option<PathBuf> {
     args.config.clone().or_else(named)
 }
 
-/// What is given elsewhere than in the file, and goes before it.
+/// Flags and variables, which override the file.
 fn above(args: SettingsArgs, environment: &dyn Environment) -> Result<Layer, ConfigError> {
     let variables = from_variables(environment)?;
     Ok(from_flags(args)?.over(variables))

@@ -8,9 +8,10 @@ use std::fs::{self, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::Mutex;
 use thiserror::Error;
 use tracing::{error, info};
 
@@ -103,7 +104,7 @@ impl<T> Reload<T> {
         let (stamp, text) = read(&path)?;
         let value = Arc::new(parse(&path, &text)?);
         let reload = Self::starting_with(&path, value, parse);
-        reload.lock().stamp = stamp;
+        reload.state.lock().stamp = stamp;
         Ok(reload)
     }
 
@@ -127,7 +128,7 @@ impl<T> Reload<T> {
 
     /// The value in force.
     pub fn current(&self) -> Arc<T> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.looked.elapsed() >= CHECK_INTERVAL {
             state.looked = Instant::now();
             self.look(&mut state);
@@ -138,7 +139,7 @@ impl<T> Reload<T> {
     /// As [`Reload::current`], but looks at the file in any case: for a task that looks at it by the
     /// clock.
     pub fn look_now(&self) -> Arc<T> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.looked = Instant::now();
         self.look(&mut state);
         state.value.clone()
@@ -146,11 +147,7 @@ impl<T> Reload<T> {
 
     /// Why the file was not used at the last look; `None`: it was.
     pub fn problem(&self) -> Option<String> {
-        self.lock().complaint.clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, FileState<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().complaint.clone()
     }
 
     fn look(&self, state: &mut FileState<T>) {

@@ -14,14 +14,14 @@ use crate::identity::ID_BYTES;
 /// This server as a client of the issuer (OpenID Connect).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignInSettings {
-    /// As the issuer knows it.
+    /// Its id at the issuer.
     pub client_id: String,
-    /// The file with its secret; `None`: a public client, which has PKCE alone.
+    /// The file with its secret; `None`: a public client, with PKCE only.
     pub client_secret_file: Option<PathBuf>,
-    /// What a sign-in asks for, `openid` among it: the `scope` of the request (RFC 6749, section
-    /// 3.3).
+    /// The scopes that a sign-in asks for, including `openid`: the `scope` of the request (RFC 6749,
+    /// section 3.3).
     pub scopes: String,
-    /// Where browsers find the page; the issuer sends them back below it.
+    /// The page's URL in browsers. The issuer redirects to a path below it.
     pub public_url: HttpUrl,
 }
 
@@ -65,14 +65,14 @@ const SCOPES: ValueError = ValueError::Form(
 /// The scope without which a sign-in gives no ID token (OpenID Connect Core, section 3.1.2.1).
 const OPENID: &str = "openid";
 
-/// The page's parts are at absolute paths, so it has no path in front of it.
+/// The page loads its parts from absolute paths, so its URL has no path.
 fn public_url(text: &str) -> Result<HttpUrl, ValueError> {
     let url: HttpUrl = text.parse()?;
     let is_root = url.as_uri().path() == "/";
     is_root.then_some(url).ok_or(PUBLIC_URL)
 }
 
-/// With `openid` in it, whether that was given or not.
+/// Adds `openid` where it is missing.
 fn scopes(text: &str) -> Result<String, ValueError> {
     let is_good = text.len() <= ID_BYTES && text.split(' ').all(is_scope);
     if !is_good {

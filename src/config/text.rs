@@ -1,4 +1,4 @@
-//! Values that are text: paths of files, and names that another program gave.
+//! Values that are text: paths of files, and names that another program chose.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ pub fn path(text: &str) -> Result<PathBuf, ValueError> {
     (plain && short).then(|| text.into()).ok_or(FILE)
 }
 
-/// An audience or a client's id: whatever it is to the program that gave it.
+/// An audience or a client's id. Its form is the issuer's choice.
 pub fn name(text: &str) -> Result<String, ValueError> {
     let odd = |c: char| c.is_whitespace() || c.is_control();
     let good = (1..=ID_BYTES).contains(&text.len()) && !text.contains(odd);

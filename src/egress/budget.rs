@@ -1,7 +1,8 @@
 //! How many bytes of a user pass in a day.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
@@ -44,7 +45,7 @@ impl DayBudget {
         let Some(limit) = self.limit else {
             return true;
         };
-        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut passed = self.passed.lock();
         if passed.day != day {
             *passed = PassedBytes { day, bytes: 0 };
         }

@@ -1,10 +1,10 @@
 //! What a sandbox was refused, and which of it while a command ran.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use casemate_egress::Reason;
+use parking_lot::Mutex;
 
 /// Refusals that are remembered of a sandbox. A command that is refused more sees the last ones.
 const REFUSAL_LIMIT: usize = 1024;
@@ -79,7 +79,7 @@ impl CommandSpan {
 impl Denials {
     /// A command is about to run, for `timeout` at most. Once for each id.
     pub fn begin(&self, id: &str, timeout: Duration) {
-        let mut log = self.lock();
+        let mut log = self.0.lock();
         if log.commands.iter().any(|command| command.id == id) {
             return;
         }
@@ -104,7 +104,7 @@ impl Denials {
 
     /// Its outcome is known.
     pub fn end(&self, id: &str) {
-        let mut log = self.lock();
+        let mut log = self.0.lock();
         let total = log.total;
         if let Some(command) = log.commands.iter_mut().find(|command| command.id == id) {
             command.to.get_or_insert(total);
@@ -113,19 +113,19 @@ impl Denials {
 
     /// The sandbox asks for a name or a connection.
     pub fn asked(&self) {
-        self.lock().asked += 1;
+        self.0.lock().asked += 1;
     }
 
     /// Whether the sandbox asked for anything since the command began.
     pub fn has_asked(&self, id: &str) -> bool {
-        let log = self.lock();
+        let log = self.0.lock();
         let mut commands = log.commands.iter();
         commands.any(|command| command.id == id && command.asked != log.asked)
     }
 
     /// Something was refused.
     pub fn add(&self, refusal: Refusal) {
-        let mut log = self.lock();
+        let mut log = self.0.lock();
         log.total += 1;
         if log.last.len() == REFUSAL_LIMIT {
             log.last.pop_front();
@@ -136,7 +136,7 @@ impl Denials {
     /// The refusals while the command ran, until now. Nothing for a command that another
     /// server started.
     pub fn during(&self, id: &str) -> Denied {
-        let log = self.lock();
+        let log = self.0.lock();
         let Some(command) = log.commands.iter().find(|command| command.id == id) else {
             return Denied::default();
         };
@@ -157,10 +157,6 @@ impl Denials {
             hosts,
             is_shared: command.is_shared,
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Log> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -246,6 +242,6 @@ mod tests {
         for number in 0..2 * COMMAND_LIMIT {
             denials.begin(&number.to_string(), MINUTE);
         }
-        assert_eq!(denials.lock().commands.len(), COMMAND_LIMIT);
+        assert_eq!(denials.0.lock().commands.len(), COMMAND_LIMIT);
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_egress::address::{AddressPolicy, JudgedAddresses};
 use casemate_egress::rules::{Decision, Proxy, ResolvedBy, Rule, Rules};
 use casemate_egress::{HostName, Reason};
+use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
@@ -224,7 +225,7 @@ impl<R: Resolve> Names<R> {
     }
 
     fn slot(&self, host: &HostName) -> Arc<Slot> {
-        let mut kept = self.kept();
+        let mut kept = self.kept.lock();
         if let Some(slot) = kept.get(host) {
             return slot.clone();
         }
@@ -232,10 +233,6 @@ impl<R: Resolve> Names<R> {
             make_room(&mut kept);
         }
         kept.entry(host.clone()).or_default().clone()
-    }
-
-    fn kept(&self) -> MutexGuard<'_, HashMap<HostName, Arc<Slot>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is told of a sandbox's egress, and to whom.
+//! The records of a sandbox's egress, and who gets them.
 
 use std::time::Duration;
 

@@ -12,7 +12,6 @@ mod copy;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,6 +20,7 @@ use casemate_egress::tls::{HELLO_TIMEOUT, HelloGate, Verdict};
 use casemate_protocol::MAX_PIECE;
 use casemate_protocol::egress::outcome::Kind;
 use casemate_protocol::egress::{Outcome, SandboxPiece, ServerPiece, sandbox_piece, server_piece};
+use parking_lot::Mutex;
 use rustix::net::sockopt::set_socket_linger;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -176,14 +176,14 @@ impl Connection<'_> {
         &self,
         pieces: &mut (impl Stream<Item = Result<SandboxPiece, Status>> + Unpin),
     ) -> Result<Vec<u8>, RelayEnd> {
-        if self.gate().is_none() {
+        if self.gate.lock().is_none() {
             return Ok(Vec::new());
         }
         loop {
             match next(pieces).await? {
                 Some(data) => {
                     self.passed();
-                    let mut gate = self.gate();
+                    let mut gate = self.gate.lock();
                     let Some(gate) = gate.as_mut() else { continue };
                     match gate.client(&data) {
                         Verdict::NeedMore => {}
@@ -200,7 +200,7 @@ impl Connection<'_> {
     async fn expired(&self) {
         let end = Instant::now() + CONNECTION_TIMEOUT;
         loop {
-            let idle = *lock(&self.last_byte) + IDLE_TIMEOUT;
+            let idle = *self.last_byte.lock() + IDLE_TIMEOUT;
             let next = idle.min(end);
             if next <= Instant::now() {
                 return;
@@ -210,16 +210,8 @@ impl Connection<'_> {
     }
 
     fn passed(&self) {
-        *lock(&self.last_byte) = Instant::now();
+        *self.last_byte.lock() = Instant::now();
     }
-
-    fn gate(&self) -> MutexGuard<'_, Option<HelloGate>> {
-        lock(&self.gate)
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The next bytes of the program; `None`: it sends no more.

@@ -68,7 +68,7 @@ impl Resolve for SystemResolver {
 }
 
 /// Whether no answer came. The standard library passes on the C library's words alone, in English
-/// as long as nobody calls `setlocale`; any other error is that the name has no address.
+/// as long as no code calls `setlocale`; any other error is that the name has no address.
 fn is_temporary(error: &io::Error) -> bool {
     let text = error.to_string();
     TEMPORARY.iter().any(|words| text.ends_with(words))

@@ -17,7 +17,7 @@ use super::error::EngineError;
 use super::labels::label_filters;
 use super::spec::ContainerSpec;
 use super::verify::{self, Difference, DifferenceKind};
-use super::{CLIENT_TIMEOUT, Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, lock, segment};
+use super::{CLIENT_TIMEOUT, Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, segment};
 
 impl Engine {
     /// The container of this name or id, if it exists.
@@ -111,7 +111,7 @@ impl Engine {
                 kind: "container",
                 name: name.to_owned(),
             })?;
-        lock(&self.shared.unknown).learn(&container.stored);
+        self.shared.unknown.lock().learn(&container.stored);
         let differences = self.compare(body, &container);
         if differences
             .iter()
@@ -132,7 +132,7 @@ impl Engine {
     }
 
     fn compare(&self, body: &ContainerCreateBody, container: &Container) -> Vec<Difference> {
-        verify::compare(body, &container.stored, &lock(&self.shared.unknown))
+        verify::compare(body, &container.stored, &self.shared.unknown.lock())
     }
 
     /// Starts it. One that runs already is fine.

@@ -78,14 +78,14 @@ async fn what_is_read_raw_is_asked_in_the_negotiated_version() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let requests = Arc::clone(&seen);
     let (engine, serve) = false_engine(&dir, move |request| {
-        lock(&requests).push(request.to_owned());
+        requests.lock().push(request.to_owned());
         Some(ok(VERSION))
     });
     let server = tokio::spawn(serve);
     tokio::task::yield_now().await;
     let _ = engine.inspect("a").await;
     let wanted = "GET /v1.41/containers/a/json HTTP/1.1".to_owned();
-    assert!(lock(&seen).contains(&wanted), "{seen:?}");
+    assert!(seen.lock().contains(&wanted), "{seen:?}");
     server.abort();
 }
 

@@ -43,7 +43,7 @@ use tracing::debug;
 
 pub use challenge::RETRY_AFTER;
 pub use error::AuthError;
-pub use jwt::{Jwt, TlsError};
+pub use jwt::Jwt;
 pub use rejection::AuthRejection;
 pub use scope::{require_files, require_tools};
 pub use tokens::USER_HEADER;

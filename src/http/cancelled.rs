@@ -18,7 +18,7 @@
 //!   has that id.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
@@ -28,6 +28,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use parking_lot::Mutex;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -81,18 +82,13 @@ impl Requests {
         }
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<Bytes, Vec<InFlightRequest>>> {
-        let under_way = self.under_way.lock();
-        under_way.unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn list(&self, tag: &Bytes, runs_a_command: bool) -> RequestGuard {
         let cancelled = CancellationToken::new();
         let request = InFlightRequest {
             cancelled: cancelled.clone(),
             runs_a_command,
         };
-        let mut under_way = self.under_way();
+        let mut under_way = self.under_way.lock();
         under_way.entry(tag.clone()).or_default().push(request);
         RequestGuard {
             requests: self.clone(),
@@ -102,7 +98,7 @@ impl Requests {
     }
 
     fn here(&self, tag: &Bytes) -> Vec<InFlightRequest> {
-        self.under_way().get(tag).cloned().unwrap_or_default()
+        self.under_way.lock().get(tag).cloned().unwrap_or_default()
     }
 
     /// Ends the request with the tag, here or on another server.
@@ -151,7 +147,7 @@ fn ignored(user: &User, requests: u32) {
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        let mut under_way = self.requests.under_way();
+        let mut under_way = self.requests.under_way.lock();
         if let Some(requests) = under_way.get_mut(&self.tag) {
             let this = &self.cancelled;
             let at = requests.iter().position(|one| one.cancelled == *this);

@@ -104,8 +104,8 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 /// site whether the file exists, because a download does not change the window.
 const PAGE: &str = "/";
 
-/// The way back from the issuer of a sign-in: the other target. What it answers depends on a secret of
-/// the browser's own sign-in.
+/// The redirect back from the issuer of a sign-in: the other target of links. Its answer depends on a
+/// secret of the browser's own sign-in.
 pub const CALLBACK: &str = "/sign-in/callback";
 
 /// The names and origins that are allowed.

@@ -1,8 +1,8 @@
 //! The web page at `/`: the files of a user's workspace, and the running commands.
 //!
 //! Invariants:
-//! - It is the same for all users and contains no user's data: a user signs in, and the page sends
-//!   the token with each of its requests.
+//! - It is the same for all users and contains no user's data. Once a user has signed in, each of its
+//!   requests carries the session's cookie, or a token that the page keeps in memory.
 //! - It runs only its own script, writes no HTML from data, and contacts no other host; [`POLICY`]
 //!   makes the browser enforce this.
 

@@ -2,7 +2,9 @@
 //! Users do not share a limit.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::limits::{MESSAGE_BYTES_PER_USER, REQUESTS_PER_USER, SESSIONS, SESSIONS_PER_USER};
 use crate::identity::User;
@@ -74,7 +76,7 @@ impl QuotaUsage {
 impl UserQuotas {
     /// Takes a share for `user`; `None` when that would be more than is allowed.
     pub fn take(&self, user: &User, amount: QuotaUsage) -> Option<QuotaPermit> {
-        let mut users = self.users();
+        let mut users = self.0.lock();
         let sessions: usize = match amount.sessions {
             0 => 0,
             more => more + users.values().map(|user| user.sessions).sum::<usize>(),
@@ -90,15 +92,11 @@ impl UserQuotas {
             amount,
         })
     }
-
-    fn users(&self) -> MutexGuard<'_, HashMap<User, QuotaUsage>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for QuotaPermit {
     fn drop(&mut self) {
-        let mut users = self.quotas.users();
+        let mut users = self.quotas.0.lock();
         let Some(all) = users.get_mut(&self.user) else {
             return;
         };
@@ -154,6 +152,6 @@ mod tests {
                 .is_none()
         );
         drop(sessions);
-        assert!(quotas.users().is_empty());
+        assert!(quotas.0.lock().is_empty());
     }
 }

@@ -7,14 +7,13 @@
 //! ```
 //!
 //! Invariants:
-//! - A session is sealed (`seal`): the server keeps nothing, and any server with the same key reads
-//!   it. It names its holder in the terms of the server's own authentication, which is asked again
-//!   for each request: a token that is taken out of the file ends its sessions, another issuer or
-//!   audience ends all.
-//! - It counts on the page's own routes alone (`PAGE_ROUTES`), for the page's own requests alone
-//!   (`is_from_the_page`): with it, another site can neither read nor change anything, and `/mcp`
-//!   and `/v1` do not look at it.
-//! - The cookie is never logged, and taken off the request before a route sees it.
+//! - A session is sealed (`seal`): the server stores nothing, and any server with the same key can
+//!   read it. It names its holder, whom the server's authentication checks again for each request:
+//!   to remove a token from the file ends its sessions, to change issuer or audience ends all.
+//! - It counts only on the page's own routes (`PAGE_ROUTES`), and only for the page's own requests
+//!   (`is_from_the_page`). So another site can neither read nor change anything with it, and `/mcp`
+//!   and `/v1` ignore it.
+//! - The cookie is never logged, and is removed from the request before a route sees it.
 
 mod at_issuer;
 mod cookie;
@@ -44,13 +43,14 @@ use seal::{Purpose, Seal, SealError};
 
 pub use routes::routes;
 
-/// The session. The prefix has browsers take it from this host alone, over TLS or on loopback.
+/// The session's cookie. With this prefix browsers accept it only from this host, over TLS or on
+/// loopback.
 const COOKIE_NAME: &str = "__Host-casemate";
 
-/// A day at work. After it, the page asks again.
+/// A working day. Then the user signs in again.
 const SESSION_TTL: Duration = Duration::from_secs(8 * 60 * 60);
 
-/// Where a session counts.
+/// The routes on which a session is a credential.
 const PAGE_ROUTES: [&str; 2] = ["/status", "/files/"];
 
 /// All that sign-in needs. Cheap to clone.
@@ -64,7 +64,7 @@ struct Inner {
     sign_in: Option<SignIn>,
 }
 
-/// Why nobody can sign in.
+/// Why users cannot sign in.
 #[derive(Debug, Error)]
 pub enum SessionError {
     /// The key.
@@ -76,8 +76,8 @@ pub enum SessionError {
 }
 
 impl Sessions {
-    /// As the settings say. Blocks on the files of the key and of the client's secret. Without a key
-    /// there is a random one: sessions then end with the server.
+    /// From the settings. Blocks on the files of the key and of the client's secret. Without a key it
+    /// makes a random one: sessions then end with the server.
     ///
     /// # Errors
     /// [`SessionError`].
@@ -97,14 +97,14 @@ impl Sessions {
         })))
     }
 
-    /// The sender of a request of the page, by its cookie.
+    /// The user of a request of the page, from its cookie.
     fn principal(&self, request: &Request) -> Option<Principal> {
         let (headers, path) = (request.headers(), request.uri().path());
         let is_page_route = PAGE_ROUTES.iter().any(|route| match route.ends_with('/') {
             true => path.starts_with(route),
             false => path == *route,
         });
-        // A request that has a credential of its own is decided by that alone.
+        // A request with another credential is judged by that one alone.
         if !is_page_route || headers.contains_key(AUTHORIZATION) || !is_from_the_page(headers) {
             return None;
         }
@@ -120,8 +120,8 @@ impl Sessions {
     }
 }
 
-/// Around authentication: tells it whose session came with the request, takes all cookies off, and
-/// has no proxy keep the answer.
+/// Runs before authentication, and gives it the user of the request's session. Removes all cookies,
+/// and forbids proxies to store the answer.
 pub async fn layer(State(sessions): State<Sessions>, mut request: Request, next: Next) -> Response {
     let principal = sessions.principal(&request);
     let has_session = principal.is_some();
@@ -131,8 +131,8 @@ pub async fn layer(State(sessions): State<Sessions>, mut request: Request, next:
     request.headers_mut().remove(COOKIE);
     let mut response = next.run(request).await;
     if has_session {
-        // Proxies keep no answer to a request with `Authorization` of their own accord (RFC 9111,
-        // section 3.5), but one to a request with a cookie.
+        // By itself a proxy stores no answer to a request with `Authorization` (RFC 9111, section
+        // 3.5), but it may store one to a request with a cookie.
         let kept = response.headers_mut().entry(CACHE_CONTROL);
         kept.or_insert(HeaderValue::from_static("no-store"));
     }

@@ -15,7 +15,7 @@ mod session;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, StatusCode};
@@ -25,6 +25,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router, middleware};
 use futures_util::stream::{self, Stream, StreamExt as _};
 use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
 use rmcp::ServiceExt as _;
 use rmcp::model::{ClientJsonRpcMessage, GetExtensions as _, JsonRpcMessage, ServerJsonRpcMessage};
 use tokio::sync::mpsc;
@@ -140,12 +141,8 @@ fn unknown() -> Response {
 }
 
 impl Sessions {
-    fn open(&self) -> MutexGuard<'_, HashMap<String, Session>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn of(&self, id: &str, user: &User) -> Option<Session> {
-        let open = self.open();
+        let open = self.open.lock();
         open.get(id).filter(|session| session.is_of(user)).cloned()
     }
 
@@ -159,7 +156,7 @@ impl Sessions {
         tokio::spawn(serve(self.tools.clone(), transport, ended.clone()));
         let unanswered = PendingRequests::default();
         let session = Session::new(owner, inbox, unanswered.clone());
-        self.open().insert(id.clone(), session);
+        self.open.lock().insert(id.clone(), session);
         let conversation = Conversation {
             outbox,
             unanswered,
@@ -205,7 +202,7 @@ struct SessionGuard {
 
 impl Drop for SessionGuard {
     fn drop(&mut self) {
-        self.sessions.open().remove(&self.id);
+        self.sessions.open.lock().remove(&self.id);
     }
 }
 

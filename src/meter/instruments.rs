@@ -1,7 +1,6 @@
 //! The table of metrics. Dashboards and alerts rely on the names.
 
-use std::sync::Mutex;
-
+use parking_lot::Mutex;
 use prometheus::{
     Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
 };

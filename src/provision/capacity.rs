@@ -17,10 +17,11 @@
 //! all the others, because each exists before its own count.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info};
@@ -96,23 +97,21 @@ impl Capacity {
         }
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<Arc<str>, Channel>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A container runs, and this reaches its PID 1.
     pub fn occupied(&self, container: &Arc<str>, channel: &Channel) {
-        self.running().insert(container.clone(), channel.clone());
+        self.running
+            .lock()
+            .insert(container.clone(), channel.clone());
     }
 
     /// A container is gone, or this server no longer uses it.
     pub fn left(&self, container: &str) {
-        self.running().remove(container);
+        self.running.lock().remove(container);
     }
 
     /// The channel that this server has to a container, while it is open.
     pub fn channel(&self, container: &str) -> Option<Channel> {
-        let channel = self.running().get(container).cloned();
+        let channel = self.running.lock().get(container).cloned();
         channel.filter(Channel::is_open)
     }
 

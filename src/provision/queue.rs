@@ -2,9 +2,10 @@
 //! more.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
@@ -40,27 +41,23 @@ struct QueueEntry<'a> {
 
 impl QueueEntry<'_> {
     fn ahead(&self) -> usize {
-        self.line.waiting().range(..self.ticket).count()
+        self.line.waiting.lock().range(..self.ticket).count()
     }
 }
 
 impl Drop for QueueEntry<'_> {
     fn drop(&mut self) {
-        self.line.waiting().remove(&self.ticket);
+        self.line.waiting.lock().remove(&self.ticket);
         self.line.in_all.fetch_sub(1, Ordering::Relaxed);
         self.line.moved.notify_waiters();
     }
 }
 
 impl WaitQueue {
-    fn waiting(&self) -> MutexGuard<'_, BTreeSet<u64>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn join(&self) -> Result<QueueEntry<'_>, SandboxError> {
         let in_all = self.in_all.fetch_add(1, Ordering::Relaxed);
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
-        self.waiting().insert(ticket);
+        self.waiting.lock().insert(ticket);
         let waiting = QueueEntry { line: self, ticket };
         let ahead = waiting.ahead();
         if ahead >= CALLS_WAITING_PER_USER {
@@ -135,7 +132,7 @@ mod tests {
     }
 
     async fn until_waiting(admission: &Admission, count: usize) {
-        while admission.0.waiting().len() < count {
+        while admission.0.waiting.lock().len() < count {
             tokio::task::yield_now().await;
         }
     }
@@ -169,7 +166,7 @@ mod tests {
         for call in waiting {
             call.await.expect("task").expect("its turn");
         }
-        assert_eq!(admission.0.waiting().len(), 0);
+        assert_eq!(admission.0.waiting.lock().len(), 0);
         assert_eq!(admission.0.in_all.load(Ordering::Relaxed), 0);
     }
 
@@ -210,7 +207,7 @@ mod tests {
     }
 
     async fn until_two_wait(admission: &Admission) {
-        while admission.0.waiting().len() > 2 {
+        while admission.0.waiting.lock().len() > 2 {
             tokio::task::yield_now().await;
         }
         // And the next one has looked.

@@ -19,9 +19,10 @@
 //! and makes its new volume again.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, debug, info};
@@ -50,7 +51,7 @@ pub struct UidsInUse(Arc<Mutex<BTreeSet<u32>>>);
 impl UidsInUse {
     /// The lowest of `uids` that is neither among `taken` nor among these.
     fn reserve(&self, uids: UidRange, taken: &BTreeSet<u32>) -> Option<UidReservation> {
-        let mut ours = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ours = self.0.lock();
         let mut free = uids.iter();
         let uid = free.find(|uid| !taken.contains(uid) && !ours.contains(uid))?;
         ours.insert(uid);
@@ -67,7 +68,7 @@ struct UidReservation {
 
 impl Drop for UidReservation {
     fn drop(&mut self) {
-        let mut ours = self.of.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ours = self.of.0.lock();
         ours.remove(&self.uid);
     }
 }

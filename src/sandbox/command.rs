@@ -99,7 +99,7 @@ impl ExecOutcome {
 
 /// How a call for a command ended, and what the network refused until then.
 #[derive(Debug, Clone)]
-pub struct Executed {
+pub struct ExecReport {
     /// How it ended.
     pub outcome: ExecOutcome,
     /// `None`: nothing was refused.

@@ -12,12 +12,13 @@ mod record;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use casemate_egress::address::{AddressPolicy, OwnAddresses};
 use casemate_egress::rules::{Proxy, Rules};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::interval;
 
@@ -85,7 +86,7 @@ impl ServerEgress {
 
     /// This server listens on `address` too: no rule reaches it.
     pub fn listens_on(&self, address: SocketAddr) {
-        lock(&self.listeners).push(address);
+        self.listeners.lock().push(address);
     }
 
     /// Follows the rules of `changes`, and the addresses of this machine.
@@ -96,11 +97,11 @@ impl ServerEgress {
             tokio::select! {
                 changed = changes.changed(), if !is_last => {
                     is_last = changed.is_err();
-                    *lock(&self.rules) = changes.borrow_and_update().clone();
+                    *self.rules.lock() = changes.borrow_and_update().clone();
                     self.look().await;
                 }
                 _ = clock.tick() => {
-                    if !lock(&self.users).is_empty() {
+                    if !self.users.lock().is_empty() {
                         self.look().await;
                     }
                 }
@@ -111,12 +112,12 @@ impl ServerEgress {
     /// Looks at the addresses of this machine. Where anything changed that is judged by, it counts
     /// for every user.
     async fn look(&self) {
-        let sockets = lock(&self.listeners).clone();
+        let sockets = self.listeners.lock().clone();
         let own = own_addresses::look(sockets, &self.engine, self.public_host.as_deref()).await;
         // Held to the end: of two updates at a time the later one has the rules of now.
-        let users = lock(&self.users);
+        let users = self.users.lock();
         let policy = self.policy(own);
-        *lock(&self.policy) = Some(policy.clone());
+        *self.policy.lock() = Some(policy.clone());
         for (user, egress) in users.iter() {
             let rules = self.rules(user);
             let known = egress.names();
@@ -132,7 +133,7 @@ impl ServerEgress {
     }
 
     fn policy(&self, own: OwnAddresses) -> Arc<AddressPolicy> {
-        Arc::new(AddressPolicy::new(lock(&self.rules).deny().to_vec(), own))
+        Arc::new(AddressPolicy::new(self.rules.lock().deny().to_vec(), own))
     }
 
     /// The egress of `user`, in all of their sandboxes.
@@ -148,12 +149,12 @@ impl ServerEgress {
     /// `None`: the addresses of this machine have to be looked at first. Without rules no name is
     /// judged, and the first call of a user waits for no lookup.
     fn known_or_made(&self, user: &User) -> Option<Arc<UserEgress<SystemResolver>>> {
-        let mut users = lock(&self.users);
+        let mut users = self.users.lock();
         if let Some(known) = users.get(user) {
             return Some(known.clone());
         }
         let rules = self.rules(user);
-        let policy = match lock(&self.policy).clone() {
+        let policy = match self.policy.lock().clone() {
             Some(policy) => policy,
             None if rules.is_empty() => Arc::default(),
             None => return None,
@@ -166,15 +167,11 @@ impl ServerEgress {
     }
 
     fn proxy(&self) -> Option<Arc<Proxy>> {
-        lock(&self.rules).proxy().cloned()
+        self.rules.lock().proxy().cloned()
     }
 
     /// What `user` may reach now.
     pub fn rules(&self, user: &User) -> Arc<Rules> {
-        lock(&self.rules).rules(user)
+        self.rules.lock().rules(user)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

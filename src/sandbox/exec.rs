@@ -3,7 +3,7 @@
 use casemate_protocol::{Captured, Finished, Outcome};
 use tokio::time::Instant;
 
-use super::command::{Command, ExecOutcome, Executed, WaitOptions};
+use super::command::{Command, ExecOutcome, ExecReport, WaitOptions};
 use super::execution::Execution;
 use super::handle::{Answer, Containers, Sandbox};
 use super::lease::OwnerHandle;
@@ -22,7 +22,7 @@ impl Sandbox {
         &self,
         command: Command,
         follow: WaitOptions<'_>,
-    ) -> Result<Answer<Executed>, SandboxError> {
+    ) -> Result<Answer<ExecReport>, SandboxError> {
         let deadline = Instant::now() + LEASE_TIMEOUT;
         let mut wait = Wait::new(&self.meter);
         let turn = async {
@@ -66,7 +66,7 @@ impl Sandbox {
         command: Command,
         follow: WaitOptions<'_>,
         wait: Wait,
-    ) -> Result<Executed, SandboxError> {
+    ) -> Result<ExecReport, SandboxError> {
         let mut execution = Execution::new(handle, command, &follow).waiting(wait);
         let executed = tokio::select! {
             executed = execution.run() => executed,
@@ -78,7 +78,7 @@ impl Sandbox {
         }
         let outcome = executed?;
         let network = execution.network(outcome.is_over()).await;
-        Ok(Executed { outcome, network })
+        Ok(ExecReport { outcome, network })
     }
 }
 

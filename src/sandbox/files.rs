@@ -15,7 +15,6 @@ use casemate_protocol::{
 
 use super::handle::{Answer, Sandbox};
 use super::retry::RetryPolicy;
-use crate::channel::Channel;
 use crate::provision::SandboxError;
 
 /// A file call's time. What takes longer than this is a transfer.
@@ -30,10 +29,7 @@ impl Sandbox {
         &self,
         request: ReadLinesRequest,
     ) -> Result<Answer<ReadLinesReply>, SandboxError> {
-        let read = |channel: Channel, request, left| async move {
-            channel.read_lines(request, left).await
-        };
-        self.call(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, request, read)
+        self.call(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, request)
             .await
     }
 
@@ -45,10 +41,7 @@ impl Sandbox {
         &self,
         request: ReadBytesRequest,
     ) -> Result<Answer<ReadBytesReply>, SandboxError> {
-        let read = |channel: Channel, request, left| async move {
-            channel.read_bytes(request, left).await
-        };
-        self.call(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, request, read)
+        self.call(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, request)
             .await
     }
 
@@ -66,10 +59,7 @@ impl Sandbox {
             Mode::Overwrite => RetryPolicy::Overwrite,
             Mode::Append | Mode::CreateNew => RetryPolicy::SameContainer,
         };
-        let write = |channel: Channel, request, left| async move {
-            channel.write_file(request, left).await
-        };
-        self.call(FILE_CALL_TIMEOUT, policy, request, write).await
+        self.call(FILE_CALL_TIMEOUT, policy, request).await
     }
 
     /// Replaces a text in a file by another. Its id is chosen here.
@@ -81,9 +71,7 @@ impl Sandbox {
         mut request: EditFileRequest,
     ) -> Result<Answer<EditFileReply>, SandboxError> {
         request.id = new_id();
-        let edit =
-            |channel: Channel, request, left| async move { channel.edit_file(request, left).await };
-        self.call(FILE_CALL_TIMEOUT, RetryPolicy::SameContainer, request, edit)
+        self.call(FILE_CALL_TIMEOUT, RetryPolicy::SameContainer, request)
             .await
     }
 
@@ -95,10 +83,7 @@ impl Sandbox {
         &self,
         request: ListFilesRequest,
     ) -> Result<Answer<ListFilesReply>, SandboxError> {
-        let list = |channel: Channel, request, left| async move {
-            channel.list_files(request, left).await
-        };
-        self.call(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, request, list)
+        self.call(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, request)
             .await
     }
 }

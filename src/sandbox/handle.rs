@@ -15,7 +15,7 @@ use super::lease::OwnerHandle;
 use super::retry::{RETRY_INTERVAL, RetryPolicy, RetryState};
 use super::wait::Wait;
 use super::warm_pool::WarmPool;
-use crate::channel::{CallError, Channel};
+use crate::channel::UnaryRequest;
 use crate::engine::Engine;
 use crate::meter::Meter;
 use crate::provision::{Admission, AdmissionPermit, Notice, SandboxError};
@@ -150,31 +150,23 @@ impl Sandbox {
     }
 
     /// A call that may be repeated on the next channel if this one breaks.
-    pub(super) async fn call<R: Clone, T, F>(
+    pub(super) async fn call<R: UnaryRequest>(
         &self,
         within: Duration,
         policy: RetryPolicy,
         request: R,
-        operation: impl Fn(Channel, R, Duration) -> F,
-    ) -> Result<Answer<T>, SandboxError>
-    where
-        F: Future<Output = Result<T, CallError>>,
-    {
-        let value = self.ask(within, policy, request, operation).await?;
+    ) -> Result<Answer<R::Reply>, SandboxError> {
+        let value = self.ask(within, policy, request).await?;
         Ok(self.answer(value))
     }
 
     /// As [`Self::call`], for a caller that cannot return a notice: the next call returns it.
-    pub(super) async fn ask<R: Clone, T, F>(
+    pub(super) async fn ask<R: UnaryRequest>(
         &self,
         within: Duration,
         policy: RetryPolicy,
         request: R,
-        operation: impl Fn(Channel, R, Duration) -> F,
-    ) -> Result<T, SandboxError>
-    where
-        F: Future<Output = Result<T, CallError>>,
-    {
+    ) -> Result<R::Reply, SandboxError> {
         let start = Instant::now();
         let deadline = start + within;
         let told = |ahead| self.waits(ahead);
@@ -193,7 +185,7 @@ impl Sandbox {
             let left = deadline.saturating_duration_since(Instant::now());
             let done = tokio::select! {
                 // Its content is shared, not copied.
-                done = operation(lease.channel, request.clone(), left) => done,
+                done = lease.channel.call(request.clone(), left) => done,
                 () = self.ending.cancelled() => return Err(retry.abandon()),
             };
             let error = match done {

@@ -1,8 +1,9 @@
 //! Where calls run: the handle to the owner of one container.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -37,13 +38,13 @@ pub(super) struct PendingNotice(Arc<Mutex<Option<Notice>>>);
 impl PendingNotice {
     /// Of several notices the first stays: that the container is new.
     pub fn put(&self, notice: Notice) {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.0.lock();
         slot.get_or_insert(notice);
     }
 
     /// A user who had a container before had a workspace too, and it is gone with its files.
     pub fn workspace_is_new(&self) {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.0.lock();
         if let Some(Notice::Restarted(reason)) = *slot {
             *slot = Some(Notice::Emptied(reason));
         }
@@ -51,7 +52,7 @@ impl PendingNotice {
 
     /// Returned once.
     pub fn take(&self) -> Option<Notice> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.lock().take()
     }
 }
 

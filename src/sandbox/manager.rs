@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_egress::rules::Rules;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -144,10 +145,7 @@ impl Manager {
 
     /// The sandbox of `user`. Nothing is made before its first use.
     pub fn sandbox(&self, user: &User) -> Sandbox {
-        let mut sandboxes = self
-            .sandboxes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut sandboxes = self.sandboxes.lock();
         if let Some(known) = sandboxes.get(user) {
             return known.clone();
         }

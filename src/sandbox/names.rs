@@ -6,7 +6,6 @@ use casemate_protocol::{MakeDirectoryRequest, MoveRequest};
 use super::files::{FILE_CALL_TIMEOUT, new_id};
 use super::handle::Sandbox;
 use super::retry::RetryPolicy;
-use crate::channel::Channel;
 use crate::provision::SandboxError;
 
 impl Sandbox {
@@ -17,11 +16,8 @@ impl Sandbox {
     /// [`SandboxError::Uncertain`] when it is unknown whether it was moved.
     pub async fn move_entry(&self, mut request: MoveRequest) -> Result<bool, SandboxError> {
         request.id = new_id();
-        let moved = |channel: Channel, request, left| async move {
-            channel.move_entry(request, left).await
-        };
         let policy = RetryPolicy::SameContainer;
-        let reply = self.ask(FILE_CALL_TIMEOUT, policy, request, moved);
+        let reply = self.ask(FILE_CALL_TIMEOUT, policy, request);
         Ok(reply.await?.replaced)
     }
 
@@ -34,11 +30,8 @@ impl Sandbox {
         mut request: MakeDirectoryRequest,
     ) -> Result<(), SandboxError> {
         request.id = new_id();
-        let made = |channel: Channel, request, left| async move {
-            channel.make_directory(request, left).await
-        };
         let policy = RetryPolicy::SameContainer;
-        let reply = self.ask(FILE_CALL_TIMEOUT, policy, request, made);
+        let reply = self.ask(FILE_CALL_TIMEOUT, policy, request);
         reply.await.map(drop)
     }
 }

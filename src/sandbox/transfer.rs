@@ -109,10 +109,8 @@ impl Sandbox {
     /// [`SandboxError::Failed`] with what is wrong with the path.
     pub async fn stat(&self, path: impl Into<Bytes>) -> Result<Stat, SandboxError> {
         let request = StatRequest { path: path.into() };
-        let stat =
-            |channel: Channel, request, left| async move { channel.stat(request, left).await };
         let reply = self
-            .ask(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, request, stat)
+            .ask(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, request)
             .await?;
         Ok(reply.into())
     }
@@ -138,9 +136,7 @@ impl Sandbox {
         } else {
             FILE_CALL_TIMEOUT
         };
-        let delete =
-            |channel: Channel, request, left| async move { channel.delete(request, left).await };
-        let deleted = self.ask(within, RetryPolicy::SameContainer, request, delete);
+        let deleted = self.ask(within, RetryPolicy::SameContainer, request);
         deleted.await.map(drop)
     }
 

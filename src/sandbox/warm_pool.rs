@@ -12,15 +12,16 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_protocol::{Failure, FailureExt as _, Finished, Outcome, failure::Code};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::command::{Command, ExecOutcome, Executed, ProgressUpdate, WaitOptions};
+use super::command::{Command, ExecOutcome, ExecReport, ProgressUpdate, WaitOptions};
 use super::execution::Execution;
 use super::lease::OwnerHandle;
 use super::spawner::OwnerSpawner;
@@ -67,14 +68,14 @@ impl Slot {
 #[derive(Debug)]
 enum DetachedCommand {
     Running(Arc<Slot>),
-    Ended { executed: Executed, at: Instant },
+    Ended { executed: ExecReport, at: Instant },
 }
 
 /// Where a command is, or what became of it.
 #[derive(Debug)]
 pub(super) enum CommandLocation {
     In(Arc<Slot>),
-    Over(Executed),
+    Over(ExecReport),
 }
 
 impl WarmPool {
@@ -88,17 +89,10 @@ impl WarmPool {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<OwnerHandle>> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn kept(&self) -> MutexGuard<'_, HashMap<String, DetachedCommand>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The one that waits, or the beginning of one.
     pub fn spare(&self) -> OwnerHandle {
-        self.lock()
+        self.spare
+            .lock()
             .get_or_insert_with(|| self.spawner.spawn_owner())
             .clone()
     }
@@ -131,7 +125,7 @@ impl WarmPool {
         told: impl Fn(usize),
     ) -> Result<Arc<Slot>, SandboxError> {
         let live = self.live.enter(deadline, told).await?;
-        let handle = self.lock().take();
+        let handle = self.spare.lock().take();
         let meter = self.spawner.provisioner.engine().meter();
         meter.spare(handle.is_some());
         Ok(Arc::new(Slot {
@@ -141,7 +135,7 @@ impl WarmPool {
     }
 
     fn find(&self, id: &str) -> Result<CommandLocation, SandboxError> {
-        let mut kept = self.kept();
+        let mut kept = self.kept.lock();
         forget_old(&mut kept);
         match kept.get(id) {
             Some(DetachedCommand::Running(slot)) => Ok(CommandLocation::In(slot.clone())),
@@ -157,7 +151,7 @@ impl WarmPool {
     }
 
     /// After a call: a command that runs on keeps its container, any other's ends.
-    pub fn settle(self: &Arc<Self>, slot: Arc<Slot>, executed: &mut Executed) {
+    pub fn settle(self: &Arc<Self>, slot: Arc<Slot>, executed: &mut ExecReport) {
         match &mut executed.outcome {
             ExecOutcome::Running(id, _) | ExecOutcome::Silent { id, .. } => self.keep(id, slot),
             ExecOutcome::Finished(finished) => tell_of_leftovers(finished),
@@ -168,7 +162,7 @@ impl WarmPool {
     /// Follows a command to its end, so that its outcome is known when its
     /// container is gone.
     fn keep(self: &Arc<Self>, id: &str, slot: Arc<Slot>) {
-        match self.kept().entry(id.to_owned()) {
+        match self.kept.lock().entry(id.to_owned()) {
             // It is followed already.
             Entry::Occupied(_) => return,
             Entry::Vacant(entry) => drop(entry.insert(DetachedCommand::Running(slot.clone()))),
@@ -187,7 +181,7 @@ impl WarmPool {
             };
             let mut execution = Execution::new(&slot.handle, resume, &follow);
             let executed = match execution.run().await {
-                Ok(outcome) => Ok(Executed {
+                Ok(outcome) => Ok(ExecReport {
                     network: execution.network(outcome.is_over()).await,
                     outcome,
                 }),
@@ -197,8 +191,8 @@ impl WarmPool {
         });
     }
 
-    fn ended(&self, id: String, executed: Result<Executed, SandboxError>) {
-        let mut kept = self.kept();
+    fn ended(&self, id: String, executed: Result<ExecReport, SandboxError>) {
+        let mut kept = self.kept.lock();
         match executed {
             Ok(mut executed) => {
                 if let ExecOutcome::Finished(finished) = &mut executed.outcome {

@@ -12,8 +12,9 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rmcp::RoleServer;
 use rmcp::model::{
     ClientJsonRpcMessage, ClientRequest, GetMeta as _, JsonRpcMessage, ProtocolVersion,
@@ -72,10 +73,6 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
             batches: Arc::default(),
             begun: false,
         }
-    }
-
-    fn batches(&self) -> MutexGuard<'_, Batches> {
-        locked(&self.batches)
     }
 
     /// Reads until a whole line is in `line`, or a line that was too long has ended. `false`: the
@@ -144,7 +141,7 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
     }
 
     fn take_batch(&mut self, parts: Vec<ParsedMessage>) {
-        let begun = self.batches().begin(parts);
+        let begun = self.batches.lock().begin(parts);
         match begun {
             Ok((messages, answered)) => {
                 self.waiting = messages.into();
@@ -157,7 +154,7 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
     /// A message that rmcp may see now.
     fn admit(&mut self, message: ClientJsonRpcMessage) -> Option<ClientJsonRpcMessage> {
         if let Some(id) = cancelled(&message) {
-            let answers = self.batches().cancelled(&id);
+            let answers = self.batches.lock().cancelled(&id);
             self.answer = answers.map(|answers| line_of(&answers));
         }
         if self.begun {
@@ -205,10 +202,6 @@ fn cancelled(message: &ClientJsonRpcMessage) -> Option<Value> {
     }
 }
 
-fn locked(batches: &Mutex<Batches>) -> MutexGuard<'_, Batches> {
-    batches.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn line_of(message: &Value) -> Vec<u8> {
     let mut line = message.to_string().into_bytes();
     line.push(b'\n');
@@ -227,16 +220,17 @@ impl<R: AsyncRead + Unpin + Send> Transport<RoleServer> for Lines<R> {
             if let JsonRpcMessage::Response(answer) = &message
                 && let ServerResult::InitializeResult(result) = &answer.result
             {
-                locked(&batches).speak(&result.protocol_version);
+                batches.lock().speak(&result.protocol_version);
             }
             let answers_one = matches!(
                 message,
                 JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_)
             );
-            let held = answers_one && !locked(&batches).is_empty();
+            let held = answers_one && !batches.lock().is_empty();
             let line = if held {
                 let message = serde_json::to_value(&message)?;
-                locked(&batches)
+                batches
+                    .lock()
                     .answered(message)
                     .map(|answer| line_of(&answer))
             } else {

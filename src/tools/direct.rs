@@ -1,5 +1,5 @@
-//! A tool that is called by a route of the server's own, with no MCP message around it. What is
-//! recorded, counted and logged is the same.
+//! Tools that HTTP routes call directly, without an MCP message. Audit, metrics and log are the same
+//! as for a message.
 
 use std::borrow::Cow;
 use std::time::Instant;

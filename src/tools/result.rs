@@ -4,10 +4,10 @@ use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
 use serde_json::json;
 
 use crate::api::{CommandResult, ToolError};
-use crate::sandbox::{Answer, Executed};
+use crate::sandbox::{Answer, ExecReport};
 
 /// The result of a command; `timeout` is the command's own, in seconds.
-pub fn of_command(answer: Answer<Executed>, timeout: u32) -> CallToolResult {
+pub fn of_command(answer: Answer<ExecReport>, timeout: u32) -> CallToolResult {
     let output = CommandResult::from(answer);
     let mut result = CallToolResult::success(vec![ContentBlock::text(output.text(timeout))]);
     result.structured_content = serde_json::to_value(&output).ok();

@@ -2,12 +2,13 @@
 
 mod running;
 
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Directory, Instance};
+use crate::harness::{Instance, SettingFile};
+
+const NO_ENGINE: &str = "unix:///nonexistent/docker.sock";
 
 const SETTINGS: &str = r#"
 [egress]
@@ -32,33 +33,22 @@ egress = {}
 /// Settings in a file; no verb here needs an Engine.
 struct Settings {
     instance: Instance,
-    _directory: Directory,
-    file: PathBuf,
+    file: SettingFile,
 }
 
 impl Settings {
     fn new(content: &str) -> Self {
-        let directory = Directory::new(0);
-        let settings = Self {
+        Self {
             instance: Instance::new(),
-            file: PathBuf::from(directory.text()).join("casemate.toml"),
-            _directory: directory,
-        };
-        settings.write(content);
-        settings
-    }
-
-    fn write(&self, content: &str) {
-        let new = self.file.with_extension("new");
-        std::fs::write(&new, content).expect("a file");
-        std::fs::rename(new, &self.file).expect("the file");
+            file: SettingFile::new(content),
+        }
     }
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = self.instance.command(args);
         command
-            .env("CASEMATE_CONFIG", &self.file)
-            .env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+            .env("CASEMATE_CONFIG", self.file.path())
+            .env("DOCKER_HOST", NO_ENGINE);
         command
     }
 
@@ -70,7 +60,7 @@ impl Settings {
     fn says(&self, args: &[&str]) -> (Option<i32>, String) {
         let output = self.run(args);
         assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
-        let file = format!("{:?}", self.file);
+        let file = format!("{:?}", self.file.path());
         (
             output.status.code(),
             text(&output.stdout).replace(&file, "FILE"),
@@ -255,7 +245,7 @@ fn settings_that_are_wrong_end_verb_and_server_with_file_line_and_key() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         let place = format!(
             "key egress.allow[0] in line 3 of {:?}: \"*.co.uk\"",
-            settings.file
+            settings.file.path()
         );
         assert!(said.contains(&place) && said.lines().count() == 1, "{said}");
         assert!(output.stdout.is_empty());

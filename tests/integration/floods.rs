@@ -2,20 +2,11 @@
 
 use std::time::Duration;
 
+use crate::harness::host::resident_kib;
 use crate::harness::{TestServer, docker};
 
 /// Growth that a flood may cost a process.
 const GROWTH_KIB: u64 = 10 * 1024;
-
-/// Resident memory of a process of the host.
-fn resident_kib(pid: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let number = line.and_then(|line| line.split_ascii_whitespace().nth(1));
-    number
-        .and_then(|number| number.parse().ok())
-        .expect("a number")
-}
 
 #[tokio::test]
 async fn five_gigabytes_on_either_stream_are_counted_and_cost_no_memory() {

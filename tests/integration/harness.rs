@@ -18,6 +18,7 @@ mod instance;
 mod proxy;
 mod rpc;
 mod server;
+mod setting_file;
 
 use std::future::Future;
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub use instance::Instance;
 pub use proxy::{Proxy, Withholding};
 pub use rpc::{CallResult, Pending, Rpc};
 pub use server::{Server, TestServer};
+pub use setting_file::{SettingFile, token_row};
 
 /// The image that nearly all tests use.
 pub const TOOLS_IMAGE: &str = "casemate-tools:latest";

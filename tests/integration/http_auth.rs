@@ -12,47 +12,21 @@ mod sign_in;
 mod tokens;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use hyper::http::request::Builder;
 use serde_json::{Value, json};
 
-use super::harness::{Answer, CallResult, Directory, HttpServer, TestServer, eventually};
+use super::harness::{
+    Answer, CallResult, Directory, HttpServer, SettingFile, TestServer, eventually, token_row,
+};
 
 /// A protocol version whose requests need only this header.
 const VERSION: (&str, &str) = ("mcp-protocol-version", "2025-06-18");
 
 /// How long a change of a file may go unnoticed.
 const SOON: Duration = Duration::from_secs(15);
-
-/// A file that a setting names; it is removed at the end of the test.
-#[derive(Debug)]
-struct SettingFile(Directory);
-
-impl SettingFile {
-    fn new(content: &str) -> Self {
-        let file = Self(Directory::new(0));
-        file.write(content);
-        file
-    }
-
-    fn path(&self) -> PathBuf {
-        Path::new(self.0.text()).join("file")
-    }
-
-    fn text(&self) -> String {
-        self.path().to_str().expect("UTF-8").to_owned()
-    }
-
-    /// Replaces it by another file.
-    fn write(&self, content: &str) {
-        let new = self.path().with_extension("new");
-        fs::write(&new, content).expect("a file");
-        fs::rename(new, self.path()).expect("a file");
-    }
-}
 
 /// A request for the tools with these extra headers.
 fn for_tools(server: &HttpServer, headers: &[(&str, &str)]) -> Builder {
@@ -100,31 +74,8 @@ async fn call(
 /// A server whose whole log is kept.
 async fn logged(server: TestServer) -> (HttpServer, SettingFile) {
     let log = SettingFile::new("");
-    let errors = fs::File::create(log.path()).expect("a file");
-    let server = server
-        .env("CASEMATE_LOG", "trace")
-        .flag("--http", "127.0.0.1:0");
-    let child = server
-        .command()
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(errors)
-        .spawn()
-        .expect("the server starts");
-    let listening = || {
-        let text = fs::read_to_string(log.path()).expect("a log");
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("listening on "));
-        line.and_then(|address| address.parse().ok())
-    };
-    eventually("it listens", SOON, async || listening().is_some()).await;
-    let server = HttpServer {
-        admin: None,
-        instance: server.instance().clone(),
-        child,
-        address: listening().expect("an address"),
-    };
+    let server = server.env("CASEMATE_LOG", "trace").log_to(&log.path());
+    let server = server.start_http().await;
     (server, log)
 }
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use hyper::http::request::Builder;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
-use crate::harness::{Answer, Directory, HttpServer, TestServer, clients, docker, eventually};
+use crate::harness::{
+    Answer, HttpServer, SettingFile, TestServer, clients, docker, eventually, token_row,
+};
 
 /// A token that speaks for an application's users.
 const TOKEN: &str = "cm_of-a-test";
@@ -115,28 +116,23 @@ async fn is_gone(server: &HttpServer, seconds: u32) {
 struct Application {
     first: HttpServer,
     second: HttpServer,
-    _tokens: Directory,
+    _tokens: SettingFile,
 }
 
 impl Application {
     async fn start(server: impl Fn(TestServer) -> TestServer) -> Self {
-        let directory = Directory::new(0);
-        let file = format!("{}/tokens.toml", directory.text());
-        let digest = Sha256::digest(TOKEN);
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let table = format!("[[tokens]]\nname = \"app\"\nsha256 = \"{digest}\"\ndelegate = true\n");
-        std::fs::write(&file, table).expect("a file");
+        let tokens = SettingFile::new(&token_row("app", TOKEN, "delegate = true"));
         let set = |made: TestServer| {
             server(made)
                 .env("CASEMATE_AUTH", "tokens")
-                .env("CASEMATE_TOKENS_FILE", &file)
+                .env("CASEMATE_TOKENS_FILE", &tokens.text())
         };
         let first = set(TestServer::new()).start_http().await;
         let second = set(TestServer::on(&first.instance)).start_http().await;
         Self {
             first,
             second,
-            _tokens: directory,
+            _tokens: tokens,
         }
     }
 }

@@ -5,9 +5,8 @@ mod browser;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
-use crate::harness::{Answer, Directory, HttpServer, TestServer, docker, eventually};
+use crate::harness::{Answer, Directory, HttpServer, TestServer, docker, eventually, token_row};
 
 /// The page's content security policy.
 const POLICY: [&str; 10] = [
@@ -44,9 +43,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 /// its scopes.
 fn tokens_file(directory: &Directory, rows: &[(&str, &str, &str)]) -> String {
     let row = |(token, holder, scopes): &(&str, &str, &str)| {
-        let digest = Sha256::digest(token);
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("[[tokens]]\nname = \"{token}\"\nsha256 = \"{hex}\"\n{holder}\nscopes = {scopes}\n")
+        token_row(token, token, &format!("{holder}\nscopes = {scopes}"))
     };
     let path = format!("{}/tokens.toml", directory.text());
     let text: String = rows.iter().map(row).collect();

@@ -9,15 +9,6 @@ use crate::harness::{HttpServer, Instance, TestServer, docker, eventually};
 
 const SOON: Duration = Duration::from_secs(15);
 
-async fn metrics(server: &HttpServer) -> String {
-    let address = server.admin.expect("an admin address");
-    let request = hyper::Request::builder().uri("/metrics");
-    let request = request.header("host", address.to_string());
-    let answer = server.send_to(address, request, "").await;
-    assert_eq!(answer.status(), 200);
-    answer.text().await
-}
-
 /// The value of a series; `None` if it is missing.
 fn value(text: &str, series: &str) -> Option<f64> {
     let mut values = text.lines().filter_map(|line| line.strip_prefix(series));
@@ -79,7 +70,7 @@ const SERIES: [(&str, f64); 13] = [
 #[tokio::test]
 async fn calls_are_counted_by_tool_and_outcome_and_sandboxes_by_mode_and_state() {
     let server = start(TestServer::new().user("very-secret-name")).await;
-    let before = metrics(&server).await;
+    let before = server.metrics().await;
     assert_eq!(value(&before, "casemate_engine_up"), Some(1.0));
     assert_eq!(server.instance.containers(), [""; 0], "a scrape makes none");
     server
@@ -91,7 +82,7 @@ async fn calls_are_counted_by_tool_and_outcome_and_sandboxes_by_mode_and_state()
     server.call("list_files", json!({})).await;
     let (status, _) = server.get("/files/content/none").await;
     assert_eq!(status, 404);
-    let text = metrics(&server).await;
+    let text = server.metrics().await;
     for (series, expected) in SERIES {
         assert_eq!(value(&text, series), Some(expected), "{series}\n{text}");
     }
@@ -113,7 +104,7 @@ async fn a_wait_for_room_is_in_the_time_that_calls_wait() {
         // A call that waits for room counts the containers again and again.
         let counted = r#"casemate_engine_request_duration_seconds_count{operation="list"}"#;
         eventually("bob waits", SOON, async || {
-            value(&metrics(&bob).await, counted) > Some(5.0)
+            value(&bob.metrics().await, counted) > Some(5.0)
         })
         .await;
         let seen = Instant::now();
@@ -122,7 +113,7 @@ async fn a_wait_for_room_is_in_the_time_that_calls_wait() {
     };
     let (result, waited) = tokio::join!(bob.shell("true"), shown);
     assert!(!result.is_error(), "{}", result.text());
-    let text = metrics(&bob).await;
+    let text = bob.metrics().await;
     let sum = value(&text, "casemate_call_wait_seconds_sum");
     assert!(sum > Some(waited.as_secs_f64()), "{waited:?}\n{text}");
     assert_eq!(value(&text, "casemate_call_wait_seconds_count"), Some(1.0));
@@ -142,7 +133,7 @@ async fn ends_of_sandboxes_and_channels_are_counted_by_reason() {
     assert_eq!(server.shell("true").await.outcome(), "exited");
     docker::output(&["kill", &container]);
     assert_eq!(server.shell("true").await.outcome(), "exited");
-    let text = metrics(&server).await;
+    let text = server.metrics().await;
     for (series, least) in [
         ("casemate_oom_kills_total", 1.0),
         ("casemate_channel_reconnects_total", 1.0),
@@ -160,7 +151,7 @@ async fn ephemeral_commands_are_counted_by_whether_a_container_was_ready() {
     for _ in 0..3 {
         assert_eq!(server.shell("true").await.outcome(), "exited");
     }
-    let text = metrics(&server).await;
+    let text = server.metrics().await;
     let seats = |result: &str| {
         let series = format!(r#"casemate_ephemeral_seats_total{{result="{result}"}}"#);
         value(&text, &series).unwrap_or_default()
@@ -178,7 +169,7 @@ async fn bytes_of_files_are_counted_as_they_pass() {
     assert_eq!(server.send(put, content).await.status(), 201);
     let (status, _) = server.get("/files/download/a").await;
     assert_eq!(status, 200);
-    let text = metrics(&server).await;
+    let text = server.metrics().await;
     for direction in ["in", "out"] {
         let series = format!(r#"casemate_transfer_bytes_total{{direction="{direction}"}}"#);
         assert_eq!(value(&text, &series), Some(3_145_728.0), "{text}");
@@ -190,7 +181,7 @@ async fn an_engine_that_is_gone_is_reported_at_once() {
     let nowhere = TestServer::new().env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
     let server = start(nowhere).await;
     let start = Instant::now();
-    let text = metrics(&server).await;
+    let text = server.metrics().await;
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
     assert_eq!(value(&text, "casemate_engine_up"), Some(0.0), "{text}");
     let unavailable = r#"casemate_engine_errors_total{error="unavailable","#;

@@ -44,13 +44,6 @@ fn named(text: &str) -> BTreeSet<&str> {
     words.filter(ours).collect()
 }
 
-async fn scrape(server: &HttpServer) -> String {
-    let address = server.admin.expect("an admin address");
-    let request = hyper::Request::builder().uri("/metrics");
-    let request = request.header("host", address.to_string());
-    server.send_to(address, request, "").await.text().await
-}
-
 /// A server that has done everything that the dashboard shows.
 async fn busy(audit: &Directory) -> HttpServer {
     let instance = Instance::new();
@@ -95,7 +88,7 @@ fn has(program: &str) -> bool {
 #[tokio::test]
 async fn every_metric_that_dashboard_and_alerts_name_exists() {
     let audit = Directory::new(0);
-    let scraped = scrape(&busy(&audit).await).await;
+    let scraped = busy(&audit).await.metrics().await;
     let exists = |name: &&str| {
         let base = ["_bucket", "_sum", "_count"]
             .iter()
@@ -134,7 +127,7 @@ async fn promtool_accepts_the_alerts_and_what_a_server_tells() {
     );
     let (audit, directory) = (Directory::new(0), Directory::new(0));
     let file = format!("{}/scraped", directory.text());
-    std::fs::write(&file, scrape(&busy(&audit).await).await).expect("written");
+    std::fs::write(&file, busy(&audit).await.metrics().await).expect("written");
     let checked = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(std::fs::File::open(file).expect("the text"))

@@ -111,7 +111,7 @@ fn the_buttons_add_what_mcp_json_starts() {
     }
 }
 
-/// Whoever does not see the picture has its text, and nobody waits for it.
+/// Readers who do not see the picture get its text, and it loads fast.
 #[test]
 fn the_picture_is_there_with_a_text_and_small() {
     let (before, _) = README

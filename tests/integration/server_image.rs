@@ -160,18 +160,35 @@ fn the_image_has_the_server_and_certificates_and_no_other_program() {
     assert_eq!(version, format!("casemate {}", env!("CARGO_PKG_VERSION")));
 }
 
+/// Another architecture than this machine's, and Rust's target for it.
+const OTHER: (&str, &str) = if cfg!(target_arch = "x86_64") {
+    ("arm64", "aarch64-unknown-linux-gnu")
+} else {
+    ("amd64", "x86_64-unknown-linux-gnu")
+};
+
+const NO_SUCH_ARCH: (&str, &str) = ("sparc", "for amd64 and arm64, not for sparc");
+
+#[test]
+fn a_machine_that_cannot_build_for_another_architecture_is_told_what_is_missing() {
+    for (arch, said) in [OTHER, NO_SUCH_ARCH] {
+        let set_up = Command::new(top().join("scripts/setup-cross"))
+            .arg(arch)
+            // Without rustup, which would install it.
+            .env("PATH", "/usr/bin:/bin")
+            .output()
+            .expect("the script can be run");
+        let error = String::from_utf8_lossy(&set_up.stderr);
+        assert_eq!(set_up.status.code(), Some(1), "{error}");
+        assert!(error.contains(said), "{error}");
+        assert_eq!(error.lines().count(), 2, "{error}");
+    }
+}
+
 #[test]
 fn a_program_of_another_architecture_is_refused_by_name() {
     let image = "casemate-test-never:latest";
-    let (other, none) = if cfg!(target_arch = "x86_64") {
-        ("arm64", "sparc")
-    } else {
-        ("amd64", "sparc")
-    };
-    for (arch, said) in [
-        (other, "is no program for"),
-        (none, "for amd64 and arm64, not for sparc"),
-    ] {
+    for (arch, said) in [(OTHER.0, "is no program for"), NO_SUCH_ARCH] {
         let built = build(CASEMATE, &[("IMAGE", image), ("ARCH", arch)]);
         let error = String::from_utf8_lossy(&built.stderr);
         assert_eq!(built.status.code(), Some(1), "{error}");

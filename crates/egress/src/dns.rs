@@ -127,8 +127,8 @@ impl Question {
     }
 
     /// Whether an address of either family is asked for: only then is it worth asking the server.
-    /// IPv6 too: an answer that there is none, beside one that the server failed, would be read as
-    /// final.
+    /// IPv6 too: programs read the answer "no such address" as final, even if the question for the
+    /// other family failed.
     #[must_use]
     pub fn wants_address(&self) -> bool {
         self.is(TYPE_A) || self.is(TYPE_AAAA)

@@ -57,7 +57,7 @@ pub enum Decision<'a> {
 }
 
 /// Changes with everything that a server decides by: two servers with the same one have the same
-/// rules. Each also refuses the addresses of its own machine, and asks its own resolver.
+/// rules. Each also refuses its machine's addresses, and asks its own resolver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RulesHash([u8; 32]);
 

@@ -6,8 +6,8 @@ use crate::config::error::{ConfigError, Excerpt, shortened};
 use crate::config::origin::{FileLocation, Origin};
 use crate::config::value_error::ValueError;
 
-/// A table `egress` of the settings file, and where its parts stand: only when it is compiled, every
-/// part is checked.
+/// A table `egress` of the settings file, with the location of each part: an error of a part is found
+/// only when the table is compiled.
 #[derive(Debug, Clone)]
 pub struct RawEgress<T> {
     /// As written.
@@ -18,7 +18,7 @@ pub struct RawEgress<T> {
     pub parts: BTreeMap<String, RawPart>,
 }
 
-/// Where one key of such a table stands.
+/// The location of one key of such a table.
 #[derive(Debug, Clone)]
 pub struct RawPart {
     /// The key.
@@ -28,7 +28,7 @@ pub struct RawPart {
 }
 
 impl<T> RawEgress<T> {
-    /// `error`, with the place that its key names: `egress.allow[3]`.
+    /// `error`, with the location of the key that it names: `egress.allow[3]`.
     pub(super) fn located(&self, error: RuleError) -> ConfigError {
         let place = self.find(&error.key).unwrap_or(&self.place);
         let key = shortened(&error.key.escape_debug().to_string());

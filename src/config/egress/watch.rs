@@ -16,7 +16,7 @@ use crate::config::reload::{CHECK_INTERVAL, FileError, Reload};
 use crate::config::setting::Setting;
 use crate::config::users;
 
-/// Where the rules are read again.
+/// What the rules are read from, at the start and again later.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EgressSource {
     path: Option<Arc<Path>>,
@@ -32,7 +32,7 @@ pub struct EgressWatch {
 }
 
 impl EgressSource {
-    /// `above`: the settings that the file does not change.
+    /// `above`: flags and variables, which override the file.
     pub(in crate::config) fn new(path: Option<&Path>, above: &Layer) -> Self {
         Self {
             path: path.map(Arc::from),
@@ -74,8 +74,8 @@ impl EgressSource {
 }
 
 impl EgressWatch {
-    /// Starts the task that looks at the file once a second, until `stop`. There is none without a
-    /// file, and where the file cannot be read twice: a pipe. Must be called inside the runtime.
+    /// Starts the task that checks the file once a second, until `stop`. There is no task without a
+    /// file, or for a pipe, which cannot be read twice. Must be called inside the runtime.
     pub(in crate::config) fn start(
         first: Arc<EgressConfig>,
         source: EgressSource,
@@ -97,15 +97,14 @@ impl EgressWatch {
         watch
     }
 
-    /// The rules, now and when they change. It ends with the last clone of this value, and with the
-    /// task, which `stop` ends.
+    /// The rules, now and when they change. The receiver closes when the task has ended and the last
+    /// clone of this value is gone.
     #[must_use]
     pub fn rules(&self) -> watch::Receiver<Arc<EgressConfig>> {
         self.rules.subscribe()
     }
 
-    /// Why the file was not used when it was last looked at, now and when that changes; `None`: it
-    /// was.
+    /// Why the last check did not use the file, now and when that changes; `None`: it did.
     #[must_use]
     pub fn problem(&self) -> watch::Receiver<Option<String>> {
         self.problem.subscribe()
@@ -116,13 +115,15 @@ impl EgressWatch {
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             clock.tick().await;
+            // On this thread: mostly one system call, and the runtime's blocking pool hangs at the limit
+            // of processes.
             self.set(file.look_now(), file.problem());
         }
     }
 
     fn set(&self, rules: Arc<EgressConfig>, problem: Option<String>) {
         let is_other = self.rules.send_if_modified(|known| {
-            // At most looks it is the same value: then only two pointers are compared.
+            // At most checks it is the same value: then only two pointers are compared.
             let is_other = *known != rules;
             *known = rules;
             is_other

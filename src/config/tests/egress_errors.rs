@@ -1,4 +1,4 @@
-//! What is not valid of egress is refused, with its place.
+//! An invalid egress setting is refused, with its location.
 
 use super::*;
 

@@ -85,7 +85,7 @@ fn the_defaults_and_bounds_that_the_table_names_are_those_that_hold() {
                 | Setting::SessionKeyFile
                 | Setting::UidBase
         );
-        // An error without a client's id, whatever its value: `http` tests its default.
+        // Any value is an error without a client's id: `http` tests its default.
         let is_alone = setting != Setting::OidcScopes;
         if let Some(default) = takes.default().filter(|_| !in_words && is_alone) {
             assert_eq!(

@@ -82,7 +82,7 @@ impl Connection<'_> {
 
     /// The part of `data` that may be written; `None`: all of it, as it is.
     fn read_by_gate(&self, data: &[u8]) -> Result<Option<Vec<u8>>, RelayEnd> {
-        let mut held = self.gate();
+        let mut held = self.gate.lock();
         let Some(gate) = held.as_mut() else {
             return Ok(None);
         };
@@ -132,7 +132,7 @@ impl Connection<'_> {
                 .fetch_add(data.len() as u64, Ordering::Relaxed);
             self.spend(data.len())?;
             self.passed();
-            if let Some(gate) = self.gate().as_mut()
+            if let Some(gate) = self.gate.lock().as_mut()
                 && !data.is_empty()
                 && let Verdict::Refuse(reason) = gate.peer(&data)
             {

@@ -191,7 +191,7 @@ impl Carried {
         (pieces, out)
     }
 
-    /// What was recorded of the only connection.
+    /// The record of the only connection.
     async fn record(&self) -> ConnectionRecord {
         loop {
             if let [record] = &self.recorded.connections.lock().expect("whole")[..] {

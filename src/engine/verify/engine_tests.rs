@@ -3,7 +3,7 @@
 use super::mutations::mutations;
 use super::*;
 use crate::engine::testing::{Scratch, TOOLS, scratch};
-use crate::engine::{EngineError, Workspace, lock};
+use crate::engine::{EngineError, Workspace};
 
 /// Mutations that an Engine may refuse, or drop. The pure test has them all.
 const REFUSED: &[&str] = &[
@@ -31,7 +31,7 @@ async fn the_engine_stores_the_profile_as_asked() {
             .await
             .expect("a container");
         assert_eq!((volume.differences, volume.warnings), (vec![], vec![]));
-        let unknown = format!("{:?}", lock(&scratch.engine.shared.unknown));
+        let unknown = format!("{:?}", scratch.engine.shared.unknown.lock());
         assert_eq!(
             unknown, "UnknownFields({})",
             "the table lacks fields of this Engine"

@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 
-use super::jwt::TlsError;
 use crate::config::FileError;
+use crate::http::https::TlsError;
 
 /// Why callers cannot be authenticated.
 #[derive(Debug, Error)]

@@ -14,11 +14,12 @@ mod keys;
 mod kind;
 mod sign_in;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde::Deserialize;
-
-pub use fetch::TlsError;
+use sha2::{Digest as _, Sha256};
 
 use super::bearer::Bearer;
 use super::error::AuthError;
@@ -41,6 +42,7 @@ const ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorith
 pub struct Jwt {
     settings: JwtSettings,
     keys: Keys,
+    realm: String,
 }
 
 /// The claims that `jsonwebtoken` does not check. A duplicate claim or one of the wrong type makes
@@ -72,7 +74,28 @@ impl Jwt {
     /// The file cannot be used, or the host has no trusted certificates.
     pub fn new(settings: JwtSettings) -> Result<Self, AuthError> {
         let keys = Keys::new(&settings.jwks)?;
-        Ok(Self { settings, keys })
+        // Neither contains a line break.
+        let text = format!("{}\n{}", settings.issuer.as_str(), settings.audience);
+        let realm = STANDARD.encode(Sha256::digest(text));
+        Ok(Self {
+            settings,
+            keys,
+            realm,
+        })
+    }
+
+    /// Issuer and audience in 44 bytes: servers that differ in one of them accept none of each
+    /// other's sessions, even with the same key.
+    pub fn realm(&self) -> &str {
+        &self.realm
+    }
+
+    /// The user with this `sub`.
+    pub fn user(&self, subject: Subject) -> User {
+        User {
+            issuer: self.settings.issuer.clone(),
+            subject,
+        }
     }
 
     /// The `aud` of the tokens.
@@ -129,11 +152,9 @@ impl Jwt {
         }
         let scopes = claims.scopes();
         let subject: Result<Subject, _> = claims.sub.parse();
+        let subject = subject.map_err(|_| AuthRejection::Invalid("its sub cannot be a user"))?;
         Ok(Principal {
-            user: User {
-                issuer: self.settings.issuer.clone(),
-                subject: subject.map_err(|_| AuthRejection::Invalid("its sub cannot be a user"))?,
-            },
+            user: self.user(subject),
             scopes,
         })
     }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// Connections that wait for a request, in the order in which they began to.
@@ -21,20 +22,16 @@ struct Queue {
 }
 
 impl IdleConnections {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Closes the one that waits longest.
     pub fn close_oldest(&self) {
-        if let Some((_, closed)) = self.queue().by_age.pop_first() {
+        if let Some((_, closed)) = self.0.lock().by_age.pop_first() {
             closed.cancel();
         }
     }
 
     /// No connection waits any more.
     pub fn close_all(&self) {
-        for closed in std::mem::take(&mut self.queue().by_age).into_values() {
+        for closed in std::mem::take(&mut self.0.lock().by_age).into_values() {
             closed.cancel();
         }
     }
@@ -64,11 +61,11 @@ impl ConnectionState {
     }
 
     fn wait(&self) {
-        let mut queue = self.0.waiting.queue();
+        let mut queue = self.0.waiting.0.lock();
         let ticket = queue.next;
         queue.next += 1;
         queue.by_age.insert(ticket, self.0.closed.clone());
-        *self.ticket() = Some(ticket);
+        *self.0.ticket.lock() = Some(ticket);
     }
 
     /// A request has come.
@@ -76,21 +73,13 @@ impl ConnectionState {
         self.0.leave();
         ActiveRequest(self.clone())
     }
-
-    fn ticket(&self) -> MutexGuard<'_, Option<u64>> {
-        self.0.ticket.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl ConnectionInner {
     fn leave(&self) {
-        let ticket = self
-            .ticket
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let ticket = self.ticket.lock().take();
         if let Some(ticket) = ticket {
-            self.waiting.queue().by_age.remove(&ticket);
+            self.waiting.0.lock().by_age.remove(&ticket);
         }
     }
 }

@@ -5,7 +5,7 @@
 //! before that is recorded as broken off.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes};
@@ -15,6 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::error::{ErrorCodeExt, FileRejection};
@@ -81,7 +82,7 @@ fn tool(method: &Method, path: &str) -> &'static str {
 fn hashed(body: Body, sent: Arc<Mutex<Digest>>) -> Body {
     Body::new(body.map_frame(move |frame: Frame<Bytes>| {
         if let Some(data) = frame.data_ref() {
-            let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sent = sent.lock();
             sent.add(data);
         }
         frame
@@ -102,7 +103,7 @@ struct AuditedCall {
 impl AuditedCall {
     async fn end(self) -> Result<(), AuditWriteError> {
         let sent = {
-            let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            let sent = self.sent.lock();
             sent.clone()
         };
         let container = self.used.container();

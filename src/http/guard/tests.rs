@@ -200,9 +200,11 @@ fn loads(method: &str, path: &str, site: &str, mode: &str, origin: Option<&str>)
 }
 
 #[test]
-fn of_what_another_site_has_a_browser_load_only_the_page_is_answered() {
+fn another_site_can_only_open_the_page_and_the_callback_of_a_sign_in() {
     let paths = [
         "/",
+        CALLBACK,
+        "/sign-in/start",
         "/files/content/a",
         "/files/download/",
         "/mcp",
@@ -215,9 +217,10 @@ fn of_what_another_site_has_a_browser_load_only_the_page_is_answered() {
         .flat_map(|path| methods.map(|method| (*path, method)));
     for ((path, method), mode) in asked.flat_map(|asked| modes.map(|mode| (asked, mode))) {
         for site in ["cross-site", "same-site", "", "none, same-origin", "None"] {
-            let page = path == "/" && method == "GET" && mode == "navigate";
+            let is_target = path == "/" || path == CALLBACK;
+            let opens = is_target && method == "GET" && mode == "navigate";
             let admitted = loads(method, path, site, mode, None);
-            assert_eq!(admitted, page, "{method} {path} {site} {mode}");
+            assert_eq!(admitted, opens, "{method} {path} {site} {mode}");
             // A listed origin says who it is, and a foreign one too.
             let own = Some("http://127.0.0.1:8080");
             assert!(loads(method, path, site, mode, own), "{method} {path}");

@@ -131,7 +131,7 @@ async function exchange(token) {
   const headers = { 'content-type': 'application/json' };
   try {
     await request('/sign-in', { method: 'POST', headers, body: JSON.stringify({ token }) });
-    await request('/status');
+    await request('/status', { signal: AbortSignal.timeout(PATIENCE) });
     return true;
   } catch (error) {
     if (error.code === 'forbidden' || error.code === 'unauthorized') return false;

@@ -13,7 +13,7 @@ use super::{Sessions, cookie};
 use crate::http::auth::{AuthRejection, Authenticator, Jwt};
 use crate::identity::Scope;
 
-/// The sign-in that is under way.
+/// The cookie of a sign-in under way.
 const FLOW_COOKIE: &str = "__Host-casemate-sign-in";
 
 /// Sends the browser to the issuer.
@@ -24,8 +24,8 @@ pub async fn start(State(sessions): State<Sessions>) -> Response {
         .unwrap_or_else(SignInError::into_response)
 }
 
-/// The way back. Whatever comes of an answer to this sign-in, it is over; an answer to another one,
-/// which any site can link to, changes nothing.
+/// The redirect back from the issuer. An answer to this sign-in ends it, whether it succeeds or
+/// fails. An answer to another one changes nothing: any site can link to such an answer.
 pub async fn callback(State(sessions): State<Sessions>, uri: Uri, headers: HeaderMap) -> Response {
     let cookies = match sessions.finish(&uri, &headers).await {
         Ok(session) => vec![session, cookie::clear(FLOW_COOKIE)],
@@ -64,7 +64,7 @@ impl Sessions {
         Ok(response)
     }
 
-    /// The cookie of the session that begins.
+    /// Completes the sign-in: the cookie of the new session.
     async fn finish(&self, uri: &Uri, headers: &HeaderMap) -> Result<String, SignInError> {
         let (sign_in, jwt) = self.sign_in()?;
         let answer = AuthorizationResponse::parse(uri.query().unwrap_or_default())
@@ -106,7 +106,7 @@ fn redirect(status: StatusCode, location: &str) -> Response {
     let headers = [
         (header::LOCATION, location),
         (header::CACHE_CONTROL, "no-store"),
-        // The code and the state are nobody's business.
+        // The address has the code and the state, which no other site may see.
         (header::REFERRER_POLICY, "no-referrer"),
     ];
     (status, headers).into_response()

@@ -3,11 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::http::auth::tokens::TokenDigest;
 use crate::http::auth::{Authenticator, Jwt};
-use crate::identity::{Principal, Scopes, User};
+use crate::identity::{Principal, Scopes};
 
 /// The holder of a session, as it is in the cookie.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,7 +31,7 @@ impl SessionHolder {
     /// The holder of an access token.
     pub fn subject_of(principal: &Principal, jwt: &Jwt) -> Self {
         Self::Subject {
-            realm: realm(jwt),
+            realm: jwt.realm().to_owned(),
             subject: principal.user.subject.as_str().to_owned(),
             tools: principal.scopes.tools,
             files: principal.scopes.files,
@@ -54,11 +53,8 @@ impl SessionHolder {
                     files,
                 },
                 Authenticator::Jwt(jwt),
-            ) if *sealed == realm(jwt) => Some(Principal {
-                user: User {
-                    issuer: jwt.issuer().parse().ok()?,
-                    subject: subject.parse().ok()?,
-                },
+            ) if sealed == jwt.realm() => Some(Principal {
+                user: jwt.user(subject.parse().ok()?),
                 scopes: Scopes {
                     tools: *tools,
                     files: *files,
@@ -67,14 +63,4 @@ impl SessionHolder {
             _ => None,
         }
     }
-}
-
-/// The issuer and audience of access tokens, in 44 bytes: servers with the same key but another of
-/// these accept none of each other's sessions. Neither contains a line break.
-fn realm(jwt: &Jwt) -> String {
-    STANDARD.encode(Sha256::digest(format!(
-        "{}\n{}",
-        jwt.issuer(),
-        jwt.audience()
-    )))
 }

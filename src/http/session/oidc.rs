@@ -3,16 +3,16 @@
 //! ```text
 //! /sign-in/start    ─► the issuer's page, with state, nonce and the challenge of a verifier,
 //!                      all three sealed in a cookie of 10 minutes
-//! /sign-in/callback ─► state and iss as they must be ─► the code and the verifier for tokens
+//! /sign-in/callback ─► state and iss are checked ─► the code and the verifier for tokens
 //!                      ─► the access token says who it is, as for every other request
 //! ```
 //!
 //! Invariants:
-//! - The identity is that of the access token for this server (RFC 8707), checked as one of a
-//!   request is. The ID token says only that the answer belongs to this sign-in: by its nonce, and
-//!   by the same subject.
-//! - A browser that did not begin a sign-in cannot end one: nobody is signed in as somebody else
-//!   by a link.
+//! - The identity is that of the access token for this server (RFC 8707), checked like one that came
+//!   with a request. The ID token only proves that the answer belongs to this sign-in: by its nonce
+//!   and by the same subject.
+//! - A browser that did not begin a sign-in cannot complete one, so a link cannot sign its visitor in
+//!   as another user.
 
 mod error;
 mod issuer;
@@ -33,8 +33,9 @@ use subtle::ConstantTimeEq as _;
 use thiserror::Error;
 
 use crate::config::{FileError, Reload, SignInSettings};
-use crate::http::auth::{Jwt, TlsError};
+use crate::http::auth::Jwt;
 use crate::http::guard::CALLBACK;
+use crate::http::https::{HttpsError, TlsError};
 use issuer::{IssuerClient, IssuerError};
 use metadata::Metadata;
 
@@ -42,7 +43,7 @@ pub use error::SignInError;
 pub use issuer::TokenReply;
 pub use response::AuthorizationResponse;
 
-/// How long a person may take at the issuer.
+/// How long a user may take at the issuer.
 pub const FLOW_TTL: Duration = Duration::from_secs(10 * 60);
 
 /// This server as a client of the issuer.
@@ -54,7 +55,7 @@ pub struct SignIn {
     issuer: IssuerClient,
 }
 
-/// What a browser keeps while a person is at the issuer.
+/// What the browser keeps while the user is at the issuer.
 #[derive(Serialize, Deserialize)]
 pub struct Flow {
     state: String,
@@ -62,13 +63,13 @@ pub struct Flow {
     verifier: String,
 }
 
-/// Why nobody can sign in at the issuer.
+/// Why this server cannot be a client of the issuer.
 #[derive(Debug, Error)]
 pub enum ClientError {
     /// The file of the secret.
     #[error(transparent)]
     Secret(#[from] FileError),
-    /// The issuer cannot be asked safely.
+    /// The issuer cannot be reached over TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
@@ -90,7 +91,7 @@ impl SignIn {
     /// Blocks on the file of the secret.
     ///
     /// # Errors
-    /// It cannot be used, or no certificates are to be trusted.
+    /// It cannot be used, or the host has no trusted certificates.
     pub fn new(settings: &SignInSettings) -> Result<Self, ClientError> {
         let secret = settings.client_secret_file.as_deref();
         let secret = secret.map(|path| Reload::load(path, secret_of));
@@ -109,7 +110,7 @@ impl SignIn {
         &self.client_id
     }
 
-    /// A sign-in, and where the person goes for it.
+    /// A new sign-in, and the URL at the issuer for it.
     ///
     /// # Errors
     /// The issuer cannot be asked.
@@ -127,7 +128,7 @@ impl SignIn {
     /// The tokens for the code in an answer to `flow`.
     ///
     /// # Errors
-    /// The answer is another issuer's or a refusal, or the issuer does not give them.
+    /// The answer is from another issuer or is a refusal, or the issuer does not accept the code.
     pub async fn tokens(
         &self,
         jwt: &Jwt,
@@ -180,13 +181,16 @@ impl SignIn {
             .await;
         match reply {
             // RFC 6749, section 5.2. 401 is about this server's secret: its operator must know.
-            Err(IssuerError::Status(StatusCode::BAD_REQUEST)) => Err(SignInError::Code),
+            Err(IssuerError::Https(HttpsError::Status(StatusCode::BAD_REQUEST))) => {
+                Err(SignInError::Code)
+            }
             reply => Ok(reply?),
         }
     }
 }
 
-/// RFC 8707 takes absolute URIs alone; another audience the issuer knows by the client.
+/// RFC 8707 allows only absolute URIs. The issuer knows any other audience from the client's
+/// registration.
 fn resource(audience: &str) -> Option<&str> {
     let (scheme, rest) = audience.split_once(':')?;
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic());
@@ -203,7 +207,7 @@ fn secret_of(path: &Arc<Path>, text: &str) -> Result<String, FileError> {
         })
 }
 
-/// As forms write it; every character but letters and digits is escaped.
+/// Form-encoded; every character except letters and digits is escaped.
 fn form(pairs: &[(&str, &str)]) -> String {
     let pairs = pairs.iter().map(|(name, value)| {
         let value = utf8_percent_encode(value, NON_ALPHANUMERIC);

@@ -1,4 +1,5 @@
-//! `/sign-in` and `/sign-out`: open to everybody, and a change only for the page's own script.
+//! `/sign-in` and `/sign-out`. They need no credential, but only the page's own script can sign in or
+//! out.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -19,7 +20,7 @@ use crate::http::guard::CALLBACK;
 use crate::http::v1::json_body;
 use crate::identity::Scope;
 
-/// Nobody keeps any of these answers.
+/// On each of these answers: no cache may store it.
 const NO_STORE: (HeaderName, HeaderValue) =
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 
@@ -40,8 +41,8 @@ struct TokenBody {
     token: String,
 }
 
-/// How somebody signs in: `none` (nobody has to), `token` (exchanged for a session), `bearer` (a
-/// token that the page keeps in memory), or `issuer` (at the issuer's own page).
+/// How a user signs in: `none` (no need to), `token` (exchanged for a session), `bearer` (a token
+/// that the page keeps in memory), or `issuer` (at the issuer's own page).
 async fn how(State(sessions): State<Sessions>) -> Response {
     let method = match (&*sessions.0.authenticator, &sessions.0.sign_in) {
         (Authenticator::Nobody(_), _) => "none",
@@ -67,7 +68,7 @@ async fn sign_in(State(sessions): State<Sessions>, headers: HeaderMap, body: Bod
     };
     let digest = crate::http::auth::tokens::digest(body.token.trim());
     let rejection = match tokens.user_of(&digest) {
-        // Nothing that a session is good for would be granted.
+        // A session is good for files only.
         Some(principal) if !principal.scopes.files => Some(AuthRejection::Lacks(Scope::Files)),
         Some(_) => None,
         None if tokens.is_delegate(&digest) => Some(AuthRejection::WhichUser),
@@ -87,8 +88,8 @@ async fn sign_in(State(sessions): State<Sessions>, headers: HeaderMap, body: Bod
     }
 }
 
-/// Takes the session from the browser. A copy of the cookie is good until its end, or until its
-/// token is taken out of the file.
+/// Removes the session from the browser. A copy of the cookie stays valid until it expires, or until
+/// its token is removed from the file.
 async fn sign_out(headers: HeaderMap) -> Response {
     match is_from_the_page(&headers) {
         true => success(&json!({}), Some(cookie::clear(COOKIE_NAME))),

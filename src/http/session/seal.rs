@@ -1,8 +1,8 @@
-//! What a browser keeps for the server and can neither read nor change: AES-256-GCM with a random
-//! nonce, and the time when it ends.
+//! Values that a browser keeps for the server and can neither read nor change: AES-256-GCM with a
+//! random nonce, and an expiry time.
 //!
-//! Each purpose has a key of its own, derived from the deployment's. Anybody can have sign-ins sealed,
-//! as many as they like: that wears out the nonces of that key only (NIST SP 800-38D, section 8.3).
+//! Each purpose has a separate key, derived from the deployment's. Anyone can begin any number of
+//! sign-ins; that uses up the nonces of that key only (NIST SP 800-38D, section 8.3).
 
 use std::fmt;
 use std::path::Path;
@@ -25,7 +25,7 @@ const KEY_BYTES: usize = 32;
 /// Keys of a file: the one in use, and those that it replaces. Each is tried with every cookie.
 const KEYS_LIMIT: usize = 4;
 
-/// What is sealed. One cannot stand for the other.
+/// What a value is sealed for. It opens for nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// The holder of a session.
@@ -36,9 +36,9 @@ pub enum Purpose {
 
 /// The deployment's keys.
 pub enum Seal {
-    /// Until the server ends.
+    /// A random key, known to this server only.
     Random(SealingKey),
-    /// The first one seals, all of them open. Read again when the file changes.
+    /// The first key seals, each of them opens. Read again when the file changes.
     File(Reload<Vec<SealingKey>>),
 }
 
@@ -62,7 +62,7 @@ pub enum SealError {
     Cipher,
 }
 
-/// What is sealed, with its end.
+/// The value with its expiry time.
 #[derive(Serialize, Deserialize)]
 struct Envelope<T> {
     /// Seconds since the epoch.
@@ -124,7 +124,7 @@ impl Seal {
         }
     }
 
-    /// What was sealed for this purpose with one of the keys, until its end.
+    /// The value, if it was sealed for this purpose with one of the keys, until it expires.
     pub fn open<T: DeserializeOwned>(&self, purpose: Purpose, sealed: &str) -> Option<T> {
         let whole = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let text = match self {

@@ -1,8 +1,9 @@
 //! The part of a session that a POST needs: its user and its queue.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rmcp::model::{
     ClientJsonRpcMessage, ClientNotification, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
 };
@@ -92,13 +93,9 @@ fn cancelled(message: &ClientJsonRpcMessage) -> Option<&RequestId> {
 pub struct PendingRequests(Arc<Mutex<HashSet<RequestId>>>);
 
 impl PendingRequests {
-    fn ids(&self) -> MutexGuard<'_, HashSet<RequestId>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// `false` when there are too many.
     fn add(&self, id: &RequestId) -> bool {
-        let mut ids = self.ids();
+        let mut ids = self.0.lock();
         ids.len() < REQUESTS_PER_SESSION && {
             ids.insert(id.clone());
             true
@@ -106,7 +103,7 @@ impl PendingRequests {
     }
 
     fn remove(&self, id: &RequestId) {
-        self.ids().remove(id);
+        self.0.lock().remove(id);
     }
 
     /// A message is on its way to the client; it may be an answer.
@@ -124,6 +121,6 @@ impl PendingRequests {
 
     /// Whether all requests are answered.
     pub fn are_none(&self) -> bool {
-        self.ids().is_empty()
+        self.0.lock().is_empty()
     }
 }

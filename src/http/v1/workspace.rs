@@ -120,8 +120,8 @@ fn refused(error: &WorkspaceRemovalError) -> FileRejection {
         E::NotRecorded(error) => ToolError::new(
             Code::AuditUnavailable,
             format!(
-                "removals must be recorded, but recording fails now ({error}). Removals before \
-                 before stays removed; retry later."
+                "removals must be recorded, but recording fails now ({error}). Earlier removals \
+                 stay; retry later."
             ),
         ),
         E::Container(error) => sandbox(error),

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::{Finding, Inputs};
-use crate::config::{AllowedHost, Config, HttpSettings};
+use crate::config::{AllowedHost, Config, HttpSettings, WebOrigin};
 
 /// The permission of everybody to read a file.
 const OTHERS_READ: u32 = 0o004;
@@ -12,7 +12,7 @@ const OTHERS_READ: u32 = 0o004;
 /// Checks that people could sign in.
 pub fn look(config: &Config, given: &Inputs<'_>) -> Vec<Finding> {
     let error = given.sessions.as_ref().err().map(|error| {
-        let said = format!("nobody could sign in on the page: {error}");
+        let said = format!("users could not sign in on the page: {error}");
         Finding::error("sign-in", said)
             .fix("fix the file named above; this user must be able to read it")
     });
@@ -44,17 +44,16 @@ fn unlisted(http: &HttpSettings) -> Option<Finding> {
     let authority = url
         .authority()
         .filter(|_| url.scheme_str() == Some("https"))?;
-    let authority = authority.as_str().to_ascii_lowercase();
-    let (host, origin) = (
-        authority.parse::<AllowedHost>().ok()?,
-        format!("https://{authority}"),
-    );
+    // Both headers leave out the scheme's own port.
+    let origin: WebOrigin = format!("https://{authority}").parse().ok()?;
+    let name = origin.as_str().trim_start_matches("https://");
+    let host: AllowedHost = name.parse().ok()?;
     let hosts = http.allowed_hosts.as_deref().unwrap_or_default();
     let origins = http.allowed_origins.as_deref().unwrap_or_default();
     let (setting, value) = if !hosts.iter().any(|listed| listed.fits(&host)) {
-        ("allowed_hosts", authority)
-    } else if !origins.iter().any(|listed| listed.as_str() == origin) {
-        ("allowed_origins", origin)
+        ("allowed_hosts", name)
+    } else if !origins.contains(&origin) {
+        ("allowed_origins", origin.as_str())
     } else {
         return None;
     };
@@ -112,6 +111,11 @@ mod tests {
         assert!(missing(&[]).ends_with("allowed_hosts does not list a.test"));
         assert!(missing(&[HOSTS]).ends_with("allowed_origins does not list https://a.test"));
         assert_eq!(found(&[HOSTS, ORIGINS], Ok(())), [""; 0]);
+        let port = ("CASEMATE_PUBLIC_URL", "https://A.test:443");
+        assert!(missing(&[port]).ends_with("allowed_hosts does not list a.test"));
+        assert_eq!(found(&[port, HOSTS, ORIGINS], Ok(())), [""; 0]);
+        let other = ("CASEMATE_PUBLIC_URL", "https://a.test:8443");
+        assert!(missing(&[other, HOSTS, ORIGINS]).ends_with("does not list https://a.test:8443"));
         let here = ("CASEMATE_PUBLIC_URL", "http://localhost:8080");
         assert_eq!(found(&[here], Ok(())), [""; 0]);
     }

@@ -73,7 +73,7 @@ impl SandboxDenials {
         self.denials.end(id);
     }
 
-    /// The refusals while the command ran, until now; `None`: there were none.
+    /// The refusals while the command ran, until now; `None`: nothing was refused.
     pub async fn during(&self, id: &str) -> Option<Box<NetworkReport>> {
         if self.denials.has_asked(id) {
             sleep(RECORD_TIME).await;

@@ -1,13 +1,13 @@
 //! The records of a sandbox's egress: in the audit, the metrics, and the results of commands.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use casemate_egress::Reason;
+use parking_lot::Mutex;
 use tracing::warn;
 
-use super::lock;
 use crate::audit::{Audit, AuditSubject, EgressRecord};
 use crate::egress::{ConnectionRecord, Denials, Record, Refusal, RelayEnd};
 use crate::identity::User;
@@ -57,7 +57,7 @@ impl SandboxRecord {
 
     /// Whether this refusal of `host` gets a line.
     fn is_due(&self, host: &str) -> bool {
-        let mut lines = lock(&self.lines);
+        let mut lines = self.lines.lock();
         if lines.len() >= HOST_LIMIT {
             lines.retain(|_, at| at.elapsed() < LINE_INTERVAL);
         }

@@ -53,11 +53,8 @@ impl Sandbox {
             // 1 MiB at most.
             length: u32::try_from(length).unwrap_or(u32::MAX),
         };
-        let read = |channel: Channel, request, left| async move {
-            channel.read_bytes(request, left).await
-        };
         let reply = self
-            .ask(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, request, read)
+            .ask(FILE_CALL_TIMEOUT, RetryPolicy::Anywhere, request)
             .await?;
         let stat = Stat {
             size: reply.size,

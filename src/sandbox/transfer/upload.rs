@@ -124,10 +124,7 @@ impl Sandbox {
             id: new_id(),
             ..WriteFileRequest::default()
         };
-        let write = |channel: Channel, request, left| async move {
-            channel.write_file(request, left).await
-        };
-        let reply = self.ask(FILE_CALL_TIMEOUT, policy, request, write).await?;
+        let reply = self.ask(FILE_CALL_TIMEOUT, policy, request).await?;
         Ok(Uploaded {
             size: reply.size,
             created: reply.created,

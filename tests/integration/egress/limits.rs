@@ -7,18 +7,11 @@ use serde_json::Value;
 use super::lab::{Lab, Talk};
 use super::streams::raw;
 use super::{assert_denied, denied, run, said, start, started};
-use crate::harness::{Server, eventually};
+use crate::harness::eventually;
+use crate::harness::host::resident_kib;
 
 /// What the server's memory may grow by (docs/egress.md).
 const GROWTH_KIB: u64 = 8 << 10;
-
-fn resident_kib(server: &Server) -> u64 {
-    let pid = server.child.id().expect("it runs");
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let amount = line.expect("VmRSS").trim().trim_end_matches(" kB");
-    amount.parse().expect("a number")
-}
 
 #[tokio::test]
 async fn as_many_bytes_pass_in_a_day_as_the_operator_says() {
@@ -75,13 +68,14 @@ pub async fn beside_stuck_ones(talk: Talk, sends: bool) -> (u64, Value) {
     let server = started(&lab, allow).await;
     assert_eq!(said(&server, "say(tls('small.test'))").await, "ping");
     let script = format!("SENDS = {}\n{STUCK}", i32::from(sends));
-    let before = resident_kib(&server);
+    let pid = server.child.id().expect("it runs").to_string();
+    let before = resident_kib(&pid);
     let (_, running) = start(&server, &script).await;
     eventually("all are stuck", Duration::from_secs(60), async || {
         server.shell("ls stuck").await.exit_code() == 0
     })
     .await;
-    let grown = resident_kib(&server).saturating_sub(before);
+    let grown = resident_kib(&pid).saturating_sub(before);
     eventually("all are dialled", Duration::from_secs(20), async || {
         stuck.count() == 60
     })

@@ -2,9 +2,8 @@
 
 use hyper::http::request::Builder;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
-use super::{CallResult, Directory, HttpServer, MODERN, TestServer};
+use super::{CallResult, HttpServer, MODERN, SettingFile, TestServer, token_row};
 
 /// A token that speaks for an application's users.
 const TOKEN: &str = "cm_of-a-test";
@@ -14,7 +13,7 @@ const TOKEN: &str = "cm_of-a-test";
 pub struct Application {
     /// The server.
     pub server: HttpServer,
-    _tokens: Directory,
+    _tokens: SettingFile,
 }
 
 impl Application {
@@ -23,20 +22,13 @@ impl Application {
 
     /// Starts it, with a token for all users.
     pub async fn start(server: TestServer) -> Self {
-        let directory = Directory::new(0);
-        let file = format!("{}/tokens.toml", directory.text());
-        let digest: String = Sha256::digest(TOKEN)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let table = format!("[[tokens]]\nname = \"app\"\nsha256 = \"{digest}\"\ndelegate = true\n");
-        std::fs::write(&file, table).expect("a file");
+        let tokens = SettingFile::new(&token_row("app", TOKEN, "delegate = true"));
         let server = server
             .env("CASEMATE_AUTH", "tokens")
-            .env("CASEMATE_TOKENS_FILE", &file);
+            .env("CASEMATE_TOKENS_FILE", &tokens.text());
         Self {
             server: server.start_http().await,
-            _tokens: directory,
+            _tokens: tokens,
         }
     }
 

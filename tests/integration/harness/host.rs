@@ -56,6 +56,14 @@ pub fn path(there: &Path) -> PathBuf {
     }
 }
 
+/// Memory that a process holds, in KiB.
+pub fn resident_kib(pid: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let amount = line.expect("VmRSS").trim().trim_end_matches(" kB");
+    amount.parse().expect("a number")
+}
+
 /// A command that sees and changes the mounts of the Engine's host.
 pub fn command(program: &str) -> Command {
     let Some(listener) = listener() else {

@@ -4,6 +4,7 @@
 mod answer;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ use tokio::task::AbortHandle;
 
 pub use answer::Answer;
 
-use super::{CallResult, Instance, TestServer};
+use super::{CallResult, Instance, TestServer, host};
 
 /// How long a server may take to listen, and to end: it gives calls 10 s.
 const START: Duration = Duration::from_secs(10);
@@ -52,16 +53,20 @@ impl TestServer {
     /// Starts it with HTTP, on a free port.
     pub async fn start_http(self) -> HttpServer {
         let server = self.flag("--http", "127.0.0.1:0");
-        let mut child = server
-            .command()
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let errors = child.stderr.take().expect("stderr");
-        let listening = tokio::time::timeout(START, listening(errors));
-        let (admin, address) = listening.await.expect("it listens in time");
+        let mut command = server.command();
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        if server.log().is_none() {
+            command.stderr(Stdio::piped());
+        }
+        let mut child = command.spawn().expect("the server starts");
+        let listening = async {
+            match child.stderr.take() {
+                Some(errors) => listening(errors).await,
+                None => listening_by(server.log().expect("a log")).await,
+            }
+        };
+        let listening = tokio::time::timeout(START, listening).await;
+        let (admin, address) = listening.expect("it listens in time");
         HttpServer {
             instance: server.instance().clone(),
             address,
@@ -89,6 +94,23 @@ async fn listening(errors: ChildStderr) -> (Option<SocketAddr>, SocketAddr) {
             admin = Some(address.trim_end().parse().expect("an address"));
         }
         said.write_all(line.as_bytes()).await.expect("stderr");
+    }
+}
+
+/// Reads its addresses from its log in a file.
+async fn listening_by(log: &Path) -> (Option<SocketAddr>, SocketAddr) {
+    loop {
+        let text = std::fs::read_to_string(log).expect("the log");
+        // The last line may not be whole.
+        let (lines, _) = text.rsplit_once('\n').unwrap_or_default();
+        let address = |name: &str| {
+            let mut named = lines.lines().filter_map(|line| line.strip_prefix(name));
+            Some(named.next()?.parse().expect("an address"))
+        };
+        if let Some(listening) = address("listening on ") {
+            return (address("metrics on "), listening);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -183,6 +205,16 @@ impl HttpServer {
         self.call("shell_exec", json!({ "command": command })).await
     }
 
+    /// Its metrics, as Prometheus reads them. It was started with `CASEMATE_ADMIN`.
+    pub async fn metrics(&self) -> String {
+        let address = self.admin.expect("an admin address");
+        let request = Request::builder().uri("/metrics");
+        let request = request.header("host", address.to_string());
+        let answer = self.send_to(address, request, "").await;
+        assert_eq!(answer.status(), 200);
+        answer.text().await
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().expect("it runs").to_string();
@@ -200,11 +232,7 @@ impl HttpServer {
 
     /// Memory that it holds, in KiB.
     pub fn memory(&self) -> u64 {
-        let pid = self.child.id().expect("it runs");
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let amount = line.expect("VmRSS").trim().trim_end_matches(" kB");
-        amount.parse().expect("a number")
+        host::resident_kib(&self.child.id().expect("it runs").to_string())
     }
 
     /// CPU time that it has used, of which the kernel counts hundredths of a second.

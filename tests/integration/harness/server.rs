@@ -87,10 +87,14 @@ impl TestServer {
         self.env("CASEMATE_IMAGE", image)
     }
 
-    /// With what it logs in this file instead of the test's own output. Over stdio.
+    /// With its log in this file instead of the test's own output.
     pub fn log_to(mut self, file: &Path) -> Self {
         self.log = Some(file.to_owned());
         self
+    }
+
+    pub(super) fn log(&self) -> Option<&Path> {
+        self.log.as_deref()
     }
 
     /// Without the `initialize` handshake.

@@ -25,7 +25,7 @@ pub const PUBLIC_URL: &str = "http://127.0.0.1:1";
 
 pub type Params = HashMap<String, String>;
 
-/// What is different from how it should be: claims by name, `null` takes one out.
+/// Faults of the issuer. Claims are given by name; `null` removes one.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
     pub access: Vec<(&'static str, Value)>,

@@ -5,12 +5,11 @@ mod at_issuer;
 mod secrets;
 mod sessions;
 
-use hyper::header::HeaderMap;
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use serde_json::json;
 
 use super::oidc_issuer::PUBLIC_URL;
 use super::*;
+use crate::http_files::client::{self, Reply};
 
 /// What the page's own requests have, as a browser sends them.
 const PAGE: [(&str, &str); 2] = [("sec-fetch-site", "same-origin"), ("x-casemate-page", "1")];
@@ -25,18 +24,7 @@ const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 const NEW_KEY: &str = "//79/Pv6+fj39vX08/Lx8O/u7ezr6uno5+bl5OPi4eA=";
 
-struct Reply {
-    status: u16,
-    headers: HeaderMap,
-    text: String,
-}
-
 impl Reply {
-    fn header(&self, name: &str) -> &str {
-        let value = self.headers.get(name);
-        value.and_then(|value| value.to_str().ok()).unwrap_or("")
-    }
-
     /// `Set-Cookie` of this name, as it came.
     fn set_cookie(&self, name: &str) -> Option<&str> {
         let all = self.headers.get_all("set-cookie").iter();
@@ -48,15 +36,12 @@ impl Reply {
     fn cookie(&self, name: &str) -> String {
         let set = self
             .set_cookie(name)
-            .unwrap_or_else(|| panic!("{name}: {}", self.text));
+            .unwrap_or_else(|| panic!("{name}: {}", self.text()));
         set.split(';').next().expect("a pair").to_owned()
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.text).expect("JSON")
     }
 }
 
+/// One request, whose body is JSON.
 async fn send(
     server: &HttpServer,
     method: &str,
@@ -64,19 +49,10 @@ async fn send(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Reply {
-    let mut request = server.request(method, path);
-    if !body.is_empty() {
-        request = request.header("content-type", "application/json");
-    }
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let mut answer = server.send(request, body.to_owned()).await;
-    Reply {
-        status: answer.status().as_u16(),
-        headers: std::mem::take(answer.response.headers_mut()),
-        text: answer.text().await,
-    }
+    let json = ("content-type", "application/json");
+    let json = (!body.is_empty()).then_some(json);
+    let headers: Vec<_> = headers.iter().copied().chain(json).collect();
+    client::ask(server, method, path, &headers, body.to_owned()).await
 }
 
 /// A request of the page with this cookie.
@@ -92,13 +68,7 @@ async fn with_token(server: &HttpServer, token: &str) -> Reply {
 }
 
 fn rows(rows: &[(&str, &str)]) -> String {
-    let row = |(token, holder): &(&str, &str)| {
-        let digest: String = Sha256::digest(token)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("[[tokens]]\nname = \"{token}\"\nsha256 = \"{digest}\"\n{holder}\n")
-    };
+    let row = |(token, holder): &(&str, &str)| token_row(token, token, holder);
     rows.iter().map(row).collect()
 }
 
@@ -120,7 +90,7 @@ async fn begin(server: &HttpServer) -> (String, String) {
         "",
     )
     .await;
-    assert_eq!(started.status, 303, "{}", started.text);
+    assert_eq!(started.status, 303, "{}", started.text());
     let set = started
         .set_cookie("__Host-casemate-sign-in")
         .expect("a cookie");
@@ -141,8 +111,8 @@ async fn back(server: &HttpServer, url: &str, cookie: &str) -> Reply {
 }
 
 fn refused(reply: &Reply, status: u16, said: &str) {
-    assert_eq!(reply.status, status, "{}", reply.text);
-    assert!(reply.text.contains(said), "{}", reply.text);
+    assert_eq!(reply.status, status, "{}", reply.text());
+    assert!(reply.text().contains(said), "{}", reply.text());
     assert!(reply.set_cookie("__Host-casemate").is_none());
     assert!(reply.header("content-type").starts_with("text/plain"));
     assert_eq!(reply.header("cache-control"), "no-store");

@@ -1,11 +1,10 @@
 //! Whose sandbox it is: what the Bearer token says, and nothing else.
 
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::super::http_files::client::ask;
 use super::{JSON, exec_as, refused, send_as};
-use crate::harness::{Application, Directory, HttpServer, TestServer};
+use crate::harness::{Application, HttpServer, SettingFile, TestServer, token_row};
 
 /// All that is below `/v1` and of a user.
 const ROUTES: [(&str, &str); 8] = [
@@ -47,26 +46,21 @@ async fn each_user_of_an_application_has_a_sandbox_and_another_users_command_is_
 }
 
 /// A server with a token for each set of scopes.
-async fn with_scopes() -> (HttpServer, Directory) {
-    let directory = Directory::new(0);
-    let file = format!("{}/tokens.toml", directory.text());
-    let mut table = String::new();
-    for (name, scopes) in [
+async fn with_scopes() -> (HttpServer, SettingFile) {
+    let rows = [
         ("all", r#"["tools", "files"]"#),
         ("tools", r#"["tools"]"#),
         ("files", r#"["files"]"#),
-    ] {
-        let digest = Sha256::digest(format!("cm_{name}"));
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        table += &format!(
-            "[[tokens]]\nname = \"{name}\"\nsha256 = \"{digest}\"\nuser = \"ada\"\nscopes = {scopes}\n"
-        );
-    }
-    std::fs::write(&file, table).expect("a file");
+    ]
+    .map(|(name, scopes)| {
+        let holder = format!("user = \"ada\"\nscopes = {scopes}");
+        token_row(name, &format!("cm_{name}"), &holder)
+    });
+    let file = SettingFile::new(&rows.concat());
     let server = TestServer::new()
         .env("CASEMATE_AUTH", "tokens")
-        .env("CASEMATE_TOKENS_FILE", &file);
-    (server.start_http().await, directory)
+        .env("CASEMATE_TOKENS_FILE", &file.text());
+    (server.start_http().await, file)
 }
 
 #[tokio::test]

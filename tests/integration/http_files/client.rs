@@ -36,6 +36,11 @@ impl Reply {
         value.map_or("", |value| value.to_str().expect("visible ASCII"))
     }
 
+    /// Its body, which is text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("UTF-8")
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }

@@ -1,7 +1,7 @@
 //! The server that answers questions and makes connections: one at a time, the newest.
 //!
 //! ```text
-//!  nobody ──Carry──► a server carries ──Carry of a newer one──► that one carries
+//!  no one ──Carry──► a server carries ──Carry of a newer one──► that one carries
 //!    ▲                  │     └──Carry of an older one──► that one is told `Superseded`
 //!    └──its call ends───┘
 //! ```

@@ -130,7 +130,7 @@ async fn send(
     }
 }
 
-/// The next bytes; empty at the end. Holds no memory while there are none.
+/// The next bytes; empty at the end. Holds no memory while it waits.
 async fn read_piece(reader: &ReadHalf<'_>) -> io::Result<Bytes> {
     loop {
         reader.readable().await?;

@@ -1,11 +1,10 @@
-//! Giving what has one name another.
+//! Moves an entry to another name.
 //!
 //! Invariants:
-//! - What is moved is what has the name: a link itself, never what it leads to.
-//! - Both directories are resolved beneath the workspace, and one rename does the rest: what is
-//!   moved is at one of the two names at any time, whole. (Without renameat2 a file has both for
-//!   a moment.)
-//! - Without `overwrite` nothing is replaced, also not what came a moment before
+//! - A link is moved itself, never its target.
+//! - Both directories are resolved beneath the workspace, and one rename does the rest: the entry is
+//!   whole at one of the two names at any time. (Without renameat2 a file has both for a moment.)
+//! - Without `overwrite` nothing is replaced, not even an entry that came a moment before
 //!   ([`rename_new`]). A file that may not be written is never replaced
 //!   ([`mod@super::replaced`]).
 

@@ -36,7 +36,7 @@ pub(super) struct EntryLocation {
     pub(super) dir: OwnedFd,
     pub(super) name: Vec<u8>,
     /// The entry's `stat` when it was looked at, `None` for a missing one. It is never a link in the
-    /// result of a walk; what is moved may be one.
+    /// result of a walk; the entry of a move may be one.
     pub(super) found: Option<Stat>,
 }
 

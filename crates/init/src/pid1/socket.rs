@@ -55,7 +55,7 @@ const MAX_STREAMS: u32 = 512;
 /// How long an end waits for what was said last to be taken.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is served over each connection.
+/// The services on each connection.
 #[derive(Debug, Clone)]
 struct Services {
     sandbox: SandboxServer<Service>,

@@ -7,10 +7,10 @@
 //! ```
 
 use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
+use parking_lot::Mutex;
 use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -127,7 +127,7 @@ impl Remote {
 
     /// The cached keys, if they have not expired.
     fn kept(&self) -> Option<CachedKeys> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.lock();
         kept.clone()
             .filter(|kept| kept.at.elapsed() < self.pace.expiry)
     }
@@ -146,7 +146,7 @@ impl Remote {
                     keys: Arc::new(keys),
                     at: now,
                 };
-                *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+                *self.kept.lock() = Some(kept);
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;

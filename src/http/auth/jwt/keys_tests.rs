@@ -31,7 +31,7 @@ impl Issuer {
         let (count, answers) = (asked.clone(), answer.clone());
         let router = Router::new().fallback(async move || {
             count.fetch_add(1, Ordering::SeqCst);
-            let (status, body) = answers.lock().unwrap().clone();
+            let (status, body) = answers.lock().clone();
             (status, [(header::LOCATION, "/")], body).into_response() as Response
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -47,7 +47,7 @@ impl Issuer {
     }
 
     fn answers(&self, status: StatusCode, body: String) {
-        *self.answer.lock().unwrap() = (status, body);
+        *self.answer.lock() = (status, body);
     }
 
     fn asked(&self) -> usize {

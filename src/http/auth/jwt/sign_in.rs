@@ -1,5 +1,5 @@
-//! What a sign-in on the page needs: an access token that did not come with a request, and the ID
-//! token beside it.
+//! The tokens of a sign-in on the page: an access token that did not come with a request, and an ID
+//! token.
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
@@ -12,14 +12,14 @@ use crate::http::auth::AuthRejection;
 use crate::http::auth::bearer::Bearer;
 use crate::identity::Principal;
 
-/// What an ID token says (OpenID Connect Core, section 2), besides what `jsonwebtoken` looks at.
+/// The claims of an ID token (OpenID Connect Core, section 2) that `jsonwebtoken` does not check.
 #[derive(Debug, Deserialize)]
 struct IdClaims {
     iss: String,
     sub: String,
     nonce: String,
     aud: Audience,
-    /// Whom it was made for, where it has several audiences.
+    /// The client that it was issued to, if it has several audiences.
     azp: Option<String>,
 }
 
@@ -41,7 +41,7 @@ impl Audience {
 }
 
 impl Jwt {
-    /// Whose access token this is, by the same code as for one in a request.
+    /// The user of an access token, by the same checks as for one in a request.
     ///
     /// # Errors
     /// As [`Self::principal`].
@@ -52,7 +52,7 @@ impl Jwt {
         self.principal(&Bearer::of(&headers)?).await
     }
 
-    /// Whether the ID token is of this sign-in: for this client, with this nonce, of this subject
+    /// Checks that the ID token belongs to this sign-in: for this client, with this nonce, of this subject
     /// (OpenID Connect Core, section 3.1.3.7). It gives no identity.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ impl Jwt {
         if claims.iss != self.issuer() {
             return Err(AuthRejection::Invalid("it is from another issuer"));
         }
-        // For the client alone, or made for it where others may read it too.
+        // The client is the only audience, or the token says that it was issued to the client.
         let is_for_client = match &claims.azp {
             Some(azp) => azp == client_id,
             None => claims.aud.is_only(client_id),

@@ -1,101 +1,85 @@
-//! The two requests to the issuer: what it is, and tokens for a code. Redirects are not followed.
+//! The two requests to the issuer: for its metadata, and for the tokens that a code is good for.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{Method, Request, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::timeout;
 
 use super::metadata::Metadata;
 use crate::config::Reload;
-use crate::http::auth::TlsError;
+use crate::http::https::{HttpsClient, HttpsError, TlsError};
 
 /// Time of one request, from the connection to the last byte.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of an answer: tokens with many groups in them have a few kB.
-const ANSWER_BYTES: usize = 256 * 1024;
-
-/// How long what the issuer is counts as known.
+/// How long the issuer's metadata is kept.
 const METADATA_TTL: Duration = Duration::from_secs(60 * 60);
 
-/// How long an issuer that did not answer is not asked again: all who sign in meanwhile would wait
-/// one after the other.
+/// Pause after an issuer did not answer. Without it, everybody who signs in during an outage would
+/// wait for a request, one after the other.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Requests for tokens at once: anybody can ask for one, and a person takes a second.
-const EXCHANGES: usize = 16;
+/// Requests for tokens at a time. Anybody can cause one; each takes about a second.
+const EXCHANGES_LIMIT: usize = 16;
 
-/// What comes for a code.
+/// The answer to a code.
 #[derive(Deserialize)]
 pub struct TokenReply {
-    /// For this server.
+    /// The access token for this server.
     pub access_token: String,
     token_type: String,
-    /// For the client; empty where there is none.
+    /// The ID token; empty if the issuer gave none.
     #[serde(default)]
     pub id_token: String,
 }
 
-/// Why the issuer does not answer.
+/// Why the issuer could not be asked, or its answer is not accepted.
 #[derive(Debug, Error)]
 pub enum IssuerError {
-    /// Too slow.
-    #[error("no whole answer in {} s", REQUEST_TIMEOUT.as_secs())]
-    Time,
-    /// No connection, no TLS, no HTTP.
-    #[error("the connection failed")]
-    Connection(#[from] hyper_util::client::legacy::Error),
-    /// Another answer than 200.
-    #[error("the answer is {0}; redirects are not followed")]
-    Status(StatusCode),
-    /// It broke off or is too large.
-    #[error("the answer broke off, or has more than {ANSWER_BYTES} bytes")]
-    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It is something else. Without the parser's error, which quotes the text: a token may be in it.
+    /// There is no answer.
+    #[error(transparent)]
+    Https(#[from] HttpsError),
+    /// The body is something else. The parser's error is left out: it quotes the text, in which a token
+    /// may be.
     #[error("the answer is not the JSON object that it should be")]
     Json,
     /// The access token is of another type than Bearer.
     #[error("the access token is not a Bearer token")]
     TokenType,
-    /// It was asked less than [`RETRY_INTERVAL`] ago.
+    /// The last request failed less than [`RETRY_INTERVAL`] ago.
     #[error("it did not answer a moment ago")]
     Recent,
-    /// It is of another issuer, or leads to plain HTTP.
-    #[error("the issuer's metadata are of another issuer, or name an endpoint without https")]
+    /// The metadata is another issuer's, or names a plain HTTP endpoint.
+    #[error("the issuer's metadata is another issuer's, or names an endpoint without https")]
     Metadata,
-    /// It is no URL.
+    /// A URL in the metadata is not valid.
     #[error("the request cannot be written")]
     Request(#[from] axum::http::Error),
-    /// As many as may ask already.
+    /// [`EXCHANGES_LIMIT`] requests are under way.
     #[error("too many people sign in at once")]
     Busy,
 }
 
-/// The last answer.
+/// The outcome of the last request for the metadata.
 struct Known {
     at: Instant,
-    /// `None`: there was none, or not a good one.
+    /// `None`: the request failed, or the answer was not accepted.
     metadata: Option<Arc<Metadata>>,
 }
 
-/// The issuer, as it was found last.
+/// Asks the issuer, and keeps its metadata.
 pub struct IssuerClient {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: HttpsClient,
     secret: Option<Reload<String>>,
     known: Mutex<Option<Known>>,
     exchanges: Semaphore,
@@ -105,27 +89,17 @@ impl IssuerClient {
     /// Reads the certificates that the host trusts.
     ///
     /// # Errors
-    /// There are none.
+    /// The host trusts no certificate.
     pub fn new(secret: Option<Reload<String>>) -> Result<Self, TlsError> {
-        // Plain HTTP only where `Metadata::is_of` allows it: to this machine.
-        let connector = HttpsConnectorBuilder::new()
-            .with_native_roots()
-            .map_err(TlsError::new)?
-            .https_or_http()
-            .enable_http1()
-            .build();
-        let client = Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(0)
-            .build(connector);
         Ok(Self {
-            client,
+            client: HttpsClient::new()?,
             secret,
             known: Mutex::default(),
-            exchanges: Semaphore::new(EXCHANGES),
+            exchanges: Semaphore::new(EXCHANGES_LIMIT),
         })
     }
 
-    /// What `issuer` says of itself. Who asks meanwhile waits for that answer.
+    /// The metadata of `issuer`. Requests at the same time wait for one answer.
     ///
     /// # Errors
     /// [`IssuerError`].
@@ -181,7 +155,7 @@ impl IssuerClient {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::ACCEPT, "application/json");
         if let Some(secret) = &self.secret {
-            // RFC 6749, section 2.3.1: both are written as in forms first.
+            // RFC 6749, section 2.3.1: both are form-encoded first.
             let [id, secret] = [client_id, &secret.current()]
                 .map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string());
             let basic = STANDARD.encode(format!("{id}:{secret}"));
@@ -198,16 +172,7 @@ impl IssuerClient {
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<T, IssuerError> {
-        let answer = async {
-            let response = self.client.request(request).await?;
-            if response.status() != StatusCode::OK {
-                return Err(IssuerError::Status(response.status()));
-            }
-            let body = Limited::new(response.into_body(), ANSWER_BYTES).collect();
-            Ok(body.await.map_err(IssuerError::Body)?.to_bytes())
-        };
-        let bytes = timeout(REQUEST_TIMEOUT, answer).await;
-        let bytes = bytes.map_err(|_| IssuerError::Time)??;
+        let bytes = self.client.send(request, REQUEST_TIMEOUT).await?;
         serde_json::from_slice(&bytes).map_err(|_| IssuerError::Json)
     }
 }

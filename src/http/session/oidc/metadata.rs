@@ -1,32 +1,32 @@
-//! What the issuer says of itself, and whether it may say so.
+//! The issuer's metadata, and what of it is accepted.
 
 use serde::Deserialize;
 
 use crate::config::HttpUrl;
 
-/// What of the issuer's metadata is needed (OpenID Connect Discovery, section 3).
+/// The fields of the issuer's metadata that are needed (OpenID Connect Discovery, section 3).
 #[derive(Debug, Deserialize)]
 pub struct Metadata {
     issuer: String,
     /// Where a person signs in.
     pub authorization_endpoint: String,
-    /// Where it gives tokens for a code.
+    /// Where a code is exchanged for tokens.
     pub token_endpoint: String,
-    /// Its answers have `iss` (RFC 9207, section 3).
+    /// Whether its answers carry `iss` (RFC 9207, section 3).
     #[serde(default)]
     pub authorization_response_iss_parameter_supported: bool,
 }
 
 impl Metadata {
-    /// Whether they are the metadata of `issuer`, with endpoints that are as safe as it is.
+    /// Whether this is the metadata of `issuer`, and its endpoints are as safe as the issuer's URL.
     pub fn is_of(&self, issuer: &str) -> bool {
         let endpoints = [&self.authorization_endpoint, &self.token_endpoint];
         self.issuer == issuer && endpoints.iter().all(|url| is_safe(url, issuer))
     }
 }
 
-/// Whether browsers and this server may be sent to `url` by `issuer`: by one with https to https
-/// alone. Plain HTTP is for an issuer on this machine.
+/// Whether `issuer` may name `url` as an endpoint. An issuer with https may only name https; plain
+/// HTTP is for an issuer on this machine.
 fn is_safe(url: &str, issuer: &str) -> bool {
     let is_https = |url: &HttpUrl| url.as_uri().scheme_str() == Some("https");
     let base = url.split('?').next().unwrap_or_default();

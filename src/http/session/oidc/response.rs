@@ -9,14 +9,14 @@ use crate::http::files::escapes_are_whole;
 #[derive(Debug, Default)]
 pub struct AuthorizationResponse {
     code: Option<String>,
-    /// Whose answer it is.
+    /// Names the sign-in that it answers.
     pub state: Option<String>,
     iss: Option<String>,
     error: Option<String>,
 }
 
 impl AuthorizationResponse {
-    /// Parameters that mean nothing here are for others; none that does is there twice.
+    /// Ignores unknown parameters. `None` if a known one is repeated or malformed.
     pub fn parse(query: &str) -> Option<Self> {
         escapes_are_whole(query).ok()?;
         let mut answer = Self::default();
@@ -38,11 +38,11 @@ impl AuthorizationResponse {
         Some(answer)
     }
 
-    /// RFC 9207, section 2.4: the issuer that answers is the one that was asked. It says so where that
-    /// `is_promised` by its metadata.
+    /// RFC 9207, section 2.4: `iss` must name the issuer that was asked. It may be missing unless the
+    /// metadata promises it (`is_promised`).
     ///
     /// # Errors
-    /// It is another one, or does not say.
+    /// It names another issuer, or is missing although promised.
     pub fn check_issuer(&self, is_promised: bool, issuer: &str) -> Result<(), SignInError> {
         let good = match &self.iss {
             Some(iss) => iss == issuer,
@@ -57,7 +57,7 @@ impl AuthorizationResponse {
     /// The issuer refused.
     pub fn code(self) -> Result<String, SignInError> {
         if let Some(error) = self.error {
-            // A word of RFC 6749, section 4.1.2.1; anybody can put anything there.
+            // Should be a word of RFC 6749, section 4.1.2.1, but anyone can write this query.
             let word = error
                 .chars()
                 .filter(|c| c.is_ascii_lowercase() || *c == '_');

@@ -31,7 +31,7 @@ async fn an_answer_to_another_sign_in_signs_nobody_in() {
     );
     // Nothing of this used the code up.
     assert_eq!(back(&server, &url, &flow).await.status, 303);
-    // Now it is: who has the address and the cookie comes too late.
+    // Now it is used up: a thief of the address and the cookie comes too late.
     let late = back(&server, &url, &flow).await;
     refused(&late, 400, "did not accept the code");
     over(&late);
@@ -97,7 +97,7 @@ async fn every_part_of_the_issuers_answer_is_checked() {
         issuer.changes(changes);
         let (location, flow) = begin(&server).await;
         let reply = back(&server, &issuer.authorize(&location), &flow).await;
-        assert!(reply.text.contains(said), "{shown}: {}", reply.text);
+        assert!(reply.text().contains(said), "{shown}: {}", reply.text());
         refused(&reply, 400, said);
         over(&reply);
     }

@@ -23,7 +23,7 @@ async fn a_person_signs_in_at_the_issuer_and_is_who_the_access_token_says() {
             (reply.status, reply.header("location")),
             (303, "/"),
             "{}",
-            reply.text
+            reply.text()
         );
         let cookie = reply.cookie("__Host-casemate");
         let status = page(&server, "GET", "/status", &cookie).await.json();
@@ -44,7 +44,7 @@ async fn without_an_issuer_that_answers_nobody_is_sent_anywhere() {
         .start_http()
         .await;
     let started = send(&server, "GET", "/sign-in/start", &[], "").await;
-    assert_eq!(started.status, 503, "{}", started.text);
+    assert_eq!(started.status, 503, "{}", started.text());
     assert_eq!(started.header("retry-after"), "10");
     assert_eq!(started.header("location"), "");
     let file = SettingFile::new(&rows(&[ADA]));
@@ -78,7 +78,7 @@ async fn the_issuer_is_asked_for_the_scopes_of_the_setting() {
         let (_, query) = location.split_once('?').expect("a query");
         assert_eq!(form(query)["scope"], scope);
         let reply = back(&server, &issuer.authorize(&location), &flow).await;
-        assert_eq!(reply.status, 303, "{}", reply.text);
+        assert_eq!(reply.status, 303, "{}", reply.text());
     }
 }
 
@@ -100,5 +100,5 @@ async fn a_sign_in_without_the_issuers_keys_is_one_to_try_again() {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let (location, flow) = begin(&server).await;
     let reply = back(&server, &issuer.authorize(&location), &flow).await;
-    assert_eq!(reply.status, 303, "{}", reply.text);
+    assert_eq!(reply.status, 303, "{}", reply.text());
 }

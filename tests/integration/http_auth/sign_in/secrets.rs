@@ -23,7 +23,7 @@ async fn no_part_of_a_credential_is_in_the_log() {
     };
     for (changes, status) in [
         (Changes::default(), 303),
-        // What cannot be read is not quoted.
+        // Text that cannot be parsed is not quoted.
         (
             Changes {
                 bare: true,
@@ -53,7 +53,7 @@ async fn no_part_of_a_credential_is_in_the_log() {
         known(&url, &flow);
         known(&location, &flow);
         let reply = back(&server, &url, &flow).await;
-        assert_eq!(reply.status, status, "{shown}: {}", reply.text);
+        assert_eq!(reply.status, status, "{shown}: {}", reply.text());
         if status == 303 {
             let cookie = reply.cookie("__Host-casemate");
             known(&url, &cookie);

@@ -16,7 +16,7 @@ async fn a_token_is_exchanged_for_a_session_which_ends_with_the_token() {
         "token"
     );
     let signed = with_token(&server, "cm_ada").await;
-    assert_eq!(signed.status, 200, "{}", signed.text);
+    assert_eq!(signed.status, 200, "{}", signed.text());
     let set = signed.set_cookie("__Host-casemate").expect("a session");
     for attribute in [
         "Path=/",
@@ -61,7 +61,7 @@ async fn a_session_counts_on_the_pages_routes_and_for_the_page_alone() {
         .await
         .cookie("__Host-casemate");
     let listed = page(&server, "GET", "/files/list", &cookie).await;
-    assert_eq!(listed.status, 200, "{}", listed.text);
+    assert_eq!(listed.status, 200, "{}", listed.text());
     assert_eq!(listed.header("cache-control"), "no-store");
     for (method, path) in [
         ("POST", "/v1/exec"),
@@ -103,12 +103,22 @@ async fn a_session_counts_on_the_pages_routes_and_for_the_page_alone() {
         (&[cookie, PAGE[0], PAGE[1], ("x-casemate-user", "bob")], 403),
         (&[cookie, PAGE[0], PAGE[1], cookie], 401),
     ] {
-        let status = send(&server, "DELETE", "/files/content/a", headers, "")
-            .await
-            .status;
-        assert_eq!(status, expected, "{headers:?}");
+        let reply = send(&server, "DELETE", "/files/content/a", headers, "").await;
+        // With any status, a page of another origin can read nothing of it.
+        assert_eq!(
+            reply.header("access-control-allow-origin"),
+            "",
+            "{headers:?}"
+        );
+        assert_eq!(reply.status, expected, "{headers:?}");
     }
-    // Another origin that may call with a token of its own may not send the page's header.
+}
+
+/// Also where it may call with a token.
+#[tokio::test]
+async fn another_origin_can_neither_send_the_pages_header_nor_use_its_session() {
+    let file = SettingFile::new(&rows(&[ADA]));
+    let server = tokens(&file).start_http().await;
     let listed = tokens(&file)
         .env("CASEMATE_ALLOWED_ORIGINS", "https://app.test")
         .start_http()
@@ -118,13 +128,25 @@ async fn a_session_counts_on_the_pages_routes_and_for_the_page_alone() {
         ("access-control-request-method", "DELETE"),
         ("access-control-request-headers", "x-casemate-page"),
     ];
+    let refused = send(&server, "OPTIONS", "/files/content/a", &preflight, "").await;
+    assert_eq!(refused.header("access-control-allow-origin"), "");
+    assert_eq!(refused.status, 403);
     let said = send(&listed, "OPTIONS", "/files/content/a", &preflight, "").await;
-    assert!(
-        !said
-            .header("access-control-allow-headers")
-            .contains("x-casemate-page")
-    );
+    let sent = said.header("access-control-allow-headers");
+    assert!(!sent.contains("x-casemate-page"), "{sent}");
     assert_eq!(said.header("access-control-allow-credentials"), "");
+
+    let cookie = with_token(&listed, "cm_ada")
+        .await
+        .cookie("__Host-casemate");
+    let headers = [
+        ("origin", "https://app.test"),
+        ("sec-fetch-site", "cross-site"),
+        ("cookie", cookie.as_str()),
+    ];
+    let refused = send(&listed, "GET", "/files/list", &headers, "").await;
+    assert_eq!(refused.header("access-control-allow-credentials"), "");
+    assert_eq!(refused.status, 401);
 }
 
 #[tokio::test]

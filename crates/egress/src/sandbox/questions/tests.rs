@@ -39,7 +39,7 @@ fn an_answer_that_nobody_waits_for_is_dropped() {
 fn a_failure_is_not_kept() {
     let start = Instant::now();
     let mut questions: Questions<u8> = Questions::default();
-    assert!(!questions.failed("a.test"), "nobody asked");
+    assert!(!questions.failed("a.test"), "it was not asked yet");
     assert_eq!(questions.ask("a.test", start), Ask::Send);
     assert!(questions.failed("a.test"));
     assert_eq!(questions.ask("a.test", after(start, 1)), Ask::Send);

@@ -37,7 +37,7 @@ async fn a_call_has_to_say_who_carries() {
     }
     assert!(
         TcpStream::connect(sandbox.dns).await.is_err(),
-        "nobody carries"
+        "no server carries"
     );
 }
 

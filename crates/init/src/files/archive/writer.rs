@@ -1,5 +1,9 @@
 //! The entries of an archive, in blocks of 512 bytes (tar(5), the GNU format: it has
 //! names of any bytes and length, sizes over 8 GiB, and sparse files).
+//!
+//! Not by `tar::Builder`: it pads by the bytes that it copied, so a file that changes its size while
+//! it is read would spoil the archive. It also writes a long name only if the name does not fit, and
+//! an entry with attributes needs one in any case (`Writer::entry`).
 
 use std::os::fd::OwnedFd;
 
