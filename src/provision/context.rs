@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use tokio_util::task::TaskTracker;
 
 use super::capacity::Capacity;
-use super::spec::sandbox_files;
+use super::image_files::sandbox_files;
 use super::uids::{UidsInUse, uid_range};
 use crate::config::Config;
 use crate::engine::{Engine, EngineError, SandboxFiles, UidRange};

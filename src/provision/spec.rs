@@ -10,10 +10,9 @@ use super::bind;
 use super::context::ServerContext;
 use super::error::SandboxError;
 use super::status::Status;
-use crate::config::{Bind, Config, Mode, SandboxSettings};
+use crate::config::{Bind, Mode, SandboxSettings};
 use crate::engine::{
-    ContainerSpec, Engine, EngineError, ImageState, Labels, Limits, PreparedImage, Quota, RunAs,
-    SandboxFiles, UidRange, VolumeDriver, Workspace,
+    ContainerSpec, Labels, Limits, PreparedImage, Quota, RunAs, VolumeDriver, Workspace,
 };
 use crate::identity::{SandboxName, User};
 
@@ -25,30 +24,6 @@ const ORPHAN_TTL: Duration = Duration::from_secs(30);
 
 /// One CPU, in the Engine's unit.
 const NANO_CPUS: u64 = 1_000_000_000;
-
-/// casemate-init, as it is put into every image.
-pub const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/casemate-init"));
-
-/// What a server with these settings puts into images.
-pub fn sandbox_files(config: &Config) -> SandboxFiles<'_> {
-    SandboxFiles {
-        init: INIT,
-        roots: config.egress.roots(),
-    }
-}
-
-/// How far `image` is prepared for this server's sandboxes. Does not prepare it.
-///
-/// # Errors
-/// The Engine's.
-pub async fn image_state(
-    engine: &Engine,
-    config: &Config,
-    image: &str,
-    uids: UidRange,
-) -> Result<ImageState, EngineError> {
-    engine.image_state(image, sandbox_files(config), uids).await
-}
 
 /// What the containers of one user are to be.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 //! Java, apt's downloader, and a program with musl. What a machine lacks is left out, with one line.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -88,9 +88,12 @@ int main(void) {
 }
 "#;
 
+/// A program, the host that it wants, and a command.
+type Program = (&'static str, &'static str, &'static str);
+
 /// A program, the host that it wants, and a command that succeeds where it is reached. `/opt/tools`
 /// has what [`provide`] has made.
-const PROGRAMS: [(&str, &str, &str); 5] = [
+const PROGRAMS: [Program; 5] = [
     (
         "cargo",
         "crates.test",
@@ -124,29 +127,25 @@ const PROGRAMS: [(&str, &str, &str); 5] = [
     ("musl", "musl.test", "/opt/tools/musl"),
 ];
 
-/// The output of a program of this machine; `None`: it is not there.
-fn on_machine(program: &str, args: &[&str], directory: &Path) -> Option<Output> {
-    let mut command = Command::new(program);
-    command.args(args).current_dir(directory);
-    match command.output() {
-        Ok(output) => Some(output),
-        Err(_) => {
-            eprintln!("left out: no {program} on this machine");
-            None
-        }
-    }
-}
-
+/// The output of a program of this machine.
+///
+/// # Errors
+/// What it lacks.
 #[track_caller]
-fn succeeded(output: Option<Output>) -> Option<String> {
-    let output = output?;
+fn on_machine(program: &str, args: &[&str], directory: &Path) -> Result<String, String> {
+    let mut command = Command::new(program);
+    let output = command.args(args).current_dir(directory).output();
+    let output = output.map_err(|_| format!("no {program} on this machine"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Makes what a program needs in `tools`; `None`: this machine lacks something.
-fn provide(program: &str, tools: &Path) -> Option<()> {
+/// Makes what a program needs in `tools`.
+///
+/// # Errors
+/// What this machine lacks for it.
+fn provide(program: &str, tools: &Path) -> Result<(), String> {
     let copy = |from: &str, to: &str| {
         let to = tools.join(to);
         std::fs::create_dir_all(to.parent().expect("a directory")).expect("made");
@@ -154,17 +153,17 @@ fn provide(program: &str, tools: &Path) -> Option<()> {
     };
     match program {
         "cargo" => {
-            let path = succeeded(on_machine("rustup", &["which", "cargo"], tools))?;
+            let path = on_machine("rustup", &["which", "cargo"], tools)?;
             copy(&path, "cargo");
         }
         "go" => {
-            let root = succeeded(on_machine("go", &["env", "GOROOT"], tools))?;
+            let root = on_machine("go", &["env", "GOROOT"], tools)?;
             copy(&format!("{root}/bin/go"), "go/bin/go");
             copy(&format!("{root}/VERSION"), "go/VERSION");
         }
         "java" => {
             std::fs::write(tools.join("Fetch.java"), JAVA).expect("written");
-            succeeded(on_machine("javac", &["-d", "classes", "Fetch.java"], tools))?;
+            on_machine("javac", &["-d", "classes", "Fetch.java"], tools)?;
             let modules = [
                 "--add-modules",
                 "java.base,jdk.crypto.ec",
@@ -172,12 +171,11 @@ fn provide(program: &str, tools: &Path) -> Option<()> {
                 "--output",
                 "java",
             ];
-            succeeded(on_machine("jlink", &modules, tools))?;
+            on_machine("jlink", &modules, tools)?;
         }
         "apt" => {
             if !Path::new("/usr/lib/apt/apt-helper").exists() {
-                eprintln!("left out: no apt on this machine");
-                return None;
+                return Err("no apt on this machine".to_owned());
             }
             let names = [
                 "apt-helper",
@@ -188,7 +186,7 @@ fn provide(program: &str, tools: &Path) -> Option<()> {
             let libraries = names.map(|name| {
                 let path = format!("/usr/lib/apt/{name}");
                 copy(&path, &format!("apt/{name}"));
-                succeeded(on_machine("ldd", &[&path], tools))
+                on_machine("ldd", &[&path], tools)
             });
             for library in libraries.into_iter().flatten() {
                 // Those of the C library are the image's own.
@@ -205,24 +203,25 @@ fn provide(program: &str, tools: &Path) -> Option<()> {
         }
         _ => {
             std::fs::write(tools.join("musl.c"), MUSL).expect("written");
-            succeeded(on_machine(
-                "musl-gcc",
-                &["-static", "-o", "musl", "musl.c"],
-                tools,
-            ))?;
+            on_machine("musl-gcc", &["-static", "-o", "musl", "musl.c"], tools)?;
         }
     }
-    Some(())
+    Ok(())
 }
 
-/// The tools image with what this machine has of them, and which.
-fn image() -> (Image, Vec<(&'static str, &'static str, &'static str)>) {
+/// The tools image with what this machine has of them, which, and why others are left out.
+fn image() -> (Image, Vec<Program>, Vec<String>) {
     let directory = Directory::new(0);
     let tools = PathBuf::from(directory.text()).join("tools");
     std::fs::create_dir(&tools).expect("made");
     let mut programs = PROGRAMS.to_vec();
-    programs.retain(|(program, ..)| provide(program, &tools).is_some());
-    (Image::with_files(&tools, "/opt"), programs)
+    let mut left_out = Vec::new();
+    programs.retain(|(program, ..)| {
+        let provided = provide(program, &tools);
+        left_out.extend(provided.clone().err());
+        provided.is_ok()
+    });
+    (Image::with_files(&tools, "/opt"), programs, left_out)
 }
 
 async fn hosts(lab: &Lab, server: &Server) -> [Target; 2] {
@@ -242,7 +241,10 @@ async fn hosts(lab: &Lab, server: &Server) -> [Target; 2] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tools_of_other_languages_reach_the_hosts_of_the_rules_and_give_up_soon_without() {
-    let (image, programs) = image();
+    let (image, programs, left_out) = image();
+    for why in left_out {
+        eprintln!("left out: {why}");
+    }
     let lab = Lab::new();
     let allow: Vec<_> = PROGRAMS
         .iter()

@@ -1,0 +1,28 @@
+//! What is put into images.
+
+use crate::config::Config;
+use crate::engine::{Engine, EngineError, ImageState, SandboxFiles, UidRange};
+
+/// casemate-init, as it is put into every image.
+const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/casemate-init"));
+
+/// What a server with these settings puts into images.
+pub fn sandbox_files(config: &Config) -> SandboxFiles<'_> {
+    SandboxFiles {
+        init: INIT,
+        roots: config.egress.roots(),
+    }
+}
+
+/// How far `image` is prepared for this server's sandboxes. Does not prepare it.
+///
+/// # Errors
+/// The Engine's.
+pub async fn image_state(
+    engine: &Engine,
+    config: &Config,
+    image: &str,
+    uids: UidRange,
+) -> Result<ImageState, EngineError> {
+    engine.image_state(image, sandbox_files(config), uids).await
+}
