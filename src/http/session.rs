@@ -13,7 +13,8 @@
 //!   audience ends all.
 //! - It counts on the page's own routes alone (`PAGE_ROUTES`), for the page's own requests alone
 //!   (`is_from_the_page`): with it, another site can neither read nor change anything, and `/mcp`
-//!   and `/v1` do not look at it.
+//!   and `/v1` do not look at it. The one exception are links to what was shared
+//!   ([`Sessions::visitor`]): a person opens them from anywhere, and they only give an attachment.
 //! - The cookie is never logged, and taken off the request before a route sees it.
 
 mod at_issuer;
@@ -28,8 +29,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use thiserror::Error;
@@ -108,6 +109,12 @@ impl Sessions {
         if !is_page_route || headers.contains_key(AUTHORIZATION) || !is_from_the_page(headers) {
             return None;
         }
+        self.visitor(headers)
+    }
+
+    /// Who opens a link that leads here, by the cookie: browsers send it with such a navigation from
+    /// any site (`Lax`), and it counts for what changes nothing.
+    pub fn visitor(&self, headers: &HeaderMap) -> Option<Principal> {
         let sealed = cookie::value(headers, COOKIE_NAME)?;
         let holder: SessionHolder = self.0.seal.open(Purpose::Session, sealed)?;
         holder.principal(&self.0.authenticator)
