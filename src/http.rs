@@ -119,6 +119,7 @@ impl Server {
         let workspace = v1::workspace(&self.manager, &self.engine, &quotas);
         let files = files::router(self.manager.clone(), &quotas)
             .layer(count_content.clone())
+            .merge(shared::list::routes(&self.manager, &quotas))
             .merge(status::routes(self.manager, &quotas))
             .layer(middleware::from_fn(auth::require_files))
             .merge(workspace);

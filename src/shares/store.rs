@@ -60,12 +60,15 @@ impl ShareStore<'_> {
     /// # Errors
     /// [`ShareError`].
     pub async fn create(self, record: &ShareRecord) -> Result<ShareId, ShareError> {
-        let (names, more) = self.names(Bytes::new(), SHARES_LIMIT).await?;
-        let mut count = names.len();
-        if count >= SWEEP_FROM {
-            count -= self.sweep(names).await?;
-        }
-        if more.is_some() || count >= SHARES_LIMIT as usize {
+        let (names, more) = self.names(Bytes::new(), SHARES_LIMIT + 1).await?;
+        let count = names.len();
+        let swept = match count >= SWEEP_FROM {
+            true => self.sweep(names).await?,
+            false => 0,
+        };
+        // Of more files than one page has, each share that is made removes some.
+        let is_full = count - swept >= SHARES_LIMIT as usize;
+        if is_full || (more.is_some() && swept == 0) {
             return Err(ShareError::TooMany);
         }
         let id = ShareId::random()?;

@@ -109,6 +109,71 @@ async fn a_link_that_is_wrong_in_any_way_has_one_and_the_same_answer() {
 }
 
 #[tokio::test]
+async fn a_user_lists_their_own_shares_and_ends_one() {
+    let deployment = Deployment::new();
+    let server = deployment.for_users().start_http().await;
+    write(&server, "ada", "a.txt", "a").await;
+    let (_, link) = share(&server, "ada", "a.txt").await;
+    let id = parts(&link)[1].clone();
+    let bearer = |user: &str| format!("Bearer cm_{user}");
+    let list = async |user: &str| {
+        let listed = send(
+            &server,
+            "GET",
+            "/shares",
+            &[("authorization", &bearer(user))],
+        )
+        .await;
+        let json: Value = serde_json::from_slice(&listed.body).expect("JSON");
+        json["data"].clone()
+    };
+    let listed = list("ada").await;
+    let share = &listed["shares"][0];
+    assert_eq!(
+        (&share["id"], &share["path"]),
+        (&json!(id), &json!("a.txt"))
+    );
+    assert_eq!(
+        (&share["visibility"], &listed["more"]),
+        (&json!("private"), &json!(false))
+    );
+    assert!(
+        !listed.to_string().contains(&parts(&link)[3]),
+        "no signature"
+    );
+    assert_eq!(list("bob").await["shares"], json!([]));
+    // As the page asks, in the session of its user.
+    let cookie = session(&server, "ada").await;
+    let headers = [PAGE[0], PAGE[1], ("cookie", cookie.as_str())];
+    assert_eq!(send(&server, "GET", "/shares", &headers).await.status, 200);
+
+    let end = format!("/shares/{id}");
+    let of_bob = send(
+        &server,
+        "DELETE",
+        &end,
+        &[("authorization", &bearer("bob"))],
+    )
+    .await;
+    assert_eq!(of_bob.status, 200, "another user's is not there");
+    assert_eq!(open_as(&server, "ada", &link).await.text(), "a");
+    for (path, status) in [
+        ("/shares/x", 400),
+        ("/shares/%2e%2e", 400),
+        (end.as_str(), 200),
+    ] {
+        assert_eq!(
+            send(&server, "DELETE", path, &headers).await.status,
+            status,
+            "{path}"
+        );
+    }
+    assert_eq!(open_as(&server, "ada", &link).await.status, 404);
+    assert_eq!(list("ada").await["shares"], json!([]));
+    assert_eq!(send(&server, "GET", "/shares", &[]).await.status, 401);
+}
+
+#[tokio::test]
 async fn a_link_opens_the_content_that_was_shared_and_no_other() {
     let deployment = Deployment::new();
     let server = deployment.for_users().start_http().await;
