@@ -41,6 +41,7 @@ mod value_error;
 mod web;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,6 +118,8 @@ pub struct Config {
     pub egress_bytes_per_day: Option<Bytes>,
     /// Where it is read again.
     egress_source: EgressSource,
+    /// Where this server keeps what outlives it; `None`: the machine has no place for that.
+    pub state_directory: Option<PathBuf>,
     /// Callers over HTTP: authentication, hosts and origins.
     pub http: HttpSettings,
     /// The sandboxes of users without a `[[users]]` table.
@@ -184,6 +187,7 @@ impl Config {
             egress: Arc::new(egress),
             egress_bytes_per_day: given.value(S::EgressBytesPerDay, None, bytes_per_day)?,
             egress_source: raw.egress_source,
+            state_directory: raw.state_directory,
             http: HttpSettings::from_layer(&given)?,
             sandbox: Arc::new(sandbox),
             users,
@@ -195,6 +199,12 @@ impl Config {
     pub fn all_users_bind(&self) -> bool {
         let mut all = self.users.all().chain([&*self.sandbox]);
         all.all(|settings| settings.mode == Mode::Bind)
+    }
+
+    /// Whether some user's links open without sign-in.
+    pub fn some_links_are_open(&self) -> bool {
+        let mut all = self.users.all().chain([&*self.sandbox]);
+        all.any(|settings| settings.share_links)
     }
 
     /// Checks that the directory to bind exists. Only a server asks this, before it serves; if the

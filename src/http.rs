@@ -3,6 +3,7 @@
 //! ```text
 //! connections ─► guard (Host, Origin) ─┬─► /healthz, /readyz
 //!                                      ├─► /          the page for people
+//!                                      ├─► /s/{token} what was shared
 //!                                      └─► auth (Principal) ─┬─► message ─► batch ─► cancelled
 //!                                                            │      ─► early_commit ─► form ─► /mcp
 //!                                                            ├─► /sse, message ─► /messages
@@ -39,6 +40,7 @@ mod metrics;
 mod page;
 mod quotas;
 pub mod session;
+mod shared;
 mod sse;
 mod status;
 mod v1;
@@ -54,6 +56,7 @@ use tracing::info;
 
 use crate::engine::Engine;
 use crate::sandbox::Manager;
+use crate::shares::Links;
 use crate::tools::Tools;
 use auth::Authenticator;
 use cancelled::Requests;
@@ -76,6 +79,8 @@ pub struct Server {
     pub guard: OriginPolicy,
     /// Sign-in on the page.
     pub sessions: Sessions,
+    /// Of what users share.
+    pub links: Links,
 }
 
 impl Server {
@@ -95,7 +100,7 @@ impl Server {
     }
 
     fn routes(self, stop: &CancellationToken, cancel: &CancellationToken) -> Router {
-        let tools = Tools::for_requests(self.manager.clone());
+        let tools = Tools::for_requests(self.manager.clone(), self.links.clone());
         let quotas = UserQuotas::default();
         let requests = Requests::new(Some(self.manager.clone()));
         let tools = Router::new()
@@ -105,9 +110,17 @@ impl Server {
             .layer(middleware::from_fn(auth::require_tools));
         let meter = self.manager.meter().clone();
         let count_content = middleware::from_fn_with_state(meter.clone(), metrics::content);
+        let opened = shared::routes(
+            self.manager.clone(),
+            self.engine.clone(),
+            self.links,
+            self.sessions.clone(),
+            self.authenticator.clone(),
+        );
         let workspace = v1::workspace(&self.manager, &self.engine, &quotas);
         let files = files::router(self.manager.clone(), &quotas)
-            .layer(count_content)
+            .layer(count_content.clone())
+            .merge(shared::list::routes(&self.manager, &quotas))
             .merge(status::routes(self.manager, &quotas))
             .layer(middleware::from_fn(auth::require_files))
             .merge(workspace);
@@ -118,6 +131,7 @@ impl Server {
             .merge(auth::metadata(&self.authenticator))
             .merge(page::routes())
             .merge(session::routes(&self.sessions))
+            .merge(opened.layer(count_content))
             .merge(v1::openapi());
         let guarded = self.guard.protect(authenticated.merge(open));
         guarded.layer(middleware::from_fn_with_state(meter, metrics::requests))

@@ -15,11 +15,13 @@
 //!   is.
 
 mod shown;
+mod user_hash;
 
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 pub use shown::shown;
+pub use user_hash::UserHash;
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -216,9 +218,14 @@ impl User {
         }
     }
 
+    /// The user without their name: what links and names of sandboxes have.
+    pub fn hash(&self) -> UserHash {
+        UserHash::of(self.digest().as_ref())
+    }
+
     /// SHA-256 of issuer and subject, each prefixed with its length, so that (`ab`, `c`) and
     /// (`a`, `bc`) differ.
-    fn hash(&self) -> impl AsRef<[u8]> {
+    fn digest(&self) -> impl AsRef<[u8]> {
         let mut hash = Sha256::new();
         for part in [self.issuer.as_str(), self.subject.as_str()] {
             hash.update((part.len() as u64).to_be_bytes());
@@ -245,7 +252,7 @@ impl SandboxName {
     /// The name of `user`'s sandbox in `instance`.
     pub fn new(instance: &Instance, user: &User) -> Self {
         let slug = slug(user.subject.as_str());
-        let hex = hex(&user.hash().as_ref()[..HASH_BYTES]);
+        let hex = hex(&user.digest().as_ref()[..HASH_BYTES]);
         let prefix = format!("casemate-{}-", instance.as_str());
         Self {
             full: format!("{prefix}{slug}-{hex}"),

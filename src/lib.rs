@@ -8,6 +8,7 @@
 //! http, stdio         how requests come in, and who they are from
 //! ops                 backups, clean-up and checks over all users
 //! tools               parse, call, convert
+//! shares              what users share: records, links, their keys
 //! api                 codes and sentences of errors, outcomes of commands, times
 //! sandbox             what callers hold: one owner task for each container, commands, files
 //! snapshot            a whole workspace, out and in
@@ -36,6 +37,7 @@ pub mod meter;
 pub mod ops;
 mod provision;
 pub mod sandbox;
+pub mod shares;
 mod snapshot;
 pub mod stdio;
 pub mod tools;

@@ -13,8 +13,10 @@ mod files;
 pub mod message;
 mod progress;
 mod record;
+mod resources;
 mod result;
 mod server;
+mod share;
 mod shell;
 
 pub use arguments::parse as parse_arguments;

@@ -21,6 +21,7 @@ use crate::meter::Meter;
 use crate::ops::backup::{Backups, Store, run_by_the_clock};
 use crate::ops::gc::{self, Gc};
 use crate::sandbox::Manager;
+use crate::shares::Links;
 use crate::tools::Tools;
 use crate::{http, stdio};
 
@@ -186,6 +187,7 @@ async fn serve_http(
     let authenticator = Arc::new(Authenticator::new(&config)?);
     let sessions = Sessions::new(&config.http, authenticator.clone())?;
     let (listener, address) = listen(address).await?;
+    let links = Links::new(&config, address)?;
     // Not a log: with port 0 the operator reads the port here.
     writeln!(io::stderr(), "listening on {address}")?;
     manager.listens_on(address);
@@ -195,6 +197,7 @@ async fn serve_http(
         engine,
         authenticator,
         guard: OriginPolicy::new(&config.http, address),
+        links,
     };
     server.serve(listener, stop).await;
     Ok(())

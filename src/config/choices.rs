@@ -68,7 +68,7 @@ words! {
     pub enum ToolSet {
         /// All of them.
         All = "all",
-        /// `shell_exec`, `write_file`, `read_file`, `list_files`.
+        /// `shell_exec`, `write_file`, `read_file`, `list_files`: without `edit_file` and `share`.
         Core = "core",
     }
 }

@@ -2,7 +2,9 @@
 //! server reads a variable.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 /// The list of users, passwd(5).
 const PASSWD: &str = "/etc/passwd";
@@ -14,6 +16,24 @@ pub trait Environment {
 
     /// The name of the user this process runs as; `uid-<number>` if the host has no name for it.
     fn os_user(&self) -> String;
+
+    /// Where this program keeps what outlives it: what systemd gives it (systemd.exec(5)), else the
+    /// place for that in the user's home (XDG base directories). `None`: there is no home either.
+    fn state_directory(&self) -> Option<PathBuf> {
+        let absolute = |path: PathBuf| path.is_absolute().then_some(path);
+        let given = self.variable("STATE_DIRECTORY").and_then(|given| {
+            // Several are separated by colons.
+            let first = given.as_bytes().split(|byte| *byte == b':').next()?;
+            absolute(OsStr::from_bytes(first).into())
+        });
+        let of_user = || {
+            let state = self.variable("XDG_STATE_HOME").map(PathBuf::from);
+            let home = || Some(PathBuf::from(self.variable("HOME")?).join(".local/state"));
+            let state = state.and_then(absolute).or_else(home).and_then(absolute);
+            Some(state?.join("casemate"))
+        };
+        given.or_else(of_user)
+    }
 
     /// One variable. An empty one counts as not set, as with a shell's `VAR= command`.
     fn variable(&self, name: &str) -> Option<OsString> {
@@ -108,6 +128,35 @@ mod tests {
         assert_eq!(environment.variable("A"), None);
         assert_eq!(environment.variable("B"), Some("b".into()));
         assert_eq!(environment.variable("C"), None);
+    }
+
+    #[test]
+    fn state_is_kept_where_systemd_says_or_in_the_home() {
+        let state = |variables: &[(&str, &str)]| {
+            let pairs = variables.iter();
+            let variables = pairs.map(|(name, value)| (name.into(), value.into()));
+            let environment = MapEnvironment {
+                variables: variables.collect(),
+                os_user: String::new(),
+            };
+            let found = environment.state_directory();
+            found.map(|path| path.to_str().expect("UTF-8").to_owned())
+        };
+        let home = ("HOME", "/home/ada");
+        assert_eq!(
+            state(&[home]).as_deref(),
+            Some("/home/ada/.local/state/casemate")
+        );
+        let xdg = ("XDG_STATE_HOME", "/srv/state");
+        assert_eq!(state(&[home, xdg]).as_deref(), Some("/srv/state/casemate"));
+        let systemd = ("STATE_DIRECTORY", "/var/lib/casemate:/var/lib/other");
+        assert_eq!(
+            state(&[home, xdg, systemd]).as_deref(),
+            Some("/var/lib/casemate")
+        );
+        for none in [&[][..], &[("HOME", "relative")], &[("XDG_STATE_HOME", "a")]] {
+            assert_eq!(state(none), None, "{none:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::choices::AuthScheme;
 use super::error::ConfigError;
 use super::layer::Layer;
 use super::setting::Setting;
-use super::sign_in::SignInSettings;
+use super::sign_in::{SignInSettings, public_url};
 use super::text::{name, path};
 use super::value_error::ValueError;
 use super::web::{AllowedHost, HttpUrl, WebOrigin};
@@ -28,12 +28,16 @@ pub struct HttpSettings {
     pub session_key_file: Option<PathBuf>,
     /// Sign-in on the page at the issuer.
     pub sign_in: Option<SignInSettings>,
+    /// Where browsers find this server; `None`: at its own address.
+    pub public_url: Option<HttpUrl>,
+    /// The keys of links; `None`: one that is made.
+    pub link_key_file: Option<PathBuf>,
 }
 
 impl HttpSettings {
     /// The host of the page, as browsers find it.
     pub fn public_host(&self) -> Option<&str> {
-        self.sign_in.as_ref()?.public_url.as_uri().host()
+        self.public_url.as_ref()?.as_uri().host()
     }
 }
 
@@ -83,6 +87,8 @@ impl HttpSettings {
             allowed_hosts: list(given, Setting::AllowedHosts)?,
             allowed_origins: list(given, Setting::AllowedOrigins)?,
             sign_in,
+            public_url: public_url(given)?,
+            link_key_file: given.value(Setting::LinkKeyFile, None, |text| path(text).map(Some))?,
         })
     }
 }

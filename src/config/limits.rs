@@ -130,6 +130,25 @@ pub const EPHEMERAL_LIVE: Bounds<u32> = Bounds {
     most: 64,
 };
 
+/// How long a link that opens without sign-in lasts at most: a person who gets one opens it the same
+/// day, and what is meant to stay is kept elsewhere.
+pub const SHARE_LINK_MAX: Bounds<Duration> = Bounds {
+    default: Duration::from_secs(24 * 60 * 60),
+    least: Duration::from_secs(60),
+    most: WEEK,
+};
+
+/// How long a share lasts, in seconds: an hour is a look at what was just made; a week is the longest
+/// that anybody remembers a link.
+pub const SHARE_SECONDS: Bounds<u32> = Bounds {
+    default: 3_600,
+    least: 60,
+    most: 604_800,
+};
+
+/// A resource of MCP, in bytes: as much as `write_file` takes.
+pub const RESOURCE_BYTES: u64 = MAX_WRITE as u64;
+
 /// Sandboxes of one instance alive at once, over all its servers: 100 with the default [`MEMORY`]
 /// use up to 50 GiB. Above 10,000 the Engine's own listings take seconds.
 pub const MAX_SANDBOXES: Bounds<u32> = Bounds {

@@ -30,6 +30,7 @@ pub struct RawConfig {
     /// `[egress]`. Its `allow` is among the settings too.
     pub(super) egress: Option<RawEgress<EgressSettings>>,
     pub(super) egress_source: EgressSource,
+    pub(super) state_directory: Option<PathBuf>,
 }
 
 impl RawConfig {
@@ -58,6 +59,7 @@ impl RawConfig {
             users: file.users,
             egress: file.egress,
             egress_source,
+            state_directory: environment.state_directory(),
         })
     }
 }

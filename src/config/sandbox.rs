@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::choices::Mode;
+use super::choices::{Mode, switch};
 use super::error::ConfigError;
 use super::image::ImageRef;
 use super::layer::Layer;
@@ -32,6 +32,10 @@ pub struct SandboxSettings {
     pub calls_per_user: u32,
     /// Ephemeral containers that run commands at once; [`super::limits::EPHEMERAL_LIVE`].
     pub ephemeral_live: u32,
+    /// Whether links to what the user shares open without sign-in.
+    pub share_links: bool,
+    /// How long such a link lasts at most; [`super::limits::SHARE_LINK_MAX`].
+    pub share_link_max: Duration,
 }
 
 impl SandboxSettings {
@@ -47,6 +51,8 @@ impl SandboxSettings {
             background_ttl: layer.bounded(S::BackgroundTtl)?,
             calls_per_user: layer.bounded(S::CallsPerUser)?,
             ephemeral_live: layer.bounded(S::EphemeralLive)?,
+            share_links: layer.value(S::ShareLinks, false, switch)?,
+            share_link_max: layer.bounded(S::ShareLinkMax)?,
         })
     }
 }

@@ -182,7 +182,7 @@ settings! {
         Text("NAME", Some("default"));
     Results = "results", Server, "Forms of a tool result: both, or text only",
         Words(Results::WORDS);
-    Tools = "tools", Server, "Tools that clients see: core leaves out edit_file",
+    Tools = "tools", Server, "Tools that clients see: core leaves out edit_file and share",
         Words(ToolSet::WORDS);
     Wait = "wait", Server, "Default of shell_exec's wait_seconds: how long a call waits before it answers `running`",
         Time(limits::WAIT);
@@ -216,8 +216,10 @@ settings! {
         Text("FILE", None);
     OidcScopes = "oidc_scopes", Server, "The page, auth jwt: what a sign-in asks the issuer for, separated by spaces; openid is added",
         Text("SCOPES", Some(limits::OIDC_SCOPES));
-    PublicUrl = "public_url", Server, "The page, auth jwt: its URL in browsers",
-        Text("URL", None);
+    PublicUrl = "public_url", Server, "The URL of this server in browsers: where sign-in comes back to, and where links lead",
+        Text("URL", Some("its own address, if that is loopback"));
+    LinkKeyFile = "link_key_file", Server, "The file with the keys of links, one a line, each 32 bytes in base64; the first of two signs",
+        Text("FILE", Some("a key that is made once in the state directory"));
     AllowedHosts = "allowed_hosts", Server, "HTTP: names of this server that requests may use, separated by commas",
         Text("HOSTS", Some("the loopback names and the listening address"));
     AllowedOrigins = "allowed_origins", Server, "HTTP: origins whose pages may call this server, separated by commas",
@@ -258,6 +260,10 @@ settings! {
         Number(limits::CALLS_PER_USER);
     EphemeralLive = "ephemeral_live", Sandbox, "Ephemeral containers that run commands at once",
         Number(limits::EPHEMERAL_LIVE);
+    ShareLinks = "share_links", Sandbox, "Links to what a user shares open without sign-in",
+        Words(SWITCH_OFF);
+    ShareLinkMax = "share_link_max", Sandbox, "How long a link without sign-in lasts at most",
+        Time(limits::SHARE_LINK_MAX);
     MaxSandboxes = "max_sandboxes", Host, "Sandboxes alive at once, over all servers of the instance",
         Number(limits::MAX_SANDBOXES);
     VolumeRetention = "volume_retention", Host, "How long to keep an unused workspace: at least 1h, or off; needs backup_target",

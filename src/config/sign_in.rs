@@ -32,7 +32,7 @@ impl SignInSettings {
     pub(super) fn from_layer(given: &Layer) -> Result<Option<Self>, ConfigError> {
         use Setting as S;
         let Some(client_id) = given.get(S::OidcClientId) else {
-            let unused = [S::OidcClientSecretFile, S::OidcScopes, S::PublicUrl];
+            let unused = [S::OidcClientSecretFile, S::OidcScopes];
             return match unused.into_iter().find_map(|setting| given.get(setting)) {
                 Some(unused) => {
                     let problem = "it has no effect without oidc_client_id".to_owned();
@@ -41,7 +41,7 @@ impl SignInSettings {
                 None => Ok(None),
             };
         };
-        let Some(public_url) = given.get(S::PublicUrl) else {
+        let Some(public_url) = public_url(given)? else {
             let problem = format!("it needs {} too", S::PublicUrl.key());
             return Err(ConfigError::setting(&client_id.origin, problem));
         };
@@ -50,7 +50,7 @@ impl SignInSettings {
             client_id: client_id.parse(name)?,
             client_secret_file: secret.map(|given| given.parse(path)).transpose()?,
             scopes: given.value(S::OidcScopes, limits::OIDC_SCOPES.to_owned(), scopes)?,
-            public_url: public_url.parse(self::public_url)?,
+            public_url,
         }))
     }
 }
@@ -65,8 +65,18 @@ const SCOPES: ValueError = ValueError::Form(
 /// The scope without which a sign-in gives no ID token (OpenID Connect Core, section 3.1.2.1).
 const OPENID: &str = "openid";
 
+/// Where browsers find this server, if that is given.
+///
+/// # Errors
+///
+/// No URL without a path.
+pub(super) fn public_url(given: &Layer) -> Result<Option<HttpUrl>, ConfigError> {
+    let url = given.get(Setting::PublicUrl);
+    url.map(|url| url.parse(root_url)).transpose()
+}
+
 /// The page loads its parts from absolute paths, so its URL has no path.
-fn public_url(text: &str) -> Result<HttpUrl, ValueError> {
+fn root_url(text: &str) -> Result<HttpUrl, ValueError> {
     let url: HttpUrl = text.parse()?;
     let is_root = url.as_uri().path() == "/";
     is_root.then_some(url).ok_or(PUBLIC_URL)

@@ -41,6 +41,9 @@ mod rename;
 mod request;
 mod upload;
 
+pub use audited::recorded;
+pub use disposition::attachment;
+pub use download::of_version;
 pub use error::FileRejection;
 pub use incoming::linger;
 pub use query::{FromQuery, Params, Query};

@@ -7,6 +7,7 @@
 //!
 //! A page can also have its browser *load* an address as a picture, a script or a frame. Such a
 //! request has no `Origin`, but browsers send its source in `Sec-Fetch-Site`, and it is refused.
+//! Links to what was shared are the exception, as the page is: whoever has one may put it anywhere.
 //! For browsers without that header, [`HEADERS`] make all answers look the same to such a page:
 //! neither status nor type reveals which files exist.
 
@@ -28,6 +29,7 @@ use tracing::debug;
 use super::auth::USER_HEADER;
 use super::failure::failure;
 use crate::config::{AllowedHost, HttpSettings, WebOrigin};
+use crate::shares;
 
 /// The names of the loopback addresses.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -107,6 +109,14 @@ const PAGE: &str = "/";
 /// The redirect back from the issuer of a sign-in: the other target of links. Its answer depends on a
 /// secret of the browser's own sign-in.
 pub const CALLBACK: &str = "/sign-in/callback";
+
+/// A path as the log may have it: a link to what was shared is as good as what it opens.
+pub fn loggable(path: &str) -> &str {
+    match path.starts_with(shares::PATH) {
+        true => shares::PATH,
+        false => path,
+    }
+}
 
 /// The names and origins that are allowed.
 #[derive(Debug, Clone)]
@@ -209,7 +219,8 @@ fn is_of_another_site(request: &Parts) -> bool {
 fn opens_the_page(request: &Parts) -> bool {
     let mode = request.headers.get(SEC_FETCH_MODE);
     let navigates = mode.is_some_and(|mode| mode == "navigate");
-    let opened = [PAGE, CALLBACK].contains(&request.uri.path());
+    let path = request.uri.path();
+    let opened = [PAGE, CALLBACK].contains(&path) || path.starts_with(shares::PATH);
     navigates && request.method == Method::GET && opened
 }
 
@@ -251,7 +262,7 @@ async fn guard(State(guard): State<OriginPolicy>, request: Request, next: Next) 
     match guard.admit(&parts) {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(denied) => {
-            debug!(%denied, path = ?parts.uri.path(), "refused");
+            debug!(%denied, path = ?loggable(parts.uri.path()), "refused");
             denied.into_response()
         }
     }

@@ -12,7 +12,8 @@
 //!   to remove a token from the file ends its sessions, to change issuer or audience ends all.
 //! - It counts only on the page's own routes (`PAGE_ROUTES`), and only for the page's own requests
 //!   (`is_from_the_page`). So another site can neither read nor change anything with it, and `/mcp`
-//!   and `/v1` ignore it.
+//!   and `/v1` ignore it. The one exception is links to what was shared ([`Sessions::visitor`]): a
+//!   person opens them from anywhere, and they only give an attachment.
 //! - The cookie is never logged, and is removed from the request before a route sees it.
 
 mod at_issuer;
@@ -27,8 +28,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use thiserror::Error;
@@ -51,7 +52,7 @@ const COOKIE_NAME: &str = "__Host-casemate";
 const SESSION_TTL: Duration = Duration::from_secs(8 * 60 * 60);
 
 /// The routes on which a session is a credential.
-const PAGE_ROUTES: [&str; 2] = ["/status", "/files/"];
+const PAGE_ROUTES: [&str; 4] = ["/status", "/files/", "/shares", "/shares/"];
 
 /// All that sign-in needs. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -108,6 +109,12 @@ impl Sessions {
         if !is_page_route || headers.contains_key(AUTHORIZATION) || !is_from_the_page(headers) {
             return None;
         }
+        self.visitor(headers)
+    }
+
+    /// Who opens a link that leads here, by the cookie: browsers send it with such a navigation from
+    /// any site (`Lax`), and it counts for what changes nothing.
+    pub fn visitor(&self, headers: &HeaderMap) -> Option<Principal> {
         let sealed = cookie::value(headers, COOKIE_NAME)?;
         let holder: SessionHolder = self.0.seal.open(Purpose::Session, sealed)?;
         holder.principal(&self.0.authenticator)

@@ -37,7 +37,7 @@ mod retention;
 mod schedule;
 mod sink;
 mod store;
-mod stream;
+pub mod stream;
 mod take;
 
 use std::io;

@@ -18,7 +18,7 @@ use super::warm_pool::WarmPool;
 use crate::channel::UnaryRequest;
 use crate::engine::Engine;
 use crate::meter::Meter;
-use crate::provision::{Admission, AdmissionPermit, Notice, SandboxError};
+use crate::provision::{Admission, AdmissionPermit, Notice, SandboxError, Status};
 
 /// Transfers of one user at once: of the 16 bridges that PID 1 serves, and one thread
 /// of it for each.
@@ -94,6 +94,12 @@ impl Sandbox {
             last_container: last_container.clone(),
             ..self.clone()
         }
+    }
+
+    /// Whether there is a container for files, or one is being made, as far as this server knows: a
+    /// call then starts none.
+    pub fn is_awake(&self) -> bool {
+        *self.for_files().status.borrow() != Status::Absent
     }
 
     /// Makes a container ready without a call. Returns at once.

@@ -1,12 +1,26 @@
 //! What a tool gets besides its arguments.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::SandboxSettings;
+use crate::identity::User;
 use crate::sandbox::ProgressUpdate;
+use crate::shares::Links;
+
+/// What a share needs to know of its user and this server.
+#[derive(Debug)]
+pub struct ShareContext<'a> {
+    /// Whose call it is.
+    pub user: &'a User,
+    /// Of the user's sandbox.
+    pub settings: Arc<SandboxSettings>,
+    pub links: &'a Links,
+}
 
 /// One call of a tool.
 #[derive(Debug)]
@@ -19,4 +33,5 @@ pub struct Call<'a> {
     pub wait: Duration,
     /// Where progress is reported.
     pub progress: &'a watch::Sender<ProgressUpdate>,
+    pub share: ShareContext<'a>,
 }

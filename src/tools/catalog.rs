@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::Call;
 use super::definition::{Definition, DefinitionContext};
-use super::{files, shell};
+use super::{files, share, shell};
 use crate::api::{Code, ToolError};
 use crate::config::{Results, ToolSet};
 use crate::sandbox::Sandbox;
@@ -25,7 +25,7 @@ pub struct ToolEntry {
 }
 
 /// All tools, in the order in which clients see them.
-const TOOLS: [ToolEntry; 5] = [
+const TOOLS: [ToolEntry; 6] = [
     ToolEntry {
         name: shell::NAME,
         set: ToolSet::Core,
@@ -62,6 +62,14 @@ const TOOLS: [ToolEntry; 5] = [
         definition: |_| files::edit::definition(),
         call: |sandbox, arguments, call| {
             or_cancelled(&call.cancel, files::edit::call(sandbox, arguments))
+        },
+    },
+    ToolEntry {
+        name: share::NAME,
+        set: ToolSet::All,
+        definition: |_| share::definition(),
+        call: |sandbox, arguments, call| {
+            or_cancelled(&call.cancel, share::call(sandbox, arguments, call))
         },
     },
 ];
@@ -185,7 +193,8 @@ mod tests {
         );
         let all = list(ToolSet::All, Results::Both, &context());
         assert_eq!(all[..4], core);
-        assert_eq!(all[4].name, "edit_file");
+        let more: Vec<_> = all[4..].iter().map(|tool| &*tool.name).collect();
+        assert_eq!(more, ["edit_file", "share"]);
     }
 
     #[test]

@@ -63,6 +63,7 @@ impl Tools {
             cancel: cancel.child_token(),
             wait: self.manager().config().wait,
             progress: &progress,
+            share: self.share_context(user),
         };
         let result = match catalog::find(ToolSet::All, name) {
             Some(tool) => (tool.call)(&sandbox, arguments, &call).await,
@@ -79,7 +80,7 @@ impl Tools {
                 Cow::Owned(json!({ "code": error.code.as_str(), "message": error.sentence }))
             }
         };
-        let ended = record::end(recording, recorded.as_ref(), &outcome, &used).await;
+        let ended = record::end(recording, name, recorded.as_ref(), &outcome, &used).await;
         match ended {
             Ok(()) => (outcome, answer),
             Err(withheld) => (withheld.code.as_str().to_owned(), Err(withheld)),

@@ -14,7 +14,7 @@ use crate::api::{Code, ToolError};
 use crate::sandbox::{Answer, Notice, SandboxError};
 use crate::workspace::WorkspacePath;
 
-fn path(text: &str) -> Result<WorkspacePath, ToolError> {
+pub(super) fn path(text: &str) -> Result<WorkspacePath, ToolError> {
     text.parse().map_err(|error| ToolError::path(&error))
 }
 
@@ -36,7 +36,7 @@ fn done<T>(
 }
 
 /// A result whose text and structure say the same.
-fn structured(
+pub(super) fn structured(
     mut text: String,
     notice: Option<&SandboxNotice>,
     output: &impl Serialize,

@@ -7,6 +7,7 @@ use crate::api::ToolError;
 use crate::audit::{Audit, AuditSubject, AuditWriteError, CallStart};
 use crate::identity::User;
 use crate::sandbox::LastContainer;
+use crate::shares::without_signatures;
 
 /// `None`: calls are not recorded.
 pub async fn begin(
@@ -36,15 +37,25 @@ fn starts_a_command(name: &str, arguments: &JsonObject) -> bool {
 /// Waits until the line is written.
 pub async fn end(
     call: CallStart,
+    name: &str,
     result: &impl Serialize,
     outcome: &str,
     used: &LastContainer,
 ) -> Result<(), ToolError> {
     let mut digest = call.digest();
-    digest.add(&json(result));
+    digest.add(&recorded(name, result));
     let nothing = call.digest();
     let written = call.end(nothing, digest, outcome, used.container()).await;
     written.map_err(|error| ToolError::unrecorded(&error))
+}
+
+/// A link is as good as what it opens, and is in no record.
+fn recorded(name: &str, result: &impl Serialize) -> Vec<u8> {
+    let json = json(result);
+    if name != super::share::NAME {
+        return json;
+    }
+    without_signatures(&String::from_utf8_lossy(&json)).into_bytes()
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

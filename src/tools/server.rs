@@ -1,12 +1,13 @@
 //! The MCP server: finds the caller and the tool, and records the call.
 
 use std::future::pending;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, JsonObject,
-    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -14,20 +15,23 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, field, info_span};
 
-use super::call::Call;
+use super::call::{Call, ShareContext};
 use super::catalog::{self, ToolEntry};
 use super::definition::DefinitionContext;
+use super::resources::{self, Resources};
 use super::{progress, record, result};
 use crate::api::ToolError;
 use crate::config::Results;
 use crate::identity::{Principal, User};
 use crate::sandbox::{LastContainer, Manager, ProgressUpdate, Sandbox};
+use crate::shares::Links;
 
 /// The MCP server's side of a conversation.
 #[derive(Debug, Clone)]
 pub struct Tools {
     manager: Manager,
     caller: CallerSource,
+    links: Links,
 }
 
 /// The user of a request. Never taken from an argument, a session or a client's name for itself.
@@ -77,14 +81,29 @@ const INSTRUCTIONS: &str = "Each user has a private sandbox: a container without
 impl Tools {
     /// Tools for `user`.
     pub fn new(manager: Manager, user: User) -> Self {
-        let caller = CallerSource::Launcher(user);
-        Self { manager, caller }
+        let links = Links::over_stdio(manager.config());
+        Self {
+            manager,
+            caller: CallerSource::Launcher(user),
+            links,
+        }
     }
 
-    /// Tools for the caller of each HTTP request.
-    pub fn for_requests(manager: Manager) -> Self {
-        let caller = CallerSource::Request;
-        Self { manager, caller }
+    /// Tools for the caller of each HTTP request, with the links of this server.
+    pub fn for_requests(manager: Manager, links: Links) -> Self {
+        Self {
+            manager,
+            caller: CallerSource::Request,
+            links,
+        }
+    }
+
+    pub(super) fn share_context<'a>(&'a self, user: &'a User) -> ShareContext<'a> {
+        ShareContext {
+            user,
+            settings: self.manager.config().for_user(user),
+            links: &self.links,
+        }
     }
 
     pub(super) fn manager(&self) -> &Manager {
@@ -125,11 +144,8 @@ impl Tools {
         let recording = record::begin(self.manager.audit(), user, tool.name, &arguments).await;
         let (recording, result) = match recording {
             Ok(recording) => {
-                let wait = self.manager.config().wait;
-                (
-                    recording,
-                    with_progress(sandbox, tool, arguments, wait, context).await,
-                )
+                let called = self.with_progress(&sandbox, user, tool, arguments, context);
+                (recording, called.await)
             }
             Err(refused) => (None, Err(refused)),
         };
@@ -142,7 +158,7 @@ impl Tools {
         let Some(recording) = recording else {
             return (outcome, result);
         };
-        match record::end(recording, &result, &outcome, &used).await {
+        match record::end(recording, tool.name, &result, &outcome, &used).await {
             Ok(()) => (outcome, result),
             Err(withheld) => (
                 withheld.code.as_str().to_owned(),
@@ -152,43 +168,51 @@ impl Tools {
     }
 }
 
-/// Calls a tool, and reports progress to the client.
-async fn with_progress(
-    sandbox: Sandbox,
-    tool: &ToolEntry,
-    arguments: JsonObject,
-    wait: Duration,
-    context: &RequestContext<RoleServer>,
-) -> Result<CallToolResult, ToolError> {
-    let (teller, progress) = watch::channel(ProgressUpdate::Nothing);
-    let sandbox = sandbox.with_progress(&teller);
-    let addressed = RequestAddress::of(context);
-    let call = Call {
-        tag: addressed
-            .map(|addressed| addressed.tag.clone())
-            .unwrap_or_default(),
-        cancel: context.ct.child_token(),
-        wait,
-        progress: &teller,
-    };
-    let cancelled = async {
-        match addressed {
-            Some(addressed) => addressed.cancelled.cancelled().await,
-            None => pending().await,
+impl Tools {
+    /// Calls a tool, and reports progress to the client.
+    async fn with_progress(
+        &self,
+        sandbox: &Sandbox,
+        user: &User,
+        tool: &ToolEntry,
+        arguments: JsonObject,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResult, ToolError> {
+        let (teller, progress) = watch::channel(ProgressUpdate::Nothing);
+        let sandbox = sandbox.clone().with_progress(&teller);
+        let addressed = RequestAddress::of(context);
+        let call = Call {
+            tag: addressed
+                .map(|addressed| addressed.tag.clone())
+                .unwrap_or_default(),
+            cancel: context.ct.child_token(),
+            wait: self.manager.config().wait,
+            progress: &teller,
+            share: self.share_context(user),
+        };
+        let cancelled = async {
+            match addressed {
+                Some(addressed) => addressed.cancelled.cancelled().await,
+                None => pending().await,
+            }
+            call.cancel.cancel();
+            pending().await
+        };
+        tokio::select! {
+            result = (tool.call)(&sandbox, arguments, &call) => result,
+            never = cancelled => match never {},
+            never = progress::report(context, progress) => match never {},
         }
-        call.cancel.cancel();
-        pending().await
-    };
-    tokio::select! {
-        result = (tool.call)(&sandbox, arguments, &call) => result,
-        never = cancelled => match never {},
-        never = progress::report(context, progress) => match never {},
     }
 }
 
 impl ServerHandler for Tools {
     fn get_info(&self) -> ServerConfig {
-        let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_resources()
+            .build();
+        let mut info = ServerConfig::new(capabilities);
         info.server_info = Implementation::new("casemate", env!("CARGO_PKG_VERSION"));
         info.instructions = Some(INSTRUCTIONS.to_owned());
         info
@@ -213,6 +237,37 @@ impl ServerHandler for Tools {
         Ok(ListToolsResult::with_all_items(tools))
     }
 
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let cursor = request.and_then(|page| page.cursor).unwrap_or_default();
+        self.resources(&self.caller.user(&context)?, &context)
+            .list(cursor)
+            .await
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(resources::templates())
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let read = self
+            .resources(&self.caller.user(&context)?, &context)
+            .read(request.uri)
+            .await?;
+        Ok(read.into())
+    }
+
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
@@ -227,6 +282,18 @@ impl ServerHandler for Tools {
 }
 
 impl Tools {
+    fn resources<'a>(
+        &'a self,
+        user: &'a User,
+        context: &'a RequestContext<RoleServer>,
+    ) -> Resources<'a> {
+        Resources {
+            manager: &self.manager,
+            user,
+            cancelled: &context.ct,
+        }
+    }
+
     fn sandbox(&self, context: &RequestContext<RoleServer>) -> Result<Sandbox, ErrorData> {
         Ok(self.manager.sandbox(&self.caller.user(context)?))
     }

@@ -10,7 +10,7 @@ use crate::harness::{Instance, Pending, Server, TestServer, docker, eventually};
 const SOON: Duration = Duration::from_secs(10);
 
 /// Every tool, with arguments.
-fn calls() -> [(&'static str, Value); 5] {
+fn calls() -> [(&'static str, Value); 6] {
     [
         ("shell_exec", json!({ "command": "cat file" })),
         ("read_file", json!({ "path": "file" })),
@@ -23,6 +23,7 @@ fn calls() -> [(&'static str, Value); 5] {
             "edit_file",
             json!({ "path": "file", "old_text": "1", "new_text": "one" }),
         ),
+        ("share", json!({ "path": "file" })),
     ]
 }
 

@@ -15,24 +15,25 @@ use source::{Source, module};
 
 /// What the modules of the crate's root may use of each other. One that is not
 /// in here has no place yet.
-const LAYERS: [(&str, &str); 18] = [
+const LAYERS: [(&str, &str); 19] = [
     ("main", "cli"),
     (
         "cli",
-        "http stdio ops tools api sandbox snapshot provision channel engine config identity workspace audit meter",
+        "http stdio ops tools shares api sandbox snapshot provision channel engine config identity workspace audit meter",
     ),
     (
         "http",
-        "tools ops api sandbox channel engine config identity workspace audit meter",
+        "tools ops shares api sandbox channel engine config identity workspace audit meter",
     ),
     (
         "stdio",
-        "tools api sandbox channel engine config identity workspace audit meter",
+        "tools shares api sandbox channel engine config identity workspace audit meter",
     ),
     (
         "tools",
-        "api sandbox channel engine config identity workspace audit meter",
+        "shares api sandbox channel engine config identity workspace audit meter",
     ),
+    ("shares", "sandbox config identity workspace"),
     (
         "api",
         "sandbox egress channel engine config identity workspace audit meter",

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 46] = [
+const OTHERS: [(Setting, [&str; 2]); 49] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
     (Setting::UploadLimit, ["2g", "1m"]),
@@ -49,6 +49,8 @@ const OTHERS: [(Setting, [&str; 2]); 46] = [
         Setting::PublicUrl,
         ["https://a.example", "https://b.example"],
     ),
+    (Setting::LinkKeyFile, ["/srv/a", "b"]),
+    (Setting::ShareLinkMax, ["1h", "1m"]),
     (Setting::AllowedHosts, ["a.example", "b.example:80,c"]),
     (
         Setting::AllowedOrigins,
@@ -68,6 +70,7 @@ const OTHERS: [(Setting, [&str; 2]); 46] = [
     (Setting::Results, ["text", "both"]),
     (Setting::Tools, ["core", "all"]),
     (Setting::Warm, ["off", "on"]),
+    (Setting::ShareLinks, ["on", "off"]),
     (Setting::BackupVerify, ["off", "on"]),
 ];
 
@@ -113,7 +116,6 @@ fn companions(setting: Setting) -> &'static [(&'static str, &'static str)] {
         Setting::OidcClientSecretFile | Setting::OidcScopes => {
             &[JWT, ISSUER, AUDIENCE, JWKS, PUBLIC, CLIENT]
         }
-        Setting::PublicUrl => &[JWT, ISSUER, AUDIENCE, JWKS, CLIENT],
         _ => &[],
     }
 }

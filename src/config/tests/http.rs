@@ -82,10 +82,6 @@ fn the_settings_of_sign_in_need_each_other() {
             "flag --oidc-client-id: it needs public_url too",
         ),
         (
-            jwt(&["--public-url", "https://a.test"]),
-            "flag --public-url: it has no effect without oidc_client_id",
-        ),
-        (
             jwt(&["--oidc-client-secret-file", "/s"]),
             "flag --oidc-client-secret-file: it has no effect without oidc_client_id",
         ),
@@ -110,6 +106,14 @@ fn the_settings_of_sign_in_need_each_other() {
         let start = format!("flag --public-url: {url:?} is not allowed: ");
         assert!(error.starts_with(&start), "{error}");
     }
+}
+
+#[test]
+fn the_url_of_the_server_is_for_links_too_and_needs_no_sign_in() {
+    let http = load(&["--public-url", "https://a.test"], &[]).unwrap().http;
+    let url = http.public_url.expect("a URL");
+    assert_eq!(url.as_uri().to_string(), "https://a.test/");
+    assert!(load(&["--public-url", "https://a.test/b"], &[]).is_err());
 }
 
 #[test]

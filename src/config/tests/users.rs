@@ -67,6 +67,7 @@ fn a_user_has_their_own_settings_and_for_the_rest_those_of_everybody() {
         calls_per_user: 3,
         ephemeral_live: 4,
         quota: Bytes(5 << 30),
+        ..(*everybody).clone()
     };
     assert_eq!(*config.for_user(&remote("alice")), remote_alice);
 }

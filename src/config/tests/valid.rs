@@ -21,6 +21,8 @@ fn nothing_given_is_the_documented_configuration() {
         calls_per_user: 16,
         ephemeral_live: 2,
         quota: Bytes(10 << 30),
+        share_links: false,
+        share_link_max: Duration::from_secs(86_400),
     };
     assert_eq!(*config.for_user(&local("anybody")), sandbox);
     let expected = Config {
@@ -59,7 +61,10 @@ fn nothing_given_is_the_documented_configuration() {
             allowed_origins: None,
             session_key_file: None,
             sign_in: None,
+            public_url: None,
+            link_key_file: None,
         },
+        state_directory: None,
         sandbox: Arc::new(sandbox),
         users: Users::default(),
         given: Layer::default(),
@@ -82,6 +87,8 @@ fn the_defaults_and_bounds_that_the_table_names_are_those_that_hold() {
             Setting::AllowedHosts
                 | Setting::AllowedOrigins
                 | Setting::EgressAllow
+                | Setting::LinkKeyFile
+                | Setting::PublicUrl
                 | Setting::SessionKeyFile
                 | Setting::UidBase
         );

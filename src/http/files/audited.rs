@@ -21,14 +21,14 @@ use tokio_util::task::TaskTracker;
 use super::error::{ErrorCodeExt, FileRejection};
 use crate::api::ToolError;
 use crate::audit::{AuditSubject, AuditWriteError, CallStart, Digest};
-use crate::identity::Principal;
+use crate::identity::{Principal, User};
 use crate::sandbox::{LastContainer, Manager};
 
 /// The outcome of a transfer that broke off.
 const BROKEN_OFF: &str = "broken_off";
 
 /// The layer around the routes of files, inside of authentication.
-pub async fn layer(State(manager): State<Manager>, mut request: Request, next: Next) -> Response {
+pub async fn layer(State(manager): State<Manager>, request: Request, next: Next) -> Response {
     let principal = request.extensions().get::<Principal>();
     let Some(user) = principal.map(|principal| principal.user.clone()) else {
         // The routes refuse it themselves.
@@ -37,14 +37,29 @@ pub async fn layer(State(manager): State<Manager>, mut request: Request, next: N
     let (method, uri) = (request.method(), request.uri());
     let target = uri.path_and_query().map_or("", |target| target.as_str());
     let path = uri.path().strip_prefix("/v1").unwrap_or(uri.path());
-    let (audit, tool) = (manager.audit(), tool(method, path));
-    let arguments = || target.as_bytes().to_vec();
-    let begun = match audit
-        .begin(|| AuditSubject::from(&user), tool, arguments)
-        .await
-    {
+    let (tool, arguments) = (tool(method, path), target.as_bytes().to_vec());
+    recorded(&manager, &user, tool, arguments, request, |request| {
+        next.run(request)
+    })
+    .await
+}
+
+/// Answers a request about `user`'s files, and records that as a call of `tool`.
+pub async fn recorded<F>(
+    manager: &Manager,
+    user: &User,
+    tool: &'static str,
+    arguments: Vec<u8>,
+    mut request: Request,
+    answer: impl FnOnce(Request) -> F,
+) -> Response
+where
+    F: Future<Output = Response>,
+{
+    let subject = || AuditSubject::from(user);
+    let begun = match manager.audit().begin(subject, tool, || arguments).await {
         Ok(Some(begun)) => begun,
-        Ok(None) => return next.run(request).await,
+        Ok(None) => return answer(request).await,
         Err(error) => return FileRejection::from(ToolError::not_recorded(&error)).into_response(),
     };
     let call = AuditedCall {
@@ -59,7 +74,7 @@ pub async fn layer(State(manager): State<Manager>, mut request: Request, next: N
     let sent = call.sent.clone();
     let request = request.map(|body| hashed(body, sent));
     let mut guard = AuditOnDrop(Some(call));
-    let response = next.run(request).await;
+    let response = answer(request).await;
     let Some(call) = guard.0.take() else {
         return response;
     };

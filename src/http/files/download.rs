@@ -5,7 +5,7 @@
 //! must not be sniffed, and if it were shown all the same, it would be in a sandbox.
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, TryStreamExt as _};
@@ -75,6 +75,35 @@ pub async fn head(
         },
         params.inline,
     )
+}
+
+/// A file of one version, or the part of it that the request selects; `None` where the file is
+/// another by now.
+pub async fn of_version(
+    sandbox: &Sandbox,
+    path: &WorkspacePath,
+    version: u64,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Option<Response>, FileRejection> {
+    let conditions = Conditions::of(headers)?;
+    let opened = match *method {
+        Method::HEAD => {
+            let stat = stat(sandbox, path).await?;
+            let selection = select(&conditions.without_range(), &stat);
+            let content = None;
+            DownloadResponse {
+                stat,
+                selection,
+                content,
+            }
+        }
+        _ => open(sandbox, path, &conditions).await?,
+    };
+    match !opened.stat.is_dir && opened.stat.version == version {
+        true => respond(path, opened, false).map(Some),
+        false => Ok(None),
+    }
 }
 
 /// The entry at `path`, for a condition.

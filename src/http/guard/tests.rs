@@ -11,6 +11,8 @@ fn guard(address: &str, hosts: Option<&str>, origins: Option<&str>) -> OriginPol
         allowed_origins: origins.map(|origins| vec![origins.parse().unwrap()]),
         session_key_file: None,
         sign_in: None,
+        public_url: None,
+        link_key_file: None,
     };
     OriginPolicy::new(&settings, address.parse().unwrap())
 }
@@ -241,6 +243,8 @@ fn an_empty_list_allows_no_page_and_no_name() {
         allowed_origins: Some(Vec::new()),
         session_key_file: None,
         sign_in: None,
+        public_url: None,
+        link_key_file: None,
     };
     let guard = OriginPolicy::new(&settings, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(

@@ -1,7 +1,7 @@
 // The page for people: sign in, see and change the files, see the sandbox.
 //
 //     main ─► listing, upload ─► download, transfers ─► session ─► api, dom ─► text
-//         └─► sandbox ────────────────────────────────┘
+//         └─► sandbox, shares ────────────────────────┘
 //
 // This module has what is around the parts: signing in and out, the way to the server.
 
@@ -9,6 +9,7 @@ import { $, named, say, unask } from './dom.js';
 import './listing.js';
 import './sandbox.js';
 import { session } from './session.js';
+import './shares.js';
 import './upload.js';
 
 /** Milliseconds between two looks at the sandbox. */

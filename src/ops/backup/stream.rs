@@ -21,14 +21,14 @@ const CHUNK: usize = 256 * 1024;
 /// Input of the thread.
 pub type Chunk = Piece<()>;
 
-/// Runs `work` on a separate thread and returns its result. A backup or restore has one thread at a
-/// time.
+/// Runs `work` on a separate thread and returns its result. A backup, a restore or a download has
+/// one thread at a time.
 pub fn on_thread<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<impl Future<Output = io::Result<T>>> {
     let (sender, done) = oneshot::channel();
     thread::Builder::new()
-        .name("backup".to_owned())
+        .name("archive".to_owned())
         .spawn(move || {
             // An error means that the result is no longer needed.
             let _ = sender.send(work());

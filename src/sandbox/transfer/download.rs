@@ -37,7 +37,38 @@ impl Sandbox {
             Some(size) if size <= SMALL_CALL_LIMIT as u64 => {
                 self.small_download(path, offset, size).await
             }
-            _ => self.large_download(path, offset, length).await,
+            _ => {
+                let request = DownloadRequest {
+                    path,
+                    offset,
+                    length,
+                    without_hidden: false,
+                };
+                self.large_download(request).await
+            }
+        }
+    }
+
+    /// A directory as a tar archive without the names in it that begin with a dot.
+    ///
+    /// # Errors
+    /// As for [`Self::download`]; a file is `NOT_DIRECTORY`.
+    pub async fn download_visible(&self, path: impl Into<Bytes>) -> Result<Download, SandboxError> {
+        let request = DownloadRequest {
+            path: path.into(),
+            without_hidden: true,
+            ..DownloadRequest::default()
+        };
+        let download = self.large_download(request).await?;
+        match download.stat.is_dir {
+            true => Ok(download),
+            false => {
+                let detail = "it is a file";
+                Err(SandboxError::Failed(Failure::new(
+                    Code::NotDirectory,
+                    detail,
+                )))
+            }
         }
     }
 
@@ -70,25 +101,20 @@ impl Sandbox {
         Ok(Download { stat, content })
     }
 
-    async fn large_download(
-        &self,
-        path: Bytes,
-        offset: u64,
-        length: Option<u64>,
-    ) -> Result<Download, SandboxError> {
-        let request = DownloadRequest {
-            path,
-            offset,
-            length,
-        };
+    async fn large_download(&self, request: DownloadRequest) -> Result<Download, SandboxError> {
         let begin = |channel: Channel| {
             let request = request.clone();
             async move { channel.download(request, STALL_TIMEOUT).await }
         };
         let turn = self.transfer_turn().await?;
         let (incoming, held) = self.begin(turn, begin).await?;
+        if incoming.stat.is_dir && incoming.stat.without_hidden != request.without_hidden {
+            // Of a version that sends all names: it must not.
+            let detail = "the sandbox is older than this server";
+            return Err(SandboxError::Failed(Failure::new(Code::Busy, detail)));
+        }
         let stat = Stat::from(incoming.stat);
-        let left = expected(&stat, offset, length);
+        let left = expected(&stat, request.offset, request.length);
         let (sender, chunks) = mpsc::channel(CHUNK_BUFFER);
         let ending = self.ending.clone();
         tokio::spawn(async move {

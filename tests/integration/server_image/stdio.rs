@@ -48,7 +48,7 @@ async fn a_python_client_starts_the_image_as_mcp_json_says() {
     assert_eq!(
         said.lines().collect::<Vec<_>>(),
         [
-            "tools: shell_exec write_file read_file list_files edit_file",
+            "tools: shell_exec write_file read_file list_files edit_file share",
             "shell_exec: 42",
             "read_file: one | three",
             "list_files: notes/a.txt",

@@ -42,12 +42,12 @@ pub(super) use extents::Extent;
 /// Sends the archive of all that is in `top`.
 pub(super) fn send(
     top: OwnedFd,
-    is_workspace: bool,
+    left_out: LeftOutNames,
     parts: &PartSender,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
     let mut download = Download {
-        hidden: hidden_at_the_top(is_workspace),
+        left_out,
         out: Writer::new(parts, cancel, false),
         opener: Opener::new(cancel),
     };
@@ -55,20 +55,50 @@ pub(super) fn send(
     download.out.finish()
 }
 
-fn hidden_at_the_top(is_workspace: bool) -> &'static [&'static [u8]] {
-    if is_workspace { OURS } else { &[] }
+/// The names that are not in a download.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LeftOutNames {
+    /// At the top.
+    at_the_top: &'static [&'static [u8]],
+    /// Also all that begin with a dot, at any depth.
+    hidden: bool,
+}
+
+impl LeftOutNames {
+    pub(super) fn of_download(is_workspace: bool, hidden: bool) -> Self {
+        Self {
+            at_the_top: if is_workspace { OURS } else { &[] },
+            hidden,
+        }
+    }
+
+    /// Those of the directory `prefix`, besides hidden ones.
+    fn at(&self, prefix: &[u8]) -> &[&[u8]] {
+        if prefix.is_empty() {
+            self.at_the_top
+        } else {
+            &[]
+        }
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.hidden && name.starts_with(b".")
+    }
 }
 
 struct Download<'a> {
-    /// Names that are left out at the top.
-    hidden: &'a [&'a [u8]],
+    left_out: LeftOutNames,
     out: Writer<'a>,
     opener: Opener<'a>,
 }
 
 impl Visitor for Download<'_> {
     fn hidden(&self, prefix: &[u8]) -> &[&[u8]] {
-        if prefix.is_empty() { self.hidden } else { &[] }
+        self.left_out.at(prefix)
+    }
+
+    fn leaves_out(&self, name: &[u8]) -> bool {
+        self.left_out.has(name)
     }
 
     fn file(&mut self, at: EntryRef<'_>, _: &Stat) -> Result<(), Failure> {

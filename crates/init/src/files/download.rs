@@ -11,6 +11,7 @@ use casemate_protocol::failure::Code;
 use casemate_protocol::{DownloadRequest, Failure, FailureExt as _, MAX_CHUNK};
 use rustix::fs::{Advice, fadvise, fstat};
 
+use super::archive::LeftOutNames;
 use super::part_sender::PartSender;
 use super::path::RelativePath;
 use super::read::{READ, read_at};
@@ -27,13 +28,15 @@ impl Workspace {
     ) -> Result<(), Failure> {
         let path = RelativePath::parse(&request.path)?;
         let file = self.open_beneath(path, READ, cancel)?;
-        let found = stat::reply(&fstat(&file).map_err(failure)?)?;
+        let mut found = stat::reply(&fstat(&file).map_err(failure)?)?;
+        let left_out = LeftOutNames::of_download(path.is_root(), request.without_hidden);
         if found.is_dir {
-            archive::check_readable(&file, path.is_root(), cancel)?;
+            found.without_hidden = request.without_hidden;
+            archive::check_readable(&file, left_out, cancel)?;
         }
         parts.send(Part::Stat(found))?;
         if found.is_dir {
-            return archive::send(file, path.is_root(), parts, cancel);
+            return archive::send(file, left_out, parts, cancel);
         }
         let rest = found.size.saturating_sub(request.offset);
         let length = request.length.map_or(rest, |length| length.min(rest));

@@ -38,6 +38,7 @@ pub(super) fn reply(stat: &Stat) -> Result<StatReply, Failure> {
         modified_ms: modified_ms(stat),
         is_dir,
         version: version(stat),
+        without_hidden: false,
     })
 }
 

@@ -907,6 +907,9 @@ pub struct StatReply {
     /// changes of the same size within one tick of the kernel's clock (4 ms).
     #[prost(uint64, tag = "4")]
     pub version: u64,
+    /// Of a download: hidden names are left out. An older PID 1 knows nothing of them.
+    #[prost(bool, tag = "5")]
+    pub without_hidden: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteRequest {
@@ -967,6 +970,9 @@ pub struct DownloadRequest {
     /// Bytes at most; without it, to the end.
     #[prost(uint64, optional, tag = "3")]
     pub length: ::core::option::Option<u64>,
+    /// Of a directory, without the names in it that begin with a dot, at any depth.
+    #[prost(bool, tag = "4")]
+    pub without_hidden: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DownloadPart {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use casemate_protocol::Failure;
 use rustix::fs::{Mode, Stat, openat};
 
+use super::LeftOutNames;
 use super::entry::{DIRECTORY, EntryRef, Opener, open};
-use super::hidden_at_the_top;
 use super::readable::ReadableDir;
 use super::walk::{Visitor, walk};
 use crate::files::lease_wait::LeaseWait;
@@ -25,11 +25,11 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 /// What an archive of it would fail with; the entry is named.
 pub(in crate::files) fn check_readable(
     top: &OwnedFd,
-    is_workspace: bool,
+    left_out: LeftOutNames,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
     let mut look = ReadableCheck {
-        hidden: hidden_at_the_top(is_workspace),
+        left_out,
         end: Instant::now() + CHECK_TIMEOUT,
         opener: Opener {
             lease_wait: LeaseWait::with_a_file(),
@@ -41,7 +41,7 @@ pub(in crate::files) fn check_readable(
 }
 
 struct ReadableCheck<'a> {
-    hidden: &'static [&'static [u8]],
+    left_out: LeftOutNames,
     end: Instant,
     opener: Opener<'a>,
 }
@@ -54,7 +54,11 @@ impl ReadableCheck<'_> {
 
 impl Visitor for ReadableCheck<'_> {
     fn hidden(&self, prefix: &[u8]) -> &[&[u8]] {
-        if prefix.is_empty() { self.hidden } else { &[] }
+        self.left_out.at(prefix)
+    }
+
+    fn leaves_out(&self, name: &[u8]) -> bool {
+        self.left_out.has(name)
     }
 
     fn file(&mut self, at: EntryRef<'_>, _: &Stat) -> Result<(), Failure> {

@@ -19,6 +19,10 @@ pub(in crate::files) fn archive(sandbox: &Sandbox, path: &str) -> Result<Vec<u8>
         path: path.to_owned().into(),
         ..DownloadRequest::default()
     };
+    downloaded(sandbox, request)
+}
+
+fn downloaded(sandbox: &Sandbox, request: DownloadRequest) -> Result<Vec<u8>, Failure> {
     let (sender, mut parts) = mpsc::channel(1);
     std::thread::scope(|scope| {
         let work = scope.spawn(move || {
@@ -87,6 +91,26 @@ fn files_directories_and_links_come_sorted_and_the_rest_is_left_out() {
     assert_eq!(listed(&below), ["kept"]);
     sandbox.dir("empty");
     assert_eq!(archive(&sandbox, "empty"), Ok(vec![0; 1024]));
+}
+
+#[test]
+fn hidden_names_are_left_out_at_any_depth_where_that_is_asked_for() {
+    let sandbox = Sandbox::new(true);
+    for path in [".env", "a/.git/config", "a/b/.x", "a/b/y", "a/..c", "d"] {
+        sandbox.file(path, "x");
+    }
+    // What is left out need not be readable.
+    fs::set_permissions(sandbox.at("a/.git"), fs::Permissions::from_mode(0)).expect("chmod");
+    let request = |path: &str| DownloadRequest {
+        path: path.to_owned().into(),
+        without_hidden: true,
+        ..DownloadRequest::default()
+    };
+    let all = downloaded(&sandbox, request("")).expect("archive");
+    assert_eq!(listed(&all), ["a/", "a/b/", "a/b/y", "d"]);
+    let below = downloaded(&sandbox, request("a/b")).expect("archive");
+    assert_eq!(listed(&below), ["y"]);
+    fs::set_permissions(sandbox.at("a/.git"), fs::Permissions::from_mode(0o700)).expect("chmod");
 }
 
 #[test]

@@ -38,6 +38,10 @@ pub(super) trait Visitor {
     /// Names that are left out of the directory `prefix`, which ends with a `/` or is
     /// empty.
     fn hidden(&self, prefix: &[u8]) -> &[&[u8]];
+    /// Whether a name is left out of every directory.
+    fn leaves_out(&self, _: &[u8]) -> bool {
+        false
+    }
     fn file(&mut self, at: EntryRef<'_>, stat: &Stat) -> Result<(), Failure>;
     fn link(&mut self, at: EntryRef<'_>, stat: &Stat) -> Result<(), Failure>;
     /// Opens a directory; `None` when it is gone.
@@ -74,17 +78,18 @@ impl ArchiveLevel {
     fn read_names(
         &mut self,
         dir: &OwnedFd,
-        hidden: &[&[u8]],
+        prefix: &[u8],
+        visitor: &impl Visitor,
         cancel: &Cancel,
     ) -> Result<(), Failure> {
         let wanted = NameQuery {
             after: self.after.as_deref(),
-            hidden,
+            hidden: visitor.hidden(prefix),
             count: HELD_NAMES_LIMIT.0,
             bytes: HELD_NAMES_LIMIT.1,
             prefix: 0,
         };
-        let keep = |name: &[u8], _| Ok(!is_temporary_name(name));
+        let keep = |name: &[u8], _| Ok(!is_temporary_name(name) && !visitor.leaves_out(name));
         let Names { sorted, more } = names::first(dir, &wanted, keep, cancel)?;
         self.more = more;
         self.after = sorted.last().cloned();
@@ -149,7 +154,7 @@ impl ArchiveWalk {
                 self.go_down(below, visitor)?;
             }
         } else if level.more {
-            level.read_names(dir.fd(), visitor.hidden(&self.path), cancel)?;
+            level.read_names(dir.fd(), &self.path, &*visitor, cancel)?;
             level.dir = Some(dir);
             self.levels.push(level);
         }

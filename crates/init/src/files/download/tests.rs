@@ -46,6 +46,7 @@ fn request(path: &str, offset: u64, length: Option<u64>) -> DownloadRequest {
         path: path.to_owned().into(),
         offset,
         length,
+        without_hidden: false,
     }
 }
 

@@ -1,0 +1,60 @@
+//! Who opens a link.
+
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+
+use super::refusal::LinkRefusal;
+use crate::http::auth::Authenticator;
+use crate::http::session::Sessions;
+use crate::identity::{Principal, User};
+use crate::shares::LinkClaims;
+
+/// The sender of a request for a link.
+#[derive(Debug)]
+pub enum Visitor {
+    /// Somebody with a session of the page or a token, or the one user where nobody signs in.
+    SignedIn(Principal),
+    /// Somebody with the link alone.
+    Stranger,
+}
+
+impl Visitor {
+    /// By the token of the request, else by its session.
+    ///
+    /// # Errors
+    /// A token that is not accepted.
+    pub async fn of(
+        parts: &Parts,
+        sessions: &Sessions,
+        authenticator: &Authenticator,
+    ) -> Result<Self, LinkRefusal> {
+        let has_token = parts.headers.contains_key(AUTHORIZATION);
+        if has_token || matches!(authenticator, Authenticator::Nobody(_)) {
+            let principal = authenticator.authenticate(parts).await;
+            return principal
+                .map(Self::SignedIn)
+                .map_err(LinkRefusal::Credential);
+        }
+        let signed_in = sessions.visitor(&parts.headers);
+        Ok(signed_in.map_or(Self::Stranger, Self::SignedIn))
+    }
+
+    /// The user, if the link is theirs and their credential is good for files.
+    pub fn user_of(&self, claims: &LinkClaims) -> Option<&User> {
+        match self {
+            Self::SignedIn(Principal { user, scopes }) => {
+                (scopes.files && user.hash() == claims.user).then_some(user)
+            }
+            Self::Stranger => None,
+        }
+    }
+
+    /// Why a link that is not open to everybody does not open for this visitor: one who signs in may
+    /// be its user, and for another user there is nothing.
+    pub fn refused(&self) -> LinkRefusal {
+        match self {
+            Self::SignedIn(_) => LinkRefusal::Gone,
+            Self::Stranger => LinkRefusal::SignIn,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Links of this server: whether it has any, where they lead, and who may open them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::keys::{LinkKeyError, LinkKeys};
+use super::link::{self, LinkClaims, PATH};
+use super::record::Visibility;
+use crate::config::{Auth, Config, FileError, SandboxSettings};
+use crate::identity::Instance;
+
+/// The links of a server. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Links(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    instance: Instance,
+    /// Before [`PATH`], or why there is nothing.
+    base: Result<String, NoLink>,
+    keys: Option<LinkKeys>,
+    /// Every caller is the one user.
+    has_no_sign_in: bool,
+}
+
+/// Why there is no link: which setting is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoLink {
+    #[error(
+        "a server over stdio has no links; the operator can serve over HTTP (casemate serve --http)"
+    )]
+    Stdio,
+    #[error("the operator must set CASEMATE_PUBLIC_URL, the address of this server in browsers")]
+    PublicUrl,
+    #[error(
+        "this server has no state directory for the key of its links; the operator can set \
+         CASEMATE_LINK_KEY_FILE"
+    )]
+    StateDirectory,
+    #[error("the key of the links cannot be used; the operator finds more in the log")]
+    Key,
+}
+
+impl Links {
+    /// None, for a server without HTTP.
+    pub fn over_stdio(config: &Config) -> Self {
+        Self(Arc::new(Inner {
+            instance: config.instance.clone(),
+            base: Err(NoLink::Stdio),
+            keys: None,
+            has_no_sign_in: false,
+        }))
+    }
+
+    /// Those of a server that listens on `address`. Blocks on the operator's key file.
+    ///
+    /// # Errors
+    /// That file cannot be used.
+    pub fn new(config: &Config, address: SocketAddr) -> Result<Self, FileError> {
+        let http = &config.http;
+        let keys = match (&http.link_key_file, &config.state_directory) {
+            (Some(file), _) => Some(LinkKeys::of_file(file)?),
+            (None, Some(directory)) => Some(LinkKeys::made_in(directory)),
+            (None, None) => None,
+        };
+        let base = match &http.public_url {
+            Some(url) => Ok(url.as_uri().to_string().trim_end_matches('/').to_owned()),
+            None if address.ip().to_canonical().is_loopback() => Ok(format!("http://{address}")),
+            None => Err(NoLink::PublicUrl),
+        };
+        Ok(Self(Arc::new(Inner {
+            instance: config.instance.clone(),
+            base,
+            keys,
+            has_no_sign_in: http.auth == Auth::None,
+        })))
+    }
+
+    /// Who may open a new link of a user with these settings.
+    pub fn visibility(&self, settings: &SandboxSettings) -> Visibility {
+        match settings.share_links || self.0.has_no_sign_in {
+            true => Visibility::Link,
+            false => Visibility::Private,
+        }
+    }
+
+    /// How long a new link may last at most, besides the bounds of every share.
+    pub fn lifetime_limit(&self, settings: &SandboxSettings) -> Option<Duration> {
+        let is_for_strangers = settings.share_links && !self.0.has_no_sign_in;
+        is_for_strangers.then_some(settings.share_link_max)
+    }
+
+    /// Whether a link may be opened without sign-in now, by the settings of its user. A share that
+    /// says so is not enough: the user's code can have written that.
+    pub fn allow_strangers(&self, settings: &SandboxSettings, claims: &LinkClaims) -> bool {
+        let left = claims.expires.saturating_sub(super::now());
+        settings.share_links && left <= settings.share_link_max.as_secs()
+    }
+
+    /// Why there are no links, if there are none.
+    ///
+    /// # Errors
+    /// [`NoLink`].
+    pub fn check_there_are_some(&self) -> Result<(), NoLink> {
+        self.0.base.as_ref().map_err(|none| *none)?;
+        self.0.keys.as_ref().ok_or(NoLink::StateDirectory)?;
+        Ok(())
+    }
+
+    /// The link with these claims.
+    ///
+    /// # Errors
+    /// [`NoLink`]; what is wrong with a key is in the log.
+    pub fn make(&self, claims: &LinkClaims) -> Result<String, NoLink> {
+        let base = self.0.base.as_ref().map_err(|none| *none)?;
+        let keys = self.0.keys.as_ref().ok_or(NoLink::StateDirectory)?;
+        let key = keys.signing().map_err(|error: LinkKeyError| {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "no link can be signed"
+            );
+            NoLink::Key
+        })?;
+        Ok(format!(
+            "{base}{PATH}{}",
+            key.token(&self.0.instance, claims)
+        ))
+    }
+
+    /// What a token says that this deployment has signed, and that is not over.
+    pub fn check(&self, token: &str) -> Option<LinkClaims> {
+        let keys = self.0.keys.as_ref()?;
+        link::check(&keys.checking(), &self.0.instance, token)
+    }
+}
