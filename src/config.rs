@@ -10,8 +10,8 @@
 //!
 //! - After phase 2 every value is in its bounds, and no other module checks it again.
 //! - An error names the setting, where it was given, the value and what is allowed.
-//! - A `[[users]]` table of the file overrides the settings of all users, wherever those were
-//!   given, because it is more specific.
+//! - A `[[groups]]` table of the file overrides the settings of all users, wherever those were
+//!   given, because it is more specific, and a `[[users]]` table overrides both.
 //! - No other module of the server reads the environment.
 
 mod backup;
@@ -22,6 +22,7 @@ mod environment;
 mod error;
 mod file;
 mod flags;
+mod groups;
 mod http;
 mod image;
 mod layer;
@@ -49,11 +50,12 @@ use tracing_subscriber::EnvFilter;
 
 pub use backup::{AwsVariables, BackupSettings, BackupTarget, Retention};
 pub use bind::{Bind, HostDir};
-pub use choices::{AuthScheme, Mode, Results, ToolSet};
+pub use choices::{AuthScheme, GroupsClaim, Mode, Results, ToolSet};
 pub use egress::{EgressConfig, EgressWatch, RuleLayer};
 pub use environment::{Environment, MapEnvironment, ProcessEnvironment};
 pub use error::{ConfigError, Excerpt};
 pub use flags::SettingsArgs;
+pub use groups::{GroupConfig, GroupUnknown, Groups, Members, TokenClaims, TokenView};
 pub use http::{Auth, HttpSettings, JwksSource, JwtSettings};
 pub use image::ImageRef;
 pub use layer::{Layer, RawUser, RawValue};
@@ -68,7 +70,7 @@ pub use units::{Bytes, NanoCpus, Quantity};
 pub use value_error::ValueError;
 pub use web::{AllowedHost, HttpUrl, WebOrigin, listen_address};
 
-use crate::identity::{Instance, User};
+use crate::identity::{Identity, Instance, User};
 use choices::switch;
 use egress::EgressSource;
 use users::Users;
@@ -121,6 +123,8 @@ pub struct Config {
     sandbox: Arc<SandboxSettings>,
     /// The sandboxes of users with one.
     users: Users,
+    /// The sandboxes of users in a group.
+    pub groups: Arc<Groups>,
     /// The given texts, for [`Config::in_force`].
     given: Layer,
 }
@@ -158,9 +162,12 @@ impl Config {
         given.insert(S::User, raw.user);
         let sandbox = SandboxSettings::from_layer(&given)?;
         let users = users::identify(raw.users)?;
+        let groups = groups::identify(raw.groups)?;
         let allow = given.get(S::EgressAllow);
-        let egress = EgressConfig::from_raw(raw.egress.as_ref(), allow, &users)?;
+        let egress = EgressConfig::from_raw(raw.egress.as_ref(), allow, &groups, &users)?;
         let users = Users::from_raw(users, &given)?;
+        let claim = given.value(S::GroupsClaim, GroupsClaim::Required, str::parse)?;
+        let groups = Groups::from_raw(groups, &given, claim)?;
         Ok(Self {
             user,
             instance: given.value(S::Instance, Instance::default(), |text| Ok(text.parse()?))?,
@@ -177,20 +184,25 @@ impl Config {
             volume_retention: given.value(S::VolumeRetention, None, retention)?,
             min_free_disk: given.bounded(S::MinFreeDisk)?,
             uids: Uids::from_layer(&given)?,
-            bind: Bind::from_layers(&given, users.layers().chain([&given]))?,
+            bind: Bind::from_layers(
+                &given,
+                users.layers().chain(groups.layers()).chain([&given]),
+            )?,
             backup: BackupSettings::from_layer(&given)?,
             egress: Arc::new(egress),
             egress_source: raw.egress_source,
             http: HttpSettings::from_layer(&given)?,
             sandbox: Arc::new(sandbox),
             users,
+            groups: Arc::new(groups),
             given,
         })
     }
 
     /// Whether every workspace is a directory of the host, and none a volume.
     pub fn all_users_bind(&self) -> bool {
-        let mut all = self.users.all().chain([&*self.sandbox]);
+        let tables = self.users.all().chain(self.groups.all());
+        let mut all = tables.chain([&*self.sandbox]);
         all.all(|settings| settings.mode == Mode::Bind)
     }
 
@@ -220,16 +232,77 @@ impl Config {
         })
     }
 
-    /// The settings of `user`'s sandbox.
-    pub fn for_user(&self, user: &User) -> Arc<SandboxSettings> {
-        self.users.settings(user).unwrap_or(&self.sandbox).clone()
+    /// The settings of this user's sandbox: the user's own values, then those of the group, then
+    /// those of everybody.
+    pub fn for_identity(&self, identity: &Identity) -> Arc<SandboxSettings> {
+        let group = self.group_of(identity);
+        match (self.users.given(&identity.user), group) {
+            (Some(_), Some(_)) => {
+                let merged = SandboxSettings::from_layer(&self.layer_of(identity));
+                // Each value was checked at the start, and none depends on another.
+                Arc::new(merged.expect("values that are valid one by one"))
+            }
+            (Some(_), None) => self
+                .users
+                .settings(&identity.user)
+                .unwrap_or(&self.sandbox)
+                .clone(),
+            (None, Some(group)) => group.settings.clone(),
+            (None, None) => self.sandbox.clone(),
+        }
     }
 
-    /// Where a rule in force for `user` was given.
-    pub fn egress_origin(&self, user: &User, layer: RuleLayer) -> Origin {
+    /// The group, if the settings have it.
+    fn group_of(&self, identity: &Identity) -> Option<&GroupConfig> {
+        self.groups.get(identity.group.as_ref()?)
+    }
+
+    /// What is given for this user, the nearest value of each setting.
+    fn layer_of(&self, identity: &Identity) -> Layer {
+        let group = self.group_of(identity).map(|group| &group.given);
+        let own = self.users.given(&identity.user);
+        let nearer = [group, own].into_iter().flatten().cloned();
+        nearer.fold(self.given.clone(), |below, layer| layer.over(below))
+    }
+
+    /// A user who has no access token: with auth `none` and `tokens`, and over stdio.
+    pub fn without_token(&self, user: User) -> Identity {
+        let group = self.groups.without_token(&user);
+        let group = group.map(|group| group.name.clone());
+        Identity { user, group }
+    }
+
+    /// A user that the operator names. The users of the issuer of access tokens have one, which is
+    /// not here.
+    ///
+    /// # Errors
+    ///
+    /// The group depends on the token.
+    pub fn named_by_operator(&self, user: User) -> Result<Identity, GroupUnknown> {
+        let group = self.groups.find(&user, self.operators_view(&user))?;
+        let group = group.map(|group| group.name.clone());
+        Ok(Identity { user, group })
+    }
+
+    /// The users that the settings name: with a table of their own, or in the list of a group.
+    pub fn named_users(&self) -> impl Iterator<Item = &User> {
+        self.users.names().chain(self.groups.listed_users())
+    }
+
+    /// What an operator who names `user` knows of the user's token.
+    pub fn operators_view(&self, user: &User) -> TokenView<'static> {
+        match &self.http.auth {
+            Auth::Jwt(jwt) if jwt.issuer == user.issuer => TokenView::Unseen,
+            _ => TokenView::None,
+        }
+    }
+
+    /// Where a rule in force for this user was given.
+    pub fn egress_origin(&self, identity: &Identity, layer: RuleLayer) -> Origin {
         let given = match layer {
             RuleLayer::Everybody => None,
-            RuleLayer::User => self.users.given(user),
+            RuleLayer::Group => self.group_of(identity).map(|group| &group.given),
+            RuleLayer::User => self.users.given(&identity.user),
         };
         given.unwrap_or(&self.given).origin(Setting::EgressAllow)
     }
@@ -241,7 +314,7 @@ impl Config {
         EgressWatch::start(self.egress.clone(), self.egress_source.clone(), stop)
     }
 
-    /// A copy for `doctor`'s probe: the same limits, no per-user settings, a volume even in bind
+    /// A copy for `doctor`'s probe: the same limits, no settings of users and groups, a volume even in bind
     /// mode, a short idle timeout, and no waiting for other sandboxes to end.
     #[must_use]
     pub fn for_probe(&self, idle_timeout: Duration) -> Self {
@@ -253,6 +326,7 @@ impl Config {
         Self {
             sandbox: Arc::new(sandbox),
             users: Users::default(),
+            groups: Arc::default(),
             bind: None,
             // So that no user's sandbox has to end for it.
             max_sandboxes: limits::MAX_SANDBOXES.most,
@@ -263,7 +337,7 @@ impl Config {
     /// The images of all sandboxes, each once.
     pub fn images(&self) -> Vec<ImageRef> {
         let mut images = vec![self.sandbox.image.clone()];
-        for own in self.users.all() {
+        for own in self.users.all().chain(self.groups.all()) {
             if !images.contains(&own.image) {
                 images.push(own.image.clone());
             }
@@ -271,18 +345,15 @@ impl Config {
         images
     }
 
-    /// All settings in force for `user`, in the order of [`Setting::ALL`].
-    pub fn in_force(&self, user: &User) -> Vec<EffectiveSetting> {
-        let layer = match self.users.given(user) {
-            Some(own) => own.clone().over(self.given.clone()),
-            None => self.given.clone(),
-        };
+    /// All settings in force for this user, in the order of [`Setting::ALL`].
+    pub fn in_force(&self, identity: &Identity) -> Vec<EffectiveSetting> {
+        let layer = self.layer_of(identity);
         let in_force = |&setting: &Setting| match layer.get(setting) {
             Some(given) => EffectiveSetting {
                 setting,
                 value: Some(match setting {
-                    // A user's list may be added to that of everybody.
-                    Setting::EgressAllow => self.egress.excerpt(user),
+                    // A user's list may be added to that of the group, and that to everybody's.
+                    Setting::EgressAllow => self.egress.excerpt(identity),
                     _ => given.value.clone(),
                 }),
                 origin: given.origin.clone(),

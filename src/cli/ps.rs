@@ -26,6 +26,8 @@ pub struct Args {
 struct Sandbox {
     user: String,
     issuer: String,
+    /// Of the credential that it was made for.
+    group: Option<String>,
     mode: String,
     state: State,
     container: String,
@@ -76,6 +78,7 @@ impl From<LiveSandbox> for Sandbox {
         Self {
             user: label(labels::USER),
             issuer: label(labels::ISSUER),
+            group: row.labels.get(labels::GROUP).cloned(),
             mode: label(labels::MODE),
             age_seconds: now.map_or(0, |now| now.as_secs().saturating_sub(created)),
             idle_seconds: stats.as_ref().map(|stats| stats.idle_ms / 1000),
@@ -97,10 +100,10 @@ impl From<LiveSandbox> for Sandbox {
     }
 }
 
-const COLUMNS: usize = 9;
+const COLUMNS: usize = 10;
 
 const HEADINGS: [&str; COLUMNS] = [
-    "USER", "ISSUER", "MODE", "STATE", "AGE", "IDLE", "COMMANDS", "CPU", "MEMORY",
+    "USER", "ISSUER", "GROUP", "MODE", "STATE", "AGE", "IDLE", "COMMANDS", "CPU", "MEMORY",
 ];
 
 fn table(sandboxes: &[Sandbox]) -> String {
@@ -118,6 +121,7 @@ fn row(sandbox: &Sandbox) -> [String; COLUMNS] {
     [
         sandbox.user.clone(),
         sandbox.issuer.clone(),
+        sandbox.group.clone().unwrap_or_else(unknown),
         sandbox.mode.clone(),
         sandbox.state.as_str().to_owned(),
         duration(sandbox.age_seconds),
@@ -151,6 +155,7 @@ mod tests {
         let sandbox = Sandbox {
             user: "al\nice".to_owned(),
             issuer: "local".to_owned(),
+            group: Some("analysts".to_owned()),
             mode: "persistent".to_owned(),
             state: State::Running,
             container: "c".to_owned(),
@@ -179,9 +184,9 @@ mod tests {
         assert_eq!(
             table(&[sandbox, silent]),
             "\
-USER      ISSUER   MODE         STATE     AGE     IDLE    COMMANDS              CPU      MEMORY
-al\\nice   local    persistent   running   1h 2m   1m 1s   0 + 1 in background   61.2 s   5.5 MiB
-b         local    persistent   created   0s      -       -                     -        -
+USER      ISSUER   GROUP      MODE         STATE     AGE     IDLE    COMMANDS              CPU      MEMORY
+al\\nice   local    analysts   persistent   running   1h 2m   1m 1s   0 + 1 in background   61.2 s   5.5 MiB
+b         local    -          persistent   created   0s      -       -                     -        -
 "
         );
     }
@@ -202,6 +207,7 @@ b         local    persistent   created   0s      -       -                     
         Sandbox {
             user: user.to_owned(),
             issuer: "local".to_owned(),
+            group: None,
             mode: "persistent".to_owned(),
             state: State::Running,
             container: String::new(),

@@ -17,7 +17,7 @@ use super::environment::Environment;
 use super::error::{ConfigError, Excerpt};
 use super::file::{self, FileSettings};
 use super::flags::SettingsArgs;
-use super::layer::{Layer, RawUser, RawValue};
+use super::layer::{Layer, RawGroup, RawUser, RawValue};
 use super::nearest::nearest;
 use super::origin::Origin;
 use super::setting::{CONFIG_VARIABLE, PREFIX, Setting};
@@ -29,6 +29,7 @@ pub struct RawConfig {
     pub(super) user: RawValue,
     pub(super) settings: Layer,
     pub(super) users: Vec<RawUser>,
+    pub(super) groups: Vec<RawGroup>,
     /// `[egress]`. Its `allow` is among the settings too.
     pub(super) egress: Option<RawEgress<EgressSettings>>,
     pub(super) egress_source: EgressSource,
@@ -58,6 +59,7 @@ impl RawConfig {
             user,
             settings,
             users: file.users,
+            groups: file.groups,
             egress: file.egress,
             egress_source,
         })

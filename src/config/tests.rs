@@ -14,6 +14,7 @@ mod egress_watch;
 mod file;
 mod flags;
 mod given;
+mod groups;
 mod http;
 mod readme;
 mod reload;

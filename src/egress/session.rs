@@ -45,7 +45,7 @@ pub struct CarrierIdentity {
 #[derive(Debug)]
 pub struct UserEgress<R> {
     names: watch::Sender<Arc<Names<R>>>,
-    limits: ConnectionLimits,
+    limits: Arc<ConnectionLimits>,
 }
 
 /// How a call ended.
@@ -61,10 +61,10 @@ pub enum CarryEnd {
 
 impl<R: Resolve> UserEgress<R> {
     /// Under the rules of `names`.
-    pub fn new(names: Names<R>) -> Self {
+    pub fn new(names: Names<R>, limits: Arc<ConnectionLimits>) -> Self {
         Self {
             names: watch::Sender::new(Arc::new(names)),
-            limits: ConnectionLimits::default(),
+            limits,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the sandboxes of this server may reach: the rules of each user, and what no rule reaches.
 //!
 //! ```text
-//! settings, own addresses ─► ServerEgress ─► UserEgress of each user ─► carry, for each container
+//! settings, own addresses ─► ServerEgress ─► UserEgress of each user and group ─► carry, for each container
 //! ```
 //!
 //! `crate::egress` judges, dials and copies.
@@ -25,9 +25,9 @@ pub use self::carry::NetworkReport;
 pub(super) use self::carry::{SandboxDenials, SandboxEgress};
 use crate::audit::Audit;
 use crate::config::EgressConfig;
-use crate::egress::{CarrierIdentity, Names, SystemResolver, UserEgress};
+use crate::egress::{CarrierIdentity, ConnectionLimits, Names, SystemResolver, UserEgress};
 use crate::engine::Engine;
-use crate::identity::User;
+use crate::identity::{Identity, User};
 use crate::provision::ServerContext;
 
 /// How often the addresses of this machine are looked at again: interfaces come and go.
@@ -41,7 +41,7 @@ pub(super) struct ServerEgress {
     policy: Mutex<Option<Arc<AddressPolicy>>>,
     /// Addresses that this server listens on.
     listeners: Mutex<Vec<SocketAddr>>,
-    users: Mutex<HashMap<User, Arc<UserEgress<SystemResolver>>>>,
+    users: Mutex<CarriedUsers>,
     resolver: Arc<SystemResolver>,
     /// When this server started, in milliseconds since 1970. 0 for a verb such as `exec`: at the same
     /// version it carries only where no server does, whose connections it would end.
@@ -49,6 +49,14 @@ pub(super) struct ServerEgress {
     engine: Engine,
     public_host: Option<String>,
     audit: Audit,
+}
+
+/// The users whose sandboxes are carried.
+#[derive(Debug, Default)]
+struct CarriedUsers {
+    egress: HashMap<Identity, Arc<UserEgress<SystemResolver>>>,
+    /// In all groups of a user.
+    limits: HashMap<User, Arc<ConnectionLimits>>,
 }
 
 impl ServerEgress {
@@ -97,7 +105,7 @@ impl ServerEgress {
                     self.look().await;
                 }
                 _ = clock.tick() => {
-                    if !lock(&self.users).is_empty() {
+                    if !lock(&self.users).egress.is_empty() {
                         self.look().await;
                     }
                 }
@@ -114,8 +122,8 @@ impl ServerEgress {
         let users = lock(&self.users);
         let policy = self.policy(own);
         *lock(&self.policy) = Some(policy.clone());
-        for (user, egress) in users.iter() {
-            let rules = self.rules(user);
+        for (identity, egress) in &users.egress {
+            let rules = self.rules(identity);
             let known = egress.names();
             if known.rules() != &*rules || known.policy() != &*policy {
                 let names = Names::new(rules, policy.clone(), self.resolver.clone());
@@ -128,10 +136,10 @@ impl ServerEgress {
         Arc::new(AddressPolicy::new(lock(&self.rules).deny().to_vec(), own))
     }
 
-    /// The egress of `user`, in all of their sandboxes.
-    async fn user(&self, user: &User) -> Arc<UserEgress<SystemResolver>> {
+    /// The egress of this user, in all of their sandboxes of this group.
+    async fn user(&self, identity: &Identity) -> Arc<UserEgress<SystemResolver>> {
         loop {
-            if let Some(egress) = self.known_or_made(user) {
+            if let Some(egress) = self.known_or_made(identity) {
                 return egress;
             }
             self.look().await;
@@ -140,26 +148,27 @@ impl ServerEgress {
 
     /// `None`: the addresses of this machine have to be looked at first. Without rules no name is
     /// judged, and the first call of a user waits for no lookup.
-    fn known_or_made(&self, user: &User) -> Option<Arc<UserEgress<SystemResolver>>> {
+    fn known_or_made(&self, identity: &Identity) -> Option<Arc<UserEgress<SystemResolver>>> {
         let mut users = lock(&self.users);
-        if let Some(known) = users.get(user) {
+        if let Some(known) = users.egress.get(identity) {
             return Some(known.clone());
         }
-        let rules = self.rules(user);
+        let rules = self.rules(identity);
         let policy = match lock(&self.policy).clone() {
             Some(policy) => policy,
             None if rules.is_empty() => Arc::default(),
             None => return None,
         };
         let names = Names::new(rules, policy, self.resolver.clone());
-        let made = Arc::new(UserEgress::new(names));
-        users.insert(user.clone(), made.clone());
+        let limits = users.limits.entry(identity.user.clone()).or_default();
+        let made = Arc::new(UserEgress::new(names, limits.clone()));
+        users.egress.insert(identity.clone(), made.clone());
         Some(made)
     }
 
-    /// What `user` may reach now.
-    pub fn rules(&self, user: &User) -> Arc<Rules> {
-        lock(&self.rules).rules(user)
+    /// What this user may reach now.
+    pub fn rules(&self, identity: &Identity) -> Arc<Rules> {
+        lock(&self.rules).rules(identity)
     }
 }
 

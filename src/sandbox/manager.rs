@@ -20,8 +20,8 @@ use super::spawner::{OwnerSpawner, until};
 use super::warm_pool::WarmPool;
 use crate::audit::Audit;
 use crate::config::{Config, EgressConfig};
-use crate::engine::{ContainerSummary, Engine, EngineError, PreparedImage, labels};
-use crate::identity::User;
+use crate::engine::{ContainerSummary, Engine, EngineError, PreparedImage, State, labels};
+use crate::identity::{Identity, User};
 use crate::meter::Meter;
 use crate::provision::{
     Admission, INIT, LiveSandbox, Provisioner, SandboxError, ServerContext, look,
@@ -38,7 +38,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1900);
 #[derive(Debug, Clone)]
 pub struct Manager {
     pub(super) context: Arc<ServerContext>,
-    sandboxes: Arc<Mutex<HashMap<User, Sandbox>>>,
+    handles: Arc<Mutex<Handles>>,
     audit: Audit,
     egress: Arc<ServerEgress>,
     /// Cancelled when somebody asks for a sandbox.
@@ -50,6 +50,26 @@ pub struct Manager {
     ended: CancellationToken,
 }
 
+/// The sandboxes that were asked for.
+#[derive(Debug, Default)]
+struct Handles {
+    /// A user whose credentials give several groups has one for each. Of those that last, one has a
+    /// container at a time: its name is the user's.
+    sandboxes: HashMap<Identity, Sandbox>,
+    /// A group gives a user no second share.
+    shares: HashMap<User, UserShare>,
+}
+
+/// What all sandboxes of one user share.
+#[derive(Debug, Clone)]
+struct UserShare {
+    /// Calls at once, by the settings of the sandbox that was asked for last.
+    calls: u32,
+    admission: Admission,
+    transfers: Transfers,
+    cancellations: Cancellations,
+}
+
 impl Manager {
     /// No sandboxes yet. Does not reach for the Engine.
     pub fn new(config: Config, engine: Engine) -> Self {
@@ -57,7 +77,7 @@ impl Manager {
         Self {
             egress: Arc::new(ServerEgress::new(&context, Audit::off())),
             context,
-            sandboxes: Arc::default(),
+            handles: Arc::default(),
             audit: Audit::off(),
             first_use: CancellationToken::new(),
             calls: TaskTracker::new(),
@@ -89,9 +109,9 @@ impl Manager {
         self.egress.listens_on(address);
     }
 
-    /// What the sandboxes of `user` may reach now.
-    pub fn egress_rules(&self, user: &User) -> Arc<Rules> {
-        self.egress.rules(user)
+    /// What the sandboxes of this user may reach now.
+    pub fn egress_rules(&self, identity: &Identity) -> Arc<Rules> {
+        self.egress.rules(identity)
     }
 
     /// Where calls are recorded.
@@ -140,19 +160,46 @@ impl Manager {
         Ok(prepared)
     }
 
-    /// The sandbox of `user`. Nothing is made before its first use.
-    pub fn sandbox(&self, user: &User) -> Sandbox {
-        let mut sandboxes = self
-            .sandboxes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = sandboxes.get(user) {
+    /// The sandbox of this user, for this group. Nothing is made before its first use.
+    pub fn sandbox(&self, identity: &Identity) -> Sandbox {
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = handles.sandboxes.get(identity) {
             return known.clone();
         }
         self.first_use.cancel();
-        let sandbox = self.start_sandbox(user);
-        sandboxes.insert(user.clone(), sandbox.clone());
+        let provisioner = self.provisioner(identity);
+        let share = self.share(&mut handles.shares, &provisioner);
+        let sandbox = self.start_sandbox(provisioner, share);
+        handles.sandboxes.insert(identity.clone(), sandbox.clone());
         sandbox
+    }
+
+    /// The turns of the cancellations of `user`.
+    pub(super) fn cancellations(&self, user: &User) -> Cancellations {
+        let handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = handles.shares.get(user) {
+            return share.cancellations.clone();
+        }
+        drop(handles);
+        let identity = self.context.config.without_token(user.clone());
+        self.sandbox(&identity).cancellations
+    }
+
+    fn share(&self, shares: &mut HashMap<User, UserShare>, provisioner: &Provisioner) -> UserShare {
+        let user = &provisioner.spec.identity.user;
+        let calls = provisioner.spec.settings.calls_per_user;
+        if let Some(known) = shares.get(user).filter(|known| known.calls == calls) {
+            return known.clone();
+        }
+        let waiting = self.context.waiting.clone();
+        let share = UserShare {
+            calls,
+            admission: Admission::new(calls, waiting.clone()),
+            transfers: Transfers::new(self.context.engine.clone(), waiting),
+            cancellations: Cancellations::default(),
+        };
+        shares.insert(user.clone(), share.clone());
+        share
     }
 
     /// The containers of `user` as they are now, over all servers. Makes none, and is no
@@ -174,21 +221,40 @@ impl Manager {
         Ok(look(rows, |row| capacity.channel(&row.id)).await)
     }
 
-    /// How the containers of `user` are made.
-    pub(super) fn provisioner(&self, user: &User) -> Provisioner {
-        Provisioner::new(&self.context, user)
+    /// The user with the group of the container that runs; `None`: there is no such container.
+    ///
+    /// # Errors
+    /// The Engine's.
+    pub async fn running_identity(&self, user: &User) -> Result<Option<Identity>, SandboxError> {
+        let ServerContext { engine, config, .. } = &*self.context;
+        let theirs = labels::user_filter(&config.instance, user);
+        let rows = engine.list_containers(&theirs).await?;
+        let mut rows = rows.into_iter().filter(ContainerSummary::is_sandbox);
+        let running = rows.find(|row| row.state == State::Running && !row.is_helper());
+        let Some(row) = running else {
+            return Ok(None);
+        };
+        let group = row.labels.get(labels::GROUP).map(|name| name.parse());
+        let group = group.transpose().map_err(|_| EngineError::Foreign {
+            kind: "container",
+            name: row.name,
+        })?;
+        let user = user.clone();
+        Ok(Some(Identity { user, group }))
     }
 
-    fn start_sandbox(&self, user: &User) -> Sandbox {
-        let provisioner = self.provisioner(user);
-        let calls = provisioner.spec.settings.calls_per_user;
+    /// How the containers of this user are made.
+    pub(super) fn provisioner(&self, identity: &Identity) -> Provisioner {
+        Provisioner::new(&self.context, identity)
+    }
+
+    fn start_sandbox(&self, provisioner: Provisioner, share: UserShare) -> Sandbox {
         let spawner = OwnerSpawner {
             provisioner,
             egress: self.egress.clone(),
             ending: self.ending.clone(),
             ended: self.ended.clone(),
         };
-        let waiting = spawner.waiting();
         let containers = if spawner.provisioner.spec.is_long_lived() {
             Containers::Lasting(spawner.spawn_owner())
         } else {
@@ -198,9 +264,9 @@ impl Manager {
             containers,
             meter: self.meter().clone(),
             last_container: LastContainer::default(),
-            admission: Admission::new(calls, waiting.clone()),
-            cancellations: Cancellations::default(),
-            transfers: Transfers::new(self.context.engine.clone(), waiting),
+            admission: share.admission,
+            cancellations: share.cancellations,
+            transfers: share.transfers,
             progress: None,
             ending: self.ending.clone(),
         }

@@ -20,7 +20,7 @@ use super::definition::DefinitionContext;
 use super::{progress, record, result};
 use crate::api::ToolError;
 use crate::config::Results;
-use crate::identity::{Principal, User};
+use crate::identity::{Identity, Principal};
 use crate::sandbox::{LastContainer, Manager, ProgressUpdate, Sandbox};
 
 /// The MCP server's side of a conversation.
@@ -34,7 +34,7 @@ pub struct Tools {
 #[derive(Debug, Clone)]
 enum CallerSource {
     /// The user who launched the process: stdio.
-    Launcher(User),
+    Launcher(Identity),
     /// The [`Principal`] that authentication put into this one HTTP request.
     Request,
 }
@@ -56,14 +56,14 @@ impl RequestAddress {
 }
 
 impl CallerSource {
-    fn user(&self, context: &RequestContext<RoleServer>) -> Result<User, ErrorData> {
+    fn identity(&self, context: &RequestContext<RoleServer>) -> Result<Identity, ErrorData> {
         match self {
-            Self::Launcher(user) => Ok(user.clone()),
+            Self::Launcher(identity) => Ok(identity.clone()),
             Self::Request => {
                 let parts = context.extensions.get::<::http::request::Parts>();
                 let principal = parts.and_then(|parts| parts.extensions.get::<Principal>());
-                let user = principal.map(|principal| principal.user.clone());
-                user.ok_or_else(|| ErrorData::internal_error("the request has no caller", None))
+                let identity = principal.map(|principal| principal.identity.clone());
+                identity.ok_or_else(|| ErrorData::internal_error("the request has no caller", None))
             }
         }
     }
@@ -75,9 +75,9 @@ const INSTRUCTIONS: &str = "Each user has a private sandbox: a container without
     the file tools, whose paths are relative to /workspace.";
 
 impl Tools {
-    /// Tools for `user`.
-    pub fn new(manager: Manager, user: User) -> Self {
-        let caller = CallerSource::Launcher(user);
+    /// Tools for the user who launched the process.
+    pub fn new(manager: Manager, identity: Identity) -> Self {
+        let caller = CallerSource::Launcher(identity);
         Self { manager, caller }
     }
 
@@ -103,9 +103,9 @@ impl Tools {
             let problem = format!("unknown tool: {shown}");
             return Err(ErrorData::invalid_params(problem, None));
         };
-        let user = self.caller.user(context)?;
+        let identity = self.caller.identity(context)?;
         let span = info_span!("tool_call", tool = tool.name, outcome = field::Empty);
-        let recorded = self.recorded(&user, tool, arguments, context);
+        let recorded = self.recorded(&identity, tool, arguments, context);
         let (outcome, result) = recorded.instrument(span.clone()).await;
         span.record("outcome", &outcome);
         self.manager.meter().call(name, &outcome, start.elapsed());
@@ -115,14 +115,14 @@ impl Tools {
     /// Makes the call, with an audit line if calls are recorded. Returns its outcome and result.
     async fn recorded(
         &self,
-        user: &User,
+        identity: &Identity,
         tool: &ToolEntry,
         arguments: JsonObject,
         context: &RequestContext<RoleServer>,
     ) -> (String, CallToolResult) {
         let used = LastContainer::default();
-        let sandbox = self.manager.sandbox(user).with_last_container(&used);
-        let recording = record::begin(self.manager.audit(), user, tool.name, &arguments).await;
+        let sandbox = self.manager.sandbox(identity).with_last_container(&used);
+        let recording = record::begin(self.manager.audit(), identity, tool.name, &arguments).await;
         let (recording, result) = match recording {
             Ok(recording) => {
                 let wait = self.manager.config().wait;
@@ -203,7 +203,7 @@ impl ServerHandler for Tools {
         if config.warm {
             self.sandbox(&context)?.warm();
         }
-        let rules = self.manager.egress_rules(&self.caller.user(&context)?);
+        let rules = self.manager.egress_rules(&self.caller.identity(&context)?);
         let context = DefinitionContext {
             wait: config.wait,
             network: rules.summary(),
@@ -228,6 +228,6 @@ impl ServerHandler for Tools {
 
 impl Tools {
     fn sandbox(&self, context: &RequestContext<RoleServer>) -> Result<Sandbox, ErrorData> {
-        Ok(self.manager.sandbox(&self.caller.user(context)?))
+        Ok(self.manager.sandbox(&self.caller.identity(context)?))
     }
 }

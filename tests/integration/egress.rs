@@ -7,6 +7,7 @@ mod addresses;
 mod changes;
 mod direct;
 mod floods;
+mod groups;
 mod handshakes;
 mod limits;
 mod names;

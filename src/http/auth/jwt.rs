@@ -14,6 +14,8 @@ mod keys;
 mod kind;
 mod sign_in;
 
+use std::sync::Arc;
+
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde::Deserialize;
@@ -23,8 +25,8 @@ pub use fetch::TlsError;
 use super::bearer::Bearer;
 use super::error::AuthError;
 use super::rejection::AuthRejection;
-use crate::config::JwtSettings;
-use crate::identity::{Principal, Scope, Scopes, Subject, User};
+use crate::config::{Groups, JwtSettings, TokenClaims, TokenView};
+use crate::identity::{Identity, Principal, Scope, Scopes, Subject, User};
 use jwks::KeyError;
 use keys::Keys;
 use kind::{KindClaims, TokenKind};
@@ -41,10 +43,11 @@ const ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorith
 pub struct Jwt {
     settings: JwtSettings,
     keys: Keys,
+    groups: Arc<Groups>,
 }
 
-/// The claims that `jsonwebtoken` does not check. A duplicate claim or one of the wrong type makes
-/// the token invalid.
+/// The claims that `jsonwebtoken` does not check. One of the wrong type makes the token invalid, and
+/// so does a duplicate of any ([`TokenClaims`]).
 #[derive(Debug, Deserialize)]
 struct Claims {
     iss: String,
@@ -70,9 +73,18 @@ impl Jwt {
     ///
     /// # Errors
     /// The file cannot be used, or the host has no trusted certificates.
-    pub fn new(settings: JwtSettings) -> Result<Self, AuthError> {
+    pub fn new(settings: JwtSettings, groups: Arc<Groups>) -> Result<Self, AuthError> {
         let keys = Keys::new(&settings.jwks)?;
-        Ok(Self { settings, keys })
+        Ok(Self {
+            settings,
+            keys,
+            groups,
+        })
+    }
+
+    /// The groups that users of these tokens may be in.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// The `aud` of the tokens.
@@ -104,12 +116,14 @@ impl Jwt {
             "its type is not that of an access token",
         ))?;
         let key = self.keys.find(header.kid.as_deref(), header.alg).await?;
-        let decoded = decode::<Claims>(token, &key.decoding, &self.validation(key.algorithm));
-        let claims = decoded
+        let decoded = decode::<TokenClaims>(token, &key.decoding, &self.validation(key.algorithm));
+        let all = decoded
             .map_err(|error| AuthRejection::Invalid(reason(&error)))?
             .claims;
+        let claims: Claims = serde_json::from_value(all.clone().into_value())
+            .map_err(|_| AuthRejection::Invalid("it is malformed"))?;
         claims.marks.admit(kind).map_err(AuthRejection::Invalid)?;
-        self.accept(claims)
+        self.accept(&claims, &all)
     }
 
     fn validation(&self, algorithm: Algorithm) -> Validation {
@@ -122,18 +136,21 @@ impl Jwt {
         validation
     }
 
-    fn accept(&self, claims: Claims) -> Result<Principal, AuthRejection> {
+    fn accept(&self, claims: &Claims, all: &TokenClaims) -> Result<Principal, AuthRejection> {
         // The library accepts a list of issuers that contains ours; `Claims` accepts no list.
         if claims.iss != self.issuer() {
             return Err(AuthRejection::Invalid("it is from another issuer"));
         }
         let scopes = claims.scopes();
         let subject: Result<Subject, _> = claims.sub.parse();
+        let user = User {
+            issuer: self.settings.issuer.clone(),
+            subject: subject.map_err(|_| AuthRejection::Invalid("its sub cannot be a user"))?,
+        };
+        let group = self.groups.find(&user, TokenView::Claims(all))?;
+        let group = group.map(|group| group.name.clone());
         Ok(Principal {
-            user: User {
-                issuer: self.settings.issuer.clone(),
-                subject: subject.map_err(|_| AuthRejection::Invalid("its sub cannot be a user"))?,
-            },
+            identity: Identity { user, group },
             scopes,
         })
     }

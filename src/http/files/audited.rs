@@ -29,7 +29,7 @@ const BROKEN_OFF: &str = "broken_off";
 /// The layer around the routes of files, inside of authentication.
 pub async fn layer(State(manager): State<Manager>, mut request: Request, next: Next) -> Response {
     let principal = request.extensions().get::<Principal>();
-    let Some(user) = principal.map(|principal| principal.user.clone()) else {
+    let Some(identity) = principal.map(|principal| principal.identity.clone()) else {
         // The routes refuse it themselves.
         return next.run(request).await;
     };
@@ -39,7 +39,7 @@ pub async fn layer(State(manager): State<Manager>, mut request: Request, next: N
     let (audit, tool) = (manager.audit(), tool(method, path));
     let arguments = || target.as_bytes().to_vec();
     let begun = match audit
-        .begin(|| AuditSubject::from(&user), tool, arguments)
+        .begin(|| AuditSubject::from(&identity), tool, arguments)
         .await
     {
         Ok(Some(begun)) => begun,

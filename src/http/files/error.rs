@@ -128,6 +128,7 @@ fn status(code: Code) -> StatusCode {
         | Code::SandboxUnavailable
         | Code::WorkspaceUnusable
         | Code::Foreign
+        | Code::GroupChanged
         | Code::ServerEnding
         | Code::AuditUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::Uncertain | Code::Unrecorded | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -7,19 +7,21 @@ use sha2::{Digest as _, Sha256};
 
 use crate::http::auth::tokens::TokenDigest;
 use crate::http::auth::{Authenticator, Jwt};
-use crate::identity::{Principal, Scopes, User};
+use crate::identity::{Identity, Principal, Scopes, User};
 
 /// The holder of a session, as it is in the cookie.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum SessionHolder {
     /// The user of the token with this SHA-256, in base64.
     Token(String),
-    /// A subject of the server's one issuer, with the scopes of the access token.
+    /// A subject of the server's one issuer, with what its access token gave at the sign-in.
     Subject {
         realm: String,
         subject: String,
         tools: bool,
         files: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
     },
 }
 
@@ -33,7 +35,8 @@ impl SessionHolder {
     pub fn subject_of(principal: &Principal, jwt: &Jwt) -> Self {
         Self::Subject {
             realm: realm(jwt),
-            subject: principal.user.subject.as_str().to_owned(),
+            subject: principal.identity.user.subject.as_str().to_owned(),
+            group: principal.identity.group_str().map(str::to_owned),
             tools: principal.scopes.tools,
             files: principal.scopes.files,
         }
@@ -52,12 +55,19 @@ impl SessionHolder {
                     subject,
                     tools,
                     files,
+                    group,
                 },
                 Authenticator::Jwt(jwt),
             ) if *sealed == realm(jwt) => Some(Principal {
-                user: User {
-                    issuer: jwt.issuer().parse().ok()?,
-                    subject: subject.parse().ok()?,
+                identity: Identity {
+                    user: User {
+                        issuer: jwt.issuer().parse().ok()?,
+                        subject: subject.parse().ok()?,
+                    },
+                    group: match group {
+                        Some(name) => Some(name.parse().ok()?),
+                        None => None,
+                    },
                 },
                 scopes: Scopes {
                     tools: *tools,
@@ -69,12 +79,15 @@ impl SessionHolder {
     }
 }
 
-/// The issuer and audience of access tokens, in 44 bytes: servers with the same key but another of
-/// these accept none of each other's sessions. Neither contains a line break.
+/// The issuer and audience of access tokens, and who is in which group, in 44 bytes: servers with the
+/// same key but another of these accept none of each other's sessions. Issuer and audience contain no
+/// line break.
 fn realm(jwt: &Jwt) -> String {
-    STANDARD.encode(Sha256::digest(format!(
-        "{}\n{}",
-        jwt.issuer(),
-        jwt.audience()
-    )))
+    let mut text = format!("{}\n{}", jwt.issuer(), jwt.audience());
+    let groups = jwt.groups().membership_text();
+    if !groups.is_empty() {
+        text.push('\n');
+        text.push_str(&groups);
+    }
+    STANDARD.encode(Sha256::digest(text))
 }

@@ -45,7 +45,7 @@ impl Probe {
         };
         Self {
             engine: engine.clone(),
-            sandbox: config.for_user(&user),
+            sandbox: config.for_identity(&user.clone().into()),
             config,
             user,
         }
@@ -133,7 +133,7 @@ impl Probe {
             cancel: stop,
             progress: &watch::Sender::new(ProgressUpdate::Nothing),
         };
-        let sandbox = manager.sandbox(&self.user);
+        let sandbox = manager.sandbox(&self.user.clone().into());
         match sandbox.exec(Command::Start(request), follow).await {
             Ok(answer) => match answer.value.outcome {
                 ExecOutcome::Finished(finished) => Ok(text(finished.stdout)),
