@@ -17,6 +17,7 @@ use crate::identity::{GroupName, Issuer, User};
 pub fn identify(raw: Vec<RawGroup>) -> Result<Vec<(GroupName, Members, RawGroup)>, ConfigError> {
     let mut names: BTreeMap<GroupName, usize> = BTreeMap::new();
     let mut users = ListedUsers::default();
+    let mut is_after_claims = false;
     let identify = |table: RawGroup| {
         let name: GroupName = table.name.parse(|text| Ok(text.parse()?))?;
         if let Some(line) = names.insert(name.clone(), table.place.line) {
@@ -27,10 +28,18 @@ pub fn identify(raw: Vec<RawGroup>) -> Result<Vec<(GroupName, Members, RawGroup)
             RawMembers::Users {
                 issuer,
                 users: list,
-            } => Members::Users(users.add(issuer.as_ref(), list)?),
+            } => {
+                let users = users.add(issuer.as_ref(), list)?;
+                let local = Issuer::local();
+                if is_after_claims && users.iter().any(|user| user.issuer != local) {
+                    reject_mode(&table, "put this group before those with claims")?;
+                }
+                Members::Users(users)
+            }
             RawMembers::Delegate(delegate) => Members::Delegate(delegate_issuer(delegate)?),
             RawMembers::Claims(claims) => {
-                reject_mode(&table)?;
+                reject_mode(&table, "leave it out of a group with claims")?;
+                is_after_claims = true;
                 Members::Claims(claims.clone())
             }
         };
@@ -84,11 +93,11 @@ fn delegate_issuer(given: &RawValue) -> Result<Issuer, ConfigError> {
 }
 
 /// The operator's verbs have no token, and must find the workspace.
-fn reject_mode(table: &RawGroup) -> Result<(), ConfigError> {
+fn reject_mode(table: &RawGroup, next: &str) -> Result<(), ConfigError> {
     let Some(mode) = table.settings.get(Setting::Mode) else {
         return Ok(());
     };
-    let problem = "the mode says where the workspace is, which no token may decide: leave it out \
-                   of a group with claims";
+    let problem =
+        format!("the mode says where the workspace is, which no token may decide: {next}");
     Err(ConfigError::setting(&mode.origin, problem))
 }

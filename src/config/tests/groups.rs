@@ -337,7 +337,14 @@ fn what_is_wrong_with_a_table_is_told_with_its_line() {
             "key mode in line 4 of FILE: the mode says where the workspace is",
         ),
         (
-            &format!("{name}users = []\nuser = \"b\""),
+            &format!(
+                "{name}claims = {{ a = \"b\" }}\n[[groups]]\nname = \"c\"\nusers = [\"d\"]\n\
+                 issuer = \"https://a.example\"\nmode = \"ephemeral\""
+            ),
+            "key mode in line 8 of FILE: the mode says where the workspace is",
+        ),
+        (
+            &format!("{name}usres = []"),
             "the nearest known one is users",
         ),
         (
