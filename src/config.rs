@@ -29,6 +29,7 @@ mod layer;
 pub mod limits;
 mod nearest;
 mod origin;
+mod per_user;
 mod raw;
 mod reload;
 mod sandbox;
@@ -60,6 +61,7 @@ pub use http::{Auth, HttpSettings, JwksSource, JwtSettings};
 pub use image::ImageRef;
 pub use layer::{Layer, RawUser, RawValue};
 pub use origin::{FileLocation, Origin};
+pub use per_user::EffectiveSetting;
 pub use raw::{RawConfig, egress_problem};
 pub use reload::{FileError, Reload};
 pub use sandbox::SandboxSettings;
@@ -70,7 +72,7 @@ pub use units::{Bytes, NanoCpus, Quantity};
 pub use value_error::ValueError;
 pub use web::{AllowedHost, HttpUrl, WebOrigin, listen_address};
 
-use crate::identity::{Identity, Instance, User};
+use crate::identity::{Instance, User};
 use choices::switch;
 use egress::EgressSource;
 use users::Users;
@@ -127,17 +129,6 @@ pub struct Config {
     pub groups: Arc<Groups>,
     /// The given texts, for [`Config::in_force`].
     given: Layer,
-}
-
-/// A setting with the value in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EffectiveSetting {
-    /// Which.
-    pub setting: Setting,
-    /// As given, or the default in words; `None`: it has no default.
-    pub value: Option<String>,
-    /// Where the value is from.
-    pub origin: Origin,
 }
 
 impl Config {
@@ -232,81 +223,6 @@ impl Config {
         })
     }
 
-    /// The settings of this user's sandbox: the user's own values, then those of the group, then
-    /// those of everybody.
-    pub fn for_identity(&self, identity: &Identity) -> Arc<SandboxSettings> {
-        let group = self.group_of(identity);
-        match (self.users.given(&identity.user), group) {
-            (Some(_), Some(_)) => {
-                let merged = SandboxSettings::from_layer(&self.layer_of(identity));
-                // Each value was checked at the start, and none depends on another.
-                Arc::new(merged.expect("values that are valid one by one"))
-            }
-            (Some(_), None) => self
-                .users
-                .settings(&identity.user)
-                .unwrap_or(&self.sandbox)
-                .clone(),
-            (None, Some(group)) => group.settings.clone(),
-            (None, None) => self.sandbox.clone(),
-        }
-    }
-
-    /// The group, if the settings have it.
-    fn group_of(&self, identity: &Identity) -> Option<&GroupConfig> {
-        self.groups.get(identity.group.as_ref()?)
-    }
-
-    /// What is given for this user, the nearest value of each setting.
-    fn layer_of(&self, identity: &Identity) -> Layer {
-        let group = self.group_of(identity).map(|group| &group.given);
-        let own = self.users.given(&identity.user);
-        let nearer = [group, own].into_iter().flatten().cloned();
-        nearer.fold(self.given.clone(), |below, layer| layer.over(below))
-    }
-
-    /// A user who has no access token: with auth `none` and `tokens`, and over stdio.
-    pub fn without_token(&self, user: User) -> Identity {
-        let group = self.groups.without_token(&user);
-        let group = group.map(|group| group.name.clone());
-        Identity { user, group }
-    }
-
-    /// A user that the operator names. The users of the issuer of access tokens have one, which is
-    /// not here.
-    ///
-    /// # Errors
-    ///
-    /// The group depends on the token.
-    pub fn named_by_operator(&self, user: User) -> Result<Identity, GroupUnknown> {
-        let group = self.groups.find(&user, self.operators_view(&user))?;
-        let group = group.map(|group| group.name.clone());
-        Ok(Identity { user, group })
-    }
-
-    /// The users that the settings name: with a table of their own, or in the list of a group.
-    pub fn named_users(&self) -> impl Iterator<Item = &User> {
-        self.users.names().chain(self.groups.listed_users())
-    }
-
-    /// What an operator who names `user` knows of the user's token.
-    pub fn operators_view(&self, user: &User) -> TokenView<'static> {
-        match &self.http.auth {
-            Auth::Jwt(jwt) if jwt.issuer == user.issuer => TokenView::Unseen,
-            _ => TokenView::None,
-        }
-    }
-
-    /// Where a rule in force for this user was given.
-    pub fn egress_origin(&self, identity: &Identity, layer: RuleLayer) -> Origin {
-        let given = match layer {
-            RuleLayer::Everybody => None,
-            RuleLayer::Group => self.group_of(identity).map(|group| &group.given),
-            RuleLayer::User => self.users.given(&identity.user),
-        };
-        given.unwrap_or(&self.given).origin(Setting::EgressAllow)
-    }
-
     /// What sandboxes may reach, from now on: a task reads the settings file again until `stop`. Of
     /// a changed file only egress counts, and what flags and environment say stays. A file that
     /// cannot be used changes nothing, and is logged once. Must be called inside the runtime.
@@ -343,28 +259,6 @@ impl Config {
             }
         }
         images
-    }
-
-    /// All settings in force for this user, in the order of [`Setting::ALL`].
-    pub fn in_force(&self, identity: &Identity) -> Vec<EffectiveSetting> {
-        let layer = self.layer_of(identity);
-        let in_force = |&setting: &Setting| match layer.get(setting) {
-            Some(given) => EffectiveSetting {
-                setting,
-                value: Some(match setting {
-                    // A user's list may be added to that of the group, and that to everybody's.
-                    Setting::EgressAllow => self.egress.excerpt(identity),
-                    _ => given.value.clone(),
-                }),
-                origin: given.origin.clone(),
-            },
-            None => EffectiveSetting {
-                setting,
-                value: setting.spec().value_kind.default(),
-                origin: Origin::Default,
-            },
-        };
-        Setting::ALL.iter().map(in_force).collect()
     }
 }
 

@@ -1,9 +1,8 @@
 //! All sandboxes of this server, by user.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use casemate_egress::rules::Rules;
@@ -14,7 +13,8 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::egress::ServerEgress;
-use super::handle::{Cancellations, Containers, Sandbox, Transfers};
+use super::handle::{Cancellations, Containers, Sandbox};
+use super::handles::{Handles, UserShare};
 use super::last_container::LastContainer;
 use super::spawner::{OwnerSpawner, until};
 use super::warm_pool::WarmPool;
@@ -23,9 +23,7 @@ use crate::config::{Config, EgressConfig};
 use crate::engine::{ContainerSummary, Engine, EngineError, PreparedImage, State, labels};
 use crate::identity::{Identity, User};
 use crate::meter::Meter;
-use crate::provision::{
-    Admission, INIT, LiveSandbox, Provisioner, SandboxError, ServerContext, look,
-};
+use crate::provision::{INIT, LiveSandbox, Provisioner, SandboxError, ServerContext, look};
 
 /// How long the end of the server waits for its commands to be ended.
 const COMMANDS_END_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -48,26 +46,6 @@ pub struct Manager {
     /// their channels.
     ending: CancellationToken,
     ended: CancellationToken,
-}
-
-/// The sandboxes that were asked for.
-#[derive(Debug, Default)]
-struct Handles {
-    /// A user whose credentials give several groups has one for each. Of those that last, one has a
-    /// container at a time: its name is the user's.
-    sandboxes: HashMap<Identity, Sandbox>,
-    /// A group gives a user no second share.
-    shares: HashMap<User, UserShare>,
-}
-
-/// What all sandboxes of one user share.
-#[derive(Debug, Clone)]
-struct UserShare {
-    /// Calls at once, by the settings of the sandbox that was asked for last.
-    calls: u32,
-    admission: Admission,
-    transfers: Transfers,
-    cancellations: Cancellations,
 }
 
 impl Manager {
@@ -162,44 +140,25 @@ impl Manager {
 
     /// The sandbox of this user, for this group. Nothing is made before its first use.
     pub fn sandbox(&self, identity: &Identity) -> Sandbox {
-        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = handles.sandboxes.get(identity) {
+        let mut handles = self.handles();
+        if let Some(known) = handles.sandbox(identity) {
             return known.clone();
         }
         self.first_use.cancel();
         let provisioner = self.provisioner(identity);
-        let share = self.share(&mut handles.shares, &provisioner);
+        let share = handles.share(&self.context, &provisioner.spec);
         let sandbox = self.start_sandbox(provisioner, share);
-        handles.sandboxes.insert(identity.clone(), sandbox.clone());
+        handles.insert(identity, &sandbox);
         sandbox
     }
 
     /// The turns of the cancellations of `user`.
     pub(super) fn cancellations(&self, user: &User) -> Cancellations {
-        let handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = handles.shares.get(user) {
-            return share.cancellations.clone();
-        }
-        drop(handles);
-        let identity = self.context.config.without_token(user.clone());
-        self.sandbox(&identity).cancellations
+        self.handles().cancellations(user)
     }
 
-    fn share(&self, shares: &mut HashMap<User, UserShare>, provisioner: &Provisioner) -> UserShare {
-        let user = &provisioner.spec.identity.user;
-        let calls = provisioner.spec.settings.calls_per_user;
-        if let Some(known) = shares.get(user).filter(|known| known.calls == calls) {
-            return known.clone();
-        }
-        let waiting = self.context.waiting.clone();
-        let share = UserShare {
-            calls,
-            admission: Admission::new(calls, waiting.clone()),
-            transfers: Transfers::new(self.context.engine.clone(), waiting),
-            cancellations: Cancellations::default(),
-        };
-        shares.insert(user.clone(), share.clone());
-        share
+    fn handles(&self) -> MutexGuard<'_, Handles> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The containers of `user` as they are now, over all servers. Makes none, and is no
@@ -265,7 +224,6 @@ impl Manager {
             meter: self.meter().clone(),
             last_container: LastContainer::default(),
             admission: share.admission,
-            cancellations: share.cancellations,
             transfers: share.transfers,
             progress: None,
             ending: self.ending.clone(),

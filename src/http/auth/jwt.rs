@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 pub use fetch::TlsError;
 
@@ -58,6 +59,21 @@ struct Claims {
     scp: Option<ScopeClaim>,
     #[serde(flatten)]
     marks: KindClaims,
+}
+
+/// Every claim, for groups, and those that have a name here.
+#[derive(Debug)]
+struct AllClaims {
+    named: Claims,
+    all: TokenClaims,
+}
+
+impl<'de> Deserialize<'de> for AllClaims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let all = TokenClaims::deserialize(deserializer)?;
+        let named = Claims::deserialize(all.clone().into_value()).map_err(D::Error::custom)?;
+        Ok(Self { named, all })
+    }
 }
 
 /// The value of `scp`: no specification defines it, and issuers use both forms.
@@ -116,14 +132,13 @@ impl Jwt {
             "its type is not that of an access token",
         ))?;
         let key = self.keys.find(header.kid.as_deref(), header.alg).await?;
-        let decoded = decode::<TokenClaims>(token, &key.decoding, &self.validation(key.algorithm));
-        let all = decoded
+        let decoded = decode::<AllClaims>(token, &key.decoding, &self.validation(key.algorithm));
+        let claims = decoded
             .map_err(|error| AuthRejection::Invalid(reason(&error)))?
             .claims;
-        let claims: Claims = serde_json::from_value(all.clone().into_value())
-            .map_err(|_| AuthRejection::Invalid("it is malformed"))?;
-        claims.marks.admit(kind).map_err(AuthRejection::Invalid)?;
-        self.accept(&claims, &all)
+        let named = &claims.named;
+        named.marks.admit(kind).map_err(AuthRejection::Invalid)?;
+        self.accept(named, &claims.all)
     }
 
     fn validation(&self, algorithm: Algorithm) -> Validation {
