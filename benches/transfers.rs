@@ -38,7 +38,7 @@ fn main() {
     Runtime::new().expect("runtime").block_on(async {
         let user = config.user.clone();
         let manager = Manager::new(config, engine);
-        let sandbox = manager.sandbox(&user);
+        let sandbox = manager.sandbox(&user.into());
         sandbox.stat("").await.expect("warm");
         println!(
             "alone: small calls {:?}",

@@ -9,6 +9,7 @@ mod egress;
 mod exec;
 mod gc;
 mod hold;
+mod identity_args;
 mod man;
 mod migrate;
 mod progress;
@@ -16,6 +17,7 @@ mod ps;
 mod restore;
 mod rm;
 mod serve;
+mod settings;
 mod setup;
 mod table;
 mod token;
@@ -61,6 +63,8 @@ enum Verb {
     Restore(restore::Args),
     /// Move workspaces of uid 1000, from older versions, to their users' own uids.
     Migrate(migrate::Args),
+    /// Show the settings of a user's sandbox, and where each is from.
+    Settings(settings::Args),
     /// Show what a user's sandbox may reach, and check a host, by the settings.
     Egress(egress::Args),
     /// Check the audit.
@@ -105,6 +109,7 @@ impl Cli {
             Verb::Backup(args) => backup::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Restore(args) => restore::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Migrate(args) => migrate::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Settings(args) => settings::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Egress(args) => egress::run(args),
             Verb::Audit(args) => audit::run(args),
             Verb::Token(args) => token::run(args).map(|()| ExitCode::SUCCESS),

@@ -10,8 +10,8 @@
 //!
 //! - After phase 2 every value is in its bounds, and no other module checks it again.
 //! - An error names the setting, where it was given, the value and what is allowed.
-//! - A `[[users]]` table of the file overrides the settings of all users, wherever those were
-//!   given, because it is more specific.
+//! - A `[[groups]]` table of the file overrides the settings of all users, wherever those were
+//!   given, because it is more specific, and a `[[users]]` table overrides both.
 //! - No other module of the server reads the environment.
 
 mod backup;
@@ -22,12 +22,14 @@ mod environment;
 mod error;
 mod file;
 mod flags;
+mod groups;
 mod http;
 mod image;
 mod layer;
 pub mod limits;
 mod nearest;
 mod origin;
+mod per_user;
 mod raw;
 mod reload;
 mod sandbox;
@@ -50,15 +52,17 @@ use tracing_subscriber::EnvFilter;
 
 pub use backup::{AwsVariables, BackupSettings, BackupTarget, Retention};
 pub use bind::{Bind, HostDir};
-pub use choices::{AuthScheme, Mode, Results, ToolSet};
+pub use choices::{AuthScheme, GroupsClaim, Mode, Results, ToolSet};
 pub use egress::{EgressConfig, EgressWatch, RuleLayer};
 pub use environment::{Environment, MapEnvironment, ProcessEnvironment};
 pub use error::{ConfigError, Excerpt};
 pub use flags::SettingsArgs;
+pub use groups::{GroupConfig, GroupUnknown, Groups, Members, TokenClaims, TokenView};
 pub use http::{Auth, HttpSettings, JwksSource, JwtSettings};
 pub use image::ImageRef;
 pub use layer::{Layer, RawUser, RawValue};
 pub use origin::{FileLocation, Origin};
+pub use per_user::EffectiveSetting;
 pub use raw::{RawConfig, egress_problem};
 pub use reload::{FileError, Reload};
 pub use sandbox::SandboxSettings;
@@ -126,19 +130,10 @@ pub struct Config {
     sandbox: Arc<SandboxSettings>,
     /// The sandboxes of users with one.
     users: Users,
+    /// The sandboxes of users in a group.
+    pub groups: Arc<Groups>,
     /// The given texts, for [`Config::in_force`].
     given: Layer,
-}
-
-/// A setting with the value in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EffectiveSetting {
-    /// Which.
-    pub setting: Setting,
-    /// As given, or the default in words; `None`: it has no default.
-    pub value: Option<String>,
-    /// Where the value is from.
-    pub origin: Origin,
 }
 
 impl Config {
@@ -163,9 +158,12 @@ impl Config {
         given.insert(S::User, raw.user);
         let sandbox = SandboxSettings::from_layer(&given)?;
         let users = users::identify(raw.users)?;
+        let groups = groups::identify(raw.groups)?;
         let allow = given.get(S::EgressAllow);
-        let egress = EgressConfig::from_raw(raw.egress.as_ref(), allow, &users)?;
+        let egress = EgressConfig::from_raw(raw.egress.as_ref(), allow, &groups, &users)?;
         let users = Users::from_raw(users, &given)?;
+        let claim = given.value(S::GroupsClaim, GroupsClaim::Required, str::parse)?;
+        let groups = Groups::from_raw(groups, &given, claim)?;
         Ok(Self {
             user,
             instance: given.value(S::Instance, Instance::default(), |text| Ok(text.parse()?))?,
@@ -182,7 +180,10 @@ impl Config {
             volume_retention: given.value(S::VolumeRetention, None, retention)?,
             min_free_disk: given.bounded(S::MinFreeDisk)?,
             uids: Uids::from_layer(&given)?,
-            bind: Bind::from_layers(&given, users.layers().chain([&given]))?,
+            bind: Bind::from_layers(
+                &given,
+                users.layers().chain(groups.layers()).chain([&given]),
+            )?,
             backup: BackupSettings::from_layer(&given)?,
             egress: Arc::new(egress),
             egress_bytes_per_day: given.value(S::EgressBytesPerDay, None, bytes_per_day)?,
@@ -191,20 +192,23 @@ impl Config {
             http: HttpSettings::from_layer(&given)?,
             sandbox: Arc::new(sandbox),
             users,
+            groups: Arc::new(groups),
             given,
         })
     }
 
     /// Whether every workspace is a directory of the host, and none a volume.
     pub fn all_users_bind(&self) -> bool {
-        let mut all = self.users.all().chain([&*self.sandbox]);
+        let tables = self.users.all().chain(self.groups.all());
+        let mut all = tables.chain([&*self.sandbox]);
         all.all(|settings| settings.mode == Mode::Bind)
     }
 
     /// Whether some user's links open without sign-in.
     pub fn some_links_are_open(&self) -> bool {
-        let mut all = self.users.all().chain([&*self.sandbox]);
-        all.any(|settings| settings.share_links)
+        let own = self.users.all().chain(self.groups.all());
+        own.chain([&*self.sandbox])
+            .any(|settings| settings.share_links)
     }
 
     /// Checks that the directory to bind exists. Only a server asks this, before it serves; if the
@@ -233,20 +237,6 @@ impl Config {
         })
     }
 
-    /// The settings of `user`'s sandbox.
-    pub fn for_user(&self, user: &User) -> Arc<SandboxSettings> {
-        self.users.settings(user).unwrap_or(&self.sandbox).clone()
-    }
-
-    /// Where a rule in force for `user` was given.
-    pub fn egress_origin(&self, user: &User, layer: RuleLayer) -> Origin {
-        let given = match layer {
-            RuleLayer::Everybody => None,
-            RuleLayer::User => self.users.given(user),
-        };
-        given.unwrap_or(&self.given).origin(Setting::EgressAllow)
-    }
-
     /// What sandboxes may reach, from now on: a task reads the settings file again until `stop`. Of
     /// a changed file only egress counts, and what flags and environment say stays. A file that
     /// cannot be used changes nothing, and is logged once. Must be called inside the runtime.
@@ -254,7 +244,7 @@ impl Config {
         EgressWatch::start(self.egress.clone(), self.egress_source.clone(), stop)
     }
 
-    /// A copy for `doctor`'s probe: the same limits, no per-user settings, a volume even in bind
+    /// A copy for `doctor`'s probe: the same limits, no settings of users and groups, a volume even in bind
     /// mode, a short idle timeout, and no waiting for other sandboxes to end.
     #[must_use]
     pub fn for_probe(&self, idle_timeout: Duration) -> Self {
@@ -266,6 +256,7 @@ impl Config {
         Self {
             sandbox: Arc::new(sandbox),
             users: Users::default(),
+            groups: Arc::default(),
             bind: None,
             // So that no user's sandbox has to end for it.
             max_sandboxes: limits::MAX_SANDBOXES.most,
@@ -276,37 +267,12 @@ impl Config {
     /// The images of all sandboxes, each once.
     pub fn images(&self) -> Vec<ImageRef> {
         let mut images = vec![self.sandbox.image.clone()];
-        for own in self.users.all() {
+        for own in self.users.all().chain(self.groups.all()) {
             if !images.contains(&own.image) {
                 images.push(own.image.clone());
             }
         }
         images
-    }
-
-    /// All settings in force for `user`, in the order of [`Setting::ALL`].
-    pub fn in_force(&self, user: &User) -> Vec<EffectiveSetting> {
-        let layer = match self.users.given(user) {
-            Some(own) => own.clone().over(self.given.clone()),
-            None => self.given.clone(),
-        };
-        let in_force = |&setting: &Setting| match layer.get(setting) {
-            Some(given) => EffectiveSetting {
-                setting,
-                value: Some(match setting {
-                    // A user's list may be added to that of everybody.
-                    Setting::EgressAllow => self.egress.excerpt(user),
-                    _ => given.value.clone(),
-                }),
-                origin: given.origin.clone(),
-            },
-            None => EffectiveSetting {
-                setting,
-                value: setting.spec().value_kind.default(),
-                origin: Origin::Default,
-            },
-        };
-        Setting::ALL.iter().map(in_force).collect()
     }
 }
 

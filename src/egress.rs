@@ -29,7 +29,9 @@ mod session;
 pub use budget::DayBudget;
 pub use denials::{Denials, Denied, DeniedHost, Refusal};
 pub use dial::{ATTEMPT_INTERVAL, ATTEMPT_LIMIT, Connected, DIAL_TIMEOUT, dial};
-pub use limits::{CONNECTION_LIMIT, ConnectionLimits, ConnectionPermit, START_LIMIT, WAIT_TIMEOUT};
+pub use limits::{
+    CONNECTION_LIMIT, ConnectionLimits, ConnectionPermit, START_LIMIT, UserLimits, WAIT_TIMEOUT,
+};
 pub use link::Link;
 pub use names::{AllowedName, DialTarget, Names, QuestionError};
 pub use record::{ConnectionRecord, Record};

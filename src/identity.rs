@@ -14,12 +14,14 @@
 //!   share 48 bits of hash. The labels with the full issuer and subject prove whose container it
 //!   is.
 
+mod group;
 mod shown;
 mod user_hash;
 
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
+pub use group::{GROUP_CHARS, GroupName, Identity};
 pub use shown::shown;
 pub use user_hash::UserHash;
 
@@ -70,6 +72,12 @@ pub enum IdentityError {
          and begins with a letter or digit"
     )]
     Instance,
+    /// Not `[a-z0-9][a-z0-9._-]*`, or above [`GROUP_CHARS`].
+    #[error(
+        "a group's name has 1 to {GROUP_CHARS} of the characters a-z, 0-9, `.`, `_` and `-`, and \
+         begins with a letter or digit"
+    )]
+    Group,
 }
 
 /// The id of a user at its issuer: 1 to [`ID_BYTES`] bytes, not blank, no control characters.
@@ -93,8 +101,8 @@ pub struct User {
 /// The caller, as the credential of this request shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// Whose sandbox it is.
-    pub user: User,
+    /// Whose sandbox it is, and the group that decides what it is made with.
+    pub identity: Identity,
     /// The scopes of the credential.
     pub scopes: Scopes,
 }

@@ -40,6 +40,7 @@ pub use owners::{DOCTOR_ISSUER, owner, workspaces};
 pub use provisioner::Provisioner;
 pub use queue::{Admission, AdmissionPermit};
 pub use running::{Removal, Running};
+pub use spec::Spec;
 pub use status::{Notice, Status};
 pub use survey::{LiveSandbox, connect, look, survey, survey_of};
 pub use timeouts::{LEASE_TIMEOUT, REMOVAL_TIMEOUT, UNRESPONSIVE_TIMEOUT};

@@ -31,6 +31,7 @@ mod exec;
 mod execution;
 mod files;
 mod handle;
+mod handles;
 mod last_container;
 mod lease;
 mod manager;

@@ -50,7 +50,7 @@ impl Snapshots {
 
     /// Its user.
     pub fn user(&self) -> &User {
-        &self.provisioner.spec.user
+        &self.provisioner.spec.identity.user
     }
 
     /// What tells users apart in names.

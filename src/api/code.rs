@@ -82,6 +82,8 @@ codes! {
     WorkspaceUnusable = "workspace_unusable",
     /// An object of the Engine with our name does not belong to this user.
     Foreign = "foreign",
+    /// The user's sandbox is one of another group, and busy.
+    GroupChanged = "group_changed",
     /// The call was cancelled.
     Cancelled = "cancelled",
     /// The server is ending.

@@ -99,6 +99,12 @@ impl ToolError {
                 "the workspace's top directory belongs to a different uid than its user's; Casemate did \
                  not change it. The operator can restore its owner, as docs/operations.md says.",
             ),
+            SandboxError::GroupChanged => Self::new(
+                Code::GroupChanged,
+                "the running sandbox was made for another group of this user, and something runs in \
+                 it. Nothing was run. Retry when that has ended: a sandbox of the new group is made \
+                 then, with the same files.",
+            ),
             SandboxError::Bind(error) => Self::new(Code::WorkspaceUnusable, format!("{error}.")),
             SandboxError::ImagePreparing => Self::new(
                 Code::ImagePreparing,

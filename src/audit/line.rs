@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::digest::sha256;
-use crate::identity::User;
+use crate::identity::{Identity, User};
 
 /// The `prev` of a server's first line.
 pub const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -34,6 +34,9 @@ pub struct AuditSubject {
     pub issuer: String,
     /// The name.
     pub subject: String,
+    /// The group by whose settings the sandbox is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 impl From<&User> for AuditSubject {
@@ -41,6 +44,16 @@ impl From<&User> for AuditSubject {
         Self {
             issuer: user.issuer.as_str().to_owned(),
             subject: user.subject.as_str().to_owned(),
+            group: None,
+        }
+    }
+}
+
+impl From<&Identity> for AuditSubject {
+    fn from(identity: &Identity) -> Self {
+        Self {
+            group: identity.group_str().map(str::to_owned),
+            ..Self::from(&identity.user)
         }
     }
 }

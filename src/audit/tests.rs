@@ -49,6 +49,7 @@ fn call(tool: &str) -> Event {
         user: AuditSubject {
             issuer: "local".to_owned(),
             subject: "ada".to_owned(),
+            group: None,
         },
         tool: tool.to_owned(),
         arguments_sha256: digest::sha256(b"{}"),

@@ -116,7 +116,9 @@ fn exit_code(worst: Severity) -> ExitCode {
 }
 
 fn values(config: &Config) -> Vec<Value> {
-    let in_force = config.in_force(&config.user).into_iter();
+    let in_force = config
+        .in_force(&config.without_token(config.user.clone()))
+        .into_iter();
     let value = |it: crate::config::EffectiveSetting| Value {
         name: it.setting.variable(),
         value: it.value,

@@ -13,10 +13,7 @@ use casemate_egress::{HostName, Reason};
 use clap::Subcommand;
 
 use super::setup;
-use super::user_args::UserArgs;
-use crate::config::{Config, EgressConfig, ProcessEnvironment, SettingsArgs};
-use crate::identity::{Issuer, User};
-use crate::ops::users::UserError;
+use crate::config::{Config, ProcessEnvironment, SettingsArgs};
 
 /// Flags of `egress`.
 #[derive(Debug, clap::Args)]
@@ -71,13 +68,4 @@ fn load(settings: SettingsArgs) -> anyhow::Result<Config> {
     let config = Config::load(settings, &ProcessEnvironment)?;
     setup::log_quietly(&config)?;
     Ok(config)
-}
-
-/// The user need not exist: everybody without a list has the same rules. Without an issuer it is a
-/// local one, unless the settings have a list for the same name at another issuer.
-fn user(args: &UserArgs, egress: &EgressConfig) -> Result<User, UserError> {
-    let issuer = args.issuer().cloned().unwrap_or_else(Issuer::local);
-    let subject = args.name().clone();
-    let known = egress.users().cloned().chain([User { issuer, subject }]);
-    args.resolve_among(known.collect(), "in the settings")
 }

@@ -11,12 +11,14 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use casemate_protocol::{Finished, Outcome};
 
+use super::identity_args::{GROUP_HINT, in_group};
 use super::setup;
 use super::user_args::{self, UserArgs};
 use crate::config::{Config, SettingsArgs};
 use crate::engine::Engine;
-use crate::identity::{Issuer, User};
+use crate::identity::{GroupName, Identity, Issuer, User};
 use crate::ops::users::{self, UserError};
+use crate::sandbox::Manager;
 
 /// Below the flags in the long help.
 const HELP: &str = "\
@@ -39,6 +41,10 @@ gone; 1 if it could not be started.";
 pub struct Args {
     #[command(flatten)]
     user: UserArgs,
+    /// The group whose settings the sandbox has. By default that of the container that runs, else
+    /// the one that the settings give.
+    #[arg(long, value_name = "NAME")]
+    group: Option<GroupName>,
     /// Make a sandbox for a new user.
     #[arg(long)]
     create: bool,
@@ -95,6 +101,18 @@ async fn user(args: &Args, engine: &Engine, config: &Config) -> anyhow::Result<U
             Err(anyhow::Error::from(error).context("add --create to make a sandbox for a new user"))
         }
         resolved => Ok(resolved?),
+    }
+}
+
+/// The user with the group of the container that runs, so that no operator takes it from its user.
+async fn identity(args: &Args, engine: &Engine, manager: &Manager) -> anyhow::Result<Identity> {
+    let user = user(args, engine, manager.config()).await?;
+    if let Some(group) = &args.group {
+        return in_group(manager.config(), user, group);
+    }
+    match manager.running_identity(&user).await? {
+        Some(running) => Ok(running),
+        None => manager.config().named_by_operator(user).context(GROUP_HINT),
     }
 }
 

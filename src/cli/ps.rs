@@ -28,6 +28,8 @@ pub struct Args {
 struct Sandbox {
     user: String,
     issuer: String,
+    /// Of the credential that it was made for.
+    group: Option<String>,
     mode: String,
     state: State,
     container: String,
@@ -91,6 +93,7 @@ impl From<LiveSandbox> for Sandbox {
         Self {
             user: label(labels::USER),
             issuer: label(labels::ISSUER),
+            group: row.labels.get(labels::GROUP).cloned(),
             mode: label(labels::MODE),
             age_seconds: now.map_or(0, |now| now.as_secs().saturating_sub(created)),
             idle_seconds: stats.as_ref().map(|stats| stats.idle_ms / 1000),
@@ -146,10 +149,11 @@ const SHOWN_HASH_BYTES: usize = 8;
 /// Of these, the digits in the table.
 const HASH_DIGITS: usize = 8;
 
-const COLUMNS: usize = 10;
+const COLUMNS: usize = 11;
 
 const HEADINGS: [&str; COLUMNS] = [
-    "USER", "ISSUER", "MODE", "STATE", "AGE", "IDLE", "COMMANDS", "CPU", "MEMORY", "EGRESS",
+    "USER", "ISSUER", "GROUP", "MODE", "STATE", "AGE", "IDLE", "COMMANDS", "CPU", "MEMORY",
+    "EGRESS",
 ];
 
 fn table(sandboxes: &[Sandbox]) -> String {
@@ -167,6 +171,7 @@ fn row(sandbox: &Sandbox) -> [String; COLUMNS] {
     [
         sandbox.user.clone(),
         sandbox.issuer.clone(),
+        sandbox.group.clone().unwrap_or_else(unknown),
         sandbox.mode.clone(),
         sandbox.state.as_str().to_owned(),
         duration(sandbox.age_seconds),
@@ -206,6 +211,7 @@ mod tests {
         let sandbox = Sandbox {
             user: "al\nice".to_owned(),
             issuer: "local".to_owned(),
+            group: Some("analysts".to_owned()),
             mode: "persistent".to_owned(),
             state: State::Running,
             container: "c".to_owned(),
@@ -241,9 +247,9 @@ mod tests {
         assert_eq!(
             table(&[sandbox, silent]),
             "\
-USER      ISSUER   MODE         STATE     AGE     IDLE    COMMANDS              CPU      MEMORY    EGRESS
-al\\nice   local    persistent   running   1h 2m   1m 1s   0 + 1 in background   61.2 s   5.5 MiB   2 open, 3.0 MiB, rules abababab
-b         local    persistent   created   0s      -       -                     -        -         -
+USER      ISSUER   GROUP      MODE         STATE     AGE     IDLE    COMMANDS              CPU      MEMORY    EGRESS
+al\\nice   local    analysts   persistent   running   1h 2m   1m 1s   0 + 1 in background   61.2 s   5.5 MiB   2 open, 3.0 MiB, rules abababab
+b         local    -          persistent   created   0s      -       -                     -        -         -
 "
         );
     }
@@ -264,6 +270,7 @@ b         local    persistent   created   0s      -       -                     
         Sandbox {
             user: user.to_owned(),
             issuer: "local".to_owned(),
+            group: None,
             mode: "persistent".to_owned(),
             state: State::Running,
             container: String::new(),

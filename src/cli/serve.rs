@@ -85,7 +85,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             }
             None => {
                 tell_person()?;
-                let tools = Tools::new(manager.clone(), config.user);
+                let identity = config.without_token(config.user.clone());
+                let tools = Tools::new(manager.clone(), identity);
                 stdio::serve(manager, tools, stop).await;
                 Ok(())
             }

@@ -109,7 +109,7 @@ where
 /// # Errors
 /// Invalid log directives.
 pub fn log_quietly(config: &Config) -> anyhow::Result<()> {
-    let in_force = config.in_force(&config.user);
+    let in_force = config.in_force(&config.without_token(config.user.clone()));
     let given = in_force
         .iter()
         .any(|it| it.setting == Setting::Log && it.origin != Origin::Default);

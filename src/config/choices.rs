@@ -54,6 +54,16 @@ words! {
 }
 
 words! {
+    /// Whether an access token has to have the claims that `[[groups]]` ask for.
+    pub enum GroupsClaim {
+        /// Without one, its requests are refused.
+        Required = "required",
+        /// Without one, its user is not in that group.
+        Optional = "optional",
+    }
+}
+
+words! {
     /// The forms of a tool result. Some clients give the model only one of them, others both.
     pub enum Results {
         /// `content`, and `structuredContent` where the tool has it.

@@ -1,12 +1,13 @@
-//! The compiled rules of what sandboxes may reach: `[egress]` and the users' own lists.
+//! The compiled rules of what sandboxes may reach: `[egress]`, and the lists of groups and users.
 //!
 //! ```text
-//! [egress], users' egress ─► RawEgress ─┐
-//! CASEMATE_EGRESS_ALLOW ────────────────┴─► EgressConfig ─► rules(user)
+//! [egress], groups', users' egress ─► RawEgress ─┐
+//! CASEMATE_EGRESS_ALLOW ─────────────────────────┴─► EgressConfig ─► rules(user, group)
 //!                    EgressWatch: reads the file again, and sends what changed
 //! ```
 //!
 //! Without a rule nothing can be reached: an absent table, an empty one and an empty list mean the same.
+//! A group that the settings do not have reaches nothing: its container is from before they changed.
 
 mod raw;
 mod roots;
@@ -24,11 +25,12 @@ pub use raw::{RawEgress, RawPart};
 pub use watch::{EgressSource, EgressWatch};
 
 use super::error::ConfigError;
-use super::layer::{RawUser, RawValue};
+use super::groups::Members;
+use super::layer::{RawGroup, RawUser, RawValue};
 use super::limits::NO_EGRESS;
 use super::origin::Origin;
 use super::setting::Setting;
-use crate::identity::User;
+use crate::identity::{GroupName, Identity, User};
 
 /// Rules that the line about a user shows.
 const EXCERPT_RULES: usize = 10;
@@ -41,14 +43,23 @@ pub struct EgressConfig {
     roots: Arc<str>,
     /// Of users without a list.
     everybody: Arc<Rules>,
+    /// Of each group; `None`: it has no list, and everybody's counts.
+    groups: BTreeMap<GroupName, Option<Arc<LayerRules>>>,
     /// Users with equal lists share one value.
-    users: BTreeMap<User, Arc<UserRules>>,
+    users: BTreeMap<User, Arc<LayerRules>>,
 }
 
+/// A list of a group or user, and the rules that it makes over those of everybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct UserRules {
+struct LayerRules {
     layer: EgressLayer,
     rules: Arc<Rules>,
+}
+
+/// The lists that count for one user, besides that of everybody.
+struct OwnLayers<'a> {
+    group: Option<&'a LayerRules>,
+    user: Option<&'a LayerRules>,
 }
 
 /// Where a user's rule comes from.
@@ -57,6 +68,8 @@ struct UserRules {
 pub enum RuleLayer {
     /// `[egress]`, or what replaces its `allow`.
     Everybody,
+    /// The list of the user's group.
+    Group,
     /// The user's own list.
     User,
 }
@@ -67,6 +80,7 @@ impl Default for EgressConfig {
         let policy = EgressPolicy::default();
         Self {
             everybody: Arc::new(policy.rules(&[])),
+            groups: BTreeMap::new(),
             users: BTreeMap::new(),
             proxy: None,
             roots: Arc::from(""),
@@ -85,6 +99,7 @@ impl EgressConfig {
     pub(super) fn from_raw<'a>(
         table: Option<&RawEgress<EgressSettings>>,
         allow: Option<&RawValue>,
+        groups: &'a [(GroupName, Members, RawGroup)],
         users: &'a [(User, RawUser)],
     ) -> Result<Self, ConfigError> {
         let policy = policy(table, allow)?;
@@ -96,7 +111,7 @@ impl EgressConfig {
             None => Arc::from(""),
         };
         // Ten thousand users may have the same list of a thousand rules.
-        let mut compiled: HashMap<&LayerSettings, Arc<UserRules>> = HashMap::new();
+        let mut compiled: HashMap<&LayerSettings, Arc<LayerRules>> = HashMap::new();
         let mut rules_of = |own: &'a RawEgress<LayerSettings>| {
             if let Some(known) = compiled.get(&own.settings) {
                 return Ok(known.clone());
@@ -104,16 +119,22 @@ impl EgressConfig {
             let layer = policy.layer("egress", &own.settings);
             let layer = layer.map_err(|error| own.located(error))?;
             let rules = Arc::new(policy.rules(&[&layer]));
-            let own_rules = Arc::new(UserRules { layer, rules });
+            let own_rules = Arc::new(LayerRules { layer, rules });
             compiled.insert(&own.settings, own_rules.clone());
             Ok(own_rules)
         };
+        let groups = groups.iter().map(|(name, _, raw)| {
+            let own = raw.egress.as_ref().map(&mut rules_of).transpose()?;
+            Ok((name.clone(), own))
+        });
+        let groups = groups.collect::<Result<_, ConfigError>>()?;
         let lists = users.iter();
         let lists = lists.filter_map(|(user, raw)| Some((user, raw.egress.as_ref()?)));
         let users = lists.map(|(user, own)| Ok((user.clone(), rules_of(own)?)));
         let users = users.collect::<Result<_, ConfigError>>()?;
         Ok(Self {
             everybody: Arc::new(policy.rules(&[])),
+            groups,
             users,
             proxy: policy.proxy().cloned().map(Arc::new),
             roots,
@@ -131,6 +152,7 @@ impl EgressConfig {
         let policy = self.policy.with_allow("--allow", &allow)?;
         Ok(Self {
             everybody: Arc::new(policy.rules(&[])),
+            groups: BTreeMap::new(),
             users: BTreeMap::new(),
             proxy: self.proxy.clone(),
             roots: self.roots.clone(),
@@ -140,9 +162,27 @@ impl EgressConfig {
 
     /// What this user's sandbox may reach.
     #[must_use]
-    pub fn rules(&self, user: &User) -> Arc<Rules> {
-        let own = self.users.get(user);
-        own.map_or(&self.everybody, |own| &own.rules).clone()
+    pub fn rules(&self, identity: &Identity) -> Arc<Rules> {
+        let Some(OwnLayers { group, user }) = self.own_layers(identity) else {
+            return Arc::new(EgressPolicy::default().rules(&[]));
+        };
+        match (group, user) {
+            (None, None) => self.everybody.clone(),
+            (Some(group), Some(user)) if user.layer.extends() => {
+                Arc::new(self.policy.rules(&[&group.layer, &user.layer]))
+            }
+            (_, Some(nearest)) | (Some(nearest), None) => nearest.rules.clone(),
+        }
+    }
+
+    /// `None`: the settings do not have the group.
+    fn own_layers(&self, identity: &Identity) -> Option<OwnLayers<'_>> {
+        let group = match &identity.group {
+            Some(name) => self.groups.get(name)?.as_deref(),
+            None => None,
+        };
+        let user = self.users.get(&identity.user).map(|own| &**own);
+        Some(OwnLayers { group, user })
     }
 
     /// Certificates in PEM that programs in sandboxes trust besides those of their image; empty:
@@ -167,27 +207,29 @@ impl EgressConfig {
     /// Whether no user may reach anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let mut users = self.users.values();
-        self.everybody.is_empty() && users.all(|own| own.rules.is_empty())
+        let mut own = self.lists();
+        self.everybody.is_empty() && own.all(|own| own.rules.is_empty())
     }
 
-    /// The users with a separate list.
-    pub fn users(&self) -> impl Iterator<Item = &User> {
-        self.users.keys()
+    /// The lists of groups and users.
+    fn lists(&self) -> impl Iterator<Item = &Arc<LayerRules>> {
+        self.groups.values().flatten().chain(self.users.values())
     }
 
-    /// Where `rule`, one of `user`'s rules, comes from.
+    /// Where `rule`, one of this user's rules, comes from.
     #[must_use]
-    pub fn layer_of(&self, user: &User, rule: &Rule) -> RuleLayer {
-        match self.users.get(user) {
-            Some(own) if own.layer.contains(rule) => RuleLayer::User,
+    pub fn layer_of(&self, identity: &Identity, rule: &Rule) -> RuleLayer {
+        let has = |own: Option<&LayerRules>| own.is_some_and(|own| own.layer.contains(rule));
+        match self.own_layers(identity) {
+            Some(own) if has(own.user) => RuleLayer::User,
+            Some(own) if has(own.group) => RuleLayer::Group,
             _ => RuleLayer::Everybody,
         }
     }
 
-    /// The rules of `user` as one line, which may leave some out.
-    pub(super) fn excerpt(&self, user: &User) -> String {
-        let rules = self.rules(user);
+    /// The rules of this user as one line, which may leave some out.
+    pub(super) fn excerpt(&self, identity: &Identity) -> String {
+        let rules = self.rules(identity);
         let mut shown: Vec<_> = rules.iter().map(ToString::to_string).collect();
         if shown.is_empty() {
             return NO_EGRESS.to_owned();
@@ -205,10 +247,9 @@ impl EgressConfig {
     #[must_use]
     pub fn all_rules(&self) -> BTreeSet<&Rule> {
         let mut seen = HashSet::new();
-        let lists = self.users.values();
-        let lists = lists.filter(|own| seen.insert(Arc::as_ptr(own)));
-        let users = lists.flat_map(|own| own.rules.iter());
-        self.everybody.iter().chain(users).collect()
+        let lists = self.lists().filter(|own| seen.insert(Arc::as_ptr(own)));
+        let own = lists.flat_map(|own| own.rules.iter());
+        self.everybody.iter().chain(own).collect()
     }
 }
 

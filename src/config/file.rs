@@ -1,6 +1,6 @@
 //! The settings file: TOML with the settings' keys at the top level, and a `[[users]]` table for
 //! each user with other settings than the rest. Unknown keys are errors that name the nearest known
-//! one.
+//! one. `[[groups]]` are read by [`groups`].
 //!
 //! ```toml
 //! memory = "512m"
@@ -18,6 +18,7 @@
 
 mod egress;
 mod entry;
+mod groups;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -27,7 +28,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::egress::RawEgress;
 use super::error::ConfigError;
-use super::layer::{Layer, RawUser};
+use super::layer::{Layer, RawGroup, RawUser};
 use super::limits::CONFIG_FILE_BYTES;
 use super::origin::{FileLocation, Origin};
 use super::setting::Setting;
@@ -52,6 +53,15 @@ pub struct FileSettings {
     pub egress: Option<RawEgress<EgressSettings>>,
     /// For some users, in the order of the file.
     pub users: Vec<RawUser>,
+    /// For the users of a group, in the order of the file.
+    pub groups: Vec<RawGroup>,
+}
+
+/// The settings that one table of a user or a group has different from the others.
+#[derive(Debug, Default)]
+struct OwnSettings {
+    settings: Layer,
+    egress: Option<RawEgress<LayerSettings>>,
 }
 
 /// The settings of the file at `path`.
@@ -91,6 +101,10 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<FileSettings, ConfigError
             file.users = users(&entry, &places)?;
             continue;
         }
+        if entry.key == groups::KEY {
+            file.groups = groups::groups(&entry, &places)?;
+            continue;
+        }
         if entry.key == BACKUP {
             backup(&entry, &places, &mut file.settings)?;
             continue;
@@ -101,7 +115,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<FileSettings, ConfigError
         }
         let Some((key, setting)) = Setting::from_key(entry.key) else {
             let known = Setting::ALL.iter().map(|setting| setting.key());
-            return Err(entry.unknown(known.chain([USERS, BACKUP, egress::KEY])));
+            return Err(entry.unknown(known.chain([USERS, groups::KEY, BACKUP, egress::KEY])));
         };
         file.settings.insert(setting, entry.given(key)?);
     }
@@ -128,45 +142,43 @@ fn backup(entry: &TomlEntry, places: &LineIndex, settings: &mut Layer) -> Result
     Ok(())
 }
 
-fn users(entry: &TomlEntry, places: &LineIndex) -> Result<Vec<RawUser>, ConfigError> {
+/// The tables of an array, such as `[[users]]`, each with the place where it begins.
+fn tables<'a>(
+    entry: &'a TomlEntry<'a>,
+    places: &LineIndex,
+) -> Result<Vec<(&'a DeTable<'a>, FileLocation)>, ConfigError> {
+    let key = entry.key;
     let not_tables = |place: &FileLocation, found| {
-        let problem = format!("users are [[users]] tables, found {found}");
+        let problem = format!("{key} are [[{key}]] tables, found {found}");
         ConfigError::file(place, problem)
     };
     let DeValue::Array(tables) = entry.value.get_ref() else {
         return Err(not_tables(&entry.place, entry.value.get_ref().type_str()));
     };
-    let user_of = |item: &toml::Spanned<DeValue>| {
+    let table = |item: &'a toml::Spanned<DeValue<'a>>| {
         let place = places.at(item.span().start);
         match item.get_ref() {
-            DeValue::Table(table) => user(table, place, places),
+            DeValue::Table(table) => Ok((table, place)),
             other => Err(not_tables(&place, other.type_str())),
         }
     };
-    tables.iter().map(user_of).collect()
+    tables.iter().map(table).collect()
+}
+
+fn users(entry: &TomlEntry, places: &LineIndex) -> Result<Vec<RawUser>, ConfigError> {
+    let tables = tables(entry, places)?;
+    let read = |(table, place): (_, FileLocation)| user(table, place, places);
+    tables.into_iter().map(read).collect()
 }
 
 fn user(table: &DeTable, place: FileLocation, places: &LineIndex) -> Result<RawUser, ConfigError> {
-    let (mut issuer, mut subject, mut egress) = (None, None, None);
-    let mut settings = Layer::default();
+    let (mut issuer, mut subject) = (None, None);
+    let mut own = OwnSettings::default();
     for entry in entries(table, places) {
-        match (entry.key, Setting::from_key(entry.key)) {
-            (ISSUER, _) => issuer = Some(entry.given(ISSUER)?),
-            (USER, _) => subject = Some(entry.given(USER)?),
-            (egress::KEY, _) => {
-                let own: RawEgress<LayerSettings> = egress::of_user(&entry, places)?;
-                let given = egress::given(egress::KEY, &own.settings.allow, &own.place);
-                settings.insert(Setting::EgressAllow, given);
-                egress = Some(own);
-            }
-            (_, Some((key, setting))) if setting.is_per_user() => {
-                settings.insert(setting, entry.given(key)?);
-            }
-            (_, Some((key, _))) => return Err(not_per_user(key, entry.place)),
-            (_, None) => {
-                let known = Setting::per_user().map(Setting::key);
-                return Err(entry.unknown(known.chain([ISSUER, USER, egress::KEY])));
-            }
+        match entry.key {
+            ISSUER => issuer = Some(entry.given(ISSUER)?),
+            USER => subject = Some(entry.given(USER)?),
+            _ => own.take(&entry, places, &[ISSUER, USER])?,
         }
     }
     let Some(subject) = subject else {
@@ -177,9 +189,38 @@ fn user(table: &DeTable, place: FileLocation, places: &LineIndex) -> Result<RawU
         place,
         issuer,
         subject,
-        settings,
-        egress,
+        settings: own.settings,
+        egress: own.egress,
     })
+}
+
+impl OwnSettings {
+    /// Takes one key of the table, which may also have the keys `others`.
+    fn take(
+        &mut self,
+        entry: &TomlEntry,
+        places: &LineIndex,
+        others: &[&'static str],
+    ) -> Result<(), ConfigError> {
+        match Setting::from_key(entry.key) {
+            _ if entry.key == egress::KEY => {
+                let own: RawEgress<LayerSettings> = egress::of_user(entry, places)?;
+                let given = egress::given(egress::KEY, &own.settings.allow, &own.place);
+                self.settings.insert(Setting::EgressAllow, given);
+                self.egress = Some(own);
+            }
+            Some((key, setting)) if setting.is_per_user() => {
+                self.settings.insert(setting, entry.given(key)?);
+            }
+            Some((key, _)) => return Err(not_per_user(key, entry.place.clone())),
+            None => {
+                let known = Setting::per_user().map(Setting::key);
+                let others = others.iter().copied().chain([egress::KEY]);
+                return Err(entry.unknown(known.chain(others)));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn not_per_user(key: &'static str, place: FileLocation) -> ConfigError {

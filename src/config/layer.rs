@@ -41,6 +41,37 @@ pub struct RawUser {
     pub egress: Option<RawEgress<LayerSettings>>,
 }
 
+/// What the file gives for one group: a `[[groups]]` table.
+#[derive(Debug, Clone)]
+pub struct RawGroup {
+    /// Where the table begins.
+    pub place: FileLocation,
+    /// Its name.
+    pub name: RawValue,
+    /// Who is in it.
+    pub members: RawMembers,
+    /// The settings that its users have different from the others.
+    pub settings: Layer,
+    /// What its users may reach, if the table says it.
+    pub egress: Option<RawEgress<LayerSettings>>,
+}
+
+/// Who is in a group, as the file says it.
+#[derive(Debug, Clone)]
+pub enum RawMembers {
+    /// A list of users of one issuer; `local` when not given.
+    Users {
+        /// Their issuer.
+        issuer: Option<RawValue>,
+        /// Each user, with its line.
+        users: Vec<(RawValue, FileLocation)>,
+    },
+    /// All users of this delegate.
+    Delegate(RawValue),
+    /// Those whose access token has all of these values, by claim.
+    Claims(BTreeMap<String, String>),
+}
+
 impl RawValue {
     /// # Errors
     ///

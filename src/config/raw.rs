@@ -15,7 +15,7 @@ use super::environment::Environment;
 use super::error::{ConfigError, Excerpt};
 use super::file::{self, FileSettings};
 use super::flags::SettingsArgs;
-use super::layer::{Layer, RawUser, RawValue};
+use super::layer::{Layer, RawGroup, RawUser, RawValue};
 use super::nearest::nearest;
 use super::origin::Origin;
 use super::setting::{CONFIG_VARIABLE, PREFIX, Setting};
@@ -27,6 +27,7 @@ pub struct RawConfig {
     pub(super) user: RawValue,
     pub(super) settings: Layer,
     pub(super) users: Vec<RawUser>,
+    pub(super) groups: Vec<RawGroup>,
     /// `[egress]`. Its `allow` is among the settings too.
     pub(super) egress: Option<RawEgress<EgressSettings>>,
     pub(super) egress_source: EgressSource,
@@ -57,6 +58,7 @@ impl RawConfig {
             user,
             settings,
             users: file.users,
+            groups: file.groups,
             egress: file.egress,
             egress_source,
             state_directory: environment.state_directory(),

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::choices::{AuthScheme, Mode, Results, SWITCH, SWITCH_OFF, ToolSet};
+use super::choices::{AuthScheme, GroupsClaim, Mode, Results, SWITCH, SWITCH_OFF, ToolSet};
 use super::limits::{self, Bounds};
 use super::units::{Bytes, NanoCpus, Quantity};
 
@@ -48,7 +48,9 @@ impl Group {
     pub fn heading(self) -> &'static str {
         match self {
             Self::Server => "The server",
-            Self::Sandbox => "A user's sandbox (the file may have others per user, as [[users]])",
+            Self::Sandbox => {
+                "A user's sandbox (the file may have others per user, as [[users]] and [[groups]])"
+            }
             Self::Host => "The host",
         }
     }
@@ -208,6 +210,8 @@ settings! {
         Text("AUDIENCE", None);
     JwtJwks = "jwt_jwks", Server, "Auth jwt: the issuer's public keys (JWKS), an https URL or a file",
         Text("URL|FILE", None);
+    GroupsClaim = "groups_claim", Server, "Auth jwt: optional also accepts tokens without a claim that [[groups]] ask for",
+        Words(GroupsClaim::WORDS);
     SessionKeyFile = "session_key_file", Server, "The page: the file with the keys of its sessions, one a line, each 32 bytes in base64",
         Text("FILE", Some("a random key, until the server ends"));
     OidcClientId = "oidc_client_id", Server, "The page, auth jwt: sign-in at the issuer as this client",

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
+use crate::identity::Identity;
 use clap::Parser;
 
 mod backup;
@@ -14,6 +15,7 @@ mod egress_watch;
 mod file;
 mod flags;
 mod given;
+mod groups;
 mod http;
 mod readme;
 mod reload;

@@ -61,7 +61,7 @@ impl Users {
         Ok(Self(raw.into_iter().map(own).collect::<Result<_, _>>()?))
     }
 
-    /// The settings of this user's sandbox, if there is a table for it.
+    /// The settings of a user without a group, if there is a table for the user.
     pub fn settings(&self, user: &User) -> Option<&Arc<SandboxSettings>> {
         self.0.get(user).map(|own| &own.settings)
     }
@@ -69,6 +69,11 @@ impl Users {
     /// The settings of all users who have a table.
     pub fn all(&self) -> impl Iterator<Item = &SandboxSettings> {
         self.0.values().map(|own| &*own.settings)
+    }
+
+    /// The users who have a table.
+    pub fn names(&self) -> impl Iterator<Item = &User> {
+        self.0.keys()
     }
 
     /// What this user's table gives.

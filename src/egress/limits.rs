@@ -12,6 +12,8 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::Stream;
 
+use super::budget::DayBudget;
+
 /// Connections of a user that are open.
 pub const CONNECTION_LIMIT: usize = 64;
 
@@ -28,7 +30,16 @@ pub const QUESTION_LIMIT: usize = 4 * casemate_egress::sandbox::QUESTION_RATE;
 /// The window of the limits.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// The connections of one user, in all of their sandboxes.
+/// What one user may take, in all of their sandboxes.
+#[derive(Debug, Default)]
+pub struct UserLimits {
+    /// Connections.
+    pub connections: ConnectionLimits,
+    /// Bytes.
+    pub budget: DayBudget,
+}
+
+/// The connections of one user.
 #[derive(Debug)]
 pub struct ConnectionLimits {
     open: Arc<Semaphore>,

@@ -19,9 +19,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use super::budget::DayBudget;
 use super::denials::Refusal;
-use super::limits::{ConnectionLimits, QuestionLimits};
+use super::limits::{QuestionLimits, UserLimits};
 use super::link::Link;
 use super::names::{Names, QuestionError};
 use super::record::Record;
@@ -46,8 +45,7 @@ pub struct CarrierIdentity {
 #[derive(Debug)]
 pub struct UserEgress<R> {
     names: watch::Sender<Arc<Names<R>>>,
-    budget: DayBudget,
-    limits: ConnectionLimits,
+    limits: Arc<UserLimits>,
 }
 
 /// How a call ended.
@@ -65,12 +63,11 @@ pub enum CarryEnd {
 }
 
 impl<R: Resolve> UserEgress<R> {
-    /// Under the rules of `names`, within `budget`.
-    pub fn new(names: Names<R>, budget: DayBudget) -> Self {
+    /// Under the rules of `names`, within `limits`.
+    pub fn new(names: Names<R>, limits: Arc<UserLimits>) -> Self {
         Self {
             names: watch::Sender::new(Arc::new(names)),
-            budget,
-            limits: ConnectionLimits::default(),
+            limits,
         }
     }
 

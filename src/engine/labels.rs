@@ -11,6 +11,9 @@ pub const INSTANCE: &str = "io.casemate.instance";
 pub const USER: &str = "io.casemate.user";
 /// The issuer that vouches for the subject.
 pub const ISSUER: &str = "io.casemate.issuer";
+/// On a container: the group of the user's credential that it was made for. Without it, none. What
+/// acts on the container goes by this, whatever the settings say of the user now.
+pub const GROUP: &str = "io.casemate.group";
 /// `persistent`, `bind` or `ephemeral`; or [`HELPER_MODE`] or [`OWNER_MODE`].
 pub const MODE: &str = "io.casemate.mode";
 /// The hash of the container's specification: see [`super::ContainerSpec::hash`].
@@ -75,6 +78,8 @@ pub struct Labels {
     pub user: String,
     /// See [`ISSUER`].
     pub issuer: String,
+    /// See [`GROUP`]. A volume stays the user's in every group, and has no such label.
+    pub group: Option<String>,
     /// See [`MODE`].
     pub mode: String,
     /// See [`VERSION`].
@@ -88,7 +93,7 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// All labels, for the Engine.
+    /// All labels that a container and a volume have, for the Engine.
     pub fn to_map(&self) -> BTreeMap<String, String> {
         [
             (INSTANCE, self.instance.clone()),
@@ -102,6 +107,11 @@ impl Labels {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
+    }
+
+    /// Whether a container was made for the same group.
+    pub fn is_same_group(&self, found: &BTreeMap<String, String>) -> bool {
+        found.get(GROUP) == self.group.as_ref()
     }
 
     /// The labels by which the Engine finds all objects of this owner.
@@ -156,6 +166,7 @@ mod tests {
             instance: "default".to_owned(),
             user: "a/b".to_owned(),
             issuer: "local".to_owned(),
+            group: None,
             mode: "persistent".to_owned(),
             version: "0.1.0".to_owned(),
             node: "n".to_owned(),
@@ -175,6 +186,21 @@ mod tests {
             foreign.insert(name.to_owned(), "other".to_owned());
             assert!(!labels().is_same_owner(&foreign), "{name}");
         }
+    }
+
+    #[test]
+    fn a_container_of_no_group_is_of_another_group() {
+        let in_group = |name: &str| Labels {
+            group: Some(name.to_owned()),
+            ..labels()
+        };
+        let found = |name: &str| BTreeMap::from([(GROUP.to_owned(), name.to_owned())]);
+        assert!(in_group("a").is_same_group(&found("a")));
+        assert!(labels().is_same_group(&BTreeMap::new()));
+        assert!(!in_group("a").is_same_group(&found("b")));
+        assert!(!in_group("a").is_same_group(&BTreeMap::new()));
+        assert!(!labels().is_same_group(&found("a")));
+        assert!(!labels().is_same_group(&found("")));
     }
 
     #[test]

@@ -83,6 +83,9 @@ impl ContainerSpec {
     pub fn labels(&self) -> BTreeMap<String, String> {
         let mut map = self.labels.to_map();
         map.insert(labels::SPEC.to_owned(), self.hash());
+        if let Some(group) = &self.labels.group {
+            map.insert(labels::GROUP.to_owned(), group.clone());
+        }
         map
     }
 

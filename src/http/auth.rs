@@ -49,7 +49,7 @@ pub use scope::{require_files, require_tools};
 pub use tokens::USER_HEADER;
 
 use crate::config::{Auth, Bind, Config};
-use crate::identity::{Principal, Scopes, User};
+use crate::identity::{Identity, Principal, Scopes};
 use bearer::Bearer;
 use challenge::Challenge;
 use tokens::{Tokens, reject_user_header};
@@ -63,7 +63,7 @@ pub struct SessionPrincipal(pub Principal);
 #[derive(Debug)]
 pub enum Authenticator {
     /// Every caller on the loopback address is this user.
-    Nobody(User),
+    Nobody(Identity),
     /// A caller has a token of the file.
     Tokens(Tokens),
     /// A caller has an access token of the issuer.
@@ -96,17 +96,22 @@ impl Authenticator {
     /// first request: the server starts even if its issuer is down.
     ///
     /// # Errors
-    /// A file that cannot be used, no certificates to trust, or a directory that all users would
-    /// share.
+    /// A file that cannot be used, no certificates to trust, a directory that all users would share,
+    /// or groups by claims where callers have none.
     pub fn new(config: &Config) -> Result<Self, AuthError> {
         let one_user = config.http.auth == Auth::None;
         if matches!(config.bind, Some(Bind::Dir(_))) && !one_user {
             return Err(AuthError::OneDirectory);
         }
-        Ok(match &config.http.auth {
-            Auth::None => Self::Nobody(config.user.clone()),
-            Auth::Tokens(file) => Self::Tokens(Tokens::load(file)?),
-            Auth::Jwt(settings) => Self::Jwt(Box::new(Jwt::new(settings.clone())?)),
+        let groups = &config.groups;
+        let by_claims = groups.by_claims();
+        Ok(match (&config.http.auth, by_claims) {
+            (Auth::Jwt(settings), _) => {
+                Self::Jwt(Box::new(Jwt::new(settings.clone(), groups.clone())?))
+            }
+            (_, Some(group)) => return Err(AuthError::ClaimsWithoutTokens(group.name.clone())),
+            (Auth::None, None) => Self::Nobody(config.without_token(config.user.clone())),
+            (Auth::Tokens(file), None) => Self::Tokens(Tokens::load(file, groups.clone())?),
         })
     }
 
@@ -117,10 +122,10 @@ impl Authenticator {
     pub async fn authenticate(&self, request: &Parts) -> Result<Principal, AuthRejection> {
         let headers = &request.headers;
         match self {
-            Self::Nobody(user) => {
+            Self::Nobody(identity) => {
                 reject_user_header(headers)?;
                 Ok(Principal {
-                    user: user.clone(),
+                    identity: identity.clone(),
                     scopes: Scopes::ALL,
                 })
             }

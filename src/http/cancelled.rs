@@ -168,7 +168,7 @@ pub async fn layer(State(requests): State<Requests>, mut request: Request, next:
     ) else {
         return next.run(request).await;
     };
-    let (user, headers) = (principal.user, request.headers());
+    let (user, headers) = (principal.identity.user, request.headers());
     if is_modern(headers) {
         return next.run(request).await;
     }

@@ -80,7 +80,7 @@ fn admit(
     if length > MESSAGE_BYTES {
         return Err(MessageRejection::TooLarge);
     }
-    let permit = quotas.take(&principal.user, QuotaUsage::request(length));
+    let permit = quotas.take(&principal.identity.user, QuotaUsage::request(length));
     permit.ok_or(MessageRejection::TooMany)
 }
 

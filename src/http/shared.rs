@@ -39,7 +39,7 @@ use super::auth::Authenticator;
 use super::files::{self, FromQuery, Params, Query};
 use super::session::Sessions;
 use crate::engine::Engine;
-use crate::identity::User;
+use crate::identity::Identity;
 use crate::sandbox::{LastContainer, Manager, Sandbox};
 use crate::shares::{
     self, ContentVersion, LinkClaims, Links, ShareRecord, ShareStore, VersionError, Visibility,
@@ -157,35 +157,44 @@ impl SharedFiles {
         // The server waits for requests under way when it ends.
         let _call = self.manager.calls().token();
         let arguments = arguments.to_string().into_bytes();
-        let (manager, user) = (&self.manager, &owner);
+        let (manager, identity) = (&self.manager, &owner);
         let answer = |request: Request| {
             let (parts, _) = request.into_parts();
             let (shared, claims, visitor, params) = (&self, &claims, &visitor, &params);
             async move {
-                let sent = shared.send(claims, visitor, user, params, &parts).await;
+                let sent = shared.send(claims, visitor, identity, params, &parts).await;
                 sent.unwrap_or_else(LinkRefusal::into_response)
             }
         };
-        Ok(files::recorded(manager, user, AUDITED_AS, arguments, request, answer).await)
+        Ok(files::recorded(manager, identity, AUDITED_AS, arguments, request, answer).await)
     }
 
-    /// Whose link it is. Nobody is looked for whose link this visitor could not open anyway.
-    async fn owner(&self, claims: &LinkClaims, visitor: &Visitor) -> Result<User, LinkRefusal> {
-        if let Some(user) = visitor.user_of(claims) {
-            return Ok(user.clone());
+    /// Whose link it is, with the group of the sandbox that runs: a stranger has no credential that
+    /// gives one, and must not have a sandbox made for a wider group. Nobody is looked for whose
+    /// link this visitor could not open anyway.
+    async fn owner(&self, claims: &LinkClaims, visitor: &Visitor) -> Result<Identity, LinkRefusal> {
+        if let Some(identity) = visitor.owner_of(claims) {
+            return Ok(identity.clone());
         }
         if !self.manager.config().some_links_are_open() {
             return Err(visitor.refused());
         }
         let found = self.owners.find(&claims.user).await?;
-        found.ok_or(LinkRefusal::Gone)
+        let user = found.ok_or(LinkRefusal::Gone)?;
+        match self.manager.running_identity(&user).await? {
+            Some(running) => Ok(running),
+            None => {
+                let known = self.manager.config().named_by_operator(user);
+                known.map_err(|_| LinkRefusal::Gone)
+            }
+        }
     }
 
     async fn send(
         &self,
         claims: &LinkClaims,
         visitor: &Visitor,
-        owner: &User,
+        owner: &Identity,
         params: &LinkParams,
         request: &Parts,
     ) -> Result<Response, LinkRefusal> {
@@ -198,10 +207,10 @@ impl SharedFiles {
         let record = ShareStore(&sandbox).find(&claims.share).await?;
         let record = record.filter(|record| !record.is_expired());
         let record = record.ok_or(LinkRefusal::Gone)?;
-        let settings = self.manager.config().for_user(owner);
+        let settings = self.manager.config().for_identity(owner);
         let is_open =
             record.visibility == Visibility::Link && self.links.allow_strangers(&settings, claims);
-        if visitor.user_of(claims).is_none() && !is_open {
+        if visitor.owner_of(claims).is_none() && !is_open {
             return Err(visitor.refused());
         }
         let response = content(&sandbox, &record, params, request).await?;

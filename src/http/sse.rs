@@ -70,11 +70,14 @@ async fn open(
     State(sessions): State<Sessions>,
     Extension(principal): Extension<Principal>,
 ) -> Response {
-    let Some(permit) = sessions.quotas.take(&principal.user, QuotaUsage::session()) else {
+    let Some(permit) = sessions
+        .quotas
+        .take(&principal.identity.user, QuotaUsage::session())
+    else {
         let why = "too many sessions are open; close some\n";
         return (StatusCode::TOO_MANY_REQUESTS, why).into_response();
     };
-    let (id, conversation) = sessions.begin(principal.user, permit);
+    let (id, conversation) = sessions.begin(principal.identity.user, permit);
     let endpoint = Event::default()
         .event("endpoint")
         .data(format!("/messages?sessionId={id}"));
@@ -97,7 +100,7 @@ async fn take(
         let why = "a message names its session, as the event `endpoint` of the stream gave it\n";
         return (StatusCode::BAD_REQUEST, why).into_response();
     };
-    let Some(session) = sessions.of(id, &principal.user) else {
+    let Some(session) = sessions.of(id, &principal.identity.user) else {
         return unknown();
     };
     if parts.extensions.get::<Envelope>().is_none() {

@@ -40,6 +40,8 @@ pub fn routes(manager: Manager, quotas: &UserQuotas) -> Router {
 struct SandboxStatus {
     user: String,
     issuer: String,
+    /// By the caller's credential; a container that is not used yet may be of another.
+    group: Option<String>,
     mode: &'static str,
     limits: LimitsStatus,
     state: Phase,
@@ -98,12 +100,12 @@ async fn status(
     State(asked): State<StatusState>,
 ) -> Result<impl IntoResponse, FileRejection> {
     let StatusState { manager, quotas } = asked;
-    let permit = quotas.take(&caller.user, QuotaUsage::request(0));
+    let permit = quotas.take(&caller.identity.user, QuotaUsage::request(0));
     let _permit = permit.ok_or_else(FileRejection::too_many_requests)?;
-    let sandboxes = manager.look(&caller.user).await;
+    let sandboxes = manager.look(&caller.identity.user).await;
     let sandboxes = sandboxes
         .map_err(|error| FileRejection::from(ToolError::sandbox(&error, "the sandbox")))?;
-    let settings = manager.config().for_user(&caller.user);
+    let settings = manager.config().for_identity(&caller.identity);
     let upload = manager.config().upload_limit.0;
     let status = SandboxStatus::new(&caller, &settings, upload, &sandboxes);
     // The answer is only true now, and private.
@@ -133,8 +135,9 @@ impl SandboxStatus {
         commands.sort_by_key(|command| std::cmp::Reverse(command.running_ms));
         let states = sandboxes.iter().map(|one| Phase::of(one.row.state));
         Self {
-            user: caller.user.subject.as_str().to_owned(),
-            issuer: caller.user.issuer.as_str().to_owned(),
+            user: caller.identity.user.subject.as_str().to_owned(),
+            issuer: caller.identity.user.issuer.as_str().to_owned(),
+            group: caller.identity.group_str().map(str::to_owned),
             mode: settings.mode.as_str(),
             limits: LimitsStatus::new(settings, upload),
             state: states.max().unwrap_or(Phase::Absent),

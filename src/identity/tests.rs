@@ -75,6 +75,16 @@ fn issuer_and_subject_do_not_run_into_each_other() {
     assert_ne!(name("a/", "c"), name("a", "/c"));
 }
 
+/// Containers and volumes of older versions are found by these.
+#[test]
+fn the_name_of_a_users_sandbox_is_the_same_in_every_version() {
+    let of = |user: &User| SandboxName::new(&Instance::default(), user).to_string();
+    let alice = user("local", "alice");
+    assert_eq!(of(&alice), "casemate-default-alice-b6ecd04de4aa");
+    let remote = user("https://id.example.com", "auth0|5");
+    assert_eq!(of(&remote), "casemate-default-auth0-5-ad5e8e354c0c");
+}
+
 #[test]
 fn an_id_that_cannot_be_kept_exactly_is_refused() {
     use IdentityError::{Blank, Control, TooLong};

@@ -60,7 +60,8 @@ pub fn decide(differences: &[Difference], mine: Builder, theirs: Builder) -> Ado
 }
 
 /// Uses a container that runs, or asks it to end so that one as in `spec` can replace it
-/// (`None`).
+/// (`None`). One of another group is never used: its limits and what it may reach are not those of
+/// this credential.
 pub async fn adopt(
     engine: &Engine,
     found: &Container,
@@ -81,15 +82,19 @@ pub async fn adopt(
         }
         connected => connected?,
     };
-    if decision != Adoption::Use {
+    let is_same_group = spec.labels.is_same_group(&found.labels);
+    if decision != Adoption::Use || !is_same_group {
         let retired = channel.retire(Duration::ZERO).await;
         if retired.map_err(|error| ChannelError::Retire(Box::new(error)))? {
             info!(
                 container = found.id,
-                "container asked to make room for newer settings"
+                "container asked to make room for newer settings or another group"
             );
             return Ok(None);
         }
+    }
+    if !is_same_group {
+        return Err(SandboxError::GroupChanged);
     }
     let notice = match decision {
         Adoption::Never => {

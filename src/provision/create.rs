@@ -52,7 +52,7 @@ impl Creator {
             context: context.clone(),
             engine: context.engine.clone(),
             volumes: volumes.clone(),
-            user: spec.user.clone(),
+            user: spec.identity.user.clone(),
             is_long_lived: spec.is_long_lived(),
         }
     }

@@ -106,6 +106,9 @@ pub enum SandboxError {
         /// What differs.
         fields: String,
     },
+    /// A container of the user runs for a credential of another group, and is busy.
+    #[error("the running container is of another group and busy")]
+    GroupChanged,
     /// The directory of bind mode cannot be a workspace.
     #[error("the directory cannot be bound")]
     Bind(#[source] Arc<BindError>),

@@ -19,7 +19,7 @@ use super::status::{Notice, Status};
 use super::timeouts::{NAME_CONFLICT_TIMEOUT, POLL_INTERVAL, UNRESPONSIVE_TIMEOUT};
 use super::volumes::Volumes;
 use crate::engine::{Container, ContainerSpec, Engine, EngineError, RunAs, State, Workspace};
-use crate::identity::User;
+use crate::identity::Identity;
 
 /// How often a container is made again that ended before it was connected to.
 const ATTEMPT_LIMIT: usize = 3;
@@ -63,9 +63,9 @@ impl Search {
 }
 
 impl Provisioner {
-    /// Of `user`. Does not reach for the Engine.
-    pub fn new(context: &Arc<ServerContext>, user: &User) -> Self {
-        let spec = Spec::new(context, user);
+    /// Of this user. Does not reach for the Engine.
+    pub fn new(context: &Arc<ServerContext>, identity: &Identity) -> Self {
+        let spec = Spec::new(context, identity);
         let volumes = Volumes::new(context, &spec);
         Self {
             creator: Creator::new(context, &spec, &volumes),
@@ -221,7 +221,7 @@ impl Provisioner {
                 }
             }
             Ok(Some(adopted)) => {
-                info!(container = found.id, user = %self.spec.user, "container adopted");
+                info!(container = found.id, user = %self.spec.identity.user, "container adopted");
                 return Ok(Some(adopted));
             }
             Err(error) => return Err(error),

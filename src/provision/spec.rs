@@ -14,7 +14,7 @@ use crate::config::{Bind, Mode, SandboxSettings};
 use crate::engine::{
     ContainerSpec, Labels, Limits, PreparedImage, Quota, RunAs, VolumeDriver, Workspace,
 };
-use crate::identity::{SandboxName, User};
+use crate::identity::{Identity, SandboxName};
 
 /// Largest file in a workspace without a quota, 2 GiB.
 const FILE_SIZE: u64 = 2 << 30;
@@ -29,18 +29,18 @@ const NANO_CPUS: u64 = 1_000_000_000;
 #[derive(Debug, Clone)]
 pub struct Spec {
     context: Arc<ServerContext>,
-    pub user: User,
+    pub identity: Identity,
     pub settings: Arc<SandboxSettings>,
     pub name: SandboxName,
 }
 
 impl Spec {
-    pub fn new(context: &Arc<ServerContext>, user: &User) -> Self {
+    pub fn new(context: &Arc<ServerContext>, identity: &Identity) -> Self {
         Self {
             context: context.clone(),
-            user: user.clone(),
-            settings: context.config.for_user(user),
-            name: SandboxName::new(&context.config.instance, user),
+            identity: identity.clone(),
+            settings: context.config.for_identity(identity),
+            name: SandboxName::new(&context.config.instance, &identity.user),
         }
     }
 
@@ -173,8 +173,9 @@ impl Spec {
     pub fn labels(&self) -> Labels {
         Labels {
             instance: self.context.config.instance.as_str().to_owned(),
-            user: self.user.subject.as_str().to_owned(),
-            issuer: self.user.issuer.as_str().to_owned(),
+            user: self.identity.user.subject.as_str().to_owned(),
+            issuer: self.identity.user.issuer.as_str().to_owned(),
+            group: self.identity.group_str().map(str::to_owned),
             mode: self.settings.mode.as_str().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: self.context.node.clone(),

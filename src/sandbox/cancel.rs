@@ -51,7 +51,7 @@ impl Manager {
         tag: Bytes,
         scope: CancelScope,
     ) -> Result<u32, SandboxError> {
-        let turns = self.sandbox(user).cancellations.0;
+        let turns = self.cancellations(user).0;
         let _turn = turns.acquire().await.map_err(|_| SandboxError::Ending)?;
         if scope == CancelScope::IfAlone {
             let (channels, commands) = self.ask_all(user, &tag, true).await?;

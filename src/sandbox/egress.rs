@@ -1,7 +1,7 @@
 //! What the sandboxes of this server may reach: the rules of each user, and what no rule reaches.
 //!
 //! ```text
-//! settings, own addresses ─► ServerEgress ─► UserEgress of each user ─► carry, for each container
+//! settings, own addresses ─► ServerEgress ─► UserEgress of each user and group ─► carry, for each container
 //! ```
 //!
 //! `crate::egress` judges, dials and copies.
@@ -26,9 +26,9 @@ pub use self::carry::NetworkReport;
 pub(super) use self::carry::{SandboxDenials, SandboxEgress};
 use crate::audit::Audit;
 use crate::config::{Bytes, EgressConfig};
-use crate::egress::{CarrierIdentity, DayBudget, Names, SystemResolver, UserEgress};
+use crate::egress::{CarrierIdentity, DayBudget, Names, SystemResolver, UserEgress, UserLimits};
 use crate::engine::Engine;
-use crate::identity::User;
+use crate::identity::{Identity, User};
 use crate::provision::ServerContext;
 
 /// How often the addresses of this machine are looked at again: interfaces come and go.
@@ -42,7 +42,7 @@ pub(super) struct ServerEgress {
     policy: Mutex<Option<Arc<AddressPolicy>>>,
     /// Addresses that this server listens on.
     listeners: Mutex<Vec<SocketAddr>>,
-    users: Mutex<HashMap<User, Arc<UserEgress<SystemResolver>>>>,
+    users: Mutex<CarriedUsers>,
     resolver: Arc<SystemResolver>,
     /// When this server started, in milliseconds since 1970. 0 for a verb such as `exec`: at the same
     /// version it carries only where no server does, whose connections it would end.
@@ -52,6 +52,14 @@ pub(super) struct ServerEgress {
     bytes_per_day: Option<Bytes>,
     public_host: Option<String>,
     audit: Audit,
+}
+
+/// The users whose sandboxes are carried.
+#[derive(Debug, Default)]
+struct CarriedUsers {
+    egress: HashMap<Identity, Arc<UserEgress<SystemResolver>>>,
+    /// In all groups of a user.
+    limits: HashMap<User, Arc<UserLimits>>,
 }
 
 impl ServerEgress {
@@ -101,7 +109,7 @@ impl ServerEgress {
                     self.look().await;
                 }
                 _ = clock.tick() => {
-                    if !self.users.lock().is_empty() {
+                    if !self.users.lock().egress.is_empty() {
                         self.look().await;
                     }
                 }
@@ -118,8 +126,8 @@ impl ServerEgress {
         let users = self.users.lock();
         let policy = self.policy(own);
         *self.policy.lock() = Some(policy.clone());
-        for (user, egress) in users.iter() {
-            let rules = self.rules(user);
+        for (identity, egress) in &users.egress {
+            let rules = self.rules(identity);
             let known = egress.names();
             let proxy = self.proxy();
             let is_same = known.rules() == &*rules
@@ -136,10 +144,10 @@ impl ServerEgress {
         Arc::new(AddressPolicy::new(self.rules.lock().deny().to_vec(), own))
     }
 
-    /// The egress of `user`, in all of their sandboxes.
-    async fn user(&self, user: &User) -> Arc<UserEgress<SystemResolver>> {
+    /// The egress of this user, in all of their sandboxes of this group.
+    async fn user(&self, identity: &Identity) -> Arc<UserEgress<SystemResolver>> {
         loop {
-            if let Some(egress) = self.known_or_made(user) {
+            if let Some(egress) = self.known_or_made(identity) {
                 return egress;
             }
             self.look().await;
@@ -148,21 +156,29 @@ impl ServerEgress {
 
     /// `None`: the addresses of this machine have to be looked at first. Without rules no name is
     /// judged, and the first call of a user waits for no lookup.
-    fn known_or_made(&self, user: &User) -> Option<Arc<UserEgress<SystemResolver>>> {
+    fn known_or_made(&self, identity: &Identity) -> Option<Arc<UserEgress<SystemResolver>>> {
         let mut users = self.users.lock();
-        if let Some(known) = users.get(user) {
+        if let Some(known) = users.egress.get(identity) {
             return Some(known.clone());
         }
-        let rules = self.rules(user);
+        let rules = self.rules(identity);
         let policy = match self.policy.lock().clone() {
             Some(policy) => policy,
             None if rules.is_empty() => Arc::default(),
             None => return None,
         };
         let names = Names::new(rules, policy, self.resolver.clone());
-        let budget = DayBudget::new(self.bytes_per_day.map(|bytes| bytes.0));
-        let made = Arc::new(UserEgress::new(names.through(self.proxy()), budget));
-        users.insert(user.clone(), made.clone());
+        let limits = users
+            .limits
+            .entry(identity.user.clone())
+            .or_insert_with(|| {
+                Arc::new(UserLimits {
+                    budget: DayBudget::new(self.bytes_per_day.map(|bytes| bytes.0)),
+                    ..UserLimits::default()
+                })
+            });
+        let made = Arc::new(UserEgress::new(names.through(self.proxy()), limits.clone()));
+        users.egress.insert(identity.clone(), made.clone());
         Some(made)
     }
 
@@ -170,8 +186,8 @@ impl ServerEgress {
         self.rules.lock().proxy().cloned()
     }
 
-    /// What `user` may reach now.
-    pub fn rules(&self, user: &User) -> Arc<Rules> {
-        self.rules.lock().rules(user)
+    /// What this user may reach now.
+    pub fn rules(&self, identity: &Identity) -> Arc<Rules> {
+        self.rules.lock().rules(identity)
     }
 }

@@ -42,7 +42,6 @@ pub struct Sandbox {
     pub(super) containers: Containers,
     pub(super) admission: Admission,
     pub(super) transfers: Transfers,
-    pub(super) cancellations: Cancellations,
     pub(super) meter: Meter,
     /// Where this handle's file calls report what they wait for.
     pub(super) progress: Option<watch::Sender<ProgressUpdate>>,

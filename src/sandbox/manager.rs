@@ -1,13 +1,12 @@
 //! All sandboxes of this server, by user.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_egress::rules::Rules;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -15,16 +14,17 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::egress::ServerEgress;
-use super::handle::{Cancellations, Containers, Sandbox, Transfers};
+use super::handle::{Cancellations, Containers, Sandbox};
+use super::handles::{Handles, UserShare};
 use super::last_container::LastContainer;
 use super::spawner::{OwnerSpawner, until};
 use super::warm_pool::WarmPool;
 use crate::audit::Audit;
 use crate::config::{Config, EgressConfig};
-use crate::engine::{ContainerSummary, Engine, EngineError, PreparedImage, labels};
-use crate::identity::User;
+use crate::engine::{ContainerSummary, Engine, EngineError, PreparedImage, State, labels};
+use crate::identity::{Identity, User};
 use crate::meter::Meter;
-use crate::provision::{Admission, LiveSandbox, Provisioner, SandboxError, ServerContext, look};
+use crate::provision::{LiveSandbox, Provisioner, SandboxError, ServerContext, look};
 
 /// How long the end of the server waits for its commands to be ended.
 const COMMANDS_END_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -37,7 +37,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1900);
 #[derive(Debug, Clone)]
 pub struct Manager {
     pub(super) context: Arc<ServerContext>,
-    sandboxes: Arc<Mutex<HashMap<User, Sandbox>>>,
+    handles: Arc<Mutex<Handles>>,
     audit: Audit,
     egress: Arc<ServerEgress>,
     /// Cancelled when somebody asks for a sandbox.
@@ -56,7 +56,7 @@ impl Manager {
         Self {
             egress: Arc::new(ServerEgress::new(&context, Audit::off())),
             context,
-            sandboxes: Arc::default(),
+            handles: Arc::default(),
             audit: Audit::off(),
             first_use: CancellationToken::new(),
             calls: TaskTracker::new(),
@@ -88,9 +88,9 @@ impl Manager {
         self.egress.listens_on(address);
     }
 
-    /// What the sandboxes of `user` may reach now.
-    pub fn egress_rules(&self, user: &User) -> Arc<Rules> {
-        self.egress.rules(user)
+    /// What the sandboxes of this user may reach now.
+    pub fn egress_rules(&self, identity: &Identity) -> Arc<Rules> {
+        self.egress.rules(identity)
     }
 
     /// Where calls are recorded.
@@ -143,16 +143,27 @@ impl Manager {
         Ok(prepared)
     }
 
-    /// The sandbox of `user`. Nothing is made before its first use.
-    pub fn sandbox(&self, user: &User) -> Sandbox {
-        let mut sandboxes = self.sandboxes.lock();
-        if let Some(known) = sandboxes.get(user) {
+    /// The sandbox of this user, for this group. Nothing is made before its first use.
+    pub fn sandbox(&self, identity: &Identity) -> Sandbox {
+        let mut handles = self.handles();
+        if let Some(known) = handles.sandbox(identity) {
             return known.clone();
         }
         self.first_use.cancel();
-        let sandbox = self.start_sandbox(user);
-        sandboxes.insert(user.clone(), sandbox.clone());
+        let provisioner = self.provisioner(identity);
+        let share = handles.share(&self.context, &provisioner.spec);
+        let sandbox = self.start_sandbox(provisioner, share);
+        handles.insert(identity, &sandbox);
         sandbox
+    }
+
+    /// The turns of the cancellations of `user`.
+    pub(super) fn cancellations(&self, user: &User) -> Cancellations {
+        self.handles().cancellations(user)
+    }
+
+    fn handles(&self) -> MutexGuard<'_, Handles> {
+        self.handles.lock()
     }
 
     /// The containers of `user` as they are now, over all servers. Makes none, and is no
@@ -174,21 +185,40 @@ impl Manager {
         Ok(look(rows, |row| capacity.channel(&row.id)).await)
     }
 
-    /// How the containers of `user` are made.
-    pub(super) fn provisioner(&self, user: &User) -> Provisioner {
-        Provisioner::new(&self.context, user)
+    /// The user with the group of the container that runs; `None`: there is no such container.
+    ///
+    /// # Errors
+    /// The Engine's.
+    pub async fn running_identity(&self, user: &User) -> Result<Option<Identity>, SandboxError> {
+        let ServerContext { engine, config, .. } = &*self.context;
+        let theirs = labels::user_filter(&config.instance, user);
+        let rows = engine.list_containers(&theirs).await?;
+        let mut rows = rows.into_iter().filter(ContainerSummary::is_sandbox);
+        let running = rows.find(|row| row.state == State::Running && !row.is_helper());
+        let Some(row) = running else {
+            return Ok(None);
+        };
+        let group = row.labels.get(labels::GROUP).map(|name| name.parse());
+        let group = group.transpose().map_err(|_| EngineError::Foreign {
+            kind: "container",
+            name: row.name,
+        })?;
+        let user = user.clone();
+        Ok(Some(Identity { user, group }))
     }
 
-    fn start_sandbox(&self, user: &User) -> Sandbox {
-        let provisioner = self.provisioner(user);
-        let calls = provisioner.spec.settings.calls_per_user;
+    /// How the containers of this user are made.
+    pub(super) fn provisioner(&self, identity: &Identity) -> Provisioner {
+        Provisioner::new(&self.context, identity)
+    }
+
+    fn start_sandbox(&self, provisioner: Provisioner, share: UserShare) -> Sandbox {
         let spawner = OwnerSpawner {
             provisioner,
             egress: self.egress.clone(),
             ending: self.ending.clone(),
             ended: self.ended.clone(),
         };
-        let waiting = spawner.waiting();
         let containers = if spawner.provisioner.spec.is_long_lived() {
             Containers::Lasting(spawner.spawn_owner())
         } else {
@@ -198,9 +228,8 @@ impl Manager {
             containers,
             meter: self.meter().clone(),
             last_container: LastContainer::default(),
-            admission: Admission::new(calls, waiting.clone()),
-            cancellations: Cancellations::default(),
-            transfers: Transfers::new(self.context.engine.clone(), waiting),
+            admission: share.admission,
+            transfers: share.transfers,
             progress: None,
             ending: self.ending.clone(),
         }

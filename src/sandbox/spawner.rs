@@ -36,14 +36,14 @@ impl OwnerSpawner {
     pub fn spawn_owner(&self) -> OwnerHandle {
         // The owner outlives the call that comes first: its span is no part of that call's.
         let (user, name) = (
-            &self.provisioner.spec.user,
+            &self.provisioner.spec.identity.user,
             self.provisioner.spec.name.as_str(),
         );
         let span = info_span!(parent: None, "sandbox", %user, name);
         let (requests, receiver) = mpsc::channel(REQUEST_BUFFER);
         let (status_sender, status) = watch::channel(Status::Absent);
         let notice = PendingNotice::default();
-        let egress = SandboxEgress::new(&self.egress, &self.provisioner.spec.user);
+        let egress = SandboxEgress::new(&self.egress, &self.provisioner.spec.identity);
         let provisioner = self.provisioner.clone();
         let owner = Owner::new(provisioner, status_sender, notice.clone(), egress);
         let run = owner.run(receiver, self.ending.clone(), self.ended.clone());

@@ -199,7 +199,7 @@ impl StagedVolume {
                 return Err(StageError::Unknown(error));
             }
         }
-        info!(volume, user = %provisioner.spec.user, "the workspace was exchanged");
+        info!(volume, user = %provisioner.spec.identity.user, "the workspace was exchanged");
         // It was exchanged even if the Engine does not answer this.
         let now = provisioner.volumes.list().await;
         let overtaken = now.is_ok_and(|now| now.current != volume);

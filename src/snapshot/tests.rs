@@ -21,7 +21,7 @@ fn snapshots(scratch: &Scratch) -> Snapshots {
         subject: "alice".parse().expect("a subject"),
     };
     let context = ServerContext::new(config, scratch.engine.clone());
-    Snapshots::new(Provisioner::new(&context, &user))
+    Snapshots::new(Provisioner::new(&context, &user.into()))
 }
 
 async fn left(scratch: &Scratch) -> (Vec<String>, usize) {

@@ -16,25 +16,25 @@ use super::server::Tools;
 use super::{catalog, record, result};
 use crate::api::{Code, ToolError};
 use crate::config::ToolSet;
-use crate::identity::User;
+use crate::identity::Identity;
 use crate::sandbox::{LastContainer, ProgressUpdate};
 
 impl Tools {
-    /// Calls the tool `name` for `user`. When `cancel` fires, it ends as when an MCP client leaves.
+    /// Calls the tool `name` for this user. When `cancel` fires, it ends as when an MCP client leaves.
     /// Answers with the structured half of its result.
     ///
     /// # Errors
     /// Those of the tool.
     pub async fn call_directly(
         &self,
-        user: &User,
+        identity: &Identity,
         name: &'static str,
         arguments: JsonObject,
         cancel: &CancellationToken,
     ) -> Result<Value, ToolError> {
         let start = Instant::now();
         let span = info_span!("tool_call", tool = name, outcome = field::Empty);
-        let called = self.recorded_directly(user, name, arguments, cancel);
+        let called = self.recorded_directly(identity, name, arguments, cancel);
         let (outcome, result) = called.instrument(span.clone()).await;
         span.record("outcome", &outcome);
         self.manager().meter().call(name, &outcome, start.elapsed());
@@ -44,18 +44,18 @@ impl Tools {
     /// Its outcome, and the answer that the line in the record is about.
     async fn recorded_directly(
         &self,
-        user: &User,
+        identity: &Identity,
         name: &'static str,
         arguments: JsonObject,
         cancel: &CancellationToken,
     ) -> (String, Result<Value, ToolError>) {
-        let recording = record::begin(self.manager().audit(), user, name, &arguments).await;
+        let recording = record::begin(self.manager().audit(), identity, name, &arguments).await;
         let recording = match recording {
             Ok(recording) => recording,
             Err(refused) => return (refused.code.as_str().to_owned(), Err(refused)),
         };
         let used = LastContainer::default();
-        let sandbox = self.manager().sandbox(user).with_last_container(&used);
+        let sandbox = self.manager().sandbox(identity).with_last_container(&used);
         // Nobody listens: the caller gets one answer.
         let (progress, _) = watch::channel(ProgressUpdate::Nothing);
         let call = Call {
@@ -63,7 +63,7 @@ impl Tools {
             cancel: cancel.child_token(),
             wait: self.manager().config().wait,
             progress: &progress,
-            share: self.share_context(user),
+            share: self.share_context(identity),
         };
         let result = match catalog::find(ToolSet::All, name) {
             Some(tool) => (tool.call)(&sandbox, arguments, &call).await,

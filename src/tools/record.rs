@@ -5,20 +5,22 @@ use serde::Serialize;
 
 use crate::api::ToolError;
 use crate::audit::{Audit, AuditSubject, AuditWriteError, CallStart};
-use crate::identity::User;
+use crate::identity::Identity;
 use crate::sandbox::LastContainer;
 use crate::shares::without_signatures;
 
 /// `None`: calls are not recorded.
 pub async fn begin(
     audit: &Audit,
-    user: &User,
+    identity: &Identity,
     name: &str,
     arguments: &JsonObject,
 ) -> Result<Option<CallStart>, ToolError> {
     let json = || json(arguments);
     let begun = async {
-        let mut call = audit.begin(|| AuditSubject::from(user), name, json).await?;
+        let mut call = audit
+            .begin(|| AuditSubject::from(identity), name, json)
+            .await?;
         if let (Some(call), true) = (&mut call, starts_a_command(name, arguments)) {
             call.begun().await?;
         }

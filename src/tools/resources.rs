@@ -20,7 +20,7 @@ use tracing::{Instrument as _, field, info_span};
 
 use super::record;
 use crate::api::{Code, ToolError};
-use crate::identity::User;
+use crate::identity::Identity;
 use crate::sandbox::{LastContainer, Manager, Sandbox};
 use crate::shares::ShareStore;
 
@@ -36,7 +36,7 @@ const READ: &str = "resources_read";
 /// One request about the resources of a user.
 pub struct Resources<'a> {
     pub manager: &'a Manager,
-    pub user: &'a User,
+    pub identity: &'a Identity,
     /// Fires when the client leaves or cancels.
     pub cancelled: &'a CancellationToken,
 }
@@ -73,9 +73,12 @@ impl Resources<'_> {
         let span = info_span!("resource_call", call = name, outcome = field::Empty);
         let made = async {
             let audit = self.manager.audit();
-            let recording = record::begin(audit, self.user, name, &arguments).await?;
+            let recording = record::begin(audit, self.identity, name, &arguments).await?;
             let used = LastContainer::default();
-            let sandbox = self.manager.sandbox(self.user).with_last_container(&used);
+            let sandbox = self
+                .manager
+                .sandbox(self.identity)
+                .with_last_container(&used);
             let result = tokio::select! {
                 result = call(&sandbox) => result,
                 () = self.cancelled.cancelled() => {

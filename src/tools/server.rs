@@ -22,7 +22,7 @@ use super::resources::{self, Resources};
 use super::{progress, record, result};
 use crate::api::ToolError;
 use crate::config::Results;
-use crate::identity::{Principal, User};
+use crate::identity::{Identity, Principal};
 use crate::sandbox::{LastContainer, Manager, ProgressUpdate, Sandbox};
 use crate::shares::Links;
 
@@ -38,7 +38,7 @@ pub struct Tools {
 #[derive(Debug, Clone)]
 enum CallerSource {
     /// The user who launched the process: stdio.
-    Launcher(User),
+    Launcher(Identity),
     /// The [`Principal`] that authentication put into this one HTTP request.
     Request,
 }
@@ -60,14 +60,14 @@ impl RequestAddress {
 }
 
 impl CallerSource {
-    fn user(&self, context: &RequestContext<RoleServer>) -> Result<User, ErrorData> {
+    fn identity(&self, context: &RequestContext<RoleServer>) -> Result<Identity, ErrorData> {
         match self {
-            Self::Launcher(user) => Ok(user.clone()),
+            Self::Launcher(identity) => Ok(identity.clone()),
             Self::Request => {
                 let parts = context.extensions.get::<::http::request::Parts>();
                 let principal = parts.and_then(|parts| parts.extensions.get::<Principal>());
-                let user = principal.map(|principal| principal.user.clone());
-                user.ok_or_else(|| ErrorData::internal_error("the request has no caller", None))
+                let identity = principal.map(|principal| principal.identity.clone());
+                identity.ok_or_else(|| ErrorData::internal_error("the request has no caller", None))
             }
         }
     }
@@ -79,12 +79,12 @@ const INSTRUCTIONS: &str = "Each user has a private sandbox: a container without
     the file tools, whose paths are relative to /workspace.";
 
 impl Tools {
-    /// Tools for `user`.
-    pub fn new(manager: Manager, user: User) -> Self {
+    /// Tools for the user who launched the process.
+    pub fn new(manager: Manager, identity: Identity) -> Self {
         let links = Links::over_stdio(manager.config());
         Self {
             manager,
-            caller: CallerSource::Launcher(user),
+            caller: CallerSource::Launcher(identity),
             links,
         }
     }
@@ -98,10 +98,10 @@ impl Tools {
         }
     }
 
-    pub(super) fn share_context<'a>(&'a self, user: &'a User) -> ShareContext<'a> {
+    pub(super) fn share_context<'a>(&'a self, identity: &'a Identity) -> ShareContext<'a> {
         ShareContext {
-            user,
-            settings: self.manager.config().for_user(user),
+            user: &identity.user,
+            settings: self.manager.config().for_identity(identity),
             links: &self.links,
         }
     }
@@ -122,9 +122,9 @@ impl Tools {
             let problem = format!("unknown tool: {shown}");
             return Err(ErrorData::invalid_params(problem, None));
         };
-        let user = self.caller.user(context)?;
+        let identity = self.caller.identity(context)?;
         let span = info_span!("tool_call", tool = tool.name, outcome = field::Empty);
-        let recorded = self.recorded(&user, tool, arguments, context);
+        let recorded = self.recorded(&identity, tool, arguments, context);
         let (outcome, result) = recorded.instrument(span.clone()).await;
         span.record("outcome", &outcome);
         self.manager.meter().call(name, &outcome, start.elapsed());
@@ -134,17 +134,17 @@ impl Tools {
     /// Makes the call, with an audit line if calls are recorded. Returns its outcome and result.
     async fn recorded(
         &self,
-        user: &User,
+        identity: &Identity,
         tool: &ToolEntry,
         arguments: JsonObject,
         context: &RequestContext<RoleServer>,
     ) -> (String, CallToolResult) {
         let used = LastContainer::default();
-        let sandbox = self.manager.sandbox(user).with_last_container(&used);
-        let recording = record::begin(self.manager.audit(), user, tool.name, &arguments).await;
+        let sandbox = self.manager.sandbox(identity).with_last_container(&used);
+        let recording = record::begin(self.manager.audit(), identity, tool.name, &arguments).await;
         let (recording, result) = match recording {
             Ok(recording) => {
-                let called = self.with_progress(&sandbox, user, tool, arguments, context);
+                let called = self.with_progress(&sandbox, identity, tool, arguments, context);
                 (recording, called.await)
             }
             Err(refused) => (None, Err(refused)),
@@ -173,7 +173,7 @@ impl Tools {
     async fn with_progress(
         &self,
         sandbox: &Sandbox,
-        user: &User,
+        identity: &Identity,
         tool: &ToolEntry,
         arguments: JsonObject,
         context: &RequestContext<RoleServer>,
@@ -188,7 +188,7 @@ impl Tools {
             cancel: context.ct.child_token(),
             wait: self.manager.config().wait,
             progress: &teller,
-            share: self.share_context(user),
+            share: self.share_context(identity),
         };
         let cancelled = async {
             match addressed {
@@ -227,7 +227,7 @@ impl ServerHandler for Tools {
         if config.warm {
             self.sandbox(&context)?.warm();
         }
-        let rules = self.manager.egress_rules(&self.caller.user(&context)?);
+        let rules = self.manager.egress_rules(&self.caller.identity(&context)?);
         let context = DefinitionContext {
             wait: config.wait,
             network: rules.summary(),
@@ -243,7 +243,7 @@ impl ServerHandler for Tools {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         let cursor = request.and_then(|page| page.cursor).unwrap_or_default();
-        self.resources(&self.caller.user(&context)?, &context)
+        self.resources(&self.caller.identity(&context)?, &context)
             .list(cursor)
             .await
     }
@@ -262,7 +262,7 @@ impl ServerHandler for Tools {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let read = self
-            .resources(&self.caller.user(&context)?, &context)
+            .resources(&self.caller.identity(&context)?, &context)
             .read(request.uri)
             .await?;
         Ok(read.into())
@@ -284,17 +284,17 @@ impl ServerHandler for Tools {
 impl Tools {
     fn resources<'a>(
         &'a self,
-        user: &'a User,
+        identity: &'a Identity,
         context: &'a RequestContext<RoleServer>,
     ) -> Resources<'a> {
         Resources {
             manager: &self.manager,
-            user,
+            identity,
             cancelled: &context.ct,
         }
     }
 
     fn sandbox(&self, context: &RequestContext<RoleServer>) -> Result<Sandbox, ErrorData> {
-        Ok(self.manager.sandbox(&self.caller.user(context)?))
+        Ok(self.manager.sandbox(&self.caller.identity(context)?))
     }
 }

@@ -9,6 +9,7 @@ mod changes;
 mod direct;
 mod figures;
 mod floods;
+mod groups;
 mod handshakes;
 mod learning;
 mod limits;

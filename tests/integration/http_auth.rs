@@ -3,6 +3,7 @@
 
 mod clients;
 mod forged;
+mod groups;
 mod guard;
 mod issuer;
 mod jwt;

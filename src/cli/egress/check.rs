@@ -5,14 +5,14 @@ use std::str::FromStr;
 use casemate_egress::rules::{DEFAULT_PORT, Decision, Protocol, Rule, Rules};
 use casemate_egress::{HostName, Reason};
 
-use crate::cli::user_args::UserArgs;
+use crate::cli::identity_args::IdentityArgs;
 use crate::config::SettingsArgs;
 
 /// Flags of `egress check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    user: UserArgs,
+    identity: IdentityArgs,
     /// A host and its port; without a port, 443.
     #[arg(value_name = "HOST:PORT")]
     target: Target,
@@ -50,8 +50,8 @@ impl FromStr for Target {
 /// A wrong setting, or a name at several issuers.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = super::load(args.settings)?;
-    let user = super::user(&args.user, &config.egress)?;
-    let rules = config.egress.rules(&user);
+    let identity = args.identity.resolve(&config)?;
+    let rules = config.egress.rules(&identity);
     let mut out = std::io::stdout().lock();
     let Target { host, port } = args.target;
     let name = match HostName::parse(&host) {
@@ -64,7 +64,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     match rules.check(&name, port) {
         Decision::Allowed { rule } => {
-            let origin = config.egress_origin(&user, config.egress.layer_of(&user, rule));
+            let origin = config.egress_origin(&identity, config.egress.layer_of(&identity, rule));
             writeln!(out, "allowed: {name}:{port}: {}", allowed(rule))?;
             writeln!(out, "         by {rule}, {origin}")?;
             Ok(ExitCode::SUCCESS)

@@ -79,7 +79,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             err.write_all(&output.head)?;
             err.write_all(&output.tail)?;
         }
-        let allowed = throwaway.config().egress.rules(throwaway.user());
+        let allowed = throwaway
+            .config()
+            .egress
+            .rules(&throwaway.user().clone().into());
         let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
         let report = report.as_deref();
         write!(io::stdout().lock(), "{}", text(&allowed, report))?;
@@ -96,7 +99,8 @@ async fn execute(
     throwaway: &ThrowawaySandbox,
     stop: &CancellationToken,
 ) -> anyhow::Result<(Finished, Option<Box<NetworkReport>>)> {
-    let sandbox = manager.sandbox(throwaway.user());
+    let identity = throwaway.user().clone().into();
+    let sandbox = manager.sandbox(&identity);
     if let Some(directory) = &args.directory {
         let failed = || format!("{} could not be copied", directory.display());
         let (archive, problem) = archive_of(directory);

@@ -3,16 +3,16 @@ use std::io::Write as _;
 use casemate_egress::rules::{Protocol, Proxy, ResolvedBy, Rule};
 use serde::Serialize;
 
+use crate::cli::identity_args::IdentityArgs;
 use crate::cli::table;
-use crate::cli::user_args::UserArgs;
 use crate::config::{Config, RuleLayer, SettingsArgs};
-use crate::identity::User;
+use crate::identity::Identity;
 
 /// Flags of `egress show`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    user: UserArgs,
+    identity: IdentityArgs,
     /// Print JSON: an object with the user, the rules and their hash.
     #[arg(long)]
     json: bool,
@@ -24,6 +24,8 @@ pub struct Args {
 struct EgressReport {
     user: String,
     issuer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
     rules: Vec<Row>,
     /// Networks that no rule reaches.
     deny: Vec<String>,
@@ -52,8 +54,8 @@ struct Row {
 /// A wrong setting, or a name at several issuers.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let config = super::load(args.settings)?;
-    let user = super::user(&args.user, &config.egress)?;
-    let egress = EgressReport::new(&config, &user);
+    let identity = args.identity.resolve(&config)?;
+    let egress = EgressReport::new(&config, &identity);
     let mut out = std::io::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &egress)?;
@@ -65,15 +67,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 impl EgressReport {
-    fn new(config: &Config, user: &User) -> Self {
-        let rules = config.egress.rules(user);
+    fn new(config: &Config, identity: &Identity) -> Self {
+        let rules = config.egress.rules(identity);
         let deny = config.egress.deny().iter();
         Self {
-            user: user.subject.as_str().to_owned(),
-            issuer: user.issuer.as_str().to_owned(),
+            user: identity.user.subject.as_str().to_owned(),
+            issuer: identity.user.issuer.as_str().to_owned(),
+            group: identity.group_str().map(str::to_owned),
             rules: rules
                 .iter()
-                .map(|rule| Row::new(config, user, rule))
+                .map(|rule| Row::new(config, identity, rule))
                 .collect(),
             deny: deny.map(ToString::to_string).collect(),
             contact: rules.contact().map(str::to_owned),
@@ -95,6 +98,9 @@ impl EgressReport {
         if !self.deny.is_empty() {
             text += &format!("never    {}\n", self.deny.join(", "));
         }
+        if let Some(group) = &self.group {
+            text += &format!("group    {group}\n");
+        }
         if let Some(contact) = &self.contact {
             text += &format!("contact  {contact}\n");
         }
@@ -113,8 +119,8 @@ fn proxy_text(proxy: &Proxy) -> String {
 }
 
 impl Row {
-    fn new(config: &Config, user: &User, rule: &Rule) -> Self {
-        let layer = config.egress.layer_of(user, rule);
+    fn new(config: &Config, identity: &Identity, rule: &Rule) -> Self {
+        let layer = config.egress.layer_of(identity, rule);
         Self {
             rule: rule.to_string(),
             host: rule.pattern.to_string(),
@@ -125,7 +131,7 @@ impl Row {
             },
             allow_cidrs: rule.allow_cidrs.iter().map(ToString::to_string).collect(),
             layer,
-            from: config.egress_origin(user, layer).to_string(),
+            from: config.egress_origin(identity, layer).to_string(),
         }
     }
 

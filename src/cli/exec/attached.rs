@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use super::signals::Signals;
 use super::streams::{Target, Writer, read_stdin};
-use super::{Args, FAILED, exit_code, script, signaled, user};
+use super::{Args, FAILED, exit_code, identity, script, signaled};
 use crate::api::{self, ToolError};
 use crate::channel::CommandInput;
 use crate::config::Config;
@@ -66,8 +66,8 @@ async fn begin(
     manager: &Manager,
     request: StartRequest,
 ) -> anyhow::Result<Run> {
-    let user = user(args, engine, manager.config()).await?;
-    let run = manager.sandbox(&user).run(request).await;
+    let identity = identity(args, engine, manager).await?;
+    let run = manager.sandbox(&identity).run(request).await;
     run.map_err(not_started)
 }
 

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use casemate_protocol::MAX_STDIN;
 use tokio::sync::watch;
 
-use super::{Args, FAILED, exit_code, script, user};
+use super::{Args, FAILED, exit_code, identity, script};
 use crate::api::{CommandResult, CommandSpec, ToolError};
 use crate::cli::setup;
 use crate::config::Config;
@@ -29,8 +29,8 @@ pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<
     };
     let request = spec.start().map_err(|error| anyhow::anyhow!("{error}"))?;
     let stop = setup::stop_on_signal()?;
-    let user = user(args, &engine, &config).await?;
-    let manager = Manager::new(config, engine);
+    let manager = Manager::new(config, engine.clone());
+    let identity = identity(args, &engine, &manager).await?;
     let progress = watch::Sender::new(ProgressUpdate::Nothing);
     let follow = WaitOptions {
         // The command's timeout comes first.
@@ -38,7 +38,7 @@ pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<
         cancel: &stop,
         progress: &progress,
     };
-    let sandbox = manager.sandbox(&user);
+    let sandbox = manager.sandbox(&identity);
     let executed = sandbox.exec(Command::Start(request), follow).await;
     manager.close().await;
     let answer = executed.map_err(|error| ToolError::sandbox(&error, "the command"));

@@ -14,7 +14,7 @@ use crate::config::layer::{Layer, RawValue};
 use crate::config::limits::CONFIG_FILE_BYTES;
 use crate::config::reload::{CHECK_INTERVAL, FileError, Reload};
 use crate::config::setting::Setting;
-use crate::config::users;
+use crate::config::{groups, users};
 
 /// What the rules are read from, at the start and again later.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,8 +45,9 @@ impl EgressSource {
     fn compile(&self, file: FileSettings) -> Result<EgressConfig, ConfigError> {
         let in_file = file.settings.get(Setting::EgressAllow);
         let allow = self.allow.as_ref().or(in_file);
+        let groups = groups::identify(file.groups)?;
         let users = users::identify(file.users)?;
-        EgressConfig::from_raw(file.egress.as_ref(), allow, &users)
+        EgressConfig::from_raw(file.egress.as_ref(), allow, &groups, &users)
     }
 
     fn parse(&self, path: &Arc<Path>, text: &str) -> Result<EgressConfig, FileError> {

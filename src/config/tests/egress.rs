@@ -36,12 +36,12 @@ pids = 100
 "#;
 
 fn rules(config: &Config, user: &str) -> Vec<String> {
-    let rules = config.egress.rules(&local(user));
+    let rules = config.egress.rules(&local(user).into());
     rules.iter().map(ToString::to_string).collect()
 }
 
 fn origin(config: &Config, user: &str) -> (Option<String>, Origin) {
-    let in_force = config.in_force(&local(user)).into_iter();
+    let in_force = config.in_force(&local(user).into()).into_iter();
     let mut found = in_force.filter(|it| it.setting == Setting::EgressAllow);
     let found = found.next().unwrap();
     (found.value, found.origin)
@@ -74,14 +74,17 @@ fn without_settings_and_with_empty_ones_nothing_is_reached() {
     ] {
         let config = load_file("nothing", content).unwrap();
         assert!(config.egress.is_empty(), "{content}");
-        assert!(config.egress.rules(&local("alice")).is_empty(), "{content}");
+        assert!(
+            config.egress.rules(&local("alice").into()).is_empty(),
+            "{content}"
+        );
         let value = origin(&config, "bob").0;
         assert_eq!(value.as_deref(), Some("nothing"), "{content}");
     }
     let own = "[[users]]\nuser = \"alice\"\negress.allow = [\"a.example.com\"]";
     let config = load_file("own", own).unwrap();
     assert!(!config.egress.is_empty());
-    assert!(config.egress.rules(&local("bob")).is_empty());
+    assert!(config.egress.rules(&local("bob").into()).is_empty());
 }
 
 #[test]
@@ -118,11 +121,11 @@ fn a_user_has_everybodys_rules_or_others_or_more() {
     );
     assert!(rules(&config, "carol").is_empty());
     assert_eq!(config.egress.deny(), ["203.0.113.7/32".parse().unwrap()]);
-    let remote = User {
+    let remote = Identity::from(User {
         issuer: "https://issuer.example".parse().unwrap(),
         subject: "alice".parse().unwrap(),
-    };
-    let everybody = config.egress.rules(&local("anybody"));
+    });
+    let everybody = config.egress.rules(&local("anybody").into());
     assert_eq!(config.egress.rules(&remote), everybody);
     assert!(Arc::ptr_eq(&config.egress.rules(&remote), &everybody));
     assert_eq!(everybody.contact(), Some("ask platform@example.com"));
@@ -133,7 +136,7 @@ fn a_user_has_everybodys_rules_or_others_or_more() {
 fn each_rule_knows_the_layer_and_the_line_that_it_is_from() {
     let file = TempFile::new("layers", ALL);
     let config = load(&["--config", file.path()], &[]).unwrap();
-    let alice = local("alice");
+    let alice = Identity::from(local("alice"));
     let rules = config.egress.rules(&alice);
     let from: Vec<_> = rules
         .iter()
@@ -202,7 +205,10 @@ fn users_with_the_same_list_share_its_rules() {
             &format!("[[users]]\nuser = \"{n}\"\negress = {{ allow = [\"@a\"], extend = true }}\n");
     }
     let config = load_file("shared", &content).unwrap();
-    let first = config.egress.rules(&local("0"));
+    let first = config.egress.rules(&local("0").into());
     assert_eq!(first.iter().count(), 1_000);
-    assert!(Arc::ptr_eq(&first, &config.egress.rules(&local("9999"))));
+    assert!(Arc::ptr_eq(
+        &first,
+        &config.egress.rules(&local("9999").into())
+    ));
 }

@@ -27,7 +27,7 @@ async fn changed<T: Clone>(receiver: &mut Receiver<T>) -> T {
 }
 
 fn rules(config: &EgressConfig, user: &str) -> String {
-    let rules = config.rules(&local(user));
+    let rules = config.rules(&local(user).into());
     let rules: Vec<_> = rules.iter().map(ToString::to_string).collect();
     rules.join(" ")
 }

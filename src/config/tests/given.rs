@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 49] = [
+const OTHERS: [(Setting, [&str; 2]); 50] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
     (Setting::UploadLimit, ["2g", "1m"]),
@@ -72,6 +72,7 @@ const OTHERS: [(Setting, [&str; 2]); 49] = [
     (Setting::Warm, ["off", "on"]),
     (Setting::ShareLinks, ["on", "off"]),
     (Setting::BackupVerify, ["off", "on"]),
+    (Setting::GroupsClaim, ["optional", "required"]),
 ];
 
 /// All except mode and auth, which have other tests: their other values need more settings.
@@ -141,7 +142,7 @@ fn given(setting: Setting, places: &[(Source, &str)]) -> (Config, Source) {
         .map(|(name, value)| (name.as_str(), value.as_str()));
     let config = load(&flags, &pairs.collect::<Vec<_>>()).unwrap();
 
-    let in_force = config.in_force(&config.user);
+    let in_force = config.in_force(&config.user.clone().into());
     let origin = in_force
         .into_iter()
         .find(|s| s.setting == setting)
@@ -183,7 +184,7 @@ fn of_two_sources_the_stronger_holds_for_every_setting_and_says_so() {
 #[test]
 fn a_setting_that_is_not_given_is_from_the_os_or_a_default() {
     let config = load(&[], &[]).unwrap();
-    for in_force in config.in_force(&config.user) {
+    for in_force in config.in_force(&config.user.clone().into()) {
         let wanted = match in_force.setting {
             Setting::User => (Some("alice".to_owned()), Origin::OsUser),
             setting => (setting.spec().value_kind.default(), Origin::Default),

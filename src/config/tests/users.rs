@@ -47,14 +47,14 @@ fn error(content: &str) -> String {
 #[test]
 fn a_user_has_their_own_settings_and_for_the_rest_those_of_everybody() {
     let config = load_file("two", TWO).unwrap();
-    let everybody = config.for_user(&local("bob"));
+    let everybody = config.for_identity(&local("bob").into());
     assert_eq!((everybody.memory, everybody.pids), (Bytes(1 << 30), 100));
 
     let alice = SandboxSettings {
         memory: Bytes(2 << 30),
         ..(*everybody).clone()
     };
-    assert_eq!(*config.for_user(&local("alice")), alice);
+    assert_eq!(*config.for_identity(&local("alice").into()), alice);
 
     let remote_alice = SandboxSettings {
         mode: Mode::Ephemeral,
@@ -69,20 +69,24 @@ fn a_user_has_their_own_settings_and_for_the_rest_those_of_everybody() {
         quota: Bytes(5 << 30),
         ..(*everybody).clone()
     };
-    assert_eq!(*config.for_user(&remote("alice")), remote_alice);
+    assert_eq!(*config.for_identity(&remote("alice").into()), remote_alice);
 }
 
 #[test]
 fn only_the_exact_user_is_meant() {
     let config = load_file("exact", TWO).unwrap();
-    let everybody = config.for_user(&local("bob"));
+    let everybody = config.for_identity(&local("bob").into());
     for user in [
         local("Alice"),
         local("alice "),
         local("alic"),
         remote("bob"),
     ] {
-        assert_eq!(config.for_user(&user), everybody, "{user}");
+        assert_eq!(
+            config.for_identity(&user.clone().into()),
+            everybody,
+            "{user}"
+        );
     }
 }
 
@@ -91,8 +95,8 @@ fn what_is_a_users_own_goes_before_what_a_flag_says_for_everybody() {
     let file = TempFile::new("flag", TWO);
     let flags = ["--config", file.path(), "--memory", "3g", "--cpus", "4"];
     let config = load(&flags, &[("CASEMATE_PIDS", "300")]).unwrap();
-    let of = |user| {
-        let settings = config.for_user(&user);
+    let of = |user: User| {
+        let settings = config.for_identity(&user.clone().into());
         (settings.memory, settings.cpus, settings.pids)
     };
     assert_eq!(
@@ -116,7 +120,7 @@ fn what_is_a_users_own_goes_before_what_a_flag_says_for_everybody() {
             Setting::Pids,
             Setting::Image,
         ];
-        let in_force = config.in_force(&user).into_iter();
+        let in_force = config.in_force(&user.clone().into()).into_iter();
         in_force
             .filter(|s| wanted.contains(&s.setting))
             .map(|s| s.origin)
@@ -196,8 +200,8 @@ fn the_line_is_right_also_far_down_in_a_file_full_of_users() {
         "{message}"
     );
     let config = load_file("many", &format!("{tables}pids = 77")).unwrap();
-    assert_eq!(config.for_user(&local("29999")).pids, 77);
-    assert_eq!(config.for_user(&local("29998")).pids, 256);
+    assert_eq!(config.for_identity(&local("29999").into()).pids, 77);
+    assert_eq!(config.for_identity(&local("29998").into()).pids, 256);
 }
 
 proptest! {
@@ -215,8 +219,8 @@ proptest! {
         };
         let content = format!("{}[[users]]\nuser = \"a\"\n{}", lines(all), lines(own));
         let config = load_file("merge", &content).unwrap();
-        let of = |user| {
-            let settings = config.for_user(&user);
+        let of = |user: User| {
+            let settings = config.for_identity(&user.clone().into());
             [settings.pids, settings.calls_per_user, settings.ephemeral_live]
         };
         let defaults = [256, 16, 2];

@@ -24,7 +24,7 @@ fn nothing_given_is_the_documented_configuration() {
         share_links: false,
         share_link_max: Duration::from_secs(86_400),
     };
-    assert_eq!(*config.for_user(&local("anybody")), sandbox);
+    assert_eq!(*config.for_identity(&local("anybody").into()), sandbox);
     let expected = Config {
         user: local("alice"),
         instance: "default".parse().unwrap(),
@@ -67,6 +67,7 @@ fn nothing_given_is_the_documented_configuration() {
         state_directory: None,
         sandbox: Arc::new(sandbox),
         users: Users::default(),
+        groups: Arc::default(),
         given: Layer::default(),
     };
     assert_eq!(values(config), expected);
@@ -220,7 +221,7 @@ proptest! {
     ) {
         let setting = Setting::ALL[index];
         if let Ok(config) = load(&[], &[(&setting.variable(), &text)]) {
-            let sandbox = config.for_user(&config.user);
+            let sandbox = config.for_identity(&config.user.clone().into());
             prop_assert!(limits::MEMORY.contains(&sandbox.memory));
             prop_assert!(limits::CPUS.contains(&sandbox.cpus));
             prop_assert!(limits::PIDS.contains(&sandbox.pids));

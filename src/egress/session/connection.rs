@@ -48,10 +48,10 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
         let prepared = async {
             let target = async {
                 let open = self.record.admit().await?;
-                if !self.user.budget.has_left() {
+                if !self.user.limits.budget.has_left() {
                     return Err(Reason::BytesPerDay);
                 }
-                let permit = self.user.limits.admit().await?;
+                let permit = self.user.limits.connections.admit().await?;
                 let target = names.target(host, port).await?;
                 Ok::<_, Reason>((Arc::new((permit, open)), target))
             };
@@ -90,7 +90,7 @@ impl<R: Resolve, H: Record, L: Link> Session<R, H, L> {
             names.still_allows(host, port, rule, *dialled.borrow())
         });
         let sandbox = SandboxStream { pieces, out };
-        let report = relay(sandbox, gate, &self.user.budget, dial, ended).await;
+        let report = relay(sandbox, gate, &self.user.limits.budget, dial, ended).await;
         drop(permit);
         (Some(target.rule), report)
     }

@@ -121,7 +121,7 @@ fn rule(port: u16) -> String {
 impl Carried {
     async fn new(allow: &str) -> Self {
         let recorded = Arc::new(Recorded::default());
-        let user = Arc::new(UserEgress::new(names(allow), DayBudget::default()));
+        let user = Arc::new(UserEgress::new(names(allow), Arc::default()));
         let (carry, mut carries) = mpsc::channel(1);
         let (connect, connects) = mpsc::channel(1);
         let client = EgressClient::new(EgressServer::new(TestInit { carry, connect }));

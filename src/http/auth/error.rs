@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use crate::config::FileError;
 use crate::http::https::TlsError;
+use crate::identity::GroupName;
 
 /// Why callers cannot be authenticated.
 #[derive(Debug, Error)]
@@ -16,6 +17,9 @@ pub enum AuthError {
         "bind_dir is one directory, for the one user of auth none; with more users set bind_root"
     )]
     OneDirectory,
+    /// A group that nobody could be in, whose settings its operator believes in force.
+    #[error("the group {0} asks for claims, which only access tokens have: set auth to jwt")]
+    ClaimsWithoutTokens(GroupName),
     /// The keys could not be fetched safely.
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -14,18 +14,21 @@ mod keys;
 mod kind;
 mod sign_in;
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use sha2::{Digest as _, Sha256};
 
 use super::bearer::Bearer;
 use super::error::AuthError;
 use super::rejection::AuthRejection;
-use crate::config::JwtSettings;
-use crate::identity::{Principal, Scope, Scopes, Subject, User};
+use crate::config::{Groups, JwtSettings, TokenClaims, TokenView};
+use crate::identity::{Identity, Principal, Scope, Scopes, Subject, User};
 use jwks::KeyError;
 use keys::Keys;
 use kind::{KindClaims, TokenKind};
@@ -43,10 +46,11 @@ pub struct Jwt {
     settings: JwtSettings,
     keys: Keys,
     realm: String,
+    groups: Arc<Groups>,
 }
 
-/// The claims that `jsonwebtoken` does not check. A duplicate claim or one of the wrong type makes
-/// the token invalid.
+/// The claims that `jsonwebtoken` does not check. One of the wrong type makes the token invalid, and
+/// so does a duplicate of any ([`TokenClaims`]).
 #[derive(Debug, Deserialize)]
 struct Claims {
     iss: String,
@@ -57,6 +61,21 @@ struct Claims {
     scp: Option<ScopeClaim>,
     #[serde(flatten)]
     marks: KindClaims,
+}
+
+/// Every claim, for groups, and those that have a name here.
+#[derive(Debug)]
+struct AllClaims {
+    named: Claims,
+    all: TokenClaims,
+}
+
+impl<'de> Deserialize<'de> for AllClaims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let all = TokenClaims::deserialize(deserializer)?;
+        let named = Claims::deserialize(all.clone().into_value()).map_err(D::Error::custom)?;
+        Ok(Self { named, all })
+    }
 }
 
 /// The value of `scp`: no specification defines it, and issuers use both forms.
@@ -72,20 +91,26 @@ impl Jwt {
     ///
     /// # Errors
     /// The file cannot be used, or the host has no trusted certificates.
-    pub fn new(settings: JwtSettings) -> Result<Self, AuthError> {
+    pub fn new(settings: JwtSettings, groups: Arc<Groups>) -> Result<Self, AuthError> {
         let keys = Keys::new(&settings.jwks)?;
         // Neither contains a line break.
-        let text = format!("{}\n{}", settings.issuer.as_str(), settings.audience);
+        let mut text = format!("{}\n{}", settings.issuer.as_str(), settings.audience);
+        let members = groups.membership_text();
+        if !members.is_empty() {
+            text.push('\n');
+            text.push_str(&members);
+        }
         let realm = STANDARD.encode(Sha256::digest(text));
         Ok(Self {
             settings,
             keys,
             realm,
+            groups,
         })
     }
 
-    /// Issuer and audience in 44 bytes: servers that differ in one of them accept none of each
-    /// other's sessions, even with the same key.
+    /// Issuer, audience and the members of groups in 44 bytes: servers that differ in one of them
+    /// accept none of each other's sessions, even with the same key.
     pub fn realm(&self) -> &str {
         &self.realm
     }
@@ -96,6 +121,11 @@ impl Jwt {
             issuer: self.settings.issuer.clone(),
             subject,
         }
+    }
+
+    /// The groups that users of these tokens may be in.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// The `aud` of the tokens.
@@ -127,12 +157,13 @@ impl Jwt {
             "its type is not that of an access token",
         ))?;
         let key = self.keys.find(header.kid.as_deref(), header.alg).await?;
-        let decoded = decode::<Claims>(token, &key.decoding, &self.validation(key.algorithm));
+        let decoded = decode::<AllClaims>(token, &key.decoding, &self.validation(key.algorithm));
         let claims = decoded
             .map_err(|error| AuthRejection::Invalid(reason(&error)))?
             .claims;
-        claims.marks.admit(kind).map_err(AuthRejection::Invalid)?;
-        self.accept(claims)
+        let named = &claims.named;
+        named.marks.admit(kind).map_err(AuthRejection::Invalid)?;
+        self.accept(named, &claims.all)
     }
 
     fn validation(&self, algorithm: Algorithm) -> Validation {
@@ -145,7 +176,7 @@ impl Jwt {
         validation
     }
 
-    fn accept(&self, claims: Claims) -> Result<Principal, AuthRejection> {
+    fn accept(&self, claims: &Claims, all: &TokenClaims) -> Result<Principal, AuthRejection> {
         // The library accepts a list of issuers that contains ours; `Claims` accepts no list.
         if claims.iss != self.issuer() {
             return Err(AuthRejection::Invalid("it is from another issuer"));
@@ -153,8 +184,11 @@ impl Jwt {
         let scopes = claims.scopes();
         let subject: Result<Subject, _> = claims.sub.parse();
         let subject = subject.map_err(|_| AuthRejection::Invalid("its sub cannot be a user"))?;
+        let user = self.user(subject);
+        let group = self.groups.find(&user, TokenView::Claims(all))?;
+        let group = group.map(|group| group.name.clone());
         Ok(Principal {
-            user: self.user(subject),
+            identity: Identity { user, group },
             scopes,
         })
     }

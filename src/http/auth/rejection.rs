@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use thiserror::Error;
 
+use crate::config::GroupUnknown;
 use crate::identity::{IdentityError, Scope};
 
 /// Why a request is refused. The texts are for the caller and for the log: none contains a part of
@@ -30,6 +31,9 @@ pub enum AuthRejection {
     /// A delegate names a user in bytes that are not text.
     #[error("X-Casemate-User is not valid UTF-8")]
     UserNotUtf8,
+    /// A valid token that does not show which group its user is in.
+    #[error("{0}; the issuer must put that claim into access tokens for this server")]
+    GroupUnknown(#[from] GroupUnknown),
     /// The keys cannot be fetched, so no token can be checked.
     #[error("the keys of the tokens' issuer cannot be fetched now; try again later")]
     NoKeys,
@@ -39,7 +43,7 @@ impl AuthRejection {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Missing | Self::Invalid(_) => StatusCode::UNAUTHORIZED,
-            Self::Lacks(_) | Self::NotADelegate => StatusCode::FORBIDDEN,
+            Self::Lacks(_) | Self::NotADelegate | Self::GroupUnknown(_) => StatusCode::FORBIDDEN,
             Self::WhichUser | Self::BadUser(_) | Self::UserNotUtf8 => StatusCode::BAD_REQUEST,
             Self::NoKeys => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -52,6 +56,7 @@ impl AuthRejection {
             Self::Lacks(_) => "insufficient_scope",
             Self::Missing => "unauthorized",
             Self::NotADelegate => "forbidden",
+            Self::GroupUnknown(_) => "group_unknown",
             Self::WhichUser | Self::BadUser(_) | Self::UserNotUtf8 => "invalid_request",
             Self::NoKeys => "unavailable",
         }

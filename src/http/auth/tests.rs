@@ -3,6 +3,7 @@
 use axum::http::Request;
 
 use super::*;
+use crate::identity::User;
 
 #[test]
 fn without_authentication_only_loopback_is_listened_on() {
@@ -37,8 +38,12 @@ fn without_authentication_only_loopback_is_listened_on() {
     }
 }
 
+fn alice() -> User {
+    User::local("alice".parse().unwrap())
+}
+
 fn nobody() -> Authenticator {
-    Authenticator::Nobody(User::local("alice".parse().unwrap()))
+    Authenticator::Nobody(alice().into())
 }
 
 #[tokio::test]
@@ -52,10 +57,7 @@ async fn with_none_there_is_one_user_whatever_the_request_says() {
     let principal = nobody()
         .authenticate(&parts("authorization", "Bearer a"))
         .await;
-    assert_eq!(
-        principal.unwrap().user,
-        User::local("alice".parse().unwrap())
-    );
+    assert_eq!(principal.unwrap().identity, alice().into());
     let other = nobody()
         .authenticate(&parts("x-casemate-user", "bob"))
         .await;

@@ -9,6 +9,7 @@ mod name;
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName};
 use base64::Engine as _;
@@ -21,8 +22,8 @@ pub use name::{NameError, TokenName};
 
 use super::AuthRejection;
 use super::bearer::Bearer;
-use crate::config::{FileError, Reload};
-use crate::identity::{Principal, Scopes, Subject, User};
+use crate::config::{FileError, Groups, Reload};
+use crate::identity::{Identity, Principal, Scopes, Subject, User};
 
 /// In a request with a delegate's token: the user that it is for.
 pub const USER_HEADER: HeaderName = HeaderName::from_static("x-casemate-user");
@@ -58,6 +59,7 @@ pub enum Holder {
 #[derive(Debug)]
 pub struct Tokens {
     file: Reload<Vec<Token>>,
+    groups: Arc<Groups>,
 }
 
 /// A new token: 256 bits of the system's random numbers.
@@ -80,9 +82,18 @@ impl Tokens {
     ///
     /// # Errors
     /// It cannot be used.
-    pub fn load(path: &Path) -> Result<Self, FileError> {
+    pub fn load(path: &Path, groups: Arc<Groups>) -> Result<Self, FileError> {
         let file = Reload::load(path, parse)?;
-        Ok(Self { file })
+        Ok(Self { file, groups })
+    }
+
+    fn principal_of(&self, user: User, scopes: Scopes) -> Principal {
+        let group = self.groups.without_token(&user);
+        let group = group.map(|group| group.name.clone());
+        Principal {
+            identity: Identity { user, group },
+            scopes,
+        }
     }
 
     /// The holder of this token, or the user that a delegate names.
@@ -107,8 +118,7 @@ impl Tokens {
                 subject: named(headers)?,
             },
         };
-        let scopes = token.scopes;
-        Ok(Principal { user, scopes })
+        Ok(self.principal_of(user, token.scopes))
     }
 }
 
@@ -118,10 +128,10 @@ impl Tokens {
         let tokens = self.file.current();
         let token = find(&tokens, digest)?;
         match &token.holder {
-            Holder::User(subject) => Some(Principal {
-                user: User::local(subject.clone()),
-                scopes: token.scopes,
-            }),
+            Holder::User(subject) => {
+                let user = User::local(subject.clone());
+                Some(self.principal_of(user, token.scopes))
+            }
             Holder::Delegate => None,
         }
     }

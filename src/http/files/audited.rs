@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use super::error::{ErrorCodeExt, FileRejection};
 use crate::api::ToolError;
 use crate::audit::{AuditSubject, AuditWriteError, CallStart, Digest};
-use crate::identity::{Principal, User};
+use crate::identity::{Identity, Principal};
 use crate::sandbox::{LastContainer, Manager};
 
 /// The outcome of a transfer that broke off.
@@ -30,7 +30,7 @@ const BROKEN_OFF: &str = "broken_off";
 /// The layer around the routes of files, inside of authentication.
 pub async fn layer(State(manager): State<Manager>, request: Request, next: Next) -> Response {
     let principal = request.extensions().get::<Principal>();
-    let Some(user) = principal.map(|principal| principal.user.clone()) else {
+    let Some(identity) = principal.map(|principal| principal.identity.clone()) else {
         // The routes refuse it themselves.
         return next.run(request).await;
     };
@@ -38,16 +38,16 @@ pub async fn layer(State(manager): State<Manager>, request: Request, next: Next)
     let target = uri.path_and_query().map_or("", |target| target.as_str());
     let path = uri.path().strip_prefix("/v1").unwrap_or(uri.path());
     let (tool, arguments) = (tool(method, path), target.as_bytes().to_vec());
-    recorded(&manager, &user, tool, arguments, request, |request| {
+    recorded(&manager, &identity, tool, arguments, request, |request| {
         next.run(request)
     })
     .await
 }
 
-/// Answers a request about `user`'s files, and records that as a call of `tool`.
+/// Answers a request about this user's files, and records that as a call of `tool`.
 pub async fn recorded<F>(
     manager: &Manager,
-    user: &User,
+    identity: &Identity,
     tool: &'static str,
     arguments: Vec<u8>,
     mut request: Request,
@@ -56,7 +56,7 @@ pub async fn recorded<F>(
 where
     F: Future<Output = Response>,
 {
-    let subject = || AuditSubject::from(user);
+    let subject = || AuditSubject::from(identity);
     let begun = match manager.audit().begin(subject, tool, || arguments).await {
         Ok(Some(begun)) => begun,
         Ok(None) => return answer(request).await,

@@ -128,6 +128,7 @@ fn status(code: Code) -> StatusCode {
         | Code::SandboxUnavailable
         | Code::WorkspaceUnusable
         | Code::Foreign
+        | Code::GroupChanged
         | Code::ServerEnding
         | Code::AuditUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::Uncertain | Code::Unrecorded | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -153,7 +154,7 @@ mod tests {
                 503,
                 "busy too_many_processes resource_exhausted not_started engine_unavailable engine_error image_missing \
                  image_unusable image_preparing sandbox_unavailable workspace_unusable foreign \
-                 server_ending audit_unavailable",
+                 group_changed server_ending audit_unavailable",
             ),
             (507, "no_space"),
         ];

@@ -36,12 +36,12 @@ impl FromRequestParts<Files> for Caller {
                 code: "internal",
                 message: "the request has no caller.".to_owned(),
             })?;
-        let user = &principal.user;
+        let identity = &principal.identity;
         let permit = files
             .quotas
-            .take(user, QuotaUsage::request(0))
+            .take(&identity.user, QuotaUsage::request(0))
             .ok_or_else(FileRejection::too_many_requests)?;
-        let sandbox = files.manager.sandbox(user);
+        let sandbox = files.manager.sandbox(identity);
         let sandbox = match parts.extensions.get::<LastContainer>() {
             Some(used) => sandbox.with_last_container(used),
             None => sandbox,

@@ -92,7 +92,7 @@ impl Sessions {
             let error = AuthRejection::Lacks(Scope::Files);
             return Err(refused("access token", error));
         }
-        let subject = principal.user.subject.as_str();
+        let subject = principal.identity.user.subject.as_str();
         let checked = jwt
             .check_id_token(&tokens.id_token, sign_in.client_id(), flow.nonce(), subject)
             .await;

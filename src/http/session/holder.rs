@@ -6,19 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::auth::tokens::TokenDigest;
 use crate::http::auth::{Authenticator, Jwt};
-use crate::identity::{Principal, Scopes};
+use crate::identity::{Identity, Principal, Scopes};
 
 /// The holder of a session, as it is in the cookie.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum SessionHolder {
     /// The user of the token with this SHA-256, in base64.
     Token(String),
-    /// A subject of the server's one issuer, with the scopes of the access token.
+    /// A subject of the server's one issuer, with what its access token gave at the sign-in.
     Subject {
         realm: String,
         subject: String,
         tools: bool,
         files: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
     },
 }
 
@@ -32,7 +34,8 @@ impl SessionHolder {
     pub fn subject_of(principal: &Principal, jwt: &Jwt) -> Self {
         Self::Subject {
             realm: jwt.realm().to_owned(),
-            subject: principal.user.subject.as_str().to_owned(),
+            subject: principal.identity.user.subject.as_str().to_owned(),
+            group: principal.identity.group_str().map(str::to_owned),
             tools: principal.scopes.tools,
             files: principal.scopes.files,
         }
@@ -51,10 +54,17 @@ impl SessionHolder {
                     subject,
                     tools,
                     files,
+                    group,
                 },
                 Authenticator::Jwt(jwt),
             ) if sealed == jwt.realm() => Some(Principal {
-                user: jwt.user(subject.parse().ok()?),
+                identity: Identity {
+                    user: jwt.user(subject.parse().ok()?),
+                    group: match group {
+                        Some(name) => Some(name.parse().ok()?),
+                        None => None,
+                    },
+                },
                 scopes: Scopes {
                     tools: *tools,
                     files: *files,

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::api::ToolError;
 use crate::http::files::{self, FileRejection};
 use crate::http::quotas::{QuotaUsage, UserQuotas};
-use crate::identity::{Principal, User};
+use crate::identity::{Identity, Principal};
 use crate::sandbox::{LastContainer, Manager, Sandbox, SandboxError};
 use crate::shares::{ShareId, ShareRecord, ShareStore, rfc3339};
 
@@ -61,9 +61,8 @@ async fn list(
         let listed: Vec<ListedShare> = page.shares.iter().map(ListedShare::of).collect();
         Ok(json!({ "shares": listed, "more": page.next.is_some() }))
     };
-    let user = &caller.user;
     shares
-        .answer(user, "http_shares", None, request, answer)
+        .answer(&caller.identity, "http_shares", None, request, answer)
         .await
 }
 
@@ -80,9 +79,14 @@ async fn end(
         ShareStore(&sandbox).end(&share).await?;
         Ok(json!({ "id": share.to_string() }))
     };
-    let user = &caller.user;
     shares
-        .answer(user, "http_share_end", Some(share), request, answer)
+        .answer(
+            &caller.identity,
+            "http_share_end",
+            Some(share),
+            request,
+            answer,
+        )
         .await
 }
 
@@ -90,7 +94,7 @@ impl UserShares {
     /// Asks the user's sandbox, and records that.
     async fn answer<F>(
         &self,
-        user: &User,
+        identity: &Identity,
         tool: &'static str,
         share: Option<ShareId>,
         request: Request,
@@ -99,7 +103,7 @@ impl UserShares {
     where
         F: Future<Output = Result<Value, SandboxError>>,
     {
-        let Some(_permit) = self.quotas.take(user, QuotaUsage::request(0)) else {
+        let Some(_permit) = self.quotas.take(&identity.user, QuotaUsage::request(0)) else {
             return FileRejection::too_many_requests().into_response();
         };
         let _call = self.manager.calls().token();
@@ -108,7 +112,7 @@ impl UserShares {
             None => String::new(),
         };
         let answer = |request: Request| {
-            let sandbox = self.manager.sandbox(user);
+            let sandbox = self.manager.sandbox(identity);
             let sandbox = match request.extensions().get::<LastContainer>() {
                 Some(used) => sandbox.with_last_container(used),
                 None => sandbox,
@@ -117,7 +121,7 @@ impl UserShares {
             async { answered(asked.await) }
         };
         let arguments = arguments.into_bytes();
-        files::recorded(&self.manager, user, tool, arguments, request, answer).await
+        files::recorded(&self.manager, identity, tool, arguments, request, answer).await
     }
 }
 

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use super::refusal::LinkRefusal;
 use crate::http::auth::Authenticator;
 use crate::http::session::Sessions;
-use crate::identity::{Principal, User};
+use crate::identity::{Identity, Principal};
 use crate::shares::LinkClaims;
 
 /// The sender of a request for a link.
@@ -39,11 +39,11 @@ impl Visitor {
         Ok(signed_in.map_or(Self::Stranger, Self::SignedIn))
     }
 
-    /// The user, if the link is theirs and their credential is good for files.
-    pub fn user_of(&self, claims: &LinkClaims) -> Option<&User> {
+    /// The user with their group, if the link is theirs and their credential is good for files.
+    pub fn owner_of(&self, claims: &LinkClaims) -> Option<&Identity> {
         match self {
-            Self::SignedIn(Principal { user, scopes }) => {
-                (scopes.files && user.hash() == claims.user).then_some(user)
+            Self::SignedIn(Principal { identity, scopes }) => {
+                (scopes.files && identity.user.hash() == claims.user).then_some(identity)
             }
             Self::Stranger => None,
         }

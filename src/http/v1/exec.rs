@@ -19,7 +19,7 @@ use crate::config::limits::WAIT_SECONDS;
 use crate::http::files::{FileRejection, FromQuery, Params, Query};
 use crate::http::limits::MESSAGE_BYTES;
 use crate::http::quotas::{QuotaPermit, QuotaUsage, UserQuotas};
-use crate::identity::{Principal, User};
+use crate::identity::{Identity, Principal, User};
 use crate::sandbox::Manager;
 use crate::tools::{RUNS_COMMANDS, Tools};
 
@@ -72,7 +72,7 @@ async fn start(
 ) -> Result<Response, FileRejection> {
     // A body without a length is counted as one of the largest.
     let length = announced(&headers).unwrap_or(MESSAGE_BYTES);
-    let permit = match exec.permit(&caller.user, length.min(MESSAGE_BYTES)) {
+    let permit = match exec.permit(&caller.identity.user, length.min(MESSAGE_BYTES)) {
         Ok(permit) => permit,
         Err(refused) => {
             refuse(&headers, body);
@@ -91,7 +91,7 @@ async fn start(
         let problem = "is missing; it is the command for the shell";
         return Err(ToolError::argument("command", problem).into());
     }
-    exec.call(caller.user, arguments, permit).await
+    exec.call(caller.identity, arguments, permit).await
 }
 
 /// Goes on with a command.
@@ -105,7 +105,7 @@ async fn follow(
         "command_id": command_id(&uri),
         "wait_seconds": params.wait_seconds,
     });
-    exec.resume(caller.user, arguments).await
+    exec.resume(caller.identity, arguments).await
 }
 
 /// Ends a command, with everything it started.
@@ -115,7 +115,7 @@ async fn stop(
     uri: Uri,
 ) -> Result<Response, FileRejection> {
     let arguments = json!({ "command_id": command_id(&uri), "stop": true });
-    exec.resume(caller.user, arguments).await
+    exec.resume(caller.identity, arguments).await
 }
 
 /// As it stands: an id has no character that is written as an escape.
@@ -129,19 +129,23 @@ impl Exec {
         permit.ok_or_else(FileRejection::too_many_requests)
     }
 
-    async fn resume(&self, user: User, arguments: Value) -> Result<Response, FileRejection> {
-        let permit = self.permit(&user, 0)?;
+    async fn resume(
+        &self,
+        identity: Identity,
+        arguments: Value,
+    ) -> Result<Response, FileRejection> {
+        let permit = self.permit(&identity.user, 0)?;
         let Value::Object(arguments) = arguments else {
             return Err(ToolError::new(Code::Internal, "no arguments.").into());
         };
-        self.call(user, arguments, permit).await
+        self.call(identity, arguments, permit).await
     }
 
     /// Makes the call in a separate task: a client that leaves ends its command, and the call is
     /// recorded all the same.
     async fn call(
         &self,
-        user: User,
+        identity: Identity,
         arguments: JsonObject,
         permit: QuotaPermit,
     ) -> Result<Response, FileRejection> {
@@ -151,7 +155,7 @@ impl Exec {
         let call = self.manager.calls().spawn(async move {
             let _permit = permit;
             tools
-                .call_directly(&user, RUNS_COMMANDS, arguments, &cancel)
+                .call_directly(&identity, RUNS_COMMANDS, arguments, &cancel)
                 .await
         });
         let answer = call.await.unwrap_or_else(|error| {

@@ -66,7 +66,8 @@ async fn remove(
         engine,
         quotas,
     } = removals;
-    let user = caller.user;
+    let mode = manager.config().for_identity(&caller.identity).mode;
+    let user = caller.identity.user;
     if params.confirm != user.subject.as_str() {
         return Err(FileRejection::bad(
             "all files would be lost: `confirm` must be the user's name, as /status says it.",
@@ -74,7 +75,7 @@ async fn remove(
     }
     let permit = quotas.take(&user, QuotaUsage::request(0));
     let permit = permit.ok_or_else(FileRejection::too_many_requests)?;
-    if manager.config().for_user(&user).mode == Mode::Bind {
+    if mode == Mode::Bind {
         let sentence = "the workspace is a directory of the host, which Casemate does not remove.";
         return Err(ToolError::new(Code::PermissionDenied, sentence).into());
     }

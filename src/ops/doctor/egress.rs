@@ -8,6 +8,7 @@ use casemate_egress::rules::ResolvedBy;
 use super::Finding;
 use crate::config::{Config, EgressConfig};
 use crate::engine::{Engine, labels};
+use crate::identity::Identity;
 use crate::provision::{owner, survey};
 use crate::sandbox::{LiveSandbox, own_addresses};
 
@@ -54,6 +55,14 @@ fn machine(own: &[IpAddr]) -> Finding {
     }
 }
 
+/// Whose sandbox it is, and the group that it was made for.
+fn identity(sandbox: &LiveSandbox) -> Option<Identity> {
+    let user = owner(&sandbox.row.labels)?;
+    let group = sandbox.row.labels.get(labels::GROUP);
+    let group = group.map(|name| name.parse()).transpose().ok()?;
+    Some(Identity { user, group })
+}
+
 /// A sandbox whose rules are others than these settings'.
 fn in_force(config: &Config, sandboxes: &[LiveSandbox]) -> Option<Finding> {
     let has_other_rules = |sandbox: &&LiveSandbox| {
@@ -65,7 +74,7 @@ fn in_force(config: &Config, sandboxes: &[LiveSandbox]) -> Option<Finding> {
         let Some(stats) = stats.filter(|stats| !stats.rules_hash.is_empty()) else {
             return false;
         };
-        let rules = owner(&sandbox.row.labels).map(|user| config.egress.rules(&user));
+        let rules = identity(sandbox).map(|identity| config.egress.rules(&identity));
         rules.is_some_and(|rules| rules.hash().as_bytes()[..] != stats.rules_hash)
     };
     let names = sandboxes.iter().filter(has_other_rules);

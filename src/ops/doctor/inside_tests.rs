@@ -169,7 +169,7 @@ fn a_host_with_fewer_cpus_than_were_asked_for_gives_what_it_has() {
         },
     );
     let config = crate::config::Config::from_raw(config.expect("given")).expect("valid");
-    let settings = config.for_user(&config.user);
+    let settings = config.for_identity(&config.user.clone().into());
     let of = |cpus: u32, runtime: &str| {
         let mut host = super::super::host::good();
         (host.cpus, host.default_runtime) = (cpus, runtime.to_owned());

@@ -35,7 +35,9 @@ impl Probe {
         let throwaway = ThrowawaySandbox::new(engine, config.for_probe(IDLE_TIMEOUT));
         Self {
             engine: engine.clone(),
-            sandbox: throwaway.config().for_user(throwaway.user()),
+            sandbox: throwaway
+                .config()
+                .for_identity(&throwaway.user().clone().into()),
             throwaway,
         }
     }
@@ -122,7 +124,7 @@ impl Probe {
             cancel: stop,
             progress: &watch::Sender::new(ProgressUpdate::Nothing),
         };
-        let sandbox = manager.sandbox(self.throwaway.user());
+        let sandbox = manager.sandbox(&self.throwaway.user().clone().into());
         match sandbox.exec(Command::Start(request), follow).await {
             Ok(answer) => match answer.value.outcome {
                 ExecOutcome::Finished(finished) => Ok(text(finished.stdout)),

@@ -13,7 +13,7 @@ use super::record::SandboxRecord;
 use crate::egress::{
     Carriage, CarrierIdentity, CarryEnd, Denials, Denied, SystemResolver, UserEgress,
 };
-use crate::identity::User;
+use crate::identity::Identity;
 use crate::provision::{EgressLink, Running, ServerContext};
 
 /// How long a sandbox may take to accept a carrier. A call waits for that.
@@ -42,7 +42,7 @@ pub(in crate::sandbox) struct SandboxEgress {
 #[derive(Debug, Clone)]
 pub(in crate::sandbox) struct SandboxDenials {
     server: Arc<ServerEgress>,
-    user: User,
+    identity: Identity,
     denials: Arc<Denials>,
 }
 
@@ -60,7 +60,7 @@ pub struct NetworkReport {
 impl SandboxDenials {
     /// Whether a rule lets the sandbox reach anything.
     pub fn has_network(&self) -> bool {
-        !self.server.rules(&self.user).is_empty()
+        !self.server.rules(&self.identity).is_empty()
     }
 
     /// A command is about to run, for `timeout` at most.
@@ -82,7 +82,7 @@ impl SandboxDenials {
         if denied.hosts.is_empty() {
             return None;
         }
-        let rules = self.server.rules(&self.user);
+        let rules = self.server.rules(&self.identity);
         Some(Box::new(NetworkReport {
             denied,
             allowed: rules.summary(),
@@ -93,11 +93,11 @@ impl SandboxDenials {
 
 impl SandboxEgress {
     /// Nothing is carried yet.
-    pub fn new(server: &Arc<ServerEgress>, user: &User) -> Self {
+    pub fn new(server: &Arc<ServerEgress>, identity: &Identity) -> Self {
         Self {
             denials: SandboxDenials {
                 server: server.clone(),
-                user: user.clone(),
+                identity: identity.clone(),
                 denials: Arc::default(),
             },
             carrying: None,
@@ -116,14 +116,14 @@ impl SandboxEgress {
         self.carrying = Some(stop.clone().drop_guard());
         let SandboxDenials {
             server,
-            user,
+            identity,
             denials,
         } = &self.denials;
         let carrier = Carrier {
-            user: server.user(user).await,
+            user: server.user(identity).await,
             link: EgressLink::new(&context.engine, &running.container, &running.channel),
             record: SandboxRecord::new(
-                user,
+                identity,
                 &running.container,
                 server.audit.clone(),
                 context.engine.meter().clone(),

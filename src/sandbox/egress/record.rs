@@ -10,7 +10,7 @@ use tracing::warn;
 
 use crate::audit::{Audit, AuditSubject, EgressRecord};
 use crate::egress::{ConnectionRecord, Denials, Record, Refusal, RelayEnd};
-use crate::identity::User;
+use crate::identity::Identity;
 use crate::meter::{Meter, OpenConnection};
 
 /// A refused host has one line of the audit in this time.
@@ -32,14 +32,14 @@ pub(super) struct SandboxRecord {
 
 impl SandboxRecord {
     pub fn new(
-        user: &User,
+        identity: &Identity,
         container: &Arc<str>,
         audit: Audit,
         meter: Meter,
         denials: Arc<Denials>,
     ) -> Self {
         Self {
-            subject: user.into(),
+            subject: identity.into(),
             container: container.clone(),
             audit,
             meter,

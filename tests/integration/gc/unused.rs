@@ -104,7 +104,7 @@ async fn a_workspace_stays_without_its_backup_or_if_it_was_used_since() {
 
     let manager = here.manager.clone();
     let used: Backup = Arc::new(move |user| {
-        let sandbox = manager.sandbox(&user);
+        let sandbox = manager.sandbox(&user.into());
         Box::pin(async move {
             sandbox.stat("file").await.expect("a use");
             Ok("a backup".to_owned())

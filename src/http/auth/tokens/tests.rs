@@ -44,7 +44,7 @@ fn tokens() -> Tokens {
         ),
     ];
     let file = TempFile::new(&rows.concat());
-    Tokens::load(file.path()).unwrap()
+    Tokens::load(file.path(), Arc::default()).unwrap()
 }
 
 /// The holder of `token`, in a request with these `X-Casemate-User` headers.
@@ -55,7 +55,8 @@ fn who(token: &str, users: &[&[u8]]) -> Result<(String, String, Scopes), AuthRej
         headers.append(USER_HEADER, user.to_vec().try_into().unwrap());
     }
     let bearer = Bearer::of(&headers).unwrap();
-    let Principal { user, scopes } = tokens().principal(&bearer, &headers)?;
+    let Principal { identity, scopes } = tokens().principal(&bearer, &headers)?;
+    let user = identity.user;
     Ok((
         user.issuer.as_str().to_owned(),
         user.subject.as_str().to_owned(),
