@@ -11,6 +11,8 @@ fn guard(address: &str, hosts: Option<&str>, origins: Option<&str>) -> OriginPol
         allowed_origins: origins.map(|origins| vec![origins.parse().unwrap()]),
         session_key_file: None,
         sign_in: None,
+        public_url: None,
+        link_key_file: None,
     };
     OriginPolicy::new(&settings, address.parse().unwrap())
 }
@@ -200,9 +202,11 @@ fn loads(method: &str, path: &str, site: &str, mode: &str, origin: Option<&str>)
 }
 
 #[test]
-fn of_what_another_site_has_a_browser_load_only_the_page_is_answered() {
+fn of_what_another_site_has_a_browser_load_only_the_page_and_links_are_answered() {
     let paths = [
         "/",
+        "/s/token",
+        "/shares",
         "/files/content/a",
         "/files/download/",
         "/mcp",
@@ -215,7 +219,8 @@ fn of_what_another_site_has_a_browser_load_only_the_page_is_answered() {
         .flat_map(|path| methods.map(|method| (*path, method)));
     for ((path, method), mode) in asked.flat_map(|asked| modes.map(|mode| (asked, mode))) {
         for site in ["cross-site", "same-site", "", "none, same-origin", "None"] {
-            let page = path == "/" && method == "GET" && mode == "navigate";
+            let opens = ["/", "/s/token"].contains(&path);
+            let page = opens && method == "GET" && mode == "navigate";
             let admitted = loads(method, path, site, mode, None);
             assert_eq!(admitted, page, "{method} {path} {site} {mode}");
             // A listed origin says who it is, and a foreign one too.
@@ -231,6 +236,12 @@ fn of_what_another_site_has_a_browser_load_only_the_page_is_answered() {
 }
 
 #[test]
+fn the_log_has_no_link() {
+    assert_eq!(loggable("/s/a.b.7.c"), "/s/");
+    assert_eq!(loggable("/shares/x"), "/shares/x");
+}
+
+#[test]
 fn an_empty_list_allows_no_page_and_no_name() {
     let settings = HttpSettings {
         auth: crate::config::Auth::None,
@@ -238,6 +249,8 @@ fn an_empty_list_allows_no_page_and_no_name() {
         allowed_origins: Some(Vec::new()),
         session_key_file: None,
         sign_in: None,
+        public_url: None,
+        link_key_file: None,
     };
     let guard = OriginPolicy::new(&settings, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(
