@@ -202,11 +202,13 @@ fn loads(method: &str, path: &str, site: &str, mode: &str, origin: Option<&str>)
 }
 
 #[test]
-fn another_site_can_only_open_the_page_and_the_callback_of_a_sign_in() {
+fn another_site_can_only_open_the_page_a_link_and_the_callback_of_a_sign_in() {
     let paths = [
         "/",
         CALLBACK,
         "/sign-in/start",
+        "/s/token",
+        "/shares",
         "/files/content/a",
         "/files/download/",
         "/mcp",
@@ -219,7 +221,7 @@ fn another_site_can_only_open_the_page_and_the_callback_of_a_sign_in() {
         .flat_map(|path| methods.map(|method| (*path, method)));
     for ((path, method), mode) in asked.flat_map(|asked| modes.map(|mode| (asked, mode))) {
         for site in ["cross-site", "same-site", "", "none, same-origin", "None"] {
-            let is_target = path == "/" || path == CALLBACK;
+            let is_target = ["/", CALLBACK, "/s/token"].contains(&path);
             let opens = is_target && method == "GET" && mode == "navigate";
             let admitted = loads(method, path, site, mode, None);
             assert_eq!(admitted, opens, "{method} {path} {site} {mode}");
@@ -233,6 +235,12 @@ fn another_site_can_only_open_the_page_and_the_callback_of_a_sign_in() {
             assert!(loads(method, path, site, mode, None), "{method} {path}");
         }
     }
+}
+
+#[test]
+fn the_log_has_no_link() {
+    assert_eq!(loggable("/s/a.b.7.c"), "/s/");
+    assert_eq!(loggable("/shares/x"), "/shares/x");
 }
 
 #[test]
