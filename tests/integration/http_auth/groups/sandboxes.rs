@@ -56,8 +56,8 @@ async fn another_group_has_a_new_sandbox_with_the_same_files_once_the_old_one_is
     let result = grouped.shell(&groups(&["analysts"]), &made).await;
     assert_eq!(result.stdout(), "104\n", "{}", result.0);
     assert_eq!(label(instance), "analysts");
-    let volume = &instance.volumes()[0];
-    assert!(docker::inspect("volume", volume)["Labels"][LABEL].is_null());
+    let volumes = instance.volumes();
+    assert!(docker::inspect("volume", &volumes[0])["Labels"][LABEL].is_null());
     assert_eq!(ps(instance)[0]["group"], "analysts");
 
     // Something runs: the old sandbox stays, and nothing is done in it for the other group.
@@ -93,7 +93,7 @@ async fn another_group_has_a_new_sandbox_with_the_same_files_once_the_old_one_is
         assert_eq!(ps(instance)[0]["group"], group);
     }
     assert_ne!(instance.container(), first);
-    assert_eq!(instance.volumes(), [volume.clone()]);
+    assert_eq!(instance.volumes(), volumes);
 
     let lines = audit::lines(&directory);
     let calls = lines.iter().filter(|line| line["kind"] == "call");
