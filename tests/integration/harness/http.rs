@@ -1,10 +1,10 @@
 //! A server over HTTP, and what clients send it. Requests are written out here, not
 //! by an SDK: the tests decide what the server gets.
 
+mod addresses;
 mod answer;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,9 +16,8 @@ use hyper::http::request::Builder;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStderr};
+use tokio::process::Child;
 use tokio::task::AbortHandle;
 
 pub use answer::Answer;
@@ -61,8 +60,8 @@ impl TestServer {
         let mut child = command.spawn().expect("the server starts");
         let listening = async {
             match child.stderr.take() {
-                Some(errors) => listening(errors).await,
-                None => listening_by(server.log().expect("a log")).await,
+                Some(errors) => addresses::of_stderr(errors).await,
+                None => addresses::of_file(server.log().expect("a log")).await,
             }
         };
         let listening = tokio::time::timeout(START, listening).await;
@@ -73,44 +72,6 @@ impl TestServer {
             admin,
             child,
         }
-    }
-}
-
-/// Reads its addresses from its log, and passes the other lines on.
-async fn listening(errors: ChildStderr) -> (Option<SocketAddr>, SocketAddr) {
-    let mut errors = BufReader::new(errors);
-    let mut said = tokio::io::stderr();
-    let mut admin = None;
-    loop {
-        let mut line = String::new();
-        let read = errors.read_line(&mut line).await.expect("stderr");
-        assert!(read > 0, "it ended before it listened");
-        if let Some(address) = line.strip_prefix("listening on ") {
-            let address = address.trim_end().parse().expect("an address");
-            tokio::spawn(async move { tokio::io::copy_buf(&mut errors, &mut said).await });
-            return (admin, address);
-        }
-        if let Some(address) = line.strip_prefix("metrics on ") {
-            admin = Some(address.trim_end().parse().expect("an address"));
-        }
-        said.write_all(line.as_bytes()).await.expect("stderr");
-    }
-}
-
-/// Reads its addresses from its log in a file.
-async fn listening_by(log: &Path) -> (Option<SocketAddr>, SocketAddr) {
-    loop {
-        let text = std::fs::read_to_string(log).expect("the log");
-        // The last line may not be whole.
-        let (lines, _) = text.rsplit_once('\n').unwrap_or_default();
-        let address = |name: &str| {
-            let mut named = lines.lines().filter_map(|line| line.strip_prefix(name));
-            Some(named.next()?.parse().expect("an address"))
-        };
-        if let Some(listening) = address("listening on ") {
-            return (address("metrics on "), listening);
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
