@@ -100,7 +100,7 @@ fn hidden_names_are_left_out_at_any_depth_where_that_is_asked_for() {
         sandbox.file(path, "x");
     }
     // What is left out need not be readable.
-    fs::set_permissions(sandbox.at("a/.git"), fs::Permissions::from_mode(0)).expect("chmod");
+    fs::set_permissions(sandbox.at("a/.git"), fs::Permissions::from_mode(0o000)).expect("chmod");
     let request = |path: &str| DownloadRequest {
         path: path.to_owned().into(),
         without_hidden: true,
