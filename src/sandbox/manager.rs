@@ -20,7 +20,9 @@ use super::spawner::{OwnerSpawner, until};
 use super::warm_pool::WarmPool;
 use crate::audit::Audit;
 use crate::config::{Config, EgressConfig};
-use crate::engine::{ContainerSummary, Engine, EngineError, PreparedImage, labels};
+use crate::engine::{
+    ContainerSummary, Engine, EngineError, ImageDescription, PreparedImage, labels,
+};
 use crate::identity::User;
 use crate::meter::Meter;
 use crate::provision::{
@@ -92,6 +94,12 @@ impl Manager {
     /// What the sandboxes of `user` may reach now.
     pub fn egress_rules(&self, user: &User) -> Arc<Rules> {
         self.egress.rules(user)
+    }
+
+    /// What the image of `user`'s sandbox says of itself, as far as that is known soon.
+    pub async fn image_description(&self, user: &User) -> Option<ImageDescription> {
+        let image = &self.context.config.for_user(user).image;
+        self.context.image_descriptions.of(image).await
     }
 
     /// Where calls are recorded.

@@ -203,9 +203,11 @@ impl ServerHandler for Tools {
         if config.warm {
             self.sandbox(&context)?.warm();
         }
-        let rules = self.manager.egress_rules(&self.caller.user(&context)?);
+        let user = self.caller.user(&context)?;
+        let rules = self.manager.egress_rules(&user);
         let context = DefinitionContext {
             wait: config.wait,
+            image: self.manager.image_description(&user).await,
             network: rules.summary(),
             has_network: !rules.is_empty(),
         };
