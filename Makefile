@@ -7,7 +7,7 @@ SHELL := bash
 # Where rustup puts cargo, which a shell that is not a login shell may lack.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup image server-image build demo test test-quick test-engines clients bench bench-egress lint clean-engine rust
+.PHONY: help setup image image-data server-image build demo test test-quick test-engines clients bench bench-egress lint clean-engine rust
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ setup: ## make sure that a Docker Engine answers, and make the image for sandbox
 
 image: ## make the image casemate-tools:latest unless it is up to date
 	@scripts/build-tools-image
+
+image-data: image ## make the image casemate-data:latest (pandas, matplotlib, pandoc, ...) unless it is up to date
+	@scripts/build-data-image
 
 server-image: rust ## make the image casemate:latest, the server for `docker run -i` (ARCH=arm64: for that)
 	@scripts/build-server-image

@@ -19,6 +19,7 @@ mod body;
 mod capabilities;
 mod collect;
 mod container;
+mod description;
 mod docker;
 mod endpoint;
 mod env;
@@ -58,6 +59,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 
 pub use capabilities::{Capabilities, Component, EngineVersion};
 pub use container::{Container, ContainerSummary, CreatedContainer, RemovedContainer, State};
+pub use description::ImageDescription;
 pub use error::{Cause, EngineError, how_to_make};
 pub use exec::ExecStream;
 pub use image::PreparedImage;

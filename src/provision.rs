@@ -13,6 +13,7 @@ mod end;
 mod end_reason;
 mod error;
 mod generations;
+mod image_descriptions;
 mod image_files;
 mod orphan;
 mod owners;

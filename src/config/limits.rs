@@ -48,6 +48,9 @@ impl<T: Quantity> Bounds<T> {
 /// The image that `scripts/build-tools-image` makes.
 pub const IMAGE: &str = "casemate-tools:latest";
 
+/// The image that `scripts/build-data-image` makes.
+pub const DATA_IMAGE: &str = "casemate-data:latest";
+
 /// The log filter: starts, ends and everything that the operator should act on. Without rmcp, which
 /// logs each request at `info`, each mistake of a client at `warn` and each client that disconnects
 /// at `error`.

@@ -254,7 +254,7 @@ pub(super) fn shorten(text: &str) -> String {
     text.trim_end().chars().take(MAX_MESSAGE).collect()
 }
 
-/// What makes the image that is there for want of another name; none for any other image.
+/// What makes one of Casemate's own images; none for any other image.
 pub fn how_to_make(image: &str) -> Option<String> {
     let in_image = std::env::current_exe().is_ok_and(|path| path == Path::new(PROGRAM_OF_IMAGE));
     let casemate = if in_image {
@@ -262,8 +262,12 @@ pub fn how_to_make(image: &str) -> Option<String> {
     } else {
         "casemate"
     };
-    let tag = limits::IMAGE;
-    (image == tag).then(|| format!("{casemate} tools-image | docker build --tag {tag} -"))
+    let verb = match image {
+        limits::IMAGE => "tools-image",
+        limits::DATA_IMAGE => "tools-image --data",
+        _ => return None,
+    };
+    Some(format!("{casemate} {verb} | docker build --tag {image} -"))
 }
 
 fn how_to_get(image: &str) -> String {

@@ -35,6 +35,8 @@ pub const PENDING: &str = "io.casemate.pending";
 pub const PREPARED: &str = "io.casemate.prepared";
 /// On a prepared image: the name of its base.
 pub const PREPARED_FROM: &str = "io.casemate.prepared.from";
+/// On an image: what it has, for models. See [`super::ImageDescription`].
+pub const DESCRIPTION: &str = "io.casemate.description";
 /// On a container that an image is prepared in: `yes`.
 pub const PREPARING: &str = "io.casemate.preparing";
 

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use tokio_util::task::TaskTracker;
 
 use super::capacity::Capacity;
+use super::image_descriptions::ImageDescriptions;
 use super::image_files::sandbox_files;
 use super::uids::{UidsInUse, uid_range};
 use crate::config::Config;
@@ -23,6 +24,8 @@ pub struct ServerContext {
     pub node: String,
     /// One preparation at a time: the others find it done.
     pub preparing: tokio::sync::Mutex<()>,
+    /// What the images of sandboxes say of themselves.
+    pub image_descriptions: ImageDescriptions,
     /// Calls of all users that wait for their turn.
     pub waiting: Arc<AtomicUsize>,
     /// Numbers that volumes are about to have.
@@ -44,6 +47,7 @@ impl ServerContext {
             preparing: tokio::sync::Mutex::new(()),
             uids_in_use: UidsInUse::default(),
             capacity: Capacity::new(&config, &engine, waiting.clone()),
+            image_descriptions: ImageDescriptions::new(&engine),
             config,
             engine,
             waiting,

@@ -21,7 +21,9 @@ use super::spawner::{OwnerSpawner, until};
 use super::warm_pool::WarmPool;
 use crate::audit::Audit;
 use crate::config::{Config, EgressConfig};
-use crate::engine::{ContainerSummary, Engine, EngineError, PreparedImage, State, labels};
+use crate::engine::{
+    ContainerSummary, Engine, EngineError, ImageDescription, PreparedImage, State, labels,
+};
 use crate::identity::{Identity, User};
 use crate::meter::Meter;
 use crate::provision::{LiveSandbox, Provisioner, SandboxError, ServerContext, look};
@@ -91,6 +93,12 @@ impl Manager {
     /// What the sandboxes of this user may reach now.
     pub fn egress_rules(&self, identity: &Identity) -> Arc<Rules> {
         self.egress.rules(identity)
+    }
+
+    /// What the image of `user`'s sandbox says of itself, as far as that is known soon.
+    pub async fn image_description(&self, identity: &Identity) -> Option<ImageDescription> {
+        let image = &self.context.config.for_identity(identity).image;
+        self.context.image_descriptions.of(image).await
     }
 
     /// Where calls are recorded.

@@ -125,6 +125,7 @@ mod tests {
     fn context() -> DefinitionContext {
         DefinitionContext {
             wait: Duration::from_secs(50),
+            image: None,
             network: Rules::default().summary(),
             has_network: false,
         }

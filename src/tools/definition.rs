@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 
+use crate::engine::ImageDescription;
+
 /// What definitions depend on.
 #[derive(Debug, Clone)]
 pub struct DefinitionContext {
     /// How long a call waits for a command by default.
     pub wait: Duration,
+    /// What the image of the caller's sandbox says of itself.
+    pub image: Option<ImageDescription>,
     /// What the caller's sandbox may reach, as a sentence.
     pub network: String,
     /// Whether that is more than nothing.

@@ -227,9 +227,11 @@ impl ServerHandler for Tools {
         if config.warm {
             self.sandbox(&context)?.warm();
         }
-        let rules = self.manager.egress_rules(&self.caller.identity(&context)?);
+        let identity = self.caller.identity(&context)?;
+        let rules = self.manager.egress_rules(&identity);
         let context = DefinitionContext {
             wait: config.wait,
+            image: self.manager.image_description(&identity).await,
             network: rules.summary(),
             has_network: !rules.is_empty(),
         };

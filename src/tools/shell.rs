@@ -16,12 +16,12 @@ use crate::sandbox::{Command, Sandbox, WaitOptions};
 
 pub const NAME: &str = "shell_exec";
 
-/// Before the sentence about the network.
+/// Before the sentences about the image and the network.
 const DESCRIPTION: &str = "Run a command in the user's private sandbox and return its output. \
     Each call is a new shell (bash, or sh where the image has no bash): `cd` and `export` do not \
     persist, files in /workspace do.";
 
-/// After it.
+/// After them.
 const DESCRIPTION_END: &str = "There is no terminal. At the timeout the \
     command is killed with everything it started. A command that still runs after wait_seconds \
     gets the outcome \"running\" and a command_id: call again with only that id to keep waiting, or \
@@ -76,7 +76,7 @@ pub fn definition(context: &DefinitionContext) -> Definition {
     input["properties"]["wait_seconds"]["default"] = context.wait.as_secs().into();
     Definition {
         title: "Run a command",
-        description: format!("{DESCRIPTION} {} {DESCRIPTION_END}", context.network).into(),
+        description: description(context).into(),
         input,
         output: Some(arguments::schema::<CommandResult>()),
         read_only: false,
@@ -84,6 +84,21 @@ pub fn definition(context: &DefinitionContext) -> Definition {
         idempotent: false,
         open_world: context.has_network,
     }
+}
+
+/// The image's words are quoted: they are not ours.
+fn description(context: &DefinitionContext) -> String {
+    let image = context.image.as_ref();
+    let image = image.map(|text| format!("The image says of itself: \"{text}\""));
+    let network = Some(context.network.clone());
+    let sentences = [
+        Some(DESCRIPTION.to_owned()),
+        image,
+        network,
+        Some(DESCRIPTION_END.to_owned()),
+    ];
+    let sentences: Vec<String> = sentences.into_iter().flatten().collect();
+    sentences.join(" ")
 }
 
 /// Starts a command or resumes one.

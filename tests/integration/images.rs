@@ -1,8 +1,12 @@
 //! Sandboxes from any Linux image: its parts are used or ignored as documented, an unusable
 //! image is refused with the reason, and Casemate needs no shell.
 
+mod data;
+mod described;
+mod documented;
 mod ignored;
 mod unusable;
+mod work;
 
 use crate::harness::docker::{self, Image};
 use crate::harness::{Server, TOOLS_IMAGE, TestServer};
@@ -35,7 +39,7 @@ async fn a_prepared_image_is_made_once_however_many_servers_want_it() {
     }
 }
 
-/// One line for each program of images/tools/packages: it does its work.
+/// One line for each program of images/tools/packages that [`work`] does not use: it does its work.
 const PROGRAMS: &str = r#"
 set -eu
 test "$(bash -c 'echo $BASH_VERSION')" != ""

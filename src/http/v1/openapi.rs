@@ -28,6 +28,7 @@ mod tests {
     fn a_command_has_the_fields_of_the_tool_and_its_result() {
         let context = DefinitionContext {
             wait: Duration::ZERO,
+            image: None,
             network: String::new(),
             has_network: false,
         };
