@@ -210,7 +210,7 @@ settings! {
         Text("AUDIENCE", None);
     JwtJwks = "jwt_jwks", Server, "Auth jwt: the issuer's public keys (JWKS), an https URL or a file",
         Text("URL|FILE", None);
-    GroupsClaim = "groups_claim", Server, "Auth jwt: optional also accepts tokens without a claim that [[groups]] ask for",
+    GroupsClaim = "groups_claim", Server, "Auth jwt: optional also accepts tokens without a claim that a group asks for",
         Words(GroupsClaim::WORDS);
     SessionKeyFile = "session_key_file", Server, "The page: the file with the keys of its sessions, one a line, each 32 bytes in base64",
         Text("FILE", Some("a random key, until the server ends"));
