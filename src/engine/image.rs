@@ -64,7 +64,7 @@ pub(super) struct Image {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ImageConfig {
-    env: Option<Vec<String>>,
+    pub(super) env: Option<Vec<String>>,
     pub(super) cmd: Option<Vec<String>>,
     pub(super) entrypoint: Option<Vec<String>>,
     pub(super) labels: Option<BTreeMap<String, String>>,

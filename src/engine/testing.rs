@@ -76,10 +76,14 @@ impl Scratch {
             .inspect_image(image)
             .await
             .expect("the Engine answers");
-        let id = base.unwrap_or_else(|| panic!("the suite needs {image}")).id;
+        let base = base.unwrap_or_else(|| panic!("the suite needs {image}"));
         let image = PreparedImage {
-            id: id.clone(),
-            base_id: id,
+            id: base.id.clone(),
+            base_id: base.id,
+            env: base
+                .config
+                .and_then(|config| config.env)
+                .unwrap_or_default(),
             ..prepared()
         };
         ContainerSpec {
