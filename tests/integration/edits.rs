@@ -153,5 +153,5 @@ async fn with_the_core_tools_there_is_no_edit_file() {
             .is_some_and(|m| m.contains("unknown tool"))
     );
     let all = TestServer::on(&core.instance).start().await;
-    assert_eq!(names(&all).await.len(), 5);
+    assert_eq!(names(&all).await.len(), 6);
 }

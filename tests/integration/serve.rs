@@ -27,7 +27,7 @@ async fn it_answers_at_once_with_the_engine_down_and_every_call_says_what_to_do(
     let start = Instant::now();
     let server = TestServer::new().env("DOCKER_HOST", NOWHERE).start().await;
     let tools = server.rpc.request("tools/list", json!({})).await;
-    assert_eq!(tools["result"]["tools"].as_array().expect("tools").len(), 5);
+    assert_eq!(tools["result"]["tools"].as_array().expect("tools").len(), 6);
     assert!(start.elapsed() < Duration::from_secs(2));
 
     let result = server.shell("true").await;
