@@ -48,7 +48,7 @@ async fn nothing_of_the_server_is_visible_inside_a_sandbox() {
         .await;
     // The Engine sets HOSTNAME; the shell sets PWD, SHELL, SHLVL and _.
     let known = "CARGO_NET_RETRY CI DEBIAN_FRONTEND GIT_TERMINAL_PROMPT HOME HOSTNAME LANG LOGNAME LSAN_OPTIONS NODE_OPTIONS PAGER PATH \
-                 PIP_DISABLE_PIP_VERSION_CHECK PIP_RETRIES PWD PYTHONUNBUFFERED SHELL SHLVL TMPDIR USER _ \
+                 PIP_DISABLE_PIP_VERSION_CHECK PIP_RETRIES PROC_ROOT PWD PYTHONUNBUFFERED SHELL SHLVL TMPDIR USER _ \
                  npm_config_fetch_retries npm_config_fetch_retry_mintimeout npm_config_update_notifier";
     for name in output(&server, "env | cut -d= -f1").await.lines() {
         assert!(known.split(' ').any(|known| known == name), "{name}");

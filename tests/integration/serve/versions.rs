@@ -55,7 +55,7 @@ async fn discover_and_initialize_may_come_on_one_pipe() {
         "2025-11-25"
     );
     let tools = server.rpc.request("tools/list", json!({})).await;
-    assert_eq!(tools["result"]["tools"].as_array().map(Vec::len), Some(5));
+    assert_eq!(tools["result"]["tools"].as_array().map(Vec::len), Some(6));
 }
 
 #[tokio::test]
