@@ -1,53 +1,64 @@
-//! Makes a zip archive of a tar archive, in one pass (APPNOTE.TXT 6.3.10).
+//! Makes a zip archive of a tar archive, in one pass.
 //!
 //! Entries are stored, not compressed: what is large in a workspace is compressed already, and a
-//! server has other work. The sum of an entry is known after its content, so it follows that (general
-//! purpose bit 3), and the directory at the end has it too.
+//! server has other work.
 //!
 //! Links are left out: whoever unpacks an archive of somebody else follows none by accident.
 
-mod crc;
-mod writer;
-
 use std::io::{self, Read, Write};
 
+use chrono::{DateTime, Datelike as _, Timelike as _};
 use tar::EntryType;
-
-pub use writer::ZipWriter;
-
-/// Bytes that are copied at a time.
-const COPY_BUFFER: usize = 64 * 1024;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 /// Reads a tar archive to its end, and writes the zip archive of it. Returns what it wrote to.
 ///
 /// # Errors
-/// Of reading or writing, and `InvalidData` for what is no tar archive.
+/// Of reading or writing; `InvalidData` for what is no tar archive, and where two names that are no
+/// UTF-8 would be the same in the zip archive.
 pub fn from_tar<W: Write>(tar: impl Read, zip: W) -> io::Result<W> {
     let mut archive = tar::Archive::new(tar);
-    let mut zip = ZipWriter::new(zip);
-    let mut buffer = vec![0; COPY_BUFFER];
+    let mut zip = ZipWriter::new_stream(zip);
     for entry in archive.entries()? {
         let mut entry = entry?;
-        let path = entry.path_bytes().into_owned();
-        let modified = entry.header().mtime().unwrap_or(0);
-        let mode = entry.header().mode().unwrap_or(0o644);
-        match entry.header().entry_type() {
-            EntryType::Directory => zip.directory(&path, mode, modified)?,
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let header = entry.header();
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            // The size is not known before the content.
+            .large_file(true)
+            .unix_permissions(header.mode().unwrap_or(0o644) & 0o777)
+            .last_modified_time(dos_time(header.mtime().unwrap_or(0)));
+        match header.entry_type() {
+            EntryType::Directory => zip.add_directory(path, options)?,
             EntryType::Regular | EntryType::GNUSparse => {
-                let mut file = zip.begin(&path, mode, modified)?;
-                loop {
-                    let read = entry.read(&mut buffer)?;
-                    if read == 0 {
-                        break;
-                    }
-                    file.write(&buffer[..read])?;
-                }
-                file.end()?;
+                zip.start_file(path, options)?;
+                io::copy(&mut entry, &mut zip)?;
             }
             _ => {}
         }
     }
-    zip.finish()
+    Ok(zip.finish()?.into_inner())
+}
+
+/// In UTC, as a zip archive has it: from 1980 to 2107.
+fn dos_time(seconds: u64) -> zip::DateTime {
+    let time = i64::try_from(seconds).ok();
+    let time = time.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    let time = time.and_then(|time| {
+        let small = |number: u32| u8::try_from(number).ok();
+        zip::DateTime::from_date_and_time(
+            u16::try_from(time.year()).ok()?,
+            small(time.month())?,
+            small(time.day())?,
+            small(time.hour())?,
+            small(time.minute())?,
+            small(time.second())?,
+        )
+        .ok()
+    });
+    time.unwrap_or_default()
 }
 
 #[cfg(test)]
