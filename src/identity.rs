@@ -23,7 +23,7 @@ use std::str::FromStr;
 
 pub use group::{GROUP_CHARS, GroupName, Identity};
 pub use shown::shown;
-pub use user_hash::UserHash;
+pub use user_hash::{UserHash, from_hex};
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;

@@ -36,13 +36,18 @@ impl FromStr for UserHash {
     type Err = NoUserHash;
 
     fn from_str(text: &str) -> Result<Self, NoUserHash> {
-        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if text.len() != 32 || !text.bytes().all(is_digit) {
-            return Err(NoUserHash);
-        }
-        let number = u128::from_str_radix(text, 16).map_err(|_| NoUserHash)?;
-        Ok(Self(number.to_be_bytes()))
+        from_hex(text).map(Self).ok_or(NoUserHash)
     }
+}
+
+/// 128 bits from 32 hexadecimal digits in lower case, the one spelling that [`hex`] writes.
+pub fn from_hex(text: &str) -> Option<[u8; 16]> {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if text.len() != 32 || !text.bytes().all(is_digit) {
+        return None;
+    }
+    let number = u128::from_str_radix(text, 16).ok()?;
+    Some(number.to_be_bytes())
 }
 
 #[cfg(test)]

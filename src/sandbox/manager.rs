@@ -95,7 +95,7 @@ impl Manager {
         self.egress.rules(identity)
     }
 
-    /// What the image of `user`'s sandbox says of itself, as far as that is known soon.
+    /// What the image of this user's sandbox says of itself, as far as that is known soon.
     pub async fn image_description(&self, identity: &Identity) -> Option<ImageDescription> {
         let image = &self.context.config.for_identity(identity).image;
         self.context.image_descriptions.of(image).await

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::identity::hex;
+use crate::identity::{from_hex, hex};
 
 /// 128 random bits: nobody guesses one, and no two are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,12 +37,7 @@ impl FromStr for ShareId {
 
     /// One spelling each: a link with another is another link.
     fn from_str(text: &str) -> Result<Self, NoShareId> {
-        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if text.len() != 32 || !text.bytes().all(is_digit) {
-            return Err(NoShareId);
-        }
-        let number = u128::from_str_radix(text, 16).map_err(|_| NoShareId)?;
-        Ok(Self(number.to_be_bytes()))
+        from_hex(text).map(Self).ok_or(NoShareId)
     }
 }
 

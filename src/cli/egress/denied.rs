@@ -45,7 +45,7 @@ struct Row<'a> {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let config = super::load(args.settings)?;
     let directory = config.audit.as_ref().context(
-        "refused hosts are read from the audit, and there is none: set CASEMATE_AUDIT to its \
+        "this command reads the audit, and no audit is configured: set CASEMATE_AUDIT to its \
          directory, as the server has it",
     )?;
     let since = SystemTime::now().checked_sub(args.since);
