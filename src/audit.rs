@@ -21,6 +21,7 @@ mod error;
 mod file;
 mod line;
 mod refusals;
+mod removal;
 mod seal;
 mod verify;
 mod writer;
@@ -40,6 +41,7 @@ pub use digest::{CONTENT_BYTES, Digest};
 pub use error::{AuditError, AuditWriteError};
 pub use line::{AuditSubject, Call, CommandStart, EgressRecord, RemovalRecord};
 pub use refusals::{Refusals, RefusedHost, refusals};
+pub use removal::{AuditedRemoval, chain};
 pub use verify::{Finding, Report, verify};
 
 use crate::meter::Meter;

@@ -28,6 +28,7 @@ mod traces;
 #[path = "cli/no_traces.rs"]
 mod traces;
 mod user_args;
+mod workspaces;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,8 @@ enum Verb {
     Doctor(doctor::Args),
     /// List the sandboxes of all servers of the instance.
     Ps(ps::Args),
+    /// List the workspaces of a user, with size and last use.
+    Workspaces(workspaces::Args),
     /// Run a command in a user's sandbox.
     Exec(exec::Args),
     /// Remove a user's sandbox, and with --volume the user's files.
@@ -102,6 +105,7 @@ impl Cli {
             Verb::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Doctor(args) => doctor::run(args),
             Verb::Ps(args) => ps::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Workspaces(args) => workspaces::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Exec(args) => exec::run(args),
             Verb::Rm(args) => rm::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Gc(args) => gc::run(args),

@@ -41,6 +41,7 @@ mod units;
 mod users;
 mod value_error;
 mod web;
+mod workspace_header;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -72,8 +73,9 @@ pub use uids::Uids;
 pub use units::{Bytes, NanoCpus, Quantity};
 pub use value_error::ValueError;
 pub use web::{AllowedHost, HttpUrl, WebOrigin, listen_address};
+pub use workspace_header::WorkspaceHeader;
 
-use crate::identity::{Instance, User};
+use crate::identity::{Instance, User, WorkspaceId, WorkspaceName};
 use choices::switch;
 use egress::EgressSource;
 use users::Users;
@@ -83,6 +85,8 @@ use users::Users;
 pub struct Config {
     /// Whose sandbox a stdio server uses.
     pub user: User,
+    /// Which of the user's workspaces a stdio server uses; `None`: the user's own.
+    pub workspace: Option<WorkspaceName>,
     /// Namespace of names and labels on the Engine.
     pub instance: Instance,
     /// The forms of a tool result.
@@ -107,6 +111,8 @@ pub struct Config {
     pub max_sandboxes: u32,
     /// How long the volume of an unused workspace is kept; `None`: for ever.
     pub volume_retention: Option<Duration>,
+    /// The same, of a workspace that has a name.
+    pub workspace_retention: Option<Duration>,
     /// Free space on the Engine's disk below which writes and new sandboxes are refused;
     /// [`limits::MIN_FREE_DISK`].
     pub min_free_disk: Bytes,
@@ -166,6 +172,7 @@ impl Config {
         let groups = Groups::from_raw(groups, &given, claim)?;
         Ok(Self {
             user,
+            workspace: given.value(S::Workspace, None, |text| Ok(Some(text.parse()?)))?,
             instance: given.value(S::Instance, Instance::default(), |text| Ok(text.parse()?))?,
             results: given.value(S::Results, Results::Both, str::parse)?,
             tools: given.value(S::Tools, ToolSet::All, str::parse)?,
@@ -178,6 +185,11 @@ impl Config {
             log: given.value(S::Log, limits::LOG.to_owned(), log_filter)?,
             max_sandboxes: given.bounded(S::MaxSandboxes)?,
             volume_retention: given.value(S::VolumeRetention, None, retention)?,
+            workspace_retention: given.value(
+                S::WorkspaceRetention,
+                Some(limits::WORKSPACE_RETENTION),
+                retention,
+            )?,
             min_free_disk: given.bounded(S::MinFreeDisk)?,
             uids: Uids::from_layer(&given)?,
             bind: Bind::from_layers(
@@ -202,6 +214,14 @@ impl Config {
         let tables = self.users.all().chain(self.groups.all());
         let mut all = tables.chain([&*self.sandbox]);
         all.all(|settings| settings.mode == Mode::Bind)
+    }
+
+    /// How long this workspace is kept while nobody uses it; `None`: for ever. For one that has a name
+    /// both settings count, and the shorter holds.
+    pub fn retention_of(&self, workspace: &WorkspaceId) -> Option<Duration> {
+        let named = self.workspace_retention;
+        let named = named.filter(|_| workspace.name.is_some());
+        named.into_iter().chain(self.volume_retention).min()
     }
 
     /// Whether some user's links open without sign-in.

@@ -20,6 +20,7 @@ mod capabilities;
 mod collect;
 mod container;
 mod description;
+mod disk_usage;
 mod docker;
 mod endpoint;
 mod env;

@@ -9,12 +9,12 @@
 //!                                                            ├─► /sse, message ─► /messages
 //!                                                            ├─► /v1      for applications
 //!                                                            ├─► /files   the workspace
-//!                                                            └─► /status  the sandbox
+//!                                                            └─► /status, /workspaces  the sandbox
 //! ```
 //!
 //! Invariants:
 //! - The user of a request is the [`Principal`](crate::identity::Principal) that its
-//!   own credential gives, and nothing else.
+//!   own credential gives, and nothing else. Its header only chooses among that user's workspaces.
 //! - A credential is neither logged nor passed on.
 //! - A client that leaves ends what runs for it.
 
@@ -44,6 +44,7 @@ mod shared;
 mod sse;
 mod status;
 mod v1;
+mod workspaces;
 
 use std::sync::Arc;
 
@@ -58,7 +59,7 @@ use crate::engine::Engine;
 use crate::sandbox::Manager;
 use crate::shares::Links;
 use crate::tools::Tools;
-use auth::Authenticator;
+use auth::{Authenticator, WorkspaceNaming};
 use cancelled::Requests;
 use connections::Connections;
 use guard::OriginPolicy;
@@ -102,6 +103,7 @@ impl Server {
     fn routes(self, stop: &CancellationToken, cancel: &CancellationToken) -> Router {
         let tools = Tools::for_requests(self.manager.clone(), self.links.clone());
         let quotas = UserQuotas::default();
+        let naming = WorkspaceNaming::new(self.manager.config());
         let requests = Requests::new(Some(self.manager.clone()));
         let tools = Router::new()
             .merge(mcp::routes(tools.clone(), &quotas, requests, cancel))
@@ -121,10 +123,11 @@ impl Server {
         let files = files::router(self.manager.clone(), &quotas)
             .layer(count_content.clone())
             .merge(shared::list::routes(&self.manager, &quotas))
+            .merge(workspaces::routes(&self.manager, &quotas))
             .merge(status::routes(self.manager, &quotas))
             .layer(middleware::from_fn(auth::require_files))
             .merge(workspace);
-        let authenticated = authenticated(tools.merge(files), &self.authenticator).layer(
+        let authenticated = authenticated(tools.merge(files), &self.authenticator, naming).layer(
             middleware::from_fn_with_state(self.sessions.clone(), session::layer),
         );
         let open = health::routes(self.engine)
@@ -138,9 +141,14 @@ impl Server {
     }
 }
 
-fn authenticated(routes: Router, authenticator: &Arc<Authenticator>) -> Router {
+fn authenticated(
+    routes: Router,
+    authenticator: &Arc<Authenticator>,
+    naming: WorkspaceNaming,
+) -> Router {
     let authenticator = Arc::clone(authenticator);
     let routes = routes.layer(middleware::from_fn(coding::layer));
+    let routes = routes.layer(middleware::from_fn_with_state(naming, auth::workspace));
     routes.layer(middleware::from_fn_with_state(authenticator, auth::require))
 }
 
@@ -164,7 +172,9 @@ impl<H: ServerHandler + Clone> McpServer<H> {
         let requests = Requests::new(None);
         let mcp = mcp::routes(self.handler, &UserQuotas::default(), requests, &cancel)
             .layer(middleware::from_fn(auth::require_tools));
-        let routes = self.guard.protect(authenticated(mcp, &self.authenticator));
+        let naming = WorkspaceNaming::default();
+        let routes = authenticated(mcp, &self.authenticator, naming);
+        let routes = self.guard.protect(routes);
         let connections = Connections::new(routes, stop);
         connections.accept(listener).await;
         let _ = timeout(SHUTDOWN_TIMEOUT, connections.ended()).await;

@@ -2,30 +2,33 @@
 //!
 //! ```text
 //! (issuer, subject) ──► User ──┐
-//!                  instance ───┴──► casemate-<instance>-<slug>-<12 hex>
+//!   a workspace's name, if any ┼──► casemate-<instance>-<slug>-<12 hex>
+//!                   instance ──┘
 //! ```
 //!
 //! Invariants:
 //!
 //! - Exact bytes decide. Nothing is trimmed, folded or normalised: `a` and `a ` are two users, and
 //!   so are the composed and the decomposed `é`. An id that cannot be kept exactly is refused.
-//! - A name depends on instance, issuer and subject alone, so every server computes the same one.
+//! - A name depends on instance, issuer, subject and workspace alone, so every server computes the
+//!   same one. Without a workspace it is what it was before there were any.
 //! - A name finds a sandbox but proves nothing: an attacker who can choose ids can make two that
-//!   share 48 bits of hash. The labels with the full issuer and subject prove whose container it
-//!   is.
+//!   share 48 bits of hash. The labels with the full issuer, subject and workspace prove whose
+//!   container it is.
 
 mod group;
 mod shown;
-mod user_hash;
+mod workspace;
+mod workspace_hash;
 
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 pub use group::{GROUP_CHARS, GroupName, Identity};
-pub use shown::shown;
-pub use user_hash::{UserHash, from_hex};
+pub use shown::{shown, shown_workspace};
+pub use workspace::{WORKSPACE_CHARS, WorkspaceId, WorkspaceName};
+pub use workspace_hash::{WorkspaceHash, from_hex};
 
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 /// Longest subject or issuer, in bytes. OpenID Connect Core section 2 keeps a subject below 256
@@ -78,6 +81,12 @@ pub enum IdentityError {
          begins with a letter or digit"
     )]
     Group,
+    /// Empty, above [`WORKSPACE_CHARS`], with a control character, or with white space at an end.
+    #[error(
+        "a workspace's name has 1 to {WORKSPACE_CHARS} characters, no control characters, and no \
+         white space at its ends"
+    )]
+    Workspace,
 }
 
 /// The id of a user at its issuer: 1 to [`ID_BYTES`] bytes, not blank, no control characters.
@@ -101,7 +110,7 @@ pub struct User {
 /// The caller, as the credential of this request shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// Whose sandbox it is, and the group that decides what it is made with.
+    /// Whose sandbox it is, which of theirs, and the group that decides what it is made with.
     pub identity: Identity,
     /// The scopes of the credential.
     pub scopes: Scopes,
@@ -189,7 +198,7 @@ impl Scope {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instance(String);
 
-/// Name of a user's container and volume. Valid for both: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`
+/// Name of a workspace's container and volume. Valid for both: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`
 /// (moby, `daemon/names/names.go`), 79 characters at most.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SandboxName {
@@ -225,22 +234,6 @@ impl User {
             subject,
         }
     }
-
-    /// The user without their name: what links and names of sandboxes have.
-    pub fn hash(&self) -> UserHash {
-        UserHash::of(self.digest().as_ref())
-    }
-
-    /// SHA-256 of issuer and subject, each prefixed with its length, so that (`ab`, `c`) and
-    /// (`a`, `bc`) differ.
-    fn digest(&self) -> impl AsRef<[u8]> {
-        let mut hash = Sha256::new();
-        for part in [self.issuer.as_str(), self.subject.as_str()] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        hash.finalize()
-    }
 }
 
 impl Instance {
@@ -257,10 +250,10 @@ impl Default for Instance {
 }
 
 impl SandboxName {
-    /// The name of `user`'s sandbox in `instance`.
-    pub fn new(instance: &Instance, user: &User) -> Self {
-        let slug = slug(user.subject.as_str());
-        let hex = hex(&user.digest().as_ref()[..HASH_BYTES]);
+    /// The name of the sandbox of `workspace` in `instance`.
+    pub fn new(instance: &Instance, workspace: &WorkspaceId) -> Self {
+        let slug = slug(workspace.user.subject.as_str());
+        let hex = hex(&workspace.digest().as_ref()[..HASH_BYTES]);
         let prefix = format!("casemate-{}-", instance.as_str());
         Self {
             full: format!("{prefix}{slug}-{hex}"),
@@ -273,7 +266,8 @@ impl SandboxName {
         &self.full
     }
 
-    /// The part that identifies the user, the same in every instance: `<slug>-<12 hex digits>`.
+    /// The part that identifies user and workspace, the same in every instance:
+    /// `<slug>-<12 hex digits>`.
     pub fn user_part(&self) -> &str {
         &self.full[self.user_at..]
     }

@@ -8,13 +8,4 @@ pub mod throwaway;
 pub mod users;
 pub mod workspace_removal;
 
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
+use crate::audit::chain;

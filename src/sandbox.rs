@@ -43,11 +43,13 @@ mod run;
 mod snapshots;
 mod spawner;
 mod transfer;
+mod unused;
 mod wait;
 mod warm_pool;
+mod workspaces;
 
 pub use crate::provision::{
-    EMPTIED, KEPT, LOST, LiveSandbox, Notice, Reason, SandboxError, Uncertainty,
+    EMPTIED, KEPT, LOST, LiveSandbox, Notice, Reason, SandboxError, SandboxLimit, Uncertainty,
 };
 pub use cancel::CancelScope;
 pub use command::{Command, ExecOutcome, ExecReport, LostCommand, ProgressUpdate, WaitOptions};
@@ -57,3 +59,4 @@ pub use last_container::LastContainer;
 pub use manager::Manager;
 pub use run::{Run, RunControl};
 pub use transfer::{Download, Stat, UploadOptions, Uploaded};
+pub use workspaces::KnownWorkspace;

@@ -27,35 +27,45 @@ pub use crate::channel::Piece;
 pub use error::StageError;
 pub use export::{Consistency, Export, ExportPart, SnapshotReport};
 pub use import::{Import, StagedVolume};
+pub use last_use::WorkspaceLook;
 
 use crate::engine::Engine;
-use crate::identity::User;
+use crate::identity::WorkspaceId;
 use crate::provision::{Provisioner, SandboxError};
 
 /// How long a stream may be silent, or a chunk not be taken: PID 1 looks at millions of entries in
 /// silence, and hashing a hole of a terabyte takes this long. Pings find a dead connection.
 const STALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// One user's workspace as a whole.
+/// One workspace as a whole.
 #[derive(Debug, Clone)]
 pub struct Snapshots {
     provisioner: Provisioner,
+    workspace: WorkspaceId,
 }
 
 impl Snapshots {
-    /// Of the user whose containers `provisioner` makes. Does not reach for the Engine.
+    /// Of the workspace whose containers `provisioner` makes. Does not reach for the Engine.
     pub fn new(provisioner: Provisioner) -> Self {
-        Self { provisioner }
+        Self {
+            workspace: provisioner.spec.identity.workspace_id(),
+            provisioner,
+        }
     }
 
-    /// Its user.
-    pub fn user(&self) -> &User {
-        &self.provisioner.spec.identity.user
+    /// Which workspace.
+    pub fn workspace(&self) -> &WorkspaceId {
+        &self.workspace
     }
 
-    /// What tells users apart in names.
+    /// What tells workspaces apart in names.
     pub fn user_part(&self) -> &str {
         self.provisioner.spec.name.user_part()
+    }
+
+    /// The name of its sandbox.
+    pub fn sandbox_name(&self) -> &str {
+        self.provisioner.spec.name.as_str()
     }
 
     /// The Engine that has it.

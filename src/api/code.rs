@@ -64,6 +64,8 @@ codes! {
     ResourceExhausted = "resource_exhausted",
     /// Another process of the user kept a command from running.
     NotStarted = "not_started",
+    /// The user has as many workspaces as may be, and none that can go.
+    TooManyWorkspaces = "too_many_workspaces",
     /// Too many calls or commands at once.
     Busy = "busy",
     /// The Engine cannot be reached.

@@ -8,7 +8,7 @@ use super::failure;
 use crate::audit::AuditWriteError;
 use crate::config::limits;
 use crate::engine::EngineError;
-use crate::sandbox::{SandboxError, Uncertainty};
+use crate::sandbox::{SandboxError, SandboxLimit, Uncertainty};
 use crate::workspace::PathError;
 
 /// The error of a call, as its caller sees it.
@@ -93,6 +93,23 @@ impl ToolError {
                     free >> 20,
                     floor >> 20
                 ),
+            ),
+            SandboxError::TooManyWorkspaces {
+                oldest: Some(oldest),
+                most,
+            } => Self::new(
+                Code::TooManyWorkspaces,
+                format!(
+                    "this user has {most} workspaces with a name, which is the most there may be, and \
+                     none that is empty and unused. Nothing was run. Remove one that is not needed; the \
+                     oldest is {:?}. The operator can raise CASEMATE_WORKSPACES_PER_USER.",
+                    oldest.as_str()
+                ),
+            ),
+            SandboxError::TooManyWorkspaces { oldest: None, .. } => Self::new(
+                Code::TooManyWorkspaces,
+                "the operator lets users have no workspaces with a name. Nothing was run. Call without \
+                 one; the operator can raise CASEMATE_WORKSPACES_PER_USER.",
             ),
             SandboxError::NotOwner => Self::new(
                 Code::WorkspaceUnusable,
@@ -213,9 +230,18 @@ fn busy(error: &SandboxError) -> String {
              running. Wait for some to end, or stop one, then retry; nothing was run.",
             after.as_secs()
         ),
-        SandboxError::Full { most } => format!(
+        SandboxError::Full {
+            limit: SandboxLimit::Instance(most),
+        } => format!(
             "all {most} sandboxes that the server may have are in use. Retry in a minute; the operator \
              can raise CASEMATE_MAX_SANDBOXES."
+        ),
+        SandboxError::Full {
+            limit: SandboxLimit::User(most),
+        } => format!(
+            "sandboxes of {most} other workspaces of this user are in use, which is the most there may \
+             be at once. Wait until what runs there has ended, processes in the background too, or \
+             stop it, then retry; the operator can raise CASEMATE_SANDBOXES_PER_USER."
         ),
         other => format!("{other}. Retry in a minute."),
     }

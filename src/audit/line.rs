@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::digest::sha256;
-use crate::identity::{Identity, User};
+use crate::identity::{Identity, WorkspaceId};
 
 /// The `prev` of a server's first line.
 pub const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -27,7 +27,7 @@ const MARK: &str = ",\"hash\":\"";
 /// After the hash.
 const END: &str = "\"}";
 
-/// A user.
+/// A user, in one of their workspaces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditSubject {
     /// The issuer of the subject.
@@ -37,14 +37,18 @@ pub struct AuditSubject {
     /// The group by whose settings the sandbox is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// The name of the workspace; none: the user's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
 }
 
-impl From<&User> for AuditSubject {
-    fn from(user: &User) -> Self {
+impl From<&WorkspaceId> for AuditSubject {
+    fn from(workspace: &WorkspaceId) -> Self {
         Self {
-            issuer: user.issuer.as_str().to_owned(),
-            subject: user.subject.as_str().to_owned(),
+            issuer: workspace.user.issuer.as_str().to_owned(),
+            subject: workspace.user.subject.as_str().to_owned(),
             group: None,
+            workspace: workspace.name_str().map(str::to_owned),
         }
     }
 }
@@ -53,7 +57,7 @@ impl From<&Identity> for AuditSubject {
     fn from(identity: &Identity) -> Self {
         Self {
             group: identity.group_str().map(str::to_owned),
-            ..Self::from(&identity.user)
+            ..Self::from(&identity.workspace_id())
         }
     }
 }

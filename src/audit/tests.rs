@@ -50,6 +50,7 @@ fn call(tool: &str) -> Event {
             issuer: "local".to_owned(),
             subject: "ada".to_owned(),
             group: None,
+            workspace: None,
         },
         tool: tool.to_owned(),
         arguments_sha256: digest::sha256(b"{}"),

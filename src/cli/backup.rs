@@ -11,11 +11,11 @@ use clap::Subcommand;
 use super::each::{each, shown};
 use super::progress::Progress;
 use super::setup;
-use super::user_args::{UsersArgs, search_scope};
+use super::user_args::{UsersArgs, on_volumes, search_scope};
 use crate::audit::Audit;
 use crate::config::{AwsVariables, BackupTarget, Config, ProcessEnvironment, SettingsArgs};
 use crate::engine::Engine;
-use crate::identity::{Issuer, Subject, User};
+use crate::identity::{Issuer, Subject, User, WorkspaceId};
 use crate::ops::backup::{Backups, Id, Manifest, ManifestConsistency, Store};
 use crate::ops::users::{self, UserError};
 use crate::sandbox::Manager;
@@ -55,7 +55,7 @@ struct VerifyArgs {
     /// A directory or s3://bucket/prefix; default: the setting backup_target.
     #[arg(long, value_name = "TARGET")]
     from: Option<BackupTarget>,
-    /// Which backup of the user; default: the newest.
+    /// Which backup of the workspace; default: the newest of each.
     #[arg(long, value_name = "ID", conflicts_with = "all")]
     id: Option<Id>,
     #[command(flatten)]
@@ -115,7 +115,8 @@ impl Session {
         name: &Subject,
         issuer: Option<&Issuer>,
     ) -> anyhow::Result<User> {
-        let known = self.backups.users(Some(name)).await?;
+        let known = self.backups.workspaces(Some(name)).await?;
+        let known = known.into_iter().map(|workspace| workspace.user);
         let place = format!("with a readable backup in {}", self.backups.target());
         match users::resolve(name, issuer, known, &place) {
             Err(error @ UserError::Unknown { .. }) => {
@@ -137,11 +138,21 @@ impl Session {
                     issuer: issuer.cloned().unwrap_or_else(Issuer::local),
                     subject: name.clone(),
                 };
-                let is_bound = self.manager.snapshots(&user).is_bound();
+                let is_bound = self.manager.snapshots(&user.clone().into()).is_bound();
                 is_bound.then_some(user).ok_or_else(|| error.into())
             }
             resolved => Ok(resolved?),
         }
+    }
+
+    /// The workspaces of the user that have backups here.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn stored_workspaces(&self, user: &User) -> anyhow::Result<Vec<WorkspaceId>> {
+        let mut all = self.backups.workspaces(Some(&user.subject)).await?;
+        all.retain(|workspace| workspace.user == *user);
+        Ok(all)
     }
 
     async fn workspaces(
@@ -153,7 +164,11 @@ impl Session {
             UserLookup::ToStore => self.stored_user(name, issuer).await,
             UserLookup::ToEngine => self.engine_user(name, issuer).await,
         };
-        selection.workspaces(&self.manager, user).await
+        let theirs = async |user: &User| match known {
+            UserLookup::ToStore => self.stored_workspaces(user).await,
+            UserLookup::ToEngine => on_volumes(&self.manager, user).await,
+        };
+        selection.workspaces(&self.manager, user, theirs).await
     }
 }
 

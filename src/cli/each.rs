@@ -39,7 +39,7 @@ pub async fn each<T>(
     Ok(done)
 }
 
-/// The user's name, safe for a terminal.
+/// The names of user and workspace, safe for a terminal.
 pub fn shown(snapshots: &Snapshots) -> String {
-    identity::shown(snapshots.user().subject.as_str())
+    identity::shown_workspace(snapshots.workspace())
 }

@@ -13,7 +13,7 @@ use casemate_protocol::{Finished, Outcome};
 
 use super::identity_args::{GROUP_HINT, in_group};
 use super::setup;
-use super::user_args::{self, UserArgs};
+use super::user_args::{self, UserArgs, WorkspaceArgs};
 use crate::config::{Config, SettingsArgs};
 use crate::engine::Engine;
 use crate::identity::{GroupName, Identity, Issuer, User};
@@ -41,6 +41,8 @@ gone; 1 if it could not be started.";
 pub struct Args {
     #[command(flatten)]
     user: UserArgs,
+    #[command(flatten)]
+    workspace: WorkspaceArgs,
     /// The group whose settings the sandbox has. By default that of the container that runs, else
     /// the one that the settings give.
     #[arg(long, value_name = "NAME")]
@@ -104,16 +106,21 @@ async fn user(args: &Args, engine: &Engine, config: &Config) -> anyhow::Result<U
     }
 }
 
-/// The user with the group of the container that runs, so that no operator takes it from its user.
+/// The workspace with the group of the container that runs, so that no operator takes it from its user.
 async fn identity(args: &Args, engine: &Engine, manager: &Manager) -> anyhow::Result<Identity> {
     let user = user(args, engine, manager.config()).await?;
-    if let Some(group) = &args.group {
-        return in_group(manager.config(), user, group);
-    }
-    match manager.running_identity(&user).await? {
-        Some(running) => Ok(running),
-        None => manager.config().named_by_operator(user).context(GROUP_HINT),
-    }
+    let workspace = args.workspace.of(user.clone());
+    let identity = if let Some(group) = &args.group {
+        in_group(manager.config(), user, group)?
+    } else if let Some(running) = manager.running_identity(&workspace).await? {
+        return Ok(running);
+    } else {
+        manager
+            .config()
+            .named_by_operator(user)
+            .context(GROUP_HINT)?
+    };
+    Ok(identity.in_workspace(workspace.name))
 }
 
 /// Several arguments are quoted, so that each is one word to the shell.

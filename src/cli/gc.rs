@@ -71,7 +71,9 @@ async fn clean_up(
 ) -> anyhow::Result<Vec<PlanItem>> {
     let config = manager.config();
     let last_backup = match &config.backup.target {
-        Some(target) if config.volume_retention.is_some() => {
+        Some(target)
+            if config.volume_retention.is_some() || config.workspace_retention.is_some() =>
+        {
             let store = Store::open(target, &AwsVariables::read(&ProcessEnvironment))?;
             let backups = Backups::new(store, manager, stop.clone());
             Some(last_backup(backups, manager.clone()))

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use anyhow::Context as _;
 
 use super::setup;
-use super::user_args::UserArgs;
+use super::user_args::{UserArgs, WorkspaceArgs};
 use crate::config::SettingsArgs;
 use crate::engine::Engine;
 use crate::identity::{Instance, User};
@@ -16,7 +16,9 @@ use crate::ops::gc::hold;
 pub struct Args {
     #[command(flatten)]
     user: UserArgs,
-    /// Release the hold: `volume_retention` applies again.
+    #[command(flatten)]
+    workspace: WorkspaceArgs,
+    /// Release the hold: the settings of retention apply again.
     #[arg(long)]
     release: bool,
     #[command(flatten)]
@@ -32,13 +34,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let instance = &config.instance;
     let told = setup::runtime()?.block_on(async {
         let user = user(&args.user, &engine, instance).await?;
+        let workspace = args.workspace.of(user);
         if args.release {
-            let was_held = hold::release(&engine, instance, &user).await?;
-            anyhow::ensure!(was_held, "the workspace of {user} is not held");
-            return Ok(format!("released the workspace of {user}"));
+            let was_held = hold::release(&engine, instance, &workspace).await?;
+            anyhow::ensure!(was_held, "the workspace of {workspace} is not held");
+            return Ok(format!("released the workspace of {workspace}"));
         }
-        hold::create(&engine, instance, &user).await?;
-        anyhow::Ok(format!("held the workspace of {user}"))
+        hold::create(&engine, instance, &workspace).await?;
+        anyhow::Ok(format!("held the workspace of {workspace}"))
     })?;
     writeln!(std::io::stdout().lock(), "{told}")?;
     Ok(())

@@ -55,7 +55,10 @@ impl IdentityArgs {
         let claims = self.claims();
         let group = config.groups.find(&user, TokenView::Claims(&claims))?;
         let group = group.map(|group| group.name.clone());
-        Ok(Identity { user, group })
+        Ok(Identity {
+            group,
+            ..Identity::from(user)
+        })
     }
 
     /// The claims that were given.
@@ -82,5 +85,8 @@ pub fn in_group(config: &Config, user: User, group: &GroupName) -> anyhow::Resul
         );
     }
     let group = Some(group.clone());
-    Ok(Identity { user, group })
+    Ok(Identity {
+        group,
+        ..Identity::from(user)
+    })
 }

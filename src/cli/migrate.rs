@@ -3,9 +3,9 @@
 use super::each::{each, shown};
 use super::progress::Progress;
 use super::setup;
-use super::user_args::{UsersArgs, find_user};
+use super::user_args::{UsersArgs, find_user, on_volumes};
 use crate::config::SettingsArgs;
-use crate::identity::{Issuer, Subject};
+use crate::identity::{Issuer, Subject, User};
 use crate::ops::backup::{BackupError, MigratedWorkspace, Migration};
 use crate::sandbox::Manager;
 use crate::snapshot::Snapshots;
@@ -36,7 +36,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let user = async |name: &Subject, issuer: Option<&Issuer>| {
                 find_user(&engine, &instance, name, issuer).await
             };
-            let workspaces = args.users.workspaces(&manager, user).await?;
+            let known = async |user: &User| on_volumes(&manager, user).await;
+            let workspaces = args.users.workspaces(&manager, user, known).await?;
             migrate(&manager, &workspaces, args.force).await
         };
         let migrated = migrated.await;
@@ -57,7 +58,7 @@ async fn migrate(manager: &Manager, workspaces: &[Snapshots], force: bool) -> an
     };
     let move_one = async |snapshots: &Snapshots| {
         if !snapshots.exists().await? {
-            return Err(BackupError::NoWorkspace(snapshots.user().to_string()));
+            return Err(BackupError::NoWorkspace(snapshots.workspace().to_string()));
         }
         migration.run(snapshots).await
     };

@@ -30,6 +30,8 @@ struct Sandbox {
     issuer: String,
     /// Of the credential that it was made for.
     group: Option<String>,
+    /// The name of the workspace; null: the user's own.
+    workspace: Option<String>,
     mode: String,
     state: State,
     container: String,
@@ -94,6 +96,7 @@ impl From<LiveSandbox> for Sandbox {
             user: label(labels::USER),
             issuer: label(labels::ISSUER),
             group: row.labels.get(labels::GROUP).cloned(),
+            workspace: row.labels.get(labels::WORKSPACE).cloned(),
             mode: label(labels::MODE),
             age_seconds: now.map_or(0, |now| now.as_secs().saturating_sub(created)),
             idle_seconds: stats.as_ref().map(|stats| stats.idle_ms / 1000),
@@ -149,10 +152,20 @@ const SHOWN_HASH_BYTES: usize = 8;
 /// Of these, the digits in the table.
 const HASH_DIGITS: usize = 8;
 
-const COLUMNS: usize = 11;
+const COLUMNS: usize = 12;
 
 const HEADINGS: [&str; COLUMNS] = [
-    "USER", "ISSUER", "GROUP", "MODE", "STATE", "AGE", "IDLE", "COMMANDS", "CPU", "MEMORY",
+    "USER",
+    "ISSUER",
+    "WORKSPACE",
+    "GROUP",
+    "MODE",
+    "STATE",
+    "AGE",
+    "IDLE",
+    "COMMANDS",
+    "CPU",
+    "MEMORY",
     "EGRESS",
 ];
 
@@ -171,6 +184,7 @@ fn row(sandbox: &Sandbox) -> [String; COLUMNS] {
     [
         sandbox.user.clone(),
         sandbox.issuer.clone(),
+        sandbox.workspace.clone().unwrap_or_else(unknown),
         sandbox.group.clone().unwrap_or_else(unknown),
         sandbox.mode.clone(),
         sandbox.state.as_str().to_owned(),
@@ -212,6 +226,7 @@ mod tests {
             user: "al\nice".to_owned(),
             issuer: "local".to_owned(),
             group: Some("analysts".to_owned()),
+            workspace: Some("chat-1".to_owned()),
             mode: "persistent".to_owned(),
             state: State::Running,
             container: "c".to_owned(),
@@ -247,9 +262,9 @@ mod tests {
         assert_eq!(
             table(&[sandbox, silent]),
             "\
-USER      ISSUER   GROUP      MODE         STATE     AGE     IDLE    COMMANDS              CPU      MEMORY    EGRESS
-al\\nice   local    analysts   persistent   running   1h 2m   1m 1s   0 + 1 in background   61.2 s   5.5 MiB   2 open, 3.0 MiB, rules abababab
-b         local    -          persistent   created   0s      -       -                     -        -         -
+USER      ISSUER   WORKSPACE   GROUP      MODE         STATE     AGE     IDLE    COMMANDS              CPU      MEMORY    EGRESS
+al\\nice   local    chat-1      analysts   persistent   running   1h 2m   1m 1s   0 + 1 in background   61.2 s   5.5 MiB   2 open, 3.0 MiB, rules abababab
+b         local    -           -          persistent   created   0s      -       -                     -        -         -
 "
         );
     }
@@ -271,6 +286,7 @@ b         local    -          persistent   created   0s      -       -          
             user: user.to_owned(),
             issuer: "local".to_owned(),
             group: None,
+            workspace: None,
             mode: "persistent".to_owned(),
             state: State::Running,
             container: String::new(),

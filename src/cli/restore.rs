@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::backup::{Session, summary};
 use super::setup;
-use super::user_args::UserArgs;
+use super::user_args::{UserArgs, WorkspaceArgs};
 use crate::config::{BackupTarget, SettingsArgs};
-use crate::identity::{User, shown};
+use crate::identity::{WorkspaceId, shown_workspace};
 use crate::ops::backup::Id;
 use crate::ops::gc::hold;
 
@@ -15,6 +15,8 @@ use crate::ops::gc::hold;
 pub struct Args {
     #[command(flatten)]
     user: UserArgs,
+    #[command(flatten)]
+    workspace: WorkspaceArgs,
     /// A directory or s3://bucket/prefix; default: the setting backup_target.
     #[arg(long, value_name = "TARGET")]
     from: Option<BackupTarget>,
@@ -43,8 +45,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 .stored_user(args.user.name(), args.user.issuer())
                 .await?;
             // A restore replaces the user's files.
-            hold::check(&engine, &instance, &user).await?;
-            restore(&session, &user, args.id.as_ref(), args.force).await
+            let workspace = args.workspace.of(user);
+            hold::check(&engine, &instance, &workspace).await?;
+            restore(&session, &workspace, args.id.as_ref(), args.force).await
         };
         let restored = restored.await;
         audit.close().await;
@@ -54,15 +57,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
 async fn restore(
     session: &Session,
-    user: &User,
+    workspace: &WorkspaceId,
     id: Option<&Id>,
     force: bool,
 ) -> anyhow::Result<()> {
-    session.progress.begin(&shown(user.subject.as_str()));
-    let snapshots = session.manager.snapshots(user);
+    session.progress.begin(&shown_workspace(workspace));
+    let snapshots = session.manager.snapshots(workspace);
     let source = session.backups.find(&snapshots, id).await?;
     let lost = session.backups.restore(&snapshots, &source, force).await?;
-    let mut told = format!("restored {user} from {}", summary(&source.manifest));
+    let mut told = format!("restored {workspace} from {}", summary(&source.manifest));
     if let Some(first) = lost.first {
         let entries = lost.entries;
         let _ = write!(

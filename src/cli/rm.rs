@@ -5,14 +5,21 @@ use std::io::Write as _;
 use super::setup;
 use super::user_args::UserArgs;
 use crate::config::SettingsArgs;
-use crate::ops::workspace_removal::{RemovedResources, WorkspaceRemoval};
+use crate::identity::{WorkspaceId, WorkspaceName};
+use crate::ops::workspace_removal::{RemovalScope, RemovedResources, WorkspaceRemoval};
 
 /// Flags of `rm`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     user: UserArgs,
-    /// Remove the volume too: all files of the user are lost.
+    /// Only the workspace with this name; default: all workspaces of the user.
+    #[arg(long = "workspace", value_name = "NAME")]
+    workspace_name: Option<WorkspaceName>,
+    /// Only the user's own workspace, which has no name.
+    #[arg(long, conflicts_with = "workspace_name")]
+    own: bool,
+    /// Remove the volumes too: all files in them are lost.
     #[arg(long)]
     volume: bool,
     /// Even if commands run; they are ended.
@@ -25,7 +32,7 @@ pub struct Args {
     settings: SettingsArgs,
 }
 
-/// Removes the user's containers, and the user's volumes if asked to.
+/// Removes the containers of the user or workspace, and the volumes if asked to.
 ///
 /// # Errors
 /// A busy sandbox without `--force`; no user of this name, or several; the Engine's.
@@ -38,7 +45,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             engine,
             audit: audit.clone(),
             instance: config.instance.clone(),
-            user,
+            scope: match args.workspace_name {
+                name @ Some(_) => RemovalScope::Workspace(WorkspaceId { user, name }),
+                None if args.own => RemovalScope::Workspace(user.into()),
+                None => RemovalScope::User(user),
+            },
             reason: "casemate rm",
         };
         let removed = removal.run(args.force, args.volume).await;
@@ -55,7 +66,9 @@ fn print(removed: &RemovedResources, json: bool) -> anyhow::Result<()> {
         writeln!(out)?;
         return Ok(());
     }
-    let user = format!("{:?} of {:?}", removed.user, removed.issuer);
+    let workspace = removed.workspace.as_ref();
+    let workspace = workspace.map_or_else(String::new, |name| format!(", workspace {name:?}"));
+    let user = format!("{:?} of {:?}{workspace}", removed.user, removed.issuer);
     for name in &removed.containers {
         writeln!(out, "removed container {name} of the user {user}")?;
     }

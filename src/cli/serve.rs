@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::setup;
-use crate::config::{AwsVariables, Config, ProcessEnvironment, SettingsArgs, listen_address};
+use crate::config::{AwsVariables, Bind, Config, ProcessEnvironment, SettingsArgs, listen_address};
 use crate::engine::{Engine, Quota};
 use crate::http::auth::{self, Authenticator};
 use crate::http::guard::OriginPolicy;
@@ -85,7 +85,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             }
             None => {
                 tell_person()?;
+                ensure!(
+                    config.workspace.is_none() || !matches!(config.bind, Some(Bind::Dir(_))),
+                    "workspace has no effect with bind_dir, where the one workspace is that directory"
+                );
                 let identity = config.without_token(config.user.clone());
+                let identity = identity.in_workspace(config.workspace.clone());
                 let tools = Tools::new(manager.clone(), identity);
                 stdio::serve(manager, tools, stop).await;
                 Ok(())
@@ -150,7 +155,9 @@ fn backups(
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Backups>> {
     let backup = &config.backup;
-    let is_needed = backup.every.is_some() || config.volume_retention.is_some();
+    let is_needed = backup.every.is_some()
+        || config.volume_retention.is_some()
+        || config.workspace_retention.is_some();
     let Some(target) = backup.target.as_ref().filter(|_| is_needed) else {
         return Ok(None);
     };
@@ -184,6 +191,10 @@ async fn serve_http(
     config: Config,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    ensure!(
+        config.workspace.is_none(),
+        "workspace is for a server over stdio: over HTTP each request names its workspace in a header"
+    );
     auth::check(address, &config.http.auth)?;
     let authenticator = Arc::new(Authenticator::new(&config)?);
     let sessions = Sessions::new(&config.http, authenticator.clone())?;

@@ -105,7 +105,7 @@ fn table(args: &Args, token: &str) -> String {
 
 /// The readable part of the user's name, and enough of the digest to tell one user's tokens apart.
 fn name(user: &Subject, sha256: &str) -> String {
-    let sandbox = SandboxName::new(&Instance::default(), &User::local(user.clone()));
+    let sandbox = SandboxName::new(&Instance::default(), &User::local(user.clone()).into());
     let slug = sandbox
         .user_part()
         .rsplit_once('-')

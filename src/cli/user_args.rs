@@ -3,7 +3,7 @@
 use anyhow::ensure;
 
 use crate::engine::Engine;
-use crate::identity::{Instance, Issuer, Subject, User};
+use crate::identity::{Instance, Issuer, Subject, User, WorkspaceId, WorkspaceName};
 use crate::ops::users::{self, UserError};
 use crate::sandbox::Manager;
 use crate::snapshot::Snapshots;
@@ -16,6 +16,22 @@ pub struct UserArgs {
     /// The user's issuer, needed if several issuers have a user of this name.
     #[arg(long)]
     issuer: Option<Issuer>,
+}
+
+/// Which of the user's workspaces.
+#[derive(Debug, clap::Args)]
+pub struct WorkspaceArgs {
+    /// The workspace with this name, exactly as `casemate ps` shows it; default: the user's own.
+    #[arg(long = "workspace", value_name = "NAME")]
+    workspace_name: Option<WorkspaceName>,
+}
+
+impl WorkspaceArgs {
+    /// That of this user.
+    pub fn of(&self, user: User) -> WorkspaceId {
+        let name = self.workspace_name.clone();
+        WorkspaceId { user, name }
+    }
 }
 
 /// Which users' workspaces.
@@ -31,7 +47,10 @@ pub struct UsersArgs {
     /// The users' issuer, needed if several issuers have a user of this name.
     #[arg(long)]
     issuer: Option<Issuer>,
-    /// All users that have a volume in this instance.
+    /// Only the workspace with this name; default: all of the user's workspaces.
+    #[arg(long = "workspace", value_name = "NAME", conflicts_with = "all")]
+    workspace_name: Option<WorkspaceName>,
+    /// All workspaces that are a volume in this instance.
     #[arg(long)]
     all: bool,
 }
@@ -65,30 +84,52 @@ impl UserArgs {
 }
 
 impl UsersArgs {
-    /// The workspaces of the named users, each found by `user`, or of all users that have a volume.
+    /// The workspaces of the named users, each found by `user`, or all that are a volume. `known`: all
+    /// workspaces of a user.
     ///
     /// # Errors
-    /// `--all` in mode bind; of `user`; the Engine's.
+    /// `--all` in mode bind; of `user` and `known`; the Engine's.
     pub async fn workspaces(
         &self,
         manager: &Manager,
         user: impl AsyncFn(&Subject, Option<&Issuer>) -> anyhow::Result<User>,
+        known: impl AsyncFn(&User) -> anyhow::Result<Vec<WorkspaceId>>,
     ) -> anyhow::Result<Vec<Snapshots>> {
-        let users = if self.all {
+        if self.all {
             ensure!(
                 !manager.config().all_users_bind(),
                 "in mode bind no user has a volume, so --all selects no user: name the users"
             );
-            manager.users_with_a_volume().await?
-        } else {
-            let mut users = Vec::new();
-            for name in &self.users {
-                users.push(user(name, self.issuer.as_ref()).await?);
+            let all = manager.workspaces_on_volumes().await?;
+            return Ok(all.iter().map(|one| manager.snapshots(one)).collect());
+        }
+        let mut selected = Vec::new();
+        for name in &self.users {
+            let user = user(name, self.issuer.as_ref()).await?;
+            if let Some(name) = &self.workspace_name {
+                let name = Some(name.clone());
+                selected.push(WorkspaceId { user, name });
+                continue;
             }
-            users
-        };
-        Ok(users.iter().map(|user| manager.snapshots(user)).collect())
+            let theirs = known(&user).await?;
+            match theirs.is_empty() {
+                // A directory of the host, or an error that names the user.
+                true => selected.push(user.into()),
+                false => selected.extend(theirs),
+            }
+        }
+        Ok(selected.iter().map(|one| manager.snapshots(one)).collect())
     }
+}
+
+/// The workspaces of a user that are a volume.
+///
+/// # Errors
+/// The Engine's.
+pub async fn on_volumes(manager: &Manager, user: &User) -> anyhow::Result<Vec<WorkspaceId>> {
+    let mut all = manager.workspaces_on_volumes().await?;
+    all.retain(|one| one.user == *user);
+    Ok(all)
 }
 
 /// The user of this name that has a container or a volume in the instance.

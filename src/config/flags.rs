@@ -32,9 +32,20 @@ pub struct SettingsArgs {
 
 impl clap::Args for SettingsArgs {
     fn augment_args(command: Command) -> Command {
+        // A verb about other users and workspaces has a flag of that name for them.
+        let has_own = |setting: &&Setting| {
+            let flag = setting.flag();
+            command
+                .get_arguments()
+                .any(|own| own.get_long() == Some(&flag))
+        };
+        let settings: Vec<_> = Setting::ALL
+            .iter()
+            .filter(|setting| !has_own(setting))
+            .collect();
         command
             .arg(config())
-            .args(Setting::ALL.iter().map(|&setting| argument(setting)))
+            .args(settings.into_iter().map(|&setting| argument(setting)))
             .args(OLD_KEYS.iter().map(|&(key, _)| old_argument(key)))
             .after_help(UNITS)
     }
@@ -57,7 +68,8 @@ impl clap::FromArgMatches for SettingsArgs {
         }
         let old = OLD_KEYS.iter().map(|&(key, _)| key);
         for key in Setting::ALL.iter().map(|setting| setting.key()).chain(old) {
-            if let Some(value) = matches.get_one::<OsString>(key) {
+            // Unknown where the verb's own flag is in its place.
+            if let Ok(Some(value)) = matches.try_get_one::<OsString>(key) {
                 self.given.insert(key, value.clone());
             }
         }

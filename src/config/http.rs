@@ -12,6 +12,7 @@ use super::sign_in::{SignInSettings, public_url};
 use super::text::{name, path};
 use super::value_error::ValueError;
 use super::web::{AllowedHost, HttpUrl, WebOrigin};
+use super::workspace_header::WorkspaceHeader;
 use crate::identity::Issuer;
 
 /// The settings of an HTTP server.
@@ -24,6 +25,8 @@ pub struct HttpSettings {
     pub allowed_hosts: Option<Vec<AllowedHost>>,
     /// Origins whose pages may call; `None`: those of the loopback names at the listening port.
     pub allowed_origins: Option<Vec<WebOrigin>>,
+    /// The header in which a request names a workspace.
+    pub workspace_header: WorkspaceHeader,
     /// The key of the page's sessions; `None`: a random one.
     pub session_key_file: Option<PathBuf>,
     /// Sign-in on the page at the issuer.
@@ -86,6 +89,11 @@ impl HttpSettings {
             auth,
             allowed_hosts: list(given, Setting::AllowedHosts)?,
             allowed_origins: list(given, Setting::AllowedOrigins)?,
+            workspace_header: given.value(
+                Setting::WorkspaceHeader,
+                WorkspaceHeader::default(),
+                str::parse,
+            )?,
             sign_in,
             public_url: public_url(given)?,
             link_key_file: given.value(Setting::LinkKeyFile, None, |text| path(text).map(Some))?,

@@ -125,6 +125,32 @@ pub const CALLS_WAITING_PER_USER: usize = 256;
 /// of them a few kB, at most 4 MiB.
 pub const CALLS_WAITING: usize = 4_096;
 
+/// Workspaces of one user that have a sandbox alive at once: a person reads one conversation, and one
+/// or two others still work. Each has the memory of a whole sandbox.
+pub const SANDBOXES_PER_USER: Bounds<u32> = Bounds {
+    default: 3,
+    least: 1,
+    most: 1_000,
+};
+
+/// Workspaces of one user that have a name; 0: none. Each is a volume of the Engine, whose listings
+/// grow with them.
+pub const WORKSPACES_PER_USER: Bounds<u32> = Bounds {
+    default: 200,
+    least: 0,
+    most: 10_000,
+};
+
+/// How long an unused workspace with a name is kept: who comes back to a conversation after a month
+/// begins another.
+pub const WORKSPACE_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// The same, for people.
+pub const WORKSPACE_RETENTION_TEXT: &str = "30d";
+
+/// The header in which a request names a workspace.
+pub const WORKSPACE_HEADER: &str = "X-Casemate-Workspace";
+
 /// Ephemeral containers of one user that run commands at once. Each has the memory of a whole
 /// sandbox; 64 of them are a batch, which one long-running container does better.
 pub const EPHEMERAL_LIVE: Bounds<u32> = Bounds {

@@ -60,7 +60,10 @@ impl Config {
     pub fn without_token(&self, user: User) -> Identity {
         let group = self.groups.without_token(&user);
         let group = group.map(|group| group.name.clone());
-        Identity { user, group }
+        Identity {
+            group,
+            ..Identity::from(user)
+        }
     }
 
     /// A user that the operator names. The users of the issuer of access tokens have one, which is
@@ -72,7 +75,10 @@ impl Config {
     pub fn named_by_operator(&self, user: User) -> Result<Identity, GroupUnknown> {
         let group = self.groups.find(&user, self.operators_view(&user))?;
         let group = group.map(|group| group.name.clone());
-        Ok(Identity { user, group })
+        Ok(Identity {
+            group,
+            ..Identity::from(user)
+        })
     }
 
     /// The users that the settings name: with a table of their own, or in the list of a group.

@@ -32,6 +32,10 @@ pub struct SandboxSettings {
     pub calls_per_user: u32,
     /// Ephemeral containers that run commands at once; [`super::limits::EPHEMERAL_LIVE`].
     pub ephemeral_live: u32,
+    /// Workspaces that have a sandbox alive at once; [`super::limits::SANDBOXES_PER_USER`].
+    pub sandboxes_per_user: u32,
+    /// Workspaces that have a name; [`super::limits::WORKSPACES_PER_USER`].
+    pub workspaces_per_user: u32,
     /// Whether links to what the user shares open without sign-in.
     pub share_links: bool,
     /// How long such a link lasts at most; [`super::limits::SHARE_LINK_MAX`].
@@ -51,6 +55,8 @@ impl SandboxSettings {
             background_ttl: layer.bounded(S::BackgroundTtl)?,
             calls_per_user: layer.bounded(S::CallsPerUser)?,
             ephemeral_live: layer.bounded(S::EphemeralLive)?,
+            sandboxes_per_user: layer.bounded(S::SandboxesPerUser)?,
+            workspaces_per_user: layer.bounded(S::WorkspacesPerUser)?,
             share_links: layer.value(S::ShareLinks, false, switch)?,
             share_link_max: layer.bounded(S::ShareLinkMax)?,
         })

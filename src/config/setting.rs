@@ -180,6 +180,8 @@ macro_rules! settings {
 settings! {
     User = "user", Server, "Whose sandbox a stdio server uses",
         Text("NAME", Some("the OS user"));
+    Workspace = "workspace", Server, "Which of the user's workspaces a stdio server uses",
+        Text("NAME", Some("the user's own"));
     Instance = "instance", Server, "Namespace of containers and volumes on the Engine",
         Text("NAME", Some("default"));
     Results = "results", Server, "Forms of a tool result: both, or text only",
@@ -212,6 +214,8 @@ settings! {
         Text("URL|FILE", None);
     GroupsClaim = "groups_claim", Server, "Auth jwt: optional also accepts tokens without a claim that a group asks for",
         Words(GroupsClaim::WORDS);
+    WorkspaceHeader = "workspace_header", Server, "HTTP: the header in which a request names a workspace of its user",
+        Text("HEADER", Some(limits::WORKSPACE_HEADER));
     SessionKeyFile = "session_key_file", Server, "The page: the file with the keys of its sessions, one a line, each 32 bytes in base64",
         Text("FILE", Some("a random key, until the server ends"));
     OidcClientId = "oidc_client_id", Server, "The page, auth jwt: sign-in at the issuer as this client",
@@ -264,6 +268,10 @@ settings! {
         Number(limits::CALLS_PER_USER);
     EphemeralLive = "ephemeral_live", Sandbox, "Ephemeral containers that run commands at once",
         Number(limits::EPHEMERAL_LIVE);
+    SandboxesPerUser = "sandboxes_per_user", Sandbox, "Workspaces of the user that have a sandbox alive at once; the longest idle one ends for another",
+        Number(limits::SANDBOXES_PER_USER);
+    WorkspacesPerUser = "workspaces_per_user", Sandbox, "Workspaces that the user may have besides their own",
+        Number(limits::WORKSPACES_PER_USER);
     ShareLinks = "share_links", Sandbox, "Links to what a user shares open without sign-in",
         Words(SWITCH_OFF);
     ShareLinkMax = "share_link_max", Sandbox, "How long a link without sign-in lasts at most",
@@ -272,6 +280,8 @@ settings! {
         Number(limits::MAX_SANDBOXES);
     VolumeRetention = "volume_retention", Host, "How long to keep an unused workspace: at least 1h, or off; needs backup_target",
         Text("DURATION", Some("off"));
+    WorkspaceRetention = "workspace_retention", Host, "The same for workspaces that have a name; a user's own is exempt",
+        Text("DURATION", Some(limits::WORKSPACE_RETENTION_TEXT));
     MinFreeDisk = "min_free_disk", Host, "Free space to leave on the Engine's disk: below it, writes and new sandboxes are refused",
         Size(limits::MIN_FREE_DISK);
     UidCount = "uid_count", Host, "Uids for users, one each; 0: all users share uid 1000",

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::identity::{Instance, User};
+use crate::identity::{Instance, User, WorkspaceId};
 
 /// Namespace of the deployment that owns it.
 pub const INSTANCE: &str = "io.casemate.instance";
@@ -11,6 +11,8 @@ pub const INSTANCE: &str = "io.casemate.instance";
 pub const USER: &str = "io.casemate.user";
 /// The issuer that vouches for the subject.
 pub const ISSUER: &str = "io.casemate.issuer";
+/// The name of the workspace beside the user. Without it, the user's own.
+pub const WORKSPACE: &str = "io.casemate.workspace";
 /// On a container: the group of the user's credential that it was made for. Without it, none. What
 /// acts on the container goes by this, whatever the settings say of the user now.
 pub const GROUP: &str = "io.casemate.group";
@@ -80,6 +82,8 @@ pub struct Labels {
     pub user: String,
     /// See [`ISSUER`].
     pub issuer: String,
+    /// See [`WORKSPACE`].
+    pub workspace: Option<String>,
     /// See [`GROUP`]. A volume stays the user's in every group, and has no such label.
     pub group: Option<String>,
     /// See [`MODE`].
@@ -97,6 +101,7 @@ pub struct Labels {
 impl Labels {
     /// All labels that a container and a volume have, for the Engine.
     pub fn to_map(&self) -> BTreeMap<String, String> {
+        let workspace = self.workspace.clone().map(|name| (WORKSPACE, name));
         [
             (INSTANCE, self.instance.clone()),
             (USER, self.user.clone()),
@@ -107,8 +112,10 @@ impl Labels {
             (EPOCH, self.epoch.to_string()),
             (SINCE, self.since.clone()),
         ]
+        .into_iter()
+        .chain(workspace)
         .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        .collect()
     }
 
     /// Whether a container was made for the same group.
@@ -116,24 +123,38 @@ impl Labels {
         found.get(GROUP) == self.group.as_ref()
     }
 
-    /// The labels by which the Engine finds all objects of this owner.
-    pub fn owner_filter(&self) -> [(&'static str, &str); 3] {
+    /// The labels by which the Engine finds all objects of this owner's user, in all of their
+    /// workspaces: the Engine cannot look for what lacks a label. [`Self::is_same_owner`] chooses.
+    pub fn user_filter(&self) -> [(&'static str, &str); 3] {
         owner_filter(&self.instance, &self.issuer, &self.user)
     }
 
-    /// Whether `found` names the same owner: instance, user and issuer, each exactly.
+    /// Whether `found` names the same user of this instance, in whichever workspace.
+    pub fn is_same_user(&self, found: &BTreeMap<String, String>) -> bool {
+        let named = self.user_filter();
+        let has = |(name, value): &(&str, &str)| found.get(*name).is_some_and(|text| text == value);
+        named.iter().all(has)
+    }
+
+    /// Whether `found` names the same owner: instance, user, issuer and workspace, each exactly.
     pub fn is_same_owner(&self, found: &BTreeMap<String, String>) -> bool {
         [
-            (INSTANCE, &self.instance),
-            (USER, &self.user),
-            (ISSUER, &self.issuer),
+            (INSTANCE, Some(&self.instance)),
+            (USER, Some(&self.user)),
+            (ISSUER, Some(&self.issuer)),
+            (WORKSPACE, self.workspace.as_ref()),
         ]
         .into_iter()
-        .all(|(name, value)| found.get(name) == Some(value))
+        .all(|(name, value)| found.get(name) == value)
     }
 }
 
-/// The labels by which the Engine finds all objects of one user.
+/// Whether an object with the labels of a user is of this workspace of theirs.
+pub fn is_of_workspace(workspace: &WorkspaceId, found: &BTreeMap<String, String>) -> bool {
+    found.get(WORKSPACE).map(String::as_str) == workspace.name_str()
+}
+
+/// The labels by which the Engine finds all objects of one user, in all of their workspaces.
 pub fn user_filter<'a>(instance: &'a Instance, user: &'a User) -> [(&'static str, &'a str); 3] {
     owner_filter(
         instance.as_str(),
@@ -168,6 +189,7 @@ mod tests {
             instance: "default".to_owned(),
             user: "a/b".to_owned(),
             issuer: "local".to_owned(),
+            workspace: None,
             group: None,
             mode: "persistent".to_owned(),
             version: "0.1.0".to_owned(),
@@ -188,6 +210,23 @@ mod tests {
             foreign.insert(name.to_owned(), "other".to_owned());
             assert!(!labels().is_same_owner(&foreign), "{name}");
         }
+    }
+
+    #[test]
+    fn a_workspace_is_the_owner_of_what_is_in_it_and_of_nothing_else() {
+        let named = |name: &str| Labels {
+            workspace: Some(name.to_owned()),
+            ..labels()
+        };
+        let of = |found: &Labels, owner: &Labels| owner.is_same_owner(&found.to_map());
+        assert!(of(&named("a"), &named("a")));
+        assert!(!of(&named("a"), &named("b")));
+        assert!(!of(&named("a"), &labels()));
+        assert!(!of(&labels(), &named("a")));
+        assert_eq!(labels().to_map().get(WORKSPACE), None);
+        let mut blank = labels().to_map();
+        blank.insert(WORKSPACE.to_owned(), String::new());
+        assert!(!labels().is_same_owner(&blank));
     }
 
     #[test]

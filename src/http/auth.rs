@@ -4,6 +4,7 @@
 //! none     no credential: one user, loopback only          ─┐
 //! tokens   digest in a file ─► its user, or the one it names ├─► Principal (user, scopes)
 //! jwt      signature, iss, aud, exp ─► (iss, sub)           ─┘
+//! X-Casemate-Workspace ─► which of the user's workspaces
 //! ```
 //!
 //! Invariants:
@@ -28,6 +29,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod tokens;
+mod workspace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -47,6 +49,7 @@ pub use jwt::Jwt;
 pub use rejection::AuthRejection;
 pub use scope::{require_files, require_tools};
 pub use tokens::USER_HEADER;
+pub use workspace::{WorkspaceNaming, workspace};
 
 use crate::config::{Auth, Bind, Config};
 use crate::identity::{Identity, Principal, Scopes};

@@ -7,13 +7,14 @@
 //! their ids from 0.
 //!
 //! ```text
-//! POST request ──► tag = hash(user, session, id) ──► here, and with the command to PID 1
+//! POST request ──► tag = hash(workspace, session, id) ──► here, and with the command to PID 1
 //! POST cancelled ─► the same tag ─┬─ under way here: it ends, as if its client had left
 //!                                 └─ else ─► PID 1 of each running container of the user
 //! ```
 //!
 //! Invariants:
-//! - The user is part of the tag: no user can end another's request.
+//! - User and workspace are part of the tag: no user can end another's request, and no conversation
+//!   that of another workspace.
 //! - Without a session id a notification counts only while exactly one request without one
 //!   has that id.
 
@@ -36,7 +37,7 @@ use tracing::{info, warn};
 
 use super::envelope::{Envelope, MessageKind, MessagePermit, error_message};
 use super::event_stream::{EVENT_STREAM, takes_a_stream};
-use crate::identity::{Principal, User};
+use crate::identity::{Principal, User, WorkspaceId};
 use crate::sandbox::{CancelScope, Manager};
 use crate::tools::RequestAddress;
 
@@ -168,7 +169,7 @@ pub async fn layer(State(requests): State<Requests>, mut request: Request, next:
     ) else {
         return next.run(request).await;
     };
-    let (user, headers) = (principal.identity.user, request.headers());
+    let (workspace, headers) = (principal.identity.workspace_id(), request.headers());
     if is_modern(headers) {
         return next.run(request).await;
     }
@@ -176,7 +177,7 @@ pub async fn layer(State(requests): State<Requests>, mut request: Request, next:
     match envelope.kind {
         MessageKind::Initialize => with_session(next.run(request).await),
         MessageKind::Cancelled(id) => {
-            let tag = tag(&user, session.as_deref(), &id);
+            let tag = tag(&workspace, session.as_deref(), &id);
             let aim = session.map_or(CancelScope::IfAlone, |_| CancelScope::Sure);
             let permit = extensions.get::<MessagePermit>().cloned();
             let response = next.run(request).await;
@@ -184,13 +185,13 @@ pub async fn layer(State(requests): State<Requests>, mut request: Request, next:
                 tokio::spawn(async move {
                     // Until it has taken effect, it is part of the user's load.
                     let _permit = permit;
-                    requests.cancel(&user, tag, aim).await;
+                    requests.cancel(&workspace.user, tag, aim).await;
                 });
             }
             response
         }
         MessageKind::Call { runs_a_command } => {
-            let tag = tag(&user, session.as_deref(), &envelope.id);
+            let tag = tag(&workspace, session.as_deref(), &envelope.id);
             let listed = requests.list(&tag, runs_a_command);
             let addressed = RequestAddress {
                 tag,
@@ -208,20 +209,21 @@ fn is_modern(headers: &HeaderMap) -> bool {
     version.is_some_and(|version| version >= CLOSES_ITS_STREAM)
 }
 
-/// SHA-256 over user, session and id of a request: each part after its length, and the id as JSON,
-/// where 1 and "1" differ.
-fn tag(user: &User, session: Option<&[u8]>, id: &Value) -> Bytes {
+/// SHA-256 over workspace, session and id of a request: each part after its length, and the id as
+/// JSON, where 1 and "1" differ.
+fn tag(workspace: &WorkspaceId, session: Option<&[u8]>, id: &Value) -> Bytes {
     let mut hash = Sha256::new();
     let id = id.to_string();
     let given = [u8::from(session.is_some())];
     let parts = [
-        user.issuer.as_str().as_bytes(),
-        user.subject.as_str().as_bytes(),
+        workspace.user.issuer.as_str().as_bytes(),
+        workspace.user.subject.as_str().as_bytes(),
         &given,
         session.unwrap_or_default(),
         id.as_bytes(),
     ];
-    for part in parts {
+    let name = workspace.name_str().map(str::as_bytes);
+    for part in parts.into_iter().chain(name) {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
@@ -283,17 +285,22 @@ mod tests {
     use super::*;
     use crate::identity::{Issuer, Subject};
 
-    fn user(issuer: &str, subject: &str) -> User {
-        User {
+    fn user(issuer: &str, subject: &str) -> WorkspaceId {
+        WorkspaceId::from(User {
             issuer: issuer.parse::<Issuer>().expect("an issuer"),
             subject: subject.parse::<Subject>().expect("a subject"),
-        }
+        })
     }
 
     #[test]
     fn whatever_differs_makes_another_tag() {
         let ada = user("local", "ada");
+        let chat = WorkspaceId {
+            name: Some("chat".parse().expect("a name")),
+            ..ada.clone()
+        };
         let all = [
+            tag(&chat, Some(b"s"), &json!(1)),
             tag(&ada, Some(b"s"), &json!(1)),
             tag(&ada, Some(b"s"), &json!("1")),
             tag(&ada, Some(b"s"), &json!(11)),
@@ -305,7 +312,7 @@ mod tests {
         ];
         let different: std::collections::HashSet<_> = all.iter().collect();
         assert_eq!(different.len(), all.len());
-        assert_eq!(tag(&ada, Some(b"s"), &json!(1)), all[0]);
+        assert_eq!(tag(&ada, Some(b"s"), &json!(1)), all[1]);
         assert_eq!(all[0].len(), casemate_protocol::TAG_BYTES);
     }
 

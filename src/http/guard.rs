@@ -28,7 +28,7 @@ use tracing::debug;
 
 use super::auth::USER_HEADER;
 use super::failure::failure;
-use crate::config::{AllowedHost, HttpSettings, WebOrigin};
+use crate::config::{AllowedHost, HttpSettings, WebOrigin, WorkspaceHeader};
 use crate::shares;
 
 /// The names of the loopback addresses.
@@ -123,6 +123,8 @@ pub fn loggable(path: &str) -> &str {
 pub struct OriginPolicy {
     hosts: Arc<[AllowedHost]>,
     origins: Arc<[WebOrigin]>,
+    /// A page may send it.
+    workspace_header: WorkspaceHeader,
 }
 
 /// Why a request is refused.
@@ -146,6 +148,7 @@ impl OriginPolicy {
         Self {
             hosts: hosts.unwrap_or_else(|| usual_hosts(address)).into(),
             origins: origins.unwrap_or_else(|| usual_origins(address)).into(),
+            workspace_header: settings.workspace_header.clone(),
         }
     }
 
@@ -154,6 +157,7 @@ impl OriginPolicy {
         address.ip().to_canonical().is_loopback().then(|| Self {
             hosts: usual_hosts(address).into(),
             origins: Arc::default(),
+            workspace_header: WorkspaceHeader::default(),
         })
     }
 
@@ -168,11 +172,12 @@ impl OriginPolicy {
     fn cors(&self) -> CorsLayer {
         let origins = self.origins.iter();
         let origins = origins.filter_map(|origin| HeaderValue::try_from(origin.as_str()).ok());
+        let header = self.workspace_header.name().clone();
         // Without credentials: a page of another origin sends its token itself, and no cookie.
         CorsLayer::new()
             .allow_origin(origins.collect::<Vec<_>>())
             .allow_methods(METHODS)
-            .allow_headers(SENT)
+            .allow_headers(SENT.into_iter().chain([header]).collect::<Vec<_>>())
             .expose_headers(READ)
             .max_age(PREFLIGHT_TTL)
     }

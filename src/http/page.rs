@@ -39,7 +39,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The parts of the page: path, type and content. `main.js` imports the other scripts and
 /// describes their dependencies.
-const PARTS: [(&str, &str, &str); 13] = [
+const PARTS: [(&str, &str, &str); 14] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/page/style.css", STYLE, include_str!("page/style.css")),
     ("/page/main.js", SCRIPT, include_str!("page/main.js")),
@@ -58,6 +58,11 @@ const PARTS: [(&str, &str, &str); 13] = [
     ("/page/sandbox.js", SCRIPT, include_str!("page/sandbox.js")),
     ("/page/session.js", SCRIPT, include_str!("page/session.js")),
     ("/page/shares.js", SCRIPT, include_str!("page/shares.js")),
+    (
+        "/page/workspaces.js",
+        SCRIPT,
+        include_str!("page/workspaces.js"),
+    ),
     ("/page/api.js", SCRIPT, include_str!("page/api.js")),
     ("/page/dom.js", SCRIPT, include_str!("page/dom.js")),
     ("/page/text.js", SCRIPT, include_str!("page/text.js")),

@@ -52,7 +52,7 @@ const COOKIE_NAME: &str = "__Host-casemate";
 const SESSION_TTL: Duration = Duration::from_secs(8 * 60 * 60);
 
 /// The routes on which a session is a credential.
-const PAGE_ROUTES: [&str; 4] = ["/status", "/files/", "/shares", "/shares/"];
+const PAGE_ROUTES: [&str; 5] = ["/status", "/workspaces", "/files/", "/shares", "/shares/"];
 
 /// All that sign-in needs. Cheap to clone.
 #[derive(Debug, Clone)]

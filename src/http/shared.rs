@@ -39,7 +39,7 @@ use super::auth::Authenticator;
 use super::files::{self, FromQuery, Params, Query};
 use super::session::Sessions;
 use crate::engine::Engine;
-use crate::identity::Identity;
+use crate::identity::{Identity, WorkspaceId};
 use crate::sandbox::{LastContainer, Manager, Sandbox};
 use crate::shares::{
     self, ContentVersion, LinkClaims, Links, ShareRecord, ShareStore, VersionError, Visibility,
@@ -151,6 +151,7 @@ impl SharedFiles {
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::of(&parts, &self.sessions, &self.authenticator).await?;
         let owner = self.owner(&claims, &visitor).await?;
+        let is_own = visitor.identity().is_some_and(|own| own.user == owner.user);
         let Params(params) = Params::<LinkParams>::from_request_parts(&mut parts, &()).await?;
         let request = Request::from_parts(parts, body);
         let arguments = json!({ "share": claims.share.to_string() });
@@ -162,6 +163,7 @@ impl SharedFiles {
             let (parts, _) = request.into_parts();
             let (shared, claims, visitor, params) = (&self, &claims, &visitor, &params);
             async move {
+                let visitor = (!is_own).then_some(visitor);
                 let sent = shared.send(claims, visitor, identity, params, &parts).await;
                 sent.unwrap_or_else(LinkRefusal::into_response)
             }
@@ -170,30 +172,44 @@ impl SharedFiles {
     }
 
     /// Whose link it is, with the group of the sandbox that runs: a stranger has no credential that
-    /// gives one, and must not have a sandbox made for a wider group. Nobody is looked for whose
-    /// link this visitor could not open anyway.
+    /// gives one, and must not have a sandbox made for a wider group. For a stranger no workspace is
+    /// looked for whose link could not open anyway.
     async fn owner(&self, claims: &LinkClaims, visitor: &Visitor) -> Result<Identity, LinkRefusal> {
-        if let Some(identity) = visitor.owner_of(claims) {
-            return Ok(identity.clone());
-        }
-        if !self.manager.config().some_links_are_open() {
+        let config = self.manager.config();
+        if visitor.identity().is_none() && !config.some_links_are_open() {
             return Err(visitor.refused());
         }
-        let found = self.owners.find(&claims.user).await?;
-        let user = found.ok_or(LinkRefusal::Gone)?;
-        match self.manager.running_identity(&user).await? {
+        if let Some(identity) = visitor.identity() {
+            let own = WorkspaceId::from(identity.user.clone());
+            if own.hash() == claims.workspace {
+                return Ok(identity.clone().in_workspace(None));
+            }
+        }
+        let found = self.owners.find(&claims.workspace).await?;
+        let workspace = found.ok_or(LinkRefusal::Gone)?;
+        if let Some(identity) = visitor.identity()
+            && identity.user == workspace.user
+        {
+            return Ok(identity.clone().in_workspace(workspace.name));
+        }
+        if !config.some_links_are_open() {
+            return Err(visitor.refused());
+        }
+        match self.manager.running_identity(&workspace).await? {
             Some(running) => Ok(running),
             None => {
-                let known = self.manager.config().named_by_operator(user);
-                known.map_err(|_| LinkRefusal::Gone)
+                let known = config.named_by_operator(workspace.user);
+                let known = known.map_err(|_| LinkRefusal::Gone)?;
+                Ok(known.in_workspace(workspace.name))
             }
         }
     }
 
+    /// `visitor`: who asks, unless it is the user.
     async fn send(
         &self,
         claims: &LinkClaims,
-        visitor: &Visitor,
+        visitor: Option<&Visitor>,
         owner: &Identity,
         params: &LinkParams,
         request: &Parts,
@@ -210,7 +226,7 @@ impl SharedFiles {
         let settings = self.manager.config().for_identity(owner);
         let is_open =
             record.visibility == Visibility::Link && self.links.allow_strangers(&settings, claims);
-        if visitor.owner_of(claims).is_none() && !is_open {
+        if let Some(visitor) = visitor.filter(|_| !is_open) {
             return Err(visitor.refused());
         }
         let response = content(&sandbox, &record, params, request).await?;

@@ -42,6 +42,8 @@ struct SandboxStatus {
     issuer: String,
     /// By the caller's credential; a container that is not used yet may be of another.
     group: Option<String>,
+    /// The name of the workspace; null: the user's own.
+    workspace: Option<String>,
     mode: &'static str,
     limits: LimitsStatus,
     state: Phase,
@@ -102,7 +104,7 @@ async fn status(
     let StatusState { manager, quotas } = asked;
     let permit = quotas.take(&caller.identity.user, QuotaUsage::request(0));
     let _permit = permit.ok_or_else(FileRejection::too_many_requests)?;
-    let sandboxes = manager.look(&caller.identity.user).await;
+    let sandboxes = manager.look(&caller.identity.workspace_id()).await;
     let sandboxes = sandboxes
         .map_err(|error| FileRejection::from(ToolError::sandbox(&error, "the sandbox")))?;
     let settings = manager.config().for_identity(&caller.identity);
@@ -138,6 +140,7 @@ impl SandboxStatus {
             user: caller.identity.user.subject.as_str().to_owned(),
             issuer: caller.identity.user.issuer.as_str().to_owned(),
             group: caller.identity.group_str().map(str::to_owned),
+            workspace: caller.identity.workspace_id().name_str().map(str::to_owned),
             mode: settings.mode.as_str(),
             limits: LimitsStatus::new(settings, upload),
             state: states.max().unwrap_or(Phase::Absent),

@@ -5,7 +5,8 @@
 //! GET    /v1/exec/{command_id}    goes on with one that was answered `running`
 //! DELETE /v1/exec/{command_id}    ends it
 //! ANY    /v1/files/…              the same as /files (super::files)
-//! DELETE /v1/workspace?confirm=   all that the user has
+//! DELETE /v1/workspace?confirm=   the workspace, or all that the user has
+//! GET    /v1/workspaces           which there are (super::workspaces)
 //! GET    /v1/openapi.json         this, for programs
 //! ```
 //!

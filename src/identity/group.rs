@@ -1,10 +1,11 @@
-//! The name of a group, and a user with the group that a credential gives.
+//! The name of a group, and a user with the group that a credential gives and the workspace that a
+//! request names.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{IdentityError, User};
+use super::{IdentityError, User, WorkspaceId, WorkspaceName};
 
 /// Longest name of a group, in characters: labels, tables and log lines contain it.
 pub const GROUP_CHARS: usize = 64;
@@ -13,16 +14,18 @@ pub const GROUP_CHARS: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupName(Arc<str>);
 
-/// A user as one request's credential shows it.
+/// A user as one request's credential shows it, and the workspace that the request names.
 ///
-/// The group is no part of the user: names, volumes and their labels depend on the user alone. It
-/// decides what a container is made with, and is in the container's label.
+/// The group is no part of the user: names, volumes and their labels depend on user and workspace
+/// alone. It decides what a container is made with, and is in the container's label.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
     /// Whose sandbox it is.
     pub user: User,
     /// The group whose settings and rules the sandbox has; `None`: those of everybody.
     pub group: Option<GroupName>,
+    /// Which of the user's workspaces; `None`: the user's own.
+    pub workspace: Option<WorkspaceName>,
 }
 
 impl GroupName {
@@ -36,6 +39,20 @@ impl Identity {
     /// The group's name, where there is one.
     pub fn group_str(&self) -> Option<&str> {
         self.group.as_ref().map(GroupName::as_str)
+    }
+
+    /// The workspace, with its user.
+    pub fn workspace_id(&self) -> WorkspaceId {
+        WorkspaceId {
+            user: self.user.clone(),
+            name: self.workspace.clone(),
+        }
+    }
+
+    /// The same user in the same group, in this workspace.
+    #[must_use]
+    pub fn in_workspace(self, workspace: Option<WorkspaceName>) -> Self {
+        Self { workspace, ..self }
     }
 }
 
@@ -53,10 +70,14 @@ impl FromStr for GroupName {
     }
 }
 
-/// A user in no group.
+/// A user in no group, in their own workspace.
 impl From<User> for Identity {
     fn from(user: User) -> Self {
-        Self { user, group: None }
+        Self {
+            user,
+            group: None,
+            workspace: None,
+        }
     }
 }
 

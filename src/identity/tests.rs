@@ -12,7 +12,7 @@ fn user(issuer: &str, subject: &str) -> User {
 }
 
 fn name(subject: &str) -> SandboxName {
-    SandboxName::new(&Instance::default(), &user("local", subject))
+    SandboxName::new(&Instance::default(), &user("local", subject).into())
 }
 
 /// moby, `daemon/names/names.go`: `[a-zA-Z0-9][a-zA-Z0-9_.-]`.
@@ -69,7 +69,8 @@ fn ids_that_look_alike_have_sandboxes_of_their_own() {
 
 #[test]
 fn issuer_and_subject_do_not_run_into_each_other() {
-    let name = |issuer, subject| SandboxName::new(&Instance::default(), &user(issuer, subject));
+    let name =
+        |issuer, subject| SandboxName::new(&Instance::default(), &user(issuer, subject).into());
     assert_ne!(name("ab", "c"), name("a", "c"));
     // One slug, `c`, and one text when joined.
     assert_ne!(name("a/", "c"), name("a", "/c"));
@@ -78,7 +79,7 @@ fn issuer_and_subject_do_not_run_into_each_other() {
 /// Containers and volumes of older versions are found by these.
 #[test]
 fn the_name_of_a_users_sandbox_is_the_same_in_every_version() {
-    let of = |user: &User| SandboxName::new(&Instance::default(), user).to_string();
+    let of = |user: &User| SandboxName::new(&Instance::default(), &user.clone().into()).to_string();
     let alice = user("local", "alice");
     assert_eq!(of(&alice), "casemate-default-alice-b6ecd04de4aa");
     let remote = user("https://id.example.com", "auth0|5");
@@ -117,7 +118,7 @@ fn a_name_shows_instance_and_slug_and_stays_the_same_in_all_versions() {
     // printf '\0\0\0\0\0\0\0\026https://id.example.com\0\0\0\0\0\0\0\027Alice.Smith@Example.COM' |
     // sha256sum
     assert_eq!(
-        SandboxName::new(&instance, &user).as_str(),
+        SandboxName::new(&instance, &user.into()).as_str(),
         "casemate-ci-7-alice-smith-example-com-32817d08bcc5"
     );
 }
@@ -174,6 +175,7 @@ proptest! {
     fn two_users_never_share_a_name(a in (near_id(), near_id()), b in (near_id(), near_id())) {
         let instance = Instance::default();
         let [first, second] = [&a, &b].map(|(issuer, subject)| user(issuer, subject));
+        let [first, second] = [first, second].map(WorkspaceId::from);
         let same = SandboxName::new(&instance, &first) == SandboxName::new(&instance, &second);
         prop_assert_eq!(same, a == b);
     }
@@ -186,7 +188,7 @@ proptest! {
     ) {
         if let (Ok(issuer), Ok(subject)) = (issuer.parse(), subject.parse()) {
             let instance = instance.parse().unwrap();
-            let name = SandboxName::new(&instance, &User { issuer, subject });
+            let name = SandboxName::new(&instance, &User { issuer, subject }.into());
             prop_assert!(is_valid_for_docker(name.as_str()), "{}", name);
         }
     }

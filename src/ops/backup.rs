@@ -58,11 +58,10 @@ pub use restore::{RestoreLosses, StoredBackup};
 pub use schedule::run as run_by_the_clock;
 pub use store::Store;
 
-use crate::audit::Audit;
+use crate::audit::{Audit, AuditedRemoval};
 use crate::config::Retention;
 use crate::identity::Instance;
 use crate::meter::Meter;
-use crate::ops::removal::AuditedRemoval;
 use crate::sandbox::Manager;
 use crate::snapshot::Snapshots;
 
@@ -236,9 +235,9 @@ impl Backups {
         for id in &gone {
             if let Some(found) = all.get(id) {
                 let reason = "newer ones are kept in its place";
-                let (name, user) = (id.as_str(), Some(snapshots.user()));
+                let (name, whose) = (id.as_str(), Some(snapshots.workspace()));
                 let recorded =
-                    AuditedRemoval::begin(&self.audit, "backup", name, user, reason).await;
+                    AuditedRemoval::begin(&self.audit, "backup", name, whose, reason).await;
                 let recorded = recorded.map_err(BackupError::Unrecorded)?;
                 let removed = self.store.remove(&prefix, id, found).await;
                 recorded.done(removed).await?;

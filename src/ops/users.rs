@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 
 use crate::engine::{Engine, EngineError, labels};
-use crate::identity::{Instance, Issuer, Subject, User, UserHash};
+use crate::identity::{Instance, Issuer, Subject, User, WorkspaceHash, WorkspaceId};
 use crate::provision::owner;
 
 /// Why a name does not identify a user.
@@ -89,28 +89,29 @@ pub async fn on_engine(
     let volumes = engine.list_volumes(&filter).await?;
     let containers = containers.into_iter().map(|row| row.labels);
     let labels = containers.chain(volumes.into_iter().map(|row| row.labels));
-    Ok(labels.filter_map(|labels| owner(&labels)).collect())
+    let owners = labels.filter_map(|labels| owner(&labels));
+    Ok(owners.map(|owner| owner.user).collect())
 }
 
-/// The user with this hash that has a container or a volume in the instance.
+/// The workspace with this hash that has a container or a volume in the instance.
 ///
 /// # Errors
 /// The Engine's.
 pub async fn with_hash(
     engine: &Engine,
     instance: &Instance,
-    hash: &UserHash,
-) -> Result<Option<User>, EngineError> {
+    hash: &WorkspaceHash,
+) -> Result<Option<WorkspaceId>, EngineError> {
     let filter = [(labels::INSTANCE, instance.as_str())];
     let volumes = engine.list_volumes(&filter).await?.into_iter();
     let mut owners = volumes.filter_map(|row| owner(&row.labels));
-    if let Some(found) = owners.find(|user| user.hash() == *hash) {
+    if let Some(found) = owners.find(|owner| owner.hash() == *hash) {
         return Ok(Some(found));
     }
     // In bind mode a workspace is a directory.
     let containers = engine.list_containers(&filter).await?.into_iter();
     let mut owners = containers.filter_map(|row| owner(&row.labels));
-    Ok(owners.find(|user| user.hash() == *hash))
+    Ok(owners.find(|owner| owner.hash() == *hash))
 }
 
 #[cfg(test)]

@@ -1,54 +1,52 @@
 //! Capacity for one more sandbox: a limit on how many are alive in an instance, over all its
-//! servers.
+//! servers, and one on how many of a user's workspaces have a sandbox alive.
 //!
 //! ```text
-//! count rows ──fewer──► reserve ──► create ──► count again ──no more──► start
-//!     │ full                                      │ too many: the server of one of the
-//!     │                                           │ last removes it and waits; the others
-//!     │                                           │ count again until it is gone
-//!     ├─ for a spare container: refuse at once
-//!     └─ wait in line; the first in line removes containers that were never started, then
-//!        asks spares of others to retire, then the longest idle sandbox (30 s at least);
-//!        when none agrees, it counts again
+//! the user's line ─► count rows ──fewer of both──► reserve ──► create ──► count again ──► start
+//!                        │ the user's are full         │ too many: the server of one of the
+//!                        │                             │ last removes it and waits; the others
+//!                        │                             │ count again until it is gone
+//!                        │  ask the user's longest idle sandbox to end   (`eviction`)
+//!                        │
+//!                        └ the instance is full
+//!                           for a spare container: refuse at once
+//!                           wait in line; the first in line removes containers that were never
+//!                           started, then asks an idle one of the user with the most to end;
+//!                           when none agrees, it counts again
 //! ```
 //!
-//! Why no more than the limit ever run: a container is started only after a count that
-//! included it and was within the limit. Of the containers that run, the last count included
+//! Why no more than the limits ever run: a container is started only after a count that
+//! included it and was within them. Of the containers that run, the last count included
 //! all the others, because each exists before its own count.
+//!
+//! A user who waits for the end of one of their own sandboxes waits in a line of their own: nobody
+//! else waits for that. In the line of the instance each user has one place.
 
-use std::collections::HashMap;
+mod eviction;
+mod user_budget;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, info};
 
 use super::error::SandboxError;
-use super::orphan::is_abandoned;
-use super::queue::Admission;
-use super::status::Status;
-use super::survey::{self, LiveSandbox};
-use super::timeouts::{LEASE_TIMEOUT, NAME_CONFLICT_TIMEOUT, POLL_INTERVAL, REMOVAL_TIMEOUT};
+use super::owners::owner;
+use super::queue::{Admission, AdmissionPermit};
+use super::status::{SandboxLimit, Status};
+use super::timeouts::{LEASE_TIMEOUT, NAME_CONFLICT_TIMEOUT, POLL_INTERVAL};
 use crate::channel::Channel;
-use crate::config::{Config, Mode};
+use crate::config::Config;
 use crate::engine::{ContainerSummary, Engine, EngineError, State, labels};
-use crate::identity::Instance;
-
-/// A sandbox that was used within this time is about to be used again.
-const RECENT_USE_LIMIT: Duration = Duration::from_secs(30);
-
-/// A container that waits for a command is not asked to end within this time: it may
-/// have been made for a call that is on its way to it.
-const NEW_CONTAINER_GRACE: Duration = Duration::from_secs(1);
+use crate::identity::{Instance, User, WorkspaceId};
+use user_budget::{UserBudgets, WorkspaceReservation};
 
 /// Between two counts.
 const COUNT_INTERVAL: Duration = Duration::from_millis(250);
-
-/// Sandboxes of other servers that are asked at once: each costs a bridge.
-const PROBE_LIMIT: usize = 8;
 
 /// What a container is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +57,15 @@ pub enum Priority {
     Spare,
 }
 
+/// A container that is to be made.
+#[derive(Debug, Clone)]
+pub struct CapacityRequest {
+    pub workspace: WorkspaceId,
+    /// How many of the user's workspaces may have a sandbox alive.
+    pub per_user: u32,
+    pub priority: Priority,
+}
+
 /// The sandboxes that this server makes and uses.
 #[derive(Debug)]
 pub struct Capacity {
@@ -66,19 +73,27 @@ pub struct Capacity {
     instance: Instance,
     /// Sandboxes that may be alive in the instance.
     limit: u32,
-    /// Calls that wait for capacity when the limit is reached.
+    /// Users whose calls wait for capacity when the limit is reached.
     line: Admission,
     /// Being made, and not yet in the Engine's list.
     reserved: Arc<AtomicUsize>,
+    /// The same, by user.
+    users: UserBudgets,
     /// Those that run, by container.
     running: Mutex<HashMap<Arc<str>, Channel>>,
 }
 
 /// Capacity for one sandbox, until the Engine lists it.
 #[derive(Debug)]
-pub struct CapacityReservation(Arc<AtomicUsize>);
+pub struct CapacityReservation {
+    _in_all: CountGuard,
+    _of_user: WorkspaceReservation,
+}
 
-impl Drop for CapacityReservation {
+#[derive(Debug)]
+struct CountGuard(Arc<AtomicUsize>);
+
+impl Drop for CountGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -91,8 +106,9 @@ impl Capacity {
             engine: engine.clone(),
             instance: config.instance.clone(),
             limit: config.max_sandboxes,
-            line: Admission::new(1, waiting),
+            line: Admission::new(1, waiting.clone()),
             reserved: Arc::default(),
+            users: UserBudgets::new(waiting),
             running: Mutex::default(),
         }
     }
@@ -121,63 +137,106 @@ impl Capacity {
     /// [`SandboxError::Full`] when none of the others ended in time; for a spare at once.
     pub async fn wait(
         &self,
-        priority: Priority,
+        request: &CapacityRequest,
         status: &watch::Sender<Status>,
     ) -> Result<CapacityReservation, SandboxError> {
-        if let Some(reservation) = self.reserve().await? {
-            return Ok(reservation);
-        }
-        let most = self.limit;
-        if priority == Priority::Spare {
-            return Err(SandboxError::Full { most });
-        }
-        let deadline = Instant::now() + LEASE_TIMEOUT;
-        let told = |ahead| {
-            status.send_replace(Status::Queued { ahead, most });
+        let start = Instant::now();
+        let deadline = match request.priority {
+            Priority::Call => start + LEASE_TIMEOUT,
+            Priority::Spare => start,
         };
-        told(0);
-        let first = self.line.enter(deadline, told).await;
-        let _first = first.map_err(|_| SandboxError::Full { most })?;
+        let own = SandboxLimit::User(request.per_user);
+        let _turn = self
+            .turn(&self.users.line(request), own, deadline, status)
+            .await?;
+        let mut in_line: Option<AdmissionPermit> = None;
         loop {
-            if let Some(reservation) = self.reserve().await? {
-                status.send_replace(Status::Creating);
-                return Ok(reservation);
+            let limit = match self.reserve(request).await? {
+                Ok(reservation) => {
+                    status.send_replace(Status::Creating);
+                    return Ok(reservation);
+                }
+                Err(limit) => limit,
+            };
+            if Instant::now() >= deadline {
+                return Err(SandboxError::Full { limit });
             }
-            if Instant::now() > deadline {
-                return Err(SandboxError::Full { most });
-            }
-            if !self.evict_one().await? {
+            status.send_replace(Status::Queued { ahead: 0, limit });
+            let has_ended = match limit {
+                SandboxLimit::User(_) => {
+                    in_line = None;
+                    self.evict_one_of_user(request).await?
+                }
+                SandboxLimit::Instance(_) if in_line.is_none() => {
+                    in_line = Some(self.turn(&self.line, limit, deadline, status).await?);
+                    true
+                }
+                SandboxLimit::Instance(_) => self.evict_one().await?,
+            };
+            if !has_ended {
                 sleep(COUNT_INTERVAL).await;
             }
         }
     }
 
-    async fn reserve(&self) -> Result<Option<CapacityReservation>, EngineError> {
+    async fn turn(
+        &self,
+        line: &Admission,
+        limit: SandboxLimit,
+        deadline: Instant,
+        status: &watch::Sender<Status>,
+    ) -> Result<AdmissionPermit, SandboxError> {
+        let told = |ahead| {
+            if ahead > 0 {
+                status.send_replace(Status::Queued { ahead, limit });
+            }
+        };
+        let turn = line.enter(deadline, told).await;
+        turn.map_err(|_| SandboxError::Full { limit })
+    }
+
+    /// Inside the error: the limit that is reached.
+    async fn reserve(
+        &self,
+        request: &CapacityRequest,
+    ) -> Result<Result<CapacityReservation, SandboxLimit>, EngineError> {
         // Before the count: otherwise a sandbox that is neither reserved nor listed yet would not
         // be counted.
-        let reservation = &self.reserved;
-        let others = reservation.fetch_add(1, Ordering::Relaxed);
-        let reservation = CapacityReservation(reservation.clone());
-        let taken = self.alive().await?.len() + others;
-        Ok((taken < self.most()).then_some(reservation))
+        let others = self.reserved.fetch_add(1, Ordering::Relaxed);
+        let in_all = CountGuard(self.reserved.clone());
+        let of_user = self.users.reserve(&request.workspace);
+        let alive = self.alive().await?;
+        let mut theirs = of_user.others();
+        theirs.extend(workspaces_of(&alive, &request.workspace.user).into_keys());
+        theirs.remove(&request.workspace);
+        if theirs.len() >= as_count(request.per_user) {
+            return Ok(Err(SandboxLimit::User(request.per_user)));
+        }
+        if alive.len() + others >= as_count(self.limit) {
+            return Ok(Err(SandboxLimit::Instance(self.limit)));
+        }
+        Ok(Ok(CapacityReservation {
+            _in_all: in_all,
+            _of_user: of_user,
+        }))
     }
 
-    fn most(&self) -> usize {
-        usize::try_from(self.limit).unwrap_or(usize::MAX)
-    }
-
-    /// Whether a container that was made may be started: it may when the count is within the
-    /// limit. When several servers exceed it at once, the order of the Engine's rows decides
+    /// Whether a container that was made may be started: it may when the counts are within the
+    /// limits. When several servers exceed one at once, the order of the Engine's rows decides
     /// which of them remove theirs, and the others wait for that.
-    pub async fn fits(&self, id: &str) -> Result<bool, SandboxError> {
+    pub async fn fits(&self, id: &str, request: &CapacityRequest) -> Result<bool, SandboxError> {
         let end = Instant::now() + NAME_CONFLICT_TIMEOUT;
+        let (most, own) = (as_count(self.limit), as_count(request.per_user));
         loop {
             let alive = self.alive().await?;
-            if alive.len() <= self.most() {
+            let theirs = workspaces_of(&alive, &request.workspace.user);
+            if alive.len() <= most && theirs.len() <= own {
                 return Ok(true);
             }
             // The server of one that neither starts nor goes was killed.
-            if !is_among_first(alive, self.most(), id) || Instant::now() > end {
+            let stays =
+                is_among_first(alive, most, id) && has_place(theirs, own, &request.workspace);
+            if !stays || Instant::now() > end {
                 return Ok(false);
             }
             sleep(POLL_INTERVAL).await;
@@ -193,66 +252,10 @@ impl Capacity {
         rows.retain(is_alive);
         Ok(rows)
     }
+}
 
-    /// Asks another sandbox to end. `true`: one did, or one that was never started is gone.
-    async fn evict_one(&self) -> Result<bool, SandboxError> {
-        let rows = self.alive().await?;
-        if let Some(row) = rows.iter().find(|row| is_abandoned(row, SystemTime::now())) {
-            // Not by force: its server may have been slow, and have started it since.
-            return Ok(self.engine.remove_stopped(&row.id).await?);
-        }
-        let (ours, others): (Vec<_>, Vec<_>) = rows
-            .into_iter()
-            .map(|row| (self.channel(&row.id), row))
-            .partition(|(channel, _)| channel.is_some());
-        let ours = ours
-            .into_iter()
-            .filter_map(|(channel, row)| Some((row, channel?)));
-        let mut asked = survey::probe(ours.collect()).await;
-        if self.retire_one(&mut asked).await {
-            return Ok(true);
-        }
-        // Those of other servers, the oldest first.
-        let mut others: Vec<_> = others.into_iter().map(|(_, row)| row).collect();
-        others.sort_by_key(|row| row.created);
-        for some in others.chunks(PROBE_LIMIT) {
-            let mut asked = survey::connect(&self.engine, some.to_vec()).await;
-            if self.retire_one(&mut asked).await {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Retires the first that agrees: spares first, helper containers last, the longest idle
-    /// first among equals.
-    async fn retire_one(&self, asked: &mut [LiveSandbox]) -> bool {
-        asked.sort_by_key(|sandbox| std::cmp::Reverse(precedence(sandbox)));
-        for sandbox in asked.iter().filter(|sandbox| precedence(sandbox).is_some()) {
-            let Some(channel) = &sandbox.channel else {
-                continue;
-            };
-            let idle_for = match kind(sandbox) {
-                EvictionRank::Spare => NEW_CONTAINER_GRACE,
-                EvictionRank::Lasting | EvictionRank::Helper => RECENT_USE_LIMIT,
-            };
-            match channel.retire(idle_for).await {
-                Ok(true) => {
-                    info!(container = sandbox.row.id, "asked to make room for another");
-                    self.until_gone(&sandbox.row.id).await;
-                    return true;
-                }
-                Ok(false) => {}
-                Err(error) => debug!(error = &error as &dyn std::error::Error, "not retired"),
-            }
-        }
-        false
-    }
-
-    async fn until_gone(&self, id: &str) {
-        let removed = self.engine.wait_removed(id);
-        let _ = tokio::time::timeout(REMOVAL_TIMEOUT, removed).await;
-    }
+fn as_count(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 /// Whether it counts: it is a user's, and not about to be removed.
@@ -260,83 +263,82 @@ fn is_alive(row: &ContainerSummary) -> bool {
     row.is_sandbox() && !matches!(row.state, State::Exited | State::Dead | State::Removing)
 }
 
+/// Those that run stay; then the older ones.
+type Precedence = (bool, i64);
+
+fn row_precedence(row: &ContainerSummary) -> Precedence {
+    (row.state == State::Created, row.created)
+}
+
 /// By state, because those that run stay; then by age; then by id. All servers see the same
 /// order.
 fn is_among_first(mut alive: Vec<ContainerSummary>, most: usize, id: &str) -> bool {
     alive.sort_by(|a, b| {
-        let place = |row: &ContainerSummary| (row.state == State::Created, row.created);
-        place(a).cmp(&place(b)).then_with(|| a.id.cmp(&b.id))
+        let order = row_precedence(a).cmp(&row_precedence(b));
+        order.then_with(|| a.id.cmp(&b.id))
     });
     alive.iter().take(most).any(|row| row.id == id)
 }
 
-/// The greater ends first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum EvictionRank {
-    /// Of a backup or a restore, between two steps of it.
-    Helper,
-    /// It waits for the next call.
-    Lasting,
-    /// It waits for a command that may never come.
-    Spare,
-}
-
-fn kind(sandbox: &LiveSandbox) -> EvictionRank {
-    match sandbox.row.labels.get(labels::MODE) {
-        Some(mode) if mode == Mode::Ephemeral.as_str() => EvictionRank::Spare,
-        _ if sandbox.row.is_helper() => EvictionRank::Helper,
-        _ => EvictionRank::Lasting,
+/// The workspaces of a user that have a sandbox alive, each with its first. A helper of a backup is
+/// the operator's, and takes no place of the user's.
+fn workspaces_of(alive: &[ContainerSummary], user: &User) -> BTreeMap<WorkspaceId, Precedence> {
+    let mut of = BTreeMap::new();
+    for row in alive.iter().filter(|row| !row.is_helper()) {
+        let Some(workspace) = owner(&row.labels).filter(|found| found.user == *user) else {
+            continue;
+        };
+        let place = row_precedence(row);
+        let first = of.entry(workspace).or_insert(place);
+        *first = place.min(*first);
     }
+    of
 }
 
-/// `None`: it works. Otherwise the greater ends first.
-fn precedence(sandbox: &LiveSandbox) -> Option<(EvictionRank, u64)> {
-    let stats = sandbox.stats.as_ref()?;
-    let idle = stats.commands.is_empty() && stats.idle_ms > 0;
-    idle.then_some((kind(sandbox), stats.idle_ms))
+/// As [`is_among_first`], of a user's workspaces.
+fn has_place(
+    theirs: BTreeMap<WorkspaceId, Precedence>,
+    most: usize,
+    workspace: &WorkspaceId,
+) -> bool {
+    let order: BTreeSet<_> = theirs.into_iter().map(|(of, place)| (place, of)).collect();
+    order.iter().take(most).any(|(_, of)| of == workspace)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use casemate_protocol::{RunningCommand, StatsReply};
-
     use super::*;
 
-    fn sandbox(mode: &str, idle_ms: u64, commands: usize) -> LiveSandbox {
-        LiveSandbox {
-            row: ContainerSummary {
-                id: String::new(),
-                name: String::new(),
-                labels: BTreeMap::from([(labels::MODE.to_owned(), mode.to_owned())]),
-                state: State::Running,
-                created: 0,
-            },
-            channel: None,
-            stats: Some(StatsReply {
-                idle_ms,
-                commands: vec![RunningCommand::default(); commands],
-                ..StatsReply::default()
-            }),
+    fn row(id: &str, workspace: Option<&str>, state: State, created: i64) -> ContainerSummary {
+        let mut all = BTreeMap::from([
+            (labels::ISSUER.to_owned(), "local".to_owned()),
+            (labels::USER.to_owned(), "ada".to_owned()),
+        ]);
+        all.extend(workspace.map(|name| (labels::WORKSPACE.to_owned(), name.to_owned())));
+        ContainerSummary {
+            id: id.to_owned(),
+            name: String::new(),
+            labels: all,
+            state,
+            created,
+        }
+    }
+
+    fn ada(name: Option<&str>) -> WorkspaceId {
+        WorkspaceId {
+            user: User::local("ada".parse().expect("a subject")),
+            name: name.map(|name| name.parse().expect("a name")),
         }
     }
 
     #[test]
     fn of_too_many_the_running_and_the_older_stay() {
-        let row = |id: &str, state, created| ContainerSummary {
-            id: id.to_owned(),
-            name: String::new(),
-            labels: BTreeMap::new(),
-            state,
-            created,
-        };
         let alive = || {
             vec![
-                row("a", State::Created, 7),
-                row("b", State::Running, 9),
-                row("d", State::Created, 5),
-                row("c", State::Created, 5),
+                row("a", None, State::Created, 7),
+                row("b", None, State::Running, 9),
+                row("d", None, State::Created, 5),
+                row("c", None, State::Created, 5),
             ]
         };
         let stays = |id| is_among_first(alive(), 2, id);
@@ -344,13 +346,22 @@ mod tests {
     }
 
     #[test]
-    fn spares_end_first_then_the_longest_idle_helpers_last_and_never_a_busy_one() {
-        let spare = precedence(&sandbox("ephemeral", 1, 0));
-        let long = precedence(&sandbox("persistent", 90_000, 0));
-        let short = precedence(&sandbox("persistent", 40_000, 0));
-        let helper = precedence(&sandbox(labels::HELPER_MODE, 95_000, 0));
-        assert!(spare > long && long > short && short > helper && helper.is_some());
-        assert_eq!(precedence(&sandbox("persistent", 90_000, 1)), None);
-        assert_eq!(precedence(&sandbox("ephemeral", 0, 0)), None);
+    fn of_a_users_workspaces_those_that_run_keep_their_place_and_each_counts_once() {
+        let mut helper = row("e", Some("z"), State::Running, 1);
+        let mode = labels::HELPER_MODE.to_owned();
+        helper.labels.insert(labels::MODE.to_owned(), mode);
+        let alive = [
+            row("a", Some("x"), State::Created, 7),
+            row("b", None, State::Running, 9),
+            row("c", None, State::Created, 1),
+            row("d", Some("y"), State::Created, 8),
+            helper,
+        ];
+        let theirs = || workspaces_of(&alive, &ada(None).user);
+        assert_eq!(theirs().len(), 3);
+        let stays = |name| has_place(theirs(), 2, &ada(name));
+        assert!(stays(None) && stays(Some("x")) && !stays(Some("y")) && !stays(Some("z")));
+        let bob = User::local("bob".parse().expect("a subject"));
+        assert!(workspaces_of(&alive, &bob).is_empty());
     }
 }

@@ -22,7 +22,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tracing::{Instrument as _, info, warn};
 
-use super::capacity::CapacityReservation;
+use super::capacity::{CapacityRequest, CapacityReservation, Priority};
 use super::connect::connect_to;
 use super::context::ServerContext;
 use super::error::SandboxError;
@@ -31,7 +31,7 @@ use super::spec::Spec;
 use super::volumes::Volumes;
 use crate::channel::Channel;
 use crate::engine::{ContainerSpec, Engine};
-use crate::identity::User;
+use crate::identity::WorkspaceId;
 
 /// `None`: other servers took the capacity first, and it was removed again.
 type CreateResult = Result<Option<Running>, SandboxError>;
@@ -42,7 +42,8 @@ pub struct Creator {
     context: Arc<ServerContext>,
     engine: Engine,
     volumes: Volumes,
-    user: User,
+    workspace: WorkspaceId,
+    per_user: u32,
     is_long_lived: bool,
 }
 
@@ -52,8 +53,18 @@ impl Creator {
             context: context.clone(),
             engine: context.engine.clone(),
             volumes: volumes.clone(),
-            user: spec.identity.user.clone(),
+            workspace: spec.identity.workspace_id(),
+            per_user: spec.settings.sandboxes_per_user,
             is_long_lived: spec.is_long_lived(),
+        }
+    }
+
+    /// What the next container needs.
+    pub fn capacity_request(&self, priority: Priority) -> CapacityRequest {
+        CapacityRequest {
+            workspace: self.workspace.clone(),
+            per_user: self.per_user,
+            priority,
         }
     }
 
@@ -107,7 +118,7 @@ impl Creator {
 
     async fn start(&self, id: &str) -> Result<Running, SandboxError> {
         let (channel, removed) = self.begin(id).await?;
-        info!(container = id, user = %self.user, "container started");
+        info!(container = id, user = %self.workspace, "container started");
         self.engine.meter().started("created");
         Ok(Running {
             container: id.into(),
@@ -188,10 +199,11 @@ impl CreateTask {
         spec: &ContainerSpec,
         reservation: CapacityReservation,
     ) -> CreateResult {
+        let request = self.creator.capacity_request(Priority::Call);
         tokio::select! {
             biased;
             () = self.caller.closed() => return Err(SandboxError::Ending),
-            fits = self.creator.context.capacity.fits(id) => if !fits? {
+            fits = self.creator.context.capacity.fits(id, &request) => if !fits? {
                 return Ok(None);
             }
         }

@@ -6,8 +6,10 @@ use std::time::Duration;
 use casemate_protocol::{Failure, FailureExt as _, exit};
 
 use super::bind_error::BindError;
+use super::status::SandboxLimit;
 use crate::channel::{CallError, ChannelError};
 use crate::engine::EngineError;
+use crate::identity::WorkspaceName;
 
 /// Why it is unknown whether a change was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,11 +59,19 @@ pub enum SandboxError {
     /// The call's time is over and its turn had not come: others of its user ran.
     #[error("its turn did not come in {0:?}")]
     NoTurn(Duration),
-    /// The limit of sandboxes is reached, and none ended in time.
-    #[error("{most} sandboxes are in use, which is the most there may be")]
+    /// A limit of sandboxes is reached, and none ended in time.
+    #[error("sandboxes are in use up to the limit: {limit:?}")]
     Full {
+        /// Which limit.
+        limit: SandboxLimit,
+    },
+    /// The user has as many workspaces as may be, and none that is empty and unused.
+    #[error("the user may have {most} workspaces with a name, and has them")]
+    TooManyWorkspaces {
         /// How many there may be.
         most: u32,
+        /// The one that was made first.
+        oldest: Option<WorkspaceName>,
     },
     /// The Engine's disk has less free space than must stay free.
     #[error("{free} bytes are free on the Engine's disk, and {floor} must stay free")]

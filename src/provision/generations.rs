@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use crate::engine::{RunAs, VolumeSummary, labels};
-use crate::identity::{Instance, SandboxName, User};
+use crate::identity::{Instance, SandboxName, WorkspaceId};
 
 /// A mark or a volume younger than this may be of a restore that is about to use it.
 const YOUNG_AGE_LIMIT: Duration = Duration::from_secs(120);
@@ -36,7 +36,7 @@ const LONE_MARK_AGE_LIMIT: Duration = Duration::from_secs(60 * 60);
 /// In the name of a restored volume this follows the name of the first one.
 const RESTORED: &str = "-g";
 
-/// The volumes of one user.
+/// The volumes of one workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generations {
     /// The workspace; it may not exist yet.
@@ -89,7 +89,7 @@ impl Generations {
     }
 }
 
-/// `first`: the name of generation 0. `rows`: all volumes with the user's labels.
+/// `first`: the name of generation 0. `rows`: all volumes with the workspace's labels.
 pub fn sort(first: &str, rows: &[VolumeSummary]) -> Generations {
     let label = |row: &VolumeSummary, name| row.labels.get(name).cloned();
     let exists = |name: &String| rows.iter().any(|row| row.name == *name);
@@ -146,15 +146,15 @@ pub fn sort(first: &str, rows: &[VolumeSummary]) -> Generations {
     }
 }
 
-/// The order in which to remove all volumes of a user. If a removal fails, the rest is the newest
+/// The order in which to remove all volumes of a workspace. If a removal fails, the rest is the newest
 /// workspace or none: first older workspaces, then the workspace, then incomplete volumes, and
 /// their marks last.
 pub fn removal_order(
     instance: &Instance,
-    user: &User,
+    workspace: &WorkspaceId,
     mut rows: Vec<VolumeSummary>,
 ) -> Vec<VolumeSummary> {
-    let volumes = sort(SandboxName::new(instance, user).as_str(), &rows);
+    let volumes = sort(SandboxName::new(instance, workspace).as_str(), &rows);
     let place = |row: &VolumeSummary| {
         let name = &row.name;
         if row.labels.contains_key(labels::PENDING) {

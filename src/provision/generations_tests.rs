@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::identity::User;
 
 fn volume(name: &str, generation: u64) -> VolumeSummary {
     row(name, labels::GENERATION, &generation.to_string())
@@ -137,14 +138,10 @@ fn a_mark_of_another_zone_a_clock_ahead_or_no_time_is_not_taken_for_old() {
 
 #[test]
 fn a_removal_that_stops_anywhere_leaves_the_newest_workspace_or_none() {
-    let (instance, user): (Instance, User) = (
-        "a".parse().expect("an instance"),
-        User {
-            issuer: "local".parse().expect("an issuer"),
-            subject: "ada".parse().expect("a subject"),
-        },
-    );
-    let name = SandboxName::new(&instance, &user);
+    let instance: Instance = "a".parse().expect("an instance");
+    let user = User::local("ada".parse().expect("a subject"));
+    let workspace = WorkspaceId::from(user);
+    let name = SandboxName::new(&instance, &workspace);
     let first = name.as_str();
     let named = |rest: &str| format!("{first}{rest}");
     let (old, current, pending) = (named("-g1-a"), named("-g2-b"), named("-g3-c"));
@@ -157,7 +154,7 @@ fn a_removal_that_stops_anywhere_leaves_the_newest_workspace_or_none() {
     ];
     for _ in 0..rows.len() {
         rows.rotate_left(1);
-        let ordered = removal_order(&instance, &user, rows.clone());
+        let ordered = removal_order(&instance, &workspace, rows.clone());
         for gone in 0..=ordered.len() {
             let left = &ordered[gone..];
             let workspace = sort(first, left).current;

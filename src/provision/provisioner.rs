@@ -145,7 +145,8 @@ impl Provisioner {
         }
         let mut is_given = false;
         loop {
-            let reservation = self.context.capacity.wait(priority, status).await?;
+            let request = self.creator.capacity_request(priority);
+            let reservation = self.context.capacity.wait(&request, status).await?;
             // After the wait: during it the volume may be removed.
             self.volumes.ensure(&mut spec).await?;
             match self.creator.create(name, &spec, reservation).await {
@@ -221,7 +222,7 @@ impl Provisioner {
                 }
             }
             Ok(Some(adopted)) => {
-                info!(container = found.id, user = %self.spec.identity.user, "container adopted");
+                info!(container = found.id, user = %self.spec.identity.workspace_id(), "container adopted");
                 return Ok(Some(adopted));
             }
             Err(error) => return Err(error),

@@ -1,4 +1,4 @@
-//! What a user's container is to be: its name, its workspace, its specification.
+//! What the container of a workspace is to be: its name, its workspace, its specification.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ const ORPHAN_TTL: Duration = Duration::from_secs(30);
 /// One CPU, in the Engine's unit.
 const NANO_CPUS: u64 = 1_000_000_000;
 
-/// What the containers of one user are to be.
+/// What the containers of one workspace are to be.
 #[derive(Debug, Clone)]
 pub struct Spec {
     context: Arc<ServerContext>,
@@ -40,7 +40,7 @@ impl Spec {
             context: context.clone(),
             identity: identity.clone(),
             settings: context.config.for_identity(identity),
-            name: SandboxName::new(&context.config.instance, &identity.user),
+            name: SandboxName::new(&context.config.instance, &identity.workspace_id()),
         }
     }
 
@@ -175,6 +175,7 @@ impl Spec {
             instance: self.context.config.instance.as_str().to_owned(),
             user: self.identity.user.subject.as_str().to_owned(),
             issuer: self.identity.user.issuer.as_str().to_owned(),
+            workspace: self.identity.workspace.as_ref().map(ToString::to_string),
             group: self.identity.group_str().map(str::to_owned),
             mode: self.settings.mode.as_str().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -7,12 +7,12 @@ use super::end_reason::Reason;
 pub enum Status {
     /// There is no container, as far as this server knows.
     Absent,
-    /// The limit of sandboxes is reached.
+    /// A limit of sandboxes is reached.
     Queued {
-        /// Users who wait longer.
+        /// Users, or calls of the user, that wait longer.
         ahead: usize,
         /// The limit.
-        most: u32,
+        limit: SandboxLimit,
     },
     /// The image is being made ready.
     Preparing,
@@ -20,6 +20,15 @@ pub enum Status {
     Creating,
     /// PID 1 answers.
     Running,
+}
+
+/// A limit of sandboxes that are alive at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SandboxLimit {
+    /// Of the instance.
+    Instance(u32),
+    /// Of the user's workspaces that have one.
+    User(u32),
 }
 
 /// What a user is told about the sandbox, next to the result.

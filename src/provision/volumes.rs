@@ -9,6 +9,7 @@ use super::context::ServerContext;
 use super::disk::disk_free;
 use super::error::SandboxError;
 use super::generations::{Generations, sort};
+use super::owners::workspaces;
 use super::spec::Spec;
 use super::uids::UidClaims;
 use crate::engine::{ContainerSpec, Engine, EngineError, Labels, VolumeSummary, Workspace, labels};
@@ -22,6 +23,8 @@ pub struct Volumes {
     /// Of generation 0.
     name: SandboxName,
     labels: Labels,
+    /// How many workspaces of the user may have a name.
+    workspaces: u32,
     claims: UidClaims,
 }
 
@@ -32,6 +35,7 @@ impl Volumes {
             engine: context.engine.clone(),
             name: spec.name.clone(),
             labels: spec.labels(),
+            workspaces: spec.settings.workspaces_per_user,
             claims: UidClaims {
                 engine: context.engine.clone(),
                 instance: context.config.instance.clone(),
@@ -47,11 +51,34 @@ impl Volumes {
     }
 
     async fn rows(&self) -> Result<Vec<VolumeSummary>, SandboxError> {
-        let labels = &self.labels;
-        let whose = labels.owner_filter();
-        let mut rows = self.engine.list_volumes(&whose).await?;
-        rows.retain(|row| labels.is_same_owner(&row.labels));
+        let mut rows = self.rows_of_user().await?;
+        rows.retain(|row| self.labels.is_same_owner(&row.labels));
         Ok(rows)
+    }
+
+    /// In all workspaces of the user.
+    async fn rows_of_user(&self) -> Result<Vec<VolumeSummary>, SandboxError> {
+        let labels = &self.labels;
+        let mut rows = self.engine.list_volumes(&labels.user_filter()).await?;
+        rows.retain(|row| labels.is_same_user(&row.labels));
+        Ok(rows)
+    }
+
+    /// Fails where the user has as many workspaces with a name as may be, and the next is another.
+    async fn check_count(&self) -> Result<(), SandboxError> {
+        if self.labels.workspace.is_none() {
+            return Ok(());
+        }
+        let rows = self.rows_of_user().await?;
+        let all = workspaces(&self.context.config.instance, &rows);
+        let named = all.iter().filter(|(workspace, _)| workspace.name.is_some());
+        let most = self.workspaces;
+        if named.clone().count() < usize::try_from(most).unwrap_or(usize::MAX) {
+            return Ok(());
+        }
+        let oldest = named.min_by_key(|(_, volume)| volume.created_at());
+        let oldest = oldest.and_then(|(workspace, _)| workspace.name.clone());
+        Err(SandboxError::TooManyWorkspaces { most, oldest })
     }
 
     /// The last check before a container is started: a restore may have ended since the first
@@ -116,12 +143,14 @@ impl Volumes {
             }
             None => {}
         }
-        self.make(spec, &[], None).await
+        self.check_count().await?;
+        let own = self.uid_to_keep().await?;
+        self.make(spec, &[], own).await
     }
 
     /// Makes the volume of `spec`, with `more` labels, gives it to its user, and sets that user in
-    /// `spec`. Its uid is `own` or a free one; its label names none where all users share one. If
-    /// another server is faster, the volume is as that server made it.
+    /// `spec`. Its uid is `own`, if no other user has that by now, or a free one; its label names none
+    /// where all users share one. If another server is faster, the volume is as that server made it.
     ///
     /// # Errors
     /// [`SandboxError::NoUid`], and the Engine's.
@@ -129,7 +158,7 @@ impl Volumes {
         &self,
         spec: &mut ContainerSpec,
         more: &[(&str, String)],
-        own: Option<u32>,
+        mut own: Option<u32>,
     ) -> Result<(), SandboxError> {
         let Workspace::Volume(volume) = spec.workspace.clone() else {
             return Ok(());
@@ -152,11 +181,19 @@ impl Volumes {
                 .ensure_volume(&volume, &spec.labels, &all, driver);
             let made = made.await?;
             spec.run_as = made.run_as();
+            // If another server has made it, it belongs to that server.
+            let is_ours = made.labels.get(labels::MADE_FOR) == Some(&spec.made_for);
+            if let Some(uid) = own
+                && is_ours
+                && !self.is_alone_with(uid, &volume).await?
+            {
+                self.engine.remove_volume(&volume).await?;
+                own = None;
+                continue;
+            }
             if let Some(claim) = &mut claim {
                 let still_holds = claim.holds().await?;
                 claim.is_asked_for = false;
-                // If another server has made it, it belongs to that server.
-                let is_ours = made.labels.get(labels::MADE_FOR) == Some(&spec.made_for);
                 if is_ours && !still_holds {
                     // It is empty, and another user may have its number.
                     self.engine.remove_volume(&volume).await?;
@@ -167,11 +204,28 @@ impl Volumes {
         }
     }
 
-    /// The uid of the user's workspace, for the next volume; `None` where its label names none, or
-    /// one outside the range of the settings.
+    /// The uid for the next volume: that of the workspace, else the lowest of the user's other
+    /// workspaces. One user's workspaces share a uid, and with it what the kernel counts by uid.
+    /// `None` where no label names one in the range of the settings.
     pub async fn uid_to_keep(&self) -> Result<Option<u32>, SandboxError> {
-        let (uids, volumes) = (self.context.uids().await?, self.list().await?);
-        Ok(volumes.uid.filter(|uid| uids.contains(*uid)))
+        let uids = self.context.uids().await?;
+        let rows = self.rows_of_user().await?;
+        let (own, others): (Vec<_>, Vec<_>) = rows
+            .into_iter()
+            .partition(|row| self.labels.is_same_owner(&row.labels));
+        let own = sort(self.name.as_str(), &own).uid;
+        let others = others.iter().filter_map(VolumeSummary::uid);
+        let own = own.filter(|uid| uids.contains(*uid));
+        Ok(own.or(others.filter(|uid| uids.contains(*uid)).min()))
+    }
+
+    /// Whether no other user has the uid of this new volume. The user's last other volume may have
+    /// gone since it was seen, and the number may be another's by now.
+    async fn is_alone_with(&self, uid: u32, volume: &str) -> Result<bool, SandboxError> {
+        let rows = self.engine.volumes_with_uid().await?;
+        let mut rows: Vec<_> = rows.iter().filter(|row| row.uid() == Some(uid)).collect();
+        rows.retain(|row| row.name != volume);
+        Ok(is_users_alone(&self.labels, &rows))
     }
 
     /// Gives an empty volume to its user. It completes even if the caller gives up: the container
@@ -204,8 +258,67 @@ impl Volumes {
     }
 }
 
+/// Whether a uid is this user's, by the other volumes that have it. While the user has another volume
+/// with it, no claim of another user can end in one; a claim that is there was this user's own.
+fn is_users_alone(labels: &Labels, rows: &[&VolumeSummary]) -> bool {
+    let is_theirs = |row: &&&VolumeSummary| labels.is_same_user(&row.labels);
+    let others = rows.iter().filter(|row| !is_theirs(row));
+    let is_claim = |row: &&VolumeSummary| row.labels.contains_key(labels::CLAIM);
+    match rows.iter().any(|row| is_theirs(&row)) {
+        true => others.into_iter().all(|row| is_claim(row)),
+        false => others.count() == 0,
+    }
+}
+
 /// The error for a volume that is gone, or not what it has to be.
 pub fn missing(volume: &str) -> SandboxError {
     let (kind, name) = ("volume", volume.to_owned());
     EngineError::Missing { kind, name }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn row(all: &[(&str, &str)]) -> VolumeSummary {
+        let labels = all
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        VolumeSummary {
+            name: "v".to_owned(),
+            labels: labels.collect::<BTreeMap<_, _>>(),
+            created: None,
+        }
+    }
+
+    #[test]
+    fn a_uid_is_the_users_while_another_volume_of_theirs_has_it_or_nobody_has() {
+        let labels = Labels {
+            instance: "default".to_owned(),
+            user: "ada".to_owned(),
+            issuer: "local".to_owned(),
+            workspace: Some("chat".to_owned()),
+            group: None,
+            mode: "persistent".to_owned(),
+            version: "0.1.0".to_owned(),
+            node: "n".to_owned(),
+            epoch: 0,
+            since: "2026-01-01T00:00:00Z".to_owned(),
+        };
+        let of = |user: &str, instance: &str| {
+            row(&[
+                (labels::INSTANCE, instance),
+                (labels::ISSUER, "local"),
+                (labels::USER, user),
+            ])
+        };
+        let (own, bob) = (of("ada", "default"), of("bob", "default"));
+        let (elsewhere, claim) = (of("ada", "other"), row(&[(labels::CLAIM, "default/1")]));
+        let is_alone = |rows: &[&VolumeSummary]| is_users_alone(&labels, rows);
+        assert!(is_alone(&[]) && is_alone(&[&own]) && is_alone(&[&own, &claim]));
+        assert!(!is_alone(&[&claim]) && !is_alone(&[&bob]) && !is_alone(&[&elsewhere]));
+        assert!(!is_alone(&[&own, &bob]) && !is_alone(&[&own, &claim, &bob]));
+    }
 }

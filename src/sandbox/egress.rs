@@ -57,6 +57,7 @@ pub(super) struct ServerEgress {
 /// The users whose sandboxes are carried.
 #[derive(Debug, Default)]
 struct CarriedUsers {
+    /// Without a workspace.
     egress: HashMap<Identity, Arc<UserEgress<SystemResolver>>>,
     /// In all groups of a user.
     limits: HashMap<User, Arc<UserLimits>>,
@@ -144,10 +145,12 @@ impl ServerEgress {
         Arc::new(AddressPolicy::new(self.rules.lock().deny().to_vec(), own))
     }
 
-    /// The egress of this user, in all of their sandboxes of this group.
+    /// The egress of this user, in all of their sandboxes of this group: those of all workspaces
+    /// share it.
     async fn user(&self, identity: &Identity) -> Arc<UserEgress<SystemResolver>> {
+        let identity = identity.clone().in_workspace(None);
         loop {
-            if let Some(egress) = self.known_or_made(identity) {
+            if let Some(egress) = self.known_or_made(&identity) {
                 return egress;
             }
             self.look().await;

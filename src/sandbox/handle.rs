@@ -36,7 +36,7 @@ pub struct Answer<T> {
     pub notice: Option<Notice>,
 }
 
-/// A handle to one user's sandbox. Cheap to clone.
+/// A handle to the sandbox of one workspace. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
     pub(super) containers: Containers,
@@ -99,6 +99,17 @@ impl Sandbox {
     /// call then starts none.
     pub fn is_awake(&self) -> bool {
         *self.for_files().status.borrow() != Status::Absent
+    }
+
+    /// Whether no container is there or being made, and nobody else has a handle: this one can go.
+    pub(super) fn is_unused(&self) -> bool {
+        match &self.containers {
+            Containers::Lasting(handle) => {
+                let is_absent = *handle.status.borrow() == Status::Absent;
+                is_absent && handle.requests.strong_count() == 1
+            }
+            Containers::Fresh(pool) => Arc::strong_count(pool) == 1 && pool.is_empty(),
+        }
     }
 
     /// Makes a container ready without a call. Returns at once.

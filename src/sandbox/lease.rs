@@ -95,7 +95,7 @@ impl OwnerHandle {
             answer = timeout_at(deadline, asked) => answer.unwrap_or_else(|_| {
                 Err(match *self.status.borrow() {
                     Status::Preparing => SandboxError::ImagePreparing,
-                    Status::Queued { most, .. } => SandboxError::Full { most },
+                    Status::Queued { limit, .. } => SandboxError::Full { limit },
                     _ => SandboxError::NotReady(start.elapsed()),
                 })
             }),

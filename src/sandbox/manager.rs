@@ -1,4 +1,4 @@
-//! All sandboxes of this server, by user.
+//! All sandboxes of this server, by user and workspace.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ use crate::config::{Config, EgressConfig};
 use crate::engine::{
     ContainerSummary, Engine, EngineError, ImageDescription, PreparedImage, State, labels,
 };
-use crate::identity::{Identity, User};
+use crate::identity::{Identity, User, WorkspaceId};
 use crate::meter::Meter;
 use crate::provision::{LiveSandbox, Provisioner, SandboxError, ServerContext, look};
 
@@ -151,7 +151,7 @@ impl Manager {
         Ok(prepared)
     }
 
-    /// The sandbox of this user, for this group. Nothing is made before its first use.
+    /// The sandbox of this user's workspace, for this group. Nothing is made before its first use.
     pub fn sandbox(&self, identity: &Identity) -> Sandbox {
         let mut handles = self.handles();
         if let Some(known) = handles.sandbox(identity) {
@@ -174,35 +174,44 @@ impl Manager {
         self.handles.lock()
     }
 
-    /// The containers of `user` as they are now, over all servers. Makes none, and is no
+    /// The containers of a workspace as they are now, over all servers. Makes none, and is no
     /// use of them. Those that this server has no channel to are there without their
     /// stats: a look is not worth a bridge, and anybody may look often.
     ///
     /// # Errors
     /// The Engine's.
-    pub async fn look(&self, user: &User) -> Result<Vec<LiveSandbox>, SandboxError> {
-        let ServerContext {
-            engine,
-            config,
-            capacity,
-            ..
-        } = &*self.context;
-        let theirs = labels::user_filter(&config.instance, user);
-        let mut rows = engine.list_containers(&theirs).await?;
-        rows.retain(ContainerSummary::is_sandbox);
+    pub async fn look(&self, workspace: &WorkspaceId) -> Result<Vec<LiveSandbox>, SandboxError> {
+        let mut rows = self.containers(&workspace.user).await?;
+        rows.retain(|row| labels::is_of_workspace(workspace, &row.labels));
+        let capacity = &self.context.capacity;
         Ok(look(rows, |row| capacity.channel(&row.id)).await)
     }
 
-    /// The user with the group of the container that runs; `None`: there is no such container.
+    /// The containers of a user in all workspaces, as the Engine lists them.
+    pub(super) async fn containers(
+        &self,
+        user: &User,
+    ) -> Result<Vec<ContainerSummary>, SandboxError> {
+        let ServerContext { engine, config, .. } = &*self.context;
+        let theirs = labels::user_filter(&config.instance, user);
+        let mut rows = engine.list_containers(&theirs).await?;
+        rows.retain(ContainerSummary::is_sandbox);
+        Ok(rows)
+    }
+
+    /// The workspace with the group of the container that runs; `None`: there is no such container.
     ///
     /// # Errors
     /// The Engine's.
-    pub async fn running_identity(&self, user: &User) -> Result<Option<Identity>, SandboxError> {
-        let ServerContext { engine, config, .. } = &*self.context;
-        let theirs = labels::user_filter(&config.instance, user);
-        let rows = engine.list_containers(&theirs).await?;
-        let mut rows = rows.into_iter().filter(ContainerSummary::is_sandbox);
-        let running = rows.find(|row| row.state == State::Running && !row.is_helper());
+    pub async fn running_identity(
+        &self,
+        workspace: &WorkspaceId,
+    ) -> Result<Option<Identity>, SandboxError> {
+        let mut rows = self.containers(&workspace.user).await?.into_iter();
+        let running = rows.find(|row| {
+            let is_theirs = labels::is_of_workspace(workspace, &row.labels);
+            is_theirs && row.state == State::Running && !row.is_helper()
+        });
         let Some(row) = running else {
             return Ok(None);
         };
@@ -211,8 +220,11 @@ impl Manager {
             kind: "container",
             name: row.name,
         })?;
-        let user = user.clone();
-        Ok(Some(Identity { user, group }))
+        Ok(Some(Identity {
+            user: workspace.user.clone(),
+            group,
+            workspace: workspace.name.clone(),
+        }))
     }
 
     /// How the containers of this user are made.
@@ -224,13 +236,15 @@ impl Manager {
         let spawner = OwnerSpawner {
             provisioner,
             egress: self.egress.clone(),
+            audit: self.audit.clone(),
+            unused: share.unused,
             ending: self.ending.clone(),
             ended: self.ended.clone(),
         };
         let containers = if spawner.provisioner.spec.is_long_lived() {
             Containers::Lasting(spawner.spawn_owner())
         } else {
-            Containers::Fresh(WarmPool::new(spawner))
+            Containers::Fresh(WarmPool::new(spawner, share.ephemeral))
         };
         Sandbox {
             containers,

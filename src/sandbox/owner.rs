@@ -14,6 +14,8 @@ use tracing::{debug, info, warn};
 
 use super::egress::SandboxEgress;
 use super::lease::{Lease, PendingNotice, Request};
+use super::unused::UnusedWorkspaces;
+use crate::audit::Audit;
 use crate::engine::State;
 use crate::provision::{
     Notice, Priority, Provisioner, REMOVAL_TIMEOUT, Reason, Removal, Running, SandboxError, Status,
@@ -31,6 +33,8 @@ pub(super) struct Owner {
     notice: PendingNotice,
     egress: SandboxEgress,
     last_end: Option<(Arc<str>, Reason)>,
+    audit: Audit,
+    unused: UnusedWorkspaces,
 }
 
 impl Owner {
@@ -47,6 +51,17 @@ impl Owner {
             notice,
             egress,
             last_end: None,
+            audit: Audit::off(),
+            unused: UnusedWorkspaces::default(),
+        }
+    }
+
+    /// The same, which records in `audit` the workspace that it removes for its own.
+    pub(super) fn removing(self, audit: Audit, unused: UnusedWorkspaces) -> Self {
+        Self {
+            audit,
+            unused,
+            ..self
         }
     }
 
@@ -103,7 +118,8 @@ impl Owner {
         match request {
             Request::Warm => match self.ready(Priority::Spare).await {
                 // Calls have priority over a spare.
-                Ok(()) | Err(SandboxError::Full { .. }) => {}
+                Ok(())
+                | Err(SandboxError::Full { .. } | SandboxError::TooManyWorkspaces { .. }) => {}
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     warn!(error, "could not warm the sandbox");
@@ -145,10 +161,7 @@ impl Owner {
         if self.running.is_none() {
             let name = self.provisioner.spec.next_name();
             let start = Instant::now();
-            let made = self
-                .provisioner
-                .bring_up(&name, priority, &self.status)
-                .await;
+            let made = self.bring_up(&name, priority).await;
             if made.is_ok() {
                 self.provisioner
                     .engine()
@@ -173,6 +186,30 @@ impl Owner {
             self.running = Some(running);
         }
         Ok(())
+    }
+
+    /// Makes the container, or finds it. For a call whose user has too many workspaces, one that is
+    /// empty and unused goes first.
+    async fn bring_up(
+        &self,
+        name: &str,
+        priority: Priority,
+    ) -> Result<(Running, Option<Notice>), SandboxError> {
+        let bring_up = || self.provisioner.bring_up(name, priority, &self.status);
+        let made = bring_up().await;
+        if priority != Priority::Call
+            || !matches!(made, Err(SandboxError::TooManyWorkspaces { .. }))
+        {
+            return made;
+        }
+        match self
+            .unused
+            .remove_one(&self.provisioner, &self.audit)
+            .await?
+        {
+            true => bring_up().await,
+            false => made,
+        }
     }
 
     /// The channel has broken: opens another, or finds that the container is gone.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use casemate_protocol::failure::Code;
 
 use crate::channel::CallError;
-use crate::provision::{SandboxError, Uncertainty};
+use crate::provision::{SandboxError, SandboxLimit, Uncertainty};
 
 /// Between two tries after a channel broke.
 pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -174,7 +174,9 @@ mod tests {
             SandboxError::NotReady(AFTER),
             SandboxError::Deadline(AFTER),
             SandboxError::ImagePreparing,
-            SandboxError::Full { most: 1 },
+            SandboxError::Full {
+                limit: SandboxLimit::Instance(1),
+            },
             SandboxError::Ending,
             engine.into(),
             says(Code::NoSpace),

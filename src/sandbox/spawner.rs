@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -11,6 +10,8 @@ use tracing::{Instrument as _, info_span};
 use super::egress::{SandboxEgress, ServerEgress};
 use super::lease::{OwnerHandle, PendingNotice};
 use super::owner::Owner;
+use super::unused::UnusedWorkspaces;
+use crate::audit::Audit;
 use crate::provision::{Provisioner, Status};
 
 /// Requests that wait for one owner: all calls of a user that may run at once
@@ -22,23 +23,18 @@ const REQUEST_BUFFER: usize = 256;
 pub(super) struct OwnerSpawner {
     pub provisioner: Provisioner,
     pub egress: Arc<ServerEgress>,
+    pub audit: Audit,
+    pub unused: UnusedWorkspaces,
     pub ending: CancellationToken,
     pub ended: CancellationToken,
 }
 
 impl OwnerSpawner {
-    /// The calls of all users that wait.
-    pub fn waiting(&self) -> Arc<AtomicUsize> {
-        self.provisioner.context.waiting.clone()
-    }
-
     /// An owner without a container yet.
     pub fn spawn_owner(&self) -> OwnerHandle {
         // The owner outlives the call that comes first: its span is no part of that call's.
-        let (user, name) = (
-            &self.provisioner.spec.identity.user,
-            self.provisioner.spec.name.as_str(),
-        );
+        let spec = &self.provisioner.spec;
+        let (user, name) = (spec.identity.workspace_id(), spec.name.as_str());
         let span = info_span!(parent: None, "sandbox", %user, name);
         let (requests, receiver) = mpsc::channel(REQUEST_BUFFER);
         let (status_sender, status) = watch::channel(Status::Absent);
@@ -46,6 +42,7 @@ impl OwnerSpawner {
         let egress = SandboxEgress::new(&self.egress, &self.provisioner.spec.identity);
         let provisioner = self.provisioner.clone();
         let owner = Owner::new(provisioner, status_sender, notice.clone(), egress);
+        let owner = owner.removing(self.audit.clone(), self.unused.clone());
         let run = owner.run(receiver, self.ending.clone(), self.ended.clone());
         self.provisioner.context.tasks.spawn(run.instrument(span));
         OwnerHandle {

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use crate::meter::Meter;
-use crate::provision::SandboxError;
+use crate::provision::{SandboxError, SandboxLimit};
 
 /// The wait of one call. It is counted once, however it ends.
 #[derive(Debug)]
@@ -60,7 +60,9 @@ mod tests {
         let meter = Meter::new();
         let late = Duration::from_secs(45);
         for error in [
-            SandboxError::Full { most: 1 },
+            SandboxError::Full {
+                limit: SandboxLimit::Instance(1),
+            },
             SandboxError::NotReady(late),
             SandboxError::ImagePreparing,
             SandboxError::NoTurn(late),

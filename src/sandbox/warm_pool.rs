@@ -25,7 +25,7 @@ use super::command::{Command, ExecOutcome, ExecReport, ProgressUpdate, WaitOptio
 use super::execution::Execution;
 use super::lease::OwnerHandle;
 use super::spawner::OwnerSpawner;
-use crate::provision::{Admission, AdmissionPermit, SandboxError};
+use crate::provision::{Admission, AdmissionPermit, SandboxError, Status};
 
 /// Outcomes kept for callers that were answered `running`, as many as PID 1 keeps
 /// in a container that lasts.
@@ -42,7 +42,7 @@ const COMMAND_TIME_LIMIT: Duration = Duration::from_secs(3700);
 pub(super) struct WarmPool {
     spawner: OwnerSpawner,
     spare: Mutex<Option<OwnerHandle>>,
-    /// Containers that may run a command at once.
+    /// Containers of the user that may run a command at once.
     live: Admission,
     kept: Mutex<HashMap<String, DetachedCommand>>,
 }
@@ -79,11 +79,11 @@ pub(super) enum CommandLocation {
 }
 
 impl WarmPool {
-    pub fn new(spawner: OwnerSpawner) -> Arc<Self> {
-        let live = spawner.provisioner.spec.settings.ephemeral_live;
+    /// `live`: the commands of the user that run at once, in all workspaces.
+    pub fn new(spawner: OwnerSpawner, live: Admission) -> Arc<Self> {
         Arc::new(Self {
             spare: Mutex::default(),
-            live: Admission::new(live, spawner.waiting()),
+            live,
             kept: Mutex::default(),
             spawner,
         })
@@ -95,6 +95,13 @@ impl WarmPool {
             .lock()
             .get_or_insert_with(|| self.spawner.spawn_owner())
             .clone()
+    }
+
+    /// Whether no container waits, and no command is remembered.
+    pub fn is_empty(&self) -> bool {
+        let spare = self.spare.lock();
+        let waits = |spare: &OwnerHandle| *spare.status.borrow() != Status::Absent;
+        !spare.as_ref().is_some_and(waits) && self.kept.lock().is_empty()
     }
 
     /// The container for this command; until `deadline` as many wait as run.

@@ -1,10 +1,10 @@
 //! The link of a share: what the server signs, and checks before it looks at anything.
 //!
 //! ```text
-//! /s/<hash of the user>.<id of the share>.<end, in seconds since 1970>.<HMAC of that>
+//! /s/<hash of the workspace>.<id of the share>.<end, in seconds since 1970>.<HMAC of that>
 //! ```
 //!
-//! A link says whose share it opens and until when at the latest. It grants nothing by itself: the
+//! A link says in whose workspace the share is that it opens, and until when at the latest. It grants nothing by itself: the
 //! share's own file decides, and where that is gone, changed or over, so is the link.
 
 use aws_lc_rs::hmac;
@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::id::ShareId;
 use super::record::now;
-use crate::identity::{Instance, UserHash};
+use crate::identity::{Instance, WorkspaceHash};
 
 /// Where links are served, after the address of the server.
 pub const PATH: &str = "/s/";
@@ -27,8 +27,8 @@ const TOKEN_BYTES_LIMIT: usize = 128;
 /// What a signed link says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkClaims {
-    /// Whose share it is.
-    pub user: UserHash,
+    /// In which workspace it is.
+    pub workspace: WorkspaceHash,
     pub share: ShareId,
     /// Seconds since 1970.
     pub expires: u64,
@@ -51,11 +51,11 @@ impl LinkKey {
     /// The last part of a link.
     pub fn token(&self, instance: &Instance, claims: &LinkClaims) -> String {
         let LinkClaims {
-            user,
+            workspace,
             share,
             expires,
         } = claims;
-        let said = format!("{user}.{share}.{expires}");
+        let said = format!("{workspace}.{share}.{expires}");
         let signature = hmac::sign(&self.0, &signed(instance, &said));
         format!("{said}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
@@ -98,7 +98,7 @@ pub fn check(keys: &[LinkKey], instance: &Instance, token: &str) -> Option<LinkC
     }
     let mut parts = said.split('.');
     let claims = LinkClaims {
-        user: parts.next()?.parse().ok()?,
+        workspace: parts.next()?.parse().ok()?,
         share: parts.next()?.parse().ok()?,
         expires: parts.next()?.parse().ok()?,
     };
@@ -108,7 +108,7 @@ pub fn check(keys: &[LinkKey], instance: &Instance, token: &str) -> Option<LinkC
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::User;
+    use crate::identity::{User, WorkspaceId};
 
     fn key(byte: u8) -> LinkKey {
         LinkKey::new(&[byte; LinkKey::BYTES]).expect("a key")
@@ -116,7 +116,7 @@ mod tests {
 
     fn claims(user: &str, expires: u64) -> LinkClaims {
         LinkClaims {
-            user: User::local(user.parse().expect("a subject")).hash(),
+            workspace: WorkspaceId::from(User::local(user.parse().expect("a subject"))).hash(),
             share: "0123456789abcdef0123456789abcdef".parse().expect("an id"),
             expires,
         }

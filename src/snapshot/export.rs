@@ -139,7 +139,7 @@ impl Export {
 }
 
 impl Snapshots {
-    /// The containers of this user that run or are about to.
+    /// The containers of this workspace that run or are about to.
     pub(super) async fn running(&self) -> Result<Vec<ContainerSummary>, SandboxError> {
         let mut rows = self.not_over().await?;
         rows.retain(|row| !row.gives_an_owner());
@@ -149,10 +149,10 @@ impl Snapshots {
     /// As [`Self::running`], with containers that give a volume its owner and never run.
     pub(super) async fn not_over(&self) -> Result<Vec<ContainerSummary>, SandboxError> {
         let labels = self.provisioner.spec.labels();
-        let whose = labels.owner_filter();
+        let whose = labels.user_filter();
         let mut rows = self.provisioner.engine().list_containers(&whose).await?;
         let is_over = |row: &ContainerSummary| matches!(row.state, State::Exited | State::Dead);
-        rows.retain(|row| !is_over(row));
+        rows.retain(|row| labels.is_same_owner(&row.labels) && !is_over(row));
         Ok(rows)
     }
 }

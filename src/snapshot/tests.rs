@@ -7,6 +7,7 @@ use super::*;
 use crate::config::{Config, MapEnvironment, SettingsArgs};
 use crate::engine::testing::{Scratch, scratch};
 use crate::engine::{RunAs, VolumeDriver, Workspace, labels};
+use crate::identity::User;
 use crate::provision::{ServerContext, mark_of};
 
 fn snapshots(scratch: &Scratch) -> Snapshots {

@@ -8,15 +8,15 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::SandboxSettings;
-use crate::identity::User;
+use crate::identity::WorkspaceId;
 use crate::sandbox::ProgressUpdate;
 use crate::shares::Links;
 
 /// What a share needs to know of its user and this server.
 #[derive(Debug)]
 pub struct ShareContext<'a> {
-    /// Whose call it is.
-    pub user: &'a User,
+    /// Where the call is made, and whose it is.
+    pub workspace: WorkspaceId,
     /// Of the user's sandbox.
     pub settings: Arc<SandboxSettings>,
     pub links: &'a Links,

@@ -20,12 +20,12 @@ use tracing::{Instrument as _, field, info_span};
 
 use super::record;
 use crate::api::{Code, ToolError};
-use crate::identity::Identity;
+use crate::identity::{Identity, WorkspaceId};
 use crate::sandbox::{LastContainer, Manager, Sandbox};
 use crate::shares::ShareStore;
 
 pub use contents::mime_type;
-pub use uri::{TEMPLATE, of_path};
+pub use uri::of_path;
 
 /// `resources/list`, in audit and metrics.
 const LIST: &str = "resources_list";
@@ -45,8 +45,9 @@ impl Resources<'_> {
     /// A page of the files that the user shares.
     pub async fn list(self, cursor: String) -> Result<ListResourcesResult, ErrorData> {
         let arguments = object("cursor", &cursor);
+        let workspace = self.identity.workspace_id();
         let listed = self.recorded(LIST, arguments, async |sandbox: &Sandbox| {
-            page(sandbox, &cursor).await
+            page(sandbox, &workspace, &cursor).await
         });
         listed.await
     }
@@ -54,8 +55,9 @@ impl Resources<'_> {
     /// The content of a file.
     pub async fn read(self, uri: String) -> Result<ReadResourceResult, ErrorData> {
         let arguments = object("uri", &uri);
+        let workspace = self.identity.workspace_id();
         let read = self.recorded(READ, arguments, async |sandbox: &Sandbox| {
-            contents::read(sandbox, &uri).await
+            contents::read(sandbox, &workspace, &uri).await
         });
         read.await
     }
@@ -114,8 +116,8 @@ fn object(name: &str, value: &str) -> JsonObject {
 }
 
 /// Any file of the workspace has a URI of this form.
-pub fn templates() -> ListResourceTemplatesResult {
-    let template = ResourceTemplate::new(TEMPLATE, "file")
+pub fn templates(workspace: &WorkspaceId) -> ListResourceTemplatesResult {
+    let template = ResourceTemplate::new(uri::template(workspace), "file")
         .with_title("A file of the workspace")
         .with_description(
             "The content of a file in the user's /workspace, up to 3 MiB, as text if it is UTF-8. \
@@ -125,7 +127,11 @@ pub fn templates() -> ListResourceTemplatesResult {
 }
 
 /// Directories are shared too, and have no content to read.
-async fn page(sandbox: &Sandbox, cursor: &str) -> Result<ListResourcesResult, ToolError> {
+async fn page(
+    sandbox: &Sandbox,
+    workspace: &WorkspaceId,
+    cursor: &str,
+) -> Result<ListResourcesResult, ToolError> {
     let after = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| {
         ToolError::argument("cursor", "is not a nextCursor; omit it for the first page")
     })?;
@@ -136,7 +142,7 @@ async fn page(sandbox: &Sandbox, cursor: &str) -> Result<ListResourcesResult, To
         .map_err(failed)?;
     let mut resources: Vec<Resource> = Vec::new();
     for (_, record) in page.shares {
-        let uri = of_path(&record.path);
+        let uri = of_path(workspace, &record.path);
         // It may be gone by now, and it may be shared twice.
         let found = sandbox.stat(record.path.to_bytes()).await;
         let is_listed = resources.iter().any(|listed| listed.uri == uri);

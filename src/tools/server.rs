@@ -98,9 +98,9 @@ impl Tools {
         }
     }
 
-    pub(super) fn share_context<'a>(&'a self, identity: &'a Identity) -> ShareContext<'a> {
+    pub(super) fn share_context(&self, identity: &Identity) -> ShareContext<'_> {
         ShareContext {
-            user: &identity.user,
+            workspace: identity.workspace_id(),
             settings: self.manager.config().for_identity(identity),
             links: &self.links,
         }
@@ -253,9 +253,10 @@ impl ServerHandler for Tools {
     async fn list_resource_templates(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Ok(resources::templates())
+        let workspace = self.caller.identity(&context)?.workspace_id();
+        Ok(resources::templates(&workspace))
     }
 
     async fn read_resource(

@@ -125,12 +125,13 @@ pub async fn call(
     };
     let created = ShareStore(sandbox).create(&record).await;
     let share = created.map_err(|error| not_stored(&error))?;
+    let uri = (!stat.is_dir).then(|| of_path(&context.workspace, &record.path));
     let link = context.links.make(&LinkClaims {
-        user: context.user.hash(),
+        workspace: context.workspace.hash(),
         share,
         expires,
     });
-    answer(&record, &stat, link)
+    answer(&record, &stat, uri, link)
 }
 
 /// The path, if it may be shared.
@@ -214,11 +215,12 @@ fn not_stored(error: &ShareError) -> ToolError {
 fn answer(
     record: &ShareRecord,
     stat: &Stat,
+    resource_uri: Option<String>,
     link: Result<String, NoLink>,
 ) -> Result<CallToolResult, ToolError> {
     let (why, link) = (link.as_ref().err().copied(), link.ok());
     let output = ShareOutput {
-        resource_uri: (!stat.is_dir).then(|| of_path(&record.path)),
+        resource_uri,
         link,
         visibility: record.visibility.as_str(),
         name: record.name.to_string(),

@@ -5,6 +5,7 @@ mod concurrent;
 mod recorded;
 mod unused;
 mod verb;
+mod workspaces;
 
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use casemate::config::{
     Config, Environment as _, MapEnvironment, ProcessEnvironment, SettingsArgs,
 };
 use casemate::engine::{Engine, locate};
-use casemate::identity::User;
+use casemate::identity::{User, WorkspaceId};
 use casemate::ops::gc::{Backup, Disposition, Gc, PlanItem, ResourceKind, Scope};
 use casemate::sandbox::Manager;
 use serde_json::{Value, json};
@@ -91,6 +92,16 @@ struct Here {
 
 impl Here {
     fn new(instance: &Instance, image: &docker::Image) -> Self {
+        Self::with(instance, image, Some(RETENTION), None)
+    }
+
+    /// `all` counts for every workspace, `named` for those that have a name.
+    fn with(
+        instance: &Instance,
+        image: &docker::Image,
+        all: Option<Duration>,
+        named: Option<Duration>,
+    ) -> Self {
         let mut environment = MapEnvironment {
             os_user: "gc".to_owned(),
             ..MapEnvironment::default()
@@ -101,7 +112,8 @@ impl Here {
         ]);
         let config = Config::load(SettingsArgs::default(), &environment);
         let mut config = config.expect("settings");
-        config.volume_retention = Some(RETENTION);
+        config.volume_retention = all;
+        config.workspace_retention = named;
         let engine = engine();
         let audit = Directory::new(0);
         let instance = instance.name().to_owned();
@@ -138,7 +150,7 @@ fn disposition<'a>(items: &'a [PlanItem], user: &str) -> &'a Disposition {
 
 fn backup(made: &Arc<AtomicUsize>, result: Result<String, String>) -> Backup {
     let made = made.clone();
-    Arc::new(move |_: User| {
+    Arc::new(move |_: WorkspaceId| {
         made.fetch_add(1, Ordering::Relaxed);
         let result = result.clone();
         Box::pin(async move { result })

@@ -23,7 +23,7 @@ const POLICY: [&str; 10] = [
 ];
 
 /// The page and its parts.
-const PARTS: [(&str, &str); 13] = [
+const PARTS: [(&str, &str); 14] = [
     ("/", "text/html; charset=utf-8"),
     ("/page/style.css", "text/css; charset=utf-8"),
     ("/page/main.js", SCRIPT),
@@ -34,6 +34,7 @@ const PARTS: [(&str, &str); 13] = [
     ("/page/sandbox.js", SCRIPT),
     ("/page/session.js", SCRIPT),
     ("/page/shares.js", SCRIPT),
+    ("/page/workspaces.js", SCRIPT),
     ("/page/api.js", SCRIPT),
     ("/page/dom.js", SCRIPT),
     ("/page/text.js", SCRIPT),

@@ -15,7 +15,7 @@ use crate::harness::{CallResult, Instance, Server, TestServer};
 fn sandbox_name(instance: &Instance, user: &str) -> String {
     let instance: InstanceName = instance.name().parse().expect("an instance");
     let user = User::local(user.parse().expect("a subject"));
-    SandboxName::new(&instance, &user).to_string()
+    SandboxName::new(&instance, &user.into()).to_string()
 }
 
 /// Starts these commands at once and gives their results in order.

@@ -78,4 +78,5 @@ mod told;
 mod transfers;
 mod uids;
 mod walls;
+mod workspaces;
 mod writes;

@@ -121,7 +121,7 @@ pub fn with_a_small_disk(options: &str) -> (TestServer, docker::Volume) {
     let instance = Instance::new();
     let name: InstanceName = instance.name().parse().expect("an instance");
     let user = User::local("tester".parse().expect("a subject"));
-    let volume = SandboxName::new(&name, &user).to_string();
+    let volume = SandboxName::new(&name, &user.into()).to_string();
     let labels = [
         format!("--label=io.casemate.instance={}", instance.name()),
         "--label=io.casemate.user=tester".to_owned(),

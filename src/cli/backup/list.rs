@@ -7,7 +7,7 @@ use super::Session;
 use crate::audit::Audit;
 use crate::cli::{setup, table};
 use crate::config::{BackupTarget, Config, ProcessEnvironment, SettingsArgs};
-use crate::identity::{Issuer, Subject, User};
+use crate::identity::{Issuer, Subject, WorkspaceId};
 use crate::ops::backup::CatalogEntry;
 
 /// Flags of `backup list`.
@@ -39,18 +39,19 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let engine = setup::engine(&ProcessEnvironment)?;
     let entries: Vec<CatalogEntry> = setup::runtime()?.block_on(async {
         let session = Session::begin(config, engine, Audit::off(), args.from)?;
-        let users: Vec<User> = if args.users.is_empty() {
-            session.backups.users(None).await?
+        let workspaces: Vec<WorkspaceId> = if args.users.is_empty() {
+            session.backups.workspaces(None).await?
         } else {
-            let mut users = Vec::new();
+            let mut workspaces = Vec::new();
             for name in &args.users {
-                users.push(session.stored_user(name, args.issuer.as_ref()).await?);
+                let user = session.stored_user(name, args.issuer.as_ref()).await?;
+                workspaces.extend(session.stored_workspaces(&user).await?);
             }
-            users
+            workspaces
         };
         let mut entries = Vec::new();
-        for user in &users {
-            entries.extend(session.backups.catalog(user).await?);
+        for workspace in &workspaces {
+            entries.extend(session.backups.catalog(workspace).await?);
         }
         anyhow::Ok(entries)
     })?;
@@ -64,9 +65,17 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-const HEADINGS: [&str; 6] = ["USER", "ISSUER", "ID", "ENTRIES", "SIZE", "STATE"];
+const HEADINGS: [&str; 7] = [
+    "USER",
+    "ISSUER",
+    "WORKSPACE",
+    "ID",
+    "ENTRIES",
+    "SIZE",
+    "STATE",
+];
 
-fn row(entry: &CatalogEntry) -> [String; 6] {
+fn row(entry: &CatalogEntry) -> [String; 7] {
     let manifest = &entry.manifest;
     let state = if entry.complete {
         manifest.consistency.sentence()
@@ -76,6 +85,7 @@ fn row(entry: &CatalogEntry) -> [String; 6] {
     [
         manifest.user.clone(),
         manifest.issuer.clone(),
+        manifest.workspace.clone().unwrap_or_default(),
         manifest.id.clone(),
         manifest.entries.to_string(),
         indicatif::HumanBytes(manifest.content_bytes).to_string(),

@@ -6,8 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 50] = [
+const OTHERS: [(Setting, [&str; 2]); 55] = [
     (Setting::User, ["bob", "carol"]),
+    (Setting::Workspace, ["chat-1", "chat-2"]),
+    (Setting::WorkspaceHeader, ["X-Chat", "X-Conversation"]),
+    (Setting::SandboxesPerUser, ["1", "2"]),
+    (Setting::WorkspacesPerUser, ["0", "5"]),
+    (Setting::WorkspaceRetention, ["off", "1h"]),
     (Setting::Instance, ["ci", "cd"]),
     (Setting::UploadLimit, ["2g", "1m"]),
     (Setting::Wait, ["5s", "0s"]),

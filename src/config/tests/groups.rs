@@ -158,7 +158,14 @@ fn a_group_that_the_settings_do_not_have_reaches_nothing() {
         let group = Some(name.clone());
         let user = local(subject);
         assert!(
-            rules(&config, &Identity { user, group }).is_empty(),
+            rules(
+                &config,
+                &Identity {
+                    group,
+                    ..Identity::from(user)
+                }
+            )
+            .is_empty(),
             "{subject}"
         );
     }

@@ -21,12 +21,15 @@ fn nothing_given_is_the_documented_configuration() {
         calls_per_user: 16,
         ephemeral_live: 2,
         quota: Bytes(10 << 30),
+        sandboxes_per_user: 3,
+        workspaces_per_user: 200,
         share_links: false,
         share_link_max: Duration::from_secs(86_400),
     };
     assert_eq!(*config.for_identity(&local("anybody").into()), sandbox);
     let expected = Config {
         user: local("alice"),
+        workspace: None,
         instance: "default".parse().unwrap(),
         results: Results::Both,
         tools: ToolSet::All,
@@ -39,6 +42,7 @@ fn nothing_given_is_the_documented_configuration() {
         log: "info,rmcp=off".to_owned(),
         max_sandboxes: 100,
         volume_retention: None,
+        workspace_retention: Some(Duration::from_secs(30 * 86_400)),
         min_free_disk: Bytes(1_073_741_824),
         uids: Uids::from_layer(&Layer::default()).unwrap(),
         bind: None,
@@ -59,6 +63,7 @@ fn nothing_given_is_the_documented_configuration() {
             auth: Auth::None,
             allowed_hosts: None,
             allowed_origins: None,
+            workspace_header: "X-Casemate-Workspace".parse().unwrap(),
             session_key_file: None,
             sign_in: None,
             public_url: None,
@@ -92,6 +97,7 @@ fn the_defaults_and_bounds_that_the_table_names_are_those_that_hold() {
                 | Setting::PublicUrl
                 | Setting::SessionKeyFile
                 | Setting::UidBase
+                | Setting::Workspace
         );
         // Any value is an error without a client's id: `http` tests its default.
         let is_alone = setting != Setting::OidcScopes;

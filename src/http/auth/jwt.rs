@@ -188,7 +188,10 @@ impl Jwt {
         let group = self.groups.find(&user, TokenView::Claims(all))?;
         let group = group.map(|group| group.name.clone());
         Ok(Principal {
-            identity: Identity { user, group },
+            identity: Identity {
+                group,
+                ..Identity::from(user)
+            },
             scopes,
         })
     }

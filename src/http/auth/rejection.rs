@@ -31,6 +31,9 @@ pub enum AuthRejection {
     /// A delegate names a user in bytes that are not text.
     #[error("X-Casemate-User is not valid UTF-8")]
     UserNotUtf8,
+    /// A request names an impossible workspace, or several: the header and what is wrong with it.
+    #[error("{0}")]
+    BadWorkspace(String),
     /// A valid token that does not show which group its user is in.
     #[error("{0}; the issuer must put that claim into access tokens for this server")]
     GroupUnknown(#[from] GroupUnknown),
@@ -44,7 +47,9 @@ impl AuthRejection {
         match self {
             Self::Missing | Self::Invalid(_) => StatusCode::UNAUTHORIZED,
             Self::Lacks(_) | Self::NotADelegate | Self::GroupUnknown(_) => StatusCode::FORBIDDEN,
-            Self::WhichUser | Self::BadUser(_) | Self::UserNotUtf8 => StatusCode::BAD_REQUEST,
+            Self::WhichUser | Self::BadUser(_) | Self::UserNotUtf8 | Self::BadWorkspace(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::NoKeys => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -57,7 +62,9 @@ impl AuthRejection {
             Self::Missing => "unauthorized",
             Self::NotADelegate => "forbidden",
             Self::GroupUnknown(_) => "group_unknown",
-            Self::WhichUser | Self::BadUser(_) | Self::UserNotUtf8 => "invalid_request",
+            Self::WhichUser | Self::BadUser(_) | Self::UserNotUtf8 | Self::BadWorkspace(_) => {
+                "invalid_request"
+            }
             Self::NoKeys => "unavailable",
         }
     }

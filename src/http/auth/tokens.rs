@@ -91,7 +91,10 @@ impl Tokens {
         let group = self.groups.without_token(&user);
         let group = group.map(|group| group.name.clone());
         Principal {
-            identity: Identity { user, group },
+            identity: Identity {
+                group,
+                ..Identity::from(user)
+            },
             scopes,
         }
     }

@@ -110,6 +110,7 @@ fn status(code: Code) -> StatusCode {
         | Code::NotDirectory
         | Code::NotRegular
         | Code::Exists
+        | Code::TooManyWorkspaces
         | Code::Changed => StatusCode::CONFLICT,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::NoMatch | Code::SeveralMatches | Code::NotText | Code::NoShell => {
@@ -146,7 +147,10 @@ mod tests {
             (403, "outside_workspace permission_denied"),
             (404, "not_found"),
             (408, "cancelled"),
-            (409, "is_directory not_directory not_regular exists changed"),
+            (
+                409,
+                "is_directory not_directory not_regular exists changed too_many_workspaces",
+            ),
             (413, "too_large"),
             (422, "no_match several_matches not_text no_shell"),
             (500, "uncertain unrecorded internal"),

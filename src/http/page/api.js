@@ -14,10 +14,23 @@ export const useToken = (given) => { token = given; };
 /** Whether requests carry one. */
 export const hasToken = () => token !== '';
 
-/** The headers that say whose a request is. */
+/** The header and the name of the workspace that requests are for; no name: the user's own. */
+let workspace = { header: '', name: '' };
+
+/** From now on requests are for this workspace; '' is the user's own. */
+export const useWorkspace = (name, header = '') => { workspace = { header, name }; };
+
+/** Whether requests name one. */
+export const hasWorkspace = () => workspace.name !== '';
+
+/** A name as its bytes in UTF-8: a header's value takes no other characters. */
+const inBytes = (name) => String.fromCharCode(...new TextEncoder().encode(name));
+
+/** The headers that say whose a request is, and for which workspace. */
 export const credential = () => ({
   'x-casemate-page': '1',
   ...(token ? { authorization: `Bearer ${token}` } : {}),
+  ...(hasWorkspace() ? { [workspace.header]: inBytes(workspace.name) } : {}),
 });
 
 /** What was not done, and why: the message is for people. Status 0: there was no answer. */

@@ -1,6 +1,6 @@
 // Files on their way out, byte for byte; a folder as a tar archive.
 
-import { Refused, request } from './api.js';
+import { Refused, hasWorkspace, request } from './api.js';
 import { make, say } from './dom.js';
 import { session } from './session.js';
 import { quoted, size, visible } from './text.js';
@@ -16,8 +16,8 @@ const BEGUN = 60_000;
 /** Downloads what is at an address: an entry of a listing. */
 export async function download(address, entry) {
   const name = entry.is_dir ? `${entry.filename}.tar` : entry.filename;
-  // Where nobody signs in, the browser can ask by itself, and streams.
-  if (!session.isSignedIn) return save(address, name);
+  // Where nobody signs in, the browser can ask by itself, and streams; but it names no workspace.
+  if (!session.isSignedIn && !hasWorkspace()) return save(address, name);
   try {
     await fetched(address, name, entry.is_dir ? null : entry.size);
     say(`Downloaded ${visible(name)}.`);

@@ -1,7 +1,7 @@
 // The page for people: sign in, see and change the files, see the sandbox.
 //
 //     main ─► listing, upload ─► download, transfers ─► session ─► api, dom ─► text
-//         └─► sandbox, shares ────────────────────────┘
+//         └─► sandbox, shares, workspaces ────────────┘
 //
 // This module has what is around the parts: signing in and out, the way to the server.
 
@@ -11,6 +11,7 @@ import './sandbox.js';
 import { session } from './session.js';
 import './shares.js';
 import './upload.js';
+import './workspaces.js';
 
 /** Milliseconds between two looks at the sandbox. */
 const LOOK_AGAIN = 5000;

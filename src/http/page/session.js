@@ -4,7 +4,7 @@
 // `leave` (nobody is in any more; `detail` says why, '' for no reason), `lost` (the
 // server does not answer as it should; `detail` says why), `back` (it does again).
 
-import { Refused, data, hasToken, request, useToken } from './api.js';
+import { Refused, data, hasToken, request, useToken, useWorkspace } from './api.js';
 import { complain } from './dom.js';
 
 /** Milliseconds that the server has to say how the sandbox is. */
@@ -74,18 +74,28 @@ class Session extends EventTarget {
     await this.#signingOut;
   }
 
+  /** Goes to another of the user's workspaces; '' is their own. */
+  async change(workspace, header) {
+    this.#visit += 1;
+    useWorkspace(workspace, header);
+    this.status = null;
+    await this.look();
+  }
+
   leave(why = '') {
     this.#visit += 1;
     useToken('');
+    useWorkspace('');
     this.status = null;
     this.#lost = false;
     complain('');
     this.#tell('leave', why);
   }
 
-  /** Whether whoever is in now is who was in when the status was this. */
+  /** Whether whoever is in now is who was in when the status was this, in the same workspace. */
   isOf(status) {
-    return this.status !== null && this.status.user === status.user && this.status.issuer === status.issuer;
+    const same = (key) => this.status[key] === status[key];
+    return this.status !== null && ['user', 'issuer', 'workspace'].every(same);
   }
 
   /** Says what did not happen, and why; not where the person ended it. */

@@ -64,6 +64,8 @@ impl SessionHolder {
                         Some(name) => Some(name.parse().ok()?),
                         None => None,
                     },
+                    // A request of the page names it.
+                    workspace: None,
                 },
                 scopes: Scopes {
                     tools: *tools,

@@ -7,7 +7,6 @@ use super::refusal::LinkRefusal;
 use crate::http::auth::Authenticator;
 use crate::http::session::Sessions;
 use crate::identity::{Identity, Principal};
-use crate::shares::LinkClaims;
 
 /// The sender of a request for a link.
 #[derive(Debug)]
@@ -39,12 +38,10 @@ impl Visitor {
         Ok(signed_in.map_or(Self::Stranger, Self::SignedIn))
     }
 
-    /// The user with their group, if the link is theirs and their credential is good for files.
-    pub fn owner_of(&self, claims: &LinkClaims) -> Option<&Identity> {
+    /// The user with their group, if somebody signed in whose credential is good for files.
+    pub fn identity(&self) -> Option<&Identity> {
         match self {
-            Self::SignedIn(Principal { identity, scopes }) => {
-                (scopes.files && identity.user.hash() == claims.user).then_some(identity)
-            }
+            Self::SignedIn(Principal { identity, scopes }) => scopes.files.then_some(identity),
             Self::Stranger => None,
         }
     }

@@ -1,4 +1,5 @@
-//! `DELETE /v1/workspace`: what `casemate rm --volume` does, for the caller's own.
+//! `DELETE /v1/workspace`: what `casemate rm --volume` does, for the workspace of the request, or for
+//! all of the caller.
 
 use axum::extract::State;
 use axum::routing::delete;
@@ -12,7 +13,7 @@ use crate::http::files::{FileRejection, FromQuery, Params, Query};
 use crate::http::quotas::{QuotaUsage, UserQuotas};
 use crate::identity::Principal;
 use crate::ops::gc::hold::HoldError;
-use crate::ops::workspace_removal::{WorkspaceRemoval, WorkspaceRemovalError};
+use crate::ops::workspace_removal::{RemovalScope, WorkspaceRemoval, WorkspaceRemovalError};
 use crate::sandbox::{Manager, SandboxError};
 
 /// What a failure is about.
@@ -43,15 +44,18 @@ struct RemovalParams {
     confirm: String,
     /// Even while commands run: they are ended.
     force: bool,
+    /// All workspaces of the caller.
+    all: bool,
 }
 
 impl FromQuery for RemovalParams {
-    const KNOWN: &[&str] = &["confirm", "force"];
+    const KNOWN: &[&str] = &["confirm", "force", "all"];
 
     fn from_query(query: &Query) -> Result<Self, FileRejection> {
         Ok(Self {
             confirm: query.text("confirm")?.unwrap_or_default().to_owned(),
             force: query.truth("force")?.unwrap_or(false),
+            all: query.truth("all")?.unwrap_or(false),
         })
     }
 }
@@ -67,6 +71,7 @@ async fn remove(
         quotas,
     } = removals;
     let mode = manager.config().for_identity(&caller.identity).mode;
+    let workspace = caller.identity.workspace_id();
     let user = caller.identity.user;
     if params.confirm != user.subject.as_str() {
         return Err(FileRejection::bad(
@@ -83,7 +88,10 @@ async fn remove(
         engine,
         audit: manager.audit().clone(),
         instance: manager.config().instance.clone(),
-        user,
+        scope: match params.all {
+            true => RemovalScope::User(user),
+            false => RemovalScope::Workspace(workspace),
+        },
         reason: "DELETE /v1/workspace",
     };
     // It goes on when the client leaves: half a removal is of no use.

@@ -6,7 +6,7 @@ use super::error::BackupError;
 use super::manifest::Manifest;
 use super::store::BackupObjects;
 use super::{Backups, Id};
-use crate::identity::{SandboxName, Subject, User};
+use crate::identity::{SandboxName, Subject, User, WorkspaceId};
 
 /// One backup in a store.
 #[derive(Debug, Serialize)]
@@ -19,31 +19,34 @@ pub struct CatalogEntry {
 }
 
 impl Backups {
-    /// The users that have backups here, sorted; with `name` only those of that name, at any
-    /// issuer.
+    /// The workspaces that have backups here, sorted; with `name` only those of users of that name,
+    /// at any issuer.
     ///
     /// # Errors
     /// [`BackupError::Store`]. A directory whose manifests cannot be read names no user.
-    pub async fn users(&self, name: Option<&Subject>) -> Result<Vec<User>, BackupError> {
+    pub async fn workspaces(
+        &self,
+        name: Option<&Subject>,
+    ) -> Result<Vec<WorkspaceId>, BackupError> {
         let slug = name.map(|name| self.slug(name));
-        let mut users = Vec::new();
+        let mut found = Vec::new();
         for part in self.store.user_parts(self.instance.as_str()).await? {
             let may_be = slug.as_ref().is_none_or(|slug| part.starts_with(slug));
-            if may_be && let Some(user) = self.owner(&part).await? {
-                users.push(user);
+            if may_be && let Some(owner) = self.owner(&part).await? {
+                found.push(owner);
             }
         }
-        users.retain(|user| name.is_none_or(|name| user.subject == *name));
-        users.sort();
-        Ok(users)
+        found.retain(|owner| name.is_none_or(|name| owner.user.subject == *name));
+        found.sort();
+        Ok(found)
     }
 
-    /// All backups of the user, oldest first. One whose manifest cannot be read is left out.
+    /// All backups of the workspace, oldest first. One whose manifest cannot be read is left out.
     ///
     /// # Errors
     /// [`BackupError::Store`].
-    pub async fn catalog(&self, user: &User) -> Result<Vec<CatalogEntry>, BackupError> {
-        let name = SandboxName::new(&self.instance, user);
+    pub async fn catalog(&self, workspace: &WorkspaceId) -> Result<Vec<CatalogEntry>, BackupError> {
+        let name = SandboxName::new(&self.instance, workspace);
         let prefix = self
             .store
             .user_prefix(self.instance.as_str(), name.user_part());
@@ -52,7 +55,7 @@ impl Backups {
             if !found.has_manifest() {
                 continue;
             }
-            match Manifest::load(&self.store, &prefix, &id, user).await {
+            match Manifest::load(&self.store, &prefix, &id, workspace).await {
                 Ok(manifest) => entries.push(CatalogEntry {
                     manifest,
                     complete: found.is_complete(),
@@ -66,14 +69,14 @@ impl Backups {
 
     /// The prefix of the user part of every user of this name.
     fn slug(&self, name: &Subject) -> String {
-        let sandbox = SandboxName::new(&self.instance, &User::local(name.clone()));
+        let sandbox = SandboxName::new(&self.instance, &User::local(name.clone()).into());
         let part = sandbox.user_part();
         let slug = part.rsplit_once('-').map_or(part, |(slug, _)| slug);
         format!("{slug}-")
     }
 
-    /// The user that the newest readable manifest below this user part names.
-    async fn owner(&self, part: &str) -> Result<Option<User>, BackupError> {
+    /// The workspace that the newest readable manifest below this user part names.
+    async fn owner(&self, part: &str) -> Result<Option<WorkspaceId>, BackupError> {
         let prefix = self.store.user_prefix(self.instance.as_str(), part);
         let all = self.store.list(&prefix).await?;
         let said: Vec<(Id, BackupObjects)> = all
@@ -85,14 +88,12 @@ impl Backups {
                 Err(BackupError::Damaged { .. }) => continue,
                 read => read?,
             };
-            let user = (manifest.issuer.parse(), manifest.user.parse());
-            let (Ok(issuer), Ok(subject)) = user else {
+            let Some(workspace) = manifest.workspace_id() else {
                 continue;
             };
-            let user = User { issuer, subject };
-            // A manifest that was moved here names a user whose backups are elsewhere.
-            if SandboxName::new(&self.instance, &user).user_part() == part {
-                return Ok(Some(user));
+            // A manifest that was moved here names a workspace whose backups are elsewhere.
+            if SandboxName::new(&self.instance, &workspace).user_part() == part {
+                return Ok(Some(workspace));
             }
         }
         Ok(None)

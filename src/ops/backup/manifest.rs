@@ -9,7 +9,7 @@ use super::id::Id;
 use super::pack::PackedArchive;
 use super::store::{MANIFEST, Store};
 use super::stream::ContentDigest;
-use crate::identity::User;
+use crate::identity::{User, WorkspaceId};
 use crate::snapshot::Consistency;
 
 /// The layout that this server writes. The second one has extended attributes and names omissions.
@@ -35,6 +35,9 @@ pub struct Manifest {
     pub issuer: String,
     /// The user.
     pub user: String,
+    /// The name of the workspace; none: the user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
     /// When the copy was begun, RFC 3339.
     pub begun: String,
     /// When it was stored.
@@ -148,22 +151,32 @@ impl Manifest {
         FORMAT
     }
 
-    /// The manifest of a complete backup, which must be this user's.
+    /// The workspace; `None`: not one that there can be.
+    pub fn workspace_id(&self) -> Option<WorkspaceId> {
+        let user = User {
+            issuer: self.issuer.parse().ok()?,
+            subject: self.user.parse().ok()?,
+        };
+        let name = self.workspace.as_ref().map(|name| name.parse());
+        let name = name.transpose().ok()?;
+        Some(WorkspaceId { user, name })
+    }
+
+    /// The manifest of a complete backup, which must be of this workspace.
     ///
     /// # Errors
-    /// [`BackupError::Damaged`] for an invalid one, or one of another user.
+    /// [`BackupError::Damaged`] for an invalid one, or one of another workspace.
     pub async fn load(
         store: &Store,
         prefix: &Path,
         id: &Id,
-        user: &User,
+        workspace: &WorkspaceId,
     ) -> Result<Self, BackupError> {
         let manifest = Self::read(store, prefix, id).await?;
-        let theirs = (manifest.issuer.as_str(), manifest.user.as_str());
-        if theirs != (user.issuer.as_str(), user.subject.as_str()) {
+        if manifest.workspace_id().as_ref() != Some(workspace) {
             return Err(BackupError::Damaged {
                 id: id.clone(),
-                what: "its manifest is of another user".to_owned(),
+                what: "its manifest is of another user or workspace".to_owned(),
             });
         }
         Ok(manifest)

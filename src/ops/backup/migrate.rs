@@ -20,8 +20,8 @@ use super::manifest::LeftOut;
 use super::pack::{self, BackupCounts, PackLimits};
 use super::stream::{Chunk, Chunks, ContentDigest, on_thread};
 use super::{Event, damage};
+use crate::audit::AuditedRemoval;
 use crate::ops::gc::hold;
-use crate::ops::removal::AuditedRemoval;
 use crate::sandbox::Manager;
 use crate::snapshot::{Consistency, ExportPart, Import, SnapshotReport, Snapshots, StagedVolume};
 
@@ -66,7 +66,7 @@ impl Migration<'_> {
         }
         let instance = &self.manager.config().instance;
         // The old volume is removed at the end, so it must not be held.
-        hold::check(snapshots.engine(), instance, snapshots.user()).await?;
+        hold::check(snapshots.engine(), instance, snapshots.workspace()).await?;
         let staged = snapshots.stage(self.force).await?;
         let moved = tokio::select! {
             moved = self.fill(snapshots, &staged) => moved,
@@ -125,7 +125,7 @@ impl Migration<'_> {
             if report.consistency == Consistency::Stopped && !staged.is_used().await? {
                 // This may take hours, in which a hold may have been placed.
                 let instance = &self.manager.config().instance;
-                hold::check(snapshots.engine(), instance, snapshots.user()).await?;
+                hold::check(snapshots.engine(), instance, snapshots.workspace()).await?;
                 return Ok((copied.0, report.left_out.into()));
             }
         }
@@ -191,9 +191,9 @@ impl Migration<'_> {
     async fn record(&self, snapshots: &Snapshots) -> Result<AuditedRemoval, BackupError> {
         let volume = snapshots.volume().await?;
         let (volume, _) = volume.ok_or(BackupError::Used)?;
-        let (audit, user) = (self.manager.audit(), Some(snapshots.user()));
+        let (audit, whose) = (self.manager.audit(), Some(snapshots.workspace()));
         let reason = "moved to a volume with the user's uid";
-        let recorded = AuditedRemoval::begin(audit, "volume", &volume, user, reason).await;
+        let recorded = AuditedRemoval::begin(audit, "volume", &volume, whose, reason).await;
         recorded.map_err(BackupError::Unrecorded)
     }
 }

@@ -28,8 +28,8 @@ use super::pack::{self, PackLimits, PackedArchive};
 use super::store::{ARCHIVE, LIST};
 use super::stream::{Chunk, ChunkWriter, Chunks, on_thread};
 use super::{Backups, Event, damage};
+use crate::audit::AuditedRemoval;
 use crate::ops::gc::hold;
-use crate::ops::removal::AuditedRemoval;
 use crate::snapshot::{Import, Snapshots, StagedVolume};
 
 /// A stored backup that can be read.
@@ -66,7 +66,7 @@ impl Backups {
         id: Option<&Id>,
     ) -> Result<StoredBackup, BackupError> {
         let prefix = self.user_prefix(snapshots);
-        let user = || snapshots.user().to_string();
+        let user = || snapshots.workspace().to_string();
         // A backup that lost a part is damaged; an older one must not be used silently.
         let all = self.store.list(&prefix).await?;
         let mut said = all.into_iter().filter(|(_, found)| found.has_manifest());
@@ -85,7 +85,7 @@ impl Backups {
             });
         };
         Ok(StoredBackup {
-            manifest: Manifest::load(&self.store, &prefix, &id, snapshots.user()).await?,
+            manifest: Manifest::load(&self.store, &prefix, &id, snapshots.workspace()).await?,
             path: prefix.join(id.as_str()),
             id,
         })
@@ -122,7 +122,7 @@ impl Backups {
         let ready = match filled {
             // This may take hours, in which a hold may have been placed.
             Ok(lost) => {
-                match hold::check(snapshots.engine(), &self.instance, snapshots.user()).await {
+                match hold::check(snapshots.engine(), &self.instance, snapshots.workspace()).await {
                     Ok(()) => self
                         .record(snapshots, source)
                         .await
@@ -156,8 +156,8 @@ impl Backups {
             return Ok(None);
         };
         let reason = format!("replaced by the backup {}", source.id);
-        let user = Some(snapshots.user());
-        let recorded = AuditedRemoval::begin(&self.audit, "volume", &volume, user, &reason).await;
+        let whose = Some(snapshots.workspace());
+        let recorded = AuditedRemoval::begin(&self.audit, "volume", &volume, whose, &reason).await;
         recorded.map(Some).map_err(BackupError::Unrecorded)
     }
 

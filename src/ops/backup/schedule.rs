@@ -13,14 +13,14 @@ use tracing::{info, warn};
 
 use super::error::BackupError;
 use super::{BackupReport, Backups};
-use crate::identity::User;
+use crate::identity::WorkspaceId;
 use crate::sandbox::Manager;
 use crate::snapshot::Snapshots;
 
 /// Interval of the check for workspaces. Only those that may be due are looked up in the target.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Pause after a failed backup of a user, or a failed look-up in the target.
+/// Pause after a failed backup of a workspace, or a failed look-up in the target.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
 /// Time limit per backup, so that one huge workspace cannot block the others.
@@ -33,7 +33,7 @@ pub async fn run(backups: Backups, manager: Manager, every: Duration) {
         backups,
         manager,
         every,
-        users: HashMap::new(),
+        workspaces: HashMap::new(),
     };
     let stop = clock.backups.stop.clone();
     clock.backups.meter.backup_interval(every);
@@ -50,11 +50,11 @@ struct Clock {
     backups: Backups,
     manager: Manager,
     every: Duration,
-    users: HashMap<User, UserSchedule>,
+    workspaces: HashMap<WorkspaceId, WorkspaceSchedule>,
 }
 
-/// The schedule of one user's backups.
-struct UserSchedule {
+/// The schedule of one workspace's backups.
+struct WorkspaceSchedule {
     /// Before this time the target is not asked again.
     next: Instant,
     /// When the newest was made; without one, when this server first saw the workspace.
@@ -64,36 +64,38 @@ struct UserSchedule {
 impl Clock {
     /// Makes the backups that are due.
     async fn look(&mut self) {
-        let users = match self.manager.users_with_a_volume().await {
-            Ok(users) => users,
+        let workspaces = match self.manager.workspaces_on_volumes().await {
+            Ok(workspaces) => workspaces,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 warn!(error, "the workspaces could not be listed: no backups now");
                 return;
             }
         };
-        self.users.retain(|user, _| users.contains(user));
-        for user in users {
+        self.workspaces
+            .retain(|known, _| workspaces.contains(known));
+        for workspace in workspaces {
             if self.backups.stop.is_cancelled() {
                 return;
             }
             let now = (Instant::now(), SystemTime::now());
-            let turn = self.users.entry(user.clone()).or_insert(UserSchedule {
+            let turn = self.workspaces.entry(workspace.clone());
+            let turn = turn.or_insert(WorkspaceSchedule {
                 next: now.0,
                 newest: now.1,
             });
             if turn.next <= now.0 {
-                let snapshots = self.manager.snapshots(&user);
+                let snapshots = self.manager.snapshots(&workspace);
                 let pause = due(&self.backups, &snapshots, self.every, &mut turn.newest).await;
                 turn.next = Instant::now() + pause;
             }
         }
-        let oldest = self.users.values().map(|turn| turn.newest).min();
+        let oldest = self.workspaces.values().map(|turn| turn.newest).min();
         self.backups.meter.oldest_backup(oldest);
     }
 }
 
-/// Makes the user's backup if it is due. Returns the time until the next one.
+/// Makes the backup if it is due. Returns the time until the next one.
 async fn due(
     backups: &Backups,
     snapshots: &Snapshots,
@@ -121,7 +123,7 @@ async fn due(
         Ok(BackupReport { manifest, removed }) => {
             *newest = now;
             info!(
-                user = %snapshots.user(),
+                user = %snapshots.workspace(),
                 id = manifest.id,
                 entries = manifest.entries,
                 bytes = manifest.archive.bytes,
@@ -139,7 +141,7 @@ async fn due(
 
 fn report_error(snapshots: &Snapshots, error: &BackupError) {
     let error = error as &dyn std::error::Error;
-    warn!(user = %snapshots.user(), error, "no backup");
+    warn!(user = %snapshots.workspace(), error, "no backup");
 }
 
 impl Backups {

@@ -35,7 +35,7 @@ impl Backups {
     /// It failed. Its objects are removed, if the store can be reached.
     pub(super) async fn take(&self, snapshots: &Snapshots) -> Result<StoredBackup, BackupError> {
         if !snapshots.exists().await? {
-            return Err(BackupError::NoWorkspace(snapshots.user().to_string()));
+            return Err(BackupError::NoWorkspace(snapshots.workspace().to_string()));
         }
         snapshots.tidy().await?;
         let prefix = self.user_prefix(snapshots);
@@ -60,7 +60,7 @@ impl Backups {
                     });
                 }
                 Ok(None) => {
-                    info!(user = %snapshots.user(), "it changed during the copy: trying again")
+                    info!(user = %snapshots.workspace(), "it changed during the copy: trying again")
                 }
                 Err(error) => {
                     self.clean_up(&prefix, &id).await;
@@ -102,7 +102,7 @@ impl Backups {
             warn!(%id, error, "the heartbeat of a complete backup could not be removed");
         }
         if manifest.consistency == ManifestConsistency::Changed {
-            warn!(user = %snapshots.user(), %id, "{}", manifest.consistency.sentence());
+            warn!(user = %snapshots.workspace(), %id, "{}", manifest.consistency.sentence());
         }
         Ok(Some(manifest))
     }
@@ -130,7 +130,7 @@ impl Backups {
     /// The estimated size: that of the last backup.
     async fn estimate(&self, snapshots: &Snapshots, newest: Option<&Id>) -> Option<u64> {
         let prefix = self.user_prefix(snapshots);
-        let last = Manifest::load(&self.store, &prefix, newest?, snapshots.user()).await;
+        let last = Manifest::load(&self.store, &prefix, newest?, snapshots.workspace()).await;
         last.ok().map(|last| last.content_bytes)
     }
 
@@ -203,13 +203,15 @@ impl Backups {
         packed: PackedArchive,
     ) -> Manifest {
         let time = |time| humantime::format_rfc3339_millis(time).to_string();
+        let workspace = snapshots.workspace();
         Manifest {
             format: Manifest::format(),
             id: id.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             instance: self.instance.as_str().to_owned(),
-            issuer: snapshots.user().issuer.as_str().to_owned(),
-            user: snapshots.user().subject.as_str().to_owned(),
+            issuer: workspace.user.issuer.as_str().to_owned(),
+            user: workspace.user.subject.as_str().to_owned(),
+            workspace: workspace.name_str().map(str::to_owned),
             begun: time(begun),
             ended: time(SystemTime::now()),
             consistency: report.consistency.into(),

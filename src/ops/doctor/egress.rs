@@ -57,10 +57,14 @@ fn machine(own: &[IpAddr]) -> Finding {
 
 /// Whose sandbox it is, and the group that it was made for.
 fn identity(sandbox: &LiveSandbox) -> Option<Identity> {
-    let user = owner(&sandbox.row.labels)?;
+    let workspace = owner(&sandbox.row.labels)?;
     let group = sandbox.row.labels.get(labels::GROUP);
     let group = group.map(|name| name.parse()).transpose().ok()?;
-    Some(Identity { user, group })
+    Some(Identity {
+        user: workspace.user,
+        group,
+        workspace: workspace.name,
+    })
 }
 
 /// A sandbox whose rules are others than these settings'.

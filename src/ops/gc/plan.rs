@@ -6,11 +6,11 @@ use serde::Serialize;
 use tracing::warn;
 
 use super::rules::{self, Verdict, VolumeFacts};
-use super::{Gc, GcError, Scope, hold};
+use super::{Gc, GcError, Scope};
 use crate::engine::{ContainerSummary, VolumeSummary, labels};
-use crate::identity::{SandboxName, User};
+use crate::identity::{SandboxName, User, WorkspaceId};
 use crate::ops::chain;
-use crate::provision::{is_abandoned, owner, workspaces};
+use crate::provision::{held, is_abandoned, owner, workspaces};
 
 /// Kinds of resources that may be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -62,6 +62,9 @@ pub struct PlanItem {
     /// The user's issuer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
+    /// The name of the workspace; none: the user's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
     /// The reason for the removal.
     pub reason: String,
     /// The plan, or the result.
@@ -73,23 +76,33 @@ pub struct PlanItem {
 }
 
 impl PlanItem {
-    fn new(what: ResourceKind, name: &str, user: Option<&User>, reason: impl Into<String>) -> Self {
+    fn new(
+        what: ResourceKind,
+        name: &str,
+        owner: Option<&WorkspaceId>,
+        reason: impl Into<String>,
+    ) -> Self {
+        let user = owner.map(|owner| &owner.user);
         Self {
             what,
             name: name.to_owned(),
             user: user.map(|user| user.subject.as_str().to_owned()),
             issuer: user.map(|user| user.issuer.as_str().to_owned()),
+            workspace: owner.and_then(WorkspaceId::name_str).map(str::to_owned),
             reason: reason.into(),
             disposition: Disposition::Remove,
             used: None,
         }
     }
 
-    pub(super) fn owner(&self) -> Option<User> {
-        Some(User {
+    pub(super) fn owner(&self) -> Option<WorkspaceId> {
+        let user = User {
             subject: self.user.as_ref()?.parse().ok()?,
             issuer: self.issuer.as_ref()?.parse().ok()?,
-        })
+        };
+        let name = self.workspace.as_ref().map(|name| name.parse());
+        let name = name.transpose().ok()?;
+        Some(WorkspaceId { user, name })
     }
 }
 
@@ -151,20 +164,21 @@ impl Gc {
 
     async fn volumes(&mut self) -> Result<Vec<PlanItem>, GcError> {
         let mut items = Vec::new();
-        let Some(retention) = self.manager.config().volume_retention else {
-            return Ok(items);
-        };
-        let instance = self.manager.config().instance.clone();
+        let config = self.manager.config().clone();
+        let instance = &config.instance;
         let ours = [(labels::INSTANCE, instance.as_str())];
         let (rows, volumes) = (self.rows().await?, self.engine.list_volumes(&ours).await?);
-        let held = hold::held(&volumes);
-        for (user, volume) in workspaces(&instance, &volumes) {
+        let held = held(&volumes);
+        for (workspace, volume) in workspaces(instance, &volumes) {
             if self.stop.is_cancelled() {
                 break;
             }
-            let name = SandboxName::new(&instance, &user);
+            let Some(retention) = config.retention_of(&workspace) else {
+                continue;
+            };
+            let name = SandboxName::new(instance, &workspace);
             let is_held = held.contains(name.as_str());
-            let item = self.volume(volume, &user, &rows, is_held, retention);
+            let item = self.volume(volume, &workspace, &rows, is_held, retention);
             items.push(item.await);
         }
         Ok(items)
@@ -179,20 +193,20 @@ impl Gc {
     async fn volume(
         &mut self,
         volume: &VolumeSummary,
-        user: &User,
+        workspace: &WorkspaceId,
         rows: &[ContainerSummary],
         is_held: bool,
         retention: Duration,
     ) -> PlanItem {
         let reason = format!("unused for {}", humantime::format_duration(retention));
-        let mut item = PlanItem::new(ResourceKind::Volume, &volume.name, Some(user), reason);
+        let mut item = PlanItem::new(ResourceKind::Volume, &volume.name, Some(workspace), reason);
         let mut facts = VolumeFacts {
             is_held,
-            is_bound: self.manager.snapshots(user).is_bound(),
+            is_bound: self.manager.snapshots(workspace).is_bound(),
             // Ephemeral containers have random names, so the labels decide whose it is.
             is_in_use: rows
                 .iter()
-                .any(|row| owner(&row.labels).as_ref() == Some(user)),
+                .any(|row| owner(&row.labels).as_ref() == Some(workspace)),
             has_backups: self.backup.is_some(),
             created: volume.created_at(),
             next_look: self.next_look.get(&volume.name).copied(),
@@ -201,7 +215,7 @@ impl Gc {
         let now = SystemTime::now();
         let mut verdict = rules::judge(&facts, retention, now);
         if verdict == Verdict::Look {
-            facts.used = self.last_use(user).await;
+            facts.used = self.last_use(workspace).await;
             let next = rules::next_look(facts.used, retention, SystemTime::now());
             self.next_look.insert(volume.name.clone(), next);
             verdict = rules::judge(&facts, retention, now);
@@ -216,10 +230,10 @@ impl Gc {
     }
 
     /// `None`: unknown, which counts as used now.
-    async fn last_use(&self, user: &User) -> Option<SystemTime> {
-        let used = self.manager.snapshots(user).last_use().await;
+    async fn last_use(&self, workspace: &WorkspaceId) -> Option<SystemTime> {
+        let used = self.manager.snapshots(workspace).last_use().await;
         used.unwrap_or_else(|error| {
-            warn!(%user, why = chain(&error), "when the workspace was used last is not known");
+            warn!(user = %workspace, why = chain(&error), "when the workspace was used last is not known");
             None
         })
     }

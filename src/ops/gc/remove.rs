@@ -4,10 +4,10 @@ use tracing::{info, warn};
 
 use super::hold::{self, HoldError};
 use super::{Disposition, Gc, PlanItem, ResourceKind};
+use crate::audit::AuditedRemoval;
 use crate::engine::EngineError;
-use crate::identity::User;
+use crate::identity::WorkspaceId;
 use crate::ops::chain;
-use crate::ops::removal::AuditedRemoval;
 
 impl Gc {
     /// Removes `item` if that was planned, and returns the result.
@@ -50,14 +50,14 @@ impl Gc {
     /// Backs up the volume, checks again that it is unused, and removes it. The Engine refuses
     /// while a container uses it.
     async fn remove_volume(&self, item: &PlanItem) -> Disposition {
-        let (Some(user), Some(backup)) = (item.owner(), &self.backup) else {
+        let (Some(workspace), Some(backup)) = (item.owner(), &self.backup) else {
             return Disposition::Kept("no backup target".to_owned());
         };
-        match backup(user.clone()).await {
+        match backup(workspace.clone()).await {
             Ok(id) => info!(volume = item.name, backup = id, "backed up and verified"),
             Err(why) => return Disposition::Failed(format!("there is no backup: {why}")),
         }
-        if let Some(stays) = self.must_stay(item, &user).await {
+        if let Some(stays) = self.must_stay(item, &workspace).await {
             return stays;
         }
         match self.engine.remove_volume(&item.name).await {
@@ -69,8 +69,8 @@ impl Gc {
     /// Checks again whether it must be kept, because other checks and backups may have taken hours
     /// since the plan. The slowest check comes first, and the removal follows the last one
     /// directly.
-    async fn must_stay(&self, item: &PlanItem, user: &User) -> Option<Disposition> {
-        let snapshots = self.manager.snapshots(user);
+    async fn must_stay(&self, item: &PlanItem, workspace: &WorkspaceId) -> Option<Disposition> {
+        let snapshots = self.manager.snapshots(workspace);
         let kept = |why: &str| Some(Disposition::Kept(why.to_owned()));
         match snapshots.volume().await {
             Ok(Some((name, true))) if name == item.name => {}
@@ -91,7 +91,7 @@ impl Gc {
             Err(error) => return Some(Disposition::Failed(chain(&error))),
         }
         let instance = &self.manager.config().instance;
-        match hold::check(&self.engine, instance, user).await {
+        match hold::check(&self.engine, instance, workspace).await {
             Ok(()) => None,
             Err(HoldError::Held(_)) => kept("it is held"),
             Err(error) => Some(Disposition::Failed(chain(&error))),

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::super::link::{LinkClaims, check};
 use super::super::record::now;
 use super::*;
-use crate::identity::{Instance, User};
+use crate::identity::{Instance, User, WorkspaceId};
 
 /// A directory that is removed at the end of the test.
 struct Scratch(PathBuf);
@@ -27,7 +27,7 @@ impl Drop for Scratch {
 /// A link of one set of keys, and whether another opens it.
 fn opens(by: &LinkKeys, to: &LinkKeys) -> bool {
     let claims = LinkClaims {
-        user: User::local("ada".parse().expect("a subject")).hash(),
+        workspace: WorkspaceId::from(User::local("ada".parse().expect("a subject"))).hash(),
         share: ShareId::random().expect("random"),
         expires: now() + 60,
     };

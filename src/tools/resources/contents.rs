@@ -9,6 +9,7 @@ use rmcp::model::{ReadResourceResult, ResourceContents};
 use super::uri;
 use crate::api::{Code, ToolError};
 use crate::config::limits::RESOURCE_BYTES;
+use crate::identity::WorkspaceId;
 use crate::sandbox::Sandbox;
 use crate::workspace::{BYTES, WorkspacePath, media_type};
 
@@ -21,8 +22,12 @@ pub fn mime_type(path: &WorkspacePath) -> &'static str {
 ///
 /// # Errors
 /// Those of `read_file`, and `too_large`.
-pub async fn read(sandbox: &Sandbox, uri: &str) -> Result<ReadResourceResult, ToolError> {
-    let path = uri::file(uri)?;
+pub async fn read(
+    sandbox: &Sandbox,
+    workspace: &WorkspaceId,
+    uri: &str,
+) -> Result<ReadResourceResult, ToolError> {
+    let path = uri::file(workspace, uri)?;
     let failed = |error| ToolError::sandbox(&error, &format!("\"{path}\""));
     let stat = sandbox.stat(path.to_bytes()).await.map_err(failed)?;
     if stat.is_dir {
@@ -38,10 +43,8 @@ pub async fn read(sandbox: &Sandbox, uri: &str) -> Result<ReadResourceResult, To
     while let Some(chunk) = download.content.try_next().await.map_err(failed)? {
         content.extend_from_slice(&chunk);
     }
-    Ok(ReadResourceResult::new(vec![of_bytes(
-        &path,
-        content.into(),
-    )]))
+    let content = of_bytes(workspace, &path, content.into());
+    Ok(ReadResourceResult::new(vec![content]))
 }
 
 fn check_size(path: &WorkspacePath, size: u64) -> Result<(), ToolError> {
@@ -56,8 +59,8 @@ fn check_size(path: &WorkspacePath, size: u64) -> Result<(), ToolError> {
 }
 
 /// As text if it is one.
-fn of_bytes(path: &WorkspacePath, content: Vec<u8>) -> ResourceContents {
-    let uri = uri::of_path(path);
+fn of_bytes(workspace: &WorkspaceId, path: &WorkspacePath, content: Vec<u8>) -> ResourceContents {
+    let uri = uri::of_path(workspace, path);
     let named = media_type(path.as_bytes());
     match String::from_utf8(content) {
         Ok(text) if !text.contains('\0') => {
@@ -80,9 +83,12 @@ mod tests {
 
     #[test]
     fn text_is_text_and_everything_else_is_base64() {
+        let user = crate::identity::User::local("ada".parse().expect("a subject"));
+        let workspace = WorkspaceId::from(user);
         let of = |path: &str, content: &[u8]| {
             let path = path.parse().expect("a path");
-            serde_json::to_value(of_bytes(&path, content.to_vec())).expect("JSON")
+            let content = of_bytes(&workspace, &path, content.to_vec());
+            serde_json::to_value(content).expect("JSON")
         };
         assert_eq!(
             of("a.csv", b"x,y\n"),

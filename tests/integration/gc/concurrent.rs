@@ -15,7 +15,7 @@ fn user(name: &str) -> User {
 /// While the backups are made, `ada` is put on hold and the workspace of `bob` is removed.
 fn during_backups(instance: &Instance, bob: &str) -> Backup {
     let (instance, bob) = (instance.clone(), bob.to_owned());
-    Arc::new(move |user: User| {
+    Arc::new(move |user: WorkspaceId| {
         if user.subject.as_str() == "ada" {
             let held = instance
                 .command(&["hold", "ada", "--issuer", "local"])
@@ -128,7 +128,10 @@ async fn a_row_whose_server_starts_it_after_all_is_not_removed() {
 #[tokio::test]
 async fn a_hold_whose_name_is_taken_is_refused_and_not_reported_as_placed() {
     let instance = Instance::new();
-    let name = SandboxName::new(&instance.name().parse().expect("a name"), &user("ada"));
+    let name = SandboxName::new(
+        &instance.name().parse().expect("a name"),
+        &user("ada").into(),
+    );
     let taken = docker::Volume(format!("{}.hold", name.as_str()));
     docker::output(&["volume", "create", &taken.0]);
     let hold = || {

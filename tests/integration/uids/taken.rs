@@ -153,7 +153,7 @@ async fn a_volume_without_its_owner_gets_it_with_the_next_call() {
         create.extend(uid.map(|uid| format!("--label=io.casemate.uid={uid}")));
         let parsed = instance.name().parse().expect("an instance");
         let user = casemate::identity::User::local("tester".parse().expect("a subject"));
-        create.push(casemate::identity::SandboxName::new(&parsed, &user).to_string());
+        create.push(casemate::identity::SandboxName::new(&parsed, &user.into()).to_string());
         docker::output(&create.iter().map(String::as_str).collect::<Vec<_>>());
 
         let server = with_uids(TestServer::on(&instance), base, 1).start().await;
@@ -223,7 +223,7 @@ async fn a_volume_that_the_engine_made_in_place_of_a_lost_one_is_never_used() {
     let instance = Instance::new();
     let user = casemate::identity::User::local("tester".parse().expect("a subject"));
     let parsed = instance.name().parse().expect("an instance");
-    let name = casemate::identity::SandboxName::new(&parsed, &user).to_string();
+    let name = casemate::identity::SandboxName::new(&parsed, &user.into()).to_string();
     let label = |label: &str, value: &str| format!("--label=io.casemate.{label}={value}");
     let all = [
         label("instance", instance.name()),

@@ -1,21 +1,21 @@
-//! A user in 128 bits, where the name itself has no place.
+//! A workspace in 128 bits, where the names themselves have no place.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::hex;
 
-/// The beginning of the SHA-256 of a user: no two that anybody can make share one. It is found
-/// again only by whoever knows the user.
+/// The beginning of the SHA-256 of a workspace: nobody can make two that share one. Only who knows
+/// user and workspace finds it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct UserHash([u8; 16]);
+pub struct WorkspaceHash([u8; 16]);
 
-/// A text that is no [`UserHash`].
+/// A text that is no [`WorkspaceHash`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the hash of a user is 32 hexadecimal digits in lower case")]
-pub struct NoUserHash;
+#[error("the hash of a workspace is 32 hexadecimal digits in lower case")]
+pub struct NoWorkspaceHash;
 
-impl UserHash {
+impl WorkspaceHash {
     /// Of a digest of 16 bytes at least.
     pub(super) fn of(digest: &[u8]) -> Self {
         let mut hash = [0; 16];
@@ -26,17 +26,17 @@ impl UserHash {
     }
 }
 
-impl fmt::Display for UserHash {
+impl fmt::Display for WorkspaceHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex(&self.0))
     }
 }
 
-impl FromStr for UserHash {
-    type Err = NoUserHash;
+impl FromStr for WorkspaceHash {
+    type Err = NoWorkspaceHash;
 
-    fn from_str(text: &str) -> Result<Self, NoUserHash> {
-        from_hex(text).map(Self).ok_or(NoUserHash)
+    fn from_str(text: &str) -> Result<Self, NoWorkspaceHash> {
+        from_hex(text).map(Self).ok_or(NoWorkspaceHash)
     }
 }
 
@@ -53,13 +53,15 @@ pub fn from_hex(text: &str) -> Option<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::{Issuer, User};
+    use crate::identity::{Issuer, User, WorkspaceId};
 
     #[test]
     fn a_hash_is_one_users_and_read_back() {
-        let user = |issuer: &str, subject: &str| User {
-            issuer: issuer.parse::<Issuer>().expect("an issuer"),
-            subject: subject.parse().expect("a subject"),
+        let user = |issuer: &str, subject: &str| {
+            WorkspaceId::from(User {
+                issuer: issuer.parse::<Issuer>().expect("an issuer"),
+                subject: subject.parse().expect("a subject"),
+            })
         };
         let hash = user("local", "ada").hash();
         assert_eq!(hash.to_string().parse(), Ok(hash));
@@ -71,7 +73,7 @@ mod tests {
             assert_ne!(other.hash(), hash);
         }
         for bad in ["", "ada", &"A".repeat(32), &"a".repeat(31)] {
-            assert_eq!(bad.parse::<UserHash>(), Err(NoUserHash), "{bad}");
+            assert_eq!(bad.parse::<WorkspaceHash>(), Err(NoWorkspaceHash), "{bad}");
         }
     }
 }

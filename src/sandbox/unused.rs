@@ -1,0 +1,159 @@
+//! The workspace that goes when a user has as many as may be and asks for another: one that is empty,
+//! and that nobody uses or holds.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::audit::{Audit, AuditedRemoval};
+use crate::engine::{EngineError, VolumeSummary, labels};
+use crate::identity::{SandboxName, WorkspaceId};
+use crate::provision::{Provisioner, SandboxError, held, owner, workspaces};
+use crate::snapshot::{Snapshots, WorkspaceLook};
+
+/// Workspaces of a user that are looked at together: each look is a helper container.
+const LOOK_LIMIT: usize = 4;
+
+/// How long a call waits for the search: the rest of its time is for its own sandbox.
+const SEARCH_TIME_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long a workspace that had files is not looked at again.
+const NOT_EMPTY_TTL: Duration = Duration::from_secs(600);
+
+/// The search for a workspace of one user that can go. One at a time; it remembers the volumes that
+/// had files, with the time of that look. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UnusedWorkspaces(Arc<Mutex<HashMap<String, Instant>>>);
+
+/// A workspace that may go.
+struct Candidate {
+    workspace: WorkspaceId,
+    volume: VolumeSummary,
+    snapshots: Snapshots,
+}
+
+impl UnusedWorkspaces {
+    /// Removes a workspace of the user that has a name, is empty, is not held, and has no container:
+    /// of the oldest ones the one that was unused for longest. `false`: there is none.
+    ///
+    /// # Errors
+    /// The Engine's.
+    pub async fn remove_one(
+        &self,
+        provisioner: &Provisioner,
+        audit: &Audit,
+    ) -> Result<bool, SandboxError> {
+        let mut not_empty = self.0.lock().await;
+        not_empty.retain(|_, looked| looked.elapsed() < NOT_EMPTY_TTL);
+        let end = Instant::now() + SEARCH_TIME_LIMIT;
+        let mut candidates = candidates(provisioner).await?;
+        candidates.retain(|candidate| !not_empty.contains_key(&candidate.volume.name));
+        candidates.sort_by_key(|candidate| candidate.volume.created_at());
+        for some in candidates.chunks(LOOK_LIMIT) {
+            let looks = join_all(some.iter().map(|candidate| candidate.snapshots.look())).await;
+            let mut empty = Vec::new();
+            for (candidate, look) in some.iter().zip(looks) {
+                match look {
+                    Ok(look) if look.is_empty => empty.push((look, candidate)),
+                    Ok(_) => {
+                        not_empty.insert(candidate.volume.name.clone(), Instant::now());
+                    }
+                    Err(error) => {
+                        let error = &error as &dyn std::error::Error;
+                        debug!(volume = candidate.volume.name, error, "not looked at");
+                    }
+                }
+            }
+            // One whose last use is not known counts as used now.
+            empty.sort_by_key(|(look, _)| (look.used.is_none(), look.used));
+            for (look, candidate) in empty.into_iter().filter(|(look, _)| look.used.is_some()) {
+                if candidate.remove(provisioner, audit, look).await? {
+                    return Ok(true);
+                }
+            }
+            if Instant::now() > end {
+                break;
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Those that nothing uses and nobody holds.
+async fn candidates(provisioner: &Provisioner) -> Result<Vec<Candidate>, SandboxError> {
+    let (context, identity) = (&provisioner.context, &provisioner.spec.identity);
+    let instance = &context.config.instance;
+    let ours = [(labels::INSTANCE, instance.as_str())];
+    let volumes = context.engine.list_volumes(&ours).await?;
+    let theirs = labels::user_filter(instance, &identity.user);
+    let containers = context.engine.list_containers(&theirs).await?;
+    let in_use: BTreeSet<_> = containers
+        .iter()
+        .filter_map(|row| owner(&row.labels))
+        .collect();
+    let held = held(&volumes);
+    let may_go = |workspace: &WorkspaceId| {
+        let name = SandboxName::new(instance, workspace);
+        workspace.user == identity.user
+            && workspace.name.is_some()
+            && !in_use.contains(workspace)
+            && !held.contains(name.as_str())
+    };
+    let all = workspaces(instance, &volumes).into_iter();
+    let candidate = |(workspace, volume): (WorkspaceId, &VolumeSummary)| {
+        let identity = identity.clone().in_workspace(workspace.name.clone());
+        Candidate {
+            snapshots: Snapshots::new(Provisioner::new(context, &identity)),
+            volume: volume.clone(),
+            workspace,
+        }
+    };
+    Ok(all
+        .filter(|(workspace, _)| may_go(workspace))
+        .map(candidate)
+        .collect())
+}
+
+impl Candidate {
+    /// Removes the volume, if it still is as in `look`. The Engine refuses while a container has it.
+    async fn remove(
+        &self,
+        provisioner: &Provisioner,
+        audit: &Audit,
+        look: WorkspaceLook,
+    ) -> Result<bool, SandboxError> {
+        let volume = self.volume.name.as_str();
+        let is_alone =
+            matches!(self.snapshots.volume().await?, Some((name, true)) if name == volume);
+        if !is_alone || self.snapshots.look().await? != look || self.snapshots.is_in_use().await? {
+            return Ok(false);
+        }
+        let reason = "empty and unused, and its user needs another";
+        let begun = AuditedRemoval::begin(audit, "volume", volume, Some(&self.workspace), reason);
+        let recorded = match begun.await {
+            Ok(recorded) => recorded,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                warn!(
+                    volume,
+                    error, "not removed, because it could not be recorded"
+                );
+                return Ok(false);
+            }
+        };
+        let removed = provisioner.engine().remove_volume(volume).await;
+        match recorded.done(removed).await {
+            Ok(()) => {
+                info!(volume, user = %self.workspace, "removed an empty workspace for another");
+                Ok(true)
+            }
+            Err(EngineError::InUse { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
