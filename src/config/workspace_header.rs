@@ -4,7 +4,6 @@ use std::str::FromStr;
 
 use ::http::header::{self, HeaderName};
 
-use super::limits::WORKSPACE_HEADER;
 use super::value_error::ValueError;
 
 /// Headers that say something else, besides those that begin as in [`TAKEN_PREFIXES`].
@@ -67,6 +66,7 @@ impl FromStr for WorkspaceHeader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::limits::WORKSPACE_HEADER;
 
     #[test]
     fn a_header_of_its_own_is_one_whatever_its_case() {

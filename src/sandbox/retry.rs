@@ -8,7 +8,7 @@ use std::time::Duration;
 use casemate_protocol::failure::Code;
 
 use crate::channel::CallError;
-use crate::provision::{SandboxError, SandboxLimit, Uncertainty};
+use crate::provision::{SandboxError, Uncertainty};
 
 /// Between two tries after a channel broke.
 pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -122,6 +122,7 @@ mod tests {
 
     use super::*;
     use crate::engine::EngineError;
+    use crate::provision::SandboxLimit;
 
     const AFTER: Duration = Duration::from_secs(30);
 

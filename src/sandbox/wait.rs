@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use crate::meter::Meter;
-use crate::provision::{SandboxError, SandboxLimit};
+use crate::provision::SandboxError;
 
 /// The wait of one call. It is counted once, however it ends.
 #[derive(Debug)]
@@ -54,6 +54,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::provision::SandboxLimit;
 
     #[test]
     fn each_call_that_gets_no_container_is_counted_once_by_why_and_never_as_one_that_waited() {

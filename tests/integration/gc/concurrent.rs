@@ -15,8 +15,8 @@ fn user(name: &str) -> User {
 /// While the backups are made, `ada` is put on hold and the workspace of `bob` is removed.
 fn during_backups(instance: &Instance, bob: &str) -> Backup {
     let (instance, bob) = (instance.clone(), bob.to_owned());
-    Arc::new(move |user: WorkspaceId| {
-        if user.subject.as_str() == "ada" {
+    Arc::new(move |workspace: WorkspaceId| {
+        if workspace.user.subject.as_str() == "ada" {
             let held = instance
                 .command(&["hold", "ada", "--issuer", "local"])
                 .output();
@@ -65,7 +65,7 @@ async fn a_hold_or_removal_during_the_clean_up_counts_and_a_look_does_not() {
     );
 
     // The Engine creates a missing volume that a container names: it would be bob's workspace.
-    let looked = here.manager.snapshots(&user("bob")).last_use().await;
+    let looked = here.manager.snapshots(&user("bob").into()).last_use().await;
     assert!(looked.is_err(), "{looked:?}");
     let all = docker::lines(&["volume", "ls", "--quiet"]);
     assert!(!all.contains(&bob), "{all:?}");

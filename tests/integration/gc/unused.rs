@@ -103,8 +103,8 @@ async fn a_workspace_stays_without_its_backup_or_if_it_was_used_since() {
     assert_eq!(made.load(Ordering::Relaxed), 1);
 
     let manager = here.manager.clone();
-    let used: Backup = Arc::new(move |user| {
-        let sandbox = manager.sandbox(&user.into());
+    let used: Backup = Arc::new(move |workspace| {
+        let sandbox = manager.sandbox(&workspace.user.into());
         Box::pin(async move {
             sandbox.stat("file").await.expect("a use");
             Ok("a backup".to_owned())
