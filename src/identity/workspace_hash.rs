@@ -5,13 +5,8 @@ use std::str::FromStr;
 
 use super::hex;
 
-<<<<<<< HEAD:src/identity/workspace_hash.rs
-/// The beginning of the SHA-256 of a workspace: nobody can make two that share one. Only who knows
-/// user and workspace finds it again.
-=======
-/// The beginning of the SHA-256 of a user. It is not feasible to make two users that share one, and
-/// the user cannot be computed from it.
->>>>>>> main:src/identity/user_hash.rs
+/// The beginning of the SHA-256 of a workspace. It is not feasible to make two workspaces that share
+/// one, and neither user nor name can be computed from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WorkspaceHash([u8; 16]);
 
