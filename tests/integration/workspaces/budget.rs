@@ -5,6 +5,17 @@ use std::time::Instant;
 use super::*;
 use crate::harness::eventually;
 
+/// When a command of two seconds began and ended, in nanoseconds.
+async fn timed(place: Place<'_>) -> [u128; 2] {
+    let result = place.shell("date +%s%N; sleep 2; date +%s%N").await;
+    let times = result
+        .stdout()
+        .lines()
+        .map(|line| line.parse().expect("a time"));
+    let times: Vec<u128> = times.collect();
+    times.try_into().expect("two times")
+}
+
 #[tokio::test]
 async fn the_users_longest_idle_sandbox_ends_for_another_and_nobody_elses_does() {
     let app = Application::start(quiet().env("CASEMATE_SANDBOXES_PER_USER", "2")).await;
@@ -73,28 +84,7 @@ async fn calls_at_once_are_counted_over_all_workspaces_of_a_user() {
     for place in [first, second] {
         assert_eq!(place.shell("true").await.outcome(), "exited");
     }
-    let mark = |place: Place<'_>| {
-        let command = "date +%s%N; sleep 2; date +%s%N";
-        let (app, user, workspace) = (place.app, place.user, place.workspace);
-        async move {
-            Place {
-                app,
-                user,
-                workspace,
-            }
-            .shell(command)
-            .await
-        }
-    };
-    let (one, other) = tokio::join!(mark(first), mark(second));
-    let times = |result: &CallResult| -> Vec<u128> {
-        result
-            .stdout()
-            .lines()
-            .map(|line| line.parse().expect("a time"))
-            .collect()
-    };
-    let (one, other) = (times(&one), times(&other));
+    let (one, other) = tokio::join!(timed(first), timed(second));
     assert!(
         one[1] <= other[0] || other[1] <= one[0],
         "they ran at once: {one:?} {other:?}"
@@ -127,19 +117,10 @@ async fn ephemeral_containers_are_counted_by_user_too() {
     for place in places {
         assert_eq!(place.shell("true").await.outcome(), "exited");
     }
-    let both = futures_util::future::join_all(places.map(|place| async move {
-        let result = place.shell("date +%s%N; sleep 2; date +%s%N").await;
-        let times = result
-            .stdout()
-            .lines()
-            .map(|line| line.parse::<u128>().expect("a time"));
-        times.collect::<Vec<_>>()
-    }));
-    let both = both.await;
-    let (one, other) = (&both[0], &both[1]);
+    let (one, other) = tokio::join!(timed(places[0]), timed(places[1]));
     assert!(
         one[1] <= other[0] || other[1] <= one[0],
-        "they ran at once: {both:?}"
+        "they ran at once: {one:?} {other:?}"
     );
     eventually("no more than one of each waits", SOON, async || {
         running(&app.server.instance).len() <= 2
