@@ -24,6 +24,10 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Directories that hold nothing of the user's: those that a backup leaves out, too.
 const HOME: &str = ".home";
+
+/// The workspace itself, for PID 1. It shows neither [`HOME`] nor `.casemate` there.
+const ROOT: &str = "";
+
 const CACHE: &[u8] = b".home/.cache";
 
 /// What a look at a workspace found.
@@ -81,7 +85,7 @@ impl Snapshots {
 
 impl HelperContainer {
     async fn is_empty(&self) -> Result<bool, SandboxError> {
-        Ok(self.has_only(".", &[]).await? && self.has_only(HOME, &[CACHE]).await?)
+        Ok(self.has_only(ROOT, &[]).await? && self.has_only(HOME, &[CACHE]).await?)
     }
 
     /// Whether a directory has no other entries than these, or is not there.

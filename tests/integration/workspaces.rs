@@ -42,7 +42,10 @@ impl<'a> Place<'a> {
     }
 
     async fn ask(&self, method: &str, params: Value) -> Answer {
-        let (request, body) = self.app.server.question(MODERN, method, &params);
+        let (mut request, body) = self.app.server.question(MODERN, method, &params);
+        if let Some(uri) = params["uri"].as_str() {
+            request = request.header("mcp-name", uri);
+        }
         self.app.server.send(self.request(request), body).await
     }
 

@@ -20,8 +20,12 @@ use crate::provision::timeouts::REMOVAL_TIMEOUT;
 const RECENT_USE_LIMIT: Duration = Duration::from_secs(30);
 
 /// A container that waits for a command is not asked to end within this time: it may
-/// have been made for a call that is on its way to it. A user's own sandbox is not, either.
+/// have been made for a call that is on its way to it.
 const NEW_CONTAINER_GRACE: Duration = Duration::from_secs(1);
+
+/// The same, among one user's sandboxes: a call of that user waits, and one that comes too late for
+/// a container is made in the next.
+const OWN_GRACE: Duration = Duration::from_millis(250);
 
 /// Sandboxes of other servers that are asked at once: each costs a bridge.
 const PROBE_LIMIT: usize = 8;
@@ -44,7 +48,7 @@ impl Capacity {
         let (ours, others) = self.by_server(rows);
         let mut asked = survey::probe(ours).await;
         asked.extend(survey::connect(&self.engine, others).await);
-        Ok(self.retire_one(&mut asked, |_| NEW_CONTAINER_GRACE).await)
+        Ok(self.retire_one(&mut asked, |_| OWN_GRACE).await)
     }
 
     /// Asks a sandbox of the user who has the most to end; where all of that user's work, one of the

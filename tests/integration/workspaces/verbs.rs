@@ -52,7 +52,7 @@ async fn three(app: &Application) -> [Place<'_>; 3] {
 async fn ps_exec_workspaces_the_list_and_the_audit_name_the_workspace() {
     let audit = Directory::new(0);
     let app = Application::start(quiet().env("CASEMATE_AUDIT", audit.text())).await;
-    let [own, first, _] = three(&app).await;
+    let [own, _, _] = three(&app).await;
     let instance = &app.server.instance;
 
     let rows = json_of(instance, &["ps", "--json"]);
@@ -129,7 +129,6 @@ async fn ps_exec_workspaces_the_list_and_the_audit_name_the_workspace() {
         "{calls:?}"
     );
     assert_eq!(of(Value::Null), 1, "{calls:?}");
-    let _ = first;
 }
 
 #[tokio::test]
