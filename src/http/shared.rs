@@ -24,15 +24,12 @@ mod zip;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use futures_util::StreamExt as _;
-use http_body::Body as _;
 use serde_json::json;
 
 use super::auth::Authenticator;
@@ -42,13 +39,14 @@ use crate::engine::Engine;
 use crate::identity::Identity;
 use crate::sandbox::{LastContainer, Manager, Sandbox};
 use crate::shares::{
-    self, ContentVersion, LinkClaims, Links, ShareRecord, ShareStore, VersionError, Visibility,
+    self, ContentVersion, LinkClaims, Links, ShareRecord, ShareStore, ShareTarget, VersionError, Visibility,
 };
 use archive::ArchiveFormat;
-use loads::{LinkLoads, OpenLink};
-use owners::LinkOwners;
-use refusal::LinkRefusal;
-use visitor::Visitor;
+
+pub use loads::LinkLoads;
+pub use owners::LinkOwners;
+pub use refusal::LinkRefusal;
+pub use visitor::Visitor;
 
 /// The name of the request in the audit.
 const AUDITED_AS: &str = "http_share";
@@ -179,15 +177,7 @@ impl SharedFiles {
         if !self.manager.config().some_links_are_open() {
             return Err(visitor.refused());
         }
-        let found = self.owners.find(&claims.user).await?;
-        let user = found.ok_or(LinkRefusal::Gone)?;
-        match self.manager.running_identity(&user).await? {
-            Some(running) => Ok(running),
-            None => {
-                let known = self.manager.config().named_by_operator(user);
-                known.map_err(|_| LinkRefusal::Gone)
-            }
-        }
+        self.owners.identity(&self.manager, &claims.user).await
     }
 
     async fn send(
@@ -214,7 +204,7 @@ impl SharedFiles {
             return Err(visitor.refused());
         }
         let response = content(&sandbox, &record, params, request).await?;
-        Ok(held(response, open))
+        Ok(files::held(response, open))
     }
 }
 
@@ -226,13 +216,16 @@ async fn content(
     request: &Parts,
 ) -> Result<Response, LinkRefusal> {
     let is_head = request.method == Method::HEAD;
-    let (mut response, name) = match record.version {
+    let ShareTarget::Path { path, version } = &record.target else {
+        return Err(LinkRefusal::Gone);
+    };
+    let (mut response, name) = match *version {
         ContentVersion::File(version) => {
             if params.format.is_some() {
                 return Err(LinkRefusal::NoArchive);
             }
             let (method, headers) = (&request.method, &request.headers);
-            let sent = files::of_version(sandbox, &record.path, version, method, headers).await?;
+            let sent = files::of_version(sandbox, path, Some(version), method, headers).await?;
             let sent = sent.ok_or(LinkRefusal::Changed)?;
             if sent.status() == StatusCode::RANGE_NOT_SATISFIABLE {
                 let range = sent.headers().get(header::CONTENT_RANGE).cloned();
@@ -241,36 +234,22 @@ async fn content(
             (sent, record.name.to_string())
         }
         ContentVersion::Directory(_) => {
-            let current = shares::current(sandbox, &record.path).await;
-            let version = match current {
+            let current = shares::current(sandbox, path).await;
+            let current = match current {
                 Ok((_, version)) => Some(version),
                 Err(VersionError::TooManyEntries) => None,
                 Err(VersionError::Sandbox(error)) => return Err(error.into()),
             };
-            if version != Some(record.version) {
+            if current != Some(*version) {
                 return Err(LinkRefusal::Changed);
             }
             let format = params.format.unwrap_or(ArchiveFormat::Tar);
             let name = format!("{}.{}", record.name, format.as_str());
-            let sent = archive::send(sandbox, &record.path, format, is_head).await?;
+            let sent = archive::send(sandbox, path, format, is_head).await?;
             (sent, name)
         }
     };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_DISPOSITION, files::attachment(&name));
     Ok(response)
-}
-
-/// The answer, which counts as open until its last byte was sent or its client left.
-fn held(response: Response, open: OpenLink) -> Response {
-    if response.body().size_hint().exact().is_some() {
-        // Without content, as for HEAD.
-        return response;
-    }
-    let (parts, body) = response.into_parts();
-    let content = body.into_data_stream().map(move |chunk| {
-        let _open = &open;
-        chunk
-    });
-    Response::from_parts(parts, Body::from_stream(content))
 }

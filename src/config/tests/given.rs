@@ -50,6 +50,14 @@ const OTHERS: [(Setting, [&str; 2]); 50] = [
         ["https://a.example", "https://b.example"],
     ),
     (Setting::LinkKeyFile, ["/srv/a", "b"]),
+    (
+        Setting::PreviewDomain,
+        ["preview.example.com", "localhost:8080"],
+    ),
+    (
+        Setting::PreviewFrameAncestors,
+        ["https://a.example", "https://b.example"],
+    ),
     (Setting::ShareLinkMax, ["1h", "1m"]),
     (Setting::AllowedHosts, ["a.example", "b.example:80,c"]),
     (

@@ -4,9 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::refusal::LinkRefusal;
 use crate::engine::{Engine, EngineError};
-use crate::identity::{Instance, User, UserHash};
+use crate::identity::{Identity, Instance, User, UserHash};
 use crate::ops::users;
+use crate::sandbox::Manager;
 use parking_lot::{Mutex, MutexGuard};
 
 /// Users that are remembered, some hundred bytes each; then all are forgotten.
@@ -47,6 +49,38 @@ impl LinkOwners {
             known.insert(*hash, user.clone());
         }
         Ok(found)
+    }
+
+    /// The user with this hash, with the group of the sandbox that runs: a stranger has no credential
+    /// that gives one, and must not have a sandbox made for a wider group.
+    ///
+    /// # Errors
+    /// There is none; the Engine's.
+    pub async fn identity(
+        &self,
+        manager: &Manager,
+        hash: &UserHash,
+    ) -> Result<Identity, LinkRefusal> {
+        let found = self.find(hash).await?;
+        self.identity_of(manager, found.ok_or(LinkRefusal::Gone)?).await
+    }
+
+    /// As [`Self::identity`].
+    ///
+    /// # Errors
+    /// The group cannot be known; the Engine's.
+    pub async fn identity_of(
+        &self,
+        manager: &Manager,
+        user: User,
+    ) -> Result<Identity, LinkRefusal> {
+        match manager.running_identity(&user).await? {
+            Some(running) => Ok(running),
+            None => {
+                let known = manager.config().named_by_operator(user);
+                known.map_err(|_| LinkRefusal::Gone)
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<UserHash, User>> {

@@ -42,7 +42,7 @@ fn tools() -> Option<PathBuf> {
 
 /// Runs a scenario of `tests/page/drive.mjs`, and sees that no process of its browser
 /// is left.
-async fn drive(scenario: &str, mut settings: Value) {
+pub async fn drive(scenario: &str, mut settings: Value) {
     let Some(tools) = tools() else { return };
     let _turn = TURN.acquire().await.expect("it is never closed");
     let profile = Directory::new(0);
