@@ -51,8 +51,8 @@ quick := commands:: edits:: encodings:: files:: http_files:: http_mcp:: identity
 
 test-quick: rust setup ## run the unit tests and the core of the integration tests: a few minutes after a build
 	cargo test --workspace --locked --lib --bins
-	cargo test --locked --test layers
-	cargo test --locked --test integration -- $(quick)
+	cargo test --workspace --locked --test layers
+	cargo test --workspace --locked --test integration -- $(quick)
 
 test-engines: rust setup ## run the tests that depend on the Engine on this machine's, and on Docker 26.1 and 28.5
 	@scripts/test-engines

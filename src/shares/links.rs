@@ -81,7 +81,7 @@ impl Links {
         })))
     }
 
-    /// Who may open a new link of a user with these settings.
+    /// The visibility of a new link of a user with these settings.
     pub fn visibility(&self, settings: &SandboxSettings) -> Visibility {
         match settings.share_links || self.0.has_no_sign_in {
             true => Visibility::Link,
@@ -102,7 +102,7 @@ impl Links {
         settings.share_links && left <= settings.share_link_max.as_secs()
     }
 
-    /// Why there are no links, if there are none.
+    /// Whether this server can make links.
     ///
     /// # Errors
     /// [`NoLink`].
@@ -115,7 +115,7 @@ impl Links {
     /// The link with these claims.
     ///
     /// # Errors
-    /// [`NoLink`]; what is wrong with a key is in the log.
+    /// [`NoLink`]; the log says what is wrong with a key.
     pub fn make(&self, claims: &LinkClaims) -> Result<String, NoLink> {
         let base = self.base()?;
         let key = self.signing_key()?;

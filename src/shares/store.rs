@@ -181,7 +181,7 @@ fn parsed(read: Result<ReadBytesReply, SandboxError>) -> Result<Option<ShareReco
     match read {
         Ok(reply) if reply.size > u64::from(RECORD_BYTES) => Ok(None),
         Ok(reply) => Ok(ShareRecord::from_json(&reply.data)),
-        // Whatever is wrong with the file: no share of ours is like that.
+        // A file that cannot be read is not a share that we made.
         Err(SandboxError::Failed(failure)) if failure.code() != Code::Ending => Ok(None),
         Err(error) => Err(error),
     }

@@ -118,8 +118,8 @@ pub fn is_hidden(path: &[u8]) -> bool {
     names.any(|name| name.starts_with(b"."))
 }
 
-/// Adds an entry of the directory whose path has `top` bytes. What is hidden in it is not shared, and
-/// changes nothing here: so the time of a directory does not count, which that would change.
+/// Adds an entry of the directory whose path has `top` bytes. Hidden entries are not shared and do not
+/// count. The time of a directory does not count either, because hidden entries change it.
 fn add(hash: &mut Sha256, top: usize, entry: &Entry) {
     let below = entry.path.get(top..).unwrap_or_default();
     if is_hidden(below) {

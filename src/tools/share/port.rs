@@ -19,7 +19,7 @@ pub async fn share(
     context: &ShareContext<'_>,
 ) -> Result<CallToolResult, ToolError> {
     if let Err(why) = context.previews.check_there_are_some() {
-        let sentence = format!("a port is shared by a preview alone, and there is none: {why}.");
+        let sentence = format!("a port can only be shared by a preview: {why}.");
         return Err(ToolError::new(Code::PermissionDenied, sentence));
     }
     let seconds = lifetime(args.expires_in_seconds, context)?;
