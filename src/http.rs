@@ -64,8 +64,8 @@ use auth::Authenticator;
 use cancelled::Requests;
 use connections::Connections;
 use guard::OriginPolicy;
-use previews::PreviewHosts;
 use limits::{LAST_ANSWER_TIMEOUT, SHUTDOWN_TIMEOUT};
+use previews::PreviewHosts;
 use quotas::UserQuotas;
 use session::Sessions;
 

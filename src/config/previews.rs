@@ -52,7 +52,15 @@ mod tests {
         for good in ["preview.example.com", "localhost:8080", "p.test:8443"] {
             assert!(domain(good).is_ok(), "{good}");
         }
-        for bad in ["", "127.0.0.1", "[::1]:80", "*.example.com", ".example.com", "https://a", "a/b"] {
+        for bad in [
+            "",
+            "127.0.0.1",
+            "[::1]:80",
+            "*.example.com",
+            ".example.com",
+            "https://a",
+            "a/b",
+        ] {
             assert_eq!(domain(bad), Err(DOMAIN), "{bad}");
         }
     }

@@ -66,7 +66,10 @@ impl PreviewHosts {
         let mut response = match path {
             OPEN_PATH => open::answer(self, &name, request).await,
             _ if path == OURS || path.starts_with("/.casemate/") => pages::part(&request),
-            _ => self.show(&name, request).await.unwrap_or_else(PreviewRefusal::into_response),
+            _ => self
+                .show(&name, request)
+                .await
+                .unwrap_or_else(PreviewRefusal::into_response),
         };
         let headers = response.headers_mut();
         for (name, value) in HEADERS {

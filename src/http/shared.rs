@@ -39,7 +39,8 @@ use crate::engine::Engine;
 use crate::identity::Identity;
 use crate::sandbox::{LastContainer, Manager, Sandbox};
 use crate::shares::{
-    self, ContentVersion, LinkClaims, Links, ShareRecord, ShareStore, ShareTarget, VersionError, Visibility,
+    self, ContentVersion, LinkClaims, Links, ShareRecord, ShareStore, ShareTarget, VersionError,
+    Visibility,
 };
 use archive::ArchiveFormat;
 

@@ -147,7 +147,8 @@ impl Sandbox {
     /// Those of every call; `INVALID` in ephemeral mode, where no program outlives its command.
     pub async fn probe_port(&self, port: u16) -> Result<ProbedPort, SandboxError> {
         let Containers::Lasting(handle) = &self.containers else {
-            let detail = "a program ends with its command in this mode, so there is nothing to show";
+            let detail =
+                "a program ends with its command in this mode, so there is nothing to show";
             return Err(SandboxError::Failed(Failure::new(Code::Invalid, detail)));
         };
         let start = Instant::now();

@@ -108,8 +108,7 @@ impl Use {
 impl PreviewName {
     /// The name, if the text is one.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_name =
-            text.len() == NAME_CHARS && text.bytes().all(|byte| BASE32.contains(&byte));
+        let is_name = text.len() == NAME_CHARS && text.bytes().all(|byte| BASE32.contains(&byte));
         is_name.then(|| Self(text.to_owned()))
     }
 
@@ -120,7 +119,10 @@ impl PreviewName {
 
     /// The first 80 bits of a hash.
     fn of_hash(hash: &[u8]) -> Self {
-        let bits = hash.iter().take(10).fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
+        let bits = hash
+            .iter()
+            .take(10)
+            .fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
         let char = |at: usize| {
             let index = (bits >> (5 * (NAME_CHARS - 1 - at))) & 31;
             char::from(BASE32[usize::try_from(index).unwrap_or_default()])

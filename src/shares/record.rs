@@ -273,10 +273,7 @@ mod tests {
         let path = WorkspacePath::of_bytes(&bytes).expect("a path");
         let version = ContentVersion::Directory([7; 32]);
         let target = ShareTarget::Path { path, version };
-        let long = ShareRecord {
-            target,
-            ..record()
-        };
+        let long = ShareRecord { target, ..record() };
         let json = long.to_json();
         assert!(json.len() < RECORD_BYTES as usize, "{} bytes", json.len());
         assert_eq!(ShareRecord::from_json(&json), Some(long));

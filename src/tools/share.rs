@@ -204,7 +204,12 @@ fn answer(
         lines.push(format!("[it opens for {who}, until {}]", output.expires_at));
     }
     lines.extend(notes.iter().map(|note| format!("[{note}]")));
-    lines.extend(output.resource_uri.iter().map(|uri| format!("resource: {uri}")));
+    lines.extend(
+        output
+            .resource_uri
+            .iter()
+            .map(|uri| format!("resource: {uri}")),
+    );
     let mut result = files::structured(lines.join("\n"), None, &output)?;
     if let (Some(uri), Some(size)) = (output.resource_uri, output.size) {
         let resource = Resource::new(uri, output.name).with_size(size);

@@ -90,9 +90,9 @@ async fn send(
 ) -> Reply {
     let request = hyper::Request::builder().method(method).uri(path);
     let request = request.header("host", host);
-    let request = headers
-        .iter()
-        .fold(request, |request, (name, value)| request.header(*name, *value));
+    let request = headers.iter().fold(request, |request, (name, value)| {
+        request.header(*name, *value)
+    });
     let mut answer = server.send(request, body).await;
     let headers = std::mem::take(answer.response.headers_mut());
     let status = answer.status().as_u16();
@@ -145,7 +145,8 @@ async fn server() -> (Deployment, HttpServer) {
 
 fn link_of(shared: &CallResult) -> String {
     let link = shared.field("preview_link").as_str();
-    link.unwrap_or_else(|| panic!("no link: {shared:?}")).to_owned()
+    link.unwrap_or_else(|| panic!("no link: {shared:?}"))
+        .to_owned()
 }
 
 /// Starts the program of the tests on a port, and waits until it listens.
@@ -165,7 +166,8 @@ async fn run(server: &HttpServer, command: &str) {
 }
 
 async fn listens(server: &HttpServer, port: u16) {
-    let probe = format!("python3 -c 'import socket; socket.create_connection((\"localhost\", {port}))'");
+    let probe =
+        format!("python3 -c 'import socket; socket.create_connection((\"localhost\", {port}))'");
     let listens = async || server.shell(&probe).await.exit_code() == 0;
     eventually("it listens", LISTENING, listens).await;
 }

@@ -14,8 +14,8 @@ use super::headers::Addresses;
 use super::loads::PreviewPermit;
 use crate::audit::{AuditSubject, PreviewRecord};
 use crate::channel::PortStream;
-use crate::meter::OpenConnection;
 use crate::identity::User;
+use crate::meter::OpenConnection;
 use crate::sandbox::Manager;
 use crate::shares::LinkClaims;
 
@@ -81,7 +81,9 @@ impl Drop for PreviewConnection {
     fn drop(&mut self) {
         let record = self.record();
         let manager = self.manager.clone();
-        manager.meter().previewed(record.sent_bytes, record.received_bytes);
+        manager
+            .meter()
+            .previewed(record.sent_bytes, record.received_bytes);
         if manager.audit().is_on() && tokio::runtime::Handle::try_current().is_ok() {
             // The server waits for the line when it ends. The audit itself counts and logs one that
             // could not be written.

@@ -58,7 +58,9 @@ fn is_of_this_site(headers: &HeaderMap) -> bool {
 /// Into a frame too: who may have one, the policy of the answer says.
 fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     let is = |name: &HeaderName, values: &[&str]| {
-        headers.get(name).is_some_and(|found| values.iter().any(|value| found == value))
+        headers
+            .get(name)
+            .is_some_and(|found| values.iter().any(|value| found == value))
     };
     (method == Method::GET || method == Method::HEAD)
         && is(&SEC_FETCH_MODE, &["navigate"])
@@ -80,7 +82,10 @@ pub async fn has_our_credential(authenticator: &Authenticator, request: &Parts) 
 pub async fn record_refusal(manager: &Manager, owner: &User, claims: &PreviewClaims) {
     let arguments = serde_json::json!({ "share": claims.share.share.to_string() }).to_string();
     let subject = || AuditSubject::from(owner);
-    let begun = manager.audit().begin(subject, AUDITED_AS, || arguments.into_bytes()).await;
+    let begun = manager
+        .audit()
+        .begin(subject, AUDITED_AS, || arguments.into_bytes())
+        .await;
     if let Ok(Some(call)) = begun {
         let (content, result) = (call.digest(), call.digest());
         // The audit itself counts and logs a failed line.
@@ -98,9 +103,9 @@ mod tests {
 
     fn is_let_in(method: &str, headers: &[(&str, &str)]) -> bool {
         let request = Request::builder().method(method).uri("/");
-        let request = headers
-            .iter()
-            .fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
         let request = request.body(Body::empty()).expect("a request");
         check_source(&request, ORIGIN).is_ok()
     }
@@ -116,18 +121,38 @@ mod tests {
             ("GET", &[site("none"), navigate], true),
             ("GET", &[site("cross-site"), navigate, document], true),
             ("GET", &[site("same-site"), navigate, document], true),
-            ("GET", &[site("cross-site"), navigate, ("sec-fetch-dest", "iframe")], true),
-            ("POST", &[site("same-origin"), ("origin", ORIGIN)], true),
-            ("GET", &[site("same-site")], false),
-            ("GET", &[site("cross-site"), navigate, ("sec-fetch-dest", "object")], false),
-            ("POST", &[site("same-site"), navigate, document], false),
-            ("POST", &[("origin", "https://b.preview.example.com")], false),
-            ("POST", &[("origin", "null")], false),
-            ("POST", &[("origin", ORIGIN), ("origin", ORIGIN)], false),
-            ("GET", &[("connection", "upgrade"), ("upgrade", "websocket")], false),
             (
                 "GET",
-                &[("connection", "upgrade"), ("upgrade", "websocket"), ("origin", ORIGIN)],
+                &[site("cross-site"), navigate, ("sec-fetch-dest", "iframe")],
+                true,
+            ),
+            ("POST", &[site("same-origin"), ("origin", ORIGIN)], true),
+            ("GET", &[site("same-site")], false),
+            (
+                "GET",
+                &[site("cross-site"), navigate, ("sec-fetch-dest", "object")],
+                false,
+            ),
+            ("POST", &[site("same-site"), navigate, document], false),
+            (
+                "POST",
+                &[("origin", "https://b.preview.example.com")],
+                false,
+            ),
+            ("POST", &[("origin", "null")], false),
+            ("POST", &[("origin", ORIGIN), ("origin", ORIGIN)], false),
+            (
+                "GET",
+                &[("connection", "upgrade"), ("upgrade", "websocket")],
+                false,
+            ),
+            (
+                "GET",
+                &[
+                    ("connection", "upgrade"),
+                    ("upgrade", "websocket"),
+                    ("origin", ORIGIN),
+                ],
                 true,
             ),
         ] {

@@ -99,7 +99,10 @@ pub fn to_program(headers: &mut HeaderMap, addresses: &Addresses) -> bool {
     set(headers, FORWARDED_PROTO, scheme);
     let local = addresses.local();
     set(headers, header::HOST, &local["http://".len()..]);
-    if headers.get(header::ORIGIN).is_some_and(|origin| origin == addresses.origin.as_str()) {
+    if headers
+        .get(header::ORIGIN)
+        .is_some_and(|origin| origin == addresses.origin.as_str())
+    {
         set(headers, header::ORIGIN, &local);
     }
     if let Some(path) = referred(headers, &addresses.origin) {
@@ -111,18 +114,26 @@ pub fn to_program(headers: &mut HeaderMap, addresses: &Addresses) -> bool {
 /// The headers of an answer as the browser gets them.
 pub fn to_browser(headers: &mut HeaderMap, addresses: &Addresses, is_upgrade: bool) {
     cut_hop_by_hop(headers);
-    CUT_FROM_ANSWERS.iter().for_each(|name| drop(headers.remove(name)));
+    CUT_FROM_ANSWERS
+        .iter()
+        .for_each(|name| drop(headers.remove(name)));
     cut(headers, |name| name.as_str().starts_with(OUR_HEADERS));
     if is_upgrade {
         upgrade(headers);
     }
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
-        let turned = headers.get(&name).and_then(|value| turned_back(value, addresses));
+        let turned = headers
+            .get(&name)
+            .and_then(|value| turned_back(value, addresses));
         if let Some(turned) = turned {
             set(headers, name, &turned);
         }
     }
-    let cookies: Vec<_> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+    let cookies: Vec<_> = headers
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .cloned()
+        .collect();
     headers.remove(header::SET_COOKIE);
     for cookie in cookies.iter().filter_map(set_cookie) {
         headers.append(header::SET_COOKIE, cookie);
@@ -153,7 +164,11 @@ fn cut_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 fn cut(headers: &mut HeaderMap, is_cut: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<HeaderName> = headers.keys().filter(|name| is_cut(name)).cloned().collect();
+    let names: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_cut(name))
+        .cloned()
+        .collect();
     names.iter().for_each(|name| drop(headers.remove(name)));
 }
 
@@ -172,9 +187,15 @@ fn cut_cookies(headers: &mut HeaderMap) -> bool {
     if length > COOKIE_BYTES_LIMIT {
         return true;
     }
-    let texts = values.iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let texts = values
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()));
     let own: Vec<String> = texts
-        .flat_map(|text| text.split(';').map(|pair| pair.trim().to_owned()).collect::<Vec<_>>())
+        .flat_map(|text| {
+            text.split(';')
+                .map(|pair| pair.trim().to_owned())
+                .collect::<Vec<_>>()
+        })
         .filter(|pair| !pair.is_empty() && !is_ours(pair))
         .collect();
     if !own.is_empty() {

@@ -70,7 +70,9 @@ async fn exchange(hosts: &PreviewHosts, name: &PreviewName, request: Request) ->
 fn is_of_our_page(headers: &HeaderMap, origin: Option<&str>) -> bool {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let is_own = |found: &HeaderValue| origin.is_some_and(|origin| found == origin);
-    let is_same = headers.get(&SEC_FETCH_SITE).is_none_or(|site| site == "same-origin");
+    let is_same = headers
+        .get(&SEC_FETCH_SITE)
+        .is_none_or(|site| site == "same-origin");
     origins.next().is_some_and(is_own) && origins.next().is_none() && is_same
 }
 
@@ -117,7 +119,10 @@ async fn is_open_to_strangers(
         },
         PreviewTarget::Site => {
             let sandbox = manager.sandbox(&owner);
-            let _open = hosts.0.wakes.open(claims.share.share, !sandbox.is_awake())?;
+            let _open = hosts
+                .0
+                .wakes
+                .open(claims.share.share, !sandbox.is_awake())?;
             ShareStore(&sandbox).find(&claims.share.share).await
         }
     };

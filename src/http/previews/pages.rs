@@ -35,7 +35,11 @@ const OPEN: &str = include_str!("pages/open.html");
 const PARTS: [(&str, &str, &str); 3] = [
     ("/.casemate/open.js", SCRIPT, include_str!("pages/open.js")),
     ("/.casemate/wait.js", SCRIPT, include_str!("pages/wait.js")),
-    ("/.casemate/style.css", STYLE, include_str!("pages/style.css")),
+    (
+        "/.casemate/style.css",
+        STYLE,
+        include_str!("pages/style.css"),
+    ),
 ];
 
 /// A page with a heading and a sentence.
@@ -108,9 +112,7 @@ pub fn part(request: &Request) -> Response {
     let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
     let part = PARTS.iter().find(|(known, ..)| is_read && *known == path);
     match part {
-        Some((_, kind, text)) => {
-            (HEADERS, [(header::CONTENT_TYPE, *kind)], *text).into_response()
-        }
+        Some((_, kind, text)) => (HEADERS, [(header::CONTENT_TYPE, *kind)], *text).into_response(),
         None => not_found(),
     }
 }

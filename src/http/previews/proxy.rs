@@ -24,9 +24,9 @@ use tokio::io::{AsyncWriteExt as _, copy, split};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::hosts::PreviewHosts;
 use super::connection::{CountedStream, PreviewConnection, ProxiedPort};
 use super::headers::{self, Addresses};
+use super::hosts::PreviewHosts;
 use super::refusal::PreviewRefusal;
 use crate::channel::PortStream;
 use crate::http::files;
@@ -70,7 +70,11 @@ async fn passed_on(
     if [Method::CONNECT, Method::TRACE].contains(request.method()) {
         return Err(PreviewRefusal::Gone);
     }
-    let permit = hosts.0.loads.take(of.share.user).ok_or(PreviewRefusal::Busy)?;
+    let permit = hosts
+        .0
+        .loads
+        .take(of.share.user)
+        .ok_or(PreviewRefusal::Busy)?;
     let ports = manager.ports(&of.container).await?;
     if !is_shared(&ports, &of).await? {
         return Err(PreviewRefusal::Gone);
@@ -116,6 +120,8 @@ async fn passed_on(
             let joined = join(browser, program, connection);
             let ends = ended(ports, of.clone());
             manager.spawn(async move {
+                // The driver first hands over the stream.
+                let _until_dropped = until_dropped;
                 tokio::select! {
                     () = joined => {}
                     () = ends => {}
@@ -162,18 +168,14 @@ async fn ended(ports: ContainerPorts, of: ProxiedPort) {
     }
 }
 
-async fn connected(
-    ports: &ContainerPorts,
-    port: u16,
-) -> Result<PortStream, PreviewRefusal> {
+async fn connected(ports: &ContainerPorts, port: u16) -> Result<PortStream, PreviewRefusal> {
     let had_answered = ports.has_answered(port);
     ports.connect(port).await.map_err(|error| match &error {
-        SandboxError::Failed(failure) if failure.code() == Code::NotListening => {
-            match had_answered {
-                true => PreviewRefusal::Ended,
-                false => PreviewRefusal::NotListening(port),
-            }
-        }
+        SandboxError::Failed(failure) if failure.code() == Code::NotListening => match had_answered
+        {
+            true => PreviewRefusal::Ended,
+            false => PreviewRefusal::NotListening(port),
+        },
         _ => error.into(),
     })
 }

@@ -128,7 +128,10 @@ async fn send(
 fn decoded(path: &str) -> Option<Vec<u8>> {
     files::escapes_are_whole(path).ok()?;
     let path = path.strip_prefix('/')?;
-    let names: Vec<Vec<u8>> = path.split('/').map(|name| percent_decode_str(name).collect()).collect();
+    let names: Vec<Vec<u8>> = path
+        .split('/')
+        .map(|name| percent_decode_str(name).collect())
+        .collect();
     let last = names.len() - 1;
     let is_name = |(at, name): (usize, &Vec<u8>)| {
         let is_whole = !name.contains(&b'/') && !name.contains(&0);
@@ -159,12 +162,16 @@ fn found(files: &HashSet<Vec<u8>>, names: &[u8]) -> Found {
 /// leads to no other host.
 fn with_slash(request: &Parts) -> Response {
     let uri = &request.uri;
-    let query = uri.query().map_or(String::new(), |query| format!("?{query}"));
+    let query = uri
+        .query()
+        .map_or(String::new(), |query| format!("?{query}"));
     let location = HeaderValue::try_from(format!("{}/{query}", uri.path()));
     match location {
-        Ok(location) => {
-            (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, location)]).into_response()
-        }
+        Ok(location) => (
+            StatusCode::PERMANENT_REDIRECT,
+            [(header::LOCATION, location)],
+        )
+            .into_response(),
         Err(_) => PreviewRefusal::Gone.into_response(),
     }
 }

@@ -58,7 +58,10 @@ async fn close(request: Request, next: Next) -> Response {
 
 async fn give(State(hosts): State<PreviewHosts>, request: Request) -> Response {
     let path = request.uri().path();
-    let link = path.strip_prefix(TICKET_PATH).unwrap_or_default().to_owned();
+    let link = path
+        .strip_prefix(TICKET_PATH)
+        .unwrap_or_default()
+        .to_owned();
     let given = hosts.ticket(&link, request).await;
     given.unwrap_or_else(LinkRefusal::into_response)
 }
@@ -69,7 +72,9 @@ impl PreviewHosts {
         let previews = &self.0.previews;
         let (name, token) = link.split_once('.').ok_or(LinkRefusal::Gone)?;
         let name = PreviewName::parse(name).ok_or(LinkRefusal::Gone)?;
-        let claims = previews.check(Use::Link, &name, token).ok_or(LinkRefusal::Gone)?;
+        let claims = previews
+            .check(Use::Link, &name, token)
+            .ok_or(LinkRefusal::Gone)?;
         let origin = previews.origin(&name).ok_or(LinkRefusal::Gone)?;
         let (parts, body) = request.into_parts();
         let visitor = Visitor::of(&parts, &self.0.sessions, &self.0.authenticator).await?;

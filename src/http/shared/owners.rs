@@ -62,7 +62,8 @@ impl LinkOwners {
         hash: &UserHash,
     ) -> Result<Identity, LinkRefusal> {
         let found = self.find(hash).await?;
-        self.identity_of(manager, found.ok_or(LinkRefusal::Gone)?).await
+        self.identity_of(manager, found.ok_or(LinkRefusal::Gone)?)
+            .await
     }
 
     /// As [`Self::identity`].

@@ -11,7 +11,9 @@ pub fn look(http: &HttpSettings) -> Option<Finding> {
         return Some(Finding::warning("previews", said).fix("set public_url"));
     };
     let public = public.to_ascii_lowercase();
-    let is_parent = public.strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.'));
+    let is_parent = public
+        .strip_suffix(domain.as_str())
+        .is_some_and(|rest| rest.ends_with('.'));
     let said = if public == *domain {
         format!("preview_domain is {domain}, the server's own name")
     } else if is_parent {
@@ -19,9 +21,8 @@ pub fn look(http: &HttpSettings) -> Option<Finding> {
     } else {
         return None;
     };
-    let said = format!(
-        "{said}: what runs in a sandbox can set cookies that browsers send to the server"
-    );
+    let said =
+        format!("{said}: what runs in a sandbox can set cookies that browsers send to the server");
     Some(Finding::warning("previews", said).fix(
         "use another domain for previews, best one that is registered for nothing else: docs/previews.md",
     ))

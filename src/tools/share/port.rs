@@ -66,7 +66,9 @@ pub async fn share(
     let first = format!("shared {} (port {port})", output.name);
     let mut notes = vec!["it ends earlier when the sandbox does".to_owned()];
     if !probed.is_listening {
-        notes.push(format!("nothing listens on port {port} yet: start the application"));
+        notes.push(format!(
+            "nothing listens on port {port} yet: start the application"
+        ));
     }
     answer(first, output, visibility, &notes)
 }

@@ -31,7 +31,9 @@ async fn a_person_opens_a_site_whose_scripts_run_on_its_own_origin() {
     let page = "<!doctype html><title>Report</title><h1 id=t>static</h1><script src=a.js></script>";
     let script = "document.getElementById('t').textContent = location.host;";
     for (path, content) in [("r/index.html", page), ("r/a.js", script)] {
-        server.call("write_file", json!({ "path": path, "content": content })).await;
+        server
+            .call("write_file", json!({ "path": path, "content": content }))
+            .await;
     }
     let link = link_of(&server.call("share", json!({ "path": "r" })).await);
     drive("preview-site", json!({ "link": link })).await;

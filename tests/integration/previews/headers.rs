@@ -5,9 +5,15 @@ use crate::sharing::Deployment;
 
 /// What the program says that it got, by name.
 fn seen(reply: &Reply) -> Vec<(String, String)> {
-    let headers = reply.json()["headers"].as_array().cloned().unwrap_or_default();
+    let headers = reply.json()["headers"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
-    headers.iter().map(|pair| (text(&pair[0]), text(&pair[1]))).collect()
+    headers
+        .iter()
+        .map(|pair| (text(&pair[0]), text(&pair[1])))
+        .collect()
 }
 
 fn value<'a>(seen: &'a [(String, String)], name: &str) -> Option<&'a str> {
@@ -31,8 +37,12 @@ async fn an_application_believes_that_a_browser_on_its_machine_calls_it() {
         ("authorization", "Bearer of-the-application".to_owned()),
         ("accept-language", "de".to_owned()),
     ];
-    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
-    let reply = preview.send(&server, "POST", "/a?b=c%20d", &headers, "x=1").await;
+    let headers = headers
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let reply = preview
+        .send(&server, "POST", "/a?b=c%20d", &headers, "x=1")
+        .await;
     assert_eq!(reply.status, 200, "{reply:?}");
     assert_eq!(reply.json()["path"], "/a?b=c%20d");
     let seen = seen(&reply);
@@ -60,14 +70,23 @@ async fn an_answer_stays_on_the_host_of_the_preview() {
     let preview = shown(&server, 8000).await;
     let redirect = preview.get(&server, "/redirect").await;
     let there = format!("{}/there?a=b#c", preview.origin());
-    assert_eq!((redirect.status, redirect.header("location")), (302, there.as_str()));
+    assert_eq!(
+        (redirect.status, redirect.header("location")),
+        (302, there.as_str())
+    );
     let cookies = preview.get(&server, "/cookies").await;
     let set: Vec<_> = cookies.headers.get_all("set-cookie").iter().collect();
     assert_eq!(set, ["a=1; Path=/"]);
     assert_eq!(cookies.header("clear-site-data"), "");
-    assert_eq!(cookies.header("content-security-policy"), "frame-ancestors 'self'");
+    assert_eq!(
+        cookies.header("content-security-policy"),
+        "frame-ancestors 'self'"
+    );
     assert_eq!(cookies.header("x-robots-tag"), "noindex, noarchive");
-    assert_eq!(cookies.header("cross-origin-resource-policy"), "same-origin");
+    assert_eq!(
+        cookies.header("cross-origin-resource-policy"),
+        "same-origin"
+    );
 }
 
 /// What a page of another preview does to this one: it is the same site for browsers.
@@ -80,7 +99,10 @@ async fn a_page_of_another_preview_reaches_nothing_and_its_cookies_do_no_harm() 
     let other = opened(&server, &link_of(&shared)).await;
     let origin = other.origin();
     for headers in [
-        &[("sec-fetch-site", "same-site"), ("sec-fetch-mode", "no-cors")][..],
+        &[
+            ("sec-fetch-site", "same-site"),
+            ("sec-fetch-mode", "no-cors"),
+        ][..],
         &[("origin", origin.as_str()), ("sec-fetch-site", "same-site")],
         &[("origin", "null")],
     ] {
@@ -92,12 +114,26 @@ async fn a_page_of_another_preview_reaches_nothing_and_its_cookies_do_no_harm() 
         ("sec-fetch-mode", "navigate"),
         ("sec-fetch-dest", "document"),
     ];
-    assert_eq!(preview.send(&server, "GET", "/", &followed, "").await.status, 200);
+    assert_eq!(
+        preview
+            .send(&server, "GET", "/", &followed, "")
+            .await
+            .status,
+        200
+    );
 
     // Cookies that the other page has set for the whole domain come with those of this host.
     let both = |more: &str| format!("{}; {more}", preview.cookie);
     let get = async |cookies: &str| {
-        send(&server, &preview.host, "GET", "/", &[("cookie", cookies)], "").await
+        send(
+            &server,
+            &preview.host,
+            "GET",
+            "/",
+            &[("cookie", cookies)],
+            "",
+        )
+        .await
     };
     // One cannot stand for the preview's own: a browser refuses the name, and two are none.
     assert_eq!(get(&both(&other.cookie)).await.status, 404);
@@ -121,13 +157,24 @@ async fn a_token_of_this_deployment_reaches_no_application_and_is_recorded() {
     let ada = async |tool: &str, arguments: Value| {
         crate::sharing::call(&server, "ada", tool, arguments).await
     };
-    ada("write_file", json!({ "path": "program.py", "content": PROGRAM })).await;
-    let run = json!({ "command": "python3 program.py 8000", "timeout_seconds": 600, "wait_seconds": 0 });
+    ada(
+        "write_file",
+        json!({ "path": "program.py", "content": PROGRAM }),
+    )
+    .await;
+    let run =
+        json!({ "command": "python3 program.py 8000", "timeout_seconds": 600, "wait_seconds": 0 });
     ada("shell_exec", run).await;
-    let preview = opened(&server, &link_of(&ada("share", json!({ "port": 8000 })).await)).await;
+    let preview = opened(
+        &server,
+        &link_of(&ada("share", json!({ "port": 8000 })).await),
+    )
+    .await;
     let get = async |token: &str| {
         let token = format!("Bearer {token}");
-        preview.send(&server, "GET", "/", &[("authorization", &token)], "").await
+        preview
+            .send(&server, "GET", "/", &[("authorization", &token)], "")
+            .await
     };
     let shown = async || get("of-the-application").await.status == 200;
     eventually("it is shown", LISTENING, shown).await;
@@ -143,7 +190,9 @@ async fn a_token_of_this_deployment_reaches_no_application_and_is_recorded() {
     };
     let is_recorded = async || {
         let records = records().await;
-        let refused = records.matches("\"outcome\":\"credential_refused\"").count();
+        let refused = records
+            .matches("\"outcome\":\"credential_refused\"")
+            .count();
         refused == 2 && records.contains("\"kind\":\"preview\"")
     };
     eventually("it is recorded", LISTENING, is_recorded).await;
@@ -152,9 +201,15 @@ async fn a_token_of_this_deployment_reaches_no_application_and_is_recorded() {
         line.contains("\"kind\":\"preview\"") && line.contains("\"outcome\":\"http_200\"")
     });
     let line: Value = serde_json::from_str(line.expect("a request")).expect("JSON");
-    assert_eq!((&line["port"], &line["user"]["subject"]), (&json!(8000), &json!("ada")));
+    assert_eq!(
+        (&line["port"], &line["user"]["subject"]),
+        (&json!(8000), &json!("ada"))
+    );
     for bytes in ["sent_bytes", "received_bytes"] {
-        assert!(line[bytes].as_u64().is_some_and(|bytes| bytes > 50), "{line}");
+        assert!(
+            line[bytes].as_u64().is_some_and(|bytes| bytes > 50),
+            "{line}"
+        );
     }
     let (_, token) = parts(&preview.link);
     let signature = token.rsplit('.').next().expect("a signature");
@@ -187,8 +242,16 @@ async fn no_log_and_no_metric_has_a_ticket() {
     let own = server.address.to_string();
     let given = send(&server, &own, "GET", &path, &[], "").await;
     assert_eq!(given.status, 303);
-    let embedded = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")];
-    assert_eq!(send(&server, &own, "GET", &path, &embedded, "").await.status, 403);
+    let embedded = [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "no-cors"),
+    ];
+    assert_eq!(
+        send(&server, &own, "GET", &path, &embedded, "")
+            .await
+            .status,
+        403
+    );
     let (_, ticket) = parts(given.header("location"));
     let metrics = server.metrics().await;
     let line = "casemate_preview_requests_total{outcome=\"answered\"} 1";

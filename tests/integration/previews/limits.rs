@@ -10,7 +10,11 @@ async fn an_application_that_answers_garbage_or_half_is_said_to_be_broken() {
     let preview = shown(&server, 8000).await;
     let garbage = preview.get(&server, "/garbage").await;
     assert_eq!(garbage.status, 502);
-    assert!(garbage.text().contains("did not answer as a web server does"));
+    assert!(
+        garbage
+            .text()
+            .contains("did not answer as a web server does")
+    );
     let cut = preview.get(&server, "/cut").await;
     assert_eq!((cut.status, cut.text()), (200, "broken off"));
     assert_eq!(preview.get(&server, "/").await.status, 200);
@@ -63,7 +67,9 @@ async fn a_thousand_connections_at_once_are_answered_or_refused_and_nothing_is_l
     assert!(answered >= 64, "{answered}");
     let none_open = async || {
         let metrics = server.metrics().await;
-        metrics.lines().any(|line| line == "casemate_preview_connections_open 0")
+        metrics
+            .lines()
+            .any(|line| line == "casemate_preview_connections_open 0")
     };
     eventually("none is open", LISTENING, none_open).await;
     assert_eq!(preview.get(&server, "/").await.status, 200);

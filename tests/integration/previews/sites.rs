@@ -22,7 +22,12 @@ async fn a_directory_is_a_site_of_its_visible_files() {
     let (_deployment, server) = server().await;
     assert_eq!(server.shell(SITE).await.exit_code(), 0);
     let (shared, preview) = site(&server, "site").await;
-    assert!(shared.field("link").as_str().is_some_and(|link| link.contains("/s/")));
+    assert!(
+        shared
+            .field("link")
+            .as_str()
+            .is_some_and(|link| link.contains("/s/"))
+    );
     for (path, kind, text) in [
         ("/", "text/html; charset=utf-8", "top"),
         ("/index.html", "text/html; charset=utf-8", "top"),
@@ -33,11 +38,18 @@ async fn a_directory_is_a_site_of_its_visible_files() {
         ("/data.bin", "application/octet-stream", "\u{1}"),
     ] {
         let shown = preview.get(&server, path).await;
-        assert_eq!((shown.status, shown.header("content-type")), (200, kind), "{path}");
+        assert_eq!(
+            (shown.status, shown.header("content-type")),
+            (200, kind),
+            "{path}"
+        );
         assert!(shown.text().contains(text), "{path}: {shown:?}");
         assert_eq!(shown.header("content-disposition"), "");
         assert_eq!(shown.header("x-content-type-options"), "nosniff");
-        assert_eq!(shown.header("content-security-policy"), "frame-ancestors 'self'");
+        assert_eq!(
+            shown.header("content-security-policy"),
+            "frame-ancestors 'self'"
+        );
     }
     let moved = preview.get(&server, "/sub?a=b").await;
     assert_eq!((moved.status, moved.header("location")), (308, "/sub/?a=b"));
@@ -65,9 +77,13 @@ async fn a_directory_is_a_site_of_its_visible_files() {
         let sent = preview.send(&server, method, "/", &[], "").await;
         assert_eq!(sent.status, 404, "{method}");
     }
-    let part = preview.send(&server, "GET", "/app.js", &[("range", "bytes=0-2")], "").await;
+    let part = preview
+        .send(&server, "GET", "/app.js", &[("range", "bytes=0-2")], "")
+        .await;
     assert_eq!((part.status, part.text()), (206, "let"));
-    let beyond = preview.send(&server, "GET", "/app.js", &[("range", "bytes=99-")], "").await;
+    let beyond = preview
+        .send(&server, "GET", "/app.js", &[("range", "bytes=99-")], "")
+        .await;
     assert_eq!((beyond.status, beyond.text()), (416, ""));
     let head = preview.send(&server, "HEAD", "/app.js", &[], "").await;
     assert_eq!((head.status, head.body.len()), (200, 0));
@@ -94,7 +110,9 @@ async fn a_site_that_has_changed_is_gone_until_it_is_shared_again() {
 #[tokio::test]
 async fn an_html_file_is_a_site_of_one_page_and_other_files_have_none() {
     let (_deployment, server) = server().await;
-    server.shell("echo '<h1>report</h1>' > report.html; echo a > a.txt; mkdir d; echo x > d/x").await;
+    server
+        .shell("echo '<h1>report</h1>' > report.html; echo a > a.txt; mkdir d; echo x > d/x")
+        .await;
     let (_, preview) = site(&server, "report.html").await;
     let page = preview.get(&server, "/").await;
     assert_eq!((page.status, page.text()), (200, "<h1>report</h1>\n"));

@@ -64,16 +64,24 @@ async fn events_come_one_by_one() {
     let start = Instant::now();
     let first = answer.event().await.expect("an event");
     assert_eq!(first.data, "0");
-    assert!(start.elapsed() < Duration::from_millis(1500), "it waited for the others");
+    assert!(
+        start.elapsed() < Duration::from_millis(1500),
+        "it waited for the others"
+    );
     for number in 1..5 {
-        assert_eq!(answer.event().await.expect("an event").data, number.to_string());
+        assert_eq!(
+            answer.event().await.expect("an event").data,
+            number.to_string()
+        );
     }
     assert!(answer.event().await.is_none());
 }
 
 /// A WebSocket of the program, by hand: the head of its answer, and the stream.
 async fn websocket(server: &HttpServer, preview: &Preview, origin: &str) -> (String, TcpStream) {
-    let mut stream = TcpStream::connect(server.address).await.expect("it accepts");
+    let mut stream = TcpStream::connect(server.address)
+        .await
+        .expect("it accepts");
     let head = format!(
         "GET /socket HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\nConnection: keep-alive, Upgrade\r\n\
          Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n{origin}\
@@ -93,7 +101,10 @@ async fn websocket(server: &HttpServer, preview: &Preview, origin: &str) -> (Str
 async fn echoes(stream: &mut TcpStream, text: &str) {
     let mask = [1, 2, 3, 4];
     let length = u8::try_from(text.len()).expect("short");
-    let masked = text.bytes().enumerate().map(|(at, byte)| byte ^ mask[at % 4]);
+    let masked = text
+        .bytes()
+        .enumerate()
+        .map(|(at, byte)| byte ^ mask[at % 4]);
     let head = [0x81, 0x80 | length];
     let frame: Vec<u8> = head.into_iter().chain(mask).chain(masked).collect();
     stream.write_all(&frame).await.expect("sent");

@@ -16,9 +16,7 @@ use std::time::Duration;
 use casemate_protocol::failure::Code;
 use casemate_protocol::port_input::Input;
 use casemate_protocol::port_output::Output;
-use casemate_protocol::{
-    DNS_PORT, Failure, FailureExt as _, PortConnected, PortInput, PortOutput,
-};
+use casemate_protocol::{DNS_PORT, Failure, FailureExt as _, PortConnected, PortInput, PortOutput};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};

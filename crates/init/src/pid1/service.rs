@@ -12,10 +12,10 @@ use casemate_protocol::{
     DetachReply, DetachRequest, DownloadPart, DownloadRequest, EditFileReply, EditFileRequest,
     Event, EventsRequest, Failure, FailureExt as _, HelloReply, HelloRequest, KillReply,
     KillRequest, ListFilesReply, ListFilesRequest, MakeDirectoryReply, MakeDirectoryRequest,
-    MoveReply, MoveRequest, PROTOCOL, PortInput, PortOutput, ReadBytesReply, ReadBytesRequest, ReadLinesReply,
-    ReadLinesRequest, RetireReply, RetireRequest, RunInput, RunOutput, SignalReply, SignalRequest,
-    StartRequest, StatReply, StatRequest, StatsReply, StatsRequest, UploadEvent, UploadPart,
-    WatchRequest, WriteFileReply, WriteFileRequest, command_event, exit, failure::Code,
+    MoveReply, MoveRequest, PROTOCOL, PortInput, PortOutput, ReadBytesReply, ReadBytesRequest,
+    ReadLinesReply, ReadLinesRequest, RetireReply, RetireRequest, RunInput, RunOutput, SignalReply,
+    SignalRequest, StartRequest, StatReply, StatRequest, StatsReply, StatsRequest, UploadEvent,
+    UploadPart, WatchRequest, WriteFileReply, WriteFileRequest, command_event, exit, failure::Code,
     port_input, run_input::Input, sandbox_server::Sandbox, upload_part::Part,
 };
 use tokio::time::Instant;

@@ -73,7 +73,10 @@ fn what_is_of_one_connection_or_of_this_server_stays_here() {
         ("expect", "100-continue"),
         ("x-casemate-user", "bob"),
         ("x-casemate-page", "1"),
-        ("cookie", "a=1; __Host-casemate-preview=x; __host-CASEMATE=y"),
+        (
+            "cookie",
+            "a=1; __Host-casemate-preview=x; __host-CASEMATE=y",
+        ),
         ("cookie", "b=2"),
     ]);
     let names: Vec<_> = seen.keys().map(HeaderName::as_str).collect();
@@ -90,7 +93,10 @@ fn a_websocket_keeps_its_upgrade() {
     ]);
     assert_eq!(
         (&seen["connection"], &seen["upgrade"]),
-        (&"Upgrade".parse().expect("a value"), &"websocket".parse().expect("a value"))
+        (
+            &"Upgrade".parse().expect("a value"),
+            &"websocket".parse().expect("a value")
+        )
     );
     assert_eq!(seen["sec-websocket-key"], "k");
 }
@@ -111,13 +117,23 @@ fn a_redirect_of_the_program_leads_back_to_the_preview() {
         ("http://localhost:5173/a?b#c", format!("{ORIGIN}/a?b#c")),
         ("http://127.0.0.1:5173", format!("{ORIGIN}/")),
         ("https://[::1]:5173/x", format!("{ORIGIN}/x")),
-        ("http://abcdefgh.preview.example.com/x", format!("{ORIGIN}/x")),
+        (
+            "http://abcdefgh.preview.example.com/x",
+            format!("{ORIGIN}/x"),
+        ),
         ("/login", "/login".to_owned()),
         ("http://localhost:80/", "http://localhost:80/".to_owned()),
         ("https://example.com/", "https://example.com/".to_owned()),
-        ("http://localhost.evil.test:5173/", "http://localhost.evil.test:5173/".to_owned()),
+        (
+            "http://localhost.evil.test:5173/",
+            "http://localhost.evil.test:5173/".to_owned(),
+        ),
     ] {
-        assert_eq!(answered(&[("location", location)])["location"], seen.as_str(), "{location}");
+        assert_eq!(
+            answered(&[("location", location)])["location"],
+            seen.as_str(),
+            "{location}"
+        );
     }
 }
 
