@@ -17,12 +17,12 @@ use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::response::Response;
 use casemate_protocol::failure::Code;
-use hyper::client::conn::http1;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper::upgrade::{self, OnUpgrade};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWriteExt as _, copy, split};
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::connection::{CountedStream, PreviewConnection, ProxiedPort};
 use super::headers::{self, Addresses};
@@ -30,7 +30,7 @@ use super::hosts::PreviewHosts;
 use super::refusal::PreviewRefusal;
 use crate::channel::PortStream;
 use crate::http::files;
-use crate::sandbox::{ContainerPorts, SandboxError};
+use crate::sandbox::{ContainerPorts, Manager, SandboxError};
 use crate::shares::{self, ShareTarget};
 
 /// How long a program may take to begin its answer. Some compute for minutes before they do.
@@ -45,6 +45,12 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Headers of an answer that are read: as many as of a request.
 const ANSWER_HEADERS_LIMIT: usize = 100;
+
+/// A connection that a task drives until this is dropped.
+struct DrivenConnection {
+    _sender: SendRequest<Body>,
+    _until_dropped: DropGuard,
+}
 
 /// Passes the request on, and the answer back.
 pub async fn answer(
@@ -70,11 +76,8 @@ async fn passed_on(
     if [Method::CONNECT, Method::TRACE].contains(request.method()) {
         return Err(PreviewRefusal::Gone);
     }
-    let permit = hosts
-        .0
-        .loads
-        .take(of.share.user)
-        .ok_or(PreviewRefusal::Busy)?;
+    let permit = hosts.0.loads.take(of.share.user);
+    let permit = permit.ok_or(PreviewRefusal::Busy)?;
     let ports = manager.ports(&of.container).await?;
     if !is_shared(&ports, &of).await? {
         return Err(PreviewRefusal::Gone);
@@ -83,8 +86,51 @@ async fn passed_on(
     let admitted = manager.audit().admit().await;
     admitted.map_err(|error| PreviewRefusal::later(&error))?;
     let connection = PreviewConnection::new(manager, &of, permit);
-    let stream = connected(&ports, of.addresses.port).await;
-    let stream = stream.inspect_err(|refused| connection.ends_as(refused.outcome().to_owned()))?;
+    let wants_websocket = headers::is_websocket(request.headers());
+    let browser = request.extensions_mut().remove::<OnUpgrade>();
+    let (request, cookies_too_long) = to_program(request, &of.addresses);
+    let sent = sent(manager, &of, &ports, &connection, request).await;
+    let (mut answer, driven) =
+        sent.inspect_err(|refused| connection.ends_as(refused.outcome().to_owned()))?;
+    connection.ends_as(format!("http_{}", answer.status().as_u16()));
+    let is_switch = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+    match (is_switch, browser) {
+        (true, Some(browser)) if wants_websocket => {
+            let program = upgrade::on(&mut answer);
+            let joined = join(browser, program);
+            let ends = ended(ports, of.clone());
+            manager.spawn(async move {
+                // The driver first hands over the stream.
+                let _held = (connection, driven);
+                tokio::select! {
+                    () = joined => {}
+                    () = ends => {}
+                }
+            });
+            *answer.body_mut() = Body::empty();
+        }
+        // Nobody asked for another protocol.
+        (true, _) => return Err(PreviewRefusal::Broken),
+        (false, _) => answer = files::held(answer, (connection, driven)),
+    }
+    *answer.version_mut() = Version::HTTP_11;
+    headers::to_browser(answer.headers_mut(), &of.addresses, is_switch);
+    if cookies_too_long {
+        let clear = HeaderValue::from_static("\"cookies\"");
+        answer.headers_mut().insert("clear-site-data", clear);
+    }
+    Ok(answer)
+}
+
+/// Sends the request over a new connection: the head of the answer, and what keeps the connection.
+async fn sent(
+    manager: &Manager,
+    of: &ProxiedPort,
+    ports: &ContainerPorts,
+    connection: &Arc<PreviewConnection>,
+    request: Request,
+) -> Result<(Response, DrivenConnection), PreviewRefusal> {
+    let stream = connected(ports, of.addresses.port).await?;
     let stream = CountedStream::new(stream, connection.clone());
     let handshake = http1::Builder::new()
         .max_headers(ANSWER_HEADERS_LIMIT)
@@ -104,42 +150,14 @@ async fn passed_on(
             () = ends => {}
         }
     });
-    let wants_websocket = headers::is_websocket(request.headers());
-    let browser = request.extensions_mut().remove::<OnUpgrade>();
-    let (request, cookies_too_long) = to_program(request, &of.addresses);
     let answer = timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
-    let answer = answer.map_err(|_| PreviewRefusal::Silent);
-    let answer = answer.and_then(|answer| answer.map_err(|_| PreviewRefusal::Broken));
-    let answer = answer.inspect_err(|refused| connection.ends_as(refused.outcome().to_owned()))?;
-    connection.ends_as(format!("http_{}", answer.status().as_u16()));
-    let mut answer = answer.map(Body::new);
-    let is_switch = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-    match (is_switch, browser) {
-        (true, Some(browser)) if wants_websocket => {
-            let program = upgrade::on(&mut answer);
-            let joined = join(browser, program, connection);
-            let ends = ended(ports, of.clone());
-            manager.spawn(async move {
-                // The driver first hands over the stream.
-                let _until_dropped = until_dropped;
-                tokio::select! {
-                    () = joined => {}
-                    () = ends => {}
-                }
-            });
-            *answer.body_mut() = Body::empty();
-        }
-        // Nobody asked for another protocol.
-        (true, _) => return Err(PreviewRefusal::Broken),
-        (false, _) => answer = files::held(answer, (connection, until_dropped, sender)),
-    }
-    *answer.version_mut() = Version::HTTP_11;
-    headers::to_browser(answer.headers_mut(), &of.addresses, is_switch);
-    if cookies_too_long {
-        let clear = HeaderValue::from_static("\"cookies\"");
-        answer.headers_mut().insert("clear-site-data", clear);
-    }
-    Ok(answer)
+    let answer = answer.map_err(|_| PreviewRefusal::Silent)?;
+    let answer = answer.map_err(|_| PreviewRefusal::Broken)?;
+    let driven = DrivenConnection {
+        _sender: sender,
+        _until_dropped: until_dropped,
+    };
+    Ok((answer.map(Body::new), driven))
 }
 
 /// Whether the share is still there, for this port.
@@ -199,7 +217,7 @@ fn to_program(request: Request, addresses: &Addresses) -> (Request, bool) {
 }
 
 /// The bytes of a WebSocket. When one side ends, the other may still answer for a while.
-async fn join(browser: OnUpgrade, program: OnUpgrade, _connection: Arc<PreviewConnection>) {
+async fn join(browser: OnUpgrade, program: OnUpgrade) {
     let (Ok(browser), Ok(program)) = (browser.await, program.await) else {
         return;
     };

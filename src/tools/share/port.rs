@@ -63,7 +63,7 @@ pub async fn share(
         size: None,
         expires_at: shares::rfc3339(expires),
     };
-    let first = format!("shared {} (port {port})", output.name);
+    let first = format!("shared port {port} as \"{}\"", output.name);
     let mut notes = vec!["it ends earlier when the sandbox does".to_owned()];
     if !probed.is_listening {
         notes.push(format!(

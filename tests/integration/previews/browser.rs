@@ -3,6 +3,9 @@
 use super::*;
 use crate::http_page::browser::drive;
 
+/// How long a browser may take to open a page: others have their turn before it.
+const BROWSER: Duration = Duration::from_secs(150);
+
 /// A web server of Node.js with a WebSocket, as a development server has one.
 const NODE: &str = include_str!("node.cjs");
 
@@ -16,13 +19,26 @@ async fn a_person_opens_and_uses_an_application() {
 
 #[tokio::test]
 async fn a_person_waits_for_an_application_of_node() {
-    let (_deployment, server) = server().await;
+    let deployment = Deployment::new();
+    let server = deployment.alone().flag("--admin", "127.0.0.1:0");
+    let server = server.start_http().await;
     let shared = server.call("share", json!({ "port": 5173 })).await;
     let arguments = json!({ "path": "server.cjs", "content": NODE });
     server.call("write_file", arguments).await;
-    // It listens some seconds after the page was opened.
-    run(&server, "sleep 4; node server.cjs 5173").await;
-    drive("preview-late", json!({ "link": link_of(&shared) })).await;
+    let person = drive("preview-late", json!({ "link": link_of(&shared) }));
+    let application = async {
+        // It is started when the page was seen, which then asks again by itself.
+        let waits = async || {
+            let metrics = server.metrics().await;
+            let none = "casemate_preview_requests_total{outcome=\"not_listening\"} 0";
+            !metrics.lines().any(|line| line == none)
+        };
+        eventually("the page waits", BROWSER, waits).await;
+        run(&server, "node server.cjs 5173").await;
+    };
+    if crate::http_page::browser::tools().is_some() {
+        tokio::join!(person, application);
+    }
 }
 
 #[tokio::test]

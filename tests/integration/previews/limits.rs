@@ -20,12 +20,12 @@ async fn an_application_that_answers_garbage_or_half_is_said_to_be_broken() {
     assert_eq!(preview.get(&server, "/").await.status, 200);
 }
 
-/// 64 that never answer; the others are refused at once, and when they are gone all is as before.
+/// More than 64 that never answer; the others are refused at once, and when they are gone all is as before.
 #[tokio::test]
 async fn a_user_has_64_connections_and_those_that_nobody_waits_for_end() {
     let (_deployment, server) = server().await;
     let preview = shown(&server, 8000).await;
-    let silent: Vec<_> = (0..64)
+    let silent: Vec<_> = (0..80)
         .map(|_| {
             let stream = std::net::TcpStream::connect(server.address).expect("it accepts");
             let head = format!(

@@ -158,7 +158,13 @@ async fn what_somebody_looks_at_does_not_stop() {
         .env("CASEMATE_BACKGROUND_TTL", "20s")
         .env("CASEMATE_WARM", "off");
     let server = server.start_http().await;
-    let preview = shown(&server, 8000).await;
+    let arguments = json!({ "path": "program.py", "content": PROGRAM });
+    server.call("write_file", arguments).await;
+    // What its command leaves running, which ends some time after the last call.
+    server.shell("python3 program.py 8000 > out 2>&1 &").await;
+    listens(&server, 8000).await;
+    let shared = server.call("share", json!({ "port": 8000 })).await;
+    let preview = opened(&server, &link_of(&shared)).await;
     let own = format!("Origin: {}\r\n", preview.origin());
     let (_, mut stream) = websocket(&server, &preview, &own).await;
     // Longer than both; nothing else is asked of the sandbox.
