@@ -4,7 +4,7 @@ use anyhow::bail;
 use serde_json::Value;
 
 use crate::casemate::Casemate;
-use crate::model::{Model, Step};
+use crate::model::{self, Model, Step};
 
 /// More steps than any answer needs: a model that never ends costs money.
 const STEPS_LIMIT: usize = 10;
@@ -19,6 +19,8 @@ pub struct Chat {
 pub struct Answer {
     /// What the user reads.
     pub text: String,
+    /// The link in it, if there is one.
+    pub link: Option<String>,
     /// The calls, in order.
     pub calls: Vec<(&'static str, Value, Value)>,
 }
@@ -41,7 +43,10 @@ impl Chat {
         let mut results = Vec::new();
         while results.len() <= STEPS_LIMIT {
             match self.model.next(question, &results) {
-                Step::Say(text) => return Ok(Answer { text, calls }),
+                Step::Say(text) => {
+                    let link = results.last().and_then(model::link).map(str::to_owned);
+                    return Ok(Answer { text, link, calls });
+                }
                 Step::Call { tool, arguments } => {
                     let result = self.casemate.call(tool, &arguments).await?;
                     results.push(result.clone());

@@ -55,7 +55,9 @@ impl Casemate {
 
     async fn mcp(&self, method: &str, params: Value) -> anyhow::Result<Value> {
         let message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let body = self.send(Method::POST, "/mcp", message.to_string().into()).await?;
+        let body = self
+            .send(Method::POST, "/mcp", message.to_string().into())
+            .await?;
         // Server-sent events: notifications, then the answer.
         let text = std::str::from_utf8(&body)?;
         let data = text.lines().filter_map(|line| line.strip_prefix("data:"));

@@ -54,8 +54,14 @@ impl Model {
             false => (include_str!("script/plot_svg.py"), "chart.svg"),
         };
         vec![
-            ("shell_exec", json!({ "command": "head -3 sales.csv; wc -l < sales.csv" })),
-            ("write_file", json!({ "path": "plot.py", "content": program })),
+            (
+                "shell_exec",
+                json!({ "command": "head -3 sales.csv; wc -l < sales.csv" }),
+            ),
+            (
+                "write_file",
+                json!({ "path": "plot.py", "content": program }),
+            ),
             ("shell_exec", json!({ "command": "python3 plot.py" })),
             ("share", json!({ "path": chart })),
         ]
@@ -64,7 +70,10 @@ impl Model {
     fn report(&self) -> Vec<(&'static str, Value)> {
         let program = include_str!("script/report.py");
         vec![
-            ("write_file", json!({ "path": "report.py", "content": program })),
+            (
+                "write_file",
+                json!({ "path": "report.py", "content": program }),
+            ),
             ("shell_exec", json!({ "command": "python3 report.py" })),
             ("share", json!({ "path": "report" })),
         ]
@@ -75,7 +84,10 @@ impl Model {
         let start = "setsid python3 app.py > app.log 2>&1 & \
             curl --silent --fail --retry 20 --retry-connrefused --retry-delay 1 'localhost:8000/api/units?city=Lyon'";
         vec![
-            ("write_file", json!({ "path": "app.py", "content": program })),
+            (
+                "write_file",
+                json!({ "path": "app.py", "content": program }),
+            ),
             ("shell_exec", json!({ "command": start })),
             ("share", json!({ "port": 8000 })),
         ]
@@ -85,8 +97,17 @@ impl Model {
 /// What the user reads: the link of the last result, or why there is none.
 fn answer(results: &[Value]) -> String {
     let last = results.last().unwrap_or(&Value::Null);
-    match last["structuredContent"]["link"].as_str() {
+    match link(last) {
         Some(link) => format!("Here it is: {link}"),
         None => format!("I could not share it: {}", last["content"][0]["text"]),
     }
+}
+
+/// The link in a result of `share`: what shows in the browser goes before what it saves.
+pub fn link(result: &Value) -> Option<&str> {
+    let output = &result["structuredContent"];
+    let mut links = ["preview_link", "link"]
+        .into_iter()
+        .filter_map(|kind| output[kind].as_str());
+    links.next()
 }

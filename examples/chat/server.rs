@@ -32,7 +32,14 @@ impl Server {
         let tokens = directory.join("tokens.toml");
         std::fs::write(&tokens, made.stdout)?;
         let mut process = Command::new(program)
-            .args(["serve", "--http", "127.0.0.1:0", "--auth", "tokens", "--tokens-file"])
+            .args([
+                "serve",
+                "--http",
+                "127.0.0.1:0",
+                "--auth",
+                "tokens",
+                "--tokens-file",
+            ])
             .arg(&tokens)
             // An application's users have no sign-in at Casemate: its links open without.
             .env("CASEMATE_SHARE_LINKS", "on")
@@ -53,7 +60,11 @@ impl Server {
                         eprintln!("{line}");
                     }
                 });
-                return Ok(Self { address, token: token.to_owned(), _process: process });
+                return Ok(Self {
+                    address,
+                    token: token.to_owned(),
+                    _process: process,
+                });
             }
             eprintln!("{line}");
         }
