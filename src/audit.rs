@@ -39,7 +39,7 @@ use tracing::{error, info};
 pub use call::CallStart;
 pub use digest::{CONTENT_BYTES, Digest};
 pub use error::{AuditError, AuditWriteError};
-pub use line::{AuditSubject, Call, CommandStart, EgressRecord, RemovalRecord};
+pub use line::{AuditSubject, Call, CommandStart, EgressRecord, PreviewRecord, RemovalRecord};
 pub use refusals::{Refusals, RefusedHost, refusals};
 pub use removal::{AuditedRemoval, chain};
 pub use verify::{Finding, Report, verify};
@@ -195,6 +195,14 @@ impl Audit {
     /// As [`Self::call`].
     pub async fn egress(&self, connection: EgressRecord) -> Result<(), AuditWriteError> {
         self.write(Event::Egress(connection)).await
+    }
+
+    /// Records a request to a program in a sandbox.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn preview(&self, request: PreviewRecord) -> Result<(), AuditWriteError> {
+        self.write(Event::Preview(request)).await
     }
 
     /// Writes the closing line, so that later truncation shows.

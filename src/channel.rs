@@ -16,6 +16,7 @@ mod call;
 mod connection;
 mod egress;
 mod error;
+mod port;
 mod run;
 mod stream;
 mod transfer;
@@ -38,6 +39,7 @@ use tonic::Streaming;
 pub use call::CommandEvents;
 pub use egress::EgressChannel;
 pub use error::{CallError, ChannelError};
+pub use port::PortStream;
 pub use run::{CommandInput, CommandOutput};
 pub use transfer::{Backup, Incoming, Outgoing, Piece};
 pub use unary::UnaryRequest;
@@ -89,20 +91,32 @@ impl Channel {
     /// [`ChannelError::Unconfined`] when it does not report every rule of casemate-seccomp: it is
     /// then asked to end.
     pub async fn open(stream: ExecStream) -> Result<Self, ChannelError> {
-        timeout(OPEN_TIMEOUT, Self::greet(stream))
+        Self::open_with(stream, Windows::CALLS).await
+    }
+
+    /// As [`Self::open`], for the bytes of many connections, none of which waits for another that
+    /// nobody reads.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_for_connections(stream: ExecStream) -> Result<Self, ChannelError> {
+        Self::open_with(stream, Windows::CONNECTIONS).await
+    }
+
+    async fn open_with(stream: ExecStream, windows: Windows) -> Result<Self, ChannelError> {
+        timeout(OPEN_TIMEOUT, Self::greet(stream, windows))
             .await
             .map_err(|_| ChannelError::Silent {
                 after: OPEN_TIMEOUT,
             })?
     }
 
-    async fn greet(stream: ExecStream) -> Result<Self, ChannelError> {
+    async fn greet(stream: ExecStream, windows: Windows) -> Result<Self, ChannelError> {
         let open = CancellationToken::new();
         let closed = CancellationToken::new();
         let guard = open.clone().drop_guard();
         let stream = stream::join(stream);
-        let connection =
-            Connection::start(stream, Windows::CALLS, open.clone(), closed.clone()).await?;
+        let connection = Connection::start(stream, windows, open.clone(), closed.clone()).await?;
         let origin = http::Uri::from_static(ORIGIN);
         let mut client = SandboxClient::with_origin(connection.clone(), origin)
             .max_decoding_message_size(MAX_MESSAGE)

@@ -1,15 +1,16 @@
 //! HTTP: MCP at `/mcp`, the files of the workspace at `/files`. Each request has its own user.
 //!
 //! ```text
-//! connections ─► guard (Host, Origin) ─┬─► /healthz, /readyz
-//!                                      ├─► /          the page for people
-//!                                      ├─► /s/{token} what was shared
-//!                                      └─► auth (Principal) ─┬─► message ─► batch ─► cancelled
-//!                                                            │      ─► early_commit ─► form ─► /mcp
-//!                                                            ├─► /sse, message ─► /messages
-//!                                                            ├─► /v1      for applications
-//!                                                            ├─► /files   the workspace
-//!                                                            └─► /status, /workspaces  the sandbox
+//! connections ─┬─► previews, by their host names
+//!              └─► guard (Host, Origin) ─┬─► /healthz, /readyz
+//!                                        ├─► /          the page for people
+//!                                        ├─► /s/{token} what was shared; /p/ for previews
+//!                                        └─► auth (Principal) ─┬─► message ─► batch ─► cancelled
+//!                                                              │      ─► early_commit ─► form ─► /mcp
+//!                                                              ├─► /sse, message ─► /messages
+//!                                                              ├─► /v1      for applications
+//!                                                              ├─► /files   the workspace
+//!                                                              └─► /status, /workspaces  the sandbox
 //! ```
 //!
 //! Invariants:
@@ -38,6 +39,7 @@ mod mcp;
 mod message;
 mod metrics;
 mod page;
+mod previews;
 mod quotas;
 pub mod session;
 mod shared;
@@ -57,13 +59,14 @@ use tracing::info;
 
 use crate::engine::Engine;
 use crate::sandbox::Manager;
-use crate::shares::Links;
+use crate::shares::{Links, Previews};
 use crate::tools::Tools;
 use auth::{Authenticator, WorkspaceNaming};
 use cancelled::Requests;
 use connections::Connections;
 use guard::OriginPolicy;
 use limits::{LAST_ANSWER_TIMEOUT, SHUTDOWN_TIMEOUT};
+use previews::PreviewHosts;
 use quotas::UserQuotas;
 use session::Sessions;
 
@@ -82,6 +85,8 @@ pub struct Server {
     pub sessions: Sessions,
     /// Of what users share.
     pub links: Links,
+    /// What runs in sandboxes, at host names of its own.
+    pub previews: Previews,
 }
 
 impl Server {
@@ -101,7 +106,16 @@ impl Server {
     }
 
     fn routes(self, stop: &CancellationToken, cancel: &CancellationToken) -> Router {
-        let tools = Tools::for_requests(self.manager.clone(), self.links.clone());
+        let (links, previews) = (self.links.clone(), self.previews.clone());
+        let tools = Tools::for_requests(self.manager.clone(), links.clone(), previews.clone());
+        let previews = PreviewHosts::new(
+            self.manager.clone(),
+            self.engine.clone(),
+            (links, previews),
+            self.sessions.clone(),
+            self.authenticator.clone(),
+        );
+        self.manager.sweep_port_channels();
         let quotas = UserQuotas::default();
         let naming = WorkspaceNaming::new(self.manager.config());
         let requests = Requests::new(Some(self.manager.clone()));
@@ -135,9 +149,12 @@ impl Server {
             .merge(page::routes())
             .merge(session::routes(&self.sessions))
             .merge(opened.layer(count_content))
+            .merge(previews::tickets(previews.clone()))
             .merge(v1::openapi());
         let guarded = self.guard.protect(authenticated.merge(open));
-        guarded.layer(middleware::from_fn_with_state(meter, metrics::requests))
+        let api = guarded.layer(middleware::from_fn_with_state(meter, metrics::requests));
+        // Outermost: no other layer sees a request to a preview.
+        api.layer(middleware::from_fn_with_state(previews, previews::split))
     }
 }
 

@@ -158,6 +158,25 @@ impl Meter {
         bytes.with_label_values(&["received"]).inc_by(received);
     }
 
+    /// A connection of a preview begins; it is open until this is dropped.
+    pub fn preview_opened(&self) -> OpenConnection {
+        self.0.preview_open.inc();
+        OpenConnection(self.0.preview_open.clone())
+    }
+
+    /// A request of a preview was answered by its program, or was not.
+    pub fn preview_requested(&self, outcome: &str) {
+        let requests = &self.0.preview_requests;
+        requests.with_label_values(&[outcome]).inc();
+    }
+
+    /// Bytes of a preview passed.
+    pub fn previewed(&self, sent: u64, received: u64) {
+        let bytes = &self.0.preview_bytes;
+        bytes.with_label_values(&["sent"]).inc_by(sent);
+        bytes.with_label_values(&["received"]).inc_by(received);
+    }
+
     /// A name or a connection was refused.
     pub fn egress_refused(&self, reason: &str) {
         self.0.egress_refused.with_label_values(&[reason]).inc();

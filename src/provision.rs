@@ -28,7 +28,7 @@ mod uids;
 mod volumes;
 
 pub use capacity::Priority;
-pub use connect::connect_to;
+pub use connect::{connect_for_connections, connect_to};
 pub use context::{ServerContext, node};
 pub use disk::disk_free;
 pub use egress_link::EgressLink;

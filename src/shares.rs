@@ -16,14 +16,23 @@ mod id;
 mod keys;
 mod link;
 mod links;
+mod previews;
 mod record;
 mod store;
 mod version;
 
 pub use id::ShareId;
 pub use keys::LinkKeyError;
-pub use link::{LinkClaims, PATH, without_signatures};
+pub use link::{LinkClaims, OPEN_PATH, PATH, without_signatures};
 pub use links::{Links, NoLink};
-pub use record::{NotShareable, ShareName, ShareRecord, Visibility, check_path, now, rfc3339};
-pub use store::{SHARES_LIMIT, ShareError, SharePage, ShareStore};
-pub use version::{ContentVersion, DIRECTORY_ENTRIES_LIMIT, VersionError, current};
+pub use previews::{
+    NoPreview, PreviewClaims, PreviewName, PreviewTarget, Previews, TICKET_PATH, Use, is_localhost,
+};
+pub use record::{
+    NotShareable, ShareName, ShareRecord, ShareTarget, Visibility, check_path, is_of_programs, now,
+    rfc3339,
+};
+pub use store::{SHARES_LIMIT, ShareError, SharePage, ShareStore, find_in};
+pub use version::{
+    ContentVersion, DIRECTORY_ENTRIES_LIMIT, VersionError, current, files_of, is_hidden,
+};

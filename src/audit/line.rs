@@ -160,6 +160,26 @@ pub struct EgressRecord {
     pub outcome: &'static str,
 }
 
+/// A request of a browser to a program in a sandbox, at its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PreviewRecord {
+    /// Whose sandbox.
+    pub user: AuditSubject,
+    /// The id of the container.
+    pub container: String,
+    /// The id of the share that opened it.
+    pub share: String,
+    pub port: u16,
+    /// Bytes to the program.
+    pub sent_bytes: u64,
+    /// Bytes from the program.
+    pub received_bytes: u64,
+    /// From the request to the end of the answer, or of the WebSocket.
+    pub duration_ms: u64,
+    /// `http_` and the status of the answer, or the code of what went wrong.
+    pub outcome: String,
+}
+
 /// The event that a line records.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -186,6 +206,8 @@ pub enum Event {
     Removal(RemovalRecord),
     /// A connection of a sandbox.
     Egress(EgressRecord),
+    /// A request to a program in a sandbox.
+    Preview(PreviewRecord),
     /// Lines could not be written for a while.
     Resumed {
         /// Calls that were refused until then.

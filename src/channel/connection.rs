@@ -41,8 +41,8 @@ impl Windows {
         send_buffer: 1 << 20,
     };
 
-    /// Of a user's 64 connections of egress: an unread one stalls no other.
-    pub const EGRESS: Self = Self {
+    /// Of a user's 64 connections, of egress or of previews: an unread one stalls no other.
+    pub const CONNECTIONS: Self = Self {
         stream: 32 << 10,
         connection: 64 * (32 << 10),
         send_buffer: 2 * PIECE_SIZE,

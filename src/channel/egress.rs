@@ -48,7 +48,8 @@ impl EgressChannel {
         let (open, closed) = (CancellationToken::new(), CancellationToken::new());
         let guard = open.clone().drop_guard();
         let stream = stream::join(stream);
-        let connection = Connection::start(stream, Windows::EGRESS, open, closed.clone()).await?;
+        let connection =
+            Connection::start(stream, Windows::CONNECTIONS, open, closed.clone()).await?;
         Ok(Self {
             connection,
             closed,

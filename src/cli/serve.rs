@@ -21,7 +21,7 @@ use crate::meter::Meter;
 use crate::ops::backup::{Backups, Store, run_by_the_clock};
 use crate::ops::gc::{self, Gc};
 use crate::sandbox::Manager;
-use crate::shares::Links;
+use crate::shares::{Links, Previews};
 use crate::tools::Tools;
 use crate::{http, stdio};
 
@@ -209,6 +209,7 @@ async fn serve_http(
         engine,
         authenticator,
         guard: OriginPolicy::new(&config.http, address),
+        previews: Previews::new(links.clone(), &config),
         links,
     };
     server.serve(listener, stop).await;

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use super::choices::AuthScheme;
 use super::error::ConfigError;
 use super::layer::Layer;
+use super::previews::PreviewSettings;
 use super::setting::Setting;
 use super::sign_in::{SignInSettings, public_url};
 use super::text::{name, path};
@@ -35,6 +36,8 @@ pub struct HttpSettings {
     pub public_url: Option<HttpUrl>,
     /// The keys of links; `None`: one that is made.
     pub link_key_file: Option<PathBuf>,
+    /// Previews of what runs in a sandbox.
+    pub previews: PreviewSettings,
 }
 
 impl HttpSettings {
@@ -97,6 +100,7 @@ impl HttpSettings {
             sign_in,
             public_url: public_url(given)?,
             link_key_file: given.value(Setting::LinkKeyFile, None, |text| path(text).map(Some))?,
+            previews: PreviewSettings::from_layer(given)?,
         })
     }
 }
@@ -161,7 +165,7 @@ fn needed<T>(
 }
 
 /// An empty list is a list: it allows nothing.
-fn list<T: FromStr<Err = ValueError>>(
+pub(super) fn list<T: FromStr<Err = ValueError>>(
     given: &Layer,
     setting: Setting,
 ) -> Result<Option<Vec<T>>, ConfigError> {

@@ -175,6 +175,9 @@ pub const SHARE_SECONDS: Bounds<u32> = Bounds {
     most: 604_800,
 };
 
+/// How long a port is shared at most, in seconds: a working day.
+pub const PORT_SECONDS_LIMIT: u32 = 28_800;
+
 /// A resource of MCP, in bytes: as much as `write_file` takes.
 pub const RESOURCE_BYTES: u64 = MAX_WRITE as u64;
 

@@ -228,6 +228,10 @@ settings! {
         Text("URL", Some("its own address, if that is loopback"));
     LinkKeyFile = "link_key_file", Server, "The file with the keys of links, one a line, each 32 bytes in base64; the first of two signs",
         Text("FILE", Some("a key that is made once in the state directory"));
+    PreviewDomain = "preview_domain", Server, "Previews: the domain whose names, one for each application and site, lead to this server",
+        Text("HOST", Some("localhost with the server's port, if browsers reach it there"));
+    PreviewFrameAncestors = "preview_frame_ancestors", Server, "Previews: origins whose pages may show one in a frame, separated by commas",
+        Text("ORIGINS", None);
     AllowedHosts = "allowed_hosts", Server, "HTTP: names of this server that requests may use, separated by commas",
         Text("HOSTS", Some("the loopback names and the listening address"));
     AllowedOrigins = "allowed_origins", Server, "HTTP: origins whose pages may call this server, separated by commas",

@@ -38,6 +38,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use thiserror::Error;
@@ -138,6 +139,20 @@ impl Authenticator {
                 reject_user_header(headers)?;
                 Ok(principal)
             }
+        }
+    }
+
+    /// Whether a value of `Authorization` is a credential of this deployment, also one that is not
+    /// good for everything.
+    pub async fn knows(&self, value: &HeaderValue) -> bool {
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, value.clone())]);
+        let Ok(bearer) = Bearer::of(&headers) else {
+            return false;
+        };
+        match self {
+            Self::Nobody(_) => false,
+            Self::Tokens(tokens) => tokens.knows(&bearer),
+            Self::Jwt(jwt) => jwt.principal(&bearer).await.is_ok(),
         }
     }
 

@@ -132,7 +132,9 @@ impl Connections {
             .header_read_timeout(HEAD_TIMEOUT)
             .max_headers(HEAD_LINES)
             .max_header_size(HEAD_BYTES)
-            .serve_connection(TokioIo::new(stream), answer);
+            .serve_connection(TokioIo::new(stream), answer)
+            // Of previews alone: a WebSocket leaves the connection.
+            .with_upgrades();
         let stop = self.stop.clone();
         self.open.spawn(async move {
             let _place = place;

@@ -100,7 +100,7 @@ pub const HEADERS: [(HeaderName, HeaderValue); 2] = [
 pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The mode of the request (section 2.2).
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+pub const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// The web page: a target of links on other sites. A link to a file would reveal to that
 /// site whether the file exists, because a download does not change the window.
@@ -112,10 +112,9 @@ pub const CALLBACK: &str = "/sign-in/callback";
 
 /// A path as the log may have it: a link to what was shared is as good as what it opens.
 pub fn loggable(path: &str) -> &str {
-    match path.starts_with(shares::PATH) {
-        true => shares::PATH,
-        false => path,
-    }
+    let links = [shares::PATH, shares::TICKET_PATH];
+    let link = links.into_iter().find(|link| path.starts_with(link));
+    link.unwrap_or(path)
 }
 
 /// The names and origins that are allowed.
@@ -225,7 +224,8 @@ fn opens_the_page(request: &Parts) -> bool {
     let mode = request.headers.get(SEC_FETCH_MODE);
     let navigates = mode.is_some_and(|mode| mode == "navigate");
     let path = request.uri.path();
-    let opened = [PAGE, CALLBACK].contains(&path) || path.starts_with(shares::PATH);
+    let is_link = path.starts_with(shares::PATH) || path.starts_with(shares::TICKET_PATH);
+    let opened = [PAGE, CALLBACK].contains(&path) || is_link;
     navigates && request.method == Method::GET && opened
 }
 
@@ -253,9 +253,17 @@ fn spelled(address: SocketAddr) -> String {
     }
 }
 
-/// Puts [`HEADERS`] on every answer, also if no route matches.
+/// In an answer's extensions: it is of another origin than the server's own, whose headers are its
+/// program's.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadersOfTheProgram;
+
+/// Puts [`HEADERS`] on every answer, also if no route matches; not on those of previews.
 pub async fn close(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    if response.extensions().get::<HeadersOfTheProgram>().is_some() {
+        return response;
+    }
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, value);
     }

@@ -42,6 +42,7 @@ use oidc::{ClientError, SignIn};
 use page_request::is_from_the_page;
 use seal::{Purpose, Seal, SealError};
 
+pub use cookie::value as cookie_value;
 pub use routes::routes;
 
 /// The session's cookie. With this prefix browsers accept it only from this host, over TLS or on

@@ -24,31 +24,30 @@ mod zip;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use futures_util::StreamExt as _;
-use http_body::Body as _;
 use serde_json::json;
 
 use super::auth::Authenticator;
 use super::files::{self, FromQuery, Params, Query};
 use super::session::Sessions;
 use crate::engine::Engine;
-use crate::identity::{Identity, WorkspaceId};
+use crate::identity::Identity;
 use crate::sandbox::{LastContainer, Manager, Sandbox};
 use crate::shares::{
-    self, ContentVersion, LinkClaims, Links, ShareRecord, ShareStore, VersionError, Visibility,
+    self, ContentVersion, LinkClaims, Links, ShareRecord, ShareStore, ShareTarget, VersionError,
+    Visibility,
 };
 use archive::ArchiveFormat;
-use loads::{LinkLoads, OpenLink};
-use owners::LinkOwners;
-use refusal::LinkRefusal;
-use visitor::Visitor;
+
+pub use loads::LinkLoads;
+pub use owners::LinkOwners;
+pub use refusal::LinkRefusal;
+pub use visitor::Visitor;
 
 /// The name of the request in the audit.
 const AUDITED_AS: &str = "http_share";
@@ -175,34 +174,14 @@ impl SharedFiles {
     /// gives one, and must not have a sandbox made for a wider group. For a stranger no workspace is
     /// looked for whose link could not open anyway.
     async fn owner(&self, claims: &LinkClaims, visitor: &Visitor) -> Result<Identity, LinkRefusal> {
-        let config = self.manager.config();
-        if visitor.identity().is_none() && !config.some_links_are_open() {
+        let own = self.owners.of_visitor(visitor, &claims.workspace).await?;
+        if let Some(identity) = own {
+            return Ok(identity);
+        }
+        if !self.manager.config().some_links_are_open() {
             return Err(visitor.refused());
         }
-        if let Some(identity) = visitor.identity() {
-            let own = WorkspaceId::from(identity.user.clone());
-            if own.hash() == claims.workspace {
-                return Ok(identity.clone().in_workspace(None));
-            }
-        }
-        let found = self.owners.find(&claims.workspace).await?;
-        let workspace = found.ok_or(LinkRefusal::Gone)?;
-        if let Some(identity) = visitor.identity()
-            && identity.user == workspace.user
-        {
-            return Ok(identity.clone().in_workspace(workspace.name));
-        }
-        if !config.some_links_are_open() {
-            return Err(visitor.refused());
-        }
-        match self.manager.running_identity(&workspace).await? {
-            Some(running) => Ok(running),
-            None => {
-                let known = config.named_by_operator(workspace.user);
-                let known = known.map_err(|_| LinkRefusal::Gone)?;
-                Ok(known.in_workspace(workspace.name))
-            }
-        }
+        self.owners.identity(&self.manager, &claims.workspace).await
     }
 
     /// `visitor`: who asks, unless it is the user.
@@ -230,7 +209,7 @@ impl SharedFiles {
             return Err(visitor.refused());
         }
         let response = content(&sandbox, &record, params, request).await?;
-        Ok(held(response, open))
+        Ok(files::held(response, open))
     }
 }
 
@@ -242,13 +221,16 @@ async fn content(
     request: &Parts,
 ) -> Result<Response, LinkRefusal> {
     let is_head = request.method == Method::HEAD;
-    let (mut response, name) = match record.version {
+    let ShareTarget::Path { path, version } = &record.target else {
+        return Err(LinkRefusal::Gone);
+    };
+    let (mut response, name) = match *version {
         ContentVersion::File(version) => {
             if params.format.is_some() {
                 return Err(LinkRefusal::NoArchive);
             }
             let (method, headers) = (&request.method, &request.headers);
-            let sent = files::of_version(sandbox, &record.path, version, method, headers).await?;
+            let sent = files::of_version(sandbox, path, Some(version), method, headers).await?;
             let sent = sent.ok_or(LinkRefusal::Changed)?;
             if sent.status() == StatusCode::RANGE_NOT_SATISFIABLE {
                 let range = sent.headers().get(header::CONTENT_RANGE).cloned();
@@ -257,36 +239,22 @@ async fn content(
             (sent, record.name.to_string())
         }
         ContentVersion::Directory(_) => {
-            let current = shares::current(sandbox, &record.path).await;
-            let version = match current {
+            let current = shares::current(sandbox, path).await;
+            let current = match current {
                 Ok((_, version)) => Some(version),
                 Err(VersionError::TooManyEntries) => None,
                 Err(VersionError::Sandbox(error)) => return Err(error.into()),
             };
-            if version != Some(record.version) {
+            if current != Some(*version) {
                 return Err(LinkRefusal::Changed);
             }
             let format = params.format.unwrap_or(ArchiveFormat::Tar);
             let name = format!("{}.{}", record.name, format.as_str());
-            let sent = archive::send(sandbox, &record.path, format, is_head).await?;
+            let sent = archive::send(sandbox, path, format, is_head).await?;
             (sent, name)
         }
     };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_DISPOSITION, files::attachment(&name));
     Ok(response)
-}
-
-/// The answer, which counts as open until its last byte was sent or its client left.
-fn held(response: Response, open: OpenLink) -> Response {
-    if response.body().size_hint().exact().is_some() {
-        // Without content, as for HEAD.
-        return response;
-    }
-    let (parts, body) = response.into_parts();
-    let content = body.into_data_stream().map(move |chunk| {
-        let _open = &open;
-        chunk
-    });
-    Response::from_parts(parts, Body::from_stream(content))
 }

@@ -115,6 +115,14 @@ instruments! {
         "Connections of sandboxes that are open.";
     egress_settings_broken: IntGauge = "casemate_egress_settings_broken", [],
         "1 while the settings file cannot be used, so that older egress rules are in force.";
+    preview_requests: IntCounterVec = "casemate_preview_requests_total", ["outcome"],
+        "Requests to programs in sandboxes by previews: answered, not_listening, ended, busy, failed.",
+        series = &["answered", "not_listening", "ended", "busy", "failed"];
+    preview_bytes: IntCounterVec = "casemate_preview_bytes_total", ["direction"],
+        "Bytes of previews, sent to programs and received from them.",
+        series = &["sent", "received"];
+    preview_open: IntGauge = "casemate_preview_connections_open", [],
+        "Connections of previews to programs in sandboxes that are open.";
     audit_failures: IntCounter = "casemate_audit_failures_total", [],
         "Lines of the audit that could not be written, or not in time.";
     audit_up: IntGaugeVec = "casemate_audit_up", [],

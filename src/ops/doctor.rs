@@ -22,6 +22,7 @@ mod host;
 mod image;
 mod inside;
 mod pools;
+mod previews;
 mod probe;
 mod settings;
 mod sign_in;

@@ -10,6 +10,15 @@ pub async fn connect_to(engine: &Engine, container: &str) -> Result<Channel, San
     Ok(Channel::open(stream).await?)
 }
 
+/// Opens a channel for the bytes of connections to a container that runs.
+pub async fn connect_for_connections(
+    engine: &Engine,
+    container: &str,
+) -> Result<Channel, SandboxError> {
+    let stream = bridge(engine, container).await?;
+    Ok(Channel::open_for_connections(stream).await?)
+}
+
 /// The streams of a bridge to PID 1 of a container that runs.
 pub(super) async fn bridge(engine: &Engine, container: &str) -> Result<ExecStream, EngineError> {
     let user = casemate_protocol::BRIDGE_UID.to_string();

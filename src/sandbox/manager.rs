@@ -17,6 +17,7 @@ use super::egress::ServerEgress;
 use super::handle::{Cancellations, Containers, Sandbox};
 use super::handles::{Handles, UserShare};
 use super::last_container::LastContainer;
+use super::ports::PortChannels;
 use super::spawner::{OwnerSpawner, until};
 use super::warm_pool::WarmPool;
 use crate::audit::Audit;
@@ -42,6 +43,7 @@ pub struct Manager {
     handles: Arc<Mutex<Handles>>,
     audit: Audit,
     egress: Arc<ServerEgress>,
+    pub(super) port_channels: PortChannels,
     /// Cancelled when somebody asks for a sandbox.
     first_use: CancellationToken,
     calls: TaskTracker,
@@ -60,6 +62,7 @@ impl Manager {
             context,
             handles: Arc::default(),
             audit: Audit::off(),
+            port_channels: PortChannels::default(),
             first_use: CancellationToken::new(),
             calls: TaskTracker::new(),
             ending: CancellationToken::new(),
@@ -83,6 +86,11 @@ impl Manager {
         let egress = self.egress.clone();
         egress.serves_since(self.context.since_ms());
         self.spawn(async move { egress.follow(rules).await });
+    }
+
+    /// Closes channels of previews that nobody looks at, until the server ends.
+    pub fn sweep_port_channels(&self) {
+        self.spawn(self.port_channels.clone().sweep());
     }
 
     /// The server listens on `address`: no sandbox reaches it.

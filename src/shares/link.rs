@@ -18,6 +18,9 @@ use crate::identity::{Instance, WorkspaceHash};
 /// Where links are served, after the address of the server.
 pub const PATH: &str = "/s/";
 
+/// The page that opens a preview, on its own host.
+pub const OPEN_PATH: &str = "/.casemate/open";
+
 /// Before what is signed: no other signature of a deployment stands for one of these.
 const CONTEXT: &str = "casemate share 1";
 
@@ -56,29 +59,52 @@ impl LinkKey {
             expires,
         } = claims;
         let said = format!("{workspace}.{share}.{expires}");
-        let signature = hmac::sign(&self.0, &signed(instance, &said));
+        self.sign(&context(instance), &said)
+    }
+
+    /// A text with its signature for this context. Neither has a NUL of its own.
+    pub(super) fn sign(&self, context: &str, said: &str) -> String {
+        let signature = hmac::sign(&self.0, &signed(context, said));
         format!("{said}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    fn has_signed(&self, instance: &Instance, said: &str, signature: &[u8]) -> bool {
-        hmac::verify(&self.0, &signed(instance, said), signature).is_ok()
+    /// The text, if this key has signed it for this context.
+    pub(super) fn open<'a>(&self, context: &str, token: &'a str) -> Option<&'a str> {
+        let (said, signature) = token.rsplit_once('.')?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        let is_signed = hmac::verify(&self.0, &signed(context, said), &signature).is_ok();
+        is_signed.then_some(said)
+    }
+
+    /// For a keyed hash.
+    pub(super) fn as_hmac(&self) -> &hmac::Key {
+        &self.0
     }
 }
 
-/// An instance has no NUL, and neither has a link.
-fn signed(instance: &Instance, said: &str) -> Vec<u8> {
-    format!("{CONTEXT}\0{instance}\0{said}").into_bytes()
+/// An instance has no NUL.
+fn context(instance: &Instance) -> String {
+    format!("{CONTEXT}\0{instance}")
+}
+
+fn signed(context: &str, said: &str) -> Vec<u8> {
+    format!("{context}\0{said}").into_bytes()
 }
 
 /// Links in a text without their signatures: for records that others read.
 pub fn without_signatures(text: &str) -> String {
+    let previews = format!("{OPEN_PATH}#");
+    without_those_after(&without_those_after(text, PATH), &previews)
+}
+
+fn without_those_after(text: &str, prefix: &str) -> String {
     let is_of_token = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
-    let mut parts = text.split(PATH);
+    let mut parts = text.split(prefix);
     let mut rest = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let end = part.find(|char| !is_of_token(char)).unwrap_or(part.len());
         let (token, after) = part.split_at(end);
-        rest.push_str(PATH);
+        rest.push_str(prefix);
         rest.push_str(token.rsplit_once('.').map_or(token, |(said, _)| said));
         rest.push_str(after);
     }
@@ -90,12 +116,8 @@ pub fn check(keys: &[LinkKey], instance: &Instance, token: &str) -> Option<LinkC
     if token.len() > TOKEN_BYTES_LIMIT {
         return None;
     }
-    let (said, signature) = token.rsplit_once('.')?;
-    let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-    let mut keys = keys.iter();
-    if !keys.any(|key| key.has_signed(instance, said, &signature)) {
-        return None;
-    }
+    let context = context(instance);
+    let said = keys.iter().find_map(|key| key.open(&context, token))?;
     let mut parts = said.split('.');
     let claims = LinkClaims {
         workspace: parts.next()?.parse().ok()?,
@@ -147,6 +169,9 @@ mod tests {
         let text = format!(r#"{{"link":"http://a.test/s/{token}","b":"/s/{token}\n"}}"#);
         let wanted = format!(r#"{{"link":"http://a.test/s/{said}","b":"/s/{said}\n"}}"#);
         assert_eq!(without_signatures(&text), wanted);
+        let preview = format!("http://a.localhost{OPEN_PATH}#{token} b");
+        let wanted = format!("http://a.localhost{OPEN_PATH}#{said} b");
+        assert_eq!(without_signatures(&preview), wanted);
         for same in ["", "/s/", "/s/x y", "a.b /s"] {
             assert_eq!(without_signatures(same), same);
         }

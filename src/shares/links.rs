@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::keys::{LinkKeyError, LinkKeys};
-use super::link::{self, LinkClaims, PATH};
+use super::link::{self, LinkClaims, LinkKey, PATH};
 use super::record::Visibility;
-use crate::config::{Auth, Config, FileError, SandboxSettings};
+use crate::config::{AllowedHost, Auth, Config, FileError, HttpUrl, SandboxSettings};
 use crate::identity::Instance;
 
 /// The links of a server. Cheap to clone.
@@ -19,6 +19,8 @@ struct Inner {
     instance: Instance,
     /// Before [`PATH`], or why there is nothing.
     base: Result<String, NoLink>,
+    /// Where previews are by themselves: browsers are on this machine.
+    loopback_domain: Option<AllowedHost>,
     keys: Option<LinkKeys>,
     /// Every caller is the one user.
     has_no_sign_in: bool,
@@ -48,6 +50,7 @@ impl Links {
         Self(Arc::new(Inner {
             instance: config.instance.clone(),
             base: Err(NoLink::Stdio),
+            loopback_domain: None,
             keys: None,
             has_no_sign_in: false,
         }))
@@ -72,6 +75,7 @@ impl Links {
         Ok(Self(Arc::new(Inner {
             instance: config.instance.clone(),
             base,
+            loopback_domain: loopback_domain(http.public_url.as_ref(), address),
             keys,
             has_no_sign_in: http.auth == Auth::None,
         })))
@@ -113,24 +117,64 @@ impl Links {
     /// # Errors
     /// [`NoLink`]; the log says what is wrong with a key.
     pub fn make(&self, claims: &LinkClaims) -> Result<String, NoLink> {
-        let base = self.0.base.as_ref().map_err(|none| *none)?;
-        let keys = self.0.keys.as_ref().ok_or(NoLink::StateDirectory)?;
-        let key = keys.signing().map_err(|error: LinkKeyError| {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "no link can be signed"
-            );
-            NoLink::Key
-        })?;
+        let base = self.base()?;
+        let key = self.signing_key()?;
         Ok(format!(
             "{base}{PATH}{}",
             key.token(&self.0.instance, claims)
         ))
     }
 
+    /// The address of this server in browsers, without a slash at its end.
+    pub(super) fn base(&self) -> Result<&str, NoLink> {
+        let base = self.0.base.as_deref();
+        base.map_err(|none| *none)
+    }
+
+    pub(super) fn loopback_domain(&self) -> Option<AllowedHost> {
+        self.0.loopback_domain.clone()
+    }
+
+    pub(super) fn instance(&self) -> &Instance {
+        &self.0.instance
+    }
+
+    pub(super) fn signing_key(&self) -> Result<LinkKey, NoLink> {
+        let keys = self.0.keys.as_ref().ok_or(NoLink::StateDirectory)?;
+        keys.signing().map_err(|error: LinkKeyError| {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "no link can be signed"
+            );
+            NoLink::Key
+        })
+    }
+
+    pub(super) fn checking_keys(&self) -> Arc<Vec<LinkKey>> {
+        let keys = self.0.keys.as_ref().map(LinkKeys::checking);
+        keys.unwrap_or_default()
+    }
+
     /// What a token says that this deployment has signed, and that is not over.
     pub fn check(&self, token: &str) -> Option<LinkClaims> {
-        let keys = self.0.keys.as_ref()?;
-        link::check(&keys.checking(), &self.0.instance, token)
+        link::check(&self.checking_keys(), &self.0.instance, token)
     }
+
+    /// Whether every caller is the one user, who need not sign in.
+    pub fn has_no_sign_in(&self) -> bool {
+        self.0.has_no_sign_in
+    }
+}
+
+/// `localhost` with the port that browsers use, where they are on this machine.
+fn loopback_domain(public: Option<&HttpUrl>, address: SocketAddr) -> Option<AllowedHost> {
+    let port = match public.map(HttpUrl::as_uri) {
+        None if address.ip().to_canonical().is_loopback() => address.port(),
+        Some(url) if url.scheme_str() == Some("http") => url.port_u16().unwrap_or(80),
+        _ => return None,
+    };
+    Some(AllowedHost {
+        host: "localhost".to_owned(),
+        port: Some(port),
+    })
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use casemate_protocol::DNS_PORT;
 use serde::{Deserialize, Serialize};
 
 use super::version::ContentVersion;
@@ -42,13 +43,24 @@ impl Visibility {
     }
 }
 
+/// What is shared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShareTarget {
+    /// A file or directory.
+    Path {
+        /// [`check_path`] allows it.
+        path: WorkspacePath,
+        /// Its content when it was shared.
+        version: ContentVersion,
+    },
+    /// A program that listens in the sandbox.
+    Port(u16),
+}
+
 /// What the link of a share opens, and until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShareRecord {
-    /// The file or directory; [`check_path`] allows it.
-    pub path: WorkspacePath,
-    /// Its content when it was shared.
-    pub version: ContentVersion,
+    pub target: ShareTarget,
     /// What it is called when it is saved.
     pub name: ShareName,
     pub visibility: Visibility,
@@ -74,8 +86,12 @@ pub enum NotShareable {
 /// The JSON of a record.
 #[derive(Serialize, Deserialize)]
 struct RecordJson {
-    path: String,
-    etag: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
     name: String,
     visibility: Visibility,
     /// RFC 3339, for people who read the file.
@@ -95,12 +111,24 @@ pub fn check_path(path: &WorkspacePath) -> Result<(), NotShareable> {
     }
 }
 
+/// Whether a program of the user can listen on this port: not 0, nor the one of PID 1's DNS server.
+pub fn is_of_programs(port: u16) -> bool {
+    port != 0 && port != DNS_PORT
+}
+
 impl ShareRecord {
     /// As it is stored.
     pub fn to_json(&self) -> Vec<u8> {
+        let (path, etag, port) = match &self.target {
+            ShareTarget::Path { path, version } => {
+                (Some(path.to_string()), Some(version.to_string()), None)
+            }
+            ShareTarget::Port(port) => (None, None, Some(*port)),
+        };
         let json = RecordJson {
-            path: self.path.to_string(),
-            etag: self.version.to_string(),
+            path,
+            etag,
+            port,
             name: self.name.as_str().to_owned(),
             visibility: self.visibility,
             expires_at: rfc3339(self.expires),
@@ -112,16 +140,39 @@ impl ShareRecord {
     /// A record, if these bytes are one that a share could have.
     pub fn from_json(bytes: &[u8]) -> Option<Self> {
         let json: RecordJson = serde_json::from_slice(bytes).ok()?;
-        let path: WorkspacePath = json.path.parse().ok()?;
-        check_path(&path).ok()?;
+        let target = match (json.path, json.etag, json.port) {
+            (Some(path), Some(etag), None) => {
+                let path: WorkspacePath = path.parse().ok()?;
+                check_path(&path).ok()?;
+                let version = etag.parse().ok()?;
+                ShareTarget::Path { path, version }
+            }
+            (None, None, Some(port)) if is_of_programs(port) => ShareTarget::Port(port),
+            _ => return None,
+        };
         let expires = humantime::parse_rfc3339(&json.expires_at).ok()?;
         Some(Self {
-            path,
-            version: json.etag.parse().ok()?,
+            target,
             name: json.name.parse().ok()?,
             visibility: json.visibility,
             expires: expires.duration_since(UNIX_EPOCH).ok()?.as_secs(),
         })
+    }
+
+    /// The file or directory, if it is one.
+    pub fn path(&self) -> Option<&WorkspacePath> {
+        match &self.target {
+            ShareTarget::Path { path, .. } => Some(path),
+            ShareTarget::Port(_) => None,
+        }
+    }
+
+    /// The port, if it is one.
+    pub fn port(&self) -> Option<u16> {
+        match &self.target {
+            ShareTarget::Path { .. } => None,
+            ShareTarget::Port(port) => Some(*port),
+        }
     }
 
     /// Whether its time is over.
@@ -138,6 +189,11 @@ impl ShareName {
         let plain = |char| if shown::is_unsafe(char) { '_' } else { char };
         let name: String = last.chars().map(plain).take(NAME_CHARS_LIMIT).collect();
         name.parse().unwrap_or_else(|_| Self("share".to_owned()))
+    }
+
+    /// Of a program that listens on this port.
+    pub fn of_port(port: u16) -> Self {
+        Self(format!("port {port}"))
     }
 
     /// The name.
@@ -189,8 +245,10 @@ mod tests {
 
     fn record() -> ShareRecord {
         ShareRecord {
-            path: r"$'out/caf\xe9.csv'".parse().expect("a path"),
-            version: ContentVersion::File(7),
+            target: ShareTarget::Path {
+                path: r"$'out/caf\xe9.csv'".parse().expect("a path"),
+                version: ContentVersion::File(7),
+            },
             name: "Sales 2026.csv".parse().expect("a name"),
             visibility: Visibility::Private,
             expires: 1_800_000_000,
@@ -201,13 +259,21 @@ mod tests {
     fn a_record_is_read_back_with_every_byte_of_its_path() {
         let record = record();
         assert_eq!(ShareRecord::from_json(&record.to_json()), Some(record));
+        let target = ShareTarget::Port(8000);
+        let port = ShareRecord {
+            target,
+            ..self::record()
+        };
+        assert_eq!(ShareRecord::from_json(&port.to_json()), Some(port));
     }
 
     #[test]
     fn the_longest_path_fits_into_a_record() {
         let bytes = [vec![0xff; 255].as_slice(); 16].join(&b'/');
         let path = WorkspacePath::of_bytes(&bytes).expect("a path");
-        let long = ShareRecord { path, ..record() };
+        let version = ContentVersion::Directory([7; 32]);
+        let target = ShareTarget::Path { path, version };
+        let long = ShareRecord { target, ..record() };
         let json = long.to_json();
         assert!(json.len() < RECORD_BYTES as usize, "{} bytes", json.len());
         assert_eq!(ShareRecord::from_json(&json), Some(long));
@@ -225,6 +291,9 @@ mod tests {
             ("path", json!(".home/.netrc")),
             ("path", json!("a/../.casemate/shares")),
             ("path", json!(7)),
+            ("path", Value::Null),
+            ("etag", Value::Null),
+            ("port", json!(8000)),
             ("etag", json!("")),
             ("etag", json!("7")),
             ("name", json!("a\r\nSet-Cookie: b")),
@@ -239,6 +308,13 @@ mod tests {
             bad[key] = value.clone();
             let bytes = bad.to_string().into_bytes();
             assert_eq!(ShareRecord::from_json(&bytes), None, "{key}: {value}");
+        }
+        for port in [json!(0), json!(53), json!(65536), json!("80")] {
+            let bad = json!({
+                "port": port, "name": "a", "visibility": "link", "expires_at": good["expires_at"],
+            });
+            let bytes = bad.to_string().into_bytes();
+            assert_eq!(ShareRecord::from_json(&bytes), None, "{port}");
         }
         for bytes in [&b""[..], b"{}", b"[]", b"null", b"\xff\xfe", b"{\"path\":"] {
             assert_eq!(ShareRecord::from_json(bytes), None, "{bytes:?}");

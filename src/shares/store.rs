@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use casemate_protocol::failure::Code;
 use casemate_protocol::write_file_request::Mode;
-use casemate_protocol::{Entry, Failure, ListFilesRequest, ReadBytesRequest, WriteFileRequest};
+use casemate_protocol::{
+    Entry, Failure, ListFilesRequest, ReadBytesReply, ReadBytesRequest, WriteFileRequest,
+};
 
 use super::id::ShareId;
 use super::record::{RECORD_BYTES, ShareRecord};
-use crate::sandbox::{Sandbox, SandboxError};
+use crate::sandbox::{ContainerPorts, Sandbox, SandboxError};
 
 /// Where they are. A file in it ends a share when it is removed.
 pub const DIRECTORY: &str = ".casemate/shares";
@@ -87,18 +89,8 @@ impl ShareStore<'_> {
     /// # Errors
     /// The sandbox cannot be reached.
     pub async fn find(self, id: &ShareId) -> Result<Option<ShareRecord>, SandboxError> {
-        let request = ReadBytesRequest {
-            path: file_of(id),
-            offset: 0,
-            length: RECORD_BYTES,
-        };
-        match self.0.read_bytes(request).await {
-            Ok(answer) if answer.value.size > u64::from(RECORD_BYTES) => Ok(None),
-            Ok(answer) => Ok(ShareRecord::from_json(&answer.value.data)),
-            // A file that cannot be read is not a share that we made.
-            Err(SandboxError::Failed(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let read = self.0.read_bytes(record_of(id)).await;
+        parsed(read.map(|answer| answer.value))
     }
 
     /// The shares from `after` on, which a page before gave.
@@ -163,6 +155,35 @@ impl ShareStore<'_> {
             Err(SandboxError::Failed(failure)) if is_missing(&failure) => Ok((Vec::new(), None)),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// As [`ShareStore::find`], in a container that runs.
+///
+/// # Errors
+/// It cannot be reached.
+pub async fn find_in(
+    container: &ContainerPorts,
+    id: &ShareId,
+) -> Result<Option<ShareRecord>, SandboxError> {
+    parsed(container.read_bytes(record_of(id)).await)
+}
+
+fn record_of(id: &ShareId) -> ReadBytesRequest {
+    ReadBytesRequest {
+        path: file_of(id),
+        offset: 0,
+        length: RECORD_BYTES,
+    }
+}
+
+fn parsed(read: Result<ReadBytesReply, SandboxError>) -> Result<Option<ShareRecord>, SandboxError> {
+    match read {
+        Ok(reply) if reply.size > u64::from(RECORD_BYTES) => Ok(None),
+        Ok(reply) => Ok(ShareRecord::from_json(&reply.data)),
+        // A file that cannot be read is not a share that we made.
+        Err(SandboxError::Failed(failure)) if failure.code() != Code::Ending => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The version of what is shared: a link opens the content that was meant, and no later one.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -51,13 +52,38 @@ pub async fn current(
 ) -> Result<(Stat, ContentVersion), VersionError> {
     let stat = sandbox.stat(path.to_bytes()).await?;
     let version = match stat.is_dir {
-        true => ContentVersion::Directory(of_directory(sandbox, path).await?),
+        true => of_directory(sandbox, path, |_| {}).await?,
         false => ContentVersion::File(stat.version),
     };
     Ok((stat, version))
 }
 
-async fn of_directory(sandbox: &Sandbox, path: &WorkspacePath) -> Result<[u8; 32], VersionError> {
+/// The files of a directory that may be shown, by their paths below it, and the version that they
+/// are of. What a link leads to is not among them.
+///
+/// # Errors
+/// [`VersionError`].
+pub async fn files_of(
+    sandbox: &Sandbox,
+    path: &WorkspacePath,
+) -> Result<(ContentVersion, HashSet<Vec<u8>>), VersionError> {
+    let mut files = HashSet::new();
+    let top = path.as_bytes().len() + 1;
+    let found = of_directory(sandbox, path, |entry| {
+        let below = entry.path.get(top..).unwrap_or_default();
+        if entry.r#type() == Type::File && !is_hidden(below) {
+            files.insert(below.to_vec());
+        }
+    });
+    let version = found.await?;
+    Ok((version, files))
+}
+
+async fn of_directory(
+    sandbox: &Sandbox,
+    path: &WorkspacePath,
+    mut visit: impl FnMut(&Entry),
+) -> Result<ContentVersion, VersionError> {
     let mut hash = Sha256::new();
     let mut request = ListFilesRequest {
         path: path.to_bytes(),
@@ -74,23 +100,29 @@ async fn of_directory(sandbox: &Sandbox, path: &WorkspacePath) -> Result<[u8; 32
             break;
         }
         let top = path.as_bytes().len();
-        page.entries
-            .iter()
-            .for_each(|entry| add(&mut hash, top, entry));
+        for entry in &page.entries {
+            add(&mut hash, top, entry);
+            visit(entry);
+        }
         if !page.more {
-            return Ok(hash.finalize().into());
+            return Ok(ContentVersion::Directory(hash.finalize().into()));
         }
         request.after = page.next;
     }
     Err(VersionError::TooManyEntries)
 }
 
+/// Whether a name on the path begins with a dot.
+pub fn is_hidden(path: &[u8]) -> bool {
+    let mut names = path.split(|byte| *byte == b'/');
+    names.any(|name| name.starts_with(b"."))
+}
+
 /// Adds an entry of the directory whose path has `top` bytes. Hidden entries are not shared and do not
 /// count. The time of a directory does not count either, because hidden entries change it.
 fn add(hash: &mut Sha256, top: usize, entry: &Entry) {
     let below = entry.path.get(top..).unwrap_or_default();
-    let mut names = below.split(|byte| *byte == b'/');
-    if names.any(|name| name.starts_with(b".")) {
+    if is_hidden(below) {
         return;
     }
     for part in [below, &entry.target] {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::SandboxSettings;
 use crate::identity::WorkspaceId;
 use crate::sandbox::ProgressUpdate;
-use crate::shares::Links;
+use crate::shares::{Links, Previews};
 
 /// What a share needs to know of its user and this server.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub struct ShareContext<'a> {
     /// Of the user's sandbox.
     pub settings: Arc<SandboxSettings>,
     pub links: &'a Links,
+    pub previews: &'a Previews,
 }
 
 /// One call of a tool.

@@ -142,15 +142,18 @@ async fn page(
         .map_err(failed)?;
     let mut resources: Vec<Resource> = Vec::new();
     for (_, record) in page.shares {
-        let uri = of_path(workspace, &record.path);
+        let Some(path) = record.path() else {
+            continue;
+        };
+        let uri = of_path(workspace, path);
         // It may be gone by now, and it may be shared twice.
-        let found = sandbox.stat(record.path.to_bytes()).await;
+        let found = sandbox.stat(path.to_bytes()).await;
         let is_listed = resources.iter().any(|listed| listed.uri == uri);
         let Some(stat) = found.ok().filter(|stat| !stat.is_dir && !is_listed) else {
             continue;
         };
         let resource = Resource::new(uri, record.name.as_str())
-            .with_mime_type(mime_type(&record.path))
+            .with_mime_type(mime_type(path))
             .with_size(stat.size);
         resources.push(resource);
     }

@@ -24,7 +24,7 @@ use crate::api::ToolError;
 use crate::config::Results;
 use crate::identity::{Identity, Principal};
 use crate::sandbox::{LastContainer, Manager, ProgressUpdate, Sandbox};
-use crate::shares::Links;
+use crate::shares::{Links, Previews};
 
 /// The MCP server's side of a conversation.
 #[derive(Debug, Clone)]
@@ -32,6 +32,7 @@ pub struct Tools {
     manager: Manager,
     caller: CallerSource,
     links: Links,
+    previews: Previews,
 }
 
 /// The user of a request. Never taken from an argument, a session or a client's name for itself.
@@ -85,16 +86,18 @@ impl Tools {
         Self {
             manager,
             caller: CallerSource::Launcher(identity),
+            previews: Previews::over_stdio(links.clone()),
             links,
         }
     }
 
-    /// Tools for the caller of each HTTP request, with the links of this server.
-    pub fn for_requests(manager: Manager, links: Links) -> Self {
+    /// Tools for the caller of each HTTP request, with the links and previews of this server.
+    pub fn for_requests(manager: Manager, links: Links, previews: Previews) -> Self {
         Self {
             manager,
             caller: CallerSource::Request,
             links,
+            previews,
         }
     }
 
@@ -103,6 +106,7 @@ impl Tools {
             workspace: identity.workspace_id(),
             settings: self.manager.config().for_identity(identity),
             links: &self.links,
+            previews: &self.previews,
         }
     }
 

@@ -1,4 +1,8 @@
-//! The tool `share`: a link to a file or a directory of the workspace, which ends.
+//! The tool `share`: a link to a file or a directory of the workspace, or to a web application that
+//! runs in the sandbox. It ends.
+
+mod path;
+mod port;
 
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Resource};
 use schemars::JsonSchema;
@@ -6,21 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{Call, ShareContext};
 use super::definition::Definition;
-use super::resources::{mime_type, of_path};
 use super::{arguments, files};
 use crate::api::{Code, ToolError, bounds};
 use crate::config::limits::SHARE_SECONDS;
-use crate::sandbox::{Sandbox, Stat};
-use crate::shares::{
-    self, ContentVersion, DIRECTORY_ENTRIES_LIMIT, LinkClaims, NoLink, SHARES_LIMIT, ShareError,
-    ShareName, ShareRecord, ShareStore, VersionError, Visibility,
-};
-use crate::workspace::WorkspacePath;
+use crate::sandbox::Sandbox;
+use crate::shares::{self, SHARES_LIMIT, ShareError, ShareName, Visibility};
 
 pub const NAME: &str = "share";
-
-/// The type of a directory (shared-mime-info).
-const DIRECTORY: &str = "inode/directory";
 
 /// Arguments of `share`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -29,8 +25,8 @@ struct ShareArgs {
     /// The file or directory, relative to /workspace.
     #[serde(default)]
     path: String,
-    /// A port of a web application that runs in the sandbox, instead of `path`, where the server
-    /// offers previews. Serve front end and API from one port.
+    /// A port that a web application in the sandbox listens on, instead of `path`. Serve front end
+    /// and API from one port. 1 to 65535.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32", range(min = 1, max = 65535))]
     port: Option<u32>,
@@ -38,7 +34,7 @@ struct ShareArgs {
     #[serde(default)]
     #[schemars(length(max = 120))]
     name: String,
-    /// Seconds until the link ends. 60 to 604800.
+    /// Seconds until the link ends. 60 to 604800; of a port 28800 at most.
     #[serde(default = "default_seconds")]
     #[schemars(range(min = 60, max = 604_800))]
     expires_in_seconds: u32,
@@ -59,13 +55,20 @@ struct ShareOutput {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     link: Option<String>,
+    /// Opens it in the browser: the application, or an HTML page with what belongs to it. Where this
+    /// server has previews.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    preview_link: Option<String>,
     /// Who may open the link: "private" is the user alone, signed in to this server's page; "link" is
     /// everyone who has it.
     visibility: &'static str,
     /// What it is called when it is saved.
     name: String,
-    /// Its type, by its name.
-    mime_type: &'static str,
+    /// Its type, by its name. A port has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    mime_type: Option<&'static str>,
     /// Of a file, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
@@ -82,7 +85,11 @@ pub fn definition() -> Definition {
             browser, and a resource for clients that show one. Use it for what the user asked for: a \
             report, a chart, an archive. The link opens this content only: after a change, share \
             it again. A directory is sent as an archive (.tar, or .zip with ?format=zip at the end of \
-            the link), without names that begin with a dot. Show the link to the user as it is, with \
+            the link), without names that begin with a dot. An HTML file, or a directory with \
+            index.html, also opens in the browser by preview_link; share the directory where the page \
+            needs other files. With `port` the user opens a web application that you started in the \
+            background with shell_exec: serve front end and API from one port; the link ends with the \
+            application's container. Show the link to the user as it is, with \
             its end. Removing its file in .casemate/shares ends it earlier."
             .into(),
         input: arguments::schema::<ShareArgs>(),
@@ -94,6 +101,12 @@ pub fn definition() -> Definition {
     }
 }
 
+/// What the arguments name.
+enum Target {
+    Path,
+    Port(u16),
+}
+
 /// Makes a share.
 pub async fn call(
     sandbox: &Sandbox,
@@ -101,62 +114,31 @@ pub async fn call(
     call: &Call<'_>,
 ) -> Result<CallToolResult, ToolError> {
     let args: ShareArgs = arguments::parse(arguments)?;
-    let context = &call.share;
-    let path = target(&args)?;
-    let expires = shares::now() + u64::from(lifetime(args.expires_in_seconds, context)?);
-    let name = match args.name.as_str() {
-        "" => ShareName::of(&path),
-        given => given
-            .parse()
-            .map_err(|error| ToolError::argument("name", error))?,
-    };
-    let (stat, version) = content(sandbox, &path).await?;
-    let links = context.links.check_there_are_some();
-    if let (true, Err(why)) = (stat.is_dir, links) {
-        let sentence = format!(
-            "a directory can only be shared by a link, and this server makes no links: {why}."
-        );
-        return Err(ToolError::new(Code::PermissionDenied, sentence));
+    match target(&args)? {
+        Target::Path => path::share(sandbox, &args, &call.share).await,
+        Target::Port(port) => port::share(sandbox, port, &args, &call.share).await,
     }
-    let record = ShareRecord {
-        path,
-        version,
-        name,
-        visibility: context.links.visibility(&context.settings),
-        expires,
-    };
-    let created = ShareStore(sandbox).create(&record).await;
-    let share = created.map_err(|error| not_stored(&error))?;
-    let uri = (!stat.is_dir).then(|| of_path(&context.workspace, &record.path));
-    let link = context.links.make(&LinkClaims {
-        workspace: context.workspace.hash(),
-        share,
-        expires,
-    });
-    answer(&record, &stat, uri, link)
 }
 
-/// The path, if it may be shared.
-fn target(args: &ShareArgs) -> Result<WorkspacePath, ToolError> {
+fn target(args: &ShareArgs) -> Result<Target, ToolError> {
     match (args.path.is_empty(), args.port) {
-        (false, None) => {}
+        (false, None) => Ok(Target::Path),
         (true, None) => {
-            let problem = "give the file or directory to share";
-            return Err(ToolError::argument("path", problem));
+            let problem = "give the file or directory to share, or a `port`";
+            Err(ToolError::argument("path", problem))
         }
         (false, Some(_)) => {
             let problem = "cannot be used with `path`: give one of the two";
-            return Err(ToolError::argument("port", problem));
+            Err(ToolError::argument("port", problem))
         }
-        (true, Some(_)) => {
-            let problem = "this server has no previews of ports, for which the operator would have to \
-                 set CASEMATE_PREVIEW_DOMAIN; share a file or a directory";
-            return Err(ToolError::argument("port", problem));
+        (true, Some(port)) => {
+            let port = u16::try_from(port).ok();
+            let port = port.filter(|port| shares::is_of_programs(*port));
+            let problem = "is 1 to 65535, and not 53, which the sandbox itself uses";
+            port.map(Target::Port)
+                .ok_or_else(|| ToolError::argument("port", problem))
         }
     }
-    let path = files::path(&args.path)?;
-    shares::check_path(&path).map_err(|error| ToolError::argument("path", error))?;
-    Ok(path)
 }
 
 /// Seconds, within the bounds of all shares and of the operator.
@@ -178,26 +160,14 @@ fn lifetime(seconds: u32, context: &ShareContext<'_>) -> Result<u32, ToolError> 
     }
 }
 
-async fn content(
-    sandbox: &Sandbox,
-    path: &WorkspacePath,
-) -> Result<(Stat, ContentVersion), ToolError> {
-    let current = shares::current(sandbox, path).await;
-    let (stat, version) = current.map_err(|error| match error {
-        VersionError::Sandbox(error) => ToolError::sandbox(&error, &format!("\"{path}\"")),
-        VersionError::TooManyEntries => ToolError::new(
-            Code::TooLarge,
-            format!(
-                "\"{path}\" has more than {DIRECTORY_ENTRIES_LIMIT} entries. Make an archive of it with \
-                 shell_exec, and share that."
-            ),
-        ),
-    })?;
-    if path.names_directory() && !stat.is_dir {
-        let sentence = format!("\"{path}\" is a file; leave out the slash at its end.");
-        return Err(ToolError::new(Code::NotDirectory, sentence));
+/// The name that was given, or the usual one.
+fn name(args: &ShareArgs, usual: impl FnOnce() -> ShareName) -> Result<ShareName, ToolError> {
+    match args.name.as_str() {
+        "" => Ok(usual()),
+        given => given
+            .parse()
+            .map_err(|error| ToolError::argument("name", error)),
     }
-    Ok((stat, version))
 }
 
 fn not_stored(error: &ShareError) -> ToolError {
@@ -214,56 +184,40 @@ fn not_stored(error: &ShareError) -> ToolError {
     }
 }
 
+/// The result: its first line says what was shared, `notes` come last.
 fn answer(
-    record: &ShareRecord,
-    stat: &Stat,
-    resource_uri: Option<String>,
-    link: Result<String, NoLink>,
+    first: String,
+    output: ShareOutput,
+    visibility: Visibility,
+    notes: &[String],
 ) -> Result<CallToolResult, ToolError> {
-    let (why, link) = (link.as_ref().err().copied(), link.ok());
-    let output = ShareOutput {
-        resource_uri,
-        link,
-        visibility: record.visibility.as_str(),
-        name: record.name.to_string(),
-        mime_type: if stat.is_dir {
-            DIRECTORY
-        } else {
-            mime_type(&record.path)
-        },
-        size: (!stat.is_dir).then_some(stat.size),
-        expires_at: shares::rfc3339(record.expires),
-    };
-    let mut result = files::structured(in_words(&output, record.visibility, why), None, &output)?;
-    if let Some(uri) = output.resource_uri {
-        let resource = Resource::new(uri, output.name)
-            .with_mime_type(output.mime_type)
-            .with_size(stat.size);
+    let mut lines = vec![first];
+    let links = [("open it", &output.preview_link), ("link", &output.link)];
+    for (what, link) in links {
+        lines.extend(link.iter().map(|link| format!("{what}: {link}")));
+    }
+    if output.link.is_some() || output.preview_link.is_some() {
+        let who = match visibility {
+            Visibility::Private => "the user alone, who signs in to this server's page first",
+            Visibility::Link => "everyone who has it",
+        };
+        lines.push(format!("[it opens for {who}, until {}]", output.expires_at));
+    }
+    lines.extend(notes.iter().map(|note| format!("[{note}]")));
+    lines.extend(
+        output
+            .resource_uri
+            .iter()
+            .map(|uri| format!("resource: {uri}")),
+    );
+    let mut result = files::structured(lines.join("\n"), None, &output)?;
+    if let (Some(uri), Some(size)) = (output.resource_uri, output.size) {
+        let resource = Resource::new(uri, output.name).with_size(size);
+        let resource = match output.mime_type {
+            Some(mime_type) => resource.with_mime_type(mime_type),
+            None => resource,
+        };
         result.content.push(ContentBlock::resource_link(resource));
     }
     Ok(result)
-}
-
-fn in_words(output: &ShareOutput, visibility: Visibility, why: Option<NoLink>) -> String {
-    let size = match output.size {
-        Some(size) => format!("{size} bytes, {}", output.mime_type),
-        None => "a directory".to_owned(),
-    };
-    let mut lines = vec![format!("shared {} ({size})", output.name)];
-    match (&output.link, why) {
-        (Some(link), _) => {
-            lines.push(format!("link: {link}"));
-            let who = match visibility {
-                Visibility::Private => "the user alone, who signs in to this server's page first",
-                Visibility::Link => "everyone who has it",
-            };
-            lines.push(format!("[it opens for {who}, until {}]", output.expires_at));
-        }
-        (None, Some(why)) => lines.push(format!("[no link: {why}]")),
-        (None, None) => {}
-    }
-    if let Some(uri) = &output.resource_uri {
-        lines.push(format!("resource: {uri}"));
-    }
-    lines.join("\n")
 }

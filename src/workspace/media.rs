@@ -5,7 +5,7 @@ pub const BYTES: &str = "application/octet-stream";
 
 /// Ends of names, and their types (the IANA registry; `text/*` of files that programs write is
 /// UTF-8).
-const TYPES: [(&str, &str); 47] = [
+const TYPES: [(&str, &str); 52] = [
     (".avif", "image/avif"),
     (".bmp", "image/bmp"),
     (".c", "text/x-c"),
@@ -22,6 +22,7 @@ const TYPES: [(&str, &str); 47] = [
     (".gz", "application/gzip"),
     (".htm", "text/html"),
     (".html", "text/html"),
+    (".ico", "image/vnd.microsoft.icon"),
     (".ipynb", "application/x-ipynb+json"),
     (".jpeg", "image/jpeg"),
     (".jpg", "image/jpeg"),
@@ -51,9 +52,13 @@ const TYPES: [(&str, &str); 47] = [
     (".ts", "text/x-typescript"),
     (".tsv", "text/tab-separated-values"),
     (".txt", "text/plain"),
+    (".wasm", "application/wasm"),
     (".wav", "audio/wav"),
     (".webm", "video/webm"),
+    (".webmanifest", "application/manifest+json"),
     (".webp", "image/webp"),
+    (".woff", "font/woff"),
+    (".woff2", "font/woff2"),
     (
         ".xlsx",
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",

@@ -1,6 +1,6 @@
 //! The page for people, and the status of the sandbox that it shows.
 
-mod browser;
+pub mod browser;
 
 use std::time::Duration;
 

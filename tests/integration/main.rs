@@ -63,6 +63,7 @@ mod node;
 mod operator;
 mod packaging;
 mod patterns;
+mod previews;
 mod readme;
 mod reads;
 mod refused;

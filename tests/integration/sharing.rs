@@ -38,10 +38,10 @@ const NAVIGATION: [(&str, &str); 2] = [
 
 /// The files of a deployment: keys of links, tokens, and where it keeps its state.
 #[derive(Debug)]
-struct Deployment(Directory);
+pub struct Deployment(Directory);
 
 impl Deployment {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let deployment = Self(Directory::new(0));
         for (name, key) in [("key", KEY), ("other-key", OTHER_KEY)] {
             deployment.write(name, &BASE64_STANDARD.encode(key));
@@ -54,7 +54,7 @@ impl Deployment {
         deployment
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         format!("{}/{name}", self.0.text())
     }
 
@@ -63,12 +63,12 @@ impl Deployment {
     }
 
     /// A server for one user, whose key is made in the state directory.
-    fn alone(&self) -> TestServer {
+    pub fn alone(&self) -> TestServer {
         TestServer::new().env("XDG_STATE_HOME", &self.path("state"))
     }
 
     /// A server for the users of `cm_ada` and `cm_bob`.
-    fn for_users(&self) -> TestServer {
+    pub fn for_users(&self) -> TestServer {
         self.alone()
             .env("CASEMATE_AUTH", "tokens")
             .env("CASEMATE_TOKENS_FILE", &self.path("tokens.toml"))
@@ -137,7 +137,7 @@ async fn open_as(server: &HttpServer, user: &str, path: &str) -> Reply {
 }
 
 /// Calls a tool for a user of [`Deployment::for_users`].
-async fn call(server: &HttpServer, user: &str, tool: &str, arguments: Value) -> CallResult {
+pub async fn call(server: &HttpServer, user: &str, tool: &str, arguments: Value) -> CallResult {
     let params = json!({ "name": tool, "arguments": arguments });
     let (request, body) = server.question("2025-06-18", "tools/call", &params);
     let request = request.header("authorization", format!("Bearer cm_{user}"));
@@ -207,7 +207,7 @@ fn now() -> u64 {
 }
 
 /// The session of a user who signs in on the page.
-async fn session(server: &HttpServer, user: &str) -> String {
+pub async fn session(server: &HttpServer, user: &str) -> String {
     let mut request = server.post("/sign-in");
     for (name, value) in PAGE {
         request = request.header(name, value);

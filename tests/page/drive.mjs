@@ -12,6 +12,7 @@ import fs from 'node:fs';
 import { Visit } from './visit.mjs';
 import { atIssuer } from './at-issuer.mjs';
 import { picture } from './picture.mjs';
+import { preview, previewLate, previewPrivate, previewSite } from './preview.mjs';
 import { refusals } from './refusals.mjs';
 import { unready } from './unready.mjs';
 import { withToken } from './with-token.mjs';
@@ -20,6 +21,10 @@ import { withoutToken } from './without-token.mjs';
 const scenarios = {
   'at-issuer': atIssuer,
   picture,
+  preview,
+  'preview-late': previewLate,
+  'preview-private': previewPrivate,
+  'preview-site': previewSite,
   refusals,
   unready,
   'with-token': withToken,

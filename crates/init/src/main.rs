@@ -23,6 +23,7 @@ mod filters;
 mod lockdown;
 mod peer;
 mod pid1;
+mod pieces;
 mod procfs;
 mod supervisor;
 mod sys;

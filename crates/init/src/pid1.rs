@@ -36,6 +36,7 @@ mod min_free_space;
 mod options;
 mod outcome;
 mod pipes;
+mod ports;
 mod process;
 mod reaper;
 mod reports;
@@ -66,6 +67,7 @@ use self::last_use::LastUse;
 use self::lifecycle::Lifecycle;
 use self::min_free_space::MinFreeSpace;
 use self::options::Options;
+use self::ports::Ports;
 use self::reaper::Reaper;
 use self::service::{FileCalls, Service};
 use self::shell::Shell;
@@ -222,6 +224,7 @@ fn service(
         lifecycle,
         cgroup,
         egress,
+        ports: Ports::default(),
         spec: options.spec,
         boot_id: random_id(),
         denied: crate::filters::denied(),

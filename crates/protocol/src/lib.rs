@@ -43,7 +43,10 @@ pub const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// another that no program reads. What it holds is charged to the sandbox.
 pub const SANDBOX_CONNECTION_WINDOW: u32 = 64 * STREAM_WINDOW;
 
-/// Bytes of one piece of a connection by egress rules, at most.
+/// The port of a sandbox that no preview reaches: PID 1 answers DNS there.
+pub const DNS_PORT: u16 = 53;
+
+/// Bytes of one piece of a connection, at most.
 pub const MAX_PIECE: usize = 64 << 10;
 
 /// Bytes of such a connection that are read at once. With the headers of the message and of gRPC they

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 55] = [
+const OTHERS: [(Setting, [&str; 2]); 57] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Workspace, ["chat-1", "chat-2"]),
     (Setting::WorkspaceHeader, ["X-Chat", "X-Conversation"]),
@@ -55,6 +55,14 @@ const OTHERS: [(Setting, [&str; 2]); 55] = [
         ["https://a.example", "https://b.example"],
     ),
     (Setting::LinkKeyFile, ["/srv/a", "b"]),
+    (
+        Setting::PreviewDomain,
+        ["preview.example.com", "localhost:8080"],
+    ),
+    (
+        Setting::PreviewFrameAncestors,
+        ["https://a.example", "https://b.example"],
+    ),
     (Setting::ShareLinkMax, ["1h", "1m"]),
     (Setting::AllowedHosts, ["a.example", "b.example:80,c"]),
     (

@@ -68,6 +68,7 @@ fn nothing_given_is_the_documented_configuration() {
             sign_in: None,
             public_url: None,
             link_key_file: None,
+            previews: PreviewSettings::default(),
         },
         state_directory: None,
         sandbox: Arc::new(sandbox),
@@ -94,6 +95,7 @@ fn the_defaults_and_bounds_that_the_table_names_are_those_that_hold() {
                 | Setting::AllowedOrigins
                 | Setting::EgressAllow
                 | Setting::LinkKeyFile
+                | Setting::PreviewDomain
                 | Setting::PublicUrl
                 | Setting::SessionKeyFile
                 | Setting::UidBase

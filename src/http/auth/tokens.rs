@@ -139,6 +139,12 @@ impl Tokens {
         }
     }
 
+    /// Whether it is a token of the file, of a user or a delegate.
+    pub fn knows(&self, bearer: &Bearer) -> bool {
+        let tokens = self.file.current();
+        find(&tokens, &digest(bearer.expose())).is_some()
+    }
+
     /// Whether the token with this digest is a delegate's.
     pub fn is_delegate(&self, digest: &TokenDigest) -> bool {
         let tokens = self.file.current();

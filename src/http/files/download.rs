@@ -77,12 +77,12 @@ pub async fn head(
     )
 }
 
-/// A file of one version, or the part of it that the request selects; `None` where the file is
-/// another by now.
+/// A file of one version, or of any without it, or the part of it that the request selects; `None`
+/// where the file is another by now.
 pub async fn of_version(
     sandbox: &Sandbox,
     path: &WorkspacePath,
-    version: u64,
+    version: Option<u64>,
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Option<Response>, FileRejection> {
@@ -100,7 +100,8 @@ pub async fn of_version(
         }
         _ => open(sandbox, path, &conditions).await?,
     };
-    match !opened.stat.is_dir && opened.stat.version == version {
+    let is_it = version.is_none_or(|version| opened.stat.version == version);
+    match !opened.stat.is_dir && is_it {
         true => respond(path, opened, false).map(Some),
         false => Ok(None),
     }

@@ -3,6 +3,7 @@
 use axum::http;
 
 use super::*;
+use crate::config::PreviewSettings;
 
 fn guard(address: &str, hosts: Option<&str>, origins: Option<&str>) -> OriginPolicy {
     let settings = HttpSettings {
@@ -14,6 +15,7 @@ fn guard(address: &str, hosts: Option<&str>, origins: Option<&str>) -> OriginPol
         sign_in: None,
         public_url: None,
         link_key_file: None,
+        previews: PreviewSettings::default(),
     };
     OriginPolicy::new(&settings, address.parse().unwrap())
 }
@@ -255,6 +257,7 @@ fn an_empty_list_allows_no_page_and_no_name() {
         sign_in: None,
         public_url: None,
         link_key_file: None,
+        previews: PreviewSettings::default(),
     };
     let guard = OriginPolicy::new(&settings, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(

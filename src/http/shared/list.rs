@@ -35,7 +35,10 @@ struct UserShares {
 struct ListedShare {
     id: String,
     name: String,
-    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
     visibility: &'static str,
     expires_at: String,
 }
@@ -137,7 +140,8 @@ impl ListedShare {
         Self {
             id: id.to_string(),
             name: record.name.to_string(),
-            path: record.path.to_string(),
+            path: record.path().map(ToString::to_string),
+            port: record.port(),
             visibility: record.visibility.as_str(),
             expires_at: rfc3339(record.expires),
         }

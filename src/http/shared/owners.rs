@@ -4,9 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::refusal::LinkRefusal;
+use super::visitor::Visitor;
 use crate::engine::{Engine, EngineError};
-use crate::identity::{Instance, WorkspaceHash, WorkspaceId};
+use crate::identity::{Identity, Instance, WorkspaceHash, WorkspaceId};
 use crate::ops::users;
+use crate::sandbox::Manager;
 use parking_lot::{Mutex, MutexGuard};
 
 /// Workspaces that are remembered, some hundred bytes each; then all are forgotten.
@@ -47,6 +50,64 @@ impl LinkOwners {
             known.insert(*hash, workspace.clone());
         }
         Ok(found)
+    }
+
+    /// The visitor in the workspace with this hash, if it is one of theirs. For a stranger none is
+    /// looked for.
+    ///
+    /// # Errors
+    /// The Engine's.
+    pub async fn of_visitor(
+        &self,
+        visitor: &Visitor,
+        hash: &WorkspaceHash,
+    ) -> Result<Option<Identity>, EngineError> {
+        let Some(identity) = visitor.identity() else {
+            return Ok(None);
+        };
+        let own = WorkspaceId::from(identity.user.clone());
+        let name = match own.hash() == *hash {
+            true => None,
+            false => match self.find(hash).await? {
+                Some(found) if found.user == identity.user => found.name,
+                _ => return Ok(None),
+            },
+        };
+        Ok(Some(identity.clone().in_workspace(name)))
+    }
+
+    /// The workspace with this hash, with the group of the sandbox that runs: a stranger has no credential
+    /// that gives one, and must not have a sandbox made for a wider group.
+    ///
+    /// # Errors
+    /// There is none; the Engine's.
+    pub async fn identity(
+        &self,
+        manager: &Manager,
+        hash: &WorkspaceHash,
+    ) -> Result<Identity, LinkRefusal> {
+        let found = self.find(hash).await?;
+        self.identity_of(manager, found.ok_or(LinkRefusal::Gone)?)
+            .await
+    }
+
+    /// As [`Self::identity`].
+    ///
+    /// # Errors
+    /// The group cannot be known; the Engine's.
+    pub async fn identity_of(
+        &self,
+        manager: &Manager,
+        workspace: WorkspaceId,
+    ) -> Result<Identity, LinkRefusal> {
+        match manager.running_identity(&workspace).await? {
+            Some(running) => Ok(running),
+            None => {
+                let known = manager.config().named_by_operator(workspace.user);
+                let known = known.map_err(|_| LinkRefusal::Gone)?;
+                Ok(known.in_workspace(workspace.name))
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<WorkspaceHash, WorkspaceId>> {

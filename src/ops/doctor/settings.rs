@@ -7,7 +7,7 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 use tokio::time::timeout;
 
-use super::{Finding, Inputs, chain, egress, sign_in};
+use super::{Finding, Inputs, chain, egress, previews, sign_in};
 use crate::config::{Auth, AwsVariables, BackupTarget, Config};
 use crate::ops::backup::Store;
 
@@ -34,6 +34,7 @@ pub async fn look(given: &Inputs<'_>) -> Vec<Finding> {
         found.push(callers(&config.http.auth, error));
     }
     found.extend(sign_in::look(config, given));
+    found.extend(previews::look(&config.http));
     found.extend(records(config));
     found.extend(egress::taken_ports(&config.egress));
     found.extend(egress::resolving_proxy(&config.egress));

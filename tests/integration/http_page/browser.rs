@@ -27,7 +27,7 @@ static TURN: Semaphore = Semaphore::const_new(1);
 
 /// Where `scripts/setup-tests` puts the driver's packages and the name of the browser.
 #[expect(clippy::print_stderr, reason = "a test that does not run says why")]
-fn tools() -> Option<PathBuf> {
+pub fn tools() -> Option<PathBuf> {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/page");
     // Written last, when all is there.
     if tools.join("browser").is_file() {
@@ -42,7 +42,7 @@ fn tools() -> Option<PathBuf> {
 
 /// Runs a scenario of `tests/page/drive.mjs`, and sees that no process of its browser
 /// is left.
-async fn drive(scenario: &str, mut settings: Value) {
+pub async fn drive(scenario: &str, mut settings: Value) {
     let Some(tools) = tools() else { return };
     let _turn = TURN.acquire().await.expect("it is never closed");
     let profile = Directory::new(0);

@@ -16,6 +16,7 @@ use tonic::{Status, Streaming};
 use super::carrier::Carriers;
 use super::forward::{self, Call};
 use super::traffic::Traffic;
+use crate::pieces;
 
 /// How long a connection waits until the server calls for it. The server has limits too, and
 /// lets a connection wait where one is reached.
@@ -74,7 +75,7 @@ impl WaitingConnections {
             Ok(Some(call)) => {
                 forward::forward(stream, call, &self.carriers, &self.traffic).await;
             }
-            _ => forward::reset(stream),
+            _ => pieces::reset(stream),
         }
     }
 

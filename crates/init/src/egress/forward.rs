@@ -9,32 +9,19 @@
 //! Each direction ends by itself (half-close). Neither reads further than the other side
 //! takes: at most some pieces wait here, and what HTTP/2 allows on the way.
 
-use std::io;
-use std::time::Duration;
-
-use bytes::{Bytes, BytesMut};
-use casemate_protocol::PIECE_SIZE;
 use casemate_protocol::egress::outcome::Kind;
 use casemate_protocol::egress::{
     Finish, Outcome, SandboxPiece, ServerPiece, sandbox_piece, server_piece,
 };
-use rustix::net::sockopt::set_socket_linger;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
 use super::carrier::{CarrierId, Carriers};
 use super::traffic::Traffic;
-
-/// A piece that is smaller is copied, so that it does not hold the whole buffer.
-const SMALL_PIECE: usize = PIECE_SIZE / 4;
-
-/// A program that has read nothing for this long is treated as gone. The server cannot end such a
-/// connection: its last message waits until the program has read the bytes before it.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
+use crate::pieces::{read_piece, reset, write};
 
 /// The server's call for one connection.
 #[derive(Debug)]
@@ -106,11 +93,6 @@ pub async fn forward(mut stream: TcpStream, call: Call, carriers: &Carriers, tra
     let _ = out.send(Ok(wrapped(outcome))).await;
 }
 
-/// Closes it so that the program sees an error and not an end.
-pub fn reset(stream: TcpStream) {
-    let _ = set_socket_linger(&stream, Some(Duration::ZERO));
-}
-
 /// Sends what the program sends, until it ends its direction.
 async fn send(
     reader: &ReadHalf<'_>,
@@ -127,20 +109,6 @@ async fn send(
         }
         traffic.sent(data.len());
         permit.send(Ok(wrapped(sandbox_piece::Piece::Data(data))));
-    }
-}
-
-/// The next bytes; empty at the end. Holds no memory while it waits.
-async fn read_piece(reader: &ReadHalf<'_>) -> io::Result<Bytes> {
-    loop {
-        reader.readable().await?;
-        let mut buffer = BytesMut::with_capacity(PIECE_SIZE);
-        match reader.try_read_buf(&mut buffer) {
-            Ok(length) if length < SMALL_PIECE => return Ok(Bytes::copy_from_slice(&buffer)),
-            Ok(_) => return Ok(buffer.freeze()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
     }
 }
 
@@ -180,13 +148,6 @@ async fn receive(
         }
     }
     Ending::BrokenByServer
-}
-
-async fn write(writer: &mut WriteHalf<'_>, mut data: Bytes) -> io::Result<()> {
-    while !data.is_empty() {
-        timeout(WRITE_TIMEOUT, writer.write_buf(&mut data)).await??;
-    }
-    Ok(())
 }
 
 fn wrapped(piece: sandbox_piece::Piece) -> SandboxPiece {

@@ -12,11 +12,11 @@ use casemate_protocol::{
     DetachReply, DetachRequest, DownloadPart, DownloadRequest, EditFileReply, EditFileRequest,
     Event, EventsRequest, Failure, FailureExt as _, HelloReply, HelloRequest, KillReply,
     KillRequest, ListFilesReply, ListFilesRequest, MakeDirectoryReply, MakeDirectoryRequest,
-    MoveReply, MoveRequest, PROTOCOL, ReadBytesReply, ReadBytesRequest, ReadLinesReply,
-    ReadLinesRequest, RetireReply, RetireRequest, RunInput, RunOutput, SignalReply, SignalRequest,
-    StartRequest, StatReply, StatRequest, StatsReply, StatsRequest, UploadEvent, UploadPart,
-    WatchRequest, WriteFileReply, WriteFileRequest, command_event, exit, failure::Code,
-    run_input::Input, sandbox_server::Sandbox, upload_part::Part,
+    MoveReply, MoveRequest, PROTOCOL, PortInput, PortOutput, ReadBytesReply, ReadBytesRequest,
+    ReadLinesReply, ReadLinesRequest, RetireReply, RetireRequest, RunInput, RunOutput, SignalReply,
+    SignalRequest, StartRequest, StatReply, StatRequest, StatsReply, StatsRequest, UploadEvent,
+    UploadPart, WatchRequest, WriteFileReply, WriteFileRequest, command_event, exit, failure::Code,
+    port_input, run_input::Input, sandbox_server::Sandbox, upload_part::Part,
 };
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -31,6 +31,7 @@ use super::commands::Commands;
 use super::idempotency::IdempotencyCache;
 use super::last_use::LastUse;
 use super::lifecycle::{Lifecycle, milliseconds};
+use super::ports::Ports;
 use super::transfers::Transfers;
 use crate::egress::Egress;
 use crate::files::{Cancel, Workspace};
@@ -71,6 +72,8 @@ pub struct Service {
     pub cgroup: Cgroup,
     /// Connections by egress rules.
     pub egress: Egress,
+    /// Connections of the server to programs of the user.
+    pub ports: Ports,
     /// When this PID 1 started.
     pub started: Instant,
 }
@@ -86,6 +89,7 @@ impl Sandbox for Service {
     type DownloadStream = Events<DownloadPart>;
     type UploadStream = Events<UploadEvent>;
     type BackupStream = Events<DownloadPart>;
+    type ConnectStream = Events<PortOutput>;
 
     async fn hello(&self, _: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
         Ok(Response::new(HelloReply {
@@ -337,5 +341,22 @@ impl Sandbox for Service {
             .map_err(Failure::into_status)?;
         let parts = self.transfers.backup(request.into_inner(), busy);
         Ok(Response::new(Box::pin(parts)))
+    }
+
+    async fn connect(
+        &self,
+        request: Request<Streaming<PortInput>>,
+    ) -> Result<Response<Self::ConnectStream>, Status> {
+        let mut inputs = request.into_inner();
+        let busy = self.lifecycle.enter().map_err(Failure::into_status)?;
+        let first = inputs.message().await?.and_then(|first| first.input);
+        let Some(port_input::Input::Port(port)) = first else {
+            let detail = "a connection that does not begin with its port";
+            return Err(Failure::new(Code::Invalid, detail).into_status());
+        };
+        let outputs = self.ports.connect(port, inputs, busy).await;
+        Ok(Response::new(Box::pin(
+            outputs.map_err(Failure::into_status)?,
+        )))
     }
 }

@@ -83,6 +83,8 @@ pub mod failure {
         NotStarted = 26,
         /// A program holds a lease on the file (fcntl(2), F_SETLEASE) and did not release it in time.
         Busy = 27,
+        /// No program accepts connections on the port.
+        NotListening = 28,
     }
     impl Code {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -119,6 +121,7 @@ pub mod failure {
                 Self::Exhausted => "EXHAUSTED",
                 Self::NotStarted => "NOT_STARTED",
                 Self::Busy => "BUSY",
+                Self::NotListening => "NOT_LISTENING",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -152,6 +155,7 @@ pub mod failure {
                 "EXHAUSTED" => Some(Self::Exhausted),
                 "NOT_STARTED" => Some(Self::NotStarted),
                 "BUSY" => Some(Self::Busy),
+                "NOT_LISTENING" => Some(Self::NotListening),
                 _ => None,
             }
         }
@@ -1155,6 +1159,42 @@ pub struct UploadDone {
     #[prost(uint64, tag = "5")]
     pub attributes_lost: u64,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PortInput {
+    #[prost(oneof = "port_input::Input", tags = "1, 2")]
+    pub input: ::core::option::Option<port_input::Input>,
+}
+/// Nested message and enum types in `PortInput`.
+pub mod port_input {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Input {
+        /// First, and once: 1 to 65535, except 53, which is PID 1's own.
+        #[prost(uint32, tag = "1")]
+        Port(u32),
+        /// 64 KiB at most.
+        #[prost(bytes, tag = "2")]
+        Data(::prost::bytes::Bytes),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PortOutput {
+    #[prost(oneof = "port_output::Output", tags = "1, 2")]
+    pub output: ::core::option::Option<port_output::Output>,
+}
+/// Nested message and enum types in `PortOutput`.
+pub mod port_output {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Output {
+        /// First, and once.
+        #[prost(message, tag = "1")]
+        Connected(super::PortConnected),
+        /// 64 KiB at most, as it was read.
+        #[prost(bytes, tag = "2")]
+        Data(::prost::bytes::Bytes),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PortConnected {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Outcome {
@@ -1844,6 +1884,34 @@ pub mod sandbox_client {
                 .insert(GrpcMethod::new("casemate.v1.Sandbox", "Backup"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// A connection to a port that a program of the user listens on, at 127.0.0.1 or else at ::1: the
+        /// port, then bytes, and back first whether it is open. The end of one direction is the end of its
+        /// stream; a stream that breaks off resets the connection. Counts as use of the sandbox while open.
+        /// An older PID 1 answers UNIMPLEMENTED.
+        pub async fn connect(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::PortInput>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::PortOutput>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/casemate.v1.Sandbox/Connect",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("casemate.v1.Sandbox", "Connect"));
+            self.inner.streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2022,6 +2090,20 @@ pub mod sandbox_server {
             &self,
             request: tonic::Request<super::BackupRequest>,
         ) -> std::result::Result<tonic::Response<Self::BackupStream>, tonic::Status>;
+        /// Server streaming response type for the Connect method.
+        type ConnectStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::PortOutput, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// A connection to a port that a program of the user listens on, at 127.0.0.1 or else at ::1: the
+        /// port, then bytes, and back first whether it is open. The end of one direction is the end of its
+        /// stream; a stream that breaks off resets the connection. Counts as use of the sandbox while open.
+        /// An older PID 1 answers UNIMPLEMENTED.
+        async fn connect(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::PortInput>>,
+        ) -> std::result::Result<tonic::Response<Self::ConnectStream>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct SandboxServer<T> {
@@ -3103,6 +3185,50 @@ pub mod sandbox_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/casemate.v1.Sandbox/Connect" => {
+                    #[allow(non_camel_case_types)]
+                    struct ConnectSvc<T: Sandbox>(pub Arc<T>);
+                    impl<T: Sandbox> tonic::server::StreamingService<super::PortInput>
+                    for ConnectSvc<T> {
+                        type Response = super::PortOutput;
+                        type ResponseStream = T::ConnectStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::PortInput>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sandbox>::connect(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ConnectSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

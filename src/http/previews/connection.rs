@@ -1,0 +1,146 @@
+//! One connection to a program: what passes over it, and how it is recorded at its end.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::headers::Addresses;
+use super::loads::PreviewPermit;
+use crate::audit::{AuditSubject, PreviewRecord};
+use crate::channel::PortStream;
+use crate::identity::WorkspaceId;
+use crate::meter::OpenConnection;
+use crate::sandbox::Manager;
+use crate::shares::LinkClaims;
+
+/// What opens a port.
+#[derive(Debug, Clone)]
+pub struct ProxiedPort {
+    pub workspace: WorkspaceId,
+    pub share: LinkClaims,
+    /// The id of the container.
+    pub container: String,
+    pub addresses: Addresses,
+}
+
+/// A connection of a preview. The last one who drops it ends and records it.
+#[derive(Debug)]
+pub struct PreviewConnection {
+    manager: Manager,
+    of: ProxiedPort,
+    since: Instant,
+    sent: AtomicU64,
+    received: AtomicU64,
+    outcome: Mutex<String>,
+    _open: OpenConnection,
+    _permit: PreviewPermit,
+}
+
+impl PreviewConnection {
+    pub fn new(manager: &Manager, of: &ProxiedPort, permit: PreviewPermit) -> Arc<Self> {
+        Arc::new(Self {
+            manager: manager.clone(),
+            of: of.clone(),
+            since: Instant::now(),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            outcome: Mutex::new("broken_off".to_owned()),
+            _open: manager.meter().preview_opened(),
+            _permit: permit,
+        })
+    }
+
+    /// What became of it, for its record.
+    pub fn ends_as(&self, outcome: String) {
+        *self.outcome.lock() = outcome;
+    }
+
+    fn record(&self) -> PreviewRecord {
+        let took = self.since.elapsed().as_millis();
+        PreviewRecord {
+            user: AuditSubject::from(&self.of.workspace),
+            container: self.of.container.clone(),
+            share: self.of.share.share.to_string(),
+            port: self.of.addresses.port,
+            sent_bytes: self.sent.load(Ordering::Relaxed),
+            received_bytes: self.received.load(Ordering::Relaxed),
+            duration_ms: took.try_into().unwrap_or(u64::MAX),
+            outcome: self.outcome.lock().clone(),
+        }
+    }
+}
+
+impl Drop for PreviewConnection {
+    fn drop(&mut self) {
+        let record = self.record();
+        let manager = self.manager.clone();
+        manager
+            .meter()
+            .previewed(record.sent_bytes, record.received_bytes);
+        if manager.audit().is_on() && tokio::runtime::Handle::try_current().is_ok() {
+            // The server waits for the line when it ends. The audit itself counts and logs one that
+            // could not be written.
+            let audit = manager.audit().clone();
+            let written = async move { audit.preview(record).await.unwrap_or_default() };
+            manager.calls().spawn(written);
+        }
+    }
+}
+
+/// The stream of a connection, which counts its bytes.
+#[derive(Debug)]
+pub struct CountedStream {
+    stream: PortStream,
+    connection: Arc<PreviewConnection>,
+}
+
+impl CountedStream {
+    pub fn new(stream: PortStream, connection: Arc<PreviewConnection>) -> Self {
+        Self { stream, connection }
+    }
+}
+
+impl AsyncRead for CountedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        let length = buffer.filled().len() - before;
+        add(&self.connection.received, length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for CountedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let length = ready!(Pin::new(&mut self.stream).poll_write(context, data))?;
+        add(&self.connection.sent, length);
+        Poll::Ready(Ok(length))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+fn add(count: &AtomicU64, length: usize) {
+    let length = u64::try_from(length).unwrap_or(u64::MAX);
+    count.fetch_add(length, Ordering::Relaxed);
+}

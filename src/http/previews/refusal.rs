@@ -1,0 +1,155 @@
+//! Why a preview shows nothing. Whoever asks may be anybody: no text names a user or a path.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use casemate_protocol::FailureExt as _;
+use casemate_protocol::failure::Code;
+
+use super::pages::{self, Message};
+use crate::http::files::FileRejection;
+use crate::http::shared::LinkRefusal;
+use crate::sandbox::SandboxError;
+
+/// Seconds after which what is busy may be asked again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
+
+/// Why a request to the host of a preview is not answered.
+#[derive(Debug)]
+pub enum PreviewRefusal {
+    /// No cookie, a wrong one, a share that has ended, a page of another origin: always the same.
+    Gone,
+    /// The files have changed since they were shared.
+    Changed,
+    /// The request has a credential of this deployment.
+    Credential,
+    /// Nothing listens, and did not before.
+    NotListening(u16),
+    /// The container or the program is gone.
+    Ended,
+    /// The program does not speak HTTP, or broke off before the head of its answer.
+    Broken,
+    /// It has not begun to answer in time.
+    Silent,
+    /// Too many connections.
+    Busy,
+    /// The sandbox or the Engine cannot be reached now.
+    Later,
+}
+
+impl PreviewRefusal {
+    /// What went wrong is in the log, and not in the answer.
+    pub fn later(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::warn!(error, "a preview could not be shown");
+        Self::Later
+    }
+
+    /// In audit and metrics.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::NotListening(_) => "not_listening",
+            Self::Ended => "ended",
+            Self::Busy => "busy",
+            _ => "failed",
+        }
+    }
+}
+
+impl From<SandboxError> for PreviewRefusal {
+    fn from(error: SandboxError) -> Self {
+        match &error {
+            SandboxError::Failed(failure) if failure.code() == Code::Ending => Self::Ended,
+            SandboxError::Failed(failure) if failure.code() == Code::Busy => Self::Busy,
+            SandboxError::Failed(failure) => {
+                tracing::debug!(reason = %failure.text(), "a preview could not be shown");
+                Self::Later
+            }
+            error if error.may_be_an_end() => Self::Ended,
+            error => Self::later(error),
+        }
+    }
+}
+
+impl From<LinkRefusal> for PreviewRefusal {
+    fn from(refusal: LinkRefusal) -> Self {
+        match refusal {
+            LinkRefusal::Gone => Self::Gone,
+            _ => Self::Later,
+        }
+    }
+}
+
+impl From<FileRejection> for PreviewRefusal {
+    fn from(rejection: FileRejection) -> Self {
+        match LinkRefusal::from(rejection) {
+            LinkRefusal::Changed => Self::Changed,
+            _ => Self::Later,
+        }
+    }
+}
+
+impl IntoResponse for PreviewRefusal {
+    fn into_response(self) -> Response {
+        let (status, message) = match self {
+            Self::Gone => return pages::not_found(),
+            Self::Changed => (
+                StatusCode::NOT_FOUND,
+                Message::plain(
+                    "This has changed since it was shared",
+                    "Ask for a new link to see it as it is now.",
+                ),
+            ),
+            Self::Credential => (
+                StatusCode::BAD_REQUEST,
+                Message::plain(
+                    "This request was stopped",
+                    "It has an access token of the server that runs this sandbox. The application \
+                     in the sandbox must not get it.",
+                ),
+            ),
+            Self::NotListening(port) => (StatusCode::BAD_GATEWAY, Message::waiting(port)),
+            Self::Ended => (
+                StatusCode::BAD_GATEWAY,
+                Message::plain(
+                    "The application has ended",
+                    "Ask for it to be started again, and for a new link.",
+                ),
+            ),
+            Self::Broken => (
+                StatusCode::BAD_GATEWAY,
+                Message::plain(
+                    "The application did not answer as a web server does",
+                    "It may have failed at this request. Ask for its output to be looked at.",
+                ),
+            ),
+            Self::Silent => (
+                StatusCode::GATEWAY_TIMEOUT,
+                Message::plain(
+                    "The application does not answer",
+                    "It may be busy, or wait for something. Reload the page to ask again.",
+                ),
+            ),
+            Self::Busy => (
+                StatusCode::TOO_MANY_REQUESTS,
+                Message::plain(
+                    "Too many connections to this user\u{2019}s applications",
+                    "Close other tabs that show them, or try again in a moment.",
+                ),
+            ),
+            Self::Later => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Message::plain(
+                    "The sandbox cannot be reached now",
+                    "Try again in a moment.",
+                ),
+            ),
+        };
+        let mut response = (status, message).into_response();
+        if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        response
+    }
+}

@@ -1,0 +1,100 @@
+//! `/p/{name}.{link}` on the server's own host: whoever is signed in as the user of a preview gets a
+//! ticket for it. The link alone opens nothing here.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use serde_json::json;
+
+use super::hosts::PreviewHosts;
+use crate::http::files;
+use crate::http::shared::{LinkRefusal, Visitor};
+use crate::shares::{self, OPEN_PATH, PreviewName, TICKET_PATH, Use};
+
+/// How long a ticket is good: the browser uses it at once.
+const TICKET_TTL: Duration = Duration::from_secs(60);
+
+/// The name of the request in the audit.
+const AUDITED_AS: &str = "http_preview_open";
+
+/// On every answer: nobody keeps it, and nobody learns the link from it.
+const HEADERS: [(HeaderName, HeaderValue); 3] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("sandbox; default-src 'none'"),
+    ),
+    (
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-store"),
+    ),
+    (
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    ),
+];
+
+/// The route, open to everybody: the session is looked at here.
+pub fn routes(hosts: PreviewHosts) -> Router {
+    let route = format!("{TICKET_PATH}{{link}}");
+    Router::new()
+        .route(&route, get(give))
+        .layer(from_fn(close))
+        .with_state(hosts)
+}
+
+async fn close(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+async fn give(State(hosts): State<PreviewHosts>, request: Request) -> Response {
+    let path = request.uri().path();
+    let link = path
+        .strip_prefix(TICKET_PATH)
+        .unwrap_or_default()
+        .to_owned();
+    let given = hosts.ticket(&link, request).await;
+    given.unwrap_or_else(LinkRefusal::into_response)
+}
+
+impl PreviewHosts {
+    /// A redirect to the page on the preview's host, with the ticket in its fragment.
+    async fn ticket(&self, link: &str, request: Request) -> Result<Response, LinkRefusal> {
+        let previews = &self.0.previews;
+        let (name, token) = link.split_once('.').ok_or(LinkRefusal::Gone)?;
+        let name = PreviewName::parse(name).ok_or(LinkRefusal::Gone)?;
+        let claims = previews
+            .check(Use::Link, &name, token)
+            .ok_or(LinkRefusal::Gone)?;
+        let origin = previews.origin(&name).ok_or(LinkRefusal::Gone)?;
+        let (parts, body) = request.into_parts();
+        let visitor = Visitor::of(&parts, &self.0.sessions, &self.0.authenticator).await?;
+        let own = self
+            .0
+            .owners
+            .of_visitor(&visitor, &claims.share.workspace)
+            .await?;
+        let identity = own.ok_or_else(|| visitor.refused())?;
+        let until = shares::now() + TICKET_TTL.as_secs();
+        let ticket = previews.sign(Use::Ticket, &name, &claims, until);
+        let ticket = ticket.map_err(|_| LinkRefusal::Later(StatusCode::SERVICE_UNAVAILABLE))?;
+        let location = HeaderValue::try_from(format!("{origin}{OPEN_PATH}#{ticket}"));
+        let location = location.map_err(|_| LinkRefusal::Gone)?;
+        let arguments = json!({ "share": claims.share.share.to_string() }).to_string();
+        let request = Request::from_parts(parts, body);
+        let redirect = |_: Request| async {
+            let headers = [(header::LOCATION, location)];
+            (StatusCode::SEE_OTHER, headers).into_response()
+        };
+        let (manager, arguments) = (&self.0.manager, arguments.into_bytes());
+        Ok(files::recorded(manager, &identity, AUDITED_AS, arguments, request, redirect).await)
+    }
+}

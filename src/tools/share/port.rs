@@ -1,0 +1,74 @@
+//! A port that a program in the sandbox listens on.
+
+use rmcp::model::CallToolResult;
+
+use super::{ShareArgs, ShareOutput, answer, lifetime, name, not_stored};
+use crate::api::{Code, ToolError};
+use crate::config::limits::PORT_SECONDS_LIMIT;
+use crate::sandbox::Sandbox;
+use crate::shares::{
+    self, LinkClaims, PreviewClaims, PreviewTarget, ShareName, ShareRecord, ShareStore, ShareTarget,
+};
+use crate::tools::call::ShareContext;
+
+/// Shares it.
+pub async fn share(
+    sandbox: &Sandbox,
+    port: u16,
+    args: &ShareArgs,
+    context: &ShareContext<'_>,
+) -> Result<CallToolResult, ToolError> {
+    if let Err(why) = context.previews.check_there_are_some() {
+        let sentence = format!("a port can only be shared by a preview: {why}.");
+        return Err(ToolError::new(Code::PermissionDenied, sentence));
+    }
+    let seconds = lifetime(args.expires_in_seconds, context)?;
+    if seconds > PORT_SECONDS_LIMIT {
+        let problem = format!("a port is shared for {PORT_SECONDS_LIMIT} s at the most");
+        return Err(ToolError::argument("expires_in_seconds", problem));
+    }
+    let name = name(args, || ShareName::of_port(port))?;
+    // Before anything is stored: an older sandbox cannot do it.
+    let probed = sandbox.probe_port(port).await;
+    let probed = probed.map_err(|error| ToolError::sandbox(&error, "the port"))?;
+    let visibility = context.links.visibility(&context.settings);
+    let expires = shares::now() + u64::from(seconds);
+    let record = ShareRecord {
+        target: ShareTarget::Port(port),
+        name,
+        visibility,
+        expires,
+    };
+    let created = ShareStore(sandbox).create(&record).await;
+    let claims = PreviewClaims {
+        share: LinkClaims {
+            workspace: context.workspace.hash(),
+            share: created.map_err(|error| not_stored(&error))?,
+            expires,
+        },
+        target: PreviewTarget::Port {
+            port,
+            container: probed.container.to_string(),
+        },
+    };
+    let link = context.previews.make(&claims, None);
+    let link = link.map_err(|why| ToolError::new(Code::PermissionDenied, format!("{why}.")))?;
+    let output = ShareOutput {
+        resource_uri: None,
+        link: None,
+        preview_link: Some(link),
+        visibility: visibility.as_str(),
+        name: record.name.to_string(),
+        mime_type: None,
+        size: None,
+        expires_at: shares::rfc3339(expires),
+    };
+    let first = format!("shared port {port} as \"{}\"", output.name);
+    let mut notes = vec!["it ends earlier when the sandbox does".to_owned()];
+    if !probed.is_listening {
+        notes.push(format!(
+            "nothing listens on port {port} yet: start the application"
+        ));
+    }
+    answer(first, output, visibility, &notes)
+}
