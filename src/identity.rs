@@ -25,7 +25,7 @@ use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 pub use group::{GROUP_CHARS, GroupName, Identity};
-pub use shown::{shown, shown_workspace};
+pub use shown::shown;
 pub use workspace::{WORKSPACE_CHARS, WorkspaceId, WorkspaceName};
 pub use workspace_hash::{WorkspaceHash, from_hex};
 

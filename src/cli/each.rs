@@ -3,7 +3,6 @@
 use anyhow::{bail, ensure};
 
 use super::progress::Progress;
-use crate::identity;
 use crate::ops::backup::BackupError;
 use crate::snapshot::Snapshots;
 
@@ -41,5 +40,5 @@ pub async fn each<T>(
 
 /// The names of user and workspace, safe for a terminal.
 pub fn shown(snapshots: &Snapshots) -> String {
-    identity::shown_workspace(snapshots.workspace())
+    snapshots.workspace().shown()
 }

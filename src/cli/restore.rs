@@ -6,7 +6,7 @@ use super::backup::{Session, summary};
 use super::setup;
 use super::user_args::{UserArgs, WorkspaceArgs};
 use crate::config::{BackupTarget, SettingsArgs};
-use crate::identity::{WorkspaceId, shown_workspace};
+use crate::identity::WorkspaceId;
 use crate::ops::backup::Id;
 use crate::ops::gc::hold;
 
@@ -61,7 +61,7 @@ async fn restore(
     id: Option<&Id>,
     force: bool,
 ) -> anyhow::Result<()> {
-    session.progress.begin(&shown_workspace(workspace));
+    session.progress.begin(&workspace.shown());
     let snapshots = session.manager.snapshots(workspace);
     let source = session.backups.find(&snapshots, id).await?;
     let lost = session.backups.restore(&snapshots, &source, force).await?;

@@ -1,7 +1,5 @@
 //! Names in tables and lines for people. `--json` has the whole names.
 
-use super::WorkspaceId;
-
 /// Characters of a name that are shown, enough for most issuers. A subject may have 1,024 bytes,
 /// and a control character is six characters when it is shown.
 const SHOWN_CHARS_LIMIT: usize = 80;
@@ -21,15 +19,6 @@ pub fn shown(name: &str) -> String {
         &escaped[escaped.len() - tail..],
     );
     head.iter().chain(&['…']).chain(end).collect()
-}
-
-/// User and workspace on one line: `ada`, or `ada (chat-1)`.
-pub fn shown_workspace(workspace: &WorkspaceId) -> String {
-    let user = shown(workspace.user.subject.as_str());
-    match workspace.name_str() {
-        Some(name) => format!("{user} ({})", shown(name)),
-        None => user,
-    }
 }
 
 #[cfg(test)]

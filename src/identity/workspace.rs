@@ -39,6 +39,15 @@ impl WorkspaceId {
         self.name.as_ref().map(WorkspaceName::as_str)
     }
 
+    /// User and workspace on one line, safe for a terminal: `ada`, or `ada (chat-1)`.
+    pub fn shown(&self) -> String {
+        let user = shown(self.user.subject.as_str());
+        match self.name_str() {
+            Some(name) => format!("{user} ({})", shown(name)),
+            None => user,
+        }
+    }
+
     /// The workspace without any name: what links have.
     pub fn hash(&self) -> WorkspaceHash {
         WorkspaceHash::of(self.digest().as_ref())

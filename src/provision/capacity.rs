@@ -147,7 +147,12 @@ impl Capacity {
         };
         let own = SandboxLimit::User(request.per_user);
         let _turn = self
-            .turn(&self.users.line(request), own, deadline, status)
+            .turn(
+                &self.users.line(&request.workspace.user),
+                own,
+                deadline,
+                status,
+            )
             .await?;
         let mut in_line: Option<AdmissionPermit> = None;
         loop {

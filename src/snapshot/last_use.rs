@@ -4,16 +4,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use casemate_protocol::ListFilesRequest;
-use casemate_protocol::failure::Code;
 use tokio::time::{Instant, sleep};
 
 use super::Snapshots;
 use super::helper::{HelperContainer, HelperPurpose};
-use crate::channel::CallError;
-use crate::config::limits::LIST_CHARS;
+use crate::channel::Piece;
 use crate::engine::Workspace;
-use crate::provision::SandboxError;
+use crate::provision::{SandboxError, broken_off};
 
 /// How long PID 1 may take to read one small file. Its disk may be full, and the file is
 /// the user's, who may have put anything in its place.
@@ -22,13 +19,14 @@ const READ_TIMEOUT: Duration = Duration::from_secs(15);
 /// Between two questions.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Directories that hold nothing of the user's: those that a backup leaves out, too.
-const HOME: &str = ".home";
+/// Entries of the archive of an empty workspace: itself, and the home that PID 1 makes in it.
+const OWN_ENTRIES: [&[u8]; 2] = [b"./", b".home/"];
 
-/// The workspace itself, for PID 1. It shows neither [`HOME`] nor `.casemate` there.
-const ROOT: &str = "";
+/// Such an archive is smaller than this, in bytes.
+const EMPTY_ARCHIVE_LIMIT: usize = 64 << 10;
 
-const CACHE: &[u8] = b".home/.cache";
+/// A block of a tar archive, in bytes.
+const BLOCK: usize = 512;
 
 /// What a look at a workspace found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,26 +82,19 @@ impl Snapshots {
 }
 
 impl HelperContainer {
+    /// By the beginning of its archive, because a backup is no use of the workspace, and a listing
+    /// would be.
     async fn is_empty(&self) -> Result<bool, SandboxError> {
-        Ok(self.has_only(ROOT, &[]).await? && self.has_only(HOME, &[CACHE]).await?)
-    }
-
-    /// Whether a directory has no other entries than these, or is not there.
-    async fn has_only(&self, path: &'static str, known: &[&[u8]]) -> Result<bool, SandboxError> {
-        let request = ListFilesRequest {
-            path: path.as_bytes().into(),
-            depth: 1,
-            limit: 2,
-            max_chars: LIST_CHARS,
-            ..ListFilesRequest::default()
-        };
-        match self.channel.call(request, READ_TIMEOUT).await {
-            Ok(reply) => {
-                let mut entries = reply.entries.iter();
-                Ok(!reply.more && entries.all(|entry| known.contains(&&*entry.path)))
+        let mut backup = self.backup(false).await?;
+        let mut archive = Vec::new();
+        loop {
+            match backup.next(READ_TIMEOUT).await.map_err(broken_off)? {
+                Piece::Data(data) => archive.extend_from_slice(&data),
+                Piece::End(_) => return Ok(holds_nothing(&archive)),
             }
-            Err(CallError::Failed(failure)) if failure.code() == Code::NotFound => Ok(true),
-            Err(error) => Err(SandboxError::from_call(error, READ_TIMEOUT)),
+            if archive.len() > EMPTY_ARCHIVE_LIMIT {
+                return Ok(false);
+            }
         }
     }
 
@@ -119,5 +110,95 @@ impl HelperContainer {
             sleep(RETRY_INTERVAL).await;
         }
         None
+    }
+}
+
+/// Whether a tar archive has none but our own directories. When in doubt it has.
+fn holds_nothing(archive: &[u8]) -> bool {
+    let (blocks, []) = archive.as_chunks::<BLOCK>() else {
+        return false;
+    };
+    let mut blocks = blocks.iter().peekable();
+    while let Some(header) = blocks.next() {
+        if header.iter().all(|byte| *byte == 0) {
+            // The end: nothing but zeros follows.
+            return blocks.all(|block| block.iter().all(|byte| *byte == 0));
+        }
+        let name = header[..100]
+            .split(|byte| *byte == 0)
+            .next()
+            .unwrap_or_default();
+        match header[156] {
+            b'5' if OWN_ENTRIES.contains(&name) => {}
+            // Times and attributes of the next entry, never its name: ours are short.
+            b'x' => {
+                let Some(content) = size(header).and_then(|size| take(&mut blocks, size)) else {
+                    return false;
+                };
+                if content.windows(6).any(|part| part == b" path=") {
+                    return false;
+                }
+            }
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Of an entry's content: octal digits.
+fn size(header: &[u8; BLOCK]) -> Option<usize> {
+    let digits = std::str::from_utf8(&header[124..135]).ok()?;
+    usize::from_str_radix(digits.trim_matches(['\0', ' ']), 8).ok()
+}
+
+/// The blocks of a content of this size.
+fn take<'a>(blocks: &mut impl Iterator<Item = &'a [u8; BLOCK]>, size: usize) -> Option<Vec<u8>> {
+    let mut content = Vec::new();
+    while content.len() < size {
+        content.extend_from_slice(blocks.next()?);
+    }
+    Some(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(name: &str, kind: u8, size: usize) -> [u8; BLOCK] {
+        let mut header = [0; BLOCK];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[124..136].copy_from_slice(format!("{size:011o}\0").as_bytes());
+        header[156] = kind;
+        header
+    }
+
+    fn block(text: &str) -> [u8; BLOCK] {
+        let mut block = [0; BLOCK];
+        block[..text.len()].copy_from_slice(text.as_bytes());
+        block
+    }
+
+    #[test]
+    fn an_archive_of_our_own_directories_alone_holds_nothing() {
+        let end = [0; BLOCK];
+        let own = [header("./", b'5', 0), header(".home/", b'5', 0)];
+        let times = [header("pax", b'x', 20), block("20 mtime=1800000000\n")];
+        let renamed = [header("pax", b'x', 11), block("11 path=ab\n")];
+        let of = |parts: &[&[[u8; BLOCK]]]| holds_nothing(&parts.concat().concat());
+        assert!(of(&[&own]) && of(&[&own, &[end, end]]));
+        assert!(of(&[&times, &own[..1], &times, &own[1..], &[end, end]]));
+        let other: [&[&[[u8; BLOCK]]]; 7] = [
+            &[&own, &[header("a", b'0', 0)]],
+            &[&own, &[header(".home/a/", b'5', 0)]],
+            &[&own, &[header(".home/", b'0', 0)]],
+            &[&own, &[header("a", b'2', 0)]],
+            &[&own, &[end], &[header("a", b'0', 0)]],
+            &[&renamed, &own],
+            &[&own, &times[..1]],
+        ];
+        for parts in other {
+            assert!(!of(parts));
+        }
+        assert!(!holds_nothing(&own.concat()[..700]));
     }
 }

@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicUsize;
 
 use parking_lot::Mutex;
 
-use super::CapacityRequest;
 use crate::identity::{User, WorkspaceId};
 use crate::provision::queue::Admission;
 
@@ -44,8 +43,8 @@ impl UserBudgets {
     }
 
     /// Where the user's calls wait.
-    pub fn line(&self, request: &CapacityRequest) -> Admission {
-        self.with(&request.workspace.user, |budget| budget.line.clone())
+    pub fn line(&self, user: &User) -> Admission {
+        self.with(user, |budget| budget.line.clone())
     }
 
     /// A container of the workspace is about to be made.
