@@ -17,7 +17,7 @@ use super::egress::ServerEgress;
 use super::handle::{Cancellations, Containers, Sandbox};
 use super::handles::{Handles, UserShare};
 use super::last_container::LastContainer;
-use super::ports::PortChannels;
+use super::ports::{ContainerPorts, PortChannels};
 use super::spawner::{OwnerSpawner, until};
 use super::warm_pool::WarmPool;
 use crate::audit::Audit;
@@ -43,7 +43,7 @@ pub struct Manager {
     handles: Arc<Mutex<Handles>>,
     audit: Audit,
     egress: Arc<ServerEgress>,
-    pub(super) port_channels: PortChannels,
+    port_channels: PortChannels,
     /// Cancelled when somebody asks for a sandbox.
     first_use: CancellationToken,
     calls: TaskTracker,
@@ -91,6 +91,15 @@ impl Manager {
     /// Closes channels of previews that nobody looks at, until the server ends.
     pub fn sweep_port_channels(&self) {
         self.spawn(self.port_channels.clone().sweep());
+    }
+
+    /// The way to the programs in this container. Whose it is, the caller knows.
+    ///
+    /// # Errors
+    /// It is gone, or cannot be reached.
+    pub async fn ports(&self, container: &str) -> Result<ContainerPorts, SandboxError> {
+        let engine = &self.context.engine;
+        self.port_channels.open(engine, container).await
     }
 
     /// The server listens on `address`: no sandbox reaches it.

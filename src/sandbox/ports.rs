@@ -15,7 +15,6 @@ use tokio::time::{Instant, sleep};
 
 use super::files::FILE_CALL_TIMEOUT;
 use super::handle::{Containers, Sandbox};
-use super::manager::Manager;
 use crate::channel::{CallError, Channel, PortStream};
 use crate::engine::Engine;
 use crate::provision::{LEASE_TIMEOUT, SandboxError, connect_for_connections};
@@ -54,7 +53,11 @@ pub struct ProbedPort {
 }
 
 impl PortChannels {
-    async fn open(&self, engine: &Engine, container: &str) -> Result<ContainerPorts, SandboxError> {
+    pub async fn open(
+        &self,
+        engine: &Engine,
+        container: &str,
+    ) -> Result<ContainerPorts, SandboxError> {
         let entry = self.entry(container);
         let mut open = entry.open.lock().await;
         let channel = match open.as_ref().filter(|channel| channel.is_open()) {
@@ -126,17 +129,6 @@ impl ContainerPorts {
     ) -> Result<ReadBytesReply, SandboxError> {
         let read = self.channel.call(request, FILE_CALL_TIMEOUT).await;
         read.map_err(|error| SandboxError::from_call(error, FILE_CALL_TIMEOUT))
-    }
-}
-
-impl Manager {
-    /// The way to the programs in this container. Whose it is, the caller knows.
-    ///
-    /// # Errors
-    /// It is gone, or cannot be reached.
-    pub async fn ports(&self, container: &str) -> Result<ContainerPorts, SandboxError> {
-        let engine = &self.context.engine;
-        self.port_channels.open(engine, container).await
     }
 }
 

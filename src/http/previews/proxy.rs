@@ -234,7 +234,11 @@ async fn join(browser: OnUpgrade, program: OnUpgrade) {
     };
     tokio::pin!(up, down);
     tokio::select! {
-        () = &mut up => drop(timeout(LINGER_TIMEOUT, down).await),
-        () = &mut down => drop(timeout(LINGER_TIMEOUT, up).await),
+        () = &mut up => {
+            let _ = timeout(LINGER_TIMEOUT, down).await;
+        }
+        () = &mut down => {
+            let _ = timeout(LINGER_TIMEOUT, up).await;
+        }
     }
 }

@@ -39,7 +39,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const PIECE_BUFFER: usize = 2;
 
 /// The answer to a call.
-pub type Outputs = ReceiverStream<Result<PortOutput, Status>>;
+pub type PortOutputs = ReceiverStream<Result<PortOutput, Status>>;
 
 type Sender = mpsc::Sender<Result<PortOutput, Status>>;
 
@@ -74,7 +74,7 @@ impl Ports {
         port: u32,
         inputs: Streaming<PortInput>,
         busy: ActivityGuard,
-    ) -> Result<Outputs, Failure> {
+    ) -> Result<PortOutputs, Failure> {
         let port = u16::try_from(port).unwrap_or_default();
         if port == 0 || port == DNS_PORT {
             let detail = "no program of the user can have this port";
