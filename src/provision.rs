@@ -20,6 +20,7 @@ mod owners;
 mod provisioner;
 mod queue;
 mod running;
+mod shared_data;
 mod spec;
 mod status;
 mod survey;
@@ -37,10 +38,13 @@ pub use error::{SandboxError, Uncertainty, broken_off};
 pub use generations::{mark_of, removal_order};
 pub use image_files::image_state;
 pub use orphan::is_abandoned;
-pub use owners::{DOCTOR_ISSUER, owner, workspaces};
+pub use owners::{DOCTOR_ISSUER, SHARED_ISSUER, owner, workspaces};
 pub use provisioner::Provisioner;
 pub use queue::{Admission, AdmissionPermit};
 pub use running::{Removal, Running};
+pub use shared_data::{
+    SharedHead, SharedVersion, SharedVolumes, share_of, sort_shared,
+};
 pub use spec::Spec;
 pub use status::{Notice, Status};
 pub use survey::{LiveSandbox, connect, look, survey, survey_of};

@@ -17,6 +17,7 @@ mod export;
 mod helper;
 mod import;
 mod last_use;
+mod shared;
 
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,8 @@ use std::time::Duration;
 pub use crate::channel::Piece;
 pub use error::StageError;
 pub use export::{Consistency, Export, ExportPart, SnapshotReport};
-pub use import::{Import, StagedVolume};
+pub use import::{Import, StagedExport, StagedVolume};
+pub use shared::{SharedStage, SharedStageError, make_head, shared_user};
 
 use crate::engine::Engine;
 use crate::identity::User;

@@ -24,6 +24,7 @@ mod inside;
 mod pools;
 mod probe;
 mod settings;
+mod shared;
 mod sign_in;
 mod uids;
 mod version;
@@ -85,6 +86,10 @@ pub async fn examine(
         .into_iter()
         .for_each(&mut *tell);
     egress::look(&engine, config)
+        .await
+        .into_iter()
+        .for_each(&mut *tell);
+    shared::look(&engine, config)
         .await
         .into_iter()
         .for_each(&mut *tell);

@@ -4,6 +4,7 @@
 //! containers that were made but never started        a minute old
 //! prepared images that others have replaced           an hour old
 //! volumes of workspaces unused for volume_retention   backed up first
+//! older versions of shared data that nobody holds     10 minutes after the newest
 //!
 //! of each kind, one kind after the other:
 //! plan ─► record "begun" ─► remove ─► record "done"
@@ -22,6 +23,7 @@ mod last_backup;
 mod plan;
 mod remove;
 mod rules;
+mod shared;
 mod timer;
 
 use std::collections::HashMap;
@@ -43,7 +45,7 @@ use crate::sandbox::Manager;
 pub enum Scope {
     /// Only containers that never ran, which can block others.
     Containers,
-    /// Images and volumes too.
+    /// Images, volumes and shared data too.
     All,
 }
 
@@ -55,6 +57,7 @@ impl Scope {
                 ResourceKind::Container,
                 ResourceKind::Image,
                 ResourceKind::Volume,
+                ResourceKind::Shared,
             ],
         }
     }

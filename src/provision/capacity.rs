@@ -312,6 +312,7 @@ mod tests {
                 labels: BTreeMap::from([(labels::MODE.to_owned(), mode.to_owned())]),
                 state: State::Running,
                 created: 0,
+                volumes: Vec::new(),
             },
             channel: None,
             stats: Some(StatsReply {
@@ -330,6 +331,7 @@ mod tests {
             labels: BTreeMap::new(),
             state,
             created,
+            volumes: Vec::new(),
         };
         let alive = || {
             vec![

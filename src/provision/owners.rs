@@ -10,6 +10,9 @@ use crate::identity::{Instance, SandboxName, User};
 /// credential can name it: a delegate's name has no `:`, and the issuer of a JWT is a URL.
 pub const DOCTOR_ISSUER: &str = "casemate:doctor";
 
+/// The issuer of the users that helper containers of shared data are of. They have no workspaces.
+pub const SHARED_ISSUER: &str = "casemate:shared";
+
 /// The workspace of each user who has one, sorted by user. Leftovers of a restore do not count,
 /// nor does a volume with our labels and a foreign name.
 pub fn workspaces<'a>(
@@ -18,8 +21,8 @@ pub fn workspaces<'a>(
 ) -> Vec<(User, &'a VolumeSummary)> {
     let mut of: BTreeMap<User, Vec<VolumeSummary>> = BTreeMap::new();
     for volume in volumes {
-        let Some(user) = owner(&volume.labels).filter(|user| user.issuer.as_str() != DOCTOR_ISSUER)
-        else {
+        let is_user = |user: &User| ![DOCTOR_ISSUER, SHARED_ISSUER].contains(&user.issuer.as_str());
+        let Some(user) = owner(&volume.labels).filter(is_user) else {
             continue;
         };
         if volume

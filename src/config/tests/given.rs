@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 50] = [
+const OTHERS: [(Setting, [&str; 2]); 51] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Instance, ["ci", "cd"]),
     (Setting::UploadLimit, ["2g", "1m"]),
@@ -61,6 +61,7 @@ const OTHERS: [(Setting, [&str; 2]); 50] = [
         ["a.example.com", "*.b.example.com,c.example.com:22/tcp"],
     ),
     (Setting::EgressBytesPerDay, ["1g", "off"]),
+    (Setting::SharedData, ["a,b", "b"]),
     (Setting::BackupTarget, ["/srv/a", "s3://bucket/b"]),
     (Setting::BackupEvery, ["1h", "30d"]),
     (Setting::BackupKeepLast, ["1", "2"]),
@@ -93,6 +94,16 @@ enum Source {
     Variable,
     File,
 }
+
+/// What [`Setting::SharedData`] names.
+const SHARES: &str = "
+[[shared]]
+name = \"a\"
+path = \"/shared/a\"
+[[shared]]
+name = \"b\"
+path = \"/shared/b\"
+";
 
 /// What a setting is an error without.
 fn companions(setting: Setting) -> &'static [(&'static str, &'static str)] {
@@ -133,6 +144,9 @@ fn given(setting: Setting, places: &[(Source, &str)]) -> (Config, Source) {
     }
     for (name, value) in companions(setting) {
         variables.push(((*name).to_owned(), (*value).to_owned()));
+    }
+    if setting == Setting::SharedData {
+        lines += SHARES;
     }
     let file = TempFile::new(setting.key(), lines);
     variables.push(("CASEMATE_CONFIG".to_owned(), file.path().to_owned()));

@@ -22,6 +22,8 @@ pub enum ResourceKind {
     Image,
     /// All files of a user.
     Volume,
+    /// A volume of shared data.
+    Shared,
 }
 
 impl ResourceKind {
@@ -31,6 +33,7 @@ impl ResourceKind {
             Self::Container => "container",
             Self::Image => "image",
             Self::Volume => "volume",
+            Self::Shared => "shared",
         }
     }
 }
@@ -73,7 +76,7 @@ pub struct PlanItem {
 }
 
 impl PlanItem {
-    fn new(what: ResourceKind, name: &str, user: Option<&User>, reason: impl Into<String>) -> Self {
+    pub(super) fn new(what: ResourceKind, name: &str, user: Option<&User>, reason: impl Into<String>) -> Self {
         Self {
             what,
             name: name.to_owned(),
@@ -111,6 +114,7 @@ impl Gc {
             ResourceKind::Container => self.containers().await,
             ResourceKind::Image => Ok(self.images().await),
             ResourceKind::Volume => self.volumes().await,
+            ResourceKind::Shared => self.shared().await,
         }
     }
 
