@@ -42,9 +42,7 @@ pub use owners::{DOCTOR_ISSUER, SHARED_ISSUER, owner, workspaces};
 pub use provisioner::Provisioner;
 pub use queue::{Admission, AdmissionPermit};
 pub use running::{Removal, Running};
-pub use shared_data::{
-    SharedHead, SharedVersion, SharedVolumes, share_of, sort_shared,
-};
+pub use shared_data::{SharedHead, SharedVersion, SharedVolumes, share_of, sort_shared};
 pub use spec::Spec;
 pub use status::{Notice, Status};
 pub use survey::{LiveSandbox, connect, look, survey, survey_of};

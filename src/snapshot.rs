@@ -27,7 +27,7 @@ use std::time::Duration;
 pub use crate::channel::Piece;
 pub use error::StageError;
 pub use export::{Consistency, Export, ExportPart, SnapshotReport};
-pub use import::{Import, StagedExport, StagedVolume};
+pub use import::{Import, StagedVolume};
 pub use shared::{SharedStage, SharedStageError, make_head, shared_user};
 
 use crate::engine::Engine;

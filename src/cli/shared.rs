@@ -6,7 +6,6 @@ mod rm;
 
 use clap::Subcommand;
 
-
 /// Flags of `shared`.
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -213,9 +213,7 @@ impl FromStr for SharedPath {
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let inner = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-        let is_name = |name: &str| {
-            !matches!(name, "" | "." | "..") && name.bytes().all(inner)
-        };
+        let is_name = |name: &str| !matches!(name, "" | "." | "..") && name.bytes().all(inner);
         let names = text.strip_prefix('/');
         let names = names.filter(|names| text.len() <= PATH_BYTES && names.split('/').all(is_name));
         if names.is_none() {

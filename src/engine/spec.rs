@@ -79,8 +79,10 @@ impl ContainerSpec {
             "body": ContainerCreateBody { image: None, ..self.unlabelled() },
         });
         if !self.shared.is_empty() {
-            let shared = self.shared.iter().map(|one| (&one.name, &one.path));
-            inputs["shared"] = shared.collect();
+            let shared = self.shared.iter();
+            inputs["shared"] = shared
+                .map(|one| serde_json::json!([one.name, one.path]))
+                .collect();
         }
         let mut digits = hex(&Sha256::digest(canonical(inputs)));
         digits.truncate(HASH_DIGITS);
@@ -112,7 +114,10 @@ impl ContainerSpec {
         let mut body = self.unlabelled();
         if let Some(host) = &mut body.host_config {
             self.complete_mounts(host);
-            let shared = self.shared.iter().filter_map(|one| one.mount(&self.labels.instance));
+            let shared = self
+                .shared
+                .iter()
+                .filter_map(|one| one.mount(&self.labels.instance));
             host.mounts.get_or_insert_default().extend(shared);
         }
         body.labels = Some(self.labels().into_iter().collect());

@@ -10,10 +10,11 @@
 //! Invariants:
 //!
 //! - A version is never changed. What is in a volume has the hash in its name: it was read back.
-//! - Nothing that is killed changes what new containers have ([`crate::snapshot`]).
+//! - Nothing that is killed changes what new containers have (`snapshot`).
 //! - A version that a container holds is never removed: the Engine refuses.
 
 mod archive;
+mod bad_entry;
 mod content;
 mod directory;
 mod error;

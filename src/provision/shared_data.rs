@@ -99,7 +99,10 @@ impl SharedVolumes {
 
 /// All shares of an instance, by name. A volume with our labels and another name than they make is
 /// left out.
-pub fn sort_shared(instance: &str, rows: Vec<VolumeSummary>) -> BTreeMap<SharedName, SharedVolumes> {
+pub fn sort_shared(
+    instance: &str,
+    rows: Vec<VolumeSummary>,
+) -> BTreeMap<SharedName, SharedVolumes> {
     let mut shares: BTreeMap<SharedName, SharedVolumes> = BTreeMap::new();
     let mut filled = Vec::new();
     for row in rows {
@@ -122,7 +125,8 @@ pub fn sort_shared(instance: &str, rows: Vec<VolumeSummary>) -> BTreeMap<SharedN
     }
     for (name, row) in filled {
         let share = shares.entry(name.clone()).or_default();
-        let named = |head: &&SharedHead| version_volume(instance, name.as_str(), &head.version) == row.name;
+        let named =
+            |head: &&SharedHead| version_volume(instance, name.as_str(), &head.version) == row.name;
         match share.heads.iter().rfind(named) {
             Some(head) => share.versions.push(SharedVersion {
                 version: head.version.clone(),
@@ -147,7 +151,11 @@ fn head(instance: &str, name: &SharedName, row: &VolumeSummary) -> Option<Shared
     let stem = head_volume(instance, name.as_str(), 0);
     let number = row.name.strip_prefix(stem.strip_suffix('0')?)?;
     let number: u64 = number.parse().ok()?;
-    let count = |label| row.labels.get(label).and_then(|text: &String| text.parse().ok());
+    let count = |label| {
+        row.labels
+            .get(label)
+            .and_then(|text: &String| text.parse().ok())
+    };
     (row.name == head_volume(instance, name.as_str(), number)).then(|| SharedHead {
         volume: row.name.clone(),
         version: version.clone(),

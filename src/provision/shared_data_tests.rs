@@ -49,7 +49,12 @@ fn newest(rows: &[VolumeSummary]) -> Option<String> {
 
 #[test]
 fn the_greatest_head_says_which_version_counts_and_numbers_compare_as_numbers() {
-    let rows = [version("1"), version("2"), numbered(9, "1"), numbered(10, "2")];
+    let rows = [
+        version("1"),
+        version("2"),
+        numbered(9, "1"),
+        numbered(10, "2"),
+    ];
     assert_eq!(newest(&rows), Some(rows[1].name.clone()));
     let share = sorted(&rows);
     assert_eq!(share.next_number(), 11);
@@ -81,7 +86,9 @@ fn where_the_newest_is_gone_no_older_one_takes_its_place() {
 fn what_the_engine_made_anew_or_has_another_name_is_no_version() {
     let mut remade = version("1");
     remade.labels.remove(labels::SHARED_VERSION);
-    remade.labels.insert(labels::REMADE.to_owned(), "yes".to_owned());
+    remade
+        .labels
+        .insert(labels::REMADE.to_owned(), "yes".to_owned());
     assert_eq!(newest(&[remade.clone(), numbered(1, "1")]), None);
     assert_eq!(sorted(&[remade.clone()]).incomplete, [remade]);
     let mut foreign = version("1");

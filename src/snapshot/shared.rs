@@ -57,8 +57,15 @@ pub struct SharedStage {
     engine: Engine,
     instance: Instance,
     name: SharedName,
-    volume: String,
+    volume: OwnVolume,
     helper: HelperContainer,
+}
+
+/// A volume that this `put` has made: another may have one of the same name later.
+#[derive(Debug)]
+struct OwnVolume {
+    name: String,
+    token: String,
 }
 
 /// The user that the helper container of a share is of. No credential can name it.
@@ -95,21 +102,28 @@ impl Snapshots {
             (labels::MADE_FOR, token.as_str()),
             (labels::VERSION, env!("CARGO_PKG_VERSION")),
         ];
-        let made = self.engine().make_shared_volume(&volume, map(&labels)).await?;
+        let made = self
+            .engine()
+            .make_shared_volume(&volume, map(&labels))
+            .await?;
         if made.labels.get(labels::MADE_FOR) != Some(&token) {
             return Err(SharedStageError::Busy { volume });
         }
-        match self.start_shared_helper(&spec, &volume).await {
+        let own = OwnVolume {
+            name: volume,
+            token,
+        };
+        match self.start_shared_helper(&spec, &own.name).await {
             Ok(helper) => Ok(SharedStage {
                 engine: self.engine().clone(),
                 instance,
                 name: name.clone(),
-                volume,
+                volume: own,
                 helper,
             }),
             Err(error) => {
                 provisioner.volumes.remove_remade(&spec).await;
-                remove(self.engine(), &volume).await;
+                own.remove(self.engine()).await;
                 Err(error)
             }
         }
@@ -139,7 +153,11 @@ impl Snapshots {
     ) -> Result<HelperContainer, SharedStageError> {
         let engine = self.engine();
         let random = uuid::Uuid::new_v4().simple().to_string();
-        let name = format!("{}-put-{}", self.provisioner.spec.name.as_str(), &random[..12]);
+        let name = format!(
+            "{}-put-{}",
+            self.provisioner.spec.name.as_str(),
+            &random[..12]
+        );
         let created = engine.create(&name, spec).await?;
         let begun = async {
             // It may have been removed before the create call, which then has made another.
@@ -183,11 +201,6 @@ impl SharedStage {
         backup.map(StagedExport).map_err(broken_off)
     }
 
-    /// Its volume.
-    pub fn volume(&self) -> &str {
-        &self.volume
-    }
-
     /// Makes it the version that new containers have: it has these bytes and entries.
     ///
     /// # Errors
@@ -197,14 +210,15 @@ impl SharedStage {
         let made = make_head(engine, instance, &self.name, version, bytes, entries).await;
         self.helper.close().await;
         made?;
-        info!(share = %self.name, volume = self.volume, "it has a new version");
+        let volume = &self.volume.name;
+        info!(share = %self.name, volume, "it has a new version");
         Ok(())
     }
 
     /// Removes it again.
     pub async fn abandon(self) {
         self.helper.close().await;
-        remove(&self.engine, &self.volume).await;
+        self.volume.remove(&self.engine).await;
     }
 }
 
@@ -276,10 +290,22 @@ async fn remove_incomplete(
     }
 }
 
-async fn remove(engine: &Engine, volume: &str) {
-    if let Err(error) = engine.remove_volume(volume).await {
-        let error = &error as &dyn std::error::Error;
-        warn!(volume, error, "the clean-up removes it later");
+impl OwnVolume {
+    async fn remove(&self, engine: &Engine) {
+        let removed = async {
+            let found = engine.inspect_volume(&self.name).await?;
+            let is_own =
+                found.is_some_and(|row| row.labels.get(labels::MADE_FOR) == Some(&self.token));
+            match is_own {
+                true => engine.remove_volume(&self.name).await,
+                false => Ok(()),
+            }
+        };
+        if let Err(error) = removed.await {
+            let error = &error as &dyn std::error::Error;
+            let volume = &self.name;
+            warn!(volume, error, "the clean-up removes it later");
+        }
     }
 }
 

@@ -71,6 +71,7 @@ mod room;
 mod serve;
 mod server_image;
 mod settings;
+mod shared;
 mod sharing;
 mod stuck;
 mod sweep;

@@ -84,7 +84,9 @@ fn rows(
         path: path.clone(),
         version: Some(it.version.clone()),
         newest: newest == Some(&it.volume),
-        put: it.put.map(|at| humantime::format_rfc3339_seconds(at).to_string()),
+        put: it
+            .put
+            .map(|at| humantime::format_rfc3339_seconds(at).to_string()),
         bytes: Some(it.bytes),
         entries: Some(it.entries),
         volume: Some(it.volume.clone()),
@@ -115,7 +117,14 @@ fn without_version(name: &SharedName, path: Option<String>) -> Row {
 }
 
 const HEADINGS: [&str; 8] = [
-    "NAME", "PATH", "VERSION", "STATE", "PUT", "SIZE", "ENTRIES", "SANDBOXES",
+    "NAME",
+    "PATH",
+    "VERSION",
+    "STATE",
+    "PUT",
+    "SIZE",
+    "ENTRIES",
+    "SANDBOXES",
 ];
 
 fn render(rows: &[Row]) -> String {

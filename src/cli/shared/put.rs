@@ -74,7 +74,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     for holder in &retired.busy {
         let user = user(holder);
-        writeln!(out, "the sandbox of {user} is busy and keeps an older version")?;
+        writeln!(
+            out,
+            "the sandbox of {user} is busy and keeps an older version"
+        )?;
     }
     Ok(())
 }

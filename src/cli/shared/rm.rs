@@ -41,7 +41,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     for volume in &removed {
-        writeln!(out, "removed volume {volume} of the shared data {}", args.name)?;
+        writeln!(
+            out,
+            "removed volume {volume} of the shared data {}",
+            args.name
+        )?;
     }
     Ok(())
 }

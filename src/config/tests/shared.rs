@@ -11,9 +11,7 @@ const TABLES: &str = "[[shared]]\nname = \"datasets\"\npath = \"/shared/datasets
 fn error(name: &str, content: &str) -> String {
     let file = TempFile::new(name, content);
     let error = load(&["--config", file.path()], &[]).unwrap_err();
-    error
-        .to_string()
-        .replace(&format!("{:?}", file.0), "FILE")
+    error.to_string().replace(&format!("{:?}", file.0), "FILE")
 }
 
 /// The names that a user of this group is given.
@@ -37,7 +35,10 @@ fn the_user_goes_before_the_group_and_the_group_before_everybody() {
     );
     let file = TempFile::new("shared-order", &content);
     let config = load(&["--config", file.path()], &[]).unwrap();
-    assert_eq!(given(&config, "ada", Some("analysts")), ["datasets", "models"]);
+    assert_eq!(
+        given(&config, "ada", Some("analysts")),
+        ["datasets", "models"]
+    );
     assert!(given(&config, "bob", Some("analysts")).is_empty());
     assert_eq!(given(&config, "eve", None), ["datasets"]);
     assert_eq!(given(&config, "anybody", None), ["models"]);
@@ -50,7 +51,9 @@ fn the_user_goes_before_the_group_and_the_group_before_everybody() {
     let shown = shown.iter().find(|it| it.setting == Setting::SharedData);
     let shown = shown.unwrap();
     assert_eq!(shown.value.as_deref(), Some("datasets"));
-    assert!(matches!(&shown.origin, Origin::Part(key, place) if key == "shared" && place.line == 17));
+    assert!(
+        matches!(&shown.origin, Origin::Part(key, place) if key == "shared" && place.line == 17)
+    );
 }
 
 #[test]
@@ -58,9 +61,15 @@ fn nothing_given_is_nothing_shared() {
     let config = load_file("shared-none", TABLES).unwrap();
     assert!(given(&config, "anybody", None).is_empty());
     assert_eq!(config.shared.iter().count(), 2);
-    let probe = load_file("shared-probe", &format!("shared_data = \"models\"\n{TABLES}"));
+    let probe = load_file(
+        "shared-probe",
+        &format!("shared_data = \"models\"\n{TABLES}"),
+    );
     let probe = probe.unwrap().for_probe(Duration::from_secs(1));
-    assert_eq!(probe.for_identity(&local("a").into()).shared, BTreeSet::new());
+    assert_eq!(
+        probe.for_identity(&local("a").into()).shared,
+        BTreeSet::new()
+    );
 }
 
 #[test]
@@ -89,8 +98,20 @@ fn a_path_of_the_system_or_of_casemate_is_refused_and_others_are_not() {
     ] {
         assert!(path.parse::<SharedPath>().is_err(), "{path}");
     }
-    assert!(format!("/{}", "a".repeat(255)).parse::<SharedPath>().is_err());
-    for path in ["/shared", "/shared/a.b_c-d", "/workspaces", "/usr2", "/data", "/home/x", "/opt"] {
+    assert!(
+        format!("/{}", "a".repeat(255))
+            .parse::<SharedPath>()
+            .is_err()
+    );
+    for path in [
+        "/shared",
+        "/shared/a.b_c-d",
+        "/workspaces",
+        "/usr2",
+        "/data",
+        "/home/x",
+        "/opt",
+    ] {
         assert_eq!(path.parse::<SharedPath>().unwrap().as_str(), path);
     }
 }
@@ -112,7 +133,10 @@ fn what_clashes_or_is_unknown_is_told_with_its_place() {
     let same = table("a", "/shared/a") + &table("b", "/shared/a");
     let within = table("a", "/shared/a/b") + &table("b", "/shared/a");
     for (content, message) in [
-        (twice, "line 4 of FILE: a has a [[shared]] table already, in line 1"),
+        (
+            twice,
+            "line 4 of FILE: a has a [[shared]] table already, in line 1",
+        ),
         (
             same,
             "key path in line 6 of FILE: /shared/a is, holds or is within /shared/a, the path of a: \

@@ -1,8 +1,6 @@
 //! The meaning of a difference in each field.
 
-use Rule::{
-    AtLeast, Hardening, Identity, Limit, Mount, Neutral, Seccomp, Swap, WhereWanted,
-};
+use Rule::{AtLeast, Hardening, Identity, Limit, Mount, Neutral, Seccomp, Swap, WhereWanted};
 
 /// How a field is compared, and what a difference is.
 #[derive(Debug, Clone, Copy)]

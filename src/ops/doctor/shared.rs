@@ -29,7 +29,9 @@ pub async fn look(engine: &Engine, config: &Config) -> Vec<Finding> {
         };
         found.push(finding);
     }
-    let unused = shares.keys().filter(|name| config.shared.get(name).is_none());
+    let unused = shares
+        .keys()
+        .filter(|name| config.shared.get(name).is_none());
     found.extend(unused.map(|name| {
         let said = format!("{name} has volumes on the Engine and no [[shared]] table here");
         let fix = format!("if no server has one: casemate shared rm {name}");

@@ -76,7 +76,12 @@ pub struct PlanItem {
 }
 
 impl PlanItem {
-    pub(super) fn new(what: ResourceKind, name: &str, user: Option<&User>, reason: impl Into<String>) -> Self {
+    pub(super) fn new(
+        what: ResourceKind,
+        name: &str,
+        user: Option<&User>,
+        reason: impl Into<String>,
+    ) -> Self {
         Self {
             what,
             name: name.to_owned(),

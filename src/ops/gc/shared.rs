@@ -12,12 +12,24 @@ use crate::ops::chain;
 use crate::ops::shared::{self, SharedHolder, holders};
 use crate::provision::{SharedHead, SharedVolumes, share_of};
 
-/// A container is made with the version that was the newest a moment ago: one that was replaced
-/// later than this stays.
-const REPLACED_AGE_LIMIT: Duration = Duration::from_secs(10 * 60);
+/// What stays for its age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SharedAges {
+    /// A container may be about to be made with the version that was the newest before: it stays
+    /// this long.
+    pub replaced: Duration,
+    /// A volume without a head may be about to be filled: it stays this long.
+    pub incomplete: Duration,
+}
 
-/// A volume without a head that is younger may be about to be filled.
-const INCOMPLETE_AGE_LIMIT: Duration = Duration::from_secs(60 * 60);
+impl Default for SharedAges {
+    fn default() -> Self {
+        Self {
+            replaced: Duration::from_secs(10 * 60),
+            incomplete: Duration::from_secs(60 * 60),
+        }
+    }
+}
 
 impl Gc {
     /// Lists the volumes to remove, and the older versions that stay with the reason.
@@ -26,7 +38,7 @@ impl Gc {
         let shares = shared::list(&self.engine, instance).await?;
         let holders = holders(&self.engine, instance).await?;
         let now = SystemTime::now();
-        let plan = |(name, share)| plan(name, share, &holders, now);
+        let plan = |(name, share)| plan(name, share, &holders, self.shared_ages, now);
         Ok(shares.iter().flat_map(plan).collect())
     }
 
@@ -62,6 +74,7 @@ fn plan(
     name: &SharedName,
     share: &SharedVolumes,
     holders: &[SharedHolder],
+    ages: SharedAges,
     now: SystemTime,
 ) -> Vec<PlanItem> {
     let item = |volume: &str, reason: &str, kept: Option<&str>| {
@@ -85,7 +98,7 @@ fn plan(
     for row in &share.incomplete {
         let kept = if is_held(&row.name) {
             Some("a container uses it")
-        } else if is_young(row.created_at(), INCOMPLETE_AGE_LIMIT) {
+        } else if is_young(row.created_at(), ages.incomplete) {
             Some("it may be about to be filled")
         } else {
             None
@@ -97,10 +110,14 @@ fn plan(
         return items;
     };
     let replaced = share.heads.last().and_then(|head| head.made);
-    for old in share.versions.iter().filter(|it| it.volume != newest.volume) {
+    for old in share
+        .versions
+        .iter()
+        .filter(|it| it.volume != newest.volume)
+    {
         let kept = if is_held(&old.volume) {
             Some("a container uses it")
-        } else if is_young(replaced, REPLACED_AGE_LIMIT) {
+        } else if is_young(replaced, ages.replaced) {
             Some("it was replaced a moment ago")
         } else {
             None
@@ -114,7 +131,10 @@ fn plan(
 
 /// Whether a head says nothing: its version is gone, or a newer head names it.
 fn is_stale(head: &SharedHead, share: &SharedVolumes) -> bool {
-    let named = share.versions.iter().any(|version| version.number == head.number);
+    let named = share
+        .versions
+        .iter()
+        .any(|version| version.number == head.number);
     let is_last = share.heads.last() == Some(head);
     !named && !is_last
 }

@@ -56,7 +56,7 @@ fn planned(rows: Vec<VolumeSummary>, holders: &[SharedHolder]) -> (Vec<String>, 
     let shares = sort_shared("a", rows);
     let items = shares
         .iter()
-        .flat_map(|(name, share)| plan(name, share, holders, now()));
+        .flat_map(|(name, share)| plan(name, share, holders, SharedAges::default(), now()));
     let (gone, kept): (Vec<_>, Vec<_>) =
         items.partition(|item| item.disposition == Disposition::Remove);
     let names = |items: Vec<PlanItem>| items.into_iter().map(|item| item.name).collect();
@@ -78,14 +78,24 @@ fn an_old_version_that_nobody_holds_goes_and_the_newest_never_does() {
     assert_eq!(planned(rows(), &[holder("1")]), (vec![], vec![volume("1")]));
     // Afterwards, its head.
     let rest = rows().split_off(1);
-    assert_eq!(planned(rest, &[]), (vec![head_volume("a", NAME, 1)], vec![]));
+    assert_eq!(
+        planned(rest, &[]),
+        (vec![head_volume("a", NAME, 1)], vec![])
+    );
     let newest = rows().split_off(2);
     assert_eq!(planned(newest, &[]), (vec![], vec![]));
 }
 
 #[test]
 fn what_was_replaced_a_moment_ago_and_what_has_an_unknown_age_stays() {
-    let rows = |age| vec![version("1", 9 * HOUR), head(1, "1", 9 * HOUR), version("2", 10), head(2, "2", age)];
+    let rows = |age| {
+        vec![
+            version("1", 9 * HOUR),
+            head(1, "1", 9 * HOUR),
+            version("2", 10),
+            head(2, "2", age),
+        ]
+    };
     assert_eq!(planned(rows(599), &[]), (vec![], vec![volume("1")]));
     assert_eq!(planned(rows(600), &[]).0, [volume("1")]);
     let mut unknown = rows(600);
@@ -95,15 +105,28 @@ fn what_was_replaced_a_moment_ago_and_what_has_an_unknown_age_stays() {
 
 #[test]
 fn what_a_killed_put_left_goes_after_an_hour() {
-    let rows = |age| vec![version("1", 9 * HOUR), head(1, "1", 9 * HOUR), version("2", age)];
+    let rows = |age| {
+        vec![
+            version("1", 9 * HOUR),
+            head(1, "1", 9 * HOUR),
+            version("2", age),
+        ]
+    };
     assert_eq!(planned(rows(HOUR - 1), &[]), (vec![], vec![volume("2")]));
     assert_eq!(planned(rows(HOUR), &[]), (vec![volume("2")], vec![]));
-    assert_eq!(planned(rows(HOUR), &[holder("2")]), (vec![], vec![volume("2")]));
+    assert_eq!(
+        planned(rows(HOUR), &[holder("2")]),
+        (vec![], vec![volume("2")])
+    );
 }
 
 #[test]
 fn where_the_newest_is_gone_the_older_versions_stay() {
-    let rows = vec![version("1", 9 * HOUR), head(1, "1", 9 * HOUR), head(2, "2", 9 * HOUR)];
+    let rows = vec![
+        version("1", 9 * HOUR),
+        head(1, "1", 9 * HOUR),
+        head(2, "2", 9 * HOUR),
+    ];
     assert_eq!(planned(rows, &[]), (vec![], vec![]));
 }
 

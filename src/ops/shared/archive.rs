@@ -3,13 +3,14 @@
 //! Nothing of an archive gets any further except what [`SharedEntry`] has: no owner, no mode except
 //! whether a file is executable, no attribute. What would be another thing than it seems is an error.
 
+use std::fmt::Display;
 use std::io::{self, Read};
 
 use casemate_protocol::backup::BLOCK;
 use tar::{Archive, Entry, EntryType};
 
+use super::bad_entry::bad;
 use super::content::{EntrySink, SharedEntry, SharedKind};
-use super::source::bad;
 use crate::ops::limited_reader::{Headers, LimitedReader};
 
 /// Records of pax headers that change where content is, and which the tar library does not know.
@@ -63,7 +64,10 @@ pub(super) fn each(
     let end = headers.take();
     let is_marked = end.len() >= BLOCK && end[end.len() - BLOCK..].iter().all(|byte| *byte == 0);
     if !is_marked {
-        return Err(after(&last, "it ends without the mark of the end of an archive"));
+        return Err(after(
+            &last,
+            "it ends without the mark of the end of an archive",
+        ));
     }
     // What pads it: a writer that still writes is not cut off.
     let mut rest = archive.into_inner();
@@ -81,13 +85,19 @@ fn describe<R: Read>(
     }
     check_records(entry, &raw)?;
     let path = relative(&raw)?;
-    let mode = entry.header().mode().map_err(|error| bad(&raw, error.to_string()))?;
+    let mode = entry
+        .header()
+        .mode()
+        .map_err(|error| bad(&raw, error.to_string()))?;
     let kind = match of {
         EntryType::Directory => SharedKind::Directory,
         // As the oldest archives have it.
         EntryType::Regular if raw.ends_with(b"/") => SharedKind::Directory,
         EntryType::GNUSparse if kind == ArchiveKind::Untrusted => {
-            return Err(bad(&raw, "a sparse entry; make the archive without --sparse"));
+            return Err(bad(
+                &raw,
+                "a sparse entry; make the archive without --sparse",
+            ));
         }
         EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => SharedKind::File {
             size: entry.size(),
@@ -160,16 +170,14 @@ fn relative(path: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// An error between two entries.
-fn after(last: &[u8], what: impl ToString) -> io::Error {
+fn after(last: &[u8], what: impl Display) -> io::Error {
     match last.is_empty() {
         true => {
-            let what = format!(
-                "before the first entry: {}; is it a tar archive, and not compressed?",
-                what.to_string()
-            );
+            let what =
+                format!("before the first entry: {what}; is it a tar archive, and not compressed?");
             io::Error::new(io::ErrorKind::InvalidData, what)
         }
-        false => bad(last, format!("after it: {}", what.to_string())),
+        false => bad(last, format!("after it: {what}")),
     }
 }
 

@@ -54,25 +54,53 @@ fn refused(archive: RawArchive, part: &str) {
 #[test]
 fn what_shared_data_cannot_have_is_refused_by_its_path_and_kind() {
     let raw = RawArchive::default;
-    refused(raw().file("/etc/passwd", "x"), "/etc/passwd: an absolute path");
+    refused(
+        raw().file("/etc/passwd", "x"),
+        "/etc/passwd: an absolute path",
+    );
     refused(raw().file("a/../../x", "x"), "a/../../x: `..` in the path");
-    refused(raw().entry(b'2', b"a", b"/etc", b""), "a: a link that is absolute");
-    refused(raw().entry(b'2', b"a", b"../b", b""), "a: a link that is absolute or leads out");
-    refused(raw().entry(b'1', b"a", b"b", b""), "a: a hard link; make the archive with");
+    refused(
+        raw().entry(b'2', b"a", b"/etc", b""),
+        "a: a link that is absolute",
+    );
+    refused(
+        raw().entry(b'2', b"a", b"../b", b""),
+        "a: a link that is absolute or leads out",
+    );
+    refused(
+        raw().entry(b'1', b"a", b"b", b""),
+        "a: a hard link; make the archive with",
+    );
     refused(raw().entry(b'3', b"a", b"", b""), "a: a device");
     refused(raw().entry(b'4', b"a", b"", b""), "a: a device");
     refused(raw().entry(b'6', b"a", b"", b""), "a: a FIFO");
     refused(raw().entry(b'S', b"a", b"", b""), "a: a sparse entry");
-    refused(raw().entry(b'V', b"a", b"", b""), "a: an entry of type 0x56");
+    refused(
+        raw().entry(b'V', b"a", b"", b""),
+        "a: an entry of type 0x56",
+    );
     refused(raw().file(".", "x"), "a path that only a directory has");
-    refused(raw().file("a", "x").file("./a", "y"), "a: another entry has this path");
-    refused(raw().file("a", "x").file("a/b", "y"), "a/b: what it is in is no directory");
-    refused(raw().entry(b'2', b"a", b"b", b"").file("a/b", "y"), "a/b: what it is in is no");
+    refused(
+        raw().file("a", "x").file("./a", "y"),
+        "a: another entry has this path",
+    );
+    refused(
+        raw().file("a", "x").file("a/b", "y"),
+        "a/b: what it is in is no directory",
+    );
+    refused(
+        raw().entry(b'2', b"a", b"b", b"").file("a/b", "y"),
+        "a/b: what it is in is no",
+    );
 }
 
 #[test]
 fn a_sparse_file_in_records_and_a_name_that_the_library_misreads_are_refused() {
-    let pax = |record: &[u8]| RawArchive::default().entry(b'x', b"p", b"", record).file("a", "x");
+    let pax = |record: &[u8]| {
+        RawArchive::default()
+            .entry(b'x', b"p", b"", record)
+            .file("a", "x")
+    };
     refused(pax(b"22 GNU.sparse.major=1\n"), "is not understood here");
     refused(pax(b"25 SCHILY.realsize=10000\n"), "is not understood here");
     // A line break in a name.
@@ -100,7 +128,10 @@ fn numbers_that_are_huge_reserve_no_memory_and_end_in_an_error() {
 
 #[test]
 fn an_archive_that_broke_off_is_never_taken_for_a_whole_one() {
-    let whole = RawArchive::default().file("a", "1").file("b/c", &"2".repeat(700)).end();
+    let whole = RawArchive::default()
+        .file("a", "1")
+        .file("b/c", &"2".repeat(700))
+        .end();
     let expected = read(&whole).expect("a summary");
     assert_eq!(expected.entries, 3);
     let marked = whole.len() - BLOCK;
@@ -131,14 +162,19 @@ fn bits_of_a_mode_and_owners_are_dropped_and_an_archive_is_the_directory_it_was_
     let (archive, summary) = found.expect("packed");
     assert_eq!(read(&archive), Ok(summary.clone()));
     assert_eq!(summary.entries, 5);
-    let archive_again = Archive::new(&archive[..]).entries().expect("entries").map(|entry| {
+    let mut again = Archive::new(&archive[..]);
+    let entries = again.entries().expect("entries").map(|entry| {
         let entry = entry.expect("an entry");
         let header = entry.header();
         let owner = (header.uid().expect("uid"), header.gid().expect("gid"));
         assert_eq!(owner, (0, 0));
-        (entry.path_bytes().into_owned(), header.mode().expect("mode"), entry.link_name_bytes().map(|it| it.into_owned()))
+        (
+            entry.path_bytes().into_owned(),
+            header.mode().expect("mode"),
+            entry.link_name_bytes().map(std::borrow::Cow::into_owned),
+        )
     });
-    let entries: Vec<_> = archive_again.collect();
+    let entries: Vec<_> = entries.collect();
     assert!(entries.contains(&(b"d/".to_vec(), 0o755, None)));
     assert!(entries.contains(&(target.clone().into_bytes(), 0o644, None)));
     assert!(entries.contains(&(b"link".to_vec(), 0o777, Some(target.into_bytes()))));
@@ -149,7 +185,10 @@ fn bits_of_a_mode_and_owners_are_dropped_and_an_archive_is_the_directory_it_was_
     let (archive, _) = packer.finish().expect("packed");
     let mut archive = Archive::new(&archive[..]);
     let entry = archive.entries().expect("entries").next().expect("one");
-    assert_eq!(entry.expect("an entry").header().mode().expect("mode"), 0o755);
+    assert_eq!(
+        entry.expect("an entry").header().mode().expect("mode"),
+        0o755
+    );
 }
 
 proptest! {

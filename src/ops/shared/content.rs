@@ -17,7 +17,7 @@ use std::io::{self, Read};
 use casemate_protocol::backup::{check_link_target, check_path};
 use sha2::{Digest as _, Sha256};
 
-use super::source::bad;
+use super::bad_entry::bad;
 use crate::identity::hex;
 
 /// Entries of one version. Their list is in memory: 100 MB.
@@ -136,7 +136,11 @@ impl ContentList {
                     sha256,
                     is_executable,
                 } => {
-                    text(if *is_executable { b"executable" } else { b"file" });
+                    text(if *is_executable {
+                        b"executable"
+                    } else {
+                        b"file"
+                    });
                     text(hex(sha256).as_bytes());
                 }
                 ListedEntry::Link(target) => {
@@ -232,7 +236,10 @@ fn check(entry: &SharedEntry) -> io::Result<()> {
     let path = &entry.path;
     check_path(path).map_err(|beyond| bad(path, beyond.to_string()))?;
     if RESERVED.contains(&first_name(path)) {
-        return Err(bad(path, "sandboxes use this name themselves; give it another"));
+        return Err(bad(
+            path,
+            "sandboxes use this name themselves; give it another",
+        ));
     }
     if let SharedKind::Link { target } = &entry.kind {
         check_link_target(target).map_err(|beyond| bad(path, beyond.to_string()))?;

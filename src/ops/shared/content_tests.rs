@@ -41,18 +41,27 @@ fn summary(entries: &[(SharedEntry, String)]) -> Result<ContentSummary, String> 
 fn the_hash_is_the_documented_one() {
     let found = summary(&[file("a/b", "hi\n"), link("c", "a/b")]).expect("a summary");
     let content = hex(&Sha256::digest("hi\n"));
-    let text = format!(
-        "casemate-shared-1\0a\0directory\0\0a/b\0file\0{content}\0c\0link\0a/b\0"
-    );
+    let text = format!("casemate-shared-1\0a\0directory\0\0a/b\0file\0{content}\0c\0link\0a/b\0");
     assert_eq!(found.hash, hex(&Sha256::digest(text)));
     assert_eq!((found.bytes, found.entries), (3, 3));
 }
 
 #[test]
 fn the_order_and_directories_that_are_left_out_change_nothing() {
-    let whole = [directory("a"), file("a/b", "1"), file("c", "2"), directory("d")];
+    let whole = [
+        directory("a"),
+        file("a/b", "1"),
+        file("c", "2"),
+        directory("d"),
+    ];
     let expected = summary(&whole).expect("a summary");
-    let again = [file("c", "2"), directory("d"), file("a/b", "1"), directory("a"), directory("a")];
+    let again = [
+        file("c", "2"),
+        directory("d"),
+        file("a/b", "1"),
+        directory("a"),
+        directory("a"),
+    ];
     assert_eq!(summary(&again), Ok(expected.clone()));
     let mut later = whole.clone();
     later[1].0.modified = 7;
@@ -89,12 +98,30 @@ fn whatever_a_reader_can_see_changes_the_hash() {
 #[test]
 fn what_two_entries_cannot_both_be_is_refused() {
     for (entries, message) in [
-        (vec![file("a", "1"), file("a", "1")], "a: another entry has this path"),
-        (vec![file("a", "1"), directory("a")], "a: another entry has this path"),
-        (vec![directory("a"), link("a", "b")], "a: another entry has this path"),
-        (vec![file("a/b", "1"), file("a", "1")], "a: another entry has this path"),
-        (vec![file("a", "1"), file("a/b", "1")], "a/b: what it is in is no directory"),
-        (vec![link("a", "b"), file("a/c", "1")], "a/c: what it is in is no directory"),
+        (
+            vec![file("a", "1"), file("a", "1")],
+            "a: another entry has this path",
+        ),
+        (
+            vec![file("a", "1"), directory("a")],
+            "a: another entry has this path",
+        ),
+        (
+            vec![directory("a"), link("a", "b")],
+            "a: another entry has this path",
+        ),
+        (
+            vec![file("a/b", "1"), file("a", "1")],
+            "a: another entry has this path",
+        ),
+        (
+            vec![file("a", "1"), file("a/b", "1")],
+            "a/b: what it is in is no directory",
+        ),
+        (
+            vec![link("a", "b"), file("a/c", "1")],
+            "a/c: what it is in is no directory",
+        ),
         (
             vec![file(".home/a", "1")],
             ".home/a: sandboxes use this name themselves; give it another",

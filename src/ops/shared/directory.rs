@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
+use super::bad_entry::bad;
 use super::content::{EntrySink, SharedEntry, SharedKind};
-use super::source::{bad, no_content};
 
 /// Any of the three bits that let somebody execute a file.
 const EXECUTABLE: u32 = 0o111;
@@ -30,12 +30,12 @@ pub(super) fn each(top: &Path, sink: &mut dyn EntrySink) -> io::Result<()> {
         };
         let kind = metadata.file_type();
         if kind.is_dir() {
-            sink.take(&entry(SharedKind::Directory), &mut no_content())?;
+            sink.take(&entry(SharedKind::Directory), &mut io::empty())?;
             left.extend(names(top, &path)?);
         } else if kind.is_symlink() {
             let target = fs::read_link(&whole).map_err(|error| of(&path, &error))?;
             let target = target.into_os_string().into_vec();
-            sink.take(&entry(SharedKind::Link { target }), &mut no_content())?;
+            sink.take(&entry(SharedKind::Link { target }), &mut io::empty())?;
         } else if kind.is_file() {
             let file = open(&whole).map_err(|error| of(&path, &error))?;
             // Of what was opened, which may be another file by now.

@@ -74,7 +74,11 @@ impl<W: Write> EntrySink for Packer<W> {
                 size,
                 is_executable,
             } => {
-                let mode = if *is_executable { EXECUTABLE_MODE } else { FILE_MODE };
+                let mode = if *is_executable {
+                    EXECUTABLE_MODE
+                } else {
+                    FILE_MODE
+                };
                 (EntryType::Regular, mode, *size)
             }
             SharedKind::Link { target } => {

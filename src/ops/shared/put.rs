@@ -6,13 +6,13 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::SharedStore;
 use super::archive::{self, ArchiveKind};
 use super::content::{ContentList, ContentSummary};
 use super::error::SharedError;
 use super::holders::{HolderSummary, holders};
 use super::pack::Packer;
 use super::source::Source;
-use super::SharedStore;
 use crate::config::SharedName;
 use crate::engine::version_volume;
 use crate::ops::backup::stream::{Chunk, ChunkWriter, Chunks, on_thread};
@@ -93,7 +93,10 @@ impl SharedStore {
             self.make_newest(name, &content).await?;
             // A clean-up may have removed it just before.
             let newest = self.share(name).await?;
-            if newest.newest().is_some_and(|newest| newest.volume == volume) {
+            if newest
+                .newest()
+                .is_some_and(|newest| newest.volume == volume)
+            {
                 return Ok(report(PutResult::Again));
             }
         }
@@ -121,7 +124,9 @@ impl SharedStore {
         let share = self.share(name).await?;
         let newest = share.newest().map(|newest| newest.volume.clone());
         let old = share.versions.iter().map(|version| &version.volume);
-        let old: Vec<_> = old.filter(|volume| Some(*volume) != newest.as_ref()).collect();
+        let old: Vec<_> = old
+            .filter(|volume| Some(*volume) != newest.as_ref())
+            .collect();
         let all = holders(&self.engine, self.instance()).await?;
         let mut report = RetireReport::default();
         for holder in all {

@@ -1,7 +1,7 @@
 //! Where a version of shared data is read from: a directory, or a tar archive.
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read, Seek as _, SeekFrom};
+use std::io::{self, IsTerminal as _, Seek as _, SeekFrom};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
@@ -67,20 +67,4 @@ fn unnamed_file(directory: &Path) -> io::Result<File> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     let file = openat(CWD, directory, flags, Mode::RUSR | Mode::WUSR)?;
     Ok(file.into())
-}
-
-/// An error about one entry.
-pub(super) fn bad(path: &[u8], what: impl AsRef<str>) -> io::Error {
-    let shown = String::from_utf8_lossy(path);
-    let shown: String = shown.escape_debug().take(SHOWN_CHARS_LIMIT).collect();
-    let what = format!("{shown}: {}", what.as_ref());
-    io::Error::new(io::ErrorKind::InvalidData, what)
-}
-
-/// Characters of a path that an error shows.
-const SHOWN_CHARS_LIMIT: usize = 300;
-
-/// Content of what has none.
-pub(super) fn no_content() -> impl Read {
-    io::empty()
 }

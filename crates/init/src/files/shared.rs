@@ -13,7 +13,9 @@ use casemate_protocol::{
     Failure, FailureExt as _, ListFilesReply, ListFilesRequest, ReadBytesReply, ReadBytesRequest,
     ReadLinesReply, ReadLinesRequest,
 };
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatVfsMountFlags, fstatfs, fstatvfs, openat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, StatVfsMountFlags, fstatfs, fstatvfs, openat, unlinkat,
+};
 use rustix::io::Errno;
 
 use super::{Workspace, outside};
@@ -59,7 +61,7 @@ impl Shared {
     /// # Errors
     /// The path of one that can be written.
     pub(crate) fn open(paths: &[PathBuf]) -> Result<Self, PathBuf> {
-        let open = |path: &PathBuf| {
+        let open = |path: &PathBuf| -> Result<SharedDirectory, PathBuf> {
             let files = SharedDirectory::open(path).map_err(|()| path.clone())?;
             let path = path.clone();
             Ok(SharedDirectory { path, files })
@@ -243,7 +245,10 @@ mod tests {
             ..ListFilesRequest::default()
         };
         request.make_relative(top).expect("beneath");
-        assert_eq!((&request.path[..], &request.after[..]), (&b"d"[..], &b"d/e"[..]));
+        assert_eq!(
+            (&request.path[..], &request.after[..]),
+            (&b"d"[..], &b"d/e"[..])
+        );
         request.after = Bytes::from_static(b"d/e");
         assert!(request.make_relative(top).is_err());
     }

@@ -14,10 +14,7 @@ use crate::tools::result;
 use crate::workspace::ReadPath;
 
 /// The file as an image.
-pub(super) async fn read(
-    sandbox: &Sandbox,
-    path: &ReadPath,
-) -> Result<CallToolResult, ToolError> {
+pub(super) async fn read(sandbox: &Sandbox, path: &ReadPath) -> Result<CallToolResult, ToolError> {
     let request = ReadBytesRequest {
         path: path.to_bytes(),
         offset: 0,
@@ -74,7 +71,10 @@ mod tests {
             modified_ms: 0,
             version: 0,
         };
-        shown_as(&reply, &ReadPath::parse("a.txt", std::iter::empty()).expect("a path"))
+        shown_as(
+            &reply,
+            &ReadPath::parse("a.txt", std::iter::empty()).expect("a path"),
+        )
     }
 
     #[test]
