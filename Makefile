@@ -33,6 +33,9 @@ demo: rust setup ## watch a client use the server
 	cargo build --profile demo --locked --package casemate --bin casemate --package casemate-demo --bin casemate-demo
 	@target/demo/casemate-demo
 
+# Most tests wait more than they compute.
+test test-quick: export RUST_TEST_THREADS ?= $(shell cpus=$$(nproc 2>/dev/null || echo 4); echo $$((cpus < 3 ? 3 : cpus)))
+
 # The comparison also runs after a failure, but then the exit code is that of the tests.
 test: rust setup ## run all tests, and check that they left nothing on the Engine and the machine
 	@scripts/setup-tests
@@ -51,15 +54,15 @@ quick := commands:: edits:: encodings:: files:: http_files:: http_mcp:: identity
 
 test-quick: rust setup ## run the unit tests and the core of the integration tests: a few minutes after a build
 	cargo test --workspace --locked --lib --bins
-	cargo test --locked --test layers
-	cargo test --locked --test integration -- $(quick)
+	cargo test --workspace --locked --test layers
+	cargo test --workspace --locked --test integration -- $(quick)
 
 test-engines: rust setup ## run the tests that depend on the Engine on this machine's, and on Docker 26.1 and 28.5
 	@scripts/test-engines
 
 clients: rust setup ## try real clients (Python, LangChain, curl, the MCP Inspector, the conformance suite) with the server
 	@scripts/setup-clients
-	cargo test --locked --test integration -- clients:: conformance::
+	cargo test --workspace --locked --test integration -- clients:: conformance::
 
 bench: rust setup ## measure
 	cargo bench --locked --bench stdio --bench files --bench pace
@@ -72,7 +75,7 @@ lint: rust ## check format, lints and documentation
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 bench-egress: rust setup ## measure connections by egress rules, in a release build
-	cargo test --release --locked --test integration -- --ignored --nocapture --test-threads 1 egress::figures
+	cargo test --release --workspace --locked --test integration -- --ignored --nocapture --test-threads 1 egress::figures
 
 clean-engine: ## remove Casemate's containers and prepared images, and its volumes after a question (YES=1: without)
 	@scripts/clean-engine

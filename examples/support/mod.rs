@@ -1,7 +1,7 @@
 //! What the examples share: a Casemate server as a child process, and its tools
 //! as calls.
 
-use std::path::PathBuf;
+mod program;
 
 use anyhow::Context as _;
 use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject};
@@ -9,6 +9,8 @@ use rmcp::service::RunningService;
 use rmcp::transport::TokioChildProcess;
 use rmcp::{RoleClient, ServiceExt as _};
 use serde_json::Value;
+
+pub use program::server;
 
 /// A conversation with a server of one user.
 pub struct Session(RunningService<RoleClient, ()>);
@@ -63,13 +65,4 @@ pub fn text(result: &CallToolResult) -> String {
         .map(|block| block.text.as_str())
         .collect::<Vec<_>>()
         .join("\n")
-}
-
-/// The server that was built with this program: beside it, or beside the folder of examples.
-fn server() -> anyhow::Result<PathBuf> {
-    let here = std::env::current_exe()?;
-    let mut folders = here.ancestors().skip(1).take(2);
-    folders
-        .find_map(|folder| Some(folder.join("casemate")).filter(|server| server.exists()))
-        .context("there is no server beside this program; build it with the same profile first")
 }

@@ -80,7 +80,7 @@ impl SettingsReport {
     fn new(config: &Config, identity: &Identity, view: TokenView<'_>) -> Self {
         let groups = &config.groups;
         let is_in_force = |group: &&GroupConfig| Some(&group.name) == identity.group.as_ref();
-        // One that nobody can be sure of did not match.
+        // A group whose condition is not certain did not match.
         let matches = |group: &&GroupConfig| {
             groups
                 .is_member(group, &identity.user, view)

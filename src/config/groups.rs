@@ -42,7 +42,7 @@ pub struct Groups {
 pub struct GroupConfig {
     /// Its name.
     pub name: GroupName,
-    /// Who is in it.
+    /// Its members.
     pub members: Members,
     /// Where its table begins.
     pub place: FileLocation,
@@ -52,7 +52,7 @@ pub struct GroupConfig {
     pub(super) given: Layer,
 }
 
-/// Who is in a group.
+/// The members of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Members {
     /// These users.
@@ -79,7 +79,7 @@ pub struct GroupUnknown {
     pub is_malformed: bool,
 }
 
-/// What is known of a user's access token.
+/// A user's access token, as far as it is known.
 #[derive(Debug, Clone, Copy)]
 pub enum TokenView<'a> {
     /// The user has none: no group by claims is theirs.
@@ -178,7 +178,7 @@ impl Groups {
             TokenView::Claims(token) => token.compare(claim, value),
         };
         let compared: Vec<_> = claims.iter().map(compare).collect();
-        // One that is certain decides, whatever the others would say.
+        // A certain one decides, also if others are missing.
         if compared.contains(&ClaimMatch::HasNot) {
             return Ok(false);
         }

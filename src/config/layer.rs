@@ -48,7 +48,7 @@ pub struct RawGroup {
     pub place: FileLocation,
     /// Its name.
     pub name: RawValue,
-    /// Who is in it.
+    /// Its members.
     pub members: RawMembers,
     /// The settings that its users have different from the others.
     pub settings: Layer,
@@ -67,7 +67,7 @@ pub struct RawShared {
     pub path: RawValue,
 }
 
-/// Who is in a group, as the file says it.
+/// The members of a group, as the file says it.
 #[derive(Debug, Clone)]
 pub enum RawMembers {
     /// A list of users of one issuer; `local` when not given.

@@ -48,7 +48,7 @@ impl Config {
         self.groups.get(identity.group.as_ref()?)
     }
 
-    /// What is given for this user, the nearest value of each setting.
+    /// The values given for this user: of each setting the nearest.
     fn layer_of(&self, identity: &Identity) -> Layer {
         let group = self.group_of(identity).map(|group| &group.given);
         let own = self.users.given(&identity.user);
@@ -75,7 +75,7 @@ impl Config {
         Ok(Identity { user, group })
     }
 
-    /// The users that the settings name: with a table of their own, or in the list of a group.
+    /// The users that the settings name: in a table `[[users]]`, or in the list of a group.
     pub fn named_users(&self) -> impl Iterator<Item = &User> {
         self.users.names().chain(self.groups.listed_users())
     }

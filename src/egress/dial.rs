@@ -30,7 +30,7 @@ pub struct Connected {
     pub stream: TcpStream,
     /// The judged address; `None`: the proxy has resolved the name.
     pub address: Option<IpAddr>,
-    /// What has already come from the host.
+    /// Bytes that have already come from the host.
     pub early: Bytes,
 }
 

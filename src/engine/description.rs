@@ -1,8 +1,7 @@
 //! What an image says of itself, for models: its label [`DESCRIPTION`](super::labels::DESCRIPTION).
 //!
-//! Whoever built the image wrote it, and it becomes part of a tool's description, which a model
-//! follows. So it is one line of plain characters, short, and cannot end the quotation that it
-//! stands in.
+//! The builder of the image wrote it, and it becomes part of a tool's description, which a model
+//! follows. So it is one short line of plain characters, and cannot end the quotation around it.
 
 use std::fmt;
 
@@ -14,7 +13,7 @@ use super::labels;
 const DESCRIPTION_CHARS_LIMIT: usize = 300;
 
 /// What an image says of itself: one line of 300 characters at most, without quotation marks,
-/// angle brackets and characters that nobody sees.
+/// angle brackets and invisible characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageDescription(String);
 

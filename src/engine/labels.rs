@@ -11,8 +11,8 @@ pub const INSTANCE: &str = "io.casemate.instance";
 pub const USER: &str = "io.casemate.user";
 /// The issuer that vouches for the subject.
 pub const ISSUER: &str = "io.casemate.issuer";
-/// On a container: the group of the user's credential that it was made for. Without it, none. What
-/// acts on the container goes by this, whatever the settings say of the user now.
+/// On a container: the group of the credential that it was made for. Without the label, none. All
+/// code that acts on the container goes by the label, not by the user's group in the settings of now.
 pub const GROUP: &str = "io.casemate.group";
 /// `persistent`, `bind` or `ephemeral`; or [`HELPER_MODE`] or [`OWNER_MODE`].
 pub const MODE: &str = "io.casemate.mode";

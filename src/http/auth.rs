@@ -73,7 +73,7 @@ pub enum Authenticator {
 /// Requests need no credential, but other machines can reach the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "auth is none and {0} is not a loopback address: anyone who can reach it would be the one user; \
+    "with auth none every caller who reaches {0} is the one user, and that is not a loopback address; \
      listen on 127.0.0.1, or set CASEMATE_AUTH to tokens or jwt"
 )]
 pub struct ExposedAddress(SocketAddr);

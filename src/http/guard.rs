@@ -7,7 +7,7 @@
 //!
 //! A page can also have its browser *load* an address as a picture, a script or a frame. Such a
 //! request has no `Origin`, but browsers send its source in `Sec-Fetch-Site`, and it is refused.
-//! Links to what was shared are the exception, as the page is: whoever has one may put it anywhere.
+//! Links to shares and the page are the exception: other sites may link to them.
 //! For browsers without that header, [`HEADERS`] make all answers look the same to such a page:
 //! neither status nor type reveals which files exist.
 

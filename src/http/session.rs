@@ -112,8 +112,8 @@ impl Sessions {
         self.visitor(headers)
     }
 
-    /// Who opens a link that leads here, by the cookie: browsers send it with such a navigation from
-    /// any site (`Lax`), and it counts for what changes nothing.
+    /// The user who opens a link to this server, by the cookie. Browsers send it with a navigation from
+    /// any site (`Lax`), so it counts only for requests that change nothing.
     pub fn visitor(&self, headers: &HeaderMap) -> Option<Principal> {
         let sealed = cookie::value(headers, COOKIE_NAME)?;
         let holder: SessionHolder = self.0.seal.open(Purpose::Session, sealed)?;

@@ -53,8 +53,8 @@ use visitor::Visitor;
 /// The name of the request in the audit.
 const AUDITED_AS: &str = "http_share";
 
-/// On every answer, also a refusal: nobody keeps it, shows it, looks into it or learns the link from
-/// it. `sandbox` alone would still run what a page of ours loads; nothing is loaded either.
+/// On every answer, also a refusal: no cache keeps it, no page shows it in a frame, and it gives the
+/// link to no other site. `sandbox` alone would still load pictures and styles; nothing is loaded.
 const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (
         header::CONTENT_SECURITY_POLICY,

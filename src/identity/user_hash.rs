@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use super::hex;
 
-/// The beginning of the SHA-256 of a user: no two that anybody can make share one. It is found
-/// again only by whoever knows the user.
+/// The beginning of the SHA-256 of a user. It is not feasible to make two users that share one, and
+/// the user cannot be computed from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UserHash([u8; 16]);
 

@@ -55,7 +55,7 @@ impl ServerContext {
         })
     }
 
-    /// What is put into images.
+    /// The files that are put into images.
     pub fn files(&self) -> SandboxFiles<'_> {
         sandbox_files(&self.config)
     }

@@ -40,7 +40,7 @@ struct Slot {
 #[derive(Debug, Default)]
 struct Known {
     description: Option<ImageDescription>,
-    /// Until then nobody asks again.
+    /// The Engine is not asked again before.
     until: Option<Instant>,
 }
 

@@ -1,4 +1,4 @@
-//! What is put into images.
+//! The files that are put into images.
 
 use crate::config::Config;
 use crate::engine::{Engine, EngineError, ImageState, SandboxFiles, UidRange};

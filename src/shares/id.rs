@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::identity::{from_hex, hex};
 
-/// 128 random bits: nobody guesses one, and no two are the same.
+/// 128 random bits: they cannot be guessed, and no two are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ShareId([u8; 16]);
 

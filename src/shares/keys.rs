@@ -99,7 +99,7 @@ impl LinkKeys {
                 _ => return Err(error),
             },
         };
-        // A file without a key is none.
+        // A file without a key was refused above.
         Ok(keys[0].clone())
     }
 
@@ -120,8 +120,8 @@ impl LinkKeys {
     }
 }
 
-/// A key that another user of the machine could read or had put there would sign their links too. A
-/// file that is not there is found by whoever reads it.
+/// A key that another user of the machine could read or had put there would sign their links too.
+/// A missing file is an error of the reader.
 fn check_owner(file: &Path) -> Result<(), LinkKeyError> {
     let Ok(found) = file.symlink_metadata() else {
         return Ok(());
@@ -135,7 +135,7 @@ fn check_owner(file: &Path) -> Result<(), LinkKeyError> {
     }
 }
 
-/// Makes the file with a key in it, or leaves the one that another server makes meanwhile.
+/// Makes the file with a key in it, or leaves the one that another server makes at the same time.
 fn make(directory: &Path, file: &Path) -> io::Result<()> {
     let mut secret = [0; LinkKey::BYTES];
     getrandom::fill(&mut secret)?;

@@ -77,7 +77,7 @@ impl Links {
         })))
     }
 
-    /// Who may open a new link of a user with these settings.
+    /// The visibility of a new link of a user with these settings.
     pub fn visibility(&self, settings: &SandboxSettings) -> Visibility {
         match settings.share_links || self.0.has_no_sign_in {
             true => Visibility::Link,
@@ -98,7 +98,7 @@ impl Links {
         settings.share_links && left <= settings.share_link_max.as_secs()
     }
 
-    /// Why there are no links, if there are none.
+    /// Whether this server can make links.
     ///
     /// # Errors
     /// [`NoLink`].
@@ -111,7 +111,7 @@ impl Links {
     /// The link with these claims.
     ///
     /// # Errors
-    /// [`NoLink`]; what is wrong with a key is in the log.
+    /// [`NoLink`]; the log says what is wrong with a key.
     pub fn make(&self, claims: &LinkClaims) -> Result<String, NoLink> {
         let base = self.0.base.as_ref().map_err(|none| *none)?;
         let keys = self.0.keys.as_ref().ok_or(NoLink::StateDirectory)?;

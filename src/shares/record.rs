@@ -22,7 +22,7 @@ const NAME_CHARS_LIMIT: usize = 120;
 /// Directories of ours at the top of a workspace: caches and credentials, output and the shares.
 const OURS: [&[u8]; 2] = [b".home", b".casemate"];
 
-/// Who may open the link of a share.
+/// The people who may open the link of a share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Visibility {

@@ -95,7 +95,7 @@ impl ShareStore<'_> {
         match self.0.read_bytes(request).await {
             Ok(answer) if answer.value.size > u64::from(RECORD_BYTES) => Ok(None),
             Ok(answer) => Ok(ShareRecord::from_json(&answer.value.data)),
-            // Whatever is wrong with the file: no share of ours is like that.
+            // A file that cannot be read is not a share that we made.
             Err(SandboxError::Failed(_)) => Ok(None),
             Err(error) => Err(error),
         }

@@ -85,8 +85,8 @@ async fn of_directory(sandbox: &Sandbox, path: &WorkspacePath) -> Result<[u8; 32
     Err(VersionError::TooManyEntries)
 }
 
-/// Adds an entry of the directory whose path has `top` bytes. What is hidden in it is not shared, and
-/// changes nothing here: so the time of a directory does not count, which that would change.
+/// Adds an entry of the directory whose path has `top` bytes. Hidden entries are not shared and do not
+/// count. The time of a directory does not count either, because hidden entries change it.
 fn add(hash: &mut Sha256, top: usize, entry: &Entry) {
     let below = entry.path.get(top..).unwrap_or_default();
     let mut names = below.split(|byte| *byte == b'/');

@@ -113,7 +113,9 @@ pub async fn call(
     let (stat, version) = content(sandbox, &path).await?;
     let links = context.links.check_there_are_some();
     if let (true, Err(why)) = (stat.is_dir, links) {
-        let sentence = format!("a directory is shared by a link alone, and there is none: {why}.");
+        let sentence = format!(
+            "a directory can only be shared by a link, and this server makes no links: {why}."
+        );
         return Err(ToolError::new(Code::PermissionDenied, sentence));
     }
     let record = ShareRecord {

@@ -1,6 +1,6 @@
 //! The media type of a file, by the end of its name.
 
-/// What is unknown: bytes.
+/// Any bytes: the type of a name that is not in the table.
 pub const BYTES: &str = "application/octet-stream";
 
 /// Ends of names, and their types (the IANA registry; `text/*` of files that programs write is

@@ -20,6 +20,9 @@ const CHAOS: Duration = Duration::from_secs(120);
 /// starts again and finds containers takes 10 s to end them.
 const ENGINE_TROUBLE: Duration = Duration::from_secs(25);
 
+/// How soon afterwards a command runs again: the Engine may just have started.
+const RECOVERY: Duration = Duration::from_secs(60);
+
 /// Servers of the same user at once.
 const SERVERS: u64 = 3;
 
@@ -175,6 +178,10 @@ async fn after_random_kills_every_answer_is_true_and_nothing_runs_twice() {
     }
 
     let server = on(&engine, &instance).start().await;
+    let end = Instant::now() + RECOVERY;
+    while server.shell("true").await.field("outcome") != "exited" {
+        assert!(Instant::now() < end, "no sandbox {RECOVERY:?} afterwards");
+    }
     let log: BTreeSet<String> = lines_of_log(&server).await.into_iter().collect();
     let mut outcomes: BTreeMap<&str, u32> = BTreeMap::new();
     for (tag, outcome) in &seen {

@@ -3,8 +3,20 @@
 
 #![allow(clippy::print_stdout)]
 
+#[path = "../../../examples/chat/backend.rs"]
+mod backend;
+#[path = "../../../examples/chat/browser.rs"]
+mod browser;
+#[path = "../../../examples/chat/casemate.rs"]
+mod casemate;
+#[path = "../../../examples/chat/model.rs"]
+mod model;
 mod plain;
+#[path = "../../../examples/chat/scenes.rs"]
+mod scenes;
 mod screen;
+#[path = "../../../examples/chat/server.rs"]
+mod server;
 #[path = "../../../examples/support/mod.rs"]
 mod support;
 
@@ -41,6 +53,10 @@ async fn show(instance: &str) -> anyhow::Result<()> {
     latency(instance, &ada).await?;
     ada.end().await?;
     bob.end().await?;
+    screen::title(
+        "A chat application over HTTP: a table becomes a chart, a report and a web application",
+    );
+    scenes::play(&support::server()?, instance, screen::said).await?;
     screen::done(
         "All of it ran in containers without network, without capabilities, each user as a separate uid.",
     );

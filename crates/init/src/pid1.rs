@@ -13,8 +13,8 @@
 //! - One thread runs all of it, and the file threads exist before the socket is
 //!   served: at the limit of processes nothing here needs a new one.
 //! - [`reaper`] alone waits for children.
-//! - SIGCHLD has the only handler: the kernel drops every other signal that user code sends to
-//!   PID 1.
+//! - SIGCHLD has the only handler. The kernel drops every other signal that user code sends to
+//!   PID 1; those that would end it are also ignored, because of a gap (`sys::ignore_signals`).
 //! - When PID 1 ends, the kernel kills all of the container; the Engine removes
 //!   it. So ending is always clean.
 
@@ -96,6 +96,7 @@ pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
         }
     };
     exit_with_its_own_code_on_panic();
+    crate::sys::ignore_signals();
     crate::sys::give_back_large_buffers();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

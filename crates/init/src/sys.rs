@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 mod seccomp;
+mod signals;
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -15,6 +16,7 @@ use rustix::process::Pid;
 #[cfg(test)]
 pub use seccomp::install_filter_on_this_thread;
 pub use seccomp::{Instruction, errno_of, install_filter};
+pub use signals::{block_signals, default_signal_handlers, ignore_signals, restore_signals};
 
 /// How a child changed: what `waitid(2)` says, with what it used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,45 +139,6 @@ pub fn kill_everything() {
     // SAFETY: kill has no memory effects.
     unsafe {
         libc::kill(-1, libc::SIGKILL);
-    }
-}
-
-/// Takes away the handlers that the Rust runtime installs for its stack
-/// overflow message. (SIGPIPE it ignores; that stays.)
-pub fn default_signal_handlers() {
-    for signal in [libc::SIGSEGV, libc::SIGBUS] {
-        // SAFETY: SIG_DFL is a valid disposition; no handler of ours is lost.
-        unsafe {
-            libc::signal(signal, libc::SIG_DFL);
-        }
-    }
-}
-
-/// Blocks every signal that can be blocked, so that a stray `kill` of user
-/// code does not end the caller.
-pub fn block_signals() {
-    set_mask(true);
-}
-
-/// Unblocks every signal and restores SIGPIPE: what a command starts with.
-pub fn restore_signals() {
-    // SAFETY: SIG_DFL is a valid disposition.
-    unsafe {
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-    }
-    set_mask(false);
-}
-
-fn set_mask(block: bool) {
-    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the set is initialised by sigfillset or sigemptyset before use.
-    unsafe {
-        if block {
-            libc::sigfillset(set.as_mut_ptr());
-        } else {
-            libc::sigemptyset(set.as_mut_ptr());
-        }
-        libc::sigprocmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
     }
 }
 

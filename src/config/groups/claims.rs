@@ -63,7 +63,7 @@ impl TokenClaims {
         let is_named = match self.0.get(CLAIM_NAMES) {
             None => false,
             Some(Value::Object(names)) => names.contains_key(claim),
-            // Whatever it names, it may be this one.
+            // It does not name the claims: this may be one of them.
             Some(_) => true,
         };
         let says_so = |value: &Value| !matches!(value, Value::Null | Value::Bool(false));
@@ -71,7 +71,7 @@ impl TokenClaims {
     }
 }
 
-/// Claims that somebody states, for a look at the settings.
+/// Claims given by hand, to look at the settings.
 impl FromIterator<(String, String)> for TokenClaims {
     /// Several values of one claim are its list.
     fn from_iter<T: IntoIterator<Item = (String, String)>>(claims: T) -> Self {

@@ -1,7 +1,7 @@
 //! Copies in both directions until casemate-init says that the connection is over.
 //!
-//! Only casemate-init knows when a program has been given all bytes: what the server has sent may
-//! wait in between, behind a program that reads late.
+//! Only casemate-init knows when a program has been given all bytes: bytes of the
+//! server may wait in between while the program reads late.
 
 use std::io;
 use std::sync::atomic::Ordering;

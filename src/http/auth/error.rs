@@ -17,7 +17,7 @@ pub enum AuthError {
         "bind_dir is one directory, for the one user of auth none; with more users set bind_root"
     )]
     OneDirectory,
-    /// A group that nobody could be in, whose settings its operator believes in force.
+    /// A group that can have no member, while its operator believes its settings in force.
     #[error("the group {0} asks for claims, which only access tokens have: set auth to jwt")]
     ClaimsWithoutTokens(GroupName),
     /// The keys could not be fetched safely.

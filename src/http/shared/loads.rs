@@ -12,8 +12,8 @@ use parking_lot::{Mutex, MutexGuard};
 /// Downloads of one link at once: a team that opens it in the same minute.
 const OPEN_LIMIT: usize = 20;
 
-/// Between two starts of the sandbox for one link: a start takes a second or two, and what comes
-/// meanwhile waits for it.
+/// Between two starts of the sandbox for one link: a start takes a second or two, and requests
+/// that come during it wait for it.
 const WAKE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Links in the table, after which those that do nothing are forgotten.

@@ -1,5 +1,5 @@
-//! Why a link does not open. Whoever has it may be anybody: the texts name neither the user nor the
-//! path.
+//! Why a link does not open. A stranger may have the link, so the texts name neither the user nor
+//! the path.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -27,7 +27,7 @@ pub enum LinkRefusal {
     Gone,
     /// The content is not the one that was shared.
     Changed,
-    /// Its user may open it, and nobody is signed in.
+    /// Only its user may open it, and the request is not signed in.
     SignIn,
     /// The token of the request is not accepted.
     Credential(AuthRejection),
@@ -62,7 +62,7 @@ impl From<SandboxError> for LinkRefusal {
 }
 
 impl From<FileRejection> for LinkRefusal {
-    /// What is wrong with the path is the user's business: for the link it is no longer what it was.
+    /// The visitor does not learn why the path cannot be read: for the link, the content has changed.
     fn from(rejection: FileRejection) -> Self {
         match rejection.status {
             StatusCode::NOT_FOUND

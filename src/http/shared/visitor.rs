@@ -1,4 +1,4 @@
-//! Who opens a link.
+//! The person who opens a link.
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -12,9 +12,9 @@ use crate::shares::LinkClaims;
 /// The sender of a request for a link.
 #[derive(Debug)]
 pub enum Visitor {
-    /// Somebody with a session of the page or a token, or the one user where nobody signs in.
+    /// A user with a session of the page or a token; with auth `none`, the one user.
     SignedIn(Principal),
-    /// Somebody with the link alone.
+    /// A person who has only the link.
     Stranger,
 }
 

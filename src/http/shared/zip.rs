@@ -1,9 +1,9 @@
 //! Makes a zip archive of a tar archive, in one pass.
 //!
-//! Entries are stored, not compressed: what is large in a workspace is compressed already, and a
-//! server has other work.
+//! Entries are stored, not compressed: large files of a workspace are mostly compressed already, and
+//! a server has other work.
 //!
-//! Links are left out: whoever unpacks an archive of somebody else follows none by accident.
+//! Links are left out, so that a person who unpacks another user's archive follows none by accident.
 
 use std::io::{self, Read, Write};
 

@@ -208,7 +208,7 @@ impl Carrier {
                     let error = &status as &dyn std::error::Error;
                     debug!(error, "the egress of this sandbox is not carried");
                     failures += 1;
-                    // The container has ended, and nobody has said so; the next call finds out.
+                    // Probably the container has ended; the next call finds out.
                     if failures == FAILURE_LIMIT {
                         return;
                     }

@@ -97,7 +97,7 @@ async fn uploads_that_no_target_reads_hinder_nobody_and_do_not_pile_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn downloads_that_no_program_reads_hinder_nobody_and_do_not_pile_up() {
     let (grown, other) = beside_stuck_ones(Talk::Pour, false).await;
-    eprintln!("60 connections that nobody reads cost {grown} KiB");
+    eprintln!("60 unread connections cost {grown} KiB");
     assert_eq!(other, "ping", "another connection");
     assert!(grown < GROWTH_KIB, "{grown} KiB");
 }

@@ -228,10 +228,28 @@ impl Image {
     }
 }
 
+/// Removes the containers in which servers that were killed were preparing the image.
+fn remove_preparing(id: &str) {
+    let ancestor = format!("ancestor={id}");
+    let filters = [
+        "--filter",
+        "label=io.casemate.preparing=yes",
+        "--filter",
+        &ancestor,
+    ];
+    // More than once: the Engine may have been making one.
+    for _ in 0..3 {
+        for container in lines(&[&["ps", "--all", "--quiet"], &filters[..]].concat()) {
+            quietly(&["rm", "--force", "--volumes", &container]);
+        }
+    }
+}
+
 impl Drop for Image {
     fn drop(&mut self) {
         let base = lines(&["image", "inspect", "--format", "{{.Id}}", &self.0]);
         for id in base {
+            remove_preparing(&id);
             let prepared = format!("label=io.casemate.prepared={id}");
             for image in lines(&["images", "--quiet", "--no-trunc", "--filter", &prepared]) {
                 quietly(&["rmi", "--force", &image]);

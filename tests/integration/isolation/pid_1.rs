@@ -127,12 +127,54 @@ async fn no_signal_from_inside_reaches_pid_1() {
     for signal in [
         "KILL", "STOP", "TERM", "INT", "HUP", "QUIT", "SEGV", "USR1", "TSTP",
     ] {
-        assert_eq!(
-            server.shell(&format!("kill -{signal} 1")).await.exit_code(),
-            0
-        );
+        let result = server.shell(&format!("kill -{signal} 1")).await;
+        assert_eq!(result.exit_code(), 0, "{signal}: {}", result.0);
     }
     pid_1_lives(&server, &container).await;
     let slept = CallResult(sleeping.answer().await.expect("an answer")["result"].clone());
     assert_eq!((slept.stdout(), slept.outcome()), ("slept\n", "exited"));
+}
+
+/// Sends every signal that can end a process, until its input ends.
+const BARRAGE: &str = r#"
+import os, select, sys
+signals = [1, 2, 10, 12, 13, 14, 15, 16, 26, 27, 29, 30, *range(32, 65)]
+print("ready", flush=True)
+while not select.select([0], [], [], 0)[0]:
+    for number in signals:
+        os.kill(1, number)
+"#;
+
+/// While PID 1 starts a process its main thread blocks all signals, and then the kernel would end it
+/// by a signal that it does not ignore.
+#[tokio::test]
+async fn no_signal_reaches_pid_1_while_it_starts_processes() {
+    let server = TestServer::new().start().await;
+    server.shell("true").await;
+    let container = server.instance.container();
+    let barrage =
+        format!("mkfifo end; python3 -c '{BARRAGE}' < end > began & exec 9> end; sleep 5");
+    let pending = server
+        .start_call("shell_exec", json!({ "command": barrage }))
+        .await
+        .1;
+    let began = server
+        .shell("until grep -q ready began; do sleep 0.05; done")
+        .await;
+    assert_eq!(began.exit_code(), 0, "{}", began.0);
+    for _ in 0..40 {
+        let ran = server.shell("true").await;
+        assert_eq!(ran.exit_code(), 0, "{}", ran.0);
+    }
+    // Commands start with the default of every signal.
+    let status = server
+        .shell("grep -E 'Sig(Ign|Blk)' /proc/self/status")
+        .await;
+    assert_eq!(
+        status.stdout(),
+        "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"
+    );
+    pid_1_lives(&server, &container).await;
+    let ended = CallResult(pending.answer().await.expect("an answer")["result"].clone());
+    assert_eq!(ended.exit_code(), 0, "{}", ended.0);
 }

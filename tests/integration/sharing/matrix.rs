@@ -1,4 +1,4 @@
-//! Which links open, and for whom: whatever is wrong with one looks the same.
+//! Which links open, and for whom. All wrong links look the same.
 
 use super::*;
 

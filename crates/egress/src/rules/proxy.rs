@@ -13,7 +13,7 @@ pub struct Proxy {
     pub port: u16,
     /// `user:password`, percent-encoded as in the URL.
     pub credentials: Option<String>,
-    /// Who resolves names.
+    /// The side that resolves names.
     pub resolved_by: ResolvedBy,
 }
 

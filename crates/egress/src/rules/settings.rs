@@ -35,12 +35,12 @@ pub struct EgressSettings {
 pub struct ProxyTable {
     /// `http://host:port`, with `user:password@` before the host where the proxy asks for it.
     pub url: String,
-    /// Who resolves names.
+    /// The side that resolves names.
     #[serde(default)]
     pub resolve: ResolvedBy,
 }
 
-/// Who resolves the name of a connection that is made through a proxy.
+/// The side that resolves the name of a connection through a proxy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ResolvedBy {

@@ -256,7 +256,7 @@ mod tests {
             let rank = rank(version, since).expect("a rank");
             carriers.adopt(rank, Bytes::new())
         };
-        let (verb, _messages) = adopt("0.1.0", 0).expect("nobody carries");
+        let (verb, _messages) = adopt("0.1.0", 0).expect("no process carries");
         assert!(adopt("0.1.0", 0).is_err(), "another verb");
         let (server, _messages) = adopt("0.0.9", 7).expect("a server, and an older one at that");
         assert!(adopt("0.1.0", 0).is_err(), "a verb of a newer version");
@@ -272,7 +272,7 @@ mod tests {
             carriers.adopt(rank, Bytes::from_static(hash))
         };
         let by = |hash| superseded_by(&Bytes::from_static(hash));
-        let (first, mut messages) = adopt("0.1.0", 5, OLD).expect("nobody carries");
+        let (first, mut messages) = adopt("0.1.0", 5, OLD).expect("no process carries");
         for (version, since) in [("0.1.0", 4), ("0.0.9", 900)] {
             assert_eq!(adopt(version, since, NEW).err(), Some(by(OLD)));
         }
@@ -295,7 +295,7 @@ mod tests {
             (carriers.current(), &*carriers.rules_hash()),
             (None, &[][..])
         );
-        assert!(adopt("0.0.1", 1, OLD).is_ok(), "nobody newer is there");
+        assert!(adopt("0.0.1", 1, OLD).is_ok(), "no newer one is there");
         carriers.close();
         assert!(carriers.current().is_none() && adopt("9.0.0", 9, OLD).is_err());
     }

@@ -40,8 +40,9 @@ pub mod sandbox_message {
         Superseded(super::Superseded),
     }
 }
-/// Who carries. Of two servers the one of the newer version does, and of two of the same version the
-/// one that started later. A verb of the command line carries only where nobody else does.
+/// The process that carries the egress. Of two servers it is the one of the newer version, and of two
+/// of the same version the one that started later. A verb of the command line carries only where no
+/// server does.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Carrier {
     /// MAJOR.MINOR.PATCH.

@@ -99,7 +99,7 @@ fn hidden_names_are_left_out_at_any_depth_where_that_is_asked_for() {
     for path in [".env", "a/.git/config", "a/b/.x", "a/b/y", "a/..c", "d"] {
         sandbox.file(path, "x");
     }
-    // What is left out need not be readable.
+    // Entries that are left out need not be readable.
     fs::set_permissions(sandbox.at("a/.git"), fs::Permissions::from_mode(0o000)).expect("chmod");
     let request = |path: &str| DownloadRequest {
         path: path.to_owned().into(),
