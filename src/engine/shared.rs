@@ -1,9 +1,4 @@
-//! Volumes of shared data: their names, their labels, and how a container has one.
-//!
-//! ```text
-//! casemate-<instance>-shared-<name>-<12 hex>   one version; its name has the hash of its content
-//! casemate-<instance>-shared-<name>.<number>   a head: says that a version is whole
-//! ```
+//! Volumes of shared data: how they are made and listed, and how a container has one.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,9 +10,6 @@ use super::error::EngineError;
 use super::labels::{INSTANCE, REMADE, SHARED};
 use super::volumes::{VolumeDriver, VolumeSummary};
 use super::{Engine, segment};
-
-/// Digits of a version in the name of its volume.
-const VERSION_DIGITS: usize = 12;
 
 /// Shared data in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,33 +50,6 @@ impl SharedMount {
     }
 }
 
-/// The name of the volume with the version of this hash.
-pub fn version_volume(instance: &str, name: &str, hash: &str) -> String {
-    let version: String = hash.chars().take(VERSION_DIGITS).collect();
-    format!("casemate-{instance}-shared-{name}-{version}")
-}
-
-/// The name of the head of this number. The names of users' volumes end with a hash, so none is
-/// like this.
-pub fn head_volume(instance: &str, name: &str, number: u64) -> String {
-    format!("casemate-{instance}-shared-{name}.{number}")
-}
-
-/// The name of a volume of shared data without its version, the same for all of a share.
-pub(super) fn without_version(volume: &str) -> &str {
-    let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    match volume.rsplit_once('-') {
-        Some((share, version))
-            if share.contains("-shared-")
-                && version.len() == VERSION_DIGITS
-                && version.bytes().all(is_digit) =>
-        {
-            share
-        }
-        _ => volume,
-    }
-}
-
 impl Engine {
     /// All volumes of shared data of an instance: versions, and what says which counts.
     ///
@@ -118,27 +83,6 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn all_versions_of_a_share_have_one_name_without_the_version_and_no_other_volume_has() {
-        let volume = |hash: &str| version_volume("default", "data-1", hash);
-        let (old, new) = (volume(&"0a".repeat(32)), volume(&"1b".repeat(32)));
-        assert_eq!(old, "casemate-default-shared-data-1-0a0a0a0a0a0a");
-        assert_eq!(without_version(&old), without_version(&new));
-        assert_ne!(
-            without_version(&old),
-            without_version(&version_volume("default", "data", &"0a".repeat(32)))
-        );
-        for other in [
-            "casemate-default-ada-0a0a0a0a0a0a",
-            "casemate-default-shared-data.1",
-            "casemate-default-shared-data-0a0a0a0a0a0g",
-            "casemate-default-shared-data-0a0a",
-            "",
-        ] {
-            assert_eq!(without_version(other), other);
-        }
-    }
 
     #[test]
     fn a_share_is_mounted_read_only_and_without_a_version_not_at_all() {

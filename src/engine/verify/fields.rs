@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bollard::models::{ContainerCreateBody, Mount, MountType};
 use serde_json::{Map, Value, json};
 
-use crate::engine::shared::without_version;
+use crate::engine::shared_names::without_version;
 
 /// Fields by name, never null.
 pub(super) type Fields = BTreeMap<String, Value>;

@@ -85,10 +85,6 @@ fn describe<R: Read>(
     }
     check_records(entry, &raw)?;
     let path = relative(&raw)?;
-    let mode = entry
-        .header()
-        .mode()
-        .map_err(|error| bad(&raw, error.to_string()))?;
     let kind = match of {
         EntryType::Directory => SharedKind::Directory,
         // As the oldest archives have it.
@@ -101,7 +97,10 @@ fn describe<R: Read>(
         }
         EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => SharedKind::File {
             size: entry.size(),
-            is_executable: mode & 0o111 != 0,
+            is_executable: {
+                let mode = entry.header().mode();
+                mode.map_err(|error| bad(&raw, error.to_string()))? & 0o111 != 0
+            },
         },
         EntryType::Symlink => SharedKind::Link {
             target: entry.link_name_bytes().unwrap_or_default().into_owned(),

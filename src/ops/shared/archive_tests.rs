@@ -21,6 +21,8 @@ impl RawArchive {
         let gnu = header.as_gnu_mut().expect("GNU");
         gnu.name[..path.len()].copy_from_slice(path);
         gnu.linkname[..target.len()].copy_from_slice(target);
+        // Without it a sparse entry is malformed.
+        gnu.set_real_size(0);
         header.set_cksum();
         self.0.extend(header.as_bytes());
         self.0.extend(content);

@@ -15,6 +15,8 @@ fn entry(archive: &mut Vec<u8>, kind: u8, path: &[u8], target: &[u8], content: &
     let gnu = header.as_gnu_mut().expect("GNU");
     gnu.name[..path.len()].copy_from_slice(path);
     gnu.linkname[..target.len()].copy_from_slice(target);
+    // Without it a sparse entry is malformed.
+    gnu.set_real_size(0);
     header.set_cksum();
     archive.extend(header.as_bytes());
     archive.extend(content);

@@ -9,16 +9,14 @@ async fn put_and_kill(lab: &Lab, signal: &str) -> Output {
     let mut child = command.spawn().expect("it runs");
     let before = lab.instance.volumes().len();
     eventually("its volume is being filled", SOON, async || {
-        assert!(
-            child.try_wait().expect("a status").is_none(),
-            "it was too fast to be killed"
-        );
         let filled = lab.instance.volumes().len() > before;
         let label = lab.instance.label();
         let running = docker::lines(&["ps", "--filter", &label, "--format", "{{.Names}}"]);
         filled && running.iter().any(|name| name.contains("-put-"))
     })
     .await;
+    let still = child.try_wait().expect("a status").is_none();
+    assert!(still, "it was too fast to be killed");
     let pid = child.id().to_string();
     let killed = Command::new("kill").args(["-s", signal, &pid]).status();
     assert!(killed.expect("kill").success());
