@@ -19,6 +19,7 @@ mod rm;
 mod serve;
 mod settings;
 mod setup;
+mod shared;
 mod table;
 mod token;
 mod tools_image;
@@ -66,6 +67,8 @@ enum Verb {
     Restore(restore::Args),
     /// Move workspaces of uid 1000, from older versions, to their users' own uids.
     Migrate(migrate::Args),
+    /// Put data where sandboxes read it, list its versions, or remove it.
+    Shared(shared::Args),
     /// Show the settings of a user's sandbox, and where each is from.
     Settings(settings::Args),
     /// Show what a user's sandbox may reach, and check a host, by the settings.
@@ -113,6 +116,7 @@ impl Cli {
             Verb::Backup(args) => backup::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Restore(args) => restore::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Migrate(args) => migrate::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Shared(args) => shared::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Settings(args) => settings::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Egress(args) => egress::run(args),
             Verb::Audit(args) => audit::run(args),

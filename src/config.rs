@@ -35,6 +35,7 @@ mod raw;
 mod reload;
 mod sandbox;
 mod setting;
+mod shared;
 mod sign_in;
 mod text;
 mod uids;
@@ -44,6 +45,7 @@ mod value_error;
 mod web;
 mod workspace_header;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -70,6 +72,7 @@ pub use raw::{RawConfig, egress_problem};
 pub use reload::{FileError, Reload};
 pub use sandbox::SandboxSettings;
 pub use setting::{Group, Setting, SettingSpec, ValueKind};
+pub use shared::{SharedConfig, SharedData, SharedName, SharedPath};
 pub use sign_in::SignInSettings;
 pub use uids::Uids;
 pub use units::{Bytes, NanoCpus, Quantity};
@@ -130,6 +133,8 @@ pub struct Config {
     pub egress_bytes_per_day: Option<Bytes>,
     /// Where it is read again.
     egress_source: EgressSource,
+    /// The data that sandboxes may share.
+    pub shared: Arc<SharedConfig>,
     /// Where this server keeps what outlives it; `None`: the machine has no place for that.
     pub state_directory: Option<PathBuf>,
     /// Callers over HTTP: authentication, hosts and origins.
@@ -172,6 +177,8 @@ impl Config {
         let users = Users::from_raw(users, &given)?;
         let claim = given.value(S::GroupsClaim, GroupsClaim::Required, str::parse)?;
         let groups = Groups::from_raw(groups, &given, claim)?;
+        let shared = SharedConfig::from_raw(&raw.shared)?;
+        shared.check(users.layers().chain(groups.layers()).chain([&given]))?;
         Ok(Self {
             user,
             workspace: given.value(S::Workspace, None, |text| Ok(Some(text.parse()?)))?,
@@ -202,6 +209,7 @@ impl Config {
             egress: Arc::new(egress),
             egress_bytes_per_day: given.value(S::EgressBytesPerDay, None, bytes_per_day)?,
             egress_source: raw.egress_source,
+            shared: Arc::new(shared),
             state_directory: raw.state_directory,
             http: HttpSettings::from_layer(&given)?,
             sandbox: Arc::new(sandbox),
@@ -266,13 +274,14 @@ impl Config {
         EgressWatch::start(self.egress.clone(), self.egress_source.clone(), stop)
     }
 
-    /// A copy for `doctor`'s probe: the same limits, no settings of users and groups, a volume even in bind
-    /// mode, a short idle timeout, and no waiting for other sandboxes to end.
+    /// A copy for `doctor`'s probe: the same limits, no settings of users and groups, no shared data, a
+    /// volume even in bind mode, a short idle timeout, and no waiting for other sandboxes to end.
     #[must_use]
     pub fn for_probe(&self, idle_timeout: Duration) -> Self {
         let sandbox = SandboxSettings {
             mode: Mode::Persistent,
             idle_timeout,
+            shared: BTreeSet::new(),
             ..SandboxSettings::clone(&self.sandbox)
         };
         Self {

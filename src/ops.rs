@@ -3,7 +3,9 @@
 pub mod backup;
 pub mod doctor;
 pub mod gc;
+mod limited_reader;
 pub mod removal;
+pub mod shared;
 pub mod throwaway;
 pub mod users;
 pub mod workspace_removal;

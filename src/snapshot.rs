@@ -17,6 +17,7 @@ mod export;
 mod helper;
 mod import;
 mod last_use;
+mod shared;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use error::StageError;
 pub use export::{Consistency, Export, ExportPart, SnapshotReport};
 pub use import::{Import, StagedVolume};
 pub use last_use::WorkspaceLook;
+pub use shared::{SharedStage, SharedStageError, make_head, shared_user};
 
 use crate::engine::Engine;
 use crate::identity::WorkspaceId;

@@ -2,7 +2,9 @@
 
 mod media;
 mod path;
+mod read_path;
 pub mod shown;
 
 pub use media::{BYTES, media_type};
 pub use path::{PathError, WorkspacePath};
+pub use read_path::ReadPath;

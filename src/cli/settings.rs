@@ -87,8 +87,10 @@ impl SettingsReport {
                 .unwrap_or(false)
         };
         let others = groups.iter().filter(|group| !is_in_force(group));
+        // These two have another name in the table of a user.
+        let renamed = [Setting::EgressAllow, Setting::SharedData];
         let may_differ =
-            |it: &EffectiveSetting| it.setting.is_per_user() || it.setting == Setting::EgressAllow;
+            |it: &EffectiveSetting| it.setting.is_per_user() || renamed.contains(&it.setting);
         let in_force = config.in_force(identity).into_iter().filter(may_differ);
         Self {
             user: identity.user.subject.as_str().to_owned(),

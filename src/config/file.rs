@@ -1,6 +1,6 @@
 //! The settings file: TOML with the settings' keys at the top level, and a `[[users]]` table for
 //! each user with other settings than the rest. Unknown keys are errors that name the nearest known
-//! one. `[[groups]]` are read by [`groups`].
+//! one. `[[groups]]` are read by [`groups`], `[[shared]]` by [`shared`].
 //!
 //! ```toml
 //! memory = "512m"
@@ -19,6 +19,7 @@
 mod egress;
 mod entry;
 mod groups;
+mod shared;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -28,7 +29,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::egress::RawEgress;
 use super::error::ConfigError;
-use super::layer::{Layer, RawGroup, RawUser};
+use super::layer::{Layer, RawGroup, RawShared, RawUser};
 use super::limits::CONFIG_FILE_BYTES;
 use super::origin::{FileLocation, Origin};
 use super::setting::Setting;
@@ -55,6 +56,8 @@ pub struct FileSettings {
     pub users: Vec<RawUser>,
     /// For the users of a group, in the order of the file.
     pub groups: Vec<RawGroup>,
+    /// The shares, in the order of the file.
+    pub shared: Vec<RawShared>,
 }
 
 /// The settings that one table of a user or a group has different from the others.
@@ -105,6 +108,10 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<FileSettings, ConfigError
             file.groups = groups::groups(&entry, &places)?;
             continue;
         }
+        if entry.key == shared::KEY {
+            file.shared = shared::shared(&entry, &places)?;
+            continue;
+        }
         if entry.key == BACKUP {
             backup(&entry, &places, &mut file.settings)?;
             continue;
@@ -115,7 +122,8 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<FileSettings, ConfigError
         }
         let Some((key, setting)) = Setting::from_key(entry.key) else {
             let known = Setting::ALL.iter().map(|setting| setting.key());
-            return Err(entry.unknown(known.chain([USERS, groups::KEY, BACKUP, egress::KEY])));
+            let tables = [USERS, groups::KEY, shared::KEY, BACKUP, egress::KEY];
+            return Err(entry.unknown(known.chain(tables)));
         };
         file.settings.insert(setting, entry.given(key)?);
     }
@@ -209,13 +217,17 @@ impl OwnSettings {
                 self.settings.insert(Setting::EgressAllow, given);
                 self.egress = Some(own);
             }
+            _ if entry.key == shared::KEY => {
+                self.settings
+                    .insert(Setting::SharedData, shared::names(entry)?);
+            }
             Some((key, setting)) if setting.is_per_user() => {
                 self.settings.insert(setting, entry.given(key)?);
             }
             Some((key, _)) => return Err(not_per_user(key, entry.place.clone())),
             None => {
                 let known = Setting::per_user().map(Setting::key);
-                let others = others.iter().copied().chain([egress::KEY]);
+                let others = others.iter().copied().chain([egress::KEY, shared::KEY]);
                 return Err(entry.unknown(known.chain(others)));
             }
         }
@@ -225,7 +237,7 @@ impl OwnSettings {
 
 fn not_per_user(key: &'static str, place: FileLocation) -> ConfigError {
     let keys = Setting::per_user().map(Setting::key);
-    let keys: Vec<_> = keys.chain([egress::KEY]).collect();
+    let keys: Vec<_> = keys.chain([egress::KEY, shared::KEY]).collect();
     let problem = format!(
         "it holds for all users; a user may have: {}",
         keys.join(", ")

@@ -56,6 +56,17 @@ pub struct RawGroup {
     pub egress: Option<RawEgress<LayerSettings>>,
 }
 
+/// What the file gives for one share: a `[[shared]]` table.
+#[derive(Debug, Clone)]
+pub struct RawShared {
+    /// Where the table begins.
+    pub place: FileLocation,
+    /// Its name.
+    pub name: RawValue,
+    /// Where it is in sandboxes.
+    pub path: RawValue,
+}
+
 /// The members of a group, as the file says it.
 #[derive(Debug, Clone)]
 pub enum RawMembers {

@@ -59,6 +59,9 @@ pub const LOG: &str = "info,rmcp=off";
 /// The default of `egress_allow`, for people.
 pub const NO_EGRESS: &str = "nothing";
 
+/// The default of `shared_data`, in words.
+pub const NO_SHARED_DATA: &str = "none";
+
 /// Memory of one sandbox, swap included. 512 MiB is enough for a compiler or a data frame; below
 /// 32 MiB an interpreter does not start beside PID 1; above 1 PiB it is a typo.
 pub const MEMORY: Bounds<Bytes> = Bounds {

@@ -15,7 +15,7 @@ use super::environment::Environment;
 use super::error::{ConfigError, Excerpt};
 use super::file::{self, FileSettings};
 use super::flags::SettingsArgs;
-use super::layer::{Layer, RawGroup, RawUser, RawValue};
+use super::layer::{Layer, RawGroup, RawShared, RawUser, RawValue};
 use super::nearest::nearest;
 use super::origin::Origin;
 use super::setting::{CONFIG_VARIABLE, PREFIX, Setting};
@@ -28,6 +28,7 @@ pub struct RawConfig {
     pub(super) settings: Layer,
     pub(super) users: Vec<RawUser>,
     pub(super) groups: Vec<RawGroup>,
+    pub(super) shared: Vec<RawShared>,
     /// `[egress]`. Its `allow` is among the settings too.
     pub(super) egress: Option<RawEgress<EgressSettings>>,
     pub(super) egress_source: EgressSource,
@@ -59,6 +60,7 @@ impl RawConfig {
             settings,
             users: file.users,
             groups: file.groups,
+            shared: file.shared,
             egress: file.egress,
             egress_source,
             state_directory: environment.state_directory(),

@@ -1,5 +1,6 @@
 //! The settings of one user's sandbox.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::choices::{Mode, switch};
@@ -7,6 +8,7 @@ use super::error::ConfigError;
 use super::image::ImageRef;
 use super::layer::Layer;
 use super::setting::Setting as S;
+use super::shared::{self, SharedName};
 use super::units::{Bytes, NanoCpus};
 
 /// The settings of one user's sandbox. Each user may have others.
@@ -40,6 +42,8 @@ pub struct SandboxSettings {
     pub share_links: bool,
     /// How long such a link lasts at most; [`super::limits::SHARE_LINK_MAX`].
     pub share_link_max: Duration,
+    /// The shared data that it reads. Each has a `[[shared]]` table.
+    pub shared: BTreeSet<SharedName>,
 }
 
 impl SandboxSettings {
@@ -59,6 +63,7 @@ impl SandboxSettings {
             workspaces_per_user: layer.bounded(S::WorkspacesPerUser)?,
             share_links: layer.value(S::ShareLinks, false, switch)?,
             share_link_max: layer.bounded(S::ShareLinkMax)?,
+            shared: layer.value(S::SharedData, BTreeSet::new(), shared::names)?,
         })
     }
 }

@@ -252,6 +252,8 @@ settings! {
         Text("HOSTS", Some(limits::NO_EGRESS));
     EgressBytesPerDay = "egress_bytes_per_day", Server, "Bytes of a user that egress rules let pass in a day (UTC), in both directions: a size, or off",
         Text("SIZE", Some("off"));
+    SharedData = "shared_data", Server, "Shared data that sandboxes read, by name, separated by commas; for a user or a group in the file: shared",
+        Text("NAMES", Some(limits::NO_SHARED_DATA));
     Mode = "mode", Sandbox, "Lifetime of container and workspace",
         Words(Mode::WORDS);
     Image = "image", Sandbox, "Any Linux image",

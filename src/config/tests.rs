@@ -19,6 +19,7 @@ mod groups;
 mod http;
 mod readme;
 mod reload;
+mod shared;
 mod users;
 mod valid;
 
@@ -79,6 +80,7 @@ fn values(config: Config) -> Config {
     Config {
         given: Layer::default(),
         egress_source: EgressSource::default(),
+        shared: Arc::default(),
         ..config
     }
 }

@@ -68,6 +68,9 @@ impl ContainerSpec {
     fn entrypoint(&self) -> Vec<String> {
         let mut entrypoint = vec![INIT_PATH.to_owned(), "pid1".to_owned()];
         entrypoint.extend(self.init_args.iter().cloned());
+        // PID 1 begins only where it cannot write there.
+        let shared = self.shared.iter();
+        entrypoint.extend(shared.map(|one| format!("--shared={}", one.path)));
         entrypoint
     }
 
@@ -90,10 +93,11 @@ impl ContainerSpec {
             ulimits: Some(self.ulimits()),
             // Nothing outside the mounts can be written: the image's layer is on the host's disk.
             readonly_rootfs: Some(true),
-            // Here and not in Mounts, so that Mounts has one entry.
+            // Here and not in Mounts, so that Mounts has only volumes and the workspace.
             tmpfs: Some(self.tmpfs()),
             shm_size: Some(SHM_BYTES),
-            // Exactly one: the workspace.
+            // The workspace. Shared data is added for the create call: its version is no part of
+            // the hash.
             mounts: Some(vec![self.mount()]),
             // masked_paths and readonly_paths stay unset: an empty list unmasks all.
             //
@@ -162,6 +166,12 @@ impl ContainerSpec {
     fn tmpfs(&self) -> HashMap<String, String> {
         // Over each VOLUME of the image.
         let volumes = self.image.volumes.iter().cloned();
+        // Nothing is over shared data.
+        let is_shared = |path: &String| {
+            let mut mounted = self.shared.iter().filter(|one| one.volume.is_some());
+            mounted.any(|one| one.path == *path)
+        };
+        let volumes = volumes.filter(|path| !is_shared(path));
         let mut tmpfs: HashMap<_, _> = volumes
             .map(|path| (path, VOLUME_OPTIONS.to_owned()))
             .collect();

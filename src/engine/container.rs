@@ -85,6 +85,8 @@ pub struct ContainerSummary {
     pub state: State,
     /// When it was created, in seconds since 1970.
     pub created: i64,
+    /// The volumes that are mounted in it.
+    pub volumes: Vec<String>,
 }
 
 /// A container that was created but not started.
@@ -170,6 +172,10 @@ impl ContainerSummary {
             labels: summary.labels.unwrap_or_default().into_iter().collect(),
             state: State::deserialize(state).unwrap_or(State::Unknown),
             created: summary.created.unwrap_or_default(),
+            volumes: {
+                let mounts = summary.mounts.unwrap_or_default().into_iter();
+                mounts.filter_map(|mount| mount.name).collect()
+            },
         })
     }
 }

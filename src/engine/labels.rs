@@ -70,6 +70,23 @@ pub const HELPER_MODE: &str = "errand";
 /// The mode of a container that gives a volume its owner, and never starts.
 pub const OWNER_MODE: &str = "owner";
 
+/// On a volume of shared data, and on those that say which version counts: the name of the share.
+/// Such a volume is no user's, and has neither [`USER`] nor [`ISSUER`].
+pub const SHARED: &str = "io.casemate.shared";
+
+/// On a volume with one version of shared data: the hash of its content, 64 hex digits.
+pub const SHARED_VERSION: &str = "io.casemate.shared.version";
+
+/// On an empty volume: the version of shared data that is whole, and that new containers have
+/// until another has a greater number. 12 hex digits.
+pub const SHARED_HEAD: &str = "io.casemate.shared.head";
+
+/// Beside [`SHARED_HEAD`]: bytes of all files of that version.
+pub const SHARED_BYTES: &str = "io.casemate.shared.bytes";
+
+/// Beside [`SHARED_HEAD`]: files, directories and links of that version.
+pub const SHARED_ENTRIES: &str = "io.casemate.shared.entries";
+
 /// On a volume that only tests a capability of the Engine: the capability.
 pub const PROBE: &str = "io.casemate.probe";
 

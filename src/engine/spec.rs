@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::hex;
 use super::image::PreparedImage;
 use super::labels::{self, Labels};
+use super::shared::SharedMount;
 use super::uids::RunAs;
 use super::volumes::VolumeDriver;
 
@@ -58,6 +59,8 @@ pub struct ContainerSpec {
     pub limits: Limits,
     /// The OCI runtime. By default: [`super::Capabilities::default_runtime`].
     pub runtime: String,
+    /// The shared data that it reads.
+    pub shared: Vec<SharedMount>,
     /// Whether the Engine's host has AppArmor: [`super::Capabilities::apparmor`].
     pub apparmor: bool,
     /// Whether its kernel can limit swap: [`super::Capabilities::swap_limit`].
@@ -67,13 +70,20 @@ pub struct ContainerSpec {
 impl ContainerSpec {
     /// 16 hex digits over everything that distinguishes two containers of one user in use:
     /// hardening, limits, PID 1's arguments, the base image and the files put into it. Not over the
-    /// labels.
+    /// labels. Of shared data the name and the path, and not the version: containers on an older
+    /// one are as wanted.
     pub fn hash(&self) -> String {
-        let inputs = serde_json::json!({
+        let mut inputs = serde_json::json!({
             "base": self.image.base_id,
             "files": self.image.files_digest,
             "body": ContainerCreateBody { image: None, ..self.unlabelled() },
         });
+        if !self.shared.is_empty() {
+            let shared = self.shared.iter();
+            inputs["shared"] = shared
+                .map(|one| serde_json::json!([one.name, one.path]))
+                .collect();
+        }
         let mut digits = hex(&Sha256::digest(canonical(inputs)));
         digits.truncate(HASH_DIGITS);
         digits
@@ -104,6 +114,11 @@ impl ContainerSpec {
         let mut body = self.unlabelled();
         if let Some(host) = &mut body.host_config {
             self.complete_mounts(host);
+            let shared = self
+                .shared
+                .iter()
+                .filter_map(|one| one.mount(&self.labels.instance));
+            host.mounts.get_or_insert_default().extend(shared);
         }
         body.labels = Some(self.labels().into_iter().collect());
         if let Some(entrypoint) = &mut body.entrypoint {

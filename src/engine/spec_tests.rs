@@ -3,6 +3,53 @@ use casemate_protocol::{INIT_PATH, WORKSPACE};
 use super::*;
 use crate::engine::testing::spec;
 
+/// Shared data whose newest version has a hash of this digit.
+fn share(name: &str, path: &str, digit: &str) -> SharedMount {
+    let volume = crate::engine::version_volume("test", name, &digit.repeat(64));
+    SharedMount {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        volume: Some(volume),
+    }
+}
+
+#[test]
+fn the_hash_does_not_change_with_the_version_of_shared_data() {
+    let with = |share: SharedMount| ContainerSpec {
+        shared: vec![share],
+        ..spec()
+    };
+    let (first, second) = (share("a", "/shared/a", "1"), share("a", "/shared/a", "2"));
+    let none = SharedMount {
+        volume: None,
+        ..first.clone()
+    };
+    let mounts = |spec: &ContainerSpec| spec.body().host_config.unwrap().mounts.unwrap();
+    let (first, second, none) = (with(first), with(second), with(none));
+    assert_eq!(first.hash(), second.hash());
+    assert_eq!(first.hash(), none.hash());
+    assert_ne!(mounts(&first), mounts(&second));
+    assert_eq!(mounts(&none).len(), 1);
+}
+
+#[test]
+fn shared_data_at_a_volume_of_the_image_takes_its_place() {
+    let tmpfs = |share: SharedMount| {
+        let spec = ContainerSpec {
+            shared: vec![share],
+            ..spec()
+        };
+        spec.body().host_config.unwrap().tmpfs.unwrap()
+    };
+    let mounted = share("a", "/covered", "1");
+    assert!(!tmpfs(mounted.clone()).contains_key("/covered"));
+    let absent = SharedMount {
+        volume: None,
+        ..mounted
+    };
+    assert!(tmpfs(absent).contains_key("/covered"));
+}
+
 #[test]
 fn the_hash_changes_with_all_that_matters() {
     let changes: &[fn(&mut ContainerSpec)] = &[
@@ -20,6 +67,9 @@ fn the_hash_changes_with_all_that_matters() {
         |spec| spec.runtime = "runsc".to_owned(),
         |spec| spec.apparmor = true,
         |spec| spec.swap_limit = false,
+        |spec| spec.shared = vec![share("a", "/shared/a", "1")],
+        |spec| spec.shared = vec![share("b", "/shared/a", "1")],
+        |spec| spec.shared = vec![share("a", "/shared/b", "1")],
     ];
     let mut hashes = vec![spec().hash()];
     for change in changes {

@@ -209,6 +209,7 @@ pub(super) fn spec() -> ContainerSpec {
             file_size: 2 << 30,
         },
         runtime: "runc".to_owned(),
+        shared: Vec::new(),
         apparmor: false,
         swap_limit: true,
     }

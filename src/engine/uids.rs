@@ -2,7 +2,7 @@
 
 use casemate_protocol::BRIDGE_UID;
 
-/// The user that the processes of a sandbox run as. Never root.
+/// The user that the processes of a sandbox run as. Never root, except [`Self::SHARED_DATA`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunAs {
     uid: u32,
@@ -15,6 +15,10 @@ impl RunAs {
         uid: 1000,
         gid: 1000,
     };
+
+    /// Root, for the helper container that fills a version of shared data: no code of a user's ever
+    /// runs in it, and the files must be root's.
+    pub const SHARED_DATA: Self = Self { uid: 0, gid: 0 };
 
     /// In the form of the Engine's API.
     pub(super) fn as_user(self) -> String {

@@ -133,7 +133,8 @@ impl Pair<'_> {
             }
             Rule::WhereWanted if self.wanted.is_null() => None,
             _ if self.same() => None,
-            Rule::Hardening => Some(DifferenceKind::Hardening),
+            Rule::Mount if self.stored.is_null() && fields::is_read_only(self.wanted) => None,
+            Rule::Hardening | Rule::Mount => Some(DifferenceKind::Hardening),
             Rule::Identity | Rule::WhereWanted => Some(DifferenceKind::Identity),
             Rule::Limit if self.is_lifted() => Some(DifferenceKind::Hardening),
             Rule::Limit => Some(DifferenceKind::Limit),

@@ -90,7 +90,7 @@ impl Engine {
     }
 
     /// For an existing volume the Engine returns its stored values, not the requested ones.
-    async fn create_volume(
+    pub(super) async fn create_volume(
         &self,
         request: VolumeCreateRequest,
     ) -> Result<VolumeSummary, EngineError> {
@@ -198,7 +198,7 @@ impl Engine {
         self.filtered_volumes(has).await
     }
 
-    async fn filtered_volumes(
+    pub(super) async fn filtered_volumes(
         &self,
         filters: HashMap<String, Vec<String>>,
     ) -> Result<Vec<VolumeSummary>, EngineError> {

@@ -136,7 +136,7 @@ instruments! {
         "Interval between backups of a workspace.";
     collected: IntCounterVec = "casemate_collected_total", ["kind"],
         "Unused objects that this server removed: container, image or volume.",
-        series = &["container", "image", "volume"];
+        series = &["container", "image", "volume", "shared"];
     disk_free: IntGaugeVec = "casemate_engine_disk_free_bytes", [],
         "Free space on the Engine's disk; no series where this machine cannot see it.";
 }

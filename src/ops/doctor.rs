@@ -25,6 +25,7 @@ mod pools;
 mod previews;
 mod probe;
 mod settings;
+mod shared;
 mod sign_in;
 mod uids;
 mod version;
@@ -86,6 +87,10 @@ pub async fn examine(
         .into_iter()
         .for_each(&mut *tell);
     egress::look(&engine, config)
+        .await
+        .into_iter()
+        .for_each(&mut *tell);
+    shared::look(&engine, config)
         .await
         .into_iter()
         .for_each(&mut *tell);

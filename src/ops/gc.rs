@@ -4,6 +4,7 @@
 //! containers that were made but never started        a minute old
 //! prepared images that others have replaced           an hour old
 //! volumes of workspaces unused for volume_retention   backed up first
+//! older versions of shared data that nobody holds     10 minutes after the newest
 //!
 //! of each kind, one kind after the other:
 //! plan ─► record "begun" ─► remove ─► record "done"
@@ -22,6 +23,7 @@ mod last_backup;
 mod plan;
 mod remove;
 mod rules;
+mod shared;
 mod timer;
 
 use std::collections::HashMap;
@@ -31,6 +33,7 @@ use std::time::SystemTime;
 pub use error::GcError;
 pub use last_backup::{Backup, last_backup};
 pub use plan::{Disposition, PlanItem, ResourceKind};
+pub use shared::SharedAges;
 pub use timer::hourly;
 
 use tokio_util::sync::CancellationToken;
@@ -43,7 +46,7 @@ use crate::sandbox::Manager;
 pub enum Scope {
     /// Only containers that never ran, which can block others.
     Containers,
-    /// Images and volumes too.
+    /// Images, volumes and shared data too.
     All,
 }
 
@@ -55,6 +58,7 @@ impl Scope {
                 ResourceKind::Container,
                 ResourceKind::Image,
                 ResourceKind::Volume,
+                ResourceKind::Shared,
             ],
         }
     }
@@ -67,6 +71,8 @@ pub struct Gc {
     backup: Option<Backup>,
     /// When each volume may be due. Earlier checks are not worth the container that they need.
     next_look: HashMap<String, SystemTime>,
+    /// What of shared data is too young.
+    shared_ages: SharedAges,
     /// Once cancelled, no further item is begun.
     stop: CancellationToken,
 }
@@ -87,6 +93,7 @@ impl Gc {
             engine,
             backup,
             next_look: HashMap::new(),
+            shared_ages: SharedAges::default(),
             stop: CancellationToken::new(),
         }
     }
@@ -94,6 +101,14 @@ impl Gc {
     /// Begins no further item after `stop` is cancelled; the remaining items are not in the result.
     pub fn stopping(self, stop: CancellationToken) -> Self {
         Self { stop, ..self }
+    }
+
+    /// With other ages of shared data than usual.
+    pub fn with_shared_ages(self, shared_ages: SharedAges) -> Self {
+        Self {
+            shared_ages,
+            ..self
+        }
     }
 
     /// Plans and cleans up, one kind after the other: containers that never ran block names and

@@ -326,6 +326,7 @@ mod tests {
             labels: all,
             state,
             created,
+            volumes: Vec::new(),
         }
     }
 

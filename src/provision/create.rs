@@ -27,6 +27,7 @@ use super::connect::connect_to;
 use super::context::ServerContext;
 use super::error::SandboxError;
 use super::running::{Removal, Running, watch_removal};
+use super::shared_data;
 use super::spec::Spec;
 use super::volumes::Volumes;
 use crate::channel::Channel;
@@ -188,6 +189,7 @@ impl CreateTask {
             self.creator.remove(&created.id).await;
             if made.is_err() {
                 self.creator.volumes.remove_remade(spec).await;
+                shared_data::remove_remade(&self.creator.engine, spec).await;
             }
         }
         made
@@ -209,6 +211,7 @@ impl CreateTask {
         }
         drop(reservation);
         let workspace_is_new = self.creator.volumes.verify_current(spec).await?;
+        shared_data::verify(&self.creator.engine, spec).await?;
         tokio::select! {
             running = self.creator.start(id) => running.map(|running| {
                 Some(Running { workspace_is_new, ..running })

@@ -40,6 +40,7 @@ mod tests {
             labels: BTreeMap::from([labels::INSTANCE, labels::USER, labels::ISSUER].map(label)),
             state,
             created: NOW - age,
+            volumes: Vec::new(),
         }
     }
 

@@ -10,6 +10,9 @@ use crate::identity::{Instance, SandboxName, User, WorkspaceId};
 /// credential can name it: a delegate's name has no `:`, and the issuer of a JWT is a URL.
 pub const DOCTOR_ISSUER: &str = "casemate:doctor";
 
+/// The issuer of the users that helper containers of shared data are of. They have no workspaces.
+pub const SHARED_ISSUER: &str = "casemate:shared";
+
 /// The volume of each workspace, sorted by user and name. Leftovers of a restore do not count,
 /// nor does a volume with our labels and a foreign name.
 pub fn workspaces<'a>(
@@ -18,8 +21,10 @@ pub fn workspaces<'a>(
 ) -> Vec<(WorkspaceId, &'a VolumeSummary)> {
     let mut of: BTreeMap<WorkspaceId, Vec<VolumeSummary>> = BTreeMap::new();
     for volume in volumes {
-        let owner = owner(&volume.labels);
-        let Some(owner) = owner.filter(|owner| owner.user.issuer.as_str() != DOCTOR_ISSUER) else {
+        let is_user = |owner: &WorkspaceId| {
+            ![DOCTOR_ISSUER, SHARED_ISSUER].contains(&owner.user.issuer.as_str())
+        };
+        let Some(owner) = owner(&volume.labels).filter(is_user) else {
             continue;
         };
         if volume

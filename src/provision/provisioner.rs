@@ -14,6 +14,7 @@ use super::create::Creator;
 use super::end_reason::Reason;
 use super::error::SandboxError;
 use super::running::Running;
+use super::shared_data;
 use super::spec::Spec;
 use super::status::{Notice, Status};
 use super::timeouts::{NAME_CONFLICT_TIMEOUT, POLL_INTERVAL, UNRESPONSIVE_TIMEOUT};
@@ -259,13 +260,16 @@ impl Provisioner {
         .into())
     }
 
-    /// The specification of the next container, on the workspace as it is now.
+    /// The specification of the next container, on the workspace as it is now, with the newest
+    /// versions of shared data.
     pub async fn container_spec(
         &self,
         status: &watch::Sender<Status>,
     ) -> Result<ContainerSpec, SandboxError> {
         let (workspace, run_as) = self.workspace().await?;
-        self.spec.container(workspace, run_as, status).await
+        let mut spec = self.spec.container(workspace, run_as, status).await?;
+        spec.shared = shared_data::mounts(&self.context, &self.spec.settings.shared).await?;
+        Ok(spec)
     }
 
     /// The workspace as it is now, and the user of its files: a restore may change both.

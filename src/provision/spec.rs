@@ -67,7 +67,8 @@ impl Spec {
         format!("{}-{}", self.name.as_str(), &random[..12])
     }
 
-    /// The specification of a container on this workspace, with an image that is ready.
+    /// The specification of a container on this workspace, with an image that is ready and without
+    /// shared data.
     pub async fn container(
         &self,
         workspace: Workspace,
@@ -99,6 +100,7 @@ impl Spec {
                 },
             },
             runtime: capabilities.default_runtime.clone(),
+            shared: Vec::new(),
             apparmor: capabilities.apparmor,
             swap_limit: capabilities.swap_limit,
         })

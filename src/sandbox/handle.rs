@@ -16,6 +16,7 @@ use super::retry::{RETRY_INTERVAL, RetryPolicy, RetryState};
 use super::wait::Wait;
 use super::warm_pool::WarmPool;
 use crate::channel::UnaryRequest;
+use crate::config::SharedPath;
 use crate::engine::Engine;
 use crate::meter::Meter;
 use crate::provision::{Admission, AdmissionPermit, Notice, SandboxError, Status};
@@ -46,6 +47,8 @@ pub struct Sandbox {
     /// Where this handle's file calls report what they wait for.
     pub(super) progress: Option<watch::Sender<ProgressUpdate>>,
     pub(super) last_container: LastContainer,
+    /// Where its shared data is.
+    pub(super) shared: Arc<[SharedPath]>,
     /// Cancelled when the server ends.
     pub(super) ending: CancellationToken,
 }
@@ -93,6 +96,11 @@ impl Sandbox {
             last_container: last_container.clone(),
             ..self.clone()
         }
+    }
+
+    /// The paths of the shared data that its user is given.
+    pub fn shared(&self) -> impl Iterator<Item = &str> {
+        self.shared.iter().map(SharedPath::as_str)
     }
 
     /// Whether there is a container for files, or one is being made, as far as this server knows: a

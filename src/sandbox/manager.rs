@@ -118,6 +118,14 @@ impl Manager {
         self.context.image_descriptions.of(image).await
     }
 
+    /// The paths of the shared data that this user is given.
+    pub fn shared_paths(&self, identity: &Identity) -> Vec<String> {
+        let config = &self.context.config;
+        let settings = config.for_identity(identity);
+        let given = config.shared.given(&settings.shared);
+        given.map(|data| data.path.as_str().to_owned()).collect()
+    }
+
     /// Where calls are recorded.
     pub fn audit(&self) -> &Audit {
         &self.audit
@@ -250,6 +258,9 @@ impl Manager {
     }
 
     fn start_sandbox(&self, provisioner: Provisioner, share: UserShare) -> Sandbox {
+        let given = &provisioner.spec.settings.shared;
+        let shared = self.config().shared.given(given);
+        let shared = shared.map(|data| data.path.clone()).collect();
         let spawner = OwnerSpawner {
             provisioner,
             egress: self.egress.clone(),
@@ -267,6 +278,7 @@ impl Manager {
             containers,
             meter: self.meter().clone(),
             last_container: LastContainer::default(),
+            shared,
             admission: share.admission,
             transfers: share.transfers,
             progress: None,

@@ -13,7 +13,7 @@ use crate::engine::{ContainerSpec, Engine, RunAs, Workspace, labels};
 use crate::provision::{REMOVAL_TIMEOUT, SandboxError, Status, broken_off};
 
 /// Between two steps a helper container waits only for the object store.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What one is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl HelperPurpose {
 /// A helper container that runs, and whose PID 1 answers.
 #[derive(Debug)]
 pub(super) struct HelperContainer {
-    engine: Engine,
+    pub(super) engine: Engine,
     pub(super) id: String,
     pub(super) channel: Channel,
 }

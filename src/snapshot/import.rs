@@ -24,11 +24,11 @@ pub struct StagedVolume {
 
 /// An archive on its way into it.
 #[derive(Debug)]
-pub struct Import(Outgoing);
+pub struct Import(pub(super) Outgoing);
 
 /// Its content, read back.
 #[derive(Debug)]
-pub struct StagedExport(Backup);
+pub struct StagedExport(pub(super) Backup);
 
 impl Snapshots {
     /// Makes a volume beside the workspace, and what is needed to fill it. Without `force` it fails

@@ -43,7 +43,7 @@ const TOOLS: [ToolEntry; 6] = [
     ToolEntry {
         name: files::read::NAME,
         set: ToolSet::Core,
-        definition: |_| files::read::definition(),
+        definition: files::read::definition,
         call: |sandbox, arguments, call| {
             or_cancelled(&call.cancel, files::read::call(sandbox, arguments))
         },
@@ -51,7 +51,7 @@ const TOOLS: [ToolEntry; 6] = [
     ToolEntry {
         name: files::list::NAME,
         set: ToolSet::Core,
-        definition: |_| files::list::definition(),
+        definition: files::list::definition,
         call: |sandbox, arguments, call| {
             or_cancelled(&call.cancel, files::list::call(sandbox, arguments))
         },
@@ -126,6 +126,7 @@ mod tests {
         DefinitionContext {
             wait: Duration::from_secs(50),
             image: None,
+            shared: Vec::new(),
             network: Rules::default().summary(),
             has_network: false,
         }

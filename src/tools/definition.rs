@@ -15,10 +15,28 @@ pub struct DefinitionContext {
     pub wait: Duration,
     /// What the image of the caller's sandbox says of itself.
     pub image: Option<ImageDescription>,
+    /// Where the shared data of the caller's sandbox is.
+    pub shared: Vec<String>,
     /// What the caller's sandbox may reach, as a sentence.
     pub network: String,
     /// Whether that is more than nothing.
     pub has_network: bool,
+}
+
+impl DefinitionContext {
+    /// Where shared data is, as a sentence; `None`: there is none.
+    pub fn shared_sentence(&self) -> Option<String> {
+        let paths = self.shared.join(", ");
+        (!paths.is_empty()).then(|| format!("Read-only shared data is in {paths}."))
+    }
+
+    /// A description with that sentence at its end.
+    pub fn with_shared(&self, description: &'static str) -> Cow<'static, str> {
+        match self.shared_sentence() {
+            Some(sentence) => Cow::Owned(format!("{description} {sentence}")),
+            None => Cow::Borrowed(description),
+        }
+    }
 }
 
 /// What clients see of a tool besides its name.

@@ -6,31 +6,65 @@ pub mod read;
 mod twin;
 pub mod write;
 
+use std::fmt::Display;
+
 use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
 use serde::Serialize;
 
 use crate::api::SandboxNotice;
 use crate::api::{Code, ToolError};
-use crate::sandbox::{Answer, Notice, SandboxError};
-use crate::workspace::WorkspacePath;
+use crate::sandbox::{Answer, Notice, Sandbox, SandboxError};
+use crate::workspace::{ReadPath, WorkspacePath};
 
 pub(super) fn path(text: &str) -> Result<WorkspacePath, ToolError> {
     text.parse().map_err(|error| ToolError::path(&error))
+}
+
+/// A path in the workspace, or in shared data.
+fn path_to_read(sandbox: &Sandbox, text: &str) -> Result<ReadPath, ToolError> {
+    ReadPath::parse(text, sandbox.shared()).map_err(|error| ToolError::path(&error))
+}
+
+/// As [`path_to_read`], of a file.
+fn file_to_read(sandbox: &Sandbox, text: &str) -> Result<ReadPath, ToolError> {
+    let path = path_to_read(sandbox, text)?;
+    match path.names_directory() {
+        true => Err(names_directory(&path)),
+        false => Ok(path),
+    }
+}
+
+/// A path that can name a file, and is in no shared data.
+fn file_to_change(sandbox: &Sandbox, text: &str) -> Result<WorkspacePath, ToolError> {
+    match ReadPath::parse(text, sandbox.shared()) {
+        Ok(path) if path.is_shared() => {
+            let sentence = format!(
+                "\"{path}\" is in shared data, which is read-only. Copy it to /workspace with \
+                 shell_exec, and change the copy."
+            );
+            Err(ToolError::new(Code::PermissionDenied, sentence))
+        }
+        _ => file(text),
+    }
 }
 
 /// A path that can name a file.
 fn file(text: &str) -> Result<WorkspacePath, ToolError> {
     let path = path(text)?;
     if path.names_directory() {
-        let sentence = format!("\"{path}\" names a directory; give the path of a file.");
-        return Err(ToolError::new(Code::IsDirectory, sentence));
+        return Err(names_directory(&path));
     }
     Ok(path)
 }
 
+fn names_directory(path: &impl Display) -> ToolError {
+    let sentence = format!("\"{path}\" names a directory; give the path of a file.");
+    ToolError::new(Code::IsDirectory, sentence)
+}
+
 fn done<T>(
     answer: Result<Answer<T>, SandboxError>,
-    path: &WorkspacePath,
+    path: &impl Display,
 ) -> Result<Answer<T>, ToolError> {
     answer.map_err(|error| ToolError::sandbox(&error, &format!("\"{path}\"")))
 }

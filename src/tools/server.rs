@@ -236,6 +236,7 @@ impl ServerHandler for Tools {
         let context = DefinitionContext {
             wait: config.wait,
             image: self.manager.image_description(&identity).await,
+            shared: self.manager.shared_paths(&identity),
             network: rules.summary(),
             has_network: !rules.is_empty(),
         };

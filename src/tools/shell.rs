@@ -90,10 +90,12 @@ pub fn definition(context: &DefinitionContext) -> Definition {
 fn description(context: &DefinitionContext) -> String {
     let image = context.image.as_ref();
     let image = image.map(|text| format!("The image says of itself: \"{text}\""));
+    let shared = context.shared_sentence();
     let network = Some(context.network.clone());
     let sentences = [
         Some(DESCRIPTION.to_owned()),
         image,
+        shared,
         network,
         Some(DESCRIPTION_END.to_owned()),
     ];

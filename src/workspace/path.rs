@@ -56,15 +56,7 @@ impl WorkspacePath {
     /// # Errors
     /// They are not a path in the workspace.
     pub fn of_bytes(path: &[u8]) -> Result<Self, PathError> {
-        if path.is_empty() {
-            return Err(PathError::Empty);
-        }
-        if path.contains(&0) {
-            return Err(PathError::Nul);
-        }
-        if path.len() > MAX_PATH {
-            return Err(PathError::TooLong);
-        }
+        check_bytes(path)?;
         let beneath = match path.strip_prefix(b"/") {
             None => path,
             Some(_) => match path.strip_prefix(WORKSPACE.as_bytes()) {
@@ -72,20 +64,10 @@ impl WorkspacePath {
                 _ => return Err(PathError::Outside),
             },
         };
-        let mut names: Vec<&[u8]> = Vec::new();
-        for name in beneath.split(|byte| *byte == b'/') {
-            match name {
-                b"" | b"." => {}
-                b".." => drop(names.pop().ok_or(PathError::Outside)?),
-                name if name.len() > MAX_NAME => return Err(PathError::TooLong),
-                name => names.push(name),
-            }
-        }
-        let last = beneath.rsplit(|byte| *byte == b'/').next();
-        let is_vague = matches!(last.unwrap_or_default(), b"" | b"." | b"..");
+        let (relative, is_vague) = plain(beneath)?;
         Ok(Self {
-            names_directory: names.is_empty() || is_vague,
-            relative: names.join(&b'/').into(),
+            names_directory: relative.is_empty() || is_vague,
+            relative: relative.into(),
         })
     }
 
@@ -114,6 +96,36 @@ impl WorkspacePath {
     pub fn names_directory(&self) -> bool {
         self.names_directory
     }
+}
+
+pub(super) fn check_bytes(path: &[u8]) -> Result<(), PathError> {
+    if path.is_empty() {
+        return Err(PathError::Empty);
+    }
+    if path.contains(&0) {
+        return Err(PathError::Nul);
+    }
+    match path.len() > MAX_PATH {
+        true => Err(PathError::TooLong),
+        false => Ok(()),
+    }
+}
+
+/// The path without `.`, `..` and empty names, by the text alone; and whether it can only mean a
+/// directory.
+pub(super) fn plain(path: &[u8]) -> Result<(Vec<u8>, bool), PathError> {
+    let mut names: Vec<&[u8]> = Vec::new();
+    for name in path.split(|byte| *byte == b'/') {
+        match name {
+            b"" | b"." => {}
+            b".." => drop(names.pop().ok_or(PathError::Outside)?),
+            name if name.len() > MAX_NAME => return Err(PathError::TooLong),
+            name => names.push(name),
+        }
+    }
+    let last = path.rsplit(|byte| *byte == b'/').next();
+    let is_vague = matches!(last.unwrap_or_default(), b"" | b"." | b"..");
+    Ok((names.join(&b'/'), is_vague))
 }
 
 impl fmt::Display for WorkspacePath {

@@ -132,7 +132,7 @@ impl Here {
 }
 
 /// The Engine of all tests.
-fn engine() -> Engine {
+pub fn engine() -> Engine {
     let variable = |name: &str| ProcessEnvironment.variable(name)?.into_string().ok();
     Engine::new(locate(&variable).expect("an engine")).expect("an address")
 }

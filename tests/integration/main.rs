@@ -72,6 +72,7 @@ mod room;
 mod serve;
 mod server_image;
 mod settings;
+mod shared;
 mod sharing;
 mod stuck;
 mod sweep;

@@ -9,6 +9,7 @@
 //!  upload ──► temporary, unpack           the same, inwards
 //!  stat, delete, move, make_directory     what is at a path
 //!    └─ all by resolve ──► walk           from a path to a descriptor beneath
+//!  shared                                the same reads and lists beneath shared data
 //! ```
 //!
 //! Invariants:
@@ -46,6 +47,7 @@ mod pool;
 mod read;
 mod replaced;
 mod resolve;
+mod shared;
 mod source;
 mod stat;
 mod sweep;
@@ -71,6 +73,7 @@ use rustix::io::Errno;
 pub(crate) use archive::backup::CopyCheck;
 pub(crate) use part_sender::{PART_BUFFER, PartSender};
 pub(crate) use pool::{Cancel, Pool};
+pub(crate) use shared::{Shared, SharedCall};
 pub(crate) use sweep::TEMPORARY_AGE_LIMIT;
 pub(crate) use upload::{Content, PIECE_BUFFER, Piece, Transfer};
 
@@ -99,6 +102,11 @@ impl Workspace {
     /// Opens the workspace at `place` and tries what the kernel can do there.
     pub(crate) fn open(place: &Path) -> io::Result<Self> {
         top::open_up(place);
+        Self::open_as(place, Path::new(WORKSPACE))
+    }
+
+    /// Opens the directory at `place`, whose content calls it `name` in absolute links.
+    fn open_as(place: &Path, name: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = openat(CWD, place, flags, Mode::empty())?;
         let openat2 = match openat2(&root, ".", flags, Mode::empty(), BENEATH) {
@@ -110,7 +118,7 @@ impl Workspace {
         Ok(Self {
             root,
             place: place.to_owned(),
-            name: PathBuf::from(WORKSPACE),
+            name: name.to_owned(),
             openat2,
             edits: Mutex::default(),
             commits: Mutex::default(),

@@ -74,7 +74,7 @@ use self::shell::Shell;
 use self::supervisors::Supervisors;
 use self::transfers::Transfers;
 use crate::egress::Egress;
-use crate::files::{Pool, TEMPORARY_AGE_LIMIT, Workspace};
+use crate::files::{Pool, Shared, TEMPORARY_AGE_LIMIT, Workspace};
 
 /// Threads for file work: reads overlap while one waits for the disk. More
 /// would only queue at the container's one CPU.
@@ -131,23 +131,36 @@ async fn run(options: Options) -> io::Result<i64> {
         Ok(workspace) => Arc::new(workspace),
         Err(code) => return Ok(code),
     };
+    let shared = match Shared::open(&options.shared) {
+        Ok(shared) => Arc::new(shared),
+        Err(path) => {
+            crate::report_error(&format!("{} can be written", path.display()));
+            return Ok(exit::SHARED_WRITABLE);
+        }
+    };
     // The runtime starts it in `/`, so that it can begin with a workspace of any mode.
     std::env::set_current_dir(WORKSPACE)?;
-    make_own_directories();
+    let bare = options.bare;
+    if !bare {
+        make_own_directories();
+    }
     let orphan_ttl = options.orphan_ttl;
     let lifecycle = Arc::new(Lifecycle::new(options.idle_timeout));
     let egress = Egress::new(lifecycle.uses().clone());
     let service = service(
         options,
         workspace.clone(),
+        shared,
         lifecycle.clone(),
         egress.clone(),
     )?;
     let (commands, last_use) = (service.commands.clone(), service.last_use.clone());
     let pool = service.files.pool.clone();
     let connections = socket::serve(service, egress.clone(), lifecycle.clone())?;
-    tokio::spawn(sweep(workspace, pool));
-    tokio::spawn(last_use.clone().keep());
+    if !bare {
+        tokio::spawn(sweep(workspace, pool));
+        tokio::spawn(last_use.clone().keep());
+    }
     tokio::spawn(uncharged::watch(lifecycle.clone()));
     let code = tokio::select! {
         code = lifecycle.ended() => code,
@@ -158,8 +171,10 @@ async fn run(options: Options) -> io::Result<i64> {
     };
     lifecycle.announce(commands.accepted(), code);
     egress.end();
-    // A disk that hangs does not keep the container.
-    let _ = tokio::time::timeout(LAST_USE_WRITE_TIMEOUT, last_use.end()).await;
+    if !bare {
+        // A disk that hangs does not keep the container.
+        let _ = tokio::time::timeout(LAST_USE_WRITE_TIMEOUT, last_use.end()).await;
+    }
     connections.drained().await;
     Ok(code)
 }
@@ -181,6 +196,7 @@ fn open_workspace() -> Result<Workspace, i64> {
 fn service(
     options: Options,
     workspace: Arc<Workspace>,
+    shared: Arc<Shared>,
     lifecycle: Arc<Lifecycle>,
     egress: Egress,
 ) -> io::Result<Service> {
@@ -210,6 +226,7 @@ fn service(
         last_use: LastUse::new(workspace.clone(), pool.clone(), lifecycle.clone()),
         files: FileCalls {
             workspace,
+            shared,
             pool,
             lifecycle: lifecycle.clone(),
             min_free,

@@ -23,6 +23,8 @@ pub const STUCK: i64 = 77;
 pub const ORPHANED: i64 = 78;
 /// The user's programs held too much memory that the kernel charges to no cgroup.
 pub const UNCHARGED: i64 = 79;
+/// PID 1 did not begin: shared data could be written.
+pub const SHARED_WRITABLE: i64 = 80;
 /// 128 + SIGKILL: PID 1 was killed.
 pub const KILLED: i64 = 137;
 
@@ -78,6 +80,12 @@ pub const ALL: &[Meaning] = &[
         "programs in the container held more file locks or connections than they may, which fill \
          the host's memory",
     ),
+    meaning(
+        SHARED_WRITABLE,
+        "shared_writable",
+        "it did not begin: shared data, which must be read-only, could be written",
+    )
+    .at_start(),
     meaning(KILLED, "killed", "it was killed, from outside or for memory"),
 ];
 

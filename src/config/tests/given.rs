@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 57] = [
+const OTHERS: [(Setting, [&str; 2]); 58] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Workspace, ["chat-1", "chat-2"]),
     (Setting::WorkspaceHeader, ["X-Chat", "X-Conversation"]),
@@ -74,6 +74,7 @@ const OTHERS: [(Setting, [&str; 2]); 57] = [
         ["a.example.com", "*.b.example.com,c.example.com:22/tcp"],
     ),
     (Setting::EgressBytesPerDay, ["1g", "off"]),
+    (Setting::SharedData, ["a,b", "b"]),
     (Setting::BackupTarget, ["/srv/a", "s3://bucket/b"]),
     (Setting::BackupEvery, ["1h", "30d"]),
     (Setting::BackupKeepLast, ["1", "2"]),
@@ -106,6 +107,16 @@ enum Source {
     Variable,
     File,
 }
+
+/// What [`Setting::SharedData`] names.
+const SHARES: &str = "
+[[shared]]
+name = \"a\"
+path = \"/shared/a\"
+[[shared]]
+name = \"b\"
+path = \"/shared/b\"
+";
 
 /// What a setting is an error without.
 fn companions(setting: Setting) -> &'static [(&'static str, &'static str)] {
@@ -146,6 +157,9 @@ fn given(setting: Setting, places: &[(Source, &str)]) -> (Config, Source) {
     }
     for (name, value) in companions(setting) {
         variables.push(((*name).to_owned(), (*value).to_owned()));
+    }
+    if setting == Setting::SharedData {
+        lines += SHARES;
     }
     let file = TempFile::new(setting.key(), lines);
     variables.push(("CASEMATE_CONFIG".to_owned(), file.path().to_owned()));

@@ -1,5 +1,6 @@
 //! Phase 2: values and their bounds.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -25,6 +26,7 @@ fn nothing_given_is_the_documented_configuration() {
         workspaces_per_user: 200,
         share_links: false,
         share_link_max: Duration::from_secs(86_400),
+        shared: BTreeSet::new(),
     };
     assert_eq!(*config.for_identity(&local("anybody").into()), sandbox);
     let expected = Config {
@@ -59,6 +61,7 @@ fn nothing_given_is_the_documented_configuration() {
         egress: Arc::default(),
         egress_bytes_per_day: None,
         egress_source: EgressSource::default(),
+        shared: Arc::default(),
         http: HttpSettings {
             auth: Auth::None,
             allowed_hosts: None,
@@ -98,6 +101,7 @@ fn the_defaults_and_bounds_that_the_table_names_are_those_that_hold() {
                 | Setting::PreviewDomain
                 | Setting::PublicUrl
                 | Setting::SessionKeyFile
+                | Setting::SharedData
                 | Setting::UidBase
                 | Setting::Workspace
         );

@@ -2,12 +2,14 @@
 //!
 //! Lists and maps whose entries are judged one by one have a field each: `HostConfig.Tmpfs./tmp`,
 //! `HostConfig.Ulimits.core`. Nothing, null, false, 0 and empty are the same to the Engine and
-//! are left out, except where the module says otherwise.
+//! are left out, except where the module says otherwise. All versions of shared data are the same.
 
 use std::collections::BTreeMap;
 
 use bollard::models::{ContainerCreateBody, Mount, MountType};
 use serde_json::{Map, Value, json};
+
+use crate::engine::shared_names::without_version;
 
 /// Fields by name, never null.
 pub(super) type Fields = BTreeMap<String, Value>;
@@ -139,7 +141,7 @@ fn insert_named(fields: &mut Fields, field: &str, name: &str, list: &Value) {
         let key = item[name].as_str().unwrap_or_default();
         // A limit of 0 is a limit, so it is not pruned.
         let item = if name == "Target" {
-            pruned(&without_making(item.clone()))
+            pruned(&any_version(without_making(item.clone()), "Source"))
         } else {
             item.clone()
         };
@@ -177,6 +179,22 @@ fn without_making(mut mount: Value) -> Value {
     mount
 }
 
+/// Of what can only be read, the volume at `key` without the version of shared data.
+fn any_version(mut mount: Value, key: &str) -> Value {
+    if is_read_only(&pruned(&mount))
+        && let Some(Value::String(volume)) = mount.get_mut(key)
+    {
+        *volume = without_version(volume).to_owned();
+    }
+    mount
+}
+
+/// Whether a mount, from a list that the module has made, can only be read.
+pub(super) fn is_read_only(mount: &Value) -> bool {
+    let has = |key: &str| mount.get(key).is_some();
+    mount["ReadOnly"] == true || (has("Name") && !has("RW"))
+}
+
 fn insert_wanted_mount(fields: &mut Fields, mount: &Mount) {
     let target = mount.target.as_deref().unwrap_or_default();
     let value = if mount.typ == Some(MountType::VOLUME) {
@@ -190,6 +208,7 @@ fn insert_wanted_mount(fields: &mut Fields, mount: &Mount) {
         let writable = !mount.read_only.unwrap_or(false);
         json!({ "Type": mount.typ, "Propagation": propagation, "RW": writable })
     };
+    let value = any_version(value, "Name");
     insert(fields, &format!("Mounts.{target}"), &value);
 }
 
@@ -201,6 +220,7 @@ fn insert_stored_mount(fields: &mut Fields, mount: &Value) {
         "Propagation"
     };
     let value = json!({ "Type": mount["Type"], shown: mount[shown], "RW": mount["RW"] });
+    let value = any_version(value, "Name");
     insert(fields, &format!("Mounts.{target}"), &value);
 }
 

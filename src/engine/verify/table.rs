@@ -1,6 +1,6 @@
 //! The meaning of a difference in each field.
 
-use Rule::{AtLeast, Hardening, Identity, Limit, Neutral, Seccomp, Swap, WhereWanted};
+use Rule::{AtLeast, Hardening, Identity, Limit, Mount, Neutral, Seccomp, Swap, WhereWanted};
 
 /// How a field is compared, and what a difference is.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +21,9 @@ pub(super) enum Rule {
     Swap,
     /// The seccomp profile: one that allows more weakens.
     Seccomp,
+    /// A mount. A difference weakens, but shared data may be missing: its first version may have
+    /// come later.
+    Mount,
 }
 
 /// How `field` is compared; `None` for an unknown field.
@@ -140,8 +143,8 @@ const TABLE: &[(&str, Rule)] = &[
     ("HostConfig.PortBindings", Hardening),
     ("HostConfig.PublishAllPorts", Hardening),
     // Files
-    ("HostConfig.Mounts.*", Hardening),
-    ("Mounts.*", Hardening),
+    ("HostConfig.Mounts.*", Mount),
+    ("Mounts.*", Mount),
     ("HostConfig.Tmpfs.*", Hardening),
     ("HostConfig.Binds", Hardening),
     ("HostConfig.VolumesFrom", Hardening),

@@ -29,6 +29,7 @@ mod tests {
         let context = DefinitionContext {
             wait: Duration::ZERO,
             image: None,
+            shared: Vec::new(),
             network: String::new(),
             has_network: false,
         };

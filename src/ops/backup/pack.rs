@@ -1,11 +1,9 @@
 //! Turns a container's output into the stored objects: the compressed archive and the list of its
 //! entries. The output is not trusted: anything invalid is an error.
 
-use std::cell::RefCell;
 use std::io::{self, BufReader, Read, Write};
-use std::rc::Rc;
 
-use casemate_protocol::backup::{ENTRIES, HEADERS};
+use casemate_protocol::backup::ENTRIES;
 use tar::{Archive, EntryType};
 use tokio_util::sync::CancellationToken;
 use zstd::stream::read::Decoder;
@@ -13,6 +11,7 @@ use zstd::stream::write::Encoder;
 
 use super::entry::{self, Entry, bad};
 use super::stream::{ChunkWriter, Chunks, ContentDigest, HashingStream, TeeReader};
+use crate::ops::limited_reader::{Headers, LimitedReader};
 
 /// zstd's default: three times as fast as the disk.
 const LEVEL: i32 = 3;
@@ -202,7 +201,7 @@ fn each<R: Read>(
     bounds: &PackLimits,
     mut tell: impl FnMut(&Entry) -> io::Result<()>,
 ) -> io::Result<(R, BackupCounts)> {
-    let headers = Rc::new(RefCell::new(Some(Vec::new())));
+    let headers = Headers::default();
     let bounded = LimitedReader {
         inner: archive,
         headers: headers.clone(),
@@ -211,10 +210,10 @@ fn each<R: Read>(
     let mut counted = BackupCounts::default();
     let mut entries = archive.entries()?;
     loop {
-        headers.replace(Some(Vec::new()));
+        headers.begin();
         let Some(entry) = entries.next() else { break };
         let mut entry = entry?;
-        let headers = headers.take().unwrap_or_default();
+        let headers = headers.take();
         counted.entries += 1;
         if counted.entries > bounds.entries {
             return Err(bad(format!("more than {} entries", bounds.entries)));
@@ -234,36 +233,10 @@ fn each<R: Read>(
         tell(&found)?;
     }
     // The padding at the end.
-    headers.replace(Some(Vec::new()));
+    headers.begin();
     let mut bounded = archive.into_inner();
     io::copy(&mut bounded, &mut io::sink())?;
     Ok((bounded.inner, counted))
-}
-
-/// A reader that keeps the headers of an entry, and limits their size.
-struct LimitedReader<R> {
-    inner: R,
-    /// The headers since the last entry; `None` while its content is read.
-    headers: Rc<RefCell<Option<Vec<u8>>>>,
-}
-
-impl<R: Read> Read for LimitedReader<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let mut headers = self.headers.borrow_mut();
-        let Some(headers) = headers.as_mut() else {
-            return self.inner.read(into);
-        };
-        let most = usize::try_from(HEADERS).unwrap_or(usize::MAX);
-        let allowed = most.saturating_sub(headers.len()).min(into.len());
-        if allowed == 0 && !into.is_empty() {
-            return Err(bad(format!(
-                "headers, or padding at the end, of more than {HEADERS} bytes"
-            )));
-        }
-        let read = self.inner.read(&mut into[..allowed])?;
-        headers.extend_from_slice(&into[..read]);
-        Ok(read)
-    }
 }
 
 #[cfg(test)]

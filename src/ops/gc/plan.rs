@@ -22,6 +22,8 @@ pub enum ResourceKind {
     Image,
     /// All files of a user.
     Volume,
+    /// A volume of shared data.
+    Shared,
 }
 
 impl ResourceKind {
@@ -31,6 +33,7 @@ impl ResourceKind {
             Self::Container => "container",
             Self::Image => "image",
             Self::Volume => "volume",
+            Self::Shared => "shared",
         }
     }
 }
@@ -76,7 +79,7 @@ pub struct PlanItem {
 }
 
 impl PlanItem {
-    fn new(
+    pub(super) fn new(
         what: ResourceKind,
         name: &str,
         owner: Option<&WorkspaceId>,
@@ -124,6 +127,7 @@ impl Gc {
             ResourceKind::Container => self.containers().await,
             ResourceKind::Image => Ok(self.images().await),
             ResourceKind::Volume => self.volumes().await,
+            ResourceKind::Shared => self.shared().await,
         }
     }
 

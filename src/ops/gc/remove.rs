@@ -30,6 +30,7 @@ impl Gc {
                 done => removed(done.map(drop)),
             },
             ResourceKind::Volume => self.remove_volume(item).await,
+            ResourceKind::Shared => self.remove_shared(item).await,
         };
         let outcome = match &disposition {
             Disposition::Failed(why) => {

@@ -211,6 +211,7 @@ mod tests {
             labels: BTreeMap::from(labels.map(|(name, value)| (name.to_owned(), value.to_owned()))),
             state: State::Running,
             created: 0,
+            volumes: Vec::new(),
         }
     }
 

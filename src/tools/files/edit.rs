@@ -8,7 +8,7 @@ use rmcp::model::{CallToolResult, JsonObject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{file, is_zero, split_from, structured, twin};
+use super::{file_to_change, is_zero, split_from, structured, twin};
 use crate::api::SandboxNotice;
 use crate::api::{Code, ToolError};
 use crate::config::limits::{EDIT_BYTES, MAX_WRITE};
@@ -100,7 +100,7 @@ pub fn definition() -> Definition {
 /// Edits a file.
 pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult, ToolError> {
     let args: EditArgs = arguments::parse(args)?;
-    let path = file(&args.path)?;
+    let path = file_to_change(sandbox, &args.path)?;
     check(&args)?;
     let request = EditFileRequest {
         path: path.to_bytes(),
@@ -114,7 +114,7 @@ pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult,
         Ok(answer) => answer,
         Err(error) => {
             let told = failed(&error, &path);
-            return Err(twin::named(sandbox, &path, &error, told).await);
+            return Err(twin::named(sandbox, path.as_bytes(), &error, told).await);
         }
     };
     match value.result {

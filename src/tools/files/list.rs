@@ -7,13 +7,13 @@ use rmcp::model::{CallToolResult, JsonObject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{done, path, structured};
+use super::{done, path_to_read, structured};
 use crate::api::SandboxNotice;
 use crate::api::{ToolError, bounds};
 use crate::config::limits::{self, LIST_DEPTH, LIST_LIMIT};
 use crate::sandbox::{Answer, Notice, Sandbox};
 use crate::tools::arguments;
-use crate::tools::definition::Definition;
+use crate::tools::definition::{Definition, DefinitionContext};
 use crate::tools::entries::{self, ListedEntry};
 
 pub const NAME: &str = "list_files";
@@ -78,14 +78,14 @@ struct ListOutput {
 }
 
 /// As clients see it.
-pub fn definition() -> Definition {
+pub fn definition(context: &DefinitionContext) -> Definition {
     Definition {
         title: "List files",
-        description: "List a directory of the user's /workspace, or find files in it by a glob \
+        description: context.with_shared("List a directory of the user's /workspace, or find files in it by a glob \
             pattern, sorted, a page at a time. Links are shown with their targets and not \
             followed. The directories .casemate and .home are shown only when asked for by path. A name \
             that is not plain text is shown as bash writes it, $'caf\\xe9'; every tool and command \
-            accepts that form.".into(),
+            accepts that form."),
         input: arguments::schema::<ListArgs>(),
         output: Some(arguments::schema::<ListOutput>()),
         read_only: true,
@@ -98,7 +98,7 @@ pub fn definition() -> Definition {
 /// Lists a directory.
 pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult, ToolError> {
     let args: ListArgs = arguments::parse(args)?;
-    let path = path(&args.path)?;
+    let path = path_to_read(sandbox, &args.path)?;
     let depth = args.depth.unwrap_or(default_depth(&args.pattern));
     if !LIST_DEPTH.contains(&depth) {
         return Err(ToolError::argument("depth", bounds(&LIST_DEPTH)));

@@ -8,12 +8,12 @@ use rmcp::model::{CallToolResult, JsonObject};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{done, file, noted, plain, with_facts};
+use super::{done, file_to_read, noted, plain, with_facts};
 use crate::api::ToolError;
 use crate::config::limits::READ_LINES;
 use crate::sandbox::Sandbox;
 use crate::tools::arguments;
-use crate::tools::definition::Definition;
+use crate::tools::definition::{Definition, DefinitionContext};
 
 pub const NAME: &str = "read_file";
 
@@ -59,14 +59,14 @@ fn default_lines() -> u32 {
 }
 
 /// As clients see it. It has no output schema: the file's metadata are in `_meta`.
-pub fn definition() -> Definition {
+pub fn definition(context: &DefinitionContext) -> Definition {
     Definition {
         title: "Read a file",
-        description: "Read a file of the user's /workspace: lines of text, bytes as base64, or an \
+        description: context.with_shared("Read a file of the user's /workspace: lines of text, bytes as base64, or an \
             image (PNG, JPEG, GIF, WebP up to 700 KB). At most 50,000 characters; lines over 2,000 \
             are cut and marked. Text in UTF-16 or Latin-1 is shown as UTF-8. A last line in \
             brackets says how to read the rest when not everything was shown, and what is special about \
-            the file.".into(),
+            the file."),
         input: arguments::schema::<ReadArgs>(),
         output: None,
         read_only: true,
@@ -79,7 +79,7 @@ pub fn definition() -> Definition {
 /// Reads a file.
 pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult, ToolError> {
     let args: ReadArgs = arguments::parse(args)?;
-    let path = file(&args.path)?;
+    let path = file_to_read(sandbox, &args.path)?;
     match args.encoding {
         ReadEncoding::Text => text::read(sandbox, &path, args.start_line, args.max_lines).await,
         ReadEncoding::Base64 => bytes::read(sandbox, &path, args.offset).await,

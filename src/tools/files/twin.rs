@@ -8,20 +8,19 @@ use unicode_normalization::UnicodeNormalization as _;
 use crate::api::ToolError;
 use crate::config::limits::{LIST_CHARS, LIST_LIMIT};
 use crate::sandbox::{Sandbox, SandboxError};
-use crate::workspace::WorkspacePath;
 
 /// The error about a file; if the file is missing, with the name in its directory that looks the
 /// same.
 pub(super) async fn named(
     sandbox: &Sandbox,
-    path: &WorkspacePath,
+    path: &[u8],
     error: &SandboxError,
     told: ToolError,
 ) -> ToolError {
     let is_missing =
         matches!(error, SandboxError::Failed(failure) if failure.code() == Failed::NotFound);
     // A name that is not text looks like no other.
-    let text = std::str::from_utf8(path.as_bytes()).unwrap_or_default();
+    let text = std::str::from_utf8(path).unwrap_or_default();
     if !is_missing || text.is_ascii() {
         return told;
     }

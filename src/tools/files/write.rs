@@ -9,7 +9,7 @@ use rmcp::model::{CallToolResult, JsonObject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{done, file, is_zero, split_from, structured};
+use super::{done, file_to_change, is_zero, split_from, structured};
 use crate::api::SandboxNotice;
 use crate::api::ToolError;
 use crate::config::limits::MAX_WRITE;
@@ -105,7 +105,7 @@ pub fn definition() -> Definition {
 /// Writes a file.
 pub async fn call(sandbox: &Sandbox, args: JsonObject) -> Result<CallToolResult, ToolError> {
     let args: WriteArgs = arguments::parse(args)?;
-    let path = file(&args.path)?;
+    let path = file_to_change(sandbox, &args.path)?;
     let content: Bytes = match args.encoding {
         ContentEncoding::Utf8 => args.content.into(),
         ContentEncoding::Base64 => STANDARD

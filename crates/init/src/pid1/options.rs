@@ -1,5 +1,6 @@
 //! The arguments of `casemate-init pid1`: part of the container's specification.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What the server decided when it made the container.
@@ -14,16 +15,20 @@ pub struct Options {
     pub orphan_ttl: Option<Duration>,
     /// Bytes that writes leave free on the disk of the workspace; 0: none.
     pub disk_floor: u64,
+    /// Where shared data is, which nobody can write.
+    pub shared: Vec<PathBuf>,
+    /// The volume is no user's workspace: PID 1 puts nothing of its own there.
+    pub bare: bool,
     /// Hash of the specification, told back in Hello.
     pub spec: String,
 }
 
 impl Options {
-    /// Parses `--name=value` arguments; all except `--orphan-ttl-ms` and `--disk-floor-bytes` are
-    /// required.
+    /// Parses `--name=value` arguments. Only the two times and `--spec` are required.
     pub fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut idle_timeout, mut background_ttl, mut spec) = (None, None, None);
         let (mut orphan_ttl, mut disk_floor) = (None, 0);
+        let (mut shared, mut bare) = (Vec::new(), false);
         for arg in args {
             let (name, value) = arg.split_once('=').ok_or(format!("{arg}: no value"))?;
             match name {
@@ -31,6 +36,8 @@ impl Options {
                 "--background-ttl-ms" => background_ttl = Some(millis(name, value)?),
                 "--orphan-ttl-ms" => orphan_ttl = Some(millis(name, value)?),
                 "--disk-floor-bytes" => disk_floor = bytes(name, value)?,
+                "--shared" => shared.push(PathBuf::from(value)),
+                "--bare" => bare = value == "yes",
                 "--spec" => spec = Some(value.to_owned()),
                 _ => return Err(format!("{name}: unknown argument")),
             }
@@ -40,6 +47,8 @@ impl Options {
             background_ttl: background_ttl.ok_or("--background-ttl-ms is missing")?,
             orphan_ttl,
             disk_floor,
+            shared,
+            bare,
             spec: spec.ok_or("--spec is missing")?,
         })
     }
@@ -76,6 +85,15 @@ mod tests {
     }
 
     #[test]
+    fn shared_data_may_be_at_several_paths_and_a_volume_may_be_bare() {
+        let all = "--idle-timeout-ms=1 --background-ttl-ms=2 --spec=ab --shared=/a --shared=/b=c \
+            --bare=yes";
+        let options = parse(&all.split_whitespace().collect::<Vec<_>>()).expect("parses");
+        assert_eq!(options.shared, [PathBuf::from("/a"), PathBuf::from("/b=c")]);
+        assert!(options.bare);
+    }
+
+    #[test]
     fn all_arguments_are_required_and_no_other_is_taken() {
         let good = [
             "--idle-timeout-ms=900000",
@@ -85,6 +103,7 @@ mod tests {
         let options = parse(&good).expect("parses");
         assert_eq!(options.idle_timeout, Duration::from_secs(900));
         assert_eq!((options.orphan_ttl, options.disk_floor), (None, 0));
+        assert!(options.shared.is_empty() && !options.bare);
         assert!(parse(&good[1..]).is_err_and(|error| error.contains("idle-timeout")));
         assert!(parse(&["--spec=a", "--else=1"]).is_err_and(|error| error.contains("--else")));
         assert!(parse(&["--idle-timeout-ms=soon"]).is_err_and(|error| error.contains("soon")));

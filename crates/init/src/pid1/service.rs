@@ -224,14 +224,18 @@ impl Sandbox for Service {
         &self,
         request: Request<ReadLinesRequest>,
     ) -> Result<Response<ReadLinesReply>, Status> {
-        self.files.read(request, Workspace::read_lines).await
+        self.files
+            .read_anywhere(request, Workspace::read_lines)
+            .await
     }
 
     async fn read_bytes(
         &self,
         request: Request<ReadBytesRequest>,
     ) -> Result<Response<ReadBytesReply>, Status> {
-        self.files.read(request, Workspace::read_bytes).await
+        self.files
+            .read_anywhere(request, Workspace::read_bytes)
+            .await
     }
 
     async fn write_file(
@@ -260,7 +264,9 @@ impl Sandbox for Service {
         &self,
         request: Request<ListFilesRequest>,
     ) -> Result<Response<ListFilesReply>, Status> {
-        self.files.read(request, Workspace::list_files).await
+        self.files
+            .read_anywhere(request, Workspace::list_files)
+            .await
     }
 
     async fn stat(&self, request: Request<StatRequest>) -> Result<Response<StatReply>, Status> {

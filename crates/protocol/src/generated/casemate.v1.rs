@@ -522,7 +522,9 @@ pub struct RunningCommand {
     pub processes: u32,
 }
 /// Paths are relative to the workspace, without `.` and `..`; "" is the
-/// workspace itself. Names are any bytes except NUL.
+/// workspace itself. Names are any bytes except NUL. ReadLines, ReadBytes and
+/// ListFiles also take an absolute path beneath shared data, and answer with
+/// such paths; an older PID 1 refuses it as one that leads out.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReadLinesRequest {
     #[prost(bytes = "bytes", tag = "1")]

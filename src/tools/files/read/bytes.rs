@@ -10,12 +10,12 @@ use super::{done, plain};
 use crate::api::{ToolError, rfc3339};
 use crate::config::limits::READ_BASE64_BYTES;
 use crate::sandbox::{Answer, Sandbox};
-use crate::workspace::WorkspacePath;
+use crate::workspace::ReadPath;
 
 /// Bytes from `offset` on.
 pub(super) async fn read(
     sandbox: &Sandbox,
-    path: &WorkspacePath,
+    path: &ReadPath,
     offset: u64,
 ) -> Result<CallToolResult, ToolError> {
     let request = ReadBytesRequest {

@@ -11,13 +11,10 @@ use crate::api::{Code, ToolError, rfc3339};
 use crate::config::limits::IMAGE_BYTES;
 use crate::sandbox::{Answer, Sandbox};
 use crate::tools::result;
-use crate::workspace::WorkspacePath;
+use crate::workspace::ReadPath;
 
 /// The file as an image.
-pub(super) async fn read(
-    sandbox: &Sandbox,
-    path: &WorkspacePath,
-) -> Result<CallToolResult, ToolError> {
+pub(super) async fn read(sandbox: &Sandbox, path: &ReadPath) -> Result<CallToolResult, ToolError> {
     let request = ReadBytesRequest {
         path: path.to_bytes(),
         offset: 0,
@@ -41,7 +38,7 @@ pub(super) async fn read(
 }
 
 /// The media type to show it as.
-fn shown_as(reply: &ReadBytesReply, path: &WorkspacePath) -> Result<&'static str, ToolError> {
+fn shown_as(reply: &ReadBytesReply, path: &ReadPath) -> Result<&'static str, ToolError> {
     let size = reply.size;
     let Some(kind) = image_type(&reply.data) else {
         let sentence = format!(
@@ -74,7 +71,10 @@ mod tests {
             modified_ms: 0,
             version: 0,
         };
-        shown_as(&reply, &"a.txt".parse().expect("a path"))
+        shown_as(
+            &reply,
+            &ReadPath::parse("a.txt", std::iter::empty()).expect("a path"),
+        )
     }
 
     #[test]

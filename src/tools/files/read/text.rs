@@ -10,12 +10,12 @@ use super::{image, plain};
 use crate::api::{ToolError, bounds, rfc3339};
 use crate::config::limits::{READ_CHARS, READ_LINE_CHARS, READ_LINES};
 use crate::sandbox::{Answer, Sandbox, SandboxError};
-use crate::workspace::WorkspacePath;
+use crate::workspace::ReadPath;
 
 /// Lines from `start_line` on, or the image if the file is one.
 pub(super) async fn read(
     sandbox: &Sandbox,
-    path: &WorkspacePath,
+    path: &ReadPath,
     start_line: u64,
     max_lines: u32,
 ) -> Result<CallToolResult, ToolError> {
@@ -38,7 +38,7 @@ pub(super) async fn read(
         }
         Err(error) => {
             let told = ToolError::sandbox(&error, &format!("\"{path}\""));
-            return Err(twin::named(sandbox, path, &error, told).await);
+            return Err(twin::named(sandbox, path.as_bytes(), &error, told).await);
         }
         Ok(answer) => answer,
     };

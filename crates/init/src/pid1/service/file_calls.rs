@@ -5,7 +5,7 @@ use std::sync::Arc;
 use casemate_protocol::{Failure, FailureExt as _};
 use tonic::{Request, Response, Status};
 
-use crate::files::{Cancel, Pool, Workspace};
+use crate::files::{Cancel, Pool, Shared, SharedCall, Workspace};
 use crate::pid1::idempotency::{Claim, IdempotencyCache};
 use crate::pid1::lifecycle::Lifecycle;
 use crate::pid1::min_free_space::MinFreeSpace;
@@ -15,6 +15,8 @@ use crate::pid1::min_free_space::MinFreeSpace;
 pub struct FileCalls {
     /// The user's files.
     pub workspace: Arc<Workspace>,
+    /// The data that the user may only read.
+    pub shared: Arc<Shared>,
     /// The threads that short file work runs on.
     pub pool: Arc<Pool>,
     /// The sandbox is busy for as long as file work runs.
@@ -33,6 +35,22 @@ impl FileCalls {
         let request = request.into_inner();
         let work = self.on(&self.pool, move |files, cancel| {
             call(files, &request, cancel)
+        });
+        answer(work.await)
+    }
+
+    /// As [`Self::read`], also beneath shared data: by an absolute path.
+    pub async fn read_anywhere<R: SharedCall + Send + 'static>(
+        &self,
+        request: Request<R>,
+        call: impl FnOnce(&Workspace, &R, &Cancel) -> Result<R::Reply, Failure> + Send + 'static,
+    ) -> Result<Response<R::Reply>, Status> {
+        if !request.get_ref().path().starts_with(b"/") {
+            return self.read(request, call).await;
+        }
+        let (shared, request) = (self.shared.clone(), request.into_inner());
+        let work = self.on(&self.pool, move |_, cancel| {
+            shared.call(request, |files, request| call(files, request, cancel))
         });
         answer(work.await)
     }
