@@ -19,7 +19,7 @@ async fn first_call(app: &Application, user: &str) -> Duration {
 #[tokio::test]
 async fn while_a_user_opens_two_hundred_workspaces_anothers_first_call_takes_no_longer() {
     let server = quiet().env("CASEMATE_MEMORY", "64m");
-    let app = Application::start(server.env("CASEMATE_MAX_SANDBOXES", "8")).await;
+    let app = Application::start(server).await;
     first_call(&app, "prepares").await;
     // With the same work for the machine: another user's sandboxes, one after the other.
     let mut usual = Duration::ZERO;
@@ -54,7 +54,7 @@ async fn while_a_user_opens_two_hundred_workspaces_anothers_first_call_takes_no_
     };
     let ((), took) = tokio::join!(opened, others);
     // Two cores are shared with what the greedy user makes meanwhile.
-    let most = usual * 4 + Duration::from_secs(3);
+    let most = usual * 4 + Duration::from_secs(6);
     println!("first calls of others: {took:?}, on a server at rest {usual:?}");
     assert!(
         took.iter().all(|took| *took < most),
