@@ -60,8 +60,8 @@ impl Casemate {
             .await?;
         // Server-sent events: notifications, then the answer.
         let text = std::str::from_utf8(&body)?;
-        let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
-        let last = data.filter(|data| !data.trim().is_empty()).next_back();
+        let mut data = text.lines().filter_map(|line| line.strip_prefix("data:"));
+        let last = data.rfind(|data| !data.trim().is_empty());
         let mut answer: Value = serde_json::from_str(last.context("no answer")?)?;
         ensure!(answer["error"].is_null(), "{method}: {}", answer["error"]);
         Ok(answer["result"].take())

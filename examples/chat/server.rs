@@ -57,7 +57,7 @@ impl Server {
                 let address = address.parse()?;
                 tokio::spawn(async move {
                     while let Ok(Some(line)) = lines.next_line().await {
-                        eprintln!("{line}");
+                        log(&line);
                     }
                 });
                 return Ok(Self {
@@ -66,8 +66,14 @@ impl Server {
                     _process: process,
                 });
             }
-            eprintln!("{line}");
+            log(&line);
         }
         anyhow::bail!("casemate ended before it listened")
     }
+}
+
+/// What the server logs is for the person who runs the example.
+#[allow(clippy::print_stderr)]
+fn log(line: &str) {
+    eprintln!("{line}");
 }

@@ -261,13 +261,10 @@ impl Volumes {
 /// Whether a uid is this user's, by the other volumes that have it. While the user has another volume
 /// with it, no claim of another user can end in one; a claim that is there was this user's own.
 fn is_users_alone(labels: &Labels, rows: &[&VolumeSummary]) -> bool {
-    let is_theirs = |row: &&&VolumeSummary| labels.is_same_user(&row.labels);
-    let others = rows.iter().filter(|row| !is_theirs(row));
-    let is_claim = |row: &&VolumeSummary| row.labels.contains_key(labels::CLAIM);
-    match rows.iter().any(|row| is_theirs(&row)) {
-        true => others.into_iter().all(|row| is_claim(row)),
-        false => others.count() == 0,
-    }
+    let is_theirs = |row: &VolumeSummary| labels.is_same_user(&row.labels);
+    let has_another = rows.iter().any(|row| is_theirs(row));
+    let mut others = rows.iter().filter(|row| !is_theirs(row));
+    others.all(|row| has_another && row.labels.contains_key(labels::CLAIM))
 }
 
 /// The error for a volume that is gone, or not what it has to be.
