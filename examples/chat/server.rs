@@ -57,7 +57,7 @@ impl Server {
                 let address = address.parse()?;
                 tokio::spawn(async move {
                     while let Ok(Some(line)) = lines.next_line().await {
-                        log(&line);
+                        pass_on(&line);
                     }
                 });
                 return Ok(Self {
@@ -66,7 +66,7 @@ impl Server {
                     _process: process,
                 });
             }
-            log(&line);
+            pass_on(&line);
         }
         anyhow::bail!("casemate ended before it listened")
     }
@@ -74,6 +74,6 @@ impl Server {
 
 /// What the server logs is for the person who runs the example.
 #[allow(clippy::print_stderr)]
-fn log(line: &str) {
+fn pass_on(line: &str) {
     eprintln!("{line}");
 }
