@@ -3,8 +3,8 @@
 use anyhow::bail;
 use serde_json::Value;
 
-use crate::casemate::Casemate;
-use crate::model::{self, Model, Step};
+use super::casemate::Casemate;
+use super::model::{self, Model, Step};
 
 /// More steps than any answer needs: a model that never ends costs money.
 const STEPS_LIMIT: usize = 10;

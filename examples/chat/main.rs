@@ -21,11 +21,15 @@ mod server;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    scenes::play(&program::server()?, "example", |who, what, result| {
-        println!(
-            "{who}: {what}\n    {}",
-            result.trim_end().replace('\n', "\n    ")
-        );
-    })
+    scenes::play(
+        &program::server()?,
+        &[("CASEMATE_INSTANCE", "example")],
+        |who, what, result| {
+            println!(
+                "{who}: {what}\n    {}",
+                result.trim_end().replace('\n', "\n    ")
+            );
+        },
+    )
     .await
 }

@@ -82,7 +82,7 @@ impl Model {
     fn application(&self) -> Vec<(&'static str, Value)> {
         let program = include_str!("script/app.py");
         let start = "setsid python3 app.py > app.log 2>&1 & \
-            curl --silent --fail --retry 20 --retry-connrefused --retry-delay 1 'localhost:8000/api/units?city=Lyon'";
+            until curl --silent --fail 'localhost:8000/api/units?city=Lyon'; do sleep 0.2; done";
         vec![
             (
                 "write_file",

@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-use crate::backend::{Answer, Chat};
-use crate::browser::{self, Page};
-use crate::casemate::Casemate;
-use crate::server::Server;
+use super::backend::{Answer, Chat};
+use super::browser::{self, Page};
+use super::casemate::Casemate;
+use super::server::Server;
 
 const USER: &str = "carol@example.com";
 
@@ -23,17 +23,18 @@ const QUESTIONS: [(&str, &[&[u8]]); 3] = [
 ];
 
 /// Longest argument or result that is shown, in lines.
-const SHOWN_LINES: usize = 6;
+const SHOWN_LINES: usize = 3;
 
-/// Plays it with the server `program`, and tells `show` who does what with which result.
+/// Plays it with the server `program` and its settings `environment`, and tells `show` who does what
+/// with which result.
 pub async fn play(
     program: &Path,
-    instance: &str,
+    environment: &[(&str, &str)],
     show: impl Fn(&str, &str, &str),
 ) -> anyhow::Result<()> {
-    let folder = std::env::temp_dir().join(format!("casemate-chat-{}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("casemate-chat-{}", uuid::Uuid::new_v4()));
     std::fs::create_dir(&folder)?;
-    let played = play_in(&folder, program, instance, show).await;
+    let played = play_in(&folder, program, environment, show).await;
     std::fs::remove_dir_all(&folder)?;
     played
 }
@@ -41,10 +42,10 @@ pub async fn play(
 async fn play_in(
     folder: &Path,
     program: &Path,
-    instance: &str,
+    environment: &[(&str, &str)],
     show: impl Fn(&str, &str, &str),
 ) -> anyhow::Result<()> {
-    let server = Server::start(program, instance, folder).await?;
+    let server = Server::start(program, environment, folder).await?;
     let casemate = Casemate::new(server.address, &server.token, USER);
     let chat = Chat::begin(casemate).await?;
     let table = include_bytes!("script/sales.csv");
@@ -93,7 +94,9 @@ fn brief(arguments: &Value) -> String {
         Some(text) => format!("{name}={}", first_lines(text)),
         None => format!("{name}={value}"),
     };
-    fields.map(field).collect::<Vec<_>>().join(" ")
+    let mut fields: Vec<String> = fields.map(field).collect();
+    fields.sort_by_key(String::len);
+    fields.join(" ")
 }
 
 fn text(result: &Value) -> String {

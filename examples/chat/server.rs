@@ -19,7 +19,11 @@ pub struct Server {
 
 impl Server {
     /// Starts it. The token's entry is written to a file in `directory`.
-    pub async fn start(program: &Path, instance: &str, directory: &Path) -> anyhow::Result<Self> {
+    pub async fn start(
+        program: &Path,
+        environment: &[(&str, &str)],
+        directory: &Path,
+    ) -> anyhow::Result<Self> {
         let made = Command::new(program)
             .args(["token", "--delegate", "chat"])
             .output()
@@ -43,7 +47,7 @@ impl Server {
             .arg(&tokens)
             // An application's users have no sign-in at Casemate: its links open without.
             .env("CASEMATE_SHARE_LINKS", "on")
-            .env("CASEMATE_INSTANCE", instance)
+            .envs(environment.iter().copied())
             .env("CASEMATE_LOG", "error")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

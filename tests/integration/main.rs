@@ -11,6 +11,7 @@ mod backup;
 mod bind;
 mod changed;
 mod chaos;
+mod chat;
 mod cis_docker;
 mod clients;
 mod clients_page;

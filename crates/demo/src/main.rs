@@ -56,7 +56,8 @@ async fn show(instance: &str) -> anyhow::Result<()> {
     screen::title(
         "A chat application over HTTP: a table becomes a chart, a report and a web application",
     );
-    scenes::play(&support::server()?, instance, screen::said).await?;
+    let environment = [("CASEMATE_INSTANCE", instance)];
+    scenes::play(&support::server()?, &environment, screen::said).await?;
     screen::done(
         "All of it ran in containers without network, without capabilities, each user as a separate uid.",
     );
