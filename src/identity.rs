@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! (issuer, subject) ──► User ──┐
-//!   a workspace's name, if any ┼──► casemate-<instance>-<slug>-<12 hex>
+//!   a workspace's name, if any ┼──► casemate-<instance>-<slug>-<12 hex, or 32 with a name>
 //!                   instance ──┘
 //! ```
 //!
@@ -36,7 +36,7 @@ use thiserror::Error;
 /// Engine repeats.
 pub const ID_BYTES: usize = 1_024;
 
-/// Longest instance, in characters: with it a sandbox name stays below 80.
+/// Longest instance, in characters: with it a sandbox name stays below 100.
 pub const INSTANCE_CHARS: usize = 32;
 
 /// Longest readable part of a sandbox name, in characters: for people who read `docker ps`.
@@ -46,6 +46,10 @@ pub const SLUG_CHARS: usize = 24;
 /// million users with the same slug meet with a chance of 1 in 560, and the labels then keep
 /// them apart.
 const HASH_BYTES: usize = 6;
+
+/// The same of a workspace that has a name. Users choose that name freely, so one could search for a
+/// name whose first 48 bits are another user's. The greater length also keeps it from all users' own.
+const NAMED_HASH_BYTES: usize = 16;
 
 /// Why a text is not an id. The text is not repeated: it may be long.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -199,7 +203,7 @@ impl Scope {
 pub struct Instance(String);
 
 /// Name of a workspace's container and volume. Valid for both: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`
-/// (moby, `daemon/names/names.go`), 79 characters at most.
+/// (moby, `daemon/names/names.go`), 99 characters at most.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SandboxName {
     full: String,
@@ -253,7 +257,11 @@ impl SandboxName {
     /// The name of the sandbox of `workspace` in `instance`.
     pub fn new(instance: &Instance, workspace: &WorkspaceId) -> Self {
         let slug = slug(workspace.user.subject.as_str());
-        let hex = hex(&workspace.digest().as_ref()[..HASH_BYTES]);
+        let bytes = match &workspace.name {
+            None => HASH_BYTES,
+            Some(_) => NAMED_HASH_BYTES,
+        };
+        let hex = hex(&workspace.digest().as_ref()[..bytes]);
         let prefix = format!("casemate-{}-", instance.as_str());
         Self {
             full: format!("{prefix}{slug}-{hex}"),
@@ -267,7 +275,7 @@ impl SandboxName {
     }
 
     /// The part that identifies user and workspace, the same in every instance:
-    /// `<slug>-<12 hex digits>`.
+    /// `<slug>-<12 hex digits>`, or 32 for a workspace with a name.
     pub fn user_part(&self) -> &str {
         &self.full[self.user_at..]
     }

@@ -8,13 +8,13 @@ mod streams;
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use casemate_protocol::{Finished, Outcome};
 
 use super::identity_args::{GROUP_HINT, in_group};
 use super::setup;
 use super::user_args::{self, UserArgs, WorkspaceArgs};
-use crate::config::{Config, SettingsArgs};
+use crate::config::{Config, Mode, SettingsArgs};
 use crate::engine::Engine;
 use crate::identity::{GroupName, Identity, Issuer, User};
 use crate::ops::users::{self, UserError};
@@ -47,7 +47,7 @@ pub struct Args {
     /// the one that the settings give.
     #[arg(long, value_name = "NAME")]
     group: Option<GroupName>,
-    /// Make a sandbox for a new user.
+    /// Make a sandbox for a new user, or a new workspace.
     #[arg(long)]
     create: bool,
     /// Seconds after which the command is killed, 1 to 3600; with --json 120 unless given.
@@ -107,6 +107,7 @@ async fn user(args: &Args, engine: &Engine, config: &Config) -> anyhow::Result<U
 }
 
 /// The workspace with the group of the container that runs, so that no operator takes it from its user.
+/// One with a name must exist, except with `--create`: the name may be misspelled.
 async fn identity(args: &Args, engine: &Engine, manager: &Manager) -> anyhow::Result<Identity> {
     let user = user(args, engine, manager.config()).await?;
     let workspace = args.workspace.of(user.clone());
@@ -120,7 +121,17 @@ async fn identity(args: &Args, engine: &Engine, manager: &Manager) -> anyhow::Re
             .named_by_operator(user)
             .context(GROUP_HINT)?
     };
-    Ok(identity.in_workspace(workspace.name))
+    let identity = identity.in_workspace(workspace.name.clone());
+    let config = manager.config();
+    // A directory of the host may be there without a volume.
+    let is_bound = config.for_identity(&identity).mode == Mode::Bind;
+    if workspace.name.is_some() && !args.create && !is_bound {
+        ensure!(
+            users::has_workspace(engine, &config.instance, &workspace).await?,
+            "the workspace of {workspace} does not exist; add --create to make it"
+        );
+    }
+    Ok(identity)
 }
 
 /// Several arguments are quoted, so that each is one word to the shell.

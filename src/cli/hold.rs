@@ -8,8 +8,10 @@ use super::setup;
 use super::user_args::{UserArgs, WorkspaceArgs};
 use crate::config::SettingsArgs;
 use crate::engine::Engine;
-use crate::identity::{Instance, User};
+use crate::identity::{Instance, User, shown};
 use crate::ops::gc::hold;
+use crate::ops::users;
+use crate::sandbox::Manager;
 
 /// Flags of `hold`.
 #[derive(Debug, clap::Args)]
@@ -28,7 +30,7 @@ pub struct Args {
 /// Places or releases the hold.
 ///
 /// # Errors
-/// No user of this name, or several; nothing to release; the Engine's.
+/// No user of this name, or several; no such workspace; nothing to release; the Engine's.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let (config, engine) = setup::verb(args.settings)?;
     let instance = &config.instance;
@@ -39,6 +41,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let was_held = hold::release(&engine, instance, &workspace).await?;
             anyhow::ensure!(was_held, "the workspace of {workspace} is not held");
             return Ok(format!("released the workspace of {workspace}"));
+        }
+        // With an issuer a hold may come before the workspace.
+        let manager = Manager::new(config.clone(), engine.clone());
+        if args.user.issuer().is_none() && !manager.snapshots(&workspace).is_bound() {
+            anyhow::ensure!(
+                users::has_workspace(&engine, instance, &workspace).await?,
+                "the workspace of {workspace} does not exist; to hold it before it does, name the \
+                 issuer: --issuer {}",
+                shown(workspace.user.issuer.as_str())
+            );
         }
         hold::create(&engine, instance, &workspace).await?;
         anyhow::Ok(format!("held the workspace of {workspace}"))

@@ -88,7 +88,7 @@ impl PreviewHosts {
         gate::check_source(&request, &origin)?;
         let workspace = self.workspace(&claims.share.workspace).await?;
         let (parts, body) = request.into_parts();
-        if gate::has_our_credential(&self.0.authenticator, &parts).await {
+        if gate::has_our_credential(&self.0.authenticator, &parts) {
             gate::record_refusal(&self.0.manager, &workspace, &claims).await;
             return Err(PreviewRefusal::Credential);
         }

@@ -149,7 +149,11 @@ impl SharedFiles {
         let claims = self.links.check(token).ok_or(LinkRefusal::Gone)?;
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::of(&parts, &self.sessions, &self.authenticator).await?;
-        let owner = self.owner(&claims, &visitor).await?;
+        let owner = {
+            // The Engine is asked for it, and only so many times at once.
+            let _looked_for = self.loads.open(claims.share, false)?;
+            self.owner(&claims, &visitor).await?
+        };
         let is_own = visitor.identity().is_some_and(|own| own.user == owner.user);
         let Params(params) = Params::<LinkParams>::from_request_parts(&mut parts, &()).await?;
         let request = Request::from_parts(parts, body);

@@ -135,7 +135,10 @@ mod tests {
         let name = |workspace| SandboxName::new(&Instance::default(), &workspace).to_string();
         // printf '\0\0\0\0\0\0\0\005local\0\0\0\0\0\0\0\005alice\0\0\0\0\0\0\0\006chat-1' | sha256sum
         let chat = name(workspace("local", "alice", Some("chat-1")));
-        assert_eq!(chat, "casemate-default-alice-548e38f379bf");
+        assert_eq!(
+            chat,
+            "casemate-default-alice-548e38f379bffacc9832ddc580140b30"
+        );
         assert_ne!(chat, name(workspace("local", "alice", None)));
         assert_ne!(chat, name(workspace("local", "alice", Some("chat-2"))));
         assert_ne!(chat, name(workspace("local", "bob", Some("chat-1"))));

@@ -220,7 +220,8 @@ impl Backups {
         })
     }
 
-    /// Removes the backups that need not be kept, now that `made` exists.
+    /// Removes the backups that need not be kept, now that `made` exists. One that says that it
+    /// is of another workspace stays.
     async fn prune(
         &self,
         snapshots: &Snapshots,
@@ -231,19 +232,25 @@ impl Backups {
         let all = self.store.list(&prefix).await?;
         let complete = all.iter().filter(|(_, found)| found.is_complete());
         let complete = complete.map(|(id, _)| id.clone()).collect();
-        let gone = retention::to_remove(&complete, keep, made);
-        for id in &gone {
+        let mut count = 0;
+        for id in &retention::to_remove(&complete, keep, made) {
             if let Some(found) = all.get(id) {
+                let workspace = snapshots.workspace();
+                if Manifest::is_of_another(&self.store, &prefix, id, workspace).await? {
+                    warn!(%id, %workspace, "a backup of another workspace is among its backups");
+                    continue;
+                }
                 let reason = "newer ones are kept in its place";
-                let (name, whose) = (id.as_str(), Some(snapshots.workspace()));
+                let (name, whose) = (id.as_str(), Some(workspace));
                 let recorded =
                     AuditedRemoval::begin(&self.audit, "backup", name, whose, reason).await;
                 let recorded = recorded.map_err(BackupError::Unrecorded)?;
                 let removed = self.store.remove(&prefix, id, found).await;
                 recorded.done(removed).await?;
+                count += 1;
             }
         }
-        Ok(gone.len())
+        Ok(count)
     }
 
     /// Removes the remains of killed runs. Returns the newest backup that has a manifest.

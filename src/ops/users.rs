@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::engine::{Engine, EngineError, labels};
 use crate::identity::{Instance, Issuer, Subject, User, WorkspaceHash, WorkspaceId};
-use crate::provision::owner;
+use crate::provision::{SHARED_ISSUER, owner};
 
 /// Why a name does not identify a user.
 #[derive(Debug, Error)]
@@ -72,7 +72,8 @@ pub fn resolve(
     }
 }
 
-/// The users of this name that have a container or a volume in the instance.
+/// The users of this name that have a container or a volume in the instance. The helper container of
+/// a share is no user's.
 ///
 /// # Errors
 /// The Engine's.
@@ -89,8 +90,28 @@ pub async fn on_engine(
     let volumes = engine.list_volumes(&filter).await?;
     let containers = containers.into_iter().map(|row| row.labels);
     let labels = containers.chain(volumes.into_iter().map(|row| row.labels));
-    let owners = labels.filter_map(|labels| owner(&labels));
-    Ok(owners.map(|owner| owner.user).collect())
+    let users = labels.filter_map(|labels| Some(owner(&labels)?.user));
+    Ok(users
+        .filter(|user| user.issuer.as_str() != SHARED_ISSUER)
+        .collect())
+}
+
+/// Whether this workspace has a container or a volume in the instance.
+///
+/// # Errors
+/// The Engine's.
+pub async fn has_workspace(
+    engine: &Engine,
+    instance: &Instance,
+    workspace: &WorkspaceId,
+) -> Result<bool, EngineError> {
+    let filter = labels::user_filter(instance, &workspace.user);
+    let volumes = engine.list_volumes(&filter).await?;
+    // In bind mode a workspace is a directory.
+    let containers = engine.list_containers(&filter).await?;
+    let volumes = volumes.iter().map(|row| &row.labels);
+    let mut labels = volumes.chain(containers.iter().map(|row| &row.labels));
+    Ok(labels.any(|labels| owner(labels).as_ref() == Some(workspace)))
 }
 
 /// The workspace with this hash that has a container or a volume in the instance.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::SystemTime;
 
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::capacity::Capacity;
@@ -12,6 +13,9 @@ use super::image_files::sandbox_files;
 use super::uids::{UidsInUse, uid_range};
 use crate::config::Config;
 use crate::engine::{Engine, EngineError, SandboxFiles, UidRange};
+
+/// Users whose workspaces are looked at together, in search of one that can go.
+const SEARCH_LIMIT: usize = 4;
 
 /// What all sandboxes of a server are made with.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub struct ServerContext {
     pub uids_in_use: UidsInUse,
     /// How many sandboxes there are, and may be.
     pub capacity: Capacity,
+    /// The searches of all users for a workspace that can go: each has several helper containers.
+    pub searches: Semaphore,
     /// The owners, and the containers that are being made: the end of the server waits
     /// for them.
     pub tasks: TaskTracker,
@@ -47,6 +53,7 @@ impl ServerContext {
             preparing: tokio::sync::Mutex::new(()),
             uids_in_use: UidsInUse::default(),
             capacity: Capacity::new(&config, &engine, waiting.clone()),
+            searches: Semaphore::new(SEARCH_LIMIT),
             image_descriptions: ImageDescriptions::new(&engine),
             config,
             engine,

@@ -19,7 +19,9 @@ use super::spec::Spec;
 use super::status::{Notice, Status};
 use super::timeouts::{NAME_CONFLICT_TIMEOUT, POLL_INTERVAL, UNRESPONSIVE_TIMEOUT};
 use super::volumes::Volumes;
-use crate::engine::{Container, ContainerSpec, Engine, EngineError, RunAs, State, Workspace};
+use crate::engine::{
+    Container, ContainerSpec, Engine, EngineError, RunAs, SharedMount, State, Workspace,
+};
 use crate::identity::Identity;
 
 /// How often a container is made again that ended before it was connected to.
@@ -150,6 +152,8 @@ impl Provisioner {
             let reservation = self.context.capacity.wait(&request, status).await?;
             // After the wait: during it the volume may be removed.
             self.volumes.ensure(&mut spec).await?;
+            // During it a newer version of shared data may be put.
+            spec.shared = self.shared_mounts().await?;
             match self.creator.create(name, &spec, reservation).await {
                 Ok(Some(running)) => return Ok(running),
                 Ok(None) => debug!("other servers were faster"),
@@ -268,8 +272,12 @@ impl Provisioner {
     ) -> Result<ContainerSpec, SandboxError> {
         let (workspace, run_as) = self.workspace().await?;
         let mut spec = self.spec.container(workspace, run_as, status).await?;
-        spec.shared = shared_data::mounts(&self.context, &self.spec.settings.shared).await?;
+        spec.shared = self.shared_mounts().await?;
         Ok(spec)
+    }
+
+    async fn shared_mounts(&self) -> Result<Vec<SharedMount>, SandboxError> {
+        shared_data::mounts(&self.context, &self.spec.settings.shared).await
     }
 
     /// The workspace as it is now, and the user of its files: a restore may change both.

@@ -39,6 +39,8 @@ pub fn share_of(row: &VolumeSummary) -> Option<SharedName> {
 pub struct SharedVersion {
     /// 12 hex digits of the hash of its content.
     pub version: String,
+    /// All 64 of them.
+    pub hash: String,
     /// Its volume.
     pub volume: String,
     /// Of its newest head.
@@ -111,25 +113,26 @@ pub fn sort_shared(
             shares.entry(name).or_default().heads.push(head);
             continue;
         }
-        let hash = row.labels.get(labels::SHARED_VERSION);
-        let is_named = |hash: &String| row.name == version_volume(instance, name.as_str(), hash);
+        let hash = row.labels.get(labels::SHARED_VERSION).cloned();
+        let hash = hash.filter(|hash| row.name == version_volume(instance, name.as_str(), hash));
         let stem = version_volume(instance, name.as_str(), "");
         if row.is_remade() && row.name.starts_with(&stem) {
             shares.entry(name).or_default().incomplete.push(row);
-        } else if !row.is_remade() && hash.is_some_and(is_named) {
-            filled.push((name, row));
+        } else if let Some(hash) = hash.filter(|_| !row.is_remade()) {
+            filled.push((name, hash, row));
         }
     }
     for share in shares.values_mut() {
         share.heads.sort_by_key(|head| head.number);
     }
-    for (name, row) in filled {
+    for (name, hash, row) in filled {
         let share = shares.entry(name.clone()).or_default();
         let named =
             |head: &&SharedHead| version_volume(instance, name.as_str(), &head.version) == row.name;
         match share.heads.iter().rfind(named) {
             Some(head) => share.versions.push(SharedVersion {
                 version: head.version.clone(),
+                hash,
                 volume: row.name,
                 number: head.number,
                 bytes: head.bytes,
@@ -193,15 +196,21 @@ pub(super) async fn mounts(
 /// removed; one that was removed before is an empty one now, which the Engine has made.
 ///
 /// # Errors
-/// A volume is gone: the container is made again.
+/// A volume is gone, or no version any more: the container is made again.
 pub(super) async fn verify(engine: &Engine, spec: &ContainerSpec) -> Result<(), SandboxError> {
-    for volume in spec.shared.iter().filter_map(|one| one.volume.as_ref()) {
-        let found = engine.inspect_volume(volume).await?;
-        if found.is_none_or(|row| row.is_remade()) {
-            return Err(missing(volume));
-        }
+    let volumes = spec.shared.iter().filter_map(|one| one.volume.as_ref());
+    let volumes: Vec<&String> = volumes.collect();
+    if volumes.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let instance = spec.labels.instance.as_str();
+    let rows = engine.shared_volumes(instance).await?;
+    let shares = sort_shared(instance, rows);
+    let is_version = |volume: &str| shares.values().any(|it| it.version(volume).is_some());
+    match volumes.into_iter().find(|volume| !is_version(volume)) {
+        Some(volume) => Err(missing(volume)),
+        None => Ok(()),
+    }
 }
 
 /// Removes what the Engine made for a container in place of a version that was gone.

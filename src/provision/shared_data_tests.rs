@@ -61,6 +61,7 @@ fn the_greatest_head_says_which_version_counts_and_numbers_compare_as_numbers() 
     let versions = share.versions.iter().map(|it| it.number);
     assert_eq!(versions.collect::<Vec<_>>(), [9, 10]);
     assert_eq!((share.versions[0].bytes, share.versions[0].entries), (7, 2));
+    assert_eq!(share.versions[0].hash, hash("1"));
     // Put again, an old version is the newest.
     let again = [&rows[..], &[numbered(11, "1")]].concat();
     assert_eq!(newest(&again), Some(rows[0].name.clone()));

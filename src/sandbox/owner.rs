@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_protocol::exit;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -24,6 +24,9 @@ use crate::provision::{
 
 /// Between two tries.
 const OPEN_RETRY_INTERVAL: Duration = Duration::from_millis(300);
+
+/// Takes the answer for a call that waits for its container.
+type LeaseReply = oneshot::Sender<Result<Lease, SandboxError>>;
 
 /// The state of one sandbox.
 pub(super) struct Owner {
@@ -116,7 +119,7 @@ impl Owner {
 
     async fn serve(&mut self, request: Request, requests: &mut mpsc::Receiver<Request>) {
         match request {
-            Request::Warm => match self.ready(Priority::Spare).await {
+            Request::Warm => match self.ready(None).await {
                 // Calls have priority over a spare.
                 Ok(())
                 | Err(SandboxError::Full { .. } | SandboxError::TooManyWorkspaces { .. }) => {}
@@ -126,9 +129,15 @@ impl Owner {
                 }
             },
             Request::Lease(reply) if reply.is_closed() => {}
-            Request::Lease(reply) => {
-                let lease = self.lease().await;
-                if let Err(error) = &lease {
+            Request::Lease(mut reply) => {
+                let lease = self.lease(&mut reply).await;
+                // The search for a workspace that can go stops with its caller: it says nothing of
+                // the other requests.
+                let is_full = matches!(lease, Err(SandboxError::TooManyWorkspaces { .. }));
+                let is_broken_off = is_full && reply.is_closed();
+                if let Err(error) = &lease
+                    && !is_broken_off
+                {
                     // The requests that came in the meantime would only fail in the same way.
                     while let Ok(Request::Lease(other)) = requests.try_recv() {
                         let _ = other.send(Err(error.clone()));
@@ -139,8 +148,8 @@ impl Owner {
         }
     }
 
-    async fn lease(&mut self) -> Result<Lease, SandboxError> {
-        self.ready(Priority::Call).await?;
+    async fn lease(&mut self, caller: &mut LeaseReply) -> Result<Lease, SandboxError> {
+        self.ready(Some(caller)).await?;
         let running = self.running.as_ref().ok_or(SandboxError::Ending)?;
         Ok(Lease {
             channel: running.channel.clone(),
@@ -150,8 +159,8 @@ impl Owner {
         })
     }
 
-    /// Makes sure that a container runs and its PID 1 answers.
-    async fn ready(&mut self, priority: Priority) -> Result<(), SandboxError> {
+    /// Makes sure that a container runs and its PID 1 answers: for a call, or as a spare.
+    async fn ready(&mut self, caller: Option<&mut LeaseReply>) -> Result<(), SandboxError> {
         if let Some(running) = &self.running {
             if running.channel.is_open() {
                 return Ok(());
@@ -161,7 +170,7 @@ impl Owner {
         if self.running.is_none() {
             let name = self.provisioner.spec.next_name();
             let start = Instant::now();
-            let made = self.bring_up(&name, priority).await;
+            let made = self.bring_up(&name, caller).await;
             if made.is_ok() {
                 self.provisioner
                     .engine()
@@ -193,18 +202,21 @@ impl Owner {
     async fn bring_up(
         &self,
         name: &str,
-        priority: Priority,
+        caller: Option<&mut LeaseReply>,
     ) -> Result<(Running, Option<Notice>), SandboxError> {
+        let priority = match caller {
+            Some(_) => Priority::Call,
+            None => Priority::Spare,
+        };
         let bring_up = || self.provisioner.bring_up(name, priority, &self.status);
         let made = bring_up().await;
-        if priority != Priority::Call
-            || !matches!(made, Err(SandboxError::TooManyWorkspaces { .. }))
-        {
+        let is_full = matches!(made, Err(SandboxError::TooManyWorkspaces { .. }));
+        let Some(caller) = caller.filter(|_| is_full) else {
             return made;
-        }
+        };
         match self
             .unused
-            .remove_one(&self.provisioner, &self.audit)
+            .remove_one(&self.provisioner, &self.audit, caller)
             .await?
         {
             true => bring_up().await,

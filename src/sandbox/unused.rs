@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::sync::{Mutex, oneshot};
+use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
 use crate::audit::{Audit, AuditedRemoval};
@@ -22,11 +22,13 @@ const LOOK_LIMIT: usize = 4;
 /// How long a call waits for the search: the rest of its time is for its own sandbox.
 const SEARCH_TIME_LIMIT: Duration = Duration::from_secs(20);
 
-/// How long a workspace that had files is not looked at again.
-const NOT_EMPTY_TTL: Duration = Duration::from_secs(600);
+/// How long a workspace that has to stay is not looked at again.
+const KEPT_TTL: Duration = Duration::from_secs(600);
 
 /// The search for a workspace of one user that can go. One at a time; it remembers the volumes that
-/// had files, with the time of that look. Cheap to clone.
+/// have to stay, with the time of that look: they had files, or a look did not tell what they have.
+/// So a user whose workspaces cannot be looked at does not cause looks with every call. Cheap to
+/// clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct UnusedWorkspaces(Arc<Mutex<HashMap<String, Instant>>>);
 
@@ -39,45 +41,58 @@ struct Candidate {
 
 impl UnusedWorkspaces {
     /// Removes a workspace of the user that has a name, is empty, is not held, and has no container:
-    /// of the oldest ones the one that was unused for longest. `false`: there is none.
+    /// of the oldest ones the one that was unused for longest. `false`: none was found before
+    /// `caller` gave up.
     ///
     /// # Errors
     /// The Engine's.
-    pub async fn remove_one(
+    pub async fn remove_one<T>(
         &self,
         provisioner: &Provisioner,
         audit: &Audit,
+        caller: &mut oneshot::Sender<T>,
     ) -> Result<bool, SandboxError> {
-        let mut not_empty = self.0.lock().await;
-        not_empty.retain(|_, looked| looked.elapsed() < NOT_EMPTY_TTL);
+        let mut kept = tokio::select! {
+            biased;
+            () = caller.closed() => return Ok(false),
+            kept = self.0.lock() => kept,
+        };
+        kept.retain(|_, looked| looked.elapsed() < KEPT_TTL);
         let end = Instant::now() + SEARCH_TIME_LIMIT;
         let mut candidates = candidates(provisioner).await?;
-        candidates.retain(|candidate| !not_empty.contains_key(&candidate.volume.name));
+        candidates.retain(|candidate| !kept.contains_key(&candidate.volume.name));
         candidates.sort_by_key(|candidate| candidate.volume.created_at());
         for some in candidates.chunks(LOOK_LIMIT) {
+            // No look is broken off: its helper container would stay for a while.
+            let _permit = tokio::select! {
+                biased;
+                () = caller.closed() => break,
+                () = sleep_until(end) => break,
+                permit = provisioner.context.searches.acquire() => permit,
+            };
             let looks = join_all(some.iter().map(|candidate| candidate.snapshots.look())).await;
             let mut empty = Vec::new();
             for (candidate, look) in some.iter().zip(looks) {
                 match look {
-                    Ok(look) if look.is_empty => empty.push((look, candidate)),
+                    // One whose last use is not known counts as used now.
+                    Ok(look) if look.is_empty && look.used.is_some() => {
+                        empty.push((look, candidate));
+                    }
                     Ok(_) => {
-                        not_empty.insert(candidate.volume.name.clone(), Instant::now());
+                        kept.insert(candidate.volume.name.clone(), Instant::now());
                     }
                     Err(error) => {
+                        kept.insert(candidate.volume.name.clone(), Instant::now());
                         let error = &error as &dyn std::error::Error;
                         debug!(volume = candidate.volume.name, error, "not looked at");
                     }
                 }
             }
-            // One whose last use is not known counts as used now.
-            empty.sort_by_key(|(look, _)| (look.used.is_none(), look.used));
-            for (look, candidate) in empty.into_iter().filter(|(look, _)| look.used.is_some()) {
+            empty.sort_by_key(|(look, _)| look.used);
+            for (look, candidate) in empty {
                 if candidate.remove(provisioner, audit, look).await? {
                     return Ok(true);
                 }
-            }
-            if Instant::now() > end {
-                break;
             }
         }
         Ok(false)

@@ -8,7 +8,7 @@ use super::keys::{LinkKeyError, LinkKeys};
 use super::link::{self, LinkClaims, LinkKey, PATH};
 use super::record::Visibility;
 use crate::config::{AllowedHost, Auth, Config, FileError, HttpUrl, SandboxSettings};
-use crate::identity::Instance;
+use crate::identity::{Instance, Issuer, User};
 
 /// The links of a server. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -24,6 +24,16 @@ struct Inner {
     keys: Option<LinkKeys>,
     /// Every caller is the one user.
     has_no_sign_in: bool,
+    page_users: PageUsers,
+}
+
+/// The users who can sign in to the page.
+#[derive(Debug, Clone, Copy)]
+enum PageUsers {
+    All,
+    /// Those with a token of their own, and not those of an application.
+    Local,
+    None,
 }
 
 /// Why there is no link: which setting is missing.
@@ -53,6 +63,7 @@ impl Links {
             loopback_domain: None,
             keys: None,
             has_no_sign_in: false,
+            page_users: PageUsers::None,
         }))
     }
 
@@ -78,7 +89,21 @@ impl Links {
             loopback_domain: loopback_domain(http.public_url.as_ref(), address),
             keys,
             has_no_sign_in: http.auth == Auth::None,
+            page_users: match (&http.auth, &http.sign_in) {
+                (Auth::None, _) | (Auth::Jwt(_), Some(_)) => PageUsers::All,
+                (Auth::Tokens(_), _) => PageUsers::Local,
+                (Auth::Jwt(_), None) => PageUsers::None,
+            },
         })))
+    }
+
+    /// Whether the user can sign in to the page, which opens private links in a browser.
+    pub fn can_sign_in(&self, user: &User) -> bool {
+        match self.0.page_users {
+            PageUsers::All => true,
+            PageUsers::Local => user.issuer == Issuer::local(),
+            PageUsers::None => false,
+        }
     }
 
     /// The visibility of a new link of a user with these settings.

@@ -184,11 +184,22 @@ fn not_stored(error: &ShareError) -> ToolError {
     }
 }
 
+/// The people for whom a link opens, in words.
+fn opens_for(visibility: Visibility, context: &ShareContext<'_>) -> &'static str {
+    match visibility {
+        Visibility::Link => "everyone who has it",
+        Visibility::Private if context.links.can_sign_in(&context.workspace.user) => {
+            "the user alone, who signs in to this server's page first"
+        }
+        Visibility::Private => "requests with the user's own credential alone, not in a browser",
+    }
+}
+
 /// The result: its first line says what was shared, `notes` come last.
 fn answer(
     first: String,
     output: ShareOutput,
-    visibility: Visibility,
+    opens_for: &str,
     notes: &[String],
 ) -> Result<CallToolResult, ToolError> {
     let mut lines = vec![first];
@@ -197,11 +208,10 @@ fn answer(
         lines.extend(link.iter().map(|link| format!("{what}: {link}")));
     }
     if output.link.is_some() || output.preview_link.is_some() {
-        let who = match visibility {
-            Visibility::Private => "the user alone, who signs in to this server's page first",
-            Visibility::Link => "everyone who has it",
-        };
-        lines.push(format!("[it opens for {who}, until {}]", output.expires_at));
+        lines.push(format!(
+            "[it opens for {opens_for}, until {}]",
+            output.expires_at
+        ));
     }
     lines.extend(notes.iter().map(|note| format!("[{note}]")));
     lines.extend(

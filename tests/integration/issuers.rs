@@ -86,6 +86,13 @@ async fn an_unknown_name_makes_no_sandbox_and_no_hold() {
         let said = refused(&instance, verb);
         assert!(said.contains("there is no user"), "{said}");
     }
+    for verb in [
+        &["exec", "ada", "--workspace", "chat", "--", "true"][..],
+        &["hold", "ada", "--workspace", "chat"],
+    ] {
+        let said = refused(&instance, verb);
+        assert!(said.contains("does not exist"), "{said}");
+    }
     assert_eq!(instance.volumes().len(), 1);
     done(&instance, &["exec", "ghost", "--create", "--", "true"]);
     assert_eq!(instance.volumes().len(), 2);

@@ -17,7 +17,7 @@ mod sign_in;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde::de::Error as _;
@@ -126,6 +126,22 @@ impl Jwt {
     /// The groups that users of these tokens may be in.
     pub fn groups(&self) -> &Groups {
         &self.groups
+    }
+
+    /// Whether a token says that it is the issuer's, for this server. Its signature does not count: it
+    /// is also asked of tokens that cannot be checked at the moment.
+    pub fn is_addressed_by(&self, bearer: &Bearer<'_>) -> bool {
+        let payload = bearer.expose().split('.').nth(1).unwrap_or_default();
+        let bytes = URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
+        let Ok(claims) = serde_json::from_slice::<serde_json::Value>(&bytes) else {
+            return false;
+        };
+        let is_audience = |value: &serde_json::Value| value == self.audience();
+        let listed = claims["aud"].as_array().into_iter().flatten();
+        claims["iss"] == *self.settings.issuer.as_str()
+            && std::iter::once(&claims["aud"])
+                .chain(listed)
+                .any(is_audience)
     }
 
     /// The `aud` of the tokens.

@@ -56,6 +56,11 @@ impl PreviewConnection {
         })
     }
 
+    /// Bytes that the program was sent.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
     /// What became of it, for its record.
     pub fn ends_as(&self, outcome: String) {
         *self.outcome.lock() = outcome;

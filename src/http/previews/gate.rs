@@ -44,10 +44,20 @@ pub fn check_source(request: &Request, origin: &str) -> Result<(), PreviewRefusa
         // Browsers always send one with a WebSocket (RFC 6455 section 4.1).
         (None, _) if is_websocket(headers) => false,
         (None, _) => is_of_this_site(headers) || is_navigation(request.method(), headers),
+        // What a browser sends with a form of a page that has `Referrer-Policy: no-referrer`.
+        (Some(found), None) if found == "null" => {
+            !is_websocket(headers) && says_same_origin(headers)
+        }
         (Some(found), None) => found == origin,
         (Some(_), Some(_)) => false,
     };
     is_own.then_some(()).ok_or(PreviewRefusal::Gone)
+}
+
+/// Only a browser says it, of a page of this very origin.
+fn says_same_origin(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all(&SEC_FETCH_SITE).iter();
+    sites.next().is_some_and(|site| site == "same-origin") && sites.next().is_none()
 }
 
 fn is_of_this_site(headers: &HeaderMap) -> bool {
@@ -68,10 +78,10 @@ fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
 }
 
 /// Whether a request has a credential of this deployment. One of the program's own is its business.
-pub async fn has_our_credential(authenticator: &Authenticator, request: &Parts) -> bool {
+pub fn has_our_credential(authenticator: &Authenticator, request: &Parts) -> bool {
     let values = request.headers.get_all(header::AUTHORIZATION).iter();
     for value in values {
-        if authenticator.knows(value).await {
+        if authenticator.knows(value) {
             return true;
         }
     }
@@ -140,6 +150,18 @@ mod tests {
                 false,
             ),
             ("POST", &[("origin", "null")], false),
+            ("POST", &[("origin", "null"), site("same-site")], false),
+            ("POST", &[("origin", "null"), site("same-origin")], true),
+            (
+                "GET",
+                &[
+                    ("connection", "upgrade"),
+                    ("upgrade", "websocket"),
+                    ("origin", "null"),
+                    site("same-origin"),
+                ],
+                false,
+            ),
             ("POST", &[("origin", ORIGIN), ("origin", ORIGIN)], false),
             (
                 "GET",

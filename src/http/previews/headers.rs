@@ -47,6 +47,10 @@ const OUR_HEADERS: &str = "x-casemate-";
 /// (there is no way to tell them from the program's own), and servers refuse long headers.
 const COOKIE_BYTES_LIMIT: usize = 8 * 1024;
 
+/// Cookies that one answer deletes. A browser that has more sends the rest again, and they are deleted
+/// then.
+const DELETED_COOKIES_LIMIT: usize = 50;
+
 /// The names of loopback by which a program may call itself.
 const LOOPBACK: [&str; 4] = ["localhost", "127.0.0.1", "[::1]", "0.0.0.0"];
 
@@ -81,9 +85,9 @@ pub fn is_websocket(headers: &HeaderMap) -> bool {
     has(&header::CONNECTION, "upgrade") && has(&header::UPGRADE, "websocket")
 }
 
-/// The headers of a request as the program gets them. `true`: its cookies were too long, and it gets
-/// none.
-pub fn to_program(headers: &mut HeaderMap, addresses: &Addresses) -> bool {
+/// The headers of a request as the program gets them. Returns the names of its cookies if they are too
+/// long: then it gets none.
+pub fn to_program(headers: &mut HeaderMap, addresses: &Addresses) -> Vec<String> {
     let is_websocket = is_websocket(headers);
     cut_hop_by_hop(headers);
     CUT.iter().for_each(|name| drop(headers.remove(name)));
@@ -117,7 +121,10 @@ pub fn to_browser(headers: &mut HeaderMap, addresses: &Addresses, is_upgrade: bo
     CUT_FROM_ANSWERS
         .iter()
         .for_each(|name| drop(headers.remove(name)));
-    cut(headers, |name| name.as_str().starts_with(OUR_HEADERS));
+    cut(headers, |name| {
+        let name = name.as_str();
+        name.starts_with(OUR_HEADERS) || commands_a_proxy(name)
+    });
     if is_upgrade {
         upgrade(headers);
     }
@@ -138,6 +145,14 @@ pub fn to_browser(headers: &mut HeaderMap, addresses: &Addresses, is_upgrade: bo
     for cookie in cookies.iter().filter_map(set_cookie) {
         headers.append(header::SET_COOKIE, cookie);
     }
+}
+
+/// Whether it makes nginx, Apache or lighttpd before this server send one of their own files. Only the
+/// buffering of its answer is the program's business.
+fn commands_a_proxy(name: &str) -> bool {
+    let of_nginx = name.starts_with("x-accel-") && name != "x-accel-buffering";
+    let of_others = ["x-sendfile", "x-sendfile2", "x-reproxy-url"].contains(&name);
+    of_nginx || of_others || name.starts_with("x-lighttpd-")
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
@@ -179,14 +194,11 @@ fn referred(headers: &HeaderMap, origin: &str) -> Option<String> {
     path.starts_with('/').then(|| path.to_owned())
 }
 
-/// Leaves the program's own cookies, or none where all are too long.
-fn cut_cookies(headers: &mut HeaderMap) -> bool {
+/// Leaves the program's own cookies, or none where all are too long, and returns their names then.
+fn cut_cookies(headers: &mut HeaderMap) -> Vec<String> {
     let values: Vec<_> = headers.get_all(header::COOKIE).iter().cloned().collect();
     let length: usize = values.iter().map(HeaderValue::len).sum();
     headers.remove(header::COOKIE);
-    if length > COOKIE_BYTES_LIMIT {
-        return true;
-    }
     let texts = values
         .iter()
         .map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -198,10 +210,30 @@ fn cut_cookies(headers: &mut HeaderMap) -> bool {
         })
         .filter(|pair| !pair.is_empty() && !is_ours(pair))
         .collect();
+    if length > COOKIE_BYTES_LIMIT {
+        let name = |pair: &String| pair.split('=').next().unwrap_or_default().to_owned();
+        return own.iter().map(name).take(DELETED_COOKIES_LIMIT).collect();
+    }
     if !own.is_empty() {
         set(headers, header::COOKIE, &own.join("; "));
     }
-    false
+    Vec::new()
+}
+
+/// Deletes these cookies in the browser, those of this host and those of the domain of all previews.
+/// `Clear-Site-Data` would also delete those of other hosts below the registered domain.
+pub fn delete_cookies(headers: &mut HeaderMap, names: &[String], addresses: &Addresses) {
+    let (_, host) = addresses.public();
+    let domain = host.split_once('.').map_or(host, |(_, domain)| domain);
+    let domain = domain.split(':').next().unwrap_or_default();
+    for name in names {
+        for domain in [String::new(), format!("; Domain={domain}")] {
+            let deleted = format!("{name}=; Path=/; Max-Age=0{domain}");
+            if let Ok(deleted) = HeaderValue::try_from(deleted) {
+                headers.append(header::SET_COOKIE, deleted);
+            }
+        }
+    }
 }
 
 /// Browsers compare the prefix of a name without its case.

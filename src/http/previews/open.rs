@@ -3,6 +3,8 @@
 //! A link opens by itself where links open without sign-in. Otherwise our page goes to the server's
 //! own host, where its user is signed in, and comes back with a ticket (`ticket.rs`).
 
+use std::time::Duration;
+
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
@@ -19,6 +21,10 @@ use crate::sandbox::SandboxError;
 use crate::shares::{
     self, PreviewClaims, PreviewName, PreviewTarget, ShareRecord, ShareStore, Use, Visibility,
 };
+
+/// How long a browser may show a preview before the link is opened again: as long as a session of the
+/// page, so that a user who lost access does not keep it.
+const COOKIE_TTL: Duration = Duration::from_secs(8 * 60 * 60);
 
 /// The body of a `POST`: what was in the address of our page.
 #[derive(Deserialize, JsonSchema)]
@@ -107,6 +113,7 @@ async fn is_open_to_strangers(
     if !manager.config().some_links_are_open() {
         return Ok(false);
     }
+    let _looked_for = hosts.0.wakes.open(claims.share.share, false)?;
     let owner = hosts
         .0
         .owners
@@ -135,7 +142,10 @@ async fn is_open_to_strangers(
 }
 
 fn with_cookie(hosts: &PreviewHosts, name: &PreviewName, claims: &PreviewClaims) -> Response {
-    let until = claims.share.expires;
+    let until = claims
+        .share
+        .expires
+        .min(shares::now() + COOKIE_TTL.as_secs());
     let signed = hosts.0.previews.sign(Use::Cookie, name, claims, until);
     let Ok(signed) = signed else {
         return pages::to_script(StatusCode::SERVICE_UNAVAILABLE, &json!({}));

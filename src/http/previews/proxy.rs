@@ -88,7 +88,7 @@ async fn passed_on(
     let connection = PreviewConnection::new(manager, &of, permit);
     let wants_websocket = headers::is_websocket(request.headers());
     let browser = request.extensions_mut().remove::<OnUpgrade>();
-    let (request, cookies_too_long) = to_program(request, &of.addresses);
+    let (request, too_long) = to_program(request, &of.addresses);
     let sent = sent(manager, &of, &ports, &connection, request).await;
     let (mut answer, driven) =
         sent.inspect_err(|refused| connection.ends_as(refused.outcome().to_owned()))?;
@@ -115,10 +115,7 @@ async fn passed_on(
     }
     *answer.version_mut() = Version::HTTP_11;
     headers::to_browser(answer.headers_mut(), &of.addresses, is_switch);
-    if cookies_too_long {
-        let clear = HeaderValue::from_static("\"cookies\"");
-        answer.headers_mut().insert("clear-site-data", clear);
-    }
+    headers::delete_cookies(answer.headers_mut(), &too_long, &of.addresses);
     Ok(answer)
 }
 
@@ -150,14 +147,28 @@ async fn sent(
             () = ends => {}
         }
     });
-    let answer = timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
-    let answer = answer.map_err(|_| PreviewRefusal::Silent)?;
-    let answer = answer.map_err(|_| PreviewRefusal::Broken)?;
+    let answer = answer_in_time(sender.send_request(request), connection).await?;
     let driven = DrivenConnection {
         _sender: sender,
         _until_dropped: until_dropped,
     };
     Ok((answer.map(Body::new), driven))
+}
+
+/// The program's answer, within [`ANSWER_TIMEOUT`] of the last byte that it was sent.
+async fn answer_in_time<T>(
+    answering: impl Future<Output = hyper::Result<T>>,
+    connection: &PreviewConnection,
+) -> Result<T, PreviewRefusal> {
+    tokio::pin!(answering);
+    loop {
+        let before = connection.sent();
+        match timeout(ANSWER_TIMEOUT, &mut answering).await {
+            Ok(answer) => return answer.map_err(|_| PreviewRefusal::Broken),
+            Err(_) if connection.sent() > before => {}
+            Err(_) => return Err(PreviewRefusal::Silent),
+        }
+    }
 }
 
 /// Whether the share is still there, for this port.
@@ -198,8 +209,8 @@ async fn connected(ports: &ContainerPorts, port: u16) -> Result<PortStream, Prev
     })
 }
 
-/// The request as the program gets it, and whether its cookies were too long for that.
-fn to_program(request: Request, addresses: &Addresses) -> (Request, bool) {
+/// The request as the program gets it, and the names of its cookies if they are too long for that.
+fn to_program(request: Request, addresses: &Addresses) -> (Request, Vec<String>) {
     let (mut parts, body) = request.into_parts();
     let target = parts.uri.path_and_query().cloned();
     let target = target.unwrap_or(PathAndQuery::from_static("/"));
@@ -207,13 +218,13 @@ fn to_program(request: Request, addresses: &Addresses) -> (Request, bool) {
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
     let is_websocket = headers::is_websocket(&parts.headers);
-    let cookies_too_long = headers::to_program(&mut parts.headers, addresses);
+    let too_long = headers::to_program(&mut parts.headers, addresses);
     if !is_websocket {
         // One request for each connection: the program ends it after its answer.
         let close = HeaderValue::from_static("close");
         parts.headers.insert(header::CONNECTION, close);
     }
-    (Request::from_parts(parts, body), cookies_too_long)
+    (Request::from_parts(parts, body), too_long)
 }
 
 /// The bytes of a WebSocket. When one side ends, the other may still answer for a while.

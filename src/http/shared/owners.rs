@@ -103,9 +103,30 @@ impl LinkOwners {
         match manager.running_identity(&workspace).await? {
             Some(running) => Ok(running),
             None => {
+                self.must_exist(manager, &workspace).await?;
                 let known = manager.config().named_by_operator(workspace.user);
                 let known = known.map_err(|_| LinkRefusal::Gone)?;
                 Ok(known.in_workspace(workspace.name))
+            }
+        }
+    }
+
+    /// A workspace that is remembered may have been removed since, and a link must not make it anew.
+    async fn must_exist(
+        &self,
+        manager: &Manager,
+        workspace: &WorkspaceId,
+    ) -> Result<(), LinkRefusal> {
+        // Directories of the host have no volume.
+        if manager.config().bind.is_some() {
+            return Ok(());
+        }
+        let hash = workspace.hash();
+        match users::with_hash(&self.engine, &self.instance, &hash).await? {
+            Some(_) => Ok(()),
+            None => {
+                self.lock().remove(&hash);
+                Err(LinkRefusal::Gone)
             }
         }
     }

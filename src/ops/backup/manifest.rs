@@ -207,6 +207,27 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Whether a backup says that it is of another workspace. One whose manifest cannot be read does
+    /// not say so.
+    ///
+    /// # Errors
+    /// [`BackupError::Store`].
+    pub async fn is_of_another(
+        store: &Store,
+        prefix: &Path,
+        id: &Id,
+        workspace: &WorkspaceId,
+    ) -> Result<bool, BackupError> {
+        let path = prefix.clone().join(id.as_str()).join(MANIFEST);
+        let text = match store.get_small(&path).await {
+            // Another server has just removed it.
+            Err(error) if error.is_missing() => return Ok(false),
+            text => text?,
+        };
+        let manifest = serde_json::from_slice::<Self>(&text);
+        Ok(manifest.is_ok_and(|it| it.workspace_id().as_ref() != Some(workspace)))
+    }
+
     /// Checks that the content that was read is the content that was stored.
     ///
     /// # Errors

@@ -27,6 +27,17 @@ pub enum SharedError {
     /// What is in the new volume is not what was sent.
     #[error("the new volume does not have the content that was sent; nothing was changed")]
     NotAsSent,
+    /// A version with another content has the volume that the new one would have.
+    #[error(
+        "another content, whose hash begins with the same digits, has the volume {volume}; \
+         nothing was changed. Remove it first: `casemate shared rm {name}` removes all versions"
+    )]
+    OtherContent {
+        /// The share.
+        name: SharedName,
+        /// The volume.
+        volume: String,
+    },
     /// Containers hold it.
     #[error("{name} is held by {}; they keep it until they end, and `casemate rm USER` ends one that is \
              idle", .holders.join(", "))]

@@ -86,6 +86,12 @@ impl SharedStore {
         };
         let volume = report(PutResult::Created).volume;
         let share = self.share(name).await?;
+        // The name of a volume has only the first digits of a hash.
+        let found = share.version(&volume);
+        if found.is_some_and(|version| version.hash != content.hash) {
+            let name = name.clone();
+            return Err(SharedError::OtherContent { name, volume });
+        }
         if share.newest().is_some_and(|newest| newest.volume == volume) {
             return Ok(report(PutResult::Unchanged));
         }

@@ -2,12 +2,12 @@
 
 use rmcp::model::CallToolResult;
 
-use super::{ShareArgs, ShareOutput, answer, lifetime, name, not_stored};
+use super::{ShareArgs, ShareOutput, answer, lifetime, name, not_stored, opens_for};
 use crate::api::{Code, ToolError};
 use crate::sandbox::{Sandbox, Stat};
 use crate::shares::{
     self, ContentVersion, DIRECTORY_ENTRIES_LIMIT, LinkClaims, PreviewClaims, PreviewTarget,
-    ShareName, ShareRecord, ShareStore, ShareTarget, VersionError,
+    ShareName, ShareRecord, ShareStore, ShareTarget, VersionError, Visibility,
 };
 use crate::tools::call::ShareContext;
 use crate::tools::files;
@@ -59,13 +59,15 @@ pub async fn share(
         expires,
     };
     let link = context.links.make(&claims);
+    let opens_in_browsers =
+        visibility == Visibility::Link || context.links.can_sign_in(&context.workspace.user);
     let mime_type = match stat.is_dir {
         true => DIRECTORY,
         false => mime_type(&path),
     };
     let output = ShareOutput {
         resource_uri: (!stat.is_dir).then(|| of_path(&context.workspace, &path)),
-        preview_link: match is_site(sandbox, &path, &stat).await {
+        preview_link: match opens_in_browsers && is_site(sandbox, &path, &stat).await {
             true => site_link(claims, &path, context),
             false => None,
         },
@@ -82,7 +84,12 @@ pub async fn share(
     };
     let first = format!("shared {} ({size})", output.name);
     let why = link.err().map(|why| format!("no link: {why}"));
-    answer(first, output, visibility, why.as_slice())
+    answer(
+        first,
+        output,
+        opens_for(visibility, context),
+        why.as_slice(),
+    )
 }
 
 /// Whether a browser can open it as a site.

@@ -2,14 +2,19 @@
 
 use rmcp::model::CallToolResult;
 
-use super::{ShareArgs, ShareOutput, answer, lifetime, name, not_stored};
+use super::{ShareArgs, ShareOutput, answer, lifetime, name, not_stored, opens_for};
 use crate::api::{Code, ToolError};
 use crate::config::limits::PORT_SECONDS_LIMIT;
 use crate::sandbox::Sandbox;
 use crate::shares::{
-    self, LinkClaims, PreviewClaims, PreviewTarget, ShareName, ShareRecord, ShareStore, ShareTarget,
+    self, LinkClaims, PreviewClaims, PreviewTarget, ShareName, ShareRecord, ShareStore,
+    ShareTarget, Visibility,
 };
 use crate::tools::call::ShareContext;
+
+const NO_SIGN_IN: &str = "a port can only be shared by a preview, which is private here, and this user \
+     cannot sign in to this server's page; the operator can set CASEMATE_SHARE_LINKS, or with jwt \
+     CASEMATE_OIDC_CLIENT_ID.";
 
 /// Shares it.
 pub async fn share(
@@ -22,6 +27,10 @@ pub async fn share(
         let sentence = format!("a port can only be shared by a preview: {why}.");
         return Err(ToolError::new(Code::PermissionDenied, sentence));
     }
+    let visibility = context.links.visibility(&context.settings);
+    if visibility == Visibility::Private && !context.links.can_sign_in(&context.workspace.user) {
+        return Err(ToolError::new(Code::PermissionDenied, NO_SIGN_IN));
+    }
     let seconds = lifetime(args.expires_in_seconds, context)?;
     if seconds > PORT_SECONDS_LIMIT {
         let problem = format!("a port is shared for {PORT_SECONDS_LIMIT} s at the most");
@@ -31,7 +40,6 @@ pub async fn share(
     // Before anything is stored: an older sandbox cannot do it.
     let probed = sandbox.probe_port(port).await;
     let probed = probed.map_err(|error| ToolError::sandbox(&error, "the port"))?;
-    let visibility = context.links.visibility(&context.settings);
     let expires = shares::now() + u64::from(seconds);
     let record = ShareRecord {
         target: ShareTarget::Port(port),
@@ -70,5 +78,5 @@ pub async fn share(
             "nothing listens on port {port} yet: start the application"
         ));
     }
-    answer(first, output, visibility, &notes)
+    answer(first, output, opens_for(visibility, context), &notes)
 }

@@ -19,7 +19,7 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
 }
 
 /// What the program gets of a request with these headers.
-fn sent(pairs: &[(&str, &str)]) -> (HeaderMap, bool) {
+fn sent(pairs: &[(&str, &str)]) -> (HeaderMap, Vec<String>) {
     let mut headers = headers(pairs);
     let too_long = to_program(&mut headers, &addresses());
     (headers, too_long)
@@ -105,10 +105,11 @@ fn a_websocket_keeps_its_upgrade() {
 fn cookies_that_are_too_long_do_not_reach_the_program() {
     let long = format!("a={}", "x".repeat(COOKIE_BYTES_LIMIT));
     let (seen, too_long) = sent(&[("cookie", &long)]);
-    assert!(too_long && !seen.contains_key("cookie"));
+    assert_eq!(too_long, ["a"]);
+    assert!(!seen.contains_key("cookie"));
     let fits = format!("a={}", "x".repeat(COOKIE_BYTES_LIMIT - 2));
     let (seen, too_long) = sent(&[("cookie", &fits)]);
-    assert!(!too_long && seen.contains_key("cookie"));
+    assert!(too_long.is_empty() && seen.contains_key("cookie"));
 }
 
 #[test]
@@ -147,9 +148,30 @@ fn a_cookie_is_of_this_host_alone_and_none_is_named_as_ours() {
         ("clear-site-data", "\"cookies\""),
         ("strict-transport-security", "max-age=1; includeSubDomains"),
         ("x-casemate-x", "1"),
+        ("x-accel-redirect", "/internal"),
+        ("X-Sendfile", "/etc/passwd"),
+        ("x-accel-buffering", "no"),
         ("connection", "close"),
     ]);
     let cookies: Vec<_> = seen.get_all("set-cookie").iter().collect();
     assert_eq!(cookies, ["a=1; Path=/; HttpOnly", "b=2"]);
-    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert_eq!(
+        (seen.len(), &seen["x-accel-buffering"]),
+        (3, &HeaderValue::from_static("no"))
+    );
+}
+
+#[test]
+fn too_long_cookies_are_deleted_by_name_on_this_host_and_on_the_domain_alone() {
+    let mut answer = HeaderMap::new();
+    delete_cookies(&mut answer, &["a".to_owned()], &addresses());
+    let cookies: Vec<_> = answer.get_all("set-cookie").iter().collect();
+    assert_eq!(
+        cookies,
+        [
+            "a=; Path=/; Max-Age=0",
+            "a=; Path=/; Max-Age=0; Domain=preview.example.com"
+        ]
+    );
+    assert_eq!(answer.len(), 2);
 }
