@@ -62,7 +62,8 @@ async fn the_limits_that_the_operator_set_are_the_kernels() {
 
 #[tokio::test]
 async fn casemate_init_is_small_on_disk_and_in_memory() {
-    // Includes patterns, archives and transfers, which added 0.3 MB each, and egress, 0.2 MB.
+    // Includes patterns, archives and transfers, which added 0.3 MB each, egress, 0.2 MB, and ports and
+    // shared data, 0.1 MB together.
     const DISK: u64 = 3_900_000;
     // Up to half of it are pages of the program that no other process has touched: 1.9 to 2.2 MiB.
     const PRIVATE_KIB: u64 = 2560;
