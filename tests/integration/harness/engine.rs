@@ -16,11 +16,11 @@ use super::{TOOLS_IMAGE, docker, eventually};
 
 /// How long a dockerd may take to answer. It starts in a second; one that finds
 /// containers running first asks them to end, for 10 s.
-const UP: Duration = Duration::from_secs(30);
+const UP: Duration = Duration::from_secs(60);
 
 /// How long an Engine may take to be gone. One that is asked to end gives its
 /// containers 10 s, and then waits for them.
-const GONE: Duration = Duration::from_secs(30);
+const GONE: Duration = Duration::from_secs(60);
 
 /// The programs that the Engine's image has.
 const PROGRAMS: &str = "bash sh cat date echo env df find grep head id ls mkdir pgrep rm seq sleep \

@@ -37,12 +37,12 @@ async fn a_user_has_64_connections_and_those_that_nobody_waits_for_end() {
         })
         .collect();
     let busy = async || preview.get(&server, "/").await.status == 429;
-    eventually("they are all taken", LISTENING, busy).await;
+    eventually("they are all taken", 3 * LISTENING, busy).await;
     // The user's tools go on.
     assert_eq!(server.shell("echo still").await.stdout(), "still\n");
     drop(silent);
     let free = async || preview.get(&server, "/").await.status == 200;
-    eventually("they are free again", LISTENING, free).await;
+    eventually("they are free again", 3 * LISTENING, free).await;
 }
 
 #[tokio::test]
