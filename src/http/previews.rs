@@ -12,7 +12,7 @@
 //! - A host of a preview serves nothing else, and no other host serves a preview: what runs in a
 //!   sandbox never shares an origin with the page or with another preview.
 //! - Without the cookie of this host each request has one and the same 404, and nothing is looked up.
-//! - A ticket is in a fragment, which browsers send to nobody: no log and no `Referer` has it.
+//! - A ticket is in a fragment, which browsers do not send: no log and no `Referer` has it.
 //! - `GET` of a link changes nothing: a person's click is one `POST` of our page.
 //! - A port is of the container that was shared. Nothing here starts a sandbox for it.
 

@@ -124,8 +124,8 @@ pub fn routes(
         })
 }
 
-/// Puts [`HEADERS`] on every answer.
-async fn close(request: Request, next: Next) -> Response {
+/// Puts [`HEADERS`] on every answer: of links, and of tickets for previews.
+pub async fn close(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, value);

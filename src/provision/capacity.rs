@@ -19,8 +19,8 @@
 //! included it and was within them. Of the containers that run, the last count included
 //! all the others, because each exists before its own count.
 //!
-//! A user who waits for the end of one of their own sandboxes waits in a line of their own: nobody
-//! else waits for that. In the line of the instance each user has one place.
+//! A user who waits for the end of one of their own sandboxes waits in a separate line: no other
+//! user waits for that. In the line of the instance each user has one place.
 
 mod eviction;
 mod user_budget;

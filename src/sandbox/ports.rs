@@ -19,7 +19,7 @@ use crate::channel::{CallError, Channel, PortStream};
 use crate::engine::Engine;
 use crate::provision::{LEASE_TIMEOUT, SandboxError, connect_for_connections};
 
-/// A channel that nobody used for this long is closed: a person reads a page for some minutes, and
+/// A channel that was not used for this long is closed: a person reads a page for some minutes, and
 /// to open one takes 70 ms.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -91,7 +91,7 @@ impl PortChannels {
         self.0.lock().remove(container);
     }
 
-    /// Closes the channels that nobody uses, for as long as the server runs.
+    /// Closes unused channels, for as long as the server runs.
     pub async fn sweep(self) {
         loop {
             sleep(IDLE_TIMEOUT).await;

@@ -22,14 +22,14 @@ struct Inner {
     /// Where previews are by themselves: browsers are on this machine.
     loopback_domain: Option<AllowedHost>,
     keys: Option<LinkKeys>,
-    /// Every caller is the one user.
-    has_no_sign_in: bool,
     page_users: PageUsers,
 }
 
 /// The users who can sign in to the page.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PageUsers {
+    /// Every caller is the one user, without sign-in.
+    Caller,
     All,
     /// Those with a token of their own, and not those of an application.
     Local,
@@ -62,7 +62,6 @@ impl Links {
             base: Err(NoLink::Stdio),
             loopback_domain: None,
             keys: None,
-            has_no_sign_in: false,
             page_users: PageUsers::None,
         }))
     }
@@ -88,9 +87,9 @@ impl Links {
             base,
             loopback_domain: loopback_domain(http.public_url.as_ref(), address),
             keys,
-            has_no_sign_in: http.auth == Auth::None,
             page_users: match (&http.auth, &http.sign_in) {
-                (Auth::None, _) | (Auth::Jwt(_), Some(_)) => PageUsers::All,
+                (Auth::None, _) => PageUsers::Caller,
+                (Auth::Jwt(_), Some(_)) => PageUsers::All,
                 (Auth::Tokens(_), _) => PageUsers::Local,
                 (Auth::Jwt(_), None) => PageUsers::None,
             },
@@ -100,7 +99,7 @@ impl Links {
     /// Whether the user can sign in to the page, which opens private links in a browser.
     pub fn can_sign_in(&self, user: &User) -> bool {
         match self.0.page_users {
-            PageUsers::All => true,
+            PageUsers::Caller | PageUsers::All => true,
             PageUsers::Local => user.issuer == Issuer::local(),
             PageUsers::None => false,
         }
@@ -108,7 +107,7 @@ impl Links {
 
     /// The visibility of a new link of a user with these settings.
     pub fn visibility(&self, settings: &SandboxSettings) -> Visibility {
-        match settings.share_links || self.0.has_no_sign_in {
+        match settings.share_links || self.has_no_sign_in() {
             true => Visibility::Link,
             false => Visibility::Private,
         }
@@ -116,7 +115,7 @@ impl Links {
 
     /// How long a new link may last at most, besides the bounds of every share.
     pub fn lifetime_limit(&self, settings: &SandboxSettings) -> Option<Duration> {
-        let is_for_strangers = settings.share_links && !self.0.has_no_sign_in;
+        let is_for_strangers = settings.share_links && !self.has_no_sign_in();
         is_for_strangers.then_some(settings.share_link_max)
     }
 
@@ -187,7 +186,7 @@ impl Links {
 
     /// Whether every caller is the one user, who need not sign in.
     pub fn has_no_sign_in(&self) -> bool {
-        self.0.has_no_sign_in
+        self.0.page_users == PageUsers::Caller
     }
 }
 

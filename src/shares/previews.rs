@@ -8,7 +8,7 @@
 //!
 //! The three differ in what they are signed for, so none stands for another, and none for a link to
 //! a file. The name of the host is signed too: what opens one preview opens no other. The name is no
-//! secret. It is a keyed hash of whose preview it is, so nobody tells a user from it.
+//! secret. It is a keyed hash of whose preview it is, so it does not reveal the user.
 
 use aws_lc_rs::hmac;
 

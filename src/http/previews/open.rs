@@ -72,7 +72,7 @@ async fn exchange(hosts: &PreviewHosts, name: &PreviewName, request: Request) ->
     }
 }
 
-/// Another origin's page sends no JSON without asking first, and nobody answers that.
+/// Another origin's page sends no JSON without asking first (CORS), and that is not answered.
 fn is_of_our_page(headers: &HeaderMap, origin: Option<&str>) -> bool {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let is_own = |found: &HeaderValue| origin.is_some_and(|origin| found == origin);

@@ -87,7 +87,7 @@ impl IntoResponse for Message {
     }
 }
 
-/// The one answer where nothing is shown, whatever the reason.
+/// The one answer where nothing is shown, for all reasons.
 pub fn not_found() -> Response {
     let message = Message::plain(
         "There is nothing here",

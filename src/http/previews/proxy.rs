@@ -5,7 +5,7 @@
 //!       └──────────── looked at again, every ten seconds ────────────────────────┘
 //! ```
 //!
-//! Each request has a connection of its own: what a program says on one reaches nobody else. The
+//! Each request has a connection of its own: what a program says on one reaches no other request. The
 //! slower side sets the pace, in both directions, and no body is held.
 
 use std::sync::Arc;
@@ -109,7 +109,7 @@ async fn passed_on(
             });
             *answer.body_mut() = Body::empty();
         }
-        // Nobody asked for another protocol.
+        // The browser did not ask for another protocol.
         (true, _) => return Err(PreviewRefusal::Broken),
         (false, _) => answer = files::held(answer, (connection, driven)),
     }

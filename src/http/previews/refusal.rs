@@ -1,4 +1,4 @@
-//! Why a preview shows nothing. Whoever asks may be anybody: no text names a user or a path.
+//! Why a preview shows nothing. A stranger may ask: no text names a user or a path.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

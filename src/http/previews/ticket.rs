@@ -1,19 +1,19 @@
-//! `/p/{name}.{link}` on the server's own host: whoever is signed in as the user of a preview gets a
-//! ticket for it. The link alone opens nothing here.
+//! `/p/{name}.{link}` on the server's own host: the user of a preview, signed in there, gets a ticket
+//! for it. The link alone opens nothing here.
 
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use serde_json::json;
 
 use super::hosts::PreviewHosts;
 use crate::http::files;
-use crate::http::shared::{LinkRefusal, Visitor};
+use crate::http::shared::{LinkRefusal, Visitor, close};
 use crate::shares::{self, OPEN_PATH, PreviewName, TICKET_PATH, Use};
 
 /// How long a ticket is good: the browser uses it at once.
@@ -22,22 +22,6 @@ const TICKET_TTL: Duration = Duration::from_secs(60);
 /// The name of the request in the audit.
 const AUDITED_AS: &str = "http_preview_open";
 
-/// On every answer: nobody keeps it, and nobody learns the link from it.
-const HEADERS: [(HeaderName, HeaderValue); 3] = [
-    (
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("sandbox; default-src 'none'"),
-    ),
-    (
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("private, no-store"),
-    ),
-    (
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    ),
-];
-
 /// The route, open to everybody: the session is looked at here.
 pub fn routes(hosts: PreviewHosts) -> Router {
     let route = format!("{TICKET_PATH}{{link}}");
@@ -45,14 +29,6 @@ pub fn routes(hosts: PreviewHosts) -> Router {
         .route(&route, get(give))
         .layer(from_fn(close))
         .with_state(hosts)
-}
-
-async fn close(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    for (name, value) in HEADERS {
-        response.headers_mut().insert(name, value);
-    }
-    response
 }
 
 async fn give(State(hosts): State<PreviewHosts>, request: Request) -> Response {

@@ -5,9 +5,9 @@
 //!         ◄──connected, bytes────────────────────────────────
 //! ```
 //!
-//! The server decides who may see what the program says. Here is decided only that nothing but a
-//! port of loopback is reached, and not the one that PID 1 itself listens on. The addresses of
-//! egress are others (`127.64.0.0/10`).
+//! The server decides who may see the program's answers. This module only makes sure that nothing but
+//! a port of loopback is reached, and not the one that PID 1 itself listens on. Egress has other
+//! addresses (`127.64.0.0/10`).
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -68,7 +68,7 @@ impl Ports {
     /// as `busy` lives.
     ///
     /// # Errors
-    /// `INVALID` for a port that is none or PID 1's, `NOT_LISTENING`, `BUSY` at the limit.
+    /// `INVALID` for a number that is not a port, or PID 1's port, `NOT_LISTENING`, `BUSY` at the limit.
     pub async fn connect(
         &self,
         port: u32,
