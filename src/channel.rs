@@ -95,7 +95,7 @@ impl Channel {
     }
 
     /// As [`Self::open`], for the bytes of many connections, none of which waits for another that
-    /// nobody reads.
+    /// has no reader.
     ///
     /// # Errors
     /// As there.

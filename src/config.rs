@@ -226,7 +226,7 @@ impl Config {
         all.all(|settings| settings.mode == Mode::Bind)
     }
 
-    /// How long this workspace is kept while nobody uses it; `None`: for ever. For one that has a name
+    /// How long this workspace is kept while it is unused; `None`: for ever. For one that has a name
     /// both settings count, and the shorter holds.
     pub fn retention_of(&self, workspace: &WorkspaceId) -> Option<Duration> {
         let named = self.workspace_retention;
@@ -274,15 +274,17 @@ impl Config {
         EgressWatch::start(self.egress.clone(), self.egress_source.clone(), stop)
     }
 
-    /// A copy for `doctor`'s probe: the same limits, no settings of users and groups, no shared data, a
-    /// volume even in bind mode, a short idle timeout, and no waiting for other sandboxes to end.
+    /// A copy for a throw-away sandbox, with the image and the limits of `group`, or of all users: no
+    /// settings of users and groups, no shared data, a volume even in bind mode, a short idle timeout,
+    /// and no waiting for other sandboxes to end.
     #[must_use]
-    pub fn for_probe(&self, idle_timeout: Duration) -> Self {
+    pub fn for_probe(&self, group: Option<&GroupConfig>, idle_timeout: Duration) -> Self {
+        let settings = group.map_or(&self.sandbox, |group| &group.settings);
         let sandbox = SandboxSettings {
             mode: Mode::Persistent,
             idle_timeout,
             shared: BTreeSet::new(),
-            ..SandboxSettings::clone(&self.sandbox)
+            ..SandboxSettings::clone(settings)
         };
         Self {
             sandbox: Arc::new(sandbox),

@@ -85,7 +85,7 @@ pub struct Server {
     pub sessions: Sessions,
     /// Of what users share.
     pub links: Links,
-    /// What runs in sandboxes, at host names of its own.
+    /// Applications and sites of sandboxes, each at its own host name.
     pub previews: Previews,
 }
 

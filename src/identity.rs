@@ -17,17 +17,21 @@
 //!   container it is.
 
 mod group;
+mod sandbox_name;
+mod scope;
 mod shown;
 mod workspace;
 mod workspace_hash;
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
 pub use group::{GROUP_CHARS, GroupName, Identity};
+pub use sandbox_name::{SLUG_CHARS, SandboxName};
+pub use scope::{Scope, Scopes};
 pub use shown::shown;
 pub use workspace::{WORKSPACE_CHARS, WorkspaceId, WorkspaceName};
-pub use workspace_hash::{WorkspaceHash, from_hex};
+pub use workspace_hash::{WorkspaceHash, from_hex, hex};
 
 use thiserror::Error;
 
@@ -38,18 +42,6 @@ pub const ID_BYTES: usize = 1_024;
 
 /// Longest instance, in characters: with it a sandbox name stays below 100.
 pub const INSTANCE_CHARS: usize = 32;
-
-/// Longest readable part of a sandbox name, in characters: for people who read `docker ps`.
-pub const SLUG_CHARS: usize = 24;
-
-/// Bytes of the hash that a sandbox name shows, as twice as many hexadecimal digits: two of a
-/// million users with the same slug meet with a chance of 1 in 560, and the labels then keep
-/// them apart.
-const HASH_BYTES: usize = 6;
-
-/// The same of a workspace that has a name. Users choose that name freely, so one could search for a
-/// name whose first 48 bits are another user's. The greater length also keeps it from all users' own.
-const NAMED_HASH_BYTES: usize = 16;
 
 /// Why a text is not an id. The text is not repeated: it may be long.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -120,96 +112,10 @@ pub struct Principal {
     pub scopes: Scopes,
 }
 
-/// One thing that a credential may allow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// The tools, over MCP and at `/v1/exec`.
-    Tools,
-    /// The workspace's files, over plain HTTP.
-    Files,
-}
-
-/// The scopes of a credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scopes {
-    /// The tools, over MCP and at `/v1/exec`.
-    pub tools: bool,
-    /// The workspace's files, over plain HTTP.
-    pub files: bool,
-}
-
-impl Scopes {
-    /// Everything.
-    pub const ALL: Self = Self {
-        tools: true,
-        files: true,
-    };
-
-    /// Nothing.
-    pub const NONE: Self = Self {
-        tools: false,
-        files: false,
-    };
-
-    /// These and one more.
-    #[must_use]
-    pub fn with(mut self, scope: Scope) -> Self {
-        match scope {
-            Scope::Tools => self.tools = true,
-            Scope::Files => self.files = true,
-        }
-        self
-    }
-
-    /// The scopes that are in both.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            tools: self.tools && other.tools,
-            files: self.files && other.files,
-        }
-    }
-
-    /// Whether `scope` is among them.
-    pub fn has(self, scope: Scope) -> bool {
-        match scope {
-            Scope::Tools => self.tools,
-            Scope::Files => self.files,
-        }
-    }
-}
-
-impl Scope {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Tools, Self::Files];
-
-    /// The word for it, in files and in tokens.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tools => "tools",
-            Self::Files => "files",
-        }
-    }
-
-    /// The scope with this word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == word)
-    }
-}
-
 /// Namespace of names and labels: deployments and test runs share an Engine.
 /// `[a-z0-9][a-z0-9_-]{0,31}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instance(String);
-
-/// Name of a workspace's container and volume. Valid for both: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`
-/// (moby, `daemon/names/names.go`), 99 characters at most.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SandboxName {
-    full: String,
-    /// Where the user's part begins.
-    user_at: usize,
-}
 
 impl Subject {
     /// The exact text, as in the label.
@@ -250,58 +156,6 @@ impl Instance {
 impl Default for Instance {
     fn default() -> Self {
         Self("default".to_owned())
-    }
-}
-
-impl SandboxName {
-    /// The name of the sandbox of `workspace` in `instance`.
-    pub fn new(instance: &Instance, workspace: &WorkspaceId) -> Self {
-        let slug = slug(workspace.user.subject.as_str());
-        let bytes = match &workspace.name {
-            None => HASH_BYTES,
-            Some(_) => NAMED_HASH_BYTES,
-        };
-        let hex = hex(&workspace.digest().as_ref()[..bytes]);
-        let prefix = format!("casemate-{}-", instance.as_str());
-        Self {
-            full: format!("{prefix}{slug}-{hex}"),
-            user_at: prefix.len(),
-        }
-    }
-
-    /// The name, for the Engine.
-    pub fn as_str(&self) -> &str {
-        &self.full
-    }
-
-    /// The part that identifies user and workspace, the same in every instance:
-    /// `<slug>-<12 hex digits>`, or 32 for a workspace with a name.
-    pub fn user_part(&self) -> &str {
-        &self.full[self.user_at..]
-    }
-}
-
-/// Bytes as hexadecimal digits in lower case.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// The readable part of a subject: its ASCII letters and digits in lower case, with one `-` for
-/// everything between them. Several subjects may share one.
-fn slug(subject: &str) -> String {
-    let words: Vec<&str> = subject
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .collect();
-    let mut slug = words.join("-").to_ascii_lowercase();
-    slug.truncate(SLUG_CHARS);
-    match slug.trim_end_matches('-') {
-        "" => "user".to_owned(),
-        slug => slug.to_owned(),
     }
 }
 
@@ -362,12 +216,6 @@ impl fmt::Display for User {
 impl fmt::Display for Instance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for SandboxName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.full)
     }
 }
 

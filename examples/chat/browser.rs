@@ -20,8 +20,8 @@ pub struct Page {
     pub content: Bytes,
 }
 
-/// Opens a link of `server`. What is after `#` is a ticket, which the page at that address exchanges
-/// for a cookie.
+/// Opens a link of `server`. The part after `#` is a ticket, which the page at that address
+/// exchanges for a cookie.
 pub async fn open(server: SocketAddr, link: &str) -> anyhow::Result<Page> {
     let (address, ticket) = link.split_once('#').unwrap_or((link, ""));
     let address: Uri = address.parse()?;

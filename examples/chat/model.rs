@@ -94,7 +94,7 @@ impl Model {
     }
 }
 
-/// What the user reads: the link of the last result, or why there is none.
+/// What the user reads: the link of the last result, or the reason why it has no link.
 fn answer(results: &[Value]) -> String {
     let last = results.last().unwrap_or(&Value::Null);
     match link(last) {

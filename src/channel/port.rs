@@ -26,7 +26,7 @@ pub struct PortStream {
     _channel: Channel,
     input: PollSender<PortInput>,
     output: Streaming<PortOutput>,
-    /// What was received and not read yet.
+    /// Bytes that were received and not read yet.
     rest: Bytes,
 }
 

@@ -1,9 +1,9 @@
 //! The arguments that name a user, and what gives the user a group.
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use super::user_args::UserArgs;
-use crate::config::{Config, TokenClaims, TokenView};
+use crate::config::{Config, GroupConfig, TokenClaims, TokenView};
 use crate::identity::{GroupName, Identity, Issuer, User};
 
 /// What to add where the settings alone do not give the group.
@@ -77,16 +77,21 @@ impl IdentityArgs {
 /// # Errors
 /// The settings have no such group.
 pub fn in_group(config: &Config, user: User, group: &GroupName) -> anyhow::Result<Identity> {
-    if config.groups.get(group).is_none() {
-        let known: Vec<_> = config.groups.iter().map(|it| it.name.as_str()).collect();
-        bail!(
-            "the settings have no group {group}; they have: {}",
-            known.join(", ")
-        );
-    }
-    let group = Some(group.clone());
+    let group = Some(find_group(config, group)?.name.clone());
     Ok(Identity {
         group,
         ..Identity::from(user)
+    })
+}
+
+/// The group of this name.
+///
+/// # Errors
+/// The settings have no such group.
+pub fn find_group<'a>(config: &'a Config, name: &GroupName) -> anyhow::Result<&'a GroupConfig> {
+    config.groups.get(name).with_context(|| {
+        let known: Vec<_> = config.groups.iter().map(|it| it.name.as_str()).collect();
+        let known = known.join(", ");
+        format!("the settings have no group {name}; they have: {known}")
     })
 }

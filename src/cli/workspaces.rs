@@ -32,7 +32,7 @@ pub struct Args {
 struct ListedWorkspace {
     /// null: the user's own.
     name: Option<String>,
-    /// The state of its container; null: there is none.
+    /// The state of its container; null: it has no container.
     state: Option<&'static str>,
     /// As the Engine counts it; null where it does not.
     size_bytes: Option<u64>,

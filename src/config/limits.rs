@@ -144,8 +144,8 @@ pub const WORKSPACES_PER_USER: Bounds<u32> = Bounds {
     most: 10_000,
 };
 
-/// How long an unused workspace with a name is kept: who comes back to a conversation after a month
-/// begins another.
+/// How long an unused workspace with a name is kept. A user who comes back to a
+/// conversation after a month begins with an empty workspace.
 pub const WORKSPACE_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The same, for people.

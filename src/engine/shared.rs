@@ -18,7 +18,7 @@ pub struct SharedMount {
     pub name: String,
     /// Where it is.
     pub path: String,
-    /// The volume of its newest version; `None`: there is none, and nothing is mounted.
+    /// The volume of its newest version; `None`: it has no version, and nothing is mounted.
     pub volume: Option<String>,
 }
 

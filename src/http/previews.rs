@@ -1,4 +1,4 @@
-//! Previews: what runs or lies in a sandbox, shown in a browser, each at a host name of its own.
+//! Previews: applications and sites of a sandbox, shown in a browser, each at its own host name.
 //!
 //! ```text
 //! Host ─┬─ <name>.<domain> ─┬─ /.casemate/…    our pages: a ticket becomes a cookie
@@ -44,7 +44,7 @@ use refusal::PreviewRefusal;
 pub use hosts::PreviewHosts;
 pub use ticket::routes as tickets;
 
-/// What is ours on a host of a preview.
+/// The path of our own pages on a host of a preview.
 const OURS: &str = "/.casemate";
 
 /// Search engines list no preview, and no page of another origin loads one.

@@ -1,7 +1,7 @@
 //! `/s/{token}`: what a link opens.
 //!
 //! ```text
-//! token ─► Links::check: signed here, not over ─► Visitor: who opens it
+//! token ─► Links::check: signed here, not over ─► Visitor: the one that opens it
 //!       ─► LinkOwners: whose it is ─► LinkLoads ─► the share's file ─► may this visitor?
 //!       ─► is it still that content? ─► the file, or the directory as an archive
 //! ```
@@ -188,7 +188,7 @@ impl SharedFiles {
         self.owners.identity(&self.manager, &claims.workspace).await
     }
 
-    /// `visitor`: who asks, unless it is the user.
+    /// `visitor`: the caller, unless it is the user.
     async fn send(
         &self,
         claims: &LinkClaims,

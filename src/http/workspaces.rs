@@ -52,7 +52,7 @@ struct ListedWorkspace {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum WorkspaceState {
-    /// There is none; the next call makes it.
+    /// It has no container; the next call makes one.
     Stopped,
     /// It is being made, or ends.
     Changing,

@@ -1,9 +1,7 @@
 //! A workspace in 128 bits, where the names themselves have no place.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
-
-use super::hex;
 
 /// The beginning of the SHA-256 of a workspace. It is not feasible to make two workspaces that share
 /// one, and neither user nor name can be computed from it.
@@ -38,6 +36,15 @@ impl FromStr for WorkspaceHash {
     fn from_str(text: &str) -> Result<Self, NoWorkspaceHash> {
         from_hex(text).map(Self).ok_or(NoWorkspaceHash)
     }
+}
+
+/// Bytes as hexadecimal digits in lower case.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// 128 bits from 32 hexadecimal digits in lower case, the one spelling that [`hex`] writes.

@@ -4,7 +4,7 @@
 //! containers that were made but never started        a minute old
 //! prepared images that others have replaced           an hour old
 //! volumes of workspaces unused for volume_retention   backed up first
-//! older versions of shared data that nobody holds     10 minutes after the newest
+//! older versions of shared data that are not in use   10 minutes after the newest
 //!
 //! of each kind, one kind after the other:
 //! plan ─► record "begun" ─► remove ─► record "done"

@@ -9,7 +9,7 @@
 //!
 //! Invariants:
 //!
-//! - A version is never changed. What is in a volume has the hash in its name: it was read back.
+//! - A version is never changed. The content of a volume has the hash in its name: it was read back.
 //! - Nothing that is killed changes what new containers have (`snapshot`).
 //! - A version that a container holds is never removed: the Engine refuses.
 
@@ -30,7 +30,7 @@ pub use content::ContentSummary;
 pub use error::SharedError;
 pub use holders::{HolderSummary, SharedHolder, holders};
 pub use put::{PutReport, PutResult, RetireReport};
-pub use source::Source;
+pub use source::ContentSource;
 
 use crate::config::SharedName;
 use crate::engine::{Engine, EngineError};

@@ -27,7 +27,7 @@ pub struct WorkspaceRemoval {
     pub reason: &'static str,
 }
 
-/// What is taken away.
+/// The parts that are removed.
 #[derive(Debug, Clone)]
 pub enum RemovalScope {
     /// All workspaces of a user.

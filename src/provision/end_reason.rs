@@ -29,7 +29,7 @@ impl Reason {
     /// By the exit code of PID 1; `None` where it is unknown.
     pub fn from_exit_code(code: Option<i64>) -> Self {
         match code {
-            Some(exit::IDLE) => Self::Idle,
+            Some(exit::IDLE_TIMEOUT) => Self::Idle,
             Some(exit::RETIRED) => Self::Retired,
             Some(
                 exit::PANIC

@@ -109,7 +109,7 @@ impl Sandbox {
         *self.for_files().status.borrow() != Status::Absent
     }
 
-    /// Whether no container is there or being made, and nobody else has a handle: this one can go.
+    /// Whether no container is there or being made, and there is no other handle: this one can go.
     pub(super) fn is_unused(&self) -> bool {
         match &self.containers {
             Containers::Lasting(handle) => {

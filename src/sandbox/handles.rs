@@ -10,7 +10,7 @@ use crate::identity::{Identity, User};
 use crate::provision::{Admission, ServerContext, Spec};
 
 /// Handles of one user: the workspaces that may be, and some more. A client names workspaces as it
-/// likes, so the ones that nobody uses go.
+/// likes, so unused ones are removed.
 const HANDLES_PER_USER_LIMIT: usize = 256;
 
 /// The sandboxes that were asked for.
@@ -52,8 +52,8 @@ impl Handles {
         Some(&known.sandbox)
     }
 
-    /// Adds a sandbox. Where the user has too many, the ones that were asked for longest ago go, as
-    /// far as nobody uses them.
+    /// Adds a sandbox. Where the user has too many, the ones that were asked for longest ago are
+    /// removed, as far as they are unused.
     pub fn insert(&mut self, identity: &Identity, sandbox: &Sandbox) {
         let theirs = self.users.entry(identity.user.clone()).or_default();
         if theirs.len() >= HANDLES_PER_USER_LIMIT {

@@ -88,7 +88,7 @@ impl Manager {
         self.spawn(async move { egress.follow(rules).await });
     }
 
-    /// Closes channels of previews that nobody looks at, until the server ends.
+    /// Closes channels of previews without a viewer, until the server ends.
     pub fn sweep_port_channels(&self) {
         self.spawn(self.port_channels.clone().sweep());
     }

@@ -86,7 +86,7 @@ impl PortChannels {
         entry.clone()
     }
 
-    /// What is open stays so: each connection holds its channel.
+    /// Open connections stay open: each holds its channel.
     fn forget(&self, container: &str) {
         self.0.lock().remove(container);
     }

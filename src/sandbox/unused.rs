@@ -1,5 +1,5 @@
-//! The workspace that goes when a user has as many as may be and asks for another: one that is empty,
-//! and that nobody uses or holds.
+//! The workspace that is removed when a user is at the limit and asks for another: an empty one that is
+//! neither in use nor held.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -99,7 +99,7 @@ impl UnusedWorkspaces {
     }
 }
 
-/// Those that nothing uses and nobody holds.
+/// Those that are neither in use nor held.
 async fn candidates(provisioner: &Provisioner) -> Result<Vec<Candidate>, SandboxError> {
     let (context, identity) = (&provisioner.context, &provisioner.spec.identity);
     let instance = &context.config.instance;

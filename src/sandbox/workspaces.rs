@@ -13,7 +13,7 @@ use crate::provision::{SandboxError, look, owner, workspaces};
 pub struct KnownWorkspace {
     /// Which.
     pub id: WorkspaceId,
-    /// Its volume; `None`: there is none yet, or the workspace is a directory of the host.
+    /// Its volume; `None`: it has no volume yet, or the workspace is a directory of the host.
     pub volume: Option<String>,
     /// When that was made, if it is known.
     pub created: Option<SystemTime>,

@@ -62,7 +62,7 @@ impl LinkKey {
         self.sign(&context(instance), &said)
     }
 
-    /// A text with its signature for this context. Neither has a NUL of its own.
+    /// A text with its signature for this context. Neither the text nor the context contains a NUL.
     pub(super) fn sign(&self, context: &str, said: &str) -> String {
         let signature = hmac::sign(&self.0, &signed(context, said));
         format!("{said}.{}", URL_SAFE_NO_PAD.encode(signature))

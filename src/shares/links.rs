@@ -31,7 +31,7 @@ enum PageUsers {
     /// Every caller is the one user, without sign-in.
     Caller,
     All,
-    /// Those with a token of their own, and not those of an application.
+    /// Users with their own token, and not those of an application.
     Local,
     None,
 }

@@ -1,4 +1,4 @@
-//! Previews: an application or a site of a sandbox, each at a host name of its own.
+//! Previews: an application or a site of a sandbox, each at its own host name.
 //!
 //! ```text
 //! link    https://<name>.<domain>/.casemate/open#<signed for Use::Link>
@@ -263,7 +263,7 @@ impl Previews {
         format!("{context}\0{instance}\0{}", name.as_str())
     }
 
-    /// What was signed by this deployment for this use on this host, and is not over.
+    /// The claims that this deployment signed for this use on this host, if they have not expired.
     pub fn check(&self, used_for: Use, name: &PreviewName, token: &str) -> Option<PreviewClaims> {
         if token.len() > SIGNED_BYTES_LIMIT {
             return None;

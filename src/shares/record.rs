@@ -43,7 +43,7 @@ impl Visibility {
     }
 }
 
-/// What is shared.
+/// The kinds of shares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShareTarget {
     /// A file or directory.

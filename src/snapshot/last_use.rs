@@ -113,7 +113,7 @@ impl HelperContainer {
     }
 }
 
-/// Whether a tar archive has none but our own directories. When in doubt it has.
+/// Whether a tar archive has only our own directories. Unreadable parts count as files.
 fn holds_nothing(archive: &[u8]) -> bool {
     let (blocks, []) = archive.as_chunks::<BLOCK>() else {
         return false;
@@ -121,7 +121,7 @@ fn holds_nothing(archive: &[u8]) -> bool {
     let mut blocks = blocks.iter().peekable();
     while let Some(header) = blocks.next() {
         if header.iter().all(|byte| *byte == 0) {
-            // The end: nothing but zeros follows.
+            // The end: only zeros follow.
             return blocks.all(|block| block.iter().all(|byte| *byte == 0));
         }
         let name = header[..100]

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The helper container runs as root, so that the files are root's; it has no capability, and nothing
-//! except the new volume. It keeps the volume in use until the version counts, so that nobody takes it
-//! for a leftover. Killed at any point, the share has the versions that it had before.
+//! except the new volume. It keeps the volume in use until the version counts, so that it is
+//! not removed as a leftover. Killed at any point, the share has the versions that it had before.
 
 use std::collections::BTreeMap;
 

@@ -24,7 +24,7 @@ pub struct DefinitionContext {
 }
 
 impl DefinitionContext {
-    /// Where shared data is, as a sentence; `None`: there is none.
+    /// Where shared data is, as a sentence; `None`: the sandbox has no shared data.
     pub fn shared_sentence(&self) -> Option<String> {
         let paths = self.shared.join(", ");
         (!paths.is_empty()).then(|| format!("Read-only shared data is in {paths}."))

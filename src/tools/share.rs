@@ -60,8 +60,8 @@ struct ShareOutput {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     preview_link: Option<String>,
-    /// Who may open the link: "private" is the user alone, signed in to this server's page; "link" is
-    /// everyone who has it.
+    /// "private": only the user can open the link, signed in to this server's page; "link": everyone
+    /// who has it can.
     visibility: &'static str,
     /// What it is called when it is saved.
     name: String,

@@ -1,4 +1,4 @@
-//! Previews: applications and sites of a sandbox at host names of their own, through the real server,
+//! Previews: applications and sites of a sandbox, each at its own host name, through the real server,
 //! in real sandboxes.
 
 mod browser;

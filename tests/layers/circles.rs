@@ -3,7 +3,7 @@
 //! An import of a name that another file has only imported itself counts for the file that defines
 //! it. Imports of tests do not count.
 //!
-//! Not seen: what a file uses of its own `pub use`, and paths in code (`child::run()`). So a face may
+//! Not seen: uses of names that the same file re-exports (`pub use`), and paths in code (`child::run()`). So a face may
 //! pass on its children's types and call them, and they may import the face.
 
 use std::collections::{BTreeMap, BTreeSet};

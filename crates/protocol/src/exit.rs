@@ -16,7 +16,7 @@ pub const NOT_OWNER: i64 = 74;
 /// PID 1 was asked to end by `Retire`.
 pub const RETIRED: i64 = 75;
 /// Nothing ran and no call came for the idle timeout.
-pub const IDLE: i64 = 76;
+pub const IDLE_TIMEOUT: i64 = 76;
 /// What a command had started could not be ended: the kernel still shows it.
 pub const STUCK: i64 = 77;
 /// No server was connected for too long.
@@ -71,7 +71,7 @@ pub const ALL: &[Meaning] = &[
     )
     .at_start(),
     meaning(RETIRED, "retired", "it was asked to end"),
-    meaning(IDLE, "idle", "nothing ran and no call came for the idle timeout"),
+    meaning(IDLE_TIMEOUT, "idle", "nothing ran and no call came for the idle timeout"),
     meaning(STUCK, "stuck", "processes in the container could not be ended"),
     meaning(ORPHANED, "orphaned", "no server was connected for too long"),
     meaning(

@@ -17,10 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::rule_for;
 use crate::api::{CommandSpec, ToolError};
+use crate::cli::identity_args::find_group;
 use crate::cli::{exec, setup};
 use crate::config::SettingsArgs;
 use crate::config::limits::TIMEOUT_SECONDS;
-use crate::identity::shown;
+use crate::identity::{GroupName, shown};
 use crate::ops::throwaway::ThrowawaySandbox;
 use crate::sandbox::{
     Command, ExecOutcome, Manager, NetworkReport, ProgressUpdate, UploadOptions, WaitOptions,
@@ -39,6 +40,9 @@ pub struct Args {
     /// replace the rules of everybody; there is no word for every host.
     #[arg(long, value_name = "HOSTS", default_value = "")]
     allow: String,
+    /// The group whose image and limits the sandbox has. The printed rules are then for its table.
+    #[arg(long, value_name = "NAME")]
+    group: Option<GroupName>,
     /// The directory whose copy the command works on; without it, an empty workspace.
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
@@ -61,7 +65,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (config, engine) = setup::verb(args.settings.clone())?;
     let egress = config.egress.with_allow_alone(&args.allow);
     let egress = egress.context("--allow cannot be used")?;
-    let mut config = config.for_probe(IDLE_TIMEOUT);
+    let group = args.group.as_ref();
+    let group = group.map(|name| find_group(&config, name)).transpose()?;
+    let mut config = config.for_probe(group, IDLE_TIMEOUT);
     config.egress = Arc::new(egress);
     let throwaway = ThrowawaySandbox::new(&engine, config);
     setup::runtime()?.block_on(async {
@@ -85,7 +91,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             .rules(&throwaway.user().clone().into());
         let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
         let report = report.as_deref();
-        write!(io::stdout().lock(), "{}", text(&allowed, report))?;
+        write!(
+            io::stdout().lock(),
+            "{}",
+            text(args.group.as_ref(), &allowed, report)
+        )?;
         Ok(match report {
             None => ExitCode::SUCCESS,
             Some(_) => ExitCode::FAILURE,
@@ -168,7 +178,7 @@ fn archive_of(
 }
 
 /// TOML with the rules of this run and those that it lacked; the rest as comments.
-fn text(allowed: &[String], report: Option<&NetworkReport>) -> String {
+fn text(group: Option<&GroupName>, allowed: &[String], report: Option<&NetworkReport>) -> String {
     let denied = report.map(|report| report.denied.hosts.as_slice());
     let denied = denied.unwrap_or_default();
     let mut rules: BTreeSet<String> = allowed.iter().cloned().collect();
@@ -190,7 +200,11 @@ fn text(allowed: &[String], report: Option<&NetworkReport>) -> String {
         _ => "# Something was refused. Read what is new, and run the command again with --allow.\n"
             .to_owned(),
     };
-    text += "[egress]\nallow = [\n";
+    text += &match group {
+        None => "[egress]\n".to_owned(),
+        Some(name) => format!("[[groups]]\nname = \"{name}\"\n[groups.egress]\n"),
+    };
+    text += "allow = [\n";
     for rule in &rules {
         let is_new = !allowed.contains(rule);
         let _ = writeln!(text, "  \"{rule}\",{}", if is_new { "  # new" } else { "" });

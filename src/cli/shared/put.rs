@@ -9,7 +9,9 @@ use super::size;
 use crate::cli::setup;
 use crate::config::{SettingsArgs, SharedName};
 use crate::identity::shown;
-use crate::ops::shared::{HolderSummary, PutReport, PutResult, RetireReport, SharedStore, Source};
+use crate::ops::shared::{
+    ContentSource, HolderSummary, PutReport, PutResult, RetireReport, SharedStore,
+};
 use crate::sandbox::Manager;
 
 /// Where the archive is on standard input.
@@ -82,9 +84,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn source(path: &Path) -> anyhow::Result<Source> {
+fn source(path: &Path) -> anyhow::Result<ContentSource> {
     if path == Path::new(STANDARD_INPUT) {
-        return Ok(Source::standard_input(&std::env::temp_dir())?);
+        return Ok(ContentSource::standard_input(&std::env::temp_dir())?);
     }
     let metadata = std::fs::metadata(path).with_context(|| format!("{}", path.display()))?;
     let shown = path.display();
@@ -92,7 +94,7 @@ fn source(path: &Path) -> anyhow::Result<Source> {
         metadata.is_dir(),
         "{shown} is not a directory; of an archive: casemate shared put NAME - < {shown}"
     );
-    Ok(Source::Directory(path.to_owned()))
+    Ok(ContentSource::Directory(path.to_owned()))
 }
 
 fn line(name: &SharedName, put: &PutReport) -> String {

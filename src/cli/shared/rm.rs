@@ -23,7 +23,7 @@ pub struct Args {
 /// Removes the volumes.
 ///
 /// # Errors
-/// A sandbox holds one; there is none; the Engine's.
+/// A sandbox holds one; no such share; the Engine's.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let (config, engine) = setup::verb(args.settings)?;
     let audit = setup::audit(&config, &engine)?;

@@ -1,4 +1,4 @@
-//! Groups: who is in which, and what counts for them.
+//! Groups: their users, and the settings that count for them.
 
 use serde_json::{Value, json};
 

@@ -66,7 +66,7 @@ fn nothing_given_is_nothing_shared() {
         "shared-probe",
         &format!("shared_data = \"models\"\n{TABLES}"),
     );
-    let probe = probe.unwrap().for_probe(Duration::from_secs(1));
+    let probe = probe.unwrap().for_probe(None, Duration::from_secs(1));
     assert_eq!(
         probe.for_identity(&local("a").into()).shared,
         BTreeSet::new()

@@ -63,7 +63,7 @@ fn shown(header: &HeaderName) -> String {
 }
 
 /// Puts the workspace that the request names into its [`Principal`], or refuses it. Inside
-/// [`super::require`]: without an accepted credential nobody learns what a good name is.
+/// [`super::require`]: without an accepted credential a caller does not learn what a good name is.
 pub async fn workspace(
     State(naming): State<WorkspaceNaming>,
     mut request: Request,

@@ -65,7 +65,7 @@ fn is_of_this_site(headers: &HeaderMap) -> bool {
     sites.all(|site| site == "same-origin" || site == "none")
 }
 
-/// Into a frame too: who may have one, the policy of the answer says.
+/// Also into a frame: the policy of the answer says which sites may frame it.
 fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     let is = |name: &HeaderName, values: &[&str]| {
         headers

@@ -1,7 +1,7 @@
 //! What passes between a browser and the program, and what does not. All functions are pure.
 //!
 //! The program believes that a browser on its own machine calls it: Vite, Next, Jupyter and others
-//! refuse any other `Host` and `Origin`. What is true is in `X-Forwarded-Host` and `-Proto`.
+//! refuse any other `Host` and `Origin`. The true values are in `X-Forwarded-Host` and `-Proto`.
 
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Uri, uri};
@@ -147,7 +147,7 @@ pub fn to_browser(headers: &mut HeaderMap, addresses: &Addresses, is_upgrade: bo
     }
 }
 
-/// Whether it makes nginx, Apache or lighttpd before this server send one of their own files. Only the
+/// Whether it makes nginx, Apache or lighttpd in front of this server send a file of their host. Only the
 /// buffering of its answer is the program's business.
 fn commands_a_proxy(name: &str) -> bool {
     let of_nginx = name.starts_with("x-accel-") && name != "x-accel-buffering";

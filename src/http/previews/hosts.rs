@@ -32,7 +32,7 @@ pub struct Inner {
     pub wakes: LinkLoads,
     pub loads: PreviewLoads,
     pub listings: SiteListings,
-    /// `Content-Security-Policy`: who may show a preview in a frame.
+    /// `Content-Security-Policy`: the sites that may show a preview in a frame.
     pub frame_policy: HeaderValue,
     pub is_framed: bool,
 }

@@ -52,7 +52,7 @@ impl SiteListings {
     }
 }
 
-/// What is wrong with the path is the user's business: it is no longer what it was.
+/// An error of the path means that the user changed it: the share is gone.
 fn gone_or(error: SandboxError) -> PreviewRefusal {
     match error {
         SandboxError::Failed(_) => PreviewRefusal::Changed,

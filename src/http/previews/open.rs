@@ -26,7 +26,7 @@ use crate::shares::{
 /// page, so that a user who lost access does not keep it.
 const COOKIE_TTL: Duration = Duration::from_secs(8 * 60 * 60);
 
-/// The body of a `POST`: what was in the address of our page.
+/// The body of a `POST`: the fragment of our page's address.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TicketBody {

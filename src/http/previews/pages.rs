@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// Scripts and requests of this host only. Who may frame it, the layer around says.
+/// Scripts and requests of this host only. The layer around adds the sites that may frame it.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
      form-action 'none'; base-uri 'none'",
@@ -29,7 +29,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
 /// The page that opens a preview.
-const OPEN: &str = include_str!("pages/open.html");
+const OPEN_PAGE: &str = include_str!("pages/open.html");
 
 /// The parts of our pages.
 const PARTS: [(&str, &str, &str); 3] = [
@@ -98,7 +98,7 @@ pub fn not_found() -> Response {
 
 /// The page of a link. It is the same for every host and every ticket.
 pub fn open() -> Response {
-    (HEADERS, [(header::CONTENT_TYPE, HTML)], OPEN).into_response()
+    (HEADERS, [(header::CONTENT_TYPE, HTML)], OPEN_PAGE).into_response()
 }
 
 /// An answer of ours to our script.

@@ -5,7 +5,7 @@
 //!       └──────────── looked at again, every ten seconds ────────────────────────┘
 //! ```
 //!
-//! Each request has a connection of its own: what a program says on one reaches no other request. The
+//! Each request has its own connection: the program's bytes on one reach no other request. The
 //! slower side sets the pace, in both directions, and no body is held.
 
 use std::sync::Arc;
@@ -179,8 +179,8 @@ async fn is_shared(ports: &ContainerPorts, of: &ProxiedPort) -> Result<bool, San
     }))
 }
 
-/// Resolves when the share has ended, by its time or by its user. What goes wrong meanwhile is no
-/// end: without its container the connection ends by itself.
+/// Resolves when the share has ended, by its time or by its user. Errors on the way are ignored:
+/// without its container the connection ends by itself.
 async fn ended(ports: ContainerPorts, of: ProxiedPort) {
     let left = of.share.expires.saturating_sub(shares::now());
     let gone = async {

@@ -1,7 +1,7 @@
 //! A site: an HTML file, or a directory with `index.html`, as a browser shows it. No process of the
 //! sandbox serves it; the files are read as every file is.
 //!
-//! What is shown is the version that was shared: after a change the site is gone. A file is found in
+//! The site shows the version that was shared: after a change it is gone. A file is found in
 //! the listing of the directory, never by its path alone: so nothing hidden is shown, and nothing
 //! that a link leads to.
 
@@ -127,8 +127,8 @@ async fn send(
     Ok(sent)
 }
 
-/// The names of a path, without its first slash; `None` for one that cannot be of a site: escapes
-/// that are none, an empty name in it, a name that begins with a dot.
+/// The names of a path, without its first slash; `None` for one that cannot be of a site: wrong
+/// escapes, an empty name in it, a name that begins with a dot.
 fn decoded(path: &str) -> Option<Vec<u8>> {
     files::escapes_are_whole(path).ok()?;
     let path = path.strip_prefix('/')?;

@@ -80,7 +80,7 @@ impl LinkOwners {
     /// that gives one, and must not have a sandbox made for a wider group.
     ///
     /// # Errors
-    /// There is none; the Engine's.
+    /// No such user; the Engine's.
     pub async fn identity(
         &self,
         manager: &Manager,

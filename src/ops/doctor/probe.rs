@@ -32,7 +32,7 @@ pub struct Probe {
 impl Probe {
     /// Makes nothing yet.
     pub fn new(engine: &Engine, config: &Config) -> Self {
-        let throwaway = ThrowawaySandbox::new(engine, config.for_probe(IDLE_TIMEOUT));
+        let throwaway = ThrowawaySandbox::new(engine, config.for_probe(None, IDLE_TIMEOUT));
         Self {
             engine: engine.clone(),
             sandbox: throwaway

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::ops::shared::list;
 use crate::provision::SharedVolumes;
 
-/// Says which shares have no version, and which nobody can be given.
+/// Says which shares have no version, and which no user has.
 pub async fn look(engine: &Engine, config: &Config) -> Vec<Finding> {
     let shares = match list(engine, &config.instance).await {
         Ok(shares) => shares,

@@ -1,5 +1,5 @@
-//! Shared data that nobody needs: older versions that no container holds, and what a `put` left that
-//! was killed. The newest version always stays, also of a share that these settings do not have:
+//! Unused shared data: older versions that no container holds, and the leftovers of a `put` that was
+//! killed. The newest version always stays, also of a share that these settings do not have:
 //! another server may.
 
 use std::time::{Duration, SystemTime};

@@ -74,7 +74,7 @@ pub(super) fn each(
     io::copy(&mut rest.inner, &mut io::sink()).map(drop)
 }
 
-/// The entry without its content; `None`: it is none of the shared data.
+/// The entry without its content; `None`: it is no part of the shared data.
 fn describe<R: Read>(
     entry: &mut Entry<'_, R>,
     kind: ArchiveKind,

@@ -5,7 +5,7 @@ use tar::Header;
 
 use super::super::content::{ContentList, ContentSummary};
 use super::super::pack::Packer;
-use super::super::source::Source;
+use super::super::source::ContentSource;
 use super::*;
 
 /// An archive that is written without any check.
@@ -158,7 +158,7 @@ fn bits_of_a_mode_and_owners_are_dropped_and_an_archive_is_the_directory_it_was_
     let target = format!("d/{long}");
     std::os::unix::fs::symlink(&target, directory.join("link")).expect("a link");
     let mut packer = Packer::new(Vec::new());
-    let packed = Source::Directory(directory.clone()).each(&mut packer);
+    let packed = ContentSource::Directory(directory.clone()).each(&mut packer);
     let found = packed.and_then(|()| packer.finish());
     fs::remove_dir_all(&directory).expect("removed");
     let (archive, summary) = found.expect("packed");

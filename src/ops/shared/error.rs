@@ -24,7 +24,7 @@ pub enum SharedError {
     /// It was another the second time.
     #[error("the source changed while it was read; nothing was changed")]
     Changed,
-    /// What is in the new volume is not what was sent.
+    /// The content of the new volume differs from the source.
     #[error("the new volume does not have the content that was sent; nothing was changed")]
     NotAsSent,
     /// A version with another content has the volume that the new one would have.

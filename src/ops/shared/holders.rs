@@ -12,7 +12,7 @@ pub struct SharedHolder {
     pub row: ContainerSummary,
 }
 
-/// Who a holder is, for people and programs.
+/// Names a holder, for people and programs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct HolderSummary {
     /// Its user.
@@ -42,7 +42,7 @@ impl SharedHolder {
         self.row.volumes.iter().any(|held| held == volume)
     }
 
-    /// Who it is.
+    /// Its name.
     pub fn summary(&self) -> HolderSummary {
         let label = |name: &str| self.row.labels.get(name).cloned().unwrap_or_default();
         HolderSummary {

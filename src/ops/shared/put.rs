@@ -12,7 +12,7 @@ use super::content::{ContentList, ContentSummary};
 use super::error::SharedError;
 use super::holders::{HolderSummary, holders};
 use super::pack::Packer;
-use super::source::Source;
+use super::source::ContentSource;
 use crate::config::SharedName;
 use crate::engine::version_volume;
 use crate::ops::backup::stream::{Chunk, ChunkWriter, Chunks, on_thread};
@@ -36,13 +36,13 @@ pub enum PutResult {
 /// The version that a `put` made the newest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PutReport {
-    /// What was done.
+    /// Whether a version was added.
     pub result: PutResult,
     /// 12 hex digits.
     pub version: String,
     /// Its volume.
     pub volume: String,
-    /// What is in it.
+    /// Its files and bytes.
     pub content: ContentSummary,
 }
 
@@ -64,7 +64,7 @@ impl SharedStore {
     pub async fn put(
         &self,
         name: &SharedName,
-        source: Source,
+        source: ContentSource,
         stop: &CancellationToken,
     ) -> Result<PutReport, SharedError> {
         let shared = &self.manager.config().shared;
@@ -172,7 +172,9 @@ fn version_of(content: &ContentSummary) -> String {
 }
 
 /// Reads all of a source.
-async fn summary(mut source: Source) -> Result<(Source, ContentSummary), SharedError> {
+async fn summary(
+    mut source: ContentSource,
+) -> Result<(ContentSource, ContentSummary), SharedError> {
     let read = on_thread(move || {
         let mut list = ContentList::default();
         source.each(&mut list)?;
@@ -185,7 +187,7 @@ async fn summary(mut source: Source) -> Result<(Source, ContentSummary), SharedE
 /// Fills the new volume, and reads it back.
 async fn fill(
     stage: &SharedStage,
-    source: Source,
+    source: ContentSource,
     content: &ContentSummary,
 ) -> Result<(), SharedError> {
     let sent = send(stage, source).await?;
@@ -199,7 +201,10 @@ async fn fill(
     }
 }
 
-async fn send(stage: &SharedStage, mut source: Source) -> Result<ContentSummary, SharedError> {
+async fn send(
+    stage: &SharedStage,
+    mut source: ContentSource,
+) -> Result<ContentSummary, SharedError> {
     let mut import = stage.fill().await?;
     let (out, mut packed) = ChunkWriter::new();
     let packing = on_thread(move || {

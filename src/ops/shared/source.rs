@@ -11,16 +11,16 @@ use super::archive::{self, ArchiveKind};
 use super::content::EntrySink;
 use super::directory;
 
-/// What is read twice: once for the hash that names the version, and once into its volume.
+/// The source of a version. It is read twice: for the hash that names the version, and into its volume.
 #[derive(Debug)]
-pub enum Source {
+pub enum ContentSource {
     /// A directory, whose entries these are.
     Directory(PathBuf),
     /// An archive in a file.
     Archive(File),
 }
 
-impl Source {
+impl ContentSource {
     /// The archive on standard input. One that comes through a pipe is first copied into a file
     /// without a name in `directory`: that goes when this process ends, however it does. Blocks.
     ///

@@ -171,8 +171,8 @@ fn precedence(sandbox: &LiveSandbox) -> Option<(EvictionRank, u64)> {
     idle.then_some((rank(&sandbox.row), stats.idle_ms))
 }
 
-/// The sandboxes by how many their user has, the most first; helper containers come last, whoever's
-/// they are.
+/// The sandboxes by how many their user has, the most first; helper containers of any user come
+/// last.
 fn by_share(rows: Vec<ContainerSummary>) -> Vec<Vec<ContainerSummary>> {
     let user = |row: &ContainerSummary| owner(&row.labels).map(|owner| owner.user);
     let mut counts = HashMap::<Option<User>, usize>::new();

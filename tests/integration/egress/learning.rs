@@ -155,3 +155,37 @@ print('to stderr', file=sys.stderr)";
     }
     assert_eq!(instance.volumes(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn learn_for_a_group_has_its_limits_and_prints_its_table() {
+    let lab = Lab::new();
+    let instance = Instance::new();
+    let directory = Directory::new(0);
+    let file = format!("{}/casemate.toml", directory.text());
+    let groups = "[[groups]]\nname = \"small\"\nusers = [\"ada\"]\nmemory = \"80m\"\n\
+                  egress = { allow = [\"one.test\"] }\n";
+    std::fs::write(&file, groups).expect("written");
+    let learn = async |group: &str| {
+        let script = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes; getent hosts one.test";
+        let begin = ["egress", "learn", "--config", &file, "--group", group, "--"];
+        casemate(&lab, &instance, &[&begin[..], &[script]].concat()).await
+    };
+    let first = learn("small").await;
+    let (said, output) = (text(&first.stdout), text(&first.stderr));
+    assert_eq!(first.status.code(), Some(1), "{output}");
+    assert!(output.contains(&(80 << 20).to_string()), "{output}");
+    let table: toml::Table = toml::from_str(&said).expect(&said);
+    let group = &table["groups"][0];
+    assert_eq!(group["name"].as_str(), Some("small"), "{said}");
+    let rules = group["egress"]["allow"].as_array().expect("a list");
+    assert_eq!(rules[0].as_str(), Some("one.test"), "{said}");
+
+    let unknown = learn("large").await;
+    assert_eq!(unknown.status.code(), Some(1));
+    let message = text(&unknown.stderr);
+    assert!(
+        message.contains("no group large; they have: small"),
+        "{message}"
+    );
+    assert_eq!(instance.volumes(), Vec::<String>::new());
+}

@@ -15,7 +15,7 @@ async fn programs_trust_what_the_operator_trusts_and_cannot_change_it() {
         "[egress]\nallow = [\"one.test\"]\nca_file = \"{}\"\n",
         lab.path("roots.pem").display()
     );
-    // An image of this test's own: what is prepared from it goes with it.
+    // An image that only this test uses: images prepared from it are removed with it.
     let image = Image::from_tools("true", &[]);
     let server = lab.server(&settings).image(image.name()).start().await;
     let found = said(

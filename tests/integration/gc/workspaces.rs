@@ -50,7 +50,7 @@ async fn an_unused_workspace_with_a_name_goes_after_its_backup_and_the_users_own
         assert!(tokio::time::Instant::now() < end, "they never get old");
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    // Who comes back keeps it.
+    // A user who comes back keeps it.
     let back = TestServer::on(&instance).user("ada").image(image.name());
     let back = back.env("CASEMATE_WORKSPACE", "back").start().await;
     assert_eq!(back.read("file").await.text(), "a");

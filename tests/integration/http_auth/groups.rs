@@ -1,4 +1,4 @@
-//! Groups by the claims of access tokens: who may call, what the sandbox is made with, and that no
+//! Groups by the claims of access tokens: which callers are accepted, what the sandbox is made with, and that no
 //! claim that is missing leads to wider rules.
 
 mod sandboxes;

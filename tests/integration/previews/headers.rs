@@ -135,7 +135,7 @@ async fn a_page_of_another_preview_reaches_nothing_and_its_cookies_do_no_harm() 
         )
         .await
     };
-    // One cannot stand for the preview's own: a browser refuses the name, and two are none.
+    // One cannot stand for the preview's own: a browser refuses the name, and two of one name are refused.
     assert_eq!(get(&both(&other.cookie)).await.status, 404);
     let tossed = get(&both("session=tossed")).await;
     assert_eq!(value(&seen(&tossed), "cookie"), Some("session=tossed"));

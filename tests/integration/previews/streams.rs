@@ -172,5 +172,5 @@ async fn what_somebody_looks_at_does_not_stop() {
     echoes(&mut stream, "still").await;
     drop(stream);
     let stops = async || server.instance.containers().is_empty();
-    eventually("it stops when nobody looks", Duration::from_secs(60), stops).await;
+    eventually("it stops without a viewer", Duration::from_secs(60), stops).await;
 }

@@ -1,4 +1,4 @@
-//! Who opens a preview, with what, and until when.
+//! Which users can open a preview, with which ticket, and until when.
 
 use super::*;
 use crate::harness::{TestServer, docker};
@@ -195,7 +195,7 @@ async fn a_private_preview_opens_for_its_user_who_is_signed_in() {
         async || send(&server, &host, "GET", "/x", &cookie, "").await.status == 200;
     eventually("it is shown", LISTENING, eventually_shown).await;
 
-    // The session of the page is none on the host of a preview.
+    // The session of the page does not count on the host of a preview.
     let session = session(&server, "ada").await;
     let headers = [("cookie", session.as_str())];
     assert_eq!(

@@ -43,7 +43,7 @@ async fn killed_in_the_middle_it_has_changed_nothing_and_can_be_made_again() {
     assert_eq!(lab.list(), first);
     let server = lab.start("ada").await;
     assert_eq!(value(&server).await, "one");
-    // Nothing is left but a volume that nobody has.
+    // Only an unused volume is left.
     helpers_are_gone(&lab.instance).await;
     let volumes = lab.instance.volumes();
     let shared = volumes.iter().filter(|name| name.contains("-shared-"));

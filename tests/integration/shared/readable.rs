@@ -182,7 +182,7 @@ async fn read_file_and_list_files_reach_it_and_no_other_file_call_does() {
     next["cursor"] = first.field("next_cursor").clone();
     let second = server.call("list_files", next).await;
     assert_eq!(paths(&second), [format!("{AT}/deep/c.csv")], "{}", second.0);
-    // What is listed can be read.
+    // The listed files can be read.
     for path in paths(&server.list(&format!("{AT}/deep")).await) {
         assert!(!read(&path).await.is_error(), "{path}");
     }

@@ -91,7 +91,7 @@ async fn a_directory_is_a_tar_or_a_zip_without_hidden_names() {
     let head = send(&server, "HEAD", &link, &[]).await;
     assert_eq!((head.status, head.body.len()), (200, 0));
 
-    // What is hidden may change; what is shared may not.
+    // A hidden file may change, a shared one may not.
     server
         .shell("echo more >> site/.env; touch site/.new")
         .await;

@@ -220,8 +220,8 @@ async fn links_without_sign_in_are_the_operators_choice_and_short() {
     // Of a user who has never been here.
     let instance = server.instance.name();
     let unknown = "0123456789abcdef0123456789abcdef";
-    let nobody = signed(&KEY, instance, "nobody", unknown, now() + 60);
-    assert_eq!(open(&server, &nobody, &[]).await.status, 404);
+    let absent = signed(&KEY, instance, "absent", unknown, now() + 60);
+    assert_eq!(open(&server, &absent, &[]).await.status, 404);
 }
 
 /// A wrong link costs nothing, and a right one starts a sandbox rarely.

@@ -37,7 +37,7 @@ async fn a_file_is_shared_as_a_link_and_a_resource_and_in_words() {
         (&json!("report.html"), &json!("text/html"))
     );
 
-    // With the key that was made for it, in a file of its own.
+    // With the key that was made for it, in a separate file.
     assert_eq!(mode(&deployment.path("state/casemate/link-key")), 0o600);
     let opened = open(&server, &link_of(&shared), &[]).await;
     assert_eq!((opened.status, opened.text()), (200, content));

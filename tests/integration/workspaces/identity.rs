@@ -62,7 +62,7 @@ async fn a_bad_name_is_a_400_at_every_route_and_reaches_nothing() {
             assert!(said.contains(HEADER), "{said}");
         }
     }
-    // Twice, in whatever case, is no choice, not even of the same name.
+    // A header that is there twice, in any case, is refused, even with one name.
     for second in ["X-Casemate-Workspace", "x-CASEMATE-workspace"] {
         let request = Application::of("ada", app.server.request("GET", "/status"));
         let request = request
@@ -72,10 +72,10 @@ async fn a_bad_name_is_a_400_at_every_route_and_reaches_nothing() {
         assert_eq!(answer.status(), 400);
         assert!(answer.text().await.contains("more than once"));
     }
-    // Without a credential nobody learns that.
+    // Without a credential the answer does not tell.
     let bare = app.server.request("GET", "/status").header(HEADER, "");
     assert_eq!(app.server.send(bare, "").await.status(), 401);
-    // The case of the header's name is none of the name of the workspace.
+    // The case of the header's name does not count, that of the workspace's name does.
     for header in ["x-casemate-workspace", "X-CASEMATE-WORKSPACE"] {
         let request = Application::of("ada", app.server.request("GET", "/status"));
         let answer = app.server.send(request.header(header, "Chat"), "").await;

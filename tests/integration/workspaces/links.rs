@@ -29,7 +29,7 @@ async fn a_link_opens_what_was_shared_in_its_workspace_for_its_user_alone() {
     // The hash of the user is that of the user's own workspace alone.
     let hash = |path: &str| path[3..35].to_owned();
     assert_ne!(hash(&paths[0]), hash(&paths[1]));
-    // Whatever workspace the visitor names: the link says which it is.
+    // The link says which workspace it is of; the visitor's header does not count.
     for visitor in [own, chat, at(&app, "ada", "third")] {
         for (path, text) in paths.iter().zip(["own", "chat"]) {
             assert_eq!(visitor.http("GET", path, "").await, (200, json!(text)));
@@ -39,7 +39,7 @@ async fn a_link_opens_what_was_shared_in_its_workspace_for_its_user_alone() {
         let (status, _) = at(&app, "bob", "chat").http("GET", path, "").await;
         assert_eq!(status, 404, "{path}");
     }
-    // A share of one workspace is none of the other, even with its signature for the user.
+    // A share of one workspace is not found in the other, even with its signature for the user.
     let id = paths[1].split('.').nth(1).expect("an id");
     let (status, _) = own.http("DELETE", &format!("/shares/{id}"), "").await;
     assert_eq!(status, 200);

@@ -53,7 +53,7 @@ async fn while_a_user_opens_two_hundred_workspaces_anothers_first_call_takes_no_
         took
     };
     let ((), took) = tokio::join!(opened, others);
-    // Two cores are shared with what the greedy user makes meanwhile.
+    // The greedy user's new containers use the same two cores.
     let most = usual * 4 + Duration::from_secs(6);
     println!("first calls of others: {took:?}, on a server at rest {usual:?}");
     assert!(

@@ -1,4 +1,4 @@
-//! Shared data: directories of the container that nobody in it can write. Calls that read reach them
+//! Shared data: directories of the container that are read-only in it. Calls that read reach them
 //! by their absolute paths.
 //!
 //! PID 1 does not believe that they are read-only: it tries to make a file in each, and begins only

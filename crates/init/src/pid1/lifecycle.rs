@@ -215,7 +215,7 @@ impl Lifecycle {
             tokio::select! {
                 () = changed => {}
                 () = tokio::time::sleep_until(quiet_since + self.idle_timeout) => {
-                    self.end_if_quiet_for(self.idle_timeout, exit::IDLE);
+                    self.end_if_quiet_for(self.idle_timeout, exit::IDLE_TIMEOUT);
                 }
             }
         }
@@ -270,7 +270,7 @@ mod tests {
     async fn it_ends_by_itself_when_nothing_happened_for_the_idle_timeout() {
         let lifecycle = lifecycle();
         let start = Instant::now();
-        assert_eq!(lifecycle.ended().await, exit::IDLE);
+        assert_eq!(lifecycle.ended().await, exit::IDLE_TIMEOUT);
         assert_eq!(start.elapsed().as_secs(), 900);
     }
 
@@ -284,7 +284,7 @@ mod tests {
         tokio::time::advance(minutes(10)).await;
         assert!(!lifecycle.retire(Duration::ZERO));
         drop(backup);
-        assert_eq!(lifecycle.ended().await, exit::IDLE);
+        assert_eq!(lifecycle.ended().await, exit::IDLE_TIMEOUT);
         assert_eq!(
             (start.elapsed(), lifecycle.last_call()),
             (minutes(24), called)
@@ -301,7 +301,7 @@ mod tests {
         assert!(!lifecycle.retire(Duration::ZERO));
         drop(busy);
         let start = Instant::now();
-        assert_eq!(lifecycle.ended().await, exit::IDLE);
+        assert_eq!(lifecycle.ended().await, exit::IDLE_TIMEOUT);
         assert_eq!(start.elapsed().as_secs(), 900);
     }
 

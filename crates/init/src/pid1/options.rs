@@ -15,9 +15,9 @@ pub struct Options {
     pub orphan_ttl: Option<Duration>,
     /// Bytes that writes leave free on the disk of the workspace; 0: none.
     pub disk_floor: u64,
-    /// Where shared data is, which nobody can write.
+    /// Where shared data is; it is read-only.
     pub shared: Vec<PathBuf>,
-    /// The volume is no user's workspace: PID 1 puts nothing of its own there.
+    /// The volume is no user's workspace: PID 1 makes no files there.
     pub bare: bool,
     /// Hash of the specification, told back in Hello.
     pub spec: String,

@@ -5,7 +5,7 @@
 //!         ◄──connected, bytes────────────────────────────────
 //! ```
 //!
-//! The server decides who may see the program's answers. This module only makes sure that nothing but
+//! The server decides who may see the program's answers. This module only makes sure that only
 //! a port of loopback is reached, and not the one that PID 1 itself listens on. Egress has other
 //! addresses (`127.64.0.0/10`).
 

@@ -147,7 +147,7 @@ async fn two_servers_and_two_groups_at_once_share_no_sandbox() {
                 );
                 return 0;
             }
-            // What ran, ran by the limits of its own group.
+            // Each command ran by the limits of its caller's group.
             if result.outcome() == "exited" {
                 assert_eq!(result.stdout(), pids, "{}", result.0);
             }
@@ -176,7 +176,7 @@ async fn an_operators_command_runs_in_the_group_of_the_container() {
     assert_eq!(grouped.server.instance.container(), container);
     docker::output(&["rm", "--force", &container]);
 
-    // Without a container nothing shows the group, and everybody's is not taken for it.
+    // Without a container nothing shows the group, and it is not that of other users.
     let unknown = exec(&[]);
     let errors = String::from_utf8_lossy(&unknown.stderr).into_owned();
     assert_eq!(unknown.status.code(), Some(1), "{errors}");
