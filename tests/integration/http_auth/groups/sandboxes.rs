@@ -261,3 +261,26 @@ fn the_settings_of_a_user_are_shown_with_where_each_is_from() {
     let (code, ..) = show(&["--claim", "other=staff"]);
     assert_eq!(code, Some(1));
 }
+
+#[tokio::test]
+async fn a_backup_a_restore_and_a_hold_need_no_claim_and_the_group_stays() {
+    let grouped = Grouped::new(SETTINGS).await;
+    let target = Directory::new(0);
+    let ops = groups(&["ops"]);
+    let done = |args: &[&str]| {
+        let output = verb(&grouped, &[args, &["--issuer", ISSUER]].concat());
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{args:?}: {errors}");
+        out(&output)
+    };
+    grouped.shell(&ops, "echo old > file").await;
+    done(&["backup", "alice", "--to", target.text()]);
+    assert_eq!(ps(&grouped.server.instance)[0]["group"], "ops");
+
+    grouped.shell(&ops, "echo new > file").await;
+    done(&["restore", "alice", "--from", target.text(), "--force"]);
+    done(&["hold", "alice"]);
+    let result = grouped.shell(&ops, &format!("cat file; {PIDS}")).await;
+    assert_eq!(result.stdout(), "old\n105\n", "{}", result.0);
+    assert_eq!(label(&grouped.server.instance), "ops");
+}
