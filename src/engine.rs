@@ -73,7 +73,7 @@ pub use quota::Quota;
 pub use rfc3339::parse_rfc3339;
 pub use rootfs::SandboxFiles;
 pub use shared::SharedMount;
-pub use shared_names::{head_volume, version_volume};
+pub use shared_names::{head_volume, removal_volume, version_volume};
 pub use spec::{ContainerSpec, Limits, Workspace};
 pub use uids::{RunAs, UidRange};
 pub use verify::{Difference, DifferenceKind};

@@ -128,6 +128,7 @@ impl Engine {
     /// The differences between the stored `container` and `spec`. A container with a
     /// difference of `Hardening` must not be used.
     pub fn differences(&self, spec: &ContainerSpec, container: &Container) -> Vec<Difference> {
+        let spec = spec.with_versions_of(&container.stored);
         self.compare(&spec.body(), container)
     }
 

@@ -81,6 +81,9 @@ pub const SHARED_VERSION: &str = "io.casemate.shared.version";
 /// until another has a greater number. 12 hex digits.
 pub const SHARED_HEAD: &str = "io.casemate.shared.head";
 
+/// On an empty volume: the volume of shared data that a clean-up removes now, if it does not count.
+pub const SHARED_REMOVAL: &str = "io.casemate.shared.removal";
+
 /// Beside [`SHARED_HEAD`]: bytes of all files of that version.
 pub const SHARED_BYTES: &str = "io.casemate.shared.bytes";
 

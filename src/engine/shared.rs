@@ -6,8 +6,11 @@ use bollard::models::{
     Mount, MountType, MountVolumeOptions, MountVolumeOptionsDriverConfig, VolumeCreateRequest,
 };
 
+use serde_json::Value;
+
 use super::error::EngineError;
 use super::labels::{INSTANCE, REMADE, SHARED};
+use super::shared_names::{version_volume, without_version};
 use super::volumes::{VolumeDriver, VolumeSummary};
 use super::{Engine, segment};
 
@@ -47,6 +50,21 @@ impl SharedMount {
             }),
             ..Mount::default()
         })
+    }
+}
+
+impl SharedMount {
+    /// The volume of this share that a stored container has at its path.
+    pub(super) fn mounted_version(&self, instance: &str, stored: &Value) -> Option<String> {
+        let any = version_volume(instance, &self.name, &"0".repeat(64));
+        let is_version = |mount: &&Value| {
+            let volume = mount["Name"].as_str().unwrap_or_default();
+            mount["Type"] == "volume"
+                && mount["Destination"] == self.path.as_str()
+                && without_version(volume) == without_version(&any)
+        };
+        let mount = stored["Mounts"].as_array()?.iter().find(is_version)?;
+        mount["Name"].as_str().map(str::to_owned)
     }
 }
 

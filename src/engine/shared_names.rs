@@ -3,6 +3,7 @@
 //! ```text
 //! casemate-<instance>-shared-<name>-<12 hex>   one version; its name has the hash of its content
 //! casemate-<instance>-shared-<name>.<number>   a head: says that a version is whole
+//! casemate-<instance>-shared-<name>.removal-<token>  a clean-up removes a version now
 //! ```
 
 /// Digits of a version in the name of its volume.
@@ -18,6 +19,11 @@ pub fn version_volume(instance: &str, name: &str, hash: &str) -> String {
 /// like this.
 pub fn head_volume(instance: &str, name: &str, number: u64) -> String {
     format!("casemate-{instance}-shared-{name}.{number}")
+}
+
+/// The name of the mark of a clean-up with this token.
+pub fn removal_volume(instance: &str, name: &str, token: &str) -> String {
+    format!("casemate-{instance}-shared-{name}.removal-{token}")
 }
 
 /// The name of a volume of shared data without its version, the same for all of a share.

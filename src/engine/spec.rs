@@ -109,6 +109,22 @@ impl ContainerSpec {
         map
     }
 
+    /// The same, for a container that is there already. Of a share without a version that counts, as
+    /// when its head was lost, the version that the container has is as wanted as an older one.
+    pub(super) fn with_versions_of(&self, stored: &Value) -> Self {
+        let instance = &self.labels.instance;
+        let mounted = |mut share: SharedMount| {
+            if share.volume.is_none() {
+                share.volume = share.mounted_version(instance, stored);
+            }
+            share
+        };
+        Self {
+            shared: self.shared.iter().cloned().map(mounted).collect(),
+            ..self.clone()
+        }
+    }
+
     /// The body of the create call.
     pub(super) fn body(&self) -> ContainerCreateBody {
         let mut body = self.unlabelled();

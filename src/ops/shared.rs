@@ -21,6 +21,8 @@ mod error;
 mod holders;
 mod pack;
 mod put;
+#[cfg(test)]
+mod raw_archive;
 mod removal;
 mod source;
 

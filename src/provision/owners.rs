@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::generations;
 use crate::engine::{VolumeSummary, labels};
-use crate::identity::{Instance, SandboxName, User, WorkspaceId};
+use crate::identity::{Identity, Instance, SandboxName, User, WorkspaceId};
 
 /// The issuer of the users that `casemate doctor` probes with; their volumes are no workspaces. No
 /// credential can name it: a delegate's name has no `:`, and the issuer of a JWT is a URL.
@@ -62,6 +62,17 @@ pub fn owner(labels: &BTreeMap<String, String>) -> Option<WorkspaceId> {
         None => None,
     };
     Some(WorkspaceId { user, name })
+}
+
+/// The workspace of a container, with the group that it was made for; `None`: not one of ours.
+pub fn identity(found: &BTreeMap<String, String>) -> Option<Identity> {
+    let WorkspaceId { user, name } = owner(found)?;
+    let group = found.get(labels::GROUP).map(|name| name.parse());
+    Some(Identity {
+        user,
+        group: group.transpose().ok()?,
+        workspace: name,
+    })
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use super::volumes::missing;
 use crate::config::SharedName;
 use crate::engine::{
     ContainerSpec, Engine, EngineError, SharedMount, VolumeSummary, head_volume, labels,
-    version_volume,
+    removal_volume, version_volume,
 };
 
 /// The share that a volume is of.
@@ -68,6 +68,17 @@ pub struct SharedHead {
     pub made: Option<SystemTime>,
 }
 
+/// The mark of a clean-up that removes a volume unless it counts by then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedRemoval {
+    /// The mark's own name.
+    pub mark: String,
+    /// What is removed.
+    pub volume: String,
+    /// When the mark was made.
+    pub made: Option<SystemTime>,
+}
+
 /// All that there is of one share.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SharedVolumes {
@@ -78,6 +89,8 @@ pub struct SharedVolumes {
     /// Volumes of versions that no head names: being filled, left by something that was killed, or
     /// made by the Engine in place of one that was gone.
     pub incomplete: Vec<VolumeSummary>,
+    /// Clean-ups that remove something now, or were killed.
+    pub removals: Vec<SharedRemoval>,
 }
 
 impl SharedVolumes {
@@ -111,6 +124,10 @@ pub fn sort_shared(
         let Some(name) = share_of(&row) else { continue };
         if let Some(head) = head(instance, &name, &row) {
             shares.entry(name).or_default().heads.push(head);
+            continue;
+        }
+        if let Some(removal) = removal(instance, &name, &row) {
+            shares.entry(name).or_default().removals.push(removal);
             continue;
         }
         let hash = row.labels.get(labels::SHARED_VERSION).cloned();
@@ -165,6 +182,17 @@ fn head(instance: &str, name: &SharedName, row: &VolumeSummary) -> Option<Shared
         number,
         bytes: count(labels::SHARED_BYTES).unwrap_or(0),
         entries: count(labels::SHARED_ENTRIES).unwrap_or(0),
+        made: row.created_at(),
+    })
+}
+
+/// `None`: the volume is no mark.
+fn removal(instance: &str, name: &SharedName, row: &VolumeSummary) -> Option<SharedRemoval> {
+    let volume = row.labels.get(labels::SHARED_REMOVAL)?;
+    let stem = removal_volume(instance, name.as_str(), "");
+    row.name.starts_with(&stem).then(|| SharedRemoval {
+        mark: row.name.clone(),
+        volume: volume.clone(),
         made: row.created_at(),
     })
 }

@@ -9,6 +9,8 @@
 //! except the new volume. It keeps the volume in use until the version counts, so that it is
 //! not removed as a leftover. Killed at any point, the share has the versions that it had before.
 
+mod head;
+
 use std::collections::BTreeMap;
 
 use tokio::sync::watch;
@@ -19,17 +21,21 @@ use super::import::{Import, StagedExport};
 use super::{STALL_TIMEOUT, Snapshots};
 use crate::config::SharedName;
 use crate::engine::{
-    ContainerSpec, Engine, EngineError, RunAs, VolumeDriver, Workspace, head_volume, labels,
-    version_volume,
+    ContainerSpec, Engine, EngineError, RunAs, VolumeDriver, Workspace, labels, version_volume,
 };
 use crate::identity::{Instance, User};
 use crate::provision::{SHARED_ISSUER, SandboxError, Status, broken_off, sort_shared};
 
+pub use head::make_head;
+
 /// Why there is no new version.
 #[derive(Debug, thiserror::Error)]
 pub enum SharedStageError {
-    /// Another `put` fills the volume of this version.
-    #[error("{volume} is in use: another `casemate shared put` of the same content runs")]
+    /// Another `put` fills the volume of this version, or sandboxes have it without a head.
+    #[error(
+        "{volume} is in use: another `casemate shared put` of the same content runs; if none does, \
+         its head was lost and sandboxes have it, which must end first"
+    )]
     Busy {
         /// The volume.
         volume: String,
@@ -219,45 +225,6 @@ impl SharedStage {
     pub async fn abandon(self) {
         self.helper.close().await;
         self.volume.remove(&self.engine).await;
-    }
-}
-
-/// Makes a version the newest: the one step that counts.
-///
-/// # Errors
-/// The Engine's.
-pub async fn make_head(
-    engine: &Engine,
-    instance: &Instance,
-    name: &SharedName,
-    version: &str,
-    bytes: u64,
-    entries: u64,
-) -> Result<(), EngineError> {
-    let token = uuid::Uuid::new_v4().simple().to_string();
-    let (bytes, entries) = (bytes.to_string(), entries.to_string());
-    loop {
-        let rows = engine.shared_volumes(instance.as_str()).await?;
-        let shares = sort_shared(instance.as_str(), rows);
-        let number = shares.get(name).map_or(1, |share| share.next_number());
-        let labels = [
-            (labels::INSTANCE, instance.as_str()),
-            (labels::SHARED, name.as_str()),
-            (labels::SHARED_HEAD, version),
-            (labels::SHARED_BYTES, bytes.as_str()),
-            (labels::SHARED_ENTRIES, entries.as_str()),
-            (labels::MADE_FOR, token.as_str()),
-        ];
-        let head = head_volume(instance.as_str(), name.as_str(), number);
-        let made = engine.make_shared_volume(&head, map(&labels)).await?;
-        if made.labels.get(labels::MADE_FOR) == Some(&token) {
-            return Ok(());
-        }
-        if made.labels.get(labels::SHARED).map(String::as_str) != Some(name.as_str()) {
-            let kind = "volume";
-            return Err(EngineError::Foreign { kind, name: head });
-        }
-        // Another was faster: the next number.
     }
 }
 

@@ -317,6 +317,32 @@ fn another_version_of_shared_data_and_the_first_one_are_no_difference() {
     assert_eq!(between(&sharing("1"), &inspect(&before.body())), []);
 }
 
+/// A head was lost: the share has no newest version, and containers have what they had.
+#[test]
+fn where_no_version_counts_the_mounted_one_is_no_difference_and_must_still_be_read_only() {
+    let mut without = sharing("1");
+    without.shared[0].volume = None;
+    let stored = inspect(&sharing("1").body());
+    assert_eq!(between(&without.with_versions_of(&stored), &stored), []);
+    let mut body = sharing("1").body();
+    body.host_config.as_mut().unwrap().mounts.as_mut().unwrap()[1].read_only = None;
+    let mut others = vec![inspect(&body)];
+    for other in [
+        crate::engine::version_volume("test", "b", &"1".repeat(64)),
+        crate::engine::version_volume("other", "a", &"1".repeat(64)),
+        "casemate-test-eve-111111111111".to_owned(),
+        crate::engine::head_volume("test", "a", 1),
+    ] {
+        let mut wrong = sharing("1");
+        wrong.shared[0].volume = Some(other);
+        others.push(inspect(&wrong.body()));
+    }
+    for other in others {
+        let found = between(&without.with_versions_of(&other), &other);
+        assert!(!found.is_empty(), "{other}");
+    }
+}
+
 #[test]
 fn shared_data_that_is_not_wanted_is_other_data_or_can_be_written_weakens() {
     let kinds = |wanted: &ContainerSpec, stored: &Value| -> Vec<String> {

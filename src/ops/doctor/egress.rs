@@ -8,8 +8,7 @@ use casemate_egress::rules::ResolvedBy;
 use super::Finding;
 use crate::config::{Config, EgressConfig};
 use crate::engine::{Engine, labels};
-use crate::identity::Identity;
-use crate::provision::{owner, survey};
+use crate::provision::{identity, survey};
 use crate::sandbox::{LiveSandbox, own_addresses};
 
 /// Ports on which development servers listen by default, often on all addresses: Vite, Next, Flask,
@@ -55,18 +54,6 @@ fn machine(own: &[IpAddr]) -> Finding {
     }
 }
 
-/// Whose sandbox it is, and the group that it was made for.
-fn identity(sandbox: &LiveSandbox) -> Option<Identity> {
-    let workspace = owner(&sandbox.row.labels)?;
-    let group = sandbox.row.labels.get(labels::GROUP);
-    let group = group.map(|name| name.parse()).transpose().ok()?;
-    Some(Identity {
-        user: workspace.user,
-        group,
-        workspace: workspace.name,
-    })
-}
-
 /// A sandbox whose rules are others than these settings'.
 fn in_force(config: &Config, sandboxes: &[LiveSandbox]) -> Option<Finding> {
     let has_other_rules = |sandbox: &&LiveSandbox| {
@@ -78,7 +65,7 @@ fn in_force(config: &Config, sandboxes: &[LiveSandbox]) -> Option<Finding> {
         let Some(stats) = stats.filter(|stats| !stats.rules_hash.is_empty()) else {
             return false;
         };
-        let rules = identity(sandbox).map(|identity| config.egress.rules(&identity));
+        let rules = identity(&sandbox.row.labels).map(|identity| config.egress.rules(&identity));
         rules.is_some_and(|rules| rules.hash().as_bytes()[..] != stats.rules_hash)
     };
     let names = sandboxes.iter().filter(has_other_rules);

@@ -4,10 +4,12 @@
 
 use std::time::{Duration, SystemTime};
 
+use tracing::warn;
+
 use super::plan::{Disposition, PlanItem, ResourceKind};
 use super::{Gc, GcError};
 use crate::config::SharedName;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, labels, removal_volume};
 use crate::ops::chain;
 use crate::ops::shared::{self, SharedHolder, holders};
 use crate::provision::{SharedHead, SharedVolumes, share_of};
@@ -42,8 +44,41 @@ impl Gc {
         Ok(shares.iter().flat_map(plan).collect())
     }
 
-    /// Removes a volume, unless it counts or is in use by now.
+    /// Removes a volume, unless it counts or is in use by now. A `put` that makes it count in the
+    /// middle sees the mark, waits, and looks what became of the volume (`snapshot`).
     pub(super) async fn remove_shared(&self, item: &PlanItem) -> Disposition {
+        let mark = match self.mark_removal(&item.name).await {
+            Ok(Some(mark)) => mark,
+            Ok(None) => return Disposition::Removed,
+            Err(error) => return Disposition::Failed(chain(&error)),
+        };
+        let disposition = self.remove_unless_newest(item).await;
+        if let Err(error) = self.engine.remove_volume(&mark).await {
+            let error = &error as &dyn std::error::Error;
+            warn!(mark, error, "a later clean-up removes it");
+        }
+        disposition
+    }
+
+    /// `None`: there is no such volume.
+    async fn mark_removal(&self, volume: &str) -> Result<Option<String>, EngineError> {
+        let row = self.engine.inspect_volume(volume).await?;
+        let Some(name) = row.as_ref().and_then(share_of) else {
+            return Ok(None);
+        };
+        let instance = self.manager.config().instance.as_str();
+        let token = uuid::Uuid::new_v4().simple().to_string();
+        let mark = removal_volume(instance, name.as_str(), &token);
+        let labels = [
+            (labels::INSTANCE, instance),
+            (labels::SHARED, name.as_str()),
+            (labels::SHARED_REMOVAL, volume),
+        ];
+        self.engine.mark(&mark, &labels).await?;
+        Ok(Some(mark))
+    }
+
+    async fn remove_unless_newest(&self, item: &PlanItem) -> Disposition {
         match self.is_newest(&item.name).await {
             Ok(true) => return Disposition::Kept("it is the newest version now".to_owned()),
             Ok(false) => {}
@@ -104,6 +139,10 @@ fn plan(
             None
         };
         items.push(item(&row.name, "an incomplete version", kept));
+    }
+    for left in &share.removals {
+        let kept = is_young(left.made, ages.incomplete).then_some("a clean-up may run");
+        items.push(item(&left.mark, "the mark of a clean-up", kept));
     }
     // Where the newest is gone, an operator has to say what counts.
     let Some(newest) = share.newest() else {

@@ -121,6 +121,25 @@ fn what_a_killed_put_left_goes_after_an_hour() {
 }
 
 #[test]
+fn the_mark_of_a_clean_up_goes_after_an_hour() {
+    let rows = |age| {
+        let mark = crate::engine::removal_volume("a", NAME, "0f");
+        let labels = [(labels::SHARED_REMOVAL, volume("1"))];
+        let labels = labels
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        vec![
+            version("1", 9 * HOUR),
+            head(1, "1", 9 * HOUR),
+            row(mark, &labels, age),
+        ]
+    };
+    let mark = || vec!["casemate-a-shared-data.removal-0f".to_owned()];
+    assert_eq!(planned(rows(HOUR - 1), &[]), (vec![], mark()));
+    assert_eq!(planned(rows(HOUR), &[]), (mark(), vec![]));
+}
+
+#[test]
 fn where_the_newest_is_gone_the_older_versions_stay() {
     let rows = vec![
         version("1", 9 * HOUR),

@@ -5,41 +5,9 @@ use tar::Header;
 
 use super::super::content::{ContentList, ContentSummary};
 use super::super::pack::Packer;
+use super::super::raw_archive::RawArchive;
 use super::super::source::ContentSource;
 use super::*;
-
-/// An archive that is written without any check.
-#[derive(Default)]
-struct RawArchive(Vec<u8>);
-
-impl RawArchive {
-    fn entry(mut self, kind: u8, path: &[u8], target: &[u8], content: &[u8]) -> Self {
-        let mut header = Header::new_gnu();
-        header.set_entry_type(EntryType::new(kind));
-        header.set_mode(0o6755);
-        header.set_size(content.len() as u64);
-        let gnu = header.as_gnu_mut().expect("GNU");
-        gnu.name[..path.len()].copy_from_slice(path);
-        gnu.linkname[..target.len()].copy_from_slice(target);
-        // Without it a sparse entry is malformed.
-        gnu.set_real_size(0);
-        header.set_cksum();
-        self.0.extend(header.as_bytes());
-        self.0.extend(content);
-        let over = content.len() % BLOCK;
-        self.0.resize(self.0.len() + (BLOCK - over) % BLOCK, 0);
-        self
-    }
-
-    fn file(self, path: &str, content: &str) -> Self {
-        self.entry(b'0', path.as_bytes(), b"", content.as_bytes())
-    }
-
-    fn end(mut self) -> Vec<u8> {
-        self.0.resize(self.0.len() + 2 * BLOCK, 0);
-        self.0
-    }
-}
 
 fn read(archive: &[u8]) -> Result<ContentSummary, String> {
     let mut list = ContentList::default();

@@ -1,9 +1,11 @@
 //! A new version of a share.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::SharedStore;
@@ -17,10 +19,16 @@ use crate::config::SharedName;
 use crate::engine::version_volume;
 use crate::ops::backup::stream::{Chunk, ChunkWriter, Chunks, on_thread};
 use crate::provision::{SharedVolumes, connect};
-use crate::snapshot::{Import, SharedStage, make_head, shared_user};
+use crate::snapshot::{Import, SharedStage, SharedStageError, make_head, shared_user};
 
 /// Digits of a hash that name a version.
 const VERSION_DIGITS: usize = 12;
+
+/// How often the volume of a version is tried to be made.
+const STAGE_ATTEMPTS: u32 = 4;
+
+/// The longest time between two tries: some times as long as the Engine takes for one.
+const STAGE_RETRY_INTERVAL: Duration = Duration::from_millis(1_500);
 
 /// What a `put` did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,9 +114,7 @@ impl SharedStore {
                 return Ok(report(PutResult::Again));
             }
         }
-        let user = shared_user(name);
-        let snapshots = self.manager.snapshots(&user.into());
-        let stage = snapshots.stage_shared(name, &content.hash).await?;
+        let stage = self.stage(name, &content.hash).await?;
         let filled = tokio::select! {
             filled = fill(&stage, source, &content) => filled,
             () = stop.cancelled() => Err(SharedError::Stopped),
@@ -120,6 +126,23 @@ impl SharedStore {
         let (bytes, entries) = (content.bytes, content.entries);
         stage.commit(&version_of(&content), bytes, entries).await?;
         Ok(report(PutResult::Created))
+    }
+
+    /// Two of the same content can meet such that each takes the volume from the other. Then each
+    /// tries again, at a time of its own.
+    async fn stage(&self, name: &SharedName, hash: &str) -> Result<SharedStage, SharedStageError> {
+        let user = shared_user(name);
+        let snapshots = self.manager.snapshots(&user.into());
+        let mut attempt = 1;
+        loop {
+            match snapshots.stage_shared(name, hash).await {
+                Err(SharedStageError::Busy { .. }) if attempt < STAGE_ATTEMPTS => attempt += 1,
+                staged => return staged,
+            }
+            let random = uuid::Uuid::new_v4().as_u128() % STAGE_RETRY_INTERVAL.as_millis();
+            let random = u64::try_from(random).unwrap_or_default();
+            sleep(Duration::from_millis(random)).await;
+        }
     }
 
     /// Ends the idle sandboxes that have another version of the share than the newest.

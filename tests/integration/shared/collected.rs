@@ -3,6 +3,7 @@
 use casemate::config::{Config, MapEnvironment, SettingsArgs};
 use casemate::ops::gc::{Disposition, Gc, PlanItem, ResourceKind, Scope, SharedAges};
 use casemate::sandbox::Manager;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::*;
 
@@ -107,4 +108,84 @@ async fn what_a_killed_put_left_goes_and_what_one_fills_stays() {
     assert_eq!(lab.instance.volumes().len(), 2);
     let server = lab.start("ada").await;
     assert_eq!(value(&server).await, "one");
+}
+
+/// A clean-up that looked before the old version counted again, and removes it after that.
+#[tokio::test]
+async fn an_old_version_that_is_put_again_while_a_clean_up_removes_it_is_filled_again() {
+    let lab = Lab::with_value(FOR_ALL, "one");
+    let first = lab.list()[0]["volume"].clone();
+    let first = first.as_str().expect("a name").to_owned();
+    lab.put_value("two");
+    // The clean-up has looked.
+    let instance = lab.instance.name();
+    let mark = format!("casemate-{instance}-shared-datasets.removal-0f");
+    let labels = [
+        format!("io.casemate.instance={instance}"),
+        "io.casemate.shared=datasets".to_owned(),
+        format!("io.casemate.shared.removal={first}"),
+    ];
+    let labels: Vec<&str> = labels.iter().flat_map(|it| ["--label", it]).collect();
+    docker::output(&[&["volume", "create"], &labels[..], &[&mark]].concat());
+    lab.file("value", "one");
+    let put = ["shared", "put", "datasets", lab.data.text(), "--json"];
+    let mut put = lab.command(&put);
+    let put = put.stdout(Stdio::piped()).spawn().expect("it runs");
+    let third = format!("casemate-{instance}-shared-datasets.3");
+    let counts = async || lab.instance.volumes().contains(&third);
+    eventually("the head is made", SOON, counts).await;
+    docker::output(&["volume", "rm", &first]);
+    docker::output(&["volume", "rm", &mark]);
+
+    let output = put.wait_with_output().expect("it ends");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["result"], "created", "{report}");
+    let server = lab.start("ada").await;
+    assert_eq!(value(&server).await, "one");
+}
+
+/// So that a `put` can see it.
+#[tokio::test]
+async fn a_clean_up_marks_what_it_removes_and_leaves_no_mark() {
+    let lab = Lab::with_value(FOR_ALL, "one");
+    let first = lab.list()[0]["volume"].clone();
+    let first = first.as_str().expect("a name").to_owned();
+    lab.put_value("two");
+    let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+    let mut events = tokio::process::Command::new("docker")
+        .args(["events", "--since", &now, "--filter", "type=volume"])
+        .args(["--format", "{{.Action}} {{.Actor.ID}}"])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("docker runs");
+    let output = events.stdout.take().expect("stdout");
+    let mut lines = BufReader::new(output).lines();
+    clean_up(&lab).await;
+    let volumes = lab.instance.volumes();
+    assert!(!volumes.contains(&first), "{volumes:?}");
+    let is_mark = |name: &String| name.contains(".removal-");
+    assert!(!volumes.iter().any(is_mark), "{volumes:?}");
+
+    let mark = format!("casemate-{}-shared-datasets.removal-", lab.instance.name());
+    let steps = [
+        format!("create {mark}"),
+        format!("destroy {first}"),
+        format!("destroy {mark}"),
+    ];
+    let mut seen = 0;
+    let in_order = async {
+        while let Some(line) = lines.next_line().await.expect("a line") {
+            let step = steps.iter().position(|step| line.starts_with(step));
+            if let Some(step) = step {
+                assert_eq!(step, seen, "{line}");
+                seen += 1;
+            }
+            if seen == steps.len() {
+                return;
+            }
+        }
+    };
+    let in_order = tokio::time::timeout(SOON, in_order).await;
+    in_order.expect("the mark is there before, and gone after");
 }

@@ -1,38 +1,18 @@
 //! Archives from anywhere: nothing of them gets further than the new volume.
 
+#[path = "../../../src/ops/shared/raw_archive.rs"]
+mod raw_archive;
+
 use std::os::unix::net::UnixListener;
 
 use tar::{Builder, EntryType, Header};
 
 use super::*;
-
-/// An entry that no library would write.
-fn entry(archive: &mut Vec<u8>, kind: u8, path: &[u8], target: &[u8], content: &[u8]) {
-    let mut header = Header::new_gnu();
-    header.set_entry_type(EntryType::new(kind));
-    header.set_mode(0o6777);
-    header.set_size(content.len() as u64);
-    let gnu = header.as_gnu_mut().expect("GNU");
-    gnu.name[..path.len()].copy_from_slice(path);
-    gnu.linkname[..target.len()].copy_from_slice(target);
-    // Without it a sparse entry is malformed.
-    gnu.set_real_size(0);
-    header.set_cksum();
-    archive.extend(header.as_bytes());
-    archive.extend(content);
-    archive.resize(archive.len().next_multiple_of(512), 0);
-}
-
-fn ended(mut archive: Vec<u8>) -> Vec<u8> {
-    archive.resize(archive.len() + 1024, 0);
-    archive
-}
+use raw_archive::RawArchive;
 
 fn one(kind: u8, path: &[u8], target: &[u8], content: &[u8]) -> Vec<u8> {
-    let mut archive = Vec::new();
-    entry(&mut archive, b'0', b"before", b"", b"x");
-    entry(&mut archive, kind, path, target, content);
-    ended(archive)
+    let archive = RawArchive::default().file("before", "x");
+    archive.entry(kind, path, target, content).end()
 }
 
 fn sized(size: u64) -> Vec<u8> {
@@ -89,7 +69,7 @@ fn what_an_archive_must_not_have_is_refused_by_name_and_changes_nothing() {
         (broken_off, "cannot read the source"),
         (b"\x1f\x8b\x08\x00compressed".repeat(100), "not compressed"),
         (Vec::new(), "cannot read the source"),
-        (ended(Vec::new()), "the source is empty"),
+        (RawArchive::default().end(), "the source is empty"),
     ] {
         let output = lab.put_archive(&archive);
         let errors = text(&output.stderr);

@@ -212,3 +212,34 @@ async fn two_puts_at_once_are_two_versions_and_of_the_same_content_one() {
     let server = lab.start("ada").await;
     assert!(["a", "b"].contains(&value(&server).await.as_str()));
 }
+
+/// A head is lost, as by `docker volume prune --all`: what runs goes on with the version that it has,
+/// also with a server that starts again, and a new sandbox has none.
+#[tokio::test]
+async fn without_a_head_running_sandboxes_keep_their_version() {
+    let lab = Lab::with_value(FOR_ALL, "one");
+    let server = lab.start("ada").await;
+    assert_eq!(value(&server).await, "one");
+    let container = lab.instance.container();
+    assert!(server.end().await.success());
+    let head = format!("casemate-{}-shared-datasets.1", lab.instance.name());
+    docker::output(&["volume", "rm", &head]);
+
+    let server = lab.start("ada").await;
+    assert_eq!(value(&server).await, "one");
+    assert_eq!(lab.instance.container(), container, "it is another one");
+    let other = lab.start("bob").await;
+    let none = other.shell(&format!("ls {AT}")).await;
+    assert_ne!(none.exit_code(), 0, "{}", none.0);
+    // What they have is not made the newest unseen. Without them the data is put again, for all.
+    let put = ["shared", "put", "datasets", lab.data.text()];
+    let refused = lab.refused(&put);
+    assert!(refused.contains("its head was lost"), "{refused}");
+    for id in lab.instance.containers() {
+        docker::output(&["rm", "--force", &id]);
+    }
+    assert_eq!(lab.put_value("one")["result"], "created");
+    let late = lab.start("late").await;
+    assert_eq!(value(&late).await, "one");
+    assert_eq!(value(&server).await, "one");
+}
