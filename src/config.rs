@@ -67,7 +67,7 @@ pub use image::ImageRef;
 pub use layer::{Layer, RawUser, RawValue};
 pub use origin::{FileLocation, Origin};
 pub use per_user::EffectiveSetting;
-pub use previews::PreviewSettings;
+pub use previews::{PreviewSettings, is_localhost};
 pub use raw::{RawConfig, egress_problem};
 pub use reload::{FileError, Reload};
 pub use sandbox::SandboxSettings;

@@ -26,7 +26,7 @@ pub use keys::LinkKeyError;
 pub use link::{LinkClaims, OPEN_PATH, PATH, without_signatures};
 pub use links::{Links, NoLink};
 pub use previews::{
-    NoPreview, PreviewClaims, PreviewName, PreviewTarget, Previews, TICKET_PATH, Use, is_localhost,
+    NoPreview, PreviewClaims, PreviewName, PreviewTarget, Previews, SharerGroup, TICKET_PATH, Use,
 };
 pub use record::{
     NotShareable, ShareName, ShareRecord, ShareTarget, Visibility, check_path, is_of_programs, now,

@@ -35,9 +35,21 @@ impl PreviewSettings {
     }
 }
 
-/// Addresses have no names below them.
+/// Browsers keep these names on the machine itself (RFC 6761, section 6.3), and treat them as secure
+/// without TLS.
+pub fn is_localhost(host: &str) -> bool {
+    host == "localhost" || host.ends_with(".localhost")
+}
+
+/// Addresses have no names below them. Without the default port of the scheme, which browsers leave
+/// out of `Host`.
 fn domain(text: &str) -> Result<AllowedHost, ValueError> {
-    let domain: AllowedHost = text.parse().map_err(|_| DOMAIN)?;
+    let mut domain: AllowedHost = text.parse().map_err(|_| DOMAIN)?;
+    let default = match is_localhost(&domain.host) {
+        true => 80,
+        false => 443,
+    };
+    domain.port = domain.port.filter(|port| *port != default);
     let is_name = domain.host.parse::<IpAddr>().is_err() && !domain.host.starts_with('[');
     let is_whole = !domain.host.starts_with('.') && !domain.host.ends_with('.');
     (is_name && is_whole).then_some(domain).ok_or(DOMAIN)
@@ -46,6 +58,21 @@ fn domain(text: &str) -> Result<AllowedHost, ValueError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_domain_has_no_port_that_browsers_leave_out() {
+        for (text, port) in [
+            ("preview.example.com:443", None),
+            ("preview.example.com", None),
+            ("preview.example.com:80", Some(80)),
+            ("preview.example.com:8443", Some(8443)),
+            ("localhost:80", None),
+            ("p.localhost:80", None),
+            ("localhost:443", Some(443)),
+        ] {
+            assert_eq!(domain(text).map(|domain| domain.port), Ok(port), "{text}");
+        }
+    }
 
     #[test]
     fn a_domain_is_a_name_with_or_without_a_port() {

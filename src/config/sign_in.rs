@@ -75,10 +75,12 @@ pub(super) fn public_url(given: &Layer) -> Result<Option<HttpUrl>, ConfigError> 
     url.map(|url| url.parse(root_url)).transpose()
 }
 
-/// The page loads its parts from absolute paths, so its URL has no path.
+/// The page loads its parts from absolute paths, so its URL has no path. Browsers leave a default
+/// port out, so it has none.
 fn root_url(text: &str) -> Result<HttpUrl, ValueError> {
     let url: HttpUrl = text.parse()?;
     let is_root = url.as_uri().path() == "/";
+    let url = url.without_default_port();
     is_root.then_some(url).ok_or(PUBLIC_URL)
 }
 

@@ -62,6 +62,23 @@ impl HttpUrl {
     pub fn as_uri(&self) -> &Uri {
         &self.0
     }
+
+    /// The same URL without the default port of its scheme, as browsers write it.
+    #[must_use]
+    pub fn without_default_port(self) -> Self {
+        let default = match self.0.scheme_str() {
+            Some("https") => Some(443),
+            _ => Some(80),
+        };
+        let host = self.0.host().filter(|_| self.0.port_u16() == default);
+        let Some(host) = host.and_then(|host| host.parse::<Authority>().ok()) else {
+            return self;
+        };
+        let mut parts = self.0.clone().into_parts();
+        parts.authority = Some(host);
+        // Only the port is gone.
+        Uri::from_parts(parts).map_or(self, Self)
+    }
 }
 
 impl FromStr for HttpUrl {
@@ -176,6 +193,22 @@ mod tests {
             "http://128.0.0.1/",
         ] {
             assert_eq!(bad.parse::<HttpUrl>(), Err(URL), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_default_port_is_left_out_and_no_other() {
+        for (text, plain) in [
+            ("https://a.example.com:443", "https://a.example.com/"),
+            ("https://a.example.com:443/b", "https://a.example.com/b"),
+            ("https://a.example.com:80", "https://a.example.com:80/"),
+            ("https://a.example.com", "https://a.example.com/"),
+            ("http://localhost:80/", "http://localhost/"),
+            ("http://[::1]:80/", "http://[::1]/"),
+            ("http://localhost:443/", "http://localhost:443/"),
+        ] {
+            let url: HttpUrl = text.parse().expect("a URL");
+            assert_eq!(url.without_default_port().as_uri().to_string(), plain);
         }
     }
 

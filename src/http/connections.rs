@@ -41,7 +41,7 @@ use tracing::{debug, warn};
 use super::guard;
 use super::limits::{
     ACCEPT_RETRY_INTERVAL, CONNECTIONS, HEAD_BYTES, HEAD_LINES, HEAD_TIMEOUT, LAST_HEAD_TIMEOUT,
-    OTHER_DESCRIPTORS, SILENT_CLIENT_TIMEOUT,
+    OTHER_DESCRIPTORS, PROBE_INTERVAL, SILENT_CLIENT_TIMEOUT,
 };
 use state::{ConnectionState, IdleConnections};
 
@@ -160,9 +160,13 @@ impl Connections {
     }
 }
 
-/// Small answers leave at once; a client that vanished is noticed.
+/// Small answers leave at once; a client that vanished is noticed, also if nothing is sent to it: the
+/// timeout holds for unanswered probes too.
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    sockopt::set_tcp_keepidle(stream, PROBE_INTERVAL)?;
+    sockopt::set_tcp_keepintvl(stream, PROBE_INTERVAL)?;
+    sockopt::set_socket_keepalive(stream, true)?;
     let silent = u32::try_from(SILENT_CLIENT_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
     Ok(sockopt::set_tcp_user_timeout(stream, silent)?)
 }

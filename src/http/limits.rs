@@ -29,6 +29,11 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// commands end. Longer than a laptop changes its network.
 pub const SILENT_CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Between two probes of a connection on which nothing passes (TCP keep-alive, tcp(7)). Without them
+/// nothing tells that the client of a silent WebSocket vanished; proxies and routers forget silent
+/// connections too.
+pub const PROBE_INTERVAL: Duration = Duration::from_secs(20);
+
 /// How long to wait when there is no descriptor for the next connection.
 pub const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 

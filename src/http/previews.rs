@@ -36,10 +36,14 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::guard::HeadersOfTheProgram;
 use crate::config::AllowedHost;
-use crate::shares::{OPEN_PATH, PreviewName, PreviewTarget, Previews};
+use crate::http::shared::signed_identity;
+use crate::identity::WorkspaceId;
+use crate::shares::{OPEN_PATH, PreviewClaims, PreviewName, PreviewTarget, Previews};
 use connection::ProxiedPort;
+use gate::Viewer;
 use headers::Addresses;
 use refusal::PreviewRefusal;
+use site::SharedSite;
 
 pub use hosts::PreviewHosts;
 pub use ticket::routes as tickets;
@@ -83,8 +87,8 @@ impl PreviewHosts {
 
     async fn show(&self, name: &PreviewName, request: Request) -> Result<Response, PreviewRefusal> {
         let origin = self.0.previews.origin(name).ok_or(PreviewRefusal::Gone)?;
-        let claims = gate::cookie(&self.0.previews, name, request.headers());
-        let claims = claims.ok_or(PreviewRefusal::Gone)?;
+        let opened = gate::cookie(&self.0.previews, name, request.headers());
+        let (claims, viewer) = opened.ok_or(PreviewRefusal::Gone)?;
         gate::check_source(&request, &origin)?;
         let workspace = self.workspace(&claims.share.workspace).await?;
         let (parts, body) = request.into_parts();
@@ -95,6 +99,7 @@ impl PreviewHosts {
         let request = Request::from_parts(parts, body);
         match &claims.target {
             PreviewTarget::Port { port, container } => {
+                self.check_port(viewer, &workspace, &claims)?;
                 let addresses = Addresses {
                     origin,
                     port: *port,
@@ -104,11 +109,35 @@ impl PreviewHosts {
                     share: claims.share,
                     container: container.clone(),
                     addresses,
+                    must_be_open: self.must_be_open_to(viewer),
                 };
                 proxy::answer(self, of, request).await
             }
-            PreviewTarget::Site => site::answer(self, &claims.share, workspace, request).await,
+            PreviewTarget::Site => {
+                let of = SharedSite {
+                    workspace,
+                    claims,
+                    viewer,
+                };
+                site::answer(self, of, request).await
+            }
         }
+    }
+
+    /// A container has its group in its label, and nothing is made here: the signed group decides only
+    /// which settings count.
+    fn check_port(
+        &self,
+        viewer: Viewer,
+        workspace: &WorkspaceId,
+        claims: &PreviewClaims,
+    ) -> Result<(), PreviewRefusal> {
+        if !self.must_be_open_to(viewer) {
+            return Ok(());
+        }
+        let owner = signed_identity(self.0.manager.config(), workspace, &claims.group);
+        let is_allowed = owner.is_some_and(|owner| self.is_allowed(viewer, &owner, &claims.share));
+        is_allowed.then_some(()).ok_or(PreviewRefusal::Gone)
     }
 }
 

@@ -39,13 +39,13 @@ use crate::engine::Engine;
 use crate::identity::Identity;
 use crate::sandbox::{LastContainer, Manager, Sandbox};
 use crate::shares::{
-    self, ContentVersion, LinkClaims, Links, ShareRecord, ShareStore, ShareTarget, VersionError,
-    Visibility,
+    self, ContentVersion, LinkClaims, Links, ShareRecord, ShareStore, ShareTarget, SharerGroup,
+    VersionError, Visibility,
 };
 use archive::ArchiveFormat;
 
 pub use loads::LinkLoads;
-pub use owners::LinkOwners;
+pub use owners::{LinkOwners, signed_identity};
 pub use refusal::LinkRefusal;
 pub use visitor::Visitor;
 
@@ -185,7 +185,15 @@ impl SharedFiles {
         if !self.manager.config().some_links_are_open() {
             return Err(visitor.refused());
         }
-        self.owners.identity(&self.manager, &claims.workspace).await
+        let group = &SharerGroup::Unknown;
+        let found = self
+            .owners
+            .identity(&self.manager, &claims.workspace, group);
+        match found.await {
+            // Its user's own credential shows the group.
+            Err(LinkRefusal::Asleep) => Err(visitor.refused()),
+            found => found,
+        }
     }
 
     /// `visitor`: the caller, unless it is the user.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::command::ProgressUpdate;
 use super::last_container::LastContainer;
 use super::lease::OwnerHandle;
+use super::port_history::PortHistory;
 use super::retry::{RETRY_INTERVAL, RetryPolicy, RetryState};
 use super::wait::Wait;
 use super::warm_pool::WarmPool;
@@ -47,6 +48,7 @@ pub struct Sandbox {
     /// Where this handle's file calls report what they wait for.
     pub(super) progress: Option<watch::Sender<ProgressUpdate>>,
     pub(super) last_container: LastContainer,
+    pub(super) ports: PortHistory,
     /// Where its shared data is.
     pub(super) shared: Arc<[SharedPath]>,
     /// Cancelled when the server ends.

@@ -17,6 +17,7 @@ use super::egress::ServerEgress;
 use super::handle::{Cancellations, Containers, Sandbox};
 use super::handles::{Handles, UserShare};
 use super::last_container::LastContainer;
+use super::port_history::ObservedEnd;
 use super::ports::{ContainerPorts, PortChannels};
 use super::spawner::{OwnerSpawner, until};
 use super::warm_pool::WarmPool;
@@ -27,7 +28,7 @@ use crate::engine::{
 };
 use crate::identity::{Identity, User, WorkspaceId};
 use crate::meter::Meter;
-use crate::provision::{LiveSandbox, Provisioner, SandboxError, ServerContext, look};
+use crate::provision::{LiveSandbox, Provisioner, SandboxError, ServerContext, identity, look};
 
 /// How long the end of the server waits for its commands to be ended.
 const COMMANDS_END_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -100,6 +101,11 @@ impl Manager {
     pub async fn ports(&self, container: &str) -> Result<ContainerPorts, SandboxError> {
         let engine = &self.context.engine;
         self.port_channels.open(engine, container).await
+    }
+
+    /// The end of what was on this port of a container that is gone, as far as this server saw it.
+    pub fn port_end(&self, container: &str, port: u16) -> ObservedEnd {
+        self.port_channels.history.end(container, port)
     }
 
     /// The server listens on `address`: no sandbox reaches it.
@@ -240,16 +246,14 @@ impl Manager {
         let Some(row) = running else {
             return Ok(None);
         };
-        let group = row.labels.get(labels::GROUP).map(|name| name.parse());
-        let group = group.transpose().map_err(|_| EngineError::Foreign {
-            kind: "container",
-            name: row.name,
-        })?;
-        Ok(Some(Identity {
-            user: workspace.user.clone(),
-            group,
-            workspace: workspace.name.clone(),
-        }))
+        match identity(&row.labels) {
+            Some(running) => Ok(Some(running)),
+            None => Err(EngineError::Foreign {
+                kind: "container",
+                name: row.name,
+            }
+            .into()),
+        }
     }
 
     /// How the containers of this user are made.
@@ -266,6 +270,7 @@ impl Manager {
             egress: self.egress.clone(),
             audit: self.audit.clone(),
             unused: share.unused,
+            ports: self.port_channels.history.clone(),
             ending: self.ending.clone(),
             ended: self.ended.clone(),
         };
@@ -278,6 +283,7 @@ impl Manager {
             containers,
             meter: self.meter().clone(),
             last_container: LastContainer::default(),
+            ports: self.port_channels.history.clone(),
             shared,
             admission: share.admission,
             transfers: share.transfers,

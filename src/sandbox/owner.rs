@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::egress::SandboxEgress;
 use super::lease::{Lease, PendingNotice, Request};
+use super::port_history::PortHistory;
 use super::unused::UnusedWorkspaces;
 use crate::audit::Audit;
 use crate::engine::State;
@@ -38,6 +39,7 @@ pub(super) struct Owner {
     last_end: Option<(Arc<str>, Reason)>,
     audit: Audit,
     unused: UnusedWorkspaces,
+    ports: PortHistory,
 }
 
 impl Owner {
@@ -56,7 +58,13 @@ impl Owner {
             last_end: None,
             audit: Audit::off(),
             unused: UnusedWorkspaces::default(),
+            ports: PortHistory::default(),
         }
+    }
+
+    /// The same, which notes in `ports` when its container ends.
+    pub(super) fn noting_ends_in(self, ports: PortHistory) -> Self {
+        Self { ports, ..self }
     }
 
     /// The same, which records in `audit` the workspace that it removes for its own.
@@ -327,6 +335,7 @@ impl Owner {
                     "container ended"
                 );
             }
+            self.ports.container_ended(container);
             self.provisioner.engine().meter().ended(reason.word());
             self.provisioner.context.capacity.left(&running.container);
             self.last_end = Some((running.container, reason));

@@ -4,7 +4,7 @@
 //! and a connection never makes a sandbox. Each container has one channel for all of them, apart
 //! from the one for calls, so that no download delays a command.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::files::FILE_CALL_TIMEOUT;
 use super::handle::{Containers, Sandbox};
+use super::port_history::{EndTime, PortHistory};
 use crate::channel::{CallError, Channel, PortStream};
 use crate::engine::Engine;
 use crate::provision::{LEASE_TIMEOUT, SandboxError, connect_for_connections};
@@ -23,25 +24,28 @@ use crate::provision::{LEASE_TIMEOUT, SandboxError, connect_for_connections};
 /// to open one takes 70 ms.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The channels for connections, by the id of the container. Cheap to clone.
+/// The channels for connections, by the id of the container, and what was seen over them. Cheap to
+/// clone.
 #[derive(Debug, Clone, Default)]
-pub(super) struct PortChannels(Arc<Mutex<HashMap<String, Arc<PortChannel>>>>);
+pub(super) struct PortChannels {
+    open: Arc<Mutex<HashMap<String, Arc<PortChannel>>>>,
+    pub history: PortHistory,
+}
 
 /// The one of a container; a lock, so that the first page of an application opens one.
 #[derive(Debug)]
 struct PortChannel {
     open: tokio::sync::Mutex<Option<Channel>>,
     used: Mutex<Instant>,
-    /// The ports on which a program was.
-    answered: Mutex<HashSet<u16>>,
 }
 
 /// The way to the programs that listen in one container, and to the files of its workspace. It
 /// starts nothing: where the container is gone, all of it fails.
 #[derive(Debug, Clone)]
 pub struct ContainerPorts {
+    container: Arc<str>,
     channel: Channel,
-    entry: Arc<PortChannel>,
+    history: PortHistory,
 }
 
 /// Where a program would listen, and whether one does.
@@ -70,16 +74,19 @@ impl PortChannels {
             }
         };
         drop(open);
-        Ok(ContainerPorts { channel, entry })
+        Ok(ContainerPorts {
+            container: container.into(),
+            channel,
+            history: self.history.clone(),
+        })
     }
 
     fn entry(&self, container: &str) -> Arc<PortChannel> {
-        let mut channels = self.0.lock();
+        let mut channels = self.open.lock();
         let entry = channels.entry(container.to_owned()).or_insert_with(|| {
             Arc::new(PortChannel {
                 open: tokio::sync::Mutex::default(),
                 used: Mutex::new(Instant::now()),
-                answered: Mutex::default(),
             })
         });
         *entry.used.lock() = Instant::now();
@@ -88,7 +95,7 @@ impl PortChannels {
 
     /// Open connections stay open: each holds its channel.
     fn forget(&self, container: &str) {
-        self.0.lock().remove(container);
+        self.open.lock().remove(container);
     }
 
     /// Closes unused channels, for as long as the server runs.
@@ -96,7 +103,8 @@ impl PortChannels {
         loop {
             sleep(IDLE_TIMEOUT).await;
             let is_used = |channel: &Arc<PortChannel>| channel.used.lock().elapsed() < IDLE_TIMEOUT;
-            self.0.lock().retain(|_, channel| is_used(channel));
+            self.open.lock().retain(|_, channel| is_used(channel));
+            self.history.sweep();
         }
     }
 }
@@ -110,13 +118,18 @@ impl ContainerPorts {
         let start = Instant::now();
         let connected = self.channel.connect(port).await;
         let stream = connected.map_err(|error| SandboxError::from_call(error, start.elapsed()))?;
-        self.entry.answered.lock().insert(port);
+        self.history.listens(&self.container, port);
         Ok(stream)
     }
 
-    /// Whether a program was on the port before, as far as this server knows.
-    pub fn has_answered(&self, port: u16) -> bool {
-        self.entry.answered.lock().contains(&port)
+    /// A connection to the program on this port was open until now.
+    pub fn was_open(&self, port: u16) {
+        self.history.was_open(&self.container, port);
+    }
+
+    /// Nothing listens on this port: the end of the program that did, as far as this server saw one.
+    pub fn refused(&self, port: u16) -> Option<EndTime> {
+        self.history.refused(&self.container, port)
     }
 
     /// A part of a file.
@@ -148,7 +161,10 @@ impl Sandbox {
         let lease = handle.lease(start + LEASE_TIMEOUT, told).await?;
         self.last_container.set(&lease.container);
         let is_listening = match lease.channel.connect(port).await {
-            Ok(_) => true,
+            Ok(_) => {
+                self.ports.listens(&lease.container, port);
+                true
+            }
             Err(CallError::Failed(failure)) if failure.code() == Code::NotListening => false,
             Err(error) => return Err(SandboxError::from_call(error, start.elapsed())),
         };

@@ -10,6 +10,7 @@ use tracing::{Instrument as _, info_span};
 use super::egress::{SandboxEgress, ServerEgress};
 use super::lease::{OwnerHandle, PendingNotice};
 use super::owner::Owner;
+use super::port_history::PortHistory;
 use super::unused::UnusedWorkspaces;
 use crate::audit::Audit;
 use crate::provision::{Provisioner, Status};
@@ -25,6 +26,7 @@ pub(super) struct OwnerSpawner {
     pub egress: Arc<ServerEgress>,
     pub audit: Audit,
     pub unused: UnusedWorkspaces,
+    pub ports: PortHistory,
     pub ending: CancellationToken,
     pub ended: CancellationToken,
 }
@@ -43,6 +45,7 @@ impl OwnerSpawner {
         let provisioner = self.provisioner.clone();
         let owner = Owner::new(provisioner, status_sender, notice.clone(), egress);
         let owner = owner.removing(self.audit.clone(), self.unused.clone());
+        let owner = owner.noting_ends_in(self.ports.clone());
         let run = owner.run(receiver, self.ending.clone(), self.ended.clone());
         self.provisioner.context.tasks.spawn(run.instrument(span));
         OwnerHandle {

@@ -190,15 +190,16 @@ impl Links {
     }
 }
 
-/// `localhost` with the port that browsers use, where they are on this machine.
+/// `localhost` with the port that browsers use, where they are on this machine. They name no default
+/// port.
 fn loopback_domain(public: Option<&HttpUrl>, address: SocketAddr) -> Option<AllowedHost> {
     let port = match public.map(HttpUrl::as_uri) {
-        None if address.ip().to_canonical().is_loopback() => address.port(),
-        Some(url) if url.scheme_str() == Some("http") => url.port_u16().unwrap_or(80),
+        None if address.ip().to_canonical().is_loopback() => Some(address.port()),
+        Some(url) if url.scheme_str() == Some("http") => url.port_u16(),
         _ => return None,
     };
     Some(AllowedHost {
         host: "localhost".to_owned(),
-        port: Some(port),
+        port: port.filter(|port| *port != 80),
     })
 }

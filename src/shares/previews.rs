@@ -3,21 +3,24 @@
 //! ```text
 //! link    https://<name>.<domain>/.casemate/open#<signed for Use::Link>
 //! ticket  the same page, signed for Use::Ticket: a minute, for a user who is signed in
-//! cookie  signed for Use::Cookie, until the end of the share
+//! cookie  signed for Use::UserCookie or Use::LinkCookie, until the end of the share
 //! ```
 //!
-//! The three differ in what they are signed for, so none stands for another, and none for a link to
+//! They differ in what they are signed for, so none stands for another, and none for a link to
 //! a file. The name of the host is signed too: what opens one preview opens no other. The name is no
 //! secret. It is a keyed hash of whose preview it is, so it does not reveal the user.
 
+mod claims;
+
 use aws_lc_rs::hmac;
 
-use super::id::ShareId;
-use super::link::{LinkClaims, LinkKey, OPEN_PATH};
+use super::link::{LinkKey, OPEN_PATH};
 use super::links::{Links, NoLink};
-use crate::config::{AllowedHost, Config};
+use crate::config::{AllowedHost, Config, is_localhost};
 use crate::identity::WorkspaceHash;
 use crate::workspace::WorkspacePath;
+
+pub use claims::{PreviewClaims, PreviewTarget, SharerGroup};
 
 /// Where a user who is signed in gets a ticket, on the server's own host.
 pub const TICKET_PATH: &str = "/p/";
@@ -28,29 +31,12 @@ const NAME_CHARS: usize = 16;
 /// RFC 4648, in lower case.
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// Bytes of what is signed: hashes, two times, a port and the id of a container, with room.
+/// Bytes of what is signed: hashes, two times, a port and the id of a container, a group, with room.
 const SIGNED_BYTES_LIMIT: usize = 320;
 
 /// The name of a preview's host, before the domain.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PreviewName(String);
-
-/// What a preview shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PreviewTarget {
-    /// A port of the container with this id, and of no later one.
-    Port { port: u16, container: String },
-    /// Files of the workspace, which the share names.
-    Site,
-}
-
-/// What opens a preview says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PreviewClaims {
-    /// Whose it is, the share, and its end.
-    pub share: LinkClaims,
-    pub target: PreviewTarget,
-}
 
 /// What something is signed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +45,10 @@ pub enum Use {
     Link,
     /// For a browser whose user was seen to be the one.
     Ticket,
-    /// For a browser that has opened it.
-    Cookie,
+    /// For a browser whose user had a ticket.
+    UserCookie,
+    /// For a browser that only had the link.
+    LinkCookie,
 }
 
 /// Why there are no previews.
@@ -100,7 +88,9 @@ impl Use {
         match self {
             Self::Link => "casemate preview link 1",
             Self::Ticket => "casemate preview ticket 1",
-            Self::Cookie => "casemate preview cookie 1",
+            // The first kind did not say which of the two it was.
+            Self::UserCookie => "casemate preview cookie 2",
+            Self::LinkCookie => "casemate preview link cookie 1",
         }
     }
 }
@@ -172,7 +162,8 @@ impl Previews {
             false => "https",
         };
         let (name, host) = (name.as_str(), &domain.host);
-        Some(match domain.port.filter(|port| *port != 443) {
+        // The settings have no default port.
+        Some(match domain.port {
             Some(port) => format!("{scheme}://{name}.{host}:{port}"),
             None => format!("{scheme}://{name}.{host}"),
         })
@@ -245,16 +236,7 @@ impl Previews {
         claims: &PreviewClaims,
         until: u64,
     ) -> String {
-        let LinkClaims {
-            workspace,
-            share,
-            expires,
-        } = &claims.share;
-        let target = match &claims.target {
-            PreviewTarget::Port { port, container } => format!("{port}-{container}"),
-            PreviewTarget::Site => "site".to_owned(),
-        };
-        let said = format!("{until}.{workspace}.{share}.{expires}.{target}");
+        let said = claims.to_text(until);
         key.sign(&self.context(used_for, name), &said)
     }
 
@@ -271,32 +253,10 @@ impl Previews {
         let context = self.context(used_for, name);
         let keys = self.links.checking_keys();
         let said = keys.iter().find_map(|key| key.open(&context, token))?;
-        let mut parts = said.split('.');
-        let until: u64 = parts.next()?.parse().ok()?;
-        let share = LinkClaims {
-            workspace: parts.next()?.parse().ok()?,
-            share: parts.next()?.parse::<ShareId>().ok()?,
-            expires: parts.next()?.parse().ok()?,
-        };
-        let target = match parts.next()? {
-            "site" => PreviewTarget::Site,
-            port => {
-                let (port, container) = port.split_once('-')?;
-                PreviewTarget::Port {
-                    port: port.parse().ok()?,
-                    container: container.to_owned(),
-                }
-            }
-        };
-        let is_over = super::now() >= until.min(share.expires);
-        (!is_over).then_some(PreviewClaims { share, target })
+        let (claims, until) = PreviewClaims::from_text(said)?;
+        let is_over = super::now() >= until.min(claims.share.expires);
+        (!is_over).then_some(claims)
     }
-}
-
-/// Browsers keep these names on the machine itself (RFC 6761, section 6.3), and treat them as secure
-/// without TLS.
-pub fn is_localhost(host: &str) -> bool {
-    host == "localhost" || host.ends_with(".localhost")
 }
 
 #[cfg(test)]

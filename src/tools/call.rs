@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::SandboxSettings;
-use crate::identity::WorkspaceId;
+use crate::identity::{GroupName, WorkspaceId};
 use crate::sandbox::ProgressUpdate;
 use crate::shares::{Links, Previews};
 
@@ -17,6 +17,8 @@ use crate::shares::{Links, Previews};
 pub struct ShareContext<'a> {
     /// Where the call is made, and whose it is.
     pub workspace: WorkspaceId,
+    /// That of the call's credential.
+    pub group: Option<GroupName>,
     /// Of the user's sandbox.
     pub settings: Arc<SandboxSettings>,
     pub links: &'a Links,

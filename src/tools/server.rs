@@ -104,6 +104,7 @@ impl Tools {
     pub(super) fn share_context(&self, identity: &Identity) -> ShareContext<'_> {
         ShareContext {
             workspace: identity.workspace_id(),
+            group: identity.group.clone(),
             settings: self.manager.config().for_identity(identity),
             links: &self.links,
             previews: &self.previews,

@@ -1,6 +1,8 @@
 //! Development servers from npm and PyPI: each starts in a sandbox and answers a request over
 //! loopback. They are uploaded, as a user's project is.
 
+mod browser;
+
 use std::path::Path;
 use std::process::Stdio;
 
@@ -31,6 +33,10 @@ const LEFT_OUT: [&str; 5] = [
 const NPM: &str = "$PWD/../node_modules/.bin";
 const NPM_NEW: &str = "$(echo $PWD/../node_modules/node-new-*/bin):$PWD/../node_modules/.bin";
 const PIP: &str = "$PWD/../env/bin";
+
+/// Installs the packages from PyPI.
+const INSTALL: &str = "python3 -m venv env && env/bin/pip install --quiet --no-index --find-links . \
+                       --no-deps --no-compile --requirement requirements.txt";
 
 /// A server, and the request for it.
 struct DevServer {
@@ -101,11 +107,10 @@ const JUPYTER: DevServer = DevServer {
 
 /// A sandbox with `files` of `tests/servers` in /workspace/servers; `None` where setup-clients
 /// could not install `packages`, which are there too.
-async fn sandbox(packages: &str, files: &[&str]) -> Option<HttpServer> {
+async fn sandbox(server: TestServer, packages: &str, files: &[&str]) -> Option<HttpServer> {
     let installed = clients::installed(packages)?;
     // The default limits of memory and processes are enough.
-    let server = TestServer::new().env("CASEMATE_CPUS", "2");
-    let server = server.start_http().await;
+    let server = server.env("CASEMATE_CPUS", "2").start_http().await;
     let mut tar = Command::new("tar");
     tar.arg("--create")
         .args(LEFT_OUT.map(|pattern| format!("--exclude={pattern}")))
@@ -192,7 +197,7 @@ async fn servers_from_npm_start_and_answer() {
         "webpack",
         "next",
     ];
-    let Some(server) = sandbox("servers", &files).await else {
+    let Some(server) = sandbox(TestServer::new(), "servers", &files).await else {
         return;
     };
     for tried in [HTTP_SERVER, SERVE, VITE, WEBPACK, NEXT] {
@@ -218,12 +223,10 @@ async fn servers_from_npm_start_and_answer() {
 #[tokio::test]
 async fn servers_from_pypi_start_and_answer() {
     let files = ["answers.py", "requirements.txt", "flask", "jupyter"];
-    let Some(server) = sandbox("wheels", &files).await else {
+    let Some(server) = sandbox(TestServer::new(), "wheels", &files).await else {
         return;
     };
-    let install = "python3 -m venv env && env/bin/pip install --quiet --no-index --find-links . \
-                   --no-deps --no-compile --requirement requirements.txt";
-    shell(&server, install, &json!({})).await;
+    shell(&server, INSTALL, &json!({})).await;
     for tried in [FLASK, JUPYTER] {
         answers(&server, &tried).await;
     }

@@ -27,7 +27,7 @@ pub use application::Application;
 pub use directory::Directory;
 pub use disk::Disk;
 pub use engine::Engine;
-pub use http::{Answer, HttpServer, MODERN, connect};
+pub use http::{Answer, HttpServer, MODERN, Reply, connect};
 pub use instance::Instance;
 pub use proxy::{Proxy, Withholding};
 pub use rpc::{CallResult, Pending, Rpc};

@@ -2,8 +2,13 @@
 //! in real sandboxes.
 
 mod browser;
+mod cookies;
+mod ended;
+mod groups;
 mod headers;
 mod limits;
+mod ports;
+mod silent;
 mod sites;
 mod streams;
 mod tickets;
@@ -12,10 +17,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hyper::header::HeaderMap;
 use serde_json::{Value, json};
 
-use crate::harness::{CallResult, HttpServer, eventually};
+use crate::harness::{CallResult, HttpServer, Reply, eventually};
 use crate::sharing::Deployment;
 
 /// How long a program in a sandbox may take to listen.
@@ -23,29 +27,6 @@ const LISTENING: Duration = Duration::from_secs(20);
 
 /// A program of the tests: answers what it was asked, and more by path.
 const PROGRAM: &str = include_str!("previews/program.py");
-
-/// A whole answer.
-#[derive(Debug)]
-struct Reply {
-    status: u16,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl Reply {
-    fn header(&self, name: &str) -> &str {
-        let value = self.headers.get(name);
-        value.and_then(|value| value.to_str().ok()).unwrap_or("")
-    }
-
-    fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).expect("UTF-8")
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
-    }
-}
 
 /// A preview: its host, and the cookie of who has opened it.
 #[derive(Debug, Clone)]
@@ -106,16 +87,21 @@ async fn send(
 
 /// The host and the token of a link.
 fn parts(link: &str) -> (String, String) {
-    let rest = link.strip_prefix("http://").expect("http");
+    let (_, rest) = link.split_once("://").expect("a scheme");
     let (host, token) = rest.split_once("/.casemate/open#").expect("a link");
     (host.to_owned(), token.to_owned())
 }
 
 /// What our page does with a ticket.
 async fn exchange(server: &HttpServer, host: &str, ticket: &str) -> Reply {
-    let origin = format!("http://{host}");
+    exchange_at(server, &format!("http://{host}"), ticket).await
+}
+
+/// As [`exchange`], where browsers have another scheme.
+async fn exchange_at(server: &HttpServer, origin: &str, ticket: &str) -> Reply {
+    let (_, host) = origin.split_once("://").expect("a scheme");
     let headers = [
-        ("origin", origin.as_str()),
+        ("origin", origin),
         ("content-type", "application/json"),
         ("sec-fetch-site", "same-origin"),
     ];
@@ -126,14 +112,24 @@ async fn exchange(server: &HttpServer, host: &str, ticket: &str) -> Reply {
 /// Opens a link that opens without sign-in.
 async fn opened(server: &HttpServer, link: &str) -> Preview {
     let (host, token) = parts(link);
-    let reply = exchange(server, &host, &token).await;
+    with_ticket(server, &host, &token, link).await
+}
+
+/// Opens a preview with a ticket, or with a link that opens without sign-in.
+async fn with_ticket(server: &HttpServer, host: &str, ticket: &str, link: &str) -> Preview {
+    let reply = exchange(server, host, ticket).await;
     assert_eq!(reply.status, 200, "{reply:?}");
-    let cookie = reply.header("set-cookie").split(';').next();
     Preview {
-        host,
+        host: host.to_owned(),
         link: link.to_owned(),
-        cookie: cookie.expect("a cookie").to_owned(),
+        cookie: cookie_of(&reply),
     }
+}
+
+/// The cookie of an answer.
+fn cookie_of(reply: &Reply) -> String {
+    let cookie = reply.header("set-cookie").split(';').next();
+    cookie.expect("a cookie").to_owned()
 }
 
 /// A server for one user, and where it keeps its key.

@@ -15,13 +15,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
-use bytes::Bytes;
-use http_body_util::BodyExt as _;
-use hyper::header::HeaderMap;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::harness::{CallResult, Directory, HttpServer, TestServer};
+use crate::harness::{CallResult, Directory, HttpServer, Instance, Reply, TestServer};
 
 /// The keys of two deployments.
 const KEY: [u8; 32] = [7; 32];
@@ -69,38 +66,21 @@ impl Deployment {
 
     /// A server for the users of `cm_ada` and `cm_bob`.
     pub fn for_users(&self) -> TestServer {
-        self.alone()
+        self.with_tokens(TestServer::new())
+    }
+
+    /// As [`Self::for_users`], with the containers of this instance.
+    pub fn for_users_on(&self, instance: &Instance) -> TestServer {
+        self.with_tokens(TestServer::on(instance))
+    }
+
+    fn with_tokens(&self, server: TestServer) -> TestServer {
+        server
+            .env("XDG_STATE_HOME", &self.path("state"))
             .env("CASEMATE_AUTH", "tokens")
             .env("CASEMATE_TOKENS_FILE", &self.path("tokens.toml"))
             .env("CASEMATE_LINK_KEY_FILE", &self.path("key"))
             .env("CASEMATE_WARM", "off")
-    }
-}
-
-/// A whole answer.
-#[derive(Debug, PartialEq, Eq)]
-struct Reply {
-    status: u16,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl Reply {
-    fn header(&self, name: &str) -> &str {
-        let value = self.headers.get(name);
-        value.and_then(|value| value.to_str().ok()).unwrap_or("")
-    }
-
-    fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).expect("UTF-8")
-    }
-
-    fn code(&self) -> String {
-        let json: Value = serde_json::from_slice(&self.body).expect("JSON");
-        json["error"]["code"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
     }
 }
 
@@ -109,16 +89,10 @@ async fn send(server: &HttpServer, method: &str, path: &str, headers: &[(&str, &
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let mut answer = server.send(request, "").await;
-    let mut headers = std::mem::take(answer.response.headers_mut());
-    headers.remove("date");
-    let status = answer.status().as_u16();
-    let body = answer.response.body_mut().collect().await.expect("a body");
-    Reply {
-        status,
-        headers,
-        body: body.to_bytes(),
-    }
+    let mut reply = server.send(request, "").await.reply().await;
+    // Answers are compared.
+    reply.headers.remove("date");
+    reply
 }
 
 /// Opens a link with these headers.

@@ -6,6 +6,7 @@ mod identity;
 mod limits;
 mod links;
 mod many;
+mod page;
 mod separate;
 mod stdio;
 mod verbs;

@@ -12,23 +12,27 @@ import fs from 'node:fs';
 import { Visit } from './visit.mjs';
 import { atIssuer } from './at-issuer.mjs';
 import { picture } from './picture.mjs';
-import { preview, previewLate, previewPrivate, previewSite } from './preview.mjs';
+import { preview, previewFrame, previewLate, previewPrivate, previewServer, previewSite } from './preview.mjs';
 import { refusals } from './refusals.mjs';
 import { unready } from './unready.mjs';
 import { withToken } from './with-token.mjs';
 import { withoutToken } from './without-token.mjs';
+import { workspaces } from './workspaces.mjs';
 
 const scenarios = {
   'at-issuer': atIssuer,
   picture,
   preview,
+  'preview-frame': previewFrame,
   'preview-late': previewLate,
   'preview-private': previewPrivate,
+  'preview-server': previewServer,
   'preview-site': previewSite,
   refusals,
   unready,
   'with-token': withToken,
   'without-token': withoutToken,
+  workspaces,
 };
 
 const [name, text] = process.argv.slice(2);

@@ -1,5 +1,6 @@
 // Previews: applications and sites at host names of their own. Settings: `link`; for a private one
-// `base` and `token` too.
+// `base` and `token` too, for a server its `title` and whether it has a WebSocket (`hasSocket`), for a
+// frame the pages `allowed` and `other` that have one.
 
 import assert from 'node:assert/strict';
 
@@ -76,4 +77,49 @@ export async function previewPrivate(visit, { link, base, token }) {
   // Its own host, and the server's.
   assert.deepEqual([...visit.hosts].sort(), [new URL(base).host, new URL(link).host].sort());
   visit.hosts = new Set([new URL(link).host]);
+}
+
+/** A server of a framework, which knows nothing of previews. */
+export async function previewServer(visit, { link, title, hasSocket }) {
+  const { page } = visit;
+  const socket = hasSocket ? page.waitForEvent('websocket') : undefined;
+  await page.goto(link);
+  // The page that waits reloads itself until the application listens.
+  await page.locator('#count[data-ready]').filter({ hasText: '0 clicks' }).waitFor();
+  assert.equal(await page.title(), title);
+  await page.locator('#count').click();
+  await page.locator('#count').filter({ hasText: '1 clicks' }).waitFor();
+  await page.locator('#count').click();
+  await page.locator('#count').filter({ hasText: '2 clicks' }).waitFor();
+  if (socket) {
+    const opened = await socket;
+    assert.equal(new URL(opened.url()).host, new URL(link).host);
+    assert.equal(opened.isClosed(), false);
+  }
+  // Back at the application by its own redirect, under the name that the browser knows.
+  assert.equal(page.url(), `${new URL(link).origin}/`);
+}
+
+/** The page at `allowed` is of an origin that may show previews in a frame, and `other` is not. */
+export async function previewFrame(visit, { link, allowed, other }) {
+  const { page } = visit;
+  const { origin, host } = new URL(link);
+  await page.goto(allowed);
+  await page.frameLocator('iframe').getByRole('heading', { name: 'in a frame' }).waitFor();
+  const cookies = (await visit.context.cookies(link)).filter(({ name }) => name === '__Host-casemate-preview');
+  assert.deepEqual(cookies.map(({ sameSite, secure, httpOnly }) => ({ sameSite, secure, httpOnly })),
+    [{ sameSite: 'None', secure: true, httpOnly: true }]);
+  // The file at the root again, by the cookie alone.
+  await page.goto(`${allowed}?${origin}/`);
+  await page.frameLocator('iframe').getByRole('heading', { name: 'in a frame' }).waitFor();
+
+  for (const shown of [link, `${origin}/`]) {
+    const refused = page.waitForEvent('console', (message) => message.text().includes('frame-ancestors'));
+    await page.goto(`${other}?${shown}`);
+    await refused;
+    assert.equal(await page.frameLocator('iframe').getByRole('heading', { name: 'in a frame' }).count(), 0);
+  }
+  // What the browser says of the frames that it refused.
+  visit.trouble = visit.trouble.filter((text) => !text.includes('frame-ancestors'));
+  visit.hosts = new Set([host]);
 }

@@ -16,7 +16,7 @@ use crate::audit::{AuditSubject, PreviewRecord};
 use crate::channel::PortStream;
 use crate::identity::WorkspaceId;
 use crate::meter::OpenConnection;
-use crate::sandbox::Manager;
+use crate::sandbox::{ContainerPorts, Manager};
 use crate::shares::LinkClaims;
 
 /// What opens a port.
@@ -27,6 +27,8 @@ pub struct ProxiedPort {
     /// The id of the container.
     pub container: String,
     pub addresses: Addresses,
+    /// The share itself must say that everyone with the link may open it.
+    pub must_be_open: bool,
 }
 
 /// A connection of a preview. The last one who drops it ends and records it.
@@ -103,11 +105,36 @@ impl Drop for PreviewConnection {
 pub struct CountedStream {
     stream: PortStream,
     connection: Arc<PreviewConnection>,
+    ports: ContainerPorts,
+    /// The program has not ended it.
+    is_open: bool,
 }
 
 impl CountedStream {
-    pub fn new(stream: PortStream, connection: Arc<PreviewConnection>) -> Self {
-        Self { stream, connection }
+    pub fn new(
+        stream: PortStream,
+        connection: Arc<PreviewConnection>,
+        ports: ContainerPorts,
+    ) -> Self {
+        Self {
+            stream,
+            connection,
+            ports,
+            is_open: true,
+        }
+    }
+
+    /// Until now the program was there.
+    fn ends(&mut self) {
+        if std::mem::take(&mut self.is_open) {
+            self.ports.was_open(self.connection.of.addresses.port);
+        }
+    }
+}
+
+impl Drop for CountedStream {
+    fn drop(&mut self) {
+        self.ends();
     }
 }
 
@@ -117,9 +144,13 @@ impl AsyncRead for CountedStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        let (before, has_room) = (buffer.filled().len(), buffer.remaining() > 0);
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
         let length = buffer.filled().len() - before;
+        if read.is_err() || (length == 0 && has_room) {
+            self.ends();
+        }
+        read?;
         add(&self.connection.received, length);
         Poll::Ready(Ok(()))
     }

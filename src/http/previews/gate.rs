@@ -24,14 +24,34 @@ const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 /// The name of a refused request in the audit.
 const AUDITED_AS: &str = "http_preview";
 
-/// What the cookie of this host says.
+/// The person whose browser has the cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Viewer {
+    /// The user of the preview, who was signed in.
+    User,
+    /// A person who only had the link.
+    Stranger,
+}
+
+impl Viewer {
+    /// What a cookie for this person is signed for.
+    pub fn cookie(self) -> Use {
+        match self {
+            Self::User => Use::UserCookie,
+            Self::Stranger => Use::LinkCookie,
+        }
+    }
+}
+
+/// What the cookie of this host says, and who has it.
 pub fn cookie(
     previews: &Previews,
     name: &PreviewName,
     headers: &HeaderMap,
-) -> Option<PreviewClaims> {
+) -> Option<(PreviewClaims, Viewer)> {
     let value = cookie_value(headers, COOKIE_NAME)?;
-    previews.check(Use::Cookie, name, value)
+    let of = |viewer: Viewer| Some((previews.check(viewer.cookie(), name, value)?, viewer));
+    of(Viewer::User).or_else(|| of(Viewer::Stranger))
 }
 
 /// Refuses what a page of another origin makes the browser load. Other previews are the same site

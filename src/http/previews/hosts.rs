@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderValue;
 
+use super::gate::Viewer;
 use super::listings::SiteListings;
 use super::loads::PreviewLoads;
 use super::refusal::PreviewRefusal;
@@ -12,9 +13,9 @@ use crate::engine::Engine;
 use crate::http::auth::Authenticator;
 use crate::http::session::Sessions;
 use crate::http::shared::{LinkLoads, LinkOwners};
-use crate::identity::{WorkspaceHash, WorkspaceId};
+use crate::identity::{Identity, WorkspaceHash, WorkspaceId};
 use crate::sandbox::Manager;
-use crate::shares::{Links, Previews};
+use crate::shares::{LinkClaims, Links, Previews};
 
 /// What serves previews. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -80,6 +81,20 @@ impl PreviewHosts {
         found
             .filter(|workspace| only_user.is_none_or(|user| workspace.user == *user))
             .ok_or(PreviewRefusal::Gone)
+    }
+
+    /// Whether the share must say that everyone with the link may open it.
+    pub fn must_be_open_to(&self, viewer: Viewer) -> bool {
+        viewer == Viewer::Stranger && !self.0.links.has_no_sign_in()
+    }
+
+    /// Whether the settings, as they are now, let this person see a share of this user.
+    pub fn is_allowed(&self, viewer: Viewer, owner: &Identity, share: &LinkClaims) -> bool {
+        if !self.must_be_open_to(viewer) {
+            return true;
+        }
+        let settings = self.0.manager.config().for_identity(owner);
+        self.0.links.allow_strangers(&settings, share)
     }
 }
 

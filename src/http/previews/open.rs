@@ -12,8 +12,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::gate::{self, Viewer};
 use super::hosts::PreviewHosts;
-use super::{gate, pages};
+use super::pages;
 use crate::http::guard::SEC_FETCH_SITE;
 use crate::http::shared::LinkRefusal;
 use crate::http::v1::json_body;
@@ -36,7 +37,7 @@ struct TicketBody {
 /// What becomes of a ticket.
 enum Opened {
     /// The browser gets the cookie.
-    Cookie(PreviewClaims),
+    Cookie(PreviewClaims, Viewer),
     /// The user has to sign in there first.
     SignIn(String),
     Gone,
@@ -63,7 +64,7 @@ async fn exchange(hosts: &PreviewHosts, name: &PreviewName, request: Request) ->
         return pages::not_found();
     };
     match opened(hosts, name, &body.ticket).await {
-        Opened::Cookie(claims) => with_cookie(hosts, name, &claims),
+        Opened::Cookie(claims, viewer) => with_cookie(hosts, name, &claims, viewer),
         Opened::SignIn(url) => {
             pages::to_script(StatusCode::UNAUTHORIZED, &json!({ "sign_in": url }))
         }
@@ -85,17 +86,18 @@ fn is_of_our_page(headers: &HeaderMap, origin: Option<&str>) -> bool {
 async fn opened(hosts: &PreviewHosts, name: &PreviewName, ticket: &str) -> Opened {
     let previews = &hosts.0.previews;
     if let Some(claims) = previews.check(Use::Ticket, name, ticket) {
-        return Opened::Cookie(claims);
+        return Opened::Cookie(claims, Viewer::User);
     }
     let Some(claims) = previews.check(Use::Link, name, ticket) else {
         return Opened::Gone;
     };
     if hosts.0.links.has_no_sign_in() {
-        return Opened::Cookie(claims);
+        return Opened::Cookie(claims, Viewer::Stranger);
     }
     match is_open_to_strangers(hosts, &claims).await {
-        Ok(true) => Opened::Cookie(claims),
-        Ok(false) => match previews.ticket_url(name, ticket) {
+        Ok(true) => Opened::Cookie(claims, Viewer::Stranger),
+        // Of a sandbox that cannot be looked into, its user alone may know more.
+        Ok(false) | Err(LinkRefusal::Asleep) => match previews.ticket_url(name, ticket) {
             Some(url) => Opened::SignIn(url),
             None => Opened::Gone,
         },
@@ -117,7 +119,7 @@ async fn is_open_to_strangers(
     let owner = hosts
         .0
         .owners
-        .identity(manager, &claims.share.workspace)
+        .identity(manager, &claims.share.workspace, &claims.group)
         .await?;
     let settings = manager.config().for_identity(&owner);
     if !hosts.0.links.allow_strangers(&settings, &claims.share) {
@@ -141,12 +143,17 @@ async fn is_open_to_strangers(
     Ok(record.visibility == Visibility::Link)
 }
 
-fn with_cookie(hosts: &PreviewHosts, name: &PreviewName, claims: &PreviewClaims) -> Response {
+fn with_cookie(
+    hosts: &PreviewHosts,
+    name: &PreviewName,
+    claims: &PreviewClaims,
+    viewer: Viewer,
+) -> Response {
     let until = claims
         .share
         .expires
         .min(shares::now() + COOKIE_TTL.as_secs());
-    let signed = hosts.0.previews.sign(Use::Cookie, name, claims, until);
+    let signed = hosts.0.previews.sign(viewer.cookie(), name, claims, until);
     let Ok(signed) = signed else {
         return pages::to_script(StatusCode::SERVICE_UNAVAILABLE, &json!({}));
     };

@@ -1,6 +1,8 @@
 //! Our pages on the host of a preview. They run only our own scripts, are the same for everybody,
 //! and no cache keeps them.
 
+use std::borrow::Cow;
+
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -46,16 +48,16 @@ const PARTS: [(&str, &str, &str); 3] = [
 #[derive(Debug)]
 pub struct Message {
     heading: String,
-    text: &'static str,
+    text: Cow<'static, str>,
     reloads: bool,
 }
 
 impl Message {
     /// One that stays.
-    pub fn plain(heading: &str, text: &'static str) -> Self {
+    pub fn plain(heading: &str, text: impl Into<Cow<'static, str>>) -> Self {
         Self {
             heading: heading.to_owned(),
-            text,
+            text: text.into(),
             reloads: false,
         }
     }
@@ -64,7 +66,8 @@ impl Message {
     pub fn waiting(port: u16) -> Self {
         Self {
             heading: format!("Nothing listens on port {port} yet"),
-            text: "The application may still be starting. This page tries again by itself for a while.",
+            text: "The application may still be starting. This page tries again by itself for a while."
+                .into(),
             reloads: true,
         }
     }

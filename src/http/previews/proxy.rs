@@ -30,8 +30,8 @@ use super::hosts::PreviewHosts;
 use super::refusal::PreviewRefusal;
 use crate::channel::PortStream;
 use crate::http::files;
-use crate::sandbox::{ContainerPorts, Manager, SandboxError};
-use crate::shares::{self, ShareTarget};
+use crate::sandbox::{ContainerPorts, Manager, ObservedEnd, SandboxError};
+use crate::shares::{self, ShareTarget, Visibility};
 
 /// How long a program may take to begin its answer. Some compute for minutes before they do.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
@@ -58,9 +58,16 @@ pub async fn answer(
     of: ProxiedPort,
     request: Request,
 ) -> Result<Response, PreviewRefusal> {
-    let meter = hosts.0.manager.meter().clone();
+    let manager = hosts.0.manager.clone();
+    let (container, port) = (of.container.clone(), of.addresses.port);
     let answered = passed_on(hosts, of, request).await;
-    meter.preview_requested(match &answered {
+    let answered = answered.map_err(|refused| match refused {
+        PreviewRefusal::Ended(None) => {
+            PreviewRefusal::Ended(Some(manager.port_end(&container, port)))
+        }
+        refused => refused,
+    });
+    manager.meter().preview_requested(match &answered {
         Ok(_) => "answered",
         Err(refused) => refused.outcome(),
     });
@@ -128,7 +135,7 @@ async fn sent(
     request: Request,
 ) -> Result<(Response, DrivenConnection), PreviewRefusal> {
     let stream = connected(ports, of.addresses.port).await?;
-    let stream = CountedStream::new(stream, connection.clone());
+    let stream = CountedStream::new(stream, connection.clone(), ports.clone());
     let handshake = http1::Builder::new()
         .max_headers(ANSWER_HEADERS_LIMIT)
         .handshake::<_, Body>(TokioIo::new(stream));
@@ -171,11 +178,13 @@ async fn answer_in_time<T>(
     }
 }
 
-/// Whether the share is still there, for this port.
+/// Whether the share is still there, for this port and this viewer.
 async fn is_shared(ports: &ContainerPorts, of: &ProxiedPort) -> Result<bool, SandboxError> {
     let record = shares::find_in(ports, &of.share.share).await?;
     Ok(record.is_some_and(|record| {
-        !record.is_expired() && record.target == ShareTarget::Port(of.addresses.port)
+        let is_for_viewer = !of.must_be_open || record.visibility == Visibility::Link;
+        let is_this_port = record.target == ShareTarget::Port(of.addresses.port);
+        !record.is_expired() && is_this_port && is_for_viewer
     }))
 }
 
@@ -198,13 +207,13 @@ async fn ended(ports: ContainerPorts, of: ProxiedPort) {
 }
 
 async fn connected(ports: &ContainerPorts, port: u16) -> Result<PortStream, PreviewRefusal> {
-    let had_answered = ports.has_answered(port);
     ports.connect(port).await.map_err(|error| match &error {
-        SandboxError::Failed(failure) if failure.code() == Code::NotListening => match had_answered
-        {
-            true => PreviewRefusal::Ended,
-            false => PreviewRefusal::NotListening(port),
-        },
+        SandboxError::Failed(failure) if failure.code() == Code::NotListening => {
+            match ports.refused(port) {
+                Some(end) => PreviewRefusal::Ended(Some(ObservedEnd::Program(end))),
+                None => PreviewRefusal::NotListening(port),
+            }
+        }
         _ => error.into(),
     })
 }

@@ -1,5 +1,7 @@
 //! Why a preview shows nothing. A stranger may ask: no text names a user or a path.
 
+use std::time::SystemTime;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -9,10 +11,13 @@ use casemate_protocol::failure::Code;
 use super::pages::{self, Message};
 use crate::http::files::FileRejection;
 use crate::http::shared::LinkRefusal;
-use crate::sandbox::SandboxError;
+use crate::sandbox::{EndTime, ObservedEnd, SandboxError};
 
 /// Seconds after which what is busy may be asked again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
+
+/// The link of a port is for one container.
+const ASK_AGAIN: &str = "Ask for it to be started again, and for a new link.";
 
 /// Why a request to the host of a preview is not answered.
 #[derive(Debug)]
@@ -26,7 +31,9 @@ pub enum PreviewRefusal {
     /// Nothing listens, and did not before.
     NotListening(u16),
     /// The container or the program is gone.
-    Ended,
+    Ended(Option<ObservedEnd>),
+    /// The sandbox has stopped, and this browser shows no group to start one for.
+    Asleep,
     /// The program does not speak HTTP, or broke off before the head of its answer.
     Broken,
     /// It has not begun to answer in time.
@@ -48,23 +55,51 @@ impl PreviewRefusal {
     pub fn outcome(&self) -> &'static str {
         match self {
             Self::NotListening(_) => "not_listening",
-            Self::Ended => "ended",
+            Self::Ended(_) => "ended",
             Self::Busy => "busy",
             _ => "failed",
         }
     }
 }
 
+/// What has ended and when, as far as that is known, and what to do.
+fn end_text(end: Option<ObservedEnd>) -> String {
+    match end {
+        Some(ObservedEnd::Program(EndTime { after, before })) => {
+            let (after, before) = (time_of_day(after), time_of_day(before));
+            let when = match after == before {
+                true => format!("at {before} UTC"),
+                false => format!("between {after} and {before} UTC"),
+            };
+            format!("It ended {when}. Ask for it to be started again, then reload this page.")
+        }
+        Some(ObservedEnd::Container(Some(at))) => {
+            let at = time_of_day(at);
+            format!("It ended with its sandbox at {at} UTC. {ASK_AGAIN}")
+        }
+        Some(ObservedEnd::Container(None)) | None => {
+            format!("It ended with its sandbox. {ASK_AGAIN}")
+        }
+    }
+}
+
+/// Hour and minute. What is shown has ended some hours ago at most.
+fn time_of_day(at: SystemTime) -> String {
+    let text = humantime::format_rfc3339_seconds(at).to_string();
+    // `2026-01-02T14:02:30Z`
+    text.get(11..16).unwrap_or_default().to_owned()
+}
+
 impl From<SandboxError> for PreviewRefusal {
     fn from(error: SandboxError) -> Self {
         match &error {
-            SandboxError::Failed(failure) if failure.code() == Code::Ending => Self::Ended,
+            SandboxError::Failed(failure) if failure.code() == Code::Ending => Self::Ended(None),
             SandboxError::Failed(failure) if failure.code() == Code::Busy => Self::Busy,
             SandboxError::Failed(failure) => {
                 tracing::debug!(reason = %failure.text(), "a preview could not be shown");
                 Self::Later
             }
-            error if error.may_be_an_end() => Self::Ended,
+            error if error.may_be_an_end() => Self::Ended(None),
             error => Self::later(error),
         }
     }
@@ -74,6 +109,7 @@ impl From<LinkRefusal> for PreviewRefusal {
     fn from(refusal: LinkRefusal) -> Self {
         match refusal {
             LinkRefusal::Gone => Self::Gone,
+            LinkRefusal::Asleep => Self::Asleep,
             _ => Self::Later,
         }
     }
@@ -108,11 +144,16 @@ impl IntoResponse for PreviewRefusal {
                 ),
             ),
             Self::NotListening(port) => (StatusCode::BAD_GATEWAY, Message::waiting(port)),
-            Self::Ended => (
+            Self::Ended(end) => (
                 StatusCode::BAD_GATEWAY,
+                Message::plain("The application has ended", end_text(end)),
+            ),
+            Self::Asleep => (
+                StatusCode::FORBIDDEN,
                 Message::plain(
-                    "The application has ended",
-                    "Ask for it to be started again, and for a new link.",
+                    "The sandbox of this page has stopped",
+                    "This link cannot start it. Ask for something in the sandbox and reload this \
+                     page, or ask for a new link.",
                 ),
             ),
             Self::Broken => (
@@ -151,5 +192,39 @@ impl IntoResponse for PreviewRefusal {
                 .insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn an_end_has_its_time_as_far_as_it_is_known() {
+        // 2026-01-02T14:02:00Z
+        let at = |seconds: u64| UNIX_EPOCH + Duration::from_secs(1_767_362_520 + seconds);
+        let program = |after, before| {
+            let (after, before) = (at(after), at(before));
+            end_text(Some(ObservedEnd::Program(EndTime { after, before })))
+        };
+        let same = program(0, 59);
+        assert!(
+            same.starts_with("It ended at 14:02 UTC. Ask for it to be"),
+            "{same}"
+        );
+        assert!(!same.contains("new link"), "the link is still good: {same}");
+        let between = program(0, 60 * 60);
+        assert!(between.contains("between 14:02 and 15:02 UTC"), "{between}");
+        let container = end_text(Some(ObservedEnd::Container(Some(at(61)))));
+        assert!(
+            container.contains("with its sandbox at 14:03 UTC"),
+            "{container}"
+        );
+        for unknown in [None, Some(ObservedEnd::Container(None))] {
+            let text = end_text(unknown);
+            assert!(!text.contains("UTC") && text.contains("new link"), "{text}");
+        }
     }
 }

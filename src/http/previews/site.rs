@@ -15,12 +15,13 @@ use axum::response::{IntoResponse as _, Response};
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
+use super::gate::Viewer;
 use super::hosts::PreviewHosts;
 use super::refusal::PreviewRefusal;
 use crate::http::files;
 use crate::identity::WorkspaceId;
 use crate::sandbox::{LastContainer, Sandbox};
-use crate::shares::{self, ContentVersion, LinkClaims, ShareStore, ShareTarget};
+use crate::shares::{self, ContentVersion, PreviewClaims, ShareStore, ShareTarget, Visibility};
 use crate::workspace::{self, WorkspacePath};
 
 /// The page of a directory.
@@ -39,11 +40,18 @@ enum Found {
     Nothing,
 }
 
+/// What opens a site.
+#[derive(Debug)]
+pub struct SharedSite {
+    pub workspace: WorkspaceId,
+    pub claims: PreviewClaims,
+    pub viewer: Viewer,
+}
+
 /// Sends the file that a request names.
 pub async fn answer(
     hosts: &PreviewHosts,
-    link: &LinkClaims,
-    workspace: WorkspaceId,
+    of: SharedSite,
     request: Request,
 ) -> Result<Response, PreviewRefusal> {
     let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
@@ -55,11 +63,19 @@ pub async fn answer(
     let permit = hosts
         .0
         .loads
-        .take(&workspace.user)
+        .take(&of.workspace.user)
         .ok_or(PreviewRefusal::Busy)?;
-    let identity = hosts.0.owners.identity_of(manager, workspace).await?;
+    let (workspace, share) = (of.workspace.clone(), of.claims.share);
+    let found = hosts
+        .0
+        .owners
+        .identity_of(manager, workspace, &of.claims.group);
+    let identity = found.await?;
+    if !hosts.is_allowed(of.viewer, &identity, &share) {
+        return Err(PreviewRefusal::Gone);
+    }
     let path = String::from_utf8_lossy(&names).into_owned();
-    let arguments = json!({ "share": link.share.to_string(), "path": path }).to_string();
+    let arguments = json!({ "share": share.share.to_string(), "path": path }).to_string();
     // The server waits for requests under way when it ends.
     let _call = manager.calls().token();
     let answer = |request: Request| {
@@ -69,9 +85,9 @@ pub async fn answer(
             Some(used) => sandbox.with_last_container(used),
             None => sandbox,
         };
-        let names = &names;
+        let (of, names) = (&of, &names);
         async move {
-            let sent = send(hosts, &sandbox, link, names, &parts).await;
+            let sent = send(hosts, &sandbox, of, names, &parts).await;
             sent.unwrap_or_else(PreviewRefusal::into_response)
         }
     };
@@ -83,16 +99,21 @@ pub async fn answer(
 async fn send(
     hosts: &PreviewHosts,
     sandbox: &Sandbox,
-    link: &LinkClaims,
+    of: &SharedSite,
     names: &[u8],
     request: &Parts,
 ) -> Result<Response, PreviewRefusal> {
+    let share = of.claims.share.share;
     if !sandbox.is_awake() {
-        let woken = hosts.0.wakes.open(link.share, true);
+        let woken = hosts.0.wakes.open(share, true);
         woken.map_err(|_| PreviewRefusal::Later)?;
     }
-    let record = ShareStore(sandbox).find(&link.share).await?;
-    let record = record.filter(|record| !record.is_expired());
+    let must_be_open = hosts.must_be_open_to(of.viewer);
+    let record = ShareStore(sandbox).find(&share).await?;
+    let record = record.filter(|record| {
+        let is_for_viewer = !must_be_open || record.visibility == Visibility::Link;
+        !record.is_expired() && is_for_viewer
+    });
     let Some(ShareTarget::Path { path, version }) = record.map(|record| record.target) else {
         return Err(PreviewRefusal::Gone);
     };
@@ -100,7 +121,7 @@ async fn send(
         ContentVersion::File(version) if names.is_empty() => (path, Some(version)),
         ContentVersion::File(_) => return Err(PreviewRefusal::Gone),
         ContentVersion::Directory(_) => {
-            let listing = hosts.0.listings.of(sandbox, link.share, &path).await?;
+            let listing = hosts.0.listings.of(sandbox, share, &path).await?;
             if listing.0 != version {
                 return Err(PreviewRefusal::Changed);
             }

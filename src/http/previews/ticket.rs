@@ -47,7 +47,7 @@ impl PreviewHosts {
         let previews = &self.0.previews;
         let (name, token) = link.split_once('.').ok_or(LinkRefusal::Gone)?;
         let name = PreviewName::parse(name).ok_or(LinkRefusal::Gone)?;
-        let claims = previews
+        let mut claims = previews
             .check(Use::Link, &name, token)
             .ok_or(LinkRefusal::Gone)?;
         let origin = previews.origin(&name).ok_or(LinkRefusal::Gone)?;
@@ -59,6 +59,8 @@ impl PreviewHosts {
             .of_visitor(&visitor, &claims.share.workspace)
             .await?;
         let identity = own.ok_or_else(|| visitor.refused())?;
+        // This credential is newer than the link.
+        claims.group = claims.group.if_still_of(&identity);
         let until = shares::now() + TICKET_TTL.as_secs();
         let ticket = previews.sign(Use::Ticket, &name, &claims, until);
         let ticket = ticket.map_err(|_| LinkRefusal::Later(StatusCode::SERVICE_UNAVAILABLE))?;

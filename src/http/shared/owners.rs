@@ -6,11 +6,40 @@ use std::sync::Arc;
 
 use super::refusal::LinkRefusal;
 use super::visitor::Visitor;
+use crate::config::{Config, Members};
 use crate::engine::{Engine, EngineError};
 use crate::identity::{Identity, Instance, WorkspaceHash, WorkspaceId};
 use crate::ops::users;
 use crate::sandbox::Manager;
+use crate::shares::SharerGroup;
 use parking_lot::{Mutex, MutexGuard};
+
+/// A workspace with the group of its user, without the user's credential: by the settings, or where
+/// they need the claims of a token, the group that a link was signed for, if it still is one of
+/// those. `None`: the group cannot be known, so nothing may be made.
+pub fn signed_identity(
+    config: &Config,
+    workspace: &WorkspaceId,
+    group: &SharerGroup,
+) -> Option<Identity> {
+    let known = config.named_by_operator(workspace.user.clone());
+    let identity = known.ok().or_else(|| {
+        let group = match group {
+            SharerGroup::Unknown => return None,
+            SharerGroup::NoGroup => None,
+            SharerGroup::Named(name) => {
+                let found = config.groups.get(name)?;
+                let is_by_claims = matches!(found.members, Members::Claims(_));
+                Some(is_by_claims.then(|| name.clone())?)
+            }
+        };
+        Some(Identity {
+            group,
+            ..Identity::from(workspace.user.clone())
+        })
+    });
+    Some(identity?.in_workspace(workspace.name.clone()))
+}
 
 /// Workspaces that are remembered, some hundred bytes each; then all are forgotten.
 const KNOWN_LIMIT: usize = 10_000;
@@ -77,36 +106,38 @@ impl LinkOwners {
     }
 
     /// The workspace with this hash, with the group of the sandbox that runs: a stranger has no credential
-    /// that gives one, and must not have a sandbox made for a wider group.
+    /// that gives one, and must not have a sandbox made for a wider group. Without a sandbox, the
+    /// group is that of [`signed_identity`].
     ///
     /// # Errors
-    /// No such user; the Engine's.
+    /// There is no such workspace; [`LinkRefusal::Asleep`]; the Engine's.
     pub async fn identity(
         &self,
         manager: &Manager,
         hash: &WorkspaceHash,
+        group: &SharerGroup,
     ) -> Result<Identity, LinkRefusal> {
         let found = self.find(hash).await?;
-        self.identity_of(manager, found.ok_or(LinkRefusal::Gone)?)
-            .await
+        let found = found.ok_or(LinkRefusal::Gone)?;
+        self.identity_of(manager, found, group).await
     }
 
     /// As [`Self::identity`].
     ///
     /// # Errors
-    /// The group cannot be known; the Engine's.
+    /// [`LinkRefusal::Asleep`]; the Engine's.
     pub async fn identity_of(
         &self,
         manager: &Manager,
         workspace: WorkspaceId,
+        group: &SharerGroup,
     ) -> Result<Identity, LinkRefusal> {
         match manager.running_identity(&workspace).await? {
             Some(running) => Ok(running),
             None => {
                 self.must_exist(manager, &workspace).await?;
-                let known = manager.config().named_by_operator(workspace.user);
-                let known = known.map_err(|_| LinkRefusal::Gone)?;
-                Ok(known.in_workspace(workspace.name))
+                let known = signed_identity(manager.config(), &workspace, group);
+                known.ok_or(LinkRefusal::Asleep)
             }
         }
     }

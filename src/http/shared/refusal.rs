@@ -25,6 +25,8 @@ const SIGN_IN: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-
 pub enum LinkRefusal {
     /// It is wrong, over, ended, or another user's.
     Gone,
+    /// Its sandbox has stopped, and the group to start one for is in the user's credential alone.
+    Asleep,
     /// The content is not the one that was shared.
     Changed,
     /// Only its user may open it, and the request is not signed in.
@@ -82,7 +84,7 @@ impl From<FileRejection> for LinkRefusal {
 impl IntoResponse for LinkRefusal {
     fn into_response(self) -> Response {
         let (status, code, message) = match self {
-            Self::Gone => (
+            Self::Gone | Self::Asleep => (
                 StatusCode::NOT_FOUND,
                 "not_found",
                 "there is nothing at this link: it is wrong, or it has ended.",

@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::{MapEnvironment, SettingsArgs};
 use crate::identity::{User, WorkspaceId};
+use crate::shares::LinkClaims;
 
 fn previews(domain: Option<&str>) -> Previews {
     let mut variables = vec![];
@@ -35,6 +36,7 @@ fn claims(user: &str, port: u16) -> PreviewClaims {
             port,
             container: "c".repeat(64),
         },
+        group: SharerGroup::Named("g".repeat(64).parse().expect("a name")),
     }
 }
 
@@ -107,7 +109,7 @@ fn what_is_signed_for_one_use_on_one_host_opens_nothing_else() {
     let claims = claims("ada", 8000);
     let (name, _) = parts(&previews.make(&claims, None).expect("a link"));
     let other = PreviewName::parse("aaaaaaaaaaaaaaaa").expect("a name");
-    let uses = [Use::Link, Use::Ticket, Use::Cookie];
+    let uses = [Use::Link, Use::Ticket, Use::UserCookie, Use::LinkCookie];
     for signed_for in uses {
         let token = previews.sign(signed_for, &name, &claims, claims.share.expires);
         let token = token.expect("a key");

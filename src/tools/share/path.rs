@@ -109,7 +109,12 @@ fn site_link(
     context: &ShareContext<'_>,
 ) -> Option<String> {
     let target = PreviewTarget::Site;
-    let claims = PreviewClaims { share, target };
+    let group = context.group.clone().into();
+    let claims = PreviewClaims {
+        share,
+        target,
+        group,
+    };
     context.previews.make(&claims, Some(path)).ok()
 }
 

@@ -58,6 +58,7 @@ pub async fn share(
             port,
             container: probed.container.to_string(),
         },
+        group: context.group.clone().into(),
     };
     let link = context.previews.make(&claims, None);
     let link = link.map_err(|why| ToolError::new(Code::PermissionDenied, format!("{why}.")))?;

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod answer;
+mod reply;
 
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
@@ -21,6 +22,7 @@ use tokio::process::Child;
 use tokio::task::AbortHandle;
 
 pub use answer::Answer;
+pub use reply::Reply;
 
 use super::{CallResult, Instance, TestServer, host};
 

@@ -145,7 +145,12 @@ impl Issuer {
 
 /// A server whose page signs in at `issuer`.
 pub fn at(issuer: &Issuer) -> TestServer {
-    TestServer::new()
+    at_on(TestServer::new(), issuer)
+}
+
+/// As [`at`], of this server.
+pub fn at_on(server: TestServer, issuer: &Issuer) -> TestServer {
+    server
         .env("CASEMATE_AUTH", "jwt")
         .env("CASEMATE_JWT_ISSUER", issuer.url())
         .env("CASEMATE_JWT_AUDIENCE", AUDIENCE)

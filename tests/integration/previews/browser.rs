@@ -1,5 +1,9 @@
 //! In headless Chromium: applications and sites, opened as a person opens them.
 
+use axum::Router;
+use axum::response::Html;
+use tokio::net::TcpListener;
+
 use super::*;
 use crate::http_page::browser::drive;
 
@@ -67,4 +71,44 @@ async fn a_private_preview_opens_after_the_sign_in_of_its_user() {
     let base = format!("http://{}", server.address);
     let settings = json!({ "link": link_of(&shared), "base": base, "token": "cm_ada" });
     drive("preview-private", settings).await;
+}
+
+/// The origin of a page on this machine with a frame: of the address after its `?`, or of `link`.
+async fn framing(listener: TcpListener, link: String) {
+    let page = async move |request: axum::extract::Request| {
+        let shown = request.uri().query().unwrap_or(&link).to_owned();
+        // A query has no fragment: the browser appends what is after `#` there.
+        Html(format!(
+            "<!doctype html><title>Chat</title><iframe></iframe><script>
+             const shown = '{shown}' + location.hash;
+             document.querySelector('iframe').src = shown;</script>"
+        ))
+    };
+    let router = Router::new().fallback(page);
+    let _ = axum::serve(listener, router).await;
+}
+
+#[tokio::test]
+async fn a_page_of_an_allowed_origin_shows_a_preview_in_a_frame_and_another_does_not() {
+    let listen = || TcpListener::bind("127.0.0.1:0");
+    let (allowed, other) = (
+        listen().await.expect("a port"),
+        listen().await.expect("a port"),
+    );
+    let origin =
+        |listener: &TcpListener| format!("http://{}", listener.local_addr().expect("an address"));
+    let origins = json!({ "allowed": origin(&allowed), "other": origin(&other) });
+    let deployment = Deployment::new();
+    let server = deployment.alone();
+    let server = server.env("CASEMATE_PREVIEW_FRAME_ANCESTORS", &origin(&allowed));
+    let server = server.start_http().await;
+    let content = "<!doctype html><title>Report</title><h1>in a frame</h1>";
+    let file = json!({ "path": "report.html", "content": content });
+    server.call("write_file", file).await;
+    let link = link_of(&server.call("share", json!({ "path": "report.html" })).await);
+    tokio::spawn(framing(allowed, link.clone()));
+    tokio::spawn(framing(other, link.clone()));
+    let mut settings = origins;
+    settings["link"] = json!(link);
+    drive("preview-frame", settings).await;
 }

@@ -77,17 +77,26 @@ async fn events_come_one_by_one() {
     assert!(answer.event().await.is_none());
 }
 
-/// A WebSocket of the program, by hand: the head of its answer, and the stream.
-async fn websocket(server: &HttpServer, preview: &Preview, origin: &str) -> (String, TcpStream) {
-    let mut stream = TcpStream::connect(server.address)
-        .await
-        .expect("it accepts");
-    let head = format!(
+/// The head of a request for a WebSocket.
+pub fn head(preview: &Preview, origin: &str) -> String {
+    format!(
         "GET /socket HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\nConnection: keep-alive, Upgrade\r\n\
          Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n{origin}\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
         preview.host, preview.cookie
-    );
+    )
+}
+
+/// A WebSocket of the program, by hand: the head of its answer, and the stream.
+pub async fn websocket(
+    server: &HttpServer,
+    preview: &Preview,
+    origin: &str,
+) -> (String, TcpStream) {
+    let mut stream = TcpStream::connect(server.address)
+        .await
+        .expect("it accepts");
+    let head = head(preview, origin);
     stream.write_all(head.as_bytes()).await.expect("sent");
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
@@ -98,7 +107,7 @@ async fn websocket(server: &HttpServer, preview: &Preview, origin: &str) -> (Str
 }
 
 /// Sends a short text over a WebSocket, and expects it back.
-async fn echoes(stream: &mut TcpStream, text: &str) {
+pub async fn echoes(stream: &mut TcpStream, text: &str) {
     let mask = [1, 2, 3, 4];
     let length = u8::try_from(text.len()).expect("short");
     let masked = text

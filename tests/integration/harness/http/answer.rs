@@ -7,7 +7,7 @@ use hyper::{Response, StatusCode};
 use serde_json::Value;
 use tokio::task::AbortHandle;
 
-use super::{CallResult, DEADLINE};
+use super::{CallResult, DEADLINE, Reply};
 
 /// An answer whose body may still come. Dropping it closes its connection.
 #[derive(Debug)]
@@ -72,6 +72,17 @@ impl Answer {
         let body = tokio::time::timeout(DEADLINE, self.response.body_mut().collect());
         let body = body.await.expect("a body in time").expect("a body");
         String::from_utf8(body.to_bytes().to_vec()).expect("UTF-8")
+    }
+
+    /// All of it.
+    pub async fn reply(mut self) -> Reply {
+        let body = tokio::time::timeout(DEADLINE, self.response.body_mut().collect());
+        let body = body.await.expect("a body in time").expect("a body");
+        Reply {
+            status: self.status().as_u16(),
+            headers: std::mem::take(self.response.headers_mut()),
+            body: body.to_bytes(),
+        }
     }
 
     /// The next event; `None` at the end.
