@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::command::ProgressUpdate;
+use super::command_log::WorkspaceCommands;
 use super::last_container::LastContainer;
 use super::lease::OwnerHandle;
 use super::retry::{RETRY_INTERVAL, RetryPolicy, RetryState};
@@ -47,6 +48,8 @@ pub struct Sandbox {
     /// Where this handle's file calls report what they wait for.
     pub(super) progress: Option<watch::Sender<ProgressUpdate>>,
     pub(super) last_container: LastContainer,
+    /// Where its commands are logged.
+    pub(super) commands: WorkspaceCommands,
     /// Where its shared data is.
     pub(super) shared: Arc<[SharedPath]>,
     /// Cancelled when the server ends.

@@ -1,6 +1,8 @@
 //! The page for people, and the status of the sandbox that it shows.
 
 pub mod browser;
+mod commands;
+mod sharing;
 
 use std::time::Duration;
 
