@@ -11,21 +11,29 @@ import fs from 'node:fs';
 
 import { Visit } from './visit.mjs';
 import { atIssuer } from './at-issuer.mjs';
+import { changes } from './changes.mjs';
+import { commands } from './commands.mjs';
+import { contents } from './contents.mjs';
 import { picture } from './picture.mjs';
 import { preview, previewLate, previewPrivate, previewSite } from './preview.mjs';
 import { refusals } from './refusals.mjs';
+import { sharing } from './sharing.mjs';
 import { unready } from './unready.mjs';
 import { withToken } from './with-token.mjs';
 import { withoutToken } from './without-token.mjs';
 
 const scenarios = {
   'at-issuer': atIssuer,
+  changes,
+  commands,
+  contents,
   picture,
   preview,
   'preview-late': previewLate,
   'preview-private': previewPrivate,
   'preview-site': previewSite,
   refusals,
+  sharing,
   unready,
   'with-token': withToken,
   'without-token': withoutToken,
