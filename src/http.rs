@@ -10,7 +10,8 @@
 //!                                                              ├─► /sse, message ─► /messages
 //!                                                              ├─► /v1      for applications
 //!                                                              ├─► /files   the workspace
-//!                                                              └─► /status, /workspaces  the sandbox
+//!                                                              ├─► /status, /workspaces  the sandbox
+//!                                                              └─► /commands, /shares    what is in it
 //! ```
 //!
 //! Invariants:
@@ -24,6 +25,7 @@ pub mod auth;
 mod batch;
 mod cancelled;
 mod coding;
+mod commands;
 mod connections;
 mod early_commit;
 mod envelope;
@@ -122,6 +124,8 @@ impl Server {
         let tools = Router::new()
             .merge(mcp::routes(tools.clone(), &quotas, requests, cancel))
             .merge(sse::routes(tools.clone(), &quotas, stop))
+            .merge(shared::links::routes(tools.clone(), &self.manager, &quotas))
+            .merge(commands::routes(&self.manager, &quotas))
             .merge(v1::exec(tools, &self.manager, &quotas))
             .layer(middleware::from_fn(auth::require_tools));
         let meter = self.manager.meter().clone();

@@ -26,6 +26,8 @@
 
 mod cancel;
 mod command;
+mod command_log;
+mod commands;
 mod egress;
 mod exec;
 mod execution;
@@ -55,6 +57,8 @@ pub use crate::provision::{
 };
 pub use cancel::CancelScope;
 pub use command::{Command, ExecOutcome, ExecReport, LostCommand, ProgressUpdate, WaitOptions};
+pub use command_log::{CommandEnd, CommandState};
+pub use commands::LoggedCommand;
 pub use egress::{NetworkReport, own_addresses};
 pub use handle::{Answer, Sandbox};
 pub use last_container::LastContainer;

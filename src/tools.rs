@@ -25,4 +25,5 @@ pub use catalog::list;
 #[cfg(test)]
 pub use definition::DefinitionContext;
 pub use server::{RequestAddress, Tools};
+pub use share::{NAME as SHARES, ShareLinks};
 pub use shell::NAME as RUNS_COMMANDS;

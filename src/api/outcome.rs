@@ -152,7 +152,7 @@ impl From<Finished> for CommandResult {
         let path = path.then(|| finished.output_path.clone());
         let usage = finished.usage.filter(|usage| usage.cpu_ms >= USAGE_FROM_MS);
         Self {
-            outcome: outcome(finished.outcome()),
+            outcome: finished.outcome().into(),
             exit_code: finished.exit_code,
             stdout_bytes: total(&stdout),
             stderr_bytes: total(&stderr),
@@ -344,14 +344,16 @@ impl CommandResult {
     }
 }
 
-fn outcome(outcome: Ended) -> Outcome {
-    match outcome {
-        Ended::Exited => Outcome::Exited,
-        Ended::Signaled => Outcome::Signaled,
-        Ended::TimedOut => Outcome::TimedOut,
-        Ended::Cancelled => Outcome::Cancelled,
-        Ended::OutOfMemory => Outcome::OutOfMemory,
-        Ended::Lost | Ended::Unspecified => Outcome::SandboxLost,
+impl From<Ended> for Outcome {
+    fn from(outcome: Ended) -> Self {
+        match outcome {
+            Ended::Exited => Self::Exited,
+            Ended::Signaled => Self::Signaled,
+            Ended::TimedOut => Self::TimedOut,
+            Ended::Cancelled => Self::Cancelled,
+            Ended::OutOfMemory => Self::OutOfMemory,
+            Ended::Lost | Ended::Unspecified => Self::SandboxLost,
+        }
     }
 }
 

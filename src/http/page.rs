@@ -1,4 +1,4 @@
-//! The web page at `/`: the files of a user's workspace, and the running commands.
+//! The web page at `/`: the files of a user's workspace, and the commands in its sandbox.
 //!
 //! Invariants:
 //! - It is the same for all users and contains no user's data. Once a user has signed in, each of its
@@ -37,35 +37,46 @@ const HTML: &str = "text/html; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
+/// A script of the page: path, type and content.
+macro_rules! script {
+    ($name:literal) => {
+        (
+            concat!("/page/", $name, ".js"),
+            SCRIPT,
+            include_str!(concat!("page/", $name, ".js")),
+        )
+    };
+}
+
 /// The parts of the page: path, type and content. `main.js` imports the other scripts and
 /// describes their dependencies.
-const PARTS: [(&str, &str, &str); 14] = [
+const PARTS: [(&str, &str, &str); 26] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/page/style.css", STYLE, include_str!("page/style.css")),
-    ("/page/main.js", SCRIPT, include_str!("page/main.js")),
-    ("/page/listing.js", SCRIPT, include_str!("page/listing.js")),
-    ("/page/upload.js", SCRIPT, include_str!("page/upload.js")),
-    (
-        "/page/download.js",
-        SCRIPT,
-        include_str!("page/download.js"),
-    ),
-    (
-        "/page/transfers.js",
-        SCRIPT,
-        include_str!("page/transfers.js"),
-    ),
-    ("/page/sandbox.js", SCRIPT, include_str!("page/sandbox.js")),
-    ("/page/session.js", SCRIPT, include_str!("page/session.js")),
-    ("/page/shares.js", SCRIPT, include_str!("page/shares.js")),
-    (
-        "/page/workspaces.js",
-        SCRIPT,
-        include_str!("page/workspaces.js"),
-    ),
-    ("/page/api.js", SCRIPT, include_str!("page/api.js")),
-    ("/page/dom.js", SCRIPT, include_str!("page/dom.js")),
-    ("/page/text.js", SCRIPT, include_str!("page/text.js")),
+    script!("main"),
+    script!("actions"),
+    script!("api"),
+    script!("commands"),
+    script!("content"),
+    script!("dialogs"),
+    script!("dom"),
+    script!("download"),
+    script!("listing"),
+    script!("order"),
+    script!("outcome"),
+    script!("preview"),
+    script!("rows"),
+    script!("sandbox"),
+    script!("send"),
+    script!("session"),
+    script!("share"),
+    script!("shares"),
+    script!("sources"),
+    script!("text"),
+    script!("transfers"),
+    script!("upload"),
+    script!("view"),
+    script!("workspaces"),
 ];
 
 /// The routes of `/` and its parts, open to all callers.

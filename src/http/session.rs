@@ -53,7 +53,15 @@ const COOKIE_NAME: &str = "__Host-casemate";
 const SESSION_TTL: Duration = Duration::from_secs(8 * 60 * 60);
 
 /// The routes on which a session is a credential.
-const PAGE_ROUTES: [&str; 5] = ["/status", "/workspaces", "/files/", "/shares", "/shares/"];
+const PAGE_ROUTES: [&str; 7] = [
+    "/status",
+    "/workspaces",
+    "/files/",
+    "/commands",
+    "/commands/",
+    "/shares",
+    "/shares/",
+];
 
 /// All that sign-in needs. Cheap to clone.
 #[derive(Debug, Clone)]

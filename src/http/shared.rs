@@ -14,6 +14,7 @@
 //! - The token is in no log and no record: the audit has the id of the share.
 
 mod archive;
+pub mod links;
 pub mod list;
 mod loads;
 mod owners;

@@ -19,7 +19,7 @@ use crate::provision::{SandboxError, connect_to};
 
 /// How long a container may take to be connected to and to answer: a client that cancels expects
 /// the end within 2 s, and a container at its CPU limit is slow.
-const ASKING_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const ASKING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A request may be cancelled before the other server has sent its command: so long after
 /// the notification it is looked for again.
@@ -85,7 +85,8 @@ impl Manager {
         Ok((channels, commands))
     }
 
-    async fn channel(&self, row: &ContainerSummary) -> Option<Channel> {
+    /// This server's own to the container, or a new one.
+    pub(super) async fn channel(&self, row: &ContainerSummary) -> Option<Channel> {
         if let Some(channel) = self.context.capacity.channel(&row.id) {
             return Some(channel);
         }

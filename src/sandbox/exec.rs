@@ -38,11 +38,17 @@ impl Sandbox {
             () = follow.cancel.cancelled() => return Err(SandboxError::Cancelled),
             () = self.ending.cancelled() => return Err(SandboxError::Ending),
         };
+        let logged = self.commands.call(&command);
         let slot = match location {
             CommandLocation::In(slot) => slot,
-            CommandLocation::Over(executed) => return Ok(self.answer(executed)),
+            CommandLocation::Over(executed) => {
+                let executed = Ok(executed);
+                logged.end(&executed);
+                return executed.map(|executed| self.answer(executed));
+            }
         };
         let executed = self.exec_in(&slot.handle, command, follow, wait).await;
+        logged.end(&executed);
         if let Ok(executed) = &executed
             && let ExecOutcome::Finished(finished) = &executed.outcome
         {

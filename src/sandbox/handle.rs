@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::command::ProgressUpdate;
+use super::command_log::WorkspaceCommands;
 use super::last_container::LastContainer;
 use super::lease::OwnerHandle;
 use super::port_history::PortHistory;
@@ -49,6 +50,8 @@ pub struct Sandbox {
     pub(super) progress: Option<watch::Sender<ProgressUpdate>>,
     pub(super) last_container: LastContainer,
     pub(super) ports: PortHistory,
+    /// Where its commands are logged.
+    pub(super) commands: WorkspaceCommands,
     /// Where its shared data is.
     pub(super) shared: Arc<[SharedPath]>,
     /// Cancelled when the server ends.

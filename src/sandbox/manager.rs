@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use super::command_log::CommandLog;
 use super::egress::ServerEgress;
 use super::handle::{Cancellations, Containers, Sandbox};
 use super::handles::{Handles, UserShare};
@@ -43,6 +44,7 @@ pub struct Manager {
     pub(super) context: Arc<ServerContext>,
     handles: Arc<Mutex<Handles>>,
     audit: Audit,
+    pub(super) command_log: CommandLog,
     egress: Arc<ServerEgress>,
     port_channels: PortChannels,
     /// Cancelled when somebody asks for a sandbox.
@@ -63,6 +65,7 @@ impl Manager {
             context,
             handles: Arc::default(),
             audit: Audit::off(),
+            command_log: CommandLog::default(),
             port_channels: PortChannels::default(),
             first_use: CancellationToken::new(),
             calls: TaskTracker::new(),
@@ -196,6 +199,11 @@ impl Manager {
         sandbox
     }
 
+    /// The same, if it was asked for before.
+    pub(super) fn known_sandbox(&self, identity: &Identity) -> Option<Sandbox> {
+        self.handles().sandbox(identity).cloned()
+    }
+
     /// The turns of the cancellations of `user`.
     pub(super) fn cancellations(&self, user: &User) -> Cancellations {
         self.handles().cancellations(user)
@@ -265,6 +273,7 @@ impl Manager {
         let given = &provisioner.spec.settings.shared;
         let shared = self.config().shared.given(given);
         let shared = shared.map(|data| data.path.clone()).collect();
+        let workspace = provisioner.spec.identity.workspace_id();
         let spawner = OwnerSpawner {
             provisioner,
             egress: self.egress.clone(),
@@ -284,6 +293,7 @@ impl Manager {
             meter: self.meter().clone(),
             last_container: LastContainer::default(),
             ports: self.port_channels.history.clone(),
+            commands: self.command_log.of(workspace),
             shared,
             admission: share.admission,
             transfers: share.transfers,

@@ -97,6 +97,14 @@ impl WarmPool {
             .clone()
     }
 
+    /// How a command ended that was answered `running`, if it did.
+    pub fn outcome(&self, id: &str) -> Option<ExecOutcome> {
+        match self.kept.lock().get(id)? {
+            DetachedCommand::Running(_) => None,
+            DetachedCommand::Ended { executed, .. } => Some(executed.outcome.clone()),
+        }
+    }
+
     /// Whether no container waits, and no command is remembered.
     pub fn is_empty(&self) -> bool {
         let spare = self.spare.lock();

@@ -54,7 +54,7 @@ pub async fn end(
 /// A link is as good as what it opens, and is in no record.
 fn recorded(name: &str, result: &impl Serialize) -> Vec<u8> {
     let json = json(result);
-    if name != super::share::NAME {
+    if ![super::share::NAME, super::share::LINKS].contains(&name) {
         return json;
     }
     without_signatures(&String::from_utf8_lossy(&json)).into_bytes()

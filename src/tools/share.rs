@@ -1,6 +1,7 @@
 //! The tool `share`: a link to a file or a directory of the workspace, or to a web application that
 //! runs in the sandbox. It ends.
 
+mod again;
 mod path;
 mod port;
 
@@ -15,6 +16,8 @@ use crate::api::{Code, ToolError, bounds};
 use crate::config::limits::SHARE_SECONDS;
 use crate::sandbox::Sandbox;
 use crate::shares::{self, SHARES_LIMIT, ShareError, ShareName, Visibility};
+
+pub use again::{LINKS, ShareLinks};
 
 pub const NAME: &str = "share";
 

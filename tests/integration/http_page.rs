@@ -1,6 +1,8 @@
 //! The page for people, and the status of the sandbox that it shows.
 
 pub mod browser;
+mod commands;
+mod sharing;
 
 use std::time::Duration;
 
@@ -23,21 +25,33 @@ const POLICY: [&str; 10] = [
 ];
 
 /// The page and its parts.
-const PARTS: [(&str, &str); 14] = [
+const PARTS: [(&str, &str); 26] = [
     ("/", "text/html; charset=utf-8"),
     ("/page/style.css", "text/css; charset=utf-8"),
     ("/page/main.js", SCRIPT),
-    ("/page/listing.js", SCRIPT),
-    ("/page/upload.js", SCRIPT),
-    ("/page/download.js", SCRIPT),
-    ("/page/transfers.js", SCRIPT),
-    ("/page/sandbox.js", SCRIPT),
-    ("/page/session.js", SCRIPT),
-    ("/page/shares.js", SCRIPT),
-    ("/page/workspaces.js", SCRIPT),
+    ("/page/actions.js", SCRIPT),
     ("/page/api.js", SCRIPT),
+    ("/page/commands.js", SCRIPT),
+    ("/page/content.js", SCRIPT),
+    ("/page/dialogs.js", SCRIPT),
     ("/page/dom.js", SCRIPT),
+    ("/page/download.js", SCRIPT),
+    ("/page/listing.js", SCRIPT),
+    ("/page/order.js", SCRIPT),
+    ("/page/outcome.js", SCRIPT),
+    ("/page/preview.js", SCRIPT),
+    ("/page/rows.js", SCRIPT),
+    ("/page/sandbox.js", SCRIPT),
+    ("/page/send.js", SCRIPT),
+    ("/page/session.js", SCRIPT),
+    ("/page/share.js", SCRIPT),
+    ("/page/shares.js", SCRIPT),
+    ("/page/sources.js", SCRIPT),
     ("/page/text.js", SCRIPT),
+    ("/page/transfers.js", SCRIPT),
+    ("/page/upload.js", SCRIPT),
+    ("/page/view.js", SCRIPT),
+    ("/page/workspaces.js", SCRIPT),
 ];
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 

@@ -14,7 +14,7 @@ export async function atIssuer(visit, { base }) {
   await visit.look('sign-in-issuer');
   await visit.walk();
   await link.click();
-  await page.getByText('This folder is empty.').waitFor();
+  await page.getByText('Nothing is here yet').waitFor();
   assert.equal(page.url(), `${base}/`);
   assert.equal(await page.locator('#user').textContent(), 'alice');
   assert.deepEqual(await cookies(), ['__Host-casemate']);

@@ -11,9 +11,13 @@ import fs from 'node:fs';
 
 import { Visit } from './visit.mjs';
 import { atIssuer } from './at-issuer.mjs';
+import { changes } from './changes.mjs';
+import { commands } from './commands.mjs';
+import { contents } from './contents.mjs';
 import { picture } from './picture.mjs';
 import { preview, previewFrame, previewLate, previewPrivate, previewServer, previewSite } from './preview.mjs';
 import { refusals } from './refusals.mjs';
+import { sharing } from './sharing.mjs';
 import { unready } from './unready.mjs';
 import { withToken } from './with-token.mjs';
 import { withoutToken } from './without-token.mjs';
@@ -21,6 +25,9 @@ import { workspaces } from './workspaces.mjs';
 
 const scenarios = {
   'at-issuer': atIssuer,
+  changes,
+  commands,
+  contents,
   picture,
   preview,
   'preview-frame': previewFrame,
@@ -29,6 +36,7 @@ const scenarios = {
   'preview-server': previewServer,
   'preview-site': previewSite,
   refusals,
+  sharing,
   unready,
   'with-token': withToken,
   'without-token': withoutToken,

@@ -16,7 +16,7 @@ export async function refusals(visit, settings) {
   await visit.signIn(settings.delegate);
   await visit.alert('This token is an application’s');
   await visit.signIn(settings.token);
-  await page.getByText('This folder is empty.').waitFor();
+  await page.getByText('Nothing is here yet').waitFor();
   await tooLarge(visit, settings);
   await withdrawn(visit, settings);
   await offline(visit, settings);

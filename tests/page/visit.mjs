@@ -4,13 +4,14 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Milliseconds that anything on the page may take; a sandbox is made within it. */
 const PATIENCE = 30_000;
 /** Least width and height of a control, in pixels (WCAG 2.2, 2.5.8). */
 const TARGET = 24;
-const WIDE = { width: 1280, height: 800 };
-const NARROW = { width: 375, height: 760 };
+const WIDE = { width: 1440, height: 900 };
+const SIZES = [['wide', WIDE], ['middle', { width: 768, height: 1024 }], ['narrow', { width: 375, height: 760 }]];
 
 export class Visit {
   static async begin({ tools, profile, out }) {
@@ -83,10 +84,18 @@ export class Visit {
     return [file.suggestedFilename(), fs.readFileSync(await file.path())];
   }
 
-  /** Light and dark, wide and narrow: takes a screenshot, and checks the rules. */
+  /** Waits until this holds. */
+  async eventually(holds, what) {
+    for (const end = Date.now() + PATIENCE; !(await holds());) {
+      assert.ok(Date.now() < end, `not in time: ${what}`);
+      await sleep(100);
+    }
+  }
+
+  /** Light and dark, wide, middle and narrow: takes a screenshot, and checks the rules. */
   async look(name) {
     for (const colorScheme of ['light', 'dark']) {
-      for (const [kind, size] of [['wide', WIDE], ['narrow', NARROW]]) {
+      for (const [kind, size] of SIZES) {
         const picture = `${name}-${colorScheme}-${kind}`;
         await this.page.emulateMedia({ colorScheme });
         await this.page.setViewportSize(size);
@@ -116,7 +125,7 @@ export class Visit {
   /** Tab reaches all that can be used, in the order of the page, and each shows it. */
   async walk() {
     const wanted = await this.page.evaluate(() => {
-      const usable = [...document.querySelectorAll('a, button, input')];
+      const usable = [...document.querySelectorAll('a, button, input, select, summary, [tabindex="0"]')];
       return usable.filter((one) => one.checkVisibility() && !one.disabled).map((one) => one.ariaLabel ?? one.textContent);
     });
     await this.page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });

@@ -48,7 +48,7 @@ async function signIn(visit, token) {
   await visit.look('sign-in-refused');
   await visit.signIn(token);
   await visit.page.getByRole('heading', { name: 'Sandbox' }).waitFor();
-  await visit.page.getByText('This folder is empty.').waitFor();
+  await visit.page.getByText('Nothing is here yet').waitFor();
   await visit.look('empty');
   const kept = () => [localStorage.length, sessionStorage.length, document.cookie];
   assert.deepEqual(await visit.page.evaluate(kept), [0, 0, '']);
@@ -170,7 +170,7 @@ async function replace(visit, { path }) {
 
 /** With only the keyboard: Enter alone does not delete. */
 async function remove(visit) {
-  const focused = () => visit.page.evaluate(() => document.activeElement.textContent);
+  const focused = () => visit.page.evaluate(() => document.activeElement.ariaLabel ?? document.activeElement.textContent);
   const question = visit.page.getByText('This cannot be undone');
   await visit.button('Delete five.bin').focus();
   await visit.page.keyboard.press('Enter');
@@ -180,7 +180,7 @@ async function remove(visit) {
   await visit.page.keyboard.press('Enter');
   await question.waitFor({ state: 'hidden' });
   await visit.row('five.bin').waitFor();
-  assert.equal(await focused(), 'Delete');
+  assert.equal(await focused(), 'Delete five.bin');
   await visit.page.keyboard.press('Enter');
   await question.waitFor();
   assert.equal(await focused(), 'Cancel');

@@ -9,7 +9,7 @@ export async function withoutToken(visit, { base, out }) {
   const file = path.join(out, 'report.csv');
   fs.writeFileSync(file, 'a,b\n1,2\n');
   await visit.page.goto(base);
-  await visit.page.getByText('This folder is empty.').waitFor();
+  await visit.page.getByText('Nothing is here yet').waitFor();
   assert.equal(await visit.page.getByLabel('Access token').isVisible(), false);
   assert.equal(await visit.button('Sign out').isVisible(), false);
   await visit.page.locator('#commands li').waitFor();
@@ -23,5 +23,5 @@ export async function withoutToken(visit, { base, out }) {
   assert.ok(bytes.equals(fs.readFileSync(file)));
   await visit.button('Delete report.csv').click();
   await visit.page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
-  await visit.page.getByText('This folder is empty.').waitFor();
+  await visit.page.getByText('Nothing is here yet').waitFor();
 }

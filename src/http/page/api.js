@@ -79,9 +79,13 @@ export async function request(path, options = {}) {
   } catch (error) {
     throw error.name === 'AbortError' ? error : new Refused(0, 'The server cannot be reached.');
   }
-  if (!answer.ok) throw refusal(answer.status, await answer.text().catch(() => ''));
+  if (!answer.ok && answer.status !== 304) throw refusal(answer.status, await answer.text().catch(() => ''));
   return answer;
 }
+
+/** Asks for a change that this object describes. */
+export const post = (path, body) =>
+  data(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
 
 /** What an answer in JSON holds. */
 export async function data(path, options) {

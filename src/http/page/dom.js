@@ -25,7 +25,15 @@ export function button(text, name, act) {
   return made;
 }
 
-/** `folder` or `file`. */
+/** The same as a picture, with its words for those who point at it. */
+export function iconButton(kind, text, name, act) {
+  const made = button('', name, act);
+  Object.assign(made, { className: 'icon', title: text, ariaLabel: `${text} ${visible(name)}` });
+  made.append(icon(kind));
+  return made;
+}
+
+/** One of the pictures at the beginning of the page. */
 export function icon(kind) {
   const name = 'http://www.w3.org/2000/svg';
   const [svg, use] = [document.createElementNS(name, 'svg'), document.createElementNS(name, 'use')];
@@ -52,34 +60,3 @@ $('error').querySelector('button').addEventListener('click', () => {
   complain('');
   $('files-title').focus();
 });
-
-/** One question at a time. */
-let asking = Promise.resolve();
-
-/** Whether the person agrees; Escape and a hasty Enter do not. */
-export function agree(question, verb) {
-  const answer = asking.then(() => answerTo(question, verb));
-  asking = answer;
-  return answer;
-}
-
-function answerTo(question, verb) {
-  const ask = $('ask');
-  const [no, yes] = ask.querySelectorAll('button');
-  $('question').textContent = question;
-  yes.textContent = verb;
-  ask.returnValue = 'no';
-  ask.showModal();
-  no.focus();
-  return new Promise((resolve) => {
-    ask.addEventListener('close', () => resolve(ask.returnValue === 'yes'), { once: true });
-  });
-}
-for (const choice of $('ask').querySelectorAll('button')) {
-  choice.addEventListener('click', () => $('ask').close(choice.value));
-}
-
-/** Takes a question back: nobody is there any more who could agree. */
-export function unask() {
-  if ($('ask').open) $('ask').close('no');
-}

@@ -19,7 +19,7 @@ export async function download(address, entry) {
   // Where nobody signs in, the browser can ask by itself, and streams; but it names no workspace.
   if (!session.isSignedIn && !hasWorkspace()) return save(address, name);
   try {
-    await fetched(address, name, entry.is_dir ? null : entry.size);
+    await fetched(address, name, entry);
     say(`Downloaded ${visible(name)}.`);
   } catch (error) {
     session.fail(error, `${quoted(name)} was not downloaded.`);
@@ -27,8 +27,10 @@ export async function download(address, entry) {
 }
 
 /** A link has neither a token nor the page's header: the page itself writes to disk, or holds all of it. */
-async function fetched(address, name, total) {
-  const toDisk = 'showSaveFilePicker' in window && (total === null || total > STREAMED);
+async function fetched(address, name, { is_dir: isFolder, size: bytes }) {
+  // Of a file in a pane the size is not known: nobody reads one of gigabytes there.
+  const total = isFolder ? null : bytes;
+  const toDisk = 'showSaveFilePicker' in window && (isFolder || total > STREAMED);
   const file = toDisk ? await window.showSaveFilePicker({ suggestedName: name }) : null;
   const under = transfer('Downloading', name, total);
   try {

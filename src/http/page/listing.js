@@ -1,18 +1,22 @@
-// The folder that the address names: its entries, page by page, and what can be done
-// with each.
+// The folder that the address names: its entries, page by page.
 
-import { data, request } from './api.js';
-import { $, agree, button, icon, make, named, say } from './dom.js';
-import { download } from './download.js';
+import { data } from './api.js';
+import { $, make, named, say } from './dom.js';
+import { isFiltered, onChange, ordered, unfilter } from './order.js';
+import { row } from './rows.js';
 import { session } from './session.js';
-import { below, folderOf, instant, linkTo, pathOf, quoted, size, spelled, visible } from './text.js';
+import { folderOf, linkTo, spelled, visible } from './text.js';
 
 /** Its path, escaped. */
 let here = '';
+/** The entries of the page that is shown, as the server gave them. */
+let entries = [];
 /** The pages up to this one: where each begins, and how many entries are before it. */
 let pages = [{ cursor: '', before: 0 }];
 /** Where the page after this one begins; null after the last. */
 let next = null;
+/** The entries of all pages; null for too many to count. */
+let total = 0;
 /** What was asked for what is shown. */
 let shown = null;
 /** Counts listings: the answer to an old question is not shown. */
@@ -25,18 +29,19 @@ export const folder = () => here;
 async function open() {
   here = folderOf(location.hash);
   pages = [{ cursor: '', before: 0 }];
+  unfilter();
   await list();
 }
 
-/** Shows the page again, as it is now. */
-export async function list() {
+/** Shows the page again, as it is now. Nobody who did not ask is told. */
+export async function list(isQuiet = false) {
   const question = (asked += 1);
   const query = `path=${here}&${new URLSearchParams({ cursor: pages.at(-1).cursor })}`;
   $('drop').ariaBusy = 'true';
   try {
     const page = await data(`/files/list?${query}`);
     if (question !== asked) return;
-    show(page);
+    show(page, isQuiet);
     shown = query;
   } catch (error) {
     if (question !== asked) return;
@@ -48,24 +53,42 @@ export async function list() {
   }
 }
 
-function show(page) {
+function show(page, isQuiet) {
   showCrumbs();
-  replaceRows(page.files.map(row));
-  $('entries').hidden = page.files.length === 0;
-  $('empty').hidden = page.files.length > 0;
-  $('empty').textContent = 'This folder is empty.';
+  entries = page.files;
   next = page.next_cursor;
+  total = page.total;
   $('pages').hidden = !next && pages.length === 1;
   $('previous').disabled = pages.length === 1;
   $('next').disabled = !next;
-  const total = page.total ?? 'many';
+  showRows(isQuiet);
+  const isFirst = !here && entries.length === 0;
+  $('welcome').hidden = !isFirst;
+  $('empty').hidden = isFirst || entries.length > 0;
+}
+
+/** The entries of the page in their order, as far as they are looked for. */
+function showRows(isQuiet = false) {
+  const rows = ordered(entries);
+  replaceRows(rows.map(row));
+  $('entries').hidden = rows.length === 0;
+  $('find').hidden = entries.length < 2 && !isFiltered();
+  $('empty').hidden = rows.length > 0;
+  $('empty').textContent = isFiltered() ? 'No name here has this in it.' : 'This folder is empty.';
   const { before } = pages.at(-1);
-  $('page').textContent = `${before + 1}–${before + page.files.length} of ${total}`;
-  say(`${total} ${total === 1 ? 'entry' : 'entries'} in ${visible(spelled(here)) || 'the workspace'}.`);
+  const all = total ?? 'many';
+  // Only a page is known at a time.
+  const part = $('pages').hidden ? '' : ' Sorted and found within this page.';
+  $('page').textContent = `${before + 1}–${before + entries.length} of ${all}.${part}`;
+  const where = visible(spelled(here)) || 'the workspace';
+  const count = isFiltered() ? `${rows.length} of ${entries.length}` : all;
+  if (!isQuiet) say(`${count} ${count === 1 ? 'entry' : 'entries'} in ${where}.`);
 }
 
 function showNothing() {
   show({ files: [], total: 0, next_cursor: null });
+  $('welcome').hidden = true;
+  $('empty').hidden = false;
   $('empty').textContent = 'This folder cannot be shown.';
   shown = null;
 }
@@ -73,9 +96,10 @@ function showNothing() {
 function showCrumbs() {
   const names = here ? here.split('/') : [];
   const links = ['workspace', ...names].map((name, at) =>
-    make('a', { href: linkTo(names.slice(0, at).join('/')) }, named(at ? spelled(name) : name)));
+    make('a', { href: linkTo(names.slice(0, at).join('/')), title: visible(spelled(name)) }, named(at ? spelled(name) : name)));
   links.at(-1).ariaCurrent = 'page';
   $('crumbs').replaceChildren(...links.map((link) => make('li', {}, link)));
+  document.title = `${visible(spelled(names.at(-1) ?? '')) || 'Workspace'} – Casemate`;
 }
 
 /** A list that comes anew leaves the keyboard where it was. */
@@ -89,34 +113,6 @@ function replaceRows(rows) {
   (same ?? $('files-title')).focus();
 }
 
-function row(entry) {
-  const name = named(entry.filename);
-  const [day, time] = instant(entry.modified);
-  return make('tr', {},
-    make('td', { className: 'name' },
-      icon(entry.is_dir ? 'folder' : 'file'),
-      entry.is_dir ? make('a', { href: linkTo(pathOf(entry)) }, name) : name),
-    make('td', { className: 'number' }, entry.is_dir ? '' : size(entry.size)),
-    make('td', { className: 'date' }, day, make('span', {}, ` ${time}`)),
-    make('td', { className: 'actions' },
-      button('Download', entry.filename, () => download(entry.url, entry)),
-      button('Delete', entry.filename, () => remove(entry))));
-}
-
-async function remove(entry) {
-  const name = quoted(entry.filename);
-  const what = entry.is_dir ? `the folder ${name} and everything in it` : name;
-  if (!(await agree(`Delete ${what}? This cannot be undone.`, 'Delete'))) return;
-  try {
-    await request(entry.url + (entry.is_dir ? '?recursive=true' : ''), { method: 'DELETE' });
-    await list();
-    say(`Deleted ${visible(entry.filename)}.`);
-    $('files-title').focus();
-  } catch (error) {
-    session.fail(error, `${name} was not deleted.`);
-  }
-}
-
 /** Another page or folder: the eye and the keyboard begin at its top. */
 async function turn(to) {
   await to();
@@ -125,26 +121,28 @@ async function turn(to) {
 }
 
 $('next').addEventListener('click', () => {
-  pages.push({ cursor: next, before: pages.at(-1).before + $('rows').children.length });
+  pages.push({ cursor: next, before: pages.at(-1).before + entries.length });
   turn(list);
 });
 $('previous').addEventListener('click', () => {
   pages.pop();
   turn(list);
 });
-$('refresh').addEventListener('click', list);
-$('all').addEventListener('click', () =>
-  download(below('download', here), { filename: spelled(here).split('/').pop() || 'workspace', is_dir: true }));
-addEventListener('hashchange', () => { if (session.status) turn(open); });
+$('refresh').addEventListener('click', () => list());
+onChange(() => showRows());
+addEventListener('hashchange', () => {
+  // A file of the same folder leaves it as it is.
+  if (session.status && folderOf(location.hash) !== here) turn(open);
+});
 
 session.addEventListener('enter', open);
-session.addEventListener('back', list);
+session.addEventListener('back', () => list());
 session.addEventListener('leave', () => {
   asked += 1;
-  shown = null;
+  [entries, shown] = [[], null];
   for (const id of ['rows', 'crumbs']) $(id).replaceChildren();
-  $('entries').hidden = true;
-  $('pages').hidden = true;
+  for (const id of ['entries', 'pages', 'welcome', 'find']) $(id).hidden = true;
   $('empty').hidden = false;
   $('empty').textContent = 'Opening the workspace…';
+  document.title = 'Casemate';
 });

@@ -1,12 +1,16 @@
-// The page for people: sign in, see and change the files, see the sandbox.
+// The page for people: sign in, see and change the files, see the sandbox and what runs in it.
 //
-//     main ─► listing, upload ─► download, transfers ─► session ─► api, dom ─► text
-//         └─► sandbox, shares, workspaces ────────────┘
+//     main ─► actions, upload ─► listing ─► rows, order ──────────► session ─► api, dom ─► text
+//         ├─► preview ─► view ─► content        commands ─► outcome ┤
+//         └─► shares ─► share       sandbox, workspaces, transfers ─┘
 //
 // This module has what is around the parts: signing in and out, the way to the server.
 
-import { $, named, say, unask } from './dom.js';
-import './listing.js';
+import './actions.js';
+import './commands.js';
+import { unask } from './dialogs.js';
+import { $, named, say } from './dom.js';
+import './preview.js';
 import './sandbox.js';
 import { session } from './session.js';
 import './shares.js';
@@ -92,3 +96,4 @@ async function watch() {
   setTimeout(watch, LOOK_AGAIN);
 }
 watch();
+document.addEventListener('visibilitychange', () => { if (!document.hidden && session.status) session.look(); });

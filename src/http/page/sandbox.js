@@ -1,4 +1,4 @@
-// The sandbox beside the files: how it is, what runs in it, what it may use.
+// The sandbox beside the files: how it is, and what it may use.
 
 import { $, facts, make } from './dom.js';
 import { session } from './session.js';
@@ -8,13 +8,6 @@ function show() {
   const { status } = session;
   facts('facts', state(status));
   facts('limits', limits(status.limits));
-  showCommands(status.commands, 'None is running.');
-}
-
-function showCommands(commands, otherwise) {
-  $('commands').replaceChildren(...commands.map(command));
-  $('no-commands').hidden = commands.length > 0;
-  $('no-commands').textContent = otherwise;
 }
 
 /** Of several containers, as ephemeral mode has them, memory and CPU time are those of all. */
@@ -42,21 +35,12 @@ function limits(limits) {
   ];
 }
 
-/** One command, or what it has left in the background. */
-function command({ id, running_ms: running, background }) {
-  const time = duration(Math.floor(running / 1000));
-  return make('li', {},
-    make('code', { title: id }, id.slice(0, 8)),
-    background ? `in background, ${time}` : time);
-}
-
 session.addEventListener('enter', show);
 session.addEventListener('status', show);
 session.addEventListener('lost', () => {
   if (!session.status) return;
   facts('facts', [['State', 'unknown']]);
-  showCommands([], 'Unknown.');
 });
 session.addEventListener('leave', () => {
-  for (const id of ['facts', 'limits', 'commands']) $(id).replaceChildren();
+  for (const id of ['facts', 'limits']) $(id).replaceChildren();
 });

@@ -1,8 +1,10 @@
 // What the user shares: each until its end, which may come now.
 
 import { data, request } from './api.js';
-import { $, agree, button, make, named, say } from './dom.js';
+import { agree } from './dialogs.js';
+import { $, button, make, named, say } from './dom.js';
 import { session } from './session.js';
+import { onShare, showLinks } from './share.js';
 import { instant, quoted } from './text.js';
 
 /** Counts listings: the answer to an old question is not shown. */
@@ -26,12 +28,15 @@ function show(shares, more, otherwise = 'Nothing is shared.') {
 }
 
 /** The name is the user's own; so is whatever else wrote the file. */
-function share({ id, name, visibility, expires_at: end }) {
+function share(shared) {
+  const { id, name, visibility, expires_at: end } = shared;
   const who = visibility === 'link' ? 'everyone with the link' : 'you alone';
   return make('li', {},
-    named(name), ' ',
-    make('span', { className: 'hint' }, `for ${who}, until ${instant(end).join(', ')}`), ' ',
-    button('End', name, () => finish(id, name)));
+    make('span', { className: 'what' }, named(name)),
+    make('span', { className: 'buttons' },
+      button('Link', name, () => showLinks(shared)),
+      button('End', name, () => finish(id, name))),
+    make('span', { className: 'hint' }, `for ${who}, until ${instant(end).join(', ')}`));
 }
 
 async function finish(id, name) {
@@ -45,6 +50,7 @@ async function finish(id, name) {
   }
 }
 
+onShare(list);
 session.addEventListener('enter', list);
 session.addEventListener('leave', () => {
   asked += 1;

@@ -69,16 +69,30 @@ export const below = (route, path) => `/files/${route}/${path}`;
 /** The path of an entry of a listing. */
 export const pathOf = (entry) => entry.url.slice(below('content', '').length);
 
-/** Where the page shows a folder. */
-export const linkTo = (folder) => `#/${folder}`;
+/** Where the page shows a folder, or a file in it: `?` is in no escaped name. */
+export const linkTo = (folder, name = '') => `#/${folder}${name && `?${name}`}`;
+
+const asEscaped = (path) =>
+  path.split('/').filter(Boolean).map((part) => escaped(bytesOf(part))).join('/');
 
 /** The folder that such an address names, however it was typed. */
-export const folderOf = (hash) =>
-  hash.replace(/^#\/?/, '').split('/').filter(Boolean).map((part) => escaped(bytesOf(part))).join('/');
+export const folderOf = (hash) => asEscaped(hash.replace(/^#\/?/, '').split('?')[0]);
 
-/** A path as text: a name that is none as bash writes it. */
-export const spelled = (path) => path.split('/').map((part) => {
-  const bytes = bytesOf(part);
+/** The path of the file that such an address names; '' is none. */
+export function fileOf(hash) {
+  const name = asEscaped(hash.split('?')[1] ?? '').split('/')[0];
+  const folder = folderOf(hash);
+  return name && folder ? `${folder}/${name}` : name;
+}
+
+/** The folder that a path is in, and its last name, escaped. */
+export function split(path) {
+  const at = path.lastIndexOf('/');
+  return [path.slice(0, Math.max(at, 0)), path.slice(at + 1)];
+}
+
+/** Bytes as text, and where they are none as bash writes them. */
+function text(bytes) {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
@@ -88,4 +102,10 @@ export const spelled = (path) => path.split('/').map((part) => {
     });
     return `$'${chars.join('')}'`;
   }
-}).join('/');
+}
+
+/** A path as text, name by name, for people. */
+export const spelled = (path) => path.split('/').map((part) => text(bytesOf(part))).join('/');
+
+/** A path as text, as a whole: what the server takes in a body. */
+export const argument = (path) => text(bytesOf(path));

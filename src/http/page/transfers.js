@@ -45,7 +45,7 @@ export function transfer(verb, name, total) {
 /** How many uploads wait for those before them. */
 export function showWaiting(count) {
   $('waiting').hidden = count === 0;
-  $('waiting').textContent = count === 1 ? '1 more file waits.' : `${count} more files wait.`;
+  $('waiting').firstElementChild.textContent = count === 1 ? '1 more file waits.' : `${count} more files wait.`;
 }
 
 session.addEventListener('leave', () => {

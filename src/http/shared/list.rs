@@ -5,7 +5,7 @@
 //! DELETE /shares/{id}    ends one
 //! ```
 //!
-//! The links themselves are in no answer: an answer is in the audit.
+//! The links themselves are in no answer: an answer is in the audit ([`super::links`]).
 
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};

@@ -90,7 +90,7 @@ async fn remove(
         instance: manager.config().instance.clone(),
         scope: match params.all {
             true => RemovalScope::User(user),
-            false => RemovalScope::Workspace(workspace),
+            false => RemovalScope::Workspace(workspace.clone()),
         },
         reason: "DELETE /v1/workspace",
     };
@@ -104,6 +104,7 @@ async fn remove(
         ToolError::new(Code::Internal, "the removal ended early.")
     })?;
     let removed = removed.map_err(|error| refused(&error))?;
+    manager.forget_commands(&workspace, params.all);
     Ok(Json(json!({
         "success": true,
         "data": { "containers": removed.containers, "volumes": removed.volumes },

@@ -59,18 +59,13 @@ pub async fn share(
         expires,
     };
     let link = context.links.make(&claims);
-    let opens_in_browsers =
-        visibility == Visibility::Link || context.links.can_sign_in(&context.workspace.user);
     let mime_type = match stat.is_dir {
         true => DIRECTORY,
         false => mime_type(&path),
     };
     let output = ShareOutput {
         resource_uri: (!stat.is_dir).then(|| of_path(&context.workspace, &path)),
-        preview_link: match opens_in_browsers && is_site(sandbox, &path, &stat).await {
-            true => site_link(claims, &path, context),
-            false => None,
-        },
+        preview_link: site_link(sandbox, claims, &path, stat.is_dir, visibility, context).await,
         link: link.as_ref().ok().cloned(),
         visibility: visibility.as_str(),
         name: record.name.to_string(),
@@ -92,22 +87,36 @@ pub async fn share(
     )
 }
 
-/// Whether a browser can open it as a site.
-async fn is_site(sandbox: &Sandbox, path: &WorkspacePath, stat: &Stat) -> bool {
-    if !stat.is_dir {
-        return mime_type(path) == HTML;
-    }
-    let index = [&path.to_bytes()[..], INDEX].join(&b'/');
-    let found = sandbox.stat(index).await;
-    found.is_ok_and(|index| !index.is_dir)
-}
-
-/// `None` where the server has no previews: the other link is there.
-fn site_link(
+/// What opens a share that is there in the browser.
+///
+/// # Errors
+/// What it names is gone, and those of every call.
+pub(super) async fn preview_link(
+    sandbox: &Sandbox,
     share: LinkClaims,
     path: &WorkspacePath,
+    visibility: Visibility,
+    context: &ShareContext<'_>,
+) -> Result<Option<String>, ToolError> {
+    let stat = sandbox.stat(path.to_bytes()).await;
+    let stat = stat.map_err(|error| ToolError::sandbox(&error, &format!("\"{path}\"")))?;
+    Ok(site_link(sandbox, share, path, stat.is_dir, visibility, context).await)
+}
+
+/// `None` where a browser cannot open it as a site, or the server has no previews.
+async fn site_link(
+    sandbox: &Sandbox,
+    share: LinkClaims,
+    path: &WorkspacePath,
+    is_dir: bool,
+    visibility: Visibility,
     context: &ShareContext<'_>,
 ) -> Option<String> {
+    let opens_in_browsers =
+        visibility == Visibility::Link || context.links.can_sign_in(&context.workspace.user);
+    if !opens_in_browsers || !is_site(sandbox, path, is_dir).await {
+        return None;
+    }
     let target = PreviewTarget::Site;
     let group = context.group.clone().into();
     let claims = PreviewClaims {
@@ -116,6 +125,16 @@ fn site_link(
         group,
     };
     context.previews.make(&claims, Some(path)).ok()
+}
+
+/// Whether a browser can open it as a site.
+async fn is_site(sandbox: &Sandbox, path: &WorkspacePath, is_dir: bool) -> bool {
+    if !is_dir {
+        return mime_type(path) == HTML;
+    }
+    let index = [&path.to_bytes()[..], INDEX].join(&b'/');
+    let found = sandbox.stat(index).await;
+    found.is_ok_and(|index| !index.is_dir)
 }
 
 async fn content(

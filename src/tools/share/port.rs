@@ -5,7 +5,7 @@ use rmcp::model::CallToolResult;
 use super::{ShareArgs, ShareOutput, answer, lifetime, name, not_stored, opens_for};
 use crate::api::{Code, ToolError};
 use crate::config::limits::PORT_SECONDS_LIMIT;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{ProbedPort, Sandbox};
 use crate::shares::{
     self, LinkClaims, PreviewClaims, PreviewTarget, ShareName, ShareRecord, ShareStore,
     ShareTarget, Visibility,
@@ -38,8 +38,7 @@ pub async fn share(
     }
     let name = name(args, || ShareName::of_port(port))?;
     // Before anything is stored: an older sandbox cannot do it.
-    let probed = sandbox.probe_port(port).await;
-    let probed = probed.map_err(|error| ToolError::sandbox(&error, "the port"))?;
+    let probed = probe(sandbox, port).await?;
     let expires = shares::now() + u64::from(seconds);
     let record = ShareRecord {
         target: ShareTarget::Port(port),
@@ -48,20 +47,12 @@ pub async fn share(
         expires,
     };
     let created = ShareStore(sandbox).create(&record).await;
-    let claims = PreviewClaims {
-        share: LinkClaims {
-            workspace: context.workspace.hash(),
-            share: created.map_err(|error| not_stored(&error))?,
-            expires,
-        },
-        target: PreviewTarget::Port {
-            port,
-            container: probed.container.to_string(),
-        },
-        group: context.group.clone().into(),
+    let share = LinkClaims {
+        workspace: context.workspace.hash(),
+        share: created.map_err(|error| not_stored(&error))?,
+        expires,
     };
-    let link = context.previews.make(&claims, None);
-    let link = link.map_err(|why| ToolError::new(Code::PermissionDenied, format!("{why}.")))?;
+    let link = link_to(&probed, port, share, context)?;
     let output = ShareOutput {
         resource_uri: None,
         link: None,
@@ -80,4 +71,40 @@ pub async fn share(
         ));
     }
     answer(first, output, opens_for(visibility, context), &notes)
+}
+
+/// What opens a share that is there: the container as it is now.
+///
+/// # Errors
+/// This server has no previews, and those of every call.
+pub(super) async fn preview_link(
+    sandbox: &Sandbox,
+    port: u16,
+    share: LinkClaims,
+    context: &ShareContext<'_>,
+) -> Result<String, ToolError> {
+    link_to(&probe(sandbox, port).await?, port, share, context)
+}
+
+async fn probe(sandbox: &Sandbox, port: u16) -> Result<ProbedPort, ToolError> {
+    let probed = sandbox.probe_port(port).await;
+    probed.map_err(|error| ToolError::sandbox(&error, "the port"))
+}
+
+fn link_to(
+    probed: &ProbedPort,
+    port: u16,
+    share: LinkClaims,
+    context: &ShareContext<'_>,
+) -> Result<String, ToolError> {
+    let container = probed.container.to_string();
+    let target = PreviewTarget::Port { port, container };
+    let group = context.group.clone().into();
+    let claims = PreviewClaims {
+        share,
+        target,
+        group,
+    };
+    let link = context.previews.make(&claims, None);
+    link.map_err(|why| ToolError::new(Code::PermissionDenied, format!("{why}.")))
 }

@@ -16,8 +16,8 @@ use super::tokens_file;
 use crate::harness::{Directory, HttpServer, TestServer, eventually};
 use crate::http_auth::oidc_issuer::{Issuer, at};
 
-/// How long a scenario may take; the longest has 1,005 uploads, and takes some 30 s.
-const SCENARIO: Duration = Duration::from_secs(180);
+/// How long a scenario may take; the longest has 1,005 uploads, and takes some 60 s.
+const SCENARIO: Duration = Duration::from_secs(300);
 
 /// How long a browser may take to be gone after its driver.
 const GONE: Duration = Duration::from_secs(10);
@@ -139,4 +139,44 @@ async fn a_server_without_an_engine_or_without_space_says_so_on_the_page() {
     let no_space = no_space.start_http().await;
     let settings = json!({ "noEngine": address(&no_engine), "noSpace": address(&no_space) });
     drive("unready", settings).await;
+}
+
+/// A server with tokens of two users, and what their scenario is told.
+async fn with_users(directory: &Directory) -> (HttpServer, Value) {
+    let both = r#"["tools", "files"]"#;
+    let rows = [
+        ("of-alice", r#"user = "alice""#, both),
+        ("of-bob", r#"user = "bob""#, both),
+    ];
+    let server = super::with_tokens(directory, &rows).await;
+    let settings = json!({ "base": address(&server), "token": "of-alice", "other": "of-bob" });
+    (server, settings)
+}
+
+#[tokio::test]
+async fn file_names_open_and_hostile_files_are_shown_as_what_they_are() {
+    let directory = Directory::new(0);
+    let (_server, settings) = with_users(&directory).await;
+    drive("contents", settings).await;
+}
+
+#[tokio::test]
+async fn a_person_orders_a_folder_and_changes_what_is_in_it() {
+    let directory = Directory::new(0);
+    let (_server, settings) = with_users(&directory).await;
+    drive("changes", settings).await;
+}
+
+#[tokio::test]
+async fn a_person_sees_what_runs_and_was_run_and_stops_a_command() {
+    let directory = Directory::new(0);
+    let (_server, settings) = with_users(&directory).await;
+    drive("commands", settings).await;
+}
+
+#[tokio::test]
+async fn a_person_shares_a_file_and_a_port_and_opens_them() {
+    let directory = Directory::new(0);
+    let (_server, settings) = with_users(&directory).await;
+    drive("sharing", settings).await;
 }
