@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use super::egress::ServerEgress;
+use super::egress::{RecentRefusal, ServerEgress};
 use super::handle::{Cancellations, Containers, Sandbox};
 use super::handles::{Handles, UserShare};
 use super::last_container::LastContainer;
@@ -250,6 +250,11 @@ impl Manager {
             group,
             workspace: workspace.name.clone(),
         }))
+    }
+
+    /// The hosts that sandboxes of this server were refused lately, the latest first.
+    pub fn recent_refusals(&self) -> Vec<RecentRefusal> {
+        self.egress.recent_refusals()
     }
 
     /// How the containers of this user are made.

@@ -11,6 +11,7 @@ import fs from 'node:fs';
 
 import { Visit } from './visit.mjs';
 import { atIssuer } from './at-issuer.mjs';
+import { console_ } from './console.mjs';
 import { picture } from './picture.mjs';
 import { preview, previewLate, previewPrivate, previewSite } from './preview.mjs';
 import { refusals } from './refusals.mjs';
@@ -20,6 +21,7 @@ import { withoutToken } from './without-token.mjs';
 
 const scenarios = {
   'at-issuer': atIssuer,
+  console: console_,
   picture,
   preview,
   'preview-late': previewLate,
