@@ -55,7 +55,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 const ORIGIN: &str = "http://casemate";
 
 /// Requests that PID 1 answers from memory: kill, retire, an accepted command.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An open channel. Cheap to clone; the last clone closes it.
 #[derive(Debug, Clone)]

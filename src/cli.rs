@@ -6,10 +6,12 @@ mod completions;
 mod doctor;
 mod each;
 mod egress;
+mod examples;
 mod exec;
 mod gc;
 mod hold;
 mod identity_args;
+mod json;
 mod man;
 mod migrate;
 mod progress;
@@ -20,6 +22,7 @@ mod serve;
 mod settings;
 mod setup;
 mod shared;
+mod stop;
 mod table;
 mod token;
 mod tools_image;
@@ -29,6 +32,8 @@ mod traces;
 #[path = "cli/no_traces.rs"]
 mod traces;
 mod user_args;
+mod users;
+mod workspace_cells;
 mod workspaces;
 
 use std::process::ExitCode;
@@ -49,12 +54,16 @@ enum Verb {
     Serve(serve::Args),
     /// Check settings, Engine and host, try a sandbox, and suggest fixes.
     Doctor(doctor::Args),
-    /// List the sandboxes of all servers of the instance.
+    /// List the sandboxes of all servers of the instance, or what runs in a user's.
     Ps(ps::Args),
+    /// List all workspaces, also those without a sandbox: size, age, last use, hold, newest backup.
+    Users(users::Args),
     /// List the workspaces of a user, with size and last use.
     Workspaces(workspaces::Args),
     /// Run a command in a user's sandbox.
     Exec(exec::Args),
+    /// End a running command of a user, and leave the sandbox as it is.
+    Stop(stop::Args),
     /// Remove a user's sandbox, and with --volume the user's files.
     Rm(rm::Args),
     /// Remove containers that never ran, replaced images and old volumes.
@@ -80,10 +89,8 @@ enum Verb {
     /// Write the archive that `docker build` makes the image of sandboxes from.
     ToolsImage(tools_image::Args),
     /// Print completions for a shell.
-    #[command(hide = true)]
     Completions(completions::Args),
     /// Write the manual pages.
-    #[command(hide = true)]
     Man(man::Args),
 }
 
@@ -108,8 +115,10 @@ impl Cli {
             Verb::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Doctor(args) => doctor::run(args),
             Verb::Ps(args) => ps::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Users(args) => users::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Workspaces(args) => workspaces::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Exec(args) => exec::run(args),
+            Verb::Stop(args) => stop::run(args),
             Verb::Rm(args) => rm::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Gc(args) => gc::run(args),
             Verb::Hold(args) => hold::run(args).map(|()| ExitCode::SUCCESS),

@@ -14,6 +14,7 @@
 //!   given, because it is more specific, and a `[[users]]` table overrides both.
 //! - No other module of the server reads the environment.
 
+mod admin;
 mod backup;
 mod bind;
 mod choices;
@@ -106,6 +107,8 @@ pub struct Config {
     pub upload_limit: Bytes,
     /// The address of the metrics; `None`: they are not served.
     pub admin: Option<SocketAddr>,
+    /// The tokens that open the console there; `None`: there is no console.
+    pub admin_tokens_file: Option<PathBuf>,
     /// The directory of the audit; `None`: there is no audit.
     pub audit: Option<HostDir>,
     /// Whether the audit has the content of commands and files.
@@ -188,7 +191,8 @@ impl Config {
             wait: given.bounded(S::Wait)?,
             warm: given.value(S::Warm, true, switch)?,
             upload_limit: given.bounded(S::UploadLimit)?,
-            admin: given.value(S::Admin, None, |text| web::listen_address(text).map(Some))?,
+            admin: admin::address(&given)?,
+            admin_tokens_file: admin::tokens_file(&given)?,
             audit: given.value(S::Audit, None, |text| text.parse().map(Some))?,
             audit_content: given.value(S::AuditContent, false, switch)?,
             log: given.value(S::Log, limits::LOG.to_owned(), log_filter)?,

@@ -19,6 +19,7 @@ mod orphan;
 mod owners;
 mod provisioner;
 mod queue;
+mod repeated_survey;
 mod running;
 mod shared_data;
 mod spec;
@@ -38,9 +39,12 @@ pub use error::{SandboxError, Uncertainty, broken_off};
 pub use generations::{mark_of, removal_order};
 pub use image_files::image_state;
 pub use orphan::is_abandoned;
-pub use owners::{DOCTOR_ISSUER, SHARED_ISSUER, held, identity, owner, workspaces};
+pub use owners::{
+    DOCTOR_ISSUER, SHARED_ISSUER, held, identity, is_a_users, owner, workspaces,
+};
 pub use provisioner::Provisioner;
 pub use queue::{Admission, AdmissionPermit};
+pub use repeated_survey::RepeatedSurvey;
 pub use running::{Removal, Running};
 pub use shared_data::{SharedHead, SharedVersion, SharedVolumes, share_of, sort_shared};
 pub use spec::Spec;

@@ -53,13 +53,14 @@ mod warm_pool;
 mod workspaces;
 
 pub use crate::provision::{
-    EMPTIED, KEPT, LOST, LiveSandbox, Notice, Reason, SandboxError, SandboxLimit, Uncertainty,
+    EMPTIED, KEPT, LOST, LiveSandbox, Notice, Reason, RepeatedSurvey, SandboxError, SandboxLimit,
+    Uncertainty,
 };
 pub use cancel::CancelScope;
 pub use command::{Command, ExecOutcome, ExecReport, LostCommand, ProgressUpdate, WaitOptions};
 pub use command_log::{CommandEnd, CommandState};
 pub use commands::LoggedCommand;
-pub use egress::{NetworkReport, own_addresses};
+pub use egress::{NetworkReport, RecentRefusal, own_addresses};
 pub use handle::{Answer, Sandbox};
 pub use last_container::LastContainer;
 pub use manager::Manager;

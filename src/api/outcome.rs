@@ -25,7 +25,7 @@ pub enum Outcome {
     Running,
     /// It was killed at its timeout, with everything it started.
     TimedOut,
-    /// The call was cancelled, and it was killed with everything it started.
+    /// The call was cancelled, or an operator stopped it: killed with everything it started.
     Cancelled,
     /// The kernel killed it: the sandbox's memory limit was reached.
     OutOfMemory,
@@ -359,6 +359,9 @@ impl From<Ended> for Outcome {
 
 fn detail(finished: &Finished) -> Option<String> {
     match finished.outcome() {
+        Ended::Cancelled if finished.by_operator => {
+            Some("an operator stopped the command".to_owned())
+        }
         Ended::Lost => Some(
             "another command's processes could not be killed one by one, so everything in the \
              sandbox was killed"

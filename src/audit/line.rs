@@ -118,7 +118,7 @@ pub struct Call {
 /// Something that is removed for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RemovalRecord {
-    /// `container`, `volume` or `image`.
+    /// `container`, `volume`, `image`, `backup`, or a `command` that an operator ended.
     pub what: &'static str,
     /// Its name.
     pub name: String,

@@ -13,7 +13,7 @@ pub struct AuditedRemoval {
 }
 
 impl AuditedRemoval {
-    /// Records the beginning: `what` is `container`, `volume`, `image` or `backup`.
+    /// Records the beginning: `what` is as in [`RemovalRecord`].
     ///
     /// # Errors
     /// [`AuditWriteError`]: nothing may be removed.

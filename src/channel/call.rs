@@ -71,8 +71,25 @@ impl Channel {
     /// # Errors
     /// `UNKNOWN_COMMAND`.
     pub async fn kill(&self, id: &str) -> Result<(), CallError> {
-        let request = KillRequest { id: id.to_owned() };
+        let request = KillRequest {
+            id: id.to_owned(),
+            by_operator: false,
+        };
         self.call(request, REPLY_TIMEOUT).await.map(drop)
+    }
+
+    /// Ends a command for an operator, or what it has left in the background. `false`: an older
+    /// casemate-init, whose outcome does not name the operator.
+    ///
+    /// # Errors
+    /// `UNKNOWN_COMMAND`.
+    pub async fn stop(&self, id: &str) -> Result<bool, CallError> {
+        let request = KillRequest {
+            id: id.to_owned(),
+            by_operator: true,
+        };
+        let reply = self.call(request, REPLY_TIMEOUT).await?;
+        Ok(reply.by_operator)
     }
 
     /// Ends the commands of the client's request with this tag, or only counts them. Returns their
@@ -117,7 +134,16 @@ impl Channel {
     /// # Errors
     /// Those of every call.
     pub async fn stats(&self) -> Result<StatsReply, CallError> {
-        self.call(StatsRequest {}, REPLY_TIMEOUT).await
+        self.call(StatsRequest::default(), REPLY_TIMEOUT).await
+    }
+
+    /// As [`Self::stats`], with the scripts of the commands.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn stats_with_scripts(&self) -> Result<StatsReply, CallError> {
+        let request = StatsRequest { with_scripts: true };
+        self.call(request, REPLY_TIMEOUT).await
     }
 }
 

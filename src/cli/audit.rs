@@ -1,6 +1,5 @@
 //! `casemate audit verify`: checks that the audit is as it was written.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,6 +7,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 
 use crate::audit::{self, Report};
+use crate::cli::json;
 
 /// Flags of `audit`.
 #[derive(Debug, clap::Args)]
@@ -46,8 +46,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let report = audit::verify(&paths).context("the audit cannot be read")?;
     let mut out = std::io::stdout().lock();
     if json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
+        json::write(&mut out, &report)?;
     } else {
         print(&report, &mut out)?;
     }

@@ -3,16 +3,16 @@
 
 mod list;
 
-use std::io::Write as _;
-
 use anyhow::Context as _;
 use clap::Subcommand;
+use tokio_util::sync::CancellationToken;
 
 use super::each::{each, shown};
 use super::progress::Progress;
 use super::setup;
 use super::user_args::{UsersArgs, on_volumes, search_scope};
 use crate::audit::Audit;
+use crate::cli::json;
 use crate::config::{AwsVariables, BackupTarget, Config, ProcessEnvironment, SettingsArgs};
 use crate::engine::Engine;
 use crate::identity::{Issuer, Subject, User, WorkspaceId};
@@ -60,6 +60,20 @@ struct VerifyArgs {
     id: Option<Id>,
     #[command(flatten)]
     settings: SettingsArgs,
+}
+
+/// Those of the setting `backup_target`, if it is set, to be listed.
+///
+/// # Errors
+/// The store cannot be opened.
+pub(super) fn of_settings(manager: &Manager) -> anyhow::Result<Option<Backups>> {
+    let Some(target) = &manager.config().backup.target else {
+        return Ok(None);
+    };
+    let store = Store::open(target, &AwsVariables::read(&ProcessEnvironment));
+    let store = store.context("the backups cannot be listed")?;
+    let never = CancellationToken::new();
+    Ok(Some(Backups::new(store, manager, never)))
 }
 
 /// Where a user's name is looked up.
@@ -198,8 +212,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let made = each(&session.progress, &workspaces, make, tell).await?;
         if args.json {
             let mut out = std::io::stdout().lock();
-            serde_json::to_writer_pretty(&mut out, &made)?;
-            writeln!(out)?;
+            json::write(&mut out, &made)?;
         }
         Ok(())
     })

@@ -1,5 +1,4 @@
-//! `casemate completions`: the script with which a shell completes this command's flags. Hidden:
-//! packages run it once.
+//! `casemate completions`: the script with which a shell completes this command's flags.
 
 use std::io;
 

@@ -3,14 +3,13 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::setup;
+use crate::cli::json;
 use crate::config::{AwsVariables, Config, ProcessEnvironment, SettingsArgs, egress_problem};
-use crate::http::auth::Authenticator;
-use crate::http::session::Sessions;
+use crate::http::settings_check::over_http;
 use crate::ops::doctor::{self, Finding, Inputs, Severity};
 
 /// Flags of `doctor`.
@@ -83,28 +82,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let mut out = io::stdout().lock();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
+        json::write(&mut out, &report)?;
     } else {
         write!(out, "{}", closing(&report))?;
     }
     Ok(exit_code(report.worst))
-}
-
-/// Whether a server over HTTP could authenticate callers, and people could sign in, by the server's own
-/// checks.
-fn over_http(config: &Config) -> (Result<(), String>, Result<(), String>) {
-    let said = |error: anyhow::Error| format!("{error:#}");
-    match Authenticator::new(config) {
-        Ok(authenticator) => {
-            let sessions = Sessions::new(&config.http, Arc::new(authenticator));
-            (
-                Ok(()),
-                sessions.map(drop).map_err(|error| said(error.into())),
-            )
-        }
-        Err(error) => (Err(said(error.into())), Ok(())),
-    }
 }
 
 fn exit_code(worst: Severity) -> ExitCode {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use super::setup;
+use crate::cli::json;
 use crate::config::{AwsVariables, ProcessEnvironment, SettingsArgs};
 use crate::engine::Engine;
 use crate::ops::backup::{Backups, Store};
@@ -42,8 +43,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     })?;
     let mut out = std::io::stdout().lock();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &items)?;
-        writeln!(out)?;
+        json::write(&mut out, &items)?;
     } else {
         for item in &items {
             writeln!(out, "{}", line(item))?;

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use super::setup;
 use super::user_args::UserArgs;
+use crate::cli::json;
 use crate::config::SettingsArgs;
 use crate::identity::{WorkspaceId, WorkspaceName};
 use crate::ops::workspace_removal::{RemovalScope, RemovedResources, WorkspaceRemoval};
@@ -62,8 +63,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 fn print(removed: &RemovedResources, json: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
-        serde_json::to_writer_pretty(&mut out, removed)?;
-        writeln!(out)?;
+        json::write(&mut out, removed)?;
         return Ok(());
     }
     let workspace = removed.workspace.as_ref();

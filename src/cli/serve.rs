@@ -11,10 +11,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::setup;
+use super::{backup, setup};
 use crate::config::{AwsVariables, Bind, Config, ProcessEnvironment, SettingsArgs, listen_address};
 use crate::engine::{Engine, Quota};
 use crate::http::auth::{self, Authenticator};
+use crate::http::console::Console;
 use crate::http::guard::OriginPolicy;
 use crate::http::session::Sessions;
 use crate::meter::Meter;
@@ -69,8 +70,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             // With port 0 the operator reads the port here.
             writeln!(io::stderr(), "metrics on {address}")?;
             manager.listens_on(address);
+            let console = console(&config, &manager, &engine)?;
             let (manager, engine) = (manager.clone(), engine.clone());
-            let served = http::admin::serve(listener, address, manager, engine, stop.clone());
+            let served =
+                http::admin::serve(listener, address, manager, engine, console, stop.clone());
             tokio::spawn(served);
         }
         let last_backup = backups.map(|backups| gc::last_backup(backups, manager.clone()));
@@ -101,6 +104,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     });
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     served
+}
+
+/// The operator's console, if there are tokens for it.
+fn console(config: &Config, manager: &Manager, engine: &Engine) -> anyhow::Result<Option<Console>> {
+    let Some(tokens) = &config.admin_tokens_file else {
+        return Ok(None);
+    };
+    let backups = backup::of_settings(manager)?;
+    let aws = AwsVariables::read(&ProcessEnvironment);
+    let (manager, engine) = (manager.clone(), engine.clone());
+    let console = Console::load(tokens, config.clone(), manager, engine, backups, aws);
+    console.context("admin_tokens_file").map(Some)
 }
 
 /// Shows in the metrics whether a changed settings file can be used.

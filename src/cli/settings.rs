@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::identity_args::IdentityArgs;
 use super::{setup, table};
+use crate::cli::json;
 use crate::config::{
     Config, EffectiveSetting, GroupConfig, Members, ProcessEnvironment, Setting, SettingsArgs,
     TokenView,
@@ -68,8 +69,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let report = SettingsReport::new(&config, &identity, view);
     let mut out = std::io::stdout().lock();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
+        json::write(&mut out, &report)?;
     } else {
         write!(out, "{}", report.text())?;
     }

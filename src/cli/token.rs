@@ -34,6 +34,16 @@ struct HolderArgs {
     /// A token for an application that has its own users: each request names one in X-Casemate-User
     #[arg(long, value_name = "NAME")]
     delegate: Option<TokenName>,
+    /// A token of an operator, for the console at the admin address, with a name for people. Its entry
+    /// belongs in a file of its own, that of admin_tokens_file
+    #[arg(
+        long,
+        value_name = "NAME",
+        num_args = 0..=1,
+        default_missing_value = "operator",
+        conflicts_with = "scopes"
+    )]
+    admin: Option<TokenName>,
 }
 
 /// Prints the token and its entry for the file. If standard output is a file or a pipe, it gets
@@ -53,7 +63,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         writeln!(out, "{token}\n")?;
         writeln!(
             out,
-            "# The token is above, and is not shown again. Append this to CASEMATE_TOKENS_FILE:"
+            "# The token is above, and is not shown again. Append this to {}:",
+            match args.holder.admin {
+                Some(_) => "CASEMATE_ADMIN_TOKENS_FILE",
+                None => "CASEMATE_TOKENS_FILE",
+            }
         )?;
         write!(out, "{table}")?;
     } else {
@@ -84,6 +98,10 @@ fn scope(word: &str) -> Result<Scope, String> {
 
 fn table(args: &Args, token: &str) -> String {
     let sha256 = hex(&tokens::digest(token));
+    if let Some(name) = &args.holder.admin {
+        let (name, sha256) = (quoted(name.as_str()), quoted(&sha256));
+        return format!("[[tokens]]\nname = {name}\nsha256 = {sha256}\nadmin = true\n");
+    }
     let (name, holder) = match (&args.holder.user, &args.holder.delegate) {
         (Some(user), _) => (
             name(user, &sha256),
@@ -122,7 +140,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::http::auth::tokens::{Holder, parse};
+    use crate::http::auth::tokens::{Holder, parse, parse_admin};
     use crate::identity::Scopes;
 
     #[derive(Debug, clap::Parser)]
@@ -166,6 +184,26 @@ mod tests {
             assert_eq!((&tokens[0].holder, tokens[0].scopes), (&holder, scopes));
             assert!(!table.contains("cm_secret"));
         }
+    }
+
+    #[test]
+    fn a_token_of_an_operator_is_for_the_file_of_operators_alone() {
+        for (flags, name) in [
+            (&["--admin"][..], "operator"),
+            (&["--admin", "night"], "night"),
+        ] {
+            let table = table(&args(flags).unwrap(), "cm_secret");
+            let path = Path::new("t.toml").into();
+            let tokens = parse_admin(&path, &table).unwrap();
+            assert_eq!(tokens[0].holder, Holder::Admin);
+            assert_eq!(tokens[0].digest, tokens::digest("cm_secret"));
+            assert_eq!(tokens[0].name.as_str(), name);
+            let refused = parse(&path, &table).unwrap_err().to_string();
+            assert!(refused.contains("admin_tokens_file"), "{refused}");
+        }
+        let of_user = table(&args(&["--user", "a"]).unwrap(), "cm_secret");
+        let refused = parse_admin(&Path::new("t.toml").into(), &of_user).unwrap_err();
+        assert!(refused.to_string().contains("file of tokens_file"));
     }
 
     #[test]

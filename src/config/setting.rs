@@ -194,8 +194,10 @@ settings! {
         Words(SWITCH);
     UploadLimit = "upload_limit", Server, "Largest upload over HTTP",
         Size(limits::UPLOAD_LIMIT);
-    Admin = "admin", Server, "Address for metrics: an address and a port, or a port of 127.0.0.1",
+    Admin = "admin", Server, "Address for metrics, health and the console: an address and a port, or a port of 127.0.0.1",
         Text("ADDR", None);
+    AdminTokensFile = "admin_tokens_file", Server, "The admin address: the TOML file with the digests of operators' tokens, for the console",
+        Text("FILE", None);
     Audit = "audit", Server, "Directory for the audit, one line per call",
         Text("DIR", None);
     AuditContent = "audit_content", Server, "Also record the content of commands and files, 64 KiB of each",

@@ -1,14 +1,15 @@
-//! The admin address, for the operator: `/metrics` in Prometheus' text format,
-//! `/healthz` and `/readyz`.
+//! The admin address, for the operator: `/metrics` in Prometheus' text format, `/healthz`, `/readyz`,
+//! and on a loopback address the [`console`](super::console).
 //!
-//! It is a separate address, so that callers of the tools cannot reach it through theirs. No series
-//! names a user, and no request changes anything.
+//! It is a separate address, so that callers of the tools cannot reach it through theirs. Without an
+//! admin token nothing names a user, and no request changes anything.
 
 use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
@@ -16,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::connections::Connections;
-use super::guard::OriginPolicy;
+use super::console::Console;
+use super::guard::{OriginPolicy, close};
 use super::health;
 use crate::engine::Engine;
 use crate::sandbox::Manager;
@@ -31,15 +33,21 @@ pub async fn serve(
     address: SocketAddr,
     manager: Manager,
     engine: Engine,
+    console: Option<Console>,
     stop: CancellationToken,
 ) {
     let routes = Router::new()
         .route("/metrics", get(metrics))
         .with_state(manager)
         .merge(health::routes(engine));
-    let routes = match OriginPolicy::of_loopback(address) {
-        Some(guard) => guard.protect(routes),
-        None => routes,
+    let routes = match (OriginPolicy::of_loopback(address), console) {
+        (Some(guard), Some(console)) => {
+            let console = console.routes().layer(from_fn(close));
+            guard.protect(routes.merge(console))
+        }
+        (Some(guard), None) => guard.protect(routes),
+        // The settings have no console at another address.
+        (None, _) => routes,
     };
     let connections = Connections::new(routes, stop);
     connections.accept(listener).await;

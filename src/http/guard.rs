@@ -151,11 +151,12 @@ impl OriginPolicy {
         }
     }
 
-    /// The policy of a loopback address: its names, and no origin; `None` for another address.
+    /// The policy of a loopback address: its names, and only its own pages, whose scripts browsers load
+    /// with an Origin; `None` for another address.
     pub fn of_loopback(address: SocketAddr) -> Option<Self> {
         address.ip().to_canonical().is_loopback().then(|| Self {
             hosts: usual_hosts(address).into(),
-            origins: Arc::default(),
+            origins: usual_origins(address).into(),
             workspace_header: WorkspaceHeader::default(),
         })
     }

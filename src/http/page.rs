@@ -18,9 +18,9 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      require-trusted-types-for 'script'; trusted-types 'none'",
 );
 
-/// On each part of the page. `no-cache`: after an update no browser combines an old script with a
+/// On each part of the page, and of the console. `no-cache`: after an update no browser combines an old script with a
 /// new page. The paths of a workspace are private, hence no referrer.
-const HEADERS: [(HeaderName, HeaderValue); 4] = [
+pub(super) const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (
         header::REFERRER_POLICY,
@@ -33,9 +33,9 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
     ),
 ];
 
-const HTML: &str = "text/html; charset=utf-8";
-const STYLE: &str = "text/css; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
+pub(super) const HTML: &str = "text/html; charset=utf-8";
+pub(super) const STYLE: &str = "text/css; charset=utf-8";
+pub(super) const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// A script of the page: path, type and content.
 macro_rules! script {

@@ -61,7 +61,7 @@ pub async fn examine(
     given: &Inputs<'_>,
     address: Result<EngineAddress, EngineError>,
     stop: &CancellationToken,
-    tell: &mut dyn FnMut(Finding),
+    tell: &mut (dyn FnMut(Finding) + Send),
 ) {
     settings::look(given).await.into_iter().for_each(&mut *tell);
     let (engine, found) = engine::look(address).await;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::error::{SandboxError, broken_off};
-use super::survey::LiveSandbox;
+use super::survey::{LiveSandbox, PROBE_TIMEOUT};
+use crate::channel::{CallError, Channel, REPLY_TIMEOUT};
 use crate::engine::{Engine, EngineError, State};
 
 /// How long the Engine may take to remove what ends.
@@ -21,6 +22,30 @@ impl LiveSandbox {
             use State::{Paused, Restarting, Running, Unknown};
             matches!(found.state, Running | Paused | Restarting | Unknown)
         }))
+    }
+
+    /// Ends a command in it for an operator, or what that has left in the background. `false`: its
+    /// casemate-init is older, and the outcome says only that it was cancelled.
+    ///
+    /// # Errors
+    /// `UNKNOWN_COMMAND` when it does not run; those of every call.
+    pub async fn stop(&self, command: &str) -> Result<bool, SandboxError> {
+        self.channel()?.stop(command).await.map_err(unanswered)
+    }
+
+    /// Whether a command runs in it, or what that has left in the background.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn runs(&self, command: &str) -> Result<bool, SandboxError> {
+        let stats = self.channel()?.stats().await.map_err(unanswered)?;
+        Ok(stats.commands.iter().any(|running| running.id == command))
+    }
+
+    fn channel(&self) -> Result<&Channel, SandboxError> {
+        self.channel
+            .as_ref()
+            .ok_or(SandboxError::Deadline(PROBE_TIMEOUT))
     }
 
     /// Ends it, by its own PID 1 where that answers, so that a command that begins now is not
@@ -54,4 +79,8 @@ impl LiveSandbox {
             Err(_) => Ok(true),
         }
     }
+}
+
+fn unanswered(error: CallError) -> SandboxError {
+    SandboxError::from_call(error, REPLY_TIMEOUT)
 }

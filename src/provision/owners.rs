@@ -21,10 +21,7 @@ pub fn workspaces<'a>(
 ) -> Vec<(WorkspaceId, &'a VolumeSummary)> {
     let mut of: BTreeMap<WorkspaceId, Vec<VolumeSummary>> = BTreeMap::new();
     for volume in volumes {
-        let is_user = |owner: &WorkspaceId| {
-            ![DOCTOR_ISSUER, SHARED_ISSUER].contains(&owner.user.issuer.as_str())
-        };
-        let Some(owner) = owner(&volume.labels).filter(is_user) else {
+        let Some(owner) = owner(&volume.labels).filter(is_a_users) else {
             continue;
         };
         if volume
@@ -41,6 +38,11 @@ pub fn workspaces<'a>(
         Some((owner, found))
     };
     of.into_iter().filter_map(workspace).collect()
+}
+
+/// Whether it is a user's, and not of a probe or of shared data.
+pub fn is_a_users(workspace: &WorkspaceId) -> bool {
+    ![DOCTOR_ISSUER, SHARED_ISSUER].contains(&workspace.user.issuer.as_str())
 }
 
 /// The names of the sandboxes that these volumes hold: nothing removes their files.

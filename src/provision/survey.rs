@@ -16,7 +16,7 @@ use crate::identity::{Instance, User};
 const PROBE_LIMIT: usize = 8;
 
 /// How long one may take to be connected to and to answer.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One container of the instance.
 #[derive(Debug, Clone)]
@@ -62,11 +62,18 @@ async fn connect_by_name(engine: &Engine, rows: Vec<ContainerSummary>) -> Vec<Li
 
 /// Opens a channel to each that runs and asks it.
 pub async fn connect(engine: &Engine, rows: Vec<ContainerSummary>) -> Vec<LiveSandbox> {
+    connect_within(engine, rows, PROBE_TIMEOUT).await
+}
+
+/// As [`connect`], where each may take this long to be connected to.
+pub(super) async fn connect_within(
+    engine: &Engine,
+    rows: Vec<ContainerSummary>,
+    limit: Duration,
+) -> Vec<LiveSandbox> {
     let each = rows.into_iter().map(|row| async move {
         let channel = match row.state {
-            State::Running => timeout(PROBE_TIMEOUT, connect_to(engine, &row.id))
-                .await
-                .ok(),
+            State::Running => timeout(limit, connect_to(engine, &row.id)).await.ok(),
             _ => None,
         };
         sandbox(row, channel.and_then(Result::ok)).await

@@ -8,6 +8,7 @@
 
 mod carry;
 pub mod own_addresses;
+mod recent;
 mod record;
 
 use std::collections::HashMap;
@@ -24,6 +25,8 @@ use tokio::time::interval;
 
 pub use self::carry::NetworkReport;
 pub(super) use self::carry::{SandboxDenials, SandboxEgress};
+pub use self::recent::RecentRefusal;
+use self::recent::RecentRefusals;
 use crate::audit::Audit;
 use crate::config::{Bytes, EgressConfig};
 use crate::egress::{CarrierIdentity, DayBudget, Names, SystemResolver, UserEgress, UserLimits};
@@ -52,6 +55,7 @@ pub(super) struct ServerEgress {
     bytes_per_day: Option<Bytes>,
     public_host: Option<String>,
     audit: Audit,
+    recent: RecentRefusals,
 }
 
 /// The users whose sandboxes are carried.
@@ -78,7 +82,13 @@ impl ServerEgress {
             bytes_per_day: config.egress_bytes_per_day,
             public_host: config.http.public_host().map(str::to_owned),
             audit,
+            recent: RecentRefusals::default(),
         }
+    }
+
+    /// What was refused lately, the latest first.
+    pub fn recent_refusals(&self) -> Vec<RecentRefusal> {
+        self.recent.latest()
     }
 
     /// This is a server, and started then.

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::command_log::CommandLog;
-use super::egress::ServerEgress;
+use super::egress::{RecentRefusal, ServerEgress};
 use super::handle::{Cancellations, Containers, Sandbox};
 use super::handles::{Handles, UserShare};
 use super::last_container::LastContainer;
@@ -262,6 +262,11 @@ impl Manager {
             }
             .into()),
         }
+    }
+
+    /// The hosts that sandboxes of this server were refused lately, the latest first.
+    pub fn recent_refusals(&self) -> Vec<RecentRefusal> {
+        self.egress.recent_refusals()
     }
 
     /// How the containers of this user are made.

@@ -1,4 +1,4 @@
-//! The workspaces of one user, as the Engine knows them.
+//! The workspaces of a user, or of all, as the Engine knows them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::manager::Manager;
 use crate::engine::{State, labels};
 use crate::identity::{User, WorkspaceId};
-use crate::provision::{SandboxError, look, owner, workspaces};
+use crate::provision::{LiveSandbox, SandboxError, is_a_users, look, owner, survey, workspaces};
 
 /// One workspace of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,41 +42,70 @@ impl Manager {
     /// # Errors
     /// The Engine's.
     pub async fn workspaces(&self, user: &User) -> Result<Vec<KnownWorkspace>, SandboxError> {
-        let instance = &self.config().instance;
-        let theirs = labels::user_filter(instance, user);
-        let volumes = self.context.engine.list_volumes(&theirs).await?;
-        let mut known = BTreeMap::new();
+        let theirs = labels::user_filter(&self.config().instance, user);
+        let mut known = self.on_volumes(&theirs).await?;
         let own = WorkspaceId::from(user.clone());
-        known.insert(own.clone(), KnownWorkspace::new(own));
-        for (id, volume) in workspaces(instance, &volumes) {
+        let new = || KnownWorkspace::new(own.clone());
+        known.entry(own.clone()).or_insert_with(new);
+        let rows = self.containers(user).await?;
+        let capacity = &self.context.capacity;
+        let sandboxes = look(rows, |row| capacity.channel(&row.id)).await;
+        add(&mut known, sandboxes);
+        Ok(known.into_values().collect())
+    }
+
+    /// The workspaces of all users, sorted. Asks each sandbox, also those of other servers, over a
+    /// bridge. A directory of the host counts while a container has it.
+    ///
+    /// # Errors
+    /// The Engine's.
+    pub async fn all_workspaces(&self) -> Result<Vec<KnownWorkspace>, SandboxError> {
+        let instance = &self.config().instance;
+        let ours = [(labels::INSTANCE, instance.as_str())];
+        let mut known = self.on_volumes(&ours).await?;
+        add(&mut known, survey(&self.context.engine, instance).await?);
+        Ok(known.into_values().collect())
+    }
+
+    async fn on_volumes(
+        &self,
+        labels: &[(&str, &str)],
+    ) -> Result<BTreeMap<WorkspaceId, KnownWorkspace>, SandboxError> {
+        let volumes = self.context.engine.list_volumes(labels).await?;
+        let workspaces = workspaces(&self.config().instance, &volumes).into_iter();
+        let known = workspaces.map(|(id, volume)| {
             let workspace = KnownWorkspace {
                 volume: Some(volume.name.clone()),
                 created: volume.created_at(),
                 ..KnownWorkspace::new(id.clone())
             };
-            known.insert(id, workspace);
+            (id, workspace)
+        });
+        Ok(known.collect())
+    }
+}
+
+/// Adds what is known of containers to their workspaces.
+fn add(known: &mut BTreeMap<WorkspaceId, KnownWorkspace>, sandboxes: Vec<LiveSandbox>) {
+    for sandbox in sandboxes {
+        if sandbox.row.is_helper() || !sandbox.row.is_sandbox() {
+            continue;
         }
-        let mut rows = self.containers(user).await?;
-        rows.retain(|row| !row.is_helper());
-        let capacity = &self.context.capacity;
-        for sandbox in look(rows, |row| capacity.channel(&row.id)).await {
-            let Some(id) = owner(&sandbox.row.labels).filter(|id| id.user == *user) else {
-                continue;
+        let Some(id) = owner(&sandbox.row.labels).filter(is_a_users) else {
+            continue;
+        };
+        let new = || KnownWorkspace::new(id.clone());
+        let workspace = known.entry(id.clone()).or_insert_with(new);
+        // Of several, as in ephemeral mode, one that runs counts.
+        if workspace.state != Some(State::Running) {
+            workspace.state = Some(sandbox.row.state);
+        }
+        if let Some(stats) = sandbox.stats {
+            let idle = match stats.commands.is_empty() {
+                true => Duration::from_millis(stats.idle_ms),
+                false => Duration::ZERO,
             };
-            let new = || KnownWorkspace::new(id.clone());
-            let workspace = known.entry(id.clone()).or_insert_with(new);
-            // Of several, as in ephemeral mode, one that runs counts.
-            if workspace.state != Some(State::Running) {
-                workspace.state = Some(sandbox.row.state);
-            }
-            if let Some(stats) = sandbox.stats {
-                let idle = match stats.commands.is_empty() {
-                    true => Duration::from_millis(stats.idle_ms),
-                    false => Duration::ZERO,
-                };
-                workspace.idle = Some(workspace.idle.map_or(idle, |other| other.min(idle)));
-            }
+            workspace.idle = Some(workspace.idle.map_or(idle, |other| other.min(idle)));
         }
-        Ok(known.into_values().collect())
     }
 }

@@ -18,6 +18,7 @@ mod clients_page;
 mod command_line;
 mod commands;
 mod conformance;
+mod console;
 mod dev_servers;
 mod disk;
 mod doctor;

@@ -1,4 +1,8 @@
-//! The operator's command line: `ps`, `exec`, `rm`.
+//! The operator's command line: `ps`, `exec`, `rm`, `stop`, `users`.
+
+mod running;
+mod stopped;
+mod user_list;
 
 use std::process::Output;
 use std::time::Duration;

@@ -13,6 +13,7 @@ import { Visit } from './visit.mjs';
 import { atIssuer } from './at-issuer.mjs';
 import { changes } from './changes.mjs';
 import { commands } from './commands.mjs';
+import { console_ } from './console.mjs';
 import { contents } from './contents.mjs';
 import { picture } from './picture.mjs';
 import { preview, previewFrame, previewLate, previewPrivate, previewServer, previewSite } from './preview.mjs';
@@ -27,6 +28,7 @@ const scenarios = {
   'at-issuer': atIssuer,
   changes,
   commands,
+  console: console_,
   contents,
   picture,
   preview,

@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use super::Session;
 use crate::audit::Audit;
+use crate::cli::json;
 use crate::cli::{setup, table};
 use crate::config::{BackupTarget, Config, ProcessEnvironment, SettingsArgs};
 use crate::identity::{Issuer, Subject, WorkspaceId};
@@ -57,8 +58,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     })?;
     let mut out = std::io::stdout().lock();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &entries)?;
-        writeln!(out)?;
+        json::write(&mut out, &entries)?;
     } else {
         write!(out, "{}", table::render(HEADINGS, entries.iter().map(row)))?;
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::rule_for;
 use crate::audit::{Refusals, RefusedHost, refusals};
+use crate::cli::json;
 use crate::config::SettingsArgs;
 use crate::identity::{Issuer, Subject, shown};
 
@@ -67,8 +68,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let rows: Vec<_> = rows
             .map(|(refused, refusals)| Row { refused, refusals })
             .collect();
-        serde_json::to_writer_pretty(&mut out, &rows)?;
-        writeln!(out)?;
+        json::write(&mut out, &rows)?;
     } else {
         write!(out, "{}", text(&found))?;
     }

@@ -4,6 +4,7 @@ use casemate_egress::rules::{Protocol, Proxy, ResolvedBy, Rule};
 use serde::Serialize;
 
 use crate::cli::identity_args::IdentityArgs;
+use crate::cli::json;
 use crate::cli::table;
 use crate::config::{Config, RuleLayer, SettingsArgs};
 use crate::identity::Identity;
@@ -58,8 +59,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let egress = EgressReport::new(&config, &identity);
     let mut out = std::io::stdout().lock();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &egress)?;
-        writeln!(out)?;
+        json::write(&mut out, &egress)?;
     } else {
         write!(out, "{}", egress.text())?;
     }

@@ -180,6 +180,9 @@ fn conclude(finished: Finished, heard: &[i32]) -> anyhow::Result<ExitCode> {
     match (finished.outcome(), heard) {
         (Outcome::Exited | Outcome::Signaled, _) => {}
         (Outcome::Cancelled, [_, second, ..]) => return Ok(signaled(*second)),
+        (Outcome::Cancelled, _) if finished.by_operator => {
+            report_error("an operator stopped the command");
+        }
         (other, _) => report_error(&other.as_str_name().to_lowercase()),
     }
     Ok(exit_code(&finished))

@@ -1,6 +1,6 @@
 //! Prints the command's result like the answer of `shell_exec`.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{IsTerminal as _, Read as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::{Args, FAILED, exit_code, identity, script};
 use crate::api::{CommandResult, CommandSpec, ToolError};
+use crate::cli::json;
 use crate::cli::setup;
 use crate::config::Config;
 use crate::config::limits::TIMEOUT_SECONDS;
@@ -49,8 +50,7 @@ pub async fn run(args: &Args, config: Config, engine: Engine) -> anyhow::Result<
     };
     let output = CommandResult::from(answer);
     let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, &output)?;
-    writeln!(out)?;
+    json::write(&mut out, &output)?;
     Ok(code)
 }
 

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use serde::Serialize;
 
 use super::size;
+use crate::cli::json;
 use crate::cli::{setup, table};
 use crate::config::{SettingsArgs, SharedConfig, SharedName};
 use crate::ops::shared::{HolderSummary, SharedHolder, holders, list};
@@ -62,8 +63,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     })?;
     let mut out = std::io::stdout().lock();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &rows)?;
-        writeln!(out)?;
+        json::write(&mut out, &rows)?;
     } else {
         write!(out, "{}", render(&rows))?;
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::size;
+use crate::cli::json;
 use crate::cli::setup;
 use crate::config::{SettingsArgs, SharedName};
 use crate::identity::shown;
@@ -66,8 +67,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if args.json {
         let shown = json(&args.name, &put, &retired);
-        serde_json::to_writer_pretty(&mut out, &shown)?;
-        writeln!(out)?;
+        json::write(&mut out, &shown)?;
         return Ok(());
     }
     writeln!(out, "{}", line(&args.name, &put))?;

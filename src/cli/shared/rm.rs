@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use crate::cli::json;
 use crate::cli::setup;
 use crate::config::{SettingsArgs, SharedName};
 use crate::ops::shared::SharedStore;
@@ -36,8 +37,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     })?;
     let mut out = std::io::stdout().lock();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &removed)?;
-        writeln!(out)?;
+        json::write(&mut out, &removed)?;
         return Ok(());
     }
     for volume in &removed {

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 58] = [
+const OTHERS: [(Setting, [&str; 2]); 59] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Workspace, ["chat-1", "chat-2"]),
     (Setting::WorkspaceHeader, ["X-Chat", "X-Conversation"]),
@@ -37,6 +37,7 @@ const OTHERS: [(Setting, [&str; 2]); 58] = [
     (Setting::BindRoot, ["/srv/a", "/srv/b"]),
     (Setting::BindDir, ["/srv/a", "/srv/b"]),
     (Setting::TokensFile, ["/srv/a", "b.toml"]),
+    (Setting::AdminTokensFile, ["/srv/a", "b.toml"]),
     (
         Setting::JwtIssuer,
         ["https://a.example", "https://b.example"],
@@ -130,6 +131,7 @@ fn companions(setting: Setting) -> &'static [(&'static str, &'static str)] {
         Setting::BindRoot | Setting::BindDir => &[("CASEMATE_MODE", "bind")],
         Setting::BackupEvery => &[("CASEMATE_BACKUP_TARGET", "/srv")],
         Setting::TokensFile => &[("CASEMATE_AUTH", "tokens")],
+        Setting::AdminTokensFile => &[("CASEMATE_ADMIN", "9464")],
         Setting::JwtIssuer => &[JWT, AUDIENCE, JWKS],
         Setting::JwtAudience => &[JWT, ISSUER, JWKS],
         Setting::JwtJwks => &[JWT, ISSUER, AUDIENCE],

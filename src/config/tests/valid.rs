@@ -39,6 +39,7 @@ fn nothing_given_is_the_documented_configuration() {
         warm: true,
         upload_limit: Bytes(1_073_741_824),
         admin: None,
+        admin_tokens_file: None,
         audit: None,
         audit_content: false,
         log: "info,rmcp=off".to_owned(),

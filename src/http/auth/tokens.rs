@@ -17,7 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-pub use file::parse;
+pub use file::{parse, parse_admin};
 pub use name::{NameError, TokenName};
 
 use super::AuthRejection;
@@ -53,6 +53,8 @@ pub enum Holder {
     User(Subject),
     /// An application.
     Delegate,
+    /// An operator, for the console alone.
+    Admin,
 }
 
 /// The tokens in force.
@@ -60,6 +62,27 @@ pub enum Holder {
 pub struct Tokens {
     file: Reload<Vec<Token>>,
     groups: Arc<Groups>,
+}
+
+/// The tokens of operators, in a file of their own: they open the console, and nothing else does.
+#[derive(Debug)]
+pub struct AdminTokens(Reload<Vec<Token>>);
+
+impl AdminTokens {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn load(path: &Path) -> Result<Self, FileError> {
+        Reload::load(path, parse_admin).map(Self)
+    }
+
+    /// Whether the request has one of them.
+    pub fn admit(&self, headers: &HeaderMap) -> bool {
+        let tokens = self.0.current();
+        let bearer = Bearer::of(headers).ok();
+        bearer.is_some_and(|bearer| find(&tokens, &digest(bearer.expose())).is_some())
+    }
 }
 
 /// A new token: 256 bits of the system's random numbers.
@@ -120,6 +143,8 @@ impl Tokens {
                 issuer: token.name.issuer(),
                 subject: named(headers)?,
             },
+            // The file of users has none.
+            Holder::Admin => return Err(AuthRejection::Invalid("it is not known")),
         };
         Ok(self.principal_of(user, token.scopes))
     }
@@ -135,7 +160,7 @@ impl Tokens {
                 let user = User::local(subject.clone());
                 Some(self.principal_of(user, token.scopes))
             }
-            Holder::Delegate => None,
+            Holder::Delegate | Holder::Admin => None,
         }
     }
 

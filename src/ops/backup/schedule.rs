@@ -145,8 +145,11 @@ fn report_error(snapshots: &Snapshots, error: &BackupError) {
 }
 
 impl Backups {
-    /// When the newest complete backup was made; `None` without one.
-    async fn newest(
+    /// When the newest complete backup was made; `None` without one. Reads no backup.
+    ///
+    /// # Errors
+    /// [`BackupError::Store`].
+    pub async fn newest(
         &self,
         snapshots: &Snapshots,
         now: SystemTime,

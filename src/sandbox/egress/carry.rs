@@ -128,7 +128,8 @@ impl SandboxEgress {
                 server.audit.clone(),
                 context.engine.meter().clone(),
                 denials.clone(),
-            ),
+            )
+            .remembered_in(server.recent.clone()),
             identity: server.carrier(),
             stop,
         };

@@ -8,6 +8,7 @@ use casemate_egress::Reason;
 use parking_lot::Mutex;
 use tracing::warn;
 
+use super::recent::RecentRefusals;
 use crate::audit::{Audit, AuditSubject, EgressRecord};
 use crate::egress::{ConnectionRecord, Denials, Record, Refusal, RelayEnd};
 use crate::identity::Identity;
@@ -27,6 +28,8 @@ pub(super) struct SandboxRecord {
     audit: Audit,
     meter: Meter,
     denials: Arc<Denials>,
+    identity: Identity,
+    recent: RecentRefusals,
     lines: Arc<Mutex<HashMap<String, Instant>>>,
 }
 
@@ -44,13 +47,21 @@ impl SandboxRecord {
             audit,
             meter,
             denials,
+            identity: identity.clone(),
+            recent: RecentRefusals::default(),
             lines: Arc::default(),
         }
+    }
+
+    /// The same, whose refusals the operator sees in `recent`.
+    pub fn remembered_in(self, recent: RecentRefusals) -> Self {
+        Self { recent, ..self }
     }
 
     fn refused(&self, refusal: &Refusal, is_quiet: bool) {
         self.meter.egress_refused(refusal.reason.as_str());
         if !is_quiet {
+            self.recent.add(&self.identity, refusal);
             self.denials.add(refusal.clone());
         }
     }

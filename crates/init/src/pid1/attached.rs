@@ -69,7 +69,9 @@ impl Commands {
         let accepted = message(Output::Accepted(Accepted {}));
         let _ = output.try_send(Ok(accepted));
         let caller = Caller::new(input, output.clone());
-        let command = Command::new(request.id.clone(), 0).with_caller(caller);
+        let command = Command::new(request.id.clone(), 0)
+            .with_caller(caller)
+            .running(&request.script);
         let command = self.accept(command, request)?;
         tokio::spawn(tell(command, output));
         Ok(ReceiverStream::new(outputs))

@@ -17,19 +17,21 @@ const PROCESS_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const TREE_PROCESS_LIMIT: usize = 64;
 
 /// Waits for a reason to end the processes that are left of `process`; `None`: they ended by
-/// themselves. `room` resolves when another command needs room.
+/// themselves. `room` resolves when another command needs room, `stopped` when an operator ends them.
 pub async fn reason_to_end(
     process: &mut Process,
     lifecycle: &Lifecycle,
     cgroup: Cgroup,
     ttl: Duration,
     room: impl Future<Output = ()>,
+    stopped: impl Future<Output = ()>,
 ) -> Option<&'static str> {
     let supervisor = process.supervisor;
     tokio::select! {
         () = process.emptied() => None,
         () = expired(lifecycle, ttl) => Some("no call came for a long time"),
         () = room => Some("a command needed room for its processes"),
+        () = stopped => Some("an operator stopped them"),
         () = crowding(supervisor, cgroup) => Some("it had too many processes"),
     }
 }

@@ -4,6 +4,8 @@
 //! accepted ─► running ─┬─ it ends ──────────────► drain ─────► exited, signaled, out_of_memory
 //!                      ├─ its deadline ─► end_tree ─► drain ─► timed_out
 //!                      └─ Kill, unwatched ─► end_tree ─► drain ─► cancelled
+//!
+//! An operator's Kill also ends the processes that it left in the background.
 //! ```
 
 use std::convert::Infallible;
@@ -12,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use casemate_protocol::{Captured, Finished};
+use casemate_protocol::{Captured, Finished, RunningCommand};
 use rustix::process::Pid;
 use tokio::net::unix::pipe;
 use tokio::sync::{Notify, watch};
@@ -27,6 +29,9 @@ use crate::capture::{self, Capture, Stream};
 /// sooner, and one that died does not come back.
 const UNWATCHED_GRACE: Duration = Duration::from_secs(10);
 
+/// Bytes of its script that are kept for an operator who asks what runs.
+const SHOWN_SCRIPT_BYTES: usize = 1024;
+
 /// A command that PID 1 accepted.
 #[derive(Debug)]
 pub struct Command {
@@ -34,6 +39,8 @@ pub struct Command {
     pub id: String,
     /// Tag of the client's request; empty: none.
     tag: Bytes,
+    /// The beginning of its script, and the length of the whole.
+    script: (Bytes, u64),
     /// Its raw output, where a result cannot show it all.
     pub spill: Spill,
     captured: Mutex<Streams>,
@@ -43,6 +50,8 @@ pub struct Command {
     /// Whether its outcome reached a watcher.
     pub delivered: AtomicBool,
     killed: Notify,
+    /// By an operator.
+    stopped: Notify,
     /// The attached caller; `None`: the output is kept for the result.
     caller: Option<Caller>,
     /// Its caller was told that it still runs.
@@ -70,6 +79,8 @@ pub enum Interruption {
     Deadline,
     /// By Kill, or because it has no watcher.
     Cancelled,
+    /// By an operator's Kill.
+    Operator,
 }
 
 impl Command {
@@ -80,6 +91,7 @@ impl Command {
             spill: Spill::new(&id, chars),
             id,
             tag: Bytes::new(),
+            script: (Bytes::new(), 0),
             captured: Mutex::new(Streams {
                 stdout: Capture::new(chars),
                 stderr: Capture::new(chars),
@@ -90,6 +102,7 @@ impl Command {
             watchers_seen: AtomicU64::new(0),
             delivered: AtomicBool::new(false),
             killed: Notify::new(),
+            stopped: Notify::new(),
             caller: None,
             detached: AtomicBool::new(false),
             started: Instant::now(),
@@ -102,6 +115,13 @@ impl Command {
     /// The same, for the request with this tag.
     pub fn tagged(self, tag: Bytes) -> Self {
         Self { tag, ..self }
+    }
+
+    /// The same, running this script. Only its beginning is kept.
+    pub fn running(self, script: &[u8]) -> Self {
+        let shown = &script[..script.len().min(SHOWN_SCRIPT_BYTES)];
+        let script = (Bytes::copy_from_slice(shown), script.len() as u64);
+        Self { script, ..self }
     }
 
     /// The same, attached to `caller`.
@@ -224,6 +244,33 @@ impl Command {
         self.killed.notify_one();
     }
 
+    /// Ends it for an operator, or what it has left in the background.
+    pub fn stop(&self) {
+        self.stopped.notify_one();
+    }
+
+    /// Resolves when an operator ends it.
+    pub async fn stopped(&self) {
+        self.stopped.notified().await;
+    }
+
+    /// As Stats reports it.
+    pub fn listed(&self, background: bool, processes: u32, with_script: bool) -> RunningCommand {
+        let (script, script_bytes) = &self.script;
+        let main = self.main().map(|pid| pid.as_raw_nonzero().get());
+        RunningCommand {
+            id: self.id.clone(),
+            running_ms: self.duration_ms(),
+            background,
+            processes,
+            script: with_script.then(|| script.clone()),
+            script_bytes: if with_script { *script_bytes } else { 0 },
+            pid: main.and_then(|pid| u32::try_from(pid).ok()),
+            // What it wrote was counted for its result.
+            output_bytes: (!background).then(|| self.total()),
+        }
+    }
+
     /// Notes the supervisor that it runs below.
     pub fn placed(&self, supervisor: Pid) {
         let pid = supervisor.as_raw_nonzero().get();
@@ -261,6 +308,7 @@ impl Command {
         tokio::select! {
             () = tokio::time::sleep(deadline) => Interruption::Deadline,
             () = self.killed.notified() => Interruption::Cancelled,
+            () = self.stopped() => Interruption::Operator,
             () = self.unwatched() => Interruption::Cancelled,
         }
     }
@@ -314,6 +362,35 @@ mod tests {
         command.detach();
         let interrupted = command.interrupted(Duration::from_secs(600)).await;
         assert_eq!(interrupted, Interruption::Deadline);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_operator_ends_a_command_that_is_watched_and_one_that_is_not() {
+        for is_detached in [false, true] {
+            let command = Command::new("a".into(), 10);
+            let _watcher = command.watch();
+            if is_detached {
+                command.detach();
+            }
+            command.stop();
+            let interrupted = command.interrupted(Duration::from_secs(60)).await;
+            assert_eq!(interrupted, Interruption::Operator);
+        }
+    }
+
+    #[test]
+    fn only_the_beginning_of_a_script_is_kept_and_only_shown_when_asked_for() {
+        let long = vec![b'x'; 3 * SHOWN_SCRIPT_BYTES];
+        let command = Command::new("a".into(), 10).running(&long);
+        let listed = command.listed(false, 1, true);
+        assert_eq!(listed.script.expect("its script").len(), SHOWN_SCRIPT_BYTES);
+        assert_eq!(listed.script_bytes, long.len() as u64);
+        assert_eq!((listed.pid, listed.output_bytes), (None, Some(0)));
+        let listed = command.listed(true, 1, false);
+        assert_eq!((listed.script, listed.script_bytes), (None, 0));
+        let short = Command::new("a".into(), 10).running(b"ls");
+        let shown = short.listed(false, 1, true).script;
+        assert_eq!(shown.as_deref(), Some(b"ls".as_slice()));
     }
 
     #[test]

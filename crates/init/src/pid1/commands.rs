@@ -5,7 +5,9 @@ mod run;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use casemate_protocol::{CancelRequest, Failure, RunningCommand, StartRequest, exit};
+use casemate_protocol::{
+    CancelRequest, Failure, FailureExt as _, RunningCommand, StartRequest, exit, failure::Code,
+};
 use tokio::sync::Notify;
 
 use super::background::reason_to_end;
@@ -90,7 +92,9 @@ impl Commands {
         let chars = usize::try_from(request.output_chars)
             .unwrap_or(0)
             .min(MAX_OUTPUT_CHARS);
-        let command = Command::new(request.id.clone(), chars).tagged(request.tag.clone());
+        let command = Command::new(request.id.clone(), chars)
+            .tagged(request.tag.clone())
+            .running(&request.script);
         self.accept(command, request)
     }
 
@@ -134,6 +138,19 @@ impl Commands {
         ended.sum()
     }
 
+    /// Ends a command for an operator, or the processes that it left in the background.
+    ///
+    /// # Errors
+    /// `UNKNOWN_COMMAND`: it does not run, and has left none.
+    pub fn stop(&self, id: &str) -> Result<(), Failure> {
+        let has_id = |command: &&Arc<Command>| command.id == id;
+        let running = self.table().running().find(has_id).cloned();
+        let found = running.or_else(|| self.background().iter().find(has_id).cloned());
+        let unknown = || Failure::new(Code::UnknownCommand, "no such command runs");
+        found.ok_or_else(unknown)?.stop();
+        Ok(())
+    }
+
     /// Ids of the commands that were accepted, as many as are remembered.
     pub fn accepted(&self) -> Vec<String> {
         self.table().accepted()
@@ -145,14 +162,12 @@ impl Commands {
     }
 
     /// The running commands, oldest first, and how many processes each has.
-    pub fn listed(&self) -> Vec<RunningCommand> {
+    pub fn listed(&self, with_scripts: bool) -> Vec<RunningCommand> {
         let seen = procfs::processes().ok();
         let size = |root| seen.as_ref().map_or(1, |all| tree::size_in(all, root));
-        let of = |command: &Arc<Command>, background| RunningCommand {
-            id: command.id.clone(),
-            running_ms: command.duration_ms(),
-            background,
-            processes: command.supervisor().map_or(0, size),
+        let of = |command: &Arc<Command>, background| {
+            let processes = command.supervisor().map_or(0, size);
+            command.listed(background, processes, with_scripts)
         };
         let mut listed: Vec<_> = self.table().running().map(|c| of(c, false)).collect();
         listed.extend(self.background().iter().map(|c| of(c, true)));
@@ -170,10 +185,10 @@ impl Commands {
 
     /// Keeps the sandbox while processes of `process` are left, and ends them when there is a
     /// reason to.
-    async fn keep(&self, mut process: Process, busy: ActivityGuard) {
-        let room = self.room.notified();
+    async fn keep(&self, mut process: Process, command: &Command, busy: ActivityGuard) {
+        let (room, stopped) = (self.room.notified(), command.stopped());
         let (lifecycle, ttl) = (&self.lifecycle, self.background_ttl);
-        let why = reason_to_end(&mut process, lifecycle, self.cgroup, ttl, room).await;
+        let why = reason_to_end(&mut process, lifecycle, self.cgroup, ttl, room, stopped).await;
         let Some(why) = why else { return };
         self.end_tree(&mut process, None).await;
         self.notice(format!(

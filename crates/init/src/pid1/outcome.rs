@@ -36,7 +36,7 @@ impl CommandEnd {
     pub fn outcome(&self) -> Outcome {
         match self.interruption {
             Some(Interruption::Deadline) => return Outcome::TimedOut,
-            Some(Interruption::Cancelled) => return Outcome::Cancelled,
+            Some(Interruption::Cancelled | Interruption::Operator) => return Outcome::Cancelled,
             None => {}
         }
         let killed = self.ended.signal == Some(libc::SIGKILL);
@@ -99,6 +99,7 @@ mod tests {
         for (interruption, outcome) in [
             (Interruption::Deadline, Outcome::TimedOut),
             (Interruption::Cancelled, Outcome::Cancelled),
+            (Interruption::Operator, Outcome::Cancelled),
         ] {
             let end = CommandEnd {
                 interruption: Some(interruption),

@@ -149,9 +149,12 @@ impl Sandbox for Service {
     }
 
     async fn kill(&self, request: Request<KillRequest>) -> Result<Response<KillReply>, Status> {
-        let command = self.commands.find(&request.into_inner().id);
-        command.map_err(Failure::into_status)?.kill();
-        Ok(Response::new(KillReply {}))
+        let KillRequest { id, by_operator } = request.into_inner();
+        let killed = match by_operator {
+            true => self.commands.stop(&id),
+            false => self.commands.find(&id).map(|command| command.kill()),
+        };
+        answer(killed.map(|()| KillReply { by_operator }))
     }
 
     async fn run(
@@ -205,8 +208,8 @@ impl Sandbox for Service {
         Ok(Response::new(RetireReply { busy }))
     }
 
-    async fn stats(&self, _: Request<StatsRequest>) -> Result<Response<StatsReply>, Status> {
-        let commands = self.commands.listed();
+    async fn stats(&self, request: Request<StatsRequest>) -> Result<Response<StatsReply>, Status> {
+        let commands = self.commands.listed(request.into_inner().with_scripts);
         let processes = commands.iter().map(|command| command.processes);
         Ok(Response::new(StatsReply {
             idle_ms: milliseconds(self.lifecycle.idle_for()),

@@ -399,6 +399,9 @@ pub struct Finished {
     /// whole, or could not be kept.
     #[prost(string, tag = "12")]
     pub output_path: ::prost::alloc::string::String,
+    /// With CANCELLED: an operator ended it.
+    #[prost(bool, tag = "13")]
+    pub by_operator: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DetachRequest {
@@ -423,9 +426,17 @@ pub struct DetachReply {
 pub struct KillRequest {
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
+    /// An operator ends it, or what it left in the background, and its outcome says so. Without
+    /// either, UNKNOWN_COMMAND. An older PID 1 ends it as for its caller, and nothing in the background.
+    #[prost(bool, tag = "2")]
+    pub by_operator: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct KillReply {}
+pub struct KillReply {
+    /// As in the request; an older PID 1 leaves it out.
+    #[prost(bool, tag = "1")]
+    pub by_operator: bool,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelRequest {
     /// As in StartRequest.
@@ -456,7 +467,11 @@ pub struct RetireReply {
     pub busy: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct StatsRequest {}
+pub struct StatsRequest {
+    /// Also the scripts of the commands. An older PID 1 leaves them out.
+    #[prost(bool, tag = "1")]
+    pub with_scripts: bool,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StatsReply {
     /// Since the last use: a call, a command's end, a background tree's end. 0 while
@@ -520,6 +535,20 @@ pub struct RunningCommand {
     /// Processes of its tree.
     #[prost(uint32, tag = "4")]
     pub processes: u32,
+    /// Asked for: the beginning of its script, 1 KiB at most. Absent from an older PID 1.
+    #[prost(bytes = "bytes", optional, tag = "5")]
+    pub script: ::core::option::Option<::prost::bytes::Bytes>,
+    /// With `script`: its whole length, in bytes.
+    #[prost(uint64, tag = "6")]
+    pub script_bytes: u64,
+    /// Its own process, as the sandbox numbers it. Absent while it starts, when it is over, and from an
+    /// older PID 1.
+    #[prost(uint32, optional, tag = "7")]
+    pub pid: ::core::option::Option<u32>,
+    /// What it has written to stdout and stderr, in bytes. Absent in the background, and from an older
+    /// PID 1.
+    #[prost(uint64, optional, tag = "8")]
+    pub output_bytes: ::core::option::Option<u64>,
 }
 /// Paths are relative to the workspace, without `.` and `..`; "" is the
 /// workspace itself. Names are any bytes except NUL. ReadLines, ReadBytes and

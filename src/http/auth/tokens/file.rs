@@ -4,7 +4,7 @@
 //! [[tokens]]
 //! name = "alice-laptop"
 //! sha256 = "9f86…"           # `casemate token` prints it
-//! user = "alice"             # or delegate = true
+//! user = "alice"             # or delegate = true; in the file of operators admin = true
 //! scopes = ["tools"]         # both if omitted
 //! ```
 //!
@@ -24,7 +24,7 @@ use crate::config::{FileError, FileLocation};
 use crate::identity::{Scope, Scopes, Subject};
 
 /// The keys of a token, for the error about an unknown one.
-const KEYS: &str = "name, sha256, user, delegate and scopes";
+const KEYS: &str = "name, sha256, user, delegate, admin and scopes";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,18 +41,32 @@ struct Row {
     user: Option<Spanned<String>>,
     #[serde(default)]
     delegate: bool,
+    #[serde(default)]
+    admin: bool,
     scopes: Option<Spanned<Vec<String>>>,
 }
 
 /// The problem, and the bytes that it is in.
 type Wrong = (Range<usize>, String);
 
-/// The tokens of a file; `path` is only repeated in errors.
+/// The tokens of a file of users; `path` is only repeated in errors.
 ///
 /// # Errors
 /// The problem and its line.
 pub fn parse(path: &Arc<Path>, text: &str) -> Result<Vec<Token>, FileError> {
-    tokens(text).map_err(|(at, message)| {
+    parse_of(path, text, false)
+}
+
+/// The tokens of a file of operators.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_admin(path: &Arc<Path>, text: &str) -> Result<Vec<Token>, FileError> {
+    parse_of(path, text, true)
+}
+
+fn parse_of(path: &Arc<Path>, text: &str, admin: bool) -> Result<Vec<Token>, FileError> {
+    tokens(text, admin).map_err(|(at, message)| {
         let before = text.bytes().take(at.start);
         let line = 1 + before.filter(|&b| b == b'\n').count();
         let path = path.clone();
@@ -61,7 +75,7 @@ pub fn parse(path: &Arc<Path>, text: &str) -> Result<Vec<Token>, FileError> {
     })
 }
 
-fn tokens(text: &str) -> Result<Vec<Token>, Wrong> {
+fn tokens(text: &str, admin: bool) -> Result<Vec<Token>, Wrong> {
     let file: File = toml::from_str(text).map_err(|error| {
         (
             error.span().unwrap_or_default(),
@@ -73,6 +87,13 @@ fn tokens(text: &str) -> Result<Vec<Token>, Wrong> {
     let mut tokens = Vec::with_capacity(file.tokens.len());
     for row in &file.tokens {
         let token = token(row)?;
+        if (token.holder == Holder::Admin) != admin {
+            let where_to = match admin {
+                true => "a token of a user belongs in the file of tokens_file",
+                false => "a token with admin = true belongs in the file of admin_tokens_file",
+            };
+            return Err((row.span(), where_to.to_owned()));
+        }
         if !digests.insert(token.digest) {
             let at = row.get_ref().sha256.span();
             return Err((at, "another token has the same sha256".to_owned()));
@@ -103,11 +124,12 @@ fn token(row: &Spanned<Row>) -> Result<Token, Wrong> {
         digest: read(&row.sha256, |text| {
             hexadecimal(text).ok_or_else(|| "sha256 has 64 hexadecimal digits".to_owned())
         })?,
-        holder: match (&row.user, row.delegate) {
-            (Some(user), false) => Holder::User(read(user, |text| {
+        holder: match (&row.user, row.delegate, row.admin) {
+            (Some(user), false, false) => Holder::User(read(user, |text| {
                 text.parse::<Subject>().map_err(|error| error.to_string())
             })?),
-            (None, true) => Holder::Delegate,
+            (None, true, false) => Holder::Delegate,
+            (None, false, true) => Holder::Admin,
             _ => return Err((at, "a token has either user or delegate = true".to_owned())),
         },
         scopes: row.scopes.as_ref().map_or(Ok(Scopes::ALL), scopes)?,

@@ -33,7 +33,7 @@ impl Commands {
                     self.background().push(command.clone());
                     let (this, command) = (self.clone(), command.clone());
                     tokio::spawn(async move {
-                        this.keep(process, busy).await;
+                        this.keep(process, &command, busy).await;
                         this.background()
                             .retain(|kept| !Arc::ptr_eq(kept, &command));
                     });
@@ -89,6 +89,7 @@ impl Commands {
                 None => self.take_notices(),
             },
             output_path: command.spill.path(),
+            by_operator: interruption == Some(Interruption::Operator),
         };
         Ok((finished, process))
     }

@@ -1,0 +1,114 @@
+//! Surveys one after the other, for an operator who watches. The channels are kept in between: each
+//! costs a bridge.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
+use super::survey::{LiveSandbox, PROBE_TIMEOUT, connect_within};
+use crate::channel::Channel;
+use crate::engine::{ContainerSummary, Engine, EngineError, labels};
+use crate::identity::{Instance, User};
+
+/// How long a sandbox may take to answer after the first round. The others are shown after this time,
+/// and the next round asks again.
+const ROUND_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The containers of an instance, or of one user in it, as often as they are asked for.
+#[derive(Debug)]
+pub struct RepeatedSurvey {
+    engine: Engine,
+    instance: Instance,
+    user: Option<User>,
+    with_scripts: bool,
+    /// Those that answered in the last round, by the id of the container.
+    channels: HashMap<String, Channel>,
+    /// How long each may take to answer in the next round.
+    limit: Duration,
+}
+
+impl RepeatedSurvey {
+    /// Of all users, or of `user` with the scripts of the commands.
+    pub fn new(engine: Engine, instance: Instance, user: Option<User>) -> Self {
+        Self {
+            engine,
+            instance,
+            with_scripts: user.is_some(),
+            user,
+            channels: HashMap::new(),
+            limit: PROBE_TIMEOUT,
+        }
+    }
+
+    /// The same, with the scripts of the commands.
+    pub fn with_scripts(self) -> Self {
+        let with_scripts = true;
+        Self {
+            with_scripts,
+            ..self
+        }
+    }
+
+    /// The containers as they are now, by name. One that does not answer is there without its stats.
+    ///
+    /// # Errors
+    /// The Engine's.
+    pub async fn next(&mut self) -> Result<Vec<LiveSandbox>, EngineError> {
+        let (known, mut others): (Vec<_>, Vec<_>) = self
+            .rows()
+            .await?
+            .into_iter()
+            .partition(|row| self.channels.contains_key(&row.id));
+        let asked = known.into_iter().map(|row| {
+            let channel = self.channels.get(&row.id).cloned();
+            self.ask(LiveSandbox {
+                row,
+                channel,
+                stats: None,
+            })
+        });
+        let (mut sandboxes, silent): (Vec<_>, Vec<_>) = join_all(asked)
+            .await
+            .into_iter()
+            .partition(|sandbox| sandbox.stats.is_some());
+        // A channel that broke may be one of many: the sandbox has another chance.
+        others.extend(silent.into_iter().map(|sandbox| sandbox.row));
+        let connected = connect_within(&self.engine, others, self.limit).await;
+        sandboxes.extend(match self.with_scripts {
+            true => join_all(connected.into_iter().map(|one| self.ask(one))).await,
+            false => connected,
+        });
+        sandboxes.sort_by(|a, b| a.row.name.cmp(&b.row.name));
+        let answering = sandboxes.iter().filter(|sandbox| sandbox.stats.is_some());
+        let channels = answering.filter_map(|one| Some((one.row.id.clone(), one.channel.clone()?)));
+        self.channels = channels.collect();
+        self.limit = ROUND_TIMEOUT;
+        Ok(sandboxes)
+    }
+
+    async fn rows(&self) -> Result<Vec<ContainerSummary>, EngineError> {
+        let filter = match &self.user {
+            Some(user) => labels::user_filter(&self.instance, user).to_vec(),
+            None => vec![(labels::INSTANCE, self.instance.as_str())],
+        };
+        let mut rows = self.engine.list_containers(&filter).await?;
+        rows.retain(|row| row.labels.contains_key(labels::USER));
+        Ok(rows)
+    }
+
+    async fn ask(&self, mut sandbox: LiveSandbox) -> LiveSandbox {
+        if let Some(channel) = &sandbox.channel {
+            let stats = async {
+                match self.with_scripts {
+                    true => channel.stats_with_scripts().await,
+                    false => channel.stats().await,
+                }
+            };
+            let stats = timeout(self.limit, stats).await;
+            sandbox.stats = stats.ok().and_then(Result::ok);
+        }
+        sandbox
+    }
+}
