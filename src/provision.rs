@@ -39,9 +39,7 @@ pub use error::{SandboxError, Uncertainty, broken_off};
 pub use generations::{mark_of, removal_order};
 pub use image_files::image_state;
 pub use orphan::is_abandoned;
-pub use owners::{
-    DOCTOR_ISSUER, SHARED_ISSUER, held, identity, is_a_users, owner, workspaces,
-};
+pub use owners::{DOCTOR_ISSUER, SHARED_ISSUER, held, identity, is_a_users, owner, workspaces};
 pub use provisioner::Provisioner;
 pub use queue::{Admission, AdmissionPermit};
 pub use repeated_survey::RepeatedSurvey;

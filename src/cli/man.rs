@@ -1,7 +1,7 @@
 //! `casemate man`: the manual pages, from the same source as `--help`.
 //!
-//! The flags of the settings are many, and the same for most verbs. So a page has them in a section
-//! of their own, and its synopsis has only those of the verb.
+//! The flags of the settings are many, and the same for most verbs. So a page has a separate section
+//! for them, and its synopsis has only those of the verb.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -45,7 +45,7 @@ struct View {
     instance: Instance,
     /// The only one whose sandboxes are shown.
     user: Option<User>,
-    /// Of volumes, in bytes, by name; `None`: nobody asked.
+    /// Of volumes, in bytes, by name; `None`: they were not asked for.
     sizes: Option<HashMap<String, u64>>,
 }
 

@@ -35,7 +35,7 @@ struct HolderArgs {
     #[arg(long, value_name = "NAME")]
     delegate: Option<TokenName>,
     /// A token of an operator, for the console at the admin address, with a name for people. Its entry
-    /// belongs in a file of its own, that of admin_tokens_file
+    /// belongs in a separate file, that of admin_tokens_file
     #[arg(
         long,
         value_name = "NAME",

@@ -23,7 +23,7 @@ pub(super) fn tokens_file(given: &Layer) -> Result<Option<PathBuf>, ConfigError>
     let is_loopback = address(given)?.map(|address| address.ip().to_canonical().is_loopback());
     let problem = match is_loopback {
         Some(true) => return file.parse(path).map(Some),
-        Some(false) => "the console is only at a loopback address, and admin is none",
+        Some(false) => "the console is only at a loopback address, and admin is another one",
         None => "it has no effect without admin, the address of the console",
     };
     Err(ConfigError::setting(&file.origin, problem.to_owned()))

@@ -52,7 +52,7 @@ struct ListedCommand {
     text_bytes: Option<usize>,
     started_at: String,
     state: RunState,
-    /// Null while it runs, and where nobody saw it.
+    /// Null while it runs, and where it was not seen.
     outcome: Option<Outcome>,
     exit_code: Option<i32>,
     duration_ms: Option<u64>,

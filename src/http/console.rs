@@ -4,8 +4,8 @@
 //! Invariants:
 //! - Only on a loopback address, whose Host and Origin are checked before every route
 //!   ([`OriginPolicy::of_loopback`](super::guard::OriginPolicy::of_loopback)).
-//! - All that names users is behind an admin token, in the one `Authorization` header. A request
-//!   without a valid one learns nothing but that.
+//! - All answers that name users need an admin token, in the one `Authorization` header. A request
+//!   without a valid one learns only that.
 //! - The page is the same for everybody, and runs under the policy of the page for people.
 
 mod answers;
@@ -92,7 +92,7 @@ impl Console {
     }
 }
 
-/// What is live now.
+/// The live part of the console.
 async fn live(State(answers): State<Arc<Answers>>) -> Json<Arc<Value>> {
     Json(answers.live().await)
 }
@@ -107,7 +107,7 @@ async fn doctor(State(answers): State<Arc<Answers>>) -> Json<Arc<Value>> {
     Json(answers.doctor().await)
 }
 
-/// Refuses a request without an admin token. The answer is the same whatever is wrong.
+/// Refuses a request without an admin token. The answer is the same for every fault.
 async fn require_operator(
     State(tokens): State<Arc<AdminTokens>>,
     mut request: Request,

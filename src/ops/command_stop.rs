@@ -20,7 +20,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(20);
 /// Between two looks at whether they are.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What is to be ended.
+/// A request to end commands.
 #[derive(Debug)]
 pub struct CommandStop {
     /// Where it is.

@@ -114,7 +114,7 @@ fn workspace_volume<'a>(instance: &Instance, row: &'a ContainerSummary) -> Optio
     volumes.find(|name| name.starts_with(sandbox.as_str()))
 }
 
-/// Characters of a command's text at most, whatever a container sends.
+/// Characters of a command's text at most; a container can send more.
 const TEXT_CHARS_LIMIT: usize = 1024;
 
 impl From<&RunningCommand> for CommandEntry {

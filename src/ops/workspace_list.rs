@@ -40,7 +40,7 @@ pub struct ListedWorkspace {
     pub newest_backup: Option<String>,
 }
 
-/// What is known of all workspaces, and how each is looked into.
+/// Lists all workspaces, and looks into each.
 pub struct WorkspaceLister<'a> {
     manager: &'a Manager,
     backups: Option<&'a Backups>,

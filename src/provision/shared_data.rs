@@ -73,7 +73,7 @@ pub struct SharedHead {
 pub struct SharedRemoval {
     /// The mark's own name.
     pub mark: String,
-    /// What is removed.
+    /// The volume that is removed.
     pub volume: String,
     /// When the mark was made.
     pub made: Option<SystemTime>,

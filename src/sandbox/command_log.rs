@@ -65,9 +65,9 @@ pub enum CommandState {
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommandEnd {
-    /// `None`: nobody saw it.
+    /// `None`: its end was not seen.
     pub outcome: Option<Outcome>,
-    /// `None`: it has none, or nobody saw it.
+    /// `None`: it has none, or its end was not seen.
     pub exit_code: Option<i32>,
     /// How long it ran, if that is known.
     pub duration: Option<Duration>,
@@ -162,7 +162,7 @@ impl WorkspaceCommands {
         }
     }
 
-    /// What was learned of this command. Nothing changes one that ended.
+    /// Sets the state of this command by what its call returned. The state of an ended one stays.
     pub fn report(&self, id: &str, outcome: &ExecOutcome) {
         self.set(id, CommandState::of(outcome));
     }
@@ -178,7 +178,7 @@ impl WorkspaceCommands {
         }
     }
 
-    /// Nobody knows this command any more.
+    /// The sandbox no longer knows this command.
     pub fn forgotten(&self, id: &str) {
         self.set(id, CommandState::UNSEEN);
     }
@@ -206,7 +206,7 @@ impl WorkspaceCommands {
 }
 
 impl CommandState {
-    /// It ended, and nobody saw how.
+    /// It ended unseen.
     pub(super) const UNSEEN: Self = Self::Ended(CommandEnd {
         outcome: None,
         exit_code: None,
@@ -235,7 +235,7 @@ impl CommandState {
 }
 
 /// A call for a command that is under way. Dropped before it ended, it leaves a command whose end
-/// nobody saw.
+/// was not seen.
 #[derive(Debug)]
 pub(super) struct LoggedCall {
     commands: WorkspaceCommands,

@@ -85,8 +85,8 @@ impl Manager {
         Err(SandboxError::from_call(problem, ASKING_TIMEOUT))
     }
 
-    /// The files of this workspace are gone, or with `all` those of all of the user's: what was run
-    /// there is not shown any more.
+    /// The files of this workspace are gone, or with `all` those of all of the user's: their
+    /// commands are not shown any more.
     pub fn forget_commands(&self, workspace: &WorkspaceId, all: bool) {
         match all {
             true => self.command_log.clear(&workspace.user),

@@ -86,7 +86,7 @@ impl ServerEgress {
         }
     }
 
-    /// What was refused lately, the latest first.
+    /// The latest refusals, newest first.
     pub fn recent_refusals(&self) -> Vec<RecentRefusal> {
         self.recent.latest()
     }

@@ -36,7 +36,7 @@ pub struct EndTime {
     pub before: SystemTime,
 }
 
-/// What is known of an end.
+/// The time of an end, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObservedEnd {
     /// A program was there, and is not any more.
@@ -163,7 +163,7 @@ mod tests {
         history.listens("c", 80);
         let end = history.refused("c", 80).expect("it was seen");
         assert!(end.after <= end.before);
-        // As the server does it, while nobody looks.
+        // As the server does it between two requests.
         for _ in 0..7 {
             advance(Duration::from_secs(60 * 60)).await;
             history.sweep();

@@ -35,7 +35,7 @@ fn words(line: &str) -> Vec<String> {
         .collect()
 }
 
-/// Fails with what clap says if the line is none of this program.
+/// Fails with what clap says if the line is not one of this program.
 fn assert_parses(line: &str) {
     if let Err(error) = Cli::try_parse_from(words(line)) {
         panic!("{line}: {error}");
@@ -61,7 +61,7 @@ fn every_verb_has_examples_and_each_is_a_command_line_of_it() {
         for (line, what) in of(verb) {
             assert_parses(line);
             let named = format!("casemate {verb}");
-            assert!(line.contains(named.trim_end()), "{line} is none of {verb}");
+            assert!(line.contains(named.trim_end()), "{line} is not of {verb}");
             assert!(what.ends_with('.'), "{what}");
         }
     }

@@ -1,4 +1,4 @@
-//! `ps --watch`: the same look, again and again, until it is told to stop or nobody reads any more.
+//! `ps --watch`: the same look, again and again, until a signal or the end of the reader stops it.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, SystemTime};

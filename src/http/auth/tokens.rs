@@ -64,7 +64,7 @@ pub struct Tokens {
     groups: Arc<Groups>,
 }
 
-/// The tokens of operators, in a file of their own: they open the console, and nothing else does.
+/// The tokens of operators, in a separate file: only they open the console.
 #[derive(Debug)]
 pub struct AdminTokens(Reload<Vec<Token>>);
 

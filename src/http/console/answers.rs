@@ -44,7 +44,7 @@ pub(super) struct Answers {
     doctor: RecentAnswer,
 }
 
-/// An answer and its time. Requests that come meanwhile wait for it.
+/// An answer and its time. Requests that come before it is ready wait for it.
 #[derive(Debug, Default)]
 struct RecentAnswer(Mutex<Option<(Instant, Arc<Value>)>>);
 

@@ -62,7 +62,7 @@ impl PreviewRefusal {
     }
 }
 
-/// What has ended and when, as far as that is known, and what to do.
+/// Says what ended, when, as far as that is known, and how to go on.
 fn end_text(end: Option<ObservedEnd>) -> String {
     match end {
         Some(ObservedEnd::Program(EndTime { after, before })) => {
@@ -83,7 +83,7 @@ fn end_text(end: Option<ObservedEnd>) -> String {
     }
 }
 
-/// Hour and minute. What is shown has ended some hours ago at most.
+/// Hour and minute. An end that is shown is some hours old at most.
 fn time_of_day(at: SystemTime) -> String {
     let text = humantime::format_rfc3339_seconds(at).to_string();
     // `2026-01-02T14:02:30Z`

@@ -129,7 +129,7 @@ impl SharedStore {
     }
 
     /// Two of the same content can meet such that each takes the volume from the other. Then each
-    /// tries again, at a time of its own.
+    /// tries again, after a different time.
     async fn stage(&self, name: &SharedName, hash: &str) -> Result<SharedStage, SharedStageError> {
         let user = shared_user(name);
         let snapshots = self.manager.snapshots(&user.into());

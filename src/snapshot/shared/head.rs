@@ -16,7 +16,7 @@ const REMOVAL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Between two looks for it.
 const REMOVAL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Makes a version the newest: the one step that counts. Who keeps no container on its volume looks
+/// Makes a version the newest: the one step that counts. A caller without a container on its volume looks
 /// afterwards whether it is still there.
 ///
 /// # Errors

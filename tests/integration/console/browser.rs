@@ -10,7 +10,7 @@ async fn an_operator_watches_hostile_sandboxes_come_and_go() {
     let server = TestServer::new().env("CASEMATE_WARM", "off");
     let app = Application::start(with_console(server, &directory)).await;
     let admin = app.server.admin.expect("an admin address");
-    // HTML, another direction, and as long as may be. A header takes these bytes.
+    // HTML, another direction, and of the greatest length. A header takes these bytes.
     let html = "<img src=x onerror=\"window.hurt=1\"><script>window.hurt=1</script>";
     let long = format!("{}<b>", "y".repeat(1_000));
     let commands = [

@@ -140,7 +140,7 @@ async fn a_stopped_command_ends_as_a_cancelled_call_and_its_caller_is_told() {
         (&found[1]["state"], &found[1]["outcome"]),
         (&json!("ended"), &json!("cancelled"))
     );
-    // Once more, and what is none.
+    // Once more, and an id of no command.
     let again = client::ask(&server, "DELETE", &path, &[], "").await;
     assert_eq!(again.status, 200, "{again:?}");
     let unknown = format!("/commands/{}", "0".repeat(32));

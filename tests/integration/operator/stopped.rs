@@ -131,7 +131,7 @@ async fn one_command_ends_and_the_others_of_the_user_and_of_others_go_on() {
     assert_eq!(result.field("detail"), "an operator stopped the command");
     assert_eq!(ids(&instance, "ada").len(), 1);
     assert_eq!(ids(&instance, "bob").len(), 1);
-    // It has ended: the second time there is none.
+    // It has ended: the second time it is not found.
     let again = casemate(&instance, &["stop", "ada", &id]);
     assert_eq!(again.status.code(), Some(1));
     assert!(

@@ -128,7 +128,7 @@ async fn a_site_wakes_its_sandbox_in_the_group_that_it_was_shared_in_and_in_no_o
     grouped.is_shown(&preview).await;
     assert_eq!(grouped.group(), "analysts");
 
-    // The user has left the group: who opens the link now wakes nothing, in neither group.
+    // The user has left the group: opening the link starts no sandbox, in neither group.
     join(&issuer, "ops");
     grouped.stop_sandbox().await;
     let later = grouped.opened(&link).await;

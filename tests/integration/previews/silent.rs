@@ -91,7 +91,7 @@ async fn a_silent_websocket_lives_and_one_whose_browser_vanished_is_released() {
         eventually("it is released", UNNOTICED, released).await;
     }
 
-    // Nothing passes on the other one meanwhile.
+    // Nothing passes on the other one until then.
     tokio::time::sleep(SILENT.saturating_sub(since.elapsed())).await;
     assert_eq!(open_connections(&server).await, "1");
     echoes(&mut silent, "after").await;
