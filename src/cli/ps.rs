@@ -28,7 +28,7 @@ pub struct Args {
     /// Show the sizes of the workspaces. The Engine reads all files for it.
     #[arg(long)]
     size: bool,
-    /// Look again every 2 s until Ctrl-C: the terminal is drawn again, and with --json each look is
+    /// Look again 2 s after each look until Ctrl-C: the terminal is drawn again, and with --json each look is
     /// one line.
     #[arg(long, conflicts_with = "size")]
     watch: bool,

@@ -7,7 +7,7 @@ use super::user_args::UserArgs;
 use super::{json, setup};
 use crate::config::SettingsArgs;
 use crate::identity::{WorkspaceName, shown};
-use crate::ops::command_stop::{CommandStop, StoppedCommand};
+use crate::ops::command_stop::{CommandStop, CommandStopReport, StoppedCommand};
 
 /// Flags of `stop`.
 #[derive(Debug, clap::Args)]
@@ -41,7 +41,7 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (config, engine) = setup::verb(args.settings)?;
     let audit = setup::audit(&config, &engine)?;
-    let stopped = setup::runtime()?.block_on(async {
+    let report = setup::runtime()?.block_on(async {
         let user = args.user.resolve(&engine, &config.instance).await?;
         let stop = CommandStop {
             engine,
@@ -50,24 +50,32 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             user,
             workspace: args.workspace_name,
         };
-        let stopped = match &args.command {
-            Some(id) => stop.one(id).await.map(|one| vec![one]),
+        let report = match &args.command {
+            Some(id) => stop.one(id).await.map(|one| CommandStopReport {
+                stopped: vec![one],
+                problems: Vec::new(),
+            }),
             None => stop.all().await,
         };
         audit.close().await;
-        anyhow::Ok(stopped?)
+        anyhow::Ok(report?)
     })?;
+    let CommandStopReport { stopped, problems } = report;
     let mut out = std::io::stdout().lock();
     if args.json {
         json::write(&mut out, &stopped)?;
-    } else if stopped.is_empty() {
+    } else if stopped.is_empty() && problems.is_empty() {
         writeln!(out, "nothing runs")?;
     } else {
         for command in &stopped {
             writeln!(out, "{}", line(command))?;
         }
     }
-    Ok(match stopped.iter().all(|command| command.ended) {
+    let have_all_ended = problems.is_empty() && stopped.iter().all(|command| command.ended);
+    for problem in problems {
+        eprintln!("error: {:#}", anyhow::Error::from(problem));
+    }
+    Ok(match have_all_ended {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
@@ -78,6 +86,12 @@ fn line(command: &StoppedCommand) -> String {
     let workspace = command.workspace.as_deref();
     let workspace =
         workspace.map_or_else(String::new, |name| format!(", workspace {}", shown(name)));
+    if command.background && !command.told {
+        return format!(
+            "not stopped: what the command {id} of {user}{workspace} left in the background; the sandbox is of an \
+             older version, and only `casemate rm USER --force` ends it, with everything else in it"
+        );
+    }
     if !command.ended {
         return format!(
             "asked the command {id} of {user}{workspace} to end; its processes are not gone yet"
@@ -87,7 +101,7 @@ fn line(command: &StoppedCommand) -> String {
         true => "what was left in the background by the command",
         false => "the command",
     };
-    let told = match command.told || command.background {
+    let told = match command.told {
         true => "",
         false => {
             " (the sandbox is of an older version: its caller is told only that it was cancelled)"
@@ -132,6 +146,12 @@ mod tests {
             ..stopped()
         };
         assert!(line(&background).contains("in the background"));
+        let older = StoppedCommand {
+            told: false,
+            ended: false,
+            ..background
+        };
+        assert!(line(&older).contains("only `casemate rm USER --force`"));
         let stuck = StoppedCommand {
             ended: false,
             ..stopped()

@@ -1,7 +1,7 @@
 //! `casemate token`: a new token, shown once, and its entry for the server's file.
 
 use std::fs::OpenOptions;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -56,7 +56,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let table = table(&args, &token);
     let mut out = std::io::stdout().lock();
     if let Some(file) = &args.append {
-        append(file, &table).with_context(|| format!("cannot append to {}", file.display()))?;
+        append(file, &table, args.holder.admin.is_some())
+            .with_context(|| format!("cannot append to {}", file.display()))?;
         writeln!(std::io::stderr(), "Its entry is in {}.", file.display())?;
         writeln!(out, "{token}")?;
     } else if out.is_terminal() {
@@ -80,16 +81,25 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes once, so that a server that reads the file sees the whole entry or nothing.
-fn append(file: &Path, table: &str) -> std::io::Result<()> {
+/// Writes once, so that a server that reads the file sees the whole entry or nothing. A server keeps its
+/// old tokens while the file is wrong, so an entry that would make it wrong is not written.
+fn append(path: &Path, table: &str, is_admin: bool) -> anyhow::Result<()> {
     let mut file = OpenOptions::new()
+        .read(true)
         .append(true)
         .create(true)
         .mode(0o600)
-        .open(file)?;
-    let gap = if file.metadata()?.len() > 0 { "\n" } else { "" };
+        .open(path)?;
+    let mut before = String::new();
+    file.read_to_string(&mut before)?;
+    let gap = if before.is_empty() { "" } else { "\n" };
+    let parse = match is_admin {
+        true => tokens::parse_admin,
+        false => tokens::parse,
+    };
+    parse(&path.into(), &format!("{before}{gap}{table}"))?;
     file.write_all(format!("{gap}{table}").as_bytes())?;
-    file.sync_all()
+    Ok(file.sync_all()?)
 }
 
 fn scope(word: &str) -> Result<Scope, String> {

@@ -14,8 +14,8 @@ pub(super) fn address(given: &Layer) -> Result<Option<SocketAddr>, ConfigError> 
     given.value(Setting::Admin, None, |text| listen_address(text).map(Some))
 }
 
-/// The tokens that open the console. Only a loopback address has one: requests there can be of no web
-/// page, as their Host and Origin are checked.
+/// The tokens that open the console. Only a loopback address has one: no web page can send requests
+/// there, because Host and Origin are checked.
 pub(super) fn tokens_file(given: &Layer) -> Result<Option<PathBuf>, ConfigError> {
     let Some(file) = given.get(Setting::AdminTokensFile) else {
         return Ok(None);

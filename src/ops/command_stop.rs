@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use casemate_protocol::failure::Code;
+use futures_util::future::join_all;
 use serde::Serialize;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
@@ -57,6 +58,15 @@ pub struct StoppedCommand {
     pub ended: bool,
 }
 
+/// What became of a request to end everything.
+#[derive(Debug, Default)]
+pub struct CommandStopReport {
+    /// The commands that were ended.
+    pub stopped: Vec<StoppedCommand>,
+    /// Why others may still run.
+    pub problems: Vec<CommandStopError>,
+}
+
 /// Why nothing was ended, or not everything.
 #[derive(Debug, Error)]
 pub enum CommandStopError {
@@ -104,33 +114,37 @@ impl CommandStop {
         Err(silent(&sandboxes).unwrap_or_else(|| self.no_command(id)))
     }
 
-    /// Ends everything that runs.
+    /// Ends everything that runs. A command or a sandbox that fails keeps no other from it.
     ///
     /// # Errors
-    /// [`CommandStopError`]: what came before it was ended.
-    pub async fn all(&self) -> Result<Vec<StoppedCommand>, CommandStopError> {
+    /// [`CommandStopError`]: nothing was ended.
+    pub async fn all(&self) -> Result<CommandStopReport, CommandStopError> {
         let sandboxes = self.sandboxes().await?;
-        let mut stopped = Vec::new();
+        let mut report = CommandStopReport::default();
         for (workspace, sandbox) in &sandboxes {
             let commands = sandbox.stats.iter().flat_map(|stats| &stats.commands);
-            for command in commands {
-                let end = self.end(workspace, sandbox, &command.id, command.background);
-                stopped.extend(end.await?);
+            let ends = commands
+                .map(|command| self.end(workspace, sandbox, &command.id, command.background));
+            for end in join_all(ends).await {
+                match end {
+                    Ok(stopped) => report.stopped.extend(stopped),
+                    Err(problem) => report.problems.push(problem),
+                }
             }
         }
-        match silent(&sandboxes) {
-            Some(error) => Err(error),
-            None => Ok(stopped),
-        }
+        report.problems.extend(silent(&sandboxes));
+        Ok(report)
     }
 
-    /// The containers that run, or are about to.
+    /// The containers of the user's that run.
     async fn sandboxes(&self) -> Result<Vec<(WorkspaceId, LiveSandbox)>, CommandStopError> {
         let found = survey_of(&self.engine, &self.instance, &self.user).await?;
         let is_chosen =
             |workspace: &WorkspaceId| self.workspace.is_none() || workspace.name == self.workspace;
         let running = found.into_iter().filter_map(|sandbox| {
-            let is_there = sandbox.row.state == State::Running && sandbox.row.is_sandbox();
+            let is_there = sandbox.row.state == State::Running
+                && sandbox.row.is_sandbox()
+                && !sandbox.row.is_helper();
             let workspace = owner(&sandbox.row.labels).filter(is_chosen)?;
             is_there.then_some((workspace, sandbox))
         });
@@ -166,11 +180,12 @@ impl CommandStop {
                 return Err(error.into());
             }
         };
-        let ended = has_ended(sandbox, id).await;
-        let outcome = if ended {
-            "done"
-        } else {
-            "asked; it has processes still"
+        let cannot_end = background && !told;
+        let ended = !cannot_end && self.has_ended(sandbox, id).await;
+        let outcome = match (ended, cannot_end) {
+            (true, _) => "done",
+            (false, true) => "not possible: the sandbox is of an older version",
+            (false, false) => "asked; it has processes still",
         };
         recorded.end(outcome.to_owned()).await;
         Ok(Some(StoppedCommand {
@@ -183,6 +198,23 @@ impl CommandStop {
             told,
             ended,
         }))
+    }
+
+    /// Whether all its processes are gone. A container that no longer answers may have ended with its
+    /// last command, as in mode `ephemeral`, or be slow.
+    async fn has_ended(&self, sandbox: &LiveSandbox, id: &str) -> bool {
+        let end = Instant::now() + END_TIMEOUT;
+        while Instant::now() < end {
+            let runs = match sandbox.runs(id).await {
+                Ok(runs) => runs,
+                Err(_) => sandbox.may_work(&self.engine).await.unwrap_or(true),
+            };
+            if !runs {
+                return true;
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
+        false
     }
 
     fn no_command(&self, id: &str) -> CommandStopError {
@@ -198,17 +230,4 @@ fn silent(sandboxes: &[(WorkspaceId, LiveSandbox)]) -> Option<CommandStopError> 
     let mut silent = sandboxes.iter().filter(|(_, one)| one.stats.is_none());
     let (_, sandbox) = silent.next()?;
     Some(CommandStopError::Silent(sandbox.row.name.clone()))
-}
-
-/// A container that no longer answers has ended with all that ran in it, or will not say.
-async fn has_ended(sandbox: &LiveSandbox, id: &str) -> bool {
-    let end = Instant::now() + END_TIMEOUT;
-    while Instant::now() < end {
-        match sandbox.runs(id).await {
-            Ok(true) => sleep(LOOK_INTERVAL).await,
-            Ok(false) => return true,
-            Err(_) => return false,
-        }
-    }
-    false
 }

@@ -12,8 +12,8 @@ use crate::channel::Channel;
 use crate::engine::{ContainerSummary, Engine, EngineError, labels};
 use crate::identity::{Instance, User};
 
-/// How long a sandbox may take to answer after the first round. The others are shown after this time,
-/// and the next round asks again.
+/// How long a sandbox may take to answer after the first round. Those that are known are asked at once:
+/// one that is silent is shown as such after this time, and asked again in the next round.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The containers of an instance, or of one user in it, as often as they are asked for.
@@ -23,7 +23,7 @@ pub struct RepeatedSurvey {
     instance: Instance,
     user: Option<User>,
     with_scripts: bool,
-    /// Those that answered in the last round, by the id of the container.
+    /// Those of the last round that are open, by the id of the container.
     channels: HashMap<String, Channel>,
     /// How long each may take to answer in the next round.
     limit: Duration,
@@ -69,23 +69,28 @@ impl RepeatedSurvey {
                 stats: None,
             })
         });
-        let (mut sandboxes, silent): (Vec<_>, Vec<_>) = join_all(asked)
+        let (mut sandboxes, broken): (Vec<_>, Vec<_>) = join_all(asked)
             .await
             .into_iter()
-            .partition(|sandbox| sandbox.stats.is_some());
+            .partition(|sandbox| sandbox.stats.is_some() || open_channel(sandbox).is_some());
         // A channel that broke may be one of many: the sandbox has another chance.
-        others.extend(silent.into_iter().map(|sandbox| sandbox.row));
+        others.extend(broken.into_iter().map(|sandbox| sandbox.row));
         let connected = connect_within(&self.engine, others, self.limit).await;
         sandboxes.extend(match self.with_scripts {
             true => join_all(connected.into_iter().map(|one| self.ask(one))).await,
             false => connected,
         });
         sandboxes.sort_by(|a, b| a.row.name.cmp(&b.row.name));
-        let answering = sandboxes.iter().filter(|sandbox| sandbox.stats.is_some());
-        let channels = answering.filter_map(|one| Some((one.row.id.clone(), one.channel.clone()?)));
-        self.channels = channels.collect();
+        let open = |one: &LiveSandbox| Some((one.row.id.clone(), open_channel(one)?));
+        self.channels = sandboxes.iter().filter_map(open).collect();
         self.limit = ROUND_TIMEOUT;
         Ok(sandboxes)
+    }
+
+    /// Closes the channels, until the next round.
+    pub fn rest(&mut self) {
+        self.channels.clear();
+        self.limit = PROBE_TIMEOUT;
     }
 
     async fn rows(&self) -> Result<Vec<ContainerSummary>, EngineError> {
@@ -111,4 +116,8 @@ impl RepeatedSurvey {
         }
         sandbox
     }
+}
+
+fn open_channel(sandbox: &LiveSandbox) -> Option<Channel> {
+    sandbox.channel.clone().filter(Channel::is_open)
 }

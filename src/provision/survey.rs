@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use casemate_protocol::StatsReply;
 use futures_util::{StreamExt as _, stream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::connect::connect_to;
 use crate::channel::Channel;
@@ -16,7 +16,7 @@ use crate::identity::{Instance, User};
 const PROBE_LIMIT: usize = 8;
 
 /// How long one may take to be connected to and to answer.
-pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// One container of the instance.
 #[derive(Debug, Clone)]
@@ -65,18 +65,28 @@ pub async fn connect(engine: &Engine, rows: Vec<ContainerSummary>) -> Vec<LiveSa
     connect_within(engine, rows, PROBE_TIMEOUT).await
 }
 
-/// As [`connect`], where each may take this long to be connected to.
+/// As [`connect`], where each may take this long to be connected to and to answer.
 pub(super) async fn connect_within(
     engine: &Engine,
     rows: Vec<ContainerSummary>,
     limit: Duration,
 ) -> Vec<LiveSandbox> {
     let each = rows.into_iter().map(|row| async move {
+        let end = Instant::now() + limit;
         let channel = match row.state {
-            State::Running => timeout(limit, connect_to(engine, &row.id)).await.ok(),
+            State::Running => timeout_at(end, connect_to(engine, &row.id)).await.ok(),
             _ => None,
         };
-        sandbox(row, channel.and_then(Result::ok)).await
+        let channel = channel.and_then(Result::ok);
+        let stats = match &channel {
+            Some(channel) => timeout_at(end, channel.stats()).await.ok(),
+            None => None,
+        };
+        LiveSandbox {
+            row,
+            channel,
+            stats: stats.and_then(Result::ok),
+        }
     });
     stream::iter(each)
         .buffer_unordered(PROBE_LIMIT)

@@ -67,6 +67,22 @@ impl Manager {
         Ok(known.into_values().collect())
     }
 
+    /// As [`Self::all_workspaces`], but asks only the sandboxes that this server has a channel to.
+    ///
+    /// # Errors
+    /// The Engine's.
+    pub async fn all_workspaces_without_bridges(
+        &self,
+    ) -> Result<Vec<KnownWorkspace>, SandboxError> {
+        let ours = [(labels::INSTANCE, self.config().instance.as_str())];
+        let mut known = self.on_volumes(&ours).await?;
+        let rows = self.context.engine.list_containers(&ours).await?;
+        let capacity = &self.context.capacity;
+        let sandboxes = look(rows, |row| capacity.channel(&row.id)).await;
+        add(&mut known, sandboxes);
+        Ok(known.into_values().collect())
+    }
+
     async fn on_volumes(
         &self,
         labels: &[(&str, &str)],

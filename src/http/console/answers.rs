@@ -1,14 +1,15 @@
 //! The JSON of the console. Each answer is kept for a moment, so that many open pages cost as much as
-//! one.
+//! one, and is made in a separate task: the doctor removes its sandbox also when the page is closed.
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::counters::counters;
@@ -25,11 +26,14 @@ use crate::sandbox::{Manager, RecentRefusal, RepeatedSurvey};
 /// How long a look at what is live is shown.
 const LIVE_TTL: Duration = Duration::from_secs(1);
 
-/// How long the list of workspaces is shown: it lists the store of backups.
-const WORKSPACES_TTL: Duration = Duration::from_secs(20);
+/// How long the list of workspaces is shown: it lists the store of backups, once for each workspace.
+const WORKSPACES_TTL: Duration = Duration::from_secs(60);
 
 /// How long the findings of the doctor are shown: it tries a sandbox.
 const DOCTOR_TTL: Duration = Duration::from_secs(30);
+
+/// How long after the last look the channels to sandboxes are kept: each has a process in its sandbox.
+const UNWATCHED_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the console shows.
 pub(super) struct Answers {
@@ -39,6 +43,8 @@ pub(super) struct Answers {
     backups: Option<Backups>,
     aws: AwsVariables,
     survey: Mutex<RepeatedSurvey>,
+    /// Counts the looks.
+    looks: AtomicU64,
     live: RecentAnswer,
     workspaces: RecentAnswer,
     doctor: RecentAnswer,
@@ -46,19 +52,28 @@ pub(super) struct Answers {
 
 /// An answer and its time. Requests that come before it is ready wait for it.
 #[derive(Debug, Default)]
-struct RecentAnswer(Mutex<Option<(Instant, Arc<Value>)>>);
+struct RecentAnswer(Arc<Mutex<Option<(Instant, Arc<Value>)>>>);
 
 impl RecentAnswer {
-    async fn get(&self, ttl: Duration, make: impl Future<Output = Value>) -> Arc<Value> {
-        let mut known = self.0.lock().await;
-        if let Some((at, answer)) = &*known
-            && at.elapsed() < ttl
-        {
-            return answer.clone();
-        }
-        let answer = Arc::new(make.await);
-        *known = Some((Instant::now(), answer.clone()));
-        answer
+    async fn get(
+        &self,
+        ttl: Duration,
+        make: impl Future<Output = Value> + Send + 'static,
+    ) -> Arc<Value> {
+        let known = self.0.clone();
+        let task = tokio::spawn(async move {
+            let mut known = known.lock_owned().await;
+            if let Some((at, answer)) = &*known
+                && at.elapsed() < ttl
+            {
+                return answer.clone();
+            }
+            let answer = Arc::new(make.await);
+            *known = Some((Instant::now(), answer.clone()));
+            answer
+        });
+        let ended_early = |_| Arc::new(json!({ "problem": "the look ended early" }));
+        task.await.unwrap_or_else(ended_early)
     }
 }
 
@@ -103,6 +118,7 @@ impl Answers {
         let survey = RepeatedSurvey::new(engine.clone(), config.instance.clone(), None);
         Self {
             survey: Mutex::new(survey.with_scripts()),
+            looks: AtomicU64::new(0),
             config,
             manager,
             engine,
@@ -115,12 +131,14 @@ impl Answers {
     }
 
     /// The sandboxes of all servers of the instance, the counters of this server, and what it refused.
-    pub async fn live(&self) -> Arc<Value> {
-        self.live.get(LIVE_TTL, self.look_at_live()).await
+    pub async fn live(self: &Arc<Self>) -> Arc<Value> {
+        let look = Self::look_at_live(self.clone());
+        self.live.get(LIVE_TTL, look).await
     }
 
-    async fn look_at_live(&self) -> Value {
+    async fn look_at_live(self: Arc<Self>) -> Value {
         let found = self.survey.lock().await.next().await;
+        tokio::spawn(Self::rest_unless_watched(self.clone()));
         let (sandboxes, problem) = match found {
             Ok(found) => {
                 let entry = |live| SandboxEntry::new(live, &self.config.instance, None);
@@ -141,15 +159,24 @@ impl Answers {
         })
     }
 
+    /// Closes the channels to sandboxes, unless another look comes.
+    async fn rest_unless_watched(self: Arc<Self>) {
+        let look = self.looks.fetch_add(1, Ordering::Relaxed) + 1;
+        sleep(UNWATCHED_TIMEOUT).await;
+        if self.looks.load(Ordering::Relaxed) == look {
+            self.survey.lock().await.rest();
+        }
+    }
+
     /// All workspaces, without sizes and the last uses of those without a sandbox.
-    pub async fn workspaces(&self) -> Arc<Value> {
-        let look = self.look_at_workspaces();
+    pub async fn workspaces(self: &Arc<Self>) -> Arc<Value> {
+        let look = Self::look_at_workspaces(self.clone());
         self.workspaces.get(WORKSPACES_TTL, look).await
     }
 
-    async fn look_at_workspaces(&self) -> Value {
+    async fn look_at_workspaces(self: Arc<Self>) -> Value {
         let listed = async {
-            let known = self.manager.all_workspaces().await;
+            let known = self.manager.all_workspaces_without_bridges().await;
             let known = known.map_err(|error| chain(&error))?;
             let backups = self.backups.as_ref();
             let lister = WorkspaceLister::new(&self.manager, backups, &self.engine, true).await;
@@ -163,11 +190,12 @@ impl Answers {
     }
 
     /// What `casemate doctor` would find.
-    pub async fn doctor(&self) -> Arc<Value> {
-        self.doctor.get(DOCTOR_TTL, self.examine()).await
+    pub async fn doctor(self: &Arc<Self>) -> Arc<Value> {
+        let examination = Self::examine(self.clone());
+        self.doctor.get(DOCTOR_TTL, examination).await
     }
 
-    async fn examine(&self) -> Value {
+    async fn examine(self: Arc<Self>) -> Value {
         let mut findings: Vec<Finding> = Vec::new();
         let (callers, sessions) = over_http(&self.config);
         let given = Inputs {

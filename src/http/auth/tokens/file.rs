@@ -130,7 +130,12 @@ fn token(row: &Spanned<Row>) -> Result<Token, Wrong> {
             })?),
             (None, true, false) => Holder::Delegate,
             (None, false, true) => Holder::Admin,
-            _ => return Err((at, "a token has either user or delegate = true".to_owned())),
+            _ => {
+                return Err((
+                    at,
+                    "a token has one of user, delegate = true and admin = true".to_owned(),
+                ));
+            }
         },
         scopes: row.scopes.as_ref().map_or(Ok(Scopes::ALL), scopes)?,
     })
