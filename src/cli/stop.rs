@@ -73,7 +73,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let have_all_ended = problems.is_empty() && stopped.iter().all(|command| command.ended);
     for problem in problems {
-        eprintln!("error: {:#}", anyhow::Error::from(problem));
+        let problem = anyhow::Error::from(problem);
+        writeln!(std::io::stderr(), "error: {problem:#}")?;
     }
     Ok(match have_all_ended {
         true => ExitCode::SUCCESS,

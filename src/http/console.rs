@@ -11,8 +11,10 @@
 mod answers;
 mod counters;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
@@ -20,9 +22,11 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use parking_lot::Mutex;
 use serde_json::Value;
+use tracing::{debug, info};
 
-use super::auth::tokens::AdminTokens;
+use super::auth::tokens::{AdminTokens, TokenName};
 use super::failure::failure;
 use super::page::{HEADERS, HTML, SCRIPT, STYLE};
 use crate::config::{AwsVariables, Config, FileError};
@@ -48,6 +52,9 @@ const PARTS: [(&str, &str, &str); 5] = [
     ),
     ("/console/text.js", SCRIPT, include_str!("page/text.js")),
 ];
+
+/// How often the log names an operator whose page is open.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The console of a server.
 pub struct Console {
@@ -81,13 +88,16 @@ impl Console {
             let part = (HEADERS, [(header::CONTENT_TYPE, kind)], text);
             routes.route(path, get(async move || part))
         });
-        let tokens = Arc::new(self.tokens);
+        let gate = Arc::new(Gate {
+            tokens: self.tokens,
+            logged: Mutex::default(),
+        });
         let data = Router::new()
             .route("/console/api/live", get(live))
             .route("/console/api/workspaces", get(workspaces))
             .route("/console/api/doctor", get(doctor))
             .with_state(self.answers)
-            .layer(from_fn_with_state(tokens, require_operator));
+            .layer(from_fn_with_state(gate, require_operator));
         page.merge(data)
     }
 }
@@ -107,13 +117,39 @@ async fn doctor(State(answers): State<Arc<Answers>>) -> Json<Arc<Value>> {
     Json(answers.doctor().await)
 }
 
+/// The tokens, and when the log last named each.
+struct Gate {
+    tokens: AdminTokens,
+    logged: Mutex<HashMap<TokenName, Instant>>,
+}
+
+impl Gate {
+    fn admits(&self, request: &Request) -> bool {
+        let Some(name) = self.tokens.admit(request.headers()) else {
+            debug!(
+                path = request.uri().path(),
+                "a request without an admin token was refused"
+            );
+            return false;
+        };
+        let now = Instant::now();
+        let mut logged = self.logged.lock();
+        logged.retain(|_, at| now.duration_since(*at) < LOG_INTERVAL);
+        logged.entry(name).or_insert_with_key(|name| {
+            info!(operator = name.as_str(), "the console is open");
+            now
+        });
+        true
+    }
+}
+
 /// Refuses a request without an admin token. The answer is the same for every fault.
 async fn require_operator(
-    State(tokens): State<Arc<AdminTokens>>,
+    State(gate): State<Arc<Gate>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    if !tokens.admit(request.headers()) {
+    if !gate.admits(&request) {
         let challenge = [(header::WWW_AUTHENTICATE, r#"Bearer realm="casemate""#)];
         let body = failure("unauthorized", "an admin token is needed");
         return (StatusCode::UNAUTHORIZED, challenge, body).into_response();

@@ -99,7 +99,7 @@ impl PreviewHosts {
         let request = Request::from_parts(parts, body);
         match &claims.target {
             PreviewTarget::Port { port, container } => {
-                self.check_port(viewer, &workspace, &claims)?;
+                self.check_port(viewer, &workspace, &claims).await?;
                 let addresses = Addresses {
                     origin,
                     port: *port,
@@ -124,9 +124,9 @@ impl PreviewHosts {
         }
     }
 
-    /// A container has its group in its label, and nothing is made here: the signed group decides only
-    /// which settings count.
-    fn check_port(
+    /// Nothing is made here: the group decides only which settings count. As where the link opens, it is
+    /// that of the container, and without one the signed group.
+    async fn check_port(
         &self,
         viewer: Viewer,
         workspace: &WorkspaceId,
@@ -135,7 +135,11 @@ impl PreviewHosts {
         if !self.must_be_open_to(viewer) {
             return Ok(());
         }
-        let owner = signed_identity(self.0.manager.config(), workspace, &claims.group);
+        let manager = &self.0.manager;
+        let owner = match manager.running_identity(workspace).await? {
+            Some(running) => Some(running),
+            None => signed_identity(manager.config(), workspace, &claims.group),
+        };
         let is_allowed = owner.is_some_and(|owner| self.is_allowed(viewer, &owner, &claims.share));
         is_allowed.then_some(()).ok_or(PreviewRefusal::Gone)
     }

@@ -136,13 +136,13 @@ impl CommandStop {
         Ok(report)
     }
 
-    /// The containers of the user's that run.
+    /// The containers of the user that run, or would go on.
     async fn sandboxes(&self) -> Result<Vec<(WorkspaceId, LiveSandbox)>, CommandStopError> {
         let found = survey_of(&self.engine, &self.instance, &self.user).await?;
         let is_chosen =
             |workspace: &WorkspaceId| self.workspace.is_none() || workspace.name == self.workspace;
         let running = found.into_iter().filter_map(|sandbox| {
-            let is_there = sandbox.row.state == State::Running
+            let is_there = matches!(sandbox.row.state, State::Running | State::Paused)
                 && sandbox.row.is_sandbox()
                 && !sandbox.row.is_helper();
             let workspace = owner(&sandbox.row.labels).filter(is_chosen)?;

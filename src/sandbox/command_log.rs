@@ -183,11 +183,16 @@ impl WorkspaceCommands {
         self.set(id, CommandState::UNSEEN);
     }
 
+    /// A call can name a command of another workspace of the user.
+    fn has(&self, command: &CommandRecord, id: &str) -> bool {
+        command.id == id && command.workspace == self.workspace.name
+    }
+
     fn set(&self, id: &str, state: CommandState) {
         let mut users = self.log.0.lock();
         let theirs = users.get_mut(&self.workspace.user);
         let mut commands = theirs.into_iter().flat_map(|theirs| &mut theirs.commands);
-        let found = commands.find(|command| command.id == id);
+        let found = commands.find(|command| self.has(command, id));
         if let Some(command) = found.filter(|one| !matches!(one.state, CommandState::Ended(_))) {
             command.state = state;
         }
@@ -198,7 +203,8 @@ impl WorkspaceCommands {
         let Some(theirs) = users.get_mut(&self.workspace.user) else {
             return;
         };
-        let at = theirs.commands.iter().rposition(|command| command.id == id);
+        let mut commands = theirs.commands.iter();
+        let at = commands.rposition(|command| self.has(command, id));
         if let Some(removed) = at.and_then(|at| theirs.commands.remove(at)) {
             theirs.bytes -= bytes_of(&removed);
         }

@@ -15,6 +15,7 @@ use super::command::ExecOutcome;
 use super::command_log::{CommandRecord, CommandState, WorkspaceCommands};
 use super::handle::Containers;
 use super::manager::Manager;
+use super::workspaces::KnownWorkspace;
 use crate::channel::{CallError, Channel};
 use crate::engine::{State, labels};
 use crate::identity::{Identity, WorkspaceId};
@@ -46,8 +47,13 @@ impl Manager {
     pub async fn commands(&self, identity: &Identity) -> Result<Vec<LoggedCommand>, SandboxError> {
         let workspace = identity.workspace_id();
         let log = self.command_log.of(workspace.clone());
+        // Before the look: one that starts in between is not looked for.
+        let detached = self.still_detached(identity, &log);
         let sandboxes = self.look(&workspace).await?;
-        self.learn_ends(identity, &log, &sandboxes).await;
+        if sandboxes.is_empty() && self.is_removed(&workspace, &log).await? {
+            log.clear();
+        }
+        learn_ends(&log, detached, &sandboxes).await;
         let stats = sandboxes.iter().filter_map(|one| one.stats.as_ref());
         let live: Vec<&RunningCommand> = stats.flat_map(|stats| &stats.commands).collect();
         Ok(merged(&log.newest_first(), &live, SystemTime::now()))
@@ -70,6 +76,13 @@ impl Manager {
         });
         let channels = join_all(rows.iter().map(|row| self.channel(row))).await;
         let channels: Vec<Channel> = channels.into_iter().flatten().collect();
+        if has_left(&channels, id).await {
+            let left = "it has ended; what it left in the background runs on";
+            return Err(SandboxError::Failed(Failure::new(
+                Code::UnknownCommand,
+                left,
+            )));
+        }
         let ends = channels
             .iter()
             .map(|channel| timeout(ASKING_TIMEOUT, channel.kill(id)));
@@ -94,36 +107,38 @@ impl Manager {
         }
     }
 
-    /// Asks how the commands ended whose calls were answered `running`, and that run no more.
-    async fn learn_ends(
-        &self,
-        identity: &Identity,
-        log: &WorkspaceCommands,
-        sandboxes: &[LiveSandbox],
-    ) {
-        let running = sandboxes
-            .iter()
-            .filter(|one| one.row.state == State::Running);
-        let running: Vec<&LiveSandbox> = running.collect();
-        if running.iter().any(|one| one.stats.is_none()) {
-            // It may have the command.
-            return;
-        }
-        let runs = |id: &str| {
-            let mut stats = running.iter().filter_map(|one| one.stats.as_ref());
-            stats.any(|stats| stats.commands.iter().any(|live| live.id == id))
-        };
-        let detached = log.newest_first().into_iter();
-        let detached = detached.filter(|one| one.state == CommandState::Detached);
-        let over: Vec<CommandRecord> = detached.filter(|one| !runs(&one.id)).collect();
-        for command in over.iter().take(ASKED_LIMIT) {
-            if let Some(kept) = self.kept_outcome(identity, &command.id) {
-                log.report(&command.id, &kept);
-                continue;
+    /// The commands whose calls were answered `running`, without those whose outcome this server keeps.
+    fn still_detached(&self, identity: &Identity, log: &WorkspaceCommands) -> Vec<CommandRecord> {
+        let mut detached = log.newest_first();
+        detached.retain(|one| one.state == CommandState::Detached);
+        detached.retain(|one| match self.kept_outcome(identity, &one.id) {
+            Some(kept) => {
+                log.report(&one.id, &kept);
+                false
             }
-            let channels = running.iter().filter_map(|one| one.channel.as_ref());
-            learn_end(log, &command.id, channels).await;
+            None => true,
+        });
+        detached
+    }
+
+    /// Whether the workspace, which has no container, is gone with its files: a later one of the same
+    /// name may be another person's.
+    async fn is_removed(
+        &self,
+        workspace: &WorkspaceId,
+        log: &WorkspaceCommands,
+    ) -> Result<bool, SandboxError> {
+        let records = log.newest_first();
+        let have_ended = |one: &CommandRecord| matches!(one.state, CommandState::Ended(_));
+        if records.is_empty()
+            || !records.iter().all(have_ended)
+            || self.snapshots(workspace).is_bound()
+        {
+            return Ok(false);
         }
+        let known = self.workspaces(&workspace.user).await?;
+        let has_volume = |one: &KnownWorkspace| one.id == *workspace && one.volume.is_some();
+        Ok(!known.iter().any(has_volume))
     }
 
     /// In ephemeral mode the server itself keeps the outcomes: the containers are gone.
@@ -133,6 +148,41 @@ impl Manager {
             Containers::Lasting(_) => None,
         }
     }
+}
+
+/// Asks how the commands ended that run no more.
+async fn learn_ends(
+    log: &WorkspaceCommands,
+    detached: Vec<CommandRecord>,
+    sandboxes: &[LiveSandbox],
+) {
+    let running = sandboxes
+        .iter()
+        .filter(|one| one.row.state == State::Running);
+    let running: Vec<&LiveSandbox> = running.collect();
+    if running.iter().any(|one| one.stats.is_none()) {
+        // It may have the command.
+        return;
+    }
+    let runs = |id: &str| {
+        let mut stats = running.iter().filter_map(|one| one.stats.as_ref());
+        stats.any(|stats| stats.commands.iter().any(|live| live.id == id))
+    };
+    let over = detached.iter().filter(|one| !runs(&one.id));
+    for command in over.take(ASKED_LIMIT) {
+        let channels = running.iter().filter_map(|one| one.channel.as_ref());
+        learn_end(log, &command.id, channels).await;
+    }
+}
+
+/// Whether the command has ended, and processes that it left run.
+async fn has_left(channels: &[Channel], id: &str) -> bool {
+    let looks = channels
+        .iter()
+        .map(|channel| timeout(ASKING_TIMEOUT, channel.stats()));
+    let looks = join_all(looks).await.into_iter().flatten().flatten();
+    let mut commands = looks.flat_map(|stats| stats.commands);
+    commands.any(|command| command.id == id && command.background)
 }
 
 async fn learn_end(log: &WorkspaceCommands, id: &str, channels: impl Iterator<Item = &Channel>) {
@@ -174,11 +224,16 @@ fn merged(
         },
         has_background: live.background,
     });
+    // The sandbox knows better than a call that broke off.
+    let runs = |id: &str| live.iter().any(|live| live.id == id && !live.background);
     let ours = logged.iter().map(|record| LoggedCommand {
         id: record.id.clone(),
         text: Some((record.text.clone(), record.text_bytes)),
         started: record.started,
-        state: record.state,
+        state: match record.state == CommandState::UNSEEN && runs(&record.id) {
+            true => CommandState::Detached,
+            false => record.state,
+        },
         has_background: live
             .iter()
             .any(|live| live.background && live.id == record.id),

@@ -41,6 +41,8 @@ pub struct EndTime {
 pub enum ObservedEnd {
     /// A program was there, and is not any more.
     Program(EndTime),
+    /// The same, and its container is gone since: a link leads to no other.
+    ProgramAndContainer(EndTime),
     /// The container is gone; with the time, if this server saw it.
     Container(Option<SystemTime>),
 }
@@ -126,7 +128,7 @@ impl PortHistory {
         let sighting = history.and_then(|history| history.ports.get(&port));
         let program = sighting.and_then(|sighting| {
             let (after, before) = (sighting.seen, sighting.refused?);
-            Some(ObservedEnd::Program(EndTime { after, before }))
+            Some(ObservedEnd::ProgramAndContainer(EndTime { after, before }))
         });
         program.unwrap_or(ObservedEnd::Container(
             history.and_then(|history| history.ended),
@@ -185,7 +187,7 @@ mod tests {
         assert_eq!(history.refused("c", 80), end, "an old connection ended");
         assert_eq!(
             history.end("c", 80),
-            ObservedEnd::Program(end.expect("an end"))
+            ObservedEnd::ProgramAndContainer(end.expect("an end"))
         );
         history.listens("c", 80);
         assert_eq!(history.end("c", 80), ObservedEnd::Container(None));

@@ -77,11 +77,12 @@ impl AdminTokens {
         Reload::load(path, parse_admin).map(Self)
     }
 
-    /// Whether the request has one of them.
-    pub fn admit(&self, headers: &HeaderMap) -> bool {
+    /// The name of the token that the request has, if it is one of them.
+    pub fn admit(&self, headers: &HeaderMap) -> Option<TokenName> {
         let tokens = self.0.current();
-        let bearer = Bearer::of(headers).ok();
-        bearer.is_some_and(|bearer| find(&tokens, &digest(bearer.expose())).is_some())
+        let bearer = Bearer::of(headers).ok()?;
+        let token = find(&tokens, &digest(bearer.expose()))?;
+        Some(token.name.clone())
     }
 }
 

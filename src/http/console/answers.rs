@@ -52,7 +52,9 @@ pub(super) struct Answers {
 
 /// An answer and its time. Requests that come before it is ready wait for it.
 #[derive(Debug, Default)]
-struct RecentAnswer(Arc<Mutex<Option<(Instant, Arc<Value>)>>>);
+struct RecentAnswer(Arc<Mutex<Option<TimedAnswer>>>);
+
+type TimedAnswer = (Instant, Arc<Value>);
 
 impl RecentAnswer {
     async fn get(

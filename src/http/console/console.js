@@ -7,7 +7,7 @@
 import { duration, size, visible } from './text.js';
 
 /** Milliseconds between two looks at what is live, and at what changes slowly. */
-const [LIVE, SLOW] = [2_000, 30_000];
+const [LIVE, SLOW] = [2_000, 60_000];
 /** Characters of one text at most: a command is shown by its beginning. */
 const LONGEST = 160;
 
@@ -44,9 +44,14 @@ function fill(id, rows) {
   $(`no-${id}`).hidden = rows.length > 0;
 }
 
-function complain(text) {
-  $('error').textContent = text;
-  $('error').hidden = !text;
+/** What is wrong now, by what was asked for. */
+const problems = new Map();
+
+function complain(what, text) {
+  problems.set(what, text);
+  const all = [...new Set(problems.values())].filter(Boolean).join(' ');
+  if ($('error').textContent !== all) $('error').textContent = all;
+  $('error').hidden = !all;
 }
 
 /** An answer as JSON; null when the session is over. */
@@ -62,11 +67,12 @@ async function ask(what) {
     }
     if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
     const said = await answer.json();
-    complain('');
-    return signal.aborted ? null : said;
+    if (signal.aborted) return null;
+    complain(what, said.problem ?? '');
+    return said;
   } catch (error) {
     if (signal.aborted) return null;
-    complain(error instanceof TypeError ? 'The server cannot be reached.' : error.message);
+    complain(what, error instanceof TypeError ? 'The server cannot be reached.' : error.message);
     return undefined;
   }
 }
@@ -76,7 +82,8 @@ const egress = (use) => `${use.open_connections} open, ${size(use.sent_bytes + u
 function command(one) {
   const state = one.background ? 'background' : 'running';
   const text = one.text === undefined ? 'unknown' : code(one.text);
-  return make('li', {}, text, ` ${state} for ${duration(one.running_seconds)}, pid ${known(one.pid, String)}`);
+  const rest = ` ${state} for ${duration(one.running_seconds)}, pid ${known(one.pid, String)}, id `;
+  return make('li', {}, text, rest, code(one.id));
 }
 
 function sandbox(one) {
@@ -102,7 +109,6 @@ const denial = (one) => row(
 );
 
 function showLive(said) {
-  complain(said.problem ?? '');
   if (said.sandboxes) fill('sandboxes', said.sandboxes.map(sandbox));
   fill('denials', said.denials.map(denial));
   $('user').textContent = `instance ${visible(said.instance)}, version ${said.version}`;
@@ -122,12 +128,14 @@ const workspace = (one) => row(
 
 function showSlow(said) {
   if (said.workspaces) fill('workspaces', said.workspaces.map(workspace));
-  else complain(said.problem);
 }
 
+/** A text of the doctor, whole. */
+const whole = (text) => make('bdi', {}, visible(text));
+
 function finding(one) {
-  const parts = [make('strong', {}, one.level), named(`${one.check}: ${one.found}`)];
-  if (one.mend) parts.push(make('p', { className: 'hint' }, named(one.mend)));
+  const parts = [make('strong', {}, one.level), whole(`${one.check}: ${one.found}`)];
+  if (one.mend) parts.push(make('p', { className: 'hint' }, whole(one.mend)));
   return make('li', { className: one.level }, ...parts);
 }
 
@@ -135,7 +143,8 @@ function finding(one) {
 async function watch(what, show, pause) {
   const { signal } = session;
   while (!signal.aborted) {
-    const said = await ask(what);
+    // A tab that is not seen asks for nothing.
+    const said = document.hidden ? undefined : await ask(what);
     if (said === null) return;
     if (said) show(said);
     await new Promise((done) => {
@@ -161,9 +170,13 @@ async function examine() {
 function leave(why) {
   token = '';
   session.abort();
-  for (const id of ['sandboxes', 'denials', 'workspaces']) fill(id, []);
+  for (const id of ['sandboxes', 'denials', 'workspaces']) {
+    fill(id, []);
+    $(`no-${id}`).hidden = true;
+  }
   for (const id of ['server', 'findings']) $(id).replaceChildren();
-  complain('');
+  problems.clear();
+  complain('', '');
   $('console').hidden = true;
   $('who').hidden = true;
   $('sign-in').hidden = false;

@@ -65,7 +65,8 @@ export function refusal(status, text) {
   } catch { /* A proxy's page: its status says enough. */ }
   const code = said.error?.code ?? said.error ?? '';
   const reason = said.error?.message ?? said.message ?? said.error_description;
-  const message = PLAIN[code] ?? reason ?? BARE[status] ?? `The server answered ${status}`;
+  const plain = /\bfiles\b/.test(reason ?? '') ? PLAIN[code] : undefined;
+  const message = plain ?? reason ?? BARE[status] ?? `The server answered ${status}`;
   return new Refused(status, sentence(String(message)), code);
 }
 

@@ -32,7 +32,8 @@ async function look() {
     if (answer.status === 304 || question !== asked) return tell();
     const { data } = await answer.json();
     if (question !== asked) return;
-    const ended = tag !== '' && count(data.commands) > count(commands);
+    const before = new Set(commands.filter(isOver).map(({ id }) => id));
+    const ended = tag !== '' && data.commands.some((one) => isOver(one) && !before.has(one.id));
     ({ commands } = data);
     tag = answer.headers.get('etag') ?? '';
     show();
@@ -42,8 +43,6 @@ async function look() {
     if (question === asked) showNone(error.code === 'insufficient_scope' ? error.message : 'Unknown.');
   }
 }
-
-const count = (some) => some.filter(isOver).length;
 
 function show() {
   const running = commands.filter((command) => !isOver(command));
@@ -71,8 +70,12 @@ function showNone(why) {
 function replace(element, lines) {
   const before = document.activeElement;
   const held = element.contains(before) ? before.dataset.of : null;
+  const { scrollTop } = before;
   element.replaceChildren(...lines);
-  if (held) (element.querySelector(`[data-of="${CSS.escape(held)}"]`) ?? $('sandbox-title')).focus();
+  if (!held) return;
+  const after = element.querySelector(`[data-of="${CSS.escape(held)}"]`) ?? $('sandbox-title');
+  after.focus();
+  after.scrollTop = scrollTop;
 }
 
 function line(command) {
@@ -81,6 +84,7 @@ function line(command) {
   const title = make('code', {}, visible(first.slice(0, LINE_CHARS)));
   const state = make('span', { className: 'state' });
   const all = make('pre', { tabIndex: 0, ariaLabel: 'The command', role: 'group' }, harmless(text ?? ''));
+  all.dataset.of = `all ${id}`;
   const isCut = text !== null && new TextEncoder().encode(text).length < bytes;
   const rest = isCut ? [make('p', { className: 'hint' }, `The beginning of ${size(bytes)}.`)] : [];
   const summary = make('summary', {}, title, state);

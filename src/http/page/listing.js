@@ -78,7 +78,7 @@ function showRows(isQuiet = false) {
   const { before } = pages.at(-1);
   const all = total ?? 'many';
   // Only a page is known at a time.
-  const part = $('pages').hidden ? '' : ' Sorted and found within this page.';
+  const part = $('pages').hidden ? '' : ' Sorting and the filter cover this page only.';
   $('page').textContent = `${before + 1}–${before + entries.length} of ${all}.${part}`;
   const where = visible(spelled(here)) || 'the workspace';
   const count = isFiltered() ? `${rows.length} of ${entries.length}` : all;

@@ -2,7 +2,7 @@
 
 import { post } from './api.js';
 import { askName } from './dialogs.js';
-import { $, make, say } from './dom.js';
+import { $, complain, make, say } from './dom.js';
 import { session } from './session.js';
 import { argument, instant, quoted } from './text.js';
 
@@ -26,7 +26,12 @@ export function share(entry, path) {
 async function sharePort() {
   const text = await askName('Which port does the application listen on?', 'Share');
   if (text === null) return;
-  wanted = { port: Number(text) };
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+    complain('A port is a number from 1 to 65535.');
+    return;
+  }
+  wanted = { port };
   open(`Share port ${quoted(text)}`, true);
 }
 
@@ -36,7 +41,7 @@ export async function showLinks({ id, name, visibility, expires_at: end }) {
   try {
     const links = await post(`/shares/${encodeURIComponent(id)}/link`, {});
     open(`Links of ${quoted(name)}`, false);
-    show({ ...links, visibility, expires_at: end });
+    show({ expires_at: end, ...links, visibility });
   } catch (error) {
     session.fail(error, `The link of ${quoted(name)} cannot be shown.`);
   }

@@ -91,17 +91,17 @@ export function split(path) {
   return [path.slice(0, Math.max(at, 0)), path.slice(at + 1)];
 }
 
-/** Bytes as text, and where they are none as bash writes them. */
+/** Bytes as text; where they are none, or look like quoted ones, as bash quotes them. */
 function text(bytes) {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    const chars = Array.from(bytes, (byte) => {
-      if (byte < 0x20 || byte > 0x7e) return `\\x${byte.toString(16).padStart(2, '0')}`;
-      return String.fromCharCode(byte).replace(/['\\]/, '\\$&');
-    });
-    return `$'${chars.join('')}'`;
-  }
+    const plain = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    if (!plain.startsWith("$'")) return plain;
+  } catch { /* Not UTF-8. */ }
+  const chars = Array.from(bytes, (byte) => {
+    if (byte < 0x20 || byte > 0x7e) return `\\x${byte.toString(16).padStart(2, '0')}`;
+    return String.fromCharCode(byte).replace(/['\\]/, '\\$&');
+  });
+  return `$'${chars.join('')}'`;
 }
 
 /** A path as text, name by name, for people. */

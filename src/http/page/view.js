@@ -28,7 +28,7 @@ export async function viewOf(path, name, signal) {
       : imageOf(bytes, type, name);
   }
   const text = decoded(bytes, isCut);
-  if (text === null) return view(`${size(total)} that are not text. Download it to open it.`);
+  if (text === null) return view(`This file is not text (${size(total)}). Download it to open it.`);
   if (kind === 'table') return tableOf(table(text, name, isCut), total);
   const said = isCut ? `The first ${size(bytes.length)} of ${size(total)}.` : `${size(total)}.`;
   return view(said, make('pre', {}, harmless(text)));
@@ -85,7 +85,7 @@ function tableOf({ rows, hasMoreRows, hasMoreColumns }, total) {
   const element = make('table', {}, make('thead', {}, make('tr', {}, ...head)), make('tbody', {}, ...body));
   const cut = [
     ...(hasMoreRows ? [`the first ${rows.length} rows`] : []),
-    ...(hasMoreColumns ? [`the first ${first.length} columns`] : []),
+    ...(hasMoreColumns ? [`the first ${Math.max(...rows.map((row) => row.length))} columns`] : []),
   ].join(' and ');
   const count = rest.length === 1 ? '1 row' : `${rest.length} rows`;
   return view(cut ? `${size(total)}. Shown are ${cut}.` : `${count}, ${size(total)}.`, element);

@@ -65,13 +65,12 @@ impl PreviewRefusal {
 /// Says what ended, when, as far as that is known, and how to go on.
 fn end_text(end: Option<ObservedEnd>) -> String {
     match end {
-        Some(ObservedEnd::Program(EndTime { after, before })) => {
-            let (after, before) = (time_of_day(after), time_of_day(before));
-            let when = match after == before {
-                true => format!("at {before} UTC"),
-                false => format!("between {after} and {before} UTC"),
-            };
+        Some(ObservedEnd::Program(end)) => {
+            let when = end_time(&end);
             format!("It ended {when}. Ask for it to be started again, then reload this page.")
+        }
+        Some(ObservedEnd::ProgramAndContainer(end)) => {
+            format!("It ended {}. {ASK_AGAIN}", end_time(&end))
         }
         Some(ObservedEnd::Container(Some(at))) => {
             let at = time_of_day(at);
@@ -80,6 +79,14 @@ fn end_text(end: Option<ObservedEnd>) -> String {
         Some(ObservedEnd::Container(None)) | None => {
             format!("It ended with its sandbox. {ASK_AGAIN}")
         }
+    }
+}
+
+fn end_time(EndTime { after, before }: &EndTime) -> String {
+    let (after, before) = (time_of_day(*after), time_of_day(*before));
+    match after == before {
+        true => format!("at {before} UTC"),
+        false => format!("between {after} and {before} UTC"),
     }
 }
 
@@ -152,8 +159,8 @@ impl IntoResponse for PreviewRefusal {
                 StatusCode::FORBIDDEN,
                 Message::plain(
                     "The sandbox of this page has stopped",
-                    "This link cannot start it. Ask for something in the sandbox and reload this \
-                     page, or ask for a new link.",
+                    "This link cannot start it. Ask the model to run something in the sandbox, then \
+                     reload this page, or ask for a new link.",
                 ),
             ),
             Self::Broken => (

@@ -24,7 +24,7 @@ use crate::snapshot::{Import, SharedStage, SharedStageError, make_head, shared_u
 /// Digits of a hash that name a version.
 const VERSION_DIGITS: usize = 12;
 
-/// How often the volume of a version is tried to be made.
+/// Attempts to make the volume of a version.
 const STAGE_ATTEMPTS: u32 = 4;
 
 /// The longest time between two tries: some times as long as the Engine takes for one.

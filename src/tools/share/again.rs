@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 
 use super::{path, port};
 use crate::api::{Code, ToolError};
+use crate::config::limits::{PORT_SECONDS_LIMIT, SHARE_SECONDS};
 use crate::identity::Identity;
 use crate::sandbox::{LastContainer, Sandbox};
-use crate::shares::{LinkClaims, ShareId, ShareStore, ShareTarget};
+use crate::shares::{self, LinkClaims, ShareId, ShareRecord, ShareStore, ShareTarget};
+use crate::tools::call::ShareContext;
 use crate::tools::record;
 use crate::tools::server::Tools;
 
@@ -22,6 +24,8 @@ pub struct ShareLinks {
     link: Option<String>,
     /// Opens it in the browser; `None`: it is no page, or this server has no previews.
     preview_link: Option<String>,
+    /// When the links end.
+    expires_at: String,
 }
 
 impl Tools {
@@ -63,10 +67,11 @@ impl Tools {
         let record = found.filter(|record| !record.is_expired());
         let gone = || ToolError::new(Code::NotFound, "there is no such share, or it has ended.");
         let record = record.ok_or_else(gone)?;
+        let expires = end(&record, &context);
         let share = LinkClaims {
             workspace: context.workspace.hash(),
             share: id,
-            expires: record.expires,
+            expires,
         };
         let (link, preview_link) = match &record.target {
             ShareTarget::Path { path, .. } => (
@@ -75,9 +80,26 @@ impl Tools {
             ),
             ShareTarget::Port(port) => (
                 None,
-                Some(port::preview_link(sandbox, *port, share, &context).await?),
+                Some(port::preview_link(sandbox, *port, share, record.visibility, &context).await?),
             ),
         };
-        Ok(ShareLinks { link, preview_link })
+        Ok(ShareLinks {
+            link,
+            preview_link,
+            expires_at: shares::rfc3339(expires),
+        })
     }
+}
+
+/// The end of a new link: that of the share, and no later than a new share could end. The user's code
+/// can have written the share.
+fn end(record: &ShareRecord, context: &ShareContext<'_>) -> u64 {
+    let most = match &record.target {
+        ShareTarget::Path { .. } => SHARE_SECONDS.most,
+        ShareTarget::Port(_) => PORT_SECONDS_LIMIT,
+    };
+    let most = u64::from(most);
+    let limit = context.links.lifetime_limit(&context.settings);
+    let most = limit.map_or(most, |limit| limit.as_secs().min(most));
+    record.expires.min(shares::now() + most)
 }

@@ -28,9 +28,7 @@ pub async fn share(
         return Err(ToolError::new(Code::PermissionDenied, sentence));
     }
     let visibility = context.links.visibility(&context.settings);
-    if visibility == Visibility::Private && !context.links.can_sign_in(&context.workspace.user) {
-        return Err(ToolError::new(Code::PermissionDenied, NO_SIGN_IN));
-    }
+    check_can_open(visibility, context)?;
     let seconds = lifetime(args.expires_in_seconds, context)?;
     if seconds > PORT_SECONDS_LIMIT {
         let problem = format!("a port is shared for {PORT_SECONDS_LIMIT} s at the most");
@@ -81,9 +79,18 @@ pub(super) async fn preview_link(
     sandbox: &Sandbox,
     port: u16,
     share: LinkClaims,
+    visibility: Visibility,
     context: &ShareContext<'_>,
 ) -> Result<String, ToolError> {
+    check_can_open(visibility, context)?;
     link_to(&probe(sandbox, port).await?, port, share, context)
+}
+
+fn check_can_open(visibility: Visibility, context: &ShareContext<'_>) -> Result<(), ToolError> {
+    let can_open =
+        visibility == Visibility::Link || context.links.can_sign_in(&context.workspace.user);
+    let refused = || ToolError::new(Code::PermissionDenied, NO_SIGN_IN);
+    can_open.then_some(()).ok_or_else(refused)
 }
 
 async fn probe(sandbox: &Sandbox, port: u16) -> Result<ProbedPort, ToolError> {

@@ -1,5 +1,7 @@
 //! Shares that a person makes on the page, and their links.
 
+use std::time::{Duration, SystemTime};
+
 use serde_json::{Value, json};
 
 use super::{ask, with_tokens};
@@ -45,7 +47,11 @@ async fn a_person_shares_a_file_gets_its_link_again_and_ends_it() {
         .to_owned();
     let links = post(&server, &format!("/shares/{id}/link"), &json!({})).await;
     let links = links.data();
-    assert_eq!(links, json!({ "link": made["link"], "preview_link": null }));
+    let ends = &made["expires_at"];
+    assert_eq!(
+        links,
+        json!({ "link": made["link"], "preview_link": null, "expires_at": ends })
+    );
     let ended = client::ask(&server, "DELETE", &format!("/shares/{id}"), &[], "").await;
     assert_eq!(ended.status, 200, "{ended:?}");
     let gone = post(&server, &format!("/shares/{id}/link"), &json!({})).await;
@@ -128,4 +134,31 @@ async fn to_share_needs_the_scope_of_the_tools_and_no_one_gets_anothers_link() {
     assert_eq!(share("of-bob", &path, "{}").await.error().0, 404);
     assert_eq!(share("of-carol", &path, "{}").await.status, 403);
     assert_eq!(share("of-alice", &path, "{}").await.status, 200);
+}
+
+/// The user's code can write a share that ends in a thousand years.
+#[tokio::test]
+async fn a_new_link_ends_no_later_than_that_of_a_new_share() {
+    let server = TestServer::new().start_http().await;
+    for (body, most) in [
+        (json!({ "path": "a" }), 604_800),
+        (json!({ "port": 8000 }), 28_800),
+    ] {
+        let put = client::ask(&server, "PUT", "/files/content/a", &[], "hello").await;
+        assert_eq!(put.status, 201, "{put:?}");
+        assert_eq!(post(&server, "/shares", &body).await.status, 201);
+        let lasting = "sed -i 's/\"20[^\"]*Z\"/\"9999-01-01T00:00:00Z\"/' .casemate/shares/*.json; ls .casemate/shares";
+        let ids = server.shell(lasting).await;
+        let id = ids.stdout().trim().trim_end_matches(".json").to_owned();
+        let links = post(&server, &format!("/shares/{id}/link"), &json!({})).await;
+        let links = links.data();
+        let end = links["expires_at"].as_str().expect("a time");
+        let end = humantime::parse_rfc3339(end).expect("a time");
+        let left = end.duration_since(SystemTime::now()).expect("later");
+        assert!(left <= Duration::from_secs(most), "{body}: {links}");
+        assert!(left > Duration::from_secs(most - 600), "{body}: {links}");
+        let ended = client::ask(&server, "DELETE", &format!("/shares/{id}"), &[], "").await;
+        assert_eq!(ended.status, 200, "{ended:?}");
+        client::ask(&server, "DELETE", "/files/content/a", &[], "").await;
+    }
 }

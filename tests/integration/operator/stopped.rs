@@ -2,7 +2,7 @@
 
 use super::running::details;
 use super::*;
-use crate::harness::Directory;
+use crate::harness::{Directory, docker};
 
 /// The ids of what runs.
 fn ids(instance: &Instance, user: &str) -> Vec<String> {
@@ -224,4 +224,47 @@ async fn errors_name_what_is_missing_and_hostile_ids_and_names_stay_on_one_line(
     assert!(errors.contains("ada has no sandbox that runs"), "{errors}");
     let usage = casemate(&instance, &["stop", "ada"]);
     assert_eq!(usage.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn in_mode_ephemeral_the_container_ends_with_its_command_and_stop_says_that_it_is_done() {
+    let instance = Instance::new();
+    let ada = TestServer::on(&instance)
+        .user("ada")
+        .env("CASEMATE_MODE", "ephemeral")
+        .start()
+        .await;
+    let (_, call) = ada
+        .start_call("shell_exec", json!({ "command": "sleep 1000" }))
+        .await;
+    let id = ids_of(&instance, "ada", 1).await.remove(0);
+    let stopped = casemate(&instance, &["stop", "ada", &id]);
+    assert!(stopped.status.success(), "{}", text(&stopped.stdout));
+    assert_eq!(
+        text(&stopped.stdout),
+        format!("stopped the command {id} of ada\n")
+    );
+    assert_eq!(call.result().await.outcome(), "cancelled");
+}
+
+#[tokio::test]
+async fn all_names_a_silent_sandbox_and_ends_what_runs_in_the_others() {
+    let instance = &Instance::new();
+    let own = TestServer::on(instance).user("ada").start().await;
+    let chat = TestServer::on(instance).user("ada");
+    let chat = chat.env("CASEMATE_WORKSPACE", "chat").start().await;
+    for server in [&own, &chat] {
+        let arguments = json!({ "command": "sleep 1000", "wait_seconds": 0 });
+        server.call("shell_exec", arguments).await;
+    }
+    ids_of(instance, "ada", 2).await;
+    let silent = instance.containers().remove(0);
+    docker::output(&["pause", &silent]);
+    let stopped = casemate(instance, &["stop", "ada", "--all"]);
+    docker::output(&["unpause", &silent]);
+    let (said, errors) = (text(&stopped.stdout), text(&stopped.stderr));
+    assert_eq!(stopped.status.code(), Some(1), "{said}{errors}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.starts_with("stopped the command"), "{said}");
+    assert!(errors.contains("does not answer"), "{errors}");
 }

@@ -11,7 +11,7 @@ const NAME_CHARS: usize = 64;
 
 /// The name of a token: `[a-z0-9][a-z0-9._-]{0,63}`, not `local`. So as an issuer it is neither
 /// `local` nor a URL, which has a `:`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TokenName(String);
 
 /// Why a text is not a name.
