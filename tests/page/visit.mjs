@@ -142,6 +142,8 @@ export class Visit {
       assert.ok(Math.min(at.width, at.height) >= TARGET, `${name}: ${at.width} by ${at.height} px`);
       reached.push(at.name);
     }
-    assert.deepEqual(reached, wanted);
+    // A running command says how long it has run.
+    const timeless = (names) => names.map((name) => name?.replace(/\d+ (s|min|h)\b/g, '… $1'));
+    assert.deepEqual(timeless(reached), timeless(wanted));
   }
 }

@@ -33,7 +33,7 @@ export async function workspaces(visit, { base, out }) {
   await shows('own.txt', 'uploaded.txt');
   await visit.button('Delete own.txt').click();
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
-  await page.getByText('This folder is empty.').waitFor();
+  await page.getByText('Nothing is here yet').waitFor();
   await choice.selectOption('chat');
   await shows('chat.txt', 'own.txt');
 }
