@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use casemate_protocol::failure::Code;
-use futures_util::future::join_all;
 use serde::Serialize;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
@@ -123,10 +122,11 @@ impl CommandStop {
         let mut report = CommandStopReport::default();
         for (workspace, sandbox) in &sandboxes {
             let commands = sandbox.stats.iter().flat_map(|stats| &stats.commands);
-            let ends = commands
-                .map(|command| self.end(workspace, sandbox, &command.id, command.background));
-            for end in join_all(ends).await {
-                match end {
+            // One after the other: the notice about the background is for the next result of the
+            // sandbox, not for that of a command that ends with it.
+            for command in commands {
+                let end = self.end(workspace, sandbox, &command.id, command.background);
+                match end.await {
                     Ok(stopped) => report.stopped.extend(stopped),
                     Err(problem) => report.problems.push(problem),
                 }

@@ -60,12 +60,8 @@ $('preview').addEventListener('close', () => {
   follow();
 });
 $('preview-close').addEventListener('click', () => $('preview').close());
-$('preview-download').addEventListener('click', () => {
-  const file = shown;
-  // What is said of the download is below the pane.
-  $('preview').close();
-  download(below('content', file), { filename: nameOf(file), is_dir: false, size: null });
-});
+$('preview-download').addEventListener('click', () =>
+  download(below('content', shown), { filename: nameOf(shown), is_dir: false, size: null }));
 
 addEventListener('hashchange', ({ oldURL }) => {
   isFromFolder = !fileOf(new URL(oldURL).hash);
