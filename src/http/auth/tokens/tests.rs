@@ -202,16 +202,16 @@ fn an_error_of_syntax_or_type_names_its_line_and_no_value() {
 fn an_error_of_a_value_names_its_line_and_not_the_value() {
     let good = row("alice", "cm_alice", "user = \"alice\"");
     for (text, line, message) in [
-        (&row("a", "", ""), 1, "either user or delegate"),
+        (&row("a", "", ""), 1, "one of user, delegate"),
         (
             &row("a", "", "user = \"b\"\ndelegate = true"),
             1,
-            "either user or delegate",
+            "one of user, delegate",
         ),
         (
             &row("a", "", "delegate = false"),
             1,
-            "either user or delegate",
+            "one of user, delegate",
         ),
         (&row("a", "", "user = \" \""), 4, "the subject is blank"),
         (&row("local", "", "delegate = true"), 2, "is not `local`"),
