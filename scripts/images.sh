@@ -49,7 +49,7 @@ registry_answers() {
 build_from_dockerfile() {
     local hash=$1
     shift
-    # The client does not contain BuildKit: without the buildx plugin only the classic builder works.
+    # The client has no BuildKit of its own: without the buildx plugin only the classic builder works.
     docker buildx version >/dev/null 2>&1 || export DOCKER_BUILDKIT=0
     docker build --force-rm --build-arg "INPUTS=$hash" "$@" --tag "$image" "$inputs" >"$log" 2>&1 ||
         fail_with_log "docker build failed" "fix what the log names, then run this again"
