@@ -48,8 +48,8 @@ test: rust setup ## run all tests, and check that they left nothing on the Engin
 	exit $$((tests ? tests : leftovers))
 
 # The modules of the integration tests that a change breaks first, and that do not wait.
-quick := commands:: edits:: encodings:: files:: http_files:: http_mcp:: identity:: links:: listings:: patterns:: \
-	reads:: readme:: serve:: settings:: writes::
+quick := commands:: edits:: encodings:: http_mcp:: identity:: listings:: patterns:: reads:: readme:: \
+	serve:: settings:: writes::
 
 test-quick: rust setup ## run the unit tests and the core of the integration tests: a few minutes after a build
 	cargo test --workspace --locked --lib --bins
