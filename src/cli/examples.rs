@@ -11,7 +11,7 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
             ("casemate doctor", "Checks whether this machine can serve."),
             (
                 "casemate serve --http 127.0.0.1:8080 --auth tokens --tokens-file tokens.toml",
-                "Serves over HTTP to everybody who has a token.",
+                "Serves over HTTP. Each request needs a token.",
             ),
             ("casemate ps --watch", "Shows what runs, again every 2 s."),
         ],

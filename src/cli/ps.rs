@@ -80,7 +80,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 impl View {
     fn new(engine: &Engine, instance: Instance, user: Option<User>) -> Self {
         Self {
-            survey: RepeatedSurvey::new(engine.clone(), instance.clone(), user.clone()),
+            survey: RepeatedSurvey::new(
+                engine.clone(),
+                instance.clone(),
+                user.clone(),
+                user.is_some(),
+            ),
             instance,
             user,
             sizes: None,

@@ -1,5 +1,10 @@
 //! A table for a terminal.
 
+use std::io::Write as _;
+
+use serde::Serialize;
+
+use super::json;
 use crate::identity::shown;
 
 /// Between two columns.
@@ -12,6 +17,23 @@ pub(super) fn render<const COLUMNS: usize>(
     rows: impl Iterator<Item = [String; COLUMNS]>,
 ) -> String {
     align(headings, rows.map(|row| row.map(|cell| shown(&cell))))
+}
+
+/// Prints rows as JSON, or as a table.
+///
+/// # Errors
+/// The output's.
+pub(super) fn print<T: Serialize, const COLUMNS: usize>(
+    as_json: bool,
+    rows: &[T],
+    headings: [&str; COLUMNS],
+    row: impl Fn(&T) -> [String; COLUMNS],
+) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match as_json {
+        true => json::write(&mut out, rows),
+        false => Ok(out.write_all(render(headings, rows.iter().map(row)).as_bytes())?),
+    }
 }
 
 /// As [`render`], with cells that are whole: for text that is the operator's, on one line.

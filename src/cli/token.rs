@@ -216,6 +216,29 @@ mod tests {
         assert!(refused.to_string().contains("file of tokens_file"));
     }
 
+    /// A server that runs keeps its old tokens while its file is wrong, also one that was withdrawn.
+    #[test]
+    fn an_entry_that_would_spoil_the_file_is_not_written() {
+        let file = std::env::temp_dir().join(format!("tokens-{}", uuid::Uuid::new_v4().simple()));
+        let of = |flags: &[&str]| table(&args(flags).unwrap(), &flags.concat());
+        for (first, second) in [(false, true), (true, false)] {
+            let entry = |is_admin| {
+                of(if is_admin {
+                    &["--admin"]
+                } else {
+                    &["--user", "a"]
+                })
+            };
+            append(&file, &entry(first), first).unwrap();
+            let before = std::fs::read_to_string(&file).unwrap();
+            assert!(append(&file, &entry(second), second).is_err());
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+            let more = if first { "--admin=night" } else { "--user=b" };
+            append(&file, &of(&[more]), first).unwrap();
+            std::fs::remove_file(&file).unwrap();
+        }
+    }
+
     #[test]
     fn a_token_has_one_holder_and_known_scopes() {
         for (flags, message) in [

@@ -1,9 +1,7 @@
 //! `casemate users`: all workspaces of the instance, also those that no container has now.
 
-use std::io::Write as _;
-
 use super::workspace_cells::{age, ago, held, size, state, unknown};
-use super::{backup, json, setup, table};
+use super::{backup, setup, table};
 use crate::config::SettingsArgs;
 use crate::ops::workspace_list::{ListedWorkspace, WorkspaceLister};
 use crate::sandbox::Manager;
@@ -30,21 +28,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let listed = setup::runtime()?.block_on(async {
         let manager = Manager::new(config, engine.clone());
         let backups = backup::of_settings(&manager)?;
-        let known = manager.all_workspaces().await?;
+        let known = manager.all_workspaces(true).await?;
         let lister = WorkspaceLister::new(&manager, backups.as_ref(), &engine, args.quick).await?;
         let listed = lister.list(known).await;
         manager.close().await;
         anyhow::Ok(listed)
     })?;
-    let mut out = std::io::stdout().lock();
-    match args.json {
-        true => json::write(&mut out, &listed),
-        false => Ok(write!(
-            out,
-            "{}",
-            table::render(HEADINGS, listed.iter().map(row))
-        )?),
-    }
+    table::print(args.json, &listed, HEADINGS, row)
 }
 
 const COLUMNS: usize = 9;

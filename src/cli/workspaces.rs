@@ -1,10 +1,8 @@
 //! `casemate workspaces`: the workspaces of one user, with their sizes and last uses.
 
-use std::io::Write as _;
-
 use super::user_args::UserArgs;
 use super::workspace_cells::{ago, held, size, state, unknown};
-use super::{json, setup, table};
+use super::{setup, table};
 use crate::config::SettingsArgs;
 use crate::ops::workspace_list::{ListedWorkspace, WorkspaceLister};
 use crate::sandbox::Manager;
@@ -39,15 +37,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         manager.close().await;
         anyhow::Ok(listed)
     })?;
-    let mut out = std::io::stdout().lock();
-    match args.json {
-        true => json::write(&mut out, &listed),
-        false => Ok(write!(
-            out,
-            "{}",
-            table::render(HEADINGS, listed.iter().map(row))
-        )?),
-    }
+    table::print(args.json, &listed, HEADINGS, row)
 }
 
 const HEADINGS: [&str; 6] = ["WORKSPACE", "STATE", "SIZE", "LAST USE", "CREATED", "HELD"];

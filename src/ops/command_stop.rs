@@ -70,7 +70,7 @@ pub struct CommandStopReport {
 #[derive(Debug, Error)]
 pub enum CommandStopError {
     /// No container of the user runs.
-    #[error("{0} has no sandbox that runs; casemate ps shows who has one")]
+    #[error("{0} has no running sandbox; casemate ps lists them")]
     NoSandbox(String),
     /// No command of this id runs.
     #[error("no command {id} of {user} runs; casemate ps USER lists those that do")]

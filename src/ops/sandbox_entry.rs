@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::engine::{ContainerSummary, State, labels};
 use crate::identity::{Instance, SandboxName, hex};
 use crate::provision::{LiveSandbox, owner};
+use crate::workspace::shown;
 
 /// One sandbox. The values that only PID 1 knows are missing if it does not answer.
 #[derive(Debug, Serialize)]
@@ -120,15 +121,9 @@ const TEXT_CHARS_LIMIT: usize = 1024;
 impl From<&RunningCommand> for CommandEntry {
     fn from(command: &RunningCommand) -> Self {
         let text = command.script.as_ref().map(|script| {
-            let text = String::from_utf8_lossy(script);
-            // The beginning may end within a character.
             let is_cut = (script.len() as u64) < command.script_bytes;
-            let whole = if is_cut {
-                text.trim_end_matches('\u{fffd}')
-            } else {
-                &text
-            };
-            whole.chars().take(TEXT_CHARS_LIMIT).collect()
+            let text = shown::beginning(script, is_cut);
+            text.chars().take(TEXT_CHARS_LIMIT).collect()
         });
         Self {
             id: command.id.clone(),

@@ -19,8 +19,8 @@
 //! included it and was within them. Of the containers that run, the last count included
 //! all the others, because each exists before its own count.
 //!
-//! A user who waits until one of the same user's sandboxes ends waits in a separate line: no other
-//! user waits for that. In the line of the instance each user has one place.
+//! Calls that wait for another sandbox of their user to end have a separate line for each user, so no
+//! other user waits for them. In the line of the instance each user has one place.
 
 mod counts;
 mod eviction;

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
-use super::survey::{LiveSandbox, PROBE_TIMEOUT, connect_within};
+use super::survey::{LiveSandbox, PROBE_TIMEOUT, connect_within, stats_by};
 use crate::channel::Channel;
 use crate::engine::{ContainerSummary, Engine, EngineError, labels};
 use crate::identity::{Instance, User};
@@ -30,24 +30,15 @@ pub struct RepeatedSurvey {
 }
 
 impl RepeatedSurvey {
-    /// Of all users, or of `user` with the scripts of the commands.
-    pub fn new(engine: Engine, instance: Instance, user: Option<User>) -> Self {
+    /// Of all users, or of `user`. `with_scripts`: of the commands.
+    pub fn new(engine: Engine, instance: Instance, user: Option<User>, with_scripts: bool) -> Self {
         Self {
             engine,
             instance,
-            with_scripts: user.is_some(),
+            with_scripts,
             user,
             channels: HashMap::new(),
             limit: PROBE_TIMEOUT,
-        }
-    }
-
-    /// The same, with the scripts of the commands.
-    pub fn with_scripts(self) -> Self {
-        let with_scripts = true;
-        Self {
-            with_scripts,
-            ..self
         }
     }
 
@@ -75,11 +66,8 @@ impl RepeatedSurvey {
             .partition(|sandbox| sandbox.stats.is_some() || open_channel(sandbox).is_some());
         // A channel that broke may be one of many: the sandbox has another chance.
         others.extend(broken.into_iter().map(|sandbox| sandbox.row));
-        let connected = connect_within(&self.engine, others, self.limit).await;
-        sandboxes.extend(match self.with_scripts {
-            true => join_all(connected.into_iter().map(|one| self.ask(one))).await,
-            false => connected,
-        });
+        let connected = connect_within(&self.engine, others, self.limit, self.with_scripts);
+        sandboxes.extend(connected.await);
         sandboxes.sort_by(|a, b| a.row.name.cmp(&b.row.name));
         let open = |one: &LiveSandbox| Some((one.row.id.clone(), open_channel(one)?));
         self.channels = sandboxes.iter().filter_map(open).collect();
@@ -105,14 +93,8 @@ impl RepeatedSurvey {
 
     async fn ask(&self, mut sandbox: LiveSandbox) -> LiveSandbox {
         if let Some(channel) = &sandbox.channel {
-            let stats = async {
-                match self.with_scripts {
-                    true => channel.stats_with_scripts().await,
-                    false => channel.stats().await,
-                }
-            };
-            let stats = timeout(self.limit, stats).await;
-            sandbox.stats = stats.ok().and_then(Result::ok);
+            let end = Instant::now() + self.limit;
+            sandbox.stats = stats_by(end, channel, self.with_scripts).await;
         }
         sandbox
     }

@@ -62,7 +62,7 @@ async fn connect_by_name(engine: &Engine, rows: Vec<ContainerSummary>) -> Vec<Li
 
 /// Opens a channel to each that runs and asks it.
 pub async fn connect(engine: &Engine, rows: Vec<ContainerSummary>) -> Vec<LiveSandbox> {
-    connect_within(engine, rows, PROBE_TIMEOUT).await
+    connect_within(engine, rows, PROBE_TIMEOUT, false).await
 }
 
 /// As [`connect`], where each may take this long to be connected to and to answer.
@@ -70,6 +70,7 @@ pub(super) async fn connect_within(
     engine: &Engine,
     rows: Vec<ContainerSummary>,
     limit: Duration,
+    with_scripts: bool,
 ) -> Vec<LiveSandbox> {
     let each = rows.into_iter().map(|row| async move {
         let end = Instant::now() + limit;
@@ -79,19 +80,34 @@ pub(super) async fn connect_within(
         };
         let channel = channel.and_then(Result::ok);
         let stats = match &channel {
-            Some(channel) => timeout_at(end, channel.stats()).await.ok(),
+            Some(channel) => stats_by(end, channel, with_scripts).await,
             None => None,
         };
         LiveSandbox {
             row,
             channel,
-            stats: stats.and_then(Result::ok),
+            stats,
         }
     });
     stream::iter(each)
         .buffer_unordered(PROBE_LIMIT)
         .collect()
         .await
+}
+
+/// The report of PID 1, if it comes in time; with the scripts of the commands if they are wanted.
+pub(super) async fn stats_by(
+    end: Instant,
+    channel: &Channel,
+    with_scripts: bool,
+) -> Option<StatsReply> {
+    let stats = async {
+        match with_scripts {
+            true => channel.stats_with_scripts().await,
+            false => channel.stats().await,
+        }
+    };
+    timeout_at(end, stats).await.ok()?.ok()
 }
 
 /// Asks those that have a channel already.

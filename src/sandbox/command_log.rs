@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use super::command::{Command, ExecOutcome, ExecReport, LostCommand};
 use crate::identity::{User, WorkspaceId, WorkspaceName};
 use crate::provision::SandboxError;
+use crate::workspace::shown;
 
 /// Commands of one user: a day's work for a person to look back on.
 const COMMANDS_LIMIT: usize = 200;
@@ -289,10 +290,5 @@ fn bytes_of(record: &CommandRecord) -> usize {
 /// As much of a text as is kept, whole characters.
 fn beginning(script: &[u8]) -> String {
     let kept = &script[..script.len().min(TEXT_LIMIT)];
-    let text = String::from_utf8_lossy(kept);
-    match script.len() > TEXT_LIMIT {
-        // A character that was cut in two.
-        true => text.trim_end_matches('\u{fffd}').to_owned(),
-        false => text.into_owned(),
-    }
+    shown::beginning(kept, script.len() > TEXT_LIMIT)
 }

@@ -1,7 +1,7 @@
-//! The commands of one workspace, for the person whose it is: those that run, whichever server runs
-//! them, and those that this server ran.
+//! The commands of one workspace, for its user: those that run in containers that this server has a
+//! channel to, and those that this server ran.
 //!
-//! As [`Manager::look`], it makes no container and is no use of one.
+//! As [`Manager::look`], it makes no container and does not count as use.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +15,6 @@ use super::command::ExecOutcome;
 use super::command_log::{CommandRecord, CommandState, WorkspaceCommands};
 use super::handle::Containers;
 use super::manager::Manager;
-use super::workspaces::KnownWorkspace;
 use crate::channel::{CallError, Channel};
 use crate::engine::{State, labels};
 use crate::identity::{Identity, WorkspaceId};
@@ -136,9 +135,7 @@ impl Manager {
         {
             return Ok(false);
         }
-        let known = self.workspaces(&workspace.user).await?;
-        let has_volume = |one: &KnownWorkspace| one.id == *workspace && one.volume.is_some();
-        Ok(!known.iter().any(has_volume))
+        Ok(!self.has_volume(workspace).await?)
     }
 
     /// In ephemeral mode the server itself keeps the outcomes: the containers are gone.

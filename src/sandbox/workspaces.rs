@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::manager::Manager;
-use crate::engine::{State, labels};
+use crate::engine::{ContainerSummary, State, labels};
 use crate::identity::{User, WorkspaceId};
 use crate::provision::{LiveSandbox, SandboxError, is_a_users, look, owner, survey, workspaces};
 
@@ -47,40 +47,42 @@ impl Manager {
         let own = WorkspaceId::from(user.clone());
         let new = || KnownWorkspace::new(own.clone());
         known.entry(own.clone()).or_insert_with(new);
-        let rows = self.containers(user).await?;
-        let capacity = &self.context.capacity;
-        let sandboxes = look(rows, |row| capacity.channel(&row.id)).await;
+        let sandboxes = self.look_at(self.containers(user).await?).await;
         add(&mut known, sandboxes);
         Ok(known.into_values().collect())
     }
 
-    /// The workspaces of all users, sorted. Asks each sandbox, also those of other servers, over a
-    /// bridge. A directory of the host counts while a container has it.
+    /// The workspaces of all users, sorted. `with_bridges`: asks each sandbox, also those of other
+    /// servers; else only those that this server has a channel to. A directory of the host counts while
+    /// a container has it.
     ///
     /// # Errors
     /// The Engine's.
-    pub async fn all_workspaces(&self) -> Result<Vec<KnownWorkspace>, SandboxError> {
-        let instance = &self.config().instance;
+    pub async fn all_workspaces(
+        &self,
+        with_bridges: bool,
+    ) -> Result<Vec<KnownWorkspace>, SandboxError> {
+        let (engine, instance) = (&self.context.engine, &self.config().instance);
         let ours = [(labels::INSTANCE, instance.as_str())];
         let mut known = self.on_volumes(&ours).await?;
-        add(&mut known, survey(&self.context.engine, instance).await?);
+        let sandboxes = match with_bridges {
+            true => survey(engine, instance).await?,
+            false => self.look_at(engine.list_containers(&ours).await?).await,
+        };
+        add(&mut known, sandboxes);
         Ok(known.into_values().collect())
     }
 
-    /// As [`Self::all_workspaces`], but asks only the sandboxes that this server has a channel to.
-    ///
-    /// # Errors
-    /// The Engine's.
-    pub async fn all_workspaces_without_bridges(
-        &self,
-    ) -> Result<Vec<KnownWorkspace>, SandboxError> {
-        let ours = [(labels::INSTANCE, self.config().instance.as_str())];
-        let mut known = self.on_volumes(&ours).await?;
-        let rows = self.context.engine.list_containers(&ours).await?;
+    /// Asks those that this server has a channel to.
+    async fn look_at(&self, rows: Vec<ContainerSummary>) -> Vec<LiveSandbox> {
         let capacity = &self.context.capacity;
-        let sandboxes = look(rows, |row| capacity.channel(&row.id)).await;
-        add(&mut known, sandboxes);
-        Ok(known.into_values().collect())
+        look(rows, |row| capacity.channel(&row.id)).await
+    }
+
+    /// Whether the workspace is a volume now.
+    pub(super) async fn has_volume(&self, workspace: &WorkspaceId) -> Result<bool, SandboxError> {
+        let theirs = labels::user_filter(&self.config().instance, &workspace.user);
+        Ok(self.on_volumes(&theirs).await?.contains_key(workspace))
     }
 
     async fn on_volumes(

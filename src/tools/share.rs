@@ -63,8 +63,8 @@ struct ShareOutput {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     preview_link: Option<String>,
-    /// "private": only the user can open the link, signed in to this server's page; "link": everyone
-    /// who has it can.
+    /// "private": only the user can open the link, signed in to this server's page; "link": anyone with
+    /// the link can.
     visibility: &'static str,
     /// What it is called when it is saved.
     name: String,

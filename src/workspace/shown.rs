@@ -10,6 +10,17 @@ use std::fmt::Write as _;
 /// The start of an escaped name.
 const BEGIN: &str = "$'";
 
+/// Bytes as text. Of a text that `is_cut`, a last character that was cut in two is left out.
+pub fn beginning(bytes: &[u8], is_cut: bool) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    match is_cut {
+        true => text
+            .trim_end_matches(char::REPLACEMENT_CHARACTER)
+            .to_owned(),
+        false => text.into_owned(),
+    }
+}
+
 /// Bytes as one visible line: invalid UTF-8, and characters that would move a cursor or turn the
 /// direction of text, are escaped.
 pub fn visible(name: &[u8]) -> Cow<'_, str> {

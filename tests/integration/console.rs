@@ -2,10 +2,14 @@
 
 mod browser;
 
+use std::time::Duration;
+
 use hyper::Request;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Directory, HttpServer, Instance, TestServer, token_row};
+use crate::harness::{
+    Answer, Directory, HttpServer, Instance, TestServer, docker, eventually, token_row,
+};
 
 /// An admin token, and its entry in the file.
 const TOKEN: &str = "cm_of-an-operator";
@@ -227,4 +231,30 @@ fn a_token_of_an_operator_is_made_for_a_file_of_its_own() {
     assert!(serve(&[("CASEMATE_ADMIN", "0"), users]).contains("file of tokens_file"));
     assert!(serve(&[users]).contains("without admin"));
     assert!(serve(&[("CASEMATE_ADMIN", "0.0.0.0:0"), users]).contains("loopback"));
+}
+
+#[tokio::test]
+async fn no_channel_of_the_console_stays_after_the_last_look() {
+    let directory = Directory::new(0);
+    let server = with_console(TestServer::new(), &directory)
+        .start_http()
+        .await;
+    // Another server's sandbox: the console has no other channel to it.
+    let ada = TestServer::on(&server.instance).user("ada").start().await;
+    ada.shell("true").await;
+    let container = server.instance.container();
+    let bridges = || {
+        let all = docker::top(&container);
+        all.iter()
+            .filter(|(_, args)| args.contains(" bridge"))
+            .count()
+    };
+    let before = bridges();
+    for _ in 0..2 {
+        let live = json_of(&server, DATA[0]).await;
+        assert_eq!(live["sandboxes"][0]["user"], "ada", "{live}");
+        assert_eq!(bridges(), before + 1);
+        let closed = async || bridges() == before;
+        eventually("it is closed", Duration::from_secs(60), closed).await;
+    }
 }

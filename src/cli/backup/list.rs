@@ -1,11 +1,8 @@
 //! `casemate backup list`. It asks only the store, because it is needed most when the Engine has
 //! lost everything.
 
-use std::io::Write as _;
-
 use super::Session;
 use crate::audit::Audit;
-use crate::cli::json;
 use crate::cli::{setup, table};
 use crate::config::{BackupTarget, Config, ProcessEnvironment, SettingsArgs};
 use crate::identity::{Issuer, Subject, WorkspaceId};
@@ -56,13 +53,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         }
         anyhow::Ok(entries)
     })?;
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        json::write(&mut out, &entries)?;
-    } else {
-        write!(out, "{}", table::render(HEADINGS, entries.iter().map(row)))?;
-    }
-    Ok(())
+    table::print(args.json, &entries, HEADINGS, row)
 }
 
 const HEADINGS: [&str; 7] = [

@@ -26,6 +26,9 @@ use crate::sandbox::{Manager, RecentRefusal, RepeatedSurvey};
 /// How long a look at what is live is shown.
 const LIVE_TTL: Duration = Duration::from_secs(1);
 
+/// How long the counters are shown: to measure asks this server's sandboxes once more.
+const COUNTERS_TTL: Duration = Duration::from_secs(10);
+
 /// How long the list of workspaces is shown: it lists the store of backups, once for each workspace.
 const WORKSPACES_TTL: Duration = Duration::from_secs(60);
 
@@ -46,6 +49,7 @@ pub(super) struct Answers {
     /// Counts the looks.
     looks: AtomicU64,
     live: RecentAnswer,
+    counters: RecentAnswer,
     workspaces: RecentAnswer,
     doctor: RecentAnswer,
 }
@@ -117,9 +121,9 @@ impl Answers {
         backups: Option<Backups>,
         aws: AwsVariables,
     ) -> Self {
-        let survey = RepeatedSurvey::new(engine.clone(), config.instance.clone(), None);
+        let survey = RepeatedSurvey::new(engine.clone(), config.instance.clone(), None, true);
         Self {
-            survey: Mutex::new(survey.with_scripts()),
+            survey: Mutex::new(survey),
             looks: AtomicU64::new(0),
             config,
             manager,
@@ -127,6 +131,7 @@ impl Answers {
             backups,
             aws,
             live: RecentAnswer::default(),
+            counters: RecentAnswer::default(),
             workspaces: RecentAnswer::default(),
             doctor: RecentAnswer::default(),
         }
@@ -148,17 +153,23 @@ impl Answers {
             }
             Err(error) => (None, Some(chain(&error))),
         };
-        self.manager.measure().await;
-        let metrics = self.manager.meter().text().unwrap_or_default();
+        let counters = Self::look_at_counters(self.clone());
+        let counters = self.counters.get(COUNTERS_TTL, counters).await;
         let denials = self.manager.recent_refusals().into_iter();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "instance": self.config.instance.as_str(),
             "problem": problem,
             "sandboxes": sandboxes,
-            "counters": counters(&metrics),
+            "counters": *counters,
             "denials": denials.map(DenialEntry::from).collect::<Vec<_>>(),
         })
+    }
+
+    async fn look_at_counters(self: Arc<Self>) -> Value {
+        self.manager.measure().await;
+        let metrics = self.manager.meter().text().unwrap_or_default();
+        json!(counters(&metrics))
     }
 
     /// Closes the channels to sandboxes, unless another look comes.
@@ -178,7 +189,7 @@ impl Answers {
 
     async fn look_at_workspaces(self: Arc<Self>) -> Value {
         let listed = async {
-            let known = self.manager.all_workspaces_without_bridges().await;
+            let known = self.manager.all_workspaces(false).await;
             let known = known.map_err(|error| chain(&error))?;
             let backups = self.backups.as_ref();
             let lister = WorkspaceLister::new(&self.manager, backups, &self.engine, true).await;

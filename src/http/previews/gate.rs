@@ -27,7 +27,7 @@ const AUDITED_AS: &str = "http_preview";
 /// The person whose browser has the cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Viewer {
-    /// The user of the preview, who was signed in.
+    /// The signed-in user whose preview it is.
     User,
     /// A person who only had the link.
     Stranger,
@@ -43,7 +43,7 @@ impl Viewer {
     }
 }
 
-/// What the cookie of this host says, and who has it.
+/// The claims of this host's cookie, and the viewer that it was made for.
 pub fn cookie(
     previews: &Previews,
     name: &PreviewName,

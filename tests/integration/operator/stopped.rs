@@ -214,14 +214,14 @@ async fn errors_name_what_is_missing_and_hostile_ids_and_names_stay_on_one_line(
     );
     let errors = text(&elsewhere.stderr);
     assert!(
-        errors.contains("ada (chat-1) has no sandbox that runs"),
+        errors.contains("ada (chat-1) has no running sandbox"),
         "{errors}"
     );
     assert!(casemate(&instance, &["rm", "ada"]).status.success());
     let gone = casemate(&instance, &["stop", "ada", "--all"]);
     assert_eq!(gone.status.code(), Some(1));
     let errors = text(&gone.stderr);
-    assert!(errors.contains("ada has no sandbox that runs"), "{errors}");
+    assert!(errors.contains("ada has no running sandbox"), "{errors}");
     let usage = casemate(&instance, &["stop", "ada"]);
     assert_eq!(usage.status.code(), Some(2));
 }

@@ -5,9 +5,9 @@
 //!         ◄──connected, bytes────────────────────────────────
 //! ```
 //!
-//! The server decides who may see the program's answers. This module only makes sure that only
-//! a port of loopback is reached, and not the one that PID 1 itself listens on. Egress has other
-//! addresses (`127.64.0.0/10`).
+//! The server decides who may see the program's answers. This module makes sure that a connection
+//! reaches only loopback, and never the port that PID 1 itself listens on. Egress has other addresses
+//! (`127.64.0.0/10`).
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
