@@ -15,6 +15,7 @@ mod egress_watch;
 mod file;
 mod flags;
 mod given;
+mod group_errors;
 mod groups;
 mod http;
 mod readme;
