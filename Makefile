@@ -34,18 +34,19 @@ demo: rust setup ## watch a client use the server
 	@target/demo/casemate-demo
 
 # Most tests wait more than they compute.
-test test-quick: export RUST_TEST_THREADS ?= $(shell cpus=$$(nproc 2>/dev/null || echo 4); echo $$((cpus < 3 ? 3 : cpus)))
+test test-quick test-engines: export RUST_TEST_THREADS ?= $(shell cpus=$$(nproc 2>/dev/null || echo 4); echo $$((cpus < 3 ? 3 : cpus)))
 
-# The comparison also runs after a failure, but then the exit code is that of the tests.
-test: rust setup ## run all tests, and check that they left nothing on the Engine and the machine
+# All steps also run after a failure, and the exit code is the first failure's.
+test: rust setup ## run all tests, their core on other Engines too, and check that they left nothing on this machine
 	@scripts/setup-tests
 	@snapshot=$$(mktemp); trap 'rm -f "$$snapshot"' EXIT; \
 	scripts/check-leftovers snapshot "$$snapshot"; \
 	tests=0; scripts/run-tests || tests=$$?; \
 	echo "cargo test --workspace --locked --features casemate/otlp --lib traces"; \
 	cargo test --workspace --locked --features casemate/otlp --lib traces || tests=$$?; \
+	engines=0; ENGINES='26.1 28.5' scripts/test-engines core || engines=$$?; \
 	leftovers=0; scripts/check-leftovers compare "$$snapshot" || leftovers=$$?; \
-	exit $$((tests ? tests : leftovers))
+	exit $$((tests ? tests : engines ? engines : leftovers))
 
 # The modules of the integration tests that a change breaks first, and that do not wait.
 quick := commands:: edits:: encodings:: http_mcp:: identity:: listings:: patterns:: reads:: readme:: \
@@ -56,7 +57,7 @@ test-quick: rust setup ## run the unit tests and the core of the integration tes
 	cargo test --workspace --locked --test layers
 	cargo test --workspace --locked --test integration -- $(quick)
 
-test-engines: rust setup ## run the tests that depend on the Engine on this machine's, and on Docker 26.1 and 28.5
+test-engines: rust setup ## run all integration tests on this machine's Engine, and on others that it brings: an hour
 	@scripts/test-engines
 
 clients: rust setup ## try real clients (Python, LangChain, curl, the MCP Inspector, the conformance suite) with the server
