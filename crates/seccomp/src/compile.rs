@@ -132,6 +132,8 @@ fn alternatives(when: &[Argument]) -> Result<Vec<Vec<SeccompCondition>>, Compile
 }
 
 #[cfg(test)]
+mod kernel_table;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod simulator;

@@ -1,5 +1,6 @@
 //! The architectures that have filters, and the errors of the compilation.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use seccompiler::TargetArch;
@@ -32,6 +33,9 @@ impl From<seccompiler::BackendError> for CompileError {
         Self::Backend(error)
     }
 }
+
+/// Calls of 32-bit kernels, which the crate has in its table for aarch64 too.
+const TIME64: RangeInclusive<usize> = 403..=423;
 
 /// What the filters are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +87,15 @@ impl Architecture {
     pub fn number(self, call: &str) -> Option<u32> {
         let number = match self {
             Self::X86_64 => call.parse().map(|call: syscalls::x86_64::Sysno| call.id()),
-            Self::Aarch64 => call.parse().map(|call: syscalls::aarch64::Sysno| call.id()),
+            Self::Aarch64 => {
+                // The crate has the name of the manual page, all others that of the kernel.
+                let call = if call == "newfstatat" {
+                    "fstatat"
+                } else {
+                    call
+                };
+                call.parse().map(|call: syscalls::aarch64::Sysno| call.id())
+            }
         };
         u32::try_from(number.ok()?).ok()
     }
@@ -95,7 +107,9 @@ impl Architecture {
         };
         match self {
             Self::X86_64 => syscalls::x86_64::Sysno::new(number).is_some(),
-            Self::Aarch64 => syscalls::aarch64::Sysno::new(number).is_some(),
+            Self::Aarch64 => {
+                !TIME64.contains(&number) && syscalls::aarch64::Sysno::new(number).is_some()
+            }
         }
     }
 }

@@ -173,6 +173,7 @@ fn programs_get_what_they_need() {
         ("sched_setaffinity", [77, 8, 0]),
         ("clone", [0x003d_0f00, 0, 0]), // a thread
         ("execve", [0; 3]),
+        ("newfstatat", [0; 3]),
         ("openat2", [0; 3]),
         ("mseal", [0; 3]),
     ];
