@@ -29,6 +29,7 @@ mod timeouts;
 mod uids;
 mod volumes;
 
+pub use bind::check_engine;
 pub use capacity::Priority;
 pub use connect::{connect_for_connections, connect_to};
 pub use context::{ServerContext, node};

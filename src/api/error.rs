@@ -200,6 +200,8 @@ impl ToolError {
                 Code::SandboxUnavailable,
                 " Retry; if it keeps failing, the operator finds more in the log.",
             ),
+            // The error has what an operator can do.
+            EngineError::Unlimited { .. } => (Code::EngineError, ""),
             EngineError::ImageUnusable { .. } => {
                 (Code::ImageUnusable, " Set CASEMATE_IMAGE to another.")
             }

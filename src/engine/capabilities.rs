@@ -89,6 +89,36 @@ impl Capabilities {
         here.nodename().to_bytes() == self.host_name.as_bytes()
             && kernel.is_ok_and(|kernel| kernel == self.kernel)
     }
+
+    /// The limits of a sandbox that the Engine's host would not enforce. Some Engines accept them
+    /// all the same and store them as asked, such as a rootless one on cgroup v1.
+    pub fn missing_limits(&self) -> Vec<&'static str> {
+        let limits = [
+            ("memory", self.memory_limit),
+            ("CPU time", self.cpu_limit),
+            ("processes", self.pids_limit),
+        ];
+        let missing = limits.into_iter().filter(|(_, is_there)| !is_there);
+        missing.map(|(name, _)| name).collect()
+    }
+
+    /// What an operator can do about [`Self::missing_limits`].
+    pub fn how_to_limit(&self) -> &'static str {
+        match (self.rootless, self.cgroup_version) {
+            (true, 1) => {
+                "a rootless Engine has them on cgroup v2 only: boot with it, or use an Engine that \
+                 runs as root"
+            }
+            (true, _) => {
+                "let systemd delegate the cgroup controllers to the Engine's user (`Delegate=cpu \
+                 memory pids` in user@.service)"
+            }
+            (false, _) => {
+                "boot a kernel with the cgroup controllers memory, cpu and pids on \
+                 (`cgroup_enable=memory`)"
+            }
+        }
+    }
 }
 
 /// The release of a kernel as moby reports it: it reads three numbers, and writes a missing third
@@ -238,6 +268,22 @@ mod tests {
         assert!(on(name(), kernel.clone()));
         assert!(!on("docker-desktop".to_owned(), kernel));
         assert!(!on(name(), "6.10.14-linuxkit".to_owned()));
+    }
+
+    #[test]
+    fn limits_that_the_engine_does_not_name_are_missing() {
+        let mut info = SystemInfo {
+            memory_limit: Some(true),
+            cpu_cfs_quota: Some(true),
+            pids_limit: Some(true),
+            ..SystemInfo::default()
+        };
+        let missing = |info: &SystemInfo| Capabilities::from(info.clone()).missing_limits();
+        assert!(missing(&info).is_empty());
+        (info.memory_limit, info.pids_limit) = (Some(false), None);
+        assert_eq!(missing(&info), ["memory", "processes"]);
+        info.cpu_cfs_quota = None;
+        assert_eq!(missing(&info), ["memory", "CPU time", "processes"]);
     }
 
     #[test]

@@ -124,6 +124,14 @@ pub enum EngineError {
         /// The differences.
         differences: Vec<Difference>,
     },
+    /// Its host would not enforce the limits of a sandbox. Nothing was made.
+    #[error("the Docker Engine cannot limit the {limits} of a sandbox, so none is started; {fix}")]
+    Unlimited {
+        /// Which limits.
+        limits: String,
+        /// What an operator can do.
+        fix: &'static str,
+    },
     /// The Engine could not run the program of an exec.
     #[error("the Engine could not run the program in the container: {message}")]
     Exec {

@@ -82,6 +82,10 @@ pub async fn examine(
         ));
         return;
     };
+    host::bind(&engine, config)
+        .await
+        .into_iter()
+        .for_each(&mut *tell);
     host::disk(&engine, config)
         .await
         .into_iter()

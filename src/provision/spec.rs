@@ -12,7 +12,8 @@ use super::error::SandboxError;
 use super::status::Status;
 use crate::config::{Bind, Mode, SandboxSettings};
 use crate::engine::{
-    ContainerSpec, Labels, Limits, PreparedImage, Quota, RunAs, VolumeDriver, Workspace,
+    Capabilities, ContainerSpec, EngineError, Labels, Limits, PreparedImage, Quota, RunAs,
+    VolumeDriver, Workspace,
 };
 use crate::identity::{Identity, SandboxName};
 
@@ -69,6 +70,9 @@ impl Spec {
 
     /// The specification of a container on this workspace, with an image that is ready and without
     /// shared data.
+    ///
+    /// # Errors
+    /// [`EngineError::Unlimited`]: no container runs with less than its limits.
     pub async fn container(
         &self,
         workspace: Workspace,
@@ -77,6 +81,7 @@ impl Spec {
     ) -> Result<ContainerSpec, SandboxError> {
         let settings = &self.settings;
         let capabilities = self.context.engine.capabilities().await?;
+        must_limit(&capabilities)?;
         let quota = self.quota().await?;
         Ok(ContainerSpec {
             image: self.image(status).await?,
@@ -186,4 +191,15 @@ impl Spec {
             since: self.context.since.clone(),
         }
     }
+}
+
+fn must_limit(host: &Capabilities) -> Result<(), EngineError> {
+    let missing = host.missing_limits();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(EngineError::Unlimited {
+        limits: missing.join(", "),
+        fix: host.how_to_limit(),
+    })
 }

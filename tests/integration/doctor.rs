@@ -2,6 +2,7 @@
 //! nothing.
 
 mod ending;
+mod golden;
 mod wrong;
 
 use std::process::{Command, Output, Stdio};

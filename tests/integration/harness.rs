@@ -29,7 +29,7 @@ pub use disk::Disk;
 pub use engine::Engine;
 pub use http::{Answer, HttpServer, MODERN, Reply, connect};
 pub use instance::Instance;
-pub use proxy::{Proxy, Withholding};
+pub use proxy::{Proxy, Withholding, WithoutMemoryLimit};
 pub use rpc::{CallResult, Pending, Rpc};
 pub use server::{Server, TestServer};
 pub use setting_file::{SettingFile, token_row};

@@ -29,6 +29,7 @@ mod emptied;
 mod encodings;
 mod ending;
 mod engine_trouble;
+mod engines;
 mod ephemeral;
 mod exec;
 mod files;

@@ -43,7 +43,7 @@ fn judge(theirs: SystemTime, ours: SystemTime, give: Duration) -> Finding {
     }
     Finding::ok(
         "clock",
-        format!("the Engine's and this machine's agree ({shown} apart)"),
+        format!("the Engine's clock and this machine's agree ({shown} apart)"),
     )
 }
 

@@ -3,7 +3,7 @@
 use super::{Finding, chain};
 use crate::config::{Bytes, Config, Quantity as _};
 use crate::engine::{Capabilities, Engine, Quota};
-use crate::provision::disk_free;
+use crate::provision::{check_engine, disk_free};
 
 /// Parts of the names of runtimes that run code on the host's kernel, so that the kernel's answers
 /// inside are true. gVisor takes no seccomp profile without `--oci-seccomp`, Kata takes none, and
@@ -30,14 +30,14 @@ pub async fn look(engine: &Engine) -> Vec<Finding> {
 }
 
 fn judge(host: &Capabilities) -> Vec<Finding> {
-    let mut found = vec![
-        storage(host),
-        cgroups(host),
-        swap(host),
+    let mut found = vec![storage(host), cgroups(host)];
+    found.extend(swap(host));
+    found.extend([
         seccomp(host),
         labels(host),
-    ];
-    found.extend([namespaces(host), runtimes(host)]);
+        namespaces(host),
+        runtimes(host),
+    ]);
     found
 }
 
@@ -68,23 +68,16 @@ fn of_quota(quota: Quota) -> Finding {
 }
 
 fn cgroups(host: &Capabilities) -> Finding {
-    let controllers = [
-        ("memory", host.memory_limit),
-        ("cpu", host.cpu_limit),
-        ("pids", host.pids_limit),
-    ];
-    let named = |there: bool| {
-        let these = controllers.iter().filter(|(_, has)| *has == there);
-        these.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
-    };
-    let (has, lacks) = (named(true), named(false));
     let version = host.cgroup_version;
-    if !lacks.is_empty() {
-        let said = format!("cgroup v{version} lacks {lacks}: sandboxes would have no limit of it");
-        let fix = "boot with the controllers on (cgroup_enable=memory), and delegate them to a rootless Engine";
-        return Finding::error("cgroups", said).fix(fix);
+    let missing = host.missing_limits();
+    if !missing.is_empty() {
+        let said = format!(
+            "the Engine, on cgroup v{version}, cannot limit the {} of a sandbox: every sandbox is refused",
+            missing.join(", ")
+        );
+        return Finding::error("cgroups", said).fix(host.how_to_limit());
     }
-    let said = format!("cgroup v{version} with {has}");
+    let said = format!("cgroup v{version} limits memory, CPU time and processes");
     if version == 1 {
         return Finding::note(
             "cgroups",
@@ -94,12 +87,16 @@ fn cgroups(host: &Capabilities) -> Finding {
     Finding::ok("cgroups", said)
 }
 
-fn swap(host: &Capabilities) -> Finding {
+/// Says nothing where memory has no limit either: then there is no sandbox.
+fn swap(host: &Capabilities) -> Option<Finding> {
+    if !host.memory_limit {
+        return None;
+    }
     if host.swap_limit {
-        return Finding::ok("swap", "sandboxes can be kept from using swap");
+        return Some(Finding::ok("swap", "sandboxes use no swap"));
     }
     let said = "the kernel lets a sandbox use as much swap as it has memory";
-    Finding::warning("swap", said).fix("boot with swapaccount=1, or have no swap")
+    Some(Finding::warning("swap", said).fix("boot with swapaccount=1, or have no swap"))
 }
 
 fn seccomp(host: &Capabilities) -> Finding {
@@ -128,28 +125,39 @@ fn namespaces(host: &Capabilities) -> Finding {
     if host.rootless {
         return Finding::ok(
             "users",
-            "the Engine is rootless: ids in its containers belong to no account of the host",
+            "the Engine is rootless: a uid in a sandbox is that of no account of the host. Bind mode does not work",
         );
     }
     if host.user_namespaces {
         return Finding::ok(
             "users",
-            "user namespaces: containers' ids are others on the host",
+            "the Engine maps ids (userns-remap): a uid in a sandbox is that of no account of the host. \
+             Bind mode does not work",
         );
     }
-    let said = "no user namespaces: a uid in a sandbox is that uid of the host. Sandboxes have no \
-                capabilities; \"userns-remap\" in daemon.json would add another wall, but does not work with bind mode";
+    let said = "the Engine maps no ids: a uid in a sandbox is that uid of the host. Sandboxes have no \
+                capabilities; \"userns-remap\" in daemon.json would add another wall, but bind mode does \
+                not work with it";
     Finding::note("users", said)
 }
 
 fn runtimes(host: &Capabilities) -> Finding {
     let (default, all) = (&host.default_runtime, host.runtimes.join(", "));
-    let said = format!("sandboxes run by {default} (there are: {all})");
+    let said = format!("sandboxes are run by {default} (the Engine has: {all})");
     if ["runsc", "kata"].iter().any(|name| default.contains(name)) {
         return Finding::ok("runtime", said);
     }
     let also = "they share the host's kernel; for hostile strangers add gVisor or Kata";
     Finding::note("runtime", format!("{said}; {also}"))
+}
+
+/// Whether bind mode, if some user has it, works with this Engine.
+pub async fn bind(engine: &Engine, config: &Config) -> Option<Finding> {
+    config.bind.as_ref()?;
+    // `look` reports that it does not answer.
+    let capabilities = engine.capabilities().await.ok()?;
+    let refused = check_engine(engine.address(), &capabilities).err()?;
+    Some(Finding::error("bind", chain(&refused)))
 }
 
 /// Free space on the Engine's disk, against what must stay free.
@@ -172,7 +180,7 @@ pub(super) fn show(bytes: u64) -> String {
 
 fn free_space(free: u64, floor: u64) -> Finding {
     let said = format!(
-        "{} are free, and {} must stay free (CASEMATE_MIN_FREE_DISK)",
+        "{} of the Engine's disk are free, and {} must stay free (CASEMATE_MIN_FREE_DISK)",
         show(free),
         show(floor)
     );
@@ -183,7 +191,7 @@ fn free_space(free: u64, floor: u64) -> Finding {
     }
     if floor == 0 {
         let said = format!(
-            "{} are free, but nothing keeps the disk from being filled",
+            "{} of the Engine's disk are free, but nothing keeps it from being filled",
             show(free)
         );
         return Finding::warning("disk", said).fix("set CASEMATE_MIN_FREE_DISK");

@@ -65,7 +65,8 @@ pub async fn sockets(
 ) -> Option<Finding> {
     // `host` already reports that it does not answer.
     let host = engine.capabilities().await.ok()?;
-    if is_other_kernel(&host.default_runtime) {
+    // Without a limit of memory there is no sandbox.
+    if is_other_kernel(&host.default_runtime) || !host.memory_limit {
         return None;
     }
     let one = sandbox.memory.0;
@@ -152,14 +153,17 @@ fn sysctl(bytes: u64) -> String {
 pub fn terminals(open: u64, reserved: u64, most: u64) -> Finding {
     let for_containers = most.saturating_sub(reserved);
     let said = format!(
-        "{open} pseudo-terminals are open, of {for_containers} that all containers of the host share"
+        "{open} of the {for_containers} pseudo-terminals that all containers of the host share are open"
     );
     if open > for_containers / 2 {
         let fix = "`casemate exec USER -- 'ls /dev/pts'` shows those of a sandbox, `casemate rm USER` ends it; \
                     `sysctl -w kernel.pty.max=65536` makes room";
         return Finding::warning("terminals", said).fix(fix);
     }
-    Finding::ok("terminals", format!("{said} (one can open them all)"))
+    Finding::ok(
+        "terminals",
+        format!("{said} (one sandbox can open them all)"),
+    )
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Problems are found, with a suggested fix, and independent checks still run.
 
 use super::{Report, doctor, nothing_is_left};
-use crate::harness::{Directory, Instance};
+use crate::harness::{Directory, Instance, docker};
 
 #[test]
 fn without_an_engine_it_says_all_it_can_and_what_to_do() {
@@ -118,6 +118,11 @@ fn without_the_image_or_the_room_it_says_so_and_makes_nothing() {
     assert_eq!(report.level("sandbox"), "note");
     report.exit_code_is_right();
 
+    // With mapped ids the Engine's data is in a directory that this machine may not have.
+    let data = docker::output(&["info", "--format", "{{.DockerRootDir}}"]);
+    if !std::path::Path::new(&data).exists() {
+        return nothing_is_left(&instance);
+    }
     let report = Report::of(&instance, &[("CASEMATE_MIN_FREE_DISK", "1024t")]);
     report.says(
         "disk",

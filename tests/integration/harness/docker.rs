@@ -33,6 +33,27 @@ pub fn output(args: &[&str]) -> String {
         .to_owned()
 }
 
+/// Whether the Engine says so of itself: `userns`, `rootless`, `apparmor`.
+pub fn has_security_option(name: &str) -> bool {
+    let options = output(&["info", "--format", "{{json .SecurityOptions}}"]);
+    let options: Option<Vec<String>> = serde_json::from_str(&options).expect("JSON");
+    let name = format!("name={name}");
+    let mut options = options.iter().flatten();
+    options.any(|option| option.split(',').any(|part| part == name))
+}
+
+/// Whether a uid in a container is another one on the Engine's host.
+pub fn maps_ids() -> bool {
+    ["userns", "rootless"]
+        .map(has_security_option)
+        .contains(&true)
+}
+
+/// The first uid for users, with the default settings.
+pub fn first_uid() -> u32 {
+    if maps_ids() { 20_000 } else { 65_536 }
+}
+
 /// The lines that a command prints; none if it fails.
 pub fn lines(args: &[&str]) -> Vec<String> {
     let output = run(args);

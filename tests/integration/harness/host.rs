@@ -21,19 +21,22 @@ fn named_engine() -> String {
     std::env::var("DOCKER_HOST").unwrap_or_default()
 }
 
+/// The Engine's socket; none where it listens elsewhere.
+pub fn socket() -> Option<String> {
+    let named = named_engine();
+    match named.strip_prefix("unix://") {
+        Some(path) => Some(path.to_owned()),
+        None => named.is_empty().then(|| SOCKET.to_owned()),
+    }
+}
+
 /// The process that listens on the Engine's socket, when its host is not this machine's
 /// own; none also when it cannot be looked into.
 fn listener() -> Option<&'static str> {
     static LISTENER: OnceLock<Option<String>> = OnceLock::new();
     LISTENER
         .get_or_init(|| {
-            let named = named_engine();
-            let socket = match named.strip_prefix("unix://") {
-                Some(path) => path,
-                None if named.is_empty() => SOCKET,
-                None => return None,
-            };
-            let stream = UnixStream::connect(socket).ok()?;
+            let stream = UnixStream::connect(socket()?).ok()?;
             let listener = socket_peercred(&stream).ok()?.pid.as_raw_nonzero();
             let elsewhere =
                 pid_namespace(&format!("/proc/{listener}"))? != pid_namespace("/proc/self")?;
@@ -72,6 +75,16 @@ pub fn command(program: &str) -> Command {
     let mut command = Command::new("nsenter");
     // Its /proc shows only who is in its process namespace; umount asks that.
     command.args(["--target", listener, "--mount", "--pid", program]);
+    command
+}
+
+/// A command that reaches the ports that the Engine's containers publish on its host.
+pub fn networked(program: &str) -> Command {
+    let Some(listener) = listener() else {
+        return Command::new(program);
+    };
+    let mut command = Command::new("nsenter");
+    command.args(["--target", listener, "--net", program]);
     command
 }
 

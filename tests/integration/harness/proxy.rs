@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy, copy_bidirectional};
+use tokio::net::unix::{ReadHalf, WriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
@@ -127,6 +128,72 @@ async fn pass(here: UnixStream, there: UnixStream, count: watch::Sender<usize>, 
     tokio::select! {
         () = forward => {}
         _ = copy(&mut back, &mut answers) => {}
+    }
+}
+
+/// A socket in front of an Engine that says of its host that it cannot limit memory, as one of a
+/// user without privileges on cgroup v1 does. Dropping it closes it.
+#[derive(Debug)]
+pub struct WithoutMemoryLimit {
+    socket: PathBuf,
+    accepting: AbortHandle,
+}
+
+/// In the answer to `info`; and as long, because the answer has its length before it.
+const LIMITED: &[u8] = br#""MemoryLimit":true"#;
+const UNLIMITED: &[u8] = br#""MemoryLimit":null"#;
+
+impl WithoutMemoryLimit {
+    /// Listens at `socket`, in front of the Engine at the socket `target`.
+    pub fn new(socket: PathBuf, target: String) -> Self {
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        let accepting = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((mut here, _)) = listener.accept().await {
+                let mut there = UnixStream::connect(&target).await.expect("an Engine");
+                connections.spawn(async move {
+                    let (mut requests, mut answers) = here.split();
+                    let (mut back, mut on) = there.split();
+                    tokio::select! {
+                        _ = copy(&mut requests, &mut on) => {}
+                        () = replace(&mut back, &mut answers) => {}
+                    }
+                });
+            }
+        });
+        Self {
+            socket,
+            accepting: accepting.abort_handle(),
+        }
+    }
+
+    /// Its address.
+    pub fn uri(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+}
+
+impl Drop for WithoutMemoryLimit {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// Passes everything on, with [`UNLIMITED`] for [`LIMITED`]. What may be the beginning of it waits
+/// for the rest.
+async fn replace(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>) {
+    let mut held = Vec::new();
+    while let Ok(1..) = from.read_buf(&mut held).await {
+        if let Some(at) = held.windows(LIMITED.len()).position(|it| it == LIMITED) {
+            held[at..at + LIMITED.len()].copy_from_slice(UNLIMITED);
+        }
+        let may_begin = |length: &usize| held.ends_with(&LIMITED[..*length]);
+        let kept = (2..LIMITED.len()).rev().find(may_begin).unwrap_or(0);
+        let rest = held.split_off(held.len() - kept);
+        if to.write_all(&held).await.is_err() {
+            return;
+        }
+        held = rest;
     }
 }
 
