@@ -66,12 +66,17 @@ impl Containers {
         format!("io.casemate.test={}", self.0.name())
     }
 
-    /// What `docker run` gets so that the server is one of these.
+    /// What `docker run` gets so that the server is one of these. The socket is root's of the host,
+    /// whom `userns-remap` maps to nobody.
     fn options(&self) -> Vec<String> {
         let instance = format!("CASEMATE_INSTANCE={}", self.0.name());
-        ["--label", &self.label(), "--env", &instance]
+        let mut options = ["--label", &self.label(), "--env", &instance]
             .map(str::to_owned)
-            .into()
+            .to_vec();
+        if docker::has_security_option("userns") {
+            options.extend(["--userns", "host"].map(str::to_owned));
+        }
+        options
     }
 
     fn running(&self) -> Vec<String> {

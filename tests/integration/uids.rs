@@ -39,8 +39,9 @@ async fn programs_find_their_user_by_name_and_no_other_has_it() {
                python3 -c 'import getpass, os, pwd; print(getpass.getuser(), pwd.getpwuid(os.getuid()).pw_dir)'";
     let seen = output(&server, who).await;
     let uid: u32 = server.instance.uid().parse().expect("a number");
-    assert!((BASE..BASE + 1024).contains(&uid), "{uid}");
-    let name = format!("casemate-{}", uid - BASE);
+    let base = docker::first_uid();
+    assert!((base..base + 1024).contains(&uid), "{uid}");
+    let name = format!("casemate-{}", uid - base);
     let home = "/workspace/.home";
     assert_eq!(
         seen,

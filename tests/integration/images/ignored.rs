@@ -90,7 +90,7 @@ async fn every_volume_of_an_image_is_bounded_memory_and_none_is_anonymous() {
         output(&server, "echo kept > kept; stat -c %U . ; stat -c %s kept").await,
         format!(
             "casemate-{}\n5",
-            server.instance.uid().parse::<u32>().expect("a uid") - 65_536
+            server.instance.uid().parse::<u32>().expect("a uid") - docker::first_uid()
         )
     );
     let tmp = "echo new > /tmp/new && df --block-size=1 --output=size /tmp | tail -1";

@@ -10,7 +10,11 @@ async fn a_command_has_no_privileges_and_gets_none_from_setuid_programs() {
     let server = TestServer::new().start().await;
     server.shell("true").await;
     let uid = server.instance.uid();
-    assert!(uid.parse::<u32>().is_ok_and(|uid| uid >= 65_536), "{uid}");
+    assert!(
+        uid.parse::<u32>()
+            .is_ok_and(|uid| uid >= docker::first_uid()),
+        "{uid}"
+    );
     for process in ["self", "1", "$PPID"] {
         let status = output(&server, &format!("cat /proc/{process}/status")).await;
         let status: BTreeMap<&str, &str> = status

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{CASEMATE, NOBODY, image, stdio, top};
-use crate::harness::{Directory, Instance, eventually};
+use crate::harness::{Directory, Instance, eventually, host};
 
 /// How long the server may take until it answers.
 const UP: Duration = Duration::from_secs(30);
@@ -101,7 +101,7 @@ fn call(port: u16, authorization: &str) -> Option<(String, Value)> {
         "jsonrpc": "2.0", "id": 1, "method": "tools/call",
         "params": { "name": "shell_exec", "arguments": { "command": "echo composed" } },
     });
-    let output = Command::new("curl")
+    let output = host::networked("curl")
         .args([
             "--silent",
             "--max-time",
