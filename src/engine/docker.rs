@@ -9,15 +9,17 @@ use bollard::query_parameters::{
     RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StartContainerOptions,
     WaitContainerOptionsBuilder,
 };
+use casemate_protocol::Confinement;
 use futures_util::StreamExt;
 use tracing::debug;
 
 use super::container::{Container, ContainerSummary, CreatedContainer, RemovedContainer};
 use super::error::EngineError;
+use super::kind::EngineKind;
 use super::labels::label_filters;
 use super::spec::ContainerSpec;
 use super::verify::{self, Difference, DifferenceKind};
-use super::{CLIENT_TIMEOUT, Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, segment};
+use super::{CLIENT_TIMEOUT, Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, podman, segment};
 
 impl Engine {
     /// The container of this name or id, if it exists.
@@ -27,7 +29,12 @@ impl Engine {
     pub async fn inspect(&self, name_or_id: &str) -> Result<Option<Container>, EngineError> {
         let path = format!("/containers/{}/json", segment("container", name_or_id)?);
         match self.get("inspect", &path).await {
-            Ok(stored) => Container::parse(stored).map(Some),
+            Ok(mut stored) => {
+                if self.is_podman().await? {
+                    self.add_podmans_own(&mut stored).await?;
+                }
+                Container::parse(stored).map(Some)
+            }
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),
         }
@@ -73,6 +80,9 @@ impl Engine {
             .name(segment("container", name)?)
             .build();
         let image = body.image.clone().unwrap_or_default();
+        if self.is_podman().await? {
+            self.make_missing_volumes(&body).await?;
+        }
         let docker = self.docker().await?;
         let created = self
             .bounded(
@@ -82,6 +92,9 @@ impl Engine {
             )
             .await
             .map_err(|error| match error.status() {
+                _ if podman::is_name_in_use(&error) => EngineError::Conflict {
+                    name: name.to_owned(),
+                },
                 Some(409) => EngineError::Conflict {
                     name: name.to_owned(),
                 },
@@ -112,7 +125,8 @@ impl Engine {
                 name: name.to_owned(),
             })?;
         self.shared.unknown.lock().learn(&container.stored);
-        let differences = self.compare(body, &container);
+        let kind = self.kind().await?;
+        let differences = self.compare(kind, body, &container);
         if differences
             .iter()
             .any(|difference| difference.kind == DifferenceKind::Hardening)
@@ -129,11 +143,45 @@ impl Engine {
     /// difference of `Hardening` must not be used.
     pub fn differences(&self, spec: &ContainerSpec, container: &Container) -> Vec<Difference> {
         let spec = spec.with_versions_of(&container.stored);
-        self.compare(&spec.body(), container)
+        self.compare(spec.engine, &spec.body(), container)
     }
 
-    fn compare(&self, body: &ContainerCreateBody, container: &Container) -> Vec<Difference> {
-        verify::compare(body, &container.stored, &self.shared.unknown.lock())
+    fn compare(
+        &self,
+        kind: EngineKind,
+        body: &ContainerCreateBody,
+        container: &Container,
+    ) -> Vec<Difference> {
+        verify::compare(kind, body, &container.stored, &self.shared.unknown.lock())
+    }
+
+    /// Compares the word of Podman, which accepts what it then does not apply, with what the kernel
+    /// showed PID 1 of a running container. Docker's word is true.
+    ///
+    /// # Errors
+    /// [`EngineError::Unreal`] for a container that must not be used.
+    pub async fn verify_inside(
+        &self,
+        id: &str,
+        inside: Option<&Confinement>,
+    ) -> Result<(), EngineError> {
+        let host = self.capabilities().await?;
+        if host.kind != EngineKind::Podman {
+            return Ok(());
+        }
+        let missing = || EngineError::Missing {
+            kind: "container",
+            name: id.to_owned(),
+        };
+        let container = self.inspect(id).await?.ok_or_else(missing)?;
+        let unreal = verify::unreal(&container.stored, inside, &host);
+        if unreal.is_empty() {
+            return Ok(());
+        }
+        Err(EngineError::Unreal {
+            name: container.name,
+            protections: unreal.join(", "),
+        })
     }
 
     /// Starts it. One that runs already is fine.
@@ -183,6 +231,7 @@ impl Engine {
                 message,
                 ..
             }) => Ok(message.contains("already in progress")),
+            Err(error) if podman::is_improper_state(&error) => Ok(false),
             other => other.map(|()| true),
         }
     }
@@ -197,9 +246,11 @@ impl Engine {
         let call = docker.rename_container(segment("container", id)?, options);
         match self.bounded("rename", UPDATE_TIMEOUT, call).await {
             Err(error) if error.status() == Some(404) => Ok(()),
-            Err(error) if error.status() == Some(409) => Err(EngineError::Conflict {
-                name: name.to_owned(),
-            }),
+            Err(error) if error.status() == Some(409) || podman::is_name_in_use(&error) => {
+                Err(EngineError::Conflict {
+                    name: name.to_owned(),
+                })
+            }
             other => other,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Finding, chain};
 use crate::config::{Bytes, Config, Quantity as _};
-use crate::engine::{Capabilities, Engine, Quota};
+use crate::engine::{Capabilities, Engine, EngineKind, Quota};
 use crate::provision::disk_free;
 
 /// Parts of the names of runtimes that run code on the host's kernel, so that the kernel's answers
@@ -45,8 +45,10 @@ fn storage(host: &Capabilities) -> Finding {
     let driver = &host.storage_driver;
     if driver == "vfs" {
         let said = "the storage driver vfs copies the whole image for every sandbox";
-        return Finding::warning("storage", said)
-            .fix("use overlay2 (\"storage-driver\" in daemon.json)");
+        return Finding::warning("storage", said).fix(match host.kind {
+            EngineKind::Docker => "use overlay2 (\"storage-driver\" in daemon.json)",
+            EngineKind::Podman => "use overlay (driver in storage.conf)",
+        });
     }
     Finding::ok(
         "storage",
@@ -81,7 +83,15 @@ fn cgroups(host: &Capabilities) -> Finding {
     let version = host.cgroup_version;
     if !lacks.is_empty() {
         let said = format!("cgroup v{version} lacks {lacks}: sandboxes would have no limit of it");
-        let fix = "boot with the controllers on (cgroup_enable=memory), and delegate them to a rootless Engine";
+        let fix = match host.rootless && version == 1 {
+            true => {
+                "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1), and delegate cpu, memory and \
+                 pids to the Engine's user"
+            }
+            false => {
+                "boot with the controllers on (cgroup_enable=memory), and delegate them to a rootless Engine"
+            }
+        };
         return Finding::error("cgroups", said).fix(fix);
     }
     let said = format!("cgroup v{version} with {has}");
@@ -137,14 +147,24 @@ fn namespaces(host: &Capabilities) -> Finding {
             "user namespaces: containers' ids are others on the host",
         );
     }
-    let said = "no user namespaces: a uid in a sandbox is that uid of the host. Sandboxes have no \
-                capabilities; \"userns-remap\" in daemon.json would add another wall, but does not work with bind mode";
+    let wall = match host.kind {
+        EngineKind::Docker => "\"userns-remap\" in daemon.json",
+        EngineKind::Podman => "a rootless Podman",
+    };
+    let said = format!(
+        "no user namespaces: a uid in a sandbox is that uid of the host. Sandboxes have no \
+         capabilities; {wall} would add another wall, but does not work with bind mode"
+    );
     Finding::note("users", said)
 }
 
 fn runtimes(host: &Capabilities) -> Finding {
     let (default, all) = (&host.default_runtime, host.runtimes.join(", "));
-    let said = format!("sandboxes run by {default} (there are: {all})");
+    let said = match host.kind {
+        EngineKind::Docker => format!("sandboxes run by {default} (there are: {all})"),
+        // It lists those that its settings name, whether or not they are there.
+        EngineKind::Podman => format!("sandboxes run by {default}"),
+    };
     if ["runsc", "kata"].iter().any(|name| default.contains(name)) {
         return Finding::ok("runtime", said);
     }
@@ -176,7 +196,7 @@ fn free_space(free: u64, floor: u64) -> Finding {
         show(free),
         show(floor)
     );
-    let fix = "remove unused images and volumes (`docker system df`), or enlarge the disk";
+    let fix = "remove unused images and volumes (`docker system df`, `podman system df`), or enlarge the disk";
     if free < floor {
         return Finding::error("disk", format!("{said}: writes and new users are refused"))
             .fix(fix);
