@@ -56,7 +56,7 @@ test-quick: rust setup ## run the unit tests and the core of the integration tes
 	cargo test --workspace --locked --test layers
 	cargo test --workspace --locked --test integration -- $(quick)
 
-test-engines: rust setup ## run the tests that depend on the Engine on this machine's, on Docker 26.1 and 28.5, and on Podman
+test-engines: rust setup ## run the tests that depend on the Engine on this machine's, and on Docker 26.1 and 28.5
 	@scripts/test-engines
 
 clients: rust setup ## try real clients (Python, LangChain, curl, the MCP Inspector, the conformance suite) with the server

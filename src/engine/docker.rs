@@ -19,7 +19,7 @@ use super::kind::EngineKind;
 use super::labels::label_filters;
 use super::spec::ContainerSpec;
 use super::verify::{self, Difference, DifferenceKind};
-use super::{CLIENT_TIMEOUT, Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, podman, segment};
+use super::{CLIENT_TIMEOUT, Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, segment};
 
 impl Engine {
     /// The container of this name or id, if it exists.
@@ -92,9 +92,6 @@ impl Engine {
             )
             .await
             .map_err(|error| match error.status() {
-                _ if podman::is_name_in_use(&error) => EngineError::Conflict {
-                    name: name.to_owned(),
-                },
                 Some(409) => EngineError::Conflict {
                     name: name.to_owned(),
                 },
@@ -231,7 +228,6 @@ impl Engine {
                 message,
                 ..
             }) => Ok(message.contains("already in progress")),
-            Err(error) if podman::is_improper_state(&error) => Ok(false),
             other => other.map(|()| true),
         }
     }
@@ -246,11 +242,9 @@ impl Engine {
         let call = docker.rename_container(segment("container", id)?, options);
         match self.bounded("rename", UPDATE_TIMEOUT, call).await {
             Err(error) if error.status() == Some(404) => Ok(()),
-            Err(error) if error.status() == Some(409) || podman::is_name_in_use(&error) => {
-                Err(EngineError::Conflict {
-                    name: name.to_owned(),
-                })
-            }
+            Err(error) if error.status() == Some(409) => Err(EngineError::Conflict {
+                name: name.to_owned(),
+            }),
             other => other,
         }
     }

@@ -12,7 +12,7 @@ use tokio::io::AsyncWrite;
 use tracing::debug;
 
 use super::error::{EngineError, shorten};
-use super::{CLIENT_TIMEOUT, Engine, UPDATE_TIMEOUT, podman, segment};
+use super::{CLIENT_TIMEOUT, Engine, UPDATE_TIMEOUT, segment};
 
 /// Buffer for the program's output, in bytes. The Engine sends frames of at most 32 KiB; with a
 /// smaller buffer each frame is copied.
@@ -134,9 +134,7 @@ fn log_stderr(message: &[u8], left: &mut usize) {
 /// Removal In Progress".
 fn not_running(error: EngineError, id: &str) -> EngineError {
     let ending = |error: &EngineError| match error {
-        EngineError::Refused { message, .. } => {
-            message.contains("is not running") || podman::is_improper_state(error)
-        }
+        EngineError::Refused { message, .. } => message.contains("is not running"),
         _ => false,
     };
     match error.status() {

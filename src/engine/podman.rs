@@ -81,26 +81,22 @@ pub(super) fn without_host(name: &str) -> &str {
     name.strip_prefix(LOCAL).unwrap_or(name)
 }
 
-/// Podman answers 500 to a name in use, of a create and of a rename.
-pub(super) fn is_name_in_use(error: &EngineError) -> bool {
-    says(error, &["is already in use", "ContainerConfig.Name"])
-}
+/// Podman answers 500 where Docker answers 404 or 409. Its words, and Docker's status.
+const STATUSES: [(&str, u16); 4] = [
+    // A container that is being removed: 404 comes a moment later.
+    ("no such container", 404),
+    // A removal of a container that runs, an exec in one that does not.
+    ("container state improper", 409),
+    // A create and a rename.
+    ("is already in use", 409),
+    ("UNIQUE constraint failed: ContainerConfig.Name", 409),
+];
 
-/// Podman answers 500 where Docker answers 409: to a removal of a container that runs, and to an
-/// exec in one that does not.
-pub(super) fn is_improper_state(error: &EngineError) -> bool {
-    says(error, &["container state improper"])
-}
-
-fn says(error: &EngineError, any: &[&str]) -> bool {
-    match error {
-        EngineError::Refused {
-            status: 500,
-            message,
-            ..
-        } => any.iter().any(|words| message.contains(words)),
-        _ => false,
-    }
+/// The status that Docker has for a refusal in these words.
+pub(super) fn status_in_dockers_words(status: u16, message: &str) -> u16 {
+    let mut known = STATUSES.into_iter().filter(|_| status == 500);
+    let known = known.find(|(words, _)| message.contains(words));
+    known.map_or(status, |(_, of_docker)| of_docker)
 }
 
 impl Engine {

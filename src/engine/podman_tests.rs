@@ -47,12 +47,29 @@ fn a_volume_has_its_owner_and_its_size_in_one_option() {
 }
 
 #[test]
-fn podmans_refusals_are_recognized_by_its_words_with_500() {
-    let refused = |status, message| EngineError::refused("create", status, message);
-    let create = "container create: creating container storage: the container name \"a\" is already in use by 1";
-    let rename = "renaming container a: UNIQUE constraint failed: ContainerConfig.Name";
-    assert!(is_name_in_use(&refused(500, create)) && is_name_in_use(&refused(500, rename)));
-    assert!(!is_name_in_use(&refused(404, create)) && !is_name_in_use(&refused(500, "other")));
-    let exec = "can only create exec sessions on running containers: container state improper";
-    assert!(is_improper_state(&refused(500, exec)) && !is_improper_state(&refused(500, "other")));
+fn podmans_refusals_have_dockers_statuses() {
+    for (message, status) in [
+        (
+            "container create: creating container storage: the container name \"a\" is already in use by 1",
+            409,
+        ),
+        (
+            "renaming container a: UNIQUE constraint failed: ContainerConfig.Name",
+            409,
+        ),
+        (
+            "can only create exec sessions on running containers: container state improper",
+            409,
+        ),
+        (
+            "no container with ID a found in database: no such container",
+            404,
+        ),
+        ("mkdir /var/lib: permission denied", 500),
+    ] {
+        let refused = EngineError::refused("create", 500, message);
+        assert_eq!(refused.status(), Some(status), "{message}");
+        let other = EngineError::refused("create", 400, message);
+        assert_eq!(other.status(), Some(400), "{message}");
+    }
 }

@@ -65,6 +65,7 @@ mod node;
 mod operator;
 mod packaging;
 mod patterns;
+mod podman;
 mod previews;
 mod readme;
 mod reads;
