@@ -28,12 +28,14 @@ mod error;
 mod exec;
 mod image;
 mod image_state;
+mod kind;
 pub mod labels;
 mod locate;
 mod node;
 mod owner;
 mod owner_image;
 mod permission;
+mod podman;
 mod prepare;
 mod pull;
 mod quota;
@@ -67,6 +69,7 @@ pub use error::{Cause, EngineError, how_to_make};
 pub use exec::ExecStream;
 pub use image::PreparedImage;
 pub use image_state::ImageState;
+pub use kind::EngineKind;
 pub use labels::Labels;
 pub use locate::{EngineAddress, locate};
 pub use quota::Quota;
@@ -122,6 +125,7 @@ struct Shared {
 #[derive(Debug)]
 struct EngineConnection {
     docker: Docker,
+    kind: OnceLock<EngineKind>,
     capabilities: OnceLock<Arc<Capabilities>>,
     quota: OnceLock<Quota>,
 }
@@ -182,6 +186,7 @@ impl Engine {
             .await?;
         let connection = Arc::new(EngineConnection {
             docker,
+            kind: OnceLock::new(),
             capabilities: OnceLock::new(),
             quota: OnceLock::new(),
         });

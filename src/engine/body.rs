@@ -13,6 +13,8 @@ use bollard::models::{
 use casemate_protocol::{INIT_PATH, WORKSPACE};
 
 use super::env::environment;
+use super::kind::EngineKind;
+use super::podman;
 use super::spec::{ContainerSpec, Workspace};
 use super::volumes::VolumeDriver;
 
@@ -134,12 +136,15 @@ impl ContainerSpec {
     }
 
     fn security_opt(&self) -> Vec<String> {
-        let mut options = vec![
-            // setuid programs gain nothing.
-            "no-new-privileges:true".to_owned(),
-            // Our own profile: the Engine's default may be years old.
-            format!("seccomp={}", casemate_seccomp::engine_profile()),
-        ];
+        // setuid programs gain nothing.
+        let mut options = vec!["no-new-privileges:true".to_owned()];
+        // Podman treats a profile as the name of a file on its host, and has profiles of AppArmor
+        // by other names. PID 1 installs our profile itself; Podman's own ones are there besides.
+        if self.engine == EngineKind::Podman {
+            return options;
+        }
+        // Our own profile: the Engine's default may be years old.
+        options.push(format!("seccomp={}", casemate_seccomp::engine_profile()));
         if self.apparmor {
             // Set explicitly, so that `unconfined` is a difference.
             options.push("apparmor=docker-default".to_owned());
@@ -176,6 +181,9 @@ impl ContainerSpec {
             .map(|path| (path, VOLUME_OPTIONS.to_owned()))
             .collect();
         tmpfs.insert("/tmp".to_owned(), TMP_OPTIONS.to_owned());
+        if self.engine == EngineKind::Podman {
+            podman::adapt_tmpfs(&mut tmpfs);
+        }
         tmpfs
     }
 

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use bollard::models::{SystemInfo, SystemVersionComponents};
 
 use super::error::EngineError;
-use super::{Engine, QUERY_TIMEOUT};
+use super::{Engine, EngineKind, QUERY_TIMEOUT};
 
 /// The Engine that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineVersion {
+    /// The program that answers.
+    pub kind: EngineKind,
     /// The Engine's own version: `20.10.24`.
     pub version: String,
     /// The newest version of the API that it speaks: `1.41`.
@@ -40,6 +42,8 @@ pub struct Component {
 /// The used parts of an Engine's `info`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
+    /// The program that answers.
+    pub kind: EngineKind,
     /// Whether containers can be confined by AppArmor.
     pub apparmor: bool,
     /// Whether containers are confined by SELinux.
@@ -81,6 +85,21 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    /// A rootless Podman on cgroup version 1 reports every limit, accepts it without a warning, and
+    /// stores none (tried: 5.8).
+    fn without_false_limits(self) -> Self {
+        if self.kind == EngineKind::Docker || !self.rootless || self.cgroup_version != 1 {
+            return self;
+        }
+        Self {
+            memory_limit: false,
+            swap_limit: false,
+            cpu_limit: false,
+            pids_limit: false,
+            ..self
+        }
+    }
+
     /// Whether the Engine seems to be on this machine: a unix socket may lead into a
     /// virtual machine (Docker Desktop, Colima), whose files are not this machine's.
     pub fn is_on_this_machine(&self) -> bool {
@@ -145,6 +164,7 @@ impl Engine {
             .await?;
         let components = version.components.unwrap_or_default();
         Ok(EngineVersion {
+            kind: self.kind().await?,
             version: version.version.unwrap_or_default(),
             api: version.api_version.unwrap_or_default(),
             os: version.os.unwrap_or_default(),
@@ -166,11 +186,14 @@ impl Engine {
         let info = self
             .bounded("info", QUERY_TIMEOUT, connection.docker.info())
             .await?;
-        Ok(Arc::clone(
-            connection
-                .capabilities
-                .get_or_init(|| Arc::new(Capabilities::from(info))),
-        ))
+        let kind = self.kind_at(&connection).await?;
+        let capabilities = Capabilities {
+            kind,
+            ..Capabilities::from(info)
+        };
+        let capabilities = capabilities.without_false_limits();
+        let known = connection.capabilities.get_or_init(|| capabilities.into());
+        Ok(Arc::clone(known))
     }
 
     /// The time on the Engine's machine, RFC 3339 in any time zone; `None` if the Engine does not
@@ -187,6 +210,9 @@ impl Engine {
 
 impl From<SystemVersionComponents> for Component {
     fn from(part: SystemVersionComponents) -> Self {
+        if let Some(name) = part.name.strip_prefix("OCI Runtime (") {
+            return Self::from_podman(name.trim_end_matches(')'), &part);
+        }
         // Most Engines report a commit there, Debian's packages their version.
         let commit = part.details.and_then(|mut it| it.remove("GitCommit"));
         let is_version = |it: &String| !part.version.is_empty() && it.starts_with(&part.version);
@@ -194,6 +220,22 @@ impl From<SystemVersionComponents> for Component {
             package: commit.filter(is_version),
             name: part.name,
             version: part.version,
+        }
+    }
+}
+
+impl Component {
+    /// Podman quotes its runtime, `crun version 1.28` and more lines, and names its package
+    /// `crun_1.28-1_amd64`.
+    fn from_podman(name: &str, part: &SystemVersionComponents) -> Self {
+        let line = part.version.lines().next().unwrap_or_default();
+        let version = line.rsplit(' ').next().unwrap_or_default();
+        let package = part.details.as_ref().and_then(|it| it.get("Package"));
+        let package = package.and_then(|package| package.split('_').nth(1));
+        Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            package: package.map(str::to_owned),
         }
     }
 }
@@ -211,6 +253,7 @@ impl From<SystemInfo> for Capabilities {
         runtimes.sort();
         let cgroups = info.cgroup_version.map(|version| version.to_string());
         Self {
+            kind: EngineKind::Docker,
             apparmor: has("name=apparmor"),
             selinux: has("name=selinux"),
             seccomp: has("name=seccomp"),
@@ -284,6 +327,45 @@ mod tests {
         assert_eq!(missing(&info), ["memory", "processes"]);
         info.cpu_cfs_quota = None;
         assert_eq!(missing(&info), ["memory", "CPU time", "processes"]);
+    }
+
+    #[test]
+    fn a_rootless_podman_has_no_limits_on_cgroup_version_1_whatever_it_reports() {
+        let with = |kind, rootless, cgroup_version| {
+            let info = SystemInfo {
+                memory_limit: Some(true),
+                pids_limit: Some(true),
+                ..SystemInfo::default()
+            };
+            let engine = Capabilities {
+                kind,
+                rootless,
+                cgroup_version,
+                ..Capabilities::from(info)
+            };
+            let engine = engine.without_false_limits();
+            assert_eq!(engine.memory_limit, engine.pids_limit);
+            engine.memory_limit
+        };
+        assert!(!with(EngineKind::Podman, true, 1));
+        assert!(with(EngineKind::Podman, true, 2) && with(EngineKind::Podman, false, 1));
+        assert!(with(EngineKind::Docker, true, 1));
+    }
+
+    #[test]
+    fn the_runtime_of_podman_is_read_from_its_own_words() {
+        let runtime = Component::from(SystemVersionComponents {
+            name: "OCI Runtime (crun)".to_owned(),
+            version: "crun version 1.28\ncommit: 54f16ff\n+SYSTEMD +SECCOMP".to_owned(),
+            details: Some([("Package".to_owned(), "crun_1.28-1_amd64".to_owned())].into()),
+        });
+        let Component {
+            name,
+            version,
+            package,
+        } = runtime;
+        assert_eq!((name.as_str(), version.as_str()), ("crun", "1.28"));
+        assert_eq!(package.as_deref(), Some("1.28-1"));
     }
 
     #[test]

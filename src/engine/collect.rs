@@ -9,7 +9,7 @@ use super::error::EngineError;
 use super::image::{PreparedImage, REPOSITORY};
 use super::labels::{PREPARED, PREPARED_FROM};
 use super::prepare::is_older;
-use super::{Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT};
+use super::{Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, podman};
 
 /// How long an apparently unused prepared image is kept: a server may be between preparing it and
 /// its first container.
@@ -50,7 +50,10 @@ impl Engine {
             .await?;
         let mut unused = Vec::new();
         for image in images {
-            let ours = |tag: &String| tag.starts_with(&format!("{REPOSITORY}:"));
+            let ours = |tag: &String| {
+                let name = podman::without_host(tag);
+                name.starts_with(&format!("{REPOSITORY}:"))
+            };
             let old = is_older(image.created, than) && keep.iter().all(|keep| keep.id != image.id);
             if old
                 && image.repo_tags.iter().all(ours)

@@ -9,11 +9,13 @@ use bollard::query_parameters::{
     RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StartContainerOptions,
     WaitContainerOptionsBuilder,
 };
+use casemate_protocol::Confinement;
 use futures_util::StreamExt;
 use tracing::debug;
 
 use super::container::{Container, ContainerSummary, CreatedContainer, RemovedContainer};
 use super::error::EngineError;
+use super::kind::EngineKind;
 use super::labels::label_filters;
 use super::spec::ContainerSpec;
 use super::verify::{self, Difference, DifferenceKind};
@@ -27,7 +29,12 @@ impl Engine {
     pub async fn inspect(&self, name_or_id: &str) -> Result<Option<Container>, EngineError> {
         let path = format!("/containers/{}/json", segment("container", name_or_id)?);
         match self.get("inspect", &path).await {
-            Ok(stored) => Container::parse(stored).map(Some),
+            Ok(mut stored) => {
+                if self.is_podman().await? {
+                    self.add_podmans_own(&mut stored).await?;
+                }
+                Container::parse(stored).map(Some)
+            }
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),
         }
@@ -73,6 +80,9 @@ impl Engine {
             .name(segment("container", name)?)
             .build();
         let image = body.image.clone().unwrap_or_default();
+        if self.is_podman().await? {
+            self.make_missing_volumes(&body).await?;
+        }
         let docker = self.docker().await?;
         let created = self
             .bounded(
@@ -112,7 +122,8 @@ impl Engine {
                 name: name.to_owned(),
             })?;
         self.shared.unknown.lock().learn(&container.stored);
-        let differences = self.compare(body, &container);
+        let kind = self.kind().await?;
+        let differences = self.compare(kind, body, &container);
         if differences
             .iter()
             .any(|difference| difference.kind == DifferenceKind::Hardening)
@@ -129,11 +140,45 @@ impl Engine {
     /// difference of `Hardening` must not be used.
     pub fn differences(&self, spec: &ContainerSpec, container: &Container) -> Vec<Difference> {
         let spec = spec.with_versions_of(&container.stored);
-        self.compare(&spec.body(), container)
+        self.compare(spec.engine, &spec.body(), container)
     }
 
-    fn compare(&self, body: &ContainerCreateBody, container: &Container) -> Vec<Difference> {
-        verify::compare(body, &container.stored, &self.shared.unknown.lock())
+    fn compare(
+        &self,
+        kind: EngineKind,
+        body: &ContainerCreateBody,
+        container: &Container,
+    ) -> Vec<Difference> {
+        verify::compare(kind, body, &container.stored, &self.shared.unknown.lock())
+    }
+
+    /// Compares the word of Podman, which accepts what it then does not apply, with what the kernel
+    /// showed PID 1 of a running container. Docker's word is true.
+    ///
+    /// # Errors
+    /// [`EngineError::Unreal`] for a container that must not be used.
+    pub async fn verify_inside(
+        &self,
+        id: &str,
+        inside: Option<&Confinement>,
+    ) -> Result<(), EngineError> {
+        let host = self.capabilities().await?;
+        if host.kind != EngineKind::Podman {
+            return Ok(());
+        }
+        let missing = || EngineError::Missing {
+            kind: "container",
+            name: id.to_owned(),
+        };
+        let container = self.inspect(id).await?.ok_or_else(missing)?;
+        let unreal = verify::unreal(&container.stored, inside, &host);
+        if unreal.is_empty() {
+            return Ok(());
+        }
+        Err(EngineError::Unreal {
+            name: container.name,
+            protections: unreal.join(", "),
+        })
     }
 
     /// Starts it. One that runs already is fine.

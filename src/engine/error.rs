@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
 
-use super::permission;
 use super::verify::Difference;
+use super::{permission, podman};
 use crate::config::limits;
 
 /// A cause whose type is not part of the interface.
@@ -42,7 +42,7 @@ pub enum EngineError {
         reason: String,
     },
     /// The Engine does not answer, or its answer broke off.
-    #[error("the Docker Engine at {address} does not answer")]
+    #[error("the Engine at {address} does not answer")]
     Unavailable {
         /// Where it should be.
         address: String,
@@ -51,7 +51,7 @@ pub enum EngineError {
         source: Cause,
     },
     /// This process may not open the Engine's socket.
-    #[error("this user may not use the Docker Engine at {address} (permission denied); {remedy}")]
+    #[error("this user may not use the Engine at {address} (permission denied); {remedy}")]
     Forbidden {
         /// Where it is.
         address: String,
@@ -59,7 +59,7 @@ pub enum EngineError {
         remedy: String,
     },
     /// The Engine took too long. It may still carry out the request.
-    #[error("the Docker Engine did not finish `{call}` in {after:?}")]
+    #[error("the Engine did not finish `{call}` in {after:?}")]
     Deadline {
         /// The call.
         call: &'static str,
@@ -117,7 +117,11 @@ pub enum EngineError {
         name: String,
     },
     /// The Engine stored a container with less hardening than requested. It was removed.
-    #[error("the Engine stored the container {name} weaker than asked: {}", fields(.differences))]
+    #[error(
+        "the Engine stored the container {name} weaker than asked: {}{}",
+        fields(.differences),
+        remedy(.differences)
+    )]
     Weakened {
         /// Its name.
         name: String,
@@ -131,6 +135,16 @@ pub enum EngineError {
         limits: String,
         /// What an operator can do.
         fix: &'static str,
+    },
+    /// The Engine stored protections of a running container that its kernel does not have.
+    #[error(
+        "the sandbox {name} lacks these protections, although the Engine accepted them: {protections}"
+    )]
+    Unreal {
+        /// Its name.
+        name: String,
+        /// Each with what the kernel shows.
+        protections: String,
     },
     /// The Engine could not run the program of an exec.
     #[error("the Engine could not run the program in the container: {message}")]
@@ -147,7 +161,7 @@ pub enum EngineError {
         name: String,
     },
     /// The Engine's disk has too little space for the request.
-    #[error("the Docker Engine has no disk space left for `{call}` ({message})")]
+    #[error("the Engine has no disk space left for `{call}` ({message})")]
     Full {
         /// The call.
         call: &'static str,
@@ -155,7 +169,7 @@ pub enum EngineError {
         message: String,
     },
     /// The Engine refused the call.
-    #[error("the Docker Engine refused `{call}` ({status}): {message}")]
+    #[error("the Engine refused `{call}` ({status}): {message}")]
     Refused {
         /// The call.
         call: &'static str,
@@ -165,7 +179,7 @@ pub enum EngineError {
         message: String,
     },
     /// The Engine's answer was not understood.
-    #[error("the Docker Engine answered `{call}` with something unexpected")]
+    #[error("the Engine answered `{call}` with something unexpected")]
     Answer {
         /// The call.
         call: &'static str,
@@ -208,6 +222,7 @@ impl EngineError {
 
     /// A refusal in the Engine's words, cut to a bounded length.
     pub(super) fn refused(call: &'static str, status: u16, message: &str) -> Self {
+        let status = podman::status_in_dockers_words(status, message);
         let full = FULL.iter().any(|words| message.contains(words));
         let message = shorten(message);
         if full {
@@ -283,6 +298,29 @@ fn how_to_get(image: &str) -> String {
         || "pull or build it there".to_owned(),
         |line| format!("make it with `{line}`"),
     )
+}
+
+/// Limits, by their fields: an Engine without the privilege for them stores none.
+const LIMITS: [&str; 3] = [
+    "HostConfig.Memory",
+    "HostConfig.NanoCpus",
+    "HostConfig.PidsLimit",
+];
+
+/// What to do where a limit is missing.
+fn remedy(differences: &[Difference]) -> &'static str {
+    let lacks = |limit: &&str| {
+        differences
+            .iter()
+            .any(|difference| difference.field == **limit)
+    };
+    match LIMITS.iter().any(lacks) {
+        true => {
+            "; a rootless Engine has limits only with cgroup v2 whose controllers cpu, memory and \
+             pids are delegated to its user"
+        }
+        false => "",
+    }
 }
 
 fn fields(differences: &[Difference]) -> String {

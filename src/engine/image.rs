@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use super::error::EngineError;
 use super::rootfs::{SandboxFiles, files_digest};
 use super::uids::UidRange;
-use super::{Engine, hex, labels, node};
+use super::{Engine, hex, labels, node, podman};
 
 /// The repository of all prepared images. Never pushed.
 pub(super) const REPOSITORY: &str = "casemate-prepared";
@@ -181,7 +181,19 @@ impl Engine {
             })
     }
 
+    /// An image made on Podman's own machine is `localhost/NAME` there. Its commands look for that
+    /// first, and its Docker API never does.
     pub(super) async fn inspect_image(&self, image: &str) -> Result<Option<Image>, EngineError> {
+        if podman::is_short(image) && self.is_podman().await? {
+            let local = podman::local_name(image);
+            if let Some(found) = self.inspect_named(&local).await? {
+                return Ok(Some(found));
+            }
+        }
+        self.inspect_named(image).await
+    }
+
+    async fn inspect_named(&self, image: &str) -> Result<Option<Image>, EngineError> {
         let path = format!("/images/{}/json", path_of(image)?);
         match self.get("inspect image", &path).await {
             Ok(found) => Image::deserialize(found)

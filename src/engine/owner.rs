@@ -16,6 +16,7 @@ use bollard::models::{ContainerCreateBody, HostConfig, MountVolumeOptions};
 use tracing::debug;
 
 use super::error::EngineError;
+use super::kind::EngineKind;
 use super::labels::{self, OWNER_MODE};
 use super::owner_image::{owner_directory, owner_image};
 use super::spec::{ContainerSpec, Workspace};
@@ -31,6 +32,10 @@ impl Engine {
         let Workspace::Volume(volume) = &spec.workspace else {
             return Ok(());
         };
+        // A volume on Podman has its owner from the start: `podman::volume_options`.
+        if spec.engine == EngineKind::Podman {
+            return Ok(());
+        }
         let random = hex(&uuid::Uuid::new_v4().as_bytes()[..6]);
         let name = format!("{volume}-owner-{random}");
         let create = || self.create_body(&name, spec.owner_body());

@@ -23,7 +23,7 @@ use super::image::{Image, REPOSITORY, clean};
 use super::labels::{PREPARED, PREPARED_FROM, PREPARING};
 use super::rootfs::{self, AccountFiles, MAX_FILE, SandboxFiles, TRUSTED};
 use super::uids::UidRange;
-use super::{Engine, IMAGE_TIMEOUT, QUERY_TIMEOUT, UPDATE_TIMEOUT};
+use super::{Engine, IMAGE_TIMEOUT, QUERY_TIMEOUT, UPDATE_TIMEOUT, podman};
 
 /// The prefix of the containers' names. A container with this name and our label is ours.
 const NAME_PREFIX: &str = "casemate-preparing-";
@@ -57,8 +57,12 @@ impl Engine {
     ) -> Result<String, EngineError> {
         let Some(theirs) = self.find_prepared(tag, base).await? else {
             let version = tag.rsplit(':').next().unwrap_or(tag);
+            let repository = match self.is_podman().await? {
+                true => podman::local_name(REPOSITORY),
+                false => REPOSITORY.to_owned(),
+            };
             let options = TagImageOptionsBuilder::new()
-                .repo(REPOSITORY)
+                .repo(&repository)
                 .tag(version)
                 .build();
             let docker = self.docker().await?;
@@ -216,11 +220,12 @@ impl<'a> PreparationContainer<'a> {
             .build();
         let docker = self.engine.docker().await?;
         let commit = docker.commit_container(options, config);
-        Ok(self
-            .engine
-            .bounded("commit", IMAGE_TIMEOUT, commit)
-            .await?
-            .id)
+        let commit = self.engine.bounded("commit", IMAGE_TIMEOUT, commit).await?;
+        // Podman leaves the algorithm out.
+        Ok(match commit.id.contains(':') {
+            true => commit.id,
+            false => format!("sha256:{}", commit.id),
+        })
     }
 
     /// The content of a regular file; `None` if it is missing or a link.

@@ -9,8 +9,9 @@ use bollard::models::VolumeCreateRequest;
 
 use super::error::EngineError;
 use super::labels::PROBE;
+use super::uids::RunAs;
 use super::volumes::VolumeDriver;
-use super::{Engine, UPDATE_TIMEOUT};
+use super::{Engine, UPDATE_TIMEOUT, podman};
 
 /// How a user's workspace is kept from filling the Engine's disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +67,11 @@ impl Engine {
             self.remove_volume(&left.name).await?;
         }
         let name = format!("casemate-probe-{}", uuid::Uuid::new_v4().simple());
-        let options = BTreeMap::from([("size".to_owned(), "1m".to_owned())]);
+        let size = BTreeMap::from([("size".to_owned(), (1 << 20).to_string())]);
+        let options = match self.is_podman().await? {
+            true => podman::volume_options(&size, RunAs::DEFAULT),
+            false => size,
+        };
         let labels = BTreeMap::from([(PROBE.to_owned(), "quota".to_owned())]);
         let request = VolumeCreateRequest {
             name: Some(name.clone()),
@@ -86,9 +91,11 @@ impl Engine {
                 self.remove_volume(&name).await?;
                 Ok(Some(Quota::Project))
             }
-            // "quota size requested but no quota support", with 500 in 20.10.
+            // "quota size requested but no quota support", with 500 in 20.10; Podman 5.8: "Filesystem does
+            // not support Project Quota".
             Err(EngineError::Refused { message, .. }) => {
-                Ok(message.contains("quota").then_some(Quota::None))
+                let is_quota = message.to_lowercase().contains("quota");
+                Ok(is_quota.then_some(Quota::None))
             }
             // The disk is too full for the test. Running sandboxes do not need it.
             Err(EngineError::Full { .. }) => Ok(None),

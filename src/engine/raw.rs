@@ -36,18 +36,30 @@ impl Engine {
     /// # Errors
     /// Those of every call. `Refused` for every status except 200.
     pub(super) async fn get(&self, call: &'static str, path: &str) -> Result<Value, EngineError> {
+        let version = self.docker().await?.client_version();
+        self.get_unversioned(call, &format!("/v{version}{path}"))
+            .await
+    }
+
+    /// GET `path`, which has its version.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub(super) async fn get_unversioned(
+        &self,
+        call: &'static str,
+        path: &str,
+    ) -> Result<Value, EngineError> {
         let start = Instant::now();
         let answer = self.get_uncounted(call, path).await;
         self.counted(call, start, answer)
     }
 
     async fn get_uncounted(&self, call: &'static str, path: &str) -> Result<Value, EngineError> {
-        let version = self.docker().await?.client_version();
-        let path = format!("/v{version}{path}");
         let exchange = async {
             match &self.shared.endpoint {
-                Endpoint::Unix(socket) => exchange(UnixStream::connect(socket).await?, &path).await,
-                Endpoint::Tcp(host) => exchange(TcpStream::connect(host).await?, &path).await,
+                Endpoint::Unix(socket) => exchange(UnixStream::connect(socket).await?, path).await,
+                Endpoint::Tcp(host) => exchange(TcpStream::connect(host).await?, path).await,
             }
         };
         let (status, body) = tokio::time::timeout(QUERY_TIMEOUT, exchange)

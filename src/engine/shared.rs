@@ -11,8 +11,9 @@ use serde_json::Value;
 use super::error::EngineError;
 use super::labels::{INSTANCE, REMADE, SHARED};
 use super::shared_names::{version_volume, without_version};
+use super::uids::RunAs;
 use super::volumes::{VolumeDriver, VolumeSummary};
-use super::{Engine, segment};
+use super::{Engine, podman, segment};
 
 /// Shared data in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,8 +90,11 @@ impl Engine {
         name: &str,
         labels: BTreeMap<String, String>,
     ) -> Result<VolumeSummary, EngineError> {
+        let owner = podman::volume_options(&BTreeMap::new(), RunAs::SHARED_DATA);
+        let options = self.is_podman().await?.then_some(owner);
         let request = VolumeCreateRequest {
             name: Some(segment("volume", name)?.to_owned()),
+            driver_opts: options.map(|options| options.into_iter().collect()),
             labels: Some(labels.into_iter().collect()),
             ..VolumeCreateRequest::default()
         };

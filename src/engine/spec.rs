@@ -6,6 +6,7 @@ use bollard::models::ContainerCreateBody;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::EngineKind;
 use super::hex;
 use super::image::PreparedImage;
 use super::labels::{self, Labels};
@@ -41,6 +42,8 @@ pub struct Limits {
 /// One sandbox's container, before it exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerSpec {
+    /// The program that it is for: what is asked of them differs.
+    pub engine: EngineKind,
     /// The image that it runs from.
     pub image: PreparedImage,
     /// The user that it runs as.

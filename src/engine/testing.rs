@@ -91,6 +91,7 @@ impl Scratch {
             image,
             labels: self.labels(),
             workspace: Workspace::Volume(self.name.clone()),
+            engine: capabilities.kind,
             runtime: capabilities.default_runtime.clone(),
             apparmor: capabilities.apparmor,
             swap_limit: capabilities.swap_limit,
@@ -212,6 +213,7 @@ pub(super) fn spec() -> ContainerSpec {
         shared: Vec::new(),
         apparmor: false,
         swap_limit: true,
+        engine: EngineKind::Docker,
     }
 }
 

@@ -8,6 +8,8 @@
 //! itself: that shows in the containers that we have just made ([`UnknownFields`]).
 
 mod fields;
+mod kernel;
+mod podman;
 mod profile;
 mod table;
 
@@ -24,7 +26,9 @@ use std::fmt;
 use bollard::models::ContainerCreateBody;
 use serde_json::Value;
 
+use super::kind::EngineKind;
 use fields::Fields;
+pub(super) use kernel::unreal;
 use table::Rule;
 
 /// Characters of a value that a difference shows: the seccomp profile has thousands.
@@ -87,11 +91,15 @@ impl UnknownFields {
 
 /// All differences, sorted by field.
 pub(super) fn compare(
+    kind: EngineKind,
     body: &ContainerCreateBody,
     inspect: &Value,
     unknown: &UnknownFields,
 ) -> Vec<Difference> {
-    let (wanted, stored) = (fields::wanted(body), fields::stored(inspect));
+    let (mut wanted, mut stored) = (fields::wanted(body), fields::stored(inspect));
+    if kind == EngineKind::Podman {
+        podman::adapt(&mut wanted, &mut stored, inspect);
+    }
     let names = wanted.keys().chain(stored.keys()).map(String::as_str);
     let names: BTreeSet<_> = names.chain(table::always()).collect();
     let differences = names.into_iter().filter_map(|field| {

@@ -50,7 +50,7 @@ async fn ready(State(readiness): State<Arc<Readiness>>) -> (StatusCode, &'static
     if readiness.holds().await {
         (StatusCode::OK, "ready\n")
     } else {
-        let why = "the Docker Engine does not answer\n";
+        let why = "the Engine does not answer\n";
         (StatusCode::SERVICE_UNAVAILABLE, why)
     }
 }

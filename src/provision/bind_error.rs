@@ -6,7 +6,7 @@ use std::path::PathBuf;
 pub enum BindError {
     /// Its files would belong to somebody else than it seems.
     #[error(
-        "bind mode needs a Docker Engine on this machine that runs as root without user \
+        "bind mode needs an Engine on this machine that runs as root without user \
          namespaces; this one {why}. Use the persistent mode"
     )]
     Engine {

@@ -7,7 +7,7 @@ use crate::engine::{Engine, EngineError, ExecStream};
 /// Opens a channel to a container that runs.
 pub async fn connect_to(engine: &Engine, container: &str) -> Result<Channel, SandboxError> {
     let stream = bridge(engine, container).await?;
-    Ok(Channel::open(stream).await?)
+    verified(engine, container, Channel::open(stream).await?).await
 }
 
 /// Opens a channel for the bytes of connections to a container that runs.
@@ -16,7 +16,19 @@ pub async fn connect_for_connections(
     container: &str,
 ) -> Result<Channel, SandboxError> {
     let stream = bridge(engine, container).await?;
-    Ok(Channel::open_for_connections(stream).await?)
+    let channel = Channel::open_for_connections(stream).await?;
+    verified(engine, container, channel).await
+}
+
+/// A channel to a container that is as its Engine says.
+async fn verified(
+    engine: &Engine,
+    container: &str,
+    channel: Channel,
+) -> Result<Channel, SandboxError> {
+    let inside = channel.hello().confinement.as_ref();
+    engine.verify_inside(container, inside).await?;
+    Ok(channel)
 }
 
 /// The streams of a bridge to PID 1 of a container that runs.

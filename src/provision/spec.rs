@@ -104,6 +104,7 @@ impl Spec {
                     Quota::None => FILE_SIZE,
                 },
             },
+            engine: capabilities.kind,
             runtime: capabilities.default_runtime.clone(),
             shared: Vec::new(),
             apparmor: capabilities.apparmor,

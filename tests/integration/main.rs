@@ -66,6 +66,7 @@ mod node;
 mod operator;
 mod packaging;
 mod patterns;
+mod podman;
 mod previews;
 mod readme;
 mod reads;

@@ -26,6 +26,7 @@ mod caller;
 mod cgroup;
 mod command;
 mod commands;
+mod confinement;
 mod ending;
 mod evidence;
 mod idempotency;
@@ -245,6 +246,7 @@ fn service(
         spec: options.spec,
         boot_id: random_id(),
         denied: crate::filters::denied(),
+        confinement: confinement::read(),
         started: tokio::time::Instant::now(),
     })
 }

@@ -50,7 +50,8 @@ async fn the_engine_stores_the_profile_as_asked() {
 #[tokio::test]
 async fn every_weakened_container_shows_in_what_the_engine_stored() {
     scratch(async |scratch: &Scratch| {
-        let wanted = scratch.spec(TOOLS).await.body();
+        let spec = scratch.spec(TOOLS).await;
+        let wanted = spec.body();
         for (index, (field, weaken)) in mutations().into_iter().enumerate() {
             let mut weakened = wanted.clone();
             weaken(&mut weakened);
@@ -65,7 +66,7 @@ async fn every_weakened_container_shows_in_what_the_engine_stored() {
                 .await
                 .expect("an inspect");
             let stored = stored.expect("it is there").stored;
-            let found = compare(&wanted, &stored, &UnknownFields::default());
+            let found = compare(spec.engine, &wanted, &stored, &UnknownFields::default());
             scratch
                 .engine
                 .remove(&created.id)

@@ -189,6 +189,11 @@ fn any_version(mut mount: Value, key: &str) -> Value {
     mount
 }
 
+/// Whether two volumes are of one share, whatever their version.
+pub(super) fn same_share(one: &str, other: &str) -> bool {
+    without_version(one) == without_version(other)
+}
+
 /// Whether a mount, from a list that the module has made, can only be read.
 pub(super) fn is_read_only(mount: &Value) -> bool {
     let has = |key: &str| mount.get(key).is_some();

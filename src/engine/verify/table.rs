@@ -45,6 +45,14 @@ pub(super) fn always<'a>() -> impl Iterator<Item = &'a str> {
     rows.map(|&(field, _)| field)
 }
 
+/// The lists that a container must have, by field.
+pub(super) fn lists() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    TABLE.iter().filter_map(|&(field, rule)| match rule {
+        AtLeast(paths) => Some((field, paths)),
+        _ => None,
+    })
+}
+
 /// The Engine's list since 2018. Newer versions only add to it (moby,
 /// `oci/defaults.go`).
 const MASKED_PATHS: &[&str] = &[

@@ -82,7 +82,12 @@ fn differences(change: impl FnOnce(&mut Value)) -> Vec<Difference> {
     let body = spec().body();
     let mut stored = inspect(&body);
     change(&mut stored);
-    compare(&body, &stored, &UnknownFields::default())
+    compare(
+        EngineKind::Docker,
+        &body,
+        &stored,
+        &UnknownFields::default(),
+    )
 }
 
 /// The kinds of the differences in `field`.
@@ -139,7 +144,12 @@ fn every_hardening_taken_away_is_noticed_by_its_name() {
     for (field, weaken) in mutations() {
         let mut weakened = wanted.clone();
         weaken(&mut weakened);
-        let found = compare(&wanted, &inspect(&weakened), &UnknownFields::default());
+        let found = compare(
+            EngineKind::Docker,
+            &wanted,
+            &inspect(&weakened),
+            &UnknownFields::default(),
+        );
         assert!(
             found
                 .iter()
@@ -273,9 +283,12 @@ fn an_unknown_field_weakens_unless_the_engine_fills_it_in_by_itself() {
     add(&mut fresh);
     let mut unknown = UnknownFields::default();
     unknown.learn(&fresh);
-    assert_eq!(compare(&body, &fresh, &unknown), []);
+    assert_eq!(compare(EngineKind::Docker, &body, &fresh, &unknown), []);
     fresh["HostConfig"]["HostFilesystem"] = json!("more");
-    assert_eq!(compare(&body, &fresh, &unknown).len(), 1);
+    assert_eq!(
+        compare(EngineKind::Docker, &body, &fresh, &unknown).len(),
+        1
+    );
 }
 
 #[test]
@@ -303,7 +316,12 @@ fn sharing(digit: &str) -> ContainerSpec {
 }
 
 fn between(wanted: &ContainerSpec, stored: &Value) -> Vec<(String, DifferenceKind)> {
-    let found = compare(&wanted.body(), stored, &UnknownFields::default());
+    let found = compare(
+        EngineKind::Docker,
+        &wanted.body(),
+        stored,
+        &UnknownFields::default(),
+    );
     found.into_iter().map(|it| (it.field, it.kind)).collect()
 }
 

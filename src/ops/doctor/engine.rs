@@ -43,8 +43,13 @@ pub async fn look(address: Result<EngineAddress, EngineError>) -> (Option<Engine
         }
     };
     let said = format!(
-        "Docker Engine {} with API {} at {} (found by: {}), kernel {}",
-        version.version, version.api, address.uri, address.found_by, version.kernel
+        "{} {} with API {} at {} (found by: {}), kernel {}",
+        version.kind.as_str(),
+        version.version,
+        version.api,
+        address.uri,
+        address.found_by,
+        version.kernel
     );
     found.insert(0, Finding::ok("engine", said));
     found.extend(architecture(&version));
@@ -52,11 +57,11 @@ pub async fn look(address: Result<EngineAddress, EngineError>) -> (Option<Engine
     (Some(engine), found)
 }
 
-/// Anyone who can call the Engine is root on its host.
+/// Anyone who can call the Engine is on its host what the Engine is: root, unless it is rootless.
 fn socket_permissions(address: &EngineAddress) -> Option<Finding> {
     let Some(socket) = address.uri.strip_prefix("unix://") else {
         let said = format!(
-            "{} has no authentication: anyone who can reach it is root there",
+            "{} has no authentication: anyone who can reach it acts as the user that the Engine runs as",
             address.uri
         );
         let fix = "use the Engine's unix socket, or a tunnel to it";
@@ -64,7 +69,7 @@ fn socket_permissions(address: &EngineAddress) -> Option<Finding> {
     };
     let mode = fs::metadata(socket).ok()?.mode();
     (mode & 0o002 != 0).then(|| {
-        let said = format!("every user of this machine can use {socket} and so become root");
+        let said = format!("every user of this machine can use {socket}, and so act as the user that its Engine runs as");
         Finding::warning("socket", said).fix(format!("chmod o-rw {socket}"))
     })
 }

@@ -2,7 +2,7 @@
 
 use super::{Finding, chain};
 use crate::config::{Bytes, Config, Quantity as _};
-use crate::engine::{Capabilities, Engine, Quota};
+use crate::engine::{Capabilities, Engine, EngineKind, Quota};
 use crate::provision::{check_engine, disk_free};
 
 /// Parts of the names of runtimes that run code on the host's kernel, so that the kernel's answers
@@ -45,8 +45,10 @@ fn storage(host: &Capabilities) -> Finding {
     let driver = &host.storage_driver;
     if driver == "vfs" {
         let said = "the storage driver vfs copies the whole image for every sandbox";
-        return Finding::warning("storage", said)
-            .fix("use overlay2 (\"storage-driver\" in daemon.json)");
+        return Finding::warning("storage", said).fix(match host.kind {
+            EngineKind::Docker => "use overlay2 (\"storage-driver\" in daemon.json)",
+            EngineKind::Podman => "use overlay (driver in storage.conf)",
+        });
     }
     Finding::ok(
         "storage",
@@ -135,15 +137,24 @@ fn namespaces(host: &Capabilities) -> Finding {
              Bind mode does not work",
         );
     }
-    let said = "the Engine maps no ids: a uid in a sandbox is that uid of the host. Sandboxes have no \
-                capabilities; \"userns-remap\" in daemon.json would add another wall, but bind mode does \
-                not work with it";
+    let wall = match host.kind {
+        EngineKind::Docker => "\"userns-remap\" in daemon.json",
+        EngineKind::Podman => "a rootless Podman",
+    };
+    let said = format!(
+        "the Engine maps no ids: a uid in a sandbox is that uid of the host. Sandboxes have no \
+         capabilities; {wall} would add another wall, but bind mode does not work with it"
+    );
     Finding::note("users", said)
 }
 
 fn runtimes(host: &Capabilities) -> Finding {
     let (default, all) = (&host.default_runtime, host.runtimes.join(", "));
-    let said = format!("sandboxes are run by {default} (the Engine has: {all})");
+    let said = match host.kind {
+        EngineKind::Docker => format!("sandboxes are run by {default} (the Engine has: {all})"),
+        // It lists those that its settings name, whether or not they are there.
+        EngineKind::Podman => format!("sandboxes are run by {default}"),
+    };
     if ["runsc", "kata"].iter().any(|name| default.contains(name)) {
         return Finding::ok("runtime", said);
     }
@@ -184,7 +195,7 @@ fn free_space(free: u64, floor: u64) -> Finding {
         show(free),
         show(floor)
     );
-    let fix = "remove unused images and volumes (`docker system df`), or enlarge the disk";
+    let fix = "remove unused images and volumes (`docker system df`, `podman system df`), or enlarge the disk";
     if free < floor {
         return Finding::error("disk", format!("{said}: writes and new users are refused"))
             .fix(fix);

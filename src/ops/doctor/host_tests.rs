@@ -1,5 +1,6 @@
 use super::super::Severity;
 use super::*;
+use crate::engine::EngineKind;
 
 /// A host without a fault.
 pub(in crate::ops::doctor) fn good() -> Capabilities {
@@ -9,6 +10,7 @@ pub(in crate::ops::doctor) fn good() -> Capabilities {
         seccomp: true,
         rootless: false,
         user_namespaces: true,
+        kind: EngineKind::Docker,
         swap_limit: true,
         memory_limit: true,
         cpu_limit: true,

@@ -6,7 +6,7 @@
 
 use super::Finding;
 use super::version::Version;
-use crate::engine::{Component, EngineVersion};
+use crate::engine::{Component, EngineKind, EngineVersion};
 
 /// One known escape.
 struct KnownVulnerability {
@@ -37,7 +37,7 @@ enum AttackVector {
 /// Releases of runc of November 2025, which fix three vulnerabilities at once.
 const RUNC_2025_11: &[&str] = &["1.2.8", "1.3.3", "1.4.0-rc.3"];
 
-const KNOWN: [KnownVulnerability; 15] = [
+const KNOWN: [KnownVulnerability; 19] = [
     // https://www.openwall.com/lists/oss-security/2019/02/11/2,
     // https://nvd.nist.gov/vuln/detail/CVE-2019-5736
     KnownVulnerability {
@@ -191,6 +191,46 @@ const KNOWN: [KnownVulnerability; 15] = [
         debian: &[],
         by: AttackVector::Copying,
     },
+    // https://github.com/podman-container-tools/podman/security/advisories/GHSA-q6r4-3wmg-fwcq
+    KnownVulnerability {
+        part: "Podman",
+        id: "CVE-2026-55686",
+        what: "an image whose working directory is a symbolic link makes directories on the host",
+        since: "3.0.0",
+        fixed: &["5.7.1"],
+        debian: &[],
+        by: AttackVector::Sandbox,
+    },
+    // https://nvd.nist.gov/vuln/detail/CVE-2023-0778
+    KnownVulnerability {
+        part: "Podman",
+        id: "CVE-2023-0778",
+        what: "`podman volume export` follows a symbolic link to the host's files",
+        since: "",
+        fixed: &["4.4.2"],
+        debian: &[],
+        by: AttackVector::Copying,
+    },
+    // https://nvd.nist.gov/vuln/detail/CVE-2019-18837
+    KnownVulnerability {
+        part: "crun",
+        id: "CVE-2019-18837",
+        what: "an image with a symbolic link as the target of a mount reaches the host's files",
+        since: "",
+        fixed: &["0.10.5"],
+        debian: &[],
+        by: AttackVector::Sandbox,
+    },
+    // https://github.com/containers/crun/security/advisories/GHSA-f42g-r5jj-qh4j
+    KnownVulnerability {
+        part: "crun",
+        id: "CVE-2025-24965",
+        what: "an image that runs by the handler krun writes to the host",
+        since: "",
+        fixed: &["1.20"],
+        debian: &[],
+        by: AttackVector::Sandbox,
+    },
 ];
 
 impl KnownVulnerability {
@@ -226,19 +266,30 @@ fn is_from(package: &str, first: &str) -> bool {
 
 /// Findings about each part, also about one that does not report its version.
 pub fn look(engine: &EngineVersion) -> Vec<Finding> {
+    // Podman has versions of its own, which say nothing about Docker's.
+    let (own, parts): (_, &[&str]) = match engine.kind {
+        EngineKind::Docker => ("Engine", &["containerd", "runc"]),
+        EngineKind::Podman => ("Podman", &[runtime_of(engine)]),
+    };
     let own = Component {
-        name: "Engine".to_owned(),
+        name: own.to_owned(),
         version: engine.version.clone(),
         package: None,
     };
     let mut found = of(&own);
-    for name in ["containerd", "runc"] {
+    for &name in parts {
         match engine.components.iter().find(|part| part.name == name) {
             Some(part) => found.extend(of(part)),
             None => found.push(missing(name, engine)),
         }
     }
     found
+}
+
+/// The runtime whose version Podman reports.
+fn runtime_of(engine: &EngineVersion) -> &'static str {
+    let has = |name: &str| engine.components.iter().any(|part| part.name == name);
+    if has("runc") { "runc" } else { "crun" }
 }
 
 /// With another default runtime than runc the Engine reports that one's version instead.
@@ -288,7 +339,7 @@ fn of(part: &Component) -> Vec<Finding> {
         (
             AttackVector::Copying,
             "is unsafe to copy files with",
-            "upgrade it, and use no `docker cp` on a sandbox; Casemate uses none",
+            "upgrade it, and use no such command on a sandbox; Casemate uses none",
         ),
         (
             AttackVector::HostUser,

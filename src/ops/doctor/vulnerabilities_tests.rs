@@ -76,7 +76,7 @@ fn every_row_can_be_read_and_ascends() {
             assert!(is_from(package, package), "{}", known.id);
         }
         assert!(
-            ["Engine", "containerd", "runc"].contains(&known.part),
+            ["Engine", "containerd", "runc", "Podman", "crun"].contains(&known.part),
             "{}",
             known.id
         );
@@ -90,6 +90,7 @@ fn engine(version: &str, parts: &[(&str, &str)]) -> EngineVersion {
         package: None,
     };
     EngineVersion {
+        kind: EngineKind::Docker,
         version: version.to_owned(),
         api: String::new(),
         os: String::new(),
@@ -120,7 +121,7 @@ fn an_escape_is_a_warning_and_what_takes_somebody_else_a_note_with_its_own_fix()
         &[("containerd", "1.4.10"), ("runc", "1.1.11")],
     ));
     for (at, (id, fix)) in [
-        ("CVE-2026-41568", "docker cp"),
+        ("CVE-2026-41568", "no such command"),
         ("CVE-2021-41103", "log in"),
         ("CVE-2024-21626", "tracker"),
     ]
@@ -146,4 +147,42 @@ fn a_part_that_the_engine_does_not_tell_of_is_said_to_be_unknown() {
         assert!(finding.found.contains(part), "{finding:?}");
         assert!(finding.found.contains("nvidia"), "{finding:?}");
     }
+}
+
+#[test]
+fn podman_is_judged_by_its_own_rows_and_by_its_runtime_s() {
+    let podman = |version, runtime: &[(&str, &str)]| {
+        let engine = EngineVersion {
+            kind: EngineKind::Podman,
+            ..engine(version, runtime)
+        };
+        let found = look(&engine).into_iter();
+        found
+            .map(|finding| (finding.level, finding.found))
+            .collect::<Vec<_>>()
+    };
+    let found = podman("5.8.6", &[("crun", "1.28")]);
+    assert_eq!(found.len(), 2, "no containerd: {found:?}");
+    assert!(
+        found.iter().all(|(level, _)| *level == Severity::Ok),
+        "{found:?}"
+    );
+    assert!(found[0].1.starts_with("Podman 5.8.6: ") && found[1].1.starts_with("crun 1.28: "));
+    let found = podman("5.6.0", &[("crun", "1.19")]);
+    assert!(
+        found.iter().all(|(level, _)| *level == Severity::Warning),
+        "{found:?}"
+    );
+    assert!(found[0].1.contains("CVE-2026-55686") && found[1].1.contains("CVE-2025-24965"));
+    // 20.10 would be an old Docker Engine.
+    let found = podman("20.10.0", &[("runc", "1.4.0")]);
+    assert!(
+        found.iter().all(|(level, _)| *level == Severity::Ok),
+        "{found:?}"
+    );
+    assert!(
+        podman("5.8.6", &[])[1]
+            .1
+            .contains("does not report its version of crun")
+    );
 }

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -54,6 +55,15 @@ pub fn first_uid() -> u32 {
     if maps_ids() { 20_000 } else { 65_536 }
 }
 
+/// Whether Podman answers. What it does otherwise is in docs/engines.md.
+pub fn is_podman() -> bool {
+    static PODMAN: LazyLock<bool> = LazyLock::new(|| {
+        let components = "{{range .Server.Components}}{{.Name}} {{end}}";
+        output(&["version", "--format", components]).contains("Podman Engine")
+    });
+    *PODMAN
+}
+
 /// The lines that a command prints; none if it fails.
 pub fn lines(args: &[&str]) -> Vec<String> {
     let output = run(args);
@@ -77,6 +87,14 @@ pub fn pid(container: &str) -> String {
 /// The processes of a container, as this machine sees them: id and command line.
 /// None when the container is gone.
 pub fn top(container: &str) -> Vec<(String, String)> {
+    // Its `top` knows only the container's own ids.
+    if is_podman() {
+        let state = lines(&["inspect", "--format", "{{.State.Pid}}", container]);
+        let pid1 = state.first().and_then(|there| host::pid(there));
+        return pid1
+            .map(|pid1| host::processes_beside(&pid1))
+            .unwrap_or_default();
+    }
     let rows = lines(&["top", container, "-eo", "pid,args"]);
     let rows = rows
         .iter()

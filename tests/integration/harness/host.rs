@@ -108,6 +108,23 @@ pub fn pid(there: &str) -> Option<String> {
     })
 }
 
+/// All processes of this process's own process namespace, with their command lines.
+pub fn processes_beside(pid: &str) -> Vec<(String, String)> {
+    let Some(namespace) = pid_namespace(&format!("/proc/{pid}")) else {
+        return Vec::new();
+    };
+    let entries = fs::read_dir("/proc").expect("proc").flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let ours =
+        pids.filter(|pid| pid_namespace(&format!("/proc/{pid}")).as_ref() == Some(&namespace));
+    let process = |pid: String| {
+        let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let args = String::from_utf8_lossy(&words).replace('\0', " ");
+        Some((pid, args.trim().to_owned()))
+    };
+    ours.filter_map(process).collect()
+}
+
 /// A process's id in the outermost process namespace below this one (proc(5)).
 fn id_one_level_down(pid: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

@@ -96,6 +96,11 @@ const DEVICES: [&str; 6] = [
     "/dev/tty",
 ];
 
+/// On cgroup version 1 crun mounts the cgroups on a tmpfs of 1 MiB that everybody may write.
+fn is_cruns_cgroup_writable() -> bool {
+    docker::is_podman() && docker::output(&["info", "--format", "{{.CgroupVersion}}"]) == "1"
+}
+
 #[tokio::test]
 async fn only_the_workspace_and_memory_can_be_written() {
     let server = TestServer::new().start().await;
@@ -106,7 +111,11 @@ async fn only_the_workspace_and_memory_can_be_written() {
         .iter()
         .filter(|path| !path.starts_with("/workspace"))
         .collect();
-    assert_eq!(outside, ["/dev/mqueue", "/dev/shm", "/tmp"]);
+    let mut memory = vec!["/dev/mqueue", "/dev/shm", "/tmp"];
+    if is_cruns_cgroup_writable() {
+        memory.insert(2, "/sys/fs/cgroup");
+    }
+    assert_eq!(outside, memory);
     assert!(writable.contains("/workspace"));
     assert_eq!(found["block_devices"], json!([]));
     for (path, answer) in found["refused"].as_object().expect("paths") {
@@ -118,8 +127,16 @@ async fn only_the_workspace_and_memory_can_be_written() {
     let mounts: Vec<Mount> = mounts.iter().map(|fields| Mount::parse(fields)).collect();
     let on_a_disk = |mount: &&Mount| !WITHOUT_A_DISK.contains(&mount.kind.as_str());
     for mount in mounts.iter().filter(on_a_disk) {
-        let engines = ["/", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts"]
-            .contains(&mount.point.as_str());
+        // Podman also mounts the accounts.
+        let engines = [
+            "/",
+            "/etc/resolv.conf",
+            "/etc/hostname",
+            "/etc/hosts",
+            "/etc/passwd",
+            "/etc/group",
+        ]
+        .contains(&mount.point.as_str());
         // In a user namespace nobody makes devices, so the Engine mounts its own.
         let is_device = mount.kind == "devtmpfs" && DEVICES.contains(&mount.point.as_str());
         let read_only = mount.options.split(',').any(|option| option == "ro");
@@ -135,7 +152,12 @@ async fn only_the_workspace_and_memory_can_be_written() {
         .find(|mount| mount.point == "/tmp")
         .expect("/tmp");
     assert_eq!(tmp.kind, "tmpfs");
-    for option in ["rw", "nosuid", "nodev", "size=131072k", "nr_inodes=16384"] {
+    // Podman refuses a number of inodes; their memory is charged to the sandbox.
+    let inodes = (!docker::is_podman()).then_some("nr_inodes=16384");
+    for option in ["rw", "nosuid", "nodev", "size=131072k"]
+        .into_iter()
+        .chain(inodes)
+    {
         assert!(
             tmp.has(option),
             "/tmp: {},{}",

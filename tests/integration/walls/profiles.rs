@@ -157,6 +157,10 @@ async fn pid_1_that_cannot_install_its_filters_ends_with_code_72() {
         assert!(result.stderr().contains("seccomp filters"), "{}", result.0);
     }
 
+    // Podman's API takes a profile only as the name of a file on its host.
+    if docker::is_podman() {
+        return;
+    }
     // As PID 1, under a profile without it.
     let image = docker::inspect("container", &container)["Image"].clone();
     let folder = std::env::temp_dir().join(format!("casemate-{}.json", uuid::Uuid::new_v4()));

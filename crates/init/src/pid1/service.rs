@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use casemate_protocol::{
-    Accepted, BackupRequest, CancelReply, CancelRequest, CommandEvent, DeleteReply, DeleteRequest,
-    DetachReply, DetachRequest, DownloadPart, DownloadRequest, EditFileReply, EditFileRequest,
-    Event, EventsRequest, Failure, FailureExt as _, HelloReply, HelloRequest, KillReply,
-    KillRequest, ListFilesReply, ListFilesRequest, MakeDirectoryReply, MakeDirectoryRequest,
-    MoveReply, MoveRequest, PROTOCOL, PortInput, PortOutput, ReadBytesReply, ReadBytesRequest,
-    ReadLinesReply, ReadLinesRequest, RetireReply, RetireRequest, RunInput, RunOutput, SignalReply,
-    SignalRequest, StartRequest, StatReply, StatRequest, StatsReply, StatsRequest, UploadEvent,
-    UploadPart, WatchRequest, WriteFileReply, WriteFileRequest, command_event, exit, failure::Code,
-    port_input, run_input::Input, sandbox_server::Sandbox, upload_part::Part,
+    Accepted, BackupRequest, CancelReply, CancelRequest, CommandEvent, Confinement, DeleteReply,
+    DeleteRequest, DetachReply, DetachRequest, DownloadPart, DownloadRequest, EditFileReply,
+    EditFileRequest, Event, EventsRequest, Failure, FailureExt as _, HelloReply, HelloRequest,
+    KillReply, KillRequest, ListFilesReply, ListFilesRequest, MakeDirectoryReply,
+    MakeDirectoryRequest, MoveReply, MoveRequest, PROTOCOL, PortInput, PortOutput, ReadBytesReply,
+    ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireReply, RetireRequest, RunInput,
+    RunOutput, SignalReply, SignalRequest, StartRequest, StatReply, StatRequest, StatsReply,
+    StatsRequest, UploadEvent, UploadPart, WatchRequest, WriteFileReply, WriteFileRequest,
+    command_event, exit, failure::Code, port_input, run_input::Input, sandbox_server::Sandbox,
+    upload_part::Part,
 };
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -68,6 +69,8 @@ pub struct Service {
     pub boot_id: String,
     /// The forbidden calls that were tried and refused.
     pub denied: Vec<String>,
+    /// What the kernel showed of the container.
+    pub confinement: Confinement,
     /// The container's cgroup.
     pub cgroup: Cgroup,
     /// Connections by egress rules.
@@ -99,6 +102,7 @@ impl Sandbox for Service {
             features: self.features.clone(),
             boot_id: self.boot_id.clone(),
             denied: self.denied.clone(),
+            confinement: Some(self.confinement.clone()),
         }))
     }
 

@@ -186,6 +186,68 @@ pub struct HelloReply {
     /// names in casemate-seccomp.
     #[prost(string, repeated, tag = "6")]
     pub denied: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What the kernel showed PID 1 of its container before any code of the user
+    /// ran. Absent from an older casemate-init.
+    #[prost(message, optional, tag = "7")]
+    pub confinement: ::core::option::Option<Confinement>,
+}
+/// Some Engines accept a limit or a protection and do not apply it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Confinement {
+    /// The union of the five sets of capabilities.
+    #[prost(uint64, tag = "1")]
+    pub capabilities: u64,
+    #[prost(bool, tag = "2")]
+    pub no_new_privileges: bool,
+    #[prost(uint32, tag = "3")]
+    pub uid: u32,
+    #[prost(uint32, tag = "4")]
+    pub gid: u32,
+    /// The limits of the cgroup, in bytes, processes and billionths of a CPU.
+    /// Absent: there is none, or the kernel does not show it.
+    #[prost(uint64, optional, tag = "5")]
+    pub memory: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "6")]
+    pub memory_and_swap: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "7")]
+    pub pids: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "8")]
+    pub nano_cpus: ::core::option::Option<u64>,
+    /// Network interfaces that are up, except loopback.
+    #[prost(string, repeated, tag = "9")]
+    pub interfaces: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Unlimited ones are absent.
+    #[prost(message, repeated, tag = "10")]
+    pub ulimits: ::prost::alloc::vec::Vec<Ulimit>,
+    #[prost(message, repeated, tag = "11")]
+    pub mounts: ::prost::alloc::vec::Vec<MountedAt>,
+    /// Paths that show the host and are neither masked nor absent.
+    #[prost(string, repeated, tag = "12")]
+    pub unmasked: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The security module's label of PID 1; empty without one.
+    #[prost(string, tag = "13")]
+    pub label: ::prost::alloc::string::String,
+}
+/// The hard limit of a resource of each process, by the Engine's name.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Ulimit {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub hard: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MountedAt {
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// As in mountinfo: "tmpfs".
+    #[prost(string, tag = "2")]
+    pub file_system: ::prost::alloc::string::String,
+    #[prost(bool, tag = "3")]
+    pub read_only: bool,
+    /// Bytes; absent: without a limit of its own.
+    #[prost(uint64, optional, tag = "4")]
+    pub size: ::core::option::Option<u64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EventsRequest {}
