@@ -84,15 +84,13 @@ async fn shared_data_is_a_directory_of_this_machine() {
     }
     let (here, instance) = (Directory::new(0), Instance::new());
     fs::write(format!("{}/value", here.text()), "ours\n").expect("a file");
-    let mut put = instance.command(&["shared", "put", "datasets", here.text()]);
-    let put = put.output().expect("it runs");
-    assert!(
-        put.status.success(),
-        "{}",
-        String::from_utf8_lossy(&put.stderr)
-    );
     let text = "shared_data = \"datasets\"\n[[shared]]\nname = \"datasets\"\npath = \"/shared/datasets\"\n";
     let settings = crate::harness::SettingFile::new(text);
+    let mut put = instance.command(&["shared", "put", "datasets", here.text()]);
+    put.env("CASEMATE_CONFIG", settings.text());
+    let put = put.output().expect("it runs");
+    let errors = String::from_utf8_lossy(&put.stderr);
+    assert!(put.status.success(), "{errors}");
     let server = TestServer::on(&instance).env("CASEMATE_CONFIG", &settings.text());
     let server = server.start().await;
     let read = server.shell("cat /shared/datasets/value").await;
