@@ -7,7 +7,7 @@ SHELL := bash
 # Where rustup puts cargo, which a shell that is not a login shell may lack.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup image image-data server-image build demo test test-quick test-engines clients bench bench-egress lint clean-engine rust
+.PHONY: help setup image image-data server-image build demo test test-quick test-engines test-vm clients bench bench-egress lint clean-engine rust
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ test-quick: rust setup ## run the unit tests and the core of the integration tes
 
 test-engines: rust setup ## run all integration tests on this machine's Engine, and on others that it brings: an hour
 	@scripts/test-engines
+
+test-vm: rust setup ## run them in a virtual machine (cgroup v2, systemd, AppArmor), and outside it as with Docker Desktop
+	@scripts/test-vm
 
 clients: rust setup ## try real clients (Python, LangChain, curl, the MCP Inspector, the conformance suite) with the server
 	@scripts/setup-clients

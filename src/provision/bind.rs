@@ -106,13 +106,15 @@ pub async fn on_engine(
     Ok(directory(target, &protected)?)
 }
 
-/// Whether this Engine shares its files with this machine, under the same ids.
+/// Whether this Engine shares its files with this machine, under the same ids. A socket of this
+/// machine may lead to another one, where a directory of the same name may be anybody's.
 ///
 /// # Errors
 /// [`BindError::Engine`].
 pub fn check_engine(address: &EngineAddress, capabilities: &Capabilities) -> Result<(), BindError> {
-    let why = if !address.uri.starts_with("unix://") {
-        "is on another machine"
+    let is_here = address.uri.starts_with("unix://") && capabilities.is_on_this_machine();
+    let why = if !is_here {
+        "is on another machine, perhaps a virtual one"
     } else if capabilities.rootless {
         "is rootless"
     } else if capabilities.user_namespaces {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::harness::{Instance, Server, TestServer, docker, eventually};
+use crate::harness::{Instance, Server, TestServer, allowed, docker, eventually};
 
 /// Deadline for something that needs no waiting.
 const SOON: Duration = Duration::from_secs(10);
@@ -113,7 +113,7 @@ async fn file_calls_need_no_container_of_a_command() {
         server.write("file", "content").await;
         assert_eq!(server.read("file").await.text(), "content");
     };
-    tokio::time::timeout(Duration::from_secs(8), both)
+    tokio::time::timeout(allowed(Duration::from_secs(8)), both)
         .await
         .expect("no wait for a command");
     server.cancel(first.0).await;

@@ -21,6 +21,7 @@ mod server;
 mod setting_file;
 
 use std::future::Future;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 pub use application::Application;
@@ -37,11 +38,28 @@ pub use setting_file::{SettingFile, token_row};
 /// The image that nearly all tests use.
 pub const TOOLS_IMAGE: &str = "casemate-tools:latest";
 
-/// Polls until `condition` holds. Panics with `what` after `within`.
+/// How many times longer than usual everything may take on this machine: a variable for developers,
+/// which `make test-vm` sets where the processor is emulated.
+#[expect(clippy::disallowed_methods, reason = "see above")]
+fn slowness() -> u32 {
+    static SLOWNESS: OnceLock<u32> = OnceLock::new();
+    *SLOWNESS.get_or_init(|| match std::env::var("TEST_SLOWNESS") {
+        Ok(text) => text.parse().expect("TEST_SLOWNESS is a whole number"),
+        Err(_) => 1,
+    })
+}
+
+/// A time limit for this machine.
+pub fn allowed(limit: Duration) -> Duration {
+    limit * slowness()
+}
+
+/// Polls until `condition` holds. Panics with `what` after `within`, as [`allowed`].
 pub async fn eventually<F>(what: &str, within: Duration, mut condition: impl FnMut() -> F)
 where
     F: Future<Output = bool>,
 {
+    let within = allowed(within);
     let end = tokio::time::Instant::now() + within;
     while !condition().await {
         assert!(

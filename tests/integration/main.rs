@@ -71,6 +71,7 @@ mod previews;
 mod readme;
 mod reads;
 mod refused;
+mod remote_engine;
 mod removed;
 mod room;
 mod serve;

@@ -175,12 +175,26 @@ pub async fn bind(engine: &Engine, config: &Config) -> Option<Finding> {
 pub async fn disk(engine: &Engine, config: &Config) -> Option<Finding> {
     Some(match disk_free(engine).await {
         Ok(Some(free)) => free_space(free, config.min_free_disk.0),
-        Ok(None) => Finding::note(
-            "disk",
-            "the Engine's disk cannot be seen from here; nothing keeps it from filling up",
-        ),
+        Ok(None) => unseen_disk(config.min_free_disk.0),
         Err(error) => Finding::warning("disk", chain(&error)),
     })
+}
+
+/// PID 1 sees the disk and refuses what tools write; a new user's workspace is the server's decision.
+fn unseen_disk(floor: u64) -> Finding {
+    let said = "the Engine's disk cannot be seen from here";
+    if floor == 0 {
+        let said = format!("{said}, and nothing keeps it from being filled");
+        return Finding::warning("disk", said).fix("set CASEMATE_MIN_FREE_DISK");
+    }
+    Finding::note(
+        "disk",
+        format!(
+            "{said}: with less than {} free (CASEMATE_MIN_FREE_DISK) the tools write nothing, but new users are not \
+             refused",
+            show(floor)
+        ),
+    )
 }
 
 /// Bytes for people: whole MiB, from ten GiB on whole GiB.

@@ -100,6 +100,8 @@ fn a_disk_is_judged_by_what_is_to_stay_free() {
         assert_eq!(found.level, level, "{free} of {floor}: {found:?}");
         assert_eq!(found.fix.is_some(), level > Severity::Ok);
     }
+    assert_eq!(unseen_disk(GIB).level, Severity::Note);
+    assert_eq!(unseen_disk(0).level, Severity::Warning);
     assert!(
         free_space(5 * GIB, GIB).found.contains("5g are free"),
         "{:?}",

@@ -3,17 +3,23 @@
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::host;
+use super::{allowed, host};
 
-/// Seconds that a command may take.
-const DEADLINE: &str = "60";
+/// Time that a command may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// For timeout(1).
+fn deadline() -> String {
+    allowed(DEADLINE).as_secs().to_string()
+}
 
 fn run(args: &[&str]) -> Output {
     Command::new("timeout")
-        .arg(DEADLINE)
+        .arg(deadline())
         .arg("docker")
         .args(args)
         .output()
@@ -223,7 +229,7 @@ impl Image {
         ));
         let mut build = Command::new("timeout")
             .args([
-                DEADLINE,
+                deadline().as_str(),
                 "docker",
                 "build",
                 "--quiet",

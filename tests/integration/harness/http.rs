@@ -24,7 +24,7 @@ use tokio::task::AbortHandle;
 pub use answer::Answer;
 pub use reply::Reply;
 
-use super::{CallResult, Instance, TestServer, host};
+use super::{CallResult, Instance, TestServer, allowed, host};
 
 /// How long a server may take to listen, and to end: it gives calls 10 s.
 const START: Duration = Duration::from_secs(10);
@@ -66,7 +66,7 @@ impl TestServer {
                 None => addresses::of_file(server.log().expect("a log")).await,
             }
         };
-        let listening = tokio::time::timeout(START, listening).await;
+        let listening = tokio::time::timeout(allowed(START), listening).await;
         let (admin, address) = listening.expect("it listens in time");
         HttpServer {
             instance: server.instance().clone(),
@@ -81,7 +81,7 @@ impl Drop for HttpServer {
     /// Before its instance is cleaned, as for [`super::Server`].
     fn drop(&mut self) {
         let _ = self.child.start_kill();
-        let end = Instant::now() + END;
+        let end = Instant::now() + allowed(END);
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
             std::thread::yield_now();
         }
@@ -118,7 +118,7 @@ impl HttpServer {
     ) -> Answer {
         let request = request.body(Full::new(body.into())).expect("a request");
         let (mut sender, connection) = connect(address).await;
-        let answer = tokio::time::timeout(DEADLINE, sender.send_request(request));
+        let answer = tokio::time::timeout(allowed(DEADLINE), sender.send_request(request));
         let response = answer.await.expect("an answer in time");
         Answer::from((response.expect("an answer"), connection))
     }
@@ -189,7 +189,7 @@ impl HttpServer {
 
     /// Its exit status.
     pub async fn wait(&mut self) -> ExitStatus {
-        let ended = tokio::time::timeout(END, self.child.wait()).await;
+        let ended = tokio::time::timeout(allowed(END), self.child.wait()).await;
         ended.expect("it ends in time").expect("an exit status")
     }
 

@@ -130,7 +130,7 @@ pub struct Pending(oneshot::Receiver<Value>);
 impl Pending {
     /// The answer; `None` when the process went first.
     pub async fn answer(self) -> Option<Value> {
-        tokio::time::timeout(DEADLINE, self.0)
+        tokio::time::timeout(super::allowed(DEADLINE), self.0)
             .await
             .expect("an answer in time")
             .ok()

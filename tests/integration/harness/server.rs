@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use super::rpc::Pending;
-use super::{CallResult, Instance, Rpc};
+use super::{CallResult, Instance, Rpc, allowed};
 
 /// Deadline for the end of a server.
 const END: Duration = Duration::from_secs(10);
@@ -168,7 +168,7 @@ impl Drop for Server {
     /// that still waits.
     fn drop(&mut self) {
         let _ = self.child.start_kill();
-        let end = Instant::now() + END;
+        let end = Instant::now() + allowed(END);
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
             std::thread::yield_now();
         }
@@ -253,7 +253,7 @@ impl Server {
 
     /// Its exit status.
     pub async fn wait(&mut self) -> ExitStatus {
-        let ended = tokio::time::timeout(END, self.child.wait()).await;
+        let ended = tokio::time::timeout(allowed(END), self.child.wait()).await;
         ended
             .expect("the server ends in time")
             .expect("an exit status")

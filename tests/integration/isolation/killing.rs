@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{pid_1_lives, processes};
-use crate::harness::{CallResult, TestServer, eventually};
+use crate::harness::{CallResult, TestServer, allowed, eventually};
 
 #[tokio::test]
 async fn killing_everything_ends_the_users_own_commands_and_says_so() {
@@ -74,7 +74,7 @@ async fn a_command_that_kills_or_stops_its_supervisor_ends_and_leaves_nothing() 
             let start = Instant::now();
             let result = server.shell_within(&command, TIMEOUT).await;
             assert!(
-                start.elapsed() < Duration::from_secs((TIMEOUT + 2).into()),
+                start.elapsed() < allowed(Duration::from_secs((TIMEOUT + 2).into())),
                 "{command}"
             );
             // PID 1 ends a command that lost its supervisor, and reports the status of wait().

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::harness::allowed;
 
 /// As many as the tests send; more than fits into any buffer on the way.
 const LARGE: usize = 100 << 20;
@@ -65,7 +66,7 @@ async fn events_come_one_by_one() {
     let first = answer.event().await.expect("an event");
     assert_eq!(first.data, "0");
     assert!(
-        start.elapsed() < Duration::from_millis(1500),
+        start.elapsed() < allowed(Duration::from_millis(1500)),
         "it waited for the others"
     );
     for number in 1..5 {
@@ -140,7 +141,7 @@ async fn a_websocket_echoes_and_needs_the_origin_of_the_preview() {
     }
     // It ends with its share, while it is open.
     server.shell("rm .casemate/shares/*.json").await;
-    let end = tokio::time::timeout(Duration::from_secs(30), stream.read_u8());
+    let end = tokio::time::timeout(allowed(Duration::from_secs(30)), stream.read_u8());
     assert!(end.await.expect("it ends").is_err());
 }
 
@@ -153,7 +154,7 @@ async fn an_open_connection_ends_with_its_container() {
     let (head, mut stream) = websocket(&server, &preview, &own).await;
     assert!(head.starts_with("HTTP/1.1 101"), "{head}");
     crate::harness::docker::quietly(&["rm", "--force", &server.instance.container()]);
-    let end = tokio::time::timeout(Duration::from_secs(30), stream.read_u8());
+    let end = tokio::time::timeout(allowed(Duration::from_secs(30)), stream.read_u8());
     assert!(end.await.expect("it ends").is_err());
 }
 

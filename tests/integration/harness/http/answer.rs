@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::task::AbortHandle;
 
 use super::{CallResult, DEADLINE, Reply};
+use crate::harness::allowed;
 
 /// An answer whose body may still come. Dropping it closes its connection.
 #[derive(Debug)]
@@ -69,14 +70,14 @@ impl Answer {
 
     /// The whole body.
     pub async fn text(mut self) -> String {
-        let body = tokio::time::timeout(DEADLINE, self.response.body_mut().collect());
+        let body = tokio::time::timeout(allowed(DEADLINE), self.response.body_mut().collect());
         let body = body.await.expect("a body in time").expect("a body");
         String::from_utf8(body.to_bytes().to_vec()).expect("UTF-8")
     }
 
     /// All of it.
     pub async fn reply(mut self) -> Reply {
-        let body = tokio::time::timeout(DEADLINE, self.response.body_mut().collect());
+        let body = tokio::time::timeout(allowed(DEADLINE), self.response.body_mut().collect());
         let body = body.await.expect("a body in time").expect("a body");
         Reply {
             status: self.status().as_u16(),
@@ -92,7 +93,7 @@ impl Answer {
                 let text = self.buffer.split_to(end + 2);
                 return Some(parse(&String::from_utf8_lossy(&text)));
             }
-            let frame = tokio::time::timeout(DEADLINE, self.response.body_mut().frame());
+            let frame = tokio::time::timeout(allowed(DEADLINE), self.response.body_mut().frame());
             let frame = frame.await.expect("an event in time")?;
             let data = frame.expect("a whole stream").into_data().expect("data");
             self.buffer.extend_from_slice(&data);
