@@ -3,7 +3,6 @@
 
 #![allow(unsafe_code)]
 
-mod project;
 mod seccomp;
 mod signals;
 
@@ -14,7 +13,6 @@ use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 
 use rustix::process::Pid;
 
-pub use project::is_in_project;
 #[cfg(test)]
 pub use seccomp::install_filter_on_this_thread;
 pub use seccomp::{Instruction, errno_of, install_filter};

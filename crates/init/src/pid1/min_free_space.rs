@@ -1,11 +1,7 @@
 //! Room that is left free on the disk that the workspace is on: it is the Engine's too,
-//! and where no quota is, the other users'. A workspace with a quota has that limit instead:
-//! statvfs(2) shows how much of the quota is free there, and not of the disk.
+//! and where no quota is, the other users'.
 
 use casemate_protocol::{Failure, FailureExt as _, WORKSPACE, failure::Code};
-use rustix::fs::{CWD, Mode, OFlags, openat};
-
-use crate::sys::is_in_project;
 
 /// Free space below which nothing is written any more.
 #[derive(Debug, Clone, Copy)]
@@ -30,11 +26,6 @@ impl MinFreeSpace {
         };
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         if free >= self.0 {
-            return Ok(());
-        }
-        let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let workspace = openat(CWD, WORKSPACE, directory, Mode::empty());
-        if workspace.is_ok_and(is_in_project) {
             return Ok(());
         }
         let (free, min_free) = (free >> 20, self.0 >> 20);
