@@ -44,6 +44,7 @@ fn local() -> Capabilities {
     let here = rustix::system::uname();
     let text = |it: &std::ffi::CStr| it.to_string_lossy().into_owned();
     Capabilities {
+        kind: crate::engine::EngineKind::Docker,
         apparmor: true,
         selinux: false,
         seccomp: true,
