@@ -27,6 +27,9 @@ fn command_line(containers: &Containers, image: &Image) -> Vec<String> {
     for argument in entry["args"].as_array().expect("arguments") {
         match argument.as_str().expect("a text") {
             "run" => {
+                // The client gives the server DOCKER_HOST only if it is told to.
+                let socket = host::socket().expect("the Engine has a socket");
+                line.extend(["--host".to_owned(), format!("unix://{socket}")]);
                 line.push("run".to_owned());
                 line.extend(containers.options());
             }
