@@ -36,6 +36,7 @@ mod owner;
 mod owner_image;
 mod permission;
 mod podman;
+mod podman_status;
 mod prepare;
 mod pull;
 mod quota;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bollard::errors::Error as BollardError;
 
 use super::verify::Difference;
-use super::{permission, podman};
+use super::{permission, podman_status};
 use crate::config::limits;
 
 /// A cause whose type is not part of the interface.
@@ -222,7 +222,7 @@ impl EngineError {
 
     /// A refusal in the Engine's words, cut to a bounded length.
     pub(super) fn refused(call: &'static str, status: u16, message: &str) -> Self {
-        let status = podman::status_in_dockers_words(status, message);
+        let status = podman_status::status_in_dockers_words(status, message);
         let full = FULL.iter().any(|words| message.contains(words));
         let message = shorten(message);
         if full {

@@ -2,13 +2,18 @@
 //! otherwise is in [`super::verify`]. Podman 5.8 was tried; `docs/engines.md` has the table.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use bollard::models::{ContainerCreateBody, Mount, MountType, VolumeCreateRequest};
 use serde_json::Value;
 
-use super::Engine;
 use super::error::EngineError;
+use super::kind::EngineKind;
 use super::uids::RunAs;
+use super::{Engine, EngineConnection, QUERY_TIMEOUT};
+
+/// The component that only Podman has.
+const PODMAN_COMPONENT: &str = "Podman Engine";
 
 /// Podman's own API, which shows what its Docker API leaves out. Podman 4 and 5 speak this version.
 const OWN_API: &str = "/v4.0.0/libpod";
@@ -81,25 +86,38 @@ pub(super) fn without_host(name: &str) -> &str {
     name.strip_prefix(LOCAL).unwrap_or(name)
 }
 
-/// Podman answers 500 where Docker answers 404 or 409. Its words, and Docker's status.
-const STATUSES: [(&str, u16); 4] = [
-    // A container that is being removed: 404 comes a moment later.
-    ("no such container", 404),
-    // A removal of a container that runs, an exec in one that does not.
-    ("container state improper", 409),
-    // A create and a rename.
-    ("is already in use", 409),
-    ("UNIQUE constraint failed: ContainerConfig.Name", 409),
-];
-
-/// The status that Docker has for a refusal in these words.
-pub(super) fn status_in_dockers_words(status: u16, message: &str) -> u16 {
-    let mut known = STATUSES.into_iter().filter(|_| status == 500);
-    let known = known.find(|(words, _)| message.contains(words));
-    known.map_or(status, |(_, of_docker)| of_docker)
-}
-
 impl Engine {
+    /// Requested once per connection.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn kind(&self) -> Result<EngineKind, EngineError> {
+        let connection = self.connect().await?;
+        self.kind_at(&connection).await
+    }
+
+    pub(super) async fn kind_at(
+        &self,
+        connection: &Arc<EngineConnection>,
+    ) -> Result<EngineKind, EngineError> {
+        if let Some(known) = connection.kind.get() {
+            return Ok(*known);
+        }
+        let version = connection.docker.version();
+        let version = self.bounded("version", QUERY_TIMEOUT, version).await?;
+        let mut components = version.components.iter().flatten();
+        let kind = match components.any(|component| component.name == PODMAN_COMPONENT) {
+            true => EngineKind::Podman,
+            false => EngineKind::Docker,
+        };
+        Ok(*connection.kind.get_or_init(|| kind))
+    }
+
+    /// Whether Podman answers.
+    pub(super) async fn is_podman(&self) -> Result<bool, EngineError> {
+        Ok(self.kind().await? == EngineKind::Podman)
+    }
+
     /// Adds to an inspect what only Podman's own API shows. A container that is gone by now has
     /// none of it, and counts as weakened.
     pub(super) async fn add_podmans_own(&self, stored: &mut Value) -> Result<(), EngineError> {

@@ -96,7 +96,7 @@ fn terminals_are_few_when_most_of_what_containers_may_have_are_open() {
     ] {
         let finding = terminals(open, 1_024, 4_096);
         assert_eq!(finding.level, level, "{finding:?}");
-        assert!(finding.found.contains(" of 3072 "), "{finding:?}");
+        assert!(finding.found.contains(" of the 3072 "), "{finding:?}");
         assert_eq!(finding.fix.is_some(), level > Severity::Ok);
     }
     assert_eq!(terminals(0, 2, 1).level, Severity::Ok);

@@ -1,9 +1,29 @@
+use std::ops::Deref;
+use std::path::PathBuf;
+
 use super::*;
 use crate::config::{MapEnvironment, SettingsArgs};
 use crate::identity::{User, WorkspaceId};
 use crate::shares::LinkClaims;
 
-fn previews(domain: Option<&str>) -> Previews {
+/// They keep their key in a directory, which goes with them.
+struct WithDirectory(Previews, PathBuf);
+
+impl Deref for WithDirectory {
+    type Target = Previews;
+
+    fn deref(&self) -> &Previews {
+        &self.0
+    }
+}
+
+impl Drop for WithDirectory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.1);
+    }
+}
+
+fn previews(domain: Option<&str>) -> WithDirectory {
     let mut variables = vec![];
     if let Some(domain) = domain {
         variables.push(("CASEMATE_PREVIEW_DOMAIN", domain));
@@ -22,9 +42,7 @@ fn previews(domain: Option<&str>) -> Previews {
     let config = Config::load(SettingsArgs::default(), &environment).expect("settings");
     let address = "127.0.0.1:8080".parse().expect("an address");
     let links = Links::new(&config, address).expect("links");
-    // It has read the key that it made there.
-    std::fs::remove_dir_all(&directory).expect("removed");
-    Previews::new(links, &config)
+    WithDirectory(Previews::new(links, &config), directory)
 }
 
 fn claims(user: &str, port: u16) -> PreviewClaims {
