@@ -7,7 +7,7 @@ SHELL := bash
 # Where rustup puts cargo, which a shell that is not a login shell may lack.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup image image-data server-image build demo test test-quick test-engines clients bench bench-egress lint clean-engine rust
+.PHONY: help setup image image-data server-image build demo test test-quick test-engines cluster clients bench bench-egress lint clean-engine rust
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ test-quick: rust setup ## run the unit tests and the core of the integration tes
 
 test-engines: rust setup ## run the tests that depend on the Engine on this machine's, and on Docker 26.1 and 28.5
 	@scripts/test-engines
+
+cluster: setup ## try the Kubernetes cluster of scripts/cluster-lab and its faults (docs/kubernetes-lab.md)
+	@scripts/test-cluster-lab
 
 clients: rust setup ## try real clients (Python, LangChain, curl, the MCP Inspector, the conformance suite) with the server
 	@scripts/setup-clients
