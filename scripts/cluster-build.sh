@@ -111,7 +111,7 @@ build() {
     lock cluster-lab >&2
     mkdir -p "$cache"
     built root "$(root_of)" "a root file system of Debian $release"
-    built programs "$(programs_of)" "Kubernetes $kubernetes: 30 minutes of one processor, the first time"
+    built programs "$(programs_of)" "Kubernetes $kubernetes: about 20 minutes of one processor, the first time"
     exec 9>&-
 }
 
