@@ -29,7 +29,7 @@ build: rust ## build the server
 	cargo build --release --locked
 
 demo: rust setup ## watch a client use the server
-	@echo "Build the server and the demo. The first time this takes about 7 minutes on two cores; later, seconds."
+	@echo "Build the server and the demo. The first time this takes about 4 minutes on two cores; later, seconds."
 	cargo build --profile demo --locked --package casemate --bin casemate --package casemate-demo --bin casemate-demo
 	@target/demo/casemate-demo
 
